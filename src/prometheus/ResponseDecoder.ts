@@ -1,0 +1,681 @@
+/**
+ * Decodes the answer of `/api/v1/query_range` while it arrives.
+ *
+ * The parser is a coroutine: it reads forward through the bytes it has and suspends where they end, so the
+ * body is never held as a whole, wherever the network happens to cut it. Only structure is read token by
+ * token; runs of samples, which are nearly all of the bytes, are scanned by one plain loop (`scanSamples`)
+ * that leaves whatever it does not recognise to the coroutine.
+ *
+ * Pure and synchronous, no Effect: it runs once per network chunk.
+ */
+import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from "./Sample.ts"
+import { canonicalLabels } from "./Series.ts"
+
+/** The body is not what Prometheus answers: cut short, not JSON, or of another shape. */
+export class DecodeError extends Error {
+  override readonly name = "DecodeError"
+}
+
+/** What the envelope around the samples said. */
+export interface Envelope {
+  readonly status: string | undefined
+  readonly errorType: string | undefined
+  readonly error: string | undefined
+  readonly warnings: ReadonlyArray<string>
+  /** How many series and samples (floats and histograms) the result had. */
+  readonly series: number
+  readonly samples: number
+}
+
+/** A longer token than this is no answer of a sane server, and keeping it would cost memory without bound. */
+const MAX_TOKEN_BYTES = 64 * 1024 * 1024
+
+/** The same for one `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
+const MAX_SAMPLE_BYTES = 1024 * 1024
+
+/** Samples per arena: the arrays that blocks are cut from. */
+const ARENA = 8192
+
+const TAB = 0x09
+const NEWLINE = 0x0a
+const RETURN = 0x0d
+const SPACE = 0x20
+const QUOTE = 0x22
+const PLUS = 0x2b
+const COMMA = 0x2c
+const MINUS = 0x2d
+const DOT = 0x2e
+const ZERO = 0x30
+const COLON = 0x3a
+const UPPER_E = 0x45
+const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+const CLOSE_BRACKET = 0x5d
+const LOWER_E = 0x65
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+
+/** The bytes end inside the token; more may follow. */
+const INCOMPLETE = -1
+/** Not the plain form that the fast loop knows. */
+const UNUSUAL = -2
+
+const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= ZERO && byte <= 0x39
+
+/** The end of the JSON number at `from`, or INCOMPLETE, or UNUSUAL where there is none. */
+const numberEnd = (bytes: Uint8Array, from: number, end: number): number => {
+  let i = from
+  if (i < end && bytes[i] === MINUS) i++
+  const integer = i
+  while (i < end && isDigit(bytes[i])) i++
+  if (i === end) return INCOMPLETE
+  if (i === integer || (bytes[integer] === ZERO && i > integer + 1)) return UNUSUAL
+  if (bytes[i] === DOT) {
+    const fraction = ++i
+    while (i < end && isDigit(bytes[i])) i++
+    if (i === end) return INCOMPLETE
+    if (i === fraction) return UNUSUAL
+  }
+  if (bytes[i] === LOWER_E || bytes[i] === UPPER_E) {
+    i++
+    if (i < end && (bytes[i] === PLUS || bytes[i] === MINUS)) i++
+    const exponent = i
+    while (i < end && isDigit(bytes[i])) i++
+    if (i === end) return INCOMPLETE
+    if (i === exponent) return UNUSUAL
+  }
+  return i
+}
+
+const isSpecial = (text: string): boolean => text === "NaN" || text === "+Inf" || text === "-Inf"
+
+const isNumber = (text: string): boolean => /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)
+
+/** Follows one JSON value through any number of chunks, to find where it ends. */
+class ValueScanner {
+  private depth = 0
+  private inString = false
+  private escaped = false
+  private inScalar = false
+
+  /** The index after the value, or INCOMPLETE; then call again with the bytes that follow. */
+  scan(bytes: Uint8Array, from: number, end: number): number {
+    for (let i = from; i < end; i++) {
+      const c = bytes[i]
+      if (this.inString) {
+        if (this.escaped) this.escaped = false
+        else if (c === BACKSLASH) this.escaped = true
+        else if (c === QUOTE) {
+          this.inString = false
+          if (this.depth === 0) return i + 1
+        }
+        continue
+      }
+      switch (c) {
+        case QUOTE:
+          this.inString = true
+          break
+        case OPEN_BRACE:
+        case OPEN_BRACKET:
+          this.depth++
+          break
+        case CLOSE_BRACE:
+        case CLOSE_BRACKET:
+          if (this.depth === 0) return i
+          if (--this.depth === 0) return i + 1
+          break
+        case COMMA:
+        case SPACE:
+        case TAB:
+        case NEWLINE:
+        case RETURN:
+          if (this.depth === 0 && this.inScalar) return i
+          break
+        default:
+          this.inScalar = true
+      }
+    }
+    return INCOMPLETE
+  }
+}
+
+/** A parser that waits for the next chunk whenever it yields. */
+type Coroutine<A> = Generator<undefined, A, Uint8Array>
+
+// Invalid UTF-8 must not turn into other labels than the server has: two series could become one.
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** A series under construction: `labels` may follow the samples in the response. */
+interface OpenSeries {
+  labels: Series["labels"]
+}
+
+/**
+ * Decodes one response: `push` every chunk, then `finish`. Both throw a `DecodeError`.
+ *
+ * A chunk is kept by the blocks that point into it, so it must not be reused by the caller.
+ */
+export class ResponseDecoder {
+  private readonly parser: Coroutine<void>
+  private complete = false
+  private failure: DecodeError | undefined
+
+  private bytes: Uint8Array = new Uint8Array(0)
+  private position = 0
+  private end = 0
+
+  private ready: Array<SampleBlock> = []
+  /** Blocks of a series whose `metric` has not been read yet. */
+  private waiting: Array<SampleBlock> = []
+
+  private series: OpenSeries = { labels: [] }
+  private labelled = false
+
+  private times = new Float64Array(ARENA)
+  private starts = new Uint32Array(ARENA)
+  private ends = new Uint32Array(ARENA)
+  private blockStart = 0
+  private next = 0
+
+  private hasResult = false
+  private status: string | undefined
+  private errorType: string | undefined
+  private error: string | undefined
+  private readonly warnings: Array<string> = []
+  private seriesCount = 0
+  private sampleCount = 0
+
+  constructor() {
+    this.parser = this.response()
+    this.parser.next()
+  }
+
+  /** Takes the next bytes of the body and returns the blocks that they completed. */
+  push(chunk: Uint8Array): ReadonlyArray<SampleBlock> {
+    if (this.failure !== undefined) throw this.failure
+    if (chunk.length === 0) return []
+    try {
+      if (this.complete) {
+        this.bytes = chunk
+        this.position = 0
+        this.end = chunk.length
+      } else {
+        this.complete = this.parser.next(chunk).done === true
+      }
+      if (this.complete && this.peek() !== INCOMPLETE) this.fail("bytes follow the end of the answer")
+    } catch (error) {
+      if (error instanceof DecodeError) this.failure = error
+      throw error
+    }
+    const blocks = this.ready
+    this.ready = []
+    return blocks
+  }
+
+  /** The body has ended. Answers what the envelope said, or fails where the body is cut short. */
+  finish(): Envelope {
+    if (this.failure !== undefined) throw this.failure
+    if (!this.complete) throw new DecodeError("the answer is cut short")
+    return {
+      status: this.status,
+      errorType: this.errorType,
+      error: this.error,
+      warnings: this.warnings,
+      series: this.seriesCount,
+      samples: this.sampleCount
+    }
+  }
+
+  // ---- structure ----------------------------------------------------------------------------------------
+
+  private *response(): Coroutine<void> {
+    yield* this.object(function* (this: ResponseDecoder, key) {
+      switch (key) {
+        case "status":
+          this.status = yield* this.optionalString()
+          return
+        case "errorType":
+          this.errorType = yield* this.optionalString()
+          return
+        case "error":
+          this.error = yield* this.optionalString()
+          return
+        case "warnings":
+          this.warnings.push(...strings(yield* this.json()))
+          return
+        case "data":
+          yield* this.data()
+          return
+        default:
+          yield* this.skip()
+      }
+    })
+    if (this.status === undefined) this.fail('the answer has no "status"')
+    if (this.status === "success" && !this.hasResult) this.fail('the answer has no "result"')
+  }
+
+  private *data(): Coroutine<void> {
+    if ((yield* this.byte()) !== OPEN_BRACE) return yield* this.skip()
+    let type: string | undefined
+    yield* this.object(function* (this: ResponseDecoder, key) {
+      switch (key) {
+        case "resultType":
+          type = yield* this.optionalString()
+          return
+        case "result":
+          this.hasResult = true
+          yield* this.array(() => this.oneSeries())
+          return
+        default:
+          yield* this.skip()
+      }
+    })
+    if (type !== undefined && type !== "matrix") this.fail(`the result is a ${type}, not a matrix`)
+  }
+
+  private *oneSeries(): Coroutine<void> {
+    this.series = { labels: [] }
+    this.labelled = false
+    yield* this.object(function* (this: ResponseDecoder, key) {
+      switch (key) {
+        case "metric":
+          this.label(yield* this.json())
+          return
+        case "values":
+          yield* this.floats()
+          return
+        case "histograms":
+          yield* this.histograms()
+          return
+        default:
+          yield* this.skip()
+      }
+    })
+    if (!this.labelled) this.fail('a series has no "metric"')
+    this.seriesCount++
+  }
+
+  private label(metric: unknown): void {
+    if (typeof metric !== "object" || metric === null || Array.isArray(metric)) {
+      this.fail('"metric" is not an object')
+    }
+    if (this.labelled) this.fail('a series has "metric" twice')
+    const labels: Array<readonly [string, string]> = []
+    for (const [name, value] of Object.entries(metric)) {
+      if (typeof value !== "string") this.fail(`the label ${name} is not a string`)
+      labels.push([name, value])
+    }
+    this.series.labels = canonicalLabels(labels)
+    this.labelled = true
+    for (const block of this.waiting) this.ready.push(block)
+    this.waiting = []
+  }
+
+  // ---- samples ------------------------------------------------------------------------------------------
+
+  private *floats(): Coroutine<void> {
+    if (yield* this.null()) return
+    yield* this.expect(OPEN_BRACKET)
+    if ((yield* this.byte()) === CLOSE_BRACKET) {
+      this.position++
+      return
+    }
+    for (;;) {
+      const outcome = this.scanSamples()
+      if (outcome === CLOSE_BRACKET) break
+      if (outcome === UNUSUAL) {
+        yield* this.oneFloat()
+        const separator = yield* this.byte()
+        this.position++
+        if (separator === CLOSE_BRACKET) break
+        if (separator !== COMMA) this.fail("a sample is not followed by a comma or the end of the list")
+      } else {
+        if (this.end - this.position > MAX_SAMPLE_BYTES) this.fail("a single sample is longer than 1 MiB")
+        yield* this.more()
+      }
+    }
+    this.flush()
+  }
+
+  /**
+   * Reads samples of the plain form `[1435781430.781,"1.5"],` as far as they are complete.
+   *
+   * Stops before the first sample that is not: INCOMPLETE where the bytes end, UNUSUAL where the form is
+   * another (white space, specials, escapes, an error). Answers CLOSE_BRACKET after the end of the list.
+   */
+  private scanSamples(): number {
+    const { bytes, end } = this
+    let i = this.position
+    for (;;) {
+      const sample = i
+      // Every sample starts by promising its bracket, a digit, a comma and two quotes.
+      if (i >= end) {
+        this.position = sample
+        return INCOMPLETE
+      }
+      if (bytes[i] !== OPEN_BRACKET) {
+        this.position = sample
+        return UNUSUAL
+      }
+      i++
+      let seconds = 0
+      const firstDigit = i
+      while (i < end && isDigit(bytes[i])) seconds = seconds * 10 + (bytes[i++]! - ZERO)
+      let milliseconds = 0
+      const digits = i - firstDigit
+      if (i < end && bytes[i] === DOT) {
+        i++
+        const fraction = i
+        let scale = 100
+        while (i < end && isDigit(bytes[i])) {
+          milliseconds += (bytes[i++]! - ZERO) * scale
+          scale /= 10
+        }
+        // A fraction finer than milliseconds is rounded by the slow path.
+        if (i < end && (i === fraction || i > fraction + 3)) {
+          this.position = sample
+          return UNUSUAL
+        }
+      }
+      if (i + 1 >= end) {
+        this.position = sample
+        return INCOMPLETE
+      }
+      if (digits === 0 || digits > 12 || bytes[i] !== COMMA || bytes[i + 1] !== QUOTE) {
+        this.position = sample
+        return UNUSUAL
+      }
+      const value = i + 2
+      i = numberEnd(bytes, value, end)
+      if (i < 0) {
+        this.position = sample
+        return i
+      }
+      if (i + 2 >= end) {
+        this.position = sample
+        return INCOMPLETE
+      }
+      if (bytes[i] !== QUOTE || bytes[i + 1] !== CLOSE_BRACKET) {
+        this.position = sample
+        return UNUSUAL
+      }
+      const separator = bytes[i + 2]
+      if (separator !== COMMA && separator !== CLOSE_BRACKET) {
+        this.position = sample
+        return UNUSUAL
+      }
+      this.add(seconds * 1000 + milliseconds, value, i)
+      i += 3
+      if (separator === CLOSE_BRACKET) {
+        this.position = i
+        return CLOSE_BRACKET
+      }
+    }
+  }
+
+  /** One sample in any form that JSON allows. */
+  private *oneFloat(): Coroutine<void> {
+    yield* this.expect(OPEN_BRACKET)
+    const time = yield* this.time()
+    yield* this.expect(COMMA)
+    if ((yield* this.byte()) !== QUOTE) this.fail("the value of a sample is not a string")
+    const token = yield* this.token()
+    const text = this.parse(token)
+    if (typeof text !== "string" || (!isNumber(text) && !isSpecial(text))) {
+      this.fail(`${token.slice(0, 100)} is not the value of a sample`)
+    }
+    const length = text.length
+    if (token.length === length + 2) {
+      this.add(time, this.position - 1 - length, this.position - 1)
+    } else {
+      // The value was written with escapes: it gets a block and bytes of its own.
+      this.flush()
+      const input = this.bytes
+      this.bytes = Buffer.from(text, "latin1")
+      this.add(time, 0, length)
+      this.flush()
+      this.bytes = input
+    }
+    // The block points into these bytes, which the next `more` may replace: then it is flushed first.
+    yield* this.expect(CLOSE_BRACKET)
+  }
+
+  private add(time: number, start: number, end: number): void {
+    if (this.next === ARENA) {
+      this.flush()
+      this.times = new Float64Array(ARENA)
+      this.starts = new Uint32Array(ARENA)
+      this.ends = new Uint32Array(ARENA)
+      this.blockStart = 0
+      this.next = 0
+    }
+    this.times[this.next] = time
+    this.starts[this.next] = start
+    this.ends[this.next] = end
+    this.next++
+  }
+
+  /** Ends the current block, if it has samples: its series ends, or its bytes are about to be replaced. */
+  private flush(): void {
+    const { blockStart, next } = this
+    if (blockStart === next) return
+    const block: FloatBlock = {
+      _tag: "FloatBlock",
+      series: this.series,
+      length: next - blockStart,
+      times: this.times.subarray(blockStart, next),
+      bytes: this.bytes,
+      starts: this.starts.subarray(blockStart, next),
+      ends: this.ends.subarray(blockStart, next)
+    }
+    this.blockStart = next
+    this.release(block)
+  }
+
+  private release(block: SampleBlock): void {
+    this.sampleCount += block.length
+    if (this.labelled) this.ready.push(block)
+    else this.waiting.push(block)
+  }
+
+  private *histograms(): Coroutine<void> {
+    if (yield* this.null()) return
+    yield* this.array(function* (this: ResponseDecoder) {
+      yield* this.expect(OPEN_BRACKET)
+      const time = yield* this.time()
+      yield* this.expect(COMMA)
+      const histogram = this.histogram(yield* this.json())
+      yield* this.expect(CLOSE_BRACKET)
+      const block: HistogramBlock = {
+        _tag: "HistogramBlock",
+        series: this.series,
+        length: 1,
+        times: Float64Array.of(time),
+        histograms: [histogram]
+      }
+      this.release(block)
+    })
+  }
+
+  private histogram(json: unknown): Histogram {
+    const wrong = (): never => this.fail("a native histogram has another shape than count, sum, buckets")
+    const number = (value: unknown): string =>
+      typeof value === "string" && (isNumber(value) || isSpecial(value)) ? value : wrong()
+    if (typeof json !== "object" || json === null) return wrong()
+    const { buckets = [], count, sum } = json as Record<string, unknown>
+    if (!Array.isArray(buckets)) return wrong()
+    return {
+      count: number(count),
+      sum: number(sum),
+      buckets: buckets.map((bucket: unknown) => {
+        if (!Array.isArray(bucket) || bucket.length !== 4 || ![0, 1, 2, 3].includes(bucket[0])) return wrong()
+        return {
+          boundaries: bucket[0],
+          lower: number(bucket[1]),
+          upper: number(bucket[2]),
+          count: number(bucket[3])
+        }
+      })
+    }
+  }
+
+  /** A timestamp in seconds, as milliseconds. */
+  private *time(): Coroutine<number> {
+    yield* this.byte()
+    const token = yield* this.token()
+    if (!isNumber(token)) this.fail(`${token.slice(0, 100)} is not a time`)
+    return Math.round(Number(token) * 1000)
+  }
+
+  // ---- JSON ---------------------------------------------------------------------------------------------
+
+  /** Reads an object; `member` is called with each key and must read its value. */
+  private *object(member: (this: this, key: string) => Coroutine<void>): Coroutine<void> {
+    yield* this.expect(OPEN_BRACE)
+    if ((yield* this.byte()) === CLOSE_BRACE) {
+      this.position++
+      return
+    }
+    for (;;) {
+      if ((yield* this.byte()) !== QUOTE) this.fail("an object has a key that is not a string")
+      const key: string = this.parse(yield* this.token()) as string
+      yield* this.expect(COLON)
+      yield* member.call(this, key)
+      const separator = yield* this.byte()
+      this.position++
+      if (separator === CLOSE_BRACE) return
+      if (separator !== COMMA) this.fail("an object has something else than a comma between its members")
+    }
+  }
+
+  /** Reads an array, or `null` as an empty one; `element` must read one element. */
+  private *array(element: (this: this) => Coroutine<void>): Coroutine<void> {
+    if (yield* this.null()) return
+    yield* this.expect(OPEN_BRACKET)
+    if ((yield* this.byte()) === CLOSE_BRACKET) {
+      this.position++
+      return
+    }
+    for (;;) {
+      yield* element.call(this)
+      const separator = yield* this.byte()
+      this.position++
+      if (separator === CLOSE_BRACKET) return
+      if (separator !== COMMA) this.fail("an array has something else than a comma between its elements")
+    }
+  }
+
+  /** True if the next value is `null` (which it then has read). */
+  private *null(): Coroutine<boolean> {
+    if ((yield* this.byte()) !== 0x6e) return false
+    if ((yield* this.token()) !== "null") this.fail("a value is not JSON")
+    return true
+  }
+
+  private *optionalString(): Coroutine<string | undefined> {
+    const value = yield* this.json()
+    return typeof value === "string" ? value : undefined
+  }
+
+  /** Reads any value whole. Only for parts that are small: labels, a histogram, warnings. */
+  private *json(): Coroutine<unknown> {
+    yield* this.byte()
+    return this.parse(yield* this.token())
+  }
+
+  private parse(token: string): unknown {
+    try {
+      return JSON.parse(token)
+    } catch {
+      return this.fail("a value is not JSON")
+    }
+  }
+
+  /** The text of the value that starts at the current byte. */
+  private *token(): Coroutine<string> {
+    const scanner = new ValueScanner()
+    let scanned = 0
+    for (;;) {
+      const stop = scanner.scan(this.bytes, this.position + scanned, this.end)
+      if (stop !== INCOMPLETE) {
+        const start = this.position
+        this.position = stop
+        try {
+          return utf8.decode(this.bytes.subarray(start, stop))
+        } catch {
+          this.fail("a text is not UTF-8")
+        }
+      }
+      scanned = this.end - this.position
+      if (scanned > MAX_TOKEN_BYTES) this.fail("a single value is longer than 64 MiB")
+      yield* this.more()
+    }
+  }
+
+  /** Passes over a value that we do not need, without keeping it. */
+  private *skip(): Coroutine<void> {
+    const first = yield* this.byte()
+    if (first === CLOSE_BRACE || first === CLOSE_BRACKET || first === COMMA) this.fail("a value is missing")
+    const scanner = new ValueScanner()
+    for (;;) {
+      const stop = scanner.scan(this.bytes, this.position, this.end)
+      if (stop !== INCOMPLETE) {
+        this.position = stop
+        return
+      }
+      this.position = this.end
+      yield* this.more()
+    }
+  }
+
+  private *expect(byte: number): Coroutine<void> {
+    const found = yield* this.byte()
+    if (found !== byte) {
+      this.fail(
+        `expected ${String.fromCharCode(byte)} and found ${JSON.stringify(String.fromCharCode(found))}`
+      )
+    }
+    this.position++
+  }
+
+  /** The next byte that is not white space; it stays unread. */
+  private *byte(): Coroutine<number> {
+    for (;;) {
+      const byte = this.peek()
+      if (byte !== INCOMPLETE) return byte
+      yield* this.more()
+    }
+  }
+
+  private peek(): number {
+    while (this.position < this.end) {
+      const byte = this.bytes[this.position]!
+      if (byte !== SPACE && byte !== NEWLINE && byte !== RETURN && byte !== TAB) return byte
+      this.position++
+    }
+    return INCOMPLETE
+  }
+
+  /** Waits for the next chunk; the bytes not yet read stay in front of it. */
+  private *more(): Coroutine<void> {
+    this.flush()
+    const rest = this.bytes.subarray(this.position, this.end)
+    const chunk = yield
+    if (rest.length === 0) {
+      this.bytes = chunk
+    } else {
+      this.bytes = new Uint8Array(rest.length + chunk.length)
+      this.bytes.set(rest)
+      this.bytes.set(chunk, rest.length)
+    }
+    this.position = 0
+    this.end = this.bytes.length
+  }
+
+  private fail(what: string): never {
+    throw new DecodeError(what)
+  }
+}
+
+const strings = (value: unknown): ReadonlyArray<string> =>
+  Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
