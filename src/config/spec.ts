@@ -1,0 +1,31 @@
+/** The JSON Schema that the configuration form of a platform is made of, derived from `ConfigSchema`. */
+import { JsonSchema, Predicate, Schema } from "effect"
+import { ConfigSchema } from "./ConfigSchema.ts"
+
+const airbyteKeywords = new Set(["airbyte_secret", "order", "pattern", "pattern_descriptor"])
+
+/** The `connectionSpecification` of the protocol's SPEC message, draft 7. */
+export const connectionSpecification = (): JsonSchema.JsonSchema => {
+  const { schema } = JsonSchema.toDocumentDraft07(
+    Schema.toJsonSchemaDocument(Schema.toType(ConfigSchema), {
+      includeAnnotationKey: (key) => airbyteKeywords.has(key)
+    })
+  )
+  return { $schema: JsonSchema.META_SCHEMA_URI_DRAFT_07, title: "Prometheus", ...mergeAllOf(schema) }
+}
+
+/**
+ * Platforms do not take `allOf`, which is how two checks on one value are written. All of ours constrain the
+ * same keywords, the later one closer.
+ */
+const mergeAllOf = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
+  Object.fromEntries(
+    Object.entries(
+      Array.isArray(schema.allOf) ? Object.assign({}, schema, ...schema.allOf, { allOf: [] }) : schema
+    )
+      .filter(([key]) => key !== "allOf")
+      .map(([key, value]) => [key, isSchema(value) ? mergeAllOf(value) : value])
+  )
+
+const isSchema = (value: unknown): value is JsonSchema.JsonSchema =>
+  Predicate.isObject(value) && !Array.isArray(value)

@@ -1,0 +1,91 @@
+/** The mock as an `HttpClient` inside the process: no socket, no promise, and the time of Effect's `Clock`. */
+import { Clock, Effect, Layer, Stream } from "effect"
+import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
+import { type MockAnswer, makeRequest } from "./http.ts"
+import type { MockPrometheus } from "./MockPrometheus.ts"
+
+/** An `HttpClient` all of whose requests, whatever their host, a mock answers. */
+export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
+  HttpClient.make(
+    Effect.fnUntraced(function* (request, url) {
+      const body = yield* bodyText(request)
+      const now = yield* Clock.currentTimeMillis
+      const answer = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
+      if (Number.isFinite(answer.delayMs)) yield* Effect.sleep(answer.delayMs)
+      else return yield* Effect.never
+      if (answer.ending === "reset") return yield* connectionReset(request)
+      return respond(request, answer)
+    })
+  )
+
+/** Provides the `HttpClient` of `make`. */
+export const layer = (mock: MockPrometheus): Layer.Layer<HttpClient.HttpClient> =>
+  Layer.succeed(HttpClient.HttpClient, make(mock))
+
+const bodyText = (
+  request: HttpClientRequest.HttpClientRequest
+): Effect.Effect<string, HttpClientError.HttpClientError> => {
+  switch (request.body._tag) {
+    case "Empty":
+      return Effect.succeed("")
+    case "Uint8Array":
+      return Effect.succeed(new TextDecoder().decode(request.body.body))
+    case "Stream":
+      return Stream.mkString(Stream.decodeText(request.body.stream)).pipe(
+        Effect.mapError(
+          (cause) =>
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.EncodeError({ request, cause })
+            })
+        )
+      )
+    default:
+      // Prometheus reads no other body; a client that sends one gets what a server says without it.
+      return Effect.succeed("")
+  }
+}
+
+const connectionReset = (request: HttpClientRequest.HttpClientRequest) =>
+  new HttpClientError.HttpClientError({
+    reason: new HttpClientError.TransportError({ request, cause: new Error("read ECONNRESET") })
+  })
+
+/**
+ * A response whose body is a stream of Effect's own. The one that `fromWeb` has would be read through promises, which
+ * a TestClock does not wait for; so only its status and headers are used.
+ */
+const respond = (
+  request: HttpClientRequest.HttpClientRequest,
+  answer: MockAnswer
+): HttpClientResponse.HttpClientResponse => {
+  const head = HttpClientResponse.fromWeb(
+    request,
+    new Response(null, { status: answer.status, headers: answer.headers })
+  )
+  const response: HttpClientResponse.HttpClientResponse = Object.create(head, {
+    stream: { get: () => stream },
+    arrayBuffer: { get: () => Stream.mkArrayBuffer(stream) }
+  })
+  const chunks = Stream.fromIterable(answer.body, { chunkSize: 1 })
+  const stream = Stream.concat(chunks, after(request, response, answer))
+  return response
+}
+
+const after = (
+  request: HttpClientRequest.HttpClientRequest,
+  response: HttpClientResponse.HttpClientResponse,
+  answer: MockAnswer
+): Stream.Stream<never, HttpClientError.HttpClientError> => {
+  switch (answer.ending) {
+    case "stall":
+      return Stream.never
+    case "cut":
+      return Stream.fail(
+        new HttpClientError.HttpClientError({
+          reason: new HttpClientError.DecodeError({ request, response, cause: new Error("aborted") })
+        })
+      )
+    default:
+      return Stream.empty
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * A Prometheus without a Prometheus: the read API over series held in memory, for tests and the demo.
+ *
+ * What it answers is compared with a real server by test/integration/MockAgainstReal.test.ts. Two transports bring
+ * it requests: `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
+ *
+ * Known differences: `start` and `end` of labels, label values and series count samples here, but chunks and blocks in a
+ * real server, which may therefore name more; and only plain selectors and `time()` can be queried.
+ */
+import { type ApiAnswer, answer, plain } from "./api.ts"
+import { defaultOptions } from "./evaluate.ts"
+import { encodeChunks, type Fault, type MockAnswer, type MockRequest, takeBytes } from "./http.ts"
+import type { MockDatabase } from "./MockSeries.ts"
+
+/** How a mock differs from a Prometheus 2.42 without authentication or limits. */
+export interface MockOptions {
+  /** A path such as `/prometheus` below which the API is. */
+  readonly pathPrefix?: string
+  /** Anything else is answered with 401. */
+  readonly basicAuth?: { readonly user: string; readonly password: string }
+  /** Headers, name and value, without which a request is answered with 401. */
+  readonly requiredHeaders?: Readonly<Record<string, string>>
+  /** What buildinfo tells. From 3 on, look-back is left-open and label names may be any UTF-8. */
+  readonly version?: string
+  readonly lookbackMs?: number
+  /** The most samples that one query may load; no limit by default. */
+  readonly maxSamples?: number
+  /** Whether samples later than now do not exist yet, so that time can go by in a test. */
+  readonly hideFuture?: boolean
+  /** Added to every successful answer to a query. */
+  readonly warnings?: ReadonlyArray<string>
+  readonly infos?: ReadonlyArray<string>
+  /** The size of the pieces in which bodies are sent. */
+  readonly chunkBytes?: number
+  /** Chooses what goes wrong; `attempt` counts the same method, path and parameters, from 1. */
+  readonly faults?: (request: MockRequest, attempt: number) => Fault | undefined
+}
+
+/** A request that a mock has received. */
+export interface ReceivedRequest extends MockRequest {
+  readonly attempt: number
+  readonly nowMs: number
+}
+
+/** A mock server's state: what it holds, what it was asked. */
+export class MockPrometheus {
+  /** May be replaced at any time, as if samples had been scraped or lost. */
+  database: MockDatabase
+  readonly options: MockOptions
+  /** Everything received, oldest first; may be emptied. */
+  readonly requests: Array<ReceivedRequest> = []
+  readonly #attempts = new Map<string, number>()
+
+  constructor(database: MockDatabase, options: MockOptions = {}) {
+    this.database = database
+    this.options = options
+  }
+
+  /** Answers one request at the given time, milliseconds since the Unix epoch. */
+  handle(request: MockRequest, nowMs: number): MockAnswer {
+    const attempt = this.#count(request)
+    this.requests.push({ ...request, attempt, nowMs })
+    const fault = this.options.faults?.(request, attempt) ?? {}
+    const replaced = fault.status !== undefined || fault.body !== undefined
+    const reply = replaced ? undefined : this.#answer(request, nowMs)
+    const body = reply === undefined ? replacement(fault.body ?? "") : this.#encode(reply)
+    const bytes = fault.cutAfterBytes ?? fault.stallAfterBytes
+    return {
+      delayMs: fault.delayMs ?? 0,
+      status: reply?.status ?? fault.status ?? 200,
+      headers: { ...reply?.headers, date: new Date(nowMs).toUTCString(), ...fault.headers },
+      body: bytes === undefined ? body : takeBytes(body, bytes),
+      ending: ending(fault)
+    }
+  }
+
+  #count(request: MockRequest): number {
+    const params = new URLSearchParams(request.params)
+    params.sort()
+    const key = `${request.method} ${request.path}?${params}`
+    const attempt = (this.#attempts.get(key) ?? 0) + 1
+    this.#attempts.set(key, attempt)
+    return attempt
+  }
+
+  #encode(reply: ApiAnswer): Iterable<Uint8Array> {
+    return encodeChunks(reply.body, this.options.chunkBytes ?? 65_536)
+  }
+
+  #answer(request: MockRequest, nowMs: number): ApiAnswer {
+    const { basicAuth, pathPrefix = "", requiredHeaders = {} } = this.options
+    if (basicAuth !== undefined) {
+      const expected = `Basic ${base64(`${basicAuth.user}:${basicAuth.password}`)}`
+      if (request.headers.get("authorization") !== expected) {
+        return plain(401, "Unauthorized", { "www-authenticate": "Basic" })
+      }
+    }
+    for (const [name, value] of Object.entries(requiredHeaders)) {
+      if (request.headers.get(name.toLowerCase()) !== value) return plain(401, "Unauthorized")
+    }
+    if (!request.path.startsWith(`${pathPrefix}/`)) return plain(404, "404 page not found")
+    const { lookbackMs, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
+    return answer(
+      {
+        database: this.database,
+        nowMs,
+        version,
+        evaluation: {
+          lookbackMs: lookbackMs ?? defaultOptions.lookbackMs,
+          lookbackClosed: Number.parseInt(version, 10) < 3,
+          untilMs: hideFuture === true ? nowMs : defaultOptions.untilMs
+        },
+        maxSamples: maxSamples ?? Number.POSITIVE_INFINITY,
+        warnings: warnings ?? [],
+        infos: infos ?? []
+      },
+      request,
+      request.path.slice(pathPrefix.length)
+    )
+  }
+}
+
+const ending = (fault: Fault): MockAnswer["ending"] => {
+  if (fault.reset === true) return "reset"
+  if (fault.cutAfterBytes !== undefined) return "cut"
+  return fault.stallAfterBytes !== undefined ? "stall" : "complete"
+}
+
+const encoder = new TextEncoder()
+
+const replacement = (body: string | Uint8Array): ReadonlyArray<Uint8Array> => {
+  const bytes = typeof body === "string" ? encoder.encode(body) : body
+  return bytes.length === 0 ? [] : [bytes]
+}
+
+const base64 = (text: string): string => Buffer.from(text, "utf8").toString("base64")

@@ -1,0 +1,378 @@
+/** Prometheus' HTTP API over a mock database: from a path below the prefix and parameters to status and text. */
+import { Result } from "effect"
+import {
+  type EvaluateOptions,
+  type Grid,
+  hasSampleBetween,
+  instant,
+  parseQuery,
+  parseSelector,
+  range,
+  type Selector,
+  select
+} from "./evaluate.ts"
+import { formatLabels, formatMatrixSeries, formatString, formatValue, formatVectorSample } from "./format.ts"
+import type { MockRequest } from "./http.ts"
+import { compareText, type MockDatabase, type MockSeries } from "./MockSeries.ts"
+import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
+
+/** What the API answers from. */
+export interface ApiContext {
+  readonly database: MockDatabase
+  readonly nowMs: number
+  /** `2.42.0` or the like, told by buildinfo; from 3 on, label names may be any UTF-8. */
+  readonly version: string
+  readonly evaluation: EvaluateOptions
+  /** How many samples one query may load. */
+  readonly maxSamples: number
+  /** Go into every successful answer to a query, after the data. */
+  readonly warnings: ReadonlyArray<string>
+  readonly infos: ReadonlyArray<string>
+}
+
+/** An answer in text. */
+export interface ApiAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Iterable<string>
+}
+
+const json = { "content-type": "application/json" }
+const text = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" }
+
+/** An answer as Go's `http.Error` writes it. */
+export const plain = (status: number, message: string, headers: Record<string, string> = {}): ApiAnswer => ({
+  status,
+  headers: { ...headers, ...text },
+  body: [`${message}\n`]
+})
+
+const statusOf = { bad_data: 400, execution: 422 } as const
+
+const failure = (errorType: keyof typeof statusOf, error: string): ApiAnswer => ({
+  status: statusOf[errorType],
+  headers: json,
+  body: [`{"status":"error","errorType":"${errorType}","error":${formatString(error)}}`]
+})
+
+const badData = (error: string) => failure("bad_data", error)
+const invalid = (parameter: string, error: string) => badData(`invalid parameter "${parameter}": ${error}`)
+const tooManySamples = () =>
+  failure("execution", "query processing would load too many samples into memory in query execution")
+
+const success = (data: Iterable<string>, context?: ApiContext): ApiAnswer => ({
+  status: 200,
+  headers: json,
+  body: envelope(data, context)
+})
+
+function* envelope(data: Iterable<string>, context: ApiContext | undefined): Generator<string> {
+  yield '{"status":"success","data":'
+  yield* data
+  for (const key of ["warnings", "infos"] as const) {
+    const notes = context?.[key] ?? []
+    if (notes.length > 0) yield `,"${key}":[${notes.map(formatString).join(",")}]`
+  }
+  yield "}"
+}
+
+function* separated(before: string, items: Iterable<string>, after: string): Generator<string> {
+  let separator = before
+  for (const item of items) {
+    yield separator
+    yield item
+    separator = ","
+  }
+  yield separator === before ? before + after : after
+}
+
+const strings = (values: Iterable<string>) => `[${[...values].sort(compareText).map(formatString).join(",")}]`
+
+type Handler = (context: ApiContext, params: URLSearchParams, name: string) => ApiAnswer
+
+const routes: ReadonlyArray<{
+  readonly path: RegExp
+  readonly methods: ReadonlyArray<string>
+  readonly handler: Handler
+}> = [
+  { path: /^\/api\/v1\/query$/, methods: ["GET", "POST"], handler: (c, p) => query(c, p) },
+  { path: /^\/api\/v1\/query_range$/, methods: ["GET", "POST"], handler: (c, p) => queryRange(c, p) },
+  { path: /^\/api\/v1\/labels$/, methods: ["GET", "POST"], handler: (c, p) => labels(c, p) },
+  {
+    path: /^\/api\/v1\/label\/([^/]+)\/values$/,
+    methods: ["GET"],
+    handler: (c, p, n) => labelValues(c, p, n)
+  },
+  { path: /^\/api\/v1\/series$/, methods: ["GET", "POST"], handler: (c, p) => series(c, p) },
+  { path: /^\/api\/v1\/metadata$/, methods: ["GET"], handler: (c, p) => metadata(c, p) },
+  { path: /^\/api\/v1\/status\/buildinfo$/, methods: ["GET"], handler: (c) => buildInfo(c) },
+  { path: /^\/api\/v1\/status\/flags$/, methods: ["GET"], handler: (c) => flags(c) }
+]
+
+/** Answers one request whose path is already without the prefix. */
+export const answer = (context: ApiContext, request: MockRequest, path: string): ApiAnswer => {
+  for (const route of routes) {
+    const match = route.path.exec(path)
+    if (match === null) continue
+    if (request.method === "OPTIONS") return { status: 204, headers: {}, body: [] }
+    if (!route.methods.includes(request.method)) {
+      const allow = ["GET", "OPTIONS", "POST"].filter((m) => m === "OPTIONS" || route.methods.includes(m))
+      return plain(405, "Method Not Allowed", { allow: allow.join(", ") })
+    }
+    const name = decode(match[1] ?? "")
+    return name === undefined ? plain(400, "400 Bad Request") : route.handler(context, request.params, name)
+  }
+  return plain(404, "404 page not found")
+}
+
+const decode = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** `timeout` and `lookback_delta`, which every query takes; fails with the answer. */
+const queryOptions = (
+  context: ApiContext,
+  params: URLSearchParams
+): Result.Result<EvaluateOptions, ApiAnswer> => {
+  const timeout = params.get("timeout") ?? ""
+  if (timeout !== "" && parseDuration(timeout) === undefined) {
+    return Result.fail(invalid("timeout", `cannot parse ${formatString(timeout)} to a valid duration`))
+  }
+  const lookback = params.get("lookback_delta") ?? ""
+  if (lookback === "") return Result.succeed(context.evaluation)
+  const lookbackMs = parseDuration(lookback)
+  return lookbackMs === undefined
+    ? Result.fail(
+        badData(
+          `error parsing lookback delta duration: cannot parse ${formatString(lookback)} to a valid duration`
+        )
+      )
+    : Result.succeed({ ...context.evaluation, ...(lookbackMs > 0 ? { lookbackMs } : {}) })
+}
+
+const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+  const time = timeOr(params, "time", context.nowMs)
+  if (time === undefined) return invalidTime(params, "time")
+  const options = queryOptions(context, params)
+  if (Result.isFailure(options)) return options.failure
+  const parsed = parseQuery(params.get("query") ?? "")
+  if (Result.isFailure(parsed)) return badData(parsed.failure)
+  if (parsed.success._tag === "Time") {
+    // Unlike a sample's, the time of a scalar is printed as any number is.
+    const seconds = time / 1000
+    return success([`{"resultType":"scalar","result":[${seconds},"${formatValue(seconds)}"]}`], context)
+  }
+  const samples: Array<string> = []
+  for (const { labels, value } of instants(context, parsed.success.selector, time, options.success)) {
+    samples.push(formatVectorSample(labels, time, value))
+  }
+  return samples.length > context.maxSamples
+    ? tooManySamples()
+    : success(separated('{"resultType":"vector","result":[', samples, "]}"), context)
+}
+
+function* instants(context: ApiContext, selector: Selector, timeMs: number, options: EvaluateOptions) {
+  for (const series of select(context.database, selector)) {
+    const value = instant(series, timeMs, options)
+    if (value !== undefined) yield { labels: series.labels, value }
+  }
+}
+
+const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+  const grid = parseGrid(params)
+  if (Result.isFailure(grid)) return grid.failure
+  const options = queryOptions(context, params)
+  if (Result.isFailure(options)) return options.failure
+  const parsed = parseQuery(params.get("query") ?? "")
+  if (Result.isFailure(parsed)) return badData(parsed.failure)
+  const matrix = (result: Iterable<string>) =>
+    success(separated('{"resultType":"matrix","result":[', result, "]}"), context)
+  if (parsed.success._tag === "Time") {
+    const times = gridTimes(grid.success)
+    return times.length > context.maxSamples
+      ? tooManySamples()
+      : matrix([
+          formatMatrixSeries(
+            [],
+            times,
+            times.map((time) => time / 1000)
+          )
+        ])
+  }
+  const selected = select(context.database, parsed.success.selector)
+  // The status comes before the body, so a limit has to be known before the first byte; the body itself is made
+  // series by series while it is sent.
+  if (Number.isFinite(context.maxSamples)) {
+    let samples = 0
+    for (const series of selected) samples += range(series, grid.success, options.success).times.length
+    if (samples > context.maxSamples) return tooManySamples()
+  }
+  return matrix(matrixSeries(selected, grid.success, options.success))
+}
+
+function* matrixSeries(selected: ReadonlyArray<MockSeries>, grid: Grid, options: EvaluateOptions) {
+  for (const series of selected) {
+    const { times, values } = range(series, grid, options)
+    if (times.length > 0) yield formatMatrixSeries(series.labels, times, values)
+  }
+}
+
+const gridTimes = (grid: Grid): ReadonlyArray<number> => {
+  const times: Array<number> = []
+  for (let time = grid.startMs; time <= grid.endMs; time += grid.stepMs) times.push(time)
+  return times
+}
+
+const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiAnswer> => {
+  const [start = "", end = "", step = ""] = ["start", "end", "step"].map((name) => params.get(name) ?? "")
+  const startMs = parseTime(start)
+  if (startMs === undefined) {
+    return Result.fail(invalid("start", `cannot parse ${formatString(start)} to a valid timestamp`))
+  }
+  const endMs = parseTime(end)
+  if (endMs === undefined) {
+    return Result.fail(invalid("end", `cannot parse ${formatString(end)} to a valid timestamp`))
+  }
+  if (endMs < startMs) return Result.fail(invalid("end", "end timestamp must not be before start time"))
+  const stepMs = parseDuration(step)
+  if (stepMs === undefined) {
+    return Result.fail(invalid("step", `cannot parse ${formatString(step)} to a valid duration`))
+  }
+  if (stepMs <= 0) {
+    const message = "zero or negative query resolution step widths are not accepted. Try a positive integer"
+    return Result.fail(invalid("step", message))
+  }
+  if (Math.trunc((endMs - startMs) / stepMs) > 11000) {
+    const message =
+      "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
+    return Result.fail(badData(message))
+  }
+  // The engine's step is whole milliseconds.
+  return Result.succeed({ startMs, endMs, stepMs: Math.max(1, Math.trunc(stepMs)) })
+}
+
+/** An optional time parameter: undefined when it is there and unreadable. */
+const timeOr = (params: URLSearchParams, name: string, otherwise: number): number | undefined => {
+  const value = params.get(name) ?? ""
+  return value === "" ? otherwise : parseTime(value)
+}
+
+const invalidTime = (params: URLSearchParams, name: string): ApiAnswer => {
+  const value = formatString(params.get(name) ?? "")
+  return invalid(name, `Invalid time value for '${name}': cannot parse ${value} to a valid timestamp`)
+}
+
+/** The series that `match[]`, `start` and `end` select; all of them without `match[]`. */
+const selectedSeries = (
+  context: ApiContext,
+  params: URLSearchParams,
+  failed: (error: string) => ApiAnswer
+): Result.Result<ReadonlyArray<MockSeries>, ApiAnswer> => {
+  const start = timeOr(params, "start", Number.NEGATIVE_INFINITY)
+  if (start === undefined) return Result.fail(invalidTime(params, "start"))
+  const end = timeOr(params, "end", Number.POSITIVE_INFINITY)
+  if (end === undefined) return Result.fail(invalidTime(params, "end"))
+  const selectors: Array<Selector> = []
+  for (const match of params.getAll("match[]")) {
+    const selector = parseSelector(match)
+    if (Result.isFailure(selector)) return Result.fail(failed(selector.failure))
+    if (selector.success.matchesEmpty) {
+      return Result.fail(failed("match[] must contain at least one non-empty matcher"))
+    }
+    selectors.push(selector.success)
+  }
+  const chosen = new Set(selectors.flatMap((selector) => select(context.database, selector)))
+  const until = Math.min(end, context.evaluation.untilMs)
+  return Result.succeed(
+    context.database.series.filter(
+      (s) => (selectors.length === 0 || chosen.has(s)) && hasSampleBetween(s, start, until)
+    )
+  )
+}
+
+const labels = (context: ApiContext, params: URLSearchParams): ApiAnswer =>
+  Result.match(selectedSeries(context, params, badData), {
+    onFailure: (failed) => failed,
+    onSuccess: (series) => success([strings(new Set(series.flatMap((s) => s.labels.map(([name]) => name))))])
+  })
+
+const labelValues = (context: ApiContext, params: URLSearchParams, name: string): ApiAnswer => {
+  if (Number.parseInt(context.version, 10) < 3 && !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
+    return badData(`invalid label name: ${formatString(name)}`)
+  }
+  return Result.match(selectedSeries(context, params, badData), {
+    onFailure: (failed) => failed,
+    onSuccess: (series) =>
+      success([
+        strings(new Set(series.flatMap((s) => s.labels.filter((l) => l[0] === name).map((l) => l[1]))))
+      ])
+  })
+}
+
+const series = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+  if (!params.has("match[]")) return badData("no match[] parameter provided")
+  return Result.match(
+    selectedSeries(context, params, (error) => invalid("match[]", error)),
+    {
+      onFailure: (failed) => failed,
+      onSuccess: (found) =>
+        success(
+          separated(
+            "[",
+            map(found, (s) => formatLabels(s.labels)),
+            "]"
+          )
+        )
+    }
+  )
+}
+
+function* map<A, B>(items: Iterable<A>, f: (item: A) => B): Generator<B> {
+  for (const item of items) yield f(item)
+}
+
+const metadata = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+  const limit = params.get("limit") ?? ""
+  if (limit !== "" && !/^[+-]?\d+$/.test(limit)) return badData("limit must be a number")
+  const metric = params.get("metric") ?? ""
+  let families = [...context.database.metadata].filter(([family]) => metric === "" || family === metric)
+  if (limit !== "" && Number(limit) >= 0) families = families.slice(0, Number(limit))
+  const entries = families.map(([family, all]) => {
+    const shown = all.map(
+      (m) => `{"type":${formatString(m.type)},"help":${formatString(m.help)},"unit":${formatString(m.unit)}}`
+    )
+    return `${formatString(family)}:[${shown.join(",")}]`
+  })
+  return success([`{${entries.join(",")}}`])
+}
+
+const object = (fields: Readonly<Record<string, string>>) =>
+  `{${Object.entries(fields)
+    .map(([key, value]) => `${formatString(key)}:${formatString(value)}`)
+    .join(",")}}`
+
+const buildInfo = (context: ApiContext): ApiAnswer =>
+  success([
+    object({
+      version: context.version,
+      revision: "mock",
+      branch: "mock",
+      buildUser: "mock",
+      buildDate: "",
+      goVersion: ""
+    })
+  ])
+
+const flags = (context: ApiContext): ApiAnswer =>
+  success([
+    object({
+      "query.lookback-delta": formatDuration(context.evaluation.lookbackMs),
+      "query.max-concurrency": "20",
+      "query.max-samples": String(Number.isFinite(context.maxSamples) ? context.maxSamples : 50_000_000),
+      "query.timeout": "2m"
+    })
+  ])

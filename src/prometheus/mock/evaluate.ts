@@ -1,0 +1,156 @@
+/**
+ * The part of PromQL that the mock understands: plain selectors and `time()`, with Prometheus' own rules for which
+ * sample answers for which point in time.
+ */
+import { Result } from "effect"
+import * as Matcher from "../Matcher.ts"
+import type { Histogram } from "../Sample.ts"
+import { labelValue, type MockDatabase, type MockSeries, type MockValue } from "./MockSeries.ts"
+
+/** A query that the mock can answer. */
+export type Query =
+  | { readonly _tag: "Selector"; readonly selector: Selector }
+  /** `time()`: the time of evaluation in seconds. */
+  | { readonly _tag: "Time" }
+
+/** A compiled selector. */
+export interface Selector {
+  /** Whether it selects a series, from a lookup that answers `""` for an absent label. */
+  readonly matches: (value: (label: string) => string) => boolean
+  /** Whether it selects series without any label, that is everything: Prometheus refuses such a selector. */
+  readonly matchesEmpty: boolean
+}
+
+/** The points of a range query, `startMs`, `startMs + stepMs`, … ≤ `endMs`, in whole milliseconds. */
+export interface Grid {
+  readonly startMs: number
+  readonly endMs: number
+  readonly stepMs: number
+}
+
+/** What a server is set to. */
+export interface EvaluateOptions {
+  /** How old a sample may be and still answer for a point. */
+  readonly lookbackMs: number
+  /** Whether a sample of exactly that age still answers: it does on version 2, and does not since 3.0. */
+  readonly lookbackClosed: boolean
+  /** Later samples do not exist yet. */
+  readonly untilMs: number
+}
+
+/** A Prometheus 2 of whose samples all exist. */
+export const defaultOptions: EvaluateOptions = {
+  lookbackMs: 300_000,
+  lookbackClosed: true,
+  untilMs: Number.POSITIVE_INFINITY
+}
+
+const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
+/** Words that the lexer takes for something else than a metric's name. */
+const notMetric = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i
+const timeCall = /^\s*time\s*\(\s*\)\s*$/
+
+const emptySelector = "vector selector must contain at least one non-empty matcher"
+
+/** Parses a query; fails with the text that Prometheus puts into its answer, or one of the same form. */
+export const parseQuery = (text: string): Result.Result<Query, string> => {
+  if (timeCall.test(text)) return Result.succeed({ _tag: "Time" })
+  return Result.flatMap(parseSelector(text), (selector) =>
+    selector.matchesEmpty
+      ? Result.fail(`1:1: parse error: ${emptySelector}`)
+      : Result.succeed({ _tag: "Selector", selector })
+  )
+}
+
+/** Parses `name`, `{…}` or `name{…}`. A selector of everything is left to the caller: its text differs. */
+export const parseSelector = (text: string): Result.Result<Selector, string> => {
+  const trimmed = text.trim()
+  if (trimmed === "") return Result.fail("1:1: parse error: no expression found in input")
+  const name = metricName.exec(trimmed)?.[0] ?? ""
+  const rest = trimmed.slice(name.length).trimStart()
+  if (notMetric.test(name) || (rest === "" ? name === "" : !rest.startsWith("{"))) {
+    return Result.fail(
+      `1:${name.length + 1}: parse error: the mock understands plain selectors and time() only`
+    )
+  }
+  return Result.flatMap(
+    Result.mapError(Matcher.parse(rest), (message) => `1:${name.length + 1}: parse error: ${message}`),
+    (matchers): Result.Result<Selector, string> => {
+      if (name !== "" && matchers.some((m) => m.label === "__name__")) {
+        return Result.fail(`1:${name.length + 1}: parse error: metric name must not be set twice: "${name}"`)
+      }
+      return compile(
+        name === "" ? matchers : [{ label: "__name__", operator: "=", value: name }, ...matchers]
+      )
+    }
+  )
+}
+
+const compile = (matchers: ReadonlyArray<Matcher.Matcher>): Result.Result<Selector, string> => {
+  try {
+    const matches = Matcher.compile(matchers)
+    // Each matcher is asked alone: `{a="", b=""}` is refused although no series is without labels.
+    const matchesEmpty = matchers.every((m) => Matcher.compile([m])(() => ""))
+    return Result.succeed({ matches, matchesEmpty })
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    return Result.fail(`1:1: parse error: error parsing regexp: ${error.message}`)
+  }
+}
+
+/** The series that a selector selects, in the database's order. */
+export const select = (database: MockDatabase, selector: Selector): ReadonlyArray<MockSeries> =>
+  database.series.filter((series) => selector.matches((name) => labelValue(series.labels, name)))
+
+/** The index of the last of `times` at or before `timeMs`, or -1. */
+const lastAtOrBefore = (times: Float64Array, timeMs: number): number => {
+  let low = 0
+  let high = times.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (times[middle]! <= timeMs) low = middle + 1
+    else high = middle
+  }
+  return low - 1
+}
+
+/** Whether a series has a sample in `[startMs, endMs]`. */
+export const hasSampleBetween = (series: MockSeries, startMs: number, endMs: number): boolean => {
+  const last = lastAtOrBefore(series.times, endMs)
+  return last >= 0 && series.times[last]! >= startMs
+}
+
+/**
+ * The points of one series on a grid: each is answered by the latest sample at or before it that is not older than
+ * the look-back, unless that sample is a stale marker.
+ */
+export const range = (
+  series: MockSeries,
+  grid: Grid,
+  options: EvaluateOptions = defaultOptions
+): { readonly times: ReadonlyArray<number>; readonly values: ReadonlyArray<number | Histogram> } => {
+  const times: Array<number> = []
+  const values: Array<number | Histogram> = []
+  const samples = series.times
+  const existing = lastAtOrBefore(samples, options.untilMs)
+  let index = lastAtOrBefore(samples, Math.min(grid.startMs, options.untilMs))
+  for (let time = grid.startMs; time <= grid.endMs; time += grid.stepMs) {
+    while (index < existing && samples[index + 1]! <= time) index++
+    if (index < 0) continue
+    const age = time - samples[index]!
+    if (options.lookbackClosed ? age > options.lookbackMs : age >= options.lookbackMs) continue
+    const value: MockValue = series.values[index]!
+    if (value === "stale") continue
+    times.push(time)
+    values.push(value)
+  }
+  return { times, values }
+}
+
+/** The value of one series at one time, or undefined. */
+export const instant = (
+  series: MockSeries,
+  timeMs: number,
+  options: EvaluateOptions = defaultOptions
+): number | Histogram | undefined =>
+  range(series, { startMs: timeMs, endMs: timeMs, stepMs: 1 }, options).values[0]

@@ -1,0 +1,63 @@
+/** Times and durations in requests, read as Prometheus reads them. */
+
+const float = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
+const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
+const duration = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/
+const unitsMs = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1]
+
+/** A time in milliseconds since the Unix epoch from epoch seconds or RFC 3339, or undefined. */
+export const parseTime = (text: string): number | undefined => {
+  if (float.test(text)) {
+    const seconds = Number(text)
+    const whole = Math.trunc(seconds)
+    // In Go's steps, so that the millisecond is the same: round the fraction to ms, then cut nanoseconds.
+    const nanos = Math.trunc((Math.round((seconds - whole) * 1000) / 1000) * 1e9)
+    return whole * 1000 + Math.floor(nanos / 1e6)
+  }
+  const match = rfc3339.exec(text)
+  if (match === null) return undefined
+  const [, year, month, day, hour, minute, second, fraction = "", sign, zoneHour = "0", zoneMinute = "0"] =
+    match
+  const fields = [
+    Number(year),
+    Number(month) - 1,
+    Number(day),
+    Number(hour),
+    Number(minute),
+    Number(second)
+  ] as const
+  const milliseconds = Number(fraction.slice(0, 3).padEnd(3, "0"))
+  const date = new Date(0)
+  date.setUTCFullYear(fields[0], fields[1], fields[2])
+  date.setUTCHours(fields[3], fields[4], fields[5], milliseconds)
+  // A field out of its range would have been carried into the next one.
+  if (date.getUTCDate() !== fields[2] || date.getUTCHours() !== fields[3]) return undefined
+  if (date.getUTCMinutes() !== fields[4] || date.getUTCSeconds() !== fields[5]) return undefined
+  if (Number(zoneHour) > 24 || Number(zoneMinute) > 59) return undefined
+  const zone = (Number(zoneHour) * 60 + Number(zoneMinute)) * 60_000
+  return date.getTime() - (sign === "-" ? -zone : zone)
+}
+
+/** A duration in milliseconds from seconds or from text such as `1h30m`, or undefined. */
+export const parseDuration = (text: string): number | undefined => {
+  if (float.test(text)) return Math.trunc(Number(text) * 1e9) / 1e6
+  const match = duration.exec(text)
+  if (match === null || text === "") return undefined
+  return unitsMs.reduce((total, unit, i) => total + Number(match[i + 1] ?? 0) * unit, 0)
+}
+
+/** A duration as Prometheus prints it: `5m`, `1h30m`. */
+export const formatDuration = (milliseconds: number): string => {
+  if (milliseconds === 0) return "0s"
+  const names = ["y", "w", "d", "h", "m", "s", "ms"]
+  let rest = milliseconds
+  let text = ""
+  unitsMs.forEach((unit, i) => {
+    // Years and weeks are only used for exact multiples of them, since they read badly otherwise.
+    if (i < 2 && rest % unit !== 0) return
+    const count = Math.floor(rest / unit)
+    if (count > 0) text += `${count}${names[i]}`
+    rest -= count * unit
+  })
+  return text
+}
