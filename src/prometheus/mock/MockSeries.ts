@@ -4,6 +4,7 @@
  * Everything is checked and sorted here once, so that evaluation can rely on it.
  */
 import type { Histogram, Labels } from "../Sample.ts"
+import { canonicalLabels } from "../Series.ts"
 
 /** A float, a native histogram, or the marker with which a scrape says that the series has ended. */
 export type MockValue = number | Histogram | "stale"
@@ -64,11 +65,9 @@ export const labelValue = (labels: Labels, name: string): string => {
   return ""
 }
 
-/** Sorts labels by name and leaves out empty ones, which are the same as absent ones. */
-export const makeLabels = (input: LabelsInput): Labels => {
-  const labels = [...new Map(isPairs(input) ? input : Object.entries(input))].filter(([, v]) => v !== "")
-  return labels.sort((a, b) => compareText(a[0], b[0]))
-}
+/** Canonical labels; of a name that comes twice the last value counts. */
+export const makeLabels = (input: LabelsInput): Labels =>
+  canonicalLabels(new Map(isPairs(input) ? input : Object.entries(input)))
 
 /**
  * A series from its labels, `__name__` included, and its samples in any order.

@@ -1,0 +1,380 @@
+/** Prometheus' HTTP API, as far as a reader needs it. */
+
+import { createGunzip } from "node:zlib"
+import { NodeHttpClient, NodeStream } from "@effect/platform-node"
+import { Clock, Context, Effect, Layer, Option, Redacted, Schema, type Scope, Stream } from "effect"
+import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
+import { ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
+import * as Matcher from "./Matcher.ts"
+import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
+import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
+import { retryPolicy } from "./retryPolicy.ts"
+import type { SampleBlock } from "./Sample.ts"
+import { METRIC_NAME } from "./Series.ts"
+
+/** A closed range of time, in milliseconds since the epoch. */
+export interface TimeRange {
+  readonly startMillis: number
+  readonly endMillis: number
+}
+
+/** What `query_range` is asked: points at start, start + step, … up to and including end. Whole seconds. */
+export interface RangeQuery {
+  readonly query: string
+  readonly startSeconds: number
+  readonly endSeconds: number
+  readonly stepSeconds: number
+}
+
+/** What the server knows about a metric family from what it scrapes now. */
+export interface MetricMetadata {
+  readonly type: string
+  readonly help: string
+  readonly unit: string
+}
+
+/**
+ * A Prometheus server. Every request carries the configured credentials and headers.
+ *
+ * All methods but `queryRange` retry by themselves; a range query is retried by its reader, who alone knows
+ * what of its answer has been used already.
+ */
+export class PrometheusClient extends Context.Service<
+  PrometheusClient,
+  {
+    /** The server's own time, in milliseconds since the epoch. */
+    readonly now: Effect.Effect<number, PrometheusError>
+    /** The names of the metrics that have series in the range, restricted by the configured selector. */
+    readonly metricNames: (range: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+    /** The names of the labels of one metric in the range, without `__name__`. */
+    readonly labelNames: (
+      metric: string,
+      range: TimeRange
+    ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+    /** Type, help and unit by metric family. Empty where the server does not offer it. */
+    readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
+    /**
+     * Asks a range query. The effect ends when the answer begins, so that the server can work ahead of whoever
+     * consumes the stream of blocks. The scope holds the connection.
+     */
+    readonly queryRange: (
+      query: RangeQuery
+    ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
+  }
+>()("source-prometheus/prometheus/PrometheusClient") {
+  /** Over any `HttpClient`: a mock's in tests. */
+  static readonly layerNoDeps: Layer.Layer<PrometheusClient, never, ConnectorConfig | HttpClient.HttpClient> =
+    Layer.effect(
+      PrometheusClient,
+      Effect.gen(function* () {
+        const settings = yield* ConnectorConfig
+        const http = yield* HttpClient.HttpClient
+        return PrometheusClient.of(make(settings, http))
+      })
+    )
+
+  /** Over Node's own HTTP client, with kept-alive connections. */
+  static readonly layer: Layer.Layer<PrometheusClient, never, ConnectorConfig> =
+    PrometheusClient.layerNoDeps.pipe(
+      Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
+      Layer.provide(NodeHttpClient.layerAgentOptions({ keepAlive: true, scheduling: "fifo" }))
+    )
+}
+
+/** Longer parameters than this go into a form: servers and proxies limit the length of an address. */
+const MAX_QUERY_CHARACTERS = 4000
+
+/** How much of an answer that is no success is read to learn what it says. */
+const MAX_REFUSAL_BYTES = 64 * 1024
+
+const MAX_REDIRECTS = 5
+
+const make = (settings: Settings, httpClient: HttpClient.HttpClient): PrometheusClient["Service"] => {
+  // With a scope, an answer that nobody reads to its end is dropped with its connection at once.
+  const http = HttpClient.withScope(httpClient)
+  const retries = retryPolicy(settings.maxRetries)
+  const timeoutText = `${settings.requestTimeoutMillis / 1000} s`
+
+  const withCredentials = (
+    request: HttpClientRequest.HttpClientRequest
+  ): HttpClientRequest.HttpClientRequest => {
+    let out = HttpClientRequest.setHeaders(request, {
+      accept: "application/json",
+      "accept-encoding": settings.compression === "gzip" ? "gzip" : "identity",
+      "user-agent": "source-prometheus"
+    })
+    if (Option.isSome(settings.basicAuth)) {
+      const { password, user } = settings.basicAuth.value
+      const credentials = Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64")
+      out = HttpClientRequest.setHeader(out, "authorization", `Basic ${credentials}`)
+    }
+    for (const { name, value } of settings.headers) {
+      out = HttpClientRequest.setHeader(out, name, Redacted.value(value))
+    }
+    return out
+  }
+
+  const makeRequest = (url: string, params: UrlParams.UrlParams): HttpClientRequest.HttpClientRequest =>
+    UrlParams.toString(params).length > MAX_QUERY_CHARACTERS
+      ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
+      : HttpClientRequest.setUrlParams(HttpClientRequest.get(url), params)
+
+  /** Sends a request and follows redirects, but never carries credentials to another host. */
+  const send = Effect.fnUntraced(function* (path: string, params: UrlParams.UrlParams) {
+    const endpoint = settings.baseUrl + path
+    let request = withCredentials(makeRequest(endpoint, params))
+    for (let redirects = 0; ; redirects++) {
+      const response = yield* http.execute(request).pipe(
+        Effect.mapError((error) => fromTransport(endpoint, error)),
+        Effect.timeoutOrElse({
+          duration: settings.requestTimeoutMillis,
+          orElse: () =>
+            Effect.fail(
+              new PrometheusError({
+                reason: "Timeout",
+                summary: `${endpoint} did not answer within ${timeoutText}.`
+              })
+            )
+        })
+      )
+      const location = response.headers.location
+      if (response.status < 300 || response.status >= 400 || location === undefined) return response
+      const target = URL.canParse(location, request.url) ? new URL(location, request.url) : undefined
+      const source = new URL(request.url)
+      const isSameHost = target?.host === source.host
+      const isUpgrade = target?.hostname === source.hostname && target.protocol === "https:"
+      if (target === undefined || redirects === MAX_REDIRECTS || !(isSameHost || isUpgrade)) {
+        return yield* new PrometheusError({
+          reason: "Redirected",
+          summary: `${endpoint} redirects to ${target === undefined ? "an address that is none" : target.origin + target.pathname}, and that is not followed.`
+        })
+      }
+      yield* Stream.runDrain(response.stream).pipe(Effect.ignore)
+      // A Location holds the query too, unless the parameters travel in a form.
+      request = withCredentials(
+        request.method === "POST"
+          ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(target), params)
+          : HttpClientRequest.get(target.href)
+      )
+    }
+  })
+
+  /** The bytes of a body, unpacked. An answer that stops in the middle is an error, not an end. */
+  const bodyOf = (
+    endpoint: string,
+    response: HttpClientResponse.HttpClientResponse
+  ): Stream.Stream<Uint8Array, PrometheusError> => {
+    const broken = (what: string) =>
+      new PrometheusError({ reason: "BrokenResponse", summary: `The answer of ${endpoint} ${what}.` })
+    const raw = response.stream.pipe(Stream.mapError((error) => broken(`broke off (${causeText(error)})`)))
+    const encoding = response.headers["content-encoding"] ?? "identity"
+    const plain =
+      encoding === "identity"
+        ? raw
+        : encoding === "gzip"
+          ? raw.pipe(
+              NodeStream.pipeThroughDuplex({
+                evaluate: () => createGunzip(),
+                onError: () => broken("is not valid gzip")
+              })
+            )
+          : Stream.fail(broken(`is packed as ${encoding}, which was not asked for`))
+    return plain.pipe(
+      Stream.timeoutOrElse({
+        duration: settings.requestTimeoutMillis,
+        orElse: () =>
+          Stream.fail(
+            new PrometheusError({
+              reason: "Timeout",
+              summary: `The answer of ${endpoint} did not go on within ${timeoutText}.`
+            })
+          )
+      })
+    )
+  }
+
+  /** Sends a request and fails unless the answer is a success in JSON. */
+  const request = Effect.fnUntraced(function* (path: string, params: UrlParams.Input) {
+    const endpoint = settings.baseUrl + path
+    const response = yield* send(path, UrlParams.fromInput(params))
+    const contentType = response.headers["content-type"] ?? ""
+    if (response.status === 200 && (contentType === "" || /json/i.test(contentType))) return response
+    const body = yield* bodyOf(endpoint, response).pipe(
+      firstBytes(MAX_REFUSAL_BYTES),
+      Stream.decodeText,
+      Stream.mkString,
+      Effect.catch(() => Effect.succeed(""))
+    )
+    const now = yield* Clock.currentTimeMillis
+    return yield* fromRefusal(endpoint, {
+      status: response.status,
+      body,
+      contentType,
+      retryAfterMillis: parseRetryAfter(response.headers["retry-after"], now)
+    })
+  })
+
+  /** Asks for something small and answers its `data`. */
+  const getData = <A>(
+    path: string,
+    params: UrlParams.Input,
+    data: Schema.Decoder<A>
+  ): Effect.Effect<A, PrometheusError> => {
+    const endpoint = settings.baseUrl + path
+    const decode = Schema.decodeUnknownEffect(
+      Schema.fromJsonString(Schema.Struct({ status: Schema.Literal("success"), data }))
+    )
+    return Effect.gen(function* () {
+      const response = yield* request(path, params)
+      const text = yield* Stream.mkString(Stream.decodeText(bodyOf(endpoint, response)))
+      return yield* decode(text).pipe(
+        Effect.map((envelope) => envelope.data),
+        Effect.mapError(
+          () =>
+            new PrometheusError({
+              reason: "BrokenResponse",
+              summary: `The answer of ${endpoint} is not what Prometheus answers: ${text.slice(0, 100)}`
+            })
+        )
+      )
+    }).pipe(Effect.scoped, Effect.retry(retries))
+  }
+
+  const times = ({ endMillis, startMillis }: TimeRange) => ({
+    start: String(startMillis / 1000),
+    end: String(endMillis / 1000)
+  })
+
+  const warned = new Set<string>()
+  /** What the server warns of concerns all its answers: it is told once. */
+  const reportWarnings = (envelope: Envelope) =>
+    Effect.forEach(
+      envelope.warnings.filter((warning) => !warned.has(warning)),
+      (warning) => {
+        warned.add(warning)
+        return Effect.logWarning(`${settings.baseUrl} warns: ${warning}`)
+      },
+      { discard: true }
+    )
+
+  const queryRange = Effect.fnUntraced(function* (query: RangeQuery) {
+    const path = "/api/v1/query_range"
+    const endpoint = settings.baseUrl + path
+    const response = yield* request(path, {
+      query: query.query,
+      start: String(query.startSeconds),
+      end: String(query.endSeconds),
+      step: String(query.stepSeconds)
+    })
+    const decoder = new ResponseDecoder()
+    const decoding = <A>(decode: () => A): Effect.Effect<A, PrometheusError> =>
+      Effect.try({
+        try: decode,
+        catch: (error) => {
+          if (!(error instanceof DecodeError)) throw error
+          return new PrometheusError({
+            reason: "BrokenResponse",
+            summary: `The answer of ${endpoint} cannot be read: ${error.message}.`
+          })
+        }
+      })
+    const end = Effect.gen(function* () {
+      const envelope = yield* decoding(() => decoder.finish())
+      if (envelope.status !== "success") {
+        return yield* fromRefusal(endpoint, {
+          status: response.status,
+          body: JSON.stringify({ error: envelope.error ?? `status ${envelope.status}` }),
+          contentType: "application/json",
+          retryAfterMillis: undefined
+        })
+      }
+      yield* reportWarnings(envelope)
+    })
+    return bodyOf(endpoint, response).pipe(
+      Stream.mapEffect((chunk) => decoding(() => decoder.push(chunk))),
+      Stream.flattenIterable,
+      Stream.concat(Stream.fromEffectDrain(end))
+    )
+  })
+
+  return {
+    now: getData(
+      "/api/v1/query",
+      { query: "time()" },
+      Schema.Struct({ result: Schema.Tuple([Schema.Number, Schema.NumberFromString]) })
+    ).pipe(Effect.map(({ result: [, seconds] }) => Math.round(seconds * 1000))),
+    metricNames: (range) =>
+      getData(
+        `/api/v1/label/${METRIC_NAME}/values`,
+        {
+          ...times(range),
+          // `{__name__!=""}` is what VictoriaMetrics and Prometheus both take for "all".
+          ...(settings.matchers.length === 0
+            ? {}
+            : {
+                "match[]": Matcher.render([
+                  { label: METRIC_NAME, operator: "!=", value: "" },
+                  ...settings.matchers
+                ])
+              })
+        },
+        Schema.Array(Schema.String)
+      ),
+    labelNames: (metric, range) =>
+      getData(
+        "/api/v1/labels",
+        { ...times(range), "match[]": Matcher.metricSelector(metric, settings.matchers) },
+        Schema.Array(Schema.String)
+      ).pipe(Effect.map((names) => names.filter((name) => name !== METRIC_NAME))),
+    metadata: getData("/api/v1/metadata", {}, MetadataResponse).pipe(
+      Effect.map(
+        (families) =>
+          new Map(
+            Object.entries(families).flatMap(([family, [first]]) =>
+              first === undefined ? [] : [[family, first] as const]
+            )
+          )
+      ),
+      // Not every backend has it, and streams without a description are whole.
+      Effect.catchIf(
+        (error) => error.reason === "WrongPath" || error.reason === "Refused",
+        (error) =>
+          Effect.as(
+            Effect.logInfo(`Metric types and help texts are not available: ${error.summary}`),
+            new Map()
+          )
+      )
+    ),
+    queryRange
+  }
+}
+
+const MetadataResponse = Schema.Record(
+  Schema.String,
+  Schema.Array(
+    Schema.Struct({
+      type: Schema.String,
+      help: Schema.String,
+      unit: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
+    })
+  )
+)
+
+const firstBytes =
+  (limit: number) =>
+  <E, R>(bytes: Stream.Stream<Uint8Array, E, R>): Stream.Stream<Uint8Array, E, R> =>
+    Stream.suspend(() => {
+      let total = 0
+      return Stream.takeUntil(bytes, (chunk) => {
+        total += chunk.length
+        return total >= limit
+      })
+    })
+
+/** `Retry-After` is a number of seconds or an HTTP date. Answers milliseconds from now. */
+export const parseRetryAfter = (header: string | undefined, nowMillis: number): number | undefined => {
+  if (header === undefined) return undefined
+  if (/^\s*\d+\s*$/.test(header)) return Number(header) * 1000
+  const date = Date.parse(header)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMillis)
+}

@@ -1,0 +1,254 @@
+/**
+ * What can go wrong between us and a server, and what then happens: one table, so that a reason always has
+ * the same end, the same blame and the same advice.
+ */
+import { Schema } from "effect"
+
+/**
+ * The end of a failed request.
+ *
+ * - `retry`: the same request may succeed later
+ * - `split`: the server can answer it in smaller parts
+ * - `stream`: this stream cannot be read, others can
+ * - `sync`: no stream can be read
+ */
+export type Ending = "retry" | "split" | "stream" | "sync"
+
+/** Whom a failure concerns: the user's configuration, a passing condition, or a fault of a program. */
+export type Blame = "config" | "transient" | "system"
+
+interface Verdict {
+  /** The first end. */
+  readonly ending: Ending
+  /** The end once retries and splits are used up. */
+  readonly finally: "stream" | "sync"
+  readonly blame: Blame
+  /** What the user can do, as a sentence; empty where the rest says it all. */
+  readonly advice: string
+}
+
+const verdicts = {
+  Unreachable: {
+    ending: "retry",
+    finally: "sync",
+    blame: "transient",
+    advice: "Check base_url, that the server runs, and that this machine may connect to it."
+  },
+  Tls: {
+    ending: "sync",
+    finally: "sync",
+    blame: "config",
+    advice:
+      "Check that base_url has the right scheme (http or https) and that the server's certificate is valid and trusted here."
+  },
+  Timeout: {
+    ending: "retry",
+    finally: "stream",
+    blame: "transient",
+    advice: "If the server is only slow, raise request_timeout or lower concurrency."
+  },
+  Unauthorized: {
+    ending: "sync",
+    finally: "sync",
+    blame: "config",
+    advice: "Check basic_auth_user, basic_auth_pass and headers."
+  },
+  WrongPath: {
+    ending: "sync",
+    finally: "sync",
+    blame: "config",
+    advice:
+      "Check the path of base_url: it must be where /api/v1 starts, for example https://example.com/prometheus."
+  },
+  NotPrometheus: {
+    ending: "sync",
+    finally: "sync",
+    blame: "config",
+    advice: "Check base_url: a web page at this address is often a login page or another program."
+  },
+  Redirected: {
+    ending: "sync",
+    finally: "sync",
+    blame: "config",
+    advice: "Set base_url to the address that it redirects to."
+  },
+  RateLimited: {
+    ending: "retry",
+    finally: "stream",
+    blame: "transient",
+    advice: "Lower concurrency, or raise the limit of the server."
+  },
+  Unavailable: {
+    ending: "retry",
+    finally: "stream",
+    blame: "transient",
+    advice: "The server or a proxy in front of it has a problem: try again later."
+  },
+  BrokenResponse: {
+    ending: "retry",
+    finally: "stream",
+    blame: "transient",
+    advice:
+      "Something between the server and here may cut or change answers: check proxies and their timeouts."
+  },
+  UnexpectedSample: {
+    ending: "stream",
+    finally: "stream",
+    blame: "system",
+    advice:
+      "The server does not answer as Prometheus does; please report it with the server's name and version."
+  },
+  TooLarge: {
+    ending: "split",
+    finally: "stream",
+    blame: "transient",
+    advice: "Use selector to read fewer series, or raise the limit of the server."
+  },
+  Refused: {
+    ending: "stream",
+    finally: "stream",
+    blame: "config",
+    advice: ""
+  }
+} as const satisfies Record<string, Verdict>
+
+/** Why a request failed. */
+export type Reason = keyof typeof verdicts
+
+const reasons = Object.keys(verdicts) as [Reason, ...Array<Reason>]
+
+/** A request to the server failed. `message` is for a person: what happened, where, and what to do. */
+export class PrometheusError extends Schema.TaggedError<PrometheusError>()("PrometheusError", {
+  reason: Schema.Literals(reasons),
+  /** What happened, as a sentence. */
+  summary: Schema.String,
+  /** Milliseconds that the server asked to wait before the next try. */
+  retryAfterMillis: Schema.optionalKey(Schema.Number)
+}) {
+  override get message(): string {
+    return [this.summary, this.verdict.advice].filter((sentence) => sentence !== "").join(" ")
+  }
+
+  get verdict(): Verdict {
+    return verdicts[this.reason]
+  }
+}
+
+/** What the server answered instead of data. */
+export interface Refusal {
+  readonly status: number
+  /** The start of the body, as text. */
+  readonly body: string
+  readonly contentType: string
+  readonly retryAfterMillis: number | undefined
+}
+
+/** Texts that mean "ask for less", whatever the code that comes with them. */
+const tooLarge = [
+  /exceeded maximum resolution/i,
+  /too many points for the given/i,
+  /would load too many samples/i,
+  /query timed out in expression evaluation/i,
+  /exceeded sample limit/i,
+  /err-mimir-max-/i,
+  /number of matching timeseries exceeds/i,
+  /cannot select more than/i,
+  /exceeded series limit/i
+]
+
+/** Turns an answer that is no success into an error. `endpoint` is the address asked, without query. */
+export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
+  const { error, isJson } = serverMessage(refusal)
+  const answered = `${endpoint} answered HTTP ${refusal.status}${error === "" ? "" : `: ${error}`}`
+  const summary = /[.!?…]$/.test(answered) ? answered : `${answered}.`
+  const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
+  return new PrometheusError({ reason: reasonOf(refusal, error, isJson), summary, ...wait })
+}
+
+const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason => {
+  if (status === 413 || tooLarge.some((text) => text.test(error))) return "TooLarge"
+  switch (status) {
+    case 401:
+    case 403:
+      return "Unauthorized"
+    case 404:
+    case 405:
+      return "WrongPath"
+    case 408:
+    case 499:
+      return "Unavailable"
+    case 429:
+      return "RateLimited"
+  }
+  if (status >= 500) return "Unavailable"
+  if (status >= 200 && status < 300) return isJson ? "Refused" : "NotPrometheus"
+  return "Refused"
+}
+
+/** The server's own words: the `error` of its JSON, or the text of the page, shortened. */
+const serverMessage = ({
+  body,
+  contentType
+}: Refusal): { readonly error: string; readonly isJson: boolean } => {
+  try {
+    const json: unknown = JSON.parse(body)
+    if (typeof json === "object" && json !== null && "error" in json && typeof json.error === "string") {
+      return { error: shorten(json.error), isJson: true }
+    }
+  } catch {
+    // Not JSON: a proxy or another program speaks.
+  }
+  if (/html/i.test(contentType) || /^\s*</.test(body)) {
+    const title = /<title[^>]*>([^<]*)<\/title>/i.exec(body)?.[1]?.trim()
+    return { error: shorten(title ? `a web page titled "${title}"` : "a web page"), isJson: false }
+  }
+  return { error: shorten(body), isJson: false }
+}
+
+const shorten = (text: string): string => {
+  const line = text.replace(/\s+/g, " ").trim()
+  return line.length > 300 ? `${line.slice(0, 300)}…` : line
+}
+
+/** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
+export const fromTransport = (endpoint: string, cause: unknown): PrometheusError => {
+  const { code, text } = describeCause(cause)
+  if (/CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO|wrong version number/.test(`${code} ${text}`)) {
+    return new PrometheusError({
+      reason: "Tls",
+      summary: `${endpoint} cannot be reached securely (${text}).`
+    })
+  }
+  return new PrometheusError({ reason: "Unreachable", summary: `${endpoint} cannot be reached (${text}).` })
+}
+
+const plainTexts: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "the host name does not exist",
+  EAI_AGAIN: "the host name cannot be looked up at the moment",
+  ECONNRESET: "the connection was reset",
+  EPIPE: "the connection was closed",
+  ETIMEDOUT: "the connection timed out",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "no route to the network"
+}
+
+/** What a platform's failure says, in a few words for a person. */
+export const causeText = (cause: unknown): string => describeCause(cause).text
+
+/** The innermost failure that says something: platforms wrap errors in errors, or several in one. */
+const describeCause = (cause: unknown): { readonly code: string; readonly text: string } => {
+  let error = cause
+  for (let depth = 0; depth < 8 && typeof error === "object" && error !== null; depth++) {
+    if ("code" in error && typeof error.code === "string") {
+      const message = "message" in error && typeof error.message === "string" ? error.message : error.code
+      return { code: error.code, text: plainTexts[error.code] ?? shorten(message) }
+    }
+    if ("errors" in error && Array.isArray(error.errors)) error = error.errors[0]
+    else if ("cause" in error && error.cause !== undefined) error = error.cause
+    else if ("reason" in error) error = error.reason
+    else break
+  }
+  const message = typeof error === "object" && error !== null && "message" in error ? error.message : error
+  return { code: "", text: shorten(String(message)) }
+}

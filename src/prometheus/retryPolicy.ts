@@ -1,0 +1,29 @@
+/** When a failed request is tried again: one schedule for all requests. */
+import { Duration, Effect, Schedule } from "effect"
+import type { PrometheusError } from "./PrometheusError.ts"
+
+/** A server that asks for a longer pause than this is asked again after this. */
+const MAX_RETRY_AFTER = Duration.minutes(5)
+
+/**
+ * Exponential from half a second, at most 30 s, with jitter of 20 %; at least what `Retry-After` asked for.
+ *
+ * Ends after `maxRetries` retries, and at once for an error that no retry can mend.
+ */
+export const retryPolicy = (maxRetries: number) =>
+  Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
+    Schedule.jittered,
+    Schedule.setInputType<PrometheusError>(),
+    Schedule.while(({ input }) => input.verdict.ending === "retry"),
+    Schedule.upTo({ times: maxRetries }),
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.succeed(
+        Duration.max(duration, Duration.min(MAX_RETRY_AFTER, Duration.millis(input.retryAfterMillis ?? 0)))
+      )
+    ),
+    Schedule.tap(({ attempt, duration, input }) =>
+      Effect.logWarning(
+        `${input.summary} Trying again in ${(Duration.toMillis(duration) / 1000).toFixed(1)} s (${attempt} of ${maxRetries}).`
+      )
+    )
+  )

@@ -1,0 +1,64 @@
+/**
+ * Series of samples as OpenMetrics text, the format from which `promtool` makes a database's blocks.
+ */
+
+/** Labels, the metric's name as `__name__` among them; pairs can also name labels such as `__proto__`. */
+export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
+
+/** One series and its samples, times in whole milliseconds since the Unix epoch. */
+export interface SeriesInput {
+  readonly labels: LabelsInput
+  readonly samples: ReadonlyArray<readonly [timeMs: number, value: number]>
+}
+
+/** Labels as pairs, in the order they were given. */
+export const labelPairs = (labels: LabelsInput): Array<readonly [name: string, value: string]> =>
+  Symbol.iterator in labels ? [...labels] : Object.entries(labels)
+
+/** Renders series as OpenMetrics text: each metric's series together, each series in the order of time. */
+export const openMetrics = (series: Iterable<SeriesInput>): string => {
+  const linesByMetric = new Map<string, Array<string>>()
+  for (const { labels, samples } of series) {
+    const pairs = labelPairs(labels)
+    const metric = pairs.find(([name]) => name === "__name__")?.[1]
+    if (metric === undefined) throw new Error(`A series lacks the label __name__: ${JSON.stringify(pairs)}`)
+    const id = `${metric}${labelSet(pairs)}`
+    const lines = linesByMetric.get(metric) ?? []
+    linesByMetric.set(metric, lines)
+    for (const [timeMs, value] of samples.toSorted(([a], [b]) => a - b)) {
+      lines.push(`${id} ${formatValue(value)} ${formatTime(timeMs)}`)
+    }
+  }
+  return `${[...linesByMetric.values()].flat().join("\n")}\n# EOF\n`
+}
+
+const labelSet = (pairs: ReadonlyArray<readonly [string, string]>): string => {
+  const rendered = pairs
+    .filter(([name]) => name !== "__name__")
+    .map(([name, value]) => `${name}="${escapeLabelValue(value)}"`)
+  return rendered.length === 0 ? "" : `{${rendered.join(",")}}`
+}
+
+const escapeLabelValue = (value: string): string =>
+  value.replace(/["\\\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))
+
+/** The shortest text that reads back as the same 64-bit float, which is how JavaScript prints numbers. */
+export const formatValue = (value: number): string => {
+  if (Number.isNaN(value)) return "NaN"
+  if (!Number.isFinite(value)) return value > 0 ? "+Inf" : "-Inf"
+  return Object.is(value, -0) ? "-0" : String(value)
+}
+
+/**
+ * Milliseconds as seconds. The parser multiplies by 1000 and drops the fraction, so that 1.009 would become
+ * 1008 ms: a fifth of a millisecond more keeps the right one, also for a parser that rounds.
+ */
+const formatTime = (timeMs: number): string => {
+  if (!Number.isSafeInteger(timeMs) || timeMs < 0) {
+    // promtool leaves out what is before 1970 without a word.
+    throw new Error(`A sample's time must be whole milliseconds since 1970, not ${timeMs}`)
+  }
+  const milliseconds = timeMs % 1000
+  const seconds = (timeMs - milliseconds) / 1000
+  return milliseconds === 0 ? `${seconds}` : `${seconds}.${String(milliseconds).padStart(3, "0")}2`
+}

@@ -1,0 +1,70 @@
+/**
+ * Prometheus remote write, version 1: the way to give a running server late samples and stale markers.
+ *
+ * A request is the protobuf message `WriteRequest` in snappy's block format, both written by hand here.
+ */
+import { type LabelsInput, labelPairs } from "./openMetrics.ts"
+
+/** One series to write; the value `"stale"` is the marker that ends a series. */
+export interface RemoteSeriesInput {
+  readonly labels: LabelsInput
+  readonly samples: ReadonlyArray<readonly [timeMs: number, value: number | "stale"]>
+}
+
+/** The headers that a remote write request needs. */
+export const remoteWriteHeaders: Readonly<Record<string, string>> = {
+  "Content-Type": "application/x-protobuf",
+  "Content-Encoding": "snappy",
+  "X-Prometheus-Remote-Write-Version": "0.1.0"
+}
+
+/** The body of a remote write request. */
+export const remoteWriteBody = (series: Iterable<RemoteSeriesInput>): Uint8Array<ArrayBuffer> =>
+  snappyLiteral(Buffer.concat([...series].map((one) => field(1, timeSeries(one)))))
+
+const timeSeries = ({ labels, samples }: RemoteSeriesInput): Buffer =>
+  Buffer.concat([
+    // The server takes labels only when they are sorted by name, in the order of their bytes.
+    ...labelPairs(labels)
+      .toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+      .map(([name, value]) =>
+        field(1, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(value))]))
+      ),
+    ...samples.map(([timeMs, value]) => field(2, sample(timeMs, value)))
+  ])
+
+/** Field 1 is the value as a fixed 64-bit float, field 2 the time as a varint. */
+const sample = (timeMs: number, value: number | "stale"): Buffer =>
+  Buffer.concat([Buffer.of((1 << 3) | 1), float64(value), Buffer.of(2 << 3), varint(timeMs)])
+
+/** The stale marker is one special NaN. Its bits are written as an integer: a number may lose them on its way. */
+const float64 = (value: number | "stale"): Buffer => {
+  const bytes = Buffer.alloc(8)
+  if (value === "stale") bytes.writeBigUInt64LE(0x7ff0000000000002n)
+  else bytes.writeDoubleLE(value)
+  return bytes
+}
+
+/** A field whose content is preceded by its length: a message or a string. */
+const field = (number: number, content: Buffer): Buffer =>
+  Buffer.concat([Buffer.of((number << 3) | 2), varint(content.length), content])
+
+/** Base 128, lowest digits first; a negative number is written as its 64-bit two's complement. */
+const varint = (value: number): Buffer => {
+  const bytes: Array<number> = []
+  let rest = BigInt.asUintN(64, BigInt(value))
+  while (rest > 0x7fn) {
+    bytes.push(Number(rest & 0x7fn) | 0x80)
+    rest >>= 7n
+  }
+  bytes.push(Number(rest))
+  return Buffer.from(bytes)
+}
+
+/** Snappy without compression: the length, then everything as one literal whose length takes four bytes. */
+const snappyLiteral = (content: Buffer): Uint8Array<ArrayBuffer> => {
+  if (content.length === 0) return new Uint8Array(varint(0))
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(content.length - 1)
+  return new Uint8Array(Buffer.concat([varint(content.length), Buffer.of(63 << 2), length, content]))
+}
