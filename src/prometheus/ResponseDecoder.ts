@@ -8,8 +8,8 @@
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
  */
-import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from "./Sample.ts"
-import { canonicalLabels } from "./Series.ts"
+import type { FloatBlock, Histogram, HistogramBlock, SampleBlock } from "./Sample.ts"
+import { canonicalLabels, DecodedSeries } from "./Series.ts"
 
 /** The body is not what Prometheus answers: cut short, not JSON, or of another shape. */
 export class DecodeError extends Error {
@@ -145,11 +145,6 @@ type Coroutine<A> = Generator<undefined, A, Uint8Array>
 // Invalid UTF-8 must not turn into other labels than the server has: two series could become one.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** A series under construction: `labels` may follow the samples in the response. */
-interface OpenSeries {
-  labels: Series["labels"]
-}
-
 /**
  * Decodes one response: `push` every chunk, then `finish`. Both throw a `DecodeError`.
  *
@@ -168,7 +163,7 @@ export class ResponseDecoder {
   /** Blocks of a series whose `metric` has not been read yet. */
   private waiting: Array<SampleBlock> = []
 
-  private series: OpenSeries = { labels: [] }
+  private series = new DecodedSeries()
   private labelled = false
 
   private times = new Float64Array(ARENA)
@@ -274,7 +269,7 @@ export class ResponseDecoder {
   }
 
   private *oneSeries(): Coroutine<void> {
-    this.series = { labels: [] }
+    this.series = new DecodedSeries()
     this.labelled = false
     yield* this.object(function* (this: ResponseDecoder, key) {
       switch (key) {

@@ -11,6 +11,8 @@ export type Labels = ReadonlyArray<readonly [name: string, value: string]>
 /** One series of a response. The same object accompanies all blocks of that series in that response. */
 export interface Series {
   readonly labels: Labels
+  /** Its stable identity, as `seriesId` makes it. */
+  readonly id: string
 }
 
 /** Float samples of one series, in the order of the response. */

@@ -1,6 +1,6 @@
 /** Labels in their canonical order, and the identity of a series that follows from them. */
 import { createHash } from "node:crypto"
-import type { Labels } from "./Sample.ts"
+import type { Labels, Series } from "./Sample.ts"
 
 /** The label that holds a metric's name. */
 export const METRIC_NAME = "__name__"
@@ -31,4 +31,15 @@ export const seriesId = (labels: Labels): string => {
     hash.update(name).update(SEPARATOR).update(value).update(SEPARATOR)
   }
   return hash.digest("hex").slice(0, 32)
+}
+
+/** A series whose labels may become known after its first samples, and whose identity is hashed when asked for. */
+export class DecodedSeries implements Series {
+  labels: Labels = []
+  private hashed: string | undefined
+
+  get id(): string {
+    this.hashed ??= seriesId(this.labels)
+    return this.hashed
+  }
 }

@@ -1,0 +1,41 @@
+/** Where the state of streams is kept between syncs, as a service: a platform, a file, or memory. */
+import { Context, Effect, Layer, Option, Ref, Result } from "effect"
+import type { ConfigError } from "../ConnectorConfig.ts"
+import { decodeStreamState, type StreamState } from "./StreamState.ts"
+
+/** The states of all streams of a connection. */
+export class StateStore extends Context.Service<
+  StateStore,
+  {
+    /** The state a stream was left with, if any. Damaged or foreign state fails. */
+    readonly load: (stream: string) => Effect.Effect<Option.Option<StreamState>, ConfigError>
+    /** Remembers a state. Only called once all that it stands for has been written. */
+    readonly save: (stream: string, state: StreamState) => Effect.Effect<void, ConfigError>
+  }
+>()("source-prometheus/sync/StateStore") {
+  /** In memory, for tests and for programs that keep state elsewhere. Starts with the states given. */
+  static readonly layerMemory = (
+    initial: Iterable<readonly [stream: string, state: unknown]> = []
+  ): Layer.Layer<StateStore> =>
+    Layer.effect(
+      StateStore,
+      Effect.gen(function* () {
+        const states = yield* Ref.make<ReadonlyMap<string, unknown>>(new Map(initial))
+        return StateStore.of({
+          load: (stream) => Effect.flatMap(Ref.get(states), (states) => decodeFrom(states, stream)),
+          save: (stream, state) => Ref.update(states, (states) => new Map(states).set(stream, state))
+        })
+      })
+    )
+}
+
+/** One stream's state out of all that were saved. */
+export const decodeFrom = (
+  states: ReadonlyMap<string, unknown>,
+  stream: string
+): Effect.Effect<Option.Option<StreamState>, ConfigError> => {
+  const state = states.get(stream)
+  return state === undefined
+    ? Effect.succeed(Option.none())
+    : Effect.fromResult(Result.map(decodeStreamState(stream, state), Option.some))
+}
