@@ -1,0 +1,86 @@
+/** The JSON Schema of a stream's records: what discovery promises and every record keeps. */
+import type { JsonSchema } from "effect"
+import type { MetricMetadata } from "../prometheus/PrometheusClient.ts"
+import type { LabelColumns } from "./Columns.ts"
+
+const time = {
+  type: "string",
+  format: "date-time",
+  airbyte_type: "timestamp_with_timezone",
+  description: "The sample's time, UTC."
+}
+
+const value = {
+  type: ["number", "null"],
+  description: "The sample's value; null when it is not a finite number."
+}
+
+const specialValue = {
+  type: ["string", "null"],
+  description: "NaN, +Inf or -Inf, when the value is null for that reason."
+}
+
+const seriesId = {
+  type: "string",
+  description: "The identity of the series: 32 hex digits, hashed from its name and labels."
+}
+
+const histogram = {
+  type: ["object", "null"],
+  additionalProperties: true,
+  description: "A native histogram: count, sum and buckets, as Prometheus writes them."
+}
+
+const otherLabels = {
+  type: ["object", "null"],
+  additionalProperties: true,
+  description: "Labels of the series that have no column of their own."
+}
+
+const allLabels = { type: "object", additionalProperties: true, description: "The labels of the series." }
+
+/** Records with a column per label, or with one `labels` object where `columns` is undefined. */
+export const streamSchema = (
+  columns: LabelColumns["columns"] | undefined,
+  description: string
+): JsonSchema.JsonSchema => ({
+  $schema: "http://json-schema.org/draft-07/schema#",
+  type: "object",
+  ...(description === "" ? {} : { description }),
+  additionalProperties: true,
+  properties: Object.fromEntries<JsonSchema.JsonSchema>([
+    ["time", time],
+    ["value", value],
+    ["special_value", specialValue],
+    ["series_id", seriesId],
+    ["histogram", histogram],
+    ...(columns === undefined
+      ? [["labels", allLabels] as const]
+      : [
+          ...columns.map(
+            ({ column, label }) =>
+              [column, { type: ["string", "null"], description: `The label ${label}.` }] as const
+          ),
+          ["other_labels", otherLabels] as const
+        ])
+  ])
+})
+
+const familySuffix = /_(?:bucket|sum|count|total|created|info|gsum|gcount)$/
+
+/** What is known of a metric: by its own name, else by that of its family. */
+export const findMetadata = (
+  metadata: ReadonlyMap<string, MetricMetadata>,
+  metric: string
+): MetricMetadata | undefined => metadata.get(metric) ?? metadata.get(metric.replace(familySuffix, ""))
+
+/** A metric's type, help and unit in one line, `counter. Requests served. Unit: seconds.` */
+export const describeMetric = (metadata: MetricMetadata | undefined): string => {
+  if (metadata === undefined) return ""
+  const { help, type, unit } = metadata
+  return [type, help, unit === "" ? "" : `Unit: ${unit}`]
+    .map((part) => part.trim())
+    .filter((part) => part !== "")
+    .map((part) => (/[.!?]$/.test(part) ? part : `${part}.`))
+    .join(" ")
+}
