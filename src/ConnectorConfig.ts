@@ -27,6 +27,11 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
   message: Schema.String
 }) {}
 
+/** A file that was named on the command line cannot be read, or is not JSON. */
+export class InputFileError extends Schema.TaggedError<InputFileError>()("InputFileError", {
+  message: Schema.String
+}) {}
+
 /** What the rest of the connector works with. Times are milliseconds since the epoch or durations in them. */
 export interface Settings {
   /** Without a slash at the end. */
@@ -62,17 +67,27 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
   /** From a JSON file, as platforms hand it over. */
   static readonly layerFile = (
     path: string
-  ): Layer.Layer<ConnectorConfig, ConfigError, FileSystem.FileSystem> =>
+  ): Layer.Layer<ConnectorConfig, ConfigError | InputFileError, FileSystem.FileSystem> =>
     Layer.effect(ConnectorConfig, Effect.flatMap(readJsonFile(path, "configuration"), decodeConfig))
 }
 
-/** Reads a JSON file; every failure is a `ConfigError` that names the file. */
+/** The secrets of a configuration in the clear, in every form in which they are sent: for masking them. */
+export const secretTexts = ({ basicAuth, secrets }: Settings): ReadonlyArray<string> => [
+  ...secrets.map(Redacted.value),
+  ...Option.match(basicAuth, { onNone: () => [], onSome: (basicAuth) => [basicCredentials(basicAuth)] })
+]
+
+/** What the header of HTTP basic authentication carries after the word `Basic`. */
+export const basicCredentials = ({ password, user }: Option.Option.Value<Settings["basicAuth"]>): string =>
+  Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64")
+
+/** Reads a JSON file; `what` it is of ours is told with the file's name when that fails. */
 export const readJsonFile = Effect.fnUntraced(function* (path: string, what: string) {
   const files = yield* FileSystem.FileSystem
   const text = yield* files.readFileString(path).pipe(
     Effect.mapError(
       (error) =>
-        new ConfigError({
+        new InputFileError({
           message: `The ${what} file ${path} cannot be read: ${reasonTexts[error.reason._tag] ?? error.message}.`
         })
     )
@@ -80,7 +95,7 @@ export const readJsonFile = Effect.fnUntraced(function* (path: string, what: str
   return yield* Effect.try({
     try: (): unknown => JSON.parse(text),
     // The parser's own message quotes the text, which may hold a secret.
-    catch: () => new ConfigError({ message: `The ${what} file ${path} is not JSON${whereBroken(text)}.` })
+    catch: () => new InputFileError({ message: `The ${what} file ${path} is not JSON${whereBroken(text)}.` })
   })
 })
 

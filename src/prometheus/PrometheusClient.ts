@@ -1,10 +1,11 @@
 /** Prometheus' HTTP API, as far as a reader needs it. */
 
 import { createGunzip } from "node:zlib"
-import { NodeHttpClient, NodeStream } from "@effect/platform-node"
+import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Clock, Context, Effect, Layer, Option, Redacted, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
-import { ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
+import { basicCredentials, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
 import * as Matcher from "./Matcher.ts"
 import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
 import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
@@ -104,9 +105,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       "user-agent": "source-prometheus"
     })
     if (Option.isSome(settings.basicAuth)) {
-      const { password, user } = settings.basicAuth.value
-      const credentials = Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64")
-      out = HttpClientRequest.setHeader(out, "authorization", `Basic ${credentials}`)
+      out = HttpClientRequest.setHeader(
+        out,
+        "authorization",
+        `Basic ${basicCredentials(settings.basicAuth.value)}`
+      )
     }
     for (const { name, value } of settings.headers) {
       out = HttpClientRequest.setHeader(out, name, Redacted.value(value))

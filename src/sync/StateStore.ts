@@ -9,8 +9,11 @@ export class StateStore extends Context.Service<
   {
     /** The state a stream was left with, if any. Damaged or foreign state fails. */
     readonly load: (stream: string) => Effect.Effect<Option.Option<StreamState>, ConfigError>
-    /** Remembers a state. Only called once all that it stands for has been written. */
-    readonly save: (stream: string, state: StreamState) => Effect.Effect<void, ConfigError>
+    /**
+     * Remembers a state. Only called once all that it stands for has been written; `recordCount` is how many
+     * records that were since the stream's previous state.
+     */
+    readonly save: (stream: string, state: StreamState, recordCount: number) => Effect.Effect<void>
   }
 >()("source-prometheus/sync/StateStore") {
   /** In memory, for tests and for programs that keep state elsewhere. Starts with the states given. */

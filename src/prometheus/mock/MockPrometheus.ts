@@ -20,7 +20,10 @@ export interface MockOptions {
   readonly basicAuth?: { readonly user: string; readonly password: string }
   /** Headers, name and value, without which a request is answered with 401. */
   readonly requiredHeaders?: Readonly<Record<string, string>>
-  /** What buildinfo tells. From 3 on, look-back is left-open and label names may be any UTF-8. */
+  /**
+   * What buildinfo tells, and how the mock behaves: from 3 on, look-back is left-open, `.` in expressions matches line
+   * feeds and label names may be any UTF-8; from 2.43 on, a query may bring a `lookback_delta`.
+   */
   readonly version?: string
   readonly lookbackMs?: number
   /** The most samples that one query may load; no limit by default. */
@@ -100,14 +103,16 @@ export class MockPrometheus {
     }
     if (!request.path.startsWith(`${pathPrefix}/`)) return plain(404, "404 page not found")
     const { lookbackMs, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
+    const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
     return answer(
       {
         database: this.database,
         nowMs,
         version,
+        release: major * 1000 + minor,
         evaluation: {
           lookbackMs: lookbackMs ?? defaultOptions.lookbackMs,
-          lookbackClosed: Number.parseInt(version, 10) < 3,
+          lookbackClosed: major < 3,
           untilMs: hideFuture === true ? nowMs : defaultOptions.untilMs
         },
         maxSamples: maxSamples ?? Number.POSITIVE_INFINITY,

@@ -20,8 +20,10 @@ import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
 export interface ApiContext {
   readonly database: MockDatabase
   readonly nowMs: number
-  /** `2.42.0` or the like, told by buildinfo; from 3 on, label names may be any UTF-8. */
+  /** `2.42.0` or the like: what buildinfo tells. */
   readonly version: string
+  /** What it means: major times 1000 plus minor, 2042. Versions differ in what they understand. */
+  readonly release: number
   readonly evaluation: EvaluateOptions
   /** How many samples one query may load. */
   readonly maxSamples: number
@@ -140,15 +142,15 @@ const queryOptions = (
 ): Result.Result<EvaluateOptions, ApiAnswer> => {
   const timeout = params.get("timeout") ?? ""
   if (timeout !== "" && parseDuration(timeout) === undefined) {
-    return Result.fail(invalid("timeout", `cannot parse ${formatString(timeout)} to a valid duration`))
+    return Result.fail(invalid("timeout", `cannot parse ${JSON.stringify(timeout)} to a valid duration`))
   }
   const lookback = params.get("lookback_delta") ?? ""
-  if (lookback === "") return Result.succeed(context.evaluation)
+  if (lookback === "" || context.release < 2043) return Result.succeed(context.evaluation)
   const lookbackMs = parseDuration(lookback)
   return lookbackMs === undefined
     ? Result.fail(
         badData(
-          `error parsing lookback delta duration: cannot parse ${formatString(lookback)} to a valid duration`
+          `error parsing lookback delta duration: cannot parse ${JSON.stringify(lookback)} to a valid duration`
         )
       )
     : Result.succeed({ ...context.evaluation, ...(lookbackMs > 0 ? { lookbackMs } : {}) })
@@ -159,8 +161,8 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
   if (time === undefined) return invalidTime(params, "time")
   const options = queryOptions(context, params)
   if (Result.isFailure(options)) return options.failure
-  const parsed = parseQuery(params.get("query") ?? "")
-  if (Result.isFailure(parsed)) return badData(parsed.failure)
+  const parsed = parseQuery(params.get("query") ?? "", context.release >= 3000)
+  if (Result.isFailure(parsed)) return invalid("query", parsed.failure)
   if (parsed.success._tag === "Time") {
     // Unlike a sample's, the time of a scalar is printed as any number is.
     const seconds = time / 1000
@@ -187,7 +189,7 @@ const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => 
   if (Result.isFailure(grid)) return grid.failure
   const options = queryOptions(context, params)
   if (Result.isFailure(options)) return options.failure
-  const parsed = parseQuery(params.get("query") ?? "")
+  const parsed = parseQuery(params.get("query") ?? "", context.release >= 3000)
   if (Result.isFailure(parsed)) return badData(parsed.failure)
   const matrix = (result: Iterable<string>) =>
     success(separated('{"resultType":"matrix","result":[', result, "]}"), context)
@@ -231,16 +233,16 @@ const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiAnswer> => {
   const [start = "", end = "", step = ""] = ["start", "end", "step"].map((name) => params.get(name) ?? "")
   const startMs = parseTime(start)
   if (startMs === undefined) {
-    return Result.fail(invalid("start", `cannot parse ${formatString(start)} to a valid timestamp`))
+    return Result.fail(invalid("start", `cannot parse ${JSON.stringify(start)} to a valid timestamp`))
   }
   const endMs = parseTime(end)
   if (endMs === undefined) {
-    return Result.fail(invalid("end", `cannot parse ${formatString(end)} to a valid timestamp`))
+    return Result.fail(invalid("end", `cannot parse ${JSON.stringify(end)} to a valid timestamp`))
   }
   if (endMs < startMs) return Result.fail(invalid("end", "end timestamp must not be before start time"))
   const stepMs = parseDuration(step)
   if (stepMs === undefined) {
-    return Result.fail(invalid("step", `cannot parse ${formatString(step)} to a valid duration`))
+    return Result.fail(invalid("step", `cannot parse ${JSON.stringify(step)} to a valid duration`))
   }
   if (stepMs <= 0) {
     const message = "zero or negative query resolution step widths are not accepted. Try a positive integer"
@@ -262,7 +264,7 @@ const timeOr = (params: URLSearchParams, name: string, otherwise: number): numbe
 }
 
 const invalidTime = (params: URLSearchParams, name: string): ApiAnswer => {
-  const value = formatString(params.get(name) ?? "")
+  const value = JSON.stringify(params.get(name) ?? "")
   return invalid(name, `Invalid time value for '${name}': cannot parse ${value} to a valid timestamp`)
 }
 
@@ -278,7 +280,7 @@ const selectedSeries = (
   if (end === undefined) return Result.fail(invalidTime(params, "end"))
   const selectors: Array<Selector> = []
   for (const match of params.getAll("match[]")) {
-    const selector = parseSelector(match)
+    const selector = parseSelector(match, context.release >= 3000)
     if (Result.isFailure(selector)) return Result.fail(failed(selector.failure))
     if (selector.success.matchesEmpty) {
       return Result.fail(failed("match[] must contain at least one non-empty matcher"))
@@ -301,8 +303,8 @@ const labels = (context: ApiContext, params: URLSearchParams): ApiAnswer =>
   })
 
 const labelValues = (context: ApiContext, params: URLSearchParams, name: string): ApiAnswer => {
-  if (Number.parseInt(context.version, 10) < 3 && !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
-    return badData(`invalid label name: ${formatString(name)}`)
+  if (context.release < 3000 && !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
+    return badData(`invalid label name: ${JSON.stringify(name)}`)
   }
   return Result.match(selectedSeries(context, params, badData), {
     onFailure: (failed) => failed,

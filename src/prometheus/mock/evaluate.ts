@@ -6,6 +6,7 @@ import { Result } from "effect"
 import * as Matcher from "../Matcher.ts"
 import type { Histogram } from "../Sample.ts"
 import { labelValue, type MockDatabase, type MockSeries, type MockValue } from "./MockSeries.ts"
+import { wholeValue } from "./regexp.ts"
 
 /** A query that the mock can answer. */
 export type Query =
@@ -48,54 +49,89 @@ export const defaultOptions: EvaluateOptions = {
 const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
 /** Words that the lexer takes for something else than a metric's name. */
 const notMetric = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i
+/** A matcher's operator and value: what remains in quotes without them is a name. */
+const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
 const emptySelector = "vector selector must contain at least one non-empty matcher"
 
-/** Parses a query; fails with the text that Prometheus puts into its answer, or one of the same form. */
-export const parseQuery = (text: string): Result.Result<Query, string> => {
+/**
+ * Parses a query; fails with the text that Prometheus puts into its answer, or one of the same form.
+ * `modern`: as since Prometheus 3.0, where names may be quoted and `.` in expressions matches a line feed.
+ */
+export const parseQuery = (text: string, modern = false): Result.Result<Query, string> => {
   if (timeCall.test(text)) return Result.succeed({ _tag: "Time" })
-  return Result.flatMap(parseSelector(text), (selector) =>
-    selector.matchesEmpty
-      ? Result.fail(`1:1: parse error: ${emptySelector}`)
-      : Result.succeed({ _tag: "Selector", selector })
-  )
+  if (text.trim() === "") return Result.fail("1:1: parse error: no expression found in input")
+  return Result.flatMap(parseParts(text, modern), ({ name, matchers }): Result.Result<Query, string> => {
+    if (name !== "" && matchers.some((m) => m.label === "__name__")) {
+      return Result.fail(`1:${name.length + 1}: parse error: metric name must not be set twice: "${name}"`)
+    }
+    return Result.flatMap(compile(name, matchers, modern), (selector) =>
+      selector.matchesEmpty
+        ? Result.fail(`1:1: parse error: ${emptySelector}`)
+        : Result.succeed({ _tag: "Selector", selector })
+    )
+  })
 }
 
-/** Parses `name`, `{…}` or `name{…}`. A selector of everything is left to the caller: its text differs. */
-export const parseSelector = (text: string): Result.Result<Selector, string> => {
+/**
+ * Parses a `match[]`: `name`, `{…}` or `name{…}`. A selector of everything is left to the caller, as its text differs;
+ * and unlike in a query, a name before the braces does not exclude another one within.
+ */
+export const parseSelector = (text: string, modern = false): Result.Result<Selector, string> =>
+  text.trim() === ""
+    ? Result.fail("1:1: parse error: unexpected end of input")
+    : Result.flatMap(parseParts(text, modern), ({ name, matchers }) => compile(name, matchers, modern))
+
+interface SelectorParts {
+  /** The name before the braces, or `""`. */
+  readonly name: string
+  readonly matchers: ReadonlyArray<Matcher.Matcher>
+}
+
+const parseParts = (text: string, modern: boolean): Result.Result<SelectorParts, string> => {
   const trimmed = text.trim()
-  if (trimmed === "") return Result.fail("1:1: parse error: no expression found in input")
   const name = metricName.exec(trimmed)?.[0] ?? ""
   const rest = trimmed.slice(name.length).trimStart()
+  const position = `1:${name.length + 1}: parse error:`
   if (notMetric.test(name) || (rest === "" ? name === "" : !rest.startsWith("{"))) {
-    return Result.fail(
-      `1:${name.length + 1}: parse error: the mock understands plain selectors and time() only`
-    )
+    return Result.fail(`${position} the mock understands plain selectors and time() only`)
   }
-  return Result.flatMap(
-    Result.mapError(Matcher.parse(rest), (message) => `1:${name.length + 1}: parse error: ${message}`),
-    (matchers): Result.Result<Selector, string> => {
-      if (name !== "" && matchers.some((m) => m.label === "__name__")) {
-        return Result.fail(`1:${name.length + 1}: parse error: metric name must not be set twice: "${name}"`)
-      }
-      return compile(
-        name === "" ? matchers : [{ label: "__name__", operator: "=", value: name }, ...matchers]
-      )
-    }
-  )
+  if (!modern && /["'`]/.test(rest.replace(quotedValue, ""))) {
+    return Result.fail(`${position} unexpected string in label matching, expected identifier or "}"`)
+  }
+  return Result.mapBoth(Matcher.parse(rest), {
+    onFailure: (message) => `${position} ${message}`,
+    onSuccess: (matchers) => ({ name, matchers })
+  })
 }
 
-const compile = (matchers: ReadonlyArray<Matcher.Matcher>): Result.Result<Selector, string> => {
+const nameIs = (name: string): Matcher.Matcher => ({ label: "__name__", operator: "=", value: name })
+
+const compile = (
+  name: string,
+  matchers: ReadonlyArray<Matcher.Matcher>,
+  dotAll: boolean
+): Result.Result<Selector, string> => {
   try {
-    const matches = Matcher.compile(matchers)
-    // Each matcher is asked alone: `{a="", b=""}` is refused although no series is without labels.
-    const matchesEmpty = matchers.every((m) => Matcher.compile([m])(() => ""))
-    return Result.succeed({ matches, matchesEmpty })
+    const all = name === "" ? matchers : [nameIs(name), ...matchers]
+    const tests = all.map((matcher) => ({ label: matcher.label, test: compileOne(matcher, dotAll) }))
+    return Result.succeed({
+      matches: (value) => tests.every(({ label, test }) => test(value(label))),
+      matchesEmpty: tests.every(({ test }) => test(""))
+    })
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     return Result.fail(`1:1: parse error: error parsing regexp: ${error.message}`)
   }
+}
+
+const compileOne = ({ operator, value }: Matcher.Matcher, dotAll: boolean): ((text: string) => boolean) => {
+  if (operator === "=") return (text) => text === value
+  if (operator === "!=") return (text) => text !== value
+  const pattern = wholeValue(value, dotAll)
+  const wanted = operator === "=~"
+  return (text) => pattern.test(text) === wanted
 }
 
 /** The series that a selector selects, in the database's order. */

@@ -1,0 +1,66 @@
+/** State that a platform keeps: read from the file it hands over, written as STATE messages. */
+import { Effect, type FileSystem, Layer, Option, Predicate, Schema } from "effect"
+import { ConfigError, type InputFileError, readJsonFile } from "../ConnectorConfig.ts"
+import { decodeFrom, StateStore } from "../sync/StateStore.ts"
+import { StreamState } from "../sync/StreamState.ts"
+import { Output } from "./Output.ts"
+import { type AirbyteMessage, FULL_REFRESH_COMPLETE, NO_CURSOR_STATE, StateEntry } from "./Protocol.ts"
+
+/** The message that carries a stream's state. `recordCount`: records since the stream's previous state. */
+export const stateMessage = (name: string, state: object, recordCount: number): AirbyteMessage => ({
+  type: "STATE",
+  state: {
+    type: "STREAM",
+    stream: { stream_descriptor: { name }, stream_state: state },
+    sourceStats: { recordCount }
+  }
+})
+
+/** A `StateStore` that starts with the states of a file, if there is one, and saves to the `Output`. */
+export const layer = (
+  path: Option.Option<string>
+): Layer.Layer<StateStore, ConfigError | InputFileError, FileSystem.FileSystem | Output> =>
+  Layer.effect(
+    StateStore,
+    Effect.gen(function* () {
+      const output = yield* Output
+      const saved = Option.isSome(path)
+        ? yield* parseStates(path.value, yield* readJsonFile(path.value, "state"))
+        : new Map<string, unknown>()
+      return StateStore.of({
+        load: (stream) => decodeFrom(saved, stream),
+        save: (stream, state, recordCount) =>
+          Effect.sync(() => output.message(stateMessage(stream, encodeState(state), recordCount)))
+      })
+    })
+  )
+
+const encodeState = Schema.encodeSync(StreamState)
+
+const decodeEntry = Schema.decodeUnknownOption(StateEntry)
+
+/** States by stream. A refresh that is complete, and a platform's word for "none", are no state. */
+const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
+  const states = new Map<string, unknown>()
+  const isNone =
+    json === null || (Predicate.isObject(json) && !Array.isArray(json) && Object.keys(json).length === 0)
+  if (isNone) return states
+  const wrong = (what: string) =>
+    new ConfigError({
+      message: `The state file ${path} ${what}. Expected a list of states of type STREAM, as this connector wrote them; clear the state to start again.`
+    })
+  if (!Array.isArray(json)) return yield* wrong("is not a list of states")
+  for (const [index, entry] of json.entries()) {
+    const decoded = decodeEntry(entry)
+    if (Option.isNone(decoded)) return yield* wrong(`has an entry (number ${index + 1}) of another shape`)
+    const { stream_descriptor, stream_state } = decoded.value.stream
+    if (stream_state === null || stream_state === undefined || isNoState(stream_state)) continue
+    states.set(stream_descriptor.name, stream_state)
+  }
+  return states
+})
+
+const isNoState = (state: Readonly<Record<string, unknown>>): boolean =>
+  Object.values(state).every((value) => value === null) ||
+  state[FULL_REFRESH_COMPLETE] === true ||
+  state[NO_CURSOR_STATE] === true

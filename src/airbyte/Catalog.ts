@@ -1,0 +1,54 @@
+/** What `discover` tells, and what a configured catalog asks for. */
+import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import { ConfigError, readJsonFile } from "../ConnectorConfig.ts"
+import { assignColumns } from "../records/Columns.ts"
+import { describeMetric, streamSchema } from "../records/StreamSchema.ts"
+import type { DiscoveredMetric } from "../sync/Discovery.ts"
+import type { StreamRequest } from "../sync/Read.ts"
+import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
+
+/** The stream of a metric. Labels that cannot have a column without a clash are told in a warning. */
+export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetric, labelColumns: boolean) {
+  const { clashes, columns } = assignColumns(metric.labels)
+  if (labelColumns && clashes.length > 0) {
+    const names = clashes.map(({ column, label }) => `${label} (like ${column})`).join(", ")
+    yield* Effect.logWarning(
+      `${metric.name}: these labels would clash with another column, so they are found in other_labels: ${names}.`
+    )
+  }
+  return {
+    name: metric.name,
+    json_schema: streamSchema(labelColumns ? columns : undefined, describeMetric(metric.metadata)),
+    supported_sync_modes: ["full_refresh", "incremental"],
+    source_defined_cursor: true,
+    default_cursor_field: ["time"],
+    source_defined_primary_key: [["series_id"], ["time"]],
+    is_resumable: true
+  } satisfies CatalogStream
+})
+
+/** A stream of the configured catalog: what to read, and the columns its records may have. */
+export interface ConfiguredStream extends StreamRequest {
+  readonly properties: ReadonlyArray<string>
+}
+
+/** Reads a configured catalog from a file. */
+export const readCatalog = Effect.fnUntraced(function* (path: string) {
+  const json = yield* readJsonFile(path, "catalog")
+  const decoded = Schema.decodeUnknownResult(ConfiguredCatalog)(json)
+  if (Result.isFailure(decoded)) {
+    const [issue] = SchemaIssue.makeFormatterStandardSchemaV1()(decoded.failure.issue).issues
+    const where = issue?.path?.map(String).join(".") ?? ""
+    return yield* new ConfigError({
+      message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams anew.`
+    })
+  }
+  return decoded.success.streams.map(
+    ({ generation_id, stream, sync_mode }): ConfiguredStream => ({
+      name: stream.name,
+      mode: sync_mode,
+      generationId: Option.fromNullishOr(generation_id),
+      properties: Object.keys(stream.json_schema?.properties ?? {})
+    })
+  )
+})

@@ -1,0 +1,103 @@
+/** Airbyte's messages: those we write, and the schemas of what we are given. */
+import { Schema } from "effect"
+
+/** How a platform may handle a failure. */
+export type FailureType = "config_error" | "transient_error" | "system_error"
+
+export type LogLevel = "FATAL" | "ERROR" | "WARN" | "INFO" | "DEBUG" | "TRACE"
+
+export type StreamStatus = "STARTED" | "RUNNING" | "COMPLETE" | "INCOMPLETE"
+
+export interface StreamDescriptor {
+  readonly name: string
+}
+
+/** A stream as `discover` tells of it. */
+export interface CatalogStream {
+  readonly name: string
+  readonly json_schema: object
+  readonly supported_sync_modes: ReadonlyArray<"full_refresh" | "incremental">
+  readonly source_defined_cursor: boolean
+  readonly default_cursor_field: ReadonlyArray<string>
+  readonly source_defined_primary_key: ReadonlyArray<ReadonlyArray<string>>
+  readonly is_resumable: boolean
+}
+
+/** Every message we write but RECORD, which is rendered as bytes. */
+export type AirbyteMessage =
+  | { readonly type: "SPEC"; readonly spec: object }
+  | {
+      readonly type: "CONNECTION_STATUS"
+      readonly connectionStatus: { readonly status: "SUCCEEDED" | "FAILED"; readonly message?: string }
+    }
+  | { readonly type: "CATALOG"; readonly catalog: { readonly streams: ReadonlyArray<CatalogStream> } }
+  | {
+      readonly type: "STATE"
+      readonly state: {
+        readonly type: "STREAM"
+        readonly stream: { readonly stream_descriptor: StreamDescriptor; readonly stream_state: object }
+        readonly sourceStats: { readonly recordCount: number }
+      }
+    }
+  | {
+      readonly type: "LOG"
+      readonly log: { readonly level: LogLevel; readonly message: string; readonly stack_trace?: string }
+    }
+  | {
+      readonly type: "TRACE"
+      readonly trace:
+        | {
+            readonly type: "STREAM_STATUS"
+            readonly emitted_at: number
+            readonly stream_status: {
+              readonly stream_descriptor: StreamDescriptor
+              readonly status: StreamStatus
+            }
+          }
+        | {
+            readonly type: "ERROR"
+            readonly emitted_at: number
+            readonly error: {
+              readonly message: string
+              readonly internal_message?: string
+              readonly stack_trace?: string
+              readonly failure_type: FailureType
+              readonly stream_descriptor?: StreamDescriptor
+            }
+          }
+    }
+
+/** The last state of a full refresh: what was read is whole. */
+export const FULL_REFRESH_COMPLETE = "__ab_full_refresh_sync_complete"
+
+/** A platform's word for "there is no state". */
+export const NO_CURSOR_STATE = "__ab_no_cursor_state_message"
+
+const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
+
+/** A configured catalog, as far as it concerns us; clients add nulls and keys of their own. */
+export const ConfiguredCatalog = Schema.Struct({
+  streams: Schema.Array(
+    Schema.Struct({
+      stream: Schema.Struct({
+        name: Schema.String,
+        json_schema: nullable(
+          Schema.Struct({ properties: nullable(Schema.Record(Schema.String, Schema.Unknown)) })
+        )
+      }),
+      sync_mode: Schema.Literals(["full_refresh", "incremental"]),
+      generation_id: nullable(Schema.Int)
+    })
+  )
+})
+
+export type ConfiguredCatalog = typeof ConfiguredCatalog.Type
+
+/** One entry of a state file. */
+export const StateEntry = Schema.Struct({
+  type: Schema.Literal("STREAM"),
+  stream: Schema.Struct({
+    stream_descriptor: Schema.Struct({ name: Schema.String }),
+    stream_state: nullable(Schema.Record(Schema.String, Schema.Unknown))
+  })
+})

@@ -1,0 +1,44 @@
+/** Failures as the protocol tells them. */
+import { Clock, Effect } from "effect"
+import type { ConfigError, InputFileError } from "../ConnectorConfig.ts"
+import type { Blame, PrometheusError } from "../prometheus/PrometheusError.ts"
+import { Output } from "./Output.ts"
+import type { FailureType } from "./Protocol.ts"
+
+const failureTypes: Readonly<Record<Blame, FailureType>> = {
+  config: "config_error",
+  transient: "transient_error",
+  system: "system_error"
+}
+
+/** What of an error matters to a platform. */
+export interface Failure {
+  readonly message: string
+  readonly failureType: FailureType
+  readonly stream?: string
+  readonly internal?: string
+}
+
+/** An error that the program expects: its message is made for people, its blame decides the failure type. */
+export const toFailure = (error: ConfigError | InputFileError | PrometheusError): Failure => ({
+  message: error.message,
+  failureType: error._tag === "PrometheusError" ? failureTypes[error.verdict.blame] : "config_error"
+})
+
+/** Writes a TRACE ERROR. */
+export const traceError = Effect.fnUntraced(function* ({ failureType, internal, message, stream }: Failure) {
+  const output = yield* Output
+  output.message({
+    type: "TRACE",
+    trace: {
+      type: "ERROR",
+      emitted_at: yield* Clock.currentTimeMillis,
+      error: {
+        message,
+        ...(internal === undefined ? {} : { internal_message: internal }),
+        failure_type: failureType,
+        ...(stream === undefined ? {} : { stream_descriptor: { name: stream } })
+      }
+    }
+  })
+})

@@ -1,0 +1,40 @@
+/** The executable. */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Cause, Effect, Exit } from "effect"
+import { OutputClosed } from "./airbyte/Output.ts"
+import { main } from "./main.ts"
+
+/** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
+const GRACE_MILLIS = 5000
+
+/** Dies of a signal as if it had never been handled, which is what whoever sent it expects to see. */
+const dieOf = (signal: NodeJS.Signals): void => {
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+}
+
+let received: NodeJS.Signals | undefined
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => {
+    received ??= signal
+    setTimeout(() => dieOf(signal), GRACE_MILLIS).unref()
+  })
+}
+
+NodeRuntime.runMain(
+  Effect.suspend(() => main(process.argv.slice(2))).pipe(Effect.provide(NodeServices.layer)),
+  {
+    disableErrorReporting: true,
+    teardown: (exit, onExit) => {
+      if (Exit.isSuccess(exit)) return onExit(exit.value as number)
+      const isStop = Cause.hasInterruptsOnly(exit.cause) || Cause.squash(exit.cause) instanceof OutputClosed
+      // Nobody reading our output any more is a stop, as a signal is.
+      if (isStop) return dieOf(received ?? "SIGTERM")
+      process.stderr.write(
+        `source-prometheus failed because of a mistake in its program. Please report it:\n${Cause.pretty(exit.cause)}\n`
+      )
+      onExit(1)
+    }
+  }
+)

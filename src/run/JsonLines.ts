@@ -1,0 +1,159 @@
+/**
+ * A JSON-lines file as a destination, with its state in a file beside it.
+ *
+ * The state file also says how long the data file was when it was saved: what a killed run wrote after that is
+ * cut off before the next one goes on, so that no record is lost and none is there twice.
+ */
+import {
+  Context,
+  Data,
+  Effect,
+  type FileSystem,
+  FileSystem as Files,
+  Layer,
+  Option,
+  type Path,
+  Path as Paths,
+  Result,
+  Schema
+} from "effect"
+import { ConfigError } from "../ConnectorConfig.ts"
+import { ByteBuffer } from "../records/ByteBuffer.ts"
+import { decodeFrom, StateStore } from "../sync/StateStore.ts"
+import { StreamState } from "../sync/StreamState.ts"
+
+/** A file cannot be written; `message` says which and why. */
+export class DestinationError extends Data.TaggedError("DestinationError")<{ readonly message: string }> {}
+
+const StateFile = Schema.fromJsonString(
+  Schema.Struct({
+    version: Schema.Literal(1),
+    /** How many bytes of the data file the states stand for. */
+    bytes: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
+    streams: Schema.Record(Schema.String, Schema.Unknown)
+  })
+)
+
+/** Buffered bytes that make a write worth its while. */
+const WRITE_BYTES = 256 * 1024
+
+/** The data file that is being written. */
+export class JsonLines extends Context.Service<
+  JsonLines,
+  {
+    readonly dataPath: string
+    readonly statePath: string
+    /** Where encoders append whole lines. */
+    readonly buffer: ByteBuffer
+    /** Writes the buffer if it has grown large. */
+    readonly relieve: Effect.Effect<void, DestinationError>
+    /** Writes the buffer and then the states saved so far, which stand for all that is in the file now. */
+    readonly commit: Effect.Effect<void, DestinationError>
+    /** The size of the data file. */
+    readonly bytes: () => number
+  }
+>()("source-prometheus/run/JsonLines") {
+  /** Opens the data file for appending, and provides the states beside it as the `StateStore`. */
+  static readonly layer = (
+    dataPath: string
+  ): Layer.Layer<JsonLines | StateStore, ConfigError | DestinationError, FileSystem.FileSystem | Path.Path> =>
+    Layer.effectContext(open(dataPath))
+}
+
+const open = Effect.fnUntraced(function* (dataPath: string) {
+  const files = yield* Files.FileSystem
+  const paths = yield* Paths.Path
+  const { dir, name } = paths.parse(dataPath)
+  const statePath = paths.join(dir, `${name}.state.json`)
+  const cannot =
+    (what: string, path: string) =>
+    (error: { readonly message: string }): DestinationError =>
+      new DestinationError({ message: `${path} cannot be ${what}: ${error.message}` })
+
+  if (dir !== "")
+    yield* files.makeDirectory(dir, { recursive: true }).pipe(Effect.mapError(cannot("made", dir)))
+  const before = yield* readStateFile(dataPath, statePath)
+  const file = yield* files.open(dataPath, { flag: "a+" }).pipe(Effect.mapError(cannot("opened", dataPath)))
+  const size = Number((yield* file.stat.pipe(Effect.mapError(cannot("read", dataPath)))).size)
+  if (size < before.bytes) {
+    return yield* new ConfigError({
+      message: `${dataPath} has ${size} bytes, but ${statePath} says it had ${before.bytes}: records are missing. Delete both files to start again, or restore them together.`
+    })
+  }
+  yield* file.truncate(before.bytes).pipe(Effect.mapError(cannot("shortened", dataPath)))
+
+  const buffer = new ByteBuffer(2 * WRITE_BYTES)
+  const states = new Map(before.states)
+  let written = before.bytes
+  const write = Effect.suspend(() => {
+    if (buffer.length === 0) return Effect.void
+    const length = buffer.length
+    return file.writeAll(buffer.bytes.subarray(0, length)).pipe(
+      Effect.mapError(cannot("written", dataPath)),
+      Effect.andThen(
+        Effect.sync(() => {
+          buffer.length = 0
+          written += length
+        })
+      )
+    )
+  })
+  const saveStates = Effect.suspend(() => {
+    const temporary = `${statePath}.new`
+    const json = JSON.stringify({ version: 1, bytes: written, streams: Object.fromEntries(states) }, null, 2)
+    return files
+      .writeFileString(temporary, `${json}\n`)
+      .pipe(Effect.andThen(files.rename(temporary, statePath)), Effect.mapError(cannot("written", statePath)))
+  })
+
+  return Context.make(
+    JsonLines,
+    JsonLines.of({
+      dataPath,
+      statePath,
+      buffer,
+      relieve: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : write)),
+      // Both or neither: an interruption between them would only be mended by the next run.
+      commit: Effect.uninterruptible(Effect.andThen(write, saveStates)),
+      bytes: () => written
+    })
+  ).pipe(
+    Context.add(
+      StateStore,
+      StateStore.of({
+        load: (stream) => decodeFrom(states, stream),
+        save: (stream, state) => Effect.sync(() => void states.set(stream, encodeState(state)))
+      })
+    )
+  )
+})
+
+const encodeState = Schema.encodeSync(StreamState)
+
+const readStateFile = Effect.fnUntraced(function* (dataPath: string, statePath: string) {
+  const files = yield* Files.FileSystem
+  const exists = (path: string) => Effect.orElseSucceed(files.exists(path), () => false)
+  if (!(yield* exists(statePath))) {
+    const size = yield* Effect.option(files.stat(dataPath))
+    if (Option.isSome(size) && size.value.size > 0n) {
+      return yield* new ConfigError({
+        message: `${dataPath} exists, but not its state ${statePath}, so it is not known what is in it. Move it away, or choose another --output.`
+      })
+    }
+    return { bytes: 0, states: new Map<string, unknown>() }
+  }
+  const text = yield* files
+    .readFileString(statePath)
+    .pipe(
+      Effect.mapError(
+        (error) => new DestinationError({ message: `${statePath} cannot be read: ${error.message}` })
+      )
+    )
+  const decoded = Schema.decodeUnknownResult(StateFile)(text)
+  if (Result.isFailure(decoded)) {
+    return yield* new ConfigError({
+      message: `${statePath} is damaged or not one of this program. Restore it together with ${dataPath}, or delete both to start again.`
+    })
+  }
+  return { bytes: decoded.success.bytes, states: new Map(Object.entries(decoded.success.streams)) }
+})

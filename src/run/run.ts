@@ -1,0 +1,107 @@
+/** The command `run`: a whole sync for a person, without a platform. */
+import { Clock, Console, Effect, Option, Stream } from "effect"
+import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
+import { discoverNames } from "../sync/Discovery.ts"
+import { type ReadEvent, read } from "../sync/Read.ts"
+import { StateStore } from "../sync/StateStore.ts"
+import { JsonLines } from "./JsonLines.ts"
+
+/** What is known of a stream while it is read. */
+interface OpenStream {
+  readonly encoder: RecordEncoder
+  readonly frame: LineFrame
+  readonly series: Set<string>
+  samples: number
+  sinceState: number
+}
+
+/** Progress and results go to standard error, so that standard output stays free for data. */
+const say = (line: string) => Console.error(line)
+
+/**
+ * Finds the metrics and reads them all incrementally into the JSON-lines file. Answers whether all were read whole.
+ */
+export const run = Effect.gen(function* () {
+  const settings = yield* ConnectorConfig
+  const file = yield* JsonLines
+  const store = yield* StateStore
+  const startedAt = yield* Clock.currentTimeMillis
+  const { names } = yield* discoverNames
+  if (names.length === 0) {
+    return yield* new ConfigError({
+      message: `No metric of ${settings.baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
+    })
+  }
+  yield* say(
+    `Found ${counted(names.length, "metric")} at ${settings.baseUrl}, reading a data point every ${duration(settings.stepSeconds)}.`
+  )
+
+  const width = Math.min(60, Math.max(...names.map((name) => name.length)))
+  const open = new Map<string, OpenStream>()
+  const failed: Array<string> = []
+  let total = 0
+
+  const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
+    const name = event.stream
+    if (event._tag === "Started") {
+      const encoder = new RecordEncoder({ columns: "all", labelsObject: !settings.labelColumns })
+      const frame = { before: `{"stream":${JSON.stringify(name)},"data":`, after: "}\n" }
+      open.set(name, { encoder, frame, series: new Set(), samples: 0, sinceState: 0 })
+      return
+    }
+    const stream = open.get(name)
+    if (stream === undefined) return
+    switch (event._tag) {
+      case "Running":
+        return
+      case "Samples":
+        for (const block of event.blocks) {
+          stream.encoder.encode(block, stream.frame, file.buffer)
+          stream.series.add(block.series.id)
+          stream.samples += block.length
+          stream.sinceState += block.length
+        }
+        return yield* file.relieve
+      case "Checkpoint":
+        yield* store.save(name, event.state, stream.sinceState)
+        stream.sinceState = 0
+        return yield* file.commit
+      case "Completed":
+        open.delete(name)
+        total += stream.samples
+        return yield* say(
+          `  ${name.padEnd(width)}  ${counted(stream.series.size, "series").padStart(12)}  ${counted(stream.samples, "record").padStart(16)}`
+        )
+      case "Failed":
+        open.delete(name)
+        total += stream.samples
+        failed.push(name)
+        return yield* say(`  ${name.padEnd(width)}  FAILED: ${event.error.message}`)
+    }
+  })
+
+  const requests = names.map((name) => ({ name, mode: "incremental" as const, generationId: Option.none() }))
+  yield* Stream.runForEach(read(requests), onEvent)
+
+  const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
+  yield* say(
+    `${counted(total, "new record")} in ${seconds.toFixed(1)} s; ${file.dataPath} now has ${megabytes(file.bytes())}.`
+  )
+  if (failed.length > 0) {
+    yield* say(
+      `${counted(failed.length, "stream")} of ${names.length} failed: ${failed.join(", ")}. Run again to go on where each stopped.`
+    )
+    return false
+  }
+  yield* say(`The state is in ${file.statePath}: run again to add only what is new.`)
+  return true
+})
+
+const counted = (count: number, noun: string): string =>
+  `${count.toLocaleString("en-US")} ${noun}${count === 1 || noun.endsWith("s") ? "" : "s"}`
+
+const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
+
+const duration = (seconds: number): string =>
+  seconds % 3600 === 0 ? `${seconds / 3600} h` : seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`
