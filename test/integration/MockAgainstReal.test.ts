@@ -1,0 +1,545 @@
+/**
+ * Proves that the mock tells the truth: the same series and the same requests, and a real server's answers.
+ *
+ * Successful answers have to be the same byte for byte; so have errors whose text the mock imitates.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { makeRequest } from "../../src/prometheus/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import * as RealPrometheus from "../support/RealPrometheus.ts"
+import type { RemoteSeriesInput } from "../support/remoteWrite.ts"
+
+/** A fixed sequence of random numbers in [0, 1), so that a failure can be repeated. */
+const randomNumbers = (seed: number): (() => number) => {
+  let state = seed
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let t = Math.imul(state ^ (state >>> 15), 1 | state)
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+class Dice {
+  readonly random: () => number
+  constructor(seed: number) {
+    this.random = randomNumbers(seed)
+  }
+  integer(from: number, to: number): number {
+    return from + Math.floor(this.random() * (to - from + 1))
+  }
+  pick<A>(items: ReadonlyArray<A>): A {
+    return items[this.integer(0, items.length - 1)]!
+  }
+  chance(probability: number): boolean {
+    return this.random() < probability
+  }
+}
+
+const startMs = 1_700_000_000_000
+const hours = 6
+const endMs = startMs + hours * 3_600_000
+
+const metrics = ["a", "a:b", "http_requests_total", "up"]
+const labelNames = ["__proto__", "constructor", "instance", "time", "value"]
+const labelValues = [
+  ...["1", "2", "12", "", "é", "\uffee", "😀", '<a href="x">&', "back\\slash", "line\nfeed", "{}", " "],
+  "10.0.0.1:9100"
+]
+
+const specialValues = [
+  ...[0, -0, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 5e-324, -5e-324, 1e-7, 1e-6],
+  ...[9.99999e-7, 1e20, 1e21, 999999999999999900000, 1.7976931348623157e308, 0.1, 0.1 + 0.2],
+  ...[2 ** 53, 2 ** 63, 2.2250738585072014e-308, 1e15, 123456789.125]
+]
+
+const anyFloat = (dice: Dice): number => {
+  const bits = new DataView(new ArrayBuffer(8))
+  bits.setUint32(0, dice.integer(0, 2 ** 32 - 1))
+  bits.setUint32(4, dice.integer(0, 2 ** 32 - 1))
+  const value = bits.getFloat64(0)
+  // One of the patterns of NaN is the stale marker.
+  return Number.isNaN(value) ? 0 : value
+}
+
+const anyValue = (dice: Dice): number => {
+  if (dice.chance(0.3)) return dice.pick(specialValues)
+  if (dice.chance(0.3)) return anyFloat(dice)
+  return dice.chance(0.5) ? dice.integer(0, 100_000) : dice.integer(-1e9, 1e9) / 2 ** dice.integer(0, 60)
+}
+
+/** Irregular times: regular scrapes, late ones, gaps of up to an hour, a beginning and an end somewhere. */
+const anyTimes = (dice: Dice, lastMs: number): ReadonlyArray<number> => {
+  const times: Array<number> = []
+  const interval = dice.pick([1000, 15_000, 60_000, 300_000])
+  const until = dice.chance(0.3) ? dice.integer(startMs, lastMs) : lastMs
+  let time = dice.chance(0.3) ? dice.integer(startMs, until) : startMs
+  while (time <= until && times.length < 1000) {
+    times.push(time)
+    time += dice.chance(0.5) ? interval : dice.integer(1, 2 * interval)
+    if (dice.chance(0.02)) time += dice.pick([300_000, 300_001, 299_999, dice.integer(0, 3_600_000)])
+  }
+  return times
+}
+
+const anySeries = (
+  dice: Dice,
+  values: (dice: Dice) => number | "stale"
+): ReadonlyArray<RemoteSeriesInput> => {
+  const series = new Map<string, RemoteSeriesInput>()
+  for (let i = 0; i < 40; i++) {
+    const labels: Array<readonly [string, string]> = [["__name__", dice.pick(metrics)]]
+    for (const name of labelNames) if (dice.chance(0.4)) labels.push([name, dice.pick(labelValues)])
+    const present = labels.filter(([, value]) => value !== "")
+    const samples = anyTimes(dice, lastMs).map((time) => [time, values(dice)] as const)
+    if (samples.length > 0) series.set(JSON.stringify(present), { labels: present, samples })
+  }
+  return [...series.values()]
+}
+
+const mockOf = (series: ReadonlyArray<RemoteSeriesInput>, options: MockOptions = {}) =>
+  new MockPrometheus(makeDatabase(series.map((s) => makeSeries(s.labels, s.samples))), options)
+
+/** The same samples by time, since a server takes none that is an hour older than its newest one. */
+const slices = (series: ReadonlyArray<RemoteSeriesInput>, lengthMs: number) =>
+  Array.from({ length: Math.ceil((endMs + 1 - startMs) / lengthMs) }, (_, i) => {
+    const from = startMs + i * lengthMs
+    const within = ([time]: readonly [number, unknown]) => time >= from && time < from + lengthMs
+    return series
+      .map(({ labels, samples }) => ({ labels, samples: samples.filter(within) }))
+      .filter(({ samples }) => samples.length > 0)
+  })
+
+/** Without stale markers, as they are made into blocks. */
+const floats = (series: ReadonlyArray<RemoteSeriesInput>) =>
+  series.map(({ labels, samples }) => ({
+    labels,
+    samples: samples.map(([time, value]) => [time, value === "stale" ? Number.NaN : value] as const)
+  }))
+
+const expressions = [
+  ...[
+    "1",
+    "1.*",
+    ".*2",
+    "1|2",
+    ".+",
+    ".*",
+    "",
+    "(?i)É",
+    ".",
+    "..",
+    "[0-9]+",
+    "\\d+\\.0\\..*",
+    ".*\n.*",
+    "(?s).+"
+  ],
+  ...[
+    "[[:digit:]]+",
+    "[^[:alpha:]]",
+    "[^1]+",
+    "\\pL",
+    "\\PL+",
+    "\\p{L}",
+    "[]1]",
+    "[[]",
+    "{}",
+    "\\{\\}",
+    "[{}]+"
+  ],
+  ...[
+    "\\Q{}\\E",
+    "(?P<x>1|2)",
+    "(?:1)(2)?",
+    "(1|12)",
+    "\\s",
+    "\\S+",
+    "[\\s\\d]+",
+    "\\x{e9}",
+    "\\<.*",
+    "\\A1\\z"
+  ],
+  ...[
+    "<.*&",
+    "1{1,2}2?",
+    "\\w+",
+    "back\\\\slash",
+    "line\\nfeed",
+    "(?is)LINE.FEED",
+    "[😀é]",
+    "\\.*",
+    "a]?",
+    "^1$"
+  ],
+  ...[".*\\-.*|.*:.*", ".*?", "1\\{", "1{", "1{,2}", "[\\w.:]+", "\\x31", "(?i)a|É", "\r", "1\\r2", "1.2"]
+]
+/** RE2 refuses these, and so should the mock. */
+const badExpressions = [
+  ...["(", ")", "[", "*", "a**", "\\", "(?=1)", "(?!1)", "(?<=1)", "\\1", "\\e", "[b-a]", "a{2,1}", "(?z)"],
+  ...["\\p{Nope}", "[[:nope:]]"]
+]
+const inQuotes = (text: string) => JSON.stringify(text)
+
+const anySelector = (dice: Dice): string => {
+  const matchers: Array<string> = []
+  while (dice.chance(0.6)) {
+    const name = dice.pick([...labelNames, "missing"])
+    matchers.push(
+      dice.chance(0.5)
+        ? `${name}${dice.pick(["=", "!="])}${inQuotes(dice.pick(labelValues))}`
+        : `${name}${dice.pick(["=~", "!~"])}${inQuotes(dice.pick(expressions))}`
+    )
+  }
+  const list = matchers.join(dice.pick([",", ", "]))
+  const metric = dice.pick([...metrics, "nothing"])
+  const form = dice.integer(0, 3)
+  if (form === 0) return `${metric}{${list}}`
+  if (form === 1) return list === "" ? metric : `${metric} {${list},}`
+  const names = dice.chance(0.5)
+    ? `__name__=${inQuotes(metric)}`
+    : `__name__${dice.pick(["=~", "!~", "!="])}${inQuotes(dice.pick(["a.*", "a|up", "", "a:b"]))}`
+  return form === 2 ? `{${[names, ...matchers].join(",")}}` : `{${[...matchers, names].join(",")}}`
+}
+
+const anyTime = (dice: Dice, from = startMs - 900_000, to = endMs + 900_000): number => {
+  const time = dice.integer(from, to)
+  return dice.chance(0.5) ? Math.floor(time / 60_000) * 60_000 : time
+}
+
+const timeText = (dice: Dice, time: number): string =>
+  dice.chance(0.2) ? new Date(time).toISOString() : `${time / 1000}`
+
+const anyRange = (dice: Dice): Record<string, string> => {
+  const start = anyTime(dice)
+  const end = start + dice.pick([0, 1000, 3_600_000, dice.integer(0, 7 * 3_600_000)])
+  const step = dice.pick([`${dice.integer(1, 600)}`, "0.5", "7.25", "15", "60", "1m", "1h", "90.001", "5m1s"])
+  return { query: anySelector(dice), start: timeText(dice, start), end: timeText(dice, end), step }
+}
+
+type Params = ReadonlyArray<readonly [string, string]>
+
+/** Asks both servers the same; `exact` compares errors' texts too, otherwise their kind only. */
+const compare = Effect.fnUntraced(function* (
+  real: RealPrometheus.RealPrometheus,
+  mock: MockPrometheus,
+  path: string,
+  params: Params,
+  { exact = false, method = "GET" }: { readonly exact?: boolean; readonly method?: "GET" | "POST" } = {}
+) {
+  const expected = yield* real.request(`/api/v1/${path}`, { method, params })
+  const url = new URL(`http://mock${mock.options.pathPrefix ?? ""}/api/v1/${path}`)
+  const form = new URLSearchParams(params.map(([name, value]): [string, string] => [name, value]))
+  if (method === "GET") url.search = form.toString()
+  const headers = method === "GET" ? [] : ([["content-type", "application/x-www-form-urlencoded"]] as const)
+  const answer = mock.handle(makeRequest(method, url, headers, `${form}`), Date.now())
+  const body = Buffer.concat([...answer.body]).toString("utf8")
+  const asked = `${method} ${path}?${form}`
+  assert.strictEqual(answer.status, expected.status, `${asked}\n${expected.text}\n${body}`)
+  assert.strictEqual(answer.headers["content-type"], expected.headers.get("content-type"), asked)
+  if (expected.status === 200 || exact) assert.strictEqual(body, expected.text, asked)
+  else {
+    const kind = (text: string) => ({ ...JSON.parse(text), error: "" })
+    assert.deepStrictEqual(kind(body), kind(expected.text), asked)
+  }
+  return { status: expected.status, text: expected.text }
+})
+
+const pairs = (params: Record<string, string>): Params => Object.entries(params)
+
+/** Another one makes other series and requests. */
+const seed = Number(process.env.MOCK_SEED ?? "0") * 1_000_000
+const dice = new Dice(seed + 1)
+const series = anySeries(dice, anyValue)
+const mock = mockOf(series)
+
+/** Compares many random requests and answers how many had a result, so that a test can see that it tests something. */
+const compareMany = Effect.fnUntraced(function* (
+  count: number,
+  one: (index: number) => Effect.Effect<{ text: string }, RealPrometheus.RealPrometheusError>
+) {
+  const answers = yield* Effect.forEach(
+    Array.from({ length: count }, (_, i) => i),
+    one,
+    { concurrency: 8 }
+  )
+  return answers.filter(({ text }) => !/"(?:data|result)":\[\]/.test(text) && !text.includes('"error"'))
+    .length
+})
+
+describe("the mock and a real Prometheus 2", () => {
+  it.effect("agree on range queries", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ series: floats(series) })
+      const filled = yield* compareMany(600, (i) =>
+        compare(real, mock, "query_range", pairs(anyRange(new Dice(seed + 1000 + i))), {
+          method: i % 2 === 0 ? "GET" : "POST"
+        })
+      )
+      assert.isAbove(filled, 200)
+      // Every series in full, at every point where a sample may just still answer.
+      for (const { samples } of series) {
+        const times = samples
+          .slice(0, 20)
+          .flatMap(([time]) => [299_999, 300_000, 300_001].map((d) => time + d))
+        for (const time of times.slice(0, 10)) {
+          const at = `${time / 1000}`
+          yield* compare(real, mock, "query_range", [
+            ["query", '{__name__!=""}'],
+            ["start", at],
+            ["end", at],
+            ["step", "1"]
+          ])
+        }
+      }
+    })
+  )
+
+  it.effect("agree on instant queries", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ series: floats(series) })
+      const filled = yield* compareMany(300, (i) => {
+        const dice = new Dice(seed + 5000 + i)
+        const query = dice.chance(0.1) ? "time()" : anySelector(dice)
+        return compare(real, mock, "query", pairs({ query, time: timeText(dice, anyTime(dice)) }))
+      })
+      assert.isAbove(filled, 100)
+      yield* compare(
+        real,
+        mock,
+        "query_range",
+        pairs({ query: "time()", start: "1.5", end: "9", step: "0.5" })
+      )
+    })
+  )
+
+  it.effect("agree on regular expressions", () =>
+    Effect.gen(function* () {
+      const texts = [...labelValues.filter((value) => value !== ""), "a", "a]", "1\r2", "É", "1{", "\u2028"]
+      const all = texts.map((value) => ({ labels: { __name__: "m", value }, samples: [[0, 1]] as const }))
+      const real = yield* RealPrometheus.make({ series: all })
+      const allMock = mockOf(all)
+      for (const operator of ["=~", "!~"]) {
+        for (const expression of [...expressions, ...badExpressions]) {
+          const query = `m{value${operator}${inQuotes(expression)}}`
+          const { status } = yield* compare(real, allMock, "query", pairs({ query, time: "1" }))
+          assert.strictEqual(status, badExpressions.includes(expression) ? 400 : 200, expression)
+        }
+      }
+    })
+  )
+
+  it.effect("agree on labels, label values and series", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ series: floats(series) })
+      // A real server knows chunks and blocks rather than samples, so only times before, over and after all are compared.
+      const spans: ReadonlyArray<Params> = [
+        [],
+        pairs({ start: `${startMs / 1000}`, end: `${endMs / 1000}` }),
+        pairs({ start: new Date(0).toISOString(), end: `${(startMs - 1) / 1000}` }),
+        pairs({ start: `${endMs / 1000 + 86_400}` })
+      ]
+      const filled = yield* compareMany(300, (i) => {
+        const dice = new Dice(seed + 9000 + i)
+        const path = dice.pick(["labels", "series", ...labelNames.map((name) => `label/${name}/values`)])
+        const matches = Array.from(
+          { length: dice.integer(0, 2) },
+          () => ["match[]", anySelector(dice)] as const
+        )
+        return compare(real, mock, path, [...matches, ...dice.pick(spans)])
+      })
+      assert.isAbove(filled, 50)
+      yield* compare(real, mock, "label/__name__/values", [])
+      yield* compare(real, mock, "metadata", [])
+    })
+  )
+
+  it.effect("refuse the same requests in the same words", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ series: floats(series) })
+      const range = { query: "a", start: "1", end: "10", step: "1" }
+      const exact: ReadonlyArray<readonly [string, Record<string, string>]> = [
+        ...["foo", "", "2023-01-01", "2023-02-30T00:00:00Z", "1:2"].map(
+          (start) => ["query_range", { ...range, start }] as const
+        ),
+        ["query_range", { ...range, end: 'x"y<' }],
+        ["query_range", { ...range, end: "0.5" }],
+        ...["", "0", "-1", "1x", "1.5h", "h", "0s"].map(
+          (step) => ["query_range", { ...range, step }] as const
+        ),
+        ["query_range", { ...range, end: "11001" }],
+        ["query_range", { ...range, end: "11002" }],
+        ["query_range", { ...range, end: "11001.999" }],
+        ["query_range", { ...range, end: "5501", step: "0.5" }],
+        ["query_range", { ...range, end: "5501.5", step: "500ms" }],
+        ["query_range", { ...range, timeout: "soon" }],
+        ["query_range", { ...range, timeout: "1m" }],
+        ["query_range", { ...range, query: "" }],
+        ["query_range", { ...range, query: "{}" }],
+        ["query_range", { ...range, query: '{a=""}' }],
+        ["query_range", { ...range, query: '{__name__=~".*"}' }],
+        ["query_range", { ...range, query: '{a!="b",c=~"d?"}' }],
+        ["query_range", {}],
+        ["query", { query: "a", time: "foo" }],
+        ["query", { query: "" }],
+        ["query", {}],
+        ["labels", { start: "foo" }],
+        ["labels", { end: "foo" }],
+        ["labels", { start: "2", end: "1" }],
+        ["labels", { "match[]": "{}" }],
+        ["label/b-c/values", {}],
+        ["label/0/values", {}],
+        ["label/%C3%A9/values", {}],
+        ["label/a/values", { start: "foo" }],
+        ["label/a/values", { "match[]": '{a=""}' }],
+        ["series", {}],
+        ["series", { "match[]": "{}" }],
+        ["series", { "match[]": "" }],
+        ["series", { "match[]": "a", end: "foo" }],
+        ["metadata", { limit: "x" }],
+        ["metadata", { limit: "1", metric: "a" }],
+        ["nope", {}],
+        ["query/", {}],
+        ["label/a", {}]
+      ]
+      for (const [path, params] of exact) {
+        yield* compare(real, mock, path, pairs(params), { exact: true })
+      }
+      for (const path of ["metadata", "label/a/values", "status/flags", "status/buildinfo", "nope"]) {
+        yield* compare(real, mock, path, [], { exact: true, method: "POST" })
+      }
+      const unparsable = [
+        ...[
+          "a{",
+          "a}",
+          "{",
+          "a b",
+          "a{x}",
+          'a{x="1"',
+          "a{x=1}",
+          'a{x=~"("}',
+          'a{__name__="b"}',
+          'x="1"',
+          "sum("
+        ],
+        ...[
+          'a{"x"',
+          'a{x="\\q"}',
+          "a{,}",
+          '{"a"}',
+          '{"a"="b"}',
+          "a{'b'=~\"c\"}",
+          "NaN{}",
+          "bool",
+          "on",
+          "a..b",
+          "time(",
+          "inf{}",
+          "$",
+          'a{x=="1"}'
+        ]
+      ]
+      for (const query of unparsable) {
+        const { status } = yield* compare(real, mock, "query_range", pairs({ ...range, query }))
+        assert.strictEqual(status, 400, query)
+        yield* compare(real, mock, "series", [["match[]", query]])
+      }
+      for (const query of ["by", "sum", "offset", "without", "start", "atan2_x", "a{}", "infinity"]) {
+        yield* compare(real, mock, "query_range", pairs({ ...range, query }))
+      }
+    })
+  )
+
+  it.effect("count samples alike", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({
+        series: floats(series),
+        flags: ["--query.max-samples=2000"]
+      })
+      const limited = mockOf(series, { maxSamples: 2000 })
+      const filled = yield* compareMany(200, (i) =>
+        compare(real, limited, "query_range", pairs(anyRange(new Dice(seed + 20_000 + i))), { exact: true })
+      )
+      assert.isTrue(filled > 50 && filled < 180, `${filled}`)
+      // A query that loads exactly the limit passes, one sample more does not.
+      const one = '{__name__="exact"}'
+      const exact = { labels: { __name__: "exact" }, samples: [[startMs, 1]] as const }
+      const tight = yield* RealPrometheus.make({ series: [exact], flags: ["--query.max-samples=10"] })
+      const tightMock = mockOf([exact], { maxSamples: 10 })
+      for (const query of [one, "time()"]) {
+        for (const points of [9, 10, 11]) {
+          const params = {
+            query,
+            start: `${startMs / 1000}`,
+            end: `${startMs / 1000 + points - 1}`,
+            step: "1"
+          }
+          const { status } = yield* compare(tight, tightMock, "query_range", pairs(params), { exact: true })
+          assert.strictEqual(status, points > 10 ? 422 : 200)
+        }
+      }
+    })
+  )
+
+  it.effect("end series at stale markers", () =>
+    Effect.gen(function* () {
+      // After three hours a server compacts what was written, while answers may lack some of it.
+      const lastMs = startMs + 2.5 * 3_600_000
+      const values = (dice: Dice) => (dice.chance(0.1) ? "stale" : anyValue(dice))
+      const stale = anySeries(new Dice(seed + 2), values, lastMs)
+      const real = yield* RealPrometheus.make({ remoteWriteReceiver: true })
+      for (const slice of slices(stale, 1_800_000)) yield* real.remoteWrite(slice)
+      const staleMock = mockOf(stale)
+      const filled = yield* compareMany(300, (i) =>
+        compare(real, staleMock, "query_range", pairs(anyRange(new Dice(seed + 30_000 + i))))
+      )
+      assert.isAbove(filled, 100)
+    })
+  )
+
+  it.effect("look back as far as they are told", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({
+        series: floats(series),
+        flags: ["--query.lookback-delta=47s"],
+        routePrefix: "/team/prometheus"
+      })
+      const short = mockOf(series, { lookbackMs: 47_000, pathPrefix: "/team/prometheus" })
+      yield* compareMany(200, (i) =>
+        compare(real, short, "query_range", pairs(anyRange(new Dice(seed + 40_000 + i))))
+      )
+      const flags = yield* real.get("/api/v1/status/flags")
+      const { data } = flags as { data: Record<string, string> }
+      const answer = short.handle(
+        makeRequest("GET", new URL("http://mock/team/prometheus/api/v1/status/flags"), [], ""),
+        0
+      )
+      const mine: { data: Record<string, string> } = JSON.parse(
+        Buffer.concat([...answer.body]).toString("utf8")
+      )
+      for (const [name, value] of Object.entries(mine.data)) assert.strictEqual(value, data[name], name)
+    })
+  )
+
+  it.effect("ask for a password alike", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ basicAuth: true })
+      const guarded = mockOf([], {
+        basicAuth: { user: RealPrometheus.basicAuthUser, password: RealPrometheus.basicAuthPassword }
+      })
+      const wrong = { Authorization: `Basic ${btoa("a:b")}` }
+      const right = { Authorization: RealPrometheus.basicAuthHeader }
+      for (const headers of [{}, wrong, right]) {
+        const expected = yield* real.request("/api/v1/labels", { authenticate: false, headers })
+        const url = new URL("http://mock/api/v1/labels")
+        const answer = guarded.handle(makeRequest("GET", url, Object.entries(headers), ""), 0)
+        assert.strictEqual(answer.status, expected.status)
+        assert.strictEqual(Buffer.concat([...answer.body]).toString("utf8"), expected.text)
+        for (const name of ["content-type", "www-authenticate"]) {
+          assert.strictEqual(answer.headers[name] ?? null, expected.headers.get(name), name)
+        }
+      }
+    })
+  )
+})
