@@ -36,12 +36,18 @@ export interface LabelColumns {
   readonly clashes: ReadonlyArray<{ readonly label: string; readonly column: string }>
 }
 
-/** Gives each label its column. Of labels that differ only in case the first by name gets it. */
+/** Lower case first: of labels that differ only in case, that one is the likeliest to be meant. */
+const byPreference = (a: string, b: string): number => {
+  const plain = a < b ? -1 : a > b ? 1 : 0
+  return Number(a !== a.toLowerCase()) - Number(b !== b.toLowerCase()) || plain
+}
+
+/** Gives each label its column, sorted by name. Of labels that differ only in case one gets it. */
 export const assignColumns = (labels: Iterable<string>): LabelColumns => {
   const columns: Array<{ readonly column: string; readonly label: string }> = []
   const clashes: Array<{ readonly label: string; readonly column: string }> = []
   const taken = new Map<string, string>()
-  for (const label of Array.from(labels).sort()) {
+  for (const label of Array.from(labels).sort(byPreference)) {
     const column = columnOf(label)
     const owner = column === undefined ? label : taken.get(column.toLowerCase())
     if (column === undefined || owner !== undefined) {
@@ -51,5 +57,6 @@ export const assignColumns = (labels: Iterable<string>): LabelColumns => {
       columns.push({ column, label })
     }
   }
+  columns.sort((a, b) => (a.column < b.column ? -1 : 1))
   return { columns, clashes }
 }

@@ -86,7 +86,8 @@ const anyTimes = (dice: Dice, lastMs: number): ReadonlyArray<number> => {
 
 const anySeries = (
   dice: Dice,
-  values: (dice: Dice) => number | "stale"
+  values: (dice: Dice) => number | "stale",
+  lastMs = endMs
 ): ReadonlyArray<RemoteSeriesInput> => {
   const series = new Map<string, RemoteSeriesInput>()
   for (let i = 0; i < 40; i++) {
@@ -211,8 +212,8 @@ const anyTime = (dice: Dice, from = startMs - 900_000, to = endMs + 900_000): nu
 const timeText = (dice: Dice, time: number): string =>
   dice.chance(0.2) ? new Date(time).toISOString() : `${time / 1000}`
 
-const anyRange = (dice: Dice): Record<string, string> => {
-  const start = anyTime(dice)
+const anyRange = (dice: Dice, lastMs = endMs): Record<string, string> => {
+  const start = anyTime(dice, startMs - 900_000, lastMs + 900_000)
   const end = start + dice.pick([0, 1000, 3_600_000, dice.integer(0, 7 * 3_600_000)])
   const step = dice.pick([`${dice.integer(1, 600)}`, "0.5", "7.25", "15", "60", "1m", "1h", "90.001", "5m1s"])
   return { query: anySelector(dice), start: timeText(dice, start), end: timeText(dice, end), step }
@@ -492,7 +493,7 @@ describe("the mock and a real Prometheus 2", () => {
       for (const slice of slices(stale, 1_800_000)) yield* real.remoteWrite(slice)
       const staleMock = mockOf(stale)
       const filled = yield* compareMany(300, (i) =>
-        compare(real, staleMock, "query_range", pairs(anyRange(new Dice(seed + 30_000 + i))))
+        compare(real, staleMock, "query_range", pairs(anyRange(new Dice(seed + 30_000 + i), lastMs)))
       )
       assert.isAbove(filled, 100)
     })

@@ -1,0 +1,344 @@
+/** What a user sees when something is wrong: messages and exit codes, with real servers where one is needed. */
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as connector from "../support/connector.ts"
+import { start } from "../support/dataset.ts"
+import * as RealPrometheus from "../support/RealPrometheus.ts"
+
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+const config = (base_url: string, more: object = {}) => ({
+  base_url,
+  start_date: iso(start),
+  end_date: iso(start + 3_600_000),
+  step: 60,
+  max_retries: 1,
+  ...more
+})
+
+/** A gauge of so many series, a sample a minute for an hour. */
+const gauge = (name: string, seriesCount: number) =>
+  Array.from({ length: seriesCount }, (_, n) => ({
+    labels: { __name__: name, n: `${n}` },
+    samples: Array.from({ length: 61 }, (_, i) => [start + i * 60_000, i + n] as const)
+  }))
+
+const catalogOf = (...names: ReadonlyArray<string>) => ({
+  streams: names.map((name) => ({
+    stream: { name, json_schema: {} },
+    sync_mode: "incremental",
+    destination_sync_mode: "append"
+  }))
+})
+
+/** Runs check, discover and read against one configuration. */
+const allVerbs = Effect.fnUntraced(function* (settings: object) {
+  const files = yield* connector.workspace
+  const path = files.write("config.json", settings)
+  const [check, discover, read] = yield* Effect.all(
+    [
+      connector.runVerb(["check", "--config", path]),
+      connector.runVerb(["discover", "--config", path]),
+      connector.runVerb(["read", "--config", path, "--catalog", files.write("catalog.json", catalogOf("up"))])
+    ],
+    { concurrency: 3 }
+  )
+  return { check, discover, read }
+})
+
+/** The one CONNECTION_STATUS of a check, which is an answer and so exits with 0. */
+const assertCheckFailed = (output: connector.Output, ...texts: ReadonlyArray<RegExp>): void => {
+  const statuses = output.messages.filter(({ type }) => type === "CONNECTION_STATUS")
+  assert.strictEqual(statuses.length, 1, output.stdout)
+  const { message, status } = statuses[0]!.connectionStatus as {
+    readonly status: string
+    readonly message: string
+  }
+  assert.strictEqual(status, "FAILED")
+  for (const text of texts) assert.match(message, text)
+  assert.strictEqual(output.stderr, "")
+  assert.strictEqual(output.code, 0)
+}
+
+const assertFailed = (
+  output: connector.Output,
+  failureType: string,
+  ...texts: ReadonlyArray<RegExp>
+): void => {
+  const error = output.errors.at(-1)
+  assert.strictEqual(error?.failure_type, failureType, output.stdout)
+  for (const text of texts) assert.match(error?.message ?? "", text)
+  assert.notMatch(output.stdout, /^\s+at .*\.[jt]s:\d+/m)
+  assert.strictEqual(output.stderr, "")
+  assert.strictEqual(output.code, 1)
+}
+
+const assertAllFail = Effect.fnUntraced(function* (
+  settings: object,
+  failureType: string,
+  ...texts: ReadonlyArray<RegExp>
+) {
+  const { check, discover, read } = yield* allVerbs(settings)
+  assertCheckFailed(check, ...texts)
+  assertFailed(discover, failureType, ...texts)
+  assertFailed(read, failureType, ...texts)
+  return [check, discover, read].map(({ stderr, stdout }) => stdout + stderr).join("\n")
+})
+
+/** A server on loopback that always answers the same. */
+const serverOf = (status: number, headers: Record<string, string>, body: string) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly baseUrl: string; readonly close: () => void }>((resume) => {
+      const server = createServer((_request, response) => response.writeHead(status, headers).end(body))
+      server.listen(0, "127.0.0.1", () => {
+        const { port } = server.address() as AddressInfo
+        resume(Effect.succeed({ baseUrl: `http://127.0.0.1:${port}`, close: () => server.close() }))
+      })
+    }),
+    (server) => Effect.sync(server.close)
+  )
+
+describe("failing", () => {
+  it.effect("names an address where nothing listens", () =>
+    Effect.gen(function* () {
+      yield* assertAllFail(
+        config("http://127.0.0.1:9"),
+        "transient_error",
+        /http:\/\/127\.0\.0\.1:9\/.*connection refused/,
+        /Check base_url/
+      )
+    })
+  )
+
+  it.effect("names a host that does not exist", () =>
+    Effect.gen(function* () {
+      const output = yield* assertAllFail(
+        config("http://no-such-host.invalid:9090", { max_retries: 0 }),
+        "transient_error",
+        /no-such-host\.invalid.*host name/,
+        /Check base_url/
+      )
+      assert.notMatch(output, /trying again/i)
+    })
+  )
+
+  it.effect("tells a wrong password from a right one, and shows neither", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({ series: gauge("up", 1), basicAuth: true })
+      const wrong = config(server.baseUrl, { basic_auth_user: "tester", basic_auth_pass: "Geheim-4711" })
+      const output = yield* assertAllFail(
+        wrong,
+        "config_error",
+        /HTTP 401/,
+        /basic_auth_user, basic_auth_pass/
+      )
+      assert.notInclude(output, "Geheim-4711")
+      assert.notInclude(output, Buffer.from("tester:Geheim-4711").toString("base64"))
+      yield* assertAllFail(config(server.baseUrl), "config_error", /HTTP 401/)
+      const right = yield* allVerbs(
+        config(server.baseUrl, {
+          basic_auth_user: RealPrometheus.basicAuthUser,
+          basic_auth_pass: RealPrometheus.basicAuthPassword
+        })
+      )
+      assert.deepInclude(right.check.messages, {
+        type: "CONNECTION_STATUS",
+        connectionStatus: { status: "SUCCEEDED" }
+      })
+      assert.strictEqual(right.read.records.length, 61)
+      assert.strictEqual(right.read.code, 0)
+    })
+  )
+
+  it.effect("explains a wrong path, and reads under the right one", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({ series: gauge("up", 1), routePrefix: "/metrics/here" })
+      const wrong = server.baseUrl.replace("/metrics/here", "/prometheus")
+      yield* assertAllFail(config(wrong), "config_error", /HTTP 404/, /path of base_url/)
+      const { read } = yield* allVerbs(config(`${server.baseUrl}/`))
+      assert.strictEqual(read.records.length, 61)
+    })
+  )
+
+  it.effect("does not take a web page for an answer", () =>
+    Effect.gen(function* () {
+      const page = "<!doctype html><html><head><title>Sign in</title></head><body>…</body></html>"
+      const server = yield* serverOf(200, { "content-type": "text/html; charset=utf-8" }, page)
+      yield* assertAllFail(
+        config(server.baseUrl),
+        "config_error",
+        /web page titled "Sign in"/,
+        /Check base_url/
+      )
+    })
+  )
+
+  it.effect("does not take another program's JSON for an answer", () =>
+    Effect.gen(function* () {
+      const server = yield* serverOf(200, { "content-type": "application/json" }, '{"hello":"world"}')
+      yield* assertAllFail(config(server.baseUrl), "transient_error", /not what Prometheus answers/)
+    })
+  )
+
+  it.effect("does not follow a redirect to another host", () =>
+    Effect.gen(function* () {
+      const server = yield* serverOf(302, { location: "https://login.example.com/?from=prometheus" }, "")
+      yield* assertAllFail(
+        config(server.baseUrl),
+        "config_error",
+        /redirects to https:\/\/login\.example\.com\//,
+        /Set base_url/
+      )
+    })
+  )
+
+  it.effect("tells the server's own words when it is not ready", () =>
+    Effect.gen(function* () {
+      const server = yield* serverOf(503, { "content-type": "text/plain" }, "Service Unavailable")
+      yield* assertAllFail(
+        config(server.baseUrl),
+        "transient_error",
+        /HTTP 503: Service Unavailable/,
+        /later/
+      )
+    })
+  )
+
+  it.effect("names every bad value of a configuration at once, and never a secret", () =>
+    Effect.gen(function* () {
+      const output = yield* assertAllFail(
+        {
+          base_url: "htp://user:Geheim-1@example.com",
+          start_date: "2026-02-30",
+          step: 0,
+          basic_auth_pass: "Geheim-2",
+          headers: [{ name: "X Bad", value: "Geheim-3" }],
+          compression: "zip"
+        },
+        "config_error",
+        /start_date is "2026-02-30"/,
+        /step is 0/,
+        /compression is "zip"/
+      )
+      assert.notInclude(output, "Geheim")
+      const crossed = yield* assertAllFail(
+        config("http://user:Geheim-1@example.com", {
+          basic_auth_pass: "Geheim-2",
+          headers: [{ name: "X Bad", value: "Geheim-3" }],
+          selector: "{env=prod}",
+          metrics: { include: ["("] }
+        }),
+        "config_error",
+        /base_url/,
+        /basic_auth_pass is given without basic_auth_user/,
+        /headers\[0\]\.name is "X Bad"/,
+        /selector/,
+        /metrics\.include/
+      )
+      assert.notInclude(crossed, "Geheim")
+    })
+  )
+
+  it.effect("names files that cannot be used, and does not quote them", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const good = files.write("config.json", config("http://127.0.0.1:9"))
+      const broken = files.write("broken.json", '{\n"basic_auth_pass": "Geheim-5"\n')
+      const catalog = files.write("catalog.json", catalogOf("up"))
+      const cases = [
+        { args: ["check", "--config", files.path("none.json")], text: /none\.json.*does not exist/ },
+        { args: ["check", "--config", broken], text: /broken\.json is not JSON/ },
+        {
+          args: ["discover", "--config", files.write("empty.json", "")],
+          text: /empty\.json is not JSON: it is empty/
+        },
+        {
+          args: ["read", "--config", good, "--catalog", files.path("none.json")],
+          text: /catalog file .*none\.json/
+        },
+        {
+          args: ["read", "--config", good, "--catalog", broken],
+          text: /catalog file .*broken\.json is not JSON/
+        },
+        {
+          args: ["read", "--config", good, "--catalog", files.write("other.json", { streams: [{}] })],
+          text: /not a configured catalog \(streams\.0\.stream\)/
+        },
+        {
+          args: ["read", "--config", good, "--catalog", catalog, "--state", broken],
+          text: /state file .*not JSON/
+        },
+        { args: ["read", "--config", good], text: /--catalog/ },
+        { args: ["read", "--config", good, "--catalog", catalog, "--colour"], text: /--colour/ },
+        { args: ["discover"], text: /--config/ }
+      ]
+      for (const { args, text } of cases) {
+        const output = yield* connector.runVerb(args)
+        assertFailed(output, "config_error", text)
+        assert.notInclude(output.stdout, "Geheim")
+      }
+    })
+  )
+
+  it.effect("refuses state that is damaged or another connector's, and reads nothing then", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({ series: gauge("up", 1) })
+      const files = yield* connector.workspace
+      const entry = (stream_state: unknown) => [
+        { type: "STREAM", stream: { stream_descriptor: { name: "up" }, stream_state } }
+      ]
+      for (const state of [
+        entry({ time: "yesterday", step: 60, version: 1 }),
+        entry({ time: "2026-01-01T00:00:00Z", step: 60, version: 2 }),
+        entry({ cursor: 17 }),
+        [{ type: "LEGACY", data: {} }],
+        { up: 5 }
+      ]) {
+        const output = yield* connector.read(files, config(server.baseUrl), catalogOf("up"), state)
+        assertFailed(output, "config_error", /state/)
+        assert.strictEqual(output.records.length, 0)
+        assert.strictEqual(output.states.length, 0)
+      }
+    })
+  )
+
+  it.effect("goes on with the other streams when one fails, and does not exit with 0", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({
+        series: [...gauge("a_small", 2), ...gauge("b_large", 200), ...gauge("c_small", 3)],
+        flags: ["--query.max-samples=150"]
+      })
+      const files = yield* connector.workspace
+      const settings = config(server.baseUrl)
+      const output = yield* connector.read(files, settings, catalogOf("a_small", "b_large", "c_small"))
+      assertFailed(output, "transient_error", /1 of 3 streams failed: b_large/, /too many samples/)
+      assert.deepInclude(output.errors[0]!.stream_descriptor, { name: "b_large" })
+      const counts = (name: string) => output.records.filter(({ stream }) => stream === name).length
+      assert.deepStrictEqual([counts("a_small"), counts("b_large"), counts("c_small")], [122, 0, 183])
+      assert.sameMembers(
+        output.statuses.filter((status) => /COMPLETE/.test(status)),
+        ["a_small:COMPLETE", "b_large:INCOMPLETE", "c_small:COMPLETE"]
+      )
+      assert.notInclude(
+        output.states.map(({ stream }) => stream.stream_descriptor.name),
+        "b_large"
+      )
+    })
+  )
+
+  it.effect("asks for less when the server cannot answer a window whole", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({
+        series: gauge("wide", 100),
+        flags: ["--query.max-samples=700"]
+      })
+      const files = yield* connector.workspace
+      const output = yield* connector.read(files, config(server.baseUrl), catalogOf("wide"))
+      assert.deepStrictEqual(output.errors, [])
+      assert.strictEqual(output.code, 0)
+      assert.strictEqual(connector.byKey(output.records).size, 100 * 61)
+    })
+  )
+})

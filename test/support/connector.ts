@@ -1,0 +1,218 @@
+/**
+ * The built connector as a platform uses it: configuration, catalog and state in files, messages on stdout.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, type Scope } from "effect"
+import * as child from "./child.ts"
+import { recordKey } from "./referenceRecords.ts"
+
+/** A stream as `discover` prints it, as far as tests look. */
+export interface Stream {
+  readonly name: string
+  readonly json_schema: {
+    readonly properties: Readonly<Record<string, unknown>>
+    readonly description?: string
+  }
+  readonly [key: string]: unknown
+}
+
+/** One record, its value in the digits that were printed (`null` for null). */
+export interface ParsedRecord {
+  readonly stream: string
+  readonly data: Readonly<Record<string, unknown>>
+  readonly valueText: string
+  readonly emittedAt: number
+}
+
+/** What a run of the connector printed, sorted by kind. */
+export interface Output extends child.ChildResult {
+  readonly records: ReadonlyArray<ParsedRecord>
+  /** The `state` of each STATE message, in order. */
+  readonly states: ReadonlyArray<StateOfStream>
+  readonly errors: ReadonlyArray<TraceError>
+  /** `STREAM:STATUS`, in order. */
+  readonly statuses: ReadonlyArray<string>
+  readonly logs: ReadonlyArray<string>
+}
+
+/** The content of a STATE message. */
+export interface StateOfStream {
+  readonly type: string
+  readonly stream: {
+    readonly stream_descriptor: { readonly name: string }
+    readonly stream_state: Readonly<Record<string, unknown>>
+  }
+  readonly sourceStats: { readonly recordCount: number }
+}
+
+/** The error of a TRACE message. */
+export interface TraceError {
+  readonly message: string
+  readonly failure_type: string
+  readonly stream_descriptor?: { readonly name: string }
+}
+
+interface AnyMessage {
+  readonly type: string
+  readonly record: {
+    readonly stream: string
+    readonly data: Record<string, unknown>
+    readonly emitted_at: number
+  }
+  readonly state: StateOfStream
+  readonly catalog: { readonly streams: ReadonlyArray<Stream> }
+  readonly connectionStatus: { readonly status: string; readonly message?: string }
+  readonly log: { readonly level: string; readonly message: string }
+  readonly trace: {
+    readonly type: string
+    readonly error: TraceError
+    readonly stream_status: { readonly stream_descriptor: { readonly name: string }; readonly status: string }
+  }
+}
+
+/** A folder for the files of one test. */
+export interface Workspace {
+  readonly path: (name: string) => string
+  readonly write: (name: string, content: unknown) => string
+}
+
+/** Makes a folder that goes with the scope. Text is written as it is, anything else as JSON. */
+export const workspace: Effect.Effect<Workspace, never, Scope.Scope> = Effect.map(
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "source-prometheus-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  ),
+  (folder): Workspace => ({
+    path: (name) => join(folder, name),
+    write: (name, content) => {
+      const path = join(folder, name)
+      writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content))
+      return path
+    }
+  })
+)
+
+/** Runs a verb and sorts what it printed. */
+export const runVerb = (args: ReadonlyArray<string>, options?: child.ChildOptions): Effect.Effect<Output> =>
+  Effect.map(child.run(args, options), parseOutput)
+
+/** Sorts what a run printed. */
+export const parseOutput = (result: child.ChildResult): Output => {
+  const lines = result.stdout.split("\n").filter((line) => line !== "")
+  const messages = lines.map(parseLine)
+  const traces = messages
+    .filter(({ message }) => message.type === "TRACE")
+    .map(({ message }) => message.trace)
+  return {
+    code: result.code,
+    signal: result.signal,
+    stdout: result.stdout,
+    stderr: result.stderr,
+    get messages() {
+      return result.messages
+    },
+    records: messages
+      .filter(({ message }) => message.type === "RECORD")
+      .map(({ message: { record }, valueText }) => ({
+        stream: record.stream,
+        data: record.data,
+        valueText,
+        emittedAt: record.emitted_at
+      })),
+    states: messages.filter(({ message }) => message.type === "STATE").map(({ message }) => message.state),
+    errors: traces.filter((trace) => trace.type === "ERROR").map((trace) => trace.error),
+    statuses: traces
+      .filter((trace) => trace.type === "STREAM_STATUS")
+      .map(({ stream_status }) => `${stream_status.stream_descriptor.name}:${stream_status.status}`),
+    logs: messages
+      .filter(({ message }) => message.type === "LOG")
+      .map(({ message }) => `${message.log.level} ${message.log.message}`)
+  }
+}
+
+/** Parses a line, and keeps the digits of `data.value`, which `JSON.parse` alone would turn into a number. */
+const parseLine = (line: string): { readonly message: AnyMessage; readonly valueText: string } => {
+  let valueText = ""
+  const reviver = (key: string, value: unknown, context?: { readonly source?: string }): unknown => {
+    if (key === "value" && context?.source !== undefined && (typeof value === "number" || value === null)) {
+      valueText = context.source
+    }
+    return value
+  }
+  return { message: JSON.parse(line, reviver) as AnyMessage, valueText }
+}
+
+/** The streams that `discover` finds. */
+export const discover = Effect.fnUntraced(function* (files: Workspace, config: object) {
+  const output = yield* runVerb(["discover", "--config", files.write("config.json", config)])
+  const catalogs = output.messages.filter(
+    (message) => message.type === "CATALOG"
+  ) as unknown as ReadonlyArray<AnyMessage>
+  if (catalogs.length !== 1) throw new Error(`discover printed no catalog: ${output.stdout}${output.stderr}`)
+  return catalogs[0]!.catalog.streams
+})
+
+/** A configured catalog of streams. */
+export const configure = (streams: ReadonlyArray<Stream>, syncMode: "full_refresh" | "incremental") => ({
+  streams: streams.map((stream) => ({
+    stream,
+    sync_mode: syncMode,
+    destination_sync_mode: syncMode === "full_refresh" ? "overwrite" : "append_dedup",
+    cursor_field: ["time"],
+    primary_key: [["series_id"], ["time"]]
+  }))
+})
+
+/** Reads a configured catalog, with state where there is some. */
+export const read = (
+  files: Workspace,
+  config: object,
+  catalog: object,
+  state?: unknown,
+  options?: child.ChildOptions
+): Effect.Effect<Output> =>
+  runVerb(
+    [
+      "read",
+      "--config",
+      files.write("config.json", config),
+      "--catalog",
+      files.write("catalog.json", catalog),
+      ...(state === undefined ? [] : ["--state", files.write("state.json", state)])
+    ],
+    options
+  )
+
+const ours = new Set(["time", "value", "special_value", "series_id", "histogram", "other_labels", "labels"])
+
+/** The labels of a record, out of whichever columns hold them, with the metric's name. */
+export const labelsOf = ({ data, stream }: ParsedRecord): ReadonlyArray<readonly [string, string]> => {
+  const labels: Array<readonly [string, string]> = [["__name__", stream]]
+  for (const [column, value] of Object.entries(data)) {
+    if (ours.has(column)) continue
+    const rest = column.startsWith("label_") ? column.slice("label_".length) : column
+    labels.push([ours.has(rest.toLowerCase()) ? rest : column, value as string])
+  }
+  for (const group of ["other_labels", "labels"]) {
+    labels.push(...Object.entries((data[group] ?? {}) as Record<string, string>))
+  }
+  return labels
+}
+
+/** Records by the key of `referenceRecords`, with the text of their value. Throws where a key comes twice. */
+export const byKey = (records: ReadonlyArray<ParsedRecord>): Map<string, string> => {
+  const out = new Map<string, string>()
+  for (const record of records) {
+    const { data } = record
+    const key = recordKey(labelsOf(record), Date.parse(data.time as string))
+    if (out.has(key)) throw new Error(`The record ${key} was printed twice`)
+    const special = data.special_value as string | undefined
+    out.set(
+      key,
+      data.histogram === undefined ? (special ?? record.valueText) : JSON.stringify(data.histogram)
+    )
+  }
+  return out
+}
