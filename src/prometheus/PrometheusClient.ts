@@ -224,22 +224,21 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     data: Schema.Decoder<A>
   ): Effect.Effect<A, PrometheusError> => {
     const endpoint = settings.baseUrl + path
-    const decode = Schema.decodeUnknownEffect(
-      Schema.fromJsonString(Schema.Struct({ status: Schema.Literal("success"), data }))
-    )
+    const decode = Schema.decodeUnknownEffect(Schema.Struct({ status: Schema.Literal("success"), data }))
+    const unusable = (reason: "BrokenResponse" | "NotPrometheus", text: string) =>
+      new PrometheusError({
+        reason,
+        summary: `The answer of ${endpoint} is not what Prometheus answers: ${text.slice(0, 100)}`
+      })
     return Effect.gen(function* () {
       const response = yield* request(path, params)
       const text = yield* Stream.mkString(Stream.decodeText(bodyOf(endpoint, response)))
-      return yield* decode(text).pipe(
-        Effect.map((envelope) => envelope.data),
-        Effect.mapError(
-          () =>
-            new PrometheusError({
-              reason: "BrokenResponse",
-              summary: `The answer of ${endpoint} is not what Prometheus answers: ${text.slice(0, 100)}`
-            })
-        )
-      )
+      const json = yield* Effect.try({
+        try: (): unknown => JSON.parse(text),
+        catch: () => unusable("BrokenResponse", text)
+      })
+      const envelope = yield* Effect.mapError(decode(json), () => unusable("NotPrometheus", text))
+      return envelope.data
     }).pipe(Effect.scoped, Effect.retry(retries))
   }
 

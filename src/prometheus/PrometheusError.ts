@@ -64,7 +64,7 @@ const verdicts = {
     ending: "sync",
     finally: "sync",
     blame: "config",
-    advice: "Check base_url: a web page at this address is often a login page or another program."
+    advice: "Check base_url: what answers there is no Prometheus; a web page is often a login page."
   },
   Redirected: {
     ending: "sync",

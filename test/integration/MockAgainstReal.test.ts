@@ -485,7 +485,8 @@ describe("the mock and a real Prometheus 2", () => {
 
   it.effect("end series at stale markers", () =>
     Effect.gen(function* () {
-      // After three hours a server compacts what was written, while answers may lack some of it.
+      // Over three hours a server begins to compact what was written; with late samples an answer was once seen to
+      // lack one, presumably for that.
       const lastMs = startMs + 2.5 * 3_600_000
       const values = (dice: Dice) => (dice.chance(0.1) ? "stale" : anyValue(dice))
       const stale = anySeries(new Dice(seed + 2), values, lastMs)

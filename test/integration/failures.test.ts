@@ -178,7 +178,12 @@ describe("failing", () => {
   it.effect("does not take another program's JSON for an answer", () =>
     Effect.gen(function* () {
       const server = yield* serverOf(200, { "content-type": "application/json" }, '{"hello":"world"}')
-      yield* assertAllFail(config(server.baseUrl), "transient_error", /not what Prometheus answers/)
+      yield* assertAllFail(
+        config(server.baseUrl),
+        "config_error",
+        /not what Prometheus answers/,
+        /Check base_url/
+      )
     })
   )
 
