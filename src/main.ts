@@ -1,6 +1,6 @@
 /** The commands, and how the layers are wired for each. */
 import { Console, Data, Effect, Layer, Logger, Option, References } from "effect"
-import { CliError, CliOutput, Command, Flag } from "effect/cli"
+import { CliConfig, CliError, CliOutput, Command, Flag, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import * as AirbyteState from "./airbyte/AirbyteState.ts"
 import { readCatalog } from "./airbyte/Catalog.ts"
@@ -240,6 +240,10 @@ export const main = (args: ReadonlyArray<string>) =>
       (error): error is CliError.CliError => CliError.isCliError(error),
       (error) => Effect.succeed(error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 1)
     ),
+    // Without Effect's wizard and --log-level: the protocol has --debug.
+    Effect.provideService(CliConfig.CliConfig, {
+      builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions]
+    }),
     Effect.provide(
       CliOutput.layerPresenter(verbs.has(args[0] ?? "") ? protocolPresenter : CliOutput.defaultPresenter)
     )
