@@ -1,0 +1,655 @@
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FileSystem, Option, Path, PlatformError, Redacted, Schema } from "effect"
+import { accepted } from "../src/config/ConfigSchema.ts"
+import { ConfigError, ConnectorConfig, decodeConfig, readJsonFile } from "../src/ConnectorConfig.ts"
+
+const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60 }
+
+const settings = (given: Readonly<Record<string, unknown>> = {}) => decodeConfig({ ...minimal, ...given })
+
+/** Why a configuration is refused. */
+const refusal = (given: Readonly<Record<string, unknown>>) =>
+  Effect.map(Effect.flip(settings(given)), (error) => {
+    assert.instanceOf(error, ConfigError)
+    return error.message
+  })
+
+/** Secrets of a message, marked so that no test needs to list what may not occur. */
+const SECRET = "s3cr3t"
+
+describe("decodeConfig", () => {
+  it.effect("has a default for all that is not given", () =>
+    Effect.gen(function* () {
+      const { metrics, ...others } = yield* decodeConfig({
+        base_url: "http://localhost:9090",
+        start_date: "2026-01-01"
+      })
+      assert.deepStrictEqual(others, {
+        baseUrl: "http://localhost:9090",
+        basicAuth: Option.none(),
+        headers: [],
+        startMillis: 1_767_225_600_000,
+        endMillis: Option.none(),
+        stepSeconds: 3600,
+        matchers: [],
+        labelColumns: true,
+        lookbackMillis: 0,
+        settleDelayMillis: 60_000,
+        concurrency: 4,
+        requestTimeoutMillis: 120_000,
+        maxRetries: 5,
+        compression: "none",
+        secrets: [],
+        warnings: []
+      })
+      assert.deepStrictEqual(metrics, { include: [], exclude: [] })
+    })
+  )
+
+  it.effect("takes every key", () =>
+    Effect.gen(function* () {
+      const result = yield* decodeConfig({
+        base_url: "https://example.com/prometheus/",
+        basic_auth_user: "user",
+        basic_auth_pass: SECRET,
+        start_date: "2026-01-01T12:00:00Z",
+        step: "1h30m",
+        end_date: "2026-02-01",
+        metrics: { include: ["node_*"], exclude: ["node_a|node_b"] },
+        selector: 'env="prod"',
+        label_columns: false,
+        lookback_window: "1d",
+        settle_delay: "5m",
+        headers: [{ name: "X-Scope-OrgID", value: "tenant" }],
+        concurrency: 8,
+        request_timeout: 30,
+        max_retries: 0,
+        compression: "gzip"
+      })
+      assert.strictEqual(result.baseUrl, "https://example.com/prometheus")
+      const auth = Option.getOrThrow(result.basicAuth)
+      assert.strictEqual(auth.user, "user")
+      assert.strictEqual(Redacted.value(auth.password), SECRET)
+      assert.strictEqual(result.startMillis, Date.UTC(2026, 0, 1, 12))
+      assert.strictEqual(result.stepSeconds, 5400)
+      assert.deepStrictEqual(result.endMillis, Option.some(Date.UTC(2026, 1, 1)))
+      assert.isTrue(result.metrics.include[0]?.test("node_cpu"))
+      assert.isTrue(result.metrics.exclude[0]?.test("node_b"))
+      assert.deepStrictEqual(result.matchers, [{ label: "env", operator: "=", value: "prod" }])
+      assert.isFalse(result.labelColumns)
+      assert.strictEqual(result.lookbackMillis, 86_400_000)
+      assert.strictEqual(result.settleDelayMillis, 300_000)
+      assert.deepStrictEqual(
+        result.headers.map(({ name, value }) => [name, Redacted.value(value)]),
+        [["X-Scope-OrgID", "tenant"]]
+      )
+      assert.strictEqual(result.concurrency, 8)
+      assert.strictEqual(result.requestTimeoutMillis, 30_000)
+      assert.strictEqual(result.maxRetries, 0)
+      assert.strictEqual(result.compression, "gzip")
+      assert.deepStrictEqual(
+        result.secrets.map((secret) => Redacted.value(secret)),
+        [SECRET, "tenant"]
+      )
+      assert.deepStrictEqual(result.warnings, [])
+      assert.notInclude(JSON.stringify(result), SECRET)
+      assert.notInclude(JSON.stringify(result), "tenant")
+    })
+  )
+
+  it.effect("sees null as absent, for every key that is not needed", () =>
+    Effect.gen(function* () {
+      const nulls = Object.fromEntries(
+        Object.keys(accepted).flatMap((key) => (key === "base_url" || key === "start_date" ? [] : [[key, null]]))
+      )
+      const given = { base_url: minimal.base_url, start_date: minimal.start_date }
+      assert.deepStrictEqual(yield* decodeConfig({ ...given, ...nulls }), yield* decodeConfig(given))
+      assert.deepStrictEqual(
+        yield* decodeConfig({ ...given, metrics: { include: null, exclude: null }, unknown: null }),
+        yield* decodeConfig(given)
+      )
+    })
+  )
+
+  it.effect("sees undefined as absent, as a program would give it", () =>
+    Effect.gen(function* () {
+      const absent = { end_date: undefined, selector: undefined, step: undefined, headers: undefined }
+      const { step: _, ...given } = minimal
+      assert.deepStrictEqual(yield* decodeConfig({ ...given, ...absent }), yield* decodeConfig(given))
+    })
+  )
+
+  it.effect.each(["basic_auth_user", "basic_auth_pass", "selector", "end_date"])(
+    "sees empty text as absent: %s",
+    (key) =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* settings({ [key]: "" }), yield* settings())
+      })
+  )
+
+  it.effect.each([
+    "http://localhost:9090",
+    "https://prometheus.example.com",
+    "https://example.com/a/b%20c/d",
+    "http://127.0.0.1",
+    "http://[::1]:9090",
+    "HTTPS://EXAMPLE.COM",
+    "https://bücher.example"
+  ])("takes the base_url %s, with or without slashes and space around", (base_url) =>
+    Effect.gen(function* () {
+      for (const given of [base_url, `${base_url}/`, `${base_url}//`, ` ${base_url}\n`]) {
+        assert.strictEqual((yield* settings({ base_url: given })).baseUrl, base_url)
+      }
+    })
+  )
+
+  it.effect.each([
+    "localhost",
+    "localhost:9090",
+    "prometheus.example.com",
+    "/prometheus",
+    "",
+    " ",
+    "http://",
+    "http://a b",
+    "http://a:99999",
+    "ftp://example.com",
+    "file:///etc/passwd",
+    "javascript:alert(1)",
+    "https://example.com?x=1",
+    "https://example.com/?x=1",
+    "https://example.com/?",
+    "https://example.com/#x",
+    "https://example.com/#",
+    "https://example.com/prometheus?"
+  ])("refuses the base_url %j", (base_url) =>
+    Effect.gen(function* () {
+      assert.strictEqual(
+        yield* refusal({ base_url }),
+        `The configuration is not valid. base_url is ${JSON.stringify(base_url)}, but must be ${accepted.base_url}.`
+      )
+    })
+  )
+
+  it.effect.each([
+    `https://user:${SECRET}@example.com`,
+    `https://${SECRET}@example.com`,
+    `https://:${SECRET}@example.com/path`,
+    `HTTPS://user:${SECRET}@example.com`,
+    `https://user:a${SECRET}@b${SECRET}@example.com`,
+    `ftp://user:${SECRET}@example.com`,
+    `https://user:${SECRET}@example.com?x`,
+    `https://user:${SECRET}@`,
+    `https://user:a/${SECRET}@example.com`,
+    `https://user:a?${SECRET}@example.com`,
+    `https://user:a#${SECRET}@example.com`,
+    `https:user:${SECRET}@example.com`,
+    `https:/user:${SECRET}@example.com`,
+    `https:\\\\user:${SECRET}@example.com`,
+    `https:/\\user:${SECRET}@example.com`,
+    `user:${SECRET}@example.com`,
+    `//user:${SECRET}@example.com`,
+    `https://example.com?token=${SECRET}`,
+    `https://example.com/#${SECRET}`
+  ])("refuses credentials in the base_url without telling them: %s", (base_url) =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ base_url })
+      assert.include(message, "base_url")
+      assert.notInclude(message, SECRET)
+    })
+  )
+
+  it.effect("says where credentials of the base_url belong", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(
+        yield* refusal({ base_url: `https://user:${SECRET}@example.com/p` }),
+        'The configuration is not valid. base_url is "https://***@example.com/p", but must not hold a user or password: give them as basic_auth_user and basic_auth_pass.'
+      )
+    })
+  )
+
+  it.effect("wants both of user and password, or neither", () =>
+    Effect.gen(function* () {
+      assert.match(
+        yield* refusal({ basic_auth_user: "u" }),
+        /basic_auth_user is given without basic_auth_pass: .* both/
+      )
+      const message = yield* refusal({ basic_auth_pass: SECRET, basic_auth_user: "" })
+      assert.match(message, /basic_auth_pass is given without basic_auth_user: .* both/)
+      assert.notInclude(message, SECRET)
+    })
+  )
+
+  it.effect.each([
+    ["start_date", "2026-02-30"],
+    ["start_date", "2023-02-29"],
+    ["start_date", "2026-01-01T24:00:00Z"],
+    ["start_date", "1969-12-31"],
+    ["start_date", "yesterday"],
+    ["start_date", ""],
+    ["start_date", 20260101],
+    ["start_date", {}],
+    ["end_date", "2026-02-30"],
+    ["end_date", "2027-02-29"],
+    ["end_date", true],
+    ["step", 0],
+    ["step", -1],
+    ["step", 1.5],
+    ["step", "1.5h"],
+    ["step", "every hour"],
+    ["step", true],
+    ["step", [1]],
+    ["lookback_window", -1],
+    ["settle_delay", "x"],
+    ["request_timeout", 0],
+    ["concurrency", 0],
+    ["concurrency", 65],
+    ["concurrency", "4"],
+    ["max_retries", -1],
+    ["max_retries", 21],
+    ["compression", "zstd"],
+    ["label_columns", "yes"],
+    ["selector", 1],
+    ["metrics", []],
+    ["metrics", { include: "a" }],
+    ["base_url", 1],
+    ["basic_auth_user", 1]
+  ] as const)("names the key, what was given and what is accepted: %s %j", ([key, value]) =>
+    Effect.gen(function* () {
+      assert.strictEqual(
+        yield* refusal({ [key]: value }),
+        `The configuration is not valid. ${key} is ${JSON.stringify(value)}, but must be ${accepted[key]}.`
+      )
+    })
+  )
+
+  it.effect.each([
+    ["step", 4_000_000_001, /4000000000|4,000,000,000|4_000_000_000/],
+    ["lookback_window", 4_000_000_001, /4000000000|4,000,000,000|4_000_000_000/],
+    ["start_date", "1969-12-31", /1970/]
+  ] as const)("names the limit that was passed: %s %j", ([key, value, limit]) =>
+    Effect.gen(function* () {
+      assert.match(yield* refusal({ [key]: value }), limit)
+    })
+  )
+
+  it.effect.each(["base_url", "start_date"] as const)("says that %s is missing", (key) =>
+    Effect.gen(function* () {
+      const { [key]: _, ...others } = minimal
+      for (const given of [others, { ...others, [key]: null }]) {
+        assert.strictEqual(
+          (yield* Effect.flip(decodeConfig(given))).message,
+          `The configuration is not valid. ${key} is missing: it must be ${accepted[key]}.`
+        )
+      }
+    })
+  )
+
+  it.effect("refuses an end before the start", () =>
+    Effect.gen(function* () {
+      assert.include(
+        yield* refusal({ start_date: "2026-01-02", end_date: "2026-01-01T23:59:59Z" }),
+        "end_date is 2026-01-01T23:59:59Z, before start_date 2026-01-02: it must be after it."
+      )
+      const same = yield* settings({ end_date: "2026-01-01T00:00:00Z" })
+      assert.deepStrictEqual(same.endMillis, Option.some(same.startMillis))
+    })
+  )
+
+  it.effect("takes leap days", () =>
+    Effect.gen(function* () {
+      const leap = yield* settings({ start_date: "2024-02-29", end_date: "2028-02-29T12:00:00Z" })
+      assert.strictEqual(leap.startMillis, Date.UTC(2024, 1, 29))
+      assert.deepStrictEqual(leap.endMillis, Option.some(Date.UTC(2028, 1, 29, 12)))
+    })
+  )
+
+  it.effect("refuses patterns that are no regular expressions, by their place", () =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ metrics: { include: ["a*", "(b"], exclude: ["[c"] } })
+      assert.include(message, 'metrics.include: "(b" is not a regular expression.')
+      assert.include(message, 'metrics.exclude: "[c" is not a regular expression.')
+    })
+  )
+
+  it.effect("refuses a selector that is none, and one that names a metric", () =>
+    Effect.gen(function* () {
+      assert.include(
+        yield* refusal({ selector: '{env="prod"' }),
+        `selector must be ${accepted.selector}: expected "," or "}" (at character 12 of {env="prod")`
+      )
+      for (const selector of ['{__name__="up"}', '{"up"}']) {
+        assert.match(yield* refusal({ selector }), /selector must not name a metric.*metrics\.include/)
+      }
+      assert.lengthOf((yield* settings({ selector: '{__name__=~"a.*",__name__!="ab"}' })).matchers, 2)
+    })
+  )
+
+  it.effect.each(["", "a b", "a:b", "é", "a\r\nb", "(a)"])("refuses the header name %j", (name) =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ headers: [{ name: "ok", value: "x" }, { name, value: SECRET }] })
+      assert.include(
+        message,
+        `headers[1].name is ${JSON.stringify(name)}, which is no name of an HTTP header.`
+      )
+      assert.notInclude(message, SECRET)
+    })
+  )
+
+  it.effect.each([`${SECRET}\r\nx: y`, `${SECRET}\n`, `${SECRET}\u0000`, `${SECRET}\u007f`, `${SECRET}漢`])(
+    "refuses the header value %j without telling it",
+    (value) =>
+      Effect.gen(function* () {
+        const message = yield* refusal({ headers: [{ name: "x", value }] })
+        assert.include(message, "headers[0].value has characters that an HTTP header cannot carry")
+        assert.notInclude(message, SECRET)
+      })
+  )
+
+  it.effect.each([
+    ["basic_auth_pass", 1],
+    ["basic_auth_pass", [SECRET]],
+    ["basic_auth_pass", { password: SECRET }],
+    ["headers", SECRET],
+    ["headers", { authorization: SECRET }],
+    ["headers", [SECRET]],
+    ["headers", [{ name: "x", value: { secret: SECRET } }]],
+    ["headers", [{ name: SECRET }]],
+    ["headers", [null]]
+  ] as const)("never tells a secret of the wrong type: %s %j", ([key, value]) =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ [key]: value })
+      assert.strictEqual(
+        message,
+        `The configuration is not valid. ${key} is not of the right type (its value is not shown), but must be ${accepted[key]}.`
+      )
+    })
+  )
+
+  it.effect("never tells any secret while it complains of something else", () =>
+    Effect.gen(function* () {
+      const secrets = { basic_auth_user: "u", basic_auth_pass: SECRET, headers: [{ name: "a", value: SECRET }] }
+      for (const wrong of [
+        { step: 0 },
+        { base_url: "x" },
+        { start_date: "x" },
+        { selector: "{" },
+        { metrics: { include: ["("] } },
+        { basic_auth_user: "" }
+      ]) {
+        assert.notInclude(yield* refusal({ ...secrets, ...wrong }), SECRET)
+      }
+      assert.notInclude(String((yield* settings({ ...secrets, [SECRET]: SECRET })).secrets), SECRET)
+    })
+  )
+
+  it.effect("has no empty text among the secrets, which would mask everything", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* settings({
+        basic_auth_pass: "",
+        headers: [
+          { name: "a", value: "" },
+          { name: "b", value: "x" }
+        ]
+      })
+      assert.deepStrictEqual(
+        secrets.map((secret) => Redacted.value(secret)),
+        ["x"]
+      )
+    })
+  )
+
+  it.effect("tells all problems at once", () =>
+    Effect.gen(function* () {
+      const message = (yield* Effect.flip(
+        decodeConfig({ start_date: "x", step: 0, concurrency: 0, headers: 1, metrics: 1 })
+      )).message
+      for (const key of ["base_url", "start_date", "step", "concurrency", "headers", "metrics"]) {
+        assert.match(message, new RegExp(`\\b${key} is `))
+      }
+    })
+  )
+
+  it.effect("tells the problems between keys at once", () =>
+    Effect.gen(function* () {
+      const message = yield* refusal({
+        base_url: "ftp://x",
+        basic_auth_user: "u",
+        start_date: "1969-01-01",
+        end_date: "1968-01-01",
+        metrics: { include: ["("] },
+        selector: "{",
+        headers: [{ name: " ", value: "" }]
+      })
+      for (const what of [
+        "base_url is",
+        "basic_auth_user is",
+        "start_date is",
+        "end_date is",
+        "metrics.include:",
+        "selector must",
+        "headers[0].name is"
+      ]) {
+        assert.include(message, what)
+      }
+    })
+  )
+
+  it.effect("tells the problems of single keys and those between keys at once", () =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ step: 0, base_url: "ftp://x", selector: "{", basic_auth_user: "u" })
+      for (const what of ["step is", "base_url is", "selector must", "basic_auth_user is given without"]) {
+        assert.include(message, what)
+      }
+    })
+  )
+
+  it.effect("warns of keys that it does not know, without their values", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* settings({ basicauth: SECRET })).warnings, [
+        "Unknown configuration key is ignored: basicauth."
+      ])
+      assert.deepStrictEqual((yield* settings({ a: 1, __proto: {}, toString: 2 })).warnings, [
+        "Unknown configuration keys are ignored: a, __proto, toString."
+      ])
+    })
+  )
+
+  it.effect.each([
+    [{ metrics: { includes: ["node_*"] } }, "includes"],
+    [{ headers: [{ name: "a", value: "b", vaule: SECRET }] }, "vaule"]
+  ] as const)("warns of keys within others that it does not know: %j", ([given, key]) =>
+    Effect.gen(function* () {
+      const { warnings } = yield* settings(given)
+      assert.lengthOf(warnings, 1)
+      assert.include(warnings[0], key)
+      assert.notInclude(warnings[0], SECRET)
+    })
+  )
+
+  it.effect.each([null, undefined, [], [minimal], "{}", 1, true])("refuses %j, which is no object", (input) =>
+    Effect.gen(function* () {
+      const { message } = yield* Effect.flip(decodeConfig(input))
+      assert.strictEqual(
+        message,
+        "The configuration must be a JSON object with at least base_url, start_date and step."
+      )
+    })
+  )
+
+  it.effect.prop("fails with nothing but a ConfigError", [Schema.Json, Schema.Json, Schema.Json], ([a, b, c]) =>
+    Effect.gen(function* () {
+      for (const key of Object.keys(accepted)) {
+        yield* Effect.ignore(settings({ [key]: a }))
+        yield* Effect.ignore(settings({ [key]: { include: b, name: c } }))
+        yield* Effect.ignore(settings({ [key]: [a, b, { name: b, value: c }] }))
+      }
+      yield* Effect.ignore(decodeConfig(a))
+    })
+  )
+
+  it.effect("shortens what is long", () =>
+    Effect.gen(function* () {
+      assert.isBelow((yield* refusal({ start_date: "x".repeat(100_000) })).length, 600)
+    })
+  )
+})
+
+describe("files", () => {
+  const inFolder = <A, E>(
+    run: (
+      write: (name: string, content: string | Uint8Array) => Effect.Effect<string, PlatformError.PlatformError>,
+      folder: string
+    ) => Effect.Effect<A, E, FileSystem.FileSystem>
+  ) =>
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const path = yield* Path.Path
+      const folder = yield* files.makeTempDirectoryScoped()
+      return yield* run((name, content) => {
+        const file = path.join(folder, name)
+        const written =
+          typeof content === "string" ? files.writeFileString(file, content) : files.writeFile(file, content)
+        return Effect.as(written, file)
+      }, folder)
+    }).pipe(Effect.provide(NodeServices.layer))
+
+  const load = (path: string) =>
+    Effect.gen(function* () {
+      return yield* ConnectorConfig
+    }).pipe(Effect.provide(ConnectorConfig.layerFile(path)))
+
+  it.effect("are read", () =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("config.json", JSON.stringify({ ...minimal, x: 1 }))
+        assert.deepStrictEqual(yield* load(file), yield* settings({ x: 1 }))
+        assert.deepStrictEqual(yield* readJsonFile(file, "configuration"), { ...minimal, x: 1 })
+      })
+    )
+  )
+
+  it.effect("may start with a byte order mark, as editors on Windows write it", () =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("config.json", `\ufeff${JSON.stringify(minimal)}`)
+        assert.strictEqual((yield* load(file)).stepSeconds, 60)
+      })
+    )
+  )
+
+  it.effect("may be missing", () =>
+    inFolder((_, folder) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(load(`${folder}/none.json`))
+        assert.instanceOf(error, ConfigError)
+        assert.strictEqual(
+          error.message,
+          `The configuration file ${folder}/none.json cannot be read: it does not exist.`
+        )
+      })
+    )
+  )
+
+  it.effect("may be folders", () =>
+    inFolder((_, folder) =>
+      Effect.gen(function* () {
+        const { message } = yield* Effect.flip(readJsonFile(folder, "catalog"))
+        assert.strictEqual(message, `The catalog file ${folder} cannot be read: it is not a file.`)
+      })
+    )
+  )
+
+  it.effect("may be forbidden", () =>
+    Effect.gen(function* () {
+      const { message } = yield* Effect.flip(load("/config.json"))
+      assert.strictEqual(message, "The configuration file /config.json cannot be read: permission denied.")
+    }).pipe(
+      Effect.provide(
+        FileSystem.layerNoop({
+          readFileString: (path) =>
+            Effect.fail(
+              PlatformError.systemError({
+                _tag: "PermissionDenied",
+                module: "FileSystem",
+                method: "readFile",
+                pathOrDescriptor: path
+              })
+            )
+        })
+      )
+    )
+  )
+
+  it.effect.each(["", "  ", "\n\t\n"])("may be empty: %j", (content) =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("state.json", content)
+        const { message } = yield* Effect.flip(readJsonFile(file, "state"))
+        assert.strictEqual(message, `The state file ${file} is not JSON: it is empty.`)
+      })
+    )
+  )
+
+  it.effect.each([
+    `{"basic_auth_pass": "${SECRET}"`,
+    `{"basic_auth_pass": ${SECRET}}`,
+    `{"basic_auth_pass": "${SECRET}",}`,
+    `{'basic_auth_pass': '${SECRET}'}`,
+    `basic_auth_pass: ${SECRET}`,
+    `${SECRET}`,
+    `"${SECRET}`,
+    `{"basic_auth_pass": "${SECRET}\n"}`,
+    `{"basic_auth_pass": "position 1 ${SECRET}"`,
+    `{"a": "\\x${SECRET}"}`
+  ])("never quote what they hold: %s", (content) =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("config.json", content)
+        const { message } = yield* Effect.flip(load(file))
+        assert.match(message, /^The configuration file .*config\.json is not JSON( \(line \d+\))?\.$/)
+        assert.notInclude(message, SECRET)
+      })
+    )
+  )
+
+  it.effect("say on which line they are broken", () =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("config.json", '{\n  "a": 1,\n  "b": 2,\n}')
+        assert.include((yield* Effect.flip(load(file))).message, "is not JSON (line 4).")
+      })
+    )
+  )
+
+  it.effect("are checked like any configuration", () =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("config.json", JSON.stringify({ ...minimal, step: 0 }))
+        assert.include((yield* Effect.flip(load(file))).message, "step is 0")
+        const list = yield* write("list.json", "[]")
+        assert.include((yield* Effect.flip(load(list))).message, "must be a JSON object")
+      })
+    )
+  )
+})
+
+describe("layerFrom", () => {
+  it.effect("makes the service", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* ConnectorConfig).stepSeconds, 60)
+    }).pipe(Effect.provide(ConnectorConfig.layerFrom(minimal)))
+  )
+
+  it.effect("fails with what is wrong", () =>
+    Effect.gen(function* () {
+      const error = yield* ConnectorConfig.pipe(
+        Effect.provide(ConnectorConfig.layerFrom({ ...minimal, step: 0 })),
+        Effect.flip
+      )
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, "step is 0")
+    })
+  )
+})

@@ -1,0 +1,345 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import {
+  type Blame,
+  causeText,
+  type Ending,
+  fromRefusal,
+  fromTransport,
+  PrometheusError,
+  type Reason,
+  type Refusal
+} from "../../src/prometheus/PrometheusError.ts"
+
+const endpoint = "http://localhost:9090/api/v1/query_range"
+
+const json = (errorType: string, error: string): string => JSON.stringify({ status: "error", errorType, error })
+
+const refuse = (status: number, body: string, contentType = "application/json"): PrometheusError =>
+  fromRefusal(endpoint, { status, body, contentType, retryAfterMillis: undefined })
+
+const html = "<!DOCTYPE html>\n<html><head><title>\n Sign in </title></head><body>x</body></html>"
+
+interface Case {
+  readonly status: number
+  readonly body: string
+  readonly type?: string
+  readonly reason: Reason
+  readonly ending: Ending
+}
+
+const plain = "text/plain; charset=utf-8"
+
+const cases: ReadonlyArray<Case> = [
+  // Split by time.
+  {
+    status: 400,
+    body: json(
+      "bad_data",
+      "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
+    ),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 422,
+    body: json("422", "too many points for the given start=1, end=2 and step=1: 40000; the maximum is 30000"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  // Split by time, then by label.
+  {
+    status: 422,
+    body: json("execution", "query processing would load too many samples into memory in query execution"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 503,
+    body: json("timeout", "query timed out in expression evaluation"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  // Split.
+  { status: 422, body: json("execution", "exceeded sample limit"), reason: "TooLarge", ending: "split" },
+  { status: 413, body: json("too_large_entry", "x"), reason: "TooLarge", ending: "split" },
+  { status: 413, body: html, type: "text/html", reason: "TooLarge", ending: "split" },
+  { status: 413, body: "", type: plain, reason: "TooLarge", ending: "split" },
+  {
+    status: 422,
+    body: json(
+      "execution",
+      "the query exceeded the maximum number of series (limit: 100000 series) (err-mimir-max-series-per-query)"
+    ),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 422,
+    body: json("execution", "the query exceeded the limit (err-mimir-max-chunks-per-query). Consider …"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 400,
+    body: json("bad_data", "the total query time range exceeds the limit (err-mimir-max-total-query-length)"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 429,
+    body: "the query exceeded the limit (err-mimir-max-estimated-memory-consumption-per-query)",
+    type: plain,
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 422,
+    body: json("422", "the number of matching timeseries exceeds 30000; either narrow down the search"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 422,
+    body: json("422", "cannot select more than -search.maxSamplesPerQuery=1000000000 samples"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  {
+    status: 422,
+    body: json("execution", "expanding series: exceeded series limit: limit 10 violated (got 11)"),
+    reason: "TooLarge",
+    ending: "split"
+  },
+  // Retry.
+  {
+    status: 503,
+    body: json("timeout", "query timed out in query queue"),
+    reason: "Unavailable",
+    ending: "retry"
+  },
+  { status: 429, body: json("too_many_requests", "x"), reason: "RateLimited", ending: "retry" },
+  { status: 429, body: "too many outstanding requests", type: plain, reason: "RateLimited", ending: "retry" },
+  { status: 429, body: "", reason: "RateLimited", ending: "retry" },
+  { status: 500, body: json("internal", "TSDB not ready"), reason: "Unavailable", ending: "retry" },
+  { status: 500, body: json("unavailable", "TSDB not ready"), reason: "Unavailable", ending: "retry" },
+  { status: 502, body: html, type: "text/html", reason: "Unavailable", ending: "retry" },
+  { status: 503, body: "Service Unavailable", type: plain, reason: "Unavailable", ending: "retry" },
+  { status: 503, body: json("canceled", "query was canceled"), reason: "Unavailable", ending: "retry" },
+  { status: 499, body: json("canceled", "query was canceled"), reason: "Unavailable", ending: "retry" },
+  { status: 504, body: html, type: "text/html", reason: "Unavailable", ending: "retry" },
+  { status: 408, body: "", reason: "Unavailable", ending: "retry" },
+  { status: 599, body: "", reason: "Unavailable", ending: "retry" },
+  // Fail.
+  {
+    status: 400,
+    body: json("bad_data", 'invalid parameter "query": 1:5: parse error: unexpected end of input'),
+    reason: "Refused",
+    ending: "stream"
+  },
+  {
+    status: 422,
+    body: json("execution", "found duplicate series for the match group"),
+    reason: "Refused",
+    ending: "stream"
+  },
+  {
+    status: 422,
+    body: json("422", 'cannot parse "x": unexpected token'),
+    reason: "Refused",
+    ending: "stream"
+  },
+  { status: 406, body: json("not_acceptable", "x"), reason: "Refused", ending: "stream" },
+  { status: 401, body: "Unauthorized", type: plain, reason: "Unauthorized", ending: "sync" },
+  { status: 401, body: "no org id", type: plain, reason: "Unauthorized", ending: "sync" },
+  { status: 403, body: html, type: "text/html", reason: "Unauthorized", ending: "sync" },
+  { status: 404, body: "404 page not found", type: plain, reason: "WrongPath", ending: "sync" },
+  { status: 404, body: json("not_found", "x"), reason: "WrongPath", ending: "sync" },
+  { status: 404, body: html, type: "text/html", reason: "WrongPath", ending: "sync" },
+  { status: 405, body: "", reason: "WrongPath", ending: "sync" },
+  { status: 200, body: html, type: "text/html; charset=utf-8", reason: "NotPrometheus", ending: "sync" },
+  { status: 200, body: "hello", type: plain, reason: "NotPrometheus", ending: "sync" },
+  { status: 200, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
+  { status: 200, body: json("execution", "it failed"), reason: "Refused", ending: "stream" },
+  {
+    status: 200,
+    body: json("execution", "query processing would load too many samples into memory"),
+    reason: "TooLarge",
+    ending: "split"
+  }
+]
+
+describe("fromRefusal", () => {
+  it.each(cases)("HTTP $status $body means $reason: $ending", ({ body, ending, reason, status, type }) => {
+    const error = refuse(status, body, type)
+    assert.strictEqual(error.reason, reason)
+    assert.strictEqual(error.verdict.ending, ending)
+    assert.include(error.message, `${endpoint} answered HTTP ${status}`)
+  })
+
+  it("finds what the text says behind a long query", () => {
+    // VictoriaMetrics repeats the query before it says what is wrong.
+    const text = `error when executing query="${"x".repeat(2000)}" on the time range: cannot select more than -search.maxSamplesPerQuery=1 samples`
+    assert.strictEqual(refuse(422, json("422", text)).reason, "TooLarge")
+    assert.strictEqual(refuse(422, text, plain).reason, "TooLarge")
+  })
+
+  it("tells the server's own words", () => {
+    assert.strictEqual(
+      refuse(400, json("bad_data", "parse error")).summary,
+      `${endpoint} answered HTTP 400: parse error.`
+    )
+    assert.strictEqual(
+      refuse(404, "404 page not found\n", plain).summary,
+      `${endpoint} answered HTTP 404: 404 page not found.`
+    )
+    assert.strictEqual(refuse(503, "", plain).summary, `${endpoint} answered HTTP 503.`)
+    assert.strictEqual(refuse(503, "  \n ", plain).summary, `${endpoint} answered HTTP 503.`)
+    assert.strictEqual(refuse(400, json("x", "Is it?")).summary, `${endpoint} answered HTTP 400: Is it?`)
+    assert.strictEqual(refuse(400, json("x", "a\n\tb")).summary, `${endpoint} answered HTTP 400: a b.`)
+  })
+
+  it("tells the title of a web page, not its source", () => {
+    assert.strictEqual(
+      refuse(502, html, "text/html").summary,
+      `${endpoint} answered HTTP 502: a web page titled "Sign in".`
+    )
+    assert.strictEqual(refuse(502, html, "").summary, `${endpoint} answered HTTP 502: a web page titled "Sign in".`)
+    assert.strictEqual(refuse(502, "<p>x", "text/html").summary, `${endpoint} answered HTTP 502: a web page.`)
+    assert.strictEqual(
+      refuse(502, "<title></title>", "text/html").summary,
+      `${endpoint} answered HTTP 502: a web page.`
+    )
+  })
+
+  it("shortens what is long", () => {
+    for (const body of ["x".repeat(60_000), json("x", "y".repeat(60_000)), `<title>${"z".repeat(60_000)}</title>`]) {
+      assert.isBelow(refuse(400, body).message.length, 500)
+    }
+  })
+
+  it("passes on how long the server asks to wait", () => {
+    const refusal: Refusal = { status: 429, body: "", contentType: "", retryAfterMillis: 7000 }
+    assert.strictEqual(fromRefusal(endpoint, refusal).retryAfterMillis, 7000)
+    assert.isUndefined(refuse(429, "").retryAfterMillis)
+  })
+
+  it.prop(
+    "takes any status and body",
+    [Schema.Int.check(Schema.isBetween({ minimum: 100, maximum: 599 })), Schema.String, Schema.String],
+    ([status, body, contentType]) => {
+      const error = refuse(status, body, contentType)
+      assert.include(["retry", "split", "stream", "sync"], error.verdict.ending)
+      assert.isTrue(error.message.startsWith(`${endpoint} answered HTTP ${status}`))
+    }
+  )
+})
+
+describe("fromTransport", () => {
+  const systemError = (code: string, message = `connect ${code} 127.0.0.1:9090`) =>
+    Object.assign(new Error(message), { code })
+
+  it.each([
+    ["ECONNREFUSED", "connection refused"],
+    ["ENOTFOUND", "the host name does not exist"],
+    ["EAI_AGAIN", "the host name cannot be looked up at the moment"],
+    ["ECONNRESET", "the connection was reset"],
+    ["EPIPE", "the connection was closed"],
+    ["ETIMEDOUT", "the connection timed out"],
+    ["EHOSTUNREACH", "no route to the host"],
+    ["ENETUNREACH", "no route to the network"],
+    ["EWHATEVER", "connect EWHATEVER 127.0.0.1:9090"]
+  ])("%s is told as: %s", (code, text) => {
+    const error = fromTransport(endpoint, systemError(code))
+    assert.strictEqual(error.reason, "Unreachable")
+    assert.strictEqual(error.summary, `${endpoint} cannot be reached (${text}).`)
+    assert.strictEqual(error.verdict.ending, "retry")
+    assert.strictEqual(error.verdict.finally, "sync")
+  })
+
+  it.each([
+    "CERT_HAS_EXPIRED",
+    "DEPTH_ZERO_SELF_SIGNED_CERT",
+    "SELF_SIGNED_CERT_IN_CHAIN",
+    "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+    "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+    "ERR_TLS_CERT_ALTNAME_INVALID",
+    "ERR_SSL_WRONG_VERSION_NUMBER",
+    "EPROTO"
+  ])("%s is a matter of certificates or of the scheme, which no retry mends", (code) => {
+    const error = fromTransport(endpoint, systemError(code, "it is wrong"))
+    assert.strictEqual(error.reason, "Tls")
+    assert.strictEqual(error.summary, `${endpoint} cannot be reached securely (it is wrong).`)
+    assert.strictEqual(error.verdict.ending, "sync")
+  })
+
+  it("looks for the innermost failure that says something", () => {
+    const refused = systemError("ECONNREFUSED")
+    const wrapped: ReadonlyArray<unknown> = [
+      { cause: refused },
+      { reason: { cause: refused } },
+      { reason: { cause: new Error("fetch failed", { cause: refused }) } },
+      new AggregateError([refused, systemError("EHOSTUNREACH")], "all failed"),
+      { cause: new AggregateError([refused]) },
+      Object.assign(new AggregateError([]), { code: "ECONNREFUSED" })
+    ]
+    for (const cause of wrapped) assert.strictEqual(causeText(cause), "connection refused")
+  })
+
+  it.each<readonly [cause: unknown, text: string]>([
+    [new Error("socket hang up"), "socket hang up"],
+    [{ cause: new Error("inner\n  text") }, "inner text"],
+    ["a text", "a text"],
+    [42, "42"],
+    [undefined, "undefined"],
+    [null, "null"],
+    [{ code: "ESOMETHING" }, "ESOMETHING"]
+  ])("takes %s", (cause, text) => {
+    assert.strictEqual(causeText(cause), text)
+  })
+
+  it("says something where there are no inner failures", () => {
+    assert.strictEqual(causeText(new AggregateError([], "all failed")), "all failed")
+  })
+
+  it("ends for a cause that is its own", () => {
+    const cause: { cause?: unknown; message: string } = { message: "round" }
+    cause.cause = cause
+    assert.strictEqual(causeText(cause), "round")
+  })
+})
+
+describe("PrometheusError", () => {
+  it.each<readonly [Reason, Ending, "stream" | "sync", Blame]>([
+    ["Unreachable", "retry", "sync", "transient"],
+    ["Tls", "sync", "sync", "config"],
+    ["Timeout", "retry", "stream", "transient"],
+    ["Unauthorized", "sync", "sync", "config"],
+    ["WrongPath", "sync", "sync", "config"],
+    ["NotPrometheus", "sync", "sync", "config"],
+    ["Redirected", "sync", "sync", "config"],
+    ["RateLimited", "retry", "stream", "transient"],
+    ["Unavailable", "retry", "stream", "transient"],
+    ["BrokenResponse", "retry", "stream", "transient"],
+    ["UnexpectedSample", "stream", "stream", "system"],
+    ["TooLarge", "split", "stream", "transient"],
+    ["Refused", "stream", "stream", "config"]
+  ])("%s ends with %s, then %s, and is a %s matter", (reason, ending, last, blame) => {
+    const error = new PrometheusError({ reason, summary: "It failed." })
+    assert.deepInclude(error.verdict, { ending, finally: last, blame })
+    assert.strictEqual(error._tag, "PrometheusError")
+    assert.isTrue(error.message.startsWith("It failed."))
+    assert.match(error.message, /\.$/)
+    assert.strictEqual(error.message.trim(), error.message)
+  })
+
+  it("names the keys of the configuration that can help", () => {
+    const advice = (reason: Reason): string => new PrometheusError({ reason, summary: "" }).message
+    assert.match(advice("Unauthorized"), /basic_auth_user.*basic_auth_pass/)
+    assert.match(advice("WrongPath"), /base_url/)
+    assert.match(advice("NotPrometheus"), /base_url/)
+    assert.match(advice("Timeout"), /request_timeout.*concurrency/)
+    assert.match(advice("RateLimited"), /concurrency/)
+    assert.match(advice("TooLarge"), /selector/)
+  })
+})
