@@ -6,7 +6,7 @@
  */
 
 import { write } from "node:fs"
-import { Context, Data, Effect, Layer, Schedule, Semaphore } from "effect"
+import { Context, Data, Effect, Fiber, Layer, Schedule, Semaphore } from "effect"
 import { ByteBuffer } from "../records/ByteBuffer.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
 import { makeMask } from "./SecretMask.ts"
@@ -15,7 +15,7 @@ import { makeMask } from "./SecretMask.ts"
 export class OutputClosed extends Data.TaggedError("OutputClosed")<{ readonly code: string }> {}
 
 /** Buffered bytes that make a flush worth its while. */
-export const FLUSH_BYTES = 256 * 1024
+const FLUSH_BYTES = 256 * 1024
 
 /** Messages to the platform. */
 export class Output extends Context.Service<
@@ -27,7 +27,12 @@ export class Output extends Context.Service<
     readonly message: (message: AirbyteMessage) => void
     /** Hides these values in all further messages. */
     readonly maskSecrets: (secrets: ReadonlyArray<string>) => void
-    /** Writes all that has been appended. */
+    /**
+     * Begins to write if much has been appended, once the write before has ended: so the next lines are made while
+     * these are written, and no faster than they are taken.
+     */
+    readonly relieve: Effect.Effect<void, OutputClosed>
+    /** Writes all that has been appended, and waits for it. */
     readonly flush: Effect.Effect<void, OutputClosed>
   }
 >()("source-prometheus/airbyte/Output") {
@@ -38,23 +43,32 @@ export class Output extends Context.Service<
     Layer.effect(
       Output,
       Effect.gen(function* () {
+        const scope = yield* Effect.scope
         const lock = yield* Semaphore.make(1)
         let filling = new ByteBuffer(2 * FLUSH_BYTES)
         let spare = new ByteBuffer(2 * FLUSH_BYTES)
+        let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkIn(Effect.void, scope)
         let mask = makeMask([])
+        const written = Effect.suspend(() => Fiber.join(writing))
         // A line that has begun is finished, even when the read is interrupted.
-        const flush = Effect.suspend(() => {
-          if (filling.length === 0) return Effect.void
+        const startWriting = Effect.gen(function* () {
+          yield* written
+          if (filling.length === 0) return
           const full = filling
           filling = spare
+          filling.length = 0
           spare = full
-          return Effect.andThen(
-            writeAll(full.bytes.subarray(0, full.length)),
-            Effect.sync(() => {
-              full.length = 0
-            })
+          writing = yield* Effect.forkIn(
+            Effect.uninterruptible(writeAll(full.bytes.subarray(0, full.length))),
+            scope
           )
-        }).pipe(Effect.uninterruptible, lock.withPermit)
+        })
+        const exclusively = (effect: Effect.Effect<void, OutputClosed>) =>
+          lock.withPermit(effect).pipe(Effect.uninterruptible)
+        const flush = exclusively(Effect.andThen(startWriting, written))
+        const relieve = Effect.suspend(() =>
+          filling.length < FLUSH_BYTES ? Effect.void : exclusively(startWriting)
+        )
         // What is logged while nothing else happens is seen all the same.
         yield* Effect.forkScoped(Effect.repeat(Effect.ignore(flush), Schedule.spaced("200 millis")))
         yield* Effect.addFinalizer(() => Effect.ignore(flush))
@@ -64,6 +78,7 @@ export class Output extends Context.Service<
           maskSecrets: (secrets) => {
             mask = makeMask(secrets)
           },
+          relieve,
           flush
         })
       })

@@ -7,7 +7,7 @@ import { StateStore } from "../sync/StateStore.ts"
 import { stateMessage } from "./AirbyteState.ts"
 import type { ConfiguredStream } from "./Catalog.ts"
 import { type Failure, toFailure, traceError } from "./failures.ts"
-import { FLUSH_BYTES, Output } from "./Output.ts"
+import { Output } from "./Output.ts"
 import { FULL_REFRESH_COMPLETE, type StreamStatus } from "./Protocol.ts"
 
 /** What is known of a stream while it is read. */
@@ -100,7 +100,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         break
       }
     }
-    if (output.buffer().length >= FLUSH_BYTES) yield* output.flush
+    yield* output.relieve
   })
 
   const outcome = yield* readStreams(streams).pipe(
