@@ -5,10 +5,22 @@
  */
 import { type LabelsInput, labelPairs } from "./openMetrics.ts"
 
+/** A native histogram of the float kind, its buckets without gaps from index `offset` on. */
+export interface NativeHistogram {
+  readonly count: number
+  readonly sum: number
+  /** Each power of two is divided into 2^schema buckets. */
+  readonly schema: number
+  readonly zeroThreshold: number
+  readonly zeroCount: number
+  readonly offset: number
+  readonly counts: ReadonlyArray<number>
+}
+
 /** One series to write; the value `"stale"` is the marker that ends a series. */
 export interface RemoteSeriesInput {
   readonly labels: LabelsInput
-  readonly samples: ReadonlyArray<readonly [timeMs: number, value: number | "stale"]>
+  readonly samples: ReadonlyArray<readonly [timeMs: number, value: number | "stale" | NativeHistogram]>
 }
 
 /** The headers that a remote write request needs. */
@@ -30,8 +42,32 @@ const timeSeries = ({ labels, samples }: RemoteSeriesInput): Buffer =>
       .map(([name, value]) =>
         field(1, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(value))]))
       ),
-    ...samples.map(([timeMs, value]) => field(2, sample(timeMs, value)))
+    ...samples.map(([timeMs, value]) =>
+      typeof value === "object" ? field(4, histogram(timeMs, value)) : field(2, sample(timeMs, value))
+    )
   ])
+
+const histogram = (timeMs: number, value: NativeHistogram): Buffer =>
+  Buffer.concat([
+    double(2, value.count),
+    double(3, value.sum),
+    Buffer.of(4 << 3),
+    zigzag(value.schema),
+    double(5, value.zeroThreshold),
+    double(7, value.zeroCount),
+    field(
+      11,
+      Buffer.concat([Buffer.of(1 << 3), zigzag(value.offset), Buffer.of(2 << 3), varint(value.counts.length)])
+    ),
+    field(13, Buffer.concat(value.counts.map(float64))),
+    Buffer.of(15 << 3),
+    varint(timeMs)
+  ])
+
+const double = (number: number, value: number): Buffer =>
+  Buffer.concat([Buffer.of((number << 3) | 1), float64(value)])
+
+const zigzag = (value: number): Buffer => varint(value < 0 ? -2 * value - 1 : 2 * value)
 
 /** Field 1 is the value as a fixed 64-bit float, field 2 the time as a varint. */
 const sample = (timeMs: number, value: number | "stale"): Buffer =>

@@ -1,0 +1,172 @@
+/** A real Prometheus that takes in data while it runs: by scraping, and by remote write. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as connector from "../support/connector.ts"
+import * as RealPrometheus from "../support/RealPrometheus.ts"
+import { referenceRecords } from "../support/referenceRecords.ts"
+
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+const minute = 60_000
+
+/** Two hours ago, on a whole minute. */
+const recently = (): number => Math.floor(Date.now() / minute - 120) * minute
+
+const exposition = `# HELP jobs_done Jobs that were done
+# TYPE jobs_done counter
+jobs_done_total{queue="mail"} 17
+# HELP request_seconds How long requests took.
+# TYPE request_seconds histogram
+# UNIT request_seconds seconds
+request_seconds_bucket{le="0.1"} 3
+request_seconds_bucket{le="+Inf"} 4
+request_seconds_count 4
+request_seconds_sum 1.5
+# TYPE untold unknown
+untold 1
+# EOF
+`
+
+describe("a real Prometheus that runs", () => {
+  it.effect("gives streams the type, help and unit of what it scrapes", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({ scrape: { text: exposition } })
+      const files = yield* connector.workspace
+      const streams = yield* connector.discover(files, {
+        base_url: server.baseUrl,
+        start_date: iso(recently()),
+        step: 1
+      })
+      const described = new Map(streams.map(({ json_schema, name }) => [name, json_schema.description]))
+      assert.strictEqual(described.get("jobs_done_total"), "counter. Jobs that were done.")
+      for (const part of ["bucket", "count", "sum"]) {
+        assert.strictEqual(
+          described.get(`request_seconds_${part}`),
+          "histogram. How long requests took. Unit: seconds."
+        )
+      }
+      assert.strictEqual(described.get("untold"), "unknown.")
+      assert.strictEqual(described.get("up"), undefined)
+    })
+  )
+
+  it.effect("reads native histograms, stale series and series that change their kind", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({
+        remoteWriteReceiver: true,
+        flags: ["--enable-feature=native-histograms"]
+      })
+      const start = recently()
+      const histogram = (n: number) => ({
+        count: 6 + n,
+        sum: 18.4 * n,
+        schema: 1,
+        zeroThreshold: 0.001,
+        zeroCount: n,
+        offset: -1,
+        counts: [1, 2, 3]
+      })
+      yield* server.remoteWrite([
+        {
+          labels: { __name__: "latency", job: "api" },
+          samples: Array.from({ length: 60 }, (_, i) => [start + i * minute, histogram(i)] as const)
+        },
+        {
+          labels: { __name__: "mixed" },
+          samples: Array.from(
+            { length: 60 },
+            (_, i) => [start + i * minute, i < 30 ? i : histogram(i)] as const
+          )
+        },
+        {
+          labels: { __name__: "stopped" },
+          samples: [
+            [start, 1],
+            [start + minute, 2],
+            [start + 2 * minute, "stale"],
+            [start + 20 * minute, 3]
+          ]
+        }
+      ])
+      const files = yield* connector.workspace
+      const settings = {
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 80 * minute),
+        step: 30
+      }
+      const streams = yield* connector.discover(files, settings)
+      const output = yield* connector.read(files, settings, connector.configure(streams, "full_refresh"))
+      assert.deepStrictEqual(output.errors, [])
+      const expected = new Map<string, string>()
+      for (const { name } of streams) {
+        const part = yield* Effect.promise(() =>
+          referenceRecords({
+            baseUrl: server.baseUrl,
+            metric: name,
+            start: start / 1000,
+            end: start / 1000 + 80 * 60,
+            step: 30
+          })
+        )
+        for (const [key, value] of part) expected.set(key, value)
+      }
+      assert.deepStrictEqual(
+        new Map([...connector.byKey(output.records)].sort()),
+        new Map([...expected].sort())
+      )
+      const ofKind = (stream: string, key: string) =>
+        output.records.filter((record) => record.stream === stream && record.data[key] !== undefined).length
+      assert.isAbove(ofKind("latency", "histogram"), 100)
+      assert.isAbove(ofKind("mixed", "histogram"), 50)
+      assert.isAbove(
+        output.records.length - ofKind("latency", "histogram") - ofKind("mixed", "histogram"),
+        50
+      )
+    })
+  )
+
+  it.effect("leaves what has not settled, and finds late samples in the look-back window", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({ remoteWriteReceiver: true, outOfOrderWindow: "1h" })
+      // So near to now that only settled points may be read.
+      const start = Math.floor(Date.now() / minute - 20) * minute
+      yield* server.remoteWrite([
+        {
+          labels: { __name__: "busy", host: "a" },
+          samples: Array.from({ length: 21 }, (_, i) => [start + i * minute, i] as const)
+        }
+      ])
+      const files = yield* connector.workspace
+      const settings = {
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        step: 60,
+        settle_delay: 600,
+        lookback_window: 600
+      }
+      const streams = yield* connector.discover(files, settings)
+      const catalog = connector.configure(streams, "incremental")
+      const first = yield* connector.read(files, settings, catalog)
+      const latest = Math.max(...first.records.map(({ data }) => Date.parse(data.time as string)))
+      assert.isAtMost(latest, Date.now() - 600_000)
+      assert.isAbove(first.records.length, 8)
+
+      yield* server.remoteWrite([
+        { labels: { __name__: "busy", host: "late" }, samples: [[latest - 2 * minute, 7]] }
+      ])
+      const second = yield* connector.read(files, settings, catalog, first.states)
+      const late = second.records.filter(({ data }) => data.host === "late")
+      assert.isAbove(late.length, 0)
+      assert.strictEqual(late[0]!.data.time, iso(latest - 2 * minute))
+      const ids = (records: ReadonlyArray<connector.ParsedRecord>) =>
+        new Set(records.map(({ data }) => `${data.series_id} ${data.time}`))
+      const before = ids(first.records)
+      // The overlap comes again under its old keys: those that are new are only the late series and newer points.
+      for (const { data } of second.records) {
+        const isNew = data.host === "late" || Date.parse(data.time as string) > latest
+        assert.strictEqual(before.has(`${data.series_id} ${data.time}`), !isNew)
+      }
+    })
+  )
+})
