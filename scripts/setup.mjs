@@ -15,7 +15,9 @@ const run = (what, command, args) => {
   try {
     execFileSync(command, args, { stdio: ["ignore", "pipe", "pipe"], shell: process.platform === "win32" })
   } catch (error) {
-    console.error(`${error.stdout ?? ""}${error.stderr ?? ""}\nThis step failed: ${command} ${args.join(" ")}`)
+    console.error(
+      `${error.stdout ?? ""}${error.stderr ?? ""}\nThis step failed: ${command} ${args.join(" ")}`
+    )
     process.exit(1)
   }
 }

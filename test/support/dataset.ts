@@ -34,7 +34,7 @@ export const specialValues = [
   0.000001,
   0.30000000000000004,
   1.2345678901234567,
-  9007199254740993
+  2 ** 53 + 2
 ]
 
 /** Labels that clash with our columns, or with JavaScript. */
