@@ -1,16 +1,5 @@
 /** The configuration as a service: checked whole before anything is asked of a server. */
-import {
-  Context,
-  Effect,
-  FileSystem,
-  Layer,
-  Option,
-  Predicate,
-  Redacted,
-  Result,
-  Schema,
-  SchemaIssue
-} from "effect"
+import { Context, Effect, FileSystem, Layer, Option, Predicate, Redacted, Result, Schema } from "effect"
 import {
   accepted,
   type Config,
@@ -121,57 +110,58 @@ export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigErro
   Effect.suspend(() => {
     if (!isRecord(input)) {
       return new ConfigError({
-        message: "The configuration must be a JSON object with at least base_url, start_date and step."
+        message: "The configuration must be a JSON object with at least base_url and start_date."
       })
     }
-    const given = withoutNulls(input) as Readonly<Record<string, unknown>>
-    const decoded = Schema.decodeUnknownResult(ConfigSchema)(given, { errors: "all" })
-    const problems = Result.isFailure(decoded)
-      ? schemaProblems(decoded.failure.issue, given)
-      : crossProblems(decoded.success)
-    if (problems.length > 0) {
-      return new ConfigError({ message: `The configuration is not valid. ${problems.join(" ")}` })
+    const given = withoutAbsent(input)
+    const { config, problems } = decodeKeys(given)
+    const all = [...problems, ...crossProblems(config)]
+    if (all.length > 0) {
+      return new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
     }
-    return Effect.succeed(toSettings(Result.getOrThrow(decoded), unknownKeyWarnings(given)))
+    return Effect.succeed(
+      toSettings(Schema.decodeUnknownSync(ConfigSchema)(given), unknownKeyWarnings(given))
+    )
   })
+
+/** Decodes each key for itself, so that what is right of a wrong configuration can be checked further. */
+const decodeKeys = (given: Readonly<Record<string, unknown>>) => {
+  const config: Record<string, unknown> = {}
+  const problems: Array<string> = []
+  for (const key of configKeys) {
+    const decoded = Schema.decodeUnknownResult(Schema.Struct({ [key]: ConfigSchema.fields[key] }))(given)
+    if (Result.isSuccess(decoded)) Object.assign(config, decoded.success)
+    else problems.push(problem(key, given[key]))
+  }
+  return { config: config as Partial<Config>, problems }
+}
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   Predicate.isObject(value) && !Array.isArray(value)
 
 /** Platforms send null for what was left empty, and some send empty text: both mean "not given". */
-const withoutNulls = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(withoutNulls)
-  if (!isRecord(value)) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .filter(([, child]) => child !== null)
-      .map(([key, child]) => [key, withoutNulls(child)])
+const withoutAbsent = (input: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    Object.entries(input)
+      .filter(([, value]) => value !== null && value !== undefined && value !== "")
+      .map(([key, value]) => [key, isRecord(value) ? withoutAbsent(value) : value])
   )
-}
 
-const known = new Set(Object.keys(ConfigSchema.fields))
-
-const isKnown = (key: unknown): key is ConfigKey => typeof key === "string" && known.has(key)
+const configKeys = Object.keys(ConfigSchema.fields) as ReadonlyArray<ConfigKey>
 
 const unknownKeyWarnings = (given: Readonly<Record<string, unknown>>): ReadonlyArray<string> => {
-  const unknown = Object.keys(given).filter((key) => !known.has(key))
+  const unknownIn = (value: unknown, known: ReadonlyArray<string>, path: string) =>
+    isRecord(value) ? Object.keys(value).flatMap((key) => (known.includes(key) ? [] : [path + key])) : []
+  const headers = Array.isArray(given.headers) ? given.headers : []
+  const unknown = [
+    ...unknownIn(given, configKeys, ""),
+    ...unknownIn(given.metrics, ["include", "exclude"], "metrics."),
+    ...headers.flatMap((header, index) => unknownIn(header, ["name", "value"], `headers[${index}].`))
+  ]
   if (unknown.length === 0) return []
   return [
     `Unknown configuration ${unknown.length === 1 ? "key is" : "keys are"} ignored: ${unknown.join(", ")}.`
   ]
-}
-
-const schemaProblems = (
-  issue: SchemaIssue.Issue,
-  given: Readonly<Record<string, unknown>>
-): ReadonlyArray<string> => {
-  const problems = new Map<ConfigKey, string>()
-  for (const { path } of SchemaIssue.makeFormatterStandardSchemaV1()(issue).issues) {
-    const key = path?.[0]
-    if (!isKnown(key) || problems.has(key)) continue
-    problems.set(key, problem(key, given[key]))
-  }
-  return Array.from(problems.values())
 }
 
 const problem = (key: ConfigKey, value: unknown): string =>
@@ -188,66 +178,80 @@ const quoted = (key: ConfigKey, value: unknown): string => {
   return json.length > 200 ? `${json.slice(0, 200)}…` : json
 }
 
-const withoutCredentials = (url: string): string => url.replace(/\/\/[^/?#]*@/, "//***@")
+/** What stands before the last `@` may be a password, what stands after `?` a token. */
+const withoutCredentials = (url: string): string =>
+  url.replace(/^.*@/s, "***@").replace(/([?#]).+$/s, "$1***")
 
-/** What a schema of single keys cannot see. */
-const crossProblems = (config: Config): ReadonlyArray<string> => {
-  const problems: Array<string> = []
-  const base = URL.canParse(config.base_url.trim()) ? new URL(config.base_url.trim()) : undefined
-  if (base === undefined || !/^https?:$/.test(base.protocol) || base.search !== "" || base.hash !== "") {
-    problems.push(problem("base_url", config.base_url))
-  } else if (base.username !== "" || base.password !== "") {
-    problems.push(
-      `base_url is ${quoted("base_url", config.base_url)}, but must not hold a user or password: give them as basic_auth_user and basic_auth_pass.`
-    )
+/** What a schema of single keys cannot see. Keys that are wrong in themselves are missing here. */
+const crossProblems = (config: Partial<Config>): ReadonlyArray<string> => [
+  ...urlProblems(config),
+  ...authProblems(config),
+  ...dateProblems(config),
+  ...metricProblems(config),
+  ...headerProblems(config)
+]
+
+const urlProblems = ({ base_url }: Partial<Config>): ReadonlyArray<string> => {
+  if (base_url === undefined) return []
+  const url = URL.canParse(base_url.trim()) ? new URL(base_url.trim()) : undefined
+  if (url === undefined || !/^https?:$/.test(url.protocol) || /[?#]/.test(base_url)) {
+    return [problem("base_url", base_url)]
   }
-  if (hasText(config.basic_auth_user) !== hasText(config.basic_auth_pass)) {
-    const [present, absent] = hasText(config.basic_auth_user)
-      ? ["basic_auth_user", "basic_auth_pass"]
-      : ["basic_auth_pass", "basic_auth_user"]
-    problems.push(
-      `${present} is given without ${absent}: basic authentication needs both, or leave out both.`
-    )
-  }
-  if (parseMoment(config.start_date) < 0) problems.push(problem("start_date", config.start_date))
-  if (config.end_date !== undefined && parseMoment(config.end_date) < parseMoment(config.start_date)) {
-    problems.push(
-      `end_date is ${config.end_date}, before start_date ${config.start_date}: it must be after it.`
-    )
-  }
-  for (const side of ["include", "exclude"] as const) {
-    for (const pattern of config.metrics?.[side] ?? []) {
-      const compiled = compilePattern(pattern)
-      if (Result.isFailure(compiled)) problems.push(`metrics.${side}: ${compiled.failure}.`)
-    }
-  }
-  const matchers = parseSelector(config.selector ?? "")
-  if (Result.isFailure(matchers)) {
-    problems.push(`selector must be ${accepted.selector}: ${matchers.failure}.`)
-  } else if (matchers.success.some((matcher) => matcher.label === "__name__" && matcher.operator === "=")) {
-    problems.push(
-      "selector must not name a metric, since it is added to the query of every metric: use metrics.include."
-    )
-  }
-  for (const [index, header] of (config.headers ?? []).entries()) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(header.name)) {
-      problems.push(
-        `headers[${index}].name is ${JSON.stringify(header.name)}, which is no name of an HTTP header.`
-      )
-    } else if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(header.value)) {
-      problems.push(
-        `headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`
-      )
-    }
-  }
-  return problems
+  if (url.username === "" && url.password === "") return []
+  return [
+    `base_url is ${quoted("base_url", base_url)}, but must not hold a user or password: give them as basic_auth_user and basic_auth_pass.`
+  ]
 }
 
-const hasText = (text: string | undefined): text is string => text !== undefined && text !== ""
+const authProblems = ({ basic_auth_pass, basic_auth_user }: Partial<Config>): ReadonlyArray<string> => {
+  if ((basic_auth_user === undefined) === (basic_auth_pass === undefined)) return []
+  const [present, absent] =
+    basic_auth_pass === undefined
+      ? ["basic_auth_user", "basic_auth_pass"]
+      : ["basic_auth_pass", "basic_auth_user"]
+  return [`${present} is given without ${absent}: basic authentication needs both, or leave out both.`]
+}
+
+const dateProblems = ({ end_date, start_date }: Partial<Config>): ReadonlyArray<string> =>
+  start_date !== undefined && end_date !== undefined && parseMoment(end_date) < parseMoment(start_date)
+    ? [`end_date is ${end_date}, before start_date ${start_date}: it must not be before it.`]
+    : []
+
+const metricProblems = ({ metrics, selector }: Partial<Config>): ReadonlyArray<string> => {
+  const problems = (["include", "exclude"] as const).flatMap((side) =>
+    (metrics?.[side] ?? []).flatMap((pattern) => {
+      const compiled = compilePattern(pattern)
+      return Result.isFailure(compiled) ? [`metrics.${side}: ${compiled.failure}.`] : []
+    })
+  )
+  const matchers = parseSelector(selector ?? "")
+  if (Result.isFailure(matchers)) {
+    return [...problems, `selector must be ${accepted.selector}: ${matchers.failure}.`]
+  }
+  if (!matchers.success.some(({ label, operator }) => label === "__name__" && operator === "="))
+    return problems
+  return [
+    ...problems,
+    "selector must not name a metric, since it is added to the query of every metric: use metrics.include."
+  ]
+}
+
+/** Neither half is quoted: people put the value, a secret, into the wrong one. */
+const headerProblems = ({ headers = [] }: Partial<Config>): ReadonlyArray<string> =>
+  headers.flatMap(({ name, value }, index) => [
+    ...(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)
+      ? []
+      : [
+          `headers[${index}].name is no name of an HTTP header: letters, digits and - are, such as X-Scope-OrgID.`
+        ]),
+    ...(/^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+      ? []
+      : [`headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`])
+  ])
 
 const toSettings = (config: Config, warnings: ReadonlyArray<string>): Settings => {
   const headers = (config.headers ?? []).map(({ name, value }) => ({ name, value: Redacted.make(value) }))
-  const password = hasText(config.basic_auth_pass) ? Redacted.make(config.basic_auth_pass) : undefined
+  const password = config.basic_auth_pass === undefined ? undefined : Redacted.make(config.basic_auth_pass)
   const patterns = (side: "include" | "exclude") =>
     (config.metrics?.[side] ?? []).map((pattern) => Result.getOrThrow(compilePattern(pattern)))
   return {

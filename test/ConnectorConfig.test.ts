@@ -1,8 +1,15 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Option, Path, PlatformError, Redacted, Schema } from "effect"
+import {
+  ConfigError,
+  ConnectorConfig,
+  decodeConfig,
+  InputFileError,
+  readJsonFile,
+  secretTexts
+} from "../src/ConnectorConfig.ts"
 import { accepted } from "../src/config/ConfigSchema.ts"
-import { ConfigError, ConnectorConfig, decodeConfig, readJsonFile } from "../src/ConnectorConfig.ts"
 
 const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60 }
 
@@ -101,7 +108,9 @@ describe("decodeConfig", () => {
   it.effect("sees null as absent, for every key that is not needed", () =>
     Effect.gen(function* () {
       const nulls = Object.fromEntries(
-        Object.keys(accepted).flatMap((key) => (key === "base_url" || key === "start_date" ? [] : [[key, null]]))
+        Object.keys(accepted).flatMap((key) =>
+          key === "base_url" || key === "start_date" ? [] : [[key, null]]
+        )
       )
       const given = { base_url: minimal.base_url, start_date: minimal.start_date }
       assert.deepStrictEqual(yield* decodeConfig({ ...given, ...nulls }), yield* decodeConfig(given))
@@ -149,7 +158,6 @@ describe("decodeConfig", () => {
     "localhost:9090",
     "prometheus.example.com",
     "/prometheus",
-    "",
     " ",
     "http://",
     "http://a b",
@@ -165,9 +173,11 @@ describe("decodeConfig", () => {
     "https://example.com/prometheus?"
   ])("refuses the base_url %j", (base_url) =>
     Effect.gen(function* () {
+      // What a query or fragment holds may be a token.
+      const shown = base_url.replace(/([?#])x.*$/, "$1***")
       assert.strictEqual(
         yield* refusal({ base_url }),
-        `The configuration is not valid. base_url is ${JSON.stringify(base_url)}, but must be ${accepted.base_url}.`
+        `The configuration is not valid. base_url is ${JSON.stringify(shown)}, but must be ${accepted.base_url}.`
       )
     })
   )
@@ -189,9 +199,7 @@ describe("decodeConfig", () => {
     `https:\\\\user:${SECRET}@example.com`,
     `https:/\\user:${SECRET}@example.com`,
     `user:${SECRET}@example.com`,
-    `//user:${SECRET}@example.com`,
-    `https://example.com?token=${SECRET}`,
-    `https://example.com/#${SECRET}`
+    `//user:${SECRET}@example.com`
   ])("refuses credentials in the base_url without telling them: %s", (base_url) =>
     Effect.gen(function* () {
       const message = yield* refusal({ base_url })
@@ -204,7 +212,7 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* refusal({ base_url: `https://user:${SECRET}@example.com/p` }),
-        'The configuration is not valid. base_url is "https://***@example.com/p", but must not hold a user or password: give them as basic_auth_user and basic_auth_pass.'
+        'The configuration is not valid. base_url is "***@example.com/p", but must not hold a user or password: give them as basic_auth_user and basic_auth_pass.'
       )
     })
   )
@@ -227,7 +235,6 @@ describe("decodeConfig", () => {
     ["start_date", "2026-01-01T24:00:00Z"],
     ["start_date", "1969-12-31"],
     ["start_date", "yesterday"],
-    ["start_date", ""],
     ["start_date", 20260101],
     ["start_date", {}],
     ["end_date", "2026-02-30"],
@@ -265,8 +272,8 @@ describe("decodeConfig", () => {
   )
 
   it.effect.each([
-    ["step", 4_000_000_001, /4000000000|4,000,000,000|4_000_000_000/],
-    ["lookback_window", 4_000_000_001, /4000000000|4,000,000,000|4_000_000_000/],
+    ["step", 315_360_001, /315360000/],
+    ["lookback_window", 315_360_001, /315360000/],
     ["start_date", "1969-12-31", /1970/]
   ] as const)("names the limit that was passed: %s %j", ([key, value, limit]) =>
     Effect.gen(function* () {
@@ -290,7 +297,7 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.include(
         yield* refusal({ start_date: "2026-01-02", end_date: "2026-01-01T23:59:59Z" }),
-        "end_date is 2026-01-01T23:59:59Z, before start_date 2026-01-02: it must be after it."
+        "end_date is 2026-01-01T23:59:59Z, before start_date 2026-01-02: it must not be before it."
       )
       const same = yield* settings({ end_date: "2026-01-01T00:00:00Z" })
       assert.deepStrictEqual(same.endMillis, Option.some(same.startMillis))
@@ -328,11 +335,13 @@ describe("decodeConfig", () => {
 
   it.effect.each(["", "a b", "a:b", "é", "a\r\nb", "(a)"])("refuses the header name %j", (name) =>
     Effect.gen(function* () {
-      const message = yield* refusal({ headers: [{ name: "ok", value: "x" }, { name, value: SECRET }] })
-      assert.include(
-        message,
-        `headers[1].name is ${JSON.stringify(name)}, which is no name of an HTTP header.`
-      )
+      const message = yield* refusal({
+        headers: [
+          { name: "ok", value: "x" },
+          { name, value: SECRET }
+        ]
+      })
+      assert.include(message, "headers[1].name is no name of an HTTP header: letters, digits and - are")
       assert.notInclude(message, SECRET)
     })
   )
@@ -369,7 +378,11 @@ describe("decodeConfig", () => {
 
   it.effect("never tells any secret while it complains of something else", () =>
     Effect.gen(function* () {
-      const secrets = { basic_auth_user: "u", basic_auth_pass: SECRET, headers: [{ name: "a", value: SECRET }] }
+      const secrets = {
+        basic_auth_user: "u",
+        basic_auth_pass: SECRET,
+        headers: [{ name: "a", value: SECRET }]
+      }
       for (const wrong of [
         { step: 0 },
         { base_url: "x" },
@@ -384,19 +397,17 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("has no empty text among the secrets, which would mask everything", () =>
+  it.effect("lists all secrets in the forms in which they are sent", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* settings({
-        basic_auth_pass: "",
-        headers: [
-          { name: "a", value: "" },
-          { name: "b", value: "x" }
-        ]
-      })
+      const headers = [
+        { name: "a", value: "x" },
+        { name: "b", value: "y" }
+      ]
       assert.deepStrictEqual(
-        secrets.map((secret) => Redacted.value(secret)),
-        ["x"]
+        secretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
+        ["é", "x", "y", Buffer.from("u:é").toString("base64")]
       )
+      assert.deepStrictEqual(secretTexts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
     })
   )
 
@@ -473,20 +484,23 @@ describe("decodeConfig", () => {
       const { message } = yield* Effect.flip(decodeConfig(input))
       assert.strictEqual(
         message,
-        "The configuration must be a JSON object with at least base_url, start_date and step."
+        "The configuration must be a JSON object with at least base_url and start_date."
       )
     })
   )
 
-  it.effect.prop("fails with nothing but a ConfigError", [Schema.Json, Schema.Json, Schema.Json], ([a, b, c]) =>
-    Effect.gen(function* () {
-      for (const key of Object.keys(accepted)) {
-        yield* Effect.ignore(settings({ [key]: a }))
-        yield* Effect.ignore(settings({ [key]: { include: b, name: c } }))
-        yield* Effect.ignore(settings({ [key]: [a, b, { name: b, value: c }] }))
-      }
-      yield* Effect.ignore(decodeConfig(a))
-    })
+  it.effect.prop(
+    "fails with nothing but a ConfigError",
+    [Schema.Json, Schema.Json, Schema.Json],
+    ([a, b, c]) =>
+      Effect.gen(function* () {
+        for (const key of Object.keys(accepted)) {
+          yield* Effect.ignore(settings({ [key]: a }))
+          yield* Effect.ignore(settings({ [key]: { include: b, name: c } }))
+          yield* Effect.ignore(settings({ [key]: [a, b, { name: b, value: c }] }))
+        }
+        yield* Effect.ignore(decodeConfig(a))
+      })
   )
 
   it.effect("shortens what is long", () =>
@@ -499,7 +513,10 @@ describe("decodeConfig", () => {
 describe("files", () => {
   const inFolder = <A, E>(
     run: (
-      write: (name: string, content: string | Uint8Array) => Effect.Effect<string, PlatformError.PlatformError>,
+      write: (
+        name: string,
+        content: string | Uint8Array
+      ) => Effect.Effect<string, PlatformError.PlatformError>,
       folder: string
     ) => Effect.Effect<A, E, FileSystem.FileSystem>
   ) =>
@@ -543,7 +560,7 @@ describe("files", () => {
     inFolder((_, folder) =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(load(`${folder}/none.json`))
-        assert.instanceOf(error, ConfigError)
+        assert.instanceOf(error, InputFileError)
         assert.strictEqual(
           error.message,
           `The configuration file ${folder}/none.json cannot be read: it does not exist.`

@@ -7,9 +7,9 @@
 
 import { write } from "node:fs"
 import { Context, Data, Effect, Fiber, Layer, Schedule, Semaphore } from "effect"
+import { makeMask } from "../config/SecretMask.ts"
 import { ByteBuffer } from "../records/ByteBuffer.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
-import { makeMask } from "./SecretMask.ts"
 
 /** Nobody reads our output any more, or it cannot be written (a full disk). */
 export class OutputClosed extends Data.TaggedError("OutputClosed")<{ readonly code: string }> {}
@@ -43,11 +43,11 @@ export class Output extends Context.Service<
     Layer.effect(
       Output,
       Effect.gen(function* () {
-        const scope = yield* Effect.scope
         const lock = yield* Semaphore.make(1)
         let filling = new ByteBuffer(2 * FLUSH_BYTES)
         let spare = new ByteBuffer(2 * FLUSH_BYTES)
-        let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkIn(Effect.void, scope)
+        let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkDetach(Effect.void)
+        let closed: OutputClosed | undefined
         let mask = makeMask([])
         const written = Effect.suspend(() => Fiber.join(writing))
         // A line that has begun is finished, even when the read is interrupted.
@@ -58,17 +58,21 @@ export class Output extends Context.Service<
           filling = spare
           filling.length = 0
           spare = full
-          writing = yield* Effect.forkIn(
-            Effect.uninterruptible(writeAll(full.bytes.subarray(0, full.length))),
-            scope
+          writing = yield* Effect.forkDetach(
+            writeAll(full.bytes.subarray(0, full.length)).pipe(
+              Effect.tapError((error) => Effect.sync(() => void (closed = error))),
+              Effect.uninterruptible
+            )
           )
         })
         const exclusively = (effect: Effect.Effect<void, OutputClosed>) =>
           lock.withPermit(effect).pipe(Effect.uninterruptible)
         const flush = exclusively(Effect.andThen(startWriting, written))
-        const relieve = Effect.suspend(() =>
-          filling.length < FLUSH_BYTES ? Effect.void : exclusively(startWriting)
-        )
+        const relieve = Effect.suspend(() => {
+          // The background may have found out since: then nothing more is made for nobody.
+          if (closed !== undefined) return Effect.fail(closed)
+          return filling.length < FLUSH_BYTES ? Effect.void : exclusively(startWriting)
+        })
         // What is logged while nothing else happens is seen all the same.
         yield* Effect.forkScoped(Effect.repeat(Effect.ignore(flush), Schedule.spaced("200 millis")))
         yield* Effect.addFinalizer(() => Effect.ignore(flush))

@@ -34,10 +34,14 @@ const parseSeconds = (text: string): number => {
 const wholeNumber = (minimum: number, maximum: number) =>
   Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
+/** More is a mistake. */
+const TEN_YEARS = 315_360_000
+const ONE_DAY = 86_400
+
 /** Whole seconds; strings with a number or a duration are accepted too. */
-const seconds = (minimum: number) =>
+const seconds = (minimum: number, maximum: number) =>
   Schema.Union([Schema.Number, Schema.String]).pipe(
-    Schema.decodeTo(wholeNumber(minimum, 4_000_000_000), {
+    Schema.decodeTo(wholeNumber(minimum, maximum), {
       decode: SchemaGetter.transform((value: number | string) =>
         typeof value === "string" ? parseSeconds(value.trim()) : value
       ),
@@ -45,8 +49,8 @@ const seconds = (minimum: number) =>
     })
   )
 
-/** Whether a text is a day or second that exists. */
-const isMoment = (text: string): boolean => Number.isFinite(parseMoment(text))
+/** Whether a text is a day or second that exists, since 1970. */
+const isMoment = (text: string): boolean => parseMoment(text) >= 0
 
 /** Milliseconds since the epoch; NaN for a day that does not exist. */
 export const parseMoment = (text: string): number => {
@@ -93,10 +97,10 @@ export const ConfigSchema = Schema.Struct({
   start_date: moment({
     title: "Start date",
     description: "Data on and after this moment (UTC) is replicated.",
-    examples: ["2026-01-01", "2026-01-01T12:00:00Z"],
+    examples: ["2026-01-01"],
     order: 3
   }),
-  step: seconds(1)
+  step: seconds(1, TEN_YEARS)
     .annotate({
       title: "Step",
       description: "Seconds between two data points: one data point per step and series is replicated.",
@@ -108,7 +112,7 @@ export const ConfigSchema = Schema.Struct({
     moment({
       title: "End date",
       description: "Stop at this moment (UTC) instead of at the current time.",
-      examples: ["2026-02-01", "2026-02-01T12:00:00Z"],
+      examples: ["2026-02-01"],
       order: 5
     })
   ),
@@ -154,7 +158,7 @@ export const ConfigSchema = Schema.Struct({
     })
   ),
   lookback_window: Schema.optionalKey(
-    seconds(0).annotate({
+    seconds(0, TEN_YEARS).annotate({
       title: "Look-back window",
       description:
         "Each incremental sync reads that many seconds before its cursor again, for samples that arrive late.",
@@ -163,7 +167,7 @@ export const ConfigSchema = Schema.Struct({
     })
   ),
   settle_delay: Schema.optionalKey(
-    seconds(0).annotate({
+    seconds(0, TEN_YEARS).annotate({
       title: "Settle delay",
       description: "Data points newer than that many seconds are left for the next sync.",
       default: defaults.settle_delay,
@@ -201,7 +205,7 @@ export const ConfigSchema = Schema.Struct({
     })
   ),
   request_timeout: Schema.optionalKey(
-    seconds(1).annotate({
+    seconds(1, ONE_DAY).annotate({
       title: "Request timeout",
       description: "Seconds to wait for an answer to begin or to go on, before the request is tried again.",
       default: defaults.request_timeout,
@@ -232,7 +236,7 @@ export type Config = typeof ConfigSchema.Type
 export type ConfigKey = keyof typeof ConfigSchema.fields
 
 const durations = 'such as 3600, "3600" or "1h"'
-const aMoment = "a day such as 2026-01-01, or a UTC date-time such as 2026-01-01T00:00:00Z"
+const aMoment = "a day since 1970 such as 2026-01-01, or a UTC date-time such as 2026-01-01T00:00:00Z"
 const patterns = "lists of patterns such as node_* or http_.*_total"
 
 /** What each key accepts, as the end of a sentence. */
@@ -242,16 +246,16 @@ export const accepted: Readonly<Record<ConfigKey, string>> = {
   basic_auth_user: "a text",
   basic_auth_pass: "a text",
   start_date: aMoment,
-  step: `a whole number of seconds, at least 1, ${durations}`,
+  step: `a whole number of seconds from 1 to 315360000 (ten years), ${durations}`,
   end_date: aMoment,
   metrics: `an object with include and exclude, both ${patterns}`,
   selector: 'label matchers such as {env="prod",job=~"api.*"}',
   label_columns: "true or false",
-  lookback_window: `a whole number of seconds, at least 0, ${durations}`,
-  settle_delay: `a whole number of seconds, at least 0, ${durations}`,
+  lookback_window: `a whole number of seconds from 0 to 315360000 (ten years), ${durations}`,
+  settle_delay: `a whole number of seconds from 0 to 315360000 (ten years), ${durations}`,
   headers: 'a list of objects such as {"name": "X-Scope-OrgID", "value": "tenant"}',
   concurrency: "a whole number from 1 to 64",
-  request_timeout: `a whole number of seconds, at least 1, ${durations}`,
+  request_timeout: `a whole number of seconds from 1 to 86400 (a day), ${durations}`,
   max_retries: "a whole number from 0 to 20",
   compression: '"none" or "gzip"'
 }

@@ -1,8 +1,7 @@
 /**
  * Label matchers: the part of PromQL that selects series, `{env="prod",job=~"api.*"}`.
  *
- * The configuration's `selector` is parsed here, the queries we send are rendered here, and the mock
- * evaluates with the same matchers, so that all three agree.
+ * The configuration's `selector` is parsed here, and the queries we send are rendered here.
  */
 import { Result } from "effect"
 
@@ -30,36 +29,6 @@ export const render = (matchers: ReadonlyArray<Matcher>): string =>
 export const metricSelector = (metric: string, matchers: ReadonlyArray<Matcher> = []): string =>
   render([{ label: "__name__", operator: "=", value: metric }, ...matchers])
 
-/** A matcher's expression over the whole value; RE2's leading `(?i)` becomes JavaScript's flag. */
-const anchored = (expression: string): RegExp =>
-  expression.startsWith("(?i)")
-    ? new RegExp(`^(?:${expression.slice(4)})$`, "si")
-    : new RegExp(`^(?:${expression})$`, "s")
-
-/**
- * Compiles matchers into a predicate over a label lookup that answers `""` for an absent label.
- * Throws a SyntaxError for an expression that JavaScript does not know; the real server judges its own.
- */
-export const compile = (
-  matchers: ReadonlyArray<Matcher>
-): ((value: (label: string) => string) => boolean) => {
-  const tests = matchers.map((m): ((value: (label: string) => string) => boolean) => {
-    switch (m.operator) {
-      case "=":
-        return (value) => value(m.label) === m.value
-      case "!=":
-        return (value) => value(m.label) !== m.value
-      case "=~":
-      case "!~": {
-        const pattern = anchored(m.value)
-        const wanted = m.operator === "=~"
-        return (value) => pattern.test(value(m.label)) === wanted
-      }
-    }
-  })
-  return (value) => tests.every((test) => test(value))
-}
-
 /**
  * Parses a selector such as `{env="prod"}`; the braces may be left out.
  *
@@ -76,6 +45,8 @@ export const parse = (text: string): Result.Result<ReadonlyArray<Matcher>, strin
 }
 
 class SelectorSyntaxError extends Error {}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
 const escapes: Readonly<Record<string, string>> = {
   n: "\n",
@@ -141,36 +112,40 @@ class SelectorParser {
     const delimiter = this.peek()
     if (delimiter !== '"' && delimiter !== "'" && delimiter !== "`") this.fail("expected a quoted value")
     this.position++
-    let out = ""
+    // In bytes, since that is what `\\x` and octal escapes stand for.
+    const parts: Array<Uint8Array> = []
     for (;;) {
-      const c = this.peek()
-      if (c === "") this.fail("the quoted value does not end")
-      this.position++
-      if (c === delimiter) return out
-      if (c !== "\\" || delimiter === "`") {
-        out += c
-        continue
-      }
-      out += this.escape()
+      const c = String.fromCodePoint(this.text.codePointAt(this.position) ?? 0)
+      if (this.position >= this.text.length) this.fail("the quoted value does not end")
+      this.position += c.length
+      if (c === delimiter) break
+      parts.push(c === "\\" && delimiter !== "`" ? this.escape() : Buffer.from(c))
+    }
+    try {
+      return utf8.decode(Buffer.concat(parts))
+    } catch {
+      return this.fail("the escapes of the quoted value are not UTF-8")
     }
   }
 
-  escape(): string {
+  escape(): Uint8Array {
     const c = this.peek()
-    this.position++
     const simple = escapes[c]
-    if (simple !== undefined) return simple
-    const digits = /^(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})/.exec(
-      this.text.slice(this.position - 1)
-    )
-    if (digits !== null) {
-      const code = Number.parseInt(digits[0].slice(1), 16)
-      if (code <= 0x10ffff) {
-        this.position += digits[0].length - 1
-        return String.fromCodePoint(code)
-      }
+    if (simple !== undefined) {
+      this.position++
+      return Buffer.from(simple)
     }
-    return this.fail(`\\${c} is not an escape sequence of PromQL`)
+    const digits = /^(?:x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})/.exec(
+      this.text.slice(this.position)
+    )?.[0]
+    if (digits === undefined) return this.fail(`\\${c} is not an escape sequence of PromQL`)
+    this.position += digits.length
+    const isOctal = /^[0-7]/.test(digits)
+    const code = isOctal ? Number.parseInt(digits, 8) : Number.parseInt(digits.slice(1), 16)
+    if (isOctal || c === "x") return Buffer.of(code)
+    const isSurrogate = code >= 0xd800 && code <= 0xdfff
+    if (code > 0x10ffff || isSurrogate) this.fail(`\\${digits} is no character`)
+    return Buffer.from(String.fromCodePoint(code))
   }
 
   peek(): string {

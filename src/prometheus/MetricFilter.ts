@@ -12,11 +12,17 @@ const globToExpression = (glob: string): string => glob.replaceAll("*", ".*").re
  */
 export const compilePattern = (pattern: string): Result.Result<RegExp, string> => {
   const expression = isExpression(pattern) ? pattern : globToExpression(pattern)
-  try {
-    return Result.succeed(new RegExp(`^(?:${expression})$`, "s"))
-  } catch {
-    return Result.fail(`${JSON.stringify(pattern)} is not a regular expression`)
+  // With "u" a dot is a whole character, but it refuses escapes without need, such as "\\-".
+  for (const flags of ["su", "s"]) {
+    try {
+      // On its own first: `a)|(b` is only balanced by our own parentheses.
+      new RegExp(expression, flags)
+      return Result.succeed(new RegExp(`^(?:${expression})$`, flags))
+    } catch {
+      // The next flags may do.
+    }
   }
+  return Result.fail(`${JSON.stringify(pattern)} is not a regular expression`)
 }
 
 /** Patterns compiled; an empty `include` means all names. */

@@ -300,11 +300,10 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   })
 
   return {
-    now: getData(
-      "/api/v1/query",
-      { query: "time()" },
-      Schema.Struct({ result: Schema.Tuple([Schema.Number, Schema.NumberFromString]) })
-    ).pipe(Effect.map(({ result: [, seconds] }) => Math.round(seconds * 1000))),
+    now: getData("/api/v1/query", { query: "time()" }, TimeResponse).pipe(
+      Effect.map(({ result }) => (result.length === 1 ? result[0].value : result)),
+      Effect.map(([, seconds]) => Math.round(seconds * 1000))
+    ),
     metricNames: (range) =>
       getData(
         `/api/v1/label/${METRIC_NAME}/values`,
@@ -350,6 +349,13 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     queryRange
   }
 }
+
+const InstantSample = Schema.Tuple([Schema.Number, Schema.NumberFromString])
+
+/** `time()` is a scalar, which VictoriaMetrics answers as a vector of one series. */
+const TimeResponse = Schema.Struct({
+  result: Schema.Union([InstantSample, Schema.Tuple([Schema.Struct({ value: InstantSample })])])
+})
 
 const MetadataResponse = Schema.Record(
   Schema.String,

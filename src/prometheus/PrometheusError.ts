@@ -108,7 +108,7 @@ const verdicts = {
     ending: "stream",
     finally: "stream",
     blame: "config",
-    advice: ""
+    advice: "The server does not take this query: check selector, and what the server allows."
   }
 } as const satisfies Record<string, Verdict>
 
@@ -159,7 +159,8 @@ const tooLarge = [
 /** Turns an answer that is no success into an error. `endpoint` is the address asked, without query. */
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const { error, isJson } = serverMessage(refusal)
-  const answered = `${endpoint} answered HTTP ${refusal.status}${error === "" ? "" : `: ${error}`}`
+  const told = shorten(error)
+  const answered = `${endpoint} answered HTTP ${refusal.status}${told === "" ? "" : `: ${told}`}`
   const summary = /[.!?…]$/.test(answered) ? answered : `${answered}.`
   const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
   return new PrometheusError({ reason: reasonOf(refusal, error, isJson), summary, ...wait })
@@ -185,7 +186,7 @@ const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason =
   return "Refused"
 }
 
-/** The server's own words: the `error` of its JSON, or the text of the page, shortened. */
+/** The server's own words: the `error` of its JSON, or the text of the page. */
 const serverMessage = ({
   body,
   contentType
@@ -193,16 +194,16 @@ const serverMessage = ({
   try {
     const json: unknown = JSON.parse(body)
     if (typeof json === "object" && json !== null && "error" in json && typeof json.error === "string") {
-      return { error: shorten(json.error), isJson: true }
+      return { error: json.error, isJson: true }
     }
   } catch {
     // Not JSON: a proxy or another program speaks.
   }
   if (/html/i.test(contentType) || /^\s*</.test(body)) {
     const title = /<title[^>]*>([^<]*)<\/title>/i.exec(body)?.[1]?.trim()
-    return { error: shorten(title ? `a web page titled "${title}"` : "a web page"), isJson: false }
+    return { error: title ? `a web page titled "${title}"` : "a web page", isJson: false }
   }
-  return { error: shorten(body), isJson: false }
+  return { error: body, isJson: false }
 }
 
 const shorten = (text: string): string => {
@@ -213,7 +214,7 @@ const shorten = (text: string): string => {
 /** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
 export const fromTransport = (endpoint: string, cause: unknown): PrometheusError => {
   const { code, text } = describeCause(cause)
-  if (/CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO|wrong version number/.test(`${code} ${text}`)) {
+  if (/CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO/.test(code)) {
     return new PrometheusError({
       reason: "Tls",
       summary: `${endpoint} cannot be reached securely (${text}).`
@@ -244,7 +245,7 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
       const message = "message" in error && typeof error.message === "string" ? error.message : error.code
       return { code: error.code, text: plainTexts[error.code] ?? shorten(message) }
     }
-    if ("errors" in error && Array.isArray(error.errors)) error = error.errors[0]
+    if ("errors" in error && Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
     else if ("cause" in error && error.cause !== undefined) error = error.cause
     else if ("reason" in error) error = error.reason
     else break

@@ -33,8 +33,9 @@ const MAX_TOKEN_BYTES = 64 * 1024 * 1024
 /** The same for one `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
 const MAX_SAMPLE_BYTES = 1024 * 1024
 
-/** Samples per arena: the arrays that blocks are cut from. */
-const ARENA = 8192
+/** Samples per arena, the arrays that blocks are cut from: a small answer gets by with a small one. */
+const FIRST_ARENA = 256
+const LARGEST_ARENA = 8192
 
 const TAB = 0x09
 const NEWLINE = 0x0a
@@ -153,7 +154,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 export class ResponseDecoder {
   private readonly parser: Coroutine<void>
   private complete = false
-  private failure: DecodeError | undefined
+  private failure: unknown
 
   private bytes: Uint8Array = new Uint8Array(0)
   private position = 0
@@ -166,9 +167,9 @@ export class ResponseDecoder {
   private series = new DecodedSeries()
   private labelled = false
 
-  private times = new Float64Array(ARENA)
-  private starts = new Uint32Array(ARENA)
-  private ends = new Uint32Array(ARENA)
+  private times = new Float64Array(FIRST_ARENA)
+  private starts = new Uint32Array(FIRST_ARENA)
+  private ends = new Uint32Array(FIRST_ARENA)
   private blockStart = 0
   private next = 0
 
@@ -176,7 +177,7 @@ export class ResponseDecoder {
   private status: string | undefined
   private errorType: string | undefined
   private error: string | undefined
-  private readonly warnings: Array<string> = []
+  private warnings: ReadonlyArray<string> = []
   private seriesCount = 0
   private sampleCount = 0
 
@@ -199,7 +200,7 @@ export class ResponseDecoder {
       }
       if (this.complete && this.peek() !== INCOMPLETE) this.fail("bytes follow the end of the answer")
     } catch (error) {
-      if (error instanceof DecodeError) this.failure = error
+      this.failure = error
       throw error
     }
     const blocks = this.ready
@@ -236,7 +237,7 @@ export class ResponseDecoder {
           this.error = yield* this.optionalString()
           return
         case "warnings":
-          this.warnings.push(...strings(yield* this.json()))
+          this.warnings = strings(yield* this.json())
           return
         case "data":
           yield* this.data()
@@ -298,6 +299,7 @@ export class ResponseDecoder {
     const labels: Array<readonly [string, string]> = []
     for (const [name, value] of Object.entries(metric)) {
       if (typeof value !== "string") this.fail(`the label ${name} is not a string`)
+      if (!name.isWellFormed() || !value.isWellFormed()) this.fail("a label has half of a surrogate pair")
       labels.push([name, value])
     }
     this.series.labels = canonicalLabels(labels)
@@ -376,7 +378,13 @@ export class ResponseDecoder {
         this.position = sample
         return INCOMPLETE
       }
-      if (digits === 0 || digits > 12 || bytes[i] !== COMMA || bytes[i + 1] !== QUOTE) {
+      if (
+        digits === 0 ||
+        digits > 12 ||
+        (digits > 1 && bytes[firstDigit] === ZERO) ||
+        bytes[i] !== COMMA ||
+        bytes[i + 1] !== QUOTE
+      ) {
         this.position = sample
         return UNUSUAL
       }
@@ -436,11 +444,12 @@ export class ResponseDecoder {
   }
 
   private add(time: number, start: number, end: number): void {
-    if (this.next === ARENA) {
+    if (this.next === this.times.length) {
       this.flush()
-      this.times = new Float64Array(ARENA)
-      this.starts = new Uint32Array(ARENA)
-      this.ends = new Uint32Array(ARENA)
+      const size = Math.min(LARGEST_ARENA, this.times.length * 2)
+      this.times = new Float64Array(size)
+      this.starts = new Uint32Array(size)
+      this.ends = new Uint32Array(size)
       this.blockStart = 0
       this.next = 0
     }
@@ -497,7 +506,8 @@ export class ResponseDecoder {
     const number = (value: unknown): string =>
       typeof value === "string" && (isNumber(value) || isSpecial(value)) ? value : wrong()
     if (typeof json !== "object" || json === null) return wrong()
-    const { buckets = [], count, sum } = json as Record<string, unknown>
+    const { buckets: given, count, sum } = json as Record<string, unknown>
+    const buckets = given ?? []
     if (!Array.isArray(buckets)) return wrong()
     return {
       count: number(count),

@@ -49,6 +49,8 @@ export class JsonLines extends Context.Service<
     readonly relieve: Effect.Effect<void, DestinationError>
     /** Writes the buffer and then the states saved so far, which stand for all that is in the file now. */
     readonly commit: Effect.Effect<void, DestinationError>
+    /** Takes back what was appended since the last `commit`. */
+    readonly discard: Effect.Effect<void, DestinationError>
     /** The size of the data file. */
     readonly bytes: () => number
   }
@@ -85,6 +87,7 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
   const buffer = new ByteBuffer(2 * WRITE_BYTES)
   const states = new Map(before.states)
   let written = before.bytes
+  let committed = written
   const write = Effect.suspend(() => {
     if (buffer.length === 0) return Effect.void
     const length = buffer.length
@@ -101,10 +104,19 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
   const saveStates = Effect.suspend(() => {
     const temporary = `${statePath}.new`
     const json = JSON.stringify({ version: 1, bytes: written, streams: Object.fromEntries(states) }, null, 2)
-    return files
-      .writeFileString(temporary, `${json}\n`)
-      .pipe(Effect.andThen(files.rename(temporary, statePath)), Effect.mapError(cannot("written", statePath)))
+    const length = written
+    return files.writeFileString(temporary, `${json}\n`).pipe(
+      Effect.andThen(files.rename(temporary, statePath)),
+      Effect.mapError(cannot("written", statePath)),
+      Effect.andThen(
+        Effect.sync(() => {
+          committed = length
+        })
+      )
+    )
   })
+  // There from the start, so that what a first run leaves behind can be told from somebody else's file.
+  yield* saveStates
 
   return Context.make(
     JsonLines,
@@ -115,6 +127,11 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
       relieve: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : write)),
       // Both or neither: an interruption between them would only be mended by the next run.
       commit: Effect.uninterruptible(Effect.andThen(write, saveStates)),
+      discard: Effect.suspend(() => {
+        buffer.length = 0
+        written = committed
+        return file.truncate(committed).pipe(Effect.mapError(cannot("shortened", dataPath)))
+      }),
       bytes: () => written
     })
   ).pipe(

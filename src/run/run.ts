@@ -1,5 +1,5 @@
 /** The command `run`: a whole sync for a person, without a platform. */
-import { Clock, Console, Effect, Option, Stream } from "effect"
+import { Clock, Effect, Option, Stream } from "effect"
 import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
 import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
 import { discoverNames } from "../sync/Discovery.ts"
@@ -16,9 +16,6 @@ interface OpenStream {
   sinceState: number
 }
 
-/** Progress and results go to standard error, so that standard output stays free for data. */
-const say = (line: string) => Console.error(line)
-
 /**
  * Finds the metrics and reads them all incrementally into the JSON-lines file. Answers whether all were read whole.
  */
@@ -33,7 +30,7 @@ export const run = Effect.gen(function* () {
       message: `No metric of ${settings.baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
     })
   }
-  yield* say(
+  yield* Effect.logInfo(
     `Found ${counted(names.length, "metric")} at ${settings.baseUrl}, reading a data point every ${duration(settings.stepSeconds)}.`
   )
 
@@ -70,31 +67,33 @@ export const run = Effect.gen(function* () {
       case "Completed":
         open.delete(name)
         total += stream.samples
-        return yield* say(
+        return yield* Effect.logInfo(
           `  ${name.padEnd(width)}  ${counted(stream.series.size, "series").padStart(12)}  ${counted(stream.samples, "record").padStart(16)}`
         )
       case "Failed":
         open.delete(name)
-        total += stream.samples
+        total += stream.samples - stream.sinceState
         failed.push(name)
-        return yield* say(`  ${name.padEnd(width)}  FAILED: ${event.error.message}`)
+        yield* file.discard
+        return yield* Effect.logError(`  ${name.padEnd(width)}  FAILED: ${event.error.message}`)
     }
   })
 
   const requests = names.map((name) => ({ name, mode: "incremental" as const, generationId: Option.none() }))
-  yield* Stream.runForEach(read(requests), onEvent)
+  // One stream at a time, so that at a checkpoint the file holds nothing that is not whole.
+  yield* Stream.runForEach(read(requests, { concurrentStreams: 1 }), onEvent)
 
   const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
-  yield* say(
+  yield* Effect.logInfo(
     `${counted(total, "new record")} in ${seconds.toFixed(1)} s; ${file.dataPath} now has ${megabytes(file.bytes())}.`
   )
   if (failed.length > 0) {
-    yield* say(
+    yield* Effect.logInfo(
       `${counted(failed.length, "stream")} of ${names.length} failed: ${failed.join(", ")}. Run again to go on where each stopped.`
     )
     return false
   }
-  yield* say(`The state is in ${file.statePath}: run again to add only what is new.`)
+  yield* Effect.logInfo(`The state is in ${file.statePath}: run again to add only what is new.`)
   return true
 })
 

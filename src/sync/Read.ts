@@ -50,6 +50,12 @@ export type ReadEvent =
   /** This stream ends here; what was checkpointed holds. */
   | { readonly _tag: "Failed"; readonly stream: string; readonly error: PrometheusError }
 
+/** How streams are read. */
+export interface ReadOptions {
+  /** How many streams are read side by side: as many as there are queries at a time, unless told. */
+  readonly concurrentStreams?: number
+}
+
 /** How many windows of one stream are asked for at once: the one consumed and the next. */
 const LOOK_AHEAD = 2
 
@@ -65,7 +71,8 @@ const pacing = Schedule.spaced("10 millis").pipe(
  * Damaged state of any stream fails before the first request.
  */
 export const read = (
-  requests: ReadonlyArray<StreamRequest>
+  requests: ReadonlyArray<StreamRequest>,
+  options: ReadOptions = {}
 ): Stream.Stream<ReadEvent, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient | StateStore> =>
   Stream.unwrap(
     Effect.gen(function* () {
@@ -79,7 +86,7 @@ export const read = (
       const reader = makeReader(client, settings, permits)
       return Stream.fromIterable(
         requests.map((request, index) => reader(request, range, states[index]!))
-      ).pipe(Stream.flatten({ concurrency: settings.concurrency }))
+      ).pipe(Stream.flatten({ concurrency: options.concurrentStreams ?? settings.concurrency }))
     })
   )
 
@@ -188,14 +195,15 @@ const makeReader =
               Stream.filter((blocks) => blocks.length > 0)
             )
 
-          const events = (range: GridRange): Stream.Stream<ReadEvent, PrometheusError> => {
+          /** `isFinal`: nothing later than the range has been handed on when it ends, so it can be checkpointed. */
+          const events = (range: GridRange, isFinal: boolean): Stream.Stream<ReadEvent, PrometheusError> => {
             const points = pointCount(range)
             const learn = Ref.update(size, (size) => afterAnswer(size, points, ledger.samples))
             return attempt(range).pipe(
               Stream.retry(retryPolicy(settings.maxRetries)),
               Stream.map((blocks): ReadEvent => ({ _tag: "Samples", stream, blocks })),
               Stream.concat(Stream.fromEffectDrain(learn)),
-              Stream.concat(Stream.succeed(checkpointAt(range.lastSeconds))),
+              Stream.concat(isFinal ? Stream.succeed(checkpointAt(range.lastSeconds)) : Stream.empty),
               Stream.catchIf(
                 (error) => error.verdict.ending === "split" && points > 1,
                 (error) => {
@@ -205,14 +213,16 @@ const makeReader =
                       `${stream}: ${error.summary} Asking for ${pointCount(earlier)} points at once instead of ${points}.`
                     ).pipe(
                       Effect.andThen(Ref.update(size, (size) => afterRefusal(size, points))),
-                      Effect.as(Stream.concat(events(earlier), events(later)))
+                      Effect.as(
+                        Stream.concat(events(earlier, isFinal && ledger.isEmpty), events(later, isFinal))
+                      )
                     )
                   )
                 }
               )
             )
           }
-          return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
+          return events(asked.range, true).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
         }
 
         const windows = Stream.paginate(range, (rest) =>
@@ -279,10 +289,10 @@ const stateAt = (
   range: GridRange,
   seconds: number
 ): StreamState => {
-  if (Option.isSome(resumed) && resumed.value.timeMillis >= seconds * 1000) return resumed.value
+  const isBehind = Option.isSome(resumed) && resumed.value.timeMillis >= seconds * 1000
   return new StreamState({
-    time: formatTime(seconds * 1000),
-    step: range.stepSeconds,
+    time: isBehind ? resumed.value.time : formatTime(seconds * 1000),
+    step: isBehind ? resumed.value.step : range.stepSeconds,
     version: 1,
     ...(request.mode === "full_refresh" ? { full_refresh: true } : {}),
     ...(request.mode === "full_refresh" && Option.isSome(request.generationId)

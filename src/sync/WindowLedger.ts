@@ -6,10 +6,13 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
+/** How far a series has got; times in milliseconds. */
 interface Progress {
-  /** The attempt that got this far, and the time of the last sample handed on, in milliseconds. */
+  /** The last sample that this attempt's answer had. */
   readonly attempt: number
-  readonly time: number
+  readonly seen: number
+  /** The last sample that has been handed on, by whichever attempt. */
+  readonly done: number
 }
 
 /** One per window; it lives as long as the window is read. */
@@ -22,6 +25,11 @@ export class WindowLedger {
 
   constructor(range: GridRange) {
     this.range = range
+  }
+
+  /** Whether nothing has been handed on. */
+  get isEmpty(): boolean {
+    return this.progress.size === 0
   }
 
   /** Another request begins, for this window or for a part of it. */
@@ -42,8 +50,8 @@ export class WindowLedger {
     // Floats and histograms of a series come as two lists, each from its start.
     const key = block._tag === "FloatBlock" ? block.series.id : `${block.series.id}h`
     const before = this.progress.get(key)
-    const isSameAttempt = before?.attempt === this.attempt
-    let last = isSameAttempt ? before.time : Number.NEGATIVE_INFINITY
+    const done = before?.done ?? Number.NEGATIVE_INFINITY
+    let last = before?.attempt === this.attempt ? before.seen : Number.NEGATIVE_INFINITY
     const { times } = block
     const firstMillis = this.range.firstSeconds * 1000
     const lastMillis = this.range.lastSeconds * 1000
@@ -56,8 +64,7 @@ export class WindowLedger {
       if (time <= last) return unexpected(block, time, "which comes twice or out of order")
       last = time
     }
-    const done = before === undefined || isSameAttempt ? Number.NEGATIVE_INFINITY : before.time
-    this.progress.set(key, { attempt: this.attempt, time: Math.max(last, done) })
+    this.progress.set(key, { attempt: this.attempt, seen: last, done: Math.max(last, done) })
     let skip = 0
     while (skip < block.length && times[skip]! <= done) skip++
     return skip === block.length ? undefined : skip === 0 ? block : dropFirst(block, skip)

@@ -9,7 +9,7 @@ import { makeRequest } from "../../src/prometheus/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
-import type { RemoteSeriesInput } from "../support/remoteWrite.ts"
+import type { RemoteSeriesInput as AnySeriesInput } from "../support/remoteWrite.ts"
 
 /** A fixed sequence of random numbers in [0, 1), so that a failure can be repeated. */
 const randomNumbers = (seed: number): (() => number) => {
@@ -99,6 +99,9 @@ const anySeries = (
   }
   return [...series.values()]
 }
+
+/** Histograms are written by `live.test.ts`. */
+type RemoteSeriesInput = AnySeriesInput<number | "stale">
 
 const mockOf = (series: ReadonlyArray<RemoteSeriesInput>, options: MockOptions = {}) =>
   new MockPrometheus(makeDatabase(series.map((s) => makeSeries(s.labels, s.samples))), options)

@@ -238,7 +238,7 @@ describe("failing", () => {
         "config_error",
         /base_url/,
         /basic_auth_pass is given without basic_auth_user/,
-        /headers\[0\]\.name is "X Bad"/,
+        /headers\[0\]\.name is no name/,
         /selector/,
         /metrics\.include/
       )

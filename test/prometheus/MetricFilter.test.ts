@@ -19,7 +19,11 @@ describe("compilePattern", () => {
     ["*", ["", "a", "a.b", "a\nb"], []],
     ["node_?", ["node_a", "node_é"], ["node_", "node_ab"]],
     ["job:http_*:rate5m", ["job:http_requests:rate5m"], ["job:http_requests:rate1m"]],
-    ["node_.*_total", ["node_cpu_total", "node__total"], ["node_total", "xnode_cpu_total", "node_cpu_totals"]],
+    [
+      "node_.*_total",
+      ["node_cpu_total", "node__total"],
+      ["node_total", "xnode_cpu_total", "node_cpu_totals"]
+    ],
     ["a|b", ["a", "b"], ["ab", "a|b", "xa", "bx"]],
     ["(go|node)_.+", ["go_x", "node_x"], ["go_", "xgo_x"]],
     ["[a-c]x", ["ax", "cx"], ["dx", "[a-c]x"]],
@@ -42,7 +46,8 @@ describe("compilePattern", () => {
   it.each(["(", "[a", "a)", "*.b", "a{2,1}", "a|*", "\\", "+a"])("refuses %s", (text) => {
     const result = compilePattern(text)
     assert.isTrue(Result.isFailure(result))
-    if (Result.isFailure(result)) assert.strictEqual(result.failure, `${JSON.stringify(text)} is not a regular expression`)
+    if (Result.isFailure(result))
+      assert.strictEqual(result.failure, `${JSON.stringify(text)} is not a regular expression`)
   })
 
   it("refuses parentheses that only balance with its own", () => {

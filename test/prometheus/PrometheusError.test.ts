@@ -13,7 +13,8 @@ import {
 
 const endpoint = "http://localhost:9090/api/v1/query_range"
 
-const json = (errorType: string, error: string): string => JSON.stringify({ status: "error", errorType, error })
+const json = (errorType: string, error: string): string =>
+  JSON.stringify({ status: "error", errorType, error })
 
 const refuse = (status: number, body: string, contentType = "application/json"): PrometheusError =>
   fromRefusal(endpoint, { status, body, contentType, retryAfterMillis: undefined })
@@ -204,7 +205,10 @@ describe("fromRefusal", () => {
       refuse(502, html, "text/html").summary,
       `${endpoint} answered HTTP 502: a web page titled "Sign in".`
     )
-    assert.strictEqual(refuse(502, html, "").summary, `${endpoint} answered HTTP 502: a web page titled "Sign in".`)
+    assert.strictEqual(
+      refuse(502, html, "").summary,
+      `${endpoint} answered HTTP 502: a web page titled "Sign in".`
+    )
     assert.strictEqual(refuse(502, "<p>x", "text/html").summary, `${endpoint} answered HTTP 502: a web page.`)
     assert.strictEqual(
       refuse(502, "<title></title>", "text/html").summary,
@@ -213,7 +217,11 @@ describe("fromRefusal", () => {
   })
 
   it("shortens what is long", () => {
-    for (const body of ["x".repeat(60_000), json("x", "y".repeat(60_000)), `<title>${"z".repeat(60_000)}</title>`]) {
+    for (const body of [
+      "x".repeat(60_000),
+      json("x", "y".repeat(60_000)),
+      `<title>${"z".repeat(60_000)}</title>`
+    ]) {
       assert.isBelow(refuse(400, body).message.length, 500)
     }
   })

@@ -116,7 +116,15 @@ describe("ResponseDecoder", () => {
       const body = encode(`\n\t ${withValues('[[1,"2"]]')}`)
       const nothing = new Uint8Array(0)
       const expected = referenceDecode(body)
-      const chunks = [nothing, body.slice(0, 50), nothing, body.slice(50), nothing, encode(" \r"), encode("\n\t")]
+      const chunks = [
+        nothing,
+        body.slice(0, 50),
+        nothing,
+        body.slice(50),
+        nothing,
+        encode(" \r"),
+        encode("\n\t")
+      ]
       assert.deepStrictEqual(decode(chunks), expected)
     })
 
@@ -162,7 +170,10 @@ describe("ResponseDecoder", () => {
 
     it("wait for labels that come later", () => {
       const decoder = new ResponseDecoder()
-      const start = answer('[{"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]').slice(0, -2)
+      const start = answer('[{"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]').slice(
+        0,
+        -2
+      )
       assert.deepStrictEqual(decoder.push(encode(start)), [])
       const blocks = decoder.push(encode(',"metric":{"a":"b"}}]}}'))
       assert.deepStrictEqual(
@@ -220,15 +231,12 @@ describe("ResponseDecoder", () => {
     })
 
     it("may write their values with escapes", () => {
-      assert.deepStrictEqual(
-        floats(withValues('[[1,"1"],[2,"\\u0031\\u002e5"],[3,"\\u002bInf"],[4,"4"]]')),
-        [
-          [1000, "1"],
-          [2000, "1.5"],
-          [3000, "+Inf"],
-          [4000, "4"]
-        ]
-      )
+      assert.deepStrictEqual(floats(withValues('[[1,"1"],[2,"\\u0031\\u002e5"],[3,"\\u002bInf"],[4,"4"]]')), [
+        [1000, "1"],
+        [2000, "1.5"],
+        [3000, "+Inf"],
+        [4000, "4"]
+      ])
     })
 
     it.each([
@@ -291,15 +299,18 @@ describe("ResponseDecoder", () => {
 
   describe("labels", () => {
     it("are sorted by bytes, without empty ones", () => {
-      assert.deepStrictEqual(labels(withMetric('{"b":"1","":"x","😀":"3","\uffee":"2","empty":"","a":"0"}')), [
+      assert.deepStrictEqual(
+        labels(withMetric('{"b":"1","":"x","😀":"3","\uffee":"2","empty":"","a":"0"}')),
         [
-          ["", "x"],
-          ["a", "0"],
-          ["b", "1"],
-          ["\uffee", "2"],
-          ["😀", "3"]
+          [
+            ["", "x"],
+            ["a", "0"],
+            ["b", "1"],
+            ["\uffee", "2"],
+            ["😀", "3"]
+          ]
         ]
-      ])
+      )
     })
 
     it("may be none", () => {
@@ -308,18 +319,25 @@ describe("ResponseDecoder", () => {
     })
 
     it("may be called like an object's own", () => {
-      assert.deepStrictEqual(labels(withMetric('{"__proto__":"p","constructor":"c","toString":"t","1":"n"}')), [
+      assert.deepStrictEqual(
+        labels(withMetric('{"__proto__":"p","constructor":"c","toString":"t","1":"n"}')),
         [
-          ["1", "n"],
-          ["__proto__", "p"],
-          ["constructor", "c"],
-          ["toString", "t"]
+          [
+            ["1", "n"],
+            ["__proto__", "p"],
+            ["constructor", "c"],
+            ["toString", "t"]
+          ]
         ]
-      ])
+      )
     })
 
     it("are the same in all spellings", () => {
-      const spellings = ['"é/\\"\\\\\n😀"', '"\\u00e9\\/\\u0022\\u005C\\u000a\\ud83d\\uDE00"', '"\\u00E9/\\"\\\\\\n😀"']
+      const spellings = [
+        '"é/\\"\\\\\n😀"',
+        '"\\u00e9\\/\\u0022\\u005C\\u000a\\ud83d\\uDE00"',
+        '"\\u00E9/\\"\\\\\\n😀"'
+      ]
       for (const spelling of spellings) {
         const json = spelling.replace("\n", "\\n")
         assert.deepStrictEqual(labels(withMetric(`{"\\u0061":${json}}`)), [[["a", 'é/"\\\n😀']]])
@@ -425,7 +443,12 @@ describe("ResponseDecoder", () => {
     })
 
     it("has the error of a failed query, with or without data", () => {
-      for (const data of ["", ',"data":null', ',"data":{"resultType":"matrix","result":[]}', ',"data":"none"']) {
+      for (const data of [
+        "",
+        ',"data":null',
+        ',"data":{"resultType":"matrix","result":[]}',
+        ',"data":"none"'
+      ]) {
         const text = `{"status":"error","errorType":"timeout","error":"query \\"timed\\" out"${data}}`
         assert.deepInclude(decode(oneByteChunks(encode(text))).envelope, {
           status: "error",
@@ -621,13 +644,24 @@ describe("ResponseDecoder", () => {
       ['{"a":true}', "a boolean"]
     ])("a label is not a text: %s", (metric) => {
       assertFails(encode(withMetric(metric)))
-      assert.match(String(decodeUntilFailure([encode(withMetric(metric))]).outcome), /label a is not a string/)
+      assert.match(
+        String(decodeUntilFailure([encode(withMetric(metric))]).outcome),
+        /label a is not a string/
+      )
     })
 
-    it.each(["null", "[]", '"a"', "1", '[["a","b"]]', '{"a":"b",}', "{a:1}", '{"a" "b"}', '{"a":"\n"}', '{"a":"\\x"}'])(
-      "the labels are %s",
-      (metric) => assertFails(encode(withMetric(metric)))
-    )
+    it.each([
+      "null",
+      "[]",
+      '"a"',
+      "1",
+      '[["a","b"]]',
+      '{"a":"b",}',
+      "{a:1}",
+      '{"a" "b"}',
+      '{"a":"\n"}',
+      '{"a":"\\x"}'
+    ])("the labels are %s", (metric) => assertFails(encode(withMetric(metric))))
 
     it("a series has no labels, or has them twice", () => {
       assertFails(encode(answer('[{"values":[[1,"1"]]}]')))

@@ -7,7 +7,20 @@ import { choices } from "../choices.ts"
 const idOf = (labels: Readonly<Record<string, string>> | Labels): string =>
   seriesId(canonicalLabels(Array.isArray(labels) ? labels : Object.entries(labels)))
 
-const texts = ["", "a", "b", "ab", "é", "\uffee", "\ufffd", "😀", "\u{10ffff}", "\ue000", "\u0000", "__proto__"]
+const texts = [
+  "",
+  "a",
+  "b",
+  "ab",
+  "é",
+  "\uffee",
+  "\ufffd",
+  "😀",
+  "\u{10ffff}",
+  "\ue000",
+  "\u0000",
+  "__proto__"
+]
 
 describe("seriesId", () => {
   // Made with Python, independently of this program:
@@ -79,7 +92,9 @@ describe("seriesId", () => {
   it.prop("differs where labels differ", [choices], ([choices]) => {
     const make = () =>
       canonicalLabels(
-        new Map(choices.list(3, () => [choices.pick(texts.slice(0, 6)), choices.pick(texts.slice(0, 6))] as const))
+        new Map(
+          choices.list(3, () => [choices.pick(texts.slice(0, 6)), choices.pick(texts.slice(0, 6))] as const)
+        )
       )
     const [a, b] = [make(), make()]
     assert.strictEqual(seriesId(a) === seriesId(b), JSON.stringify(a) === JSON.stringify(b))

@@ -125,7 +125,10 @@ class Writer {
   /** Members that a reader does not know, for an object whose known keys are others. */
   unknown(): Array<readonly [key: string, value: string]> {
     if (!this.options.unknownKeys || !this.choices.oneIn(3)) return []
-    return this.choices.list(3, (index) => [`${this.choices.pick(["", "x", "é", "😀"])}${index}?`, this.any(3)])
+    return this.choices.list(3, (index) => [
+      `${this.choices.pick(["", "x", "é", "😀"])}${index}?`,
+      this.any(3)
+    ])
   }
 
   any(depth: number): string {

@@ -113,7 +113,11 @@ describe("retryPolicy", () => {
   it.effect("waits no longer than five minutes, whatever the server asks", () =>
     Effect.gen(function* () {
       const { waits } = yield* failing(
-        [failure("RateLimited", 300_001), failure("RateLimited", 86_400_000), failure("RateLimited", 299_999)],
+        [
+          failure("RateLimited", 300_001),
+          failure("RateLimited", 86_400_000),
+          failure("RateLimited", 299_999)
+        ],
         3
       )
       yield* waits(300_000)
@@ -159,7 +163,10 @@ describe("retryPolicy", () => {
 
   it.effect("stops at the first failure that no retry mends", () =>
     Effect.gen(function* () {
-      const { ends, waits } = yield* failing([failure("Timeout"), failure("Timeout"), failure("Unauthorized")], 5)
+      const { ends, waits } = yield* failing(
+        [failure("Timeout"), failure("Timeout"), failure("Unauthorized")],
+        5
+      )
       yield* waits(500)
       yield* waits(1000)
       assert.strictEqual((yield* ends(3)).reason, "Unauthorized")

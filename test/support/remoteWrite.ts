@@ -17,10 +17,13 @@ export interface NativeHistogram {
   readonly counts: ReadonlyArray<number>
 }
 
-/** One series to write; the value `"stale"` is the marker that ends a series. */
-export interface RemoteSeriesInput {
+/** A value to write; `"stale"` is the marker that ends a series. */
+export type RemoteValue = number | "stale" | NativeHistogram
+
+/** One series to write. */
+export interface RemoteSeriesInput<Value extends RemoteValue = RemoteValue> {
   readonly labels: LabelsInput
-  readonly samples: ReadonlyArray<readonly [timeMs: number, value: number | "stale" | NativeHistogram]>
+  readonly samples: ReadonlyArray<readonly [timeMs: number, value: Value]>
 }
 
 /** The headers that a remote write request needs. */

@@ -1,0 +1,4 @@
+import { Data } from "effect"
+
+/** A command has told what went wrong; what remains is to exit with another code than 0. */
+export class Unsuccessful extends Data.TaggedError("Unsuccessful") {}

@@ -1,0 +1,155 @@
+/** The verbs of Airbyte's protocol as commands, and how the layers are wired for each. */
+import { Effect, Layer, References } from "effect"
+import { CliOutput, Command, Flag } from "effect/cli"
+import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } from "../ConnectorConfig.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { Unsuccessful } from "../Unsuccessful.ts"
+import * as AirbyteState from "./AirbyteState.ts"
+import { readCatalog } from "./Catalog.ts"
+import { check, checkFailed } from "./check.ts"
+import { discover } from "./discover.ts"
+import { toFailure, traceError } from "./failures.ts"
+import { Output, type OutputClosed } from "./Output.ts"
+import * as ProtocolLogger from "./ProtocolLogger.ts"
+import { read } from "./read.ts"
+import { spec } from "./spec.ts"
+
+const config = Flag.String("config").pipe(Flag.withDescription("The file with the configuration, JSON"))
+
+const debug = Flag.Boolean("debug").pipe(Flag.withDescription("Log in detail"), Flag.withDefault(false))
+
+type Expected = ConfigError | InputFileError | PrometheusError
+
+/**
+ * Runs a verb of the protocol: only messages on standard output, nothing on standard error, and whatever goes
+ * wrong is told as a TRACE.
+ */
+const protocol = <R>(
+  debug: boolean,
+  verb: Effect.Effect<boolean, Expected | OutputClosed, R>
+): Effect.Effect<void, Unsuccessful | OutputClosed, Exclude<R, Output>> =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const succeeded = yield* verb.pipe(
+      Effect.catchTag(["ConfigError", "InputFileError", "PrometheusError"], (error) =>
+        Effect.as(traceError(toFailure(error)), false)
+      ),
+      Effect.catchDefect((defect) =>
+        Effect.as(
+          traceError({
+            message:
+              "The connector failed because of a mistake in its program. Please report it with this message.",
+            failureType: "system_error",
+            internal: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
+          }),
+          false
+        )
+      )
+    )
+    yield* output.flush
+    if (!succeeded) return yield* new Unsuccessful()
+  }).pipe(
+    Effect.provide(ProtocolLogger.layer),
+    Effect.provideService(References.MinimumLogLevel, debug ? "Debug" : "Info"),
+    Effect.provide(Output.layer)
+  )
+
+/** The configuration of a file; its secrets are masked in whatever is told from then on. */
+const configLayer = (path: string) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const settings = yield* ConnectorConfig
+      const output = yield* Output
+      output.maskSecrets(secretTexts(settings))
+      yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning), { discard: true })
+    })
+  ).pipe(Layer.provideMerge(ConnectorConfig.layerFile(path)))
+
+const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
+
+/** Somebody waits for a check: one more try is all a passing failure gets. */
+const hasty = Layer.effect(
+  ConnectorConfig,
+  Effect.map(ConnectorConfig, (settings) => ({ ...settings, maxRetries: Math.min(1, settings.maxRetries) }))
+)
+
+const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
+  Command.withDescription("Print which configuration the connector takes (Airbyte protocol)")
+)
+
+const checkCommand = Command.make("check", { config, debug }, ({ config, debug }) =>
+  protocol(
+    debug,
+    check.pipe(
+      Effect.provide(
+        PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
+      ),
+      Effect.catchTag(["ConfigError", "PrometheusError"], checkFailed)
+    )
+  )
+).pipe(
+  Command.withDescription("Check that the configured Prometheus can be read (Airbyte protocol)"),
+  Command.withExamples([
+    { command: "source-prometheus check --config config.json", description: "Check a configuration" }
+  ])
+)
+
+const discoverCommand = Command.make("discover", { config, debug }, ({ config, debug }) =>
+  protocol(debug, Effect.provide(discover, serverLayer(config)))
+).pipe(
+  Command.withDescription("List the streams, one per metric, with their columns (Airbyte protocol)"),
+  Command.withExamples([
+    { command: "source-prometheus discover --config config.json", description: "Print the catalog" }
+  ])
+)
+
+const readCommand = Command.make(
+  "read",
+  {
+    config,
+    catalog: Flag.String("catalog").pipe(Flag.withDescription("The file with the configured catalog, JSON")),
+    state: Flag.String("state").pipe(
+      Flag.withDescription("The file with the states of the last sync, JSON"),
+      Flag.optional
+    ),
+    debug
+  },
+  ({ catalog, config, debug, state }) =>
+    protocol(
+      debug,
+      Effect.flatMap(readCatalog(catalog), read).pipe(
+        Effect.provide(Layer.mergeAll(serverLayer(config), AirbyteState.layer(state)))
+      )
+    )
+).pipe(
+  Command.withDescription("Read the streams of a catalog (Airbyte protocol)"),
+  Command.withExamples([
+    {
+      command: "source-prometheus read --config config.json --catalog catalog.json --state state.json",
+      description: "Go on where the last sync ended"
+    }
+  ])
+)
+
+/** All verbs of the protocol. */
+export const protocolCommands = [specCommand, checkCommand, discoverCommand, readCommand] as const
+
+/** Standard output belongs to the protocol: a wrong invocation of a verb is told there as a TRACE, without help. */
+export const protocolPresenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.provide(
+          Effect.flatMap(Output, (output) =>
+            Effect.andThen(
+              traceError({
+                message: `${event.errors.map((error) => error.message).join(". ")}. See ${event.commandPath.join(" ")} --help.`,
+                failureType: "config_error"
+              }),
+              Effect.ignore(output.flush)
+            )
+          ),
+          Output.layer
+        )
+      : CliOutput.defaultPresenter.present(event)
+}

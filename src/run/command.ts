@@ -1,0 +1,85 @@
+/** The command `run`, wired. */
+import { Cause, Effect, Layer, Logger, Option, References } from "effect"
+import { Command, Flag } from "effect/cli"
+import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } from "../ConnectorConfig.ts"
+import { makeMask } from "../config/SecretMask.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { Unsuccessful } from "../Unsuccessful.ts"
+import { startDemo } from "./demo.ts"
+import { type DestinationError, JsonLines } from "./JsonLines.ts"
+import { run } from "./run.ts"
+
+const flags = {
+  config: Flag.String("config").pipe(
+    Flag.withDescription("The file with the configuration; without it, an embedded demo Prometheus is read"),
+    Flag.optional
+  ),
+  output: Flag.String("output").pipe(
+    Flag.withDescription("The JSON-lines file to append to; its state is kept beside it"),
+    Flag.withDefault("prometheus.jsonl")
+  )
+}
+
+/** What a person is told: plain lines on standard error, so that standard output stays free for data. */
+const personalLog = (secrets: ReadonlyArray<string>) => {
+  const mask = makeMask(secrets)
+  return Logger.layer([
+    Logger.make(({ cause, message }) => {
+      const texts = Array.isArray(message) ? message : [message]
+      const text = cause.reasons.length === 0 ? texts.join(" ") : `${texts.join(" ")} ${Cause.pretty(cause)}`
+      process.stderr.write(`${mask(text)}\n`)
+    })
+  ])
+}
+
+/** Tells what is expected to go wrong now and then, in its own words. */
+const tellErrors = <A, R>(
+  effect: Effect.Effect<
+    A,
+    ConfigError | InputFileError | PrometheusError | DestinationError | Unsuccessful,
+    R
+  >
+): Effect.Effect<A, Unsuccessful, R> =>
+  Effect.catch(effect, (error) =>
+    error._tag === "Unsuccessful"
+      ? Effect.fail(error)
+      : Effect.andThen(Effect.logError(error.message), new Unsuccessful())
+  )
+
+/** `source-prometheus run`. */
+export const runCommand = Command.make("run", flags, ({ config, output }) =>
+  Effect.gen(function* () {
+    const configuration = Option.isSome(config)
+      ? ConnectorConfig.layerFile(config.value)
+      : ConnectorConfig.layerFrom(yield* startDemo)
+    yield* Effect.gen(function* () {
+      const settings = yield* ConnectorConfig
+      yield* Effect.gen(function* () {
+        if (Option.isNone(config)) {
+          yield* Effect.logInfo("No --config is given, so an embedded demo Prometheus is read.")
+        }
+        yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
+        const succeeded = yield* Effect.provide(
+          run,
+          Layer.mergeAll(PrometheusClient.layer, JsonLines.layer(output))
+        )
+        if (!succeeded) return yield* new Unsuccessful()
+      }).pipe(tellErrors, Effect.provide(personalLog(secretTexts(settings))))
+    }).pipe(Effect.provide(configuration))
+  }).pipe(
+    Effect.scoped,
+    tellErrors,
+    Effect.provide(personalLog([])),
+    Effect.provideService(References.MinimumLogLevel, "Info")
+  )
+).pipe(
+  Command.withDescription("Do a whole sync without Airbyte: read all metrics into a JSON-lines file"),
+  Command.withExamples([
+    { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
+    {
+      command: "source-prometheus run --config config.json --output metrics.jsonl",
+      description: "Read your Prometheus; run it again to add what is new"
+    }
+  ])
+)

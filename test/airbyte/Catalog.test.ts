@@ -1,0 +1,185 @@
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Logger, Option } from "effect"
+import { catalogStream, readCatalog } from "../../src/airbyte/Catalog.ts"
+import { inputFile } from "./inputFile.ts"
+
+const read = (content: unknown) =>
+  Effect.flatMap(inputFile(content), readCatalog).pipe(Effect.provide(NodeServices.layer))
+
+const stream = (name: string, more: object = {}) => ({
+  stream: { name, json_schema: {} },
+  sync_mode: "incremental",
+  ...more
+})
+
+describe("readCatalog", () => {
+  it.effect("reads names, modes, generations and columns", () =>
+    Effect.gen(function* () {
+      const streams = yield* read({
+        streams: [
+          {
+            stream: {
+              name: "up",
+              json_schema: { type: "object", properties: { time: {}, job: { type: "x" } } }
+            },
+            sync_mode: "full_refresh",
+            generation_id: 12
+          },
+          stream("down")
+        ]
+      })
+      assert.deepStrictEqual(streams, [
+        { name: "up", mode: "full_refresh", generationId: Option.some(12), properties: ["time", "job"] },
+        { name: "down", mode: "incremental", generationId: Option.none(), properties: [] }
+      ])
+    })
+  )
+
+  it.effect("takes nulls for whatever may be left out, and keys that it does not know", () =>
+    Effect.gen(function* () {
+      const streams = yield* read({
+        streams: [
+          {
+            stream: {
+              name: "up",
+              json_schema: null,
+              supported_sync_modes: null,
+              source_defined_cursor: null,
+              default_cursor_field: null,
+              source_defined_primary_key: null,
+              namespace: null,
+              is_resumable: null,
+              from_the_future: 1
+            },
+            sync_mode: "incremental",
+            destination_sync_mode: null,
+            cursor_field: null,
+            primary_key: null,
+            generation_id: null,
+            minimum_generation_id: null,
+            sync_id: null,
+            include_files: null
+          },
+          { stream: { name: "b", json_schema: { properties: null } }, sync_mode: "incremental" },
+          { stream: { name: "c" }, sync_mode: "incremental" }
+        ],
+        more: null
+      })
+      assert.deepStrictEqual(
+        streams.map(({ generationId, name, properties }) => [
+          name,
+          Option.isNone(generationId),
+          properties.length
+        ]),
+        [
+          ["up", true, 0],
+          ["b", true, 0],
+          ["c", true, 0]
+        ]
+      )
+    })
+  )
+
+  it.effect("keeps columns called like parts of JavaScript", () =>
+    Effect.gen(function* () {
+      const [only] = yield* read(
+        '{"streams":[{"stream":{"name":"m","json_schema":{"properties":{"__proto__":{},"constructor":{}}}},"sync_mode":"incremental"}]}'
+      )
+      assert.deepStrictEqual(only?.properties, ["__proto__", "constructor"])
+    })
+  )
+
+  it.effect("reads a catalog without streams", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* read({ streams: [] }), [])
+    })
+  )
+
+  const wrong: ReadonlyArray<readonly [what: string, content: unknown, where: RegExp]> = [
+    [
+      "a sync mode that there is not",
+      { streams: [stream("a"), stream("b", { sync_mode: "INVALID" })] },
+      /streams\.1\.sync_mode/
+    ],
+    ["no sync mode", { streams: [{ stream: { name: "a", json_schema: {} } }] }, /streams\.0\.sync_mode/],
+    ["no stream", { streams: [{ sync_mode: "incremental" }] }, /streams\.0\.stream/],
+    [
+      "a stream without a name",
+      { streams: [{ stream: {}, sync_mode: "incremental" }] },
+      /streams\.0\.stream\.name/
+    ],
+    ["a name that is no text", { streams: [stream("a"), { stream: { name: 5 } }] }, /streams\.1/],
+    [
+      "a generation that is no number",
+      { streams: [stream("a", { generation_id: "7" })] },
+      /streams\.0\.generation_id/
+    ],
+    ["no streams at all", {}, /streams/],
+    ["a list", [], /not a configured catalog/],
+    ["null", "null", /not a configured catalog/]
+  ]
+  for (const [what, content, where] of wrong) {
+    it.effect(`says where a catalog is wrong: ${what}`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(read(content))
+        assert.strictEqual(error._tag, "ConfigError")
+        assert.match(error.message, where)
+        assert.match(error.message, /The catalog file .*input\.json/)
+      })
+    )
+  }
+
+  it.effect("tells a file that is missing or no JSON", () =>
+    Effect.gen(function* () {
+      const missing = yield* Effect.flip(
+        Effect.provide(readCatalog("/no/such/file.json"), NodeServices.layer)
+      )
+      assert.deepStrictEqual(
+        [missing._tag, missing.message],
+        ["InputFileError", "The catalog file /no/such/file.json cannot be read: it does not exist."]
+      )
+      const broken = yield* Effect.flip(read('{\n"streams": [\n}'))
+      assert.strictEqual(broken._tag, "InputFileError")
+      assert.match(broken.message, /is not JSON/)
+    })
+  )
+})
+
+describe("catalogStream", () => {
+  const warnings: Array<unknown> = []
+  const collect = Logger.layer([Logger.make(({ message }) => void warnings.push(message))])
+
+  it.effect("tells what a stream of ours can do", () =>
+    Effect.gen(function* () {
+      const { json_schema, ...rest } = yield* catalogStream(
+        { name: "up", labels: ["job"], metadata: { type: "gauge", help: "Is it up?", unit: "" } },
+        true
+      )
+      assert.deepStrictEqual(rest, {
+        name: "up",
+        supported_sync_modes: ["full_refresh", "incremental"],
+        source_defined_cursor: true,
+        default_cursor_field: ["time"],
+        source_defined_primary_key: [["series_id"], ["time"]],
+        is_resumable: true
+      })
+      assert.deepInclude(json_schema, { description: "gauge. Is it up?" })
+    })
+  )
+
+  it.effect("warns of labels that have no column, but not where there are no columns", () =>
+    Effect.gen(function* () {
+      const metric = { name: "m", labels: ["Job", "job", "label_time"], metadata: undefined }
+      warnings.length = 0
+      yield* catalogStream(metric, false)
+      assert.deepStrictEqual(warnings, [])
+      yield* catalogStream(metric, true)
+      assert.strictEqual(warnings.length, 1)
+      assert.match(String(warnings[0]), /^m: .*other_labels: .*Job \(like job\)/)
+      assert.match(String(warnings[0]), /label_time/)
+      yield* catalogStream({ ...metric, labels: ["job"] }, true)
+      assert.strictEqual(warnings.length, 1)
+    }).pipe(Effect.provide(collect))
+  )
+})

@@ -1,0 +1,39 @@
+/** An `Output` that keeps what is written, for tests of what writes to it. */
+import { Effect, type Layer } from "effect"
+import { Output, type OutputClosed } from "../../src/airbyte/Output.ts"
+
+/** One line of what was written. */
+export type Message = Readonly<Record<string, unknown>> & { readonly type: string }
+
+/** What was written so far, and the layer that writes there. */
+export interface Collector {
+  readonly layer: Layer.Layer<Output>
+  readonly text: () => string
+  /** Throws where a line is not whole. */
+  readonly messages: () => ReadonlyArray<Message>
+}
+
+/** Makes one; `before` runs before each write takes place, to delay it or to let it fail. */
+export const makeCollector = (before: Effect.Effect<void, OutputClosed> = Effect.void): Collector => {
+  let written = ""
+  const text = () => written
+  return {
+    // Bytes are copied when the write takes place, as the operating system does: nobody may have changed them by then.
+    layer: Output.layerWriter((bytes) =>
+      Effect.andThen(
+        before,
+        Effect.sync(() => {
+          written += Buffer.from(bytes).toString("utf8")
+        })
+      )
+    ),
+    text,
+    messages: () => {
+      if (written !== "" && !written.endsWith("\n")) throw new Error("The last line is not whole.")
+      return written
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as Message)
+    }
+  }
+}

@@ -1,0 +1,18 @@
+/** A file as a platform hands it over. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, type Scope } from "effect"
+
+/** Writes a file that goes with the scope: text as it is, anything else as JSON. */
+export const inputFile = (content: unknown): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "input-file-"))),
+    (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true }))
+  ).pipe(
+    Effect.map((folder) => {
+      const path = join(folder, "input.json")
+      writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content))
+      return path
+    })
+  )

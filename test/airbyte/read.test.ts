@@ -1,0 +1,336 @@
+/** The verb `read` inside the process: the events of a read as messages. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger, Option } from "effect"
+import { TestClock } from "effect/testing"
+import * as AirbyteState from "../../src/airbyte/AirbyteState.ts"
+import type { ConfiguredStream } from "../../src/airbyte/Catalog.ts"
+import { Output } from "../../src/airbyte/Output.ts"
+import { read } from "../../src/airbyte/read.ts"
+import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import * as Mock from "../../src/prometheus/mock/layer.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { type Message, makeCollector } from "./collector.ts"
+import { inputFile } from "./inputFile.ts"
+
+const start = Date.UTC(2026, 0, 1)
+const minute = 60_000
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
+  Array.from({ length: seriesCount }, (_, n) =>
+    makeSeries(
+      { __name__: name, n: `${n}` },
+      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
+    )
+  )
+
+interface Setting {
+  readonly series: ReadonlyArray<MockSeries>
+  readonly points: number
+  readonly config?: object
+  readonly mock?: MockOptions
+  /** The `state` of STATE messages of an earlier read. */
+  readonly states?: ReadonlyArray<unknown>
+}
+
+const configured = (name: string, more: Partial<ConfiguredStream> = {}): ConfiguredStream => ({
+  name,
+  mode: "incremental",
+  generationId: Option.none(),
+  properties: [],
+  ...more
+})
+
+/** Reads, and answers the messages and whether all was read. */
+const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredStream>, setting: Setting) {
+  yield* TestClock.setTime(start + setting.points * minute)
+  const mock = new MockPrometheus(makeDatabase(setting.series), {
+    lookbackMs: 1000,
+    version: "3.0.0",
+    ...setting.mock
+  })
+  const config = ConnectorConfig.layerFrom({
+    base_url: "http://mock",
+    start_date: iso(start),
+    step: 60,
+    ...setting.config
+  })
+  const collector = makeCollector()
+  const statePath =
+    setting.states === undefined ? Option.none() : Option.some(yield* inputFile(setting.states))
+  const verb = Effect.gen(function* () {
+    const result = yield* read(streams)
+    yield* Effect.flatMap(Output, (output) => output.flush)
+    return result
+  }).pipe(
+    Effect.provide(Layer.merge(Layer.provideMerge(Mock.layer(mock), config), AirbyteState.layer(statePath))),
+    Effect.provide(collector.layer),
+    Effect.provide(NodeServices.layer),
+    Effect.provide(Logger.layer([]))
+  )
+  const fiber = yield* Effect.forkChild(verb)
+  // Files are read outside the clock, so that a turn of the event loop may pass without anything waiting on it.
+  while (fiber.pollUnsafe() === undefined) {
+    yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    yield* TestClock.adjust(1000)
+  }
+  return { ok: yield* Fiber.join(fiber), messages: collector.messages() }
+})
+
+interface Trace {
+  readonly type: string
+  readonly emitted_at: number
+  readonly error?: {
+    readonly message: string
+    readonly failure_type: string
+    readonly stream_descriptor?: { readonly name: string }
+  }
+  readonly stream_status?: { readonly stream_descriptor: { readonly name: string }; readonly status: string }
+}
+
+interface State {
+  readonly stream: {
+    readonly stream_descriptor: { readonly name: string }
+    readonly stream_state: Readonly<Record<string, unknown>>
+  }
+  readonly sourceStats: { readonly recordCount: number }
+}
+
+interface RecordMessage {
+  readonly stream: string
+  readonly emitted_at: number
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+const payloads = <A>(messages: ReadonlyArray<Message>, type: string): ReadonlyArray<A> =>
+  messages.filter((message) => message.type === type).map((message) => message[type.toLowerCase()] as A)
+
+const records = (messages: ReadonlyArray<Message>) => payloads<RecordMessage>(messages, "RECORD")
+/** All records, in an order of their own. */
+const dataOf = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
+  records(messages)
+    .map(({ data }) => JSON.stringify(data))
+    .sort()
+const states = (messages: ReadonlyArray<Message>) => payloads<State>(messages, "STATE")
+const traces = (messages: ReadonlyArray<Message>) => payloads<Trace>(messages, "TRACE")
+const errors = (messages: ReadonlyArray<Message>) =>
+  traces(messages).flatMap(({ error }) => (error === undefined ? [] : [error]))
+
+/** What was told of a stream, runs of records as one. */
+const story = (messages: ReadonlyArray<Message>, name: string): string => {
+  const words = messages.flatMap((message) => {
+    const record = message.record as RecordMessage | undefined
+    if (record?.stream === name) return ["records"]
+    const state = message.state as State | undefined
+    if (state?.stream.stream_descriptor.name === name) return ["STATE"]
+    const trace = message.trace as Trace | undefined
+    if (trace?.stream_status?.stream_descriptor.name === name) return [trace.stream_status.status]
+    return trace?.error?.stream_descriptor?.name === name ? ["ERROR"] : []
+  })
+  return words.filter((word, i) => word !== "records" || words[i - 1] !== "records").join(" ")
+}
+
+describe("read", () => {
+  it.effect("tells of a stream from STARTED to COMPLETE, with a state after each window", () =>
+    Effect.gen(function* () {
+      const { messages, ok } = yield* readAll([configured("m")], { series: gauge("m", 300, 2), points: 300 })
+      assert.isTrue(ok)
+      assert.match(story(messages, "m"), /^STARTED RUNNING( records STATE){2,} COMPLETE$/)
+      assert.strictEqual(records(messages).length, 600)
+      // Each state counts what came since the one before it.
+      let count = 0
+      for (const message of messages) {
+        if (message.type === "RECORD") count++
+        if (message.type !== "STATE") continue
+        assert.strictEqual((message.state as State).sourceStats.recordCount, count)
+        count = 0
+      }
+      assert.deepStrictEqual(states(messages).at(-1)?.stream.stream_state, {
+        time: iso(start + 299 * minute),
+        step: 60,
+        version: 1
+      })
+    })
+  )
+
+  it.effect("has a state for a stream without records", () =>
+    Effect.gen(function* () {
+      const { messages, ok } = yield* readAll([configured("gone")], { series: [], points: 10 })
+      assert.isTrue(ok)
+      assert.strictEqual(story(messages, "gone"), "STARTED RUNNING STATE COMPLETE")
+      assert.strictEqual(states(messages)[0]?.sourceStats.recordCount, 0)
+    })
+  )
+
+  it.effect("stamps records and traces with the present time", () =>
+    Effect.gen(function* () {
+      const { messages } = yield* readAll([configured("m")], { series: gauge("m", 5), points: 5 })
+      const now = start + 5 * minute
+      for (const { emitted_at } of [...records(messages), ...traces(messages)]) {
+        assert.isAtLeast(emitted_at, now)
+        assert.isAtMost(emitted_at, now + minute)
+      }
+    })
+  )
+
+  it.effect("goes on from every state that it wrote", () =>
+    Effect.gen(function* () {
+      const setting = { series: gauge("m", 200, 3), points: 200 }
+      const whole = yield* readAll([configured("m")], setting)
+      assert.isAbove(states(whole.messages).length, 2)
+      for (const state of states(whole.messages)) {
+        const rest = yield* readAll([configured("m")], { ...setting, states: [state] })
+        const until = state.stream.stream_state.time as string
+        assert.deepStrictEqual(
+          dataOf(rest.messages),
+          dataOf(whole.messages).filter((line) => (JSON.parse(line) as { time: string }).time > until)
+        )
+      }
+    })
+  )
+
+  it.effect("ends a full refresh with the state that says so, and starts again from that", () =>
+    Effect.gen(function* () {
+      const stream = configured("m", { mode: "full_refresh", generationId: Option.some(3) })
+      const setting = { series: gauge("m", 100), points: 100 }
+      const first = yield* readAll([stream], setting)
+      assert.match(story(first.messages, "m"), /^STARTED RUNNING( records STATE)+ STATE COMPLETE$/)
+      const last = states(first.messages).at(-1)
+      assert.deepStrictEqual(last?.stream.stream_state, { __ab_full_refresh_sync_complete: true })
+      assert.strictEqual(last?.sourceStats.recordCount, 0)
+      const again = yield* readAll([stream], { ...setting, states: [last] })
+      assert.strictEqual(records(again.messages).length, 100)
+      const middle = states(first.messages)[0]
+      const resumed = yield* readAll([stream], { ...setting, states: [middle] })
+      assert.isBelow(records(resumed.messages).length, 100)
+      const other = configured("m", { mode: "full_refresh", generationId: Option.some(4) })
+      const anew = yield* readAll([other], { ...setting, states: [middle] })
+      assert.strictEqual(records(anew.messages).length, 100)
+    })
+  )
+
+  it.effect("writes the columns of the catalog and no others", () =>
+    Effect.gen(function* () {
+      const series = [makeSeries({ __name__: "m", job: "api", zone: "a" }, [[start, Number.NaN]])]
+      const base = ["time", "value", "series_id", "special_value"]
+      const dataOf = Effect.fnUntraced(function* (properties: ReadonlyArray<string>, config = {}) {
+        const { messages } = yield* readAll([configured("m", { properties })], { series, points: 1, config })
+        const { series_id, ...data } = records(messages)[0]!.data
+        assert.match(series_id as string, /^[0-9a-f]{32}$/)
+        return data
+      })
+      const common = { time: iso(start), value: null, special_value: "NaN" }
+      const whole = { ...common, job: "api", zone: "a" }
+      assert.deepStrictEqual(yield* dataOf([...base, "job", "zone", "other_labels"]), whole)
+      assert.deepStrictEqual(yield* dataOf([...base, "job", "other_labels"]), {
+        ...common,
+        job: "api",
+        other_labels: { zone: "a" }
+      })
+      assert.deepStrictEqual(yield* dataOf([...base, "labels"]), {
+        ...common,
+        labels: { job: "api", zone: "a" }
+      })
+      assert.deepStrictEqual(yield* dataOf([]), whole)
+      assert.deepStrictEqual(yield* dataOf([], { label_columns: false }), {
+        ...common,
+        labels: { job: "api", zone: "a" }
+      })
+    })
+  )
+
+  it.effect("names streams that need quotes in JSON", () =>
+    Effect.gen(function* () {
+      const name = 'é"\\😀'
+      const { messages } = yield* readAll([configured(name)], { series: gauge(name, 3), points: 3 })
+      assert.strictEqual(records(messages).length, 3)
+      assert.strictEqual(story(messages, name), "STARTED RUNNING records STATE COMPLETE")
+    })
+  )
+
+  const refusing = (metric: string, status: number): MockOptions => ({
+    faults: ({ params, path }) =>
+      path === "/api/v1/query_range" &&
+      params.get("query")?.includes(metric) === true &&
+      Number(params.get("start")) * 1000 > start
+        ? { status, headers: { "content-type": "application/json" }, body: '{"status":"error","error":"no"}' }
+        : undefined
+  })
+
+  it.effect("tells of a stream that fails, goes on with the others, and names it at the end", () =>
+    Effect.gen(function* () {
+      const names = ["a", "b", "c"]
+      const { messages, ok } = yield* readAll(
+        names.map((name) => configured(name)),
+        { series: names.flatMap((name) => gauge(name, 200)), points: 200, mock: refusing('"b"', 422) }
+      )
+      assert.isFalse(ok)
+      assert.strictEqual(story(messages, "b"), "STARTED RUNNING records STATE ERROR INCOMPLETE")
+      for (const name of ["a", "c"]) {
+        assert.match(story(messages, name), /^STARTED RUNNING( records STATE)+ COMPLETE$/)
+        assert.strictEqual(records(messages).filter(({ stream }) => stream === name).length, 200)
+      }
+      const [first, last, ...rest] = errors(messages)
+      assert.deepStrictEqual(rest, [])
+      assert.deepStrictEqual(first?.stream_descriptor, { name: "b" })
+      assert.strictEqual(first?.failure_type, "config_error")
+      assert.isUndefined(last?.stream_descriptor)
+      assert.match(last?.message ?? "", /1 of 3 streams failed: b/)
+      assert.strictEqual(messages.at(-1)?.type, "TRACE")
+    })
+  )
+
+  it.effect("leaves no stream in doubt when the whole read fails", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 8 }, (_, i) => `m${i}`)
+      const { messages, ok } = yield* readAll(
+        names.map((name) => configured(name)),
+        {
+          series: names.flatMap((name) => gauge(name, 200)),
+          points: 200,
+          config: { concurrency: 2 },
+          mock: refusing('"m2"', 403)
+        }
+      )
+      assert.isFalse(ok)
+      for (const name of names) {
+        const told = story(messages, name)
+        if (told !== "") assert.match(told, /^STARTED.* (COMPLETE|INCOMPLETE)$/)
+        assert.notMatch(told, /INCOMPLETE .|COMPLETE STATE/)
+      }
+      assert.match(story(messages, "m2"), /INCOMPLETE$/)
+      const [only, ...rest] = errors(messages)
+      assert.deepStrictEqual(rest, [])
+      assert.isUndefined(only?.stream_descriptor)
+      assert.strictEqual(only?.failure_type, "config_error")
+      assert.match(only?.message ?? "", /HTTP 403/)
+    })
+  )
+
+  it.effect("refuses damaged state before it starts any stream", () =>
+    Effect.gen(function* () {
+      const { messages, ok } = yield* readAll([configured("a"), configured("m")], {
+        series: gauge("a", 5),
+        points: 5,
+        states: [
+          { type: "STREAM", stream: { stream_descriptor: { name: "m" }, stream_state: { time: "soon" } } }
+        ]
+      })
+      assert.isFalse(ok)
+      assert.deepStrictEqual(
+        messages.map(({ type }) => type),
+        ["TRACE"]
+      )
+      assert.strictEqual(errors(messages)[0]?.failure_type, "config_error")
+    })
+  )
+
+  it.effect("is done at once without streams", () =>
+    Effect.gen(function* () {
+      const { messages, ok } = yield* readAll([], { series: [], points: 5 })
+      assert.deepStrictEqual([ok, messages], [true, []])
+    })
+  )
+})

@@ -1,0 +1,581 @@
+/** The built executable from the outside: how it starts, what it prints where, how it ends. The server is the mock. */
+import { execFileSync, spawn, spawnSync } from "node:child_process"
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  watch
+} from "node:fs"
+import { delimiter, dirname, join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import packageJson from "../../package.json" with { type: "json" }
+import type { Fault } from "../../src/prometheus/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import * as child from "../support/child.ts"
+import * as connector from "../support/connector.ts"
+
+const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
+const start = Date.UTC(2026, 0, 1)
+const minute = 60_000
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
+  Array.from({ length: seriesCount }, (_, n) =>
+    makeSeries(
+      { __name__: name, n: `${n}` },
+      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
+    )
+  )
+
+/** A mock server, and a configuration that reads so many minutes of it. */
+const serve = Effect.fnUntraced(function* (
+  series: ReadonlyArray<MockSeries>,
+  minutes: number,
+  options: MockOptions = {},
+  more: object = {}
+) {
+  const mock = new MockPrometheus(makeDatabase(series), { lookbackMs: 1000, version: "3.0.0", ...options })
+  const { baseUrl } = yield* MockServer.make(mock)
+  const config = {
+    base_url: baseUrl,
+    start_date: iso(start),
+    end_date: iso(start + (minutes - 1) * minute),
+    step: 60,
+    ...more
+  }
+  return { config, mock }
+})
+
+const catalogOf = (...names: ReadonlyArray<string>) => ({
+  streams: names.map((name) => ({
+    stream: { name, json_schema: {} },
+    sync_mode: "incremental",
+    destination_sync_mode: "append"
+  }))
+})
+
+/** The arguments of a read of these streams. */
+const readArgs = (files: connector.Workspace, config: object, ...names: ReadonlyArray<string>) => [
+  "read",
+  "--config",
+  files.write("config.json", config),
+  "--catalog",
+  files.write("catalog.json", catalogOf(...names))
+]
+
+/** A fault of the range queries of one metric, later windows than its first only if asked so. */
+const onMetric =
+  (metric: string, fault: Fault, laterOnly = false) =>
+  ({ params, path }: { readonly path: string; readonly params: URLSearchParams }): Fault | undefined =>
+    path === "/api/v1/query_range" &&
+    params.get("query")?.includes(`"${metric}"`) === true &&
+    !(laterOnly && Number(params.get("start")) * 1000 === start)
+      ? fault
+      : undefined
+
+const now = Effect.sync(() => performance.now())
+
+/** The lines of a JSON-lines file, parsed. Throws where one is not whole. */
+const linesOf = (path: string): ReadonlyArray<{ readonly stream: string; readonly data: JsonRecord }> => {
+  const text = readFileSync(path, "utf8")
+  assert.isTrue(text === "" || text.endsWith("\n"))
+  return text
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line) as { readonly stream: string; readonly data: JsonRecord })
+}
+
+interface JsonRecord {
+  readonly time: string
+  readonly series_id: string
+  readonly value: number | null
+}
+
+/** The keys of the records of a file. Throws where one comes twice. */
+const keysOf = (path: string): ReadonlySet<string> => {
+  const keys = new Set<string>()
+  for (const { data, stream } of linesOf(path)) {
+    const key = `${stream} ${data.series_id} ${data.time}`
+    if (keys.has(key)) throw new Error(`${key} is there twice`)
+    keys.add(key)
+  }
+  return keys
+}
+
+describe("the executable", () => {
+  /** The one file, alone in a folder, started by its path as PyAirbyte does it. */
+  const startAlone = (folder: string, args: ReadonlyArray<string>) => {
+    const alone = join(folder, "source-prometheus.js")
+    copyFileSync(executable, alone)
+    return spawnSync(alone, args, {
+      cwd: folder,
+      encoding: "utf8",
+      env: { PATH: dirname(process.execPath) }
+    })
+  }
+
+  it.live("starts by itself from an empty folder, without node_modules", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const folder = dirname(files.write("x", ""))
+      const result = startAlone(folder, ["spec"])
+      assert.isUndefined(result.error)
+      assert.strictEqual(result.stderr, "")
+      assert.strictEqual(result.status, 0)
+      assert.strictEqual((JSON.parse(result.stdout) as { readonly type: string }).type, "SPEC")
+    })
+  )
+
+  it.live("reads a server from there", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 10, 3), 10)
+      const files = yield* connector.workspace
+      const alone = files.path("source-prometheus.js")
+      copyFileSync(executable, alone)
+      const output = yield* connector.runVerb(readArgs(files, config, "m"), {
+        script: alone,
+        cwd: dirname(alone)
+      })
+      assert.strictEqual(output.stderr, "")
+      assert.strictEqual(output.code, 0)
+      assert.strictEqual(output.records.length, 30)
+    })
+  )
+
+  it("has the executable bit and a line that names its interpreter", () => {
+    assert.doesNotThrow(() => accessSync(executable, constants.X_OK))
+    assert.strictEqual(statSync(executable).mode & 0o111, 0o111)
+    assert.strictEqual(readFileSync(executable, "utf8").split("\n", 1)[0], "#!/usr/bin/env node")
+  })
+
+  it("holds nothing that it would have to find elsewhere", () => {
+    const imports = readFileSync(executable, "utf8").matchAll(/^import\s[^"']*["']([^"']+)["'];?$/gm)
+    for (const [, name] of imports) assert.match(name!, /^node:/)
+  })
+})
+
+describe("an unsuitable Node", () => {
+  const needed = packageJson.engines.node.replace(">=", "")
+
+  /** Lets the Node of the tests call itself another version. */
+  const as = (version: string): child.ChildOptions => {
+    const lie = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`
+    return { nodeOptions: ["--import", `data:text/javascript,${encodeURIComponent(lie)}`] }
+  }
+
+  for (const version of ["18.20.8", "20.19.5", "21.99.9", "22.0.0", "22.18.99"]) {
+    it.live(`is told so: ${version}`, () =>
+      Effect.gen(function* () {
+        const result = yield* child.run(["spec"], as(version))
+        assert.strictEqual(result.code, 1)
+        assert.strictEqual(result.stdout, "")
+        assert.strictEqual(
+          result.stderr,
+          `source-prometheus needs Node ${needed} or newer; this is Node ${version}.\n`
+        )
+      })
+    )
+  }
+
+  for (const version of ["22.19.0", "22.20.1", "23.0.0", "24.1.0", "100.0.0"]) {
+    it.live(`is not ${version}`, () =>
+      Effect.gen(function* () {
+        const result = yield* child.run(["spec"], as(version))
+        assert.deepStrictEqual([result.code, result.stderr], [0, ""])
+      })
+    )
+  }
+
+  // The lie above tells the comparison from a wrong one. Only a Node that is old tells whether the file can be parsed
+  // and linked that far: one that is on the PATH, else one from npm.
+  it.live("is told so even when it knows less of the language", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const old = findOldNode() ?? fetchOldNode(files.path("old"))
+      const result = spawnSync(old, [executable, "spec"], { encoding: "utf8" })
+      assert.strictEqual(result.stdout, "")
+      assert.match(
+        result.stderr,
+        /^source-prometheus needs Node [\d.]+ or newer; this is Node (1[89]|20|21)\.[\d.]+\.\n$/
+      )
+      assert.strictEqual(result.status, 1)
+    })
+  )
+
+  const findOldNode = (): string | undefined =>
+    (process.env.PATH ?? "")
+      .split(delimiter)
+      .filter((folder) => !folder.includes("node_modules"))
+      .map((folder) => join(folder, "node"))
+      .find((path) => {
+        if (!existsSync(path)) return false
+        const major = Number(/^v(\d+)/.exec(execFileSync(path, ["--version"], { encoding: "utf8" }))?.[1])
+        return major >= 18 && major < 22
+      })
+
+  const fetchOldNode = (folder: string): string => {
+    mkdirSync(folder)
+    const name = `node-${process.platform === "win32" ? "win" : process.platform}-${process.arch}`
+    const args = ["install", "--prefix", folder, "--no-save", "--no-audit", "--no-fund", `${name}@18`]
+    execFileSync("npm", args, { stdio: "ignore" })
+    const path = join(folder, "node_modules", name, "bin", "node")
+    chmodSync(path, 0o755)
+    return path
+  }
+})
+
+describe("the command line", () => {
+  it.live("prints the spec as exactly one line", () =>
+    Effect.gen(function* () {
+      const result = yield* child.run(["spec"])
+      assert.strictEqual(result.stdout.indexOf("\n"), result.stdout.length - 1)
+      assert.strictEqual(result.messages.length, 1)
+      assert.strictEqual(result.messages[0]?.type, "SPEC")
+      assert.deepStrictEqual([result.code, result.stderr], [0, ""])
+    })
+  )
+
+  for (const args of [["--help"], ["-h"], ["read", "--help"], ["run", "--help"], ["check", "--help"]]) {
+    it.live(`helps: ${args.join(" ")}`, () =>
+      Effect.gen(function* () {
+        const result = yield* child.run(args)
+        assert.deepStrictEqual([result.code, result.stderr], [0, ""])
+        assert.match(result.stdout, /USAGE\s+source-prometheus/)
+        assert.match(result.stdout, args.length === 1 ? /discover/ : /--config/)
+      })
+    )
+  }
+
+  it.live("shows examples in the help of run", () =>
+    Effect.gen(function* () {
+      const { stdout } = yield* child.run(["run", "--help"])
+      assert.match(stdout, /EXAMPLES[\s\S]*source-prometheus run --config config\.json/)
+    })
+  )
+
+  it.live("tells its version", () =>
+    Effect.gen(function* () {
+      const result = yield* child.run(["--version"])
+      assert.include(result.stdout, packageJson.version)
+      assert.strictEqual(result.code, 0)
+    })
+  )
+
+  for (const args of [["nope"], ["run", "--nope"], ["run", "--output"], ["Read"]]) {
+    it.live(`refuses what it does not know: ${args.join(" ")}`, () =>
+      Effect.gen(function* () {
+        const result = yield* child.run(args)
+        assert.notStrictEqual(result.code, 0)
+        assert.isNull(result.signal)
+        assert.match(result.stderr, new RegExp(args.at(-1)!))
+        assert.notMatch(result.stderr, /\.js:\d+/)
+      })
+    )
+  }
+
+  it.live("tells a verb's wrong flags on standard output only", () =>
+    Effect.gen(function* () {
+      for (const args of [["read", "--nope"], ["spec", "extra"], ["check"]]) {
+        const result = yield* child.run(args)
+        assert.strictEqual(result.stderr, "")
+        assert.strictEqual(result.code, 1)
+        assert.deepStrictEqual(
+          result.messages.map(({ type }) => type),
+          ["TRACE"]
+        )
+      }
+    })
+  )
+
+  it.live("keeps standard error silent for every verb, whatever happens", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5)
+      const files = yield* connector.workspace
+      const good = files.write("good.json", config)
+      const bad = files.write("bad.json", { ...config, base_url: "http://127.0.0.1:9", max_retries: 0 })
+      const catalog = files.write("catalog.json", catalogOf("m"))
+      for (const path of [good, bad, files.path("none.json")]) {
+        for (const args of [
+          ["check", "--config", path],
+          ["discover", "--config", path, "--debug"],
+          ["read", "--config", path, "--catalog", catalog, "--debug"]
+        ]) {
+          const result = yield* child.run(args)
+          assert.strictEqual(result.stderr, "", args.join(" "))
+          assert.isAbove(result.messages.length, 0)
+        }
+      }
+    })
+  )
+})
+
+describe("run", () => {
+  it.live("reads an embedded demo without configuration, and a second run adds nothing twice", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const cwd = dirname(files.write("x", ""))
+      const first = yield* child.run(["run"], { cwd })
+      assert.deepStrictEqual([first.code, first.stdout], [0, ""])
+      assert.match(first.stderr, /demo/)
+      assert.match(first.stderr, /prometheus\.jsonl/)
+      assert.deepStrictEqual(readdirSync(cwd).sort(), ["prometheus.jsonl", "prometheus.state.json", "x"])
+      const before = keysOf(files.path("prometheus.jsonl"))
+      assert.isAbove(before.size, 50_000)
+      const second = yield* child.run(["run"], { cwd })
+      assert.deepStrictEqual([second.code, second.stdout], [0, ""])
+      const after = keysOf(files.path("prometheus.jsonl"))
+      assert.deepStrictEqual(
+        [...before].filter((key) => !after.has(key)),
+        []
+      )
+      // A minute may have passed between the two, and a few more on a slow machine.
+      assert.isBelow(after.size - before.size, 76 * 10)
+    })
+  )
+
+  it.live("reads a server into the file that it is given, folders included", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve([...gauge("a", 100, 2), ...gauge("b", 50)], 60)
+      const files = yield* connector.workspace
+      const path = files.write("config.json", config)
+      const output = files.path("some/where/data.jsonl")
+      const first = yield* child.run(["run", "--config", path, "--output", output])
+      assert.deepStrictEqual([first.code, first.stdout], [0, ""], first.stderr)
+      assert.strictEqual(keysOf(output).size, 2 * 60 + 50)
+      assert.match(first.stderr, /a\s+2 series\s+120 records/)
+      assert.match(first.stderr, /170 new records/)
+      const again = yield* child.run(["run", "--config", path, "--output", output])
+      assert.match(again.stderr, /0 new records/)
+      files.write("config.json", { ...config, end_date: iso(start + 99 * minute) })
+      const more = yield* child.run(["run", "--config", path, "--output", output])
+      assert.match(more.stderr, /80 new records/)
+      assert.strictEqual(keysOf(output).size, 2 * 100 + 50)
+    })
+  )
+
+  it.live("says in a line what is wrong, and exits with 1", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const { config } = yield* serve([], 5)
+      const cases = [
+        { config: files.path("none.json"), text: /none\.json cannot be read: it does not exist/ },
+        { config: files.write("a.json", { base_url: "http://h" }), text: /start_date is missing/ },
+        { config: files.write("b.json", config), text: /No metric/ },
+        {
+          config: files.write("c.json", { ...config, base_url: "http://127.0.0.1:9", max_retries: 0 }),
+          text: /connection refused/
+        }
+      ]
+      for (const { config, text } of cases) {
+        const result = yield* child.run(["run", "--config", config, "--output", files.path("o.jsonl")])
+        assert.deepStrictEqual([result.code, result.stdout], [1, ""])
+        assert.match(result.stderr, text)
+        assert.notMatch(result.stderr, /\n\s+at /)
+      }
+    })
+  )
+
+  it.live(
+    "keeps the whole streams when one fails, says which, and a later run mends it without repeating",
+    () =>
+      Effect.gen(function* () {
+        let broken = true
+        const fault = onMetric("b", { cutAfterBytes: 9000 }, true)
+        const { config } = yield* serve(
+          ["a", "b", "c"].flatMap((name) => gauge(name, 300, 5)),
+          300,
+          { chunkBytes: 500, faults: (request) => (broken ? fault(request) : undefined) },
+          { max_retries: 0 }
+        )
+        const files = yield* connector.workspace
+        const args = ["run", "--config", files.write("c.json", config), "--output", files.path("o.jsonl")]
+        const first = yield* child.run(args)
+        assert.strictEqual(first.code, 1)
+        assert.match(first.stderr, /b\s+FAILED/)
+        assert.match(first.stderr, /1 stream of 3 failed: b/)
+        broken = false
+        const second = yield* child.run(args)
+        assert.strictEqual(second.code, 0, second.stderr)
+        assert.strictEqual(keysOf(files.path("o.jsonl")).size, 3 * 5 * 300)
+      })
+  )
+
+  for (const signal of ["SIGKILL", "SIGINT"] as const) {
+    it.live(`loses and repeats nothing when ${signal} ends it in the middle of a stream`, () =>
+      Effect.gen(function* () {
+        let broken = true
+        // One stream stands still in the middle of a window while the others come to their end.
+        const fault = onMetric("z", { stallAfterBytes: 9000 }, true)
+        const { config } = yield* serve(
+          ["a", "b", "z"].flatMap((name) => gauge(name, 300, 5)),
+          300,
+          { chunkBytes: 500, faults: (request) => (broken ? fault(request) : undefined) }
+        )
+        const files = yield* connector.workspace
+        const args = ["run", "--config", files.write("c.json", config), "--output", files.path("o.jsonl")]
+        const running = yield* child.start(args)
+        const othersAreDone = Effect.callback<void>((resume) => {
+          let text = ""
+          running.process.stderr.on("data", (chunk: string) => {
+            text += chunk
+            if (/ a .*records/.test(text) && / b .*records/.test(text)) resume(Effect.void)
+          })
+        })
+        yield* othersAreDone
+        running.kill(signal)
+        assert.strictEqual((yield* running.result).signal, signal)
+        broken = false
+        const second = yield* child.run(args)
+        assert.strictEqual(second.code, 0, second.stderr)
+        assert.strictEqual(keysOf(files.path("o.jsonl")).size, 3 * 5 * 300)
+      })
+    )
+  }
+
+  it.live("goes on after a first run that was killed before its first window was whole", () =>
+    Effect.gen(function* () {
+      let broken = true
+      const fault = onMetric("m", { stallAfterBytes: 900_000 })
+      const { config } = yield* serve(gauge("m", 30, 2000), 30, {
+        faults: (request) => (broken ? fault(request) : undefined)
+      })
+      const files = yield* connector.workspace
+      const output = files.path("o.jsonl")
+      const args = ["run", "--config", files.write("c.json", config), "--output", output]
+      const running = yield* child.start(args)
+      yield* Effect.callback<void>((resume) => {
+        const look = () => {
+          if (existsSync(output) && statSync(output).size > 100_000) resume(Effect.void)
+        }
+        const watcher = watch(dirname(output), look)
+        look()
+        return Effect.sync(() => watcher.close())
+      })
+      running.kill("SIGKILL")
+      yield* running.result
+      broken = false
+      const second = yield* child.run(args)
+      assert.strictEqual(second.code, 0, second.stderr)
+      assert.strictEqual(keysOf(output).size, 30 * 2000)
+    })
+  )
+})
+
+describe("stopping a read", () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(`by ${signal} is quick, leaves whole lines, and keeps what was completed`, () =>
+      Effect.gen(function* () {
+        // The first window is whole; the second never ends.
+        const { config } = yield* serve(gauge("m", 2000, 20), 2000, {
+          faults: onMetric("m", { stallAfterBytes: 10_000 }, true),
+          chunkBytes: 700
+        })
+        const files = yield* connector.workspace
+        const running = yield* child.start(readArgs(files, config, "m"))
+        yield* running.waitFor(({ type }) => type === "STATE")
+        const before = yield* now
+        running.kill(signal)
+        const result = yield* running.result
+        assert.isBelow((yield* now) - before, 3000)
+        assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, signal, ""])
+        assert.isTrue(result.stdout.endsWith("\n"))
+        const output = connector.parseOutput(result)
+        const [state] = output.states
+        assert.strictEqual(
+          output.records.filter(
+            ({ data }) => (data.time as string) <= String(state?.stream.stream_state.time)
+          ).length,
+          state?.sourceStats.recordCount
+        )
+      })
+    )
+  }
+
+  it.live("is as quick while the server keeps it waiting", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5, {
+        faults: onMetric("m", { delayMs: Number.POSITIVE_INFINITY })
+      })
+      const files = yield* connector.workspace
+      const running = yield* child.start(readArgs(files, config, "m"))
+      yield* running.waitFor(({ type }) => type === "TRACE")
+      const before = yield* now
+      running.kill("SIGTERM")
+      assert.strictEqual((yield* running.result).signal, "SIGTERM")
+      assert.isBelow((yield* now) - before, 3000)
+    })
+  )
+
+  it.live("is enforced after a grace period when its reader takes nothing", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 3000, 50), 3000)
+      const files = yield* connector.workspace
+      const args = [executable, ...readArgs(files, config, "m")]
+      const stuck = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
+      const ended = Effect.callback<NodeJS.Signals | null>((resume) => {
+        stuck.once("exit", (_code, signal) => resume(Effect.succeed(signal)))
+      })
+      // The first bytes have come; nothing more than a stream's own buffer is ever taken.
+      yield* Effect.callback<void>((resume) => {
+        stuck.stdout.once("readable", () => resume(Effect.void))
+      })
+      const before = yield* now
+      stuck.kill("SIGTERM")
+      assert.strictEqual(yield* ended, "SIGTERM")
+      assert.isBelow((yield* now) - before, 10_000)
+      stuck.stdout.destroy()
+    })
+  )
+
+  /** Starts a read and closes its output after the first bytes; answers how it ended and how soon. */
+  const closeEarly = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
+    const running = yield* child.start(args)
+    yield* Effect.callback<void>((resume) => {
+      running.process.stdout.once("data", () => {
+        running.process.stdout.destroy()
+        resume(Effect.void)
+      })
+    })
+    const before = yield* now
+    const result = yield* running.result
+    return { elapsed: (yield* now) - before, result }
+  })
+
+  it.live("happens by itself when its output is closed, as by head -1", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 3000, 100), 3000)
+      const files = yield* connector.workspace
+      const { elapsed, result } = yield* closeEarly(readArgs(files, config, "m"))
+      assert.isBelow(elapsed, 3000)
+      assert.strictEqual(result.stderr, "")
+      assert.isTrue(result.signal === "SIGTERM" || result.code === 0, `${result.signal} ${result.code}`)
+    })
+  )
+
+  it.live("happens as soon when little is printed", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 60 }, (_, i) => `m${i}`)
+      const { config, mock } = yield* serve(
+        names.flatMap((name) => gauge(name, 5)),
+        5,
+        { faults: ({ path }) => (path === "/api/v1/query_range" ? { delayMs: 200 } : undefined) },
+        { concurrency: 1 }
+      )
+      const files = yield* connector.workspace
+      const { elapsed, result } = yield* closeEarly(readArgs(files, config, ...names))
+      assert.isBelow(elapsed, 3000)
+      assert.strictEqual(result.stderr, "")
+      assert.isBelow(mock.requests.length, 30)
+    })
+  )
+})

@@ -1,0 +1,102 @@
+import { assert, describe, it } from "@effect/vitest"
+import { assignColumns, columnOf, reservedColumns } from "../../src/records/Columns.ts"
+import { type Choices, choices } from "../choices.ts"
+
+const stems = [
+  ...reservedColumns,
+  "job",
+  "instance",
+  "é",
+  "__proto__",
+  "constructor",
+  "toString",
+  "x y",
+  "label"
+]
+
+const recase = (choices: Choices, text: string): string =>
+  choices.pick([text, text.toUpperCase(), `${text.charAt(0).toUpperCase()}${text.slice(1)}`])
+
+const labelNames = (choices: Choices): ReadonlySet<string> =>
+  new Set(
+    choices.list(
+      20,
+      () => choices.pick(["", "", "label_", "LABEL_", "label_label_"]) + recase(choices, choices.pick(stems))
+    )
+  )
+
+const isReserved = (column: string): boolean =>
+  (reservedColumns as ReadonlyArray<string>).includes(column.toLowerCase())
+
+describe("assignColumns", () => {
+  it.prop(
+    "gives columns that a warehouse can tell apart, and that are none of ours",
+    [choices],
+    ([choices]) => {
+      const { columns } = assignColumns(labelNames(choices))
+      const folded = columns.map(({ column }) => column.toLowerCase())
+      assert.strictEqual(new Set(folded).size, folded.length)
+      for (const { column } of columns) assert.isFalse(isReserved(column), column)
+    }
+  )
+
+  it.prop("finds a place for every label: a column, or a clash that is told", [choices], ([choices]) => {
+    const labels = labelNames(choices)
+    const { clashes, columns } = assignColumns(labels)
+    const placed = [...columns, ...clashes].map(({ label }) => label)
+    assert.strictEqual(placed.length, labels.size)
+    assert.deepStrictEqual(new Set(placed), labels)
+    for (const { column, label } of columns) assert.strictEqual(columnOf(label), column)
+    for (const { column, label } of clashes) {
+      const owner = columns.some((other) => other.column === column)
+      assert.isTrue(owner || columnOf(label) === undefined, `${label} clashes with ${column}`)
+    }
+  })
+
+  it.prop("does not depend on the order of the labels", [choices], ([choices]) => {
+    const labels = [...labelNames(choices)]
+    assert.deepStrictEqual(assignColumns(choices.shuffle(labels)), assignColumns(labels))
+  })
+
+  it.prop("sorts the columns", [choices], ([choices]) => {
+    const columns = assignColumns(labelNames(choices)).columns.map(({ column }) => column)
+    assert.deepStrictEqual(columns, [...columns].sort())
+  })
+
+  it("keeps plain names, and renames those of ours in whatever case", () => {
+    assert.deepStrictEqual(assignColumns(["job", "time", "Value", "SERIES_ID", "labels"]).columns, [
+      { column: "job", label: "job" },
+      { column: "label_SERIES_ID", label: "SERIES_ID" },
+      { column: "label_Value", label: "Value" },
+      { column: "label_labels", label: "labels" },
+      { column: "label_time", label: "time" }
+    ])
+  })
+
+  it("prefers the label in lower case where two differ in nothing else", () => {
+    assert.deepStrictEqual(assignColumns(["JOB", "Job", "job"]), {
+      columns: [{ column: "job", label: "job" }],
+      clashes: [
+        { label: "JOB", column: "job" },
+        { label: "Job", column: "job" }
+      ]
+    })
+    assert.deepStrictEqual(assignColumns(["Time", "time"]), {
+      columns: [{ column: "label_time", label: "time" }],
+      clashes: [{ label: "Time", column: "label_time" }]
+    })
+  })
+
+  it("does not let a label take the column that another one is renamed to", () => {
+    assert.deepStrictEqual(assignColumns(["label_time", "time"]), {
+      columns: [{ column: "label_time", label: "time" }],
+      clashes: [{ label: "label_time", column: "label_time" }]
+    })
+    // Not even where the other one is not there: what a column means must not depend on the other labels.
+    assert.deepStrictEqual(assignColumns(["label_time"]).columns, [])
+  })
+
+  it("has nothing to assign where there are no labels", () => {
+    assert.deepStrictEqual(assignColumns([]), { columns: [], clashes: [] })
+  })
+})

@@ -1,0 +1,138 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Ajv } from "ajv"
+import addFormats from "ajv-formats"
+import { assignColumns } from "../../src/records/Columns.ts"
+import { describeMetric, findMetadata, streamSchema } from "../../src/records/StreamSchema.ts"
+
+interface Schema {
+  readonly type: unknown
+  readonly description?: string
+  readonly properties: Readonly<Record<string, { readonly type: unknown; readonly description: string }>>
+}
+
+const schemaOf = (labels: ReadonlyArray<string> | undefined, description = ""): Schema =>
+  JSON.parse(
+    JSON.stringify(
+      streamSchema(labels === undefined ? undefined : assignColumns(labels).columns, description)
+    )
+  ) as Schema
+
+const compile = (schema: Schema) => {
+  const ajv = new Ajv({ strict: true, allowUnionTypes: true, keywords: ["airbyte_type"] })
+  addFormats.default(ajv)
+  return ajv.compile({ ...schema, additionalProperties: false })
+}
+
+describe("streamSchema", () => {
+  it("declares our columns, a nullable text per label, and other_labels", () => {
+    const { properties } = schemaOf(["job", "time"])
+    assert.deepStrictEqual(Object.keys(properties), [
+      "time",
+      "value",
+      "special_value",
+      "series_id",
+      "histogram",
+      "job",
+      "label_time",
+      "other_labels"
+    ])
+    assert.deepStrictEqual(properties.job, { type: ["string", "null"], description: "The label job." })
+    assert.deepStrictEqual(properties.label_time?.description, "The label time.")
+    assert.deepStrictEqual<unknown>(properties.time, {
+      type: "string",
+      format: "date-time",
+      airbyte_type: "timestamp_with_timezone",
+      description: "The sample's time, UTC."
+    })
+    assert.deepStrictEqual(properties.value?.type, ["number", "null"])
+    assert.deepStrictEqual(properties.special_value?.type, ["string", "null"])
+    assert.strictEqual(properties.series_id?.type, "string")
+  })
+
+  it("declares one object for all labels instead, where columns are switched off", () => {
+    const { properties } = schemaOf(undefined)
+    assert.deepStrictEqual(Object.keys(properties), [
+      "time",
+      "value",
+      "special_value",
+      "series_id",
+      "histogram",
+      "labels"
+    ])
+    assert.strictEqual(properties.labels?.type, "object")
+  })
+
+  it("is a schema of draft 7 that takes records and refuses others", () => {
+    const validate = compile(schemaOf(["job"]))
+    const record = { time: "2026-01-01T00:00:00.001Z", value: 1e300, series_id: "0".repeat(32) }
+    assert.isTrue(validate(record))
+    assert.isTrue(
+      validate({ ...record, value: null, special_value: "NaN", job: null, other_labels: { a: "b" } })
+    )
+    assert.isFalse(validate({ ...record, value: "1" }))
+    assert.isFalse(validate({ ...record, time: "noon" }))
+    assert.isFalse(validate({ ...record, zone: "a" }))
+  })
+
+  it("has labels called like parts of JavaScript as columns of their own", () => {
+    for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
+      assert.include(Object.keys(schemaOf([name]).properties), name)
+    }
+  })
+
+  it("uses nothing that platforms refuse", () => {
+    const text = JSON.stringify([schemaOf(["job"], "A metric."), schemaOf(undefined)])
+    for (const word of ["$ref", "allOf", "anyOf", "oneOf", '"not"', '"additionalProperties":false']) {
+      assert.notInclude(text, word)
+    }
+  })
+
+  it("carries the description of the metric where there is one", () => {
+    assert.strictEqual(schemaOf([], "counter. Requests.").description, "counter. Requests.")
+    assert.notProperty(schemaOf([]), "description")
+  })
+})
+
+describe("findMetadata", () => {
+  const of = (type: string) => ({ type, help: "", unit: "" })
+  const metadata = new Map([
+    ["latency", of("histogram")],
+    ["jobs_total", of("counter")],
+    ["jobs", of("gauge")],
+    ["build", of("info")]
+  ])
+
+  it("finds a metric by its own name first", () => {
+    assert.strictEqual(findMetadata(metadata, "jobs_total")?.type, "counter")
+    assert.strictEqual(findMetadata(metadata, "jobs")?.type, "gauge")
+  })
+
+  it("finds the parts of a family", () => {
+    for (const suffix of ["_bucket", "_sum", "_count", "_total", "_created", "_info", "_gsum", "_gcount"]) {
+      assert.strictEqual(findMetadata(metadata, `latency${suffix}`)?.type, "histogram", suffix)
+    }
+    assert.strictEqual(findMetadata(metadata, "build_info")?.type, "info")
+  })
+
+  it("does not take a name for a part of something it only resembles", () => {
+    for (const name of ["latency_max", "latencybucket", "late", "_sum", "latency_sum_sum"]) {
+      assert.isUndefined(findMetadata(metadata, name), name)
+    }
+  })
+})
+
+describe("describeMetric", () => {
+  it("says type, help and unit as sentences", () => {
+    assert.strictEqual(
+      describeMetric({ type: "counter", help: "Requests served.", unit: "seconds" }),
+      "counter. Requests served. Unit: seconds."
+    )
+    assert.strictEqual(describeMetric({ type: "gauge", help: " Is it up? ", unit: "" }), "gauge. Is it up?")
+    assert.strictEqual(describeMetric({ type: "gauge", help: "", unit: "" }), "gauge.")
+  })
+
+  it("says nothing of what is not known", () => {
+    assert.strictEqual(describeMetric(undefined), "")
+    assert.strictEqual(describeMetric({ type: "", help: "", unit: "" }), "")
+  })
+})

@@ -1,0 +1,297 @@
+/** Which streams are found, and what the server is asked for that. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger, Option } from "effect"
+import { TestClock } from "effect/testing"
+import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import type { Fault } from "../../src/prometheus/mock/http.ts"
+import * as Mock from "../../src/prometheus/mock/layer.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import {
+  type FamilyMetadata,
+  type LabelsInput,
+  makeDatabase,
+  makeSeries
+} from "../../src/prometheus/mock/MockSeries.ts"
+import { discover, discoverNames, discoveryRange } from "../../src/sync/Discovery.ts"
+
+const start = Date.UTC(2026, 0, 1)
+const DAY = 86_400_000
+const HOUR = 3_600_000
+const LOOKBACK = 300_000
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+/** A series with one sample, an hour after the start unless told otherwise. */
+const series = (labels: LabelsInput, at = start + HOUR) => makeSeries(labels, [[at, 1]])
+
+const shop = [
+  series({ __name__: "up", job: "api", instance: "a:1" }),
+  series({ __name__: "up", job: "web", zone: "z" }),
+  series({ __name__: "requests_total", job: "api", code: "200" }),
+  series({ __name__: "latency_bucket", job: "api", le: "1" }),
+  series({ __name__: "latency_sum", job: "api" }),
+  series({ __name__: "go_gc", job: "web" })
+]
+
+const metadata: ReadonlyArray<readonly [string, FamilyMetadata]> = [
+  ["up", { type: "gauge", help: "Is it up?", unit: "" }],
+  ["up", { type: "gauge", help: "Another target's word.", unit: "" }],
+  ["requests", { type: "counter", help: "Requests.", unit: "" }],
+  ["latency", { type: "histogram", help: "Latency.", unit: "seconds" }]
+]
+
+interface Setting {
+  readonly config?: object
+  readonly mock?: MockOptions
+  readonly series?: ReadonlyArray<ReturnType<typeof makeSeries>>
+  readonly now?: number
+}
+
+const provide = Effect.fnUntraced(function* <A, E>(
+  effect: Effect.Effect<A, E, ConnectorConfig | Layer.Success<ReturnType<typeof Mock.layer>>>,
+  setting: Setting
+) {
+  yield* TestClock.setTime(setting.now ?? start + DAY)
+  const mock = new MockPrometheus(makeDatabase(setting.series ?? shop, metadata), setting.mock)
+  const config = { base_url: "http://mock", start_date: iso(start), ...setting.config }
+  const services = Layer.provideMerge(Mock.layer(mock), ConnectorConfig.layerFrom(config))
+  const fiber = yield* Effect.forkChild(
+    effect.pipe(Effect.provide(services), Effect.provide(Logger.layer([])))
+  )
+  yield* Effect.repeat(Effect.yieldNow, { times: 500 })
+  yield* TestClock.adjust("1 hour")
+  return { mock, result: yield* Fiber.join(fiber) }
+})
+
+const run = (setting: Setting = {}) => provide(discover, setting)
+
+const namesOf = Effect.fnUntraced(function* (setting: Setting = {}) {
+  const { result } = yield* run(setting)
+  return result.map(({ name }) => name)
+})
+
+const requestsTo = (mock: MockPrometheus, path: string) =>
+  mock.requests.filter((request) => request.path === path)
+
+describe("discover", () => {
+  it.effect("finds every metric with its labels, sorted", () =>
+    Effect.gen(function* () {
+      const { result } = yield* run()
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, ...labels]),
+        [
+          ["go_gc", "job"],
+          ["latency_bucket", "job", "le"],
+          ["latency_sum", "job"],
+          ["requests_total", "code", "job"],
+          ["up", "instance", "job", "zone"]
+        ]
+      )
+    })
+  )
+
+  it.effect("keeps the metrics that are included and not excluded", () =>
+    Effect.gen(function* () {
+      const filtered = (metrics: object) => namesOf({ config: { metrics } })
+      assert.deepStrictEqual(yield* filtered({ include: ["latency_*", "up"] }), [
+        "latency_bucket",
+        "latency_sum",
+        "up"
+      ])
+      assert.deepStrictEqual(yield* filtered({ exclude: ["go_*", ".*_bucket"] }), [
+        "latency_sum",
+        "requests_total",
+        "up"
+      ])
+      assert.deepStrictEqual(yield* filtered({ include: ["latency_*"], exclude: ["*_sum"] }), [
+        "latency_bucket"
+      ])
+      assert.deepStrictEqual(yield* filtered({ include: ["nothing"] }), [])
+      assert.deepStrictEqual(yield* filtered({ include: ["u"] }), [])
+    })
+  )
+
+  it.effect("asks about the labels of the selected metrics only", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* run({ config: { metrics: { include: ["up"] } } })
+      assert.deepStrictEqual(
+        requestsTo(mock, "/api/v1/labels").map(({ params }) => params.get("match[]")),
+        ['{__name__="up"}']
+      )
+    })
+  )
+
+  it.effect("finds metrics and labels of the selected series only", () =>
+    Effect.gen(function* () {
+      const { mock, result } = yield* run({ config: { selector: '{job="web"}' } })
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, ...labels]),
+        [
+          ["go_gc", "job"],
+          ["up", "job", "zone"]
+        ]
+      )
+      for (const { params, path } of mock.requests) {
+        if (/label/.test(path)) assert.include(params.get("match[]"), 'job="web"')
+      }
+    })
+  )
+
+  it.effect("knows a metric by its own name or by its family's", () =>
+    Effect.gen(function* () {
+      const { result } = yield* run()
+      assert.deepStrictEqual(
+        result.map(({ metadata, name }) => [name, metadata?.type, metadata?.help]),
+        [
+          ["go_gc", undefined, undefined],
+          ["latency_bucket", "histogram", "Latency."],
+          ["latency_sum", "histogram", "Latency."],
+          ["requests_total", "counter", "Requests."],
+          ["up", "gauge", "Is it up?"]
+        ]
+      )
+    })
+  )
+
+  it.effect("does without metadata where the server has none", () =>
+    Effect.gen(function* () {
+      for (const status of [400, 404, 405]) {
+        const faults = ({ path }: { readonly path: string }): Fault | undefined =>
+          path === "/api/v1/metadata" ? { status, body: "no" } : undefined
+        const { result } = yield* run({ mock: { faults } })
+        assert.strictEqual(result.length, 5)
+        assert.isTrue(result.every(({ metadata }) => metadata === undefined))
+      }
+    })
+  )
+
+  it.effect("asks once for the time, the names and the metadata, and once per metric for its labels", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* run()
+      const counts = new Map<string, number>()
+      for (const { path } of mock.requests) counts.set(path, (counts.get(path) ?? 0) + 1)
+      assert.deepStrictEqual([...counts].sort(), [
+        ["/api/v1/label/__name__/values", 1],
+        ["/api/v1/labels", 5],
+        ["/api/v1/metadata", 1],
+        ["/api/v1/query", 1]
+      ])
+    })
+  )
+
+  it.effect("asks for no labels where all go into one object", () =>
+    Effect.gen(function* () {
+      const { mock, result } = yield* run({ config: { label_columns: false } })
+      assert.deepStrictEqual(requestsTo(mock, "/api/v1/labels"), [])
+      assert.strictEqual(mock.requests.length, 3)
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, labels.length]),
+        [
+          ["go_gc", 0],
+          ["latency_bucket", 0],
+          ["latency_sum", 0],
+          ["requests_total", 0],
+          ["up", 0]
+        ]
+      )
+    })
+  )
+
+  for (const concurrency of [1, 3]) {
+    it.effect(`asks for the labels of ${concurrency} metrics at a time`, () =>
+      Effect.gen(function* () {
+        const many = Array.from({ length: 20 }, (_, i) => series({ __name__: `m${i}`, [`l${i}`]: "x" }))
+        const faults = ({ path }: { readonly path: string }): Fault | undefined =>
+          path === "/api/v1/labels" ? { delayMs: 1000 } : undefined
+        const { mock, result } = yield* run({ series: many, config: { concurrency }, mock: { faults } })
+        for (const { labels, name } of result) assert.deepStrictEqual(labels, [name.replace("m", "l")])
+        const times = requestsTo(mock, "/api/v1/labels").map(({ nowMs }) => nowMs)
+        const most = Math.max(
+          ...times.map((time) => times.filter((t) => t <= time && t > time - 1000).length)
+        )
+        assert.strictEqual(most, concurrency)
+      })
+    )
+  }
+
+  it.effect("finds nothing on a server that has nothing", () =>
+    Effect.gen(function* () {
+      const { mock, result } = yield* run({ series: [] })
+      assert.deepStrictEqual(result, [])
+      assert.strictEqual(requestsTo(mock, "/api/v1/labels").length, 0)
+    })
+  )
+
+  it.effect("fails where the names cannot be had", () =>
+    Effect.gen(function* () {
+      const faults = ({ path }: { readonly path: string }): Fault | undefined =>
+        path.includes("__name__") ? { status: 401, body: "who are you?" } : undefined
+      const error = yield* Effect.flip(run({ mock: { faults } }))
+      assert.strictEqual(error._tag === "PrometheusError" && error.reason, "Unauthorized")
+    })
+  )
+})
+
+describe("the range of the names", () => {
+  const asked = Effect.fnUntraced(function* (config: object, now = start + DAY) {
+    const { mock, result } = yield* provide(discoverNames, { config, now })
+    const [request] = requestsTo(mock, "/api/v1/label/__name__/values")
+    const times = ["start", "end"].map((key) => Number(request?.params.get(key)) * 1000)
+    assert.deepStrictEqual(times, [result.range.startMillis, result.range.endMillis])
+    return times
+  })
+
+  it.effect("is from start_date, less the server's look-back, to now", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* asked({}), [start - LOOKBACK, start + DAY])
+    })
+  )
+
+  it.effect("ends at end_date where that has passed", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* asked({ end_date: iso(start + HOUR) }), [start - LOOKBACK, start + HOUR])
+      assert.deepStrictEqual(yield* asked({ end_date: iso(start + 9 * DAY) }), [
+        start - LOOKBACK,
+        start + DAY
+      ])
+    })
+  )
+
+  it.effect("is the last day while start_date is in the future", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* asked({ start_date: iso(start + 9 * DAY) }), [
+        start - LOOKBACK,
+        start + DAY
+      ])
+    })
+  )
+
+  it.effect("leaves out metrics that ended before it or begin after it", () =>
+    Effect.gen(function* () {
+      const all = [
+        series({ __name__: "before" }, start - LOOKBACK - 1),
+        series({ __name__: "within" }, start - LOOKBACK),
+        series({ __name__: "last" }, start + HOUR),
+        series({ __name__: "after" }, start + HOUR + 1)
+      ]
+      const config = { end_date: iso(start + HOUR) }
+      assert.deepStrictEqual(yield* namesOf({ series: all, config }), ["last", "within"])
+    })
+  )
+
+  it("never begins before the epoch and is never turned round", () => {
+    const of = (startMillis: number, end: number | undefined, now: number) =>
+      discoveryRange({ startMillis, endMillis: Option.fromNullishOr(end) }, now)
+    assert.deepStrictEqual(of(0, undefined, DAY), { startMillis: 0, endMillis: DAY })
+    assert.deepStrictEqual(of(HOUR, undefined, 1000), { startMillis: 0, endMillis: 1000 })
+    for (const [from, end, now] of [
+      [0, 0, DAY],
+      [DAY, DAY, DAY],
+      [5 * DAY, 6 * DAY, DAY],
+      [DAY, 2 * DAY, 9 * DAY]
+    ] as const) {
+      const { endMillis, startMillis } = of(from, end, now)
+      assert.isAtMost(startMillis, endMillis)
+      assert.isAtMost(endMillis, now)
+    }
+  })
+})

@@ -1,0 +1,1139 @@
+/** The read program over the mock, on a clock that only moves when a test moves it. */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { HttpClient } from "effect/http"
+import { TestClock } from "effect/testing"
+import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import type { Fault } from "../../src/prometheus/mock/http.ts"
+import * as Mock from "../../src/prometheus/mock/layer.ts"
+import * as MockHttpClient from "../../src/prometheus/mock/MockHttpClient.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
+import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
+import { type ReadEvent, read, type StreamRequest } from "../../src/sync/Read.ts"
+import { StateStore } from "../../src/sync/StateStore.ts"
+import { type Choices, choices } from "../choices.ts"
+
+const start = Date.UTC(2026, 0, 1)
+const minute = 60_000
+const DELAY = 60_000
+
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+/** A gauge with a sample a minute. */
+const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
+  Array.from({ length: seriesCount }, (_, n) =>
+    makeSeries(
+      { __name__: name, n: `${n}` },
+      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
+    )
+  )
+
+/** What a test starts from: `points` of the grid have settled by now. */
+interface Setting {
+  readonly series: ReadonlyArray<MockSeries>
+  readonly points: number
+  readonly config?: object
+  readonly mock?: MockOptions
+  readonly states?: Readonly<Record<string, unknown>>
+}
+
+// A sample answers for its own grid point and no other.
+const exact: MockOptions = { lookbackMs: 1000, version: "3.0.0" }
+
+const setUp = Effect.fnUntraced(function* (setting: Setting) {
+  yield* TestClock.setTime(start + (setting.points - 1) * minute + DELAY)
+  const mock = new MockPrometheus(makeDatabase(setting.series), { ...exact, ...setting.mock })
+  const config = { base_url: "http://mock", start_date: iso(start), step: 60, ...setting.config }
+  const store = StateStore.layerMemory(Object.entries(setting.states ?? {}))
+  const base = Layer.merge(store, ConnectorConfig.layerFrom(config))
+  return { base, mock, services: Layer.provideMerge(Mock.layer(mock), base) }
+})
+
+const incremental = (...names: ReadonlyArray<string>): ReadonlyArray<StreamRequest> =>
+  names.map((name) => ({ name, mode: "incremental", generationId: Option.none() }))
+
+const fullRefresh = (name: string, generation?: number): ReadonlyArray<StreamRequest> => [
+  { name, mode: "full_refresh", generationId: Option.fromNullishOr(generation) }
+]
+
+/** Lets what can go on without time do so. */
+const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
+
+/** Starts an effect and lets it come to where it waits. */
+const launch = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<Fiber.Fiber<A, X>, never, R> =>
+  Effect.tap(Effect.forkChild(effect), settle)
+
+/** Lets time go by until the effect ends. */
+const drive = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<A, X, R> =>
+  Effect.gen(function* () {
+    const fiber = yield* launch(effect)
+    for (let hours = 0; fiber.pollUnsafe() === undefined; hours++) {
+      if (hours === 100) throw new Error("The read does not end.")
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+    }
+    return yield* Fiber.join(fiber)
+  })
+
+const collect = (requests: ReadonlyArray<StreamRequest>) => drive(Stream.runCollect(read(requests)))
+
+/** Reads to the end and answers the events, with the mock that was asked. */
+const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamRequest>, setting: Setting) {
+  const { mock, services } = yield* setUp(setting)
+  const events = yield* Effect.provide(collect(requests), services)
+  return { events, mock }
+})
+
+const rangeRequests = (mock: MockPrometheus) =>
+  mock.requests.filter(({ path }) => path === "/api/v1/query_range")
+
+/** The windows that were asked for, in minutes from the start. */
+const windows = (mock: MockPrometheus): ReadonlyArray<readonly [first: number, last: number]> =>
+  rangeRequests(mock).map(({ params }) => [
+    (Number(params.get("start")) * 1000 - start) / minute,
+    (Number(params.get("end")) * 1000 - start) / minute
+  ])
+
+const textsOf = (block: SampleBlock): ReadonlyArray<string> =>
+  block._tag === "FloatBlock"
+    ? Array.from({ length: block.length }, (_, i) => valueText(block, i))
+    : block.histograms.map((histogram) => JSON.stringify(histogram))
+
+/** All samples by series and time. Throws where one comes twice. */
+const samplesOf = (events: Iterable<ReadEvent>): Map<string, string> => {
+  const samples = new Map<string, string>()
+  for (const event of events) {
+    if (event._tag !== "Samples") continue
+    for (const block of event.blocks) {
+      for (const [i, text] of textsOf(block).entries()) {
+        const key = JSON.stringify([block.series.labels, block.times[i]])
+        if (samples.has(key)) throw new Error(`${key} comes twice`)
+        samples.set(key, text)
+      }
+    }
+  }
+  return samples
+}
+
+/** The times of all samples, in minutes from the start, ascending. */
+const minutesOf = (events: Iterable<ReadEvent>): ReadonlyArray<number> =>
+  [...samplesOf(events).keys()]
+    .map((key) => ((JSON.parse(key) as [unknown, number])[1] - start) / minute)
+    .sort((a, b) => a - b)
+
+const of = (events: ReadonlyArray<ReadEvent>, stream: string) =>
+  events.filter((event) => event.stream === stream)
+
+/** The tags of one stream's events, runs of the same as one. */
+const story = (events: ReadonlyArray<ReadEvent>): string =>
+  events
+    .map(({ _tag }) => _tag)
+    .filter((tag, i, tags) => tag !== tags[i - 1])
+    .join(" ")
+
+const checkpoints = (events: ReadonlyArray<ReadEvent>) =>
+  events.flatMap((event) => (event._tag === "Checkpoint" ? [event.state] : []))
+
+const failuresOf = (events: ReadonlyArray<ReadEvent>): string =>
+  events.map((event) => (event._tag === "Failed" ? event.error.message : "")).join("")
+
+const numbers = (from: number, to: number): ReadonlyArray<number> =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+/** A fault of range queries only. */
+const onRange =
+  (
+    fault: (query: {
+      readonly metric: string
+      readonly from: number
+      readonly attempt: number
+      readonly points: number
+    }) => Fault | undefined
+  ) =>
+  (
+    request: { readonly path: string; readonly params: URLSearchParams },
+    attempt: number
+  ): Fault | undefined => {
+    if (request.path !== "/api/v1/query_range") return undefined
+    const metric = /__name__="([^"]*)"/.exec(request.params.get("query") ?? "")?.[1] ?? ""
+    const from = (Number(request.params.get("start")) * 1000 - start) / minute
+    const until = (Number(request.params.get("end")) * 1000 - start) / minute
+    return fault({ metric, from, attempt, points: until - from + 1 })
+  }
+
+const refusal = (status: number, error: string, headers: Record<string, string> = {}): Fault => ({
+  status,
+  headers: { "content-type": "application/json", ...headers },
+  body: JSON.stringify({ status: "error", errorType: "test", error })
+})
+
+describe("the events of a stream", () => {
+  it.effect("come in order, with a checkpoint after each window", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), { series: gauge("m", 300, 2), points: 300 })
+      const tags = events.map(({ _tag }) => _tag)
+      assert.deepStrictEqual(tags.slice(0, 2), ["Started", "Running"])
+      assert.strictEqual(tags.filter((tag) => tag === "Running").length, 1)
+      assert.strictEqual(tags.at(-1), "Completed")
+      assert.strictEqual(
+        story(events),
+        `Started Running${" Samples Checkpoint".repeat(windows(mock).length)} Completed`
+      )
+      assert.deepStrictEqual(events[0], {
+        _tag: "Started",
+        stream: "m",
+        range: { firstSeconds: start / 1000, lastSeconds: start / 1000 + 299 * 60, stepSeconds: 60 }
+      })
+      assert.deepStrictEqual(
+        checkpoints(events).map(({ time }) => time),
+        windows(mock).map(([, last]) => iso(start + last * minute))
+      )
+      assert.strictEqual(samplesOf(events).size, 600)
+    })
+  )
+
+  it.effect("are the same for a metric without samples", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(incremental("gone"), { series: gauge("m", 10), points: 10 })
+      assert.strictEqual(story(events), "Started Running Checkpoint Completed")
+      assert.deepStrictEqual(
+        checkpoints(events).map((state) => ({ ...state })),
+        [{ time: iso(start + 9 * minute), step: 60, version: 1 }]
+      )
+    })
+  )
+
+  it.effect("hold for each of many streams that are read side by side", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 12 }, (_, i) => `m${i}`)
+      const series = names.flatMap((name, i) => (i % 3 === 0 ? [] : gauge(name, 90, i)))
+      const { events } = yield* readAll(incremental(...names), { series, points: 90 })
+      for (const [i, name] of names.entries()) {
+        const own = of(events, name)
+        assert.match(
+          story(own),
+          i % 3 === 0
+            ? /^Started Running Checkpoint Completed$/
+            : /^Started Running( Samples Checkpoint)+ Completed$/
+        )
+        assert.strictEqual(samplesOf(own).size, i % 3 === 0 ? 0 : 90 * i)
+      }
+    })
+  )
+
+  it.effect("say Running before the first window is whole", () =>
+    Effect.gen(function* () {
+      const { services } = yield* setUp({
+        series: gauge("m", 10),
+        points: 10,
+        mock: { faults: onRange(() => ({ stallAfterBytes: 200 })), chunkBytes: 50 }
+      })
+      const seen: Array<string> = []
+      const reading = Stream.runForEach(read(incremental("m")), ({ _tag }) =>
+        Effect.sync(() => void seen.push(_tag))
+      )
+      const fiber = yield* launch(Effect.provide(reading, services))
+      yield* TestClock.adjust(1000)
+      assert.deepStrictEqual([...new Set(seen)], ["Started", "Running", "Samples"])
+      yield* Fiber.interrupt(fiber)
+    })
+  )
+
+  it.effect("do not include Running where the server never answered", () =>
+    Effect.gen(function* () {
+      const faults = onRange(() => refusal(400, "parse error"))
+      const { events } = yield* readAll(incremental("m"), { series: [], points: 5, mock: { faults } })
+      assert.strictEqual(story(events), "Started Failed")
+    })
+  )
+
+  it.effect("are none for no streams", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll([], { series: [], points: 5 })
+      assert.deepStrictEqual(events, [])
+    })
+  )
+})
+
+describe("windows", () => {
+  const assertContiguous = (mock: MockPrometheus, points: number): void => {
+    let next = 0
+    for (const [first, last] of windows(mock)) {
+      assert.strictEqual(first, next)
+      assert.isAtLeast(last, first)
+      next = last + 1
+    }
+    assert.strictEqual(next, points)
+  }
+
+  const sizes = (mock: MockPrometheus): ReadonlyArray<number> =>
+    windows(mock).map(([first, last]) => last - first + 1)
+
+  it.effect("cover the range without gap or overlap and grow up to 11,000 points, never beyond", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), { series: gauge("m", 40), points: 50_000 })
+      assertContiguous(mock, 50_000)
+      assert.isAtMost(sizes(mock)[0]!, 100)
+      assert.strictEqual(Math.max(...sizes(mock)), 11_000)
+      assert.isBelow(sizes(mock).length, 15)
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 39))
+    })
+  )
+
+  it.effect("stay near a number of samples, whatever the number of series", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), { series: gauge("m", 500, 500), points: 500 })
+      assertContiguous(mock, 500)
+      // 500 series times 200 points are 100,000 samples.
+      assert.strictEqual(Math.max(...sizes(mock)), 200)
+      const counts = events.map((event) =>
+        event._tag === "Samples" ? event.blocks.reduce((sum, { length }) => sum + length, 0) : 0
+      )
+      assert.strictEqual(
+        counts.reduce((sum, count) => sum + count),
+        500 * 500
+      )
+    })
+  )
+
+  it.effect("have one point where a point alone is large", () =>
+    Effect.gen(function* () {
+      const wide = Array.from({ length: 4000 }, (_, n) =>
+        makeSeries({ __name__: "m", n: `${n}` }, [
+          [start, 1],
+          [start + 64 * minute, 2]
+        ])
+      )
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: wide,
+        points: 70,
+        mock: { lookbackMs: 10 * minute }
+      })
+      assertContiguous(mock, 70)
+      assert.isAtMost(Math.min(...sizes(mock)), 25)
+      assert.strictEqual(samplesOf(events).size, 4000 * (10 + 6))
+    })
+  )
+
+  it.effect("are paced, so that a fast server is not stormed", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* readAll(incremental("m"), { series: gauge("m", 5), points: 40_000 })
+      const times = rangeRequests(mock).map(({ nowMs }) => nowMs)
+      assert.isAbove(times.length, 4)
+      for (let i = 1; i < times.length; i++) assert.isAtLeast(times[i]! - times[i - 1]!, 10)
+    })
+  )
+})
+
+/** Floats, histograms and gaps, in answers that are cut into random pieces. */
+const randomSeries = (choices: Choices, minutes: number): ReadonlyArray<MockSeries> =>
+  Array.from({ length: 1 + choices.below(4) }, (_, n) =>
+    makeSeries(
+      { __name__: "m", n: `${n}`, ...(choices.oneIn(3) ? { text: 'é"\\\n' } : {}) },
+      Array.from({ length: minutes }, (_, i) => i).flatMap((i) => {
+        if (choices.oneIn(9)) return []
+        const value = choices.oneIn(5)
+          ? { count: `${i}`, sum: "1.5", buckets: [] }
+          : choices.pick([i, i / 7, Number.NaN, Number.POSITIVE_INFINITY, -1e-9])
+        return [[start + i * minute, value] as const]
+      })
+    )
+  )
+
+describe("exactly once", () => {
+  it.effect.prop(
+    "holds with answers that break off anywhere, any number of times",
+    { choices },
+    ({ choices }) =>
+      Effect.gen(function* () {
+        const points = 20 + choices.below(100)
+        const series = randomSeries(choices, points)
+        const chunkBytes = choices.pick([7, 40, 333, 65_536])
+        const expected = samplesOf((yield* readAll(incremental("m"), { series, points })).events)
+        const faults = onRange(({ attempt, points }): Fault | undefined => {
+          if (attempt > 8 || choices.oneIn(4)) return undefined
+          if (choices.oneIn(6)) return refusal(503, "not ready")
+          if (points > 1 && choices.oneIn(6))
+            return refusal(422, "query processing would load too many samples into memory")
+          return { cutAfterBytes: choices.below(6000) }
+        })
+        const { events } = yield* readAll(incremental("m"), {
+          series,
+          points,
+          config: { max_retries: 20 },
+          mock: { faults, chunkBytes }
+        })
+        assert.strictEqual(failuresOf(events), "")
+        assert.deepStrictEqual([...samplesOf(events)].sort(), [...expected].sort())
+        assert.strictEqual(events.at(-1)?._tag, "Completed")
+        // At a checkpoint, all up to it has been handed on, and nothing beyond it.
+        let until = Number.NEGATIVE_INFINITY
+        let latest = Number.NEGATIVE_INFINITY
+        for (const event of events) {
+          if (event._tag === "Checkpoint") {
+            assert.isAbove(event.state.timeMillis, until)
+            until = event.state.timeMillis
+            assert.isAtMost(latest, until)
+          } else if (event._tag === "Samples") {
+            for (const { times } of event.blocks) {
+              assert.isAbove(Math.min(...times), until)
+              latest = Math.max(latest, ...times)
+            }
+          }
+        }
+      }),
+    { arbitrary: { runs: 25 }, timeout: 20_000 }
+  )
+
+  it.effect("holds where the same long series is cut again and again", () =>
+    Effect.gen(function* () {
+      const cuts = [9000, 3000, 15_000, 500, 21_000]
+      const setting: Setting = { series: gauge("m", 5000), points: 5000 }
+      const expected = samplesOf((yield* readAll(incremental("m"), setting)).events)
+      const { events } = yield* readAll(incremental("m"), {
+        ...setting,
+        mock: {
+          chunkBytes: 1000,
+          faults: onRange(({ attempt }) => {
+            const cutAfterBytes = cuts[attempt - 1]
+            return cutAfterBytes === undefined ? undefined : { cutAfterBytes }
+          })
+        }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.deepStrictEqual(samplesOf(events), expected)
+    })
+  )
+
+  it.effect("holds where the order of the series changes between two answers", () =>
+    Effect.gen(function* () {
+      const body = (order: ReadonlyArray<string>) =>
+        JSON.stringify({
+          status: "success",
+          data: {
+            resultType: "matrix",
+            result: order.map((n) => ({
+              metric: { __name__: "m", n },
+              values: numbers(0, 4).map((i) => [start / 1000 + i * 60, `${n}${i}`])
+            }))
+          }
+        })
+      const { events } = yield* readAll(incremental("m"), {
+        series: [],
+        points: 5,
+        mock: {
+          faults: onRange(({ attempt }) => ({
+            headers: { "content-type": "application/json" },
+            body: body(attempt === 1 ? ["1", "2", "3"] : ["3", "2", "1"]),
+            ...(attempt === 1 ? { cutAfterBytes: 330 } : {})
+          }))
+        }
+      })
+      assert.deepStrictEqual(
+        [...samplesOf(events).values()].sort(),
+        ["1", "2", "3"].flatMap((n) => numbers(0, 4).map((i) => `${n}${i}`))
+      )
+    })
+  )
+})
+
+describe("an answer that is too large", () => {
+  it.effect("is asked for in ever smaller parts, down to single points", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 50, 10),
+        points: 50,
+        mock: { maxSamples: 10 }
+      })
+      assert.strictEqual(samplesOf(events).size, 500)
+      assert.strictEqual(events.at(-1)?._tag, "Completed")
+      const times = checkpoints(events).map(({ timeMillis }) => timeMillis)
+      assert.deepStrictEqual(times, [...new Set(times)].sort())
+      assert.strictEqual(times.at(-1), start + 49 * minute)
+      // What was learned is kept: the second window is not found out anew.
+      assert.isBelow(windows(mock).length, 50 + 2 * 32 + 8)
+    })
+  )
+
+  it.effect("fails the stream where a single point is too large, and is not retried", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 32, 10),
+        points: 32,
+        mock: { maxSamples: 9 }
+      })
+      assert.strictEqual(story(events), "Started Failed")
+      const failed = events.at(-1)
+      assert.strictEqual(failed?._tag === "Failed" && failed.error.reason, "TooLarge")
+      assert.isAtMost(windows(mock).length, 7)
+    })
+  )
+
+  it.effect("keeps the checkpoints of the parts that could be read", () =>
+    Effect.gen(function* () {
+      // From minute 20 on there are more series than the server loads for a point.
+      const late = Array.from({ length: 20 }, (_, n) =>
+        makeSeries({ __name__: "m", late: `${n}` }, [[start + 20 * minute, n]])
+      )
+      const { events } = yield* readAll(incremental("m"), {
+        series: [...gauge("m", 40), ...late],
+        points: 40,
+        mock: { maxSamples: 20 }
+      })
+      assert.strictEqual(events.at(-1)?._tag, "Failed")
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 19))
+      const state = checkpoints(events).at(-1)
+      assert.isDefined(state)
+      const before = [...events].slice(
+        0,
+        events.findLastIndex(({ _tag }) => _tag === "Checkpoint")
+      )
+      assert.deepStrictEqual(minutesOf(before), numbers(0, (Number(state?.timeMillis) - start) / minute))
+    })
+  )
+
+  it.effect("is recognised by its text behind another code", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 20),
+        points: 20,
+        mock: {
+          faults: onRange(({ from }) => {
+            if (from > 0 || asked++ > 0) return undefined
+            return refusal(503, "query timed out in expression evaluation")
+          })
+        }
+      })
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 19))
+      assert.deepStrictEqual(
+        windows(mock).map(([first, last]) => last - first + 1),
+        [20, 10, 10]
+      )
+    })
+  )
+})
+
+/** How many range queries have been sent after each of the given times from now, in milliseconds. */
+const requestsAfter = Effect.fnUntraced(function* (
+  fault: Fault,
+  config: object,
+  times: ReadonlyArray<number>
+) {
+  const { mock, services } = yield* setUp({
+    series: gauge("m", 5),
+    points: 5,
+    config,
+    mock: { faults: onRange(() => fault) }
+  })
+  const fiber = yield* launch(Effect.provide(Stream.runDrain(read(incremental("m"))), services))
+  const counts: Array<number> = []
+  let elapsed = 0
+  for (const time of times) {
+    yield* TestClock.adjust(time - elapsed)
+    elapsed = time
+    counts.push(rangeRequests(mock).length)
+  }
+  yield* Fiber.interrupt(fiber)
+  return counts
+})
+
+describe("retries", () => {
+  it.effect("wait exactly as long as Retry-After says", () =>
+    Effect.gen(function* () {
+      const fault = refusal(429, "slow down", { "retry-after": "7" })
+      assert.deepStrictEqual(
+        yield* requestsAfter(fault, {}, [0, 6999, 7000, 13_999, 14_000]),
+        [1, 1, 2, 2, 3]
+      )
+    })
+  )
+
+  it.effect("take a date for it too", () =>
+    Effect.gen(function* () {
+      const now = start + 4 * minute + DELAY
+      const fault = refusal(503, "later", { "retry-after": new Date(now + 42_000).toUTCString() })
+      assert.deepStrictEqual(yield* requestsAfter(fault, {}, [41_999, 42_000]), [1, 2])
+    })
+  )
+
+  it.effect("wait five minutes at most", () =>
+    Effect.gen(function* () {
+      const fault = refusal(429, "slow down", { "retry-after": "86400" })
+      assert.deepStrictEqual(yield* requestsAfter(fault, {}, [299_999, 300_000]), [1, 2])
+    })
+  )
+
+  it.effect("begin after about half a second and double", () =>
+    Effect.gen(function* () {
+      const counts = yield* requestsAfter(refusal(503, "not ready"), {}, [399, 601, 1199, 1801])
+      assert.deepStrictEqual(counts, [1, 2, 2, 3])
+    })
+  )
+
+  for (const max_retries of [0, 1, 4]) {
+    it.effect(`are ${max_retries} where max_retries says so`, () =>
+      Effect.gen(function* () {
+        const { events, mock } = yield* readAll(incremental("m"), {
+          series: gauge("m", 5),
+          points: 5,
+          config: { max_retries },
+          mock: { faults: onRange(() => refusal(503, "not ready")) }
+        })
+        assert.strictEqual(rangeRequests(mock).length, 1 + max_retries)
+        assert.strictEqual(story(events), "Started Failed")
+      })
+    )
+  }
+
+  it.effect("do not follow on what no retry can mend", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* readAll(incremental("m"), {
+        series: [],
+        points: 5,
+        mock: { faults: onRange(() => refusal(400, "unknown function")) }
+      })
+      assert.strictEqual(rangeRequests(mock).length, 1)
+    })
+  )
+
+  it.effect("of an answer that falls silent begin after request_timeout", () =>
+    Effect.gen(function* () {
+      const counts = yield* requestsAfter(
+        { stallAfterBytes: 60 },
+        { request_timeout: 10, max_retries: 1 },
+        [9999, 11_000]
+      )
+      assert.deepStrictEqual(counts, [1, 2])
+    })
+  )
+
+  it.effect("of a request that is never answered begin after request_timeout", () =>
+    Effect.gen(function* () {
+      const counts = yield* requestsAfter(
+        { delayMs: Number.POSITIVE_INFINITY },
+        { request_timeout: 10, max_retries: 1 },
+        [9999, 11_000]
+      )
+      assert.deepStrictEqual(counts, [1, 2])
+    })
+  )
+})
+
+describe("a failure", () => {
+  it.effect("of one stream leaves the others alone, and no checkpoint follows it", () =>
+    Effect.gen(function* () {
+      const names = ["a", "b", "c"]
+      const { events } = yield* readAll(incremental(...names), {
+        series: names.flatMap((name) => gauge(name, 200)),
+        points: 200,
+        mock: {
+          faults: onRange(({ from, metric }) =>
+            metric === "b" && from > 0 ? refusal(422, "division by potatoes") : undefined
+          )
+        }
+      })
+      for (const name of ["a", "c"]) {
+        assert.deepStrictEqual(minutesOf(of(events, name)), numbers(0, 199))
+        assert.strictEqual(of(events, name).at(-1)?._tag, "Completed")
+      }
+      const failed = of(events, "b")
+      assert.strictEqual(story(failed), "Started Running Samples Checkpoint Failed")
+      const last = failed.at(-1)
+      assert.include(last?._tag === "Failed" ? last.error.message : "", "division by potatoes")
+      const samples = minutesOf(failed)
+      assert.strictEqual(checkpoints(failed).at(-1)?.time, iso(start + samples.at(-1)! * minute))
+    })
+  )
+
+  it.effect("in the middle of a window is not followed by a checkpoint of it", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(incremental("m"), {
+        series: gauge("m", 30, 4),
+        points: 30,
+        config: { max_retries: 2 },
+        mock: { faults: onRange(() => ({ cutAfterBytes: 1500 })), chunkBytes: 300 }
+      })
+      assert.strictEqual(story(events), "Started Running Samples Failed")
+    })
+  )
+
+  it.effect("of a server that sends what was not asked for fails the stream", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: [],
+        points: 5,
+        mock: {
+          faults: onRange(() => ({
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({
+              status: "success",
+              data: {
+                resultType: "matrix",
+                result: [{ metric: { __name__: "m" }, values: [[start / 1000 + 1, "1"]] }]
+              }
+            })
+          }))
+        }
+      })
+      assert.strictEqual(story(events), "Started Failed")
+      const last = events.at(-1)
+      assert.strictEqual(last?._tag === "Failed" && last.error.reason, "UnexpectedSample")
+      assert.strictEqual(rangeRequests(mock).length, 1)
+    })
+  )
+
+  const failure = Effect.fnUntraced(function* (setting: Setting) {
+    const { mock, services } = yield* setUp(setting)
+    const seen: Array<ReadEvent> = []
+    const reading = Stream.runForEach(read(incremental("a", "b")), (event) =>
+      Effect.sync(() => void seen.push(event))
+    )
+    const exit = yield* drive(Effect.exit(Effect.provide(reading, services)))
+    const error = Option.getOrUndefined(Exit.findErrorOption(exit)) as PrometheusError | undefined
+    return { error, mock, seen }
+  })
+
+  it.effect("of the credentials ends the read of all streams", () =>
+    Effect.gen(function* () {
+      const { error, seen } = yield* failure({
+        series: [...gauge("a", 200), ...gauge("b", 200)],
+        points: 200,
+        mock: { faults: onRange(({ from }) => (from > 0 ? refusal(401, "token expired") : undefined)) }
+      })
+      assert.strictEqual(error?.reason, "Unauthorized")
+      assert.notInclude(
+        seen.map(({ _tag }) => _tag),
+        "Failed"
+      )
+      assert.notInclude(
+        seen.map(({ _tag }) => _tag),
+        "Completed"
+      )
+    })
+  )
+
+  it.effect("to reach the server ends the read once its retries are used up", () =>
+    Effect.gen(function* () {
+      const { error, mock } = yield* failure({
+        series: gauge("a", 5),
+        points: 5,
+        config: { max_retries: 2, concurrency: 1 },
+        mock: { faults: onRange(() => ({ reset: true })) }
+      })
+      assert.strictEqual(error?.reason, "Unreachable")
+      assert.strictEqual(rangeRequests(mock).length, 3)
+    })
+  )
+
+  it.effect("to understand the saved state of any stream comes before the first request", () =>
+    Effect.gen(function* () {
+      const { error, mock, seen } = yield* failure({
+        series: gauge("a", 5),
+        points: 5,
+        states: { b: { time: "soon", step: 60, version: 1 } }
+      })
+      assert.strictEqual(error?._tag, "ConfigError")
+      assert.deepStrictEqual([mock.requests.length, seen.length], [0, 0])
+    })
+  )
+})
+
+describe("concurrency", () => {
+  /** The most range queries that were unanswered at the same time, when each takes a second. */
+  const mostInFlight = (mock: MockPrometheus): number => {
+    const times = rangeRequests(mock).map(({ nowMs }) => nowMs)
+    return Math.max(...times.map((time) => times.filter((t) => t <= time && t > time - 1000).length))
+  }
+
+  for (const concurrency of [1, 2, 3, 7]) {
+    it.effect(`asks ${concurrency} queries at the same time, never more`, () =>
+      Effect.gen(function* () {
+        const names = Array.from({ length: 9 }, (_, i) => `m${i}`)
+        const { events, mock } = yield* readAll(incremental(...names), {
+          series: names.flatMap((name) => gauge(name, 150)),
+          points: 150,
+          config: { concurrency },
+          mock: { faults: onRange(() => ({ delayMs: 1000 })) }
+        })
+        assert.strictEqual(samplesOf(events).size, 9 * 150)
+        assert.strictEqual(mostInFlight(mock), concurrency)
+      })
+    )
+  }
+
+  it.effect("does not make a retry wait for a permit that only it could give back", () =>
+    Effect.gen(function* () {
+      for (const concurrency of [1, 2]) {
+        const names = ["a", "b", "c", "d", "e"]
+        const { events, mock } = yield* readAll(incremental(...names), {
+          series: names.flatMap((name) => gauge(name, 300)),
+          points: 300,
+          config: { concurrency },
+          mock: {
+            faults: onRange(({ attempt }) =>
+              attempt === 1
+                ? refusal(503, "not ready")
+                : attempt === 2
+                  ? { cutAfterBytes: 300, delayMs: 1000 }
+                  : { delayMs: 1000 }
+            )
+          }
+        })
+        for (const name of names) assert.deepStrictEqual(minutesOf(of(events, name)), numbers(0, 299))
+        const waiting = rangeRequests(mock).filter(({ attempt }) => attempt > 1)
+        const most = Math.max(
+          ...waiting.map(
+            ({ nowMs }) =>
+              waiting.filter((other) => other.nowMs <= nowMs && other.nowMs > nowMs - 1000).length
+          )
+        )
+        assert.isAtMost(most, concurrency)
+      }
+    })
+  )
+
+  it.effect("asks for the next window while this one is consumed, but not for many more", () =>
+    Effect.gen(function* () {
+      const { mock, services } = yield* setUp({
+        series: gauge("m", 1000, 20),
+        points: 1000,
+        mock: { chunkBytes: 200 }
+      })
+      const goOn = yield* Deferred.make<void>()
+      const reading = Stream.runForEach(read(incremental("m")), (event) =>
+        event._tag === "Samples" ? Deferred.await(goOn) : Effect.void
+      )
+      const fiber = yield* launch(Effect.provide(reading, services))
+      yield* TestClock.adjust("10 seconds")
+      assert.isAtLeast(rangeRequests(mock).length, 2)
+      assert.isAtMost(rangeRequests(mock).length, 3)
+      yield* Deferred.succeed(goOn, undefined)
+      yield* drive(Fiber.join(fiber))
+      assert.strictEqual(windows(mock).at(-1)?.[1], 999)
+    })
+  )
+
+  it.effect("holds back while nobody consumes, whatever the number of streams", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 20 }, (_, i) => `m${i}`)
+      const { mock, services } = yield* setUp({
+        series: names.flatMap((name) => gauge(name, 500)),
+        points: 500,
+        config: { concurrency: 4 },
+        mock: { chunkBytes: 50 }
+      })
+      const reading = Stream.runForEach(read(incremental(...names)), (event) =>
+        event._tag === "Samples" ? Effect.never : Effect.void
+      )
+      const fiber = yield* launch(Effect.provide(reading, services))
+      yield* TestClock.adjust("100 seconds")
+      assert.isAtMost(rangeRequests(mock).length, 4)
+      yield* Fiber.interrupt(fiber)
+    })
+  )
+})
+
+describe("an incremental read", () => {
+  const state = (minutes: number, more: object = {}) => ({
+    m: { time: iso(start + minutes * minute), step: 60, version: 1, ...more }
+  })
+
+  it.effect("goes on after its state", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(incremental("m"), {
+        series: gauge("m", 100),
+        points: 100,
+        states: state(59)
+      })
+      assert.deepStrictEqual(minutesOf(events), numbers(60, 99))
+      assert.strictEqual(checkpoints(events).at(-1)?.time, iso(start + 99 * minute))
+    })
+  )
+
+  it.effect("reads the look-back window again, and its state does not go back", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(incremental("m"), {
+        series: gauge("m", 100),
+        points: 100,
+        config: { lookback_window: 45 * 60 },
+        states: state(89)
+      })
+      assert.deepStrictEqual(minutesOf(events), numbers(45, 99))
+      const times = checkpoints(events).map(({ timeMillis }) => timeMillis)
+      assert.isAbove(times.length, 1)
+      for (const [i, time] of times.entries()) assert.isAtLeast(time, times[i - 1] ?? start + 89 * minute)
+      assert.strictEqual(times.at(-1), start + 99 * minute)
+    })
+  )
+
+  it.effect("does not look back before start_date", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 20),
+        points: 20,
+        config: { lookback_window: "10d" },
+        states: state(9)
+      })
+      assert.strictEqual(windows(mock)[0]?.[0], 0)
+    })
+  )
+
+  it.effect("with a state in the future asks for nothing and keeps the state", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 10),
+        points: 10,
+        states: state(1_000_000)
+      })
+      assert.strictEqual(story(events), "Started Running Checkpoint Completed")
+      assert.deepStrictEqual(
+        checkpoints(events).map((saved) => ({ ...saved })),
+        [state(1_000_000).m]
+      )
+      assert.strictEqual(rangeRequests(mock).length, 0)
+    })
+  )
+
+  it.effect("with nothing new says so with the same state", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 10),
+        points: 10,
+        states: state(9)
+      })
+      assert.deepStrictEqual(
+        checkpoints(events).map((saved) => ({ ...saved })),
+        [state(9).m]
+      )
+      assert.strictEqual(rangeRequests(mock).length, 0)
+    })
+  )
+
+  it.effect("goes on with another step at the first point after the state", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 100),
+        points: 100,
+        config: { step: 600 },
+        states: state(37, { step: 60 })
+      })
+      assert.deepStrictEqual(minutesOf(events), [40, 50, 60, 70, 80, 90])
+      assert.strictEqual(windows(mock)[0]?.[0], 40)
+      assert.deepStrictEqual(
+        { ...checkpoints(events).at(-1) },
+        { time: iso(start + 90 * minute), step: 600, version: 1 }
+      )
+    })
+  )
+
+  it.effect("reads each point once over many syncs while time goes by", () =>
+    Effect.gen(function* () {
+      const all: Array<ReadEvent> = []
+      let states: Readonly<Record<string, unknown>> = {}
+      for (const points of [10, 10, 11, 47, 200]) {
+        const { events } = yield* readAll(incremental("m"), {
+          series: gauge("m", 300),
+          points,
+          states
+        })
+        all.push(...events)
+        states = { m: { ...checkpoints(events).at(-1) } }
+      }
+      assert.deepStrictEqual(minutesOf(all), numbers(0, 199))
+    })
+  )
+})
+
+describe("a full refresh", () => {
+  const setting: Setting = { series: gauge("m", 100), points: 100 }
+  const saved = (more: object) => ({
+    ...setting,
+    states: { m: { time: iso(start + 59 * minute), step: 60, version: 1, ...more } }
+  })
+
+  it.effect("ignores the state of an incremental read", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(fullRefresh("m"), saved({}))
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 99))
+    })
+  )
+
+  it.effect("goes on from its own checkpoint, without looking back", () =>
+    Effect.gen(function* () {
+      for (const more of [{}, { config: { lookback_window: 3600 } }]) {
+        const { events } = yield* readAll(fullRefresh("m"), { ...saved({ full_refresh: true }), ...more })
+        assert.deepStrictEqual(minutesOf(events), numbers(60, 99))
+      }
+    })
+  )
+
+  it.effect("goes on only within the same generation", () =>
+    Effect.gen(function* () {
+      const checkpoint = saved({ full_refresh: true, generation_id: 7 })
+      const same = yield* readAll(fullRefresh("m", 7), checkpoint)
+      assert.deepStrictEqual(minutesOf(same.events), numbers(60, 99))
+      const other = yield* readAll(fullRefresh("m", 8), checkpoint)
+      assert.deepStrictEqual(minutesOf(other.events), numbers(0, 99))
+    })
+  )
+
+  it.effect("marks its checkpoints as its own", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(fullRefresh("m", 3), setting)
+      assert.isAbove(checkpoints(events).length, 1)
+      for (const state of checkpoints(events)) {
+        assert.deepInclude({ ...state }, { full_refresh: true, generation_id: 3 })
+      }
+      const completed = events.at(-1)
+      assert.strictEqual(completed?._tag === "Completed" && completed.mode, "full_refresh")
+    })
+  )
+
+  it.effect("reads whole after an incremental read that went on from an abandoned refresh", () =>
+    Effect.gen(function* () {
+      const nothingNew = {
+        ...setting,
+        states: { m: { time: iso(start + 99 * minute), step: 60, version: 1, full_refresh: true } }
+      }
+      const between = yield* readAll(incremental("m"), nothingNew)
+      const state = checkpoints(between.events).at(-1)
+      const { events } = yield* readAll(fullRefresh("m"), { ...setting, states: { m: { ...state } } })
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 99))
+    })
+  )
+})
+
+describe("the range", () => {
+  it.effect("is empty while start_date is in the future, and its state loses nothing", () =>
+    Effect.gen(function* () {
+      const config = { start_date: iso(start + 10 * minute) }
+      const first = yield* readAll(incremental("m"), { series: gauge("m", 30), points: 5, config })
+      assert.strictEqual(story(first.events), "Started Running Checkpoint Completed")
+      assert.strictEqual(rangeRequests(first.mock).length, 0)
+      const states = { m: { ...checkpoints(first.events).at(-1) } }
+      const second = yield* readAll(incremental("m"), { series: gauge("m", 30), points: 30, config, states })
+      assert.deepStrictEqual(minutesOf(second.events), numbers(10, 29))
+    })
+  )
+
+  it.effect("begins at the first multiple of the step", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 30),
+        points: 30,
+        config: { start_date: iso(start + 1000), step: 300 }
+      })
+      assert.deepStrictEqual(windows(mock), [[5, 25]])
+    })
+  )
+
+  it.effect("ends at end_date where that has settled, at the settle delay where not", () =>
+    Effect.gen(function* () {
+      const setting: Setting = { series: gauge("m", 60), points: 60 }
+      const early = yield* readAll(incremental("m"), {
+        ...setting,
+        config: { end_date: iso(start + 20 * minute + 30_000) }
+      })
+      assert.deepStrictEqual(minutesOf(early.events), numbers(0, 20))
+      const late = yield* readAll(incremental("m"), {
+        ...setting,
+        config: { end_date: iso(start + 60 * minute), settle_delay: 1800 }
+      })
+      assert.deepStrictEqual(minutesOf(late.events), numbers(0, 30))
+    })
+  )
+
+  it.effect("is measured by the server's clock, not by ours", () =>
+    Effect.gen(function* () {
+      const serverNow = (start + 25 * minute) / 1000 + 0.5
+      const { events } = yield* readAll(incremental("m"), {
+        series: gauge("m", 60),
+        points: 60,
+        config: { settle_delay: 120 },
+        mock: {
+          faults: ({ path }) =>
+            path === "/api/v1/query"
+              ? {
+                  headers: { "content-type": "application/json" },
+                  body: `{"status":"success","data":{"resultType":"scalar","result":[${serverNow},"${serverNow}"]}}`
+                }
+              : undefined
+        }
+      })
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 23))
+    })
+  )
+})
+
+describe("stopping", () => {
+  /** The client over a mock that never ends its answers, and the signals with which they can be given up. */
+  const observed = Effect.fnUntraced(function* (setting: Setting) {
+    const { base, mock } = yield* setUp(setting)
+    const signals: Array<AbortSignal> = []
+    const inner = MockHttpClient.make(mock)
+    const http = HttpClient.make((request, _url, signal) => {
+      signals.push(signal)
+      return inner.execute(request)
+    })
+    const client = PrometheusClient.layerNoDeps.pipe(
+      Layer.provide(Layer.succeed(HttpClient.HttpClient, http))
+    )
+    return { services: Layer.provideMerge(client, base), signals }
+  })
+
+  const stalling: Setting = {
+    series: [...gauge("a", 200), ...gauge("b", 200)],
+    points: 200,
+    mock: { faults: onRange(() => ({ stallAfterBytes: 300 })), chunkBytes: 100 }
+  }
+
+  it.effect("by interruption closes the answers that are open", () =>
+    Effect.gen(function* () {
+      const { services, signals } = yield* observed(stalling)
+      const fiber = yield* launch(Effect.provide(Stream.runDrain(read(incremental("a", "b"))), services))
+      yield* TestClock.adjust(1000)
+      assert.isAtLeast(signals.filter(({ aborted }) => !aborted).length, 2)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(
+        signals.filter(({ aborted }) => !aborted),
+        []
+      )
+    })
+  )
+
+  it.effect("after some events closes them too", () =>
+    Effect.gen(function* () {
+      const { services, signals } = yield* observed(stalling)
+      const taken = Stream.runCollect(Stream.take(read(incremental("a", "b")), 4))
+      const events = yield* drive(Effect.provide(taken, services))
+      assert.strictEqual(events.length, 4)
+      assert.isAbove(signals.length, 1)
+      assert.deepStrictEqual(
+        signals.filter(({ aborted }) => !aborted),
+        []
+      )
+    })
+  )
+
+  it.effect("early does not hang, wherever it is", () =>
+    Effect.gen(function* () {
+      for (const concurrency of [1, 4]) {
+        const names = ["a", "b", "c"]
+        const { services } = yield* setUp({
+          series: names.flatMap((name) => gauge(name, 100)),
+          points: 100,
+          config: { concurrency }
+        })
+        const all = yield* Effect.provide(collect(incremental(...names)), services)
+        for (let count = 0; count <= all.length; count++) {
+          const taken = Stream.runCollect(Stream.take(read(incremental(...names)), count))
+          assert.strictEqual((yield* drive(Effect.provide(taken, services))).length, count)
+        }
+      }
+    })
+  )
+})

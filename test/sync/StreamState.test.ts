@@ -1,0 +1,136 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Result, Schema } from "effect"
+import { ConfigError } from "../../src/ConnectorConfig.ts"
+import { decodeStreamState, formatTime, StreamState } from "../../src/sync/StreamState.ts"
+
+const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const decoded = (json: unknown): StreamState => Result.getOrThrow(decodeStreamState("up", json))
+
+const refusal = (json: unknown): string => {
+  const result = decodeStreamState("up", json)
+  assert.isTrue(Result.isFailure(result), `${JSON.stringify(json)} is taken`)
+  if (Result.isSuccess(result)) return ""
+  assert.instanceOf(result.failure, ConfigError)
+  return result.failure.message
+}
+
+const valid = { time: "2026-01-01T00:00:00Z", step: 3600, version: 1 }
+
+// Up to the last second of the year 9999.
+const seconds = integer(0, 253_402_300_799)
+
+describe("formatTime", () => {
+  it.each([
+    [0, "1970-01-01T00:00:00Z"],
+    [1, "1970-01-01T00:00:00.001Z"],
+    [1_767_225_600_000, "2026-01-01T00:00:00Z"],
+    [1_767_225_600_500, "2026-01-01T00:00:00.500Z"],
+    [1_709_164_800_000, "2024-02-29T00:00:00Z"]
+  ])("%i ms is %s", (millis, text) => {
+    assert.strictEqual(formatTime(millis), text)
+  })
+
+  it.prop("reads back", [integer(0, 253_402_300_799_999)], ([millis]) => {
+    assert.strictEqual(Date.parse(formatTime(millis)), millis)
+    assert.match(formatTime(millis), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{3})?Z$/)
+    assert.strictEqual(formatTime(millis).includes("."), millis % 1000 !== 0)
+  })
+})
+
+describe("StreamState", () => {
+  it.prop(
+    "survives being saved as JSON",
+    [seconds, integer(1, 4_000_000_000), Schema.Boolean, Schema.UndefinedOr(integer(0, 1_000_000))],
+    ([seconds, step, isFullRefresh, generation]) => {
+      const state = new StreamState({
+        time: formatTime(seconds * 1000),
+        step,
+        version: 1,
+        ...(isFullRefresh ? { full_refresh: true } : {}),
+        ...(generation === undefined ? {} : { generation_id: generation })
+      })
+      const json: unknown = JSON.parse(JSON.stringify(state))
+      const read = decoded(json)
+      assert.deepStrictEqual(read, state)
+      assert.strictEqual(read.timeMillis, seconds * 1000)
+      assert.deepStrictEqual(JSON.parse(JSON.stringify(read)), json)
+    }
+  )
+
+  it("is written as the contract has it", () => {
+    assert.strictEqual(
+      JSON.stringify(new StreamState({ time: "2026-01-01T00:00:00Z", step: 3600, version: 1 })),
+      '{"time":"2026-01-01T00:00:00Z","step":3600,"version":1}'
+    )
+  })
+
+  it("may have keys of others", () => {
+    assert.deepStrictEqual(JSON.parse(JSON.stringify(decoded({ ...valid, __platform: { a: null } }))), valid)
+  })
+
+  it.each([
+    [{ step: 3600, version: 1 }, "time"],
+    [{ ...valid, time: "" }, "time"],
+    [{ ...valid, time: null }, "time"],
+    [{ ...valid, time: 1767225600 }, "time"],
+    [{ ...valid, time: "soon" }, "time"],
+    [{ ...valid, time: "2026-13-01T00:00:00Z" }, "time"],
+    [{ ...valid, time: "2026-01-01T25:00:00Z" }, "time"],
+    [{ ...valid, time: "2026-01-01T00:00:00" }, "time"],
+    [{ ...valid, time: "2026-01-01T00:00:00+01:00" }, "time"],
+    [{ ...valid, time: "Z" }, "time"],
+    [{ time: valid.time, version: 1 }, "step"],
+    [{ ...valid, step: 0 }, "step"],
+    [{ ...valid, step: -3600 }, "step"],
+    [{ ...valid, step: 1.5 }, "step"],
+    [{ ...valid, step: "3600" }, "step"],
+    [{ time: valid.time, step: 3600 }, "version"],
+    [{ ...valid, version: 2 }, "version"],
+    [{ ...valid, version: "1" }, "version"],
+    [{ ...valid, full_refresh: "yes" }, "full_refresh"],
+    [{ ...valid, generation_id: "1" }, "generation_id"]
+  ] as const)("refuses %j because of its %s", (json, key) => {
+    const message = refusal(json)
+    assert.include(message, `(${key} is missing or wrong)`)
+    assert.include(message, JSON.stringify(json))
+  })
+
+  // `Date.parse` takes all of these for some time; read on from there, data would be skipped or doubled.
+  it.each([
+    "2026-02-31T00:00:00Z",
+    "2023-02-29T00:00:00Z",
+    "2026-01-01T24:00:00Z",
+    "1Z",
+    "2026Z",
+    "Jan 1 2026 00:00:00Z",
+    "1/2/2026 Z",
+    "2026-01-01 00:00:00Z",
+    " 2026-01-01T00:00:00Z"
+  ])("refuses the time %j, which this connector never writes", (time) => {
+    assert.include(refusal({ ...valid, time }), "time is missing or wrong")
+  })
+
+  it.each([null, undefined, [], "", "2026-01-01", 1, true, {}, { cursor: "2026-01-01" }, [valid]])(
+    "refuses %j, which is foreign",
+    (json) => {
+      assert.include(refusal(json), "The saved state of the stream up is not one of this connector")
+    }
+  )
+
+  it("says what to do about it", () => {
+    const message = refusal({ cursor: 1 })
+    assert.include(message, 'Expected {"time":"2026-01-01T00:00:00Z","step":3600,"version":1}.')
+    assert.match(message, /Restore the state .* or clear the stream's state .* start_date/)
+  })
+
+  it("shortens what is long", () => {
+    assert.isBelow(refusal({ time: "x".repeat(100_000) }).length, 800)
+  })
+
+  it.prop("takes or refuses any JSON", [Schema.Json], ([json]) => {
+    const result = decodeStreamState("up", json)
+    if (Result.isFailure(result)) assert.instanceOf(result.failure, ConfigError)
+    else assert.isTrue(Number.isFinite(result.success.timeMillis))
+  })
+})

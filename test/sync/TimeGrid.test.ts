@@ -1,0 +1,203 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import {
+  afterCursor,
+  type GridRange,
+  gridRange,
+  halve,
+  pointCount,
+  takePoints
+} from "../../src/sync/TimeGrid.ts"
+
+const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+/** The points of a range, one by one. */
+const points = ({ firstSeconds, lastSeconds, stepSeconds }: GridRange): ReadonlyArray<number> => {
+  const out: Array<number> = []
+  for (let t = firstSeconds; t <= lastSeconds; t += stepSeconds) out.push(t)
+  return out
+}
+
+/** All multiples of the step in a closed range of milliseconds, by looking at every second. */
+const multiples = (startMillis: number, endMillis: number, stepSeconds: number): ReadonlyArray<number> => {
+  const out: Array<number> = []
+  for (let t = Math.floor(startMillis / 1000); t * 1000 <= endMillis; t++) {
+    if (t * 1000 >= startMillis && t % stepSeconds === 0) out.push(t)
+  }
+  return out
+}
+
+// Small enough to look at every second.
+const start = integer(0, 300_000)
+const length = integer(-5000, 200_000)
+const step = integer(1, 40)
+
+describe("gridRange", () => {
+  it.prop("has the multiples of the step in the range", [start, length, step], ([start, length, step]) => {
+    const range = gridRange(start, start + length, step)
+    assert.deepStrictEqual(points(range), multiples(start, start + length, step))
+    assert.strictEqual(pointCount(range), points(range).length)
+    assert.strictEqual(range.stepSeconds, step)
+  })
+
+  it.each([
+    [0, 0, 60, [0]],
+    [0, 59_999, 60, [0]],
+    [0, 60_000, 60, [0, 60]],
+    [1, 59_999, 60, []],
+    [1, 60_000, 60, [60]],
+    [60_000, 60_000, 60, [60]],
+    [60_001, 60_000, 60, []],
+    [59_999, 60_000, 60, [60]],
+    [500, 2500, 1, [1, 2]]
+  ])("from %i ms to %i ms by %i s: %j", (start, end, step, expected) => {
+    assert.deepStrictEqual(points(gridRange(start, end, step)), expected)
+  })
+
+  it("counts from the epoch, whatever the start", () => {
+    assert.deepStrictEqual(gridRange(Date.UTC(2026, 0, 1, 0, 0, 1), Date.UTC(2026, 0, 1, 3), 3600), {
+      firstSeconds: Date.UTC(2026, 0, 1, 1) / 1000,
+      lastSeconds: Date.UTC(2026, 0, 1, 3) / 1000,
+      stepSeconds: 3600
+    })
+    // Days of 24 hours begin at midnight; weeks begin on a Thursday, as the epoch did.
+    assert.strictEqual(
+      gridRange(Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2), 86_400).firstSeconds,
+      1_767_225_600
+    )
+    assert.strictEqual(
+      new Date(
+        gridRange(Date.UTC(2026, 0, 2), Date.UTC(2026, 1, 1), 604_800).firstSeconds * 1000
+      ).getUTCDay(),
+      4
+    )
+  })
+
+  it.prop(
+    "is exact far away from the epoch",
+    [integer(0, 253_402_300_799_999), integer(1, 4_000_000_000)],
+    ([millis, step]) => {
+      const { firstSeconds, lastSeconds } = gridRange(millis, millis, step)
+      const stepMillis = BigInt(step) * 1000n
+      const floor = (BigInt(millis) / stepMillis) * BigInt(step)
+      const isOnGrid = BigInt(millis) % stepMillis === 0n
+      assert.strictEqual(BigInt(lastSeconds), floor)
+      assert.strictEqual(BigInt(firstSeconds), isOnGrid ? floor : floor + BigInt(step))
+    }
+  )
+})
+
+describe("pointCount", () => {
+  it("is never negative", () => {
+    assert.strictEqual(pointCount({ firstSeconds: 60, lastSeconds: 0, stepSeconds: 60 }), 0)
+    assert.strictEqual(pointCount({ firstSeconds: 6000, lastSeconds: 0, stepSeconds: 60 }), 0)
+    assert.strictEqual(pointCount({ firstSeconds: 0, lastSeconds: 0, stepSeconds: 60 }), 1)
+    assert.strictEqual(pointCount({ firstSeconds: 0, lastSeconds: 660_000, stepSeconds: 60 }), 11_001)
+  })
+})
+
+describe("afterCursor", () => {
+  it.prop(
+    "leaves the points later than the cursor less the look-back",
+    [start, length, step, integer(0, 400_000), integer(0, 100)],
+    ([start, length, step, cursor, lookbackSeconds]) => {
+      const range = gridRange(start, start + length, step)
+      for (const lookback of [0, lookbackSeconds * 1000]) {
+        assert.deepStrictEqual(
+          points(afterCursor(range, cursor, lookback)),
+          points(range).filter((point) => point * 1000 > cursor - lookback)
+        )
+      }
+    }
+  )
+
+  it.prop(
+    "goes on where another sync ended",
+    [start, length, step, integer(0, 50)],
+    ([start, length, step, taken]) => {
+      const range = gridRange(start, start + length, step)
+      const all = points(range)
+      if (all.length === 0) return
+      const cursor = all[Math.min(taken, all.length - 1)]!
+      const later = gridRange(start, start + length + 100_000, step)
+      assert.deepStrictEqual(
+        [...all.filter((point) => point <= cursor), ...points(afterCursor(later, cursor * 1000, 0))],
+        points(later)
+      )
+    }
+  )
+
+  it("has nothing for a cursor in the future", () => {
+    const range = gridRange(0, 600_000, 60)
+    assert.strictEqual(pointCount(afterCursor(range, 600_000, 0)), 0)
+    assert.strictEqual(pointCount(afterCursor(range, Date.UTC(2999, 0, 1), 0)), 0)
+    assert.strictEqual(pointCount(afterCursor(range, 599_999, 0)), 1)
+  })
+
+  it("never goes back behind the start", () => {
+    const range = gridRange(600_000, 1_200_000, 60)
+    assert.deepStrictEqual(afterCursor(range, 600_000, 86_400_000), range)
+    assert.deepStrictEqual(afterCursor(range, 0, 0), range)
+  })
+
+  it("keeps to its own grid, whatever grid the cursor was on", () => {
+    const range = gridRange(0, 600_000, 60)
+    assert.deepStrictEqual(points(afterCursor(range, 420_500, 0)), [480, 540, 600])
+    assert.deepStrictEqual(points(afterCursor(range, 420_000, 0)), [480, 540, 600])
+    assert.deepStrictEqual(points(afterCursor(range, 419_999, 0)), [420, 480, 540, 600])
+  })
+})
+
+describe("takePoints", () => {
+  it.prop(
+    "cuts a range in two, none lost and none twice",
+    [start, length, step, integer(1, 12_000)],
+    ([start, length, step, count]) => {
+      const range = gridRange(start, start + length, step)
+      const [taken, rest] = takePoints(range, count)
+      assert.deepStrictEqual(points(taken), points(range).slice(0, count))
+      assert.deepStrictEqual(points(rest), points(range).slice(count))
+      assert.strictEqual(pointCount(taken), Math.min(count, pointCount(range)))
+      assert.strictEqual(pointCount(rest), Math.max(0, pointCount(range) - count))
+    }
+  )
+
+  it.prop(
+    "makes windows that cover a range",
+    [start, length, step, integer(1, 60)],
+    ([start, length, step, count]) => {
+      const range = gridRange(start, start + length, step)
+      const covered: Array<number> = []
+      for (let rest = range; pointCount(rest) > 0; ) {
+        const [taken, next] = takePoints(rest, count)
+        assert.isAtLeast(pointCount(taken), 1)
+        assert.isAtMost(pointCount(taken), count)
+        covered.push(...points(taken))
+        rest = next
+      }
+      assert.deepStrictEqual(covered, points(range))
+    }
+  )
+})
+
+describe("halve", () => {
+  it.prop("makes two halves, the first the longer one", [start, length, step], ([start, length, step]) => {
+    const range = gridRange(start, start + length, step)
+    const all = points(range)
+    if (all.length < 2) return
+    const [earlier, later] = halve(range)
+    assert.deepStrictEqual([...points(earlier), ...points(later)], all)
+    assert.include([0, 1], pointCount(earlier) - pointCount(later))
+  })
+
+  it("ends with single points", () => {
+    let range = gridRange(0, 11_000_000, 1)
+    let times = 0
+    while (pointCount(range) > 1) {
+      range = halve(range)[0]
+      times++
+    }
+    assert.strictEqual(pointCount(range), 1)
+    assert.strictEqual(times, 14)
+  })
+})

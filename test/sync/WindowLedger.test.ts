@@ -1,0 +1,370 @@
+import { isDeepStrictEqual } from "node:util"
+import { assert, describe, it } from "@effect/vitest"
+import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
+import type { Labels, SampleBlock } from "../../src/prometheus/Sample.ts"
+import { DecodedSeries } from "../../src/prometheus/Series.ts"
+import { type GridRange, halve, pointCount } from "../../src/sync/TimeGrid.ts"
+import { WindowLedger } from "../../src/sync/WindowLedger.ts"
+import { type Choices, choices } from "../choices.ts"
+import { plainSamples } from "../prometheus/referenceDecoder.ts"
+
+const range: GridRange = { firstSeconds: 600, lastSeconds: 1200, stepSeconds: 60 }
+
+/** The labels of a series; each response has an object of its own for each, as the decoder makes them. */
+const seriesOf = (name: string): DecodedSeries => {
+  const series = new DecodedSeries()
+  series.labels = [["__name__", name]]
+  return series
+}
+
+type Kind = SampleBlock["_tag"]
+
+/** A block whose values tell series and time, so that a wrong value would show. */
+const block = (
+  series: DecodedSeries,
+  seconds: ReadonlyArray<number>,
+  kind: Kind = "FloatBlock"
+): SampleBlock => {
+  const times = Float64Array.from(seconds, (second) => second * 1000)
+  const common = { series, length: times.length, times }
+  if (kind === "HistogramBlock") {
+    return {
+      ...common,
+      _tag: kind,
+      histograms: seconds.map((second) => ({ count: String(second), sum: "0", buckets: [] }))
+    }
+  }
+  const texts = seconds.map(String)
+  const starts: Array<number> = []
+  const ends: Array<number> = []
+  let text = "["
+  for (const value of texts) {
+    starts.push(text.length)
+    text += value
+    ends.push(text.length)
+    text += "],["
+  }
+  return {
+    ...common,
+    _tag: kind,
+    bytes: Buffer.from(text),
+    starts: Uint32Array.from(starts),
+    ends: Uint32Array.from(ends)
+  }
+}
+
+/** Takes blocks, and answers what was handed on or the error. */
+const accept = (ledger: WindowLedger, block: SampleBlock): ReadonlyArray<string> | string => {
+  const result = ledger.accept(block)
+  if (result === undefined) return []
+  if (result instanceof PrometheusError) {
+    assert.strictEqual(result.reason, "UnexpectedSample")
+    return result.summary
+  }
+  return describeSamples([result])
+}
+
+const nameOf = (labels: Labels): string => labels[0]![1]
+
+/** Samples as texts: series, kind, time and value. */
+const describeSamples = (blocks: ReadonlyArray<SampleBlock>): ReadonlyArray<string> =>
+  plainSamples(blocks).map(({ labels, time, value }) =>
+    typeof value === "string"
+      ? `${nameOf(labels)} ${time / 1000} ${value}`
+      : `${nameOf(labels)} ${time / 1000} histogram ${value.count}`
+  )
+
+describe("WindowLedger", () => {
+  it("hands on what comes, as it is", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    const a = block(seriesOf("a"), [600, 660, 1200])
+    const b = block(seriesOf("b"), [600])
+    assert.strictEqual(ledger.accept(a), a)
+    assert.strictEqual(ledger.accept(b), b)
+    assert.strictEqual(ledger.samples, 4)
+  })
+
+  it("takes a series in several blocks", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    const a = seriesOf("a")
+    for (const times of [[600], [660, 720], [900, 1200]]) {
+      const part = block(a, times)
+      assert.strictEqual(ledger.accept(part), part)
+    }
+  })
+
+  it("skips what an earlier attempt has handed on", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600, 660]))
+    ledger.begin(range)
+    assert.strictEqual(ledger.samples, 0)
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 660, 720, 780])), [
+      "a 720 720",
+      "a 780 780"
+    ])
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("b"), [600])), ["b 600 600"])
+    assert.strictEqual(ledger.samples, 5)
+    ledger.begin(range)
+    assert.isUndefined(ledger.accept(block(seriesOf("a"), [600, 660, 720, 780])))
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [840])), ["a 840 840"])
+    assert.isUndefined(ledger.accept(block(seriesOf("b"), [600])))
+  })
+
+  it("takes the next attempt in smaller blocks than the one before", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600, 660, 720]))
+    ledger.begin(range)
+    const again = seriesOf("a")
+    assert.deepStrictEqual(accept(ledger, block(again, [600])), [])
+    assert.deepStrictEqual(accept(ledger, block(again, [660])), [])
+    assert.deepStrictEqual(accept(ledger, block(again, [720, 780])), ["a 780 780"])
+  })
+
+  it("remembers the furthest of all attempts", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600, 660, 720, 780]))
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600]))
+    ledger.begin(range)
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 660, 720, 780, 840])), ["a 840 840"])
+  })
+
+  it("knows floats and histograms of one series apart", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    const a = seriesOf("a")
+    ledger.accept(block(a, [600, 660]))
+    assert.deepStrictEqual(accept(ledger, block(a, [600, 720], "HistogramBlock")), [
+      "a 600 histogram 600",
+      "a 720 histogram 720"
+    ])
+    ledger.begin(range)
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 660, 720])), ["a 720 720"])
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 720, 780], "HistogramBlock")), [
+      "a 780 histogram 780"
+    ])
+  })
+
+  it("goes on in the parts of a window that was split", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600, 660, 720, 780, 840, 900, 960, 1020]))
+    const [earlier, later] = halve(range)
+    ledger.begin(earlier)
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 900])), [])
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("b"), [600, 900])), ["b 600 600", "b 900 900"])
+    assert.match(
+      String(accept(ledger, block(seriesOf("c"), [960]))),
+      /none of the points that it was asked for/
+    )
+    ledger.begin(later)
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [960, 1020, 1080])), ["a 1080 1080"])
+    assert.deepStrictEqual(accept(ledger, block(seriesOf("b"), [960])), ["b 960 960"])
+    assert.match(
+      String(accept(ledger, block(seriesOf("c"), [600]))),
+      /none of the points that it was asked for/
+    )
+  })
+
+  it.each([
+    ["before the range", [540]],
+    ["after the range", [1260]],
+    ["off the grid", [601]],
+    ["off the grid by a millisecond", [600.001]],
+    ["among others", [600, 660, 690, 720]],
+    ["at no time", [Number.NaN]],
+    ["at no end of time", [Number.POSITIVE_INFINITY]],
+    ["before the epoch", [-60]]
+  ])("refuses a sample %s", (_, times) => {
+    for (const kind of ["FloatBlock", "HistogramBlock"] as const) {
+      const ledger = new WindowLedger(range)
+      ledger.begin(range)
+      assert.match(
+        String(accept(ledger, block(seriesOf("a"), times, kind))),
+        /^The server answered a sample of \{__name__="a"\} at .*, which is none of the points that it was asked for\.$/
+      )
+    }
+  })
+
+  it.each([
+    ["twice in a block", [[600, 660, 660]]],
+    ["out of order in a block", [[660, 600]]],
+    ["twice in two blocks", [[600, 660], [660]]],
+    ["out of order in two blocks", [[660], [600]]],
+    [
+      "once more from the start",
+      [
+        [600, 660],
+        [600, 660]
+      ]
+    ]
+  ])("refuses a sample that comes %s", (_, parts) => {
+    for (const kind of ["FloatBlock", "HistogramBlock"] as const) {
+      const ledger = new WindowLedger(range)
+      ledger.begin(range)
+      const a = seriesOf("a")
+      const results = parts.map((times) => accept(ledger, block(a, times, kind)))
+      assert.match(
+        String(results.at(-1)),
+        /^The server answered a sample of \{__name__="a"\} at 1970-01-01T00:1\d:00\.000Z, which comes twice or out of order\.$/
+      )
+    }
+  })
+
+  it("refuses the same series twice in an answer, also where an earlier attempt has handed it on", () => {
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600, 660]))
+    ledger.begin(range)
+    ledger.accept(block(seriesOf("a"), [600, 660]))
+    assert.match(String(accept(ledger, block(seriesOf("a"), [600, 660]))), /twice or out of order/)
+  })
+
+  it("tells the labels, shortened", () => {
+    const series = new DecodedSeries()
+    series.labels = [
+      ["__name__", "up"],
+      ["quoted", 'a"b'],
+      ["long", "x".repeat(1000)]
+    ]
+    const ledger = new WindowLedger(range)
+    ledger.begin(range)
+    const summary = String(accept(ledger, block(series, [0])))
+    assert.include(summary, '{__name__="up",quoted="a\\"b",long="xxx')
+    assert.include(summary, "at 1970-01-01T00:00:00.000Z")
+    assert.isBelow(summary.length, 400)
+  })
+
+  describe("simulated", () => {
+    interface Answer {
+      readonly name: string
+      readonly kind: Kind
+      readonly times: ReadonlyArray<number>
+    }
+
+    const gridPoints = ({ firstSeconds, stepSeconds, ...range }: GridRange): ReadonlyArray<number> =>
+      Array.from(
+        { length: pointCount({ ...range, firstSeconds, stepSeconds }) },
+        (_, i) => firstSeconds + i * stepSeconds
+      )
+
+    const randomAnswers = (choices: Choices): ReadonlyArray<Answer> =>
+      choices
+        .list(5, (index) => index)
+        .flatMap((index) =>
+          (["FloatBlock", "HistogramBlock"] as const)
+            .filter((kind) => kind === "FloatBlock" || choices.oneIn(3))
+            .map((kind) => ({
+              name: `s${index}`,
+              kind,
+              times: gridPoints(range).filter(() => !choices.oneIn(4))
+            }))
+        )
+
+    /** The blocks of one response, cut at random. */
+    const responseBlocks = (
+      choices: Choices,
+      answers: ReadonlyArray<Answer>,
+      { firstSeconds, lastSeconds }: GridRange
+    ): ReadonlyArray<SampleBlock> =>
+      answers.flatMap(({ kind, name, times }) => {
+        const series = seriesOf(name)
+        const rest = times.filter((time) => time >= firstSeconds && time <= lastSeconds)
+        const blocks: Array<SampleBlock> = []
+        while (rest.length > 0) blocks.push(block(series, rest.splice(0, choices.between(1, 12)), kind))
+        return blocks
+      })
+
+    it.prop(
+      "hands on every sample exactly once, over retries and splits",
+      [choices],
+      ([choices]) => {
+        const answers = randomAnswers(choices)
+        const ledger = new WindowLedger(range)
+        const handedOn: Array<SampleBlock> = []
+        let shown = 0
+
+        const readPart = (part: GridRange): void => {
+          // Some attempts break off in the middle, the last one does not.
+          for (let failures = choices.below(4); failures >= 0; failures--) {
+            ledger.begin(part)
+            const blocks = responseBlocks(choices, answers, part)
+            const until = failures === 0 ? blocks.length : choices.below(blocks.length + 1)
+            let samples = 0
+            for (const block of blocks.slice(0, until)) {
+              samples += block.length
+              const result = ledger.accept(block)
+              if (result instanceof PrometheusError) throw result
+              if (result === undefined) continue
+              assert.isAbove(result.length, 0)
+              assert.strictEqual(result.series, block.series)
+              handedOn.push(result)
+            }
+            assert.strictEqual(ledger.samples, samples)
+            shown += until
+          }
+        }
+
+        const readWindow = (part: GridRange): void => {
+          if (pointCount(part) > 1 && choices.oneIn(3)) {
+            // The server refuses, at once or after it has failed some other way with a part of the answer.
+            if (choices.oneIn(2)) {
+              ledger.begin(part)
+              const blocks = responseBlocks(choices, answers, part)
+              for (const block of blocks.slice(0, choices.below(blocks.length + 1))) {
+                const result = ledger.accept(block)
+                if (result instanceof PrometheusError) throw result
+                if (result !== undefined) handedOn.push(result)
+              }
+            }
+            for (const half of halve(part)) readWindow(half)
+          } else {
+            readPart(part)
+          }
+        }
+
+        readWindow(range)
+        const expected = answers
+          .flatMap(({ kind, name, times }) => describeSamples([block(seriesOf(name), times, kind)]))
+          .toSorted()
+        const actual = describeSamples(handedOn).toSorted()
+        if (!isDeepStrictEqual(actual, expected)) assert.deepStrictEqual(actual, expected, `${shown} blocks`)
+      },
+      { arbitrary: { runs: 1000 }, timeout: 60_000 }
+    )
+
+    it.prop(
+      "finds every sample that was not asked for",
+      [choices],
+      ([choices]) => {
+        const answers = randomAnswers(choices).filter(({ times }) => times.length > 1)
+        const blocks = responseBlocks(choices, answers, range)
+        if (blocks.length === 0) return
+        const at = choices.below(blocks.length)
+        const chosen = blocks[at]!
+        const times = Array.from(chosen.times, (time) => time / 1000)
+        const spoiled = choices.pick<(times: Array<number>) => Array<number>>([
+          (times) => [...times, times.at(-1)!],
+          (times) => [...times, times[0]! - 60],
+          (times) => [...times, times.at(-1)! + 30],
+          (times) => [...times, 1260],
+          (times) => [540, ...times],
+          (times) => [times[0]!, ...times]
+        ])(times)
+        const ledger = new WindowLedger(range)
+        ledger.begin(range)
+        const results = blocks.map((other, index) =>
+          ledger.accept(index === at ? block(chosen.series as DecodedSeries, spoiled, chosen._tag) : other)
+        )
+        assert.instanceOf(results[at], PrometheusError)
+        assert.isFalse(results.slice(0, at).some((result) => result instanceof PrometheusError))
+      },
+      { arbitrary: { runs: 300 } }
+    )
+  })
+})
