@@ -60,7 +60,11 @@ export class Output extends Context.Service<
           spare = full
           writing = yield* Effect.forkDetach(
             writeAll(full.bytes.subarray(0, full.length)).pipe(
-              Effect.tapError((error) => Effect.sync(() => void (closed = error))),
+              Effect.tapError((error) =>
+                Effect.sync(() => {
+                  closed = error
+                })
+              ),
               Effect.uninterruptible
             )
           )
