@@ -38,7 +38,6 @@ export const shapeOf = (properties: ReadonlyArray<string>, labelColumns: boolean
 
 const TIME_KEY = '"time":"'
 const VALUE_KEY = Buffer.from('","value":')
-const NULL_VALUE = '","value":null'
 
 /** Encodes the records of one stream. */
 export class RecordEncoder {
@@ -74,18 +73,17 @@ export class RecordEncoder {
   private encodeFloats(block: FloatBlock, out: ByteBuffer): void {
     const { head, tail, times } = this
     const { bytes, ends, length, starts } = block
+    const hasValue = this.hasColumn("value")
     const fixed = head.length + MAX_TIME_BYTES + VALUE_KEY.length + tail.length
     for (let i = 0; i < length; i++) {
       const start = starts[i]!
       const end = ends[i]!
       const last = bytes[end - 1]!
       // A number ends with a digit, `NaN` and `Inf` with a letter.
-      if (last > 0x39) {
-        this.appendLine(
-          out,
-          block.times[i]!,
-          `${NULL_VALUE}${this.member("special_value", () => quoteBytes(bytes, start, end))}`
-        )
+      const isSpecial = last > 0x39
+      if (isSpecial || !hasValue) {
+        const special = isSpecial ? this.member("special_value", () => quoteBytes(bytes, start, end)) : ""
+        this.appendLine(out, block.times[i]!, this.member("value", () => "null") + special)
         continue
       }
       out.reserve(fixed + end - start)
@@ -106,14 +104,14 @@ export class RecordEncoder {
       this.appendLine(
         out,
         block.times[i]!,
-        `${NULL_VALUE}${this.member("histogram", () => renderHistogram(histogram))}`
+        this.member("value", () => "null") + this.member("histogram", () => renderHistogram(histogram))
       )
     }
   }
 
-  /** The unhurried way: a line whose middle is text. */
-  private appendLine(out: ByteBuffer, time: number, middle: string): void {
-    const rest = Buffer.from(middle + this.tailText)
+  /** The unhurried way: a line whose members after the time are text. */
+  private appendLine(out: ByteBuffer, time: number, members: string): void {
+    const rest = Buffer.from(`"${members}${this.tailText}`)
     out.reserve(this.head.length + MAX_TIME_BYTES + rest.length)
     out.bytes.set(this.head, out.length)
     out.length = this.times.write(out.bytes, out.length + this.head.length, time)

@@ -5,7 +5,7 @@
  */
 const HOUR = 3_600_000
 
-/** The length of `2026-01-01T00:00:00.000Z`, the longest text written. */
+/** The length of the longest text, which has a year beyond 9999: `+012026-01-01T00:00:00.000Z`. */
 export const MAX_TIME_BYTES = 27
 
 /** More hours than this are not kept: they would be a year and more. */

@@ -56,7 +56,7 @@ export interface ReadOptions {
   readonly concurrentStreams?: number
 }
 
-/** How many windows of one stream are asked for at once: the one consumed and the next. */
+/** How many windows of one stream are asked for ahead of the one that is consumed. */
 const LOOK_AHEAD = 2
 
 /** A pause between two requests of one stream, so that a server that answers from memory is not stormed. */
@@ -195,15 +195,21 @@ const makeReader =
               Stream.filter((blocks) => blocks.length > 0)
             )
 
-          /** `isFinal`: nothing later than the range has been handed on when it ends, so it can be checkpointed. */
-          const events = (range: GridRange, isFinal: boolean): Stream.Stream<ReadEvent, PrometheusError> => {
+          const events = (range: GridRange): Stream.Stream<ReadEvent, PrometheusError> => {
             const points = pointCount(range)
             const learn = Ref.update(size, (size) => afterAnswer(size, points, ledger.samples))
             return attempt(range).pipe(
               Stream.retry(retryPolicy(settings.maxRetries)),
               Stream.map((blocks): ReadEvent => ({ _tag: "Samples", stream, blocks })),
               Stream.concat(Stream.fromEffectDrain(learn)),
-              Stream.concat(isFinal ? Stream.succeed(checkpointAt(range.lastSeconds)) : Stream.empty),
+              // Of a window that broke off and was then split, later samples may have been handed on already.
+              Stream.concat(
+                Stream.suspend(() =>
+                  ledger.latestMillis > range.lastSeconds * 1000
+                    ? Stream.empty
+                    : Stream.succeed(checkpointAt(range.lastSeconds))
+                )
+              ),
               Stream.catchIf(
                 (error) => error.verdict.ending === "split" && points > 1,
                 (error) => {
@@ -213,16 +219,14 @@ const makeReader =
                       `${stream}: ${error.summary} Asking for ${pointCount(earlier)} points at once instead of ${points}.`
                     ).pipe(
                       Effect.andThen(Ref.update(size, (size) => afterRefusal(size, points))),
-                      Effect.as(
-                        Stream.concat(events(earlier, isFinal && ledger.isEmpty), events(later, isFinal))
-                      )
+                      Effect.as(Stream.concat(events(earlier), events(later)))
                     )
                   )
                 }
               )
             )
           }
-          return events(asked.range, true).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
+          return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
         }
 
         const windows = Stream.paginate(range, (rest) =>

@@ -22,14 +22,11 @@ export class WindowLedger {
   private range: GridRange
   /** Samples of the present attempt, those not handed on again included. */
   samples = 0
+  /** The time of the latest sample that has been handed on. */
+  latestMillis = Number.NEGATIVE_INFINITY
 
   constructor(range: GridRange) {
     this.range = range
-  }
-
-  /** Whether nothing has been handed on. */
-  get isEmpty(): boolean {
-    return this.progress.size === 0
   }
 
   /** Another request begins, for this window or for a part of it. */
@@ -64,6 +61,7 @@ export class WindowLedger {
       if (time <= last) return unexpected(block, time, "which comes twice or out of order")
       last = time
     }
+    this.latestMillis = Math.max(this.latestMillis, last)
     this.progress.set(key, { attempt: this.attempt, seen: last, done: Math.max(last, done) })
     let skip = 0
     while (skip < block.length && times[skip]! <= done) skip++

@@ -100,7 +100,7 @@ const expectedRecords = (shape: RecordShape, block: SampleBlock): ReadonlyArray<
   return Array.from(block.times, (time, i) => {
     const data = new Map<string, unknown>()
     data.set("time", new Date(time).toISOString().replace(".000Z", "Z"))
-    data.set("value", null)
+    if (has("value")) data.set("value", null)
     if (block._tag === "HistogramBlock") {
       const { buckets, count, sum } = block.histograms[i]!
       const rows = buckets.map((b) => [{ digits: `${b.boundaries}` }, b.lower, b.upper, b.count])
@@ -109,8 +109,9 @@ const expectedRecords = (shape: RecordShape, block: SampleBlock): ReadonlyArray<
       }
     } else {
       const text = Buffer.from(block.bytes.subarray(block.starts[i], block.ends[i])).toString("latin1")
-      if (!["NaN", "+Inf", "-Inf"].includes(text)) data.set("value", { digits: text })
-      else if (has("special_value")) data.set("special_value", text)
+      if (!["NaN", "+Inf", "-Inf"].includes(text)) {
+        if (has("value")) data.set("value", { digits: text })
+      } else if (has("special_value")) data.set("special_value", text)
     }
     data.set("series_id", block.series.id)
     const rest: Array<Member> = []
@@ -203,9 +204,10 @@ const randomBlocks = (choices: Choices): ReadonlyArray<SampleBlock> => {
 
 const randomShape = (choices: Choices): RecordShape => {
   if (choices.oneIn(4)) return { columns: "all", labelsObject: choices.oneIn(2) }
-  const declared = [...names, "label_value", "label_Time"].filter(() => choices.oneIn(2))
+  const others = [...names, "label_value", "label_Time"].filter((name) => name !== "value")
+  const declared = others.filter(() => choices.oneIn(2))
   return {
-    columns: new Set(["time", "value", "series_id", ...declared]),
+    columns: new Set(["time", "series_id", ...(choices.oneIn(4) ? [] : ["value"]), ...declared]),
     labelsObject: choices.oneIn(3)
   }
 }

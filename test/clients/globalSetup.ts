@@ -1,0 +1,29 @@
+import { Effect } from "effect"
+import type { TestProject } from "vitest/node"
+import { ensurePython } from "./python.ts"
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** The Python with Airbyte's clients; undefined where it cannot be had. */
+    readonly python: string | undefined
+  }
+}
+
+/** Runs once before the tests of the clients. Where it cannot provide for them, they are left out, but not in CI. */
+export const setup = (project: TestProject): Promise<void> =>
+  Effect.runPromise(
+    ensurePython.pipe(
+      Effect.catch((error) => {
+        if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
+          return Effect.fail(error)
+        }
+        console.error(
+          `\nLEFT OUT: the tests with Airbyte's own Python clients (test/clients), because their Python cannot be had.
+${error.message}
+Then run them with: npx vitest run --project clients\n`
+        )
+        return Effect.undefined
+      }),
+      Effect.map((python) => project.provide("python", python))
+    )
+  )
