@@ -128,6 +128,8 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     let request = withCredentials(makeRequest(endpoint, params))
     for (let redirects = 0; ; redirects++) {
       const response = yield* http.execute(request).pipe(
+        // Servers do not expect the headers of our traces, and some proxies refuse what they do not know.
+        Effect.provideService(HttpClient.TracerPropagationEnabled, false),
         Effect.mapError((error) => fromTransport(endpoint, error)),
         Effect.timeoutOrElse({
           duration: settings.requestTimeoutMillis,

@@ -1,6 +1,6 @@
 """A user's session with PyAirbyte: check, discover, sync, sync again, stop early, make mistakes.
 
-Takes {"executable", "config", "ends"} as JSON on standard input. Writes what happened to report.json, and the rows of
+Takes a file of JSON: {"executable", "config", "ends", "wrong_password"}. Writes what happened to report.json, and the rows of
 every table after each sync to rows-<n>.jsonl, in the working directory.
 """
 
@@ -9,10 +9,11 @@ import sys
 import time
 
 import airbyte as ab
-import duckdb
 from airbyte.caches import DuckDBCache
+from sqlalchemy import text
 
-task = json.load(sys.stdin)
+with open(sys.argv[1]) as file:
+    task = json.load(file)
 database = "cache.duckdb"
 report = {"syncs": []}
 
@@ -32,10 +33,6 @@ def timed(run):
     return {**outcome, "seconds": time.monotonic() - started}
 
 
-def table_of(stream):
-    return ab.caches.DuckDBCache(db_path=database).processor.get_sql_table_name(stream)
-
-
 def sync(end_date):
     """Reads all streams into the database, incrementally where it has been before."""
     reader = source(end_date=end_date)
@@ -45,23 +42,18 @@ def sync(end_date):
     tables = {stream: cache.processor.get_sql_table_name(stream) for stream in reader.get_selected_streams()}
     schemas = {stream: reader.get_stream_json_schema(stream) for stream in tables}
     report["syncs"].append({"records": result.processed_records, "tables": tables})
-    dump(f"rows-{len(report['syncs'])}.jsonl", tables, schemas)
-    del cache, result
+    dump(f"rows-{len(report['syncs'])}.jsonl", cache, tables, schemas)
 
 
-def dump(path, tables, schemas):
+def dump(path, cache, tables, schemas):
     """Writes all rows as {"stream", "data", "valueText"}: columns named as in the catalog, null ones left out."""
-    with duckdb.connect(database) as connection, open(path, "w") as file:
+    with cache.processor.get_sql_connection() as connection, open(path, "w") as file:
         for stream, table in tables.items():
             names = {name.lower(): name for name in schemas[stream]["properties"]}
-            rows = connection.sql(f'SELECT * REPLACE (CAST(value AS VARCHAR) AS value) FROM main."{table}"')
-            for values in rows.fetchall():
-                row = {column: cell for column, cell in zip(rows.columns, values) if cell is not None}
-                data = {names[column]: cell for column, cell in row.items() if column in names}
+            rows = connection.execute(text(f'SELECT * REPLACE (CAST(value AS VARCHAR) AS value) FROM main."{table}"'))
+            for row in rows.mappings():
+                data = {names[column]: cell for column, cell in row.items() if column in names and cell is not None}
                 data["time"] = data["time"].isoformat() + "Z"
-                for column in ("other_labels", "histogram"):
-                    if column in data:
-                        data[column] = json.loads(data[column])
                 line = {"stream": stream, "data": data, "valueText": data.get("value", "null"), "emittedAt": 0}
                 print(json.dumps(line), file=file)
 

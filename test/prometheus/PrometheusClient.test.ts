@@ -1,0 +1,328 @@
+/** The client over real sockets: what it sends, and what it makes of what comes back. */
+import { gzipSync } from "node:zlib"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Layer, Logger, Stream } from "effect"
+import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import type { Fault } from "../../src/prometheus/mock/http.ts"
+import {
+  type MockOptions,
+  MockPrometheus,
+  type ReceivedRequest
+} from "../../src/prometheus/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import { PrometheusClient, parseRetryAfter } from "../../src/prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
+import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
+
+const start = Date.UTC(2026, 0, 1)
+const minute = 60_000
+
+const database = () =>
+  makeDatabase(
+    ["a", "b"].map((job) =>
+      makeSeries(
+        { __name__: "m", job },
+        Array.from({ length: 60 }, (_, i) => [start + i * minute, i + 0.5] as const)
+      )
+    ),
+    [["m", { type: "gauge", help: "A metric.", unit: "" }]]
+  )
+
+const query = {
+  query: '{__name__="m"}',
+  startSeconds: start / 1000,
+  endSeconds: start / 1000 + 59 * 60,
+  stepSeconds: 60
+}
+
+const range = { startMillis: start, endMillis: start + 60 * minute }
+
+/** A client of a mock server on loopback; `use` gets both. */
+const withClient = <A, E, R>(
+  setting: { readonly mock?: MockOptions; readonly config?: object },
+  use: (client: PrometheusClient["Service"], mock: MockPrometheus) => Effect.Effect<A, E, R>
+) =>
+  Effect.gen(function* () {
+    const mock = new MockPrometheus(database(), setting.mock)
+    const { baseUrl } = yield* MockServer.make(mock)
+    const config = { base_url: baseUrl, start_date: "2026-01-01", max_retries: 0, ...setting.config }
+    const client = yield* PrometheusClient.pipe(
+      Effect.provide(
+        yield* Layer.build(Layer.provide(PrometheusClient.layer, ConnectorConfig.layerFrom(config)))
+      )
+    )
+    return yield* use(client, mock)
+  }).pipe(Effect.provide(Logger.layer([])), Effect.scoped)
+
+/** The samples of a range query, as text. */
+const samples = (client: PrometheusClient["Service"], overrides: Partial<typeof query> = {}) =>
+  client.queryRange({ ...query, ...overrides }).pipe(
+    Effect.flatMap((blocks) => Stream.runCollect(blocks)),
+    Effect.map((blocks: ReadonlyArray<SampleBlock>) =>
+      blocks.flatMap((block) =>
+        block._tag === "FloatBlock" ? Array.from(block.times, (_, i) => valueText(block, i)) : []
+      )
+    ),
+    Effect.scoped
+  )
+
+/** The error of an effect that must fail with one. */
+const failure = <A, R>(effect: Effect.Effect<A, PrometheusError, R>) => Effect.flip(effect)
+
+/** A fault for range queries only. */
+const onRange = (fault: Fault) => (request: { readonly path: string }) =>
+  request.path === "/api/v1/query_range" ? fault : undefined
+
+describe("PrometheusClient", () => {
+  it.live("sends what is configured with every request, and nothing that was not asked for", () =>
+    withClient(
+      {
+        mock: { basicAuth: { user: "üser", password: "pässword: 1" } },
+        config: {
+          basic_auth_user: "üser",
+          basic_auth_pass: "pässword: 1",
+          headers: [{ name: "X-Scope-OrgID", value: "tenant" }]
+        }
+      },
+      (client, mock) =>
+        Effect.gen(function* () {
+          yield* client.now
+          yield* client.metricNames(range)
+          yield* client.labelNames("m", range)
+          yield* client.metadata
+          assert.lengthOf(yield* samples(client), 120)
+          assert.lengthOf(mock.requests, 5)
+          for (const { headers } of mock.requests) {
+            assert.strictEqual(headers.get("x-scope-orgid"), "tenant")
+            assert.strictEqual(headers.get("accept-encoding"), "identity")
+            assert.isFalse(headers.has("traceparent"))
+            assert.isFalse(headers.has("b3"))
+          }
+        })
+    )
+  )
+
+  it.live("keeps its connection from request to request", () =>
+    withClient({}, (client, mock) =>
+      Effect.gen(function* () {
+        for (let i = 0; i < 5; i++) yield* samples(client)
+        yield* client.now
+        assert.lengthOf(new Set(mock.requests.map(({ headers }) => headers.get("connection"))), 1)
+        assert.strictEqual(mock.requests[0]!.headers.get("connection"), "keep-alive")
+      })
+    )
+  )
+
+  it.live("asks for times in seconds, and for all metrics unless there is a selector", () =>
+    withClient({}, (client, mock) =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* client.metricNames(range), ["m"])
+        assert.deepStrictEqual(Object.fromEntries(mock.requests[0]!.params), {
+          start: `${start / 1000}`,
+          end: `${start / 1000 + 3600}`
+        })
+      })
+    )
+  )
+
+  it.live("adds the selector to what it asks for", () =>
+    withClient({ config: { selector: '{job="b"}' } }, (client, mock) =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* client.metricNames(range), ["m"])
+        assert.deepStrictEqual(yield* client.labelNames("m", range), ["job"])
+        assert.deepStrictEqual(
+          mock.requests.map(({ params }) => params.get("match[]")),
+          ['{__name__!="",job="b"}', '{__name__="m",job="b"}']
+        )
+      })
+    )
+  )
+
+  it.live("sends long queries as a form", () =>
+    withClient({}, (client, mock) =>
+      Effect.gen(function* () {
+        const long = `{__name__="m",job=~"${"x|".repeat(4000)}b"}`
+        assert.lengthOf(yield* samples(client, { query: long }), 60)
+        assert.deepStrictEqual(
+          mock.requests.map(({ method }: ReceivedRequest) => method),
+          ["POST"]
+        )
+      })
+    )
+  )
+
+  for (const [name, answer] of [
+    ["a scalar", '{"resultType":"scalar","result":[1767225600.25,"1767225600.25"]}'],
+    [
+      "a vector of one",
+      '{"result":[{"metric":{},"value":[1767225600,"1767225600.25"]}],"resultType":"vector"}'
+    ]
+  ] as const) {
+    it.live(`takes the server's time as ${name}`, () =>
+      withClient(
+        {
+          mock: {
+            faults: () => ({
+              body: `{"status":"success","data":${answer},"isPartial":false}`,
+              headers: { "content-type": "application/json" }
+            })
+          }
+        },
+        (client) => Effect.map(client.now, (now) => assert.strictEqual(now, 1_767_225_600_250))
+      )
+    )
+  }
+
+  it.live("does without metadata where the server has none", () =>
+    withClient({ mock: { faults: () => ({ status: 404, body: "404 page not found" }) } }, (client) =>
+      Effect.map(client.metadata, (metadata) => assert.strictEqual(metadata.size, 0))
+    )
+  )
+
+  const packed = gzipSync(
+    `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"m"},"values":[[${start / 1000},"7"]]}]}}`
+  )
+  const gzip = { "content-type": "application/json", "content-encoding": "gzip" }
+
+  it.live("asks for gzip where that is configured, and unpacks it", () =>
+    withClient(
+      { mock: { faults: onRange({ body: packed, headers: gzip }) }, config: { compression: "gzip" } },
+      (client, mock) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* samples(client), ["7"])
+          assert.strictEqual(mock.requests[0]!.headers.get("accept-encoding"), "gzip")
+        })
+    )
+  )
+
+  for (const [name, fault] of [
+    ["gzip that ends early", { body: packed.subarray(0, 40), headers: gzip }],
+    ["gzip that is none", { body: "x".repeat(100), headers: gzip }],
+    ["a packing that was not asked for", { body: packed, headers: { ...gzip, "content-encoding": "br" } }],
+    ["an answer that is cut", { cutAfterBytes: 300 }],
+    ["an answer that is empty", { body: "", headers: { "content-type": "application/json" } }],
+    ["an answer that is not JSON", { body: "][", headers: { "content-type": "application/json" } }]
+  ] as const) {
+    it.live(`calls ${name} broken`, () =>
+      withClient({ mock: { faults: onRange(fault) } }, (client) =>
+        Effect.gen(function* () {
+          const error = yield* failure(samples(client))
+          assert.strictEqual(error.reason, "BrokenResponse", error.message)
+          assert.strictEqual(error.verdict.ending, "retry")
+        })
+      )
+    )
+  }
+
+  it.live("takes the server's no for a no, also under status 200", () =>
+    withClient(
+      {
+        mock: {
+          faults: onRange({
+            body: '{"status":"error","errorType":"execution","error":"exceeded series limit of 10"}',
+            headers: { "content-type": "application/json" }
+          })
+        }
+      },
+      (client) =>
+        Effect.gen(function* () {
+          const error = yield* failure(samples(client))
+          assert.strictEqual(error.reason, "TooLarge")
+          assert.match(error.message, /exceeded series limit of 10/)
+        })
+    )
+  )
+
+  it.live("gives up an answer that does not begin, or does not go on", () =>
+    Effect.forEach(
+      [{ delayMs: Number.POSITIVE_INFINITY }, { stallAfterBytes: 300 }],
+      (fault) =>
+        withClient({ mock: { faults: onRange(fault) }, config: { request_timeout: 1 } }, (client) =>
+          Effect.gen(function* () {
+            const error = yield* failure(samples(client))
+            assert.strictEqual(error.reason, "Timeout")
+            assert.match(error.message, /within 1 s.*raise request_timeout/)
+          })
+        ),
+      { concurrency: 2 }
+    )
+  )
+
+  for (const status of [301, 302, 307, 308]) {
+    it.live(`follows a redirect with ${status} on the same host, credentials and all`, () =>
+      withClient(
+        {
+          mock: {
+            requiredHeaders: { "x-token": "secret" },
+            faults: (request) =>
+              request.path.startsWith("/old/")
+                ? {
+                    status,
+                    headers: { location: `/api/v1/query_range${new URL(request.url).search}` }
+                  }
+                : undefined
+          },
+          config: { headers: [{ name: "x-token", value: "secret" }] }
+        },
+        (_client, mock) =>
+          Effect.gen(function* () {
+            const { baseUrl } = yield* MockServer.make(mock)
+            const config = ConnectorConfig.layerFrom({
+              base_url: `${baseUrl}/old`,
+              start_date: "2026-01-01",
+              headers: [{ name: "x-token", value: "secret" }]
+            })
+            const client = yield* PrometheusClient.pipe(
+              Effect.provide(yield* Layer.build(Layer.provide(PrometheusClient.layer, config)))
+            )
+            assert.lengthOf(yield* samples(client), 120)
+            const long = `{__name__="m",job=~"${"x|".repeat(4000)}b"}`
+            assert.lengthOf(yield* samples(client, { query: long }), 60)
+          })
+      )
+    )
+  }
+
+  it.live("never carries credentials to another host, and stops at a circle", () =>
+    Effect.gen(function* () {
+      const other = new MockPrometheus(database())
+      const { baseUrl: otherUrl } = yield* MockServer.make(other)
+      for (const location of [otherUrl, "http://", "/api/v1/query_range"]) {
+        yield* withClient(
+          {
+            mock: { faults: onRange({ status: 302, headers: { location } }) },
+            config: { basic_auth_user: "u", basic_auth_pass: "p" }
+          },
+          (client, mock) =>
+            Effect.gen(function* () {
+              const error = yield* failure(samples(client))
+              assert.strictEqual(error.reason, "Redirected")
+              assert.isAtMost(mock.requests.length, 6)
+            })
+        )
+      }
+      assert.lengthOf(other.requests, 0)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("drops an answer that nobody reads to its end", () =>
+    withClient({ mock: { faults: onRange({ stallAfterBytes: 300 }) } }, (client, mock) =>
+      Effect.gen(function* () {
+        yield* Effect.scoped(client.queryRange(query))
+        // The connection is gone, so the next request gets one of its own and an answer.
+        assert.isNumber(yield* client.now)
+        assert.lengthOf(mock.requests, 2)
+      })
+    )
+  )
+
+  it("reads Retry-After as seconds and as a date", () => {
+    assert.strictEqual(parseRetryAfter(undefined, start), undefined)
+    assert.strictEqual(parseRetryAfter("7", start), 7000)
+    assert.strictEqual(parseRetryAfter(" 0 ", start), 0)
+    assert.strictEqual(parseRetryAfter("Thu, 01 Jan 2026 00:00:30 GMT", start), 30_000)
+    assert.strictEqual(parseRetryAfter("Wed, 31 Dec 2025 00:00:00 GMT", start), 0)
+    assert.strictEqual(parseRetryAfter("soon", start), undefined)
+  })
+})
