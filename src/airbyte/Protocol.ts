@@ -23,6 +23,12 @@ export interface CatalogStream {
   readonly is_resumable: boolean
 }
 
+/** Why a stream waits. */
+export interface RateLimited {
+  readonly type: "RATE_LIMITED"
+  readonly rate_limited: { readonly quota_reset: number }
+}
+
 /** Every message we write but RECORD, which is rendered as bytes. */
 export type AirbyteMessage =
   | { readonly type: "SPEC"; readonly spec: object }
@@ -52,6 +58,8 @@ export type AirbyteMessage =
             readonly stream_status: {
               readonly stream_descriptor: StreamDescriptor
               readonly status: StreamStatus
+              /** Beside RUNNING, one at most: the server wants no more requests until then, in epoch milliseconds. */
+              readonly reasons?: readonly [RateLimited]
             }
           }
         | {

@@ -1,6 +1,7 @@
 /** The verb `read`: the events of a read as messages. */
-import { Clock, Effect, Stream } from "effect"
+import { Clock, Duration, Effect, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
 import { type ReadEvent, read as readStreams } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
@@ -8,7 +9,7 @@ import { stateMessage } from "./AirbyteState.ts"
 import type { ConfiguredStream } from "./Catalog.ts"
 import { type Failure, toFailure, traceError } from "./failures.ts"
 import { Output } from "./Output.ts"
-import { FULL_REFRESH_COMPLETE, type StreamStatus } from "./Protocol.ts"
+import { FULL_REFRESH_COMPLETE, type RateLimited, type StreamStatus } from "./Protocol.ts"
 
 /** What is known of a stream while it is read. */
 interface OpenStream {
@@ -37,14 +38,31 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   const failed: Array<{ readonly name: string; readonly failure: Failure }> = []
   const properties = new Map(streams.map((stream) => [stream.name, stream.properties]))
 
-  const status = Effect.fnUntraced(function* (name: string, status: StreamStatus) {
+  const status = Effect.fnUntraced(function* (name: string, status: StreamStatus, reason?: RateLimited) {
     output.message({
       type: "TRACE",
       trace: {
         type: "STREAM_STATUS",
         emitted_at: yield* Clock.currentTimeMillis,
-        stream_status: { stream_descriptor: { name }, status }
+        stream_status: {
+          stream_descriptor: { name },
+          status,
+          ...(reason === undefined ? {} : { reasons: [reason] as const })
+        }
       }
+    })
+  })
+
+  const onRetry = Effect.fnUntraced(function* (
+    name: string,
+    error: PrometheusError,
+    delay: Duration.Duration
+  ) {
+    if (error.reason !== "RateLimited") return
+    const now = yield* Clock.currentTimeMillis
+    yield* status(name, "RUNNING", {
+      type: "RATE_LIMITED",
+      rate_limited: { quota_reset: Math.ceil(now + Duration.toMillis(delay)) }
     })
   })
 
@@ -103,7 +121,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     yield* output.relieve
   })
 
-  const outcome = yield* readStreams(streams).pipe(
+  const outcome = yield* readStreams(streams, { onRetry }).pipe(
     Stream.runForEach(onEvent),
     Effect.catchTag(["PrometheusError", "ConfigError"], (error) => Effect.succeed(error))
   )

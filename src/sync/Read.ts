@@ -5,6 +5,7 @@
  * while this one is consumed. Several metrics are read side by side; a bounded number of queries is under way.
  */
 import {
+  type Duration,
   Effect,
   type Exit,
   type Option as Maybe,
@@ -54,6 +55,8 @@ export type ReadEvent =
 export interface ReadOptions {
   /** How many streams are read side by side: as many as there are queries at a time, unless told. */
   readonly concurrentStreams?: number
+  /** Called before a stream waits to ask again, because of `error`. */
+  readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
 }
 
 /** How many windows of one stream are asked for ahead of the one that is consumed. */
@@ -83,7 +86,7 @@ export const read = (
       const now = yield* client.now
       const range = readRange(settings, now)
       const permits = yield* Semaphore.make(settings.concurrency)
-      const reader = makeReader(client, settings, permits)
+      const reader = makeReader(client, settings, permits, options.onRetry ?? (() => Effect.void))
       return Stream.fromIterable(
         requests.map((request, index) => reader(request, range, states[index]!))
       ).pipe(Stream.flatten({ concurrency: options.concurrentStreams ?? settings.concurrency }))
@@ -127,7 +130,12 @@ interface AskedWindow {
 }
 
 const makeReader =
-  (client: PrometheusClient["Service"], settings: ConnectorConfig["Service"], permits: Semaphore.Semaphore) =>
+  (
+    client: PrometheusClient["Service"],
+    settings: ConnectorConfig["Service"],
+    permits: Semaphore.Semaphore,
+    onRetry: NonNullable<ReadOptions["onRetry"]>
+  ) =>
   (
     request: StreamRequest,
     fullRange: GridRange,
@@ -147,6 +155,9 @@ const makeReader =
               request.mode === "incremental" ? settings.lookbackMillis : 0
             )
         })
+        const retries = retryPolicy(settings.maxRetries).pipe(
+          Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
+        )
         const streamScope = yield* Effect.scope
         const size = yield* Ref.make(initial)
 
@@ -199,7 +210,7 @@ const makeReader =
             const points = pointCount(range)
             const learn = Ref.update(size, (size) => afterAnswer(size, points, ledger.samples))
             return attempt(range).pipe(
-              Stream.retry(retryPolicy(settings.maxRetries)),
+              Stream.retry(retries),
               Stream.map((blocks): ReadEvent => ({ _tag: "Samples", stream, blocks })),
               Stream.concat(Stream.fromEffectDrain(learn)),
               // Of a window that broke off and was then split, later samples may have been handed on already.

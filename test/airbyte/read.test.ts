@@ -327,6 +327,40 @@ describe("read", () => {
     })
   )
 
+  it.effect("says until when it waits where the server limits the rate, and goes on after that", () =>
+    Effect.gen(function* () {
+      const { messages, ok } = yield* readAll([configured("m")], {
+        series: gauge("m", 30),
+        points: 30,
+        mock: {
+          faults: ({ path }, attempt) =>
+            path === "/api/v1/query_range" && attempt === 1
+              ? { status: 429, headers: { "retry-after": "7" }, body: "too many outstanding requests" }
+              : undefined
+        }
+      })
+      assert.isTrue(ok)
+      const limited = messages.flatMap(({ trace }) => {
+        const { emitted_at, stream_status } = (trace ?? {}) as {
+          readonly emitted_at: number
+          readonly stream_status?: {
+            readonly stream_descriptor: object
+            readonly status: string
+            readonly reasons?: ReadonlyArray<unknown>
+          }
+        }
+        return stream_status?.reasons === undefined ? [] : [{ emitted_at, ...stream_status }]
+      })
+      assert.lengthOf(limited, 1)
+      assert.deepStrictEqual(limited[0], {
+        emitted_at: limited[0]!.emitted_at,
+        stream_descriptor: { name: "m" },
+        status: "RUNNING",
+        reasons: [{ type: "RATE_LIMITED", rate_limited: { quota_reset: limited[0]!.emitted_at + 7000 } }]
+      })
+    })
+  )
+
   it.effect("is done at once without streams", () =>
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([], { series: [], points: 5 })
