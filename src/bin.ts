@@ -28,9 +28,15 @@ NodeRuntime.runMain(
     disableErrorReporting: true,
     teardown: (exit, onExit) => {
       if (Exit.isSuccess(exit)) return onExit(exit.value as number)
-      const isStop = Cause.hasInterruptsOnly(exit.cause) || Cause.squash(exit.cause) instanceof OutputClosed
+      const error = Cause.squash(exit.cause)
+      const isStop =
+        Cause.hasInterruptsOnly(exit.cause) || (error instanceof OutputClosed && error.code === "EPIPE")
       // Nobody reading our output any more is a stop, as a signal is.
       if (isStop) return dieOf(received ?? "SIGTERM")
+      if (error instanceof OutputClosed) {
+        process.stderr.write(`source-prometheus cannot write its output: ${error.code}.\n`)
+        return onExit(1)
+      }
       process.stderr.write(
         `source-prometheus failed because of a mistake in its program. Please report it:\n${Cause.pretty(exit.cause)}\n`
       )

@@ -96,11 +96,13 @@ export class Output extends Context.Service<
   static readonly layer: Layer.Layer<Output> = Output.layerWriter((bytes) => writeFully(1, bytes, 0))
 }
 
+const texts: ReadonlySet<string> = new Set(["message", "internal_message", "stack_trace"])
+
 /** Only texts that people read are masked: STATE, CATALOG and SPEC pass as they are. */
 const render = (message: AirbyteMessage, mask: (text: string) => string): string =>
   message.type === "LOG" || message.type === "TRACE" || message.type === "CONNECTION_STATUS"
     ? JSON.stringify(message, (key, value: unknown) =>
-        typeof value === "string" && key !== "type" && key !== "name" ? mask(value) : value
+        typeof value === "string" && texts.has(key) ? mask(value) : value
       )
     : JSON.stringify(message)
 

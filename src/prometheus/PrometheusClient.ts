@@ -82,8 +82,22 @@ export class PrometheusClient extends Context.Service<
     )
 }
 
-/** Longer parameters than this go into a form: servers and proxies limit the length of an address. */
+/**
+ * Longer parameters than this go into a form: servers and proxies limit the length of an address. Label values are
+ * the one thing that Prometheus does not take a form for.
+ */
 const MAX_QUERY_CHARACTERS = 4000
+
+/**
+ * Thanos and VictoriaMetrics' cluster answer what they can get unless told otherwise, and a gap in that looks like a
+ * gap in the data. Prometheus ignores what it does not know.
+ */
+const wholeAnswers = {
+  partial_response: "false",
+  dedup: "true",
+  max_source_resolution: "0s",
+  deny_partial_response: "1"
+}
 
 /** How much of an answer that is no success is read to learn what it says. */
 const MAX_REFUSAL_BYTES = 64 * 1024
@@ -118,7 +132,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   }
 
   const makeRequest = (url: string, params: UrlParams.UrlParams): HttpClientRequest.HttpClientRequest =>
-    UrlParams.toString(params).length > MAX_QUERY_CHARACTERS
+    UrlParams.toString(params).length > MAX_QUERY_CHARACTERS && !url.endsWith("/values")
       ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
       : HttpClientRequest.setUrlParams(HttpClientRequest.get(url), params)
 
@@ -146,7 +160,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
       const target = URL.canParse(location, request.url) ? new URL(location, request.url) : undefined
       const source = new URL(request.url)
-      const isSameHost = target?.host === source.host
+      const isSameHost = target?.origin === source.origin
       const isUpgrade = target?.hostname === source.hostname && target.protocol === "https:"
       if (target === undefined || redirects === MAX_REDIRECTS || !(isSameHost || isUpgrade)) {
         return yield* new PrometheusError({
@@ -268,7 +282,8 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       query: query.query,
       start: String(query.startSeconds),
       end: String(query.endSeconds),
-      step: String(query.stepSeconds)
+      step: String(query.stepSeconds),
+      ...wholeAnswers
     })
     const decoder = new ResponseDecoder()
     const decoding = <A>(decode: () => A): Effect.Effect<A, PrometheusError> =>
@@ -293,6 +308,12 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         })
       }
       yield* reportWarnings(envelope)
+      if (envelope.isPartial) {
+        return yield* new PrometheusError({
+          reason: "Unavailable",
+          summary: `${endpoint} answered only a part of the data, since some of its own sources did not answer.`
+        })
+      }
     })
     return bodyOf(endpoint, response).pipe(
       Stream.mapEffect((chunk) => decoding(() => decoder.push(chunk))),
@@ -340,7 +361,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       ),
       // Not every backend has it, and streams without a description are whole.
       Effect.catchIf(
-        (error) => error.reason === "WrongPath" || error.reason === "Refused",
+        (error) => error.reason !== "Unreachable" && error.reason !== "Tls",
         (error) =>
           Effect.as(
             Effect.logInfo(`Metric types and help texts are not available: ${error.summary}`),

@@ -19,12 +19,10 @@ export class DecodeError extends Error {
 /** What the envelope around the samples said. */
 export interface Envelope {
   readonly status: string | undefined
-  readonly errorType: string | undefined
   readonly error: string | undefined
   readonly warnings: ReadonlyArray<string>
-  /** How many series and samples (floats and histograms) the result had. */
-  readonly series: number
-  readonly samples: number
+  /** Parts of the data could not be had; only some servers tell. */
+  readonly isPartial: boolean
 }
 
 /** A longer token than this is no answer of a sane server, and keeping it would cost memory without bound. */
@@ -175,11 +173,9 @@ export class ResponseDecoder {
 
   private hasResult = false
   private status: string | undefined
-  private errorType: string | undefined
+  private isPartial = false
   private error: string | undefined
   private warnings: ReadonlyArray<string> = []
-  private seriesCount = 0
-  private sampleCount = 0
 
   constructor() {
     this.parser = this.response()
@@ -214,11 +210,9 @@ export class ResponseDecoder {
     if (!this.complete) throw new DecodeError("the answer is cut short")
     return {
       status: this.status,
-      errorType: this.errorType,
       error: this.error,
       warnings: this.warnings,
-      series: this.seriesCount,
-      samples: this.sampleCount
+      isPartial: this.isPartial
     }
   }
 
@@ -230,11 +224,11 @@ export class ResponseDecoder {
         case "status":
           this.status = yield* this.optionalString()
           return
-        case "errorType":
-          this.errorType = yield* this.optionalString()
-          return
         case "error":
           this.error = yield* this.optionalString()
+          return
+        case "isPartial":
+          this.isPartial = (yield* this.json()) === true
           return
         case "warnings":
           this.warnings = strings(yield* this.json())
@@ -288,7 +282,6 @@ export class ResponseDecoder {
       }
     })
     if (!this.labelled) this.fail('a series has no "metric"')
-    this.seriesCount++
   }
 
   private label(metric: unknown): void {
@@ -477,7 +470,6 @@ export class ResponseDecoder {
   }
 
   private release(block: SampleBlock): void {
-    this.sampleCount += block.length
     if (this.labelled) this.ready.push(block)
     else this.waiting.push(block)
   }

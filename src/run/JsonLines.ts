@@ -22,12 +22,14 @@ import { ByteBuffer } from "../records/ByteBuffer.ts"
 import { decodeFrom, StateStore } from "../sync/StateStore.ts"
 import { StreamState } from "../sync/StreamState.ts"
 
-/** A file cannot be written; `message` says which and why. */
+/** A file cannot be read or written; `message` says which and why. */
 export class DestinationError extends Data.TaggedError("DestinationError")<{ readonly message: string }> {}
 
 const StateFile = Schema.fromJsonString(
   Schema.Struct({
     version: Schema.Literal(1),
+    /** Where the data came from: another source's states would say nothing about this one's. */
+    source: Schema.String,
     /** How many bytes of the data file the states stand for. */
     bytes: Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)),
     streams: Schema.Record(Schema.String, Schema.Unknown)
@@ -55,18 +57,22 @@ export class JsonLines extends Context.Service<
     readonly bytes: () => number
   }
 >()("source-prometheus/run/JsonLines") {
-  /** Opens the data file for appending, and provides the states beside it as the `StateStore`. */
+  /**
+   * Opens the data file for appending, and provides the states beside it as the `StateStore`. Both are for one
+   * `source` only, such as the address of a server, and for one process at a time.
+   */
   static readonly layer = (
-    dataPath: string
+    dataPath: string,
+    source: string
   ): Layer.Layer<JsonLines | StateStore, ConfigError | DestinationError, FileSystem.FileSystem | Path.Path> =>
-    Layer.effectContext(open(dataPath))
+    Layer.effectContext(open(dataPath, source))
 }
 
-const open = Effect.fnUntraced(function* (dataPath: string) {
+const open = Effect.fnUntraced(function* (dataPath: string, source: string) {
   const files = yield* Files.FileSystem
   const paths = yield* Paths.Path
-  const { dir, name } = paths.parse(dataPath)
-  const statePath = paths.join(dir, `${name}.state.json`)
+  const { dir } = paths.parse(dataPath)
+  const statePath = `${dataPath}.state.json`
   const cannot =
     (what: string, path: string) =>
     (error: { readonly message: string }): DestinationError =>
@@ -74,13 +80,25 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
 
   if (dir !== "")
     yield* files.makeDirectory(dir, { recursive: true }).pipe(Effect.mapError(cannot("made", dir)))
-  const before = yield* readStateFile(dataPath, statePath)
+  yield* lock(dataPath, `${dataPath}.lock`)
+  const before = yield* readStateFile(dataPath, statePath, source)
   const file = yield* files.open(dataPath, { flag: "a+" }).pipe(Effect.mapError(cannot("opened", dataPath)))
   const size = Number((yield* file.stat.pipe(Effect.mapError(cannot("read", dataPath)))).size)
   if (size < before.bytes) {
     return yield* new ConfigError({
       message: `${dataPath} has ${size} bytes, but ${statePath} says it had ${before.bytes}: records are missing. Delete both files to start again, or restore them together.`
     })
+  }
+  if (before.bytes > 0) {
+    // A line ends there, or the file is not the one that the states were saved with.
+    const last = yield* file
+      .seek(BigInt(before.bytes - 1), "start")
+      .pipe(Effect.andThen(file.readAlloc(1)), Effect.mapError(cannot("read", dataPath)))
+    if (Option.isNone(last) || last.value[0] !== 0x0a) {
+      return yield* new ConfigError({
+        message: `${dataPath} is not the file that ${statePath} was saved with. Restore both together, or choose another --output.`
+      })
+    }
   }
   yield* file.truncate(before.bytes).pipe(Effect.mapError(cannot("shortened", dataPath)))
 
@@ -103,7 +121,11 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
   })
   const saveStates = Effect.suspend(() => {
     const temporary = `${statePath}.new`
-    const json = JSON.stringify({ version: 1, bytes: written, streams: Object.fromEntries(states) }, null, 2)
+    const json = JSON.stringify(
+      { version: 1, source, bytes: written, streams: Object.fromEntries(states) },
+      null,
+      2
+    )
     const length = written
     return files.writeFileString(temporary, `${json}\n`).pipe(
       Effect.andThen(files.rename(temporary, statePath)),
@@ -117,6 +139,14 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
   })
   // There from the start, so that what a first run leaves behind can be told from somebody else's file.
   yield* saveStates
+  const discard = Effect.suspend(() => {
+    buffer.length = 0
+    if (written === committed) return Effect.void
+    written = committed
+    return file.truncate(committed).pipe(Effect.mapError(cannot("shortened", dataPath)))
+  })
+  // Who reads the file after a stop finds whole windows only.
+  yield* Effect.addFinalizer(() => Effect.ignore(discard))
 
   return Context.make(
     JsonLines,
@@ -127,11 +157,7 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
       relieve: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : write)),
       // Both or neither: an interruption between them would only be mended by the next run.
       commit: Effect.uninterruptible(Effect.andThen(write, saveStates)),
-      discard: Effect.suspend(() => {
-        buffer.length = 0
-        written = committed
-        return file.truncate(committed).pipe(Effect.mapError(cannot("shortened", dataPath)))
-      }),
+      discard,
       bytes: () => written
     })
   ).pipe(
@@ -147,7 +173,46 @@ const open = Effect.fnUntraced(function* (dataPath: string) {
 
 const encodeState = Schema.encodeSync(StreamState)
 
-const readStateFile = Effect.fnUntraced(function* (dataPath: string, statePath: string) {
+/** Two processes would write every row twice. What a killed one left is taken over. */
+const lock = Effect.fnUntraced(function* (dataPath: string, lockPath: string) {
+  const files = yield* Files.FileSystem
+  const take = files.writeFileString(lockPath, `${process.pid}\n`, { flag: "wx" })
+  const taken = take.pipe(
+    Effect.catchIf(
+      (error) => error.reason._tag === "AlreadyExists",
+      Effect.fnUntraced(function* () {
+        const owner = Number.parseInt(
+          yield* Effect.orElseSucceed(files.readFileString(lockPath), () => ""),
+          10
+        )
+        if (isAlive(owner)) {
+          return yield* new ConfigError({
+            message: `${dataPath} is being written by another run (process ${owner}). Wait for its end, or choose another --output.`
+          })
+        }
+        yield* files.remove(lockPath)
+        yield* take
+      })
+    ),
+    Effect.mapError((error) =>
+      error._tag === "ConfigError"
+        ? error
+        : new DestinationError({ message: `${lockPath} cannot be written: ${error.message}` })
+    )
+  )
+  yield* Effect.acquireRelease(taken, () => Effect.ignore(files.remove(lockPath)))
+})
+
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // It exists, but belongs to somebody else.
+    return (error as NodeJS.ErrnoException).code === "EPERM"
+  }
+}
+
+const readStateFile = Effect.fnUntraced(function* (dataPath: string, statePath: string, source: string) {
   const files = yield* Files.FileSystem
   const exists = (path: string) => Effect.orElseSucceed(files.exists(path), () => false)
   if (!(yield* exists(statePath))) {
@@ -170,6 +235,11 @@ const readStateFile = Effect.fnUntraced(function* (dataPath: string, statePath: 
   if (Result.isFailure(decoded)) {
     return yield* new ConfigError({
       message: `${statePath} is damaged or not one of this program. Restore it together with ${dataPath}, or delete both to start again.`
+    })
+  }
+  if (decoded.success.source !== source) {
+    return yield* new ConfigError({
+      message: `${dataPath} holds data of ${decoded.success.source}, and this is ${source}. Choose another --output, or delete it together with ${statePath}.`
     })
   }
   return { bytes: decoded.success.bytes, states: new Map(Object.entries(decoded.success.streams)) }

@@ -1,7 +1,14 @@
 /** The command `run`, wired. */
 import { Cause, Effect, Layer, Logger, Option, References } from "effect"
 import { Command, Flag } from "effect/cli"
-import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } from "../ConnectorConfig.ts"
+import {
+  type ConfigError,
+  ConnectorConfig,
+  decodeConfig,
+  type InputFileError,
+  readJsonFile,
+  secretTexts
+} from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -16,8 +23,10 @@ const flags = {
     Flag.optional
   ),
   output: Flag.String("output").pipe(
-    Flag.withDescription("The JSON-lines file to append to; its state is kept beside it"),
-    Flag.withDefault("prometheus.jsonl")
+    Flag.withDescription(
+      "The JSON-lines file to append to; its state is kept beside it. prometheus.jsonl by default, demo.jsonl for the demo"
+    ),
+    Flag.optional
   )
 }
 
@@ -48,26 +57,33 @@ const tellErrors = <A, R>(
   )
 
 /** `source-prometheus run`. */
-export const runCommand = Command.make("run", flags, ({ config, output }) =>
-  Effect.gen(function* () {
-    const configuration = Option.isSome(config)
-      ? ConnectorConfig.layerFile(config.value)
-      : ConnectorConfig.layerFrom(yield* startDemo)
-    yield* Effect.gen(function* () {
-      const settings = yield* ConnectorConfig
-      yield* Effect.gen(function* () {
-        if (Option.isNone(config)) {
-          yield* Effect.logInfo("No --config is given, so an embedded demo Prometheus is read.")
-        }
+export const runCommand = Command.make(
+  "run",
+  flags,
+  Effect.fnUntraced(
+    function* ({ config, output }) {
+      const settings = yield* Option.match(config, {
+        onNone: () => Effect.flatMap(startDemo, decodeConfig),
+        onSome: (path) => Effect.flatMap(readJsonFile(path, "configuration"), decodeConfig)
+      })
+      const isDemo = Option.isNone(config)
+      const path = Option.getOrElse(output, () => (isDemo ? "demo.jsonl" : "prometheus.jsonl"))
+      const source = isDemo ? "the demo" : settings.baseUrl
+      const succeeded = yield* Effect.gen(function* () {
+        if (isDemo) yield* Effect.logInfo("No --config is given, so an embedded demo Prometheus is read.")
         yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
-        const succeeded = yield* Effect.provide(
-          run,
-          Layer.mergeAll(PrometheusClient.layer, JsonLines.layer(output))
-        )
-        if (!succeeded) return yield* new Unsuccessful()
-      }).pipe(tellErrors, Effect.provide(personalLog(secretTexts(settings))))
-    }).pipe(Effect.provide(configuration))
-  }).pipe(
+        return yield* run
+      }).pipe(
+        Effect.provide(
+          Layer.mergeAll(PrometheusClient.layer, JsonLines.layer(path, source)).pipe(
+            Layer.provideMerge(Layer.succeed(ConnectorConfig, settings))
+          )
+        ),
+        tellErrors,
+        Effect.provide(personalLog(secretTexts(settings)))
+      )
+      if (!succeeded) return yield* new Unsuccessful()
+    },
     Effect.scoped,
     tellErrors,
     Effect.provide(personalLog([])),

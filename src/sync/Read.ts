@@ -114,8 +114,9 @@ const usableState = (request: StreamRequest, saved: Maybe.Option<StreamState>): 
   Option.filter(
     saved,
     (state) =>
-      request.mode === "incremental" ||
-      (state.full_refresh === true &&
+      (request.mode === "incremental" && state.full_refresh !== true) ||
+      (request.mode === "full_refresh" &&
+        state.full_refresh === true &&
         (Option.isNone(request.generationId) ||
           state.generation_id === undefined ||
           state.generation_id === request.generationId.value))
@@ -251,7 +252,7 @@ const makeReader =
         const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
         const events =
           pointCount(range) === 0
-            ? Stream.succeed(checkpointAt(fullRange.lastSeconds))
+            ? Stream.succeed(checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
             : windows.pipe(
                 Stream.schedule(pacing),
                 Stream.mapEffect(askAhead, { concurrency: LOOK_AHEAD }),

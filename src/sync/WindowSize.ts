@@ -17,24 +17,60 @@ export const FIRST_POINTS = 32
 /** A window is at most that many times larger than what has been seen to work. */
 const GROWTH = 8
 
+/** A limit is tried anew after that many windows of its size were answered: the first time, and at most. */
+const FIRST_PATIENCE = 8
+const LONGEST_PATIENCE = 512
+
 /** What is known of one stream. */
 export interface WindowSize {
   /** Points of the next window. */
   readonly points: number
-  /** A window of more points than this has been refused. */
+  /** No window asks for more points than this, since one that did was refused. */
   readonly limit: number
+  /** How many windows as large as the limit have been answered since it was set. */
+  readonly streak: number
+  /** How long that streak must be for a higher limit to be tried; longer each time that fails. */
+  readonly patience: number
+  /** Whether the limit is one that is being tried. */
+  readonly isTrial: boolean
 }
 
-export const initial: WindowSize = { points: FIRST_POINTS, limit: MAX_POINTS }
+export const initial: WindowSize = {
+  points: FIRST_POINTS,
+  limit: MAX_POINTS,
+  streak: 0,
+  patience: FIRST_PATIENCE,
+  isTrial: false
+}
 
-/** After a window of `points` points was answered with `samples` samples. */
+/**
+ * After a window of `points` points was answered with `samples` samples.
+ *
+ * What was refused may have been one heavy moment, so a limit does not last for ever; but a server that means it is
+ * not asked in vain again and again.
+ */
 export const afterAnswer = (size: WindowSize, points: number, samples: number): WindowSize => {
+  const streak = points < size.limit ? size.streak : size.streak + 1
+  const isRaised = streak >= size.patience && size.limit < MAX_POINTS
+  const limit = isRaised ? Math.min(MAX_POINTS, size.limit * 2) : size.limit
   const fitting = Math.floor((TARGET_SAMPLES / Math.max(1, samples)) * points)
-  return { ...size, points: Math.max(1, Math.min(fitting, points * GROWTH, size.limit)) }
+  return {
+    points: Math.max(1, Math.min(fitting, points * GROWTH, limit)),
+    limit,
+    streak: isRaised ? 0 : streak,
+    patience: size.patience,
+    isTrial: size.isTrial || isRaised
+  }
 }
 
-/** After a window of `points` points was refused for its size: later windows stay below that. */
+/** After a window of `points` points was refused for its size: later windows stay below that for a while. */
 export const afterRefusal = (size: WindowSize, points: number): WindowSize => {
   const limit = Math.max(1, Math.min(size.limit, Math.ceil(points / 2)))
-  return { limit, points: Math.min(size.points, limit) }
+  return {
+    points: Math.min(size.points, limit),
+    limit,
+    streak: 0,
+    patience: size.isTrial ? Math.min(LONGEST_PATIENCE, size.patience * 2) : size.patience,
+    isTrial: false
+  }
 }

@@ -328,7 +328,7 @@ describe("run", () => {
       assert.deepStrictEqual([first.code, first.stdout], [0, ""])
       assert.match(first.stderr, /demo/)
       assert.match(first.stderr, /prometheus\.jsonl/)
-      assert.deepStrictEqual(readdirSync(cwd).sort(), ["prometheus.jsonl", "prometheus.state.json", "x"])
+      assert.deepStrictEqual(readdirSync(cwd).sort(), ["demo.jsonl", "demo.jsonl.state.json", "x"])
       const before = keysOf(files.path("prometheus.jsonl"))
       assert.isAbove(before.size, 50_000)
       const second = yield* child.run(["run"], { cwd })

@@ -124,11 +124,9 @@ export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
     samples,
     envelope: {
       status,
-      errorType: stringOr(body.errorType),
       error: stringOr(body.error),
       warnings: Array.isArray(body.warnings) ? body.warnings.filter((item) => typeof item === "string") : [],
-      series: all.length,
-      samples: samples.length
+      isPartial: body.isPartial === true
     }
   }
 }

@@ -23,12 +23,16 @@ const folder = Effect.acquireRelease(
 const place = Effect.map(folder, (path) => ({
   folder: path,
   data: join(path, "data.jsonl"),
-  state: join(path, "data.state.json")
+  state: join(path, "data.jsonl.state.json")
 }))
 
 /** Opens the file for one run, which ends like a killed one: without a word. */
 const use = <A, E>(path: string, body: Effect.Effect<A, E, JsonLines | StateStore>) =>
-  body.pipe(Effect.provide(JsonLines.layer(path)), Effect.provide(NodeServices.layer), Effect.scoped)
+  body.pipe(
+    Effect.provide(JsonLines.layer(path, "http://mock")),
+    Effect.provide(NodeServices.layer),
+    Effect.scoped
+  )
 
 const append = (text: string) => Effect.map(JsonLines, (file) => file.buffer.append(Buffer.from(text)))
 
@@ -55,7 +59,7 @@ describe("JsonLines", () => {
       const { data, folder, state } = yield* place
       yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
       assert.strictEqual(text(data), "1\n")
-      assert.deepStrictEqual(readdirSync(folder).sort(), ["data.jsonl", "data.state.json"])
+      assert.deepStrictEqual(readdirSync(folder).sort(), ["data.jsonl", "data.jsonl.state.json"])
       const saved = JSON.parse(text(state)) as { readonly bytes: number; readonly streams: object }
       assert.strictEqual(saved.bytes, 2)
       assert.deepStrictEqual(saved.streams, { a: { time: first, step: 60, version: 1 } })
@@ -119,16 +123,57 @@ describe("JsonLines", () => {
     Effect.gen(function* () {
       const { data } = yield* place
       const line = `${"x".repeat(999_999)}\n`
+      yield* use(data, Effect.void)
+      // What a killed process had written: a stop of any other kind takes it back.
+      writeFileSync(data, line)
+      yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
+      assert.strictEqual(text(data), "1\n")
+    })
+  )
+
+  it.live("takes back what was not committed, so that a reader finds whole windows only", () =>
+    Effect.gen(function* () {
+      const { data } = yield* place
+      yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
       yield* use(
         data,
         Effect.andThen(
-          append(line),
+          append(`${"x".repeat(999_999)}\n`),
           Effect.flatMap(JsonLines, (file) => file.relieve)
         )
       )
-      assert.strictEqual(text(data), line)
+      assert.strictEqual(text(data), "1\n")
+    })
+  )
+
+  it.live("is for one process at a time, and takes over from one that was killed", () =>
+    Effect.gen(function* () {
+      const { data } = yield* place
+      yield* use(
+        data,
+        Effect.gen(function* () {
+          const error = yield* Effect.flip(use(data, Effect.void))
+          assert.match(error.message, new RegExp(`being written by another run \\(process ${process.pid}\\)`))
+        })
+      )
+      assert.isFalse(existsSync(`${data}.lock`))
+      writeFileSync(`${data}.lock`, "4194305\n")
       yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
       assert.strictEqual(text(data), "1\n")
+    })
+  )
+
+  it.live("refuses the data of another source, and a file that is not the one of its state", () =>
+    Effect.gen(function* () {
+      const { data, state } = yield* place
+      yield* use(data, Effect.andThen(append("123\n"), commit("a", first)))
+      const saved = JSON.parse(text(state)) as object
+      writeFileSync(state, JSON.stringify({ ...saved, source: "http://elsewhere" }))
+      assert.match((yield* Effect.flip(use(data, Effect.void))).message, /holds data of http:\/\/elsewhere/)
+      writeFileSync(state, JSON.stringify(saved))
+      writeFileSync(data, "somebody else's\nfile\n")
+      assert.match((yield* Effect.flip(use(data, Effect.void))).message, /is not the file/)
+      assert.strictEqual(text(data), "somebody else's\nfile\n")
     })
   )
 
@@ -156,7 +201,7 @@ describe("JsonLines", () => {
       const { folder } = yield* place
       const data = join(folder, "a", "b", "c.jsonl")
       yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
-      assert.deepStrictEqual(readdirSync(join(folder, "a", "b")).sort(), ["c.jsonl", "c.state.json"])
+      assert.deepStrictEqual(readdirSync(join(folder, "a", "b")).sort(), ["c.jsonl", "c.jsonl.state.json"])
     })
   )
 
@@ -167,7 +212,7 @@ describe("JsonLines", () => {
       writeFileSync(`${state}.new`, '{"version":1,"by')
       yield* use(data, Effect.andThen(append("2\n"), commit("a", second)))
       assert.strictEqual(text(data), "1\n2\n")
-      assert.deepStrictEqual(readdirSync(folder).sort(), ["data.jsonl", "data.state.json"])
+      assert.deepStrictEqual(readdirSync(folder).sort(), ["data.jsonl", "data.jsonl.state.json"])
     })
   )
 
@@ -216,7 +261,7 @@ describe("JsonLines", () => {
       const { data, state } = yield* place
       writeFileSync(data, "1\n")
       const streams = { good: { time: first, step: 60, version: 1 }, bad: { time: "soon" } }
-      writeFileSync(state, JSON.stringify({ version: 1, bytes: 2, streams }))
+      writeFileSync(state, JSON.stringify({ version: 1, source: "http://mock", bytes: 2, streams }))
       yield* use(
         data,
         Effect.gen(function* () {
@@ -308,7 +353,10 @@ const runOnce = (
     step: 60,
     ...more
   })
-  const services = Layer.provideMerge(Layer.merge(Mock.layer(mock), JsonLines.layer(path)), config)
+  const services = Layer.provideMerge(
+    Layer.merge(Mock.layer(mock), JsonLines.layer(path, "http://mock")),
+    config
+  )
   return run.pipe(
     Effect.provide(services),
     Effect.provide(NodeServices.layer),
