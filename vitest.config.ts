@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Two projects: "unit" needs nothing but Node; "integration" needs a real Prometheus, which its global
- * setup finds or installs. A plain `vitest run` runs both; `vitest run test/prometheus` never installs.
+ * Three projects: "unit" needs nothing but Node; "integration" needs a real Prometheus, which its global setup finds
+ * or installs; "clients" needs Python too, for Airbyte's own programs. A plain `vitest run` runs all of them.
  */
 export default defineConfig({
   test: {
@@ -11,7 +11,8 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/integration/**"]
+          exclude: ["test/integration/**", "test/clients/**"],
+          testTimeout: 30_000
         }
       },
       {
@@ -21,6 +22,15 @@ export default defineConfig({
           globalSetup: ["test/support/globalSetup.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000
+        }
+      },
+      {
+        test: {
+          name: "clients",
+          include: ["test/clients/**/*.test.ts"],
+          globalSetup: ["test/support/globalSetup.ts", "test/clients/globalSetup.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000
         }
       }
     ]

@@ -63,6 +63,8 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
 /** The secrets of a configuration in the clear, in every form in which they are sent: for masking them. */
 export const secretTexts = ({ basicAuth, secrets }: Settings): ReadonlyArray<string> => [
   ...secrets.map(Redacted.value),
+  // Servers quote the token of `Bearer token` without the word before it.
+  ...secrets.map((secret) => Redacted.value(secret).replace(/^\w+ +/, "")),
   ...Option.match(basicAuth, { onNone: () => [], onSome: (basicAuth) => [basicCredentials(basicAuth)] })
 ]
 

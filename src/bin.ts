@@ -6,7 +6,7 @@ import { OutputClosed } from "./airbyte/Output.ts"
 import { main } from "./main.ts"
 
 /** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
-const GRACE_MILLIS = 5000
+const GRACE_MILLIS = 2000
 
 /** Dies of a signal as if it had never been handled, which is what whoever sent it expects to see. */
 const dieOf = (signal: NodeJS.Signals): void => {

@@ -5,12 +5,8 @@
  * a `Stream` of events whose samples come as blocks of one series each.
  */
 export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./ConnectorConfig.ts"
-export {
-  type MetricMetadata,
-  PrometheusClient,
-  type RangeQuery,
-  type TimeRange
-} from "./prometheus/PrometheusClient.ts"
+export type { MetricMetadata } from "./prometheus/Metadata.ts"
+export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
 export { type Blame, type Ending, PrometheusError, type Reason } from "./prometheus/PrometheusError.ts"
 export {
   type FloatBlock,
@@ -24,6 +20,7 @@ export {
 } from "./prometheus/Sample.ts"
 export { seriesId } from "./prometheus/Series.ts"
 export { type DiscoveredMetric, discover } from "./sync/Discovery.ts"
-export { type ReadEvent, read, type StreamRequest } from "./sync/Read.ts"
+export { type ReadEvent, type ReadOptions, read, type StreamRequest } from "./sync/Read.ts"
 export { StateStore } from "./sync/StateStore.ts"
 export { StreamState } from "./sync/StreamState.ts"
+export type { GridRange } from "./sync/TimeGrid.ts"

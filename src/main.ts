@@ -22,9 +22,10 @@ export const main = (args: ReadonlyArray<string>) =>
   Command.runWith(root, { version: packageJson.version })(args).pipe(
     Effect.as(0),
     Effect.catchTag("Unsuccessful", () => Effect.succeed(1)),
+    // What was wrong has been told by then, or that there is no command without a name.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),
-      (error) => Effect.succeed(error._tag === "ShowHelp" && error.errors.length === 0 ? 0 : 1)
+      () => Effect.succeed(1)
     ),
     // Without Effect's wizard and --log-level: the protocol has --debug.
     Effect.provideService(CliConfig.CliConfig, {

@@ -2,7 +2,7 @@
 import { Effect, type FileSystem, Layer, Option, Predicate, Schema } from "effect"
 import { ConfigError, type InputFileError, readJsonFile } from "../ConnectorConfig.ts"
 import { decodeFrom, StateStore } from "../sync/StateStore.ts"
-import { StreamState } from "../sync/StreamState.ts"
+import { encodeStreamState } from "../sync/StreamState.ts"
 import { Output } from "./Output.ts"
 import { type AirbyteMessage, FULL_REFRESH_COMPLETE, NO_CURSOR_STATE, StateEntry } from "./Protocol.ts"
 
@@ -30,12 +30,10 @@ export const layer = (
       return StateStore.of({
         load: (stream) => decodeFrom(saved, stream),
         save: (stream, state, recordCount) =>
-          Effect.sync(() => output.message(stateMessage(stream, encodeState(state), recordCount)))
+          Effect.sync(() => output.message(stateMessage(stream, encodeStreamState(state), recordCount)))
       })
     })
   )
-
-const encodeState = Schema.encodeSync(StreamState)
 
 const decodeEntry = Schema.decodeUnknownOption(StateEntry)
 

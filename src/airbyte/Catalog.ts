@@ -43,6 +43,11 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams anew.`
     })
   }
+  const names = decoded.success.streams.map(({ stream }) => stream.name)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  if (twice !== undefined) {
+    return yield* new ConfigError({ message: `The catalog file ${path} has the stream ${twice} twice.` })
+  }
   return decoded.success.streams.map(
     ({ generation_id, stream, sync_mode }): ConfiguredStream => ({
       name: stream.name,

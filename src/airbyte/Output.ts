@@ -9,6 +9,7 @@ import { write } from "node:fs"
 import { Context, Data, Effect, Fiber, Layer, Schedule, Semaphore } from "effect"
 import { makeMask } from "../config/SecretMask.ts"
 import { ByteBuffer } from "../records/ByteBuffer.ts"
+import { jsonLine } from "../records/jsonLine.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
 
 /** Nobody reads our output any more, or it cannot be written (a full disk). */
@@ -101,10 +102,10 @@ const texts: ReadonlySet<string> = new Set(["message", "internal_message", "stac
 /** Only texts that people read are masked: STATE, CATALOG and SPEC pass as they are. */
 const render = (message: AirbyteMessage, mask: (text: string) => string): string =>
   message.type === "LOG" || message.type === "TRACE" || message.type === "CONNECTION_STATUS"
-    ? JSON.stringify(message, (key, value: unknown) =>
+    ? jsonLine(message, (key, value: unknown) =>
         typeof value === "string" && texts.has(key) ? mask(value) : value
       )
-    : JSON.stringify(message)
+    : jsonLine(message)
 
 /** Writes until all is taken. A descriptor that does not block, because a parent made it so, is asked again. */
 const writeFully = (fd: number, bytes: Uint8Array, from: number): Effect.Effect<void, OutputClosed> =>

@@ -68,10 +68,14 @@ const configLayer = (path: string) =>
 
 const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
 
-/** Somebody waits for a check: one more try is all a passing failure gets. */
+/** Somebody waits for a check: a passing failure gets one more try, and a silent server not long. */
 const hasty = Layer.effect(
   ConnectorConfig,
-  Effect.map(ConnectorConfig, (settings) => ({ ...settings, maxRetries: Math.min(1, settings.maxRetries) }))
+  Effect.map(ConnectorConfig, (settings) => ({
+    ...settings,
+    maxRetries: Math.min(1, settings.maxRetries),
+    requestTimeoutMillis: Math.min(15_000, settings.requestTimeoutMillis)
+  }))
 )
 
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(

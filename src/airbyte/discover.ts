@@ -1,7 +1,7 @@
 /** The verb `discover`. */
 import { Effect } from "effect"
-import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
-import { discover as discoverMetrics } from "../sync/Discovery.ts"
+import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { discover as discoverMetrics, noMetrics } from "../sync/Discovery.ts"
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
 
@@ -10,11 +10,7 @@ export const discover = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const output = yield* Output
   const metrics = yield* discoverMetrics
-  if (metrics.length === 0) {
-    return yield* new ConfigError({
-      message: `No metric of ${settings.baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
-    })
-  }
+  if (metrics.length === 0) return yield* noMetrics(settings)
   const streams = yield* Effect.forEach(metrics, (metric) => catalogStream(metric, settings.labelColumns))
   output.message({ type: "CATALOG", catalog: { streams } })
   return true

@@ -2,6 +2,7 @@
 import { Clock, Duration, Effect, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
 import { type ReadEvent, read as readStreams } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
@@ -23,7 +24,7 @@ interface OpenStream {
 }
 
 const frameOf = (stream: string, emittedAt: number): LineFrame => ({
-  before: `{"type":"RECORD","record":{"stream":${JSON.stringify(stream)},"emitted_at":${emittedAt},"data":`,
+  before: `{"type":"RECORD","record":{"stream":${jsonLine(stream)},"emitted_at":${emittedAt},"data":`,
   after: "}}\n"
 })
 
@@ -127,7 +128,10 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   )
   if (outcome !== undefined) {
     for (const name of open.keys()) yield* status(name, "INCOMPLETE")
-    yield* traceError(toFailure(outcome))
+    const before =
+      failed.length === 0 ? "" : ` Before that, ${failed.map(({ name }) => name).join(", ")} failed.`
+    const failure = toFailure(outcome)
+    yield* traceError({ ...failure, message: failure.message + before })
     return false
   }
   if (failed.length > 0) {

@@ -7,6 +7,7 @@ import { Clock, Context, Effect, Layer, Option, Redacted, Schema, type Scope, St
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
 import { basicCredentials, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
 import * as Matcher from "./Matcher.ts"
+import type { MetricMetadata } from "./Metadata.ts"
 import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
 import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
 import { retryPolicy } from "./retryPolicy.ts"
@@ -25,13 +26,6 @@ export interface RangeQuery {
   readonly startSeconds: number
   readonly endSeconds: number
   readonly stepSeconds: number
-}
-
-/** What the server knows about a metric family from what it scrapes now. */
-export interface MetricMetadata {
-  readonly type: string
-  readonly help: string
-  readonly unit: string
 }
 
 /**

@@ -6,9 +6,10 @@ import type { PrometheusError } from "./PrometheusError.ts"
 const MAX_RETRY_AFTER = Duration.minutes(5)
 
 /**
- * Exponential from half a second, at most 30 s, with jitter of 20 %; at least what `Retry-After` asked for.
+ * Exponential from half a second, at most 30 s, give or take a jitter of 20 %; at least what `Retry-After` asked for.
  *
- * Ends after `maxRetries` retries, and at once for an error that no retry can mend.
+ * Ends after `maxRetries` retries, and at once for an error that no retry can mend. Of an answer that breaks off again
+ * and again, any new samples begin the count anew.
  */
 export const retryPolicy = (maxRetries: number) =>
   Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(

@@ -8,6 +8,7 @@ import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from 
 import { METRIC_NAME } from "../prometheus/Series.ts"
 import type { ByteBuffer } from "./ByteBuffer.ts"
 import { columnOf } from "./Columns.ts"
+import { jsonLine } from "./jsonLine.ts"
 import { MAX_TIME_BYTES, TimeText } from "./TimeText.ts"
 
 /** What stands around a record's data in a line. */
@@ -27,8 +28,8 @@ export interface RecordShape {
 }
 
 /**
- * The shape that a configured catalog asks for: its own columns and no others. A catalog without columns leaves
- * the choice to the configuration.
+ * The shape that a configured catalog asks for: its own columns and no others but `time` and `series_id`, without
+ * which a record would be none. A catalog without columns leaves the choice to the configuration.
  */
 export const shapeOf = (properties: ReadonlyArray<string>, labelColumns: boolean): RecordShape => {
   const columns = new Set(properties)
@@ -120,7 +121,7 @@ export class RecordEncoder {
 
   /** `,"name":json` if the stream has that column. */
   private member(column: string, json: () => string): string {
-    return this.hasColumn(column) ? `,${JSON.stringify(column)}:${json()}` : ""
+    return this.hasColumn(column) ? `,${jsonLine(column)}:${json()}` : ""
   }
 
   private hasColumn(column: string): boolean {
@@ -133,8 +134,8 @@ export class RecordEncoder {
     for (const [name, value] of labels) {
       if (name === METRIC_NAME) continue
       const column = this.shape.labelsObject ? undefined : this.columnFor(name)
-      if (column === undefined) others.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`)
-      else out += `,${JSON.stringify(column)}:${JSON.stringify(value)}`
+      if (column === undefined) others.push(`${jsonLine(name)}:${jsonLine(value)}`)
+      else out += `,${jsonLine(column)}:${jsonLine(value)}`
     }
     if (this.shape.labelsObject) return `${out}${this.member("labels", () => `{${others.join(",")}}`)}`
     return others.length === 0 ? out : `${out}${this.member("other_labels", () => `{${others.join(",")}}`)}`
@@ -154,7 +155,7 @@ const quoteBytes = (bytes: Uint8Array, start: number, end: number): string =>
 
 /** As Prometheus itself writes it, numbers as strings: counts may exceed what JSON readers keep exactly. */
 const renderHistogram = ({ buckets, count, sum }: Histogram): string =>
-  JSON.stringify({
+  jsonLine({
     count,
     sum,
     ...(buckets.length === 0

@@ -1,6 +1,6 @@
 /** The JSON Schema of a stream's records: what discovery promises and every record keeps. */
 import type { JsonSchema } from "effect"
-import type { MetricMetadata } from "../prometheus/PrometheusClient.ts"
+import type { MetricMetadata } from "../prometheus/Metadata.ts"
 import type { LabelColumns } from "./Columns.ts"
 
 const time = {
@@ -65,14 +65,6 @@ export const streamSchema = (
         ])
   ])
 })
-
-const familySuffix = /_(?:bucket|sum|count|total|created|info|gsum|gcount)$/
-
-/** What is known of a metric: by its own name, else by that of its family. */
-export const findMetadata = (
-  metadata: ReadonlyMap<string, MetricMetadata>,
-  metric: string
-): MetricMetadata | undefined => metadata.get(metric) ?? metadata.get(metric.replace(familySuffix, ""))
 
 /** A metric's type, help and unit in one line, `counter. Requests served. Unit: seconds.` */
 export const describeMetric = (metadata: MetricMetadata | undefined): string => {

@@ -20,7 +20,7 @@ import {
 import { ConfigError } from "../ConnectorConfig.ts"
 import { ByteBuffer } from "../records/ByteBuffer.ts"
 import { decodeFrom, StateStore } from "../sync/StateStore.ts"
-import { StreamState } from "../sync/StreamState.ts"
+import { encodeStreamState } from "../sync/StreamState.ts"
 
 /** A file cannot be read or written; `message` says which and why. */
 export class DestinationError extends Data.TaggedError("DestinationError")<{ readonly message: string }> {}
@@ -165,13 +165,11 @@ const open = Effect.fnUntraced(function* (dataPath: string, source: string) {
       StateStore,
       StateStore.of({
         load: (stream) => decodeFrom(states, stream),
-        save: (stream, state) => Effect.sync(() => void states.set(stream, encodeState(state)))
+        save: (stream, state) => Effect.sync(() => void states.set(stream, encodeStreamState(state)))
       })
     )
   )
 })
-
-const encodeState = Schema.encodeSync(StreamState)
 
 /** Two processes would write every row twice. What a killed one left is taken over. */
 const lock = Effect.fnUntraced(function* (dataPath: string, lockPath: string) {
@@ -237,7 +235,8 @@ const readStateFile = Effect.fnUntraced(function* (dataPath: string, statePath: 
       message: `${statePath} is damaged or not one of this program. Restore it together with ${dataPath}, or delete both to start again.`
     })
   }
-  if (decoded.success.source !== source) {
+  const isEmpty = decoded.success.bytes === 0 && Object.keys(decoded.success.streams).length === 0
+  if (decoded.success.source !== source && !isEmpty) {
     return yield* new ConfigError({
       message: `${dataPath} holds data of ${decoded.success.source}, and this is ${source}. Choose another --output, or delete it together with ${statePath}.`
     })

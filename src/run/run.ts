@@ -1,8 +1,9 @@
 /** The command `run`: a whole sync for a person, without a platform. */
 import { Clock, Effect, Option, Stream } from "effect"
-import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
-import { discoverNames } from "../sync/Discovery.ts"
+import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { JsonLines } from "./JsonLines.ts"
@@ -25,11 +26,7 @@ export const run = Effect.gen(function* () {
   const store = yield* StateStore
   const startedAt = yield* Clock.currentTimeMillis
   const { names } = yield* discoverNames
-  if (names.length === 0) {
-    return yield* new ConfigError({
-      message: `No metric of ${settings.baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
-    })
-  }
+  if (names.length === 0) return yield* noMetrics(settings)
   yield* Effect.logInfo(
     `Found ${counted(names.length, "metric")} at ${settings.baseUrl}, reading a data point every ${duration(settings.stepSeconds)}.`
   )
@@ -43,7 +40,7 @@ export const run = Effect.gen(function* () {
     const name = event.stream
     if (event._tag === "Started") {
       const encoder = new RecordEncoder({ columns: "all", labelsObject: !settings.labelColumns })
-      const frame = { before: `{"stream":${JSON.stringify(name)},"data":`, after: "}\n" }
+      const frame = { before: `{"stream":${jsonLine(name)},"data":`, after: "}\n" }
       open.set(name, { encoder, frame, series: new Set(), samples: 0, sinceState: 0 })
       return
     }

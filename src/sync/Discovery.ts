@@ -1,9 +1,9 @@
 /** Which streams there are: the metrics of the configured range, each with its labels and what is known of it. */
 import { Effect, Option } from "effect"
-import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { isIncluded } from "../prometheus/MetricFilter.ts"
-import { type MetricMetadata, PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
-import { findMetadata } from "../records/StreamSchema.ts"
+import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
 
 /** A metric that can be read. */
 export interface DiscoveredMetric {
@@ -30,6 +30,12 @@ export const discoveryRange = (
   const startMillis = settings.startMillis <= endMillis ? settings.startMillis : endMillis - DAY_MILLIS
   return { startMillis: Math.max(0, startMillis - LOOKBACK_MILLIS), endMillis }
 }
+
+/** There is nothing to read, which is most likely a mistake. */
+export const noMetrics = ({ baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl">): ConfigError =>
+  new ConfigError({
+    message: `No metric of ${baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
+  })
 
 /** The names of the metrics that the configuration selects, and the range in which they were looked for. */
 export const discoverNames = Effect.gen(function* () {

@@ -41,7 +41,7 @@ export interface StreamRequest {
 export type ReadEvent =
   /** A stream begins; `range` is what it will ask for. */
   | { readonly _tag: "Started"; readonly stream: string; readonly range: GridRange }
-  /** The server has answered this stream for the first time. */
+  /** The server has answered this stream for the first time, or there was nothing to ask. */
   | { readonly _tag: "Running"; readonly stream: string }
   /** Samples, each exactly once. */
   | { readonly _tag: "Samples"; readonly stream: string; readonly blocks: ReadonlyArray<SampleBlock> }

@@ -8,7 +8,7 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
   time: Schema.String.check(Schema.makeFilter((text: string) => isTime(text))),
   step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   version: Schema.Literal(1),
-  /** Set on the checkpoints of a full refresh: only the next attempt of that refresh goes on from them. */
+  /** Set on the checkpoints of a full refresh: only another attempt of that refresh goes on from them. */
   full_refresh: Schema.optionalKey(Schema.Literal(true)),
   /** Which refresh that was, where the platform numbers them. */
   generation_id: Schema.optionalKey(Schema.Int)
@@ -27,6 +27,9 @@ const isTime = (text: string): boolean => {
   const millis = Date.parse(text)
   return Number.isFinite(millis) && formatTime(millis) === text
 }
+
+/** A state as it is saved. */
+export const encodeStreamState = Schema.encodeSync(StreamState)
 
 /** Reads a state that was saved earlier; damaged or foreign state is refused, never read as "start again". */
 export const decodeStreamState = (stream: string, json: unknown): Result.Result<StreamState, ConfigError> =>

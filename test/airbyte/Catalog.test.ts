@@ -116,6 +116,7 @@ describe("readCatalog", () => {
       /streams\.0\.generation_id/
     ],
     ["no streams at all", {}, /streams/],
+    ["a stream that is there twice", { streams: [stream("a"), stream("b"), stream("a")] }, /stream a twice/],
     ["a list", [], /not a configured catalog/],
     ["null", "null", /not a configured catalog/]
   ]

@@ -201,6 +201,31 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
+  it.effect("masks texts only: a secret may be a word of the protocol", () => {
+    const collector = makeCollector()
+    return Effect.gen(function* () {
+      const output = yield* Output
+      output.maskSecrets(["config", "error", "ERROR", "TRACE"])
+      output.message({
+        type: "TRACE",
+        trace: {
+          type: "ERROR",
+          emitted_at: 0,
+          error: { message: "config and error", failure_type: "config_error" }
+        }
+      })
+      yield* output.flush
+      assert.deepStrictEqual(collector.messages()[0], {
+        type: "TRACE",
+        trace: {
+          type: "ERROR",
+          emitted_at: 0,
+          error: { message: "**** and ****", failure_type: "config_error" }
+        }
+      })
+    }).pipe(Effect.provide(collector.layer))
+  })
+
   it.effect("masks secrets where people read, and leaves data alone", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {

@@ -40,10 +40,8 @@ class Session extends Context.Service<
     readonly report: Report
     /** The rows of all tables after the given sync, counted from 1. */
     readonly rows: (sync: number) => ReadonlyArray<connector.ParsedRecord>
-    /** All that was printed, and all files that were left. */
-    readonly traces: ReadonlyArray<Buffer>
-    readonly stdout: string
-    readonly stderr: string
+    /** All that was printed, and all files that were left, by their names. */
+    readonly traces: ReadonlyMap<string, Buffer>
   }
 >()("test/clients/Session") {
   static readonly layer = (python: string) =>
@@ -61,10 +59,11 @@ class Session extends Context.Service<
         })
         const { code, stderr, stdout } = yield* runPython(python, folder, [script("pyairbyte_sync.py"), task])
         if (code !== 0) return yield* Effect.die(new Error(`PyAirbyte failed:\n${stdout}\n${stderr}`))
-        const traces = readdirSync(folder, { recursive: true, encoding: "utf8" })
+        const left = readdirSync(folder, { recursive: true, encoding: "utf8" })
           .map((name) => join(folder, name))
           .filter((path) => path !== task && statSync(path).isFile())
-          .map((path) => readFileSync(path))
+        const traces = new Map(left.map((path) => [path, readFileSync(path)]))
+        traces.set("stdout.log", Buffer.from(stdout)).set("stderr.log", Buffer.from(stderr))
         return Session.of({
           server,
           report: JSON.parse(readFileSync(files.path("report.json"), "utf8")) as Report,
@@ -73,9 +72,7 @@ class Session extends Context.Service<
               .trimEnd()
               .split("\n")
               .map((line) => JSON.parse(line) as connector.ParsedRecord),
-          traces: [Buffer.from(stdout), Buffer.from(stderr), ...traces],
-          stdout,
-          stderr
+          traces
         })
       })
     )
@@ -177,14 +174,14 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
 
     it.effect("tells its user what is wrong", () =>
       Effect.gen(function* () {
-        const { report, server, stderr } = yield* Session
+        const { report, server, traces } = yield* Session
         const { failed_read, wrong_date, wrong_password } = report
         assert.include(wrong_password.raised, "AirbyteConnectorCheckFailedError")
         assert.include(wrong_password.raised, `${server.baseUrl}/api/v1/query answered HTTP 401`)
         assert.include(wrong_password.raised, "Check basic_auth_user, basic_auth_pass")
         assert.include(wrong_date.raised, 'start_date is "yesterday"')
         assert.include(failed_read.raised, "Exit Code: 1")
-        assert.match(stderr, /ERROR: .*HTTP 401/)
+        assert.match(String(traces.get("stderr.log")), /ERROR: .*HTTP 401/)
       })
     )
 
@@ -198,11 +195,11 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
           encodeURIComponent(secret),
           Buffer.from(`${RealPrometheus.basicAuthUser}:${secret}`).toString("base64")
         ])
-        assert.isAbove(traces.length, 6)
+        assert.isAbove(traces.size, 6)
         for (const secret of encoded) {
-          assert.isFalse(
-            traces.some((trace) => trace.includes(secret)),
-            `${secret} was written`
+          assert.deepStrictEqual(
+            [...traces].filter(([, trace]) => trace.includes(secret)).map(([path]) => path),
+            []
           )
         }
       })
@@ -210,14 +207,12 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
 
     it.effect("decodes every message", () =>
       Effect.gen(function* () {
-        const { stderr, stdout, traces } = yield* Session
-        // A line that it cannot decode it logs as it came; it does so with errors in any case.
-        const lines = [stdout, stderr, ...traces.map(String)].join("\n").split("\n")
-        const raw = lines.filter((line) => line.includes('{"type":"'))
-        assert.deepStrictEqual(
-          raw.filter((line) => !line.includes('{"type":"TRACE","trace":{"type":"ERROR"')),
-          []
-        )
+        const { traces } = yield* Session
+        const logs = [...traces].filter(([path]) => path.endsWith(".log")).map(([, log]) => String(log))
+        // A line that it cannot decode it logs as it came, and errors in any case.
+        const raw = logs.join("\n").match(/^[^{]*\{"type":"(?!TRACE","trace":\{"type":"ERROR").*$/gm)
+        assert.isAbove(logs.length, 6)
+        assert.isNull(raw)
       })
     )
   })

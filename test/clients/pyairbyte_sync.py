@@ -1,7 +1,7 @@
 """A user's session with PyAirbyte: check, discover, sync, sync again, stop early, make mistakes.
 
-Takes a file of JSON: {"executable", "config", "ends", "wrong_password"}. Writes what happened to report.json, and the rows of
-every table after each sync to rows-<n>.jsonl, in the working directory.
+Takes a file of JSON: {"executable", "config", "ends", "wrong_password"}. Writes what happened to report.json, and the
+rows of every table after each sync to rows-<n>.jsonl, in the working directory.
 """
 
 import json

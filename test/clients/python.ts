@@ -22,7 +22,7 @@ export class PythonError extends Schema.TaggedError<PythonError>()("PythonError"
   message: Schema.String
 }) {}
 
-/** Answers the virtual environment's Python. Makes the environment if it is missing: 150 MB to download, 600 MB on disk. */
+/** Answers the virtual environment's Python. Makes the environment if it is missing, of 600 MB on disk. */
 export const ensurePython = Effect.tryPromise({
   try: async () => {
     const base = await findPython()

@@ -8,6 +8,9 @@ import { runPython } from "./python.ts"
 
 const python = inject("python") ?? ""
 
+/** Without Docker, and without a folder beside the tests. */
+const pytestOptions = ["-m", "not image_tests", "-p", "no:cacheprovider", "--strict-markers", "--junitxml"]
+
 describe.runIf(python !== "")("Airbyte's CDK", () => {
   it.effect("passes the standard tests", () =>
     Effect.gen(function* () {
@@ -52,26 +55,16 @@ describe.runIf(python !== "")("Airbyte's CDK", () => {
           full_refresh: { tests: [valid, second] }
         }
       })
+      const results = files.path("results.xml")
       const { code, stderr, stdout } = yield* runPython(
         python,
         files.path(""),
-        [
-          ...[
-            "-m",
-            "pytest",
-            script("test_standard.py"),
-            "-c",
-            script("pytest.ini"),
-            "-p",
-            "no:cacheprovider"
-          ],
-          ...["-m", "not image_tests", "--strict-markers", "--junitxml", files.path("results.xml")]
-        ],
+        ["-m", "pytest", script("test_standard.py"), "-c", script("pytest.ini"), ...pytestOptions, results],
         { SOURCE_PROMETHEUS: executable, CONNECTOR_ROOT: files.path("source-prometheus") }
       )
       assert.strictEqual(code, 0, `${stdout}\n${stderr}`)
-      const results = readFileSync(files.path("results.xml"), "utf8")
-      const passed = [...results.matchAll(/<testcase [^>]*name="([^"]*)"[^>]*\/>/g)].map(([, name]) =>
+      const testcases = readFileSync(results, "utf8")
+      const passed = [...testcases.matchAll(/<testcase [^>]*name="([^"]*)"[^>]*\/>/g)].map(([, name]) =>
         name!.replace(/\[.*'(.*)'.*\]/, " $1")
       )
       // It has skipped the configurations that are not listed for a test, and nothing else.

@@ -3,10 +3,12 @@ import { execFileSync, spawn, spawnSync } from "node:child_process"
 import {
   accessSync,
   chmodSync,
+  closeSync,
   constants,
   copyFileSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   statSync,
@@ -123,6 +125,33 @@ describe("the executable", () => {
       env: { PATH: dirname(process.execPath) }
     })
   }
+
+  it.live("says that it cannot write, where a disk is full, and does not exit as if stopped", () =>
+    Effect.gen(function* () {
+      const result = yield* Effect.promise(
+        () =>
+          new Promise<{ readonly code: number | null; readonly stderr: string }>((resolve, reject) => {
+            const full = openSync("/dev/full", "w")
+            const process_ = spawn(process.execPath, [executable, "spec"], {
+              stdio: ["ignore", full, "pipe"]
+            })
+            let stderr = ""
+            process_.stderr?.on("data", (chunk: Buffer) => {
+              stderr += chunk.toString()
+            })
+            process_.once("error", reject)
+            process_.once("close", (code) => {
+              closeSync(full)
+              resolve({ code, stderr })
+            })
+          })
+      )
+      assert.deepStrictEqual(result, {
+        code: 1,
+        stderr: "source-prometheus cannot write its output: ENOSPC.\n"
+      })
+    })
+  )
 
   it.live("starts by itself from an empty folder, without node_modules", () =>
     Effect.gen(function* () {
@@ -327,13 +356,13 @@ describe("run", () => {
       const first = yield* child.run(["run"], { cwd })
       assert.deepStrictEqual([first.code, first.stdout], [0, ""])
       assert.match(first.stderr, /demo/)
-      assert.match(first.stderr, /prometheus\.jsonl/)
+      assert.match(first.stderr, /demo\.jsonl/)
       assert.deepStrictEqual(readdirSync(cwd).sort(), ["demo.jsonl", "demo.jsonl.state.json", "x"])
-      const before = keysOf(files.path("prometheus.jsonl"))
+      const before = keysOf(files.path("demo.jsonl"))
       assert.isAbove(before.size, 50_000)
       const second = yield* child.run(["run"], { cwd })
       assert.deepStrictEqual([second.code, second.stdout], [0, ""])
-      const after = keysOf(files.path("prometheus.jsonl"))
+      const after = keysOf(files.path("demo.jsonl"))
       assert.deepStrictEqual(
         [...before].filter((key) => !after.has(key)),
         []

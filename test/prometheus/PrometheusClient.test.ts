@@ -234,6 +234,26 @@ describe("PrometheusClient", () => {
     )
   )
 
+  it.live("takes a part of the data for a failure, and asks for the whole", () =>
+    withClient(
+      {
+        mock: {
+          faults: onRange({
+            body: '{"status":"success","isPartial":true,"data":{"resultType":"matrix","result":[]}}',
+            headers: { "content-type": "application/json" }
+          })
+        }
+      },
+      (client, mock) =>
+        Effect.gen(function* () {
+          const error = yield* failure(samples(client))
+          assert.strictEqual(error.reason, "Unavailable")
+          assert.match(error.message, /only a part of the data/)
+          assert.strictEqual(mock.requests[0]!.params.get("partial_response"), "false")
+        })
+    )
+  )
+
   it.live("gives up an answer that does not begin, or does not go on", () =>
     Effect.forEach(
       [{ delayMs: Number.POSITIVE_INFINITY }, { stallAfterBytes: 300 }],

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
 import { assignColumns } from "../../src/records/Columns.ts"
-import { describeMetric, findMetadata, streamSchema } from "../../src/records/StreamSchema.ts"
+import { describeMetric, streamSchema } from "../../src/records/StreamSchema.ts"
 
 interface Schema {
   readonly type: unknown
@@ -90,34 +90,6 @@ describe("streamSchema", () => {
   it("carries the description of the metric where there is one", () => {
     assert.strictEqual(schemaOf([], "counter. Requests.").description, "counter. Requests.")
     assert.notProperty(schemaOf([]), "description")
-  })
-})
-
-describe("findMetadata", () => {
-  const of = (type: string) => ({ type, help: "", unit: "" })
-  const metadata = new Map([
-    ["latency", of("histogram")],
-    ["jobs_total", of("counter")],
-    ["jobs", of("gauge")],
-    ["build", of("info")]
-  ])
-
-  it("finds a metric by its own name first", () => {
-    assert.strictEqual(findMetadata(metadata, "jobs_total")?.type, "counter")
-    assert.strictEqual(findMetadata(metadata, "jobs")?.type, "gauge")
-  })
-
-  it("finds the parts of a family", () => {
-    for (const suffix of ["_bucket", "_sum", "_count", "_total", "_created", "_info", "_gsum", "_gcount"]) {
-      assert.strictEqual(findMetadata(metadata, `latency${suffix}`)?.type, "histogram", suffix)
-    }
-    assert.strictEqual(findMetadata(metadata, "build_info")?.type, "info")
-  })
-
-  it("does not take a name for a part of something it only resembles", () => {
-    for (const name of ["latency_max", "latencybucket", "late", "_sum", "latency_sum_sum"]) {
-      assert.isUndefined(findMetadata(metadata, name), name)
-    }
   })
 })
 
