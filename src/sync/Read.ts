@@ -7,7 +7,6 @@
 import {
   type Duration,
   Effect,
-  type Exit,
   type Option as Maybe,
   Option,
   Ref,
@@ -19,14 +18,14 @@ import {
 import { type ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
 import { metricSelector } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
 import { StateStore } from "./StateStore.ts"
 import { formatTime, StreamState } from "./StreamState.ts"
-import { afterCursor, type GridRange, gridRange, halve, pointCount, takePoints } from "./TimeGrid.ts"
-import { WindowLedger } from "./WindowLedger.ts"
-import { afterAnswer, afterRefusal, initial } from "./WindowSize.ts"
+import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
+import { askAhead, type WindowContext, windowEvents } from "./Window.ts"
+import { initial, type WindowSize } from "./WindowSize.ts"
 
 /** One stream to read: all series of one metric. */
 export interface StreamRequest {
@@ -122,14 +121,7 @@ const usableState = (request: StreamRequest, saved: Maybe.Option<StreamState>): 
           state.generation_id === request.generationId.value))
   )
 
-interface AskedWindow {
-  readonly range: GridRange
-  /** Holds the permit and the connection of the window. */
-  readonly scope: Scope.Closeable
-  /** The first answer, asked for ahead of time. */
-  readonly answer: Exit.Exit<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError>
-}
-
+/** Makes the reader of one stream, out of what all streams of a read share. */
 const makeReader =
   (
     client: PrometheusClient["Service"],
@@ -141,148 +133,71 @@ const makeReader =
     request: StreamRequest,
     fullRange: GridRange,
     saved: Maybe.Option<StreamState>
-  ): Stream.Stream<ReadEvent, PrometheusError> =>
-    Stream.unwrap(
-      Effect.gen(function* () {
-        const stream = request.name
-        const query = metricSelector(stream, settings.matchers)
-        const resumed = usableState(request, saved)
-        const range = Option.match(resumed, {
-          onNone: () => fullRange,
-          onSome: (state) =>
-            afterCursor(
-              fullRange,
-              state.timeMillis,
-              request.mode === "incremental" ? settings.lookbackMillis : 0
-            )
-        })
-        const retries = retryPolicy(settings.maxRetries).pipe(
+  ): Stream.Stream<ReadEvent, PrometheusError> => {
+    const stream = request.name
+    const query = metricSelector(stream, settings.matchers)
+    const resumed = usableState(request, saved)
+    const lookback = request.mode === "incremental" ? settings.lookbackMillis : 0
+    const range = Option.match(resumed, {
+      onNone: () => fullRange,
+      onSome: (state) => afterCursor(fullRange, state.timeMillis, lookback)
+    })
+
+    const checkpointAt = (seconds: number): ReadEvent => ({
+      _tag: "Checkpoint",
+      stream,
+      state: stateAt(request, resumed, range, seconds)
+    })
+
+    const windows = Effect.gen(function* () {
+      const scope = yield* Effect.scope
+      const context: WindowContext = {
+        stream,
+        ask: ({ firstSeconds, lastSeconds, stepSeconds }) =>
+          client.queryRange({ query, startSeconds: firstSeconds, endSeconds: lastSeconds, stepSeconds }),
+        permits,
+        retries: retryPolicy(settings.maxRetries).pipe(
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
+        ),
+        size: yield* Ref.make(initial)
+      }
+      return nextWindows(range, context.size).pipe(
+        Stream.schedule(pacing),
+        Stream.mapEffect((range) => Scope.provide(askAhead(context, range), scope), {
+          concurrency: LOOK_AHEAD
+        }),
+        Stream.flatMap((asked) => windowEvents(context, asked)),
+        Stream.map(
+          (event): ReadEvent =>
+            event._tag === "Samples" ? { ...event, stream } : checkpointAt(event.lastSeconds)
         )
-        const streamScope = yield* Effect.scope
-        const size = yield* Ref.make(initial)
+      )
+    })
 
-        const checkpointAt = (seconds: number): ReadEvent => ({
-          _tag: "Checkpoint",
-          stream,
-          state: stateAt(request, resumed, range, seconds)
-        })
-
-        /** Asks for a range; the connection lives as long as `scope`, or until the next request of that window. */
-        const ask = (range: GridRange, scope: Scope.Scope) =>
-          client
-            .queryRange({
-              query,
-              startSeconds: range.firstSeconds,
-              endSeconds: range.lastSeconds,
-              stepSeconds: range.stepSeconds
-            })
-            .pipe(Scope.provide(scope))
-
-        // The permit is held until the window is done, its retries and parts included: a window can then never wait
-        // for one that stands behind it.
-        const askAhead = Effect.fnUntraced(function* (range: GridRange) {
-          const scope = yield* Scope.fork(streamScope)
-          yield* Semaphore.takeScoped(permits, 1).pipe(Scope.provide(scope))
-          const answer = yield* Effect.exit(ask(range, scope))
-          return { answer, range, scope } satisfies AskedWindow
-        })
-
-        const windowEvents = (asked: AskedWindow): Stream.Stream<ReadEvent, PrometheusError> => {
-          const ledger = new WindowLedger(asked.range)
-          let ahead: AskedWindow["answer"] | undefined = asked.answer
-
-          const attempt = (range: GridRange): Stream.Stream<ReadonlyArray<SampleBlock>, PrometheusError> =>
-            Stream.unwrap(
-              Effect.suspend(() => {
-                const answer = ahead ?? ask(range, asked.scope)
-                ahead = undefined
-                ledger.begin(range)
-                return answer
-              })
-            ).pipe(
-              Stream.mapArrayEffect((blocks) =>
-                Effect.map(acceptAll(ledger, blocks), (accepted) => [accepted])
-              ),
-              Stream.filter((blocks) => blocks.length > 0)
-            )
-
-          const events = (range: GridRange): Stream.Stream<ReadEvent, PrometheusError> => {
-            const points = pointCount(range)
-            const learn = Ref.update(size, (size) => afterAnswer(size, points, ledger.samples))
-            return attempt(range).pipe(
-              Stream.retry(retries),
-              Stream.map((blocks): ReadEvent => ({ _tag: "Samples", stream, blocks })),
-              Stream.concat(Stream.fromEffectDrain(learn)),
-              // Of a window that broke off and was then split, later samples may have been handed on already.
-              Stream.concat(
-                Stream.suspend(() =>
-                  ledger.latestMillis > range.lastSeconds * 1000
-                    ? Stream.empty
-                    : Stream.succeed(checkpointAt(range.lastSeconds))
-                )
-              ),
-              Stream.catchIf(
-                (error) => error.verdict.ending === "split" && points > 1,
-                (error) => {
-                  const [earlier, later] = halve(range)
-                  return Stream.unwrap(
-                    Effect.logInfo(
-                      `${stream}: ${error.summary} Asking for ${pointCount(earlier)} points at once instead of ${points}.`
-                    ).pipe(
-                      Effect.andThen(Ref.update(size, (size) => afterRefusal(size, points))),
-                      Effect.as(Stream.concat(events(earlier), events(later)))
-                    )
-                  )
-                }
-              )
-            )
-          }
-          return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
-        }
-
-        const windows = Stream.paginate(range, (rest) =>
-          Effect.map(Ref.get(size), ({ points }) => {
-            const [window, next] = takePoints(rest, points)
-            return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
-          })
-        )
-
-        const started: ReadEvent = { _tag: "Started", stream, range }
-        const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
-        const events =
-          pointCount(range) === 0
-            ? Stream.succeed(checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
-            : windows.pipe(
-                Stream.schedule(pacing),
-                Stream.mapEffect(askAhead, { concurrency: LOOK_AHEAD }),
-                Stream.flatMap(windowEvents)
-              )
-        return Stream.succeed(started).pipe(
-          Stream.concat(announceFirstAnswer(stream, events)),
-          Stream.concat(Stream.succeed(completed)),
-          Stream.catchIf(
-            (error) => error.verdict.finally === "stream",
-            (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
-          )
-        )
-      })
+    const started: ReadEvent = { _tag: "Started", stream, range }
+    const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
+    const events =
+      pointCount(range) === 0
+        ? Stream.succeed(checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
+        : Stream.unwrap(windows)
+    return Stream.succeed(started).pipe(
+      Stream.concat(announceFirstAnswer(stream, events)),
+      Stream.concat(Stream.succeed(completed)),
+      Stream.catchIf(
+        (error) => error.verdict.finally === "stream",
+        (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
+      )
     )
+  }
 
-/** What of some blocks has not been handed on before. */
-const acceptAll = (
-  ledger: WindowLedger,
-  blocks: ReadonlyArray<SampleBlock>
-): Effect.Effect<ReadonlyArray<SampleBlock>, PrometheusError> =>
-  Effect.suspend(() => {
-    const accepted: Array<SampleBlock> = []
-    for (const block of blocks) {
-      const result = ledger.accept(block)
-      if (result instanceof PrometheusError) return Effect.fail(result)
-      if (result !== undefined) accepted.push(result)
-    }
-    return Effect.succeed(accepted)
-  })
+/** Cuts a range into windows, each as large as it is to be when its turn comes. */
+const nextWindows = (range: GridRange, size: Ref.Ref<WindowSize>): Stream.Stream<GridRange> =>
+  Stream.paginate(range, (rest) =>
+    Effect.map(Ref.get(size), ({ points }) => {
+      const [window, next] = takePoints(rest, points)
+      return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
+    })
+  )
 
 /** Puts `Running` before the first event that only an answer can cause. */
 const announceFirstAnswer = <E, R>(

@@ -1,0 +1,132 @@
+/**
+ * One step window of one stream: asked for ahead of time, asked again where the answer breaks off, and in parts where
+ * the server refuses it for its size. Whatever happens, each sample is handed on once.
+ */
+import { Effect, type Exit, Ref, type Schedule, Scope, Semaphore, Stream } from "effect"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { SampleBlock } from "../prometheus/Sample.ts"
+import { type GridRange, halve, pointCount } from "./TimeGrid.ts"
+import { WindowLedger } from "./WindowLedger.ts"
+import { afterAnswer, afterRefusal, type WindowSize } from "./WindowSize.ts"
+
+/** What an answer is: samples as they arrive. */
+export type Answer = Stream.Stream<SampleBlock, PrometheusError>
+
+/** What the windows of one stream share. */
+export interface WindowContext {
+  /** The stream's name, for those who read logs. */
+  readonly stream: string
+  /** Asks for a range; the scope holds the connection. */
+  readonly ask: (range: GridRange) => Effect.Effect<Answer, PrometheusError, Scope.Scope>
+  /** How many windows, of all streams, may be under way. */
+  readonly permits: Semaphore.Semaphore
+  /** When a failed request is made again. */
+  readonly retries: Schedule.Schedule<unknown, PrometheusError>
+  /** The size of the next window, learned from each. */
+  readonly size: Ref.Ref<WindowSize>
+}
+
+/** A window that has been asked for. */
+export interface AskedWindow {
+  readonly range: GridRange
+  /** Holds the permit and the connections of the window. */
+  readonly scope: Scope.Closeable
+  readonly answer: Exit.Exit<Answer, PrometheusError>
+}
+
+/** What comes of a window. */
+export type WindowEvent =
+  | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
+  /** All samples up to and including this grid point have been handed on, and none that is later. */
+  | { readonly _tag: "Whole"; readonly lastSeconds: number }
+
+/**
+ * Waits for a permit and asks for a window. Ends when its answer begins, or could not be had.
+ *
+ * The permit is held until the window is done, its retries and parts included: so a window can never wait for one
+ * that stands behind it.
+ */
+export const askAhead = Effect.fnUntraced(function* (context: WindowContext, range: GridRange) {
+  const scope = yield* Scope.fork(yield* Effect.scope)
+  yield* Semaphore.takeScoped(context.permits, 1).pipe(Scope.provide(scope))
+  const answer = yield* Effect.exit(context.ask(range).pipe(Scope.provide(scope)))
+  return { answer, range, scope } satisfies AskedWindow
+})
+
+/** The samples of a window that has been asked for, and how far it has got. Must be run to be released. */
+export const windowEvents = (
+  context: WindowContext,
+  asked: AskedWindow
+): Stream.Stream<WindowEvent, PrometheusError> => {
+  const ledger = new WindowLedger(asked.range)
+  let ahead: AskedWindow["answer"] | undefined = asked.answer
+
+  /** One request's samples, without those that an earlier one has brought. */
+  const attempt = (range: GridRange): Stream.Stream<WindowEvent, PrometheusError> =>
+    Stream.unwrap(
+      Effect.suspend(() => {
+        const answer = ahead ?? context.ask(range).pipe(Scope.provide(asked.scope))
+        ahead = undefined
+        ledger.begin(range)
+        return answer
+      })
+    ).pipe(
+      Stream.mapArrayEffect((blocks) => Effect.map(acceptAll(ledger, blocks), (accepted) => [accepted])),
+      Stream.filter((blocks) => blocks.length > 0),
+      Stream.map((blocks): WindowEvent => ({ _tag: "Samples", blocks }))
+    )
+
+  const whole = (range: GridRange): Stream.Stream<WindowEvent> =>
+    Stream.unwrap(
+      Effect.as(
+        Ref.update(context.size, (size) => afterAnswer(size, pointCount(range), ledger.samples)),
+        // Of a window that broke off and was then split, later samples may have been handed on already.
+        ledger.latestMillis > range.lastSeconds * 1000
+          ? Stream.empty
+          : Stream.succeed<WindowEvent>({ _tag: "Whole", lastSeconds: range.lastSeconds })
+      )
+    )
+
+  const halves = (
+    range: GridRange,
+    refusal: PrometheusError
+  ): Stream.Stream<WindowEvent, PrometheusError> => {
+    const points = pointCount(range)
+    const [earlier, later] = halve(range)
+    return Stream.unwrap(
+      Effect.logInfo(
+        `${context.stream}: ${refusal.summary} Asking for ${pointCount(earlier)} points at once instead of ${points}.`
+      ).pipe(
+        Effect.andThen(Ref.update(context.size, (size) => afterRefusal(size, points))),
+        Effect.as(Stream.concat(events(earlier), events(later)))
+      )
+    )
+  }
+
+  const events = (range: GridRange): Stream.Stream<WindowEvent, PrometheusError> =>
+    attempt(range).pipe(
+      Stream.retry(context.retries),
+      Stream.concat(Stream.suspend(() => whole(range))),
+      Stream.catchIf(
+        (error) => error.verdict.ending === "split" && pointCount(range) > 1,
+        (error) => halves(range, error)
+      )
+    )
+
+  return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
+}
+
+/** What of some blocks has not been handed on before. */
+const acceptAll = (
+  ledger: WindowLedger,
+  blocks: ReadonlyArray<SampleBlock>
+): Effect.Effect<ReadonlyArray<SampleBlock>, PrometheusError> =>
+  Effect.suspend(() => {
+    const accepted: Array<SampleBlock> = []
+    for (const block of blocks) {
+      const result = ledger.accept(block)
+      if (result instanceof PrometheusError) return Effect.fail(result)
+      if (result !== undefined) accepted.push(result)
+    }
+    return Effect.succeed(accepted)
+  })
