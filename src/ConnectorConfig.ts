@@ -61,10 +61,12 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
 }
 
 /** The secrets of a configuration in the clear, in every form in which they are sent: for masking them. */
-export const secretTexts = ({ basicAuth, secrets }: Settings): ReadonlyArray<string> => [
+export const secretTexts = ({ basicAuth, headers, secrets }: Settings): ReadonlyArray<string> => [
   ...secrets.map(Redacted.value),
   // Servers quote the token of `Bearer token` without the word before it.
-  ...secrets.map((secret) => Redacted.value(secret).replace(/^\w+ +/, "")),
+  ...headers
+    .map(({ value }) => Redacted.value(value))
+    .flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
   ...Option.match(basicAuth, { onNone: () => [], onSome: (basicAuth) => [basicCredentials(basicAuth)] })
 ]
 

@@ -407,6 +407,10 @@ describe("decodeConfig", () => {
         secretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
         ["é", "x", "y", Buffer.from("u:é").toString("base64")]
       )
+      assert.deepStrictEqual(
+        secretTexts(yield* settings({ headers: [{ name: "Authorization", value: "Bearer s3cret" }] })),
+        ["Bearer s3cret", "s3cret"]
+      )
       assert.deepStrictEqual(secretTexts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
     })
   )

@@ -79,6 +79,7 @@ const labelsOf = (json: Json | undefined): Labels => {
   if (!isObject(json)) return fail("no metric")
   return Object.entries(json)
     .map(([name, value]) => [name, typeof value === "string" ? value : fail("a label is no string")] as const)
+    .map((label) => (label.every((text) => text.isWellFormed()) ? label : fail("half of a surrogate pair")))
     .filter(([, value]) => value !== "")
     .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 }
