@@ -240,6 +240,14 @@ const metricProblems = ({ metrics, selector }: Partial<Config>): ReadonlyArray<s
   ]
 }
 
+/** Headers that would break the connection, or that another key is for. */
+const ownHeaders: ReadonlySet<string> = new Set([
+  "accept-encoding",
+  "connection",
+  "content-length",
+  "transfer-encoding"
+])
+
 /** Neither half is quoted: people put the value, a secret, into the wrong one. */
 const headerProblems = ({ headers = [] }: Partial<Config>): ReadonlyArray<string> =>
   headers.flatMap(({ name, value }, index) => [
@@ -248,6 +256,9 @@ const headerProblems = ({ headers = [] }: Partial<Config>): ReadonlyArray<string
       : [
           `headers[${index}].name is no name of an HTTP header: letters, digits and - are, such as X-Scope-OrgID.`
         ]),
+    ...(ownHeaders.has(name.toLowerCase())
+      ? [`headers[${index}].name is ${name}, which is set by the connection itself: leave it out.`]
+      : []),
     ...(/^[\t\x20-\x7e\x80-\xff]*$/.test(value)
       ? []
       : [`headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`])

@@ -59,6 +59,4 @@ const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
 })
 
 const isNoState = (state: Readonly<Record<string, unknown>>): boolean =>
-  Object.values(state).every((value) => value === null) ||
-  state[FULL_REFRESH_COMPLETE] === true ||
-  state[NO_CURSOR_STATE] === true
+  Object.keys(state).length === 0 || state[FULL_REFRESH_COMPLETE] === true || state[NO_CURSOR_STATE] === true

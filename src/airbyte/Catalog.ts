@@ -11,9 +11,9 @@ import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
 export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetric, labelColumns: boolean) {
   const { clashes, columns } = assignColumns(metric.labels)
   if (labelColumns && clashes.length > 0) {
-    const names = clashes.map(({ column, label }) => `${label} (like ${column})`).join(", ")
+    const names = clashes.map(({ column, label }) => `${label} (${column})`).join(", ")
     yield* Effect.logWarning(
-      `${metric.name}: these labels would clash with another column, so they are found in other_labels: ${names}.`
+      `${metric.name}: these labels are found in other_labels, since another label has the column that they would share with it: ${names}.`
     )
   }
   return {

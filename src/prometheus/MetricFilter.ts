@@ -11,6 +11,7 @@ const globToExpression = (glob: string): string => glob.replaceAll("*", ".*").re
  * (`node_.*_total`) where it has other special characters. Fails with a sentence.
  */
 export const compilePattern = (pattern: string): Result.Result<RegExp, string> => {
+  if (pattern.trim() === "") return Result.fail("an empty pattern matches no metric")
   const expression = isExpression(pattern) ? pattern : globToExpression(pattern)
   // With "u" a dot is a whole character, but it refuses escapes without need, such as "\\-".
   for (const flags of ["su", "s"]) {

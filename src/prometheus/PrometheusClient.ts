@@ -159,7 +159,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       if (target === undefined || redirects === MAX_REDIRECTS || !(isSameHost || isUpgrade)) {
         return yield* new PrometheusError({
           reason: "Redirected",
-          summary: `${endpoint} redirects to ${target === undefined ? "an address that is none" : target.origin + target.pathname}, and that is not followed.`
+          summary: `${endpoint} redirects to ${target === undefined ? "an address that is none" : (target.origin + target.pathname).replace(path, "")}, and that is not followed.`
         })
       }
       yield* Stream.runDrain(response.stream).pipe(Effect.ignore)
@@ -296,7 +296,9 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       if (envelope.status !== "success") {
         return yield* fromRefusal(endpoint, {
           status: response.status,
-          body: JSON.stringify({ error: envelope.error ?? `status ${envelope.status}` }),
+          body: JSON.stringify({
+            error: envelope.error ?? envelope.errorType ?? `status ${envelope.status}`
+          }),
           contentType: "application/json",
           retryAfterMillis: undefined
         })

@@ -101,7 +101,7 @@ const verdicts = {
   TooLarge: {
     ending: "split",
     finally: "stream",
-    blame: "transient",
+    blame: "config",
     advice: "Use selector to read fewer series, or raise the limit of the server."
   },
   Refused: {
@@ -229,6 +229,7 @@ const plainTexts: Readonly<Record<string, string>> = {
   EAI_AGAIN: "the host name cannot be looked up at the moment",
   ECONNRESET: "the connection was reset",
   EPIPE: "the connection was closed",
+  EPROTO: "it does not speak TLS, as https asks for",
   ETIMEDOUT: "the connection timed out",
   EHOSTUNREACH: "no route to the host",
   ENETUNREACH: "no route to the network"

@@ -19,6 +19,7 @@ export class DecodeError extends Error {
 /** What the envelope around the samples said. */
 export interface Envelope {
   readonly status: string | undefined
+  readonly errorType: string | undefined
   readonly error: string | undefined
   readonly warnings: ReadonlyArray<string>
   /** Parts of the data could not be had; only some servers tell. */
@@ -173,6 +174,7 @@ export class ResponseDecoder {
 
   private hasResult = false
   private status: string | undefined
+  private errorType: string | undefined
   private isPartial = false
   private error: string | undefined
   private warnings: ReadonlyArray<string> = []
@@ -210,6 +212,7 @@ export class ResponseDecoder {
     if (!this.complete) throw new DecodeError("the answer is cut short")
     return {
       status: this.status,
+      errorType: this.errorType,
       error: this.error,
       warnings: this.warnings,
       isPartial: this.isPartial
@@ -223,6 +226,9 @@ export class ResponseDecoder {
       switch (key) {
         case "status":
           this.status = yield* this.optionalString()
+          return
+        case "errorType":
+          this.errorType = yield* this.optionalString()
           return
         case "error":
           this.error = yield* this.optionalString()

@@ -183,9 +183,9 @@ const lock = Effect.fnUntraced(function* (dataPath: string, lockPath: string) {
           yield* Effect.orElseSucceed(files.readFileString(lockPath), () => ""),
           10
         )
-        if (isAlive(owner)) {
+        if (yield* isRunning(owner)) {
           return yield* new ConfigError({
-            message: `${dataPath} is being written by another run (process ${owner}). Wait for its end, or choose another --output.`
+            message: `${dataPath} is being written by another run (process ${owner}). Wait for its end, or choose another --output; if there is no such run, delete ${lockPath}.`
           })
         }
         yield* files.remove(lockPath)
@@ -201,14 +201,20 @@ const lock = Effect.fnUntraced(function* (dataPath: string, lockPath: string) {
   yield* Effect.acquireRelease(taken, () => Effect.ignore(files.remove(lockPath)))
 })
 
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch (error) {
-    // It exists, but belongs to somebody else.
-    return (error as NodeJS.ErrnoException).code === "EPERM"
-  }
-}
+/**
+ * Whether a process of that id is still a run of ours. A killed one's id may be taken by another program, or belong to
+ * a process that nobody has buried yet; in a container ours is the same every time.
+ */
+const isRunning = Effect.fnUntraced(function* (pid: number) {
+  if (!Number.isInteger(pid) || pid === process.pid) return false
+  const files = yield* Files.FileSystem
+  const command = yield* Effect.option(files.readFileString(`/proc/${pid}/cmdline`))
+  if (Option.isSome(command)) return command.value.includes("source-prometheus")
+  return yield* Effect.orElseSucceed(
+    Effect.try(() => process.kill(pid, 0)),
+    () => false
+  )
+})
 
 const readStateFile = Effect.fnUntraced(function* (dataPath: string, statePath: string, source: string) {
   const files = yield* Files.FileSystem

@@ -108,17 +108,20 @@ export const readRange = (
   return gridRange(settings.startMillis, end, settings.stepSeconds)
 }
 
-/** The state to go on from, if it is one for this request. */
-const usableState = (request: StreamRequest, saved: Maybe.Option<StreamState>): Maybe.Option<StreamState> =>
+/** The state to go on from, if it is one for this request: a refresh goes on only from itself, on the same grid. */
+const usableState = (
+  request: StreamRequest,
+  stepSeconds: number,
+  saved: Maybe.Option<StreamState>
+): Maybe.Option<StreamState> =>
   Option.filter(
     saved,
     (state) =>
       (request.mode === "incremental" && state.full_refresh !== true) ||
       (request.mode === "full_refresh" &&
         state.full_refresh === true &&
-        (Option.isNone(request.generationId) ||
-          state.generation_id === undefined ||
-          state.generation_id === request.generationId.value))
+        state.step === stepSeconds &&
+        state.generation_id === Option.getOrUndefined(request.generationId))
   )
 
 /** Makes the reader of one stream, out of what all streams of a read share. */
@@ -136,7 +139,7 @@ const makeReader =
   ): Stream.Stream<ReadEvent, PrometheusError> => {
     const stream = request.name
     const query = metricSelector(stream, settings.matchers)
-    const resumed = usableState(request, saved)
+    const resumed = usableState(request, settings.stepSeconds, saved)
     const lookback = request.mode === "incremental" ? settings.lookbackMillis : 0
     const range = Option.match(resumed, {
       onNone: () => fullRange,

@@ -1,5 +1,5 @@
 /** What is remembered of a stream between syncs. */
-import { Result, Schema, SchemaIssue } from "effect"
+import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../ConnectorConfig.ts"
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
@@ -31,9 +31,15 @@ const isTime = (text: string): boolean => {
 /** A state as it is saved. */
 export const encodeStreamState = Schema.encodeSync(StreamState)
 
+/** Platforms write null for what a state does not have. */
+const withoutNulls = (json: unknown): unknown =>
+  Predicate.isObject(json) && !Array.isArray(json)
+    ? Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
+    : json
+
 /** Reads a state that was saved earlier; damaged or foreign state is refused, never read as "start again". */
 export const decodeStreamState = (stream: string, json: unknown): Result.Result<StreamState, ConfigError> =>
-  Result.mapError(Schema.decodeUnknownResult(StreamState)(json), (error) => {
+  Result.mapError(Schema.decodeUnknownResult(StreamState)(withoutNulls(json)), (error) => {
     const { path = [] } = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0] ?? {}
     const where = path.length === 0 ? "" : ` (${path.join(".")} is missing or wrong)`
     return new ConfigError({

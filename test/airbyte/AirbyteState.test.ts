@@ -37,7 +37,6 @@ describe("a state file", () => {
     ["has a null for the state", [entry(null)]],
     ["has no state", [{ type: "STREAM", stream: { stream_descriptor: { name: "m" } } }]],
     ["has an empty state", [entry({})]],
-    ["has a state of nulls", [entry({ time: null, step: null })]],
     ["says that the refresh is complete", [entry({ __ab_full_refresh_sync_complete: true })]],
     ["says that there is no cursor", [entry({ __ab_no_cursor_state_message: true })]],
     ["has another stream", [entry(good, {}, "other")]]
@@ -49,6 +48,22 @@ describe("a state file", () => {
       })
     )
   }
+
+  it.effect("refuses a state whose parts are null: it is damaged, and no word for none", () =>
+    Effect.gen(function* () {
+      for (const state of [{ time: null }, { time: null, step: null, version: null }]) {
+        const error = yield* Effect.flip(load([entry(state)]))
+        assert.strictEqual(error._tag, "ConfigError")
+      }
+    })
+  )
+
+  it.effect("takes nulls where a state may lack something", () =>
+    Effect.gen(function* () {
+      const state = yield* load([entry({ ...good, full_refresh: null, generation_id: null, more: null })])
+      assert.strictEqual(state?.time, good.time)
+    })
+  )
 
   it.effect("gives each stream its state, whatever else is there", () =>
     Effect.gen(function* () {

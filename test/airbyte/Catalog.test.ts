@@ -177,7 +177,7 @@ describe("catalogStream", () => {
       assert.deepStrictEqual(warnings, [])
       yield* catalogStream(metric, true)
       assert.strictEqual(warnings.length, 1)
-      assert.match(String(warnings[0]), /^m: .*other_labels: .*Job \(like job\)/)
+      assert.match(String(warnings[0]), /^m: .*other_labels.*: .*Job \(job\)/)
       assert.match(String(warnings[0]), /label_time/)
       yield* catalogStream({ ...metric, labels: ["job"] }, true)
       assert.strictEqual(warnings.length, 1)

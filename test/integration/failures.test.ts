@@ -318,7 +318,7 @@ describe("failing", () => {
       const files = yield* connector.workspace
       const settings = config(server.baseUrl)
       const output = yield* connector.read(files, settings, catalogOf("a_small", "b_large", "c_small"))
-      assertFailed(output, "transient_error", /1 of 3 streams failed: b_large/, /too many samples/)
+      assertFailed(output, "config_error", /1 of 3 streams failed: b_large/, /too many samples/)
       assert.deepInclude(output.errors[0]!.stream_descriptor, { name: "b_large" })
       const counts = (name: string) => output.records.filter(({ stream }) => stream === name).length
       assert.deepStrictEqual([counts("a_small"), counts("b_large"), counts("c_small")], [122, 0, 183])

@@ -277,7 +277,8 @@ describe("fromTransport", () => {
   ])("%s is a matter of certificates or of the scheme, which no retry mends", (code) => {
     const error = fromTransport(endpoint, systemError(code, "it is wrong"))
     assert.strictEqual(error.reason, "Tls")
-    assert.strictEqual(error.summary, `${endpoint} cannot be reached securely (it is wrong).`)
+    const text = code === "EPROTO" ? "it does not speak TLS, as https asks for" : "it is wrong"
+    assert.strictEqual(error.summary, `${endpoint} cannot be reached securely (${text}).`)
     assert.strictEqual(error.verdict.ending, "sync")
   })
 
@@ -330,7 +331,7 @@ describe("PrometheusError", () => {
     ["Unavailable", "retry", "stream", "transient"],
     ["BrokenResponse", "retry", "stream", "transient"],
     ["UnexpectedSample", "stream", "stream", "system"],
-    ["TooLarge", "split", "stream", "transient"],
+    ["TooLarge", "split", "stream", "config"],
     ["Refused", "stream", "stream", "config"]
   ])("%s ends with %s, then %s, and is a %s matter", (reason, ending, last, blame) => {
     const error = new PrometheusError({ reason, summary: "It failed." })

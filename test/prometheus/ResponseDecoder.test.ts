@@ -413,6 +413,7 @@ describe("ResponseDecoder", () => {
       )
       assert.deepStrictEqual(decode([encode(text)]).envelope, {
         status: "success",
+        errorType: undefined,
         error: undefined,
         warnings: [],
         isPartial: false
@@ -450,6 +451,7 @@ describe("ResponseDecoder", () => {
         const text = `{"status":"error","errorType":"timeout","error":"query \\"timed\\" out"${data}}`
         assert.deepInclude(decode(oneByteChunks(encode(text))).envelope, {
           status: "error",
+          errorType: "timeout",
           error: 'query "timed" out'
         })
       }

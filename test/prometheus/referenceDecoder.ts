@@ -125,6 +125,7 @@ export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
     samples,
     envelope: {
       status,
+      errorType: stringOr(body.errorType),
       error: stringOr(body.error),
       warnings: Array.isArray(body.warnings) ? body.warnings.filter((item) => typeof item === "string") : [],
       isPartial: body.isPartial === true

@@ -1,4 +1,5 @@
 /** The JSON-lines file: what a killed run leaves is mended, and what is not understood is left alone. */
+import { spawn } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -149,17 +150,24 @@ describe("JsonLines", () => {
   it.live("is for one process at a time, and takes over from one that was killed", () =>
     Effect.gen(function* () {
       const { data } = yield* place
-      yield* use(
-        data,
-        Effect.gen(function* () {
-          const error = yield* Effect.flip(use(data, Effect.void))
-          assert.match(error.message, new RegExp(`being written by another run \\(process ${process.pid}\\)`))
-        })
+      const other = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)", "source-prometheus"])
+        ),
+        (child) => Effect.sync(() => child.kill())
       )
+      writeFileSync(`${data}.lock`, `${other.pid}\n`)
+      const error = yield* Effect.flip(use(data, Effect.void))
+      assert.match(error.message, new RegExp(`being written by another run \\(process ${other.pid}\\)`))
+      rmSync(`${data}.lock`)
+      yield* use(data, Effect.void)
       assert.isFalse(existsSync(`${data}.lock`))
-      writeFileSync(`${data}.lock`, "4194305\n")
-      yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
-      assert.strictEqual(text(data), "1\n")
+      // A process that is gone, one that is another program, our own id again, and nothing sensible.
+      for (const owner of ["4194305", `${process.ppid}`, `${process.pid}`, "x"]) {
+        writeFileSync(`${data}.lock`, `${owner}\n`)
+        yield* use(data, Effect.andThen(append("1\n"), commit("a", first)))
+      }
+      assert.strictEqual(text(data), "1\n".repeat(4))
     })
   )
 
