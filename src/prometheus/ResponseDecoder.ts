@@ -8,6 +8,28 @@
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
  */
+import {
+  CLOSE_BRACE,
+  CLOSE_BRACKET,
+  COLON,
+  COMMA,
+  DOT,
+  INCOMPLETE,
+  isDigit,
+  isNumber,
+  isSpecial,
+  NEWLINE,
+  numberEnd,
+  OPEN_BRACE,
+  OPEN_BRACKET,
+  QUOTE,
+  RETURN,
+  SPACE,
+  TAB,
+  UNUSUAL,
+  ValueScanner,
+  ZERO
+} from "./jsonBytes.ts"
 import type { FloatBlock, Histogram, HistogramBlock, SampleBlock } from "./Sample.ts"
 import { canonicalLabels, DecodedSeries } from "./Series.ts"
 
@@ -35,109 +57,6 @@ const MAX_SAMPLE_BYTES = 1024 * 1024
 /** Samples per arena, the arrays that blocks are cut from: a small answer gets by with a small one. */
 const FIRST_ARENA = 256
 const LARGEST_ARENA = 8192
-
-const TAB = 0x09
-const NEWLINE = 0x0a
-const RETURN = 0x0d
-const SPACE = 0x20
-const QUOTE = 0x22
-const PLUS = 0x2b
-const COMMA = 0x2c
-const MINUS = 0x2d
-const DOT = 0x2e
-const ZERO = 0x30
-const COLON = 0x3a
-const UPPER_E = 0x45
-const OPEN_BRACKET = 0x5b
-const BACKSLASH = 0x5c
-const CLOSE_BRACKET = 0x5d
-const LOWER_E = 0x65
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-
-/** The bytes end inside the token; more may follow. */
-const INCOMPLETE = -1
-/** Not the plain form that the fast loop knows. */
-const UNUSUAL = -2
-
-const isDigit = (byte: number | undefined): boolean => byte !== undefined && byte >= ZERO && byte <= 0x39
-
-/** The end of the JSON number at `from`, or INCOMPLETE, or UNUSUAL where there is none. */
-const numberEnd = (bytes: Uint8Array, from: number, end: number): number => {
-  let i = from
-  if (i < end && bytes[i] === MINUS) i++
-  const integer = i
-  while (i < end && isDigit(bytes[i])) i++
-  if (i === end) return INCOMPLETE
-  if (i === integer || (bytes[integer] === ZERO && i > integer + 1)) return UNUSUAL
-  if (bytes[i] === DOT) {
-    const fraction = ++i
-    while (i < end && isDigit(bytes[i])) i++
-    if (i === end) return INCOMPLETE
-    if (i === fraction) return UNUSUAL
-  }
-  if (bytes[i] === LOWER_E || bytes[i] === UPPER_E) {
-    i++
-    if (i < end && (bytes[i] === PLUS || bytes[i] === MINUS)) i++
-    const exponent = i
-    while (i < end && isDigit(bytes[i])) i++
-    if (i === end) return INCOMPLETE
-    if (i === exponent) return UNUSUAL
-  }
-  return i
-}
-
-const isSpecial = (text: string): boolean => text === "NaN" || text === "+Inf" || text === "-Inf"
-
-const isNumber = (text: string): boolean => /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)
-
-/** Follows one JSON value through any number of chunks, to find where it ends. */
-class ValueScanner {
-  private depth = 0
-  private inString = false
-  private escaped = false
-  private inScalar = false
-
-  /** The index after the value, or INCOMPLETE; then call again with the bytes that follow. */
-  scan(bytes: Uint8Array, from: number, end: number): number {
-    for (let i = from; i < end; i++) {
-      const c = bytes[i]
-      if (this.inString) {
-        if (this.escaped) this.escaped = false
-        else if (c === BACKSLASH) this.escaped = true
-        else if (c === QUOTE) {
-          this.inString = false
-          if (this.depth === 0) return i + 1
-        }
-        continue
-      }
-      switch (c) {
-        case QUOTE:
-          this.inString = true
-          break
-        case OPEN_BRACE:
-        case OPEN_BRACKET:
-          this.depth++
-          break
-        case CLOSE_BRACE:
-        case CLOSE_BRACKET:
-          if (this.depth === 0) return i
-          if (--this.depth === 0) return i + 1
-          break
-        case COMMA:
-        case SPACE:
-        case TAB:
-        case NEWLINE:
-        case RETURN:
-          if (this.depth === 0 && this.inScalar) return i
-          break
-        default:
-          this.inScalar = true
-      }
-    }
-    return INCOMPLETE
-  }
-}
 
 /** A parser that waits for the next chunk whenever it yields. */
 type Coroutine<A> = Generator<undefined, A, Uint8Array>

@@ -1,0 +1,106 @@
+/** JSON in bytes: where a number or a value ends, without making anything of it. */
+
+export const TAB = 0x09
+export const NEWLINE = 0x0a
+export const RETURN = 0x0d
+export const SPACE = 0x20
+export const QUOTE = 0x22
+const PLUS = 0x2b
+export const COMMA = 0x2c
+const MINUS = 0x2d
+export const DOT = 0x2e
+export const ZERO = 0x30
+export const COLON = 0x3a
+const UPPER_E = 0x45
+export const OPEN_BRACKET = 0x5b
+const BACKSLASH = 0x5c
+export const CLOSE_BRACKET = 0x5d
+const LOWER_E = 0x65
+export const OPEN_BRACE = 0x7b
+export const CLOSE_BRACE = 0x7d
+
+/** The bytes end inside the token; more may follow. */
+export const INCOMPLETE = -1
+/** Not the plain form that the fast loop knows. */
+export const UNUSUAL = -2
+
+export const isDigit = (byte: number | undefined): boolean =>
+  byte !== undefined && byte >= ZERO && byte <= 0x39
+
+/** The end of the JSON number at `from`, or INCOMPLETE, or UNUSUAL where there is none. */
+export const numberEnd = (bytes: Uint8Array, from: number, end: number): number => {
+  let i = from
+  if (i < end && bytes[i] === MINUS) i++
+  const integer = i
+  while (i < end && isDigit(bytes[i])) i++
+  if (i === end) return INCOMPLETE
+  if (i === integer || (bytes[integer] === ZERO && i > integer + 1)) return UNUSUAL
+  if (bytes[i] === DOT) {
+    const fraction = ++i
+    while (i < end && isDigit(bytes[i])) i++
+    if (i === end) return INCOMPLETE
+    if (i === fraction) return UNUSUAL
+  }
+  if (bytes[i] === LOWER_E || bytes[i] === UPPER_E) {
+    i++
+    if (i < end && (bytes[i] === PLUS || bytes[i] === MINUS)) i++
+    const exponent = i
+    while (i < end && isDigit(bytes[i])) i++
+    if (i === end) return INCOMPLETE
+    if (i === exponent) return UNUSUAL
+  }
+  return i
+}
+
+export const isSpecial = (text: string): boolean => text === "NaN" || text === "+Inf" || text === "-Inf"
+
+export const isNumber = (text: string): boolean =>
+  /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)
+
+/** Follows one JSON value through any number of chunks, to find where it ends. */
+export class ValueScanner {
+  private depth = 0
+  private inString = false
+  private escaped = false
+  private inScalar = false
+
+  /** The index after the value, or INCOMPLETE; then call again with the bytes that follow. */
+  scan(bytes: Uint8Array, from: number, end: number): number {
+    for (let i = from; i < end; i++) {
+      const c = bytes[i]
+      if (this.inString) {
+        if (this.escaped) this.escaped = false
+        else if (c === BACKSLASH) this.escaped = true
+        else if (c === QUOTE) {
+          this.inString = false
+          if (this.depth === 0) return i + 1
+        }
+        continue
+      }
+      switch (c) {
+        case QUOTE:
+          this.inString = true
+          break
+        case OPEN_BRACE:
+        case OPEN_BRACKET:
+          this.depth++
+          break
+        case CLOSE_BRACE:
+        case CLOSE_BRACKET:
+          if (this.depth === 0) return i
+          if (--this.depth === 0) return i + 1
+          break
+        case COMMA:
+        case SPACE:
+        case TAB:
+        case NEWLINE:
+        case RETURN:
+          if (this.depth === 0 && this.inScalar) return i
+          break
+        default:
+          this.inScalar = true
+      }
+    }
+    return INCOMPLETE
+  }
+}
