@@ -153,16 +153,16 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       const location = response.headers.location
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
       const target = URL.canParse(location, request.url) ? new URL(location, request.url) : undefined
-      const source = new URL(request.url)
-      const isSameHost = target?.origin === source.origin
-      const isUpgrade = target?.hostname === source.hostname && target.protocol === "https:"
-      if (target === undefined || redirects === MAX_REDIRECTS || !(isSameHost || isUpgrade)) {
+      if (
+        target === undefined ||
+        redirects === MAX_REDIRECTS ||
+        !keepsCredentials(new URL(request.url), target)
+      ) {
         return yield* new PrometheusError({
           reason: "Redirected",
           summary: `${endpoint} redirects to ${target === undefined ? "an address that is none" : (target.origin + target.pathname).replace(path, "")}, and that is not followed.`
         })
       }
-      yield* Stream.runDrain(response.stream).pipe(Effect.ignore)
       // A Location holds the query too, unless the parameters travel in a form.
       request = withCredentials(
         request.method === "POST"
@@ -397,6 +397,11 @@ const firstBytes =
         return total >= limit
       })
     })
+
+/** Whether a redirect stays where credentials may be sent: on the same origin, or on its host's way from http to https. */
+export const keepsCredentials = (source: URL, target: URL): boolean =>
+  target.origin === source.origin ||
+  (target.hostname === source.hostname && source.protocol === "http:" && target.protocol === "https:")
 
 /** `Retry-After` is a number of seconds or an HTTP date. Answers milliseconds from now. */
 export const parseRetryAfter = (header: string | undefined, nowMillis: number): number | undefined => {

@@ -11,7 +11,7 @@ import {
 } from "../../src/prometheus/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
-import { PrometheusClient, parseRetryAfter } from "../../src/prometheus/PrometheusClient.ts"
+import { keepsCredentials, PrometheusClient, parseRetryAfter } from "../../src/prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
 
@@ -336,6 +336,20 @@ describe("PrometheusClient", () => {
       })
     )
   )
+
+  it.each([
+    ["http://a:9090/x", "http://a:9090/y", true],
+    ["http://a/x", "https://a/x", true],
+    ["http://a:9090/x", "https://a/x", true],
+    ["https://a/x", "http://a/x", false],
+    ["https://a/x", "https://a:8443/x", false],
+    ["http://a:9090/x", "http://a:9091/x", false],
+    ["http://a/x", "http://b/x", false],
+    ["http://a/x", "https://b/x", false],
+    ["http://a.example/x", "http://b.a.example/x", false]
+  ])("from %s to %s follows with its credentials: %s", (source, target, expected) => {
+    assert.strictEqual(keepsCredentials(new URL(source), new URL(target)), expected)
+  })
 
   it("reads Retry-After as seconds and as a date", () => {
     assert.strictEqual(parseRetryAfter(undefined, start), undefined)
