@@ -64,9 +64,7 @@ export const run = Effect.gen(function* () {
       case "Completed":
         open.delete(name)
         total += stream.samples
-        return yield* Effect.logInfo(
-          `  ${name.padEnd(width)}  ${counted(stream.series.size, "series").padStart(12)}  ${counted(stream.samples, "record").padStart(16)}`
-        )
+        return yield* Effect.logInfo(`  ${name.padEnd(width)}  ${readText(stream)}`)
       case "Failed":
         open.delete(name)
         total += stream.samples - stream.sinceState
@@ -93,6 +91,12 @@ export const run = Effect.gen(function* () {
   yield* Effect.logInfo(`The state is in ${file.statePath}: run again to add only what is new.`)
   return true
 })
+
+/** What of a stream has been read, in columns. */
+const readText = ({ samples, series }: OpenStream): string =>
+  samples === 0
+    ? "nothing new"
+    : `${counted(series.size, "series").padStart(12)}  ${counted(samples, "record").padStart(16)}`
 
 const counted = (count: number, noun: string): string =>
   `${count.toLocaleString("en-US")} ${noun}${count === 1 || noun.endsWith("s") ? "" : "s"}`
