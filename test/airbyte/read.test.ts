@@ -11,20 +11,9 @@ import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
 import * as Mock from "../../src/prometheus/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { type Message, makeCollector } from "./collector.ts"
 import { inputFile } from "./inputFile.ts"
-
-const start = Date.UTC(2026, 0, 1)
-const minute = 60_000
-const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
-
-const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
-  Array.from({ length: seriesCount }, (_, n) =>
-    makeSeries(
-      { __name__: name, n: `${n}` },
-      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
-    )
-  )
 
 interface Setting {
   readonly series: ReadonlyArray<MockSeries>

@@ -21,23 +21,13 @@ import { Effect } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import type { Fault } from "../../src/prometheus/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
 import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
-const start = Date.UTC(2026, 0, 1)
-const minute = 60_000
-const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
-
-const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
-  Array.from({ length: seriesCount }, (_, n) =>
-    makeSeries(
-      { __name__: name, n: `${n}` },
-      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
-    )
-  )
 
 /** A mock server, and a configuration that reads so many minutes of it. */
 const serve = Effect.fnUntraced(function* (

@@ -9,11 +9,12 @@ import { Effect, Layer, Logger, Option } from "effect"
 import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
 import * as Mock from "../../src/prometheus/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
 import { JsonLines } from "../../src/run/JsonLines.ts"
 import { run } from "../../src/run/run.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 
 const folder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "json-lines-"))),
@@ -332,18 +333,6 @@ describe("JsonLines", () => {
     })
   )
 })
-
-const start = Date.UTC(2026, 0, 1)
-const minute = 60_000
-const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
-
-const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
-  Array.from({ length: seriesCount }, (_, n) =>
-    makeSeries(
-      { __name__: name, n: `${n}` },
-      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
-    )
-  )
 
 /** Runs once over a mock that holds `series`; answers whether all was read. */
 const runOnce = (

@@ -15,21 +15,9 @@ import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
 import { type ReadEvent, read, type StreamRequest } from "../../src/sync/Read.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { type Choices, choices } from "../choices.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 
-const start = Date.UTC(2026, 0, 1)
-const minute = 60_000
 const DELAY = 60_000
-
-const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
-
-/** A gauge with a sample a minute. */
-const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
-  Array.from({ length: seriesCount }, (_, n) =>
-    makeSeries(
-      { __name__: name, n: `${n}` },
-      Array.from({ length: minutes }, (_, i) => [start + i * minute, i + n / 8] as const)
-    )
-  )
 
 /** What a test starts from: `points` of the grid have settled by now. */
 interface Setting {

@@ -164,7 +164,7 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
   const parsed = parseQuery(params.get("query") ?? "", context.release >= 3000)
   if (Result.isFailure(parsed)) return invalid("query", parsed.failure)
   if (parsed.success._tag === "Time") {
-    // Unlike a sample's, the time of a scalar is printed as any number is.
+    // Unlike a sample's, the time of a scalar is printed like every other number.
     const seconds = time / 1000
     return success([`{"resultType":"scalar","result":[${seconds},"${formatValue(seconds)}"]}`], context)
   }
