@@ -5,14 +5,16 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Clock, Context, Effect, Layer, Option, Redacted, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
-import { basicCredentials, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
+import { basicCredentials, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
+import { makeMask } from "../config/SecretMask.ts"
+import { inBatches } from "./inBatches.ts"
 import * as Matcher from "./Matcher.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
 import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
 import { retryPolicy } from "./retryPolicy.ts"
 import type { SampleBlock } from "./Sample.ts"
-import { METRIC_NAME } from "./Series.ts"
+import { METRIC_NAME, type SeriesCache } from "./Series.ts"
 
 /** A closed range of time, in milliseconds since the epoch. */
 export interface TimeRange {
@@ -26,6 +28,8 @@ export interface RangeQuery {
   readonly startSeconds: number
   readonly endSeconds: number
   readonly stepSeconds: number
+  /** Series of earlier answers to the same query, which this one goes on with. */
+  readonly series?: SeriesCache
 }
 
 /**
@@ -102,6 +106,8 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   // With a scope, an answer that nobody reads to its end is dropped with its connection at once.
   const http = HttpClient.withScope(httpClient)
   const retries = retryPolicy(settings.maxRetries)
+  // Before an answer is shortened for a message: half a secret would not be known again.
+  const mask = makeMask(secretTexts(settings))
   const timeoutText = `${settings.requestTimeoutMillis / 1000} s`
 
   const withCredentials = (
@@ -172,28 +178,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     }
   })
 
-  /** The bytes of a body, unpacked. An answer that stops in the middle is an error, not an end. */
-  const bodyOf = (
-    endpoint: string,
-    response: HttpClientResponse.HttpClientResponse
-  ): Stream.Stream<Uint8Array, PrometheusError> => {
-    const broken = (what: string) =>
-      new PrometheusError({ reason: "BrokenResponse", summary: `The answer of ${endpoint} ${what}.` })
-    const raw = response.stream.pipe(Stream.mapError((error) => broken(`broke off (${causeText(error)})`)))
-    const encoding = response.headers["content-encoding"] ?? "identity"
-    const plain =
-      encoding === "identity"
-        ? raw
-        : encoding === "gzip"
-          ? raw.pipe(
-              NodeStream.pipeThroughDuplex({
-                evaluate: () => createGunzip(),
-                onError: () => broken("is not valid gzip")
-              })
-            )
-          : Stream.fail(broken(`is packed as ${encoding}, which was not asked for`))
-    return plain.pipe(
-      Stream.timeoutOrElse({
+  /** Fails a stream that does not go on. */
+  const withPatience =
+    (endpoint: string) =>
+    <A>(stream: Stream.Stream<A, PrometheusError>): Stream.Stream<A, PrometheusError> =>
+      Stream.timeoutOrElse(stream, {
         duration: settings.requestTimeoutMillis,
         orElse: () =>
           Stream.fail(
@@ -203,8 +192,36 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
             })
           )
       })
+
+  /** The bytes of a body, unpacked. An answer that breaks off in the middle is an error, not an end. */
+  const bodyOf = (
+    endpoint: string,
+    response: HttpClientResponse.HttpClientResponse
+  ): Stream.Stream<Uint8Array, PrometheusError> => {
+    const broken = (what: string) =>
+      new PrometheusError({ reason: "BrokenResponse", summary: `The answer of ${endpoint} ${what}.` })
+    const raw = response.stream.pipe(Stream.mapError((error) => broken(`broke off (${causeText(error)})`)))
+    const encoding = response.headers["content-encoding"] ?? "identity"
+    if (encoding === "identity") return raw
+    if (encoding !== "gzip") {
+      return Stream.fail(broken(`is packed as ${encoding}, which was not asked for`))
+    }
+    return raw.pipe(
+      NodeStream.pipeThroughDuplex({
+        evaluate: () => createGunzip(),
+        onError: () => broken("is not valid gzip")
+      })
     )
   }
+
+  /** A small body as text. */
+  const textOf = (endpoint: string, response: HttpClientResponse.HttpClientResponse, limit = Infinity) =>
+    bodyOf(endpoint, response).pipe(
+      withPatience(endpoint),
+      firstBytes(limit),
+      Stream.decodeText,
+      Stream.mkString
+    )
 
   /** Sends a request and fails unless the answer is a success in JSON. */
   const request = Effect.fnUntraced(function* (path: string, params: UrlParams.Input) {
@@ -212,16 +229,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const response = yield* send(path, UrlParams.fromInput(params))
     const contentType = response.headers["content-type"] ?? ""
     if (response.status === 200 && (contentType === "" || /json/i.test(contentType))) return response
-    const body = yield* bodyOf(endpoint, response).pipe(
-      firstBytes(MAX_REFUSAL_BYTES),
-      Stream.decodeText,
-      Stream.mkString,
-      Effect.catch(() => Effect.succeed(""))
-    )
+    const body = yield* Effect.orElseSucceed(textOf(endpoint, response, MAX_REFUSAL_BYTES), () => "")
     const now = yield* Clock.currentTimeMillis
     return yield* fromRefusal(endpoint, {
       status: response.status,
-      body,
+      body: mask(body),
       contentType,
       retryAfterMillis: parseRetryAfter(response.headers["retry-after"], now)
     })
@@ -238,11 +250,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const unusable = (reason: "BrokenResponse" | "NotPrometheus", text: string) =>
       new PrometheusError({
         reason,
-        summary: `The answer of ${endpoint} is not what Prometheus answers: ${text.slice(0, 100)}`
+        summary: `The answer of ${endpoint} is not what Prometheus answers: ${mask(text).slice(0, 100)}`
       })
     return Effect.gen(function* () {
       const response = yield* request(path, params)
-      const text = yield* Stream.mkString(Stream.decodeText(bodyOf(endpoint, response)))
+      const text = yield* textOf(endpoint, response)
       const json = yield* Effect.try({
         try: (): unknown => JSON.parse(text),
         catch: () => unusable("BrokenResponse", text)
@@ -264,7 +276,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       envelope.warnings.filter((warning) => !warned.has(warning)),
       (warning) => {
         warned.add(warning)
-        return Effect.logWarning(`${settings.baseUrl} warns: ${warning}`)
+        return Effect.logWarning(`${settings.baseUrl} warns: ${mask(warning)}`)
       },
       { discard: true }
     )
@@ -279,25 +291,21 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       step: String(query.stepSeconds),
       ...wholeAnswers
     })
-    const decoder = new ResponseDecoder()
-    const decoding = <A>(decode: () => A): Effect.Effect<A, PrometheusError> =>
-      Effect.try({
-        try: decode,
-        catch: (error) => {
-          if (!(error instanceof DecodeError)) throw error
-          return new PrometheusError({
-            reason: "BrokenResponse",
-            summary: `The answer of ${endpoint} cannot be read: ${error.message}.`
-          })
-        }
+    const decoder = new ResponseDecoder(query.series)
+    const unreadable = (error: unknown): PrometheusError => {
+      if (!(error instanceof DecodeError)) throw error
+      return new PrometheusError({
+        reason: "BrokenResponse",
+        summary: `The answer of ${endpoint} cannot be read: ${error.message}.`
       })
+    }
     const end = Effect.gen(function* () {
-      const envelope = yield* decoding(() => decoder.finish())
+      const envelope = yield* Effect.try({ try: () => decoder.finish(), catch: unreadable })
       if (envelope.status !== "success") {
         return yield* fromRefusal(endpoint, {
           status: response.status,
           body: JSON.stringify({
-            error: envelope.error ?? envelope.errorType ?? `status ${envelope.status}`
+            error: mask(envelope.error ?? envelope.errorType ?? `status ${envelope.status}`)
           }),
           contentType: "application/json",
           retryAfterMillis: undefined
@@ -311,11 +319,10 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         })
       }
     })
-    return bodyOf(endpoint, response).pipe(
-      Stream.mapEffect((chunk) => decoding(() => decoder.push(chunk))),
-      Stream.flattenIterable,
-      Stream.concat(Stream.fromEffectDrain(end))
-    )
+    return inBatches(bodyOf(endpoint, response), {
+      try: (chunk) => decoder.push(chunk),
+      catch: unreadable
+    }).pipe(withPatience(endpoint), Stream.concat(Stream.fromEffectDrain(end)))
   })
 
   return {

@@ -13,25 +13,23 @@ import {
   CLOSE_BRACKET,
   COLON,
   COMMA,
-  DOT,
   INCOMPLETE,
-  isDigit,
   isNumber,
   isSpecial,
   NEWLINE,
-  numberEnd,
   OPEN_BRACE,
   OPEN_BRACKET,
   QUOTE,
   RETURN,
   SPACE,
   TAB,
+  tenDigits,
   UNUSUAL,
   ValueScanner,
-  ZERO
+  valueEnd
 } from "./jsonBytes.ts"
-import type { FloatBlock, Histogram, HistogramBlock, SampleBlock } from "./Sample.ts"
-import { canonicalLabels, DecodedSeries } from "./Series.ts"
+import type { FloatBlock, Histogram, HistogramBlock, Labels, SampleBlock, Series } from "./Sample.ts"
+import { canonicalLabels, DecodedSeries, type SeriesCache } from "./Series.ts"
 
 /** The body is not what Prometheus answers: cut short, not JSON, or of another shape. */
 export class DecodeError extends Error {
@@ -51,8 +49,14 @@ export interface Envelope {
 /** A longer token than this is no answer of a sane server, and keeping it would cost memory without bound. */
 const MAX_TOKEN_BYTES = 64 * 1024 * 1024
 
-/** The same for one `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
+/** The same for the parts of a `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
 const MAX_SAMPLE_BYTES = 1024 * 1024
+
+/** The length of `[1435781430,"1"]`. */
+const SHORTEST_SAMPLE = 16
+
+/** How much of a chunk is copied to read on from the one before it: more than a sample has. */
+const SEAM_BYTES = 128
 
 /** Samples per arena, the arrays that blocks are cut from: a small answer gets by with a small one. */
 const FIRST_ARENA = 256
@@ -78,11 +82,18 @@ export class ResponseDecoder {
   private position = 0
   private end = 0
 
+  /** The chunk of which `bytes` has only the beginning, after `seamRest` bytes of the chunk before it. */
+  private seamChunk: Uint8Array | undefined
+  private seamRest = 0
+
   private ready: Array<SampleBlock> = []
   /** Blocks of a series whose `metric` has not been read yet. */
   private waiting: Array<SampleBlock> = []
 
-  private series = new DecodedSeries()
+  private readonly cache: SeriesCache | undefined
+  private series: Series = new DecodedSeries()
+  /** The present series, unless it is a known one. */
+  private unlabelled = new DecodedSeries()
   private labelled = false
 
   private times = new Float64Array(FIRST_ARENA)
@@ -98,7 +109,9 @@ export class ResponseDecoder {
   private error: string | undefined
   private warnings: ReadonlyArray<string> = []
 
-  constructor() {
+  /** `cache`: where the series of earlier answers to the same query are. */
+  constructor(cache?: SeriesCache) {
+    this.cache = cache
     this.parser = this.response()
     this.parser.next()
   }
@@ -108,12 +121,10 @@ export class ResponseDecoder {
     if (this.failure !== undefined) throw this.failure
     if (chunk.length === 0) return []
     try {
-      if (this.complete) {
-        this.bytes = chunk
-        this.position = 0
-        this.end = chunk.length
-      } else {
+      if (this.complete) this.read(chunk, 0)
+      else {
         this.complete = this.parser.next(chunk).done === true
+        if (this.complete) this.crossSeam()
       }
       if (this.complete && this.peek() !== INCOMPLETE) this.fail("bytes follow the end of the answer")
     } catch (error) {
@@ -189,12 +200,14 @@ export class ResponseDecoder {
   }
 
   private *oneSeries(): Coroutine<void> {
-    this.series = new DecodedSeries()
+    this.unlabelled = new DecodedSeries()
+    this.series = this.unlabelled
     this.labelled = false
     yield* this.object(function* (this: ResponseDecoder, key) {
       switch (key) {
         case "metric":
-          this.label(yield* this.json())
+          yield* this.byte()
+          this.label(yield* this.token())
           return
         case "values":
           yield* this.floats()
@@ -209,21 +222,31 @@ export class ResponseDecoder {
     if (!this.labelled) this.fail('a series has no "metric"')
   }
 
-  private label(metric: unknown): void {
+  private label(json: string): void {
+    if (this.labelled) this.fail('a series has "metric" twice')
+    this.labelled = true
+    const known = this.cache?.get(json)
+    if (known !== undefined && this.waiting.length === 0) {
+      this.series = known
+      return
+    }
+    this.unlabelled.labels = this.labels(this.parse(json))
+    for (const block of this.waiting) this.ready.push(block)
+    this.waiting = []
+    this.cache?.add(json, this.series)
+  }
+
+  private labels(metric: unknown): Labels {
     if (typeof metric !== "object" || metric === null || Array.isArray(metric)) {
       this.fail('"metric" is not an object')
     }
-    if (this.labelled) this.fail('a series has "metric" twice')
     const labels: Array<readonly [string, string]> = []
     for (const [name, value] of Object.entries(metric)) {
       if (typeof value !== "string") this.fail(`the label ${name} is not a string`)
       if (!name.isWellFormed() || !value.isWellFormed()) this.fail("a label has half of a surrogate pair")
       labels.push([name, value])
     }
-    this.series.labels = canonicalLabels(labels)
-    this.labelled = true
-    for (const block of this.waiting) this.ready.push(block)
-    this.waiting = []
+    return canonicalLabels(labels)
   }
 
   // ---- samples ------------------------------------------------------------------------------------------
@@ -253,85 +276,49 @@ export class ResponseDecoder {
   }
 
   /**
-   * Reads samples of the plain form `[1435781430.781,"1.5"],` as far as they are complete.
+   * Reads samples of the plain form `[1435781430,"1.5"],` as far as they are complete: the hot loop of decoding.
    *
-   * Stops before the first sample that is not: INCOMPLETE where the bytes end, UNUSUAL where the form is
-   * another (white space, specials, escapes, an error). Answers CLOSE_BRACKET after the end of the list.
+   * Stops before the first that is not: INCOMPLETE where the bytes end, UNUSUAL where the form is another (white space,
+   * milliseconds, specials, escapes, an error) or where too few bytes are left to tell. Answers CLOSE_BRACKET after the
+   * end of the list. It works on local variables, which stay in registers, where fields would be read again each time.
    */
   private scanSamples(): number {
     const { bytes, end } = this
+    let { ends, next, starts, times } = this
     let i = this.position
-    for (;;) {
-      const sample = i
-      // Every sample starts by promising its bracket, a digit, a comma and two quotes.
-      if (i >= end) {
-        this.position = sample
-        return INCOMPLETE
+    let outcome = UNUSUAL
+    while (end - i >= SHORTEST_SAMPLE) {
+      const seconds = tenDigits(bytes, i + 1)
+      if (bytes[i] !== OPEN_BRACKET || seconds < 0 || bytes[i + 11] !== COMMA || bytes[i + 12] !== QUOTE)
+        break
+      const value = i + 13
+      const stop = valueEnd(bytes, value, end)
+      if (stop === UNUSUAL) break
+      if (stop === INCOMPLETE || stop + 2 >= end) {
+        outcome = INCOMPLETE
+        break
       }
-      if (bytes[i] !== OPEN_BRACKET) {
-        this.position = sample
-        return UNUSUAL
+      const separator = bytes[stop + 2]
+      if (bytes[stop] !== QUOTE || bytes[stop + 1] !== CLOSE_BRACKET) break
+      if (separator !== COMMA && separator !== CLOSE_BRACKET) break
+      if (next === times.length) {
+        this.next = next
+        this.makeRoom()
+        ;({ ends, next, starts, times } = this)
       }
-      i++
-      let seconds = 0
-      const firstDigit = i
-      while (i < end && isDigit(bytes[i])) seconds = seconds * 10 + (bytes[i++]! - ZERO)
-      let milliseconds = 0
-      const digits = i - firstDigit
-      if (i < end && bytes[i] === DOT) {
-        i++
-        const fraction = i
-        let scale = 100
-        while (i < end && isDigit(bytes[i])) {
-          milliseconds += (bytes[i++]! - ZERO) * scale
-          scale /= 10
-        }
-        // A fraction finer than milliseconds is rounded by the slow path.
-        if (i < end && (i === fraction || i > fraction + 3)) {
-          this.position = sample
-          return UNUSUAL
-        }
-      }
-      if (i + 1 >= end) {
-        this.position = sample
-        return INCOMPLETE
-      }
-      if (
-        digits === 0 ||
-        digits > 12 ||
-        (digits > 1 && bytes[firstDigit] === ZERO) ||
-        bytes[i] !== COMMA ||
-        bytes[i + 1] !== QUOTE
-      ) {
-        this.position = sample
-        return UNUSUAL
-      }
-      const value = i + 2
-      i = numberEnd(bytes, value, end)
-      if (i < 0) {
-        this.position = sample
-        return i
-      }
-      if (i + 2 >= end) {
-        this.position = sample
-        return INCOMPLETE
-      }
-      if (bytes[i] !== QUOTE || bytes[i + 1] !== CLOSE_BRACKET) {
-        this.position = sample
-        return UNUSUAL
-      }
-      const separator = bytes[i + 2]
-      if (separator !== COMMA && separator !== CLOSE_BRACKET) {
-        this.position = sample
-        return UNUSUAL
-      }
-      this.add(seconds * 1000 + milliseconds, value, i)
-      i += 3
+      times[next] = seconds * 1000
+      starts[next] = value
+      ends[next] = stop
+      next++
+      i = stop + 3
       if (separator === CLOSE_BRACKET) {
-        this.position = i
-        return CLOSE_BRACKET
+        outcome = CLOSE_BRACKET
+        break
       }
     }
+    this.next = next
+    this.position = i
+    return i === end && outcome === UNUSUAL ? INCOMPLETE : outcome
   }
 
   /** One sample in any form that JSON allows. */
@@ -340,41 +327,34 @@ export class ResponseDecoder {
     const time = yield* this.time()
     yield* this.expect(COMMA)
     if ((yield* this.byte()) !== QUOTE) this.fail("the value of a sample is not a string")
-    const token = yield* this.token()
+    const token = yield* this.token(MAX_SAMPLE_BYTES)
     const text = this.parse(token)
     if (typeof text !== "string" || (!isNumber(text) && !isSpecial(text))) {
       this.fail(`${token.slice(0, 100)} is not the value of a sample`)
     }
-    const length = text.length
-    if (token.length === length + 2) {
-      this.add(time, this.position - 1 - length, this.position - 1)
-    } else {
-      // The value was written with escapes: it gets a block and bytes of its own.
-      this.flush()
-      const input = this.bytes
-      this.bytes = Buffer.from(text, "latin1")
-      this.add(time, 0, length)
-      this.flush()
-      this.bytes = input
-    }
-    // The block points into these bytes, which the next `more` may replace: then it is flushed first.
     yield* this.expect(CLOSE_BRACKET)
+    // Its bytes may be gone by now, or were written with escapes: it gets a block and bytes of its own.
+    this.flush()
+    this.release({
+      _tag: "FloatBlock",
+      series: this.series,
+      length: 1,
+      times: Float64Array.of(time),
+      bytes: Buffer.from(text, "latin1"),
+      starts: Uint32Array.of(0),
+      ends: Uint32Array.of(text.length)
+    })
   }
 
-  private add(time: number, start: number, end: number): void {
-    if (this.next === this.times.length) {
-      this.flush()
-      const size = Math.min(LARGEST_ARENA, this.times.length * 2)
-      this.times = new Float64Array(size)
-      this.starts = new Uint32Array(size)
-      this.ends = new Uint32Array(size)
-      this.blockStart = 0
-      this.next = 0
-    }
-    this.times[this.next] = time
-    this.starts[this.next] = start
-    this.ends[this.next] = end
-    this.next++
+  /** Another arena, since this one is full. */
+  private makeRoom(): void {
+    this.flush()
+    const size = Math.min(LARGEST_ARENA, this.times.length * 2)
+    this.times = new Float64Array(size)
+    this.starts = new Uint32Array(size)
+    this.ends = new Uint32Array(size)
+    this.blockStart = 0
+    this.next = 0
   }
 
   /** Ends the current block, if it has samples: its series ends, or its bytes are about to be replaced. */
@@ -444,7 +424,7 @@ export class ResponseDecoder {
   /** A timestamp in seconds, as milliseconds. */
   private *time(): Coroutine<number> {
     yield* this.byte()
-    const token = yield* this.token()
+    const token = yield* this.token(MAX_SAMPLE_BYTES)
     if (!isNumber(token)) this.fail(`${token.slice(0, 100)} is not a time`)
     return Math.round(Number(token) * 1000)
   }
@@ -514,7 +494,7 @@ export class ResponseDecoder {
   }
 
   /** The text of the value that starts at the current byte. */
-  private *token(): Coroutine<string> {
+  private *token(limit = MAX_TOKEN_BYTES): Coroutine<string> {
     const scanner = new ValueScanner()
     let scanned = 0
     for (;;) {
@@ -529,7 +509,7 @@ export class ResponseDecoder {
         }
       }
       scanned = this.end - this.position
-      if (scanned > MAX_TOKEN_BYTES) this.fail("a single value is longer than 64 MiB")
+      if (scanned > limit) this.fail(`a single value is longer than ${limit >> 20} MiB`)
       yield* this.more()
     }
   }
@@ -578,25 +558,51 @@ export class ResponseDecoder {
     return INCOMPLETE
   }
 
-  /** Waits for the next chunk; the bytes not yet read stay in front of it. */
+  /** Goes on to more bytes, those of the next chunk once all are read; what is not yet read stays in front. */
   private *more(): Coroutine<void> {
     this.flush()
+    if (this.crossSeam()) return
     const rest = this.bytes.subarray(this.position, this.end)
     const chunk = yield
-    if (rest.length === 0) {
-      this.bytes = chunk
-    } else {
-      this.bytes = new Uint8Array(rest.length + chunk.length)
-      this.bytes.set(rest)
-      this.bytes.set(chunk, rest.length)
+    if (rest.length === 0) this.read(chunk, 0)
+    else if (chunk.length <= SEAM_BYTES) this.read(join(rest, chunk), 0)
+    else {
+      // What spans two chunks is nearly always short: then the chunk itself is not copied.
+      this.read(join(rest, chunk.subarray(0, SEAM_BYTES)), 0)
+      this.seamChunk = chunk
+      this.seamRest = rest.length
     }
-    this.position = 0
-    this.end = this.bytes.length
+  }
+
+  /** From a seam to the chunk that it begins, if the present bytes are a seam. */
+  private crossSeam(): boolean {
+    const chunk = this.seamChunk
+    if (chunk === undefined) return false
+    const position = this.position - this.seamRest
+    this.read(
+      position >= 0 ? chunk : join(this.bytes.subarray(this.position, this.seamRest), chunk),
+      Math.max(0, position)
+    )
+    this.seamChunk = undefined
+    return true
+  }
+
+  private read(bytes: Uint8Array, position: number): void {
+    this.bytes = bytes
+    this.position = position
+    this.end = bytes.length
   }
 
   private fail(what: string): never {
     throw new DecodeError(what)
   }
+}
+
+const join = (first: Uint8Array, second: Uint8Array): Uint8Array => {
+  const joined = new Uint8Array(first.length + second.length)
+  joined.set(first)
+  joined.set(second, first.length)
+  return joined
 }
 
 const strings = (value: unknown): ReadonlyArray<string> =>

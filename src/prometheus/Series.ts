@@ -1,5 +1,5 @@
 /** Labels in their canonical order, and the identity of a series that follows from them. */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import type { Labels, Series } from "./Sample.ts"
 
 /** The label that holds a metric's name. */
@@ -18,7 +18,10 @@ export const canonicalLabels = (labels: Iterable<readonly [name: string, value: 
     .sort(([a], [b]) => byBytes(a, b))
 
 // Never part of valid UTF-8, so no label can contain it; Prometheus separates with it for its own hashes.
-const SEPARATOR = Uint8Array.of(0xff)
+const SEPARATOR = 0xff
+
+/** What most label sets fit into: hashing is synchronous, so one place to put them together serves all. */
+const scratch = Buffer.allocUnsafeSlow(4096)
 
 /**
  * The stable identity of a series: 32 hex digits, the first 128 bits of SHA-256 over its canonical labels.
@@ -26,11 +29,17 @@ const SEPARATOR = Uint8Array.of(0xff)
  * The hashed bytes are, for each label in order: name, 0xFF, value, 0xFF, both in UTF-8.
  */
 export const seriesId = (labels: Labels): string => {
-  const hash = createHash("sha256")
-  for (const [name, value] of labels) {
-    hash.update(name).update(SEPARATOR).update(value).update(SEPARATOR)
+  // A code unit is three bytes of UTF-8 at most, and one in most labels.
+  const room = labels.reduce((sum, [name, value]) => sum + 3 * (name.length + value.length) + 2, 0)
+  const bytes = room <= scratch.length ? scratch : Buffer.allocUnsafeSlow(room)
+  let length = 0
+  for (const label of labels) {
+    for (const text of label) {
+      length += bytes.write(text, length)
+      bytes[length++] = SEPARATOR
+    }
   }
-  return hash.digest("hex").slice(0, 32)
+  return hash("sha256", bytes.subarray(0, length), "hex").slice(0, 32)
 }
 
 /** A series whose labels may become known after its first samples, and whose identity is hashed when asked for. */
@@ -41,5 +50,24 @@ export class DecodedSeries implements Series {
   get id(): string {
     this.hashed ??= seriesId(this.labels)
     return this.hashed
+  }
+}
+
+/** More series of a stream than this are not kept, nor what is made of them: that is a kilobyte or two each. */
+export const MAX_KNOWN_SERIES = 5000
+
+/**
+ * The series of earlier answers by the bytes of their labels as the server wrote them. A query that is asked window by
+ * window has the same series in each: they are parsed, hashed and rendered once.
+ */
+export class SeriesCache {
+  private readonly known = new Map<string, Series>()
+
+  get(json: string): Series | undefined {
+    return this.known.get(json)
+  }
+
+  add(json: string, series: Series): void {
+    if (this.known.size < MAX_KNOWN_SERIES) this.known.set(json, series)
   }
 }

@@ -9,9 +9,9 @@ const MAX_RETRY_AFTER = Duration.minutes(5)
  * Exponential from half a second, at most 30 s, give or take a jitter of 20 %; at least what `Retry-After` asked for.
  *
  * Ends after `maxRetries` retries, and at once for an error that no retry can mend. Of an answer that breaks off again
- * and again, any new samples begin the count anew.
+ * and again, any new samples begin the count anew. `subject` begins what is logged: whatever is tried again.
  */
-export const retryPolicy = (maxRetries: number) =>
+export const retryPolicy = (maxRetries: number, subject = "") =>
   Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
     Schedule.jittered,
     Schedule.setInputType<PrometheusError>(),
@@ -24,7 +24,7 @@ export const retryPolicy = (maxRetries: number) =>
     ),
     Schedule.tap(({ attempt, duration, input }) =>
       Effect.logWarning(
-        `${input.summary} Trying again in ${(Duration.toMillis(duration) / 1000).toFixed(1)} s (${attempt} of ${maxRetries}).`
+        `${subject}${input.summary} Trying again in ${(Duration.toMillis(duration) / 1000).toFixed(1)} s (${attempt} of ${maxRetries}).`
       )
     )
   )

@@ -1,15 +1,16 @@
 /**
  * Turns blocks of samples into lines of JSON, one record a line.
  *
- * All that a series' records have in common is rendered once per series; per sample only the time is written
- * and the bytes of the value are copied, so that a value's digits are those that the server sent.
+ * All that a series' records have in common is rendered once per series. Plain samples are left to `LineTemplate`;
+ * what is rare (special values, histograms) is rendered as text here.
  */
+import { formatTime } from "../formatTime.ts"
 import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from "../prometheus/Sample.ts"
-import { METRIC_NAME } from "../prometheus/Series.ts"
+import { MAX_KNOWN_SERIES, METRIC_NAME } from "../prometheus/Series.ts"
 import type { ByteBuffer } from "./ByteBuffer.ts"
 import { columnOf } from "./Columns.ts"
 import { jsonLine } from "./jsonLine.ts"
-import { MAX_TIME_BYTES, TimeText } from "./TimeText.ts"
+import { LineTemplate } from "./LineTemplate.ts"
 
 /** What stands around a record's data in a line. */
 export interface LineFrame {
@@ -37,67 +38,58 @@ export const shapeOf = (properties: ReadonlyArray<string>, labelColumns: boolean
   return { columns, labelsObject: columns.has("labels") && !columns.has("other_labels") }
 }
 
-const TIME_KEY = '"time":"'
-const VALUE_KEY = Buffer.from('","value":')
-
 /** Encodes the records of one stream. */
 export class RecordEncoder {
   private readonly shape: RecordShape
-  private readonly times = new TimeText()
   private readonly columnsByLabel = new Map<string, string | undefined>()
+  private readonly membersBySeries = new Map<Series, string>()
+  private readonly hasValue: boolean
   private frame: LineFrame = { before: "", after: "" }
-  private head: Uint8Array = new Uint8Array(0)
   private series: Series | undefined
-  private tailText = ""
-  private tail: Uint8Array = new Uint8Array(0)
+  private members = ""
+  private template = new LineTemplate("", "", "")
 
   constructor(shape: RecordShape) {
     this.shape = shape
+    this.hasValue = this.hasColumn("value")
   }
 
   /** Appends one line per sample to `out`. */
   encode(block: SampleBlock, frame: LineFrame, out: ByteBuffer): void {
-    if (frame !== this.frame) {
-      this.frame = frame
-      this.head = Buffer.from(`${frame.before}{${TIME_KEY}`)
-      this.series = undefined
-    }
-    if (block.series !== this.series) {
+    if (block.series !== this.series || frame !== this.frame) {
+      if (block.series !== this.series) this.members = this.membersOf(block.series)
       this.series = block.series
-      this.tailText = `${this.seriesMembers(block.series)}}${frame.after}`
-      this.tail = Buffer.from(this.tailText)
+      this.frame = frame
+      this.template = new LineTemplate(this.beforeTime, '","value":', `}${frame.after}`)
     }
     if (block._tag === "FloatBlock") this.encodeFloats(block, out)
     else this.encodeHistograms(block, out)
   }
 
-  private encodeFloats(block: FloatBlock, out: ByteBuffer): void {
-    const { head, tail, times } = this
-    const { bytes, ends, length, starts } = block
-    const hasValue = this.hasColumn("value")
-    const fixed = head.length + MAX_TIME_BYTES + VALUE_KEY.length + tail.length
-    for (let i = 0; i < length; i++) {
-      const start = starts[i]!
-      const end = ends[i]!
-      const last = bytes[end - 1]!
-      // A number ends with a digit, `NaN` and `Inf` with a letter.
-      const isSpecial = last > 0x39
-      if (isSpecial || !hasValue) {
-        const special = isSpecial ? this.member("special_value", () => quoteBytes(bytes, start, end)) : ""
-        this.appendLine(out, block.times[i]!, this.member("value", () => "null") + special)
-        continue
-      }
-      out.reserve(fixed + end - start)
-      const target = out.bytes
-      let at = out.length
-      target.set(head, at)
-      at = times.write(target, at + head.length, block.times[i]!)
-      target.set(VALUE_KEY, at)
-      at += VALUE_KEY.length
-      for (let j = start; j < end; j++) target[at++] = bytes[j]!
-      target.set(tail, at)
-      out.length = at + tail.length
+  /** Windows of one stream have the same series, one after the other; the first of them are those that are kept. */
+  private membersOf(series: Series): string {
+    let members = this.membersBySeries.get(series)
+    if (members === undefined) {
+      members = this.seriesMembers(series)
+      if (this.membersBySeries.size < MAX_KNOWN_SERIES) this.membersBySeries.set(series, members)
     }
+    return members
+  }
+
+  private encodeFloats(block: FloatBlock, out: ByteBuffer): void {
+    for (let i = 0; i < block.length; i++) {
+      if (this.hasValue) i = this.template.append(block, i, out)
+      if (i < block.length) this.encodeFloat(block, i, out)
+    }
+  }
+
+  /** Any float at all, without hurry. */
+  private encodeFloat({ bytes, ends, starts, times }: FloatBlock, i: number, out: ByteBuffer): void {
+    const text = Buffer.from(bytes.subarray(starts[i], ends[i])).toString("latin1")
+    const members = /[Nf]$/.test(text)
+      ? this.member("value", () => "null") + this.member("special_value", () => `"${text}"`)
+      : this.member("value", () => text)
+    this.appendLine(out, times[i]!, members)
   }
 
   private encodeHistograms(block: HistogramBlock, out: ByteBuffer): void {
@@ -110,13 +102,13 @@ export class RecordEncoder {
     }
   }
 
-  /** The unhurried way: a line whose members after the time are text. */
+  /** A line whose members after the time are text. */
   private appendLine(out: ByteBuffer, time: number, members: string): void {
-    const rest = Buffer.from(`"${members}${this.tailText}`)
-    out.reserve(this.head.length + MAX_TIME_BYTES + rest.length)
-    out.bytes.set(this.head, out.length)
-    out.length = this.times.write(out.bytes, out.length + this.head.length, time)
-    out.append(rest)
+    out.append(Buffer.from(`${this.beforeTime}${formatTime(time)}"${members}}${this.frame.after}`))
+  }
+
+  private get beforeTime(): string {
+    return `${this.frame.before}{${this.members}"time":"`
   }
 
   /** `,"name":json` if the stream has that column. */
@@ -128,17 +120,19 @@ export class RecordEncoder {
     return this.shape.columns === "all" || this.shape.columns.has(column)
   }
 
+  /** What all records of a series have in common, each member with a comma after it. */
   private seriesMembers({ id, labels }: Series): string {
-    let out = `,"series_id":"${id}"`
+    let out = `"series_id":"${id}",`
     const others: Array<string> = []
     for (const [name, value] of labels) {
       if (name === METRIC_NAME) continue
       const column = this.shape.labelsObject ? undefined : this.columnFor(name)
       if (column === undefined) others.push(`${jsonLine(name)}:${jsonLine(value)}`)
-      else out += `,${jsonLine(column)}:${jsonLine(value)}`
+      else out += `${jsonLine(column)}:${jsonLine(value)},`
     }
-    if (this.shape.labelsObject) return `${out}${this.member("labels", () => `{${others.join(",")}}`)}`
-    return others.length === 0 ? out : `${out}${this.member("other_labels", () => `{${others.join(",")}}`)}`
+    const rest = this.shape.labelsObject ? "labels" : "other_labels"
+    if ((others.length === 0 && !this.shape.labelsObject) || !this.hasColumn(rest)) return out
+    return `${out}"${rest}":{${others.join(",")}},`
   }
 
   private columnFor(label: string): string | undefined {
@@ -149,9 +143,6 @@ export class RecordEncoder {
     return column
   }
 }
-
-const quoteBytes = (bytes: Uint8Array, start: number, end: number): string =>
-  `"${Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1")}"`
 
 /** As Prometheus itself writes it, numbers as strings: counts may exceed what JSON readers keep exactly. */
 const renderHistogram = ({ buckets, count, sum }: Histogram): string =>

@@ -16,15 +16,17 @@ import {
   Stream
 } from "effect"
 import { type ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { formatTime } from "../formatTime.ts"
 import { metricSelector } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
+import { SeriesCache } from "../prometheus/Series.ts"
 import { StateStore } from "./StateStore.ts"
-import { formatTime, StreamState } from "./StreamState.ts"
+import { StreamState } from "./StreamState.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
-import { askAhead, type WindowContext, windowEvents } from "./Window.ts"
+import { askAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
 import { initial, type WindowSize } from "./WindowSize.ts"
 
 /** One stream to read: all series of one metric. */
@@ -44,8 +46,13 @@ export type ReadEvent =
   | { readonly _tag: "Running"; readonly stream: string }
   /** Samples, each exactly once. */
   | { readonly _tag: "Samples"; readonly stream: string; readonly blocks: ReadonlyArray<SampleBlock> }
-  /** All samples up to the state have been handed on. */
-  | { readonly _tag: "Checkpoint"; readonly stream: string; readonly state: StreamState }
+  /** All samples up to the grid point `lastSeconds` have been handed on; `state` is what to remember of that. */
+  | {
+      readonly _tag: "Checkpoint"
+      readonly stream: string
+      readonly lastSeconds: number
+      readonly state: StreamState
+    }
   | { readonly _tag: "Completed"; readonly stream: string; readonly mode: StreamRequest["mode"] }
   /** This stream ends here; what was checkpointed holds. */
   | { readonly _tag: "Failed"; readonly stream: string; readonly error: PrometheusError }
@@ -88,7 +95,9 @@ export const read = (
       const reader = makeReader(client, settings, permits, options.onRetry ?? (() => Effect.void))
       return Stream.fromIterable(
         requests.map((request, index) => reader(request, range, states[index]!))
-      ).pipe(Stream.flatten({ concurrency: options.concurrentStreams ?? settings.concurrency }))
+      ).pipe(
+        Stream.flatten({ concurrency: options.concurrentStreams ?? settings.concurrency, bufferSize: 1 })
+      )
     })
   )
 
@@ -149,17 +158,36 @@ const makeReader =
     const checkpointAt = (seconds: number): ReadEvent => ({
       _tag: "Checkpoint",
       stream,
+      lastSeconds: seconds,
       state: stateAt(request, resumed, range, seconds)
     })
 
+    const toReadEvent = (event: WindowEvent): ReadEvent => {
+      switch (event._tag) {
+        case "Answered":
+          return { _tag: "Running", stream }
+        case "Samples":
+          return { ...event, stream }
+        case "Whole":
+          return checkpointAt(event.lastSeconds)
+      }
+    }
+
     const windows = Effect.gen(function* () {
       const scope = yield* Effect.scope
+      const series = new SeriesCache()
       const context: WindowContext = {
         stream,
         ask: ({ firstSeconds, lastSeconds, stepSeconds }) =>
-          client.queryRange({ query, startSeconds: firstSeconds, endSeconds: lastSeconds, stepSeconds }),
+          client.queryRange({
+            query,
+            startSeconds: firstSeconds,
+            endSeconds: lastSeconds,
+            stepSeconds,
+            series
+          }),
         permits,
-        retries: retryPolicy(settings.maxRetries).pipe(
+        retries: retryPolicy(settings.maxRetries, `${stream}: `).pipe(
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
         ),
         size: yield* Ref.make(initial)
@@ -170,10 +198,7 @@ const makeReader =
           concurrency: LOOK_AHEAD
         }),
         Stream.flatMap((asked) => windowEvents(context, asked)),
-        Stream.map(
-          (event): ReadEvent =>
-            event._tag === "Samples" ? { ...event, stream } : checkpointAt(event.lastSeconds)
-        )
+        Stream.map(toReadEvent)
       )
     })
 
@@ -184,7 +209,7 @@ const makeReader =
         ? Stream.succeed(checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
         : Stream.unwrap(windows)
     return Stream.succeed(started).pipe(
-      Stream.concat(announceFirstAnswer(stream, events)),
+      Stream.concat(onceRunning(stream, events)),
       Stream.concat(Stream.succeed(completed)),
       Stream.catchIf(
         (error) => error.verdict.finally === "stream",
@@ -202,18 +227,22 @@ const nextWindows = (range: GridRange, size: Ref.Ref<WindowSize>): Stream.Stream
     })
   )
 
-/** Puts `Running` before the first event that only an answer can cause. */
-const announceFirstAnswer = <E, R>(
+/** Has `Running` once, before whatever else only an answer can cause. */
+const onceRunning = <E, R>(
   stream: string,
   events: Stream.Stream<ReadEvent, E, R>
 ): Stream.Stream<ReadEvent, E, R> =>
   Stream.suspend(() => {
-    let announced = false
-    return Stream.mapArray(events, (chunk) => {
-      if (announced) return chunk
-      announced = true
-      return [{ _tag: "Running", stream }, ...chunk] as const
-    })
+    const running: ReadEvent = { _tag: "Running", stream }
+    let isRunning = false
+    return Stream.flattenIterable(
+      Stream.map(events, (event) => {
+        const rest = event._tag === "Running" ? [] : [event]
+        if (isRunning) return rest
+        isRunning = true
+        return [running, ...rest]
+      })
+    )
   })
 
 /** The state after the grid point `seconds`; it never goes back behind the one that was resumed. */

@@ -1,6 +1,7 @@
 /** What is remembered of a stream between syncs. */
 import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../ConnectorConfig.ts"
+import { formatTime } from "../formatTime.ts"
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
@@ -18,9 +19,6 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
     return Date.parse(this.time)
   }
 }
-
-/** A time as states and records write it: UTC, with milliseconds only where they are not zero. */
-export const formatTime = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
 /** Whether a text is what `formatTime` writes: JavaScript itself reads 31 February, and much else, as a time. */
 const isTime = (text: string): boolean => {

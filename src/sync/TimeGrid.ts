@@ -3,6 +3,7 @@
  *
  * Syncs, windows and other tools agree on it without knowing of each other. Pure arithmetic on whole seconds.
  */
+import { formatTime } from "../formatTime.ts"
 
 /** The grid points from first to last, both included. Empty if last is before first. */
 export interface GridRange {
@@ -47,3 +48,7 @@ export const takePoints = (
 /** Two halves of a range of at least two points; the first is the longer one. */
 export const halve = (range: GridRange): readonly [GridRange, GridRange] =>
   takePoints(range, Math.ceil(pointCount(range) / 2))
+
+/** A range for a person: its first and last point. */
+export const rangeText = ({ firstSeconds, lastSeconds }: GridRange): string =>
+  `${formatTime(firstSeconds * 1000)} to ${formatTime(lastSeconds * 1000)}`

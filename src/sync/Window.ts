@@ -2,10 +2,11 @@
  * One step window of one stream: asked for ahead of time, asked again where the answer breaks off, and in parts where
  * the server refuses it for its size. Whatever happens, each sample is handed on once.
  */
-import { Effect, type Exit, Ref, type Schedule, Scope, Semaphore, Stream } from "effect"
+import { Effect, Exit, Ref, type Schedule, Scope, Semaphore, Stream } from "effect"
+import { counted } from "../counted.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
-import { type GridRange, halve, pointCount } from "./TimeGrid.ts"
+import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
 import { afterAnswer, afterRefusal, type WindowSize } from "./WindowSize.ts"
 
@@ -36,6 +37,8 @@ export interface AskedWindow {
 
 /** What comes of a window. */
 export type WindowEvent =
+  /** The server has begun to answer. What it answers after a failure is told by its samples alone. */
+  | { readonly _tag: "Answered" }
   | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
   /** All samples up to and including this grid point have been handed on, and none that is later. */
   | { readonly _tag: "Whole"; readonly lastSeconds: number }
@@ -49,6 +52,9 @@ export type WindowEvent =
 export const askAhead = Effect.fnUntraced(function* (context: WindowContext, range: GridRange) {
   const scope = yield* Scope.fork(yield* Effect.scope)
   yield* Semaphore.takeScoped(context.permits, 1).pipe(Scope.provide(scope))
+  yield* Effect.logDebug(
+    `${context.stream}: asking for ${counted(pointCount(range), "point")}, ${rangeText(range)}.`
+  )
   const answer = yield* Effect.exit(context.ask(range).pipe(Scope.provide(scope)))
   return { answer, range, scope } satisfies AskedWindow
 })
@@ -68,12 +74,8 @@ export const windowEvents = (
         const answer = ahead ?? context.ask(range).pipe(Scope.provide(asked.scope))
         ahead = undefined
         ledger.begin(range)
-        return answer
+        return Effect.map(answer, (blocks) => accepted(ledger, blocks))
       })
-    ).pipe(
-      Stream.mapArrayEffect((blocks) => Effect.map(acceptAll(ledger, blocks), (accepted) => [accepted])),
-      Stream.filter((blocks) => blocks.length > 0),
-      Stream.map((blocks): WindowEvent => ({ _tag: "Samples", blocks }))
     )
 
   const whole = (range: GridRange): Stream.Stream<WindowEvent> =>
@@ -95,7 +97,7 @@ export const windowEvents = (
     const [earlier, later] = halve(range)
     return Stream.unwrap(
       Effect.logInfo(
-        `${context.stream}: ${refusal.summary} Asking for ${pointCount(earlier)} points at once instead of ${points}.`
+        `${context.stream}: ${refusal.summary} Asking for ${counted(pointCount(earlier), "point")} at once instead of ${points}.`
       ).pipe(
         Effect.andThen(Ref.update(context.size, (size) => afterRefusal(size, points))),
         Effect.as(Stream.concat(events(earlier), events(later)))
@@ -113,20 +115,24 @@ export const windowEvents = (
       )
     )
 
-  return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
+  const answered: Stream.Stream<WindowEvent> = Exit.isSuccess(asked.answer)
+    ? Stream.succeed({ _tag: "Answered" })
+    : Stream.empty
+  return Stream.concat(answered, events(asked.range)).pipe(
+    Stream.onExit((exit) => Scope.close(asked.scope, exit))
+  )
 }
 
-/** What of some blocks has not been handed on before. */
-const acceptAll = (
-  ledger: WindowLedger,
-  blocks: ReadonlyArray<SampleBlock>
-): Effect.Effect<ReadonlyArray<SampleBlock>, PrometheusError> =>
-  Effect.suspend(() => {
-    const accepted: Array<SampleBlock> = []
-    for (const block of blocks) {
-      const result = ledger.accept(block)
-      if (result instanceof PrometheusError) return Effect.fail(result)
-      if (result !== undefined) accepted.push(result)
-    }
-    return Effect.succeed(accepted)
-  })
+/** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */
+const accepted = (ledger: WindowLedger, answer: Answer): Stream.Stream<WindowEvent, PrometheusError> =>
+  Stream.mapArrayEffect(answer, (blocks) =>
+    Effect.suspend(() => {
+      const fresh: Array<SampleBlock> = []
+      for (const block of blocks) {
+        const result = ledger.accept(block)
+        if (result instanceof PrometheusError) return Effect.fail(result)
+        if (result !== undefined) fresh.push(result)
+      }
+      return Effect.succeed([{ _tag: "Samples", blocks: fresh } as const])
+    })
+  ).pipe(Stream.filter(({ blocks }) => blocks.length > 0))

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { DecodeError, type Envelope, ResponseDecoder } from "../../src/prometheus/ResponseDecoder.ts"
 import type { FloatBlock, SampleBlock } from "../../src/prometheus/Sample.ts"
-import { seriesId } from "../../src/prometheus/Series.ts"
+import { SeriesCache, seriesId } from "../../src/prometheus/Series.ts"
 import { Choices, choices } from "../choices.ts"
 import { randomChunks, randomResponse } from "./randomResponse.ts"
 import { type PlainResponse, type PlainSample, plainSamples, referenceDecode } from "./referenceDecoder.ts"
@@ -37,6 +37,14 @@ const decodeUntilFailure = (
     if (!(error instanceof Error)) throw error
     return { outcome: error, samples: plainSamples(blocks) }
   }
+}
+
+/** Labels, identity and samples of each series of an answer, whichever objects stand for it. */
+const bySeries = (bytes: Uint8Array, cache?: SeriesCache): ReadonlyArray<unknown> => {
+  const decoder = new ResponseDecoder(cache)
+  const blocks = decoder.push(bytes)
+  decoder.finish()
+  return plainSamples(blocks).map(({ labels, time, value }) => [labels, seriesId(labels), time, value])
 }
 
 /** Compares deeply; chai is slow, so it is only asked for the difference. */
@@ -84,6 +92,48 @@ const many = { arbitrary: { runs: 200 }, timeout: 60_000 }
 const some = { arbitrary: { runs: 30 }, timeout: 60_000 }
 
 describe("ResponseDecoder", () => {
+  describe("series of earlier answers", () => {
+    it.prop("change nothing of what an answer says", [choices], ([choices]) => {
+      const cache = new SeriesCache()
+      for (let i = 0; i < 3; i++) {
+        const bytes = encode(randomResponse(choices, { unknownKeys: true }))
+        assertSame(bySeries(bytes, cache), bySeries(bytes))
+        assertSame(bySeries(bytes, cache), bySeries(bytes))
+      }
+    })
+
+    it("are the same objects, so that what is made of them is made once", () => {
+      const cache = new SeriesCache()
+      const seriesOf = (labels: string) => {
+        const decoder = new ResponseDecoder(cache)
+        return decoder.push(encode(answer(`[{"metric":${labels},"values":[[1,"2"]]}]`)))[0]!.series
+      }
+      assert.strictEqual(seriesOf('{"a":"1"}'), seriesOf('{"a":"1"}'))
+      assert.notStrictEqual(seriesOf('{"a":"1"}'), seriesOf('{"a":"2"}'))
+      assert.deepStrictEqual(seriesOf('{"a":"2"}').labels, [["a", "2"]])
+    })
+
+    it("are not taken for one whose samples come before its labels", () => {
+      const cache = new SeriesCache()
+      const late = encode(
+        answer('[{"values":[[1,"2"]],"metric":{"a":"1"}},{"metric":{"a":"1"},"values":[[2,"3"]]}]')
+      )
+      assertSame(bySeries(late, cache), bySeries(late))
+      assertSame(bySeries(late, cache), bySeries(late))
+    })
+
+    it("are kept up to a number, and decoded all the same beyond it", () => {
+      const cache = new SeriesCache()
+      const many = encode(
+        answer(
+          `[${Array.from({ length: 10_050 }, (_, i) => `{"metric":{"a":"${i}"},"values":[[1,"${i}"]]}`).join(",")}]`
+        )
+      )
+      assertSame(bySeries(many, cache), bySeries(many))
+      assertSame(bySeries(many, cache), bySeries(many))
+    })
+  })
+
   describe("any split of the bytes", () => {
     it.prop(
       "gives what JSON.parse gives",
@@ -792,7 +842,7 @@ describe("ResponseDecoder", () => {
   })
 
   it("keeps the bytes of floats as the server sent them", () => {
-    const body = encode(withValues('[[1,"1.50"],[2,"-0"]]'))
+    const body = encode(withValues('[[1767225600,"1.50"],[1767225660,"-0"]]'))
     const [block] = new ResponseDecoder().push(body) as [FloatBlock]
     assert.strictEqual(block._tag, "FloatBlock")
     assert.strictEqual(block.bytes.buffer, body.buffer)

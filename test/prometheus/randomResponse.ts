@@ -260,7 +260,7 @@ export const randomResponse = (choices: Choices, options: ResponseOptions): stri
 
 /** Cuts bytes into chunks, each with memory of its own, as a network would hand them over. */
 export const randomChunks = (choices: Choices, bytes: Uint8Array): Array<Uint8Array> => {
-  const largest = choices.pick([bytes.length, 1, 2, 7, 40, 1000])
+  const largest = choices.pick([bytes.length, 1, 2, 7, 40, 300, 1000])
   const chunks: Array<Uint8Array> = []
   for (let from = 0; from < bytes.length; ) {
     const size = Math.max(1, largest === bytes.length ? choices.below(largest) : choices.between(1, largest))

@@ -6,6 +6,7 @@ import {
   gridRange,
   halve,
   pointCount,
+  rangeText,
   takePoints
 } from "../../src/sync/TimeGrid.ts"
 
@@ -199,5 +200,14 @@ describe("halve", () => {
     }
     assert.strictEqual(pointCount(range), 1)
     assert.strictEqual(times, 14)
+  })
+})
+
+describe("rangeText", () => {
+  it("tells the first and the last point", () => {
+    assert.strictEqual(
+      rangeText({ firstSeconds: 60, lastSeconds: 120, stepSeconds: 60 }),
+      "1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z"
+    )
   })
 })
