@@ -1,18 +1,28 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Three projects: "unit" needs nothing but Node; "integration" needs a real Prometheus, which its global setup finds
- * or installs; "clients" needs Python too, for Airbyte's own programs. A plain `vitest run` runs all of them.
+ * Four projects: "unit" and "conformance" (the built executable against the mock, rule by rule) need nothing but Node;
+ * "integration" needs a real Prometheus, which its global setup finds or installs; "clients" needs Python too, for
+ * Airbyte's own programs. A plain `vitest run` runs all of them.
  */
 export default defineConfig({
   test: {
+    // Nearly all time is spent waiting for children and servers.
+    maxWorkers: 2,
     projects: [
       {
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/integration/**", "test/clients/**"],
+          exclude: ["test/conformance/**", "test/integration/**", "test/clients/**"],
           testTimeout: 30_000
+        }
+      },
+      {
+        test: {
+          name: "conformance",
+          include: ["test/conformance/**/*.test.ts"],
+          testTimeout: 120_000
         }
       },
       {

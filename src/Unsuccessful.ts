@@ -1,4 +1,4 @@
-import { Data } from "effect"
+import { Schema } from "effect"
 
 /** A command has told what went wrong; what remains is to exit with another code than 0. */
-export class Unsuccessful extends Data.TaggedError("Unsuccessful") {}
+export class Unsuccessful extends Schema.TaggedError<Unsuccessful>()("Unsuccessful", {}) {}

@@ -16,8 +16,10 @@ const dieOf = (signal: NodeJS.Signals): void => {
 
 let received: NodeJS.Signals | undefined
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    received ??= signal
+  process.on(signal, () => {
+    // Whoever sends a second one does not want to wait.
+    if (received !== undefined) return dieOf(received)
+    received = signal
     setTimeout(() => dieOf(signal), GRACE_MILLIS).unref()
   })
 }

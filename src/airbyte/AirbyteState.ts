@@ -52,8 +52,10 @@ const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
     const decoded = decodeEntry(entry)
     if (Option.isNone(decoded)) return yield* wrong(`has an entry (number ${index + 1}) of another shape`)
     const { stream_descriptor, stream_state } = decoded.value.stream
-    if (stream_state === null || stream_state === undefined || isNoState(stream_state)) continue
-    states.set(stream_descriptor.name, stream_state)
+    // Of several entries the last one counts, also where it means "none".
+    if (stream_state === null || stream_state === undefined || isNoState(stream_state)) {
+      states.delete(stream_descriptor.name)
+    } else states.set(stream_descriptor.name, stream_state)
   }
   return states
 })

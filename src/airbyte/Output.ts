@@ -6,17 +6,19 @@
  */
 
 import { write } from "node:fs"
-import { Context, Data, Effect, Fiber, Layer, Schedule, Semaphore } from "effect"
+import { Context, Effect, Fiber, Layer, Schedule, Schema, Semaphore } from "effect"
 import { makeMask } from "../config/SecretMask.ts"
 import { ByteBuffer } from "../records/ByteBuffer.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
 
 /** Nobody reads our output any more, or it cannot be written (a full disk). */
-export class OutputClosed extends Data.TaggedError("OutputClosed")<{ readonly code: string }> {}
+export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {
+  code: Schema.String
+}) {}
 
-/** Buffered bytes that make a flush worth its while. */
-const FLUSH_BYTES = 256 * 1024
+/** Buffered bytes that make a write worth its while: each costs two changes of thread. */
+const FLUSH_BYTES = 1024 * 1024
 
 /** Messages to the platform. */
 export class Output extends Context.Service<

@@ -63,6 +63,17 @@ export type AirbyteMessage =
             }
           }
         | {
+            readonly type: "ESTIMATE"
+            readonly emitted_at: number
+            /** How many records, and bytes of them, this sync will have of a stream. */
+            readonly estimate: {
+              readonly name: string
+              readonly type: "STREAM"
+              readonly row_estimate: number
+              readonly byte_estimate: number
+            }
+          }
+        | {
             readonly type: "ERROR"
             readonly emitted_at: number
             readonly error: {

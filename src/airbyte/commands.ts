@@ -7,9 +7,10 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import * as AirbyteState from "./AirbyteState.ts"
 import { readCatalog } from "./Catalog.ts"
-import { check, checkFailed } from "./check.ts"
+import { check, checkFailed, hasty } from "./check.ts"
 import { discover } from "./discover.ts"
 import { toFailure, traceError } from "./failures.ts"
+import { logLevel } from "./logLevel.ts"
 import { Output, type OutputClosed } from "./Output.ts"
 import * as ProtocolLogger from "./ProtocolLogger.ts"
 import { read } from "./read.ts"
@@ -31,7 +32,10 @@ const protocol = <R>(
 ): Effect.Effect<void, Unsuccessful | OutputClosed, Exclude<R, Output>> =>
   Effect.gen(function* () {
     const output = yield* Output
+    const { level, warnings } = yield* logLevel(debug)
+    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
     const succeeded = yield* verb.pipe(
+      Effect.provideService(References.MinimumLogLevel, level),
       Effect.catchTag(["ConfigError", "InputFileError", "PrometheusError"], (error) =>
         Effect.as(traceError(toFailure(error)), false)
       ),
@@ -49,11 +53,7 @@ const protocol = <R>(
     )
     yield* output.flush
     if (!succeeded) return yield* new Unsuccessful()
-  }).pipe(
-    Effect.provide(ProtocolLogger.layer),
-    Effect.provideService(References.MinimumLogLevel, debug ? "Debug" : "Info"),
-    Effect.provide(Output.layer)
-  )
+  }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(Output.layer))
 
 /** The configuration of a file; its secrets are masked in whatever is told from then on. */
 const configLayer = (path: string) =>
@@ -68,16 +68,6 @@ const configLayer = (path: string) =>
 
 const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
 
-/** Somebody waits for a check: a passing failure gets one more try, and a silent server not long. */
-const hasty = Layer.effect(
-  ConnectorConfig,
-  Effect.map(ConnectorConfig, (settings) => ({
-    ...settings,
-    maxRetries: Math.min(1, settings.maxRetries),
-    requestTimeoutMillis: Math.min(15_000, settings.requestTimeoutMillis)
-  }))
-)
-
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
   Command.withDescription("Print which configuration the connector takes (Airbyte protocol)")
 )
@@ -89,7 +79,7 @@ const checkCommand = Command.make("check", { config, debug }, ({ config, debug }
       Effect.provide(
         PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
       ),
-      Effect.catchTag(["ConfigError", "PrometheusError"], checkFailed)
+      Effect.catchTag(["ConfigError", "PrometheusError", "CheckGaveUp"], checkFailed)
     )
   )
 ).pipe(
@@ -139,6 +129,9 @@ const readCommand = Command.make(
 /** All verbs of the protocol. */
 export const protocolCommands = [specCommand, checkCommand, discoverCommand, readCommand] as const
 
+/** Effect's CLI suggests in lines of their own. */
+const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
+
 /** Standard output belongs to the protocol: a wrong invocation of a verb is told there as a TRACE, without help. */
 export const protocolPresenter: CliOutput.Presenter = {
   present: (event) =>
@@ -147,7 +140,7 @@ export const protocolPresenter: CliOutput.Presenter = {
           Effect.flatMap(Output, (output) =>
             Effect.andThen(
               traceError({
-                message: `${event.errors.map((error) => error.message).join(". ")}. See ${event.commandPath.join(" ")} --help.`,
+                message: `${event.errors.map(({ message }) => oneLine(message)).join(" ")} See ${event.commandPath.join(" ")} --help.`,
                 failureType: "config_error"
               }),
               Effect.ignore(output.flush)

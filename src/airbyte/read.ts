@@ -1,26 +1,27 @@
 /** The verb `read`: the events of a read as messages. */
-import { Clock, Duration, Effect, Stream } from "effect"
+import { Cause, Clock, Duration, Effect, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
 import { type ReadEvent, read as readStreams } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
+import { pointCount, rangeText } from "../sync/TimeGrid.ts"
 import { stateMessage } from "./AirbyteState.ts"
 import type { ConfiguredStream } from "./Catalog.ts"
 import { type Failure, toFailure, traceError } from "./failures.ts"
 import { Output } from "./Output.ts"
 import { FULL_REFRESH_COMPLETE, type RateLimited, type StreamStatus } from "./Protocol.ts"
+import { type Estimate, StreamProgress } from "./StreamProgress.ts"
 
 /** What is known of a stream while it is read. */
 interface OpenStream {
   readonly encoder: RecordEncoder
+  readonly progress: StreamProgress
   frame: LineFrame
   /** When the frame was made: records of the same moment share it. */
   frameMillis: number
-  /** Records since the last STATE, and in all. */
-  sinceState: number
-  total: number
 }
 
 const frameOf = (stream: string, emittedAt: number): LineFrame => ({
@@ -36,6 +37,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   const output = yield* Output
   const store = yield* StateStore
   const open = new Map<string, OpenStream>()
+  let total = 0
   const failed: Array<{ readonly name: string; readonly failure: Failure }> = []
   const properties = new Map(streams.map((stream) => [stream.name, stream.properties]))
 
@@ -67,48 +69,78 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     })
   })
 
-  const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
-    const name = event.stream
-    const stream = open.get(name)
-    if (event._tag === "Started") {
-      const encoder = new RecordEncoder(shapeOf(properties.get(name) ?? [], settings.labelColumns))
-      open.set(name, { encoder, frame: frameOf(name, 0), frameMillis: 0, sinceState: 0, total: 0 })
-      yield* status(name, "STARTED")
-    } else if (stream !== undefined) {
-      yield* onOpen(event, stream)
-    }
+  const estimate = Effect.fnUntraced(function* (name: string, { bytes, records }: Estimate) {
+    output.message({
+      type: "TRACE",
+      trace: {
+        type: "ESTIMATE",
+        emitted_at: yield* Clock.currentTimeMillis,
+        estimate: { name, type: "STREAM", row_estimate: records, byte_estimate: bytes }
+      }
+    })
   })
 
-  const onOpen = Effect.fnUntraced(function* (event: ReadEvent, stream: OpenStream) {
+  const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
     const name = event.stream
+    const now = yield* Clock.currentTimeMillis
+    if (event._tag === "Started") {
+      const encoder = new RecordEncoder(shapeOf(properties.get(name) ?? [], settings.labelColumns))
+      const progress = new StreamProgress(event.range, now)
+      open.set(name, { encoder, frame: frameOf(name, now), frameMillis: now, progress })
+      yield* status(name, "STARTED")
+      const points = pointCount(event.range)
+      return yield* Effect.logInfo(
+        points === 0
+          ? `${name}: nothing new to read yet.`
+          : `${name}: reading ${counted(points, "point")}, ${rangeText(event.range)}, one every ${event.range.stepSeconds} s.`
+      )
+    }
+    const stream = open.get(name)
+    if (stream !== undefined) yield* onOpen(event, stream, now)
+  })
+
+  const onOpen = Effect.fnUntraced(function* (event: ReadEvent, stream: OpenStream, now: number) {
+    const name = event.stream
+    const { progress } = stream
     switch (event._tag) {
       case "Running":
         return yield* status(name, "RUNNING")
       case "Samples": {
-        const now = yield* Clock.currentTimeMillis
         if (now !== stream.frameMillis) {
           stream.frame = frameOf(name, now)
           stream.frameMillis = now
         }
         for (const block of event.blocks) {
-          stream.encoder.encode(block, stream.frame, output.buffer())
-          stream.sinceState += block.length
+          const buffer = output.buffer()
+          const before = buffer.length
+          stream.encoder.encode(block, stream.frame, buffer)
+          progress.add(block.length, buffer.length - before)
+          // Not only after all of them: what is written soon is still in the processor's cache.
+          yield* output.relieve
+        }
+        return
+      }
+      case "Checkpoint": {
+        const window = progress.endWindow(event.lastSeconds)
+        yield* store.save(name, event.state, window.records)
+        const news = progress.newEstimate()
+        if (news !== undefined) yield* estimate(name, news)
+        yield* Effect.logDebug(`${name}: ${counted(window.records, "record")}, ${rangeText(window.range)}.`)
+        if (progress.share < 1 && progress.isLogDue(now)) {
+          yield* Effect.logInfo(
+            `${name}: ${counted(progress.records, "record")} so far, up to ${event.state.time} (${Math.floor(100 * progress.share)} %).`
+          )
         }
         break
       }
-      case "Checkpoint":
-        yield* store.save(name, event.state, stream.sinceState)
-        yield* Effect.logDebug(`${name}: ${stream.sinceState} records up to ${event.state.time}.`)
-        stream.total += stream.sinceState
-        stream.sinceState = 0
-        break
       case "Completed":
         if (event.mode === "full_refresh") {
           output.message(stateMessage(name, { [FULL_REFRESH_COMPLETE]: true }, 0))
         }
-        yield* Effect.logInfo(`${name}: ${stream.total} records.`)
+        yield* Effect.logInfo(`${name}: complete, ${counted(progress.records, "record")}.`)
         yield* status(name, "COMPLETE")
         open.delete(name)
+        total += progress.records
         break
       case "Failed": {
         const failure = { ...toFailure(event.error), stream: name }
@@ -122,12 +154,16 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     yield* output.relieve
   })
 
+  /** Whatever ends the read early, no stream is left without an end. */
+  const abandon = Effect.suspend(() => Effect.forEach(open.keys(), (name) => status(name, "INCOMPLETE")))
+
   const outcome = yield* readStreams(streams, { onRetry }).pipe(
     Stream.runForEach(onEvent),
+    Effect.onError((cause) => (Cause.hasDies(cause) ? abandon : Effect.void)),
     Effect.catchTag(["PrometheusError", "ConfigError"], (error) => Effect.succeed(error))
   )
   if (outcome !== undefined) {
-    for (const name of open.keys()) yield* status(name, "INCOMPLETE")
+    yield* abandon
     const before =
       failed.length === 0 ? "" : ` Before that, ${failed.map(({ name }) => name).join(", ")} failed.`
     const failure = toFailure(outcome)
@@ -142,5 +178,6 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     })
     return false
   }
+  yield* Effect.logInfo(`Read ${counted(total, "record")} of ${counted(streams.length, "stream")}.`)
   return true
 })

@@ -6,7 +6,6 @@
  */
 import {
   Context,
-  Data,
   Effect,
   type FileSystem,
   FileSystem as Files,
@@ -23,7 +22,9 @@ import { decodeFrom, StateStore } from "../sync/StateStore.ts"
 import { encodeStreamState } from "../sync/StreamState.ts"
 
 /** A file cannot be read or written; `message` says which and why. */
-export class DestinationError extends Data.TaggedError("DestinationError")<{ readonly message: string }> {}
+export class DestinationError extends Schema.TaggedError<DestinationError>()("DestinationError", {
+  message: Schema.String
+}) {}
 
 const StateFile = Schema.fromJsonString(
   Schema.Struct({

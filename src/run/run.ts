@@ -1,6 +1,7 @@
 /** The command `run`: a whole sync for a person, without a platform. */
 import { Clock, Effect, Option, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
@@ -97,9 +98,6 @@ const readText = ({ samples, series }: OpenStream): string =>
   samples === 0
     ? "nothing new"
     : `${counted(series.size, "series").padStart(12)}  ${counted(samples, "record").padStart(16)}`
-
-const counted = (count: number, noun: string): string =>
-  `${count.toLocaleString("en-US")} ${noun}${count === 1 || noun.endsWith("s") ? "" : "s"}`
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
 

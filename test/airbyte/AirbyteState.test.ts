@@ -93,6 +93,7 @@ describe("a state file", () => {
     Effect.gen(function* () {
       const content = [entry({ ...good, time: "2025-01-01T00:00:00Z" }), entry(good)]
       assert.strictEqual((yield* load(content))?.time, good.time)
+      assert.isUndefined(yield* load([...content, entry({ __ab_full_refresh_sync_complete: true })]))
     })
   )
 

@@ -13,7 +13,7 @@ const logged = (collector: Collector): ReadonlyArray<string> =>
   collector.messages().map(({ log }) => (log as { readonly message: string }).message)
 
 /** A line that is worth a write of its own. */
-const large = (letter: string): string => letter.repeat(300_000)
+const large = (letter: string): string => letter.repeat(1_200_000)
 
 const settle = Effect.repeat(Effect.yieldNow, { times: 100 })
 

@@ -1,7 +1,7 @@
 /** The verb `read` inside the process: the events of a read as messages. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Logger, Option } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
 import * as AirbyteState from "../../src/airbyte/AirbyteState.ts"
 import type { ConfiguredStream } from "../../src/airbyte/Catalog.ts"
@@ -20,6 +20,8 @@ interface Setting {
   readonly points: number
   readonly config?: object
   readonly mock?: MockOptions
+  /** Takes the messages of a read that does not return any. */
+  readonly told?: Array<Message>
   /** The `state` of STATE messages of an earlier read. */
   readonly states?: ReadonlyArray<unknown>
 }
@@ -65,6 +67,7 @@ const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredSt
     yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     yield* TestClock.adjust(1000)
   }
+  setting.told?.push(...collector.messages())
   return { ok: yield* Fiber.join(fiber), messages: collector.messages() }
 })
 
@@ -354,6 +357,27 @@ describe("read", () => {
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([], { series: [], points: 5 })
       assert.deepStrictEqual([ok, messages], [true, []])
+    })
+  )
+
+  it.effect("leaves no stream without an end when the program itself fails", () =>
+    Effect.gen(function* () {
+      const told: Array<Message> = []
+      const exit = yield* Effect.exit(
+        readAll([configured("m"), configured("n")], {
+          series: [...gauge("m", 5), ...gauge("n", 5)],
+          points: 5,
+          told,
+          mock: {
+            faults: ({ path }) => {
+              if (path === "/api/v1/query_range") throw new Error("a mistake")
+              return undefined
+            }
+          }
+        })
+      )
+      assert.isTrue(Exit.hasDies(exit))
+      for (const name of ["m", "n"]) assert.strictEqual(story(told, name), "STARTED INCOMPLETE")
     })
   )
 })

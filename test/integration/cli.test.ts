@@ -19,63 +19,12 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
-import type { Fault } from "../../src/prometheus/mock/http.ts"
-import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
-import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { onMetric, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
-
-/** A mock server, and a configuration that reads so many minutes of it. */
-const serve = Effect.fnUntraced(function* (
-  series: ReadonlyArray<MockSeries>,
-  minutes: number,
-  options: MockOptions = {},
-  more: object = {}
-) {
-  const mock = new MockPrometheus(makeDatabase(series), { lookbackMs: 1000, version: "3.0.0", ...options })
-  const { baseUrl } = yield* MockServer.make(mock)
-  const config = {
-    base_url: baseUrl,
-    start_date: iso(start),
-    end_date: iso(start + (minutes - 1) * minute),
-    step: 60,
-    ...more
-  }
-  return { config, mock }
-})
-
-const catalogOf = (...names: ReadonlyArray<string>) => ({
-  streams: names.map((name) => ({
-    stream: { name, json_schema: {} },
-    sync_mode: "incremental",
-    destination_sync_mode: "append"
-  }))
-})
-
-/** The arguments of a read of these streams. */
-const readArgs = (files: connector.Workspace, config: object, ...names: ReadonlyArray<string>) => [
-  "read",
-  "--config",
-  files.write("config.json", config),
-  "--catalog",
-  files.write("catalog.json", catalogOf(...names))
-]
-
-/** A fault of the range queries of one metric, later windows than its first only if asked so. */
-const onMetric =
-  (metric: string, fault: Fault, laterOnly = false) =>
-  ({ params, path }: { readonly path: string; readonly params: URLSearchParams }): Fault | undefined =>
-    path === "/api/v1/query_range" &&
-    params.get("query")?.includes(`"${metric}"`) === true &&
-    !(laterOnly && Number(params.get("start")) * 1000 === start)
-      ? fault
-      : undefined
-
-const now = Effect.sync(() => performance.now())
 
 /** The lines of a JSON-lines file, parsed. Throws where one is not whole. */
 const linesOf = (path: string): ReadonlyArray<{ readonly stream: string; readonly data: JsonRecord }> => {
@@ -161,7 +110,7 @@ describe("the executable", () => {
       const files = yield* connector.workspace
       const alone = files.path("source-prometheus.js")
       copyFileSync(executable, alone)
-      const output = yield* connector.runVerb(readArgs(files, config, "m"), {
+      const output = yield* connector.runVerb(connector.readArgs(files, config, connector.catalogOf("m")), {
         script: alone,
         cwd: dirname(alone)
       })
@@ -254,16 +203,6 @@ describe("an unsuitable Node", () => {
 })
 
 describe("the command line", () => {
-  it.live("prints the spec as exactly one line", () =>
-    Effect.gen(function* () {
-      const result = yield* child.run(["spec"])
-      assert.strictEqual(result.stdout.indexOf("\n"), result.stdout.length - 1)
-      assert.strictEqual(result.messages.length, 1)
-      assert.strictEqual(result.messages[0]?.type, "SPEC")
-      assert.deepStrictEqual([result.code, result.stderr], [0, ""])
-    })
-  )
-
   for (const args of [["--help"], ["-h"], ["read", "--help"], ["run", "--help"], ["check", "--help"]]) {
     it.live(`helps: ${args.join(" ")}`, () =>
       Effect.gen(function* () {
@@ -301,41 +240,6 @@ describe("the command line", () => {
       })
     )
   }
-
-  it.live("tells a verb's wrong flags on standard output only", () =>
-    Effect.gen(function* () {
-      for (const args of [["read", "--nope"], ["spec", "extra"], ["check"]]) {
-        const result = yield* child.run(args)
-        assert.strictEqual(result.stderr, "")
-        assert.strictEqual(result.code, 1)
-        assert.deepStrictEqual(
-          result.messages.map(({ type }) => type),
-          ["TRACE"]
-        )
-      }
-    })
-  )
-
-  it.live("keeps standard error silent for every verb, whatever happens", () =>
-    Effect.gen(function* () {
-      const { config } = yield* serve(gauge("m", 5), 5)
-      const files = yield* connector.workspace
-      const good = files.write("good.json", config)
-      const bad = files.write("bad.json", { ...config, base_url: "http://127.0.0.1:9", max_retries: 0 })
-      const catalog = files.write("catalog.json", catalogOf("m"))
-      for (const path of [good, bad, files.path("none.json")]) {
-        for (const args of [
-          ["check", "--config", path],
-          ["discover", "--config", path, "--debug"],
-          ["read", "--config", path, "--catalog", catalog, "--debug"]
-        ]) {
-          const result = yield* child.run(args)
-          assert.strictEqual(result.stderr, "", args.join(" "))
-          assert.isAbove(result.messages.length, 0)
-        }
-      }
-    })
-  )
 })
 
 describe("run", () => {
@@ -486,115 +390,6 @@ describe("run", () => {
       const second = yield* child.run(args)
       assert.strictEqual(second.code, 0, second.stderr)
       assert.strictEqual(keysOf(output).size, 30 * 2000)
-    })
-  )
-})
-
-describe("stopping a read", () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    it.live(`by ${signal} is quick, leaves whole lines, and keeps what was completed`, () =>
-      Effect.gen(function* () {
-        // The first window is whole; the second never ends.
-        const { config } = yield* serve(gauge("m", 2000, 20), 2000, {
-          faults: onMetric("m", { stallAfterBytes: 10_000 }, true),
-          chunkBytes: 700
-        })
-        const files = yield* connector.workspace
-        const running = yield* child.start(readArgs(files, config, "m"))
-        yield* running.waitFor(({ type }) => type === "STATE")
-        const before = yield* now
-        running.kill(signal)
-        const result = yield* running.result
-        assert.isBelow((yield* now) - before, 8000)
-        assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, signal, ""])
-        assert.isTrue(result.stdout.endsWith("\n"))
-        const output = connector.parseOutput(result)
-        const [state] = output.states
-        assert.strictEqual(
-          output.records.filter(
-            ({ data }) => (data.time as string) <= String(state?.stream.stream_state.time)
-          ).length,
-          state?.sourceStats.recordCount
-        )
-      })
-    )
-  }
-
-  it.live("is as quick while the server keeps it waiting", () =>
-    Effect.gen(function* () {
-      const { config } = yield* serve(gauge("m", 5), 5, {
-        faults: onMetric("m", { delayMs: Number.POSITIVE_INFINITY })
-      })
-      const files = yield* connector.workspace
-      const running = yield* child.start(readArgs(files, config, "m"))
-      yield* running.waitFor(({ type }) => type === "TRACE")
-      const before = yield* now
-      running.kill("SIGTERM")
-      assert.strictEqual((yield* running.result).signal, "SIGTERM")
-      assert.isBelow((yield* now) - before, 8000)
-    })
-  )
-
-  it.live("is enforced after a grace period when its reader takes nothing", () =>
-    Effect.gen(function* () {
-      const { config } = yield* serve(gauge("m", 3000, 50), 3000)
-      const files = yield* connector.workspace
-      const args = [executable, ...readArgs(files, config, "m")]
-      const stuck = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] })
-      const ended = Effect.callback<NodeJS.Signals | null>((resume) => {
-        stuck.once("exit", (_code, signal) => resume(Effect.succeed(signal)))
-      })
-      // The first bytes have come; nothing more than a stream's own buffer is ever taken.
-      yield* Effect.callback<void>((resume) => {
-        stuck.stdout.once("readable", () => resume(Effect.void))
-      })
-      const before = yield* now
-      stuck.kill("SIGTERM")
-      assert.strictEqual(yield* ended, "SIGTERM")
-      assert.isBelow((yield* now) - before, 10_000)
-      stuck.stdout.destroy()
-    })
-  )
-
-  /** Starts a read and closes its output after the first bytes; answers how it ended and how soon. */
-  const closeEarly = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
-    const running = yield* child.start(args)
-    yield* Effect.callback<void>((resume) => {
-      running.process.stdout.once("data", () => {
-        running.process.stdout.destroy()
-        resume(Effect.void)
-      })
-    })
-    const before = yield* now
-    const result = yield* running.result
-    return { elapsed: (yield* now) - before, result }
-  })
-
-  it.live("happens by itself when its output is closed, as by head -1", () =>
-    Effect.gen(function* () {
-      const { config } = yield* serve(gauge("m", 3000, 100), 3000)
-      const files = yield* connector.workspace
-      const { elapsed, result } = yield* closeEarly(readArgs(files, config, "m"))
-      assert.isBelow(elapsed, 8000)
-      assert.strictEqual(result.stderr, "")
-      assert.isTrue(result.signal === "SIGTERM" || result.code === 0, `${result.signal} ${result.code}`)
-    })
-  )
-
-  it.live("happens as soon when little is printed", () =>
-    Effect.gen(function* () {
-      const names = Array.from({ length: 60 }, (_, i) => `m${i}`)
-      const { config, mock } = yield* serve(
-        names.flatMap((name) => gauge(name, 5)),
-        5,
-        { faults: ({ path }) => (path === "/api/v1/query_range" ? { delayMs: 200 } : undefined) },
-        { concurrency: 1 }
-      )
-      const files = yield* connector.workspace
-      const { elapsed, result } = yield* closeEarly(readArgs(files, config, ...names))
-      assert.isBelow(elapsed, 8000)
-      assert.strictEqual(result.stderr, "")
-      assert.isBelow(mock.requests.length, 30)
     })
   )
 })

@@ -165,6 +165,24 @@ export const configure = (streams: ReadonlyArray<Stream>, syncMode: "full_refres
   }))
 })
 
+/** An incremental catalog of streams by their names alone, which leaves the columns to the configuration. */
+export const catalogOf = (...names: ReadonlyArray<string>) => ({
+  streams: names.map((name) => ({
+    stream: { name, json_schema: {} },
+    sync_mode: "incremental",
+    destination_sync_mode: "append"
+  }))
+})
+
+/** The arguments of a read, with its files written. */
+export const readArgs = (files: Workspace, config: object, catalog: object): ReadonlyArray<string> => [
+  "read",
+  "--config",
+  files.write("config.json", config),
+  "--catalog",
+  files.write("catalog.json", catalog)
+]
+
 /** Reads a configured catalog, with state where there is some. */
 export const read = (
   files: Workspace,
@@ -175,11 +193,7 @@ export const read = (
 ): Effect.Effect<Output> =>
   runVerb(
     [
-      "read",
-      "--config",
-      files.write("config.json", config),
-      "--catalog",
-      files.write("catalog.json", catalog),
+      ...readArgs(files, config, catalog),
       ...(state === undefined ? [] : ["--state", files.write("state.json", state)])
     ],
     options

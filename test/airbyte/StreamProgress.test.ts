@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { StreamProgress } from "../../src/airbyte/StreamProgress.ts"
+import { type Choices, choices } from "../choices.ts"
+
+const range = (points: number) => ({ firstSeconds: 60, lastSeconds: 60 * points, stepSeconds: 60 })
+
+/** Windows of one stream until all its points are done: how many points each has, and how many records. */
+const windows = (choices: Choices, points: number) => {
+  const out: Array<{ readonly lastSeconds: number; readonly records: number }> = []
+  for (let done = 0; done < points; ) {
+    done = Math.min(points, done + choices.between(1, 40))
+    out.push({ lastSeconds: 60 * done, records: choices.between(0, 1000) })
+  }
+  return out
+}
+
+describe("StreamProgress", () => {
+  it.prop(
+    "tells each window's records and points once, and ends with all of them",
+    [choices],
+    ([choices]) => {
+      const points = choices.between(1, 300)
+      const progress = new StreamProgress(range(points), 0)
+      let records = 0
+      let next = 60
+      for (const window of windows(choices, points)) {
+        progress.add(window.records, window.records * 10)
+        records += window.records
+        assert.deepStrictEqual(progress.endWindow(window.lastSeconds), {
+          records: window.records,
+          range: { firstSeconds: next, lastSeconds: window.lastSeconds, stepSeconds: 60 }
+        })
+        next = window.lastSeconds + 60
+        assert.closeTo(progress.share, window.lastSeconds / 60 / points, 1e-9)
+      }
+      assert.deepStrictEqual([progress.share, progress.records, progress.bytes], [1, records, records * 10])
+    }
+  )
+
+  it.prop("never lets an estimate that was told be far from the present one", [choices], ([choices]) => {
+    const points = choices.between(1, 300)
+    const progress = new StreamProgress(range(points), 0)
+    let told: { readonly records: number; readonly bytes: number } | undefined
+    for (const window of windows(choices, points)) {
+      progress.add(window.records, window.records * 10)
+      progress.endWindow(window.lastSeconds)
+      told = progress.newEstimate() ?? told
+      const present = Math.round(progress.records / progress.share)
+      assert.isAtMost(Math.abs(present - told!.records), told!.records * 0.1)
+    }
+    assert.isAtMost(Math.abs(progress.records - told!.records), told!.records * 0.1)
+  })
+
+  it("takes the rest to be as dense as what has been read", () => {
+    const progress = new StreamProgress(range(100), 0)
+    progress.add(50, 5000)
+    progress.endWindow(60 * 10)
+    assert.deepStrictEqual(progress.newEstimate(), { records: 500, bytes: 50_000 })
+    progress.add(52, 5200)
+    progress.endWindow(60 * 20)
+    assert.isUndefined(progress.newEstimate())
+    progress.add(200, 20_000)
+    progress.endWindow(60 * 30)
+    assert.deepStrictEqual(progress.newEstimate(), { records: 1007, bytes: 100_667 })
+  })
+
+  it("knows at once of a stream without points that it is done", () => {
+    const progress = new StreamProgress(range(0), 0)
+    progress.endWindow(0)
+    assert.deepStrictEqual([progress.share, progress.newEstimate()], [1, { records: 0, bytes: 0 }])
+  })
+
+  it("has a line of progress logged every 10 s at most", () => {
+    const progress = new StreamProgress(range(100), 5000)
+    const due = [14_999, 15_000, 15_001, 24_999, 40_000, 49_999, 50_000].filter((now) =>
+      progress.isLogDue(now)
+    )
+    assert.deepStrictEqual(due, [15_000, 40_000, 50_000])
+  })
+})

@@ -1,0 +1,52 @@
+/** The verb `check` inside the process, where its patience need not be waited for. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger } from "effect"
+import { TestClock } from "effect/testing"
+import { check, hasty } from "../../src/airbyte/check.ts"
+import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import * as Mock from "../../src/prometheus/mock/layer.ts"
+import { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import { makeCollector } from "./collector.ts"
+
+/** What a check of a silent server fails with, and after how many seconds. */
+const giveUp = Effect.fnUntraced(function* (config: object) {
+  const mock = new MockPrometheus(makeDatabase([]), { faults: () => ({ delayMs: Number.POSITIVE_INFINITY }) })
+  const settings = ConnectorConfig.layerFrom({
+    base_url: "http://mock",
+    start_date: "2026-01-01",
+    step: 60,
+    ...config
+  })
+  const fiber = yield* check.pipe(
+    Effect.provide(Mock.layer(mock).pipe(Layer.provideMerge(hasty), Layer.provideMerge(settings))),
+    Effect.provide(makeCollector().layer),
+    Effect.provide(Logger.layer([])),
+    Effect.flip,
+    Effect.forkChild
+  )
+  let seconds = 0
+  for (; fiber.pollUnsafe() === undefined; seconds++) yield* TestClock.adjust("1 second")
+  return { message: (yield* Fiber.join(fiber)).message, seconds }
+})
+
+describe("check", () => {
+  it.effect("gives up early on a silent server, and does not advise what would not help", () =>
+    Effect.gen(function* () {
+      const { message, seconds } = yield* giveUp({})
+      assert.match(message, /did not answer within 15 s\. A check waits no longer: see whether/)
+      assert.notInclude(message, "request_timeout")
+      // Two tries, and a pause between them.
+      assert.isAtLeast(seconds, 30)
+      assert.isAtMost(seconds, 32)
+    })
+  )
+
+  it.effect("waits no longer than is configured, and says where", () =>
+    Effect.gen(function* () {
+      const { message, seconds } = yield* giveUp({ request_timeout: 3, max_retries: 0 })
+      assert.match(message, /did not answer within 3 s\. .*raise request_timeout/)
+      assert.isAtMost(seconds, 4)
+    })
+  )
+})

@@ -1,0 +1,184 @@
+/** The verb `check`, rule by rule. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as connector from "../support/connector.ts"
+import { gauge } from "../support/gauge.ts"
+import { serve } from "../support/mockServer.ts"
+import * as rules from "./rules.ts"
+import {
+  assertNoPassword,
+  assertRefused,
+  check,
+  password,
+  serveUnusable,
+  typesOf,
+  unusableServers,
+  wrongConfigurations
+} from "./verbs.ts"
+
+describe("check", { concurrent: true }, () => {
+  it.live("succeeds where the server can be read", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5)
+      const { message, status } = yield* check(config)
+      assert.deepStrictEqual([status, message], ["SUCCEEDED", ""])
+    })
+  )
+
+  it.live("succeeds with the right password", () =>
+    Effect.gen(function* () {
+      const basicAuth = { user: "reader", password: "right" }
+      const { config } = yield* serve(
+        gauge("m", 5),
+        5,
+        { basicAuth },
+        { basic_auth_user: "reader", basic_auth_pass: "right" }
+      )
+      assert.strictEqual((yield* check(config)).status, "SUCCEEDED")
+    })
+  )
+
+  it.live("succeeds below a path, with or without a slash at its end", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5, { pathPrefix: "/some/where" })
+      for (const base_url of [config.base_url, `${config.base_url}/`]) {
+        assert.strictEqual((yield* check({ ...config, base_url })).status, "SUCCEEDED")
+      }
+    })
+  )
+
+  it.live("adds nothing but logs with --debug", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5)
+      const files = yield* connector.workspace
+      const path = files.write("config.json", config)
+      const output = yield* rules.verb(["check", "--debug", "--config", path])
+      assert.deepStrictEqual([output.code, typesOf(output)], [0, ["CONNECTION_STATUS"]])
+    })
+  )
+
+  // Metrics may come later: an empty server is no wrong one, but whoever checks wants to know.
+  it.live("succeeds with a warning where the server has no metrics in the range", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve([], 5)
+      const { logs, status } = yield* check(config)
+      assert.strictEqual(status, "SUCCEEDED")
+      assert.match(logs.join("\n"), /^WARN .*no metric has data .*check start_date, end_date, metrics/m)
+    })
+  )
+
+  it.live("goes over a passing failure", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5, {
+        faults: (_request, attempt) => (attempt === 1 ? { status: 503 } : undefined)
+      })
+      assert.strictEqual((yield* check(config)).status, "SUCCEEDED")
+    })
+  )
+
+  it.live("takes nulls and empty texts as not given", () =>
+    Effect.gen(function* () {
+      const { config, mock } = yield* serve(gauge("m", 5), 5)
+      const { logs, status } = yield* check({
+        ...config,
+        basic_auth_user: "",
+        basic_auth_pass: null,
+        end_date: null,
+        metrics: { include: null, exclude: null },
+        selector: "",
+        label_columns: null,
+        lookback_window: null,
+        settle_delay: null,
+        headers: null,
+        concurrency: null,
+        request_timeout: null,
+        max_retries: null,
+        compression: null
+      })
+      assert.strictEqual(status, "SUCCEEDED")
+      assert.notMatch(logs.join("\n"), /^WARN/m)
+      assert.isFalse(mock.requests.some(({ headers }) => headers.has("authorization")))
+    })
+  )
+
+  it.live("warns of keys that it does not know, and ignores them", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5)
+      const { logs, status } = yield* check({
+        ...config,
+        __injected_declarative_manifest: {},
+        stepp: 60,
+        metrics: { includes: ["a"] }
+      })
+      assert.strictEqual(status, "SUCCEEDED")
+      assert.match(
+        logs.join("\n"),
+        /^WARN .*ignored: __injected_declarative_manifest, stepp, metrics\.includes\.$/m
+      )
+    })
+  )
+
+  it.live.each(wrongConfigurations)("fails with the reason: $what", ({ more, says }) =>
+    Effect.gen(function* () {
+      const { config, mock } = yield* serve(gauge("m", 5), 5)
+      const output = yield* check({ ...config, ...more })
+      assert.strictEqual(output.status, "FAILED")
+      for (const text of says) assert.match(output.message, text)
+      assertNoPassword(output)
+      assert.isEmpty(mock.requests)
+    })
+  )
+
+  it.live("fails with a configuration that is no object", () =>
+    Effect.gen(function* () {
+      for (const config of ["null", "[]", '"http://localhost:9090"']) {
+        const { message, status } = yield* check(config)
+        assert.strictEqual(status, "FAILED")
+        assert.match(message, /must be a JSON object with at least base_url and start_date/)
+      }
+    })
+  )
+
+  it.live.each(unusableServers)("fails where the server $what", (server) =>
+    Effect.gen(function* () {
+      const output = yield* check(yield* serveUnusable(server))
+      assert.strictEqual(output.status, "FAILED")
+      for (const text of server.says) assert.match(output.message, text)
+      assertNoPassword(output)
+    })
+  )
+
+  // Without a configuration there is nothing to have an opinion of: that is not the answer FAILED.
+  const unreadable = [
+    { what: "is not there", name: "none.json", text: /none\.json cannot be read: it does not exist\./ },
+    { what: "is a folder", name: ".", text: /cannot be read: it is not a file\./ },
+    { what: "is empty", name: "x.json", content: " ", text: /x\.json is not JSON: it is empty\./ },
+    {
+      what: "is not JSON",
+      name: "x.json",
+      content: `{\n"basic_auth_pass": "${password}"\n"step": 60}`,
+      text: /x\.json is not JSON \(line 3\)\./
+    }
+  ]
+  it.live.each(unreadable)("refuses a file that $what", ({ content, name, text }) =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const path = content === undefined ? files.path(name) : files.write(name, content)
+      const output = yield* rules.verb(["check", "--config", path])
+      assertRefused(output, "config_error", /^The configuration file /, text)
+      assertNoPassword(output)
+    })
+  )
+
+  it.live("refuses flags that it does not have", () =>
+    Effect.gen(function* () {
+      assertRefused(yield* rules.verb(["check"]), "config_error", /--config/, /--help/)
+      // The suggestion stands in one line with the rest.
+      assertRefused(
+        yield* rules.verb(["check", "--confg", "x"]),
+        "config_error",
+        /--confg in command source-prometheus check Did you mean this\? --config\. See source-prometheus check --help\.$/
+      )
+    })
+  )
+})

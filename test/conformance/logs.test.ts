@@ -1,0 +1,190 @@
+/** What a person who watches a sync is told. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Message } from "../support/child.ts"
+import * as connector from "../support/connector.ts"
+import { gauge } from "../support/gauge.ts"
+import { onMetric, serve } from "../support/mockServer.ts"
+import * as rules from "./rules.ts"
+
+interface Estimate {
+  readonly name: string
+  readonly row_estimate: number
+  readonly byte_estimate: number
+}
+
+const estimatesOf = (messages: ReadonlyArray<Message>): ReadonlyArray<Estimate> =>
+  messages.flatMap((message) => {
+    const trace = message.trace as { readonly type: string; readonly estimate: Estimate } | undefined
+    return trace?.type === "ESTIMATE" ? [trace.estimate] : []
+  })
+
+/** Two metrics of 300 minutes; the first is refused once. */
+const setting = Effect.gen(function* () {
+  const { config } = yield* serve([...gauge("a", 300, 2), ...gauge("b", 300, 3)], 300, {
+    faults: (request, attempt) =>
+      attempt === 1 ? onMetric("a", { status: 503, body: "try later" })(request) : undefined
+  })
+  const files = yield* connector.workspace
+  const catalog = connector.configure(yield* connector.discover(files, config), "incremental")
+  return { catalog, config, files }
+})
+
+describe("the log of a read", () => {
+  it.live("tells per stream what will be read, what went wrong, and how much it was", () =>
+    Effect.gen(function* () {
+      const { catalog, config, files } = yield* setting
+      const { logs } = yield* rules.read(files, config, catalog)
+      const range = "2026-01-01T00:00:00Z to 2026-01-01T04:59:00Z"
+      for (const name of ["a", "b"]) {
+        assert.include(logs, `INFO ${name}: reading 300 points, ${range}, one every 60 s.`)
+      }
+      assert.include(logs, "INFO a: complete, 600 records.")
+      assert.include(logs, "INFO b: complete, 900 records.")
+      assert.strictEqual(logs.at(-1), "INFO Read 1,500 records of 2 streams.")
+      const retries = logs.filter((text) => text.startsWith("WARN"))
+      assert.isAbove(retries.length, 0)
+      for (const text of retries) {
+        assert.match(
+          text,
+          /^WARN a: http:\S+\/query_range answered HTTP 503: try later\. Trying again in 0\.\d s \(1 of 5\)\.$/
+        )
+      }
+    })
+  )
+
+  it.live("tells with --debug which windows there are, and what each of them had", () =>
+    Effect.gen(function* () {
+      const { catalog, config, files } = yield* setting
+      const result = yield* rules.verb([
+        "read",
+        "--config",
+        files.write("config.json", config),
+        "--catalog",
+        files.write("catalog.json", catalog),
+        "--debug"
+      ])
+      const b = result.logs.filter((text) => text.startsWith("DEBUG b:"))
+      const asked = b.flatMap((text) => /asking for (\d+) points?, (.*)\.$/.exec(text)?.slice(1) ?? [])
+      const had = b.flatMap((text) => /b: (\d+) records, (.*)\.$/.exec(text)?.slice(1) ?? [])
+      assert.isAbove(asked.length, 2)
+      assert.strictEqual(asked.length + had.length, 2 * b.length)
+      // Three series: each window has three records a point.
+      assert.deepStrictEqual(
+        had,
+        asked.map((text) => (/^\d+$/.test(text) ? `${3 * Number(text)}` : text))
+      )
+    })
+  )
+
+  it.live("says that there is nothing new", () =>
+    Effect.gen(function* () {
+      const { catalog, config, files } = yield* setting
+      const first = yield* rules.read(files, config, catalog)
+      const { logs } = yield* rules.read(files, config, catalog, first.states)
+      for (const name of ["a", "b"]) {
+        assert.deepStrictEqual(
+          logs.filter((text) => text.startsWith(`INFO ${name}: `)),
+          [`INFO ${name}: nothing new to read yet.`, `INFO ${name}: complete, 0 records.`]
+        )
+      }
+      assert.deepStrictEqual([logs.length, logs.at(-1)], [5, "INFO Read 0 records of 2 streams."])
+    })
+  )
+})
+
+describe("estimates", () => {
+  it.live("come early, and are right where the data are even", () =>
+    Effect.gen(function* () {
+      const { catalog, config, files } = yield* setting
+      const output = yield* rules.read(files, config, catalog)
+      const lines = output.stdout.split("\n").filter((line) => line.startsWith('{"type":"RECORD"'))
+      for (const [name, rows] of [
+        ["a", 600],
+        ["b", 900]
+      ] as const) {
+        const told = estimatesOf(output.messages).filter((estimate) => estimate.name === name)
+        assert.deepStrictEqual(
+          told.map(({ row_estimate }) => row_estimate),
+          [rows]
+        )
+        const bytes = lines
+          .filter((line) => line.includes(`"stream":"${name}"`))
+          .reduce((sum, line) => sum + line.length + 1, 0)
+        assert.closeTo(told[0]!.byte_estimate, bytes, 0.05 * bytes)
+      }
+      const types = output.messages.map((message) => JSON.stringify(message))
+      const first = types.findIndex((text) => text.includes('"ESTIMATE"'))
+      const state = types.findIndex((text) => text.startsWith('{"type":"STATE"'))
+      assert.isAtMost(first, state + 1)
+    })
+  )
+
+  it.live("are told again when the data turn out to be otherwise", () =>
+    Effect.gen(function* () {
+      // Nine of ten series end after a fifth of the time.
+      const { config } = yield* serve([...gauge("a", 1000), ...gauge("a", 200, 10).slice(1)], 1000)
+      const files = yield* connector.workspace
+      const catalog = connector.configure(yield* connector.discover(files, config), "full_refresh")
+      const output = yield* rules.read(files, config, catalog)
+      const rows = estimatesOf(output.messages).map(({ row_estimate }) => row_estimate)
+      assert.strictEqual(rows[0], 10_000)
+      assert.isAbove(rows.length, 1)
+      assert.isAtMost(Math.abs(rows.at(-1)! - 2800), 0.1 * rows.at(-1)!)
+    })
+  )
+})
+
+describe("LOG_LEVEL", () => {
+  const levelsOf = (environment: Readonly<Record<string, string>>, ...flags: ReadonlyArray<string>) =>
+    Effect.gen(function* () {
+      const { catalog, config, files } = yield* setting
+      const { logs, states } = yield* rules.verb(
+        [
+          "read",
+          "--config",
+          files.write("config.json", { ...config, unknown_key: 1 }),
+          "--catalog",
+          files.write("catalog.json", catalog),
+          ...flags
+        ],
+        { env: environment }
+      )
+      // Whatever is logged, all else stays.
+      assert.isAbove(states.length, 1)
+      return [...new Set(logs.map((text) => text.split(" ")[0]))].sort()
+    })
+
+  for (const [value, levels] of [
+    ["ERROR", []],
+    ["fatal", []],
+    ["WARNING", ["WARN"]],
+    ["INFO", ["INFO", "WARN"]],
+    ["", ["INFO", "WARN"]],
+    ["debug", ["DEBUG", "INFO", "WARN"]],
+    ["TRACE", ["DEBUG", "INFO", "WARN"]]
+  ] as const) {
+    it.live(`${value === "" ? "left empty" : value} logs ${levels.join(", ") || "nothing"} here`, () =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* levelsOf({ LOG_LEVEL: value }), [...levels])
+      })
+    )
+  }
+
+  it.live("gives way to --debug", () =>
+    Effect.gen(function* () {
+      assert.include(yield* levelsOf({ LOG_LEVEL: "ERROR" }, "--debug"), "DEBUG")
+    })
+  )
+
+  it.live("that is no level is told, and INFO taken", () =>
+    Effect.gen(function* () {
+      const { logs, messages } = yield* rules.verb(["spec"], { env: { LOG_LEVEL: "loud" } })
+      assert.deepStrictEqual(
+        messages.map(({ type }) => type),
+        ["LOG", "SPEC"]
+      )
+      assert.match(logs[0]!, /^WARN LOG_LEVEL is "loud", but must be one of .*INFO.*: INFO is used\.$/)
+    })
+  )
+})

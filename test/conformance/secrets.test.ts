@@ -1,0 +1,250 @@
+/** Secrets are planted in every channel there is, and looked for in everything that is printed. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
+import * as child from "../support/child.ts"
+import * as connector from "../support/connector.ts"
+import { gauge } from "../support/gauge.ts"
+import { serve } from "../support/mockServer.ts"
+import * as rules from "./rules.ts"
+
+/** With characters that JSON, addresses, forms and web pages all write in their own way. */
+const password = `S3cret/"pl&nted<Passw0rd>' \\é`
+/** What stands in an Authorization header, of which servers quote the second word alone. */
+const token = "planted.t0ken+with/slash=="
+const tenant = "planted-tenant-secret"
+const basic = Buffer.from(`user:${password}`).toString("base64")
+
+/** No piece of a secret that is as long as this may be seen: what was cut in half would be. */
+const PIECE = 8
+
+const secretConfig = {
+  basic_auth_user: "user",
+  basic_auth_pass: password,
+  headers: [
+    { name: "X-Token", value: `Bearer ${token}` },
+    { name: "X-Scope-OrgID", value: tenant }
+  ]
+}
+
+const html = (text: string): string =>
+  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+
+/** A secret as a server may repeat it. */
+const forms: Readonly<Record<string, (secret: string) => string>> = {
+  "as it is": (secret) => secret,
+  "in JSON": (secret) => JSON.stringify(secret),
+  "in JSON in JSON": (secret) => JSON.stringify(JSON.stringify(secret)),
+  "in an address": (secret) => `https://user:${encodeURIComponent(secret)}@host/`,
+  "in a form": (secret) => new URLSearchParams({ password: secret }).toString(),
+  "in a web page": html
+}
+
+const all = [password, token, tenant, basic]
+
+/** Fails where a piece of a secret is found. */
+const checkNoSecret = (text: string): void => {
+  for (const secret of all) {
+    for (const form of Object.values(forms)) {
+      const written = form(secret).replace(/^\W+|\W+$/g, "")
+      const core = written.slice(Math.max(0, written.indexOf(secret.slice(0, 4))))
+      for (let i = 0; i + PIECE <= core.length; i++) {
+        const piece = core.slice(i, i + PIECE)
+        if (text.includes(piece)) assert.fail(`"${piece}" of "${secret}" is in ${text.slice(0, 2000)}`)
+      }
+    }
+  }
+}
+
+/** What a server says that tells all it was given. */
+const confession = (form: (secret: string) => string): string => all.map(form).join(" and ")
+
+/** Answers to every request that repeat the secrets; every way in which a server can speak to us. */
+const faults = (form: (secret: string) => string): Readonly<Record<string, Fault>> => {
+  const json = (error: string) => JSON.stringify({ status: "error", errorType: "bad_data", error })
+  const jsonHeaders = { "content-type": "application/json" }
+  return {
+    "an error in JSON": { status: 400, body: json(confession(form)), headers: jsonHeaders },
+    "an error with status 200": { status: 200, body: json(confession(form)), headers: jsonHeaders },
+    "an error in plain text": { status: 403, body: confession(form) },
+    // The message is cut at 300 characters, in the middle of the password.
+    "a long error": { status: 422, body: json("x".repeat(290) + confession(form)), headers: jsonHeaders },
+    "a web page": {
+      status: 502,
+      body: `<html><title>${confession(form)}</title></html>`,
+      headers: { "content-type": "text/html" }
+    },
+    "a redirect": {
+      status: 302,
+      headers: { location: `http://elsewhere/${encodeURIComponent(password)}/${token}` }
+    },
+    "what is no envelope": {
+      status: 200,
+      body: JSON.stringify({ told: confession(form) }),
+      headers: jsonHeaders
+    },
+    // Cut at 100 characters.
+    "what is no JSON": { status: 200, body: `${"x".repeat(95)}${confession(form)}`, headers: jsonHeaders }
+  }
+}
+
+/** All verbs and the command for people, as one text; they must have told something. */
+const runAll = Effect.fnUntraced(function* (config: object) {
+  const files = yield* connector.workspace
+  const path = files.write("config.json", { ...config, unknown_key: "unknown" })
+  const catalog = files.write("catalog.json", {
+    streams: [{ stream: { name: "m", json_schema: {} }, sync_mode: "incremental" }]
+  })
+  const results = yield* Effect.forEach(
+    [
+      ["check", "--config", path, "--debug"],
+      ["discover", "--config", path, "--debug"],
+      ["read", "--config", path, "--catalog", catalog, "--debug"],
+      ["run", "--config", path, "--output", files.path("data.jsonl")]
+    ],
+    (args) => child.run(args, { env: { LOG_LEVEL: "TRACE" } }),
+    { concurrency: 2 }
+  )
+  return results.map(({ stderr, stdout }) => stdout + stderr)
+})
+
+const secretMock = {
+  basicAuth: { user: "user", password },
+  requiredHeaders: { "X-Token": `Bearer ${token}`, "X-Scope-OrgID": tenant }
+}
+
+/** Requests of samples only, so that a read gets that far. */
+const onSamples =
+  (fault: Fault) =>
+  ({ path }: MockRequest): Fault | undefined =>
+    path === "/api/v1/query_range" ? fault : undefined
+
+describe("secrets", () => {
+  for (const [what, fault] of Object.entries(faults(forms["as it is"]!))) {
+    it.live(`that a server repeats in ${what} are not printed`, () =>
+      Effect.gen(function* () {
+        for (const chosen of [() => fault, onSamples(fault)]) {
+          const { config } = yield* serve(
+            gauge("m", 5),
+            5,
+            { ...secretMock, faults: chosen },
+            { ...secretConfig, max_retries: 0 }
+          )
+          const texts = yield* runAll(config)
+          texts.forEach(checkNoSecret)
+          // Whatever asks for samples has failed, and has told why.
+          for (const text of texts.slice(2)) assert.match(text, /HTTP|redirects|is not what|cannot be read/)
+        }
+      })
+    )
+  }
+
+  it.live("are not printed however a server writes them", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const catalog = { streams: [{ stream: { name: "m", json_schema: {} }, sync_mode: "incremental" }] }
+      for (const form of Object.values(forms)) {
+        for (const fault of [faults(form)["an error in plain text"]!, faults(form)["a long error"]!]) {
+          const { config } = yield* serve(
+            gauge("m", 5),
+            5,
+            { ...secretMock, faults: () => fault },
+            secretConfig
+          )
+          const { errors, stdout } = yield* connector.read(files, config, catalog)
+          checkNoSecret(stdout)
+          assert.match(errors.at(-1)!.message, /\*{4}|x{290}/)
+        }
+      }
+    })
+  )
+
+  it.live("are not printed when a server warns of them, nor by a read that succeeds", () =>
+    Effect.gen(function* () {
+      const told = Object.values(forms).map(confession)
+      const { config } = yield* serve(
+        gauge("m", 5),
+        5,
+        { ...secretMock, warnings: told, infos: told },
+        secretConfig
+      )
+      const texts = yield* runAll(config)
+      texts.forEach(checkNoSecret)
+      assert.match(texts[2]!, /warns: .*\*\*\*\*/)
+      assert.match(texts[2]!, /COMPLETE/)
+    })
+  )
+
+  it.live("are not printed when they are wrong", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(
+        gauge("m", 5),
+        5,
+        { basicAuth: { user: "user", password: "another" } },
+        secretConfig
+      )
+      const texts = yield* runAll(config)
+      texts.forEach(checkNoSecret)
+      for (const text of texts) assert.include(text, "HTTP 401")
+    })
+  )
+
+  for (const [what, broken] of [
+    ["a secret of the wrong type", { basic_auth_pass: [password] }],
+    ["headers of the wrong type", { headers: { authorization: token, other: tenant } }],
+    ["a header whose name is its value", { headers: [{ name: `Bearer ${token}`, value: tenant }] }],
+    ["a header that breaks the connection", { headers: [{ name: "X", value: `${tenant}\r\n${token}` }] }],
+    ["a password without a user", { basic_auth_user: undefined }],
+    ["credentials in base_url", { base_url: `http://user:${encodeURIComponent(password)}@host:1/` }],
+    ["unescaped credentials in base_url", { base_url: `http://user:${token}@host:1/?token=${tenant}` }],
+    ["another wrong key", { start_date: "yesterday" }]
+  ] as const) {
+    it.live(`are not printed for a configuration with ${what}`, () =>
+      Effect.gen(function* () {
+        const { config } = yield* serve(gauge("m", 5), 5, {}, secretConfig)
+        const texts = yield* runAll({ ...config, ...broken })
+        texts.forEach(checkNoSecret)
+        for (const text of texts) assert.include(text, "onfiguration is not valid")
+      })
+    )
+  }
+
+  it.live("are not printed when the configuration, the catalog or the state is broken JSON", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5, {}, secretConfig)
+      const files = yield* connector.workspace
+      const whole = JSON.stringify(config)
+      const broken = files.write("broken.json", `${whole.slice(0, -1)},, "x": ${JSON.stringify(password)}`)
+      const cut = files.write("cut.json", whole.slice(0, whole.indexOf("planted")))
+      const good = files.write("good.json", config)
+      const catalog = files.write("catalog.json", {
+        streams: [{ stream: { name: "m" }, sync_mode: "incremental" }]
+      })
+      for (const args of [
+        ["check", "--config", broken],
+        ["check", "--config", cut],
+        ["read", "--config", good, "--catalog", broken],
+        ["read", "--config", good, "--catalog", catalog, "--state", cut]
+      ]) {
+        const { stderr, stdout } = yield* child.run(args)
+        assert.include(stdout, "is not JSON")
+        checkNoSecret(stdout + stderr)
+      }
+    })
+  )
+
+  it.live("stay as they are in records, where they are data", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge(tenant.replaceAll("-", "_"), 2), 2, {}, secretConfig)
+      const name = tenant.replaceAll("-", "_")
+      const files = yield* connector.workspace
+      const secretName = { ...config, headers: [{ name: "X-Scope-OrgID", value: name }] }
+      const streams = yield* connector.discover(files, secretName)
+      const { records } = yield* rules.read(files, secretName, connector.configure(streams, "incremental"))
+      assert.deepStrictEqual(
+        records.map(({ stream }) => stream),
+        [name, name]
+      )
+    })
+  )
+})

@@ -1,0 +1,347 @@
+/** How a read ends when somebody ends it: by a signal, by closing its output, or by not reading it for a while. */
+import { spawn } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { constants } from "node:os"
+import { setImmediate, setTimeout } from "node:timers/promises"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as child from "../support/child.ts"
+import * as connector from "../support/connector.ts"
+import { gauge, minute, start } from "../support/gauge.ts"
+import { onMetric, pointsOf, refusal, serve } from "../support/mockServer.ts"
+import { assertSameRows, type Connection, Destination, outputOfKilled } from "./destination.ts"
+import * as rules from "./rules.ts"
+
+const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
+
+const now = Effect.sync(() => performance.now())
+
+/** Whoever stops a read kills it after ten seconds, as PyAirbyte does: well before that it has to be over. */
+const SOON = 8000
+
+/** Airbyte takes these for a stop, PyAirbyte all but 143. */
+const assertCleanEnd = ({ code, signal }: child.ChildResult): void =>
+  assert.isTrue(signal === "SIGTERM" || code === 0 || code === 143, `it ended with ${signal ?? code}`)
+
+/** Starts a read, and ends it in some way once so many characters of its output have come. */
+const endAfter = Effect.fnUntraced(function* (
+  args: ReadonlyArray<string>,
+  characters: number,
+  end: (running: child.RunningChild) => void
+) {
+  const running = yield* child.start(args)
+  const { stdout } = running.process
+  yield* Effect.callback<void>((resume) => {
+    let seen = 0
+    const count = (chunk: string): void => {
+      seen += chunk.length
+      if (seen < characters) return
+      stdout.off("data", count)
+      end(running)
+      resume(Effect.void)
+    }
+    stdout.on("data", count).once("close", () => resume(Effect.void))
+  })
+  const before = yield* now
+  const result = yield* running.result
+  assert.isBelow((yield* now) - before, SOON)
+  return result
+})
+
+const byClosing = (running: child.RunningChild): void => {
+  running.process.stdout.destroy()
+}
+
+// Side by side: most of these wait.
+describe("a read that is stopped", { concurrent: true }, () => {
+  const SERIES = { one: 1, two: 2, three: 3, five: 5, eight: 8 }
+  const MINUTES = 1000
+
+  const stops = [
+    { how: "SIGTERM", end: (running: child.RunningChild) => running.kill("SIGTERM") },
+    { how: "SIGINT", end: (running: child.RunningChild) => running.kill("SIGINT") },
+    { how: "SIGKILL", end: (running: child.RunningChild) => running.kill("SIGKILL") },
+    { how: "EPIPE", end: byClosing }
+  ] as const
+
+  /** In characters, of about three million: at the first message, after the first states, in the midst of streams. */
+  const moments = [1, 300_000, 1_200_000]
+
+  for (const { end, how } of stops) {
+    it.live(`by ${how} leaves whole lines and a state from which the rest, and only the rest, is read`, () =>
+      Effect.gen(function* () {
+        // While a read is to be stopped, windows stay small, so that there are states; then they need not.
+        let isLimited = true
+        const { config } = yield* serve(
+          Object.entries(SERIES).flatMap(([name, count]) => gauge(name, MINUTES, count)),
+          MINUTES,
+          { faults: (request) => (isLimited && pointsOf(request) > 50 ? refusal : undefined) }
+        )
+        const files = yield* connector.workspace
+        const streams = yield* connector.discover(files, config)
+        const connection: Connection = {
+          streams: connector.configure(streams, "incremental").streams.map((stream) => ({
+            ...stream,
+            sync_mode: "incremental",
+            destination_sync_mode: "append"
+          }))
+        }
+        let states = 0
+        for (const moment of moments) {
+          isLimited = true
+          const result = yield* endAfter(connector.readArgs(files, config, connection), moment, end)
+          const stopped = outputOfKilled(result)
+          rules.checkLines(stopped)
+          rules.checkRead({ ...stopped, signal: "SIGTERM" }, connection)
+          if (how === "SIGINT" || how === "SIGKILL") assert.strictEqual(result.signal, how)
+          else assertCleanEnd(result)
+          if (how === "SIGTERM" || how === "SIGINT")
+            assert.isTrue(result.stdout.endsWith("\n"), "whole lines")
+          assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped in its midst")
+          states += stopped.states.length
+
+          // What came after the last states is not in there: it has to come again.
+          isLimited = false
+          const destination = new Destination()
+          destination.load(stopped.stdout, connection)
+          const rest = yield* connector.read(files, config, connection, destination.states)
+          assert.deepStrictEqual([rest.code, rest.stderr], [0, ""])
+          destination.load(rest.stdout, connection)
+          for (const [name, count] of Object.entries(SERIES)) {
+            const keys = destination.rows(name).map(({ data }) => `${data.n} ${data.time} ${data.value}`)
+            const all = gauge(name, MINUTES, count).flatMap(({ labels, times, values }) =>
+              Array.from(times, (time, i) => {
+                const at = new Date(time).toISOString().replace(".000Z", "Z")
+                return `${labels.find(([label]) => label === "n")![1]} ${at} ${values[i]}`
+              })
+            )
+            assertSameRows(keys, all, `${name}, stopped after ${moment} characters`)
+          }
+        }
+        assert.isAbove(states, 10, "states were there to go on from")
+      })
+    )
+  }
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(`by ${signal} is quick, leaves whole lines, and keeps what was completed`, () =>
+      Effect.gen(function* () {
+        // The first window is whole; the second never ends.
+        const { config } = yield* serve(gauge("m", 2000, 20), 2000, {
+          faults: onMetric("m", { stallAfterBytes: 10_000 }, true),
+          chunkBytes: 700
+        })
+        const files = yield* connector.workspace
+        const running = yield* child.start(connector.readArgs(files, config, connector.catalogOf("m")))
+        yield* running.waitFor(({ type }) => type === "STATE")
+        const before = yield* now
+        running.kill(signal)
+        const result = yield* running.result
+        assert.isBelow((yield* now) - before, SOON)
+        assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, signal, ""])
+        assert.isTrue(result.stdout.endsWith("\n"))
+        const output = connector.parseOutput(result)
+        const [state] = output.states
+        assert.strictEqual(
+          output.records.filter(
+            ({ data }) => (data.time as string) <= String(state?.stream.stream_state.time)
+          ).length,
+          state?.sourceStats.recordCount
+        )
+      })
+    )
+  }
+
+  it.live("is as quick while the server keeps it waiting", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 5), 5, {
+        faults: onMetric("m", { delayMs: Number.POSITIVE_INFINITY })
+      })
+      const files = yield* connector.workspace
+      const running = yield* child.start(connector.readArgs(files, config, connector.catalogOf("m")))
+      yield* running.waitFor(({ type }) => type === "TRACE")
+      const before = yield* now
+      running.kill("SIGTERM")
+      assert.strictEqual((yield* running.result).signal, "SIGTERM")
+      assert.isBelow((yield* now) - before, SOON)
+    })
+  )
+
+  it.live("happens by itself when its output is closed, as by head -1", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 3000, 100), 3000)
+      const files = yield* connector.workspace
+      const result = yield* endAfter(
+        connector.readArgs(files, config, connector.catalogOf("m")),
+        1,
+        byClosing
+      )
+      assert.strictEqual(result.stderr, "")
+      assertCleanEnd(result)
+    })
+  )
+
+  it.live("happens as soon when little is printed", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 60 }, (_, i) => `m${i}`)
+      const { config, mock } = yield* serve(
+        names.flatMap((name) => gauge(name, 5)),
+        5,
+        { faults: ({ path }) => (path === "/api/v1/query_range" ? { delayMs: 200 } : undefined) },
+        { concurrency: 1 }
+      )
+      const files = yield* connector.workspace
+      const result = yield* endAfter(
+        connector.readArgs(files, config, connector.catalogOf(...names)),
+        1,
+        byClosing
+      )
+      assert.strictEqual(result.stderr, "")
+      assertCleanEnd(result)
+      assert.isBelow(mock.requests.length, 30)
+    })
+  )
+})
+
+/** Starts a read of whose output nothing is taken before `stdout` is told to; waits for the first bytes to be there. */
+const startUnread = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
+  const process_ = yield* Effect.acquireRelease(
+    Effect.sync(() => spawn(process.execPath, [executable, ...args], { stdio: ["ignore", "pipe", "pipe"] })),
+    (process_) =>
+      Effect.sync(() => {
+        process_.kill("SIGKILL")
+        process_.stdout.destroy()
+      })
+  )
+  let stderr = ""
+  process_.stderr.on("data", (chunk: Buffer) => {
+    stderr += chunk.toString()
+  })
+  const ended = new Promise<readonly [code: number | null, signal: NodeJS.Signals | null, stderr: string]>(
+    (resolve) => process_.once("exit", (code, signal) => resolve([code, signal, stderr]))
+  )
+  // Nothing more than a stream's own buffer is ever taken by this.
+  yield* Effect.callback<void>((resume) => {
+    process_.stdout.once("readable", () => resume(Effect.void))
+    process_.once("exit", () => resume(Effect.void))
+  })
+  return { process: process_, ended: Effect.promise(() => ended) }
+})
+
+describe("a reader that takes nothing", { concurrent: true }, () => {
+  it.live("does not hold up a stop for more than a grace period, a second signal or not", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("m", 3000, 50), 3000)
+      const files = yield* connector.workspace
+      const args = connector.readArgs(files, config, connector.catalogOf("m"))
+      const stop = Effect.fnUntraced(function* (signals: ReadonlyArray<NodeJS.Signals>) {
+        const stuck = yield* startUnread(args)
+        const before = yield* now
+        for (const signal of signals) {
+          stuck.process.kill(signal)
+          yield* Effect.promise(() => handled(stuck.process.pid!, signal))
+        }
+        // It dies of the first it sees, at once or when the grace period of two seconds is over. Which of two different
+        // ones that is, is for the kernel and the threads that take them to say.
+        const [code, signal, stderr] = yield* stuck.ended
+        assert.deepStrictEqual([code, stderr], [null, ""], signals.join(", then "))
+        assert.include(signals, signal)
+        assert.isBelow((yield* now) - before, SOON)
+      }, Effect.scoped)
+      const cases: ReadonlyArray<ReadonlyArray<NodeJS.Signals>> = [
+        ["SIGTERM"],
+        ["SIGTERM", "SIGTERM"],
+        ["SIGINT", "SIGINT"],
+        ["SIGTERM", "SIGINT"],
+        ["SIGINT", "SIGTERM"]
+      ]
+      yield* Effect.forEach(cases, stop, { concurrency: 5, discard: true })
+    })
+  )
+
+  it.live.runIf(process.platform === "linux")(
+    "for ten seconds costs neither memory nor requests, and then gets everything",
+    () =>
+      Effect.gen(function* () {
+        const SERIES = 200
+        const MINUTES = 5000
+        const { config, mock } = yield* serve(gauge("m", MINUTES, SERIES), MINUTES)
+        const files = yield* connector.workspace
+        const slow = yield* startUnread(connector.readArgs(files, config, connector.catalogOf("m")))
+        const windows = () => mock.requests.filter(({ path }) => path === "/api/v1/query_range").length
+        const use = (): Use => ({ memory: peakMegabytes(slow.process.pid!), windows: windows() })
+        const seen = new Uint8Array(SERIES * MINUTES)
+        const taken = { records: 0, different: 0, confirmed: 0 }
+        const pause: Array<Use> = []
+        const read = takeLines(slow.process.stdout, (line) => {
+          const { record, state, type } = JSON.parse(line) as Line
+          if (type === "STATE") taken.confirmed += state.sourceStats.recordCount
+          if (type !== "RECORD") return undefined
+          taken.records++
+          const at = Number(record.data.n) * MINUTES + (Date.parse(record.data.time) - start) / minute
+          if (seen[at] === 0) taken.different++
+          seen[at] = 1
+          // By then, windows are as large as they get.
+          if (taken.records !== (SERIES * MINUTES) / 5) return undefined
+          pause.push(use())
+          return setTimeout(10_000).then(() => {
+            pause.push(use())
+          })
+        })
+        yield* Effect.promise(() => read)
+        const all = SERIES * MINUTES
+        assert.deepStrictEqual(taken, { records: all, different: all, confirmed: all })
+        assert.deepStrictEqual(yield* slow.ended, [0, null, ""])
+        const [before, after] = pause as [Use, Use]
+        assert.isBelow(after.memory - before.memory, 64)
+        // Two are asked for ahead of the one that is stuck.
+        assert.isAtMost(after.windows - before.windows, 2)
+        assert.isAbove(windows() - after.windows, 2, "there was more to ask for")
+      })
+  )
+})
+
+interface Line {
+  readonly type: string
+  readonly record: { readonly data: { readonly n: string; readonly time: string } }
+  readonly state: connector.StateOfStream
+}
+
+/** What a process has used so far: memory at its peak, in megabytes, and windows that it has asked for. */
+interface Use {
+  readonly memory: number
+  readonly windows: number
+}
+
+/** Waits until a process has been interrupted by a signal: the same one again would otherwise be no second one. */
+const handled = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
+  const bit = 1n << BigInt(constants.signals[signal] - 1)
+  const isPending = (): boolean => {
+    const path = `/proc/${pid}/status`
+    const [, mask] = (existsSync(path) && /^ShdPnd:\s+(\w+)$/m.exec(readFileSync(path, "utf8"))) || []
+    return mask !== undefined && (BigInt(`0x${mask}`) & bit) !== 0n
+  }
+  while (isPending()) await setImmediate()
+}
+
+/** The most memory that a process has had in use so far. */
+const peakMegabytes = (pid: number): number =>
+  Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024
+
+/** Hands on a stream's lines one after the other; whoever takes one may take its time, and nothing is read then. */
+const takeLines = async (
+  stream: NodeJS.ReadableStream,
+  take: (line: string) => Promise<void> | undefined
+): Promise<void> => {
+  let rest = ""
+  for await (const chunk of stream.setEncoding("utf8")) {
+    const lines = (rest + chunk).split("\n")
+    rest = lines.pop()!
+    for (const line of lines) {
+      const pause = take(line)
+      if (pause !== undefined) await pause
+    }
+  }
+  assert.strictEqual(rest, "", "the last line is whole")
+}

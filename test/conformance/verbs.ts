@@ -1,0 +1,295 @@
+/** The verbs with what each of them always answers, and the servers that none of them can use. */
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import type { MockOptions } from "../../src/prometheus/mock/MockPrometheus.ts"
+import * as connector from "../support/connector.ts"
+import { gauge } from "../support/gauge.ts"
+import { serve } from "../support/mockServer.ts"
+import * as rules from "./rules.ts"
+
+/** Runs `check`, which answers with one status and exits with 0, whether it likes what it finds or not. */
+export const check = Effect.fnUntraced(function* (config: unknown) {
+  const files = yield* connector.workspace
+  const output = yield* rules.verb(["check", "--config", files.write("config.json", config)])
+  assert.deepStrictEqual(typesOf(output), ["CONNECTION_STATUS"])
+  assert.strictEqual(output.code, 0)
+  const { connectionStatus } = output.messages.find(({ type }) => type === "CONNECTION_STATUS") as {
+    readonly connectionStatus?: { readonly status: string; readonly message?: string }
+  }
+  return { ...output, message: connectionStatus?.message ?? "", status: connectionStatus?.status }
+})
+
+/** Runs `discover` on a configuration that it can use: it answers with one catalog. */
+export const discover = Effect.fnUntraced(function* (config: unknown) {
+  const files = yield* connector.workspace
+  const output = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
+  assert.deepStrictEqual(typesOf(output), ["CATALOG"])
+  assert.strictEqual(output.code, 0)
+  const { catalog } = output.messages.find(({ type }) => type === "CATALOG") as unknown as {
+    readonly catalog: { readonly streams: ReadonlyArray<connector.Stream> }
+  }
+  return { ...output, streams: catalog.streams }
+})
+
+/** The types of what was printed, but for logs, of which there may be any number. */
+export const typesOf = (output: connector.Output): ReadonlyArray<unknown> =>
+  output.messages.map(({ type }) => type).filter((type) => type !== "LOG")
+
+/** A verb could not begin: it says why in one TRACE, which is all that it does. */
+export const assertRefused = (
+  output: connector.Output,
+  failureType: string,
+  ...says: ReadonlyArray<RegExp>
+): void => {
+  assert.deepStrictEqual(typesOf(output), ["TRACE"], output.stdout)
+  const [error] = output.errors
+  assert.strictEqual(error?.failure_type, failureType, error?.message)
+  for (const text of says) assert.match(error?.message ?? "", text)
+  assert.strictEqual(output.code, 1)
+}
+
+/** A password that no message may show, in the clear or as it is sent. */
+export const password = "Geheim-4711"
+
+/** A password is never shown, whatever is said of a server that was given it. */
+export const assertNoPassword = ({ stdout }: connector.Output): void => {
+  assert.notInclude(stdout, password)
+  assert.notInclude(stdout, Buffer.from(`reader:${password}`).toString("base64"))
+}
+
+/** A server that cannot be read, and what its user must be told: what happened, where, and what to do. */
+interface Unusable {
+  readonly what: string
+  readonly mock: MockOptions
+  readonly failureType: "config_error" | "transient_error"
+  readonly says: ReadonlyArray<RegExp>
+  readonly isDown?: true
+  readonly more?: object
+}
+
+const always = (fault: ReturnType<NonNullable<MockOptions["faults"]>>): MockOptions => ({
+  faults: () => fault
+})
+
+const where = /^http:\/\/127\.0\.0\.1:\d+\/api\/v1\/query /
+
+export const unusableServers: ReadonlyArray<Unusable> = [
+  {
+    what: "refuses the password",
+    mock: { basicAuth: { user: "reader", password: "another" } },
+    failureType: "config_error",
+    says: [where, /HTTP 401: Unauthorized/, /Check basic_auth_user, basic_auth_pass/]
+  },
+  {
+    what: "does not have the path",
+    mock: always({ status: 404, body: "404 page not found" }),
+    failureType: "config_error",
+    says: [where, /HTTP 404/, /Check the path of base_url/]
+  },
+  {
+    what: "answers with a login page",
+    mock: always({
+      headers: { "content-type": "text/html; charset=utf-8" },
+      body: "<!doctype html><html><head><title>Sign in</title></head></html>"
+    }),
+    failureType: "config_error",
+    says: [where, /a web page titled "Sign in"/, /Check base_url/]
+  },
+  {
+    what: "is another program that speaks JSON",
+    mock: always({ headers: { "content-type": "application/json" }, body: '{"hello":"world"}' }),
+    failureType: "config_error",
+    says: [/\/api\/v1\/query is not what Prometheus answers/, /\{"hello":"world"\}/, /Check base_url/]
+  },
+  {
+    what: "redirects to another host",
+    mock: always({ status: 302, headers: { location: "https://login.example.com/?from=prometheus" } }),
+    failureType: "config_error",
+    says: [where, /redirects to https:\/\/login\.example\.com\//, /Set base_url/]
+  },
+  {
+    what: "has an error of its own",
+    mock: always({ status: 500, body: "out of memory" }),
+    failureType: "transient_error",
+    says: [where, /HTTP 500: out of memory/, /try again later/]
+  },
+  {
+    what: "is not ready",
+    mock: always({ status: 503, body: "Service Unavailable" }),
+    failureType: "transient_error",
+    says: [where, /HTTP 503: Service Unavailable/, /try again later/]
+  },
+  {
+    what: "never answers",
+    mock: always({ delayMs: Number.POSITIVE_INFINITY }),
+    // Of this server only: on a busy machine the others may take longer to answer.
+    more: { request_timeout: 1 },
+    failureType: "transient_error",
+    says: [where, /did not answer within 1 s/, /raise request_timeout/]
+  },
+  {
+    what: "breaks every connection",
+    mock: always({ reset: true }),
+    failureType: "transient_error",
+    says: [where, /the connection was reset/, /Check base_url, that the server runs/]
+  },
+  {
+    what: "is down",
+    mock: {},
+    isDown: true,
+    failureType: "transient_error",
+    says: [where, /connection refused/, /Check base_url, that the server runs/]
+  }
+]
+
+/** What `check` is shown to say of each is said alike by the other verbs: of these they show that they do. */
+export const typicalServers = unusableServers.filter(({ what }) =>
+  ["refuses the password", "has an error of its own", "never answers", "is down"].includes(what)
+)
+
+/** The configuration of such a server, with a password. */
+export const serveUnusable = Effect.fnUntraced(function* ({ isDown, mock, more }: Unusable) {
+  const server = serve(gauge("m", 5), 5, mock, {
+    basic_auth_user: "reader",
+    basic_auth_pass: password,
+    max_retries: 0,
+    ...more
+  })
+  // Where the server has gone nothing listens any more.
+  return (yield* isDown === true ? Effect.scoped(server) : server).config
+})
+
+/** Configurations that are wrong, and what is said of each: the key, what it is, and what it must be. */
+export const wrongConfigurations: ReadonlyArray<{
+  readonly what: string
+  readonly more: object
+  readonly says: ReadonlyArray<RegExp>
+}> = [
+  {
+    what: "no address",
+    more: { base_url: undefined },
+    says: [/base_url is missing: it must be an http or https URL such as/]
+  },
+  {
+    what: "an address of another protocol",
+    more: { base_url: "ftp://prometheus" },
+    says: [/base_url is "ftp:\/\/prometheus", but must be an http or https URL/]
+  },
+  {
+    what: "an address with a password in it",
+    more: { base_url: `http://reader:${password}@localhost:9090` },
+    says: [/base_url .*must not hold a user or password: give them as basic_auth_user and basic_auth_pass/]
+  },
+  {
+    what: "no first day",
+    more: { start_date: null },
+    says: [/start_date is missing: it must be a day since 1970/]
+  },
+  {
+    what: "a day that does not exist",
+    more: { start_date: "2026-02-30" },
+    says: [/start_date is "2026-02-30", but must be a day since 1970 such as 2026-01-01/]
+  },
+  {
+    what: "an end before the start",
+    more: { start_date: "2026-01-02", end_date: "2026-01-01" },
+    says: [/end_date is 2026-01-01, before start_date 2026-01-02: it must not be before it/]
+  },
+  {
+    what: "a step of nothing",
+    more: { step: 0 },
+    says: [/step is 0, but must be a whole number of seconds from 1/]
+  },
+  {
+    what: "a password without a user",
+    more: { basic_auth_pass: password },
+    says: [/basic_auth_pass is given without basic_auth_user: basic authentication needs both/]
+  },
+  {
+    what: "a password that is no text",
+    more: { basic_auth_user: "reader", basic_auth_pass: { secret: password } },
+    says: [/basic_auth_pass is not of the right type .*must be a text/]
+  },
+  {
+    what: "a header that is none",
+    more: { headers: [{ name: `X ${password}`, value: password }] },
+    says: [/headers\[0\]\.name is no name of an HTTP header: .*such as X-Scope-OrgID/]
+  },
+  {
+    what: "a selector without quotes",
+    more: { selector: "{env=prod}" },
+    says: [/selector must be label matchers such as \{env="prod"/]
+  },
+  {
+    what: "a pattern that is no regular expression",
+    more: { metrics: { include: ["("] } },
+    says: [/metrics\.include: .*\(/]
+  },
+  {
+    what: "a number out of range",
+    more: { concurrency: 65 },
+    says: [/concurrency is 65, but must be a whole number from 1 to 64/]
+  },
+  {
+    what: "a choice that there is not",
+    more: { compression: "zip" },
+    says: [/compression is "zip", but must be "none" or "gzip"/]
+  },
+  {
+    what: "several things that are wrong",
+    more: { step: "often", label_columns: "yes", basic_auth_pass: password },
+    says: [/step is "often"/, /label_columns is "yes"/, /basic_auth_pass is given without basic_auth_user/]
+  }
+]
+
+/** What was told of a stream: its statuses, states and errors in order, and runs of records as one. */
+export const storyOf = (output: connector.Output, name: string): string => {
+  const words = output.messages.flatMap((message) => {
+    const { record, state, trace } = message as {
+      readonly record?: { readonly stream: string }
+      readonly state?: connector.StateOfStream
+      readonly trace?: {
+        readonly error?: connector.TraceError
+        readonly stream_status?: {
+          readonly stream_descriptor: { readonly name: string }
+          readonly status: string
+          readonly reasons?: unknown
+        }
+      }
+    }
+    if (record?.stream === name) return ["RECORD"]
+    if (state?.stream.stream_descriptor.name === name) return ["STATE"]
+    if (trace?.error?.stream_descriptor?.name === name) return ["ERROR"]
+    const status = trace?.stream_status
+    if (status?.stream_descriptor.name !== name) return []
+    return [status.reasons === undefined ? status.status : "WAITING"]
+  })
+  return words.filter((word, i) => word !== "RECORD" || words[i - 1] !== "RECORD").join(" ")
+}
+
+/** The data of all records, in an order of their own. */
+export const dataOf = (output: connector.Output): ReadonlyArray<string> =>
+  output.records.map(({ data, stream }) => JSON.stringify([stream, data])).sort()
+
+/** A configured catalog of streams as `discover` would tell of them, without asking it. */
+export const catalogOf = (
+  mode: "full_refresh" | "incremental",
+  ...names: ReadonlyArray<string>
+): ReturnType<typeof connector.configure> =>
+  connector.configure(
+    names.map((name) => ({
+      name,
+      json_schema: {
+        type: "object",
+        properties: {
+          time: { type: "string", format: "date-time", airbyte_type: "timestamp_with_timezone" },
+          value: { type: ["number", "null"] },
+          special_value: { type: ["string", "null"] },
+          series_id: { type: "string" },
+          n: { type: ["string", "null"] },
+          other_labels: { type: ["object", "null"] }
+        }
+      }
+    })),
+    mode
+  )

@@ -1,0 +1,52 @@
+/** The mock Prometheus on a socket, with what the built connector needs to read it. */
+import { Effect } from "effect"
+import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import { iso, minute, start } from "./gauge.ts"
+
+/** A mock server, and a configuration that reads so many minutes of it, from `start` on. */
+export const serve = Effect.fnUntraced(function* (
+  series: ReadonlyArray<MockSeries>,
+  minutes: number,
+  options: MockOptions = {},
+  more: object = {}
+) {
+  const mock = new MockPrometheus(makeDatabase(series), { lookbackMs: 1000, version: "3.0.0", ...options })
+  const { baseUrl } = yield* MockServer.make(mock)
+  const config = {
+    base_url: baseUrl,
+    start_date: iso(start),
+    end_date: iso(start + (minutes - 1) * minute),
+    step: 60,
+    ...more
+  }
+  return { config, mock }
+})
+
+/** A fault of the range queries of one metric, later windows than its first only if asked so. */
+export const onMetric =
+  (metric: string, fault: Fault, laterOnly = false) =>
+  ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined =>
+    path.endsWith("/api/v1/query_range") &&
+    params.get("query")?.includes(`"${metric}"`) === true &&
+    !(laterOnly && Number(params.get("start")) * 1000 === start)
+      ? fault
+      : undefined
+
+/** How many points a request asks for; none, if it is no range query. */
+export const pointsOf = ({ params, path }: Pick<MockRequest, "params" | "path">): number =>
+  path.endsWith("/api/v1/query_range")
+    ? (Number(params.get("end")) - Number(params.get("start"))) / Number(params.get("step")) + 1
+    : 0
+
+/** What a server says of a query that loads more samples than it allows. */
+export const refusal: Fault = {
+  status: 422,
+  body: JSON.stringify({
+    status: "error",
+    errorType: "execution",
+    error: "query processing would load too many samples into memory in query execution"
+  })
+}
