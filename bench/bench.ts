@@ -1,0 +1,50 @@
+/** `npm run bench`: measures the built connector beside its peers, against a real Prometheus. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { ensureBinaries } from "../test/support/binaries.ts"
+import { ensureDatabase } from "./database.ts"
+import { datasets } from "./datasets.ts"
+import { parseOptions, UsageError } from "./options.ts"
+import { assertLinux } from "./proc.ts"
+import { report } from "./report.ts"
+import { save } from "./save.ts"
+import { withServer } from "./server.ts"
+import { measureAll } from "./workloads.ts"
+
+const tell = (what: string): void => console.error(what)
+
+const main = async (): Promise<void> => {
+  const options = parseOptions(process.argv.slice(2))
+  assertLinux()
+  const { prometheus, promtool } = await ensureBinaries()
+  const temporaryFolder = mkdtempSync(join(tmpdir(), "source-prometheus-bench-"))
+  // On exit, and not as the promise settles: Ctrl-C ends the process while the promise is pending.
+  process.once("exit", () => rmSync(temporaryFolder, { recursive: true, force: true }))
+
+  const sets = datasets(options)
+  const results = await measureAll({
+    datasets: sets,
+    rounds: options.rounds,
+    temporaryFolder,
+    tell,
+    withServerOn: async (dataset, use) => {
+      const database = await ensureDatabase(options.dataFolder, dataset, promtool, (what) =>
+        tell(`${dataset.name}: ${what}`)
+      )
+      return withServer(prometheus, database, use)
+    }
+  })
+  console.log(report(results, sets))
+  if (options.small) tell("With so little data the figures only show that the bench works.")
+  if (options.save) {
+    await save(results, options.rounds)
+    tell("Appended to bench/results.jsonl.")
+  }
+}
+
+main().catch((error: unknown) => {
+  // A failure of the bench explains itself; where in the bench it happened is of use only for what is unforeseen.
+  console.error(error instanceof UsageError ? error.message : error)
+  process.exitCode = error instanceof UsageError ? 2 : 1
+})

@@ -1,0 +1,79 @@
+/** The built connector's commands, and the files that they read. */
+import { writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { type Dataset, lastTime, metricNames, START } from "./datasets.ts"
+import { type Command, nodeCommand } from "./measure.ts"
+import { outputOf } from "./output.ts"
+
+const executable = fileURLToPath(new URL("../dist/source-prometheus.js", import.meta.url))
+
+export const spec = nodeCommand(executable, "spec")
+
+/** The commands for one data set on one server. */
+export interface Connector {
+  readonly discover: Command
+  readonly read: Command
+}
+
+/** Writes a configuration, and the catalog that a platform would make of what the connector itself discovers. */
+export const prepareConnector = async (
+  folder: string,
+  dataset: Dataset,
+  baseUrl: string
+): Promise<Connector> => {
+  const config = join(folder, "config.json")
+  const catalog = join(folder, "catalog.json")
+  await writeFile(
+    config,
+    JSON.stringify({
+      base_url: baseUrl,
+      start_date: isoTime(START),
+      end_date: isoTime(lastTime(dataset)),
+      step: dataset.stepSeconds
+    })
+  )
+  const discover = nodeCommand(executable, "discover", "--config", config)
+  await writeFile(catalog, JSON.stringify(configured(await discoveredStreams(discover, dataset))))
+  return {
+    discover,
+    read: nodeCommand(executable, "read", "--config", config, "--catalog", catalog)
+  }
+}
+
+const isoTime = (seconds: number): string => new Date(seconds * 1000).toISOString().replace(".000Z", "Z")
+
+interface Stream {
+  readonly name: string
+}
+
+interface CatalogMessage {
+  readonly type: string
+  readonly catalog: { readonly streams: ReadonlyArray<Stream> }
+}
+
+/** Fails unless they are the metrics of the data set. */
+const discoveredStreams = async (discover: Command, dataset: Dataset): Promise<ReadonlyArray<Stream>> => {
+  const messages = (await outputOf(discover))
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line) as CatalogMessage)
+  const streams = messages.find(({ type }) => type === "CATALOG")?.catalog.streams ?? []
+  const names = streams.map(({ name }) => name).sort()
+  if (names.join() !== metricNames(dataset).join()) {
+    throw new Error(
+      `discover found ${names.length} streams in the data set ${dataset.name}, which has ${dataset.metrics} metrics: ${names.slice(0, 5)} …`
+    )
+  }
+  return streams
+}
+
+const configured = (streams: ReadonlyArray<Stream>) => ({
+  streams: streams.map((stream) => ({
+    stream,
+    sync_mode: "full_refresh",
+    destination_sync_mode: "overwrite",
+    cursor_field: ["time"],
+    primary_key: [["series_id"], ["time"]]
+  }))
+})

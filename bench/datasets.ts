@@ -1,0 +1,70 @@
+/** What there is to read: the size and shape of each database. */
+
+/** Series of samples on a grid: each series has a sample at every point. */
+export interface Dataset {
+  readonly name: string
+  readonly metrics: number
+  /** Of all metrics together, spread evenly. */
+  readonly series: number
+  /** Per series. */
+  readonly points: number
+  readonly stepSeconds: number
+}
+
+/** The data sets, by what they are for. */
+export interface Datasets {
+  /** The one that everything is compared on: ten metrics, a day of a sample every 15 seconds. */
+  readonly day: Dataset
+  /** One metric of very many series. */
+  readonly wide: Dataset
+  /** One metric of few series over a long time. */
+  readonly year: Dataset
+  /** Many metrics, to be discovered. */
+  readonly catalog: Dataset
+}
+
+/** All data begin at 2025-01-01T00:00:00Z, in seconds: long enough ago that no end lies in the future. */
+export const START = Date.UTC(2025, 0, 1) / 1000
+
+const DAY_POINTS = (24 * 3600) / 15
+
+const full: Datasets = {
+  day: { name: "day", metrics: 10, series: 1000, points: DAY_POINTS, stepSeconds: 15 },
+  wide: { name: "wide", metrics: 1, series: 100_000, points: 20, stepSeconds: 15 },
+  year: { name: "year", metrics: 1, series: 4, points: 365 * 24 * 60, stepSeconds: 60 },
+  catalog: { name: "catalog", metrics: 3000, series: 20_000, points: 4, stepSeconds: 15 }
+}
+
+// The lengths of time stay where windows depend on them.
+const small: Datasets = {
+  day: { ...full.day, name: "small-day", series: 20 },
+  wide: { ...full.wide, name: "small-wide", series: 2000 },
+  year: { ...full.year, name: "small-year", points: 10_512 },
+  catalog: { ...full.catalog, name: "small-catalog", metrics: 60, series: 400 }
+}
+
+export const datasets = (options: { readonly small: boolean }): Datasets => (options.small ? small : full)
+
+/** The same series, and the first tenth of the time. */
+export const firstTenth = (dataset: Dataset): Dataset => ({ ...dataset, points: dataset.points / 10 })
+
+export const sampleCount = ({ points, series }: Dataset): number => points * series
+
+/** The time of the last sample, in seconds. */
+export const lastTime = ({ points, stepSeconds }: Dataset): number => START + (points - 1) * stepSeconds
+
+export const metricNames = ({ metrics }: Dataset): ReadonlyArray<string> =>
+  Array.from({ length: metrics }, (_, n) => `bench_${String(n).padStart(4, "0")}`)
+
+/** How many series the n-th metric has. */
+export const seriesOfMetric = ({ metrics, series }: Dataset, n: number): number =>
+  Math.floor(((n + 1) * series) / metrics) - Math.floor((n * series) / metrics)
+
+/** Five labels, of lengths that make a record of some 250 bytes. The address tells the series of a metric apart. */
+export const labelsOf = (n: number): ReadonlyArray<readonly [name: string, value: string]> => [
+  ["instance", `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}:9100`],
+  ["job", "node"],
+  ["code", ["200", "404", "500", "503"][n % 4]!],
+  ["mode", ["idle", "user"][n % 2]!],
+  ["zone", `eu-${n % 5}`]
+]

@@ -1,0 +1,50 @@
+/** How soon the first record follows the first answer. */
+import { once } from "node:events"
+import { createServer, request } from "node:http"
+import type { AddressInfo } from "node:net"
+import type { Command } from "./measure.ts"
+import { firstRecordAt } from "./output.ts"
+
+/** Stands between the connector and a server, and notes when the first answer to a range query begins. */
+export interface Watcher {
+  readonly baseUrl: string
+  /** Runs the connector until its first record: the seconds since that answer began. */
+  readonly secondsToFirstRecord: (read: Command) => Promise<number>
+}
+
+/** Starts a watcher, hands it out, and stops it. */
+export const withWatcher = async <A>(
+  serverUrl: string,
+  use: (watcher: Watcher) => Promise<A>
+): Promise<A> => {
+  let firstAnswerAt: number | undefined
+  const proxy = createServer((incoming, outgoing) => {
+    const { headers, method, url = "/" } = incoming
+    const forwarded = request(`${serverUrl}${url}`, { method: method!, headers }, (answer) => {
+      if (url.startsWith("/api/v1/query_range")) firstAnswerAt ??= performance.now()
+      outgoing.writeHead(answer.statusCode!, answer.headers)
+      answer.pipe(outgoing)
+    })
+    // The connector is killed as soon as it has written a record, with requests on their way.
+    outgoing.once("close", () => forwarded.destroy())
+    forwarded.on("error", () => outgoing.destroy())
+    incoming.pipe(forwarded)
+  })
+  proxy.listen(0, "127.0.0.1")
+  await once(proxy, "listening")
+  try {
+    return await use({
+      baseUrl: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`,
+      secondsToFirstRecord: async (read) => {
+        firstAnswerAt = undefined
+        const recordAt = await firstRecordAt(read)
+        if (firstAnswerAt === undefined)
+          throw new Error("A record came before the answer to any range query.")
+        return (recordAt - firstAnswerAt) / 1000
+      }
+    })
+  } finally {
+    proxy.close()
+    proxy.closeAllConnections()
+  }
+}

@@ -1,0 +1,55 @@
+/** What the command line asks for. */
+import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
+
+/** How to run the bench. */
+export interface Options {
+  /** A fiftieth of the data and one round: it shows that the bench works, not how fast anything is. */
+  readonly small: boolean
+  /** How often everything is measured. */
+  readonly rounds: number
+  /** Append the results to the results file. */
+  readonly save: boolean
+  /** Where data are kept for the next run. */
+  readonly dataFolder: string
+}
+
+const usage = `Usage: npm run bench -- [options]
+  --small         a fiftieth of the data, one round, nothing saved: shows that the bench works
+  --rounds N      how often everything is measured (default 5); medians are reported
+  --no-save       do not append the results to bench/results.jsonl
+  --data FOLDER   where the data are kept for the next run (default node_modules/.cache/bench)`
+
+/** The command line cannot be understood; the message says how it is meant. */
+export class UsageError extends Error {}
+
+/** Reads the arguments after the script's name. */
+export const parseOptions = (args: ReadonlyArray<string>): Options => {
+  const { data, "no-save": noSave, rounds, small } = parse(args)
+  const count = rounds === undefined ? (small ? 1 : 5) : Number(rounds)
+  if (!Number.isInteger(count) || count < 1) {
+    throw new UsageError(`--rounds must be a whole number from 1 on, not "${rounds}".\n${usage}`)
+  }
+  return {
+    small,
+    rounds: count,
+    save: !small && !noSave,
+    dataFolder: data ?? fileURLToPath(new URL("../node_modules/.cache/bench", import.meta.url))
+  }
+}
+
+const parse = (args: ReadonlyArray<string>) => {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        small: { type: "boolean", default: false },
+        rounds: { type: "string" },
+        "no-save": { type: "boolean", default: false },
+        data: { type: "string" }
+      }
+    }).values
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n${usage}`)
+  }
+}

@@ -1,0 +1,28 @@
+/** What Linux tells of processes in /proc. */
+import { readFileSync } from "node:fs"
+
+/** Fails with what to do where there is no such thing. */
+export const assertLinux = (): void => {
+  if (process.platform !== "linux") {
+    throw new Error(
+      "The bench reads memory and CPU time from /proc: run it on Linux, such as in a container."
+    )
+  }
+}
+
+/** Ticks of the clock in /proc; the same on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100
+
+/** User and system CPU seconds of a process so far. */
+export const cpuSeconds = (pid: number): number => times(pid, 13)
+
+/** User and system CPU seconds of all ended children of this process, and of theirs. */
+export const endedChildrenCpuSeconds = (): number => times(process.pid, 15)
+
+/** The sum of a field of /proc/PID/stat and the next, counted from 0. */
+const times = (pid: number, field: number): number => {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+  // The second field is the program's name in parentheses, and may contain spaces.
+  const fromThird = stat.slice(stat.lastIndexOf(")") + 2).split(" ")
+  return (Number(fromThird[field - 2]) + Number(fromThird[field - 1])) / TICKS_PER_SECOND
+}

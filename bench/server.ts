@@ -1,0 +1,100 @@
+/** A real Prometheus on a database. */
+import { once } from "node:events"
+import { setTimeout as sleep } from "node:timers/promises"
+import { collect, exitOf, kill, start } from "./children.ts"
+import type { Database } from "./database.ts"
+import { cpuSeconds } from "./proc.ts"
+
+/** A running server. */
+export interface Server {
+  readonly baseUrl: string
+  readonly version: string
+  /** CPU seconds that it has used so far. */
+  readonly cpuSeconds: () => number
+  /** How many requests of its API it has answered so far, by its own count. */
+  readonly apiRequests: () => Promise<number>
+}
+
+const START_TIMEOUT_MILLIS = 60_000
+const STOP_TIMEOUT_MILLIS = 10_000
+
+/** Starts a server, hands it out, and stops it, whatever happens. */
+export const withServer = async <A>(
+  prometheus: string,
+  database: Database,
+  use: (server: Server) => Promise<A>
+): Promise<A> => {
+  const args = [
+    `--config.file=${database.configFile}`,
+    `--storage.tsdb.path=${database.folder}`,
+    "--storage.tsdb.retention.time=100y",
+    "--web.listen-address=127.0.0.1:0"
+  ]
+  const child = start(prometheus, args, { stdio: ["ignore", "ignore", "pipe"] })
+  const log = collect(child.stderr)
+  let end: string | undefined
+  exitOf(child).then(
+    (exit) => {
+      end = `ended with ${exit}`
+    },
+    (error: Error) => {
+      end = error.message
+    }
+  )
+  try {
+    const baseUrl = await whenReady(log, () => end)
+    return await use({
+      baseUrl,
+      version: await versionOf(baseUrl),
+      cpuSeconds: () => cpuSeconds(child.pid!),
+      apiRequests: async () => countApiRequests(await text(`${baseUrl}/metrics`))
+    })
+  } finally {
+    if (end === undefined) {
+      const exited = once(child, "exit")
+      child.kill("SIGTERM")
+      const timer = setTimeout(() => kill(child), STOP_TIMEOUT_MILLIS)
+      await exited
+      clearTimeout(timer)
+    }
+  }
+}
+
+/** The port is known from the log: asking for port 0 cannot collide with anything, unlike choosing one. */
+const whenReady = async (log: () => string, end: () => string | undefined): Promise<string> => {
+  const deadline = performance.now() + START_TIMEOUT_MILLIS
+  for (;;) {
+    const port = /msg="Listening on".* address=127\.0\.0\.1:(\d+)/.exec(log())?.[1]
+    if (port !== undefined && (await isReady(`http://127.0.0.1:${port}`))) return `http://127.0.0.1:${port}`
+    const failure = end() ?? (performance.now() > deadline ? "did not get ready" : undefined)
+    if (failure !== undefined) throw new Error(`prometheus ${failure}. Its log:\n${log()}`)
+    await sleep(20)
+  }
+}
+
+const isReady = async (baseUrl: string): Promise<boolean> => {
+  try {
+    const response = await fetch(`${baseUrl}/-/ready`)
+    await response.arrayBuffer()
+    return response.ok
+  } catch {
+    return false
+  }
+}
+
+const versionOf = async (baseUrl: string): Promise<string> => {
+  const answer = JSON.parse(await text(`${baseUrl}/api/v1/status/buildinfo`))
+  return (answer as { data: { version: string } }).data.version
+}
+
+const text = async (url: string): Promise<string> => {
+  const response = await fetch(url)
+  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`)
+  return response.text()
+}
+
+const countApiRequests = (metrics: string): number =>
+  Array.from(
+    metrics.matchAll(/^prometheus_http_requests_total\{.*handler="\/api\/v1\/.*\} (\S+)$/gm),
+    ([, count]) => Number(count)
+  ).reduce((sum, count) => sum + count, 0)

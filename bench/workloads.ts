@@ -1,0 +1,174 @@
+/** What is measured, on which data, and what must be true of it before any time is taken. */
+import { mkdtemp } from "node:fs/promises"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { type Connector, prepareConnector, spec } from "./connector.ts"
+import {
+  type Dataset,
+  type Datasets,
+  firstTenth,
+  lastTime,
+  metricNames,
+  START,
+  sampleCount
+} from "./datasets.ts"
+import { withWatcher } from "./firstRecord.ts"
+import { type Command, measure, measureNode, measureNodeThroughPipe, nodeCommand } from "./measure.ts"
+import { countOutput } from "./output.ts"
+import { curlCommand, downloadedBytes } from "./peers/curl.ts"
+import { alternate, median, type Peer, type Summary } from "./rounds.ts"
+import type { Server } from "./server.ts"
+
+/** All that is measured, by name, in the order of the report. */
+export const measurementNames = [
+  "curl",
+  "read",
+  "readThroughPipe",
+  "jsonParse",
+  "readTenth",
+  "readWide",
+  "readYear",
+  "discover",
+  "spec",
+  "nodeAlone"
+] as const
+
+export type MeasurementName = (typeof measurementNames)[number]
+
+/** What came out of it. */
+export interface Results {
+  readonly measurements: Record<MeasurementName, Summary>
+  /** The mean size of a record of the day, line feed included. */
+  readonly bytesPerRecord: number
+  /** What curl downloads of the day. */
+  readonly downloadedMegabytes: number
+  /** From the beginning of the first answer to a range query. */
+  readonly secondsToFirstRecord: number
+  readonly discoverRequests: number
+  readonly prometheusVersion: string
+}
+
+/** What the measurements need. */
+export interface Setting {
+  readonly datasets: Datasets
+  readonly rounds: number
+  /** Runs something against a server that has a data set. */
+  readonly withServerOn: <A>(dataset: Dataset, use: (server: Server) => Promise<A>) => Promise<A>
+  /** Tells a person how far it is. */
+  readonly tell: (what: string) => void
+  /** A folder for files that nobody needs afterwards. */
+  readonly temporaryFolder: string
+}
+
+/** Measures everything; fails where anything is not as it must be. */
+export const measureAll = async (setting: Setting): Promise<Results> => {
+  const { day, wide, year, catalog } = setting.datasets
+  const { measurements, ...ofDay } = await measureDay(setting, day)
+  const readWide = await measureRead(setting, wide)
+  const readYear = await measureRead(setting, year)
+  const { discover, ...ofCatalog } = await measureDiscover(setting, catalog)
+  return {
+    ...ofDay,
+    ...ofCatalog,
+    measurements: { ...measurements, readWide, readYear, discover, ...(await measureStart(setting)) }
+  }
+}
+
+const measureDay = (setting: Setting, day: Dataset) =>
+  setting.withServerOn(day, async (server) => {
+    const tell = (what: string): void => setting.tell(`${day.name}: ${what}`)
+    const tenth = firstTenth(day)
+    const connector = await prepare(setting, day, server.baseUrl)
+    const connectorOfTenth = await prepare(setting, tenth, server.baseUrl)
+    const curl = curlCommand(server.baseUrl, day)
+    const jsonParse = jsonParseCommand(server.baseUrl, day)
+
+    tell("counting records, not timed")
+    const downloaded = await downloadedBytes(curl)
+    const { bytes } = await verify(connector.read, day)
+    await verify(connectorOfTenth.read, tenth)
+    await verify(jsonParse, day)
+
+    const records = sampleCount(day)
+    const peers: ReadonlyArray<Peer<"curl" | "read" | "readThroughPipe" | "jsonParse" | "readTenth">> = [
+      { name: "curl", run: () => measure(curl) },
+      { name: "read", records, run: () => measureNode(connector.read) },
+      { name: "readThroughPipe", records, run: () => measureNodeThroughPipe(connector.read) },
+      { name: "jsonParse", records, run: () => measureNode(jsonParse) },
+      { name: "readTenth", records: sampleCount(tenth), run: () => measureNode(connectorOfTenth.read) }
+    ]
+    const measurements = await alternate(setting.rounds, peers, tell, server.cpuSeconds)
+
+    tell("waiting for first records")
+    return {
+      measurements,
+      bytesPerRecord: bytes / records,
+      downloadedMegabytes: downloaded / 1e6,
+      secondsToFirstRecord: await measureFirstRecord(setting, day, server),
+      prometheusVersion: server.version
+    }
+  })
+
+const measureFirstRecord = (setting: Setting, dataset: Dataset, server: Server): Promise<number> =>
+  withWatcher(server.baseUrl, async ({ baseUrl, secondsToFirstRecord }) => {
+    const { read } = await prepare(setting, dataset, baseUrl)
+    const seconds: Array<number> = []
+    for (let round = 0; round < setting.rounds; round++) seconds.push(await secondsToFirstRecord(read))
+    return median(seconds)
+  })
+
+const measureRead = (setting: Setting, dataset: Dataset): Promise<Summary> =>
+  setting.withServerOn(dataset, async (server) => {
+    const tell = (what: string): void => setting.tell(`${dataset.name}: ${what}`)
+    const { read } = await prepare(setting, dataset, server.baseUrl)
+    tell("counting records, not timed")
+    await verify(read, dataset)
+    const peer = { name: "read", records: sampleCount(dataset), run: () => measureNode(read) }
+    return (await alternate(setting.rounds, [peer], tell, server.cpuSeconds)).read!
+  })
+
+const measureDiscover = (setting: Setting, dataset: Dataset) =>
+  setting.withServerOn(dataset, async (server) => {
+    const tell = (what: string): void => setting.tell(`${dataset.name}: ${what}`)
+    // What it discovers is checked here.
+    const { discover } = await prepare(setting, dataset, server.baseUrl)
+    const peer = { name: "discover", run: () => measureNode(discover) }
+    const before = await server.apiRequests()
+    const summaries = await alternate(setting.rounds, [peer], tell, server.cpuSeconds)
+    const requests = ((await server.apiRequests()) - before) / setting.rounds
+    return { discover: summaries.discover!, discoverRequests: requests }
+  })
+
+/** How often a start is measured in a round: it is short, and varies more than what is long. */
+const STARTS_PER_ROUND = 4
+
+const measureStart = (setting: Setting): Promise<Record<"spec" | "nodeAlone", Summary>> => {
+  const peers: ReadonlyArray<Peer<"spec" | "nodeAlone">> = [
+    { name: "nodeAlone", run: () => measure(nodeCommand("-e", "0")) },
+    { name: "spec", run: () => measure(spec) }
+  ]
+  return alternate(setting.rounds * STARTS_PER_ROUND, peers, (what) => setting.tell(`start: ${what}`))
+}
+
+/** Every dataset is prepared in a folder of its own. */
+const prepare = async (setting: Setting, dataset: Dataset, baseUrl: string): Promise<Connector> =>
+  prepareConnector(await mkdtemp(join(setting.temporaryFolder, "files-")), dataset, baseUrl)
+
+const jsonParseCommand = (baseUrl: string, dataset: Dataset): Command =>
+  nodeCommand(
+    fileURLToPath(new URL("./peers/jsonParse.ts", import.meta.url)),
+    baseUrl,
+    ...[START, lastTime(dataset), dataset.stepSeconds].map(String),
+    ...metricNames(dataset)
+  )
+
+/** Fails unless a command writes as many records as there are samples. */
+const verify = async (command: Command, dataset: Dataset) => {
+  const written = await countOutput(command)
+  if (written.records !== sampleCount(dataset)) {
+    throw new Error(
+      `The data set ${dataset.name} has ${sampleCount(dataset)} samples, but this command wrote ${written.records} records: ${[command.program, ...command.args].join(" ")}`
+    )
+  }
+  return written
+}
