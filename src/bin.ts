@@ -1,9 +1,9 @@
 /** The executable. */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Cause, Effect, Exit } from "effect"
 import { OutputClosed } from "./airbyte/Output.ts"
 import { main } from "./main.ts"
+import * as platform from "./platform.ts"
 
 /** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
 const GRACE_MILLIS = 2000
@@ -24,25 +24,22 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   })
 }
 
-NodeRuntime.runMain(
-  Effect.suspend(() => main(process.argv.slice(2))).pipe(Effect.provide(NodeServices.layer)),
-  {
-    disableErrorReporting: true,
-    teardown: (exit, onExit) => {
-      if (Exit.isSuccess(exit)) return onExit(exit.value as number)
-      const error = Cause.squash(exit.cause)
-      const isStop =
-        Cause.hasInterruptsOnly(exit.cause) || (error instanceof OutputClosed && error.code === "EPIPE")
-      // Nobody reading our output any more is a stop, as a signal is.
-      if (isStop) return dieOf(received ?? "SIGTERM")
-      if (error instanceof OutputClosed) {
-        process.stderr.write(`source-prometheus cannot write its output: ${error.code}.\n`)
-        return onExit(1)
-      }
-      process.stderr.write(
-        `source-prometheus failed because of a mistake in its program. Please report it:\n${Cause.pretty(exit.cause)}\n`
-      )
-      onExit(1)
+NodeRuntime.runMain(Effect.suspend(() => main(process.argv.slice(2))).pipe(Effect.provide(platform.layer)), {
+  disableErrorReporting: true,
+  teardown: (exit, onExit) => {
+    if (Exit.isSuccess(exit)) return onExit(exit.value as number)
+    const error = Cause.squash(exit.cause)
+    const isStop =
+      Cause.hasInterruptsOnly(exit.cause) || (error instanceof OutputClosed && error.code === "EPIPE")
+    // Nobody reading our output any more is a stop, as a signal is.
+    if (isStop) return dieOf(received ?? "SIGTERM")
+    if (error instanceof OutputClosed) {
+      process.stderr.write(`source-prometheus cannot write its output: ${error.code}.\n`)
+      return onExit(1)
     }
+    process.stderr.write(
+      `source-prometheus failed because of a mistake in its program. Please report it:\n${Cause.pretty(exit.cause)}\n`
+    )
+    onExit(1)
   }
-)
+})

@@ -5,7 +5,8 @@
  * written through `fs`, not `process.stdout`: that blocks the whole process while a pipe is full.
  */
 
-import { write } from "node:fs"
+import { fstatSync, write, writeSync } from "node:fs"
+import { isatty } from "node:tty"
 import { Context, Effect, Fiber, Layer, Schedule, Schema, Semaphore } from "effect"
 import { makeMask } from "../config/SecretMask.ts"
 import { ByteBuffer } from "../records/ByteBuffer.ts"
@@ -17,8 +18,11 @@ export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClos
   code: Schema.String
 }) {}
 
-/** Buffered bytes that make a write worth its while: each costs two changes of thread. */
+/** Buffered bytes that make a write worth its while. */
 const FLUSH_BYTES = 1024 * 1024
+
+/** Takes bytes, all of them. */
+export type WriteAll = (bytes: Uint8Array) => Effect.Effect<void, OutputClosed>
 
 /** Messages to the platform. */
 export class Output extends Context.Service<
@@ -40,9 +44,7 @@ export class Output extends Context.Service<
   }
 >()("source-prometheus/airbyte/Output") {
   /** Writes with a function that takes bytes, such as a test's collector. */
-  static readonly layerWriter = (
-    writeAll: (bytes: Uint8Array) => Effect.Effect<void, OutputClosed>
-  ): Layer.Layer<Output> =>
+  static readonly layerWriter = (writeAll: WriteAll, inPlace = false): Layer.Layer<Output> =>
     Layer.effect(
       Output,
       Effect.gen(function* () {
@@ -58,6 +60,11 @@ export class Output extends Context.Service<
           yield* written
           if (filling.length === 0) return
           const full = filling
+          if (inPlace) {
+            yield* writeAll(full.bytes.subarray(0, full.length))
+            full.length = 0
+            return
+          }
           filling = spare
           filling.length = 0
           spare = full
@@ -96,8 +103,36 @@ export class Output extends Context.Service<
     )
 
   /** The process' standard output. */
-  static readonly layer: Layer.Layer<Output> = Output.layerWriter((bytes) => writeFully(1, bytes, 0))
+  static readonly layer: Layer.Layer<Output> = Layer.unwrap(
+    Effect.sync(() =>
+      isFile(STDOUT)
+        ? Output.layerWriter(writeAtOnce, true)
+        : Output.layerWriter((bytes) => writeFully(STDOUT, bytes, 0))
+    )
+  )
 }
+
+const STDOUT = 1
+
+/** Whether a descriptor has no reader that could keep a write waiting. */
+const isFile = (fd: number): boolean => {
+  const stat = fstatSync(fd)
+  return stat.isFile() || (stat.isCharacterDevice() && !isatty(fd))
+}
+
+/** A file takes what it is given: a change of thread would cost more than the write. */
+const writeAtOnce: WriteAll = (bytes) =>
+  Effect.suspend(() => {
+    try {
+      for (let from = 0; from < bytes.length; ) from += writeSync(STDOUT, bytes, from)
+      return Effect.void
+    } catch (error) {
+      return Effect.fail(closedBy(error as NodeJS.ErrnoException))
+    }
+  })
+
+const closedBy = ({ code, message }: NodeJS.ErrnoException): OutputClosed =>
+  new OutputClosed({ code: code ?? message })
 
 const texts: ReadonlySet<string> = new Set(["message", "internal_message", "stack_trace"])
 
@@ -124,8 +159,6 @@ const writeSome = (fd: number, bytes: Uint8Array, from: number): Effect.Effect<n
     })
   }).pipe(
     Effect.catch((error) =>
-      error.code === "EAGAIN"
-        ? Effect.as(Effect.sleep("5 millis"), 0)
-        : Effect.fail(new OutputClosed({ code: error.code ?? error.message }))
+      error.code === "EAGAIN" ? Effect.as(Effect.sleep("5 millis"), 0) : Effect.fail(closedBy(error))
     )
   )

@@ -2,12 +2,14 @@
 
 import { createGunzip } from "node:zlib"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
+import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingMessage"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Clock, Context, Effect, Layer, Option, Redacted, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
 import { basicCredentials, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
-import { inBatches } from "./inBatches.ts"
+import { bodyChunks } from "./bodyChunks.ts"
+import { decodeArrays } from "./inBatches.ts"
 import * as Matcher from "./Matcher.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
@@ -200,7 +202,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   ): Stream.Stream<Uint8Array, PrometheusError> => {
     const broken = (what: string) =>
       new PrometheusError({ reason: "BrokenResponse", summary: `The answer of ${endpoint} ${what}.` })
-    const raw = response.stream.pipe(Stream.mapError((error) => broken(`broke off (${causeText(error)})`)))
+    const brokenOff = (error: unknown) => broken(`broke off (${causeText(error)})`)
+    const raw =
+      response instanceof NodeHttpIncomingMessage
+        ? bodyChunks(() => response.source, brokenOff)
+        : Stream.mapError(response.stream, brokenOff)
     const encoding = response.headers["content-encoding"] ?? "identity"
     if (encoding === "identity") return raw
     if (encoding !== "gzip") {
@@ -319,10 +325,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         })
       }
     })
-    return inBatches(bodyOf(endpoint, response), {
-      try: (chunk) => decoder.push(chunk),
-      catch: unreadable
-    }).pipe(withPatience(endpoint), Stream.concat(Stream.fromEffectDrain(end)))
+    return bodyOf(endpoint, response).pipe(
+      decodeArrays({ try: (chunk: Uint8Array) => decoder.push(chunk), catch: unreadable }),
+      withPatience(endpoint),
+      Stream.concat(Stream.fromEffectDrain(end))
+    )
   })
 
   return {

@@ -19,6 +19,7 @@ import {
   NEWLINE,
   OPEN_BRACE,
   OPEN_BRACKET,
+  plainValueEnd,
   QUOTE,
   RETURN,
   SPACE,
@@ -26,7 +27,8 @@ import {
   tenDigits,
   UNUSUAL,
   ValueScanner,
-  valueEnd
+  valueEnd,
+  ZERO
 } from "./jsonBytes.ts"
 import type { FloatBlock, Histogram, HistogramBlock, Labels, SampleBlock, Series } from "./Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "./Series.ts"
@@ -79,8 +81,11 @@ export class ResponseDecoder {
   private failure: unknown
 
   private bytes: Uint8Array = new Uint8Array(0)
+  private words = new DataView(this.bytes.buffer)
   private position = 0
   private end = 0
+  /** Where the last quotation mark of `bytes` is. */
+  private lastQuote = -1
 
   /** The chunk of which `bytes` has only the beginning, after `seamRest` bytes of the chunk before it. */
   private seamChunk: Uint8Array | undefined
@@ -279,21 +284,43 @@ export class ResponseDecoder {
    * Reads samples of the plain form `[1435781430,"1.5"],` as far as they are complete: the hot loop of decoding.
    *
    * Stops before the first that is not: INCOMPLETE where the bytes end, UNUSUAL where the form is another (white space,
-   * milliseconds, specials, escapes, an error) or where too few bytes are left to tell. Answers CLOSE_BRACKET after the
-   * end of the list. It works on local variables, which stay in registers, where fields would be read again each time.
+   * milliseconds, escapes, an error) or where too few bytes are left to tell. Answers CLOSE_BRACKET after the end of the
+   * list. It works on local variables, which stay in registers, where fields would be read again each time. Times that
+   * follow each other begin with the same digits: so these are compared, eight bytes in two steps, and not read.
    */
   private scanSamples(): number {
-    const { bytes, end } = this
+    const { bytes, end, lastQuote, words } = this
     let { ends, next, starts, times } = this
     let i = this.position
     let outcome = UNUSUAL
+    // The bytes `[1435781`, and the thousands of seconds that they stand for.
+    let firstWord = 0
+    let secondWord = 0
+    let thousands = -1
     while (end - i >= SHORTEST_SAMPLE) {
-      const seconds = tenDigits(bytes, i + 1)
-      if (bytes[i] !== OPEN_BRACKET || seconds < 0 || bytes[i + 11] !== COMMA || bytes[i + 12] !== QUOTE)
-        break
+      const first = words.getInt32(i)
+      const second = words.getInt32(i + 4)
+      let seconds: number
+      if (first === firstWord && second === secondWord && thousands >= 0) {
+        const hundreds = bytes[i + 8]! - ZERO
+        const tens = bytes[i + 9]! - ZERO
+        const ones = bytes[i + 10]! - ZERO
+        if (hundreds >>> 0 > 9 || tens >>> 0 > 9 || ones >>> 0 > 9) break
+        seconds = thousands + hundreds * 100 + tens * 10 + ones
+      } else {
+        seconds = tenDigits(bytes, i + 1)
+        if (bytes[i] !== OPEN_BRACKET || seconds < 0) break
+        firstWord = first
+        secondWord = second
+        thousands = seconds - (seconds % 1000)
+      }
+      if (bytes[i + 11] !== COMMA || bytes[i + 12] !== QUOTE) break
       const value = i + 13
-      const stop = valueEnd(bytes, value, end)
-      if (stop === UNUSUAL) break
+      let stop = plainValueEnd(bytes, value, lastQuote)
+      if (stop < 0) {
+        stop = valueEnd(bytes, value, end)
+        if (stop === UNUSUAL) break
+      }
       if (stop === INCOMPLETE || stop + 2 >= end) {
         outcome = INCOMPLETE
         break
@@ -589,8 +616,10 @@ export class ResponseDecoder {
 
   private read(bytes: Uint8Array, position: number): void {
     this.bytes = bytes
+    this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.position = position
     this.end = bytes.length
+    this.lastQuote = bytes.lastIndexOf(QUOTE)
   }
 
   private fail(what: string): never {

@@ -1,10 +1,10 @@
 /**
  * The hot loop of a read: from samples of one series to lines, millions of them a second.
  *
- * All lines of a series are the same but for the time and the value, and the value comes last. So a line is made by one
- * copy of what came before it, with the digits of the time changed in place, and the bytes of the value as the server
- * sent them. Per sample there is no string, no object, no date and no call but that copy: each of them would cost more
- * than all the rest.
+ * All lines of a series are the same but for the time and the value, and the value comes last. So what lies between two
+ * values, the end of one line and most of the next, is one copy, with the digits of the time changed in place; and the
+ * values are the bytes that the server sent. Per sample there is no string, no object, no date and no call but that copy:
+ * each of them would cost more than all the rest.
  */
 import type { FloatBlock } from "../prometheus/Sample.ts"
 import type { ByteBuffer } from "./ByteBuffer.ts"
@@ -22,18 +22,22 @@ const NINE = 0x39
 
 /** The lines of one series. */
 export class LineTemplate {
-  /** Up to the value, with the time of the line before. */
-  private readonly line: Uint8Array
-  private readonly timeAt: number
+  /** What stands between two values, with the time of the line before. */
+  private readonly between: Uint8Array
+  /** Its parts: the end of a line, and what the next one has up to its value. */
   private readonly after: Uint8Array
+  private readonly before: Uint8Array
+  private readonly timeAt: number
   /** The midnight whose date the line has. */
   private midnight = Number.NaN
 
   /** The texts before and after the time, both without its quotes, and after the value, with a line feed. */
   constructor(beforeTime: string, beforeValue: string, after: string) {
-    this.line = Buffer.from(`${beforeTime}${TIME}${beforeValue}`)
-    this.timeAt = Buffer.byteLength(beforeTime)
-    this.after = Buffer.from(after)
+    const end = Buffer.byteLength(after)
+    this.between = new Uint8Array(Buffer.from(`${after}${beforeTime}${TIME}${beforeValue}`))
+    this.after = this.between.subarray(0, end)
+    this.before = this.between.subarray(end)
+    this.timeAt = end + Buffer.byteLength(beforeTime)
   }
 
   /**
@@ -41,13 +45,15 @@ export class LineTemplate {
    * time with milliseconds or outside the years 1970 to 9999. Answers the index of that one, or the block's length.
    */
   append(block: FloatBlock, from: number, out: ByteBuffer): number {
-    const { after, line } = this
+    const { after, between } = this
     const { bytes, ends, length, starts, times } = block
     const timeOfDay = this.timeAt + TIME_OF_DAY
-    const fixed = line.length + after.length
+    const room = between.length + after.length
     let target = out.bytes
     let at = out.length
     let midnight = this.midnight
+    let minuteOfDay = -1
+    let piece = this.before
     let i = from
     for (; i < length; i++) {
       const start = starts[i]!
@@ -65,19 +71,26 @@ export class LineTemplate {
       const seconds = (millis / 1000) | 0
       if (seconds * 1000 !== sinceMidnight) break
       const minutes = (seconds / 60) | 0
-      const hour = (minutes / 60) | 0
-      writeTwoDigits(line, timeOfDay, hour)
-      writeTwoDigits(line, timeOfDay + 3, minutes - hour * 60)
-      writeTwoDigits(line, timeOfDay + 6, seconds - minutes * 60)
-      if (at + fixed + end - start > target.length) {
+      if (minutes !== minuteOfDay) {
+        minuteOfDay = minutes
+        const hour = (minutes / 60) | 0
+        writeTwoDigits(between, timeOfDay, hour)
+        writeTwoDigits(between, timeOfDay + 3, minutes - hour * 60)
+      }
+      writeTwoDigits(between, timeOfDay + 6, seconds - minutes * 60)
+      if (at + room + end - start > target.length) {
         out.length = at
-        out.reserve(fixed + end - start)
+        out.reserve(room + end - start)
         target = out.bytes
       }
-      target.set(line, at)
-      at += line.length
+      target.set(piece, at)
+      at += piece.length
+      piece = between
       for (let j = start; j < end; j++) target[at++] = bytes[j]!
-      for (let j = 0; j < after.length; j++) target[at++] = after[j]!
+    }
+    if (i > from) {
+      target.set(after, at)
+      at += after.length
     }
     out.length = at
     return i
@@ -88,7 +101,7 @@ export class LineTemplate {
     if (!(time >= 0 && time < YEAR_10000)) return false
     this.midnight = Math.floor(time / DAY) * DAY
     const date = new Date(this.midnight).toISOString()
-    for (let i = 0; i < TIME_OF_DAY; i++) this.line[this.timeAt + i] = date.charCodeAt(i)
+    for (let i = 0; i < TIME_OF_DAY; i++) this.between[this.timeAt + i] = date.charCodeAt(i)
     return true
   }
 }

@@ -7,6 +7,7 @@
 import {
   type Duration,
   Effect,
+  Latch,
   type Option as Maybe,
   Option,
   Ref,
@@ -27,7 +28,7 @@ import { StateStore } from "./StateStore.ts"
 import { StreamState } from "./StreamState.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { askAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
-import { initial, type WindowSize } from "./WindowSize.ts"
+import { initial } from "./WindowSize.ts"
 
 /** One stream to read: all series of one metric. */
 export interface StreamRequest {
@@ -190,9 +191,10 @@ const makeReader =
         retries: retryPolicy(settings.maxRetries, `${stream}: `).pipe(
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
         ),
-        size: yield* Ref.make(initial)
+        size: yield* Ref.make(initial),
+        learned: yield* Latch.make()
       }
-      return nextWindows(range, context.size).pipe(
+      return nextWindows(range, context).pipe(
         Stream.schedule(pacing),
         Stream.mapEffect((range) => Scope.provide(askAhead(context, range), scope), {
           concurrency: LOOK_AHEAD
@@ -219,9 +221,12 @@ const makeReader =
   }
 
 /** Cuts a range into windows, each as large as it is to be when its turn comes. */
-const nextWindows = (range: GridRange, size: Ref.Ref<WindowSize>): Stream.Stream<GridRange> =>
-  Stream.paginate(range, (rest) =>
-    Effect.map(Ref.get(size), ({ points }) => {
+const nextWindows = (range: GridRange, { learned, size }: WindowContext): Stream.Stream<GridRange> =>
+  Stream.paginate(
+    range,
+    Effect.fnUntraced(function* (rest) {
+      if (rest !== range) yield* learned.await
+      const { points } = yield* Ref.get(size)
       const [window, next] = takePoints(rest, points)
       return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
     })

@@ -2,7 +2,7 @@
  * One step window of one stream: asked for ahead of time, asked again where the answer breaks off, and in parts where
  * the server refuses it for its size. Whatever happens, each sample is handed on once.
  */
-import { Effect, Exit, Ref, type Schedule, Scope, Semaphore, Stream } from "effect"
+import { Effect, Exit, type Latch, Ref, type Schedule, Scope, type Semaphore, Stream } from "effect"
 import { counted } from "../counted.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
@@ -19,18 +19,20 @@ export interface WindowContext {
   readonly stream: string
   /** Asks for a range; the scope holds the connection. */
   readonly ask: (range: GridRange) => Effect.Effect<Answer, PrometheusError, Scope.Scope>
-  /** How many windows, of all streams, may be under way. */
+  /** How many queries, of all streams, the server may be asked to work on. */
   readonly permits: Semaphore.Semaphore
   /** When a failed request is made again. */
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window, learned from each. */
   readonly size: Ref.Ref<WindowSize>
+  /** Open once anything has been learned: until then another window would only be as small as the first. */
+  readonly learned: Latch.Latch
 }
 
 /** A window that has been asked for. */
 export interface AskedWindow {
   readonly range: GridRange
-  /** Holds the permit and the connections of the window. */
+  /** Holds the connections of the window. */
   readonly scope: Scope.Closeable
   readonly answer: Exit.Exit<Answer, PrometheusError>
 }
@@ -44,18 +46,19 @@ export type WindowEvent =
   | { readonly _tag: "Whole"; readonly lastSeconds: number }
 
 /**
- * Waits for a permit and asks for a window. Ends when its answer begins, or could not be had.
- *
- * The permit is held until the window is done, its retries and parts included: so a window can never wait for one
- * that stands behind it.
+ * Asks for a range once the server may be asked. The permit is given back when the answer begins: by then the server has
+ * done its work, and works on another window while this one is read. Who holds one waits for the server alone.
  */
+const ask = ({ ask, permits }: WindowContext, range: GridRange, scope: Scope.Scope) =>
+  permits.withPermit(Scope.provide(ask(range), scope))
+
+/** Asks for a window. Ends when its answer begins, or could not be had. */
 export const askAhead = Effect.fnUntraced(function* (context: WindowContext, range: GridRange) {
   const scope = yield* Scope.fork(yield* Effect.scope)
-  yield* Semaphore.takeScoped(context.permits, 1).pipe(Scope.provide(scope))
   yield* Effect.logDebug(
     `${context.stream}: asking for ${counted(pointCount(range), "point")}, ${rangeText(range)}.`
   )
-  const answer = yield* Effect.exit(context.ask(range).pipe(Scope.provide(scope)))
+  const answer = yield* Effect.exit(ask(context, range, scope))
   return { answer, range, scope } satisfies AskedWindow
 })
 
@@ -71,17 +74,20 @@ export const windowEvents = (
   const attempt = (range: GridRange): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
       Effect.suspend(() => {
-        const answer = ahead ?? context.ask(range).pipe(Scope.provide(asked.scope))
+        const answer = ahead ?? ask(context, range, asked.scope)
         ahead = undefined
         ledger.begin(range)
         return Effect.map(answer, (blocks) => accepted(ledger, blocks))
       })
     )
 
+  const learn = (update: (size: WindowSize) => WindowSize) =>
+    Effect.andThen(Ref.update(context.size, update), context.learned.open)
+
   const whole = (range: GridRange): Stream.Stream<WindowEvent> =>
     Stream.unwrap(
       Effect.as(
-        Ref.update(context.size, (size) => afterAnswer(size, pointCount(range), ledger.samples)),
+        learn((size) => afterAnswer(size, pointCount(range), ledger.samples)),
         // Of a window that broke off and was then split, later samples may have been handed on already.
         ledger.latestMillis > range.lastSeconds * 1000
           ? Stream.empty
@@ -99,7 +105,7 @@ export const windowEvents = (
       Effect.logInfo(
         `${context.stream}: ${refusal.summary} Asking for ${counted(pointCount(earlier), "point")} at once instead of ${points}.`
       ).pipe(
-        Effect.andThen(Ref.update(context.size, (size) => afterRefusal(size, points))),
+        Effect.andThen(learn((size) => afterRefusal(size, points))),
         Effect.as(Stream.concat(events(earlier), events(later)))
       )
     )

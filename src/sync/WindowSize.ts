@@ -15,7 +15,7 @@ export const MAX_POINTS = 11_000
 export const FIRST_POINTS = 32
 
 /** A window is at most that many times larger than what has been seen to work. */
-const GROWTH = 8
+const GROWTH = 32
 
 /** A limit is tried anew after that many windows of its size were answered: the first time, and at most. */
 const FIRST_PATIENCE = 8

@@ -1,0 +1,100 @@
+/** The body of an answer, in as few steps of a stream as its arrival allows. */
+import { finished, type Readable } from "node:stream"
+import { Array as Arr, Cause, Effect, type Pull, Stream } from "effect"
+import type { PrometheusError } from "./PrometheusError.ts"
+
+/** Bytes that are taken in ahead of whoever reads them; a pause until then costs the network nothing. */
+const AHEAD_BYTES = 512 * 1024
+
+/**
+ * Reads a body to its end. What arrives while the reader is busy, or in one turn of Node's event loop, comes together:
+ * a step of a stream costs as much as decoding 64 KiB, and a read has a dozen steps. A body that breaks off fails
+ * after all that came before it.
+ */
+export const bodyChunks = (
+  body: () => Readable,
+  onError: (error: unknown) => PrometheusError
+): Stream.Stream<Uint8Array, PrometheusError> =>
+  Stream.fromPull(
+    Effect.map(
+      Effect.acquireRelease(
+        Effect.sync(() => new Arrivals(body())),
+        (arrivals) => Effect.sync(() => arrivals.close())
+      ),
+      (arrivals): Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusError> =>
+        Effect.callback((resume) => {
+          arrivals.wait(() => {
+            const chunks = arrivals.take()
+            resume(
+              Arr.isArrayNonEmpty(chunks)
+                ? Effect.succeed(chunks)
+                : arrivals.error === undefined
+                  ? Cause.done()
+                  : Effect.fail(onError(arrivals.error))
+            )
+          })
+          return Effect.sync(() => arrivals.wait(undefined))
+        })
+    )
+  ).pipe(Stream.scoped)
+
+/** Chunks that have come and have not been taken. */
+class Arrivals {
+  private chunks: Array<Uint8Array> = []
+  private bytes = 0
+  private ended = false
+  error: unknown
+  private waiting: (() => void) | undefined
+  private turn: NodeJS.Immediate | undefined
+  private readonly body: Readable
+
+  constructor(body: Readable) {
+    this.body = body
+    finished(body, (error) => {
+      this.error = error ?? undefined
+      this.ended = true
+      this.wake()
+    })
+    body.on("data", this.onData)
+  }
+
+  /** Calls back once there is something to take, or the body has ended: at once where that is so already. */
+  wait(callback: (() => void) | undefined): void {
+    this.waiting = callback
+    if (this.chunks.length > 0 || this.ended) this.wake()
+  }
+
+  take(): Array<Uint8Array> {
+    const { chunks } = this
+    this.chunks = []
+    this.bytes = 0
+    if (!this.ended) this.body.resume()
+    return chunks
+  }
+
+  close(): void {
+    clearImmediate(this.turn)
+    this.body.off("data", this.onData)
+    this.body.destroy()
+  }
+
+  private readonly onData = (chunk: Uint8Array): void => {
+    this.chunks.push(chunk)
+    this.bytes += chunk.length
+    if (this.bytes >= AHEAD_BYTES) {
+      this.body.pause()
+      this.wake()
+    } else if (this.turn === undefined) {
+      this.turn = setImmediate(() => {
+        this.turn = undefined
+        this.wake()
+      })
+    }
+  }
+
+  private wake(): void {
+    const { waiting } = this
+    this.waiting = undefined
+    waiting?.()
+  }
+}
