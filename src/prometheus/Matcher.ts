@@ -25,9 +25,15 @@ export const quote = (text: string): string =>
 export const render = (matchers: ReadonlyArray<Matcher>): string =>
   `{${matchers.map((m) => `${bareName.test(m.label) ? m.label : quote(m.label)}${m.operator}${quote(m.value)}`).join(",")}}`
 
+/** Matches the series that have a label; an empty one counts as none. */
+export const hasLabel = (label: string): Matcher => ({ label, operator: "!=", value: "" })
+
+/** Matches the series of one metric. */
+export const ofMetric = (metric: string): Matcher => ({ label: "__name__", operator: "=", value: metric })
+
 /** The selector of every series of one metric that also satisfies `matchers`. */
 export const metricSelector = (metric: string, matchers: ReadonlyArray<Matcher> = []): string =>
-  render([{ label: "__name__", operator: "=", value: metric }, ...matchers])
+  render([ofMetric(metric), ...matchers])
 
 /**
  * Parses a selector such as `{env="prod"}`; the braces may be left out.

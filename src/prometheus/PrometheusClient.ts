@@ -9,7 +9,7 @@ import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } fro
 import { basicCredentials, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { bodyChunks } from "./bodyChunks.ts"
-import { decodeArrays } from "./inBatches.ts"
+import { decodeChunks } from "./decodeChunks.ts"
 import * as Matcher from "./Matcher.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
@@ -45,12 +45,15 @@ export class PrometheusClient extends Context.Service<
   {
     /** The server's own time, in milliseconds since the epoch. */
     readonly now: Effect.Effect<number, PrometheusError>
-    /** The names of the metrics that have series in the range, restricted by the configured selector. */
-    readonly metricNames: (range: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
-    /** The names of the labels of one metric in the range, without `__name__`. */
+    /** The names of the metrics of all series in the range that the configured selector and `matchers` select. */
+    readonly metricNames: (
+      range: TimeRange,
+      matchers?: ReadonlyArray<Matcher.Matcher>
+    ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+    /** The names of the labels of all those series, without `__name__`. */
     readonly labelNames: (
-      metric: string,
-      range: TimeRange
+      range: TimeRange,
+      matchers?: ReadonlyArray<Matcher.Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
     /** Type, help and unit by metric family. Empty where the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
@@ -180,20 +183,29 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     }
   })
 
-  /** Fails a stream that does not go on. */
-  const withPatience =
-    (endpoint: string) =>
-    <A>(stream: Stream.Stream<A, PrometheusError>): Stream.Stream<A, PrometheusError> =>
-      Stream.timeoutOrElse(stream, {
-        duration: settings.requestTimeoutMillis,
-        orElse: () =>
-          Stream.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `The answer of ${endpoint} did not go on within ${timeoutText}.`
-            })
-          )
-      })
+  const notGoingOn = (endpoint: string): PrometheusError =>
+    new PrometheusError({
+      reason: "Timeout",
+      summary: `The answer of ${endpoint} did not go on within ${timeoutText}.`
+    })
+
+  /** The bytes of a body as they come over the network. They fail where they do not go on. */
+  const packedBodyOf = (
+    endpoint: string,
+    response: HttpClientResponse.HttpClientResponse,
+    onError: (error: unknown) => PrometheusError
+  ): Stream.Stream<Uint8Array, PrometheusError> => {
+    const duration = settings.requestTimeoutMillis
+    return response instanceof NodeHttpIncomingMessage
+      ? bodyChunks(() => response.source, {
+          onError,
+          withPatience: Effect.timeoutOrElse({ duration, orElse: () => Effect.fail(notGoingOn(endpoint)) })
+        })
+      : response.stream.pipe(
+          Stream.mapError(onError),
+          Stream.timeoutOrElse({ duration, orElse: () => Stream.fail(notGoingOn(endpoint)) })
+        )
+  }
 
   /** The bytes of a body, unpacked. An answer that breaks off in the middle is an error, not an end. */
   const bodyOf = (
@@ -202,11 +214,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   ): Stream.Stream<Uint8Array, PrometheusError> => {
     const broken = (what: string) =>
       new PrometheusError({ reason: "BrokenResponse", summary: `The answer of ${endpoint} ${what}.` })
-    const brokenOff = (error: unknown) => broken(`broke off (${causeText(error)})`)
-    const raw =
-      response instanceof NodeHttpIncomingMessage
-        ? bodyChunks(() => response.source, brokenOff)
-        : Stream.mapError(response.stream, brokenOff)
+    const raw = packedBodyOf(endpoint, response, (error) => broken(`broke off (${causeText(error)})`))
     const encoding = response.headers["content-encoding"] ?? "identity"
     if (encoding === "identity") return raw
     if (encoding !== "gzip") {
@@ -222,12 +230,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
 
   /** A small body as text. */
   const textOf = (endpoint: string, response: HttpClientResponse.HttpClientResponse, limit = Infinity) =>
-    bodyOf(endpoint, response).pipe(
-      withPatience(endpoint),
-      firstBytes(limit),
-      Stream.decodeText,
-      Stream.mkString
-    )
+    bodyOf(endpoint, response).pipe(firstBytes(limit), Stream.decodeText, Stream.mkString)
 
   /** Sends a request and fails unless the answer is a success in JSON. */
   const request = Effect.fnUntraced(function* (path: string, params: UrlParams.Input) {
@@ -274,6 +277,14 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     start: String(startMillis / 1000),
     end: String(endMillis / 1000)
   })
+
+  /** Of which series something is asked; of all where nothing restricts them. */
+  const selection = (matchers: ReadonlyArray<Matcher.Matcher> = []): { readonly "match[]"?: string } => {
+    if (matchers.length > 0) return { "match[]": Matcher.render([...matchers, ...settings.matchers]) }
+    if (settings.matchers.length === 0) return {}
+    // A selector of which each matcher may match nothing is refused, unless something else must match.
+    return { "match[]": Matcher.render([Matcher.hasLabel(METRIC_NAME), ...settings.matchers]) }
+  }
 
   const warned = new Set<string>()
   /** What the server warns of concerns all its answers: it is told once. */
@@ -326,8 +337,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       }
     })
     return bodyOf(endpoint, response).pipe(
-      decodeArrays({ try: (chunk: Uint8Array) => decoder.push(chunk), catch: unreadable }),
-      withPatience(endpoint),
+      decodeChunks({ try: (chunk: Uint8Array) => decoder.push(chunk), catch: unreadable }),
       Stream.concat(Stream.fromEffectDrain(end))
     )
   })
@@ -337,27 +347,16 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       Effect.map(({ result }) => (result.length === 1 ? result[0].value : result)),
       Effect.map(([, seconds]) => Math.round(seconds * 1000))
     ),
-    metricNames: (range) =>
+    metricNames: (range, matchers) =>
       getData(
         `/api/v1/label/${METRIC_NAME}/values`,
-        {
-          ...times(range),
-          // `{__name__!=""}` is what VictoriaMetrics and Prometheus both take for "all".
-          ...(settings.matchers.length === 0
-            ? {}
-            : {
-                "match[]": Matcher.render([
-                  { label: METRIC_NAME, operator: "!=", value: "" },
-                  ...settings.matchers
-                ])
-              })
-        },
+        { ...times(range), ...selection(matchers) },
         Schema.Array(Schema.String)
       ),
-    labelNames: (metric, range) =>
+    labelNames: (range, matchers) =>
       getData(
         "/api/v1/labels",
-        { ...times(range), "match[]": Matcher.metricSelector(metric, settings.matchers) },
+        { ...times(range), ...selection(matchers) },
         Schema.Array(Schema.String)
       ).pipe(Effect.map((names) => names.filter((name) => name !== METRIC_NAME))),
     metadata: getData("/api/v1/metadata", {}, MetadataResponse).pipe(

@@ -6,6 +6,14 @@ import type { PrometheusError } from "./PrometheusError.ts"
 /** Bytes that are taken in ahead of whoever reads them; a pause until then costs the network nothing. */
 const AHEAD_BYTES = 512 * 1024
 
+/** What a failure means, and how long to wait for more. */
+export interface BodyOptions {
+  readonly onError: (error: unknown) => PrometheusError
+  readonly withPatience: (wait: Effect.Effect<void, PrometheusError>) => Effect.Effect<void, PrometheusError>
+}
+
+type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusError>
+
 /**
  * Reads a body to its end. What arrives while the reader is busy, or in one turn of Node's event loop, comes together:
  * a step of a stream costs as much as decoding 64 KiB, and a read has a dozen steps. A body that breaks off fails
@@ -13,29 +21,30 @@ const AHEAD_BYTES = 512 * 1024
  */
 export const bodyChunks = (
   body: () => Readable,
-  onError: (error: unknown) => PrometheusError
+  { onError, withPatience }: BodyOptions
 ): Stream.Stream<Uint8Array, PrometheusError> =>
   Stream.fromPull(
-    Effect.map(
-      Effect.acquireRelease(
+    Effect.gen(function* () {
+      const arrivals = yield* Effect.acquireRelease(
         Effect.sync(() => new Arrivals(body())),
         (arrivals) => Effect.sync(() => arrivals.close())
-      ),
-      (arrivals): Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusError> =>
+      )
+      const wait = withPatience(
         Effect.callback((resume) => {
-          arrivals.wait(() => {
-            const chunks = arrivals.take()
-            resume(
-              Arr.isArrayNonEmpty(chunks)
-                ? Effect.succeed(chunks)
-                : arrivals.error === undefined
-                  ? Cause.done()
-                  : Effect.fail(onError(arrivals.error))
-            )
+          arrivals.onReady = () => resume(Effect.void)
+          return Effect.sync(() => {
+            arrivals.onReady = undefined
           })
-          return Effect.sync(() => arrivals.wait(undefined))
         })
-    )
+      )
+      const take = Effect.suspend((): ChunkPull => {
+        const chunks = arrivals.take()
+        if (Arr.isArrayNonEmpty(chunks)) return Effect.succeed(chunks)
+        return arrivals.error === undefined ? Cause.done() : Effect.fail(onError(arrivals.error))
+      })
+      const waitAndTake = Effect.andThen(wait, take)
+      return Effect.suspend(() => (arrivals.isReady ? take : waitAndTake))
+    })
   ).pipe(Stream.scoped)
 
 /** Chunks that have come and have not been taken. */
@@ -44,7 +53,8 @@ class Arrivals {
   private bytes = 0
   private ended = false
   error: unknown
-  private waiting: (() => void) | undefined
+  /** Called once, when it is ready. */
+  onReady: (() => void) | undefined
   private turn: NodeJS.Immediate | undefined
   private readonly body: Readable
 
@@ -58,10 +68,9 @@ class Arrivals {
     body.on("data", this.onData)
   }
 
-  /** Calls back once there is something to take, or the body has ended: at once where that is so already. */
-  wait(callback: (() => void) | undefined): void {
-    this.waiting = callback
-    if (this.chunks.length > 0 || this.ended) this.wake()
+  /** Whether there is something to take, or nothing more to come. */
+  get isReady(): boolean {
+    return this.chunks.length > 0 || this.ended
   }
 
   take(): Array<Uint8Array> {
@@ -93,8 +102,10 @@ class Arrivals {
   }
 
   private wake(): void {
-    const { waiting } = this
-    this.waiting = undefined
-    waiting?.()
+    // What a turn was to end with may have been taken in it already.
+    if (!this.isReady) return
+    const { onReady } = this
+    this.onReady = undefined
+    onReady?.()
   }
 }

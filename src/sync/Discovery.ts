@@ -1,6 +1,7 @@
 /** Which streams there are: the metrics of the configured range, each with its labels and what is known of it. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { hasLabel, ofMetric } from "../prometheus/Matcher.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { isIncluded } from "../prometheus/MetricFilter.ts"
 import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
@@ -46,28 +47,58 @@ export const discoverNames = Effect.gen(function* () {
   return { range, names: names.filter((name) => isIncluded(settings.metrics, name)).sort() }
 })
 
-/** Finds all metrics, their labels with a bounded number of requests at a time. */
+/** Finds all metrics with their labels and what is known of them. */
 export const discover = Effect.gen(function* () {
-  const settings = yield* ConnectorConfig
+  const { labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const { names, range } = yield* discoverNames
   const [metadata, labels] = yield* Effect.all(
+    // With one object for all labels nobody needs their names.
     [
       client.metadata,
-      // With one object for all labels nobody needs their names.
-      settings.labelColumns
-        ? Effect.forEach(names, (name) => client.labelNames(name, range), {
-            concurrency: settings.concurrency
-          })
-        : Effect.succeed(names.map((): ReadonlyArray<string> => []))
+      labelColumns ? labelsByMetric(names, range) : Effect.succeed(new Map<string, Labels>())
     ],
     { concurrency: 2 }
   )
   return names.map(
-    (name, index): DiscoveredMetric => ({
+    (name): DiscoveredMetric => ({
       name,
-      labels: [...labels[index]!].sort(),
+      labels: [...(labels.get(name) ?? [])].sort(),
       metadata: findMetadata(metadata, name)
     })
+  )
+})
+
+type Labels = ReadonlyArray<string>
+
+/**
+ * The labels of each metric, with as few requests as will do: one per metric, or one per label for the metrics that have
+ * it. Servers have thousands of metrics, and a hundred labels.
+ */
+const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
+  const client = yield* PrometheusClient
+  const { concurrency } = yield* ConnectorConfig
+  const byMetric = Effect.map(
+    Effect.forEach(names, (name) => client.labelNames(range, [ofMetric(name)]), { concurrency }),
+    (labels) => new Map(names.map((name, index) => [name, labels[index]!]))
+  )
+  if (names.length <= 2) return yield* byMetric
+  const all = yield* client.labelNames(range)
+  if (all.length >= names.length) return yield* byMetric
+  return yield* Effect.map(
+    Effect.forEach(all, (label) => client.metricNames(range, [hasLabel(label)]), { concurrency }),
+    (metrics) => {
+      const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
+      for (const [index, label] of all.entries()) {
+        for (const name of metrics[index]!) labels.get(name)?.push(label)
+      }
+      return labels
+    }
+  ).pipe(
+    // Some services only answer what names one metric.
+    Effect.catchIf(
+      ({ reason }) => reason === "Refused" || reason === "TooLarge",
+      () => byMetric
+    )
   )
 })

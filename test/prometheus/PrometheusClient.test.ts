@@ -3,6 +3,7 @@ import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream } from "effect"
 import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import { ofMetric } from "../../src/prometheus/Matcher.ts"
 import type { Fault } from "../../src/prometheus/mock/http.ts"
 import {
   type MockOptions,
@@ -89,7 +90,7 @@ describe("PrometheusClient", () => {
         Effect.gen(function* () {
           yield* client.now
           yield* client.metricNames(range)
-          yield* client.labelNames("m", range)
+          yield* client.labelNames(range, [ofMetric("m")])
           yield* client.metadata
           assert.lengthOf(yield* samples(client), 120)
           assert.lengthOf(mock.requests, 5)
@@ -130,7 +131,7 @@ describe("PrometheusClient", () => {
     withClient({ config: { selector: '{job="b"}' } }, (client, mock) =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* client.metricNames(range), ["m"])
-        assert.deepStrictEqual(yield* client.labelNames("m", range), ["job"])
+        assert.deepStrictEqual(yield* client.labelNames(range, [ofMetric("m")]), ["job"])
         assert.deepStrictEqual(
           mock.requests.map(({ params }) => params.get("match[]")),
           ['{__name__!="",job="b"}', '{__name__="m",job="b"}']

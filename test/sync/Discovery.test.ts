@@ -164,17 +164,79 @@ describe("discover", () => {
     })
   )
 
-  it.effect("asks once for the time, the names and the metadata, and once per metric for its labels", () =>
+  const requestCounts = (mock: MockPrometheus): ReadonlyArray<readonly [path: string, count: number]> => {
+    const counts = new Map<string, number>()
+    for (const { path } of mock.requests) counts.set(path, (counts.get(path) ?? 0) + 1)
+    return [...counts].sort()
+  }
+
+  it.effect("asks once for the time, the names and the metadata, and per metric where labels are many", () =>
     Effect.gen(function* () {
       const { mock } = yield* run()
-      const counts = new Map<string, number>()
-      for (const { path } of mock.requests) counts.set(path, (counts.get(path) ?? 0) + 1)
-      assert.deepStrictEqual([...counts].sort(), [
+      assert.deepStrictEqual(requestCounts(mock), [
         ["/api/v1/label/__name__/values", 1],
-        ["/api/v1/labels", 5],
+        ["/api/v1/labels", 1 + 5],
         ["/api/v1/metadata", 1],
         ["/api/v1/query", 1]
       ])
+    })
+  )
+
+  /** Seven metrics, each with some of three labels. */
+  const few = Array.from({ length: 7 }, (_, i) =>
+    series({
+      __name__: `m${i + 1}`,
+      job: "api",
+      ...(i % 2 === 0 ? { code: "200" } : {}),
+      ...(i === 3 ? { Zone: "z" } : {})
+    })
+  )
+
+  const labelsOfFew = few.map(({ labels }) =>
+    labels.map(([name, value]) => (name === "__name__" ? value : name))
+  )
+
+  it.effect("asks per label where metrics are more", () =>
+    Effect.gen(function* () {
+      const { mock, result } = yield* run({ series: few })
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, ...labels].sort()),
+        labelsOfFew.map((names) => [...names].sort())
+      )
+      assert.deepStrictEqual(requestCounts(mock), [
+        ["/api/v1/label/__name__/values", 1 + 3],
+        ["/api/v1/labels", 1],
+        ["/api/v1/metadata", 1],
+        ["/api/v1/query", 1]
+      ])
+    })
+  )
+
+  it.effect("asks per label about the selected series only", () =>
+    Effect.gen(function* () {
+      const other = Array.from({ length: 7 }, (_, i) =>
+        series({ __name__: `m${i + 1}`, job: "web", code: "500", method: "get" })
+      )
+      const { result } = yield* run({ series: [...few, ...other], config: { selector: '{job="api"}' } })
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, ...labels].sort()),
+        labelsOfFew.map((names) => [...names].sort())
+      )
+    })
+  )
+
+  it.effect("asks per metric where a service answers nothing else", () =>
+    Effect.gen(function* () {
+      const faults = ({ params, path }: { readonly params: URLSearchParams; readonly path: string }) =>
+        path.endsWith("/values") && params.has("match[]")
+          ? { status: 400, body: '{"status":"error","errorType":"bad_data","error":"name one metric"}' }
+          : undefined
+      const { mock, result } = yield* run({ series: few, mock: { faults } })
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, ...labels].sort()),
+        labelsOfFew.map((names) => [...names].sort())
+      )
+      assert.lengthOf(requestsTo(mock, "/api/v1/labels"), 1 + 7)
     })
   )
 
