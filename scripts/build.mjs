@@ -15,15 +15,27 @@ if (older) {
 }
 `
 
+// What Effect loads only for features that are not used here: bundled, it would have half of all modules wrapped in
+// functions, and all that they export kept.
+const unused = {
+  name: "unused",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/(Undici|internal\/upgrade)\.js$/ }, ({ kind, path }) =>
+      kind === "dynamic-import" ? { path, external: true } : undefined
+    )
+}
+
 await build({
   entryPoints: ["src/bin.ts"],
   outfile: bin[name],
   bundle: true,
+  minify: true,
   platform: "node",
   format: "esm",
   target: "node22",
   legalComments: "inline",
   banner: { js: `#!/usr/bin/env node${guard}` },
+  plugins: [unused],
   logLevel: "warning"
 })
 chmodSync(bin[name], 0o755)

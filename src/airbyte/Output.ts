@@ -18,11 +18,15 @@ export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClos
   code: Schema.String
 }) {}
 
-/** Buffered bytes that make a write worth its while. */
-const FLUSH_BYTES = 1024 * 1024
-
-/** Takes bytes, all of them. */
-export type WriteAll = (bytes: Uint8Array) => Effect.Effect<void, OutputClosed>
+/** Where bytes go. */
+export interface Sink {
+  /** Takes bytes, all of them. */
+  readonly writeAll: (bytes: Uint8Array) => Effect.Effect<void, OutputClosed>
+  /** Whether that may take a while, in which the next bytes can be made. */
+  readonly isSlow: boolean
+  /** Bytes that make a write worth its while. */
+  readonly flushBytes: number
+}
 
 /** Messages to the platform. */
 export class Output extends Context.Service<
@@ -34,6 +38,8 @@ export class Output extends Context.Service<
     readonly message: (message: AirbyteMessage) => void
     /** Hides these values in all further messages. */
     readonly maskSecrets: (secrets: ReadonlyArray<string>) => void
+    /** Whether so much has been appended that it is time to `relieve`. */
+    readonly isFull: () => boolean
     /**
      * Begins to write if much has been appended, once the write before has ended: so the next lines are made while
      * these are written, and no faster than they are taken.
@@ -43,14 +49,14 @@ export class Output extends Context.Service<
     readonly flush: Effect.Effect<void, OutputClosed>
   }
 >()("source-prometheus/airbyte/Output") {
-  /** Writes with a function that takes bytes, such as a test's collector. */
-  static readonly layerWriter = (writeAll: WriteAll, inPlace = false): Layer.Layer<Output> =>
+  /** Writes to a sink, such as a test's collector. */
+  static readonly layerSink = (sink: Sink): Layer.Layer<Output> =>
     Layer.effect(
       Output,
       Effect.gen(function* () {
         const lock = yield* Semaphore.make(1)
-        let filling = new ByteBuffer(2 * FLUSH_BYTES)
-        let spare = new ByteBuffer(2 * FLUSH_BYTES)
+        let filling = new ByteBuffer(sink.flushBytes)
+        let spare = new ByteBuffer(sink.isSlow ? sink.flushBytes : 0)
         let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkDetach(Effect.void)
         let closed: OutputClosed | undefined
         let mask = makeMask([])
@@ -60,8 +66,8 @@ export class Output extends Context.Service<
           yield* written
           if (filling.length === 0) return
           const full = filling
-          if (inPlace) {
-            yield* writeAll(full.bytes.subarray(0, full.length))
+          if (!sink.isSlow) {
+            yield* sink.writeAll(full.bytes.subarray(0, full.length))
             full.length = 0
             return
           }
@@ -69,7 +75,7 @@ export class Output extends Context.Service<
           filling.length = 0
           spare = full
           writing = yield* Effect.forkDetach(
-            writeAll(full.bytes.subarray(0, full.length)).pipe(
+            sink.writeAll(full.bytes.subarray(0, full.length)).pipe(
               Effect.tapError((error) =>
                 Effect.sync(() => {
                   closed = error
@@ -82,10 +88,11 @@ export class Output extends Context.Service<
         const exclusively = (effect: Effect.Effect<void, OutputClosed>) =>
           lock.withPermit(effect).pipe(Effect.uninterruptible)
         const flush = exclusively(Effect.andThen(startWriting, written))
+        const isFull = () => filling.length >= sink.flushBytes
         const relieve = Effect.suspend(() => {
           // The background may have found out since: then nothing more is made for nobody.
           if (closed !== undefined) return Effect.fail(closed)
-          return filling.length < FLUSH_BYTES ? Effect.void : exclusively(startWriting)
+          return isFull() ? exclusively(startWriting) : Effect.void
         })
         // What is logged while nothing else happens is seen all the same.
         yield* Effect.forkScoped(Effect.repeat(Effect.ignore(flush), Schedule.spaced("200 millis")))
@@ -96,6 +103,7 @@ export class Output extends Context.Service<
           maskSecrets: (secrets) => {
             mask = makeMask(secrets)
           },
+          isFull,
           relieve,
           flush
         })
@@ -104,11 +112,7 @@ export class Output extends Context.Service<
 
   /** The process' standard output. */
   static readonly layer: Layer.Layer<Output> = Layer.unwrap(
-    Effect.sync(() =>
-      isFile(STDOUT)
-        ? Output.layerWriter(writeAtOnce, true)
-        : Output.layerWriter((bytes) => writeFully(STDOUT, bytes, 0))
-    )
+    Effect.sync(() => Output.layerSink(isFile(STDOUT) ? file(STDOUT) : pipe(STDOUT)))
   )
 }
 
@@ -120,16 +124,27 @@ const isFile = (fd: number): boolean => {
   return stat.isFile() || (stat.isCharacterDevice() && !isatty(fd))
 }
 
-/** A file takes what it is given: a change of thread would cost more than the write. */
-const writeAtOnce: WriteAll = (bytes) =>
-  Effect.suspend(() => {
-    try {
-      for (let from = 0; from < bytes.length; ) from += writeSync(STDOUT, bytes, from)
-      return Effect.void
-    } catch (error) {
-      return Effect.fail(closedBy(error as NodeJS.ErrnoException))
-    }
-  })
+/** A file takes what it is given at once: a change of thread would cost more than the write. */
+const file = (fd: number): Sink => ({
+  flushBytes: 256 * 1024,
+  isSlow: false,
+  writeAll: (bytes) =>
+    Effect.suspend(() => {
+      try {
+        for (let from = 0; from < bytes.length; ) from += writeSync(fd, bytes, from)
+        return Effect.void
+      } catch (error) {
+        return Effect.fail(closedBy(error as NodeJS.ErrnoException))
+      }
+    })
+})
+
+/** A pipe, a socket or a terminal is written to by another thread, which waits for the reader. */
+const pipe = (fd: number): Sink => ({
+  flushBytes: 1024 * 1024,
+  isSlow: true,
+  writeAll: (bytes) => writeFully(fd, bytes, 0)
+})
 
 const closedBy = ({ code, message }: NodeJS.ErrnoException): OutputClosed =>
   new OutputClosed({ code: code ?? message })

@@ -20,9 +20,12 @@ interface OpenStream {
   readonly encoder: RecordEncoder
   readonly progress: StreamProgress
   frame: LineFrame
-  /** When the frame was made: records of the same moment share it. */
+  /** When the frame was made. */
   frameMillis: number
 }
+
+/** Records that are emitted within this time share the moment, as the frame of a series' lines costs as much as a line. */
+const FRAME_MILLIS = 100
 
 const frameOf = (stream: string, emittedAt: number): LineFrame => ({
   before: `{"type":"RECORD","record":{"stream":${jsonLine(stream)},"emitted_at":${emittedAt},"data":`,
@@ -106,7 +109,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       case "Running":
         return yield* status(name, "RUNNING")
       case "Samples": {
-        if (now !== stream.frameMillis) {
+        if (now - stream.frameMillis >= FRAME_MILLIS) {
           stream.frame = frameOf(name, now)
           stream.frameMillis = now
         }
@@ -116,7 +119,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
           stream.encoder.encode(block, stream.frame, buffer)
           progress.add(block.length, buffer.length - before)
           // Not only after all of them: what is written soon is still in the processor's cache.
-          yield* output.relieve
+          if (output.isFull()) yield* output.relieve
         }
         return
       }

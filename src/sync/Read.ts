@@ -67,7 +67,7 @@ export interface ReadOptions {
 }
 
 /** How many windows of one stream are asked for ahead of the one that is consumed. */
-const LOOK_AHEAD = 2
+const LOOK_AHEAD = 3
 
 /** A pause between two requests of one stream, so that a server that answers from memory is not stormed. */
 const pacing = Schedule.spaced("10 millis").pipe(
@@ -163,10 +163,12 @@ const makeReader =
       state: stateAt(request, resumed, range, seconds)
     })
 
+    const running: ReadEvent = { _tag: "Running", stream }
+
     const toReadEvent = (event: WindowEvent): ReadEvent => {
       switch (event._tag) {
         case "Answered":
-          return { _tag: "Running", stream }
+          return running
         case "Samples":
           return { ...event, stream }
         case "Whole":
@@ -192,7 +194,8 @@ const makeReader =
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
         ),
         size: yield* Ref.make(initial),
-        learned: yield* Latch.make()
+        learned: yield* Latch.make(),
+        answered: yield* Ref.make(false)
       }
       return nextWindows(range, context).pipe(
         Stream.schedule(pacing),
@@ -208,10 +211,10 @@ const makeReader =
     const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
     const events =
       pointCount(range) === 0
-        ? Stream.succeed(checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
+        ? Stream.make(running, checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
         : Stream.unwrap(windows)
     return Stream.succeed(started).pipe(
-      Stream.concat(onceRunning(stream, events)),
+      Stream.concat(events),
       Stream.concat(Stream.succeed(completed)),
       Stream.catchIf(
         (error) => error.verdict.finally === "stream",
@@ -231,24 +234,6 @@ const nextWindows = (range: GridRange, { learned, size }: WindowContext): Stream
       return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
     })
   )
-
-/** Has `Running` once, before whatever else only an answer can cause. */
-const onceRunning = <E, R>(
-  stream: string,
-  events: Stream.Stream<ReadEvent, E, R>
-): Stream.Stream<ReadEvent, E, R> =>
-  Stream.suspend(() => {
-    const running: ReadEvent = { _tag: "Running", stream }
-    let isRunning = false
-    return Stream.flattenIterable(
-      Stream.map(events, (event) => {
-        const rest = event._tag === "Running" ? [] : [event]
-        if (isRunning) return rest
-        isRunning = true
-        return [running, ...rest]
-      })
-    )
-  })
 
 /** The state after the grid point `seconds`; it never goes back behind the one that was resumed. */
 const stateAt = (

@@ -2,7 +2,18 @@
  * One step window of one stream: asked for ahead of time, asked again where the answer breaks off, and in parts where
  * the server refuses it for its size. Whatever happens, each sample is handed on once.
  */
-import { Effect, Exit, type Latch, Ref, type Schedule, Scope, type Semaphore, Stream } from "effect"
+import {
+  type Array as Arr,
+  Effect,
+  type Exit,
+  type Latch,
+  type Pull,
+  Ref,
+  type Schedule,
+  Scope,
+  type Semaphore,
+  Stream
+} from "effect"
 import { counted } from "../counted.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
@@ -27,6 +38,8 @@ export interface WindowContext {
   readonly size: Ref.Ref<WindowSize>
   /** Open once anything has been learned: until then another window would only be as small as the first. */
   readonly learned: Latch.Latch
+  /** Whether the server has answered anything: only the first time is told. */
+  readonly answered: Ref.Ref<boolean>
 }
 
 /** A window that has been asked for. */
@@ -39,7 +52,7 @@ export interface AskedWindow {
 
 /** What comes of a window. */
 export type WindowEvent =
-  /** The server has begun to answer. What it answers after a failure is told by its samples alone. */
+  /** The server has begun to answer, for the first time. */
   | { readonly _tag: "Answered" }
   | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
   /** All samples up to and including this grid point have been handed on, and none that is later. */
@@ -70,6 +83,11 @@ export const windowEvents = (
   const ledger = new WindowLedger(asked.range)
   let ahead: AskedWindow["answer"] | undefined = asked.answer
 
+  const told = (events: Stream.Stream<WindowEvent, PrometheusError>) =>
+    Effect.map(Ref.getAndSet(context.answered, true), (before) =>
+      before ? events : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Answered" }), events)
+    )
+
   /** One request's samples, without those that an earlier one has brought. */
   const attempt = (range: GridRange): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
@@ -77,7 +95,7 @@ export const windowEvents = (
         const answer = ahead ?? ask(context, range, asked.scope)
         ahead = undefined
         ledger.begin(range)
-        return Effect.map(answer, (blocks) => accepted(ledger, blocks))
+        return Effect.flatMap(answer, (blocks) => told(accepted(ledger, blocks)))
       })
     )
 
@@ -121,24 +139,23 @@ export const windowEvents = (
       )
     )
 
-  const answered: Stream.Stream<WindowEvent> = Exit.isSuccess(asked.answer)
-    ? Stream.succeed({ _tag: "Answered" })
-    : Stream.empty
-  return Stream.concat(answered, events(asked.range)).pipe(
-    Stream.onExit((exit) => Scope.close(asked.scope, exit))
-  )
+  return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
 }
 
 /** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */
 const accepted = (ledger: WindowLedger, answer: Answer): Stream.Stream<WindowEvent, PrometheusError> =>
-  Stream.mapArrayEffect(answer, (blocks) =>
-    Effect.suspend(() => {
-      const fresh: Array<SampleBlock> = []
-      for (const block of blocks) {
-        const result = ledger.accept(block)
-        if (result instanceof PrometheusError) return Effect.fail(result)
-        if (result !== undefined) fresh.push(result)
+  Stream.transformPull(answer, (pull) => {
+    const next: Pull.Pull<Arr.NonEmptyReadonlyArray<WindowEvent>, PrometheusError> = Effect.flatMap(
+      pull,
+      (blocks) => {
+        const fresh: Array<SampleBlock> = []
+        for (const block of blocks) {
+          const result = ledger.accept(block)
+          if (result instanceof PrometheusError) return Effect.fail(result)
+          if (result !== undefined) fresh.push(result)
+        }
+        return fresh.length === 0 ? next : Effect.succeed([{ _tag: "Samples", blocks: fresh }])
       }
-      return Effect.succeed([{ _tag: "Samples", blocks: fresh } as const])
-    })
-  ).pipe(Stream.filter(({ blocks }) => blocks.length > 0))
+    )
+    return Effect.succeed(next)
+  })

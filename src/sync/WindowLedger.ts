@@ -4,21 +4,22 @@
  */
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
+import { SeriesTable } from "./SeriesTable.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
-/** How far a series has got; times in milliseconds. */
-interface Progress {
-  /** The last sample that this attempt's answer had. */
-  readonly attempt: number
-  readonly seen: number
-  /** The last sample that has been handed on, by whichever attempt. */
-  readonly done: number
+/** The last points that series have got to, counted from the window's first. Floats and histograms come as two lists. */
+class Progress {
+  readonly FloatBlock = new SeriesTable()
+  readonly HistogramBlock = new SeriesTable()
 }
 
 /** One per window; it lives as long as the window is read. */
 export class WindowLedger {
-  private readonly progress = new Map<string, Progress>()
-  private attempt = 0
+  private readonly window: GridRange
+  /** What has been handed on by attempts before the present one. */
+  private readonly done = new Progress()
+  /** What the present attempt's answer had. */
+  private seen = new Progress()
   private range: GridRange
   /** Samples of the present attempt, those not handed on again included. */
   samples = 0
@@ -26,14 +27,17 @@ export class WindowLedger {
   latestMillis = Number.NEGATIVE_INFINITY
 
   constructor(range: GridRange) {
+    this.window = range
     this.range = range
   }
 
   /** Another request begins, for this window or for a part of it. */
   begin(range: GridRange): void {
     this.range = range
-    this.attempt++
     this.samples = 0
+    this.done.FloatBlock.raise(this.seen.FloatBlock)
+    this.done.HistogramBlock.raise(this.seen.HistogramBlock)
+    this.seen = new Progress()
   }
 
   /**
@@ -44,11 +48,9 @@ export class WindowLedger {
    */
   accept(block: SampleBlock): SampleBlock | PrometheusError | undefined {
     this.samples += block.length
-    // Floats and histograms of a series come as two lists, each from its start.
-    const key = block._tag === "FloatBlock" ? block.series.id : `${block.series.id}h`
-    const before = this.progress.get(key)
-    const done = before?.done ?? Number.NEGATIVE_INFINITY
-    let last = before?.attempt === this.attempt ? before.seen : Number.NEGATIVE_INFINITY
+    const { id } = block.series
+    const seen = this.seen[block._tag]
+    let last = this.timeOf(seen.get(id))
     const { times } = block
     const firstMillis = this.range.firstSeconds * 1000
     const lastMillis = this.range.lastSeconds * 1000
@@ -67,10 +69,19 @@ export class WindowLedger {
       last = time
     }
     this.latestMillis = Math.max(this.latestMillis, last)
-    this.progress.set(key, { attempt: this.attempt, seen: last, done: Math.max(last, done) })
+    seen.set(id, (last - this.window.firstSeconds * 1000) / stepMillis)
+    const earlier = this.done[block._tag]
+    if (earlier.size === 0) return block
+    const done = this.timeOf(earlier.get(id))
     let skip = 0
     while (skip < block.length && times[skip]! <= done) skip++
     return skip === block.length ? undefined : skip === 0 ? block : dropFirst(block, skip)
+  }
+
+  private timeOf(point: number | undefined): number {
+    return point === undefined
+      ? Number.NEGATIVE_INFINITY
+      : (this.window.firstSeconds + point * this.window.stepSeconds) * 1000
   }
 }
 

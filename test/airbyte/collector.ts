@@ -19,14 +19,17 @@ export const makeCollector = (before: Effect.Effect<void, OutputClosed> = Effect
   const text = () => written
   return {
     // Bytes are copied when the write takes place, as the operating system does: nobody may have changed them by then.
-    layer: Output.layerWriter((bytes) =>
-      Effect.andThen(
-        before,
-        Effect.sync(() => {
-          written += Buffer.from(bytes).toString("utf8")
-        })
-      )
-    ),
+    layer: Output.layerSink({
+      flushBytes: 1024 * 1024,
+      isSlow: true,
+      writeAll: (bytes) =>
+        Effect.andThen(
+          before,
+          Effect.sync(() => {
+            written += Buffer.from(bytes).toString("utf8")
+          })
+        )
+    }),
     text,
     messages: () => {
       if (written !== "" && !written.endsWith("\n")) throw new Error("The last line is not whole.")

@@ -169,7 +169,7 @@ describe("read", () => {
 
   it.effect("goes on from every state that it wrote", () =>
     Effect.gen(function* () {
-      const setting = { series: gauge("m", 200, 3), points: 200 }
+      const setting = { series: gauge("m", 2000, 3), points: 2000 }
       const whole = yield* readAll([configured("m")], setting)
       assert.isAbove(states(whole.messages).length, 2)
       for (const state of states(whole.messages)) {
