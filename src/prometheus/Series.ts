@@ -5,17 +5,29 @@ import type { Labels, Series } from "./Sample.ts"
 /** The label that holds a metric's name. */
 export const METRIC_NAME = "__name__"
 
-// Comparing UTF-16 code units is the order of the UTF-8 bytes except where surrogates are involved.
+const hasSurrogates = /[\ud800-\uffff]/
+
+/** The order of the UTF-8 bytes, which is that of the UTF-16 code units except where surrogates are involved. */
 const byBytes = (a: string, b: string): number => {
   const plain = a < b ? -1 : a > b ? 1 : 0
-  return /[\ud800-\uffff]/.test(a + b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : plain
+  return hasSurrogates.test(a + b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : plain
 }
 
 /** Sorts labels by the bytes of their names, as Prometheus does, and drops empty ones: those are absent. */
-export const canonicalLabels = (labels: Iterable<readonly [name: string, value: string]>): Labels =>
-  Array.from(labels)
-    .filter(([, value]) => value !== "")
-    .sort(([a], [b]) => byBytes(a, b))
+export const canonicalLabels = (labels: Iterable<readonly [name: string, value: string]>): Labels => {
+  const present: Array<readonly [name: string, value: string]> = []
+  // Servers sort them too, so there is mostly nothing left to do.
+  let isSorted = true
+  let before = ""
+  for (const label of labels) {
+    if (label[1] === "") continue
+    const [name] = label
+    isSorted &&= before <= name && !hasSurrogates.test(name)
+    before = name
+    present.push(label)
+  }
+  return isSorted ? present : present.sort(([a], [b]) => byBytes(a, b))
+}
 
 // Never part of valid UTF-8, so no label can contain it; Prometheus separates with it for its own hashes.
 const SEPARATOR = 0xff
@@ -39,7 +51,8 @@ export const seriesId = (labels: Labels): string => {
       bytes[length++] = SEPARATOR
     }
   }
-  return hash("sha256", bytes.subarray(0, length), "hex").slice(0, 32)
+  // Not cut from all of the digits as text: that would keep the rest of them for as long as the part.
+  return hash("sha256", bytes.subarray(0, length), "buffer").toString("hex", 0, 16)
 }
 
 /** A series whose labels may become known after its first samples, and whose identity is hashed when asked for. */
@@ -54,7 +67,7 @@ export class DecodedSeries implements Series {
 }
 
 /** More series of a stream than this are not kept, nor what is made of them: that is a kilobyte or two each. */
-export const MAX_KNOWN_SERIES = 5000
+export const MAX_KNOWN_SERIES = 2000
 
 /**
  * The series of earlier answers by the bytes of their labels as the server wrote them. A query that is asked window by

@@ -14,7 +14,8 @@ const DAY = 86_400_000
 /** The first moment whose year has more than four digits. */
 const YEAR_10000 = Date.UTC(10_000, 0, 1)
 
-const TIME = "2026-01-01T00:00:00Z"
+const TIME = Buffer.from("2026-01-01T00:00:00Z")
+/** Where in it the date ends. */
 const TIME_OF_DAY = TIME.indexOf("T") + 1
 
 const ZERO = 0x30
@@ -31,13 +32,12 @@ export class LineTemplate {
   /** The midnight whose date the line has. */
   private midnight = Number.NaN
 
-  /** The texts before and after the time, both without its quotes, and after the value, with a line feed. */
-  constructor(beforeTime: string, beforeValue: string, after: string) {
-    const end = Buffer.byteLength(after)
-    this.between = new Uint8Array(Buffer.from(`${after}${beforeTime}${TIME}${beforeValue}`))
-    this.after = this.between.subarray(0, end)
-    this.before = this.between.subarray(end)
-    this.timeAt = end + Buffer.byteLength(beforeTime)
+  /** What comes before the time, between it and the value, both without its quotes, and after that, with a line feed. */
+  constructor(beforeTime: ReadonlyArray<Uint8Array>, beforeValue: Uint8Array, after: Uint8Array) {
+    this.between = Buffer.concat([after, ...beforeTime, TIME, beforeValue])
+    this.after = this.between.subarray(0, after.length)
+    this.before = this.between.subarray(after.length)
+    this.timeAt = this.between.length - beforeValue.length - TIME.length
   }
 
   /**
@@ -100,10 +100,21 @@ export class LineTemplate {
   private turnTo(time: number): boolean {
     if (!(time >= 0 && time < YEAR_10000)) return false
     this.midnight = Math.floor(time / DAY) * DAY
-    const date = new Date(this.midnight).toISOString()
-    for (let i = 0; i < TIME_OF_DAY; i++) this.between[this.timeAt + i] = date.charCodeAt(i)
+    this.between.set(dateOf(this.midnight), this.timeAt)
     return true
   }
+}
+
+let lastMidnight = Number.NaN
+let lastDate = TIME.subarray(0, TIME_OF_DAY)
+
+/** `2026-01-01T` of a midnight. Lines of many series have the same date. */
+const dateOf = (midnight: number): Uint8Array => {
+  if (midnight !== lastMidnight) {
+    lastMidnight = midnight
+    lastDate = Buffer.from(new Date(midnight).toISOString().slice(0, TIME_OF_DAY))
+  }
+  return lastDate
 }
 
 const writeTwoDigits = (bytes: Uint8Array, at: number, number: number): void => {

@@ -9,7 +9,7 @@ import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from 
 import { MAX_KNOWN_SERIES, METRIC_NAME } from "../prometheus/Series.ts"
 import type { ByteBuffer } from "./ByteBuffer.ts"
 import { columnOf } from "./Columns.ts"
-import { jsonLine } from "./jsonLine.ts"
+import { jsonLine, jsonText } from "./jsonLine.ts"
 import { LineTemplate } from "./LineTemplate.ts"
 
 /** What stands around a record's data in a line. */
@@ -38,16 +38,24 @@ export const shapeOf = (properties: ReadonlyArray<string>, labelColumns: boolean
   return { columns, labelsObject: columns.has("labels") && !columns.has("other_labels") }
 }
 
+const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
+
+const BEFORE_VALUE = bytesOf('","value":')
+
 /** Encodes the records of one stream. */
 export class RecordEncoder {
   private readonly shape: RecordShape
+  /** The columns of labels as the beginning of a member, `"column":`. */
   private readonly columnsByLabel = new Map<string, string | undefined>()
-  private readonly membersBySeries = new Map<Series, string>()
+  private readonly dataBySeries = new Map<Series, Uint8Array>()
   private readonly hasValue: boolean
   private frame: LineFrame = { before: "", after: "" }
+  private frameBefore = bytesOf("")
+  private frameAfter = bytesOf("")
   private series: Series | undefined
-  private members = ""
-  private template = new LineTemplate("", "", "")
+  /** What the present series' lines have of their data before the time. */
+  private data = bytesOf("")
+  private template: LineTemplate | undefined
 
   constructor(shape: RecordShape) {
     this.shape = shape
@@ -56,29 +64,36 @@ export class RecordEncoder {
 
   /** Appends one line per sample to `out`. */
   encode(block: SampleBlock, frame: LineFrame, out: ByteBuffer): void {
-    if (block.series !== this.series || frame !== this.frame) {
-      if (block.series !== this.series) this.members = this.membersOf(block.series)
-      this.series = block.series
+    if (frame !== this.frame) {
       this.frame = frame
-      this.template = new LineTemplate(this.beforeTime, '","value":', `}${frame.after}`)
+      this.frameBefore = bytesOf(frame.before)
+      this.frameAfter = bytesOf(`}${frame.after}`)
+      this.template = undefined
+    }
+    if (block.series !== this.series) {
+      this.series = block.series
+      this.data = this.dataOf(block.series)
+      this.template = undefined
     }
     if (block._tag === "FloatBlock") this.encodeFloats(block, out)
     else this.encodeHistograms(block, out)
   }
 
   /** Windows of one stream have the same series, one after the other; the first of them are those that are kept. */
-  private membersOf(series: Series): string {
-    let members = this.membersBySeries.get(series)
-    if (members === undefined) {
-      members = this.seriesMembers(series)
-      if (this.membersBySeries.size < MAX_KNOWN_SERIES) this.membersBySeries.set(series, members)
+  private dataOf(series: Series): Uint8Array {
+    let data = this.dataBySeries.get(series)
+    if (data === undefined) {
+      data = bytesOf(`{${this.seriesMembers(series)}"time":"`)
+      if (this.dataBySeries.size < MAX_KNOWN_SERIES) this.dataBySeries.set(series, data)
     }
-    return members
+    return data
   }
 
   private encodeFloats(block: FloatBlock, out: ByteBuffer): void {
+    this.template ??= new LineTemplate([this.frameBefore, this.data], BEFORE_VALUE, this.frameAfter)
+    const template = this.template
     for (let i = 0; i < block.length; i++) {
-      if (this.hasValue) i = this.template.append(block, i, out)
+      if (this.hasValue) i = template.append(block, i, out)
       if (i < block.length) this.encodeFloat(block, i, out)
     }
   }
@@ -104,11 +119,10 @@ export class RecordEncoder {
 
   /** A line whose members after the time are text. */
   private appendLine(out: ByteBuffer, time: number, members: string): void {
-    out.append(Buffer.from(`${this.beforeTime}${formatTime(time)}"${members}}${this.frame.after}`))
-  }
-
-  private get beforeTime(): string {
-    return `${this.frame.before}{${this.members}"time":"`
+    out.append(this.frameBefore)
+    out.append(this.data)
+    out.append(bytesOf(`${formatTime(time)}"${members}`))
+    out.append(this.frameAfter)
   }
 
   /** `,"name":json` if the stream has that column. */
@@ -127,8 +141,8 @@ export class RecordEncoder {
     for (const [name, value] of labels) {
       if (name === METRIC_NAME) continue
       const column = this.shape.labelsObject ? undefined : this.columnFor(name)
-      if (column === undefined) others.push(`${jsonLine(name)}:${jsonLine(value)}`)
-      else out += `${jsonLine(column)}:${jsonLine(value)},`
+      if (column === undefined) others.push(`${jsonText(name)}:${jsonText(value)}`)
+      else out += `${column}${jsonText(value)},`
     }
     const rest = this.shape.labelsObject ? "labels" : "other_labels"
     if ((others.length === 0 && !this.shape.labelsObject) || !this.hasColumn(rest)) return out
@@ -136,11 +150,12 @@ export class RecordEncoder {
   }
 
   private columnFor(label: string): string | undefined {
-    if (this.columnsByLabel.has(label)) return this.columnsByLabel.get(label)
-    const wanted = columnOf(label)
-    const column = wanted !== undefined && this.hasColumn(wanted) ? wanted : undefined
-    this.columnsByLabel.set(label, column)
-    return column
+    const known = this.columnsByLabel.get(label)
+    if (known !== undefined || this.columnsByLabel.has(label)) return known
+    const column = columnOf(label)
+    const member = column !== undefined && this.hasColumn(column) ? `${jsonText(column)}:` : undefined
+    this.columnsByLabel.set(label, member)
+    return member
   }
 }
 

@@ -265,7 +265,7 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
     () =>
       Effect.gen(function* () {
         const SERIES = 200
-        const MINUTES = 5000
+        const MINUTES = 10_000
         const { config, mock } = yield* serve(gauge("m", MINUTES, SERIES), MINUTES)
         const files = yield* connector.workspace
         const slow = yield* startUnread(connector.readArgs(files, config, connector.catalogOf("m")))
@@ -295,9 +295,9 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
         assert.deepStrictEqual(yield* slow.ended, [0, null, ""])
         const [before, after] = pause as [Use, Use]
         assert.isBelow(after.memory - before.memory, 64)
-        // Two are asked for ahead of the one that is stuck.
-        assert.isAtMost(after.windows - before.windows, 2)
-        assert.isAbove(windows() - after.windows, 2, "there was more to ask for")
+        // Three are asked for ahead of the one that is stuck.
+        assert.isAtMost(after.windows - before.windows, 3)
+        assert.isAtLeast(windows() - after.windows, 2, "there was more to ask for")
       })
   )
 })

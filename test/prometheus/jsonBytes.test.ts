@@ -4,6 +4,7 @@ import {
   isDigit,
   isNumber,
   isSpecial,
+  plainValueEnd,
   tenDigits,
   UNUSUAL,
   valueEnd
@@ -97,5 +98,27 @@ describe("valueEnd", () => {
       const stop = valueEnd(bytes, 0, bytes.length)
       assert.isTrue(stop === UNUSUAL || bytes[stop] !== 0x22, text)
     }
+  })
+})
+
+describe("plainValueEnd", () => {
+  it.prop(
+    "ends where a number without exponent ends, before a quotation mark and nowhere else",
+    [choices],
+    ([choices]) => {
+      const pieces = ["0", "1", "9", "42", ".", "-", "+", "e", "NaN", "\u0000", "\u007f", " ", ":", "/", ","]
+      const value = Array.from({ length: 1 + choices.below(8) }, () => choices.pick(pieces)).join("")
+      const from = choices.below(3)
+      const bytes = encode(`${"x".repeat(from)}${value}"]`)
+      const expected = /^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/.test(value) ? from + value.length : UNUSUAL
+      assert.strictEqual(plainValueEnd(bytes, from, bytes.length - 2), expected, value)
+    }
+  )
+
+  it("never looks beyond the last quotation mark", () => {
+    const bytes = encode('1.5"999999')
+    assert.strictEqual(plainValueEnd(bytes, 4, 3), UNUSUAL)
+    assert.strictEqual(plainValueEnd(bytes, 0, 3), 3)
+    assert.strictEqual(plainValueEnd(encode("15"), 0, -1), UNUSUAL)
   })
 })

@@ -28,7 +28,8 @@ const append = (
   samples: ReadonlyArray<Sample>,
   capacity: number
 ) => {
-  const template = new LineTemplate(...texts)
+  const [before, between, after] = texts.map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer]
+  const template = new LineTemplate([before], between, after)
   const out = new ByteBuffer(capacity)
   const whole = block(samples)
   const unusual: Array<number> = []
