@@ -141,7 +141,7 @@ const file = (fd: number): Sink => ({
 
 /** A pipe, a socket or a terminal is written to by another thread, which waits for the reader. */
 const pipe = (fd: number): Sink => ({
-  flushBytes: 1024 * 1024,
+  flushBytes: 2 * 1024 * 1024,
   isSlow: true,
   writeAll: (bytes) => writeFully(fd, bytes, 0)
 })

@@ -14,8 +14,8 @@ export const MAX_POINTS = 11_000
 /** The size of a first window, of whose series nothing is known: a day of hours, with room. */
 export const FIRST_POINTS = 32
 
-/** A window is at most that many times larger than what has been seen to work. */
-const GROWTH = 32
+/** A window is at most that many times larger than what has been seen to work; the first large answers come sooner so, too. */
+const GROWTH = 8
 
 /** A limit is tried anew after that many windows of its size were answered: the first time, and at most. */
 const FIRST_PATIENCE = 8

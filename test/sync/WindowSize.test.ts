@@ -27,10 +27,10 @@ describe("WindowSize", () => {
   })
 
   it("grows by a factor at most, where answers are small", () => {
-    assert.strictEqual(afterAnswer(initial, 32, 32).points, 1024)
-    assert.strictEqual(afterAnswer(initial, 32, 0).points, 1024)
-    assert.strictEqual(afterAnswer(initial, 100, 100).points, 3200)
-    assert.strictEqual(afterAnswer(initial, 1024, 1024).points, MAX_POINTS)
+    assert.strictEqual(afterAnswer(initial, 32, 32).points, 256)
+    assert.strictEqual(afterAnswer(initial, 32, 0).points, 256)
+    assert.strictEqual(afterAnswer(initial, 256, 256).points, 2048)
+    assert.strictEqual(afterAnswer(initial, 2048, 2048).points, MAX_POINTS)
     assert.strictEqual(afterAnswer(initial, MAX_POINTS, 0).points, MAX_POINTS)
   })
 
@@ -72,7 +72,7 @@ describe("WindowSize", () => {
         size = isAnswer ? afterAnswer(size, points, samples) : afterRefusal(size, points)
         assertSane(size)
         assert.isAtMost(size.limit, isAnswer ? before.limit * 2 : before.limit)
-        if (isAnswer) assert.isAtMost(size.points, points * 32)
+        if (isAnswer) assert.isAtMost(size.points, points * 8)
         else if (points > 1) assert.isBelow(size.points, points)
       }
     }
