@@ -25,7 +25,7 @@ interface Sample extends Measurement {
   readonly serverCpuSeconds?: number
 }
 
-/** Runs all peers, `rounds` times in turns. */
+/** Runs all peers, `rounds` times in turns, every other time in the opposite order. */
 export const alternate = async <Name extends string>(
   rounds: number,
   peers: ReadonlyArray<Peer<Name>>,
@@ -35,7 +35,8 @@ export const alternate = async <Name extends string>(
   const samples = new Map<Name, Array<Sample>>(peers.map(({ name }) => [name, []]))
   for (let round = 1; round <= rounds; round++) {
     tell(`round ${round} of ${rounds}`)
-    for (const { name, run } of peers) {
+    // There and back again: each is measured after others, as what one leaves to a server costs the next.
+    for (const { name, run } of round % 2 === 1 ? peers : peers.toReversed()) {
       const before = serverCpuSeconds?.()
       const measurement = await run()
       samples

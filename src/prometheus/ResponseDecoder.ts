@@ -467,7 +467,7 @@ export class ResponseDecoder {
     }
     for (;;) {
       if ((yield* this.byte()) !== QUOTE) this.fail("an object has a key that is not a string")
-      const key: string = this.parse(yield* this.token()) as string
+      const key = this.frequentKey() ?? (this.parse(yield* this.token()) as string)
       yield* this.expect(COLON)
       yield* member.call(this, key)
       const separator = yield* this.byte()
@@ -475,6 +475,19 @@ export class ResponseDecoder {
       if (separator === CLOSE_BRACE) return
       if (separator !== COMMA) this.fail("an object has something else than a comma between its members")
     }
+  }
+
+  /** Reads a key that each series has, if it is the next and whole. */
+  private frequentKey(): string | undefined {
+    for (const { bytes, key } of frequentKeys) {
+      if (this.end - this.position < bytes.length) continue
+      let i = 0
+      while (i < bytes.length && this.bytes[this.position + i] === bytes[i]) i++
+      if (i < bytes.length) continue
+      this.position += i
+      return key
+    }
+    return undefined
   }
 
   /** Reads an array, or `null` as an empty one; `element` must read one element. */
@@ -626,6 +639,8 @@ export class ResponseDecoder {
     throw new DecodeError(what)
   }
 }
+
+const frequentKeys = ["metric", "values"].map((key) => ({ key, bytes: Buffer.from(`"${key}"`) }))
 
 const join = (first: Uint8Array, second: Uint8Array): Uint8Array => {
   const joined = new Uint8Array(first.length + second.length)

@@ -34,10 +34,15 @@ export class LineTemplate {
 
   /** What comes before the time, between it and the value, both without its quotes, and after that, with a line feed. */
   constructor(beforeTime: ReadonlyArray<Uint8Array>, beforeValue: Uint8Array, after: Uint8Array) {
-    this.between = Buffer.concat([after, ...beforeTime, TIME, beforeValue])
+    this.timeAt = beforeTime.reduce((length, bytes) => length + bytes.length, after.length)
+    this.between = new Uint8Array(this.timeAt + TIME.length + beforeValue.length)
+    let at = 0
+    for (const bytes of [after, ...beforeTime, TIME, beforeValue]) {
+      this.between.set(bytes, at)
+      at += bytes.length
+    }
     this.after = this.between.subarray(0, after.length)
     this.before = this.between.subarray(after.length)
-    this.timeAt = this.between.length - beforeValue.length - TIME.length
   }
 
   /**
