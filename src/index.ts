@@ -5,6 +5,7 @@
  * a `Stream` of events whose samples come as blocks of one series each.
  */
 export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./ConnectorConfig.ts"
+export { recycle } from "./prometheus/Arena.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
 export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
 export { type Blame, type Ending, PrometheusError, type Reason } from "./prometheus/PrometheusError.ts"

@@ -2,6 +2,7 @@
 import { Cause, Clock, Duration, Effect, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
 import { counted } from "../counted.ts"
+import { recycle } from "../prometheus/Arena.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
@@ -118,6 +119,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
           const before = buffer.length
           stream.encoder.encode(block, stream.frame, buffer)
           progress.add(block.length, buffer.length - before)
+          recycle(block)
           // Not only after all of them: what is written soon is still in the processor's cache.
           if (output.isFull()) yield* output.relieve
         }

@@ -8,6 +8,7 @@
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
  */
+import { Arena } from "./Arena.ts"
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
@@ -60,10 +61,6 @@ const SHORTEST_SAMPLE = 16
 /** How much of a chunk is copied to read on from the one before it: more than a sample has. */
 const SEAM_BYTES = 128
 
-/** Samples per arena, the arrays that blocks are cut from: a small answer gets by with a small one. */
-const FIRST_ARENA = 256
-const LARGEST_ARENA = 8192
-
 /** A parser that waits for the next chunk whenever it yields. */
 type Coroutine<A> = Generator<undefined, A, Uint8Array>
 
@@ -101,9 +98,7 @@ export class ResponseDecoder {
   private unlabelled = new DecodedSeries()
   private labelled = false
 
-  private times = new Float64Array(FIRST_ARENA)
-  private starts = new Uint32Array(FIRST_ARENA)
-  private ends = new Uint32Array(FIRST_ARENA)
+  private arena = Arena.first()
   private blockStart = 0
   private next = 0
 
@@ -145,6 +140,7 @@ export class ResponseDecoder {
   finish(): Envelope {
     if (this.failure !== undefined) throw this.failure
     if (!this.complete) throw new DecodeError("the answer is cut short")
+    this.arena.retire()
     return {
       status: this.status,
       errorType: this.errorType,
@@ -290,7 +286,8 @@ export class ResponseDecoder {
    */
   private scanSamples(): number {
     const { bytes, end, lastQuote, words } = this
-    let { ends, next, starts, times } = this
+    let { next } = this
+    let { ends, starts, times } = this.arena
     let i = this.position
     let outcome = UNUSUAL
     // The bytes `[1435781`, and the thousands of seconds that they stand for.
@@ -331,7 +328,8 @@ export class ResponseDecoder {
       if (next === times.length) {
         this.next = next
         this.makeRoom()
-        ;({ ends, next, starts, times } = this)
+        ;({ next } = this)
+        ;({ ends, starts, times } = this.arena)
       }
       times[next] = seconds * 1000
       starts[next] = value
@@ -376,26 +374,25 @@ export class ResponseDecoder {
   /** Another arena, since this one is full. */
   private makeRoom(): void {
     this.flush()
-    const size = Math.min(LARGEST_ARENA, this.times.length * 2)
-    this.times = new Float64Array(size)
-    this.starts = new Uint32Array(size)
-    this.ends = new Uint32Array(size)
+    this.arena = this.arena.next()
     this.blockStart = 0
     this.next = 0
   }
 
   /** Ends the current block, if it has samples: its series ends, or its bytes are about to be replaced. */
   private flush(): void {
-    const { blockStart, next } = this
+    const { arena, blockStart, next } = this
     if (blockStart === next) return
+    arena.hold()
     const block: FloatBlock = {
       _tag: "FloatBlock",
       series: this.series,
       length: next - blockStart,
-      times: this.times.subarray(blockStart, next),
+      times: arena.times.subarray(blockStart, next),
       bytes: this.bytes,
-      starts: this.starts.subarray(blockStart, next),
-      ends: this.ends.subarray(blockStart, next)
+      starts: arena.starts.subarray(blockStart, next),
+      ends: arena.ends.subarray(blockStart, next),
+      arena
     }
     this.blockStart = next
     this.release(block)

@@ -5,6 +5,8 @@
  * digits arrive as they were; and a consumer that writes bytes copies them without looking at them.
  */
 
+import type { Arena } from "./Arena.ts"
+
 /** The labels of one series, sorted by name, without empty ones; the metric's name is the label `__name__`. */
 export type Labels = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -27,6 +29,8 @@ export interface FloatBlock {
   readonly bytes: Uint8Array
   readonly starts: Uint32Array
   readonly ends: Uint32Array
+  /** What the arrays were cut from, where that can be used again: see `recycle`. */
+  readonly arena?: Arena
 }
 
 /** A bucket of a native histogram, numbers in the server's digits (`+Inf` and `-Inf` are possible bounds). */

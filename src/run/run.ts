@@ -2,6 +2,7 @@
 import { Clock, Effect, Option, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
 import { counted } from "../counted.ts"
+import { recycle } from "../prometheus/Arena.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
@@ -56,6 +57,7 @@ export const run = Effect.gen(function* () {
           stream.series.add(block.series.id)
           stream.samples += block.length
           stream.sinceState += block.length
+          recycle(block)
         }
         return yield* file.relieve
       case "Checkpoint":
