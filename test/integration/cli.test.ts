@@ -14,7 +14,7 @@ import {
   statSync,
   watch
 } from "node:fs"
-import { delimiter, dirname, join } from "node:path"
+import { basename, delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -54,11 +54,17 @@ const keysOf = (path: string): ReadonlySet<string> => {
 }
 
 describe("the executable", () => {
-  /** The one file, alone in a folder, started by its path as PyAirbyte does it. */
+  /** Its two files, alone in a folder. */
+  const copyAlone = (folder: string): string => {
+    for (const file of readdirSync(dirname(executable)))
+      copyFileSync(join(dirname(executable), file), join(folder, file))
+    assert.lengthOf(readdirSync(dirname(executable)), 2)
+    return join(folder, basename(executable))
+  }
+
+  /** Started by its path as PyAirbyte does it. */
   const startAlone = (folder: string, args: ReadonlyArray<string>) => {
-    const alone = join(folder, "source-prometheus.js")
-    copyFileSync(executable, alone)
-    return spawnSync(alone, args, {
+    return spawnSync(copyAlone(folder), args, {
       cwd: folder,
       encoding: "utf8",
       env: { PATH: dirname(process.execPath) }
@@ -108,8 +114,7 @@ describe("the executable", () => {
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 10, 3), 10)
       const files = yield* connector.workspace
-      const alone = files.path("source-prometheus.js")
-      copyFileSync(executable, alone)
+      const alone = copyAlone(dirname(files.write("x", "")))
       const output = yield* connector.runVerb(connector.readArgs(files, config, connector.catalogOf("m")), {
         script: alone,
         cwd: dirname(alone)
