@@ -275,18 +275,18 @@ describe("windows", () => {
   it.effect("stay near a number of samples, whatever the number of series", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
-        series: gauge("m", 400, 1000),
-        points: 400
+        series: gauge("m", 300, 2500),
+        points: 300
       })
-      assertContiguous(mock, 400)
-      // 1000 series times 250 points are 250,000 samples.
-      assert.strictEqual(Math.max(...sizes(mock)), 250)
+      assertContiguous(mock, 300)
+      // 2500 series times 200 points are 500,000 samples.
+      assert.strictEqual(Math.max(...sizes(mock)), 200)
       const counts = events.map((event) =>
         event._tag === "Samples" ? event.blocks.reduce((sum, { length }) => sum + length, 0) : 0
       )
       assert.strictEqual(
         counts.reduce((sum, count) => sum + count),
-        400 * 1000
+        300 * 2500
       )
     })
   )
@@ -303,11 +303,11 @@ describe("windows", () => {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: wide,
         points: 70,
-        mock: { lookbackMs: 10 * minute }
+        mock: { lookbackMs: 20 * minute }
       })
       assertContiguous(mock, 70)
       assert.isAtMost(Math.min(...sizes(mock)), 25)
-      assert.strictEqual(samplesOf(events).size, WIDE * (10 + 6))
+      assert.strictEqual(samplesOf(events).size, WIDE * (20 + 6))
     })
   )
 
