@@ -223,13 +223,17 @@ const makeReader =
     )
   }
 
-/** Cuts a range into windows, each as large as it is to be when its turn comes. */
+/**
+ * Cuts a range into windows, each as large as it is to be when its turn comes. While windows grow, each waits for what
+ * the one before it teaches: asked for ahead, it would only be as small.
+ */
 const nextWindows = (range: GridRange, { learned, size }: WindowContext): Stream.Stream<GridRange> =>
   Stream.paginate(
     range,
     Effect.fnUntraced(function* (rest) {
       if (rest !== range) yield* learned.await
-      const { points } = yield* Ref.get(size)
+      const { isGrowing, points } = yield* Ref.get(size)
+      if (isGrowing) yield* learned.close
       const [window, next] = takePoints(rest, points)
       return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
     })

@@ -36,7 +36,7 @@ export interface WindowContext {
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window, learned from each. */
   readonly size: Ref.Ref<WindowSize>
-  /** Open once anything has been learned: until then another window would only be as small as the first. */
+  /** Opened by whatever is learned of that. */
   readonly learned: Latch.Latch
   /** Whether the server has answered anything: only the first time is told. */
   readonly answered: Ref.Ref<boolean>

@@ -33,6 +33,8 @@ export interface WindowSize {
   readonly patience: number
   /** Whether the limit is one that is being tried. */
   readonly isTrial: boolean
+  /** Whether the next window is only as large as caution lets it be: it will teach more than this one did. */
+  readonly isGrowing: boolean
 }
 
 export const initial: WindowSize = {
@@ -40,7 +42,8 @@ export const initial: WindowSize = {
   limit: MAX_POINTS,
   streak: 0,
   patience: FIRST_PATIENCE,
-  isTrial: false
+  isTrial: false,
+  isGrowing: true
 }
 
 /**
@@ -59,7 +62,8 @@ export const afterAnswer = (size: WindowSize, points: number, samples: number): 
     limit,
     streak: isRaised ? 0 : streak,
     patience: size.patience,
-    isTrial: size.isTrial || isRaised
+    isTrial: size.isTrial || isRaised,
+    isGrowing: points * GROWTH < Math.min(fitting, limit)
   }
 }
 
@@ -71,6 +75,7 @@ export const afterRefusal = (size: WindowSize, points: number): WindowSize => {
     limit,
     streak: 0,
     patience: size.isTrial ? Math.min(LONGEST_PATIENCE, size.patience * 2) : size.patience,
-    isTrial: false
+    isTrial: false,
+    isGrowing: false
   }
 }
