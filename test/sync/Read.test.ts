@@ -822,6 +822,24 @@ describe("concurrency", () => {
     })
   )
 
+  it.effect("lets small streams by a huge one, and asks for no more of that at a time than of any", () =>
+    Effect.gen(function* () {
+      const small = ["a", "b"]
+      const { events, mock } = yield* readAll(incremental("huge", ...small), {
+        series: [...gauge("huge", 1000, 1500), ...small.flatMap((name) => gauge(name, 1000))],
+        points: 1000,
+        config: { concurrency: 2 }
+      })
+      const completed = events.flatMap((event) => (event._tag === "Completed" ? [event.stream] : []))
+      assert.deepStrictEqual(completed, [...small, "huge"])
+      const sizes = events.flatMap((event) =>
+        event._tag === "Samples" ? [event.blocks.reduce((sum, { length }) => sum + length, 0)] : []
+      )
+      assert.isAbove(rangeRequests(mock).length, 2 * 3 + 4)
+      assert.isBelow(Math.max(...sizes), 100_000)
+    })
+  )
+
   it.effect("holds back while nobody consumes, whatever the number of streams", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 20 }, (_, i) => `m${i}`)
