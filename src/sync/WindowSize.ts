@@ -5,8 +5,8 @@
  * size that costs no throughput and spares the server.
  */
 
-/** Samples that an answer is to have: 12 MB of JSON or so. */
-export const TARGET_SAMPLES = 500_000
+/** Samples that an answer is to have: 6 MB of JSON or so. */
+export const TARGET_SAMPLES = 250_000
 
 /** A window never has more points: the limit of Prometheus per series and query. */
 export const MAX_POINTS = 11_000

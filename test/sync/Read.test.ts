@@ -279,8 +279,8 @@ describe("windows", () => {
         points: 300
       })
       assertContiguous(mock, 300)
-      // 2500 series times 200 points are 500,000 samples.
-      assert.strictEqual(Math.max(...sizes(mock)), 200)
+      // 2500 series times 100 points are 250,000 samples.
+      assert.strictEqual(Math.max(...sizes(mock)), 100)
       const counts = events.map((event) =>
         event._tag === "Samples" ? event.blocks.reduce((sum, { length }) => sum + length, 0) : 0
       )
@@ -805,7 +805,7 @@ describe("concurrency", () => {
       })
       const fiber = yield* launch(Effect.provide(reading, services))
       yield* TestClock.adjust("10 seconds")
-      // How large the second is to be is not known yet; the third has 500 points, as many as are wanted.
+      // How large the second is to be is not known yet; the third has 250 points, as many as are wanted.
       assert.lengthOf(rangeRequests(mock), 1)
       yield* Deferred.succeed(goOnWithFirst, undefined)
       yield* settle
@@ -816,7 +816,7 @@ describe("concurrency", () => {
         windows(mock)
           .slice(0, 4)
           .map(([first, last]) => last - first + 1),
-        [32, 256, 500, 500]
+        [32, 250, 250, 250]
       )
       yield* Fiber.interrupt(fiber)
     })

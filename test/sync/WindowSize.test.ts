@@ -35,8 +35,8 @@ describe("WindowSize", () => {
   })
 
   it("aims at the target", () => {
-    assert.strictEqual(afterAnswer(initial, 32, 64_000).points, 250)
-    assert.strictEqual(afterAnswer(initial, 32, 640_000).points, 25)
+    assert.strictEqual(afterAnswer(initial, 32, 32_000).points, 250)
+    assert.strictEqual(afterAnswer(initial, 32, 320_000).points, 25)
     assert.strictEqual(afterAnswer(initial, 100, TARGET_SAMPLES).points, 100)
     assert.strictEqual(afterAnswer(initial, 1, 10_000_000).points, 1)
   })
