@@ -67,7 +67,7 @@ export class DecodedSeries implements Series {
 }
 
 /** More series of a stream than this are not kept, nor what is made of them: that is a kilobyte or two each. */
-export const MAX_KNOWN_SERIES = 2000
+export const MAX_KNOWN_SERIES = 1000
 
 /**
  * The series of earlier answers by the bytes of their labels as the server wrote them. A query that is asked window by
