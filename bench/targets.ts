@@ -65,7 +65,7 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
       what: "read of 10 × the samples: peak RSS",
       measured: read.peakRssMegabytes! / readTenth.peakRssMegabytes!,
       unit: "×",
-      limit: 1.5
+      limit: 1.25
     },
     {
       name: "specPerNode",
