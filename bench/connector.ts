@@ -16,11 +16,12 @@ export interface Connector {
   readonly read: Command
 }
 
-/** Writes a configuration, and the catalog that a platform would make of what the connector itself discovers. */
+/** Writes a configuration, with further options where they are given, and the catalog that a platform would make of what the connector itself discovers. */
 export const prepareConnector = async (
   folder: string,
   dataset: Dataset,
-  baseUrl: string
+  baseUrl: string,
+  options: Readonly<Record<string, unknown>> = {}
 ): Promise<Connector> => {
   const config = join(folder, "config.json")
   const catalog = join(folder, "catalog.json")
@@ -30,7 +31,8 @@ export const prepareConnector = async (
       base_url: baseUrl,
       start_date: isoTime(START),
       end_date: isoTime(lastTime(dataset)),
-      step: dataset.stepSeconds
+      step: dataset.stepSeconds,
+      ...options
     })
   )
   const discover = nodeCommand(executable, "discover", "--config", config)

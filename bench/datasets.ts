@@ -48,6 +48,13 @@ export const datasets = (options: { readonly small: boolean }): Datasets => (opt
 /** The same series, and the first tenth of the time. */
 export const firstTenth = (dataset: Dataset): Dataset => ({ ...dataset, points: dataset.points / 10 })
 
+/** The same series, with ten times the points: one every second, each the latest sample before it. */
+export const tenfold = (dataset: Dataset): Dataset => ({
+  ...dataset,
+  points: dataset.points * 10,
+  stepSeconds: 1
+})
+
 export const sampleCount = ({ points, series }: Dataset): number => points * series
 
 /** The time of the last sample, in seconds. */

@@ -42,7 +42,8 @@ const comparedWithCurl: ReadonlySet<MeasurementName> = new Set<MeasurementName>(
   "curl",
   "read",
   "readThroughPipe",
-  "jsonParse"
+  "jsonParse",
+  "readGzip"
 ])
 
 const labelsFor = ({ catalog, wide, year }: Datasets): Record<MeasurementName, string> => ({
@@ -50,7 +51,9 @@ const labelsFor = ({ catalog, wide, year }: Datasets): Record<MeasurementName, s
   read: "read to /dev/null",
   readThroughPipe: "read through a pipe",
   jsonParse: "JSON.parse exporter to /dev/null",
+  readGzip: "read with compression",
   readTenth: "read of a tenth of the time",
+  readTenfold: "read of ten times the points",
   readWide: `read of one metric of ${integer(wide.series)} series`,
   readYear: `read of ${integer(year.points)} points of ${year.series} series`,
   discover: `discover of ${integer(catalog.metrics)} metrics`,

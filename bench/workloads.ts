@@ -10,7 +10,8 @@ import {
   lastTime,
   metricNames,
   START,
-  sampleCount
+  sampleCount,
+  tenfold
 } from "./datasets.ts"
 import { withWatcher } from "./firstRecord.ts"
 import { type Command, measure, measureNode, measureNodeThroughPipe, nodeCommand } from "./measure.ts"
@@ -25,7 +26,9 @@ export const measurementNames = [
   "read",
   "readThroughPipe",
   "jsonParse",
+  "readGzip",
   "readTenth",
+  "readTenfold",
   "readWide",
   "readYear",
   "discover",
@@ -83,6 +86,9 @@ const measureDay = (setting: Setting, day: Dataset) =>
     const tenth = firstTenth(day)
     const connector = await prepare(setting, day, server.baseUrl)
     const connectorOfTenth = await prepare(setting, tenth, server.baseUrl)
+    const more = tenfold(day)
+    const connectorOfMore = await prepare(setting, more, server.baseUrl)
+    const packed = await prepare(setting, day, server.baseUrl, { compression: "gzip" })
     const curl = curlCommand(server.baseUrl, day)
     const jsonParse = jsonParseCommand(server.baseUrl, day)
 
@@ -90,6 +96,8 @@ const measureDay = (setting: Setting, day: Dataset) =>
     const downloaded = await downloadedBytes(curl)
     const { bytes } = await verify(connector.read, day)
     await verify(connectorOfTenth.read, tenth)
+    await verify(connectorOfMore.read, more)
+    await verify(packed.read, day)
     await verify(jsonParse, day)
 
     const records = sampleCount(day)
@@ -101,11 +109,19 @@ const measureDay = (setting: Setting, day: Dataset) =>
     ]
     const measurements = {
       ...(await alternate(setting.rounds, peers, tell, server.cpuSeconds)),
-      // By itself: it keeps the machine busy for so long that it would matter to whatever comes after it.
+      // By themselves: they keep the machine busy for so long that it would matter to whatever comes after them.
       ...(await alternate(
         Math.min(setting.rounds, LONG_ROUNDS),
-        [{ name: "jsonParse" as const, records, run: () => measureNode(jsonParse) }],
-        (what) => tell(`JSON.parse exporter, ${what}`),
+        [
+          { name: "jsonParse" as const, records, run: () => measureNode(jsonParse) },
+          { name: "readGzip" as const, records, run: () => measureNode(packed.read) },
+          {
+            name: "readTenfold" as const,
+            records: sampleCount(more),
+            run: () => measureNode(connectorOfMore.read)
+          }
+        ],
+        (what) => tell(`long reads, ${what}`),
         server.cpuSeconds
       ))
     }
@@ -162,8 +178,13 @@ const measureStart = (setting: Setting): Promise<Record<"spec" | "nodeAlone", Su
 }
 
 /** Every dataset is prepared in a folder of its own. */
-const prepare = async (setting: Setting, dataset: Dataset, baseUrl: string): Promise<Connector> =>
-  prepareConnector(await mkdtemp(join(setting.temporaryFolder, "files-")), dataset, baseUrl)
+const prepare = async (
+  setting: Setting,
+  dataset: Dataset,
+  baseUrl: string,
+  options?: Readonly<Record<string, unknown>>
+): Promise<Connector> =>
+  prepareConnector(await mkdtemp(join(setting.temporaryFolder, "files-")), dataset, baseUrl, options)
 
 const jsonParseCommand = (baseUrl: string, dataset: Dataset): Command =>
   nodeCommand(

@@ -9,7 +9,7 @@ import * as platform from "./platform.ts"
 // A read allocates little that lives long, and much that is large and dies young: the bytes of answers. Left to itself V8
 // lets that pile up, for no gain in time.
 setFlagsFromString("--semi-space-growth-factor=1")
-setFlagsFromString("--heap-growing-percent=130")
+setFlagsFromString("--heap-growing-percent=110")
 
 /** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
 const GRACE_MILLIS = 2000

@@ -4,7 +4,7 @@ import { Array as Arr, Cause, Effect, type Pull, Stream } from "effect"
 import type { PrometheusError } from "./PrometheusError.ts"
 
 /** Bytes that are taken in ahead of whoever reads them; a pause until then costs the network nothing. */
-const AHEAD_BYTES = 512 * 1024
+const AHEAD_BYTES = 256 * 1024
 
 /** What a failure means, and how long to wait for more. */
 export interface BodyOptions {

@@ -60,14 +60,17 @@ export type ReadEvent =
 
 /** How streams are read. */
 export interface ReadOptions {
-  /** How many streams are read side by side: as many as there are queries at a time, unless told. */
+  /** How many streams are read side by side: enough to keep the server busy, unless told. */
   readonly concurrentStreams?: number
   /** Called before a stream waits to ask again, because of `error`. */
   readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
 }
 
+/** Streams that are read side by side beyond the queries at a time: while they begin, with small windows, others end. */
+const STREAMS_BEGINNING = 2
+
 /** How many windows of one stream are asked for ahead of the one that is consumed. */
-const LOOK_AHEAD = 3
+const LOOK_AHEAD = 2
 
 /** A pause between two requests of one stream, so that a server that answers from memory is not stormed. */
 const pacing = Schedule.spaced("10 millis").pipe(
@@ -93,11 +96,15 @@ export const read = (
       const now = yield* client.now
       const range = readRange(settings, now)
       const permits = yield* Semaphore.make(settings.concurrency)
-      const reader = makeReader(client, settings, permits, options.onRetry ?? (() => Effect.void))
+      const proven = yield* Ref.make(0)
+      const reader = makeReader(client, settings, permits, proven, options.onRetry ?? (() => Effect.void))
       return Stream.fromIterable(
         requests.map((request, index) => reader(request, range, states[index]!))
       ).pipe(
-        Stream.flatten({ concurrency: options.concurrentStreams ?? settings.concurrency, bufferSize: 1 })
+        Stream.flatten({
+          concurrency: options.concurrentStreams ?? settings.concurrency + STREAMS_BEGINNING,
+          bufferSize: 1
+        })
       )
     })
   )
@@ -140,6 +147,7 @@ const makeReader =
     client: PrometheusClient["Service"],
     settings: ConnectorConfig["Service"],
     permits: Semaphore.Semaphore,
+    proven: Ref.Ref<number>,
     onRetry: NonNullable<ReadOptions["onRetry"]>
   ) =>
   (
@@ -194,6 +202,7 @@ const makeReader =
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
         ),
         size: yield* Ref.make(initial),
+        proven,
         learned: yield* Latch.make(),
         answered: yield* Ref.make(false)
       }

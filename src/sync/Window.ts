@@ -36,6 +36,8 @@ export interface WindowContext {
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window, learned from each. */
   readonly size: Ref.Ref<WindowSize>
+  /** Samples of the largest answer that any stream has had. */
+  readonly proven: Ref.Ref<number>
   /** Opened by whatever is learned of that. */
   readonly learned: Latch.Latch
   /** Whether the server has answered anything: only the first time is told. */
@@ -102,10 +104,16 @@ export const windowEvents = (
   const learn = (update: (size: WindowSize) => WindowSize) =>
     Effect.andThen(Ref.update(context.size, update), context.learned.open)
 
+  const learnFrom = (range: GridRange) =>
+    Effect.flatMap(
+      Ref.updateAndGet(context.proven, (proven) => Math.max(proven, ledger.samples)),
+      (proven) => learn((size) => afterAnswer(size, pointCount(range), ledger.samples, proven))
+    )
+
   const whole = (range: GridRange): Stream.Stream<WindowEvent> =>
     Stream.unwrap(
       Effect.as(
-        learn((size) => afterAnswer(size, pointCount(range), ledger.samples)),
+        learnFrom(range),
         // Of a window that broke off and was then split, later samples may have been handed on already.
         ledger.latestMillis > range.lastSeconds * 1000
           ? Stream.empty

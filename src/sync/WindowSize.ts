@@ -14,7 +14,10 @@ export const MAX_POINTS = 11_000
 /** The size of a first window, of whose series nothing is known: a day of hours, with room. */
 export const FIRST_POINTS = 32
 
-/** A window is at most that many times larger than what has been seen to work; the first large answers come sooner so, too. */
+/**
+ * A window is at most that many times larger than the one before, unless the server has been seen to give answers of that
+ * many samples; the first large answers come sooner so, too.
+ */
 const GROWTH = 8
 
 /** A limit is tried anew after that many windows of its size were answered: the first time, and at most. */
@@ -47,23 +50,32 @@ export const initial: WindowSize = {
 }
 
 /**
- * After a window of `points` points was answered with `samples` samples.
+ * After a window of `points` points was answered with `samples` samples. No answer to any stream had more samples than
+ * `proven`.
  *
  * What was refused may have been one heavy moment, so a limit does not last for ever; but a server that means it is
  * not asked in vain again and again.
  */
-export const afterAnswer = (size: WindowSize, points: number, samples: number): WindowSize => {
+export const afterAnswer = (
+  size: WindowSize,
+  points: number,
+  samples: number,
+  proven: number
+): WindowSize => {
   const streak = points < size.limit ? size.streak : size.streak + 1
   const isRaised = streak >= size.patience && size.limit < MAX_POINTS
   const limit = isRaised ? Math.min(MAX_POINTS, size.limit * 2) : size.limit
-  const fitting = Math.floor((TARGET_SAMPLES / Math.max(1, samples)) * points)
+  const pointsOf = (samplesInAll: number): number =>
+    Math.floor((samplesInAll / Math.max(1, samples)) * points)
+  const fitting = pointsOf(TARGET_SAMPLES)
+  const cautious = Math.max(points * GROWTH, pointsOf(proven))
   return {
-    points: Math.max(1, Math.min(fitting, points * GROWTH, limit)),
+    points: Math.max(1, Math.min(fitting, cautious, limit)),
     limit,
     streak: isRaised ? 0 : streak,
     patience: size.patience,
     isTrial: size.isTrial || isRaised,
-    isGrowing: points * GROWTH < Math.min(fitting, limit)
+    isGrowing: cautious < Math.min(fitting, limit)
   }
 }
 

@@ -718,7 +718,9 @@ describe("a failure", () => {
         mock: { faults: onRange(() => ({ reset: true })) }
       })
       assert.strictEqual(error?.reason, "Unreachable")
-      assert.strictEqual(rangeRequests(mock).length, 3)
+      const attempts = (metric: string) =>
+        rangeRequests(mock).filter(({ params }) => params.get("query")?.includes(`"${metric}"`)).length
+      assert.strictEqual(Math.max(attempts("a"), attempts("b")), 3)
     })
   )
 
@@ -854,7 +856,8 @@ describe("concurrency", () => {
       )
       const fiber = yield* launch(Effect.provide(reading, services))
       yield* TestClock.adjust("100 seconds")
-      assert.isAtMost(rangeRequests(mock).length, 4)
+      // One window of each stream that is read side by side, of which there are two more than queries at a time.
+      assert.isAtMost(rangeRequests(mock).length, 6)
       yield* Fiber.interrupt(fiber)
     })
   )

@@ -27,24 +27,33 @@ describe("WindowSize", () => {
   })
 
   it("grows by a factor at most, where answers are small", () => {
-    assert.strictEqual(afterAnswer(initial, 32, 32).points, 256)
-    assert.strictEqual(afterAnswer(initial, 32, 0).points, 256)
-    assert.strictEqual(afterAnswer(initial, 256, 256).points, 2048)
-    assert.strictEqual(afterAnswer(initial, 2048, 2048).points, MAX_POINTS)
-    assert.strictEqual(afterAnswer(initial, MAX_POINTS, 0).points, MAX_POINTS)
+    assert.strictEqual(afterAnswer(initial, 32, 32, 0).points, 256)
+    assert.strictEqual(afterAnswer(initial, 32, 0, 0).points, 256)
+    assert.strictEqual(afterAnswer(initial, 256, 256, 0).points, 2048)
+    assert.strictEqual(afterAnswer(initial, 2048, 2048, 0).points, MAX_POINTS)
+    assert.strictEqual(afterAnswer(initial, MAX_POINTS, 0, 0).points, MAX_POINTS)
+  })
+
+  it("takes a step as large as any answer that the server has been seen to give", () => {
+    assert.strictEqual(afterAnswer(initial, 32, 3200, TARGET_SAMPLES / 2).points, 1250)
+    assert.isTrue(afterAnswer(initial, 32, 3200, TARGET_SAMPLES / 2).isGrowing)
+    assert.strictEqual(afterAnswer(initial, 32, 3200, TARGET_SAMPLES).points, 2500)
+    assert.isFalse(afterAnswer(initial, 32, 3200, TARGET_SAMPLES).isGrowing)
+    assert.strictEqual(afterAnswer(initial, 32, 3200, TARGET_SAMPLES * 9).points, 2500)
+    assert.strictEqual(afterAnswer(initial, 32, 3200, 3200).points, 256)
   })
 
   it("aims at the target", () => {
-    assert.strictEqual(afterAnswer(initial, 32, 32_000).points, 250)
-    assert.strictEqual(afterAnswer(initial, 32, 320_000).points, 25)
-    assert.strictEqual(afterAnswer(initial, 100, TARGET_SAMPLES).points, 100)
-    assert.strictEqual(afterAnswer(initial, 1, 10_000_000).points, 1)
+    assert.strictEqual(afterAnswer(initial, 32, 32_000, 0).points, 250)
+    assert.strictEqual(afterAnswer(initial, 32, 320_000, 0).points, 25)
+    assert.strictEqual(afterAnswer(initial, 100, TARGET_SAMPLES, 0).points, 100)
+    assert.strictEqual(afterAnswer(initial, 1, 10_000_000, 0).points, 1)
   })
 
   it("halves what was refused", () => {
     const refused = afterRefusal({ ...initial, points: 256 }, 256)
     assert.deepInclude(refused, { points: 128, limit: 128 })
-    assert.deepInclude(afterAnswer(refused, 128, 0), { points: 128, limit: 128 })
+    assert.deepInclude(afterAnswer(refused, 128, 0, 0), { points: 128, limit: 128 })
     assert.deepInclude(afterRefusal(refused, 2000), { points: 128, limit: 128 })
     assert.deepInclude(afterRefusal(refused, 3), { points: 2, limit: 2 })
     assert.deepInclude(afterRefusal(refused, 1), { points: 1, limit: 1 })
@@ -56,7 +65,7 @@ describe("WindowSize", () => {
     assert.strictEqual(size.points, 1)
     let windows = 0
     while (size.points < MAX_POINTS) {
-      size = afterAnswer(size, size.points, size.points)
+      size = afterAnswer(size, size.points, size.points, 0)
       windows++
     }
     assert.isBelow(windows, 150)
@@ -69,7 +78,7 @@ describe("WindowSize", () => {
       let size = initial
       for (const [isAnswer, points, samples] of events) {
         const before = size
-        size = isAnswer ? afterAnswer(size, points, samples) : afterRefusal(size, points)
+        size = isAnswer ? afterAnswer(size, points, samples, 0) : afterRefusal(size, points)
         assertSane(size)
         assert.isAtMost(size.limit, isAnswer ? before.limit * 2 : before.limit)
         if (isAnswer) assert.isAtMost(size.points, points * 8)
@@ -81,12 +90,12 @@ describe("WindowSize", () => {
   it.prop("settles near the target for a steady stream", [integer(1, 200_000)], ([seriesCount]) => {
     let size = initial
     for (let window = 0; window < 10; window++)
-      size = afterAnswer(size, size.points, size.points * seriesCount)
+      size = afterAnswer(size, size.points, size.points * seriesCount, 0)
     const samples = size.points * seriesCount
     assert.isTrue(samples <= TARGET_SAMPLES || size.points === 1)
     // One point more would be too much.
     assert.isTrue((size.points + 1) * seriesCount > TARGET_SAMPLES || size.points === MAX_POINTS)
-    assert.strictEqual(afterAnswer(size, size.points, samples).points, size.points)
+    assert.strictEqual(afterAnswer(size, size.points, samples, 0).points, size.points)
   })
 
   it.prop(
@@ -100,7 +109,7 @@ describe("WindowSize", () => {
           refusals++
           size = afterRefusal(size, size.points)
         } else {
-          size = afterAnswer(size, size.points, 0)
+          size = afterAnswer(size, size.points, 0, 0)
         }
       }
       for (let window = 0; window < 40; window++) ask()
