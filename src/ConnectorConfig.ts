@@ -39,6 +39,8 @@ export interface Settings {
   readonly requestTimeoutMillis: number
   readonly maxRetries: number
   readonly compression: "none" | "gzip"
+  /** What becomes of an answer of which the server warns. */
+  readonly partialData: "fail" | "accept"
   /** Every secret value, to be masked wherever text leaves the process. */
   readonly secrets: ReadonlyArray<Redacted.Redacted>
   /** What was odd but not wrong, in sentences. */
@@ -288,6 +290,7 @@ const toSettings = (config: Config, warnings: ReadonlyArray<string>): Settings =
     requestTimeoutMillis: (config.request_timeout ?? defaults.request_timeout) * 1000,
     maxRetries: config.max_retries ?? defaults.max_retries,
     compression: config.compression ?? defaults.compression,
+    partialData: config.partial_data ?? defaults.partial_data,
     secrets: [...(password === undefined ? [] : [password]), ...headers.map((header) => header.value)],
     warnings
   }

@@ -47,6 +47,7 @@ describe("decodeConfig", () => {
         requestTimeoutMillis: 120_000,
         maxRetries: 5,
         compression: "none",
+        partialData: "fail",
         secrets: [],
         warnings: []
       })

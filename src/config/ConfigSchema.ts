@@ -13,7 +13,8 @@ export const defaults = {
   concurrency: 4,
   request_timeout: 120,
   max_retries: 5,
-  compression: "none"
+  compression: "none",
+  partial_data: "fail"
 } as const
 
 /** A point in time: a day (its first moment) or a second, both in UTC. */
@@ -228,6 +229,15 @@ export const ConfigSchema = Schema.Struct({
       default: defaults.compression,
       order: 15
     })
+  ),
+  partial_data: Schema.optionalKey(
+    Schema.Literals(["fail", "accept"]).annotate({
+      title: "Partial data",
+      description:
+        "What to do where the server warns that its answer may lack data, as Thanos does without one of its stores: fail, so that the next sync reads it again; or accept it, and log the warning.",
+      default: defaults.partial_data,
+      order: 16
+    })
   )
 })
 
@@ -257,5 +267,6 @@ export const accepted: Readonly<Record<ConfigKey, string>> = {
   concurrency: "a whole number from 1 to 64",
   request_timeout: `a whole number of seconds from 1 to 86400 (a day), ${durations}`,
   max_retries: "a whole number from 0 to 20",
-  compression: '"none" or "gzip"'
+  compression: '"none" or "gzip"',
+  partial_data: '"fail" or "accept"'
 }

@@ -15,7 +15,8 @@ export interface Matcher {
   readonly value: string
 }
 
-const bareName = /^[a-zA-Z_][a-zA-Z0-9_]*$/
+/** Whether a label's name needs no quotes. */
+export const isBareName = (label: string): boolean => /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label)
 
 /** Quotes a string as PromQL and Go do it, so that any label value survives. */
 export const quote = (text: string): string =>
@@ -23,7 +24,7 @@ export const quote = (text: string): string =>
 
 /** Renders matchers as a selector. Names that PromQL does not take bare are quoted, as version 3 wants them. */
 export const render = (matchers: ReadonlyArray<Matcher>): string =>
-  `{${matchers.map((m) => `${bareName.test(m.label) ? m.label : quote(m.label)}${m.operator}${quote(m.value)}`).join(",")}}`
+  `{${matchers.map((m) => `${isBareName(m.label) ? m.label : quote(m.label)}${m.operator}${quote(m.value)}`).join(",")}}`
 
 /** Matches the series that have a label; an empty one counts as none. */
 export const hasLabel = (label: string): Matcher => ({ label, operator: "!=", value: "" })

@@ -4,7 +4,7 @@ import { createGunzip } from "node:zlib"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingMessage"
 import * as NodeStream from "@effect/platform-node/NodeStream"
-import { Clock, Context, Effect, Layer, Option, Redacted, Schema, type Scope, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
 import { basicCredentials, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
@@ -12,7 +12,7 @@ import { bodyChunks } from "./bodyChunks.ts"
 import { decodeChunks } from "./decodeChunks.ts"
 import * as Matcher from "./Matcher.ts"
 import type { MetricMetadata } from "./Metadata.ts"
-import { causeText, fromRefusal, fromTransport, PrometheusError } from "./PrometheusError.ts"
+import { causeText, fromRefusal, fromTransport, PrometheusError, shorten } from "./PrometheusError.ts"
 import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
 import { retryPolicy } from "./retryPolicy.ts"
 import type { SampleBlock } from "./Sample.ts"
@@ -47,6 +47,12 @@ export class PrometheusClient extends Context.Service<
     readonly now: Effect.Effect<number, PrometheusError>
     /** The names of the metrics of all series in the range that the configured selector and `matchers` select. */
     readonly metricNames: (
+      range: TimeRange,
+      matchers?: ReadonlyArray<Matcher.Matcher>
+    ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+    /** The values of a label of all those series. */
+    readonly labelValues: (
+      label: string,
       range: TimeRange,
       matchers?: ReadonlyArray<Matcher.Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
@@ -114,6 +120,9 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   // Before an answer is shortened for a message: half a secret would not be known again.
   const mask = makeMask(secretTexts(settings))
   const timeoutText = `${settings.requestTimeoutMillis / 1000} s`
+  // A server that gives up before we do says that the query takes too long, and is asked for less; and it works no longer
+  // on what nobody waits for.
+  const timeout = String((settings.requestTimeoutMillis / 1000) * 0.9)
 
   const withCredentials = (
     request: HttpClientRequest.HttpClientRequest
@@ -238,14 +247,17 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const response = yield* send(path, UrlParams.fromInput(params))
     const contentType = response.headers["content-type"] ?? ""
     if (response.status === 200 && (contentType === "" || /json/i.test(contentType))) return response
-    const body = yield* Effect.orElseSucceed(textOf(endpoint, response, MAX_REFUSAL_BYTES), () => "")
+    const body = yield* Effect.result(textOf(endpoint, response, MAX_REFUSAL_BYTES))
     const now = yield* Clock.currentTimeMillis
-    return yield* fromRefusal(endpoint, {
+    const refusal = fromRefusal(endpoint, {
       status: response.status,
-      body: mask(body),
+      body: mask(Result.getOrElse(body, () => "")),
       contentType,
       retryAfterMillis: parseRetryAfter(response.headers["retry-after"], now)
     })
+    // What broke off may have been the words that say what to do about it.
+    const isUnexplained = refusal.reason === "Refused" || refusal.reason === "NotPrometheus"
+    return yield* Result.isFailure(body) && isUnexplained ? body.failure : refusal
   })
 
   /** Asks for something small and answers its `data`. */
@@ -288,15 +300,27 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
 
   const warned = new Set<string>()
   /** What the server warns of concerns all its answers: it is told once. */
-  const reportWarnings = (envelope: Envelope) =>
-    Effect.forEach(
-      envelope.warnings.filter((warning) => !warned.has(warning)),
-      (warning) => {
-        warned.add(warning)
-        return Effect.logWarning(`${settings.baseUrl} warns: ${mask(warning)}`)
-      },
-      { discard: true }
-    )
+  const reportWarning = (warning: string) =>
+    Effect.suspend(() => {
+      if (warned.has(warning)) return Effect.void
+      warned.add(warning)
+      return Effect.logWarning(`${settings.baseUrl} warns: ${mask(warning)}`)
+    })
+
+  /** What an answer says of itself at its end: warnings, and whether it is whole. */
+  const checkWholeness = Effect.fnUntraced(function* (endpoint: string, envelope: Envelope) {
+    const missing = envelope.warnings.filter((warning) => !isAboutQuery(warning))
+    if (settings.partialData === "fail" && (envelope.isPartial || missing.length > 0)) {
+      const words = missing.length === 0 ? "" : ` It warns: ${shorten(mask(missing.join("; ")))}`
+      return yield* new PrometheusError({
+        reason: "PartialAnswer",
+        summary: `The answer of ${endpoint} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
+      })
+    }
+    yield* Effect.forEach(envelope.warnings, reportWarning, { discard: true })
+    if (envelope.isPartial)
+      yield* reportWarning("the answer lacks data, since some of its sources did not answer")
+  })
 
   const queryRange = Effect.fnUntraced(function* (query: RangeQuery) {
     const path = "/api/v1/query_range"
@@ -306,6 +330,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       start: String(query.startSeconds),
       end: String(query.endSeconds),
       step: String(query.stepSeconds),
+      timeout,
       ...wholeAnswers
     })
     const decoder = new ResponseDecoder(query.series)
@@ -328,13 +353,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
           retryAfterMillis: undefined
         })
       }
-      yield* reportWarnings(envelope)
-      if (envelope.isPartial) {
-        return yield* new PrometheusError({
-          reason: "Unavailable",
-          summary: `${endpoint} answered only a part of the data, since some of its own sources did not answer.`
-        })
-      }
+      yield* checkWholeness(endpoint, envelope)
     })
     return bodyOf(endpoint, response).pipe(
       decodeChunks({ try: (chunk: Uint8Array) => decoder.push(chunk), catch: unreadable }),
@@ -342,17 +361,20 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     )
   })
 
+  const labelValues: PrometheusClient["Service"]["labelValues"] = (label, range, matchers) =>
+    getData(
+      `/api/v1/label/${encodeURIComponent(label)}/values`,
+      { ...times(range), ...selection(matchers) },
+      Schema.Array(Schema.String)
+    )
+
   return {
     now: getData("/api/v1/query", { query: "time()" }, TimeResponse).pipe(
       Effect.map(({ result }) => (result.length === 1 ? result[0].value : result)),
       Effect.map(([, seconds]) => Math.round(seconds * 1000))
     ),
-    metricNames: (range, matchers) =>
-      getData(
-        `/api/v1/label/${METRIC_NAME}/values`,
-        { ...times(range), ...selection(matchers) },
-        Schema.Array(Schema.String)
-      ),
+    labelValues,
+    metricNames: (range, matchers) => labelValues(METRIC_NAME, range, matchers),
     labelNames: (range, matchers) =>
       getData(
         "/api/v1/labels",
@@ -399,6 +421,9 @@ const MetadataResponse = Schema.Record(
     })
   )
 )
+
+/** Whether a warning is about the query rather than about the data that it reads. */
+const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")
 
 const firstBytes =
   (limit: number) =>

@@ -8,7 +8,7 @@ import { Schema } from "effect"
  * The end of a failed request.
  *
  * - `retry`: the same request may succeed later
- * - `split`: the server can answer it in smaller parts
+ * - `split`: the server can answer it in smaller parts: of time, down to one point, then of series; or of series at once
  * - `stream`: this stream cannot be read, others can
  * - `sync`: no stream can be read
  */
@@ -20,6 +20,8 @@ export type Blame = "config" | "transient" | "system"
 interface Verdict {
   /** The first end. */
   readonly ending: Ending
+  /** What a request is split by first, if it is. */
+  readonly splitBy?: "time" | "series"
   /** The end once retries and splits are used up. */
   readonly finally: "stream" | "sync"
   readonly blame: Blame
@@ -98,11 +100,34 @@ const verdicts = {
     advice:
       "The server does not answer as Prometheus does; please report it with the server's name and version."
   },
+  PartialAnswer: {
+    ending: "retry",
+    finally: "stream",
+    blame: "transient",
+    advice:
+      "See to it that all of the server's sources answer. If what it warns of is known and harmless, set partial_data to accept."
+  },
   TooLarge: {
     ending: "split",
+    splitBy: "time",
     finally: "stream",
     blame: "config",
     advice: "Use selector to read fewer series, or raise the limit of the server."
+  },
+  TooManySeries: {
+    ending: "split",
+    splitBy: "series",
+    finally: "stream",
+    blame: "config",
+    advice: "Use selector to read fewer series, or raise the limit of the server."
+  },
+  TooSlow: {
+    ending: "split",
+    splitBy: "time",
+    finally: "stream",
+    blame: "transient",
+    advice:
+      "The server may have too much to do: lower concurrency, or raise request_timeout and the server's own limit (query.timeout)."
   },
   Refused: {
     ending: "stream",
@@ -143,17 +168,46 @@ export interface Refusal {
   readonly retryAfterMillis: number | undefined
 }
 
-/** Texts that mean "ask for less", whatever the code that comes with them. */
-const tooLarge = [
-  /exceeded maximum resolution/i,
-  /too many points for the given/i,
-  /would load too many samples/i,
-  /query timed out in expression evaluation/i,
-  /exceeded sample limit/i,
-  /err-mimir-max-/i,
-  /number of matching timeseries exceeds/i,
-  /cannot select more than/i,
-  /exceeded series limit/i
+/** What a refusal must have to mean something: one of these statuses, if any are named, and such a text, if one is. */
+interface Rule {
+  readonly statuses?: ReadonlyArray<number>
+  readonly text?: RegExp
+  /** Whether it must be JSON, as Prometheus' own errors are. */
+  readonly isJson?: boolean
+  readonly reason: Reason
+}
+
+const between = (first: number, last: number): ReadonlyArray<number> =>
+  Array.from({ length: last - first + 1 }, (_, i) => first + i)
+
+/**
+ * What a refusal means: the first rule that applies. Texts come first, since the codes that come with them differ from
+ * server to server and release to release.
+ */
+const rules: ReadonlyArray<Rule> = [
+  {
+    text: /query timed out in expression evaluation|timeout exceeded (during|while|before)/i,
+    reason: "TooSlow"
+  },
+  {
+    text: /number of matching timeseries exceeds|exceeded series limit|err-mimir-max-(fetched-)?series/i,
+    reason: "TooManySeries"
+  },
+  {
+    text: /exceeded maximum resolution|too many points for the given|would load too many samples|exceeded sample limit|cannot select more than|cannot process more than|not enough memory for processing|err-mimir-max-/i,
+    reason: "TooLarge"
+  },
+  { statuses: [413], reason: "TooLarge" },
+  { statuses: [401, 403], reason: "Unauthorized" },
+  { statuses: [404, 405], reason: "WrongPath" },
+  { statuses: [400], text: /unsupported path requested|missing -http\.pathPrefix/, reason: "WrongPath" },
+  { statuses: [429], reason: "RateLimited" },
+  { statuses: [408, 499, ...between(500, 599)], reason: "Unavailable" },
+  // The query is right, but what the server reads from did not answer.
+  { statuses: [422], text: /expanding series|rpc error|context (canceled|deadline)/i, reason: "Unavailable" },
+  { statuses: between(200, 299), isJson: true, reason: "Refused" },
+  { statuses: between(200, 299), reason: "NotPrometheus" },
+  { reason: "Refused" }
 ]
 
 /** Turns an answer that is no success into an error. `endpoint` is the address asked, without query. */
@@ -166,25 +220,16 @@ export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError
   return new PrometheusError({ reason: reasonOf(refusal, error, isJson), summary, ...wait })
 }
 
-const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason => {
-  if (status === 413 || tooLarge.some((text) => text.test(error))) return "TooLarge"
-  switch (status) {
-    case 401:
-    case 403:
-      return "Unauthorized"
-    case 404:
-    case 405:
-      return "WrongPath"
-    case 408:
-    case 499:
-      return "Unavailable"
-    case 429:
-      return "RateLimited"
-  }
-  if (status >= 500) return "Unavailable"
-  if (status >= 200 && status < 300) return isJson ? "Refused" : "NotPrometheus"
-  return "Refused"
-}
+const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason =>
+  rules.find(
+    (rule) =>
+      (rule.statuses?.includes(status) ?? true) &&
+      (rule.text?.test(error) ?? true) &&
+      (rule.isJson ?? isJson) === isJson
+  )!.reason
+
+/** VictoriaMetrics repeats the query, which may be long, before it says what is wrong. */
+const ownQuery = /^error when executing query=".*" on the time range \([^)]*\): /s
 
 /** The server's own words: the `error` of its JSON, or the text of the page. */
 const serverMessage = ({
@@ -194,7 +239,7 @@ const serverMessage = ({
   try {
     const json: unknown = JSON.parse(body)
     if (typeof json === "object" && json !== null && "error" in json && typeof json.error === "string") {
-      return { error: json.error, isJson: true }
+      return { error: json.error.replace(ownQuery, ""), isJson: true }
     }
   } catch {
     // Not JSON: a proxy or another program speaks.
@@ -206,7 +251,8 @@ const serverMessage = ({
   return { error: body, isJson: false }
 }
 
-const shorten = (text: string): string => {
+/** A server's words on one line, of a length that a message can have. */
+export const shorten = (text: string): string => {
   const line = text.replace(/\s+/g, " ").trim()
   return line.length > 300 ? `${line.slice(0, 300)}…` : line
 }

@@ -97,7 +97,7 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
   ).pipe(
     // Some services only answer what names one metric.
     Effect.catchIf(
-      ({ reason }) => reason === "Refused" || reason === "TooLarge",
+      ({ reason, verdict }) => reason === "Refused" || verdict.ending === "split",
       () => byMetric
     )
   )

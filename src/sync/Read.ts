@@ -18,12 +18,13 @@ import {
 } from "effect"
 import { type ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
 import { formatTime } from "../formatTime.ts"
-import { metricSelector } from "../prometheus/Matcher.ts"
+import { isBareName, metricSelector, ofMetric } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
 import { SeriesCache } from "../prometheus/Series.ts"
+import { type PartIndex, SeriesPart } from "./SeriesPart.ts"
 import { StateStore } from "./StateStore.ts"
 import { StreamState } from "./StreamState.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
@@ -156,7 +157,6 @@ const makeReader =
     saved: Maybe.Option<StreamState>
   ): Stream.Stream<ReadEvent, PrometheusError> => {
     const stream = request.name
-    const query = metricSelector(stream, settings.matchers)
     const resumed = usableState(request, settings.stepSeconds, saved)
     const lookback = request.mode === "incremental" ? settings.lookbackMillis : 0
     const range = Option.match(resumed, {
@@ -189,14 +189,16 @@ const makeReader =
       const series = new SeriesCache()
       const context: WindowContext = {
         stream,
-        ask: ({ firstSeconds, lastSeconds, stepSeconds }) =>
+        ask: ({ firstSeconds, lastSeconds, stepSeconds }, { matchers }) =>
           client.queryRange({
-            query,
+            query: metricSelector(stream, [...matchers, ...settings.matchers]),
             startSeconds: firstSeconds,
             endSeconds: lastSeconds,
             stepSeconds,
             series
           }),
+        series: new SeriesPart(),
+        index: (range) => partIndex(client, stream, range),
         permits,
         retries: retryPolicy(settings.maxRetries, `${stream}: `).pipe(
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
@@ -231,6 +233,44 @@ const makeReader =
       )
     )
   }
+
+/** A point of the grid shows samples that are older, by as much as the server looks back: five minutes mostly. */
+const LOOKBACK_MILLIS = 3_600_000
+
+/** What series of a metric there are in a range. */
+const partIndex = (
+  client: PrometheusClient["Service"],
+  metric: string,
+  { firstSeconds, lastSeconds }: GridRange
+): PartIndex<PrometheusError> => {
+  const range = {
+    startMillis: Math.max(0, firstSeconds * 1000 - LOOKBACK_MILLIS),
+    endMillis: lastSeconds * 1000
+  }
+  /** Who refuses to look through that many series can still say what there is of all metrics. */
+  const orElse = <A>(
+    lookUp: Effect.Effect<A, PrometheusError>,
+    fallback: Effect.Effect<A, PrometheusError>
+  ) =>
+    Effect.catchIf(
+      lookUp,
+      ({ verdict }) => verdict.ending === "split",
+      () => fallback
+    )
+  return {
+    labelNames: (matchers) =>
+      Effect.map(
+        orElse(client.labelNames(range, [ofMetric(metric), ...matchers]), client.labelNames(range)),
+        // Not every server can be asked for the values of the others.
+        (names) => names.filter(isBareName)
+      ),
+    labelValues: (label, matchers) =>
+      orElse(
+        client.labelValues(label, range, [ofMetric(metric), ...matchers]),
+        client.labelValues(label, range)
+      )
+  }
+}
 
 /**
  * Cuts a range into windows, each as large as it is to be when its turn comes. While windows grow, each waits for what

@@ -1,6 +1,7 @@
 /**
  * One step window of one stream: asked for ahead of time, asked again where the answer breaks off, and in parts where
- * the server refuses it for its size. Whatever happens, each sample is handed on once.
+ * the server refuses it for its size: parts of its time down to a single point, and parts of its series. Whatever
+ * happens, each sample is handed on once.
  */
 import {
   type Array as Arr,
@@ -15,8 +16,11 @@ import {
   Stream
 } from "effect"
 import { counted } from "../counted.ts"
+import { formatTime } from "../formatTime.ts"
+import { render } from "../prometheus/Matcher.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
+import { type Halves, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
 import { afterAnswer, afterRefusal, type WindowSize } from "./WindowSize.ts"
@@ -28,8 +32,12 @@ export type Answer = Stream.Stream<SampleBlock, PrometheusError>
 export interface WindowContext {
   /** The stream's name, for those who read logs. */
   readonly stream: string
-  /** Asks for a range; the scope holds the connection. */
-  readonly ask: (range: GridRange) => Effect.Effect<Answer, PrometheusError, Scope.Scope>
+  /** Asks for a range of some series; the scope holds the connection. */
+  readonly ask: (range: GridRange, part: SeriesPart) => Effect.Effect<Answer, PrometheusError, Scope.Scope>
+  /** All of the stream's series, and how they have to be split: what one window learned holds for those after it. */
+  readonly series: SeriesPart
+  /** What series there are in a range. */
+  readonly index: (range: GridRange) => PartIndex<PrometheusError>
   /** How many queries, of all streams, the server may be asked to work on. */
   readonly permits: Semaphore.Semaphore
   /** When a failed request is made again. */
@@ -47,6 +55,8 @@ export interface WindowContext {
 /** A window that has been asked for. */
 export interface AskedWindow {
   readonly range: GridRange
+  /** The series that were asked for: all, or the first part of them. */
+  readonly part: SeriesPart
   /** Holds the connections of the window. */
   readonly scope: Scope.Closeable
   readonly answer: Exit.Exit<Answer, PrometheusError>
@@ -64,17 +74,18 @@ export type WindowEvent =
  * Asks for a range once the server may be asked. The permit is given back when the answer begins: by then the server has
  * done its work, and works on another window while this one is read. Who holds one waits for the server alone.
  */
-const ask = ({ ask, permits }: WindowContext, range: GridRange, scope: Scope.Scope) =>
-  permits.withPermit(Scope.provide(ask(range), scope))
+const ask = ({ ask, permits }: WindowContext, range: GridRange, part: SeriesPart, scope: Scope.Scope) =>
+  permits.withPermit(Scope.provide(ask(range, part), scope))
 
 /** Asks for a window. Ends when its answer begins, or could not be had. */
 export const askAhead = Effect.fnUntraced(function* (context: WindowContext, range: GridRange) {
   const scope = yield* Scope.fork(yield* Effect.scope)
+  const part = context.series.first
   yield* Effect.logDebug(
     `${context.stream}: asking for ${counted(pointCount(range), "point")}, ${rangeText(range)}.`
   )
-  const answer = yield* Effect.exit(ask(context, range, scope))
-  return { answer, range, scope } satisfies AskedWindow
+  const answer = yield* Effect.exit(ask(context, range, part, scope))
+  return { answer, part, range, scope } satisfies AskedWindow
 })
 
 /** The samples of a window that has been asked for, and how far it has got. Must be run to be released. */
@@ -91,10 +102,10 @@ export const windowEvents = (
     )
 
   /** One request's samples, without those that an earlier one has brought. */
-  const attempt = (range: GridRange): Stream.Stream<WindowEvent, PrometheusError> =>
+  const attempt = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
       Effect.suspend(() => {
-        const answer = ahead ?? ask(context, range, asked.scope)
+        const answer = ahead ?? ask(context, range, part, asked.scope)
         ahead = undefined
         ledger.begin(range)
         return Effect.flatMap(answer, (blocks) => told(accepted(ledger, blocks)))
@@ -104,51 +115,96 @@ export const windowEvents = (
   const learn = (update: (size: WindowSize) => WindowSize) =>
     Effect.andThen(Ref.update(context.size, update), context.learned.open)
 
-  const learnFrom = (range: GridRange) =>
+  const learnFromAnswer = (range: GridRange) =>
     Effect.flatMap(
       Ref.updateAndGet(context.proven, (proven) => Math.max(proven, ledger.samples)),
       (proven) => learn((size) => afterAnswer(size, pointCount(range), ledger.samples, proven))
     )
 
-  const whole = (range: GridRange): Stream.Stream<WindowEvent> =>
-    Stream.unwrap(
-      Effect.as(
-        learnFrom(range),
-        // Of a window that broke off and was then split, later samples may have been handed on already.
-        ledger.latestMillis > range.lastSeconds * 1000
-          ? Stream.empty
-          : Stream.succeed<WindowEvent>({ _tag: "Whole", lastSeconds: range.lastSeconds })
-      )
+  const whole = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent> =>
+    Stream.suspend(() =>
+      part !== context.series ||
+      // Of a window that broke off and was then split, later samples may have been handed on already.
+      ledger.latestMillis > range.lastSeconds * 1000
+        ? Stream.empty
+        : Stream.succeed<WindowEvent>({ _tag: "Whole", lastSeconds: range.lastSeconds })
     )
 
-  const halves = (
+  const bothHalves = (
     range: GridRange,
-    refusal: PrometheusError
-  ): Stream.Stream<WindowEvent, PrometheusError> => {
-    const points = pointCount(range)
+    part: SeriesPart,
+    [some, others]: Halves
+  ): Stream.Stream<WindowEvent, PrometheusError> =>
+    events(range, some).pipe(Stream.concat(events(range, others)), Stream.concat(whole(range, part)))
+
+  const earlierAndLater = (range: GridRange, part: SeriesPart) => {
     const [earlier, later] = halve(range)
-    return Stream.unwrap(
-      Effect.logInfo(
-        `${context.stream}: ${refusal.summary} Asking for ${counted(pointCount(earlier), "point")} at once instead of ${points}.`
-      ).pipe(
-        Effect.andThen(learn((size) => afterRefusal(size, points))),
-        Effect.as(Stream.concat(events(earlier), events(later)))
-      )
-    )
+    return Stream.concat(events(earlier, part), events(later, part))
   }
 
-  const events = (range: GridRange): Stream.Stream<WindowEvent, PrometheusError> =>
-    attempt(range).pipe(
-      Stream.retry(context.retries),
-      Stream.concat(Stream.suspend(() => whole(range))),
-      Stream.catchIf(
-        (error) => error.verdict.ending === "split" && pointCount(range) > 1,
-        (error) => halves(range, error)
+  /** Goes on in smaller parts after a refusal. Fails with it where there are none. */
+  const inParts = Effect.fnUntraced(function* (range: GridRange, part: SeriesPart, refusal: PrometheusError) {
+    // It was asked for before an earlier window learned better.
+    if (part.halves !== undefined) return events(range, part)
+    const points = pointCount(range)
+    const told = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
+    if (points > 1 && refusal.verdict.splitBy === "time") {
+      yield* told(`Asking for ${counted(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
+      yield* learn((size) => afterRefusal(size, points))
+      return earlierAndLater(range, part)
+    }
+    const halves = yield* splitSeries(range, part, refusal)
+    if (halves !== undefined) {
+      yield* told(`Asking for ${render(halves[0].matchers)} apart from the other series.`)
+      return bothHalves(range, part, halves)
+    }
+    if (points === 1) return yield* tooMuch(range, part, refusal)
+    yield* learn((size) => afterRefusal(size, points))
+    return earlierAndLater(range, part)
+  })
+
+  const splitSeries = (range: GridRange, part: SeriesPart, refusal: PrometheusError) =>
+    context.permits.withPermit(split(part, context.index(range))).pipe(
+      Effect.catchIf(
+        (error) => error.verdict.finally === "stream",
+        (error) =>
+          Effect.fail(
+            new PrometheusError({
+              reason: refusal.reason,
+              summary: `${refusal.summary} It was to be asked for fewer series at once, but could not say which there are: ${error.summary}`
+            })
+          )
       )
     )
 
-  return events(asked.range).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
+  const events = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
+    Stream.unwrap(
+      Effect.map(Ref.get(context.size), ({ limit }) => {
+        // No need to have it refused again.
+        if (ahead === undefined && pointCount(range) > limit) return earlierAndLater(range, part)
+        const isAhead = ahead !== undefined && part === asked.part
+        if (!isAhead && part.halves !== undefined) return bothHalves(range, part, part.halves)
+        return attempt(range, part).pipe(
+          Stream.retry(context.retries),
+          Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromAnswer(range)))),
+          Stream.concat(whole(range, part)),
+          Stream.catchIf(
+            (error) => error.verdict.ending === "split",
+            (error) => Stream.unwrap(inParts(range, part, error))
+          )
+        )
+      })
+    )
+
+  return events(asked.range, context.series).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
 }
+
+/** Even the smallest part is refused. */
+const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
+  new PrometheusError({
+    reason: refusal.reason,
+    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastSeconds * 1000)}${part.matchers.length === 0 ? "" : ` of ${render(part.matchers)}`}.`
+  })
 
 /** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */
 const accepted = (ledger: WindowLedger, answer: Answer): Stream.Stream<WindowEvent, PrometheusError> =>

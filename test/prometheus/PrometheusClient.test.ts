@@ -229,31 +229,109 @@ describe("PrometheusClient", () => {
       (client) =>
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
-          assert.strictEqual(error.reason, "TooLarge")
+          assert.strictEqual(error.reason, "TooManySeries")
           assert.match(error.message, /exceeded series limit of 10/)
         })
     )
   )
 
-  it.live("takes a part of the data for a failure, and asks for the whole", () =>
+  const answerThat = (more: string) =>
+    onRange({
+      body: `{"status":"success",${more}"data":{"resultType":"matrix","result":[{"metric":{"__name__":"m"},"values":[[${start / 1000},"7"]]}]}}`,
+      headers: { "content-type": "application/json" }
+    })
+
+  for (const [name, more, message] of [
+    ["VictoriaMetrics says so", '"isPartial":true,', /query_range may lack data\. See to it/],
+    [
+      "Thanos warns of it",
+      '"warnings":["No StoreAPIs matched for this query","fetch series for {a=\\"b\\"}: rpc error"],',
+      /query_range may lack data\. It warns: No StoreAPIs matched for this query; fetch series for \{a="b"\}: rpc error\. See to it .* partial_data to accept\.$/
+    ]
+  ] as const) {
+    it.live(`takes a part of the data for a failure where ${name}`, () =>
+      withClient({ mock: { faults: answerThat(more) } }, (client, mock) =>
+        Effect.gen(function* () {
+          const error = yield* failure(samples(client))
+          assert.strictEqual(error.reason, "PartialAnswer")
+          assert.strictEqual(error.verdict.ending, "retry")
+          assert.match(error.message, message)
+          assert.strictEqual(mock.requests[0]!.params.get("partial_response"), "false")
+        })
+      )
+    )
+
+    it.live(`accepts it where that is configured, with a warning: ${name}`, () => {
+      const logs: Array<unknown> = []
+      return withClient(
+        { mock: { faults: answerThat(more) }, config: { partial_data: "accept" } },
+        (client) =>
+          Effect.gen(function* () {
+            assert.deepStrictEqual(yield* samples(client), ["7"])
+            assert.deepStrictEqual(yield* samples(client), ["7"])
+            assert.lengthOf(logs, more.includes("rpc error") ? 2 : 1)
+            assert.match(String(logs[0]), /^http:.* warns: (No StoreAPIs|the answer lacks data)/)
+          }).pipe(
+            Effect.provide(
+              Logger.layer([
+                Logger.make(({ logLevel, message }) => {
+                  if (logLevel === "Warn") logs.push(message)
+                })
+              ])
+            )
+          )
+      )
+    })
+  }
+
+  it.live("does not take a warning about the query for one about the data", () =>
     withClient(
       {
         mock: {
-          faults: onRange({
-            body: '{"status":"success","isPartial":true,"data":{"resultType":"matrix","result":[]}}',
-            headers: { "content-type": "application/json" }
-          })
+          faults: answerThat('"warnings":["PromQL warning: mixed histograms"],"infos":["PromQL info: x"],')
         }
       },
-      (client, mock) =>
+      (client) =>
         Effect.gen(function* () {
-          const error = yield* failure(samples(client))
-          assert.strictEqual(error.reason, "Unavailable")
-          assert.match(error.message, /only a part of the data/)
-          assert.strictEqual(mock.requests[0]!.params.get("partial_response"), "false")
+          assert.deepStrictEqual(yield* samples(client), ["7"])
         })
     )
   )
+
+  it.live("has the server give up before we do", () =>
+    withClient({ config: { request_timeout: 60 } }, (client, mock) =>
+      Effect.gen(function* () {
+        yield* samples(client)
+        assert.strictEqual(mock.requests[0]!.params.get("timeout"), "54")
+      })
+    )
+  )
+
+  for (const [status, reason] of [
+    [422, "BrokenResponse"],
+    [400, "BrokenResponse"],
+    [200, "BrokenResponse"],
+    [401, "Unauthorized"],
+    [503, "Unavailable"]
+  ] as const) {
+    it.live(`asks again where the words of a refusal break off, unless HTTP ${status} says enough`, () =>
+      withClient(
+        {
+          mock: {
+            faults: onRange({
+              status,
+              body: "query processing would load too many samples",
+              cutAfterBytes: 20
+            })
+          }
+        },
+        (client) =>
+          Effect.gen(function* () {
+            assert.strictEqual((yield* failure(samples(client))).reason, reason)
+          })
+      )
+    )
+  }
 
   it.live("gives up an answer that does not begin, or does not go on", () =>
     Effect.forEach(

@@ -58,7 +58,7 @@ const cases: ReadonlyArray<Case> = [
   {
     status: 503,
     body: json("timeout", "query timed out in expression evaluation"),
-    reason: "TooLarge",
+    reason: "TooSlow",
     ending: "split"
   },
   // Split.
@@ -72,7 +72,7 @@ const cases: ReadonlyArray<Case> = [
       "execution",
       "the query exceeded the maximum number of series (limit: 100000 series) (err-mimir-max-series-per-query)"
     ),
-    reason: "TooLarge",
+    reason: "TooManySeries",
     ending: "split"
   },
   {
@@ -97,7 +97,7 @@ const cases: ReadonlyArray<Case> = [
   {
     status: 422,
     body: json("422", "the number of matching timeseries exceeds 30000; either narrow down the search"),
-    reason: "TooLarge",
+    reason: "TooManySeries",
     ending: "split"
   },
   {
@@ -109,10 +109,74 @@ const cases: ReadonlyArray<Case> = [
   {
     status: 422,
     body: json("execution", "expanding series: exceeded series limit: limit 10 violated (got 11)"),
-    reason: "TooLarge",
+    reason: "TooManySeries",
     ending: "split"
   },
+  {
+    status: 422,
+    body: json("execution", "the query exceeded the limit (err-mimir-max-fetched-series-per-query)"),
+    reason: "TooManySeries",
+    ending: "split"
+  },
+  // VictoriaMetrics, with the query before it.
+  ...(
+    [
+      [
+        'cannot execute query: cannot evaluate "wide": cannot select more than -search.maxSamplesPerQuery=1000 samples; possible solutions: …',
+        "TooLarge"
+      ],
+      [
+        'cannot execute query: cannot evaluate "wide": search error after reading 0 data blocks: error when searching tsids: the number of matching timeseries exceeds 100; either narrow down the search',
+        "TooManySeries"
+      ],
+      [
+        "too many points for the given step=60000, start=1767225600000 and end=1767229200000: 61; cannot exceed -search.maxPointsPerTimeseries=50",
+        "TooLarge"
+      ],
+      [
+        "cannot execute query: error during time series unpacking: cannot process more than 100 samples per series; either increase -search.maxSamplesPerSeries or reduce time range for the query",
+        "TooLarge"
+      ],
+      [
+        "cannot execute query: timeout exceeded during query execution: 1.000 seconds (elapsed 3.585 seconds); the timeout can be adjusted",
+        "TooSlow"
+      ],
+      [
+        "cannot execute query: not enough memory for processing 2160300 data points across 300 time series with 7201 points in each time series",
+        "TooLarge"
+      ]
+    ] as const
+  ).map(
+    ([text, reason]): Case => ({
+      status: 422,
+      body: json(
+        "422",
+        `error when executing query="{__name__="a",b=~"exceeded series limit"}" on the time range (start=1767225600000, end=1767229200000, step=60000): ${text}`
+      ),
+      reason,
+      ending: "split"
+    })
+  ),
   // Retry.
+  {
+    status: 503,
+    body: 'remoteAddr: "127.0.0.1:53430"; requestURI: /api/v1/query_range?query=wide; cannot handle more than 1 concurrent search requests during 100ms',
+    type: plain,
+    reason: "Unavailable",
+    ending: "retry"
+  },
+  {
+    status: 422,
+    body: json("execution", "expanding series: proxy Series(): rpc error: code = Unavailable desc = down"),
+    reason: "Unavailable",
+    ending: "retry"
+  },
+  {
+    status: 422,
+    body: json("execution", "expanding series: context deadline exceeded"),
+    reason: "Unavailable",
+    ending: "retry"
+  },
   {
     status: 503,
     body: json("timeout", "query timed out in query queue"),
@@ -158,6 +222,20 @@ const cases: ReadonlyArray<Case> = [
   { status: 404, body: json("not_found", "x"), reason: "WrongPath", ending: "sync" },
   { status: 404, body: html, type: "text/html", reason: "WrongPath", ending: "sync" },
   { status: 405, body: "", reason: "WrongPath", ending: "sync" },
+  {
+    status: 400,
+    body: 'remoteAddr: "127.0.0.1:53940"; requestURI: /x/api/v1/query_range; unsupported path requested: "/x/api/v1/query_range"',
+    type: plain,
+    reason: "WrongPath",
+    ending: "sync"
+  },
+  {
+    status: 400,
+    body: 'requestURI: /api/v1/query_range; missing -http.pathPrefix="/vm" in the requested path "/api/v1/query_range"',
+    type: plain,
+    reason: "WrongPath",
+    ending: "sync"
+  },
   { status: 200, body: html, type: "text/html; charset=utf-8", reason: "NotPrometheus", ending: "sync" },
   { status: 200, body: "hello", type: plain, reason: "NotPrometheus", ending: "sync" },
   { status: 200, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
@@ -180,9 +258,10 @@ describe("fromRefusal", () => {
 
   it("finds what the text says behind a long query", () => {
     // VictoriaMetrics repeats the query before it says what is wrong.
-    const text = `error when executing query="${"x".repeat(2000)}" on the time range: cannot select more than -search.maxSamplesPerQuery=1 samples`
+    const text = `error when executing query="${"x".repeat(2000)}" on the time range (start=1): cannot select more than -search.maxSamplesPerQuery=1 samples`
     assert.strictEqual(refuse(422, json("422", text)).reason, "TooLarge")
     assert.strictEqual(refuse(422, text, plain).reason, "TooLarge")
+    assert.match(refuse(422, json("422", text)).summary, /HTTP 422: cannot select more than/)
   })
 
   it("tells the server's own words", () => {

@@ -126,6 +126,35 @@ describe("retryPolicy", () => {
     })
   )
 
+  it.effect("gives up where the next try would come later than 15 minutes after the first failure", () =>
+    Effect.gen(function* () {
+      const { ends, logs, waits } = yield* failing([failure("RateLimited", 300_000)], 20)
+      yield* waits(300_000)
+      yield* waits(300_000)
+      yield* waits(300_000)
+      yield* ends(4)
+      assert.lengthOf(logs, 3)
+    })
+  )
+
+  it.effect("gives up at once where the server asks for more than what is left of that", () =>
+    Effect.gen(function* () {
+      const { ends, waits } = yield* failing(
+        [
+          failure("RateLimited", 300_000),
+          failure("RateLimited", 300_000),
+          failure("RateLimited", 1),
+          failure("RateLimited", 299_000)
+        ],
+        20
+      )
+      yield* waits(300_000)
+      yield* waits(300_000)
+      yield* waits(2000)
+      yield* ends(4)
+    })
+  )
+
   it.effect.each([0, 1, 3, 20])("retries %i times", (maxRetries) =>
     Effect.gen(function* () {
       const { ends, logs } = yield* failing([failure("Unreachable")], maxRetries)
@@ -142,6 +171,8 @@ describe("retryPolicy", () => {
     "Redirected",
     "UnexpectedSample",
     "TooLarge",
+    "TooManySeries",
+    "TooSlow",
     "Refused"
   ] as const)("does not retry %s", (reason) =>
     Effect.gen(function* () {
@@ -151,14 +182,19 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect.each(["Unreachable", "Timeout", "RateLimited", "Unavailable", "BrokenResponse"] as const)(
-    "retries %s",
-    (reason) =>
-      Effect.gen(function* () {
-        const { ends, waits } = yield* failing([failure(reason)], 1)
-        yield* waits(500)
-        yield* ends(2)
-      })
+  it.effect.each([
+    "Unreachable",
+    "Timeout",
+    "RateLimited",
+    "Unavailable",
+    "BrokenResponse",
+    "PartialAnswer"
+  ] as const)("retries %s", (reason) =>
+    Effect.gen(function* () {
+      const { ends, waits } = yield* failing([failure(reason)], 1)
+      yield* waits(500)
+      yield* ends(2)
+    })
   )
 
   it.effect("stops at the first failure that no retry mends", () =>

@@ -1,0 +1,142 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result } from "effect"
+import { type Matcher, render } from "../../src/prometheus/Matcher.ts"
+import { parseSelector } from "../../src/prometheus/mock/evaluate.ts"
+import { type PartIndex, SeriesPart, split } from "../../src/sync/SeriesPart.ts"
+import { type Choices, choices } from "../choices.ts"
+
+type Labels = ReadonlyMap<string, string>
+
+const valueOf = (series: Labels, label: string): string => series.get(label) ?? ""
+
+const selected = (all: ReadonlyArray<Labels>, matchers: ReadonlyArray<Matcher>): ReadonlyArray<Labels> => {
+  const selector = Result.getOrThrow(parseSelector(render(matchers)))
+  return all.filter((series) => selector.matches((label) => valueOf(series, label)))
+}
+
+/** Of series that are in memory; `knows` chooses which of them are looked at. */
+const indexOf = (
+  knows: (matchers: ReadonlyArray<Matcher>) => ReadonlyArray<Labels>,
+  asked: Array<string> = []
+): PartIndex<never> => ({
+  labelNames: (matchers) => {
+    asked.push("names")
+    const names = knows(matchers).flatMap((series) => [...series.keys()])
+    return Effect.succeed([...new Set(names)].filter((name) => name !== "__name__"))
+  },
+  labelValues: (label, matchers) => {
+    asked.push(label)
+    const values = knows(matchers).map((series) => valueOf(series, label))
+    return Effect.succeed([...new Set(values)].filter((value) => value !== ""))
+  }
+})
+
+const series = (labels: Record<string, string>): Labels =>
+  new Map(Object.entries({ __name__: "m", ...labels }))
+
+const randomSeries = (random: Choices): ReadonlyArray<Labels> => {
+  const all = new Map<string, Labels>()
+  for (const labels of random.list(25, () => {
+    const labels = new Map([["__name__", "m"]])
+    // Labels that all have, that few have, that tell each series from the others, and that tell nothing.
+    if (!random.oneIn(9)) labels.set("instance", `10.0.${random.below(3)}.${random.below(40)}:9100`)
+    if (random.oneIn(3)) labels.set("mode", random.pick(["idle", "user", "a\nb", "(x|y)"]))
+    if (random.oneIn(5)) labels.set("rare", "é😀")
+    if (random.oneIn(2)) labels.set("job", "node")
+    return labels
+  }))
+    all.set(JSON.stringify([...labels]), labels)
+  return all.size === 0 ? [series({})] : [...all.values()]
+}
+
+/** Splits until every part has one series; answers the parts. */
+const splitAll = (
+  part: SeriesPart,
+  all: ReadonlyArray<Labels>,
+  index: PartIndex<never>
+): Effect.Effect<ReadonlyArray<SeriesPart>> =>
+  Effect.gen(function* () {
+    if (selected(all, part.matchers).length <= 1) return [part]
+    const halves = yield* split(part, index)
+    assert.isDefined(halves)
+    return (yield* Effect.forEach(halves!, (half) => splitAll(half, all, index))).flat()
+  })
+
+describe("split", () => {
+  for (const [name, knowsAll] of [
+    ["what is in each part", false],
+    ["what there is in all", true]
+  ] as const) {
+    it.effect.prop(
+      `puts each series into one part, down to single series, of a server that tells ${name}`,
+      { choices },
+      ({ choices }) =>
+        Effect.gen(function* () {
+          const all = randomSeries(choices)
+          // Another metric's labels are no help, but may be among what the server tells.
+          const others = knowsAll ? [series({ id: "1" }), series({ id: "2" }), series({ job: "x" })] : []
+          const asked: Array<string> = []
+          const index = indexOf(
+            (matchers) => (knowsAll ? [...all, ...others] : selected(all, matchers)),
+            asked
+          )
+          const parts = yield* splitAll(new SeriesPart(), all, index)
+          for (const one of all) {
+            const owners = parts.filter(({ matchers }) => selected([one], matchers).length > 0)
+            assert.lengthOf(owners, 1, JSON.stringify([...one]))
+          }
+          if (!knowsAll) assert.lengthOf(parts, all.length)
+        })
+    )
+  }
+
+  it.effect("says so where there is nothing to split", () =>
+    Effect.gen(function* () {
+      const one = [series({ a: "1", b: "2" })]
+      assert.isUndefined(
+        yield* split(
+          new SeriesPart(),
+          indexOf((matchers) => selected(one, matchers))
+        )
+      )
+      assert.isUndefined(
+        yield* split(
+          new SeriesPart(),
+          indexOf(() => [])
+        )
+      )
+    })
+  )
+
+  it.effect("splits by the label with the most values, and asks for them once", () =>
+    Effect.gen(function* () {
+      const all = Array.from({ length: 64 }, (_, n) => series({ n: String(n), code: String(n % 4) }))
+      const asked: Array<string> = []
+      const root = new SeriesPart()
+      const parts = yield* splitAll(
+        root,
+        all,
+        indexOf((matchers) => selected(all, matchers), asked)
+      )
+      assert.deepStrictEqual(asked, ["names", "n", "code"])
+      assert.isTrue(parts.every(({ matchers }) => matchers.every(({ label }) => label === "n")))
+      assert.isBelow(Math.max(...parts.map(({ matchers }) => matchers.length)), 10)
+      assert.strictEqual(root.first, parts[0])
+    })
+  )
+
+  it.effect("finds the series without a label", () =>
+    Effect.gen(function* () {
+      const all = [series({ a: "1" }), series({ a: "1", b: "2" }), series({})]
+      const parts = yield* splitAll(
+        new SeriesPart(),
+        all,
+        indexOf((matchers) => selected(all, matchers))
+      )
+      assert.deepStrictEqual(
+        parts.map(({ matchers }) => render(matchers)),
+        ['{a!="",b!=""}', '{a!="",b=""}', '{a=""}']
+      )
+    })
+  )
+})
