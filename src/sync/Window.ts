@@ -155,7 +155,7 @@ export const windowEvents = (
     }
     const halves = yield* splitSeries(range, part, refusal)
     if (halves !== undefined) {
-      yield* told(`Asking for ${render(halves[0].matchers)} apart from the other series.`)
+      yield* told(`Asking for its series ${render(halves[0].matchers.slice(-1))} apart from the others.`)
       return bothHalves(range, part, halves)
     }
     if (points === 1) return yield* tooMuch(range, part, refusal)

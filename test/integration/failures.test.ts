@@ -155,46 +155,4 @@ describe("failing", () => {
       }
     })
   )
-
-  it.effect("goes on with the other streams when one fails, and does not exit with 0", () =>
-    Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({
-        series: [...gauge("a_small", 2), ...gauge("b_large", 200), ...gauge("c_small", 3)],
-        flags: ["--query.max-samples=150"]
-      })
-      const files = yield* connector.workspace
-      const settings = config(server.baseUrl)
-      const output = yield* connector.read(
-        files,
-        settings,
-        connector.catalogOf("a_small", "b_large", "c_small")
-      )
-      assertFailed(output, "config_error", /1 of 3 streams failed: b_large/, /too many samples/)
-      assert.deepInclude(output.errors[0]!.stream_descriptor, { name: "b_large" })
-      const counts = (name: string) => output.records.filter(({ stream }) => stream === name).length
-      assert.deepStrictEqual([counts("a_small"), counts("b_large"), counts("c_small")], [122, 0, 183])
-      assert.sameMembers(
-        output.statuses.filter((status) => /COMPLETE/.test(status)),
-        ["a_small:COMPLETE", "b_large:INCOMPLETE", "c_small:COMPLETE"]
-      )
-      assert.notInclude(
-        output.states.map(({ stream }) => stream.stream_descriptor.name),
-        "b_large"
-      )
-    })
-  )
-
-  it.effect("asks for less when the server cannot answer a window whole", () =>
-    Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({
-        series: gauge("wide", 100),
-        flags: ["--query.max-samples=700"]
-      })
-      const files = yield* connector.workspace
-      const output = yield* connector.read(files, config(server.baseUrl), connector.catalogOf("wide"))
-      assert.deepStrictEqual(output.errors, [])
-      assert.strictEqual(output.code, 0)
-      assert.strictEqual(connector.byKey(output.records).size, 100 * 61)
-    })
-  )
 })

@@ -1,0 +1,80 @@
+/** Real servers with low limits: what they refuse is asked for in smaller parts, and comes whole, each sample once. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as connector from "../support/connector.ts"
+import { start } from "../support/dataset.ts"
+import * as RealPrometheus from "../support/RealPrometheus.ts"
+import { recordKey } from "../support/referenceRecords.ts"
+
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+/** A gauge of so many series, a sample a minute, one of them without labels. */
+const wide = (seriesCount: number, minutes: number) =>
+  Array.from({ length: seriesCount }, (_, n) => ({
+    labels: {
+      __name__: "wide",
+      ...(n === 0 ? {} : { instance: `10.0.${n >> 8}.${n & 255}:9100`, code: `${200 + (n % 3)}` })
+    },
+    samples: Array.from({ length: minutes }, (_, i) => [start + i * 60_000, i + n / 8] as const)
+  }))
+
+/** Reads `wide` from a server with these flags, and holds it against what a server without limits answers. */
+const readLimited = Effect.fnUntraced(function* (
+  seriesCount: number,
+  minutes: number,
+  flags: ReadonlyArray<string>,
+  more: object = {}
+) {
+  const end = start + (minutes - 1) * 60_000
+  const server = yield* RealPrometheus.make({ series: wide(seriesCount, minutes), flags })
+  const files = yield* connector.workspace
+  const output = yield* connector.read(
+    files,
+    { base_url: server.baseUrl, start_date: iso(start), end_date: iso(end), step: 60, ...more },
+    connector.catalogOf("wide")
+  )
+  assert.deepStrictEqual([output.errors, output.stderr, output.code], [[], "", 0])
+  const records = connector.byKey(output.records)
+  assert.strictEqual(records.size, seriesCount * minutes)
+  for (const [n, { labels, samples }] of wide(seriesCount, minutes).entries()) {
+    if (n % 97 !== 0) continue
+    for (const [time, value] of samples) {
+      assert.strictEqual(records.get(recordKey(Object.entries(labels), time)), `${value}`)
+    }
+  }
+  return output
+})
+
+describe("a real Prometheus", { concurrent: true }, () => {
+  it.effect(
+    "with a low --query.max-samples is asked for parts of the series, of which none is left out",
+    () =>
+      Effect.gen(function* () {
+        const output = yield* readLimited(300, 30, ["--query.max-samples=100"])
+        assert.isTrue(
+          output.logs.some((text) =>
+            /too many samples.* Asking for its series \{instance=~".*"\} apart/.test(text)
+          )
+        )
+      })
+  )
+
+  it.effect("with a low --query.max-samples splits time where that is enough", () =>
+    Effect.gen(function* () {
+      const output = yield* readLimited(100, 61, ["--query.max-samples=700"])
+      assert.isTrue(output.logs.some((text) => /too many samples.* Asking for \d+ points/.test(text)))
+      assert.isFalse(output.logs.some((text) => text.includes("apart")))
+    })
+  )
+
+  it.effect("with a low --query.timeout is asked for as much as it can do in that time", () =>
+    Effect.gen(function* () {
+      const output = yield* readLimited(2000, 60, ["--query.timeout=5ms"])
+      assert.isTrue(output.logs.some((text) => /timed out in expression evaluation.* Asking for /.test(text)))
+    })
+  )
+
+  it.effect("with --query.max-concurrency=1 is read as well as any, whatever concurrency asks for", () =>
+    readLimited(200, 300, ["--query.max-concurrency=1", "--query.timeout=3s"], { concurrency: 16 })
+  )
+})
