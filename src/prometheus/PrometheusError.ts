@@ -20,7 +20,7 @@ export type Blame = "config" | "transient" | "system"
 interface Verdict {
   /** The first end. */
   readonly ending: Ending
-  /** What a request is split by first, if it is. */
+  /** What a request is split by first, if it is: at once, or where retries are of no use. */
   readonly splitBy?: "time" | "series"
   /** The end once retries and splits are used up. */
   readonly finally: "stream" | "sync"
@@ -45,9 +45,10 @@ const verdicts = {
   },
   Timeout: {
     ending: "retry",
+    splitBy: "time",
     finally: "stream",
     blame: "transient",
-    advice: "If the server is only slow, raise request_timeout or lower concurrency."
+    advice: "If the server is only slow, raise request_timeout (and that of proxies) or lower concurrency."
   },
   Unauthorized: {
     ending: "sync",
@@ -202,6 +203,8 @@ const rules: ReadonlyArray<Rule> = [
   { statuses: [404, 405], reason: "WrongPath" },
   { statuses: [400], text: /unsupported path requested|missing -http\.pathPrefix/, reason: "WrongPath" },
   { statuses: [429], reason: "RateLimited" },
+  // What a proxy says that did not get an answer in time; the latter is Cloudflare's.
+  { statuses: [504, 524], reason: "Timeout" },
   { statuses: [408, 499, ...between(500, 599)], reason: "Unavailable" },
   // The query is right, but what the server reads from did not answer.
   { statuses: [422], text: /expanding series|rpc error|context (canceled|deadline)/i, reason: "Unavailable" },

@@ -10,7 +10,7 @@ import {
   type Latch,
   type Pull,
   Ref,
-  type Schedule,
+  Schedule,
   Scope,
   type Semaphore,
   Stream
@@ -95,6 +95,8 @@ export const windowEvents = (
 ): Stream.Stream<WindowEvent, PrometheusError> => {
   const ledger = new WindowLedger(asked.range)
   let ahead: AskedWindow["answer"] | undefined = asked.answer
+  /** Whether the server did not answer in time, again and again. */
+  let isSlow = false
 
   const told = (events: Stream.Stream<WindowEvent, PrometheusError>) =>
     Effect.map(Ref.getAndSet(context.answered, true), (before) =>
@@ -147,6 +149,11 @@ export const windowEvents = (
     // It was asked for before an earlier window learned better.
     if (part.halves !== undefined) return events(range, part)
     const points = pointCount(range)
+    if (refusal.verdict.ending === "retry") {
+      // Maybe too slow for a large query; but not a server that has never answered any.
+      if (points === 1 || !(yield* Ref.get(context.answered))) return yield* refusal
+      isSlow = true
+    }
     const told = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
     if (points > 1 && refusal.verdict.splitBy === "time") {
       yield* told(`Asking for ${counted(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
@@ -185,11 +192,18 @@ export const windowEvents = (
         const isAhead = ahead !== undefined && part === asked.part
         if (!isAhead && part.halves !== undefined) return bothHalves(range, part, part.halves)
         return attempt(range, part).pipe(
-          Stream.retry(context.retries),
+          Stream.retry(
+            Schedule.while(
+              context.retries,
+              ({ input }) =>
+                // Found out already: less is more likely to be answered than the same again.
+                !(isSlow && input.verdict.splitBy !== undefined && pointCount(range) > 1)
+            )
+          ),
           Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromAnswer(range)))),
           Stream.concat(whole(range, part)),
           Stream.catchIf(
-            (error) => error.verdict.ending === "split",
+            (error) => error.verdict.splitBy !== undefined,
             (error) => Stream.unwrap(inParts(range, part, error))
           )
         )

@@ -192,7 +192,8 @@ const cases: ReadonlyArray<Case> = [
   { status: 503, body: "Service Unavailable", type: plain, reason: "Unavailable", ending: "retry" },
   { status: 503, body: json("canceled", "query was canceled"), reason: "Unavailable", ending: "retry" },
   { status: 499, body: json("canceled", "query was canceled"), reason: "Unavailable", ending: "retry" },
-  { status: 504, body: html, type: "text/html", reason: "Unavailable", ending: "retry" },
+  { status: 504, body: html, type: "text/html", reason: "Timeout", ending: "retry" },
+  { status: 524, body: html, type: "text/html", reason: "Timeout", ending: "retry" },
   { status: 408, body: "", reason: "Unavailable", ending: "retry" },
   { status: 599, body: "", reason: "Unavailable", ending: "retry" },
   // Fail.

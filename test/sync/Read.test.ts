@@ -629,6 +629,44 @@ describe("an answer that is too large", () => {
       })
   )
 
+  it.effect("may be one that never comes: smaller ones are asked for once retries are used up", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 300),
+        points: 300,
+        config: { max_retries: 2 },
+        mock: {
+          faults: onRange(({ points }) => (points > 40 ? { delayMs: Number.POSITIVE_INFINITY } : undefined))
+        }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 299))
+      // 32 points; 256 three times, then half of that and a quarter once each; what comes after that is small.
+      assert.deepStrictEqual(
+        windows(mock)
+          .filter(([first]) => first < 33)
+          .map(([first, last]) => last - first + 1),
+        [32, 256, 256, 256, 128, 64, 32]
+      )
+    })
+  )
+
+  it.effect("is not suspected where nothing has ever been answered", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 300),
+        points: 300,
+        config: { max_retries: 2 },
+        mock: { faults: onRange(() => ({ status: 504, body: "<title>Gateway Time-out</title>" })) }
+      })
+      assert.match(
+        failuresOf(events),
+        /HTTP 504: a web page titled "Gateway Time-out"\. If the server is only slow/
+      )
+      assert.strictEqual(windows(mock).length, 3)
+    })
+  )
+
   it.effect("is recognised by its text behind another code", () =>
     Effect.gen(function* () {
       let asked = 0
