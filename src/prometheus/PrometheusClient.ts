@@ -12,7 +12,14 @@ import { bodyChunks } from "./bodyChunks.ts"
 import { decodeChunks } from "./decodeChunks.ts"
 import * as Matcher from "./Matcher.ts"
 import type { MetricMetadata } from "./Metadata.ts"
-import { causeText, fromRefusal, fromTransport, PrometheusError, shorten } from "./PrometheusError.ts"
+import {
+  causeText,
+  fromRefusal,
+  fromTransport,
+  PrometheusError,
+  type Reason,
+  shorten
+} from "./PrometheusError.ts"
 import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
 import { retryPolicy } from "./retryPolicy.ts"
 import type { SampleBlock } from "./Sample.ts"
@@ -110,6 +117,9 @@ const wholeAnswers = {
 
 /** How much of an answer that is no success is read to learn what it says. */
 const MAX_REFUSAL_BYTES = 64 * 1024
+
+/** What an answer means whose status alone does not tell: its text might. */
+const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
 
 const MAX_REDIRECTS = 5
 
@@ -248,16 +258,21 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const contentType = response.headers["content-type"] ?? ""
     if (response.status === 200 && (contentType === "" || /json/i.test(contentType))) return response
     const body = yield* Effect.result(textOf(endpoint, response, MAX_REFUSAL_BYTES))
+    const text = Result.getOrElse(body, () => "")
     const now = yield* Clock.currentTimeMillis
     const refusal = fromRefusal(endpoint, {
       status: response.status,
-      body: mask(Result.getOrElse(body, () => "")),
+      body: mask(text),
       contentType,
       retryAfterMillis: parseRetryAfter(response.headers["retry-after"], now)
     })
-    // What broke off may have been the words that say what to do about it.
-    const isUnexplained = refusal.reason === "Refused" || refusal.reason === "NotPrometheus"
-    return yield* Result.isFailure(body) && isUnexplained ? body.failure : refusal
+    if (!vagueReasons.has(refusal.reason)) return yield* refusal
+    // Of a text that broke off, what was to come may have said "ask for less".
+    if (Result.isFailure(body)) return yield* body.failure
+    if (/json/i.test(contentType) && text.length < MAX_REFUSAL_BYTES && !isJson(text)) {
+      return yield* new PrometheusError({ reason: "BrokenResponse", summary: refusal.summary })
+    }
+    return yield* refusal
   })
 
   /** Asks for something small and answers its `data`. */
@@ -424,6 +439,15 @@ const MetadataResponse = Schema.Record(
 
 /** Whether a warning is about the query rather than about the data that it reads. */
 const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
 
 const firstBytes =
   (limit: number) =>

@@ -216,6 +216,51 @@ describe("PrometheusClient", () => {
     )
   }
 
+  const json = { "content-type": "application/json" }
+  const tooMany = '{"status":"error","errorType":"execution","error":"would load too many samples"}'
+
+  it.live("asks again for a no whose words broke off, as they may say what is to be done", () =>
+    Effect.forEach(
+      [
+        { status: 422, body: tooMany, headers: json, cutAfterBytes: 40 },
+        { status: 422, body: tooMany.slice(0, 60), headers: json },
+        { status: 400, body: "", headers: json },
+        { status: 400, body: gzipSync("no").subarray(0, 12), headers: { "content-encoding": "gzip" } }
+      ],
+      (fault) =>
+        withClient({ mock: { faults: onRange(fault) } }, (client) =>
+          Effect.gen(function* () {
+            const error = yield* failure(samples(client))
+            assert.strictEqual(error.reason, "BrokenResponse", error.message)
+            assert.strictEqual(error.verdict.ending, "retry")
+          })
+        ),
+      { discard: true }
+    )
+  )
+
+  it.live("needs no words where the status says enough", () =>
+    Effect.forEach(
+      [
+        [401, "Unauthorized"],
+        [404, "WrongPath"],
+        [413, "TooLarge"],
+        [429, "RateLimited"],
+        [503, "Unavailable"]
+      ] as const,
+      ([status, reason]) =>
+        withClient(
+          { mock: { faults: onRange({ status, body: tooMany, headers: json, cutAfterBytes: 40 }) } },
+          (client) =>
+            Effect.gen(function* () {
+              const error = yield* failure(samples(client))
+              assert.strictEqual(error.reason, reason, error.message)
+            })
+        ),
+      { discard: true }
+    )
+  )
+
   it.live("takes the server's no for a no, also under status 200", () =>
     withClient(
       {
@@ -306,32 +351,6 @@ describe("PrometheusClient", () => {
       })
     )
   )
-
-  for (const [status, reason] of [
-    [422, "BrokenResponse"],
-    [400, "BrokenResponse"],
-    [200, "BrokenResponse"],
-    [401, "Unauthorized"],
-    [503, "Unavailable"]
-  ] as const) {
-    it.live(`asks again where the words of a refusal break off, unless HTTP ${status} says enough`, () =>
-      withClient(
-        {
-          mock: {
-            faults: onRange({
-              status,
-              body: "query processing would load too many samples",
-              cutAfterBytes: 20
-            })
-          }
-        },
-        (client) =>
-          Effect.gen(function* () {
-            assert.strictEqual((yield* failure(samples(client))).reason, reason)
-          })
-      )
-    )
-  }
 
   it.live("gives up an answer that does not begin, or does not go on", () =>
     Effect.forEach(
