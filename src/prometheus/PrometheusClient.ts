@@ -165,17 +165,18 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const endpoint = settings.baseUrl + path
     let request = withCredentials(makeRequest(endpoint, params))
     for (let redirects = 0; ; redirects++) {
+      const address = redirects === 0 ? endpoint : withoutQuery(new URL(request.url))
       const response = yield* http.execute(request).pipe(
         // Servers do not expect the headers of our traces, and some proxies refuse what they do not know.
         Effect.provideService(HttpClient.TracerPropagationEnabled, false),
-        Effect.mapError((error) => fromTransport(endpoint, error)),
+        Effect.mapError((error) => fromTransport(address, error)),
         Effect.timeoutOrElse({
           duration: settings.requestTimeoutMillis,
           orElse: () =>
             Effect.fail(
               new PrometheusError({
                 reason: "Timeout",
-                summary: `${endpoint} did not answer within ${timeoutText}.`
+                summary: `${address} did not answer within ${timeoutText}.`
               })
             )
         })
@@ -183,14 +184,14 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       const location = response.headers.location
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
       const target = URL.canParse(location, request.url) ? new URL(location, request.url) : undefined
-      if (
-        target === undefined ||
-        redirects === MAX_REDIRECTS ||
-        !keepsCredentials(new URL(request.url), target)
-      ) {
+      const isTooMany = redirects === MAX_REDIRECTS
+      if (target === undefined || isTooMany || !keepsCredentials(new URL(request.url), target)) {
+        const to = target === undefined ? "an address that is none" : withoutQuery(target).replace(path, "")
         return yield* new PrometheusError({
           reason: "Redirected",
-          summary: `${endpoint} redirects to ${target === undefined ? "an address that is none" : (target.origin + target.pathname).replace(path, "")}, and that is not followed.`
+          summary: isTooMany
+            ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
+            : `${endpoint} redirects to ${to}, and that is not followed.`
         })
       }
       // A Location holds the query too, unless the parameters travel in a form.
@@ -459,6 +460,8 @@ const firstBytes =
         return total >= limit
       })
     })
+
+const withoutQuery = ({ host, pathname, protocol }: URL): string => `${protocol}//${host}${pathname}`
 
 /** Whether a redirect stays where credentials may be sent: on the same origin, or on its host's way from http to https. */
 export const keepsCredentials = (source: URL, target: URL): boolean =>

@@ -1,0 +1,409 @@
+/**
+ * A proxy in front of a server that breaks what it passes on: connections, framing, bodies and whole answers.
+ *
+ * It speaks HTTP by hand over sockets, since most of its faults are ones that no HTTP library would write. A plan says
+ * what befalls which request; whatever a plan draws at random comes from its seed and the request, never from
+ * the order in which requests arrive, so that the same seed does the same again.
+ */
+import { once } from "node:events"
+import { Agent, request as httpRequest } from "node:http"
+import { createServer, type Server, type Socket } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+import { createServer as createTlsServer } from "node:tls"
+import { Effect, type Scope } from "effect"
+import { Choices } from "../choices.ts"
+
+/** A request as the proxy saw it. */
+export interface SeenRequest {
+  readonly method: string
+  readonly path: string
+  readonly params: URLSearchParams
+  /** The path with its query, as it was sent. */
+  readonly target: string
+  /** By lower-case name. */
+  readonly headers: ReadonlyMap<string, string>
+  /** The metric that a range query asks for. */
+  readonly metric: string | undefined
+  /** How many different requests there were before this one: of the metric, or else of the path. */
+  readonly ordinal: number
+  /** How often the very same was asked before. */
+  readonly attempt: number
+  /** When it came, in milliseconds since the epoch. */
+  readonly atMillis: number
+}
+
+/** An answer: the server's, or one made up. */
+export interface Answer {
+  readonly status: number
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  readonly body: Buffer
+}
+
+/** How the end of a body is told: by its length, in chunks, or by the end of the connection. */
+export type Framing = "length" | "chunks" | "close"
+
+/** Where in an answer's bytes something happens: before any, or after that share of its head or its framed body. */
+export type Place = { readonly part: "head" | "body"; readonly share: number }
+
+export const atOnce: Place = { part: "head", share: 0 }
+
+/** What befalls a request. */
+export type Fault =
+  /** The connection is reset, or ends with a FIN as if all were well. */
+  | { readonly type: "break"; readonly how: "reset" | "end"; readonly at: Place }
+  /** Nothing follows any more, while the connection stays. */
+  | { readonly type: "stall"; readonly at: Place }
+  /** The whole answer comes, so many bytes at a time. */
+  | { readonly type: "trickle"; readonly bytes: number; readonly everyMillis: number }
+  /** Another answer, or another body of the server's answer, in good framing. */
+  | { readonly type: "change"; readonly to: (answer: Answer) => Answer }
+  /** An answer without asking the server. */
+  | { readonly type: "answer"; readonly answer: Answer }
+  /** Content-Length is off by so many bytes; after the body, the connection ends or stays. */
+  | { readonly type: "wrong length"; readonly off: number; readonly after: "end" | "stay" }
+  /** The message is written by hand. `share` chooses which chunk is wrong. */
+  | { readonly type: "wrong chunks"; readonly how: WrongChunks; readonly share: number }
+  /** The head is written by hand, in front of the body as it is. */
+  | { readonly type: "wrong head"; readonly head: (length: number) => string }
+
+export type WrongChunks =
+  | "size is no number"
+  | "size is too large"
+  | "size is too small"
+  | "ends early"
+  | "no end"
+
+/** The fault of a request, if it has one; a promise holds the request up until it is known. */
+export type Plan = (request: SeenRequest) => Fault | undefined | Promise<Fault | undefined>
+
+export interface FaultProxyOptions {
+  /** The server's address; its path is kept. */
+  readonly upstream: string
+  /** Nothing is broken without it. */
+  readonly plan?: Plan
+  /** How answers are framed; one of all by chance, unless told. */
+  readonly framing?: Framing
+  /** Draws the framing. */
+  readonly seed?: number
+  /** Speaks TLS. */
+  readonly tls?: { readonly key: string; readonly cert: string }
+}
+
+export interface FaultProxy {
+  /** Its address, with the path of the upstream. */
+  readonly baseUrl: string
+  readonly port: number
+  /** What it has been asked so far. */
+  readonly requests: ReadonlyArray<SeenRequest>
+  /** Those of them that a fault has befallen. */
+  readonly hits: ReadonlyArray<SeenRequest>
+  /** Refuses connections from now on, and resets those that there are. */
+  readonly leave: () => Promise<void>
+  /** Accepts connections again, at the same address. */
+  readonly comeBack: () => Promise<void>
+}
+
+/** Starts a proxy, until the scope closes. */
+export const make = (options: FaultProxyOptions): Effect.Effect<FaultProxy, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const proxy = new Proxy(options)
+      await proxy.comeBack()
+      return proxy
+    }),
+    (proxy) => Effect.promise(() => proxy.close())
+  )
+
+/** Choices that depend on a seed and on what a request asks, and on nothing else. */
+export const choicesOf = (
+  seed: number,
+  { attempt, metric, ordinal, path }: Pick<SeenRequest, "attempt" | "metric" | "ordinal" | "path">
+): Choices => {
+  // FNV-1a
+  let hash = 0x811c9dc5
+  for (const byte of Buffer.from(JSON.stringify([seed, metric ?? path, ordinal, attempt]))) {
+    hash = Math.imul(hash ^ byte, 0x01000193)
+  }
+  return new Choices(hash, Number.POSITIVE_INFINITY)
+}
+
+/** A share of a whole, from 0 to nearly 1. */
+export const someShare = (choices: Choices): number => choices.below(1_000_000) / 1_000_000
+
+/** Another body in the same answer. What the server refuses stays as it is: a text for people has no wrong form. */
+export const changeBody = (change: (body: Buffer) => Buffer): Fault => ({
+  type: "change",
+  to: (answer) => (answer.status === 200 ? { ...answer, body: change(answer.body) } : answer)
+})
+
+/** The server's own answer, with warnings: as of one whose own sources did not all answer. */
+export const withWarnings = (...warnings: ReadonlyArray<string>): Fault =>
+  changeBody((body) =>
+    Buffer.from(body.toString().replace(/^\{/, () => `{"warnings":${JSON.stringify(warnings)},`))
+  )
+
+/** A made-up answer; text is sent as HTML if it begins like that, other things as JSON. */
+export const answer = (
+  status: number,
+  body: string | object = "",
+  headers: Readonly<Record<string, string>> = {}
+): Fault => {
+  const text = typeof body === "string" ? body : JSON.stringify(body)
+  const type =
+    typeof body === "object" ? "application/json" : text.startsWith("<") ? "text/html" : "text/plain"
+  return {
+    type: "answer",
+    answer: { status, headers: Object.entries({ "Content-Type": type, ...headers }), body: Buffer.from(text) }
+  }
+}
+
+class Proxy implements FaultProxy {
+  readonly requests: Array<SeenRequest> = []
+  readonly hits: Array<SeenRequest> = []
+  port = 0
+  private readonly options: FaultProxyOptions
+  private readonly upstream: URL
+  private readonly agent = new Agent({ keepAlive: true })
+  private readonly sockets = new Set<Socket>()
+  private server: Server | undefined
+  /** A bug of a plan or of ours, told when the scope closes. */
+  private failure: unknown
+
+  constructor(options: FaultProxyOptions) {
+    this.options = options
+    this.upstream = new URL(options.upstream)
+  }
+
+  get baseUrl(): string {
+    const path = this.upstream.pathname.replace(/\/$/, "")
+    return `${this.options.tls === undefined ? "http" : "https"}://127.0.0.1:${this.port}${path}`
+  }
+
+  async comeBack(): Promise<void> {
+    const accept = (socket: Socket): void => {
+      this.sockets.add(socket)
+      socket.setNoDelay(true)
+      // Clients break connections too: that is no error of the proxy's.
+      socket.on("error", () => {})
+      socket.once("close", () => this.sockets.delete(socket))
+      this.serve(socket)
+    }
+    const { tls } = this.options
+    // A client that does not trust us breaks off the handshake, which by itself closes the socket.
+    this.server = tls === undefined ? createServer(accept) : createTlsServer(tls, accept)
+    this.server.listen(this.port, "127.0.0.1")
+    await once(this.server, "listening")
+    this.port = (this.server.address() as { port: number }).port
+  }
+
+  async leave(): Promise<void> {
+    const { server } = this
+    if (server === undefined) return
+    this.server = undefined
+    const closed = once(server, "close")
+    server.close()
+    for (const socket of this.sockets) this.reset(socket)
+    await closed
+  }
+
+  async close(): Promise<void> {
+    await this.leave()
+    this.agent.destroy()
+    if (this.failure !== undefined) throw this.failure
+  }
+
+  private reset(socket: Socket): void {
+    if (this.options.tls === undefined) socket.resetAndDestroy()
+    else socket.destroy()
+  }
+
+  /** Serves one connection, one request after the other. */
+  private serve(socket: Socket): void {
+    let unread = Buffer.alloc(0)
+    const take = (): { readonly head: string; readonly body: Buffer } | undefined => {
+      const end = unread.indexOf("\r\n\r\n")
+      if (end < 0) return undefined
+      const head = unread.subarray(0, end).toString("latin1")
+      const length = Number(/^content-length: *(\d+)/im.exec(head)?.[1] ?? 0)
+      const next = end + 4 + length
+      if (unread.length < next) return undefined
+      const body = unread.subarray(end + 4, next)
+      unread = unread.subarray(next)
+      return { body, head }
+    }
+    const answerAll = async (): Promise<void> => {
+      for (let next = take(); next !== undefined && socket.writable; next = take()) {
+        await this.respond(socket, this.see(next.head, next.body.toString()), next.body)
+      }
+    }
+    let answered = Promise.resolve()
+    socket.on("data", (chunk) => {
+      unread = Buffer.concat([unread, chunk])
+      answered = answered.then(answerAll).catch((error: unknown) => {
+        this.failure ??= error
+        socket.destroy()
+      })
+    })
+  }
+
+  private see(head: string, body: string): SeenRequest {
+    const [first = "", ...lines] = head.split("\r\n")
+    const [method = "", target = ""] = first.split(" ")
+    const url = new URL(target, "http://proxy")
+    const params = new URLSearchParams(method === "POST" ? body : url.search)
+    const metric = url.pathname.endsWith("/query_range")
+      ? /__name__="([^"]*)"/.exec(params.get("query") ?? "")?.[1]
+      : undefined
+    const subject = metric ?? url.pathname
+    const earlier = this.requests.filter((request) => (request.metric ?? request.path) === subject)
+    const asked = `${params}`
+    const same = earlier.filter((request) => `${request.params}` === asked)
+    const request: SeenRequest = {
+      method,
+      path: url.pathname,
+      params,
+      target,
+      headers: new Map(
+        lines.map((line) => {
+          const colon = line.indexOf(":")
+          return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()]
+        })
+      ),
+      metric,
+      ordinal: same[0]?.ordinal ?? new Set(earlier.map(({ params }) => `${params}`)).size,
+      attempt: same.length,
+      atMillis: Date.now()
+    }
+    this.requests.push(request)
+    return request
+  }
+
+  private async respond(socket: Socket, request: SeenRequest, body: Buffer): Promise<void> {
+    const fault = await this.options.plan?.(request)
+    if (fault !== undefined) this.hits.push(request)
+    let answer: Answer
+    try {
+      answer = fault?.type === "answer" ? fault.answer : await this.ask(request, body)
+    } catch {
+      // The server is not there: neither are we.
+      return this.reset(socket)
+    }
+    if (fault?.type === "change") answer = fault.to(answer)
+    const choices = choicesOf(this.options.seed ?? 0, request)
+    const framing =
+      fault?.type === "wrong chunks"
+        ? "chunks"
+        : (this.options.framing ?? choices.pick<Framing>(["length", "chunks", "close"]))
+    const { framed, head } = message(answer, framing, choices, fault)
+    const whole = Buffer.concat([head, framed])
+    const place = ({ part, share }: Place): number =>
+      part === "head" ? Math.floor(share * head.length) : head.length + Math.floor(share * framed.length)
+
+    switch (fault?.type) {
+      case "break":
+        await write(socket, whole.subarray(0, place(fault.at)))
+        if (fault.how === "end") return void socket.end()
+        // A reset takes along what has not been read by then: let some of it be read.
+        await sleep(20)
+        return this.reset(socket)
+      case "stall":
+        await write(socket, whole.subarray(0, place(fault.at)))
+        if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve))
+        return
+      case "trickle":
+        for (let at = 0; at < whole.length && !socket.destroyed; at += fault.bytes) {
+          await write(socket, whole.subarray(at, at + fault.bytes))
+          await sleep(fault.everyMillis)
+        }
+        break
+      default:
+        await write(socket, whole)
+    }
+    const ends = framing === "close" || (fault?.type === "wrong length" && fault.after === "end")
+    if (ends) socket.end()
+  }
+
+  /** What the server answers, packed as it comes. */
+  private async ask(request: SeenRequest, body: Buffer): Promise<Answer> {
+    const outgoing = httpRequest({
+      agent: this.agent,
+      host: this.upstream.hostname,
+      port: this.upstream.port,
+      method: request.method,
+      path: request.target,
+      headers: { ...Object.fromEntries(request.headers), host: this.upstream.host }
+    })
+    outgoing.end(body)
+    const [incoming] = await once(outgoing, "response")
+    const chunks: Array<Buffer> = []
+    for await (const chunk of incoming) chunks.push(chunk)
+    const headers: Array<readonly [string, string]> = []
+    for (const name of ["content-type", "content-encoding", "date", "location"]) {
+      const value = incoming.headers[name]
+      if (typeof value === "string") headers.push([name, value])
+    }
+    return { status: incoming.statusCode, headers, body: Buffer.concat(chunks) }
+  }
+}
+
+/** An answer as bytes. */
+const message = (
+  { body, headers, status }: Answer,
+  framing: Framing,
+  choices: Choices,
+  fault: Fault | undefined
+): { readonly head: Buffer; readonly framed: Buffer } => {
+  if (fault?.type === "wrong head")
+    return { head: Buffer.from(fault.head(body.length), "latin1"), framed: body }
+  const off = fault?.type === "wrong length" ? fault.off : undefined
+  const ending =
+    off !== undefined || framing === "length"
+      ? `Content-Length: ${Math.max(0, body.length + (off ?? 0))}`
+      : framing === "chunks"
+        ? "Transfer-Encoding: chunked"
+        : "Connection: close"
+  const lines = [
+    `HTTP/1.1 ${status} Whatever`,
+    ...headers.map(([name, value]) => `${name}: ${value}`),
+    ending
+  ]
+  const framed =
+    framing === "chunks" && off === undefined
+      ? chunked(body, choices, fault?.type === "wrong chunks" ? fault : undefined)
+      : body
+  return { head: Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), framed }
+}
+
+/** A body in chunks of random sizes, one of which may be wrong. */
+const chunked = (
+  body: Buffer,
+  choices: Choices,
+  wrong: Extract<Fault, { readonly type: "wrong chunks" }> | undefined
+): Buffer => {
+  const largest = choices.pick([100, 1000, 10_000])
+  const chunks: Array<Buffer> = []
+  for (let at = 0; at < body.length; ) {
+    const size = choices.between(1, largest)
+    chunks.push(body.subarray(at, at + size))
+    at += size
+  }
+  const wrongAt = wrong === undefined ? -1 : Math.floor(wrong.share * chunks.length)
+  const parts: Array<string | Buffer> = []
+  for (const [index, chunk] of chunks.entries()) {
+    const how = index === wrongAt ? wrong?.how : undefined
+    if (how === "ends early") break
+    const off = how === "size is too large" ? 1 : how === "size is too small" ? -1 : 0
+    const size = how === "size is no number" ? "x" : (chunk.length + off).toString(16)
+    parts.push(`${size}\r\n`, chunk, "\r\n")
+  }
+  if (wrong?.how !== "no end") parts.push("0\r\n\r\n")
+  // What follows an early end is taken for the next answer.
+  if (wrong?.how === "ends early") parts.push(...chunks.slice(wrongAt))
+  return Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)))
+}
+
+const write = (socket: Socket, bytes: Uint8Array): Promise<void> =>
+  new Promise((resolve) => {
+    if (bytes.length === 0 || socket.destroyed) resolve()
+    else socket.write(bytes, () => resolve())
+  })
