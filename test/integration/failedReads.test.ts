@@ -1,0 +1,220 @@
+/**
+ * What breaks and does not mend: the read fails in words that tell what happened, prints nothing that is wrong, and
+ * the next read, from its last states, brings exactly what these do not stand for.
+ */
+import { assert, describe, layer } from "@effect/vitest"
+import { Effect } from "effect"
+import { answer, changeBody, type Fault, make, type Plan, type SeenRequest } from "../support/faultProxy.ts"
+import {
+  assertFailed,
+  assertResumes,
+  assertWhole,
+  type Failure,
+  makeServer,
+  readFrom,
+  readThrough,
+  Source,
+  streams
+} from "../support/faultyReads.ts"
+
+const html = (title: string): string => `<html><head><title>${title}</title></head><body></body></html>`
+
+/** From its second window on, one stream meets a fault whenever it asks. */
+const later =
+  (fault: Fault | ((request: SeenRequest) => Fault)): Plan =>
+  ({ metric, ordinal, ...rest }) =>
+    metric === "texts" && ordinal > 0
+      ? typeof fault === "function"
+        ? fault({ metric, ordinal, ...rest })
+        : fault
+      : undefined
+
+interface Case extends Failure {
+  readonly what: string
+  readonly plan: Plan
+  readonly config?: object
+  /** Whether the other streams are read all the same. */
+  readonly alone: boolean
+}
+
+const inBody = (share: number) => ({ part: "body", share }) as const
+
+const cases: ReadonlyArray<Case> = [
+  {
+    what: "resets in the middle of answers",
+    plan: later({ type: "break", how: "reset", at: inBody(0.6) }),
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /broke off \(the connection was reset\)/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "answers that end early, as if they were whole",
+    plan: later(changeBody((body) => body.subarray(0, 5000))),
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /cut short/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "answers that are changed",
+    plan: later(changeBody((body) => Buffer.from(body.toString().replace('"values":[[', '"values":[{')))),
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /cannot be read/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "packed answers that cannot be unpacked",
+    plan: later(changeBody((body) => body.subarray(0, 300))),
+    config: { compression: "gzip" },
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /not valid gzip/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "silence",
+    plan: later({ type: "stall", at: inBody(0.4) }),
+    config: { request_timeout: 1 },
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /did not go on within 1 s/, /raise request_timeout/],
+    alone: true
+  },
+  {
+    what: "a proxy's error pages",
+    plan: later(answer(502, html("502 Bad Gateway"))),
+    type: "transient_error",
+    texts: [
+      /1 of 6 streams failed: texts/,
+      /HTTP 502: a web page titled "502 Bad Gateway"/,
+      /try again later/
+    ],
+    alone: true
+  },
+  {
+    what: "a limit of requests",
+    plan: later(
+      answer(429, { status: "error", error: "too many outstanding requests" }, { "Retry-After": "1" })
+    ),
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /HTTP 429: too many outstanding requests/, /Lower concurrency/],
+    alone: true
+  },
+  {
+    what: "an answer to another question, as from a cache",
+    plan: later(
+      changeBody((body) =>
+        Buffer.from(body.toString().replace(/\[(\d+),/g, (_, time) => `[${Number(time) - 60},`))
+      )
+    ),
+    type: "system_error",
+    texts: [/1 of 6 streams failed: texts/, /none of the points that it was asked for/, /report/],
+    alone: true
+  },
+  {
+    what: "credentials that are no longer good",
+    plan: later(answer(401, "Unauthorized")),
+    type: "config_error",
+    texts: [/HTTP 401: Unauthorized/, /Check basic_auth_user/],
+    alone: false
+  },
+  {
+    what: "a login page",
+    plan: later(answer(200, html("Sign in"))),
+    type: "config_error",
+    texts: [/HTTP 200: a web page titled "Sign in"/, /Check base_url/],
+    alone: false
+  },
+  {
+    what: "a path that is no longer there",
+    plan: later(answer(404, "404 page not found")),
+    type: "config_error",
+    texts: [/HTTP 404/, /Check the path of base_url/],
+    alone: false
+  },
+  {
+    what: "connections that are reset before any answer",
+    plan: later({ type: "break", how: "reset", at: { part: "head", share: 0 } }),
+    type: "transient_error",
+    texts: [/cannot be reached \(the connection was reset\)/, /Check base_url/],
+    alone: false
+  }
+]
+
+describe("a read that fails in its midst", { concurrent: true }, () => {
+  layer(Source.layer, { timeout: 120_000 })((it) => {
+    for (const { alone, config, plan, what, ...failure } of cases) {
+      it.effect(`by ${what}, and is then gone on with`, () =>
+        Effect.gen(function* () {
+          const { output } = yield* readThrough({ plan }, { config: { max_retries: 1, ...config } })
+          assertFailed(output, failure)
+          assert.include(output.statuses, "texts:INCOMPLETE")
+          const complete = output.statuses.filter((status) => status.endsWith(":COMPLETE")).length
+          if (alone) assert.strictEqual(complete, streams.length - 1)
+          const states = output.states.filter(({ stream }) => stream.stream_descriptor.name === "texts")
+          assert.strictEqual(states.length, 1, "its first window was whole")
+          yield* assertResumes(output)
+        })
+      )
+    }
+
+    it.effect("by a server that is gone for longer than it is waited for, and is then gone on with", () =>
+      Effect.gen(function* () {
+        const { server } = yield* Source
+        const proxy = yield* make({
+          upstream: server.baseUrl,
+          plan: async ({ metric, ordinal }) => {
+            if (metric === "texts" && ordinal === 1) await proxy.leave()
+            return undefined
+          }
+        })
+        const output = yield* readFrom(proxy.baseUrl, { config: { max_retries: 2 } })
+        assertFailed(output, {
+          type: "transient_error",
+          texts: [/cannot be reached \(connection refused\)/, /Check base_url, that the server runs/]
+        })
+        assert.isAbove(output.states.length, 0)
+        yield* assertResumes(output)
+      })
+    )
+
+    it.effect("not by one that comes back before", () =>
+      Effect.gen(function* () {
+        const { expected, server } = yield* Source
+        const proxy = yield* make({
+          upstream: server.baseUrl,
+          plan: async ({ metric, ordinal, attempt }) => {
+            if (metric === "texts" && ordinal === 1 && attempt === 0) {
+              await proxy.leave()
+              setTimeout(() => proxy.comeBack(), 700)
+            }
+            return undefined
+          }
+        })
+        const output = yield* readFrom(proxy.baseUrl)
+        assertWhole(output, expected)
+        assert.include(output.logs.join("\n"), "cannot be reached")
+      })
+    )
+
+    it.effect("not by one that is started anew", () =>
+      Effect.gen(function* () {
+        const { expected } = yield* Source
+        const server = yield* makeServer
+        let isStopped = false
+        const proxy = yield* make({
+          upstream: server.baseUrl,
+          plan: async ({ metric, ordinal }) => {
+            if (metric === "wide" && ordinal === 1 && !isStopped) {
+              isStopped = true
+              await Effect.runPromise(server.stop)
+              Effect.runFork(server.restart)
+            }
+            return undefined
+          }
+        })
+        const names = ["digits", "wide"]
+        const output = yield* readFrom(proxy.baseUrl, { names })
+        assertWhole(output, new Map([...expected].filter(([key]) => /"__name__","(digits|wide)"/.test(key))))
+        assert.include(output.logs.join("\n"), "Trying again")
+      })
+    )
+  })
+})
