@@ -2,8 +2,8 @@ import { defineConfig } from "vitest/config"
 
 /**
  * Four projects: "unit" and "conformance" (the built executable against the mock, rule by rule) need nothing but Node;
- * "integration" needs a real Prometheus, which its global setup finds or installs; "clients" needs Python too, for
- * Airbyte's own programs. A plain `vitest run` runs all of them.
+ * "integration" needs a real Prometheus and a real VictoriaMetrics, which its global setup finds or installs; "clients"
+ * needs Python beside Prometheus, for Airbyte's own programs. A plain `vitest run` runs all of them.
  */
 export default defineConfig({
   test: {
@@ -38,7 +38,7 @@ export default defineConfig({
         test: {
           name: "clients",
           include: ["test/clients/**/*.test.ts"],
-          globalSetup: ["test/support/globalSetup.ts", "test/clients/globalSetup.ts"],
+          globalSetup: ["test/clients/globalSetup.ts"],
           testTimeout: 300_000,
           hookTimeout: 300_000
         }

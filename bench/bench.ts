@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { ensureBinaries } from "../test/support/binaries.ts"
+import { ensurePrometheus } from "../test/support/binaries.ts"
 import { ensureDatabase } from "./database.ts"
 import { datasets } from "./datasets.ts"
 import { parseOptions, UsageError } from "./options.ts"
@@ -17,7 +17,7 @@ const tell = (what: string): void => console.error(what)
 const main = async (): Promise<void> => {
   const options = parseOptions(process.argv.slice(2))
   assertLinux()
-  const { prometheus, promtool } = await ensureBinaries()
+  const { prometheus, promtool } = await ensurePrometheus()
   const temporaryFolder = mkdtempSync(join(tmpdir(), "source-prometheus-bench-"))
   // On exit, and not as the promise settles: Ctrl-C ends the process while the promise is pending.
   process.once("exit", () => rmSync(temporaryFolder, { recursive: true, force: true }))

@@ -1,5 +1,6 @@
 import { Effect } from "effect"
 import type { TestProject } from "vitest/node"
+import { ensurePrometheus } from "../support/binaries.ts"
 import { ensurePython } from "./python.ts"
 
 declare module "vitest" {
@@ -12,7 +13,8 @@ declare module "vitest" {
 /** Runs once before the tests of the clients. Where it cannot provide for them, they are left out, but not in CI. */
 export const setup = (project: TestProject): Promise<void> =>
   Effect.runPromise(
-    ensurePython.pipe(
+    Effect.promise(ensurePrometheus).pipe(
+      Effect.andThen(ensurePython),
       Effect.catch((error) => {
         if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
           return Effect.fail(error)

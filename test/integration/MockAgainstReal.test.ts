@@ -9,6 +9,7 @@ import { makeRequest } from "../../src/prometheus/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
+import type { RealServerError } from "../support/RealServer.ts"
 import type { RemoteSeriesInput as AnySeriesInput } from "../support/remoteWrite.ts"
 
 /** A fixed sequence of random numbers in [0, 1), so that a failure can be repeated. */
@@ -261,7 +262,7 @@ const mock = mockOf(series)
 /** Compares many random requests and answers how many had a result, so that a test can see that it tests something. */
 const compareMany = Effect.fnUntraced(function* (
   count: number,
-  one: (index: number) => Effect.Effect<{ text: string }, RealPrometheus.RealPrometheusError>
+  one: (index: number) => Effect.Effect<{ text: string }, RealServerError>
 ) {
   const answers = yield* Effect.forEach(
     Array.from({ length: count }, (_, i) => i),

@@ -1,21 +1,20 @@
-/** What is read from a real Prometheus, sample for sample against the server's own answers. */
+/** What is read from real servers, sample for sample against the server's own answers. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
 import { Context, Effect, Layer } from "effect"
 import * as connector from "../support/connector.ts"
 import { awkward, awkwardLabels, start } from "../support/dataset.ts"
-import * as RealPrometheus from "../support/RealPrometheus.ts"
+import type { RealServer } from "../support/RealServer.ts"
 import { referenceRecords } from "../support/referenceRecords.ts"
+import { servers } from "../support/servers.ts"
 
-class Server extends Context.Service<Server, RealPrometheus.RealPrometheus>()("test/Server") {
-  static readonly layer = Layer.effect(Server, RealPrometheus.make({ series: awkward() }))
-}
+class Server extends Context.Service<Server, RealServer>()("test/Server") {}
 
 const HOUR = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
-const config = (server: RealPrometheus.RealPrometheus, more: object = {}) => ({
+const config = (server: RealServer, more: object = {}) => ({
   base_url: server.baseUrl,
   start_date: iso(start),
   end_date: iso(start + 10 * HOUR),
@@ -23,9 +22,9 @@ const config = (server: RealPrometheus.RealPrometheus, more: object = {}) => ({
   ...more
 })
 
-/** What the server itself answers for all streams between two times. */
+/** What the server itself answers for all streams between two times, to one query each. */
 const reference = (
-  server: RealPrometheus.RealPrometheus,
+  server: RealServer,
   streams: ReadonlyArray<connector.Stream>,
   from: number,
   to: number,
@@ -39,7 +38,8 @@ const reference = (
         metric: name,
         start: from / 1000,
         end: to / 1000,
-        step
+        step,
+        pointsPerRequest: 11_000
       })
       for (const [key, value] of part) all.set(key, value)
     }
@@ -63,8 +63,8 @@ const assertClean = (output: connector.Output): void => {
   assert.strictEqual(output.code, 0)
 }
 
-describe("reading a real Prometheus", () => {
-  layer(Server.layer, { timeout: 120_000 })((it) => {
+describe.each(servers)("reading a real $name", ({ make }) => {
+  layer(Layer.effect(Server, make({ series: awkward() })), { timeout: 120_000 })((it) => {
     it.effect("discovers every metric with its labels", () =>
       Effect.gen(function* () {
         const server = yield* Server

@@ -1,43 +1,84 @@
 /**
- * Where the real `prometheus` and `promtool` are, and how they get there on a machine without them.
+ * Where the programs of the real servers are (`prometheus` with `promtool`, `victoria-metrics`), and how they get there
+ * on a machine without them.
  */
 import { spawn } from "node:child_process"
 import { constants } from "node:fs"
 import { access, chmod, rm, stat, writeFile } from "node:fs/promises"
 import { delimiter, join } from "node:path"
 
-/** Absolute paths of both programs. */
-export interface Binaries {
+/** Absolute paths of Prometheus' programs. */
+export interface PrometheusBinaries {
   readonly prometheus: string
   readonly promtool: string
 }
 
-const advice = `The integration tests run against a real Prometheus and need its programs "prometheus" and "promtool" \
+/** A server's programs as a whole: all of them are there, or a package has to bring them. */
+interface Source<Found> {
+  readonly lookUp: () => Promise<Found | undefined>
+  /** Debian's. */
+  readonly package: string
+  readonly advice: string
+}
+
+const prometheus: Source<PrometheusBinaries> = {
+  lookUp: async () => {
+    const prometheus = await lookUp("PROMETHEUS_BIN", "prometheus")
+    const promtool = await lookUp("PROMTOOL_BIN", "promtool")
+    return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool }
+  },
+  package: "prometheus",
+  advice: `The integration tests run against a real Prometheus and need its programs "prometheus" and "promtool" \
 (version 2.42 or newer). Install them with "apt-get install prometheus" (Debian, Ubuntu) or "brew install prometheus" \
 (macOS), or unpack a release from https://prometheus.io/download/ and either put its folder on the PATH or set \
 PROMETHEUS_BIN and PROMTOOL_BIN to the two files.`
+}
+
+const victoriaMetrics: Source<string> = {
+  // Releases call it by the second name.
+  lookUp: () => lookUp("VICTORIA_METRICS_BIN", "victoria-metrics", "victoria-metrics-prod"),
+  package: "victoria-metrics",
+  advice: `The integration tests run against a real VictoriaMetrics and need its program "victoria-metrics" \
+(version 1.79 or newer). Install it with "apt-get install victoria-metrics" (Debian, Ubuntu) or "brew install \
+victoriametrics" (macOS), or unpack a release from https://github.com/VictoriaMetrics/VictoriaMetrics/releases and either \
+put its folder on the PATH or set VICTORIA_METRICS_BIN to the file.`
+}
 
 /** Finds both programs: by PROMETHEUS_BIN and PROMTOOL_BIN, else on the PATH. Rejects with how to get them. */
-export const findBinaries = async (): Promise<Binaries> => {
-  const found = await lookUp()
-  if (found === undefined) throw new Error(advice)
+export const findPrometheus = (): Promise<PrometheusBinaries> => find(prometheus)
+
+/** Finds the program: by VICTORIA_METRICS_BIN, else on the PATH. Rejects with how to get it. */
+export const findVictoriaMetrics = (): Promise<string> => find(victoriaMetrics)
+
+/** Finds Prometheus' programs; where they are missing and it may, installs Debian's package first. */
+export const ensurePrometheus = (): Promise<PrometheusBinaries> => ensure(prometheus)
+
+/** Finds VictoriaMetrics; where it is missing and it may, installs Debian's package first. */
+export const ensureVictoriaMetrics = (): Promise<string> => ensure(victoriaMetrics)
+
+const find = async <Found>(source: Source<Found>): Promise<Found> => {
+  const found = await source.lookUp()
+  if (found === undefined) throw new Error(source.advice)
   return found
 }
 
-/** Finds both programs like `findBinaries`; where they are missing and it may, installs Debian's package first. */
-export const ensureBinaries = async (): Promise<Binaries> => {
-  const found = await lookUp()
+const ensure = async <Found>(source: Source<Found>): Promise<Found> => {
+  const found = await source.lookUp()
   if (found !== undefined) return found
   const aptGet = await onPath("apt-get")
-  if (process.getuid?.() !== 0 || aptGet === undefined) throw new Error(advice)
-  await installDebianPackage(aptGet)
-  return findBinaries()
+  if (process.getuid?.() !== 0 || aptGet === undefined) throw new Error(source.advice)
+  await installDebianPackage(aptGet, source)
+  return find(source)
 }
 
-const lookUp = async (): Promise<Binaries | undefined> => {
-  const prometheus = (await fromEnvironment("PROMETHEUS_BIN")) ?? (await onPath("prometheus"))
-  const promtool = (await fromEnvironment("PROMTOOL_BIN")) ?? (await onPath("promtool"))
-  return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool }
+const lookUp = async (variable: string, ...programs: ReadonlyArray<string>): Promise<string | undefined> => {
+  const given = await fromEnvironment(variable)
+  if (given !== undefined) return given
+  for (const program of programs) {
+    const path = await onPath(program)
+    if (path !== undefined) return path
+  }
+  return undefined
 }
 
 /** A variable that names no program is a mistake to report, not a reason to look elsewhere. */
@@ -71,7 +112,7 @@ const isExecutable = async (path: string): Promise<boolean> => {
  * that answers 101 forbids it. Ours does so only while this process lives, so that one left behind by a crash
  * does no harm; the host's own policy, where there is one, stays in charge.
  */
-const installDebianPackage = async (aptGet: string): Promise<void> => {
+const installDebianPackage = async (aptGet: string, source: Source<unknown>): Promise<void> => {
   const policy = "/usr/sbin/policy-rc.d"
   const ourPolicy = !(await isExecutable(policy))
   try {
@@ -79,8 +120,9 @@ const installDebianPackage = async (aptGet: string): Promise<void> => {
       await writeFile(policy, `#!/bin/sh\nif kill -0 ${process.pid} 2>/dev/null; then exit 101; fi\nexit 0\n`)
       await chmod(policy, 0o755)
     }
-    await runQuietly(aptGet, ["update"])
-    await runQuietly(aptGet, ["install", "-y", "--no-install-recommends", ...patience, "prometheus"])
+    const install = ["install", "-y", "--no-install-recommends", ...patience, source.package]
+    await runQuietly(aptGet, ["update"], source.advice)
+    await runQuietly(aptGet, install, source.advice)
   } finally {
     if (ourPolicy) await rm(policy, { force: true })
   }
@@ -89,7 +131,7 @@ const installDebianPackage = async (aptGet: string): Promise<void> => {
 /** Another apt-get, such as the nightly upgrade, may be at work. */
 const patience = ["-o", "DPkg::Lock::Timeout=120"]
 
-const runQuietly = (program: string, args: ReadonlyArray<string>): Promise<void> =>
+const runQuietly = (program: string, args: ReadonlyArray<string>, advice: string): Promise<void> =>
   new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" },

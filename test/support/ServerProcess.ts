@@ -1,0 +1,135 @@
+/** The process of a real server: started on a port of loopback, waited for until it is ready, and stopped. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
+import { createServer } from "node:net"
+import { setTimeout as sleep } from "node:timers/promises"
+
+/** How long a server may take to get ready, and to end after SIGTERM before it is killed. */
+const startTimeoutMs = 60_000
+const stopTimeoutMs = 10_000
+
+/** What is the same of a server each time that it starts. */
+export interface ServerProgram {
+  readonly program: string
+  /** Its arguments, when it is to listen on this port of 127.0.0.1. */
+  readonly args: (port: number) => ReadonlyArray<string>
+  /** Begins the path of every address, such as `/prometheus`; empty for none. */
+  readonly pathPrefix: string
+  /**
+   * Finds the port in what is logged by a server that is asked for port 0, which cannot collide with anything. Without
+   * it the port is chosen for the server, which may find it taken and is then given another.
+   */
+  readonly portInLog?: RegExp
+  /** Whether the server at this address answers, and is this one. */
+  readonly ready: (baseUrl: string) => Promise<boolean>
+}
+
+/** How often another port is chosen. */
+const PORTS = 5
+
+/** A server's process. What it logs is kept, to find its port and to explain a failed start. */
+export class ServerProcess {
+  readonly server: ServerProgram
+  /** Zero until it is known; a restart keeps it. */
+  port = 0
+  child: ChildProcess | undefined
+  log = ""
+
+  constructor(server: ServerProgram) {
+    this.server = server
+  }
+
+  get baseUrl(): string {
+    return `http://127.0.0.1:${this.port}${this.server.pathPrefix}`
+  }
+
+  get pid(): number {
+    return this.child?.pid ?? 0
+  }
+
+  /** Spawns the process and waits until it is ready. When that fails, `stop` is still to be called. */
+  async start(signal: AbortSignal): Promise<void> {
+    const choose = this.port === 0 && this.server.portInLog === undefined
+    for (let left = choose ? PORTS : 1; ; ) {
+      if (choose) this.port = await freePort()
+      try {
+        return await this.startOnce(signal)
+      } catch (error) {
+        left--
+        if (left === 0 || !this.log.includes("address already in use")) throw error
+      }
+    }
+  }
+
+  async startOnce(signal: AbortSignal): Promise<void> {
+    this.log = ""
+    const { program } = this.server
+    const args = this.server.args(this.port)
+    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] })
+    this.child = child
+    child.stderr.on("data", (chunk: Buffer) => {
+      this.log = (this.log + chunk.toString()).slice(-100_000)
+    })
+    let failure: string | undefined
+    child.once("error", (error) => {
+      failure = `could not be started: ${error.message}`
+    })
+    child.once("close", (code, by) => {
+      failure ??= `ended with ${by ?? `code ${code}`}`
+    })
+    running.add(child)
+    child.once("exit", () => running.delete(child))
+
+    const deadline = performance.now() + startTimeoutMs
+    while (!(await this.isReady())) {
+      signal.throwIfAborted()
+      if (failure === undefined && performance.now() > deadline)
+        failure = `was not ready in ${startTimeoutMs} ms`
+      if (failure !== undefined) throw new Error(`${program} ${args.join(" ")} ${failure}.\n${this.log}`)
+      await sleep(10)
+    }
+  }
+
+  async isReady(): Promise<boolean> {
+    if (this.server.portInLog !== undefined) {
+      const port = this.server.portInLog.exec(this.log)?.[1]
+      if (port === undefined) return false
+      this.port = Number(port)
+    }
+    try {
+      return await this.server.ready(this.baseUrl)
+    } catch {
+      return false
+    }
+  }
+
+  /** Ends the process, and waits for its end. */
+  async stop(): Promise<void> {
+    const child = this.child
+    if (child === undefined || child.pid === undefined || hasEnded(child)) return
+    const ended = once(child, "exit")
+    child.kill("SIGTERM")
+    const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs)
+    await ended
+    clearTimeout(timer)
+  }
+}
+
+const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
+
+/** A port of 127.0.0.1 on which nothing listens at the moment. */
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1")
+  await once(server, "listening")
+  const address = server.address()
+  server.close()
+  await once(server, "close")
+  if (address === null || typeof address === "string") throw new Error("A listening socket has no port")
+  return address.port
+}
+
+/** A scope that never closes, because the test process exits early, must not leave a server behind. */
+const running = new Set<ChildProcess>()
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL")
+})
