@@ -106,13 +106,15 @@ const MAX_QUERY_CHARACTERS = 4000
 
 /**
  * Thanos and VictoriaMetrics' cluster answer what they can get unless told otherwise, and a gap in that looks like a
- * gap in the data. Prometheus ignores what it does not know.
+ * gap in the data; VictoriaMetrics answers from its cache, which does not know of late samples (for seconds, or in a
+ * cluster for good). Prometheus ignores what it does not know.
  */
 const wholeAnswers = {
   partial_response: "false",
   dedup: "true",
   max_source_resolution: "0s",
-  deny_partial_response: "1"
+  deny_partial_response: "1",
+  nocache: "1"
 }
 
 /** How much of an answer that is no success is read to learn what it says. */

@@ -1,9 +1,10 @@
-/** A real Prometheus that takes in data while it runs: by scraping, and by remote write. */
+/** Real servers that take in data while they run: by scraping, and by remote write. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
 import { referenceRecords } from "../support/referenceRecords.ts"
+import { servers } from "../support/servers.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
@@ -50,7 +51,7 @@ describe("a real Prometheus that runs", () => {
     })
   )
 
-  it.effect("reads native histograms, stale series and series that change their kind", () =>
+  it.effect("reads native histograms and series that change their kind", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({
         remoteWriteReceiver: true,
@@ -77,15 +78,6 @@ describe("a real Prometheus that runs", () => {
             { length: 60 },
             (_, i) => [start + i * minute, i < 30 ? i : histogram(i)] as const
           )
-        },
-        {
-          labels: { __name__: "stopped" },
-          samples: [
-            [start, 1],
-            [start + minute, 2],
-            [start + 2 * minute, "stale"],
-            [start + 20 * minute, 3]
-          ]
         }
       ])
       const files = yield* connector.workspace
@@ -125,10 +117,74 @@ describe("a real Prometheus that runs", () => {
       )
     })
   )
+})
+
+describe.each(servers)("a real $name that is written to", ({ makeWritable }) => {
+  it.effect("ends a series at its stale marker, and reads its new beginning", () =>
+    Effect.gen(function* () {
+      const server = yield* makeWritable()
+      const start = recently()
+      yield* server.remoteWrite([
+        {
+          labels: { __name__: "stopped" },
+          samples: [
+            [start, 1],
+            [start + minute, 2],
+            [start + 2 * minute, "stale"],
+            [start + 20 * minute, Number.POSITIVE_INFINITY],
+            [start + 21 * minute, 4]
+          ]
+        }
+      ])
+      const files = yield* connector.workspace
+      const settings = {
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 80 * minute),
+        step: 30
+      }
+      const streams = yield* connector.discover(files, settings)
+      const output = yield* connector.read(files, settings, connector.configure(streams, "full_refresh"))
+      assert.deepStrictEqual(output.errors, [])
+      const expected = yield* Effect.promise(() =>
+        referenceRecords({
+          baseUrl: server.baseUrl,
+          metric: "stopped",
+          start: start / 1000,
+          end: start / 1000 + 80 * 60,
+          step: 30
+        })
+      )
+      assert.deepStrictEqual(
+        new Map([...connector.byKey(output.records)].sort()),
+        new Map([...expected].sort())
+      )
+      // From the last sample on, servers repeat it as long as they look back.
+      const until = start + 22 * minute
+      assert.deepStrictEqual(
+        output.records
+          .filter(({ data }) => Date.parse(data.time as string) < until)
+          .map(({ data }) => [
+            (Date.parse(data.time as string) - start) / minute,
+            data.value ?? data.special_value
+          ]),
+        [
+          [0, 1],
+          [0.5, 1],
+          [1, 2],
+          [1.5, 2],
+          [20, "+Inf"],
+          [20.5, "+Inf"],
+          [21, 4],
+          [21.5, 4]
+        ]
+      )
+    })
+  )
 
   it.effect("leaves what has not settled, and finds late samples in the look-back window", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({ remoteWriteReceiver: true, outOfOrderWindow: "1h" })
+      const server = yield* makeWritable()
       // So near to now that only settled points may be read.
       const start = Math.floor(Date.now() / minute - 20) * minute
       yield* server.remoteWrite([

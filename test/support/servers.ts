@@ -7,10 +7,19 @@ import * as RealVictoriaMetrics from "./RealVictoriaMetrics.ts"
 /** A kind of server. */
 export interface ServerKind {
   readonly name: "Prometheus" | "VictoriaMetrics"
-  readonly make: (options?: RealServerOptions) => Effect.Effect<RealServer, RealServerError, Scope.Scope>
+  readonly make: (options?: RealServerOptions) => Made
+  /** One that takes samples while it runs, up to an hour late. */
+  readonly makeWritable: (options?: RealServerOptions) => Made
 }
 
+type Made = Effect.Effect<RealServer, RealServerError, Scope.Scope>
+
 export const servers: ReadonlyArray<ServerKind> = [
-  { name: "Prometheus", make: RealPrometheus.make },
-  { name: "VictoriaMetrics", make: RealVictoriaMetrics.make }
+  {
+    name: "Prometheus",
+    make: RealPrometheus.make,
+    makeWritable: (options) =>
+      RealPrometheus.make({ ...options, remoteWriteReceiver: true, outOfOrderWindow: "1h" })
+  },
+  { name: "VictoriaMetrics", make: RealVictoriaMetrics.make, makeWritable: RealVictoriaMetrics.make }
 ]
