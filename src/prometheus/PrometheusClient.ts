@@ -117,6 +117,15 @@ const wholeAnswers = {
   nocache: "1"
 }
 
+const DAY = 86_400_000
+
+/**
+ * VictoriaMetrics has an index per day and does not look into that of the range's last millisecond: it misses series that
+ * begin at midnight where the range ends then. One millisecond more takes them in, and no point of a grid of whole seconds.
+ */
+const endText = (endMillis: number): string =>
+  String((endMillis % DAY === 0 ? endMillis + 1 : endMillis) / 1000)
+
 /** How much of an answer that is no success is read to learn what it says. */
 const MAX_REFUSAL_BYTES = 64 * 1024
 
@@ -305,7 +314,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
 
   const times = ({ endMillis, startMillis }: TimeRange) => ({
     start: String(startMillis / 1000),
-    end: String(endMillis / 1000)
+    end: endText(endMillis)
   })
 
   /** Of which series something is asked; of all where nothing restricts them. */
@@ -346,7 +355,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const response = yield* request(path, {
       query: query.query,
       start: String(query.startSeconds),
-      end: String(query.endSeconds),
+      end: endText(query.endSeconds * 1000),
       step: String(query.stepSeconds),
       timeout,
       ...wholeAnswers

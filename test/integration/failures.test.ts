@@ -4,6 +4,8 @@ import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
 import { start } from "../support/dataset.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
+import * as RealVictoriaMetrics from "../support/RealVictoriaMetrics.ts"
+import { servers } from "../support/servers.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
@@ -96,9 +98,9 @@ describe("failing", () => {
     })
   )
 
-  it.effect("tells a wrong password from a right one, and shows neither", () =>
+  it.effect.each(servers)("tells a wrong password of $name from a right one, and shows neither", ({ make }) =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({ series: gauge("up", 1), basicAuth: true })
+      const server = yield* make({ series: gauge("up", 1), basicAuth: true })
       const wrong = config(server.baseUrl, { basic_auth_user: "tester", basic_auth_pass: "Geheim-4711" })
       const output = yield* assertAllFail(
         wrong,

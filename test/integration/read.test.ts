@@ -14,7 +14,7 @@ class Server extends Context.Service<Server, RealServer>()("test/Server") {}
 const HOUR = 3_600_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
-const config = (server: RealServer, more: object = {}) => ({
+const config = <More extends object>(server: RealServer, more: More = {} as More) => ({
   base_url: server.baseUrl,
   start_date: iso(start),
   end_date: iso(start + 10 * HOUR),
@@ -281,6 +281,28 @@ describe.each(servers)("reading a real $name", ({ make }) => {
           streams.map(({ name }) => name),
           ["job:requests:rate5m", "requests_total"]
         )
+        const output = yield* connector.read(files, settings, connector.configure(streams, "full_refresh"))
+        assertClean(output)
+        const all = yield* reference(server, streams, start, start + 10 * HOUR, 300)
+        assertSame(
+          connector.byKey(output.records),
+          new Map([...all].filter(([key]) => key.includes('["job","api"]')))
+        )
+      })
+    )
+
+    it.effect("asks in a form where a selector is too long for an address", () =>
+      Effect.gen(function* () {
+        const server = yield* Server
+        const files = yield* connector.workspace
+        const others = Array.from({ length: 500 }, (_, n) => `other_${n}`)
+        const settings = config(server, {
+          step: 300,
+          metrics: { include: ["requests_total"] },
+          selector: `{job!~"web|${others.join("|")}"}`
+        })
+        assert.isAbove(settings.selector.length, 4000)
+        const streams = yield* connector.discover(files, settings)
         const output = yield* connector.read(files, settings, connector.configure(streams, "full_refresh"))
         assertClean(output)
         const all = yield* reference(server, streams, start, start + 10 * HOUR, 300)

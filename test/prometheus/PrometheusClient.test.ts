@@ -127,6 +127,19 @@ describe("PrometheusClient", () => {
     )
   )
 
+  it.live("asks for a millisecond more where a range ends at midnight, which adds no point", () =>
+    withClient({}, (client, mock) =>
+      Effect.gen(function* () {
+        const midnight = { endSeconds: start / 1000, startSeconds: start / 1000 - 60 }
+        assert.deepStrictEqual(yield* samples(client, midnight), ["0.5", "0.5"])
+        yield* client.labelNames({ startMillis: start - minute, endMillis: start })
+        for (const { params } of mock.requests) assert.strictEqual(params.get("end"), `${start / 1000}.001`)
+        yield* samples(client, { endSeconds: start / 1000 + 60 })
+        assert.strictEqual(mock.requests.at(-1)?.params.get("end"), `${start / 1000 + 60}`)
+      })
+    )
+  )
+
   it.live("adds the selector to what it asks for", () =>
     withClient({ config: { selector: '{job="b"}' } }, (client, mock) =>
       Effect.gen(function* () {

@@ -1,8 +1,8 @@
 /**
  * A real VictoriaMetrics (a single node) as a scoped resource: a fresh folder, a fresh port, a known database.
  *
- * What it does not keep of what it is given: NaN, the sign of zero, and more than 15 significant digits; nor very small
- * values beside very large ones, since a block of samples has one exponent.
+ * What it does not keep of what it is given: NaN, the sign of zero, and more than some 12 significant digits; nor very
+ * small values beside very large ones, since a block of samples has one exponent.
  */
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"

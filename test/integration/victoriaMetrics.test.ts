@@ -1,0 +1,235 @@
+/** Where VictoriaMetrics differs from Prometheus by its nature: what is read then, and that it is all there is. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as connector from "../support/connector.ts"
+import type { SeriesInput } from "../support/openMetrics.ts"
+import * as RealVictoriaMetrics from "../support/RealVictoriaMetrics.ts"
+
+const minute = 60_000
+const day = 86_400_000
+
+/** 2026-01-02T10:00:00Z, in milliseconds. */
+const start = Date.UTC(2026, 0, 2, 10)
+
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+const series = (name: string, samples: SeriesInput["samples"], labels = {}): SeriesInput => ({
+  labels: { __name__: name, ...labels },
+  samples
+})
+
+/** Reads everything that `discover` finds with these settings. */
+const readAll = Effect.fnUntraced(function* (settings: object) {
+  const files = yield* connector.workspace
+  const streams = yield* connector.discover(files, settings)
+  const output = yield* connector.read(files, settings, connector.configure(streams, "full_refresh"))
+  assert.deepStrictEqual(output.errors, [])
+  assert.strictEqual(output.code, 0)
+  return { names: streams.map(({ name }) => name), records: output.records }
+})
+
+describe("a real VictoriaMetrics", () => {
+  it.effect("keeps neither NaN nor the sign of zero, and a dozen digits, printed without exponents", () =>
+    Effect.gen(function* () {
+      const values = [
+        [0.1, "0.1"],
+        [1 / 3, "0.333333333333"],
+        [-0, "0"],
+        [Number.NaN, undefined],
+        [Number.POSITIVE_INFINITY, "+Inf"],
+        [Number.NEGATIVE_INFINITY, "-Inf"],
+        [-1.2345678901234567, "-1.234567890123"],
+        [2 ** 53 - 1, "9007199254740991"],
+        [1e21, "1000000000000000000000"],
+        [-1.5e300, `-15${"0".repeat(299)}`],
+        [1.5e-9, "0.0000000015"],
+        [5e-324, "0"]
+      ] as const
+      const server = yield* RealVictoriaMetrics.make({
+        series: [
+          // A series each: the samples of a block share an exponent, so that great ones cost small ones their digits.
+          ...values.map(([value], i) => series("alone", [[start, value]], { i: `${i}` })),
+          series("together", [
+            [start, 1e12],
+            [start + minute, 1 / 3],
+            [start + 2 * minute, 1e-9]
+          ])
+        ]
+      })
+      const { records } = yield* readAll({
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 2 * minute),
+        step: 60
+      })
+      const alone = records.filter(({ data, stream }) => stream === "alone" && data.time === iso(start))
+      const read = new Map(
+        alone.map(({ data, valueText }) => [Number(data.i), data.special_value ?? valueText])
+      )
+      assert.deepStrictEqual(
+        values.map((_, i) => read.get(i)),
+        values.map(([, text]) => text)
+      )
+      assert.deepStrictEqual(
+        records.filter(({ stream }) => stream === "together").map(({ valueText }) => valueText),
+        ["1000000000000", "0.333333", "0"]
+      )
+    })
+  )
+
+  it.effect("repeats values over gaps for longer or shorter, but every sample is read", () =>
+    Effect.gen(function* () {
+      // How long it looks back is guessed from the first intervals of each answer: 5 s to 15 min apart here.
+      const gaps = [5, 60, 15, 900, 60, 400, 5, 5, 60, 15, 60, 900, 400, 15]
+      const samples: Array<readonly [number, number]> = []
+      for (let time = start, i = 0; i < 400; time += gaps[(i * i + 3 * i) % gaps.length]! * 1000, i++) {
+        samples.push([time, i])
+      }
+      const server = yield* RealVictoriaMetrics.make({ series: [series("irregular", samples)] })
+      const end = samples.at(-1)![0]
+      for (const step of [15, 60, 300]) {
+        const { records } = yield* readAll({
+          base_url: server.baseUrl,
+          start_date: iso(start),
+          end_date: iso(end),
+          step
+        })
+        const read = new Map(
+          records.map(({ data, valueText }) => [Date.parse(data.time as string), valueText])
+        )
+        assert.strictEqual(read.size, records.length)
+        const grid = (time: number) => Math.ceil(time / (step * 1000)) * step * 1000
+        const last = new Map(samples.map(([time, value]) => [grid(time), `${value}`]))
+        for (const [time, value] of last) if (time <= end) assert.strictEqual(read.get(time), value)
+        // Anything else repeats the sample before it.
+        for (const [time, value] of read) {
+          assert.strictEqual(value, `${samples.findLast(([sampled]) => sampled <= time)![1]}`)
+        }
+      }
+    })
+  )
+
+  it.effect("knows metrics by whole days, of which those that have no samples in the range are empty", () =>
+    Effect.gen(function* () {
+      const at = (name: string, time: number) => series(name, [[time, 1]])
+      const server = yield* RealVictoriaMetrics.make({
+        series: [
+          at("day_before", start - day),
+          at("earlier_that_day", start - 60 * minute),
+          at("inside", start),
+          at("later_that_day", start + 120 * minute),
+          at("day_after", start + day)
+        ]
+      })
+      const { names, records } = yield* readAll({
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 60 * minute),
+        step: 60
+      })
+      assert.deepStrictEqual(names, ["earlier_that_day", "inside", "later_that_day"])
+      assert.deepStrictEqual([...new Set(records.map(({ stream }) => stream))], ["inside"])
+    })
+  )
+
+  it.effect("is asked whole when its queue is shorter than the concurrency", () =>
+    Effect.gen(function* () {
+      const names = Array.from({ length: 24 }, (_, n) => `m${n}`)
+      const server = yield* RealVictoriaMetrics.make({
+        series: names.flatMap((name) =>
+          ["a", "b", "c"].map((host) =>
+            series(
+              name,
+              Array.from({ length: 200 }, (_, i) => [start + i * minute, i]),
+              { host }
+            )
+          )
+        ),
+        flags: ["-search.maxConcurrentRequests=1"]
+      })
+      const { records } = yield* readAll({
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 199 * minute),
+        step: 60,
+        concurrency: 16
+      })
+      assert.strictEqual(connector.byKey(records).size, names.length * 3 * 200)
+    })
+  )
+
+  it.effect("reads what has no time to settle no newer than the server shows it whole", () =>
+    Effect.gen(function* () {
+      // The value tells the time of its sample. The server repeats old values for what is newer than 30 s.
+      const first = Math.floor(Date.now() / minute - 5) * minute
+      const server = yield* RealVictoriaMetrics.make({
+        series: [
+          series(
+            "clock",
+            Array.from({ length: 1200 }, (_, i) => [first + i * 1000, (first + i * 1000) / 1000])
+          )
+        ]
+      })
+      const { records } = yield* readAll({
+        base_url: server.baseUrl,
+        start_date: iso(first),
+        step: 5,
+        settle_delay: 0
+      })
+      assert.isAbove(records.length, 40)
+      for (const { data } of records) assert.strictEqual(data.value, Date.parse(data.time as string) / 1000)
+    })
+  )
+
+  it.effect("splits a window that is too large for it, as far as its blocks of storage reach", () =>
+    Effect.gen(function* () {
+      const count = 40_000
+      const server = yield* RealVictoriaMetrics.make({
+        series: ["a", "b"].map((host) =>
+          series(
+            "dense",
+            Array.from({ length: count }, (_, i) => [start + i * 1000, i]),
+            { host }
+          )
+        ),
+        flags: ["-search.maxSamplesPerQuery=33000"]
+      })
+      const until = start + (count - 1) * 1000
+      const refused = yield* server.request("/api/v1/query_range", {
+        params: { query: "dense", start: `${start / 1000}`, end: `${until / 1000}`, step: "20" }
+      })
+      assert.strictEqual(refused.status, 422)
+      const settings = { base_url: server.baseUrl, start_date: iso(start), end_date: iso(until), step: 20 }
+      const { records } = yield* readAll(settings)
+      assert.strictEqual(connector.byKey(records).size, 2 * (count / 20))
+      for (const { data } of records) {
+        assert.strictEqual(data.value, (Date.parse(data.time as string) - start) / 1000)
+      }
+    })
+  )
+
+  it.effect("gives a series whose first sample is at midnight, the end of a window", () =>
+    Effect.gen(function* () {
+      const midnight = Date.UTC(2026, 0, 3)
+      const server = yield* RealVictoriaMetrics.make({
+        series: [
+          series("new", [[midnight, 7]]),
+          series("old", [
+            [midnight - day, 1],
+            [midnight, 2]
+          ])
+        ]
+      })
+      const { records } = yield* readAll({
+        base_url: server.baseUrl,
+        start_date: iso(midnight - 2 * day),
+        end_date: iso(midnight),
+        step: 86_400
+      })
+      assert.deepStrictEqual(
+        records.map(({ data, stream }) => `${stream} ${data.time} ${data.value}`).sort(),
+        [`new ${iso(midnight)} 7`, `old ${iso(midnight - day)} 1`, `old ${iso(midnight)} 2`]
+      )
+    })
+  )
+})
