@@ -7,13 +7,22 @@ import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
 import { iso, minute, start } from "./gauge.ts"
 
 /** A mock server, and a configuration that reads so many minutes of it, from `start` on. */
-export const serve = Effect.fnUntraced(function* (
+export const serve = (
   series: ReadonlyArray<MockSeries>,
   minutes: number,
   options: MockOptions = {},
   more: object = {}
+) => {
+  const all = { lookbackMs: 1000, version: "3.0.0", ...options }
+  return serveMock(new MockPrometheus(makeDatabase(series), all), minutes, more)
+}
+
+/** The same with a mock of any kind. */
+export const serveMock = Effect.fnUntraced(function* (
+  mock: MockPrometheus,
+  minutes: number,
+  more: object = {}
 ) {
-  const mock = new MockPrometheus(makeDatabase(series), { lookbackMs: 1000, version: "3.0.0", ...options })
   const { baseUrl } = yield* MockServer.make(mock)
   const config = {
     base_url: baseUrl,

@@ -1,0 +1,203 @@
+/**
+ * What answers like Prometheus but is another program, as far as a reader notices: recorded answers as faults of the mock,
+ * and mocks that treat requests as those programs do.
+ *
+ * What VictoriaMetrics says was recorded from version 1.79.5, which test/integration/victoriaMetrics.test.ts compares; what
+ * Mimir, Thanos and Cortex say is from their public documentation and reports.
+ */
+import { type Fault, type MockAnswer, type MockRequest, makeRequest } from "../../src/prometheus/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import type { MockDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import { pointsOf } from "./mockServer.ts"
+
+const text = { "content-type": "text/plain; charset=utf-8" }
+const json = { "content-type": "application/json" }
+
+const refusal = (status: number, errorType: string, error: string): Fault => ({
+  status,
+  headers: json,
+  body: JSON.stringify({ status: "error", errorType, error })
+})
+
+const mimirLimit = (what: string, id: string, flag: string): Fault =>
+  refusal(
+    422,
+    "execution",
+    `expanding series: the query exceeded the maximum number of ${what} (${id}). Consider reducing the time range and/or number of series selected by the query. One way to reduce the number of selected series is to add more label matchers to the query. Otherwise, to adjust the related per-tenant limit, configure -${flag}, or contact your service administrator.`
+  )
+
+/** Mimir and Grafana Cloud. */
+export const mimir = {
+  maxChunks: mimirLimit(
+    "chunks (limit: 2000000 chunks)",
+    "err-mimir-max-chunks-per-query",
+    "querier.max-fetched-chunks-per-query"
+  ),
+  maxSeries: mimirLimit(
+    "series (limit: 100000 series)",
+    "err-mimir-max-series-per-query",
+    "querier.max-fetched-series-per-query"
+  ),
+  maxTotalQueryLength: refusal(
+    400,
+    "bad_data",
+    "the total query time range exceeds the limit (query length: 1440h0m0s, limit: 768h0m0s) (err-mimir-max-total-query-length). To adjust the related per-tenant limit, configure -query-frontend.max-total-query-length, or contact your service administrator."
+  ),
+  /** The queue of the query frontend is full. */
+  queueFull: { status: 429, headers: text, body: "too many outstanding requests" },
+  /** The same through a gateway that says when to come back. */
+  queueFullFor: (seconds: number): Fault => ({
+    status: 429,
+    headers: { ...text, "retry-after": `${seconds}` },
+    body: "too many outstanding requests"
+  }),
+  tooLarge: refusal(
+    413,
+    "too_large_entry",
+    "response larger than the max message size (104857600 vs 109051904)"
+  ),
+  storeGatewaysMissing: refusal(
+    500,
+    "internal",
+    "expanding series: failed to fetch some blocks (err-mimir-store-consistency-check-failed). The failed blocks are: 01GZDNGK5PHCQCDJQPPR9J0YHM"
+  ),
+  noTenant: { status: 401, headers: text, body: "no org id\n" }
+} satisfies Record<string, Fault | ((seconds: number) => Fault)>
+
+const missingStore =
+  'receive series from Addr: 10.0.0.7:10901 LabelSets: {replica="a"} MinTime: 1767225600000 MaxTime: 9223372036854775807: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.7:10901: connect: connection refused"'
+
+/** Thanos Query, and Cortex, which reads its blocks as Thanos does. */
+export const thanos = {
+  /** A store that a query needs does not answer. */
+  storeMissing: refusal(
+    422,
+    "execution",
+    `expanding series: proxy Series(): rpc error: code = Aborted desc = ${missingStore}`
+  ),
+  /** The same as the query frontend tells it when the querier itself cannot be reached. */
+  unavailable: refusal(503, "unavailable", missingStore),
+  maxSeries: refusal(
+    422,
+    "execution",
+    "expanding series: proxy Series(): rpc error: code = Aborted desc = fetch series for block 01GS9S165XPR46FQZR26GYCFSA: exceeded series limit: rpc error: code = ResourceExhausted desc = limit 1000 violated (got 1024)"
+  )
+} satisfies Record<string, Fault>
+
+const evaluated = (query: string) =>
+  `error when executing query="${query}" on the time range (start=1767225600000, end=1767229200000, step=60000): `
+
+/** VictoriaMetrics, asked for `wide` from 2026-01-01T00:00:00Z, an hour by the minute. */
+export const victoriaMetrics = {
+  maxSamplesPerQuery: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}cannot execute query: cannot evaluate "wide": cannot select more than -search.maxSamplesPerQuery=1000 samples; possible solutions: to increase the -search.maxSamplesPerQuery; to reduce time range for the query; to use more specific label filters in order to select lower number of series`
+  ),
+  maxUniqueTimeseries: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}cannot execute query: cannot evaluate "wide": search error after reading 0 data blocks: error when searching for tagFilters=[{__name__="wide"}] on the time range [2025-12-31T23:54:00Z..2026-01-01T01:00:00Z]: error when searching tsids: the number of matching timeseries exceeds 20; either narrow down the search or increase -search.max* command-line flag values at vmselect; see https://docs.victoriametrics.com/#resource-usage-limits`
+  ),
+  maxPointsPerTimeseries: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}too many points for the given step=60000, start=1767225600000 and end=1767229200000: 61; cannot exceed -search.maxPointsPerTimeseries=50`
+  ),
+  maxSamplesPerSeries: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}cannot execute query: cannot evaluate "wide": error during time series unpacking: cannot process more than 30 samples per series; either increase -search.maxSamplesPerSeries or reduce time range for the query`
+  ),
+  memory: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}cannot execute query: cannot evaluate "wide": not enough memory for processing 1830 data points across 30 time series with 61 points in each time series; total available memory for concurrent requests: 25000 bytes; requested memory: 29280 bytes; possible solutions are: reducing the number of matching time series; switching to node with more RAM; increasing -memory.allowedPercent; increasing \`step\` query arg (60s)`
+  ),
+  maxQueryLen: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}too long query; got 4 bytes; mustn't exceed \`-search.maxQueryLen=3\` bytes`
+  ),
+  /** Not compared with a real server: it takes a query of seconds. */
+  maxQueryDuration: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}cannot execute query: cannot evaluate "wide": timeout exceeded during query execution: 1.000 seconds (elapsed 3.585 seconds); the timeout can be adjusted with \`-search.maxQueryDuration\` command-line flag`
+  ),
+  /** Not compared with a real server: it takes a query of seconds beside it. */
+  queueFull: {
+    status: 503,
+    headers: text,
+    body: 'remoteAddr: "127.0.0.1:53430"; requestURI: /api/v1/query_range?query=wide&start=1767225600&end=1767229200&step=60; cannot handle more than 1 concurrent search requests during 100ms; possible solutions: increase `-search.maxQueueDuration`; increase `-search.maxQueryDuration`; increase `-search.maxConcurrentRequests`; increase server capacity\n'
+  }
+} satisfies Record<string, Fault>
+
+/** Answers with a fault to range queries, where it applies. */
+export const onRangeQueries =
+  (fault: Fault, applies: (request: MockRequest, attempt: number) => boolean = () => true) =>
+  (request: MockRequest, attempt: number): Fault | undefined =>
+    pointsOf(request) > 0 && applies(request, attempt) ? fault : undefined
+
+/**
+ * A Mimir: under `/prometheus`, only for a tenant, and its past ends at the look-back of queries. A range that begins
+ * earlier is cut without a word, and one that ends earlier has an empty success.
+ */
+export class MimirMock extends MockPrometheus {
+  readonly lookbackMs: number
+
+  constructor(database: MockDatabase, options: MockOptions = {}, lookbackMs = Number.POSITIVE_INFINITY) {
+    const faults: MockOptions["faults"] = (request, attempt) =>
+      (request.headers.get("x-scope-orgid") ?? "") === ""
+        ? mimir.noTenant
+        : options.faults?.(request, attempt)
+    super(database, { pathPrefix: "/prometheus", ...options, faults })
+    this.lookbackMs = lookbackMs
+  }
+
+  override handle(request: MockRequest, nowMs: number): MockAnswer {
+    const earliest = (nowMs - this.lookbackMs) / 1000
+    const [from, to] = ["start", "end"].map((key) => Number(request.params.get(key) ?? Number.NaN)) as [
+      number,
+      number
+    ]
+    if (!(from < earliest)) return super.handle(request, nowMs)
+    const url = new URL(request.url)
+    url.search = `${request.params}`
+    if (to < earliest) {
+      // No series is called like that.
+      for (const key of ["query", "match[]"]) url.searchParams.set(key, '{__name__="no series of anybody"}')
+    } else {
+      const step = Number(request.params.get("step") ?? "1")
+      url.searchParams.set("start", `${from + Math.ceil((earliest - from) / step) * step}`)
+    }
+    return super.handle(makeRequest("GET", url, request.headers, ""), nowMs)
+  }
+}
+
+/**
+ * A Thanos Query. It adds members to its data, and as long as a store is missing it answers what it has with a warning,
+ * or refuses to where that is not wanted.
+ */
+export class ThanosMock extends MockPrometheus {
+  readonly storeIsMissing: () => boolean
+
+  constructor(database: MockDatabase, options: MockOptions = {}, storeIsMissing = () => false) {
+    const faults: MockOptions["faults"] = (request, attempt) =>
+      pointsOf(request) > 0 && storeIsMissing() && request.params.get("partial_response") === "false"
+        ? thanos.storeMissing
+        : options.faults?.(request, attempt)
+    super(database, { ...options, faults })
+    this.storeIsMissing = storeIsMissing
+  }
+
+  override handle(request: MockRequest, nowMs: number): MockAnswer {
+    const answer = super.handle(request, nowMs)
+    if (answer.status !== 200 || pointsOf(request) === 0) return answer
+    const body = Buffer.concat([...answer.body]).toString()
+    const warnings = this.storeIsMissing() ? `,"warnings":[${JSON.stringify(missingStore)}]` : ""
+    const members =
+      '"stats":{"timings":{"evalTotalTime":0.01},"samples":{"totalQueryableSamples":61}},"analysis":{"name":"[*vectorSelector]","children":[]}'
+    return { ...answer, body: [Buffer.from(body.replace(/\}\}$/, `,${members}}${warnings}}`))] }
+  }
+}
