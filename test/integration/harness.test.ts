@@ -7,6 +7,7 @@ import { Cause, Effect, Exit, Scope } from "effect"
 import * as child from "../support/child.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
 import { recordKey, referenceRecords } from "../support/referenceRecords.ts"
+import { servers } from "../support/servers.ts"
 
 const start = 1_700_000_000
 
@@ -119,19 +120,6 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("serves under a route prefix only", () =>
-    Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({
-        series: [gauge("m", [1])],
-        routePrefix: "/team/prometheus"
-      })
-      assert.isTrue(server.baseUrl.endsWith("/team/prometheus"))
-      assert.strictEqual((yield* server.queryRange("m", start, start, 60)).length, 1)
-      const root = yield* Effect.promise(() => fetch(new URL("/api/v1/labels", server.baseUrl)))
-      assert.strictEqual(root.status, 404)
-    })
-  )
-
   it.effect("takes a form, and answers an error as the server words it", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({
@@ -202,9 +190,33 @@ describe("a real Prometheus", () => {
     })
   )
 
+  it.effect("says what the server said when it does not start", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(RealPrometheus.make({ flags: ["--query.timeout=never"] }))
+      assert.include(error.message, "not a valid duration string")
+      const invalid = yield* Effect.flip(RealPrometheus.make({ openMetrics: "m{ 1 2\n" }))
+      assert.include(invalid.message, "promtool could not make blocks")
+    })
+  )
+})
+
+describe.each(servers)("a real $name as a resource", ({ make }) => {
+  it.effect("serves under a route prefix only", () =>
+    Effect.gen(function* () {
+      const server = yield* make({
+        series: [gauge("m", [1])],
+        routePrefix: "/team/prometheus"
+      })
+      assert.isTrue(server.baseUrl.endsWith("/team/prometheus"))
+      assert.strictEqual((yield* server.queryRange("m", start, start, 60)).length, 1)
+      const root = yield* Effect.promise(() => fetch(new URL("/api/v1/labels", server.baseUrl)))
+      assert.include([400, 404], root.status)
+    })
+  )
+
   it.effect("stops, and comes back at the same address with the same data", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({ series: [gauge("m", [1])] })
+      const server = yield* make({ series: [gauge("m", [1])] })
       const before = server.pid()
       yield* server.stop
       assert.isFalse(isAlive(before))
@@ -219,22 +231,13 @@ describe("a real Prometheus", () => {
   it.effect("is gone when its scope closes", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
-      const server = yield* RealPrometheus.make().pipe(Scope.provide(scope))
+      const server = yield* make().pipe(Scope.provide(scope))
       assert.isTrue(isAlive(server.pid()))
       yield* Effect.promise(() => access(server.folder))
       yield* Scope.close(scope, Exit.void)
       assert.isFalse(isAlive(server.pid()))
       const folder = yield* Effect.exit(Effect.tryPromise(() => access(server.folder)))
       assert.isTrue(Exit.isFailure(folder))
-    })
-  )
-
-  it.effect("says what the server said when it does not start", () =>
-    Effect.gen(function* () {
-      const error = yield* Effect.flip(RealPrometheus.make({ flags: ["--query.timeout=never"] }))
-      assert.include(error.message, "not a valid duration string")
-      const invalid = yield* Effect.flip(RealPrometheus.make({ openMetrics: "m{ 1 2\n" }))
-      assert.include(invalid.message, "promtool could not make blocks")
     })
   )
 })

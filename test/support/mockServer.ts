@@ -47,7 +47,7 @@ export const onMetric =
 /** How many points a request asks for; none, if it is no range query. */
 export const pointsOf = ({ params, path }: Pick<MockRequest, "params" | "path">): number =>
   path.endsWith("/api/v1/query_range")
-    ? (Number(params.get("end")) - Number(params.get("start"))) / Number(params.get("step")) + 1
+    ? Math.floor((Number(params.get("end")) - Number(params.get("start"))) / Number(params.get("step"))) + 1
     : 0
 
 /** What a server says of a query that loads more samples than it allows. */
