@@ -4,7 +4,6 @@ import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
 import { start } from "../support/dataset.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
-import * as RealVictoriaMetrics from "../support/RealVictoriaMetrics.ts"
 import { servers } from "../support/servers.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
