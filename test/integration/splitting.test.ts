@@ -1,9 +1,11 @@
 /** Real servers with low limits: what they refuse is asked for in smaller parts, and comes whole, each sample once. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import * as connector from "../support/connector.ts"
 import { start } from "../support/dataset.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
+import type { RealServer, RealServerError, RealServerOptions } from "../support/RealServer.ts"
+import * as RealVictoriaMetrics from "../support/RealVictoriaMetrics.ts"
 import { recordKey } from "../support/referenceRecords.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
@@ -20,13 +22,14 @@ const wide = (seriesCount: number, minutes: number) =>
 
 /** Reads `wide` from a server with these flags, and holds it against what a server without limits answers. */
 const readLimited = Effect.fnUntraced(function* (
+  make: (options: RealServerOptions) => Effect.Effect<RealServer, RealServerError, Scope.Scope>,
   seriesCount: number,
   minutes: number,
   flags: ReadonlyArray<string>,
   more: object = {}
 ) {
   const end = start + (minutes - 1) * 60_000
-  const server = yield* RealPrometheus.make({ series: wide(seriesCount, minutes), flags })
+  const server = yield* make({ series: wide(seriesCount, minutes), flags })
   const files = yield* connector.workspace
   const output = yield* connector.read(
     files,
@@ -50,7 +53,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
     "with a low --query.max-samples is asked for parts of the series, of which none is left out",
     () =>
       Effect.gen(function* () {
-        const output = yield* readLimited(300, 30, ["--query.max-samples=100"])
+        const output = yield* readLimited(RealPrometheus.make, 300, 30, ["--query.max-samples=100"])
         assert.isTrue(
           output.logs.some((text) =>
             /too many samples.* Asking for its series \{instance=~".*"\} apart/.test(text)
@@ -61,7 +64,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
 
   it.effect("with a low --query.max-samples splits time where that is enough", () =>
     Effect.gen(function* () {
-      const output = yield* readLimited(100, 61, ["--query.max-samples=700"])
+      const output = yield* readLimited(RealPrometheus.make, 100, 61, ["--query.max-samples=700"])
       assert.isTrue(output.logs.some((text) => /too many samples.* Asking for \d+ points/.test(text)))
       assert.isFalse(output.logs.some((text) => text.includes("apart")))
     })
@@ -69,12 +72,39 @@ describe("a real Prometheus", { concurrent: true }, () => {
 
   it.effect("with a low --query.timeout is asked for as much as it can do in that time", () =>
     Effect.gen(function* () {
-      const output = yield* readLimited(2000, 60, ["--query.timeout=5ms"])
+      const output = yield* readLimited(RealPrometheus.make, 2000, 60, ["--query.timeout=5ms"])
       assert.isTrue(output.logs.some((text) => /timed out in expression evaluation.* Asking for /.test(text)))
     })
   )
 
   it.effect("with --query.max-concurrency=1 is read as well as any, whatever concurrency asks for", () =>
-    readLimited(200, 300, ["--query.max-concurrency=1", "--query.timeout=3s"], { concurrency: 16 })
+    readLimited(RealPrometheus.make, 200, 300, ["--query.max-concurrency=1", "--query.timeout=3s"], {
+      concurrency: 16
+    })
+  )
+})
+
+describe("a real VictoriaMetrics", { concurrent: true }, () => {
+  it.effect("with low limits of samples, which refuses single points, is asked for parts of the series", () =>
+    Effect.gen(function* () {
+      const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, ["-search.maxSamplesPerQuery=200"])
+      assert.isTrue(output.logs.some((text) => /cannot select more than .* Asking for its series/.test(text)))
+    })
+  )
+
+  it.effect(
+    "with few series allowed, which does not even list what it has, is asked for parts all the same",
+    () =>
+      Effect.gen(function* () {
+        const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, [
+          "-search.maxUniqueTimeseries=40"
+        ])
+        assert.isTrue(
+          output.logs.some((text) =>
+            /number of matching timeseries exceeds 40.* Asking for its series/.test(text)
+          )
+        )
+        assert.isFalse(output.logs.some((text) => /Asking for \d+ points/.test(text)))
+      })
   )
 })
