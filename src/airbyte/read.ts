@@ -115,13 +115,15 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
           stream.frameMillis = now
         }
         for (const block of event.blocks) {
-          const buffer = output.buffer()
-          const before = buffer.length
-          stream.encoder.encode(block, stream.frame, buffer)
-          progress.add(block.length, buffer.length - before)
+          for (const part of stream.encoder.parts(block)) {
+            const buffer = output.buffer()
+            const before = buffer.length
+            stream.encoder.encode(part, stream.frame, buffer)
+            progress.add(part.length, buffer.length - before)
+            // Not only after all of them: what is written soon is still in the processor's cache.
+            if (output.isFull()) yield* output.relieve
+          }
           recycle(block)
-          // Not only after all of them: what is written soon is still in the processor's cache.
-          if (output.isFull()) yield* output.relieve
         }
         return
       }

@@ -50,10 +50,13 @@ export interface Envelope {
 }
 
 /** A longer token than this is no answer of a sane server, and keeping it would cost memory without bound. */
-const MAX_TOKEN_BYTES = 64 * 1024 * 1024
+const MAX_TOKEN_BYTES = 16 * 1024 * 1024
+
+/** The same for the labels of a series: every one of its records repeats them. */
+const MAX_LABELS_BYTES = 1024 * 1024
 
 /** The same for the parts of a `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
-const MAX_SAMPLE_BYTES = 1024 * 1024
+const MAX_SAMPLE_BYTES = 4096
 
 /** The length of `[1435781430,"1"]`. */
 const SHORTEST_SAMPLE = 16
@@ -83,6 +86,8 @@ export class ResponseDecoder {
   private end = 0
   /** Where the last quotation mark of `bytes` is. */
   private lastQuote = -1
+  /** What `bytes` is a part of, if more can be appended to it: see `append`. */
+  private room = this.bytes
 
   /** The chunk of which `bytes` has only the beginning, after `seamRest` bytes of the chunk before it. */
   private seamChunk: Uint8Array | undefined
@@ -91,6 +96,8 @@ export class ResponseDecoder {
   private ready: Array<SampleBlock> = []
   /** Blocks of a series whose `metric` has not been read yet. */
   private waiting: Array<SampleBlock> = []
+  /** Bytes that have arrived since there are some. */
+  private waitingBytes = 0
 
   private readonly cache: SeriesCache | undefined
   private series: Series = new DecodedSeries()
@@ -197,7 +204,7 @@ export class ResponseDecoder {
           yield* this.skip()
       }
     })
-    if (type !== undefined && type !== "matrix") this.fail(`the result is a ${type}, not a matrix`)
+    if (type !== undefined && type !== "matrix") this.fail(`the result is a ${excerpt(type)}, not a matrix`)
   }
 
   private *oneSeries(): Coroutine<void> {
@@ -208,7 +215,7 @@ export class ResponseDecoder {
       switch (key) {
         case "metric":
           yield* this.byte()
-          this.label(yield* this.token())
+          this.label(yield* this.token(MAX_LABELS_BYTES))
           return
         case "values":
           yield* this.floats()
@@ -234,6 +241,7 @@ export class ResponseDecoder {
     this.unlabelled.labels = this.labels(this.parse(json))
     for (const block of this.waiting) this.ready.push(block)
     this.waiting = []
+    this.waitingBytes = 0
     this.cache?.add(json, this.series)
   }
 
@@ -243,7 +251,7 @@ export class ResponseDecoder {
     }
     const labels: Array<readonly [string, string]> = []
     for (const [name, value] of Object.entries(metric)) {
-      if (typeof value !== "string") this.fail(`the label ${name} is not a string`)
+      if (typeof value !== "string") this.fail(`the label ${excerpt(name)} is not a string`)
       if (!name.isWellFormed() || !value.isWellFormed()) this.fail("a label has half of a surrogate pair")
       labels.push([name, value])
     }
@@ -269,7 +277,7 @@ export class ResponseDecoder {
         if (separator === CLOSE_BRACKET) break
         if (separator !== COMMA) this.fail("a sample is not followed by a comma or the end of the list")
       } else {
-        if (this.end - this.position > MAX_SAMPLE_BYTES) this.fail("a single sample is longer than 1 MiB")
+        if (this.end - this.position > MAX_SAMPLE_BYTES) this.failForLength(MAX_SAMPLE_BYTES)
         yield* this.more()
       }
     }
@@ -355,7 +363,7 @@ export class ResponseDecoder {
     const token = yield* this.token(MAX_SAMPLE_BYTES)
     const text = this.parse(token)
     if (typeof text !== "string" || (!isNumber(text) && !isSpecial(text))) {
-      this.fail(`${token.slice(0, 100)} is not the value of a sample`)
+      this.fail(`${excerpt(token)} is not the value of a sample`)
     }
     yield* this.expect(CLOSE_BRACKET)
     // Its bytes may be gone by now, or were written with escapes: it gets a block and bytes of its own.
@@ -449,7 +457,8 @@ export class ResponseDecoder {
   private *time(): Coroutine<number> {
     yield* this.byte()
     const token = yield* this.token(MAX_SAMPLE_BYTES)
-    if (!isNumber(token)) this.fail(`${token.slice(0, 100)} is not a time`)
+    if (token === "") this.fail("a sample has no time")
+    if (!isNumber(token)) this.fail(`${excerpt(token)} is not a time`)
     return Math.round(Number(token) * 1000)
   }
 
@@ -536,6 +545,7 @@ export class ResponseDecoder {
     let scanned = 0
     for (;;) {
       const stop = scanner.scan(this.bytes, this.position + scanned, this.end)
+      if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) this.failForLength(limit)
       if (stop !== INCOMPLETE) {
         const start = this.position
         this.position = stop
@@ -546,7 +556,6 @@ export class ResponseDecoder {
         }
       }
       scanned = this.end - this.position
-      if (scanned > limit) this.fail(`a single value is longer than ${limit >> 20} MiB`)
       yield* this.more()
     }
   }
@@ -601,8 +610,12 @@ export class ResponseDecoder {
     if (this.crossSeam()) return
     const rest = this.bytes.subarray(this.position, this.end)
     const chunk = yield
+    if (this.waiting.length > 0) {
+      this.waitingBytes += chunk.length
+      if (this.waitingBytes > MAX_TOKEN_BYTES) this.fail('the "metric" of a series does not come')
+    }
     if (rest.length === 0) this.read(chunk, 0)
-    else if (chunk.length <= SEAM_BYTES) this.read(join(rest, chunk), 0)
+    else if (chunk.length <= SEAM_BYTES || chunk.length < rest.length) this.append(rest, chunk)
     else {
       // What spans two chunks is nearly always short: then the chunk itself is not copied.
       this.read(join(rest, chunk.subarray(0, SEAM_BYTES)), 0)
@@ -624,12 +637,34 @@ export class ResponseDecoder {
     return true
   }
 
-  private read(bytes: Uint8Array, position: number): void {
+  /**
+   * Reads on with a chunk behind what is left of the bytes before it. That may be much, where a long value comes in small
+   * chunks: so there is room for as much again, and it is not copied each time. Bytes that blocks point to stay as they are.
+   */
+  private append(rest: Uint8Array, chunk: Uint8Array): void {
+    const quote = chunk.lastIndexOf(QUOTE)
+    const lastQuote = quote < 0 ? Math.max(-1, this.lastQuote - this.position) : rest.length + quote
+    const length = rest.length + chunk.length
+    let from = rest.byteOffset
+    if (rest.buffer !== this.room.buffer || from + length > this.room.length) {
+      this.room = new Uint8Array(2 * length)
+      this.room.set(rest)
+      from = 0
+    }
+    this.room.set(chunk, from + rest.length)
+    this.read(this.room.subarray(from, from + length), 0, lastQuote)
+  }
+
+  private read(bytes: Uint8Array, position: number, lastQuote = bytes.lastIndexOf(QUOTE)): void {
     this.bytes = bytes
     this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.position = position
     this.end = bytes.length
-    this.lastQuote = bytes.lastIndexOf(QUOTE)
+    this.lastQuote = lastQuote
+  }
+
+  private failForLength(limit: number): never {
+    return this.fail(`a single value is longer than ${limit / 1024} KiB`)
   }
 
   private fail(what: string): never {
@@ -645,6 +680,9 @@ const join = (first: Uint8Array, second: Uint8Array): Uint8Array => {
   joined.set(second, first.length)
   return joined
 }
+
+/** The beginning of a text, for a message. */
+const excerpt = (text: string): string => text.slice(0, 100)
 
 const strings = (value: unknown): ReadonlyArray<string> =>
   Array.isArray(value) ? value.filter((item) => typeof item === "string") : []

@@ -62,6 +62,14 @@ export interface HistogramBlock {
 /** A run of samples of one series. */
 export type SampleBlock = FloatBlock | HistogramBlock
 
+/** The samples of a block from one index to before another, as a block that shares its memory. */
+export const partOf = (block: SampleBlock, from: number, to: number): SampleBlock => {
+  const common = { length: to - from, times: block.times.subarray(from, to) }
+  return block._tag === "FloatBlock"
+    ? { ...block, ...common, starts: block.starts.subarray(from, to), ends: block.ends.subarray(from, to) }
+    : { ...block, ...common, histograms: block.histograms.slice(from, to) }
+}
+
 const decoder = new TextDecoder("latin1")
 
 /** The text of value `index` of a block: for people and tests; fast consumers copy the bytes. */

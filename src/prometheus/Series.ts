@@ -69,18 +69,24 @@ export class DecodedSeries implements Series {
 /** More series of a stream than this are not kept, nor what is made of them: that is a kilobyte or two each. */
 export const MAX_KNOWN_SERIES = 1000
 
+/** The same where their labels are much longer than that, in characters or bytes of all together. */
+export const MAX_KNOWN_BYTES = 4 * 1024 * 1024
+
 /**
  * The series of earlier answers by the bytes of their labels as the server wrote them. A query that is asked window by
  * window has the same series in each: they are parsed, hashed and rendered once.
  */
 export class SeriesCache {
   private readonly known = new Map<string, Series>()
+  private length = 0
 
   get(json: string): Series | undefined {
     return this.known.get(json)
   }
 
   add(json: string, series: Series): void {
-    if (this.known.size < MAX_KNOWN_SERIES) this.known.set(json, series)
+    if (this.known.size === MAX_KNOWN_SERIES || this.length + json.length > MAX_KNOWN_BYTES) return
+    this.known.set(json, series)
+    this.length += json.length
   }
 }

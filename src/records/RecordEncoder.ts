@@ -5,8 +5,15 @@
  * what is rare (special values, histograms) is rendered as text here.
  */
 import { formatTime } from "../formatTime.ts"
-import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from "../prometheus/Sample.ts"
-import { MAX_KNOWN_SERIES, METRIC_NAME } from "../prometheus/Series.ts"
+import {
+  type FloatBlock,
+  type Histogram,
+  type HistogramBlock,
+  partOf,
+  type SampleBlock,
+  type Series
+} from "../prometheus/Sample.ts"
+import { MAX_KNOWN_BYTES, MAX_KNOWN_SERIES, METRIC_NAME } from "../prometheus/Series.ts"
 import type { ByteBuffer } from "./ByteBuffer.ts"
 import { columnOf } from "./Columns.ts"
 import { jsonLine, jsonText } from "./jsonLine.ts"
@@ -42,12 +49,19 @@ const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 
 const BEFORE_VALUE = bytesOf('","value":')
 
+/** The lines of a part of a block have about so many bytes at most, unless a single one is longer. */
+const PART_BYTES = 8 * 1024 * 1024
+
+/** More labels than a table could have as columns are not kept. */
+const MAX_KNOWN_LABELS = 10_000
+
 /** Encodes the records of one stream. */
 export class RecordEncoder {
   private readonly shape: RecordShape
   /** The columns of labels as the beginning of a member, `"column":`. */
   private readonly columnsByLabel = new Map<string, string | undefined>()
   private readonly dataBySeries = new Map<Series, Uint8Array>()
+  private knownBytes = 0
   private readonly hasValue: boolean
   private frame: LineFrame = { before: "", after: "" }
   private frameBefore = bytesOf("")
@@ -62,6 +76,18 @@ export class RecordEncoder {
     this.hasValue = this.hasColumn("value")
   }
 
+  /** A block in parts of which none makes too many bytes to hold: mostly one, but labels may be long. */
+  parts(block: SampleBlock): ReadonlyArray<SampleBlock> {
+    this.turnTo(block.series)
+    const lines = Math.max(1, Math.floor(PART_BYTES / this.data.length))
+    if (block.length <= lines) return [block]
+    const parts: Array<SampleBlock> = []
+    for (let from = 0; from < block.length; from += lines) {
+      parts.push(partOf(block, from, Math.min(from + lines, block.length)))
+    }
+    return parts
+  }
+
   /** Appends one line per sample to `out`. */
   encode(block: SampleBlock, frame: LineFrame, out: ByteBuffer): void {
     if (frame !== this.frame) {
@@ -70,13 +96,16 @@ export class RecordEncoder {
       this.frameAfter = bytesOf(`}${frame.after}`)
       this.template = undefined
     }
-    if (block.series !== this.series) {
-      this.series = block.series
-      this.data = this.dataOf(block.series)
-      this.template = undefined
-    }
+    this.turnTo(block.series)
     if (block._tag === "FloatBlock") this.encodeFloats(block, out)
     else this.encodeHistograms(block, out)
+  }
+
+  private turnTo(series: Series): void {
+    if (series === this.series) return
+    this.series = series
+    this.data = this.dataOf(series)
+    this.template = undefined
   }
 
   /** Windows of one stream have the same series, one after the other; the first of them are those that are kept. */
@@ -84,7 +113,10 @@ export class RecordEncoder {
     let data = this.dataBySeries.get(series)
     if (data === undefined) {
       data = bytesOf(`{${this.seriesMembers(series)}"time":"`)
-      if (this.dataBySeries.size < MAX_KNOWN_SERIES) this.dataBySeries.set(series, data)
+      if (this.dataBySeries.size < MAX_KNOWN_SERIES && this.knownBytes + data.length <= MAX_KNOWN_BYTES) {
+        this.dataBySeries.set(series, data)
+        this.knownBytes += data.length
+      }
     }
     return data
   }
@@ -154,7 +186,7 @@ export class RecordEncoder {
     if (known !== undefined || this.columnsByLabel.has(label)) return known
     const column = columnOf(label)
     const member = column !== undefined && this.hasColumn(column) ? `${jsonText(column)}:` : undefined
-    this.columnsByLabel.set(label, member)
+    if (this.columnsByLabel.size < MAX_KNOWN_LABELS) this.columnsByLabel.set(label, member)
     return member
   }
 }

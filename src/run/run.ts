@@ -53,13 +53,16 @@ export const run = Effect.gen(function* () {
         return
       case "Samples":
         for (const block of event.blocks) {
-          stream.encoder.encode(block, stream.frame, file.buffer)
+          for (const part of stream.encoder.parts(block)) {
+            stream.encoder.encode(part, stream.frame, file.buffer)
+            yield* file.relieve
+          }
           stream.series.add(block.series.id)
           stream.samples += block.length
           stream.sinceState += block.length
           recycle(block)
         }
-        return yield* file.relieve
+        return
       case "Checkpoint":
         yield* store.save(name, event.state, stream.sinceState)
         stream.sinceState = 0

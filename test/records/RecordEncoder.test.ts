@@ -377,3 +377,50 @@ describe("shapeOf", () => {
     }
   })
 })
+
+describe("the parts of a block", () => {
+  const samples = Array.from({ length: 5000 }, (_, i) => [start + i * 60_000, `${i}`] as const)
+  const histogram = (count: number): Histogram => ({ count: `${count}`, sum: "1", buckets: [] })
+
+  it("are the block itself where its lines are as short as most", () => {
+    const block = floats(makeSeries([["a", "b"]]), samples)
+    assert.deepStrictEqual(new RecordEncoder(everything).parts(block), [block])
+  })
+
+  it.each([
+    ["floats", (series: Series) => floats(series, samples)],
+    [
+      "histograms",
+      (series: Series) =>
+        histograms(
+          series,
+          samples.map(([time], i) => [time, histogram(i)])
+        )
+    ]
+  ] as const)("have the same lines where labels are long, a few megabytes each: %s", (_, make) => {
+    const block = make(makeSeries([["a", "x".repeat(20_000)]]))
+    const encoder = new RecordEncoder(everything)
+    const whole = new ByteBuffer(0)
+    new RecordEncoder(everything).encode(block, plain, whole)
+    const inParts = new ByteBuffer(0)
+    const lengths = encoder.parts(block).map((part) => {
+      const before = inParts.length
+      encoder.encode(part, plain, inParts)
+      return inParts.length - before
+    })
+    assert.isAtLeast(lengths.length, 10)
+    assert.isBelow(Math.max(...lengths), 10_000_000)
+    assert.strictEqual(
+      Buffer.compare(inParts.bytes.subarray(0, inParts.length), whole.bytes.subarray(0, whole.length)),
+      0
+    )
+  })
+
+  it("have one line each where that alone is longer", () => {
+    const block = floats(makeSeries([["a", "x".repeat(9_000_000)]]), samples.slice(0, 3))
+    assert.deepStrictEqual(
+      new RecordEncoder(everything).parts(block).map(({ length }) => length),
+      [1, 1, 1]
+    )
+  })
+})
