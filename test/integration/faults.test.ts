@@ -225,15 +225,35 @@ describe("a read whose answers break", { concurrent: true }, () => {
           {
             plan: ({ metric, ordinal }) =>
               metric !== undefined && ordinal === 0
-                ? { type: "trickle", bytes: 1, everyMillis: 2 }
+                ? { type: "trickle", bytes: 1, everyMillis: 3 }
                 : undefined
           },
-          { names: ["special"], config: { request_timeout: 2, max_retries: 0 } }
+          { names: ["special"], config: { request_timeout: 2 } }
         )
-        assertWhole(output, new Map([...expected].filter(([key]) => key.includes('"special"]'))))
-        // Its first window has more than 1,000 bytes, which take longer than the timeout.
-        assert.strictEqual(proxy.hits.length, 1)
+        assertWhole(output, new Map([...expected].filter(([key]) => key.includes('["__name__","special"]'))))
+        const next = proxy.requests.findIndex(({ ordinal }) => ordinal === 1)
+        assert.isAbove(proxy.requests[next]!.atMillis - proxy.requests[next - 1]!.atMillis, 2000)
       })
+    )
+
+    it.effect("survives an answer that breaks off and is then refused for its size", () =>
+      survives(
+        (seed) =>
+          ({ attempt, metric, ordinal, params }) => {
+            const points = (Number(params.get("end")) - Number(params.get("start"))) / 60 + 1
+            if (metric === undefined || attempt > 1 || points < 20) return undefined
+            const choices = choicesOf(seed, { attempt, metric, ordinal, path: "" })
+            return attempt === 0
+              ? { type: "break", how: "reset", at: { part: "body", share: someShare(choices) } }
+              : answer(422, {
+                  status: "error",
+                  errorType: "execution",
+                  error: "query processing would load too many samples into memory in query execution"
+                })
+          },
+        {},
+        (_, output) => assert.match(output.logs.join("\n"), /Asking for \d+ points at once instead of/)
+      )
     )
 
     it.effect("survives refusals that pass, and waits as long as it is told to", () => {

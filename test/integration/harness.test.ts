@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Scope } from "effect"
 import * as child from "../support/child.ts"
+import * as faultProxy from "../support/faultProxy.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
 import { recordKey, referenceRecords } from "../support/referenceRecords.ts"
 import { servers } from "../support/servers.ts"
@@ -342,6 +343,35 @@ describe("a child process", () => {
       yield* running.waitFor(() => true)
       yield* Scope.close(scope, Exit.void)
       assert.isFalse(isAlive(running.process.pid!))
+    })
+  )
+})
+
+describe("a proxy that breaks things", () => {
+  it.effect("passes on what it is not told to break, and can add the warnings of a server", () =>
+    Effect.gen(function* () {
+      const server = yield* RealPrometheus.make({ series: [gauge("m", [1, 2, 3])], routePrefix: "/prefix" })
+      const proxy = yield* faultProxy.make({
+        upstream: server.baseUrl,
+        plan: ({ attempt, metric }) =>
+          metric === "m" && attempt === 1 ? faultProxy.withWarnings("a store is down") : undefined
+      })
+      const ask = (baseUrl: string) =>
+        Effect.promise(async (): Promise<unknown> => {
+          const query = `query=${encodeURIComponent('{__name__="m"}')}&start=${start}&end=${start + 120}&step=60`
+          return (await fetch(`${baseUrl}/api/v1/query_range?${query}`)).json()
+        })
+      const plain = yield* ask(server.baseUrl)
+      assert.deepStrictEqual(yield* ask(proxy.baseUrl), plain)
+      assert.deepStrictEqual(yield* ask(proxy.baseUrl), {
+        ...(plain as object),
+        warnings: ["a store is down"]
+      })
+      assert.deepStrictEqual(
+        proxy.requests.map(({ attempt, metric, ordinal, path }) => ({ attempt, metric, ordinal, path })),
+        [0, 1].map((attempt) => ({ attempt, metric: "m", ordinal: 0, path: "/prefix/api/v1/query_range" }))
+      )
+      assert.lengthOf(proxy.hits, 1)
     })
   )
 })

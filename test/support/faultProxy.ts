@@ -10,6 +10,7 @@ import { Agent, request as httpRequest } from "node:http"
 import { createServer, type Server, type Socket } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 import { createServer as createTlsServer } from "node:tls"
+import { gunzipSync } from "node:zlib"
 import { Effect, type Scope } from "effect"
 import { Choices } from "../choices.ts"
 
@@ -136,11 +137,19 @@ export const changeBody = (change: (body: Buffer) => Buffer): Fault => ({
   to: (answer) => (answer.status === 200 ? { ...answer, body: change(answer.body) } : answer)
 })
 
-/** The server's own answer, with warnings: as of one whose own sources did not all answer. */
-export const withWarnings = (...warnings: ReadonlyArray<string>): Fault =>
-  changeBody((body) =>
-    Buffer.from(body.toString().replace(/^\{/, () => `{"warnings":${JSON.stringify(warnings)},`))
-  )
+/** The server's own answer, with warnings: as of one whose own sources did not all answer. Unpacked, if it is gzip. */
+export const withWarnings = (...warnings: ReadonlyArray<string>): Fault => ({
+  type: "change",
+  to: ({ body, headers, status }) => {
+    const isPacked = headers.some(([name]) => name === "content-encoding")
+    const text = (isPacked ? gunzipSync(body) : body).toString()
+    return {
+      status,
+      headers: headers.filter(([name]) => name !== "content-encoding"),
+      body: Buffer.from(text.replace(/^\{/, () => `{"warnings":${JSON.stringify(warnings)},`))
+    }
+  }
+})
 
 /** A made-up answer; text is sent as HTML if it begins like that, other things as JSON. */
 export const answer = (

@@ -184,6 +184,32 @@ const confirmed = (output: connector.Output, name: string): number =>
     .filter(({ stream }) => stream.stream_descriptor.name === name)
     .reduce((sum, { sourceStats }) => sum + sourceStats.recordCount, 0)
 
+/** What comes before a state is not later than it: whoever keeps it goes on right after it. */
+const assertStatesInOrder = (output: connector.Output, context: string): void => {
+  const latest = new Map<string, string>()
+  for (const message of output.messages as ReadonlyArray<unknown> as ReadonlyArray<RecordOrState>) {
+    if (message.type === "RECORD") {
+      const { data, stream } = message.record
+      if (data.time > (latest.get(stream) ?? "")) latest.set(stream, data.time)
+    } else if (message.type === "STATE") {
+      const { stream_descriptor, stream_state } = message.state.stream
+      const { name } = stream_descriptor
+      assert.isAtMost(
+        Date.parse(latest.get(name) ?? ""),
+        Date.parse(String(stream_state.time)),
+        `${context}: ${name}`
+      )
+    }
+  }
+}
+
+type RecordOrState =
+  | {
+      readonly type: "RECORD"
+      readonly record: { readonly stream: string; readonly data: { readonly time: string } }
+    }
+  | { readonly type: "STATE"; readonly state: connector.StateOfStream }
+
 /** Every record has come once, in the server's digits, and the states stand for all of them. */
 export const assertWhole = (
   output: connector.Output,
@@ -193,6 +219,7 @@ export const assertWhole = (
   assert.deepStrictEqual(output.errors, [], `${context}\n${output.logs.join("\n")}`)
   assert.deepStrictEqual([output.code, output.stderr], [0, ""], context)
   assertSame(connector.byKey(output.records), expected, context)
+  assertStatesInOrder(output, context)
   for (const name of new Set(output.records.map(({ stream }) => stream))) {
     assert.strictEqual(
       confirmed(output, name),
@@ -231,6 +258,7 @@ export const lastStates = (output: connector.Output): ReadonlyArray<connector.St
  */
 export const assertResumes = Effect.fnUntraced(function* (failed: connector.Output, context = "") {
   const { expected, server } = yield* Source
+  assertStatesInOrder(failed, context)
   const states = lastStates(failed)
   const cursors = new Map(
     states.map(({ stream }) => [stream.stream_descriptor.name, Date.parse(String(stream.stream_state.time))])
