@@ -5,6 +5,7 @@ import { hasLabel, ofMetric } from "../prometheus/Matcher.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { isIncluded } from "../prometheus/MetricFilter.ts"
 import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 
 /** A metric that can be read. */
 export interface DiscoveredMetric {
@@ -43,7 +44,7 @@ export const discoverNames = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const range = discoveryRange(settings, yield* client.now)
-  const names = yield* client.metricNames(range)
+  const names = yield* inParts(range, (part) => client.metricNames(part))
   return { range, names: names.filter((name) => isIncluded(settings.metrics, name)).sort() }
 })
 
@@ -72,33 +73,70 @@ export const discover = Effect.gen(function* () {
 type Labels = ReadonlyArray<string>
 
 /**
+ * Asks for names. Servers that count the series to which they belong may refuse to do so for a long range, of which then
+ * both halves are asked, down to a day: some keep such names by whole days.
+ */
+const inParts = (
+  range: TimeRange,
+  ask: (part: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+): Effect.Effect<ReadonlyArray<string>, PrometheusError> => {
+  const { endMillis, startMillis } = range
+  const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
+  return ask(range).pipe(
+    Effect.catchIf(
+      ({ reason }) => reason === "TooLarge" && middle - startMillis >= DAY_MILLIS,
+      () =>
+        Effect.zipWith(
+          inParts({ startMillis, endMillis: middle }, ask),
+          inParts({ startMillis: middle, endMillis }, ask),
+          (earlier, later) => [...new Set([...earlier, ...later])]
+        )
+    )
+  )
+}
+
+/**
  * The labels of each metric, with as few requests as will do: one per metric, or one per label for the metrics that have
  * it. Servers have thousands of metrics, and a hundred labels.
  */
 const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const client = yield* PrometheusClient
   const { concurrency } = yield* ConnectorConfig
-  const byMetric = Effect.map(
-    Effect.forEach(names, (name) => client.labelNames(range, [ofMetric(name)]), { concurrency }),
-    (labels) => new Map(names.map((name, index) => [name, labels[index]!]))
-  )
-  if (names.length <= 2) return yield* byMetric
-  const all = yield* client.labelNames(range)
-  if (all.length >= names.length) return yield* byMetric
-  return yield* Effect.map(
-    Effect.forEach(all, (label) => client.metricNames(range, [hasLabel(label)]), { concurrency }),
-    (metrics) => {
-      const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
-      for (const [index, label] of all.entries()) {
-        for (const name of metrics[index]!) labels.get(name)?.push(label)
-      }
-      return labels
-    }
-  ).pipe(
-    // Some services only answer what names one metric.
-    Effect.catchIf(
-      ({ reason, verdict }) => reason === "Refused" || verdict.ending === "split",
-      () => byMetric
+  const labelsOf = (name: string) =>
+    inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
+      Effect.catchIf(
+        ({ verdict }) => verdict.ending === "split",
+        // It can still be read: what has no column of its own has one in common.
+        ({ summary }) =>
+          Effect.as(
+            Effect.logWarning(
+              `The labels of ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+            ),
+            []
+          )
+      )
     )
+  const byMetric = Effect.map(
+    Effect.forEach(names, labelsOf, { concurrency }),
+    (labels) => new Map(names.map((name, index): readonly [string, Labels] => [name, labels[index]!]))
   )
+  const byLabel = (all: ReadonlyArray<string>) =>
+    Effect.map(
+      Effect.forEach(all, (label) => client.metricNames(range, [hasLabel(label)]), { concurrency }),
+      (metrics) => {
+        const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
+        for (const [index, label] of all.entries()) {
+          for (const name of metrics[index]!) labels.get(name)?.push(label)
+        }
+        return labels
+      }
+    )
+  if (names.length <= 2) return yield* byMetric
+  const all = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
+  if (all === undefined || all.length >= names.length) return yield* byMetric
+  return yield* Effect.catchIf(byLabel(all), isTooWide, () => byMetric)
 })
+
+/** Some services only answer what names one metric. */
+const isTooWide = ({ reason, verdict }: PrometheusError): boolean =>
+  reason === "Refused" || verdict.ending === "split"

@@ -67,8 +67,8 @@ export interface ReadOptions {
   readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
 }
 
-/** Streams that are read side by side beyond the queries at a time: while they begin, with small windows, others end. */
-const STREAMS_BEGINNING = 2
+/** How many streams keep the server busy with so many queries at a time: while two begin, with small windows, others end. */
+const sideBySide = (queries: number): number => (queries === 1 ? 1 : queries + 2)
 
 /** How many windows of one stream are asked for ahead of the one that is consumed. */
 const LOOK_AHEAD = 2
@@ -103,7 +103,7 @@ export const read = (
         requests.map((request, index) => reader(request, range, states[index]!))
       ).pipe(
         Stream.flatten({
-          concurrency: options.concurrentStreams ?? settings.concurrency + STREAMS_BEGINNING,
+          concurrency: options.concurrentStreams ?? sideBySide(settings.concurrency),
           bufferSize: 1
         })
       )

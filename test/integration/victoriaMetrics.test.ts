@@ -134,6 +134,41 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
+  it.effect("is asked by parts for the names and the samples of series that come and go", () =>
+    Effect.gen(function* () {
+      const pods = [0, 1, 2, 3].flatMap((d) =>
+        Array.from({ length: 10 }, (_, n) =>
+          series(
+            "pods",
+            Array.from({ length: 12 }, (_, hour) => [start + d * day + hour * 60 * minute, hour]),
+            { pod: `${d}-${n}`, [`label_${d}`]: "x" }
+          )
+        )
+      )
+      // Two days of pods are fine, the four of the range are not.
+      const server = yield* RealVictoriaMetrics.make({
+        series: pods,
+        flags: ["-search.maxUniqueTimeseries=25"]
+      })
+      const settings = {
+        base_url: server.baseUrl,
+        start_date: iso(start),
+        end_date: iso(start + 4 * day),
+        step: 3600
+      }
+      const files = yield* connector.workspace
+      const [stream] = yield* connector.discover(files, settings)
+      assert.includeMembers(Object.keys(stream!.json_schema.properties), [
+        "pod",
+        ...["label_0", "label_1", "label_2", "label_3"]
+      ])
+      const { records } = yield* readAll(settings)
+      // Its last sample is repeated once.
+      assert.strictEqual(connector.byKey(records).size, 40 * 13)
+      assert.strictEqual(new Set(records.map(({ data }) => `${data.pod} ${data.value}`)).size, 40 * 12)
+    })
+  )
+
   it.effect("is asked whole when its queue is shorter than the concurrency", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 24 }, (_, n) => `m${n}`)

@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
-import type { Fault } from "../../src/prometheus/mock/http.ts"
+import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
 import * as Mock from "../../src/prometheus/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
 import {
@@ -237,6 +237,58 @@ describe("discover", () => {
         labelsOfFew.map((names) => [...names].sort())
       )
       assert.lengthOf(requestsTo(mock, "/api/v1/labels"), 1 + 7)
+    })
+  )
+
+  /** A server that counts series for the names it tells, and tells none of so many days. */
+  const refusesDays =
+    (days: number, applies: (request: MockRequest) => boolean = () => true) =>
+    (request: MockRequest): Fault | undefined => {
+      const [from, to] = ["start", "end"].map((key) => Number(request.params.get(key)) * 1000)
+      return /label/.test(request.path) && to! - from! > days * DAY && applies(request)
+        ? { status: 422, body: "the number of matching timeseries exceeds 300000" }
+        : undefined
+    }
+
+  it.effect("asks for parts of the range where the whole is too large to tell names", () =>
+    Effect.gen(function* () {
+      const eachDay = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((day) => [
+        series({ __name__: "up", [`label_${day}`]: "x" }, start + day * DAY + HOUR),
+        series({ __name__: `metric_${day}`, job: "x" }, start + day * DAY + HOUR)
+      ])
+      const setting = { series: eachDay, now: start + 8 * DAY }
+      const whole = yield* run(setting)
+      const parts = yield* run({ ...setting, mock: { faults: refusesDays(2) } })
+      assert.strictEqual(whole.result.length, 9)
+      assert.strictEqual(whole.result.find(({ name }) => name === "up")?.labels.length, 8)
+      assert.deepStrictEqual(parts.result, whole.result)
+    })
+  )
+
+  it.effect(
+    "leaves a metric without columns whose labels cannot be told even of a day, and reads the others",
+    () =>
+      Effect.gen(function* () {
+        const faults = refusesDays(0, ({ params }) => params.get("match[]")?.includes('"up"') ?? false)
+        const { result } = yield* run({ mock: { faults } })
+        assert.deepStrictEqual(
+          result.map(({ labels, name }) => [name, ...labels]),
+          [
+            ["go_gc", "job"],
+            ["latency_bucket", "job", "le"],
+            ["latency_sum", "job"],
+            ["requests_total", "code", "job"],
+            ["up"]
+          ]
+        )
+      })
+  )
+
+  it.effect("fails where the names of the metrics cannot be told even of a day", () =>
+    Effect.gen(function* () {
+      const faults = refusesDays(0, ({ path }) => path.includes("__name__"))
+      const error = yield* Effect.flip(run({ mock: { faults } }))
+      assert.strictEqual(error._tag === "PrometheusError" && error.reason, "TooLarge")
     })
   )
 
