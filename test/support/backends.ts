@@ -1,9 +1,10 @@
 /**
- * What answers like Prometheus but is another program, as far as a reader notices: recorded answers as faults of the mock,
- * and mocks that treat requests as those programs do.
+ * What answers like Prometheus but is another program, as far as a reader notices: answers as faults of the mock, and mocks
+ * that treat requests as those programs do.
  *
- * What VictoriaMetrics says was recorded from version 1.79.5, which test/integration/victoriaMetrics.test.ts compares; what
- * Mimir, Thanos and Cortex say is from their public documentation and reports.
+ * What VictoriaMetrics says was recorded from version 1.79.5; test/integration/victoriaMetrics.test.ts compares status, type
+ * and the words that matter with a real one. Mimir, Thanos and Cortex were not at hand: theirs are put together from public
+ * documentation and reports, so that their words and codes are to be trusted more than the rest of their texts.
  */
 import { type Fault, type MockAnswer, type MockRequest, makeRequest } from "../../src/prometheus/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
