@@ -431,7 +431,12 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   }
 }
 
-const InstantSample = Schema.Tuple([Schema.Number, Schema.NumberFromString])
+/** In seconds. A clock that shows no time from 1970 to 9999 would make the range to read one without an end. */
+const ServerTime = Schema.FiniteFromString.check(
+  Schema.isBetween({ minimum: 0, maximum: Date.UTC(9999, 11, 31) / 1000 })
+)
+
+const InstantSample = Schema.Tuple([Schema.Number, ServerTime])
 
 /** `time()` is a scalar, which VictoriaMetrics answers as a vector of one series. */
 const TimeResponse = Schema.Struct({

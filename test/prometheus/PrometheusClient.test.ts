@@ -188,6 +188,26 @@ describe("PrometheusClient", () => {
     )
   }
 
+  for (const text of ["NaN", "+Inf", "-Inf", "1e400", "1e300", "-1", "253402300800", "noon"]) {
+    it.live(`does not take ${text} for the time`, () =>
+      withClient(
+        {
+          mock: {
+            faults: () => ({
+              headers: { "content-type": "application/json" },
+              body: `{"status":"success","data":{"resultType":"scalar","result":[0,"${text}"]}}`
+            })
+          }
+        },
+        (client) =>
+          Effect.map(Effect.flip(client.now), (error) => {
+            assert.strictEqual(error.reason, "NotPrometheus")
+            assert.include(error.message, `"${text}"`)
+          })
+      )
+    )
+  }
+
   it.live("does without metadata where the server has none", () =>
     withClient({ mock: { faults: () => ({ status: 404, body: "404 page not found" }) } }, (client) =>
       Effect.map(client.metadata, (metadata) => assert.strictEqual(metadata.size, 0))
