@@ -132,6 +132,12 @@ const MAX_REFUSAL_BYTES = 64 * 1024
 /** What an answer means whose status alone does not tell: its text might. */
 const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
 
+/** Lists of names are read whole; one that is longer is cut, and then no JSON. */
+const MAX_DATA_BYTES = 64 * 1024 * 1024
+
+/** So many warnings of one answer are told. */
+const MAX_WARNINGS = 20
+
 const MAX_REDIRECTS = 5
 
 const make = (settings: Settings, httpClient: HttpClient.HttpClient): PrometheusClient["Service"] => {
@@ -199,7 +205,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       if (target === undefined || isTooMany || !keepsCredentials(new URL(request.url), target)) {
         const to = target === undefined ? "an address that is none" : withoutQuery(target).replace(path, "")
         return yield* new PrometheusError({
-          reason: "Redirected",
+          reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
             ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
             : `${endpoint} redirects to ${to}, and that is not followed.`
@@ -238,10 +244,14 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         )
   }
 
-  /** The bytes of a body, unpacked. An answer that breaks off in the middle is an error, not an end. */
+  /**
+   * The bytes of a body, unpacked. An answer that breaks off in the middle is an error, not an end. That a packed one was
+   * changed on its way shows later than what was changed: too late, once something of it has been `used`.
+   */
   const bodyOf = (
     endpoint: string,
-    response: HttpClientResponse.HttpClientResponse
+    response: HttpClientResponse.HttpClientResponse,
+    used: () => boolean = () => false
   ): Stream.Stream<Uint8Array, PrometheusError> => {
     const broken = (what: string) =>
       new PrometheusError({ reason: "BrokenResponse", summary: `The answer of ${endpoint} ${what}.` })
@@ -254,7 +264,15 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     return raw.pipe(
       NodeStream.pipeThroughDuplex({
         evaluate: () => createGunzip(),
-        onError: () => broken("is not valid gzip")
+        onError: (error) => {
+          if (hasCode(error, "Z_BUF_ERROR")) return broken("broke off (its gzip ends early)")
+          return used()
+            ? new PrometheusError({
+                reason: "Corrupted",
+                summary: `The answer of ${endpoint} is not valid gzip.`
+              })
+            : broken("is not valid gzip")
+        }
       })
     )
   }
@@ -302,7 +320,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       })
     return Effect.gen(function* () {
       const response = yield* request(path, params)
-      const text = yield* textOf(endpoint, response)
+      const text = yield* textOf(endpoint, response, MAX_DATA_BYTES)
       const json = yield* Effect.try({
         try: (): unknown => JSON.parse(text),
         catch: () => unusable("BrokenResponse", text)
@@ -331,7 +349,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     Effect.suspend(() => {
       if (warned.has(warning)) return Effect.void
       warned.add(warning)
-      return Effect.logWarning(`${settings.baseUrl} warns: ${mask(warning)}`)
+      return Effect.logWarning(`${settings.baseUrl} warns: ${shorten(mask(warning))}`)
     })
 
   /** What an answer says of itself at its end: warnings, and whether it is whole. */
@@ -344,7 +362,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         summary: `The answer of ${endpoint} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
       })
     }
-    yield* Effect.forEach(envelope.warnings, reportWarning, { discard: true })
+    yield* Effect.forEach(envelope.warnings.slice(0, MAX_WARNINGS), reportWarning, { discard: true })
     if (envelope.isPartial)
       yield* reportWarning("the answer lacks data, since some of its sources did not answer")
   })
@@ -382,8 +400,14 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       }
       yield* checkWholeness(endpoint, envelope)
     })
-    return bodyOf(endpoint, response).pipe(
-      decodeChunks({ try: (chunk: Uint8Array) => decoder.push(chunk), catch: unreadable }),
+    let hasSamples = false
+    const decode = (chunk: Uint8Array) => {
+      const blocks = decoder.push(chunk)
+      hasSamples ||= blocks.length > 0
+      return blocks
+    }
+    return bodyOf(endpoint, response, () => hasSamples).pipe(
+      decodeChunks({ try: decode, catch: unreadable }),
       Stream.concat(Stream.fromEffectDrain(end))
     )
   })
@@ -476,6 +500,9 @@ const firstBytes =
         return total >= limit
       })
     })
+
+const hasCode = (error: unknown, code: string): boolean =>
+  typeof error === "object" && error !== null && "code" in error && error.code === code
 
 const withoutQuery = ({ host, pathname, protocol }: URL): string => `${protocol}//${host}${pathname}`
 

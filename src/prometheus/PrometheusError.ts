@@ -94,12 +94,19 @@ const verdicts = {
     advice:
       "Something between the server and here may cut or change answers: check proxies and their timeouts."
   },
+  Corrupted: {
+    ending: "stream",
+    finally: "stream",
+    blame: "transient",
+    advice:
+      "What it brought may be wrong, and is written again by the next sync. Something between the server and here changes answers: check proxies, or set compression to none."
+  },
   UnexpectedSample: {
     ending: "stream",
     finally: "stream",
     blame: "system",
     advice:
-      "The server does not answer as Prometheus does; please report it with the server's name and version."
+      "If no cache in front of the server answers for it, the server does not do as Prometheus does: please report it with the server's name and version."
   },
   PartialAnswer: {
     ending: "retry",
@@ -191,11 +198,11 @@ const rules: ReadonlyArray<Rule> = [
     reason: "TooSlow"
   },
   {
-    text: /number of matching timeseries exceeds|exceeded series limit|err-mimir-max-(fetched-)?series/i,
+    text: /number of matching timeseries exceeds|exceeded series limit|max number of series|err-mimir-max-(fetched-)?series/i,
     reason: "TooManySeries"
   },
   {
-    text: /exceeded maximum resolution|too many points for the given|would load too many samples|exceeded sample limit|cannot select more than|cannot process more than|not enough memory for processing|err-mimir-max-/i,
+    text: /exceeded maximum resolution|too many points for the given|would load too many samples|exceeded sample limit|cannot select more than|cannot process more than|not enough memory for processing|exceeded chunks limit|message larger than max|time range exceeds the limit|max number of (chunks|samples)|err-mimir-max-/i,
     reason: "TooLarge"
   },
   { statuses: [413], reason: "TooLarge" },
@@ -209,7 +216,7 @@ const rules: ReadonlyArray<Rule> = [
   // The query is right, but what the server reads from did not answer.
   { statuses: [422], text: /expanding series|rpc error|context (canceled|deadline)/i, reason: "Unavailable" },
   { statuses: between(200, 299), isJson: true, reason: "Refused" },
-  { statuses: between(200, 299), reason: "NotPrometheus" },
+  { statuses: between(200, 399), reason: "NotPrometheus" },
   { reason: "Refused" }
 ]
 
@@ -263,6 +270,12 @@ export const shorten = (text: string): string => {
 /** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
 export const fromTransport = (endpoint: string, cause: unknown): PrometheusError => {
   const { code, text } = describeCause(cause)
+  if (code.startsWith("HPE_")) {
+    return new PrometheusError({
+      reason: "BrokenResponse",
+      summary: `The answer of ${endpoint} is not HTTP (${text}).`
+    })
+  }
   if (/CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO/.test(code)) {
     return new PrometheusError({
       reason: "Tls",
@@ -284,6 +297,9 @@ const plainTexts: Readonly<Record<string, string>> = {
   ENETUNREACH: "no route to the network"
 }
 
+/** Advice for who starts Node by hand. */
+const nodeHint = /;? if the root CA is installed locally.*/is
+
 /** What a platform's failure says, in a few words for a person. */
 export const causeText = (cause: unknown): string => describeCause(cause).text
 
@@ -293,7 +309,7 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
   for (let depth = 0; depth < 8 && typeof error === "object" && error !== null; depth++) {
     if ("code" in error && typeof error.code === "string") {
       const message = "message" in error && typeof error.message === "string" ? error.message : error.code
-      return { code: error.code, text: plainTexts[error.code] ?? shorten(message) }
+      return { code: error.code, text: plainTexts[error.code] ?? shorten(message.replace(nodeHint, "")) }
     }
     if ("errors" in error && Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
     else if ("cause" in error && error.cause !== undefined) error = error.cause

@@ -84,7 +84,7 @@ const inParts = (
   const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
   return ask(range).pipe(
     Effect.catchIf(
-      ({ reason }) => reason === "TooLarge" && middle - startMillis >= DAY_MILLIS,
+      ({ verdict }) => verdict.ending === "split" && middle - startMillis >= DAY_MILLIS,
       () =>
         Effect.zipWith(
           inParts({ startMillis, endMillis: middle }, ask),

@@ -93,7 +93,7 @@ export const windowEvents = (
   context: WindowContext,
   asked: AskedWindow
 ): Stream.Stream<WindowEvent, PrometheusError> => {
-  const ledger = new WindowLedger(asked.range)
+  const ledger = new WindowLedger(asked.range, context.stream)
   let ahead: AskedWindow["answer"] | undefined = asked.answer
   /** Whether the server did not answer in time, again and again. */
   let isSlow = false

@@ -3,7 +3,8 @@
  * the rest of it follows. It also checks that the server answered what it was asked.
  */
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
-import type { SampleBlock } from "../prometheus/Sample.ts"
+import { partOf, type SampleBlock, type Series } from "../prometheus/Sample.ts"
+import { METRIC_NAME } from "../prometheus/Series.ts"
 import { SeriesTable } from "./SeriesTable.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -16,6 +17,10 @@ class Progress {
 /** One per window; it lives as long as the window is read. */
 export class WindowLedger {
   private readonly window: GridRange
+  /** The name that all series must have, if any. */
+  private readonly metric: string | undefined
+  /** The series of the block before, whose name has been looked at. */
+  private series: Series | undefined
   /** What has been handed on by attempts before the present one. */
   private readonly done = new Progress()
   /** What the present attempt's answer had. */
@@ -26,8 +31,9 @@ export class WindowLedger {
   /** The time of the latest sample that has been handed on. */
   latestMillis = Number.NEGATIVE_INFINITY
 
-  constructor(range: GridRange) {
+  constructor(range: GridRange, metric?: string) {
     this.window = range
+    this.metric = metric
     this.range = range
   }
 
@@ -48,6 +54,12 @@ export class WindowLedger {
    */
   accept(block: SampleBlock): SampleBlock | PrometheusError | undefined {
     this.samples += block.length
+    if (block.series !== this.series) {
+      if (!this.isAskedFor(block.series)) {
+        return unexpected(block, block.times[0]!, "which is not of the metric that it was asked for")
+      }
+      this.series = block.series
+    }
     const { id } = block.series
     const seen = this.seen[block._tag]
     let last = this.timeOf(seen.get(id))
@@ -75,7 +87,12 @@ export class WindowLedger {
     const done = this.timeOf(earlier.get(id))
     let skip = 0
     while (skip < block.length && times[skip]! <= done) skip++
-    return skip === block.length ? undefined : skip === 0 ? block : dropFirst(block, skip)
+    return skip === block.length ? undefined : skip === 0 ? block : partOf(block, skip, block.length)
+  }
+
+  private isAskedFor({ labels }: Series): boolean {
+    if (this.metric === undefined) return true
+    return labels.some(([name, value]) => name === METRIC_NAME && value === this.metric)
   }
 
   private timeOf(point: number | undefined): number {
@@ -83,13 +100,6 @@ export class WindowLedger {
       ? Number.NEGATIVE_INFINITY
       : (this.window.firstSeconds + point * this.window.stepSeconds) * 1000
   }
-}
-
-const dropFirst = (block: SampleBlock, count: number): SampleBlock => {
-  const common = { length: block.length - count, times: block.times.subarray(count) }
-  return block._tag === "FloatBlock"
-    ? { ...block, ...common, starts: block.starts.subarray(count), ends: block.ends.subarray(count) }
-    : { ...block, ...common, histograms: block.histograms.slice(count) }
 }
 
 const unexpected = (block: SampleBlock, time: number, what: string): PrometheusError => {

@@ -157,6 +157,18 @@ const cases: ReadonlyArray<Case> = [
       ending: "split"
     })
   ),
+  ...[
+    "exceeded chunks limit: limit 10 violated",
+    "rpc error: received message larger than max (5 vs. 4)"
+  ].map(
+    (text): Case => ({ status: 422, body: json("execution", text), reason: "TooLarge", ending: "split" })
+  ),
+  {
+    status: 422,
+    body: json("execution", "the query hit the max number of series limit (limit: 100000 series)"),
+    reason: "TooManySeries",
+    ending: "split"
+  },
   // Retry.
   {
     status: 503,
@@ -240,6 +252,8 @@ const cases: ReadonlyArray<Case> = [
   { status: 200, body: html, type: "text/html; charset=utf-8", reason: "NotPrometheus", ending: "sync" },
   { status: 200, body: "hello", type: plain, reason: "NotPrometheus", ending: "sync" },
   { status: 200, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
+  { status: 302, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
+  { status: 304, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
   { status: 200, body: json("execution", "it failed"), reason: "Refused", ending: "stream" },
   {
     status: 200,
@@ -360,6 +374,21 @@ describe("fromTransport", () => {
     const text = code === "EPROTO" ? "it does not speak TLS, as https asks for" : "it is wrong"
     assert.strictEqual(error.summary, `${endpoint} cannot be reached securely (${text}).`)
     assert.strictEqual(error.verdict.ending, "sync")
+  })
+
+  it("takes what is not HTTP for an answer that is broken", () => {
+    const error = fromTransport(endpoint, systemError("HPE_INVALID_CONSTANT", "Parse Error: Expected HTTP/"))
+    assert.strictEqual(error.reason, "BrokenResponse")
+    assert.strictEqual(error.summary, `The answer of ${endpoint} is not HTTP (Parse Error: Expected HTTP/).`)
+  })
+
+  it("leaves out advice for who starts Node", () => {
+    const text =
+      "unable to verify the first certificate; if the root CA is installed locally, try running Node.js with --use-system-ca"
+    assert.strictEqual(
+      fromTransport(endpoint, systemError("UNABLE_TO_VERIFY_LEAF_SIGNATURE", text)).summary,
+      `${endpoint} cannot be reached securely (unable to verify the first certificate).`
+    )
   })
 
   it("looks for the innermost failure that says something", () => {

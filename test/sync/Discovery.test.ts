@@ -288,7 +288,7 @@ describe("discover", () => {
     Effect.gen(function* () {
       const faults = refusesDays(0, ({ path }) => path.includes("__name__"))
       const error = yield* Effect.flip(run({ mock: { faults } }))
-      assert.strictEqual(error._tag === "PrometheusError" && error.reason, "TooLarge")
+      assert.strictEqual(error._tag === "PrometheusError" && error.reason, "TooManySeries")
     })
   )
 

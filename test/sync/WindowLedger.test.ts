@@ -85,6 +85,19 @@ describe("WindowLedger", () => {
     assert.strictEqual(ledger.samples, 4)
   })
 
+  it("refuses series of another metric, or of none", () => {
+    const ledger = new WindowLedger(range, "a")
+    ledger.begin(range)
+    assert.notInstanceOf(ledger.accept(block(seriesOf("a"), [600])), PrometheusError)
+    const nameless = new DecodedSeries()
+    nameless.labels = [["job", "a"]]
+    for (const series of [seriesOf("b"), nameless]) {
+      const error = ledger.accept(block(series, [600]))
+      assert.instanceOf(error, PrometheusError)
+      assert.match(String(error?.message), /which is not of the metric that it was asked for/)
+    }
+  })
+
   it("takes a series in several blocks", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
