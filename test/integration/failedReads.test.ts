@@ -2,9 +2,18 @@
  * What breaks and does not mend: the read fails in words that tell what happened, prints nothing that is wrong, and
  * the next read, from its last states, brings exactly what these do not stand for.
  */
+import { constants, gunzipSync, gzipSync } from "node:zlib"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
-import { answer, changeBody, type Fault, make, type Plan, type SeenRequest } from "../support/faultProxy.ts"
+import {
+  answer,
+  changeBody,
+  type Fault,
+  make,
+  type Plan,
+  type SeenRequest,
+  withWarnings
+} from "../support/faultProxy.ts"
 import {
   assertFailed,
   assertResumes,
@@ -66,7 +75,49 @@ const cases: ReadonlyArray<Case> = [
     plan: later(changeBody((body) => body.subarray(0, 300))),
     config: { compression: "gzip" },
     type: "transient_error",
-    texts: [/1 of 6 streams failed: texts/, /not valid gzip/, /check proxies/],
+    texts: [/1 of 6 streams failed: texts/, /broke off \(its gzip ends early\)/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "packed answers whose checksum is wrong",
+    plan: later(
+      changeBody((body) => {
+        const out = Buffer.from(body)
+        out[body.length - 6]! ^= 1
+        return out
+      })
+    ),
+    config: { compression: "gzip" },
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /is not valid gzip/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "packed answers that are changed in their midst",
+    plan: later(
+      changeBody((body) => {
+        const plain = gunzipSync(body)
+        const good = gzipSync(plain.subarray(0, plain.length / 2), {
+          finishFlush: constants.Z_FULL_FLUSH
+        })
+        // A block of a kind that does not exist.
+        return Buffer.concat([good, Buffer.from([0b111]), Buffer.alloc(500, 0x55)])
+      })
+    ),
+    config: { compression: "gzip" },
+    type: "transient_error",
+    texts: [/1 of 6 streams failed: texts/, /is not valid gzip/, /check proxies/],
+    alone: true
+  },
+  {
+    what: "warnings that data may be missing",
+    plan: later(withWarnings("fetch series: rpc error: code = Unavailable")),
+    type: "transient_error",
+    texts: [
+      /1 of 6 streams failed: texts/,
+      /may lack data\. It warns: fetch series: rpc error: code = Unavailable\./,
+      /partial_data to accept/
+    ],
     alone: true
   },
   {

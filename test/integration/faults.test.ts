@@ -5,7 +5,7 @@
  * A seed chooses whom a fault befalls, where in an answer's bytes, and which of its kinds it is. `FAULT_SEEDS=50` tries
  * that many of them instead of two, and `FAULT_SEED=17` begins with another than the first.
  */
-import { constants, gunzipSync, gzipSync } from "node:zlib"
+import { gunzipSync, gzipSync } from "node:zlib"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Choices } from "../choices.ts"
@@ -83,13 +83,6 @@ const corrupted = (choices: Choices) =>
     }
     return out
   })
-
-/** Packs a body so that a part of it can be unpacked, and then comes a block of a kind that does not exist. */
-const brokenBlock = (body: Buffer, choices: Choices): Buffer => {
-  const part = body.subarray(0, choices.below(body.length))
-  const good = gzipSync(part, { finishFlush: constants.Z_FULL_FLUSH })
-  return Buffer.concat([good, Buffer.from([0b111]), Buffer.alloc(choices.between(1, 2000), 0x55)])
-}
 
 const packed = (change: (body: Buffer) => Buffer): Fault => ({
   type: "change",
@@ -179,22 +172,13 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives packed bodies that are cut, changed, or followed by something else", () =>
+    it.effect("survives packed bodies that are cut, not packed at all, or of a part only", () =>
       survives(
         (seed) =>
           someWindows(seed, (choices) =>
             choices.pick<() => Fault>([
               () => packed((body) => body.subarray(0, choices.below(body.length))),
               () => ({ type: "break", how: choices.pick(["reset", "end"]), at: anywhere(choices) }),
-              () =>
-                packed((body) => {
-                  const out = Buffer.from(body)
-                  // The checksum and the length.
-                  out[body.length - choices.between(1, 8)]! ^= 1 + choices.below(255)
-                  return out
-                }),
-              () => packed((body) => brokenBlock(gunzipSync(body), choices)),
-              () => packed((body) => Buffer.concat([body, Buffer.alloc(choices.between(1, 100), "garbage")])),
               () => packed((body) => gunzipSync(body)),
               () => packed((body) => gzipSync(gunzipSync(body).subarray(0, -1)))
             ])()
