@@ -294,7 +294,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       status: response.status,
       body: mask(text),
       contentType,
-      retryAfterMillis: parseRetryAfter(response.headers["retry-after"], now)
+      retryAfterMillis: parseRetryAfter(response.headers["retry-after"], response.headers.date, now)
     })
     if (!vagueReasons.has(refusal.reason)) return yield* refusal
     // Of a text that broke off, what was to come may have said "ask for less".
@@ -511,10 +511,22 @@ export const keepsCredentials = (source: URL, target: URL): boolean =>
   target.origin === source.origin ||
   (target.hostname === source.hostname && source.protocol === "http:" && target.protocol === "https:")
 
-/** `Retry-After` is a number of seconds or an HTTP date. Answers milliseconds from now. */
-export const parseRetryAfter = (header: string | undefined, nowMillis: number): number | undefined => {
+/**
+ * `Retry-After` is a number of seconds or an HTTP date. Answers milliseconds from when the answer was sent: its own `Date`
+ * is told by the clock that wrote the other, while ours, which stands in for a missing one, may be hours off.
+ */
+export const parseRetryAfter = (
+  header: string | undefined,
+  date: string | undefined,
+  nowMillis: number
+): number | undefined => {
   if (header === undefined) return undefined
   if (/^\s*\d+\s*$/.test(header)) return Number(header) * 1000
-  const date = Date.parse(header)
-  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMillis)
+  const until = parseHttpDate(header)
+  const sent = parseHttpDate(date ?? "")
+  return Number.isNaN(until) ? undefined : Math.max(0, until - (Number.isNaN(sent) ? nowMillis : sent))
 }
+
+/** Milliseconds since the epoch, or NaN. The oldest of the forms names no zone, and JavaScript alone takes that for ours. */
+const parseHttpDate = (text: string): number =>
+  Date.parse(/(Z|[A-Z]{3}|[+-]\d\d:?\d\d)\s*$/.test(text) ? text : `${text} GMT`)

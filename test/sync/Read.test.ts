@@ -732,6 +732,19 @@ describe("retries", () => {
     })
   )
 
+  it.effect("measure that date by the server's clock, whatever ours shows", () =>
+    Effect.gen(function* () {
+      for (const hours of [-6, 6]) {
+        const sent = start + hours * 60 * minute
+        const fault = refusal(503, "later", {
+          date: new Date(sent).toUTCString(),
+          "retry-after": new Date(sent + 42_000).toUTCString()
+        })
+        assert.deepStrictEqual(yield* requestsAfter(fault, {}, [41_999, 42_000]), [1, 2])
+      }
+    })
+  )
+
   it.effect("wait five minutes at most", () =>
     Effect.gen(function* () {
       const fault = refusal(429, "slow down", { "retry-after": "86400" })
