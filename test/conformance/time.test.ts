@@ -1,0 +1,445 @@
+/**
+ * Time as users meet it: whose clock counts, where a range of time begins and ends, and what the calendar does to it.
+ *
+ * The server's clock stands still at a moment that each test chooses, far away from this machine's in most of them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import * as connector from "../support/connector.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { serve } from "../support/mockServer.ts"
+import { clockOff, wrongClocks } from "../support/wrongClock.ts"
+import * as rules from "./rules.ts"
+import { assertRefused, catalogOf, storyOf } from "./verbs.ts"
+
+/** What was printed, but for when that was. */
+const withoutEmission = ({ stdout }: connector.Output): string =>
+  stdout.replace(/"emitted_at":\d+/g, '"emitted_at":0')
+
+describe("the clock of the client", () => {
+  /** Half a minute after the point that settled last, with samples that are yet to come. */
+  const serverNow = start + 90 * minute + 30_000
+
+  /** What `check`, `discover` and two syncs do, the second going on from the first: what they print, and ask. */
+  const everything = Effect.fnUntraced(function* (nodeOptions: ReadonlyArray<string>) {
+    yield* TestClock.setTime(serverNow)
+    const { config, mock } = yield* serve(gauge("m", 200, 3), 0, {}, { end_date: null })
+    const files = yield* connector.workspace
+    const path = files.write("config.json", config)
+    const catalog = catalogOf("incremental", "m")
+    const options = { nodeOptions }
+    const check = yield* rules.verb(["check", "--config", path], options)
+    const discover = yield* rules.verb(["discover", "--config", path], options)
+    const first = yield* rules.read(files, { ...config, settle_delay: 1800 }, catalog, undefined, options)
+    const second = yield* rules.read(files, config, catalog, first.states, options)
+    const outputs = [check, discover, first, second]
+    return {
+      outputs,
+      printed: outputs.map((output) => withoutEmission(output).replaceAll(config.base_url, "http://server")),
+      requests: mock.requests.map(({ params, path }) => `${path}?${params}`).sort()
+    }
+  })
+
+  it.effect("changes nothing, whatever it shows", () =>
+    Effect.gen(function* () {
+      const before = Date.now()
+      const right = yield* everything([])
+      const wrong = yield* Effect.forEach(wrongClocks, ({ error }) => everything(clockOff(error)), {
+        concurrency: 2
+      })
+      const emitted = ({ outputs }: typeof right) => outputs[2]!.records[0]!.emittedAt
+      for (const [index, { error, what }] of wrongClocks.entries()) {
+        const { printed, requests } = wrong[index]!
+        assert.deepStrictEqual(printed, right.printed, what)
+        assert.deepStrictEqual(requests, right.requests, what)
+        // It did show another time: the records say when they were emitted by it.
+        const off = Math.abs(emitted(wrong[index]!) - before)
+        assert.closeTo(off, Math.abs(error.millis), 120_000, what)
+      }
+      assert.closeTo(emitted(right), before, 120_000)
+      // And what they agree on is what the server's clock says.
+      const [, , first, second] = right.outputs
+      assert.strictEqual(first!.states.at(-1)!.stream.stream_state.time, iso(start + 60 * minute))
+      assert.strictEqual(second!.states.at(-1)!.stream.stream_state.time, iso(start + 89 * minute))
+      assert.strictEqual(connector.byKey([...first!.records, ...second!.records]).size, 3 * 90)
+    })
+  )
+})
+
+/** A sync of a metric that has a sample on every point of the grid around a moment, while the server's clock stands. */
+const sync = Effect.fnUntraced(function* (
+  { around, now, step }: { readonly around: string; readonly now: string; readonly step: number },
+  config: object,
+  options: { readonly state?: unknown; readonly env?: Readonly<Record<string, string>> } = {}
+) {
+  yield* TestClock.setTime(Date.parse(now))
+  const middle = Math.round(Date.parse(around) / 1000 / step) * step * 1000
+  const samples = Array.from({ length: 81 }, (_, i) => [middle + (i - 40) * step * 1000, i] as const)
+  const series = makeSeries(
+    { __name__: "m" },
+    samples.filter(([time]) => time >= 0)
+  )
+  const server = yield* serve([series], 0, {}, { end_date: null, step, settle_delay: 0, ...config })
+  const files = yield* connector.workspace
+  const { env = {}, state } = options
+  const saved =
+    state === undefined
+      ? undefined
+      : [{ type: "STREAM", stream: { stream_descriptor: { name: "m" }, stream_state: state } }]
+  const output = yield* rules.read(files, server.config, catalogOf("incremental", "m"), saved, { env })
+  assert.strictEqual(output.code, 0, output.stdout)
+  return {
+    ...server,
+    output,
+    times: output.records.map(({ data }) => data.time as string),
+    state: output.states.at(-1)?.stream.stream_state,
+    isAsked: server.mock.requests.some(({ path }) => path.endsWith("/query_range"))
+  }
+})
+
+/** A range of time, and the points of the grid that are in it. */
+interface RangeCase {
+  readonly what: string
+  readonly now: string
+  /** Where the samples are, `now` unless told. */
+  readonly around?: string
+  readonly step: number
+  readonly config: object
+  readonly times: ReadonlyArray<string>
+}
+
+const noon = "2000-02-29T12:00:00Z"
+
+/** The state of a stream that has read nothing yet: whatever may come is later. */
+const nothingYet = "1970-01-01T00:00:00Z"
+
+describe("a range", { concurrent: true }, () => {
+  const cases: ReadonlyArray<RangeCase> = [
+    {
+      what: "that begins in the server's future, although long ago for us",
+      now: noon,
+      step: 60,
+      config: { start_date: "2000-02-29T12:00:01Z" },
+      times: []
+    },
+    {
+      what: "that ends in the server's future stops at its now",
+      now: "2000-02-29T12:02:30Z",
+      step: 60,
+      config: { start_date: noon, end_date: "2000-03-01" },
+      times: [noon, "2000-02-29T12:01:00Z", "2000-02-29T12:02:00Z"]
+    },
+    {
+      what: "that ends in everyone's future stops there too",
+      now: "2000-02-29T12:01:59Z",
+      step: 60,
+      config: { start_date: noon, end_date: "9999-12-31T23:59:59Z" },
+      times: [noon, "2000-02-29T12:01:00Z"]
+    },
+    {
+      what: "includes both its ends",
+      now: "2000-03-01T00:00:00Z",
+      around: noon,
+      step: 60,
+      config: { start_date: noon, end_date: "2000-02-29T12:02:00Z" },
+      times: [noon, "2000-02-29T12:01:00Z", "2000-02-29T12:02:00Z"]
+    },
+    {
+      what: "of one second more or less has a point less or none more",
+      now: "2000-03-01T00:00:00Z",
+      around: noon,
+      step: 60,
+      config: { start_date: "2000-02-29T12:00:01Z", end_date: "2000-02-29T12:02:59Z" },
+      times: ["2000-02-29T12:01:00Z", "2000-02-29T12:02:00Z"]
+    },
+    {
+      what: "of one moment on the grid has one point",
+      now: "2000-03-01T00:00:00Z",
+      around: noon,
+      step: 60,
+      config: { start_date: noon, end_date: noon },
+      times: [noon]
+    },
+    {
+      what: "of one moment beside the grid has none",
+      now: "2000-03-01T00:00:00Z",
+      around: noon,
+      step: 60,
+      config: { start_date: "2000-02-29T12:00:30Z", end_date: "2000-02-29T12:00:30Z" },
+      times: []
+    },
+    {
+      what: "that is shorter than the step may have one point",
+      now: "2000-03-01T12:00:00Z",
+      step: 86_400,
+      config: { start_date: "2000-02-29T23:00:00Z", end_date: "2000-03-01T01:00:00Z" },
+      times: ["2000-03-01T00:00:00Z"]
+    },
+    {
+      what: "that is shorter than the step may have none",
+      now: "2000-03-01T12:00:00Z",
+      step: 86_400,
+      config: { start_date: "2000-02-29T00:00:01Z", end_date: "2000-02-29T23:59:59Z" },
+      times: []
+    },
+    {
+      what: "ends where the settle delay has just gone by",
+      now: "2000-02-29T12:03:00Z",
+      step: 60,
+      config: { start_date: noon, settle_delay: 120 },
+      times: [noon, "2000-02-29T12:01:00Z"]
+    },
+    {
+      what: "ends before a point that lacks a millisecond of the settle delay",
+      now: "2000-02-29T12:02:59.999Z",
+      step: 60,
+      config: { start_date: noon, settle_delay: 120 },
+      times: [noon]
+    },
+    {
+      what: "is empty where the settle delay is longer",
+      now: "2000-02-29T12:03:00Z",
+      step: 60,
+      config: { start_date: noon, settle_delay: "10m" },
+      times: []
+    },
+    {
+      what: "of the longest settle delay and the longest step is empty before 1980",
+      now: "1979-12-29T00:00:00Z",
+      step: 315_360_000,
+      config: { start_date: "1970-01-02", settle_delay: 315_360_000 },
+      times: []
+    },
+    {
+      what: "begins with the epoch at the earliest",
+      now: "1970-01-01T00:02:00Z",
+      step: 60,
+      config: { start_date: "1970-01-01" },
+      times: [nothingYet, "1970-01-01T00:01:00Z", "1970-01-01T00:02:00Z"]
+    },
+    {
+      what: "goes over the end of 32 bits of seconds",
+      now: "2038-01-19T03:14:09Z",
+      step: 1,
+      config: { start_date: "2038-01-19T03:14:06Z" },
+      times: ["2038-01-19T03:14:06Z", "2038-01-19T03:14:07Z", "2038-01-19T03:14:08Z", "2038-01-19T03:14:09Z"]
+    },
+    {
+      what: "goes over the end of 32 bits without a sign",
+      now: "2106-02-07T06:28:17Z",
+      step: 1,
+      config: { start_date: "2106-02-07T06:28:15Z" },
+      times: ["2106-02-07T06:28:15Z", "2106-02-07T06:28:16Z", "2106-02-07T06:28:17Z"]
+    },
+    {
+      what: "goes on to the last second that four digits of a year have",
+      now: "9999-12-31T23:59:59.999Z",
+      step: 1,
+      config: { start_date: "9999-12-31T23:59:58Z", end_date: "9999-12-31T23:59:59Z" },
+      times: ["9999-12-31T23:59:58Z", "9999-12-31T23:59:59Z"]
+    },
+    {
+      what: "has no point where the next one is in the year 10000",
+      now: "9999-12-31T23:59:59Z",
+      step: 3600,
+      config: { start_date: "9999-12-31T23:00:01Z" },
+      times: []
+    },
+    {
+      what: "has a point on the leap day of a year that has one",
+      now: "2024-03-01T12:00:00Z",
+      step: 86_400,
+      config: { start_date: "2024-02-29", end_date: "2024-03-01" },
+      times: ["2024-02-29T00:00:00Z", "2024-03-01T00:00:00Z"]
+    },
+    {
+      what: "knows that 2000 was a leap year",
+      now: "2000-03-01T12:00:00Z",
+      step: 86_400,
+      config: { start_date: "2000-02-28" },
+      times: ["2000-02-28T00:00:00Z", "2000-02-29T00:00:00Z", "2000-03-01T00:00:00Z"]
+    },
+    {
+      what: "knows that 2100 is none",
+      now: "2100-03-01T12:00:00Z",
+      step: 86_400,
+      config: { start_date: "2100-02-28" },
+      times: ["2100-02-28T00:00:00Z", "2100-03-01T00:00:00Z"]
+    },
+    {
+      what: "has no leap seconds, as Prometheus has none",
+      now: "2017-01-01T00:00:02Z",
+      step: 2,
+      config: { start_date: "2016-12-31T23:59:57Z" },
+      times: ["2016-12-31T23:59:58Z", "2017-01-01T00:00:00Z", "2017-01-01T00:00:02Z"]
+    },
+    {
+      what: "of weeks has their Thursdays, over new year too",
+      now: "2026-01-09T00:00:00Z",
+      step: 604_800,
+      config: { start_date: "2025-12-24", end_date: "2026-01-09" },
+      times: ["2025-12-25T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"]
+    },
+    {
+      what: "of a step that no day is a multiple of goes on over midnight and new year",
+      now: "2026-01-01T01:13:20Z",
+      step: 5000,
+      config: { start_date: "2025-12-31T22:00:00Z" },
+      times: ["2025-12-31T22:26:40Z", "2025-12-31T23:50:00Z", "2026-01-01T01:13:20Z"]
+    },
+    {
+      what: "of the longest step has a point in ten years",
+      now: "2026-01-01T00:00:00Z",
+      around: "2019-12-20T00:00:00Z",
+      step: 315_360_000,
+      config: { start_date: "2018-01-01" },
+      times: ["2019-12-20T00:00:00Z"]
+    }
+  ]
+  it.effect.each(cases)("$what", ({ around, config, now, step, times }) =>
+    Effect.gen(function* () {
+      const {
+        isAsked,
+        output,
+        state,
+        times: read
+      } = yield* sync({ around: around ?? now, now, step }, config)
+      assert.deepStrictEqual(read, times)
+      assert.deepStrictEqual(state, { time: times.at(-1) ?? nothingYet, step, version: 1 })
+      // What cannot have an answer is not asked.
+      assert.strictEqual(isAsked, times.length > 0)
+      assert.match(storyOf(output, "m"), /^STARTED RUNNING( RECORD)?( STATE)+ COMPLETE$/)
+    })
+  )
+
+  it.effect("that was empty is read once its time has come", () =>
+    Effect.gen(function* () {
+      const place = { around: noon, step: 60 }
+      const config = { start_date: noon, settle_delay: 600 }
+      const early = yield* sync({ ...place, now: "2000-02-29T11:00:00Z" }, config)
+      const delayed = yield* sync({ ...place, now: "2000-02-29T12:09:59Z" }, config, { state: early.state })
+      const ripe = yield* sync({ ...place, now: "2000-02-29T12:11:00Z" }, config, { state: delayed.state })
+      const later = yield* sync({ ...place, now: "2000-02-29T12:12:30Z" }, config, { state: ripe.state })
+      assert.deepStrictEqual(
+        [early, delayed, ripe, later].map(({ times }) => times),
+        [[], [], [noon, "2000-02-29T12:01:00Z"], ["2000-02-29T12:02:00Z"]]
+      )
+    })
+  )
+
+  it.effect("may end before it begins in no configuration, nor at times that there are not", () =>
+    Effect.gen(function* () {
+      const { config, mock } = yield* serve(gauge("m", 5), 5)
+      const files = yield* connector.workspace
+      const wrong = [
+        {
+          dates: { start_date: noon, end_date: "2000-02-29T11:59:59Z" },
+          says: /end_date is 2000-02-29T11:59:59Z, before start_date 2000-02-29T12:00:00Z: it must not be/
+        },
+        { dates: { start_date: "2023-02-29" }, says: /start_date is "2023-02-29", but must be a day since/ },
+        { dates: { start_date: "2100-02-29" }, says: /start_date is "2100-02-29", but must be a day since/ },
+        {
+          dates: { end_date: "2016-12-31T23:59:60Z" },
+          says: /end_date is "2016-12-31T23:59:60Z", but must be .* or a UTC date-time such as/
+        },
+        {
+          dates: { start_date: "2026-01-01T00:00:00.500Z" },
+          says: /start_date is "2026-01-01T00:00:00.500Z", but must be .* such as 2026-01-01T00:00:00Z/
+        }
+      ]
+      for (const { dates, says } of wrong) {
+        const path = files.write("config.json", { ...config, ...dates })
+        assertRefused(yield* rules.verb(["discover", "--config", path]), "config_error", says)
+      }
+      assert.isEmpty(mock.requests)
+    })
+  )
+})
+
+describe("a state", { concurrent: true }, () => {
+  const place = { around: noon, now: "2000-02-29T12:05:00Z", step: 60 }
+  const config = { start_date: noon }
+  const at = (time: string, more: object = {}) => ({ time, step: 60, version: 1, ...more })
+
+  it.effect("in the server's future is kept, although it is long ago for us", () =>
+    Effect.gen(function* () {
+      for (const more of [{}, { lookback_window: 60 }]) {
+        const state = at("2000-02-29T12:06:00Z")
+        const read = yield* sync(place, { ...config, ...more }, { state })
+        assert.deepStrictEqual([read.times, read.state], [[], state])
+      }
+    })
+  )
+
+  it.effect("is looked back from to the start at most, and never gone back behind", () =>
+    Effect.gen(function* () {
+      const from = "2000-02-29T12:03:00Z"
+      const read = yield* sync(
+        place,
+        { start_date: from, lookback_window: 315_360_000 },
+        { state: at("2000-02-29T12:04:00Z") }
+      )
+      assert.deepStrictEqual(read.times, [from, "2000-02-29T12:04:00Z", "2000-02-29T12:05:00Z"])
+      assert.deepStrictEqual(read.state, at("2000-02-29T12:05:00Z"))
+    })
+  )
+
+  it.effect("of another grid is gone on from at the next point of this one", () =>
+    Effect.gen(function* () {
+      const cases = [
+        { time: "2000-02-29T12:01:40Z", step: 50, times: ["2000-02-29T12:02:00Z", "2000-02-29T12:03:00Z"] },
+        { time: "2000-02-29T12:02:00Z", step: 120, times: ["2000-02-29T12:03:00Z"] },
+        { time: "2000-02-29T12:01:59.999Z", step: 7, times: ["2000-02-29T12:02:00Z", "2000-02-29T12:03:00Z"] }
+      ]
+      for (const { step, time, times } of cases) {
+        const read = yield* sync(
+          { ...place, now: "2000-02-29T12:03:00Z" },
+          { ...config, start_date: "2000-02-29" },
+          { state: at(time, { step }) }
+        )
+        assert.deepStrictEqual([read.times, read.state], [times, at("2000-02-29T12:03:00Z")])
+      }
+    })
+  )
+
+  // Else the state of a sync that had nothing to read would send the next one back to where it began.
+  it.effect("of another grid is kept whole while this one has no point after it", () =>
+    Effect.gen(function* () {
+      const state = at("2000-02-29T12:04:30Z", { step: 30 })
+      const read = yield* sync({ ...place, now: "2000-02-29T12:04:59Z" }, config, { state })
+      assert.deepStrictEqual([read.times, read.state], [[], state])
+    })
+  )
+
+  it.effect("of a start that was moved back stays where it is", () =>
+    Effect.gen(function* () {
+      const read = yield* sync(place, { start_date: "2000-01-01" }, { state: at("2000-02-29T12:04:00Z") })
+      assert.deepStrictEqual(read.times, ["2000-02-29T12:05:00Z"])
+    })
+  )
+})
+
+describe("the zone of the machine", { concurrent: true }, () => {
+  const zones = ["UTC", "America/St_Johns", "Pacific/Apia", "Europe/Berlin"]
+
+  // Samoa had no 30 December 2011 at all; Berlin and Newfoundland had days of 25 hours in the autumn of 2024.
+  it.effect.each([
+    { around: "2011-12-30T00:00:00Z", start_date: "2011-12-28", end_date: "2012-01-02", step: 86_400 },
+    { around: "2024-10-31T00:00:00Z", start_date: "2024-10-26", end_date: "2024-11-04", step: 21_600 }
+  ])("changes nothing from $start_date to $end_date", ({ around, step, ...dates }) =>
+    Effect.gen(function* () {
+      const place = { around, now: "2024-12-01T00:00:00Z", step }
+      const reads = yield* Effect.forEach(zones, (TZ) => sync(place, dates, { env: { TZ } }))
+      const [first] = reads
+      const from = Date.parse(dates.start_date)
+      const to = Date.parse(dates.end_date)
+      const grid = Array.from({ length: 60 }, (_, i) => (Math.floor(from / 1000 / step) + i) * step * 1000)
+      assert.deepStrictEqual(first!.times, grid.filter((time) => time >= from && time <= to).map(iso))
+      for (const { output } of reads) {
+        assert.strictEqual(withoutEmission(output), withoutEmission(first!.output))
+      }
+    })
+  )
+})

@@ -1,0 +1,23 @@
+/**
+ * Makes this process believe in another time, from its first moment on. Loaded with `--import`, see `wrongClock.ts`.
+ *
+ * What measures how long something takes (timers, `performance.now`) goes on as it does on a machine whose clock is wrong.
+ */
+const { searchParams } = new URL(import.meta.url)
+const RightDate = Date
+const rightNow = Date.now
+const shift = Number(searchParams.get("millis"))
+const swings = searchParams.has("swings")
+
+let sign = 1
+const now = (): number => {
+  if (swings) sign = -sign
+  return rightNow() + sign * shift
+}
+
+RightDate.now = now
+globalThis.Date = new Proxy(RightDate, {
+  apply: () => new RightDate(now()).toString(),
+  construct: (_target, parts) => Reflect.construct(RightDate, parts.length === 0 ? [now()] : parts)
+})
+Object.defineProperty(performance, "timeOrigin", { value: performance.timeOrigin + shift })
