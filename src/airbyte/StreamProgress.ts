@@ -25,10 +25,11 @@ export class StreamProgress {
   #told: Estimate | undefined
   #loggedMillis: number
 
-  constructor(range: GridRange, nowMillis: number) {
+  /** Both here and below `steadyMillis` are by a clock that nobody sets. */
+  constructor(range: GridRange, steadyMillis: number) {
     this.#range = range
     this.#firstOfWindow = range.firstSeconds
-    this.#loggedMillis = nowMillis
+    this.#loggedMillis = steadyMillis
   }
 
   add(records: number, bytes: number): void {
@@ -66,9 +67,9 @@ export class StreamProgress {
   }
 
   /** Whether the log has been silent for so long that a line of progress is due. Answers true once in that time. */
-  isLogDue(nowMillis: number): boolean {
-    if (nowMillis - this.#loggedMillis < LOG_MILLIS) return false
-    this.#loggedMillis = nowMillis
+  isLogDue(steadyMillis: number): boolean {
+    if (steadyMillis - this.#loggedMillis < LOG_MILLIS) return false
+    this.#loggedMillis = steadyMillis
     return true
   }
 

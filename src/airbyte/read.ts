@@ -6,6 +6,7 @@ import { recycle } from "../prometheus/Arena.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
+import { steadyMillis } from "../steadyMillis.ts"
 import { type ReadEvent, read as readStreams } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { pointCount, rangeText } from "../sync/TimeGrid.ts"
@@ -89,7 +90,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     const now = yield* Clock.currentTimeMillis
     if (event._tag === "Started") {
       const encoder = new RecordEncoder(shapeOf(properties.get(name) ?? [], settings.labelColumns))
-      const progress = new StreamProgress(event.range, now)
+      const progress = new StreamProgress(event.range, yield* steadyMillis)
       open.set(name, { encoder, frame: frameOf(name, now), frameMillis: now, progress })
       yield* status(name, "STARTED")
       const points = pointCount(event.range)
@@ -110,7 +111,8 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       case "Running":
         return yield* status(name, "RUNNING")
       case "Samples": {
-        if (now - stream.frameMillis >= FRAME_MILLIS) {
+        // The clock may have been set back.
+        if (Math.abs(now - stream.frameMillis) >= FRAME_MILLIS) {
           stream.frame = frameOf(name, now)
           stream.frameMillis = now
         }
@@ -133,7 +135,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         const news = progress.newEstimate()
         if (news !== undefined) yield* estimate(name, news)
         yield* Effect.logDebug(`${name}: ${counted(window.records, "record")}, ${rangeText(window.range)}.`)
-        if (progress.share < 1 && progress.isLogDue(now)) {
+        if (progress.share < 1 && progress.isLogDue(yield* steadyMillis)) {
           yield* Effect.logInfo(
             `${name}: ${counted(progress.records, "record")} so far, up to ${event.state.time} (${Math.floor(100 * progress.share)} %).`
           )

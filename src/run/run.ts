@@ -1,10 +1,11 @@
 /** The command `run`: a whole sync for a person, without a platform. */
-import { Clock, Effect, Option, Stream } from "effect"
+import { Effect, Option, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
 import { counted } from "../counted.ts"
 import { recycle } from "../prometheus/Arena.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
+import { steadyMillis } from "../steadyMillis.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
@@ -26,7 +27,7 @@ export const run = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const file = yield* JsonLines
   const store = yield* StateStore
-  const startedAt = yield* Clock.currentTimeMillis
+  const startedAt = yield* steadyMillis
   const { names } = yield* discoverNames
   if (names.length === 0) return yield* noMetrics(settings)
   yield* Effect.logInfo(
@@ -84,7 +85,7 @@ export const run = Effect.gen(function* () {
   // One stream at a time, so that at a checkpoint the file holds nothing that is not whole.
   yield* Stream.runForEach(read(requests, { concurrentStreams: 1 }), onEvent)
 
-  const seconds = ((yield* Clock.currentTimeMillis) - startedAt) / 1000
+  const seconds = ((yield* steadyMillis) - startedAt) / 1000
   yield* Effect.logInfo(
     `${counted(total, "new record")} in ${seconds.toFixed(1)} s; ${file.dataPath} now has ${megabytes(file.bytes())}.`
   )

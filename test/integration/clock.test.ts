@@ -69,7 +69,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
         const times = output.records.map(({ data }) => Date.parse(data.time as string))
         for (const time of times) assert.isTrue(time > last && time <= end, `${what}: ${iso(time)}`)
         // The clock was wrong in earnest.
-        assert.closeTo(Math.abs(output.records[0]!.emittedAt - after), off, 120_000, what)
+        assert.isAbove(Math.abs(output.records[0]!.emittedAt - after), off - 120_000, what)
         records.push(...output.records)
         last = end
       }

@@ -4,7 +4,7 @@
 export interface ClockError {
   /** What the clock shows beyond the right time, in milliseconds. */
   readonly millis: number
-  /** Each look at it is now so much ahead, now so much behind: it is set all the time. */
+  /** Each look at it is now more than that ahead, now more behind: it is set all the time. */
   readonly swings?: true
 }
 
@@ -17,7 +17,7 @@ export const wrongClocks: ReadonlyArray<{ readonly what: string; readonly error:
   { what: "six hours ahead", error: { millis: 6 * hour } },
   { what: "three years behind", error: { millis: -3 * year } },
   { what: "three years ahead", error: { millis: 3 * year } },
-  { what: "set back and forth by six hours all the time", error: { millis: 6 * hour, swings: true } }
+  { what: "set back and forth by hours all the time", error: { millis: 6 * hour, swings: true } }
 ]
 
 /** Starts Node with a clock that is off. */
