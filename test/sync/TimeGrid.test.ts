@@ -1,5 +1,10 @@
+/**
+ * The grid of time beside slow and obvious references. `TIME_GRID_RUNS` makes more of the random plans than usual, and
+ * `TIME_GRID_SEED` others.
+ */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Option, Schema } from "effect"
+import { readRange } from "../../src/sync/Read.ts"
 import {
   afterCursor,
   type GridRange,
@@ -9,6 +14,7 @@ import {
   rangeText,
   takePoints
 } from "../../src/sync/TimeGrid.ts"
+import { Choices } from "../choices.ts"
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -146,6 +152,95 @@ describe("afterCursor", () => {
     assert.deepStrictEqual(points(afterCursor(range, 420_500, 0)), [480, 540, 600])
     assert.deepStrictEqual(points(afterCursor(range, 420_000, 0)), [480, 540, 600])
     assert.deepStrictEqual(points(afterCursor(range, 419_999, 0)), [420, 480, 540, 600])
+  })
+})
+
+describe("what a sync reads", () => {
+  /** A configuration, the server's clock and a cursor, anywhere from 1970 to 9999; times in milliseconds. */
+  const makePlan = (choices: Choices) => {
+    const stepSeconds = choices.oneIn(2)
+      ? choices.pick([1, 7, 15, 60, 3600, 86_400, 604_800, 315_360_000])
+      : choices.between(1, choices.pick([100, 100_000, 315_360_000]))
+    const latest = 253_402_300_799
+    /** Some whole second, often on the grid or right beside it. */
+    const near = (seconds: number, steps: number): number => {
+      const moved = seconds + choices.below(steps * stepSeconds + 1)
+      const onGrid = moved - (moved % stepSeconds) + choices.between(-1, 1)
+      return Math.max(0, choices.oneIn(2) ? onGrid : moved)
+    }
+    const from = choices.oneIn(4)
+      ? choices.between(0, 1000)
+      : Math.floor(choices.below(1000) * (latest / 1000)) + choices.below(253_402_300)
+    const start = near(from, 2)
+    const end = choices.oneIn(3) ? Math.max(start, near(start, choices.between(0, 40))) : undefined
+    const settle = choices.oneIn(3) ? choices.between(0, 2 * stepSeconds) : 0
+    // The server's clock, unlike dates, has milliseconds; it may be before the start.
+    const now =
+      (near(start, choices.between(0, 40)) + settle - choices.below(3) * stepSeconds) * 1000 +
+      choices.pick([0, 0, 1, 999, choices.below(1000)])
+    const cursor = choices.oneIn(3)
+      ? undefined
+      : near(start, choices.between(0, 60)) * 1000 + choices.pick([0, 0, 0, 500])
+    const lookback = choices.oneIn(2) ? 0 : choices.between(0, choices.pick([10, 315_360_000]))
+    return { cursor, end, lookback, now, settle, start, stepSeconds }
+  }
+
+  type Plan = ReturnType<typeof makePlan>
+
+  const planned = ({ cursor, end, lookback, now, settle, start, stepSeconds }: Plan): GridRange => {
+    const range = readRange(
+      {
+        startMillis: start * 1000,
+        endMillis: Option.map(Option.fromUndefinedOr(end), (end) => end * 1000),
+        settleDelayMillis: settle * 1000,
+        stepSeconds
+      },
+      now
+    )
+    return cursor === undefined ? range : afterCursor(range, cursor, lookback * 1000)
+  }
+
+  /** The same in whole numbers without an end, one multiple of the step after the other. */
+  const expected = ({
+    cursor,
+    end,
+    lookback,
+    now,
+    settle,
+    start,
+    stepSeconds
+  }: Plan): ReadonlyArray<bigint> => {
+    const step = BigInt(stepSeconds) * 1000n
+    const out: Array<bigint> = []
+    for (
+      let point = (BigInt(start * 1000) / step) * step;
+      point + BigInt(settle) * 1000n <= now;
+      point += step
+    ) {
+      const isWanted = point >= start * 1000 && (end === undefined || point <= end * 1000)
+      const isNew = cursor === undefined || point + BigInt(lookback) * 1000n > cursor
+      if (isWanted && isNew) out.push(point / 1000n)
+    }
+    return out
+  }
+
+  it("are the multiples of the step in the range that have settled and are later than the cursor", () => {
+    const runs = Number(process.env.TIME_GRID_RUNS ?? "3000")
+    const seed = Number(process.env.TIME_GRID_SEED ?? "0") * 1_000_000_000
+    let empty = 0
+    let latest = 0n
+    for (let run = 0; run < runs; run++) {
+      const plan = makePlan(new Choices(seed + run, Number.POSITIVE_INFINITY))
+      const range = planned(plan)
+      const wanted = expected(plan)
+      assert.deepStrictEqual(points(range).map(BigInt), wanted, JSON.stringify({ run, ...plan }))
+      assert.strictEqual(pointCount(range), wanted.length)
+      if (wanted.length === 0) empty++
+      else if (wanted.at(-1)! > latest) latest = wanted.at(-1)!
+    }
+    // Neither kind of plan is rare, and they are not all of our days.
+    assert.isTrue(empty > runs / 20 && empty < runs / 2, `${empty} of ${runs}`)
+    assert.isTrue(latest > 240_000_000_000n, `${latest}`)
   })
 })
 
