@@ -1,6 +1,7 @@
 /** Which streams there are: the metrics of the configured range, each with its labels and what is known of it. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { formatTime } from "../formatTime.ts"
 import { hasLabel, ofMetric } from "../prometheus/Matcher.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { isIncluded } from "../prometheus/MetricFilter.ts"
@@ -43,7 +44,14 @@ export const noMetrics = ({ baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl
 export const discoverNames = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const range = discoveryRange(settings, yield* client.now)
+  const now = yield* client.now
+  const range = discoveryRange(settings, now)
+  if (settings.startMillis > now) {
+    const shown = formatTime(Math.floor(now / 1000) * 1000)
+    yield* Effect.logWarning(
+      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${shown}: until then there is nothing to read. Metrics of the last day are looked for instead.`
+    )
+  }
   const names = yield* inParts(range, (part) => client.metricNames(part))
   return { range, names: names.filter((name) => isIncluded(settings.metrics, name)).sort() }
 })

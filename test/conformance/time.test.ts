@@ -10,10 +10,10 @@ import { makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
-import { serve } from "../support/mockServer.ts"
+import { onMetric, serve } from "../support/mockServer.ts"
 import { clockOff, wrongClocks } from "../support/wrongClock.ts"
 import * as rules from "./rules.ts"
-import { assertRefused, catalogOf, storyOf } from "./verbs.ts"
+import { assertRefused, catalogOf, check, discover, storyOf } from "./verbs.ts"
 
 /** What was printed, but for when that was. */
 const withoutEmission = ({ stdout }: connector.Output): string =>
@@ -31,11 +31,11 @@ describe("the clock of the client", () => {
     const path = files.write("config.json", config)
     const catalog = catalogOf("incremental", "m")
     const options = { nodeOptions }
-    const check = yield* rules.verb(["check", "--config", path], options)
-    const discover = yield* rules.verb(["discover", "--config", path], options)
+    const checked = yield* rules.verb(["check", "--config", path], options)
+    const discovered = yield* rules.verb(["discover", "--config", path], options)
     const first = yield* rules.read(files, { ...config, settle_delay: 1800 }, catalog, undefined, options)
     const second = yield* rules.read(files, config, catalog, first.states, options)
-    const outputs = [check, discover, first, second]
+    const outputs = [checked, discovered, first, second]
     return {
       outputs,
       printed: outputs.map((output) => withoutEmission(output).replaceAll(config.base_url, "http://server")),
@@ -65,6 +65,33 @@ describe("the clock of the client", () => {
       assert.strictEqual(first!.states.at(-1)!.stream.stream_state.time, iso(start + 60 * minute))
       assert.strictEqual(second!.states.at(-1)!.stream.stream_state.time, iso(start + 89 * minute))
       assert.strictEqual(connector.byKey([...first!.records, ...second!.records]).size, 3 * 90)
+    })
+  )
+})
+
+describe("a pause that the server asks for until a date", { concurrent: true }, () => {
+  it.effect.each(wrongClocks.slice(0, 4))("is as long as by its own clock, with ours $what", ({ error }) =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(start + 10 * minute)
+      const { config } = yield* serve(gauge("m", 5), 5, {
+        faults: (request, attempt) =>
+          attempt === 1
+            ? onMetric("m", {
+                status: 429,
+                headers: { "retry-after": new Date(start + 10 * minute + 1000).toUTCString() },
+                body: "too many requests"
+              })(request)
+            : undefined
+      })
+      const files = yield* connector.workspace
+      const catalog = catalogOf("incremental", "m")
+      const options = { nodeOptions: clockOff(error) }
+      const output = yield* rules.read(files, config, catalog, undefined, options)
+      assert.strictEqual(output.code, 0)
+      assert.strictEqual(storyOf(output, "m"), "STARTED WAITING RUNNING RECORD STATE COMPLETE")
+      const warnings = output.logs.filter((log) => log.startsWith("WARN "))
+      assert.lengthOf(warnings, 1)
+      assert.match(warnings[0]!, /Trying again in 1\.0 s/)
     })
   )
 })
@@ -362,6 +389,37 @@ describe("a range", { concurrent: true }, () => {
         [early, delayed, ripe, later].map(({ times }) => times),
         [[], [], [noon, "2000-02-29T12:01:00Z"], ["2000-02-29T12:02:00Z"]]
       )
+    })
+  )
+
+  it.effect("that begins in the server's future is warned of, and shows the metrics of the last day", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(Date.parse(noon) + 999)
+      const at = (name: string, time: string) => makeSeries({ __name__: name }, [[Date.parse(time), 1]])
+      const { config } = yield* serve(
+        [
+          at("today", "2000-02-29T00:00:00Z"),
+          at("old", "2000-02-28T00:00:00Z"),
+          at("later", "2000-03-02T00:00:00Z")
+        ],
+        0,
+        {},
+        { start_date: "2000-03-01", end_date: null }
+      )
+      const { logs, streams } = yield* discover(config)
+      assert.deepStrictEqual(
+        streams.map(({ name }) => name),
+        ["today"]
+      )
+      const warning =
+        "WARN start_date is 2000-03-01T00:00:00Z, but the server's clock shows 2000-02-29T12:00:00Z: until then there is nothing to read. Metrics of the last day are looked for instead."
+      assert.include(logs, warning)
+      const checked = yield* check(config)
+      assert.strictEqual(checked.status, "SUCCEEDED")
+      assert.include(checked.logs, warning)
+      for (const start_date of [noon, "1999-01-01"]) {
+        assert.notMatch((yield* check({ ...config, start_date })).logs.join("\n"), /start_date is/)
+      }
     })
   )
 
