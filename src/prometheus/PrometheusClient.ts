@@ -457,7 +457,8 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
 
 /** In seconds. A clock that shows no time from 1970 to 9999 would make the range to read one without an end. */
 const ServerTime = Schema.FiniteFromString.check(
-  Schema.isBetween({ minimum: 0, maximum: Date.UTC(9999, 11, 31) / 1000 })
+  Schema.isGreaterThanOrEqualTo(0),
+  Schema.isLessThan(Date.UTC(10_000, 0) / 1000)
 )
 
 const InstantSample = Schema.Tuple([Schema.Number, ServerTime])
