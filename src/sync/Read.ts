@@ -67,8 +67,8 @@ export interface ReadOptions {
   readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
 }
 
-/** How many streams keep the server busy with so many queries at a time: while two begin, with small windows, others end. */
-const sideBySide = (queries: number): number => (queries === 1 ? 1 : queries + 2)
+/** How many streams keep the server busy with so many queries at a time: while one begins, with small windows, others end. */
+const sideBySide = (queries: number): number => (queries === 1 ? 1 : queries + 1)
 
 /** How many windows of one stream are asked for ahead of the one that is consumed. */
 const LOOK_AHEAD = 2
