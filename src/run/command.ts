@@ -1,28 +1,20 @@
 /** The command `run`, wired. */
 import { Cause, Effect, Layer, Logger, Option, References } from "effect"
 import { Command, Flag } from "effect/cli"
-import {
-  type ConfigError,
-  ConnectorConfig,
-  decodeConfig,
-  type InputFileError,
-  readJsonFile,
-  secretTexts
-} from "../ConnectorConfig.ts"
+import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
+import { configFlags, demoSettingsOf, isEmpty, settingsOf } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
 import { type DestinationError, JsonLines } from "./JsonLines.ts"
 import { run } from "./run.ts"
 
 const flags = {
-  config: Flag.String("config").pipe(
-    Flag.withDescription("The file with the configuration; without it, an embedded demo Prometheus is read"),
-    Flag.optional
-  ),
+  ...configFlags,
   output: Flag.String("output").pipe(
+    Flag.withMetavar("FILE"),
     Flag.withDescription(
       "The JSON-lines file to append to; its state is kept beside it. prometheus.jsonl by default, demo.jsonl for the demo"
     ),
@@ -61,16 +53,18 @@ export const runCommand = Command.make(
   "run",
   flags,
   Effect.fnUntraced(
-    function* ({ config, output }) {
-      const settings = yield* Option.match(config, {
-        onNone: () => Effect.flatMap(startDemo, decodeConfig),
-        onSome: (path) => Effect.flatMap(readJsonFile(path, "configuration"), decodeConfig)
-      })
-      const isDemo = Option.isNone(config)
+    function* ({ output, ...given }) {
+      const isDemo = isEmpty(given)
+      const settings = isDemo
+        ? yield* Effect.flatMap(startDemo, (demo) => demoSettingsOf(demo, given))
+        : yield* settingsOf(given)
       const path = Option.getOrElse(output, () => (isDemo ? "demo.jsonl" : "prometheus.jsonl"))
       const source = isDemo ? "the demo" : settings.baseUrl
       const succeeded = yield* Effect.gen(function* () {
-        if (isDemo) yield* Effect.logInfo("No --config is given, so an embedded demo Prometheus is read.")
+        if (isDemo)
+          yield* Effect.logInfo(
+            "Neither --url nor --config is given, so an embedded demo Prometheus is read."
+          )
         yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
         return yield* run
       }).pipe(
@@ -94,8 +88,12 @@ export const runCommand = Command.make(
   Command.withExamples([
     { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
     {
-      command: "source-prometheus run --config config.json --output metrics.jsonl",
+      command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --step 5m",
       description: "Read your Prometheus; run it again to add what is new"
+    },
+    {
+      command: "source-prometheus run --config config.json --select 'node_*' --output node.jsonl",
+      description: "Read what a configuration says, but only some metrics, into another file"
     }
   ])
 )

@@ -12,7 +12,8 @@ import {
   readdirSync,
   readFileSync,
   statSync,
-  watch
+  watch,
+  writeFileSync
 } from "node:fs"
 import { basename, delimiter, dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -208,6 +209,12 @@ describe("an unsuitable Node", () => {
 })
 
 describe("the command line", () => {
+  it("has two names", () => {
+    const { bin } = packageJson
+    assert.deepStrictEqual(Object.keys(bin), ["effect", "source-prometheus"])
+    assert.strictEqual(bin.effect, bin["source-prometheus"])
+  })
+
   for (const args of [["--help"], ["-h"], ["read", "--help"], ["run", "--help"], ["check", "--help"]]) {
     it.live(`helps: ${args.join(" ")}`, () =>
       Effect.gen(function* () {
@@ -248,6 +255,38 @@ describe("the command line", () => {
 })
 
 describe("run", () => {
+  it.live("needs no file but flags, and reads the password from the environment or a file", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve([...gauge("a_one", 5), ...gauge("a_two", 5), ...gauge("b", 5)], 5, {
+        basicAuth: { user: "tester", password: "s3cr3t 1" }
+      })
+      const files = yield* connector.workspace
+      const output = files.path("o.jsonl")
+      const flags = ["--url", config.base_url, "--start", config.start_date, "--end", config.end_date]
+      const args = ["run", ...flags, "--step", "1m", "--user", "tester", "--output", output]
+      const env = { SOURCE_PROMETHEUS_PASSWORD: "s3cr3t 1" }
+      const some = yield* child.run([...args, "--select", "a_*", "--exclude", "*_two"], { env })
+      assert.strictEqual(some.code, 0, some.stderr)
+      assert.deepStrictEqual([...new Set(linesOf(output).map(({ stream }) => stream))], ["a_one"])
+      assert.strictEqual(keysOf(output).size, 5)
+
+      const file = files.path("password")
+      writeFileSync(file, "s3cr3t 1\n")
+      const all = yield* child.run([...args, "--password-file", file])
+      assert.strictEqual(all.code, 0, all.stderr)
+      assert.strictEqual(keysOf(output).size, 15)
+
+      const wrong = yield* child.run([...args, "--password-file", file.replace("password", "o.jsonl")])
+      assert.strictEqual(wrong.code, 1)
+      assert.match(wrong.stderr, /HTTP 401/)
+      const without = yield* child.run(args, { env: { SOURCE_PROMETHEUS_PASSWORD: undefined } })
+      assert.strictEqual(without.code, 1)
+      assert.match(without.stderr, /basic_auth_user \(--user\) is given without basic_auth_pass/)
+      for (const { stderr, stdout } of [some, all, wrong, without])
+        assert.notInclude(stderr + stdout, "s3cr3t")
+    })
+  )
+
   it.live("reads an embedded demo without configuration, and a second run adds nothing twice", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
@@ -297,7 +336,7 @@ describe("run", () => {
       const { config } = yield* serve([], 5)
       const cases = [
         { config: files.path("none.json"), text: /none\.json cannot be read: it does not exist/ },
-        { config: files.write("a.json", { base_url: "http://h" }), text: /start_date is missing/ },
+        { config: files.write("a.json", { base_url: "http://h" }), text: /start_date \(--start\) is missing/ },
         { config: files.write("b.json", config), text: /No metric/ },
         {
           config: files.write("c.json", { ...config, base_url: "http://127.0.0.1:9", max_retries: 0 }),

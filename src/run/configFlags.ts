@@ -1,0 +1,149 @@
+/**
+ * The configuration of a person's command: a file, flags over it, and the password from where nobody else sees it: the
+ * environment or a file, but no flag, since those are shown to all users of a machine.
+ */
+import { Config, Effect, FileSystem, Option } from "effect"
+import { Flag } from "effect/cli"
+import { ConfigError, decodeConfig, InputFileError, readJsonFile } from "../ConnectorConfig.ts"
+
+/** Holds the password of basic authentication. */
+export const PASSWORD_VARIABLE = "SOURCE_PROMETHEUS_PASSWORD"
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+
+const patterns = (name: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar("PATTERN"), Flag.withDescription(description), Flag.atLeast(0))
+
+/** Flags that say what is read; each stands for a key of the configuration and overrides it. */
+export const configFlags = {
+  config: text("config", "FILE", "The file with the configuration, JSON; flags override what is in it"),
+  url: text("url", "URL", "The address of Prometheus, such as http://localhost:9090"),
+  start: text("start", "DATE", "Read data from then on: 2026-01-01 or 2026-01-01T00:00:00Z, in UTC"),
+  end: text("end", "DATE", "Stop there instead of at the present"),
+  step: text("step", "DURATION", "The time between two data points, such as 15s, 5m or 1h (default: 1h)"),
+  user: text(
+    "user",
+    "NAME",
+    `The user of basic authentication; the password is read from ${PASSWORD_VARIABLE}, or from --password-file`
+  ),
+  passwordFile: text("password-file", "FILE", "The file that holds the password"),
+  select: patterns("select", "Read only these metrics, such as 'node_*'; may be given several times"),
+  exclude: patterns("exclude", "Leave out these metrics; may be given several times")
+}
+
+/** What the flags were given. */
+export interface ConfigFlags {
+  readonly config: Option.Option<string>
+  readonly url: Option.Option<string>
+  readonly start: Option.Option<string>
+  readonly end: Option.Option<string>
+  readonly step: Option.Option<string>
+  readonly user: Option.Option<string>
+  readonly passwordFile: Option.Option<string>
+  readonly select: ReadonlyArray<string>
+  readonly exclude: ReadonlyArray<string>
+}
+
+/** Whether nothing says which server is meant. */
+export const isEmpty = ({ config, passwordFile, url, user }: ConfigFlags): boolean =>
+  [config, passwordFile, url, user].every(Option.isNone)
+
+/** The settings that file, environment and flags make together. */
+export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
+  const file = yield* Option.match(flags.config, {
+    onNone: () => Effect.succeed({}),
+    onSome: (path) => readJsonFile(path, "configuration")
+  })
+  const password = yield* passwordOf(flags)
+  const overrides = {
+    ...given("base_url", flags.url),
+    ...given("start_date", flags.start),
+    ...given("end_date", flags.end),
+    ...given("step", flags.step),
+    ...given("basic_auth_user", flags.user),
+    ...given("basic_auth_pass", password)
+  }
+  // What is no object is told by the decoder.
+  const merged = isObject(file) ? { ...file, ...overrides, ...metricsOf(file, flags) } : file
+  return yield* Effect.mapError(decodeConfig(merged), (error) => withFlagNames(error))
+})
+
+/** The configuration of the demo, to which the flags apply as well. */
+export const demoSettingsOf = (
+  demo: Readonly<Record<string, unknown>>,
+  { end, exclude, select, start, step }: ConfigFlags
+) =>
+  Effect.mapError(
+    decodeConfig({
+      ...demo,
+      ...given("start_date", start),
+      ...given("end_date", end),
+      ...given("step", step),
+      ...metricsOf({}, { select, exclude })
+    }),
+    (error) => withFlagNames(error)
+  )
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value)
+
+const given = (key: string, value: Option.Option<string>) =>
+  Option.match(value, { onNone: () => ({}), onSome: (value) => ({ [key]: value }) })
+
+const metricsOf = (
+  file: Readonly<Record<string, unknown>>,
+  { exclude, select }: Pick<ConfigFlags, "select" | "exclude">
+) => {
+  if (select.length === 0 && exclude.length === 0) return {}
+  const before = isObject(file.metrics) ? file.metrics : {}
+  return {
+    metrics: {
+      ...before,
+      ...(select.length === 0 ? {} : { include: select }),
+      ...(exclude.length === 0 ? {} : { exclude })
+    }
+  }
+}
+
+const passwordOf = Effect.fnUntraced(function* ({ passwordFile }: ConfigFlags) {
+  const files = yield* FileSystem.FileSystem
+  if (Option.isSome(passwordFile)) {
+    const path = passwordFile.value
+    const content = yield* files
+      .readFileString(path)
+      .pipe(
+        Effect.mapError(
+          (error) =>
+            new InputFileError({ message: `The password file ${path} cannot be read: ${error.message}.` })
+        )
+      )
+    const password = content.replace(/\r?\n$/, "")
+    if (password === "") {
+      return yield* new InputFileError({ message: `The password file ${path} is empty.` })
+    }
+    return Option.some(password)
+  }
+  const variable = yield* Effect.orElseSucceed(Config.option(Config.String(PASSWORD_VARIABLE)), () =>
+    Option.none<string>()
+  )
+  return Option.filter(variable, (password) => password !== "")
+})
+
+const flagNames: ReadonlyMap<string, string> = new Map([
+  ["base_url", "--url"],
+  ["start_date", "--start"],
+  ["end_date", "--end"],
+  ["step", "--step"],
+  ["basic_auth_user", "--user"],
+  ["basic_auth_pass", `${PASSWORD_VARIABLE} or --password-file`]
+])
+
+/** A person who has no file knows the flags and not the keys. */
+const withFlagNames = ({ message }: ConfigError): ConfigError =>
+  new ConfigError({
+    message: message.replace(/(?<=^|[.!] )(\w+)(?= is )/g, (key) => {
+      const flag = flagNames.get(key)
+      return flag === undefined ? key : `${key} (${flag})`
+    })
+  })

@@ -1,0 +1,165 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, FileSystem, Option, Redacted } from "effect"
+import type { ConfigError, InputFileError } from "../../src/ConnectorConfig.ts"
+import {
+  type ConfigFlags,
+  demoSettingsOf,
+  isEmpty,
+  PASSWORD_VARIABLE,
+  settingsOf
+} from "../../src/run/configFlags.ts"
+
+const none: ConfigFlags = {
+  config: Option.none(),
+  url: Option.none(),
+  start: Option.none(),
+  end: Option.none(),
+  step: Option.none(),
+  user: Option.none(),
+  passwordFile: Option.none(),
+  select: [],
+  exclude: []
+}
+
+const flags = (
+  given: Partial<Record<Exclude<keyof ConfigFlags, "select" | "exclude">, string>>,
+  more: Partial<ConfigFlags> = {}
+): ConfigFlags => ({
+  ...none,
+  ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, Option.some(value)])),
+  ...more
+})
+
+const local = { url: "http://localhost:9090", start: "2026-01-01" }
+
+/** With these files and variables, and no others. */
+const around = (files: Readonly<Record<string, string>>, variables: Readonly<Record<string, string>> = {}) =>
+  [
+    Effect.provide(
+      FileSystem.layerNoop({
+        readFileString: (path) =>
+          files[path] === undefined
+            ? Effect.die(new Error(`${path} was not to be read`))
+            : Effect.succeed(files[path])
+      })
+    ),
+    Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(variables))
+  ] as const
+
+const settings = (given: ConfigFlags, files = {}, variables = {}) => {
+  const [withFiles, withVariables] = around(files, variables)
+  return settingsOf(given).pipe(withFiles, withVariables)
+}
+
+const messageOf = <A>(effect: Effect.Effect<A, ConfigError | InputFileError>) =>
+  Effect.map(Effect.flip(effect), ({ message }) => message)
+
+describe("settingsOf", () => {
+  it.effect("needs no file", () =>
+    Effect.gen(function* () {
+      const made = yield* settings(
+        flags(
+          { ...local, end: "2026-02-01T00:00:00Z", step: "5m" },
+          { select: ["node_*"], exclude: ["node_cpu?"] }
+        )
+      )
+      assert.strictEqual(made.baseUrl, "http://localhost:9090")
+      assert.strictEqual(made.startMillis, Date.UTC(2026, 0, 1))
+      assert.deepStrictEqual(made.endMillis, Option.some(Date.UTC(2026, 1, 1)))
+      assert.strictEqual(made.stepSeconds, 300)
+      assert.lengthOf(made.metrics.include, 1)
+      assert.lengthOf(made.metrics.exclude, 1)
+    })
+  )
+
+  it.effect("lets flags override the file, and keeps the rest of it", () =>
+    Effect.gen(function* () {
+      const file = JSON.stringify({
+        base_url: "http://there:9090",
+        start_date: "2025-01-01",
+        step: 60,
+        concurrency: 2,
+        metrics: { include: ["a"], exclude: ["b", "c"] }
+      })
+      const made = yield* settings(flags({ config: "c.json", step: "15s" }, { select: ["x", "y"] }), {
+        "c.json": file
+      })
+      assert.strictEqual(made.baseUrl, "http://there:9090")
+      assert.strictEqual(made.stepSeconds, 15)
+      assert.strictEqual(made.concurrency, 2)
+      assert.lengthOf(made.metrics.include, 2)
+      assert.lengthOf(made.metrics.exclude, 2)
+    })
+  )
+
+  const passwordOf = ({ basicAuth }: Effect.Success<ReturnType<typeof settings>>) =>
+    Option.getOrUndefined(Option.map(basicAuth, ({ password, user }) => [user, Redacted.value(password)]))
+
+  it.effect("takes the password from the environment, or before that from a file", () =>
+    Effect.gen(function* () {
+      const variables = { [PASSWORD_VARIABLE]: "from variable" }
+      const user = flags({ ...local, user: "u" })
+      assert.deepStrictEqual(passwordOf(yield* settings(user, {}, variables)), ["u", "from variable"])
+      const both = flags({ ...local, user: "u", passwordFile: "p" })
+      const files = { p: "from file\n" }
+      assert.deepStrictEqual(passwordOf(yield* settings(both, files, variables)), ["u", "from file"])
+      const file = { ...files, c: JSON.stringify({ basic_auth_user: "v", basic_auth_pass: "from config" }) }
+      assert.deepStrictEqual(passwordOf(yield* settings(flags({ ...local, config: "c" }), file)), [
+        "v",
+        "from config"
+      ])
+      assert.deepStrictEqual(passwordOf(yield* settings(flags({ ...local, config: "c" }), file, variables)), [
+        "v",
+        "from variable"
+      ])
+    })
+  )
+
+  it.effect("names the flags where something is wrong, and shows no password", () =>
+    Effect.gen(function* () {
+      assert.match(
+        yield* messageOf(settings(flags({ url: "http://x" }))),
+        /start_date \(--start\) is missing/
+      )
+      assert.match(
+        yield* messageOf(settings(flags({ ...local, step: "soon" }))),
+        /step \(--step\) is "soon", but must be/
+      )
+      assert.match(
+        yield* messageOf(settings(flags({ ...local, start: "2026-02-01", end: "2026-01-01" }))),
+        /end_date \(--end\) is 2026-01-01, before/
+      )
+      assert.match(
+        yield* messageOf(settings(flags({ ...local, user: "u" }))),
+        /basic_auth_user \(--user\) is given without basic_auth_pass/
+      )
+      const message = yield* messageOf(settings(flags(local), {}, { [PASSWORD_VARIABLE]: "s3cr3t" }))
+      assert.match(
+        message,
+        /basic_auth_pass \(SOURCE_PROMETHEUS_PASSWORD or --password-file\) is given without/
+      )
+      assert.notInclude(message, "s3cr3t")
+      assert.match(
+        yield* messageOf(settings(flags({ ...local, passwordFile: "p" }), { p: "\n" })),
+        /file p is empty/
+      )
+      assert.match(yield* messageOf(settings(flags({ config: "c" }), { c: "[1]" })), /must be a JSON object/)
+    })
+  )
+})
+
+describe("the demo", () => {
+  it.effect("is read where no server is named, and takes flags too", () =>
+    Effect.gen(function* () {
+      assert.isTrue(isEmpty(flags({ step: "5m" })))
+      assert.isFalse(isEmpty(flags({ url: "http://x" })))
+      assert.isFalse(isEmpty(flags({ config: "c" })))
+      assert.isFalse(isEmpty(flags({ user: "u" })), "who has a user means a server, and forgot to say which")
+      const demo = { base_url: "http://127.0.0.1:1", start_date: "2026-01-01", step: 60 }
+      const made = yield* demoSettingsOf(demo, flags({ step: "5m" }, { select: ["a"] }))
+      assert.strictEqual(made.stepSeconds, 300)
+      assert.lengthOf(made.metrics.include, 1)
+      assert.match(yield* messageOf(demoSettingsOf(demo, flags({ step: "x" }))), /step \(--step\) is "x"/)
+    })
+  )
+})
