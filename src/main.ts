@@ -1,18 +1,22 @@
 /** The command line: all commands in one program. */
+import { isatty } from "node:tty"
 import { Effect } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import { protocolCommands, protocolPresenter } from "./airbyte/commands.ts"
 import { runCommand } from "./run/command.ts"
+import { peoplesVerbs } from "./run/peoplesVerbs.ts"
+
+const verbCommands = protocolCommands(peoplesVerbs)
 
 const root = Command.make("source-prometheus").pipe(
   Command.withDescription(
     "Replicates Prometheus metrics: an Airbyte source connector and an exporter of its own"
   ),
-  Command.withSubcommands([...protocolCommands, runCommand])
+  Command.withSubcommands([...verbCommands, runCommand])
 )
 
-const verbs: ReadonlySet<string> = new Set<string>(protocolCommands.map(({ name }) => name))
+const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
 
 /**
  * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
@@ -32,6 +36,8 @@ export const main = (args: ReadonlyArray<string>) =>
       builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions]
     }),
     Effect.provide(
-      CliOutput.layerPresenter(verbs.has(args[0] ?? "") ? protocolPresenter : CliOutput.defaultPresenter)
+      CliOutput.layerPresenter(
+        verbs.has(args[0] ?? "") && !isatty(1) ? protocolPresenter : CliOutput.defaultPresenter
+      )
     )
   )

@@ -1,5 +1,6 @@
 /** The verbs of Airbyte's protocol as commands, and how the layers are wired for each. */
-import { Effect, Layer, References } from "effect"
+import { isatty } from "node:tty"
+import { Effect, type FileSystem, Layer, Option, References } from "effect"
 import { CliOutput, Command, Flag } from "effect/cli"
 import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } from "../ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -19,6 +20,19 @@ import { spec } from "./spec.ts"
 const config = Flag.String("config").pipe(Flag.withDescription("The file with the configuration, JSON"))
 
 const debug = Flag.Boolean("debug").pipe(Flag.withDescription("Log in detail"), Flag.withDefault(false))
+
+const human = Flag.Boolean("human").pipe(
+  Flag.withDescription(
+    "Print for people instead of messages of the protocol; the default where standard output is a terminal"
+  ),
+  Flag.optional
+)
+
+/** Whether a person reads standard output, who may say so. Asking this does not open it, unlike `process.stdout`. */
+const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
+
+/** A verb for people, given the path of the configuration. */
+type PeoplesVerb = (configPath: string) => Effect.Effect<void, Unsuccessful, FileSystem.FileSystem>
 
 type Expected = ConfigError | InputFileError | PrometheusError
 
@@ -72,31 +86,39 @@ const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debu
   Command.withDescription("Print which configuration the connector takes (Airbyte protocol)")
 )
 
-const checkCommand = Command.make("check", { config, debug }, ({ config, debug }) =>
-  protocol(
-    debug,
-    check.pipe(
-      Effect.provide(
-        PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
-      ),
-      Effect.catchTag(["ConfigError", "PrometheusError", "CheckGaveUp"], checkFailed)
-    )
+const checkCommand = (forPeople: PeoplesVerb) =>
+  Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
+    isForPeople(human)
+      ? forPeople(config)
+      : protocol(
+          debug,
+          check.pipe(
+            Effect.provide(
+              PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
+            ),
+            Effect.catchTag(["ConfigError", "PrometheusError", "CheckGaveUp"], checkFailed)
+          )
+        )
+  ).pipe(
+    Command.withDescription("Check that the configured Prometheus can be read (Airbyte protocol)"),
+    Command.withExamples([
+      { command: "source-prometheus check --config config.json", description: "Check a configuration" }
+    ])
   )
-).pipe(
-  Command.withDescription("Check that the configured Prometheus can be read (Airbyte protocol)"),
-  Command.withExamples([
-    { command: "source-prometheus check --config config.json", description: "Check a configuration" }
-  ])
-)
 
-const discoverCommand = Command.make("discover", { config, debug }, ({ config, debug }) =>
-  protocol(debug, Effect.provide(discover, serverLayer(config)))
-).pipe(
-  Command.withDescription("List the streams, one per metric, with their columns (Airbyte protocol)"),
-  Command.withExamples([
-    { command: "source-prometheus discover --config config.json", description: "Print the catalog" }
-  ])
-)
+const discoverCommand = (forPeople: PeoplesVerb) =>
+  Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
+    isForPeople(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
+  ).pipe(
+    Command.withDescription("List the streams, one per metric, with their columns (Airbyte protocol)"),
+    Command.withExamples([
+      { command: "source-prometheus discover --config config.json", description: "List the metrics" },
+      {
+        command: "source-prometheus discover --config config.json > catalog.json",
+        description: "Write the catalog as Airbyte takes it"
+      }
+    ])
+  )
 
 const readCommand = Command.make(
   "read",
@@ -126,8 +148,9 @@ const readCommand = Command.make(
   ])
 )
 
-/** All verbs of the protocol. */
-export const protocolCommands = [specCommand, checkCommand, discoverCommand, readCommand] as const
+/** All verbs of the protocol; of some there is a form for people, too. */
+export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", PeoplesVerb>>) =>
+  [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
 
 /** Effect's CLI suggests in lines of their own. */
 const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`

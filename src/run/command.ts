@@ -1,14 +1,13 @@
 /** The command `run`, wired. */
-import { Cause, Effect, Layer, Logger, Option, References } from "effect"
+import { Effect, Layer, Option, References } from "effect"
 import { Command, Flag } from "effect/cli"
-import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } from "../ConnectorConfig.ts"
-import { makeMask } from "../config/SecretMask.ts"
+import { ConnectorConfig, secretTexts } from "../ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import { configFlags, demoSettingsOf, isEmpty, settingsOf } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
-import { type DestinationError, JsonLines } from "./JsonLines.ts"
+import { JsonLines } from "./JsonLines.ts"
+import { personalLog, tellErrors } from "./personal.ts"
 import { run } from "./run.ts"
 
 const flags = {
@@ -21,32 +20,6 @@ const flags = {
     Flag.optional
   )
 }
-
-/** What a person is told: plain lines on standard error, so that standard output stays free for data. */
-const personalLog = (secrets: ReadonlyArray<string>) => {
-  const mask = makeMask(secrets)
-  return Logger.layer([
-    Logger.make(({ cause, message }) => {
-      const texts = Array.isArray(message) ? message : [message]
-      const text = cause.reasons.length === 0 ? texts.join(" ") : `${texts.join(" ")} ${Cause.pretty(cause)}`
-      process.stderr.write(`${mask(text)}\n`)
-    })
-  ])
-}
-
-/** Tells what is expected to go wrong now and then, in its own words. */
-const tellErrors = <A, R>(
-  effect: Effect.Effect<
-    A,
-    ConfigError | InputFileError | PrometheusError | DestinationError | Unsuccessful,
-    R
-  >
-): Effect.Effect<A, Unsuccessful, R> =>
-  Effect.catch(effect, (error) =>
-    error._tag === "Unsuccessful"
-      ? Effect.fail(error)
-      : Effect.andThen(Effect.logError(error.message), new Unsuccessful())
-  )
 
 /** `source-prometheus run`. */
 export const runCommand = Command.make(

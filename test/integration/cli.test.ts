@@ -254,6 +254,79 @@ describe("the command line", () => {
   }
 })
 
+describe("check and discover for people", () => {
+  const metrics = [...gauge("a", 5, 2), ...gauge("b", 5)]
+
+  it.live("say in a sentence and a table what there is", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(metrics, 5)
+      const files = yield* connector.workspace
+      const path = files.write("config.json", { ...config, unknown_key: 1 })
+      const check = yield* child.run(["check", "--human", "--config", path])
+      assert.deepStrictEqual(
+        [check.code, check.stdout],
+        [0, `${config.base_url} can be read: it has 2 metrics.\n`]
+      )
+      assert.match(check.stderr, /^Unknown configuration key is ignored: unknown_key\.\n$/)
+      const discover = yield* child.run(["discover", "--human", "--config", path])
+      assert.deepStrictEqual([discover.code, discover.stdout], [0, "METRIC  LABELS\na       n\nb       n\n"])
+      assert.match(discover.stderr, /\n2 metrics at http/)
+    })
+  )
+
+  it.live("say what is wrong, and exit with 1", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(metrics, 5, { basicAuth: { user: "u", password: "other" } })
+      const files = yield* connector.workspace
+      const path = files.write("config.json", { ...config, basic_auth_user: "u", basic_auth_pass: "s3cr3t" })
+      for (const verb of ["check", "discover"]) {
+        const refused = yield* child.run([verb, "--human", "--config", path])
+        assert.deepStrictEqual([refused.code, refused.stdout], [1, ""])
+        assert.match(refused.stderr, /^http.* answered HTTP 401.*basic_auth_pass.*\n$/)
+        assert.notInclude(refused.stderr, "s3cr3t")
+        const missing = yield* child.run([verb, "--human", "--config", files.path("none.json")])
+        assert.strictEqual(missing.code, 1)
+        assert.match(missing.stderr, /none\.json cannot be read: it does not exist\.\n$/)
+        const empty = files.write("empty.json", { ...config, metrics: { include: ["none"] } })
+        assert.strictEqual((yield* child.run([verb, "--human", "--config", empty])).code, 1)
+      }
+    })
+  )
+
+  /** Runs it with a terminal as its standard output. */
+  const inTerminal = (args: ReadonlyArray<string>): Effect.Effect<string> =>
+    Effect.promise(
+      () =>
+        new Promise((resolve, reject) => {
+          const command = [process.execPath, executable, ...args]
+          const started = spawn(
+            "script",
+            process.platform === "darwin"
+              ? ["-q", "/dev/null", ...command]
+              : ["-qec", command.map((part) => `'${part}'`).join(" "), "/dev/null"],
+            { stdio: ["ignore", "pipe", "inherit"] }
+          )
+          let shown = ""
+          started.stdout.on("data", (chunk: Buffer) => {
+            shown += chunk.toString()
+          })
+          started.once("error", reject)
+          started.once("close", () => resolve(shown))
+        })
+    )
+
+  it.live("are what a terminal gets, unless it wants the protocol", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(metrics, 5)
+      const files = yield* connector.workspace
+      const args = ["check", "--config", files.write("config.json", config)]
+      assert.match(yield* inTerminal(args), /can be read: it has 2 metrics\./)
+      assert.match(yield* inTerminal([...args, "--no-human"]), /"type":"CONNECTION_STATUS"/)
+      assert.match(yield* inTerminal(["check", "--confg", "x"]), /Unrecognized flag: --confg/)
+    })
+  )
+})
+
 describe("run", () => {
   it.live("needs no file but flags, and reads the password from the environment or a file", () =>
     Effect.gen(function* () {
@@ -336,7 +409,10 @@ describe("run", () => {
       const { config } = yield* serve([], 5)
       const cases = [
         { config: files.path("none.json"), text: /none\.json cannot be read: it does not exist/ },
-        { config: files.write("a.json", { base_url: "http://h" }), text: /start_date \(--start\) is missing/ },
+        {
+          config: files.write("a.json", { base_url: "http://h" }),
+          text: /start_date \(--start\) is missing/
+        },
         { config: files.write("b.json", config), text: /No metric/ },
         {
           config: files.write("c.json", { ...config, base_url: "http://127.0.0.1:9", max_retries: 0 }),
