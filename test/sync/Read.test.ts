@@ -1,163 +1,40 @@
 /** The read program over the mock, on a clock that only moves when a test moves it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Layer, Option, Result, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
-import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
-import { parseSelector, select } from "../../src/prometheus/mock/evaluate.ts"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
-import * as Mock from "../../src/prometheus/mock/layer.ts"
+import type { Fault } from "../../src/prometheus/mock/http.ts"
 import * as MockHttpClient from "../../src/prometheus/mock/MockHttpClient.ts"
-import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import type { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { type MockSeries, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
-import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
-import { type ReadEvent, read, type StreamRequest } from "../../src/sync/Read.ts"
-import { StateStore } from "../../src/sync/StateStore.ts"
+import { type ReadEvent, read } from "../../src/sync/Read.ts"
 import { type Choices, choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
-
-const DELAY = 60_000
-
-/** What a test starts from: `points` of the grid have settled by now. */
-interface Setting {
-  readonly series: ReadonlyArray<MockSeries>
-  readonly points: number
-  readonly config?: object
-  readonly mock?: MockOptions
-  readonly states?: Readonly<Record<string, unknown>>
-}
-
-// A sample answers for its own grid point and no other.
-const exact: MockOptions = { lookbackMs: 1000, version: "3.0.0" }
-
-const setUp = Effect.fnUntraced(function* (setting: Setting) {
-  yield* TestClock.setTime(start + (setting.points - 1) * minute + DELAY)
-  const mock = new MockPrometheus(makeDatabase(setting.series), { ...exact, ...setting.mock })
-  const config = { base_url: "http://mock", start_date: iso(start), step: 60, ...setting.config }
-  const store = StateStore.layerMemory(Object.entries(setting.states ?? {}))
-  const base = Layer.merge(store, ConnectorConfig.layerFrom(config))
-  return { base, mock, services: Layer.provideMerge(Mock.layer(mock), base) }
-})
-
-const incremental = (...names: ReadonlyArray<string>): ReadonlyArray<StreamRequest> =>
-  names.map((name) => ({ name, mode: "incremental", generationId: Option.none() }))
-
-const fullRefresh = (name: string, generation?: number): ReadonlyArray<StreamRequest> => [
-  { name, mode: "full_refresh", generationId: Option.fromNullishOr(generation) }
-]
-
-/** Lets what can go on without time do so. */
-const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
-
-/** Starts an effect and lets it come to where it waits. */
-const launch = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<Fiber.Fiber<A, X>, never, R> =>
-  Effect.tap(Effect.forkChild(effect), settle)
-
-/** Lets time go by until the effect ends. */
-const drive = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<A, X, R> =>
-  Effect.gen(function* () {
-    const fiber = yield* launch(effect)
-    for (let hours = 0; fiber.pollUnsafe() === undefined; hours++) {
-      if (hours === 100) throw new Error("The read does not end.")
-      yield* TestClock.adjust("1 hour")
-      yield* settle
-    }
-    return yield* Fiber.join(fiber)
-  })
-
-const collect = (requests: ReadonlyArray<StreamRequest>) => drive(Stream.runCollect(read(requests)))
-
-/** Reads to the end and answers the events, with the mock that was asked. */
-const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamRequest>, setting: Setting) {
-  const { mock, services } = yield* setUp(setting)
-  const events = yield* Effect.provide(collect(requests), services)
-  return { events, mock }
-})
-
-const rangeRequests = (mock: MockPrometheus) =>
-  mock.requests.filter(({ path }) => path === "/api/v1/query_range")
-
-/** The windows that were asked for, in minutes from the start. */
-const windows = (mock: MockPrometheus): ReadonlyArray<readonly [first: number, last: number]> =>
-  rangeRequests(mock).map(({ params }) => [
-    (Number(params.get("start")) * 1000 - start) / minute,
-    (Number(params.get("end")) * 1000 - start) / minute
-  ])
-
-const textsOf = (block: SampleBlock): ReadonlyArray<string> =>
-  block._tag === "FloatBlock"
-    ? Array.from({ length: block.length }, (_, i) => valueText(block, i))
-    : block.histograms.map((histogram) => JSON.stringify(histogram))
-
-/** All samples by series and time. Throws where one comes twice. */
-const samplesOf = (events: Iterable<ReadEvent>): Map<string, string> => {
-  const samples = new Map<string, string>()
-  for (const event of events) {
-    if (event._tag !== "Samples") continue
-    for (const block of event.blocks) {
-      for (const [i, text] of textsOf(block).entries()) {
-        const key = JSON.stringify([block.series.labels, block.times[i]])
-        if (samples.has(key)) throw new Error(`${key} comes twice`)
-        samples.set(key, text)
-      }
-    }
-  }
-  return samples
-}
-
-/** The times of all samples, in minutes from the start, ascending. */
-const minutesOf = (events: Iterable<ReadEvent>): ReadonlyArray<number> =>
-  [...samplesOf(events).keys()]
-    .map((key) => ((JSON.parse(key) as [unknown, number])[1] - start) / minute)
-    .sort((a, b) => a - b)
-
-const of = (events: ReadonlyArray<ReadEvent>, stream: string) =>
-  events.filter((event) => event.stream === stream)
-
-/** The tags of one stream's events, runs of the same as one. */
-const story = (events: ReadonlyArray<ReadEvent>): string =>
-  events
-    .map(({ _tag }) => _tag)
-    .filter((tag, i, tags) => tag !== tags[i - 1])
-    .join(" ")
-
-const checkpoints = (events: ReadonlyArray<ReadEvent>) =>
-  events.flatMap((event) => (event._tag === "Checkpoint" ? [event.state] : []))
-
-const failuresOf = (events: ReadonlyArray<ReadEvent>): string =>
-  events.map((event) => (event._tag === "Failed" ? event.error.message : "")).join("")
-
-const numbers = (from: number, to: number): ReadonlyArray<number> =>
-  Array.from({ length: to - from + 1 }, (_, i) => from + i)
-
-/** A fault of range queries only. */
-const onRange =
-  (
-    fault: (query: {
-      readonly metric: string
-      readonly from: number
-      readonly attempt: number
-      readonly points: number
-    }) => Fault | undefined
-  ) =>
-  (
-    request: { readonly path: string; readonly params: URLSearchParams },
-    attempt: number
-  ): Fault | undefined => {
-    if (request.path !== "/api/v1/query_range") return undefined
-    const metric = /__name__="([^"]*)"/.exec(request.params.get("query") ?? "")?.[1] ?? ""
-    const from = (Number(request.params.get("start")) * 1000 - start) / minute
-    const until = (Number(request.params.get("end")) * 1000 - start) / minute
-    return fault({ metric, from, attempt, points: until - from + 1 })
-  }
-
-const refusal = (status: number, error: string, headers: Record<string, string> = {}): Fault => ({
-  status,
-  headers: { "content-type": "application/json", ...headers },
-  body: JSON.stringify({ status: "error", errorType: "test", error })
-})
+import {
+  checkpoints,
+  collect,
+  DELAY,
+  drive,
+  failuresOf,
+  fullRefresh,
+  incremental,
+  launch,
+  minutesOf,
+  numbers,
+  of,
+  onRange,
+  rangeRequests,
+  readAll,
+  refusal,
+  type Setting,
+  samplesOf,
+  settle,
+  setUp,
+  story,
+  windows
+} from "./readMock.ts"
 
 describe("the events of a stream", () => {
   it.effect("come in order, with a checkpoint after each window", () =>
@@ -429,261 +306,6 @@ describe("exactly once", () => {
       assert.deepStrictEqual(
         [...samplesOf(events).values()].sort(),
         ["1", "2", "3"].flatMap((n) => numbers(0, 4).map((i) => `${n}${i}`))
-      )
-    })
-  )
-})
-
-const SERIES_LIMIT = "expanding series: exceeded series limit"
-
-/** Refuses range queries of more series than a limit. */
-const manySeries =
-  (series: ReadonlyArray<MockSeries>, limit: () => number) =>
-  ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined => {
-    if (path !== "/api/v1/query_range") return undefined
-    const selector = Result.getOrThrow(parseSelector(params.get("query") ?? "", true))
-    return select(makeDatabase(series), selector).length > limit() ? refusal(422, SERIES_LIMIT) : undefined
-  }
-
-describe("an answer that is too large", () => {
-  it.effect("is asked for in ever smaller parts, down to single points", () =>
-    Effect.gen(function* () {
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series: gauge("m", 50, 10),
-        points: 50,
-        mock: { maxSamples: 10 }
-      })
-      assert.strictEqual(samplesOf(events).size, 500)
-      assert.strictEqual(events.at(-1)?._tag, "Completed")
-      const times = checkpoints(events).map(({ timeMillis }) => timeMillis)
-      assert.deepStrictEqual(times, [...new Set(times)].sort())
-      assert.strictEqual(times.at(-1), start + 49 * minute)
-      // What was learned is kept: the second window is not found out anew.
-      assert.isBelow(windows(mock).length, 50 + 2 * 32 + 8)
-    })
-  )
-
-  it.effect("is asked for in parts of the series where a single point is too large", () =>
-    Effect.gen(function* () {
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series: [...gauge("m", 40, 10), makeSeries({ __name__: "m" }, [[start, 1]])],
-        points: 40,
-        mock: { maxSamples: 4 }
-      })
-      assert.strictEqual(failuresOf(events), "")
-      assert.strictEqual(samplesOf(events).size, 401)
-      const times = checkpoints(events).map(({ timeMillis }) => (timeMillis - start) / minute)
-      assert.deepStrictEqual(
-        times,
-        [...new Set(times)].sort((a, b) => a - b)
-      )
-      assert.strictEqual(times.at(-1), 39)
-      // What was learned is kept: each later window is asked for in four parts or so at once.
-      assert.isBelow(windows(mock).filter(([first]) => first > 32).length, 7 * 5 + 3)
-    })
-  )
-
-  it.effect("fails the stream where a single point of a single series is too large, and is not retried", () =>
-    Effect.gen(function* () {
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series: gauge("m", 32, 10),
-        points: 32,
-        mock: {
-          faults: onRange(() => refusal(422, "query processing would load too many samples into memory"))
-        }
-      })
-      assert.strictEqual(story(events), "Started Failed")
-      const failed = events.at(-1)
-      assert.strictEqual(failed?._tag === "Failed" && failed.error.reason, "TooLarge")
-      assert.match(
-        failuresOf(events),
-        /too many samples into memory\. That is its answer even for one point of one series, at 2026-01-01T00:00:00Z of \{n=~"\(\?s\)0\.\*\|.*"\}\. Use selector/
-      )
-      // Halved five times in time, then as often as there are series.
-      assert.isAtMost(windows(mock).length, 6 + 4)
-    })
-  )
-
-  it.effect("keeps the checkpoints of the parts that could be read", () =>
-    Effect.gen(function* () {
-      // From minute 20 on, nothing is small enough.
-      const { events } = yield* readAll(incremental("m"), {
-        series: gauge("m", 40),
-        points: 40,
-        mock: {
-          faults: onRange(({ from, points }) =>
-            from + points > 20 ? refusal(422, "query processing would load too many samples") : undefined
-          )
-        }
-      })
-      assert.strictEqual(events.at(-1)?._tag, "Failed")
-      assert.deepStrictEqual(minutesOf(events), numbers(0, 19))
-      assert.strictEqual(checkpoints(events).at(-1)?.timeMillis, start + 19 * minute)
-    })
-  )
-
-  it.effect("is split by series at once where the server minds those, and by time where it is one", () =>
-    Effect.gen(function* () {
-      const series = gauge("m", 100, 8)
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series,
-        points: 100,
-        mock: { faults: manySeries(series, () => 3) }
-      })
-      assert.strictEqual(failuresOf(events), "")
-      assert.strictEqual(samplesOf(events).size, 800)
-      // Eight, four and four, two and two each; then those four parts for the second and third window.
-      assert.isAtMost(windows(mock).length, 7 + 3 * 4)
-      const one = yield* readAll(incremental("m"), {
-        series: gauge("m", 32),
-        points: 32,
-        mock: { faults: onRange(({ points }) => (points > 8 ? refusal(422, SERIES_LIMIT) : undefined)) }
-      })
-      assert.deepStrictEqual(minutesOf(one.events), numbers(0, 31))
-      assert.strictEqual(windows(one.mock).filter(([first, last]) => last - first === 7).length, 4)
-    })
-  )
-
-  it.effect("is split although the server refuses to tell what there is in a part", () =>
-    Effect.gen(function* () {
-      const series = [...gauge("m", 5, 8), ...gauge("other", 5, 20)]
-      const { events } = yield* readAll(incremental("m"), {
-        series,
-        points: 5,
-        mock: {
-          faults: (request) =>
-            request.path.startsWith("/api/v1/label") && request.params.has("match[]")
-              ? refusal(422, SERIES_LIMIT)
-              : manySeries(series, () => 2)(request)
-        }
-      })
-      assert.strictEqual(failuresOf(events), "")
-      assert.strictEqual(samplesOf(events).size, 40)
-    })
-  )
-
-  it.effect("says why it could not be split by series", () =>
-    Effect.gen(function* () {
-      const series = gauge("m", 1, 3)
-      const { events } = yield* readAll(incremental("m"), {
-        series,
-        points: 1,
-        mock: {
-          faults: (request) =>
-            request.path.startsWith("/api/v1/label")
-              ? refusal(400, "not today")
-              : manySeries(series, () => 2)(request)
-        }
-      })
-      assert.match(
-        failuresOf(events),
-        /exceeded series limit\. It was to be asked for fewer series at once, but could not say which there are: .*\/api\/v1\/labels answered HTTP 400: not today\. Use selector/
-      )
-    })
-  )
-
-  it.effect.prop(
-    "is read whole, each sample once, whatever the labels and the limits",
-    { choices },
-    ({ choices }) =>
-      Effect.gen(function* () {
-        const points = 1 + choices.below(20)
-        const all = new Map<string, MockSeries>()
-        for (const one of choices.list(12, () =>
-          makeSeries(
-            {
-              __name__: "m",
-              ...(choices.oneIn(4) ? {} : { instance: `10.0.0.${choices.below(30)}:9100` }),
-              ...(choices.oneIn(3) ? { mode: choices.pick(["a", "b\nc", "(d|e)"]) } : {})
-            },
-            numbers(0, points - 1).map((i) => [start + i * minute, choices.below(1000)])
-          )
-        ))
-          all.set(JSON.stringify(one.labels), one)
-        const setting = { series: [...all.values()], points }
-        const expected = samplesOf((yield* readAll(incremental("m"), setting)).events)
-        const limit = () => 1 + choices.below(4)
-        const limitSeries = manySeries(setting.series, limit)
-        const { events } = yield* readAll(incremental("m"), {
-          ...setting,
-          config: { max_retries: 20 },
-          mock: {
-            maxSamples: 1 + choices.below(20),
-            chunkBytes: choices.pick([7, 40, 65_536]),
-            faults: (request, attempt) =>
-              (choices.oneIn(2) ? limitSeries(request) : undefined) ??
-              (attempt < 9 && choices.oneIn(3) && request.path.endsWith("query_range")
-                ? { cutAfterBytes: choices.below(500) }
-                : undefined)
-          }
-        })
-        assert.strictEqual(failuresOf(events), "")
-        assert.deepStrictEqual([...samplesOf(events)].sort(), [...expected].sort())
-        let until = Number.NEGATIVE_INFINITY
-        for (const event of events) {
-          if (event._tag === "Checkpoint") until = event.state.timeMillis
-          if (event._tag !== "Samples") continue
-          for (const { times } of event.blocks) assert.isAbove(Math.min(...times), until)
-        }
-        assert.strictEqual(until, start + (points - 1) * minute)
-      })
-  )
-
-  it.effect("may be one that never comes: smaller ones are asked for once retries are used up", () =>
-    Effect.gen(function* () {
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series: gauge("m", 300),
-        points: 300,
-        config: { max_retries: 2 },
-        mock: {
-          faults: onRange(({ points }) => (points > 40 ? { delayMs: Number.POSITIVE_INFINITY } : undefined))
-        }
-      })
-      assert.strictEqual(failuresOf(events), "")
-      assert.deepStrictEqual(minutesOf(events), numbers(0, 299))
-      // 32 points; 256 three times, then half of that and a quarter once each; what comes after that is small.
-      assert.deepStrictEqual(
-        windows(mock)
-          .filter(([first]) => first < 33)
-          .map(([first, last]) => last - first + 1),
-        [32, 256, 256, 256, 128, 64, 32]
-      )
-    })
-  )
-
-  it.effect("is not suspected where nothing has ever been answered", () =>
-    Effect.gen(function* () {
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series: gauge("m", 300),
-        points: 300,
-        config: { max_retries: 2 },
-        mock: { faults: onRange(() => ({ status: 504, body: "<title>Gateway Time-out</title>" })) }
-      })
-      assert.match(
-        failuresOf(events),
-        /HTTP 504: a web page titled "Gateway Time-out"\. If the server is only slow/
-      )
-      assert.strictEqual(windows(mock).length, 3)
-    })
-  )
-
-  it.effect("is recognised by its text behind another code", () =>
-    Effect.gen(function* () {
-      let asked = 0
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series: gauge("m", 20),
-        points: 20,
-        mock: {
-          faults: onRange(({ from }) => {
-            if (from > 0 || asked++ > 0) return undefined
-            return refusal(503, "query timed out in expression evaluation")
-          })
-        }
-      })
-      assert.deepStrictEqual(minutesOf(events), numbers(0, 19))
-      assert.deepStrictEqual(
-        windows(mock).map(([first, last]) => last - first + 1),
-        [20, 10, 10]
       )
     })
   )

@@ -1,0 +1,155 @@
+import { Effect, Fiber, Layer, Option, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
+import type { Fault } from "../../src/prometheus/mock/http.ts"
+import * as Mock from "../../src/prometheus/mock/layer.ts"
+import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
+import { type ReadEvent, read, type StreamRequest } from "../../src/sync/Read.ts"
+import { StateStore } from "../../src/sync/StateStore.ts"
+import { iso, minute, start } from "../support/gauge.ts"
+
+export const DELAY = 60_000
+
+/** What a test starts from: `points` of the grid have settled by now. */
+export interface Setting {
+  readonly series: ReadonlyArray<MockSeries>
+  readonly points: number
+  readonly config?: object
+  readonly mock?: MockOptions
+  readonly states?: Readonly<Record<string, unknown>>
+}
+
+// A sample answers for its own grid point and no other.
+export const exact: MockOptions = { lookbackMs: 1000, version: "3.0.0" }
+
+export const setUp = Effect.fnUntraced(function* (setting: Setting) {
+  yield* TestClock.setTime(start + (setting.points - 1) * minute + DELAY)
+  const mock = new MockPrometheus(makeDatabase(setting.series), { ...exact, ...setting.mock })
+  const config = { base_url: "http://mock", start_date: iso(start), step: 60, ...setting.config }
+  const store = StateStore.layerMemory(Object.entries(setting.states ?? {}))
+  const base = Layer.merge(store, ConnectorConfig.layerFrom(config))
+  return { base, mock, services: Layer.provideMerge(Mock.layer(mock), base) }
+})
+
+export const incremental = (...names: ReadonlyArray<string>): ReadonlyArray<StreamRequest> =>
+  names.map((name) => ({ name, mode: "incremental", generationId: Option.none() }))
+
+export const fullRefresh = (name: string, generation?: number): ReadonlyArray<StreamRequest> => [
+  { name, mode: "full_refresh", generationId: Option.fromNullishOr(generation) }
+]
+
+/** Lets what can go on without time do so. */
+export const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
+
+/** Starts an effect and lets it come to where it waits. */
+export const launch = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<Fiber.Fiber<A, X>, never, R> =>
+  Effect.tap(Effect.forkChild(effect), settle)
+
+/** Lets time go by until the effect ends. */
+export const drive = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<A, X, R> =>
+  Effect.gen(function* () {
+    const fiber = yield* launch(effect)
+    for (let hours = 0; fiber.pollUnsafe() === undefined; hours++) {
+      if (hours === 100) throw new Error("The read does not end.")
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+    }
+    return yield* Fiber.join(fiber)
+  })
+
+export const collect = (requests: ReadonlyArray<StreamRequest>) => drive(Stream.runCollect(read(requests)))
+
+/** Reads to the end and answers the events, with the mock that was asked. */
+export const readAll = Effect.fnUntraced(function* (
+  requests: ReadonlyArray<StreamRequest>,
+  setting: Setting
+) {
+  const { mock, services } = yield* setUp(setting)
+  const events = yield* Effect.provide(collect(requests), services)
+  return { events, mock }
+})
+
+export const rangeRequests = (mock: MockPrometheus) =>
+  mock.requests.filter(({ path }) => path === "/api/v1/query_range")
+
+/** The windows that were asked for, in minutes from the start. */
+export const windows = (mock: MockPrometheus): ReadonlyArray<readonly [first: number, last: number]> =>
+  rangeRequests(mock).map(({ params }) => [
+    (Number(params.get("start")) * 1000 - start) / minute,
+    (Number(params.get("end")) * 1000 - start) / minute
+  ])
+
+export const textsOf = (block: SampleBlock): ReadonlyArray<string> =>
+  block._tag === "FloatBlock"
+    ? Array.from({ length: block.length }, (_, i) => valueText(block, i))
+    : block.histograms.map((histogram) => JSON.stringify(histogram))
+
+/** All samples by series and time. Throws where one comes twice. */
+export const samplesOf = (events: Iterable<ReadEvent>): Map<string, string> => {
+  const samples = new Map<string, string>()
+  for (const event of events) {
+    if (event._tag !== "Samples") continue
+    for (const block of event.blocks) {
+      for (const [i, text] of textsOf(block).entries()) {
+        const key = JSON.stringify([block.series.labels, block.times[i]])
+        if (samples.has(key)) throw new Error(`${key} comes twice`)
+        samples.set(key, text)
+      }
+    }
+  }
+  return samples
+}
+
+/** The times of all samples, in minutes from the start, ascending. */
+export const minutesOf = (events: Iterable<ReadEvent>): ReadonlyArray<number> =>
+  [...samplesOf(events).keys()]
+    .map((key) => ((JSON.parse(key) as [unknown, number])[1] - start) / minute)
+    .sort((a, b) => a - b)
+
+export const of = (events: ReadonlyArray<ReadEvent>, stream: string) =>
+  events.filter((event) => event.stream === stream)
+
+/** The tags of one stream's events, runs of the same as one. */
+export const story = (events: ReadonlyArray<ReadEvent>): string =>
+  events
+    .map(({ _tag }) => _tag)
+    .filter((tag, i, tags) => tag !== tags[i - 1])
+    .join(" ")
+
+export const checkpoints = (events: ReadonlyArray<ReadEvent>) =>
+  events.flatMap((event) => (event._tag === "Checkpoint" ? [event.state] : []))
+
+export const failuresOf = (events: ReadonlyArray<ReadEvent>): string =>
+  events.map((event) => (event._tag === "Failed" ? event.error.message : "")).join("")
+
+export const numbers = (from: number, to: number): ReadonlyArray<number> =>
+  Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+/** A fault of range queries only. */
+export const onRange =
+  (
+    fault: (query: {
+      readonly metric: string
+      readonly from: number
+      readonly attempt: number
+      readonly points: number
+    }) => Fault | undefined
+  ) =>
+  (
+    request: { readonly path: string; readonly params: URLSearchParams },
+    attempt: number
+  ): Fault | undefined => {
+    if (request.path !== "/api/v1/query_range") return undefined
+    const metric = /__name__="([^"]*)"/.exec(request.params.get("query") ?? "")?.[1] ?? ""
+    const from = (Number(request.params.get("start")) * 1000 - start) / minute
+    const until = (Number(request.params.get("end")) * 1000 - start) / minute
+    return fault({ metric, from, attempt, points: until - from + 1 })
+  }
+
+export const refusal = (status: number, error: string, headers: Record<string, string> = {}): Fault => ({
+  status,
+  headers: { "content-type": "application/json", ...headers },
+  body: JSON.stringify({ status: "error", errorType: "test", error })
+})

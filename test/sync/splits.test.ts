@@ -1,0 +1,276 @@
+/** What a server refuses at once is read in parts of time and of series. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Result } from "effect"
+import { parseSelector, select } from "../../src/prometheus/mock/evaluate.ts"
+import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
+import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { choices } from "../choices.ts"
+import { gauge, minute, start } from "../support/gauge.ts"
+import {
+  checkpoints,
+  failuresOf,
+  incremental,
+  minutesOf,
+  numbers,
+  onRange,
+  readAll,
+  refusal,
+  samplesOf,
+  story,
+  windows
+} from "./readMock.ts"
+
+const SERIES_LIMIT = "expanding series: exceeded series limit"
+
+/** Refuses range queries of more series than a limit. */
+const manySeries =
+  (series: ReadonlyArray<MockSeries>, limit: () => number) =>
+  ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined => {
+    if (path !== "/api/v1/query_range") return undefined
+    const selector = Result.getOrThrow(parseSelector(params.get("query") ?? "", true))
+    return select(makeDatabase(series), selector).length > limit() ? refusal(422, SERIES_LIMIT) : undefined
+  }
+
+describe("an answer that is too large", () => {
+  it.effect("is asked for in ever smaller parts, down to single points", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 50, 10),
+        points: 50,
+        mock: { maxSamples: 10 }
+      })
+      assert.strictEqual(samplesOf(events).size, 500)
+      assert.strictEqual(events.at(-1)?._tag, "Completed")
+      const times = checkpoints(events).map(({ timeMillis }) => timeMillis)
+      assert.deepStrictEqual(times, [...new Set(times)].sort())
+      assert.strictEqual(times.at(-1), start + 49 * minute)
+      // What was learned is kept: the second window is not found out anew.
+      assert.isBelow(windows(mock).length, 50 + 2 * 32 + 8)
+    })
+  )
+
+  it.effect("is asked for in parts of the series where a single point is too large", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: [...gauge("m", 40, 10), makeSeries({ __name__: "m" }, [[start, 1]])],
+        points: 40,
+        mock: { maxSamples: 4 }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.strictEqual(samplesOf(events).size, 401)
+      const times = checkpoints(events).map(({ timeMillis }) => (timeMillis - start) / minute)
+      assert.deepStrictEqual(
+        times,
+        [...new Set(times)].sort((a, b) => a - b)
+      )
+      assert.strictEqual(times.at(-1), 39)
+      // What was learned is kept: each later window is asked for in four parts or so at once.
+      assert.isBelow(windows(mock).filter(([first]) => first > 32).length, 7 * 5 + 3)
+    })
+  )
+
+  it.effect("fails the stream where a single point of a single series is too large, and is not retried", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 32, 10),
+        points: 32,
+        mock: {
+          faults: onRange(() => refusal(422, "query processing would load too many samples into memory"))
+        }
+      })
+      assert.strictEqual(story(events), "Started Failed")
+      const failed = events.at(-1)
+      assert.strictEqual(failed?._tag === "Failed" && failed.error.reason, "TooLarge")
+      assert.match(
+        failuresOf(events),
+        /too many samples into memory\. That is its answer even for one point of one series, at 2026-01-01T00:00:00Z of \{n=~"\(\?s\)0\.\*\|.*"\}\. Use selector/
+      )
+      // Halved five times in time, then as often as there are series.
+      assert.isAtMost(windows(mock).length, 6 + 4)
+    })
+  )
+
+  it.effect("keeps the checkpoints of the parts that could be read", () =>
+    Effect.gen(function* () {
+      // From minute 20 on, nothing is small enough.
+      const { events } = yield* readAll(incremental("m"), {
+        series: gauge("m", 40),
+        points: 40,
+        mock: {
+          faults: onRange(({ from, points }) =>
+            from + points > 20 ? refusal(422, "query processing would load too many samples") : undefined
+          )
+        }
+      })
+      assert.strictEqual(events.at(-1)?._tag, "Failed")
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 19))
+      assert.strictEqual(checkpoints(events).at(-1)?.timeMillis, start + 19 * minute)
+    })
+  )
+
+  it.effect("is split by series at once where the server minds those, and by time where it is one", () =>
+    Effect.gen(function* () {
+      const series = gauge("m", 100, 8)
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series,
+        points: 100,
+        mock: { faults: manySeries(series, () => 3) }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.strictEqual(samplesOf(events).size, 800)
+      // Eight, four and four, two and two each; then those four parts for the second and third window.
+      assert.isAtMost(windows(mock).length, 7 + 3 * 4)
+      const one = yield* readAll(incremental("m"), {
+        series: gauge("m", 32),
+        points: 32,
+        mock: { faults: onRange(({ points }) => (points > 8 ? refusal(422, SERIES_LIMIT) : undefined)) }
+      })
+      assert.deepStrictEqual(minutesOf(one.events), numbers(0, 31))
+      assert.strictEqual(windows(one.mock).filter(([first, last]) => last - first === 7).length, 4)
+    })
+  )
+
+  it.effect("is split although the server refuses to tell what there is in a part", () =>
+    Effect.gen(function* () {
+      const series = [...gauge("m", 5, 8), ...gauge("other", 5, 20)]
+      const { events } = yield* readAll(incremental("m"), {
+        series,
+        points: 5,
+        mock: {
+          faults: (request) =>
+            request.path.startsWith("/api/v1/label") && request.params.has("match[]")
+              ? refusal(422, SERIES_LIMIT)
+              : manySeries(series, () => 2)(request)
+        }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.strictEqual(samplesOf(events).size, 40)
+    })
+  )
+
+  it.effect("says why it could not be split by series", () =>
+    Effect.gen(function* () {
+      const series = gauge("m", 1, 3)
+      const { events } = yield* readAll(incremental("m"), {
+        series,
+        points: 1,
+        mock: {
+          faults: (request) =>
+            request.path.startsWith("/api/v1/label")
+              ? refusal(400, "not today")
+              : manySeries(series, () => 2)(request)
+        }
+      })
+      assert.match(
+        failuresOf(events),
+        /exceeded series limit\. It was to be asked for fewer series at once, but could not say which there are: .*\/api\/v1\/labels answered HTTP 400: not today\. Use selector/
+      )
+    })
+  )
+
+  it.effect.prop(
+    "is read whole, each sample once, whatever the labels and the limits",
+    { choices },
+    ({ choices }) =>
+      Effect.gen(function* () {
+        const points = 1 + choices.below(20)
+        const all = new Map<string, MockSeries>()
+        for (const one of choices.list(12, () =>
+          makeSeries(
+            {
+              __name__: "m",
+              ...(choices.oneIn(4) ? {} : { instance: `10.0.0.${choices.below(30)}:9100` }),
+              ...(choices.oneIn(3) ? { mode: choices.pick(["a", "b\nc", "(d|e)"]) } : {})
+            },
+            numbers(0, points - 1).map((i) => [start + i * minute, choices.below(1000)])
+          )
+        ))
+          all.set(JSON.stringify(one.labels), one)
+        const setting = { series: [...all.values()], points }
+        const expected = samplesOf((yield* readAll(incremental("m"), setting)).events)
+        const limit = () => 1 + choices.below(4)
+        const limitSeries = manySeries(setting.series, limit)
+        const { events } = yield* readAll(incremental("m"), {
+          ...setting,
+          config: { max_retries: 20 },
+          mock: {
+            maxSamples: 1 + choices.below(20),
+            chunkBytes: choices.pick([7, 40, 65_536]),
+            faults: (request, attempt) =>
+              (choices.oneIn(2) ? limitSeries(request) : undefined) ??
+              (attempt < 9 && choices.oneIn(3) && request.path.endsWith("query_range")
+                ? { cutAfterBytes: choices.below(500) }
+                : undefined)
+          }
+        })
+        assert.strictEqual(failuresOf(events), "")
+        assert.deepStrictEqual([...samplesOf(events)].sort(), [...expected].sort())
+        let until = Number.NEGATIVE_INFINITY
+        for (const event of events) {
+          if (event._tag === "Checkpoint") until = event.state.timeMillis
+          if (event._tag !== "Samples") continue
+          for (const { times } of event.blocks) assert.isAbove(Math.min(...times), until)
+        }
+        assert.strictEqual(until, start + (points - 1) * minute)
+      })
+  )
+
+  it.effect("may be one that never comes: smaller ones are asked for once retries are used up", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 300),
+        points: 300,
+        config: { max_retries: 2 },
+        mock: {
+          faults: onRange(({ points }) => (points > 40 ? { delayMs: Number.POSITIVE_INFINITY } : undefined))
+        }
+      })
+      assert.strictEqual(failuresOf(events), "")
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 299))
+      // 32 points; 256 three times, then half of that and a quarter once each; what comes after that is small.
+      assert.deepStrictEqual(
+        windows(mock)
+          .filter(([first]) => first < 33)
+          .map(([first, last]) => last - first + 1),
+        [32, 256, 256, 256, 128, 64, 32]
+      )
+    })
+  )
+
+  it.effect("is not suspected where nothing has ever been answered", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 300),
+        points: 300,
+        config: { max_retries: 2 },
+        mock: { faults: onRange(() => ({ status: 504, body: "<title>Gateway Time-out</title>" })) }
+      })
+      assert.match(
+        failuresOf(events),
+        /HTTP 504: a web page titled "Gateway Time-out"\. If the server is only slow/
+      )
+      assert.strictEqual(windows(mock).length, 3)
+    })
+  )
+
+  it.effect("is recognised by its text behind another code", () =>
+    Effect.gen(function* () {
+      let asked = 0
+      const { events, mock } = yield* readAll(incremental("m"), {
+        series: gauge("m", 20),
+        points: 20,
+        mock: {
+          faults: onRange(({ from }) => {
+            if (from > 0 || asked++ > 0) return undefined
+            return refusal(503, "query timed out in expression evaluation")
+          })
+        }
+      })
+      assert.deepStrictEqual(minutesOf(events), numbers(0, 19))
+      assert.deepStrictEqual(
+        windows(mock).map(([first, last]) => last - first + 1),
+        [20, 10, 10]
+      )
+    })
+  )
+})
