@@ -1,0 +1,50 @@
+/** Where a run puts samples, and what is remembered of them there: data and state together, both or neither. */
+import { Context, type Effect, Schema, type Scope } from "effect"
+import type { SampleBlock } from "../prometheus/Sample.ts"
+import type { StreamState } from "../sync/StreamState.ts"
+
+/** Something cannot be read from or written to a destination; `message` says what, why, and what to do. */
+export class DestinationError extends Schema.TaggedError<DestinationError>()("DestinationError", {
+  message: Schema.String
+}) {}
+
+/** How a stream is read and what becomes of what is there already, by the names that Airbyte uses. */
+export const syncModes = [
+  "full_refresh_overwrite",
+  "full_refresh_append",
+  "incremental_append",
+  "incremental_append_deduped"
+] as const
+
+export type SyncMode = (typeof syncModes)[number]
+
+/** One stream of one run. */
+export interface StreamWriter {
+  /** Takes samples, which the caller may recycle afterwards. Nobody sees them before `commit`. */
+  readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
+  /** Keeps all that was written so far, and with it the state that stands for it: both or neither, whatever happens. */
+  readonly commit: (state: StreamState) => Effect.Effect<void, DestinationError>
+  /** The stream has been read whole, all of it committed: in overwrite mode, only now does it replace what was there. */
+  readonly complete: Effect.Effect<void, DestinationError>
+}
+
+/**
+ * The destination of a run. Whoever provides it provides a `StateStore` too, whose `load` answers what was committed
+ * (its `save` has nothing to do: `commit` does it), and refuses a second process, and data of another `source`.
+ */
+export class Destination extends Context.Service<
+  Destination,
+  {
+    /** As the user calls it, such as `prometheus.duckdb`. */
+    readonly name: string
+    /** Begins a stream. What was written and not committed when the scope closes is gone. */
+    readonly open: (
+      stream: string,
+      mode: SyncMode
+    ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
+    /** How many bytes of disk it takes by now. */
+    readonly bytes: Effect.Effect<number, DestinationError>
+    /** One command that shows a stream's data when it is pasted into a shell. */
+    readonly lookInto: (stream: string) => string
+  }
+>()("source-prometheus/run/Destination") {}
