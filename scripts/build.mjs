@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname } from "node:path"
 import { build } from "esbuild"
+import { compileAll } from "./wasm.ts"
 
 const { bin, engines, name } = JSON.parse(readFileSync("package.json", "utf8"))
 const executable = bin[name]
@@ -32,6 +33,7 @@ const unused = {
     )
 }
 
+await compileAll()
 await build({
   entryPoints: ["src/bin.ts"],
   outfile: `${folder}/main.mjs`,

@@ -9,8 +9,8 @@ import { fstatSync, write, writeSync } from "node:fs"
 import { isatty } from "node:tty"
 import { Context, Effect, Fiber, Layer, Schedule, Schema, Semaphore } from "effect"
 import { makeMask } from "../config/SecretMask.ts"
-import { ByteBuffer } from "../records/ByteBuffer.ts"
 import { jsonLine } from "../records/jsonLine.ts"
+import { LineBuffer } from "../records/LineBuffer.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
 
 /** Nobody reads our output any more, or it cannot be written (a full disk). */
@@ -33,7 +33,7 @@ export class Output extends Context.Service<
   Output,
   {
     /** Where encoders append whole lines. */
-    readonly buffer: () => ByteBuffer
+    readonly buffer: () => LineBuffer
     /** Appends a message. Its texts are masked. */
     readonly message: (message: AirbyteMessage) => void
     /** Hides these values in all further messages. */
@@ -55,8 +55,8 @@ export class Output extends Context.Service<
       Output,
       Effect.gen(function* () {
         const lock = yield* Semaphore.make(1)
-        let filling = new ByteBuffer(sink.flushBytes)
-        let spare = new ByteBuffer(sink.isSlow ? sink.flushBytes : 0)
+        let filling = new LineBuffer(sink.flushBytes)
+        let spare = new LineBuffer(sink.isSlow ? sink.flushBytes : 0)
         let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkDetach(Effect.void)
         let closed: OutputClosed | undefined
         let mask = makeMask([])

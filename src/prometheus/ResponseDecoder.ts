@@ -3,7 +3,7 @@
  *
  * The parser is a coroutine: it reads forward through the bytes it has and suspends where they end, so the
  * body is never held as a whole, wherever the network happens to cut it. Only structure is read token by
- * token; runs of samples, which are nearly all of the bytes, are scanned by one plain loop (`scanSamples`)
+ * token; runs of samples, which are nearly all of the bytes, are scanned by one plain loop (`SampleScanner`)
  * that leaves whatever it does not recognise to the coroutine.
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
@@ -20,18 +20,14 @@ import {
   NEWLINE,
   OPEN_BRACE,
   OPEN_BRACKET,
-  plainValueEnd,
   QUOTE,
   RETURN,
   SPACE,
   TAB,
-  tenDigits,
-  UNUSUAL,
-  ValueScanner,
-  valueEnd,
-  ZERO
+  ValueScanner
 } from "./jsonBytes.ts"
 import type { FloatBlock, Histogram, HistogramBlock, Labels, SampleBlock, Series } from "./Sample.ts"
+import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "./Series.ts"
 
 /** The body is not what Prometheus answers: cut short, not JSON, or of another shape. */
@@ -58,9 +54,6 @@ const MAX_LABELS_BYTES = 1024 * 1024
 /** The same for the parts of a `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
 const MAX_SAMPLE_BYTES = 4096
 
-/** The length of `[1435781430,"1"]`. */
-const SHORTEST_SAMPLE = 16
-
 /** How much of a chunk is copied to read on from the one before it: more than a sample has. */
 const SEAM_BYTES = 128
 
@@ -81,11 +74,8 @@ export class ResponseDecoder {
   private failure: unknown
 
   private bytes: Uint8Array = new Uint8Array(0)
-  private words = new DataView(this.bytes.buffer)
   private position = 0
   private end = 0
-  /** Where the last quotation mark of `bytes` is. */
-  private lastQuote = -1
   /** What `bytes` is a part of, if more can be appended to it: see `append`. */
   private room = this.bytes
 
@@ -268,9 +258,9 @@ export class ResponseDecoder {
       return
     }
     for (;;) {
-      const outcome = this.scanSamples()
-      if (outcome === CLOSE_BRACKET) break
-      if (outcome === UNUSUAL) {
+      const end = this.scanSamples()
+      if (end === "list") break
+      if (end === "form") {
         yield* this.oneFloat()
         const separator = yield* this.byte()
         this.position++
@@ -284,74 +274,16 @@ export class ResponseDecoder {
     this.flush()
   }
 
-  /**
-   * Reads samples of the plain form `[1435781430,"1.5"],` as far as they are complete: the hot loop of decoding.
-   *
-   * Stops before the first that is not: INCOMPLETE where the bytes end, UNUSUAL where the form is another (white space,
-   * milliseconds, escapes, an error) or where too few bytes are left to tell. Answers CLOSE_BRACKET after the end of the
-   * list. It works on local variables, which stay in registers, where fields would be read again each time. Times that
-   * follow each other begin with the same digits: so these are compared, eight bytes in two steps, and not read.
-   */
-  private scanSamples(): number {
-    const { bytes, end, lastQuote, words } = this
-    let { next } = this
-    let { ends, starts, times } = this.arena
-    let i = this.position
-    let outcome = UNUSUAL
-    // The bytes `[1435781`, and the thousands of seconds that they stand for.
-    let firstWord = 0
-    let secondWord = 0
-    let thousands = -1
-    while (end - i >= SHORTEST_SAMPLE) {
-      const first = words.getInt32(i)
-      const second = words.getInt32(i + 4)
-      let seconds: number
-      if (first === firstWord && second === secondWord && thousands >= 0) {
-        const hundreds = bytes[i + 8]! - ZERO
-        const tens = bytes[i + 9]! - ZERO
-        const ones = bytes[i + 10]! - ZERO
-        if (hundreds >>> 0 > 9 || tens >>> 0 > 9 || ones >>> 0 > 9) break
-        seconds = thousands + hundreds * 100 + tens * 10 + ones
-      } else {
-        seconds = tenDigits(bytes, i + 1)
-        if (bytes[i] !== OPEN_BRACKET || seconds < 0) break
-        firstWord = first
-        secondWord = second
-        thousands = seconds - (seconds % 1000)
-      }
-      if (bytes[i + 11] !== COMMA || bytes[i + 12] !== QUOTE) break
-      const value = i + 13
-      let stop = plainValueEnd(bytes, value, lastQuote)
-      if (stop < 0) {
-        stop = valueEnd(bytes, value, end)
-        if (stop === UNUSUAL) break
-      }
-      if (stop === INCOMPLETE || stop + 2 >= end) {
-        outcome = INCOMPLETE
-        break
-      }
-      const separator = bytes[stop + 2]
-      if (bytes[stop] !== QUOTE || bytes[stop + 1] !== CLOSE_BRACKET) break
-      if (separator !== COMMA && separator !== CLOSE_BRACKET) break
-      if (next === times.length) {
-        this.next = next
-        this.makeRoom()
-        ;({ next } = this)
-        ;({ ends, starts, times } = this.arena)
-      }
-      times[next] = seconds * 1000
-      starts[next] = value
-      ends[next] = stop
-      next++
-      i = stop + 3
-      if (separator === CLOSE_BRACKET) {
-        outcome = CLOSE_BRACKET
-        break
-      }
+  /** Reads samples of plain form as far as they are whole; all arenas that get full meanwhile become blocks. */
+  private scanSamples(): ScanEnd {
+    const scanner = sampleScanner()
+    for (;;) {
+      const end = scanner.scan(this.bytes, this.position, this.arena, this.next)
+      this.position = scanner.position
+      this.next = scanner.next
+      if (end !== "arena") return end
+      this.makeRoom()
     }
-    this.next = next
-    this.position = i
-    return i === end && outcome === UNUSUAL ? INCOMPLETE : outcome
   }
 
   /** One sample in any form that JSON allows. */
@@ -642,8 +574,6 @@ export class ResponseDecoder {
    * chunks: so there is room for as much again, and it is not copied each time. Bytes that blocks point to stay as they are.
    */
   private append(rest: Uint8Array, chunk: Uint8Array): void {
-    const quote = chunk.lastIndexOf(QUOTE)
-    const lastQuote = quote < 0 ? Math.max(-1, this.lastQuote - this.position) : rest.length + quote
     const length = rest.length + chunk.length
     let from = rest.byteOffset
     if (rest.buffer !== this.room.buffer || from + length > this.room.length) {
@@ -652,15 +582,13 @@ export class ResponseDecoder {
       from = 0
     }
     this.room.set(chunk, from + rest.length)
-    this.read(this.room.subarray(from, from + length), 0, lastQuote)
+    this.read(this.room.subarray(from, from + length), 0)
   }
 
-  private read(bytes: Uint8Array, position: number, lastQuote = bytes.lastIndexOf(QUOTE)): void {
+  private read(bytes: Uint8Array, position: number): void {
     this.bytes = bytes
-    this.words = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     this.position = position
     this.end = bytes.length
-    this.lastQuote = lastQuote
   }
 
   private failForLength(limit: number): never {

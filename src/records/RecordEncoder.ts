@@ -14,9 +14,9 @@ import {
   type Series
 } from "../prometheus/Sample.ts"
 import { MAX_KNOWN_BYTES, MAX_KNOWN_SERIES, METRIC_NAME } from "../prometheus/Series.ts"
-import type { ByteBuffer } from "./ByteBuffer.ts"
 import { columnOf } from "./Columns.ts"
 import { jsonLine, jsonText } from "./jsonLine.ts"
+import type { LineBuffer } from "./LineBuffer.ts"
 import { LineTemplate } from "./LineTemplate.ts"
 
 /** What stands around a record's data in a line. */
@@ -89,7 +89,7 @@ export class RecordEncoder {
   }
 
   /** Appends one line per sample to `out`. */
-  encode(block: SampleBlock, frame: LineFrame, out: ByteBuffer): void {
+  encode(block: SampleBlock, frame: LineFrame, out: LineBuffer): void {
     if (frame !== this.frame) {
       this.frame = frame
       this.frameBefore = bytesOf(frame.before)
@@ -121,7 +121,7 @@ export class RecordEncoder {
     return data
   }
 
-  private encodeFloats(block: FloatBlock, out: ByteBuffer): void {
+  private encodeFloats(block: FloatBlock, out: LineBuffer): void {
     this.template ??= new LineTemplate([this.frameBefore, this.data], BEFORE_VALUE, this.frameAfter)
     const template = this.template
     for (let i = 0; i < block.length; i++) {
@@ -131,7 +131,7 @@ export class RecordEncoder {
   }
 
   /** Any float at all, without hurry. */
-  private encodeFloat({ bytes, ends, starts, times }: FloatBlock, i: number, out: ByteBuffer): void {
+  private encodeFloat({ bytes, ends, starts, times }: FloatBlock, i: number, out: LineBuffer): void {
     const text = Buffer.from(bytes.subarray(starts[i], ends[i])).toString("latin1")
     const members = /[Nf]$/.test(text)
       ? this.member("value", () => "null") + this.member("special_value", () => `"${text}"`)
@@ -139,7 +139,7 @@ export class RecordEncoder {
     this.appendLine(out, times[i]!, members)
   }
 
-  private encodeHistograms(block: HistogramBlock, out: ByteBuffer): void {
+  private encodeHistograms(block: HistogramBlock, out: LineBuffer): void {
     for (const [i, histogram] of block.histograms.entries()) {
       this.appendLine(
         out,
@@ -150,7 +150,7 @@ export class RecordEncoder {
   }
 
   /** A line whose members after the time are text. */
-  private appendLine(out: ByteBuffer, time: number, members: string): void {
+  private appendLine(out: LineBuffer, time: number, members: string): void {
     out.append(this.frameBefore)
     out.append(this.data)
     out.append(bytesOf(`${formatTime(time)}"${members}`))

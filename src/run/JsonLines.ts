@@ -17,7 +17,7 @@ import {
   Schema
 } from "effect"
 import { ConfigError } from "../ConnectorConfig.ts"
-import { ByteBuffer } from "../records/ByteBuffer.ts"
+import { LineBuffer } from "../records/LineBuffer.ts"
 import { decodeFrom, StateStore } from "../sync/StateStore.ts"
 import { encodeStreamState } from "../sync/StreamState.ts"
 
@@ -47,7 +47,7 @@ export class JsonLines extends Context.Service<
     readonly dataPath: string
     readonly statePath: string
     /** Where encoders append whole lines. */
-    readonly buffer: ByteBuffer
+    readonly buffer: LineBuffer
     /** Writes the buffer if it has grown large. */
     readonly relieve: Effect.Effect<void, DestinationError>
     /** Writes the buffer and then the states saved so far, which stand for all that is in the file now. */
@@ -103,7 +103,7 @@ const open = Effect.fnUntraced(function* (dataPath: string, source: string) {
   }
   yield* file.truncate(before.bytes).pipe(Effect.mapError(cannot("shortened", dataPath)))
 
-  const buffer = new ByteBuffer(2 * WRITE_BYTES)
+  const buffer = new LineBuffer(2 * WRITE_BYTES)
   const states = new Map(before.states)
   let written = before.bytes
   let committed = written

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { formatTime } from "../../src/formatTime.ts"
 import type { FloatBlock } from "../../src/prometheus/Sample.ts"
-import { ByteBuffer } from "../../src/records/ByteBuffer.ts"
+import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { LineTemplate } from "../../src/records/LineTemplate.ts"
 import { type Choices, choices } from "../choices.ts"
 
@@ -30,7 +30,7 @@ const append = (
 ) => {
   const [before, between, after] = texts.map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer]
   const template = new LineTemplate([before], between, after)
-  const out = new ByteBuffer(capacity)
+  const out = new LineBuffer(capacity)
   const whole = block(samples)
   const unusual: Array<number> = []
   for (let i = 0; i < samples.length; i++) {
@@ -95,6 +95,51 @@ describe("LineTemplate", () => {
       )
       check(days)
       check(days.toReversed())
+    }
+  })
+
+  it("writes values of any length, and in any order of their bytes", () => {
+    const values = ["1", "2".repeat(70_000), "3.5", "4".repeat(60_000), "5".repeat(6000), "6"]
+    const samples = values.map((value, i): Sample => [i * 1000, value])
+    const { text, unusual } = append(["", " ", "\n"], samples, 1)
+    assert.strictEqual(text, samples.map((sample) => obvious(["", " ", "\n"], sample)).join(""))
+    assert.deepStrictEqual(unusual, [1])
+
+    const whole = block(samples)
+    const backwards = { ...whole, starts: whole.starts.toReversed(), ends: whole.ends.toReversed() }
+    const out = new LineBuffer(1)
+    const template = new LineTemplate([], Buffer.from(" "), Buffer.from("\n"))
+    for (let i = 0; i < samples.length; ) {
+      const next = template.append(backwards, i, out)
+      if (next === i) out.append(Buffer.from(`unusual ${i++}\n`))
+      else i = next
+    }
+    const lines = Buffer.from(out.bytes.subarray(0, out.length)).toString().split("\n").slice(0, -1)
+    assert.deepStrictEqual(
+      lines,
+      values
+        .toReversed()
+        .map((value, i) => (value.length > 65_536 ? `unusual ${i}` : `${formatTime(i * 1000)} ${value}`))
+    )
+  })
+
+  it("leaves lines that are very long to others", () => {
+    const long = "x".repeat(40_000)
+    for (const texts of [
+      [long, " ", "\n"],
+      ["", long, "\n"],
+      ["", " ", long]
+    ] as const) {
+      const { text, unusual } = append(
+        texts,
+        [
+          [0, "1"],
+          [1000, "2"]
+        ],
+        1
+      )
+      assert.deepStrictEqual(unusual, [0, 1])
+      assert.strictEqual(text, obvious(texts, [0, "1"]) + obvious(texts, [1000, "2"]))
     }
   })
 

@@ -7,7 +7,7 @@ import type {
   Series
 } from "../../src/prometheus/Sample.ts"
 import { canonicalLabels, MAX_KNOWN_SERIES, seriesId } from "../../src/prometheus/Series.ts"
-import { ByteBuffer } from "../../src/records/ByteBuffer.ts"
+import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { type LineFrame, RecordEncoder, type RecordShape, shapeOf } from "../../src/records/RecordEncoder.ts"
 import { type Choices, choices } from "../choices.ts"
 
@@ -64,7 +64,7 @@ const encode = (
   frame: (index: number) => LineFrame = () => plain
 ): ReadonlyArray<string> => {
   const encoder = new RecordEncoder(shape)
-  const out = new ByteBuffer(1)
+  const out = new LineBuffer(1)
   for (const [index, block] of blocks.entries()) encoder.encode(block, frame(index), out)
   const text = Buffer.from(out.bytes.subarray(0, out.length)).toString("utf8")
   assert.isTrue(text === "" || text.endsWith("\n"))
@@ -400,9 +400,9 @@ describe("the parts of a block", () => {
   ] as const)("have the same lines where labels are long, a few megabytes each: %s", (_, make) => {
     const block = make(makeSeries([["a", "x".repeat(20_000)]]))
     const encoder = new RecordEncoder(everything)
-    const whole = new ByteBuffer(0)
+    const whole = new LineBuffer(0)
     new RecordEncoder(everything).encode(block, plain, whole)
-    const inParts = new ByteBuffer(0)
+    const inParts = new LineBuffer(0)
     const lengths = encoder.parts(block).map((part) => {
       const before = inParts.length
       encoder.encode(part, plain, inParts)

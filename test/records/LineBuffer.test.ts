@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ByteBuffer } from "../../src/records/ByteBuffer.ts"
+import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { choices } from "../choices.ts"
 
-describe("ByteBuffer", () => {
+describe("LineBuffer", () => {
   it.prop("holds all that was appended, in order", [choices], ([choices]) => {
-    const buffer = new ByteBuffer(choices.below(40))
+    const buffer = new LineBuffer(choices.below(40))
     let expected: Array<number> = []
     for (let i = 0; i < 30; i++) {
       const bytes = Uint8Array.from(choices.list(50, () => choices.below(256)))
@@ -25,7 +25,7 @@ describe("ByteBuffer", () => {
   })
 
   it("grows by doubling, so that appending stays cheap", () => {
-    const buffer = new ByteBuffer(16)
+    const buffer = new LineBuffer(16)
     let grown = 0
     let bytes = buffer.bytes
     for (let i = 0; i < 100_000; i++) {
@@ -38,7 +38,7 @@ describe("ByteBuffer", () => {
   })
 
   it("makes room for more than twice its size at once", () => {
-    const buffer = new ByteBuffer(1)
+    const buffer = new LineBuffer(1)
     buffer.append(Uint8Array.of(7))
     buffer.append(new Uint8Array(1000).fill(8))
     assert.deepStrictEqual([...buffer.bytes.subarray(0, 3)], [7, 8, 8])
@@ -46,7 +46,7 @@ describe("ByteBuffer", () => {
   })
 
   it("keeps its bytes where there is room", () => {
-    const buffer = new ByteBuffer(10)
+    const buffer = new LineBuffer(10)
     const { bytes } = buffer
     buffer.append(new Uint8Array(10))
     buffer.reserve(0)

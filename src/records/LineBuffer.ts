@@ -1,0 +1,158 @@
+/**
+ * A buffer of lines, growing as needed; emptied by taking what it holds.
+ *
+ * Records become lines here, millions a second, by a program in WebAssembly (`wasm/assembly/appendLines.ts`). Its memory is
+ * the buffer: samples are copied there, which costs little, and lines, which are ten times as long, are made in place.
+ */
+import type { FloatBlock } from "../prometheus/Sample.ts"
+import { appendLines } from "../wasm/appendLines.wasm.ts"
+import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
+import type { LineTemplate } from "./LineTemplate.ts"
+
+/** What the program writes over behind the lines. */
+const SLACK = 16
+
+/** Few values are longer; where they are, lines are made in more steps. */
+const USUAL_VALUE_BYTES = 24
+
+interface Exports {
+  readonly BEFORE: Constant
+  readonly BEFORE_CAPACITY: Constant
+  readonly AFTER: Constant
+  readonly AFTER_CAPACITY: Constant
+  readonly TIMES: Constant
+  readonly STARTS: Constant
+  readonly ENDS: Constant
+  readonly SAMPLES_CAPACITY: Constant
+  readonly VALUES: Constant
+  readonly VALUES_CAPACITY: Constant
+  readonly FREE: Constant
+  readonly append: (
+    samples: number,
+    midnight: number,
+    beforeLength: number,
+    timeOfDay: number,
+    afterLength: number,
+    base: number,
+    valuesLength: number,
+    lines: number,
+    limit: number
+  ) => number
+  readonly linesEnd: () => number
+}
+
+/** Views of what the program's memory has before the lines. */
+interface Inputs {
+  readonly before: Uint8Array
+  readonly after: Uint8Array
+  readonly times: Float64Array
+  readonly starts: Uint32Array
+  readonly ends: Uint32Array
+  readonly values: Uint8Array
+}
+
+export class LineBuffer {
+  /** Another array once it has grown, which detaches the one before. */
+  bytes: Uint8Array
+  length = 0
+
+  private readonly memory: Memory
+  private readonly program: Exports
+  private inputs: Inputs
+  /** Whose lines the program is prepared for, and their day. */
+  private template: LineTemplate | undefined
+  private midnight = Number.NaN
+
+  constructor(capacity: number) {
+    this.memory = newMemory()
+    this.program = load<Exports>(appendLines, this.memory)
+    this.inputs = this.viewInputs()
+    this.bytes = this.viewBytes()
+    this.reserve(capacity)
+  }
+
+  /** Makes room for `count` more bytes, which the caller then writes at `length`. */
+  reserve(count: number): void {
+    const needed = this.length + count
+    if (needed <= this.bytes.length) return
+    const larger = this.program.FREE.value + Math.max(needed, this.bytes.length * 2) + SLACK
+    this.memory.grow(Math.ceil(larger / PAGE_BYTES) - this.memory.buffer.byteLength / PAGE_BYTES)
+    this.inputs = this.viewInputs()
+    this.bytes = this.viewBytes()
+  }
+
+  append(bytes: Uint8Array): void {
+    this.reserve(bytes.length)
+    this.bytes.set(bytes, this.length)
+    this.length += bytes.length
+  }
+
+  /**
+   * Appends lines of the samples from `from` on, all of one day: as many as are made at a time, or up to the first that
+   * `LineTemplate.append` leaves out. Answers how many.
+   */
+  appendLines(template: LineTemplate, block: FloatBlock, from: number): number {
+    const { after, before, midnight, timeOfDayAt } = template
+    const { inputs, program } = this
+    if (before.length > inputs.before.length || after.length > inputs.after.length) return 0
+    let to = Math.min(block.length, from + inputs.times.length)
+    const start = block.starts[from]!
+    if (!this.hasRoomForValues(start, block.ends[to - 1]!)) to = from + 1
+    const end = block.ends[to - 1]!
+    if (!this.hasRoomForValues(start, end)) return 0
+    const line = before.length + after.length
+    this.reserve(Math.max(line + end - start, (line + USUAL_VALUE_BYTES) * (to - from)))
+    this.prepare(template)
+    this.inputs.times.set(block.times.subarray(from, to))
+    this.inputs.starts.set(block.starts.subarray(from, to))
+    this.inputs.ends.set(block.ends.subarray(from, to))
+    this.inputs.values.set(block.bytes.subarray(start, end))
+    const free = program.FREE.value
+    const count = program.append(
+      to - from,
+      midnight,
+      before.length,
+      timeOfDayAt,
+      after.length,
+      start,
+      end - start,
+      free + this.length,
+      free + this.bytes.length
+    )
+    this.length = program.linesEnd() - free
+    return count
+  }
+
+  private prepare(template: LineTemplate): void {
+    if (template === this.template && template.midnight === this.midnight) return
+    this.template = template
+    this.midnight = template.midnight
+    this.inputs.before.set(template.before)
+    this.inputs.after.set(template.after)
+  }
+
+  private hasRoomForValues(start: number, end: number): boolean {
+    return start < end && end - start <= this.inputs.values.length
+  }
+
+  private viewInputs(): Inputs {
+    const { buffer } = this.memory
+    const { AFTER, AFTER_CAPACITY, BEFORE, BEFORE_CAPACITY, ENDS, SAMPLES_CAPACITY, STARTS, TIMES } =
+      this.program
+    const { VALUES, VALUES_CAPACITY } = this.program
+    return {
+      before: new Uint8Array(buffer, BEFORE.value, BEFORE_CAPACITY.value),
+      after: new Uint8Array(buffer, AFTER.value, AFTER_CAPACITY.value),
+      times: new Float64Array(buffer, TIMES.value, SAMPLES_CAPACITY.value),
+      starts: new Uint32Array(buffer, STARTS.value, SAMPLES_CAPACITY.value),
+      ends: new Uint32Array(buffer, ENDS.value, SAMPLES_CAPACITY.value),
+      values: new Uint8Array(buffer, VALUES.value, VALUES_CAPACITY.value)
+    }
+  }
+
+  private viewBytes(): Uint8Array {
+    const { buffer } = this.memory
+    const free = this.program.FREE.value
+    return new Uint8Array(buffer, free, buffer.byteLength - free - SLACK)
+  }
+}
