@@ -3,6 +3,7 @@ import { Context, Effect, FileSystem, Layer, Option, Predicate, Redacted, Result
 import {
   accepted,
   type Config,
+  type ConfigInput,
   type ConfigKey,
   ConfigSchema,
   defaults,
@@ -51,7 +52,11 @@ export interface Settings {
 export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>()(
   "source-prometheus/ConnectorConfig"
 ) {
-  /** From configuration that is already in memory, such as a test's or a library user's. */
+  /** From configuration that a program writes down. */
+  static readonly layer = (config: ConfigInput): Layer.Layer<ConnectorConfig, ConfigError> =>
+    ConnectorConfig.layerFrom(config)
+
+  /** From JSON that is already in memory, whatever it may be. */
   static readonly layerFrom = (input: unknown): Layer.Layer<ConnectorConfig, ConfigError> =>
     Layer.effect(ConnectorConfig, decodeConfig(input))
 

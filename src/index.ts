@@ -1,14 +1,38 @@
 /**
  * The library: a Prometheus server as Effect services and streams.
  *
- * `ConnectorConfig`, `PrometheusClient` and `StateStore` are services with layers; `read` is the program over them,
- * a `Stream` of events whose samples come as blocks of one series each.
+ * `ConnectorConfig`, `PrometheusClient` and `StateStore` are services with layers. `samples` is a stream of the samples of
+ * one metric, as plain objects. `read` is the program of every sync, over several metrics: a stream of events whose
+ * samples come as blocks of one series each, with checkpoints of state between them.
  */
+
+// What to read, and from where.
+
 export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./ConnectorConfig.ts"
-export { recycle } from "./prometheus/Arena.ts"
+export type { ConfigInput } from "./config/ConfigSchema.ts"
+
+// The server.
+
+export type { Matcher } from "./prometheus/Matcher.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
 export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
 export { type Blame, type Ending, PrometheusError, type Reason } from "./prometheus/PrometheusError.ts"
+
+// Reading: which metrics there are; one of them, sample by sample; or many, with all that happens.
+
+export { type DiscoveredMetric, discover } from "./sync/Discovery.ts"
+export { type ReadEvent, type ReadOptions, read, type StreamRequest } from "./sync/Read.ts"
+export { type Sample, samples, samplesOf } from "./sync/samples.ts"
+export type { GridRange } from "./sync/TimeGrid.ts"
+
+// State between two reads.
+
+export { StateStore } from "./sync/StateStore.ts"
+export { decodeStreamState, encodeStreamState, StreamState } from "./sync/StreamState.ts"
+
+// Samples as they flow, and as records.
+
+export { recycle } from "./prometheus/Arena.ts"
 export {
   type FloatBlock,
   type Histogram,
@@ -20,8 +44,4 @@ export {
   valueText
 } from "./prometheus/Sample.ts"
 export { seriesId } from "./prometheus/Series.ts"
-export { type DiscoveredMetric, discover } from "./sync/Discovery.ts"
-export { type ReadEvent, type ReadOptions, read, type StreamRequest } from "./sync/Read.ts"
-export { StateStore } from "./sync/StateStore.ts"
-export { StreamState } from "./sync/StreamState.ts"
-export type { GridRange } from "./sync/TimeGrid.ts"
+export type { MetricRecord, RecordedHistogram } from "./records/MetricRecord.ts"

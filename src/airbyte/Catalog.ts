@@ -29,6 +29,7 @@ export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetr
 
 /** A stream of the configured catalog: what to read, and the columns its records may have. */
 export interface ConfiguredStream extends StreamRequest {
+  readonly generationId: Option.Option<number>
   readonly properties: ReadonlyArray<string>
 }
 

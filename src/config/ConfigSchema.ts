@@ -243,6 +243,9 @@ export const ConfigSchema = Schema.Struct({
 
 export type Config = typeof ConfigSchema.Type
 
+/** The configuration as it is written: only `base_url` and `start_date` are required. Durations may be texts such as `"1h"`. */
+export type ConfigInput = typeof ConfigSchema.Encoded
+
 export type ConfigKey = keyof typeof ConfigSchema.fields
 
 const durations = 'such as 3600, "3600" or "1h"'

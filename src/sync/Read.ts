@@ -37,7 +37,7 @@ export interface StreamRequest {
   readonly name: string
   readonly mode: "full_refresh" | "incremental"
   /** Numbers a full refresh, where the platform does that: its checkpoints are only good for itself. */
-  readonly generationId: Maybe.Option<number>
+  readonly generationId?: Maybe.Option<number>
 }
 
 /** What happens while reading, in the order in which it must be told. */
@@ -139,8 +139,11 @@ const usableState = (
       (request.mode === "full_refresh" &&
         state.full_refresh === true &&
         state.step === stepSeconds &&
-        state.generation_id === Option.getOrUndefined(request.generationId))
+        state.generation_id === generationOf(request))
   )
+
+const generationOf = ({ generationId = Option.none() }: StreamRequest): number | undefined =>
+  Option.getOrUndefined(generationId)
 
 /** Makes the reader of one stream, out of what all streams of a read share. */
 const makeReader =
@@ -295,14 +298,13 @@ const stateAt = (
   range: GridRange,
   seconds: number
 ): StreamState => {
+  const generation = request.mode === "full_refresh" ? generationOf(request) : undefined
   const isBehind = Option.isSome(resumed) && resumed.value.timeMillis >= seconds * 1000
   return new StreamState({
     time: isBehind ? resumed.value.time : formatTime(seconds * 1000),
     step: isBehind ? resumed.value.step : range.stepSeconds,
     version: 1,
     ...(request.mode === "full_refresh" ? { full_refresh: true } : {}),
-    ...(request.mode === "full_refresh" && Option.isSome(request.generationId)
-      ? { generation_id: request.generationId.value }
-      : {})
+    ...(generation === undefined ? {} : { generation_id: generation })
   })
 }

@@ -1,7 +1,7 @@
 /** Where the state of streams is kept between syncs, as a service: a platform, a file, or memory. */
 import { Context, Effect, Layer, Option, Ref, Result } from "effect"
 import type { ConfigError } from "../ConnectorConfig.ts"
-import { decodeStreamState, type StreamState } from "./StreamState.ts"
+import { decodeStreamState, encodeStreamState, type StreamState } from "./StreamState.ts"
 
 /** The states of all streams of a connection. */
 export class StateStore extends Context.Service<
@@ -16,6 +16,20 @@ export class StateStore extends Context.Service<
     readonly save: (stream: string, state: StreamState, recordCount: number) => Effect.Effect<void>
   }
 >()("source-prometheus/sync/StateStore") {
+  /**
+   * Over whatever keeps JSON by a name: a table, a file, a key-value store. `load` answers undefined for a stream that has
+   * no state yet. To be safe from a crash between the two, `save` belongs into the transaction of the samples.
+   */
+  static readonly layerJson = (kept: {
+    readonly load: (stream: string) => Effect.Effect<unknown, ConfigError>
+    readonly save: (stream: string, state: unknown, recordCount: number) => Effect.Effect<void>
+  }): Layer.Layer<StateStore> =>
+    Layer.succeed(StateStore, {
+      load: (stream) =>
+        Effect.flatMap(kept.load(stream), (state) => decodeFrom(new Map([[stream, state]]), stream)),
+      save: (stream, state, recordCount) => kept.save(stream, encodeStreamState(state), recordCount)
+    })
+
   /** In memory, for tests and for programs that keep state elsewhere. Starts with the states given. */
   static readonly layerMemory = (
     initial: Iterable<readonly [stream: string, state: unknown]> = []

@@ -57,9 +57,8 @@ const keysOf = (path: string): ReadonlySet<string> => {
 describe("the executable", () => {
   /** Its two files, alone in a folder. */
   const copyAlone = (folder: string): string => {
-    for (const file of readdirSync(dirname(executable)))
+    for (const file of [basename(executable), "main.mjs"])
       copyFileSync(join(dirname(executable), file), join(folder, file))
-    assert.lengthOf(readdirSync(dirname(executable)), 2)
     return join(folder, basename(executable))
   }
 

@@ -1,5 +1,6 @@
 /** The mock Prometheus on a socket, with what the built connector needs to read it. */
 import { Effect } from "effect"
+import * as faults from "../../src/prometheus/mock/faults.ts"
 import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
@@ -37,12 +38,10 @@ export const serveMock = Effect.fnUntraced(function* (
 /** A fault of the range queries of one metric, later windows than its first only if asked so. */
 export const onMetric =
   (metric: string, fault: Fault, laterOnly = false) =>
-  ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined =>
-    path.endsWith("/api/v1/query_range") &&
-    params.get("query")?.includes(`"${metric}"`) === true &&
-    !(laterOnly && Number(params.get("start")) * 1000 === start)
-      ? fault
-      : undefined
+  (request: Pick<MockRequest, "params" | "path">): Fault | undefined =>
+    laterOnly && Number(request.params.get("start")) * 1000 === start
+      ? undefined
+      : faults.onMetric(metric, fault)(request)
 
 /** How many points a request asks for; none, if it is no range query. */
 export const pointsOf = ({ params, path }: Pick<MockRequest, "params" | "path">): number =>
@@ -51,11 +50,7 @@ export const pointsOf = ({ params, path }: Pick<MockRequest, "params" | "path">)
     : 0
 
 /** What a server says of a query that loads more samples than it allows. */
-export const refusal: Fault = {
-  status: 422,
-  body: JSON.stringify({
-    status: "error",
-    errorType: "execution",
-    error: "query processing would load too many samples into memory in query execution"
-  })
-}
+export const refusal = faults.refusal(
+  422,
+  "query processing would load too many samples into memory in query execution"
+)

@@ -89,3 +89,35 @@ describe("decodeFrom", () => {
     })
   )
 })
+
+describe("StateStore.layerJson", () => {
+  it.effect("keeps states as JSON, and reads them again", () =>
+    Effect.gen(function* () {
+      const kept = new Map<string, string>()
+      const layer = StateStore.layerJson({
+        load: (stream) =>
+          Effect.sync(() => {
+            const text = kept.get(stream)
+            return text === undefined ? undefined : JSON.parse(text)
+          }),
+        save: (stream, state, recordCount) =>
+          Effect.sync(() => {
+            assert.strictEqual(recordCount, 5)
+            kept.set(stream, JSON.stringify(state))
+          })
+      })
+      yield* Effect.gen(function* () {
+        const store = yield* StateStore
+        assert.deepStrictEqual(yield* store.load("up"), Option.none())
+        yield* store.save("up", state("2026-01-03T00:00:00Z"), 5)
+      }).pipe(Effect.provide(layer))
+      assert.deepStrictEqual([...kept], [["up", '{"time":"2026-01-03T00:00:00Z","step":60,"version":1}']])
+      yield* Effect.gen(function* () {
+        const store = yield* StateStore
+        assert.deepStrictEqual(yield* store.load("up"), Option.some(state("2026-01-03T00:00:00Z")))
+        kept.set("up", '{"time":"yesterday"}')
+        assert.include((yield* Effect.flip(store.load("up"))).message, "stream up")
+      }).pipe(Effect.provide(layer))
+    })
+  )
+})

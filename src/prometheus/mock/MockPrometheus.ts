@@ -9,6 +9,7 @@
  */
 import { type ApiAnswer, answer, plain } from "./api.ts"
 import { defaultOptions } from "./evaluate.ts"
+import type { Faults } from "./faults.ts"
 import { encodeChunks, type Fault, type MockAnswer, type MockRequest, takeBytes } from "./http.ts"
 import type { MockDatabase } from "./MockSeries.ts"
 
@@ -35,8 +36,8 @@ export interface MockOptions {
   readonly infos?: ReadonlyArray<string>
   /** The size of the pieces in which bodies are sent. */
   readonly chunkBytes?: number
-  /** Chooses what goes wrong; `attempt` counts the same method, path and parameters, from 1. */
-  readonly faults?: (request: MockRequest, attempt: number) => Fault | undefined
+  /** Chooses what goes wrong. */
+  readonly faults?: Faults
 }
 
 /** A request that a mock has received. */

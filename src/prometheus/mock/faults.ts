@@ -1,0 +1,51 @@
+/** What goes wrong with a mock, and when: for `MockOptions.faults`. */
+import type { Fault, MockRequest } from "./http.ts"
+
+/** Chooses what goes wrong with a request, if anything; `attempt` counts the same method, path and parameters, from 1. */
+export type Faults = (request: MockRequest, attempt: number) => Fault | undefined
+
+/** A fault of the range queries of one metric. */
+export const onMetric = (metric: string, fault: Fault) => {
+  const quoted = JSON.stringify(metric).slice(1, -1)
+  // A whole name, not a part of a longer one.
+  const named = new RegExp(`(?<![\\w:])${quoted.replace(/[^\w:]/g, "\\$&")}(?![\\w:])`)
+  return ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined =>
+    path.endsWith("/api/v1/query_range") && named.test(params.get("query") ?? "") ? fault : undefined
+}
+
+/** A fault of all requests whose path ends so: `/api/v1/labels`, or `""` for every one. */
+export const onPath =
+  (end: string, fault: Fault) =>
+  ({ path }: Pick<MockRequest, "path">): Fault | undefined =>
+    path.endsWith(end) ? fault : undefined
+
+/** Only the first `count` tries of a request go wrong, so that the next one succeeds. */
+export const firstTries =
+  (count: number, faults: Faults): Faults =>
+  (request, attempt) =>
+    attempt <= count ? faults(request, attempt) : undefined
+
+/** Several at once: the first one that applies to a request happens. */
+export const anyOf =
+  (...all: ReadonlyArray<Faults>): Faults =>
+  (request, attempt) => {
+    for (const faults of all) {
+      const fault = faults(request, attempt)
+      if (fault !== undefined) return fault
+    }
+    return undefined
+  }
+
+/** What Prometheus answers when it cannot: its JSON with a text. 422 is for a query that it gives up, 503 for a bad moment. */
+export const refusal = (status: number, error: string): Fault => ({
+  status,
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify({ status: "error", errorType: errorTypes[status] ?? "internal", error })
+})
+
+const errorTypes: Readonly<Record<number, string>> = {
+  400: "bad_data",
+  422: "execution",
+  429: "too_many_requests",
+  503: "unavailable"
+}

@@ -1,0 +1,71 @@
+/** Samples as plain objects, one by one: for whoever wants the data of a metric and nothing else. */
+import { Stream } from "effect"
+import type { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { recycle } from "../prometheus/Arena.ts"
+import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { type Histogram, type SampleBlock, valueText } from "../prometheus/Sample.ts"
+import { METRIC_NAME } from "../prometheus/Series.ts"
+import { read } from "./Read.ts"
+import { StateStore } from "./StateStore.ts"
+
+/** One sample of one series. */
+export interface Sample {
+  /** To the millisecond; a multiple of the step since 1970. */
+  readonly time: Date
+  /** The very number that the server holds; it may be NaN or infinite. NaN where there is a `histogram` instead. */
+  readonly value: number
+  /** A native histogram, numbers in the server's digits. */
+  readonly histogram: Histogram | undefined
+  /** By name, without that of the metric. All samples of a block share this object. */
+  readonly labels: Readonly<Record<string, string>>
+  /** 32 hex digits that stand for the metric and its labels, always the same: with `time` the key of a sample. */
+  readonly seriesId: string
+}
+
+/** The samples of a block, in its order. They share no memory with it, so it may be recycled afterwards. */
+export const samplesOf = (block: SampleBlock): ReadonlyArray<Sample> => {
+  const labels = Object.fromEntries(block.series.labels.filter(([name]) => name !== METRIC_NAME))
+  const seriesId = block.series.id
+  const sampleAt = (index: number, value: number, histogram: Histogram | undefined): Sample => ({
+    time: new Date(block.times[index]!),
+    value,
+    histogram,
+    labels,
+    seriesId
+  })
+  return block._tag === "FloatBlock"
+    ? Array.from({ length: block.length }, (_, i) => sampleAt(i, numberOf(valueText(block, i)), undefined))
+    : block.histograms.map((histogram, i) => sampleAt(i, Number.NaN, histogram))
+}
+
+/** JavaScript has another word for infinity. */
+const numberOf = (text: string): number => Number(text.replace("Inf", "Infinity"))
+
+/**
+ * All samples of a metric in the configured range, each exactly once: of a series in the order of time, of several series
+ * window by window. Requests are repeated, split and made ahead as in every read; no more than a few windows are in memory.
+ *
+ * A read that cannot go on fails the stream, after whatever came before. For several metrics, progress and state, use `read`.
+ */
+export const samples = (
+  metric: string
+): Stream.Stream<Sample, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient> =>
+  read([{ name: metric, mode: "full_refresh" }]).pipe(
+    Stream.flatMap((event) => {
+      switch (event._tag) {
+        case "Samples":
+          return Stream.fromIterable(event.blocks)
+        case "Failed":
+          return Stream.fail(event.error)
+        default:
+          return Stream.empty
+      }
+    }),
+    Stream.flatMap((block) => {
+      const samples = samplesOf(block)
+      recycle(block)
+      return Stream.fromArray(samples)
+    }),
+    Stream.provide(StateStore.layerMemory())
+  )

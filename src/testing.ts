@@ -1,0 +1,34 @@
+/**
+ * The mock Prometheus, for tests of programs that read one: it holds series in memory and evaluates queries as Prometheus
+ * does. `layerMock` puts it in place of the server within the process, `mockServer` on a socket of loopback; `faults`
+ * says what goes wrong.
+ */
+
+// A mock, and what it holds.
+
+export { type GenerateOptions, generate } from "./prometheus/mock/generate.ts"
+export {
+  type MockOptions,
+  MockPrometheus,
+  type ReceivedRequest
+} from "./prometheus/mock/MockPrometheus.ts"
+export {
+  type FamilyMetadata,
+  type LabelsInput,
+  type MockDatabase,
+  type MockSeries,
+  type MockValue,
+  makeDatabase,
+  makeSeries
+} from "./prometheus/mock/MockSeries.ts"
+
+// What brings requests to it.
+
+export { layer as layerMock } from "./prometheus/mock/layer.ts"
+export { layer as layerMockHttpClient } from "./prometheus/mock/MockHttpClient.ts"
+export { type MockServer, make as mockServer } from "./prometheus/mock/MockServer.ts"
+
+// What goes wrong.
+
+export { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "./prometheus/mock/faults.ts"
+export type { Fault, MockAnswer, MockRequest } from "./prometheus/mock/http.ts"
