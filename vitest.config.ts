@@ -1,9 +1,10 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Four projects: "unit" and "conformance" (the built executable against the mock, rule by rule) need nothing but Node;
- * "integration" needs a real Prometheus and a real VictoriaMetrics, which its global setup finds or installs; "clients"
- * needs Python beside Prometheus, for Airbyte's own programs. A plain `vitest run` runs all of them.
+ * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule) need nothing but Node;
+ * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
+ * Prometheus and a real VictoriaMetrics, which its global setup finds or installs; "clients" needs Python beside Prometheus,
+ * for Airbyte's own programs. A plain `vitest run` runs all of them.
  */
 export default defineConfig({
   test: {
@@ -14,7 +15,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/conformance/**", "test/integration/**", "test/clients/**"],
+          exclude: ["test/conformance/**", "test/package/**", "test/integration/**", "test/clients/**"],
           testTimeout: 30_000
         }
       },
@@ -23,6 +24,14 @@ export default defineConfig({
           name: "conformance",
           include: ["test/conformance/**/*.test.ts"],
           testTimeout: 120_000
+        }
+      },
+      {
+        test: {
+          name: "package",
+          include: ["test/package/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 300_000
         }
       },
       {

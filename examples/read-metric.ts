@@ -3,12 +3,7 @@ import { Console, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig, PrometheusClient, samples } from "source-prometheus"
 
 const base_url = process.env.PROMETHEUS_URL ?? "http://localhost:9090"
-const config = ConnectorConfig.layer({
-  base_url,
-  start_date: "2026-01-01",
-  end_date: "2026-01-02",
-  step: "5m"
-})
+const config = ConnectorConfig.layer({ base_url, start_date: "2026-01-01", step: "1h" })
 
 await samples("up").pipe(
   Stream.runForEach(({ labels, time, value }) => Console.log(time.toISOString(), labels.instance, value)),

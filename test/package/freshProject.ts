@@ -1,0 +1,72 @@
+/** The package as it is published, installed into a project of its own, away from this one. */
+import { execFileSync } from "node:child_process"
+import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import packageJson from "../../package.json" with { type: "json" }
+
+const root = fileURLToPath(new URL("../..", import.meta.url))
+
+/** What `npm pack` says of a package that it has made. */
+export interface Packed {
+  readonly path: string
+  readonly size: number
+  readonly unpackedSize: number
+  readonly files: ReadonlyArray<{ readonly path: string; readonly mode: number }>
+}
+
+/** A folder to put projects into; `remove` takes it away. */
+export const temporaryFolder = (): { readonly path: string; readonly remove: () => void } => {
+  const path = mkdtempSync(join(tmpdir(), "source-prometheus-package-"))
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
+}
+
+/** Packs what has been built. */
+export const pack = (folder: string): Packed => {
+  const [packed] = JSON.parse(
+    execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"]
+    })
+  ) as ReadonlyArray<Omit<Packed, "path"> & { readonly filename: string }>
+  return { ...packed!, path: join(folder, packed!.filename) }
+}
+
+type DevDependency = keyof typeof packageJson.devDependencies
+
+/** Installs a package with dependencies of this project, in the versions that it has here. */
+export const install = (
+  folder: string,
+  { path }: Pick<Packed, "path">,
+  dependencies: ReadonlyArray<DevDependency>
+): void => {
+  const versions = dependencies.map((name) => [name, packageJson.devDependencies[name]] as const)
+  writeFileSync(
+    join(folder, "package.json"),
+    JSON.stringify({
+      private: true,
+      type: "module",
+      dependencies: { "source-prometheus": `file:${path}`, ...Object.fromEntries(versions) }
+    })
+  )
+  try {
+    execFileSync("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund"], {
+      cwd: folder,
+      encoding: "utf8",
+      stdio: "pipe"
+    })
+  } catch (error) {
+    throw new Error(`npm cannot install the package into a fresh project: ${String(error)}`)
+  }
+}
+
+/** The examples, by name. */
+export const examples: ReadonlyArray<string> = readdirSync(join(root, "examples")).filter((name) =>
+  name.endsWith(".ts")
+)
+
+export const copyExamples = (folder: string): void => {
+  for (const name of examples) copyFileSync(join(root, "examples", name), join(folder, name))
+}

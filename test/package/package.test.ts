@@ -1,0 +1,359 @@
+/** What is published: its files, its types, and that programs and examples run from it where nothing else is. */
+import { execFileSync } from "node:child_process"
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
+import { dirname, join, resolve } from "node:path"
+import { DatabaseSync } from "node:sqlite"
+import { fileURLToPath } from "node:url"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Deferred, Effect } from "effect"
+import packageJson from "../../package.json" with { type: "json" }
+import type { Faults } from "../../src/prometheus/mock/faults.ts"
+import { onMetric, refusal } from "../../src/prometheus/mock/faults.ts"
+import { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import * as child from "../support/child.ts"
+import { copyExamples, examples, install, type Packed, pack, temporaryFolder } from "./freshProject.ts"
+
+const temporary = temporaryFolder()
+const project = join(temporary.path, "project")
+let packed: Packed
+
+const inProject = (name: string): string => join(project, name)
+
+/** The TypeScript blocks of README's section about the library. */
+const readmeBlocks = (): ReadonlyArray<string> => {
+  const readme = readFileSync(fileURLToPath(new URL("../../README.md", import.meta.url)), "utf8")
+  const section = /^## As a library\n(.*?)^## /ms.exec(readme)?.[1] ?? ""
+  return Array.from(section.matchAll(/^```ts\n(.*?)^```/gms), ([, code]) => code!)
+}
+
+beforeAll(() => {
+  packed = pack(temporary.path)
+  mkdirSync(project)
+  install(project, packed, ["effect", "typescript", "@types/node", "vitest", "@effect/vitest"])
+  copyExamples(project)
+  for (const [index, code] of readmeBlocks().entries()) {
+    writeFileSync(inProject(code.includes("vitest") ? `readme${index}.test.ts` : `readme${index}.ts`), code)
+  }
+})
+
+afterAll(() => temporary.remove())
+
+describe("the package", () => {
+  const declarations = () =>
+    packed.files.map(({ path }) => path).filter((path) => path.startsWith("dist/types/"))
+
+  it("has the files that it needs, and nothing else", () => {
+    const files = packed.files
+      .map(({ path }) => path.replace(/^(dist\/shared-)\w+(\.js)$/, "$1$2"))
+      .filter((path) => !path.startsWith("dist/types/"))
+    assert.deepStrictEqual(files.sort(), [
+      "LICENSE",
+      "README.md",
+      "dist/index.js",
+      "dist/main.mjs",
+      "dist/shared-.js",
+      "dist/source-prometheus.js",
+      "dist/testing.js",
+      "package.json"
+    ])
+  })
+
+  it("has the declarations that others import, and no others", () => {
+    const root = inProject("node_modules/source-prometheus")
+    const reached = new Set<string>()
+    const reach = (path: string): void => {
+      if (reached.has(path)) return
+      reached.add(path)
+      const text = readFileSync(join(root, path), "utf8")
+      for (const [, name] of text.matchAll(/"(\.[^"]+)\.ts"/g)) {
+        reach(resolve("/", dirname(path), `${name}.d.ts`).slice(1))
+      }
+    }
+    for (const entry of [packageJson.exports["."], packageJson.exports["./testing"]]) {
+      reach(entry.types.slice("./".length))
+    }
+    assert.deepStrictEqual([...reached].sort(), [...declarations()].sort())
+  })
+
+  it("is small", () => {
+    assert.isBelow(packed.size, 500_000)
+    assert.isBelow(packed.unpackedSize, 1_500_000)
+  })
+
+  it("has whatever its description points to, executables with the permission", () => {
+    const modes = new Map(packed.files.map(({ mode, path }) => [path, mode]))
+    const { ".": library, "./testing": testing } = packageJson.exports
+    const targets = [packageJson.main, packageJson.types, ...Object.values(packageJson.bin)]
+    for (const target of [...targets, ...Object.values({ ...library }), ...Object.values({ ...testing })]) {
+      assert.isTrue(modes.has(target.replace(/^\.\//, "")), target)
+    }
+    for (const bin of Object.values(packageJson.bin)) assert.strictEqual(modes.get(bin)! & 0o111, 0o111)
+  })
+
+  it("imports nothing but Effect and Node", () => {
+    for (const { path } of packed.files.filter(({ path }) => /^dist\/[^/]+\.js$/.test(path))) {
+      const text = readFileSync(join(inProject("node_modules/source-prometheus"), path), "utf8")
+      const imports = [...text.matchAll(/^(?:import|export|\}) ?[^"'\n]*\bfrom "([^"]+)"/gm)].map(
+        ([, name]) => name!
+      )
+      for (const name of imports) assert.match(name, /^(node:\w+|effect(\/[\w/]+)?|\.\/shared-\w+\.js)$/)
+    }
+  })
+})
+
+describe("a fresh project", () => {
+  it("compiles the examples and README's code, strictly, declarations of all packages included", () => {
+    const files = readdirSync(project).filter((name) => name.endsWith(".ts"))
+    assert.sameMembers(files, [...examples, "readme0.ts", "readme1.test.ts"])
+    writeFileSync(
+      inProject("tsconfig.json"),
+      JSON.stringify({
+        compilerOptions: {
+          strict: true,
+          exactOptionalPropertyTypes: true,
+          noUncheckedIndexedAccess: true,
+          target: "ES2024",
+          // Effect's own declarations are written for both.
+          lib: ["ES2024", "DOM"],
+          types: ["node"],
+          module: "NodeNext",
+          skipLibCheck: false,
+          noEmit: true
+        },
+        files
+      })
+    )
+    assert.strictEqual(compile(), "")
+  })
+
+  it("is told by the types what it does wrong", () => {
+    writeFileSync(
+      inProject("wrong.ts"),
+      `import { ConnectorConfig, samples } from "source-prometheus"
+import { Effect, Stream } from "effect"
+ConnectorConfig.layer({ base_url: "http://h", start_date: "2026-01-01", compression: "zip" })
+Effect.runPromise(Stream.runDrain(samples("up")))
+`
+    )
+    const told = compile(
+      "--ignoreConfig",
+      "--strict",
+      "--noEmit",
+      "--module",
+      "NodeNext",
+      "--skipLibCheck",
+      "wrong.ts"
+    )
+    assert.match(told, /wrong\.ts\(3,\d+\): error TS\d+: Type '"zip"' is not assignable/)
+    assert.match(told, /wrong\.ts\(4,\d+\): error .*(ConnectorConfig|PrometheusClient)/s)
+  })
+
+  /** What the compiler has to say. */
+  const compile = (...args: ReadonlyArray<string>): string => {
+    try {
+      return execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", ...args], {
+        cwd: project,
+        encoding: "utf8"
+      })
+    } catch (error) {
+      return (error as { readonly stdout: string }).stdout
+    }
+  }
+
+  it.live("runs the tests of the examples and of README", () =>
+    Effect.gen(function* () {
+      const result = yield* child.run(["run", "--reporter=json", "--outputFile=report.json"], {
+        script: inProject("node_modules/vitest/vitest.mjs"),
+        cwd: project
+      })
+      assert.strictEqual(result.code, 0, result.stdout + result.stderr)
+      const report = JSON.parse(readFileSync(inProject("report.json"), "utf8")) as {
+        readonly numPassedTests: number
+        readonly testResults: ReadonlyArray<{ readonly name: string }>
+      }
+      assert.strictEqual(report.numPassedTests, 4)
+      assert.lengthOf(report.testResults, 2)
+    })
+  )
+
+  for (const command of ["source-prometheus", "effect"] as const) {
+    it(`has the command ${command}`, () => {
+      const npx = (...args: ReadonlyArray<string>) =>
+        execFileSync("npx", ["--no-install", command, ...args], { cwd: project, encoding: "utf8" })
+      assert.strictEqual(npx("--version"), `source-prometheus v${packageJson.version}\n`)
+      assert.strictEqual((JSON.parse(npx("spec")) as { readonly type: string }).type, "SPEC")
+    })
+  }
+})
+
+it("starts where it is installed alone, without Effect", () => {
+  const folder = join(temporary.path, "alone")
+  mkdirSync(folder)
+  install(folder, packed, [])
+  assert.notInclude(readdirSync(join(folder, "node_modules")), "effect")
+  const spec = execFileSync("npx", ["--no-install", "source-prometheus", "spec"], {
+    cwd: folder,
+    encoding: "utf8"
+  })
+  assert.strictEqual((JSON.parse(spec) as { readonly type: string }).type, "SPEC")
+})
+
+describe("the examples", () => {
+  const start = Date.UTC(2026, 0, 1)
+  const hour = 3_600_000
+  const HOURS = 24 * 40
+
+  /** A sample an hour, in two series. */
+  const hourly = (metric: string, count: number) =>
+    ["a", "b"].map((instance, n) =>
+      makeSeries(
+        { __name__: metric, instance },
+        Array.from({ length: count }, (_, i) => [start + i * hour, i + n / 2] as const)
+      )
+    )
+
+  const serve = Effect.fnUntraced(function* (count: number, faults: { current?: Faults } = {}) {
+    const mock = new MockPrometheus(
+      makeDatabase(["up", "queue_depth"].flatMap((name) => hourly(name, count))),
+      {
+        lookbackMs: 1000,
+        version: "3.0.0",
+        faults: (request, attempt) => faults.current?.(request, attempt)
+      }
+    )
+    return { mock, ...(yield* MockServer.make(mock)) }
+  })
+
+  it.live("read a metric", () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* serve(HOURS)
+      const example = inProject("read-metric.ts")
+      const { code, stderr, stdout } = yield* child.run([], {
+        script: example,
+        cwd: project,
+        env: { PROMETHEUS_URL: baseUrl }
+      })
+      assert.strictEqual(code, 0, stderr)
+      const expected = ["a", "b"].flatMap((instance, n) =>
+        Array.from(
+          { length: HOURS },
+          (_, i) => `${new Date(start + i * hour).toISOString()} ${instance} ${i + n / 2}`
+        )
+      )
+      assert.sameMembers(stdout.trimEnd().split("\n"), expected)
+    })
+  )
+
+  it("are ten lines for that", () => {
+    const lines = readFileSync(inProject("read-metric.ts"), "utf8").split("\n")
+    assert.isAtMost(lines.filter((line) => line !== "" && !line.startsWith("/**")).length, 10)
+  })
+
+  it.live("of README read a metric, too", () =>
+    Effect.gen(function* () {
+      const { baseUrl } = yield* serve(48)
+      const code = readFileSync(inProject("readme0.ts"), "utf8")
+      assert.include(code, '"http://localhost:9090"')
+      writeFileSync(inProject("readme0.run.ts"), code.replace("http://localhost:9090", baseUrl))
+      const result = yield* child.run([], { script: inProject("readme0.run.ts"), cwd: project })
+      assert.strictEqual(result.code, 0, result.stderr)
+      assert.lengthOf(result.stdout.trimEnd().split("\n"), 2 * 48)
+      assert.match(result.stdout, /^2026-01-01T00:00:00\.000Z a 0$/m)
+    })
+  )
+
+  /** Everything in the database of the custom destination. Throws where it is not whole. */
+  const samplesIn = (path: string): ReadonlyMap<string, number> => {
+    const database = new DatabaseSync(path, { readOnly: true })
+    try {
+      const rows = database.prepare("SELECT metric, labels, time, value FROM samples").all()
+      return new Map(
+        rows.map(({ labels, metric, time, value }) => [
+          `${metric} ${(JSON.parse(String(labels)) as { readonly instance: string }).instance} ${time}`,
+          Number(value)
+        ])
+      )
+    } finally {
+      database.close()
+    }
+  }
+
+  const expectedSamples = (count: number): ReadonlyMap<string, number> =>
+    new Map(
+      ["up", "queue_depth"].flatMap((metric) =>
+        ["a", "b"].flatMap((instance, n) =>
+          Array.from(
+            { length: count },
+            (_, i) =>
+              [`${metric} ${instance} ${new Date(start + i * hour).toISOString()}`, i + n / 2] as const
+          )
+        )
+      )
+    )
+
+  /** The hours that the queries for a metric began with. */
+  const startsOf = (mock: MockPrometheus, metric: string): ReadonlyArray<number> =>
+    mock.requests
+      .filter((request) => onMetric(metric, {})(request) !== undefined)
+      .map(({ params }) => (Number(params.get("start")) * 1000 - start) / hour)
+
+  it.live("replicate into a destination of one's own, and add only what is new", () =>
+    Effect.gen(function* () {
+      const { baseUrl, mock } = yield* serve(HOURS)
+      const options = {
+        script: inProject("custom-destination.ts"),
+        cwd: project,
+        env: { PROMETHEUS_URL: baseUrl, DATABASE: inProject("once.sqlite") }
+      }
+      const first = yield* child.run([], options)
+      assert.strictEqual(first.code, 0, first.stderr)
+      assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
+      mock.requests.length = 0
+      const second = yield* child.run([], options)
+      assert.strictEqual(second.code, 0, second.stderr)
+      assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
+      // It began where the first run ended, which was now.
+      for (const from of startsOf(mock, "up")) assert.isAbove(from, HOURS)
+    })
+  )
+
+  for (const end of ["a failure", "SIGKILL"] as const) {
+    it.live(`keep samples and state together there in spite of ${end}`, () =>
+      Effect.gen(function* () {
+        const reached = yield* Deferred.make<void>()
+        const broken = end === "SIGKILL" ? { stallAfterBytes: 3000 } : refusal(400, "broken")
+        const faults: { current?: Faults } = {
+          current: (request) => {
+            if (Number(request.params.get("start")) * 1000 <= start) return undefined
+            const fault = onMetric("queue_depth", broken)(request)
+            if (fault !== undefined) Deferred.doneUnsafe(reached, Effect.void)
+            return fault
+          }
+        }
+        const { baseUrl, mock } = yield* serve(HOURS, faults)
+        const options = {
+          script: inProject("custom-destination.ts"),
+          cwd: project,
+          env: { PROMETHEUS_URL: baseUrl, DATABASE: inProject(`${end}.sqlite`) }
+        }
+        const running = yield* child.start([], options)
+        yield* Deferred.await(reached)
+        if (end === "SIGKILL") running.kill("SIGKILL")
+        const first = yield* running.result
+        assert.strictEqual(first.signal ?? first.code, end === "SIGKILL" ? end : 1)
+        const before = samplesIn(options.env.DATABASE)
+        assert.isBelow(before.size, expectedSamples(HOURS).size)
+        delete faults.current
+        mock.requests.length = 0
+        const second = yield* child.run([], options)
+        assert.strictEqual(second.code, 0, second.stderr)
+        assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
+        // What was there is not asked for again, and nothing else was there.
+        const [from] = startsOf(mock, "queue_depth")
+        assert.strictEqual([...before.keys()].filter((key) => key.startsWith("queue_depth a ")).length, from)
+      })
+    )
+  }
+})
