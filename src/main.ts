@@ -4,19 +4,35 @@ import { Effect } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import { protocolCommands, protocolPresenter } from "./airbyte/commands.ts"
+import { completions } from "./completions.ts"
 import { runCommand } from "./run/command.ts"
 import { peoplesVerbs } from "./run/peoplesVerbs.ts"
+import { personalPresenter } from "./usageErrors.ts"
 
 const verbCommands = protocolCommands(peoplesVerbs)
 
 const root = Command.make("source-prometheus").pipe(
   Command.withDescription(
-    "Replicates Prometheus metrics: an Airbyte source connector and an exporter of its own"
+    "Replicates Prometheus metrics: an Airbyte source connector and an exporter of its own. Exits with 0 when all was done, with 1 when something failed, and with 2 when the command line is wrong"
   ),
+  Command.withExamples([
+    { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
+    {
+      command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01",
+      description: "Read your Prometheus"
+    },
+    {
+      command: "source-prometheus --completions bash >> ~/.bashrc",
+      description: "Let your shell complete commands and flags"
+    }
+  ]),
   Command.withSubcommands([...verbCommands, runCommand])
 )
 
 const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
+
+/** The exit code of a command line that is wrong, as other programs have it. */
+const WRONG_USAGE = 2
 
 /**
  * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
@@ -29,15 +45,13 @@ export const main = (args: ReadonlyArray<string>) =>
     // What was wrong has been told by then, or that there is no command without a name.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),
-      () => Effect.succeed(1)
+      () => Effect.succeed(WRONG_USAGE)
     ),
     // Without Effect's wizard and --log-level: the protocol has --debug.
     Effect.provideService(CliConfig.CliConfig, {
-      builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions]
+      builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions]
     }),
     Effect.provide(
-      CliOutput.layerPresenter(
-        verbs.has(args[0] ?? "") && !isatty(1) ? protocolPresenter : CliOutput.defaultPresenter
-      )
+      CliOutput.layerPresenter(verbs.has(args[0] ?? "") && !isatty(1) ? protocolPresenter : personalPresenter)
     )
   )

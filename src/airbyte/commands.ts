@@ -6,6 +6,7 @@ import { type ConfigError, ConnectorConfig, type InputFileError, secretTexts } f
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
+import { usageText } from "../usageErrors.ts"
 import * as AirbyteState from "./AirbyteState.ts"
 import { readCatalog } from "./Catalog.ts"
 import { check, checkFailed, hasty } from "./check.ts"
@@ -83,7 +84,10 @@ const configLayer = (path: string) =>
 const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
 
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
-  Command.withDescription("Print which configuration the connector takes (Airbyte protocol)")
+  Command.withDescription("Print which configuration the connector takes (Airbyte protocol)"),
+  Command.withExamples([
+    { command: "source-prometheus spec", description: "Print the JSON Schema of the configuration" }
+  ])
 )
 
 const checkCommand = (forPeople: PeoplesVerb) =>
@@ -142,6 +146,10 @@ const readCommand = Command.make(
   Command.withDescription("Read the streams of a catalog (Airbyte protocol)"),
   Command.withExamples([
     {
+      command: "source-prometheus read --config config.json --catalog catalog.json",
+      description: "Read from the beginning"
+    },
+    {
       command: "source-prometheus read --config config.json --catalog catalog.json --state state.json",
       description: "Go on where the last sync ended"
     }
@@ -152,9 +160,6 @@ const readCommand = Command.make(
 export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", PeoplesVerb>>) =>
   [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
 
-/** Effect's CLI suggests in lines of their own. */
-const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
-
 /** Standard output belongs to the protocol: a wrong invocation of a verb is told there as a TRACE, without help. */
 export const protocolPresenter: CliOutput.Presenter = {
   present: (event) =>
@@ -163,7 +168,7 @@ export const protocolPresenter: CliOutput.Presenter = {
           Effect.flatMap(Output, (output) =>
             Effect.andThen(
               traceError({
-                message: `${event.errors.map(({ message }) => oneLine(message)).join(" ")} See ${event.commandPath.join(" ")} --help.`,
+                message: usageText(event.errors, event.commandPath),
                 failureType: "config_error"
               }),
               Effect.ignore(output.flush)

@@ -177,7 +177,7 @@ describe("check", { concurrent: true }, () => {
       assertRefused(
         yield* rules.verb(["check", "--confg", "x"]),
         "config_error",
-        /--confg in command source-prometheus check Did you mean this\? --config\. See source-prometheus check --help\.$/
+        /source-prometheus check has no flag --confg\. Did you mean --config\? See source-prometheus check --help\.$/
       )
     })
   )
