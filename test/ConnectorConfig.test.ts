@@ -675,3 +675,18 @@ describe("layerFrom", () => {
     })
   )
 })
+
+describe("ConnectorConfig.layer", () => {
+  it.effect("takes a configuration that the compiler has checked, and checks it again", () =>
+    Effect.gen(function* () {
+      const config = { base_url: "http://h", start_date: "2026-01-01", step: "5m" }
+      assert.strictEqual(
+        (yield* Effect.provide(ConnectorConfig, ConnectorConfig.layer(config))).stepSeconds,
+        300
+      )
+      const wrong = ConnectorConfig.layer({ ...config, start_date: "yesterday" })
+      const error = yield* Effect.flip(Effect.provide(ConnectorConfig, wrong))
+      assert.match(error.message, /start_date is "yesterday"/)
+    })
+  )
+})
