@@ -14,6 +14,7 @@ export const compile = async (name: string): Promise<string> => {
       "-O3",
       "--noAssert",
       "--importMemory",
+      "--zeroFilledMemory",
       ...["--initialMemory", "3"],
       ...["--runtime", "stub", "--enable", "simd", "--outFile", `${name}.wasm`]
     ],
