@@ -58,7 +58,8 @@ export const install = (
       stdio: "pipe"
     })
   } catch (error) {
-    throw new Error(`npm cannot install the package into a fresh project: ${String(error)}`)
+    const { stderr } = error as { readonly stderr?: string }
+    throw new Error(`npm cannot install the package into a fresh project: ${stderr ?? String(error)}`)
   }
 }
 
