@@ -178,6 +178,31 @@ Effect.runPromise(Stream.runDrain(samples("up")))
     })
   )
 
+  it.live(
+    "gets from the mock the very errors that the library exports, and that its own Effect catches",
+    () =>
+      Effect.gen(function* () {
+        writeFileSync(
+          inProject("errors.ts"),
+          `import { Effect, Layer, Stream } from "effect"
+import { ConnectorConfig, PrometheusError, samples } from "source-prometheus"
+import { generate, layerMock, MockPrometheus, onPath } from "source-prometheus/testing"
+
+const mock = new MockPrometheus(generate({ endMs: 0, hours: 1 }), { faults: onPath("", { status: 401 }) })
+const config = ConnectorConfig.layer({ base_url: "http://mock", start_date: "2026-01-01" })
+const error = await Stream.runDrain(samples("up")).pipe(
+  Effect.provide(layerMock(mock).pipe(Layer.provideMerge(config))),
+  Effect.catchTag("PrometheusError", (error) => Effect.succeed(error)),
+  Effect.runPromise
+)
+console.log(error instanceof PrometheusError && error.reason)
+`
+        )
+        const result = yield* child.run([], { script: inProject("errors.ts"), cwd: project })
+        assert.deepStrictEqual([result.stdout, result.stderr], ["Unauthorized\n", ""])
+      })
+  )
+
   for (const command of ["source-prometheus", "effect"] as const) {
     it(`has the command ${command}`, () => {
       const npx = (...args: ReadonlyArray<string>) =>
