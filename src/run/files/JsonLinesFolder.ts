@@ -1,0 +1,444 @@
+/**
+ * A folder of JSON-lines files as a destination: one file per stream, plain or as gzip.
+ *
+ * A file only grows at its end, and the stream's state says how long it is: what a killed run wrote beyond that is cut
+ * off. Where older lines have to go, because a refresh is whole or later lines replace them, a new file is made aside; the
+ * state first says that it takes the old one's place, and then it does.
+ */
+import { Context, Effect, FileSystem, Layer, Schema } from "effect"
+import type { ConfigError } from "../../ConnectorConfig.ts"
+import { partOf, type SampleBlock } from "../../prometheus/Sample.ts"
+import { jsonLine } from "../../records/jsonLine.ts"
+import { RecordEncoder } from "../../records/RecordEncoder.ts"
+import { steadyMillis } from "../../steadyMillis.ts"
+import { StateStore } from "../../sync/StateStore.ts"
+import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import { cannot, syncFile, syncFolder } from "./durably.ts"
+import { fileName } from "./fileName.ts"
+import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
+import { copyRange, mergeLines } from "./mergeLines.ts"
+import {
+  Count,
+  entryFields,
+  isSameRefresh,
+  openStates,
+  refreshUnderWay,
+  type StateFolder,
+  stateStoreOf
+} from "./StateFolder.ts"
+import { pathArgument } from "./shellQuote.ts"
+
+/** What a folder of JSON lines is opened with. */
+export interface JsonLinesOptions {
+  readonly folder: string
+  /** Where the data comes from, such as the address of a server. A folder is for one only. */
+  readonly source: string
+  /** A column per label, or else one `labels` object. */
+  readonly labelColumns: boolean
+  readonly gzip: boolean
+}
+
+const Millis = Schema.NullOr(Schema.Int)
+
+const EntrySchema = Schema.Struct({
+  ...entryFields,
+  /** How many bytes of the stream's file hold. */
+  bytes: Count,
+  /** The time of its latest line. */
+  lastMillis: Millis,
+  /** No series and time is in it twice, for sure. */
+  isUnique: Schema.Boolean,
+  /** Where in it the lines of a refresh begin that is under way and appends. */
+  refreshFrom: Schema.optionalKey(Count),
+  /** The file, in the folder for new ones, of a refresh that is under way and replaces. */
+  next: Schema.optionalKey(Schema.Struct({ file: Schema.String, bytes: Count, lastMillis: Millis })),
+  /** The file, in the folder for new ones, that takes the place of the stream's file. */
+  replacedBy: Schema.optionalKey(Schema.String)
+})
+
+type Entry = typeof EntrySchema.Type
+
+/** What may be lost, and done again, when a run is killed: commits are gathered for so long or so much. */
+const POSTPONED_MILLIS = 5000
+const POSTPONED_BYTES = 64 * 1024 * 1024
+
+/** Opens the folder for one run, and provides its states as the `StateStore`. */
+export const layer = (
+  options: JsonLinesOptions
+): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const states = yield* openStates({
+        folder: options.folder,
+        source: options.source,
+        format: options.gzip ? "JSON lines as gzip (--gzip)" : "JSON lines",
+        schema: EntrySchema
+      })
+      const place: Place = { ...options, files, states, ending: options.gzip ? ".jsonl.gz" : ".jsonl" }
+      yield* Effect.forEach(states.entries.values(), (entry) => mend(place, entry), { discard: true })
+      yield* clean(place)
+      const destination = Destination.of({
+        name: options.folder,
+        open: (stream, mode) => openStream(place, stream, mode),
+        bytes: Effect.sync(() =>
+          Array.from(states.entries.values()).reduce(
+            (sum, { bytes, next }) => sum + bytes + (next?.bytes ?? 0),
+            0
+          )
+        ),
+        lookInto: (stream) => {
+          const path = pathArgument(dataPath(place, stream))
+          return options.gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
+        }
+      })
+      return Context.make(Destination, destination).pipe(Context.add(StateStore, stateStoreOf(states)))
+    })
+  )
+
+/** The folder that is open. */
+interface Place extends JsonLinesOptions {
+  readonly files: FileSystem.FileSystem
+  readonly states: StateFolder<Entry>
+  readonly ending: string
+}
+
+const dataPath = ({ ending, folder }: Place, stream: string): string =>
+  `${folder}/${fileName(stream)}${ending}`
+
+const newPath = ({ states }: Place, file: string): string => `${states.newPath}/${file}`
+
+const sizeOf = ({ files }: Place, path: string) =>
+  files.stat(path).pipe(
+    Effect.map((info) => Number(info.size)),
+    Effect.catchIf(
+      (error) => error.reason._tag === "NotFound",
+      () => Effect.succeed(undefined)
+    ),
+    Effect.mapError(cannot("read", path))
+  )
+
+/** Brings the files of a stream to what its state says. */
+const mend = Effect.fnUntraced(function* (place: Place, entry: Entry) {
+  const path = dataPath(place, entry.stream)
+  if (entry.replacedBy !== undefined) yield* replace(place, newPath(place, entry.replacedBy), path)
+  yield* cut(place, entry, path, entry.bytes)
+  if (entry.next !== undefined) yield* cut(place, entry, newPath(place, entry.next.file), entry.next.bytes)
+})
+
+/** Lets a new file take the place of an old one, unless it has already. */
+const replace = Effect.fnUntraced(function* (place: Place, from: string, to: string) {
+  if ((yield* sizeOf(place, from)) === undefined) return
+  yield* place.files.rename(from, to).pipe(Effect.mapError(cannot("replaced", to)))
+  yield* Effect.provideService(syncFolder(place.folder), FileSystem.FileSystem, place.files)
+})
+
+const cut = Effect.fnUntraced(function* (place: Place, { stream }: Entry, path: string, bytes: number) {
+  const size = (yield* sizeOf(place, path)) ?? 0
+  if (size < bytes) {
+    return yield* new DestinationError({
+      message: `${path} has ${size} bytes, but ${place.states.statePath(stream)} says it had ${bytes}: records are missing. Delete both files to read the stream ${stream} again, or restore them together.`
+    })
+  }
+  if (size > bytes) yield* cutTo(place.files, path, bytes)
+})
+
+/** Removes new files of which no state speaks. */
+const clean = Effect.fnUntraced(function* ({ files, states }: Place) {
+  const wanted = new Set(Array.from(states.entries.values(), ({ next }) => next?.file))
+  yield* files
+    .readDirectory(states.newPath)
+    .pipe(
+      Effect.flatMap(
+        Effect.forEach((name) =>
+          wanted.has(name) ? Effect.void : files.remove(`${states.newPath}/${name}`, { recursive: true })
+        )
+      ),
+      Effect.mapError(cannot("cleaned", states.newPath))
+    )
+})
+
+const emptyEntry = (stream: string): Entry => ({
+  version: 1,
+  stream,
+  bytes: 0,
+  lastMillis: null,
+  isUnique: true
+})
+
+/** What of a stream is there already. Other people's files are left alone. */
+const entryOf = Effect.fnUntraced(function* (place: Place, stream: string) {
+  const entry = place.states.entries.get(stream)
+  if (entry !== undefined) {
+    yield* mend(place, entry)
+    return entry
+  }
+  const path = dataPath(place, stream)
+  if (((yield* sizeOf(place, path)) ?? 0) > 0) {
+    return yield* new DestinationError({
+      message: `${path} exists, but not its state ${place.states.statePath(stream)}, so it is not known what is in it. Move it away, or choose another folder.`
+    })
+  }
+  // There before the file is, so that what a first run leaves behind can be told from somebody else's.
+  const empty = emptyEntry(stream)
+  yield* place.states.save(empty)
+  return empty
+})
+
+const without = <K extends keyof Entry>(entry: Entry, ...keys: ReadonlyArray<K>): Omit<Entry, K> => {
+  const copy: Partial<Entry> = { ...entry }
+  for (const key of keys) delete copy[key]
+  return copy as Omit<Entry, K>
+}
+
+/**
+ * A refresh that is under way may have been begun in the other mode. Its lines go where they belong in this one: a read
+ * goes on from its state all the same.
+ */
+const takeOverRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry, mode: SyncMode) {
+  const path = dataPath(place, entry.stream)
+  if (refreshUnderWay(entry) === undefined) return entry
+  let changed: Entry
+  if (mode === "full_refresh_overwrite" && entry.next === undefined) {
+    const from = entry.refreshFrom ?? entry.bytes
+    const file = freshName(place, entry)
+    yield* place.files
+      .remove(newPath(place, file), { force: true })
+      .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
+    yield* copyRange(path, from, entry.bytes, newPath(place, file))
+    yield* syncFile(newPath(place, file))
+    changed = {
+      ...without(entry, "refreshFrom", "replacedBy"),
+      bytes: from,
+      next: { file, bytes: entry.bytes - from, lastMillis: entry.lastMillis }
+    }
+  } else if (mode === "full_refresh_append" && entry.next !== undefined) {
+    const { bytes, file, lastMillis } = entry.next
+    yield* copyRange(newPath(place, file), 0, bytes, path)
+    yield* syncFile(path)
+    changed = {
+      ...without(entry, "next", "replacedBy"),
+      bytes: entry.bytes + bytes,
+      lastMillis: later(entry.lastMillis, lastMillis),
+      isUnique: entry.bytes === 0,
+      refreshFrom: entry.bytes
+    }
+  } else return entry
+  yield* place.states.save(changed)
+  yield* mend(place, changed)
+  return changed
+})
+
+/** A name for a new file that the stream's state does not know. */
+const freshName = (place: Place, { next, replacedBy, stream }: Entry): string => {
+  const known = new Set([next?.file, replacedBy])
+  const names = ["1", "2", "3"].map((number) => `${fileName(stream)}.${number}${place.ending}`)
+  return names.find((name) => !known.has(name))!
+}
+
+const later = (a: number | null, b: number | null): number | null =>
+  a === null ? b : b === null ? a : Math.max(a, b)
+
+const openStream = Effect.fnUntraced(
+  function* (place: Place, stream: string, mode: SyncMode) {
+    const { files, states } = place
+    const isRefresh = mode === "full_refresh_overwrite" || mode === "full_refresh_append"
+    const isOverwrite = mode === "full_refresh_overwrite"
+    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream), mode)
+    const resumed = isRefresh ? refreshUnderWay(entry) : undefined
+    const path = dataPath(place, stream)
+
+    // Where lines go, and what is there.
+    let file = isOverwrite && resumed === undefined ? freshName(place, entry) : (entry.next?.file ?? "")
+    const begun = isOverwrite
+      ? { bytes: 0, lastMillis: null, ...(resumed === undefined ? {} : entry.next) }
+      : entry
+    if (isOverwrite && begun.bytes === 0) {
+      yield* files
+        .remove(newPath(place, file), { force: true })
+        .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
+    }
+    const openAt = (bytes: number): LinesFile =>
+      openLines(files, isOverwrite ? newPath(place, file) : path, bytes, place.gzip)
+    let lines = openAt(begun.bytes)
+    let isUnique = isOverwrite || entry.isUnique
+    let refreshFrom = resumed === undefined ? entry.bytes : (entry.refreshFrom ?? entry.bytes)
+    let lastMillis = begun.lastMillis
+    /** Of what this run has written: in all, and of that what has been committed. */
+    let runLastMillis: number | null = null
+    let limitMillis = begun.lastMillis ?? Number.NEGATIVE_INFINITY
+
+    // Lines that may replace older ones, which are not known here: they are put behind them later on.
+    const overlapPath = newPath(place, `${fileName(stream)}${place.ending}.later`)
+    let overlap: LinesFile | undefined
+    let hasOverlap = false
+
+    const encoder = new RecordEncoder({ columns: "all", labelsObject: !place.labelColumns })
+    const frame = { before: `{"stream":${jsonLine(stream)},"data":`, after: "}\n" }
+    const format = {
+      isGzip: place.gzip,
+      seriesAt: Buffer.byteLength(frame.before) + '{"series_id":"'.length
+    }
+
+    const append = Effect.fnUntraced(function* (block: SampleBlock, target: LinesFile) {
+      for (const part of encoder.parts(block)) {
+        encoder.encode(part, frame, target.buffer)
+        yield* target.relieve
+      }
+    })
+    const openOverlap = Effect.gen(function* () {
+      if (overlap !== undefined) return overlap
+      yield* files.remove(overlapPath, { force: true }).pipe(Effect.mapError(cannot("removed", overlapPath)))
+      overlap = openLines(files, overlapPath, 0, place.gzip)
+      return overlap
+    })
+
+    const write = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
+      for (const block of blocks) {
+        if (block.length === 0) continue
+        runLastMillis = later(runLastMillis, block.times[block.length - 1]!)
+        if (block.times[0]! > limitMillis || isOverwrite) {
+          yield* append(block, lines)
+          continue
+        }
+        if (mode !== "incremental_append_deduped") {
+          isUnique = false
+          yield* append(block, lines)
+          continue
+        }
+        let count = 1
+        while (count < block.length && block.times[count]! <= limitMillis) count++
+        yield* append(count === block.length ? block : partOf(block, 0, count), yield* openOverlap)
+        if (count < block.length) yield* append(partOf(block, count, block.length), lines)
+      }
+    })
+
+    /** What is committed and not yet on the disk. */
+    let postponed: StreamState | undefined
+    let durableBytes = begun.bytes
+    let durableAt = yield* steadyMillis
+    let isFirst = true
+
+    /** This is another refresh than the one that was under way: only what this run wrote is part of it. */
+    const startOver = Effect.gen(function* () {
+      refreshFrom = begun.bytes
+      if (!isOverwrite) return
+      const bytes = yield* lines.flush
+      const from = newPath(place, file)
+      file = freshName(place, entry)
+      yield* files
+        .remove(newPath(place, file), { force: true })
+        .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
+      if (bytes > begun.bytes) {
+        yield* copyRange(from, begun.bytes, bytes, newPath(place, file))
+        yield* syncFile(newPath(place, file))
+      }
+      lines = openAt(bytes - begun.bytes)
+      lastMillis = null
+      durableBytes = 0
+    })
+
+    const keep = Effect.fnUntraced(function* (state: StreamState) {
+      lines.keep()
+      overlap?.keep()
+      hasOverlap = overlap !== undefined
+      if (isFirst && resumed !== undefined && !isSameRefresh(resumed, state)) yield* startOver
+      isFirst = false
+      lastMillis = later(lastMillis, runLastMillis)
+      limitMillis = lastMillis ?? limitMillis
+      postponed = state
+    })
+
+    /** Makes what is committed durable, and this is the moment from which on it counts. */
+    const settle = Effect.fnUntraced(function* (isComplete: boolean) {
+      let bytes = yield* lines.flush
+      const base = without(entry, "next", "refreshFrom", "replacedBy", "state")
+      const state = postponed === undefined ? entry.state : encodeStreamState(postponed)
+      // A refresh that is whole has no state: the next one begins anew.
+      const withState = state === undefined || (isComplete && isRefresh) ? {} : { state }
+      let saved: Entry
+      if (isOverwrite) {
+        saved = isComplete
+          ? { ...base, bytes, lastMillis, isUnique: true, replacedBy: file }
+          : { ...base, ...withState, next: { file, bytes, lastMillis } }
+      } else {
+        let replacedBy: string | undefined
+        if (mode === "incremental_append_deduped" && (hasOverlap || !isUnique)) {
+          replacedBy = freshName(place, entry)
+          const main = { path, bytes }
+          const late = overlap === undefined ? [] : [{ path: overlapPath, bytes: yield* overlap.flush }]
+          bytes = yield* mergeLines(
+            isUnique ? [main] : [],
+            isUnique ? late : [main, ...late],
+            newPath(place, replacedBy),
+            format
+          )
+          isUnique = true
+        }
+        saved = {
+          ...base,
+          ...withState,
+          bytes,
+          lastMillis,
+          isUnique,
+          ...(isRefresh && !isComplete ? { refreshFrom } : {}),
+          ...(replacedBy === undefined ? {} : { replacedBy })
+        }
+      }
+      yield* states.save(saved)
+      if (saved.replacedBy !== undefined) {
+        yield* replace(place, newPath(place, saved.replacedBy), path)
+        if (!isOverwrite) lines = openAt(bytes)
+        overlap = undefined
+        hasOverlap = false
+      }
+      const old = entry.next
+      if (old !== undefined && old.file !== saved.next?.file && old.file !== saved.replacedBy) {
+        yield* Effect.ignore(files.remove(newPath(place, old.file), { force: true }))
+      }
+      entry = saved
+      postponed = undefined
+      durableBytes = bytes
+      durableAt = yield* steadyMillis
+    })
+
+    const commit = Effect.fnUntraced(function* (state: StreamState) {
+      yield* keep(state)
+      const isMuch =
+        lines.bytes() + lines.buffer.length + (overlap?.bytes() ?? 0) - durableBytes >= POSTPONED_BYTES
+      if (!isMuch && (yield* steadyMillis) - durableAt < POSTPONED_MILLIS) return
+      // The file is gone through for each merge, so that one is made of all that there is to merge.
+      if (hasOverlap && state.timeMillis <= (begun.lastMillis ?? 0)) return
+      yield* settle(false)
+    })
+
+    const end = Effect.gen(function* () {
+      yield* lines.discard
+      if (overlap !== undefined) yield* overlap.discard
+      if (postponed !== undefined) yield* settle(false)
+      if (overlap !== undefined) yield* Effect.ignore(files.remove(overlapPath, { force: true }))
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.catch(end, (error) =>
+        Effect.logError(`The last of ${stream} is not kept, and is read again next time: ${error.message}`)
+      )
+    )
+
+    const here = Effect.provideService(FileSystem.FileSystem, files)
+    const writer: StreamWriter = {
+      write,
+      commit: (state) => Effect.uninterruptible(here(commit(state))),
+      complete: Effect.uninterruptible(
+        here(
+          Effect.gen(function* () {
+            if (isOverwrite) yield* lines.create
+            yield* settle(true)
+          })
+        )
+      )
+    }
+    return writer
+  },
+  (effect, place) => Effect.provideService(effect, FileSystem.FileSystem, place.files)
+)

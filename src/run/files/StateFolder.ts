@@ -1,0 +1,139 @@
+/**
+ * What is remembered of each stream beside its data, in the folder `_state`: a file per stream that says which bytes of
+ * which files hold, and the state that these stand for. It is replaced as a whole, after the data is on the disk: that
+ * is the moment in which a commit happens.
+ */
+import { Effect, FileSystem, Result, Schema } from "effect"
+import { ConfigError } from "../../ConnectorConfig.ts"
+import { decodeFrom, StateStore } from "../../sync/StateStore.ts"
+import { decodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import type { DestinationError } from "../Destination.ts"
+import { cannot, replaceFile } from "./durably.ts"
+import { lockFolder } from "./FolderLock.ts"
+import { fileName } from "./fileName.ts"
+
+/** What all formats remember of a stream. */
+export interface Entry {
+  readonly stream: string
+  /** As the stream's state is saved. */
+  readonly state?: unknown
+}
+
+/** The members of `Entry`, for the schema of a format. */
+export const entryFields = {
+  version: Schema.Literal(1),
+  stream: Schema.String,
+  state: Schema.optionalKey(Schema.Unknown)
+}
+
+/** How many of something, or where in it. */
+export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+
+const About = Schema.fromJsonString(
+  Schema.Struct({ version: Schema.Literal(1), source: Schema.String, format: Schema.String })
+)
+
+/** The states of a folder that is ours alone until the scope closes. */
+export interface StateFolder<E extends Entry> {
+  /** What holds, by stream. */
+  readonly entries: ReadonlyMap<string, E>
+  /** Remembers a stream anew. Its data must be on the disk. */
+  readonly save: (entry: E) => Effect.Effect<void, DestinationError>
+  /** Where files are kept that are not to be seen yet. */
+  readonly newPath: string
+  /** Where a stream's state is. */
+  readonly statePath: (stream: string) => string
+}
+
+/** Opens a folder for one `source` and one `format`, and makes it if need be. */
+export const openStates = Effect.fnUntraced(function* <E extends Entry>(options: {
+  readonly folder: string
+  readonly source: string
+  /** Such as `JSON lines`; it is shown to people. */
+  readonly format: string
+  readonly schema: Schema.Codec<E, unknown>
+}) {
+  const { folder, format, source } = options
+  const files = yield* FileSystem.FileSystem
+  const inside = `${folder}/_state`
+  const newPath = `${inside}/_new`
+  const aboutPath = `${inside}/_about.json`
+  // The folder itself first: what is wrong with it is told of it, and not of what is inside.
+  for (const path of [folder, newPath]) {
+    yield* files.makeDirectory(path, { recursive: true }).pipe(Effect.mapError(cannot("made", path)))
+  }
+  yield* lockFolder(folder, `${inside}/_lock`)
+
+  const read = (path: string) => files.readFileString(path).pipe(Effect.mapError(cannot("read", path)))
+  const names = yield* files.readDirectory(inside).pipe(Effect.mapError(cannot("read", inside)))
+  const entries = new Map<string, E>()
+  for (const name of names) {
+    if (name.startsWith("_") || !name.endsWith(".json")) continue
+    const path = `${inside}/${name}`
+    const decoded = Schema.decodeUnknownResult(Schema.fromJsonString(options.schema))(yield* read(path))
+    if (Result.isFailure(decoded) || `${fileName(decoded.success.stream)}.json` !== name) {
+      return yield* new ConfigError({
+        message: `${path} is damaged or not one of this program. Restore the folder ${folder} from before, or delete this file together with the stream's data to read the stream again.`
+      })
+    }
+    entries.set(decoded.success.stream, decoded.success)
+  }
+
+  if (names.includes("_about.json")) {
+    const about = Schema.decodeUnknownResult(About)(yield* read(aboutPath))
+    if (Result.isFailure(about)) {
+      return yield* new ConfigError({
+        message: `${aboutPath} is damaged or not one of this program. Restore it, or choose another folder.`
+      })
+    }
+    if (entries.size > 0 && about.success.format !== format) {
+      return yield* new ConfigError({
+        message: `${folder} holds ${about.success.format}, and this run writes ${format}. Choose another folder, or run as before.`
+      })
+    }
+    if (entries.size > 0 && about.success.source !== source) {
+      return yield* new ConfigError({
+        message: `${folder} holds data of ${about.success.source}, and this is ${source}. Choose another folder.`
+      })
+    }
+  } else if (entries.size > 0) {
+    return yield* new ConfigError({
+      message: `${aboutPath} is missing, so it is not known where the data in ${folder} came from. Restore it, or choose another folder.`
+    })
+  }
+  yield* replaceFile(inside, aboutPath, `${JSON.stringify({ version: 1, source, format }, null, 2)}\n`)
+
+  const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
+  const states: StateFolder<E> = {
+    entries,
+    newPath,
+    statePath,
+    save: (entry) =>
+      Effect.andThen(
+        replaceFile(inside, statePath(entry.stream), `${JSON.stringify(entry)}\n`),
+        Effect.sync(() => void entries.set(entry.stream, entry))
+      ).pipe(Effect.provideService(FileSystem.FileSystem, files), Effect.uninterruptible)
+  }
+  return states
+})
+
+/** The states of a folder as the store that a read asks. Saving is part of a commit. */
+export const stateStoreOf = ({
+  entries
+}: {
+  readonly entries: ReadonlyMap<string, Entry>
+}): StateStore["Service"] =>
+  StateStore.of({
+    load: (stream) => decodeFrom(new Map([[stream, entries.get(stream)?.state]]), stream),
+    save: () => Effect.void
+  })
+
+/** The state of a full refresh that has begun and is not complete: the next one may go on from it. */
+export const refreshUnderWay = ({ state, stream }: Entry): StreamState | undefined => {
+  const decoded = decodeStreamState(stream, state)
+  return Result.isSuccess(decoded) && decoded.success.full_refresh === true ? decoded.success : undefined
+}
+
+/** Whether a refresh with the one state goes on from the other, by the rules of a read. */
+export const isSameRefresh = (a: StreamState, b: StreamState): boolean =>
+  a.step === b.step && a.generation_id === b.generation_id

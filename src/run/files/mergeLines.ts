@@ -1,0 +1,189 @@
+/**
+ * Puts later lines behind older ones, without those of the older ones that have the same series and time.
+ *
+ * The files are read as streams, and only the keys of so many later lines are in memory at a time: where there are more,
+ * the older lines are gone through more than once.
+ */
+import { createGunzip } from "node:zlib"
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import { Effect, FileSystem, Stream } from "effect"
+import { DestinationError } from "../Destination.ts"
+import { cannot } from "./durably.ts"
+import { type LinesFile, openLines } from "./LinesFile.ts"
+
+/** How many keys are in memory at a time: some 50 MB. */
+const MOST_KEYS = 1_000_000
+
+/** The beginning of a file. */
+export interface Piece {
+  readonly path: string
+  readonly bytes: number
+}
+
+/** What merging needs to know of the files, which all belong to one stream. */
+export interface LinesFormat {
+  readonly isGzip: boolean
+  /** Where in a line the digits of its series are. */
+  readonly seriesAt: number
+}
+
+const SERIES_DIGITS = 32
+const TIME = Buffer.from('"time":"')
+const LINE_FEED = 0x0a
+const QUOTE = 0x22
+
+/** Merges into a new file; answers its size. */
+export const mergeLines = Effect.fnUntraced(function* (
+  older: ReadonlyArray<Piece>,
+  later: ReadonlyArray<Piece>,
+  target: string,
+  format: LinesFormat,
+  mostKeys: number = MOST_KEYS
+) {
+  const files = yield* FileSystem.FileSystem
+  const remove = (path: string) =>
+    files.remove(path, { force: true }).pipe(Effect.mapError(cannot("removed", path)))
+  let base = older
+  let pass = 0
+  for (;;) {
+    const from = pass * mostKeys
+    const { count, keys } = yield* keysOf(later, from, from + mostKeys, format)
+    const isLast = count <= from + mostKeys
+    const path = isLast ? target : `${target}.${pass}`
+    yield* remove(path)
+    const out = openLines(files, path, 0, format.isGzip)
+    yield* copyLines(base, out, format, (_, series, time) => keys.get(series)?.get(time) === undefined)
+    yield* copyLines(
+      later,
+      out,
+      format,
+      (line, series, time) => line >= from && line < from + mostKeys && keys.get(series)?.get(time) === line
+    )
+    out.keep()
+    const bytes = yield* out.flush
+    if (pass > 0) yield* remove(`${target}.${pass - 1}`)
+    if (isLast) return bytes
+    base = [{ path, bytes }]
+    pass++
+  }
+})
+
+type Visit = (line: number, series: string, time: number, start: number, end: number, bytes: Buffer) => void
+
+/** Of lines `from` to before `to`, the last one of each series and time; and how many lines there are in all. */
+const keysOf = Effect.fnUntraced(function* (
+  pieces: ReadonlyArray<Piece>,
+  from: number,
+  to: number,
+  format: LinesFormat
+) {
+  const keys = new Map<string, Map<number, number>>()
+  const count = yield* eachLine(pieces, format, (line, series, time) => {
+    if (line < from || line >= to) return
+    let times = keys.get(series)
+    if (times === undefined) {
+      times = new Map()
+      keys.set(series, times)
+    }
+    times.set(time, line)
+  })
+  return { count, keys }
+})
+
+/** Appends the lines that are wanted. Neighbours are copied as one. */
+const copyLines = Effect.fnUntraced(function* (
+  pieces: ReadonlyArray<Piece>,
+  out: LinesFile,
+  format: LinesFormat,
+  isWanted: (line: number, series: string, time: number) => boolean
+) {
+  let bytes: Buffer | undefined
+  let from = 0
+  let to = 0
+  const copy = () => {
+    if (bytes !== undefined) out.buffer.append(bytes.subarray(from, to))
+    bytes = undefined
+  }
+  yield* eachLine(
+    pieces,
+    format,
+    (line, series, time, start, end, chunk) => {
+      if (!isWanted(line, series, time)) return
+      if (bytes !== chunk || to !== start) {
+        copy()
+        bytes = chunk
+        from = start
+      }
+      to = end
+    },
+    Effect.suspend(() => {
+      copy()
+      return out.relieve
+    })
+  )
+})
+
+/** Shows the lines of files one after the other; `afterChunk` runs now and then. Answers how many lines there are. */
+const eachLine = Effect.fnUntraced(function* (
+  pieces: ReadonlyArray<Piece>,
+  format: LinesFormat,
+  visit: Visit,
+  afterChunk: Effect.Effect<void, DestinationError> = Effect.void
+) {
+  let line = 0
+  for (const piece of pieces) {
+    let rest = Buffer.alloc(0)
+    yield* Stream.runForEach(bytesOf(yield* FileSystem.FileSystem, piece, format.isGzip), (chunk) => {
+      const bytes =
+        rest.length === 0
+          ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+          : Buffer.concat([rest, chunk])
+      let start = 0
+      for (let feed = bytes.indexOf(LINE_FEED); feed >= 0; feed = bytes.indexOf(LINE_FEED, start)) {
+        const seriesEnd = start + format.seriesAt + SERIES_DIGITS
+        const series = bytes.toString("latin1", start + format.seriesAt, seriesEnd)
+        // Labels may be called `time` too, but they come before it; and what looks like it inside a text is escaped.
+        const timeAt = bytes.lastIndexOf(TIME, feed) + TIME.length
+        const time = Date.parse(bytes.toString("latin1", timeAt, bytes.indexOf(QUOTE, timeAt)))
+        visit(line++, series, time, start, feed + 1, bytes)
+        start = feed + 1
+      }
+      rest = Buffer.from(bytes.subarray(start))
+      return afterChunk
+    })
+  }
+  return line
+})
+
+/** The text at the beginning of a file. */
+const bytesOf = (
+  files: FileSystem.FileSystem,
+  { bytes, path }: Piece,
+  isGzip: boolean
+): Stream.Stream<Uint8Array, DestinationError> => {
+  if (bytes === 0) return Stream.empty
+  const raw = files
+    .stream(path, { bytesToRead: bytes, chunkSize: 256 * 1024 })
+    .pipe(Stream.mapError(cannot("read", path)))
+  return isGzip
+    ? NodeStream.pipeThroughDuplex(raw, {
+        evaluate: () => createGunzip(),
+        onError: () =>
+          new DestinationError({ message: `${path} cannot be read: it is no gzip file any more.` })
+      })
+    : raw
+}
+
+/** Copies bytes `from` to before `to` of one file behind what another one has. */
+export const copyRange = Effect.fnUntraced(function* (
+  path: string,
+  from: number,
+  to: number,
+  target: string
+) {
+  const files = yield* FileSystem.FileSystem
+  yield* Stream.run(
+    files.stream(path, { offset: from, bytesToRead: to - from, chunkSize: 256 * 1024 }),
+    files.sink(target, { flag: "a" })
+  ).pipe(Effect.mapError(cannot("written", target)))
+})
