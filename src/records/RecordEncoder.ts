@@ -192,7 +192,7 @@ export class RecordEncoder {
 }
 
 /** As Prometheus itself writes it, numbers as strings: counts may exceed what JSON readers keep exactly. */
-const renderHistogram = ({ buckets, count, sum }: Histogram): string =>
+export const renderHistogram = ({ buckets, count, sum }: Histogram): string =>
   jsonLine({
     count,
     sum,

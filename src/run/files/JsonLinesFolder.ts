@@ -22,10 +22,12 @@ import {
   Count,
   entryFields,
   isSameRefresh,
+  later,
   openStates,
   refreshUnderWay,
   type StateFolder,
-  stateStoreOf
+  stateStoreOf,
+  without
 } from "./StateFolder.ts"
 import { pathArgument } from "./shellQuote.ts"
 
@@ -186,12 +188,6 @@ const entryOf = Effect.fnUntraced(function* (place: Place, stream: string) {
   return empty
 })
 
-const without = <K extends keyof Entry>(entry: Entry, ...keys: ReadonlyArray<K>): Omit<Entry, K> => {
-  const copy: Partial<Entry> = { ...entry }
-  for (const key of keys) delete copy[key]
-  return copy as Omit<Entry, K>
-}
-
 /**
  * A refresh that is under way may have been begun in the other mode. Its lines go where they belong in this one: a read
  * goes on from its state all the same.
@@ -236,9 +232,6 @@ const freshName = (place: Place, { next, replacedBy, stream }: Entry): string =>
   const names = ["1", "2", "3"].map((number) => `${fileName(stream)}.${number}${place.ending}`)
   return names.find((name) => !known.has(name))!
 }
-
-const later = (a: number | null, b: number | null): number | null =>
-  a === null ? b : b === null ? a : Math.max(a, b)
 
 const openStream = Effect.fnUntraced(
   function* (place: Place, stream: string, mode: SyncMode) {

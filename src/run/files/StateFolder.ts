@@ -134,6 +134,20 @@ export const refreshUnderWay = ({ state, stream }: Entry): StreamState | undefin
   return Result.isSuccess(decoded) && decoded.success.full_refresh === true ? decoded.success : undefined
 }
 
+/** What is left of an entry without some of its members. */
+export const without = <E extends object, K extends keyof E>(
+  entry: E,
+  ...keys: ReadonlyArray<K>
+): Omit<E, K> => {
+  const copy: Partial<E> = { ...entry }
+  for (const key of keys) delete copy[key]
+  return copy as Omit<E, K>
+}
+
+/** The later one of two times, of which there may be none. */
+export const later = (a: number | null, b: number | null): number | null =>
+  a === null ? b : b === null ? a : Math.max(a, b)
+
 /** Whether a refresh with the one state goes on from the other, by the rules of a read. */
 export const isSameRefresh = (a: StreamState, b: StreamState): boolean =>
   a.step === b.step && a.generation_id === b.generation_id

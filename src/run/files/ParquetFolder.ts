@@ -1,0 +1,554 @@
+/**
+ * A folder of Parquet files as a destination: `DIR/<stream>/day=2026-01-01/part-00000001.parquet`.
+ *
+ * Files never change. The stream's state lists those that hold; a commit makes new ones aside, replaces the state, and then
+ * moves them to their place and removes those that they stand for. A killed run leaves the rest of that to the next one.
+ */
+import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
+import { Context, Effect, FileSystem, Layer, Schema } from "effect"
+import type { ConfigError } from "../../ConnectorConfig.ts"
+import type { SampleBlock } from "../../prometheus/Sample.ts"
+import { steadyMillis } from "../../steadyMillis.ts"
+import type { StateStore as StateStoreType } from "../../sync/StateStore.ts"
+import { StateStore } from "../../sync/StateStore.ts"
+import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import { cannot, syncFile, syncFolder } from "./durably.ts"
+import { fileName } from "./fileName.ts"
+import { makeStaging, type Part, quoteText } from "./ParquetStaging.ts"
+import {
+  Count,
+  entryFields,
+  isSameRefresh,
+  later,
+  openStates,
+  refreshUnderWay,
+  type StateFolder,
+  stateStoreOf,
+  without
+} from "./StateFolder.ts"
+import { shellQuote } from "./shellQuote.ts"
+
+/** What a folder of Parquet files is opened with. */
+export interface ParquetOptions {
+  readonly folder: string
+  /** Where the data comes from, such as the address of a server. A folder is for one only. */
+  readonly source: string
+  /** A column per label, or else one column `labels` with JSON. */
+  readonly labelColumns: boolean
+  /** How much memory DuckDB may use, beside which it writes to the disk; 256 MB unless told. */
+  readonly memoryMegabytes?: number
+}
+
+const PartFile = Schema.Struct({
+  day: Schema.String,
+  /** Its number, which no other file of the stream has. */
+  part: Count,
+  bytes: Count,
+  /** Where it is moved from, in the folder. */
+  from: Schema.optionalKey(Schema.String)
+})
+type PartFile = typeof PartFile.Type
+
+const EntrySchema = Schema.Struct({
+  ...entryFields,
+  files: Schema.Array(PartFile),
+  /** The number of the next file. */
+  nextPart: Count,
+  /** The columns of labels that files have. */
+  columns: Schema.Array(Schema.String),
+  /** The time of the latest row. */
+  lastMillis: Schema.NullOr(Schema.Int),
+  /** No series and time is there twice, for sure. */
+  isUnique: Schema.Boolean,
+  /** The first file of a refresh that is under way and appends. */
+  refreshFrom: Schema.optionalKey(Count),
+  /** The files of a refresh that is under way and replaces. */
+  next: Schema.optionalKey(
+    Schema.Struct({ files: Schema.Array(PartFile), lastMillis: Schema.NullOr(Schema.Int) })
+  ),
+  /** The folder of the refresh takes the place of the stream's folder. */
+  isReplaced: Schema.optionalKey(Schema.Literal(true)),
+  /** Files that hold no longer and are removed. */
+  removed: Schema.optionalKey(Schema.Array(PartFile))
+})
+type Entry = typeof EntrySchema.Type
+
+/** What may be lost, and done again, when a run is killed: commits are gathered for so long. */
+const POSTPONED_MILLIS = 30_000
+
+/** Files of a day that are smaller than this become one when the stream is complete. */
+const SMALL_BYTES = 32 * 1024 * 1024
+
+const DAY = 86_400_000
+
+/** Opens the folder for one run, and provides its states as the `StateStore`. */
+export const layer = (
+  options: ParquetOptions
+): Layer.Layer<Destination | StateStoreType, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const files = yield* FileSystem.FileSystem
+      const { folder, memoryMegabytes = 256, source } = options
+      const states = yield* openStates({ folder, source, format: "Parquet", schema: EntrySchema })
+      const spillPath = `${states.newPath}/spill`
+      const duckdb = yield* Effect.tryPromise({
+        try: () => import("@duckdb/node-api"),
+        catch: (error) =>
+          new DestinationError({
+            message: `Parquet files are written through DuckDB, which cannot be loaded: ${String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines.`
+          })
+      })
+      const paths: Paths = { ...options, files, states }
+      yield* Effect.forEach(states.entries.values(), (entry) => mend(paths, entry), { discard: true })
+      yield* clean(paths)
+      const instance = yield* Effect.acquireRelease(
+        Effect.tryPromise({
+          try: () =>
+            duckdb.DuckDBInstance.create(":memory:", {
+              memory_limit: `${memoryMegabytes}MB`,
+              temp_directory: spillPath,
+              threads: "2",
+              autoinstall_known_extensions: "false",
+              autoload_known_extensions: "false"
+            }),
+          catch: (error) => new DestinationError({ message: `DuckDB cannot be started: ${String(error)}` })
+        }),
+        (instance) =>
+          Effect.andThen(
+            Effect.sync(() => instance.closeSync()),
+            Effect.ignore(files.remove(spillPath, { recursive: true, force: true }))
+          )
+      )
+      const place: Place = {
+        ...paths,
+        duckdb,
+        instance,
+        open: { count: 0 },
+        stageBytes: memoryMegabytes * 250_000
+      }
+      const destination = Destination.of({
+        name: folder,
+        open: (stream, mode) => openStream(place, stream, mode),
+        bytes: Effect.sync(() =>
+          Array.from(states.entries.values()).reduce(
+            (sum, { files, next }) => sum + sizeOf(files) + sizeOf(next?.files ?? []),
+            0
+          )
+        ),
+        lookInto: (stream) => `duckdb -c ${shellQuote(lookIntoSql(options.folder, stream))}`
+      })
+      return Context.make(Destination, destination).pipe(Context.add(StateStore, stateStoreOf(states)))
+    })
+  )
+
+/** A query that shows some rows of a stream. */
+export const lookIntoSql = (folder: string, stream: string): string =>
+  `FROM read_parquet(${quoteText(`${globEscape(folder)}/${fileName(stream)}/*/*.parquet`)}, union_by_name=true) LIMIT 10`
+
+/** A path as a pattern that matches nothing else. */
+const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]")
+
+const sizeOf = (files: ReadonlyArray<PartFile>): number => files.reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** The folder that is open. */
+interface Paths extends ParquetOptions {
+  readonly files: FileSystem.FileSystem
+  readonly states: StateFolder<Entry>
+}
+
+interface Place extends Paths {
+  readonly duckdb: typeof import("@duckdb/node-api")
+  readonly instance: DuckDBInstance
+  /** How many streams share what may be staged. */
+  readonly open: { count: number }
+  readonly stageBytes: number
+}
+
+/** Where files of a stream are to be: those that are seen, or those of a refresh that is under way. */
+type Where = "main" | "next"
+
+const baseOf = (where: Where, stream: string): string =>
+  where === "main" ? fileName(stream) : `_state/_new/${fileName(stream)}`
+
+const placeOf = (where: Where, stream: string, { day, part }: PartFile): string =>
+  `${baseOf(where, stream)}/day=${day}/part-${`${part}`.padStart(8, "0")}.parquet`
+
+/** Brings the files of a stream to what its state says. Whatever of it is done already is left alone. */
+const mend = Effect.fnUntraced(function* (paths: Paths, entry: Entry) {
+  const { files, folder } = paths
+  const { stream } = entry
+  const exists = (path: string) =>
+    Effect.mapError(files.exists(`${folder}/${path}`), cannot("read", `${folder}/${path}`))
+  const main = baseOf("main", stream)
+  if (entry.isReplaced === true && (yield* exists(baseOf("next", stream)))) {
+    const old = `${baseOf("next", stream)}=old`
+    const move = (from: string, to: string) =>
+      files
+        .rename(`${folder}/${from}`, `${folder}/${to}`)
+        .pipe(Effect.mapError(cannot("replaced", `${folder}/${to}`)))
+    if (yield* exists(main)) {
+      yield* removePath(paths, old)
+      yield* move(main, old)
+    }
+    yield* move(baseOf("next", stream), main)
+    yield* syncFolder(folder)
+    yield* removePath(paths, old)
+  }
+  const changed = new Set<string>()
+  for (const [where, list] of [
+    ["main", entry.files],
+    ["next", entry.next?.files ?? []]
+  ] as const) {
+    for (const file of list) {
+      if (file.from === undefined || !(yield* exists(file.from))) continue
+      const to = `${folder}/${placeOf(where, stream, file)}`
+      const dir = to.slice(0, to.lastIndexOf("/"))
+      yield* files
+        .makeDirectory(dir, { recursive: true })
+        .pipe(
+          Effect.andThen(files.rename(`${folder}/${file.from}`, to)),
+          Effect.mapError(cannot("written", to))
+        )
+      changed.add(dir)
+    }
+  }
+  yield* Effect.forEach(changed, syncFolder, { discard: true })
+  const where = entry.next === undefined ? "main" : "next"
+  for (const file of entry.removed ?? []) yield* removePath(paths, placeOf(where, stream, file))
+})
+
+const removePath = ({ files, folder }: Paths, path: string) =>
+  files
+    .remove(`${folder}/${path}`, { recursive: true, force: true })
+    .pipe(Effect.mapError(cannot("removed", `${folder}/${path}`)))
+
+/** Removes new files of which no state speaks. */
+const clean = Effect.fnUntraced(function* (paths: Paths) {
+  const { files, states } = paths
+  const wanted = new Set(
+    Array.from(states.entries.values()).flatMap(({ next, stream }) =>
+      next === undefined ? [] : [fileName(stream)]
+    )
+  )
+  const names = yield* files
+    .readDirectory(states.newPath)
+    .pipe(Effect.mapError(cannot("cleaned", states.newPath)))
+  for (const name of names) if (!wanted.has(name)) yield* removePath(paths, `_state/_new/${name}`)
+})
+
+/** What of a stream is there already. Other people's files are left alone. */
+const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string) {
+  const { files, folder, states } = paths
+  const known = states.entries.get(stream)
+  if (known !== undefined) {
+    yield* mend(paths, known)
+    for (const file of known.files) {
+      const path = `${folder}/${placeOf("main", stream, file)}`
+      const info = yield* Effect.option(files.stat(path))
+      if (info._tag === "None" || Number(info.value.size) !== file.bytes) {
+        return yield* new DestinationError({
+          message: `${path} is missing or not the file that ${states.statePath(stream)} speaks of. Restore them together, or delete the folder ${folder}/${baseOf("main", stream)} and the state to read the stream ${stream} again.`
+        })
+      }
+    }
+    return known
+  }
+  const path = `${folder}/${baseOf("main", stream)}`
+  const inside = yield* Effect.orElseSucceed(files.readDirectory(path), () => [])
+  if (inside.length > 0) {
+    return yield* new DestinationError({
+      message: `${path} has files, but there is no state ${states.statePath(stream)}, so it is not known what is in them. Move it away, or choose another folder.`
+    })
+  }
+  const empty: Entry = {
+    version: 1,
+    stream,
+    files: [],
+    nextPart: 1,
+    columns: [],
+    lastMillis: null,
+    isUnique: true
+  }
+  return empty
+})
+
+/** A refresh that is under way may have been begun in the other mode: its files go where they belong in this one. */
+const takeOverRefresh = Effect.fnUntraced(function* (paths: Paths, entry: Entry, mode: SyncMode) {
+  if (refreshUnderWay(entry) === undefined) return entry
+  const moved = (where: Where, list: ReadonlyArray<PartFile>) =>
+    list.map((file): PartFile => ({ ...file, from: placeOf(where, entry.stream, file) }))
+  const rest = without(entry, "next", "refreshFrom", "isReplaced", "removed")
+  let changed: Entry
+  if (mode === "full_refresh_overwrite" && entry.next === undefined) {
+    const from = entry.refreshFrom ?? entry.nextPart
+    yield* removePath(paths, baseOf("next", entry.stream))
+    changed = {
+      ...rest,
+      files: entry.files.filter(({ part }) => part < from),
+      next: {
+        files: moved(
+          "main",
+          entry.files.filter(({ part }) => part >= from)
+        ),
+        lastMillis: entry.lastMillis
+      }
+    }
+  } else if (mode === "full_refresh_append" && entry.next !== undefined) {
+    changed = {
+      ...rest,
+      files: [...entry.files, ...moved("next", entry.next.files)],
+      lastMillis: later(entry.lastMillis, entry.next.lastMillis),
+      isUnique: entry.files.length === 0,
+      refreshFrom: Math.min(entry.nextPart, ...entry.next.files.map(({ part }) => part))
+    }
+  } else return entry
+  yield* paths.states.save(changed)
+  yield* mend(paths, changed)
+  return changed
+})
+
+const openStream = Effect.fnUntraced(
+  function* (place: Place, stream: string, mode: SyncMode) {
+    const { folder, states } = place
+    const isOverwrite = mode === "full_refresh_overwrite"
+    const isRefresh = isOverwrite || mode === "full_refresh_append"
+    const isDeduped = mode === "incremental_append_deduped"
+    const where: Where = isOverwrite ? "next" : "main"
+    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream), mode)
+    const resumed = isRefresh ? refreshUnderWay(entry) : undefined
+    const begun = isOverwrite
+      ? resumed === undefined
+        ? { files: [], lastMillis: null }
+        : (entry.next ?? { files: [], lastMillis: null })
+      : entry
+    if (isOverwrite && resumed === undefined) yield* removePath(place, baseOf("next", stream))
+
+    const says = (error: unknown): DestinationError => {
+      const text = error instanceof Error ? error.message : String(error)
+      const isFull = /no space left|disk full|max_temp_directory_size/i.test(text)
+      return new DestinationError({
+        message: isFull
+          ? `${folder} cannot be written: the disk is full. Make room and run again: what was committed is kept.`
+          : `${folder} cannot be written: ${text}`
+      })
+    }
+    const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: says })
+    const connection: DuckDBConnection = yield* Effect.acquireRelease(
+      attempt(() => place.instance.connect()),
+      (connection) => Effect.sync(() => connection.closeSync())
+    )
+    const staging = yield* attempt(() =>
+      makeStaging(place.duckdb, connection, place.labelColumns, entry.columns)
+    )
+    yield* Effect.acquireRelease(
+      Effect.sync(() => place.open.count++),
+      () => Effect.sync(() => place.open.count--)
+    )
+
+    /** The files as they will be; a commit makes them hold. */
+    let working: ReadonlyArray<PartFile> = begun.files.map((file) => without(file, "from"))
+    let nextPart = entry.nextPart
+    const firstPart = nextPart
+    let isUnique = isOverwrite || entry.isUnique
+    let refreshFrom = resumed === undefined ? nextPart : (entry.refreshFrom ?? nextPart)
+    let lastMillis = begun.lastMillis
+    let runLastMillis: number | null = null
+    let limitMillis = begun.lastMillis ?? Number.NEGATIVE_INFINITY
+    const touched = new Set<string>()
+    const passing: Array<string> = []
+    let postponed: StreamState | undefined
+    let postponedMillis = Number.NEGATIVE_INFINITY
+    let durableAt = yield* steadyMillis
+    let isFirst = true
+
+    const pathOf = (file: PartFile): string => `${folder}/${file.from ?? placeOf(where, stream, file)}`
+    const reading = (list: ReadonlyArray<PartFile>): string =>
+      `read_parquet([${list.map((file) => quoteText(globEscape(pathOf(file)))).join(", ")}], union_by_name = true, hive_partitioning = false`
+
+    /** Writes what a query answers to a new file, which takes the place of others of that day. */
+    const writePart = Effect.fnUntraced(function* (
+      day: string,
+      query: string,
+      instead: ReadonlyArray<PartFile>
+    ) {
+      const part = nextPart++
+      const from = `_state/_new/${fileName(stream)}=${part}`
+      const path = `${folder}/${from}`
+      yield* attempt(() =>
+        connection.run(`COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`)
+      )
+      yield* syncFile(path)
+      const { size } = yield* place.files.stat(path).pipe(Effect.mapError(cannot("read", path)))
+      // Made in this run, and replaced before they got their place.
+      passing.push(...instead.flatMap((file) => file.from ?? []))
+      working = [
+        ...working.filter((file) => !instead.includes(file)),
+        { day, part, bytes: Number(size), from }
+      ]
+      touched.add(day)
+    })
+
+    /** Writes staged rows. Where a day may have had some of them, its files are written anew without those. */
+    const writeRows = Effect.fnUntraced(function* (part: Part) {
+      for (const midnight of yield* attempt(() => staging.days(part))) {
+        const day = new Date(midnight).toISOString().split("T")[0]!
+        const rows = staging.query(part, midnight, midnight + DAY)
+        const older = isDeduped && midnight <= limitMillis ? working.filter((file) => file.day === day) : []
+        const query =
+          older.length === 0
+            ? rows
+            : `WITH later AS MATERIALIZED (${rows})
+               FROM ${reading(older)}) AS older
+               WHERE NOT EXISTS (FROM later WHERE later.series_id = older.series_id AND later.time = older.time)
+               UNION ALL BY NAME FROM later`
+        yield* writePart(day, query, older)
+      }
+    })
+
+    /** Leaves the last of each series and time, of files that may have it more than once. */
+    const makeUnique = Effect.gen(function* () {
+      for (const day of new Set(working.map((file) => file.day))) {
+        const list = working.filter((file) => file.day === day)
+        const order = list.map((file, index) => `WHEN ${quoteText(pathOf(file))} THEN ${index}`).join(" ")
+        yield* writePart(
+          day,
+          `SELECT * EXCLUDE (filename, file_row_number)
+           FROM ${reading(list)}, filename = true, file_row_number = true)
+           QUALIFY row_number() OVER (
+             PARTITION BY series_id, time ORDER BY CASE filename ${order} END DESC, file_row_number DESC
+           ) = 1`,
+          list
+        )
+      }
+      isUnique = true
+    })
+
+    /** The last files of a day that are small become one. */
+    const compact = Effect.gen(function* () {
+      for (const day of touched) {
+        const list = working.filter((file) => file.day === day)
+        const last = list.slice(list.findLastIndex((file) => file.bytes >= SMALL_BYTES) + 1)
+        if (last.length > 1) yield* writePart(day, `FROM ${reading(last)})`, last)
+      }
+      touched.clear()
+    })
+
+    const save = Effect.fnUntraced(function* (changed: Entry) {
+      yield* states.save(changed)
+      yield* mend(place, changed)
+      working = working.map((file) => without(file, "from"))
+      yield* Effect.forEach(passing.splice(0), (from) => removePath(place, from), { discard: true })
+      entry = changed
+      durableAt = yield* steadyMillis
+    })
+
+    /** Makes what is committed durable. Rows after the last commit stay staged. */
+    const settle = Effect.fnUntraced(function* (isComplete: boolean) {
+      if (isDeduped && !isUnique) yield* makeUnique
+      if (staging.has("kept")) yield* writeRows("kept")
+      if (!staging.has("rest")) yield* attempt(() => staging.clear())
+      if (isComplete) yield* compact
+      const state = postponed === undefined ? entry.state : encodeStreamState(postponed)
+      const kept = new Set(working.map((file) => file.part))
+      const base: Entry = {
+        ...without(entry, "next", "refreshFrom", "isReplaced", "removed", "state"),
+        nextPart,
+        columns: staging.columns(),
+        ...(state === undefined || (isComplete && isRefresh && !isOverwrite) ? {} : { state })
+      }
+      postponed = undefined
+      if (!isOverwrite) {
+        yield* save({
+          ...base,
+          files: working,
+          lastMillis,
+          isUnique,
+          removed: entry.files.filter((file) => !kept.has(file.part)),
+          ...(isRefresh && !isComplete ? { refreshFrom } : {})
+        })
+      } else {
+        const files = entry.files.map((file) => without(file, "from"))
+        const removed = (entry.next?.files ?? []).filter((file) => !kept.has(file.part))
+        yield* save({ ...base, files, next: { files: working, lastMillis }, removed })
+        if (isComplete) yield* replaceMain
+      }
+      limitMillis = lastMillis ?? limitMillis
+    })
+
+    const replaceMain = Effect.gen(function* () {
+      const path = `${folder}/${baseOf("next", stream)}`
+      yield* place.files.makeDirectory(path, { recursive: true }).pipe(Effect.mapError(cannot("made", path)))
+      yield* save({
+        ...without(entry, "next", "state", "removed"),
+        files: working,
+        lastMillis,
+        isUnique: true,
+        isReplaced: true
+      })
+    })
+
+    const write = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
+      for (const block of blocks) {
+        if (block.length === 0) continue
+        const first = block.times[0]!
+        if (first <= limitMillis && !isDeduped && !isOverwrite) isUnique = false
+        // Staged rows are told apart by nothing: what may be the same again comes after they have been written.
+        if (isDeduped && first <= postponedMillis && postponed !== undefined) yield* settle(false)
+        runLastMillis = later(runLastMillis, block.times[block.length - 1]!)
+        yield* attempt(() => staging.append(block))
+        if (staging.bytes() > place.stageBytes / place.open.count) {
+          if (postponed !== undefined) yield* settle(false)
+          if (isDeduped && !isUnique) yield* makeUnique
+          yield* writeRows("rest")
+          yield* attempt(() => staging.clear())
+        }
+      }
+    })
+
+    const commit = Effect.fnUntraced(function* (state: StreamState) {
+      staging.mark()
+      // This is another refresh than the one that was under way: only what this run wrote is part of it.
+      if (isFirst && resumed !== undefined && !isSameRefresh(resumed, state)) {
+        refreshFrom = firstPart
+        if (isOverwrite) {
+          working = working.filter((file) => file.part >= firstPart)
+          lastMillis = null
+        }
+      }
+      isFirst = false
+      lastMillis = later(lastMillis, runLastMillis)
+      postponedMillis = lastMillis ?? postponedMillis
+      postponed = state
+      if ((yield* steadyMillis) - durableAt >= POSTPONED_MILLIS) yield* settle(false)
+    })
+
+    const end = Effect.suspend(() => (postponed === undefined ? Effect.void : settle(false)))
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        Effect.catch(end, (error) =>
+          Effect.logError(`The last of ${stream} is not kept, and is read again next time: ${error.message}`)
+        ),
+        // What was written and not committed.
+        Effect.suspend(() => {
+          const held = states.entries.get(stream)
+          const parts = new Set(
+            [...(held?.files ?? []), ...(held?.next?.files ?? [])].map(({ part }) => part)
+          )
+          const rest = working.flatMap(({ from, part }) => (parts.has(part) ? [] : (from ?? [])))
+          return Effect.forEach([...passing, ...rest], (from) => Effect.ignore(removePath(place, from)), {
+            discard: true
+          })
+        })
+      )
+    )
+    const here = Effect.provideService(FileSystem.FileSystem, place.files)
+    const writer: StreamWriter = {
+      write: (blocks) => Effect.uninterruptible(here(write(blocks))),
+      commit: (state) => Effect.uninterruptible(here(commit(state))),
+      complete: Effect.uninterruptible(here(Effect.suspend(() => settle(true))))
+    }
+    return writer
+  },
+  (effect, place) => Effect.provideService(effect, FileSystem.FileSystem, place.files)
+)

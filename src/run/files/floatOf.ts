@@ -1,0 +1,32 @@
+/** The number that a value's digits mean, the nearest float, as `Number` reads it and several times as fast. */
+
+/** Powers of ten that a float holds exactly. */
+const powers = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
+
+const NINE = 0x39
+const ZERO = 0x30
+
+/** Reads `bytes[start … end)`: a JSON number, or `NaN`, `+Inf`, `-Inf`. */
+export const floatOf = (bytes: Uint8Array, start: number, end: number): number => {
+  const isNegative = bytes[start] === 0x2d
+  // Up to 15 digits are exact as a float, and so is the power of ten: their quotient is then rounded once only.
+  if (end - start <= 16) {
+    let digits = 0
+    let decimals = -1
+    let i = isNegative ? start + 1 : start
+    for (; i < end; i++) {
+      const byte = bytes[i]!
+      if (byte >= ZERO && byte <= NINE) {
+        digits = digits * 10 + byte - ZERO
+        if (decimals >= 0) decimals++
+      } else if (byte === 0x2e) decimals = 0
+      else break
+    }
+    if (i === end) {
+      const value = decimals > 0 ? digits / powers[decimals]! : digits
+      return isNegative ? -value : value
+    }
+  }
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1")
+  return text.endsWith("Inf") ? (isNegative ? -Infinity : Infinity) : Number(text)
+}

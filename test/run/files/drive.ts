@@ -1,0 +1,301 @@
+/**
+ * Drives a destination of files as a run does, beside a slow and obvious model of what must be in it.
+ *
+ * The world is a grid of points and some series; every value that is read is a new number, so that it shows whether a row
+ * is there once, twice, or in an earlier version.
+ */
+import { cpSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect, FileSystem, Layer, Option } from "effect"
+import { TestClock } from "effect/testing"
+import type { ConfigError } from "../../../src/ConnectorConfig.ts"
+import { formatTime } from "../../../src/formatTime.ts"
+import type {
+  FloatBlock,
+  HistogramBlock,
+  Labels,
+  SampleBlock,
+  Series
+} from "../../../src/prometheus/Sample.ts"
+import { canonicalLabels, seriesId } from "../../../src/prometheus/Series.ts"
+import { Destination, type DestinationError, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
+import { StateStore } from "../../../src/sync/StateStore.ts"
+import { StreamState } from "../../../src/sync/StreamState.ts"
+import type { Choices } from "../../choices.ts"
+
+export const start = Date.UTC(2026, 0, 1)
+
+/** A folder that goes with the scope. */
+export const temporaryFolder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "files-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+export const seriesOf = (name: string, labels: Readonly<Record<string, string>>): Series => {
+  const all: Labels = canonicalLabels(Object.entries({ __name__: name, ...labels }))
+  return { labels: all, id: seriesId(all) }
+}
+
+/** A block of values as texts, by their times. */
+export const floats = (series: Series, samples: ReadonlyArray<readonly [number, string]>): FloatBlock => {
+  const starts: Array<number> = []
+  const ends: Array<number> = []
+  let text = ""
+  for (const [, value] of samples) {
+    starts.push(text.length)
+    text += value
+    ends.push(text.length)
+  }
+  return {
+    _tag: "FloatBlock",
+    series,
+    length: samples.length,
+    times: Float64Array.from(samples, ([time]) => time),
+    bytes: Buffer.from(text),
+    starts: Uint32Array.from(starts),
+    ends: Uint32Array.from(ends)
+  }
+}
+
+export const histogramOf = (series: Series, time: number, count: string): HistogramBlock => ({
+  _tag: "HistogramBlock",
+  series,
+  length: 1,
+  times: Float64Array.of(time),
+  histograms: [{ count, sum: "1.5", buckets: [{ boundaries: 0, lower: "0", upper: "+Inf", count }] }]
+})
+
+/** A row: whose, when, and what. */
+export interface Row {
+  readonly key: string
+  readonly value: string
+}
+
+export const textOf = ({ key, value }: Row): string => `${key} ${value}`
+
+/** How a format is opened, and how its rows are read without it. */
+export interface Format {
+  readonly layer: (
+    folder: string
+  ) => Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem>
+  readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
+}
+
+/** Thrown away with whatever it interrupts: the process is gone. */
+const killed = "killed"
+
+/** Files of which every change is counted; before change number `at`, the folder is copied as a kill would leave it. */
+const watched = (folder: string, at: number, onKill: (copy: string) => void) =>
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (files) => {
+      let count = 0
+      const counted = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+        Effect.suspend(() => {
+          if (count++ === at) {
+            const copy = `${folder}.killed`
+            cpSync(folder, copy, { recursive: true })
+            onKill(copy)
+            return Effect.die(killed)
+          }
+          return count > at ? Effect.die(killed) : effect
+        })
+      return FileSystem.FileSystem.of({
+        ...files,
+        makeDirectory: (...args) => counted(files.makeDirectory(...args)),
+        remove: (...args) => counted(files.remove(...args)),
+        rename: (...args) => counted(files.rename(...args)),
+        truncate: (...args) => counted(files.truncate(...args)),
+        writeFileString: (...args) => counted(files.writeFileString(...args)),
+        open: (path, options) =>
+          Effect.map(files.open(path, options), (file) => {
+            if (options?.flag === "r") return file
+            return new Proxy(file, {
+              get: (target, name) => {
+                const member: unknown = Reflect.get(target, name, target)
+                if (name === "writeAll") {
+                  return (bytes: Uint8Array) =>
+                    Effect.andThen(
+                      counted(target.writeAll(bytes.subarray(0, bytes.length >> 1))),
+                      counted(target.writeAll(bytes.subarray(bytes.length >> 1)))
+                    )
+                }
+                if (name === "truncate") return (length: number) => counted(target.truncate(length))
+                if (name === "sync") return counted(target.sync)
+                return typeof member === "function" ? member.bind(target) : member
+              }
+            })
+          })
+      })
+    })
+  )
+
+/** What is to be there after a commit. */
+interface Snapshot {
+  readonly state: StreamState | undefined
+  readonly visible: ReadonlyArray<Row>
+  /** The rows of a refresh that is under way. */
+  readonly refresh: ReadonlyArray<Row>
+}
+
+const nothing: Snapshot = { state: undefined, visible: [], refresh: [] }
+
+const unique = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
+  Array.from(new Map(rows.map((row) => [row.key, row])).values())
+
+const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
+  JSON.stringify(a.map(textOf).sort()) === JSON.stringify(b.map(textOf).sort())
+
+const stateText = (state: StreamState | undefined): string => JSON.stringify(state ?? null)
+
+/** Runs after each other into one folder, some of them killed; throws where the folder is not what the model says. */
+export const randomRuns = Effect.fnUntraced(
+  function* (format: Format, choices: Choices, stepSeconds: number) {
+    let folder = join(yield* temporaryFolder, "data")
+    const streams = ["plain", "Http:Requests", "a b/c"].slice(0, choices.between(1, 3))
+    const truth = new Map(streams.map((stream) => [stream, nothing]))
+    let value = 0
+    let points = choices.between(1, 6)
+
+    /** The folder against the snapshots that it may be at: all since the last that had to last. */
+    const check = Effect.fnUntraced(function* (possible: ReadonlyMap<string, ReadonlyArray<Snapshot>>) {
+      const states = yield* Effect.gen(function* () {
+        const store = yield* StateStore
+        return yield* Effect.forEach(streams, (stream) =>
+          Effect.map(store.load(stream), Option.getOrUndefined)
+        )
+      }).pipe(Effect.provide(format.layer(folder)))
+      for (const [index, stream] of streams.entries()) {
+        const rows = yield* Effect.promise(() => format.rows(folder, stream))
+        const found = possible
+          .get(stream)!
+          .findLast(
+            ({ state, visible }) => stateText(state) === stateText(states[index]) && same(visible, rows)
+          )
+        if (found === undefined) {
+          throw new Error(
+            `${stream} has the state ${stateText(states[index])} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
+              .get(stream)!
+              .map(({ state, visible }) => `${stateText(state)}\n${visible.map(textOf).sort().join("\n")}`)
+              .join("\n")}`
+          )
+        }
+        truth.set(stream, found)
+      }
+    })
+
+    const runOnce = Effect.fnUntraced(function* (possible: Map<string, Array<Snapshot>>) {
+      const destination = yield* Destination
+      const store = yield* StateStore
+      const mode: SyncMode = choices.pick(syncModes)
+      const isRefresh = mode.startsWith("full")
+      const step = choices.oneIn(5) ? stepSeconds * 2 : stepSeconds
+      const lookback = choices.oneIn(2) ? choices.below(5) : 0
+      for (const stream of streams) {
+        if (choices.oneIn(6)) continue
+        const before = truth.get(stream)!
+        const loaded = Option.getOrUndefined(yield* store.load(stream))
+        const isResumed = isRefresh
+          ? loaded?.full_refresh === true && loaded.step === step
+          : loaded !== undefined && loaded.full_refresh !== true
+        let now = before
+        let next =
+          isResumed && loaded !== undefined
+            ? loaded.timeMillis + step * 1000 * (isRefresh ? 1 : 1 - lookback)
+            : start
+        // The rows of another refresh are not part of this one. In append mode they were seen, and stay.
+        let refresh = isRefresh && loaded?.full_refresh === true && (isResumed || true) ? before.refresh : []
+        let isFirst = true
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const writer = yield* destination.open(stream, mode)
+            // What an append of a refresh that replaced takes over, it shows at once.
+            if (mode === "full_refresh_append" && loaded?.full_refresh === true) {
+              const hidden = before.refresh.filter((row) => !before.visible.includes(row))
+              now = { ...before, visible: [...before.visible, ...hidden] }
+              possible.get(stream)!.push(now)
+            }
+            if (mode === "full_refresh_overwrite" && loaded?.full_refresh === true) {
+              now = { ...before, visible: before.visible.filter((row) => !before.refresh.includes(row)) }
+              possible.get(stream)!.push(now)
+            }
+            while (next <= start + points * stepSeconds * 1000) {
+              const last = next + step * 1000 * choices.below(4)
+              const blocks: Array<SampleBlock> = []
+              const rows: Array<Row> = []
+              for (let n = 0; n < choices.between(1, 3); n++) {
+                const series = seriesOf(stream, { n: `${n}`, [`only${n}`]: "x", time: 'a","time":"b' })
+                const samples: Array<readonly [number, string]> = []
+                for (let time = next; time <= last; time += step * 1000) {
+                  if (!choices.oneIn(5)) samples.push([time, `${value++}`])
+                }
+                for (const [time, value] of samples)
+                  rows.push({ key: `${series.id} ${formatTime(time)}`, value })
+                if (samples.length > 0) blocks.push(floats(series, samples))
+              }
+              yield* writer.write(choices.shuffle(blocks))
+              if (choices.oneIn(12)) return
+              if (choices.oneIn(3)) yield* TestClock.adjust("1 minute")
+              if (isFirst && isRefresh && !isResumed) refresh = []
+              isFirst = false
+              refresh = isRefresh ? [...refresh, ...rows] : []
+              const state = new StreamState({
+                time: formatTime(isResumed && !isRefresh ? Math.max(last, loaded?.timeMillis ?? 0) : last),
+                step,
+                version: 1,
+                ...(isRefresh ? { full_refresh: true as const } : {})
+              })
+              const visible =
+                mode === "full_refresh_overwrite"
+                  ? now.visible
+                  : mode === "incremental_append_deduped"
+                    ? unique([...now.visible, ...rows])
+                    : [...now.visible, ...rows]
+              now = { state, visible, refresh }
+              possible.get(stream)!.push(now)
+              yield* writer.commit(state)
+              next = last + step * 1000
+            }
+            if (choices.oneIn(6)) return
+            if (isFirst && isRefresh && !isResumed) return
+            now = {
+              state: isRefresh ? undefined : now.state,
+              visible: mode === "full_refresh_overwrite" ? refresh : now.visible,
+              refresh: []
+            }
+            possible.get(stream)!.push(now)
+            yield* writer.complete
+            // Nothing that comes now undoes it.
+            possible.set(stream, [now])
+          })
+        )
+        possible.set(stream, [now])
+      }
+    })
+
+    for (let run = choices.between(1, 5); run > 0; run--) {
+      let copy: string | undefined
+      const possible = new Map(streams.map((stream) => [stream, [truth.get(stream)!]]))
+      const killAt = choices.oneIn(2) ? choices.below(60) : Number.POSITIVE_INFINITY
+      const watch = watched(folder, killAt, (path) => {
+        copy = path
+      })
+      yield* runOnce(possible).pipe(
+        Effect.provide(Layer.provide(format.layer(folder), watch)),
+        Effect.catchDefect((defect) => (defect === killed ? Effect.void : Effect.die(defect)))
+      )
+      if (copy !== undefined) {
+        yield* Effect.sync(() => {
+          rmSync(folder, { recursive: true, force: true })
+        })
+        folder = copy
+      }
+      yield* check(possible)
+      points += choices.below(5)
+    }
+  },
+  Effect.scoped,
+  Effect.provide(NodeServices.layer)
+)
