@@ -137,13 +137,14 @@ const replace = Effect.fnUntraced(function* (place: Place, from: string, to: str
 })
 
 const cut = Effect.fnUntraced(function* (place: Place, { stream }: Entry, path: string, bytes: number) {
-  const size = (yield* sizeOf(place, path)) ?? 0
+  const found = yield* sizeOf(place, path)
+  const size = found ?? 0
   if (size < bytes) {
     return yield* new DestinationError({
       message: `${path} has ${size} bytes, but ${place.states.statePath(stream)} says it had ${bytes}: records are missing. Delete both files to read the stream ${stream} again, or restore them together.`
     })
   }
-  if (size > bytes) yield* cutTo(place.files, path, bytes)
+  if (size > bytes || (found === 0 && place.gzip)) yield* cutTo(place.files, path, bytes)
 })
 
 /** Removes new files of which no state speaks. */

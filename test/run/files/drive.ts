@@ -4,7 +4,7 @@
  * The world is a grid of points and some series; every value that is read is a new number, so that it shows whether a row
  * is there once, twice, or in an earlier version.
  */
-import { cpSync, mkdtempSync, rmSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -206,7 +206,7 @@ export const randomRuns = Effect.fnUntraced(
             ? loaded.timeMillis + step * 1000 * (isRefresh ? 1 : 1 - lookback)
             : start
         // The rows of another refresh are not part of this one. In append mode they were seen, and stay.
-        let refresh = isRefresh && loaded?.full_refresh === true && (isResumed || true) ? before.refresh : []
+        let refresh = isRefresh && loaded?.full_refresh === true ? before.refresh : []
         let isFirst = true
         yield* Effect.scoped(
           Effect.gen(function* () {
@@ -262,7 +262,12 @@ export const randomRuns = Effect.fnUntraced(
             if (isFirst && isRefresh && !isResumed) return
             now = {
               state: isRefresh ? undefined : now.state,
-              visible: mode === "full_refresh_overwrite" ? refresh : now.visible,
+              visible:
+              mode === "full_refresh_overwrite"
+                ? refresh
+                : mode === "incremental_append_deduped"
+                  ? unique(now.visible)
+                  : now.visible,
               refresh: []
             }
             possible.get(stream)!.push(now)
@@ -291,6 +296,9 @@ export const randomRuns = Effect.fnUntraced(
           rmSync(folder, { recursive: true, force: true })
         })
         folder = copy
+      const lock = `${folder}/_state/_lock`
+      // That process is gone, as far as the folder is concerned.
+      if (existsSync(lock)) writeFileSync(lock, "4194305 1\n")
       }
       yield* check(possible)
       points += choices.below(5)
