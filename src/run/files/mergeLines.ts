@@ -31,6 +31,8 @@ const SERIES_DIGITS = 32
 const TIME = Buffer.from('"time":"')
 const LINE_FEED = 0x0a
 const QUOTE = 0x22
+/** Of `2026-01-01`. */
+const DATE_LENGTH = 10
 
 /** Merges into a new file; answers its size. */
 export const mergeLines = Effect.fnUntraced(function* (
@@ -52,12 +54,12 @@ export const mergeLines = Effect.fnUntraced(function* (
     const path = isLast ? target : `${target}.${pass}`
     yield* remove(path)
     const out = openLines(files, path, 0, format.isGzip)
-    yield* copyLines(base, out, format, (_, series, time) => keys.get(series)?.get(time) === undefined)
+    yield* copyLines(base, out, format, (_, series, time) => keys.get(series, time) === undefined)
     yield* copyLines(
       later,
       out,
       format,
-      (line, series, time) => line >= from && line < from + mostKeys && keys.get(series)?.get(time) === line
+      (line, series, time) => line >= from && line < from + mostKeys && keys.get(series, time) === line
     )
     out.keep()
     const bytes = yield* out.flush
@@ -70,22 +72,46 @@ export const mergeLines = Effect.fnUntraced(function* (
 
 type Visit = (line: number, series: string, time: number, start: number, end: number, bytes: Buffer) => void
 
-/** Of lines `from` to before `to`, the last one of each series and time; and how many lines there are in all. */
+/** Lines by the series and time that they are the last ones of. */
+class Keys {
+  private readonly bySeries = new Map<string, Map<number, number>>()
+  private from = Number.POSITIVE_INFINITY
+  private to = Number.NEGATIVE_INFINITY
+  /** The series that was asked for before. */
+  private series = ""
+  private times: Map<number, number> | undefined
+
+  add(series: string, time: number, line: number): void {
+    let times = this.bySeries.get(series)
+    if (times === undefined) {
+      times = new Map()
+      this.bySeries.set(series, times)
+    }
+    times.set(time, line)
+    if (time < this.from) this.from = time
+    if (time > this.to) this.to = time
+  }
+
+  get(series: string, time: number): number | undefined {
+    if (time < this.from || time > this.to) return undefined
+    if (series !== this.series) {
+      this.series = series
+      this.times = this.bySeries.get(series)
+    }
+    return this.times?.get(time)
+  }
+}
+
+/** The keys of lines `from` to before `to`; and how many lines there are in all. */
 const keysOf = Effect.fnUntraced(function* (
   pieces: ReadonlyArray<Piece>,
   from: number,
   to: number,
   format: LinesFormat
 ) {
-  const keys = new Map<string, Map<number, number>>()
+  const keys = new Keys()
   const count = yield* eachLine(pieces, format, (line, series, time) => {
-    if (line < from || line >= to) return
-    let times = keys.get(series)
-    if (times === undefined) {
-      times = new Map()
-      keys.set(series, times)
-    }
-    times.set(time, line)
+    if (line >= from && line < to) keys.add(series, time, line)
   })
   return { count, keys }
 })
@@ -131,6 +157,7 @@ const eachLine = Effect.fnUntraced(function* (
   afterChunk: Effect.Effect<void, DestinationError> = Effect.void
 ) {
   let line = 0
+  const keyOf = keyReader(format.seriesAt)
   for (const piece of pieces) {
     let rest = Buffer.alloc(0)
     yield* Stream.runForEach(bytesOf(yield* FileSystem.FileSystem, piece, format.isGzip), (chunk) => {
@@ -140,11 +167,7 @@ const eachLine = Effect.fnUntraced(function* (
           : Buffer.concat([rest, chunk])
       let start = 0
       for (let feed = bytes.indexOf(LINE_FEED); feed >= 0; feed = bytes.indexOf(LINE_FEED, start)) {
-        const seriesEnd = start + format.seriesAt + SERIES_DIGITS
-        const series = bytes.toString("latin1", start + format.seriesAt, seriesEnd)
-        // Labels may be called `time` too, but they come before it; and what looks like it inside a text is escaped.
-        const timeAt = bytes.lastIndexOf(TIME, feed) + TIME.length
-        const time = Date.parse(bytes.toString("latin1", timeAt, bytes.indexOf(QUOTE, timeAt)))
+        const { series, time } = keyOf(bytes, start, feed)
         visit(line++, series, time, start, feed + 1, bytes)
         start = feed + 1
       }
@@ -154,6 +177,38 @@ const eachLine = Effect.fnUntraced(function* (
   }
   return line
 })
+
+/** Reads series and time of lines. Most begin like the line before, up to their time, and are of the same day. */
+const keyReader = (seriesAt: number) => {
+  let beginning = Buffer.alloc(0)
+  let date = Buffer.alloc(0)
+  let midnight = 0
+  const key = { series: "", time: 0 }
+  return (bytes: Buffer, start: number, end: number): { readonly series: string; readonly time: number } => {
+    let timeAt = start + beginning.length
+    if (beginning.length === 0 || timeAt > end || beginning.compare(bytes, start, timeAt) !== 0) {
+      // Labels may be called `time` too, but they come before it; and what looks like it inside a text is escaped.
+      timeAt = bytes.lastIndexOf(TIME, end) + TIME.length
+      beginning = Buffer.from(bytes.subarray(start, timeAt))
+      key.series = bytes.toString("latin1", start + seriesAt, start + seriesAt + SERIES_DIGITS)
+    }
+    // `2026-01-01T00:00:00Z`: anything else is left to the language.
+    if (bytes[timeAt + 19] !== 0x5a || bytes[timeAt + 20] !== QUOTE) {
+      key.time = Date.parse(bytes.toString("latin1", timeAt, bytes.indexOf(QUOTE, timeAt)))
+      return key
+    }
+    if (date.length === 0 || date.compare(bytes, timeAt, timeAt + DATE_LENGTH) !== 0) {
+      date = Buffer.from(bytes.subarray(timeAt, timeAt + DATE_LENGTH))
+      midnight = Date.parse(date.toString("latin1"))
+    }
+    const hours = twoDigits(bytes, timeAt + 11)
+    key.time =
+      midnight + ((hours * 60 + twoDigits(bytes, timeAt + 14)) * 60 + twoDigits(bytes, timeAt + 17)) * 1000
+    return key
+  }
+}
+
+const twoDigits = (bytes: Buffer, at: number): number => bytes[at]! * 10 + bytes[at + 1]! - 0x30 * 11
 
 /** The text at the beginning of a file. */
 const bytesOf = (

@@ -96,7 +96,7 @@ const watched = (folder: string, at: number, onKill: (copy: string) => void) =>
         Effect.suspend(() => {
           if (count++ === at) {
             const copy = `${folder}.killed`
-            cpSync(folder, copy, { recursive: true })
+            if (existsSync(folder)) cpSync(folder, copy, { recursive: true })
             onKill(copy)
             return Effect.die(killed)
           }
