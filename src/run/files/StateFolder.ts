@@ -66,9 +66,31 @@ export const openStates = Effect.fnUntraced(function* <E extends Entry>(options:
 
   const read = (path: string) => files.readFileString(path).pipe(Effect.mapError(cannot("read", path)))
   const names = yield* files.readDirectory(inside).pipe(Effect.mapError(cannot("read", inside)))
+  const streams = names.filter((name) => !name.startsWith("_") && name.endsWith(".json"))
+  if (names.includes("_about.json")) {
+    const about = Schema.decodeUnknownResult(About)(yield* read(aboutPath))
+    if (Result.isFailure(about)) {
+      return yield* new ConfigError({
+        message: `${aboutPath} is damaged or not one of this program. Restore it, or choose another folder.`
+      })
+    }
+    if (streams.length > 0 && about.success.format !== format) {
+      return yield* new ConfigError({
+        message: `${folder} holds ${about.success.format}, and this run writes ${format}. Choose another folder, or run as before.`
+      })
+    }
+    if (streams.length > 0 && about.success.source !== source) {
+      return yield* new ConfigError({
+        message: `${folder} holds data of ${about.success.source}, and this is ${source}. Choose another folder.`
+      })
+    }
+  } else if (streams.length > 0) {
+    return yield* new ConfigError({
+      message: `${aboutPath} is missing, so it is not known where the data in ${folder} came from. Restore it, or choose another folder.`
+    })
+  }
   const entries = new Map<string, E>()
-  for (const name of names) {
-    if (name.startsWith("_") || !name.endsWith(".json")) continue
+  for (const name of streams) {
     const path = `${inside}/${name}`
     const decoded = Schema.decodeUnknownResult(Schema.fromJsonString(options.schema))(yield* read(path))
     if (Result.isFailure(decoded) || `${fileName(decoded.success.stream)}.json` !== name) {
@@ -77,29 +99,6 @@ export const openStates = Effect.fnUntraced(function* <E extends Entry>(options:
       })
     }
     entries.set(decoded.success.stream, decoded.success)
-  }
-
-  if (names.includes("_about.json")) {
-    const about = Schema.decodeUnknownResult(About)(yield* read(aboutPath))
-    if (Result.isFailure(about)) {
-      return yield* new ConfigError({
-        message: `${aboutPath} is damaged or not one of this program. Restore it, or choose another folder.`
-      })
-    }
-    if (entries.size > 0 && about.success.format !== format) {
-      return yield* new ConfigError({
-        message: `${folder} holds ${about.success.format}, and this run writes ${format}. Choose another folder, or run as before.`
-      })
-    }
-    if (entries.size > 0 && about.success.source !== source) {
-      return yield* new ConfigError({
-        message: `${folder} holds data of ${about.success.source}, and this is ${source}. Choose another folder.`
-      })
-    }
-  } else if (entries.size > 0) {
-    return yield* new ConfigError({
-      message: `${aboutPath} is missing, so it is not known where the data in ${folder} came from. Restore it, or choose another folder.`
-    })
   }
   yield* replaceFile(inside, aboutPath, `${JSON.stringify({ version: 1, source, format }, null, 2)}\n`)
 

@@ -6,7 +6,7 @@ import { describe, it } from "@effect/vitest"
 import { fileName } from "../../../src/run/files/fileName.ts"
 import { layer } from "../../../src/run/files/ParquetFolder.ts"
 import { choices } from "../../choices.ts"
-import { type Format, randomRuns, type Row } from "./drive.ts"
+import { type Format, type Row, randomRuns } from "./drive.ts"
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 
@@ -27,7 +27,9 @@ const format = (labelColumns = true): Format => ({
   layer: (folder) => layer({ folder, source: "http://mock", labelColumns }),
   rows: async (folder, stream) => {
     if (!existsSync(join(folder, fileName(stream)))) return []
-    const [files] = await ask(`SELECT count(*) AS n FROM glob('${join(folder, fileName(stream))}/*/*.parquet')`)
+    const [files] = await ask(
+      `SELECT count(*) AS n FROM glob('${join(folder, fileName(stream))}/*/*.parquet')`
+    )
     if (files?.n === 0n) return []
     const rows = await ask(
       `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM ${filesOf(folder, stream)}`

@@ -263,11 +263,11 @@ export const randomRuns = Effect.fnUntraced(
             now = {
               state: isRefresh ? undefined : now.state,
               visible:
-              mode === "full_refresh_overwrite"
-                ? refresh
-                : mode === "incremental_append_deduped"
-                  ? unique(now.visible)
-                  : now.visible,
+                mode === "full_refresh_overwrite"
+                  ? refresh
+                  : mode === "incremental_append_deduped"
+                    ? unique(now.visible)
+                    : now.visible,
               refresh: []
             }
             possible.get(stream)!.push(now)
@@ -296,9 +296,9 @@ export const randomRuns = Effect.fnUntraced(
           rmSync(folder, { recursive: true, force: true })
         })
         folder = copy
-      const lock = `${folder}/_state/_lock`
-      // That process is gone, as far as the folder is concerned.
-      if (existsSync(lock)) writeFileSync(lock, "4194305 1\n")
+        const lock = `${folder}/_state/_lock`
+        // That process is gone, as far as the folder is concerned.
+        if (existsSync(lock)) writeFileSync(lock, "4194305 1\n")
       }
       yield* check(possible)
       points += choices.below(5)
