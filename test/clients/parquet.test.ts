@@ -1,0 +1,72 @@
+/** The Parquet files of a run, read by Arrow: another reader than the one that wrote them. */
+import { join } from "node:path"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, inject, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { Destination } from "../../src/run/Destination.ts"
+import { layer } from "../../src/run/files/ParquetFolder.ts"
+import { StreamState } from "../../src/sync/StreamState.ts"
+import { floats, seriesOf, start, temporaryFolder } from "../run/files/drive.ts"
+import { script } from "./fixture.ts"
+import { runPython } from "./python.ts"
+
+const python = inject("python")
+
+describe.runIf(python !== undefined)("Parquet files", () => {
+  it.live("are what Arrow takes for partitions, times with a zone, numbers and texts", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", "incremental_append"))
+          const day = 86_400_000
+          yield* writer.write([
+            floats(seriesOf("up", { job: "a" }), [
+              [start, "1.5"],
+              [start + day + 1, "NaN"]
+            ])
+          ])
+          yield* writer.commit(new StreamState({ time: "2026-01-02T00:00:00Z", step: 60, version: 1 }))
+          yield* writer.complete
+        })
+      ).pipe(
+        Effect.provide(layer({ folder: join(folder, "data"), source: "http://mock", labelColumns: true }))
+      )
+      const { code, stderr, stdout } = yield* runPython(python ?? "", folder, [
+        script("parquet_read.py"),
+        join(folder, "data", "up")
+      ])
+      assert.strictEqual(code, 0, stderr)
+      const series_id = seriesOf("up", { job: "a" }).id
+      const common = { series_id, histogram: null, job: "a", other_labels: null }
+      assert.deepStrictEqual(JSON.parse(stdout), {
+        columns: {
+          series_id: "string",
+          time: "timestamp[us, tz=UTC]",
+          value: "double",
+          special_value: "string",
+          histogram: "string",
+          job: "string",
+          other_labels: "string",
+          day: "string"
+        },
+        rows: [
+          {
+            ...common,
+            time: "2026-01-01T00:00:00+00:00",
+            value: 1.5,
+            special_value: null,
+            day: "2026-01-01"
+          },
+          {
+            ...common,
+            time: "2026-01-02T00:00:00.001000+00:00",
+            value: null,
+            special_value: "NaN",
+            day: "2026-01-02"
+          }
+        ]
+      })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+})
