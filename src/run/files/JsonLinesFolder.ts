@@ -14,7 +14,7 @@ import { steadyMillis } from "../../steadyMillis.ts"
 import { StateStore } from "../../sync/StateStore.ts"
 import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
-import { cannot, syncFile, syncFolder } from "./durably.ts"
+import { cannot, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
 import { copyRange, mergeLines } from "./mergeLines.ts"
@@ -204,7 +204,6 @@ const takeOverRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry,
       .remove(newPath(place, file), { force: true })
       .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
     yield* copyRange(path, from, entry.bytes, newPath(place, file))
-    yield* syncFile(newPath(place, file))
     changed = {
       ...without(entry, "refreshFrom", "replacedBy"),
       bytes: from,
@@ -213,7 +212,6 @@ const takeOverRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry,
   } else if (mode === "full_refresh_append" && entry.next !== undefined) {
     const { bytes, file, lastMillis } = entry.next
     yield* copyRange(newPath(place, file), 0, bytes, path)
-    yield* syncFile(path)
     changed = {
       ...without(entry, "next", "replacedBy"),
       bytes: entry.bytes + bytes,
@@ -324,10 +322,7 @@ const openStream = Effect.fnUntraced(
       yield* files
         .remove(newPath(place, file), { force: true })
         .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
-      if (bytes > begun.bytes) {
-        yield* copyRange(from, begun.bytes, bytes, newPath(place, file))
-        yield* syncFile(newPath(place, file))
-      }
+      yield* copyRange(from, begun.bytes, bytes, newPath(place, file))
       lines = openAt(bytes - begun.bytes)
       lastMillis = null
       durableBytes = 0

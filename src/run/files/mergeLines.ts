@@ -8,7 +8,7 @@ import { createGunzip } from "node:zlib"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Effect, FileSystem, Stream } from "effect"
 import { DestinationError } from "../Destination.ts"
-import { cannot } from "./durably.ts"
+import { cannot, syncFile } from "./durably.ts"
 import { type LinesFile, openLines } from "./LinesFile.ts"
 
 /** How many keys are in memory at a time: some 50 MB. */
@@ -229,16 +229,18 @@ const bytesOf = (
     : raw
 }
 
-/** Copies bytes `from` to before `to` of one file behind what another one has. */
+/** Copies bytes `from` to before `to` of one file behind what another one has, to last. */
 export const copyRange = Effect.fnUntraced(function* (
   path: string,
   from: number,
   to: number,
   target: string
 ) {
+  if (from === to) return
   const files = yield* FileSystem.FileSystem
   yield* Stream.run(
     files.stream(path, { offset: from, bytesToRead: to - from, chunkSize: 256 * 1024 }),
     files.sink(target, { flag: "a" })
   ).pipe(Effect.mapError(cannot("written", target)))
+  yield* syncFile(target)
 })

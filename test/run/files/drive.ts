@@ -210,8 +210,7 @@ export const randomRuns = Effect.fnUntraced(
         let isFirst = true
         yield* Effect.scoped(
           Effect.gen(function* () {
-            const writer = yield* destination.open(stream, mode)
-            // What an append of a refresh that replaced takes over, it shows at once.
+            // What is taken over of a refresh in the other mode is shown at once, or hidden.
             if (mode === "full_refresh_append" && loaded?.full_refresh === true) {
               const hidden = before.refresh.filter((row) => !before.visible.includes(row))
               now = { ...before, visible: [...before.visible, ...hidden] }
@@ -221,6 +220,7 @@ export const randomRuns = Effect.fnUntraced(
               now = { ...before, visible: before.visible.filter((row) => !before.refresh.includes(row)) }
               possible.get(stream)!.push(now)
             }
+            const writer = yield* destination.open(stream, mode)
             while (next <= start + points * stepSeconds * 1000) {
               const last = next + step * 1000 * choices.below(4)
               const blocks: Array<SampleBlock> = []
