@@ -5,7 +5,7 @@
 import { promisify } from "node:util"
 import { gzip } from "node:zlib"
 import { Effect, FileSystem } from "effect"
-import { ByteBuffer } from "../../records/ByteBuffer.ts"
+import { LineBuffer } from "../../records/LineBuffer.ts"
 import type { DestinationError } from "../Destination.ts"
 import { cannot, syncFile } from "./durably.ts"
 
@@ -19,7 +19,7 @@ const LEVEL = 1
 export interface LinesFile {
   readonly path: string
   /** Where lines are appended. */
-  readonly buffer: ByteBuffer
+  readonly buffer: LineBuffer
   /** Writes the buffer if it has grown large. */
   readonly relieve: Effect.Effect<void, DestinationError>
   /** All that was appended so far is to be kept. */
@@ -41,7 +41,7 @@ export const openLines = (
   bytes: number,
   isGzip: boolean
 ): LinesFile => {
-  const buffer = new ByteBuffer(WRITE_BYTES / 4)
+  const buffer = new LineBuffer(WRITE_BYTES / 4)
   let written = bytes
   /** How many bytes of the file are to be kept, and of the buffer. */
   let kept = bytes
