@@ -1,4 +1,5 @@
 /** The executable. */
+import { constants } from "node:os"
 import { setFlagsFromString } from "node:v8"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit } from "effect"
@@ -15,8 +16,12 @@ setFlagsFromString("--heap-growing-percent=110")
 /** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
 const GRACE_MILLIS = 2000
 
-/** Dies of a signal as if it had never been handled, which is what whoever sent it expects to see. */
+/**
+ * Dies of a signal as if it had never been handled, which is what whoever sent it expects to see. The first process of a
+ * container cannot: the kernel spares it, and it would end with 0, as if all were done. It says so by its exit code.
+ */
 const dieOf = (signal: NodeJS.Signals): void => {
+  if (process.pid === 1) process.exit(128 + constants.signals[signal])
   process.removeAllListeners(signal)
   process.kill(process.pid, signal)
 }

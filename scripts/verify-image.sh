@@ -1,0 +1,98 @@
+#!/usr/bin/env bash
+# Builds the image from the Dockerfile as it is, and runs it the way Kubernetes and Docker do (test/image). Needs root on
+# Debian or Ubuntu, and no Docker: buildah builds, on a base that is made here of Debian's packages and Node's own from npm,
+# under the name that the Dockerfile asks for. The base is kept in node_modules/.cache/image, all else is removed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
+  echo "scripts/verify-image.sh makes chroots and installs Debian's packages: run it as root on Debian or Ubuntu." >&2
+  exit 1
+fi
+missing=()
+for program in buildah debootstrap; do command -v "$program" > /dev/null || missing+=("$program"); done
+if [ "${#missing[@]}" -gt 0 ]; then
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq -o DPkg::Lock::Timeout=120 update
+  apt-get -qq -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends "${missing[@]}" > /dev/null
+fi
+node scripts/setup.mjs
+export PATH="$PWD/node_modules/.bin:$PATH"
+
+base=$(sed -n 's/^ARG NODE_IMAGE=//p' Dockerfile)
+node=$(node -p 'process.versions.node')
+suite=bookworm
+if [ "$base" != "docker.io/library/node:$node-$suite-slim" ]; then
+  echo "The Dockerfile's NODE_IMAGE is $base, but package.json's Node is $node, on Debian's $suite." >&2
+  exit 1
+fi
+
+cache=$PWD/node_modules/.cache/image
+mkdir -p "$cache"
+exec 9> "$cache/lock"
+flock 9
+# Storage and containers of its own, which have nothing to do with those of the machine.
+export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$cache/storage" "$cache/run" > "$cache/storage.conf"
+export CONTAINERS_STORAGE_CONF=$cache/storage.conf
+image=localhost/source-prometheus:verified
+
+work=$(mktemp -d)
+# Also what a run that was killed has left.
+clean() {
+  buildah umount --all > /dev/null 2>&1 || true
+  buildah rm --all > /dev/null 2>&1 || true
+  buildah rmi "$image" > /dev/null 2>&1 || true
+  buildah rmi --prune > /dev/null 2>&1 || true
+}
+trap 'status=$?; clean; rm -rf "$work"; exit "$status"' EXIT
+clean
+
+# Says what it does, and shows what a step printed only where that failed.
+step() {
+  echo "$1 ..." >&2
+  shift
+  "$@" > "$work/log" 2>&1 || { cat "$work/log" >&2; echo "This step failed: $*" >&2; exit 1; }
+}
+
+make_base() {
+  local container root
+  container=$(buildah from scratch)
+  root=$(buildah mount "$container")
+  debootstrap --variant=minbase "$suite" "$root"
+  rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/* "$root"/var/log/*
+  chroot "$root" groupadd --gid 1000 node
+  chroot "$root" useradd --uid 1000 --gid node --shell /bin/bash --create-home node
+  install -D node_modules/node/bin/node "$root/usr/local/bin/node"
+  npm install --global --prefix "$root/usr/local" --no-audit --no-fund "npm@$(npm --version)"
+  # Where the build below sees files of this machine: buildah would leave these in the image that it builds.
+  mkdir -p "$root/root/.npm"
+  touch "$root/run/certificates.pem" "$root/etc/hosts"
+  buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env "NODE_VERSION=$node" \
+    --entrypoint '["docker-entrypoint.sh"]' --cmd node "$container"
+  buildah commit --quiet --rm "$container" "$base"
+}
+buildah inspect --type image "$base" > /dev/null 2>&1 || step "Making the base image (once)" make_base
+
+# npm's settings as they are here, wherever they come from, and the certificates that are trusted here.
+settings=$work/npmrc
+(umask 077 && {
+  for file in "$(npm config get globalconfig)" "$(npm config get userconfig)"; do
+    if [ -f "$file" ]; then cat "$file"; echo; fi
+  done
+  env | sed -n 's/^npm_config_\(registry\|proxy\|https_proxy\|noproxy\|strict_ssl\)=/\1=/Ip' | sed 's/^\([a-z]*\)_\([a-z]*\)=/\1-\2=/I'
+  if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then echo "cafile=/run/certificates.pem"; fi
+} > "$settings")
+build() {
+  local volumes=(--volume "$(npm config get cache):/root/.npm")
+  if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then volumes+=(--volume "$NODE_EXTRA_CA_CERTS:/run/certificates.pem:ro"); fi
+  buildah build --pull-never --secret "id=npmrc,src=$settings" "${volumes[@]}" --tag "$image" .
+}
+mkdir -p "$(npm config get cache)"
+step "Building the image" build
+
+container=$(buildah from --pull-never "$image")
+base_container=$(buildah from --pull-never "$base")
+buildah inspect --type image "$image" > "$work/image.json"
+VERIFIED_IMAGE=$work/image.json VERIFIED_ROOT=$(buildah mount "$container") VERIFIED_BASE=$(buildah mount "$base_container") \
+  vitest run --config test/image/vitest.config.ts
