@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image from the Dockerfile as it is, and runs it the way Kubernetes and Docker do (test/image). Needs root on
+# Builds the image from the Dockerfile as it is, and runs it the way Kubernetes and Docker do (test/shipping). Needs root on
 # Debian or Ubuntu, and no Docker: buildah builds, on a base that is made here of Debian's packages and Node's own from npm,
 # under the name that the Dockerfile asks for. The base is kept in node_modules/.cache/image, all else is removed.
 set -euo pipefail
@@ -95,4 +95,4 @@ container=$(buildah from --pull-never "$image")
 base_container=$(buildah from --pull-never "$base")
 buildah inspect --type image "$image" > "$work/image.json"
 VERIFIED_IMAGE=$work/image.json VERIFIED_ROOT=$(buildah mount "$container") VERIFIED_BASE=$(buildah mount "$base_container") \
-  vitest run --config test/image/vitest.config.ts
+  vitest run --config test/shipping/vitest.config.ts image
