@@ -26,8 +26,9 @@ FROM ${NODE_IMAGE}
 RUN groupmod --new-name airbyte node \
     && usermod --login airbyte --home /home/airbyte --move-home node \
     && install --directory --owner=airbyte --group=airbyte /airbyte /config /secrets
-# All that the program consists of. It belongs to root, so that nothing that runs as another user can change it.
-COPY --from=build /build/dist/source-prometheus.js /build/dist/main.mjs /usr/local/lib/source-prometheus/
+# All that the program consists of, and the licences of what is in it. It belongs to root, so that nothing that runs as another user can change it.
+COPY --from=build /build/LICENSE /build/dist/source-prometheus.js /build/dist/main.mjs /build/dist/THIRD-PARTY-LICENSES \
+    /usr/local/lib/source-prometheus/
 ARG VERSION
 LABEL io.airbyte.name="airbyte/source-prometheus" \
       io.airbyte.version="${VERSION}" \

@@ -3,6 +3,7 @@ import { execFileSync } from "node:child_process"
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
 import { build } from "esbuild"
+import { thirdPartyLicences } from "./licenses.mjs"
 import { compileAll } from "./wasm.ts"
 
 const { bin, engines, name } = JSON.parse(readFileSync("package.json", "utf8"))
@@ -41,9 +42,16 @@ const unused = {
 
 await compileAll()
 
-const common = { bundle: true, platform: "node", format: "esm", target: "node22", logLevel: "warning" }
+const common = {
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node22",
+  logLevel: "warning",
+  metafile: true
+}
 
-await build({
+const program = await build({
   ...common,
   entryPoints: ["src/bin.ts"],
   outfile: `${folder}/main.mjs`,
@@ -54,7 +62,7 @@ await build({
 
 // The library: what it has in common with its mock is in a file of its own, so that both speak of the same services. Effect is
 // that of whoever imports it; of the platform's package, which asks for more than that, what is used comes along.
-await build({
+const library = await build({
   ...common,
   entryPoints: ["src/index.ts", "src/testing.ts"],
   outdir: folder,
@@ -87,6 +95,9 @@ for (const { name: file, parentPath } of readdirSync(types, { recursive: true, w
   const path = resolve(join(parentPath, file))
   if (file.endsWith(".d.ts") && !public_.has(path)) rmSync(path)
 }
+
+const outputs = { ...program.metafile.outputs, ...library.metafile.outputs }
+writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
 
 // Last, since it is what tells that all has been built.
 writeFileSync(executable, launcher)

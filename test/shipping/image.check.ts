@@ -57,6 +57,8 @@ describe("the image", () => {
       "/config",
       "/secrets",
       program,
+      `${program}/LICENSE`,
+      `${program}/THIRD-PARTY-LICENSES`,
       `${program}/main.mjs`,
       `${program}/source-prometheus.js`
     ])

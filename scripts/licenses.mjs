@@ -1,0 +1,29 @@
+// The licences of what a bundle contains: they ask to go where their code goes.
+import { readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+
+/** The folder of the package that a bundled file belongs to; undefined for the project's own. */
+const packageOf = (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(path)?.[0]
+
+const licenceOf = (folder) => {
+  const { license, name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
+  const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.(md|txt))?$/i.test(entry))
+  if (typeof license !== "string" || file === undefined) {
+    throw new Error(
+      `${name} ${version} is bundled, but its package does not say under which licence: look it up.`
+    )
+  }
+  return { title: `${name} ${version} (${license})`, text: readFileSync(join(folder, file), "utf8").trim() }
+}
+
+/** As one text, from esbuild's metafile: packages in order of their names, with only those whose code is in an output. */
+export const thirdPartyLicences = ({ outputs }) => {
+  const bundled = Object.values(outputs).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
+  )
+  const folders = [...new Set(bundled.map(packageOf).filter((folder) => folder !== undefined))].sort()
+  const licences = folders
+    .map(licenceOf)
+    .map(({ text, title }) => `${title}\n${"=".repeat(title.length)}\n\n${text}\n`)
+  return `This program contains code of these packages.\n\n${licences.join("\n\n")}`
+}
