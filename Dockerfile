@@ -8,7 +8,8 @@ ARG NODE_IMAGE=docker.io/library/node:24.21.0-bookworm-slim
 # package.json's version. The build fails where it is another one.
 ARG VERSION=0.1.0
 
-FROM ${NODE_IMAGE} AS build
+# On the machine's own processor: the bundle is the same for all.
+FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS build
 WORKDIR /build
 # A layer of its own, which is built again only when dependencies change. Node is here, and what scripts of packages would
 # fetch is of no use for a bundle. Those who read packages from a mirror give their settings of npm:
