@@ -38,7 +38,7 @@ LABEL io.airbyte.name="airbyte/source-prometheus" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.version="${VERSION}"
 # Kubernetes starts the connector by this variable and in another folder, Docker by the entrypoint: they are to be the same.
-# One arena of malloc's is enough for a program that allocates in one thread, and saves 13 MB. The heap needs no setting:
+# One arena of malloc's is enough for a program that allocates in one thread, and saves some megabytes. The heap needs no setting:
 # Node takes the container's limit for the machine's memory.
 ENV AIRBYTE_ENTRYPOINT="/usr/local/bin/node /usr/local/lib/source-prometheus/source-prometheus.js" \
     MALLOC_ARENA_MAX=1

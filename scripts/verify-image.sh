@@ -72,7 +72,13 @@ make_base() {
     --entrypoint '["docker-entrypoint.sh"]' --cmd node "$container"
   buildah commit --quiet --rm "$container" "$base"
 }
-buildah inspect --type image "$base" > /dev/null 2>&1 || step "Making the base image (once)" make_base
+recipe=$(declare -f make_base | sha256sum)
+if [ "$(cat "$cache/recipe" 2> /dev/null)" != "$recipe" ] || ! buildah inspect --type image "$base" > /dev/null 2>&1; then
+  rm -f "$cache/recipe"
+  buildah rmi --all --force > /dev/null
+  step "Making the base image (once)" make_base
+  echo "$recipe" > "$cache/recipe"
+fi
 
 # npm's settings as they are here, wherever they come from, and the certificates that are trusted here.
 settings=$work/npmrc
