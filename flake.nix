@@ -56,6 +56,8 @@
               ./README.md
               ./LICENSE
               ./scripts
+              ./tsconfig.build.json
+              ./tsconfig.json
               ./src
             ];
           };

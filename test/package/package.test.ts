@@ -51,6 +51,7 @@ describe("the package", () => {
     assert.deepStrictEqual(files.sort(), [
       "LICENSE",
       "README.md",
+      "dist/THIRD-PARTY-LICENSES",
       "dist/index.js",
       "dist/main.mjs",
       "dist/shared-.js",
