@@ -3,11 +3,17 @@ import { Context, type Duration, type Effect } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SyncMode } from "./Destination.ts"
 
-/** Values of one series, thinned out to what a picture can show, in the order of time. */
+/**
+ * Values of one series, thinned out to what a picture can show, in the order of time. A value that is `NaN` is a gap: the
+ * server had nothing there, or that.
+ */
 export interface Curve {
   /** Its labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. */
   readonly label: string
-  readonly points: ReadonlyArray<readonly [millis: number, value: number]>
+  /** Milliseconds since the epoch. */
+  readonly times: Float64Array
+  /** As many as `times`. */
+  readonly values: Float64Array
 }
 
 /** What became of a stream in this run. */

@@ -6,14 +6,17 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import type { DestinationError } from "./JsonLines.ts"
 
-/** Writes logs as lines. Secrets are masked in them. */
-export const personalLog = (secrets: ReadonlyArray<string>) => {
+/** Logs as lines of standard error. */
+const printError = (text: string): void => void process.stderr.write(`${text}\n`)
+
+/** Prints logs as lines, on standard error unless told otherwise: where a `Screen` draws, above it. Secrets are masked in them. */
+export const personalLog = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
   const mask = makeMask(secrets)
   return Logger.layer([
     Logger.make(({ cause, message }) => {
       const texts = Array.isArray(message) ? message : [message]
       const text = cause.reasons.length === 0 ? texts.join(" ") : `${texts.join(" ")} ${Cause.pretty(cause)}`
-      process.stderr.write(`${mask(text)}\n`)
+      print(mask(text))
     })
   ])
 }

@@ -1,0 +1,178 @@
+/**
+ * Collects what is told of a stream in the end, while it is read. What was not committed does not count: it may be lost.
+ *
+ * A block costs the same however long it is, unless it is of one of the few series whose values are kept.
+ */
+import type { Labels, SampleBlock, Series } from "../prometheus/Sample.ts"
+import { METRIC_NAME } from "../prometheus/Series.ts"
+import { floatOf } from "./files/floatOf.ts"
+import type { Curve, StreamSummary } from "./Progress.ts"
+import { ThinCurve } from "./ThinCurve.ts"
+
+/** How much of a stream's values is kept for pictures. */
+export interface CurveLimits {
+  /** Of so many series, the first ones. */
+  readonly series: number
+  /** So many points of each, a gap being a point too. */
+  readonly points: number
+}
+
+/** Points of all streams of a run together: 16 bytes each. */
+const MOST_POINTS = 1_000_000
+
+/** What of each stream's values can be kept where there are so many streams: for charts, or for small pictures only. */
+export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits => {
+  const share = Math.floor(MOST_POINTS / Math.max(1, streams))
+  if (!hasCharts) return { series: 4, points: Math.max(16, Math.min(64, share >> 2)) }
+  const series = Math.max(1, Math.min(8, Math.floor(share / 250)))
+  return { series, points: Math.max(32, Math.min(500, Math.floor(share / series))) }
+}
+
+/** The values of a series that is shown, those that were committed and those after them. */
+interface Shown {
+  readonly label: string
+  readonly committed: ThinCurve
+  readonly pending: ThinCurve
+}
+
+/** Rows, and the times of the first and the last. */
+interface Count {
+  rows: number
+  first: number
+  last: number
+}
+
+const noRows = (): Count => ({ rows: 0, first: Infinity, last: -Infinity })
+
+export class StreamTally {
+  private readonly name: string
+  private readonly stepMillis: number
+  private readonly limits: CurveLimits
+  private readonly startedAt: number
+  private readonly series = new Set<string>()
+  private readonly pendingSeries = new Set<string>()
+  private readonly shown = new Map<string, Shown>()
+  private committed = noRows()
+  private pending = noRows()
+  private retries = 0
+  /** The series of the last block: the next one is often of the same. */
+  private lastSeries: Series | undefined
+
+  /** `startedAt` is in milliseconds, on the clock that `summary` is told the end by. */
+  constructor(stream: {
+    readonly name: string
+    readonly stepSeconds: number
+    readonly startedAt: number
+    readonly limits: CurveLimits
+  }) {
+    this.name = stream.name
+    this.stepMillis = stream.stepSeconds * 1000
+    this.startedAt = stream.startedAt
+    this.limits = stream.limits
+  }
+
+  /** Counts a block of the window that is being read. The block may be recycled afterwards. */
+  add(block: SampleBlock): void {
+    const { length, series, times } = block
+    if (length === 0) return
+    if (series !== this.lastSeries) {
+      this.lastSeries = series
+      if (!this.series.has(series.id)) this.pendingSeries.add(series.id)
+    }
+    const { pending } = this
+    pending.rows += length
+    if (times[0]! < pending.first) pending.first = times[0]!
+    if (times[length - 1]! > pending.last) pending.last = times[length - 1]!
+    const curve = this.curveOf(block)
+    if (curve === undefined) return
+    if (block._tag === "FloatBlock") {
+      const { bytes, ends, starts } = block
+      for (let i = 0; i < length; i++) curve.add(times[i]!, floatOf(bytes, starts[i]!, ends[i]!))
+    } else {
+      for (let i = 0; i < length; i++) curve.add(times[i]!, Number(block.histograms[i]!.count))
+    }
+  }
+
+  /** All that was added so far is kept. */
+  commit(): void {
+    for (const id of this.pendingSeries) this.series.add(id)
+    this.committed = {
+      rows: this.committed.rows + this.pending.rows,
+      first: Math.min(this.committed.first, this.pending.first),
+      last: Math.max(this.committed.last, this.pending.last)
+    }
+    for (const { committed, pending } of this.shown.values()) {
+      committed.merge(pending)
+      pending.clear()
+    }
+    this.forgetPending()
+  }
+
+  /** What was added since the last commit is lost. */
+  discard(): void {
+    for (const [key, { committed, pending }] of this.shown) {
+      pending.clear()
+      if (committed.isEmpty) this.shown.delete(key)
+    }
+    this.forgetPending()
+  }
+
+  /** The server has to be asked again. */
+  retry(): void {
+    this.retries++
+  }
+
+  /** What was committed, at a time in milliseconds; with why the stream ended before its time, if it did. */
+  summary(now: number, error?: string): StreamSummary {
+    const { first, last, rows } = this.committed
+    return {
+      name: this.name,
+      error,
+      series: this.series.size,
+      rows,
+      span: rows === 0 ? undefined : [first, last],
+      seconds: (now - this.startedAt) / 1000,
+      retries: this.retries,
+      curves: Array.from(this.shown.values()).flatMap(
+        ({ committed, label }): ReadonlyArray<Curve> =>
+          committed.isEmpty ? [] : [{ label, ...committed.points() }]
+      )
+    }
+  }
+
+  /** Where the values of a block go, if its series is one of those that are shown. */
+  private curveOf({ _tag, series }: SampleBlock): ThinCurve | undefined {
+    // A series may have both kinds, whose numbers have nothing to do with each other.
+    const key = _tag === "FloatBlock" ? series.id : `${series.id} count`
+    const shown = this.shown.get(key)
+    if (shown !== undefined) return shown.pending
+    if (this.shown.size >= this.limits.series) return undefined
+    const label = labelText(series.labels)
+    const make = () => new ThinCurve(this.stepMillis, this.limits.points)
+    const added: Shown = {
+      label: _tag === "FloatBlock" ? label : `${label} count`,
+      committed: make(),
+      pending: make()
+    }
+    this.shown.set(key, added)
+    return added.pending
+  }
+
+  private forgetPending(): void {
+    this.pendingSeries.clear()
+    this.pending = noRows()
+    this.lastSeries = undefined
+  }
+}
+
+/** Labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. */
+export const labelText = (labels: Labels): string =>
+  `{${labels
+    .filter(([name]) => name !== METRIC_NAME)
+    .map(([name, value]) => `${nameText(name)}=${quoted(value)}`)
+    .join(", ")}}`
+
+const nameText = (name: string): string => (/^[a-zA-Z_]\w*$/.test(name) ? name : quoted(name))
+
+const quoted = (text: string): string =>
+  `"${text.replace(/["\\\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`))}"`

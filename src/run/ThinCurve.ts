@@ -1,0 +1,167 @@
+/**
+ * The shape of a series in bounded memory: its time in slots of equal length, of each the least and the greatest value.
+ *
+ * Slots begin as long as the step of the grid. When time outgrows them they become twice as long, two by two, which takes
+ * nothing from the shape that a picture of that many columns would show; and a slot without a sample stays a gap.
+ */
+
+/** A value that can be drawn is better than one that cannot; between two of a kind, the one there first stays. */
+const lower = (a: number, b: number): boolean => Number.isFinite(a) && (a < b || !Number.isFinite(b))
+const higher = (a: number, b: number): boolean => Number.isFinite(a) && (a > b || !Number.isFinite(b))
+
+/** What a slot without a sample has as its times. */
+const EMPTY = Number.NaN
+
+export class ThinCurve {
+  /** How many slots there are. */
+  private readonly slots: number
+  private readonly stepMillis: number
+  /** The length of a slot, in steps: a power of two. */
+  private width = 1
+  /** The number of the first slot since the epoch; the others follow it. */
+  private first = 0
+  /** How many of them are in use, from the first on. */
+  private used = 0
+  private readonly lowTimes: Float64Array
+  private readonly lows: Float64Array
+  private readonly highTimes: Float64Array
+  private readonly highs: Float64Array
+
+  /** One of at most `points` points, though four are needed at least: the times around the epoch are in two slots for ever. */
+  constructor(stepMillis: number, points: number) {
+    this.stepMillis = stepMillis
+    this.slots = Math.max(2, points >> 1)
+    this.lowTimes = new Float64Array(this.slots).fill(EMPTY)
+    this.lows = new Float64Array(this.slots)
+    this.highTimes = new Float64Array(this.slots).fill(EMPTY)
+    this.highs = new Float64Array(this.slots)
+  }
+
+  /** A sample at a time in milliseconds. Samples come in any order, though best in that of time. */
+  add(time: number, value: number): void {
+    const slot = this.slotOf(time)
+    if (Number.isNaN(this.lowTimes[slot]!)) {
+      this.lowTimes[slot] = time
+      this.lows[slot] = value
+      this.highTimes[slot] = time
+      this.highs[slot] = value
+      return
+    }
+    if (lower(value, this.lows[slot]!)) {
+      this.lowTimes[slot] = time
+      this.lows[slot] = value
+    }
+    if (higher(value, this.highs[slot]!)) {
+      this.highTimes[slot] = time
+      this.highs[slot] = value
+    }
+  }
+
+  /** All that another one of the same kind holds is added. */
+  merge(other: ThinCurve): void {
+    while (this.width < other.width) this.widen()
+    for (let slot = 0; slot < other.used; slot++) {
+      const time = other.lowTimes[slot]!
+      if (Number.isNaN(time)) continue
+      this.add(time, other.lows[slot]!)
+      this.add(other.highTimes[slot]!, other.highs[slot]!)
+    }
+  }
+
+  clear(): void {
+    this.lowTimes.fill(EMPTY, 0, this.used)
+    this.highTimes.fill(EMPTY, 0, this.used)
+    this.used = 0
+    this.width = 1
+  }
+
+  get isEmpty(): boolean {
+    return this.used === 0
+  }
+
+  /** What is to be drawn, in the order of time: one or two points per slot, and where slots are empty a gap, `NaN`. */
+  points(): { readonly times: Float64Array; readonly values: Float64Array } {
+    const times = new Float64Array(2 * this.used)
+    const values = new Float64Array(2 * this.used)
+    let count = 0
+    const push = (time: number, value: number): void => {
+      times[count] = time
+      values[count++] = value
+    }
+    for (let slot = 0; slot < this.used; slot++) {
+      const low = this.lowTimes[slot]!
+      const high = this.highTimes[slot]!
+      if (Number.isNaN(low)) {
+        // One gap for all empty slots in a row.
+        if (!Number.isNaN(this.lowTimes[slot - 1]!)) {
+          push((this.first + slot) * this.width * this.stepMillis, Number.NaN)
+        }
+      } else if (low === high) push(low, this.lows[slot]!)
+      else {
+        if (low < high) push(low, this.lows[slot]!)
+        push(high, this.highs[slot]!)
+        if (low > high) push(low, this.lows[slot]!)
+      }
+    }
+    return { times: times.slice(0, count), values: values.slice(0, count) }
+  }
+
+  /** The slot of a time, after making one. */
+  private slotOf(time: number): number {
+    const step = Math.floor(time / this.stepMillis)
+    for (;;) {
+      const number = Math.floor(step / this.width)
+      if (this.used === 0) this.first = number
+      const slot = number - this.first
+      if (slot >= 0 && slot < this.slots) {
+        if (slot >= this.used) this.used = slot + 1
+        return slot
+      }
+      if (slot < 0 && this.used - slot <= this.slots) {
+        this.shift(-slot)
+        return 0
+      }
+      this.widen()
+    }
+  }
+
+  /** Makes room before the first slot. */
+  private shift(by: number): void {
+    for (const array of [this.lowTimes, this.lows, this.highTimes, this.highs]) {
+      array.copyWithin(by, 0, this.used)
+    }
+    this.lowTimes.fill(EMPTY, 0, by)
+    this.highTimes.fill(EMPTY, 0, by)
+    this.first -= by
+    this.used += by
+  }
+
+  /** Makes one slot of two. */
+  private widen(): void {
+    const { first, highTimes, highs, lowTimes, lows, used } = this
+    const before = Math.floor(first / 2)
+    this.width *= 2
+    this.first = before
+    this.used = 0
+    for (let slot = 0; slot < used; slot++) {
+      const lowTime = lowTimes[slot]!
+      const low = lows[slot]!
+      const highTime = highTimes[slot]!
+      const high = highs[slot]!
+      // Its place is never behind the one that is read.
+      lowTimes[slot] = EMPTY
+      highTimes[slot] = EMPTY
+      const to = Math.floor((first + slot) / 2) - before
+      this.used = to + 1
+      if (Number.isNaN(lowTime)) continue
+      if (Number.isNaN(lowTimes[to]!) || lower(low, lows[to]!)) {
+        lowTimes[to] = lowTime
+        lows[to] = low
+      }
+      if (Number.isNaN(highTimes[to]!) || higher(high, highs[to]!)) {
+        highTimes[to] = highTime
+        highs[to] = high
+      }
+    }
+  }
+}

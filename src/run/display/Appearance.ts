@@ -1,0 +1,49 @@
+/** What a terminal can show, as the environment tells, and the few colours that are used. */
+
+/** The size of a terminal in characters. */
+export interface Size {
+  readonly columns: number
+  readonly rows: number
+}
+
+export interface Appearance {
+  /** Whether lines can be drawn again in their place. */
+  readonly isLive: boolean
+  readonly hasColours: boolean
+}
+
+/**
+ * What can be done on a stream, which is a terminal or not. `FORCE_COLOR` beats `NO_COLOR`, as it does for Node; neither
+ * makes a terminal of what is none.
+ */
+export const appearanceOf = (
+  environment: Readonly<Record<string, string | undefined>>,
+  isTerminal: boolean
+): Appearance => {
+  const isLive = isTerminal && environment.TERM !== "dumb"
+  const { FORCE_COLOR: forced, NO_COLOR: unwanted } = environment
+  if (forced !== undefined) return { isLive, hasColours: forced !== "0" && forced !== "false" }
+  return { isLive, hasColours: isLive && (unwanted ?? "") === "" }
+}
+
+/** What a part of a line is, beside its words. */
+export type Meaning = "quiet" | "strong" | "good" | "bad" | "waiting"
+
+const codes: Readonly<Record<Meaning, string>> = {
+  quiet: "2",
+  strong: "1",
+  good: "32",
+  bad: "31",
+  waiting: "33"
+}
+
+/** Colours a text that is as wide as it is to be. */
+export type Paint = (meaning: Meaning, text: string) => string
+
+/** Whoever sees no colours gets the same words. */
+export const plain: Paint = (_, text) => text
+
+export const coloured: Paint = (meaning, text) =>
+  text === "" ? "" : `\u001b[${codes[meaning]}m${text}\u001b[0m`
+
+export const paintFor = ({ hasColours }: Appearance): Paint => (hasColours ? coloured : plain)

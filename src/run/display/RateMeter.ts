@@ -1,0 +1,22 @@
+/** How fast something that only grows does so at the moment: over the last seconds, so that a figure is calm, yet tells of a halt. */
+
+const WINDOW_MILLIS = 5000
+
+export class RateMeter {
+  private readonly readings: Array<readonly [millis: number, total: number]> = []
+
+  /** The total at a time, in milliseconds that never go back. */
+  add(now: number, total: number): void {
+    this.readings.push([now, total])
+    // The one before the window stays, so that all of the window is covered.
+    while (this.readings.length > 2 && this.readings[1]![0] <= now - WINDOW_MILLIS) this.readings.shift()
+  }
+
+  /** 0 until time has passed between two readings. */
+  get perSecond(): number {
+    const first = this.readings[0]
+    const last = this.readings.at(-1)
+    if (first === undefined || last === undefined || last[0] <= first[0]) return 0
+    return ((last[1] - first[1]) * 1000) / (last[0] - first[0])
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * Standard error as a screen: lines that stay, and below them a picture that is drawn again in its place. All that is
+ * written there goes through this one, or it would tear the picture.
+ */
+import { Context, Effect, Layer } from "effect"
+import { type Appearance, appearanceOf, type Paint, paintFor, type Size } from "./Appearance.ts"
+import { textWidth } from "./textWidth.ts"
+
+/** Where a screen writes to. */
+export interface Terminal {
+  readonly write: (text: string) => void
+  /** Its size at the moment. */
+  readonly size: () => Size
+}
+
+const ESC = "\u001b["
+const HIDE_CURSOR = `${ESC}?25l`
+const SHOW_CURSOR = `${ESC}?25h`
+const ERASE_BELOW = `${ESC}J`
+
+/**
+ * What a terminal may be told by a text that is printed: to change colours, if it can. A server's words may be in it, and are
+ * not to move the cursor.
+ */
+const harmless = (text: string, hasColours: boolean): string =>
+  text
+    .replaceAll("\r\n", "\n")
+    .replaceAll(/\u001b\[[\d;]*m|[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (match) =>
+      match.length === 1 ? "\ufffd" : hasColours ? match : ""
+    )
+
+/** The columns that a line takes, without its colours. */
+const visibleWidth = (line: string): number => textWidth(line.replaceAll(/\u001b\[[\d;]*m/g, ""))
+
+/** All methods return at once, so that a logger can call them, too. */
+export interface ScreenMethods {
+  readonly appearance: Appearance
+  readonly paint: Paint
+  readonly size: () => Size
+  /** Writes lines that stay, above the picture if there is one. */
+  readonly printAbove: (text: string) => void
+  /** Draws the picture, in the place of the one before. Its lines must be narrower than the terminal, and fewer than its rows. */
+  readonly draw: (lines: ReadonlyArray<string>) => void
+  /** Takes the picture away, and shows the cursor again. */
+  readonly clear: () => void
+  /** Shows the cursor for good: the process may end at any moment. */
+  readonly leave: () => void
+}
+
+/** A screen on a terminal. */
+export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMethods => {
+  let picture: ReadonlyArray<string> = []
+  let isCursorHidden = false
+  let isLeft = false
+
+  /** To where the picture begins. A terminal that became narrower has broken the picture's lines into several. */
+  const toStart = (): string => {
+    if (picture.length === 0) return ""
+    const { columns } = terminal.size()
+    const rows = picture.reduce((sum, line) => sum + Math.max(1, Math.ceil(visibleWidth(line) / columns)), 0)
+    return rows > 1 ? `\r${ESC}${rows - 1}A` : "\r"
+  }
+
+  const show = (above: string, lines: ReadonlyArray<string>): void => {
+    let text = toStart()
+    if (picture.length > 0) text += ERASE_BELOW
+    text += above
+    if (lines.length > 0 && !isCursorHidden && !isLeft) {
+      text += HIDE_CURSOR
+      isCursorHidden = true
+    }
+    text += lines.join("\n")
+    picture = lines
+    if (lines.length === 0 && isCursorHidden) {
+      text += SHOW_CURSOR
+      isCursorHidden = false
+    }
+    // In one piece: a terminal that shows half of it would flicker.
+    if (text !== "") terminal.write(text)
+  }
+
+  return {
+    appearance,
+    paint: paintFor(appearance),
+    size: terminal.size,
+    printAbove: (text) => show(`${harmless(text, appearance.hasColours)}\n`, picture),
+    draw: (lines) => {
+      if (appearance.isLive) show("", lines)
+    },
+    clear: () => show("", []),
+    leave: () => {
+      isLeft = true
+      if (!isCursorHidden) return
+      isCursorHidden = false
+      terminal.write(SHOW_CURSOR)
+    }
+  }
+}
+
+/** The size that is assumed of a terminal that does not tell. */
+const usualSize: Size = { columns: 80, rows: 24 }
+
+const standardError: Terminal = {
+  write: (text) => void process.stderr.write(text),
+  size: () => {
+    const { columns, rows } = process.stderr
+    // A terminal on a serial line, or one that is just being made, says 0.
+    return { columns: columns || usualSize.columns, rows: rows || usualSize.rows }
+  }
+}
+
+export class Screen extends Context.Service<Screen, ScreenMethods>()("source-prometheus/run/display/Screen") {
+  /**
+   * Standard error. However the process ends, the cursor is there again: with the layer's scope, by a signal, by an exit.
+   */
+  static readonly layer: Layer.Layer<Screen> = Layer.effect(
+    Screen,
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const screen = makeScreen(standardError, appearanceOf(process.env, process.stderr.isTTY === true))
+        process.on("exit", screen.leave)
+        // Before whoever ends the process. Where nobody else listens a signal ends it at once, which must stay so.
+        for (const signal of signals) {
+          if (process.listenerCount(signal) > 0) process.prependListener(signal, screen.leave)
+        }
+        return screen
+      }),
+      (screen) =>
+        Effect.sync(() => {
+          screen.clear()
+          for (const event of ["exit", ...signals]) process.off(event, screen.leave)
+        })
+    )
+  )
+
+  /** Any terminal, for tests. */
+  static readonly layerOf = (terminal: Terminal, appearance: Appearance): Layer.Layer<Screen> =>
+    Layer.effect(
+      Screen,
+      Effect.acquireRelease(
+        Effect.sync(() => makeScreen(terminal, appearance)),
+        (screen) => Effect.sync(screen.clear)
+      )
+    )
+}
+
+const signals = ["SIGINT", "SIGTERM"] as const

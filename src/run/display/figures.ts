@@ -1,0 +1,53 @@
+/** Figures for people. */
+
+/** A count with thousands apart: `12,000`. */
+export const grouped = (count: number): string => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",")
+
+const sizes = ["", "k", "M", "G", "T", "P"] as const
+
+/** A number in three digits or so: `950`, `1.23 M`, `45.6 k`. */
+export const rounded = (count: number): string => {
+  let value = count
+  let size = 0
+  // What would be shown as 1000 is one of the next size.
+  while (value >= 999.5 && size < sizes.length - 1) {
+    value /= 1000
+    size++
+  }
+  if (size === 0) return String(Math.round(value))
+  return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${sizes[size]}`
+}
+
+/** Bytes, in multiples of a thousand: `1.23 MB`. */
+export const byteText = (bytes: number): string => {
+  const text = rounded(bytes)
+  return text.includes(" ") ? `${text}B` : `${text} ${text === "1" ? "byte" : "bytes"}`
+}
+
+/** How long something took or takes: `0.4 s`, `45 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`. */
+export const durationText = (seconds: number): string => {
+  if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`
+  const whole = Math.round(seconds)
+  if (whole < 60) return `${whole} s`
+  const two = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
+    small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`
+  if (whole < 3600) return two(Math.floor(whole / 60), "min", whole % 60, "s")
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 1440) return two(Math.floor(minutes / 60), "h", minutes % 60, "min")
+  const hours = Math.round(seconds / 3600)
+  return two(Math.floor(hours / 24), "d", hours % 24, "h")
+}
+
+/** How long something will take, which nobody knows to the tenth: `1 s` at least. */
+export const aboutText = (seconds: number): string =>
+  seconds < 59.5 ? `${Math.max(1, Math.round(seconds))} s` : durationText(seconds)
+
+/** A step of the grid, exactly: `15 s`, `5 min`, `1 h`. */
+export const stepText = (seconds: number): string =>
+  seconds % 3600 === 0 ? `${seconds / 3600} h` : seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`
+
+/** A time in UTC to the second, or to the minute where that is all of it. */
+export const timeText = (millis: number): string => {
+  const text = new Date(millis).toISOString().slice(0, 19).replace("T", " ")
+  return text.endsWith(":00") ? text.slice(0, 16) : text
+}

@@ -1,0 +1,154 @@
+import { assert, describe, it } from "@effect/vitest"
+import { curveLimits, labelText, StreamTally } from "../../src/run/StreamTally.ts"
+import { type Choices, choices } from "../choices.ts"
+import { floats, histogramOf, seriesOf, start } from "./files/drive.ts"
+
+const STEP = 60_000
+
+const tallyOf = (limits = { series: 8, points: 500 }) =>
+  new StreamTally({ name: "up", stepSeconds: 60, startedAt: 1000, limits })
+
+const series = (instance: number) => seriesOf("up", { instance: `i${instance}` })
+
+/** A block of values from a step on. */
+const block = (instance: number, from: number, values: ReadonlyArray<string>) =>
+  floats(
+    series(instance),
+    values.map((value, i) => [start + (from + i) * STEP, value])
+  )
+
+describe("StreamTally", () => {
+  it("counts what was committed", () => {
+    const tally = tallyOf()
+    tally.add(block(0, 0, ["1", "NaN", "+Inf"]))
+    tally.add(block(1, 1, ["2.5"]))
+    tally.retry()
+    tally.commit()
+    // What was not committed may be lost.
+    tally.add(block(0, 3, ["99"]))
+    tally.add(block(2, 3, ["99"]))
+    const { curves, ...summary } = tally.summary(3500, "It is gone.")
+    assert.deepStrictEqual(summary, {
+      name: "up",
+      error: "It is gone.",
+      series: 2,
+      rows: 4,
+      span: [start, start + 2 * STEP],
+      seconds: 2.5,
+      retries: 1
+    })
+    assert.deepStrictEqual(
+      curves.map(({ label, times, values }) => [label, [...times], [...values]]),
+      [
+        ['{instance="i0"}', [start, start + STEP, start + 2 * STEP], [1, NaN, Infinity]],
+        ['{instance="i1"}', [start + STEP], [2.5]]
+      ]
+    )
+  })
+
+  it("has nothing of a stream without samples", () => {
+    const tally = tallyOf()
+    tally.commit()
+    const { curves, rows, series, span } = tally.summary(1000)
+    assert.deepStrictEqual(
+      { curves, rows, series, span },
+      { curves: [], rows: 0, series: 0, span: undefined }
+    )
+  })
+
+  it("shows the first series, and those of a window that was lost only if they come again", () => {
+    const tally = tallyOf({ series: 2, points: 100 })
+    tally.add(block(7, 0, ["7"]))
+    tally.discard()
+    for (const instance of [1, 2, 3]) tally.add(block(instance, 0, ["1"]))
+    tally.commit()
+    const { curves, rows, series } = tally.summary(1000)
+    assert.deepStrictEqual(
+      curves.map(({ label }) => label),
+      ['{instance="i1"}', '{instance="i2"}']
+    )
+    assert.deepStrictEqual([rows, series], [3, 3])
+  })
+
+  it("shows of histograms how much they counted, apart from numbers of the same series", () => {
+    const tally = tallyOf()
+    tally.add(block(0, 0, ["5"]))
+    tally.add(histogramOf(series(0), start + STEP, "12"))
+    tally.commit()
+    const { curves, rows, series: count } = tally.summary(1000)
+    assert.deepStrictEqual(
+      curves.map(({ label, values }) => [label, [...values]]),
+      [
+        ['{instance="i0"}', [5]],
+        ['{instance="i0"} count', [12]]
+      ]
+    )
+    assert.deepStrictEqual([rows, count], [2, 1])
+  })
+
+  /** Windows of blocks, of which some are lost. */
+  const windowsOf = (choices: Choices) => {
+    let step = 0
+    return choices.list(12, () => {
+      const points = choices.between(1, 80)
+      const blocks = choices.list(5, (instance) =>
+        block(
+          instance,
+          step,
+          Array.from({ length: choices.between(1, points) }, () => String(choices.below(100)))
+        )
+      )
+      step += points
+      return { blocks, isLost: choices.oneIn(4) }
+    })
+  }
+
+  it.prop("is the same as if what was lost had never been", [choices], ([choices]) => {
+    const limits = { series: 3, points: choices.between(4, 60) }
+    const tally = tallyOf(limits)
+    const expected = tallyOf(limits)
+    const model = { rows: 0, times: [] as Array<number>, series: new Set<string>() }
+    for (const { blocks, isLost } of windowsOf(choices)) {
+      for (const block of blocks) {
+        tally.add(block)
+        if (isLost) continue
+        expected.add(block)
+        model.rows += block.length
+        model.times.push(...block.times)
+        model.series.add(block.series.id)
+      }
+      if (isLost) tally.discard()
+      else {
+        tally.commit()
+        expected.commit()
+      }
+    }
+    const summary = tally.summary(2000)
+    assert.deepStrictEqual(summary, expected.summary(2000))
+    assert.strictEqual(summary.rows, model.rows)
+    assert.strictEqual(summary.series, model.series.size)
+    assert.deepStrictEqual(
+      summary.span,
+      model.rows === 0 ? undefined : [Math.min(...model.times), Math.max(...model.times)]
+    )
+    for (const { values } of summary.curves) assert.isAtMost(values.length, limits.points)
+  })
+})
+
+describe("curveLimits", () => {
+  it("keeps less of each stream the more there are", () => {
+    assert.deepStrictEqual(curveLimits(1, true), { series: 8, points: 500 })
+    assert.deepStrictEqual(curveLimits(250, true), { series: 8, points: 500 })
+    assert.deepStrictEqual(curveLimits(1000, true), { series: 4, points: 250 })
+    assert.deepStrictEqual(curveLimits(10_000, true), { series: 1, points: 100 })
+    assert.deepStrictEqual(curveLimits(100, false), { series: 4, points: 64 })
+  })
+})
+
+describe("labelText", () => {
+  it("is as Prometheus writes labels", () => {
+    const { labels } = seriesOf("up", { b: 'say "hi"\\\n', "a.b": "ü" })
+    assert.strictEqual(labelText(labels), '{"a.b"="ü", b="say \\"hi\\"\\\\\\n"}')
+    assert.strictEqual(labelText(seriesOf("up", {}).labels), "{}")
+  })
+})

@@ -1,0 +1,82 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import {
+  fitted,
+  padded,
+  paddedLeft,
+  printable,
+  textWidth,
+  wrapped
+} from "../../../src/run/display/textWidth.ts"
+
+const width = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
+
+describe("textWidth", () => {
+  it("counts the columns that a terminal gives", () => {
+    for (const [text, columns] of [
+      ["", 0],
+      ["up", 2],
+      ["Zürich", 6],
+      // Its mark is a character of its own.
+      ["Zu\u0308rich", 6],
+      ["温度", 4],
+      ["ﾃｽﾄ", 3],
+      ["ｆｕｌｌ", 8],
+      ["온도", 4],
+      ["🚀", 2],
+      ["▁▂█━─…✓✗", 8]
+    ] as const)
+      assert.strictEqual(textWidth(text), columns, text)
+  })
+})
+
+describe("fitted", () => {
+  it("says where a text goes on, and leaves no half of a character", () => {
+    assert.strictEqual(fitted("abcd", 4), "abcd")
+    assert.strictEqual(fitted("abcde", 4), "abc…")
+    assert.strictEqual(fitted("温度計", 4), "温…")
+    assert.strictEqual(fitted("温度計", 1), "…")
+    assert.strictEqual(fitted("abc", 0), "")
+  })
+
+  it.prop("fits", [Schema.String, width], ([text, columns]) => {
+    assert.isAtMost(textWidth(fitted(text, columns)), columns)
+  })
+})
+
+describe("padded and paddedLeft", () => {
+  it.prop("are as wide as they are to be, or as the text", [Schema.String, width], ([text, columns]) => {
+    const expected = Math.max(columns, textWidth(text))
+    assert.strictEqual(textWidth(padded(text, columns)), expected)
+    assert.strictEqual(textWidth(paddedLeft(text, columns)), expected)
+  })
+})
+
+describe("printable", () => {
+  it("leaves nothing that a terminal would obey", () => {
+    assert.strictEqual(printable(" a\n\tb\r\n"), "a b")
+    assert.strictEqual(printable("a\u001b[2Jb\u0007\u009bc"), "a\ufffd[2Jb\ufffd\ufffdc")
+    assert.strictEqual(printable("\u202egnp.exe\ud800"), "\ufffdgnp.exe\ufffd")
+    assert.strictEqual(printable("温度 🚀 é"), "温度 🚀 é")
+  })
+
+  it.prop("is one line without control characters", [Schema.String], ([text]) => {
+    assert.notMatch(printable(text), /\p{Cc}|\p{Cs}/u)
+  })
+})
+
+describe("wrapped", () => {
+  it("breaks between words, and within those that are longer than a line", () => {
+    assert.deepStrictEqual(wrapped("one two three", 7), ["one two", "three"])
+    assert.deepStrictEqual(wrapped("a 123456789 b", 4), ["a", "1234", "5678", "9 b"])
+    assert.deepStrictEqual(wrapped("one two", Infinity), ["one two"])
+  })
+
+  const words = Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z温]{1,9}$/)))
+  const columns = Schema.Int.check(Schema.isBetween({ minimum: 2, maximum: 20 }))
+  it.prop("loses nothing and is never too wide", [words, columns], ([texts, columns]) => {
+    const lines = wrapped(texts.join(" "), columns)
+    for (const line of lines) assert.isAtMost(textWidth(line), columns)
+    assert.strictEqual(lines.join("").replaceAll(" ", ""), texts.join(""))
+  })
+})
