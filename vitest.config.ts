@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config"
 /**
  * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule) need nothing but Node;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
- * Prometheus and a real VictoriaMetrics, which its global setup finds or installs; "clients" needs Python beside Prometheus,
+ * Prometheus, a real VictoriaMetrics and Chromium, which its global setup finds or installs; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.
  */
 export default defineConfig({

@@ -4,6 +4,7 @@ import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { dirname, join, resolve } from "node:path"
 import { build } from "esbuild"
 import { thirdPartyLicences } from "./licenses.mjs"
+import { bundlePage, inlined } from "./page.ts"
 import { compileAll } from "./wasm.ts"
 
 const { bin, engines, name } = JSON.parse(readFileSync("package.json", "utf8"))
@@ -14,7 +15,7 @@ const needed = engines.node.replace(/^>=/, "")
 
 rmSync(folder, { recursive: true, force: true })
 
-// The program: `source-prometheus.js` starts `main.mjs`, which is all the rest. The two need nothing else.
+// The program: `source-prometheus.js` starts `main.mjs`, which is all the rest but the report. They need nothing else.
 //
 // Two files, since Node keeps compiled code only of what is loaded after it was asked to: a start takes a fifth less with
 // it. Plain old JavaScript up to the import: it is for a Node that knows no other.
@@ -40,6 +41,15 @@ const unused = {
     )
 }
 
+// What makes the page of a report is in a file of its own, loaded when there is one to make: it would slow down every start.
+const reportApart = {
+  name: "report",
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /^\.\/reportHtml\.ts$/ }, ({ kind }) =>
+      kind === "dynamic-import" ? { path: "./report.mjs", external: true } : undefined
+    )
+}
+
 await compileAll()
 
 const common = {
@@ -57,7 +67,17 @@ const program = await build({
   outfile: `${folder}/main.mjs`,
   minify: true,
   legalComments: "inline",
-  plugins: [unused]
+  plugins: [unused, reportApart]
+})
+
+const page = await bundlePage()
+const report = await build({
+  ...common,
+  entryPoints: ["src/run/report/reportHtml.ts"],
+  outfile: `${folder}/report.mjs`,
+  minify: true,
+  legalComments: "inline",
+  plugins: [inlined(page)]
 })
 
 // The library: what it has in common with its mock is in a file of its own, so that both speak of the same services. Effect is
@@ -96,7 +116,8 @@ for (const { name: file, parentPath } of readdirSync(types, { recursive: true, w
   if (file.endsWith(".d.ts") && !public_.has(path)) rmSync(path)
 }
 
-const outputs = { ...program.metafile.outputs, ...library.metafile.outputs }
+const bundles = [program.metafile, library.metafile, report.metafile, page]
+const outputs = Object.assign({}, ...bundles.map((bundle) => bundle.outputs))
 writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
 
 // Last, since it is what tells that all has been built.

@@ -1,6 +1,6 @@
 /**
- * Where the programs of the real servers are (`prometheus` with `promtool`, `victoria-metrics`), and how they get there
- * on a machine without them.
+ * Where the programs of the real servers are (`prometheus` with `promtool`, `victoria-metrics`), and a browser, and how they
+ * get there on a machine without them.
  */
 import { spawn } from "node:child_process"
 import { constants } from "node:fs"
@@ -13,7 +13,7 @@ export interface PrometheusBinaries {
   readonly promtool: string
 }
 
-/** A server's programs as a whole: all of them are there, or a package has to bring them. */
+/** Programs that are needed together: all of them are there, or a package has to bring them. */
 interface Source<Found> {
   readonly lookUp: () => Promise<Found | undefined>
   /** Debian's. */
@@ -44,17 +44,31 @@ victoriametrics" (macOS), or unpack a release from https://github.com/VictoriaMe
 put its folder on the PATH or set VICTORIA_METRICS_BIN to the file.`
 }
 
+const chromium: Source<string> = {
+  lookUp: () =>
+    lookUp("CHROMIUM_BIN", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome"),
+  package: "chromium",
+  advice: `The tests of the report open it in Chromium and need its program "chromium". Install it with "apt-get install \
+chromium" (Debian), or set CHROMIUM_BIN to the file of any Chromium or Chrome.`
+}
+
 /** Finds both programs: by PROMETHEUS_BIN and PROMTOOL_BIN, else on the PATH. Rejects with how to get them. */
 export const findPrometheus = (): Promise<PrometheusBinaries> => find(prometheus)
 
 /** Finds the program: by VICTORIA_METRICS_BIN, else on the PATH. Rejects with how to get it. */
 export const findVictoriaMetrics = (): Promise<string> => find(victoriaMetrics)
 
+/** Finds Chromium or Chrome: by CHROMIUM_BIN, else on the PATH. Rejects with how to get it. */
+export const findChromium = (): Promise<string> => find(chromium)
+
 /** Finds Prometheus' programs; where they are missing and it may, installs Debian's package first. */
 export const ensurePrometheus = (): Promise<PrometheusBinaries> => ensure(prometheus)
 
 /** Finds VictoriaMetrics; where it is missing and it may, installs Debian's package first. */
 export const ensureVictoriaMetrics = (): Promise<string> => ensure(victoriaMetrics)
+
+/** Finds Chromium; where it is missing and it may, installs Debian's package first. */
+export const ensureChromium = (): Promise<string> => ensure(chromium)
 
 const find = async <Found>(source: Source<Found>): Promise<Found> => {
   const found = await source.lookUp()

@@ -1,0 +1,19 @@
+/** The option `--report`: writes the report of a run as a page. */
+import { dirname } from "node:path"
+import { Effect, type FileSystem } from "effect"
+import type { DestinationError } from "../Destination.ts"
+import { replaceFile } from "../files/durably.ts"
+import type { RunSummary } from "../Progress.ts"
+
+/**
+ * Writes the page to a file: all of it, or what was there before stays. What makes the page is loaded only here, from a
+ * file beside the program: whoever wants no report does not wait for it.
+ */
+export const writeReport = (
+  path: string,
+  run: RunSummary
+): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
+  Effect.flatMap(
+    Effect.promise(() => import("./reportHtml.ts")),
+    ({ reportHtml }) => replaceFile(dirname(path), path, reportHtml(run))
+  )
