@@ -1,5 +1,5 @@
 /**
- * Drives a destination of files as a run does, beside a slow and obvious model of what must be in it.
+ * Drives a destination as a run does, beside a slow and obvious model of what must be in it.
  *
  * The world is a grid of points and some series; every value that is read is a new number, so that it shows whether a row
  * is there once, twice, or in an earlier version.
@@ -81,13 +81,19 @@ export interface Format {
     folder: string
   ) => Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem>
   readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
+  /** How a kill is made where it is not by `watched`. Whatever is done after it fails with `killed`. */
+  readonly watch?: typeof watched
 }
 
 /** Thrown away with whatever it interrupts: the process is gone. */
-const killed = "killed"
+export const killed = "killed"
 
 /** Files of which every change is counted; before change number `at`, the folder is copied as a kill would leave it. */
-const watched = (folder: string, at: number, onKill: (copy: string) => void) =>
+const watched = (
+  folder: string,
+  at: number,
+  onKill: (copy: string) => void
+): Layer.Layer<FileSystem.FileSystem, never, FileSystem.FileSystem> =>
   Layer.effect(
     FileSystem.FileSystem,
     Effect.map(FileSystem.FileSystem, (files) => {
@@ -186,7 +192,10 @@ export const randomRuns = Effect.fnUntraced(
       }
     })
 
-    const runOnce = Effect.fnUntraced(function* (possible: Map<string, Array<Snapshot>>) {
+    const runOnce = Effect.fnUntraced(function* (
+      possible: Map<string, Array<Snapshot>>,
+      isKilled: () => boolean
+    ) {
       const destination = yield* Destination
       const store = yield* StateStore
       const mode: SyncMode = choices.pick(syncModes)
@@ -276,6 +285,8 @@ export const randomRuns = Effect.fnUntraced(
             possible.set(stream, [now])
           })
         )
+        // A destination may have survived as far as it can tell.
+        if (isKilled()) return yield* Effect.die(killed)
         possible.set(stream, [now])
       }
     })
@@ -284,12 +295,16 @@ export const randomRuns = Effect.fnUntraced(
       let copy: string | undefined
       const possible = new Map(streams.map((stream) => [stream, [truth.get(stream)!]]))
       const killAt = choices.oneIn(2) ? choices.below(60) : Number.POSITIVE_INFINITY
-      const watch = watched(folder, killAt, (path) => {
+      const watch = (format.watch ?? watched)(folder, killAt, (path) => {
         copy = path
       })
-      yield* runOnce(possible).pipe(
+      yield* runOnce(possible, () => copy !== undefined).pipe(
         Effect.provide(Layer.provide(format.layer(folder), watch)),
-        Effect.catchDefect((defect) => (defect === killed ? Effect.void : Effect.die(defect)))
+        Effect.catchDefect((defect) => (defect === killed ? Effect.void : Effect.die(defect))),
+        Effect.catchIf(
+          ({ message }) => copy !== undefined && message.includes(killed),
+          () => Effect.void
+        )
       )
       if (copy !== undefined) {
         yield* Effect.sync(() => {

@@ -1,0 +1,186 @@
+/**
+ * The file of a DuckDB database, opened for one run: what is remembered of streams in it, and the transactions in which
+ * that changes together with their data.
+ *
+ * It is attached to a database in memory, so that it is called the same whatever its file is called.
+ */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect, Result, Schema, Semaphore } from "effect"
+import { ConfigError } from "../../ConnectorConfig.ts"
+import type { DestinationError } from "../Destination.ts"
+import { Count, entryFields } from "../files/StateFolder.ts"
+import { attachFile, type DuckDB, type OpenOptions } from "./openFile.ts"
+import { DATABASE, OWN_SCHEMA, qualified, quoteText } from "./tables.ts"
+
+const Millis = Schema.NullOr(Schema.Int)
+
+const EntrySchema = Schema.Struct({
+  ...entryFields,
+  /** The stream's table. */
+  table: Schema.String,
+  /** Whether that table is there: not before the first refresh that replaces is whole. */
+  hasTable: Schema.Boolean,
+  /** The time of its latest row. */
+  lastMillis: Millis,
+  /** No series and time is in it twice, for sure. */
+  isUnique: Schema.Boolean,
+  /** How many of its rows, the last ones, are of a refresh that is under way and appends. */
+  refreshRows: Schema.optionalKey(Count),
+  /** The table of a refresh that is under way and replaces. */
+  next: Schema.optionalKey(
+    Schema.Struct({ table: Schema.String, lastMillis: Millis, isUnique: Schema.Boolean })
+  )
+})
+
+/** What is remembered of a stream. */
+export type Entry = typeof EntrySchema.Type
+
+const EntryJson = Schema.fromJsonString(EntrySchema)
+
+/** What the bookkeeping looks like. That of a newer program is refused. */
+const VERSION = 1
+
+const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
+const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
+
+/** What a database is opened with. */
+export interface DatabaseOptions extends OpenOptions {
+  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  readonly source: string
+  /** A column per label, or else one column `labels`. */
+  readonly labelColumns: boolean
+}
+
+/** Runs a statement of a transaction; answers how many rows it changed. */
+export type Run = (sql: string) => Promise<number>
+
+export interface Database {
+  readonly duckdb: DuckDB
+  /** What holds, by stream. */
+  readonly entries: ReadonlyMap<string, Entry>
+  /** The names of the tables and views that were there when the file was opened, folded. */
+  readonly tables: ReadonlySet<string>
+  /** A connection of one's own, which temporary tables belong to. */
+  readonly connect: Effect.Effect<DuckDBConnection, DestinationError>
+  /** Does something that may fail as DuckDB does. */
+  readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
+  /**
+   * One transaction: what `body` does, and the entry that it answers, both or neither. There is one at a time: two could
+   * conflict in what is remembered, and a checkpoint has to wait for all.
+   */
+  readonly transact: (
+    connection: DuckDBConnection,
+    body: (run: Run) => Promise<Entry>
+  ) => Effect.Effect<Entry, DestinationError>
+  /** The columns of a table; undefined where there is none of that name. */
+  readonly columnsOf: (table: string) => Effect.Effect<ReadonlyArray<string> | undefined, DestinationError>
+}
+
+/** Opens the file until the scope closes, and makes it if need be. */
+export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOptions) {
+  const { path } = options
+  const { attempt, connection, duckdb, instance, tables } = yield* attachFile(options, (database) =>
+    bookkeeping(database, options)
+  )
+  const ask = (sql: string) => attempt(async () => (await connection.runAndReadAll(sql)).getRowsJS())
+  const entries = new Map<string, Entry>()
+  yield* checkAbout(options, ask)
+  for (const [text] of yield* ask(`SELECT entry FROM ${STREAMS} ORDER BY stream`)) {
+    const decoded = Schema.decodeUnknownResult(EntryJson)(text)
+    if (Result.isFailure(decoded)) {
+      return yield* new ConfigError({
+        message: `${path} is damaged: ${OWN_SCHEMA}.streams has an entry that is not one of this program: ${String(text).slice(0, 200)}. Restore the file from before, or choose another one.`
+      })
+    }
+    entries.set(decoded.success.stream, decoded.success)
+  }
+  if (entries.size === 0) {
+    yield* attempt(() =>
+      connection.run(
+        `UPDATE ${ABOUT} SET source = ${quoteText(options.source)}, label_columns = ${options.labelColumns}`
+      )
+    )
+  }
+
+  const lock = yield* Semaphore.make(1)
+  const database: Database = {
+    duckdb,
+    entries,
+    tables,
+    attempt,
+    connect: attempt(() => instance.connect()),
+    transact: (own, body) =>
+      attempt(async () => {
+        await own.run("BEGIN")
+        try {
+          const entry = await body(async (sql) => (await own.run(sql)).rowsChanged)
+          const key = keyOf(entry.stream)
+          await own.run(`DELETE FROM ${STREAMS} WHERE stream = $1`, [key])
+          await own.run(`INSERT INTO ${STREAMS} VALUES ($1, $2)`, [key, JSON.stringify(entry)])
+          await own.run("COMMIT")
+          entries.set(entry.stream, entry)
+          return entry
+        } catch (error) {
+          await own.run("ROLLBACK").catch(() => {})
+          throw error
+        }
+      }).pipe(lock.withPermits(1), Effect.uninterruptible),
+    columnsOf: (table) =>
+      attempt(async () => {
+        try {
+          const reader = await connection.runAndReadAll(`DESCRIBE ${qualified(table)}`)
+          return reader.getRowsJS().map(([name]) => String(name))
+        } catch (error) {
+          if (
+            /^Catalog Error: .* does not exist/.test(String(error instanceof Error ? error.message : error))
+          ) {
+            return undefined
+          }
+          throw error
+        }
+      })
+  }
+  return database
+})
+
+/** A stream as a text that SQL can say: what it cannot is escaped. */
+const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
+
+/** What makes a database one of this program. */
+const bookkeeping = (database: string, { labelColumns, source }: DatabaseOptions): string => `
+  CREATE SCHEMA ${database}.${OWN_SCHEMA};
+  CREATE TABLE ${database}.${OWN_SCHEMA}.about (version INTEGER, source VARCHAR, label_columns BOOLEAN);
+  CREATE TABLE ${database}.${OWN_SCHEMA}.streams (stream VARCHAR, entry VARCHAR);
+  INSERT INTO ${database}.${OWN_SCHEMA}.about VALUES (${VERSION}, ${quoteText(source)}, ${labelColumns})`
+
+/** Refuses what others have written, and what was written in another way. */
+const checkAbout = Effect.fnUntraced(function* (
+  options: DatabaseOptions,
+  ask: (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, DestinationError>
+) {
+  const { labelColumns, path, source } = options
+  const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
+  const [about] = yield* ask(`SELECT * FROM ${ABOUT}`)
+  const [version, itsSource, itsLabelColumns] = about ?? []
+  if (typeof version === "number" && version > VERSION) {
+    return yield* refuse(
+      "was written by a newer version of this program. Use that version, or choose another file."
+    )
+  }
+  if (version !== VERSION || typeof itsSource !== "string" || typeof itsLabelColumns !== "boolean") {
+    return yield* refuse(
+      `is damaged: ${OWN_SCHEMA}.about is not as this program writes it. Restore the file from before, or choose another one.`
+    )
+  }
+  const [counted] = yield* ask(`SELECT count(*) FROM ${STREAMS}`)
+  if (Number(counted?.[0]) === 0) return
+  if (itsSource !== source) {
+    return yield* refuse(`holds data of ${itsSource}, and this is ${source}. Choose another file.`)
+  }
+  if (itsLabelColumns !== labelColumns) {
+    const named = (columns: boolean) => (columns ? "a column per label" : "one column for all labels")
+    return yield* refuse(
+      `has ${named(itsLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
+    )
+  }
+})

@@ -1,0 +1,74 @@
+/**
+ * A DuckDB database as a destination: a table per stream, in one file that other tools can open.
+ *
+ * Samples gather in temporary tables; a commit inserts them into the stream's table in the same transaction that remembers
+ * the stream's state. A refresh that replaces goes into a table of its own, which takes the name of the stream's table when
+ * it is whole.
+ */
+import { Context, Effect, FileSystem, Layer } from "effect"
+import type { ConfigError } from "../../ConnectorConfig.ts"
+import { StateStore } from "../../sync/StateStore.ts"
+import { Destination, type DestinationError } from "../Destination.ts"
+import { stateStoreOf } from "../files/StateFolder.ts"
+import { pathArgument, shellQuote } from "../files/shellQuote.ts"
+import { openDatabase } from "./Database.ts"
+import { openStream, tableOf } from "./openStream.ts"
+import { folded, quoteName } from "./tables.ts"
+
+/** How much memory DuckDB uses for data unless told, beside that of the program itself. */
+export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
+
+/** What a DuckDB database is opened with. */
+export interface DuckDBOptions {
+  readonly path: string
+  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  readonly source: string
+  /** A column per label, or else one column `labels` with JSON. */
+  readonly labelColumns: boolean
+  /** How much memory DuckDB may use for data, beside which it writes to the disk. */
+  readonly memoryBytes?: number
+}
+
+/** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
+const STAGED_PART = 1 / 4
+
+/** Opens the database for one run, and provides its states as the `StateStore`. */
+export const layer = (
+  options: DuckDBOptions
+): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const { labelColumns, memoryBytes = DEFAULT_MEMORY_BYTES, path } = options
+      const files = yield* FileSystem.FileSystem
+      const database = yield* openDatabase({ ...options, memoryBytes })
+      const place = {
+        path,
+        labelColumns,
+        database,
+        stagedBytes: memoryBytes * STAGED_PART,
+        tables: new Map<string, string>(),
+        taken: new Set(
+          Array.from(database.entries.values()).flatMap(({ next, table }) =>
+            next === undefined ? [folded(table)] : [folded(table), folded(next.table)]
+          )
+        ),
+        open: { count: 0 }
+      }
+      const sizeOf = (file: string) =>
+        files.stat(file).pipe(
+          Effect.map(({ size }) => Number(size)),
+          Effect.orElseSucceed(() => 0)
+        )
+      const destination = Destination.of({
+        name: path,
+        open: (stream, mode) => openStream(place, stream, mode),
+        bytes: Effect.zipWith(sizeOf(path), sizeOf(`${path}.wal`), (file, log) => file + log),
+        lookInto: (stream) =>
+          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(place, stream)))}`
+      })
+      return Context.make(Destination, destination).pipe(Context.add(StateStore, stateStoreOf(database)))
+    })
+  )
+
+/** A query that shows the latest rows of a table. */
+const lookIntoSql = (table: string): string => `SELECT * FROM ${quoteName(table)} ORDER BY time DESC LIMIT 10`

@@ -1,0 +1,275 @@
+/**
+ * Samples of one stream on their way into its table: they gather in temporary tables, numbers in columns and what a
+ * series has of text once per series, and are joined as they are inserted. Beyond DuckDB's limit of memory, temporary
+ * tables go to the disk; so a window may be of any size before it is committed.
+ */
+import type { DuckDBAppender, DuckDBConnection } from "@duckdb/node-api"
+import type { HistogramBlock, SampleBlock, Series } from "../../prometheus/Sample.ts"
+import { METRIC_NAME } from "../../prometheus/Series.ts"
+import { jsonLine } from "../../records/jsonLine.ts"
+import { renderHistogram } from "../../records/RecordEncoder.ts"
+import { floatOf } from "../files/floatOf.ts"
+import { type LabelColumns, ownColumns, quoteName } from "./tables.ts"
+
+type DuckDB = typeof import("@duckdb/node-api")
+
+/** Rows of one chunk that DuckDB takes at once. */
+const CHUNK_ROWS = 2048
+
+/** How many values 32 bits have. */
+const WORD = 2 ** 32
+
+/** What a row takes while it is staged. */
+const ROW_BYTES = 20
+
+/** What a series takes beside the text of its labels, here and in DuckDB. */
+const SERIES_BYTES = 200
+
+/** Series are remembered for the windows to come as long as they take less than this. */
+const MOST_SERIES_BYTES = 8 * 1024 * 1024
+
+export interface Staging {
+  /** Takes samples. */
+  readonly append: (block: SampleBlock) => Promise<void>
+  /** How many bytes it takes, about. */
+  readonly bytes: () => number
+  /** All samples so far are part of what is inserted. */
+  readonly mark: () => void
+  /** Whether there are samples before the mark. */
+  readonly isMarked: () => boolean
+  /** Puts what is in memory here into the tables: to be done before they are asked. */
+  readonly flush: () => Promise<void>
+  /** The columns of `rows`. */
+  readonly columns: () => string
+  /** A query for the rows before the mark. With `isUnique`, it has only the last of each series and time. */
+  readonly rows: (isUnique: boolean) => string
+  /** A query for the `series_id` and `time` of rows before the mark, up to a time. */
+  readonly keys: (untilTime: string) => string
+  /** Whether a series may have come with the same time twice. */
+  readonly hasRepeated: () => boolean
+  /** Forgets all samples. */
+  readonly clear: () => Promise<void>
+}
+
+/** Staging on a connection of its own; without `labels`, all labels are one column. */
+export const makeStaging = async (
+  { DOUBLE, DuckDBDataChunk, DuckDBTimestampTZValue, INTEGER, LIST, TIMESTAMPTZ, VARCHAR }: DuckDB,
+  connection: DuckDBConnection,
+  labels: LabelColumns | undefined
+): Promise<Staging> => {
+  const numbers = new Map<string, number>()
+  /** The latest time of each series that is staged, by its number. */
+  let lastTimes: Array<number> = []
+  let pending: Array<{
+    readonly id: string
+    readonly values: Map<string, string>
+    readonly rest: string | null
+  }> = []
+  let lastSeries: Series | undefined
+  let lastNumber = 0
+  let seriesBytes = 0
+  let histogramBytes = 0
+  let rows = { marked: 0, all: 0 }
+  let histograms = { marked: 0, all: 0 }
+  let hasRepeated = false
+  let appender: DuckDBAppender | undefined
+
+  const chunk = DuckDBDataChunk.create([INTEGER, TIMESTAMPTZ, DOUBLE], CHUNK_ROWS)
+  const vectors = [0, 1, 2].map((index) => chunk.getColumnVector(index))
+  const [series, times, values] = vectors.map(
+    (vector) => (vector as unknown as { readonly items: unknown }).items
+  ) as [Int32Array, BigInt64Array, Float64Array]
+  // Microseconds as two words each: big integers would take longer than all the rest.
+  const words = new Int32Array(times.buffer, times.byteOffset, times.length * 2)
+  let filled = 0
+
+  const createSamples = () =>
+    connection.run(`
+      CREATE OR REPLACE TEMP TABLE staged (series INTEGER, time TIMESTAMPTZ, value DOUBLE);
+      CREATE OR REPLACE TEMP TABLE staged_histogram (series INTEGER, time TIMESTAMPTZ, before BIGINT, histogram VARCHAR);
+    `)
+  const createSeries = () =>
+    connection.run(
+      "CREATE OR REPLACE TEMP TABLE staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])"
+    )
+  await createSamples()
+  await createSeries()
+
+  const numberOf = (one: Series): number => {
+    if (one === lastSeries) return lastNumber
+    let number = numbers.get(one.id)
+    if (number === undefined) {
+      number = numbers.size
+      numbers.set(one.id, number)
+      const values = new Map<string, string>()
+      const rest: Array<readonly [string, string]> = []
+      seriesBytes += SERIES_BYTES
+      for (const [label, value] of one.labels) {
+        seriesBytes += label.length + value.length
+        if (label === METRIC_NAME) continue
+        const column = labels?.columnFor(label)
+        if (column === undefined) rest.push([label, value])
+        else values.set(column, value)
+      }
+      pending.push({
+        id: one.id,
+        values,
+        rest: rest.length === 0 && labels !== undefined ? null : jsonLine(Object.fromEntries(rest))
+      })
+    }
+    lastSeries = one
+    lastNumber = number
+    return number
+  }
+
+  const appendChunk = async () => {
+    if (filled === 0) return
+    appender ??= await connection.createAppender("staged", null, "temp")
+    for (const vector of vectors) vector.flush()
+    chunk.rowCount = filled
+    appender.appendDataChunk(chunk)
+    filled = 0
+  }
+
+  const appendHistograms = async (number: number, block: HistogramBlock) => {
+    const target = await connection.createAppender("staged_histogram", null, "temp")
+    for (const [index, histogram] of block.histograms.entries()) {
+      const text = renderHistogram(histogram)
+      histogramBytes += text.length
+      target.appendInteger(number)
+      target.appendTimestampTZ(new DuckDBTimestampTZValue(BigInt(block.times[index]!) * 1000n))
+      target.appendBigInt(BigInt(rows.all))
+      target.appendVarchar(text)
+      target.endRow()
+    }
+    target.closeSync()
+    histograms.all += block.length
+  }
+
+  const appendSeries = async () => {
+    if (pending.length === 0) return
+    const first = numbers.size - pending.length
+    const target = await connection.createAppender("staged_series", null, "temp")
+    const names = labels?.names ?? []
+    const type = LIST(VARCHAR)
+    for (const [index, { id, rest, values }] of pending.entries()) {
+      target.appendInteger(first + index)
+      target.appendVarchar(id)
+      if (rest === null) target.appendNull()
+      else target.appendVarchar(rest)
+      target.appendList(
+        names.map((name) => values.get(name) ?? null),
+        type
+      )
+      target.endRow()
+    }
+    target.closeSync()
+    pending = []
+  }
+
+  // Labels by their place: a label may be called as any of the other columns.
+  const known = () => {
+    const columns = (labels?.names ?? []).map((_, index) => `labels[${index + 1}] AS label_${index}`)
+    return `(SELECT ${["number", "series_id", "rest::JSON AS rest", ...columns].join(", ")} FROM temp.staged_series)`
+  }
+
+  const floatsMarked = () => `r.rowid < ${rows.marked}`
+  const histogramsMarked = () => `r.rowid < ${histograms.marked}`
+
+  return {
+    append: async (block) => {
+      const { length } = block
+      if (length === 0) return
+      const number = numberOf(block.series)
+      const lastTime = lastTimes[number]
+      const last = block.times[length - 1]!
+      if (lastTime !== undefined && block.times[0]! <= lastTime) hasRepeated = true
+      lastTimes[number] = Math.max(lastTime ?? last, last)
+      if (block._tag === "HistogramBlock") return appendHistograms(number, block)
+      const { bytes, ends, starts, times } = block
+      for (let from = 0; from < length; ) {
+        const to = Math.min(length, from + CHUNK_ROWS - filled)
+        for (let i = from; i < to; i++, filled++) {
+          const micros = times[i]! * 1000
+          series[filled] = number
+          const high = Math.floor(micros / WORD)
+          words[filled * 2] = (micros - high * WORD) | 0
+          words[filled * 2 + 1] = high
+          values[filled] = floatOf(bytes, starts[i]!, ends[i]!)
+        }
+        from = to
+        if (filled === CHUNK_ROWS) await appendChunk()
+      }
+      rows.all += length
+    },
+    bytes: () => rows.all * ROW_BYTES + histograms.all * ROW_BYTES + histogramBytes + seriesBytes,
+    mark: () => {
+      rows.marked = rows.all
+      histograms.marked = histograms.all
+    },
+    isMarked: () => rows.marked + histograms.marked > 0,
+    flush: async () => {
+      await appendChunk()
+      appender?.closeSync()
+      appender = undefined
+      await appendSeries()
+    },
+    columns: () =>
+      [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
+        .map(quoteName)
+        .join(", "),
+    rows: (isUnique) => {
+      const ofLabels = (labels?.names ?? []).map((_, index) => `, s.label_${index}`).join("")
+      const select = (value: string, special: string, histogram: string, from: string) =>
+        `SELECT r.time, ${value} AS value, ${special} AS special_value, s.series_id, ${histogram} AS histogram, s.rest${ofLabels}
+         FROM ${from} AS r JOIN ${known()} AS s ON s.number = r.series`
+      const special =
+        "CASE WHEN r.value IS NULL OR isfinite(r.value) THEN NULL WHEN isnan(r.value) THEN 'NaN' WHEN r.value > 0 THEN '+Inf' ELSE '-Inf' END"
+      const floatValue = "CASE WHEN isfinite(r.value) THEN r.value END"
+      if (hasRepeated) {
+        // All in the order in which it came, which is what tells the last of several: a histogram is behind the floats that
+        // were there `before` it.
+        const all = `(
+          SELECT * FROM (
+            SELECT series, time, value, NULL::VARCHAR AS histogram, rowid AS place, 1 AS kind, 0 AS number
+            FROM temp.staged AS r WHERE ${floatsMarked()}
+            UNION ALL
+            SELECT series, time, NULL, histogram, before, 0, rowid
+            FROM temp.staged_histogram AS r WHERE ${histogramsMarked()}
+          ) ${isUnique ? "QUALIFY row_number() OVER (PARTITION BY series, time ORDER BY place DESC, kind DESC, number DESC) = 1" : ""}
+        )`
+        return `${select(floatValue, special, "r.histogram::JSON", all)} ORDER BY r.place, r.kind, r.number`
+      }
+      const floats = `${select(floatValue, special, "NULL::JSON", "temp.staged")} WHERE ${floatsMarked()}`
+      if (histograms.marked === 0) return floats
+      return `${floats} UNION ALL
+        ${select("NULL::DOUBLE", "NULL::VARCHAR", "r.histogram::JSON", "temp.staged_histogram")} WHERE ${histogramsMarked()}`
+    },
+    keys: (untilTime) => {
+      const select = (table: string, marked: string) =>
+        `SELECT s.series_id, r.time FROM temp.${table} AS r JOIN temp.staged_series AS s ON s.number = r.series
+         WHERE r.time <= ${untilTime} AND ${marked}`
+      const floats = select("staged", floatsMarked())
+      if (histograms.marked === 0) return floats
+      return `${floats} UNION ALL ${select("staged_histogram", histogramsMarked())}`
+    },
+    hasRepeated: () => hasRepeated,
+    clear: async () => {
+      filled = 0
+      appender?.closeSync()
+      appender = undefined
+      rows = { marked: 0, all: 0 }
+      histograms = { marked: 0, all: 0 }
+      histogramBytes = 0
+      hasRepeated = false
+      lastTimes = []
+      await createSamples()
+      if (seriesBytes < MOST_SERIES_BYTES) return
+      numbers.clear()
+      pending = []
+      lastSeries = undefined
+      seriesBytes = 0
+      await createSeries()
+    }
+  }
+}
