@@ -1,0 +1,26 @@
+/** Asks a database that nobody else has open. */
+import { DuckDBInstance } from "@duckdb/node-api"
+
+/** The rows of a query, with what it has of each by its column. */
+export const ask = async (
+  path: string,
+  sql: string
+): Promise<ReadonlyArray<Readonly<Record<string, unknown>>>> => {
+  const instance = await DuckDBInstance.create(path, { threads: "1", access_mode: "READ_ONLY" })
+  try {
+    const connection = await instance.connect()
+    await connection.run("SET TimeZone = 'UTC'")
+    const rows = (await connection.runAndReadAll(sql)).getRowObjectsJS()
+    connection.closeSync()
+    return rows
+  } finally {
+    instance.closeSync()
+  }
+}
+
+/** Whether there is a table. */
+export const hasTable = async (path: string, table: string): Promise<boolean> => {
+  const text = table.replaceAll("'", "''")
+  const rows = await ask(path, `FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = '${text}'`)
+  return rows.length > 0
+}
