@@ -67,6 +67,8 @@ const program = await build({
   outfile: `${folder}/main.mjs`,
   minify: true,
   legalComments: "inline",
+  // Native, and only needed where it is installed.
+  external: ["@duckdb/node-api"],
   plugins: [unused, reportApart]
 })
 

@@ -214,8 +214,24 @@ const urlProblems = ({ base_url }: Partial<Config>): ReadonlyArray<string> => {
   ]
 }
 
+/** More than HTTP servers take of all headers together, and what masking secrets in messages can still cope with. */
+const MAX_HEADER_CHARACTERS = 16_384
+
+/** Nobody means to send that much: it is the wrong file, mostly. */
+const lengthProblems = (what: string, { length }: string): ReadonlyArray<string> =>
+  length <= MAX_HEADER_CHARACTERS
+    ? []
+    : [
+        `${what} has ${length} characters, but must have at most ${MAX_HEADER_CHARACTERS}, since it is sent in an HTTP header.`
+      ]
+
 const authProblems = ({ basic_auth_pass, basic_auth_user }: Partial<Config>): ReadonlyArray<string> => {
-  if ((basic_auth_user === undefined) === (basic_auth_pass === undefined)) return []
+  if ((basic_auth_user === undefined) === (basic_auth_pass === undefined)) {
+    return [
+      ...lengthProblems("basic_auth_user", basic_auth_user ?? ""),
+      ...lengthProblems("basic_auth_pass", basic_auth_pass ?? "")
+    ]
+  }
   const [present, absent] =
     basic_auth_pass === undefined
       ? ["basic_auth_user", "basic_auth_pass"]
@@ -266,6 +282,7 @@ const headerProblems = ({ headers = [] }: Partial<Config>): ReadonlyArray<string
     ...(ownHeaders.has(name.toLowerCase())
       ? [`headers[${index}].name is ${name}, which is set by the connection itself: leave it out.`]
       : []),
+    ...lengthProblems(`headers[${index}].value`, value),
     ...(/^[\t\x20-\x7e\x80-\xff]*$/.test(value)
       ? []
       : [`headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`])

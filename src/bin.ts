@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit } from "effect"
 import { OutputClosed } from "./airbyte/Output.ts"
+import { keepExternalMemoryLow } from "./externalMemory.ts"
 import { main } from "./main.ts"
 import * as platform from "./platform.ts"
 
@@ -14,6 +15,7 @@ setFlagsFromString("--semi-space-growth-factor=1")
 setFlagsFromString("--no-parallel-scavenge")
 setFlagsFromString("--no-incremental-marking")
 setFlagsFromString("--heap-growing-percent=70")
+keepExternalMemoryLow()
 
 /** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
 const GRACE_MILLIS = 2000

@@ -4,7 +4,7 @@ import { Console, Effect, Option } from "effect"
 import { Completions, GlobalFlag } from "effect/cli"
 
 /** Flags whose value is the path of a file. As texts to the program, they take whatever can be read, pipes included. */
-const namesFile = /^(config|catalog|state|output|report|.*-file)$/
+const namesFile = /^(config|catalog|state|report|.*-file)$/
 
 const withFiles = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
   ...command,

@@ -357,6 +357,27 @@ describe("decodeConfig", () => {
       })
   )
 
+  it.effect(
+    "refuses what is too long for a header, such as a file named by mistake, without telling it",
+    () =>
+      Effect.gen(function* () {
+        const long = SECRET.padEnd(16_385, "x")
+        const password = yield* refusal({ basic_auth_user: "u", basic_auth_pass: long })
+        assert.include(password, "basic_auth_pass has 16385 characters, but must have at most 16384")
+        const header = yield* refusal({ headers: [{ name: "x", value: long }] })
+        assert.include(header, "headers[0].value has 16385 characters, but must have at most 16384")
+        assert.notInclude(password + header, SECRET)
+        const fits = long.slice(1)
+        const settings = yield* decodeConfig({
+          ...minimal,
+          basic_auth_user: "u",
+          basic_auth_pass: fits,
+          headers: [{ name: "x", value: fits }]
+        })
+        assert.include(secretTexts(settings), fits)
+      })
+  )
+
   it.effect.each([
     ["basic_auth_pass", 1],
     ["basic_auth_pass", [SECRET]],

@@ -23,7 +23,7 @@ export const DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9
 const unitSeconds: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
 
 /** Seconds from `"3600"`, `"1h"` or `"1h30m"`; NaN for anything else. */
-const parseSeconds = (text: string): number => {
+export const parseSeconds = (text: string): number => {
   if (/^\d+$/.test(text)) return Number(text)
   if (!/^(\d+[smhdw])+$/.test(text)) return Number.NaN
   return Array.from(text.matchAll(/(\d+)([smhdw])/g)).reduce(

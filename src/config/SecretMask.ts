@@ -7,14 +7,25 @@ const MASK = "****"
  * them in JSON, addresses, forms and web pages.
  */
 export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => string) => {
-  const patterns = [...new Set(secrets)]
-    .filter((secret) => secret !== "")
-    .sort((a, b) => b.length - a.length)
-    .map(patternOf)
-  if (patterns.length === 0) return (text) => text
-  const secret = new RegExp(patterns.join("|"), "gu")
-  return (text) => text.replace(secret, MASK)
+  const all = [...new Set(secrets)].filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
+  const long = all.filter((secret) => secret.length > LONG).flatMap(wholeForms)
+  const patterns = all.filter((secret) => secret.length <= LONG).map(patternOf)
+  const pattern = patterns.length === 0 ? undefined : new RegExp(patterns.join("|"), "gu")
+  return (text) => {
+    const rest = long.reduce((text, form) => text.replaceAll(form, MASK), text)
+    return pattern === undefined ? rest : rest.replace(pattern, MASK)
+  }
 }
+
+/** A regular expression for more characters than this may be more than one can be. No password is that long. */
+const LONG = 2000
+
+/** How a long secret is repeated, if at all, from the longest form to the shortest. */
+const wholeForms = (secret: string): ReadonlyArray<string> => [
+  encodeURIComponent(secret.toWellFormed()),
+  JSON.stringify(secret).slice(1, -1),
+  secret
+]
 
 /** Line breaks and runs of spaces are told as one space. */
 const patternOf = (secret: string): string =>

@@ -2,7 +2,7 @@
  * Finds the samples of plain form in the bytes of an answer: nearly all there are, millions a second.
  *
  * The loop is WebAssembly (`wasm/assembly/scanSamples.ts`), with its own memory: bytes are copied there, and what was found
- * out of it, which costs a tenth of what it saves. There is one for all decoders, since they work one at a time.
+ * out of it, which costs less than it saves. There is one for all decoders, since they work one at a time.
  */
 import { type Constant, load, newMemory } from "../wasm/load.ts"
 import { scanSamples } from "../wasm/scanSamples.wasm.ts"

@@ -1,72 +1,121 @@
 /** The command `run`, wired. */
-import { Effect, Layer, Option, References } from "effect"
-import { Command, Flag } from "effect/cli"
-import { ConnectorConfig, secretTexts } from "../ConnectorConfig.ts"
+import { Effect, FileSystem, Layer, References } from "effect"
+import { Command } from "effect/cli"
+import { ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
+import { makeMask } from "../config/SecretMask.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { StateStore } from "../sync/StateStore.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
-import { configFlags, demoSettingsOf, isEmpty, settingsOf } from "./configFlags.ts"
+import { type ConfigFlags, configFlags, demoSettingsOf, isEmpty, settingsOf } from "./configFlags.ts"
+import type { SyncMode } from "./Destination.ts"
 import { startDemo } from "./demo.ts"
-import { JsonLines } from "./JsonLines.ts"
+import { destinationLayer } from "./destinations.ts"
+import * as LiveProgress from "./display/liveProgress.ts"
+import { masked, maskedSummary } from "./display/masked.ts"
+import * as PlainProgress from "./display/plainProgress.ts"
+import { Screen } from "./display/Screen.ts"
+import { estimate } from "./estimate.ts"
 import { personalLog, tellErrors } from "./personal.ts"
+import { repeatedly } from "./repeatedly.ts"
+import { writeReport } from "./report/writeReport.ts"
 import { run } from "./run.ts"
+import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
+import { showDryRun, showSummary } from "./show.ts"
+import { targetText } from "./target.ts"
 
-const flags = {
-  ...configFlags,
-  output: Flag.String("output").pipe(
-    Flag.withMetavar("FILE"),
-    Flag.withDescription(
-      "The JSON-lines file to append to; its state is kept beside it. prometheus.jsonl by default, demo.jsonl for the demo"
-    ),
-    Flag.optional
+/** Does what the plan says, from a source that people know by a name of its own. Fails where a stream did. */
+const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings, source: string) {
+  const screen = yield* Screen
+  const mask = makeMask(secretTexts(settings))
+  const destination = destinationLayer(plan.target, { ...plan, source, labelColumns: settings.labelColumns })
+  const progress = masked(screen.appearance.isLive ? LiveProgress.layer : PlainProgress.layer, mask)
+
+  const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
+    const summary = yield* run({ mode, source, hasCharts: plan.reportPath !== undefined }).pipe(
+      Effect.provide(Layer.merge(destination, progress)),
+      Effect.map((summary) => maskedSummary(summary, mask))
+    )
+    yield* showSummary(summary, plan.isJson)
+    if (plan.reportPath !== undefined) {
+      yield* writeReport(plan.reportPath, summary)
+      yield* Effect.logInfo(`The report is in ${plan.reportPath}.`)
+    }
+    return summary.streams.every(({ error }) => error === undefined)
+  })
+
+  yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
+  if (plan.isDryRun) return yield* dryRun(plan, source, destination)
+  if (plan.everyMillis !== undefined) {
+    let mode = plan.mode
+    const next = Effect.suspend(() => runOnce(mode)).pipe(
+      Effect.tap(() => Effect.sync(() => (mode = plan.laterMode)))
+    )
+    return yield* repeatedly(plan.everyMillis, next)
+  }
+  if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful()
+})
+
+/** What a run would go on from is looked up where there is a destination; none is made. */
+const dryRun = Effect.fnUntraced(function* (
+  { isJson, mode, target }: RunPlan,
+  source: string,
+  destination: ReturnType<typeof destinationLayer>
+) {
+  const files = yield* FileSystem.FileSystem
+  const isThere = yield* Effect.orElseSucceed(files.exists(target.path), () => false)
+  const estimated = yield* estimate({ mode, source, destination: targetText(target) }).pipe(
+    Effect.provide(isThere ? destination : StateStore.layerMemory())
   )
-}
+  yield* showDryRun(estimated, isJson)
+})
+
+const runGiven = Effect.fnUntraced(
+  function* (given: ConfigFlags & RunFlags) {
+    const { printAbove } = yield* Screen
+    const isDemo = isEmpty(given)
+    const settings = isDemo
+      ? yield* Effect.flatMap(startDemo, (demo) => demoSettingsOf(demo, given))
+      : yield* settingsOf(given)
+    const plan = planOf(given, isDemo ? "demo.duckdb" : "prometheus.duckdb")
+    if (isDemo) {
+      yield* Effect.logInfo("Neither --url nor --config is given, so an embedded demo Prometheus is read.")
+    }
+    yield* carryOut(plan, settings, isDemo ? "the demo" : settings.baseUrl).pipe(
+      Effect.provide(
+        PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
+      ),
+      // Inside, where the secrets are known.
+      tellErrors,
+      Effect.provide(personalLog(secretTexts(settings), printAbove))
+    )
+  },
+  Effect.scoped,
+  tellErrors,
+  Effect.provide(personalLog([])),
+  Effect.provide(Screen.layer),
+  Effect.provideService(References.MinimumLogLevel, "Info")
+)
 
 /** `source-prometheus run`. */
-export const runCommand = Command.make(
-  "run",
-  flags,
-  Effect.fnUntraced(
-    function* ({ output, ...given }) {
-      const isDemo = isEmpty(given)
-      const settings = isDemo
-        ? yield* Effect.flatMap(startDemo, (demo) => demoSettingsOf(demo, given))
-        : yield* settingsOf(given)
-      const path = Option.getOrElse(output, () => (isDemo ? "demo.jsonl" : "prometheus.jsonl"))
-      const source = isDemo ? "the demo" : settings.baseUrl
-      const succeeded = yield* Effect.gen(function* () {
-        if (isDemo)
-          yield* Effect.logInfo(
-            "Neither --url nor --config is given, so an embedded demo Prometheus is read."
-          )
-        yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
-        return yield* run
-      }).pipe(
-        Effect.provide(
-          Layer.mergeAll(PrometheusClient.layer, JsonLines.layer(path, source)).pipe(
-            Layer.provideMerge(Layer.succeed(ConnectorConfig, settings))
-          )
-        ),
-        tellErrors,
-        Effect.provide(personalLog(secretTexts(settings)))
-      )
-      if (!succeeded) return yield* new Unsuccessful()
-    },
-    Effect.scoped,
-    tellErrors,
-    Effect.provide(personalLog([])),
-    Effect.provideService(References.MinimumLogLevel, "Info")
-  )
-).pipe(
-  Command.withDescription("Do a whole sync without Airbyte: read all metrics into a JSON-lines file"),
+export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runGiven).pipe(
+  Command.validate((given) => checkTogether(given)),
+  Command.withDescription(
+    "Do a whole sync without Airbyte: read all metrics into DuckDB, Parquet or JSON lines, and go on from there the next time"
+  ),
   Command.withExamples([
     { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
     {
       command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --step 5m",
-      description: "Read your Prometheus; run it again to add what is new"
+      description: "Read your Prometheus into prometheus.duckdb; run it again to add what is new"
     },
     {
-      command: "source-prometheus run --config config.json --select 'node_*' --output node.jsonl",
-      description: "Read what a configuration says, but only some metrics, into another file"
+      command:
+        "source-prometheus run --config config.json --select 'node_*' --to parquet:metrics --every 15m",
+      description: "Keep a folder of Parquet files in sync with some metrics until stopped"
+    },
+    {
+      command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --dry-run",
+      description: "Show what would be read"
     }
   ])
 )

@@ -4,7 +4,7 @@ import type { ConfigError, InputFileError } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
-import type { DestinationError } from "./JsonLines.ts"
+import type { DestinationError } from "./Destination.ts"
 
 /** Logs as lines of standard error. */
 const printError = (text: string): void => void process.stderr.write(`${text}\n`)

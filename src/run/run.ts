@@ -1,111 +1,147 @@
-/** The command `run`: a whole sync for a person, without a platform. */
-import { Effect, Option, Stream } from "effect"
+/** A whole sync for a person: finds the streams, reads them, and puts them into the destination. */
+import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
 import { recycle } from "../prometheus/Arena.ts"
-import { jsonLine } from "../records/jsonLine.ts"
-import { type LineFrame, RecordEncoder } from "../records/RecordEncoder.ts"
 import { steadyMillis } from "../steadyMillis.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
-import { StateStore } from "../sync/StateStore.ts"
-import { JsonLines } from "./JsonLines.ts"
+import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { Destination, type StreamWriter, type SyncMode } from "./Destination.ts"
+import { Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
+import { curveLimits, StreamTally } from "./StreamTally.ts"
+
+/** What a run is told. */
+export interface RunOptions {
+  readonly mode: SyncMode
+  /** The source as people know it. */
+  readonly source: string
+  /** Whether values are kept for charts, or only for small pictures. */
+  readonly hasCharts: boolean
+}
 
 /** What is known of a stream while it is read. */
 interface OpenStream {
-  readonly encoder: RecordEncoder
-  readonly frame: LineFrame
-  readonly series: Set<string>
-  samples: number
-  sinceState: number
+  readonly writer: StreamWriter
+  /** Holds what the writer has open. */
+  readonly scope: Scope.Closeable
+  readonly tally: StreamTally
+  readonly range: GridRange
+  /** How many points of the range have been committed. */
+  points: number
 }
 
 /**
- * Finds the metrics and reads them all incrementally into the JSON-lines file. Answers whether all were read whole.
+ * Finds the metrics and reads them all into the destination. Answers what became of it; a stream that failed has an `error`
+ * there, and what it had committed holds.
  */
-export const run = Effect.gen(function* () {
+export const run = Effect.fnUntraced(function* ({ hasCharts, mode, source }: RunOptions) {
   const settings = yield* ConnectorConfig
-  const file = yield* JsonLines
-  const store = yield* StateStore
-  const startedAt = yield* steadyMillis
+  const destination = yield* Destination
+  const progress = yield* Progress
+  const startedAt = yield* Clock.currentTimeMillis
+  const begunAt = yield* steadyMillis
   const { names } = yield* discoverNames
   if (names.length === 0) return yield* noMetrics(settings)
-  yield* Effect.logInfo(
-    `Found ${counted(names.length, "metric")} at ${settings.baseUrl}, reading a data point every ${duration(settings.stepSeconds)}.`
-  )
+  yield* progress.begin({
+    source,
+    destination: destination.name,
+    stepSeconds: settings.stepSeconds,
+    streams: names
+  })
 
-  const width = Math.min(60, Math.max(...names.map((name) => name.length)))
+  const scope = yield* Effect.scope
+  const limits = curveLimits(names.length, hasCharts)
   const open = new Map<string, OpenStream>()
-  const failed: Array<string> = []
-  let total = 0
+  const ended: Array<StreamSummary> = []
+
+  const begin = Effect.fnUntraced(function* (name: string, range: GridRange) {
+    const streamScope = yield* Scope.fork(scope)
+    const writer = yield* Scope.provide(destination.open(name, mode), streamScope)
+    open.set(name, {
+      writer,
+      scope: streamScope,
+      tally: new StreamTally({
+        name,
+        stepSeconds: settings.stepSeconds,
+        startedAt: yield* steadyMillis,
+        limits
+      }),
+      range,
+      points: 0
+    })
+    yield* progress.started(name, pointCount(range))
+  })
+
+  const end = Effect.fnUntraced(function* (name: string, stream: OpenStream, error: string | undefined) {
+    open.delete(name)
+    // What is not committed goes; and what was may be written to the disk only now.
+    yield* Scope.close(stream.scope, Exit.void)
+    const summary = stream.tally.summary(yield* steadyMillis, error)
+    ended.push(summary)
+    yield* progress.ended(summary)
+  })
 
   const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
     const name = event.stream
-    if (event._tag === "Started") {
-      const encoder = new RecordEncoder({ columns: "all", labelsObject: !settings.labelColumns })
-      const frame = { before: `{"stream":${jsonLine(name)},"data":`, after: "}\n" }
-      open.set(name, { encoder, frame, series: new Set(), samples: 0, sinceState: 0 })
-      return
-    }
+    if (event._tag === "Started") return yield* begin(name, event.range)
     const stream = open.get(name)
     if (stream === undefined) return
     switch (event._tag) {
       case "Running":
         return
-      case "Samples":
+      case "Samples": {
+        yield* stream.writer.write(event.blocks)
+        let samples = 0
         for (const block of event.blocks) {
-          for (const part of stream.encoder.parts(block)) {
-            stream.encoder.encode(part, stream.frame, file.buffer)
-            yield* file.relieve
-          }
-          stream.series.add(block.series.id)
-          stream.samples += block.length
-          stream.sinceState += block.length
+          stream.tally.add(block)
+          samples += block.length
           recycle(block)
         }
-        return
-      case "Checkpoint":
-        yield* store.save(name, event.state, stream.sinceState)
-        stream.sinceState = 0
-        return yield* file.commit
+        return yield* progress.wrote(name, samples)
+      }
+      case "Checkpoint": {
+        yield* stream.writer.commit(event.state)
+        stream.tally.commit()
+        const points = pointCount({ ...stream.range, lastSeconds: event.lastSeconds })
+        stream.points = Math.min(pointCount(stream.range), points)
+        return yield* progress.committed(name, stream.points)
+      }
       case "Completed":
-        open.delete(name)
-        total += stream.samples
-        return yield* Effect.logInfo(`  ${name.padEnd(width)}  ${readText(stream)}`)
+        yield* stream.writer.complete
+        return yield* end(name, stream, undefined)
       case "Failed":
-        open.delete(name)
-        total += stream.samples - stream.sinceState
-        failed.push(name)
-        yield* file.discard
-        return yield* Effect.logError(`  ${name.padEnd(width)}  FAILED: ${event.error.message}`)
+        return yield* end(name, stream, event.error.message)
     }
   })
 
-  const requests = names.map((name) => ({ name, mode: "incremental" as const, generationId: Option.none() }))
-  // One stream at a time, so that at a checkpoint the file holds nothing that is not whole.
-  yield* Stream.runForEach(read(requests, { concurrentStreams: 1 }), onEvent)
+  const requests = names.map((name) => ({
+    name,
+    mode: mode.startsWith("incremental") ? ("incremental" as const) : ("full_refresh" as const),
+    generationId: Option.none()
+  }))
+  const events = read(requests, {
+    onRetry: (name, error, delay) => {
+      open.get(name)?.tally.retry()
+      return progress.retrying(name, error, delay)
+    }
+  })
+  yield* Stream.runForEach(events, onEvent)
 
-  const seconds = ((yield* steadyMillis) - startedAt) / 1000
-  yield* Effect.logInfo(
-    `${counted(total, "new record")} in ${seconds.toFixed(1)} s; ${file.dataPath} now has ${megabytes(file.bytes())}.`
-  )
-  if (failed.length > 0) {
-    yield* Effect.logInfo(
-      `${counted(failed.length, "stream")} of ${names.length} failed: ${failed.join(", ")}. Run again to go on where each stopped.`
-    )
-    return false
+  const order = new Map(names.map((name, index) => [name, index]))
+  const summary: RunSummary = {
+    source,
+    destination: destination.name,
+    mode,
+    stepSeconds: settings.stepSeconds,
+    startedAt,
+    seconds: ((yield* steadyMillis) - begunAt) / 1000,
+    rows: ended.reduce((sum, { rows }) => sum + rows, 0),
+    bytes: yield* destination.bytes,
+    lookInto: destination.lookInto(
+      (ended.find(({ error, rows }) => error === undefined && rows > 0) ?? ended[0])?.name ?? names[0]!
+    ),
+    streams: ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
   }
-  yield* Effect.logInfo(`The state is in ${file.statePath}: run again to add only what is new.`)
-  return true
-})
-
-/** What of a stream has been read, in columns. */
-const readText = ({ samples, series }: OpenStream): string =>
-  samples === 0
-    ? "nothing new"
-    : `${counted(series.size, "series").padStart(12)}  ${counted(samples, "record").padStart(16)}`
-
-const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`
-
-const duration = (seconds: number): string =>
-  seconds % 3600 === 0 ? `${seconds / 3600} h` : seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`
+  yield* progress.finish(summary)
+  return summary
+}, Effect.scoped)

@@ -142,6 +142,19 @@ const usableState = (
         state.generation_id === generationOf(request))
   )
 
+/** What of the grid points to read a stream has not read yet, by the state that was saved. */
+export const remainingRange = (
+  request: StreamRequest,
+  settings: Pick<ConnectorConfig["Service"], "stepSeconds" | "lookbackMillis">,
+  fullRange: GridRange,
+  saved: Maybe.Option<StreamState>
+): GridRange =>
+  Option.match(usableState(request, settings.stepSeconds, saved), {
+    onNone: () => fullRange,
+    onSome: (state) =>
+      afterCursor(fullRange, state.timeMillis, request.mode === "incremental" ? settings.lookbackMillis : 0)
+  })
+
 const generationOf = ({ generationId = Option.none() }: StreamRequest): number | undefined =>
   Option.getOrUndefined(generationId)
 
@@ -161,11 +174,7 @@ const makeReader =
   ): Stream.Stream<ReadEvent, PrometheusError> => {
     const stream = request.name
     const resumed = usableState(request, settings.stepSeconds, saved)
-    const lookback = request.mode === "incremental" ? settings.lookbackMillis : 0
-    const range = Option.match(resumed, {
-      onNone: () => fullRange,
-      onSome: (state) => afterCursor(fullRange, state.timeMillis, lookback)
-    })
+    const range = remainingRange(request, settings, fullRange, saved)
 
     const checkpointAt = (seconds: number): ReadEvent => ({
       _tag: "Checkpoint",

@@ -86,6 +86,19 @@ describe("makeMask", () => {
     assert.strictEqual(mask(`https://u:${encodeURIComponent("p@ss w/ü")}@host/`), "https://u:****@host/")
   })
 
+  it("copes with the longest secrets that a configuration may have, of whatever characters", () => {
+    const password = '\u00a0"é\\<😀'.repeat(2341)
+    const secrets = [password, Buffer.from(`${password}:${password}`).toString("base64")]
+    assert.isAtLeast(password.length, 16_384)
+    const mask = makeMask([...secrets, "short"])
+    assert.strictEqual(
+      mask(`${password} ${JSON.stringify(password)} ${encodeURIComponent(password)} ${secrets[1]} shorts`),
+      '**** "****" **** **** ****s'
+    )
+    const limit = '"é\\<'.repeat(500)
+    assert.strictEqual(makeMask([limit])(JSON.stringify(limit)), '"****"')
+  })
+
   it("does not tell how long a secret is", () => {
     assert.strictEqual(makeMask(["x"])("x"), makeMask(["x".repeat(99)])("x".repeat(99)))
   })

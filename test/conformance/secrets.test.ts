@@ -100,7 +100,7 @@ const runAll = Effect.fnUntraced(function* (config: object) {
       ["check", "--config", path, "--debug"],
       ["discover", "--config", path, "--debug"],
       ["read", "--config", path, "--catalog", catalog, "--debug"],
-      ["run", "--config", path, "--output", files.path("data.jsonl")]
+      ["run", "--config", path, "--to", `jsonl:${files.path("data")}`]
     ],
     (args) => child.run(args, { env: { LOG_LEVEL: "TRACE" } }),
     { concurrency: 2 }

@@ -306,7 +306,8 @@ describe("the mock and a real Prometheus 2", () => {
       const real = yield* RealPrometheus.make({ series: floats(series) })
       const filled = yield* compareMany(300, (i) => {
         const dice = new Dice(seed + 5000 + i)
-        const query = dice.chance(0.1) ? "time()" : anySelector(dice)
+        const selector = anySelector(dice)
+        const query = dice.chance(0.1) ? "time()" : dice.chance(0.2) ? `count(${selector})` : selector
         return compare(real, mock, "query", pairs({ query, time: timeText(dice, anyTime(dice)) }))
       })
       assert.isAbove(filled, 100)
@@ -316,6 +317,17 @@ describe("the mock and a real Prometheus 2", () => {
         "query_range",
         pairs({ query: "time()", start: "1.5", end: "9", step: "0.5" })
       )
+    })
+  )
+
+  it.effect("agree on how many series there are", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ series: floats(series) })
+      const filled = yield* compareMany(200, (i) => {
+        const params = anyRange(new Dice(seed + 7000 + i))
+        return compare(real, mock, "query_range", pairs({ ...params, query: `count(${params.query})` }))
+      })
+      assert.isAbove(filled, 50)
     })
   )
 
@@ -472,7 +484,7 @@ describe("the mock and a real Prometheus 2", () => {
       const exact = { labels: { __name__: "exact" }, samples: [[startMs, 1]] as const }
       const tight = yield* RealPrometheus.make({ series: [exact], flags: ["--query.max-samples=10"] })
       const tightMock = mockOf([exact], { maxSamples: 10 })
-      for (const query of [one, "time()"]) {
+      for (const query of [one, "time()", `count(${one})`]) {
         for (const points of [9, 10, 11]) {
           const params = {
             query,

@@ -27,15 +27,18 @@ import { onMetric, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
-/** The lines of a JSON-lines file, parsed. Throws where one is not whole. */
-const linesOf = (path: string): ReadonlyArray<{ readonly stream: string; readonly data: JsonRecord }> => {
-  const text = readFileSync(path, "utf8")
-  assert.isTrue(text === "" || text.endsWith("\n"))
-  return text
-    .split("\n")
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as { readonly stream: string; readonly data: JsonRecord })
-}
+/** The lines of a folder of JSON lines, parsed. Throws where one is not whole. */
+const linesOf = (folder: string): ReadonlyArray<{ readonly stream: string; readonly data: JsonRecord }> =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith(".jsonl"))
+    .flatMap((name) => {
+      const text = readFileSync(join(folder, name), "utf8")
+      assert.isTrue(text === "" || text.endsWith("\n"))
+      return text
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line) as { readonly stream: string; readonly data: JsonRecord })
+    })
 
 interface JsonRecord {
   readonly time: string
@@ -43,10 +46,10 @@ interface JsonRecord {
   readonly value: number | null
 }
 
-/** The keys of the records of a file. Throws where one comes twice. */
-const keysOf = (path: string): ReadonlySet<string> => {
+/** The keys of the records of a folder. Throws where one comes twice. */
+const keysOf = (folder: string): ReadonlySet<string> => {
   const keys = new Set<string>()
-  for (const { data, stream } of linesOf(path)) {
+  for (const { data, stream } of linesOf(folder)) {
     const key = `${stream} ${data.series_id} ${data.time}`
     if (keys.has(key)) throw new Error(`${key} is there twice`)
     keys.add(key)
@@ -240,7 +243,7 @@ describe("the command line", () => {
     })
   )
 
-  for (const args of [["nope"], ["run", "--nope"], ["run", "--output"], ["Read"]]) {
+  for (const args of [["nope"], ["run", "--nope"], ["run", "--to"], ["Read"]]) {
     it.live(`refuses what it does not know: ${args.join(" ")}`, () =>
       Effect.gen(function* () {
         const result = yield* child.run(args)
@@ -336,9 +339,9 @@ describe("run", () => {
         basicAuth: { user: "tester", password: "s3cr3t 1" }
       })
       const files = yield* connector.workspace
-      const output = files.path("o.jsonl")
+      const output = files.path("o")
       const flags = ["--url", config.base_url, "--start", config.start_date, "--end", config.end_date]
-      const args = ["run", ...flags, "--step", "1m", "--user", "tester", "--output", output]
+      const args = ["run", ...flags, "--step", "1m", "--user", "tester", "--to", `jsonl:${output}`]
       const env = { SOURCE_PROMETHEUS_PASSWORD: "s3cr3t 1" }
       const some = yield* child.run([...args, "--select", "a_*", "--exclude", "*_two"], { env })
       assert.strictEqual(some.code, 0, some.stderr)
@@ -351,7 +354,8 @@ describe("run", () => {
       assert.strictEqual(all.code, 0, all.stderr)
       assert.strictEqual(keysOf(output).size, 15)
 
-      const wrong = yield* child.run([...args, "--password-file", file.replace("password", "o.jsonl")])
+      writeFileSync(file, "wrong\n")
+      const wrong = yield* child.run([...args, "--password-file", file])
       assert.strictEqual(wrong.code, 1)
       assert.match(wrong.stderr, /HTTP 401/)
       const without = yield* child.run(args, { env: { SOURCE_PROMETHEUS_PASSWORD: undefined } })
@@ -390,16 +394,16 @@ describe("run", () => {
       const { config } = yield* serve([...gauge("a", 100, 2), ...gauge("b", 50)], 60)
       const files = yield* connector.workspace
       const path = files.write("config.json", config)
-      const output = files.path("some/where/data.jsonl")
-      const first = yield* child.run(["run", "--config", path, "--output", output])
+      const output = files.path("some/where/data")
+      const first = yield* child.run(["run", "--config", path, "--to", `jsonl:${output}`])
       assert.deepStrictEqual([first.code, first.stdout], [0, ""], first.stderr)
       assert.strictEqual(keysOf(output).size, 2 * 60 + 50)
       assert.match(first.stderr, /a\s+2 series\s+120 records/)
       assert.match(first.stderr, /170 new records/)
-      const again = yield* child.run(["run", "--config", path, "--output", output])
+      const again = yield* child.run(["run", "--config", path, "--to", `jsonl:${output}`])
       assert.match(again.stderr, /0 new records/)
       files.write("config.json", { ...config, end_date: iso(start + 99 * minute) })
-      const more = yield* child.run(["run", "--config", path, "--output", output])
+      const more = yield* child.run(["run", "--config", path, "--to", `jsonl:${output}`])
       assert.match(more.stderr, /80 new records/)
       assert.strictEqual(keysOf(output).size, 2 * 100 + 50)
     })
@@ -422,7 +426,7 @@ describe("run", () => {
         }
       ]
       for (const { config, text } of cases) {
-        const result = yield* child.run(["run", "--config", config, "--output", files.path("o.jsonl")])
+        const result = yield* child.run(["run", "--config", config, "--to", `jsonl:${files.path("o")}`])
         assert.deepStrictEqual([result.code, result.stdout], [1, ""])
         assert.match(result.stderr, text)
         assert.notMatch(result.stderr, /\n\s+at /)
@@ -443,7 +447,7 @@ describe("run", () => {
           { max_retries: 0 }
         )
         const files = yield* connector.workspace
-        const args = ["run", "--config", files.write("c.json", config), "--output", files.path("o.jsonl")]
+        const args = ["run", "--config", files.write("c.json", config), "--to", `jsonl:${files.path("o")}`]
         const first = yield* child.run(args)
         assert.strictEqual(first.code, 1)
         assert.match(first.stderr, /b\s+FAILED/)
@@ -451,7 +455,7 @@ describe("run", () => {
         broken = false
         const second = yield* child.run(args)
         assert.strictEqual(second.code, 0, second.stderr)
-        assert.strictEqual(keysOf(files.path("o.jsonl")).size, 3 * 5 * 300)
+        assert.strictEqual(keysOf(files.path("o")).size, 3 * 5 * 300)
       })
   )
 
@@ -467,7 +471,7 @@ describe("run", () => {
           { chunkBytes: 500, faults: (request) => (broken ? fault(request) : undefined) }
         )
         const files = yield* connector.workspace
-        const args = ["run", "--config", files.write("c.json", config), "--output", files.path("o.jsonl")]
+        const args = ["run", "--config", files.write("c.json", config), "--to", `jsonl:${files.path("o")}`]
         const running = yield* child.start(args)
         const othersAreDone = Effect.callback<void>((resume) => {
           let text = ""
@@ -482,7 +486,7 @@ describe("run", () => {
         broken = false
         const second = yield* child.run(args)
         assert.strictEqual(second.code, 0, second.stderr)
-        assert.strictEqual(keysOf(files.path("o.jsonl")).size, 3 * 5 * 300)
+        assert.strictEqual(keysOf(files.path("o")).size, 3 * 5 * 300)
       })
     )
   }
@@ -495,8 +499,8 @@ describe("run", () => {
         faults: (request) => (broken ? fault(request) : undefined)
       })
       const files = yield* connector.workspace
-      const output = files.path("o.jsonl")
-      const args = ["run", "--config", files.write("c.json", config), "--output", output]
+      const output = files.path("o")
+      const args = ["run", "--config", files.write("c.json", config), "--to", `jsonl:${output}`]
       const running = yield* child.start(args)
       yield* Effect.callback<void>((resume) => {
         const look = () => {

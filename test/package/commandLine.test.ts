@@ -217,7 +217,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
 
   it("complete the names of files in bash", () => {
     assert.deepStrictEqual(complete("source-prometheus check --config main"), ["main.mjs"])
-    assert.deepStrictEqual(complete("source-prometheus run --output main"), ["main.mjs"])
+    assert.deepStrictEqual(complete("source-prometheus run --report main"), ["main.mjs"])
   })
 
   it.each(["zsh", "fish", "powershell"])("for %s know all commands and their flags", (shell) => {

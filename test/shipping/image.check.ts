@@ -127,11 +127,17 @@ describe("a container", () => {
       const help = yield* container.run([...Entrypoint, "--help"], options)
       assert.deepStrictEqual([help.code, help.stderr], [0, ""])
       const range = ["--start", config.start_date, "--end", config.end_date, "--step", "1m"]
-      const ran = yield* container.run([...Entrypoint, "run", "--url", config.base_url, ...range], options)
+      const run = [...Entrypoint, "run", "--url", config.base_url, ...range]
+      const ran = yield* container.run([...run, "--to", "jsonl:metrics"], options)
       assert.strictEqual(ran.code, 0, ran.stderr)
-      const lines = readFileSync(files.path("prometheus.jsonl"), "utf8").trimEnd().split("\n")
+      const lines = readFileSync(files.path("metrics/up.jsonl"), "utf8").trimEnd().split("\n")
       assert.strictEqual(lines.length, SERIES * MINUTES)
-      assert.isTrue(existsSync(files.path("prometheus.jsonl.state.json")))
+      assert.isTrue(existsSync(files.path("metrics/_state/up.json")))
+
+      // DuckDB is not in the image, and whoever asks for it is told what to do.
+      const duckdb = yield* container.run(run, options)
+      assert.deepStrictEqual([duckdb.code, duckdb.stdout], [1, ""])
+      assert.match(duckdb.stderr, /DuckDB.*cannot be loaded.*--to jsonl:DIR/s)
     })
   )
 

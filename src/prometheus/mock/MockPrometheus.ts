@@ -5,7 +5,7 @@
  * it requests: `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
  *
  * Known differences: `start` and `end` of labels, label values and series count samples here, but chunks and blocks in a
- * real server, which may therefore name more; and only plain selectors and `time()` can be queried.
+ * real server, which may therefore name more; and only plain selectors, `count()` of one, and `time()` can be queried.
  */
 import { type ApiAnswer, answer, plain } from "./api.ts"
 import { defaultOptions } from "./evaluate.ts"

@@ -1,6 +1,7 @@
 /** Prometheus' HTTP API over a mock database: from a path below the prefix and parameters to status and text. */
 import { Result } from "effect"
 import {
+  count,
   type EvaluateOptions,
   type Grid,
   hasSampleBetween,
@@ -169,10 +170,13 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
     return success([`{"resultType":"scalar","result":[${seconds},"${formatValue(seconds)}"]}`], context)
   }
   const samples: Array<string> = []
+  let found = 0
   for (const { labels, value } of instants(context, parsed.success.selector, time, options.success)) {
-    samples.push(formatVectorSample(labels, time, value))
+    found++
+    if (parsed.success._tag === "Selector") samples.push(formatVectorSample(labels, time, value))
   }
-  return samples.length > context.maxSamples
+  if (parsed.success._tag === "Count" && found > 0) samples.push(formatVectorSample([], time, found))
+  return found > context.maxSamples
     ? tooManySamples()
     : success(separated('{"resultType":"vector","result":[', samples, "]}"), context)
 }
@@ -212,6 +216,10 @@ const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => 
     let samples = 0
     for (const series of selected) samples += range(series, grid.success, options.success).times.length
     if (samples > context.maxSamples) return tooManySamples()
+  }
+  if (parsed.success._tag === "Count") {
+    const { times, values } = count(selected, grid.success, options.success)
+    return matrix(times.length === 0 ? [] : [formatMatrixSeries([], times, values)])
   }
   return matrix(matrixSeries(selected, grid.success, options.success))
 }

@@ -1,6 +1,6 @@
 /**
- * The part of PromQL that the mock understands: plain selectors and `time()`, with Prometheus' own rules for which
- * sample answers for which point in time.
+ * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, and `time()`, with Prometheus' own rules
+ * for which sample answers for which point in time.
  */
 import { Result } from "effect"
 import * as Matcher from "../Matcher.ts"
@@ -11,6 +11,8 @@ import { wholeValue } from "./regexp.ts"
 /** A query that the mock can answer. */
 export type Query =
   | { readonly _tag: "Selector"; readonly selector: Selector }
+  /** `count(…)`: how many series a selector has. */
+  | { readonly _tag: "Count"; readonly selector: Selector }
   /** `time()`: the time of evaluation in seconds. */
   | { readonly _tag: "Time" }
 
@@ -51,6 +53,7 @@ const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
 const notMetric = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i
 /** A matcher's operator and value: what remains in quotes without them is a name. */
 const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
+const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
 const emptySelector = "vector selector must contain at least one non-empty matcher"
@@ -61,6 +64,12 @@ const emptySelector = "vector selector must contain at least one non-empty match
  */
 export const parseQuery = (text: string, modern = false): Result.Result<Query, string> => {
   if (timeCall.test(text)) return Result.succeed({ _tag: "Time" })
+  const counted = countCall.exec(text)?.[1]
+  if (counted !== undefined && !timeCall.test(counted) && !countCall.test(counted)) {
+    return Result.map(parseQuery(counted, modern), (query) =>
+      query._tag === "Selector" ? { ...query, _tag: "Count" } : query
+    )
+  }
   if (text.trim() === "") return Result.fail("1:1: parse error: no expression found in input")
   return Result.flatMap(parseParts(text, modern), ({ name, matchers }): Result.Result<Query, string> => {
     if (name !== "" && matchers.some((m) => m.label === "__name__")) {
@@ -95,7 +104,7 @@ const parseParts = (text: string, modern: boolean): Result.Result<SelectorParts,
   const rest = trimmed.slice(name.length).trimStart()
   const position = `1:${name.length + 1}: parse error:`
   if (notMetric.test(name) || (rest === "" ? name === "" : !rest.startsWith("{"))) {
-    return Result.fail(`${position} the mock understands plain selectors and time() only`)
+    return Result.fail(`${position} the mock understands plain selectors, count() of one, and time() only`)
   }
   if (!modern && /["'`]/.test(rest.replace(quotedValue, ""))) {
     return Result.fail(`${position} unexpected string in label matching, expected identifier or "}"`)
@@ -181,6 +190,20 @@ export const range = (
     values.push(value)
   }
   return { times, values }
+}
+
+/** How many of the series have a value at each point of a grid at which any has. */
+export const count = (
+  selected: ReadonlyArray<MockSeries>,
+  grid: Grid,
+  options: EvaluateOptions = defaultOptions
+): { readonly times: ReadonlyArray<number>; readonly values: ReadonlyArray<number> } => {
+  const counts = new Map<number, number>()
+  for (const series of selected) {
+    for (const time of range(series, grid, options).times) counts.set(time, (counts.get(time) ?? 0) + 1)
+  }
+  const times = Array.from(counts.keys()).sort((a, b) => a - b)
+  return { times, values: times.map((time) => counts.get(time)!) }
 }
 
 /** The value of one series at one time, or undefined. */

@@ -16,7 +16,7 @@ export interface DryRunStream {
   /** In how many queries it would ask for them, if nothing has to be split. */
   readonly windows: number
   readonly samples: number
-  /** What they would take in the destination. */
+  /** What answers with them would have, uncompressed. */
   readonly bytes: number
 }
 
@@ -93,7 +93,7 @@ export const dryRunText = (
   lines.push(
     all.samples === 0
       ? `A run would read nothing new of ${counted(streams.length, "stream")} at ${printable(source)}${period}.`
-      : `A run would read about ${counted(all.samples, "sample")} of ${counted(all.series, "series")} in ${counted(streams.length, "stream")} at ${printable(source)}${period}: ${counted(all.windows, "query").replace("querys", "queries")} at least, about ${byteText(all.bytes)} in ${printable(destination)}.`,
+      : `A run would read about ${counted(all.samples, "sample")} of ${counted(all.series, "series")} in ${counted(streams.length, "stream")} at ${printable(source)}${period}: ${counted(all.windows, "query").replace("querys", "queries")} at least, about ${byteText(all.bytes)} of answers, into ${printable(destination)}.`,
     "Nothing has been read or written."
   )
   return lines.join("\n")

@@ -3,9 +3,9 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import type { SampleBlock } from "../../prometheus/Sample.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
-import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import type { StreamState } from "../../sync/StreamState.ts"
 import { DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
-import { isSameRefresh, later, refreshUnderWay, without } from "../files/StateFolder.ts"
+import { isSameRefresh, later, refreshUnderWay, stateToSave, without } from "../files/StateFolder.ts"
 import type { Database, Entry, Run } from "./Database.ts"
 import { makeStaging } from "./Staging.ts"
 import {
@@ -226,7 +226,6 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   /** Makes what is committed durable. What was written after it is left out. */
   const settle = Effect.fnUntraced(function* (isComplete: boolean) {
     yield* attempt(staging.flush)
-    const state = postponed === undefined ? entry.state : encodeStreamState(postponed)
     const isNew = isOverwrite && (targetLabels === undefined || startsOver)
     const staysUnique =
       isDeduped || (isUnique && overlapMillis === Number.POSITIVE_INFINITY && !staging.hasRepeated())
@@ -238,7 +237,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       const count = await insert(run)
       const base = {
         ...without(entry, "next", "refreshRows", "state"),
-        ...(state === undefined || (isComplete && isRefresh && !isOverwrite) ? {} : { state })
+        // A refresh that replaces is whole only once it has.
+        ...stateToSave(entry, postponed, isComplete && isRefresh && !isOverwrite)
       }
       if (isOverwrite) return { ...base, next: { table: target, lastMillis, isUnique: staysUnique } }
       const refreshRows = (startsOver ? 0 : refreshed) + count
@@ -265,7 +265,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     durableAt = yield* steadyMillis
   })
 
-  /** Whole, a refresh takes the place of what was there. It leaves no state: the next one begins anew. */
+  /** Whole, a refresh takes the place of what was there. */
   const replaceTable = Effect.suspend(() =>
     transact(connection, async (run) => {
       const { hasTable, next, table } = entry
@@ -273,6 +273,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       await run(`ALTER TABLE ${qualified(target)} RENAME TO ${quoteName(table)}`)
       return {
         ...without(entry, "next", "state"),
+        ...stateToSave(entry, undefined, true),
         hasTable: true,
         lastMillis: next?.lastMillis ?? null,
         isUnique: next?.isUnique ?? true

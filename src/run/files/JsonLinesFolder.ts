@@ -12,7 +12,7 @@ import { jsonLine } from "../../records/jsonLine.ts"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
 import { StateStore } from "../../sync/StateStore.ts"
-import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { cannot, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
@@ -27,6 +27,7 @@ import {
   refreshUnderWay,
   type StateFolder,
   stateStoreOf,
+  stateToSave,
   without
 } from "./StateFolder.ts"
 import { pathArgument } from "./shellQuote.ts"
@@ -343,13 +344,11 @@ const openStream = Effect.fnUntraced(
     const settle = Effect.fnUntraced(function* (isComplete: boolean) {
       let bytes = yield* lines.flush
       const base = without(entry, "next", "refreshFrom", "replacedBy", "state")
-      const state = postponed === undefined ? entry.state : encodeStreamState(postponed)
-      // A refresh that is whole has no state: the next one begins anew.
-      const withState = state === undefined || (isComplete && isRefresh) ? {} : { state }
+      const withState = stateToSave(entry, postponed, isComplete && isRefresh)
       let saved: Entry
       if (isOverwrite) {
         saved = isComplete
-          ? { ...base, bytes, lastMillis, isUnique: true, replacedBy: file }
+          ? { ...base, ...withState, bytes, lastMillis, isUnique: true, replacedBy: file }
           : { ...base, ...withState, next: { file, bytes, lastMillis } }
       } else {
         let replacedBy: string | undefined

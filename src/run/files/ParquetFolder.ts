@@ -11,7 +11,7 @@ import type { SampleBlock } from "../../prometheus/Sample.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
 import type { StateStore as StateStoreType } from "../../sync/StateStore.ts"
 import { StateStore } from "../../sync/StateStore.ts"
-import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
@@ -25,6 +25,7 @@ import {
   refreshUnderWay,
   type StateFolder,
   stateStoreOf,
+  stateToSave,
   without
 } from "./StateFolder.ts"
 import { shellQuote } from "./shellQuote.ts"
@@ -449,13 +450,13 @@ const openStream = Effect.fnUntraced(
       if (staging.has("kept")) yield* writeRows("kept")
       if (!staging.has("rest")) yield* attempt(() => staging.clear())
       if (isComplete) yield* compact
-      const state = postponed === undefined ? entry.state : encodeStreamState(postponed)
       const kept = new Set(working.map((file) => file.part))
       const base: Entry = {
         ...without(entry, "next", "refreshFrom", "isReplaced", "removed", "state"),
         nextPart,
         columns: staging.columns(),
-        ...(state === undefined || (isComplete && isRefresh && !isOverwrite) ? {} : { state })
+        // A refresh that replaces is whole only once it has.
+        ...stateToSave(entry, postponed, isComplete && isRefresh && !isOverwrite)
       }
       postponed = undefined
       if (!isOverwrite) {
@@ -481,6 +482,7 @@ const openStream = Effect.fnUntraced(
       yield* place.files.makeDirectory(path, { recursive: true }).pipe(Effect.mapError(cannot("made", path)))
       yield* save({
         ...without(entry, "next", "state", "removed"),
+        ...stateToSave(entry, undefined, true),
         files: working,
         lastMillis,
         isUnique: true,

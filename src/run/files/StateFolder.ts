@@ -6,7 +6,7 @@
 import { Effect, FileSystem, Result, Schema } from "effect"
 import { ConfigError } from "../../ConnectorConfig.ts"
 import { decodeFrom, StateStore } from "../../sync/StateStore.ts"
-import { decodeStreamState, type StreamState } from "../../sync/StreamState.ts"
+import { decodeStreamState, encodeStreamState, StreamState } from "../../sync/StreamState.ts"
 import type { DestinationError } from "../Destination.ts"
 import { cannot, replaceFile } from "./durably.ts"
 import { lockFolder } from "./FolderLock.ts"
@@ -131,6 +131,21 @@ export const stateStoreOf = ({
 export const refreshUnderWay = ({ state, stream }: Entry): StreamState | undefined => {
   const decoded = decodeStreamState(stream, state)
   return Result.isSuccess(decoded) && decoded.success.full_refresh === true ? decoded.success : undefined
+}
+
+/**
+ * The state to save with an entry that had another: the latest that was committed, if any. Of a refresh that is whole an
+ * incremental sync goes on, while another refresh begins anew.
+ */
+export const stateToSave = (
+  before: Entry,
+  committed: StreamState | undefined,
+  isWholeRefresh: boolean
+): Pick<Entry, "state"> => {
+  const latest = committed ?? (isWholeRefresh ? refreshUnderWay(before) : undefined)
+  if (latest === undefined) return before.state === undefined ? {} : { state: before.state }
+  const { step, time, version } = latest
+  return { state: encodeStreamState(isWholeRefresh ? new StreamState({ time, step, version }) : latest) }
 }
 
 /** What is left of an entry without some of its members. */

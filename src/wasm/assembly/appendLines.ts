@@ -1,5 +1,7 @@
 /**
- * The hot loop of encoding, in AssemblyScript: from samples of one series to lines, 2.5 times as fast as JavaScript.
+ * The hot loop of encoding, in AssemblyScript: from samples of one series to lines.
+ *
+ * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` tells what this gives.
  *
  * All lines of a series are the same but for the time and the value. So a line is two copies, what is before the value and
  * what is after it, in steps of 16 bytes that may write too many; the digits of the time are changed in place before.

@@ -88,6 +88,18 @@ describe("query_range", () => {
     assert.strictEqual(send("/api/v1/query_range", { params: earlier }).body, empty)
   })
 
+  it("counts series where there are any", () => {
+    const count = (query: string, from = params.start) =>
+      send("/api/v1/query_range", { params: { ...params, start: from, query: `count(${query})` } }).body
+    assert.strictEqual(
+      count("a"),
+      success(
+        '{"resultType":"matrix","result":[{"metric":{},"values":[[1700000000,"2"],[1700000030,"2"],[1700000060,"2"],[1700000090,"2"]]}]}'
+      )
+    )
+    assert.strictEqual(count("nope"), success('{"resultType":"matrix","result":[]}'))
+  })
+
   it("knows time()", () => {
     const answer = send("/api/v1/query_range", { params: { ...params, query: "time()", step: "60" } })
     assert.strictEqual(

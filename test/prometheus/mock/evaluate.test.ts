@@ -240,6 +240,11 @@ describe("selectors", () => {
     "Inf",
     "bool",
     "sum(a)",
+    "count()",
+    "count(time())",
+    "count(count(a))",
+    "count(a) + 1",
+    "count by (x) (a)",
     "rate(a[5m])",
     "a[5m]",
     "a offset 5m",
@@ -266,6 +271,10 @@ describe("selectors", () => {
       Result.getOrThrow(parseSelector('{x=~"a.b"}', modern)).matches(() => "a\nb")
     assert.isFalse(matches(false))
     assert.isTrue(matches(true))
+  })
+
+  it.each(["count(a)", " COUNT ( a ) ", 'count({__name__="a"})'])("knows %s", (text) => {
+    assert.strictEqual(Result.getOrThrow(parseQuery(text))._tag, "Count")
   })
 
   it.each(["time()", " time ( ) "])("knows %s", (text) => {

@@ -44,7 +44,7 @@ http_requests_total     100   1,440       15  ~144,000  ~1.73 MB
 up                       10   1,440        2   ~14,400   ~173 kB
 fresh                    10       0        0         0   0 bytes
 
-A run would read about 158,400 samples of 120 series in 3 streams at http://localhost:9090 from 2026-01-01 00:00 to 2026-01-01 23:59 UTC, every 1 min: 17 queries at least, about 1.90 MB in prometheus.duckdb.
+A run would read about 158,400 samples of 120 series in 3 streams at http://localhost:9090 from 2026-01-01 00:00 to 2026-01-01 23:59 UTC, every 1 min: 17 queries at least, about 1.90 MB of answers, into prometheus.duckdb.
 Nothing has been read or written.`
     )
   })

@@ -270,7 +270,11 @@ export const randomRuns = Effect.fnUntraced(
             if (choices.oneIn(6)) return
             if (isFirst && isRefresh && !isResumed) return
             now = {
-              state: isRefresh ? undefined : now.state,
+              // An incremental sync goes on from there.
+              state:
+                isRefresh && now.state !== undefined
+                  ? new StreamState({ time: now.state.time, step, version: 1 })
+                  : now.state,
               visible:
                 mode === "full_refresh_overwrite"
                   ? refresh

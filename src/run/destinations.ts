@@ -1,0 +1,36 @@
+/** Opens the destination that a target names. */
+import type { FileSystem, Layer } from "effect"
+import type { ConfigError } from "../ConnectorConfig.ts"
+import type { StateStore } from "../sync/StateStore.ts"
+import type { Destination, DestinationError } from "./Destination.ts"
+import * as DuckDBFile from "./duckdb/DuckDBFile.ts"
+import * as JsonLinesFolder from "./files/JsonLinesFolder.ts"
+import * as ParquetFolder from "./files/ParquetFolder.ts"
+import type { Target } from "./target.ts"
+
+/** What is the same for all destinations. */
+export interface DestinationOptions {
+  /** Where the data comes from. A destination is for one source only. */
+  readonly source: string
+  /** A column per label, or else one for all. */
+  readonly labelColumns: boolean
+  /** JSON lines as gzip. */
+  readonly gzip: boolean
+  /** How much memory DuckDB may use, where it is used. */
+  readonly memoryMegabytes: number
+}
+
+/** Of a target, for one run. */
+export const destinationLayer = (
+  { format, path }: Target,
+  { gzip, labelColumns, memoryMegabytes, source }: DestinationOptions
+): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> => {
+  switch (format) {
+    case "duckdb":
+      return DuckDBFile.layer({ path, source, labelColumns, memoryBytes: memoryMegabytes * 1e6 })
+    case "parquet":
+      return ParquetFolder.layer({ folder: path, source, labelColumns, memoryMegabytes })
+    case "jsonl":
+      return JsonLinesFolder.layer({ folder: path, source, labelColumns, gzip })
+  }
+}

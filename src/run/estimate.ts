@@ -1,0 +1,113 @@
+/** What a run would read, found out by a small query per metric: for `--dry-run`. */
+import { Effect, Stream } from "effect"
+import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { metricSelector } from "../prometheus/Matcher.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { retryPolicy } from "../prometheus/retryPolicy.ts"
+import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
+import { discoverNames, noMetrics } from "../sync/Discovery.ts"
+import { readRange, remainingRange } from "../sync/Read.ts"
+import { StateStore } from "../sync/StateStore.ts"
+import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { afterAnswer, initial } from "../sync/WindowSize.ts"
+import type { SyncMode } from "./Destination.ts"
+import type { DryRun, DryRunStream } from "./display/dryRun.ts"
+
+/** At so many points of time, spread over the range, the series of a metric are counted. */
+const PROBES = 48
+
+/** A sample in an answer, such as `[1735689600,"90.808853"],`. */
+const SAMPLE_BYTES = 25
+
+/** Finds the streams and what each would read, going on from the states in the `StateStore`. */
+export const estimate = Effect.fnUntraced(function* (about: {
+  readonly mode: SyncMode
+  readonly source: string
+  readonly destination: string
+}) {
+  const settings = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const store = yield* StateStore
+  const { names } = yield* discoverNames
+  if (names.length === 0) return yield* noMetrics(settings)
+  const fullRange = readRange(settings, yield* client.now)
+  const mode = about.mode.startsWith("incremental") ? ("incremental" as const) : ("full_refresh" as const)
+
+  const estimateStream = Effect.fnUntraced(function* (name: string) {
+    const range = remainingRange({ name, mode }, settings, fullRange, yield* store.load(name))
+    const points = pointCount(range)
+    if (points === 0) return { name, series: 0, points, windows: 0, samples: 0, bytes: 0 }
+    const counts = yield* seriesCounts(name, range)
+    // Only points at which there is something are answered.
+    const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
+    const samples = Math.round(perPoint * points)
+    const stream: DryRunStream = {
+      name,
+      series: Math.max(0, ...counts.values),
+      points,
+      windows: windowsOf(points, perPoint),
+      samples,
+      bytes: samples * SAMPLE_BYTES
+    }
+    return stream
+  })
+
+  const streams = yield* Effect.forEach(names, estimateStream, { concurrency: settings.concurrency })
+  const span =
+    pointCount(fullRange) === 0
+      ? undefined
+      : ([fullRange.firstSeconds * 1000, fullRange.lastSeconds * 1000] as const)
+  const dryRun: DryRun = {
+    source: about.source,
+    destination: about.destination,
+    stepSeconds: settings.stepSeconds,
+    span,
+    streams
+  }
+  return dryRun
+})
+
+/** How many series a metric has at some points of a range. */
+const seriesCounts = Effect.fnUntraced(function* (name: string, range: GridRange) {
+  const settings = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const every = Math.ceil(pointCount(range) / PROBES)
+  const stepSeconds = range.stepSeconds * every
+  const probes = Math.ceil(pointCount(range) / every)
+  const values = yield* client
+    .queryRange({
+      query: `count(${metricSelector(name, settings.matchers)})`,
+      startSeconds: range.firstSeconds,
+      endSeconds: range.firstSeconds + (probes - 1) * stepSeconds,
+      stepSeconds
+    })
+    .pipe(
+      Effect.flatMap(Stream.runCollect),
+      Effect.scoped,
+      Effect.retry(retryPolicy(settings.maxRetries, `${name}: `)),
+      Effect.map((blocks) => blocks.flatMap(numbersOf))
+    )
+  return { probes, values }
+})
+
+const numbersOf = (block: SampleBlock): ReadonlyArray<number> =>
+  block._tag === "FloatBlock"
+    ? Array.from({ length: block.length }, (_, i) => Number(valueText(block, i)))
+    : []
+
+/** In how many windows a stream is read that has so many samples at each point, if no answer is refused. */
+export const windowsOf = (points: number, samplesPerPoint: number): number => {
+  let size = initial
+  let left = points
+  let proven = 0
+  for (let windows = 0; ; windows++) {
+    if (left <= 0) return windows
+    const taken = Math.min(left, size.points)
+    const samples = Math.round(taken * samplesPerPoint)
+    proven = Math.max(proven, samples)
+    left -= taken
+    const next = afterAnswer(size, taken, samples, proven)
+    if (!next.isGrowing && next.points === size.points) return windows + 1 + Math.ceil(left / size.points)
+    size = next
+  }
+}

@@ -1,0 +1,33 @@
+/** Runs again and again, at a fixed pace, until it is stopped. */
+import { Clock, Effect } from "effect"
+import type { ConfigError } from "../ConnectorConfig.ts"
+import { formatTime } from "../formatTime.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { steadyMillis } from "../steadyMillis.ts"
+import type { DestinationError } from "./Destination.ts"
+
+/** What may be over by the next time. */
+type Passing = ConfigError | DestinationError | PrometheusError
+
+/**
+ * Runs once, and then every `everyMillis` from the beginning of the first run on. A run that takes longer than that delays
+ * the next one, and those that it leaves no time for are left out.
+ *
+ * A first run that fails fails it all, since nobody wants a mistake in the configuration repeated all night. What fails
+ * later is told, and tried again when it is time.
+ */
+export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
+  everyMillis: number,
+  runOnce: Effect.Effect<void, E, R>
+) {
+  const begunAt = yield* steadyMillis
+  yield* runOnce
+  for (;;) {
+    const elapsed = (yield* steadyMillis) - begunAt
+    const wait = everyMillis - (elapsed % everyMillis)
+    const at = formatTime(Math.round(((yield* Clock.currentTimeMillis) + wait) / 1000) * 1000)
+    yield* Effect.logInfo(`The next run is at ${at}; Ctrl-C stops.`)
+    yield* Effect.sleep(wait)
+    yield* Effect.catch(runOnce, ({ message }) => Effect.logError(message))
+  }
+})

@@ -1,0 +1,34 @@
+/** Where a run puts what it reads, as `--to` says it. */
+import { Result } from "effect"
+
+/** A destination that is not open yet. */
+export interface Target {
+  readonly format: "duckdb" | "parquet" | "jsonl"
+  /** A file for DuckDB, a folder for the others. */
+  readonly path: string
+}
+
+const formats: ReadonlySet<string> = new Set<Target["format"]>(["duckdb", "parquet", "jsonl"])
+
+const isFormat = (text: string): text is Target["format"] => formats.has(text)
+
+const ACCEPTED = "duckdb:FILE, parquet:DIR or jsonl:DIR"
+
+/** Reads `duckdb:FILE`, `parquet:DIR` or `jsonl:DIR`; fails with a sentence for the user. */
+export const parseTarget = (text: string): Result.Result<Target, string> => {
+  const colon = text.indexOf(":")
+  const format = text.slice(0, Math.max(0, colon))
+  const path = text.slice(colon + 1)
+  if (isFormat(format) && path !== "") return Result.succeed({ format, path })
+  return Result.fail(`--to is ${JSON.stringify(text)}, but must be ${ACCEPTED}${suggestion(text, format)}.`)
+}
+
+/** What was meant, as far as the name tells. */
+const suggestion = (text: string, format: string): string => {
+  if (isFormat(format) || isFormat(text)) return ", and the path is missing"
+  if (/\.(duckdb|db)$/i.test(text)) return `, such as duckdb:${text}`
+  if (/\.jsonl?(\.gz)?$/i.test(text)) return ": JSON lines go into a folder with one file per stream"
+  return ""
+}
+
+export const targetText = ({ format, path }: Target): string => `${format}:${path}`
