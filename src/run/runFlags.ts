@@ -31,6 +31,7 @@ export const runFlags = {
     Flag.optional
   ),
   fullRefresh: Flag.Boolean("full-refresh").pipe(
+    Flag.withDefault(false),
     Flag.withDescription("Read everything again, and let it replace what is there; later runs add to it")
   ),
   every: Flag.String("every").pipe(
@@ -40,9 +41,11 @@ export const runFlags = {
     Flag.optional
   ),
   dryRun: Flag.Boolean("dry-run").pipe(
+    Flag.withDefault(false),
     Flag.withDescription("Read nothing, but show what would be read: streams, series, samples and bytes")
   ),
   json: Flag.Boolean("json").pipe(
+    Flag.withDefault(false),
     Flag.withDescription("Print the summary as JSON on standard output instead of a table")
   ),
   report: Flag.String("report").pipe(
@@ -50,7 +53,7 @@ export const runFlags = {
     Flag.withDescription("Write a page (HTML) with the summary and charts of what was read"),
     Flag.optional
   ),
-  gzip: Flag.Boolean("gzip").pipe(Flag.withDescription("Compress JSON lines")),
+  gzip: Flag.Boolean("gzip").pipe(Flag.withDefault(false), Flag.withDescription("Compress JSON lines")),
   memory: Flag.Int("memory").pipe(
     Flag.withMetavar("MEGABYTES"),
     Flag.withDescription(
