@@ -16,7 +16,8 @@ export interface Terminal {
 const ESC = "\u001b["
 const HIDE_CURSOR = `${ESC}?25l`
 const SHOW_CURSOR = `${ESC}?25h`
-const ERASE_BELOW = `${ESC}J`
+const ERASE_LINE = `${ESC}2K`
+const UP = `${ESC}A`
 
 /**
  * What a terminal may be told by a text that is printed: to change colours, if it can. A server's words may be in it, and are
@@ -53,17 +54,19 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
   let isCursorHidden = false
   let isLeft = false
 
-  /** To where the picture begins. A terminal that became narrower has broken the picture's lines into several. */
-  const toStart = (): string => {
+  /**
+   * Takes the picture away, and goes to where it began. Line by line: some terminals keep a copy of a screen that is erased
+   * as a whole. One that became narrower has broken the picture's lines into several.
+   */
+  const erase = (): string => {
     if (picture.length === 0) return ""
     const { columns } = terminal.size()
     const rows = picture.reduce((sum, line) => sum + Math.max(1, Math.ceil(visibleWidth(line) / columns)), 0)
-    return rows > 1 ? `\r${ESC}${rows - 1}A` : "\r"
+    return `\r${ERASE_LINE}${(UP + ERASE_LINE).repeat(rows - 1)}`
   }
 
   const show = (above: string, lines: ReadonlyArray<string>): void => {
-    let text = toStart()
-    if (picture.length > 0) text += ERASE_BELOW
+    let text = erase()
     text += above
     if (lines.length > 0 && !isCursorHidden && !isLeft) {
       text += HIDE_CURSOR

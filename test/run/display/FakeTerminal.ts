@@ -68,9 +68,9 @@ export class FakeTerminal implements Terminal {
         // It cannot leave the screen.
         this.row = Math.max(this.lines.length - this.rows, 0, this.row - count)
         return
-      case "J":
-        this.lines = this.lines.slice(0, this.row + 1)
-        this.lines[this.row] = this.lines[this.row]!.slice(0, this.column)
+      case "K":
+        if (parameters !== "2") throw new Error("The terminal erases whole lines only.")
+        this.lines[this.row] = ""
         return
       default:
         throw new Error(`The terminal does not know ${JSON.stringify(command)}.`)

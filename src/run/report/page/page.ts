@@ -40,6 +40,22 @@ const axisText = (value: number): string => {
 const timeText = (seconds: number): string =>
   new Date(seconds * 1000).toISOString().replace("T", " ").slice(0, 19)
 
+const SECOND = 1
+const MINUTE = 60
+const DAY = 86_400
+
+/** Times as in the tables; the date is below where it changes, which is at the first time, too. */
+const timeAxis = (
+  [
+    [365 * DAY, "{YYYY}", null],
+    [28 * DAY, "{YYYY}-{MM}", null],
+    [DAY, "{YYYY}-{MM}-{DD}", null],
+    [MINUTE, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}"],
+    [SECOND, "{HH}:{mm}:{ss}", "\n{YYYY}-{MM}-{DD}"],
+    [SECOND / 1000, "{HH}:{mm}:{ss}.{fff}", "\n{YYYY}-{MM}-{DD}"]
+  ] as const
+).map(([increment, format, date]) => [increment, format, date, null, date, null, null, null, 1])
+
 const heightFor = (width: number): number => Math.round(Math.min(280, Math.max(180, width * 0.4)))
 
 /** Draws a chart into its element, in the colours of now. */
@@ -78,7 +94,10 @@ const draw = (element: HTMLElement): uPlot => {
                 : uPlot.rangeNum(least, greatest, 0.1, true)
         }
       },
-      axes: [axis, { ...axis, size: 64, values: (_chart, values) => values.map(axisText) }],
+      axes: [
+        { ...axis, space: 90, values: timeAxis },
+        { ...axis, size: 64, values: (_chart, values) => values.map(axisText) }
+      ],
       series: [
         {},
         ...lines.map((_, line) => ({
