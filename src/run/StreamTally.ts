@@ -5,7 +5,7 @@
  */
 import type { Labels, SampleBlock, Series } from "../prometheus/Sample.ts"
 import { METRIC_NAME } from "../prometheus/Series.ts"
-import { floatOf } from "./files/floatOf.ts"
+import { roughFloatOf } from "./files/floatOf.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 
@@ -87,7 +87,7 @@ export class StreamTally {
     if (curve === undefined) return
     if (block._tag === "FloatBlock") {
       const { bytes, ends, starts } = block
-      for (let i = 0; i < length; i++) curve.add(times[i]!, floatOf(bytes, starts[i]!, ends[i]!))
+      for (let i = 0; i < length; i++) curve.add(times[i]!, roughFloatOf(bytes, starts[i]!, ends[i]!))
     } else {
       for (let i = 0; i < length; i++) curve.add(times[i]!, Number(block.histograms[i]!.count))
     }

@@ -30,3 +30,27 @@ export const floatOf = (bytes: Uint8Array, start: number, end: number): number =
   const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString("latin1")
   return text.endsWith("Inf") ? (isNegative ? -Infinity : Infinity) : Number(text)
 }
+
+/**
+ * The same to 14 digits at least, for pictures: digits after these are left out rather than rounded. Most values have as many
+ * as a float can have, which `floatOf` leaves to `Number`.
+ */
+export const roughFloatOf = (bytes: Uint8Array, start: number, end: number): number => {
+  const isNegative = bytes[start] === 0x2d
+  let digits = 0
+  let significant = 0
+  let decimals = -1
+  for (let i = isNegative ? start + 1 : start; i < end; i++) {
+    const byte = bytes[i]!
+    if (byte === 0x2e) decimals = 0
+    else if (byte < ZERO || byte > NINE) return floatOf(bytes, start, end)
+    else if (significant < 15) {
+      digits = digits * 10 + byte - ZERO
+      if (digits > 0) significant++
+      if (decimals >= 0) decimals++
+    } else if (decimals < 0) return floatOf(bytes, start, end)
+  }
+  if (decimals >= powers.length) return floatOf(bytes, start, end)
+  const value = decimals > 0 ? digits / powers[decimals]! : digits
+  return isNegative ? -value : value
+}

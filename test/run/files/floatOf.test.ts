@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { floatOf } from "../../../src/run/files/floatOf.ts"
+import { floatOf, roughFloatOf } from "../../../src/run/files/floatOf.ts"
 
 const read = (text: string): number => {
   const bytes = Buffer.from(`[${text}]`)
   return floatOf(bytes, 1, bytes.length - 1)
+}
+
+const readRoughly = (text: string): number => {
+  const bytes = Buffer.from(`[${text}]`)
+  return roughFloatOf(bytes, 1, bytes.length - 1)
 }
 
 describe("floatOf", () => {
@@ -24,5 +29,46 @@ describe("floatOf", () => {
     assert.strictEqual(read("-Inf"), Number.NEGATIVE_INFINITY)
     assert.isTrue(Object.is(read("-0"), -0))
     assert.strictEqual(read("1e+06"), 1e6)
+  })
+})
+
+describe("roughFloatOf", () => {
+  const digits = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
+  it.prop(
+    "reads 14 digits of a number, however it is written",
+    [Schema.Finite, digits],
+    ([number, digits]) => {
+      const texts = [number, number % 1000].flatMap((number) => [
+        `${number}`,
+        number.toPrecision(digits),
+        number.toExponential(digits),
+        number.toFixed(digits)
+      ])
+      for (const text of texts) {
+        const expected = Number(text)
+        if (Number.isFinite(expected)) {
+          assert.isAtMost(Math.abs(readRoughly(text) - expected), Math.abs(expected) * 1e-14, text)
+        }
+      }
+    }
+  )
+
+  it("reads short numbers exactly, and what is no number", () => {
+    for (const text of [
+      "0",
+      "1",
+      "-2.5",
+      "0.1",
+      "123456.789012345",
+      "1e+06",
+      "0.000001",
+      "1234567890123456789"
+    ]) {
+      assert.strictEqual(readRoughly(text), Number(text), text)
+    }
+    assert.isNaN(readRoughly("NaN"))
+    assert.strictEqual(readRoughly("+Inf"), Number.POSITIVE_INFINITY)
+    assert.strictEqual(readRoughly("-Inf"), Number.NEGATIVE_INFINITY)
+    assert.isTrue(Object.is(readRoughly("-0"), -0))
   })
 })
