@@ -19,6 +19,9 @@ const NARROW = 44
 /** How wide a bar is where there is room. */
 const WIDEST_BAR = 32
 
+/** Columns that stay free: a terminal writes `^C` behind the picture when that is pressed, which must not break a line. */
+const SPARE = 3
+
 /** Names wider than this are cut where others need the room. */
 const WIDEST_NAME = 48
 
@@ -33,7 +36,7 @@ export const liveLines = (
   { columns, rows }: Size,
   paint: Paint
 ): ReadonlyArray<string> => {
-  const width = columns - 1
+  const width = columns - SPARE
   const height = rows - 1
   if (width < 1 || height < 1) return []
   const active = Array.from(state.active.values())

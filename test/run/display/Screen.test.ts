@@ -52,6 +52,15 @@ describe("a screen", () => {
     assert.isTrue(terminal.isCursorVisible)
   })
 
+  it("erases its picture also where a terminal has written behind it", () => {
+    const { screen, terminal } = make(10, 10)
+    screen.printAbove("first")
+    screen.draw(["1234567", "1234567"])
+    terminal.write("^C")
+    screen.clear()
+    assert.deepStrictEqual(terminal.text, ["first"])
+  })
+
   it.prop("never loses nor tears a line, whatever is drawn, printed or resized", [choices], ([choices]) => {
     const { screen, terminal } = make(choices.between(20, 60), choices.between(6, 20))
     const printed: Array<string> = []
