@@ -17,8 +17,8 @@ export interface CurveLimits {
   readonly points: number
 }
 
-/** Points of all streams of a run together: 16 bytes each. */
-const MOST_POINTS = 1_000_000
+/** Points of all streams of a run together: 16 bytes each, and about as many in a report. */
+const MOST_POINTS = 400_000
 
 /** What of each stream's values can be kept where there are so many streams: for charts, or for small pictures only. */
 export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits => {

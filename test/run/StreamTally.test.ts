@@ -138,9 +138,9 @@ describe("StreamTally", () => {
 describe("curveLimits", () => {
   it("keeps less of each stream the more there are", () => {
     assert.deepStrictEqual(curveLimits(1, true), { series: 8, points: 500 })
-    assert.deepStrictEqual(curveLimits(250, true), { series: 8, points: 500 })
-    assert.deepStrictEqual(curveLimits(1000, true), { series: 4, points: 250 })
-    assert.deepStrictEqual(curveLimits(10_000, true), { series: 1, points: 100 })
+    assert.deepStrictEqual(curveLimits(100, true), { series: 8, points: 500 })
+    assert.deepStrictEqual(curveLimits(400, true), { series: 4, points: 250 })
+    assert.deepStrictEqual(curveLimits(4000, true), { series: 1, points: 100 })
     assert.deepStrictEqual(curveLimits(100, false), { series: 4, points: 64 })
   })
 })
