@@ -15,6 +15,20 @@ describe("table", () => {
     )
   })
 
+  it("has numbers at the right of their columns, and wide characters in two of the terminal's", () => {
+    assert.strictEqual(
+      table(
+        ["NAME", "ROWS", "NOTE"],
+        [
+          ["温度", "5", "a"],
+          ["up", "12345", "b"]
+        ],
+        ["ROWS"]
+      ),
+      ["NAME   ROWS  NOTE", "温度      5  a", "up    12345  b"].join("\n")
+    )
+  })
+
   it("has no lines but its header where there are no rows", () => {
     assert.strictEqual(table(["A", "B"], []), "")
   })

@@ -93,6 +93,20 @@ describe("a screen", () => {
     }
   })
 
+  it.effect("listens to the end of the process while it is there, to signals only if others do", () =>
+    Effect.gen(function* () {
+      const events = ["exit", "SIGINT", "SIGTERM"] as const
+      const counts = () => events.map((event) => process.listenerCount(event))
+      const other = () => {}
+      process.on("SIGINT", other)
+      yield* Effect.addFinalizer(() => Effect.sync(() => process.off("SIGINT", other)))
+      const [exit, interrupts, terminations] = counts()
+      const during = yield* Effect.provide(Effect.map(Screen, counts), Screen.layer)
+      assert.deepStrictEqual(during, [exit! + 1, interrupts! + 1, terminations === 0 ? 0 : terminations! + 1])
+      assert.deepStrictEqual(counts(), [exit, interrupts, terminations])
+    })
+  )
+
   const ends = [
     ["success", Effect.void],
     ["failure", Effect.fail("failure")],

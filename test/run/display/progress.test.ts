@@ -5,10 +5,9 @@ import { TestClock } from "effect/testing"
 import { makeMask } from "../../../src/config/SecretMask.ts"
 import { PrometheusError } from "../../../src/prometheus/PrometheusError.ts"
 import type { Appearance } from "../../../src/run/display/Appearance.ts"
-import * as liveProgress from "../../../src/run/display/liveProgress.ts"
 import { masked } from "../../../src/run/display/masked.ts"
-import * as plainProgress from "../../../src/run/display/plainProgress.ts"
 import { Screen } from "../../../src/run/display/Screen.ts"
+import * as shownProgress from "../../../src/run/display/shownProgress.ts"
 import { Progress } from "../../../src/run/Progress.ts"
 import { personalLog } from "../../../src/run/personal.ts"
 import { FakeTerminal } from "./FakeTerminal.ts"
@@ -28,7 +27,6 @@ const begun = {
 
 /** Runs a program against a progress on a terminal of its own. */
 const shown = <A, E>(
-  progress: Layer.Layer<Progress, never, Screen>,
   appearance: Appearance,
   program: (terminal: FakeTerminal) => Effect.Effect<A, E, Progress | Screen>
 ) =>
@@ -36,7 +34,9 @@ const shown = <A, E>(
     const terminal = new FakeTerminal({ columns: 80, rows: 24 })
     return program(terminal).pipe(
       Effect.provide(
-        masked(progress, makeMask(["s3cret"])).pipe(Layer.provideMerge(Screen.layerOf(terminal, appearance)))
+        masked(shownProgress.layer, makeMask(["s3cret"])).pipe(
+          Layer.provideMerge(Screen.layerOf(terminal, appearance))
+        )
       ),
       Effect.as(terminal)
     )
@@ -48,7 +48,7 @@ const log: Appearance = { isLive: false, hasColours: false }
 describe("progress on a terminal", () => {
   it.effect("draws streams that are read, and leaves a line of each that has ended", () =>
     Effect.gen(function* () {
-      const after = yield* shown(liveProgress.layer, terminal, (terminal) =>
+      const after = yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {
           const progress = yield* Progress
           const screen = yield* Screen
@@ -85,7 +85,7 @@ describe("progress on a terminal", () => {
 
   it.effect("draws ten times a second at most, however often it is told something", () =>
     Effect.gen(function* () {
-      yield* shown(liveProgress.layer, terminal, (terminal) =>
+      yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {
           const progress = yield* Progress
           yield* progress.begin(begun)
@@ -105,7 +105,7 @@ describe("progress on a terminal", () => {
 
   it.effect("draws nothing more once the run is over", () =>
     Effect.gen(function* () {
-      yield* shown(liveProgress.layer, terminal, (terminal) =>
+      yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {
           const progress = yield* Progress
           yield* progress.begin(begun)
@@ -124,7 +124,7 @@ describe("progress on a terminal", () => {
     Effect.gen(function* () {
       let left: FakeTerminal | undefined
       yield* Effect.exit(
-        shown(liveProgress.layer, terminal, (terminal) =>
+        shown(terminal, (terminal) =>
           Effect.gen(function* () {
             left = terminal
             const progress = yield* Progress
@@ -145,7 +145,7 @@ describe("progress on a terminal", () => {
 describe("progress in a log", () => {
   it.effect("is a line for each stream, and one every ten seconds", () =>
     Effect.gen(function* () {
-      const { written } = yield* shown(plainProgress.layer, log, () =>
+      const { written } = yield* shown(log, () =>
         Effect.gen(function* () {
           const progress = yield* Progress
           yield* progress.begin(begun)
