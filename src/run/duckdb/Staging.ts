@@ -28,6 +28,9 @@ const SERIES_BYTES = 200
 /** Series are remembered for the windows to come as long as they take less than this. */
 const MOST_SERIES_BYTES = 8 * 1024 * 1024
 
+/** So many series are put into their table at once. */
+const MOST_PENDING_SERIES = 2000
+
 export interface Staging {
   /** Takes samples. */
   readonly append: (block: SampleBlock) => Promise<void>
@@ -181,6 +184,7 @@ export const makeStaging = async (
       const { length } = block
       if (length === 0) return
       const number = numberOf(block.series)
+      if (pending.length >= MOST_PENDING_SERIES) await appendSeries()
       const lastTime = lastTimes[number]
       const last = block.times[length - 1]!
       if (lastTime !== undefined && block.times[0]! <= lastTime) hasRepeated = true

@@ -596,6 +596,27 @@ describe("the tables", () => {
     })
   )
 
+  it.live("have the labels of many series, also those that only later ones have", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const blocks = Array.from({ length: 5000 }, (_, n) =>
+        floats(seriesOf("up", { [`a${n % 3}`]: `${n}`, ...(n < 2500 ? {} : { late: `${n}` }) }), [
+          at(0, `${n}`)
+        ])
+      )
+      yield* use(path, putAll("up", "incremental_append", blocks))
+      assert.deepStrictEqual(
+        yield* query(
+          path,
+          `SELECT count(*)::INTEGER AS count, count(DISTINCT series_id)::INTEGER AS series, count(late)::INTEGER AS late,
+             bool_and(value = coalesce(a0, a1, a2)::DOUBLE AND (late IS NULL) = (value < 2500)) AS "isRight"
+           FROM up`
+        ),
+        [{ count: 5000, series: 5000, late: 2500, isRight: true }]
+      )
+    })
+  )
+
   it.live("are there for a stream without samples, empty", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
