@@ -226,7 +226,7 @@ export const makeStaging = async (
       )
       const rest = labelColumns ? "other_labels" : "labels"
       const select = (value: string, special: string, histogram: string, table: string, all: typeof rows) => `
-        SELECT s.series_id, epoch_ms(r.time::BIGINT)::TIMESTAMPTZ AS time, ${value} AS value,
+        SELECT s.series_id, make_timestamptz(r.time::BIGINT * 1000) AS time, ${value} AS value,
           ${special} AS special_value, ${histogram} AS histogram${labels.join("")}, s.rest AS ${rest}
         FROM ${table} r JOIN staged_series s ON s.number = r.series
         WHERE r.time >= ${fromMillis} AND r.time < ${toMillis} AND ${bounds(part, all)}`

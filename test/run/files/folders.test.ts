@@ -337,4 +337,30 @@ describe("the columns of Parquet files", () => {
       )
     })
   )
+
+  it.live("have times in UTC, whatever the time zone here", () =>
+    Effect.gen(function* () {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const before = process.env.TZ
+          process.env.TZ = "America/New_York"
+          return before
+        }),
+        (before) =>
+          Effect.sync(() => {
+            if (before === undefined) delete process.env.TZ
+            else process.env.TZ = before
+          })
+      )
+      const folder = join(yield* temporaryFolder, "data")
+      yield* use("parquet", folder, put("incremental_append", 0, 1))
+      const rows = yield* Effect.promise(() =>
+        query(`SELECT epoch_ms(time) AS millis FROM read_parquet('${folder}/up/*/*.parquet') ORDER BY time`)
+      )
+      assert.deepStrictEqual(
+        rows.map(({ millis }) => Number(millis)),
+        [start, start + 60_000]
+      )
+    }).pipe(Effect.scoped)
+  )
 })
