@@ -10,10 +10,9 @@ import { type ConfigFlags, configFlags, demoSettingsOf, isEmpty, settingsOf } fr
 import type { SyncMode } from "./Destination.ts"
 import { startDemo } from "./demo.ts"
 import { destinationLayer } from "./destinations.ts"
-import * as LiveProgress from "./display/liveProgress.ts"
 import { masked, maskedSummary } from "./display/masked.ts"
-import * as PlainProgress from "./display/plainProgress.ts"
 import { Screen } from "./display/Screen.ts"
+import * as ShownProgress from "./display/shownProgress.ts"
 import { estimate } from "./estimate.ts"
 import { personalLog, tellErrors } from "./personal.ts"
 import { repeatedly } from "./repeatedly.ts"
@@ -25,10 +24,9 @@ import { targetText } from "./target.ts"
 
 /** Does what the plan says, from a source that people know by a name of its own. Fails where a stream did. */
 const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings, source: string) {
-  const screen = yield* Screen
   const mask = makeMask(secretTexts(settings))
   const destination = destinationLayer(plan.target, { ...plan, source, labelColumns: settings.labelColumns })
-  const progress = masked(screen.appearance.isLive ? LiveProgress.layer : PlainProgress.layer, mask)
+  const progress = masked(ShownProgress.layer, mask)
 
   const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
     const summary = yield* run({ mode, source, hasCharts: plan.reportPath !== undefined }).pipe(

@@ -9,8 +9,9 @@ import { Effect, Result, Schema, Semaphore } from "effect"
 import { ConfigError } from "../../ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
 import { Count, entryFields } from "../files/StateFolder.ts"
+import { quoteText } from "../quoteSql.ts"
 import { attachFile, type DuckDB, type OpenOptions } from "./openFile.ts"
-import { DATABASE, OWN_SCHEMA, qualified, quoteText } from "./tables.ts"
+import { DATABASE, OWN_SCHEMA, qualified } from "./tables.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
 

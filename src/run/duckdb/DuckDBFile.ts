@@ -11,9 +11,10 @@ import { StateStore } from "../../sync/StateStore.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import { stateStoreOf } from "../files/StateFolder.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
+import { quoteName } from "../quoteSql.ts"
 import { openDatabase } from "./Database.ts"
 import { openStream, tableOf } from "./openStream.ts"
-import { folded, quoteName } from "./tables.ts"
+import { folded } from "./tables.ts"
 
 /** How much memory DuckDB uses for data unless told, beside that of the program itself. */
 export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024

@@ -9,7 +9,8 @@ import { METRIC_NAME } from "../../prometheus/Series.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { renderHistogram } from "../../records/RecordEncoder.ts"
 import { floatOf } from "../files/floatOf.ts"
-import { type LabelColumns, ownColumns, quoteName } from "./tables.ts"
+import { quoteName } from "../quoteSql.ts"
+import { type LabelColumns, ownColumns } from "./tables.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 

@@ -5,7 +5,8 @@ import { Effect, FileSystem } from "effect"
 import { ConfigError } from "../../ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { cannot } from "../files/durably.ts"
-import { DATABASE, folded, OWN_SCHEMA, quoteText } from "./tables.ts"
+import { quoteText } from "../quoteSql.ts"
+import { DATABASE, folded, OWN_SCHEMA } from "./tables.ts"
 
 export type DuckDB = typeof import("@duckdb/node-api")
 

@@ -6,6 +6,7 @@ import { steadyMillis } from "../../steadyMillis.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { isSameRefresh, later, refreshUnderWay, stateToSave, without } from "../files/StateFolder.ts"
+import { quoteName } from "../quoteSql.ts"
 import type { Database, Entry, Run } from "./Database.ts"
 import { makeStaging } from "./Staging.ts"
 import {
@@ -17,7 +18,6 @@ import {
   OWN_SCHEMA,
   ownColumns,
   qualified,
-  quoteName,
   tableName,
   timeLiteral
 } from "./tables.ts"

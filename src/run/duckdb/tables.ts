@@ -1,8 +1,6 @@
 /** Streams as tables of a DuckDB database: their names, their columns, and the statements that change them. */
 import { columnOf } from "../../records/Columns.ts"
-
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
-export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`
+import { quoteName } from "../quoteSql.ts"
 
 /** What the database is called where it is attached, whatever its file is called. */
 export const DATABASE = "data"

@@ -13,9 +13,10 @@ import type { StateStore as StateStoreType } from "../../sync/StateStore.ts"
 import { StateStore } from "../../sync/StateStore.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import { quoteText } from "../quoteSql.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
-import { makeStaging, type Part, quoteText } from "./ParquetStaging.ts"
+import { makeStaging, type Part } from "./ParquetStaging.ts"
 import {
   Count,
   entryFields,

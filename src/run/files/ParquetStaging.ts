@@ -8,6 +8,7 @@ import { METRIC_NAME } from "../../prometheus/Series.ts"
 import { columnOf } from "../../records/Columns.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { renderHistogram } from "../../records/RecordEncoder.ts"
+import { quoteName } from "../quoteSql.ts"
 import { floatOf } from "./floatOf.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
@@ -33,9 +34,6 @@ export const parquetColumnOf = (label: string): string | undefined => {
   if (lower.startsWith(PREFIX) && addedByReaders.has(lower.slice(PREFIX.length))) return undefined
   return label.includes("\0") ? undefined : columnOf(label)
 }
-
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
-export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`
 
 /** Which of the staged rows: those before the mark, those after it, or all. */
 export type Part = "kept" | "rest"
