@@ -12,7 +12,6 @@ import {
   readdirSync,
   readFileSync,
   statSync,
-  watch,
   writeFileSync
 } from "node:fs"
 import { basename, delimiter, dirname, join } from "node:path"
@@ -502,14 +501,9 @@ describe("run", () => {
       const output = files.path("o")
       const args = ["run", "--config", files.write("c.json", config), "--to", `jsonl:${output}`]
       const running = yield* child.start(args)
-      yield* Effect.callback<void>((resume) => {
-        const look = () => {
-          if (existsSync(output) && statSync(output).size > 100_000) resume(Effect.void)
-        }
-        const watcher = watch(dirname(output), look)
-        look()
-        return Effect.sync(() => watcher.close())
-      })
+      const data = join(output, "m.jsonl")
+      const isWritten = Effect.sync(() => existsSync(data) && statSync(data).size > 100_000)
+      yield* Effect.repeat(Effect.delay(isWritten, "10 millis"), { until: (yes) => yes })
       running.kill("SIGKILL")
       yield* running.result
       broken = false

@@ -1,4 +1,4 @@
-/** Asks a database that nobody else has open. */
+/** Asks a database that nobody else has open, or files from one in memory (`:memory:`). */
 import { DuckDBInstance } from "@duckdb/node-api"
 
 /** The rows of a query, with what it has of each by its column. */
@@ -6,7 +6,10 @@ export const ask = async (
   path: string,
   sql: string
 ): Promise<ReadonlyArray<Readonly<Record<string, unknown>>>> => {
-  const instance = await DuckDBInstance.create(path, { threads: "1", access_mode: "READ_ONLY" })
+  const instance = await DuckDBInstance.create(path, {
+    threads: "1",
+    access_mode: path === ":memory:" ? "READ_WRITE" : "READ_ONLY"
+  })
   try {
     const connection = await instance.connect()
     await connection.run("SET TimeZone = 'UTC'")

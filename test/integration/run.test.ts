@@ -1,0 +1,284 @@
+/** The command `run` of the built executable, into each of its destinations. The server is the mock. */
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { DryRunDocument } from "../../src/run/display/dryRun.ts"
+import { SummaryDocument } from "../../src/run/display/summaryJson.ts"
+import { ask as askDatabase } from "../run/duckdb/ask.ts"
+import * as child from "../support/child.ts"
+import * as connector from "../support/connector.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { onMetric, serve } from "../support/mockServer.ts"
+
+const ask = (path: string, sql: string) => Effect.promise(() => askDatabase(path, sql))
+
+/** The destinations, and how one of their streams is read as a table. */
+const destinations = {
+  duckdb: { path: "data.duckdb", table: (_: string, stream: string) => `"${stream}"` },
+  parquet: {
+    path: "data",
+    table: (path: string, stream: string) => `read_parquet('${path}/${stream}/*/*.parquet')`
+  },
+  jsonl: {
+    path: "data",
+    table: (path: string, stream: string) =>
+      `(SELECT "data".series_id AS series_id, "data".time AS time, "data".value AS value FROM read_json('${path}/${stream}.jsonl'))`
+  }
+} as const
+
+type Format = keyof typeof destinations
+const formats = Object.keys(destinations) as ReadonlyArray<Format>
+
+/** A place for a destination, and what is in it. */
+const placeOf = (format: Format, folder: string) => {
+  const { path: name, table } = destinations[format]
+  const path = join(folder, name)
+  return {
+    to: `${format}:${path}`,
+    path,
+    /** How many rows a stream has, how many keys, and the sum of its values. */
+    count: (stream: string) =>
+      Effect.map(
+        ask(
+          format === "duckdb" ? path : ":memory:",
+          `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys, sum(value)::DOUBLE AS sum FROM ${table(path, stream)}`
+        ),
+        ([row]) => row as { readonly rows: number; readonly keys: number; readonly sum: number }
+      )
+  }
+}
+
+const sumOf = (minutes: number): number => (minutes * (minutes - 1)) / 2
+
+const summaryOf = (stdout: string) => Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(stdout)
+
+describe("run", () => {
+  it.live("reads the demo into DuckDB when it is told nothing, and adds nothing twice", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const cwd = files.path("")
+      const first = yield* child.run(["run"], { cwd })
+      assert.strictEqual(first.code, 0, first.stderr)
+      assert.deepStrictEqual(readdirSync(cwd), ["demo.duckdb"])
+      const [, told] = /([\d,]+) new rows of 76 series in 12 streams/.exec(first.stdout) ?? []
+      const rows = Number(told?.replaceAll(",", ""))
+      assert.isAbove(rows, 50_000)
+      const count = Effect.gen(function* () {
+        const tables = yield* ask(
+          files.path("demo.duckdb"),
+          "SELECT table_name AS name FROM duckdb_tables() WHERE schema_name = 'main'"
+        )
+        assert.lengthOf(tables, 12)
+        const each = yield* Effect.forEach(tables, ({ name }) =>
+          ask(
+            files.path("demo.duckdb"),
+            `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys FROM "${name}"`
+          )
+        )
+        const all = each.map(([row]) => row as { readonly rows: number; readonly keys: number })
+        assert.deepStrictEqual(
+          all.map(({ keys }) => keys),
+          all.map(({ rows }) => rows)
+        )
+        return all.reduce((sum, { rows }) => sum + rows, 0)
+      })
+      assert.strictEqual(yield* count, rows)
+      const second = yield* child.run(["run", "--json"], { cwd })
+      assert.strictEqual(second.code, 0, second.stderr)
+      assert.strictEqual(yield* count, rows + summaryOf(second.stdout).rows)
+    })
+  )
+
+  it.live.each(formats)("goes on, looks back, and begins anew in %s", (format) =>
+    Effect.gen(function* () {
+      const { config } = yield* serve([...gauge("a", 100), ...gauge("b", 100)], 60)
+      const files = yield* connector.workspace
+      const { count, to } = placeOf(format, files.path(""))
+      const runWith = (more: object, ...flags: ReadonlyArray<string>) =>
+        Effect.map(
+          child.run([
+            "run",
+            "--config",
+            files.write("c.json", { ...config, ...more }),
+            "--to",
+            to,
+            "--json",
+            ...flags
+          ]),
+          ({ code, stderr, stdout }) => {
+            assert.strictEqual(code, 0, stderr)
+            return summaryOf(stdout)
+          }
+        )
+      const first = yield* runWith({})
+      assert.deepInclude(first, { rows: 120, mode: "incremental_append_deduped", succeeded: true })
+      assert.deepStrictEqual(yield* count("a"), { rows: 60, keys: 60, sum: sumOf(60) })
+
+      const later = { end_date: iso(start + 79 * minute), lookback_window: 600 }
+      assert.strictEqual((yield* runWith(later)).rows, 60)
+      assert.deepStrictEqual(yield* count("a"), { rows: 80, keys: 80, sum: sumOf(80) })
+
+      yield* runWith({ ...later, end_date: iso(start + 89 * minute) }, "--mode", "incremental_append")
+      const appended = yield* count("a")
+      assert.deepInclude(appended, { rows: 100, keys: 90 })
+
+      const refresh = yield* runWith(
+        { end_date: iso(start + 49 * minute) },
+        "--full-refresh",
+        "--select",
+        "a"
+      )
+      assert.deepInclude(refresh, { rows: 50, mode: "full_refresh_overwrite" })
+      assert.deepStrictEqual(yield* count("a"), { rows: 50, keys: 50, sum: sumOf(50) })
+      assert.deepInclude(yield* count("b"), { rows: 100 })
+
+      // What a refresh has read is not read again.
+      assert.strictEqual((yield* runWith({ end_date: iso(start + 99 * minute) }, "--select", "a")).rows, 50)
+      assert.deepStrictEqual(yield* count("a"), { rows: 100, keys: 100, sum: sumOf(100) })
+
+      yield* runWith({}, "--mode", "full_refresh_append", "--select", "a")
+      assert.deepInclude(yield* count("a"), { rows: 160, keys: 100 })
+    })
+  )
+
+  for (const format of formats) {
+    for (const signal of ["SIGKILL", "SIGINT"] as const) {
+      it.live(`loses and repeats nothing in ${format} when ${signal} ends it`, () =>
+        Effect.gen(function* () {
+          let broken = true
+          // One stream stands still in the middle of a window while the others come to their end.
+          const fault = onMetric("z", { stallAfterBytes: 9000 }, true)
+          const { config } = yield* serve(
+            ["a", "z"].flatMap((name) => gauge(name, 300, 5)),
+            300,
+            { chunkBytes: 500, faults: (request) => (broken ? fault(request) : undefined) }
+          )
+          const files = yield* connector.workspace
+          const { count, to } = placeOf(format, files.path(""))
+          const args = ["run", "--config", files.write("c.json", config), "--to", to]
+          const running = yield* child.start(args)
+          yield* Effect.callback<void>((resume) => {
+            let text = ""
+            running.process.stderr.on("data", (chunk: string) => {
+              text += chunk
+              if (/ a .*rows/.test(text)) resume(Effect.void)
+            })
+          })
+
+          // Nobody else may write there meanwhile.
+          const other = yield* child.run(args)
+          assert.deepStrictEqual([other.code, other.stdout], [1, ""])
+          assert.match(other.stderr, new RegExp(`process ${running.process.pid}|PID ${running.process.pid}`))
+
+          running.kill(signal)
+          assert.strictEqual((yield* running.result).signal, signal)
+          broken = false
+          const second = yield* child.run([...args, "--json"])
+          assert.strictEqual(second.code, 0, second.stderr)
+          const summary = summaryOf(second.stdout)
+          assert.strictEqual(summary.streams.find(({ name }) => name === "a")?.rows, 0)
+          for (const stream of ["a", "z"]) {
+            assert.deepInclude(yield* count(stream), { rows: 1500, keys: 1500 })
+          }
+        })
+      )
+    }
+  }
+
+  it.live("shows what it would read, and touches nothing", () =>
+    Effect.gen(function* () {
+      const { config, mock } = yield* serve([...gauge("a", 100, 3), ...gauge("b", 100)], 100)
+      const files = yield* connector.workspace
+      const place = placeOf("duckdb", files.path(""))
+      const args = ["run", "--config", files.write("c.json", config), "--to", place.to]
+      const first = yield* child.run([...args, "--dry-run"])
+      assert.strictEqual(first.code, 0, first.stderr)
+      assert.match(first.stdout, /^STREAM +SERIES +POINTS +WINDOWS +SAMPLES +BYTES\na +3 +100 +\d+ +~300 /)
+      assert.match(first.stdout, /A run would read about 400 samples of 4 series in 2 streams/)
+      assert.isFalse(existsSync(place.path))
+      assert.isFalse(mock.requests.some(({ params }) => params.get("query") === "a"))
+
+      yield* child.run([...args, "--select", "a"])
+      const later = yield* child.run([...args, "--dry-run", "--json"])
+      assert.strictEqual(later.code, 0, later.stderr)
+      const document = Schema.decodeUnknownSync(Schema.fromJsonString(DryRunDocument))(later.stdout)
+      assert.deepStrictEqual(
+        document.streams.map(({ estimated_samples, name }) => [name, estimated_samples]),
+        [
+          ["a", 0],
+          ["b", 100]
+        ]
+      )
+      assert.deepInclude(yield* place.count("a"), { rows: 300 })
+    })
+  )
+
+  it.live(
+    "runs again and again until it is stopped, each time from a destination that is closed between",
+    () =>
+      Effect.gen(function* () {
+        const { config } = yield* serve(gauge("a", 50), 50)
+        const files = yield* connector.workspace
+        const place = placeOf("duckdb", files.path(""))
+        const report = files.path("report.html")
+        const args = ["run", "--config", files.write("c.json", config), "--to", place.to, "--every", "1s"]
+        const running = yield* child.start([...args, "--full-refresh", "--report", report])
+        let stdout = ""
+        let stderr = ""
+        running.process.stdout.on("data", (chunk: string) => {
+          stdout += chunk
+        })
+        yield* Effect.callback<void>((resume) => {
+          running.process.stderr.on("data", (chunk: string) => {
+            stderr += chunk
+            if (stderr.split("The next run is at ").length > 3) resume(Effect.void)
+          })
+        })
+        running.kill("SIGINT")
+        assert.strictEqual((yield* running.result).signal, "SIGINT")
+        const [first = "", ...others] = stdout.split(/\n(?=\d+ new rows)/).slice(1)
+        assert.match(first, /^50 new rows/)
+        // Only the first one begins anew.
+        for (const text of others) assert.match(text, /^0 new rows/)
+        assert.deepInclude(yield* place.count("a"), { rows: 50, keys: 50 })
+        assert.include(readFileSync(report, "utf8"), "<!doctype html>")
+      })
+  )
+
+  it.live("writes a report that needs no other file, and compresses JSON lines", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("a", 50), 50)
+      const files = yield* connector.workspace
+      const report = files.path("report.html")
+      const args = ["run", "--config", files.write("c.json", config), "--to", `jsonl:${files.path("data")}`]
+      const result = yield* child.run([...args, "--gzip", "--report", report])
+      assert.strictEqual(result.code, 0, result.stderr)
+      assert.match(result.stderr, /The report is in .*report\.html\./)
+      assert.match(result.stdout, /Look into it:\n {2}gzip -dc .*a\.jsonl\.gz \| head -n 5/)
+      assert.match(readFileSync(report, "utf8"), /<td>a<\/td>|>a</)
+      assert.deepStrictEqual(readdirSync(files.path("data")).sort(), ["_state", "a.jsonl.gz"])
+      const plain = yield* child.run(args)
+      assert.strictEqual(plain.code, 1)
+      assert.match(plain.stderr, /holds JSON lines as gzip/)
+    })
+  )
+
+  it.live.each([
+    [["--to", "out.duckdb"], /--to is "out.duckdb", but must be .*, such as duckdb:out\.duckdb\./],
+    [["--mode", "append"], /mode/],
+    [["--every", "soon"], /--every is "soon", but must be a duration/],
+    [["--gzip"], /--gzip is for JSON lines alone/],
+    [["--memory", "1"], /--memory is 1, but must be at least 64/],
+    [["--dry-run", "--every", "1m"], /leave out --every/]
+  ] as const)("refuses %j with the fix, and exits with 2", ([flags, message]) =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const result = yield* child.run(["run", ...flags], { cwd: files.path("") })
+      assert.deepStrictEqual([result.code, result.stdout], [2, ""])
+      assert.match(result.stderr, message)
+      assert.strictEqual(result.stderr.trimEnd().split("\n").length, 1, result.stderr)
+      assert.deepStrictEqual(readdirSync(files.path("")), [])
+    })
+  )
+})
