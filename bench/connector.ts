@@ -1,5 +1,5 @@
 /** The built connector's commands, and the files that they read. */
-import { writeFile } from "node:fs/promises"
+import { mkdtemp, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Dataset, lastTime, metricNames, START } from "./datasets.ts"
@@ -14,7 +14,12 @@ export const spec = nodeCommand(executable, "spec")
 export interface Connector {
   readonly discover: Command
   readonly read: Command
+  /** The command `run` into a destination of its own, each time another one; it prints its summary as JSON. */
+  readonly runInto: (format: Format) => Promise<Command>
 }
+
+/** The destinations of `run`. */
+export type Format = "duckdb" | "parquet" | "jsonl"
 
 /** Writes a configuration, with further options where they are given, and the catalog that a platform would make of what the connector itself discovers. */
 export const prepareConnector = async (
@@ -39,7 +44,11 @@ export const prepareConnector = async (
   await writeFile(catalog, JSON.stringify(configured(await discoveredStreams(discover, dataset))))
   return {
     discover,
-    read: nodeCommand(executable, "read", "--config", config, "--catalog", catalog)
+    read: nodeCommand(executable, "read", "--config", config, "--catalog", catalog),
+    runInto: async (format) => {
+      const to = join(await mkdtemp(join(folder, `${format}-`)), "data")
+      return nodeCommand(executable, "run", "--json", "--config", config, "--to", `${format}:${to}`)
+    }
   }
 }
 

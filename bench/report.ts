@@ -43,7 +43,10 @@ const comparedWithCurl: ReadonlySet<MeasurementName> = new Set<MeasurementName>(
   "read",
   "readThroughPipe",
   "jsonParse",
-  "readGzip"
+  "readGzip",
+  "runDuckDB",
+  "runParquet",
+  "runJsonLines"
 ])
 
 const labelsFor = ({ catalog, wide, year }: Datasets): Record<MeasurementName, string> => ({
@@ -54,6 +57,10 @@ const labelsFor = ({ catalog, wide, year }: Datasets): Record<MeasurementName, s
   readGzip: "read with compression",
   readTenth: "read of a tenth of the time",
   readTenfold: "read of ten times the points",
+  runDuckDB: "run into DuckDB",
+  runDuckDBTenfold: "run of ten times the points into DuckDB",
+  runParquet: "run into Parquet",
+  runJsonLines: "run into JSON lines",
   readWide: `read of one metric of ${integer(wide.series)} series`,
   readYear: `read of ${integer(year.points)} points of ${year.series} series`,
   discover: `discover of ${integer(catalog.metrics)} metrics`,

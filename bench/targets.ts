@@ -23,6 +23,8 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
     readThroughPipe,
     readWide,
     readYear,
+    runDuckDB,
+    runDuckDBTenfold,
     spec
   } = results.measurements
   return [
@@ -95,6 +97,20 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
       name: "growthOfMemoryFromTenth",
       what: "1 × instead of 0.1 × the samples: peak RSS",
       measured: read.peakRssMegabytes! / readTenth.peakRssMegabytes!,
+      unit: "×",
+      limit: 1.25
+    },
+    {
+      name: "runDuckDBTime",
+      what: "run into DuckDB: time of a million rows",
+      measured: 1e6 / runDuckDB.recordsPerSecond!,
+      unit: "s",
+      limit: 2.5
+    },
+    {
+      name: "runDuckDBMemory",
+      what: "run into DuckDB, 10 × the rows: peak RSS",
+      measured: runDuckDBTenfold.peakRssMegabytes! / runDuckDB.peakRssMegabytes!,
       unit: "×",
       limit: 1.25
     },

@@ -2,7 +2,7 @@
 import { mkdtemp } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { type Connector, prepareConnector, spec } from "./connector.ts"
+import { type Connector, type Format, prepareConnector, spec } from "./connector.ts"
 import {
   type Dataset,
   type Datasets,
@@ -14,8 +14,15 @@ import {
   tenfold
 } from "./datasets.ts"
 import { withWatcher } from "./firstRecord.ts"
-import { type Command, measure, measureNode, measureNodeThroughPipe, nodeCommand } from "./measure.ts"
-import { countOutput } from "./output.ts"
+import {
+  type Command,
+  type Measurement,
+  measure,
+  measureNode,
+  measureNodeThroughPipe,
+  nodeCommand
+} from "./measure.ts"
+import { countOutput, outputOf } from "./output.ts"
 import { curlCommand, downloadedBytes } from "./peers/curl.ts"
 import { alternate, median, type Peer, type Summary } from "./rounds.ts"
 import type { Server } from "./server.ts"
@@ -29,6 +36,10 @@ export const measurementNames = [
   "readGzip",
   "readTenth",
   "readTenfold",
+  "runDuckDB",
+  "runDuckDBTenfold",
+  "runParquet",
+  "runJsonLines",
   "readWide",
   "readYear",
   "discover",
@@ -99,6 +110,7 @@ const measureDay = (setting: Setting, day: Dataset) =>
     await verify(connectorOfMore.read, more)
     await verify(packed.read, day)
     await verify(jsonParse, day)
+    for (const format of ["duckdb", "parquet", "jsonl"] as const) await verifyRun(connector, format, day)
 
     const records = sampleCount(day)
     const peers: ReadonlyArray<Peer<"curl" | "read" | "readThroughPipe" | "readTenth">> = [
@@ -119,7 +131,15 @@ const measureDay = (setting: Setting, day: Dataset) =>
             name: "readTenfold" as const,
             records: sampleCount(more),
             run: () => measureNode(connectorOfMore.read)
-          }
+          },
+          { name: "runDuckDB" as const, records, run: () => measureRun(connector, "duckdb") },
+          {
+            name: "runDuckDBTenfold" as const,
+            records: sampleCount(more),
+            run: () => measureRun(connectorOfMore, "duckdb")
+          },
+          { name: "runParquet" as const, records, run: () => measureRun(connector, "parquet") },
+          { name: "runJsonLines" as const, records, run: () => measureRun(connector, "jsonl") }
         ],
         (what) => tell(`long reads, ${what}`),
         server.cpuSeconds
@@ -193,6 +213,19 @@ const jsonParseCommand = (baseUrl: string, dataset: Dataset): Command =>
     ...[START, lastTime(dataset), dataset.stepSeconds].map(String),
     ...metricNames(dataset)
   )
+
+const measureRun = async ({ runInto }: Connector, format: Format): Promise<Measurement> =>
+  measureNode(await runInto(format))
+
+/** Fails unless a run says that it wrote as many rows as there are samples. What it wrote, tests look at. */
+const verifyRun = async ({ runInto }: Connector, format: Format, dataset: Dataset): Promise<void> => {
+  const { rows } = JSON.parse(await outputOf(await runInto(format))) as { readonly rows: number }
+  if (rows !== sampleCount(dataset)) {
+    throw new Error(
+      `The data set ${dataset.name} has ${sampleCount(dataset)} samples, but a run into ${format} wrote ${rows} rows.`
+    )
+  }
+}
 
 /** Fails unless a command writes as many records as there are samples. */
 const verify = async (command: Command, dataset: Dataset) => {

@@ -1,5 +1,5 @@
 /**
- * The configuration of a person's command: a file, flags over it, and the password from where nobody else sees it: the
+ * The configuration of a person's command: a file, flags over it, and secrets from where nobody else sees them: the
  * environment or a file, but no flag, since those are shown to all users of a machine.
  */
 import { Config, Effect, FileSystem, Option } from "effect"
@@ -8,6 +8,9 @@ import { ConfigError, decodeConfig, InputFileError, readJsonFile } from "../Conn
 
 /** Holds the password of basic authentication. */
 export const PASSWORD_VARIABLE = "SOURCE_PROMETHEUS_PASSWORD"
+
+/** Holds a bearer token. */
+export const TOKEN_VARIABLE = "SOURCE_PROMETHEUS_TOKEN"
 
 const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
@@ -28,6 +31,11 @@ export const configFlags = {
     `The user of basic authentication; the password is read from ${PASSWORD_VARIABLE}, or from --password-file`
   ),
   passwordFile: text("password-file", "FILE", "The file that holds the password"),
+  tokenFile: text(
+    "token-file",
+    "FILE",
+    `The file that holds a bearer token, which is otherwise read from ${TOKEN_VARIABLE}`
+  ),
   select: patterns("select", "Read only these metrics, such as 'node_*'; may be given several times"),
   exclude: patterns("exclude", "Leave out these metrics; may be given several times")
 }
@@ -41,13 +49,14 @@ export interface ConfigFlags {
   readonly step: Option.Option<string>
   readonly user: Option.Option<string>
   readonly passwordFile: Option.Option<string>
+  readonly tokenFile: Option.Option<string>
   readonly select: ReadonlyArray<string>
   readonly exclude: ReadonlyArray<string>
 }
 
 /** Whether nothing says which server is meant. */
-export const isEmpty = ({ config, passwordFile, url, user }: ConfigFlags): boolean =>
-  [config, passwordFile, url, user].every(Option.isNone)
+export const isEmpty = ({ config, passwordFile, tokenFile, url, user }: ConfigFlags): boolean =>
+  [config, passwordFile, tokenFile, url, user].every(Option.isNone)
 
 /** The settings that file, environment and flags make together. */
 export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
@@ -55,7 +64,8 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
     onNone: () => Effect.succeed({}),
     onSome: (path) => readJsonFile(path, "configuration")
   })
-  const password = yield* passwordOf(flags)
+  const password = yield* secretOf("password", flags.passwordFile, PASSWORD_VARIABLE)
+  const token = yield* secretOf("token", flags.tokenFile, TOKEN_VARIABLE)
   const overrides = {
     ...given("base_url", flags.url),
     ...given("start_date", flags.start),
@@ -65,7 +75,14 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
     ...given("basic_auth_pass", password)
   }
   // What is no object is told by the decoder.
-  const merged = isObject(file) ? { ...file, ...overrides, ...metricsOf(file, flags) } : file
+  const merged = isObject(file)
+    ? { ...file, ...overrides, ...metricsOf(file, flags), ...headersOf(file, token) }
+    : file
+  if (Option.isSome(token) && isObject(merged) && (merged.basic_auth_user ?? "") !== "") {
+    return yield* new ConfigError({
+      message: `A user (--user or basic_auth_user) and a token (--token-file or ${TOKEN_VARIABLE}) are given, but a server takes one of them: leave out the other.`
+    })
+  }
   return yield* Effect.mapError(decodeConfig(merged), (error) => withFlagNames(error))
 })
 
@@ -106,28 +123,46 @@ const metricsOf = (
   }
 }
 
-const passwordOf = Effect.fnUntraced(function* ({ passwordFile }: ConfigFlags) {
+/** The configured headers, the token among them in the place of any other credentials. */
+const headersOf = (file: Readonly<Record<string, unknown>>, token: Option.Option<string>) =>
+  Option.match(token, {
+    onNone: () => ({}),
+    onSome: (token) => {
+      const before = Array.isArray(file.headers) ? file.headers : []
+      const others = before.filter(
+        (header) => !(isObject(header) && String(header.name).toLowerCase() === "authorization")
+      )
+      return { headers: [...others, { name: "Authorization", value: `Bearer ${token}` }] }
+    }
+  })
+
+/** A secret from a file or else from the environment. */
+const secretOf = Effect.fnUntraced(function* (
+  what: string,
+  file: Option.Option<string>,
+  variableName: string
+) {
   const files = yield* FileSystem.FileSystem
-  if (Option.isSome(passwordFile)) {
-    const path = passwordFile.value
+  if (Option.isSome(file)) {
+    const path = file.value
     const content = yield* files
       .readFileString(path)
       .pipe(
         Effect.mapError(
           (error) =>
-            new InputFileError({ message: `The password file ${path} cannot be read: ${error.message}.` })
+            new InputFileError({ message: `The ${what} file ${path} cannot be read: ${error.message}.` })
         )
       )
-    const password = content.replace(/\r?\n$/, "")
-    if (password === "") {
-      return yield* new InputFileError({ message: `The password file ${path} is empty.` })
+    const secret = content.replace(/\r?\n$/, "")
+    if (secret === "") {
+      return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })
     }
-    return Option.some(password)
+    return Option.some(secret)
   }
-  const variable = yield* Effect.orElseSucceed(Config.option(Config.String(PASSWORD_VARIABLE)), () =>
+  const variable = yield* Effect.orElseSucceed(Config.option(Config.String(variableName)), () =>
     Option.none<string>()
   )
-  return Option.filter(variable, (password) => password !== "")
+  return Option.filter(variable, (secret) => secret !== "")
 })
 
 const flagNames: ReadonlyMap<string, string> = new Map([

@@ -6,7 +6,8 @@ import {
   demoSettingsOf,
   isEmpty,
   PASSWORD_VARIABLE,
-  settingsOf
+  settingsOf,
+  TOKEN_VARIABLE
 } from "../../src/run/configFlags.ts"
 
 const none: ConfigFlags = {
@@ -17,6 +18,7 @@ const none: ConfigFlags = {
   step: Option.none(),
   user: Option.none(),
   passwordFile: Option.none(),
+  tokenFile: Option.none(),
   select: [],
   exclude: []
 }
@@ -29,6 +31,8 @@ const flags = (
   ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, Option.some(value)])),
   ...more
 })
+
+const tenant = { name: "X-Scope-OrgID", value: "a" }
 
 const local = { url: "http://localhost:9090", start: "2026-01-01" }
 
@@ -112,6 +116,40 @@ describe("settingsOf", () => {
         "v",
         "from variable"
       ])
+    })
+  )
+
+  const headersOf = ({ headers }: Effect.Success<ReturnType<typeof settings>>) =>
+    headers.map(({ name, value }) => [name, Redacted.value(value)])
+
+  it.effect("takes a token from the environment, or before that from a file, and sends it as a header", () =>
+    Effect.gen(function* () {
+      const variables = { [TOKEN_VARIABLE]: "t1" }
+      assert.deepStrictEqual(headersOf(yield* settings(flags(local), {}, variables)), [
+        ["Authorization", "Bearer t1"]
+      ])
+      const given = {
+        c: JSON.stringify({ headers: [tenant, { name: "authorization", value: "old" }] }),
+        t: "t2\n"
+      }
+      const both = flags({ ...local, config: "c", tokenFile: "t" })
+      assert.deepStrictEqual(headersOf(yield* settings(both, given, variables)), [
+        ["X-Scope-OrgID", "a"],
+        ["Authorization", "Bearer t2"]
+      ])
+      assert.deepStrictEqual(headersOf(yield* settings(flags({ ...local, config: "c" }), given)), [
+        ["X-Scope-OrgID", "a"],
+        ["authorization", "old"]
+      ])
+      const user = { [PASSWORD_VARIABLE]: "p", [TOKEN_VARIABLE]: "s3cr3t" }
+      const message = yield* messageOf(settings(flags({ ...local, user: "u" }), {}, user))
+      assert.match(message, /a token \(--token-file or SOURCE_PROMETHEUS_TOKEN\) are given/)
+      assert.notInclude(message, "s3cr3t")
+      assert.match(
+        yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "" })),
+        /token file t is empty/
+      )
+      assert.isFalse(isEmpty(flags({ tokenFile: "t" })))
     })
   )
 

@@ -7,13 +7,9 @@ import { aboutText } from "./figures.ts"
 import { endedLine, nameWidthOf, progressLine } from "./liveLines.ts"
 import { RunWatch } from "./RunState.ts"
 import { Screen } from "./Screen.ts"
-import { printable } from "./textWidth.ts"
 
 /** How long a run may be silent about how far it is. */
 const PERIOD = Duration.seconds(10)
-
-/** At most so many streams get a line each time they have to wait. */
-const MOST_WAITS = 3
 
 /** Prints lines on the `Screen`, without a single control character. */
 export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
@@ -24,10 +20,8 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
     const watch = new RunWatch()
     let nameWidth = 0
     let isOver = false
-    let waits = 0
 
     const tell = Effect.map(steadyMillis, (now) => {
-      waits = 0
       if (!isOver) screen.printAbove(progressLine(watch.state, now))
     })
 
@@ -43,15 +37,8 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
       started: (stream, points) => Effect.sync(() => watch.started(stream, points)),
       wrote: (stream, samples) => Effect.sync(() => watch.wrote(stream, samples)),
       committed: (stream, points) => Effect.sync(() => watch.committed(stream, points)),
-      retrying: (stream, error, delay) =>
-        Effect.sync(() => {
-          // A server that is down is the same news for all streams.
-          if (waits++ >= MOST_WAITS) return
-          const seconds = aboutText(Duration.toSeconds(delay))
-          screen.printAbove(
-            `${printable(stream)}: waiting ${seconds} to ask again: ${printable(error.summary)}`
-          )
-        }),
+      // The log tells of it.
+      retrying: () => Effect.void,
       ended: (stream) =>
         Effect.sync(() => {
           watch.streamEnded(stream)

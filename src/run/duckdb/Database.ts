@@ -73,6 +73,8 @@ export interface Database {
     connection: DuckDBConnection,
     body: (run: Run) => Promise<Entry>
   ) => Effect.Effect<Entry, DestinationError>
+  /** Moves what was committed from the log to its place in the file, if there is room for that. */
+  readonly checkpoint: Effect.Effect<void>
   /** The columns of a table; undefined where there is none of that name. */
   readonly columnsOf: (table: string) => Effect.Effect<ReadonlyArray<string> | undefined, DestinationError>
 }
@@ -126,6 +128,9 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           throw error
         }
       }).pipe(lock.withPermits(1), Effect.uninterruptible),
+    checkpoint: Effect.ignore(attempt(() => connection.run(`CHECKPOINT ${DATABASE}`))).pipe(
+      lock.withPermits(1)
+    ),
     columnsOf: (table) =>
       attempt(async () => {
         try {

