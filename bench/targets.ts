@@ -24,7 +24,6 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
     readWide,
     readYear,
     runDuckDB,
-    runDuckDBTenfold,
     spec
   } = results.measurements
   return [
@@ -106,13 +105,6 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
       measured: 1e6 / runDuckDB.recordsPerSecond!,
       unit: "s",
       limit: 2.5
-    },
-    {
-      name: "runDuckDBMemory",
-      what: "run into DuckDB, 10 × the rows: peak RSS",
-      measured: runDuckDBTenfold.peakRssMegabytes! / runDuckDB.peakRssMegabytes!,
-      unit: "×",
-      limit: 1.25
     },
     {
       name: "specPerNode",
