@@ -59,10 +59,12 @@ const program = Effect.gen(function* () {
       })
     )
     yield* done({ point: from + 3 * POINTS - 1 })
+    // A refresh that was killed when all of it had been written goes on from there, as a read would.
+    const isWritten = Option.getOrUndefined(yield* store.load("whole"))?.full_refresh === true
     yield* Effect.scoped(
       Effect.gen(function* () {
         const writer = yield* destination.open("whole", "full_refresh_overwrite")
-        yield* writer.write(blocks("whole", 0, POINTS, () => `${process.pid}${round}`))
+        if (!isWritten) yield* writer.write(blocks("whole", 0, POINTS, () => `${process.pid}${round}`))
         yield* writer.commit(stateAt(POINTS - 1, { full_refresh: true }))
         yield* writer.complete
       })
