@@ -1,0 +1,152 @@
+/**
+ * Makes the pictures of README, docs/pictures: what a terminal shows of real runs, and the report of one.
+ *
+ * Needs tmux, Chromium, and the built program. Values and times are those of the day on which it is run.
+ */
+import { execFileSync } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { Effect, type Scope } from "effect"
+import puppeteer from "puppeteer-core"
+import type { Faults } from "../src/prometheus/mock/faults.ts"
+import { generate } from "../src/prometheus/mock/generate.ts"
+import { MockPrometheus } from "../src/prometheus/mock/MockPrometheus.ts"
+import * as MockServer from "../src/prometheus/mock/MockServer.ts"
+import { ensureChromium } from "../test/support/binaries.ts"
+import { linkProject } from "../test/support/linkedProject.ts"
+import { terminalSvg } from "./terminalSvg.ts"
+
+const folder = "docs/pictures"
+
+/** Larger ones would make the page slow to open. */
+const MOST_BYTES = 200_000
+
+const save = (name: string, content: string | Uint8Array): void => {
+  const path = join(folder, name)
+  writeFileSync(path, content)
+  const { size } = statSync(path)
+  if (size > MOST_BYTES) throw new Error(`${path} has ${size} bytes, more than ${MOST_BYTES}.`)
+  console.log(`${path}: ${size} bytes`)
+}
+
+/** A folder that looks like a clone, for one picture. */
+const project: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
+  Effect.sync(() => {
+    const path = mkdtempSync(join(tmpdir(), "source-prometheus-picture-"))
+    linkProject(path)
+    return path
+  }),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+/** The width of all terminals. */
+const columns = 118
+
+interface Size {
+  readonly columns: number
+  readonly rows: number
+}
+
+/** A terminal with a shell in a folder, on a server of tmux of its own. */
+const openTerminal = Effect.fnUntraced(function* (cwd: string, { columns, rows }: Size) {
+  const socket = `pictures-${process.pid}-${rows}`
+  const tmux = (...args: ReadonlyArray<string>): string =>
+    execFileSync("tmux", ["-L", socket, "-f", "/dev/null", "-u", ...args], { encoding: "utf8" })
+  const environment = ["PS1=$ ", "TERM=tmux-256color", "LANG=C.UTF-8", `PATH=${process.env.PATH}`]
+  yield* Effect.acquireRelease(
+    Effect.sync(() =>
+      tmux(
+        ...["new-session", "-d", "-s", "main", "-x", `${columns}`, "-y", `${rows}`, "-c", cwd],
+        ...["env", ...environment, "bash", "--norc", "--noprofile"],
+        ...[";", "set", "-g", "status", "off"]
+      )
+    ),
+    () => Effect.sync(() => tmux("kill-server"))
+  )
+  const capture = (): ReadonlyArray<string> =>
+    tmux("capture-pane", "-p", "-e", "-t", "main").trimEnd().split("\n")
+  return {
+    type: (text: string) => Effect.sync(() => tmux("send-keys", "-t", "main", text, "Enter")),
+    /** What it shows as soon as that is what is wanted. */
+    until: Effect.fnUntraced(function* (isWanted: (text: string) => boolean) {
+      for (let tries = 0; tries < 1200; tries++) {
+        const lines = capture()
+        if (isWanted(lines.join("\n").replace(/\u001b\[[\d;]*m/g, ""))) return lines
+        yield* Effect.sleep("25 millis")
+      }
+      return yield* Effect.die(
+        new Error(`The terminal never showed what was wanted:\n${capture().join("\n")}`)
+      )
+    })
+  }
+})
+
+const isPrompt = (text: string): boolean => text.endsWith("$") || text.endsWith("$ ")
+
+/** `npm start`, from the command to the prompt after it. */
+const pictureOfStart = Effect.gen(function* () {
+  const { type, until } = yield* openTerminal(yield* project, { columns, rows: 50 })
+  yield* until(isPrompt)
+  yield* type("npm start")
+  const lines = yield* until((text) => text.includes("Look into it") && isPrompt(text))
+  save(
+    "start.svg",
+    terminalSvg(lines, { columns, title: "npm start reads the embedded demo into demo.duckdb" })
+  )
+}).pipe(Effect.scoped)
+
+/** The middle of a longer run, from a server that takes its time. */
+const pictureOfRun = Effect.gen(function* () {
+  const faults: Faults = ({ params, path }) =>
+    path.endsWith("/query_range") ? { delayMs: 200 + 10 * (params.get("query") ?? "").length } : undefined
+  const mock = new MockPrometheus(generate({ endMs: Date.UTC(2026, 0, 22), hours: 21 * 24 }), { faults })
+  const { baseUrl } = yield* MockServer.make(mock)
+  const { type, until } = yield* openTerminal(yield* project, { columns, rows: 16 })
+  yield* until(isPrompt)
+  yield* type(`npx source-prometheus run --url ${baseUrl} --start 2026-01-01 --end 2026-01-22 --step 1m`)
+  const lines = yield* until(
+    (text) =>
+      text.includes(" left") &&
+      (text.match(/✓/g) ?? []).length >= 4 &&
+      (text.match(/━ *─.* [1-9]\d % /g) ?? []).length >= 3
+  )
+  const title =
+    "A run in the middle: the streams that are read, how far they are, and how long it is going to take"
+  save("run.svg", terminalSvg(lines, { columns, title }))
+}).pipe(Effect.scoped)
+
+/** The report of a run of the demo, by day and by night. */
+const picturesOfReport = Effect.gen(function* () {
+  const cwd = yield* project
+  const select = ["http_requests_total", "node_*"]
+  const flags = select.flatMap((pattern) => ["--select", pattern])
+  execFileSync("npx", ["source-prometheus", "run", "--report", "report.html", ...flags], {
+    cwd,
+    stdio: ["ignore", "ignore", "inherit"]
+  })
+  const executablePath = yield* Effect.promise(() => ensureChromium())
+  const browser = yield* Effect.acquireRelease(
+    Effect.promise(() =>
+      puppeteer.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] })
+    ),
+    (browser) => Effect.promise(() => browser.close())
+  )
+  for (const scheme of ["light", "dark"] as const) {
+    const picture = yield* Effect.promise(async () => {
+      const page = await browser.newPage()
+      await page.setViewport({ width: 1080, height: 1030, deviceScaleFactor: 1.3 })
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }])
+      await page.goto(pathToFileURL(join(cwd, "report.html")).href)
+      await page.waitForFunction(`document.querySelectorAll(".chart canvas").length > 0`)
+      return page.screenshot({ type: "png" })
+    })
+    save(`report-${scheme}.png`, picture)
+  }
+}).pipe(Effect.scoped)
+
+mkdirSync(folder, { recursive: true })
+await Effect.runPromise(
+  Effect.andThen(Effect.andThen(pictureOfStart, pictureOfRun), picturesOfReport).pipe(Effect.scoped)
+)
