@@ -101,17 +101,18 @@ const pictureOfStart = Effect.gen(function* () {
 const pictureOfRun = Effect.gen(function* () {
   const faults: Faults = ({ params, path }) =>
     path.endsWith("/query_range") ? { delayMs: 200 + 10 * (params.get("query") ?? "").length } : undefined
-  const mock = new MockPrometheus(generate({ endMs: Date.UTC(2026, 0, 22), hours: 21 * 24 }), { faults })
+  const mock = new MockPrometheus(generate({ endMs: Date.UTC(2026, 0, 29), hours: 28 * 24 }), { faults })
   const { baseUrl } = yield* MockServer.make(mock)
   const { type, until } = yield* openTerminal(yield* project, { columns, rows: 16 })
   yield* until(isPrompt)
-  yield* type(`npx source-prometheus run --url ${baseUrl} --start 2026-01-01 --end 2026-01-22 --step 1m`)
-  const lines = yield* until(
-    (text) =>
-      text.includes(" left") &&
-      (text.match(/✓/g) ?? []).length >= 4 &&
-      (text.match(/━ *─.* [1-9]\d % /g) ?? []).length >= 3
-  )
+  yield* type(`npx source-prometheus run --url ${baseUrl} --start 2026-01-01 --end 2026-01-29 --step 1m`)
+  const lines = yield* until((text) => {
+    const names = text.match(/(?<=^(?:✓ )?)[a-z]\w+(?= {2})/gm) ?? []
+    const underWay = text.match(/━─.* [1-9]\d % /g) ?? []
+    // Between two frames a stream may be seen twice: as one that has ended, and as one that is read.
+    const isWhole = new Set(names).size === names.length && !text.includes("…")
+    return isWhole && text.includes("✓ http") && underWay.length >= 4 && text.includes(" left")
+  })
   const title =
     "A run in the middle: the streams that are read, how far they are, and how long it is going to take"
   save("run.svg", terminalSvg(lines, { columns, title }))
