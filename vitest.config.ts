@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule) need nothing but Node;
+ * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule, and
+ * README's commands) need nothing but Node;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
  * Prometheus, a real VictoriaMetrics and Chromium, which its global setup finds or installs; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.
@@ -15,14 +16,20 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/conformance/**", "test/package/**", "test/integration/**", "test/clients/**"],
+          exclude: [
+            "test/conformance/**",
+            "test/docs/readme.test.ts",
+            "test/package/**",
+            "test/integration/**",
+            "test/clients/**"
+          ],
           testTimeout: 30_000
         }
       },
       {
         test: {
           name: "conformance",
-          include: ["test/conformance/**/*.test.ts"],
+          include: ["test/conformance/**/*.test.ts", "test/docs/readme.test.ts"],
           testTimeout: 120_000
         }
       },
