@@ -31,6 +31,9 @@ const save = (name: string, content: string | Uint8Array): void => {
   console.log(`${path}: ${size} bytes`)
 }
 
+/** Where npx remembers each folder that it was called in. */
+const cache = join(tmpdir(), `source-prometheus-pictures-${process.pid}`)
+
 /** A folder that looks like a clone, for one picture. */
 const project: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => {
@@ -54,7 +57,13 @@ const openTerminal = Effect.fnUntraced(function* (cwd: string, { columns, rows }
   const socket = `pictures-${process.pid}-${rows}`
   const tmux = (...args: ReadonlyArray<string>): string =>
     execFileSync("tmux", ["-L", socket, "-f", "/dev/null", "-u", ...args], { encoding: "utf8" })
-  const environment = ["PS1=$ ", "TERM=tmux-256color", "LANG=C.UTF-8", `PATH=${process.env.PATH}`]
+  const environment = [
+    "PS1=$ ",
+    "TERM=tmux-256color",
+    "LANG=C.UTF-8",
+    `PATH=${process.env.PATH}`,
+    `npm_config_cache=${cache}`
+  ]
   yield* Effect.acquireRelease(
     Effect.sync(() =>
       tmux(
@@ -125,6 +134,7 @@ const picturesOfReport = Effect.gen(function* () {
   const flags = select.flatMap((pattern) => ["--select", pattern])
   execFileSync("npx", ["source-prometheus", "run", "--report", "report.html", ...flags], {
     cwd,
+    env: { ...process.env, npm_config_cache: cache },
     stdio: ["ignore", "ignore", "inherit"]
   })
   const executablePath = yield* Effect.promise(() => ensureChromium())
@@ -149,5 +159,7 @@ const picturesOfReport = Effect.gen(function* () {
 
 mkdirSync(folder, { recursive: true })
 await Effect.runPromise(
-  Effect.andThen(Effect.andThen(pictureOfStart, pictureOfRun), picturesOfReport).pipe(Effect.scoped)
+  Effect.andThen(Effect.andThen(pictureOfStart, pictureOfRun), picturesOfReport).pipe(
+    Effect.ensuring(Effect.sync(() => rmSync(cache, { recursive: true, force: true })))
+  )
 )

@@ -178,10 +178,12 @@ main()
 `
 
 /** The variables of a shell of its own: npm's are about the project whose tests these are. */
-const environment = (programs: string): NodeJS.ProcessEnv => ({
+const environment = (programs: string, cache: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(npm_|INIT_CWD$|VITEST|NODE_ENV$)/i.test(name))
   ),
+  // Where npx remembers each folder that it was called in.
+  npm_config_cache: cache,
   PATH: [programs, resolve("node_modules/.bin"), process.env.PATH].join(delimiter)
 })
 
@@ -223,6 +225,13 @@ describe("README", () => {
     assert.sameMembers([...new Set(commands)], known)
   })
 
+  it("has code in languages that are tested: the programs by test/package and test/clients", () => {
+    const languages = Array.from(readme.matchAll(/^```(\S*)\n.*?^```$/gms), ([, language]) => language!)
+    assert.sameMembers([...new Set(languages)], ["sh", "json", "ts", "python"])
+    assert.lengthOf(blocksOf("python"), 1)
+    assert.lengthOf(blocksOf("ts"), 2)
+  })
+
   for (const [command, [file, words]] of elsewhere) {
     it(`leaves to ${file}: ${command}`, () => {
       assert.include(readFileSync(file, "utf8"), words)
@@ -256,7 +265,7 @@ describe("README", () => {
           const { code, signal, stderr, stdout } = yield* execute(
             withServer(command),
             folder,
-            environment(programs),
+            environment(programs, place.path("npm")),
             until
           )
           if (check === undefined) assert.isTrue(code === 130 || signal === "SIGINT", `${command}\n${stderr}`)
