@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Effect, type Scope } from "effect"
 import puppeteer from "puppeteer-core"
 import type { Faults } from "../src/prometheus/mock/faults.ts"
@@ -47,13 +48,8 @@ const project: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease
 /** The width of all terminals. */
 const columns = 118
 
-interface Size {
-  readonly columns: number
-  readonly rows: number
-}
-
 /** A terminal with a shell in a folder, on a server of tmux of its own. */
-const openTerminal = Effect.fnUntraced(function* (cwd: string, { columns, rows }: Size) {
+const openTerminal = Effect.fnUntraced(function* (cwd: string, rows: number) {
   const socket = `pictures-${process.pid}-${rows}`
   const tmux = (...args: ReadonlyArray<string>): string =>
     execFileSync("tmux", ["-L", socket, "-f", "/dev/null", "-u", ...args], { encoding: "utf8" })
@@ -96,7 +92,7 @@ const isPrompt = (text: string): boolean => text.endsWith("$") || text.endsWith(
 
 /** `npm start`, from the command to the prompt after it. */
 const pictureOfStart = Effect.gen(function* () {
-  const { type, until } = yield* openTerminal(yield* project, { columns, rows: 50 })
+  const { type, until } = yield* openTerminal(yield* project, 50)
   yield* until(isPrompt)
   yield* type("npm start")
   const lines = yield* until((text) => text.includes("Look into it") && isPrompt(text))
@@ -112,7 +108,7 @@ const pictureOfRun = Effect.gen(function* () {
     path.endsWith("/query_range") ? { delayMs: 200 + 10 * (params.get("query") ?? "").length } : undefined
   const mock = new MockPrometheus(generate({ endMs: Date.UTC(2026, 0, 29), hours: 28 * 24 }), { faults })
   const { baseUrl } = yield* MockServer.make(mock)
-  const { type, until } = yield* openTerminal(yield* project, { columns, rows: 16 })
+  const { type, until } = yield* openTerminal(yield* project, 16)
   yield* until(isPrompt)
   yield* type(`npx source-prometheus run --url ${baseUrl} --start 2026-01-01 --end 2026-01-29 --step 1m`)
   const lines = yield* until((text) => {
@@ -158,7 +154,7 @@ const picturesOfReport = Effect.gen(function* () {
 }).pipe(Effect.scoped)
 
 mkdirSync(folder, { recursive: true })
-await Effect.runPromise(
+NodeRuntime.runMain(
   Effect.andThen(Effect.andThen(pictureOfStart, pictureOfRun), picturesOfReport).pipe(
     Effect.ensuring(Effect.sync(() => rmSync(cache, { recursive: true, force: true })))
   )
