@@ -19,7 +19,7 @@ export const runFlags = {
   to: Flag.String("to").pipe(
     Flag.withMetavar("DESTINATION"),
     Flag.withDescription(
-      "duckdb:FILE, parquet:DIR (a file per stream and day) or jsonl:DIR (a file per stream); duckdb:prometheus.duckdb by default, duckdb:demo.duckdb for the demo"
+      "Where the data goes: duckdb:FILE, parquet:DIR (a file per stream and day) or jsonl:DIR (a file per stream); duckdb:prometheus.duckdb by default, duckdb:demo.duckdb for the demo"
     ),
     Flag.mapEffect((text) => Effect.fromResult(Result.mapError(parseTarget(text), fail))),
     Flag.optional

@@ -475,17 +475,24 @@ describe("the mock and a real Prometheus 2", () => {
         flags: ["--query.max-samples=2000"]
       })
       const limited = mockOf(series, { maxSamples: 2000 })
-      const filled = yield* compareMany(200, (i) =>
-        compare(real, limited, "query_range", pairs(anyRange(new Dice(seed + 20_000 + i))), { exact: true })
-      )
+      const filled = yield* compareMany(200, (i) => {
+        const params = anyRange(new Dice(seed + 20_000 + i))
+        const query = i % 4 === 0 ? `count(${params.query})` : params.query!
+        return compare(real, limited, "query_range", pairs({ ...params, query }), { exact: true })
+      })
       assert.isTrue(filled > 50 && filled < 180, `${filled}`)
       // A query that loads exactly the limit passes, one sample more does not.
       const one = '{__name__="exact"}'
       const exact = { labels: { __name__: "exact" }, samples: [[startMs, 1]] as const }
       const tight = yield* RealPrometheus.make({ series: [exact], flags: ["--query.max-samples=10"] })
       const tightMock = mockOf([exact], { maxSamples: 10 })
-      for (const query of [one, "time()", `count(${one})`]) {
-        for (const points of [9, 10, 11]) {
+      for (const [query, most] of [
+        [one, 10],
+        ["time()", 10],
+        // Results, and what goes into one, count beside what is counted.
+        [`count(${one})`, 4]
+      ] as const) {
+        for (const points of [most - 1, most, most + 1]) {
           const params = {
             query,
             start: `${startMs / 1000}`,
@@ -493,7 +500,7 @@ describe("the mock and a real Prometheus 2", () => {
             step: "1"
           }
           const { status } = yield* compare(tight, tightMock, "query_range", pairs(params), { exact: true })
-          assert.strictEqual(status, points > 10 ? 422 : 200)
+          assert.strictEqual(status, points > most ? 422 : 200)
         }
       }
     })

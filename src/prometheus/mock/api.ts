@@ -176,10 +176,15 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
     if (parsed.success._tag === "Selector") samples.push(formatVectorSample(labels, time, value))
   }
   if (parsed.success._tag === "Count" && found > 0) samples.push(formatVectorSample([], time, found))
-  return found > context.maxSamples
+  const counting = parsed.success._tag === "Count" && found > 0 ? countingSamples([found]) : 0
+  return found + counting > context.maxSamples
     ? tooManySamples()
     : success(separated('{"resultType":"vector","result":[', samples, "]}"), context)
 }
+
+/** What the engine holds of counting beside what is counted: the results so far, and what goes into the next one. */
+const countingSamples = (counts: ReadonlyArray<number>): number =>
+  Math.max(0, ...counts.map((count, results) => results + count + 1))
 
 function* instants(context: ApiContext, selector: Selector, timeMs: number, options: EvaluateOptions) {
   for (const series of select(context.database, selector)) {
@@ -210,16 +215,18 @@ const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => 
         ])
   }
   const selected = select(context.database, parsed.success.selector)
+  const counts = parsed.success._tag === "Count" ? count(selected, grid.success, options.success) : undefined
   // The status comes before the body, so a limit has to be known before the first byte; the body itself is made
   // series by series while it is sent.
   if (Number.isFinite(context.maxSamples)) {
     let samples = 0
     for (const series of selected) samples += range(series, grid.success, options.success).times.length
-    if (samples > context.maxSamples) return tooManySamples()
+    if (samples + (counts === undefined ? 0 : countingSamples(counts.values)) > context.maxSamples) {
+      return tooManySamples()
+    }
   }
-  if (parsed.success._tag === "Count") {
-    const { times, values } = count(selected, grid.success, options.success)
-    return matrix(times.length === 0 ? [] : [formatMatrixSeries([], times, values)])
+  if (counts !== undefined) {
+    return matrix(counts.times.length === 0 ? [] : [formatMatrixSeries([], counts.times, counts.values)])
   }
   return matrix(matrixSeries(selected, grid.success, options.success))
 }

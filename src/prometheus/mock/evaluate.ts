@@ -66,9 +66,11 @@ export const parseQuery = (text: string, modern = false): Result.Result<Query, s
   if (timeCall.test(text)) return Result.succeed({ _tag: "Time" })
   const counted = countCall.exec(text)?.[1]
   if (counted !== undefined && !timeCall.test(counted) && !countCall.test(counted)) {
-    return Result.map(parseQuery(counted, modern), (query) =>
-      query._tag === "Selector" ? { ...query, _tag: "Count" } : query
-    )
+    const before = text.indexOf("(") + 1
+    return Result.mapBoth(parseQuery(counted, modern), {
+      onFailure: (message) => message.replace(/^1:(\d+)/, (_, column) => `1:${Number(column) + before}`),
+      onSuccess: (query) => (query._tag === "Selector" ? { ...query, _tag: "Count" } : query)
+    })
   }
   if (text.trim() === "") return Result.fail("1:1: parse error: no expression found in input")
   return Result.flatMap(parseParts(text, modern), ({ name, matchers }): Result.Result<Query, string> => {
