@@ -35,8 +35,6 @@ export interface StreamWriter {
 export class Destination extends Context.Service<
   Destination,
   {
-    /** As the user calls it, such as `prometheus.duckdb`. */
-    readonly name: string
     /** Begins a stream. What was written and not committed when the scope closes is gone. */
     readonly open: (
       stream: string,

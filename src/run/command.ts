@@ -29,7 +29,12 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
   const progress = masked(ShownProgress.layer, mask)
 
   const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
-    const summary = yield* run({ mode, source, hasCharts: plan.reportPath !== undefined }).pipe(
+    const summary = yield* run({
+      mode,
+      source,
+      destination: targetText(plan.target),
+      hasCharts: plan.reportPath !== undefined
+    }).pipe(
       Effect.provide(Layer.merge(destination, progress)),
       Effect.map((summary) => maskedSummary(summary, mask))
     )

@@ -13,8 +13,8 @@ type Passing = ConfigError | DestinationError | PrometheusError
  * Runs once, and then every `everyMillis` from the beginning of the first run on. A run that takes longer than that delays
  * the next one, and those that it leaves no time for are left out.
  *
- * A first run that fails fails it all, since nobody wants a mistake in the configuration repeated all night. What fails
- * later is told, and tried again when it is time.
+ * A first run that fails as a whole fails it all, since nobody wants a mistake in the configuration repeated all night. What
+ * fails later, or a stream alone, is told, and tried again when it is time.
  */
 export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
   everyMillis: number,

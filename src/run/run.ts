@@ -7,14 +7,15 @@ import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { Destination, type StreamWriter, type SyncMode } from "./Destination.ts"
-import { Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
+import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
 import { curveLimits, StreamTally } from "./StreamTally.ts"
 
 /** What a run is told. */
 export interface RunOptions {
   readonly mode: SyncMode
-  /** The source as people know it. */
+  /** The source as people know it, and the destination as they named it. */
   readonly source: string
+  readonly destination: string
   /** Whether values are kept for charts, or only for small pictures. */
   readonly hasCharts: boolean
 }
@@ -34,8 +35,9 @@ interface OpenStream {
  * Finds the metrics and reads them all into the destination. Answers what became of it; a stream that failed has an `error`
  * there, and what it had committed holds.
  */
-export const run = Effect.fnUntraced(function* ({ hasCharts, mode, source }: RunOptions) {
+export const run = Effect.fnUntraced(function* (options: RunOptions) {
   const settings = yield* ConnectorConfig
+  const { hasCharts, mode, source } = options
   const destination = yield* Destination
   const progress = yield* Progress
   const startedAt = yield* Clock.currentTimeMillis
@@ -44,7 +46,7 @@ export const run = Effect.fnUntraced(function* ({ hasCharts, mode, source }: Run
   if (names.length === 0) return yield* noMetrics(settings)
   yield* progress.begin({
     source,
-    destination: destination.name,
+    destination: options.destination,
     stepSeconds: settings.stepSeconds,
     streams: names
   })
@@ -128,20 +130,28 @@ export const run = Effect.fnUntraced(function* ({ hasCharts, mode, source }: Run
   yield* Stream.runForEach(events, onEvent)
 
   const order = new Map(names.map((name, index) => [name, index]))
+  ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
   const summary: RunSummary = {
     source,
-    destination: destination.name,
+    destination: options.destination,
     mode,
     stepSeconds: settings.stepSeconds,
     startedAt,
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: ended.reduce((sum, { rows }) => sum + rows, 0),
     bytes: yield* destination.bytes,
-    lookInto: destination.lookInto(
-      (ended.find(({ error, rows }) => error === undefined && rows > 0) ?? ended[0])?.name ?? names[0]!
-    ),
-    streams: ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
+    lookInto: destination.lookInto(mostInteresting(ended)?.name ?? names[0]!),
+    streams: ended
   }
   yield* progress.finish(summary)
   return summary
 }, Effect.scoped)
+
+/** The first stream of which there is something to see, whose values change if there is one. */
+const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
+  const filled = streams.filter(({ error, rows }) => error === undefined && rows > 0)
+  return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0]
+}
+
+const isChanging = ({ values }: Curve): boolean =>
+  values.some((value) => Number.isFinite(value) && value !== values[0])

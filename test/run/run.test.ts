@@ -19,7 +19,6 @@ const watched = (failing: string | undefined) => {
       return what === failing ? Effect.fail(new DestinationError({ message: `${what} fails.` })) : Effect.void
     })
   const destination = Layer.succeed(Destination, {
-    name: "memory",
     bytes: Effect.succeed(42),
     lookInto: (stream) => `look into ${stream}`,
     open: Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
@@ -60,9 +59,9 @@ const runOf = Effect.fnUntraced(function* (
 ) {
   const { services } = yield* setUp(setting)
   const { layer, rows, summaries, told } = watched(failing)
-  const exit = yield* drive(Effect.exit(run({ mode, source: "a mock", hasCharts: false }))).pipe(
-    Effect.provide(Layer.merge(services, layer))
-  )
+  const exit = yield* drive(
+    Effect.exit(run({ mode, source: "a mock", destination: "memory:x", hasCharts: false }))
+  ).pipe(Effect.provide(Layer.merge(services, layer)))
   return { exit, rows, summaries, told }
 })
 
@@ -94,7 +93,7 @@ describe("run", () => {
       ])
       assert.deepInclude(summary, {
         source: "a mock",
-        destination: "memory",
+        destination: "memory:x",
         mode: "incremental_append_deduped",
         stepSeconds: 60,
         rows: 80,

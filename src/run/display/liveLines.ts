@@ -68,21 +68,35 @@ const layoutOf = (names: ReadonlyArray<string>, whole: string, width: number): L
   return { width, name, bar }
 }
 
+/** A text, and how it is coloured once it has its length. */
+type LinePart = readonly [text: string, paint: (text: string) => string]
+
+const GAP = 2
+
 /** Puts parts side by side as far as there is room, the last one cut where it ends. */
-const row = (
-  parts: ReadonlyArray<readonly [text: string, paint: (text: string) => string]>,
-  width: number
-): string => {
+const row = (parts: ReadonlyArray<LinePart>, width: number): string => {
   let line = ""
   let used = 0
   for (const [text, paint] of parts) {
-    const gap = used === 0 ? 0 : 2
+    const gap = used === 0 ? 0 : GAP
     if (used + gap >= width) break
     const fit = fitted(text, width - used - gap)
     line += " ".repeat(gap) + paint(fit)
     used += gap + textWidth(fit)
   }
   return line
+}
+
+/** The parts that there is room for as a whole; the first one in any case. */
+const whole = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<LinePart> => {
+  let end = 0
+  let used = -GAP
+  for (const [text] of parts) {
+    used += GAP + textWidth(text)
+    if (used > width) break
+    end++
+  }
+  return parts.slice(0, Math.max(1, end))
 }
 
 const asIs = (text: string): string => text
@@ -93,11 +107,7 @@ const nameCell = (name: string, { name: width }: Layout): string =>
 const percent = (done: number): string => `${Math.floor(done * 100)} %`.padStart(5)
 
 /** A bar is one text for `row`, coloured part by part. */
-const barPart = (
-  done: number,
-  width: number,
-  paint: Paint
-): ReadonlyArray<readonly [string, (text: string) => string]> => {
+const barPart = (done: number, width: number, paint: Paint): ReadonlyArray<LinePart> => {
   if (width === 0) return []
   const filled = Math.round(done * width)
   const full = "━".repeat(filled)
@@ -134,17 +144,15 @@ const wholeName = ({ ended, failed, streams }: RunState): string =>
 const wholeLine = (state: RunState, now: number, rate: number, layout: Layout, paint: Paint): string => {
   const done = doneOfAll(state)
   const remaining = remainingSeconds(state, now)
-  return row(
-    [
-      [nameCell(wholeName(state), layout), (text) => paint("strong", text)],
-      ...barPart(done, layout.bar, paint),
-      [percent(done), asIs],
-      ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
-      [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
-      [counted(state.samples, "sample"), (text) => paint("quiet", text)]
-    ],
-    layout.width
-  )
+  const parts: ReadonlyArray<LinePart> = [
+    [nameCell(wholeName(state), layout), (text) => paint("strong", text)],
+    ...barPart(done, layout.bar, paint),
+    [percent(done), asIs],
+    ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
+    [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
+    [counted(state.samples, "sample"), (text) => paint("quiet", text)]
+  ]
+  return row(whole(parts, layout.width), layout.width)
 }
 
 /** One line of a run that cannot be drawn: how far it is. */

@@ -46,14 +46,18 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
       committed: (stream, points) => Effect.sync(() => watch.committed(stream, points)),
       retrying: (stream, error, delay) =>
         Effect.map(steadyMillis, (now) =>
-          watch.retrying(stream, error.summary, now + Duration.toMillis(delay))
+          watch.retrying(stream, withoutAddress(error.summary), now + Duration.toMillis(delay))
         ),
       ended: (stream) =>
-        Effect.sync(() => {
+        Effect.suspend(() => {
           watch.streamEnded(stream)
-          screen.printAbove(endedLine(stream, nameWidth, screen.paint))
+          // First, or it would be there twice until the next time.
+          return Effect.map(draw, () => screen.printAbove(endedLine(stream, nameWidth, screen.paint)))
         }),
       finish: () => stop
     })
   })
 )
+
+/** Errors begin with an address that is the same for all streams, and too long for a line. The log has it. */
+const withoutAddress = (summary: string): string => summary.replace(/^(?:The answer of )?https?:\/\/\S+ /, "")

@@ -61,7 +61,6 @@ export const layer = (
           Effect.orElseSucceed(() => 0)
         )
       const destination = Destination.of({
-        name: path,
         open: (stream, mode) => openStream(place, stream, mode),
         bytes: Effect.andThen(
           database.checkpoint,

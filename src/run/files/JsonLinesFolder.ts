@@ -83,7 +83,6 @@ export const layer = (
       yield* Effect.forEach(states.entries.values(), (entry) => mend(place, entry), { discard: true })
       yield* clean(place)
       const destination = Destination.of({
-        name: options.folder,
         open: (stream, mode) => openStream(place, stream, mode),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(

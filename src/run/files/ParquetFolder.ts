@@ -130,7 +130,6 @@ export const layer = (
         stageBytes: memoryMegabytes * 250_000
       }
       const destination = Destination.of({
-        name: folder,
         open: (stream, mode) => openStream(place, stream, mode),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(

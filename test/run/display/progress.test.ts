@@ -61,8 +61,8 @@ describe("progress on a terminal", () => {
           yield* TestClock.adjust("2 seconds")
           assert.deepStrictEqual(terminal.text, [
             "up              ━━━━━━━━━━─────────   50 %  5,000 samples",
-            "slow            ───────────────────    0 %  waiting 6 s: http://h/**** answe…",
-            "0 of 3 streams  ━━━────────────────   16 %  10 s left  2.50 k samples/s  5,0…"
+            "slow            ───────────────────    0 %  waiting 6 s: answered HTTP 503.",
+            "0 of 3 streams  ━━━────────────────   16 %  10 s left  2.50 k samples/s"
           ])
           yield* progress.ended(streamOf("up"))
           yield* Effect.provide(Effect.logWarning("A warning."), personalLog([], screen.printAbove))
