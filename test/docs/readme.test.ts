@@ -91,7 +91,7 @@ const here: ReadonlyMap<string, Check> = new Map([
   ["npx source-prometheus run --config config.json --start 2026-01-02", hasNewRows("prometheus.duckdb")],
   [
     "npx source-prometheus run --to duckdb:demo.duckdb",
-    ({ stdout }) => assert.match(stdout, /new rows? of .*; demo\.duckdb has /)
+    ({ stdout }) => assert.match(stdout, /new rows? of .*; duckdb:demo\.duckdb has /)
   ],
   [`duckdb -readonly demo.duckdb -c 'SELECT * FROM "queue_depth" ORDER BY time DESC LIMIT 10'`, hasLines(10)],
   ["npx source-prometheus run --to parquet:metrics", hasNewRows("metrics/queue_depth")],
