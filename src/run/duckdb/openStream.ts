@@ -7,14 +7,16 @@ import type { StreamState } from "../../sync/StreamState.ts"
 import { DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { isSameRefresh, later, refreshUnderWay, stateToSave, without } from "../files/StateFolder.ts"
 import { quoteName } from "../quoteSql.ts"
+import { labelColumns } from "../staging/LabelColumns.ts"
+import { stageSamples } from "../staging/StagedSamples.ts"
 import type { Database, Entry, Run } from "./Database.ts"
-import { makeStaging } from "./Staging.ts"
+import { stagedColumns, stagedKeys, stagedRows } from "./stagedRows.ts"
 import {
   addLabelColumn,
   createTable,
   deleteRepeated,
+  duckdbColumnOf,
   folded,
-  labelColumns,
   OWN_SCHEMA,
   ownColumns,
   qualified,
@@ -177,8 +179,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   const target = isOverwrite ? (entry.next?.table ?? nextTable(place, entry.table)) : entry.table
   /** The columns of labels that the table has; undefined while there is none. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(place, target)
-  const labels = place.labelColumns ? labelColumns(targetLabels ?? []) : undefined
-  const staging = yield* attempt(() => makeStaging(database.duckdb, connection, labels))
+  const labels = place.labelColumns ? labelColumns(targetLabels ?? [], duckdbColumnOf) : undefined
+  const staging = yield* attempt(() => stageSamples(database.duckdb, connection, labels))
   yield* Effect.acquireRelease(
     Effect.sync(() => place.open.count++),
     () => Effect.sync(() => place.open.count--)
@@ -212,15 +214,15 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   const insert = async (run: Run): Promise<number> => {
     const table = qualified(target)
     if (isDeduped && !isUnique) await run(deleteRepeated(table))
-    if (!staging.isMarked()) return 0
+    if (staging.floats().marked + staging.histograms().marked === 0) return 0
     if (isDeduped && tableMillis !== null && overlapMillis <= tableMillis) {
       const until = timeLiteral(tableMillis)
       await run(`
-        DELETE FROM ${table} AS t USING (${staging.keys(until)}) AS k
+        DELETE FROM ${table} AS t USING (${stagedKeys(staging, until)}) AS k
         WHERE t.time >= ${timeLiteral(overlapMillis)} AND t.time <= ${until}
           AND t.series_id = k.series_id AND t.time = k.time`)
     }
-    return run(`INSERT INTO ${table} (${staging.columns()}) ${staging.rows(isDeduped)}`)
+    return run(`INSERT INTO ${table} (${stagedColumns(staging)}) ${stagedRows(staging, isDeduped)}`)
   }
 
   /** Makes what is committed durable. What was written after it is left out. */

@@ -31,40 +31,10 @@ const ROW_ID = "rowid"
 const PREFIX = "label_"
 
 /** The column of a label, by the rules of all records and those of DuckDB. */
-const duckdbColumnOf = (label: string): string | undefined => {
+export const duckdbColumnOf = (label: string): string | undefined => {
   if (folded(label) === ROW_ID) return PREFIX + label
   if (folded(label) === PREFIX + ROW_ID || label.includes("\0") || !label.isWellFormed()) return undefined
   return columnOf(label)
-}
-
-/** More labels than this have no column of their own. */
-const MOST_LABEL_COLUMNS = 1000
-
-/** Which labels have a column in a table, and what is called how. It only grows. */
-export interface LabelColumns {
-  /** The columns in the order in which they came. */
-  readonly names: ReadonlyArray<string>
-  /** A label's column, made if need be; undefined if it can have none. */
-  readonly columnFor: (label: string) => string | undefined
-}
-
-/** `known` are the columns of labels that the table has. Of labels that differ only in case the first gets the column. */
-export const labelColumns = (known: ReadonlyArray<string>): LabelColumns => {
-  const names = [...known]
-  const owners = new Map(names.map((name) => [folded(name), name]))
-  return {
-    names,
-    columnFor: (label) => {
-      const column = duckdbColumnOf(label)
-      if (column === undefined) return undefined
-      const owner = owners.get(folded(column))
-      if (owner !== undefined) return owner === column ? column : undefined
-      if (names.length >= MOST_LABEL_COLUMNS) return undefined
-      owners.set(folded(column), column)
-      names.push(column)
-      return column
-    }
-  }
 }
 
 /**

@@ -14,9 +14,11 @@ import { StateStore } from "../../sync/StateStore.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { quoteText } from "../quoteSql.ts"
+import { labelColumns } from "../staging/LabelColumns.ts"
+import { stageSamples } from "../staging/StagedSamples.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
-import { makeStaging, type Part } from "./ParquetStaging.ts"
+import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parquetRows.ts"
 import {
   Count,
   entryFields,
@@ -81,8 +83,6 @@ const POSTPONED_MILLIS = 30_000
 
 /** Files of a day that are smaller than this become one when the stream is complete. */
 const SMALL_BYTES = 32 * 1024 * 1024
-
-const DAY = 86_400_000
 
 /** Opens the folder for one run, and provides its states as the `StateStore`. */
 export const layer = (
@@ -339,9 +339,8 @@ const openStream = Effect.fnUntraced(
       attempt(() => place.instance.connect()),
       (connection) => Effect.sync(() => connection.closeSync())
     )
-    const staging = yield* attempt(() =>
-      makeStaging(place.duckdb, connection, place.labelColumns, entry.columns)
-    )
+    const labels = place.labelColumns ? labelColumns(entry.columns, parquetColumnOf) : undefined
+    const staging = yield* attempt(() => stageSamples(place.duckdb, connection, labels))
     yield* Effect.acquireRelease(
       Effect.sync(() => place.open.count++),
       () => Effect.sync(() => place.open.count--)
@@ -392,9 +391,9 @@ const openStream = Effect.fnUntraced(
 
     /** Writes staged rows. Where a day may have had some of them, its files are written anew without those. */
     const writeRows = Effect.fnUntraced(function* (part: Part) {
-      for (const midnight of yield* attempt(() => staging.days(part))) {
+      for (const midnight of yield* attempt(() => daysOf(staging, connection, part))) {
         const day = new Date(midnight).toISOString().split("T")[0]!
-        const rows = staging.query(part, midnight, midnight + DAY)
+        const rows = rowsOfDay(staging, part, midnight)
         const older = isDeduped && midnight <= limitMillis ? working.filter((file) => file.day === day) : []
         const query =
           older.length === 0
@@ -447,14 +446,14 @@ const openStream = Effect.fnUntraced(
     /** Makes what is committed durable. Rows after the last commit stay staged. */
     const settle = Effect.fnUntraced(function* (isComplete: boolean) {
       if (isDeduped && !isUnique) yield* makeUnique
-      if (staging.has("kept")) yield* writeRows("kept")
-      if (!staging.has("rest")) yield* attempt(() => staging.clear())
+      if (hasPart(staging, "kept")) yield* writeRows("kept")
+      if (!hasPart(staging, "rest")) yield* attempt(() => staging.clear())
       if (isComplete) yield* compact
       const kept = new Set(working.map((file) => file.part))
       const base: Entry = {
         ...without(entry, "next", "refreshFrom", "isReplaced", "removed", "state"),
         nextPart,
-        columns: staging.columns(),
+        columns: [...(labels?.names ?? [])],
         // A refresh that replaces is whole only once it has.
         ...stateToSave(entry, postponed, isComplete && isRefresh && !isOverwrite)
       }

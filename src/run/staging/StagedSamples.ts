@@ -1,7 +1,7 @@
 /**
- * Samples of one stream on their way into its table: they gather in temporary tables, numbers in columns and what a
- * series has of text once per series, and are joined as they are inserted. Beyond DuckDB's limit of memory, temporary
- * tables go to the disk; so a window may be of any size before it is committed.
+ * Samples of one stream on their way into a table or file: they gather in temporary tables of DuckDB, numbers in columns and
+ * what a series has of text once per series. Beyond DuckDB's limit of memory, these go to the disk; so a window may be of
+ * any size before it is committed.
  */
 import type { DuckDBAppender, DuckDBConnection } from "@duckdb/node-api"
 import type { HistogramBlock, SampleBlock, Series } from "../../prometheus/Sample.ts"
@@ -9,8 +9,7 @@ import { METRIC_NAME } from "../../prometheus/Series.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { renderHistogram } from "../../records/RecordEncoder.ts"
 import { floatOf } from "../files/floatOf.ts"
-import { quoteName } from "../quoteSql.ts"
-import { type LabelColumns, ownColumns } from "./tables.ts"
+import type { LabelColumns } from "./LabelColumns.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 
@@ -32,35 +31,44 @@ const MOST_SERIES_BYTES = 8 * 1024 * 1024
 /** So many series are put into their table at once. */
 const MOST_PENDING_SERIES = 2000
 
-export interface Staging {
+/** How many there are of a kind, and how many of those are before the mark: their row ids are counted from 0. */
+export interface Staged {
+  readonly marked: number
+  readonly all: number
+}
+
+/**
+ * The tables, which are temporary ones of the connection:
+ * `staged (series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
+ * `staged_histogram (series INTEGER, time TIMESTAMPTZ, before BIGINT, histogram VARCHAR)`, behind as many floats as there were
+ * `before`, and `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`, its labels in the order of
+ * their columns and the `rest` of them as JSON.
+ */
+export interface StagedSamples {
+  /** The columns of labels; undefined where all labels are one column. */
+  readonly labels: LabelColumns | undefined
   /** Takes samples. */
   readonly append: (block: SampleBlock) => Promise<void>
   /** How many bytes it takes, about. */
   readonly bytes: () => number
-  /** All samples so far are part of what is inserted. */
+  /** All samples so far are before the mark. */
   readonly mark: () => void
-  /** Whether there are samples before the mark. */
-  readonly isMarked: () => boolean
-  /** Puts what is in memory here into the tables: to be done before they are asked. */
-  readonly flush: () => Promise<void>
-  /** The columns of `rows`. */
-  readonly columns: () => string
-  /** A query for the rows before the mark. With `isUnique`, it has only the last of each series and time. */
-  readonly rows: (isUnique: boolean) => string
-  /** A query for the `series_id` and `time` of rows before the mark, up to a time. */
-  readonly keys: (untilTime: string) => string
+  readonly floats: () => Staged
+  readonly histograms: () => Staged
   /** Whether a series may have come with the same time twice. */
   readonly hasRepeated: () => boolean
+  /** Puts what is in memory here into the tables: to be done before they are asked. */
+  readonly flush: () => Promise<void>
   /** Forgets all samples. */
   readonly clear: () => Promise<void>
 }
 
-/** Staging on a connection of its own; without `labels`, all labels are one column. */
-export const makeStaging = async (
+/** Stages samples on a connection of its own. */
+export const stageSamples = async (
   { DOUBLE, DuckDBDataChunk, DuckDBTimestampTZValue, INTEGER, LIST, TIMESTAMPTZ, VARCHAR }: DuckDB,
   connection: DuckDBConnection,
   labels: LabelColumns | undefined
-): Promise<Staging> => {
+): Promise<StagedSamples> => {
   const numbers = new Map<string, number>()
   /** The latest time of each series that is staged, by its number. */
   let lastTimes: Array<number> = []
@@ -171,16 +179,8 @@ export const makeStaging = async (
     pending = []
   }
 
-  // Labels by their place: a label may be called as any of the other columns.
-  const known = () => {
-    const columns = (labels?.names ?? []).map((_, index) => `labels[${index + 1}] AS label_${index}`)
-    return `(SELECT ${["number", "series_id", "rest::JSON AS rest", ...columns].join(", ")} FROM temp.staged_series)`
-  }
-
-  const floatsMarked = () => `r.rowid < ${rows.marked}`
-  const histogramsMarked = () => `r.rowid < ${histograms.marked}`
-
   return {
+    labels,
     append: async (block) => {
       const { length } = block
       if (length === 0) return
@@ -209,56 +209,18 @@ export const makeStaging = async (
     },
     bytes: () => rows.all * ROW_BYTES + histograms.all * ROW_BYTES + histogramBytes + seriesBytes,
     mark: () => {
-      rows.marked = rows.all
-      histograms.marked = histograms.all
+      rows = { marked: rows.all, all: rows.all }
+      histograms = { marked: histograms.all, all: histograms.all }
     },
-    isMarked: () => rows.marked + histograms.marked > 0,
+    floats: () => rows,
+    histograms: () => histograms,
+    hasRepeated: () => hasRepeated,
     flush: async () => {
       await appendChunk()
       appender?.closeSync()
       appender = undefined
       await appendSeries()
     },
-    columns: () =>
-      [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
-        .map(quoteName)
-        .join(", "),
-    rows: (isUnique) => {
-      const ofLabels = (labels?.names ?? []).map((_, index) => `, s.label_${index}`).join("")
-      const select = (value: string, special: string, histogram: string, from: string) =>
-        `SELECT r.time, ${value} AS value, ${special} AS special_value, s.series_id, ${histogram} AS histogram, s.rest${ofLabels}
-         FROM ${from} AS r JOIN ${known()} AS s ON s.number = r.series`
-      const special =
-        "CASE WHEN r.value IS NULL OR isfinite(r.value) THEN NULL WHEN isnan(r.value) THEN 'NaN' WHEN r.value > 0 THEN '+Inf' ELSE '-Inf' END"
-      const floatValue = "CASE WHEN isfinite(r.value) THEN r.value END"
-      if (hasRepeated) {
-        // All in the order in which it came, which is what tells the last of several: a histogram is behind the floats that
-        // were there `before` it.
-        const all = `(
-          SELECT * FROM (
-            SELECT series, time, value, NULL::VARCHAR AS histogram, rowid AS place, 1 AS kind, 0 AS number
-            FROM temp.staged AS r WHERE ${floatsMarked()}
-            UNION ALL
-            SELECT series, time, NULL, histogram, before, 0, rowid
-            FROM temp.staged_histogram AS r WHERE ${histogramsMarked()}
-          ) ${isUnique ? "QUALIFY row_number() OVER (PARTITION BY series, time ORDER BY place DESC, kind DESC, number DESC) = 1" : ""}
-        )`
-        return `${select(floatValue, special, "r.histogram::JSON", all)} ORDER BY r.place, r.kind, r.number`
-      }
-      const floats = `${select(floatValue, special, "NULL::JSON", "temp.staged")} WHERE ${floatsMarked()}`
-      if (histograms.marked === 0) return floats
-      return `${floats} UNION ALL
-        ${select("NULL::DOUBLE", "NULL::VARCHAR", "r.histogram::JSON", "temp.staged_histogram")} WHERE ${histogramsMarked()}`
-    },
-    keys: (untilTime) => {
-      const select = (table: string, marked: string) =>
-        `SELECT s.series_id, r.time FROM temp.${table} AS r JOIN temp.staged_series AS s ON s.number = r.series
-         WHERE r.time <= ${untilTime} AND ${marked}`
-      const floats = select("staged", floatsMarked())
-      if (histograms.marked === 0) return floats
-      return `${floats} UNION ALL ${select("staged_histogram", histogramsMarked())}`
-    },
-    hasRepeated: () => hasRepeated,
     clear: async () => {
       filled = 0
       appender?.closeSync()
