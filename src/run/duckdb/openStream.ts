@@ -180,7 +180,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   /** The columns of labels that the table has; undefined while there is none. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(place, target)
   const labels = place.labelColumns ? labelColumns(targetLabels ?? [], duckdbColumnOf) : undefined
-  const staging = yield* attempt(() => stageSamples(database.duckdb, connection, labels))
+  const staging = stageSamples(database.duckdb, connection, labels)
   yield* Effect.acquireRelease(
     Effect.sync(() => place.open.count++),
     () => Effect.sync(() => place.open.count--)

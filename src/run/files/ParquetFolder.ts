@@ -340,7 +340,7 @@ const openStream = Effect.fnUntraced(
       (connection) => Effect.sync(() => connection.closeSync())
     )
     const labels = place.labelColumns ? labelColumns(entry.columns, parquetColumnOf) : undefined
-    const staging = yield* attempt(() => stageSamples(place.duckdb, connection, labels))
+    const staging = stageSamples(place.duckdb, connection, labels)
     yield* Effect.acquireRelease(
       Effect.sync(() => place.open.count++),
       () => Effect.sync(() => place.open.count--)

@@ -63,12 +63,12 @@ export interface StagedSamples {
   readonly clear: () => Promise<void>
 }
 
-/** Stages samples on a connection of its own. */
-export const stageSamples = async (
+/** Stages samples on a connection of its own. The tables are made for the first sample: many streams have nothing new. */
+export const stageSamples = (
   { DOUBLE, DuckDBDataChunk, DuckDBTimestampTZValue, INTEGER, LIST, TIMESTAMPTZ, VARCHAR }: DuckDB,
   connection: DuckDBConnection,
   labels: LabelColumns | undefined
-): Promise<StagedSamples> => {
+): StagedSamples => {
   const numbers = new Map<string, number>()
   /** The latest time of each series that is staged, by its number. */
   let lastTimes: Array<number> = []
@@ -104,8 +104,13 @@ export const stageSamples = async (
     connection.run(
       "CREATE OR REPLACE TEMP TABLE staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])"
     )
-  await createSamples()
-  await createSeries()
+  let hasTables = false
+  const createTables = async () => {
+    if (hasTables) return
+    await createSamples()
+    await createSeries()
+    hasTables = true
+  }
 
   const numberOf = (one: Series): number => {
     if (one === lastSeries) return lastNumber
@@ -184,6 +189,7 @@ export const stageSamples = async (
     append: async (block) => {
       const { length } = block
       if (length === 0) return
+      await createTables()
       const number = numberOf(block.series)
       if (pending.length >= MOST_PENDING_SERIES) await appendSeries()
       const lastTime = lastTimes[number]
@@ -230,6 +236,7 @@ export const stageSamples = async (
       histogramBytes = 0
       hasRepeated = false
       lastTimes = []
+      if (!hasTables) return
       await createSamples()
       if (seriesBytes < MOST_SERIES_BYTES) return
       numbers.clear()

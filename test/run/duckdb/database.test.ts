@@ -1,6 +1,6 @@
 /** A DuckDB database as people and other tools see it: whom it refuses, what it says, what its tables are like. */
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { DuckDBInstance } from "@duckdb/node-api"
@@ -646,6 +646,27 @@ describe("the tables", () => {
         assert.isFalse(existsSync(`${path}.tmp`))
       }),
     60_000
+  )
+})
+
+describe("many streams", () => {
+  it.live(
+    "fit into little memory, and into a file of a size to match",
+    () =>
+      Effect.gen(function* () {
+        const path = yield* databasePath
+        const names = Array.from({ length: 600 }, (_, index) => `metric_${index}`)
+        const each = Effect.forEach(names, (name) => {
+          const one = seriesOf(name, { job: "a", instance: name })
+          return putAll(name, "incremental_append_deduped", [floats(one, [at(0, "1"), at(1, "2")])])
+        })
+        yield* use(path, each, { memoryBytes: 64_000_000 })
+        const tables = yield* query(path, "FROM duckdb_tables() WHERE schema_name = 'main'")
+        assert.lengthOf(tables, names.length)
+        assert.deepStrictEqual(yield* query(path, "SELECT sum(value) AS sum FROM metric_599"), [{ sum: 3 }])
+        assert.isBelow(statSync(path).size / names.length, 100_000)
+      }),
+    120_000
   )
 })
 
