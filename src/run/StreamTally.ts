@@ -5,7 +5,7 @@
  */
 import type { Labels, SampleBlock, Series } from "../prometheus/Sample.ts"
 import { METRIC_NAME } from "../prometheus/Series.ts"
-import { roughFloatOf } from "./files/floatOf.ts"
+import { roughFloatOf } from "./floatOf.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 

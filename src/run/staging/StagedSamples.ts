@@ -8,7 +8,7 @@ import type { HistogramBlock, SampleBlock, Series } from "../../prometheus/Sampl
 import { METRIC_NAME } from "../../prometheus/Series.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { renderHistogram } from "../../records/RecordEncoder.ts"
-import { floatOf } from "../files/floatOf.ts"
+import { floatOf } from "../floatOf.ts"
 import type { LabelColumns } from "./LabelColumns.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { floatOf, roughFloatOf } from "../../../src/run/files/floatOf.ts"
+import { floatOf, roughFloatOf } from "../../src/run/floatOf.ts"
 
 const read = (text: string): number => {
   const bytes = Buffer.from(`[${text}]`)
