@@ -27,7 +27,7 @@ export const destinationLayer = (
 ): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> => {
   switch (format) {
     case "duckdb":
-      return DuckDBFile.layer({ path, source, labelColumns, memoryBytes: memoryMegabytes * 1e6 })
+      return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes })
     case "parquet":
       return ParquetFolder.layer({ folder: path, source, labelColumns, memoryMegabytes })
     case "jsonl":

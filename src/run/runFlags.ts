@@ -3,10 +3,8 @@ import { Effect, Option, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { parseSeconds } from "../config/ConfigSchema.ts"
 import { type SyncMode, syncModes } from "./Destination.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
 import { parseTarget, type Target } from "./target.ts"
-
-/** How much memory DuckDB may use unless told, in megabytes. */
-export const DEFAULT_MEMORY = 256
 
 /** Less does not let it hold what it works on. */
 const LEAST_MEMORY = 64
@@ -57,7 +55,7 @@ export const runFlags = {
   memory: Flag.Int("memory").pipe(
     Flag.withMetavar("MEGABYTES"),
     Flag.withDescription(
-      `How much memory DuckDB may use, for itself and for Parquet (default: ${DEFAULT_MEMORY})`
+      `How much memory DuckDB may use, for itself and for Parquet (default: ${DEFAULT_MEMORY_MEGABYTES})`
     ),
     Flag.filter(
       (megabytes) => megabytes >= LEAST_MEMORY,
@@ -117,7 +115,7 @@ export const planOf = (flags: RunFlags, defaultPath: string): RunPlan => {
     isJson: flags.json,
     reportPath: Option.getOrUndefined(flags.report),
     gzip: flags.gzip,
-    memoryMegabytes: Option.getOrElse(flags.memory, () => DEFAULT_MEMORY)
+    memoryMegabytes: Option.getOrElse(flags.memory, () => DEFAULT_MEMORY_MEGABYTES)
   }
 }
 

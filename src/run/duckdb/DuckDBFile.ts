@@ -12,12 +12,10 @@ import { Destination, type DestinationError } from "../Destination.ts"
 import { stateStoreOf } from "../files/StateFolder.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
 import { quoteName } from "../quoteSql.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
 import { openDatabase } from "./Database.ts"
 import { openStream, tableOf } from "./openStream.ts"
 import { folded } from "./tables.ts"
-
-/** How much memory DuckDB uses for data unless told, beside that of the program itself. */
-export const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024
 
 /** What a DuckDB database is opened with. */
 export interface DuckDBOptions {
@@ -27,7 +25,7 @@ export interface DuckDBOptions {
   /** A column per label, or else one column `labels` with JSON. */
   readonly labelColumns: boolean
   /** How much memory DuckDB may use for data, beside which it writes to the disk. */
-  readonly memoryBytes?: number
+  readonly memoryMegabytes?: number
 }
 
 /** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
@@ -39,14 +37,14 @@ export const layer = (
 ): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const { labelColumns, memoryBytes = DEFAULT_MEMORY_BYTES, path } = options
+      const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path } = options
       const files = yield* FileSystem.FileSystem
-      const database = yield* openDatabase({ ...options, memoryBytes })
+      const database = yield* openDatabase({ ...options, memoryMegabytes })
       const place = {
         path,
         labelColumns,
         database,
-        stagedBytes: memoryBytes * STAGED_PART,
+        stagedBytes: memoryMegabytes * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
         taken: new Set(
           Array.from(database.entries.values()).flatMap(({ next, table }) =>

@@ -14,7 +14,7 @@ export type DuckDB = typeof import("@duckdb/node-api")
 export interface OpenOptions {
   readonly path: string
   /** How much memory DuckDB may use; what does not fit goes to `<path>.tmp` meanwhile. */
-  readonly memoryBytes: number
+  readonly memoryMegabytes: number
 }
 
 /** An open file, called `DATABASE`. */
@@ -69,7 +69,7 @@ export const attachFile = Effect.fnUntraced(function* (
   const instance = yield* Effect.acquireRelease(
     attempt(() =>
       duckdb.DuckDBInstance.create(":memory:", {
-        memory_limit: `${Math.floor(options.memoryBytes / 1000)}KB`,
+        memory_limit: `${options.memoryMegabytes}MB`,
         temp_directory: temporary,
         threads: `${THREADS}`,
         preserve_insertion_order: "false",

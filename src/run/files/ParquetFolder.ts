@@ -15,6 +15,7 @@ import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { quoteText } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
@@ -40,7 +41,7 @@ export interface ParquetOptions {
   readonly source: string
   /** A column per label, or else one column `labels` with JSON. */
   readonly labelColumns: boolean
-  /** How much memory DuckDB may use, beside which it writes to the disk; 256 MB unless told. */
+  /** How much memory DuckDB may use, beside which it writes to the disk. */
   readonly memoryMegabytes?: number
 }
 
@@ -91,7 +92,7 @@ export const layer = (
   Layer.effectContext(
     Effect.gen(function* () {
       const files = yield* FileSystem.FileSystem
-      const { folder, memoryMegabytes = 256, source } = options
+      const { folder, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, source } = options
       const states = yield* openStates({ folder, source, format: "Parquet", schema: EntrySchema })
       const spillPath = `${states.newPath}/spill`
       const duckdb = yield* Effect.tryPromise({

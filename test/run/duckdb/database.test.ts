@@ -638,7 +638,7 @@ describe("the tables", () => {
         const series = Array.from({ length: 200 }, (_, n) => seriesOf("up", { n: `${n}` }))
         const samples = Array.from({ length: 10_000 }, (_, point) => at(point, `${point}.25`))
         const blocks = series.map((one) => ({ ...floats(one, samples), series: one }))
-        yield* use(path, putAll("up", "incremental_append_deduped", blocks), { memoryBytes: 32_000_000 })
+        yield* use(path, putAll("up", "incremental_append_deduped", blocks), { memoryMegabytes: 32 })
         assert.deepStrictEqual(
           yield* query(path, "SELECT count(*)::INTEGER AS count, sum(value) / 200 AS sum FROM up"),
           [{ count: 2_000_000, sum: 49_997_500 }]
@@ -660,7 +660,7 @@ describe("many streams", () => {
           const one = seriesOf(name, { job: "a", instance: name })
           return putAll(name, "incremental_append_deduped", [floats(one, [at(0, "1"), at(1, "2")])])
         })
-        yield* use(path, each, { memoryBytes: 64_000_000 })
+        yield* use(path, each, { memoryMegabytes: 64 })
         const tables = yield* query(path, "FROM duckdb_tables() WHERE schema_name = 'main'")
         assert.lengthOf(tables, names.length)
         assert.deepStrictEqual(yield* query(path, "SELECT sum(value) AS sum FROM metric_599"), [{ sum: 3 }])
