@@ -20,7 +20,7 @@ import { writeReport } from "./report/writeReport.ts"
 import { run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
-import { targetText } from "./target.ts"
+import { type Target, targetText } from "./target.ts"
 
 /** Does what the plan says, from a source that people know by a name of its own. Fails where a stream did. */
 const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings, source: string) {
@@ -58,14 +58,28 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
   if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful()
 })
 
+/**
+ * Whether there is something to open, be it only to say what is wrong with it. To open a folder that has no states yet
+ * would make them.
+ */
+const hasSomething = Effect.fnUntraced(function* ({ format, path }: Target) {
+  const files = yield* FileSystem.FileSystem
+  const exists = (path: string) => Effect.orElseSucceed(files.exists(path), () => false)
+  if (format === "duckdb" || !(yield* exists(path))) return yield* exists(path)
+  const isFolder = yield* files.stat(path).pipe(
+    Effect.map(({ type }) => type === "Directory"),
+    Effect.orElseSucceed(() => false)
+  )
+  return !isFolder || (yield* exists(`${path}/_state`))
+})
+
 /** What a run would go on from is looked up where there is a destination; none is made. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mode, target }: RunPlan,
   source: string,
   destination: ReturnType<typeof destinationLayer>
 ) {
-  const files = yield* FileSystem.FileSystem
-  const isThere = yield* Effect.orElseSucceed(files.exists(target.path), () => false)
+  const isThere = yield* hasSomething(target)
   const estimated = yield* estimate({ mode, source, destination: targetText(target) }).pipe(
     Effect.provide(isThere ? destination : StateStore.layerMemory())
   )
