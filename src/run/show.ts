@@ -1,5 +1,6 @@
 /** What a command for people answers, on standard output: a text for eyes, or JSON for programs. */
-import { Console } from "effect"
+import { Effect } from "effect"
+import { DestinationError } from "./Destination.ts"
 import { appearanceOf, paintFor } from "./display/Appearance.ts"
 import { type DryRun, dryRunJson, dryRunText } from "./display/dryRun.ts"
 import { summaryJson } from "./display/summaryJson.ts"
@@ -13,7 +14,30 @@ const standardOutput = () => ({
 })
 
 export const showSummary = (run: RunSummary, isJson: boolean) =>
-  Console.log(isJson ? summaryJson(run) : `\n${summaryText(run, standardOutput())}`)
+  print(isJson ? summaryJson(run) : `\n${summaryText(run, standardOutput())}`)
 
 export const showDryRun = (dryRun: DryRun, isJson: boolean) =>
-  Console.log(isJson ? dryRunJson(dryRun) : dryRunText(dryRun, standardOutput()))
+  print(isJson ? dryRunJson(dryRun) : dryRunText(dryRun, standardOutput()))
+
+/**
+ * Prints to standard output, and fails where that cannot take it, such as on a full disk: the document that a program is
+ * to read would be cut short. A reader that has gone, as after `| head`, has had what it wanted.
+ */
+const print = (text: string): Effect.Effect<void, DestinationError> =>
+  Effect.callback((resume) => {
+    // What the callback is told is an event as well, which nobody else listens to.
+    const ignore = () => {}
+    process.stdout.once("error", ignore)
+    process.stdout.write(`${text}\n`, (error: NodeJS.ErrnoException | null | undefined) => {
+      if (!error) process.stdout.removeListener("error", ignore)
+      resume(
+        !error || error.code === "EPIPE"
+          ? Effect.void
+          : Effect.fail(
+              new DestinationError({
+                message: `Standard output cannot be written: ${error.code ?? error.message}.`
+              })
+            )
+      )
+    })
+  })

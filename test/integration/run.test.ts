@@ -1,6 +1,8 @@
 /** The command `run` of the built executable, into each of its destinations. The server is the mock. */
-import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { spawn } from "node:child_process"
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DryRunDocument } from "../../src/run/display/dryRun.ts"
@@ -10,6 +12,8 @@ import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { onMetric, serve } from "../support/mockServer.ts"
+
+const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
 const ask = (path: string, sql: string) => Effect.promise(() => askDatabase(path, sql))
 
@@ -198,6 +202,14 @@ describe("run", () => {
       assert.match(first.stdout, /A run would read about 400 samples of 4 series in 2 streams/)
       assert.isFalse(existsSync(place.path))
       assert.isFalse(mock.requests.some(({ params }) => params.get("query") === "a"))
+      const folder = files.path("somebody")
+      mkdirSync(folder)
+      files.write("somebody/notes.txt", "theirs")
+      for (const format of ["parquet", "jsonl"]) {
+        const beside = yield* child.run([...args.slice(0, 3), "--to", `${format}:${folder}`, "--dry-run"])
+        assert.strictEqual(beside.code, 0, beside.stderr)
+        assert.deepStrictEqual(readdirSync(folder), ["notes.txt"])
+      }
 
       yield* child.run([...args, "--select", "a"])
       const later = yield* child.run([...args, "--dry-run", "--json"])
@@ -213,6 +225,40 @@ describe("run", () => {
       assert.deepInclude(yield* place.count("a"), { rows: 300 })
     })
   )
+
+  for (const more of [[], ["--dry-run"]]) {
+    it.live(`fails where its summary cannot be written ${more.join("")}`, () =>
+      Effect.gen(function* () {
+        const { config } = yield* serve(gauge("a", 10), 10)
+        const files = yield* connector.workspace
+        const full = openSync("/dev/full", "w")
+        const running = spawn(
+          process.execPath,
+          [
+            executable,
+            "run",
+            "--json",
+            ...more,
+            "--config",
+            files.write("c.json", config),
+            "--to",
+            `jsonl:${files.path("d")}`
+          ],
+          { stdio: ["ignore", full, "pipe"] }
+        )
+        let stderr = ""
+        running.stderr?.on("data", (chunk: Buffer) => {
+          stderr += chunk.toString()
+        })
+        const code = yield* Effect.promise(
+          () => new Promise<number | null>((resolve) => running.once("close", resolve))
+        )
+        closeSync(full)
+        assert.strictEqual(code, 1)
+        assert.match(stderr, /Standard output cannot be written: ENOSPC\.\n$/)
+      })
+    )
+  }
 
   it.live(
     "runs again and again until it is stopped, each time from a destination that is closed between",
