@@ -33,10 +33,13 @@ export const estimate = Effect.fnUntraced(function* (about: {
   const fullRange = readRange(settings, yield* client.now)
   const mode = about.mode.startsWith("incremental") ? ("incremental" as const) : ("full_refresh" as const)
 
+  // Where the stream begins that has the most to catch up on.
+  let firstSeconds = Infinity
   const estimateStream = Effect.fnUntraced(function* (name: string) {
     const range = remainingRange({ name, mode }, settings, fullRange, yield* store.load(name))
     const points = pointCount(range)
     if (points === 0) return { name, series: 0, points, windows: 0, samples: 0, bytes: 0 }
+    firstSeconds = Math.min(firstSeconds, range.firstSeconds)
     const counts = yield* seriesCounts(name, range)
     // Only points at which there is something are answered.
     const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
@@ -56,7 +59,10 @@ export const estimate = Effect.fnUntraced(function* (about: {
   const span =
     pointCount(fullRange) === 0
       ? undefined
-      : ([fullRange.firstSeconds * 1000, fullRange.lastSeconds * 1000] as const)
+      : ([
+          (firstSeconds === Infinity ? fullRange.firstSeconds : firstSeconds) * 1000,
+          fullRange.lastSeconds * 1000
+        ] as const)
   const dryRun: DryRun = {
     source: about.source,
     destination: about.destination,

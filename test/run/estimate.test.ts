@@ -87,7 +87,9 @@ describe("estimate", () => {
         samples: 20,
         bytes: 500
       })
+      assert.deepStrictEqual(dryRun.span, [start + 90 * minute, start + 99 * minute])
       const refresh = yield* estimateOf(setting, "full_refresh_overwrite")
+      assert.deepStrictEqual(refresh.dryRun.span, [start, start + 99 * minute])
       assert.strictEqual(refresh.dryRun.streams[0]!.samples, 200)
     })
   )
