@@ -132,6 +132,13 @@ export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.Cli
   if (Option.isSome(flags.memory) && format === "jsonl") {
     return Effect.fail(fail("--memory is for DuckDB, which JSON lines do without: leave it out."))
   }
+  if (flags.fullRefresh && Option.contains(flags.mode, "full_refresh_append")) {
+    return Effect.fail(
+      fail(
+        "--full-refresh replaces what is there, and --mode full_refresh_append keeps it: leave out one of them."
+      )
+    )
+  }
   if (flags.dryRun && Option.isSome(flags.every)) {
     return Effect.fail(fail("--dry-run shows what one run would read: leave out --every."))
   }

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option } from "effect"
+import type { SyncMode } from "../../src/run/Destination.ts"
 import { checkTogether, planOf, type RunFlags } from "../../src/run/runFlags.ts"
 
 const none: RunFlags = {
@@ -59,8 +60,6 @@ describe("planOf", () => {
   it("refreshes the first time only, where it repeats itself", () => {
     const plan = planOf({ ...none, fullRefresh: true, mode: Option.some("incremental_append") }, "x")
     assert.deepStrictEqual([plan.mode, plan.laterMode], ["full_refresh_overwrite", "incremental_append"])
-    const kept = planOf({ ...none, fullRefresh: true, mode: Option.some("full_refresh_append") }, "x")
-    assert.deepStrictEqual([kept.mode, kept.laterMode], ["full_refresh_append", "full_refresh_append"])
   })
 })
 
@@ -69,6 +68,10 @@ describe("checkTogether", () => {
     [{ gzip: true }, /^--gzip is for JSON lines alone/],
     [{ gzip: true, ...to("parquet") }, /leave it out, or give --to jsonl:DIR\.$/],
     [{ memory: Option.some(128), ...to("jsonl") }, /^--memory is for DuckDB/],
+    [
+      { fullRefresh: true, mode: Option.some<SyncMode>("full_refresh_append") },
+      /full_refresh_append keeps it: leave out/
+    ],
     [{ dryRun: true, every: Option.some(1000) }, /leave out --every\.$/],
     [{ dryRun: true, report: Option.some("x.html") }, /leave out one of them\.$/]
   ] as const)("refuses %j and says what to leave out", ([given, message]) =>
