@@ -19,9 +19,17 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
   const colon = text.indexOf(":")
   const format = text.slice(0, Math.max(0, colon))
   const path = text.slice(colon + 1)
+  if (isFormat(format) && isElsewhere(path)) {
+    return Result.fail(
+      `--to is ${JSON.stringify(text)}, but must be a path on this machine: nothing is written anywhere else.`
+    )
+  }
   if (isFormat(format) && path !== "") return Result.succeed({ format, path })
   return Result.fail(`--to is ${JSON.stringify(text)}, but must be ${ACCEPTED}${suggestion(text, format)}.`)
 }
+
+/** Whether a path would be taken for an address, or for no file at all, by DuckDB and whoever reads the data. */
+const isElsewhere = (path: string): boolean => path === ":memory:" || /^[a-z][a-z0-9+.-]*:\/\//i.test(path)
 
 /** What was meant, as far as the name tells. */
 const suggestion = (text: string, format: string): string => {

@@ -14,6 +14,14 @@ describe("parseTarget", () => {
     assert.strictEqual(targetText(target), text)
   })
 
+  it.each(["parquet:s3://bucket/metrics", "jsonl:file:///data/metrics", "duckdb::memory:"])(
+    "takes no address for a folder: %s",
+    (text) => {
+      const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
+      assert.include(message, `--to is ${JSON.stringify(text)}, but must be a path on this machine`)
+    }
+  )
+
   it.each([
     ["", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
     ["duckdb", ", and the path is missing."],
