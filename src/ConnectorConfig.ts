@@ -81,10 +81,10 @@ export const secretTexts = ({ basicAuth, headers, secrets }: Settings): Readonly
 export const basicCredentials = ({ password, user }: Option.Option.Value<Settings["basicAuth"]>): string =>
   Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64")
 
-/** Reads a JSON file; `what` it is of ours is told with the file's name when that fails. */
-export const readJsonFile = Effect.fnUntraced(function* (path: string, what: string) {
+/** Reads a file of text; `what` it is of ours is told with the file's name when that fails. */
+export const readInputFile = Effect.fnUntraced(function* (path: string, what: string) {
   const files = yield* FileSystem.FileSystem
-  const text = yield* files.readFileString(path).pipe(
+  return yield* files.readFileString(path).pipe(
     Effect.mapError(
       (error) =>
         new InputFileError({
@@ -92,6 +92,11 @@ export const readJsonFile = Effect.fnUntraced(function* (path: string, what: str
         })
     )
   )
+})
+
+/** The same of a JSON file. */
+export const readJsonFile = Effect.fnUntraced(function* (path: string, what: string) {
+  const text = yield* readInputFile(path, what)
   return yield* Effect.try({
     try: (): unknown => JSON.parse(text),
     // The parser's own message quotes the text, which may hold a secret.

@@ -2,9 +2,9 @@
  * The configuration of a person's command: a file, flags over it, and secrets from where nobody else sees them: the
  * environment or a file, but no flag, since those are shown to all users of a machine.
  */
-import { Config, Effect, FileSystem, Option } from "effect"
+import { Config, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
-import { ConfigError, decodeConfig, InputFileError, readJsonFile } from "../ConnectorConfig.ts"
+import { ConfigError, decodeConfig, InputFileError, readInputFile, readJsonFile } from "../ConnectorConfig.ts"
 
 /** Holds the password of basic authentication. */
 export const PASSWORD_VARIABLE = "SOURCE_PROMETHEUS_PASSWORD"
@@ -142,17 +142,9 @@ const secretOf = Effect.fnUntraced(function* (
   file: Option.Option<string>,
   variableName: string
 ) {
-  const files = yield* FileSystem.FileSystem
   if (Option.isSome(file)) {
     const path = file.value
-    const content = yield* files
-      .readFileString(path)
-      .pipe(
-        Effect.mapError(
-          (error) =>
-            new InputFileError({ message: `The ${what} file ${path} cannot be read: ${error.message}.` })
-        )
-      )
+    const content = yield* readInputFile(path, what)
     const secret = content.replace(/\r?\n$/, "")
     if (secret === "") {
       return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })

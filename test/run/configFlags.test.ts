@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { ConfigProvider, Effect, FileSystem, Option, Redacted } from "effect"
+import { ConfigProvider, Effect, FileSystem, Option, PlatformError, Redacted } from "effect"
 import type { ConfigError, InputFileError } from "../../src/ConnectorConfig.ts"
 import {
   type ConfigFlags,
@@ -55,7 +55,7 @@ const settings = (given: ConfigFlags, files = {}, variables = {}) => {
   return settingsOf(given).pipe(withFiles, withVariables)
 }
 
-const messageOf = <A>(effect: Effect.Effect<A, ConfigError | InputFileError>) =>
+const messageOf = <A, R>(effect: Effect.Effect<A, ConfigError | InputFileError, R>) =>
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
 describe("settingsOf", () => {
@@ -117,6 +117,29 @@ describe("settingsOf", () => {
         "from variable"
       ])
     })
+  )
+
+  it.effect.each([
+    [{ user: "u", passwordFile: "p" }, "The password file p cannot be read: it does not exist."],
+    [{ tokenFile: "t" }, "The token file t cannot be read: it does not exist."]
+  ] as const)("says in a person's words why a secret is not read: %j", ([given, message]) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* messageOf(settingsOf(flags({ ...local, ...given }))), message)
+    }).pipe(
+      Effect.provide(
+        FileSystem.layerNoop({
+          readFileString: (path) =>
+            Effect.fail(
+              PlatformError.systemError({
+                _tag: "NotFound",
+                module: "FileSystem",
+                method: "readFile",
+                pathOrDescriptor: path
+              })
+            )
+        })
+      )
+    )
   )
 
   const headersOf = ({ headers }: Effect.Success<ReturnType<typeof settings>>) =>
