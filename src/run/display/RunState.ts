@@ -87,11 +87,16 @@ export const doneOfAll = ({ active, ended, streams }: RunState): number => {
   return Math.min(1, done / streams)
 }
 
-/** Seconds until all is done, going on as so far; undefined where it is too early to tell. */
+/**
+ * Seconds until all is done, going on as so far; undefined where it is too early to tell, and where all streams have ended:
+ * how long the destination takes to close is not known.
+ */
 export const remainingSeconds = (state: RunState, now: number): number | undefined => {
   const done = doneOfAll(state)
   const elapsed = (now - state.startedAt) / 1000
-  return done < 0.01 || elapsed < 1 ? undefined : (elapsed * (1 - done)) / done
+  return done < 0.01 || elapsed < 1 || state.ended === state.streams
+    ? undefined
+    : (elapsed * (1 - done)) / done
 }
 
 export const samplesPerSecond = ({ samples, startedAt }: RunState, now: number): number =>

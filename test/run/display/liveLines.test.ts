@@ -117,6 +117,12 @@ describe("liveLines", () => {
     assert.notInclude(lines({ ...idle, streams: 5 }, 100, 10).join("\n"), "left")
   })
 
+  it("tells no time that is left when all streams have ended and only the destination is closed", () => {
+    const last = lines({ ...idle, streams: 10, ended: 10 }, 100, 10).join("\n")
+    assert.include(last, "10 of 10 streams")
+    assert.notInclude(last, "left")
+  })
+
   it("waits no longer than the wait", () => {
     const state = withActive(active("up", { waiting: { reason: "busy", until: 10_000 } }))
     assert.include(lines(state, 100, 10, 9_999)[0], "waiting 1 s: busy")
