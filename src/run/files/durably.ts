@@ -6,11 +6,14 @@ import { DestinationError } from "../Destination.ts"
 export const cannot =
   (what: string, path: string) =>
   (error: PlatformError.PlatformError): DestinationError =>
-    new DestinationError({ message: `${path} cannot be ${what}: ${reasonOf(error)}` })
+    new DestinationError({ message: `${path} cannot be ${what}: ${reasonOf(what, error)}` })
 
-const reasonOf = ({ message, reason }: PlatformError.PlatformError): string => {
+const reasonOf = (what: string, { message, reason }: PlatformError.PlatformError): string => {
   const cause = reason.cause
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+  // What is written need not be there before, but the folder that it is written to.
+  if (code === "ENOENT" && what === "written")
+    return "its folder does not exist. Make it, or choose another one."
   return reasons[code] ?? `${message}.`
 }
 

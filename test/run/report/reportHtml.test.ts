@@ -127,7 +127,10 @@ describe("writeReport", () => {
       const folder = yield* temporaryFolder
       const path = join(folder, "missing", "report.html")
       const error = yield* Effect.flip(writeReport(path, runOf([])))
-      assert.strictEqual(error.message, `${path} cannot be written: it does not exist.`)
+      assert.strictEqual(
+        error.message,
+        `${path} cannot be written: its folder does not exist. Make it, or choose another one.`
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })
