@@ -9,7 +9,8 @@ const ZERO = 0x30
 /** Reads `bytes[start … end)`: a JSON number, or `NaN`, `+Inf`, `-Inf`. */
 export const floatOf = (bytes: Uint8Array, start: number, end: number): number => {
   const isNegative = bytes[start] === 0x2d
-  // Up to 15 digits are exact as a float, and so is the power of ten: their quotient is then rounded once only.
+  // Up to 15 digits are exact as a float, and so is the power of ten: their quotient is then rounded once only. There are 16
+  // where there is neither sign nor point; then nothing is divided, and the last digit's sum is what is rounded.
   if (end - start <= 16) {
     let digits = 0
     let decimals = -1
@@ -17,7 +18,8 @@ export const floatOf = (bytes: Uint8Array, start: number, end: number): number =
     for (; i < end; i++) {
       const byte = bytes[i]!
       if (byte >= ZERO && byte <= NINE) {
-        digits = digits * 10 + byte - ZERO
+        // The digit first: beside the largest integers that are exact, its byte would be rounded.
+        digits = digits * 10 + (byte - ZERO)
         if (decimals >= 0) decimals++
       } else if (byte === 0x2e) decimals = 0
       else break

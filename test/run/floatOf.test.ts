@@ -23,6 +23,13 @@ describe("floatOf", () => {
     assert.strictEqual(read(text), Number(text))
   })
 
+  it("reads whole numbers of 16 digits exactly as far as floats are", () => {
+    for (let below = 0; below < 200; below++) {
+      const text = `${Number.MAX_SAFE_INTEGER - below}`
+      assert.strictEqual(read(text), Number(text), text)
+    }
+  })
+
   it("reads what is no number", () => {
     assert.isNaN(read("NaN"))
     assert.strictEqual(read("+Inf"), Number.POSITIVE_INFINITY)
