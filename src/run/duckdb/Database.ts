@@ -41,6 +41,9 @@ const EntryJson = Schema.fromJsonString(EntrySchema)
 /** What the bookkeeping looks like. That of a newer program is refused. */
 const VERSION = 1
 
+/** What of DuckDB's memory rows may take that are not in their place in the file, those that are staged among them. */
+const UNWRITTEN_PART = 1 / 2
+
 const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
 const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
 
@@ -105,6 +108,19 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     )
   }
 
+  /**
+   * Rows that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none while its
+   * log is short: some hundreds of small tables would fill the memory.
+   */
+  const relieve = Effect.ignore(
+    Effect.flatMap(
+      ask("SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
+      ([row]) =>
+        Number(row?.[0] ?? 0) > options.memoryBytes * UNWRITTEN_PART
+          ? attempt(() => connection.run(`CHECKPOINT ${DATABASE}`))
+          : Effect.void
+    )
+  )
   const lock = yield* Semaphore.make(1)
   const database: Database = {
     duckdb,
@@ -127,7 +143,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           await own.run("ROLLBACK").catch(() => {})
           throw error
         }
-      }).pipe(lock.withPermits(1), Effect.uninterruptible),
+      }).pipe(Effect.tap(relieve), lock.withPermits(1), Effect.uninterruptible),
     checkpoint: Effect.ignore(attempt(() => connection.run(`CHECKPOINT ${DATABASE}`))).pipe(
       lock.withPermits(1)
     ),

@@ -617,6 +617,38 @@ describe("the tables", () => {
     })
   )
 
+  it.live("may be more than what fits into memory, each of a few rows", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const streams = Array.from({ length: 150 }, (_, index) => `m_${index}`)
+      yield* use(
+        path,
+        Effect.forEach(
+          streams,
+          (stream) =>
+            putAll(stream, "incremental_append", [floats(seriesOf(stream, { job: "a" }), [at(0, "1")])]),
+          { discard: true }
+        ),
+        { memoryBytes: 24e6 }
+      )
+      const all = streams.map((stream) => `SELECT value FROM ${stream}`).join(" UNION ALL ")
+      assert.deepStrictEqual(
+        yield* query(path, `SELECT sum(value) AS sum, count(*)::INT AS rows FROM (${all})`),
+        [{ sum: streams.length, rows: streams.length }]
+      )
+    })
+  )
+
+  it.live("say what to do where the memory is too small", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      assert.match(
+        yield* refusal(path, { memoryBytes: 1e6 }),
+        /data\.duckdb cannot be written in the memory that DuckDB is given, 1 MB: [^\n]*\. Give it more with --memory/
+      )
+    })
+  )
+
   it.live("are there for a stream without samples, empty", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
