@@ -116,7 +116,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     Effect.flatMap(
       ask("SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
       ([row]) =>
-        Number(row?.[0] ?? 0) > options.memoryBytes * UNWRITTEN_PART
+        Number(row?.[0] ?? 0) > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART
           ? attempt(() => connection.run(`CHECKPOINT ${DATABASE}`))
           : Effect.void
     )

@@ -195,7 +195,7 @@ const cleanTemporary = Effect.fnUntraced(function* (folder: string) {
 })
 
 /** What DuckDB says, in a sentence that says what to do. */
-const sentence = ({ memoryBytes, path }: OpenOptions, text: string): string => {
+const sentence = ({ memoryMegabytes, path }: OpenOptions, text: string): string => {
   const lock =
     /Conflicting lock is held(?: in (.+?))?(?: \(PID (\d+)\))?(?: by user .+?)?\. (?:See|However)/.exec(text)
   if (lock !== null || /could not set lock on file|used by another process/i.test(text)) {
@@ -216,7 +216,7 @@ const sentence = ({ memoryBytes, path }: OpenOptions, text: string): string => {
     return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`
   }
   if (/out of memory/i.test(text)) {
-    return `${path} cannot be written in the memory that DuckDB is given, ${Math.floor(memoryBytes / 1e6)} MB: ${text.split("\n")[0]}. Give it more with --memory, and run again: what was committed is kept.`
+    return `${path} cannot be written in the memory that DuckDB is given, ${memoryMegabytes} MB: ${text.split("\n")[0]}. Give it more with --memory, and run again: what was committed is kept.`
   }
   return `${path} cannot be written: ${text}`
 }
