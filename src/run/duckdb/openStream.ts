@@ -225,8 +225,20 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     return run(`INSERT INTO ${table} (${stagedColumns(staging)}) ${stagedRows(staging, isDeduped)}`)
   }
 
+  /** Whether there is nothing to make durable: of thousands of streams, most may have nothing new. */
+  const isAsBefore = (): boolean =>
+    !isRefresh &&
+    entry.hasTable &&
+    entry.next === undefined &&
+    entry.refreshRows === undefined &&
+    (isUnique || !isDeduped) &&
+    staging.floats().all + staging.histograms().all === 0 &&
+    JSON.stringify(stateToSave(entry, postponed, false)) ===
+      JSON.stringify(stateToSave(entry, undefined, false))
+
   /** Makes what is committed durable. What was written after it is left out. */
   const settle = Effect.fnUntraced(function* (isComplete: boolean) {
+    if (isAsBefore()) return
     yield* attempt(staging.flush)
     const isNew = isOverwrite && (targetLabels === undefined || startsOver)
     const staysUnique =
