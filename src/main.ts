@@ -7,7 +7,7 @@ import { protocolCommands, protocolPresenter } from "./airbyte/commands.ts"
 import { completions } from "./completions.ts"
 import { runCommand } from "./run/command.ts"
 import { peoplesVerbs } from "./run/peoplesVerbs.ts"
-import { personalPresenter } from "./usageErrors.ts"
+import { personalPresenter, WRONG_USAGE } from "./usageErrors.ts"
 
 const verbCommands = protocolCommands(peoplesVerbs)
 
@@ -31,9 +31,6 @@ const root = Command.make("source-prometheus").pipe(
 
 const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
 
-/** The exit code of a command line that is wrong, as other programs have it. */
-const WRONG_USAGE = 2
-
 /**
  * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
  * reads what it writes.
@@ -41,7 +38,7 @@ const WRONG_USAGE = 2
 export const main = (args: ReadonlyArray<string>) =>
   Command.runWith(root, { version: packageJson.version })(args).pipe(
     Effect.as(0),
-    Effect.catchTag("Unsuccessful", () => Effect.succeed(1)),
+    Effect.catchTag("Unsuccessful", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
     // What was wrong has been told by then, or that there is no command without a name.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),

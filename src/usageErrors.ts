@@ -2,6 +2,9 @@
 import { Console } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
 
+/** The exit code of a command line that is wrong, as other programs have it. */
+export const WRONG_USAGE = 2
+
 /** Sentences that name each flag that is wrong and the fix, and where to read more. */
 export const usageText = (
   errors: ReadonlyArray<CliError.NonShowHelpErrors>,

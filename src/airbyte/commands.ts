@@ -67,7 +67,7 @@ const protocol = <R>(
       )
     )
     yield* output.flush
-    if (!succeeded) return yield* new Unsuccessful()
+    if (!succeeded) return yield* new Unsuccessful({})
   }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(Output.layer))
 
 /** The configuration of a file; its secrets are masked in whatever is told from then on. */

@@ -1,12 +1,20 @@
 /** The command `run`, wired. */
-import { Effect, FileSystem, Layer, References } from "effect"
+import { Effect, FileSystem, Layer, Option, References } from "effect"
 import { Command } from "effect/cli"
-import { ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
+import { type ConfigError, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
-import { type ConfigFlags, configFlags, demoSettingsOf, isEmpty, settingsOf } from "./configFlags.ts"
+import { WRONG_USAGE } from "../usageErrors.ts"
+import {
+  type ConfigFlags,
+  configFlags,
+  demoSettingsOf,
+  isEmpty,
+  settingsOf,
+  withFlagsToCheck
+} from "./configFlags.ts"
 import type { SyncMode } from "./Destination.ts"
 import { startDemo } from "./demo.ts"
 import { destinationLayer } from "./destinations.ts"
@@ -14,9 +22,9 @@ import { masked, maskedSummary } from "./display/masked.ts"
 import { Screen } from "./display/Screen.ts"
 import * as ShownProgress from "./display/shownProgress.ts"
 import { estimate } from "./estimate.ts"
-import { personalLog, tellErrors } from "./personal.ts"
+import { personalLog, tellErrors, tellErrorsAs } from "./personal.ts"
 import { repeatedly } from "./repeatedly.ts"
-import { writeReport } from "./report/writeReport.ts"
+import { checkReportPlace, writeReport } from "./report/writeReport.ts"
 import { run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
@@ -48,6 +56,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
 
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   if (plan.isDryRun) return yield* dryRun(plan, source, destination)
+  if (plan.reportPath !== undefined) yield* checkReportPlace(plan.reportPath)
   if (plan.everyMillis !== undefined) {
     let mode = plan.mode
     const next = Effect.suspend(() => runOnce(mode)).pipe(
@@ -55,7 +64,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
     )
     return yield* repeatedly(plan.everyMillis, next)
   }
-  if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful()
+  if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful({})
 })
 
 /**
@@ -90,9 +99,16 @@ const runGiven = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
     const isDemo = isEmpty(given)
-    const settings = isDemo
-      ? yield* Effect.flatMap(startDemo, (demo) => demoSettingsOf(demo, given))
-      : yield* settingsOf(given)
+    const settings = yield* Effect.gen(function* () {
+      if (isDemo) return yield* demoSettingsOf(yield* startDemo, given)
+      return yield* settingsOf(given)
+    }).pipe(
+      Effect.catchIf(
+        // Without a file it can only be the flags.
+        (error): error is ConfigError => error._tag === "ConfigError" && Option.isNone(given.config),
+        ({ message }) => Effect.andThen(Effect.logError(message), new Unsuccessful({ exitCode: WRONG_USAGE }))
+      )
+    )
     const plan = planOf(given, isDemo ? "demo.duckdb" : "prometheus.duckdb")
     if (isDemo) {
       yield* Effect.logInfo("Neither --url nor --config is given, so an embedded demo Prometheus is read.")
@@ -102,7 +118,7 @@ const runGiven = Effect.fnUntraced(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
       // Inside, where the secrets are known.
-      tellErrors,
+      tellErrorsAs(withFlagsToCheck),
       Effect.provide(personalLog(secretTexts(settings), printAbove))
     )
   },

@@ -163,14 +163,21 @@ const flagNames: ReadonlyMap<string, string> = new Map([
   ["end_date", "--end"],
   ["step", "--step"],
   ["basic_auth_user", "--user"],
-  ["basic_auth_pass", `${PASSWORD_VARIABLE} or --password-file`]
+  ["basic_auth_pass", `${PASSWORD_VARIABLE} or --password-file`],
+  ["headers", "--token-file"]
 ])
 
 /** A person who has no file knows the flags and not the keys. */
 const withFlagNames = ({ message }: ConfigError): ConfigError =>
-  new ConfigError({
-    message: message.replace(/(?<=^|[.!] )(\w+)(?= is )/g, (key) => {
-      const flag = flagNames.get(key)
-      return flag === undefined ? key : `${key} (${flag})`
-    })
-  })
+  new ConfigError({ message: message.replace(/(?<=^|[.!] )(\w+)(?= is )/g, named) })
+
+const named = (key: string): string => {
+  const flag = flagNames.get(key)
+  return flag === undefined ? key : `${key} (${flag})`
+}
+
+/** The same for what errors of a run advise to check. */
+export const withFlagsToCheck = (message: string): string =>
+  message.replace(/(?<=\. |^)Check [^:]*/, (advice) =>
+    advice.replace(/\w+/g, (word) => (word === "metrics" ? "metrics (--select, --exclude)" : named(word)))
+  )

@@ -21,16 +21,17 @@ export const personalLog = (secrets: ReadonlyArray<string>, print: (text: string
   ])
 }
 
-/** Tells what is expected to go wrong now and then, in its own words. */
-export const tellErrors = <A, R>(
-  effect: Effect.Effect<
-    A,
-    ConfigError | InputFileError | PrometheusError | DestinationError | Unsuccessful,
-    R
-  >
-): Effect.Effect<A, Unsuccessful, R> =>
-  Effect.catch(effect, (error) =>
-    error._tag === "Unsuccessful"
-      ? Effect.fail(error)
-      : Effect.andThen(Effect.logError(error.message), new Unsuccessful())
-  )
+type Told = ConfigError | InputFileError | PrometheusError | DestinationError | Unsuccessful
+
+/** Tells what is expected to go wrong now and then, its message in other words. */
+export const tellErrorsAs =
+  (worded: (message: string) => string) =>
+  <A, R>(effect: Effect.Effect<A, Told, R>): Effect.Effect<A, Unsuccessful, R> =>
+    Effect.catch(effect, (error) =>
+      error._tag === "Unsuccessful"
+        ? Effect.fail(error)
+        : Effect.andThen(Effect.logError(worded(error.message)), new Unsuccessful({}))
+    )
+
+/** The same in its own words. */
+export const tellErrors = tellErrorsAs((message) => message)

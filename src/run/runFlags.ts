@@ -57,9 +57,10 @@ export const runFlags = {
     Flag.withDescription(
       `How much memory DuckDB may use, for itself and for Parquet (default: ${DEFAULT_MEMORY_MEGABYTES})`
     ),
-    Flag.filter(
-      (megabytes) => megabytes >= LEAST_MEMORY,
-      (megabytes) => `--memory is ${megabytes}, but must be at least ${LEAST_MEMORY} (megabytes).`
+    Flag.mapEffect((megabytes) =>
+      megabytes >= LEAST_MEMORY
+        ? Effect.succeed(megabytes)
+        : Effect.fail(fail(`--memory is ${megabytes}, but must be at least ${LEAST_MEMORY} (megabytes).`))
     ),
     Flag.optional
   )

@@ -310,12 +310,40 @@ describe("run", () => {
     })
   )
 
+  it.live(
+    "says before it reads that a report cannot be written, or that a destination has another shape",
+    () =>
+      Effect.gen(function* () {
+        const { config, mock } = yield* serve(gauge("a", 50), 50)
+        const files = yield* connector.workspace
+        const path = files.write("c.json", config)
+        const args = ["run", "--config", path, "--to", `jsonl:${files.path("data")}`]
+        const report = yield* child.run([...args, "--report", files.path("nowhere/report.html")])
+        assert.deepStrictEqual([report.code, report.stdout], [1, ""])
+        assert.match(report.stderr, /report\.html cannot be written: its folder does not exist\. Make it/)
+        assert.lengthOf(mock.requests, 0)
+
+        assert.strictEqual((yield* child.run(args)).code, 0)
+        files.write("c.json", { ...config, label_columns: false })
+        const shape = yield* child.run(args)
+        assert.deepStrictEqual([shape.code, shape.stdout], [1, ""])
+        assert.match(
+          shape.stderr,
+          /holds JSON lines, and this run writes JSON lines with one object for all labels/
+        )
+      })
+  )
+
   it.live.each([
     [["--to", "out.duckdb"], /--to is "out.duckdb", but must be .*, such as duckdb:out\.duckdb\./],
     [["--mode", "append"], /mode/],
     [["--every", "soon"], /--every is "soon", but must be a duration/],
     [["--gzip"], /--gzip is for JSON lines alone/],
-    [["--memory", "1"], /--memory is 1, but must be at least 64/],
+    [["--memory", "1"], /^--memory is 1, but must be at least 64/],
+    [
+      ["--url", "http://localhost:9090", "--start", "2026-01-01", "--step", "soon"],
+      /step \(--step\) is "soon"/
+    ],
     [["--dry-run", "--every", "1m"], /leave out --every/]
   ] as const)("refuses %j with the fix, and exits with 2", ([flags, message]) =>
     Effect.gen(function* () {

@@ -7,7 +7,8 @@ import {
   isEmpty,
   PASSWORD_VARIABLE,
   settingsOf,
-  TOKEN_VARIABLE
+  TOKEN_VARIABLE,
+  withFlagsToCheck
 } from "../../src/run/configFlags.ts"
 
 const none: ConfigFlags = {
@@ -207,6 +208,26 @@ describe("settingsOf", () => {
       assert.match(yield* messageOf(settings(flags({ config: "c" }), { c: "[1]" })), /must be a JSON object/)
     })
   )
+})
+
+describe("withFlagsToCheck", () => {
+  it.each([
+    [
+      "HTTP 401. Check basic_auth_user, basic_auth_pass and headers.",
+      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file) and headers (--token-file)."
+    ],
+    [
+      "No metric. Check start_date and end_date, and whether metrics and selector leave any.",
+      "No metric. Check start_date (--start) and end_date (--end), and whether metrics (--select, --exclude) and selector leave any."
+    ],
+    [
+      "Check base_url: what answers at base_url is none.",
+      "Check base_url (--url): what answers at base_url is none."
+    ],
+    ["It said: Checked step. All is well.", "It said: Checked step. All is well."]
+  ])("names the flags of %s", (message, expected) => {
+    assert.strictEqual(withFlagsToCheck(message), expected)
+  })
 })
 
 describe("the demo", () => {

@@ -168,7 +168,9 @@ export const progressLine = (state: RunState, now: number): string => {
 
 /** The line that remains of a stream, with its name in so many columns. */
 export const endedLine = (stream: StreamSummary, nameWidth: number, paint: Paint): string => {
-  const name = padded(printable(stream.name), nameWidth)
+  // Wider ones stay as they are, unless it is for want of room.
+  const whole = printable(stream.name)
+  const name = padded(nameWidth < WIDEST_NAME ? fitted(whole, nameWidth) : whole, nameWidth)
   if (stream.error !== undefined) {
     const kept =
       stream.rows === 0
@@ -185,9 +187,16 @@ export const endedLine = (stream: StreamSummary, nameWidth: number, paint: Paint
   return `${paint("good", "✓")} ${name}  ${told}  ${paint("quiet", durationText(stream.seconds) + retries)}`
 }
 
-/** How wide the names of streams are in the lines that remain of them. */
-export const nameWidthOf = (names: ReadonlyArray<string>): number =>
+/** What such a line has beside the name, mostly. */
+const ENDED_COLUMNS = 42
+
+/** Names are not cut to less than this. */
+const NARROWEST_NAME = 12
+
+/** How wide the names of streams are in the lines that remain of them, on a terminal of so many columns. */
+export const nameWidthOf = (names: ReadonlyArray<string>, columns = Number.POSITIVE_INFINITY): number =>
   Math.min(
     WIDEST_NAME,
+    Math.max(NARROWEST_NAME, columns - ENDED_COLUMNS),
     names.reduce((widest, name) => Math.max(widest, textWidth(printable(name))), 0)
   )

@@ -38,7 +38,7 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
         Effect.flatMap(steadyMillis, (now) => {
           watch.begin(streams.length, now)
           meter.add(now, 0)
-          nameWidth = nameWidthOf(streams)
+          nameWidth = nameWidthOf(streams, screen.size().columns)
           return Effect.asVoid(draw.pipe(Effect.repeat(Schedule.spaced(PERIOD)), Effect.forkIn(scope)))
         }),
       started: (stream, points) => Effect.sync(() => watch.started(stream, points)),

@@ -25,7 +25,8 @@ export interface TableOptions {
 export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const { paint } = options
   const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
-  const { left, shown } = chosen(run.streams, options.mostRows ?? MOST_ROWS)
+  const told = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
+  const { left, shown } = chosen(told, options.mostRows ?? MOST_ROWS)
   const lines: Array<string> = []
   if (shown.length > 0) {
     const [header, ...rows] = fittingTable(shown, width).split("\n")
@@ -40,6 +41,10 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
       paint("quiet", fitted(`… and ${grouped(left.length)} more with ${counted(rows, "row")}`, width))
     )
   }
+  const silent = run.streams.length - told.length
+  if (silent > 0 && told.length > 0) {
+    lines.push(paint("quiet", fitted(`${counted(silent, "stream")} had nothing new`, width)))
+  }
   const failed = run.streams.filter(({ error }) => error !== undefined)
   if (failed.length > 0) {
     lines.push("")
@@ -48,7 +53,8 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
       lines.push(paint("bad", first!), ...rest)
     }
   }
-  lines.push("", ...wrapped(totalText(run), width))
+  if (lines.length > 0) lines.push("")
+  lines.push(...wrapped(totalText(run), width))
   if (failed.length > 0) lines.push(...wrapped(failureText(failed.length, run.streams.length), width))
   // In one piece, however long: it is to be copied.
   if (run.rows > 0 || run.bytes > 0) lines.push("", "Look into it:", `  ${paint("strong", run.lookInto)}`)

@@ -21,6 +21,7 @@ import { copyRange, mergeLines } from "./mergeLines.ts"
 import {
   Count,
   entryFields,
+  formatOf,
   isSameRefresh,
   later,
   openStates,
@@ -76,7 +77,7 @@ export const layer = (
       const states = yield* openStates({
         folder: options.folder,
         source: options.source,
-        format: options.gzip ? "JSON lines as gzip (--gzip)" : "JSON lines",
+        format: formatOf(options.gzip ? "JSON lines as gzip (--gzip)" : "JSON lines", options.labelColumns),
         schema: EntrySchema
       })
       const place: Place = { ...options, files, states, ending: options.gzip ? ".jsonl.gz" : ".jsonl" }

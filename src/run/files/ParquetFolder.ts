@@ -23,6 +23,7 @@ import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parque
 import {
   Count,
   entryFields,
+  formatOf,
   isSameRefresh,
   later,
   openStates,
@@ -93,7 +94,8 @@ export const layer = (
     Effect.gen(function* () {
       const files = yield* FileSystem.FileSystem
       const { folder, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, source } = options
-      const states = yield* openStates({ folder, source, format: "Parquet", schema: EntrySchema })
+      const format = formatOf("Parquet", options.labelColumns)
+      const states = yield* openStates({ folder, source, format, schema: EntrySchema })
       const spillPath = `${states.newPath}/spill`
       const duckdb = yield* Effect.tryPromise({
         try: () => import("@duckdb/node-api"),

@@ -26,6 +26,10 @@ export const entryFields = {
   state: Schema.optionalKey(Schema.Unknown)
 }
 
+/** What a folder holds, for people: files of different shapes do not go together. */
+export const formatOf = (files: string, labelColumns: boolean): string =>
+  labelColumns ? files : `${files} with one object for all labels (label_columns)`
+
 /** How many of something, or where in it. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 

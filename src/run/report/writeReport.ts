@@ -1,9 +1,17 @@
 /** The option `--report`: writes the report of a run as a page. */
 import { dirname } from "node:path"
-import { Effect, type FileSystem } from "effect"
+import { Effect, FileSystem } from "effect"
 import type { DestinationError } from "../Destination.ts"
-import { replaceFile } from "../files/durably.ts"
+import { cannot, replaceFile } from "../files/durably.ts"
 import type { RunSummary } from "../Progress.ts"
+
+/** Fails where a report could not be written: better before hours of reading than after them. */
+export const checkReportPlace = (
+  path: string
+): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    files.access(dirname(path), { writable: true }).pipe(Effect.mapError(cannot("written", path)))
+  )
 
 /**
  * Writes the page to a file: all of it, or what was there before stays. What makes the page is loaded only here, from a

@@ -22,8 +22,8 @@ describe("summaryText", () => {
       `STREAM               SERIES       ROWS  FIRST             LAST               TIME  VALUES
 http_requests_total       2      2,880  2026-01-01 00:00  2026-01-01 23:59  1.3 s  ▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇█
 温度                     12  1,234,567  2026-01-01 00:00  2026-01-01 23:59  1.3 s  ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄
-quiet                     0          0                                      1.3 s
 gone                      0          0                                      1.3 s
+1 stream had nothing new
 
 FAILED gone: http://localhost:9090 answered HTTP 503. Try again later.
 
@@ -90,14 +90,14 @@ Look into it:
 
   it("has colours for what failed", () => {
     const lines = summaryText(run, { columns: 100, paint: coloured }).split("\n")
-    assert.match(lines[4]!, /^\u001b\[31mgone .*\u001b\[0m$/)
+    assert.match(lines[3]!, /^\u001b\[31mgone .*\u001b\[0m$/)
     assert.strictEqual(lines.join("\n").replaceAll(/\u001b\[\d+m/g, ""), text(run, 100))
   })
 
   it("says so where nothing was there to read", () => {
     assert.strictEqual(
       text(runOf([], { bytes: 0 })),
-      "\n0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes."
+      "0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes."
     )
   })
 })
