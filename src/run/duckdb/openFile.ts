@@ -59,14 +59,17 @@ export const attachFile = Effect.fnUntraced(function* (
     ),
     () => Effect.sync(() => opened.delete(file))
   )
+  // To its end, whatever else is stopped meanwhile: closing a connection that is at work crashes.
   const attempt = <A>(run: () => Promise<A>) =>
-    Effect.tryPromise({
-      try: run,
-      catch: (error) =>
-        new DestinationError({
-          message: sentence(options, error instanceof Error ? error.message : `${error}`)
-        })
-    })
+    Effect.uninterruptible(
+      Effect.tryPromise({
+        try: run,
+        catch: (error) =>
+          new DestinationError({
+            message: sentence(options, error instanceof Error ? error.message : `${error}`)
+          })
+      })
+    )
   const temporary = `${file}.tmp`
   const instance = yield* Effect.acquireRelease(
     attempt(() =>

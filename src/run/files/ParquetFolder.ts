@@ -337,7 +337,9 @@ const openStream = Effect.fnUntraced(
           : `${folder} cannot be written: ${text}`
       })
     }
-    const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: says })
+    // To its end, whatever else is stopped meanwhile: closing a connection that is at work crashes.
+    const attempt = <A>(run: () => Promise<A>) =>
+      Effect.uninterruptible(Effect.tryPromise({ try: run, catch: says }))
     const connection: DuckDBConnection = yield* Effect.acquireRelease(
       attempt(() => place.instance.connect()),
       (connection) => Effect.sync(() => connection.closeSync())

@@ -1,0 +1,63 @@
+/** A run that is stopped while a stream is being opened where DuckDB is used. */
+import { join } from "node:path"
+import { DuckDBConnection } from "@duckdb/node-api"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber } from "effect"
+import { Destination } from "../../src/run/Destination.ts"
+import * as DuckDBFile from "../../src/run/duckdb/DuckDBFile.ts"
+import * as ParquetFolder from "../../src/run/files/ParquetFolder.ts"
+import { temporaryFolder } from "./files/drive.ts"
+
+const about = { source: "http://mock", labelColumns: true }
+
+/** Tells of the first statement that begins from now on, and counts connections that are closed while they are at work. */
+const watchConnections = Effect.gen(function* () {
+  const { closeSync, run } = DuckDBConnection.prototype
+  const begun = Deferred.makeUnsafe<void>()
+  const atWork = new Set<DuckDBConnection>()
+  const counts = { closed: 0, closedAtWork: 0 }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      DuckDBConnection.prototype.run = async function (...args) {
+        atWork.add(this)
+        Deferred.doneUnsafe(begun, Effect.void)
+        try {
+          return await run.apply(this, args)
+        } finally {
+          atWork.delete(this)
+        }
+      }
+      DuckDBConnection.prototype.closeSync = function () {
+        counts.closed++
+        // It would crash.
+        if (atWork.has(this)) counts.closedAtWork++
+        else closeSync.apply(this)
+      }
+    }),
+    () => Effect.sync(() => Object.assign(DuckDBConnection.prototype, { closeSync, run }))
+  )
+  return { begun, counts }
+})
+
+describe("a stop while a stream is being opened", () => {
+  it.live.each(["duckdb", "parquet"] as const)("lets DuckDB end what it is at: %s", (format) =>
+    Effect.gen(function* () {
+      const path = join(yield* temporaryFolder, "data")
+      const layer =
+        format === "duckdb"
+          ? DuckDBFile.layer({ path, ...about })
+          : ParquetFolder.layer({ folder: path, ...about })
+      yield* Effect.gen(function* () {
+        const destination = yield* Destination
+        const { begun, counts } = yield* watchConnections
+        const opening = yield* Effect.forkChild(Effect.scoped(destination.open("up", "incremental_append")), {
+          startImmediately: true
+        })
+        yield* Deferred.await(begun)
+        yield* Fiber.interrupt(opening)
+        assert.deepStrictEqual(counts, { closed: 1, closedAtWork: 0 })
+      }).pipe(Effect.scoped, Effect.provide(layer), Effect.provide(NodeServices.layer))
+    })
+  )
+})
