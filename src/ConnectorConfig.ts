@@ -81,8 +81,8 @@ export const secretTexts = ({ basicAuth, headers, secrets }: Settings): Readonly
 export const basicCredentials = ({ password, user }: Option.Option.Value<Settings["basicAuth"]>): string =>
   Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64")
 
-/** Reads a file of text; `what` it is of ours is told with the file's name when that fails. */
-export const readInputFile = Effect.fnUntraced(function* (path: string, what: string) {
+/** Reads a file that was named on the command line; `what` it is of ours is told with its name when that fails. */
+export const readTextFile = Effect.fnUntraced(function* (path: string, what: string) {
   const files = yield* FileSystem.FileSystem
   return yield* files.readFileString(path).pipe(
     Effect.mapError(
@@ -94,9 +94,9 @@ export const readInputFile = Effect.fnUntraced(function* (path: string, what: st
   )
 })
 
-/** The same of a JSON file. */
+/** Reads a JSON file as `readTextFile` does. */
 export const readJsonFile = Effect.fnUntraced(function* (path: string, what: string) {
-  const text = yield* readInputFile(path, what)
+  const text = yield* readTextFile(path, what)
   return yield* Effect.try({
     try: (): unknown => JSON.parse(text),
     // The parser's own message quotes the text, which may hold a secret.

@@ -4,7 +4,7 @@
  */
 import { Config, Effect, Option } from "effect"
 import { Flag } from "effect/cli"
-import { ConfigError, decodeConfig, InputFileError, readInputFile, readJsonFile } from "../ConnectorConfig.ts"
+import { ConfigError, decodeConfig, InputFileError, readJsonFile, readTextFile } from "../ConnectorConfig.ts"
 
 /** Holds the password of basic authentication. */
 export const PASSWORD_VARIABLE = "SOURCE_PROMETHEUS_PASSWORD"
@@ -66,6 +66,15 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
   })
   const password = yield* secretOf("password", flags.passwordFile, PASSWORD_VARIABLE)
   const token = yield* secretOf("token", flags.tokenFile, TOKEN_VARIABLE)
+  if (Option.exists(token, (token) => !/^[\x20-\x7e]+$/.test(token))) {
+    const place = Option.match(flags.tokenFile, {
+      onNone: () => TOKEN_VARIABLE,
+      onSome: (path) => `the token file ${path}`
+    })
+    return yield* new ConfigError({
+      message: `What is in ${place} is no bearer token, which is a single line of plain letters, digits and signs (it is not shown).`
+    })
+  }
   const overrides = {
     ...given("base_url", flags.url),
     ...given("start_date", flags.start),
@@ -144,7 +153,7 @@ const secretOf = Effect.fnUntraced(function* (
 ) {
   if (Option.isSome(file)) {
     const path = file.value
-    const content = yield* readInputFile(path, what)
+    const content = yield* readTextFile(path, what)
     const secret = content.replace(/\r?\n$/, "")
     if (secret === "") {
       return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })

@@ -173,7 +173,23 @@ describe("settingsOf", () => {
         yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "" })),
         /token file t is empty/
       )
+      const broken = yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "s3cr3t\n\n" }))
+      assert.match(broken, /^What is in the token file t is no bearer token, which is a single line/)
+      const variable = yield* messageOf(settings(flags(local), {}, { [TOKEN_VARIABLE]: "s3cr3t\u0001" }))
+      assert.match(variable, /^What is in SOURCE_PROMETHEUS_TOKEN is no bearer token/)
+      assert.notInclude(`${broken} ${variable}`, "s3cr3t")
       assert.isFalse(isEmpty(flags({ tokenFile: "t" })))
+    })
+  )
+
+  it.effect("says in words why a file with a secret cannot be read", () =>
+    Effect.gen(function* () {
+      const reason = PlatformError.systemError({ _tag: "NotFound", module: "FileSystem", method: "readFile" })
+      const message = yield* settingsOf(flags({ ...local, user: "u", passwordFile: "p" })).pipe(
+        Effect.provide(FileSystem.layerNoop({ readFileString: () => Effect.fail(reason) })),
+        messageOf
+      )
+      assert.strictEqual(message, "The password file p cannot be read: it does not exist.")
     })
   )
 
