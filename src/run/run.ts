@@ -149,8 +149,10 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
 
 /** The first stream of which there is something to see, whose values change if there is one. */
 const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
-  const filled = streams.filter(({ error, rows }) => error === undefined && rows > 0)
-  return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0]
+  const whole = streams.filter(({ error }) => error === undefined)
+  const filled = whole.filter(({ rows }) => rows > 0)
+  // Of one that failed there may be nothing at all.
+  return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0] ?? whole[0]
 }
 
 const isChanging = ({ values }: Curve): boolean =>

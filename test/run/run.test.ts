@@ -133,6 +133,16 @@ describe("run", () => {
     })
   )
 
+  it.effect("lets people look into a stream that did not fail, also where nothing is new", () =>
+    Effect.gen(function* () {
+      const faults = onRange(({ metric }) => (metric === "a" ? { status: 422, body: "no" } : undefined))
+      const late = gauge("b", 1).map((one) => ({ ...one, times: one.times.map(() => start + 1) }))
+      const { exit } = yield* runOf({ series: [...gauge("a", 1), ...late], points: 1, mock: { faults } })
+      const { lookInto, rows } = yield* exit
+      assert.deepStrictEqual({ lookInto, rows }, { lookInto: "look into b", rows: 0 })
+    })
+  )
+
   it.effect("tells of retries", () =>
     Effect.gen(function* () {
       const faults = onRange(({ attempt }) => (attempt === 1 ? { status: 503, body: "later" } : undefined))
