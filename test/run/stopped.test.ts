@@ -1,4 +1,4 @@
-/** A run that is stopped while a stream is being opened where DuckDB is used. */
+/** A run that is stopped while a stream is being written where DuckDB is used. */
 import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -7,7 +7,7 @@ import { Deferred, Effect, Fiber } from "effect"
 import { Destination } from "../../src/run/Destination.ts"
 import * as DuckDBFile from "../../src/run/duckdb/DuckDBFile.ts"
 import * as ParquetFolder from "../../src/run/files/ParquetFolder.ts"
-import { temporaryFolder } from "./files/drive.ts"
+import { floats, seriesOf, start, temporaryFolder } from "./files/drive.ts"
 
 const about = { source: "http://mock", labelColumns: true }
 
@@ -40,7 +40,7 @@ const watchConnections = Effect.gen(function* () {
   return { begun, counts }
 })
 
-describe("a stop while a stream is being opened", () => {
+describe("a stop while a stream is being written", () => {
   it.live.each(["duckdb", "parquet"] as const)("lets DuckDB end what it is at: %s", (format) =>
     Effect.gen(function* () {
       const path = join(yield* temporaryFolder, "data")
@@ -51,11 +51,16 @@ describe("a stop while a stream is being opened", () => {
       yield* Effect.gen(function* () {
         const destination = yield* Destination
         const { begun, counts } = yield* watchConnections
-        const opening = yield* Effect.forkChild(Effect.scoped(destination.open("up", "incremental_append")), {
-          startImmediately: true
-        })
+        const writing = yield* Effect.forkChild(
+          Effect.scoped(
+            Effect.flatMap(destination.open("up", "incremental_append"), (writer) =>
+              writer.write([floats(seriesOf("up", {}), [[start, "1"]])])
+            )
+          ),
+          { startImmediately: true }
+        )
         yield* Deferred.await(begun)
-        yield* Fiber.interrupt(opening)
+        yield* Fiber.interrupt(writing)
         assert.deepStrictEqual(counts, { closed: 1, closedAtWork: 0 })
       }).pipe(Effect.scoped, Effect.provide(layer), Effect.provide(NodeServices.layer))
     })
