@@ -136,7 +136,7 @@ describe("the exit code", () => {
         [1, ["read", "--config", good, "--catalog", files.path("none.json")]],
         [1, ["read", "--config", files.write("partly.json", partly.config), "--catalog", catalog]],
         [1, ["run", "--config", bad]],
-        [1, ["run", "--url", "nonsense", "--start", "2026-01-01"]],
+        [2, ["run", "--url", "nonsense", "--start", "2026-01-01"]],
         [2, []],
         [2, ["rn"]],
         [2, ["--colour"]],
