@@ -1,16 +1,34 @@
 /** How many columns of a terminal a text takes, and texts made to fit: names and labels may be in any script. */
-import stringWidth from "string-width"
+
+/** Nothing on its own: it joins the character before it, or is not seen at all. */
+const takesNothing = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]$/u
+
+/** Two columns: the scripts of East Asia, their full forms, and emoji. */
+const takesTwo =
+  /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}\p{Script=Yi}\p{Script=Tangut}\p{Emoji_Presentation}\u3000-\u303e\u30fb-\u30fc\u3200-\u33ff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}]$/u
 
 const hasOnlyAscii = /^[\x20-\x7e]*$/
 
-/** The columns that a text takes, by what Unicode says of its characters. */
-export const textWidth = (text: string): number => (hasOnlyAscii.test(text) ? text.length : stringWidth(text))
+/** Half as wide as the others of their scripts: they were made for that. */
+const isHalfWidth = /^[\uff61-\uffdc]$/
 
-const segmenter = new Intl.Segmenter()
+const columnsOf = (character: string): number => {
+  // An emoji's sign makes what is before it one column wider; a soft hyphen is seen.
+  if (character === "\ufe0f" || character === "\u00ad") return 1
+  if (takesNothing.test(character)) return 0
+  return takesTwo.test(character) && !isHalfWidth.test(character) ? 2 : 1
+}
 
-/** What readers take for its characters: a letter with its marks, an emoji of several parts. */
-const charactersOf = (text: string): ReadonlyArray<string> =>
-  hasOnlyAscii.test(text) ? [...text] : Array.from(segmenter.segment(text), ({ segment }) => segment)
+/**
+ * The columns that a text takes. Terminals differ in emoji of several characters: this is the most that any of them
+ * gives them.
+ */
+export const textWidth = (text: string): number => {
+  if (hasOnlyAscii.test(text)) return text.length
+  let width = 0
+  for (const character of text) width += columnsOf(character)
+  return width
+}
 
 /** A text in at most so many columns, which says where it goes on. */
 export const fitted = (text: string, columns: number): string => {
@@ -18,8 +36,8 @@ export const fitted = (text: string, columns: number): string => {
   if (columns < 1) return ""
   let width = 0
   let fit = ""
-  for (const character of charactersOf(text)) {
-    width += textWidth(character)
+  for (const character of text) {
+    width += columnsOf(character)
     if (width > columns - 1) break
     fit += character
   }
@@ -57,8 +75,8 @@ export const wrapped = (text: string, columns: number): ReadonlyArray<string> =>
     if (line !== "") lines.push(line)
     line = ""
     let width = 0
-    for (const character of charactersOf(word)) {
-      const more = textWidth(character)
+    for (const character of word) {
+      const more = columnsOf(character)
       if (width + more > columns && line !== "") {
         lines.push(line)
         line = ""
