@@ -6,6 +6,7 @@ import { ConfigError } from "../../ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { cannot } from "../files/durably.ts"
 import { quoteText } from "../quoteSql.ts"
+import { memorySentence } from "../staging/memory.ts"
 import { DATABASE, folded, OWN_SCHEMA } from "./tables.ts"
 
 export type DuckDB = typeof import("@duckdb/node-api")
@@ -218,8 +219,5 @@ const sentence = ({ memoryMegabytes, path }: OpenOptions, text: string): string 
   if (/permission denied|read-only/i.test(text)) {
     return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`
   }
-  if (/out of memory/i.test(text)) {
-    return `${path} cannot be written in the memory that DuckDB is given, ${memoryMegabytes} MB: ${text.split("\n")[0]}. Give it more with --memory, and run again: what was committed is kept.`
-  }
-  return `${path} cannot be written: ${text}`
+  return memorySentence(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
 }

@@ -15,7 +15,7 @@ import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
 import { quoteText } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../staging/memory.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
@@ -130,6 +130,7 @@ export const layer = (
         duckdb,
         instance,
         open: { count: 0 },
+        memoryMegabytes,
         stageBytes: memoryMegabytes * 250_000
       }
       const destination = Destination.of({
@@ -166,6 +167,7 @@ interface Place extends Paths {
   readonly instance: DuckDBInstance
   /** How many streams share what may be staged. */
   readonly open: { count: number }
+  readonly memoryMegabytes: number
   readonly stageBytes: number
 }
 
@@ -334,7 +336,7 @@ const openStream = Effect.fnUntraced(
       return new DestinationError({
         message: isFull
           ? `${folder} cannot be written: the disk is full. Make room and run again: what was committed is kept.`
-          : `${folder} cannot be written: ${text}`
+          : (memorySentence(folder, place.memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`)
       })
     }
     // To its end, whatever else is stopped meanwhile: closing a connection that is at work crashes.

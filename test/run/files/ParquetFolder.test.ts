@@ -2,11 +2,16 @@
 import { existsSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
-import { describe, it } from "@effect/vitest"
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { formatTime } from "../../../src/formatTime.ts"
+import { Destination } from "../../../src/run/Destination.ts"
 import { fileName } from "../../../src/run/files/fileName.ts"
 import { layer } from "../../../src/run/files/ParquetFolder.ts"
+import { StreamState } from "../../../src/sync/StreamState.ts"
 import { choices } from "../../choices.ts"
-import { type Format, type Row, randomRuns } from "./drive.ts"
+import { type Format, floats, type Row, randomRuns, seriesOf, start, temporaryFolder } from "./drive.ts"
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 
@@ -39,6 +44,31 @@ const format = (labelColumns = true): Format => ({
 })
 
 describe("ParquetFolder", () => {
+  it.live("says what to do where a stream has more labels than DuckDB can write in its memory", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const blocks = Array.from({ length: 20 }, (_, series) => {
+        const labels = Array.from({ length: 300 }, (_, index) => [`l${index}`, `a value of ${series}`])
+        const samples = Array.from({ length: 30 }, (_, point) => [start + point * 60_000, "1"] as const)
+        return floats(seriesOf("up", Object.fromEntries(labels)), samples)
+      })
+      const error = yield* Effect.gen(function* () {
+        const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", "incremental_append"))
+        yield* writer.write(blocks)
+        yield* writer.commit(new StreamState({ time: formatTime(start), step: 60, version: 1 }))
+        yield* writer.complete
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, memoryMegabytes: 64 })),
+        Effect.flip
+      )
+      assert.match(
+        error.message,
+        /data cannot be written in the memory that DuckDB is given, 64 MB: [^\n]*\. Give it more with --memory/
+      )
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
   it.effect.prop(
     "has what was committed and nothing else, whatever happens",
     [choices],
