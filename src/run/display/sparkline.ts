@@ -38,11 +38,12 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
   if (least === Infinity) return ""
   // Few samples in many characters are far apart without being a gap.
   fillBetween(means, counts, gaps, values.length)
+  // Halves of the largest floats, whose difference is none; not of the smallest, whose halves are nothing.
+  const scale = Number.isFinite(greatest - least) ? 1 : 0.5
   return Array.from(counts, (count, column) => {
     if (count === 0) return " "
     if (least === greatest) return LEVEL
-    // Halves, so that the difference of the largest floats is one.
-    const height = (means[column]! / 2 - least / 2) / (greatest / 2 - least / 2)
+    const height = (means[column]! * scale - least * scale) / (greatest * scale - least * scale)
     return blocks[Math.min(7, Math.floor(height * 8))]!
   }).join("")
 }

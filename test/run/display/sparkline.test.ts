@@ -32,6 +32,10 @@ describe("sparkline", () => {
     assert.strictEqual(spark([1.7e308, 1.7e308, 0, 0], 2), "█▁")
   })
 
+  it("takes the smallest floats there are", () => {
+    assert.strictEqual(spark([-5e-324, 0], 2), "▁█")
+  })
+
   const columns = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 30 }))
   it.prop("is as wide as it is to be", [Schema.Array(Schema.Number), columns], ([values, columns]) => {
     const text = spark(values, columns)
