@@ -14,23 +14,21 @@ import { steadyMillis } from "../../steadyMillis.ts"
 import { StateStore } from "../../sync/StateStore.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import {
+  Count,
+  entryFields,
+  isSameRefresh,
+  later,
+  refreshUnderWay,
+  stateStoreOf,
+  stateToSave,
+  without
+} from "../entries.ts"
 import { cannot, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
 import { copyRange, mergeLines } from "./mergeLines.ts"
-import {
-  Count,
-  entryFields,
-  formatOf,
-  isSameRefresh,
-  later,
-  openStates,
-  refreshUnderWay,
-  type StateFolder,
-  stateStoreOf,
-  stateToSave,
-  without
-} from "./StateFolder.ts"
+import { formatOf, openStates, type StateFolder } from "./StateFolder.ts"
 import { pathArgument } from "./shellQuote.ts"
 
 /** What a folder of JSON lines is opened with. */

@@ -13,6 +13,16 @@ import type { StateStore as StateStoreType } from "../../sync/StateStore.ts"
 import { StateStore } from "../../sync/StateStore.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import {
+  Count,
+  entryFields,
+  isSameRefresh,
+  later,
+  refreshUnderWay,
+  stateStoreOf,
+  stateToSave,
+  without
+} from "../entries.ts"
 import { quoteText } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../staging/memory.ts"
@@ -20,19 +30,7 @@ import { stageSamples } from "../staging/StagedSamples.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parquetRows.ts"
-import {
-  Count,
-  entryFields,
-  formatOf,
-  isSameRefresh,
-  later,
-  openStates,
-  refreshUnderWay,
-  type StateFolder,
-  stateStoreOf,
-  stateToSave,
-  without
-} from "./StateFolder.ts"
+import { formatOf, openStates, type StateFolder } from "./StateFolder.ts"
 import { shellQuote } from "./shellQuote.ts"
 
 /** What a folder of Parquet files is opened with. */
