@@ -15,22 +15,31 @@ import { DATABASE, OWN_SCHEMA, qualified } from "./tables.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
 
-const EntrySchema = Schema.Struct({
-  ...entryFields,
-  /** The stream's table. */
+const tableFields = {
   table: Schema.String,
-  /** Whether that table is there: not before the first refresh that replaces is whole. */
-  hasTable: Schema.Boolean,
   /** The time of its latest row. */
   lastMillis: Millis,
-  /** No series and time is in it twice, for sure. */
-  isUnique: Schema.Boolean,
+  /** Whether it has its primary key: not where rows are appended that may be there already. */
+  hasKey: Schema.Boolean,
+  /**
+   * Rows later than this, or all if null, are ahead of the state: they are of a commit of so many rows that it took several
+   * transactions, and was stopped between them. They are read again, and have a key to be told by.
+   */
+  ahead: Schema.optionalKey(Millis)
+}
+
+const EntrySchema = Schema.Struct({
+  ...entryFields,
+  /** The stream's table, */
+  ...tableFields,
+  /** and whether that is there: not before the first refresh that replaces is whole. */
+  hasTable: Schema.Boolean,
   /** How many of its rows, the last ones, are of a refresh that is under way and appends. */
   refreshRows: Schema.optionalKey(Count),
   /** The table of a refresh that is under way and replaces. */
-  next: Schema.optionalKey(
-    Schema.Struct({ table: Schema.String, lastMillis: Millis, isUnique: Schema.Boolean })
-  )
+  next: Schema.optionalKey(Schema.Struct(tableFields)),
+  /** A table that is being made to take the place of one of these, and is of no use until it does. */
+  making: Schema.optionalKey(Schema.String)
 })
 
 /** What is remembered of a stream. */
@@ -41,8 +50,8 @@ const EntryJson = Schema.fromJsonString(EntrySchema)
 /** What the bookkeeping looks like. That of a newer program is refused. */
 const VERSION = 1
 
-/** What of DuckDB's memory rows may take that are not in their place in the file, those that are staged among them. */
-const UNWRITTEN_PART = 1 / 2
+/** What of DuckDB's memory may be taken, since the last checkpoint, by what is not in its place in the file. */
+const UNWRITTEN_PART = 1 / 4
 
 const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
 const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
@@ -108,18 +117,29 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     )
   }
 
+  const unwritten = Effect.map(
+    ask(
+      "SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag IN ('IN_MEMORY_TABLE', 'ART_INDEX')"
+    ),
+    ([row]) => Number(row?.[0] ?? 0)
+  )
+  /** What of that a checkpoint has left: indexes that are in the file, and samples that are staged. */
+  let rest = 0
+  const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
+    Effect.andThen(unwritten),
+    Effect.map((bytes) => {
+      rest = bytes
+    })
+  )
   /**
-   * Rows that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none while its
-   * log is short: some hundreds of small tables would fill the memory.
+   * Rows and keys that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none
+   * while its log is short: some hundreds of small tables would fill the memory.
    */
-  const relieve = Effect.ignore(
-    Effect.flatMap(
-      ask("SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
-      ([row]) =>
-        Number(row?.[0] ?? 0) > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART
-          ? attempt(() => connection.run(`CHECKPOINT ${DATABASE}`))
-          : Effect.void
-    )
+  const relieve = unwritten.pipe(
+    Effect.flatMap((bytes) =>
+      bytes - rest > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART ? write : Effect.void
+    ),
+    Effect.ignore
   )
   const lock = yield* Semaphore.make(1)
   const database: Database = {
@@ -134,8 +154,9 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
         try {
           const entry = await body(async (sql) => (await own.run(sql)).rowsChanged)
           const key = keyOf(entry.stream)
-          await own.run(`DELETE FROM ${STREAMS} WHERE stream = $1`, [key])
-          await own.run(`INSERT INTO ${STREAMS} VALUES ($1, $2)`, [key, JSON.stringify(entry)])
+          const values = [key, JSON.stringify(entry)]
+          const { rowsChanged } = await own.run(`UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`, values)
+          if (rowsChanged === 0) await own.run(`INSERT INTO ${STREAMS} VALUES ($1, $2)`, values)
           await own.run("COMMIT")
           entries.set(entry.stream, entry)
           return entry
@@ -144,9 +165,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           throw error
         }
       }).pipe(Effect.tap(relieve), lock.withPermits(1), Effect.uninterruptible),
-    checkpoint: Effect.ignore(attempt(() => connection.run(`CHECKPOINT ${DATABASE}`))).pipe(
-      lock.withPermits(1)
-    ),
+    checkpoint: Effect.ignore(write).pipe(lock.withPermits(1)),
     columnsOf: (table) =>
       attempt(async () => {
         try {

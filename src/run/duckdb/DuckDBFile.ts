@@ -14,7 +14,8 @@ import { pathArgument, shellQuote } from "../files/shellQuote.ts"
 import { quoteName } from "../quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
 import { openDatabase } from "./Database.ts"
-import { openStream, tableOf } from "./openStream.ts"
+import { openStream } from "./openStream.ts"
+import { tableOf, tablesOf } from "./Place.ts"
 import { folded } from "./tables.ts"
 
 /** What a DuckDB database is opened with. */
@@ -26,7 +27,15 @@ export interface DuckDBOptions {
   readonly labelColumns: boolean
   /** How much memory DuckDB may use for data, beside which it writes to the disk. */
   readonly memoryMegabytes?: number
+  /** How many rows go into a table with a key in one transaction; as many as the memory has room for unless told. */
+  readonly rowsAtOnce?: number
 }
+
+/**
+ * The keys of a transaction are in memory, beside the rows that are being inserted: tried with 32 to 256 MB and 5 to 100
+ * labels. With fewer rows at once, each takes longer.
+ */
+const rowsAtOnceIn = (memoryMegabytes: number): number => Math.max(16_000, (memoryMegabytes - 56) * 5000)
 
 /** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
 const STAGED_PART = 1 / 4
@@ -44,13 +53,10 @@ export const layer = (
         path,
         labelColumns,
         database,
+        rowsAtOnce: options.rowsAtOnce ?? rowsAtOnceIn(memoryMegabytes),
         stagedBytes: memoryMegabytes * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
-        taken: new Set(
-          Array.from(database.entries.values()).flatMap(({ next, table }) =>
-            next === undefined ? [folded(table)] : [folded(table), folded(next.table)]
-          )
-        ),
+        taken: new Set(Array.from(database.entries.values()).flatMap((entry) => tablesOf(entry).map(folded))),
         open: { count: 0 }
       }
       const sizeOf = (file: string) =>

@@ -79,6 +79,11 @@ export const attachFile = Effect.fnUntraced(function* (
         temp_directory: temporary,
         threads: `${THREADS}`,
         preserve_insertion_order: "false",
+        // Large inserts are on the disk before they are committed, a part of the table of each thread's own. A checkpoint
+        // would put these parts together, which takes as long as the inserts.
+        max_vacuum_tasks: "0",
+        // As many parts as are waiting to be written have to fit into the memory.
+        write_buffer_row_group_count: "1",
         autoinstall_known_extensions: "false",
         autoload_known_extensions: "false"
       })

@@ -10,8 +10,38 @@ export const stagedColumns = ({ labels }: StagedSamples): string =>
     .map(quoteName)
     .join(", ")
 
+/** Some of what is staged, as conditions on a row `r` of each table. */
+export interface Slice {
+  readonly floats: string
+  readonly histograms: string
+}
+
+/**
+ * All that is before the mark, in slices of at most about so many rows, in the order in which it came. A histogram is behind
+ * the floats that were there `before` it.
+ */
+export const slicesOf = (staged: StagedSamples, mostRows: number): ReadonlyArray<Slice> => {
+  const floats = staged.floats().marked
+  const histograms = staged.histograms().marked
+  const count = Math.max(1, Math.ceil((floats + histograms) / mostRows))
+  return Array.from({ length: count }, (_, index) => {
+    const part = (all: number, at: number) => Math.floor((all * at) / count)
+    const rows = (all: number) => `r.rowid >= ${part(all, index)} AND r.rowid < ${part(all, index + 1)}`
+    if (floats === 0) return { floats: "false", histograms: rows(histograms) }
+    const from = index === 0 ? "" : ` AND r.before > ${part(floats, index)}`
+    const to = index === count - 1 ? "" : ` AND r.before <= ${part(floats, index + 1)}`
+    return { floats: rows(floats), histograms: `r.rowid < ${histograms}${from}${to}` }
+  })
+}
+
+/** What of a slice another condition holds for. */
+export const within = ({ floats, histograms }: Slice, condition: string): Slice => ({
+  floats: `${floats} AND ${condition}`,
+  histograms: `${histograms} AND ${condition}`
+})
+
 /** The rows. With `isUnique`, only the last of each series and time. */
-export const stagedRows = (staged: StagedSamples, isUnique: boolean): string => {
+export const stagedRows = (staged: StagedSamples, slice: Slice, isUnique: boolean): string => {
   const { labels } = staged
   // Labels by their place: a label may be called as any of the other columns.
   const named = (labels?.names ?? []).map((_, index) => `labels[${index + 1}] AS label_${index}`)
@@ -21,41 +51,21 @@ export const stagedRows = (staged: StagedSamples, isUnique: boolean): string => 
     `SELECT r.time, ${value} AS value, ${special} AS special_value, s.series_id, ${histogram} AS histogram, s.rest${ofLabels}
      FROM ${from} AS r JOIN ${series} AS s ON s.number = r.series`
   if (staged.hasRepeated()) {
-    // All in the order in which it came, which is what tells the last of several: a histogram is behind the floats that
-    // were there `before` it.
+    // All in the order in which it came, which is what tells the last of several.
     const all = `(
       SELECT * FROM (
         SELECT series, time, value, NULL::VARCHAR AS histogram, rowid AS place, 1 AS kind, 0 AS number
-        FROM temp.staged AS r WHERE ${floatsMarked(staged)}
+        FROM temp.staged AS r WHERE ${slice.floats}
         UNION ALL
         SELECT series, time, NULL, histogram, before, 0, rowid
-        FROM temp.staged_histogram AS r WHERE ${histogramsMarked(staged)}
+        FROM temp.staged_histogram AS r WHERE ${slice.histograms}
       ) ${isUnique ? "QUALIFY row_number() OVER (PARTITION BY series, time ORDER BY place DESC, kind DESC, number DESC) = 1" : ""}
     )`
     return `${select(FLOAT_VALUE, SPECIAL_VALUE, "r.histogram::JSON", all)} ORDER BY r.place, r.kind, r.number`
   }
-  return both(
-    staged,
-    `${select(FLOAT_VALUE, SPECIAL_VALUE, "NULL::JSON", "temp.staged")} WHERE ${floatsMarked(staged)}`,
-    `${select("NULL::DOUBLE", "NULL::VARCHAR", "r.histogram::JSON", "temp.staged_histogram")} WHERE ${histogramsMarked(staged)}`
-  )
+  const floats = `${select(FLOAT_VALUE, SPECIAL_VALUE, "NULL::JSON", "temp.staged")} WHERE ${slice.floats}`
+  // Most streams have none, and then their query would cost something for nothing.
+  if (staged.histograms().marked === 0) return floats
+  return `${floats} UNION ALL
+    ${select("NULL::DOUBLE", "NULL::VARCHAR", "r.histogram::JSON", "temp.staged_histogram")} WHERE ${slice.histograms}`
 }
-
-/** Their `series_id` and `time`, up to a time. */
-export const stagedKeys = (staged: StagedSamples, untilTime: string): string => {
-  const select = (table: string, marked: string) =>
-    `SELECT s.series_id, r.time FROM temp.${table} AS r JOIN temp.staged_series AS s ON s.number = r.series
-     WHERE r.time <= ${untilTime} AND ${marked}`
-  return both(
-    staged,
-    select("staged", floatsMarked(staged)),
-    select("staged_histogram", histogramsMarked(staged))
-  )
-}
-
-const floatsMarked = (staged: StagedSamples): string => `r.rowid < ${staged.floats().marked}`
-const histogramsMarked = (staged: StagedSamples): string => `r.rowid < ${staged.histograms().marked}`
-
-/** Most streams have no histograms, and then their query would cost something for nothing. */
-const both = (staged: StagedSamples, floats: string, histograms: string): string =>
-  staged.histograms().marked === 0 ? floats : `${floats} UNION ALL ${histograms}`

@@ -217,6 +217,7 @@ export const randomRuns = Effect.fnUntraced(
         // The rows of another refresh are not part of this one. In append mode they were seen, and stay.
         let refresh = isRefresh && loaded?.full_refresh === true ? before.refresh : []
         let isFirst = true
+        let opened: Snapshot | undefined
         yield* Effect.scoped(
           Effect.gen(function* () {
             // What is taken over of a refresh in the other mode is shown at once, or hidden.
@@ -228,6 +229,12 @@ export const randomRuns = Effect.fnUntraced(
             if (mode === "full_refresh_overwrite" && loaded?.full_refresh === true) {
               now = { ...before, visible: before.visible.filter((row) => !before.refresh.includes(row)) }
               possible.get(stream)!.push(now)
+            }
+            // What was appended twice is made unique at once, or with the first commit.
+            if (mode === "incremental_append_deduped") {
+              now = { ...before, visible: unique(before.visible) }
+              possible.get(stream)!.push(now)
+              opened = now
             }
             const writer = yield* destination.open(stream, mode)
             while (next <= start + points * stepSeconds * 1000) {
@@ -291,7 +298,7 @@ export const randomRuns = Effect.fnUntraced(
         )
         // A destination may have survived as far as it can tell.
         if (isKilled()) return yield* Effect.die(killed)
-        possible.set(stream, [now])
+        possible.set(stream, now === opened ? [before, now] : [now])
       }
     })
 

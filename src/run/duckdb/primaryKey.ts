@@ -1,0 +1,100 @@
+/** Tables get a primary key, or lose it, where a mode asks for it: DuckDB can add one in memory only, and remove none. */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect } from "effect"
+import { without } from "../entries.ts"
+import { quoteName } from "../quoteSql.ts"
+import type { Entry } from "./Database.ts"
+import { besideTable, labelsOf, type Place } from "./Place.ts"
+import { createTable, folded, INTO_THEIR_PLACE, qualified, timeLiteral } from "./tables.ts"
+
+/** What holds where of a table, of which some rows may be ahead of the state, only the others count. */
+export const notAhead = (ahead: number | null | undefined): string =>
+  ahead === undefined ? "true" : ahead === null ? "false" : `time <= ${timeLiteral(ahead)}`
+
+/** Removes what an `addKey` that was stopped has left. */
+export const cleanUp = Effect.fnUntraced(function* (
+  place: Place,
+  connection: DuckDBConnection,
+  entry: Entry
+) {
+  const { making } = entry
+  if (making === undefined) return entry
+  const cleaned = yield* place.database.transact(connection, async (run) => {
+    await run(`DROP TABLE ${qualified(making)}`)
+    return without(entry, "making")
+  })
+  place.taken.delete(folded(making))
+  return cleaned
+})
+
+/** The stream's table without its key, and without the rows that could be told by it only. */
+export const dropKey = Effect.fnUntraced(function* (
+  place: Place,
+  connection: DuckDBConnection,
+  entry: Entry
+) {
+  const { ahead, lastMillis, table } = entry
+  const labels = yield* labelsOf(place, table)
+  const made = besideTable(place, table, "without key")
+  const changed = yield* place.database.transact(connection, async (run) => {
+    await run(createTable(made, place.labelColumns, labels, false))
+    await run(`INSERT INTO ${qualified(made)} BY NAME FROM ${qualified(table)} WHERE ${notAhead(ahead)}`)
+    await run(`DROP TABLE ${qualified(table)}`)
+    await run(`ALTER TABLE ${qualified(made)} RENAME TO ${quoteName(table)}`)
+    return { ...without(entry, "ahead"), hasKey: false, lastMillis: ahead === undefined ? lastMillis : ahead }
+  })
+  place.taken.delete(folded(made))
+  return changed
+})
+
+/**
+ * The stream's table, or that of its refresh, with a key: of the rows that had the same, the last is left. Its rows are
+ * copied in as many transactions as the memory asks for, after which the copy takes its place.
+ */
+export const addKey = Effect.fnUntraced(function* (
+  place: Place,
+  connection: DuckDBConnection,
+  before: Entry,
+  which: "table" | "next"
+) {
+  const { attempt, transact } = place.database
+  const table = which === "next" ? (before.next?.table ?? before.table) : before.table
+  const from = qualified(table)
+  const labels = yield* labelsOf(place, table)
+  const making = besideTable(place, before.table, "with key")
+  const to = qualified(making)
+  // Rows are numbered in the order in which they came.
+  const [found] = yield* attempt(async () =>
+    (await connection.runAndReadAll(`SELECT max(rowid)::DOUBLE FROM ${from}`)).getRowsJS()
+  )
+  const end = found?.[0] === null ? 0 : Number(found?.[0]) + 1
+  if (end > place.rowsAtOnce) {
+    yield* Effect.logInfo(
+      `The table ${quoteName(table)} of some ${end} rows gets its primary key, which may take some minutes.`
+    )
+  }
+  let entry: Entry = yield* transact(connection, async (run) => {
+    await run(createTable(making, place.labelColumns, labels, true))
+    return { ...before, making }
+  })
+  for (let start = 0; start < end; start += place.rowsAtOnce) {
+    const slice = `rowid >= ${start} AND rowid < ${start + place.rowsAtOnce}`
+    entry = yield* transact(connection, async (run) => {
+      await run(`
+        INSERT INTO ${to} BY NAME FROM ${from}
+        WHERE rowid IN (SELECT max(rowid) FROM ${from} WHERE ${slice} GROUP BY series_id, time)
+        ${start === 0 ? "" : INTO_THEIR_PLACE}`)
+      return entry
+    })
+  }
+  const changed = yield* transact(connection, async (run) => {
+    await run(`DROP TABLE ${from}`)
+    await run(`ALTER TABLE ${to} RENAME TO ${quoteName(table)}`)
+    const rest = without(entry, "making")
+    return which === "next" && rest.next !== undefined
+      ? { ...rest, next: { ...rest.next, hasKey: true } }
+      : { ...rest, hasKey: true }
+  })
+  place.taken.delete(folded(making))
+  return changed
+})
