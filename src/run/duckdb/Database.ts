@@ -16,28 +16,33 @@ import { DATABASE, OWN_SCHEMA, qualified } from "./tables.ts"
 const Millis = Schema.NullOr(Schema.Int)
 
 const tableFields = {
+  /** Its name. */
   table: Schema.String,
   /** The time of its latest row. */
   lastMillis: Millis,
   /** Whether it has its primary key: not where rows are appended that may be there already. */
   hasKey: Schema.Boolean,
   /**
-   * Rows later than this, or all if null, are ahead of the state: they are of a commit of so many rows that it took several
-   * transactions, and was stopped between them. They are read again, and have a key to be told by.
+   * Rows later than this, or all if null, are ahead of the state: they are of a commit of so many rows that it takes several
+   * transactions, and is not at the last of them.
    */
   ahead: Schema.optionalKey(Millis)
 }
 
+const TableSchema = Schema.Struct(tableFields)
+
+/** What is remembered of a table. */
+export type TableEntry = typeof TableSchema.Type
+
 const EntrySchema = Schema.Struct({
   ...entryFields,
-  /** The stream's table, */
   ...tableFields,
-  /** and whether that is there: not before the first refresh that replaces is whole. */
+  /** Whether that table is there: not before the first refresh that replaces is whole. */
   hasTable: Schema.Boolean,
   /** How many of its rows, the last ones, are of a refresh that is under way and appends. */
   refreshRows: Schema.optionalKey(Count),
   /** The table of a refresh that is under way and replaces. */
-  next: Schema.optionalKey(Schema.Struct(tableFields)),
+  next: Schema.optionalKey(TableSchema),
   /** A table that is being made to take the place of one of these, and is of no use until it does. */
   making: Schema.optionalKey(Schema.String)
 })

@@ -9,9 +9,10 @@ import { isSameRefresh, later, refreshUnderWay, stateToSave, without } from "../
 import { quoteName } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
+import { cleanUp } from "./cleanUp.ts"
 import type { Entry, Run } from "./Database.ts"
 import { besideTable, entryOf, grow, labelsOf, type Place } from "./Place.ts"
-import { addKey, cleanUp, dropKey, notAhead } from "./primaryKey.ts"
+import { addKey, dropKey } from "./primaryKey.ts"
 import { type Slice, slicesOf, stagedColumns, stagedRows, within } from "./stagedRows.ts"
 import { duckdbColumnOf, folded, INTO_THEIR_PLACE, qualified, timeLiteral } from "./tables.ts"
 import { takeOverRefresh } from "./takeOverRefresh.ts"
@@ -78,8 +79,6 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   /** The time of the latest row: of those in the table, of those to be inserted with them, and of all that were written. */
   let tableMillis = begun?.lastMillis ?? null
   let lastMillis = tableMillis
-  /** As in what is remembered of the table. */
-  let ahead = begun?.ahead
   let writtenMillis: number | null = null
   /** Rows from this time on may be in the table already. */
   let overlapMillis = Number.POSITIVE_INFINITY
@@ -142,11 +141,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     for (const [index, slice] of slices.entries()) {
       const isLast = index === slices.length - 1
       const isNew = isOverwrite && (targetLabels === undefined || startsOver)
-      if (!isLast) ahead = ahead === undefined ? tableMillis : ahead
-      else if (ahead !== undefined && postponed !== undefined) {
-        ahead = lastMillis !== null && lastMillis > postponed.timeMillis ? postponed.timeMillis : undefined
-      }
-      const table = { table: target, lastMillis, hasKey, ...(ahead === undefined ? {} : { ahead }) }
+      const table = { table: target, lastMillis, hasKey, ...(isLast ? {} : { ahead: tableMillis }) }
       entry = yield* transact(connection, async (run) => {
         if (entry.next !== undefined && (isNew || !isOverwrite)) {
           await run(`DROP TABLE ${qualified(entry.next.table)}`)
@@ -189,13 +184,9 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     transact(connection, async (run) => {
       const { hasTable, next, table } = entry
       if (hasTable) await run(`DROP TABLE ${qualified(table)}`)
-      // What is ahead is not of this refresh.
-      if (next?.ahead !== undefined) {
-        await run(`DELETE FROM ${qualified(target)} WHERE NOT (${notAhead(next.ahead)})`)
-      }
       await run(`ALTER TABLE ${qualified(target)} RENAME TO ${quoteName(table)}`)
       return {
-        ...without(entry, "next", "state", "ahead"),
+        ...without(entry, "next", "state"),
         ...stateToSave(entry, undefined, true),
         hasTable: true,
         lastMillis: next?.lastMillis ?? null,
@@ -212,7 +203,6 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       if (isOverwrite) {
         lastMillis = null
         tableMillis = null
-        ahead = undefined
         overlapMillis = Number.POSITIVE_INFINITY
       }
     }

@@ -5,43 +5,23 @@ import { without } from "../entries.ts"
 import { quoteName } from "../quoteSql.ts"
 import type { Entry } from "./Database.ts"
 import { besideTable, labelsOf, type Place } from "./Place.ts"
-import { createTable, folded, INTO_THEIR_PLACE, qualified, timeLiteral } from "./tables.ts"
+import { createTable, folded, INTO_THEIR_PLACE, qualified } from "./tables.ts"
 
-/** What holds where of a table, of which some rows may be ahead of the state, only the others count. */
-export const notAhead = (ahead: number | null | undefined): string =>
-  ahead === undefined ? "true" : ahead === null ? "false" : `time <= ${timeLiteral(ahead)}`
-
-/** Removes what an `addKey` that was stopped has left. */
-export const cleanUp = Effect.fnUntraced(function* (
-  place: Place,
-  connection: DuckDBConnection,
-  entry: Entry
-) {
-  const { making } = entry
-  if (making === undefined) return entry
-  const cleaned = yield* place.database.transact(connection, async (run) => {
-    await run(`DROP TABLE ${qualified(making)}`)
-    return without(entry, "making")
-  })
-  place.taken.delete(folded(making))
-  return cleaned
-})
-
-/** The stream's table without its key, and without the rows that could be told by it only. */
+/** The stream's table without its key. */
 export const dropKey = Effect.fnUntraced(function* (
   place: Place,
   connection: DuckDBConnection,
   entry: Entry
 ) {
-  const { ahead, lastMillis, table } = entry
+  const { table } = entry
   const labels = yield* labelsOf(place, table)
   const made = besideTable(place, table, "without key")
   const changed = yield* place.database.transact(connection, async (run) => {
     await run(createTable(made, place.labelColumns, labels, false))
-    await run(`INSERT INTO ${qualified(made)} BY NAME FROM ${qualified(table)} WHERE ${notAhead(ahead)}`)
+    await run(`INSERT INTO ${qualified(made)} BY NAME FROM ${qualified(table)}`)
     await run(`DROP TABLE ${qualified(table)}`)
     await run(`ALTER TABLE ${qualified(made)} RENAME TO ${quoteName(table)}`)
-    return { ...without(entry, "ahead"), hasKey: false, lastMillis: ahead === undefined ? lastMillis : ahead }
+    return { ...entry, hasKey: false }
   })
   place.taken.delete(folded(made))
   return changed

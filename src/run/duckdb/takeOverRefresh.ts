@@ -5,7 +5,6 @@ import type { SyncMode } from "../Destination.ts"
 import { later, refreshUnderWay, without } from "../entries.ts"
 import type { Entry } from "./Database.ts"
 import { besideTable, grow, labelsOf, type Place } from "./Place.ts"
-import { notAhead } from "./primaryKey.ts"
 import { qualified } from "./tables.ts"
 
 /** Puts the rows of a refresh that is under way where they belong in this mode. The stream's table has no key if they go there. */
@@ -30,7 +29,12 @@ export const takeOverRefresh = Effect.fnUntraced(function* (
         await run(`INSERT INTO ${qualified(aside)} FROM ${main} WHERE ${isOfRefresh} ORDER BY rowid`)
         await run(`DELETE FROM ${main} WHERE ${isOfRefresh}`)
       }
-      return { ...rest, next: { table: aside, lastMillis: entry.lastMillis, hasKey: false } }
+      const [left] = (await connection.runAndReadAll(`SELECT epoch_ms(max(time)) FROM ${main}`)).getRowsJS()
+      return {
+        ...rest,
+        lastMillis: left?.[0] === null ? null : Number(left?.[0]),
+        next: { table: aside, lastMillis: entry.lastMillis, hasKey: false }
+      }
     })
   }
   if (mode === "full_refresh_append" && next !== undefined) {
@@ -39,7 +43,7 @@ export const takeOverRefresh = Effect.fnUntraced(function* (
     return yield* database.transact(connection, async (run) => {
       await grow(run, place, table, known, wanted, false)
       const refreshRows = await run(
-        `INSERT INTO ${main} BY NAME FROM ${qualified(next.table)} WHERE ${notAhead(next.ahead)} ORDER BY rowid`
+        `INSERT INTO ${main} BY NAME FROM ${qualified(next.table)} ORDER BY rowid`
       )
       await run(`DROP TABLE ${qualified(next.table)}`)
       return { ...rest, hasTable: true, lastMillis: later(entry.lastMillis, next.lastMillis), refreshRows }

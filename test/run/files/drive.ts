@@ -81,6 +81,8 @@ export interface Format {
     folder: string
   ) => Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem>
   readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
+  /** Commits are made in steps, which show in a stream that is made unique. */
+  readonly hasSteps?: boolean
   /** How a kill is made where it is not by `watched`. Whatever is done after it fails with `killed`. */
   readonly watch?: typeof watched
 }
@@ -144,6 +146,8 @@ interface Snapshot {
   readonly visible: ReadonlyArray<Row>
   /** The rows of a refresh that is under way. */
   readonly refresh: ReadonlyArray<Row>
+  /** Of a commit that was stopped between its steps: rows later than this, or all, go when the stream is opened. */
+  readonly ahead?: number | null
 }
 
 const nothing: Snapshot = { state: undefined, visible: [], refresh: [] }
@@ -151,19 +155,57 @@ const nothing: Snapshot = { state: undefined, visible: [], refresh: [] }
 const unique = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
   Array.from(new Map(rows.map((row) => [row.key, row])).values())
 
+const timeOf = ({ key }: Row): number => Date.parse(key.split(" ")[1]!)
+
+const keysOf = (rows: ReadonlyArray<Row>): ReadonlySet<string> => new Set(rows.map(({ key }) => key))
+
+/** What there is if the steps from the one snapshot to the other were stopped, if it can be that. */
+const between = (
+  from: Snapshot,
+  to: Snapshot,
+  state: StreamState | undefined,
+  rows: ReadonlyArray<Row>
+): Snapshot | undefined => {
+  const isState =
+    stateText(state) === stateText(from.state) || (state === undefined && from.state?.full_refresh === true)
+  const known = new Set([...from.visible, ...to.visible].map(textOf))
+  const keys = keysOf(rows)
+  const isBetween =
+    keys.size === rows.length &&
+    rows.every((row) => known.has(textOf(row))) &&
+    from.visible.every(({ key }) => keys.has(key))
+  if (!isState || !isBetween) return undefined
+  const times = from.visible.map(timeOf)
+  return { state, visible: rows, refresh: [], ahead: times.length === 0 ? null : Math.max(...times) }
+}
+
 const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
   JSON.stringify(a.map(textOf).sort()) === JSON.stringify(b.map(textOf).sort())
 
 const stateText = (state: StreamState | undefined): string => JSON.stringify(state ?? null)
 
+/** What random runs are like, where that is not as varied as it can be. */
+export interface Emphasis {
+  /** How many streams there are at most, of three. */
+  readonly streams?: number
+  /** How many points there are to be read at first, at most; 6 unless told. */
+  readonly points?: number
+  /** The modes to choose from, all of them unless told. */
+  readonly modes?: ReadonlyArray<SyncMode>
+  /** One run in so many is left alone, one in two unless told. */
+  readonly survivors?: number
+  /** A kill is before one of the first so many changes, 60 unless told. */
+  readonly changes?: number
+}
+
 /** Runs after each other into one folder, some of them killed; throws where the folder is not what the model says. */
 export const randomRuns = Effect.fnUntraced(
-  function* (format: Format, choices: Choices, stepSeconds: number) {
+  function* (format: Format, choices: Choices, stepSeconds: number, emphasis: Emphasis = {}) {
     let folder = join(yield* temporaryFolder, "data")
-    const streams = ["plain", "Http:Requests", "a b/c"].slice(0, choices.between(1, 3))
+    const streams = ["plain", "Http:Requests", "a b/c"].slice(0, choices.between(1, emphasis.streams ?? 3))
     const truth = new Map(streams.map((stream) => [stream, nothing]))
     let value = 0
-    let points = choices.between(1, 6)
+    let points = choices.between(1, emphasis.points ?? 6)
 
     /** The folder against the snapshots that it may be at: all since the last that had to last. */
     const check = Effect.fnUntraced(function* (possible: ReadonlyMap<string, ReadonlyArray<Snapshot>>) {
@@ -175,11 +217,17 @@ export const randomRuns = Effect.fnUntraced(
       }).pipe(Effect.provide(format.layer(folder)))
       for (const [index, stream] of streams.entries()) {
         const rows = yield* Effect.promise(() => format.rows(folder, stream))
-        const found = possible
-          .get(stream)!
-          .findLast(
-            ({ state, visible }) => stateText(state) === stateText(states[index]) && same(visible, rows)
-          )
+        const all = possible.get(stream)!
+        const exact = all.findLast(
+          ({ state, visible }) => stateText(state) === stateText(states[index]) && same(visible, rows)
+        )
+        const found =
+          exact ??
+          (format.hasSteps === true
+            ? all
+                .flatMap((from, at) => all.slice(at + 1).map((to) => between(from, to, states[index], rows)))
+                .findLast((snapshot) => snapshot !== undefined)
+            : undefined)
         if (found === undefined) {
           throw new Error(
             `${stream} has the state ${stateText(states[index])} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
@@ -198,13 +246,18 @@ export const randomRuns = Effect.fnUntraced(
     ) {
       const destination = yield* Destination
       const store = yield* StateStore
-      const mode: SyncMode = choices.pick(syncModes)
+      const mode: SyncMode = choices.pick(emphasis.modes ?? syncModes)
       const isRefresh = mode.startsWith("full")
       const step = choices.oneIn(5) ? stepSeconds * 2 : stepSeconds
       const lookback = choices.oneIn(2) ? choices.below(5) : 0
       for (const stream of streams) {
         if (choices.oneIn(6)) continue
-        const before = truth.get(stream)!
+        const { ahead, ...whole } = truth.get(stream)!
+        const before =
+          ahead === undefined
+            ? whole
+            : { ...whole, visible: whole.visible.filter((row) => ahead !== null && timeOf(row) <= ahead) }
+        possible.get(stream)!.push(before)
         const loaded = Option.getOrUndefined(yield* store.load(stream))
         const isResumed = isRefresh
           ? loaded?.full_refresh === true && loaded.step === step
@@ -305,7 +358,9 @@ export const randomRuns = Effect.fnUntraced(
     for (let run = choices.between(1, 5); run > 0; run--) {
       let copy: string | undefined
       const possible = new Map(streams.map((stream) => [stream, [truth.get(stream)!]]))
-      const killAt = choices.oneIn(2) ? choices.below(60) : Number.POSITIVE_INFINITY
+      const killAt = choices.oneIn(emphasis.survivors ?? 2)
+        ? Number.POSITIVE_INFINITY
+        : choices.below(emphasis.changes ?? 60)
       const watch = (format.watch ?? watched)(folder, killAt, (path) => {
         copy = path
       })

@@ -1,0 +1,33 @@
+/** What a run that was stopped between the transactions of one piece of work has left of it. */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect } from "effect"
+import { without } from "../entries.ts"
+import type { Entry, TableEntry } from "./Database.ts"
+import type { Place } from "./Place.ts"
+import { folded, qualified, timeLiteral } from "./tables.ts"
+
+/** Removes a table that was being made, and rows that are ahead of the state, which are read again. */
+export const cleanUp = Effect.fnUntraced(function* (
+  place: Place,
+  connection: DuckDBConnection,
+  entry: Entry
+) {
+  const { making, next } = entry
+  if (making === undefined && entry.ahead === undefined && next?.ahead === undefined) return entry
+  const cleaned = yield* place.database.transact(connection, async (run) => {
+    if (making !== undefined) await run(`DROP TABLE ${qualified(making)}`)
+    const back = async <T extends TableEntry>(of: T): Promise<T> => {
+      const { ahead, table } = of
+      if (ahead === undefined) return of
+      const which = ahead === null ? "" : ` WHERE time > ${timeLiteral(ahead)}`
+      await run(`DELETE FROM ${qualified(table)}${which}`)
+      return { ...(without(of, "ahead") as T), lastMillis: ahead }
+    }
+    return {
+      ...(await back(without(entry, "making"))),
+      ...(next === undefined ? {} : { next: await back(next) })
+    }
+  })
+  if (making !== undefined) place.taken.delete(folded(making))
+  return cleaned
+})
