@@ -71,9 +71,11 @@ export const addKey = Effect.fnUntraced(function* (
     await run(`DROP TABLE ${from}`)
     await run(`ALTER TABLE ${to} RENAME TO ${quoteName(table)}`)
     const rest = without(entry, "making")
-    return which === "next" && rest.next !== undefined
-      ? { ...rest, next: { ...rest.next, hasKey: true } }
-      : { ...rest, hasKey: true }
+    if (which === "next")
+      return rest.next === undefined ? rest : { ...rest, next: { ...rest.next, hasKey: true } }
+    // Of a refresh that appended and was stopped, it is not known any more which rows are its own.
+    const goesOn = rest.refreshRows === undefined
+    return { ...(goesOn ? rest : without(rest, "refreshRows", "state")), hasKey: true }
   })
   place.taken.delete(folded(making))
   return changed

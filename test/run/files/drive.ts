@@ -270,7 +270,7 @@ export const randomRuns = Effect.fnUntraced(
         // The rows of another refresh are not part of this one. In append mode they were seen, and stay.
         let refresh = isRefresh && loaded?.full_refresh === true ? before.refresh : []
         let isFirst = true
-        let opened: Snapshot | undefined
+        let opened: Array<Snapshot> | undefined
         yield* Effect.scoped(
           Effect.gen(function* () {
             // What is taken over of a refresh in the other mode is shown at once, or hidden.
@@ -286,8 +286,10 @@ export const randomRuns = Effect.fnUntraced(
             // What was appended twice is made unique at once, or with the first commit.
             if (mode === "incremental_append_deduped") {
               now = { ...before, visible: unique(before.visible) }
-              possible.get(stream)!.push(now)
-              opened = now
+              opened = [before, now]
+              // A stopped refresh that appended is lost where its rows cannot be told any more.
+              if (loaded?.full_refresh === true) opened.push({ ...now, state: undefined })
+              possible.get(stream)!.push(...opened)
             }
             const writer = yield* destination.open(stream, mode)
             while (next <= start + points * stepSeconds * 1000) {
@@ -351,7 +353,7 @@ export const randomRuns = Effect.fnUntraced(
         )
         // A destination may have survived as far as it can tell.
         if (isKilled()) return yield* Effect.die(killed)
-        possible.set(stream, now === opened ? [before, now] : [now])
+        possible.set(stream, opened?.includes(now) === true ? opened : [now])
       }
     })
 
