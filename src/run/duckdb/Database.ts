@@ -11,7 +11,7 @@ import type { DestinationError } from "../Destination.ts"
 import { Count, entryFields } from "../entries.ts"
 import { quoteText } from "../quoteSql.ts"
 import { attachFile, type DuckDB, type OpenOptions } from "./openFile.ts"
-import { DATABASE, OWN_SCHEMA, qualified } from "./tables.ts"
+import { DATABASE, folded, OWN_SCHEMA } from "./tables.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
 
@@ -56,10 +56,20 @@ const EntryJson = Schema.fromJsonString(EntrySchema)
 const VERSION = 1
 
 /** What of DuckDB's memory may be taken, since the last checkpoint, by what is not in its place in the file. */
-const UNWRITTEN_PART = 1 / 4
+const UNWRITTEN_PART = 3 / 8
+
+/** Whether that is so is asked after so many transactions, or rows. */
+const UNASKED_TRANSACTIONS = 10
+const UNASKED_ROWS = 100_000
 
 const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
 const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
+
+/** The names of the tables of a stream. */
+export const tablesOf = (entry: Entry | undefined): ReadonlyArray<string> =>
+  entry === undefined
+    ? []
+    : [entry.table, entry.next?.table, entry.making].filter((table) => table !== undefined)
 
 /** What a database is opened with. */
 export interface DatabaseOptions extends OpenOptions {
@@ -122,6 +132,17 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     )
   }
 
+  /** The columns of tables, by their names, folded. */
+  const columnsIn = (condition: string) =>
+    Effect.map(
+      ask(
+        `SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns()
+         WHERE database_name = '${DATABASE}' AND schema_name = 'main' ${condition} GROUP BY ALL`
+      ),
+      (rows) => new Map(rows.map(([table, names]) => [folded(String(table)), names as ReadonlyArray<string>]))
+    )
+  /** Those that no transaction has changed since the file was opened: to ask for each of thousands takes long. */
+  const columns = yield* columnsIn("")
   const unwritten = Effect.map(
     ask(
       "SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag IN ('IN_MEMORY_TABLE', 'ART_INDEX')"
@@ -140,12 +161,19 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
    * Rows and keys that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none
    * while its log is short: some hundreds of small tables would fill the memory.
    */
-  const relieve = unwritten.pipe(
-    Effect.flatMap((bytes) =>
-      bytes - rest > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART ? write : Effect.void
-    ),
-    Effect.ignore
-  )
+  let transactions = 0
+  let rows = 0
+  const relieve = Effect.suspend(() => {
+    if (++transactions < UNASKED_TRANSACTIONS && rows < UNASKED_ROWS) return Effect.void
+    transactions = 0
+    rows = 0
+    return unwritten.pipe(
+      Effect.flatMap((bytes) =>
+        bytes - rest > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART ? write : Effect.void
+      ),
+      Effect.ignore
+    )
+  })
   const lock = yield* Semaphore.make(1)
   const database: Database = {
     duckdb,
@@ -157,13 +185,21 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
       attempt(async () => {
         await own.run("BEGIN")
         try {
-          const entry = await body(async (sql) => (await own.run(sql)).rowsChanged)
-          const key = keyOf(entry.stream)
-          const values = [key, JSON.stringify(entry)]
-          const { rowsChanged } = await own.run(`UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`, values)
-          if (rowsChanged === 0) await own.run(`INSERT INTO ${STREAMS} VALUES ($1, $2)`, values)
+          const entry = await body(async (sql) => {
+            const { rowsChanged } = await own.run(sql)
+            rows += rowsChanged
+            return rowsChanged
+          })
+          const before = entries.get(entry.stream)
+          await own.run(
+            before === undefined
+              ? `INSERT INTO ${STREAMS} VALUES ($1, $2)`
+              : `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`,
+            [keyOf(entry.stream), JSON.stringify(entry)]
+          )
           await own.run("COMMIT")
           entries.set(entry.stream, entry)
+          for (const table of [...tablesOf(before), ...tablesOf(entry)]) columns.delete(folded(table))
           return entry
         } catch (error) {
           await own.run("ROLLBACK").catch(() => {})
@@ -171,20 +207,14 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
         }
       }).pipe(Effect.tap(relieve), lock.withPermits(1), Effect.uninterruptible),
     checkpoint: Effect.ignore(write).pipe(lock.withPermits(1)),
-    columnsOf: (table) =>
-      attempt(async () => {
-        try {
-          const reader = await connection.runAndReadAll(`DESCRIBE ${qualified(table)}`)
-          return reader.getRowsJS().map(([name]) => String(name))
-        } catch (error) {
-          if (
-            /^Catalog Error: .* does not exist/.test(String(error instanceof Error ? error.message : error))
-          ) {
-            return undefined
-          }
-          throw error
-        }
-      })
+    columnsOf: (table) => {
+      const known = columns.get(folded(table))
+      return known === undefined
+        ? Effect.map(columnsIn(`AND lower(table_name) = lower(${quoteText(table)})`), (found) =>
+            found.get(folded(table))
+          )
+        : Effect.succeed(known)
+    }
   }
   return database
 })

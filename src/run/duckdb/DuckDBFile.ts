@@ -13,9 +13,9 @@ import { stateStoreOf } from "../entries.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
 import { quoteName } from "../quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
-import { openDatabase } from "./Database.ts"
+import { openDatabase, tablesOf } from "./Database.ts"
 import { openStream } from "./openStream.ts"
-import { tableOf, tablesOf } from "./Place.ts"
+import { tableOf } from "./Place.ts"
 import { folded } from "./tables.ts"
 
 /** What a DuckDB database is opened with. */

@@ -21,13 +21,6 @@ export interface Place {
   readonly open: { count: number }
 }
 
-/** The names of the tables of a stream. */
-export const tablesOf = ({ making, next, table }: Entry): ReadonlyArray<string> => [
-  table,
-  ...(next === undefined ? [] : [next.table]),
-  ...(making === undefined ? [] : [making])
-]
-
 /** The table of a stream, also of one that has none yet. */
 export const tableOf = (place: Place, stream: string): string =>
   place.database.entries.get(stream)?.table ?? place.tables.get(stream) ?? tableName(stream, place.taken)

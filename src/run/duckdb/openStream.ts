@@ -175,7 +175,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     tableMillis = lastMillis
     overlapMillis = Number.POSITIVE_INFINITY
     postponed = undefined
-    yield* attempt(staging.clear)
+    // Nothing is staged after that, and the tables go with the connection.
+    if (!isComplete) yield* attempt(staging.clear)
     durableAt = yield* steadyMillis
   })
 
