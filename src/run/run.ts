@@ -131,6 +131,8 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
 
   const order = new Map(names.map((name, index) => [name, index]))
   ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
+  // Before the time is taken: this is where the last of it is put into its place.
+  const bytes = yield* destination.bytes
   const summary: RunSummary = {
     source,
     destination: options.destination,
@@ -139,7 +141,7 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
     startedAt,
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: ended.reduce((sum, { rows }) => sum + rows, 0),
-    bytes: yield* destination.bytes,
+    bytes,
     lookInto: destination.lookInto(mostInteresting(ended)?.name ?? names[0]!),
     streams: ended
   }
