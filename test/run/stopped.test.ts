@@ -1,4 +1,4 @@
-/** A run that is stopped while a stream is being written where DuckDB is used. */
+/** A run that is stopped while DuckDB is at work. */
 import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -40,8 +40,25 @@ const watchConnections = Effect.gen(function* () {
   return { begun, counts }
 })
 
-describe("a stop while a stream is being written", () => {
-  it.live.each(["duckdb", "parquet"] as const)("lets DuckDB end what it is at: %s", (format) =>
+describe("a stop", () => {
+  it.live("while a database is being opened lets DuckDB end what it is at", () =>
+    Effect.gen(function* () {
+      const path = join(yield* temporaryFolder, "data")
+      const { begun, counts } = yield* watchConnections
+      const opening = yield* Effect.forkChild(
+        Effect.void.pipe(
+          Effect.provide(DuckDBFile.layer({ path, ...about })),
+          Effect.provide(NodeServices.layer)
+        ),
+        { startImmediately: true }
+      )
+      yield* Deferred.await(begun)
+      yield* Fiber.interrupt(opening)
+      assert.deepStrictEqual(counts, { closed: 1, closedAtWork: 0 })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live.each(["duckdb", "parquet"] as const)("while a stream is being written does so, too: %s", (format) =>
     Effect.gen(function* () {
       const path = join(yield* temporaryFolder, "data")
       const layer =

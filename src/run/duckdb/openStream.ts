@@ -222,7 +222,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     )
   )
   const writer: StreamWriter = {
-    write: (blocks) => Effect.uninterruptible(attempt(() => write(blocks))),
+    write: (blocks) => attempt(() => write(blocks)),
     commit: (state) => Effect.uninterruptible(commit(state)),
     complete: Effect.uninterruptible(Effect.suspend(() => settle(true)))
   }

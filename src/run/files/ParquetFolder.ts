@@ -337,9 +337,7 @@ const openStream = Effect.fnUntraced(
           : (memorySentence(folder, place.memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`)
       })
     }
-    // To its end, whatever else is stopped meanwhile: closing a connection that is at work crashes.
-    const attempt = <A>(run: () => Promise<A>) =>
-      Effect.uninterruptible(Effect.tryPromise({ try: run, catch: says }))
+    const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: says })
     const connection: DuckDBConnection = yield* Effect.acquireRelease(
       attempt(() => place.instance.connect()),
       (connection) => Effect.sync(() => connection.closeSync())
@@ -549,6 +547,7 @@ const openStream = Effect.fnUntraced(
       )
     )
     const here = Effect.provideService(FileSystem.FileSystem, place.files)
+    // To its end, whatever else is stopped meanwhile: closing a connection that is at work crashes.
     const writer: StreamWriter = {
       write: (blocks) => Effect.uninterruptible(here(write(blocks))),
       commit: (state) => Effect.uninterruptible(here(commit(state))),
