@@ -1,6 +1,7 @@
 /** Where a run puts samples, and what is remembered of them there: data and state together, both or neither. */
 import { Context, type Effect, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../prometheus/Sample.ts"
+import type { StateStore } from "../sync/StateStore.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
 /** Something cannot be read from or written to a destination; `message` says what, why, and what to do. */
@@ -28,10 +29,13 @@ export interface StreamWriter {
   readonly complete: Effect.Effect<void, DestinationError>
 }
 
-/**
- * The destination of a run. Whoever provides it provides a `StateStore` too, whose `load` answers what was committed
- * (its `save` has nothing to do: `commit` does it), and refuses a second process, and data of another `source`.
- */
+/** What a read goes on from. An incremental sync does not go on from a refresh that was stopped, nor does that from it. */
+export type SyncKind = "incremental" | "full_refresh"
+
+export const syncKindOf = (mode: SyncMode): SyncKind =>
+  mode.startsWith("incremental") ? "incremental" : "full_refresh"
+
+/** The destination of a run. Whoever provides it refuses a second process, and data of another `source`. */
 export class Destination extends Context.Service<
   Destination,
   {
@@ -40,6 +44,8 @@ export class Destination extends Context.Service<
       stream: string,
       mode: SyncMode
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
+    /** The states that were committed, for a read of a kind. To save them has no effect: `commit` does it. */
+    readonly states: (kind: SyncKind) => StateStore["Service"]
     /** How many bytes of disk it takes by now. */
     readonly bytes: Effect.Effect<number, DestinationError>
     /** One command that shows a stream's data when it is pasted into a shell. */

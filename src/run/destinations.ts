@@ -1,7 +1,6 @@
 /** Opens the destination that a target names. */
 import type { FileSystem, Layer } from "effect"
 import type { ConfigError } from "../ConnectorConfig.ts"
-import type { StateStore } from "../sync/StateStore.ts"
 import type { Destination, DestinationError } from "./Destination.ts"
 import * as DuckDBFile from "./duckdb/DuckDBFile.ts"
 import * as JsonLinesFolder from "./files/JsonLinesFolder.ts"
@@ -24,7 +23,7 @@ export interface DestinationOptions {
 export const destinationLayer = (
   { format, path }: Target,
   { gzip, labelColumns, memoryMegabytes, source }: DestinationOptions
-): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> => {
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> => {
   switch (format) {
     case "duckdb":
       return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes })

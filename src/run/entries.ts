@@ -2,54 +2,64 @@
 import { Effect, Result, Schema } from "effect"
 import { decodeFrom, StateStore } from "../sync/StateStore.ts"
 import { decodeStreamState, encodeStreamState, StreamState } from "../sync/StreamState.ts"
+import type { SyncKind } from "./Destination.ts"
 
 /** What all formats remember of a stream. */
 export interface Entry {
   readonly stream: string
-  /** As the stream's state is saved. */
+  /** The state that incremental syncs go on from, as it is saved. */
   readonly state?: unknown
+  /** That of a full refresh that has begun and is not complete. */
+  readonly refreshState?: unknown
 }
 
 /** The members of `Entry`, for the schema of a format. */
 export const entryFields = {
   version: Schema.Literal(1),
   stream: Schema.String,
-  state: Schema.optionalKey(Schema.Unknown)
+  state: Schema.optionalKey(Schema.Unknown),
+  refreshState: Schema.optionalKey(Schema.Unknown)
 }
 
 /** How many of something, or where in it. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states of a destination as the store that a read asks. Saving is part of a commit. */
-export const stateStoreOf = ({
-  entries
-}: {
-  readonly entries: ReadonlyMap<string, Entry>
-}): StateStore["Service"] =>
-  StateStore.of({
-    load: (stream) => decodeFrom(new Map([[stream, entries.get(stream)?.state]]), stream),
-    save: () => Effect.void
-  })
+/** The states of a destination as the store that a read of a kind asks. Saving is part of a commit. */
+export const stateStoreOf =
+  ({ entries }: { readonly entries: ReadonlyMap<string, Entry> }) =>
+  (kind: SyncKind): StateStore["Service"] =>
+    StateStore.of({
+      load: (stream) => {
+        const entry = entries.get(stream)
+        const state = kind === "incremental" ? entry?.state : entry?.refreshState
+        return decodeFrom(new Map([[stream, state]]), stream)
+      },
+      save: () => Effect.void
+    })
 
 /** The state of a full refresh that has begun and is not complete: the next one may go on from it. */
-export const refreshUnderWay = ({ state, stream }: Entry): StreamState | undefined => {
-  const decoded = decodeStreamState(stream, state)
-  return Result.isSuccess(decoded) && decoded.success.full_refresh === true ? decoded.success : undefined
+export const refreshUnderWay = ({ refreshState, stream }: Entry): StreamState | undefined => {
+  const decoded = decodeStreamState(stream, refreshState)
+  return Result.isSuccess(decoded) ? decoded.success : undefined
 }
 
 /**
- * The state to save with an entry that had another: the latest that was committed, if any. Of a refresh that is whole an
- * incremental sync goes on, while another refresh begins anew.
+ * The states to save with an entry that had others, after the latest commit, if there was one. What is committed of an
+ * incremental sync ends a refresh that was under way. Of a refresh that is whole an incremental sync goes on, while another
+ * refresh begins anew.
  */
-export const stateToSave = (
+export const statesToSave = (
   before: Entry,
   committed: StreamState | undefined,
-  isWholeRefresh: boolean
-): Pick<Entry, "state"> => {
-  const latest = committed ?? (isWholeRefresh ? refreshUnderWay(before) : undefined)
-  if (latest === undefined) return before.state === undefined ? {} : { state: before.state }
+  of: SyncKind | "whole_refresh"
+): Pick<Entry, "state" | "refreshState"> => {
+  const kept = before.state === undefined ? {} : { state: before.state }
+  if (of === "incremental") return committed === undefined ? kept : { state: encodeStreamState(committed) }
+  const latest = committed ?? refreshUnderWay(before)
+  if (latest === undefined) return kept
+  if (of === "full_refresh") return { ...kept, refreshState: encodeStreamState(latest) }
   const { step, time, version } = latest
-  return { state: encodeStreamState(isWholeRefresh ? new StreamState({ time, step, version }) : latest) }
+  return { state: encodeStreamState(new StreamState({ time, step, version })) }
 }
 
 /** What is left of an entry without some of its members. */

@@ -10,7 +10,7 @@ import { readRange, remainingRange } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterAnswer, initial } from "../sync/WindowSize.ts"
-import type { SyncMode } from "./Destination.ts"
+import { type SyncMode, syncKindOf } from "./Destination.ts"
 import type { DryRun, DryRunStream } from "./display/dryRun.ts"
 
 /** At so many points of time, spread over the range, the series of a metric are counted. */
@@ -31,7 +31,7 @@ export const estimate = Effect.fnUntraced(function* (about: {
   const { names } = yield* discoverNames
   if (names.length === 0) return yield* noMetrics(settings)
   const fullRange = readRange(settings, yield* client.now)
-  const mode = about.mode.startsWith("incremental") ? ("incremental" as const) : ("full_refresh" as const)
+  const mode = syncKindOf(about.mode)
 
   // Where the stream begins that has the most to catch up on.
   let firstSeconds = Infinity

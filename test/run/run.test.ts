@@ -5,11 +5,12 @@ import type { SampleBlock } from "../../src/prometheus/Sample.ts"
 import { Destination, DestinationError, type SyncMode } from "../../src/run/Destination.ts"
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { run } from "../../src/run/run.ts"
+import { decodeFrom } from "../../src/sync/StateStore.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import { drive, onRange, type Setting, setUp } from "../sync/readMock.ts"
 
 /** A destination in memory, which fails where it is told to, and a list of all that it and the progress are told. */
-const watched = (failing: string | undefined) => {
+const watched = (failing: string | undefined, states: Setting["states"]) => {
   const told: Array<string> = []
   const rows = new Map<string, number>()
   const summaries: Array<StreamSummary> = []
@@ -21,6 +22,13 @@ const watched = (failing: string | undefined) => {
   const destination = Layer.succeed(Destination, {
     bytes: Effect.succeed(42),
     lookInto: (stream) => `look into ${stream}`,
+    states: (kind) => {
+      told.push(`states ${kind}`)
+      return {
+        load: (stream) => decodeFrom(new Map(Object.entries(states ?? {})), stream),
+        save: () => Effect.void
+      }
+    },
     open: Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
       yield* step(`open ${stream} ${mode}`)
       const pending = yield* Ref.make(0)
@@ -58,7 +66,7 @@ const runOf = Effect.fnUntraced(function* (
   failing?: string
 ) {
   const { services } = yield* setUp(setting)
-  const { layer, rows, summaries, told } = watched(failing)
+  const { layer, rows, summaries, told } = watched(failing, setting.states)
   const exit = yield* drive(
     Effect.exit(run({ mode, source: "a mock", destination: "memory:x", hasCharts: false }))
   ).pipe(Effect.provide(Layer.merge(services, layer)))

@@ -5,9 +5,8 @@
  * the stream's state. A refresh that replaces goes into a table of its own, which takes the name of the stream's table when
  * it is whole.
  */
-import { Context, Effect, FileSystem, Layer } from "effect"
+import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../ConnectorConfig.ts"
-import { StateStore } from "../../sync/StateStore.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import { stateStoreOf } from "../entries.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
@@ -40,11 +39,12 @@ const rowsAtOnceIn = (memoryMegabytes: number): number => Math.max(16_000, (memo
 /** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
 const STAGED_PART = 1 / 4
 
-/** Opens the database for one run, and provides its states as the `StateStore`. */
+/** Opens the database for one run, with its states. */
 export const layer = (
   options: DuckDBOptions
-): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> =>
-  Layer.effectContext(
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    Destination,
     Effect.gen(function* () {
       const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path } = options
       const files = yield* FileSystem.FileSystem
@@ -66,6 +66,7 @@ export const layer = (
         )
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        states: stateStoreOf(database),
         bytes: Effect.andThen(
           database.checkpoint,
           Effect.zipWith(sizeOf(path), sizeOf(`${path}.wal`), (file, log) => file + log)
@@ -73,7 +74,7 @@ export const layer = (
         lookInto: (stream) =>
           `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(place, stream)))}`
       })
-      return Context.make(Destination, destination).pipe(Context.add(StateStore, stateStoreOf(database)))
+      return destination
     })
   )
 

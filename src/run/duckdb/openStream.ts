@@ -4,13 +4,13 @@ import { Effect } from "effect"
 import type { SampleBlock } from "../../prometheus/Sample.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
-import type { StreamWriter, SyncMode } from "../Destination.ts"
-import { isSameRefresh, later, refreshUnderWay, stateToSave, without } from "../entries.ts"
+import { type StreamWriter, type SyncMode, syncKindOf } from "../Destination.ts"
+import { isSameRefresh, later, refreshUnderWay, statesToSave, without } from "../entries.ts"
 import { quoteName } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
 import { cleanUp } from "./cleanUp.ts"
-import type { Entry, Run } from "./Database.ts"
+import type { Run } from "./Database.ts"
 import { besideTable, entryOf, grow, labelsOf, type Place } from "./Place.ts"
 import { addKey, dropKey } from "./primaryKey.ts"
 import { type Slice, slicesOf, stagedColumns, stagedRows, within } from "./stagedRows.ts"
@@ -121,14 +121,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     entry.next === undefined &&
     entry.refreshRows === undefined &&
     staging.floats().all + staging.histograms().all === 0 &&
-    JSON.stringify(stateToSave(entry, postponed, false)) ===
-      JSON.stringify(stateToSave(entry, undefined, false))
-
-  /** What is remembered between the transactions of one commit: the state from before, but not that of another refresh. */
-  const stateMeanwhile = (): Pick<Entry, "state"> =>
-    entry.state === undefined || ((startsOver || !isRefresh) && refreshUnderWay(entry) !== undefined)
-      ? {}
-      : { state: entry.state }
+    JSON.stringify(statesToSave(entry, postponed, "incremental").state) === JSON.stringify(entry.state)
 
   /** Makes what is committed durable. What was written after it is left out. */
   const settle = Effect.fnUntraced(function* (isComplete: boolean) {
@@ -137,10 +130,14 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     // A key is kept in memory until its transaction is committed.
     const slices = slicesOf(staging, hasKey ? place.rowsAtOnce : Number.POSITIVE_INFINITY)
     const isAnywhere = isPartly || (slices.length > 1 && staging.hasRepeated())
+    // A refresh that replaces is whole only once it has.
+    const kind = isComplete && isRefresh && !isOverwrite ? "whole_refresh" : syncKindOf(mode)
     let count = startsOver ? 0 : refreshed
     for (const [index, slice] of slices.entries()) {
       const isLast = index === slices.length - 1
       const isNew = isOverwrite && (targetLabels === undefined || startsOver)
+      // Of another refresh nothing holds from the first transaction on.
+      if (startsOver) entry = without(entry, "refreshState")
       const table = { table: target, lastMillis, hasKey, ...(isLast ? {} : { ahead: tableMillis }) }
       entry = yield* transact(connection, async (run) => {
         if (entry.next !== undefined && (isNew || !isOverwrite)) {
@@ -149,11 +146,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
         await grow(run, place, target, isNew ? undefined : targetLabels, labels?.names ?? [], hasKey)
         count += await insert(run, slice, isAnywhere)
         const rest = {
-          ...without(entry, "next", "refreshRows", "state"),
-          // A refresh that replaces is whole only once it has.
-          ...(isLast
-            ? stateToSave(entry, postponed, isComplete && isRefresh && !isOverwrite)
-            : stateMeanwhile())
+          ...without(entry, "next", "refreshRows", "state", "refreshState"),
+          ...statesToSave(entry, isLast ? postponed : undefined, kind)
         }
         if (isOverwrite) return { ...rest, next: table }
         return {
@@ -187,8 +181,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       if (hasTable) await run(`DROP TABLE ${qualified(table)}`)
       await run(`ALTER TABLE ${qualified(target)} RENAME TO ${quoteName(table)}`)
       return {
-        ...without(entry, "next", "state"),
-        ...stateToSave(entry, undefined, true),
+        ...without(entry, "next", "state", "refreshState"),
+        ...statesToSave(entry, undefined, "whole_refresh"),
         hasTable: true,
         lastMillis: next?.lastMillis ?? null,
         hasKey

@@ -75,7 +75,7 @@ export const addKey = Effect.fnUntraced(function* (
       return rest.next === undefined ? rest : { ...rest, next: { ...rest.next, hasKey: true } }
     // Of a refresh that appended and was stopped, it is not known any more which rows are its own.
     const goesOn = rest.refreshRows === undefined
-    return { ...(goesOn ? rest : without(rest, "refreshRows", "state")), hasKey: true }
+    return { ...(goesOn ? rest : without(rest, "refreshRows", "refreshState")), hasKey: true }
   })
   place.taken.delete(folded(making))
   return changed

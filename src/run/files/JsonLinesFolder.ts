@@ -5,15 +5,20 @@
  * off. Where older lines have to go, because a refresh is whole or later lines replace them, a new file is made aside; the
  * state first says that it takes the old one's place, and then it does.
  */
-import { Context, Effect, FileSystem, Layer, Schema } from "effect"
+import { Effect, FileSystem, Layer, Schema } from "effect"
 import type { ConfigError } from "../../ConnectorConfig.ts"
 import { partOf, type SampleBlock } from "../../prometheus/Sample.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
-import { StateStore } from "../../sync/StateStore.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
-import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import {
+  Destination,
+  DestinationError,
+  type StreamWriter,
+  type SyncMode,
+  syncKindOf
+} from "../Destination.ts"
 import {
   Count,
   entryFields,
@@ -21,7 +26,7 @@ import {
   later,
   refreshUnderWay,
   stateStoreOf,
-  stateToSave,
+  statesToSave,
   without
 } from "../entries.ts"
 import { cannot, syncFolder } from "./durably.ts"
@@ -65,11 +70,12 @@ type Entry = typeof EntrySchema.Type
 const POSTPONED_MILLIS = 5000
 const POSTPONED_BYTES = 64 * 1024 * 1024
 
-/** Opens the folder for one run, and provides its states as the `StateStore`. */
+/** Opens the folder for one run, with its states. */
 export const layer = (
   options: JsonLinesOptions
-): Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem> =>
-  Layer.effectContext(
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    Destination,
     Effect.gen(function* () {
       const files = yield* FileSystem.FileSystem
       const states = yield* openStates({
@@ -83,6 +89,7 @@ export const layer = (
       yield* clean(place)
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, { bytes, next }) => sum + bytes + (next?.bytes ?? 0),
@@ -94,7 +101,7 @@ export const layer = (
           return options.gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
         }
       })
-      return Context.make(Destination, destination).pipe(Context.add(StateStore, stateStoreOf(states)))
+      return destination
     })
   )
 
@@ -341,8 +348,12 @@ const openStream = Effect.fnUntraced(
     /** Makes what is committed durable, and this is the moment from which on it counts. */
     const settle = Effect.fnUntraced(function* (isComplete: boolean) {
       let bytes = yield* lines.flush
-      const base = without(entry, "next", "refreshFrom", "replacedBy", "state")
-      const withState = stateToSave(entry, postponed, isComplete && isRefresh)
+      const base = without(entry, "next", "refreshFrom", "replacedBy", "state", "refreshState")
+      const withState = statesToSave(
+        entry,
+        postponed,
+        isComplete && isRefresh ? "whole_refresh" : syncKindOf(mode)
+      )
       let saved: Entry
       if (isOverwrite) {
         saved = isComplete

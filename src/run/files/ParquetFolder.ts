@@ -5,14 +5,18 @@
  * moves them to their place and removes those that they stand for. A killed run leaves the rest of that to the next one.
  */
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
-import { Context, Effect, FileSystem, Layer, Schema } from "effect"
+import { Effect, FileSystem, Layer, Schema } from "effect"
 import type { ConfigError } from "../../ConnectorConfig.ts"
 import type { SampleBlock } from "../../prometheus/Sample.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
-import type { StateStore as StateStoreType } from "../../sync/StateStore.ts"
-import { StateStore } from "../../sync/StateStore.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
-import { Destination, DestinationError, type StreamWriter, type SyncMode } from "../Destination.ts"
+import {
+  Destination,
+  DestinationError,
+  type StreamWriter,
+  type SyncMode,
+  syncKindOf
+} from "../Destination.ts"
 import {
   Count,
   entryFields,
@@ -20,7 +24,7 @@ import {
   later,
   refreshUnderWay,
   stateStoreOf,
-  stateToSave,
+  statesToSave,
   without
 } from "../entries.ts"
 import { quoteText } from "../quoteSql.ts"
@@ -84,11 +88,12 @@ const POSTPONED_MILLIS = 30_000
 /** Files of a day that are smaller than this become one when the stream is complete. */
 const SMALL_BYTES = 32 * 1024 * 1024
 
-/** Opens the folder for one run, and provides its states as the `StateStore`. */
+/** Opens the folder for one run, with its states. */
 export const layer = (
   options: ParquetOptions
-): Layer.Layer<Destination | StateStoreType, ConfigError | DestinationError, FileSystem.FileSystem> =>
-  Layer.effectContext(
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    Destination,
     Effect.gen(function* () {
       const files = yield* FileSystem.FileSystem
       const { folder, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, source } = options
@@ -133,6 +138,7 @@ export const layer = (
       }
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, { files, next }) => sum + sizeOf(files) + sizeOf(next?.files ?? []),
@@ -141,7 +147,7 @@ export const layer = (
         ),
         lookInto: (stream) => `duckdb -c ${shellQuote(lookIntoSql(options.folder, stream))}`
       })
-      return Context.make(Destination, destination).pipe(Context.add(StateStore, stateStoreOf(states)))
+      return destination
     })
   )
 
@@ -454,11 +460,15 @@ const openStream = Effect.fnUntraced(
       if (isComplete) yield* compact
       const kept = new Set(working.map((file) => file.part))
       const base: Entry = {
-        ...without(entry, "next", "refreshFrom", "isReplaced", "removed", "state"),
+        ...without(entry, "next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"),
         nextPart,
         columns: [...(labels?.names ?? [])],
         // A refresh that replaces is whole only once it has.
-        ...stateToSave(entry, postponed, isComplete && isRefresh && !isOverwrite)
+        ...statesToSave(
+          entry,
+          postponed,
+          isComplete && isRefresh && !isOverwrite ? "whole_refresh" : syncKindOf(mode)
+        )
       }
       postponed = undefined
       if (!isOverwrite) {
@@ -483,8 +493,8 @@ const openStream = Effect.fnUntraced(
       const path = `${folder}/${baseOf("next", stream)}`
       yield* place.files.makeDirectory(path, { recursive: true }).pipe(Effect.mapError(cannot("made", path)))
       yield* save({
-        ...without(entry, "next", "state", "removed"),
-        ...stateToSave(entry, undefined, true),
+        ...without(entry, "next", "state", "refreshState", "removed"),
+        ...statesToSave(entry, undefined, "whole_refresh"),
         files: working,
         lastMillis,
         isUnique: true,

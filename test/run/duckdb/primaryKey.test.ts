@@ -3,14 +3,13 @@ import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { formatTime } from "../../../src/formatTime.ts"
 import type { SampleBlock } from "../../../src/prometheus/Sample.ts"
-import { Destination, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
+import { Destination, type SyncKind, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
 import { type DuckDBOptions, layer } from "../../../src/run/duckdb/DuckDBFile.ts"
-import { StateStore } from "../../../src/sync/StateStore.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
-import { floats, histogramOf, seriesOf, start, temporaryFolder } from "../files/drive.ts"
+import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../files/drive.ts"
 import { ask } from "./ask.ts"
 
 const one = seriesOf("up", { job: "a" })
@@ -49,7 +48,7 @@ const put = (
 /** Opens the database as a run does; each is a run of its own. */
 const use = <A, E>(
   path: string,
-  body: Effect.Effect<A, E, Destination | StateStore>,
+  body: Effect.Effect<A, E, Destination>,
   options: Partial<DuckDBOptions> = {}
 ) =>
   body.pipe(
@@ -115,14 +114,7 @@ const tables = (path: string) =>
     (found) => found.map(({ table_name }) => table_name)
   )
 
-const loaded = (path: string) =>
-  use(
-    path,
-    Effect.map(
-      Effect.flatMap(StateStore, (store) => store.load("up")),
-      (state) => Option.getOrUndefined(state)?.time
-    )
-  )
+const loaded = (path: string, kind?: SyncKind) => use(path, loadedTime(kind))
 
 const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
@@ -296,7 +288,8 @@ describe("the primary key of a table", () => {
           put("incremental_append_deduped", 4, [block(one, [0, "4"], [1, "5"], [2, "6"], [3, "7"], [4, "8"])])
         )
         // Until there is a key, nothing is changed.
-        assert.strictEqual(yield* loaded(path), stop === 4 ? stateAt(2).time : undefined)
+        assert.strictEqual(yield* loaded(path), undefined)
+        assert.strictEqual(yield* loaded(path, "full_refresh"), stop === 4 ? stateAt(2).time : undefined)
         if (stop === 4) continue
         yield* use(path, put("full_refresh_overwrite", 1, [block(one, [0, "9"])]))
         assert.deepStrictEqual(yield* rows(path), ["a0=9"])

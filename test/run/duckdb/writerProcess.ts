@@ -9,7 +9,6 @@ import { Effect, Option } from "effect"
 import { formatTime } from "../../../src/formatTime.ts"
 import { Destination } from "../../../src/run/Destination.ts"
 import { layer } from "../../../src/run/duckdb/DuckDBFile.ts"
-import { StateStore } from "../../../src/sync/StateStore.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { floats, seriesOf, start } from "../files/drive.ts"
 
@@ -39,9 +38,8 @@ const done = (what: Readonly<Record<string, unknown>>) =>
 
 const program = Effect.gen(function* () {
   const destination = yield* Destination
-  const store = yield* StateStore
   for (let round = 0; ; round++) {
-    const loaded = Option.getOrUndefined(yield* store.load("up"))
+    const loaded = Option.getOrUndefined(yield* destination.states("incremental").load("up"))
     const next = loaded === undefined ? 0 : (loaded.timeMillis - start) / STEP_MILLIS + 1
     const from = Math.max(0, next - LOOKBACK)
     yield* Effect.scoped(
@@ -60,7 +58,7 @@ const program = Effect.gen(function* () {
     )
     yield* done({ point: from + 3 * POINTS - 1 })
     // A refresh that was killed when all of it had been written goes on from there, as a read would.
-    const isWritten = Option.getOrUndefined(yield* store.load("whole"))?.full_refresh === true
+    const isWritten = Option.isSome(yield* destination.states("full_refresh").load("whole"))
     yield* Effect.scoped(
       Effect.gen(function* () {
         const writer = yield* destination.open("whole", "full_refresh_overwrite")

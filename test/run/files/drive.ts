@@ -20,12 +20,25 @@ import type {
   Series
 } from "../../../src/prometheus/Sample.ts"
 import { canonicalLabels, seriesId } from "../../../src/prometheus/Series.ts"
-import { Destination, type DestinationError, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
-import { StateStore } from "../../../src/sync/StateStore.ts"
+import {
+  Destination,
+  type DestinationError,
+  type SyncKind,
+  type SyncMode,
+  syncKindOf,
+  syncModes
+} from "../../../src/run/Destination.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import type { Choices } from "../../choices.ts"
 
 export const start = Date.UTC(2026, 0, 1)
+
+/** The time of the state that a read of a kind would go on from. */
+export const loadedTime = (kind: SyncKind = "incremental", stream = "up") =>
+  Destination.pipe(
+    Effect.flatMap(({ states }) => states(kind).load(stream)),
+    Effect.map((state) => Option.getOrUndefined(state)?.time)
+  )
 
 /** A folder that goes with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
@@ -79,7 +92,7 @@ export const textOf = ({ key, value }: Row): string => `${key} ${value}`
 export interface Format {
   readonly layer: (
     folder: string
-  ) => Layer.Layer<Destination | StateStore, ConfigError | DestinationError, FileSystem.FileSystem>
+  ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
   readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
   /** Commits are made in steps, which show in a stream that is made unique. */
   readonly hasSteps?: boolean
@@ -143,6 +156,7 @@ const watched = (
 /** What is to be there after a commit. */
 interface Snapshot {
   readonly state: StreamState | undefined
+  readonly refreshState: StreamState | undefined
   readonly visible: ReadonlyArray<Row>
   /** The rows of a refresh that is under way. */
   readonly refresh: ReadonlyArray<Row>
@@ -150,7 +164,9 @@ interface Snapshot {
   readonly ahead?: number | null
 }
 
-const nothing: Snapshot = { state: undefined, visible: [], refresh: [] }
+type States = Pick<Snapshot, "state" | "refreshState">
+
+const nothing: Snapshot = { state: undefined, refreshState: undefined, visible: [], refresh: [] }
 
 const unique = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> =>
   Array.from(new Map(rows.map((row) => [row.key, row])).values())
@@ -163,11 +179,12 @@ const keysOf = (rows: ReadonlyArray<Row>): ReadonlySet<string> => new Set(rows.m
 const between = (
   from: Snapshot,
   to: Snapshot,
-  state: StreamState | undefined,
+  states: States,
   rows: ReadonlyArray<Row>
 ): Snapshot | undefined => {
   const isState =
-    stateText(state) === stateText(from.state) || (state === undefined && from.state?.full_refresh === true)
+    stateText(states.state) === stateText(from.state) &&
+    (states.refreshState === undefined || stateText(states.refreshState) === stateText(from.refreshState))
   const known = new Set([...from.visible, ...to.visible].map(textOf))
   const keys = keysOf(rows)
   const isBetween =
@@ -176,7 +193,7 @@ const between = (
     from.visible.every(({ key }) => keys.has(key))
   if (!isState || !isBetween) return undefined
   const times = from.visible.map(timeOf)
-  return { state, visible: rows, refresh: [], ahead: times.length === 0 ? null : Math.max(...times) }
+  return { ...states, visible: rows, refresh: [], ahead: times.length === 0 ? null : Math.max(...times) }
 }
 
 const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
@@ -210,33 +227,42 @@ export const randomRuns = Effect.fnUntraced(
     /** The folder against the snapshots that it may be at: all since the last that had to last. */
     const check = Effect.fnUntraced(function* (possible: ReadonlyMap<string, ReadonlyArray<Snapshot>>) {
       const states = yield* Effect.gen(function* () {
-        const store = yield* StateStore
+        const destination = yield* Destination
+        const load = (kind: SyncKind, stream: string) =>
+          Effect.map(destination.states(kind).load(stream), Option.getOrUndefined)
         return yield* Effect.forEach(streams, (stream) =>
-          Effect.map(store.load(stream), Option.getOrUndefined)
+          Effect.all({ state: load("incremental", stream), refreshState: load("full_refresh", stream) })
         )
       }).pipe(Effect.provide(format.layer(folder)))
       for (const [index, stream] of streams.entries()) {
         const rows = yield* Effect.promise(() => format.rows(folder, stream))
         const all = possible.get(stream)!
+        const found = states[index]!
         const exact = all.findLast(
-          ({ state, visible }) => stateText(state) === stateText(states[index]) && same(visible, rows)
+          ({ refreshState, state, visible }) =>
+            stateText(state) === stateText(found.state) &&
+            stateText(refreshState) === stateText(found.refreshState) &&
+            same(visible, rows)
         )
-        const found =
+        const snapshot =
           exact ??
           (format.hasSteps === true
             ? all
-                .flatMap((from, at) => all.slice(at + 1).map((to) => between(from, to, states[index], rows)))
+                .flatMap((from, at) => all.slice(at + 1).map((to) => between(from, to, found, rows)))
                 .findLast((snapshot) => snapshot !== undefined)
             : undefined)
-        if (found === undefined) {
+        if (snapshot === undefined) {
           throw new Error(
-            `${stream} has the state ${stateText(states[index])} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
+            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
               .get(stream)!
-              .map(({ state, visible }) => `${stateText(state)}\n${visible.map(textOf).sort().join("\n")}`)
+              .map(
+                ({ refreshState, state, visible }) =>
+                  `${stateText(state)} ${stateText(refreshState)}\n${visible.map(textOf).sort().join("\n")}`
+              )
               .join("\n")}`
           )
         }
-        truth.set(stream, found)
+        truth.set(stream, snapshot)
       }
     })
 
@@ -245,9 +271,9 @@ export const randomRuns = Effect.fnUntraced(
       isKilled: () => boolean
     ) {
       const destination = yield* Destination
-      const store = yield* StateStore
       const mode: SyncMode = choices.pick(emphasis.modes ?? syncModes)
-      const isRefresh = mode.startsWith("full")
+      const isRefresh = syncKindOf(mode) === "full_refresh"
+      const store = destination.states(syncKindOf(mode))
       const step = choices.oneIn(5) ? stepSeconds * 2 : stepSeconds
       const lookback = choices.oneIn(2) ? choices.below(5) : 0
       for (const stream of streams) {
@@ -259,27 +285,25 @@ export const randomRuns = Effect.fnUntraced(
             : { ...whole, visible: whole.visible.filter((row) => ahead !== null && timeOf(row) <= ahead) }
         possible.get(stream)!.push(before)
         const loaded = Option.getOrUndefined(yield* store.load(stream))
-        const isResumed = isRefresh
-          ? loaded?.full_refresh === true && loaded.step === step
-          : loaded !== undefined && loaded.full_refresh !== true
+        const isResumed = isRefresh ? loaded?.step === step : loaded !== undefined
         let now = before
         let next =
           isResumed && loaded !== undefined
             ? loaded.timeMillis + step * 1000 * (isRefresh ? 1 : 1 - lookback)
             : start
         // The rows of another refresh are not part of this one. In append mode they were seen, and stay.
-        let refresh = isRefresh && loaded?.full_refresh === true ? before.refresh : []
+        let refresh = isRefresh && loaded !== undefined ? before.refresh : []
         let isFirst = true
         let opened: Array<Snapshot> | undefined
         yield* Effect.scoped(
           Effect.gen(function* () {
             // What is taken over of a refresh in the other mode is shown at once, or hidden.
-            if (mode === "full_refresh_append" && loaded?.full_refresh === true) {
+            if (mode === "full_refresh_append" && loaded !== undefined) {
               const hidden = before.refresh.filter((row) => !before.visible.includes(row))
               now = { ...before, visible: [...before.visible, ...hidden] }
               possible.get(stream)!.push(now)
             }
-            if (mode === "full_refresh_overwrite" && loaded?.full_refresh === true) {
+            if (mode === "full_refresh_overwrite" && loaded !== undefined) {
               now = { ...before, visible: before.visible.filter((row) => !before.refresh.includes(row)) }
               possible.get(stream)!.push(now)
             }
@@ -288,7 +312,7 @@ export const randomRuns = Effect.fnUntraced(
               now = { ...before, visible: unique(before.visible) }
               opened = [before, now]
               // A stopped refresh that appended is lost where its rows cannot be told any more.
-              if (loaded?.full_refresh === true) opened.push({ ...now, state: undefined })
+              if (before.refreshState !== undefined) opened.push({ ...now, refreshState: undefined })
               possible.get(stream)!.push(...opened)
             }
             const writer = yield* destination.open(stream, mode)
@@ -324,7 +348,9 @@ export const randomRuns = Effect.fnUntraced(
                   : mode === "incremental_append_deduped"
                     ? unique([...now.visible, ...rows])
                     : [...now.visible, ...rows]
-              now = { state, visible, refresh }
+              now = isRefresh
+                ? { state: before.state, refreshState: state, visible, refresh }
+                : { state, refreshState: undefined, visible, refresh }
               possible.get(stream)!.push(now)
               yield* writer.commit(state)
               next = last + step * 1000
@@ -334,9 +360,10 @@ export const randomRuns = Effect.fnUntraced(
             now = {
               // An incremental sync goes on from there.
               state:
-                isRefresh && now.state !== undefined
-                  ? new StreamState({ time: now.state.time, step, version: 1 })
+                isRefresh && now.refreshState !== undefined
+                  ? new StreamState({ time: now.refreshState.time, step, version: 1 })
                   : now.state,
+              refreshState: undefined,
               visible:
                 mode === "full_refresh_overwrite"
                   ? refresh

@@ -6,15 +6,14 @@ import { fileURLToPath } from "node:url"
 import { DuckDBInstance } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Option, PlatformError } from "effect"
+import { Effect, FileSystem, Layer, PlatformError } from "effect"
 import { formatTime } from "../../../src/formatTime.ts"
 import { Destination, type SyncMode } from "../../../src/run/Destination.ts"
 import * as JsonLinesFolder from "../../../src/run/files/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../../src/run/files/ParquetFolder.ts"
-import { StateStore } from "../../../src/sync/StateStore.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import * as child from "../../support/child.ts"
-import { floats, histogramOf, seriesOf, start, temporaryFolder } from "./drive.ts"
+import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "./drive.ts"
 
 const layers = {
   jsonl: (folder: string, source = "http://mock") =>
@@ -48,17 +47,8 @@ const put = (mode: SyncMode, ...points: ReadonlyArray<number>) =>
     })
   )
 
-const use = <A, E>(
-  kind: Kind,
-  folder: string,
-  body: Effect.Effect<A, E, Destination | StateStore>,
-  source?: string
-) => body.pipe(Effect.provide(layers[kind](folder, source)), Effect.provide(NodeServices.layer))
-
-const loaded = Effect.map(
-  Effect.flatMap(StateStore, (store) => store.load("up")),
-  (state) => Option.getOrUndefined(state)?.time
-)
+const use = <A, E>(kind: Kind, folder: string, body: Effect.Effect<A, E, Destination>, source?: string) =>
+  body.pipe(Effect.provide(layers[kind](folder, source)), Effect.provide(NodeServices.layer))
 
 const query = async (sql: string) => {
   const connection = await (await DuckDBInstance.create(":memory:")).connect()
@@ -90,7 +80,7 @@ for (const kind of kinds) {
           kind,
           folder,
           Effect.gen(function* () {
-            assert.strictEqual(yield* loaded, stateAt(1).time)
+            assert.strictEqual(yield* loadedTime(), stateAt(1).time)
             yield* put("incremental_append", 2)
             assert.isAbove(yield* Effect.flatMap(Destination, ({ bytes }) => bytes), 0)
           })
@@ -114,7 +104,7 @@ for (const kind of kinds) {
           )
         )
         // An incremental sync goes on from there.
-        assert.strictEqual(yield* use(kind, folder, loaded), stateAt(9).time)
+        assert.strictEqual(yield* use(kind, folder, loadedTime()), stateAt(9).time)
       })
     )
 
@@ -131,14 +121,14 @@ for (const kind of kinds) {
             const { point } = (yield* writer.waitFor((message) => Number(message.point) >= 3 + kill)) as {
               readonly point: number
             }
-            const refused = yield* Effect.flip(use(kind, folder, loaded))
+            const refused = yield* Effect.flip(use(kind, folder, loadedTime()))
             assert.match(
               refused.message,
               new RegExp(`${folder} is being written by another run \\(process ${writer.process.pid}\\)`)
             )
             writer.kill("SIGKILL")
             yield* writer.result
-            const time = yield* use(kind, folder, loaded)
+            const time = yield* use(kind, folder, loadedTime())
             const last = (Date.parse(time ?? "") - start) / 60_000
             assert.isAtLeast(last, point)
             assert.deepStrictEqual(
