@@ -216,7 +216,10 @@ const sentence = ({ memoryMegabytes, path }: OpenOptions, text: string): string 
     return `${path} is not a DuckDB database. Choose another file.`
   }
   if (/database file with version number|created with a (newer|older)/i.test(text)) {
-    return `${path} was written by a version of DuckDB that this one does not understand: ${text} Choose another file.`
+    return `${path} was written by a version of DuckDB that this one does not understand: ${text.split("\n")[0]} Choose another file.`
+  }
+  if (/corrupt database file/i.test(text)) {
+    return `${path} is damaged: ${text.split("\n")[0]}. Restore the file from before, or choose another one.`
   }
   if (/no space left|disk full|max_temp_directory_size|disk quota/i.test(text)) {
     return `${path} cannot be written: the disk is full. Make room and run again: what was committed is kept.`

@@ -7,7 +7,7 @@ import { Effect, FileSystem, Result, Schema } from "effect"
 import { ConfigError } from "../../ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { Entry } from "../entries.ts"
-import { cannot, replaceFile } from "./durably.ts"
+import { cannot, makeFolder, replaceFile } from "./durably.ts"
 import { lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
 
@@ -46,7 +46,7 @@ export const openStates = Effect.fnUntraced(function* <E extends Entry>(options:
   const aboutPath = `${inside}/_about.json`
   // The folder itself first: what is wrong with it is told of it, and not of what is inside.
   for (const path of [folder, newPath]) {
-    yield* files.makeDirectory(path, { recursive: true }).pipe(Effect.mapError(cannot("made", path)))
+    yield* makeFolder(path)
   }
   yield* lockFolder(folder, `${inside}/_lock`)
 

@@ -1,4 +1,5 @@
 /** Files that are whole and on the disk, also after a loss of power; and what is said where that cannot be had. */
+import { dirname, resolve } from "node:path"
 import { Effect, FileSystem, type PlatformError } from "effect"
 import { DestinationError } from "../Destination.ts"
 
@@ -31,6 +32,27 @@ const reasons: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open. Raise the limit (ulimit -n).",
   EIO: "the disk reports an error."
 }
+
+/**
+ * Makes a folder, and those that it is in. One after the other: where the system refuses without saying why, as it does in
+ * `/proc`, Node would try for ever to make all of them.
+ */
+export const makeFolder = (path: string): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    const files = yield* FileSystem.FileSystem
+    const exists = (folder: string) => Effect.orElseSucceed(files.exists(folder), () => false)
+    const missing: Array<string> = []
+    for (let folder = resolve(path); !(yield* exists(folder)); folder = dirname(folder)) missing.push(folder)
+    for (const folder of missing.reverse()) {
+      yield* Effect.catchIf(
+        files.makeDirectory(folder),
+        ({ reason }) => reason._tag === "AlreadyExists",
+        () => Effect.void
+      )
+    }
+    // What is there may be a file.
+    yield* files.makeDirectory(path, { recursive: true })
+  }).pipe(Effect.mapError(cannot("made", path)))
 
 /** Makes what was written to a file survive a loss of power. */
 export const syncFile = (path: string) =>
