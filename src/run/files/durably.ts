@@ -15,6 +15,7 @@ const reasonOf = (what: string, { message, reason }: PlatformError.PlatformError
   // What is written need not be there before, but the folder that it is written to.
   if (code === "ENOENT" && what === "written")
     return "its folder does not exist. Make it, or choose another one."
+  if (code === "ENOENT" && what === "made") return "no folder can be made there. Choose another one."
   return reasons[code] ?? `${message}.`
 }
 

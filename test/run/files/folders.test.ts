@@ -181,6 +181,7 @@ for (const kind of kinds) {
           Effect.map(Effect.flip(use(kind, folder, Effect.void)), ({ message }) => message)
         assert.match(yield* message(file), /file cannot be made: it is a file, not a folder/)
         assert.match(yield* message(join(file, "x")), /a part of that path is a file/)
+        assert.match(yield* message("/proc/x/y"), /proc\/x\/y cannot be made: no folder can be made there/)
         const full = Layer.effect(
           FileSystem.FileSystem,
           Effect.map(FileSystem.FileSystem, (files) => ({
