@@ -27,6 +27,9 @@ export const dropKey = Effect.fnUntraced(function* (
   return changed
 })
 
+/** So much of the rows that go into a table with a key at once: to find those that have the same key takes memory, too. */
+const PART = 1 / 4
+
 /**
  * The stream's table, or that of its refresh, with a key: of the rows that had the same, the last is left. Its rows are
  * copied in as many transactions as the memory asks for, after which the copy takes its place.
@@ -57,12 +60,13 @@ export const addKey = Effect.fnUntraced(function* (
     await run(createTable(making, place.labelColumns, labels, true))
     return { ...before, making }
   })
-  for (let start = 0; start < end; start += place.rowsAtOnce) {
-    const slice = `rowid >= ${start} AND rowid < ${start + place.rowsAtOnce}`
+  const rowsAtOnce = Math.max(1, Math.floor(place.rowsAtOnce * PART))
+  for (let start = 0; start < end; start += rowsAtOnce) {
+    const slice = `rowid >= ${start} AND rowid < ${start + rowsAtOnce}`
     entry = yield* transact(connection, async (run) => {
       await run(`
         INSERT INTO ${to} BY NAME FROM ${from}
-        WHERE rowid IN (SELECT max(rowid) FROM ${from} WHERE ${slice} GROUP BY series_id, time)
+        WHERE ${slice} AND rowid IN (SELECT max(rowid) FROM ${from} WHERE ${slice} GROUP BY series_id, time)
         ${start === 0 ? "" : INTO_THEIR_PLACE}`)
       return entry
     })
