@@ -1,7 +1,7 @@
 /** Where a run puts samples, and what is remembered of them there: data and state together, both or neither. */
-import { Context, type Effect, Schema, type Scope } from "effect"
+import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../prometheus/Sample.ts"
-import type { StateStore } from "../sync/StateStore.ts"
+import { StateStore } from "../sync/StateStore.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
 /** Something cannot be read from or written to a destination; `message` says what, why, and what to do. */
@@ -52,3 +52,10 @@ export class Destination extends Context.Service<
     readonly lookInto: (stream: string) => string
   }
 >()("source-prometheus/run/Destination") {}
+
+/** The states of the destination, as the `StateStore` of a read in a mode. */
+export const layerStates = (mode: SyncMode): Layer.Layer<StateStore, never, Destination> =>
+  Layer.effect(
+    StateStore,
+    Effect.map(Destination, ({ states }) => states(syncKindOf(mode)))
+  )

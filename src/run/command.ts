@@ -15,7 +15,7 @@ import {
   settingsOf,
   withFlagsToCheck
 } from "./configFlags.ts"
-import { Destination, type SyncMode, syncKindOf } from "./Destination.ts"
+import { layerStates, type SyncMode } from "./Destination.ts"
 import { startDemo } from "./demo.ts"
 import { destinationLayer } from "./destinations.ts"
 import { masked, maskedSummary } from "./display/masked.ts"
@@ -82,13 +82,6 @@ const hasSomething = Effect.fnUntraced(function* ({ format, path }: Target) {
   return !isFolder || (yield* exists(`${path}/_state`))
 })
 
-/** The states of the destination that a run in a mode goes on from. */
-const statesLayer = (mode: SyncMode) =>
-  Layer.effect(
-    StateStore,
-    Effect.map(Destination, ({ states }) => states(syncKindOf(mode)))
-  )
-
 /** What a run would go on from is looked up where there is a destination; none is made. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mode, target }: RunPlan,
@@ -97,7 +90,7 @@ const dryRun = Effect.fnUntraced(function* (
 ) {
   const isThere = yield* hasSomething(target)
   const estimated = yield* estimate({ mode, source, destination: targetText(target) }).pipe(
-    Effect.provide(isThere ? Layer.provide(statesLayer(mode), destination) : StateStore.layerMemory())
+    Effect.provide(isThere ? Layer.provide(layerStates(mode), destination) : StateStore.layerMemory())
   )
   yield* showDryRun(estimated, isJson)
 })

@@ -12,11 +12,9 @@ import { counted } from "../counted.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discover, discoverNames, noMetrics } from "../sync/Discovery.ts"
+import type { DestinationError } from "./Destination.ts"
 import { personalLog, tellErrors } from "./personal.ts"
-import { shortened, table } from "./table.ts"
-
-/** More of a help text than this, or of many labels, is not worth a second line. */
-const CELL_CHARACTERS = 60
+import { showMetrics } from "./show.ts"
 
 /** Nobody wants to wait long for an answer that is no. */
 const impatient = (settings: Settings): Settings => ({
@@ -33,24 +31,18 @@ const check = Effect.gen(function* () {
 })
 
 /** Shows the metrics with what is known of them. */
-const showMetrics = Effect.gen(function* () {
+const show = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const metrics = yield* discover
   if (metrics.length === 0) return yield* noMetrics(settings)
-  const rows = metrics.map(({ labels, metadata, name }) => [
-    name,
-    metadata?.type ?? "",
-    shortened(labels.join(", "), CELL_CHARACTERS),
-    shortened(metadata?.help ?? "", CELL_CHARACTERS)
-  ])
-  yield* Console.log(table(["METRIC", "TYPE", "LABELS", "HELP"], rows))
+  yield* showMetrics(metrics)
   yield* Effect.logInfo(`${counted(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
 
 /** Does something with the server of a configuration file, and tells what goes wrong. */
 const forPerson =
   <R>(
-    verb: Effect.Effect<void, ConfigError | PrometheusError, R>,
+    verb: Effect.Effect<void, ConfigError | PrometheusError | DestinationError, R>,
     adapt: (settings: Settings) => Settings = (settings) => settings
   ) =>
   (configPath: string) =>
@@ -72,4 +64,4 @@ const forPerson =
     )
 
 /** The verbs that have a form for people; each takes the path of the configuration. */
-export const peoplesVerbs = { check: forPerson(check, impatient), discover: forPerson(showMetrics) }
+export const peoplesVerbs = { check: forPerson(check, impatient), discover: forPerson(show) }

@@ -5,9 +5,8 @@ import { recycle } from "../prometheus/Arena.ts"
 import { steadyMillis } from "../steadyMillis.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
-import { StateStore } from "../sync/StateStore.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { Destination, type StreamWriter, type SyncMode, syncKindOf } from "./Destination.ts"
+import { Destination, layerStates, type StreamWriter, type SyncMode, syncKindOf } from "./Destination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
 import { curveLimits, StreamTally } from "./StreamTally.ts"
 
@@ -127,7 +126,7 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
       open.get(name)?.tally.retry()
       return progress.retrying(name, error, delay)
     }
-  }).pipe(Stream.provideService(StateStore, destination.states(syncKindOf(mode))))
+  }).pipe(Stream.provide(layerStates(mode)))
   yield* Stream.runForEach(events, onEvent)
 
   const order = new Map(names.map((name, index) => [name, index]))

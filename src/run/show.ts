@@ -1,8 +1,10 @@
 /** What a command for people answers, on standard output: a text for eyes, or JSON for programs. */
 import { Effect } from "effect"
+import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import { DestinationError } from "./Destination.ts"
 import { appearanceOf, paintFor } from "./display/Appearance.ts"
 import { type DryRun, dryRunJson, dryRunText } from "./display/dryRun.ts"
+import { metricsTable } from "./display/metricsTable.ts"
 import { summaryJson } from "./display/summaryJson.ts"
 import { summaryText } from "./display/summaryTable.ts"
 import type { RunSummary } from "./Progress.ts"
@@ -18,6 +20,9 @@ export const showSummary = (run: RunSummary, isJson: boolean) =>
 
 export const showDryRun = (dryRun: DryRun, isJson: boolean) =>
   print(isJson ? dryRunJson(dryRun) : dryRunText(dryRun, standardOutput()))
+
+export const showMetrics = (metrics: ReadonlyArray<DiscoveredMetric>) =>
+  print(metricsTable(metrics, standardOutput().columns))
 
 /**
  * Prints to standard output, and fails where that cannot take it, such as on a full disk: the document that a program is

@@ -1,0 +1,65 @@
+import { assert, describe, it } from "@effect/vitest"
+import { metricsTable } from "../../../src/run/display/metricsTable.ts"
+import { textWidth } from "../../../src/run/display/textWidth.ts"
+import { choices } from "../../choices.ts"
+
+const metric = (name: string, labels: ReadonlyArray<string>, type: string, help: string) => ({
+  name,
+  labels,
+  metadata: { type, help, unit: "" }
+})
+
+const metrics = [
+  metric("up", ["instance", "job"], "gauge", "Whether the target could be scraped the last time, or not."),
+  { name: "queue_depth", labels: ["queue"], metadata: undefined }
+]
+
+describe("metricsTable", () => {
+  it("has a line per metric, of any length where there is no terminal", () => {
+    assert.strictEqual(
+      metricsTable(metrics, undefined),
+      `METRIC       TYPE   LABELS         HELP
+up           gauge  instance, job  Whether the target could be scraped the last time, or not.
+queue_depth         queue`
+    )
+  })
+
+  it("cuts help texts first, and leaves out what says nothing any more", () => {
+    assert.strictEqual(
+      metricsTable(metrics, 60),
+      `METRIC       TYPE   LABELS         HELP
+up           gauge  instance, job  Whether the target coul…
+queue_depth         queue`
+    )
+    assert.strictEqual(
+      metricsTable(metrics, 40),
+      `METRIC       TYPE   LABELS
+up           gauge  instance, job
+queue_depth         queue`
+    )
+    assert.strictEqual(
+      metricsTable(metrics, 25),
+      `METRIC       TYPE
+up           gauge
+queue_depth`
+    )
+    assert.strictEqual(metricsTable(metrics, 8).split("\n").at(-1), "queue_…")
+  })
+
+  it.prop("keeps to the width, and has every metric", [choices], ([choices]) => {
+    const texts = ["a", "metric_name", "日本語", "x".repeat(80), "two words", "\u001b[31m", "line\nbreak"]
+    const many = Array.from({ length: choices.between(1, 5) }, () =>
+      metric(
+        choices.pick(texts),
+        Array.from({ length: choices.below(6) }, () => choices.pick(texts)),
+        choices.pick(["", "gauge"]),
+        choices.pick(["", ...texts])
+      )
+    )
+    const columns = choices.between(2, 200)
+    const lines = metricsTable(many, columns).split("\n")
+    assert.lengthOf(lines, many.length + 1)
+    for (const line of lines) assert.isBelow(textWidth(line), columns)
+    assert.notInclude(lines.join(""), "\u001b")
+  })
+})
