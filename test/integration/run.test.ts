@@ -321,6 +321,12 @@ describe("run", () => {
         const report = yield* child.run([...args, "--report", files.path("nowhere/report.html")])
         assert.deepStrictEqual([report.code, report.stdout], [1, ""])
         assert.match(report.stderr, /report\.html cannot be written: its folder does not exist\. Make it/)
+        const folder = yield* child.run([...args, "--report", files.path("")])
+        assert.deepStrictEqual([folder.code, folder.stdout], [1, ""])
+        assert.match(
+          folder.stderr,
+          /is a folder, and --report wants a file\. Name one in it, such as .*report\.html\./
+        )
         assert.lengthOf(mock.requests, 0)
 
         assert.strictEqual((yield* child.run(args)).code, 0)

@@ -1,7 +1,7 @@
 /** The option `--report`: writes the report of a run as a page. */
-import { dirname } from "node:path"
+import { dirname, join } from "node:path"
 import { Effect, FileSystem } from "effect"
-import type { DestinationError } from "../Destination.ts"
+import { DestinationError } from "../Destination.ts"
 import { cannot, replaceFile } from "../files/durably.ts"
 import type { RunSummary } from "../Progress.ts"
 
@@ -9,9 +9,19 @@ import type { RunSummary } from "../Progress.ts"
 export const checkReportPlace = (
   path: string
 ): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
-  Effect.flatMap(FileSystem.FileSystem, (files) =>
-    files.access(dirname(path), { writable: true }).pipe(Effect.mapError(cannot("written", path)))
-  )
+  Effect.gen(function* () {
+    const files = yield* FileSystem.FileSystem
+    yield* files.access(dirname(path), { writable: true }).pipe(Effect.mapError(cannot("written", path)))
+    const isFolder = yield* files.stat(path).pipe(
+      Effect.map(({ type }) => type === "Directory"),
+      Effect.orElseSucceed(() => false)
+    )
+    if (isFolder) {
+      return yield* new DestinationError({
+        message: `${path} is a folder, and --report wants a file. Name one in it, such as ${join(path, "report.html")}.`
+      })
+    }
+  })
 
 /**
  * Writes the page to a file: all of it, or what was there before stays. What makes the page is loaded only here, from a
