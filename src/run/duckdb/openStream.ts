@@ -10,7 +10,7 @@ import { quoteName } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
 import { cleanUp } from "./cleanUp.ts"
-import type { Run } from "./Database.ts"
+import { inOrder, type Run } from "./Database.ts"
 import { besideTable, entryOf, grow, labelsOf, type Place } from "./Place.ts"
 import { addKey, dropKey } from "./primaryKey.ts"
 import { type Slice, slicesOf, stagedColumns, stagedRows, within } from "./stagedRows.ts"
@@ -101,10 +101,10 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
 
   /** Inserts some of what is staged, in place of what was there of the same series and time if there is a key. */
   const insert = async (run: Run, slice: Slice, isAnywhere: boolean): Promise<number> => {
-    const into = async (part: Slice, tail = "") =>
-      run(
-        `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${stagedRows(staging, part, hasKey)} ${tail}`
-      )
+    const into = (part: Slice, tail = "") => {
+      const sql = `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${stagedRows(staging, part, hasKey)} ${tail}`
+      return !hasKey && staging.hasRepeated() ? inOrder(run, sql) : run(sql)
+    }
     if (staging.floats().marked + staging.histograms().marked === 0) return 0
     if (!hasKey) return into(slice)
     if (isAnywhere) return into(slice, INTO_THEIR_PLACE)

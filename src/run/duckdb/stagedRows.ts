@@ -26,11 +26,11 @@ export const slicesOf = (staged: StagedSamples, mostRows: number): ReadonlyArray
   const count = Math.max(1, Math.ceil((floats + histograms) / mostRows))
   return Array.from({ length: count }, (_, index) => {
     const part = (all: number, at: number) => Math.floor((all * at) / count)
-    const rows = (all: number) => `r.rowid >= ${part(all, index)} AND r.rowid < ${part(all, index + 1)}`
+    const rows = (all: number) => `r.number >= ${part(all, index)} AND r.number < ${part(all, index + 1)}`
     if (floats === 0) return { floats: "false", histograms: rows(histograms) }
     const from = index === 0 ? "" : ` AND r.before > ${part(floats, index)}`
     const to = index === count - 1 ? "" : ` AND r.before <= ${part(floats, index + 1)}`
-    return { floats: rows(floats), histograms: `r.rowid < ${histograms}${from}${to}` }
+    return { floats: rows(floats), histograms: `r.number < ${histograms}${from}${to}` }
   })
 }
 
@@ -54,10 +54,10 @@ export const stagedRows = (staged: StagedSamples, slice: Slice, isUnique: boolea
     // All in the order in which it came, which is what tells the last of several.
     const all = `(
       SELECT * FROM (
-        SELECT series, time, value, NULL::VARCHAR AS histogram, rowid AS place, 1 AS kind, 0 AS number
+        SELECT series, time, value, NULL::VARCHAR AS histogram, number AS place, 1 AS kind, 0 AS number
         FROM temp.staged AS r WHERE ${slice.floats}
         UNION ALL
-        SELECT series, time, NULL, histogram, before, 0, rowid
+        SELECT series, time, NULL, histogram, before, 0, number
         FROM temp.staged_histogram AS r WHERE ${slice.histograms}
       ) ${isUnique ? "QUALIFY row_number() OVER (PARTITION BY series, time ORDER BY place DESC, kind DESC, number DESC) = 1" : ""}
     )`

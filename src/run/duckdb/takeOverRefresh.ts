@@ -3,7 +3,7 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import type { SyncMode } from "../Destination.ts"
 import { later, refreshUnderWay, without } from "../entries.ts"
-import type { Entry } from "./Database.ts"
+import { type Entry, inOrder } from "./Database.ts"
 import { besideTable, grow, labelsOf, type Place } from "./Place.ts"
 import { qualified } from "./tables.ts"
 
@@ -26,7 +26,7 @@ export const takeOverRefresh = Effect.fnUntraced(function* (
       await run(`CREATE TABLE ${qualified(aside)} AS FROM ${main} LIMIT 0`)
       if (count > 0) {
         const isOfRefresh = `rowid >= (SELECT min(id) FROM (SELECT rowid AS id FROM ${main} ORDER BY id DESC LIMIT ${count}))`
-        await run(`INSERT INTO ${qualified(aside)} FROM ${main} WHERE ${isOfRefresh} ORDER BY rowid`)
+        await inOrder(run, `INSERT INTO ${qualified(aside)} FROM ${main} WHERE ${isOfRefresh} ORDER BY rowid`)
         await run(`DELETE FROM ${main} WHERE ${isOfRefresh}`)
       }
       const [left] = (await connection.runAndReadAll(`SELECT epoch_ms(max(time)) FROM ${main}`)).getRowsJS()
@@ -42,7 +42,8 @@ export const takeOverRefresh = Effect.fnUntraced(function* (
     const known = entry.hasTable ? yield* labelsOf(place, table) : undefined
     return yield* database.transact(connection, async (run) => {
       await grow(run, place, table, known, wanted, false)
-      const refreshRows = await run(
+      const refreshRows = await inOrder(
+        run,
         `INSERT INTO ${main} BY NAME FROM ${qualified(next.table)} ORDER BY rowid`
       )
       await run(`DROP TABLE ${qualified(next.table)}`)

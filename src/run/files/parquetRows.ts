@@ -22,7 +22,7 @@ export const parquetColumnOf = (label: string): string | undefined => {
 export type Part = "kept" | "rest"
 
 const isPart = (part: Part, { all, marked }: Staged): string =>
-  part === "kept" ? `r.rowid < ${marked}` : `r.rowid >= ${marked} AND r.rowid < ${all}`
+  part === "kept" ? `r.number < ${marked}` : `r.number >= ${marked} AND r.number < ${all}`
 
 /** Whether there are rows of a part. */
 export const hasPart = (staged: StagedSamples, part: Part): boolean =>

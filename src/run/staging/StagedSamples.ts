@@ -20,7 +20,7 @@ const CHUNK_ROWS = 2048
 const WORD = 2 ** 32
 
 /** What a row takes while it is staged. */
-const ROW_BYTES = 20
+const ROW_BYTES = 24
 
 /** What a series takes beside the text of its labels, here and in DuckDB. */
 const SERIES_BYTES = 200
@@ -31,7 +31,7 @@ const MOST_SERIES_BYTES = 8 * 1024 * 1024
 /** So many series are put into their table at once. */
 const MOST_PENDING_SERIES = 2000
 
-/** How many there are of a kind, and how many of those are before the mark: their row ids are counted from 0. */
+/** How many there are of a kind, and how many of those are before the mark: their numbers are counted from 0. */
 export interface Staged {
   readonly marked: number
   readonly all: number
@@ -39,9 +39,9 @@ export interface Staged {
 
 /**
  * The tables, which are temporary ones of the connection:
- * `staged (series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
- * `staged_histogram (series INTEGER, time TIMESTAMPTZ, before BIGINT, histogram VARCHAR)`, behind as many floats as there were
- * `before`, and `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`, its labels in the order of
+ * `staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
+ * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR)`, behind as many floats
+ * as there were `before`, both numbered in the order in which they came, which DuckDB does not keep, and `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`, its labels in the order of
  * their columns and the `rest` of them as JSON.
  */
 export interface StagedSamples {
@@ -86,19 +86,19 @@ export const stageSamples = (
   let hasRepeated = false
   let appender: DuckDBAppender | undefined
 
-  const chunk = DuckDBDataChunk.create([INTEGER, TIMESTAMPTZ, DOUBLE], CHUNK_ROWS)
-  const vectors = [0, 1, 2].map((index) => chunk.getColumnVector(index))
-  const [series, times, values] = vectors.map(
+  const chunk = DuckDBDataChunk.create([INTEGER, INTEGER, TIMESTAMPTZ, DOUBLE], CHUNK_ROWS)
+  const vectors = [0, 1, 2, 3].map((index) => chunk.getColumnVector(index))
+  const [places, series, times, values] = vectors.map(
     (vector) => (vector as unknown as { readonly items: unknown }).items
-  ) as [Int32Array, BigInt64Array, Float64Array]
+  ) as [Int32Array, Int32Array, BigInt64Array, Float64Array]
   // Microseconds as two words each: big integers would take longer than all the rest.
   const words = new Int32Array(times.buffer, times.byteOffset, times.length * 2)
   let filled = 0
 
   const createSamples = () =>
     connection.run(`
-      CREATE OR REPLACE TEMP TABLE staged (series INTEGER, time TIMESTAMPTZ, value DOUBLE);
-      CREATE OR REPLACE TEMP TABLE staged_histogram (series INTEGER, time TIMESTAMPTZ, before BIGINT, histogram VARCHAR);
+      CREATE OR REPLACE TEMP TABLE staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE);
+      CREATE OR REPLACE TEMP TABLE staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR);
     `)
   const createSeries = () =>
     connection.run(
@@ -153,9 +153,10 @@ export const stageSamples = (
     for (const [index, histogram] of block.histograms.entries()) {
       const text = renderHistogram(histogram)
       histogramBytes += text.length
+      target.appendInteger(histograms.all + index)
       target.appendInteger(number)
       target.appendTimestampTZ(new DuckDBTimestampTZValue(BigInt(block.times[index]!) * 1000n))
-      target.appendBigInt(BigInt(rows.all))
+      target.appendInteger(rows.all)
       target.appendVarchar(text)
       target.endRow()
     }
@@ -202,6 +203,7 @@ export const stageSamples = (
         const to = Math.min(length, from + CHUNK_ROWS - filled)
         for (let i = from; i < to; i++, filled++) {
           const micros = times[i]! * 1000
+          places[filled] = rows.all + i
           series[filled] = number
           const high = Math.floor(micros / WORD)
           words[filled * 2] = (micros - high * WORD) | 0

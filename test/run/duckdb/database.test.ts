@@ -10,7 +10,7 @@ import { Effect } from "effect"
 import { vi } from "vitest"
 import { formatTime } from "../../../src/formatTime.ts"
 import type { SampleBlock } from "../../../src/prometheus/Sample.ts"
-import { Destination, type SyncMode } from "../../../src/run/Destination.ts"
+import { Destination, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
 import { type DuckDBOptions, layer } from "../../../src/run/duckdb/DuckDBFile.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import * as child from "../../support/child.ts"
@@ -241,6 +241,60 @@ describe("a DuckDB database", () => {
         }
       }).pipe(Effect.scoped),
     60_000
+  )
+
+  it.live.each(syncModes)(
+    "leaves out what was written after the last commit, however much it is: %s",
+    (mode) =>
+      Effect.gen(function* () {
+        const path = yield* databasePath
+        const series = Array.from({ length: 100 }, (_, n) => seriesOf("up", { n: `${n}` }))
+        const blocks = (from: number, to: number) => {
+          const points = Array.from({ length: to - from }, (_, index) => at(from + index, `${from + index}`))
+          return series.map((one) => floats(one, points))
+        }
+        yield* use(
+          path,
+          Effect.scoped(
+            Effect.gen(function* () {
+              const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", mode))
+              yield* writer.write(blocks(0, 300))
+              yield* writer.commit(
+                new StreamState({
+                  ...stateAt(299),
+                  ...(mode.startsWith("full") ? { full_refresh: true } : {})
+                })
+              )
+              yield* writer.write(blocks(300, 2300))
+            })
+          )
+        )
+        const table = mode === "full_refresh_overwrite" ? '"up (refresh)"' : "up"
+        assert.deepStrictEqual(
+          yield* query(path, `SELECT count(*)::INTEGER AS count, max(value) AS last FROM ${table}`),
+          [{ count: 30_000, last: 299 }]
+        )
+      })
+  )
+
+  it.live("knows which of many rows came last", () =>
+    Effect.gen(function* () {
+      for (const first of ["incremental_append_deduped", "incremental_append"] as const) {
+        const path = yield* databasePath
+        const blocks = [1, 2, 3].map((value) =>
+          floats(
+            one,
+            Array.from({ length: 150_000 }, (_, point) => at(point, `${value}`))
+          )
+        )
+        yield* use(path, putAll("up", first, blocks))
+        yield* use(path, putAll("up", "incremental_append_deduped", []))
+        assert.deepStrictEqual(
+          yield* query(path, "SELECT count(*)::INTEGER AS count, min(value) AS least FROM up"),
+          [{ count: 150_000, least: 3 }]
+        )
+      }
+    })
   )
 
   it.live("refuses what it does not know, in sentences, and touches nothing", () =>
