@@ -14,7 +14,7 @@ import { quoteName } from "../quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
 import { openDatabase, tablesOf } from "./Database.ts"
 import { openStream } from "./openStream.ts"
-import { tableOf } from "./Place.ts"
+import { type RowsAtOnce, tableOf } from "./Place.ts"
 import { folded } from "./tables.ts"
 
 /** What a DuckDB database is opened with. */
@@ -30,11 +30,14 @@ export interface DuckDBOptions {
   readonly rowsAtOnce?: number
 }
 
-/**
- * The keys of a transaction are in memory, beside the rows that are being inserted: tried with 32 to 256 MB and 5 to 100
- * labels. With fewer rows at once, each takes longer.
- */
-const rowsAtOnceIn = (memoryMegabytes: number): number => Math.max(16_000, (memoryMegabytes - 56) * 5000)
+/** What of DuckDB's memory is left beside the parts of tables that its threads are at, in megabytes. */
+const left = (memoryMegabytes: number): number => Math.max(4, memoryMegabytes - 56)
+
+/** As many as were tried with 5 to 100 labels; with fewer rows at once, each takes longer. */
+const rowsAtOnceIn = (memoryMegabytes: number, columns: number): RowsAtOnce => {
+  const merged = Math.max(1000, Math.floor((left(memoryMegabytes) * 10_000) / columns))
+  return { inserted: Math.min(left(memoryMegabytes) * 5000, 4 * merged), merged }
+}
 
 /** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
 const STAGED_PART = 1 / 4
@@ -53,7 +56,10 @@ export const layer = (
         path,
         labelColumns,
         database,
-        rowsAtOnce: options.rowsAtOnce ?? rowsAtOnceIn(memoryMegabytes),
+        rowsAtOnce: (columns: number) =>
+          options.rowsAtOnce === undefined
+            ? rowsAtOnceIn(memoryMegabytes, columns)
+            : { inserted: options.rowsAtOnce, merged: options.rowsAtOnce },
         stagedBytes: memoryMegabytes * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
         taken: new Set(Array.from(database.entries.values()).flatMap((entry) => tablesOf(entry).map(folded))),

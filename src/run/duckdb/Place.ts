@@ -5,14 +5,20 @@ import { quoteName } from "../quoteSql.ts"
 import type { Database, Entry, Run } from "./Database.ts"
 import { addLabelColumn, createTable, folded, OWN_SCHEMA, ownColumns, tableName } from "./tables.ts"
 
+/** The keys of a transaction are in memory, beside its rows. To merge rows takes several times what it takes to insert them. */
+export interface RowsAtOnce {
+  readonly inserted: number
+  readonly merged: number
+}
+
 export interface Place {
   readonly path: string
   readonly labelColumns: boolean
   readonly database: Database
   /** How many bytes may be staged in all streams. */
   readonly stagedBytes: number
-  /** How many rows go into a table with a key in one transaction. */
-  readonly rowsAtOnce: number
+  /** How many rows of so many columns go into a table with a key in one transaction. */
+  readonly rowsAtOnce: (columns: number) => RowsAtOnce
   /** The tables of streams of which nothing may be remembered yet. */
   readonly tables: Map<string, string>
   /** The names of all tables that there are, or will be, folded. */
@@ -44,20 +50,22 @@ export const entryOf = Effect.fnUntraced(function* (place: Place, stream: string
       message: `${path} has a table ${quoteName(table)} that this program has not made. Rename it, or choose another file.`
     })
   }
-  const tables = [...(entry.hasTable ? [table] : []), ...(entry.next === undefined ? [] : [entry.next.table])]
-  const found = yield* Effect.forEach(tables, database.columnsOf)
-  const missing = tables.find((_, index) => found[index] === undefined)
-  if (missing !== undefined) {
-    return yield* new DestinationError({
-      message: `${path} has no table ${quoteName(missing)}, but ${OWN_SCHEMA}.streams says it had: records are missing. Restore the file from before, or delete the stream's row there to read the stream ${stream} again.`
-    })
+  for (const needed of [
+    ...(entry.hasTable ? [table] : []),
+    ...(entry.next === undefined ? [] : [entry.next.table])
+  ]) {
+    if ((yield* database.columnsOf(needed)) === undefined) {
+      return yield* new DestinationError({
+        message: `${path} has no table ${quoteName(needed)}, but ${OWN_SCHEMA}.streams says it had: records are missing. Restore the file from before, or delete the stream's row there, and its tables, to read the stream ${stream} again.`
+      })
+    }
   }
   return entry
 })
 
 /** A name for another table of a stream: hardly that of a metric. */
 export const besideTable = (place: Place, table: string, purpose: string): string => {
-  const name = tableName(`${table} (${purpose})`, place.taken)
+  const name = tableName(`${table} (${purpose})`, new Set([...place.taken, ...place.database.tables]))
   place.taken.add(folded(name))
   return name
 }

@@ -14,7 +14,7 @@ import { inOrder, type Run } from "./Database.ts"
 import { besideTable, entryOf, grow, labelsOf, type Place } from "./Place.ts"
 import { addKey, dropKey } from "./primaryKey.ts"
 import { type Slice, slicesOf, stagedColumns, stagedRows, within } from "./stagedRows.ts"
-import { duckdbColumnOf, folded, INTO_THEIR_PLACE, qualified, timeLiteral } from "./tables.ts"
+import { duckdbColumnOf, folded, INTO_THEIR_PLACE, ownColumns, qualified, timeLiteral } from "./tables.ts"
 import { takeOverRefresh } from "./takeOverRefresh.ts"
 
 /** What may be lost, and done again, when a run is killed: commits are gathered for so long. */
@@ -128,7 +128,13 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     if (isAsBefore()) return
     yield* attempt(staging.flush)
     // A key is kept in memory until its transaction is committed.
-    const slices = slicesOf(staging, hasKey ? place.rowsAtOnce : Number.POSITIVE_INFINITY)
+    const atOnce = place.rowsAtOnce(ownColumns(place.labelColumns).length + (labels?.names.length ?? 0))
+    const isMerged =
+      isPartly || staging.hasRepeated() || (tableMillis !== null && overlapMillis <= tableMillis)
+    const slices = slicesOf(
+      staging,
+      hasKey ? (isMerged ? atOnce.merged : atOnce.inserted) : Number.POSITIVE_INFINITY
+    )
     const isAnywhere = isPartly || (slices.length > 1 && staging.hasRepeated())
     // A refresh that replaces is whole only once it has.
     const kind = isComplete && isRefresh && !isOverwrite ? "whole_refresh" : syncKindOf(mode)
@@ -161,14 +167,14 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       startsOver = false
       isPartly = !isLast
     }
-    if (isComplete && isOverwrite) {
-      entry = yield* replaceTable
-      place.taken.delete(folded(target))
-    }
     refreshed = entry.refreshRows ?? 0
     tableMillis = lastMillis
     overlapMillis = Number.POSITIVE_INFINITY
     postponed = undefined
+    if (isComplete && isOverwrite) {
+      entry = yield* replaceTable
+      place.taken.delete(folded(target))
+    }
     // Nothing is staged after that, and the tables go with the connection.
     if (!isComplete) yield* attempt(staging.clear)
     durableAt = yield* steadyMillis

@@ -5,7 +5,7 @@ import { without } from "../entries.ts"
 import { quoteName } from "../quoteSql.ts"
 import type { Entry } from "./Database.ts"
 import { besideTable, labelsOf, type Place } from "./Place.ts"
-import { createTable, folded, INTO_THEIR_PLACE, qualified } from "./tables.ts"
+import { createTable, folded, INTO_THEIR_PLACE, ownColumns, qualified } from "./tables.ts"
 
 /** The stream's table without its key. */
 export const dropKey = Effect.fnUntraced(function* (
@@ -27,8 +27,11 @@ export const dropKey = Effect.fnUntraced(function* (
   return changed
 })
 
-/** So much of the rows that go into a table with a key at once: to find those that have the same key takes memory, too. */
-const PART = 1 / 4
+/** A table of more rows is worth a word before it is copied. */
+const MANY_ROWS = 1_000_000
+
+/** So much of the rows that are merged at once: to find those that have the same key takes memory, too. */
+const PART = 1 / 3
 
 /**
  * The stream's table, or that of its refresh, with a key: of the rows that had the same, the last is left. Its rows are
@@ -46,12 +49,15 @@ export const addKey = Effect.fnUntraced(function* (
   const labels = yield* labelsOf(place, table)
   const making = besideTable(place, before.table, "with key")
   const to = qualified(making)
-  // Rows are numbered in the order in which they came.
-  const [found] = yield* attempt(async () =>
-    (await connection.runAndReadAll(`SELECT max(rowid)::DOUBLE FROM ${from}`)).getRowsJS()
-  )
-  const end = found?.[0] === null ? 0 : Number(found?.[0]) + 1
-  if (end > place.rowsAtOnce) {
+  // Later rows have later numbers, and keep them as long as none is deleted, which is never done where there is no key.
+  const askEnd = async () => {
+    const [found] = (await connection.runAndReadAll(`SELECT max(rowid)::DOUBLE FROM ${from}`)).getRowsJS()
+    return found?.[0] === null ? 0 : Number(found?.[0]) + 1
+  }
+  const end = yield* attempt(askEnd)
+  const columns = ownColumns(place.labelColumns).length + labels.length
+  const rowsAtOnce = Math.max(1, Math.floor(place.rowsAtOnce(columns).merged * PART))
+  if (end > MANY_ROWS) {
     yield* Effect.logInfo(
       `The table ${quoteName(table)} of some ${end} rows gets its primary key, which may take some minutes.`
     )
@@ -60,7 +66,6 @@ export const addKey = Effect.fnUntraced(function* (
     await run(createTable(making, place.labelColumns, labels, true))
     return { ...before, making }
   })
-  const rowsAtOnce = Math.max(1, Math.floor(place.rowsAtOnce * PART))
   for (let start = 0; start < end; start += rowsAtOnce) {
     const slice = `rowid >= ${start} AND rowid < ${start + rowsAtOnce}`
     entry = yield* transact(connection, async (run) => {
@@ -72,6 +77,8 @@ export const addKey = Effect.fnUntraced(function* (
     })
   }
   const changed = yield* transact(connection, async (run) => {
+    if ((await askEnd()) !== end)
+      throw new Error(`rows of the table ${table} were numbered anew while they were copied`)
     await run(`DROP TABLE ${from}`)
     await run(`ALTER TABLE ${to} RENAME TO ${quoteName(table)}`)
     const rest = without(entry, "making")

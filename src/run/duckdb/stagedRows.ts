@@ -17,8 +17,8 @@ export interface Slice {
 }
 
 /**
- * All that is before the mark, in slices of at most about so many rows, in the order in which it came. A histogram is behind
- * the floats that were there `before` it.
+ * All that is before the mark, in slices of at most about so many rows; where it has a series and time more than once, in the
+ * order in which it came, and then a slice has all histograms that are behind its floats, however many.
  */
 export const slicesOf = (staged: StagedSamples, mostRows: number): ReadonlyArray<Slice> => {
   const floats = staged.floats().marked
@@ -28,6 +28,8 @@ export const slicesOf = (staged: StagedSamples, mostRows: number): ReadonlyArray
     const part = (all: number, at: number) => Math.floor((all * at) / count)
     const rows = (all: number) => `r.number >= ${part(all, index)} AND r.number < ${part(all, index + 1)}`
     if (floats === 0) return { floats: "false", histograms: rows(histograms) }
+    // Their order counts only where one may take the place of another.
+    if (!staged.hasRepeated()) return { floats: rows(floats), histograms: rows(histograms) }
     const from = index === 0 ? "" : ` AND r.before > ${part(floats, index)}`
     const to = index === count - 1 ? "" : ` AND r.before <= ${part(floats, index + 1)}`
     return { floats: rows(floats), histograms: `r.number < ${histograms}${from}${to}` }

@@ -169,7 +169,7 @@ describe("the primary key of a table", () => {
         // A refresh that was begun by appending, and goes on as one that replaces.
         yield* use(
           path,
-          put("full_refresh_append", 0, [block(one, [0, "10"], [0, "11"])], "not whole"),
+          put("full_refresh_append", 0, [block(one, [0, "10"]), block(one, [0, "11"])], "not whole"),
           options
         )
         yield* run("full_refresh_overwrite", 2, block(one, [1, "12"]))
