@@ -23,7 +23,7 @@ export type SyncMode = (typeof syncModes)[number]
 export interface StreamWriter {
   /** Takes samples, which the caller may recycle afterwards. Nobody sees them before `commit`. */
   readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
-  /** Keeps all that was written so far, and with it the state that stands for it: both or neither, whatever happens. */
+  /** Keeps all that was written so far, and with it the state that stands for it: both or, for whoever goes on, neither. */
   readonly commit: (state: StreamState) => Effect.Effect<void, DestinationError>
   /** The stream has been read whole, all of it committed: in overwrite mode, only now does it replace what was there. */
   readonly complete: Effect.Effect<void, DestinationError>

@@ -2,7 +2,8 @@
  * A DuckDB database as a destination: a table per stream, in one file that other tools can open.
  *
  * Samples gather in temporary tables; a commit inserts them into the stream's table in the same transaction that remembers
- * the stream's state. A refresh that replaces goes into a table of its own, which takes the name of the stream's table when
+ * the stream's state. Where there are more of them than keys fit into the memory, that is the last of several, and what the
+ * others inserted is marked, and goes when the stream is opened again before that. A refresh that replaces goes into a table of its own, which takes the name of the stream's table when
  * it is whole.
  */
 import { Effect, FileSystem, Layer } from "effect"
@@ -40,7 +41,7 @@ const rowsAtOnceIn = (memoryMegabytes: number, columns: number): RowsAtOnce => {
 }
 
 /** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
-const STAGED_PART = 1 / 4
+const STAGED_PART = 3 / 10
 
 /** Opens the database for one run, with its states. */
 export const layer = (

@@ -78,6 +78,7 @@ export const attachFile = Effect.fnUntraced(function* (
         memory_limit: `${options.memoryMegabytes}MB`,
         temp_directory: temporary,
         threads: `${THREADS}`,
+        // Faster. Where order counts there are numbers of our own (`StagedSamples`), or `inOrder`.
         preserve_insertion_order: "false",
         // Large inserts are on the disk before they are committed, a part of the table of each thread's own. A checkpoint
         // would put these parts together, which takes as long as the inserts.

@@ -134,7 +134,7 @@ export const layer = (
         instance,
         open: { count: 0 },
         memoryMegabytes,
-        stageBytes: memoryMegabytes * 250_000
+        stageBytes: memoryMegabytes * 300_000
       }
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),

@@ -343,4 +343,104 @@ describe("the primary key of a table", () => {
       assert.deepStrictEqual(yield* rows(path), ["a0=6", "a3=7"])
     })
   )
+
+  it.live("knows the latest row of a refresh that was taken over", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      yield* use(path, put("incremental_append", 9, [block(one, [9, "1"])]))
+      yield* use(path, put("full_refresh_append", 1, [block(one, [0, "2"], [1, "3"])], "not whole"))
+      const window = [block(one, [2, "4"], [3, "5"], [4, "6"])]
+      // One that takes over, four of the key, and one of the commit.
+      yield* stopBefore(7, path, put("full_refresh_overwrite", 4, window))
+      yield* use(path, put("full_refresh_append", 4, window))
+      assert.deepStrictEqual(yield* rows(path), ["a0=2", "a1=3", "a2=4", "a3=5", "a4=6", "a9=1"])
+    })
+  )
+
+  it.live("leaves the labels of a refresh that was taken over to themselves", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const upper = seriesOf("up", { Job: "x", zone: "c" })
+      yield* use(path, put("incremental_append", 1, [block(one, [0, "1"])]))
+      yield* use(path, put("full_refresh_overwrite", 1, [block(upper, [0, "2"])], "not whole"))
+      yield* use(path, put("full_refresh_append", 2, [block(upper, [1, "3"])]))
+      assert.deepStrictEqual(
+        yield* Effect.promise(() =>
+          ask(path, "SELECT value, job, zone, other_labels::VARCHAR AS others FROM up ORDER BY value")
+        ),
+        [
+          { value: 1, job: "a", zone: null, others: null },
+          { value: 2, job: null, zone: "c", others: '{"Job":"x"}' },
+          { value: 3, job: null, zone: "c", others: '{"Job":"x"}' }
+        ]
+      )
+    })
+  )
+
+  it.live(
+    "copies every row, also behind those of a refresh that was taken away",
+    () =>
+      Effect.gen(function* () {
+        const path = yield* databasePath
+        const many = (from: number, count: number) => [
+          floats(
+            one,
+            Array.from({ length: count }, (_, index) => [start + (from + index) * 60_000, "1"] as const)
+          )
+        ]
+        const options = { memoryMegabytes: 64 }
+        yield* use(path, put("incremental_append", 130_000, many(0, 130_000)), options)
+        yield* use(path, put("full_refresh_append", 400_000, many(0, 400_000), "not whole"), options)
+        yield* use(
+          path,
+          Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", "full_refresh_overwrite"))),
+          options
+        )
+        yield* use(path, put("incremental_append", 330_000, many(130_000, 200_000)), options)
+        yield* use(path, put("incremental_append_deduped", 330_000, []), options)
+        const [found] = yield* Effect.promise(() => ask(path, "SELECT count(*)::INTEGER AS count FROM up"))
+        assert.deepStrictEqual(found, { count: 330_000 })
+        assert.deepStrictEqual(yield* tables(path), ["up"])
+      }),
+    60_000
+  )
+
+  it.live("merges rows of many columns in little memory", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const labels = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`label_${n}`, `value ${n}`]))
+      const points = Array.from({ length: 1000 }, (_, point) => [point, `${point}`] as const)
+      const blocks = Array.from({ length: 200 }, (_, n) =>
+        block(seriesOf("up", { ...labels, n: `${n}` }), ...points)
+      )
+      for (let run = 0; run < 2; run++) {
+        yield* use(path, put("incremental_append_deduped", 999, blocks), { memoryMegabytes: 96 })
+      }
+      const [found] = yield* Effect.promise(() => ask(path, "SELECT count(*)::INTEGER AS count FROM up"))
+      assert.deepStrictEqual(found, { count: 200_000 })
+    })
+  )
+
+  it.live("goes on where a whole refresh could not take its place, and says so", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      yield* use(path, put("incremental_append_deduped", 0, [block(one, [0, "1"])]))
+      // Of the refresh, and not of what puts it into its place.
+      yield* stopBefore(2, path, put("full_refresh_overwrite", 1, [block(one, [0, "2"], [1, "3"])]))
+      assert.deepStrictEqual(yield* rows(path), ["a0=1"])
+      assert.strictEqual(yield* loaded(path, "full_refresh"), stateAt(1).time)
+      yield* use(
+        path,
+        Effect.scoped(
+          Effect.gen(function* () {
+            const writer = yield* Effect.flatMap(Destination, ({ open }) =>
+              open("up", "full_refresh_overwrite")
+            )
+            yield* writer.complete
+          })
+        )
+      )
+      assert.deepStrictEqual(yield* rows(path), ["a0=2", "a1=3"])
+    })
+  )
 })
