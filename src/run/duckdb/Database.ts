@@ -160,26 +160,29 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     ([row]) => Number(row?.[0] ?? 0)
   )
   /** What of that a checkpoint has left: indexes that are in the file, and samples that are staged. */
-  let rest = 0
+  let bytesAfterCheckpoint = 0
   const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
     Effect.andThen(unwritten),
     Effect.map((bytes) => {
-      rest = bytes
+      bytesAfterCheckpoint = bytes
     })
   )
+  /** Since that was asked. */
+  let transactions = 0
+  let rowsChanged = 0
   /**
    * Rows and keys that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none
    * while its log is short: some hundreds of small tables would fill the memory.
    */
-  let transactions = 0
-  let rows = 0
   const relieve = Effect.suspend(() => {
-    if (++transactions < UNASKED_TRANSACTIONS && rows < UNASKED_ROWS) return Effect.void
+    if (++transactions < UNASKED_TRANSACTIONS && rowsChanged < UNASKED_ROWS) return Effect.void
     transactions = 0
-    rows = 0
+    rowsChanged = 0
     return unwritten.pipe(
       Effect.flatMap((bytes) =>
-        bytes - rest > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART ? write : Effect.void
+        bytes - bytesAfterCheckpoint > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART
+          ? write
+          : Effect.void
       ),
       Effect.ignore
     )
@@ -196,9 +199,9 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
         await own.run("BEGIN")
         try {
           const entry = await body(async (sql) => {
-            const { rowsChanged } = await own.run(sql)
-            rows += rowsChanged
-            return rowsChanged
+            const result = await own.run(sql)
+            rowsChanged += result.rowsChanged
+            return result.rowsChanged
           })
           const before = entries.get(entry.stream)
           await own.run(

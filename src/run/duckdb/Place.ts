@@ -21,7 +21,7 @@ export interface Place {
   readonly rowsAtOnce: (columns: number) => RowsAtOnce
   /** The tables of streams of which nothing may be remembered yet. */
   readonly tables: Map<string, string>
-  /** The names of all tables that there are, or will be, folded. */
+  /** The names of all tables that streams have, or will have, folded. */
   readonly taken: Set<string>
   /** How many streams are open. */
   readonly open: { count: number }

@@ -6,7 +6,10 @@ import type { Entry, TableEntry } from "./Database.ts"
 import type { Place } from "./Place.ts"
 import { folded, qualified, timeLiteral } from "./tables.ts"
 
-/** Removes a table that was being made, and rows that are ahead of the state, which are read again. */
+/**
+ * Removes a table that was being made, and rows that are ahead of the state, which are read again. Their place in the file is
+ * lost: beside an index nothing is put there.
+ */
 export const cleanUp = Effect.fnUntraced(function* (
   place: Place,
   connection: DuckDBConnection,
@@ -15,8 +18,8 @@ export const cleanUp = Effect.fnUntraced(function* (
   const { making, next } = entry
   if (making === undefined && entry.ahead === undefined && next?.ahead === undefined) return entry
   const cleaned = yield* place.database.transact(connection, async (run) => {
-    if (making !== undefined) await run(`DROP TABLE ${qualified(making)}`)
-    const back = async <T extends TableEntry>(of: T): Promise<T> => {
+    if (making !== undefined) await run(`DROP TABLE IF EXISTS ${qualified(making)}`)
+    const behindState = async <T extends TableEntry>(of: T): Promise<T> => {
       const { ahead, table } = of
       if (ahead === undefined) return of
       const which = ahead === null ? "" : ` WHERE time > ${timeLiteral(ahead)}`
@@ -24,8 +27,8 @@ export const cleanUp = Effect.fnUntraced(function* (
       return { ...(without(of, "ahead") as T), lastMillis: ahead }
     }
     return {
-      ...(await back(without(entry, "making"))),
-      ...(next === undefined ? {} : { next: await back(next) })
+      ...(await behindState(without(entry, "making"))),
+      ...(next === undefined ? {} : { next: await behindState(next) })
     }
   })
   if (making !== undefined) place.taken.delete(folded(making))

@@ -57,13 +57,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     )
   }
   const resumed = isRefresh ? refreshUnderWay(entry) : undefined
-  const begun = isOverwrite
-    ? resumed === undefined
-      ? undefined
-      : entry.next
-    : entry.hasTable
-      ? entry
-      : undefined
+  const refresh = resumed === undefined ? undefined : entry.next
+  const begun = isOverwrite ? refresh : entry.hasTable ? entry : undefined
   const target = isOverwrite ? (entry.next?.table ?? besideTable(place, entry.table, "refresh")) : entry.table
   /** The columns of labels that the table has; undefined while there is none. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(place, target)
@@ -86,7 +81,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   let isFirst = true
   let startsOver = false
   /** Some of what is staged may be in the table: of several transactions, not all were done. */
-  let isPartly = false
+  let isHalfDone = false
   let durableAt = yield* steadyMillis
 
   const write = async (blocks: ReadonlyArray<SampleBlock>) => {
@@ -99,15 +94,18 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     }
   }
 
-  /** Inserts some of what is staged, in place of what was there of the same series and time if there is a key. */
-  const insert = async (run: Run, slice: Slice, isAnywhere: boolean): Promise<number> => {
+  /**
+   * Inserts some of what is staged, in place of what was there of the same series and time if there is a key. Answers how many
+   * rows were appended; with a key nobody asks.
+   */
+  const insert = async (run: Run, slice: Slice, mayMeetRows: boolean): Promise<number> => {
     const into = (part: Slice, tail = "") => {
       const sql = `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${stagedRows(staging, part, hasKey)} ${tail}`
       return !hasKey && staging.hasRepeated() ? inOrder(run, sql) : run(sql)
     }
     if (staging.floats().marked + staging.histograms().marked === 0) return 0
     if (!hasKey) return into(slice)
-    if (isAnywhere) return into(slice, INTO_THEIR_PLACE)
+    if (mayMeetRows) return into(slice, INTO_THEIR_PLACE)
     if (tableMillis === null || overlapMillis > tableMillis) return into(slice)
     const until = timeLiteral(tableMillis)
     await into(within(slice, `r.time <= ${until}`), INTO_THEIR_PLACE)
@@ -130,12 +128,12 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     // A key is kept in memory until its transaction is committed.
     const atOnce = place.rowsAtOnce(ownColumns(place.labelColumns).length + (labels?.names.length ?? 0))
     const isMerged =
-      isPartly || staging.hasRepeated() || (tableMillis !== null && overlapMillis <= tableMillis)
+      isHalfDone || staging.hasRepeated() || (tableMillis !== null && overlapMillis <= tableMillis)
     const slices = slicesOf(
       staging,
       hasKey ? (isMerged ? atOnce.merged : atOnce.inserted) : Number.POSITIVE_INFINITY
     )
-    const isAnywhere = isPartly || (slices.length > 1 && staging.hasRepeated())
+    const mayMeetRows = isHalfDone || (slices.length > 1 && staging.hasRepeated())
     // A refresh that replaces is whole only once it has.
     const kind = isComplete && isRefresh && !isOverwrite ? "whole_refresh" : syncKindOf(mode)
     let count = startsOver ? 0 : refreshed
@@ -150,7 +148,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
           await run(`DROP TABLE ${qualified(entry.next.table)}`)
         }
         await grow(run, place, target, isNew ? undefined : targetLabels, labels?.names ?? [], hasKey)
-        count += await insert(run, slice, isAnywhere)
+        count += await insert(run, slice, mayMeetRows)
         const rest = {
           ...without(entry, "next", "refreshRows", "state", "refreshState"),
           ...statesToSave(entry, isLast ? postponed : undefined, kind)
@@ -165,7 +163,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       })
       targetLabels = [...(labels?.names ?? [])]
       startsOver = false
-      isPartly = !isLast
+      isHalfDone = !isLast
     }
     refreshed = entry.refreshRows ?? 0
     tableMillis = lastMillis

@@ -732,12 +732,12 @@ describe("the tables", () => {
       Effect.gen(function* () {
         const path = yield* databasePath
         const series = Array.from({ length: 200 }, (_, n) => seriesOf("up", { n: `${n}` }))
-        const samples = Array.from({ length: 10_000 }, (_, point) => at(point, `${point}.25`))
+        const samples = Array.from({ length: 15_000 }, (_, point) => at(point, `${point}.25`))
         const blocks = series.map((one) => ({ ...floats(one, samples), series: one }))
-        yield* use(path, putAll("up", "incremental_append_deduped", blocks), { memoryMegabytes: 32 })
+        yield* use(path, putAll("up", "incremental_append_deduped", blocks), { memoryMegabytes: 64 })
         assert.deepStrictEqual(
           yield* query(path, "SELECT count(*)::INTEGER AS count, sum(value) / 200 AS sum FROM up"),
-          [{ count: 2_000_000, sum: 49_997_500 }]
+          [{ count: 3_000_000, sum: 112_496_250 }]
         )
         assert.isFalse(existsSync(`${path}.tmp`))
       }),

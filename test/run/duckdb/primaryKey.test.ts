@@ -56,22 +56,19 @@ const use = <A, E>(
     Effect.provide(NodeServices.layer)
   )
 
-/** The same, and the process is gone before a commit of the body: nothing that it wants of DuckDB is done after that. */
+/** The same, and nothing that is wanted of DuckDB is done any more from a commit of the body on. */
 const stopBefore = (number: number, path: string, body: Effect.Effect<unknown, unknown, Destination>) =>
   Effect.suspend(() => {
     const { run } = DuckDBConnection.prototype
     let commits = 0
     let isGone = false
-    const watched = Effect.acquireUseRelease(
-      Effect.sync(() => {
-        DuckDBConnection.prototype.run = function (...args) {
-          if (args[0] === "COMMIT" && ++commits === number) isGone = true
-          return isGone ? Promise.reject(new Error("gone")) : run.apply(this, args)
-        }
-      }),
-      () => body,
-      () => Effect.void
-    )
+    const watched = Effect.suspend(() => {
+      DuckDBConnection.prototype.run = function (...args) {
+        if (args[0] === "COMMIT" && ++commits === number) isGone = true
+        return isGone ? Promise.reject(new Error("gone")) : run.apply(this, args)
+      }
+      return body
+    })
     return use(path, watched, { rowsAtOnce: 2 }).pipe(
       Effect.ensuring(
         Effect.sync(() => {
