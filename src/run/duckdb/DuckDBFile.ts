@@ -3,8 +3,8 @@
  *
  * Samples gather in temporary tables; a commit inserts them into the stream's table in the same transaction that remembers
  * the stream's state. Where there are more of them than keys fit into the memory, that is the last of several, and what the
- * others inserted is marked, and goes when the stream is opened again before that. A refresh that replaces goes into a table of its own, which takes the name of the stream's table when
- * it is whole.
+ * others inserted is marked, and goes when the stream is opened again before that. A refresh that replaces goes into a table
+ * of its own, which takes the name of the stream's table when it is whole.
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../ConnectorConfig.ts"

@@ -4,18 +4,18 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, wri
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { DuckDBInstance } from "@duckdb/node-api"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
 import { formatTime } from "../../../src/formatTime.ts"
 import type { SampleBlock } from "../../../src/prometheus/Sample.ts"
 import { Destination, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
-import { type DuckDBOptions, layer } from "../../../src/run/duckdb/DuckDBFile.ts"
+import type { DuckDBOptions } from "../../../src/run/duckdb/DuckDBFile.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import * as child from "../../support/child.ts"
 import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../files/drive.ts"
 import { ask } from "./ask.ts"
+import { use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
 
@@ -51,16 +51,6 @@ const put = (mode: SyncMode, ...points: ReadonlyArray<number>) =>
       yield* writer.commit(stateAt(points.at(-1)!))
       yield* writer.complete
     })
-  )
-
-const use = <A, E>(
-  path: string,
-  body: Effect.Effect<A, E, Destination>,
-  options: Partial<DuckDBOptions> = {}
-) =>
-  body.pipe(
-    Effect.provide(layer({ path, source: "http://mock", labelColumns: true, ...options })),
-    Effect.provide(NodeServices.layer)
   )
 
 const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql))

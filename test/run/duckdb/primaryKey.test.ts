@@ -1,16 +1,15 @@
 /** The primary key of tables: where there is one, what becomes of it, and what of rows that have the same. */
 import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
-import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { formatTime } from "../../../src/formatTime.ts"
 import type { SampleBlock } from "../../../src/prometheus/Sample.ts"
 import { Destination, type SyncKind, type SyncMode, syncModes } from "../../../src/run/Destination.ts"
-import { type DuckDBOptions, layer } from "../../../src/run/duckdb/DuckDBFile.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../files/drive.ts"
 import { ask } from "./ask.ts"
+import { use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
 const other = seriesOf("up", { job: "b", zone: "c" })
@@ -43,17 +42,6 @@ const put = (
       yield* writer.commit(stateAt(point, mode.startsWith("full")))
       if (isWhole === "whole") yield* writer.complete
     })
-  )
-
-/** Opens the database as a run does; each is a run of its own. */
-const use = <A, E>(
-  path: string,
-  body: Effect.Effect<A, E, Destination>,
-  options: Partial<DuckDBOptions> = {}
-) =>
-  body.pipe(
-    Effect.provide(layer({ path, source: "http://mock", labelColumns: true, ...options })),
-    Effect.provide(NodeServices.layer)
   )
 
 /** The same, and nothing that is wanted of DuckDB is done any more from a commit of the body on. */
