@@ -4,10 +4,21 @@ import type { SampleBlock } from "../prometheus/Sample.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
-/** Something cannot be read from or written to a destination; `message` says what, why, and what to do. */
+/**
+ * Something cannot be read from or written to a destination; `message` says what, why, and what to do. It fails the stream that
+ * met it and no other, unless it `isFatal`: where the disk is full or the destination lost, no stream can be written any more.
+ */
 export class DestinationError extends Schema.TaggedError<DestinationError>()("DestinationError", {
-  message: Schema.String
+  message: Schema.String,
+  isFatal: Schema.optionalKey(Schema.Boolean)
 }) {}
+
+/** What a destination has of a stream. Times are milliseconds since the epoch, null where there is no row. */
+export interface Contents {
+  readonly rows: number
+  readonly firstMillis: number | null
+  readonly lastMillis: number | null
+}
 
 /** How a stream is read and what becomes of what is there already, by the names that Airbyte uses. */
 export const syncModes = [
@@ -46,6 +57,14 @@ export class Destination extends Context.Service<
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
     /** The states that were committed, for a read of a kind. To save them has no effect: `commit` does it. */
     readonly states: (kind: SyncKind) => StateStore["Service"]
+    /**
+     * What it has of a stream: the rows that readers see, or those that a full refresh in progress has committed and that do
+     * not count yet. Exact, also after a crash. All zero and null where there is nothing.
+     */
+    readonly contents?: (
+      stream: string,
+      of: "current" | "refresh"
+    ) => Effect.Effect<Contents, DestinationError>
     /** How many bytes of disk it takes by now. */
     readonly bytes: Effect.Effect<number, DestinationError>
     /** One command that shows a stream's data when it is pasted into a shell. */
