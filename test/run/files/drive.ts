@@ -21,6 +21,7 @@ import type {
 } from "../../../src/prometheus/Sample.ts"
 import { canonicalLabels, seriesId } from "../../../src/prometheus/Series.ts"
 import {
+  type Contents,
   Destination,
   type DestinationError,
   type SyncKind,
@@ -201,6 +202,36 @@ const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
 
 const stateText = (state: StreamState | undefined): string => JSON.stringify(state ?? null)
 
+/** What a destination says that it has of each stream, where it says so. */
+const allContents = ({ contents }: Destination["Service"], streams: ReadonlyArray<string>) =>
+  Effect.forEach(streams, (stream) =>
+    contents === undefined
+      ? Effect.succeed(undefined)
+      : Effect.all({ current: contents(stream, "current"), refresh: contents(stream, "refresh") })
+  )
+
+const contentsOf = (rows: ReadonlyArray<Row>): Contents => {
+  const times = rows.map(timeOf)
+  return times.length === 0
+    ? { rows: 0, firstMillis: null, lastMillis: null }
+    : { rows: times.length, firstMillis: Math.min(...times), lastMillis: Math.max(...times) }
+}
+
+/** Throws where what a destination says of a stream is not what it has of it. */
+const checkContents = (
+  stream: string,
+  found: { readonly current: Contents; readonly refresh: Contents } | undefined,
+  { ahead, refresh, visible }: Snapshot
+) => {
+  if (found === undefined) return
+  const isCurrent = (row: Row) =>
+    !refresh.includes(row) && (ahead === undefined || (ahead !== null && timeOf(row) <= ahead))
+  const expected = { current: contentsOf(visible.filter(isCurrent)), refresh: contentsOf(refresh) }
+  if (JSON.stringify(found) !== JSON.stringify(expected)) {
+    throw new Error(`${stream} is said to have ${JSON.stringify(found)}, and has ${JSON.stringify(expected)}`)
+  }
+}
+
 /** What random runs are like, where that is not as varied as it can be. */
 export interface Emphasis {
   /** How many streams there are at most, of three. */
@@ -226,13 +257,14 @@ export const randomRuns = Effect.fnUntraced(
 
     /** The folder against the snapshots that it may be at: all since the last that had to last. */
     const check = Effect.fnUntraced(function* (possible: ReadonlyMap<string, ReadonlyArray<Snapshot>>) {
-      const states = yield* Effect.gen(function* () {
+      const [states, contents] = yield* Effect.gen(function* () {
         const destination = yield* Destination
         const load = (kind: SyncKind, stream: string) =>
           Effect.map(destination.states(kind).load(stream), Option.getOrUndefined)
-        return yield* Effect.forEach(streams, (stream) =>
+        const states = yield* Effect.forEach(streams, (stream) =>
           Effect.all({ state: load("incremental", stream), refreshState: load("full_refresh", stream) })
         )
+        return [states, yield* allContents(destination, streams)] as const
       }).pipe(Effect.provide(format.layer(folder)))
       for (const [index, stream] of streams.entries()) {
         const rows = yield* Effect.promise(() => format.rows(folder, stream))
@@ -263,6 +295,7 @@ export const randomRuns = Effect.fnUntraced(
           )
         }
         truth.set(stream, snapshot)
+        checkContents(stream, contents[index]!, snapshot)
       }
     })
 
