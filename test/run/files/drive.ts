@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import type { ConfigError } from "../../../src/ConnectorConfig.ts"
@@ -21,6 +22,7 @@ import type {
 } from "../../../src/prometheus/Sample.ts"
 import { canonicalLabels, seriesId } from "../../../src/prometheus/Series.ts"
 import {
+  type Contents,
   Destination,
   type DestinationError,
   type SyncKind,
@@ -199,6 +201,14 @@ const between = (
 const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
   JSON.stringify(a.map(textOf).sort()) === JSON.stringify(b.map(textOf).sort())
 
+/** What a destination is to say of rows. */
+const contentsOf = (rows: ReadonlyArray<Row>): Contents => {
+  const times = rows.map(timeOf)
+  return rows.length === 0
+    ? { rows: 0, firstMillis: null, lastMillis: null }
+    : { rows: rows.length, firstMillis: Math.min(...times), lastMillis: Math.max(...times) }
+}
+
 const stateText = (state: StreamState | undefined): string => JSON.stringify(state ?? null)
 
 /** What random runs are like, where that is not as varied as it can be. */
@@ -230,19 +240,30 @@ export const randomRuns = Effect.fnUntraced(
         const destination = yield* Destination
         const load = (kind: SyncKind, stream: string) =>
           Effect.map(destination.states(kind).load(stream), Option.getOrUndefined)
+        const contents = (stream: string, of: "current" | "refresh") =>
+          destination.contents?.(stream, of) ?? Effect.undefined
         return yield* Effect.forEach(streams, (stream) =>
-          Effect.all({ state: load("incremental", stream), refreshState: load("full_refresh", stream) })
+          Effect.all({
+            state: load("incremental", stream),
+            refreshState: load("full_refresh", stream),
+            current: contents(stream, "current"),
+            refresh: contents(stream, "refresh")
+          })
         )
       }).pipe(Effect.provide(format.layer(folder)))
       for (const [index, stream] of streams.entries()) {
         const rows = yield* Effect.promise(() => format.rows(folder, stream))
         const all = possible.get(stream)!
         const found = states[index]!
+        if (found.current !== undefined) assert.deepStrictEqual(found.current, contentsOf(rows))
         const exact = all.findLast(
-          ({ refreshState, state, visible }) =>
+          ({ refresh, refreshState, state, visible }) =>
             stateText(state) === stateText(found.state) &&
             stateText(refreshState) === stateText(found.refreshState) &&
-            same(visible, rows)
+            same(visible, rows) &&
+            (found.refresh === undefined ||
+              JSON.stringify(found.refresh) ===
+                JSON.stringify(contentsOf(refreshState === undefined ? [] : refresh)))
         )
         const snapshot =
           exact ??
@@ -253,11 +274,11 @@ export const randomRuns = Effect.fnUntraced(
             : undefined)
         if (snapshot === undefined) {
           throw new Error(
-            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
+            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} , ${rows.length} rows and of a refresh ${JSON.stringify(found.refresh)}:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
               .get(stream)!
               .map(
-                ({ refreshState, state, visible }) =>
-                  `${stateText(state)} ${stateText(refreshState)}\n${visible.map(textOf).sort().join("\n")}`
+                ({ refresh, refreshState, state, visible }) =>
+                  `${stateText(state)} ${stateText(refreshState)} ${JSON.stringify(contentsOf(refresh))}\n${visible.map(textOf).sort().join("\n")}`
               )
               .join("\n")}`
           )
@@ -374,6 +395,10 @@ export const randomRuns = Effect.fnUntraced(
             }
             possible.get(stream)!.push(now)
             yield* writer.complete
+            if (destination.contents !== undefined && !isKilled()) {
+              const contents = yield* destination.contents(stream, "current")
+              assert.deepStrictEqual(contents, contentsOf(now.visible))
+            }
             // Nothing that comes now undoes it.
             possible.set(stream, [now])
           })
