@@ -61,7 +61,7 @@ export class Destination extends Context.Service<
      * What it has of a stream: the rows that readers see, or those that a full refresh in progress has committed and that do
      * not count yet. Exact, also after a crash. All zero and null where there is nothing.
      */
-    readonly contents?: (
+    readonly contents: (
       stream: string,
       of: "current" | "refresh"
     ) => Effect.Effect<Contents, DestinationError>

@@ -21,6 +21,7 @@ const watched = (failing: string | undefined, states: Setting["states"]) => {
     })
   const destination = Layer.succeed(Destination, {
     bytes: Effect.succeed(42),
+    contents: () => Effect.succeed({ rows: 0, firstMillis: null, lastMillis: null }),
     lookInto: (stream) => `look into ${stream}`,
     states: (kind) => {
       told.push(`states ${kind}`)

@@ -25,9 +25,8 @@ export const contentsOf = Effect.fnUntraced(function* (
   if (table === undefined || (yield* columnsOf(table.table))?.includes("time") !== true) return NOTHING
   return yield* query(async (ask) => {
     const conditions = table.ahead === undefined ? [] : [behind(table.ahead)]
-    if (isInProgress && next === undefined) {
-      const first = await firstOfRefresh(ask, entry)
-      conditions.push(of === "refresh" ? `rowid >= ${first}` : `rowid < ${first}`)
+    if (of === "refresh" && next === undefined) {
+      conditions.push(`rowid >= ${await firstOfRefresh(ask, entry)}`)
     }
     return count(ask, table.table, conditions)
   })

@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import type { ConfigError } from "../../../src/ConnectorConfig.ts"
@@ -202,12 +203,10 @@ const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
 
 const stateText = (state: StreamState | undefined): string => JSON.stringify(state ?? null)
 
-/** What a destination says that it has of each stream, where it says so. */
+/** What a destination says that it has of each stream. */
 const allContents = ({ contents }: Destination["Service"], streams: ReadonlyArray<string>) =>
   Effect.forEach(streams, (stream) =>
-    contents === undefined
-      ? Effect.succeed(undefined)
-      : Effect.all({ current: contents(stream, "current"), refresh: contents(stream, "refresh") })
+    Effect.all({ current: contents(stream, "current"), refresh: contents(stream, "refresh") })
   )
 
 const contentsOf = (rows: ReadonlyArray<Row>): Contents => {
@@ -220,12 +219,10 @@ const contentsOf = (rows: ReadonlyArray<Row>): Contents => {
 /** Throws where what a destination says of a stream is not what it has of it. */
 const checkContents = (
   stream: string,
-  found: { readonly current: Contents; readonly refresh: Contents } | undefined,
+  found: { readonly current: Contents; readonly refresh: Contents },
   { ahead, refresh, visible }: Snapshot
 ) => {
-  if (found === undefined) return
-  const isCurrent = (row: Row) =>
-    !refresh.includes(row) && (ahead === undefined || (ahead !== null && timeOf(row) <= ahead))
+  const isCurrent = (row: Row) => ahead === undefined || (ahead !== null && timeOf(row) <= ahead)
   const expected = { current: contentsOf(visible.filter(isCurrent)), refresh: contentsOf(refresh) }
   if (JSON.stringify(found) !== JSON.stringify(expected)) {
     throw new Error(`${stream} is said to have ${JSON.stringify(found)}, and has ${JSON.stringify(expected)}`)
@@ -271,10 +268,11 @@ export const randomRuns = Effect.fnUntraced(
         const all = possible.get(stream)!
         const found = states[index]!
         const exact = all.findLast(
-          ({ refreshState, state, visible }) =>
+          ({ refresh, refreshState, state, visible }) =>
             stateText(state) === stateText(found.state) &&
             stateText(refreshState) === stateText(found.refreshState) &&
-            same(visible, rows)
+            same(visible, rows) &&
+            JSON.stringify(contents[index]!.refresh) === JSON.stringify(contentsOf(refresh))
         )
         const snapshot =
           exact ??
@@ -285,11 +283,11 @@ export const randomRuns = Effect.fnUntraced(
             : undefined)
         if (snapshot === undefined) {
           throw new Error(
-            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
+            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} , ${rows.length} rows and of a refresh ${JSON.stringify(contents[index]!.refresh)}:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
               .get(stream)!
               .map(
-                ({ refreshState, state, visible }) =>
-                  `${stateText(state)} ${stateText(refreshState)}\n${visible.map(textOf).sort().join("\n")}`
+                ({ refresh, refreshState, state, visible }) =>
+                  `${stateText(state)} ${stateText(refreshState)} ${JSON.stringify(contentsOf(refresh))}\n${visible.map(textOf).sort().join("\n")}`
               )
               .join("\n")}`
           )
@@ -407,6 +405,10 @@ export const randomRuns = Effect.fnUntraced(
             }
             possible.get(stream)!.push(now)
             yield* writer.complete
+            if (!isKilled()) {
+              const contents = yield* destination.contents(stream, "current")
+              assert.deepStrictEqual(contents, contentsOf(now.visible))
+            }
             // Nothing that comes now undoes it.
             possible.set(stream, [now])
           })
