@@ -100,6 +100,7 @@ export const layer = (
       yield* clean(place)
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
