@@ -186,10 +186,7 @@ export const labelText = (labels: Labels): string => {
     const separator = text === "" ? "" : ", "
     text += `${separator}${nameText(cutTo(name, MOST_OF_LABELS))}=${quoted(cutTo(value, MOST_OF_LABELS))}`
   }
-  const whole = `{${text}}`
-  if (whole.length <= MOST_OF_LABELS) return whole
-  // A copy: a part of a string keeps all of it in memory, which may be a label of a megabyte.
-  return Buffer.from(cutTo(whole, MOST_OF_LABELS), "utf16le").toString("utf16le")
+  return cutTo(`{${text}}`, MOST_OF_LABELS)
 }
 
 const nameText = (name: string): string => (/^[a-zA-Z_]\w*$/.test(name) ? name : quoted(name))
