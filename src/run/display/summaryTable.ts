@@ -15,6 +15,9 @@ const MOST_ROWS = 40
 /** How many of those that failed are named. */
 const MOST_FAILED = 200
 
+/** How far the further lines of an error are indented. */
+const INDENT = 2
+
 /** Names are cut to this where the terminal is narrow. */
 const SHORTEST_NAME = 10
 
@@ -52,8 +55,9 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
     lines.push("")
     const named = failed.length <= MOST_FAILED ? failed : failed.slice(0, MOST_FAILED - 1)
     for (const { error, name } of named) {
-      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width)
-      lines.push(paint("bad", first!), ...rest)
+      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width - INDENT)
+      // A server's words may be in it, and are not to look like a line of ours.
+      lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line))
     }
     if (named.length < failed.length) {
       lines.push(paint("bad", fitted(`… and ${grouped(failed.length - named.length)} more`, width)))
