@@ -15,7 +15,7 @@ const needed = engines.node.replace(/^>=/, "")
 
 rmSync(folder, { recursive: true, force: true })
 
-// The program: `source-prometheus.js` starts `main.mjs`, which is all the rest but the report. They need nothing else.
+// The program: `source-prometheus.js` starts `main.mjs`, which is nearly all the rest.
 //
 // Two files, since Node keeps compiled code only of what is loaded after it was asked to: a start takes a fifth less with
 // it. Plain old JavaScript up to the import: it is for a Node that knows no other.
@@ -41,13 +41,16 @@ const unused = {
     )
 }
 
-// What makes the page of a report is in a file of its own, loaded when there is one to make: it would slow down every start.
-const reportApart = {
-  name: "report",
-  setup: ({ onResolve }) =>
-    onResolve({ filter: /^\.\/reportHtml\.ts$/ }, ({ kind }) =>
-      kind === "dynamic-import" ? { path: "./report.mjs", external: true } : undefined
+// What few runs need is in files of its own, loaded when it is used: it would slow down every start. The library uses the
+// same file of regular expressions.
+const apart = {
+  name: "apart",
+  setup: ({ onResolve }) => {
+    const files = { "./reportHtml.ts": "./report.mjs", "./RegularExpression.ts": "./regexp.mjs" }
+    onResolve({ filter: /^\.\/(reportHtml|RegularExpression)\.ts$/ }, ({ kind, path }) =>
+      kind === "dynamic-import" ? { path: files[path], external: true } : undefined
     )
+  }
 }
 
 await compileAll()
@@ -69,7 +72,7 @@ const program = await build({
   legalComments: "inline",
   // Native, and only needed where it is installed.
   external: ["@duckdb/node-api"],
-  plugins: [unused, reportApart]
+  plugins: [unused, apart]
 })
 
 const page = await bundlePage()
@@ -82,6 +85,14 @@ const report = await build({
   plugins: [inlined(page)]
 })
 
+const expressions = await build({
+  ...common,
+  entryPoints: ["src/prometheus/RegularExpression.ts"],
+  outfile: `${folder}/regexp.mjs`,
+  minify: true,
+  legalComments: "inline"
+})
+
 // The library: what it has in common with its mock is in a file of its own, so that both speak of the same services. Effect is
 // that of whoever imports it; of the platform's package, which asks for more than that, what is used comes along.
 const library = await build({
@@ -91,7 +102,7 @@ const library = await build({
   splitting: true,
   chunkNames: "shared-[hash]",
   external: ["effect"],
-  plugins: [unused]
+  plugins: [unused, apart]
 })
 
 execFileSync(
@@ -118,7 +129,7 @@ for (const { name: file, parentPath } of readdirSync(types, { recursive: true, w
   if (file.endsWith(".d.ts") && !public_.has(path)) rmSync(path)
 }
 
-const bundles = [program.metafile, library.metafile, report.metafile, page]
+const bundles = [program.metafile, library.metafile, report.metafile, expressions.metafile, page]
 const outputs = Object.assign({}, ...bundles.map((bundle) => bundle.outputs))
 writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
 

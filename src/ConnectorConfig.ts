@@ -10,7 +10,7 @@ import {
   parseMoment
 } from "./config/ConfigSchema.ts"
 import { type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
-import { compilePattern, type MetricFilter } from "./prometheus/MetricFilter.ts"
+import { compilePattern, type MetricFilter, type NamePattern } from "./prometheus/MetricFilter.ts"
 
 /** The configuration is missing, unreadable or wrong; `message` names every key that is. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
@@ -129,16 +129,32 @@ export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigErro
         message: "The configuration must be a JSON object with at least base_url and start_date."
       })
     }
-    const given = withoutAbsent(input)
-    const { config, problems } = decodeKeys(given)
-    const all = [...problems, ...crossProblems(config)]
-    if (all.length > 0) {
-      return new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
-    }
-    return Effect.succeed(
-      toSettings(Schema.decodeUnknownSync(ConfigSchema)(given), unknownKeyWarnings(given))
-    )
+    return decodeGiven(withoutAbsent(input))
   })
+
+const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, unknown>>) {
+  const { config, problems } = decodeKeys(given)
+  const [metrics, patternProblems] = yield* compileMetrics(config)
+  const all = [...problems, ...patternProblems, ...crossProblems(config)]
+  if (all.length > 0) {
+    return yield* new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
+  }
+  return toSettings(Schema.decodeUnknownSync(ConfigSchema)(given), metrics, unknownKeyWarnings(given))
+})
+
+/** The patterns of both sides, and what is wrong with those that cannot be compiled. */
+const compileMetrics = Effect.fnUntraced(function* ({ metrics }: Partial<Config>) {
+  const problems: Array<string> = []
+  const compiled = { include: [] as Array<NamePattern>, exclude: [] as Array<NamePattern> }
+  for (const side of ["include", "exclude"] as const) {
+    for (const pattern of metrics?.[side] ?? []) {
+      const result = yield* Effect.result(compilePattern(pattern))
+      if (Result.isSuccess(result)) compiled[side].push(result.success)
+      else problems.push(`metrics.${side}: ${result.failure}.`)
+    }
+  }
+  return [compiled satisfies MetricFilter, problems] as const
+})
 
 /** Decodes each key for itself, so that what is right of a wrong configuration can be checked further. */
 const decodeKeys = (given: Readonly<Record<string, unknown>>) => {
@@ -203,7 +219,7 @@ const crossProblems = (config: Partial<Config>): ReadonlyArray<string> => [
   ...urlProblems(config),
   ...authProblems(config),
   ...dateProblems(config),
-  ...metricProblems(config),
+  ...selectorProblems(config),
   ...headerProblems(config)
 ]
 
@@ -249,21 +265,11 @@ const dateProblems = ({ end_date, start_date }: Partial<Config>): ReadonlyArray<
     ? [`end_date is ${end_date}, before start_date ${start_date}: it must not be before it.`]
     : []
 
-const metricProblems = ({ metrics, selector }: Partial<Config>): ReadonlyArray<string> => {
-  const problems = (["include", "exclude"] as const).flatMap((side) =>
-    (metrics?.[side] ?? []).flatMap((pattern) => {
-      const compiled = compilePattern(pattern)
-      return Result.isFailure(compiled) ? [`metrics.${side}: ${compiled.failure}.`] : []
-    })
-  )
+const selectorProblems = ({ selector }: Partial<Config>): ReadonlyArray<string> => {
   const matchers = parseSelector(selector ?? "")
-  if (Result.isFailure(matchers)) {
-    return [...problems, `selector must be ${accepted.selector}: ${matchers.failure}.`]
-  }
-  if (!matchers.success.some(({ label, operator }) => label === "__name__" && operator === "="))
-    return problems
+  if (Result.isFailure(matchers)) return [`selector must be ${accepted.selector}: ${matchers.failure}.`]
+  if (!matchers.success.some(({ label, operator }) => label === "__name__" && operator === "=")) return []
   return [
-    ...problems,
     "selector must not name a metric, since it is added to the query of every metric: use metrics.include."
   ]
 }
@@ -293,11 +299,9 @@ const headerProblems = ({ headers = [] }: Partial<Config>): ReadonlyArray<string
       : [`headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`])
   ])
 
-const toSettings = (config: Config, warnings: ReadonlyArray<string>): Settings => {
+const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArray<string>): Settings => {
   const headers = (config.headers ?? []).map(({ name, value }) => ({ name, value: Redacted.make(value) }))
   const password = config.basic_auth_pass === undefined ? undefined : Redacted.make(config.basic_auth_pass)
-  const patterns = (side: "include" | "exclude") =>
-    (config.metrics?.[side] ?? []).map((pattern) => Result.getOrThrow(compilePattern(pattern)))
   return {
     baseUrl: config.base_url.trim().replace(/\/+$/, ""),
     basicAuth: Option.map(Option.fromNullishOr(password), (password) => ({
@@ -308,7 +312,7 @@ const toSettings = (config: Config, warnings: ReadonlyArray<string>): Settings =
     startMillis: parseMoment(config.start_date),
     endMillis: Option.map(Option.fromNullishOr(config.end_date), parseMoment),
     stepSeconds: config.step,
-    metrics: { include: patterns("include"), exclude: patterns("exclude") },
+    metrics,
     matchers: Result.getOrThrow(parseSelector(config.selector ?? "")),
     labelColumns: config.label_columns ?? defaults.label_columns,
     lookbackMillis: (config.lookback_window ?? defaults.lookback_window) * 1000,

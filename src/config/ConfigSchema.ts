@@ -138,7 +138,7 @@ export const ConfigSchema = Schema.Struct({
     }).annotate({
       title: "Metrics",
       description:
-        "Which metrics become streams. A pattern is matched against the whole name: * stands for any characters and ? for one; a pattern with other special characters is a regular expression.",
+        "Which metrics become streams. A pattern is matched against the whole name: * stands for any characters and ? for one; a pattern with other special characters is a regular expression of RE2, as in Prometheus.",
       order: 6
     })
   ),

@@ -1,38 +1,79 @@
 /** Patterns over metric names: which metrics become streams. */
-import { Result } from "effect"
+import { Effect } from "effect"
 
-// Characters that a glob does not have: with one of them a pattern is a regular expression.
-const isExpression = (pattern: string): boolean => /[.()[\]{}|^$+\\]/.test(pattern)
-
-const globToExpression = (glob: string): string => glob.replaceAll("*", ".*").replaceAll("?", ".")
-
-/**
- * Compiles a pattern that must match a whole name: a glob (`node_*`, `up?`), or a regular expression
- * (`node_.*_total`) where it has other special characters. Fails with a sentence.
- */
-export const compilePattern = (pattern: string): Result.Result<RegExp, string> => {
-  if (pattern.trim() === "") return Result.fail("an empty pattern matches no metric")
-  const expression = isExpression(pattern) ? pattern : globToExpression(pattern)
-  // With "u" a dot is a whole character, but it refuses escapes without need, such as "\\-".
-  for (const flags of ["su", "s"]) {
-    try {
-      // On its own first: `a)|(b` is only balanced by our own parentheses.
-      new RegExp(expression, flags)
-      return Result.succeed(new RegExp(`^(?:${expression})$`, flags))
-    } catch {
-      // The next flags may do.
-    }
-  }
-  return Result.fail(`${JSON.stringify(pattern)} is not a regular expression`)
+/** A compiled pattern. It takes time in proportion to the name, whatever the name is. */
+export interface NamePattern {
+  /** Whether it matches the whole name. */
+  readonly test: (name: string) => boolean
 }
 
 /** Patterns compiled; an empty `include` means all names. */
 export interface MetricFilter {
-  readonly include: ReadonlyArray<RegExp>
-  readonly exclude: ReadonlyArray<RegExp>
+  readonly include: ReadonlyArray<NamePattern>
+  readonly exclude: ReadonlyArray<NamePattern>
 }
+
+/** A pattern has at most so many characters: thousands of names in a row. */
+export const MAX_PATTERN_CHARACTERS = 65_536
+
+// Characters that a glob does not have: with one of them a pattern is a regular expression.
+const isExpression = (pattern: string): boolean => /[.()[\]{}|^$+\\]/.test(pattern)
+
+/**
+ * Compiles a pattern that must match a whole name: a glob (`node_*`, `up?`), or a regular expression of RE2
+ * (`node_.*_total`) where it has other special characters. Fails with a sentence.
+ */
+export const compilePattern = Effect.fnUntraced(function* (
+  pattern: string
+): Effect.fn.Return<NamePattern, string> {
+  if (pattern.trim() === "") return yield* Effect.fail("an empty pattern matches no metric")
+  if (pattern.length > MAX_PATTERN_CHARACTERS) {
+    return yield* Effect.fail(
+      `a pattern has ${pattern.length} characters, but must have at most ${MAX_PATTERN_CHARACTERS}`
+    )
+  }
+  if (!isExpression(pattern)) return compileGlob(pattern)
+  const { compileExpression } = yield* Effect.promise(() => import("./RegularExpression.ts"))
+  const compiled = compileExpression(pattern)
+  if (compiled !== undefined) return compiled
+  const shown = pattern.length > 200 ? `${pattern.slice(0, 200)}…` : pattern
+  return yield* Effect.fail(
+    `${JSON.stringify(shown)} is not a regular expression of RE2, the language of Prometheus`
+  )
+})
 
 /** Whether a metric of that name is to be replicated. */
 export const isIncluded = (filter: MetricFilter, name: string): boolean =>
   (filter.include.length === 0 || filter.include.some((pattern) => pattern.test(name))) &&
   !filter.exclude.some((pattern) => pattern.test(name))
+
+/**
+ * A glob without backtracking: only the last `*` so far can take more characters, since an earlier one that took more
+ * would only leave less to match.
+ */
+const compileGlob = (glob: string): NamePattern => {
+  const parts = Array.from(glob.replace(/\*+/g, "*"))
+  const isPlain = !parts.includes("*") && !parts.includes("?")
+  return { test: isPlain ? (name) => name === glob : (name) => matchGlob(parts, Array.from(name)) }
+}
+
+/** Both in whole characters, so that `?` does not match half of one. */
+const matchGlob = (glob: ReadonlyArray<string>, name: ReadonlyArray<string>): boolean => {
+  let part = 0
+  let star = -1
+  /** The first character after those that the last `*` matches. */
+  let starEnd = 0
+  for (let i = 0; i < name.length; ) {
+    if (glob[part] === "*") {
+      star = part++
+      starEnd = i
+    } else if (part < glob.length && (glob[part] === "?" || glob[part] === name[i])) {
+      part++
+      i++
+    } else if (star >= 0) {
+      part = star + 1
+      i = ++starEnd
+    } else return false
+  }
+  return glob.length - part === (glob[part] === "*" ? 1 : 0)
+}

@@ -17,6 +17,8 @@ export interface DestinationOptions {
   readonly gzip: boolean
   /** How much memory DuckDB may use, where it is used. */
   readonly memoryMegabytes: number
+  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  readonly readOnly?: boolean
 }
 
 /** Of a target, for one run. */

@@ -58,8 +58,7 @@ export const statesToSave = (
   const latest = committed ?? refreshUnderWay(before)
   if (latest === undefined) return kept
   if (of === "full_refresh") return { ...kept, refreshState: encodeStreamState(latest) }
-  const { step, time, version } = latest
-  return { state: encodeStreamState(new StreamState({ time, step, version })) }
+  return { state: encodeStreamState(new StreamState(without(latest, "full_refresh", "generation_id"))) }
 }
 
 /** What is left of an entry without some of its members. */
@@ -76,6 +75,9 @@ export const without = <E extends object, K extends keyof E>(
 export const later = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b)
 
-/** Whether a refresh with the one state goes on from the other, by the rules of a read. */
-export const isSameRefresh = (a: StreamState, b: StreamState): boolean =>
-  a.step === b.step && a.generation_id === b.generation_id
+/** Whether a refresh with the state `next` resumed from the one before, by the rules of a read. */
+export const isSameRefresh = (before: StreamState, next: StreamState): boolean =>
+  before.step === next.step && before.generation_id === next.generation_id && startOf(next) <= startOf(before)
+
+/** The first grid point that a refresh has read, where it remembers that. */
+const startOf = ({ covered }: StreamState): number => covered[0]?.firstSeconds ?? Number.NEGATIVE_INFINITY

@@ -5,8 +5,7 @@ import { metricSelector } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
-import { discoverNames, noMetrics } from "../sync/Discovery.ts"
-import { readRange, remainingRange } from "../sync/Read.ts"
+import { readRange, remainingRanges } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterAnswer, initial } from "../sync/WindowSize.ts"
@@ -19,38 +18,33 @@ const PROBES = 48
 /** A sample in an answer, such as `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
-/** Finds the streams and what each would read, going on from the states in the `StateStore`. */
-export const estimate = Effect.fnUntraced(function* (about: {
-  readonly mode: SyncMode
-  readonly source: string
-  readonly destination: string
-}) {
+/** What each stream would read, resuming from the states in the `StateStore`. */
+export const estimate = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  about: { readonly mode: SyncMode; readonly source: string; readonly destination: string }
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const store = yield* StateStore
-  const { names } = yield* discoverNames
-  if (names.length === 0) return yield* noMetrics(settings)
   const fullRange = readRange(settings, yield* client.now)
   const mode = syncKindOf(about.mode)
 
   // Where the stream begins that has the most to catch up on.
   let firstSeconds = Infinity
   const estimateStream = Effect.fnUntraced(function* (name: string) {
-    const range = remainingRange({ name, mode }, settings, fullRange, yield* store.load(name))
-    const points = pointCount(range)
-    if (points === 0) return { name, series: 0, points, windows: 0, samples: 0, bytes: 0 }
-    firstSeconds = Math.min(firstSeconds, range.firstSeconds)
-    const counts = yield* seriesCounts(name, range)
-    // Only points at which there is something are answered.
-    const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
-    const samples = Math.round(perPoint * points)
+    const saved = yield* store.load(name)
+    const ranges = remainingRanges({ name, mode }, settings, fullRange, saved, { detailedStates: true })
+    firstSeconds = Math.min(firstSeconds, ranges[0]?.firstSeconds ?? Infinity)
+    const parts = yield* Effect.forEach(ranges, (range) => estimateRange(name, range))
+    const sum = (of: (part: Omit<DryRunStream, "name">) => number) =>
+      parts.reduce((total, part) => total + of(part), 0)
     const stream: DryRunStream = {
       name,
-      series: Math.max(0, ...counts.values),
-      points,
-      windows: windowsOf(points, perPoint),
-      samples,
-      bytes: samples * SAMPLE_BYTES
+      series: parts.reduce((most, { series }) => Math.max(most, series), 0),
+      points: sum(({ points }) => points),
+      windows: sum(({ windows }) => windows),
+      samples: sum(({ samples }) => samples),
+      bytes: sum(({ bytes }) => bytes)
     }
     return stream
   })
@@ -71,6 +65,22 @@ export const estimate = Effect.fnUntraced(function* (about: {
     streams
   }
   return dryRun
+})
+
+/** What reading one range of a metric would take. */
+const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange) {
+  const points = pointCount(range)
+  const counts = yield* seriesCounts(name, range)
+  // Only points at which there is something are answered.
+  const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
+  const samples = Math.round(perPoint * points)
+  return {
+    series: counts.values.reduce((most, count) => Math.max(most, count), 0),
+    points,
+    windows: windowsOf(points, perPoint),
+    samples,
+    bytes: samples * SAMPLE_BYTES
+  }
 })
 
 /** How many series a metric has at some points of a range. */

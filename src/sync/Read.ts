@@ -18,15 +18,16 @@ import {
 } from "effect"
 import { type ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
 import { formatTime } from "../formatTime.ts"
-import { isBareName, metricSelector, ofMetric } from "../prometheus/Matcher.ts"
+import { isBareName, metricSelector, ofMetric, render } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
 import { SeriesCache } from "../prometheus/Series.ts"
+import { cover, uncovered } from "./coverage.ts"
 import { type PartIndex, SeriesPart } from "./SeriesPart.ts"
 import { StateStore } from "./StateStore.ts"
-import { StreamState } from "./StreamState.ts"
+import { encodeSpans, StreamState } from "./StreamState.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { askAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
 import { initial } from "./WindowSize.ts"
@@ -42,17 +43,26 @@ export interface StreamRequest {
 
 /** What happens while reading, in the order in which it must be told. */
 export type ReadEvent =
-  /** A stream begins; `range` is what it will ask for. */
-  | { readonly _tag: "Started"; readonly stream: string; readonly range: GridRange }
+  /** A stream begins. It will ask for so many `points` of `range`, which are all but where a start was moved. */
+  | {
+      readonly _tag: "Started"
+      readonly stream: string
+      readonly range: GridRange
+      readonly points: number
+    }
   /** The server has answered this stream for the first time, or there was nothing to ask. */
   | { readonly _tag: "Running"; readonly stream: string }
   /** Samples, each exactly once. */
   | { readonly _tag: "Samples"; readonly stream: string; readonly blocks: ReadonlyArray<SampleBlock> }
-  /** All samples up to the grid point `lastSeconds` have been handed on; `state` is what to remember of that. */
+  /**
+   * All samples up to the grid point `lastSeconds` have been handed on, of so many `points` in this read; `state` is what to
+   * remember of that.
+   */
   | {
       readonly _tag: "Checkpoint"
       readonly stream: string
       readonly lastSeconds: number
+      readonly points: number
       readonly state: StreamState
     }
   | { readonly _tag: "Completed"; readonly stream: string; readonly mode: StreamRequest["mode"] }
@@ -65,6 +75,13 @@ export interface ReadOptions {
   readonly concurrentStreams?: number
   /** Called before a stream waits to ask again, because of `error`. */
   readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
+  /**
+   * Whether states remember the range and the selector that they stand for, so that a start that was moved back makes an
+   * incremental read ask for what lies before, and nothing twice. Without, a read resumes after the time of a state alone.
+   */
+  readonly detailedStates?: boolean
+  /** Asked before each event of a stream: one that nobody wants any more is not read further, and has no end. */
+  readonly isAbandoned?: (stream: string) => boolean
 }
 
 /** How many streams keep the server busy with so many queries at a time: while one begins, with small windows, others end. */
@@ -98,7 +115,7 @@ export const read = (
       const range = readRange(settings, now)
       const permits = yield* Semaphore.make(settings.concurrency)
       const proven = yield* Ref.make(0)
-      const reader = makeReader(client, settings, permits, proven, options.onRetry ?? (() => Effect.void))
+      const reader = makeReader(client, settings, permits, proven, options)
       return Stream.fromIterable(
         requests.map((request, index) => reader(request, range, states[index]!))
       ).pipe(
@@ -129,7 +146,7 @@ export const readRange = (
 /** The state to go on from, if it is one for this request: a refresh goes on only from itself, on the same grid. */
 const usableState = (
   request: StreamRequest,
-  stepSeconds: number,
+  fullRange: GridRange,
   saved: Maybe.Option<StreamState>
 ): Maybe.Option<StreamState> =>
   Option.filter(
@@ -138,22 +155,35 @@ const usableState = (
       (request.mode === "incremental" && state.full_refresh !== true) ||
       (request.mode === "full_refresh" &&
         state.full_refresh === true &&
-        state.step === stepSeconds &&
+        state.step === fullRange.stepSeconds &&
+        // What was read of a refresh must not reach back behind a start that was moved forward since.
+        (state.covered[0]?.firstSeconds ?? fullRange.firstSeconds) >= fullRange.firstSeconds &&
         state.generation_id === generationOf(request))
   )
 
-/** What of the grid points to read a stream has not read yet, by the state that was saved. */
-export const remainingRange = (
+/**
+ * The parts of the grid points to read that a stream has not read yet, by the state that was saved, in the order of time.
+ * Where states are not detailed, or all but the end has been read, there is one part or none.
+ */
+export const remainingRanges = (
   request: StreamRequest,
-  settings: Pick<ConnectorConfig["Service"], "stepSeconds" | "lookbackMillis">,
+  settings: Pick<ConnectorConfig["Service"], "lookbackMillis">,
   fullRange: GridRange,
-  saved: Maybe.Option<StreamState>
-): GridRange =>
-  Option.match(usableState(request, settings.stepSeconds, saved), {
-    onNone: () => fullRange,
-    onSome: (state) =>
-      afterCursor(fullRange, state.timeMillis, request.mode === "incremental" ? settings.lookbackMillis : 0)
-  })
+  saved: Maybe.Option<StreamState>,
+  { detailedStates = false }: Pick<ReadOptions, "detailedStates"> = {}
+): ReadonlyArray<GridRange> =>
+  Option.match(usableState(request, fullRange, saved), {
+    onNone: () => [fullRange],
+    onSome: (state) => {
+      const lookbackMillis = request.mode === "incremental" ? settings.lookbackMillis : 0
+      const tail = afterCursor(fullRange, state.timeMillis, lookbackMillis)
+      const gaps =
+        detailedStates && state.read !== undefined
+          ? uncovered({ ...fullRange, lastSeconds: tail.firstSeconds - tail.stepSeconds }, state.covered)
+          : []
+      return [...gaps, tail]
+    }
+  }).filter((range) => pointCount(range) > 0)
 
 const generationOf = ({ generationId = Option.none() }: StreamRequest): number | undefined =>
   Option.getOrUndefined(generationId)
@@ -165,7 +195,7 @@ const makeReader =
     settings: ConnectorConfig["Service"],
     permits: Semaphore.Semaphore,
     proven: Ref.Ref<number>,
-    onRetry: NonNullable<ReadOptions["onRetry"]>
+    { detailedStates = false, isAbandoned, onRetry = () => Effect.void }: ReadOptions
   ) =>
   (
     request: StreamRequest,
@@ -173,15 +203,28 @@ const makeReader =
     saved: Maybe.Option<StreamState>
   ): Stream.Stream<ReadEvent, PrometheusError> => {
     const stream = request.name
-    const resumed = usableState(request, settings.stepSeconds, saved)
-    const range = remainingRange(request, settings, fullRange, saved)
+    const resumed = usableState(request, fullRange, saved)
+    const ranges = remainingRanges(request, settings, fullRange, saved, { detailedStates })
+    const selector = settings.matchers.length === 0 ? "" : render(settings.matchers)
 
-    const checkpointAt = (seconds: number): ReadEvent => ({
-      _tag: "Checkpoint",
-      stream,
-      lastSeconds: seconds,
-      state: stateAt(request, resumed, range, seconds)
-    })
+    /** After all up to a grid point of one of the ranges, which are read one after the other. */
+    const checkpointAt = (seconds: number): ReadEvent => {
+      const done = ranges
+        .filter(({ firstSeconds }) => firstSeconds <= seconds)
+        .map((range) => ({ ...range, lastSeconds: Math.min(range.lastSeconds, seconds) }))
+      const covered = done.reduce(
+        (covered, range) => cover(covered, range, range.stepSeconds),
+        Option.match(resumed, { onNone: () => [], onSome: (state) => state.covered })
+      )
+      const state = stateAt(request, resumed, fullRange.stepSeconds, seconds)
+      return {
+        _tag: "Checkpoint",
+        stream,
+        lastSeconds: seconds,
+        points: done.reduce((sum, range) => sum + pointCount(range), 0),
+        state: detailedStates ? new StreamState({ ...state, read: encodeSpans(covered), selector }) : state
+      }
+    }
 
     const running: ReadEvent = { _tag: "Running", stream }
 
@@ -220,7 +263,8 @@ const makeReader =
         learned: yield* Latch.make(),
         answered: yield* Ref.make(false)
       }
-      return nextWindows(range, context).pipe(
+      return Stream.fromIterable(ranges).pipe(
+        Stream.flatMap((range) => nextWindows(range, context)),
         Stream.schedule(pacing),
         Stream.mapEffect((range) => Scope.provide(askAhead(context, range), scope), {
           concurrency: LOOK_AHEAD
@@ -230,10 +274,15 @@ const makeReader =
       )
     })
 
-    const started: ReadEvent = { _tag: "Started", stream, range }
+    const range = hull(ranges) ?? {
+      ...fullRange,
+      firstSeconds: fullRange.lastSeconds + fullRange.stepSeconds
+    }
+    const points = ranges.reduce((sum, range) => sum + pointCount(range), 0)
+    const started: ReadEvent = { _tag: "Started", stream, range, points }
     const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
     const events =
-      pointCount(range) === 0
+      points === 0
         ? Stream.make(running, checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
         : Stream.unwrap(windows)
     return Stream.succeed(started).pipe(
@@ -242,9 +291,16 @@ const makeReader =
       Stream.catchIf(
         (error) => error.verdict.finally === "stream",
         (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
-      )
+      ),
+      (events) => (isAbandoned === undefined ? events : Stream.takeUntil(events, () => isAbandoned(stream)))
     )
   }
+
+/** From the first point of the first range to the last one of the last. */
+const hull = (ranges: ReadonlyArray<GridRange>): GridRange | undefined => {
+  const first = ranges[0]
+  return first === undefined ? undefined : { ...first, lastSeconds: ranges.at(-1)!.lastSeconds }
+}
 
 /** A point of the grid shows samples that are older, by as much as the server looks back: five minutes mostly. */
 const LOOKBACK_MILLIS = 3_600_000
@@ -304,14 +360,14 @@ const nextWindows = (range: GridRange, { learned, size }: WindowContext): Stream
 const stateAt = (
   request: StreamRequest,
   resumed: Maybe.Option<StreamState>,
-  range: GridRange,
+  stepSeconds: number,
   seconds: number
 ): StreamState => {
   const generation = request.mode === "full_refresh" ? generationOf(request) : undefined
   const isBehind = Option.isSome(resumed) && resumed.value.timeMillis >= seconds * 1000
   return new StreamState({
     time: isBehind ? resumed.value.time : formatTime(seconds * 1000),
-    step: isBehind ? resumed.value.step : range.stepSeconds,
+    step: isBehind ? resumed.value.step : stepSeconds,
     version: 1,
     ...(request.mode === "full_refresh" ? { full_refresh: true } : {}),
     ...(generation === undefined ? {} : { generation_id: generation })

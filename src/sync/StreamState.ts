@@ -2,23 +2,60 @@
 import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../ConnectorConfig.ts"
 import { formatTime } from "../formatTime.ts"
+import type { Span } from "./coverage.ts"
+
+const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))
+
+/** More spans than this come of no start that a person moved. */
+const MOST_SPANS = 1000
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
   /** The last grid point that is complete, `2026-01-01T00:00:00Z`. */
-  time: Schema.String.check(Schema.makeFilter((text: string) => isTime(text))),
+  time: Time,
   step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   version: Schema.Literal(1),
   /** Set on the checkpoints of a full refresh: only another attempt of that refresh goes on from them. */
   full_refresh: Schema.optionalKey(Schema.Literal(true)),
   /** Which refresh that was, where the platform numbers them. */
-  generation_id: Schema.optionalKey(Schema.Int)
+  generation_id: Schema.optionalKey(Schema.Int),
+  /**
+   * The first and last grid points of what has been read, in the order of time. Only a `run` remembers that: it reads what lies
+   * before where the start was moved back, while a platform's user clears the state.
+   */
+  read: Schema.optionalKey(
+    Schema.Array(Schema.Tuple([Time, Time])).check(
+      Schema.isMaxLength(MOST_SPANS),
+      Schema.makeFilter((spans) => areInOrder(spans.flat()))
+    )
+  ),
+  /** The selector that chose the series, where a `run` remembers it; empty for all. */
+  selector: Schema.optionalKey(Schema.String)
 }) {
   /** Milliseconds since the epoch. */
   get timeMillis(): number {
     return Date.parse(this.time)
   }
+
+  /** `read` in whole seconds. */
+  get covered(): ReadonlyArray<Span> {
+    return (this.read ?? []).map(([first, last]) => ({
+      firstSeconds: Date.parse(first) / 1000,
+      lastSeconds: Date.parse(last) / 1000
+    }))
+  }
 }
+
+/** What has been read, as a state has it. */
+export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
+  spans.map(
+    ({ firstSeconds, lastSeconds }) =>
+      [formatTime(firstSeconds * 1000), formatTime(lastSeconds * 1000)] as const
+  )
+
+/** Whether no time is before the one in front of it. */
+const areInOrder = (times: ReadonlyArray<string>): boolean =>
+  times.every((time, index) => index === 0 || Date.parse(times[index - 1]!) <= Date.parse(time))
 
 /** Whether a text is what `formatTime` writes: JavaScript itself reads 31 February, and much else, as a time. */
 const isTime = (text: string): boolean => {

@@ -8,7 +8,7 @@ const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}
 
 it("THIRD-PARTY-LICENSES has those of the packages that are in the bundle", () => {
   const licences = read("dist/THIRD-PARTY-LICENSES")
-  for (const name of ["effect", "@effect/platform-node", "uplot"] as const) {
+  for (const name of ["effect", "@effect/platform-node", "re2js", "uplot"] as const) {
     const { license, version } = lock.packages[`node_modules/${name}`]
     assert.include(licences, `\n${name} ${version} (${license})\n`)
     assert.include(licences, read(`node_modules/${name}/LICENSE`).trim())

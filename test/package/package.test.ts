@@ -54,6 +54,7 @@ describe("the package", () => {
       "dist/THIRD-PARTY-LICENSES",
       "dist/index.js",
       "dist/main.mjs",
+      "dist/regexp.mjs",
       "dist/report.mjs",
       "dist/shared-.js",
       "dist/source-prometheus.js",

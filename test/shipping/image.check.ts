@@ -60,6 +60,7 @@ describe("the image", () => {
       `${program}/LICENSE`,
       `${program}/THIRD-PARTY-LICENSES`,
       `${program}/main.mjs`,
+      `${program}/regexp.mjs`,
       `${program}/report.mjs`,
       `${program}/source-prometheus.js`
     ])

@@ -51,7 +51,8 @@ describe("the events of a stream", () => {
       assert.deepStrictEqual(events[0], {
         _tag: "Started",
         stream: "m",
-        range: { firstSeconds: start / 1000, lastSeconds: start / 1000 + 299 * 60, stepSeconds: 60 }
+        range: { firstSeconds: start / 1000, lastSeconds: start / 1000 + 299 * 60, stepSeconds: 60 },
+        points: 300
       })
       assert.deepStrictEqual(
         checkpoints(events).map(({ time }) => time),

@@ -82,6 +82,9 @@ export interface DatabaseOptions extends OpenOptions {
 /** Runs a statement of a transaction; answers how many rows it changed. */
 export type Run = (sql: string) => Promise<number>
 
+/** Runs a query and returns its rows. */
+export type Ask = (sql: string) => Promise<ReadonlyArray<ReadonlyArray<unknown>>>
+
 /** Runs an INSERT of rows whose order counts. DuckDB keeps none by itself (`preserve_insertion_order`), which is faster. */
 export const inOrder = async (run: Run, sql: string): Promise<number> => {
   await run("SET preserve_insertion_order = true")
@@ -110,6 +113,8 @@ export interface Database {
     connection: DuckDBConnection,
     body: (run: Run) => Promise<Entry>
   ) => Effect.Effect<Entry, DestinationError>
+  /** Queries, between transactions. */
+  readonly query: <A>(body: (ask: Ask) => Promise<A>) => Effect.Effect<A, DestinationError>
   /** Moves what was committed from the log to its place in the file, if there is room for that. */
   readonly checkpoint: Effect.Effect<void>
   /** The columns of a table; undefined where there is none of that name. */
@@ -122,7 +127,8 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   const { attempt, connection, duckdb, instance, tables } = yield* attachFile(options, (database) =>
     bookkeeping(database, options)
   )
-  const ask = (sql: string) => attempt(async () => (await connection.runAndReadAll(sql)).getRowsJS())
+  const askNow: Ask = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
+  const ask = (sql: string) => attempt(() => askNow(sql))
   const entries = new Map<string, Entry>()
   yield* checkAbout(options, ask)
   for (const [text] of yield* ask(`SELECT entry FROM ${STREAMS} ORDER BY stream`)) {
@@ -219,6 +225,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           throw error
         }
       }).pipe(Effect.tap(relieve), lock.withPermits(1), Effect.uninterruptible),
+    query: (body) => attempt(() => body(askNow)).pipe(lock.withPermits(1)),
     checkpoint: Effect.ignore(write).pipe(lock.withPermits(1)),
     columnsOf: (table) => {
       const known = columns.get(folded(table))

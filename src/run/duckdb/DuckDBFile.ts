@@ -13,6 +13,7 @@ import { stateStoreOf } from "../entries.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
 import { quoteName } from "../quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
+import { contentsOf } from "./contents.ts"
 import { openDatabase, tablesOf } from "./Database.ts"
 import { openStream } from "./openStream.ts"
 import { type RowsAtOnce, tableOf } from "./Place.ts"
@@ -73,7 +74,9 @@ export const layer = (
         )
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        streams: () => [...database.entries.keys()],
         states: stateStoreOf(database),
+        contents: (stream, of) => contentsOf(place, stream, of),
         bytes: Effect.andThen(
           database.checkpoint,
           Effect.zipWith(sizeOf(path), sizeOf(`${path}.wal`), (file, log) => file + log)

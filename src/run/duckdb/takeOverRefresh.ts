@@ -4,7 +4,8 @@ import { Effect } from "effect"
 import type { SyncMode } from "../Destination.ts"
 import { later, refreshUnderWay, without } from "../entries.ts"
 import { quoteName, quoteText } from "../quoteSql.ts"
-import { type Entry, inOrder } from "./Database.ts"
+import { firstOfRefresh } from "./contents.ts"
+import { type Ask, type Entry, inOrder } from "./Database.ts"
 import { besideTable, grow, labelsOf, type Place } from "./Place.ts"
 import { createTable, folded, labelOf, qualified } from "./tables.ts"
 
@@ -42,7 +43,8 @@ const takeAway = Effect.fnUntraced(function* (place: Place, connection: DuckDBCo
     }
     await run(createTable(aside, place.labelColumns, labels, false))
     if (refreshRows === 0) return { ...rest, next: { table: aside, lastMillis: null, hasKey: false } }
-    const isOfRefresh = `rowid >= (SELECT min(id) FROM (SELECT rowid AS id FROM ${main} ORDER BY id DESC LIMIT ${refreshRows}))`
+    const ask: Ask = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
+    const isOfRefresh = `rowid >= ${await firstOfRefresh(ask, entry)}`
     await inOrder(
       run,
       `INSERT INTO ${qualified(aside)} BY NAME FROM ${main} WHERE ${isOfRefresh} ORDER BY rowid`

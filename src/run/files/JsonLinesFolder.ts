@@ -29,11 +29,12 @@ import {
   statesToSave,
   without
 } from "../entries.ts"
+import { contentsFields, contentsOf, noRows, sumOf } from "./contents.ts"
 import { cannot, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
 import { copyRange, mergeLines } from "./mergeLines.ts"
-import { formatOf, openStates, type StateFolder } from "./StateFolder.ts"
+import { formatOf, openStates, STATE_VERSION, type StateFolder } from "./StateFolder.ts"
 import { pathArgument } from "./shellQuote.ts"
 
 /** What a folder of JSON lines is opened with. */
@@ -46,25 +47,35 @@ export interface JsonLinesOptions {
   readonly gzip: boolean
 }
 
-const Millis = Schema.NullOr(Schema.Int)
+/** A range of a file. */
+const extentFields = { bytes: Count, ...contentsFields }
+const Extent = Schema.Struct(extentFields)
+type Extent = typeof Extent.Type
 
 const EntrySchema = Schema.Struct({
   ...entryFields,
-  /** How many bytes of the stream's file hold. */
-  bytes: Count,
-  /** The time of its latest line. */
-  lastMillis: Millis,
-  /** No series and time is in it twice, for sure. */
+  version: Schema.Literal(STATE_VERSION),
+  /** The committed lines of the stream's file, without those of a refresh in progress. */
+  main: Extent,
+  /** No series and time is in the file twice, for sure. */
   isUnique: Schema.Boolean,
-  /** Where in it the lines of a refresh begin that is under way and appends. */
-  refreshFrom: Schema.optionalKey(Count),
-  /** The file, in the folder for new ones, of a refresh that is under way and replaces. */
-  next: Schema.optionalKey(Schema.Struct({ file: Schema.String, bytes: Count, lastMillis: Millis })),
+  /** The lines behind them, of a refresh in progress that appends. */
+  appended: Schema.optionalKey(Extent),
+  /** The file, in the folder for new ones, of a refresh in progress that replaces. */
+  next: Schema.optionalKey(Schema.Struct({ file: Schema.String, ...extentFields })),
   /** The file, in the folder for new ones, that takes the place of the stream's file. */
   replacedBy: Schema.optionalKey(Schema.String)
 })
 
 type Entry = typeof EntrySchema.Type
+
+const nothing: Extent = { bytes: 0, ...noRows }
+
+/** One extent behind the other. */
+const joined = (a: Extent, b: Extent = nothing): Extent => ({ bytes: a.bytes + b.bytes, ...sumOf([a, b]) })
+
+/** All of the stream's file. */
+const allOf = ({ appended, main }: Entry): Extent => joined(main, appended)
 
 /** What may be lost, and done again, when a run is killed: commits are gathered for so long or so much. */
 const POSTPONED_MILLIS = 5000
@@ -89,13 +100,20 @@ export const layer = (
       yield* clean(place)
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
-            (sum, { bytes, next }) => sum + bytes + (next?.bytes ?? 0),
+            (sum, entry) => sum + allOf(entry).bytes + (entry.next?.bytes ?? 0),
             0
           )
         ),
+        contents: (stream, of) =>
+          Effect.sync(() => {
+            const entry = states.entries.get(stream)
+            if (entry === undefined) return noRows
+            return sumOf([of === "current" ? allOf(entry) : (entry.appended ?? entry.next ?? nothing)])
+          }),
         lookInto: (stream) => {
           const path = pathArgument(dataPath(place, stream))
           return options.gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
@@ -131,7 +149,7 @@ const sizeOf = ({ files }: Place, path: string) =>
 const mend = Effect.fnUntraced(function* (place: Place, entry: Entry) {
   const path = dataPath(place, entry.stream)
   if (entry.replacedBy !== undefined) yield* replace(place, newPath(place, entry.replacedBy), path)
-  yield* cut(place, entry, path, entry.bytes)
+  yield* cut(place, entry, path, allOf(entry).bytes)
   if (entry.next !== undefined) yield* cut(place, entry, newPath(place, entry.next.file), entry.next.bytes)
 })
 
@@ -169,10 +187,9 @@ const clean = Effect.fnUntraced(function* ({ files, states }: Place) {
 })
 
 const emptyEntry = (stream: string): Entry => ({
-  version: 1,
+  version: STATE_VERSION,
   stream,
-  bytes: 0,
-  lastMillis: null,
+  main: nothing,
   isUnique: true
 })
 
@@ -204,26 +221,22 @@ const takeOverRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry,
   if (refreshUnderWay(entry) === undefined) return entry
   let changed: Entry
   if (mode === "full_refresh_overwrite" && entry.next === undefined) {
-    const from = entry.refreshFrom ?? entry.bytes
     const file = freshName(place, entry)
     yield* place.files
       .remove(newPath(place, file), { force: true })
       .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
-    yield* copyRange(path, from, entry.bytes, newPath(place, file))
+    yield* copyRange(path, entry.main.bytes, allOf(entry).bytes, newPath(place, file))
     changed = {
-      ...without(entry, "refreshFrom", "replacedBy"),
-      bytes: from,
-      next: { file, bytes: entry.bytes - from, lastMillis: entry.lastMillis }
+      ...without(entry, "appended", "replacedBy"),
+      next: { file, ...(entry.appended ?? nothing) }
     }
   } else if (mode === "full_refresh_append" && entry.next !== undefined) {
-    const { bytes, file, lastMillis } = entry.next
-    yield* copyRange(newPath(place, file), 0, bytes, path)
+    const { file, ...appended } = entry.next
+    yield* copyRange(newPath(place, file), 0, appended.bytes, path)
     changed = {
       ...without(entry, "next", "replacedBy"),
-      bytes: entry.bytes + bytes,
-      lastMillis: later(entry.lastMillis, lastMillis),
-      isUnique: entry.bytes === 0,
-      refreshFrom: entry.bytes
+      isUnique: entry.main.bytes === 0,
+      appended
     }
   } else return entry
   yield* place.states.save(changed)
@@ -249,9 +262,17 @@ const openStream = Effect.fnUntraced(
 
     // Where lines go, and what is there.
     let file = isOverwrite && resumed === undefined ? freshName(place, entry) : (entry.next?.file ?? "")
-    const begun = isOverwrite
-      ? { bytes: 0, lastMillis: null, ...(resumed === undefined ? {} : entry.next) }
-      : entry
+    /** What the stream's file has that this sync has no part in, and what this sync adds to. */
+    let base = nothing
+    let current = allOf(entry)
+    if (isOverwrite) {
+      base = current
+      current = resumed === undefined ? nothing : (entry.next ?? nothing)
+    } else if (isRefresh) {
+      base = resumed === undefined ? current : entry.main
+      current = resumed === undefined ? nothing : (entry.appended ?? nothing)
+    }
+    const begun = isOverwrite ? current : joined(base, current)
     if (isOverwrite && begun.bytes === 0) {
       yield* files
         .remove(newPath(place, file), { force: true })
@@ -261,10 +282,8 @@ const openStream = Effect.fnUntraced(
       openLines(files, isOverwrite ? newPath(place, file) : path, bytes, place.gzip)
     let lines = openAt(begun.bytes)
     let isUnique = isOverwrite || entry.isUnique
-    let refreshFrom = resumed === undefined ? entry.bytes : (entry.refreshFrom ?? entry.bytes)
-    let lastMillis = begun.lastMillis
-    /** Of what this run has written: in all, and of that what has been committed. */
-    let runLastMillis: number | null = null
+    /** What was written since the last commit. */
+    let pending = noRows
     let limitMillis = begun.lastMillis ?? Number.NEGATIVE_INFINITY
 
     // Lines that may replace older ones, which are not known here: they are put behind them later on.
@@ -295,7 +314,7 @@ const openStream = Effect.fnUntraced(
     const write = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
       for (const block of blocks) {
         if (block.length === 0) continue
-        runLastMillis = later(runLastMillis, block.times[block.length - 1]!)
+        pending = sumOf([pending, contentsOf(block)])
         if (block.times[0]! > limitMillis || isOverwrite) {
           yield* append(block, lines)
           continue
@@ -320,7 +339,8 @@ const openStream = Effect.fnUntraced(
 
     /** This is another refresh than the one that was under way: only what this run wrote is part of it. */
     const startOver = Effect.gen(function* () {
-      refreshFrom = begun.bytes
+      if (!isOverwrite) base = joined(base, current)
+      current = nothing
       if (!isOverwrite) return
       const bytes = yield* lines.flush
       const from = newPath(place, file)
@@ -330,7 +350,6 @@ const openStream = Effect.fnUntraced(
         .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
       yield* copyRange(from, begun.bytes, bytes, newPath(place, file))
       lines = openAt(bytes - begun.bytes)
-      lastMillis = null
       durableBytes = 0
     })
 
@@ -340,49 +359,47 @@ const openStream = Effect.fnUntraced(
       hasOverlap = overlap !== undefined
       if (isFirst && resumed !== undefined && !isSameRefresh(resumed, state)) yield* startOver
       isFirst = false
-      lastMillis = later(lastMillis, runLastMillis)
-      limitMillis = lastMillis ?? limitMillis
+      current = { ...current, ...sumOf([current, pending]) }
+      pending = noRows
+      limitMillis = later(base.lastMillis, current.lastMillis) ?? limitMillis
       postponed = state
     })
 
     /** Makes what is committed durable, and this is the moment from which on it counts. */
     const settle = Effect.fnUntraced(function* (isComplete: boolean) {
       let bytes = yield* lines.flush
-      const base = without(entry, "next", "refreshFrom", "replacedBy", "state", "refreshState")
-      const withState = statesToSave(
-        entry,
-        postponed,
-        isComplete && isRefresh ? "whole_refresh" : syncKindOf(mode)
-      )
-      let saved: Entry
-      if (isOverwrite) {
-        saved = isComplete
-          ? { ...base, ...withState, bytes, lastMillis, isUnique: true, replacedBy: file }
-          : { ...base, ...withState, next: { file, bytes, lastMillis } }
-      } else {
-        let replacedBy: string | undefined
-        if (mode === "incremental_append_deduped" && (hasOverlap || !isUnique)) {
-          replacedBy = freshName(place, entry)
-          const main = { path, bytes }
-          const late = overlap === undefined ? [] : [{ path: overlapPath, bytes: yield* overlap.flush }]
-          bytes = yield* mergeLines(
-            isUnique ? [main] : [],
-            isUnique ? late : [main, ...late],
-            newPath(place, replacedBy),
-            format
-          )
-          isUnique = true
-        }
-        saved = {
-          ...base,
-          ...withState,
-          bytes,
-          lastMillis,
-          isUnique,
-          ...(isRefresh && !isComplete ? { refreshFrom } : {}),
-          ...(replacedBy === undefined ? {} : { replacedBy })
-        }
+      current = { ...current, bytes: isOverwrite ? bytes : bytes - base.bytes }
+      let replacedBy: string | undefined
+      if (mode === "incremental_append_deduped" && (hasOverlap || !isUnique)) {
+        replacedBy = freshName(place, entry)
+        const main = { path, bytes }
+        const late = overlap === undefined ? [] : [{ path: overlapPath, bytes: yield* overlap.flush }]
+        const merged = yield* mergeLines(
+          isUnique ? [main] : [],
+          isUnique ? late : [main, ...late],
+          newPath(place, replacedBy),
+          format
+        )
+        bytes = merged.bytes
+        current = { ...current, ...merged }
+        isUnique = true
       }
+      const rest = {
+        ...without(entry, "next", "appended", "replacedBy", "state", "refreshState"),
+        ...statesToSave(entry, postponed, isComplete && isRefresh ? "whole_refresh" : syncKindOf(mode))
+      }
+      const saved: Entry = isOverwrite
+        ? isComplete
+          ? { ...rest, main: current, isUnique: true, replacedBy: file }
+          : { ...rest, main: base, next: { file, ...current } }
+        : {
+            ...rest,
+            isUnique,
+            ...(isRefresh && !isComplete
+              ? { main: base, appended: current }
+              : { main: joined(base, current) }),
+            ...(replacedBy === undefined ? {} : { replacedBy })
+          }
       yield* states.save(saved)
       if (saved.replacedBy !== undefined) {
         yield* replace(place, newPath(place, saved.replacedBy), path)

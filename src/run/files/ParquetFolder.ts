@@ -11,6 +11,7 @@ import type { SampleBlock } from "../../prometheus/Sample.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import {
+  type Contents,
   Destination,
   DestinationError,
   type StreamWriter,
@@ -31,10 +32,11 @@ import { quoteText } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../staging/memory.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
+import { contentsFields, noRows, sumOf } from "./contents.ts"
 import { cannot, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parquetRows.ts"
-import { formatOf, openStates, type StateFolder } from "./StateFolder.ts"
+import { formatOf, openStates, STATE_VERSION, type StateFolder } from "./StateFolder.ts"
 import { shellQuote } from "./shellQuote.ts"
 
 /** What a folder of Parquet files is opened with. */
@@ -53,6 +55,7 @@ const PartFile = Schema.Struct({
   /** Its number, which no other file of the stream has. */
   part: Count,
   bytes: Count,
+  ...contentsFields,
   /** Where it is moved from, in the folder. */
   from: Schema.optionalKey(Schema.String)
 })
@@ -60,21 +63,18 @@ type PartFile = typeof PartFile.Type
 
 const EntrySchema = Schema.Struct({
   ...entryFields,
+  version: Schema.Literal(STATE_VERSION),
   files: Schema.Array(PartFile),
   /** The number of the next file. */
   nextPart: Count,
   /** The columns of labels that files have. */
   columns: Schema.Array(Schema.String),
-  /** The time of the latest row. */
-  lastMillis: Schema.NullOr(Schema.Int),
   /** No series and time is there twice, for sure. */
   isUnique: Schema.Boolean,
   /** The first file of a refresh that is under way and appends. */
   refreshFrom: Schema.optionalKey(Count),
   /** The files of a refresh that is under way and replaces. */
-  next: Schema.optionalKey(
-    Schema.Struct({ files: Schema.Array(PartFile), lastMillis: Schema.NullOr(Schema.Int) })
-  ),
+  next: Schema.optionalKey(Schema.Struct({ files: Schema.Array(PartFile) })),
   /** The folder of the refresh takes the place of the stream's folder. */
   isReplaced: Schema.optionalKey(Schema.Literal(true)),
   /** Files that hold no longer and are removed. */
@@ -138,6 +138,7 @@ export const layer = (
       }
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
@@ -145,6 +146,12 @@ export const layer = (
             0
           )
         ),
+        contents: (stream, of) =>
+          Effect.sync(() => {
+            const entry = states.entries.get(stream)
+            if (entry === undefined) return noRows
+            return sumOf(of === "current" ? entry.files : refreshFiles(entry))
+          }),
         lookInto: (stream) => `duckdb -c ${shellQuote(lookIntoSql(options.folder, stream))}`
       })
       return destination
@@ -159,6 +166,10 @@ export const lookIntoSql = (folder: string, stream: string): string =>
 const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]")
 
 const sizeOf = (files: ReadonlyArray<PartFile>): number => files.reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** The files of a refresh in progress. */
+const refreshFiles = ({ files, next, refreshFrom }: Entry): ReadonlyArray<PartFile> =>
+  next?.files ?? (refreshFrom === undefined ? [] : files.filter(({ part }) => part >= refreshFrom))
 
 /** The folder that is open. */
 interface Paths extends ParquetOptions {
@@ -272,12 +283,11 @@ const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string) {
     })
   }
   const empty: Entry = {
-    version: 1,
+    version: STATE_VERSION,
     stream,
     files: [],
     nextPart: 1,
     columns: [],
-    lastMillis: null,
     isUnique: true
   }
   return empty
@@ -300,15 +310,13 @@ const takeOverRefresh = Effect.fnUntraced(function* (paths: Paths, entry: Entry,
         files: moved(
           "main",
           entry.files.filter(({ part }) => part >= from)
-        ),
-        lastMillis: entry.lastMillis
+        )
       }
     }
   } else if (mode === "full_refresh_append" && entry.next !== undefined) {
     changed = {
       ...rest,
       files: [...entry.files, ...moved("next", entry.next.files)],
-      lastMillis: later(entry.lastMillis, entry.next.lastMillis),
       isUnique: entry.files.length === 0,
       refreshFrom: Math.min(entry.nextPart, ...entry.next.files.map(({ part }) => part))
     }
@@ -327,11 +335,7 @@ const openStream = Effect.fnUntraced(
     const where: Where = isOverwrite ? "next" : "main"
     let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream), mode)
     const resumed = isRefresh ? refreshUnderWay(entry) : undefined
-    const begun = isOverwrite
-      ? resumed === undefined
-        ? { files: [], lastMillis: null }
-        : (entry.next ?? { files: [], lastMillis: null })
-      : entry
+    const begun = isOverwrite ? (resumed === undefined ? [] : (entry.next?.files ?? [])) : entry.files
     if (isOverwrite && resumed === undefined) yield* removePath(place, baseOf("next", stream))
 
     const says = (error: unknown): DestinationError => {
@@ -356,14 +360,14 @@ const openStream = Effect.fnUntraced(
     )
 
     /** The files as they will be; a commit makes them hold. */
-    let working: ReadonlyArray<PartFile> = begun.files.map((file) => without(file, "from"))
+    let working: ReadonlyArray<PartFile> = begun.map((file) => without(file, "from"))
     let nextPart = entry.nextPart
     const firstPart = nextPart
     let isUnique = isOverwrite || entry.isUnique
     let refreshFrom = resumed === undefined ? nextPart : (entry.refreshFrom ?? nextPart)
-    let lastMillis = begun.lastMillis
+    let lastMillis = sumOf(begun).lastMillis
     let runLastMillis: number | null = null
-    let limitMillis = begun.lastMillis ?? Number.NEGATIVE_INFINITY
+    let limitMillis = lastMillis ?? Number.NEGATIVE_INFINITY
     const touched = new Set<string>()
     const passing: Array<string> = []
     let postponed: StreamState | undefined
@@ -375,16 +379,17 @@ const openStream = Effect.fnUntraced(
     const reading = (list: ReadonlyArray<PartFile>): string =>
       `read_parquet([${list.map((file) => quoteText(globEscape(pathOf(file)))).join(", ")}], union_by_name = true, hive_partitioning = false`
 
-    /** Writes what a query answers to a new file, which takes the place of others of that day. */
+    /** Writes the rows of a query to a new file, which takes the place of others of that day. Their times are in `span`. */
     const writePart = Effect.fnUntraced(function* (
       day: string,
       query: string,
-      instead: ReadonlyArray<PartFile>
+      instead: ReadonlyArray<PartFile>,
+      span: Pick<Contents, "firstMillis" | "lastMillis">
     ) {
       const part = nextPart++
       const from = `_state/_new/${fileName(stream)}=${part}`
       const path = `${folder}/${from}`
-      yield* attempt(() =>
+      const { rowsChanged } = yield* attempt(() =>
         connection.run(`COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`)
       )
       yield* syncFile(path)
@@ -393,14 +398,22 @@ const openStream = Effect.fnUntraced(
       passing.push(...instead.flatMap((file) => file.from ?? []))
       working = [
         ...working.filter((file) => !instead.includes(file)),
-        { day, part, bytes: Number(size), from }
+        {
+          day,
+          part,
+          bytes: Number(size),
+          rows: rowsChanged,
+          firstMillis: span.firstMillis,
+          lastMillis: span.lastMillis,
+          from
+        }
       ]
       touched.add(day)
     })
 
     /** Writes staged rows. Where a day may have had some of them, its files are written anew without those. */
     const writeRows = Effect.fnUntraced(function* (part: Part) {
-      for (const midnight of yield* attempt(() => daysOf(staging, connection, part))) {
+      for (const { midnight, ...span } of yield* attempt(() => daysOf(staging, connection, part))) {
         const day = new Date(midnight).toISOString().split("T")[0]!
         const rows = rowsOfDay(staging, part, midnight)
         const older = isDeduped && midnight <= limitMillis ? working.filter((file) => file.day === day) : []
@@ -411,7 +424,7 @@ const openStream = Effect.fnUntraced(
                FROM ${reading(older)}) AS older
                WHERE NOT EXISTS (FROM later WHERE later.series_id = older.series_id AND later.time = older.time)
                UNION ALL BY NAME FROM later`
-        yield* writePart(day, query, older)
+        yield* writePart(day, query, older, sumOf([...older, span]))
       }
     })
 
@@ -427,7 +440,8 @@ const openStream = Effect.fnUntraced(
            QUALIFY row_number() OVER (
              PARTITION BY series_id, time ORDER BY CASE filename ${order} END DESC, file_row_number DESC
            ) = 1`,
-          list
+          list,
+          sumOf(list)
         )
       }
       isUnique = true
@@ -438,7 +452,7 @@ const openStream = Effect.fnUntraced(
       for (const day of touched) {
         const list = working.filter((file) => file.day === day)
         const last = list.slice(list.findLastIndex((file) => file.bytes >= SMALL_BYTES) + 1)
-        if (last.length > 1) yield* writePart(day, `FROM ${reading(last)})`, last)
+        if (last.length > 1) yield* writePart(day, `FROM ${reading(last)})`, last, sumOf(last))
       }
       touched.clear()
     })
@@ -475,7 +489,6 @@ const openStream = Effect.fnUntraced(
         yield* save({
           ...base,
           files: working,
-          lastMillis,
           isUnique,
           removed: entry.files.filter((file) => !kept.has(file.part)),
           ...(isRefresh && !isComplete ? { refreshFrom } : {})
@@ -483,7 +496,7 @@ const openStream = Effect.fnUntraced(
       } else {
         const files = entry.files.map((file) => without(file, "from"))
         const removed = (entry.next?.files ?? []).filter((file) => !kept.has(file.part))
-        yield* save({ ...base, files, next: { files: working, lastMillis }, removed })
+        yield* save({ ...base, files, next: { files: working }, removed })
         if (isComplete) yield* replaceMain
       }
       limitMillis = lastMillis ?? limitMillis
@@ -496,7 +509,6 @@ const openStream = Effect.fnUntraced(
         ...without(entry, "next", "state", "refreshState", "removed"),
         ...statesToSave(entry, undefined, "whole_refresh"),
         files: working,
-        lastMillis,
         isUnique: true,
         isReplaced: true
       })

@@ -15,8 +15,11 @@ import { fileName } from "./fileName.ts"
 export const formatOf = (files: string, labelColumns: boolean): string =>
   labelColumns ? files : `${files} with one object for all labels (label_columns)`
 
+/** Of the files in `_state`. A folder with another version is refused. */
+export const STATE_VERSION = 2
+
 const About = Schema.fromJsonString(
-  Schema.Struct({ version: Schema.Literal(1), source: Schema.String, format: Schema.String })
+  Schema.Struct({ version: Schema.Int, source: Schema.String, format: Schema.String })
 )
 
 /** The states of a folder that is ours alone until the scope closes. */
@@ -60,6 +63,12 @@ export const openStates = Effect.fnUntraced(function* <E extends Entry>(options:
         message: `${aboutPath} is damaged or not one of this program. Restore it, or choose another folder.`
       })
     }
+    if (streams.length > 0 && about.success.version !== STATE_VERSION) {
+      const which = about.success.version < STATE_VERSION ? "an earlier" : "a later"
+      return yield* new ConfigError({
+        message: `${folder} was written by ${which} version of this program, which keeps its states in another way. Choose another folder, or delete this one to read everything again.`
+      })
+    }
     if (streams.length > 0 && about.success.format !== format) {
       return yield* new ConfigError({
         message: `${folder} holds ${about.success.format}, and this run writes ${format}. Choose another folder, or run as before.`
@@ -86,7 +95,11 @@ export const openStates = Effect.fnUntraced(function* <E extends Entry>(options:
     }
     entries.set(decoded.success.stream, decoded.success)
   }
-  yield* replaceFile(inside, aboutPath, `${JSON.stringify({ version: 1, source, format }, null, 2)}\n`)
+  yield* replaceFile(
+    inside,
+    aboutPath,
+    `${JSON.stringify({ version: STATE_VERSION, source, format }, null, 2)}\n`
+  )
 
   const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
   const states: StateFolder<E> = {

@@ -34,7 +34,7 @@ const QUOTE = 0x22
 /** Of `2026-01-01`. */
 const DATE_LENGTH = 10
 
-/** Merges into a new file; answers its size. */
+/** Merges into a new file; returns its size and how many lines it has. */
 export const mergeLines = Effect.fnUntraced(function* (
   older: ReadonlyArray<Piece>,
   later: ReadonlyArray<Piece>,
@@ -54,8 +54,13 @@ export const mergeLines = Effect.fnUntraced(function* (
     const path = isLast ? target : `${target}.${pass}`
     yield* remove(path)
     const out = openLines(files, path, 0, format.isGzip)
-    yield* copyLines(base, out, format, (_, series, time) => keys.get(series, time) === undefined)
-    yield* copyLines(
+    const kept = yield* copyLines(
+      base,
+      out,
+      format,
+      (_, series, time) => keys.get(series, time) === undefined
+    )
+    const added = yield* copyLines(
       later,
       out,
       format,
@@ -64,7 +69,7 @@ export const mergeLines = Effect.fnUntraced(function* (
     out.keep()
     const bytes = yield* out.flush
     if (pass > 0) yield* remove(`${target}.${pass - 1}`)
-    if (isLast) return bytes
+    if (isLast) return { bytes, rows: kept + added }
     base = [{ path, bytes }]
     pass++
   }
@@ -116,7 +121,7 @@ const keysOf = Effect.fnUntraced(function* (
   return { count, keys }
 })
 
-/** Appends the lines that are wanted. Neighbours are copied as one. */
+/** Appends the lines that are wanted, and returns how many they are. Neighbours are copied as one. */
 const copyLines = Effect.fnUntraced(function* (
   pieces: ReadonlyArray<Piece>,
   out: LinesFile,
@@ -126,6 +131,7 @@ const copyLines = Effect.fnUntraced(function* (
   let bytes: Buffer | undefined
   let from = 0
   let to = 0
+  let count = 0
   const copy = () => {
     if (bytes !== undefined) out.buffer.append(bytes.subarray(from, to))
     bytes = undefined
@@ -141,12 +147,14 @@ const copyLines = Effect.fnUntraced(function* (
         from = start
       }
       to = end
+      count++
     },
     Effect.suspend(() => {
       copy()
       return out.relieve
     })
   )
+  return count
 })
 
 /** Shows the lines of files one after the other; `afterChunk` runs now and then. Answers how many lines there are. */

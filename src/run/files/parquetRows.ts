@@ -1,6 +1,7 @@
 /** What is special about Parquet files: their columns, and queries for staged samples by their days. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnOf } from "../../records/Columns.ts"
+import type { Contents } from "../Destination.ts"
 import { quoteName } from "../quoteSql.ts"
 import type { Staged, StagedSamples } from "../staging/StagedSamples.ts"
 import { FLOAT_VALUE, SPECIAL_VALUE } from "../staging/stagedSql.ts"
@@ -32,19 +33,31 @@ export const hasPart = (staged: StagedSamples, part: Part): boolean =>
 
 const DAY = 86_400_000
 
-/** The midnights of the days that rows of a part are of, in milliseconds and in the order of time. */
+/** A day that rows are of. Its midnight is in milliseconds, too. */
+export interface Day extends Contents {
+  readonly midnight: number
+}
+
+/** The days that rows of a part are of, in the order of time. */
 export const daysOf = async (
   staged: StagedSamples,
   connection: DuckDBConnection,
   part: Part
-): Promise<ReadonlyArray<number>> => {
+): Promise<ReadonlyArray<Day>> => {
   await staged.flush()
-  const days = (table: string, of: Staged) =>
-    `SELECT DISTINCT epoch_ms(r.time) // ${DAY} AS day FROM temp.${table} AS r WHERE ${isPart(part, of)}`
+  const times = (table: string, of: Staged) =>
+    `SELECT epoch_ms(r.time) AS millis FROM temp.${table} AS r WHERE ${isPart(part, of)}`
   const reader = await connection.runAndReadAll(
-    `${days("staged", staged.floats())} UNION ${days("staged_histogram", staged.histograms())} ORDER BY day`
+    `SELECT millis // ${DAY} AS day, count(*), min(millis), max(millis)
+     FROM (${times("staged", staged.floats())} UNION ALL ${times("staged_histogram", staged.histograms())})
+     GROUP BY day ORDER BY day`
   )
-  return reader.getRows().map(([day]) => Number(day) * DAY)
+  return reader.getRows().map(([day, rows, first, last]) => ({
+    midnight: Number(day) * DAY,
+    rows: Number(rows),
+    firstMillis: Number(first),
+    lastMillis: Number(last)
+  }))
 }
 
 /** A query for the rows of a part of one day, whose midnight is in milliseconds. */

@@ -735,6 +735,58 @@ describe("the tables", () => {
   )
 })
 
+describe("contents", () => {
+  const contents = (of: "current" | "refresh", stream = "up") =>
+    Effect.flatMap(Destination, (destination) => destination.contents!(stream, of))
+  const nothing = { rows: 0, firstMillis: null, lastMillis: null }
+  const between = (rows: number, first: number, last: number) => ({
+    rows,
+    firstMillis: start + first * 60_000,
+    lastMillis: start + last * 60_000
+  })
+  /** A refresh that is stopped before its end. */
+  const refresh = (mode: SyncMode, ...points: ReadonlyArray<number>) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", mode))
+        yield* writer.write(points.map((point) => floats(one, [at(point, `${point}`)])))
+        yield* writer.commit(new StreamState({ ...stateAt(points.at(-1)!), full_refresh: true }))
+      })
+    )
+  const both = Effect.all({ current: contents("current"), refresh: contents("refresh") })
+
+  it.live("are what readers see, and what a refresh in progress has", () =>
+    Effect.gen(function* () {
+      for (const mode of ["full_refresh_append", "full_refresh_overwrite"] as const) {
+        const path = yield* databasePath
+        assert.deepStrictEqual(yield* use(path, both), { current: nothing, refresh: nothing })
+        yield* use(path, put("incremental_append", 2, 3, 4))
+        assert.deepStrictEqual(yield* use(path, both), { current: between(3, 2, 4), refresh: nothing })
+        yield* use(path, refresh(mode, 0, 1))
+        const expected = { current: between(3, 2, 4), refresh: between(2, 0, 1) }
+        assert.deepStrictEqual(yield* use(path, both), expected)
+        // Taken over by the other mode, they are still those of the refresh.
+        const other = mode === "full_refresh_append" ? "full_refresh_overwrite" : "full_refresh_append"
+        const opened = Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", other)))
+        assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected)
+        assert.deepStrictEqual(yield* use(path, contents("current", "else")), nothing)
+      }
+    })
+  )
+
+  it.live("leave out rows that somebody has deleted", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      yield* use(path, put("incremental_append", 0, 1, 2, 3))
+      yield* use(path, refresh("full_refresh_append", 5, 6, 7))
+      yield* change(path, `DELETE FROM up WHERE value IN (0, 2)`)
+      assert.deepStrictEqual(yield* use(path, both), { current: between(2, 1, 3), refresh: between(3, 5, 7) })
+      yield* change(path, `DELETE FROM up`)
+      assert.deepStrictEqual(yield* use(path, both), { current: nothing, refresh: nothing })
+    })
+  )
+})
+
 describe("lookInto", () => {
   it.live("is a command that works, whatever the file and the stream are called", () =>
     Effect.gen(function* () {

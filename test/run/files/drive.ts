@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option } from "effect"
 import { TestClock } from "effect/testing"
 import type { ConfigError } from "../../../src/ConnectorConfig.ts"
@@ -21,6 +22,7 @@ import type {
 } from "../../../src/prometheus/Sample.ts"
 import { canonicalLabels, seriesId } from "../../../src/prometheus/Series.ts"
 import {
+  type Contents,
   Destination,
   type DestinationError,
   type SyncKind,
@@ -201,6 +203,32 @@ const same = (a: ReadonlyArray<Row>, b: ReadonlyArray<Row>): boolean =>
 
 const stateText = (state: StreamState | undefined): string => JSON.stringify(state ?? null)
 
+/** What a destination says that it has of each stream. */
+const allContents = ({ contents }: Destination["Service"], streams: ReadonlyArray<string>) =>
+  Effect.forEach(streams, (stream) =>
+    Effect.all({ current: contents(stream, "current"), refresh: contents(stream, "refresh") })
+  )
+
+const contentsOf = (rows: ReadonlyArray<Row>): Contents => {
+  const times = rows.map(timeOf)
+  return times.length === 0
+    ? { rows: 0, firstMillis: null, lastMillis: null }
+    : { rows: times.length, firstMillis: Math.min(...times), lastMillis: Math.max(...times) }
+}
+
+/** Throws where what a destination says of a stream is not what it has of it. */
+const checkContents = (
+  stream: string,
+  found: { readonly current: Contents; readonly refresh: Contents },
+  { ahead, refresh, visible }: Snapshot
+) => {
+  const isCurrent = (row: Row) => ahead === undefined || (ahead !== null && timeOf(row) <= ahead)
+  const expected = { current: contentsOf(visible.filter(isCurrent)), refresh: contentsOf(refresh) }
+  if (JSON.stringify(found) !== JSON.stringify(expected)) {
+    throw new Error(`${stream} is said to have ${JSON.stringify(found)}, and has ${JSON.stringify(expected)}`)
+  }
+}
+
 /** What random runs are like, where that is not as varied as it can be. */
 export interface Emphasis {
   /** How many streams there are at most, of three. */
@@ -226,23 +254,25 @@ export const randomRuns = Effect.fnUntraced(
 
     /** The folder against the snapshots that it may be at: all since the last that had to last. */
     const check = Effect.fnUntraced(function* (possible: ReadonlyMap<string, ReadonlyArray<Snapshot>>) {
-      const states = yield* Effect.gen(function* () {
+      const [states, contents] = yield* Effect.gen(function* () {
         const destination = yield* Destination
         const load = (kind: SyncKind, stream: string) =>
           Effect.map(destination.states(kind).load(stream), Option.getOrUndefined)
-        return yield* Effect.forEach(streams, (stream) =>
+        const states = yield* Effect.forEach(streams, (stream) =>
           Effect.all({ state: load("incremental", stream), refreshState: load("full_refresh", stream) })
         )
+        return [states, yield* allContents(destination, streams)] as const
       }).pipe(Effect.provide(format.layer(folder)))
       for (const [index, stream] of streams.entries()) {
         const rows = yield* Effect.promise(() => format.rows(folder, stream))
         const all = possible.get(stream)!
         const found = states[index]!
         const exact = all.findLast(
-          ({ refreshState, state, visible }) =>
+          ({ refresh, refreshState, state, visible }) =>
             stateText(state) === stateText(found.state) &&
             stateText(refreshState) === stateText(found.refreshState) &&
-            same(visible, rows)
+            same(visible, rows) &&
+            JSON.stringify(contents[index]!.refresh) === JSON.stringify(contentsOf(refresh))
         )
         const snapshot =
           exact ??
@@ -253,16 +283,17 @@ export const randomRuns = Effect.fnUntraced(
             : undefined)
         if (snapshot === undefined) {
           throw new Error(
-            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} and ${rows.length} rows:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
+            `${stream} has the states ${stateText(found.state)} and ${stateText(found.refreshState)} , ${rows.length} rows and of a refresh ${JSON.stringify(contents[index]!.refresh)}:\n${rows.map(textOf).sort().join("\n")}\nwhich is none of\n${possible
               .get(stream)!
               .map(
-                ({ refreshState, state, visible }) =>
-                  `${stateText(state)} ${stateText(refreshState)}\n${visible.map(textOf).sort().join("\n")}`
+                ({ refresh, refreshState, state, visible }) =>
+                  `${stateText(state)} ${stateText(refreshState)} ${JSON.stringify(contentsOf(refresh))}\n${visible.map(textOf).sort().join("\n")}`
               )
               .join("\n")}`
           )
         }
         truth.set(stream, snapshot)
+        checkContents(stream, contents[index]!, snapshot)
       }
     })
 
@@ -374,6 +405,10 @@ export const randomRuns = Effect.fnUntraced(
             }
             possible.get(stream)!.push(now)
             yield* writer.complete
+            if (!isKilled()) {
+              const contents = yield* destination.contents(stream, "current")
+              assert.deepStrictEqual(contents, contentsOf(now.visible))
+            }
             // Nothing that comes now undoes it.
             possible.set(stream, [now])
           })

@@ -154,6 +154,11 @@ for (const kind of kinds) {
           /holds data of http:\/\/mock, and this is http:\/\/else/
         )
         assert.match(yield* refusal(kind === "jsonl" ? "gzip" : "jsonl"), /holds .*, and this run writes/)
+        const aboutPath = join(folder, "_state", "_about.json")
+        const about = readFileSync(aboutPath, "utf8")
+        writeFileSync(aboutPath, about.replace(/"version": \d+/, '"version": 1'))
+        assert.match(yield* refusal(), /was written by an earlier version of this program.*Choose another/)
+        writeFileSync(aboutPath, about)
         const statePath = join(folder, "_state", "up.json")
         const state = readFileSync(statePath, "utf8")
         for (const damaged of ["", state.slice(0, 40), "[]", state.replace('"up"', '"down"')]) {

@@ -47,7 +47,7 @@ describe("mergeLines", () => {
         )
         const later = randomLines(choices, 40)
         const target = join(folder, "target")
-        const bytes = yield* mergeLines(
+        const { bytes, rows } = yield* mergeLines(
           [put("older", older)],
           [put("later", later.slice(0, 10)), put("latest", later.slice(10))],
           target,
@@ -58,6 +58,7 @@ describe("mergeLines", () => {
         assert.strictEqual(bytes, written.length)
         const text = isGzip && bytes > 0 ? gunzipSync(written).toString() : written.toString()
         const wanted = new Map([...older, ...later].map((line) => [keyOf(line), line]))
+        assert.strictEqual(rows, wanted.size)
         assert.deepStrictEqual(
           text
             .split(/(?<=\n)/)

@@ -1,0 +1,23 @@
+/**
+ * Regular expressions in RE2's language, which is that of Prometheus itself, matched in linear time.
+ *
+ * JavaScript's own engine backtracks: `(a+)+` over a long name of a hostile server would take for ever. This module brings
+ * the engine along, so it is loaded only where a configuration has a regular expression.
+ */
+import { RE2JS, RE2JSException } from "re2js"
+
+/**
+ * Compiles an expression that must match a whole text, in which a dot matches a line feed too, as in Prometheus. Undefined
+ * for what is no expression.
+ */
+export const compileExpression = (
+  expression: string
+): { readonly test: (text: string) => boolean } | undefined => {
+  try {
+    const compiled = RE2JS.compile(expression, RE2JS.DOTALL)
+    return { test: (text) => compiled.matches(text) }
+  } catch (error) {
+    if (error instanceof RE2JSException) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { cover, type Span, uncovered } from "../../src/sync/coverage.ts"
+
+const STEP = 60
+
+const Point = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
+const Ends = Schema.Tuple([Point, Point])
+
+const spanOf = ([a, b]: readonly [number, number]): Span => ({
+  firstSeconds: Math.min(a, b) * STEP,
+  lastSeconds: Math.max(a, b) * STEP
+})
+
+const pointsOf = (spans: ReadonlyArray<Span>): ReadonlyArray<number> =>
+  spans.flatMap(({ firstSeconds, lastSeconds }) =>
+    Array.from({ length: (lastSeconds - firstSeconds) / STEP + 1 }, (_, i) => firstSeconds / STEP + i)
+  )
+
+describe("what has been read", () => {
+  it.prop("is the union of all spans, in order and apart", [Schema.Array(Ends)], ([ends]) => {
+    const spans = ends.map(spanOf)
+    const covered = spans.reduce<ReadonlyArray<Span>>((covered, span) => cover(covered, span, STEP), [])
+    assert.deepStrictEqual(
+      pointsOf(covered),
+      [...new Set(pointsOf(spans))].sort((a, b) => a - b)
+    )
+    for (const [i, span] of covered.slice(1).entries()) {
+      assert.isAbove(span.firstSeconds, covered[i]!.lastSeconds + STEP, "neighbours are one span")
+    }
+  })
+
+  it.prop("leaves exactly the other points of a range", [Schema.Array(Ends), Ends], ([ends, of]) => {
+    const covered = ends
+      .map(spanOf)
+      .reduce<ReadonlyArray<Span>>((covered, span) => cover(covered, span, STEP), [])
+    const range = { ...spanOf(of), stepSeconds: STEP }
+    const read = new Set(pointsOf(covered))
+    const gaps = uncovered(range, covered)
+    assert.deepStrictEqual(
+      pointsOf(gaps),
+      pointsOf([range]).filter((point) => !read.has(point))
+    )
+    for (const gap of gaps) assert.strictEqual(gap.stepSeconds, STEP)
+  })
+})
