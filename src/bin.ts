@@ -7,6 +7,7 @@ import { OutputClosed } from "./airbyte/Output.ts"
 import { keepExternalMemoryLow } from "./externalMemory.ts"
 import { main } from "./main.ts"
 import * as platform from "./platform.ts"
+import { visibleLines } from "./run/display/printable.ts"
 
 // A read allocates little that lives long, and much that is large and dies young: the bytes of answers. Left to itself V8
 // lets that pile up, for no gain in time. There is so little to look through that doing it at once, by one thread, costs less
@@ -54,7 +55,7 @@ NodeRuntime.runMain(Effect.suspend(() => main(process.argv.slice(2))).pipe(Effec
       return onExit(1)
     }
     process.stderr.write(
-      `source-prometheus failed because of a mistake in its program. Please report it:\n${Cause.pretty(exit.cause)}\n`
+      `source-prometheus failed because of a mistake in its program. Please report it:\n${visibleLines(Cause.pretty(exit.cause))}\n`
     )
     onExit(1)
   }

@@ -1,6 +1,7 @@
 /** What is wrong with a command line, told so that whoever typed it knows what to type instead. */
 import { Console } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
+import { printable } from "./run/display/printable.ts"
 
 /** The exit code of a command line that is wrong, as other programs have it. */
 export const WRONG_USAGE = 2
@@ -13,10 +14,11 @@ export const usageText = (
   const unknownCommand = errors.filter(({ _tag }) => _tag === "UnknownSubcommand")
   const command = commandPath.join(" ")
   // The flags of a command that does not exist are no mistake of their own.
-  return [
-    ...(unknownCommand.length > 0 ? unknownCommand : errors).map((error) => sentence(error, command)),
-    `See ${command} --help.`
-  ].join(" ")
+  const sentences = (unknownCommand.length > 0 ? unknownCommand : errors).map((error) =>
+    sentence(error, command)
+  )
+  // They quote what was typed, or what a script made of a server's words.
+  return `${printable(sentences.join(" "))} See ${command} --help.`
 }
 
 const sentence = (error: CliError.NonShowHelpErrors, command: string): string => {

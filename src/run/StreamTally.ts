@@ -5,6 +5,7 @@
  */
 import type { Labels, SampleBlock, Series } from "../prometheus/Sample.ts"
 import { METRIC_NAME } from "../prometheus/Series.ts"
+import { cutTo } from "./display/printable.ts"
 import { roughFloatOf } from "./floatOf.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
@@ -20,10 +21,18 @@ export interface CurveLimits {
 /** Points of all streams of a run together: 16 bytes each, and about as many in a report. */
 const MOST_POINTS = 400_000
 
+/** Fewer than these have no shape. */
+const FEWEST_POINTS = 16
+
 /** What of each stream's values can be kept where there are so many streams: for charts, or for small pictures only. */
 export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits => {
   const share = Math.floor(MOST_POINTS / Math.max(1, streams))
-  if (!hasCharts) return { series: 4, points: Math.max(16, Math.min(64, share >> 2)) }
+  // So many streams that nobody looks at the pictures of all.
+  if (share < FEWEST_POINTS) return { series: 0, points: FEWEST_POINTS }
+  if (!hasCharts) {
+    const series = share < 4 * FEWEST_POINTS ? 1 : 4
+    return { series, points: Math.min(64, Math.floor(share / series)) }
+  }
   const series = Math.max(1, Math.min(8, Math.floor(share / 250)))
   return { series, points: Math.max(32, Math.min(500, Math.floor(share / series))) }
 }
@@ -173,12 +182,20 @@ export class StreamTally {
   }
 }
 
-/** Labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. */
-export const labelText = (labels: Labels): string =>
-  `{${labels
-    .filter(([name]) => name !== METRIC_NAME)
-    .map(([name, value]) => `${nameText(name)}=${quoted(value)}`)
-    .join(", ")}}`
+/** How long the labels of a series may be in a legend. */
+const MOST_OF_LABELS = 500
+
+/** Labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. Very long ones are cut. */
+export const labelText = (labels: Labels): string => {
+  let text = ""
+  for (const [name, value] of labels) {
+    if (name === METRIC_NAME) continue
+    if (text.length >= MOST_OF_LABELS) break
+    const separator = text === "" ? "" : ", "
+    text += `${separator}${nameText(cutTo(name, MOST_OF_LABELS))}=${quoted(cutTo(value, MOST_OF_LABELS))}`
+  }
+  return cutTo(`{${text}}`, MOST_OF_LABELS)
+}
 
 const nameText = (name: string): string => (/^[a-zA-Z_]\w*$/.test(name) ? name : quoted(name))
 

@@ -13,6 +13,7 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discover, discoverNames, noMetrics } from "../sync/Discovery.ts"
 import type { DestinationError } from "./Destination.ts"
+import { printable } from "./display/printable.ts"
 import { personalLog, tellErrors } from "./personal.ts"
 import { showMetrics } from "./show.ts"
 
@@ -27,7 +28,7 @@ const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { names } = yield* discoverNames
   if (names.length === 0) return yield* noMetrics(settings)
-  yield* Console.log(`${settings.baseUrl} can be read: it has ${counted(names.length, "metric")}.`)
+  yield* Console.log(printable(`${settings.baseUrl} can be read: it has ${counted(names.length, "metric")}.`))
 })
 
 /** Shows the metrics with what is known of them. */

@@ -5,18 +5,26 @@ import { makeMask } from "../config/SecretMask.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import type { DestinationError } from "./Destination.ts"
+import { cutTo, printable, visibleLines } from "./display/printable.ts"
+
+/** How much is printed of what a mistake in the program says: its stack may repeat what a server sent. */
+const MOST_OF_A_CAUSE = 20_000
 
 /** Logs as lines of standard error. */
 const printError = (text: string): void => void process.stderr.write(`${text}\n`)
 
-/** Prints logs as lines, on standard error unless told otherwise: where a `Screen` draws, above it. Secrets are masked in them. */
+/**
+ * Prints logs as lines, on standard error unless told otherwise: where a `Screen` draws, above it. Secrets are masked in
+ * them, and what a server sent cannot write a line of its own or control a terminal.
+ */
 export const personalLog = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
   const mask = makeMask(secrets)
   return Logger.layer([
     Logger.make(({ cause, message }) => {
       const texts = Array.isArray(message) ? message : [message]
-      const text = cause.reasons.length === 0 ? texts.join(" ") : `${texts.join(" ")} ${Cause.pretty(cause)}`
-      print(mask(text))
+      const text = printable(mask(texts.join(" ")))
+      if (cause.reasons.length === 0) return print(text)
+      print(`${text} ${visibleLines(cutTo(mask(Cause.pretty(cause)), MOST_OF_A_CAUSE))}`)
     })
   ])
 }

@@ -1,5 +1,8 @@
 /** Tables for a terminal: columns with two spaces between them. */
-import { padded, paddedLeft, textWidth } from "./display/textWidth.ts"
+import { padded, paddedLeft, widestOf } from "./display/textWidth.ts"
+
+/** Wider cells stand out of their column: one of thousands of characters would make every other as wide. */
+const WIDEST_COLUMN = 200
 
 /**
  * One line per row, each column as wide as its widest cell. Columns without any content are left out; those of `numbers`
@@ -12,7 +15,9 @@ export const table = (
 ): string => {
   const columns = [...header.keys()].filter((column) => rows.some((row) => row[column] !== ""))
   const lines = [header, ...rows].map((row) => columns.map((column) => row[column]!))
-  const widths = columns.map((_, column) => Math.max(...lines.map((line) => textWidth(line[column]!))))
+  const widths = columns.map((_, column) =>
+    Math.min(WIDEST_COLUMN, widestOf(lines.map((line) => line[column]!)))
+  )
   const pads = columns.map((column) => (numbers.includes(header[column]!) ? paddedLeft : padded))
   return lines
     .map((line) =>
@@ -22,10 +27,4 @@ export const table = (
         .trimEnd()
     )
     .join("\n")
-}
-
-/** A text on one line of at most so many characters. */
-export const shortened = (text: string, length: number): string => {
-  const line = text.replace(/\s+/g, " ").trim()
-  return line.length <= length ? line : `${line.slice(0, length - 1)}…`
 }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { curveLimits, labelText, StreamTally } from "../../src/run/StreamTally.ts"
 import { type Choices, choices } from "../choices.ts"
@@ -142,6 +144,16 @@ describe("curveLimits", () => {
     assert.deepStrictEqual(curveLimits(400, true), { series: 4, points: 250 })
     assert.deepStrictEqual(curveLimits(4000, true), { series: 1, points: 100 })
     assert.deepStrictEqual(curveLimits(100, false), { series: 4, points: 64 })
+    assert.deepStrictEqual(curveLimits(10_000, false), { series: 1, points: 40 })
+  })
+
+  it("keeps no more points of any number of streams than a page can have", () => {
+    for (const hasCharts of [true, false]) {
+      for (const streams of [0, 1, 50, 99, 799, 6250, 6251, 12_500, 24_999, 25_000, 25_001, 700_000]) {
+        const { points, series } = curveLimits(streams, hasCharts)
+        assert.isAtMost(streams * series * points, 800_000)
+      }
+    }
   })
 })
 
@@ -150,5 +162,33 @@ describe("labelText", () => {
     const { labels } = seriesOf("up", { b: 'say "hi"\\\n', "a.b": "ü" })
     assert.strictEqual(labelText(labels), '{"a.b"="ü", b="say \\"hi\\"\\\\\\n"}')
     assert.strictEqual(labelText(seriesOf("up", {}).labels), "{}")
+  })
+
+  it("is cut where nobody would read all of it", () => {
+    const { labels } = seriesOf("up", { a: "\n🚀".repeat(500_000), b: "1" })
+    assert.isAtMost(labelText(labels).length, 500)
+    assert.match(labelText(labels), /^\{a="\\n🚀.*…$/u)
+    const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`l${i}`, "v"]))
+    assert.isAtMost(labelText(seriesOf("up", many).labels).length, 500)
+  })
+})
+
+describe("the labels of shown series", () => {
+  setFlagsFromString("--expose-gc")
+  const collectGarbage = runInNewContext("gc") as () => void
+
+  it("take no memory beyond what is shown of them", () => {
+    const tally = tallyOf()
+    collectGarbage()
+    const before = process.memoryUsage().heapUsed
+    for (let i = 0; i < 8; i++) {
+      // As they come from a decoder: a string of one piece.
+      const label = Buffer.alloc(4_000_000, `${i}`).toString("latin1")
+      tally.add(floats(seriesOf("up", { a: label }), [[start, "1"]]))
+    }
+    tally.commit()
+    collectGarbage()
+    assert.isBelow(process.memoryUsage().heapUsed - before, 8_000_000)
+    assert.lengthOf(tally.summary(1000).curves, 8)
   })
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { shortened, table } from "../../src/run/table.ts"
+import { table } from "../../src/run/table.ts"
 
 describe("table", () => {
   it("has columns as wide as their widest cell, and none without content", () => {
@@ -29,15 +29,15 @@ describe("table", () => {
     )
   })
 
+  it("has room for hundreds of thousands of rows, and is not as wide as its widest cell where that is absurd", () => {
+    const rows = Array.from({ length: 300_000 }, (_, i) => [i === 7 ? "x".repeat(10_000) : "x", "y"])
+    const lines = table(["A", "B"], rows).split("\n")
+    assert.lengthOf(lines, 300_001)
+    assert.strictEqual(lines[1], `${"x".padEnd(200)}  y`)
+    assert.strictEqual(lines[8], `${"x".repeat(10_000)}  y`)
+  })
+
   it("has no lines but its header where there are no rows", () => {
     assert.strictEqual(table(["A", "B"], []), "")
-  })
-})
-
-describe("shortened", () => {
-  it("puts a text on one line, and says that it goes on", () => {
-    assert.strictEqual(shortened(" a\n  b ", 3), "a b")
-    assert.strictEqual(shortened("abcd", 3), "ab…")
-    assert.strictEqual(shortened("", 3), "")
   })
 })

@@ -46,4 +46,7 @@ export const plain: Paint = (_, text) => text
 export const coloured: Paint = (meaning, text) =>
   text === "" ? "" : `\u001b[${codes[meaning]}m${text}\u001b[0m`
 
+/** Finds what `coloured` puts around a text, and nothing else that a terminal would obey. */
+export const colourCodes = new RegExp(`\u001b\\[(?:0|${Object.values(codes).join("|")})m`, "g")
+
 export const paintFor = ({ hasColours }: Appearance): Paint => (hasColours ? coloured : plain)

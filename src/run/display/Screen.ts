@@ -3,7 +3,8 @@
  * written there goes through this one, or it would tear the picture.
  */
 import { Context, Effect, Layer } from "effect"
-import { type Appearance, appearanceOf, type Paint, paintFor, type Size } from "./Appearance.ts"
+import { type Appearance, appearanceOf, colourCodes, type Paint, paintFor, type Size } from "./Appearance.ts"
+import { visibleLines } from "./printable.ts"
 import { textWidth } from "./textWidth.ts"
 
 /** Where a screen writes to. */
@@ -20,18 +21,19 @@ const ERASE_LINE = `${ESC}2K`
 const UP = `${ESC}A`
 
 /**
- * What a terminal may be told by a text that is printed: to change colours, if it can. A server's words may be in it, and are
- * not to move the cursor.
+ * A text of which a terminal obeys nothing but our colours, where it has colours. Whoever writes here has made foreign texts
+ * printable already, or a server could use the colours too; this is for what was forgotten.
  */
-const harmless = (text: string, hasColours: boolean): string =>
-  text
-    .replaceAll("\r\n", "\n")
-    .replaceAll(/\u001b\[[\d;]*m|[\0-\x08\x0b-\x1f\x7f-\x9f]/g, (match) =>
-      match.length === 1 ? "\ufffd" : hasColours ? match : ""
-    )
+const withoutControls = (text: string, hasColours: boolean): string => {
+  const codes = hasColours ? text.match(colourCodes) : undefined
+  return text
+    .split(colourCodes)
+    .map((part, index) => visibleLines(part) + (codes?.[index] ?? ""))
+    .join("")
+}
 
 /** The columns that a line takes, without its colours. */
-const visibleWidth = (line: string): number => textWidth(line.replaceAll(/\u001b\[[\d;]*m/g, ""))
+const visibleWidth = (line: string): number => textWidth(line.replaceAll(colourCodes, ""))
 
 /** All methods return at once, so that a logger can call them, too. */
 export interface ScreenMethods {
@@ -86,9 +88,13 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
     appearance,
     paint: paintFor(appearance),
     size: terminal.size,
-    printAbove: (text) => show(`${harmless(text, appearance.hasColours)}\n`, picture),
+    printAbove: (text) => show(`${withoutControls(text, appearance.hasColours)}\n`, picture),
     draw: (lines) => {
-      if (appearance.isLive) show("", lines)
+      if (appearance.isLive)
+        show(
+          "",
+          lines.map((line) => withoutControls(line, appearance.hasColours))
+        )
     },
     clear: () => show("", []),
     leave: () => {

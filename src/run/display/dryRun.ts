@@ -5,7 +5,8 @@ import { formatTime } from "../../formatTime.ts"
 import { table } from "../table.ts"
 import type { Paint } from "./Appearance.ts"
 import { byteText, grouped, stepText, timeText } from "./figures.ts"
-import { fitted, printable, textWidth } from "./textWidth.ts"
+import { printable, printableJson, printableName } from "./printable.ts"
+import { fitted, widestOf } from "./textWidth.ts"
 
 /** What one stream would read. Samples and bytes are estimates. */
 export interface DryRunStream {
@@ -35,7 +36,7 @@ const MOST_ROWS = 100
 const header = ["STREAM", "SERIES", "POINTS", "WINDOWS", "SAMPLES", "BYTES"]
 
 const rowOf = ({ bytes, name, points, samples, series, windows }: DryRunStream): ReadonlyArray<string> => [
-  printable(name),
+  printableName(name),
   grouped(series),
   grouped(points),
   grouped(windows),
@@ -70,8 +71,8 @@ export const dryRunText = (
   const lines: Array<string> = []
   if (shown.length > 0) {
     const rows = shown.map(rowOf)
-    const excess = widest(table(header, rows, header.slice(1)).split("\n")) - width
-    const names = widest(rows.map(([name]) => name!))
+    const excess = widestOf(table(header, rows, header.slice(1)).split("\n")) - width
+    const names = widestOf(rows.map(([name]) => name!))
     const cut = excess <= 0 ? names : Math.max(8, names - excess)
     const text = table(
       header,
@@ -98,8 +99,6 @@ export const dryRunText = (
   )
   return lines.join("\n")
 }
-
-const widest = (lines: ReadonlyArray<string>): number => Math.max(0, ...lines.map(textWidth))
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }
@@ -132,17 +131,19 @@ const encode = Schema.encodeSync(DryRunDocument)
 
 /** The document as a text, indented, streams in their own order, without a line break at its end. */
 export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: DryRun): string =>
-  JSON.stringify(
-    encode({
-      version: 1,
-      source,
-      destination,
-      step_seconds: stepSeconds,
-      first_time: span === undefined ? null : formatTime(span[0]),
-      last_time: span === undefined ? null : formatTime(span[1]),
-      totals: countsOf(totals(streams)),
-      streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
-    }),
-    null,
-    2
+  printableJson(
+    JSON.stringify(
+      encode({
+        version: 1,
+        source,
+        destination,
+        step_seconds: stepSeconds,
+        first_time: span === undefined ? null : formatTime(span[0]),
+        last_time: span === undefined ? null : formatTime(span[1]),
+        totals: countsOf(totals(streams)),
+        streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
+      }),
+      null,
+      2
+    )
   )

@@ -3,6 +3,7 @@ import { counted } from "../../counted.ts"
 import type { StreamSummary } from "../Progress.ts"
 import type { Paint, Size } from "./Appearance.ts"
 import { aboutText, durationText, grouped, rounded } from "./figures.ts"
+import { printable, printableName } from "./printable.ts"
 import {
   type ActiveStream,
   doneOf,
@@ -11,7 +12,7 @@ import {
   remainingSeconds,
   samplesPerSecond
 } from "./RunState.ts"
-import { fitted, padded, printable, textWidth } from "./textWidth.ts"
+import { fitted, padded, textWidth, widestOf } from "./textWidth.ts"
 
 /** Fewer columns than this have no room for bars. */
 const NARROW = 44
@@ -62,7 +63,7 @@ interface Layout {
 }
 
 const layoutOf = (names: ReadonlyArray<string>, whole: string, width: number): Layout => {
-  const widest = Math.max(...[...names, whole].map((name) => textWidth(printable(name))))
+  const widest = Math.max(widestOf(names.map(printableName)), textWidth(whole))
   const name = Math.min(widest, WIDEST_NAME, Math.max(12, Math.floor(width * 0.4)), width)
   const bar = width < NARROW ? 0 : Math.min(WIDEST_BAR, Math.floor(width * 0.25))
   return { width, name, bar }
@@ -102,7 +103,7 @@ const whole = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<Lin
 const asIs = (text: string): string => text
 
 const nameCell = (name: string, { name: width }: Layout): string =>
-  padded(fitted(printable(name), width), width)
+  padded(fitted(printableName(name), width), width)
 
 const percent = (done: number): string => `${Math.floor(done * 100)} %`.padStart(5)
 
@@ -169,7 +170,7 @@ export const progressLine = (state: RunState, now: number): string => {
 /** The line that remains of a stream, with its name in so many columns. */
 export const endedLine = (stream: StreamSummary, nameWidth: number, paint: Paint): string => {
   // Wider ones stay as they are, unless it is for want of room.
-  const whole = printable(stream.name)
+  const whole = printableName(stream.name)
   const name = padded(nameWidth < WIDEST_NAME ? fitted(whole, nameWidth) : whole, nameWidth)
   if (stream.error !== undefined) {
     const kept =
@@ -198,5 +199,5 @@ export const nameWidthOf = (names: ReadonlyArray<string>, columns = Number.POSIT
   Math.min(
     WIDEST_NAME,
     Math.max(NARROWEST_NAME, columns - ENDED_COLUMNS),
-    names.reduce((widest, name) => Math.max(widest, textWidth(printable(name))), 0)
+    names.reduce((widest, name) => Math.max(widest, textWidth(printableName(name))), 0)
   )

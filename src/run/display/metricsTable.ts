@@ -1,10 +1,11 @@
 /** What `discover` shows people: a table of the metrics of a server. */
 import type { DiscoveredMetric } from "../../sync/Discovery.ts"
-import { shortened, table } from "../table.ts"
-import { fitted, printable, textWidth } from "./textWidth.ts"
+import { table } from "../table.ts"
+import { printable, printableName } from "./printable.ts"
+import { fitted, widestOf } from "./textWidth.ts"
 
-/** More of a help text than this, or of many labels, is not worth a second line. */
-const CELL_CHARACTERS = 60
+/** More columns of a help text than this, or of many labels, are not worth a second line. */
+const CELL_COLUMNS = 60
 
 /** Less than this of one says nothing. */
 const FEWEST_CHARACTERS = 10
@@ -21,15 +22,15 @@ export const metricsTable = (
 ): string => {
   const width = columns === undefined ? Infinity : Math.max(1, columns - 1)
   let rows = metrics.map(({ labels, metadata, name }) => [
-    printable(name),
-    metadata?.type ?? "",
-    printable(shortened(labels.join(", "), CELL_CHARACTERS)),
-    printable(shortened(metadata?.help ?? "", CELL_CHARACTERS))
+    printableName(name),
+    cell(metadata?.type ?? ""),
+    cell(labelList(labels)),
+    cell(metadata?.help ?? "")
   ])
   for (const column of cuttable) {
-    const excess = widest(table(header, rows).split("\n")) - width
+    const excess = widestOf(table(header, rows).split("\n")) - width
     if (excess <= 0) break
-    const room = widest(rows.map((row) => row[column]!)) - excess
+    const room = widestOf(rows.map((row) => row[column]!)) - excess
     rows = rows.map((row) => row.with(column, room < FEWEST_CHARACTERS ? "" : fitted(row[column]!, room)))
   }
   return table(header, rows)
@@ -38,4 +39,11 @@ export const metricsTable = (
     .join("\n")
 }
 
-const widest = (texts: ReadonlyArray<string>): number => Math.max(0, ...texts.map(textWidth))
+const cell = (text: string): string => fitted(printable(text, 4 * CELL_COLUMNS), CELL_COLUMNS)
+
+/** As many labels as a cell can show, and one more: a metric may have any number. */
+const labelList = (labels: ReadonlyArray<string>): string =>
+  labels
+    .slice(0, CELL_COLUMNS)
+    .map((label) => printable(label, 4 * CELL_COLUMNS))
+    .join(", ")

@@ -3,6 +3,7 @@ import { Schema } from "effect"
 import { formatTime } from "../../formatTime.ts"
 import { syncModes } from "../Destination.ts"
 import type { RunSummary, StreamSummary } from "../Progress.ts"
+import { printableJson } from "./printable.ts"
 
 const described = <S extends Schema.Top>(schema: S, description: string): S["Rebuild"] =>
   schema.annotate({ description })
@@ -77,4 +78,5 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
 const encode = Schema.encodeSync(SummaryDocument)
 
 /** The document as a text, indented, without a line break at its end. */
-export const summaryJson = (run: RunSummary): string => JSON.stringify(encode(summaryDocument(run)), null, 2)
+export const summaryJson = (run: RunSummary): string =>
+  printableJson(JSON.stringify(encode(summaryDocument(run)), null, 2))

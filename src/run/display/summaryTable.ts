@@ -3,12 +3,20 @@ import { counted } from "../../counted.ts"
 import type { RunSummary, StreamSummary } from "../Progress.ts"
 import { table } from "../table.ts"
 import type { Paint } from "./Appearance.ts"
+import { chosenStreams, failedOf } from "./chosenStreams.ts"
 import { byteText, durationText, grouped, rounded, timeText } from "./figures.ts"
+import { printable, printableName, visible } from "./printable.ts"
 import { mostTelling, sparkline } from "./sparkline.ts"
-import { fitted, printable, textWidth, wrapped } from "./textWidth.ts"
+import { fitted, widestOf, wrapped } from "./textWidth.ts"
 
 /** How many streams have a row, unless more of them failed. */
 const MOST_ROWS = 40
+
+/** How many of those that failed are named. */
+const MOST_FAILED = 200
+
+/** How far the further lines of an error are indented. */
+const INDENT = 2
 
 /** Names are cut to this where the terminal is narrow. */
 const SHORTEST_NAME = 10
@@ -17,7 +25,7 @@ export interface TableOptions {
   /** Of the terminal; undefined where lines may be of any length. */
   readonly columns: number | undefined
   readonly paint: Paint
-  /** How many streams may have a row, 40 unless told. Those that failed have one anyway. */
+  /** How many streams may have a row, 40 unless given. Of those that failed 200 have one anyway. */
   readonly mostRows?: number
 }
 
@@ -26,7 +34,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const { paint } = options
   const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
   const told = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
-  const { left, shown } = chosen(told, options.mostRows ?? MOST_ROWS)
+  const { left, shown } = chosenStreams(told, options.mostRows ?? MOST_ROWS, MOST_FAILED)
   const lines: Array<string> = []
   if (shown.length > 0) {
     const [header, ...rows] = fittingTable(shown, width).split("\n")
@@ -36,49 +44,41 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
     }
   }
   if (left.length > 0) {
-    const rows = sum(left, (stream) => stream.rows)
-    lines.push(
-      paint("quiet", fitted(`… and ${grouped(left.length)} more with ${counted(rows, "row")}`, width))
-    )
+    lines.push(paint("quiet", fitted(leftText(left), width)))
   }
   const silent = run.streams.length - told.length
   if (silent > 0 && told.length > 0) {
     lines.push(paint("quiet", fitted(`${counted(silent, "stream")} had nothing new`, width)))
   }
-  const failed = run.streams.filter(({ error }) => error !== undefined)
+  const failed = failedOf(run.streams)
   if (failed.length > 0) {
     lines.push("")
-    for (const { error, name } of failed) {
-      const [first, ...rest] = wrapped(`FAILED ${printable(name)}: ${printable(error!)}`, width)
-      lines.push(paint("bad", first!), ...rest)
+    const named = failed.length <= MOST_FAILED ? failed : failed.slice(0, MOST_FAILED - 1)
+    for (const { error, name } of named) {
+      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width - INDENT)
+      // A server's words may be in it, and are not to look like a line of ours.
+      lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line))
+    }
+    if (named.length < failed.length) {
+      lines.push(paint("bad", fitted(`… and ${grouped(failed.length - named.length)} more`, width)))
     }
   }
   if (lines.length > 0) lines.push("")
   lines.push(...wrapped(totalText(run), width))
   if (failed.length > 0) lines.push(...wrapped(failureText(failed.length, run.streams.length), width))
   // In one piece, however long: it is to be copied.
-  if (run.rows > 0 || run.bytes > 0) lines.push("", "Look into it:", `  ${paint("strong", run.lookInto)}`)
+  if (run.rows > 0 || run.bytes > 0)
+    lines.push("", "Look into it:", `  ${paint("strong", visible(run.lookInto))}`)
   return lines.join("\n")
 }
 
 const sum = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
   items.reduce((total, item) => total + of(item), 0)
 
-/** The streams with a row, in the order of the run: all that failed, then as many others as there is room for. */
-const chosen = (streams: ReadonlyArray<StreamSummary>, most: number) => {
-  // A line that says "one more" is as long as that one.
-  const limit = streams.length <= most ? streams.length : most - 1
-  let room = limit - streams.filter(({ error }) => error !== undefined).length
-  const shown: Array<StreamSummary> = []
-  const left: Array<StreamSummary> = []
-  for (const stream of streams) {
-    if (stream.error !== undefined) shown.push(stream)
-    else if (room > 0) {
-      room--
-      shown.push(stream)
-    } else left.push(stream)
-  }
-  return { shown, left }
+const leftText = (left: ReadonlyArray<StreamSummary>): string => {
+  const rows = sum(left, (stream) => stream.rows)
+  const failed = failedOf(left).length
+  return `… and ${grouped(left.length)} more with ${counted(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
 }
 
 /** What there is room for: from all columns to the name and the rows. */
@@ -109,7 +109,7 @@ const numbers: ReadonlyArray<Column> = ["SERIES", "ROWS", "TIME"]
 const cellOf = (stream: StreamSummary, column: Column, spark: number): string => {
   switch (column) {
     case "STREAM":
-      return printable(stream.name)
+      return printableName(stream.name)
     case "SERIES":
       return grouped(stream.series)
     case "ROWS":
@@ -133,9 +133,9 @@ const fittingTable = (streams: ReadonlyArray<StreamSummary>, width: number): str
   for (const layout of layouts) {
     const rows = streams.map((stream) => layout.columns.map((column) => cellOf(stream, column, layout.spark)))
     text = table(layout.columns, rows, numbers)
-    const excess = widthOf(text) - width
+    const excess = widestOf(text.split("\n")) - width
     if (excess <= 0) return text
-    const widest = Math.max(...rows.map(([name]) => textWidth(name!)))
+    const widest = widestOf(rows.map(([name]) => name!))
     const room = widest - excess
     if (room >= Math.min(widest, Math.max(SHORTEST_NAME, Math.floor(width * 0.3)))) {
       return table(
@@ -150,8 +150,6 @@ const fittingTable = (streams: ReadonlyArray<StreamSummary>, width: number): str
     .map((line) => fitted(line, width))
     .join("\n")
 }
-
-const widthOf = (text: string): number => Math.max(...text.split("\n").map(textWidth))
 
 /** One sentence about the whole. */
 const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): string => {

@@ -30,6 +30,13 @@ export const textWidth = (text: string): number => {
   return width
 }
 
+/** The widest of some texts, of which there may be hundreds of thousands: more than a call takes arguments. */
+export const widestOf = (texts: Iterable<string>): number => {
+  let widest = 0
+  for (const text of texts) widest = Math.max(widest, textWidth(text))
+  return widest
+}
+
 /** A text in at most so many columns, which says where it goes on. */
 export const fitted = (text: string, columns: number): string => {
   if (textWidth(text) <= columns) return text
@@ -52,36 +59,33 @@ export const padded = (text: string, columns: number): string =>
 export const paddedLeft = (text: string, columns: number): string =>
   " ".repeat(Math.max(0, columns - textWidth(text))) + text
 
-/**
- * A text of somebody else's on one line, without what a terminal would obey: a name or a server's words must not move its
- * cursor, nor turn the direction of what follows.
- */
-export const printable = (text: string): string =>
-  text
-    .replace(/[\s\u0085]+/gu, " ")
-    .replace(/[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{Cs}/gu, "\ufffd")
-    .trim()
-
 /** A text in lines of at most so many columns, broken between words where there is a choice. */
 export const wrapped = (text: string, columns: number): ReadonlyArray<string> => {
+  if (textWidth(text) <= columns) return [text]
   const lines: Array<string> = []
   let line = ""
+  let width = 0
+  const breakLine = (): void => {
+    lines.push(line)
+    line = ""
+    width = 0
+  }
   for (const word of text.split(" ")) {
-    const longer = line === "" ? word : `${line} ${word}`
-    if (textWidth(longer) <= columns) {
-      line = longer
+    const wordWidth = textWidth(word)
+    if (line !== "" && width + 1 + wordWidth <= columns) {
+      line += ` ${word}`
+      width += 1 + wordWidth
       continue
     }
-    if (line !== "") lines.push(line)
-    line = ""
-    let width = 0
+    if (line !== "") breakLine()
+    if (wordWidth <= columns) {
+      line = word
+      width = wordWidth
+      continue
+    }
     for (const character of word) {
       const more = columnsOf(character)
-      if (width + more > columns && line !== "") {
-        lines.push(line)
-        line = ""
-        width = 0
-      }
+      if (width + more > columns && line !== "") breakLine()
       line += character
       width += more
     }

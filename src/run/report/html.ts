@@ -1,4 +1,5 @@
 /** Texts of others as parts of a page. */
+import { printable, printableName, visibleLines } from "../display/printable.ts"
 
 const entities: Readonly<Record<string, string>> = {
   "&": "&amp;",
@@ -8,14 +9,15 @@ const entities: Readonly<Record<string, string>> = {
   "'": "&#39;"
 }
 
-/** What a page cannot have as it is: it would end an element or an attribute, turn the direction, or is no character of HTML. */
+/** What a page cannot have as it is: it would end an element or an attribute, turn the direction, or cannot be seen. */
 export const escaped = (text: string): string =>
-  text
-    .replace(
-      /[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]|\p{Cs}/gu,
-      "\ufffd"
-    )
-    .replace(/[&<>"']/g, (character) => entities[character]!)
+  visibleLines(text).replace(/[&<>"']/g, (character) => entities[character]!)
+
+/** A name, of a length that a table can have. */
+export const nameText = (name: string): string => escaped(printableName(name))
+
+/** A sentence, of which a server may have written any part. */
+export const sentenceText = (text: string): string => escaped(printable(text))
 
 /** JSON for a `script` element: nothing in it can be the end of that. */
 export const scriptJson = (value: unknown): string =>

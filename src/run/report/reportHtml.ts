@@ -5,14 +5,22 @@
 import { createHash } from "node:crypto"
 import { counted } from "../../counted.ts"
 import { formatTime } from "../../formatTime.ts"
+import { chosenStreams, failedOf } from "../display/chosenStreams.ts"
 import { byteText, durationText, grouped, rounded, stepText, timeText } from "../display/figures.ts"
+import { printableName } from "../display/printable.ts"
 import type { Curve, RunSummary, StreamSummary } from "../Progress.ts"
-import { escaped, scriptJson } from "./html.ts"
+import { escaped, nameText, scriptJson, sentenceText } from "./html.ts"
 import { script, style } from "./page/assets.ts"
 import { type LineData, MOST_LINES, type PageData } from "./pageData.ts"
 
 /** More streams than this begin with their charts folded away: a page of hundreds of charts is one to search in. */
 const MOST_UNFOLDED = 24
+
+/** How many streams a page has, those that failed first. With hundreds of thousands no browser would open it. */
+const MOST_STREAMS = 5000
+
+/** How many errors it lists. */
+const MOST_FAILURES = 500
 
 /** Allows what is in the page, and nothing else: no request can leave it. */
 const policy = (): string =>
@@ -30,8 +38,9 @@ const hashOf = (text: string): string => `sha256-${createHash("sha256").update(t
 export const reportHtml = (run: RunSummary): string => {
   const charts: Array<ReadonlyArray<LineData>> = []
   const isUnfolded = run.streams.length <= MOST_UNFOLDED
-  const sections = run.streams.map((stream, index) => streamSection(stream, index, charts, isUnfolded))
-  const failed = run.streams.filter(({ error }) => error !== undefined)
+  const { left, shown } = chosenStreams(run.streams, MOST_STREAMS, MOST_STREAMS)
+  const sections = shown.map((stream, index) => streamSection(stream, index, charts, isUnfolded))
+  const failed = failedOf(run.streams)
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -40,13 +49,13 @@ export const reportHtml = (run: RunSummary): string => {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
-<title>${escaped(`${run.source} on ${formatTime(run.startedAt).slice(0, 10)}`)}</title>
+<title>${sentenceText(`${run.source} on ${formatTime(run.startedAt).slice(0, 10)}`)}</title>
 <style>${style}</style>
 </head>
 <body>
 <header>
-<h1>Metrics of <span class="source">${escaped(run.source)}</span></h1>
-<p>${escaped(sentence(run))} All times are in UTC.</p>
+<h1>Metrics of <span class="source">${nameText(run.source)}</span></h1>
+<p>${sentenceText(sentence(run))} All times are in UTC.</p>
 ${facts(run, failed.length)}
 </header>
 <main>
@@ -58,7 +67,8 @@ ${failed.length === 0 ? "" : failures(failed, run.streams.length)}
 <section aria-labelledby="streams">
 <h2 id="streams">Streams</h2>
 <div class="filter" hidden><label for="filter">Show streams whose name has</label> <input id="filter" type="search" autocomplete="off" spellcheck="false"> <output for="filter"></output></div>
-${overview(run.streams)}
+${overview(shown)}
+${left.length === 0 ? "" : `<p>${escaped(leftText(left))}</p>`}
 </section>
 <section aria-labelledby="values">
 <h2 id="values">Values</h2>
@@ -71,6 +81,11 @@ ${sections.join("\n")}
 </body>
 </html>
 `
+}
+
+const leftText = (left: ReadonlyArray<StreamSummary>): string => {
+  const rows = left.reduce((total, stream) => total + stream.rows, 0)
+  return `${grouped(left.length)} more streams with ${counted(rows, "row")} are not shown: a page has ${grouped(MOST_STREAMS)} at most. Read them in reports of their own (--select).`
 }
 
 const modes: Readonly<Record<RunSummary["mode"], string>> = {
@@ -108,8 +123,11 @@ const failures = (failed: ReadonlyArray<StreamSummary>, streams: number): string
 <h2 id="failures">${escaped(`${grouped(failed.length)} of ${counted(streams, "stream")} failed`)}</h2>
 <p>Run again to go on where ${failed.length === 1 ? "it" : "each"} stopped.</p>
 <ul>
-${failed.map(({ error, name }) => `<li><strong>${escaped(name)}</strong>: ${escaped(error!)}</li>`).join("\n")}
-</ul>
+${failed
+  .slice(0, MOST_FAILURES)
+  .map(({ error, name }) => `<li><strong>${nameText(name)}</strong>: ${sentenceText(error!)}</li>`)
+  .join("\n")}
+</ul>${failed.length <= MOST_FAILURES ? "" : `\n<p>${grouped(failed.length - MOST_FAILURES)} more failed.</p>`}
 </section>`
 
 const timeElement = (millis: number): string =>
@@ -120,7 +138,7 @@ const overview = (streams: ReadonlyArray<StreamSummary>): string => {
   const rows = streams.map((stream, index) => {
     const [first, last] = stream.span === undefined ? ["–", "–"] : stream.span.map(timeElement)
     const result = stream.error !== undefined ? "✗ failed" : stream.rows === 0 ? "nothing new" : "✓ read"
-    return `<tr data-stream="${index}"${stream.error === undefined ? "" : ' class="failed"'}><th scope="row"><a href="#s${index}">${escaped(stream.name)}</a></th><td class="n">${grouped(stream.series)}</td><td class="n">${grouped(stream.rows)}</td><td>${first}</td><td>${last}</td><td class="n">${escaped(durationText(stream.seconds))}</td><td>${result}</td></tr>`
+    return `<tr data-stream="${index}"${stream.error === undefined ? "" : ' class="failed"'}><th scope="row"><a href="#s${index}">${nameText(stream.name)}</a></th><td class="n">${grouped(stream.series)}</td><td class="n">${grouped(stream.rows)}</td><td>${first}</td><td>${last}</td><td class="n">${escaped(durationText(stream.seconds))}</td><td>${result}</td></tr>`
   })
   return `<div class="wide" role="region" aria-label="Streams of this run" tabindex="0"><table>
 <thead><tr>${headers.map((header, column) => `<th scope="col"${[1, 2, 5].includes(column) ? ' class="n"' : ""}>${header}</th>`).join("")}</tr></thead>
@@ -139,10 +157,10 @@ const streamSection = (
 ): string => {
   const curves = stream.curves.slice(0, MOST_LINES)
   const about = escaped(aboutText(stream, curves.length))
-  const error = stream.error === undefined ? "" : `<p class="error">Failed: ${escaped(stream.error)}</p>`
+  const error = stream.error === undefined ? "" : `<p class="error">Failed: ${sentenceText(stream.error)}</p>`
   const chart = curves.length === 0 ? "" : chartFigure(stream, curves, charts)
   return `<details class="stream" id="s${index}" data-stream="${index}"${isUnfolded ? " open" : ""}>
-<summary><h3>${escaped(stream.name)}</h3> <span class="about">${about}</span></summary>
+<summary><h3>${nameText(stream.name)}</h3> <span class="about">${about}</span></summary>
 ${error}${chart}
 </details>`
 }
@@ -169,7 +187,7 @@ const chartFigure = (
     stream.span === undefined ? "" : ` from ${timeText(stream.span[0])} to ${timeText(stream.span[1])}`
   const values =
     least === Infinity ? "without a finite value" : `between ${valueText(least)} and ${valueText(greatest)}`
-  const text = `Line chart of ${stream.name}${period}: ${counted(curves.length, "series")}, ${values}. The table below has the range of each.`
+  const text = `Line chart of ${printableName(stream.name)}${period}: ${counted(curves.length, "series")}, ${values}. The table below has the range of each.`
   const rows = curves.map(({ label }, line) => {
     const [low, high] = ranges[line]!
     const cells = low === Infinity ? ["–", "–"] : [valueText(low), valueText(high)]

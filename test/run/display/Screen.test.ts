@@ -29,7 +29,10 @@ describe("a screen", () => {
   it("prints nothing that a terminal would obey, but colours", () => {
     const { screen, terminal } = make(40, 10)
     screen.printAbove("\u001b[31mred\u001b[0m\u001b[2J\u001b]0;title\u0007\r\nnext")
-    assert.deepStrictEqual(terminal.text, ["red\ufffd[2J\ufffd]0;title\ufffd", "next"])
+    screen.draw(["\u001b[8mhidden\u202e"])
+    assert.strictEqual(terminal.text.at(-1), "\\u001b[8mhidden\\u202e")
+    screen.draw([])
+    assert.deepStrictEqual(terminal.text, ["red\\u001b[2J\\u001b]0;title\\u0007", "next"])
     assert.include(terminal.written, "\u001b[31mred\u001b[0m")
   })
 

@@ -148,8 +148,8 @@ describe("the lines of a run that is not drawn", () => {
       "✓ up  nothing new  1.3 s"
     )
     assert.strictEqual(
-      endedLine(failedStream("a\u001bb", "It is\ngone."), 4, plain),
-      "✗ a\ufffdb   FAILED: It is gone."
+      endedLine(failedStream("a\u001bb", "It is\ngone."), 8, plain),
+      "✗ a\\u001bb  FAILED: It is gone."
     )
     assert.strictEqual(
       endedLine({ ...failedStream("up", "It is gone."), rows: 1 }, 2, plain),

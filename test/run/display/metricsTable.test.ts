@@ -62,4 +62,25 @@ queue_depth`
     for (const line of lines) assert.isBelow(textWidth(line), columns)
     assert.notInclude(lines.join(""), "\u001b")
   })
+
+  it("has hundreds of thousands of metrics, and cuts what nobody would read", () => {
+    const many = Array.from({ length: 300_000 }, (_, i) => metric(`m${i}`, ["a"], "gauge", "h"))
+    assert.lengthOf(metricsTable(many, undefined).split("\n"), 300_001)
+    const mega = "\u001b]0;x\u0007 ".repeat(125_000)
+    const text = metricsTable(
+      [
+        metric(
+          mega,
+          Array.from({ length: 100_000 }, () => mega.slice(0, 100)),
+          mega,
+          mega
+        )
+      ],
+      undefined
+    )
+    assert.isBelow(text.length, 2000)
+    assert.notInclude(text, "\u001b")
+    // All of a cell that is not the name is foreign, too.
+    assert.include(metricsTable([metric("up", [], "\u001b[2J", "")], undefined), "up      \\u001b[2J")
+  })
 })

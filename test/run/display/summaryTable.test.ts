@@ -100,4 +100,24 @@ Look into it:
       "0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes."
     )
   })
+
+  it("names some hundred of those that failed, and counts the others", () => {
+    const failed = Array.from({ length: 200_000 }, (_, i) => failedStream(`f${i}`, "It is gone."))
+    const lines = summaryText(runOf([streamOf("up"), ...failed]), { columns: 80, paint: plain }).split("\n")
+    assert.isBelow(lines.length, 500)
+    assert.lengthOf(
+      lines.filter((line) => line.startsWith("FAILED ")),
+      199
+    )
+    assert.include(lines, "… and 199,802 more with 2,880 rows, 199,801 of them failed")
+    assert.include(lines, "… and 199,801 more")
+  })
+
+  it("prints a command that can be copied, and that no terminal obeys", () => {
+    const text = summaryText(runOf([streamOf("up")], { lookInto: "cat $'a\\033b' \u001b[2J" }), {
+      columns: 80,
+      paint: plain
+    })
+    assert.include(text, "  cat $'a\\033b' \\u001b[2J")
+  })
 })

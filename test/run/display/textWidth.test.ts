@@ -1,13 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import {
-  fitted,
-  padded,
-  paddedLeft,
-  printable,
-  textWidth,
-  wrapped
-} from "../../../src/run/display/textWidth.ts"
+import { fitted, padded, paddedLeft, textWidth, wrapped } from "../../../src/run/display/textWidth.ts"
 
 const width = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
 
@@ -52,24 +45,21 @@ describe("padded and paddedLeft", () => {
   })
 })
 
-describe("printable", () => {
-  it("leaves nothing that a terminal would obey", () => {
-    assert.strictEqual(printable(" a\n\tb\r\n"), "a b")
-    assert.strictEqual(printable("a\u001b[2Jb\u0007\u009bc"), "a\ufffd[2Jb\ufffd\ufffdc")
-    assert.strictEqual(printable("\u202egnp.exe\ud800"), "\ufffdgnp.exe\ufffd")
-    assert.strictEqual(printable("温度 🚀 é"), "温度 🚀 é")
-  })
-
-  it.prop("is one line without control characters", [Schema.String], ([text]) => {
-    assert.notMatch(printable(text), /\p{Cc}|\p{Cs}/u)
-  })
-})
-
 describe("wrapped", () => {
   it("breaks between words, and within those that are longer than a line", () => {
     assert.deepStrictEqual(wrapped("one two three", 7), ["one two", "three"])
     assert.deepStrictEqual(wrapped("a 123456789 b", 4), ["a", "1234", "5678", "9 b"])
     assert.deepStrictEqual(wrapped("one two", Infinity), ["one two"])
+  })
+
+  it("takes a time that grows with the text alone", () => {
+    const words = "word ".repeat(200_000).trim()
+    assert.deepStrictEqual(wrapped(words, Infinity), [words])
+    // Words that take no columns.
+    const marks = `x ${"\u0301 ".repeat(200_000)}`
+    const lines = wrapped(marks, 80)
+    for (const line of lines) assert.isAtMost(textWidth(line), 80)
+    assert.strictEqual(lines.join(" ").trim(), marks.trim())
   })
 
   const words = Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z温]{1,9}$/)))

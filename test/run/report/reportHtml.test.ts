@@ -30,7 +30,7 @@ describe("escaped", () => {
       escaped(`</script><a b="c" d='e'>&amp;`),
       "&lt;/script&gt;&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;amp;"
     )
-    assert.strictEqual(escaped("温度 🚀 \u0000\u202e\ud800"), "温度 🚀 \ufffd\ufffd\ufffd")
+    assert.strictEqual(escaped("温度 🚀 \u0000\u202e\ud800"), "温度 🚀 \\u0000\\u202e\\ud800")
   })
 
   it.prop("is safe in texts and attributes", [Schema.String], ([text]) => {
@@ -106,6 +106,39 @@ describe("reportHtml", () => {
     assert.notMatch(many, /<details[^>]* open/)
     assert.match(reportHtml(runOf([streamOf("up")])), /<details[^>]* open/)
     assert.lengthOf(dataOf(many) as ReadonlyArray<unknown>, 300)
+  })
+})
+
+describe("the report of a hostile server", () => {
+  const mega = `\u202e<b>"'&${"x".repeat(1_000_000)}`
+
+  it("shows what cannot be seen, and of long texts the beginning", () => {
+    const html = reportHtml(
+      runOf([
+        streamOf(mega, { curves: [curveOf([1], '{a="\u202e\u2066"}')] }),
+        failedStream(mega, mega),
+        streamOf("עברית")
+      ])
+    )
+    assert.isBelow(html.length, reportHtml(runOf([streamOf("up")])).length + 50_000)
+    // The style and the script are ours.
+    const texts = html.replace(/<(style|script)>[\s\S]*?<\/\1>/g, "")
+    assert.notMatch(texts, /[\0-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/)
+    assert.include(html, "<code>{a=&quot;\\u202e\\u2066&quot;}</code>")
+    assert.include(html, "<h3>עברית</h3>")
+  })
+
+  it("has some thousand of its streams, those that failed among them, and says how many more there are", () => {
+    const streams = Array.from({ length: 300_000 }, (_, i) =>
+      i % 400 === 399 ? failedStream(`s${i}`, "It is gone.") : streamOf(`s${i}`, { curves: [] })
+    )
+    const html = reportHtml(runOf(streams))
+    assert.isBelow(html.length, 5_000_000)
+    assert.strictEqual(html.match(/<details /g)?.length, 4999)
+    assert.strictEqual(html.match(/<tr data-stream="\d+" class="failed"/g)?.length, 750)
+    assert.strictEqual(html.match(/<li>/g)?.length, 500)
+    assert.include(html, "<p>250 more failed.</p>")
+    assert.match(html, /<p>295,001 more streams with [\d,]+ rows are not shown/)
   })
 })
 
