@@ -502,7 +502,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         ({ data }) =>
           new Map(
             Object.entries(data).flatMap(([family, [first]]) =>
-              first === undefined ? [] : [[family, first] as const]
+              first === undefined ? [] : [[family, { ...first, help: beginning(first.help) }] as const]
             )
           )
       ),

@@ -1,4 +1,5 @@
 /** Tables for a terminal: columns with two spaces between them. */
+import { largest } from "../largest.ts"
 import { padded, paddedLeft, textWidth } from "./display/textWidth.ts"
 
 /**
@@ -12,7 +13,7 @@ export const table = (
 ): string => {
   const columns = [...header.keys()].filter((column) => rows.some((row) => row[column] !== ""))
   const lines = [header, ...rows].map((row) => columns.map((column) => row[column]!))
-  const widths = columns.map((_, column) => Math.max(...lines.map((line) => textWidth(line[column]!))))
+  const widths = columns.map((_, column) => largest(lines.map((line) => textWidth(line[column]!))))
   const pads = columns.map((column) => (numbers.includes(header[column]!) ? paddedLeft : padded))
   return lines
     .map((line) =>

@@ -1,7 +1,9 @@
 /** What a run would read, before it does: `--dry-run`. */
+
 import { Schema } from "effect"
 import { counted } from "../../counted.ts"
 import { formatTime } from "../../formatTime.ts"
+import { largest } from "../../largest.ts"
 import { table } from "../table.ts"
 import type { Paint } from "./Appearance.ts"
 import { byteText, grouped, stepText, timeText } from "./figures.ts"
@@ -99,7 +101,7 @@ export const dryRunText = (
   return lines.join("\n")
 }
 
-const widest = (lines: ReadonlyArray<string>): number => Math.max(0, ...lines.map(textWidth))
+const widest = (lines: ReadonlyArray<string>): number => largest(lines.map(textWidth))
 
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }

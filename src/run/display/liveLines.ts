@@ -1,5 +1,7 @@
 /** The picture of a run that goes on: a line per stream and one for the whole, as they fit into a terminal. */
+
 import { counted } from "../../counted.ts"
+import { largest } from "../../largest.ts"
 import type { StreamSummary } from "../Progress.ts"
 import type { Paint, Size } from "./Appearance.ts"
 import { aboutText, durationText, grouped, rounded } from "./figures.ts"
@@ -62,7 +64,7 @@ interface Layout {
 }
 
 const layoutOf = (names: ReadonlyArray<string>, whole: string, width: number): Layout => {
-  const widest = Math.max(...[...names, whole].map((name) => textWidth(printable(name))))
+  const widest = largest([...names, whole].map((name) => textWidth(printable(name))))
   const name = Math.min(widest, WIDEST_NAME, Math.max(12, Math.floor(width * 0.4)), width)
   const bar = width < NARROW ? 0 : Math.min(WIDEST_BAR, Math.floor(width * 0.25))
   return { width, name, bar }

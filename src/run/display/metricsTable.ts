@@ -1,4 +1,5 @@
 /** What `discover` shows people: a table of the metrics of a server. */
+import { largest } from "../../largest.ts"
 import type { DiscoveredMetric } from "../../sync/Discovery.ts"
 import { shortened, table } from "../table.ts"
 import { fitted, printable, textWidth } from "./textWidth.ts"
@@ -38,4 +39,4 @@ export const metricsTable = (
     .join("\n")
 }
 
-const widest = (texts: ReadonlyArray<string>): number => Math.max(0, ...texts.map(textWidth))
+const widest = (texts: ReadonlyArray<string>): number => largest(texts.map(textWidth))

@@ -1,5 +1,7 @@
 /** What a run did, for people: a table of the streams, what failed, totals, and how to look into the result. */
+
 import { counted } from "../../counted.ts"
+import { largest } from "../../largest.ts"
 import type { RunSummary, StreamSummary } from "../Progress.ts"
 import { table } from "../table.ts"
 import type { Paint } from "./Appearance.ts"
@@ -135,7 +137,7 @@ const fittingTable = (streams: ReadonlyArray<StreamSummary>, width: number): str
     text = table(layout.columns, rows, numbers)
     const excess = widthOf(text) - width
     if (excess <= 0) return text
-    const widest = Math.max(...rows.map(([name]) => textWidth(name!)))
+    const widest = largest(rows.map(([name]) => textWidth(name!)))
     const room = widest - excess
     if (room >= Math.min(widest, Math.max(SHORTEST_NAME, Math.floor(width * 0.3)))) {
       return table(
