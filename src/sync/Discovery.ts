@@ -11,7 +11,7 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 /** A metric that can be read. */
 export interface DiscoveredMetric {
   readonly name: string
-  /** Without `__name__`, sorted. */
+  /** Without `__name__` and those that the configuration excludes, sorted. */
   readonly labels: ReadonlyArray<string>
   readonly metadata: MetricMetadata | undefined
 }
@@ -58,7 +58,7 @@ export const discoverNames = Effect.gen(function* () {
 
 /** Finds all metrics with their labels and what is known of them. */
 export const discover = Effect.gen(function* () {
-  const { labelColumns } = yield* ConnectorConfig
+  const { excludedLabels, labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const { names, range } = yield* discoverNames
   const [metadata, labels] = yield* Effect.all(
@@ -72,7 +72,7 @@ export const discover = Effect.gen(function* () {
   return names.map(
     (name): DiscoveredMetric => ({
       name,
-      labels: [...(labels.get(name) ?? [])].sort(),
+      labels: (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label)).sort(),
       metadata: findMetadata(metadata, name)
     })
   )
@@ -109,7 +109,7 @@ const inParts = (
  */
 const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const client = yield* PrometheusClient
-  const { concurrency } = yield* ConnectorConfig
+  const { concurrency, excludedLabels } = yield* ConnectorConfig
   const labelsOf = (name: string) =>
     inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
       Effect.catchIf(
@@ -140,7 +140,8 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
       }
     )
   if (names.length <= 2) return yield* byMetric
-  const all = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
+  const known = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
+  const all = known?.filter((label) => !excludedLabels.has(label))
   if (all === undefined || all.length >= names.length) return yield* byMetric
   return yield* Effect.catchIf(byLabel(all), isTooWide, () => byMetric)
 })
