@@ -9,7 +9,7 @@ import {
   defaults,
   parseMoment
 } from "./config/ConfigSchema.ts"
-import { type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
+import { isBareName, type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "./prometheus/MetricFilter.ts"
 
 /** The configuration is missing, unreadable or wrong; `message` names every key that is. */
@@ -34,6 +34,8 @@ export interface Settings {
   readonly metrics: MetricFilter
   readonly matchers: ReadonlyArray<Matcher>
   readonly labelColumns: boolean
+  /** Labels that no series has for us, although its identity is that of all its labels. */
+  readonly excludedLabels: ReadonlySet<string>
   readonly lookbackMillis: number
   readonly settleDelayMillis: number
   readonly concurrency: number
@@ -139,7 +141,8 @@ const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, 
   if (all.length > 0) {
     return yield* new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
   }
-  return toSettings(Schema.decodeUnknownSync(ConfigSchema)(given), metrics, unknownKeyWarnings(given))
+  const warnings = [...unknownKeyWarnings(given), ...labelWarnings(config)]
+  return toSettings(Schema.decodeUnknownSync(ConfigSchema)(given), metrics, warnings)
 })
 
 /** The patterns of both sides, and what is wrong with those that cannot be compiled. */
@@ -205,8 +208,12 @@ const secretKeys: ReadonlySet<string> = new Set(["basic_auth_pass", "headers"])
 
 const quoted = (key: ConfigKey, value: unknown): string => {
   if (secretKeys.has(key)) return "not of the right type (its value is not shown)"
-  const text = key === "base_url" && typeof value === "string" ? withoutCredentials(value) : value
-  const json = JSON.stringify(text)
+  return shown(key === "base_url" && typeof value === "string" ? withoutCredentials(value) : value)
+}
+
+/** A value as JSON, if that is not too long. */
+const shown = (value: unknown): string => {
+  const json = JSON.stringify(value)
   return json.length > 200 ? `${json.slice(0, 200)}…` : json
 }
 
@@ -220,6 +227,7 @@ const crossProblems = (config: Partial<Config>): ReadonlyArray<string> => [
   ...authProblems(config),
   ...dateProblems(config),
   ...selectorProblems(config),
+  ...labelProblems(config),
   ...headerProblems(config)
 ]
 
@@ -274,6 +282,22 @@ const selectorProblems = ({ selector }: Partial<Config>): ReadonlyArray<string> 
   ]
 }
 
+const labelProblems = ({ exclude_labels = [] }: Partial<Config>): ReadonlyArray<string> => [
+  ...(exclude_labels.includes("__name__")
+    ? ["exclude_labels must not have __name__, which is the name of the metric: use metrics.exclude."]
+    : []),
+  ...(exclude_labels.includes("") ? ["exclude_labels must not have an empty name."] : [])
+]
+
+/** Whoever writes a pattern or a blank there believes that a label is left out, and it is not. */
+const labelWarnings = ({ exclude_labels = [] }: Partial<Config>): ReadonlyArray<string> =>
+  exclude_labels
+    .filter((name) => !isBareName(name))
+    .map(
+      (name) =>
+        `exclude_labels has ${shown(name)}, which is taken as the exact name of a label and not as a pattern.`
+    )
+
 /** Headers that would break the connection, or that another key is for. */
 const ownHeaders: ReadonlySet<string> = new Set([
   "accept-encoding",
@@ -315,6 +339,7 @@ const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArr
     metrics,
     matchers: Result.getOrThrow(parseSelector(config.selector ?? "")),
     labelColumns: config.label_columns ?? defaults.label_columns,
+    excludedLabels: new Set(config.exclude_labels),
     lookbackMillis: (config.lookback_window ?? defaults.lookback_window) * 1000,
     settleDelayMillis: (config.settle_delay ?? defaults.settle_delay) * 1000,
     concurrency: config.concurrency ?? defaults.concurrency,

@@ -41,6 +41,7 @@ describe("decodeConfig", () => {
         stepSeconds: 3600,
         matchers: [],
         labelColumns: true,
+        excludedLabels: new Set<string>(),
         lookbackMillis: 0,
         settleDelayMillis: 60_000,
         concurrency: 4,
@@ -67,6 +68,7 @@ describe("decodeConfig", () => {
         metrics: { include: ["node_*"], exclude: ["node_a|node_b"] },
         selector: 'env="prod"',
         label_columns: false,
+        exclude_labels: ["user_email", "client_ip"],
         lookback_window: "1d",
         settle_delay: "5m",
         headers: [{ name: "X-Scope-OrgID", value: "tenant" }],
@@ -86,6 +88,7 @@ describe("decodeConfig", () => {
       assert.isTrue(result.metrics.exclude[0]?.test("node_b"))
       assert.deepStrictEqual(result.matchers, [{ label: "env", operator: "=", value: "prod" }])
       assert.isFalse(result.labelColumns)
+      assert.deepStrictEqual([...result.excludedLabels], ["user_email", "client_ip"])
       assert.strictEqual(result.lookbackMillis, 86_400_000)
       assert.strictEqual(result.settleDelayMillis, 300_000)
       assert.deepStrictEqual(
@@ -259,6 +262,8 @@ describe("decodeConfig", () => {
     ["compression", "zstd"],
     ["label_columns", "yes"],
     ["selector", 1],
+    ["exclude_labels", "a"],
+    ["exclude_labels", [1]],
     ["metrics", []],
     ["metrics", { include: "a" }],
     ["base_url", 1],
@@ -337,6 +342,25 @@ describe("decodeConfig", () => {
         assert.match(yield* refusal({ selector }), /selector must not name a metric.*metrics\.include/)
       }
       assert.lengthOf((yield* settings({ selector: '{__name__=~"a.*",__name__!="ab"}' })).matchers, 2)
+    })
+  )
+
+  it.effect("refuses to leave out the name of the metric, or a label without a name", () =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ exclude_labels: ["a", "__name__", ""] })
+      assert.include(
+        message,
+        "exclude_labels must not have __name__, which is the name of the metric: use metrics.exclude."
+      )
+      assert.include(message, "exclude_labels must not have an empty name.")
+    })
+  )
+
+  it.effect("warns of what looks like a pattern among excluded labels, since it excludes nothing", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* settings({ exclude_labels: ["user_*", "_a1"] })).warnings, [
+        'exclude_labels has "user_*", which is taken as the exact name of a label and not as a pattern.'
+      ])
     })
   )
 

@@ -1,8 +1,9 @@
 /** What `discover` tells, and what a configured catalog asks for. */
-import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import { Effect, Option, Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError, readJsonFile } from "../ConnectorConfig.ts"
 import { assignColumns } from "../records/Columns.ts"
-import { describeMetric, streamSchema } from "../records/StreamSchema.ts"
+import type { Declared } from "../records/RecordEncoder.ts"
+import { DISCOVERED_LABELS, describeMetric, streamSchema } from "../records/StreamSchema.ts"
 import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import type { StreamRequest } from "../sync/Read.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
@@ -28,9 +29,8 @@ export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetr
 })
 
 /** A stream of the configured catalog: what to read, and the columns its records may have. */
-export interface ConfiguredStream extends StreamRequest {
+export interface ConfiguredStream extends StreamRequest, Declared {
   readonly generationId: Option.Option<number>
-  readonly properties: ReadonlyArray<string>
 }
 
 /** Reads a configured catalog from a file. */
@@ -44,8 +44,12 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams anew.`
     })
   }
-  const names = decoded.success.streams.map(({ stream }) => stream.name)
-  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  const names = new Set<string>()
+  const twice = decoded.success.streams.find(({ stream }) => {
+    const isKnown = names.has(stream.name)
+    names.add(stream.name)
+    return isKnown
+  })?.stream.name
   if (twice !== undefined) {
     return yield* new ConfigError({ message: `The catalog file ${path} has the stream ${twice} twice.` })
   }
@@ -54,7 +58,16 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       name: stream.name,
       mode: sync_mode,
       generationId: Option.fromNullishOr(generation_id),
-      properties: Object.keys(stream.json_schema?.properties ?? {})
+      properties: Object.keys(stream.json_schema?.properties ?? {}),
+      discoveredLabels: discoveredLabels(stream.json_schema?.properties?.other_labels)
     })
   )
 })
+
+const isTexts = Schema.is(Schema.Array(Schema.String))
+
+/** The list that `streamSchema` keeps beside other labels, unless a platform has lost it. */
+const discoveredLabels = (otherLabels: unknown): ReadonlyArray<string> | undefined => {
+  const labels = Predicate.hasProperty(otherLabels, DISCOVERED_LABELS) && otherLabels[DISCOVERED_LABELS]
+  return isTexts(labels) ? labels : undefined
+}

@@ -29,6 +29,9 @@ interface OpenStream {
 /** Records that are emitted within this time share the moment, as the frame of a series' lines costs as much as a line. */
 const FRAME_MILLIS = 100
 
+/** More labels than this are only counted in a warning. */
+const MAX_SHOWN_LABELS = 20
+
 const frameOf = (stream: string, emittedAt: number): LineFrame => ({
   before: `{"type":"RECORD","record":{"stream":${jsonLine(stream)},"emitted_at":${emittedAt},"data":`,
   after: "}}\n"
@@ -44,7 +47,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   const open = new Map<string, OpenStream>()
   let total = 0
   const failed: Array<{ readonly name: string; readonly failure: Failure }> = []
-  const properties = new Map(streams.map((stream) => [stream.name, stream.properties]))
+  const declared = new Map(streams.map((stream) => [stream.name, stream]))
 
   const status = Effect.fnUntraced(function* (name: string, status: StreamStatus, reason?: RateLimited) {
     output.message({
@@ -89,7 +92,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     const name = event.stream
     const now = yield* Clock.currentTimeMillis
     if (event._tag === "Started") {
-      const encoder = new RecordEncoder(shapeOf(properties.get(name) ?? [], settings.labelColumns))
+      const encoder = new RecordEncoder(shapeOf(declared.get(name)!, settings.labelColumns))
       const progress = new StreamProgress(event.range, yield* steadyMillis)
       open.set(name, { encoder, frame: frameOf(name, now), frameMillis: now, progress })
       yield* status(name, "STARTED")
@@ -102,6 +105,17 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     }
     const stream = open.get(name)
     if (stream !== undefined) yield* onOpen(event, stream, now)
+  })
+
+  /** A label that somebody deselected must not leave unseen, where only a lost list would tell that it was. */
+  const warnOfLabels = Effect.fnUntraced(function* (name: string, { labelsWithoutColumn }: RecordEncoder) {
+    const { discoveredLabels, properties } = declared.get(name)!
+    if (discoveredLabels !== undefined || properties.length === 0 || labelsWithoutColumn.length === 0) return
+    const labels = labelsWithoutColumn.slice(0, MAX_SHOWN_LABELS).map((label) => label.slice(0, 100))
+    const more = labelsWithoutColumn.length - labels.length
+    yield* Effect.logWarning(
+      `${name}: labels without a column were written to other_labels: ${labels.join(", ")}${more === 0 ? "" : ` and ${more} more`}. The catalog does not list the labels that were discovered, so a label that was deselected cannot be told from a new one. Refresh the schema of the source, or name in exclude_labels what must not be replicated.`
+    )
   })
 
   const onOpen = Effect.fnUntraced(function* (event: ReadEvent, stream: OpenStream, now: number) {
@@ -146,6 +160,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         if (event.mode === "full_refresh") {
           output.message(stateMessage(name, { [FULL_REFRESH_COMPLETE]: true }, 0))
         }
+        yield* warnOfLabels(name, stream.encoder)
         yield* Effect.logInfo(`${name}: complete, ${counted(progress.records, "record")}.`)
         yield* status(name, "COMPLETE")
         open.delete(name)

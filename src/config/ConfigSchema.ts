@@ -158,13 +158,22 @@ export const ConfigSchema = Schema.Struct({
       order: 8
     })
   ),
+  exclude_labels: Schema.optionalKey(
+    Schema.Array(Schema.String).annotate({
+      title: "Excluded labels",
+      description:
+        "Labels that are left out of every record, for example because they hold personal data. A series keeps the series_id of all its labels.",
+      examples: [["user_email", "client_ip"]],
+      order: 9
+    })
+  ),
   lookback_window: Schema.optionalKey(
     seconds(0, TEN_YEARS).annotate({
       title: "Look-back window",
       description:
         "Each incremental sync reads that many seconds before its cursor again, for samples that arrive late.",
       default: defaults.lookback_window,
-      order: 9
+      order: 10
     })
   ),
   settle_delay: Schema.optionalKey(
@@ -172,7 +181,7 @@ export const ConfigSchema = Schema.Struct({
       title: "Settle delay",
       description: "Data points newer than that many seconds are left for the next sync.",
       default: defaults.settle_delay,
-      order: 10
+      order: 11
     })
   ),
   headers: Schema.optionalKey(
@@ -194,7 +203,7 @@ export const ConfigSchema = Schema.Struct({
     ).annotate({
       title: "HTTP headers",
       description: "Sent with every request, for example X-Scope-OrgID for Mimir.",
-      order: 11
+      order: 12
     })
   ),
   concurrency: Schema.optionalKey(
@@ -202,7 +211,7 @@ export const ConfigSchema = Schema.Struct({
       title: "Concurrency",
       description: "How many queries the server is asked to work on at the same time.",
       default: defaults.concurrency,
-      order: 12
+      order: 13
     })
   ),
   request_timeout: Schema.optionalKey(
@@ -210,7 +219,7 @@ export const ConfigSchema = Schema.Struct({
       title: "Request timeout",
       description: "Seconds to wait for an answer to begin or to go on, before the request is tried again.",
       default: defaults.request_timeout,
-      order: 13
+      order: 14
     })
   ),
   max_retries: Schema.optionalKey(
@@ -218,7 +227,7 @@ export const ConfigSchema = Schema.Struct({
       title: "Retries",
       description: "How often a request that fails for a passing reason is tried again.",
       default: defaults.max_retries,
-      order: 14
+      order: 15
     })
   ),
   compression: Schema.optionalKey(
@@ -227,7 +236,7 @@ export const ConfigSchema = Schema.Struct({
       description:
         "gzip saves bandwidth across a WAN; none saves the server a lot of work and is faster on a LAN.",
       default: defaults.compression,
-      order: 15
+      order: 16
     })
   ),
   partial_data: Schema.optionalKey(
@@ -236,7 +245,7 @@ export const ConfigSchema = Schema.Struct({
       description:
         "What to do where the server warns that its answer may lack data, as Thanos does without one of its stores: fail, so that the next sync reads it again; or accept it, and log the warning.",
       default: defaults.partial_data,
-      order: 16
+      order: 17
     })
   )
 })
@@ -264,6 +273,7 @@ export const accepted: Readonly<Record<ConfigKey, string>> = {
   metrics: `an object with include and exclude, both ${patterns}`,
   selector: 'label matchers such as {env="prod",job=~"api.*"}',
   label_columns: "true or false",
+  exclude_labels: 'a list of names of labels such as ["user_email", "client_ip"]',
   lookback_window: `a whole number of seconds from 0 to 315360000 (ten years), ${durations}`,
   settle_delay: `a whole number of seconds from 0 to 315360000 (ten years), ${durations}`,
   headers: 'a list of objects such as {"name": "X-Scope-OrgID", "value": "tenant"}',

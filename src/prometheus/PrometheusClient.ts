@@ -435,7 +435,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       timeout,
       ...wholeAnswers
     })
-    const decoder = new ResponseDecoder(query.series)
+    const decoder = new ResponseDecoder(query.series, settings.excludedLabels)
     const unreadable = (error: unknown): PrometheusError => {
       if (!(error instanceof DecodeError)) throw error
       return new PrometheusError({

@@ -102,6 +102,7 @@ export class ResponseDecoder {
   private waitingBytes = 0
 
   private readonly cache: SeriesCache | undefined
+  private readonly excludedLabels: ReadonlySet<string>
   private series: Series = new DecodedSeries()
   /** The present series, unless it is a known one. */
   private unlabelled = new DecodedSeries()
@@ -118,9 +119,10 @@ export class ResponseDecoder {
   private error: string | undefined
   private warnings: ReadonlyArray<string> = []
 
-  /** `cache`: where the series of earlier answers to the same query are. */
-  constructor(cache?: SeriesCache) {
+  /** `cache`: where the series of earlier responses to the same query are. `excludedLabels`: labels that no series is to have. */
+  constructor(cache?: SeriesCache, excludedLabels: ReadonlySet<string> = new Set()) {
     this.cache = cache
+    this.excludedLabels = excludedLabels
     this.parser = this.response()
     this.parser.next()
   }
@@ -240,7 +242,7 @@ export class ResponseDecoder {
       this.series = known
       return
     }
-    this.unlabelled.labels = this.labels(this.parse(json))
+    this.unlabelled.describe(this.labels(this.parse(json)), this.excludedLabels)
     for (const block of this.waiting) this.ready.push(block)
     this.waiting = []
     this.waitingBytes = 0

@@ -60,6 +60,15 @@ export class DecodedSeries implements Series {
   labels: Labels = []
   private hashed: string | undefined
 
+  /**
+   * Sets its labels, all of them in their canonical order. Those that are excluded are known to nobody from here on, but
+   * the identity is that of all: without them several series of the server could become one.
+   */
+  describe(all: Labels, excluded: ReadonlySet<string>): void {
+    this.labels = excluded.size === 0 ? all : all.filter(([name]) => !excluded.has(name))
+    if (this.labels.length < all.length) this.hashed = seriesId(all)
+  }
+
   get id(): string {
     this.hashed ??= seriesId(this.labels)
     return this.hashed

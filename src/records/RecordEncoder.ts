@@ -33,16 +33,32 @@ export interface RecordShape {
   readonly columns: ReadonlySet<string> | "all"
   /** One `labels` object instead of a column per label. */
   readonly labelsObject: boolean
+  /** Labels that are left out, since their columns were deselected. */
+  readonly deselected?: ReadonlySet<string>
+}
+
+/** What a configured catalog says of a stream's columns. */
+export interface Declared {
+  readonly properties: ReadonlyArray<string>
+  /** The labels that had a column when the stream was discovered; undefined where the catalog does not have that list. */
+  readonly discoveredLabels: ReadonlyArray<string> | undefined
 }
 
 /**
  * The shape that a configured catalog asks for: its own columns and no others but `time` and `series_id`, without
  * which a record would be none. A catalog without columns leaves the choice to the configuration.
+ *
+ * A label that was discovered, but has no column any more, was deselected; any other without a column appeared later. A
+ * catalog that does not say what was discovered leaves that open, and then no label is lost.
  */
-export const shapeOf = (properties: ReadonlyArray<string>, labelColumns: boolean): RecordShape => {
+export const shapeOf = ({ discoveredLabels, properties }: Declared, labelColumns: boolean): RecordShape => {
   const columns = new Set(properties)
   if (columns.size === 0) return { columns: "all", labelsObject: !labelColumns }
-  return { columns, labelsObject: columns.has("labels") && !columns.has("other_labels") }
+  return {
+    columns,
+    labelsObject: columns.has("labels") && !columns.has("other_labels"),
+    deselected: new Set(discoveredLabels?.filter((label) => !columns.has(columnOf(label) ?? label)))
+  }
 }
 
 const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
@@ -86,6 +102,14 @@ export class RecordEncoder {
       parts.push(partOf(block, from, Math.min(from + lines, block.length)))
     }
     return parts
+  }
+
+  /** Labels that have been written without a column of their own, in a stream that has columns for labels. */
+  get labelsWithoutColumn(): ReadonlyArray<string> {
+    if (!this.hasColumn("other_labels")) return []
+    return Array.from(this.columnsByLabel).flatMap(([label, column]) =>
+      column === undefined && !this.isDeselected(label) ? [label] : []
+    )
   }
 
   /** Appends one line per sample to `out`. */
@@ -173,12 +197,17 @@ export class RecordEncoder {
     for (const [name, value] of labels) {
       if (name === METRIC_NAME) continue
       const column = this.shape.labelsObject ? undefined : this.columnFor(name)
+      if (column === undefined && this.isDeselected(name)) continue
       if (column === undefined) others.push(`${jsonText(name)}:${jsonText(value)}`)
       else out += `${column}${jsonText(value)},`
     }
     const rest = this.shape.labelsObject ? "labels" : "other_labels"
     if ((others.length === 0 && !this.shape.labelsObject) || !this.hasColumn(rest)) return out
     return `${out}"${rest}":{${others.join(",")}},`
+  }
+
+  private isDeselected(label: string): boolean {
+    return this.shape.deselected?.has(label) === true
   }
 
   private columnFor(label: string): string | undefined {

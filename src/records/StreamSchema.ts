@@ -31,11 +31,25 @@ const histogram = {
   description: "A native histogram: count, sum and buckets, as Prometheus writes them."
 }
 
-const otherLabels = {
+/**
+ * Beside other labels stand those that were discovered: a platform that deselects a label takes its property away, and only
+ * by this list can it be told from a label that appeared later.
+ */
+const otherLabels = (columns: LabelColumns["columns"]) => ({
   type: ["object", "null"],
   additionalProperties: true,
-  description: "Labels of the series that have no column of their own."
-}
+  description: "Labels of the series that have no column of their own, such as one that appeared later.",
+  [DISCOVERED_LABELS]: columns.map(({ label }) => label)
+})
+
+/** The keyword for the labels that had a column when the stream was discovered. */
+export const DISCOVERED_LABELS = "discovered_labels"
+
+/** A catalog has tens of thousands of these: only where the name does not say it is the label told. */
+const labelColumn = ({ column, label }: LabelColumns["columns"][number]) => ({
+  type: ["string", "null"],
+  ...(column === label ? {} : { description: `The label ${label}.` })
+})
 
 const allLabels = { type: "object", additionalProperties: true, description: "The labels of the series." }
 
@@ -57,11 +71,8 @@ export const streamSchema = (
     ...(columns === undefined
       ? [["labels", allLabels] as const]
       : [
-          ...columns.map(
-            ({ column, label }) =>
-              [column, { type: ["string", "null"], description: `The label ${label}.` }] as const
-          ),
-          ["other_labels", otherLabels] as const
+          ...columns.map((column) => [column.column, labelColumn(column)] as const),
+          ["other_labels", otherLabels(columns)] as const
         ])
   ])
 })

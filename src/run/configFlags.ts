@@ -15,8 +15,8 @@ export const TOKEN_VARIABLE = "SOURCE_PROMETHEUS_TOKEN"
 const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
 
-const patterns = (name: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar("PATTERN"), Flag.withDescription(description), Flag.atLeast(0))
+const severalTimes = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
 
 /** Flags that say what is read; each stands for a key of the configuration and overrides it. */
 export const configFlags = {
@@ -42,8 +42,17 @@ export const configFlags = {
     "FILE",
     `The file that holds a bearer token, which is otherwise read from ${TOKEN_VARIABLE}`
   ),
-  select: patterns("select", "Read only these metrics, such as 'node_*'; may be given several times"),
-  exclude: patterns("exclude", "Leave out these metrics; may be given several times")
+  select: severalTimes(
+    "select",
+    "PATTERN",
+    "Read only these metrics, such as 'node_*'; may be given several times"
+  ),
+  exclude: severalTimes("exclude", "PATTERN", "Leave out these metrics; may be given several times"),
+  excludeLabel: severalTimes(
+    "exclude-label",
+    "NAME",
+    "Leave this label out of all data, such as one with personal data; may be given several times"
+  )
 }
 
 /** What the flags were given. */
@@ -59,6 +68,7 @@ export interface ConfigFlags {
   readonly tokenFile: Option.Option<string>
   readonly select: ReadonlyArray<string>
   readonly exclude: ReadonlyArray<string>
+  readonly excludeLabel: ReadonlyArray<string>
 }
 
 /** Whether no flag says which server is meant, or how to log in there. */
@@ -69,8 +79,7 @@ const namesNoServer = ({ config, passwordFile, tokenFile, url, user }: ConfigFla
 export const isEmpty = (flags: ConfigFlags): boolean =>
   namesNoServer(flags) &&
   [flags.start, flags.end, flags.step].every(Option.isNone) &&
-  flags.select.length === 0 &&
-  flags.exclude.length === 0
+  [flags.select, flags.exclude, flags.excludeLabel].every(({ length }) => length === 0)
 
 /**
  * Whether the demo is read: when the user asks for it, or gives no flag at all that says what to read or where to write. Fails where
@@ -120,7 +129,13 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
   }
   // What is no object is told by the decoder.
   const merged = isObject(file)
-    ? { ...file, ...overrides, ...metricsOf(file, flags), ...headersOf(file, token) }
+    ? {
+        ...file,
+        ...overrides,
+        ...metricsOf(file, flags),
+        ...excludedLabelsOf(file, flags),
+        ...headersOf(file, token)
+      }
     : file
   if (Option.isSome(token) && isObject(merged) && (merged.basic_auth_user ?? "") !== "") {
     return yield* new ConfigError({
@@ -134,7 +149,7 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
 /** The configuration of the demo, to which the flags apply as well. */
 export const demoSettingsOf = (
   demo: Readonly<Record<string, unknown>>,
-  { end, exclude, select, start, step }: ConfigFlags
+  { end, exclude, excludeLabel, select, start, step }: ConfigFlags
 ) =>
   Effect.mapError(
     decodeConfig({
@@ -142,7 +157,8 @@ export const demoSettingsOf = (
       ...given("start_date", start),
       ...given("end_date", end),
       ...given("step", step),
-      ...metricsOf({}, { select, exclude })
+      ...metricsOf({}, { select, exclude }),
+      ...excludedLabelsOf({}, { excludeLabel })
     }),
     (error) => withFlagNames(error)
   ).pipe(Effect.map((settings) => ({ settings, isStepGiven: Option.isSome(step) })))
@@ -152,6 +168,16 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 
 const given = (key: string, value: Option.Option<string>) =>
   Option.match(value, { onNone: () => ({}), onSome: (value) => ({ [key]: value }) })
+
+/** Those of the file stay excluded: a label that must not leave is not let out by naming another. */
+const excludedLabelsOf = (
+  file: Readonly<Record<string, unknown>>,
+  { excludeLabel }: Pick<ConfigFlags, "excludeLabel">
+) => {
+  if (excludeLabel.length === 0) return {}
+  const before = file.exclude_labels ?? []
+  return { exclude_labels: Array.isArray(before) ? [...before, ...excludeLabel] : before }
+}
 
 const metricsOf = (
   file: Readonly<Record<string, unknown>>,
@@ -209,12 +235,13 @@ const flagNames: ReadonlyMap<string, string> = new Map([
   ["step", "--step"],
   ["basic_auth_user", "--user"],
   ["basic_auth_pass", `${PASSWORD_VARIABLE} or --password-file`],
+  ["exclude_labels", "--exclude-label"],
   ["headers", "--token-file"]
 ])
 
 /** A person who has no file knows the flags and not the keys. */
 const withFlagNames = ({ message }: ConfigError): ConfigError =>
-  new ConfigError({ message: message.replace(/(?<=^|[.!] )(\w+)(?= is )/g, named) })
+  new ConfigError({ message: message.replace(/(?<=^|[.!] )(\w+)(?= (?:is|must) )/g, named) })
 
 const named = (key: string): string => {
   const flag = flagNames.get(key)

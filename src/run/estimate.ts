@@ -1,12 +1,8 @@
 /** What a run would read, found out by a small query per metric: for `--dry-run`. */
-import { Effect, Stream } from "effect"
+import { Effect } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
 import { largest } from "../largest.ts"
-import { metricSelector } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
-import { retryPolicy } from "../prometheus/retryPolicy.ts"
-import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
 import { readRange, remainingRanges } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { warnOfClock, warnOfConnection } from "../sync/syncWarnings.ts"
@@ -14,6 +10,7 @@ import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterAnswer, initial } from "../sync/WindowSize.ts"
 import { type SyncMode, syncKindOf } from "./Destination.ts"
 import type { DryRun, DryRunStream } from "./display/dryRun.ts"
+import { seriesCounts } from "./seriesCounts.ts"
 
 /** At so many points of time, spread over the range, the series of a metric are counted. */
 const PROBES = 48
@@ -76,7 +73,7 @@ export const estimate = Effect.fnUntraced(function* (
 /** What reading one range of a metric would take. */
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
-  const counts = yield* seriesCounts(name, range)
+  const counts = yield* probe(name, range)
   // Only points at which there is something are answered.
   const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
   const samples = Math.round(perPoint * points)
@@ -90,66 +87,14 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 })
 
 /** How many series a metric has at some points of a range. */
-const seriesCounts = Effect.fnUntraced(function* (name: string, range: GridRange) {
-  const settings = yield* ConnectorConfig
-  const client = yield* PrometheusClient
+const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const every = Math.ceil(pointCount(range) / PROBES)
   const stepSeconds = range.stepSeconds * every
   const probes = Math.ceil(pointCount(range) / every)
-  const values = yield* client
-    .queryRange({
-      query: `count(${metricSelector(name, settings.matchers)})`,
-      startSeconds: range.firstSeconds,
-      endSeconds: range.firstSeconds + (probes - 1) * stepSeconds,
-      stepSeconds
-    })
-    .pipe(
-      Effect.flatMap(
-        Stream.runFoldEffect(
-          (): Array<number> => [],
-          (values, block) => addCounts(name, values, block, probes)
-        )
-      ),
-      Effect.timeoutOrElse({
-        duration: settings.requestTimeoutMillis,
-        orElse: () =>
-          Effect.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `The number of series of ${name} did not come within ${settings.requestTimeoutMillis / 1000} s.`
-            })
-          )
-      }),
-      Effect.scoped,
-      Effect.retry(retryPolicy(settings.maxRetries, `${name}: `))
-    )
-  return { probes, values }
+  const lastSeconds = range.firstSeconds + (probes - 1) * stepSeconds
+  const { counts } = yield* seriesCounts(name, { ...range, lastSeconds, stepSeconds })
+  return { probes, values: counts }
 })
-
-/** More series than that no server has; and it leaves room for sums. */
-const MAX_COUNT = 1e12
-
-/** Adds the counts of a block. What comes is a server's word: it must be a count, and no more of them than were asked for. */
-const addCounts = (name: string, values: Array<number>, block: SampleBlock, probes: number) => {
-  const wrong = (what: string) =>
-    Effect.fail(
-      new PrometheusError({
-        reason: "UnexpectedSample",
-        summary: `The series of ${name} cannot be counted: the server returned ${what}.`
-      })
-    )
-  if (block._tag !== "FloatBlock") return wrong("a histogram for their number")
-  if (values.length + block.length > probes) return wrong(`more than the ${probes} numbers asked for`)
-  for (let i = 0; i < block.length; i++) {
-    const text = valueText(block, i)
-    const count = Number(text)
-    if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {
-      return wrong(`${beginning(text, 40)} for their number`)
-    }
-    values.push(count)
-  }
-  return Effect.succeed(values)
-}
 
 /** In how many windows a stream is read that has so many samples at each point, if no answer is refused. */
 export const windowsOf = (points: number, samplesPerPoint: number): number => {

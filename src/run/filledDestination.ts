@@ -103,24 +103,45 @@ const someOf = (names: ReadonlyArray<string>): string =>
     ? names.join(", ")
     : `${names.slice(0, 3).join(", ")} and ${counted(names.length - 3, "other stream")}`
 
-/** How the series that a run reads are chosen otherwise than those in the destination were. */
+/** What a run reads otherwise than what is in the destination was read. */
 const differences = (
-  { matchers }: Settings,
+  { excludedLabels, matchers }: Settings,
   { destination }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
   const selector = matchers.length === 0 ? "" : render(matchers)
-  const others = [...selected].filter(
-    ([, state]) => state.selector !== undefined && state.selector !== selector
-  )
-  if (others.length === 0) return []
-  const before = [...new Set(others.map(([, state]) => shown(state.selector!)))]
+  const excluded = [...excludedLabels].sort().join(", ")
   return [
-    `The selector is ${shown(selector)}, but ${someOf(others.map(([name]) => name))} in ${destination} ${others.length === 1 ? "was" : "were"} filled with ${before.join(" and ")}. The rows that are there stay as they are, and only new ones are of the series that are selected now. To read all rows with one selector, run with --full-refresh or into another destination.`
+    ...difference(
+      "The selector",
+      selector,
+      destination,
+      textsIn(selected, ({ selector }) => selector)
+    ),
+    ...difference(
+      "The list of excluded labels",
+      excluded,
+      destination,
+      textsIn(selected, ({ excluded_labels }) => excluded_labels?.join(", "))
+    )
   ]
 }
 
-const shown = (selector: string): string => (selector === "" ? "empty" : selector)
+type Texts = ReadonlyArray<readonly [name: string, text: string | undefined]>
+
+const textsIn = (states: States, of: (state: StreamState) => string | undefined): Texts =>
+  Array.from(states, ([name, state]) => [name, of(state)] as const)
+
+const difference = (what: string, now: string, destination: string, then: Texts): ReadonlyArray<string> => {
+  const others = then.filter(([, text]) => text !== undefined && text !== now)
+  if (others.length === 0) return []
+  const before = [...new Set(others.map(([, text]) => shown(text!)))]
+  return [
+    `${what} is ${shown(now)}, but ${someOf(others.map(([name]) => name))} in ${destination} ${others.length === 1 ? "was" : "were"} filled with ${before.join(" and ")}. The rows that are there stay as they are, and only new rows are as you choose now. To have all rows alike, run with --full-refresh or into another destination.`
+  ]
+}
+
+const shown = (text: string): string => (text === "" ? "empty" : text)
 
 /** Which streams begin later than the run does. */
 const earlierStart = (

@@ -13,7 +13,7 @@ import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 /** A metric that can be read. */
 export interface DiscoveredMetric {
   readonly name: string
-  /** Without `__name__`, sorted. */
+  /** Without `__name__` and those that the configuration excludes, sorted. */
   readonly labels: ReadonlyArray<string>
   readonly metadata: MetricMetadata | undefined
 }
@@ -73,7 +73,7 @@ export const discoverNames = Effect.gen(function* () {
 
 /** Finds all metrics with their labels and what is known of them. */
 export const discover = Effect.gen(function* () {
-  const { labelColumns } = yield* ConnectorConfig
+  const { excludedLabels, labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
   yield* warnOfConnection
   const { clock, names, range } = yield* discoverNames
@@ -89,7 +89,7 @@ export const discover = Effect.gen(function* () {
   return yield* Effect.forEach(
     names,
     Effect.fnUntraced(function* (name) {
-      const all = labels.get(name) ?? []
+      const all = (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label))
       if (all.length > MAX_LABEL_COLUMNS) {
         yield* Effect.logWarning(
           `${name} has ${counted(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
@@ -136,7 +136,7 @@ const inParts = (
  */
 const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const client = yield* PrometheusClient
-  const { concurrency } = yield* ConnectorConfig
+  const { concurrency, excludedLabels } = yield* ConnectorConfig
   const labelsOf = (name: string) =>
     inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
       Effect.catchIf(
@@ -167,7 +167,8 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
       }
     )
   if (names.length <= 2) return yield* byMetric
-  const all = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
+  const known = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
+  const all = known?.filter((label) => !excludedLabels.has(label))
   if (all === undefined || all.length >= names.length) return yield* byMetric
   return yield* Effect.catchIf(byLabel(all), isTooWide, () => byMetric)
 })

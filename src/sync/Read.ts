@@ -77,7 +77,7 @@ export interface ReadOptions {
   /** Called before a stream waits to ask again, because of `error`. */
   readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
   /**
-   * Whether states remember the range and the selector that they stand for, so that a start that was moved back makes an
+   * Whether states remember the range, the selector and the excluded labels that they stand for, so that a start that was moved back makes an
    * incremental read ask for what lies before, and nothing twice. Without, a read resumes after the time of a state alone.
    */
   readonly detailedStates?: boolean
@@ -213,7 +213,10 @@ const makeReader =
     const stream = request.name
     const resumed = usableState(request, fullRange, saved)
     const ranges = remainingRanges(request, settings, fullRange, saved, { detailedStates })
-    const selector = settings.matchers.length === 0 ? "" : render(settings.matchers)
+    const details = {
+      selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
+      excluded_labels: [...settings.excludedLabels].sort()
+    }
 
     /** After all up to a grid point of one of the ranges, which are read one after the other. */
     const checkpointAt = (seconds: number): ReadEvent => {
@@ -230,7 +233,7 @@ const makeReader =
         stream,
         lastSeconds: seconds,
         points: done.reduce((sum, range) => sum + pointCount(range), 0),
-        state: detailedStates ? new StreamState({ ...state, read: encodeSpans(covered), selector }) : state
+        state: detailedStates ? new StreamState({ ...state, read: encodeSpans(covered), ...details }) : state
       }
     }
 

@@ -30,7 +30,9 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
     )
   ),
   /** The selector that chose the series, where a `run` remembers it; empty for all. */
-  selector: Schema.optionalKey(Schema.String)
+  selector: Schema.optionalKey(Schema.String),
+  /** The labels that were left out of the rows, where a `run` remembers them, sorted. */
+  excluded_labels: Schema.optionalKey(Schema.Array(Schema.String))
 }) {
   /** Milliseconds since the epoch. */
   get timeMillis(): number {

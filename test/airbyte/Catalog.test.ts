@@ -30,8 +30,20 @@ describe("readCatalog", () => {
         ]
       })
       assert.deepStrictEqual(streams, [
-        { name: "up", mode: "full_refresh", generationId: Option.some(12), properties: ["time", "job"] },
-        { name: "down", mode: "incremental", generationId: Option.none(), properties: [] }
+        {
+          name: "up",
+          mode: "full_refresh",
+          generationId: Option.some(12),
+          properties: ["time", "job"],
+          discoveredLabels: undefined
+        },
+        {
+          name: "down",
+          mode: "incremental",
+          generationId: Option.none(),
+          properties: [],
+          discoveredLabels: undefined
+        }
       ])
     })
   )
@@ -79,6 +91,34 @@ describe("readCatalog", () => {
         ]
       )
     })
+  )
+
+  it.effect("reads the labels that were discovered, where the list is still one", () =>
+    Effect.gen(function* () {
+      const listOf = (other_labels: unknown) =>
+        Effect.map(
+          read({
+            streams: [stream("m", { stream: { name: "m", json_schema: { properties: { other_labels } } } })]
+          }),
+          ([only]) => only?.discoveredLabels
+        )
+      assert.deepStrictEqual(yield* listOf({ discovered_labels: ["a", "b"] }), ["a", "b"])
+      for (const other of [{}, null, [], "x", { discovered_labels: "a" }, { discovered_labels: ["a", 1] }]) {
+        assert.isUndefined(yield* listOf(other))
+      }
+    })
+  )
+
+  it.effect(
+    "reads 100,000 streams in time that grows with their number alone",
+    () =>
+      Effect.gen(function* () {
+        const streams = Array.from({ length: 100_000 }, (_, i) => stream(`metric_${i}`))
+        assert.lengthOf(yield* read({ streams }), streams.length)
+        const twice = yield* Effect.flip(read({ streams: [...streams, streams[99_999]] }))
+        assert.match(twice.message, /has the stream metric_99999 twice/)
+      }),
+    60_000
   )
 
   it.effect("keeps columns called like parts of JavaScript", () =>

@@ -31,6 +31,7 @@ const configured = (name: string, more: Partial<ConfiguredStream> = {}): Configu
   mode: "incremental",
   generationId: Option.none(),
   properties: [],
+  discoveredLabels: undefined,
   ...more
 })
 

@@ -129,7 +129,11 @@ export const schemas: Readonly<Record<string, object>> = {
 
 /** A validator as strict as there is, for messages and for the records of a stream. */
 export const makeAjv = (): Ajv => {
-  const ajv = new Ajv({ strict: true, allowUnionTypes: true, keywords: ["airbyte_type"] })
+  const ajv = new Ajv({
+    strict: true,
+    allowUnionTypes: true,
+    keywords: ["airbyte_type", "discovered_labels"]
+  })
   addFormats.default(ajv)
   return ajv
 }

@@ -158,8 +158,21 @@ describe("canonicalLabels", () => {
 describe("DecodedSeries", () => {
   it("has the identity of its labels", () => {
     const series = new DecodedSeries()
-    series.labels = [["__name__", "up"]]
+    series.describe([["__name__", "up"]], new Set())
     assert.strictEqual(series.id, "05efd0484b0b127236dd907196edada4")
     assert.strictEqual(series.id, seriesId(series.labels))
+  })
+
+  it("has the identity of all its labels, those that are excluded too", () => {
+    const all = [
+      ["__name__", "up"],
+      ["job", "a"],
+      ["user", "alice"]
+    ] as const
+    const series = new DecodedSeries()
+    series.describe(all, new Set(["user", "other"]))
+    assert.deepStrictEqual(series.labels, all.slice(0, 2))
+    assert.strictEqual(series.id, seriesId(all))
+    assert.notStrictEqual(series.id, seriesId(series.labels))
   })
 })

@@ -368,13 +368,50 @@ describe("RecordEncoder", () => {
 
 describe("shapeOf", () => {
   it("takes the columns of the catalog, and the configuration's word where it has none", () => {
-    assert.deepStrictEqual(shapeOf([], true), { columns: "all", labelsObject: false })
-    assert.deepStrictEqual(shapeOf([], false), { columns: "all", labelsObject: true })
+    const shape = (properties: ReadonlyArray<string>, labelColumns: boolean) =>
+      shapeOf({ properties, discoveredLabels: undefined }, labelColumns)
+    assert.deepStrictEqual(shape([], true), { columns: "all", labelsObject: false })
+    assert.deepStrictEqual(shape([], false), { columns: "all", labelsObject: true })
     const columns = ["time", "value", "series_id", "job", "other_labels"]
     for (const configured of [true, false]) {
-      assert.deepStrictEqual(shapeOf(columns, configured), { columns: new Set(columns), labelsObject: false })
-      assert.strictEqual(shapeOf(["time", "labels"], configured).labelsObject, true)
+      assert.deepStrictEqual(shape(columns, configured), {
+        columns: new Set(columns),
+        labelsObject: false,
+        deselected: new Set<string>()
+      })
+      assert.strictEqual(shape(["time", "labels"], configured).labelsObject, true)
     }
+  })
+
+  it("tells a deselected label from one that appeared after discovery", () => {
+    const shape = shapeOf(
+      {
+        properties: ["time", "value", "series_id", "job", "label_time", "other_labels"],
+        discoveredLabels: ["job", "time", "user", "value", "Histogram"]
+      },
+      true
+    )
+    assert.deepStrictEqual(shape.deselected, new Set(["user", "value", "Histogram"]))
+    const encoder = new RecordEncoder(shape)
+    const series = makeSeries([
+      ["Histogram", "x"],
+      ["job", "api"],
+      ["time", "noon"],
+      ["user", "alice"],
+      ["value", "y"],
+      ["zone", "a"]
+    ])
+    const out = new LineBuffer(1)
+    encoder.encode(floats(series, [[start, "1"]]), plain, out)
+    assert.deepStrictEqual(JSON.parse(Buffer.from(out.bytes.subarray(0, out.length)).toString("utf8")), {
+      series_id: series.id,
+      job: "api",
+      label_time: "noon",
+      other_labels: { zone: "a" },
+      time: "2026-01-01T00:00:00Z",
+      value: 1
+    })
+    assert.deepStrictEqual(encoder.labelsWithoutColumn, ["zone"])
   })
 })
 

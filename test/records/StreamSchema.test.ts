@@ -18,7 +18,11 @@ const schemaOf = (labels: ReadonlyArray<string> | undefined, description = ""): 
   ) as Schema
 
 const compile = (schema: Schema) => {
-  const ajv = new Ajv({ strict: true, allowUnionTypes: true, keywords: ["airbyte_type"] })
+  const ajv = new Ajv({
+    strict: true,
+    allowUnionTypes: true,
+    keywords: ["airbyte_type", "discovered_labels"]
+  })
   addFormats.default(ajv)
   return ajv.compile({ ...schema, additionalProperties: false })
 }
@@ -36,7 +40,7 @@ describe("streamSchema", () => {
       "label_time",
       "other_labels"
     ])
-    assert.deepStrictEqual(properties.job, { type: ["string", "null"], description: "The label job." })
+    assert.deepStrictEqual<unknown>(properties.job, { type: ["string", "null"] })
     assert.deepStrictEqual(properties.label_time?.description, "The label time.")
     assert.deepStrictEqual<unknown>(properties.time, {
       type: "string",
@@ -47,6 +51,16 @@ describe("streamSchema", () => {
     assert.deepStrictEqual(properties.value?.type, ["number", "null"])
     assert.deepStrictEqual(properties.special_value?.type, ["string", "null"])
     assert.strictEqual(properties.series_id?.type, "string")
+  })
+
+  it("lists the labels that have a column, by which a deselected one is known", () => {
+    const { properties } = schemaOf(["job", "Job", "time", "label_value"])
+    assert.deepInclude<object>(properties.other_labels!, { discovered_labels: ["job", "time"] })
+  })
+
+  it("is small: a catalog of 3,000 metrics with 15 labels is well below 10 MB", () => {
+    const labels = Array.from({ length: 15 }, (_, i) => `a_label_of_kubernetes_${i}`)
+    assert.isBelow(3000 * JSON.stringify(schemaOf(labels, "x".repeat(150))).length, 7_000_000)
   })
 
   it("declares one object for all labels instead, where columns are switched off", () => {

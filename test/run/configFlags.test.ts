@@ -22,11 +22,12 @@ const none: ConfigFlags = {
   passwordFile: Option.none(),
   tokenFile: Option.none(),
   select: [],
-  exclude: []
+  exclude: [],
+  excludeLabel: []
 }
 
 const flags = (
-  given: Partial<Record<Exclude<keyof ConfigFlags, "demo" | "select" | "exclude">, string>>,
+  given: Partial<Record<Exclude<keyof ConfigFlags, "demo" | "select" | "exclude" | "excludeLabel">, string>>,
   more: Partial<ConfigFlags> = {}
 ): ConfigFlags => ({
   ...none,
@@ -79,6 +80,34 @@ describe("settingsOf", () => {
       assert.strictEqual(made.stepSeconds, 300)
       assert.lengthOf(made.metrics.include, 1)
       assert.lengthOf(made.metrics.exclude, 1)
+    })
+  )
+
+  it.effect("excludes the labels of the flags beside those of the file", () =>
+    Effect.gen(function* () {
+      const excluded = (file: object, ...excludeLabel: ReadonlyArray<string>) =>
+        Effect.map(
+          settings(flags({ ...local, config: "c.json" }, { excludeLabel }), {
+            "c.json": JSON.stringify(file)
+          }),
+          ({ excludedLabels }) => [...excludedLabels]
+        )
+      assert.deepStrictEqual(yield* excluded({ exclude_labels: ["a"] }, "b", "c"), ["a", "b", "c"])
+      assert.deepStrictEqual(yield* excluded({ exclude_labels: ["a"] }), ["a"])
+      assert.deepStrictEqual(yield* excluded({ exclude_labels: null }, "b"), ["b"])
+      assert.match(
+        yield* messageOf(excluded({ exclude_labels: "a" }, "b")),
+        /exclude_labels \(--exclude-label\) is "a", but must be a list of names of labels/
+      )
+      assert.match(
+        yield* messageOf(excluded({}, "__name__")),
+        /exclude_labels \(--exclude-label\) must not have __name__/
+      )
+      const demo = { base_url: "http://demo", start_date: "2026-01-01" }
+      assert.deepStrictEqual(
+        [...(yield* demoSettingsOf(demo, { ...none, excludeLabel: ["n"] })).settings.excludedLabels],
+        ["n"]
+      )
     })
   )
 
@@ -288,7 +317,8 @@ describe("the demo", () => {
     [{ start: "2026-01-01" }, {}, false],
     [{ end: "2026-01-01" }, {}, false],
     [{}, { select: ["up"] }, false],
-    [{}, { exclude: ["up"] }, true]
+    [{}, { exclude: ["up"] }, true],
+    [{}, { excludeLabel: ["job"] }, false]
   ] as const)("is not read by somebody who forgot the server: %j %j", ([given, more, hasTarget]) =>
     Effect.gen(function* () {
       const { message } = yield* Effect.flip(isDemo(flags(given, more), hasTarget))

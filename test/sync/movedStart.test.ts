@@ -62,7 +62,8 @@ describe("a start that was moved", () => {
           step: 60,
           version: 1,
           read: [[iso(start + 20 * minute), iso(start + 29 * minute)]],
-          selector: ""
+          selector: "",
+          excluded_labels: []
         }
       )
       const second = yield* sync({ from: 5, points: 40, state: first.state })

@@ -1,0 +1,82 @@
+/** How many series a metric has, counted by the server: far less work for it than to send their samples. */
+import { Effect, Stream } from "effect"
+import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { metricSelector } from "../prometheus/Matcher.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
+import { retryPolicy } from "../prometheus/retryPolicy.ts"
+import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
+import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+
+/** Series at points of time, in order. Points without any are left out. */
+export interface SeriesCounts {
+  /** Milliseconds since the epoch. */
+  readonly times: ReadonlyArray<number>
+  readonly counts: ReadonlyArray<number>
+}
+
+/** No server has more series than that, and it leaves room for sums. */
+const MAX_COUNT = 1e12
+
+/** Counts the series of a metric at the points of a range, of which there may be as many as in any query. */
+export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+  const settings = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const { firstSeconds, lastSeconds, stepSeconds } = range
+  const most = pointCount(range)
+  return yield* client
+    .queryRange({
+      query: `count(${metricSelector(metric, settings.matchers)})`,
+      startSeconds: firstSeconds,
+      endSeconds: lastSeconds,
+      stepSeconds
+    })
+    .pipe(
+      Effect.flatMap(
+        Stream.runFoldEffect(
+          () => ({ times: [] as Array<number>, counts: [] as Array<number> }),
+          (found, block) => addCounts(metric, found, block, most)
+        )
+      ),
+      Effect.timeoutOrElse({
+        duration: settings.requestTimeoutMillis,
+        orElse: () =>
+          Effect.fail(
+            new PrometheusError({
+              reason: "Timeout",
+              summary: `The number of series of ${metric} did not come within ${settings.requestTimeoutMillis / 1000} s.`
+            })
+          )
+      }),
+      Effect.scoped,
+      Effect.retry(retryPolicy(settings.maxRetries, `${metric}: `))
+    )
+})
+
+/** Adds the counts of a block. What comes is a server's word: it must be a count, and no more of them than were asked for. */
+const addCounts = (
+  metric: string,
+  found: { readonly times: Array<number>; readonly counts: Array<number> },
+  block: SampleBlock,
+  most: number
+) => {
+  const wrong = (what: string) =>
+    Effect.fail(
+      new PrometheusError({
+        reason: "UnexpectedSample",
+        summary: `The series of ${metric} cannot be counted: the server returned ${what}.`
+      })
+    )
+  if (block._tag !== "FloatBlock") return wrong("a histogram for their number")
+  if (found.counts.length + block.length > most) return wrong(`more than the ${most} numbers asked for`)
+  for (let i = 0; i < block.length; i++) {
+    const text = valueText(block, i)
+    const count = Number(text)
+    if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {
+      return wrong(`${beginning(text, 40)} for their number`)
+    }
+    found.times.push(block.times[i]!)
+    found.counts.push(count)
+  }
+  return Effect.succeed(found)
+}
