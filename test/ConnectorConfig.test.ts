@@ -316,8 +316,14 @@ describe("decodeConfig", () => {
   it.effect("refuses patterns that are no regular expressions, by their place", () =>
     Effect.gen(function* () {
       const message = yield* refusal({ metrics: { include: ["a*", "(b"], exclude: ["[c"] } })
-      assert.include(message, 'metrics.include: "(b" is not a regular expression of RE2, the language of Prometheus.')
-      assert.include(message, 'metrics.exclude: "[c" is not a regular expression of RE2, the language of Prometheus.')
+      assert.include(
+        message,
+        'metrics.include: "(b" is not a regular expression of RE2, the language of Prometheus.'
+      )
+      assert.include(
+        message,
+        'metrics.exclude: "[c" is not a regular expression of RE2, the language of Prometheus.'
+      )
     })
   )
 
