@@ -55,11 +55,13 @@ export class Destination extends Context.Service<
       stream: string,
       mode: SyncMode
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
+    /** The streams that it remembers anything of. */
+    readonly streams: () => ReadonlyArray<string>
     /** The states that were committed, for a read of a kind. To save them has no effect: `commit` does it. */
     readonly states: (kind: SyncKind) => StateStore["Service"]
     /**
-     * What it has of a stream: the rows that readers see, or those that a full refresh in progress has committed and that do
-     * not count yet. Exact, also after a crash. All zero and null where there is nothing.
+     * What it has of a stream: the rows that readers see, or those that a full refresh in progress has committed (readers see
+     * them already where it appends). Exact, also after a crash. No rows where there is nothing.
      */
     readonly contents: (
       stream: string,

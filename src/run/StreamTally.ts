@@ -93,8 +93,9 @@ export class StreamTally {
     }
   }
 
-  /** All that was added so far is kept. */
-  commit(): void {
+  /** All that was added since the last commit is kept. Returns how many rows that are. */
+  commit(): number {
+    const { rows } = this.pending
     for (const id of this.pendingSeries) this.series.add(id)
     this.committed = {
       rows: this.committed.rows + this.pending.rows,
@@ -106,6 +107,13 @@ export class StreamTally {
       pending.clear()
     }
     this.forgetPending()
+    return rows
+  }
+
+  /** What was committed: rows, and the time of the first. */
+  get kept(): { readonly rows: number; readonly first: number | null } {
+    const { first, rows } = this.committed
+    return { rows, first: rows === 0 ? null : first }
   }
 
   /** What was added since the last commit is lost. */

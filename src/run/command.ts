@@ -7,11 +7,12 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import { WRONG_USAGE } from "../usageErrors.ts"
+import { confirmInTerminal } from "./askPerson.ts"
 import {
   type ConfigFlags,
   configFlags,
   demoSettingsOf,
-  isEmpty,
+  isDemo,
   settingsOf,
   withFlagsToCheck
 } from "./configFlags.ts"
@@ -22,18 +23,33 @@ import { masked, maskedSummary } from "./display/masked.ts"
 import { Screen } from "./display/Screen.ts"
 import * as ShownProgress from "./display/shownProgress.ts"
 import { estimate } from "./estimate.ts"
+import { fitSettings } from "./filledDestination.ts"
 import { personalLog, tellErrors, tellErrorsAs } from "./personal.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportPlace, writeReport } from "./report/writeReport.ts"
-import { run } from "./run.ts"
+import { checkReportFile } from "./reportPlace.ts"
+import { namesToRead, run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
 import { type Target, targetText } from "./target.ts"
 
-/** Does what the plan says, from a source that people know by a name of its own. Fails where a stream did. */
-const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings, source: string) {
+/** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
+interface Source {
+  readonly settings: Settings
+  readonly isStepGiven: boolean
+  readonly name: string
+}
+
+/** Does what the plan says. Fails where a stream did. */
+const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
+  const { isStepGiven, name: source, settings } = from
   const mask = makeMask(secretTexts(settings))
-  const destination = destinationLayer(plan.target, { ...plan, source, labelColumns: settings.labelColumns })
+  const destination = destinationLayer(plan.target, {
+    ...plan,
+    source,
+    labelColumns: settings.labelColumns,
+    readOnly: plan.isDryRun
+  })
   const progress = masked(ShownProgress.layer, mask)
 
   const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
@@ -41,7 +57,10 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
       mode,
       source,
       destination: targetText(plan.target),
-      hasCharts: plan.reportPath !== undefined
+      hasCharts: plan.reportPath !== undefined,
+      isStepGiven,
+      mayShrink: plan.mayShrink,
+      confirm: confirmInTerminal()
     }).pipe(
       Effect.provide(Layer.merge(destination, progress)),
       Effect.map((summary) => maskedSummary(summary, mask))
@@ -55,8 +74,11 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
   })
 
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
-  if (plan.isDryRun) return yield* dryRun(plan, source, destination)
-  if (plan.reportPath !== undefined) yield* checkReportPlace(plan.reportPath)
+  if (plan.isDryRun) return yield* dryRun(plan, from, destination)
+  if (plan.reportPath !== undefined) {
+    yield* checkReportFile(plan.reportPath, plan.target)
+    yield* checkReportPlace(plan.reportPath)
+  }
   if (plan.everyMillis !== undefined) {
     let mode = plan.mode
     const next = Effect.suspend(() => runOnce(mode)).pipe(
@@ -85,22 +107,30 @@ const hasSomething = Effect.fnUntraced(function* ({ format, path }: Target) {
 /** What a run would go on from is looked up where there is a destination; none is made. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mode, target }: RunPlan,
-  source: string,
+  { isStepGiven, name: source }: Source,
   destination: ReturnType<typeof destinationLayer>
 ) {
-  const isThere = yield* hasSomething(target)
-  const estimated = yield* estimate({ mode, source, destination: targetText(target) }).pipe(
-    Effect.provide(isThere ? Layer.provide(layerStates(mode), destination) : StateStore.layerMemory())
-  )
+  const about = { mode, source, destination: targetText(target), isStepGiven }
+  const names = yield* namesToRead
+  const estimated = (yield* hasSomething(target))
+    ? yield* Effect.gen(function* () {
+        const fitted = yield* fitSettings(names, about)
+        return yield* estimate(names, about).pipe(
+          Effect.provide(layerStates(mode)),
+          Effect.provideService(ConnectorConfig, fitted)
+        )
+      }).pipe(Effect.provide(destination))
+    : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())
   yield* showDryRun(estimated, isJson)
 })
 
 const runGiven = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
-    const isDemo = isEmpty(given)
-    const settings = yield* Effect.gen(function* () {
-      if (isDemo) return yield* demoSettingsOf(yield* startDemo, given)
+    // `validate` has refused flags that leave that open.
+    const readsDemo = yield* Effect.orDie(isDemo(given, Option.isSome(given.to)))
+    const { isStepGiven, settings } = yield* Effect.gen(function* () {
+      if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
       return yield* settingsOf(given)
     }).pipe(
       Effect.catchIf(
@@ -109,11 +139,11 @@ const runGiven = Effect.fnUntraced(
         ({ message }) => Effect.andThen(Effect.logError(message), new Unsuccessful({ exitCode: WRONG_USAGE }))
       )
     )
-    const plan = planOf(given, isDemo ? "demo.duckdb" : "prometheus.duckdb")
-    if (isDemo) {
+    const plan = planOf(given, readsDemo ? "demo.duckdb" : "prometheus.duckdb")
+    if (readsDemo && !given.demo) {
       yield* Effect.logInfo("Neither --url nor --config is given, so an embedded demo Prometheus is read.")
     }
-    yield* carryOut(plan, settings, isDemo ? "the demo" : settings.baseUrl).pipe(
+    yield* carryOut(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
       Effect.provide(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
@@ -131,7 +161,7 @@ const runGiven = Effect.fnUntraced(
 
 /** `source-prometheus run`. */
 export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runGiven).pipe(
-  Command.validate((given) => checkTogether(given)),
+  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, Option.isSome(given.to)))),
   Command.withDescription(
     "Do a whole sync without Airbyte: read all metrics into DuckDB, Parquet or JSON lines, and go on from there the next time"
   ),

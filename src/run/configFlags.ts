@@ -3,7 +3,7 @@
  * environment or a file, but no flag, since those are shown to all users of a machine.
  */
 import { Config, Effect, Option } from "effect"
-import { Flag } from "effect/cli"
+import { CliError, Flag } from "effect/cli"
 import { ConfigError, decodeConfig, InputFileError, readJsonFile, readTextFile } from "../ConnectorConfig.ts"
 
 /** Holds the password of basic authentication. */
@@ -20,6 +20,12 @@ const patterns = (name: string, description: string) =>
 
 /** Flags that say what is read; each stands for a key of the configuration and overrides it. */
 export const configFlags = {
+  demo: Flag.Boolean("demo").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription(
+      "Read an embedded demo Prometheus; so does run without any flag that says what to read or where to write"
+    )
+  ),
   config: text("config", "FILE", "The file with the configuration, JSON; flags override what is in it"),
   url: text("url", "URL", "The address of Prometheus, such as http://localhost:9090"),
   start: text("start", "DATE", "Read data from then on: 2026-01-01 or 2026-01-01T00:00:00Z, in UTC"),
@@ -42,6 +48,7 @@ export const configFlags = {
 
 /** What the flags were given. */
 export interface ConfigFlags {
+  readonly demo: boolean
   readonly config: Option.Option<string>
   readonly url: Option.Option<string>
   readonly start: Option.Option<string>
@@ -54,11 +61,39 @@ export interface ConfigFlags {
   readonly exclude: ReadonlyArray<string>
 }
 
-/** Whether nothing says which server is meant. */
-export const isEmpty = ({ config, passwordFile, tokenFile, url, user }: ConfigFlags): boolean =>
+/** Whether no flag says which server is meant, or how to log in there. */
+const namesNoServer = ({ config, passwordFile, tokenFile, url, user }: ConfigFlags): boolean =>
   [config, passwordFile, tokenFile, url, user].every(Option.isNone)
 
-/** The settings that file, environment and flags make together. */
+/** Whether no flag says what to read. */
+export const isEmpty = (flags: ConfigFlags): boolean =>
+  namesNoServer(flags) &&
+  [flags.start, flags.end, flags.step].every(Option.isNone) &&
+  flags.select.length === 0 &&
+  flags.exclude.length === 0
+
+/**
+ * Whether the demo is read: when the user asks for it, or gives no flag at all that says what to read or where to write. Fails where
+ * a server is missing: who forgets it must not find made-up data in a file of their own.
+ */
+export const isDemo = (flags: ConfigFlags, hasTarget: boolean): Effect.Effect<boolean, CliError.CliError> => {
+  const fail = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
+  if (flags.demo) {
+    return namesNoServer(flags)
+      ? Effect.succeed(true)
+      : fail(
+          "--demo reads the embedded demo Prometheus, and other flags name a server: leave out one of them."
+        )
+  }
+  if (!namesNoServer(flags)) return Effect.succeed(false)
+  return isEmpty(flags) && !hasTarget
+    ? Effect.succeed(true)
+    : fail(
+        "No Prometheus is given: add --url, such as --url http://localhost:9090, or --config FILE. To read the embedded demo, add --demo."
+      )
+}
+
+/** The settings that file, environment and flags make together, and whether any of them has a step. */
 export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
   const file = yield* Option.match(flags.config, {
     onNone: () => Effect.succeed({}),
@@ -92,7 +127,8 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
       message: `A user (--user or basic_auth_user) and a token (--token-file or ${TOKEN_VARIABLE}) are given, but a server takes one of them: leave out the other.`
     })
   }
-  return yield* Effect.mapError(decodeConfig(merged), (error) => withFlagNames(error))
+  const settings = yield* Effect.mapError(decodeConfig(merged), (error) => withFlagNames(error))
+  return { settings, isStepGiven: isObject(merged) && (merged.step ?? "") !== "" }
 })
 
 /** The configuration of the demo, to which the flags apply as well. */
@@ -109,7 +145,7 @@ export const demoSettingsOf = (
       ...metricsOf({}, { select, exclude })
     }),
     (error) => withFlagNames(error)
-  )
+  ).pipe(Effect.map((settings) => ({ settings, isStepGiven: Option.isSome(step) })))
 
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)

@@ -5,7 +5,6 @@ import { metricSelector } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
-import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { readRange, remainingRanges } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
@@ -19,17 +18,14 @@ const PROBES = 48
 /** A sample in an answer, such as `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
-/** Finds the streams and what each would read, going on from the states in the `StateStore`. */
-export const estimate = Effect.fnUntraced(function* (about: {
-  readonly mode: SyncMode
-  readonly source: string
-  readonly destination: string
-}) {
+/** What each stream would read, resuming from the states in the `StateStore`. */
+export const estimate = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  about: { readonly mode: SyncMode; readonly source: string; readonly destination: string }
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const store = yield* StateStore
-  const { names } = yield* discoverNames
-  if (names.length === 0) return yield* noMetrics(settings)
   const fullRange = readRange(settings, yield* client.now)
   const mode = syncKindOf(about.mode)
 

@@ -1,13 +1,23 @@
 /** A whole sync for a person: finds the streams, reads them, and puts them into the destination. */
 import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
 import { recycle } from "../prometheus/Arena.ts"
 import { steadyMillis } from "../steadyMillis.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
-import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { Destination, layerStates, type StreamWriter, type SyncMode, syncKindOf } from "./Destination.ts"
+import {
+  type Contents,
+  Destination,
+  DestinationError,
+  layerStates,
+  type StreamWriter,
+  type SyncMode,
+  syncKindOf
+} from "./Destination.ts"
+import { fitSettings } from "./filledDestination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
+import { type Confirm, guardRefresh, isLoss, lossLine } from "./refreshGuard.ts"
 import { curveLimits, StreamTally } from "./StreamTally.ts"
 
 /** What a run is told. */
@@ -18,6 +28,12 @@ export interface RunOptions {
   readonly destination: string
   /** Whether values are kept for charts, or only for small pictures. */
   readonly hasCharts: boolean
+  /** Whether the user gave a step. Without, that of the destination is taken. */
+  readonly isStepGiven: boolean
+  /** Whether a full refresh may leave the destination with fewer rows or a later first one. */
+  readonly mayShrink: boolean
+  /** Asks whether it may, where there is somebody to ask. */
+  readonly confirm: Confirm
 }
 
 /** What is known of a stream while it is read. */
@@ -26,24 +42,61 @@ interface OpenStream {
   /** Holds what the writer has open. */
   readonly scope: Scope.Closeable
   readonly tally: StreamTally
-  readonly range: GridRange
-  /** How many points of the range have been committed. */
-  points: number
+  /** What a refresh replaces, if it must not become less. */
+  readonly replaced: Replaced | undefined
+}
+
+/** The rows that a refresh is to replace, and those of it that were committed by a run before. */
+interface Replaced {
+  readonly before: Contents
+  readonly resumed: Contents
+}
+
+/** What a run has committed so far. */
+interface Kept {
+  rows: number
+  readonly streams: Set<string>
 }
 
 /**
- * Finds the metrics and reads them all into the destination. Answers what became of it; a stream that failed has an `error`
- * there, and what it had committed holds.
+ * Finds the metrics and reads them all into the destination. Returns what became of it. A stream that failed has an `error`
+ * there, and what it had committed stays. An interrupt logs what was saved, once that is certain.
  */
-export const run = Effect.fnUntraced(function* (options: RunOptions) {
-  const settings = yield* ConnectorConfig
+export const run = (options: RunOptions) =>
+  Effect.suspend(() => {
+    const kept: Kept = { rows: 0, streams: new Set() }
+    return Effect.scoped(runInto(options, kept)).pipe(
+      Effect.onInterrupt(() => Effect.logWarning(stoppedText(options, kept)))
+    )
+  })
+
+/** The metrics to read, of which there must be some. */
+export const namesToRead = Effect.gen(function* () {
+  const { names } = yield* discoverNames
+  return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig) : names
+})
+
+const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string => {
+  const saved =
+    rows === 0
+      ? `Stopped: ${destination} has no new rows.`
+      : `Stopped: ${counted(rows, "new row")} of ${counted(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}.`
+  return `${saved} The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
+}
+
+const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   const { hasCharts, mode, source } = options
   const destination = yield* Destination
   const progress = yield* Progress
   const startedAt = yield* Clock.currentTimeMillis
   const begunAt = yield* steadyMillis
-  const { names } = yield* discoverNames
-  if (names.length === 0) return yield* noMetrics(settings)
+  const names = yield* namesToRead
+  const settings = yield* fitSettings(names, options)
+  const withSettings = Effect.provideService(ConnectorConfig, settings)
+  const guarded =
+    mode === "full_refresh_overwrite" && !options.mayShrink
+      ? yield* withSettings(guardRefresh(names, options.destination, options.confirm))
+      : new Map<string, Contents>()
   yield* progress.begin({
     source,
     destination: options.destination,
@@ -54,40 +107,69 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
   const scope = yield* Effect.scope
   const limits = curveLimits(names.length, hasCharts)
   const open = new Map<string, OpenStream>()
+  /** Streams that the destination failed: nobody reads on. */
+  const abandoned = new Set<string>()
   const ended: Array<StreamSummary> = []
 
-  const begin = Effect.fnUntraced(function* (name: string, range: GridRange) {
-    const streamScope = yield* Scope.fork(scope)
-    const writer = yield* Scope.provide(destination.open(name, mode), streamScope)
-    open.set(name, {
-      writer,
-      scope: streamScope,
-      tally: new StreamTally({
-        name,
-        stepSeconds: settings.stepSeconds,
-        startedAt: yield* steadyMillis,
-        limits
-      }),
-      range,
-      points: 0
-    })
-    yield* progress.started(name, pointCount(range))
-  })
-
-  const end = Effect.fnUntraced(function* (name: string, stream: OpenStream, error: string | undefined) {
+  const end = Effect.fnUntraced(function* (
+    name: string,
+    { scope, tally }: Pick<OpenStream, "scope" | "tally">,
+    error: string | undefined
+  ) {
     open.delete(name)
     // What is not committed goes; and what was may be written to the disk only now.
-    yield* Scope.close(stream.scope, Exit.void)
-    const summary = stream.tally.summary(yield* steadyMillis, error)
+    yield* Scope.close(scope, Exit.void)
+    const summary = tally.summary(yield* steadyMillis, error)
     ended.push(summary)
     yield* progress.ended(summary)
   })
 
+  /** Lets a destination's trouble with one stream end that stream, and no other. */
+  const orEnd = <R>(
+    name: string,
+    stream: Pick<OpenStream, "scope" | "tally">,
+    effect: Effect.Effect<void, DestinationError, R>
+  ) =>
+    Effect.catchIf(
+      effect,
+      ({ isFatal }) => isFatal !== true,
+      ({ message }) => {
+        abandoned.add(name)
+        return end(name, stream, message)
+      }
+    )
+
+  const begin = Effect.fnUntraced(function* (name: string, points: number) {
+    const streamScope = yield* Scope.fork(scope)
+    const tally = new StreamTally({
+      name,
+      stepSeconds: settings.stepSeconds,
+      startedAt: yield* steadyMillis,
+      limits
+    })
+    const before = guarded.get(name)
+    const opened = Effect.gen(function* () {
+      const replaced =
+        before === undefined ? undefined : { before, resumed: yield* destination.contents(name, "refresh") }
+      const writer = yield* Scope.provide(destination.open(name, mode), streamScope)
+      open.set(name, { writer, scope: streamScope, tally, replaced })
+    })
+    yield* orEnd(name, { scope: streamScope, tally }, opened)
+    if (open.has(name)) yield* progress.started(name, points)
+  })
+
   const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
     const name = event.stream
-    if (event._tag === "Started") return yield* begin(name, event.range)
+    if (event._tag === "Started") return yield* begin(name, event.points)
     const stream = open.get(name)
-    if (stream === undefined) return
+    if (stream !== undefined) yield* orEnd(name, stream, onOpen(event, stream))
+  })
+
+  const onOpen = Effect.fnUntraced(function* (
+    event: Exclude<ReadEvent, { readonly _tag: "Started" }>,
+    stream: OpenStream
+  ) {
+    const name = event.stream
     switch (event._tag) {
       case "Running":
         return
@@ -103,12 +185,15 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
       }
       case "Checkpoint": {
         yield* stream.writer.commit(event.state)
-        stream.tally.commit()
-        const points = pointCount({ ...stream.range, lastSeconds: event.lastSeconds })
-        stream.points = Math.min(pointCount(stream.range), points)
-        return yield* progress.committed(name, stream.points)
+        const rows = stream.tally.commit()
+        if (rows > 0) {
+          kept.rows += rows
+          kept.streams.add(name)
+        }
+        return yield* progress.committed(name, event.points)
       }
       case "Completed":
+        if (stream.replaced !== undefined) yield* guardEnd(name, stream.replaced, stream.tally)
         yield* stream.writer.complete
         return yield* end(name, stream, undefined)
       case "Failed":
@@ -122,12 +207,14 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
     generationId: Option.none()
   }))
   const events = read(requests, {
+    detailedStates: true,
+    isAbandoned: (name) => abandoned.has(name),
     onRetry: (name, error, delay) => {
       open.get(name)?.tally.retry()
       return progress.retrying(name, error, delay)
     }
   }).pipe(Stream.provide(layerStates(mode)))
-  yield* Stream.runForEach(events, onEvent)
+  yield* withSettings(Stream.runForEach(events, onEvent))
 
   const order = new Map(names.map((name, index) => [name, index]))
   ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
@@ -147,7 +234,28 @@ export const run = Effect.fnUntraced(function* (options: RunOptions) {
   }
   yield* progress.finish(summary)
   return summary
-}, Effect.scoped)
+})
+
+/** Fails where a refresh has become less than what it is to replace, although the server had counted otherwise. */
+const guardEnd = (
+  name: string,
+  { before, resumed }: Replaced,
+  tally: StreamTally
+): Effect.Effect<void, DestinationError> => {
+  const { first, rows } = tally.kept
+  const firsts = [resumed.firstMillis, first].filter((millis) => millis !== null)
+  const after = {
+    rows: resumed.rows + rows,
+    firstMillis: firsts.length === 0 ? null : Math.min(...firsts)
+  }
+  return isLoss(before, after)
+    ? Effect.fail(
+        new DestinationError({
+          message: `The full refresh would leave less than there is, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them all the same.`
+        })
+      )
+    : Effect.void
+}
 
 /** The first stream of which there is something to see, whose values change if there is one. */
 const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {

@@ -32,6 +32,12 @@ export const runFlags = {
     Flag.withDefault(false),
     Flag.withDescription("Read everything again, and let it replace what is there; later runs add to it")
   ),
+  yes: Flag.Boolean("yes").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription(
+      "Let a full refresh replace rows that the server does not have any more, without asking"
+    )
+  ),
   every: Flag.String("every").pipe(
     Flag.withMetavar("DURATION"),
     Flag.withDescription("Run again and again at that pace, such as 5m or 1h, until stopped"),
@@ -82,6 +88,7 @@ export interface RunFlags {
   readonly to: Option.Option<Target>
   readonly mode: Option.Option<SyncMode>
   readonly fullRefresh: boolean
+  readonly yes: boolean
   /** Milliseconds. */
   readonly every: Option.Option<number>
   readonly dryRun: boolean
@@ -97,6 +104,8 @@ export interface RunPlan {
   /** Of the first run, and of those after it. */
   readonly mode: SyncMode
   readonly laterMode: SyncMode
+  /** Whether a full refresh may leave less than there is. */
+  readonly mayShrink: boolean
   readonly everyMillis: number | undefined
   readonly isDryRun: boolean
   readonly isJson: boolean
@@ -111,6 +120,7 @@ export const planOf = (flags: RunFlags, defaultPath: string): RunPlan => {
     target: Option.getOrElse(flags.to, (): Target => ({ format: "duckdb", path: defaultPath })),
     mode: flags.fullRefresh && laterMode.startsWith("incremental") ? "full_refresh_overwrite" : laterMode,
     laterMode,
+    mayShrink: flags.yes,
     everyMillis: Option.getOrUndefined(flags.every),
     isDryRun: flags.dryRun,
     isJson: flags.json,

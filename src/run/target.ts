@@ -21,7 +21,7 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
   const path = text.slice(colon + 1)
   if (isFormat(format) && isElsewhere(path)) {
     return Result.fail(
-      `--to is ${JSON.stringify(text)}, but must be a path on this machine: nothing is written anywhere else.`
+      `--to is ${JSON.stringify(text)}, but must name a path on this machine: nothing is written anywhere else.${localPath(path)}`
     )
   }
   if (isFormat(format) && path !== "") return Result.succeed({ format, path })
@@ -29,7 +29,11 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
 }
 
 /** Whether a path would be taken for an address, or for no file at all, by DuckDB and whoever reads the data. */
-const isElsewhere = (path: string): boolean => path === ":memory:" || /^[a-z][a-z0-9+.-]*:\/\//i.test(path)
+const isElsewhere = (path: string): boolean => /^(:memory:|[a-z][a-z0-9+.-]+:)/i.test(path)
+
+/** How a file is named that is called like an address. One letter and a colon is a drive. */
+const localPath = (path: string): string =>
+  path.startsWith(":") || path.includes("://") ? "" : ` A file of that name is ./${path}.`
 
 /** What was meant, as far as the name tells. */
 const suggestion = (text: string, format: string): string => {

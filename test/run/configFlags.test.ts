@@ -4,7 +4,7 @@ import type { ConfigError, InputFileError } from "../../src/ConnectorConfig.ts"
 import {
   type ConfigFlags,
   demoSettingsOf,
-  isEmpty,
+  isDemo,
   PASSWORD_VARIABLE,
   settingsOf,
   TOKEN_VARIABLE,
@@ -12,6 +12,7 @@ import {
 } from "../../src/run/configFlags.ts"
 
 const none: ConfigFlags = {
+  demo: false,
   config: Option.none(),
   url: Option.none(),
   start: Option.none(),
@@ -25,7 +26,7 @@ const none: ConfigFlags = {
 }
 
 const flags = (
-  given: Partial<Record<Exclude<keyof ConfigFlags, "select" | "exclude">, string>>,
+  given: Partial<Record<Exclude<keyof ConfigFlags, "demo" | "select" | "exclude">, string>>,
   more: Partial<ConfigFlags> = {}
 ): ConfigFlags => ({
   ...none,
@@ -53,7 +54,11 @@ const around = (files: Readonly<Record<string, string>>, variables: Readonly<Rec
 
 const settings = (given: ConfigFlags, files = {}, variables = {}) => {
   const [withFiles, withVariables] = around(files, variables)
-  return settingsOf(given).pipe(withFiles, withVariables)
+  return settingsOf(given).pipe(
+    Effect.map(({ settings }) => settings),
+    withFiles,
+    withVariables
+  )
 }
 
 const messageOf = <A, R>(effect: Effect.Effect<A, ConfigError | InputFileError, R>) =>
@@ -178,7 +183,6 @@ describe("settingsOf", () => {
       const variable = yield* messageOf(settings(flags(local), {}, { [TOKEN_VARIABLE]: "s3cr3t\u0001" }))
       assert.match(variable, /^What is in SOURCE_PROMETHEUS_TOKEN is no bearer token/)
       assert.notInclude(`${broken} ${variable}`, "s3cr3t")
-      assert.isFalse(isEmpty(flags({ tokenFile: "t" })))
     })
   )
 
@@ -246,17 +250,70 @@ describe("withFlagsToCheck", () => {
   })
 })
 
-describe("the demo", () => {
-  it.effect("is read where no server is named, and takes flags too", () =>
+describe("a step", () => {
+  it.effect.each([
+    [{ start: "2026-01-01", url: "http://x" }, undefined, false],
+    [{ start: "2026-01-01", step: "5m", url: "http://x" }, undefined, true],
+    [{ config: "c" }, { base_url: "http://x", start_date: "2026-01-01" }, false],
+    [{ config: "c" }, { base_url: "http://x", start_date: "2026-01-01", step: null }, false],
+    [{ config: "c" }, { base_url: "http://x", start_date: "2026-01-01", step: 60 }, true]
+  ] as const)("is given or not: %j %j", ([given, file, expected]) =>
     Effect.gen(function* () {
-      assert.isTrue(isEmpty(flags({ step: "5m" })))
-      assert.isFalse(isEmpty(flags({ url: "http://x" })))
-      assert.isFalse(isEmpty(flags({ config: "c" })))
-      assert.isFalse(isEmpty(flags({ user: "u" })), "who has a user means a server, and forgot to say which")
+      const { isStepGiven } = yield* settingsOf(flags(given)).pipe(
+        Effect.provide(
+          FileSystem.layerNoop({ readFileString: () => Effect.succeed(JSON.stringify(file ?? {})) })
+        )
+      )
+      assert.strictEqual(isStepGiven, expected)
+    })
+  )
+})
+
+describe("the demo", () => {
+  it.effect.each([
+    [{}, {}, false],
+    [{}, { demo: true }, true],
+    [{ step: "5m" }, { demo: true, select: ["a"] }, false]
+  ] as const)(
+    "is read where nothing says what to read or where to write, or with --demo: %j %j",
+    ([given, more, hasTarget]) =>
+      Effect.gen(function* () {
+        assert.isTrue(yield* isDemo(flags(given, more), hasTarget))
+      })
+  )
+
+  it.effect.each([
+    [{}, {}, true],
+    [{ step: "5m" }, {}, false],
+    [{ start: "2026-01-01" }, {}, false],
+    [{ end: "2026-01-01" }, {}, false],
+    [{}, { select: ["up"] }, false],
+    [{}, { exclude: ["up"] }, true]
+  ] as const)("is not read by somebody who forgot the server: %j %j", ([given, more, hasTarget]) =>
+    Effect.gen(function* () {
+      const { message } = yield* Effect.flip(isDemo(flags(given, more), hasTarget))
+      assert.match(message, /No Prometheus is given: add --url.* add --demo\./)
+    })
+  )
+
+  it.effect("is not read where a server is named, and not together with one", () =>
+    Effect.gen(function* () {
+      for (const given of [{ url: "http://x" }, { config: "c" }, { user: "u" }, { tokenFile: "t" }]) {
+        assert.isFalse(yield* isDemo(flags(given), false))
+        const { message } = yield* Effect.flip(isDemo(flags(given, { demo: true }), false))
+        assert.include(message, "leave out one of them")
+      }
+    })
+  )
+
+  it.effect("takes flags too", () =>
+    Effect.gen(function* () {
       const demo = { base_url: "http://127.0.0.1:1", start_date: "2026-01-01", step: 60 }
-      const made = yield* demoSettingsOf(demo, flags({ step: "5m" }, { select: ["a"] }))
-      assert.strictEqual(made.stepSeconds, 300)
-      assert.lengthOf(made.metrics.include, 1)
+      const { isStepGiven, settings } = yield* demoSettingsOf(demo, flags({ step: "5m" }, { select: ["a"] }))
+      assert.isTrue(isStepGiven)
+      assert.strictEqual(settings.stepSeconds, 300)
+      assert.lengthOf(settings.metrics.include, 1)
+      assert.isFalse((yield* demoSettingsOf(demo, flags({}))).isStepGiven)
       assert.match(yield* messageOf(demoSettingsOf(demo, flags({ step: "x" }))), /step \(--step\) is "x"/)
     })
   )

@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import type { SyncMode } from "../../src/run/Destination.ts"
 import { estimate, windowsOf } from "../../src/run/estimate.ts"
+import { namesToRead } from "../../src/run/run.ts"
 import { choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import {
@@ -21,7 +22,8 @@ const estimateOf = Effect.fnUntraced(function* (
   mode: SyncMode = "incremental_append_deduped"
 ) {
   const { mock, services } = yield* setUp(setting)
-  const dryRun = yield* estimate({ mode, source: "a mock", destination: "jsonl:x" }).pipe(
+  const dryRun = yield* namesToRead.pipe(
+    Effect.flatMap((names) => estimate(names, { mode, source: "a mock", destination: "jsonl:x" })),
     Effect.provide(services)
   )
   return { dryRun, mock }

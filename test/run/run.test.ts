@@ -1,27 +1,39 @@
 /** A run over the mock into a destination that is watched. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Layer, Ref } from "effect"
+import { Effect, Exit, Fiber, Layer, Logger, Option, Ref } from "effect"
 import type { SampleBlock } from "../../src/prometheus/Sample.ts"
-import { Destination, DestinationError, type SyncMode } from "../../src/run/Destination.ts"
+import { type Contents, Destination, DestinationError, type SyncMode } from "../../src/run/Destination.ts"
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
-import { run } from "../../src/run/run.ts"
+import { type RunOptions, run } from "../../src/run/run.ts"
 import { decodeFrom } from "../../src/sync/StateStore.ts"
-import { gauge, minute, start } from "../support/gauge.ts"
-import { drive, onRange, type Setting, setUp } from "../sync/readMock.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"
+
+const errorOf = (what: string, isFatal: boolean) =>
+  new DestinationError({ message: `${what} fails.`, isFatal })
 
 /** A destination in memory, which fails where it is told to, and a list of all that it and the progress are told. */
-const watched = (failing: string | undefined, states: Setting["states"]) => {
+const watched = (
+  failing: string | undefined,
+  states: Setting["states"],
+  contents: Readonly<Record<string, Contents>>,
+  isFatal: boolean
+) => {
   const told: Array<string> = []
   const rows = new Map<string, number>()
   const summaries: Array<StreamSummary> = []
   const step = (what: string) =>
     Effect.suspend(() => {
       told.push(what)
-      return what === failing ? Effect.fail(new DestinationError({ message: `${what} fails.` })) : Effect.void
+      return what === failing ? Effect.fail(errorOf(what, isFatal)) : Effect.void
     })
   const destination = Layer.succeed(Destination, {
     bytes: Effect.succeed(42),
-    contents: () => Effect.succeed({ rows: 0, firstMillis: null, lastMillis: null }),
+    contents: (stream, of) =>
+      Effect.succeed(
+        (of === "current" ? contents[stream] : undefined) ?? { rows: 0, firstMillis: null, lastMillis: null }
+      ),
+    streams: () => Object.keys({ ...states, ...contents }),
     lookInto: (stream) => `look into ${stream}`,
     states: (kind) => {
       told.push(`states ${kind}`)
@@ -61,17 +73,39 @@ const watched = (failing: string | undefined, states: Setting["states"]) => {
   return { told, rows, summaries, layer: Layer.merge(destination, progress) }
 }
 
+/** What a run is told beside its mode. */
+interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "confirm">> {
+  readonly failing?: string
+  readonly isFatal?: boolean
+  readonly contents?: Readonly<Record<string, Contents>>
+}
+
 const runOf = Effect.fnUntraced(function* (
   setting: Setting,
   mode: SyncMode = "incremental_append_deduped",
-  failing?: string
+  { contents = {}, failing, isFatal = false, ...options }: Given = {}
 ) {
-  const { services } = yield* setUp(setting)
-  const { layer, rows, summaries, told } = watched(failing, setting.states)
+  const { mock, services } = yield* setUp(setting)
+  const { layer, rows, summaries, told } = watched(failing, setting.states, contents, isFatal)
+  const logs: Array<string> = []
   const exit = yield* drive(
-    Effect.exit(run({ mode, source: "a mock", destination: "memory:x", hasCharts: false }))
-  ).pipe(Effect.provide(Layer.merge(services, layer)))
-  return { exit, rows, summaries, told }
+    Effect.exit(
+      run({
+        mode,
+        source: "a mock",
+        destination: "memory:x",
+        hasCharts: false,
+        isStepGiven: true,
+        mayShrink: false,
+        confirm: Option.none(),
+        ...options
+      })
+    )
+  ).pipe(
+    Effect.provide(Layer.merge(services, layer)),
+    Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))]))
+  )
+  return { exit, logs, mock, rows, summaries, told }
 })
 
 /** What of all was told of one stream, runs of the same as one. */
@@ -88,7 +122,7 @@ describe("run", () => {
       const series = [...gauge("a", 20, 3), ...gauge("b", 20)]
       const { exit, rows, summaries, told } = yield* runOf({ series, points: 20 })
       const summary = yield* exit
-      assert.deepStrictEqual(told.slice(0, 1), ["begin a b"])
+      assert.include(told, "begin a b")
       assert.strictEqual(told.at(-1), "finish")
       assert.include(told, "open a incremental_append_deduped")
       assert.include(told, "started a 20")
@@ -162,13 +196,16 @@ describe("run", () => {
     })
   )
 
-  it.effect.each(["open a incremental_append", "write a", "commit a", "complete a"])(
-    "ends where the destination fails at %j, and lets go of all streams",
+  const failures = ["open a incremental_append", "write a", "commit a", "complete a"]
+
+  it.effect.each(failures)(
+    "ends where the destination is lost at %j, and lets go of all streams",
     (failing) =>
       Effect.gen(function* () {
         const series = [...gauge("a", 50), ...gauge("b", 50)]
-        const { exit, told } = yield* runOf({ series, points: 50 }, "incremental_append", failing)
-        assert.deepStrictEqual(exit, Exit.fail(new DestinationError({ message: `${failing} fails.` })))
+        const given = { failing, isFatal: true }
+        const { exit, told } = yield* runOf({ series, points: 50 }, "incremental_append", given)
+        assert.deepStrictEqual(exit, Exit.fail(errorOf(failing, true)))
         const opened = told.filter((what) => what.startsWith("open ") && what !== failing)
         const closed = told.filter((what) => what.startsWith("close "))
         assert.deepStrictEqual(
@@ -177,6 +214,35 @@ describe("run", () => {
         )
         assert.notInclude(told, "finish")
       })
+  )
+
+  it.effect.each(failures)("lets a stream fail alone where the destination fails it at %j", (failing) =>
+    Effect.gen(function* () {
+      const series = [...gauge("a", 5000), ...gauge("b", 50)]
+      const { exit, mock, rows, told } = yield* runOf({ series, points: 5000 }, "incremental_append", {
+        failing
+      })
+      const { streams } = yield* exit
+      assert.deepStrictEqual(
+        streams.map(({ error, name }) => ({ error, name })),
+        [
+          { name: "a", error: `${failing} fails.` },
+          { name: "b", error: undefined }
+        ]
+      )
+      assert.strictEqual(rows.get("b"), 50)
+      assert.strictEqual(streams[0]?.rows, rows.get("a") ?? 0)
+      if (failing !== "open a incremental_append") assert.include(told, "close a")
+      assert.notInclude(told.slice(told.indexOf(failing) + 1), "write a")
+      const windows = rangeRequests(mock).filter(({ params }) => params.get("query")?.includes('"a"'))
+      if (failing !== "complete a") {
+        assert.isBelow(
+          Number(windows.at(-1)?.params.get("end") ?? 0),
+          start / 1000 + 4999 * 60,
+          "nobody reads what nobody takes"
+        )
+      }
+    })
   )
 
   it.effect("reads a refresh in its mode", () =>
@@ -192,6 +258,224 @@ describe("run", () => {
       const { exit } = yield* runOf({ series: [], points: 5 })
       assert.isTrue(Exit.isFailure(exit))
       assert.match(JSON.stringify(exit), /No metric of/)
+    })
+  )
+
+  it.effect("says what was saved when it is stopped, and that the same command resumes", () =>
+    Effect.gen(function* () {
+      const { services } = yield* setUp({ series: gauge("a", 3000, 2), points: 3000 })
+      const { layer, told } = watched(undefined, undefined, {}, false)
+      const logs: Array<string> = []
+      const fiber = yield* run({
+        mode: "incremental_append",
+        source: "a mock",
+        destination: "memory:x",
+        hasCharts: false,
+        isStepGiven: true,
+        mayShrink: false,
+        confirm: Option.none()
+      }).pipe(
+        Effect.provide(Layer.merge(services, layer)),
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))])),
+        Effect.forkChild
+      )
+      while (!told.includes("committed a 32")) yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      assert.match(
+        logs.at(-1) ?? "",
+        /^Stopped: \d+ new rows of 1 stream are saved in memory:x\. The same command resumes from there\.$/
+      )
+    })
+  )
+})
+
+/** A state as a run leaves it. */
+const stateOf = (from: number, to: number, more: object = {}) => ({
+  time: iso(start + to * minute),
+  step: 60,
+  version: 1,
+  read: [[iso(start + from * minute), iso(start + to * minute)]],
+  selector: "",
+  ...more
+})
+
+describe("a destination that was filled before", () => {
+  const series = [...gauge("a", 600), ...gauge("b", 600)]
+  const messageOf = (exit: Exit.Exit<unknown, { readonly message: string }>) =>
+    Exit.match(exit, {
+      onSuccess: () => "",
+      onFailure: (cause) =>
+        cause.reasons.map((reason) => (reason._tag === "Fail" ? reason.error.message : "")).join()
+    })
+
+  it.effect("refuses rows of another step, and names both and what to do", () =>
+    Effect.gen(function* () {
+      const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300, { step: 300 }) }
+      for (const mode of [
+        "incremental_append_deduped",
+        "incremental_append",
+        "full_refresh_append"
+      ] as const) {
+        const { exit, told } = yield* runOf({ series, points: 600, states }, mode)
+        const message = messageOf(exit)
+        assert.include(message, "The step is 1 min, but memory:x has rows of a, b with a step of 5 min.")
+        assert.include(message, "--step 5m")
+        assert.include(message, "--full-refresh")
+        assert.isEmpty(told.filter((what) => what.startsWith("open ")))
+      }
+    })
+  )
+
+  it.effect("gives its step to a run that has none, and says so first", () =>
+    Effect.gen(function* () {
+      const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300, { step: 300 }) }
+      const { exit, logs, rows } = yield* runOf({ series, points: 600, states }, undefined, {
+        isStepGiven: false
+      })
+      assert.strictEqual((yield* exit).stepSeconds, 300)
+      assert.strictEqual(logs[0], "No step is given, so the run takes the step of memory:x: 5 min.")
+      assert.strictEqual(rows.get("a"), 59)
+    })
+  )
+
+  it.effect("keeps the default for a run without a step where nothing is there", () =>
+    Effect.gen(function* () {
+      const { exit, logs } = yield* runOf({ series, points: 600 }, undefined, { isStepGiven: false })
+      assert.strictEqual((yield* exit).stepSeconds, 60)
+      assert.isEmpty(logs)
+    })
+  )
+
+  it.effect("asks for a step where its streams have several", () =>
+    Effect.gen(function* () {
+      const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300) }
+      const { exit } = yield* runOf({ series, points: 600, states }, undefined, { isStepGiven: false })
+      assert.include(messageOf(exit), "have several: 1 min (b), 5 min (a)")
+    })
+  )
+
+  it.effect("lets a full refresh bring another step", () =>
+    Effect.gen(function* () {
+      const states = { a: stateOf(0, 300, { step: 300 }) }
+      const { exit, rows } = yield* runOf({ series, points: 600, states }, "full_refresh_overwrite")
+      yield* exit
+      assert.strictEqual(rows.get("a"), 600)
+    })
+  )
+
+  it.effect("is told of another selector, with what to do", () =>
+    Effect.gen(function* () {
+      const states = { a: stateOf(0, 300, { selector: '{n="0"}' }), b: stateOf(0, 300) }
+      const { exit, logs } = yield* runOf({ series, points: 600, states })
+      yield* exit
+      const warning = logs.find((text) => text.startsWith("The selector is empty")) ?? ""
+      assert.include(warning, 'a in memory:x was filled with {n="0"}')
+      assert.include(warning, "--full-refresh")
+    })
+  )
+
+  it.effect("gets what lies before it, if the start was moved back, and a line says so", () =>
+    Effect.gen(function* () {
+      const states = { a: stateOf(200, 300), b: stateOf(0, 300) }
+      const { exit, logs, rows } = yield* runOf({ series, points: 600, states })
+      yield* exit
+      assert.strictEqual(rows.get("a"), 200 + 299)
+      assert.strictEqual(rows.get("b"), 299)
+      assert.include(
+        logs,
+        `The start is before what was read of a: the range from ${iso(start)} to ${iso(start + 200 * minute)} is read and added.`
+      )
+    })
+  )
+
+  const older: Contents = {
+    rows: 700,
+    firstMillis: start - 100 * minute,
+    lastMillis: start + 599 * minute
+  }
+  const config = { start_date: iso(start - 100 * minute) }
+
+  it.effect("is not replaced by less: a refresh says what would go, and reads nothing", () =>
+    Effect.gen(function* () {
+      const { exit, told } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
+        contents: { a: older, b: { ...older, rows: 600, firstMillis: start } }
+      })
+      const message = messageOf(exit)
+      assert.include(
+        message,
+        `a: 100 of 700 rows would go, all from ${iso(start - 100 * minute)} to before ${iso(start)}`
+      )
+      assert.include(message, "In all, at least 100 of 700 rows in 1 stream would go.")
+      assert.include(message, "--yes")
+      assert.notInclude(message, "  b:")
+      assert.isEmpty(told.filter((what) => what.startsWith("open ")))
+    })
+  )
+
+  it.effect.each([true, false])("asks a person, who answers %j", (answer) =>
+    Effect.gen(function* () {
+      const questions: Array<string> = []
+      const { exit, logs, rows } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
+        contents: { a: older },
+        confirm: Option.some((question) =>
+          Effect.sync(() => {
+            questions.push(question)
+            return answer
+          })
+        )
+      })
+      assert.deepStrictEqual(questions, ["Replace the rows all the same?"])
+      assert.isTrue(logs.some((text) => text.includes("a: 100 of 700 rows would go")))
+      assert.strictEqual(Exit.isSuccess(exit), answer)
+      assert.strictEqual(rows.get("a"), answer ? 600 : undefined)
+    })
+  )
+
+  it.effect("is replaced by less with --yes, and nobody counts before", () =>
+    Effect.gen(function* () {
+      const { exit, mock, rows } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
+        contents: { a: older },
+        mayShrink: true
+      })
+      yield* exit
+      assert.strictEqual(rows.get("a"), 600)
+      assert.isFalse(mock.requests.some(({ params }) => params.get("query")?.startsWith("count(")))
+    })
+  )
+
+  it.effect("is replaced without a question where nothing would go", () =>
+    Effect.gen(function* () {
+      const { exit, rows } = yield* runOf({ series, points: 600 }, "full_refresh_overwrite", {
+        contents: { a: { rows: 600, firstMillis: start, lastMillis: start + 599 * minute } }
+      })
+      yield* exit
+      assert.strictEqual(rows.get("a"), 600)
+    })
+  )
+
+  it.effect("is not replaced by what turned out to be less than the server had counted", () =>
+    Effect.gen(function* () {
+      // It refuses to count, so that only the end can tell.
+      const { exit, told } = yield* runOf(
+        {
+          series,
+          points: 600,
+          config,
+          mock: {
+            faults: (request) =>
+              request.params.get("query")?.startsWith("count(") === true
+                ? { status: 400, body: "no such function" }
+                : undefined
+          }
+        },
+        "full_refresh_overwrite",
+        { contents: { a: older } }
+      )
+      const { streams } = yield* exit
+      assert.include(streams[0]?.error ?? "", "so the old rows stay. a: 100 of 700 rows would go")
+      assert.strictEqual(streams[1]?.error, undefined)
+      assert.notInclude(told, "complete a")
+      assert.include(told, "complete b")
     })
   )
 })

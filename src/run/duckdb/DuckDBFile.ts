@@ -74,6 +74,7 @@ export const layer = (
         )
       const destination = Destination.of({
         open: (stream, mode) => openStream(place, stream, mode),
+        streams: () => [...database.entries.keys()],
         states: stateStoreOf(database),
         contents: (stream, of) => contentsOf(place, stream, of),
         bytes: Effect.andThen(

@@ -116,6 +116,7 @@ export const layer = (
       }
       const destination = Destination.of({
         open: (stream, mode) => (readOnly ? openedToLook(folder) : openStream(place, stream, mode)),
+        streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(

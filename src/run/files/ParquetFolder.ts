@@ -117,6 +117,7 @@ export const layer = (
       const paths: Paths = { ...options, files, states }
       for (const entry of states.entries.values()) states.assume(yield* withoutLostRefresh(paths, entry))
       const common = {
+        streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(

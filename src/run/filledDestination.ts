@@ -1,0 +1,135 @@
+/** What a destination was filled with, and whether a run fits to that: its step, its selector, its start. */
+import { Effect, Option, Result } from "effect"
+import { ConfigError, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
+import { formatTime } from "../formatTime.ts"
+import { render } from "../prometheus/Matcher.ts"
+import type { StreamState } from "../sync/StreamState.ts"
+import { Destination, type SyncMode } from "./Destination.ts"
+import { stepText } from "./display/figures.ts"
+
+/** A run that is about to fill a destination. */
+export interface Filling {
+  readonly mode: SyncMode
+  /** The destination as the user named it. */
+  readonly destination: string
+  /** Whether the user gave a step, or the settings have the default. */
+  readonly isStepGiven: boolean
+}
+
+/**
+ * The settings to read the streams with. Without a step from the user they have that of the destination. Fails where rows of two
+ * steps would come into one table, and logs what else differs from how the destination was filled.
+ */
+export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<string>, filling: Filling) {
+  const settings = yield* ConnectorConfig
+  const states = yield* statesIn
+  const selected = new Map(names.flatMap((name) => Option.toArray(entryOf(states, name))))
+  const stepSeconds = yield* Effect.fromResult(chooseStep(settings, filling, states, selected))
+  if (!filling.isStepGiven && states.size > 0) {
+    yield* Effect.logInfo(
+      `No step is given, so the run takes the step of ${filling.destination}: ${stepText(stepSeconds)}.`
+    )
+  }
+  const fitted: Settings = { ...settings, stepSeconds }
+  if (filling.mode !== "full_refresh_overwrite") {
+    yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
+  }
+  if (filling.mode.startsWith("incremental")) {
+    yield* Effect.forEach(earlierStart(fitted, selected), (text) => Effect.logInfo(text))
+  }
+  return fitted
+})
+
+type States = ReadonlyMap<string, StreamState>
+
+/** The latest states of all streams: of incremental runs, or else of a refresh that was stopped. Damaged ones fail later. */
+const statesIn = Effect.gen(function* () {
+  const { states, streams } = yield* Destination
+  const stores = [states("incremental"), states("full_refresh")]
+  const found = new Map<string, StreamState>()
+  for (const name of streams()) {
+    for (const store of stores) {
+      const state = Option.flatten(yield* Effect.option(store.load(name)))
+      if (Option.isSome(state) && !found.has(name)) found.set(name, state.value)
+    }
+  }
+  return found
+})
+
+const entryOf = (states: States, name: string) =>
+  Option.map(Option.fromUndefinedOr(states.get(name)), (state) => [name, state] as const)
+
+const chooseStep = (
+  { stepSeconds }: Settings,
+  { destination, isStepGiven, mode }: Filling,
+  all: States,
+  selected: States
+): Result.Result<number, ConfigError> => {
+  const fail = (message: string) => Result.fail(new ConfigError({ message }))
+  if (isStepGiven) {
+    const others = [...selected].filter(([, { step }]) => step !== stepSeconds)
+    // A refresh replaces all rows of a stream, those of another step, too.
+    if (others.length === 0 || mode === "full_refresh_overwrite") return Result.succeed(stepSeconds)
+    const steps = stepsOf(new Map(others)).map(stepText)
+    return fail(
+      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${someOf(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be told apart later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+    )
+  }
+  const [step, ...more] = stepsOf(selected.size > 0 ? selected : all)
+  if (more.length === 0) return Result.succeed(step ?? stepSeconds)
+  if (selected.size === 0) return Result.succeed(stepSeconds)
+  const examples = [step!, ...more].map((one) => {
+    const [name] = [...selected].find(([, state]) => state.step === one)!
+    return `${stepText(one)} (${name})`
+  })
+  return fail(
+    `No step is given, and the streams of ${destination} have several: ${examples.join(", ")}. Run once for each, with --step and --select.`
+  )
+}
+
+const stepsOf = (states: States): ReadonlyArray<number> =>
+  [...new Set(Array.from(states.values(), ({ step }) => step))].sort((a, b) => a - b)
+
+/** A step as the flag takes it. */
+const flagText = (seconds: number): string =>
+  seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
+
+/** Some names, for a sentence. */
+const someOf = (names: ReadonlyArray<string>): string =>
+  names.length <= 3
+    ? names.join(", ")
+    : `${names.slice(0, 3).join(", ")} and ${counted(names.length - 3, "other stream")}`
+
+/** How the series that a run reads are chosen otherwise than those in the destination were. */
+const differences = (
+  { matchers }: Settings,
+  { destination }: Filling,
+  selected: States
+): ReadonlyArray<string> => {
+  const selector = matchers.length === 0 ? "" : render(matchers)
+  const others = [...selected].filter(
+    ([, state]) => state.selector !== undefined && state.selector !== selector
+  )
+  if (others.length === 0) return []
+  const before = [...new Set(others.map(([, state]) => shown(state.selector!)))]
+  return [
+    `The selector is ${shown(selector)}, but ${someOf(others.map(([name]) => name))} in ${destination} ${others.length === 1 ? "was" : "were"} filled with ${before.join(" and ")}. The rows that are there stay as they are, and only new ones are of the series that are selected now. To read all rows with one selector, run with --full-refresh or into another destination.`
+  ]
+}
+
+const shown = (selector: string): string => (selector === "" ? "empty" : selector)
+
+/** Which streams begin later than the run does. */
+const earlierStart = ({ startMillis, stepSeconds }: Settings, selected: States): ReadonlyArray<string> => {
+  const stepMillis = stepSeconds * 1000
+  const firstMillis = Math.ceil(startMillis / stepMillis) * stepMillis
+  const behind = [...selected].flatMap(([name, { covered }]) =>
+    covered.length > 0 && covered[0]!.firstSeconds * 1000 > firstMillis ? [{ name, from: covered[0]! }] : []
+  )
+  if (behind.length === 0) return []
+  const latest = behind.reduce((most, { from }) => Math.max(most, from.firstSeconds), 0)
+  return [
+    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: the range from ${formatTime(firstMillis)} to ${formatTime(latest * 1000)} is read and added.`
+  ]
+}

@@ -1,0 +1,115 @@
+/**
+ * Keeps a full refresh from replacing rows that the server does not have any more: Prometheus drops old data after 15 days
+ * unless it is configured otherwise, and a later start or a narrower selector leaves rows out, too.
+ */
+import { Effect, type Option } from "effect"
+import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
+import { formatTime } from "../formatTime.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { readRange } from "../sync/Read.ts"
+import { type Contents, Destination } from "./Destination.ts"
+import { grouped } from "./display/figures.ts"
+import { type ServerRows, serverRows } from "./serverRows.ts"
+
+/** What a refresh would do to one stream. */
+export interface Loss {
+  readonly name: string
+  readonly before: Contents
+  readonly after: ServerRows
+}
+
+/** Whether a refresh would leave fewer rows, or a later first one. */
+export const isLoss = (before: Contents, after: ServerRows): boolean =>
+  before.rows > 0 &&
+  (after.rows < before.rows ||
+    after.firstMillis === null ||
+    (before.firstMillis !== null && after.firstMillis > before.firstMillis))
+
+/** More streams than these are summed up. */
+const MOST_LINES = 20
+
+/** At least so many rows would go: those that are new would make up for others. */
+const rowsLost = ({ after, before }: Loss): number => Math.max(0, before.rows - after.rows)
+
+/** One stream of a refresh that would lose rows, as a line. */
+export const lossLine = (loss: Loss): string => {
+  const { after, before, name } = loss
+  const rows =
+    rowsLost(loss) === 0
+      ? `${counted(before.rows, "row")} would become ${grouped(after.rows)}`
+      : `${grouped(rowsLost(loss))} of ${counted(before.rows, "row")} would go`
+  const first =
+    after.firstMillis === null || before.firstMillis === null
+      ? ""
+      : after.firstMillis > before.firstMillis
+        ? `, all from ${formatTime(before.firstMillis)} to before ${formatTime(after.firstMillis)}`
+        : ""
+  return `${name}: ${rows}${first}`
+}
+
+/** What a refresh would lose, in lines. */
+export const lossText = (losses: ReadonlyArray<Loss>, destination: string): string => {
+  const lost = losses.reduce((sum, loss) => sum + rowsLost(loss), 0)
+  const all = losses.reduce((sum, { before }) => sum + before.rows, 0)
+  const more = losses.length - MOST_LINES
+  return [
+    `A full refresh would leave ${destination} with less than it has:`,
+    ...losses.slice(0, MOST_LINES).map((loss) => `  ${lossLine(loss)}`),
+    ...(more > 0 ? [`  … and ${counted(more, "other stream")}`] : []),
+    `In all, at least ${grouped(lost)} of ${counted(all, "row")} in ${counted(losses.length, "stream")} would go. The server does not have them any more, or the start, the step or the selector leaves them out.`
+  ].join("\n")
+}
+
+/** Asks a person; none where there is nobody to ask. */
+export type Confirm = Option.Option<(question: string) => Effect.Effect<boolean>>
+
+/**
+ * Compares what the streams have in the destination with what the server would give now, and fails before anything is read
+ * unless whoever runs this accepts the loss. Returns what the streams have, for whom it was not accepted but found harmless.
+ */
+export const guardRefresh = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  destinationText: string,
+  confirm: Confirm
+) {
+  const settings = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const destination = yield* Destination
+  const there = new Set(destination.streams())
+  const before = new Map<string, Contents>()
+  for (const name of names) {
+    // What cannot be counted is for whoever opens the stream to explain.
+    const contents = there.has(name) ? yield* Effect.option(destination.contents(name, "current")) : undefined
+    if (contents?._tag === "Some" && contents.value.rows > 0) before.set(name, contents.value)
+  }
+  if (before.size === 0) return before
+  yield* Effect.logInfo(
+    `Counting on the server what a full refresh of ${counted(before.size, "stream")} would bring (--yes leaves that out).`
+  )
+  const range = readRange(settings, yield* client.now)
+  const found = yield* Effect.forEach(
+    before,
+    ([name, contents]) =>
+      serverRows(name, range).pipe(
+        Effect.map((after) => (isLoss(contents, after) ? [{ name, before: contents, after }] : [])),
+        // The read meets the same failure and says what it is; its end is guarded as well.
+        Effect.catchIf(
+          ({ verdict }) => verdict.finally === "stream",
+          () => Effect.succeed<ReadonlyArray<Loss>>([])
+        )
+      ),
+    { concurrency: settings.concurrency }
+  )
+  const losses = found.flat()
+  if (losses.length === 0) return before
+  const text = lossText(losses, destinationText)
+  if (confirm._tag === "None") {
+    return yield* new ConfigError({
+      message: `${text} Nothing was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh.`
+    })
+  }
+  yield* Effect.logWarning(text)
+  if (yield* confirm.value("Replace the rows all the same?")) return new Map<string, Contents>()
+  return yield* new ConfigError({ message: "Nothing was changed." })
+})

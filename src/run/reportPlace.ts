@@ -1,0 +1,49 @@
+/** Keeps a report from overwriting what it is about, or anything else that is no report. */
+import { basename, dirname, join, relative, sep } from "node:path"
+import { Effect, FileSystem } from "effect"
+import { DestinationError } from "./Destination.ts"
+import { type Target, targetText } from "./target.ts"
+
+/** How a page begins: what a report may replace. */
+const PAGE = /^\uFEFF?\s{0,100}<(!doctype\s+html|html)\b/i
+
+/** Fails where the file of a report is, or would be, part of the destination, and where there is a file that is no page. */
+export const checkReportFile = Effect.fnUntraced(function* (report: string, target: Target) {
+  const files = yield* FileSystem.FileSystem
+  const refuse = (why: string) =>
+    new DestinationError({
+      message: `--report is ${report}, ${why}. Choose another file, such as report.html.`
+    })
+  // Of a file that is not there yet, its folder is known by all its names.
+  const real = (path: string) =>
+    files.realPath(path).pipe(
+      Effect.catch(() => Effect.map(files.realPath(dirname(path)), (folder) => join(folder, basename(path)))),
+      Effect.orElseSucceed(() => path)
+    )
+  const place = yield* real(report)
+  const destination = yield* real(target.path)
+  if (target.format === "duckdb") {
+    if ([destination, `${destination}.wal`, `${destination}.tmp`].includes(place)) {
+      return yield* refuse(`which is a file of the destination ${targetText(target)}`)
+    }
+  } else {
+    const inside = relative(destination, place).split(sep)
+    const isInside = inside[0] !== ".." && inside[0] !== "" && !inside[0]!.includes(":")
+    if (inside[0] === "" || (isInside && (inside.length > 1 || !/\.html?$/i.test(place)))) {
+      return yield* refuse(`which is in the destination ${targetText(target)}`)
+    }
+  }
+  const info = yield* Effect.option(files.stat(report))
+  if (info._tag === "None" || info.value.type === "Directory") return
+  if (info.value.type !== "File") return yield* refuse("which is no regular file")
+  if (Number(info.value.size) === 0) return
+  const beginning = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* files.open(report, { flag: "r" })
+      const bytes = Buffer.alloc(256)
+      const read = yield* file.read(bytes)
+      return bytes.subarray(0, Number(read)).toString("utf8")
+    })
+  ).pipe(Effect.orElseSucceed(() => ""))
+  if (!PAGE.test(beginning)) return yield* refuse("which is there already and is no HTML page")
+})
