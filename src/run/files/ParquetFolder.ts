@@ -484,7 +484,11 @@ const openStream = Effect.fnUntraced(
           : { message: `${folder} cannot be written: ${fatal}`, isFatal: true }
       )
     }
-    const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: says })
+    const attempt = <A>(run: () => Promise<A>) =>
+      Effect.tryPromise({ try: run, catch: says }).pipe(
+        // Whoever took the folder over has removed what DuckDB was to write to.
+        Effect.tapError(() => states.check)
+      )
     const connection: DuckDBConnection = yield* Effect.acquireRelease(
       attempt(() => place.instance.connect()),
       (connection) => Effect.sync(() => connection.closeSync())

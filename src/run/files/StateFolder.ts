@@ -48,6 +48,8 @@ export interface StateFolder<E extends Entry> {
   readonly statePath: (stream: string) => string
   /** For all that changes the folder: it fails once the folder is not ours any more. */
   readonly files: FileSystem.FileSystem
+  /** Fails once the folder is not ours any more. */
+  readonly check: Effect.Effect<void, DestinationError>
 }
 
 /** What a folder of states is opened with. */
@@ -71,14 +73,17 @@ export const openStates = Effect.fnUntraced(function* <E extends Entry>(options:
   const newPath = `${inside}/_new`
   // A folder that is refused is left as it was.
   const names = yield* checkFolder(options, inside)
-  if (readOnly) return stateFolder(files, inside, newPath, yield* readStates(options, inside, names))
+  if (readOnly) {
+    return stateFolder(files, Effect.void, inside, newPath, yield* readStates(options, inside, names))
+  }
 
   // The folder itself first: what is wrong with it is told of it, and not of what is inside.
   const made = [...(yield* makeFolder(folder)), ...(yield* makeFolder(inside))]
   const lock = yield* lockFolder(folder, `${inside}/_lock`)
   const ours = guarded(files, lock)
   const held = yield* readStates(options, inside, yield* checkFolder(options, inside))
-  const states = stateFolder(ours, inside, newPath, held)
+  const check = Effect.mapError(lock.check, cannot("written", folder))
+  const states = stateFolder(ours, check, inside, newPath, held)
   yield* Effect.addFinalizer(() =>
     made.length > 0 && states.entries.size === 0 && held.damaged.size === 0
       ? removeUnused(inside, newPath, lock.remove, made).pipe(
@@ -120,6 +125,7 @@ interface Found<E> {
 
 const stateFolder = <E extends Entry>(
   files: FileSystem.FileSystem,
+  check: Effect.Effect<void, DestinationError>,
   inside: string,
   newPath: string,
   found: Found<E>
@@ -133,6 +139,7 @@ const stateFolder = <E extends Entry>(
     newPath,
     statePath,
     files,
+    check,
     assume: (entry) => void entries.set(entry.stream, entry),
     save: (entry) =>
       Effect.andThen(
