@@ -24,14 +24,14 @@ export interface DestinationOptions {
 /** Of a target, for one run. */
 export const destinationLayer = (
   { format, path }: Target,
-  { gzip, labelColumns, memoryMegabytes, source }: DestinationOptions
+  { gzip, labelColumns, memoryMegabytes, readOnly = false, source }: DestinationOptions
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> => {
   switch (format) {
     case "duckdb":
       return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes })
     case "parquet":
-      return ParquetFolder.layer({ folder: path, source, labelColumns, memoryMegabytes })
+      return ParquetFolder.layer({ folder: path, source, labelColumns, memoryMegabytes, readOnly })
     case "jsonl":
-      return JsonLinesFolder.layer({ folder: path, source, labelColumns, gzip })
+      return JsonLinesFolder.layer({ folder: path, source, labelColumns, gzip, readOnly })
   }
 }

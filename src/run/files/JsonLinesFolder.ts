@@ -5,7 +5,8 @@
  * off. Where older lines have to go, because a refresh is whole or later lines replace them, a new file is made aside; the
  * state first says that it takes the old one's place, and then it does.
  */
-import { Effect, FileSystem, Layer, Schema } from "effect"
+import { constants, gunzipSync } from "node:zlib"
+import { Effect, FileSystem, Layer, Option, Schema } from "effect"
 import type { ConfigError } from "../../ConnectorConfig.ts"
 import { partOf, type SampleBlock } from "../../prometheus/Sample.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
@@ -30,11 +31,18 @@ import {
   without
 } from "../entries.ts"
 import { contentsFields, contentsOf, noRows, sumOf } from "./contents.ts"
-import { cannot, syncFolder } from "./durably.ts"
+import { cannot, infoOf, kindOf, noFollow, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
 import { copyRange, mergeLines } from "./mergeLines.ts"
-import { formatOf, openStates, STATE_VERSION, type StateFolder } from "./StateFolder.ts"
+import {
+  formatOf,
+  openedToLook,
+  openStates,
+  STATE_VERSION,
+  type StateFolder,
+  unlessFatal
+} from "./StateFolder.ts"
 import { pathArgument } from "./shellQuote.ts"
 
 /** What a folder of JSON lines is opened with. */
@@ -45,6 +53,8 @@ export interface JsonLinesOptions {
   /** A column per label, or else one `labels` object. */
   readonly labelColumns: boolean
   readonly gzip: boolean
+  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  readonly readOnly?: boolean
 }
 
 /** A range of a file. */
@@ -88,18 +98,24 @@ export const layer = (
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const files = yield* FileSystem.FileSystem
+      const { folder, gzip, labelColumns, readOnly = false, source } = options
+      const ending = gzip ? ".jsonl.gz" : ".jsonl"
       const states = yield* openStates({
-        folder: options.folder,
-        source: options.source,
-        format: formatOf(options.gzip ? "JSON lines as gzip (--gzip)" : "JSON lines", options.labelColumns),
-        schema: EntrySchema
+        folder,
+        source,
+        format: formatOf(gzip ? "JSON lines as gzip (--gzip)" : "JSON lines", labelColumns),
+        schema: EntrySchema,
+        isOurs: (entry) => hasOwnNames(entry, ending),
+        readOnly
       })
-      const place: Place = { ...options, files, states, ending: options.gzip ? ".jsonl.gz" : ".jsonl" }
-      yield* Effect.forEach(states.entries.values(), (entry) => mend(place, entry), { discard: true })
-      yield* clean(place)
+      const place: Place = { ...options, files: states.files, states, ending }
+      for (const entry of states.entries.values()) states.assume(yield* withoutLostRefresh(place, entry))
+      if (!readOnly) {
+        for (const entry of states.entries.values()) yield* unlessFatal(mend(place, entry))
+        yield* clean(place)
+      }
       const destination = Destination.of({
-        open: (stream, mode) => openStream(place, stream, mode),
+        open: (stream, mode) => (readOnly ? openedToLook(folder) : openStream(place, stream, mode)),
         streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
@@ -116,7 +132,7 @@ export const layer = (
           }),
         lookInto: (stream) => {
           const path = pathArgument(dataPath(place, stream))
-          return options.gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
+          return gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
         }
       })
       return destination
@@ -135,27 +151,51 @@ const dataPath = ({ ending, folder }: Place, stream: string): string =>
 
 const newPath = ({ states }: Place, file: string): string => `${states.newPath}/${file}`
 
-const sizeOf = ({ files }: Place, path: string) =>
-  files.stat(path).pipe(
-    Effect.map((info) => Number(info.size)),
-    Effect.catchIf(
-      (error) => error.reason._tag === "NotFound",
-      () => Effect.succeed(undefined)
-    ),
-    Effect.mapError(cannot("read", path))
-  )
+/** The names of new files that may take the place of a stream's file. */
+const newNames = (stream: string, ending: string): ReadonlyArray<string> =>
+  ["1", "2", "3"].map((number) => `${fileName(stream)}.${number}${ending}`)
+
+/** Whether an entry names only files that this program makes. */
+const hasOwnNames = ({ next, replacedBy, stream }: Entry, ending: string): boolean => {
+  const names = newNames(stream, ending)
+  return [next?.file, replacedBy].every((name) => name === undefined || names.includes(name))
+}
+
+/** The size of a file of this program's; undefined where there is none. */
+const sizeOf = Effect.fnUntraced(function* ({ files }: Place, path: string) {
+  const info = yield* Effect.provideService(infoOf(path), FileSystem.FileSystem, files)
+  if (info === undefined || info.type === "File") return info && Number(info.size)
+  return yield* new DestinationError({
+    message: `${path} is ${kindOf(info)}, and this program writes only to files that it made. Move it away, or choose another folder.`
+  })
+})
+
+/** A full refresh of which something is missing starts anew. */
+const withoutLostRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry) {
+  const { next, refreshState, stream } = entry
+  if (refreshState === undefined) return entry
+  const [path, extent] =
+    next === undefined ? [dataPath(place, stream), allOf(entry)] : [newPath(place, next.file), next]
+  const size = yield* Effect.orElseSucceed(sizeOf(place, path), () => 0)
+  return (size ?? 0) >= extent.bytes
+    ? entry
+    : { ...without(entry, "refreshState", "next", "appended"), main: allOf(entry) }
+})
 
 /** Brings the files of a stream to what its state says. */
 const mend = Effect.fnUntraced(function* (place: Place, entry: Entry) {
   const path = dataPath(place, entry.stream)
-  if (entry.replacedBy !== undefined) yield* replace(place, newPath(place, entry.replacedBy), path)
+  if (entry.replacedBy !== undefined) yield* replace(place, entry.stream, entry.replacedBy)
   yield* cut(place, entry, path, allOf(entry).bytes)
   if (entry.next !== undefined) yield* cut(place, entry, newPath(place, entry.next.file), entry.next.bytes)
 })
 
-/** Lets a new file take the place of an old one, unless it has already. */
-const replace = Effect.fnUntraced(function* (place: Place, from: string, to: string) {
+/** Lets a new file take the place of the stream's file, unless it has already. */
+const replace = Effect.fnUntraced(function* (place: Place, stream: string, file: string) {
+  const from = newPath(place, file)
+  const to = dataPath(place, stream)
   if ((yield* sizeOf(place, from)) === undefined) return
+  yield* refuseForeign(place, stream, to)
   yield* place.files.rename(from, to).pipe(Effect.mapError(cannot("replaced", to)))
   yield* Effect.provideService(syncFolder(place.folder), FileSystem.FileSystem, place.files)
 })
@@ -164,26 +204,71 @@ const cut = Effect.fnUntraced(function* (place: Place, { stream }: Entry, path: 
   const found = yield* sizeOf(place, path)
   const size = found ?? 0
   if (size < bytes) {
+    const problem = found === undefined ? "is missing" : `has ${size} bytes`
     return yield* new DestinationError({
-      message: `${path} has ${size} bytes, but ${place.states.statePath(stream)} says it had ${bytes}: records are missing. Delete both files to read the stream ${stream} again, or restore them together.`
+      message: `${path} ${problem}, but ${place.states.statePath(stream)} says it had ${bytes} bytes: records are missing. Restore both files together, or read the stream again with --full-refresh and --select.`
     })
   }
+  if (size > bytes) yield* refuseForeign(place, stream, path)
   if (size > bytes || (found === 0 && place.gzip)) yield* cutTo(place.files, path, bytes)
 })
 
+/** What stands before each record of a stream, and what records begin with. */
+const frameOf = (stream: string): { readonly before: string; readonly first: string } => ({
+  before: `{"stream":${jsonLine(stream)},"data":`,
+  first: '{"series_id":"'
+})
+
+/** So much of a gzip file is unpacked to see how it begins. */
+const HEAD_BYTES = 16 * 1024
+
+/** Refuses a file that does not begin with a record of the stream: it is about to be cut or replaced. */
+const refuseForeign = Effect.fnUntraced(function* (place: Place, stream: string, path: string) {
+  const size = yield* sizeOf(place, path)
+  if (size === undefined || size === 0) return
+  const { before, first } = frameOf(stream)
+  const frame = Buffer.from(before + first)
+  const head = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* place.files.open(path, { flag: "r", ...noFollow })
+      return yield* file.readAlloc(place.gzip ? HEAD_BYTES : frame.length)
+    })
+  ).pipe(Effect.mapError(cannot("read", path)))
+  const bytes = Option.match(head, {
+    onNone: () => undefined,
+    onSome: (bytes) => (place.gzip ? unpacked(bytes) : Buffer.from(bytes))
+  })
+  if (bytes !== undefined && frame.subarray(0, bytes.length).equals(bytes.subarray(0, frame.length))) return
+  return yield* new DestinationError({
+    message: `${path} does not hold records of ${stream}, so this program did not write it. Move it away, or choose another folder.`
+  })
+})
+
+/** The text that the beginning of a gzip file begins with. */
+const unpacked = (bytes: Uint8Array): Buffer | undefined => {
+  try {
+    return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })
+  } catch {
+    return undefined
+  }
+}
+
 /** Removes new files of which no state speaks. */
 const clean = Effect.fnUntraced(function* ({ files, states }: Place) {
-  const wanted = new Set(Array.from(states.entries.values(), ({ next }) => next?.file))
-  yield* files
+  const wanted = new Set(
+    Array.from(states.entries.values()).flatMap(({ next, replacedBy }) => [next?.file, replacedBy])
+  )
+  const damaged = Array.from(states.damagedNames, (name) => `${name}.`)
+  const names = yield* files
     .readDirectory(states.newPath)
-    .pipe(
-      Effect.flatMap(
-        Effect.forEach((name) =>
-          wanted.has(name) ? Effect.void : files.remove(`${states.newPath}/${name}`, { recursive: true })
-        )
-      ),
-      Effect.mapError(cannot("cleaned", states.newPath))
+    .pipe(Effect.mapError(cannot("cleaned", states.newPath)))
+  for (const name of names) {
+    if (wanted.has(name) || damaged.some((beginning) => name.startsWith(beginning))) continue
+    const path = `${states.newPath}/${name}`
+    yield* unlessFatal(
+      files.remove(path, { recursive: true, force: true }).pipe(Effect.mapError(cannot("removed", path)))
     )
+  }
 })
 
 const emptyEntry = (stream: string): Entry => ({
@@ -194,21 +279,27 @@ const emptyEntry = (stream: string): Entry => ({
 })
 
 /** What of a stream is there already. Other people's files are left alone. */
-const entryOf = Effect.fnUntraced(function* (place: Place, stream: string) {
-  const entry = place.states.entries.get(stream)
+const entryOf = Effect.fnUntraced(function* (place: Place, stream: string, mode: SyncMode) {
+  const { states } = place
+  const path = dataPath(place, stream)
+  const isOverwrite = mode === "full_refresh_overwrite"
+  // What was of the stream is about to be replaced, so it may be damaged; but it has to be of the stream.
+  if (isOverwrite) yield* refuseForeign(place, stream, path)
+  const damaged = states.damaged(stream)
+  if (damaged !== undefined) return isOverwrite ? emptyEntry(stream) : yield* damaged
+  const entry = states.entries.get(stream)
   if (entry !== undefined) {
-    yield* mend(place, entry)
+    yield* isOverwrite ? unlessFatal(mend(place, entry)) : mend(place, entry)
     return entry
   }
-  const path = dataPath(place, stream)
   if (((yield* sizeOf(place, path)) ?? 0) > 0) {
     return yield* new DestinationError({
-      message: `${path} exists, but not its state ${place.states.statePath(stream)}, so it is not known what is in it. Move it away, or choose another folder.`
+      message: `${path} exists, but not its state ${states.statePath(stream)}, so it is not known what is in it. Move it away, or choose another folder.`
     })
   }
   // There before the file is, so that what a first run leaves behind can be told from somebody else's.
   const empty = emptyEntry(stream)
-  yield* place.states.save(empty)
+  yield* states.save(empty)
   return empty
 })
 
@@ -245,18 +336,15 @@ const takeOverRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry,
 })
 
 /** A name for a new file that the stream's state does not know. */
-const freshName = (place: Place, { next, replacedBy, stream }: Entry): string => {
-  const known = new Set([next?.file, replacedBy])
-  const names = ["1", "2", "3"].map((number) => `${fileName(stream)}.${number}${place.ending}`)
-  return names.find((name) => !known.has(name))!
-}
+const freshName = ({ ending }: Place, { next, replacedBy, stream }: Entry): string =>
+  newNames(stream, ending).find((name) => name !== next?.file && name !== replacedBy)!
 
 const openStream = Effect.fnUntraced(
   function* (place: Place, stream: string, mode: SyncMode) {
     const { files, states } = place
     const isRefresh = mode === "full_refresh_overwrite" || mode === "full_refresh_append"
     const isOverwrite = mode === "full_refresh_overwrite"
-    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream), mode)
+    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream, mode), mode)
     const resumed = isRefresh ? refreshUnderWay(entry) : undefined
     const path = dataPath(place, stream)
 
@@ -292,11 +380,9 @@ const openStream = Effect.fnUntraced(
     let hasOverlap = false
 
     const encoder = new RecordEncoder({ columns: "all", labelsObject: !place.labelColumns })
-    const frame = { before: `{"stream":${jsonLine(stream)},"data":`, after: "}\n" }
-    const format = {
-      isGzip: place.gzip,
-      seriesAt: Buffer.byteLength(frame.before) + '{"series_id":"'.length
-    }
+    const { before, first } = frameOf(stream)
+    const frame = { before, after: "}\n" }
+    const format = { isGzip: place.gzip, seriesAt: Buffer.byteLength(before) + first.length }
 
     const append = Effect.fnUntraced(function* (block: SampleBlock, target: LinesFile) {
       for (const part of encoder.parts(block)) {
@@ -402,7 +488,7 @@ const openStream = Effect.fnUntraced(
           }
       yield* states.save(saved)
       if (saved.replacedBy !== undefined) {
-        yield* replace(place, newPath(place, saved.replacedBy), path)
+        yield* replace(place, stream, saved.replacedBy)
         if (!isOverwrite) lines = openAt(bytes)
         overlap = undefined
         hasOverlap = false

@@ -7,7 +7,7 @@ import { gzip } from "node:zlib"
 import { Effect, FileSystem } from "effect"
 import { LineBuffer } from "../../records/LineBuffer.ts"
 import type { DestinationError } from "../Destination.ts"
-import { cannot, syncFile } from "./durably.ts"
+import { cannot, noFollow, syncFile } from "./durably.ts"
 
 /** Buffered bytes that make a write worth its while. */
 const WRITE_BYTES = 1024 * 1024
@@ -57,7 +57,7 @@ export const openLines = (
     isSynced = false
     yield* Effect.scoped(
       Effect.gen(function* () {
-        const file = yield* files.open(path, { flag: "a" })
+        const file = yield* files.open(path, { flag: "a", ...noFollow })
         if (wasBroken) yield* file.truncate(written)
         yield* file.writeAll(piece)
       })
@@ -118,6 +118,9 @@ export const openLines = (
 
 /** Shortens a file. An empty one is no gzip file: there is none then. */
 export const cutTo = (files: FileSystem.FileSystem, path: string, bytes: number) =>
-  (bytes === 0 ? files.remove(path, { force: true }) : files.truncate(path, bytes)).pipe(
-    Effect.mapError(cannot("shortened", path))
-  )
+  (bytes === 0
+    ? files.remove(path, { force: true })
+    : Effect.scoped(
+        Effect.flatMap(files.open(path, { flag: "r+", ...noFollow }), (file) => file.truncate(bytes))
+      )
+  ).pipe(Effect.mapError(cannot("shortened", path)))

@@ -33,10 +33,17 @@ import { labelColumns } from "../staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../staging/memory.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
 import { contentsFields, noRows, sumOf } from "./contents.ts"
-import { cannot, syncFile, syncFolder } from "./durably.ts"
+import { cannot, fatalReason, infoOf, kindOf, randomName, syncFile, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parquetRows.ts"
-import { formatOf, openStates, STATE_VERSION, type StateFolder } from "./StateFolder.ts"
+import {
+  formatOf,
+  openedToLook,
+  openStates,
+  STATE_VERSION,
+  type StateFolder,
+  unlessFatal
+} from "./StateFolder.ts"
 import { shellQuote } from "./shellQuote.ts"
 
 /** What a folder of Parquet files is opened with. */
@@ -48,6 +55,8 @@ export interface ParquetOptions {
   readonly labelColumns: boolean
   /** How much memory DuckDB may use, beside which it writes to the disk. */
   readonly memoryMegabytes?: number
+  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  readonly readOnly?: boolean
 }
 
 const PartFile = Schema.Struct({
@@ -95,49 +104,19 @@ export const layer = (
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const files = yield* FileSystem.FileSystem
-      const { folder, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, source } = options
-      const format = formatOf("Parquet", options.labelColumns)
-      const states = yield* openStates({ folder, source, format, schema: EntrySchema })
-      const spillPath = `${states.newPath}/spill`
-      const duckdb = yield* Effect.tryPromise({
-        try: () => import("@duckdb/node-api"),
-        catch: (error) =>
-          new DestinationError({
-            message: `Parquet files are written through DuckDB, which cannot be loaded: ${String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines.`
-          })
+      const { folder, labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = options
+      const states = yield* openStates({
+        folder,
+        source: options.source,
+        format: formatOf("Parquet", labelColumns),
+        schema: EntrySchema,
+        isOurs: hasOwnNames,
+        readOnly
       })
+      const { files } = states
       const paths: Paths = { ...options, files, states }
-      yield* Effect.forEach(states.entries.values(), (entry) => mend(paths, entry), { discard: true })
-      yield* clean(paths)
-      const instance = yield* Effect.acquireRelease(
-        Effect.tryPromise({
-          try: () =>
-            duckdb.DuckDBInstance.create(":memory:", {
-              memory_limit: `${memoryMegabytes}MB`,
-              temp_directory: spillPath,
-              threads: "2",
-              autoinstall_known_extensions: "false",
-              autoload_known_extensions: "false"
-            }),
-          catch: (error) => new DestinationError({ message: `DuckDB cannot be started: ${String(error)}` })
-        }),
-        (instance) =>
-          Effect.andThen(
-            Effect.sync(() => instance.closeSync()),
-            Effect.ignore(files.remove(spillPath, { recursive: true, force: true }))
-          )
-      )
-      const place: Place = {
-        ...paths,
-        duckdb,
-        instance,
-        open: { count: 0 },
-        memoryMegabytes,
-        stageBytes: memoryMegabytes * 300_000
-      }
-      const destination = Destination.of({
-        open: (stream, mode) => openStream(place, stream, mode),
+      for (const entry of states.entries.values()) states.assume(yield* withoutLostRefresh(paths, entry))
+      const common = {
         streams: () => [...states.entries.keys()],
         states: stateStoreOf(states),
         bytes: Effect.sync(() =>
@@ -146,15 +125,55 @@ export const layer = (
             0
           )
         ),
-        contents: (stream, of) =>
+        contents: (stream: string, of: "current" | "refresh") =>
           Effect.sync(() => {
             const entry = states.entries.get(stream)
             if (entry === undefined) return noRows
             return sumOf(of === "current" ? entry.files : refreshFiles(entry))
           }),
-        lookInto: (stream) => `duckdb -c ${shellQuote(lookIntoSql(options.folder, stream))}`
+        lookInto: (stream: string) => `duckdb -c ${shellQuote(lookIntoSql(folder, stream))}`
+      }
+      if (readOnly) return Destination.of({ ...common, open: () => openedToLook(folder) })
+
+      for (const entry of states.entries.values()) yield* unlessFatal(mend(paths, entry))
+      yield* clean(paths)
+      const duckdb = yield* Effect.tryPromise({
+        try: () => import("@duckdb/node-api"),
+        catch: (error) =>
+          new DestinationError({
+            message: `Parquet files are written through DuckDB, which cannot be loaded: ${String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines.`
+          })
       })
-      return destination
+      // DuckDB follows links, so it writes where nobody can have put one.
+      const workPath = `${states.newPath}/.${randomName()}`
+      yield* Effect.acquireRelease(
+        files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
+        () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))
+      )
+      const instance = yield* Effect.acquireRelease(
+        Effect.tryPromise({
+          try: () =>
+            duckdb.DuckDBInstance.create(":memory:", {
+              memory_limit: `${memoryMegabytes}MB`,
+              temp_directory: `${workPath}/spill`,
+              threads: "2",
+              autoinstall_known_extensions: "false",
+              autoload_known_extensions: "false"
+            }),
+          catch: (error) => new DestinationError({ message: `DuckDB cannot be started: ${String(error)}` })
+        }),
+        (instance) => Effect.sync(() => instance.closeSync())
+      )
+      const place: Place = {
+        ...paths,
+        duckdb,
+        instance,
+        workPath,
+        open: { count: 0 },
+        memoryMegabytes,
+        stageBytes: memoryMegabytes * 300_000
+      }
+      return Destination.of({ ...common, open: (stream, mode) => openStream(place, stream, mode) })
     })
   )
 
@@ -180,6 +199,8 @@ interface Paths extends ParquetOptions {
 interface Place extends Paths {
   readonly duckdb: typeof import("@duckdb/node-api")
   readonly instance: DuckDBInstance
+  /** Where DuckDB writes. */
+  readonly workPath: string
   /** How many streams share what may be staged. */
   readonly open: { count: number }
   readonly memoryMegabytes: number
@@ -195,24 +216,114 @@ const baseOf = (where: Where, stream: string): string =>
 const placeOf = (where: Where, stream: string, { day, part }: PartFile): string =>
   `${baseOf(where, stream)}/day=${day}/part-${`${part}`.padStart(8, "0")}.parquet`
 
+/** Where a new file is before it is moved to its place. */
+const freshPath = (stream: string, part: number): string => `_state/_new/${fileName(stream)}=${part}`
+
+/** A day as it is written in the name of a folder. */
+const dayOf = (midnight: number): string => new Date(midnight).toISOString().split("T")[0]!
+
+const isDay = (text: string): boolean => {
+  const midnight = Date.parse(text)
+  return Number.isFinite(midnight) && dayOf(midnight) === text
+}
+
+/** Whether an entry names only files that this program makes. */
+const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: Entry): boolean => {
+  const parts = new Set<number>()
+  for (const file of [...files, ...(next?.files ?? []), ...removed]) {
+    if (!isDay(file.day) || file.part >= nextPart || parts.has(file.part)) return false
+    parts.add(file.part)
+    const known = [
+      undefined,
+      freshPath(stream, file.part),
+      placeOf("main", stream, file),
+      placeOf("next", stream, file)
+    ]
+    if (!known.includes(file.from)) return false
+  }
+  return true
+}
+
+/** What is at a path in the folder, which is to be a folder or a file of this program's; undefined where nothing is. */
+const infoIn = Effect.fnUntraced(function* (
+  { files, folder }: Paths,
+  path: string,
+  type: "File" | "Directory"
+) {
+  const info = yield* Effect.provideService(infoOf(`${folder}/${path}`), FileSystem.FileSystem, files)
+  if (info === undefined || info.type === type) return info
+  return yield* new DestinationError({
+    message: `${folder}/${path} is ${kindOf(info)}, and this program writes only to files that it made. Move it away, or choose another folder.`
+  })
+})
+
+/** Whether a file is there, as it was written. */
+const isThere = Effect.fnUntraced(function* (paths: Paths, path: string, { bytes }: PartFile) {
+  const info = yield* infoIn(paths, path, "File")
+  return info !== undefined && Number(info.size) === bytes
+})
+
+/** A full refresh of which something is missing starts anew. */
+const withoutLostRefresh = Effect.fnUntraced(function* (paths: Paths, entry: Entry) {
+  if (entry.refreshState === undefined) return entry
+  const where = entry.next === undefined ? "main" : "next"
+  for (const file of refreshFiles(entry)) {
+    const places = [placeOf(where, entry.stream, file), ...(file.from === undefined ? [] : [file.from])]
+    const found = yield* Effect.forEach(places, (path) =>
+      Effect.orElseSucceed(isThere(paths, path, file), () => false)
+    )
+    if (!found.includes(true)) return without(entry, "refreshState", "next", "refreshFrom", "removed")
+  }
+  return entry
+})
+
+/** What a folder of a stream has that this program did not make; a path, if there is something. */
+const foreignIn = Effect.fnUntraced(function* (paths: Paths, path: string) {
+  if ((yield* infoIn(paths, path, "Directory")) === undefined) return undefined
+  const list = (path: string) =>
+    paths.files
+      .readDirectory(`${paths.folder}/${path}`)
+      .pipe(Effect.mapError(cannot("read", `${paths.folder}/${path}`)))
+  for (const day of yield* list(path)) {
+    const inside = `${path}/${day}`
+    if (!day.startsWith("day=") || !isDay(day.slice(4))) return inside
+    yield* infoIn(paths, inside, "Directory")
+    for (const part of yield* list(inside)) {
+      if (!/^part-\d{8,}\.parquet$/.test(part)) return `${inside}/${part}`
+      yield* infoIn(paths, `${inside}/${part}`, "File")
+    }
+  }
+  return undefined
+})
+
+/** Refuses a folder that has other files than this program's: it is about to be replaced. */
+const refuseForeign = Effect.fnUntraced(function* (paths: Paths, path: string) {
+  const foreign = yield* foreignIn(paths, path)
+  if (foreign === undefined) return
+  return yield* new DestinationError({
+    message: `${paths.folder}/${foreign} was not written by this program, and its folder is to be replaced. Move it away, or choose another folder.`
+  })
+})
+
 /** Brings the files of a stream to what its state says. Whatever of it is done already is left alone. */
 const mend = Effect.fnUntraced(function* (paths: Paths, entry: Entry) {
   const { files, folder } = paths
   const { stream } = entry
-  const exists = (path: string) =>
-    Effect.mapError(files.exists(`${folder}/${path}`), cannot("read", `${folder}/${path}`))
   const main = baseOf("main", stream)
-  if (entry.isReplaced === true && (yield* exists(baseOf("next", stream)))) {
-    const old = `${baseOf("next", stream)}=old`
+  const next = baseOf("next", stream)
+  const hasMain = (yield* infoIn(paths, main, "Directory")) !== undefined
+  if (entry.isReplaced === true && (yield* infoIn(paths, next, "Directory")) !== undefined) {
+    const old = `${next}=old`
     const move = (from: string, to: string) =>
       files
         .rename(`${folder}/${from}`, `${folder}/${to}`)
         .pipe(Effect.mapError(cannot("replaced", `${folder}/${to}`)))
-    if (yield* exists(main)) {
+    if (hasMain) {
+      yield* refuseForeign(paths, main)
       yield* removePath(paths, old)
       yield* move(main, old)
     }
-    yield* move(baseOf("next", stream), main)
+    yield* move(next, main)
     yield* syncFolder(folder)
     yield* removePath(paths, old)
   }
@@ -222,21 +333,25 @@ const mend = Effect.fnUntraced(function* (paths: Paths, entry: Entry) {
     ["next", entry.next?.files ?? []]
   ] as const) {
     for (const file of list) {
-      if (file.from === undefined || !(yield* exists(file.from))) continue
-      const to = `${folder}/${placeOf(where, stream, file)}`
-      const dir = to.slice(0, to.lastIndexOf("/"))
+      if (file.from === undefined || (yield* infoIn(paths, file.from, "File")) === undefined) continue
+      const place = placeOf(where, stream, file)
+      const day = place.slice(0, place.lastIndexOf("/"))
+      if (!changed.has(day)) yield* infoIn(paths, day, "Directory")
       yield* files
-        .makeDirectory(dir, { recursive: true })
+        .makeDirectory(`${folder}/${day}`, { recursive: true })
         .pipe(
-          Effect.andThen(files.rename(`${folder}/${file.from}`, to)),
-          Effect.mapError(cannot("written", to))
+          Effect.andThen(files.rename(`${folder}/${file.from}`, `${folder}/${place}`)),
+          Effect.mapError(cannot("written", `${folder}/${place}`))
         )
-      changed.add(dir)
+      changed.add(day)
     }
   }
-  yield* Effect.forEach(changed, syncFolder, { discard: true })
+  yield* Effect.forEach(changed, (day) => syncFolder(`${folder}/${day}`), { discard: true })
   const where = entry.next === undefined ? "main" : "next"
-  for (const file of entry.removed ?? []) yield* removePath(paths, placeOf(where, stream, file))
+  for (const file of entry.removed ?? []) {
+    const path = placeOf(where, stream, file)
+    if ((yield* infoIn(paths, path, "File")) !== undefined) yield* removePath(paths, path)
+  }
 })
 
 const removePath = ({ files, folder }: Paths, path: string) =>
@@ -247,50 +362,69 @@ const removePath = ({ files, folder }: Paths, path: string) =>
 /** Removes new files of which no state speaks. */
 const clean = Effect.fnUntraced(function* (paths: Paths) {
   const { files, states } = paths
-  const wanted = new Set(
-    Array.from(states.entries.values()).flatMap(({ next, stream }) =>
-      next === undefined ? [] : [fileName(stream)]
-    )
-  )
+  const wanted = new Set<string>()
+  for (const { files, isReplaced, next, stream } of states.entries.values()) {
+    if (next !== undefined || isReplaced === true) wanted.add(fileName(stream))
+    for (const { from } of [...files, ...(next?.files ?? [])]) {
+      if (from !== undefined) wanted.add(from.slice(from.lastIndexOf("/") + 1))
+    }
+  }
   const names = yield* files
     .readDirectory(states.newPath)
     .pipe(Effect.mapError(cannot("cleaned", states.newPath)))
-  for (const name of names) if (!wanted.has(name)) yield* removePath(paths, `_state/_new/${name}`)
+  for (const name of names) {
+    if (wanted.has(name) || states.damagedNames.has(name.replace(/=\w+$/, ""))) continue
+    yield* unlessFatal(removePath(paths, `_state/_new/${name}`))
+  }
+})
+
+const emptyEntry = (stream: string): Entry => ({
+  version: STATE_VERSION,
+  stream,
+  files: [],
+  nextPart: 1,
+  columns: [],
+  isUnique: true
 })
 
 /** What of a stream is there already. Other people's files are left alone. */
-const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string) {
+const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string, mode: SyncMode) {
   const { files, folder, states } = paths
+  const main = baseOf("main", stream)
+  const isOverwrite = mode === "full_refresh_overwrite"
+  const damaged = states.damaged(stream)
   const known = states.entries.get(stream)
-  if (known !== undefined) {
-    yield* mend(paths, known)
-    for (const file of known.files) {
-      const path = `${folder}/${placeOf("main", stream, file)}`
-      const info = yield* Effect.option(files.stat(path))
-      if (info._tag === "None" || Number(info.value.size) !== file.bytes) {
-        return yield* new DestinationError({
-          message: `${path} is missing or not the file that ${states.statePath(stream)} speaks of. Restore them together, or delete the folder ${folder}/${baseOf("main", stream)} and the state to read the stream ${stream} again.`
-        })
-      }
-    }
-    return known
-  }
-  const path = `${folder}/${baseOf("main", stream)}`
-  const inside = yield* Effect.orElseSucceed(files.readDirectory(path), () => [])
-  if (inside.length > 0) {
+  if (known === undefined && damaged === undefined) {
+    const inside =
+      (yield* infoIn(paths, main, "Directory")) === undefined
+        ? []
+        : yield* files
+            .readDirectory(`${folder}/${main}`)
+            .pipe(Effect.mapError(cannot("read", `${folder}/${main}`)))
+    if (inside.length === 0) return emptyEntry(stream)
     return yield* new DestinationError({
-      message: `${path} has files, but there is no state ${states.statePath(stream)}, so it is not known what is in them. Move it away, or choose another folder.`
+      message: `${folder}/${main} has files, but there is no state ${states.statePath(stream)}, so it is not known what is in them. Move it away, or choose another folder.`
     })
   }
-  const empty: Entry = {
-    version: STATE_VERSION,
-    stream,
-    files: [],
-    nextPart: 1,
-    columns: [],
-    isUnique: true
+  // What was of the stream is about to be replaced, so it may be damaged; but it has to be of the stream.
+  if (isOverwrite) yield* refuseForeign(paths, main)
+  if (known === undefined) {
+    if (!isOverwrite) return yield* damaged!
+    return emptyEntry(stream)
   }
-  return empty
+  if (isOverwrite) {
+    yield* unlessFatal(mend(paths, known))
+    return known
+  }
+  yield* mend(paths, known)
+  for (const file of known.files) {
+    const path = placeOf("main", stream, file)
+    if (yield* isThere(paths, path, file)) continue
+    return yield* new DestinationError({
+      message: `${folder}/${path} is missing or not the file that ${states.statePath(stream)} speaks of. Restore them together, or read the stream again with --full-refresh and --select.`
+    })
+  }
+  return known
 })
 
 /** A refresh that is under way may have been begun in the other mode: its files go where they belong in this one. */
@@ -333,21 +467,28 @@ const openStream = Effect.fnUntraced(
     const isRefresh = isOverwrite || mode === "full_refresh_append"
     const isDeduped = mode === "incremental_append_deduped"
     const where: Where = isOverwrite ? "next" : "main"
-    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream), mode)
+    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream, mode), mode)
     const resumed = isRefresh ? refreshUnderWay(entry) : undefined
     const begun = isOverwrite ? (resumed === undefined ? [] : (entry.next?.files ?? [])) : entry.files
     if (isOverwrite && resumed === undefined) yield* removePath(place, baseOf("next", stream))
 
     const says = (error: unknown): DestinationError => {
       const text = error instanceof Error ? error.message : String(error)
-      const isFull = /no space left|disk full|max_temp_directory_size/i.test(text)
-      return new DestinationError({
-        message: isFull
-          ? `${folder} cannot be written: the disk is full. Make room and run again: what was committed is kept.`
-          : (memorySentence(folder, place.memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`)
-      })
+      const fatal = fatalReason(text)
+      return new DestinationError(
+        fatal === undefined
+          ? {
+              message:
+                memorySentence(folder, place.memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
+            }
+          : { message: `${folder} cannot be written: ${fatal}`, isFatal: true }
+      )
     }
-    const attempt = <A>(run: () => Promise<A>) => Effect.tryPromise({ try: run, catch: says })
+    const attempt = <A>(run: () => Promise<A>) =>
+      Effect.tryPromise({ try: run, catch: says }).pipe(
+        // Whoever took the folder over has removed what DuckDB was to write to.
+        Effect.tapError(() => states.check)
+      )
     const connection: DuckDBConnection = yield* Effect.acquireRelease(
       attempt(() => place.instance.connect()),
       (connection) => Effect.sync(() => connection.closeSync())
@@ -387,13 +528,16 @@ const openStream = Effect.fnUntraced(
       span: Pick<Contents, "firstMillis" | "lastMillis">
     ) {
       const part = nextPart++
-      const from = `_state/_new/${fileName(stream)}=${part}`
-      const path = `${folder}/${from}`
+      const from = freshPath(stream, part)
+      const path = `${place.workPath}/part`
       const { rowsChanged } = yield* attempt(() =>
         connection.run(`COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`)
       )
       yield* syncFile(path)
       const { size } = yield* place.files.stat(path).pipe(Effect.mapError(cannot("read", path)))
+      yield* place.files
+        .rename(path, `${folder}/${from}`)
+        .pipe(Effect.mapError(cannot("written", `${folder}/${from}`)))
       // Made in this run, and replaced before they got their place.
       passing.push(...instead.flatMap((file) => file.from ?? []))
       working = [
@@ -414,7 +558,7 @@ const openStream = Effect.fnUntraced(
     /** Writes staged rows. Where a day may have had some of them, its files are written anew without those. */
     const writeRows = Effect.fnUntraced(function* (part: Part) {
       for (const { midnight, ...span } of yield* attempt(() => daysOf(staging, connection, part))) {
-        const day = new Date(midnight).toISOString().split("T")[0]!
+        const day = dayOf(midnight)
         const rows = rowsOfDay(staging, part, midnight)
         const older = isDeduped && midnight <= limitMillis ? working.filter((file) => file.day === day) : []
         const query =
@@ -458,6 +602,8 @@ const openStream = Effect.fnUntraced(
     })
 
     const save = Effect.fnUntraced(function* (changed: Entry) {
+      // Nobody knows what is in these files, and once there is a state again they would pass for part of it.
+      if (states.damaged(stream) !== undefined) yield* removePath(place, baseOf("main", stream))
       yield* states.save(changed)
       yield* mend(place, changed)
       working = working.map((file) => without(file, "from"))

@@ -1,23 +1,37 @@
-/** Files that are whole and on the disk, also after a loss of power; and what is said where that cannot be had. */
-import { dirname, resolve } from "node:path"
-import { Effect, FileSystem, type PlatformError } from "effect"
+/**
+ * Files that are whole and on the disk, also after a loss of power; and what is said where that cannot be had.
+ *
+ * Nothing here follows a symbolic link in the last part of a path: somebody else may have put one there.
+ */
+import { randomBytes } from "node:crypto"
+import { basename, dirname, join, resolve } from "node:path"
+import { Effect, FileSystem, Option, type PlatformError } from "effect"
 import { DestinationError } from "../Destination.ts"
 
 /** Turns the failure of doing `what` to `path` into a sentence that says why, and what can be done. */
 export const cannot =
   (what: string, path: string) =>
   (error: PlatformError.PlatformError): DestinationError =>
-    new DestinationError({ message: `${path} cannot be ${what}: ${reasonOf(what, error)}` })
+    new DestinationError({
+      message: `${path} cannot be ${what}: ${reasonOf(what, error)}`,
+      ...(fatal.has(codeOf(error)) ? { isFatal: true } : {})
+    })
 
-const reasonOf = (what: string, { message, reason }: PlatformError.PlatformError): string => {
-  const cause = reason.cause
-  const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+/** What the system calls the error. */
+const codeOf = ({ reason: { cause } }: PlatformError.PlatformError): string =>
+  cause instanceof Error && "code" in cause ? String(cause.code) : ""
+
+const reasonOf = (what: string, error: PlatformError.PlatformError): string => {
+  const code = codeOf(error)
   // What is written need not be there before, but the folder that it is written to.
   if (code === "ENOENT" && what === "written")
     return "its folder does not exist. Make it, or choose another one."
   if (code === "ENOENT" && what === "made") return "no folder can be made there. Choose another one."
-  return reasons[code] ?? `${message}.`
+  return reasons[code] ?? `${error.message}.`
 }
+
+/** The code of an operation that was not done because the folder's lock is lost. */
+export const LOCK_LOST = "ELOCKLOST"
 
 const reasons: Readonly<Record<string, string>> = {
   ENOSPC: "the disk is full. Make room and run again: what was committed is kept.",
@@ -29,22 +43,82 @@ const reasons: Readonly<Record<string, string>> = {
   EEXIST: "it is a file, not a folder. Choose another folder.",
   EISDIR: "it is a folder, not a file. Move it away, or choose another folder.",
   ENOENT: "it does not exist.",
+  ELOOP: "it is a symbolic link. Remove the link, or choose another folder.",
   ENAMETOOLONG: "the path is too long. Choose another folder.",
   EMFILE: "too many files are open. Raise the limit (ulimit -n).",
-  EIO: "the disk reports an error."
+  ENFILE: "too many files are open on this machine. Close some, and run again.",
+  EIO: "the disk reports an error. Check it, and run again: what was committed is kept.",
+  ESTALE: "the network file system does not know it any more. Mount it again, and run again.",
+  [LOCK_LOST]:
+    "another run has taken over the folder, because this one gave no sign of life for minutes, or its lock was deleted. This run writes nothing more; what was committed is kept."
 }
 
+/** These are about the whole folder, whichever file they happen to. */
+const fatal: ReadonlySet<string> = new Set([
+  "ENOSPC",
+  "EDQUOT",
+  "EROFS",
+  "EMFILE",
+  "ENFILE",
+  "EIO",
+  "ESTALE",
+  LOCK_LOST
+])
+
+/** What is to be said of an error of DuckDB's that is about the whole folder. It has the words of the system, and no code. */
+export const fatalReason = (text: string): string | undefined => {
+  const code = wordings.find(([wording]) => wording.test(text))?.[1]
+  return code === undefined ? undefined : reasons[code]
+}
+
+const wordings = [
+  [/no space left|disk full|max_temp_directory_size/i, "ENOSPC"],
+  [/disk quota exceeded/i, "EDQUOT"],
+  [/read-only file system/i, "EROFS"],
+  [/too many open files/i, "EMFILE"],
+  [/input\/output error/i, "EIO"],
+  [/stale file handle/i, "ESTALE"]
+] as const
+
+/** For opening files without following a symbolic link. Windows has no such option. */
+export const noFollow = { noFollow: process.platform !== "win32" }
+
+/** What a path itself is, a symbolic link among others; undefined where there is nothing. */
+export const infoOf = (path: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    files.lstat(path).pipe(
+      Effect.map((info): FileSystem.File.Info | undefined => info),
+      Effect.catchIf(
+        (error) => error.reason._tag === "NotFound",
+        () => Effect.undefined
+      ),
+      Effect.mapError(cannot("read", path))
+    )
+  )
+
+/** How a person calls what is there instead of a file or a folder. */
+export const kindOf = ({ type }: FileSystem.File.Info): string =>
+  type === "SymbolicLink"
+    ? "a symbolic link"
+    : type === "Directory"
+      ? "a folder"
+      : type === "File"
+        ? "a file"
+        : "a device, socket or pipe"
+
 /**
- * Makes a folder, and those that it is in. One after the other: where the system refuses without saying why, as it does in
- * `/proc`, Node would try for ever to make all of them.
+ * Makes a folder, and those that it is in; returns those that were not there. One after the other: where the system refuses
+ * without saying why, as it does in `/proc`, Node would try for ever to make all of them.
  */
-export const makeFolder = (path: string): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
+export const makeFolder = (
+  path: string
+): Effect.Effect<ReadonlyArray<string>, DestinationError, FileSystem.FileSystem> =>
   Effect.gen(function* () {
     const files = yield* FileSystem.FileSystem
     const exists = (folder: string) => Effect.orElseSucceed(files.exists(folder), () => false)
     const missing: Array<string> = []
     for (let folder = resolve(path); !(yield* exists(folder)); folder = dirname(folder)) missing.push(folder)
-    for (const folder of missing.reverse()) {
+    for (const folder of missing.toReversed()) {
       yield* Effect.catchIf(
         files.makeDirectory(folder),
         ({ reason }) => reason._tag === "AlreadyExists",
@@ -53,12 +127,13 @@ export const makeFolder = (path: string): Effect.Effect<void, DestinationError, 
     }
     // What is there may be a file.
     yield* files.makeDirectory(path, { recursive: true })
+    return missing
   }).pipe(Effect.mapError(cannot("made", path)))
 
 /** Makes what was written to a file survive a loss of power. */
 export const syncFile = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
-    Effect.scoped(Effect.flatMap(files.open(path, { flag: "r+" }), (file) => file.sync)).pipe(
+    Effect.scoped(Effect.flatMap(files.open(path, { flag: "r+", ...noFollow }), (file) => file.sync)).pipe(
       Effect.mapError(cannot("written", path))
     )
   )
@@ -69,14 +144,42 @@ export const syncFolder = (path: string) =>
     Effect.ignore(Effect.scoped(Effect.flatMap(files.open(path, { flag: "r" }), (file) => file.sync)))
   )
 
-/** Replaces a small file: whoever reads it finds the old text or the new one, whatever happens. */
-export const replaceFile = Effect.fnUntraced(function* (folder: string, path: string, text: string) {
+/** A name that nobody can have put there before. */
+export const randomName = (): string => randomBytes(9).toString("hex")
+
+/**
+ * Replaces a small file: whoever reads it finds the old text or the new one, whatever happens. The new one is made in the
+ * folder `aside`, which is on the same disk.
+ */
+export const replaceFile = Effect.fnUntraced(function* (
+  path: string,
+  text: string,
+  aside: string = dirname(path)
+) {
   const files = yield* FileSystem.FileSystem
-  const temporary = `${path}.new`
+  const temporary = join(aside, `.${basename(path).slice(0, 100)}.${randomName()}.new`)
   yield* Effect.scoped(
-    Effect.flatMap(files.open(temporary, { flag: "w" }), (file) =>
+    Effect.flatMap(files.open(temporary, { flag: "wx", ...noFollow }), (file) =>
       Effect.andThen(file.writeAll(Buffer.from(text)), file.sync)
     )
-  ).pipe(Effect.andThen(files.rename(temporary, path)), Effect.mapError(cannot("written", path)))
-  yield* syncFolder(folder)
+  ).pipe(
+    Effect.andThen(files.rename(temporary, path)),
+    Effect.onError(() => Effect.ignore(files.remove(temporary, { force: true }))),
+    Effect.mapError(cannot("written", path))
+  )
+  yield* syncFolder(dirname(path))
+})
+
+/** The text of a small file, if it is one: what is no file, or has more than `maxBytes`, has none. */
+export const readSmallFile = Effect.fnUntraced(function* (path: string, maxBytes: number) {
+  const files = yield* FileSystem.FileSystem
+  const info = yield* infoOf(path)
+  if (info?.type !== "File" || Number(info.size) > maxBytes) return Option.none<string>()
+  const text = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* files.open(path, { flag: "r", ...noFollow })
+      return Option.getOrElse(yield* file.readAlloc(Math.max(1, Number(info.size))), () => new Uint8Array())
+    })
+  ).pipe(Effect.mapError(cannot("read", path)))
+  return Option.some(Buffer.from(text).toString("utf8"))
 })

@@ -8,7 +8,7 @@ import { createGunzip } from "node:zlib"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Effect, FileSystem, Stream } from "effect"
 import { DestinationError } from "../Destination.ts"
-import { cannot, syncFile } from "./durably.ts"
+import { cannot, noFollow, syncFile } from "./durably.ts"
 import { type LinesFile, openLines } from "./LinesFile.ts"
 
 /** How many keys are in memory at a time: some 50 MB. */
@@ -246,9 +246,14 @@ export const copyRange = Effect.fnUntraced(function* (
 ) {
   if (from === to) return
   const files = yield* FileSystem.FileSystem
-  yield* Stream.run(
-    files.stream(path, { offset: from, bytesToRead: to - from, chunkSize: 256 * 1024 }),
-    files.sink(target, { flag: "a" })
+  yield* Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* files.open(target, { flag: "a", ...noFollow })
+      yield* Stream.runForEach(
+        files.stream(path, { offset: from, bytesToRead: to - from, chunkSize: 256 * 1024 }),
+        (bytes) => file.writeAll(bytes)
+      )
+    })
   ).pipe(Effect.mapError(cannot("written", target)))
   yield* syncFile(target)
 })

@@ -33,5 +33,5 @@ export const writeReport = (
 ): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
   Effect.flatMap(
     Effect.promise(() => import("./reportHtml.ts")),
-    ({ reportHtml }) => replaceFile(dirname(path), path, reportHtml(run))
+    ({ reportHtml }) => replaceFile(path, reportHtml(run))
   )

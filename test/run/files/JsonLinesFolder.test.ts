@@ -38,7 +38,7 @@ describe("JsonLinesFolder", () => {
       `has what was committed and nothing else, whatever happens${gzip ? ", as gzip" : ""}`,
       [choices],
       ([choices]) => randomRuns(format(gzip, choices.oneIn(2)), choices, 21_600),
-      { timeout: 120_000 }
+      { timeout: 240_000 }
     )
   }
 })

@@ -4,7 +4,16 @@
  * The world is a grid of points and some series; every value that is read is a new number, so that it shows whether a row
  * is there once, twice, or in an earlier version.
  */
-import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -154,6 +163,21 @@ const watched = (
       })
     })
   )
+
+/** Makes the locks of a folder those of a process that is gone. */
+export const buryOwner = (folder: string): void => {
+  const inside = join(folder, "_state")
+  for (const name of existsSync(inside) ? readdirSync(inside) : []) {
+    const path = join(inside, name)
+    if (!name.startsWith("_lock.")) continue
+    const text = readFileSync(path, "utf8")
+    if (text.trim().endsWith("}")) {
+      writeFileSync(path, `${JSON.stringify({ ...JSON.parse(text), process: 4_194_305 })}\n`)
+    }
+    // One that was cut off does not say whose it is.
+    else utimesSync(path, 0, 0)
+  }
+}
 
 /** What is to be there after a commit. */
 interface Snapshot {
@@ -441,9 +465,7 @@ export const randomRuns = Effect.fnUntraced(
           rmSync(folder, { recursive: true, force: true })
         })
         folder = copy
-        const lock = `${folder}/_state/_lock`
-        // That process is gone, as far as the folder is concerned.
-        if (existsSync(lock)) writeFileSync(lock, "4194305 1\n")
+        buryOwner(folder)
       }
       yield* check(possible)
       points += choices.below(5)

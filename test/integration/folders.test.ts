@@ -1,0 +1,181 @@
+/** Folders that several containers share, and disks that are full: the built executable in namespaces of its own. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync } from "node:fs"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schema } from "effect"
+import { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
+import { makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import { SummaryDocument } from "../../src/run/display/summaryJson.ts"
+import { ask } from "../run/duckdb/ask.ts"
+import * as connector from "../support/connector.ts"
+import { gauge, start } from "../support/gauge.ts"
+import { pointsOf, serve, serveMock } from "../support/mockServer.ts"
+
+const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
+
+/** Runs a command in namespaces of its own, as a container does; as root of a user namespace where it is not root here. */
+const inNamespaces = (
+  namespaces: ReadonlyArray<string>,
+  command: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
+) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"]
+      const child = spawn("unshare", [...user, ...namespaces, ...command], {
+        env: { ...process.env, ...env },
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+      let stdout = ""
+      let stderr = ""
+      child.stdout.on("data", (bytes: Buffer) => {
+        stdout += bytes.toString()
+      })
+      child.stderr.on("data", (bytes: Buffer) => {
+        stderr += bytes.toString()
+      })
+      const ended = once(child, "close").then(([code]) => ({ code: code as number | null, stdout, stderr }))
+      ended.catch(() => {})
+      return { child, result: Effect.promise(() => ended) }
+    }),
+    ({ child, result }) =>
+      Effect.andThen(
+        Effect.sync(() => child.kill("SIGKILL")),
+        result
+      )
+  )
+
+/** What a container has: a PID namespace in which the process is number 1. */
+const container = ["--pid", "--fork", "--kill-child", "--mount-proc"]
+
+const tables = {
+  parquet: (folder: string) => `read_parquet('${folder}/up/*/*.parquet')`,
+  jsonl: (folder: string) =>
+    `(SELECT "data".series_id AS series_id, "data".time AS time, "data".value AS value FROM read_json('${folder}/up.jsonl'))`
+} as const
+const formats = Object.keys(tables) as ReadonlyArray<keyof typeof tables>
+
+const count = (format: keyof typeof tables, folder: string) =>
+  Effect.promise(async () => {
+    const [row] = await ask(
+      ":memory:",
+      `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys FROM ${tables[format](folder)}`
+    )
+    return row as { readonly rows: number; readonly keys: number }
+  })
+
+const waitUntil = (isSo: () => boolean) =>
+  Effect.gen(function* () {
+    while (!isSo()) yield* Effect.sleep("20 millis")
+  })
+
+describe("a folder that containers share", () => {
+  it.live.each(formats)("is written by one of them, and by the next when that one is gone: %s", (format) =>
+    Effect.gen(function* () {
+      // The later windows wait, so that the first container is at work for as long as the test wants.
+      let isHeld = true
+      const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
+        lookbackMs: 1000,
+        version: "3.0.0",
+        faults: (request) =>
+          isHeld && pointsOf(request) > 0 && Number(request.params.get("start")) * 1000 > start
+            ? { delayMs: 600_000 }
+            : undefined
+      })
+      const { config } = yield* serveMock(mock, 200)
+      const files = yield* connector.workspace
+      const folder = files.path("data")
+      const run = (to = folder) => [
+        process.execPath,
+        executable,
+        "run",
+        "--config",
+        files.write("c.json", config),
+        "--to",
+        `${format}:${to}`,
+        "--json"
+      ]
+      const first = yield* inNamespaces(container, run())
+      const lock = join(folder, "_state", "_lock.1")
+      yield* waitUntil(() => existsSync(lock) && mock.requests.length > 2)
+
+      const second = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+      assert.notStrictEqual(second.code, 0)
+      assert.match(
+        second.stderr,
+        /data is being written by another run in another container or on another machine \(process 1 on \S+, since \S+\)/
+      )
+      const outside = yield* Effect.flatMap(inNamespaces(["--mount"], run()), ({ result }) => result)
+      assert.match(outside.stderr, /in another container or on another machine \(process 1 on /)
+
+      // As Kubernetes does it: killed, and started again elsewhere.
+      first.child.kill("SIGKILL")
+      yield* first.result
+      isHeld = false
+      const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+      assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
+      // The two minutes are over.
+      utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
+      const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))
+      const results = yield* Effect.forEach(contenders, ({ result }) => result)
+      const succeeded = results.filter(({ code }) => code === 0)
+      assert.isNotEmpty(succeeded, results.map(({ stderr }) => stderr).join("\n"))
+      for (const { code, stderr } of results) {
+        if (code !== 0) assert.match(stderr, /is being (written|opened) by (another|other) run/)
+      }
+      assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
+      const last = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+      assert.strictEqual(last.code, 0, last.stderr)
+      assert.strictEqual(
+        Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(last.stdout).rows,
+        0
+      )
+      assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
+    })
+  )
+})
+
+describe("a disk that is full", () => {
+  it.live.each(formats)("costs nothing that was committed: %s", (format) =>
+    Effect.gen(function* () {
+      const series = gauge("up", 200, 60)
+      const { config } = yield* serve(series, 200)
+      const files = yield* connector.workspace
+      const disk = files.path("disk")
+      const out = files.path("out")
+      for (const path of [disk, out]) mkdirSync(path)
+      files.write("c.json", config)
+      // Small at first, then larger; the results are copied out, as the disk goes with the namespace.
+      const script = `
+        set -e
+        mount -t tmpfs -o size=$SIZE tmpfs "$DISK"
+        $RUN > "$OUT/first" 2> "$OUT/first.err" && echo 0 > "$OUT/first.code" || echo $? > "$OUT/first.code"
+        mount -o remount,size=64m "$DISK"
+        $RUN > "$OUT/second" 2> "$OUT/second.err" && echo 0 > "$OUT/second.code" || echo $? > "$OUT/second.code"
+        cp -R "$DISK/data" "$OUT/data"
+      `
+      for (const size of format === "jsonl" ? ["12k", "100k", "1m"] : ["12k", "20k", "28k"]) {
+        const { result } = yield* inNamespaces(["--mount"], ["sh", "-c", script], {
+          SIZE: size,
+          DISK: disk,
+          OUT: out,
+          RUN: `${process.execPath} ${executable} run --config ${files.path("c.json")} --to ${format}:${disk}/data --json`
+        })
+        const { code, stderr } = yield* result
+        assert.strictEqual(code, 0, stderr)
+        const read = (name: string) => readFileSync(join(out, name), "utf8")
+        assert.notStrictEqual(read("first.code").trim(), "0", size)
+        assert.match(read("first.err"), /the disk is full\. Make room and run again/)
+        assert.strictEqual(read("second.code").trim(), "0", read("second.err"))
+        assert.deepStrictEqual(yield* count(format, join(out, "data")), { rows: 12_000, keys: 12_000 })
+        assert.notInclude(readdirSync(join(out, "data")).join(), "tmp")
+        yield* Effect.promise(() =>
+          import("node:fs/promises").then(({ rm }) => rm(join(out, "data"), { recursive: true }))
+        )
+      }
+    })
+  )
+})
