@@ -3,6 +3,7 @@ import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
 import { counted } from "../counted.ts"
 import { discoverNames } from "../sync/Discovery.ts"
+import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
 import { Output } from "./Output.ts"
 
 /** Nobody waits longer for one answer while a form is open in front of them. */
@@ -27,7 +28,8 @@ export const hasty = Layer.effect(
 export const check = Effect.gen(function* () {
   const output = yield* Output
   const { requestTimeoutMillis } = yield* ConnectorConfig
-  const { names } = yield* discoverNames.pipe(
+  yield* warnOfConnection
+  const { clock, names } = yield* discoverNames.pipe(
     Effect.mapError((error) =>
       error.reason === "Timeout" && requestTimeoutMillis === PATIENCE_MILLIS
         ? new CheckGaveUp({
@@ -36,6 +38,7 @@ export const check = Effect.gen(function* () {
         : error
     )
   )
+  yield* refuseClockAhead(clock)
   if (names.length === 0) {
     yield* Effect.logWarning(
       "The server answers, but no metric has data in the configured range: check start_date, end_date, metrics and selector."

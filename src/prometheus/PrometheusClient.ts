@@ -8,11 +8,22 @@ import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema, type S
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
 import { basicCredentials, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
+import {
+  BoundedJson,
+  type Bounds,
+  clockBounds,
+  metadataBounds,
+  namesBounds,
+  OversizedError
+} from "./BoundedJson.ts"
 import { bodyChunks } from "./bodyChunks.ts"
+import { hasCredentials, isInTheClear } from "./connectionWarnings.ts"
 import { decodeChunks } from "./decodeChunks.ts"
+import { isNumber } from "./jsonBytes.ts"
 import * as Matcher from "./Matcher.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import {
+  beginning,
   causeText,
   fromRefusal,
   fromTransport,
@@ -20,10 +31,11 @@ import {
   type Reason,
   shorten
 } from "./PrometheusError.ts"
-import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
+import { DecodeError, type Envelope, isAboutQuery, ResponseDecoder } from "./ResponseDecoder.ts"
 import { retryPolicy } from "./retryPolicy.ts"
 import type { SampleBlock } from "./Sample.ts"
 import { METRIC_NAME, type SeriesCache } from "./Series.ts"
+import { judgeClock, type ServerClock } from "./serverClock.ts"
 
 /** A closed range of time, in milliseconds since the epoch. */
 export interface TimeRange {
@@ -50,9 +62,11 @@ export interface RangeQuery {
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
   {
+    /** The server's own time, and whether it can be believed. */
+    readonly clock: Effect.Effect<ServerClock, PrometheusError>
     /** The server's own time, in milliseconds since the epoch. */
     readonly now: Effect.Effect<number, PrometheusError>
-    /** The names of the metrics of all series in the range that the configured selector and `matchers` select. */
+    /** The names of the metrics of all series in the range that the configured selector and `matchers` select, each once. */
     readonly metricNames: (
       range: TimeRange,
       matchers?: ReadonlyArray<Matcher.Matcher>
@@ -132,11 +146,8 @@ const MAX_REFUSAL_BYTES = 64 * 1024
 /** What an answer means whose status alone does not tell: its text might. */
 const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
 
-/** Lists of names are read whole; one that is longer is cut, and then no JSON. */
-const MAX_DATA_BYTES = 64 * 1024 * 1024
-
-/** So many warnings of one answer are told. */
-const MAX_WARNINGS = 20
+/** So many different warnings are reported. */
+const MAX_WARNINGS = 100
 
 const MAX_REDIRECTS = 5
 
@@ -211,6 +222,11 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
             : `${endpoint} redirects to ${to}, and that is not followed.`
         })
       }
+      if (hasCredentials(settings) && isInTheClear(new URL(request.url)) && target.protocol === "https:") {
+        yield* reportOnce(
+          `${settings.baseUrl} redirects to ${withoutQuery(target).replace(path, "")}, but credentials are sent without encryption before it does so. Set base_url to that address.`
+        )
+      }
       // A Location holds the query too, unless the parameters travel in a form.
       request = withCredentials(
         request.method === "POST"
@@ -220,27 +236,30 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     }
   })
 
-  const notGoingOn = (endpoint: string): PrometheusError =>
+  const tooSlow = (endpoint: string, how: string): PrometheusError =>
     new PrometheusError({
       reason: "Timeout",
-      summary: `The answer of ${endpoint} did not go on within ${timeoutText}.`
+      summary: `The answer of ${endpoint} ${how} within ${timeoutText}.`
     })
 
-  /** The bytes of a body as they come over the network. They fail where they do not go on. */
+  /** The bytes of a body as they come over the network. They fail where they do not go on, or only drip. */
   const packedBodyOf = (
     endpoint: string,
     response: HttpClientResponse.HttpClientResponse,
     onError: (error: unknown) => PrometheusError
   ): Stream.Stream<Uint8Array, PrometheusError> => {
-    const duration = settings.requestTimeoutMillis
+    const patienceMillis = settings.requestTimeoutMillis
+    const onSilence = () => tooSlow(endpoint, "did not go on")
     return response instanceof NodeHttpIncomingMessage
       ? bodyChunks(() => response.source, {
           onError,
-          withPatience: Effect.timeoutOrElse({ duration, orElse: () => Effect.fail(notGoingOn(endpoint)) })
+          patienceMillis,
+          onSilence,
+          onDrip: () => tooSlow(endpoint, "brought only a few bytes")
         })
       : response.stream.pipe(
           Stream.mapError(onError),
-          Stream.timeoutOrElse({ duration, orElse: () => Stream.fail(notGoingOn(endpoint)) })
+          Stream.timeoutOrElse({ duration: patienceMillis, orElse: () => Stream.fail(onSilence()) })
         )
   }
 
@@ -277,9 +296,19 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     )
   }
 
-  /** A small body as text. */
-  const textOf = (endpoint: string, response: HttpClientResponse.HttpClientResponse, limit = Infinity) =>
-    bodyOf(endpoint, response).pipe(firstBytes(limit), Stream.decodeText, Stream.mkString)
+  /** A small body has to be there in the time that any response has to begin: one that drips is given up. */
+  const inTime = <A>(endpoint: string, body: Effect.Effect<A, PrometheusError>) =>
+    Effect.timeoutOrElse(body, {
+      duration: settings.requestTimeoutMillis,
+      orElse: () => Effect.fail(tooSlow(endpoint, "was not complete"))
+    })
+
+  /** The beginning of a refusal as text. */
+  const refusalText = (endpoint: string, response: HttpClientResponse.HttpClientResponse) =>
+    inTime(
+      endpoint,
+      bodyOf(endpoint, response).pipe(firstBytes(MAX_REFUSAL_BYTES), Stream.decodeText, Stream.mkString)
+    )
 
   /** Sends a request and fails unless the answer is a success in JSON. */
   const request = Effect.fnUntraced(function* (path: string, params: UrlParams.Input) {
@@ -287,7 +316,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const response = yield* send(path, UrlParams.fromInput(params))
     const contentType = response.headers["content-type"] ?? ""
     if (response.status === 200 && (contentType === "" || /json/i.test(contentType))) return response
-    const body = yield* Effect.result(textOf(endpoint, response, MAX_REFUSAL_BYTES))
+    const body = yield* Effect.result(refusalText(endpoint, response))
     const text = Result.getOrElse(body, () => "")
     const now = yield* Clock.currentTimeMillis
     const refusal = fromRefusal(endpoint, {
@@ -305,30 +334,52 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     return yield* refusal
   })
 
-  /** Asks for something small and answers its `data`. */
-  const getData = <A>(
-    path: string,
-    params: UrlParams.Input,
-    data: Schema.Decoder<A>
-  ): Effect.Effect<A, PrometheusError> => {
+  /** Asks for something small, and returns its `data` with the headers. */
+  const getResponse = <A>(path: string, params: UrlParams.Input, bounds: Bounds, data: Schema.Decoder<A>) => {
     const endpoint = settings.baseUrl + path
     const decode = Schema.decodeUnknownEffect(Schema.Struct({ status: Schema.Literal("success"), data }))
     const unusable = (reason: "BrokenResponse" | "NotPrometheus", text: string) =>
       new PrometheusError({
         reason,
-        summary: `The answer of ${endpoint} is not what Prometheus answers: ${mask(text).slice(0, 100)}`
+        summary: `The answer of ${endpoint} is not what Prometheus answers: ${beginning(mask(beginning(text)), 100)}`
       })
+    const oversized = (error: unknown): PrometheusError => {
+      if (!(error instanceof OversizedError)) throw error
+      return new PrometheusError({
+        reason: "Oversized",
+        summary: `The response of ${endpoint} has ${error.message}.`
+      })
+    }
     return Effect.gen(function* () {
       const response = yield* request(path, params)
-      const text = yield* textOf(endpoint, response, MAX_DATA_BYTES)
+      const body = new BoundedJson(bounds)
+      yield* inTime(
+        endpoint,
+        Stream.runForEachArray(bodyOf(endpoint, response), (chunks) =>
+          Effect.try({
+            try: () => {
+              for (const chunk of chunks) body.push(chunk)
+            },
+            catch: oversized
+          })
+        )
+      )
       const json = yield* Effect.try({
-        try: (): unknown => JSON.parse(text),
-        catch: () => unusable("BrokenResponse", text)
+        try: () => body.finish(),
+        catch: () => unusable("BrokenResponse", body.text)
       })
-      const envelope = yield* Effect.mapError(decode(json), () => unusable("NotPrometheus", text))
-      return envelope.data
+      const envelope = yield* Effect.mapError(decode(json), () => unusable("NotPrometheus", body.text))
+      return { data: envelope.data, headers: response.headers }
     }).pipe(Effect.scoped, Effect.retry(retries))
   }
+
+  /** Asks for names. Some servers merge those of several others, and list some twice; an empty one is none. */
+  const getNames = (path: string, params: UrlParams.Input) =>
+    Effect.map(getResponse(path, params, namesBounds, Schema.Array(Schema.String)), ({ data }) => {
+      const names = new Set(data)
+      names.delete("")
+      return [...names]
+    })
 
   const times = ({ endMillis, startMillis }: TimeRange) => ({
     start: String(startMillis / 1000),
@@ -345,12 +396,18 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
 
   const warned = new Set<string>()
   /** What the server warns of concerns all its answers: it is told once. */
-  const reportWarning = (warning: string) =>
+  const reportOnce = (warning: string) =>
     Effect.suspend(() => {
-      if (warned.has(warning)) return Effect.void
+      if (warned.has(warning) || warned.size > MAX_WARNINGS) return Effect.void
       warned.add(warning)
-      return Effect.logWarning(`${settings.baseUrl} warns: ${shorten(mask(warning))}`)
+      return Effect.logWarning(
+        warned.size > MAX_WARNINGS
+          ? `${settings.baseUrl} gave more than ${MAX_WARNINGS} different warnings. The others are not reported.`
+          : warning
+      )
     })
+  const reportWarning = (warning: string) =>
+    reportOnce(`${settings.baseUrl} warns: ${shorten(mask(warning))}`)
 
   /** What an answer says of itself at its end: warnings, and whether it is whole. */
   const checkWholeness = Effect.fnUntraced(function* (endpoint: string, envelope: Envelope) {
@@ -362,7 +419,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
         summary: `The answer of ${endpoint} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
       })
     }
-    yield* Effect.forEach(envelope.warnings.slice(0, MAX_WARNINGS), reportWarning, { discard: true })
+    yield* Effect.forEach(envelope.warnings, reportWarning, { discard: true })
     if (envelope.isPartial)
       yield* reportWarning("the answer lacks data, since some of its sources did not answer")
   })
@@ -413,31 +470,39 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   })
 
   const labelValues: PrometheusClient["Service"]["labelValues"] = (label, range, matchers) =>
-    getData(
-      `/api/v1/label/${encodeURIComponent(label)}/values`,
-      { ...times(range), ...selection(matchers) },
-      Schema.Array(Schema.String)
+    getNames(`/api/v1/label/${encodeURIComponent(label)}/values`, { ...times(range), ...selection(matchers) })
+
+  const clock = Effect.gen(function* () {
+    const { data, headers } = yield* getResponse(
+      "/api/v1/query",
+      { query: "time()" },
+      clockBounds,
+      TimeResponse
     )
+    const [, seconds] = data.result.length === 1 ? data.result[0].value : data.result
+    const dateMillis = parseHttpDate(headers.date ?? "")
+    return judgeClock(settings.baseUrl, {
+      serverMillis: Math.round(seconds * 1000),
+      dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis,
+      ownMillis: yield* Clock.currentTimeMillis
+    })
+  })
 
   return {
-    now: getData("/api/v1/query", { query: "time()" }, TimeResponse).pipe(
-      Effect.map(({ result }) => (result.length === 1 ? result[0].value : result)),
-      Effect.map(([, seconds]) => Math.round(seconds * 1000))
-    ),
+    clock,
+    now: Effect.map(clock, ({ nowMillis }) => nowMillis),
     labelValues,
     metricNames: (range, matchers) => labelValues(METRIC_NAME, range, matchers),
     labelNames: (range, matchers) =>
-      getData(
-        "/api/v1/labels",
-        { ...times(range), ...selection(matchers) },
-        Schema.Array(Schema.String)
-      ).pipe(Effect.map((names) => names.filter((name) => name !== METRIC_NAME))),
-    metadata: getData("/api/v1/metadata", {}, MetadataResponse).pipe(
+      Effect.map(getNames("/api/v1/labels", { ...times(range), ...selection(matchers) }), (names) =>
+        names.filter((name) => name !== METRIC_NAME)
+      ),
+    metadata: getResponse("/api/v1/metadata", {}, metadataBounds, MetadataResponse).pipe(
       Effect.map(
-        (families) =>
+        ({ data }) =>
           new Map(
-            Object.entries(families).flatMap(([family, [first]]) =>
-              first === undefined ? [] : [[family, first] as const]
+            Object.entries(data).flatMap(([family, [first]]) =>
+              first === undefined ? [] : [[family, { ...first, help: beginning(first.help) }] as const]
             )
           )
       ),
@@ -455,10 +520,15 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   }
 }
 
+/** JavaScript takes `""`, `" 5"` and `"0x69"` for numbers, too. */
+const DecimalText = Schema.String.check(
+  Schema.makeFilter((text: string) => text.length <= 40 && isNumber(text))
+)
+
 /** In seconds. A clock that shows no time from 1970 to 9999 would make the range to read one without an end. */
-const ServerTime = Schema.FiniteFromString.check(
-  Schema.isGreaterThanOrEqualTo(0),
-  Schema.isLessThan(Date.UTC(10_000, 0) / 1000)
+const ServerTime = DecimalText.pipe(
+  Schema.decodeTo(Schema.FiniteFromString),
+  Schema.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThan(Date.UTC(10_000, 0) / 1000))
 )
 
 const InstantSample = Schema.Tuple([Schema.Number, ServerTime])
@@ -478,9 +548,6 @@ const MetadataResponse = Schema.Record(
     })
   )
 )
-
-/** Whether a warning is about the query rather than about the data that it reads. */
-const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")
 
 const isJson = (text: string): boolean => {
   try {
@@ -521,13 +588,19 @@ export const parseRetryAfter = (
   date: string | undefined,
   nowMillis: number
 ): number | undefined => {
-  if (header === undefined) return undefined
-  if (/^\s*\d+\s*$/.test(header)) return Number(header) * 1000
-  const until = parseHttpDate(header)
+  const wait = header?.trim() ?? ""
+  if (/^\d{1,15}$/.test(wait)) return Number(wait) * 1000
+  const until = parseHttpDate(wait)
   const sent = parseHttpDate(date ?? "")
   return Number.isNaN(until) ? undefined : Math.max(0, until - (Number.isNaN(sent) ? nowMillis : sent))
 }
 
+/** Longer than any date. */
+const MAX_DATE_CHARACTERS = 64
+
 /** Milliseconds since the epoch, or NaN. The oldest of the forms names no zone, and JavaScript alone takes that for ours. */
-const parseHttpDate = (text: string): number =>
-  Date.parse(/(Z|[A-Z]{3}|[+-]\d\d:?\d\d)\s*$/.test(text) ? text : `${text} GMT`)
+const parseHttpDate = (header: string): number => {
+  const text = header.trim()
+  if (text === "" || text.length > MAX_DATE_CHARACTERS) return Number.NaN
+  return Date.parse(/(Z|[A-Z]{3}|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text} GMT`)
+}

@@ -101,6 +101,13 @@ const verdicts = {
     advice:
       "What it brought may be wrong, and is written again by the next sync. Something between the server and here changes answers: check proxies, or set compression to none."
   },
+  Oversized: {
+    ending: "stream",
+    finally: "stream",
+    blame: "config",
+    advice:
+      "No Prometheus sends so much there: check what answers at base_url, or use selector to read fewer series."
+  },
   UnexpectedSample: {
     ending: "stream",
     finally: "stream",
@@ -238,9 +245,6 @@ const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason =
       (rule.isJson ?? isJson) === isJson
   )!.reason
 
-/** VictoriaMetrics repeats the query, which may be long, before it says what is wrong. */
-const ownQuery = /^error when executing query=".*" on the time range \([^)]*\): /s
-
 /** The server's own words: the `error` of its JSON, or the text of the page. */
 const serverMessage = ({
   body,
@@ -249,22 +253,50 @@ const serverMessage = ({
   try {
     const json: unknown = JSON.parse(body)
     if (typeof json === "object" && json !== null && "error" in json && typeof json.error === "string") {
-      return { error: json.error.replace(ownQuery, ""), isJson: true }
+      return { error: withoutOwnQuery(json.error), isJson: true }
     }
   } catch {
     // Not JSON: a proxy or another program speaks.
   }
-  if (/html/i.test(contentType) || /^\s*</.test(body)) {
-    const title = /<title[^>]*>([^<]*)<\/title>/i.exec(body)?.[1]?.trim()
-    return { error: title ? `a web page titled "${title}"` : "a web page", isJson: false }
+  if (/html/i.test(contentType) || body.trimStart().startsWith("<")) {
+    const title = titleOf(body)
+    return { error: title === "" ? "a web page" : `a web page titled "${title}"`, isJson: false }
   }
   return { error: body, isJson: false }
 }
 
+// Texts of a server are searched by plain searches, each of which passes over the text once: an expression with two
+// quantifiers tries each combination of what they may match, and a server can choose the text for which that takes hours.
+
+/** VictoriaMetrics repeats the query, which may be long, before it says what is wrong. */
+const withoutOwnQuery = (error: string): string => {
+  if (!error.startsWith('error when executing query="')) return error
+  const range = error.lastIndexOf('" on the time range (')
+  const end = range < 0 ? -1 : error.indexOf(")", range)
+  return end >= 0 && error.startsWith("): ", end) ? error.slice(end + 3) : error
+}
+
+/** The title of a web page; empty where it has none. */
+const titleOf = (page: string): string => {
+  const tag = page.search(/<title[\s>]/i)
+  const start = tag < 0 ? -1 : page.indexOf(">", tag)
+  const end = start < 0 ? -1 : page.indexOf("<", start)
+  return end < 0 ? "" : shorten(page.slice(start + 1, end))
+}
+
+/** What a message is made of is cut to this before anything is searched in it. */
+const MAX_CHARACTERS = 4000
+
+/**
+ * The beginning of a foreign text, for a message. It is copied: V8 keeps the whole of a text for as long as a part of it.
+ */
+export const beginning = (text: string, characters = MAX_CHARACTERS): string =>
+  text.length <= characters ? text : Buffer.from(text.slice(0, characters)).toString()
+
 /** A server's words on one line, of a length that a message can have. */
 export const shorten = (text: string): string => {
-  const line = text.replace(/\s+/g, " ").trim()
-  return line.length > 300 ? `${line.slice(0, 300)}…` : line
+  const line = beginning(text).replace(/\s+/g, " ").trim()
+  return line.length > 300 || text.length > MAX_CHARACTERS ? `${beginning(line, 300)}…` : line
 }
 
 /** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
@@ -276,7 +308,7 @@ export const fromTransport = (endpoint: string, cause: unknown): PrometheusError
       summary: `The answer of ${endpoint} is not HTTP (${text}).`
     })
   }
-  if (/CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO/.test(code)) {
+  if (isTls(code)) {
     return new PrometheusError({
       reason: "Tls",
       summary: `${endpoint} cannot be reached securely (${text}).`
@@ -285,20 +317,45 @@ export const fromTransport = (endpoint: string, cause: unknown): PrometheusError
   return new PrometheusError({ reason: "Unreachable", summary: `${endpoint} cannot be reached (${text}).` })
 }
 
+const isTls = (code: string): boolean => /CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO/.test(code)
+
 const plainTexts: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
   ENOTFOUND: "the host name does not exist",
   EAI_AGAIN: "the host name cannot be looked up at the moment",
   ECONNRESET: "the connection was reset",
   EPIPE: "the connection was closed",
-  EPROTO: "it does not speak TLS, as https asks for",
+  EPROTO: "the TLS handshake failed",
   ETIMEDOUT: "the connection timed out",
   EHOSTUNREACH: "no route to the host",
   ENETUNREACH: "no route to the network"
 }
 
-/** Advice for who starts Node by hand. */
-const nodeHint = /;? if the root CA is installed locally.*/is
+/** What OpenSSL says of a handshake, and what that means; its own words hold the names of its source files. */
+const handshakes: ReadonlyArray<readonly [words: RegExp, text: string]> = [
+  // An alert is sent by the server, or this side has found no version in what it got.
+  [
+    /alert protocol version|unsupported protocol|version too low|no protocols available/i,
+    "it speaks no version of TLS that is accepted here, which are 1.2 and later; let the server, or a proxy in front of it, offer TLS 1.2 or 1.3"
+  ],
+  [
+    /handshake failure|no shared cipher|no ciphers available/i,
+    "it has no cipher or key exchange in common with this side, or wants a client certificate"
+  ],
+  [
+    /wrong version number|packet length too long|unknown protocol|http request|record layer failure/i,
+    "it does not speak TLS, as https asks for"
+  ]
+]
+
+const handshakeText = (message: string): string | undefined =>
+  handshakes.find(([words]) => words.test(beginning(message)))?.[1]
+
+/** Without the advice for who starts Node by hand. */
+const withoutNodeHint = (text: string): string => {
+  const hint = text.search(/;? if the root CA is installed locally/i)
+  return hint < 0 ? text : text.slice(0, hint)
+}
 
 /** What a platform's failure says, in a few words for a person. */
 export const causeText = (cause: unknown): string => describeCause(cause).text
@@ -309,7 +366,13 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
   for (let depth = 0; depth < 8 && typeof error === "object" && error !== null; depth++) {
     if ("code" in error && typeof error.code === "string") {
       const message = "message" in error && typeof error.message === "string" ? error.message : error.code
-      return { code: error.code, text: plainTexts[error.code] ?? shorten(message.replace(nodeHint, "")) }
+      return {
+        code: error.code,
+        text:
+          (isTls(error.code) ? handshakeText(message) : undefined) ??
+          plainTexts[error.code] ??
+          withoutNodeHint(shorten(message))
+      }
     }
     if ("errors" in error && Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
     else if ("cause" in error && error.cause !== undefined) error = error.cause

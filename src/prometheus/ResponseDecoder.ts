@@ -14,6 +14,7 @@ import {
   CLOSE_BRACKET,
   COLON,
   COMMA,
+  EXCESSIVE,
   INCOMPLETE,
   isNumber,
   isSpecial,
@@ -24,8 +25,10 @@ import {
   RETURN,
   SPACE,
   TAB,
+  type ValueLimits,
   ValueScanner
 } from "./jsonBytes.ts"
+import { beginning } from "./PrometheusError.ts"
 import type { FloatBlock, Histogram, HistogramBlock, Labels, SampleBlock, Series } from "./Sample.ts"
 import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "./Series.ts"
@@ -53,6 +56,15 @@ const MAX_LABELS_BYTES = 1024 * 1024
 
 /** The same for the parts of a `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
 const MAX_SAMPLE_BYTES = 4096
+
+/** What a value that is parsed may have: a native histogram has three levels, and a list for each bucket. */
+const limits: ValueLimits = { depth: 32, containers: 100_000 }
+
+/** The beginning of an error is kept: a server may repeat a long query before it says what is wrong. */
+const MAX_ERROR_CHARACTERS = 64 * 1024
+
+/** So many warnings of each kind are kept, and of each its beginning. */
+const MAX_WARNINGS = 20
 
 /** How much of a chunk is copied to read on from the one before it: more than a sample has. */
 const SEAM_BYTES = 128
@@ -153,19 +165,19 @@ export class ResponseDecoder {
     yield* this.object(function* (this: ResponseDecoder, key) {
       switch (key) {
         case "status":
-          this.status = yield* this.optionalString()
+          this.status = shortened(yield* this.optionalString())
           return
         case "errorType":
-          this.errorType = yield* this.optionalString()
+          this.errorType = shortened(yield* this.optionalString())
           return
         case "error":
-          this.error = yield* this.optionalString()
+          this.error = shortened(yield* this.optionalString())
           return
         case "isPartial":
           this.isPartial = (yield* this.json()) === true
           return
         case "warnings":
-          this.warnings = strings(yield* this.json())
+          this.warnings = firstWarnings(yield* this.json())
           return
         case "data":
           yield* this.data()
@@ -473,10 +485,12 @@ export class ResponseDecoder {
 
   /** The text of the value that starts at the current byte. */
   private *token(limit = MAX_TOKEN_BYTES): Coroutine<string> {
-    const scanner = new ValueScanner()
+    const scanner = new ValueScanner(limits)
     let scanned = 0
     for (;;) {
       const stop = scanner.scan(this.bytes, this.position + scanned, this.end)
+      if (stop === EXCESSIVE)
+        this.fail("a single value has too many objects or lists, or too many levels of them")
       if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) this.failForLength(limit)
       if (stop !== INCOMPLETE) {
         const start = this.position
@@ -612,5 +626,18 @@ const join = (first: Uint8Array, second: Uint8Array): Uint8Array => {
 /** The beginning of a text, for a message. */
 const excerpt = (text: string): string => text.slice(0, 100)
 
-const strings = (value: unknown): ReadonlyArray<string> =>
-  Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
+const shortened = (text: string | undefined): string | undefined =>
+  text === undefined ? undefined : beginning(text, MAX_ERROR_CHARACTERS)
+
+/** Whether a warning is about the query rather than about the data that it reads. */
+export const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")
+
+/** The first warnings of each kind: many about the query must not hide the one that says that data is missing. */
+const firstWarnings = (value: unknown): ReadonlyArray<string> => {
+  const warnings = Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
+  let aboutQuery = 0
+  let aboutData = 0
+  return warnings
+    .filter((warning) => (isAboutQuery(warning) ? ++aboutQuery : ++aboutData) <= MAX_WARNINGS)
+    .map((warning) => beginning(warning))
+}

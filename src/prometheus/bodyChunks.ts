@@ -1,15 +1,24 @@
 /** The body of an answer, in as few steps of a stream as its arrival allows. */
 import { finished, type Readable } from "node:stream"
 import { Array as Arr, Cause, Effect, type Pull, Stream } from "effect"
+import { steadyMillis } from "../steadyMillis.ts"
 import type { PrometheusError } from "./PrometheusError.ts"
 
 /** Bytes that are taken in ahead of whoever reads them; a pause until then costs the network nothing. */
 const AHEAD_BYTES = 256 * 1024
 
-/** What a failure means, and how long to wait for more. */
+/** The least that a body must bring in a second of waiting for it. No link in use is that slow; one that drips is a trap, or broken. */
+const LEAST_BYTES_PER_SECOND = 100
+
+/** What a failure means, and how long to wait. */
 export interface BodyOptions {
   readonly onError: (error: unknown) => PrometheusError
-  readonly withPatience: (wait: Effect.Effect<void, PrometheusError>) => Effect.Effect<void, PrometheusError>
+  /** How long to wait for more, and after how much waiting the rate is looked at. */
+  readonly patienceMillis: number
+  /** Nothing came for that long. */
+  readonly onSilence: () => PrometheusError
+  /** Something came, but less than the least rate. */
+  readonly onDrip: () => PrometheusError
 }
 
 type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusError>
@@ -17,11 +26,12 @@ type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusErro
 /**
  * Reads a body to its end. What arrives while the reader is busy, or in one turn of Node's event loop, comes together:
  * a step of a stream costs as much as decoding 64 KiB, and a read has a dozen steps. A body that breaks off fails
- * after all that came before it.
+ * after all that came before it, and so does one that comes too slowly. Only the time counts that is spent waiting: a reader that is
+ * busy, and pauses the body meanwhile, never finds it too slow.
  */
 export const bodyChunks = (
   body: () => Readable,
-  { onError, withPatience }: BodyOptions
+  { onDrip, onError, onSilence, patienceMillis }: BodyOptions
 ): Stream.Stream<Uint8Array, PrometheusError> =>
   Stream.fromPull(
     Effect.gen(function* () {
@@ -29,20 +39,36 @@ export const bodyChunks = (
         Effect.sync(() => new Arrivals(body())),
         (arrivals) => Effect.sync(() => arrivals.close())
       )
-      const wait = withPatience(
-        Effect.callback((resume) => {
-          arrivals.onReady = () => resume(Effect.void)
-          return Effect.sync(() => {
-            arrivals.onReady = undefined
-          })
+      const wait = Effect.callback<void>((resume) => {
+        arrivals.onReady = () => resume(Effect.void)
+        return Effect.sync(() => {
+          arrivals.onReady = undefined
+        })
+      }).pipe(
+        Effect.timeoutOrElse({
+          duration: patienceMillis,
+          orElse: () => Effect.suspend(() => Effect.fail(onSilence()))
         })
       )
+      const leastBytes = (patienceMillis / 1000) * LEAST_BYTES_PER_SECOND
+      let waitedMillis = 0
+      let receivedBefore = 0
+      /** Waits, and looks at the rate each time that the patience is used up. */
+      const patientWait = Effect.gen(function* () {
+        const begunAt = yield* steadyMillis
+        yield* wait
+        waitedMillis += (yield* steadyMillis) - begunAt
+        if (waitedMillis < patienceMillis || arrivals.hasEnded) return
+        if (arrivals.received - receivedBefore < leastBytes) return yield* onDrip()
+        waitedMillis = 0
+        receivedBefore = arrivals.received
+      })
       const take = Effect.suspend((): ChunkPull => {
         const chunks = arrivals.take()
         if (Arr.isArrayNonEmpty(chunks)) return Effect.succeed(chunks)
         return arrivals.error === undefined ? Cause.done() : Effect.fail(onError(arrivals.error))
       })
-      const waitAndTake = Effect.andThen(wait, take)
+      const waitAndTake = Effect.andThen(patientWait, take)
       return Effect.suspend(() => (arrivals.isReady ? take : waitAndTake))
     })
   ).pipe(Stream.scoped)
@@ -51,7 +77,9 @@ export const bodyChunks = (
 class Arrivals {
   private chunks: Array<Uint8Array> = []
   private bytes = 0
-  private ended = false
+  /** Bytes that have come in all. */
+  received = 0
+  hasEnded = false
   error: unknown
   /** Called once, when it is ready. */
   onReady: (() => void) | undefined
@@ -62,7 +90,7 @@ class Arrivals {
     this.body = body
     finished(body, (error) => {
       this.error = error ?? undefined
-      this.ended = true
+      this.hasEnded = true
       this.wake()
     })
     body.on("data", this.onData)
@@ -70,14 +98,14 @@ class Arrivals {
 
   /** Whether there is something to take, or nothing more to come. */
   get isReady(): boolean {
-    return this.chunks.length > 0 || this.ended
+    return this.chunks.length > 0 || this.hasEnded
   }
 
   take(): Array<Uint8Array> {
     const { chunks } = this
     this.chunks = []
     this.bytes = 0
-    if (!this.ended) this.body.resume()
+    if (!this.hasEnded) this.body.resume()
     return chunks
   }
 
@@ -90,6 +118,7 @@ class Arrivals {
   private readonly onData = (chunk: Uint8Array): void => {
     this.chunks.push(chunk)
     this.bytes += chunk.length
+    this.received += chunk.length
     if (this.bytes >= AHEAD_BYTES) {
       this.body.pause()
       this.wake()

@@ -21,14 +21,33 @@ export const isSpecial = (text: string): boolean => text === "NaN" || text === "
 export const isNumber = (text: string): boolean =>
   /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)
 
+/** More of it is in the value than its limits allow. */
+export const EXCESSIVE = -2
+
+/** What a JSON value may have before it is parsed: a few bytes of nested lists become a hundred times as much in memory. */
+export interface ValueLimits {
+  /** Levels of objects and lists. */
+  readonly depth: number
+  /** Objects and lists in all. */
+  readonly containers: number
+}
+
+const unlimited: ValueLimits = { depth: Infinity, containers: Infinity }
+
 /** Follows one JSON value through any number of chunks, to find where it ends. */
 export class ValueScanner {
+  private readonly limits: ValueLimits
+  private containers = 0
   private depth = 0
   private inString = false
   private escaped = false
   private inScalar = false
 
-  /** The index after the value, or INCOMPLETE; then call again with the bytes that follow. */
+  constructor(limits = unlimited) {
+    this.limits = limits
+  }
+
+  /** The index after the value, or INCOMPLETE; then call again with the bytes that follow. Or EXCESSIVE. */
   scan(bytes: Uint8Array, from: number, end: number): number {
     for (let i = from; i < end; i++) {
       const c = bytes[i]
@@ -47,7 +66,7 @@ export class ValueScanner {
           break
         case OPEN_BRACE:
         case OPEN_BRACKET:
-          this.depth++
+          if (++this.depth > this.limits.depth || ++this.containers > this.limits.containers) return EXCESSIVE
           break
         case CLOSE_BRACE:
         case CLOSE_BRACKET:

@@ -23,6 +23,12 @@ interface Term {
   readonly values: ReadonlyArray<string>
 }
 
+/**
+ * So many beginnings within one another are looked at. Values that a server makes up for it can have thousands, each of
+ * which costs a look at all values.
+ */
+const MAX_DEPTH = 64
+
 /** Splits at least two values, which are different and not empty. */
 export const halveValues = (values: ReadonlyArray<string>): Halves => {
   const terms = beginnings(values.toSorted(), Math.floor(values.length / 2)).slice(0, MAX_BEGINNINGS)
@@ -36,13 +42,17 @@ export const halveValues = (values: ReadonlyArray<string>): Halves => {
 }
 
 /** Terms for at least one and at most `wanted` of the values. */
-const beginnings = (values: ReadonlyArray<string>, wanted: number): ReadonlyArray<Term> => {
+const beginnings = (values: ReadonlyArray<string>, wanted: number, depth = 0): ReadonlyArray<Term> => {
+  if (depth === MAX_DEPTH) return [{ text: values[0]!, isWhole: true, values: values.slice(0, 1) }]
   const terms: Array<Term> = []
   let missing = wanted
   for (const term of byNextCharacter(values)) {
+    if (terms.length === MAX_BEGINNINGS) break
     if (term.values.length > missing) {
       // Only part of this group, unless what is missing is too little to be worth it.
-      if (terms.length === 0 || missing * 4 > wanted) terms.push(...beginnings(term.values, missing))
+      if (terms.length === 0 || missing * 4 > wanted) {
+        terms.push(...beginnings(term.values, missing, depth + 1))
+      }
       break
     }
     terms.push(term)

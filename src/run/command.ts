@@ -110,7 +110,7 @@ const dryRun = Effect.fnUntraced(function* (
   { isStepGiven, name: source }: Source,
   destination: ReturnType<typeof destinationLayer>
 ) {
-  const about = { mode, source, destination: targetText(target), isStepGiven }
+  const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
   const names = yield* namesToRead
   const estimated = (yield* hasSomething(target))
     ? yield* Effect.gen(function* () {

@@ -1,12 +1,15 @@
 /** What a run would read, found out by a small query per metric: for `--dry-run`. */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../ConnectorConfig.ts"
+import { largest } from "../largest.ts"
 import { metricSelector } from "../prometheus/Matcher.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
 import { retryPolicy } from "../prometheus/retryPolicy.ts"
 import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
 import { readRange, remainingRanges } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
+import { warnOfClock, warnOfConnection } from "../sync/syncWarnings.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterAnswer, initial } from "../sync/WindowSize.ts"
 import { type SyncMode, syncKindOf } from "./Destination.ts"
@@ -26,7 +29,10 @@ export const estimate = Effect.fnUntraced(function* (
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const store = yield* StateStore
-  const fullRange = readRange(settings, yield* client.now)
+  yield* warnOfConnection
+  const clock = yield* client.clock
+  yield* warnOfClock(clock)
+  const fullRange = readRange(settings, clock.nowMillis)
   const mode = syncKindOf(about.mode)
 
   // Where the stream begins that has the most to catch up on.
@@ -40,7 +46,7 @@ export const estimate = Effect.fnUntraced(function* (
       parts.reduce((total, part) => total + of(part), 0)
     const stream: DryRunStream = {
       name,
-      series: parts.reduce((most, { series }) => Math.max(most, series), 0),
+      series: largest(parts.map(({ series }) => series)),
       points: sum(({ points }) => points),
       windows: sum(({ windows }) => windows),
       samples: sum(({ samples }) => samples),
@@ -75,7 +81,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
   const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
   const samples = Math.round(perPoint * points)
   return {
-    series: counts.values.reduce((most, count) => Math.max(most, count), 0),
+    series: largest(counts.values),
     points,
     windows: windowsOf(points, perPoint),
     samples,
@@ -98,18 +104,52 @@ const seriesCounts = Effect.fnUntraced(function* (name: string, range: GridRange
       stepSeconds
     })
     .pipe(
-      Effect.flatMap(Stream.runCollect),
+      Effect.flatMap(
+        Stream.runFoldEffect(
+          (): Array<number> => [],
+          (values, block) => addCounts(name, values, block, probes)
+        )
+      ),
+      Effect.timeoutOrElse({
+        duration: settings.requestTimeoutMillis,
+        orElse: () =>
+          Effect.fail(
+            new PrometheusError({
+              reason: "Timeout",
+              summary: `The number of series of ${name} did not come within ${settings.requestTimeoutMillis / 1000} s.`
+            })
+          )
+      }),
       Effect.scoped,
-      Effect.retry(retryPolicy(settings.maxRetries, `${name}: `)),
-      Effect.map((blocks) => blocks.flatMap(numbersOf))
+      Effect.retry(retryPolicy(settings.maxRetries, `${name}: `))
     )
   return { probes, values }
 })
 
-const numbersOf = (block: SampleBlock): ReadonlyArray<number> =>
-  block._tag === "FloatBlock"
-    ? Array.from({ length: block.length }, (_, i) => Number(valueText(block, i)))
-    : []
+/** More series than that no server has; and it leaves room for sums. */
+const MAX_COUNT = 1e12
+
+/** Adds the counts of a block. What comes is a server's word: it must be a count, and no more of them than were asked for. */
+const addCounts = (name: string, values: Array<number>, block: SampleBlock, probes: number) => {
+  const wrong = (what: string) =>
+    Effect.fail(
+      new PrometheusError({
+        reason: "UnexpectedSample",
+        summary: `The series of ${name} cannot be counted: the server returned ${what}.`
+      })
+    )
+  if (block._tag !== "FloatBlock") return wrong("a histogram for their number")
+  if (values.length + block.length > probes) return wrong(`more than the ${probes} numbers asked for`)
+  for (let i = 0; i < block.length; i++) {
+    const text = valueText(block, i)
+    const count = Number(text)
+    if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {
+      return wrong(`${beginning(text, 40)} for their number`)
+    }
+    values.push(count)
+  }
+  return Effect.succeed(values)
+}
 
 /** In how many windows a stream is read that has so many samples at each point, if no answer is refused. */
 export const windowsOf = (points: number, samplesPerPoint: number): number => {

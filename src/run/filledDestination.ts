@@ -15,6 +15,8 @@ export interface Filling {
   readonly destination: string
   /** Whether the user gave a step, or the settings have the default. */
   readonly isStepGiven: boolean
+  /** Whether nothing is read in the end. */
+  readonly isDryRun?: boolean
 }
 
 /**
@@ -36,7 +38,7 @@ export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<str
     yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
   }
   if (filling.mode.startsWith("incremental")) {
-    yield* Effect.forEach(earlierStart(fitted, selected), (text) => Effect.logInfo(text))
+    yield* Effect.forEach(earlierStart(fitted, filling, selected), (text) => Effect.logInfo(text))
   }
   return fitted
 })
@@ -121,7 +123,11 @@ const differences = (
 const shown = (selector: string): string => (selector === "" ? "empty" : selector)
 
 /** Which streams begin later than the run does. */
-const earlierStart = ({ startMillis, stepSeconds }: Settings, selected: States): ReadonlyArray<string> => {
+const earlierStart = (
+  { startMillis, stepSeconds }: Settings,
+  { isDryRun = false }: Filling,
+  selected: States
+): ReadonlyArray<string> => {
   const stepMillis = stepSeconds * 1000
   const firstMillis = Math.ceil(startMillis / stepMillis) * stepMillis
   const behind = [...selected].flatMap(([name, { covered }]) =>
@@ -130,6 +136,6 @@ const earlierStart = ({ startMillis, stepSeconds }: Settings, selected: States):
   if (behind.length === 0) return []
   const latest = behind.reduce((most, { from }) => Math.max(most, from.firstSeconds), 0)
   return [
-    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: the range from ${formatTime(firstMillis)} to ${formatTime(latest * 1000)} is read and added.`
+    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: the range from ${formatTime(firstMillis)} to ${formatTime(latest * 1000)} ${isDryRun ? "would be" : "is"} read and added.`
   ]
 }

@@ -12,6 +12,7 @@ import { counted } from "../counted.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discover, discoverNames, noMetrics } from "../sync/Discovery.ts"
+import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
 import type { DestinationError } from "./Destination.ts"
 import { printable } from "./display/printable.ts"
 import { personalLog, tellErrors } from "./personal.ts"
@@ -26,7 +27,9 @@ const impatient = (settings: Settings): Settings => ({
 /** Says whether the server can be read, and what it has; fails where it has nothing. */
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  const { names } = yield* discoverNames
+  yield* warnOfConnection
+  const { clock, names } = yield* discoverNames
+  yield* refuseClockAhead(clock)
   if (names.length === 0) return yield* noMetrics(settings)
   yield* Console.log(printable(`${settings.baseUrl} can be read: it has ${counted(names.length, "metric")}.`))
 })

@@ -85,9 +85,9 @@ export const guardRefresh = Effect.fnUntraced(function* (
   }
   if (before.size === 0) return before
   yield* Effect.logInfo(
-    `Counting on the server what a full refresh of ${counted(before.size, "stream")} would bring (--yes leaves that out).`
+    `Counting on the server what a full refresh of ${counted(before.size, "stream")} would bring (--yes skips that).`
   )
-  const range = readRange(settings, yield* client.now)
+  const range = readRange(settings, (yield* client.clock).nowMillis)
   const found = yield* Effect.forEach(
     before,
     ([name, contents]) =>

@@ -1,12 +1,14 @@
 /** Which streams there are: the metrics of the configured range, each with its labels and what is known of it. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
 import { formatTime } from "../formatTime.ts"
 import { hasLabel, ofMetric } from "../prometheus/Matcher.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { isIncluded } from "../prometheus/MetricFilter.ts"
 import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 
 /** A metric that can be read. */
 export interface DiscoveredMetric {
@@ -20,6 +22,12 @@ export interface DiscoveredMetric {
 const LOOKBACK_MILLIS = 300_000
 
 const DAY_MILLIS = 86_400_000
+
+/** No destination has room for a longer name, and no program that exports metrics gives one. */
+const MAX_NAME_CHARACTERS = 10_000
+
+/** A metric has at most so many columns for labels; a server must not make a table of a million columns. */
+const MAX_LABEL_COLUMNS = 1000
 
 /** The range that names are asked for. A range that lies in the future shows what there is today. */
 export const discoveryRange = (
@@ -40,11 +48,12 @@ export const noMetrics = ({ baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl
     message: `No metric of ${baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
   })
 
-/** The names of the metrics that the configuration selects, and the range in which they were looked for. */
+/** The names of the metrics that the configuration selects, the range in which they were looked for, and the server's clock. */
 export const discoverNames = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const now = yield* client.now
+  const clock = yield* client.clock
+  const now = clock.nowMillis
   const range = discoveryRange(settings, now)
   if (settings.startMillis > now) {
     const shown = formatTime(Math.floor(now / 1000) * 1000)
@@ -53,14 +62,22 @@ export const discoverNames = Effect.gen(function* () {
     )
   }
   const names = yield* inParts(range, (part) => client.metricNames(part))
-  return { range, names: names.filter((name) => isIncluded(settings.metrics, name)).sort() }
+  const usable = names.filter(({ length }) => length <= MAX_NAME_CHARACTERS)
+  if (usable.length < names.length) {
+    yield* Effect.logWarning(
+      `Left out: ${counted(names.length - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
+    )
+  }
+  return { clock, range, names: usable.filter((name) => isIncluded(settings.metrics, name)).sort() }
 })
 
 /** Finds all metrics with their labels and what is known of them. */
 export const discover = Effect.gen(function* () {
   const { labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const { names, range } = yield* discoverNames
+  yield* warnOfConnection
+  const { clock, names, range } = yield* discoverNames
+  yield* warnOfClock(clock)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels nobody needs their names.
     [
@@ -69,11 +86,21 @@ export const discover = Effect.gen(function* () {
     ],
     { concurrency: 2 }
   )
-  return names.map(
-    (name): DiscoveredMetric => ({
-      name,
-      labels: [...(labels.get(name) ?? [])].sort(),
-      metadata: findMetadata(metadata, name)
+  return yield* Effect.forEach(
+    names,
+    Effect.fnUntraced(function* (name) {
+      const all = labels.get(name) ?? []
+      if (all.length > MAX_LABEL_COLUMNS) {
+        yield* Effect.logWarning(
+          `${name} has ${counted(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
+        )
+      }
+      const metric: DiscoveredMetric = {
+        name,
+        labels: all.toSorted().slice(0, MAX_LABEL_COLUMNS),
+        metadata: findMetadata(metadata, name)
+      }
+      return metric
     })
   )
 })

@@ -28,6 +28,7 @@ import { cover, uncovered } from "./coverage.ts"
 import { type PartIndex, SeriesPart } from "./SeriesPart.ts"
 import { StateStore } from "./StateStore.ts"
 import { encodeSpans, StreamState } from "./StreamState.ts"
+import { futureStates, warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { askAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
 import { initial } from "./WindowSize.ts"
@@ -111,8 +112,15 @@ export const read = (
       const client = yield* PrometheusClient
       const store = yield* StateStore
       const states = yield* Effect.forEach(requests, (request) => store.load(request.name))
-      const now = yield* client.now
-      const range = readRange(settings, now)
+      yield* warnOfConnection
+      const clock = yield* client.clock
+      yield* warnOfClock(clock)
+      const range = readRange(settings, clock.nowMillis)
+      const used = requests.map(
+        (request, index) => [request.name, usableState(request, range, states[index]!)] as const
+      )
+      const late = futureStates(used, clock.nowMillis)
+      if (late !== undefined) yield* Effect.logWarning(late)
       const permits = yield* Semaphore.make(settings.concurrency)
       const proven = yield* Ref.make(0)
       const reader = makeReader(client, settings, permits, proven, options)
@@ -255,6 +263,7 @@ const makeReader =
         series: new SeriesPart(),
         index: (range) => partIndex(client, stream, range),
         permits,
+        splits: yield* Ref.make(0),
         retries: retryPolicy(settings.maxRetries, `${stream}: `).pipe(
           Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
         ),

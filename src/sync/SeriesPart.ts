@@ -24,8 +24,8 @@ export class SeriesPart {
   readonly matchers: ReadonlyArray<Matcher>
   /** Set once the part has been split; from then on its halves are asked for instead. */
   halves: Halves | undefined
-  /** What the part can be split by without asking the server again. */
-  readonly known: LabelValues | undefined
+  /** What the part can be split by without asking the server again; its halves have it, once there are some. */
+  known: LabelValues | undefined
   /** Labels that it cannot be split by any more. */
   readonly spent: ReadonlySet<string>
 
@@ -57,10 +57,23 @@ export interface PartIndex<E> {
   ) => Effect.Effect<ReadonlyArray<string>, E>
 }
 
+/**
+ * Parts of parts are not split more often than that. Even splits of a million series have twenty levels, and the most uneven
+ * ones a few hundred; a server that refuses parts of that depth refuses everything.
+ */
+export const MAX_SPLIT_DEPTH = 256
+
+/** So many labels are looked at. Metrics have a few dozen; a server that returns others each time must not be asked for ever. */
+const MAX_LABELS = 200
+
+/** Longer values than this are not split by: the pattern that tells them apart is a part of each query. */
+const MAX_VALUE_CHARACTERS = 1000
+
 /** Splits a part, once and for all. Undefined if that cannot be done, since it is a single series. */
 export const split = Effect.fnUntraced(function* <E>(part: SeriesPart, index: PartIndex<E>) {
   const label = isSplittable(part.known) ? part.known : yield* mostValues(part, index)
   part.halves = isSplittable(label) ? byPattern(part, label) : yield* byPresence(part, index)
+  if (part.halves !== undefined) part.known = undefined
   return part.halves
 })
 
@@ -82,14 +95,14 @@ const byPattern = ({ matchers, spent }: SeriesPart, { label, values }: LabelValu
 /** The label that has the most values, of those that are left. */
 const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPart, index: PartIndex<E>) {
   const names = yield* index.labelNames(matchers)
-  const labels = yield* Effect.forEach(
-    names.filter((label) => !spent.has(label)),
-    (label) => Effect.map(index.labelValues(label, matchers), (values): LabelValues => ({ label, values }))
-  )
-  return labels.reduce<LabelValues | undefined>(
-    (most, next) => (next.values.length > (most?.values.length ?? 0) ? next : most),
-    undefined
-  )
+  let most: LabelValues | undefined
+  for (const label of names.filter((label) => !spent.has(label)).slice(0, MAX_LABELS)) {
+    const values = (yield* index.labelValues(label, matchers)).filter(
+      ({ length }) => length <= MAX_VALUE_CHARACTERS
+    )
+    if (values.length > (most?.values.length ?? 0)) most = { label, values }
+  }
+  return most
 })
 
 /** Split by a label that some series have and others have not, where no label has two values. */
@@ -97,7 +110,7 @@ const byPresence = Effect.fnUntraced(function* <E>(
   { matchers, spent }: SeriesPart,
   index: PartIndex<E>
 ): Effect.fn.Return<Halves | undefined, E> {
-  for (const label of yield* index.labelNames(matchers)) {
+  for (const label of (yield* index.labelNames(matchers)).slice(0, MAX_LABELS)) {
     if (matchers.some((matcher) => matcher.label === label && matcher.value === "")) continue
     const without = [...matchers, { label, operator: "=", value: "" } as const]
     // Every series has a name, even one without labels.

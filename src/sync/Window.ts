@@ -20,10 +20,13 @@ import { formatTime } from "../formatTime.ts"
 import { render } from "../prometheus/Matcher.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
-import { type Halves, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
+import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
 import { afterAnswer, afterRefusal, type WindowSize } from "./WindowSize.ts"
+
+/** So often the series of one stream are split: each window then takes one request more than that. */
+const MAX_SPLITS = 5000
 
 /** What an answer is: samples as they arrive. */
 export type Answer = Stream.Stream<SampleBlock, PrometheusError>
@@ -40,6 +43,8 @@ export interface WindowContext {
   readonly index: (range: GridRange) => PartIndex<PrometheusError>
   /** How many queries, of all streams, the server may be asked to work on. */
   readonly permits: Semaphore.Semaphore
+  /** How often the stream's series have been split. */
+  readonly splits: Ref.Ref<number>
   /** When a failed request is made again. */
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window, learned from each. */
@@ -170,8 +175,25 @@ export const windowEvents = (
     return earlierAndLater(range, part)
   })
 
-  const splitSeries = (range: GridRange, part: SeriesPart, refusal: PrometheusError) =>
-    context.permits.withPermit(split(part, context.index(range))).pipe(
+  const splitSeries = Effect.fnUntraced(function* (
+    range: GridRange,
+    part: SeriesPart,
+    refusal: PrometheusError
+  ) {
+    const limitReached = Effect.fnUntraced(function* () {
+      // Each split adds a matcher.
+      if (part.matchers.length >= MAX_SPLIT_DEPTH) return `${MAX_SPLIT_DEPTH} times, one part from another`
+      const splits = yield* Ref.getAndUpdate(context.splits, (splits) => splits + 1)
+      return splits >= MAX_SPLITS ? counted(MAX_SPLITS, "time") : undefined
+    })
+    const limit = yield* limitReached()
+    if (limit !== undefined) {
+      return yield* new PrometheusError({
+        reason: refusal.reason,
+        summary: `${refusal.summary} Its series were split ${limit}, and that is the limit.`
+      })
+    }
+    return yield* context.permits.withPermit(split(part, context.index(range))).pipe(
       Effect.catchIf(
         (error) => error.verdict.finally === "stream",
         (error) =>
@@ -183,6 +205,7 @@ export const windowEvents = (
           )
       )
     )
+  })
 
   const events = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(

@@ -90,16 +90,16 @@ const here: ReadonlyMap<string, Check> = new Map([
   ],
   ["npx source-prometheus run --config config.json --start 2026-01-02", hasNewRows("prometheus.duckdb")],
   [
-    "npx source-prometheus run --to duckdb:demo.duckdb",
+    "npx source-prometheus run --demo --to duckdb:demo.duckdb",
     ({ stdout }) => assert.match(stdout, /new rows? of .*; duckdb:demo\.duckdb has /)
   ],
   [`duckdb -readonly demo.duckdb -c 'SELECT * FROM "queue_depth" ORDER BY time DESC LIMIT 10'`, hasLines(10)],
-  ["npx source-prometheus run --to parquet:metrics", hasNewRows("metrics/queue_depth")],
+  ["npx source-prometheus run --demo --to parquet:metrics", hasNewRows("metrics/queue_depth")],
   [
     `duckdb -c "FROM read_parquet('metrics/queue_depth/*/*.parquet', union_by_name=true) LIMIT 10"`,
     hasLines(10)
   ],
-  ["npx source-prometheus run --to jsonl:lines --gzip", hasNewRows("lines/queue_depth.jsonl.gz")],
+  ["npx source-prometheus run --demo --to jsonl:lines --gzip", hasNewRows("lines/queue_depth.jsonl.gz")],
   ["gzip -dc lines/queue_depth.jsonl.gz | head -n 5", hasLines(5)],
   [
     blocksOf("sh")

@@ -369,14 +369,14 @@ describe("run", () => {
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const cwd = dirname(files.write("x", ""))
-      const first = yield* child.run(["run", "--to", "jsonl:demo"], { cwd })
+      const first = yield* child.run(["run", "--demo", "--to", "jsonl:demo"], { cwd })
       assert.strictEqual(first.code, 0, first.stderr)
       assert.match(first.stderr, /an embedded demo Prometheus is read/)
       assert.match(first.stdout, /new rows of 76 series in 12 streams/)
       assert.deepStrictEqual(readdirSync(cwd).sort(), ["demo", "x"])
       const before = keysOf(files.path("demo"))
       assert.isAbove(before.size, 50_000)
-      const second = yield* child.run(["run", "--to", "jsonl:demo"], { cwd })
+      const second = yield* child.run(["run", "--demo", "--to", "jsonl:demo"], { cwd })
       assert.strictEqual(second.code, 0, second.stderr)
       const after = keysOf(files.path("demo"))
       assert.deepStrictEqual(

@@ -14,16 +14,18 @@ const failure = (reason: "BrokenResponse" | "Timeout", summary: string) =>
 const read = (body: Readable) =>
   bodyChunks(() => body, {
     onError: (error) => failure("BrokenResponse", (error as Error).message),
-    withPatience: Effect.timeoutOrElse({
-      duration: "1 minute",
-      orElse: () => Effect.fail(failure("Timeout", "nothing came"))
-    })
+    patienceMillis: 60_000,
+    onSilence: () => failure("Timeout", "nothing came"),
+    onDrip: () => failure("Timeout", "too little came")
   })
 
 /** A body that nothing is asked of: chunks are pushed by the test. */
 const silent = (highWaterMark?: number): Readable => new Readable({ read: () => {}, highWaterMark })
 
 const turn = Effect.promise(() => setImmediate())
+
+/** Lets fibers go as far as they can without the clock. */
+const settle = Effect.andThen(turn, Effect.repeat(Effect.yieldNow, { times: 50 }))
 
 describe("bodyChunks", () => {
   it.live.prop(
@@ -103,12 +105,11 @@ describe("bodyChunks", () => {
       const fiber = yield* Effect.forkChild(
         Stream.runForEach(read(body), () => Effect.sync(() => void seen++))
       )
-      const settle = Effect.andThen(turn, Effect.repeat(Effect.yieldNow, { times: 50 }))
       for (let i = 1; i <= 3; i++) {
         yield* settle
         yield* TestClock.adjust("59 seconds")
         assert.isUndefined(fiber.pollUnsafe())
-        body.push(Buffer.of(i))
+        body.push(Buffer.alloc(6000))
         yield* settle
         yield* settle
         assert.strictEqual(seen, i)
@@ -118,6 +119,71 @@ describe("bodyChunks", () => {
       yield* TestClock.adjust(1)
       assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail(failure("Timeout", "nothing came")))
       assert.isTrue(body.destroyed)
+    })
+  )
+
+  it.effect("fails where a body drips, although it never stops for long", () =>
+    Effect.gen(function* () {
+      const body = silent()
+      const fiber = yield* Effect.forkChild(Stream.runDrain(read(body)))
+      let seconds = 0
+      for (; seconds < 1000 && fiber.pollUnsafe() === undefined; seconds++) {
+        yield* settle
+        yield* TestClock.adjust("1 second")
+        body.push(Buffer.of(32))
+        yield* settle
+        yield* settle
+      }
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.fail(failure("Timeout", "too little came")))
+      assert.strictEqual(seconds, 60)
+      assert.isTrue(body.destroyed)
+    })
+  )
+
+  it.effect("takes a slow body to its end, if it is not as slow as that", () =>
+    Effect.gen(function* () {
+      const body = silent()
+      let seen = 0
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEach(read(body), ({ length }) =>
+          Effect.sync(() => {
+            seen += length
+          })
+        )
+      )
+      for (let seconds = 0; seconds < 600; seconds += 10) {
+        yield* settle
+        yield* TestClock.adjust("10 seconds")
+        body.push(Buffer.alloc(1001))
+        yield* settle
+        yield* settle
+      }
+      body.push(null)
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.void)
+      assert.strictEqual(seen, 60 * 1001)
+    })
+  )
+
+  it.effect("does not take the time for the body's that its reader takes", () =>
+    Effect.gen(function* () {
+      const body = silent()
+      let seen = 0
+      const fiber = yield* Effect.forkChild(
+        Stream.runForEach(read(body), () => {
+          seen++
+          return Effect.sleep("10 minutes")
+        })
+      )
+      for (let i = 1; i <= 10; i++) {
+        yield* settle
+        body.push(Buffer.of(i))
+        yield* settle
+        yield* settle
+        assert.strictEqual(seen, i)
+        yield* TestClock.adjust("10 minutes")
+      }
+      body.push(null)
+      assert.deepStrictEqual(yield* Fiber.await(fiber), Exit.void)
     })
   )
 

@@ -1,4 +1,5 @@
 /** What a run would read, before it does: `--dry-run`. */
+
 import { Schema } from "effect"
 import { counted } from "../../counted.ts"
 import { formatTime } from "../../formatTime.ts"

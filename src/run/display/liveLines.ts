@@ -1,4 +1,5 @@
 /** The picture of a run that goes on: a line per stream and one for the whole, as they fit into a terminal. */
+
 import { counted } from "../../counted.ts"
 import type { StreamSummary } from "../Progress.ts"
 import type { Paint, Size } from "./Appearance.ts"

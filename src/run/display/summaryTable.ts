@@ -1,4 +1,5 @@
 /** What a run did, for people: a table of the streams, what failed, totals, and how to look into the result. */
+
 import { counted } from "../../counted.ts"
 import type { RunSummary, StreamSummary } from "../Progress.ts"
 import { table } from "../table.ts"

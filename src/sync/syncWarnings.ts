@@ -1,0 +1,48 @@
+/** What users should know of every sync: connections that are not safe, clocks and states that cannot be right. */
+import { Effect, Option } from "effect"
+import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
+import { formatTime } from "../formatTime.ts"
+import { connectionWarnings } from "../prometheus/connectionWarnings.ts"
+import type { ServerClock } from "../prometheus/serverClock.ts"
+import type { StreamState } from "./StreamState.ts"
+
+/** Warns of a connection that others can read or change. */
+export const warnOfConnection = Effect.flatMap(ConnectorConfig, (settings) =>
+  Effect.forEach(connectionWarnings(settings, process.env), (warning) => Effect.logWarning(warning), {
+    discard: true
+  })
+)
+
+/** Warns of a server's clock that is far from others. */
+export const warnOfClock = ({ problem }: ServerClock): Effect.Effect<void> =>
+  problem === undefined ? Effect.void : Effect.logWarning(problem)
+
+/** A check refuses a clock that is far ahead: a sync by it would leave a state in the future. Warns of one that is behind. */
+export const refuseClockAhead = (clock: ServerClock): Effect.Effect<void, ConfigError> =>
+  clock.isAhead && clock.problem !== undefined
+    ? Effect.fail(new ConfigError({ message: clock.problem }))
+    : warnOfClock(clock)
+
+/** Clocks of the servers behind one address differ by seconds. */
+const TOLERANCE_MILLIS = 60_000
+
+/** So many streams are named. */
+const MAX_NAMES = 5
+
+/** What is wrong with states that are later than the server's time, as a sentence; undefined if none is. */
+export const futureStates = (
+  states: ReadonlyArray<readonly [stream: string, state: Option.Option<StreamState>]>,
+  nowMillis: number
+): string | undefined => {
+  const late = states.flatMap(([stream, state]) =>
+    Option.isSome(state) && state.value.timeMillis > nowMillis + TOLERANCE_MILLIS
+      ? [{ stream, time: state.value.time }]
+      : []
+  )
+  if (late.length === 0) return undefined
+  const named = late.slice(0, MAX_NAMES).map(({ stream, time }) => `${stream} (${time})`)
+  const others = late.length > MAX_NAMES ? ` and ${late.length - MAX_NAMES} others` : ""
+  const now = formatTime(Math.floor(nowMillis / 1000) * 1000)
+  return `The saved state of ${counted(late.length, "stream")} is later than the server's clock (${now}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
+}
