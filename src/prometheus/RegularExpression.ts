@@ -7,14 +7,15 @@
 import { RE2JS, RE2JSException } from "re2js"
 
 /**
- * Compiles an expression that must match a whole text, in which a dot matches a line feed too, as in Prometheus. Undefined
- * for what is no expression.
+ * Compiles an expression that must match a whole text. In Prometheus 3 a dot matches a line feed too. Undefined for what is
+ * no expression.
  */
 export const compileExpression = (
-  expression: string
+  expression: string,
+  dotAll = true
 ): { readonly test: (text: string) => boolean } | undefined => {
   try {
-    const compiled = RE2JS.compile(expression, RE2JS.DOTALL)
+    const compiled = RE2JS.compile(expression, dotAll ? RE2JS.DOTALL : 0)
     return { test: (text) => compiled.matches(text) }
   } catch (error) {
     if (error instanceof RE2JSException) return undefined

@@ -206,6 +206,27 @@ console.log(error instanceof PrometheusError && error.reason)
       })
   )
 
+  it.live("has the engine of regular expressions where the mock looks for it", () =>
+    Effect.gen(function* () {
+      writeFileSync(
+        inProject("expressions.ts"),
+        `import { Effect } from "effect"
+import { makeDatabase, makeSeries, MockPrometheus, mockServer } from "source-prometheus/testing"
+
+const up = makeSeries({ __name__: "up", job: "a".repeat(5000) }, [[0, 1]])
+const found = await Effect.gen(function* () {
+  const { baseUrl } = yield* mockServer(new MockPrometheus(makeDatabase([up])))
+  const query = encodeURIComponent('up{job=~"(a+)+",job!~"(a+)+b"}')
+  return yield* Effect.promise(async () => (await fetch(\`\${baseUrl}/api/v1/query?time=0&query=\${query}\`)).json())
+}).pipe(Effect.scoped, Effect.runPromise)
+console.log(found.status, found.data.result.length)
+`
+      )
+      const result = yield* child.run([], { script: inProject("expressions.ts"), cwd: project })
+      assert.deepStrictEqual([result.stdout, result.stderr], ["success 1\n", ""])
+    })
+  )
+
   for (const command of ["source-prometheus", "effect"] as const) {
     it(`has the command ${command}`, () => {
       const npx = (...args: ReadonlyArray<string>) =>

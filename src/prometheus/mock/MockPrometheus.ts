@@ -7,6 +7,7 @@
  * Known differences: `start` and `end` of labels, label values and series count samples here, but chunks and blocks in a
  * real server, which may therefore name more; and only plain selectors, `count()` of one, and `time()` can be queried.
  */
+import { createHash } from "node:crypto"
 import { type ApiAnswer, answer, plain } from "./api.ts"
 import { defaultOptions } from "./evaluate.ts"
 import type { Faults } from "./faults.ts"
@@ -46,13 +47,29 @@ export interface ReceivedRequest extends MockRequest {
   readonly nowMs: number
 }
 
+/**
+ * How large the requests may be that are kept, in characters, each being a thousand at least: a demo runs for months, and a
+ * test may send much. Half of them go then, the oldest first.
+ */
+export const MOST_KEPT = 64_000_000
+
+const sizeOf = ({ params, url }: MockRequest): number => {
+  let size = 1000 + url.length
+  for (const [name, value] of params) size += name.length + value.length
+  return size
+}
+
+/** Of how many different requests it is counted how often they came. */
+const MOST_COUNTED = 100_000
+
 /** A mock server's state: what it holds, what it was asked. */
 export class MockPrometheus {
   /** May be replaced at any time, as if samples had been scraped or lost. */
   database: MockDatabase
   readonly options: MockOptions
-  /** Everything received, oldest first; may be emptied. */
+  /** Everything received, oldest first; may be emptied. Of very much only the latest is kept, see `MOST_KEPT`. */
   readonly requests: Array<ReceivedRequest> = []
+  #kept = 0
   readonly #attempts = new Map<string, number>()
 
   constructor(database: MockDatabase, options: MockOptions = {}) {
@@ -63,7 +80,7 @@ export class MockPrometheus {
   /** Answers one request at the given time, milliseconds since the Unix epoch. */
   handle(request: MockRequest, nowMs: number): MockAnswer {
     const attempt = this.#count(request)
-    this.requests.push({ ...request, attempt, nowMs })
+    this.#keep({ ...request, attempt, nowMs })
     const fault = this.options.faults?.(request, attempt) ?? {}
     const replaced = fault.status !== undefined || fault.body !== undefined
     const reply = replaced ? undefined : this.#answer(request, nowMs)
@@ -78,12 +95,25 @@ export class MockPrometheus {
     }
   }
 
+  #keep(request: ReceivedRequest): void {
+    if (this.requests.length === 0) this.#kept = 0
+    this.#kept += sizeOf(request)
+    this.requests.push(request)
+    if (this.#kept <= MOST_KEPT) return
+    this.requests.splice(0, Math.ceil(this.requests.length / 2))
+    this.#kept = this.requests.reduce((sum, request) => sum + sizeOf(request), 0)
+  }
+
   #count(request: MockRequest): number {
     const params = new URLSearchParams(request.params)
     params.sort()
-    const key = `${request.method} ${request.path}?${params}`
+    const text = `${request.method} ${request.path}?${params}`
+    const key = text.length <= 1000 ? text : createHash("sha256").update(text).digest("base64")
     const attempt = (this.#attempts.get(key) ?? 0) + 1
+    // Those that came last are last.
+    this.#attempts.delete(key)
     this.#attempts.set(key, attempt)
+    if (this.#attempts.size > MOST_COUNTED) this.#attempts.delete(this.#attempts.keys().next().value!)
     return attempt
   }
 

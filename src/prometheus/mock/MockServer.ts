@@ -15,21 +15,53 @@ export interface MockServer {
   readonly baseUrl: string
 }
 
+/** How large a body may be: parameters need no more, and all of it is in memory. */
+export const MOST_BODY_BYTES = 1_048_576
+
+/** How long a client may take for the headers of a request, and for all of it. */
+const HEADERS_MILLIS = 20_000
+const REQUEST_MILLIS = 60_000
+
+/** How long a client that still sends may read the refusal of it, before the connection is closed. */
+const LINGER_MILLIS = 1000
+
 /** Serves a mock on 127.0.0.1, on a free port unless one is given, until the scope closes; the clock is Effect's. */
 export const make = Effect.fnUntraced(function* (
   mock: MockPrometheus,
   port = 0
 ): Effect.fn.Return<MockServer, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const server = http.createServer((request, response) => {
-    receive(request, (body) => {
-      const url = new URL(`http://${request.headers.host ?? "127.0.0.1"}${request.url ?? "/"}`)
+  const answer = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+    // A client that goes away, be it in the middle of an answer, is no event.
+    request.on("error", () => {})
+    response.on("error", () => {})
+    const url = addressOf(request)
+    if (url === undefined) {
+      refuse(request, response, 400)
+      return
+    }
+    receive(request, response, (body) => {
       const headers = Object.entries(request.headersDistinct).map(
         ([name, values]) => [name, (values ?? []).join(", ")] as const
       )
       const received = makeRequest(request.method ?? "GET", url, headers, body)
-      respond(response, mock.handle(received, clock.currentTimeMillisUnsafe()))
+      try {
+        respond(response, mock.handle(received, clock.currentTimeMillisUnsafe()))
+      } catch (error) {
+        // A mistake in the faults of a test, such as a header that is none.
+        if (response.headersSent) response.destroy()
+        else refuse(request, response, 500, `The mock failed: ${error}`)
+      }
     })
+  }
+  const server = http.createServer(
+    { headersTimeout: HEADERS_MILLIS, requestTimeout: REQUEST_MILLIS, connectionsCheckingInterval: 5000 },
+    answer
+  )
+  // Who asks before sending a body hears no before having sent it.
+  server.on("checkContinue", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
+    if (!isTooLarge(request)) response.writeContinue()
+    answer(request, response)
   })
   // As long as a real server: a client must not lose the race with a closing idle connection.
   server.keepAliveTimeout = 300_000
@@ -38,6 +70,45 @@ export const make = Effect.fnUntraced(function* (
   const actual = address !== null && typeof address === "object" ? address.port : port
   return { baseUrl: `http://127.0.0.1:${actual}${mock.options.pathPrefix ?? ""}` }
 })
+
+/** A name or an address, and a port. */
+const plainHost = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
+
+/** What a request asks for; undefined where that is no address. */
+const addressOf = ({ headers, url = "/" }: Http.IncomingMessage): URL | undefined => {
+  const { host = "127.0.0.1" } = headers
+  // Proxies are asked with all of the address, and servers understand it, too.
+  if (/^http:\/\//i.test(url)) return URL.parse(url) ?? undefined
+  if (!url.startsWith("/") || !plainHost.test(host)) return undefined
+  return URL.parse(`http://${host}${url}`) ?? undefined
+}
+
+const isTooLarge = ({ headers }: Http.IncomingMessage): boolean =>
+  Number(headers["content-length"] ?? 0) > MOST_BODY_BYTES
+
+/**
+ * Refuses a request without reading the rest of it. The connection is closed once the client could read that: at once it
+ * would be reset, since there is more to read, and the client would not hear why.
+ */
+const refuse = (
+  request: Http.IncomingMessage,
+  response: Http.ServerResponse,
+  status: 400 | 413 | 500,
+  why = http.STATUS_CODES[status]
+): void => {
+  request.removeAllListeners("data").removeAllListeners("end").pause()
+  const { socket } = request
+  const timer = setTimeout(() => socket.destroy(), LINGER_MILLIS)
+  socket.once("close", () => clearTimeout(timer))
+  const body = Buffer.from(`${status} ${why}\n`)
+  response.writeHead(status, {
+    "content-type": "text/plain; charset=utf-8",
+    "content-length": body.length,
+    connection: "close"
+  })
+  // Not its end, at which Node would close the connection.
+  response.write(body)
+}
 
 const listen = (server: Http.Server, port: number) =>
   Effect.callback<void>((resume) => {
@@ -51,16 +122,35 @@ const close = (server: Http.Server) =>
     server.closeAllConnections()
   })
 
-const receive = (request: Http.IncomingMessage, done: (body: string) => void): void => {
+const receive = (
+  request: Http.IncomingMessage,
+  response: Http.ServerResponse,
+  done: (body: string) => void
+): void => {
+  if (isTooLarge(request)) {
+    refuse(request, response, 413)
+    return
+  }
   const chunks: Array<Buffer> = []
-  request.on("data", (chunk: Buffer) => chunks.push(chunk))
+  let bytes = 0
+  request.on("data", (chunk: Buffer) => {
+    bytes += chunk.length
+    if (bytes > MOST_BODY_BYTES) refuse(request, response, 413)
+    else chunks.push(chunk)
+  })
   request.on("end", () => done(Buffer.concat(chunks).toString("utf8")))
 }
 
 const respond = (response: Http.ServerResponse, answer: MockAnswer): void => {
   if (answer.delayMs === Number.POSITIVE_INFINITY) return
   if (answer.delayMs > 0) {
-    const timer = setTimeout(() => send(response, answer), answer.delayMs)
+    const timer = setTimeout(() => {
+      try {
+        send(response, answer)
+      } catch {
+        response.destroy()
+      }
+    }, answer.delayMs)
     response.once("close", () => clearTimeout(timer))
   } else send(response, answer)
 }
@@ -73,16 +163,21 @@ const send = (response: Http.ServerResponse, answer: MockAnswer): void => {
   response.writeHead(answer.status, answer.headers)
   const chunks = answer.body[Symbol.iterator]()
   const writeOn = (): void => {
-    while (!response.destroyed) {
-      const next = chunks.next()
-      if (next.done === true) {
-        finish(response, answer)
-        return
+    try {
+      while (!response.destroyed) {
+        const next = chunks.next()
+        if (next.done === true) {
+          finish(response, answer)
+          return
+        }
+        if (!response.write(next.value)) {
+          response.once("drain", writeOn)
+          return
+        }
       }
-      if (!response.write(next.value)) {
-        response.once("drain", writeOn)
-        return
-      }
+    } catch {
+      // What was being made could not be made: the client sees an answer that is cut.
+      response.destroy()
     }
   }
   writeOn()

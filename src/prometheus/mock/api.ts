@@ -6,16 +6,19 @@ import {
   type Grid,
   hasSampleBetween,
   instant,
+  isSelected,
   parseQuery,
   parseSelector,
   range,
   type Selector,
-  select
+  select,
+  tooLarge
 } from "./evaluate.ts"
 import { formatLabels, formatMatrixSeries, formatString, formatValue, formatVectorSample } from "./format.ts"
 import type { MockRequest } from "./http.ts"
 import { compareText, type MockDatabase, type MockSeries } from "./MockSeries.ts"
 import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
+import { MOST_WEIGHT } from "./regexp.ts"
 
 /** What the API answers from. */
 export interface ApiContext {
@@ -294,19 +297,23 @@ const selectedSeries = (
   const end = timeOr(params, "end", Number.POSITIVE_INFINITY)
   if (end === undefined) return Result.fail(invalidTime(params, "end"))
   const selectors: Array<Selector> = []
+  let weight = 0
   for (const match of params.getAll("match[]")) {
     const selector = parseSelector(match, context.release >= 3000)
     if (Result.isFailure(selector)) return Result.fail(failed(selector.failure))
     if (selector.success.matchesEmpty) {
       return Result.fail(failed("match[] must contain at least one non-empty matcher"))
     }
+    weight += selector.success.weight
+    if (weight > MOST_WEIGHT) return Result.fail(failed(tooLarge))
     selectors.push(selector.success)
   }
-  const chosen = new Set(selectors.flatMap((selector) => select(context.database, selector)))
   const until = Math.min(end, context.evaluation.untilMs)
   return Result.succeed(
     context.database.series.filter(
-      (s) => (selectors.length === 0 || chosen.has(s)) && hasSampleBetween(s, start, until)
+      (s) =>
+        (selectors.length === 0 || selectors.some((selector) => isSelected(s, selector))) &&
+        hasSampleBetween(s, start, until)
     )
   )
 }

@@ -6,7 +6,7 @@ import { Result } from "effect"
 import * as Matcher from "../Matcher.ts"
 import type { Histogram } from "../Sample.ts"
 import { labelValue, type MockDatabase, type MockSeries, type MockValue } from "./MockSeries.ts"
-import { wholeValue } from "./regexp.ts"
+import { MOST_WEIGHT, weightOf, wholeValue } from "./regexp.ts"
 
 /** A query that the mock can answer. */
 export type Query =
@@ -22,6 +22,8 @@ export interface Selector {
   readonly matches: (value: (label: string) => string) => boolean
   /** Whether it selects series without any label, that is everything: Prometheus refuses such a selector. */
   readonly matchesEmpty: boolean
+  /** How large its regular expressions are together. */
+  readonly weight: number
 }
 
 /** The points of a range query, `startMs`, `startMs + stepMs`, … ≤ `endMs`, in whole milliseconds. */
@@ -124,18 +126,31 @@ const compile = (
   matchers: ReadonlyArray<Matcher.Matcher>,
   dotAll: boolean
 ): Result.Result<Selector, string> => {
+  const weight = weigh(matchers)
+  if (weight > MOST_WEIGHT) return Result.fail(`1:1: parse error: ${tooLarge}`)
   try {
     const all = name === "" ? matchers : [nameIs(name), ...matchers]
     const tests = all.map((matcher) => ({ label: matcher.label, test: compileOne(matcher, dotAll) }))
     return Result.succeed({
       matches: (value) => tests.every(({ label, test }) => test(value(label))),
-      matchesEmpty: tests.every(({ test }) => test(""))
+      matchesEmpty: tests.every(({ test }) => test("")),
+      weight
     })
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
     return Result.fail(`1:1: parse error: error parsing regexp: ${error.message}`)
   }
 }
+
+/** Said of regular expressions that would take a server of one thread for a while. */
+export const tooLarge =
+  "the regular expressions are too large for the mock: use shorter ones, or fewer repetitions"
+
+const weigh = (matchers: ReadonlyArray<Matcher.Matcher>): number =>
+  matchers.reduce(
+    (sum, { operator, value }) => (operator === "=~" || operator === "!~" ? sum + weightOf(value) : sum),
+    0
+  )
 
 const compileOne = ({ operator, value }: Matcher.Matcher, dotAll: boolean): ((text: string) => boolean) => {
   if (operator === "=") return (text) => text === value
@@ -147,7 +162,10 @@ const compileOne = ({ operator, value }: Matcher.Matcher, dotAll: boolean): ((te
 
 /** The series that a selector selects, in the database's order. */
 export const select = (database: MockDatabase, selector: Selector): ReadonlyArray<MockSeries> =>
-  database.series.filter((series) => selector.matches((name) => labelValue(series.labels, name)))
+  database.series.filter((series) => isSelected(series, selector))
+
+export const isSelected = (series: MockSeries, selector: Selector): boolean =>
+  selector.matches((name) => labelValue(series.labels, name))
 
 /** The index of the last of `times` at or before `timeMs`, or -1. */
 const lastAtOrBefore = (times: Float64Array, timeMs: number): number => {
