@@ -17,16 +17,18 @@ export interface DestinationOptions {
   readonly gzip: boolean
   /** How much memory DuckDB may use, where it is used. */
   readonly memoryMegabytes: number
+  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  readonly readOnly?: boolean
 }
 
 /** Of a target, for one run. */
 export const destinationLayer = (
   { format, path }: Target,
-  { gzip, labelColumns, memoryMegabytes, source }: DestinationOptions
+  { gzip, labelColumns, memoryMegabytes, readOnly = false, source }: DestinationOptions
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> => {
   switch (format) {
     case "duckdb":
-      return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes })
+      return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes, readOnly })
     case "parquet":
       return ParquetFolder.layer({ folder: path, source, labelColumns, memoryMegabytes })
     case "jsonl":

@@ -221,9 +221,11 @@ const contentsOf = (rows: ReadonlyArray<Row>): Contents => {
 const checkContents = (
   stream: string,
   found: { readonly current: Contents; readonly refresh: Contents } | undefined,
-  { ahead, refresh, visible }: Snapshot
+  { ahead, refresh: rows, refreshState, visible }: Snapshot
 ) => {
   if (found === undefined) return
+  // What was made unique may not know any more which rows are those of a refresh.
+  const refresh = refreshState === undefined ? [] : rows
   const isCurrent = (row: Row) =>
     !refresh.includes(row) && (ahead === undefined || (ahead !== null && timeOf(row) <= ahead))
   const expected = { current: contentsOf(visible.filter(isCurrent)), refresh: contentsOf(refresh) }
