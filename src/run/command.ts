@@ -31,7 +31,7 @@ import { checkReportFile } from "./reportPlace.ts"
 import { namesToRead, run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
-import { type Target, targetText } from "./target.ts"
+import { targetText } from "./target.ts"
 
 /** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
 interface Source {
@@ -89,22 +89,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful({})
 })
 
-/**
- * Whether there is something to open, be it only to say what is wrong with it. To open a folder that has no states yet
- * would make them.
- */
-const hasSomething = Effect.fnUntraced(function* ({ format, path }: Target) {
-  const files = yield* FileSystem.FileSystem
-  const exists = (path: string) => Effect.orElseSucceed(files.exists(path), () => false)
-  if (format === "duckdb" || !(yield* exists(path))) return yield* exists(path)
-  const isFolder = yield* files.stat(path).pipe(
-    Effect.map(({ type }) => type === "Directory"),
-    Effect.orElseSucceed(() => false)
-  )
-  return !isFolder || (yield* exists(`${path}/_state`))
-})
-
-/** What a run would go on from is looked up where there is a destination; none is made. */
+/** What a run would resume from is looked up where there is a destination. None is made, and none is changed. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mode, target }: RunPlan,
   { isStepGiven, name: source }: Source,
@@ -112,7 +97,9 @@ const dryRun = Effect.fnUntraced(function* (
 ) {
   const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
   const names = yield* namesToRead
-  const estimated = (yield* hasSomething(target))
+  const files = yield* FileSystem.FileSystem
+  const isThere = yield* Effect.orElseSucceed(files.exists(target.path), () => true)
+  const estimated = isThere
     ? yield* Effect.gen(function* () {
         const fitted = yield* fitSettings(names, about)
         return yield* estimate(names, about).pipe(

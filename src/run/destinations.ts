@@ -28,7 +28,7 @@ export const destinationLayer = (
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> => {
   switch (format) {
     case "duckdb":
-      return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes })
+      return DuckDBFile.layer({ path, source, labelColumns, memoryMegabytes, readOnly })
     case "parquet":
       return ParquetFolder.layer({ folder: path, source, labelColumns, memoryMegabytes, readOnly })
     case "jsonl":

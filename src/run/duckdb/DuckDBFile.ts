@@ -8,13 +8,14 @@
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../ConnectorConfig.ts"
-import { Destination, type DestinationError } from "../Destination.ts"
+import { Destination, DestinationError } from "../Destination.ts"
 import { stateStoreOf } from "../entries.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
 import { quoteName } from "../quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
+import { tablesOf } from "./bookkeeping.ts"
 import { contentsOf } from "./contents.ts"
-import { openDatabase, tablesOf } from "./Database.ts"
+import { openDatabase } from "./Database.ts"
 import { openStream } from "./openStream.ts"
 import { type RowsAtOnce, tableOf } from "./Place.ts"
 import { folded } from "./tables.ts"
@@ -30,6 +31,8 @@ export interface DuckDBOptions {
   readonly memoryMegabytes?: number
   /** How many rows go into a table with a key in one transaction; as many as the memory has room for unless told. */
   readonly rowsAtOnce?: number
+  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  readonly readOnly?: boolean
 }
 
 /** What of DuckDB's memory is left beside the parts of tables that its threads are at, in megabytes. */
@@ -51,7 +54,7 @@ export const layer = (
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path } = options
+      const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path, readOnly = false } = options
       const files = yield* FileSystem.FileSystem
       const database = yield* openDatabase({ ...options, memoryMegabytes })
       const place = {
@@ -73,13 +76,16 @@ export const layer = (
           Effect.orElseSucceed(() => 0)
         )
       const destination = Destination.of({
-        open: (stream, mode) => openStream(place, stream, mode),
+        open: (stream, mode) =>
+          readOnly
+            ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
+            : openStream(place, stream, mode),
         streams: () => [...database.entries.keys()],
         states: stateStoreOf(database),
         contents: (stream, of) => contentsOf(place, stream, of),
         bytes: Effect.andThen(
-          database.checkpoint,
-          Effect.zipWith(sizeOf(path), sizeOf(`${path}.wal`), (file, log) => file + log)
+          readOnly ? Effect.void : database.checkpoint,
+          Effect.zipWith(sizeOf(database.file), sizeOf(`${database.file}.wal`), (file, log) => file + log)
         ),
         lookInto: (stream) =>
           `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(place, stream)))}`

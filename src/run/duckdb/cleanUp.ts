@@ -2,21 +2,22 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { without } from "../entries.ts"
-import type { Entry, TableEntry } from "./Database.ts"
-import type { Place } from "./Place.ts"
+import type { TableEntry } from "./bookkeeping.ts"
+import type { Opened, Place } from "./Place.ts"
 import { folded, qualified, timeLiteral } from "./tables.ts"
 
 /**
- * Removes a table that was being made, and rows that are ahead of the state, which are read again. Their place in the file is
- * lost: beside an index nothing is put there.
+ * Removes a table that was being made, and rows that are ahead of the state, which are read again, unless a refresh is to replace
+ * all of them. Their place in the file is lost: beside an index nothing is put there.
  */
 export const cleanUp = Effect.fnUntraced(function* (
   place: Place,
   connection: DuckDBConnection,
-  entry: Entry
+  { entry, isLost }: Opened
 ) {
   const { making, next } = entry
-  if (making === undefined && entry.ahead === undefined && next?.ahead === undefined) return entry
+  const isBehind = isLost || entry.ahead === undefined
+  if (making === undefined && isBehind && next?.ahead === undefined) return entry
   const cleaned = yield* place.database.transact(connection, async (run) => {
     if (making !== undefined) await run(`DROP TABLE IF EXISTS ${qualified(making)}`)
     const behindState = async <T extends TableEntry>(of: T): Promise<T> => {
@@ -27,7 +28,7 @@ export const cleanUp = Effect.fnUntraced(function* (
       return { ...(without(of, "ahead") as T), lastMillis: ahead }
     }
     return {
-      ...(await behindState(without(entry, "making"))),
+      ...(isBehind ? without(entry, "making") : await behindState(without(entry, "making"))),
       ...(next === undefined ? {} : { next: await behindState(next) })
     }
   })

@@ -2,7 +2,8 @@
 import { Effect } from "effect"
 import type { Contents } from "../Destination.ts"
 import { refreshUnderWay } from "../entries.ts"
-import type { Ask, Entry, TableEntry } from "./Database.ts"
+import type { Entry, TableEntry } from "./bookkeeping.ts"
+import type { Ask } from "./Database.ts"
 import type { Place } from "./Place.ts"
 import { qualified, timeLiteral } from "./tables.ts"
 
@@ -14,7 +15,7 @@ export const contentsOf = Effect.fnUntraced(function* (
   stream: string,
   of: "current" | "refresh"
 ) {
-  const { columnsOf, entries, query } = place.database
+  const { entries, query, shapeOf } = place.database
   const entry = entries.get(stream)
   if (entry === undefined) return NOTHING
   const isInProgress = refreshUnderWay(entry) !== undefined
@@ -22,7 +23,8 @@ export const contentsOf = Effect.fnUntraced(function* (
   if (of === "refresh" && !isInProgress) return NOTHING
   const table: TableEntry | undefined =
     of === "refresh" && next !== undefined ? next : entry.hasTable ? entry : undefined
-  if (table === undefined || (yield* columnsOf(table.table))?.includes("time") !== true) return NOTHING
+  const shape = table === undefined ? undefined : yield* shapeOf(table.table)
+  if (table === undefined || shape === undefined || shape.wrong.includes("time")) return NOTHING
   return yield* query(async (ask) => {
     const conditions = table.ahead === undefined ? [] : [behind(table.ahead)]
     if (of === "refresh" && next === undefined) {

@@ -1,21 +1,24 @@
 /** Opens the file of a DuckDB database for this process alone, and says in sentences why it cannot. */
-import { dirname, resolve } from "node:path"
+import { basename, dirname, join } from "node:path"
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect, FileSystem } from "effect"
 import { ConfigError } from "../../ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { cannot } from "../files/durably.ts"
 import { quoteText } from "../quoteSql.ts"
-import { memorySentence } from "../staging/memory.ts"
-import { DATABASE, folded, OWN_SCHEMA } from "./tables.ts"
+import { checkPlace } from "./checkPlace.ts"
+import { duckdbError } from "./duckdbError.ts"
+import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
 export type DuckDB = typeof import("@duckdb/node-api")
 
 /** How a file is opened. */
 export interface OpenOptions {
   readonly path: string
-  /** How much memory DuckDB may use; what does not fit goes to `<path>.tmp` meanwhile. */
+  /** How much memory DuckDB may use; what does not fit goes to a folder `<path>.tmp-…` meanwhile. */
   readonly memoryMegabytes: number
+  /** Nothing on the disk is changed, not even what a killed run has left. */
+  readonly readOnly?: boolean
 }
 
 /** An open file, called `DATABASE`. */
@@ -23,8 +26,12 @@ export interface OpenFile {
   readonly duckdb: DuckDB
   readonly instance: DuckDBInstance
   readonly connection: DuckDBConnection
-  /** The names of the tables and views that were there, folded. */
-  readonly tables: ReadonlySet<string>
+  /** Its path, without symbolic links. */
+  readonly file: string
+  /** Whether it had nothing in it. */
+  readonly isEmpty: boolean
+  /** The tables and views that were there, by their names, folded. */
+  readonly relations: ReadonlyMap<string, Relation>
   /** Does something that may fail as DuckDB does. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
 }
@@ -43,10 +50,11 @@ export const attachFile = Effect.fnUntraced(function* (
   options: OpenOptions,
   initial: (database: string) => string
 ) {
-  const { path } = options
-  const file = resolve(path)
-  const files = yield* FileSystem.FileSystem
-  yield* checkPlace(path, file)
+  const { path, readOnly = false } = options
+  const { exists, file } = yield* checkPlace(path)
+  if (readOnly && !exists) {
+    return yield* new DestinationError({ message: `${path} cannot be opened: it does not exist.` })
+  }
   const duckdb = yield* loadDuckDB
   yield* Effect.acquireRelease(
     Effect.suspend(() =>
@@ -65,13 +73,10 @@ export const attachFile = Effect.fnUntraced(function* (
     Effect.uninterruptible(
       Effect.tryPromise({
         try: run,
-        catch: (error) =>
-          new DestinationError({
-            message: sentence(options, error instanceof Error ? error.message : `${error}`)
-          })
+        catch: (error) => duckdbError(options, error)
       })
     )
-  const temporary = `${file}.tmp`
+  const temporary = readOnly ? "" : yield* folderBeside(path, file, TEMPORARY)
   const instance = yield* Effect.acquireRelease(
     attempt(() =>
       duckdb.DuckDBInstance.create(":memory:", {
@@ -96,27 +101,29 @@ export const attachFile = Effect.fnUntraced(function* (
     (connection) => Effect.sync(() => connection.closeSync())
   )
   const run = (sql: string) => attempt(() => connection.run(sql))
-  if (!(yield* Effect.orElseSucceed(files.exists(file), () => true))) {
-    yield* makeFile(file, run, initial("made"))
-  }
+  if (!exists) yield* makeFile(path, file, run, initial("made"))
   yield* Effect.acquireRelease(
-    run(`ATTACH ${quoteText(file)} AS ${DATABASE}`),
+    run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`),
     // Where there is no room for a checkpoint, what it would do is left to whoever opens the file next.
     () =>
-      Effect.andThen(Effect.ignore(run(`CHECKPOINT ${DATABASE}`)), Effect.ignore(run(`DETACH ${DATABASE}`)))
+      Effect.andThen(
+        readOnly ? Effect.void : Effect.ignore(run(`CHECKPOINT ${DATABASE}`)),
+        Effect.ignore(run(`DETACH ${DATABASE}`))
+      )
   )
-  yield* cleanTemporary(temporary)
+  if (!readOnly) yield* removeLeftovers(file, temporary)
   const tables = yield* attempt(async () =>
     (
       await connection.runAndReadAll(
-        `SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = '${DATABASE}'
+        `SELECT schema_name, table_name, 'table' FROM duckdb_tables() WHERE database_name = '${DATABASE}'
          UNION ALL
-         SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = '${DATABASE}' AND NOT internal`
+         SELECT schema_name, view_name, 'view' FROM duckdb_views() WHERE database_name = '${DATABASE}' AND NOT internal`
       )
     ).getRowsJS()
   )
-  if (tables.length === 0) yield* run(`BEGIN; ${initial(DATABASE)}; COMMIT`)
-  else if (!tables.some(([schema]) => schema === OWN_SCHEMA)) {
+  if (tables.length === 0) {
+    if (!readOnly) yield* run(`BEGIN; ${initial(DATABASE)}; COMMIT`)
+  } else if (!tables.some(([schema]) => schema === OWN_SCHEMA)) {
     return yield* new ConfigError({
       message: `${path} has tables, but none of this program's, so it is somebody else's database. Choose another file.`
     })
@@ -126,7 +133,9 @@ export const attachFile = Effect.fnUntraced(function* (
     duckdb,
     instance,
     connection,
-    tables: new Set(main.map(([, table]) => folded(String(table)))),
+    file,
+    isEmpty: tables.length === 0,
+    relations: new Map(main.map(([, name, kind]) => [folded(String(name)), kind as Relation])),
     attempt
   }
   return open
@@ -141,30 +150,6 @@ const loadDuckDB = Effect.tryPromise({
     })
 })
 
-/** DuckDB's own words for a place that cannot be are of little help. */
-const checkPlace = Effect.fnUntraced(function* (path: string, file: string) {
-  const files = yield* FileSystem.FileSystem
-  const folder = dirname(file)
-  const kind = (of: string) =>
-    files.stat(of).pipe(
-      Effect.map(({ type }): string | undefined => type),
-      Effect.catchIf(
-        (error) => error.reason._tag === "NotFound",
-        () => Effect.succeed(undefined)
-      ),
-      Effect.mapError(cannot("opened", path))
-    )
-  const wrong =
-    (yield* kind(folder)) === undefined
-      ? `the folder ${folder} does not exist. Make it, or choose another file.`
-      : (yield* kind(file)) === "Directory"
-        ? "it is a folder, not a file. Choose another file."
-        : undefined
-  if (wrong !== undefined) {
-    return yield* new DestinationError({ message: `${path} cannot be opened: ${wrong}` })
-  }
-})
-
 /**
  * The blocks of a new file, in bytes; DuckDB's own are eight times as large. A column begins with 32 KiB, and DuckDB can put to
  * the disk only what is as large as a block. With the large ones a thousand streams, of whatever few rows, would not fit into
@@ -173,60 +158,73 @@ const checkPlace = Effect.fnUntraced(function* (path: string, file: string) {
  */
 const BLOCK_BYTES = 32_768
 
-/** Makes a file aside and gives it its name when it is whole: half a database cannot be opened any more. */
+/** Names beside the file, each followed by something random. */
+const UNFINISHED = ".new-"
+const TEMPORARY = ".tmp-"
+
+/** Makes a folder beside the file, which nobody else can have put anything into, and removes it when the scope closes. */
+const folderBeside = (path: string, file: string, purpose: typeof UNFINISHED | typeof TEMPORARY) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    Effect.acquireRelease(
+      files
+        .makeTempDirectory({ directory: dirname(file), prefix: basename(file) + purpose })
+        .pipe(Effect.mapError(cannot("opened", path))),
+      (folder) => Effect.ignore(files.remove(folder, { recursive: true, force: true }))
+    )
+  )
+
+/**
+ * Makes a file aside and gives it its name when it is complete: half a database cannot be opened any more. Of several runs
+ * that do so one is the first, and the others find its file.
+ */
 const makeFile = Effect.fnUntraced(function* (
+  path: string,
   file: string,
   run: (sql: string) => Effect.Effect<unknown, DestinationError>,
   statements: string
 ) {
   const files = yield* FileSystem.FileSystem
-  const aside = `${file}.new-${process.pid}`
-  yield* files.remove(aside, { force: true }).pipe(Effect.mapError(cannot("removed", aside)))
-  yield* run(`ATTACH ${quoteText(aside)} AS made (BLOCK_SIZE ${BLOCK_BYTES}); ${statements}; DETACH made`)
-  yield* files.link(aside, file).pipe(
-    Effect.catch((error) =>
-      error.reason._tag === "AlreadyExists"
-        ? // Another run was faster; opening it tells what to make of that.
-          Effect.void
-        : // Not all disks have links.
-          files.rename(aside, file)
+  const aside = join(yield* folderBeside(path, file, UNFINISHED), "database")
+  yield* run(
+    `ATTACH ${quoteText(aside)} AS made (BLOCK_SIZE ${BLOCK_BYTES}); ${statements}; DETACH made`
+  ).pipe(
+    Effect.andThen(
+      files.link(aside, file).pipe(
+        // Not all disks have links.
+        Effect.catchIf(
+          ({ reason }) => reason._tag !== "AlreadyExists",
+          () => files.rename(aside, file)
+        ),
+        Effect.mapError(cannot("made", path))
+      )
     ),
-    Effect.andThen(files.remove(aside, { force: true })),
-    Effect.mapError(cannot("made", file))
+    Effect.catch((error) =>
+      Effect.flatMap(
+        Effect.orElseSucceed(files.exists(file), () => false),
+        (exists) => (exists ? Effect.void : Effect.fail(error))
+      )
+    )
   )
-})
+}, Effect.scoped)
 
-/** Removes what a killed run has left of its temporary tables, and only that. */
-const cleanTemporary = Effect.fnUntraced(function* (folder: string) {
+/** Removes what killed runs have left beside the file, which is open for this process alone. `own` is in use. */
+const removeLeftovers = Effect.fnUntraced(function* (file: string, own: string) {
   const files = yield* FileSystem.FileSystem
-  const names = yield* Effect.orElseSucceed(files.readDirectory(folder), () => [])
-  const old = names.filter((name) => name.startsWith("duckdb_temp_"))
-  yield* Effect.forEach(old, (name) => Effect.ignore(files.remove(`${folder}/${name}`)), { discard: true })
+  const remove = (path: string) => Effect.ignore(files.remove(path, { recursive: true }))
+  const namesIn = (folder: string) => Effect.orElseSucceed(files.readDirectory(folder), () => [])
+  const isLink = (path: string) =>
+    Effect.match(files.readLink(path), { onFailure: () => false, onSuccess: () => true })
+  const [folder, name] = [dirname(file), basename(file)]
+  for (const beside of yield* namesIn(folder)) {
+    const path = join(folder, beside)
+    if (beside.startsWith(name + UNFINISHED) || beside.startsWith(name + TEMPORARY)) {
+      if (path !== own) yield* remove(path)
+    }
+  }
+  // Where earlier versions of this program had it, and only what DuckDB had put there.
+  const earlier = `${file}.tmp`
+  if (yield* isLink(earlier)) return
+  for (const one of yield* namesIn(earlier)) {
+    if (one.startsWith("duckdb_temp_")) yield* remove(join(earlier, one))
+  }
 })
-
-/** What DuckDB says, in a sentence that says what to do. */
-const sentence = ({ memoryMegabytes, path }: OpenOptions, text: string): string => {
-  const lock =
-    /Conflicting lock is held(?: in (.+?))?(?: \(PID (\d+)\))?(?: by user .+?)?\. (?:See|However)/.exec(text)
-  if (lock !== null || /could not set lock on file|used by another process/i.test(text)) {
-    const program = lock?.[1] === undefined ? "" : ` (${lock[1]})`
-    const who = lock?.[2] === undefined ? `another process${program}` : `process ${lock[2]}${program}`
-    return `${path} is in use by ${who}. Wait for its end or close the file there, or choose another file.`
-  }
-  if (text.includes("not a valid DuckDB database file")) {
-    return `${path} is not a DuckDB database. Choose another file.`
-  }
-  if (/database file with version number|created with a (newer|older)/i.test(text)) {
-    return `${path} was written by a version of DuckDB that this one does not understand: ${text.split("\n")[0]} Choose another file.`
-  }
-  if (/corrupt database file/i.test(text)) {
-    return `${path} is damaged: ${text.split("\n")[0]}. Restore the file from before, or choose another one.`
-  }
-  if (/no space left|disk full|max_temp_directory_size|disk quota/i.test(text)) {
-    return `${path} cannot be written: the disk is full. Make room and run again: what was committed is kept.`
-  }
-  if (/permission denied|read-only/i.test(text)) {
-    return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`
-  }
-  return memorySentence(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
-}

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import type { SampleBlock } from "../../prometheus/Sample.ts"
 import { steadyMillis } from "../../steadyMillis.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
-import { type StreamWriter, type SyncMode, syncKindOf } from "../Destination.ts"
+import { type DestinationError, type StreamWriter, type SyncMode, syncKindOf } from "../Destination.ts"
 import { isSameRefresh, later, refreshUnderWay, statesToSave, without } from "../entries.ts"
 import { quoteName } from "../quoteSql.ts"
 import { labelColumns } from "../staging/LabelColumns.ts"
@@ -27,7 +27,7 @@ const prepare = Effect.fnUntraced(function* (
   stream: string,
   mode: SyncMode
 ) {
-  let entry = yield* cleanUp(place, connection, yield* entryOf(place, stream))
+  let entry = yield* cleanUp(place, connection, yield* entryOf(place, stream, mode))
   const isAppended = mode === "full_refresh_append" || mode === "incremental_append"
   if (isAppended && entry.hasTable && entry.hasKey) entry = yield* dropKey(place, connection, entry)
   entry = yield* takeOverRefresh(place, connection, entry, mode)
@@ -82,6 +82,8 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   let startsOver = false
   /** Some of what is staged may be in the table: of several transactions, not all were done. */
   let isHalfDone = false
+  /** What is staged may be incomplete. */
+  let hasFailed = false
   let durableAt = yield* steadyMillis
 
   const write = async (blocks: ReadonlyArray<SampleBlock>) => {
@@ -145,7 +147,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       const table = { table: target, lastMillis, hasKey, ...(isLast ? {} : { ahead: tableMillis }) }
       entry = yield* transact(connection, async (run) => {
         if (entry.next !== undefined && (isNew || !isOverwrite)) {
-          await run(`DROP TABLE ${qualified(entry.next.table)}`)
+          await run(`DROP TABLE IF EXISTS ${qualified(entry.next.table)}`)
         }
         await grow(run, place, target, isNew ? undefined : targetLabels, labels?.names ?? [], hasKey)
         count += await insert(run, slice, mayMeetRows)
@@ -182,7 +184,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   const replaceTable = Effect.suspend(() =>
     transact(connection, async (run) => {
       const { hasTable, next, table } = entry
-      if (hasTable) await run(`DROP TABLE ${qualified(table)}`)
+      if (hasTable) await run(`DROP TABLE IF EXISTS ${qualified(table)}`)
       await run(`ALTER TABLE ${qualified(target)} RENAME TO ${quoteName(table)}`)
       return {
         ...without(entry, "next", "state", "refreshState"),
@@ -214,15 +216,17 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
 
   yield* Effect.addFinalizer(() =>
     Effect.catch(
-      Effect.suspend(() => (postponed === undefined ? Effect.void : settle(false))),
+      Effect.suspend(() => (postponed === undefined || hasFailed ? Effect.void : settle(false))),
       (error) =>
         Effect.logError(`The last of ${stream} is not kept, and is read again next time: ${error.message}`)
     )
   )
+  const orFailed = <A>(effect: Effect.Effect<A, DestinationError>) =>
+    Effect.tapError(Effect.uninterruptible(effect), () => Effect.sync(() => (hasFailed = true)))
   const writer: StreamWriter = {
-    write: (blocks) => attempt(() => write(blocks)),
-    commit: (state) => Effect.uninterruptible(commit(state)),
-    complete: Effect.uninterruptible(Effect.suspend(() => settle(true)))
+    write: (blocks) => orFailed(attempt(() => write(blocks))),
+    commit: (state) => orFailed(commit(state)),
+    complete: orFailed(Effect.suspend(() => settle(true)))
   }
   return writer
 })

@@ -3,7 +3,7 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { without } from "../entries.ts"
 import { quoteName } from "../quoteSql.ts"
-import type { Entry } from "./Database.ts"
+import type { Entry } from "./bookkeeping.ts"
 import { besideTable, labelsOf, type Place } from "./Place.ts"
 import { createTable, folded, INTO_THEIR_PLACE, ownColumns, qualified } from "./tables.ts"
 

@@ -8,18 +8,24 @@ export const DATABASE = "data"
 /** The schema of what is remembered of streams: beside the tables of streams, which may be called anything. */
 export const OWN_SCHEMA = "_source_prometheus"
 
+/** What may have a name in a schema. */
+export type Relation = "table" | "view"
+
 /** A table of a stream, unmistakably: a schema or another database may have the same name. */
 export const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
 
 /** A name as DuckDB tells it from others: not by its case. */
 export const folded = (name: string): string => name.toLowerCase()
 
+/** What a stream is called whose name is empty, which SQL cannot say. */
+const UNNAMED = "unnamed"
+
 /**
  * The table for a stream: called as the stream is, and numbered (`Up_2`) where DuckDB would not tell it from one of
  * `taken`, which are folded. SQL cannot say NUL, nor UTF-8 half a surrogate pair: U+FFFD stands for them.
  */
 export const tableName = (stream: string, taken: ReadonlySet<string>): string => {
-  const plain = stream.toWellFormed().replaceAll("\0", "\ufffd")
+  const plain = stream === "" ? UNNAMED : stream.toWellFormed().replaceAll("\0", "\ufffd")
   for (let number = 1; ; number++) {
     const name = number === 1 ? plain : `${plain}_${number}`
     if (!taken.has(folded(name))) return name
@@ -30,10 +36,11 @@ export const tableName = (stream: string, taken: ReadonlySet<string>): string =>
 const ROW_ID = "rowid"
 const PREFIX = "label_"
 
-/** The column of a label, by the rules of all records and those of DuckDB. */
+/** The column of a label, by the rules of all records and those of DuckDB; undefined where SQL cannot say its name. */
 export const duckdbColumnOf = (label: string): string | undefined => {
   if (folded(label) === ROW_ID) return PREFIX + label
-  if (folded(label) === PREFIX + ROW_ID || label.includes("\0") || !label.isWellFormed()) return undefined
+  const isSayable = label !== "" && !label.includes("\0") && label.isWellFormed()
+  if (folded(label) === PREFIX + ROW_ID || !isSayable) return undefined
   return columnOf(label)
 }
 

@@ -125,7 +125,8 @@ export const stageSamples = (
         seriesBytes += label.length + value.length
         if (label === METRIC_NAME) continue
         const column = labels?.columnFor(label)
-        if (column === undefined) rest.push([label, value])
+        // DuckDB's JSON has no half of a surrogate pair.
+        if (column === undefined) rest.push([label.toWellFormed(), value.toWellFormed()])
         else values.set(column, value)
       }
       pending.push({

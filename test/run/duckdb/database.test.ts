@@ -303,15 +303,13 @@ describe("a DuckDB database", () => {
       assert.deepStrictEqual(readFileSync(path).equals(before), true)
 
       const streams = "_source_prometheus.streams"
-      yield* change(path, `CREATE TABLE kept AS FROM ${streams}; UPDATE ${streams} SET entry = 'null'`)
-      assert.match(yield* refusal(path), /is damaged: _source_prometheus\.streams has an entry/)
-      yield* change(
-        path,
-        `UPDATE ${streams} SET entry = (SELECT entry FROM kept); ALTER TABLE up RENAME TO away`
+      yield* change(path, "ALTER TABLE up RENAME TO away")
+      assert.match(
+        yield* refusal(path),
+        /has no table "up", but .* records are missing\. Restore the file from before, or read the stream again with --full-refresh --select up\./
       )
-      assert.match(yield* refusal(path), /has no table "up", but .* records are missing\. Restore/)
       yield* change(path, `DELETE FROM ${streams}; CREATE VIEW up AS FROM away`)
-      assert.match(yield* refusal(path), /has a table "up" that this program has not made\. Rename it/)
+      assert.match(yield* refusal(path), /has a view "up" that this program has not made\. Rename it/)
       yield* change(path, "UPDATE _source_prometheus.about SET version = 2")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")
