@@ -41,7 +41,7 @@ export const halveValues = (values: ReadonlyArray<string>): Halves => {
   }
 }
 
-/** Terms for at least one and at most `wanted` of the values. */
+/** Terms for at least one and at most `wanted` of the values, which are sorted. */
 const beginnings = (values: ReadonlyArray<string>, wanted: number, depth = 0): ReadonlyArray<Term> => {
   if (depth === MAX_DEPTH) return [{ text: values[0]!, isWhole: true, values: values.slice(0, 1) }]
   const terms: Array<Term> = []
@@ -62,7 +62,7 @@ const beginnings = (values: ReadonlyArray<string>, wanted: number, depth = 0): R
   return terms
 }
 
-/** Groups values by the first character in which they differ. */
+/** Groups sorted values by the first character in which they differ. */
 const byNextCharacter = (values: ReadonlyArray<string>): ReadonlyArray<Term> => {
   const common = commonPrefix(values)
   const groups = new Map<string, Array<string>>()
@@ -76,15 +76,12 @@ const byNextCharacter = (values: ReadonlyArray<string>): ReadonlyArray<Term> => 
   return Array.from(groups, ([text, group]) => ({ text, isWhole: text === common, values: group }))
 }
 
-/** The longest text, in whole characters, that all values begin with. */
+/** The longest text, in whole characters, that all of some sorted values begin with: the first and the last have it, too. */
 const commonPrefix = (values: ReadonlyArray<string>): string => {
   const first = values[0]!
-  let length = first.length
-  for (const value of values) {
-    let same = 0
-    while (same < length && value.charCodeAt(same) === first.charCodeAt(same)) same++
-    length = same
-  }
+  const last = values.at(-1)!
+  let length = 0
+  while (length < first.length && first.charCodeAt(length) === last.charCodeAt(length)) length++
   // Not between the two halves of a character beyond the first 65,536.
   const isCut = length > 0 && (first.codePointAt(length - 1) ?? 0) > 0xffff
   return first.slice(0, isCut ? length - 1 : length)

@@ -26,7 +26,7 @@ import { WindowLedger } from "./WindowLedger.ts"
 import { afterAnswer, afterRefusal, type WindowSize } from "./WindowSize.ts"
 
 /** So often the series of one stream are split: each window then takes one request more than that. */
-const MAX_SPLITS = 5000
+const MAX_SPLITS = 2000
 
 /** What an answer is: samples as they arrive. */
 export type Answer = Stream.Stream<SampleBlock, PrometheusError>

@@ -1,6 +1,7 @@
 /** What a dry run says, against what a read then does. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Fiber } from "effect"
+import { TestClock } from "effect/testing"
 import { makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import type { SyncMode } from "../../src/run/Destination.ts"
 import { estimate, windowsOf } from "../../src/run/estimate.ts"
@@ -9,10 +10,12 @@ import { choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import {
   incremental,
+  onRange,
   rangeRequests,
   readAll,
   type Setting,
   samplesOf,
+  settle,
   setUp,
   windows
 } from "../sync/readMock.ts"
@@ -115,6 +118,60 @@ describe("estimate", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(estimateOf({ series: [], points: 10 }))
       assert.match(error.message, /^No metric/)
+    })
+  )
+})
+
+describe("an estimate by a server that cannot count", () => {
+  const at = (count: string, time = start): string => `[${time / 1000},"${count}"]`
+  const result = (values: string): string =>
+    `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[${values}]}]}}`
+
+  for (const [what, values, message] of [
+    ["NaN", at("NaN"), /returned NaN for their number/],
+    ["infinity", at("+Inf"), /returned \+Inf for/],
+    ["a negative number", at("-3"), /returned -3 for/],
+    ["a fraction", at("0.5"), /returned 0\.5 for/],
+    ["more than there can be", at("1e300"), /returned 1e300 for/],
+    ["an infinite decimal", at("1e999"), /returned 1e999 for/],
+    [
+      "more numbers than asked for",
+      Array.from({ length: 100 }, (_, i) => at("1", start + i * minute)).join(","),
+      /returned more than the 48 numbers asked for/
+    ]
+  ] as const) {
+    it.effect(`fails in a sentence for ${what}`, () =>
+      Effect.gen(function* () {
+        const setting = {
+          series: gauge("a", 480),
+          points: 480,
+          mock: { faults: onRange(() => ({ body: result(values) })) }
+        }
+        const error = yield* Effect.flip(estimateOf(setting))
+        assert.match(error.message, /^The series of a cannot be counted: the server /)
+        assert.match(error.message, message)
+      })
+    )
+  }
+
+  it.effect("takes none for none, and a large number for what it is", () =>
+    Effect.gen(function* () {
+      const faults = onRange(() => ({ body: result(at("1e6")) }))
+      const { dryRun } = yield* estimateOf({ series: gauge("a", 1), points: 1, mock: { faults } })
+      assert.deepInclude(dryRun.streams[0], { series: 1_000_000, points: 1, windows: 1, samples: 1_000_000 })
+    })
+  )
+
+  it.effect("does not wait for ever for a count that never ends", () =>
+    Effect.gen(function* () {
+      const faults = onRange(() => ({ body: result(at("1")), stallAfterBytes: 90 }))
+      const setting = { series: gauge("a", 1), points: 1, config: { max_retries: 0 }, mock: { faults } }
+      const fiber = yield* Effect.forkChild(Effect.flip(estimateOf(setting)))
+      for (let i = 0; i < 20 && fiber.pollUnsafe() === undefined; i++) {
+        yield* settle
+        yield* TestClock.adjust("1 minute")
+      }
+      assert.match((yield* Fiber.join(fiber)).message, /within 120 s/)
     })
   )
 })

@@ -20,6 +20,17 @@ export const wrongClocks: ReadonlyArray<{ readonly what: string; readonly error:
   { what: "set back and forth by hours all the time", error: { millis: 6 * hour, swings: true } }
 ]
 
+const day = 24 * hour
+
+/** Whether a process with that clock finds the server's too far ahead for a check to pass. */
+export const refusesServer = ({ millis }: ClockError): boolean => millis < -day
+
+/** The messages that a run printed, without when that was, and without its warnings of a clock far from its own. */
+export const withoutOwnTime = (stdout: string): string =>
+  stdout
+    .replace(/"emitted_at":\d+/g, '"emitted_at":0')
+    .replace(/^\{"type":"LOG","log":\{"level":"WARN","message":"The clock of .*\n/gm, "")
+
 /** Starts Node with a clock that is off. */
 export const clockOff = ({ millis, swings }: ClockError): ReadonlyArray<string> => {
   const preload = new URL("./wrongClockPreload.ts", import.meta.url)

@@ -273,4 +273,57 @@ describe("an answer that is too large", () => {
       )
     })
   )
+
+  describe("and has ever new labels", () => {
+    /** Refuses queries of `m` for their series unless they have so many matchers; whoever asks for labels gets others each time. */
+    const endlessLabels = (matchers: number) => {
+      let made = 0
+      const list = (length: number): Fault => ({
+        body: JSON.stringify({
+          status: "success",
+          data: Array.from({ length }, () => `l${made++}`)
+        })
+      })
+      return ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined => {
+        if (path === "/api/v1/labels") return list(1)
+        if (path.startsWith("/api/v1/label/")) return list(16)
+        if (path !== "/api/v1/query_range") return undefined
+        const query = params.get("query") ?? ""
+        return query.includes('"m"') && query.split(/[!=]~|!=|="/).length - 2 < matchers
+          ? refusal(422, SERIES_LIMIT)
+          : undefined
+      }
+    }
+
+    it.effect("fails its stream after a number of splits of one another", () =>
+      Effect.gen(function* () {
+        const { events, mock } = yield* readAll(incremental("m", "n"), {
+          series: [...gauge("m", 10), ...gauge("n", 10)],
+          points: 10,
+          mock: { faults: endlessLabels(Infinity) }
+        })
+        assert.match(
+          failuresOf(events),
+          /exceeded series limit.* were split 256 times, one part from another, and that is the limit\. /
+        )
+        assert.strictEqual(samplesOf(events).size, 10)
+        assert.isBelow(mock.requests.length, 2000)
+      })
+    )
+
+    it.effect(
+      "fails its stream after a number of splits in all",
+      () =>
+        Effect.gen(function* () {
+          const { events, mock } = yield* readAll(incremental("m"), {
+            series: gauge("m", 10),
+            points: 10,
+            mock: { faults: endlessLabels(20) }
+          })
+          assert.match(failuresOf(events), / were split 2,000 times, and that is the limit\. /)
+          assert.isBelow(mock.requests.length, 15_000)
+        }),
+      120_000
+    )
+  })
 })
