@@ -4,6 +4,7 @@ import { Command } from "effect/cli"
 import { type ConfigError, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { setForcedStopNote } from "../stopGuard.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import { WRONG_USAGE } from "../usageErrors.ts"
@@ -29,6 +30,10 @@ import { run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
 import { type Target, targetText } from "./target.ts"
+
+/** Printed when a stop does not wait for the run to end. */
+const FORCED_STOP =
+  "Stopped at once. All that was committed is kept, and the same command resumes from there."
 
 /** Does what the plan says, from a source that people know by a name of its own. Fails where a stream did. */
 const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings, source: string) {
@@ -57,6 +62,10 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, settings: Settings,
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   if (plan.isDryRun) return yield* dryRun(plan, source, destination)
   if (plan.reportPath !== undefined) yield* checkReportPlace(plan.reportPath)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => setForcedStopNote(FORCED_STOP)),
+    () => Effect.sync(() => setForcedStopNote(""))
+  )
   if (plan.everyMillis !== undefined) {
     let mode = plan.mode
     const next = Effect.suspend(() => runOnce(mode)).pipe(
