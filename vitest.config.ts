@@ -1,8 +1,8 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule, and
- * README's commands) need nothing but Node;
+ * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule; in
+ * processes of all kinds; README's commands) need nothing but Node;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
  * Prometheus, a real VictoriaMetrics and Chromium, which its global setup finds or installs; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.
@@ -18,6 +18,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: [
             "test/conformance/**",
+            "test/process/**",
             "test/docs/readme.test.ts",
             "test/package/**",
             "test/integration/**",
@@ -29,7 +30,7 @@ export default defineConfig({
       {
         test: {
           name: "conformance",
-          include: ["test/conformance/**/*.test.ts", "test/docs/readme.test.ts"],
+          include: ["test/conformance/**/*.test.ts", "test/process/**/*.test.ts", "test/docs/readme.test.ts"],
           testTimeout: 120_000
         }
       },

@@ -19,15 +19,63 @@ rmSync(folder, { recursive: true, force: true })
 //
 // Two files, since Node keeps compiled code only of what is loaded after it was asked to: a start takes a fifth less with
 // it. Plain old JavaScript up to the import: it is for a Node that knows no other.
+//
+// Node runs whatever code it finds in its cache. By default that is in the temporary folder, where anybody may have been
+// first. Ours is the user's own, and nobody else can write to it or swap a folder on the way there: each belongs to the user
+// or to root, and others may write to none but a sticky one. Where that does not hold there is no cache.
 const launcher = `#!/usr/bin/env node
+import fs from "node:fs"
 import module from "node:module"
+import path from "node:path"
 var needed = ${JSON.stringify(needed)}.split("."), current = process.versions.node.split(".")
 var older = +current[0] !== +needed[0] ? +current[0] < +needed[0] : +current[1] < +needed[1]
 if (older) {
   process.stderr.write("${name} needs Node ${needed} or newer; this is Node " + process.versions.node + ".\\n")
   process.exit(1)
 }
-module.enableCompileCache()
+function isSafe(folder, user) {
+  for (;;) {
+    var stat = fs.lstatSync(folder), parent = path.dirname(folder)
+    if (!stat.isDirectory() || (stat.uid !== user && stat.uid !== 0)) return false
+    if ((stat.mode & 0o022) !== 0 && (stat.mode & 0o1000) === 0) return false
+    if (parent === folder) return true
+    folder = parent
+  }
+}
+function makeFolder(folder) {
+  try {
+    fs.mkdirSync(folder, 0o700)
+  } catch (error) {
+    if (error.code !== "EEXIST") throw error
+  }
+}
+function cacheFolder(environment) {
+  if (!process.geteuid) return
+  var user = process.geteuid(), home = environment.HOME, base = environment.XDG_CACHE_HOME
+  if (!base || !path.isAbsolute(base)) {
+    if (!home || !path.isAbsolute(home) || path.resolve(home) === "/") return
+    base = path.join(home, ".cache")
+  }
+  var parent = fs.realpathSync(path.dirname(path.resolve(base)))
+  if (!isSafe(parent, user)) return
+  base = path.join(parent, path.basename(base))
+  makeFolder(base)
+  base = fs.realpathSync(base)
+  if (!isSafe(base, user)) return
+  var folder = path.join(base, "${name}")
+  makeFolder(folder)
+  var stat = fs.lstatSync(folder)
+  if (stat.isDirectory() && stat.uid === user && (stat.mode & 0o077) === 0) return folder
+}
+// Whoever has set one of these has decided already.
+if (!process.env.NODE_COMPILE_CACHE && !process.env.NODE_DISABLE_COMPILE_CACHE) {
+  try {
+    var cache = cacheFolder(process.env)
+    if (cache) module.enableCompileCache(cache)
+  } catch (error) {
+    // It starts without one.
+  }
+}
 import("./main.mjs")
 `
 

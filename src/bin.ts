@@ -1,5 +1,6 @@
 /** The executable. */
 import { constants } from "node:os"
+import { isatty } from "node:tty"
 import { setFlagsFromString } from "node:v8"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit } from "effect"
@@ -8,6 +9,15 @@ import { keepExternalMemoryLow } from "./externalMemory.ts"
 import { main } from "./main.ts"
 import * as platform from "./platform.ts"
 import { visibleLines } from "./run/display/printable.ts"
+import {
+  dismissGuard,
+  forcedStopNote,
+  GRACE_MILLIS,
+  guardStops,
+  guardStopsLater,
+  type StopSignal,
+  stopSignals
+} from "./stopGuard.ts"
 
 // A read allocates little that lives long, and much that is large and dies young: the bytes of answers. Left to itself V8
 // lets that pile up, for no gain in time. There is so little to look through that doing it at once, by one thread, costs less
@@ -18,28 +28,40 @@ setFlagsFromString("--no-incremental-marking")
 setFlagsFromString("--heap-growing-percent=70")
 keepExternalMemoryLow()
 
-/** How long a stop may take before it is enforced: a reader that reads nothing would hold it up for ever. */
-const GRACE_MILLIS = 2000
-
 /**
  * Dies of a signal as if it had never been handled, which is what whoever sent it expects to see. The first process of a
  * container cannot: the kernel spares it, and it would end with 0, as if all were done. It says so by its exit code.
  */
 const dieOf = (signal: NodeJS.Signals): void => {
   if (process.pid === 1) process.exit(128 + constants.signals[signal])
-  process.removeAllListeners(signal)
-  process.kill(process.pid, signal)
-}
-
-let received: NodeJS.Signals | undefined
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.on(signal, () => {
-    // Whoever sends a second one does not want to wait.
-    if (received !== undefined) return dieOf(received)
-    received = signal
-    setTimeout(() => dieOf(signal), GRACE_MILLIS).unref()
+  dismissGuard(() => {
+    process.removeAllListeners(signal)
+    process.kill(process.pid, signal)
   })
 }
+
+/** Does not wait any longer for what is still open. The guard takes over where this cannot write its note. */
+const forceStop = (signal: NodeJS.Signals): void => {
+  const note = forcedStopNote()
+  if (note !== "") process.stderr.write(`${note}\n`)
+  dieOf(signal)
+}
+
+let received: StopSignal | undefined
+for (const signal of stopSignals) {
+  process.on(signal, () => {
+    // Whoever sends a second one does not want to wait.
+    if (received !== undefined) return forceStop(received)
+    received = signal
+    guardStops(signal)
+    setTimeout(() => forceStop(signal), GRACE_MILLIS).unref()
+  })
+}
+
+const [verb = ""] = process.argv.slice(2)
+// These two do not last long, but take any text that a server gives them. A person at a terminal is there to stop a run.
+if (verb === "check" || verb === "discover" || (verb === "run" && isatty(2))) guardStops()
+else if (verb === "read" || verb === "run") guardStopsLater()
 
 NodeRuntime.runMain(Effect.suspend(() => main(process.argv.slice(2))).pipe(Effect.provide(platform.layer)), {
   disableErrorReporting: true,

@@ -4,6 +4,7 @@ import { Command } from "effect/cli"
 import { type ConfigError, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { setForcedStopNote } from "../stopGuard.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import { WRONG_USAGE } from "../usageErrors.ts"
@@ -32,6 +33,10 @@ import { namesToRead, run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
 import { targetText } from "./target.ts"
+
+/** Printed when a stop does not wait for the run to end. */
+const FORCED_STOP =
+  "Stopped at once. All that was committed is kept, and the same command resumes from there."
 
 /** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
 interface Source {
@@ -79,6 +84,10 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     yield* checkReportFile(plan.reportPath, plan.target)
     yield* checkReportPlace(plan.reportPath)
   }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => setForcedStopNote(FORCED_STOP)),
+    () => Effect.sync(() => setForcedStopNote(""))
+  )
   if (plan.everyMillis !== undefined) {
     let mode = plan.mode
     const next = Effect.suspend(() => runOnce(mode)).pipe(

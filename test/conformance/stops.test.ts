@@ -6,6 +6,7 @@ import { setImmediate, setTimeout } from "node:timers/promises"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { type Block, blockable } from "../support/blockedLoop.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
@@ -299,6 +300,94 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
         assert.isAtMost(after.windows - before.windows, 3)
         assert.isAtLeast(windows() - after.windows, 2, "there was more to ask for")
       })
+  )
+})
+
+describe("a stop while the event loop is blocked", { concurrent: true }, () => {
+  /** A server that lets everything wait, so that whatever reads it is there to be blocked. */
+  const serveNothing = serve(gauge("m", 5), 5, {
+    faults: () => ({ delayMs: Number.POSITIVE_INFINITY })
+  })
+
+  /** Blocks the loop of a program that waits for its server, stops it, and returns what became of it. */
+  const stopBlocked = Effect.fnUntraced(function* (
+    block: Block,
+    signals: ReadonlyArray<NodeJS.Signals>,
+    argsOf: (files: connector.Workspace, config: object) => ReadonlyArray<string>
+  ) {
+    const { config } = yield* serveNothing
+    const files = yield* connector.workspace
+    const blocking = blockable(files, block)
+    const running = yield* child.start(argsOf(files, config), { nodeOptions: blocking.nodeOptions })
+    yield* Effect.raceFirst(blocking.block, running.result)
+    const before = yield* now
+    for (const signal of signals) {
+      running.kill(signal)
+      yield* Effect.sleep("100 millis")
+    }
+    const result = yield* running.result
+    return { result, millis: (yield* now) - before }
+  })
+
+  const readM = (files: connector.Workspace, config: object) =>
+    connector.readArgs(files, config, connector.catalogOf("m"))
+
+  const withConfig = (verb: string) => (files: connector.Workspace, config: object) => [
+    verb,
+    "--config",
+    files.write("config.json", config)
+  ]
+
+  const cases: ReadonlyArray<{
+    readonly verb: string
+    readonly block: Block
+    readonly argsOf: Parameters<typeof stopBlocked>[2]
+  }> = [
+    { verb: "read", block: "a loop", argsOf: readM },
+    { verb: "read", block: "a regular expression", argsOf: readM },
+    { verb: "read", block: "a lock", argsOf: readM },
+    { verb: "read", block: "a call of the system", argsOf: readM },
+    { verb: "discover", block: "a loop", argsOf: withConfig("discover") },
+    { verb: "check", block: "a regular expression", argsOf: withConfig("check") }
+  ]
+
+  for (const { argsOf, block, verb } of cases) {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      it.live(`by ${block}: ${verb} ends by ${signal}, silently`, () =>
+        Effect.gen(function* () {
+          const { millis, result } = yield* stopBlocked(block, [signal], argsOf)
+          // A call of the system that does not return leaves nothing but SIGKILL.
+          const expected = block === "a call of the system" ? "SIGKILL" : signal
+          assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, expected, ""])
+          assert.isTrue(result.stdout === "" || result.stdout.endsWith("\n"), "whole lines")
+          assert.isBelow(millis, SOON)
+        })
+      )
+    }
+  }
+
+  it.live("is of the first signal, where there are two", () =>
+    Effect.gen(function* () {
+      const { millis, result } = yield* stopBlocked("a loop", ["SIGINT", "SIGTERM"], readM)
+      assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, "SIGINT", ""])
+      assert.isBelow(millis, SOON)
+    })
+  )
+
+  it.live("says in a run that what was committed is kept", () =>
+    Effect.gen(function* () {
+      const { millis, result } = yield* stopBlocked("a loop", ["SIGINT"], (files, config) => [
+        ...withConfig("run")(files, config),
+        "--to",
+        `jsonl:${files.path("data")}`
+      ])
+      assert.deepStrictEqual([result.code, result.signal, result.stdout], [null, "SIGINT", ""])
+      assert.strictEqual(
+        result.stderr,
+        "Stopped at once. All that was committed is kept, and the same command resumes from there.\n"
+      )
+      assert.isBelow(millis, SOON)
+    })
   )
 })
 

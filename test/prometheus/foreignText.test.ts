@@ -19,10 +19,10 @@ import {
 import { canonicalLabels, seriesId } from "../../src/prometheus/Series.ts"
 import { halveValues } from "../../src/prometheus/valuePattern.ts"
 import { jsonText } from "../../src/records/jsonLine.ts"
-import { printable, textWidth } from "../../src/run/display/textWidth.ts"
+import { printable } from "../../src/run/display/printable.ts"
+import { textWidth } from "../../src/run/display/textWidth.ts"
 import { fileName } from "../../src/run/files/fileName.ts"
 import { shellQuote } from "../../src/run/files/shellQuote.ts"
-import { shortened } from "../../src/run/table.ts"
 import { parseTarget } from "../../src/run/target.ts"
 import { decodeStreamState } from "../../src/sync/StreamState.ts"
 import { withinTime } from "../support/withinTime.ts"
@@ -136,7 +136,6 @@ const functions: Readonly<Record<string, (text: string) => string | undefined>> 
   },
   "a text for a terminal": (text) => {
     textWidth(printable(text))
-    shortened(text, 40)
     return undefined
   },
   // No name that is longer comes as far as that.
