@@ -9,6 +9,7 @@ import {
   defaults,
   parseMoment
 } from "./config/ConfigSchema.ts"
+import { isCommon } from "./config/SecretMask.ts"
 import { isBareName, type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "./prometheus/MetricFilter.ts"
 
@@ -69,8 +70,15 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
     Layer.effect(ConnectorConfig, Effect.flatMap(readJsonFile(path, "configuration"), decodeConfig))
 }
 
-/** The secrets of a configuration in the clear, in every form in which they are sent: for masking them. */
-export const secretTexts = ({ basicAuth, headers, secrets }: Settings): ReadonlyArray<string> => [
+/**
+ * The secrets of a configuration in the clear, in every form in which they are sent: for masking them in what is printed.
+ * Without those that any text may have by chance: their mask would only tell them.
+ */
+export const secretTexts = (settings: Settings): ReadonlyArray<string> =>
+  allSecretTexts(settings).filter((secret) => !isCommon(secret))
+
+/** All of them: for masking them in what a server says, before it becomes part of a message. */
+export const allSecretTexts = ({ basicAuth, headers, secrets }: Settings): ReadonlyArray<string> => [
   ...secrets.map(Redacted.value),
   // Servers quote the token of `Bearer token` without the word before it.
   ...headers

@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Option, Path, PlatformError, Redacted, Schema } from "effect"
 import {
+  allSecretTexts,
   ConfigError,
   ConnectorConfig,
   decodeConfig,
@@ -532,14 +533,27 @@ describe("decodeConfig", () => {
         { name: "b", value: "y" }
       ]
       assert.deepStrictEqual(
-        secretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
+        allSecretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
         ["é", "x", "y", Buffer.from("u:é").toString("base64")]
       )
-      assert.deepStrictEqual(
-        secretTexts(yield* settings({ headers: [{ name: "Authorization", value: "Bearer s3cret" }] })),
-        ["Bearer s3cret", "s3cret"]
-      )
-      assert.deepStrictEqual(secretTexts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
+      const bearer = yield* settings({ headers: [{ name: "Authorization", value: "Bearer s3cret" }] })
+      for (const texts of [allSecretTexts, secretTexts]) {
+        assert.deepStrictEqual(texts(bearer), ["Bearer s3cret", "s3cret"])
+        assert.deepStrictEqual(texts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
+      }
+    })
+  )
+
+  it.effect("does not list what any message may have by chance among the secrets of messages", () =>
+    Effect.gen(function* () {
+      for (const common of ["a", "1", "http", "prometheus"]) {
+        const headers = [{ name: "X-Scope-OrgID", value: common }]
+        assert.deepStrictEqual(secretTexts(yield* settings({ headers })), [])
+        const basic = { basic_auth_user: "reader-7", basic_auth_pass: common }
+        assert.deepStrictEqual(secretTexts(yield* settings(basic)), [
+          Buffer.from(`reader-7:${common}`).toString("base64")
+        ])
+      }
     })
   )
 
