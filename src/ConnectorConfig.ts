@@ -9,6 +9,7 @@ import {
   defaults,
   parseMoment
 } from "./config/ConfigSchema.ts"
+import { isCommon } from "./config/SecretMask.ts"
 import { isBareName, type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "./prometheus/MetricFilter.ts"
 
@@ -69,8 +70,15 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
     Layer.effect(ConnectorConfig, Effect.flatMap(readJsonFile(path, "configuration"), decodeConfig))
 }
 
-/** The secrets of a configuration in the clear, in every form in which they are sent: for masking them. */
-export const secretTexts = ({ basicAuth, headers, secrets }: Settings): ReadonlyArray<string> => [
+/**
+ * The secrets of a configuration in the clear, in every form in which they are sent: for masking them in what is printed.
+ * Without those that any text may have by chance: their mask would only tell them.
+ */
+export const secretTexts = (settings: Settings): ReadonlyArray<string> =>
+  allSecretTexts(settings).filter((secret) => !isCommon(secret))
+
+/** All of them: for masking them in what a server says, before it becomes part of a message. */
+export const allSecretTexts = ({ basicAuth, headers, secrets }: Settings): ReadonlyArray<string> => [
   ...secrets.map(Redacted.value),
   // Servers quote the token of `Bearer token` without the word before it.
   ...headers
@@ -86,6 +94,16 @@ export const basicCredentials = ({ password, user }: Option.Option.Value<Setting
 /** Reads a file that was named on the command line; `what` it is of ours is told with its name when that fails. */
 export const readTextFile = Effect.fnUntraced(function* (path: string, what: string) {
   const files = yield* FileSystem.FileSystem
+  // A pipe has no size, and is read as it is.
+  const size = yield* files.stat(path).pipe(
+    Effect.map((info) => Number(info.size)),
+    Effect.orElseSucceed(() => 0)
+  )
+  if (size > MAX_FILE_BYTES) {
+    return yield* new InputFileError({
+      message: `The ${what} file ${path} has ${Math.round(size / MEGABYTE)} MB, but must have at most ${MAX_FILE_BYTES / MEGABYTE} MB: it is most likely not the file that was meant.`
+    })
+  }
   return yield* files.readFileString(path).pipe(
     Effect.mapError(
       (error) =>
@@ -96,15 +114,45 @@ export const readTextFile = Effect.fnUntraced(function* (path: string, what: str
   )
 })
 
+const MEGABYTE = 1_000_000
+
+/** A catalog of 100,000 streams has less than that. */
+const MAX_FILE_BYTES = 400 * MEGABYTE
+
 /** Reads a JSON file as `readTextFile` does. */
 export const readJsonFile = Effect.fnUntraced(function* (path: string, what: string) {
   const text = yield* readTextFile(path, what)
-  return yield* Effect.try({
+  const json = yield* Effect.try({
     try: (): unknown => JSON.parse(text),
     // The parser's own message quotes the text, which may hold a secret.
     catch: () => new InputFileError({ message: `The ${what} file ${path} is not JSON${whereBroken(text)}.` })
   })
+  if (isTooDeep(json)) {
+    return yield* new InputFileError({ message: `The ${what} file ${path} is ${TOO_DEEP}.` })
+  }
+  return json
 })
+
+/** No file of ours has lists and objects in each other so often, and what walks through them would run out of stack. */
+const MAX_DEPTH = 100
+
+const TOO_DEEP = `nested too deeply: lists and objects must not be in each other more than ${MAX_DEPTH} times`
+
+const isTooDeep = (json: unknown): boolean => {
+  let level: ReadonlyArray<unknown> = [json]
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) return true
+    const next: Array<unknown> = []
+    for (const value of level) {
+      if (typeof value !== "object" || value === null) continue
+      for (const inner of Object.values(value)) {
+        if (typeof inner === "object" && inner !== null) next.push(inner)
+      }
+    }
+    level = next
+  }
+  return false
+}
 
 const reasonTexts: Readonly<Record<string, string>> = {
   NotFound: "it does not exist",
@@ -131,6 +179,7 @@ export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigErro
         message: "The configuration must be a JSON object with at least base_url and start_date."
       })
     }
+    if (isTooDeep(input)) return new ConfigError({ message: `The configuration is ${TOO_DEEP}.` })
     return decodeGiven(withoutAbsent(input))
   })
 
@@ -194,10 +243,18 @@ const unknownKeyWarnings = (given: Readonly<Record<string, unknown>>): ReadonlyA
     ...headers.flatMap((header, index) => unknownIn(header, ["name", "value"], `headers[${index}].`))
   ]
   if (unknown.length === 0) return []
+  const named = unknown.slice(0, MAX_SHOWN_KEYS).map((key) => shorten(key, 100))
+  const more = unknown.length > named.length ? ` and ${unknown.length - named.length} more` : ""
   return [
-    `Unknown configuration ${unknown.length === 1 ? "key is" : "keys are"} ignored: ${unknown.join(", ")}.`
+    `Unknown configuration ${unknown.length === 1 ? "key is" : "keys are"} ignored: ${named.join(", ")}${more}.`
   ]
 }
+
+/** More unknown keys than this are only counted. */
+const MAX_SHOWN_KEYS = 20
+
+const shorten = (text: string, length: number): string =>
+  text.length > length ? `${text.slice(0, length)}…` : text
 
 const problem = (key: ConfigKey, value: unknown): string =>
   value === undefined
@@ -206,16 +263,16 @@ const problem = (key: ConfigKey, value: unknown): string =>
 
 const secretKeys: ReadonlySet<string> = new Set(["basic_auth_pass", "headers"])
 
+/** Only texts, numbers and the like are shown: what is in a list or an object may be a secret under any name. */
 const quoted = (key: ConfigKey, value: unknown): string => {
   if (secretKeys.has(key)) return "not of the right type (its value is not shown)"
+  if (Array.isArray(value)) return "a list (its content is not shown)"
+  if (Predicate.isObject(value)) return "an object (its content is not shown)"
   return shown(key === "base_url" && typeof value === "string" ? withoutCredentials(value) : value)
 }
 
 /** A value as JSON, if that is not too long. */
-const shown = (value: unknown): string => {
-  const json = JSON.stringify(value)
-  return json.length > 200 ? `${json.slice(0, 200)}…` : json
-}
+const shown = (value: unknown): string => shorten(JSON.stringify(value), 200)
 
 /** What stands before the last `@` may be a password, what stands after `?` a token. */
 const withoutCredentials = (url: string): string =>
@@ -298,36 +355,84 @@ const labelWarnings = ({ exclude_labels = [] }: Partial<Config>): ReadonlyArray<
         `exclude_labels has ${shown(name)}, which is taken as the exact name of a label and not as a pattern.`
     )
 
-/** Headers that would break the connection, or that another key is for. */
-const ownHeaders: ReadonlySet<string> = new Set([
-  "accept-encoding",
-  "connection",
-  "content-length",
-  "transfer-encoding"
+const byConnection = "is set by the connection itself"
+const byRequest = "describes the request itself"
+const forParts = "would have the server leave out data"
+
+/**
+ * Headers that are refused, and why. Those that proxies ask for (`Cookie`, also `Proxy-Authorization`, as Google's proxy
+ * takes it beside the server's own `Authorization`) are not among them.
+ */
+const refusedHeaders: ReadonlyMap<string, string> = new Map([
+  ["accept-encoding", `${byConnection}, by the key compression`],
+  ["connection", byConnection],
+  ["content-encoding", byRequest],
+  ["content-length", byConnection],
+  ["content-type", byRequest],
+  ["expect", byConnection],
+  ["host", "follows from base_url"],
+  ["http2-settings", byConnection],
+  ["if-match", forParts],
+  ["if-modified-since", forParts],
+  ["if-none-match", forParts],
+  ["if-range", forParts],
+  ["if-unmodified-since", forParts],
+  ["keep-alive", byConnection],
+  ["proxy-connection", byConnection],
+  ["range", forParts],
+  ["te", byConnection],
+  ["trailer", byConnection],
+  ["transfer-encoding", byConnection],
+  ["upgrade", byConnection]
 ])
 
 /** Neither half is quoted: people put the value, a secret, into the wrong one. */
-const headerProblems = ({ headers = [] }: Partial<Config>): ReadonlyArray<string> =>
-  headers.flatMap(({ name, value }, index) => [
-    ...(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)
-      ? []
-      : [
-          `headers[${index}].name is no name of an HTTP header: letters, digits and - are, such as X-Scope-OrgID.`
-        ]),
-    ...(ownHeaders.has(name.toLowerCase())
-      ? [`headers[${index}].name is ${name}, which is set by the connection itself: leave it out.`]
-      : []),
-    ...lengthProblems(`headers[${index}].value`, value),
-    ...(/^[\t\x20-\x7e\x80-\xff]*$/.test(value)
-      ? []
-      : [`headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`])
-  ])
+const headerProblems = ({ basic_auth_user, headers = [] }: Partial<Config>): ReadonlyArray<string> => {
+  const places = new Map<string, number>()
+  return headers.flatMap(({ name, value }, index) => {
+    const key = name.toLowerCase()
+    const refused = refusedHeaders.get(key)
+    const before = places.get(key)
+    places.set(key, before ?? index)
+    return [
+      ...(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)
+        ? []
+        : [
+            `headers[${index}].name is no name of an HTTP header: letters, digits and - are, such as X-Scope-OrgID.`
+          ]),
+      ...(refused === undefined
+        ? []
+        : [`headers[${index}].name is ${name}, which ${refused}: leave it out.`]),
+      ...(before === undefined
+        ? []
+        : [`headers[${index}].name is the same as that of headers[${before}]: leave out one of them.`]),
+      ...(key === "authorization" && basic_auth_user !== undefined
+        ? [
+            `headers[${index}].name is ${name}, which basic_auth_user and basic_auth_pass stand for as well: leave out one of them.`
+          ]
+        : []),
+      ...lengthProblems(`headers[${index}].name`, name),
+      ...lengthProblems(`headers[${index}].value`, value),
+      ...(/^[\t\x20-\x7e\x80-\xff]*$/.test(value)
+        ? []
+        : [
+            `headers[${index}].value has characters that an HTTP header cannot carry (its value is not shown).`
+          ])
+    ]
+  })
+}
+
+const withoutSlashes = (url: string): string => {
+  let end = url.length
+  while (url[end - 1] === "/") end--
+  return url.slice(0, end)
+}
 
 const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArray<string>): Settings => {
   const headers = (config.headers ?? []).map(({ name, value }) => ({ name, value: Redacted.make(value) }))
   const password = config.basic_auth_pass === undefined ? undefined : Redacted.make(config.basic_auth_pass)
   return {
-    baseUrl: config.base_url.trim().replace(/\/+$/, ""),
+    baseUrl: withoutSlashes(config.base_url.trim()),
     basicAuth: Option.map(Option.fromNullishOr(password), (password) => ({
       user: config.basic_auth_user ?? "",
       password

@@ -2,6 +2,7 @@ import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Option, Path, PlatformError, Redacted, Schema } from "effect"
 import {
+  allSecretTexts,
   ConfigError,
   ConnectorConfig,
   decodeConfig,
@@ -240,7 +241,6 @@ describe("decodeConfig", () => {
     ["start_date", "1969-12-31"],
     ["start_date", "yesterday"],
     ["start_date", 20260101],
-    ["start_date", {}],
     ["end_date", "2026-02-30"],
     ["end_date", "2027-02-29"],
     ["end_date", true],
@@ -250,7 +250,6 @@ describe("decodeConfig", () => {
     ["step", "1.5h"],
     ["step", "every hour"],
     ["step", true],
-    ["step", [1]],
     ["lookback_window", -1],
     ["settle_delay", "x"],
     ["request_timeout", 0],
@@ -263,9 +262,6 @@ describe("decodeConfig", () => {
     ["label_columns", "yes"],
     ["selector", 1],
     ["exclude_labels", "a"],
-    ["exclude_labels", [1]],
-    ["metrics", []],
-    ["metrics", { include: "a" }],
     ["base_url", 1],
     ["basic_auth_user", 1]
   ] as const)("names the key, what was given and what is accepted: %s %j", ([key, value]) =>
@@ -377,6 +373,64 @@ describe("decodeConfig", () => {
     })
   )
 
+  it.effect.each([
+    "Trailer",
+    "TE",
+    "upgrade",
+    "EXPECT",
+    "Host",
+    "Connection",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "HTTP2-Settings",
+    "Transfer-Encoding",
+    "Content-Length",
+    "Content-Type",
+    "Content-Encoding",
+    "Accept-Encoding",
+    "Range",
+    "If-None-Match"
+  ])("refuses the header %s by its name, since it would break the request", (name) =>
+    Effect.gen(function* () {
+      const message = yield* refusal({ headers: [{ name, value: SECRET }] })
+      assert.match(message, new RegExp(`headers\\[0\\]\\.name is ${name}, which .*: leave it out\\.$`))
+      assert.notInclude(message, SECRET)
+    })
+  )
+
+  it.effect("takes the headers that proxies and servers ask for", () =>
+    Effect.gen(function* () {
+      const headers = ["Cookie", "Proxy-Authorization", "X-Scope-OrgID", "User-Agent", "Accept"].map(
+        (name) => ({
+          name,
+          value: "x"
+        })
+      )
+      assert.lengthOf((yield* settings({ headers })).headers, headers.length)
+    })
+  )
+
+  it.effect(
+    "refuses a header that is there twice, also in another case, or beside basic authentication",
+    () =>
+      Effect.gen(function* () {
+        const message = yield* refusal({
+          headers: [
+            { name: "X-Scope-OrgID", value: "a" },
+            { name: "authorization", value: "Bearer b" },
+            { name: "x-scope-orgid", value: "c" }
+          ],
+          basic_auth_user: "u",
+          basic_auth_pass: "p"
+        })
+        assert.include(message, "headers[2].name is the same as that of headers[0]: leave out one of them.")
+        assert.include(
+          message,
+          "headers[1].name is authorization, which basic_auth_user and basic_auth_pass stand for"
+        )
+      })
+  )
+
   it.effect.each([`${SECRET}\r\nx: y`, `${SECRET}\n`, `${SECRET}\u0000`, `${SECRET}\u007f`, `${SECRET}漢`])(
     "refuses the header value %j without telling it",
     (value) =>
@@ -428,6 +482,29 @@ describe("decodeConfig", () => {
     })
   )
 
+  it.effect.each([
+    ...Object.keys(accepted).flatMap((key) =>
+      [[SECRET], { password: SECRET }, { [SECRET]: 1 }, [[{ a: [SECRET] }]]].map(
+        (value) => [key, value] as const
+      )
+    )
+  ])("never quotes what is in a list or an object: %s %j", ([key, value]) =>
+    Effect.gen(function* () {
+      const { message, warnings = [] } = yield* settings({ [key]: value }).pipe(
+        Effect.map(({ warnings }) => ({ message: "", warnings })),
+        Effect.catch(({ message }) => Effect.succeed({ message, warnings: [] }))
+      )
+      // The names of keys that nobody knows, and of labels that look like patterns, are shown as they are.
+      if (warnings.length === 0 && key !== "exclude_labels") assert.notInclude(message, SECRET)
+      if (key === "base_url") {
+        assert.strictEqual(
+          message,
+          `The configuration is not valid. base_url is ${Array.isArray(value) ? "a list" : "an object"} (its content is not shown), but must be ${accepted.base_url}.`
+        )
+      }
+    })
+  )
+
   it.effect("never tells any secret while it complains of something else", () =>
     Effect.gen(function* () {
       const secrets = {
@@ -456,14 +533,27 @@ describe("decodeConfig", () => {
         { name: "b", value: "y" }
       ]
       assert.deepStrictEqual(
-        secretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
+        allSecretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
         ["é", "x", "y", Buffer.from("u:é").toString("base64")]
       )
-      assert.deepStrictEqual(
-        secretTexts(yield* settings({ headers: [{ name: "Authorization", value: "Bearer s3cret" }] })),
-        ["Bearer s3cret", "s3cret"]
-      )
-      assert.deepStrictEqual(secretTexts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
+      const bearer = yield* settings({ headers: [{ name: "Authorization", value: "Bearer s3cret" }] })
+      for (const texts of [allSecretTexts, secretTexts]) {
+        assert.deepStrictEqual(texts(bearer), ["Bearer s3cret", "s3cret"])
+        assert.deepStrictEqual(texts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
+      }
+    })
+  )
+
+  it.effect("does not list what any message may have by chance among the secrets of messages", () =>
+    Effect.gen(function* () {
+      for (const common of ["a", "1", "http", "prometheus"]) {
+        const headers = [{ name: "X-Scope-OrgID", value: common }]
+        assert.deepStrictEqual(secretTexts(yield* settings({ headers })), [])
+        const basic = { basic_auth_user: "reader-7", basic_auth_pass: common }
+        assert.deepStrictEqual(secretTexts(yield* settings(basic)), [
+          Buffer.from(`reader-7:${common}`).toString("base64")
+        ])
+      }
     })
   )
 
@@ -533,6 +623,65 @@ describe("decodeConfig", () => {
       assert.include(warnings[0], key)
       assert.notInclude(warnings[0], SECRET)
     })
+  )
+
+  it.effect("only counts unknown keys of which there are very many, and shortens long ones", () =>
+    Effect.gen(function* () {
+      const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`k${i}`, i]))
+      const [warning] = (yield* settings({ ["x".repeat(1_000_000)]: 1, ...many })).warnings
+      assert.match(warning ?? "", /^Unknown configuration keys are ignored: x+…, k0, .* and 99981 more\.$/)
+      assert.isBelow(warning!.length, 500)
+    })
+  )
+
+  it.effect("takes keys that mean something to JavaScript for unknown ones", () =>
+    Effect.gen(function* () {
+      const given = JSON.parse(
+        `{"__proto__": {"step": 1}, "constructor": 1, "metrics": {"__proto__": 1, "include": []}, ${JSON.stringify(minimal).slice(1)}`
+      )
+      const made = yield* decodeConfig(given)
+      assert.strictEqual(made.stepSeconds, 60)
+      assert.deepStrictEqual(made.warnings, [
+        "Unknown configuration keys are ignored: __proto__, constructor, metrics.__proto__."
+      ])
+      assert.strictEqual(({} as { readonly step?: unknown }).step, undefined)
+    })
+  )
+
+  it.effect("says that a value is nested too deeply", () =>
+    Effect.gen(function* () {
+      let deep: unknown = 1
+      for (let i = 0; i < 100_000; i++) deep = i % 2 === 0 ? [deep] : { a: deep }
+      for (const key of [...Object.keys(accepted), "unknown"]) {
+        assert.match(
+          yield* refusal({ [key]: deep }),
+          /^The configuration is nested too deeply: .* more than 100 times\.$/
+        )
+      }
+    })
+  )
+
+  it.effect(
+    "copes with texts of a megabyte in every key",
+    () =>
+      Effect.gen(function* () {
+        for (const unit of ["/", "1", "1s", "{", '"', "\\", " ", "a=", "@", "?"]) {
+          const long = unit.repeat(1_000_000 / unit.length)
+          for (const key of Object.keys(accepted)) {
+            for (const value of [
+              long,
+              `http://h/${long}x`,
+              [long],
+              [{ name: long, value: long }],
+              { include: [long] }
+            ]) {
+              const result = yield* Effect.result(settings({ [key]: value }))
+              if (result._tag === "Failure") assert.isBelow(result.failure.message.length, 2000)
+            }
+          }
+        }
+      }),
+    60_000
   )
 
   it.effect.each([null, undefined, [], [minimal], "{}", 1, true])("refuses %j, which is no object", (input) =>
@@ -652,6 +801,45 @@ describe("files", () => {
             )
         })
       )
+    )
+  )
+
+  it.effect.each([
+    ["lists", "[".repeat(100_000) + "]".repeat(100_000)],
+    ["objects", `${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`],
+    [
+      "a configuration",
+      JSON.stringify({ ...minimal, x: 1 }).replace("1}", `${"[".repeat(101)}${"]".repeat(101)}}`)
+    ]
+  ] as const)("may be nested too deeply: %s", ([, content]) =>
+    inFolder((write) =>
+      Effect.gen(function* () {
+        const file = yield* write("state.json", content)
+        const { message } = yield* Effect.flip(readJsonFile(file, "state"))
+        assert.strictEqual(
+          message,
+          `The state file ${file} is nested too deeply: lists and objects must not be in each other more than 100 times.`
+        )
+        assert.match(
+          (yield* Effect.flip(readJsonFile(yield* write("x", content.slice(0, -1)), "state"))).message,
+          /not JSON/
+        )
+      })
+    )
+  )
+
+  it.effect("may be much too large, which is seen before they are read", () =>
+    inFolder((write, folder) =>
+      Effect.gen(function* () {
+        const files = yield* FileSystem.FileSystem
+        const file = yield* write("config.json", "{}")
+        yield* files.truncate(file, 500_000_000)
+        const { message } = yield* Effect.flip(readJsonFile(`${folder}/config.json`, "configuration"))
+        assert.strictEqual(
+          message,
+          `The configuration file ${file} has 500 MB, but must have at most 400 MB: it is most likely not the file that was meant.`
+        )
+      })
     )
   )
 

@@ -29,6 +29,16 @@ interface OpenStream {
 /** Records that are emitted within this time share the moment, as the frame of a series' lines costs as much as a line. */
 const FRAME_MILLIS = 100
 
+/** More streams than this are only counted in the last message; each has one of its own. */
+const MAX_SHOWN_STREAMS = 1000
+
+const namesOf = (streams: ReadonlyArray<{ readonly name: string }>): string => {
+  const names = streams.slice(0, MAX_SHOWN_STREAMS).map(({ name }) => name)
+  return streams.length === names.length
+    ? names.join(", ")
+    : `${names.join(", ")} and ${streams.length - names.length} more`
+}
+
 /** More labels than this are only counted in a warning. */
 const MAX_SHOWN_LABELS = 20
 
@@ -188,8 +198,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   )
   if (outcome !== undefined) {
     yield* abandon
-    const before =
-      failed.length === 0 ? "" : ` Before that, ${failed.map(({ name }) => name).join(", ")} failed.`
+    const before = failed.length === 0 ? "" : ` Before that, ${namesOf(failed)} failed.`
     const failure = toFailure(outcome)
     yield* traceError({ ...failure, message: failure.message + before })
     return false
@@ -197,7 +206,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   if (failed.length > 0) {
     const transient = failed.some(({ failure }) => failure.failureType === "transient_error")
     yield* traceError({
-      message: `${failed.length} of ${streams.length} streams failed: ${failed.map(({ name }) => name).join(", ")}. ${failed[0]!.failure.message}`,
+      message: `${failed.length} of ${streams.length} streams failed: ${namesOf(failed)}. ${failed[0]!.failure.message}`,
       failureType: transient ? "transient_error" : failed[0]!.failure.failureType
     })
     return false

@@ -170,6 +170,7 @@ class SelectorParser {
   }
 
   fail(message: string): never {
-    throw new SelectorSyntaxError(`${message} (at character ${this.position + 1} of ${this.text})`)
+    const text = this.text.length > 200 ? `${this.text.slice(0, 200)}…` : this.text
+    throw new SelectorSyntaxError(`${message} (at character ${this.position + 1} of ${text})`)
   }
 }

@@ -6,7 +6,7 @@ import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingM
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
-import { basicCredentials, ConnectorConfig, type Settings, secretTexts } from "../ConnectorConfig.ts"
+import { allSecretTexts, basicCredentials, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import {
   BoundedJson,
@@ -156,7 +156,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   const http = HttpClient.withScope(httpClient)
   const retries = retryPolicy(settings.maxRetries)
   // Before an answer is shortened for a message: half a secret would not be known again.
-  const mask = makeMask(secretTexts(settings))
+  const mask = makeMask(allSecretTexts(settings))
   const timeoutText = `${settings.requestTimeoutMillis / 1000} s`
   // A server that gives up before we do says that the query takes too long, and is asked for less; and it works no longer
   // on what nobody waits for.
@@ -188,12 +188,16 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
       : HttpClientRequest.setUrlParams(HttpClientRequest.get(url), params)
 
+  /** An address that a server has given. Its scheme is no word of the server's. */
+  const shownAddress = (url: URL): string =>
+    `${url.protocol}${mask(withoutQuery(url).slice(url.protocol.length))}`
+
   /** Sends a request and follows redirects, but never carries credentials to another host. */
   const send = Effect.fnUntraced(function* (path: string, params: UrlParams.UrlParams) {
     const endpoint = settings.baseUrl + path
     let request = withCredentials(makeRequest(endpoint, params))
     for (let redirects = 0; ; redirects++) {
-      const address = redirects === 0 ? endpoint : withoutQuery(new URL(request.url))
+      const address = redirects === 0 ? endpoint : shownAddress(new URL(request.url))
       const response = yield* http.execute(request).pipe(
         // Servers do not expect the headers of our traces, and some proxies refuse what they do not know.
         Effect.provideService(HttpClient.TracerPropagationEnabled, false),
@@ -214,7 +218,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       const target = URL.canParse(location, request.url) ? new URL(location, request.url) : undefined
       const isTooMany = redirects === MAX_REDIRECTS
       if (target === undefined || isTooMany || !keepsCredentials(new URL(request.url), target)) {
-        const to = target === undefined ? "an address that is none" : withoutQuery(target).replace(path, "")
+        const to = target === undefined ? "an address that is none" : shownAddress(target).replace(path, "")
         return yield* new PrometheusError({
           reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
@@ -440,7 +444,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       if (!(error instanceof DecodeError)) throw error
       return new PrometheusError({
         reason: "BrokenResponse",
-        summary: `The answer of ${endpoint} cannot be read: ${error.message}.`
+        summary: `The answer of ${endpoint} cannot be read: ${mask(error.message)}.`
       })
     }
     const end = Effect.gen(function* () {

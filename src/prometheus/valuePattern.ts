@@ -23,15 +23,9 @@ interface Term {
   readonly values: ReadonlyArray<string>
 }
 
-/**
- * So many beginnings within one another are looked at. Values that a server makes up for it can have thousands, each of
- * which costs a look at all values.
- */
-const MAX_DEPTH = 64
-
 /** Splits at least two values, which are different and not empty. */
 export const halveValues = (values: ReadonlyArray<string>): Halves => {
-  const terms = beginnings(values.toSorted(), Math.floor(values.length / 2)).slice(0, MAX_BEGINNINGS)
+  const terms = beginnings(values.toSorted(), Math.floor(values.length / 2))
   const matched = new Set(terms.flatMap((term) => term.values))
   return {
     // With the flag a dot matches line feeds in all versions.
@@ -41,50 +35,60 @@ export const halveValues = (values: ReadonlyArray<string>): Halves => {
   }
 }
 
-/** Terms for at least one and at most `wanted` of the values, which are sorted. */
-const beginnings = (values: ReadonlyArray<string>, wanted: number, depth = 0): ReadonlyArray<Term> => {
-  if (depth === MAX_DEPTH) return [{ text: values[0]!, isWhole: true, values: values.slice(0, 1) }]
+/**
+ * Terms for at least one and at most `wanted` of the values. What values have in common is looked at once, however many
+ * beginnings of each other there are.
+ */
+const beginnings = (values: ReadonlyArray<string>, wanted: number): ReadonlyArray<Term> => {
   const terms: Array<Term> = []
+  let inside: Term | undefined = { text: "", isWhole: false, values }
   let missing = wanted
-  for (const term of byNextCharacter(values)) {
-    if (terms.length === MAX_BEGINNINGS) break
-    if (term.values.length > missing) {
-      // Only part of this group, unless what is missing is too little to be worth it.
-      if (terms.length === 0 || missing * 4 > wanted) {
-        terms.push(...beginnings(term.values, missing, depth + 1))
+  while (inside !== undefined) {
+    const groups: ReadonlyArray<Term> = byNextCharacter(inside)
+    const [termsBefore, wantedHere] = [terms.length, missing]
+    inside = undefined
+    for (const term of groups) {
+      if (term.values.length > missing) {
+        // Only part of this group, unless what is missing is too little to be worth it.
+        if (terms.length === termsBefore || missing * 4 > wantedHere) inside = term
+        break
       }
-      break
+      terms.push(term)
+      missing -= term.values.length
+      if (missing === 0 || terms.length === MAX_BEGINNINGS) return terms
     }
-    terms.push(term)
-    missing -= term.values.length
-    if (missing === 0) break
   }
   return terms
 }
 
-/** Groups sorted values by the first character in which they differ. */
-const byNextCharacter = (values: ReadonlyArray<string>): ReadonlyArray<Term> => {
-  const common = commonPrefix(values)
-  const groups = new Map<string, Array<string>>()
+/** Groups the values of a term, which are sorted, by the first character in which they differ. */
+const byNextCharacter = ({ text, values }: Term): ReadonlyArray<Term> => {
+  const common = commonLength(values, text.length)
+  const groups = new Map<number | undefined, Array<string>>()
   for (const value of values) {
-    const next = value.codePointAt(common.length)
-    const text = next === undefined ? value : common + String.fromCodePoint(next)
-    const group = groups.get(text)
-    if (group === undefined) groups.set(text, [value])
+    const next = value.codePointAt(common)
+    const group = groups.get(next)
+    if (group === undefined) groups.set(next, [value])
     else group.push(value)
   }
-  return Array.from(groups, ([text, group]) => ({ text, isWhole: text === common, values: group }))
+  return Array.from(groups, ([next, group]) => ({
+    text: next === undefined ? group[0]! : group[0]!.slice(0, common + (next > 0xffff ? 2 : 1)),
+    isWhole: next === undefined,
+    values: group
+  }))
 }
 
-/** The longest text, in whole characters, that all of some sorted values begin with: the first and the last have it, too. */
-const commonPrefix = (values: ReadonlyArray<string>): string => {
-  const first = values[0]!
-  const last = values.at(-1)!
-  let length = 0
+/**
+ * How long the longest text is, in whole characters, that all of the sorted values begin with: what the first and the last
+ * have in common, those between them have too. That is `from` characters at least.
+ */
+const commonLength = (values: ReadonlyArray<string>, from: number): number => {
+  const [first, last] = [values[0]!, values.at(-1)!]
+  let length = from
   while (length < first.length && first.charCodeAt(length) === last.charCodeAt(length)) length++
   // Not between the two halves of a character beyond the first 65,536.
   const isCut = length > 0 && (first.codePointAt(length - 1) ?? 0) > 0xffff
-  return first.slice(0, isCut ? length - 1 : length)
+  return isCut ? length - 1 : length
 }
 
 const render = ({ isWhole, text }: Term): string =>

@@ -1,5 +1,5 @@
 /** Where the state of streams is kept between syncs, as a service: a platform, a file, or memory. */
-import { Context, Effect, Layer, Option, Ref, Result } from "effect"
+import { Context, Effect, Layer, Option, Result } from "effect"
 import type { ConfigError } from "../ConnectorConfig.ts"
 import { decodeStreamState, encodeStreamState, type StreamState } from "./StreamState.ts"
 
@@ -37,10 +37,10 @@ export class StateStore extends Context.Service<
     Layer.effect(
       StateStore,
       Effect.gen(function* () {
-        const states = yield* Ref.make<ReadonlyMap<string, unknown>>(new Map(initial))
+        const states = yield* Effect.sync(() => new Map(initial))
         return StateStore.of({
-          load: (stream) => Effect.flatMap(Ref.get(states), (states) => decodeFrom(states, stream)),
-          save: (stream, state) => Ref.update(states, (states) => new Map(states).set(stream, state))
+          load: (stream) => Effect.suspend(() => decodeFrom(states, stream)),
+          save: (stream, state) => Effect.sync(() => states.set(stream, state))
         })
       })
     )

@@ -197,6 +197,13 @@ describe("secrets", () => {
     ["a password without a user", { basic_auth_user: undefined }],
     ["credentials in base_url", { base_url: `http://user:${encodeURIComponent(password)}@host:1/` }],
     ["unescaped credentials in base_url", { base_url: `http://user:${token}@host:1/?token=${tenant}` }],
+    ["an object in the place of base_url", { base_url: { url: "http://h", pass: password, token } }],
+    ["a list in the place of base_url", { base_url: ["http://h", tenant, { token }] }],
+    [
+      "secrets within keys that hold none",
+      { step: { token }, metrics: [password], selector: { x: [tenant] } }
+    ],
+    ["a header that belongs to the connection", { headers: [{ name: "Trailer", value: token }] }],
     ["another wrong key", { start_date: "yesterday" }]
   ] as const) {
     it.live(`are not printed for a configuration with ${what}`, () =>
@@ -246,5 +253,35 @@ describe("secrets", () => {
         [name, name]
       )
     })
+  )
+
+  it.live.each(["s", "1", "e", "http", "prometheus", "api", "hunter"])(
+    "do not show by their mask where they are %s, and are not repeated",
+    (common) =>
+      Effect.gen(function* () {
+        const says = `wrong password: ${common}, "${common}" (${common}) of prometheus`
+        const faulty = (config: object) =>
+          serve(
+            gauge("m", 5),
+            5,
+            { faults: () => ({ status: 403, body: says }) },
+            { ...config, max_retries: 0 }
+          )
+        const auth = (secret: string) => ({ basic_auth_user: "reader-7", basic_auth_pass: secret })
+        const { config } = yield* faulty(auth(common))
+        const reference = yield* faulty(auth("a-b1-c2-d3"))
+        // Neither addresses nor the time tell the two apart.
+        const plain = (text: string) => text.replace(/127\.0\.0\.1:\d+|\d{13}|source-prometheus-\w+/g, "~")
+        const texts = (yield* runAll(config)).map(plain)
+        const others = (yield* runAll(reference.config)).map(plain)
+        for (const [i, text] of texts.entries()) {
+          assert.notMatch(text, /\w\*{4}|\*{4}\w|\*{4}:\/\//)
+          assert.match(text, /http:\/\/~/)
+          assert.notInclude(text, `password: ${common}`)
+          // But for what the server says, all is as with a password that nothing has by chance.
+          const words = (text: string) => text.replace(/wrong password: .*? of (?:prometheus|\*{4})/g, "…")
+          assert.strictEqual(words(text), words(others[i]!))
+        }
+      })
   )
 })

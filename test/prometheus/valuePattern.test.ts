@@ -42,6 +42,17 @@ describe("halveValues", () => {
     assert.strictEqual(halveValues(["a", "aa", "ab"]).pattern, "(?s)a")
   })
 
+  it.each([
+    ["each begins the next", (n: number) => "a".repeat(n + 1)],
+    ["each ends where the next goes on", (n: number) => `${"a".repeat(n)}b`]
+  ] as const)("takes time in proportion to the values where %s", { timeout: 60_000 }, (_, valueOf) => {
+    const values = Array.from({ length: 5000 }, (_, n) => valueOf(n))
+    const { matched, others, pattern } = halveValues(values)
+    assert.sameMembers([...matched, ...others], values)
+    assert.isAbove(Math.min(matched.length, others.length), 0)
+    assert.isBelow(pattern.length, 20 * 5000)
+  })
+
   it("stays short for very many values", () => {
     const values = Array.from(
       { length: 100_000 },

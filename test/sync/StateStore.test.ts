@@ -38,6 +38,17 @@ describe("StateStore.layerMemory", () => {
     }).pipe(Effect.provide(StateStore.layerMemory()))
   )
 
+  it.effect(
+    "remembers 100,000 streams in time that grows with their number alone",
+    () =>
+      Effect.gen(function* () {
+        const store = yield* StateStore
+        for (let i = 0; i < 100_000; i++) yield* store.save(`s${i}`, state("2026-01-01T00:00:00Z"), 1)
+        assert.isTrue(Option.isSome(yield* store.load("s99999")))
+      }).pipe(Effect.provide(StateStore.layerMemory())),
+    60_000
+  )
+
   it.effect("keeps the marks of a full refresh", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
