@@ -30,6 +30,10 @@ const dieOf = (signal: NodeJS.Signals): void => {
   process.kill(process.pid, signal)
 }
 
+// Node prints its warnings on standard error, which is silent in the protocol. The one that concerns users, that certificates
+// are not checked, is logged by each sync.
+process.removeAllListeners("warning")
+
 let received: NodeJS.Signals | undefined
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
