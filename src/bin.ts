@@ -40,6 +40,10 @@ const dieOf = (signal: NodeJS.Signals): void => {
   })
 }
 
+// Node prints its warnings on standard error, which is silent in the protocol. The one that concerns users, that certificates
+// are not checked, is logged by each sync.
+process.removeAllListeners("warning")
+
 /** Does not wait any longer for what is still open. The guard takes over where this cannot write its note. */
 const forceStop = (signal: NodeJS.Signals): void => {
   const note = forcedStopNote()

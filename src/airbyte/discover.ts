@@ -1,9 +1,25 @@
 /** The verb `discover`. */
 import { Effect } from "effect"
-import { ConnectorConfig } from "../ConnectorConfig.ts"
-import { discover as discoverMetrics, noMetrics } from "../sync/Discovery.ts"
+import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
+import { counted } from "../counted.ts"
+import { type DiscoveredMetric, discover as discoverMetrics, noMetrics } from "../sync/Discovery.ts"
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
+
+/** A message is one line, and a line one text, of which JavaScript has none of half a gigabyte; no platform takes as much as this. */
+const MAX_CATALOG_CHARACTERS = 200_000_000
+
+/** About how long the catalog is: for each stream its own columns and description, and a column for each label. */
+const catalogCharacters = (metrics: ReadonlyArray<DiscoveredMetric>): number =>
+  metrics.reduce(
+    (sum, { labels, metadata, name }) =>
+      sum +
+      1500 +
+      name.length +
+      (metadata?.help.length ?? 0) +
+      labels.reduce((sum, label) => sum + 60 + 2 * label.length, 0),
+    0
+  )
 
 /** Groups of names that are the same in lower case. */
 const clashingNames = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
@@ -17,6 +33,11 @@ export const discover = Effect.gen(function* () {
   const output = yield* Output
   const metrics = yield* discoverMetrics
   if (metrics.length === 0) return yield* noMetrics(settings)
+  if (catalogCharacters(metrics) > MAX_CATALOG_CHARACTERS) {
+    return yield* new ConfigError({
+      message: `The catalog of ${counted(metrics.length, "metric")} is too large for one message. Select fewer metrics with metrics or selector, or set label_columns to false if they have many labels.`
+    })
+  }
   for (const names of clashingNames(metrics.map(({ name }) => name))) {
     yield* Effect.logWarning(
       `These metrics differ only in upper and lower case, and destinations that ignore it may put them into one table: ${names.join(", ")}. Exclude all but one of them, or give them streams in separate connections.`

@@ -17,8 +17,8 @@ import {
 } from "effect"
 import { counted } from "../counted.ts"
 import { formatTime } from "../formatTime.ts"
-import { render } from "../prometheus/Matcher.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { type Matcher, render } from "../prometheus/Matcher.ts"
+import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../prometheus/Sample.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
@@ -167,7 +167,9 @@ export const windowEvents = (
     }
     const halves = yield* splitSeries(range, part, refusal)
     if (halves !== undefined) {
-      yield* told(`Asking for its series ${render(halves[0].matchers.slice(-1))} apart from the others.`)
+      yield* told(
+        `Asking for its series ${matchersText(halves[0].matchers.slice(-1))} apart from the others.`
+      )
       return bothHalves(range, part, halves)
     }
     if (points === 1) return yield* tooMuch(range, part, refusal)
@@ -236,11 +238,17 @@ export const windowEvents = (
   return events(asked.range, context.series).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
 }
 
+/** For a message: a part of many splits has a long list. */
+const matchersText = (matchers: ReadonlyArray<Matcher>): string => {
+  const text = render(matchers)
+  return text.length > 500 ? `${beginning(text, 500)}…` : text
+}
+
 /** Even the smallest part is refused. */
 const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
   new PrometheusError({
     reason: refusal.reason,
-    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastSeconds * 1000)}${part.matchers.length === 0 ? "" : ` of ${render(part.matchers)}`}.`
+    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastSeconds * 1000)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
   })
 
 /** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */
