@@ -67,6 +67,9 @@ const [verb = ""] = process.argv.slice(2)
 if (verb === "check" || verb === "discover" || (verb === "run" && isatty(2))) guardStops()
 else if (verb === "read" || verb === "run") guardStopsLater()
 
+// What is said on standard error is of no use where it cannot be written, and no reason to end: the work is done all the same.
+if (verb !== "spec" && verb !== "read") process.stderr.on("error", () => {})
+
 NodeRuntime.runMain(Effect.suspend(() => main(process.argv.slice(2))).pipe(Effect.provide(platform.layer)), {
   disableErrorReporting: true,
   teardown: (exit, onExit) => {
@@ -78,6 +81,10 @@ NodeRuntime.runMain(Effect.suspend(() => main(process.argv.slice(2))).pipe(Effec
     if (isStop) return dieOf(received ?? "SIGTERM")
     if (error instanceof OutputClosed) {
       process.stderr.write(`source-prometheus cannot write its output: ${error.code}.\n`)
+      return onExit(1)
+    }
+    if ((error as NodeJS.ErrnoException).syscall === "uv_cwd") {
+      process.stderr.write("The current folder does not exist any more. Change to another one.\n")
       return onExit(1)
     }
     process.stderr.write(

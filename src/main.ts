@@ -1,12 +1,17 @@
 /** The command line: all commands in one program. */
 import { isatty } from "node:tty"
-import { Effect } from "effect"
+import { Console, Effect } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../package.json" with { type: "json" }
 import { protocolCommands, protocolPresenter } from "./airbyte/commands.ts"
+import { traceError } from "./airbyte/failures.ts"
+import { Output } from "./airbyte/Output.ts"
 import { completions } from "./completions.ts"
+import { tooFewOpenFiles } from "./openFiles.ts"
+import { withPrintingConsole } from "./printingConsole.ts"
 import { runCommand } from "./run/command.ts"
 import { peoplesVerbs } from "./run/peoplesVerbs.ts"
+import { Unsuccessful } from "./Unsuccessful.ts"
 import { personalPresenter, WRONG_USAGE } from "./usageErrors.ts"
 
 const verbCommands = protocolCommands(peoplesVerbs)
@@ -29,14 +34,32 @@ const root = Command.make("source-prometheus").pipe(
   Command.withSubcommands([...verbCommands, runCommand])
 )
 
+/** Whether the output is messages of the protocol, whatever goes wrong. */
+const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
+
 const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
 
-/**
- * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
- * reads what it writes.
- */
-export const main = (args: ReadonlyArray<string>) =>
-  Command.runWith(root, { version: packageJson.version })(args).pipe(
+/** The commands that open anything. */
+const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"])
+
+/** Fails at once where nothing that the command needs could be opened. */
+const checkOpenFiles = (args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const message = working.has(args[0] ?? "") ? tooFewOpenFiles() : undefined
+    if (message === undefined) return
+    if (isProtocol(args) && !args.includes("--human")) {
+      yield* Effect.andThen(traceError({ message, failureType: "system_error" }), flushOutput).pipe(
+        Effect.provide(Output.layer)
+      )
+    } else yield* Console.error(message)
+    return yield* new Unsuccessful({})
+  })
+
+const flushOutput = Effect.flatMap(Output, ({ flush }) => flush)
+
+const command = (args: ReadonlyArray<string>) =>
+  checkOpenFiles(args).pipe(
+    Effect.andThen(Command.runWith(root, { version: packageJson.version })(args)),
     Effect.as(0),
     Effect.catchTag("Unsuccessful", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
     // What was wrong has been told by then, or that there is no command without a name.
@@ -48,7 +71,16 @@ export const main = (args: ReadonlyArray<string>) =>
     Effect.provideService(CliConfig.CliConfig, {
       builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions]
     }),
-    Effect.provide(
-      CliOutput.layerPresenter(verbs.has(args[0] ?? "") && !isatty(1) ? protocolPresenter : personalPresenter)
-    )
+    Effect.provide(CliOutput.layerPresenter(isProtocol(args) ? protocolPresenter : personalPresenter))
+  )
+
+/**
+ * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
+ * reads what it writes.
+ */
+export const main = (args: ReadonlyArray<string>) =>
+  Effect.flatMap(withPrintingConsole(command(args)), ([exitCode, unwritten]) =>
+    unwritten === undefined
+      ? Effect.succeed(exitCode)
+      : Effect.as(Console.error(`Standard output cannot be written: ${unwritten}.`), exitCode || 1)
   )
