@@ -71,7 +71,10 @@ export const lockFolder = Effect.fnUntraced(function* (folder: string, path: str
       if (last > 0) yield* refuseOwner(folder, name(last), owner)
       const number = last + 1
       const file = yield* files.open(name(number), { flag: "wx", ...noFollow }).pipe(
-        Effect.tap((file) => file.writeAll(textOf(owner))),
+        Effect.tap((file) =>
+          // One that says nothing would keep others out for minutes.
+          Effect.onError(file.writeAll(textOf(owner)), () => Effect.ignore(files.remove(name(number))))
+        ),
         Effect.asSome,
         Effect.catchIf(
           // Somebody else was faster, or has just removed the folder for locks.

@@ -529,7 +529,7 @@ const openStream = Effect.fnUntraced(
     ) {
       const part = nextPart++
       const from = freshPath(stream, part)
-      const path = `${place.workPath}/part`
+      const path = `${place.workPath}/${fileName(stream)}=${part}`
       const { rowsChanged } = yield* attempt(() =>
         connection.run(`COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`)
       )

@@ -6,7 +6,7 @@ import { describe, it } from "@effect/vitest"
 import { fileName } from "../../../src/run/files/fileName.ts"
 import { layer } from "../../../src/run/files/JsonLinesFolder.ts"
 import { choices } from "../../choices.ts"
-import { type Format, type Row, randomRuns } from "./drive.ts"
+import { type Format, onFullDisk, type Row, randomRuns } from "./drive.ts"
 
 interface Line {
   readonly stream: string
@@ -39,6 +39,12 @@ describe("JsonLinesFolder", () => {
       [choices],
       ([choices]) => randomRuns(format(gzip, choices.oneIn(2)), choices, 21_600),
       { timeout: 240_000 }
+    )
+    it.effect.prop(
+      `has what was committed and nothing else on a disk that is full${gzip ? ", as gzip" : ""}`,
+      [choices],
+      ([choices]) => randomRuns(onFullDisk(format(gzip)), choices, 21_600, { changes: 120 }),
+      { timeout: 240_000, arbitrary: { runs: 50 } }
     )
   }
 })

@@ -11,7 +11,16 @@ import { fileName } from "../../../src/run/files/fileName.ts"
 import { layer } from "../../../src/run/files/ParquetFolder.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { choices } from "../../choices.ts"
-import { type Format, floats, type Row, randomRuns, seriesOf, start, temporaryFolder } from "./drive.ts"
+import {
+  type Format,
+  floats,
+  onFullDisk,
+  type Row,
+  randomRuns,
+  seriesOf,
+  start,
+  temporaryFolder
+} from "./drive.ts"
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 
@@ -73,6 +82,13 @@ describe("ParquetFolder", () => {
     "has what was committed and nothing else, whatever happens",
     [choices],
     ([choices]) => randomRuns(format(choices.oneIn(2)), choices, 21_600),
+    { timeout: 240_000, arbitrary: { runs: 25 } }
+  )
+
+  it.effect.prop(
+    "has what was committed and nothing else on a disk that is full",
+    [choices],
+    ([choices]) => randomRuns(onFullDisk(format()), choices, 21_600, { changes: 120 }),
     { timeout: 240_000, arbitrary: { runs: 25 } }
   )
 })

@@ -18,7 +18,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Option } from "effect"
+import { Effect, FileSystem, Layer, Option, PlatformError } from "effect"
 import { TestClock } from "effect/testing"
 import type { ConfigError } from "../../../src/ConnectorConfig.ts"
 import { formatTime } from "../../../src/formatTime.ts"
@@ -108,61 +108,112 @@ export interface Format {
   /** Commits are made in steps, which show in a stream that is made unique. */
   readonly hasSteps?: boolean
   /** How a kill is made where it is not by `watched`. Whatever is done after it fails with `killed`. */
-  readonly watch?: typeof watched
+  readonly watch?: Watch
+  /** What a run that is stopped fails with, where it is told. */
+  readonly isStopped?: (error: ConfigError | DestinationError) => boolean
 }
 
 /** Thrown away with whatever it interrupts: the process is gone. */
 export const killed = "killed"
 
-/** Files of which every change is counted; before change number `at`, the folder is copied as a kill would leave it. */
-const watched = (
+/** What becomes of a change to files. Only some need more space on the disk. */
+type Counted = <A>(
+  change: Effect.Effect<A, PlatformError.PlatformError>,
+  needsSpace: boolean
+) => Effect.Effect<A, PlatformError.PlatformError>
+
+/** Files of which every change passes through `counted`. */
+const countedFiles = (files: FileSystem.FileSystem, counted: Counted): FileSystem.FileSystem =>
+  FileSystem.FileSystem.of({
+    ...files,
+    makeDirectory: (...args) => counted(files.makeDirectory(...args), true),
+    remove: (...args) => counted(files.remove(...args), false),
+    rename: (...args) => counted(files.rename(...args), false),
+    truncate: (...args) => counted(files.truncate(...args), false),
+    writeFileString: (...args) => counted(files.writeFileString(...args), true),
+    open: (path, options) =>
+      Effect.map(files.open(path, options), (file) => {
+        if (options?.flag === "r") return file
+        return new Proxy(file, {
+          get: (target, name) => {
+            const member: unknown = Reflect.get(target, name, target)
+            if (name === "writeAll") {
+              return (bytes: Uint8Array) =>
+                Effect.andThen(
+                  counted(target.writeAll(bytes.subarray(0, bytes.length >> 1)), true),
+                  counted(target.writeAll(bytes.subarray(bytes.length >> 1)), true)
+                )
+            }
+            if (name === "truncate") return (length: number) => counted(target.truncate(length), false)
+            if (name === "sync") return counted(target.sync, true)
+            return typeof member === "function" ? member.bind(target) : member
+          }
+        })
+      })
+  })
+
+/** How a run is stopped at change number `at`; `onStop` is given the folder that it leaves behind. */
+type Watch = (
   folder: string,
   at: number,
-  onKill: (copy: string) => void
-): Layer.Layer<FileSystem.FileSystem, never, FileSystem.FileSystem> =>
+  onStop: (left: string) => void
+) => Layer.Layer<FileSystem.FileSystem, never, FileSystem.FileSystem>
+
+/** By a kill: before that change, the folder is copied as it is then. */
+const watched: Watch = (folder, at, onStop) =>
   Layer.effect(
     FileSystem.FileSystem,
     Effect.map(FileSystem.FileSystem, (files) => {
       let count = 0
-      const counted = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+      return countedFiles(files, (change) =>
         Effect.suspend(() => {
           if (count++ === at) {
             const copy = `${folder}.killed`
             if (existsSync(folder)) cpSync(folder, copy, { recursive: true })
-            onKill(copy)
+            onStop(copy)
             return Effect.die(killed)
           }
-          return count > at ? Effect.die(killed) : effect
+          return count > at ? Effect.die(killed) : change
         })
-      return FileSystem.FileSystem.of({
-        ...files,
-        makeDirectory: (...args) => counted(files.makeDirectory(...args)),
-        remove: (...args) => counted(files.remove(...args)),
-        rename: (...args) => counted(files.rename(...args)),
-        truncate: (...args) => counted(files.truncate(...args)),
-        writeFileString: (...args) => counted(files.writeFileString(...args)),
-        open: (path, options) =>
-          Effect.map(files.open(path, options), (file) => {
-            if (options?.flag === "r") return file
-            return new Proxy(file, {
-              get: (target, name) => {
-                const member: unknown = Reflect.get(target, name, target)
-                if (name === "writeAll") {
-                  return (bytes: Uint8Array) =>
-                    Effect.andThen(
-                      counted(target.writeAll(bytes.subarray(0, bytes.length >> 1))),
-                      counted(target.writeAll(bytes.subarray(bytes.length >> 1)))
-                    )
-                }
-                if (name === "truncate") return (length: number) => counted(target.truncate(length))
-                if (name === "sync") return counted(target.sync)
-                return typeof member === "function" ? member.bind(target) : member
-              }
-            })
-          })
-      })
+      )
     })
   )
+
+/** By a disk that is full from that change on, also to whatever is tried afterwards. */
+const fullDisk: Watch = (folder, at, onStop) =>
+  Layer.effect(
+    FileSystem.FileSystem,
+    Effect.map(FileSystem.FileSystem, (files) => {
+      let count = 0
+      return countedFiles(files, (change, needsSpace) =>
+        Effect.suspend(() => {
+          if (count++ < at || !needsSpace) return change
+          onStop(folder)
+          return Effect.fail(
+            PlatformError.systemError({
+              _tag: "Unknown",
+              module: "FileSystem",
+              method: "write",
+              pathOrDescriptor: folder,
+              cause: Object.assign(new Error("no space left on device"), { code: "ENOSPC" })
+            })
+          )
+        })
+      )
+    })
+  )
+
+/** A format whose runs are stopped by a full disk, and say so. */
+export const onFullDisk = (format: Format): Format => ({
+  ...format,
+  watch: fullDisk,
+  isStopped: (error) => {
+    assert.match(error.message, /the disk is full\. Make room and run again/)
+    assert.strictEqual(error._tag, "DestinationError")
+    assert.isTrue(error._tag === "DestinationError" && error.isFatal)
+    return true
+  }
+})
 
 /** Makes the locks of a folder those of a process that is gone. */
 export const buryOwner = (folder: string): void => {
@@ -447,27 +498,26 @@ export const randomRuns = Effect.fnUntraced(
     })
 
     for (let run = choices.between(1, 5); run > 0; run--) {
-      let copy: string | undefined
+      let left: string | undefined
       const possible = new Map(streams.map((stream) => [stream, [truth.get(stream)!]]))
       const killAt = choices.oneIn(emphasis.survivors ?? 2)
         ? Number.POSITIVE_INFINITY
         : choices.below(emphasis.changes ?? 60)
       const watch = (format.watch ?? watched)(folder, killAt, (path) => {
-        copy = path
+        left = path
       })
-      yield* runOnce(possible, () => copy !== undefined).pipe(
+      yield* runOnce(possible, () => left !== undefined).pipe(
         Effect.provide(Layer.provide(format.layer(folder), watch)),
         Effect.catchDefect((defect) => (defect === killed ? Effect.void : Effect.die(defect))),
         Effect.catchIf(
-          ({ message }) => copy !== undefined && message.includes(killed),
+          (error) =>
+            left !== undefined && (error.message.includes(killed) || (format.isStopped?.(error) ?? false)),
           () => Effect.void
         )
       )
-      if (copy !== undefined) {
-        yield* Effect.sync(() => {
-          rmSync(folder, { recursive: true, force: true })
-        })
-        folder = copy
+      if (left !== undefined) {
+        if (left !== folder) rmSync(folder, { recursive: true, force: true })
+        folder = left
         buryOwner(folder)
       }
       yield* check(possible)

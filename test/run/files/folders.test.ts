@@ -108,6 +108,41 @@ for (const kind of kinds) {
       })
     )
 
+    it.live("writes many streams side by side", () =>
+      Effect.gen(function* () {
+        const folder = join(yield* temporaryFolder, "data")
+        const names = Array.from({ length: 40 }, (_, index) => `stream_${index}`)
+        const contents = yield* use(
+          kind,
+          folder,
+          Effect.gen(function* () {
+            const destination = yield* Destination
+            const write = Effect.fnUntraced(function* (name: string, index: number) {
+              const writer = yield* destination.open(name, "incremental_append_deduped")
+              for (let point = 0; point <= index; point++) {
+                yield* writer.write([floats(seriesOf(name, {}), [[start + point * 60_000, `${point}`]])])
+                yield* writer.commit(stateAt(point))
+              }
+              yield* writer.complete
+            })
+            yield* Effect.forEach(names, (name, index) => Effect.scoped(write(name, index)), {
+              concurrency: 8,
+              discard: true
+            })
+            return yield* Effect.forEach(names, (name) => destination.contents(name, "current"))
+          })
+        )
+        assert.deepStrictEqual(
+          contents,
+          names.map((_, index) => ({
+            rows: index + 1,
+            firstMillis: start,
+            lastMillis: start + index * 60_000
+          }))
+        )
+      })
+    )
+
     it.live(
       "costs nothing when its process is killed at any moment, and takes over from it",
       () =>
