@@ -207,7 +207,7 @@ describe("texts of a server", () => {
           series,
           1,
           {
-              warnings: [hostile],
+            warnings: [hostile],
             faults: ({ params, path }) =>
               path.endsWith("query_range") && params.get("query")?.includes("refused") === true
                 ? { status: 400, body: `no ${hostile}` }
