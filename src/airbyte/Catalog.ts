@@ -51,7 +51,9 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
     return isKnown
   })?.stream.name
   if (twice !== undefined) {
-    return yield* new ConfigError({ message: `The catalog file ${path} has the stream ${twice} twice.` })
+    return yield* new ConfigError({
+      message: `The catalog file ${path} has the stream ${twice.slice(0, 200)} twice.`
+    })
   }
   return decoded.success.streams.map(
     ({ generation_id, stream, sync_mode }): ConfiguredStream => ({

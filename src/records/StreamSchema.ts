@@ -82,8 +82,14 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
   if (metadata === undefined) return ""
   const { help, type, unit } = metadata
   return [type, help, unit === "" ? "" : `Unit: ${unit}`]
-    .map((part) => part.trim())
+    .map((part) => shorten(part.trim()))
     .filter((part) => part !== "")
-    .map((part) => (/[.!?]$/.test(part) ? part : `${part}.`))
+    .map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`))
     .join(" ")
 }
+
+/** A help text is a sentence or two. One that is longer would be in every copy of the catalog. */
+const MAX_PART_CHARACTERS = 2000
+
+const shorten = (part: string): string =>
+  part.length > MAX_PART_CHARACTERS ? `${part.slice(0, MAX_PART_CHARACTERS).toWellFormed()}…` : part

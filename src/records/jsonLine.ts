@@ -1,10 +1,11 @@
 /**
- * JSON for a line: beside what JSON itself asks for, it escapes the characters that some readers (Python's
- * `splitlines` is one) take for the end of a line.
+ * JSON for a line: beside what JSON itself asks for, it escapes the characters that some readers (Python's `splitlines` is
+ * one) take for the end of a line, and those that a terminal obeys instead of showing them: DEL, the controls of C1, and
+ * the marks that turn the direction of a text. Readers of JSON get the very same text.
  */
 export const jsonLine = (value: unknown, replacer?: (key: string, value: unknown) => unknown): string =>
   JSON.stringify(value, replacer).replace(
-    /[\u0085\u2028\u2029]/g,
+    /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
   )
 

@@ -1,9 +1,10 @@
 /** What a person who watches a sync is told. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import type { Message } from "../support/child.ts"
 import * as connector from "../support/connector.ts"
-import { gauge } from "../support/gauge.ts"
+import { gauge, start } from "../support/gauge.ts"
 import { onMetric, serve } from "../support/mockServer.ts"
 import * as rules from "./rules.ts"
 
@@ -186,5 +187,48 @@ describe("LOG_LEVEL", () => {
       )
       assert.match(logs[0]!, /^WARN LOG_LEVEL is "loud", but must be one of .*INFO.*: INFO is used\.$/)
     })
+  )
+})
+
+describe("texts of a server", () => {
+  /** Escapes of a terminal in both of their forms, DEL, and marks that turn the direction of a text. */
+  const hostile = "\x1b]0;title\x07\x9b2J\x7f\u202egnp.exe\u2066"
+  const controls = /[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/
+
+  const series = ["ok", "refused"].map((name) =>
+    makeSeries({ __name__: `${name}_${hostile}`, job: hostile, [`label_${hostile}`]: "x" }, [[start, 1]])
+  )
+
+  it.live(
+    "reach no terminal raw, be it in a catalog, a record or an error, and are the same texts once decoded",
+    () =>
+      Effect.gen(function* () {
+        const { config } = yield* serve(
+          series,
+          1,
+          {
+            warnings: [hostile],
+            faults: ({ params, path }) =>
+              path.endsWith("query_range") && params.get("query")?.includes("refused") === true
+                ? { status: 400, body: `no ${hostile}` }
+                : undefined
+          },
+          { partial_data: "accept" }
+        )
+        const files = yield* connector.workspace
+        const discovered = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
+        const streams = yield* connector.discover(files, config)
+        const output = yield* rules.read(files, config, connector.configure(streams, "incremental"))
+        for (const { stdout } of [discovered, output]) assert.notMatch(stdout, controls)
+        assert.sameMembers(
+          streams.map(({ name }) => name),
+          [`ok_${hostile}`, `refused_${hostile}`]
+        )
+        const [record, ...others] = output.records
+        assert.deepStrictEqual(others, [])
+        assert.deepInclude(record?.data, { job: hostile, [`label_${hostile}`]: "x" })
+        assert.isNotEmpty(output.errors)
+        assert.match(output.stdout, /\\u009b2J\\u007f\\u202e/)
+      })
   )
 })

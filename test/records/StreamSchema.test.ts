@@ -117,6 +117,15 @@ describe("describeMetric", () => {
     assert.strictEqual(describeMetric({ type: "gauge", help: "", unit: "" }), "gauge.")
   })
 
+  it("shortens a help text that is no sentence or two, between whole characters", () => {
+    for (const unit of ["x", "😀", "a😀"]) {
+      const description = describeMetric({ type: "gauge", help: unit.repeat(100_000), unit: "" })
+      assert.isBelow(description.length, 2100)
+      assert.match(description, /^gauge\. .*…$/)
+      assert.isTrue(description.isWellFormed())
+    }
+  })
+
   it("says nothing of what is not known", () => {
     assert.strictEqual(describeMetric(undefined), "")
     assert.strictEqual(describeMetric({ type: "", help: "", unit: "" }), "")

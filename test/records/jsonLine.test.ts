@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { jsonLine } from "../../src/records/jsonLine.ts"
+import { jsonLine, jsonText } from "../../src/records/jsonLine.ts"
 
 describe("jsonLine", () => {
   it.prop("is JSON that no reader breaks into lines", [Schema.String], ([text]) => {
@@ -9,6 +9,17 @@ describe("jsonLine", () => {
     assert.deepStrictEqual(JSON.parse(line), value)
     // What Python's `splitlines` splits at.
     assert.notMatch(line, /[\n\r\v\f\x1c-\x1e\u0085\u2028\u2029]/)
+  })
+
+  it("has no character that a terminal obeys, and means the very same text", () => {
+    const all = Array.from({ length: 0x10000 }, (_, code) => String.fromCharCode(code)).join("")
+    for (const line of [jsonLine({ [all]: all }), jsonText(all)]) {
+      // Controls of ASCII, DEL, those of C1, and marks of direction.
+      assert.notMatch(line, /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/)
+      assert.match(line, /\\u007f\\u0080\\u0081/)
+    }
+    assert.deepStrictEqual(JSON.parse(jsonLine({ [all]: all })), { [all]: all })
+    assert.strictEqual(JSON.parse(jsonText(all)), all)
   })
 
   it("leaves everything else as JSON.stringify writes it", () => {
