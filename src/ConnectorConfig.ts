@@ -9,6 +9,7 @@ import {
   defaults,
   parseMoment
 } from "./config/ConfigSchema.ts"
+import { expandHome, homeOf } from "./homePath.ts"
 import { type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "./prometheus/MetricFilter.ts"
 
@@ -84,14 +85,12 @@ export const basicCredentials = ({ password, user }: Option.Option.Value<Setting
 /** Reads a file that was named on the command line; `what` it is of ours is told with its name when that fails. */
 export const readTextFile = Effect.fnUntraced(function* (path: string, what: string) {
   const files = yield* FileSystem.FileSystem
-  return yield* files.readFileString(path).pipe(
-    Effect.mapError(
-      (error) =>
-        new InputFileError({
-          message: `The ${what} file ${path} cannot be read: ${reasonTexts[error.reason._tag] ?? error.message}.`
-        })
-    )
-  )
+  const failed = (why: string) =>
+    new InputFileError({ message: `The ${what} file ${path} cannot be read: ${why}.` })
+  const place = yield* Effect.fromResult(Result.mapError(expandHome(path, homeOf(process.env)), failed))
+  return yield* files
+    .readFileString(place)
+    .pipe(Effect.mapError((error) => failed(reasonTexts[error.reason._tag] ?? error.message)))
 })
 
 /** Reads a JSON file as `readTextFile` does. */
