@@ -10,6 +10,7 @@ import {
   parseMoment
 } from "./config/ConfigSchema.ts"
 import { isCommon } from "./config/SecretMask.ts"
+import { expandHome, homeOf } from "./homePath.ts"
 import { isBareName, type Matcher, parse as parseSelector } from "./prometheus/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "./prometheus/MetricFilter.ts"
 
@@ -94,8 +95,11 @@ export const basicCredentials = ({ password, user }: Option.Option.Value<Setting
 /** Reads a file that was named on the command line; `what` it is of ours is told with its name when that fails. */
 export const readTextFile = Effect.fnUntraced(function* (path: string, what: string) {
   const files = yield* FileSystem.FileSystem
+  const failed = (why: string) =>
+    new InputFileError({ message: `The ${what} file ${path} cannot be read: ${why}.` })
+  const place = yield* Effect.fromResult(Result.mapError(expandHome(path, homeOf(process.env)), failed))
   // A pipe has no size, and is read as it is.
-  const size = yield* files.stat(path).pipe(
+  const size = yield* files.stat(place).pipe(
     Effect.map((info) => Number(info.size)),
     Effect.orElseSucceed(() => 0)
   )
@@ -104,14 +108,9 @@ export const readTextFile = Effect.fnUntraced(function* (path: string, what: str
       message: `The ${what} file ${path} has ${Math.round(size / MEGABYTE)} MB, but must have at most ${MAX_FILE_BYTES / MEGABYTE} MB: it is most likely not the file that was meant.`
     })
   }
-  return yield* files.readFileString(path).pipe(
-    Effect.mapError(
-      (error) =>
-        new InputFileError({
-          message: `The ${what} file ${path} cannot be read: ${reasonTexts[error.reason._tag] ?? error.message}.`
-        })
-    )
-  )
+  return yield* files
+    .readFileString(place)
+    .pipe(Effect.mapError((error) => failed(reasonTexts[error.reason._tag] ?? error.message)))
 })
 
 const MEGABYTE = 1_000_000

@@ -2,6 +2,7 @@
 import { Effect, Option, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { parseSeconds } from "../config/ConfigSchema.ts"
+import { expandHome, homeOf } from "../homePath.ts"
 import { type SyncMode, syncModes } from "./Destination.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
 import { parseTarget, type Target } from "./target.ts"
@@ -55,6 +56,13 @@ export const runFlags = {
   report: Flag.String("report").pipe(
     Flag.withMetavar("FILE"),
     Flag.withDescription("Write a page (HTML) with the summary and charts of what was read"),
+    Flag.mapEffect((path) =>
+      Effect.fromResult(
+        Result.mapError(expandHome(path, homeOf(process.env)), (why) =>
+          fail(`--report is ${JSON.stringify(path)}, but ${why}.`)
+        )
+      )
+    ),
     Flag.optional
   ),
   gzip: Flag.Boolean("gzip").pipe(Flag.withDefault(false), Flag.withDescription("Compress JSON lines")),

@@ -1,5 +1,6 @@
 /** Where a run puts what it reads, as `--to` says it. */
 import { Result } from "effect"
+import { expandHome, homeOf } from "../homePath.ts"
 
 /** A destination that is not open yet. */
 export interface Target {
@@ -24,7 +25,12 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
       `--to is ${JSON.stringify(text)}, but must name a path on this machine: nothing is written anywhere else.${localPath(path)}`
     )
   }
-  if (isFormat(format) && path !== "") return Result.succeed({ format, path })
+  if (isFormat(format) && path !== "") {
+    return Result.mapBoth(expandHome(path, homeOf(process.env)), {
+      onSuccess: (path) => ({ format, path }),
+      onFailure: (why) => `--to is ${JSON.stringify(text)}, but ${why}.`
+    })
+  }
   return Result.fail(`--to is ${JSON.stringify(text)}, but must be ${ACCEPTED}${suggestion(text, format)}.`)
 }
 
