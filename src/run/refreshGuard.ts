@@ -49,7 +49,7 @@ export const lossLine = (loss: Loss): string => {
 }
 
 /** What a refresh would lose, in lines. */
-export const lossText = (losses: ReadonlyArray<Loss>, destination: string): string => {
+export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): ReadonlyArray<string> => {
   const lost = losses.reduce((sum, loss) => sum + rowsLost(loss), 0)
   const all = losses.reduce((sum, { before }) => sum + before.rows, 0)
   const more = losses.length - MOST_LINES
@@ -58,7 +58,7 @@ export const lossText = (losses: ReadonlyArray<Loss>, destination: string): stri
     ...losses.slice(0, MOST_LINES).map((loss) => `  ${lossLine(loss)}`),
     ...(more > 0 ? [`  … and ${counted(more, "other stream")}`] : []),
     `In all, at least ${grouped(lost)} of ${counted(all, "row")} in ${counted(losses.length, "stream")} would go. The server does not have them any more, or the start, the step or the selector leaves them out.`
-  ].join("\n")
+  ]
 }
 
 /** Asks a person; none where there is nobody to ask. */
@@ -103,13 +103,13 @@ export const guardRefresh = Effect.fnUntraced(function* (
   )
   const losses = found.flat()
   if (losses.length === 0) return before
-  const text = lossText(losses, destinationText)
+  yield* Effect.forEach(lossLines(losses, destinationText), (line) => Effect.logWarning(line))
   if (confirm._tag === "None") {
     return yield* new ConfigError({
-      message: `${text} Nothing was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh.`
+      message:
+        "Nothing was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh."
     })
   }
-  yield* Effect.logWarning(text)
   if (yield* confirm.value("Replace the rows all the same?")) return new Map<string, Contents>()
   return yield* new ConfigError({ message: "Nothing was changed." })
 })

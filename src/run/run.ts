@@ -76,13 +76,10 @@ export const namesToRead = Effect.gen(function* () {
   return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig) : names
 })
 
-const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string => {
-  const saved =
-    rows === 0
-      ? `Stopped: ${destination} has no new rows.`
-      : `Stopped: ${counted(rows, "new row")} of ${counted(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}.`
-  return `${saved} The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
-}
+const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string =>
+  rows === 0
+    ? `Stopped: nothing new was saved in ${destination}. The same command begins again.`
+    : `Stopped: ${counted(rows, "new row")} of ${counted(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
 
 const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   const { hasCharts, mode, source } = options

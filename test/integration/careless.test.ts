@@ -128,11 +128,11 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.deepStrictEqual([refused.code, refused.stdout], [1, ""], refused.stderr)
         assert.include(
           refused.stderr,
-          `  a: 100 of 200 rows would go, all from ${iso(start)} to before ${iso(start + 100 * minute)}`
+          `a: 100 of 200 rows would go, all from ${iso(start)} to before ${iso(start + 100 * minute)}`
         )
         assert.match(
           refused.stderr,
-          /In all, at least 200 of 400 rows in 2 streams would go\..* run with --yes/
+          /In all, at least 200 of 400 rows in 2 streams would go\.[\s\S]* run with --yes/
         )
       }
       assert.deepStrictEqual(yield* destination.minutes("a"), numbers(0, 199))
