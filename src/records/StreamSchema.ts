@@ -92,4 +92,6 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
 const MAX_PART_CHARACTERS = 2000
 
 const shorten = (part: string): string =>
-  part.length > MAX_PART_CHARACTERS ? `${part.slice(0, MAX_PART_CHARACTERS).toWellFormed()}…` : part
+  part.length > MAX_PART_CHARACTERS
+    ? `${part.slice(0, MAX_PART_CHARACTERS).replace(/[\ud800-\udbff]$/, "")}…`
+    : part

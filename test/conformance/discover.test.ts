@@ -296,6 +296,28 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
+  it.live("is not held up by patterns over names that would have others backtrack", () =>
+    Effect.gen(function* () {
+      const long = "a".repeat(3000)
+      const { config } = yield* serve(
+        [...gauge(`${long}x`, 3), ...gauge(`${long}b`, 3), ...gauge("aaa", 3)],
+        3,
+        {},
+        {
+          metrics: {
+            include: ["*a*a*a*a*a*a*a*b", "(a+)+", "(.*a)+(.*a)+(.*a)+y"],
+            exclude: ["(a*)*(a*)*(a*)*c"]
+          }
+        }
+      )
+      const { streams } = yield* discover(config)
+      assert.deepStrictEqual(
+        streams.map(({ name }) => name),
+        ["aaa", `${long}b`]
+      )
+    })
+  )
+
   it.live("fails where there is nothing to read", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 3), 3, {}, { metrics: { include: ["other"] } })

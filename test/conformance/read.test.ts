@@ -148,17 +148,20 @@ describe("a record", { concurrent: true }, () => {
     labels: LabelsInput,
     value: number,
     more: object = {},
-    change: (columns: Record<string, unknown>) => object = (columns) => columns
+    change: (columns: Record<string, unknown>) => object = (columns) => columns,
+    later: ReadonlyArray<string> = []
   ) {
     const { config } = yield* serve([makeSeries(labels, [[start, value]])], 1)
     const { streams } = yield* discover(config)
-    const changed = streams.map((stream) => ({
-      ...stream,
-      json_schema: {
-        ...stream.json_schema,
-        properties: change({ ...stream.json_schema.properties }) as Record<string, unknown>
-      }
-    }))
+    const changed = streams
+      .map((stream) => connector.beforeLabels(stream, later))
+      .map((stream) => ({
+        ...stream,
+        json_schema: {
+          ...stream.json_schema,
+          properties: change({ ...stream.json_schema.properties }) as Record<string, unknown>
+        }
+      }))
     const output = yield* read({ ...config, ...more }, connector.configure(changed, "full_refresh"))
     assert.strictEqual(output.code, 0)
     assert.lengthOf(output.records, 1)
@@ -200,7 +203,7 @@ describe("a record", { concurrent: true }, () => {
 
   it.live("has labels that came after discovery in other_labels", () =>
     Effect.gen(function* () {
-      const data = yield* dataOfOne(labels, 1, {}, ({ zone: _, ...columns }) => columns)
+      const data = yield* dataOfOne(labels, 1, {}, (columns) => columns, ["zone"])
       assert.deepStrictEqual(data, { value: 1, job: "api", other_labels: { zone: "a" } })
     })
   )
@@ -211,6 +214,8 @@ describe("a record", { concurrent: true }, () => {
       const some = ({ job, series_id, time }: Record<string, unknown>) => ({ job, series_id, time })
       assert.deepStrictEqual(yield* dataOfOne(labels, 1, {}, some), { job: "api" })
       assert.deepStrictEqual(yield* dataOfOne(labels, Number.NaN, {}, some), { job: "api" })
+      const withoutZone = ({ zone: _, ...columns }: Record<string, unknown>) => columns
+      assert.deepStrictEqual(yield* dataOfOne(labels, 1, {}, withoutZone), { value: 1, job: "api" })
     })
   )
 

@@ -237,23 +237,14 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("puts labels that the catalog does not declare into other_labels", () =>
+    it.effect("puts labels that were not there at discovery into other_labels", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
         const settings = config(server, { step: 600 })
         const streams = yield* connector.discover(files, settings)
-        const narrowed = streams.map((stream) => ({
-          ...stream,
-          json_schema: {
-            ...stream.json_schema,
-            properties: Object.fromEntries(
-              Object.entries(stream.json_schema.properties).filter(
-                ([column]) => !["code", "plain", "text", "label_time"].includes(column)
-              )
-            )
-          }
-        }))
+        const later = ["code", "plain", "text", "label_time"]
+        const narrowed = streams.map((stream) => connector.beforeLabels(stream, later))
         const output = yield* connector.read(files, settings, connector.configure(narrowed, "full_refresh"))
         assertClean(output)
         for (const { data, stream } of output.records) {

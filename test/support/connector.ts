@@ -154,6 +154,28 @@ export const discover = Effect.fnUntraced(function* (files: Workspace, config: o
   return catalogs[0]!.catalog.streams
 })
 
+/** A stream as it would have been discovered before it had some labels, by their columns. */
+export const beforeLabels = (stream: Stream, columns: ReadonlyArray<string>): Stream => {
+  const { other_labels, ...properties } = stream.json_schema.properties
+  const { discovered_labels = [], ...rest } = other_labels as {
+    readonly discovered_labels?: ReadonlyArray<string>
+  }
+  const isKept = (column: string) => !columns.includes(column)
+  return {
+    ...stream,
+    json_schema: {
+      ...stream.json_schema,
+      properties: {
+        ...Object.fromEntries(Object.entries(properties).filter(([column]) => isKept(column))),
+        other_labels: {
+          ...rest,
+          discovered_labels: discovered_labels.filter((label) => isKept(label) && isKept(`label_${label}`))
+        }
+      }
+    }
+  }
+}
+
 /** A configured catalog of streams. */
 export const configure = (streams: ReadonlyArray<Stream>, syncMode: "full_refresh" | "incremental") => ({
   streams: streams.map((stream) => ({
