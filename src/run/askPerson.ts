@@ -1,6 +1,7 @@
 /** Asks whoever sits in front of the terminal. */
 import { createInterface } from "node:readline"
 import { Effect, Option } from "effect"
+import { printable } from "./display/printable.ts"
 
 /** A question that is answered with yes or no; none where nobody could read or answer it. Anything but yes is no. */
 export const confirmInTerminal = (): Option.Option<(question: string) => Effect.Effect<boolean>> =>
@@ -20,6 +21,6 @@ const ask = (question: string): Effect.Effect<boolean> =>
       process.stdin.unref()
       resume(Effect.succeed(/^\s*y(es)?\s*$/i.test(answer)))
     })
-    process.stderr.write(`${question} [y/N] `)
+    process.stderr.write(`${printable(question)} [y/N] `)
     return Effect.sync(() => lines.close())
   })

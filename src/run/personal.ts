@@ -5,10 +5,10 @@ import { makeMask } from "../config/SecretMask.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Unsuccessful } from "../Unsuccessful.ts"
 import type { DestinationError } from "./Destination.ts"
-import { cutTo, printable, visibleLines } from "./display/printable.ts"
+import { cutTo, printableLines, visibleLines } from "./display/printable.ts"
 
-/** How much is printed of what a mistake in the program says: its stack may repeat what a server sent. */
-const MOST_OF_A_CAUSE = 20_000
+/** How much is printed of a message, and of what a mistake in the program says: either may repeat what a server sent. */
+const MOST_OF_A_MESSAGE = 20_000
 
 /** Logs as lines of standard error. */
 const printError = (text: string): void => void process.stderr.write(`${text}\n`)
@@ -22,9 +22,9 @@ export const personalLog = (secrets: ReadonlyArray<string>, print: (text: string
   return Logger.layer([
     Logger.make(({ cause, message }) => {
       const texts = Array.isArray(message) ? message : [message]
-      const text = printable(mask(texts.join(" ")))
+      const text = printableLines(mask(texts.join(" ")), MOST_OF_A_MESSAGE)
       if (cause.reasons.length === 0) return print(text)
-      print(`${text} ${visibleLines(cutTo(mask(Cause.pretty(cause)), MOST_OF_A_CAUSE))}`)
+      print(`${text} ${visibleLines(cutTo(mask(Cause.pretty(cause)), MOST_OF_A_MESSAGE))}`)
     })
   ])
 }

@@ -10,6 +10,7 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { readRange } from "../sync/Read.ts"
 import { type Contents, Destination } from "./Destination.ts"
 import { grouped } from "./display/figures.ts"
+import { printableName } from "./display/printable.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 
 /** What a refresh would do to one stream. */
@@ -45,7 +46,7 @@ export const lossLine = (loss: Loss): string => {
       : after.firstMillis > before.firstMillis
         ? `, all from ${formatTime(before.firstMillis)} to before ${formatTime(after.firstMillis)}`
         : ""
-  return `${name}: ${rows}${first}`
+  return `${printableName(name)}: ${rows}${first}`
 }
 
 /** What a refresh would lose, in lines. */

@@ -53,6 +53,16 @@ export const printable = (text: string, most = MOST_OF_A_SENTENCE): string =>
 const onOneLine = (text: string): string =>
   text.replace(/[ \t\n\v\f\r]+/g, (blanks) => (/^ +$/.test(blanks) ? blanks : " "))
 
+/**
+ * A message that may have several lines. The further ones are indented: a line feed in what a server sent makes none that
+ * looks like the beginning of a message.
+ */
+export const printableLines = (text: string, most: number): string =>
+  cutTo(text, most)
+    .split(/\r?\n/)
+    .map((line) => visible(onOneLine(line)).trimEnd())
+    .join("\n  ")
+
 /** A name as `printable`, of a length that a table can have. */
 export const printableName = (name: string): string => printable(name, MOST_OF_A_NAME)
 

@@ -4,6 +4,7 @@ import {
   cutTo,
   printable,
   printableJson,
+  printableLines,
   printableName,
   visible,
   visibleLines
@@ -99,6 +100,16 @@ describe("printable", () => {
   it.prop("has nothing that a terminal would obey", [choices, Schema.String], ([choices, text]) => {
     assert.notMatch(printable(anyText(choices)), bad)
     assert.notMatch(printable(text), bad)
+  })
+})
+
+describe("printableLines", () => {
+  it("indents the lines after the first, so that none can be forged", () => {
+    assert.strictEqual(
+      printableLines("A name is a\nAll is well.\r\n  up: \u001b[2J\tx  y", 1000),
+      "A name is a\n  All is well.\n    up: \\u001b[2J x  y"
+    )
+    assert.isAtMost(printableLines("x".repeat(1_000_000), 1000).length, 1000)
   })
 })
 
