@@ -1,10 +1,20 @@
 /** What a slip of a person's must not lose, in every destination: the built program against the mock. */
 import { createHash } from "node:crypto"
-import { linkSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync
+} from "node:fs"
 import { join, relative } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { ask as askDatabase } from "../run/duckdb/ask.ts"
+import { change } from "../run/duckdb/steps.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
@@ -178,6 +188,61 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.strictEqual(made.code, 0, made.stderr)
         assert.match(readFileSync(files.path("elsewhere/report.html"), "utf8"), /^<!doctype html>/i)
       }
+    })
+  )
+
+  it.live("data that was removed by hand fails its stream alone, until a full refresh repairs it", () =>
+    Effect.gen(function* () {
+      const { config, destination, run } = yield* setUp
+      const first = yield* run({ ...config, end_date: iso(start + 99 * minute) })
+      assert.strictEqual(first.code, 0, first.stderr)
+      if (format === "duckdb") yield* change(destination.path, "DROP TABLE a")
+      else rmSync(join(destination.path, format === "parquet" ? "a" : "a.jsonl"), { recursive: true })
+      for (let again = 0; again < 2; again++) {
+        const failed = yield* run(config, "--json")
+        assert.strictEqual(failed.code, 1)
+        const [a, b] = (JSON.parse(failed.stdout) as { streams: ReadonlyArray<{ error: string | null }> })
+          .streams
+        assert.match(a?.error ?? "", /missing|no table|is gone/i)
+        assert.include(a?.error ?? "", "--full-refresh --select")
+        assert.isNull(b?.error ?? null)
+      }
+      assert.deepStrictEqual(yield* destination.minutes("b"), numbers(0, 199))
+      const repaired = yield* run(config, "--full-refresh", "--select", "a")
+      assert.strictEqual(repaired.code, 0, repaired.stderr)
+      assert.strictEqual((yield* run(config)).code, 0)
+      for (const stream of ["a", "b"]) {
+        assert.deepStrictEqual(yield* destination.minutes(stream), numbers(0, 199))
+      }
+    })
+  )
+
+  it.live("data of others under a stream's name fails that stream alone, and stays", () =>
+    Effect.gen(function* () {
+      const { config, destination, run } = yield* setUp
+      // Something of ours is there, so that it is known whose destination this is.
+      assert.strictEqual((yield* run(config, "--select", "b")).code, 0)
+      const theirs = join(destination.path, format === "parquet" ? "a/theirs.parquet" : "a.jsonl")
+      if (format === "duckdb") {
+        yield* change(destination.path, "CREATE TABLE a AS SELECT 42 AS mine")
+      } else {
+        mkdirSync(join(theirs, ".."), { recursive: true })
+        writeFileSync(theirs, "mine")
+      }
+      for (const flags of [[], ["--full-refresh", "--yes"]]) {
+        const failed = yield* run(config, "--json", ...flags)
+        assert.strictEqual(failed.code, 1, failed.stderr)
+        const { streams } = JSON.parse(failed.stdout) as {
+          streams: ReadonlyArray<{ name: string; error: string | null }>
+        }
+        assert.isString(streams.find(({ name }) => name === "a")?.error)
+        assert.isNull(streams.find(({ name }) => name === "b")?.error)
+      }
+      if (format === "duckdb") {
+        const [row] = yield* ask(destination.path, "SELECT mine FROM a")
+        assert.strictEqual(Number((row as { readonly mine: unknown }).mine), 42)
+      } else assert.strictEqual(readFileSync(theirs, "utf8"), "mine")
+      assert.deepStrictEqual(yield* destination.minutes("b"), numbers(0, 199))
     })
   )
 })

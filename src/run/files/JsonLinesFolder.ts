@@ -43,7 +43,7 @@ import {
   type StateFolder,
   unlessFatal
 } from "./StateFolder.ts"
-import { pathArgument } from "./shellQuote.ts"
+import { pathArgument, shellQuote } from "./shellQuote.ts"
 
 /** What a folder of JSON lines is opened with. */
 export interface JsonLinesOptions {
@@ -206,7 +206,7 @@ const cut = Effect.fnUntraced(function* (place: Place, { stream }: Entry, path: 
   if (size < bytes) {
     const problem = found === undefined ? "is missing" : `has ${size} bytes`
     return yield* new DestinationError({
-      message: `${path} ${problem}, but ${place.states.statePath(stream)} says it had ${bytes} bytes: records are missing. Restore both files together, or read the stream again with --full-refresh and --select.`
+      message: `${path} ${problem}, but ${place.states.statePath(stream)} says it had ${bytes} bytes: records are missing. Restore both files together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
     })
   }
   if (size > bytes) yield* refuseForeign(place, stream, path)

@@ -421,7 +421,7 @@ const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string, mode:
     const path = placeOf("main", stream, file)
     if (yield* isThere(paths, path, file)) continue
     return yield* new DestinationError({
-      message: `${folder}/${path} is missing or not the file that ${states.statePath(stream)} speaks of. Restore them together, or read the stream again with --full-refresh and --select.`
+      message: `${folder}/${path} is missing or not the file that ${states.statePath(stream)} speaks of. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
     })
   }
   return known
