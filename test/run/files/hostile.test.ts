@@ -436,7 +436,7 @@ for (const kind of kinds) {
               })
             )
             assert.match(error.message, expected, name)
-            assert.match(error.message, /--full-refresh and --select/)
+            assert.match(error.message, /--full-refresh --select/)
             assert.notProperty(error, "isFatal")
             // The file of the refresh may be another one, and then it is resumed.
             const isResumed = (yield* use(kind, folder, loadedTime("full_refresh", "up"))) !== undefined
