@@ -26,6 +26,7 @@ import * as ShownProgress from "./display/shownProgress.ts"
 import { estimate } from "./estimate.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { personalLog, tellErrors, tellErrorsAs } from "./personal.ts"
+import { compareWithServer, logLosses } from "./refreshGuard.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportPlace, writeReport } from "./report/writeReport.ts"
 import { checkReportFile } from "./reportPlace.ts"
@@ -100,7 +101,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
 
 /** What a run would resume from is looked up where there is a destination. None is made, and none is changed. */
 const dryRun = Effect.fnUntraced(function* (
-  { isJson, mode, target }: RunPlan,
+  { isJson, mayShrink, mode, target }: RunPlan,
   { isStepGiven, name: source }: Source,
   destination: ReturnType<typeof destinationLayer>
 ) {
@@ -111,6 +112,10 @@ const dryRun = Effect.fnUntraced(function* (
   const estimated = isThere
     ? yield* Effect.gen(function* () {
         const fitted = yield* fitSettings(names, about)
+        if (mode === "full_refresh_overwrite" && !mayShrink) {
+          const { losses } = yield* Effect.provideService(compareWithServer(names), ConnectorConfig, fitted)
+          if (losses.length > 0) yield* logLosses(losses, about.destination)
+        }
         return yield* estimate(names, about).pipe(
           Effect.provide(layerStates(mode)),
           Effect.provideService(ConnectorConfig, fitted)

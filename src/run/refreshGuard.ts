@@ -65,15 +65,8 @@ export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): Rea
 /** Asks a person; none where there is nobody to ask. */
 export type Confirm = Option.Option<(question: string) => Effect.Effect<boolean>>
 
-/**
- * Compares what the streams have in the destination with what the server would give now, and fails before anything is read
- * unless whoever runs this accepts the loss. Returns what the streams have, for whom it was not accepted but found harmless.
- */
-export const guardRefresh = Effect.fnUntraced(function* (
-  names: ReadonlyArray<string>,
-  destinationText: string,
-  confirm: Confirm
-) {
+/** Compares what the streams have in the destination with what the server would give now. */
+export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const destination = yield* Destination
@@ -84,12 +77,12 @@ export const guardRefresh = Effect.fnUntraced(function* (
     const contents = there.has(name) ? yield* Effect.option(destination.contents(name, "current")) : undefined
     if (contents?._tag === "Some" && contents.value.rows > 0) before.set(name, contents.value)
   }
-  if (before.size === 0) return before
+  if (before.size === 0) return { before, losses: [] }
   yield* Effect.logInfo(
     `Counting on the server what a full refresh of ${counted(before.size, "stream")} would bring (--yes skips that).`
   )
   const range = readRange(settings, (yield* client.clock).nowMillis)
-  const found = yield* Effect.forEach(
+  const losses = yield* Effect.forEach(
     before,
     ([name, contents]) =>
       serverRows(name, range).pipe(
@@ -102,9 +95,21 @@ export const guardRefresh = Effect.fnUntraced(function* (
       ),
     { concurrency: settings.concurrency }
   )
-  const losses = found.flat()
+  return { before, losses: losses.flat() }
+})
+
+/**
+ * Fails before anything is read where a refresh would lose rows, unless whoever runs it accepts that. Returns what the streams
+ * have: their refreshes must not turn out to be less. It returns nothing where a loss was accepted.
+ */
+export const guardRefresh = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  destination: string,
+  confirm: Confirm
+) {
+  const { before, losses } = yield* compareWithServer(names)
   if (losses.length === 0) return before
-  yield* Effect.forEach(lossLines(losses, destinationText), (line) => Effect.logWarning(line))
+  yield* logLosses(losses, destination)
   if (confirm._tag === "None") {
     return yield* new ConfigError({
       message:
@@ -114,3 +119,6 @@ export const guardRefresh = Effect.fnUntraced(function* (
   if (yield* confirm.value("Replace the rows all the same?")) return new Map<string, Contents>()
   return yield* new ConfigError({ message: "Nothing was changed." })
 })
+
+export const logLosses = (losses: ReadonlyArray<Loss>, destination: string) =>
+  Effect.forEach(lossLines(losses, destination), (line) => Effect.logWarning(line), { discard: true })

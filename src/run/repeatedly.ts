@@ -27,7 +27,9 @@ export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
     const wait = everyMillis - (elapsed % everyMillis)
     const at = formatTime(Math.round(((yield* Clock.currentTimeMillis) + wait) / 1000) * 1000)
     yield* Effect.logInfo(`The next run is at ${at}; Ctrl-C stops.`)
-    yield* Effect.sleep(wait)
+    yield* Effect.sleep(wait).pipe(
+      Effect.onInterrupt(() => Effect.logInfo("Stopped between two runs: all that was read is saved."))
+    )
     yield* Effect.catch(runOnce, ({ message }) => Effect.logError(message))
   }
 })

@@ -48,12 +48,14 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
   }
 }
 
-/** What has been read, as a state has it. */
+/** What has been read, as a state has it: the latest spans, should there be more than it may have. */
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
-  spans.map(
-    ({ firstSeconds, lastSeconds }) =>
-      [formatTime(firstSeconds * 1000), formatTime(lastSeconds * 1000)] as const
-  )
+  spans
+    .slice(-MOST_SPANS)
+    .map(
+      ({ firstSeconds, lastSeconds }) =>
+        [formatTime(firstSeconds * 1000), formatTime(lastSeconds * 1000)] as const
+    )
 
 /** Whether no time is before the one in front of it. */
 const areInOrder = (times: ReadonlyArray<string>): boolean =>

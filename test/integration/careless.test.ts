@@ -135,6 +135,9 @@ describe.each(formats)("a slip, in %s", (format) => {
           /In all, at least 200 of 400 rows in 2 streams would go\.[\s\S]* run with --yes/
         )
       }
+      const dry = yield* run(less, "--full-refresh", "--dry-run")
+      assert.strictEqual(dry.code, 0, dry.stderr)
+      assert.include(dry.stderr, "a: 100 of 200 rows would go")
       assert.deepStrictEqual(yield* destination.minutes("a"), numbers(0, 199))
       const accepted = yield* run(less, "--full-refresh", "--yes")
       assert.strictEqual(accepted.code, 0, accepted.stderr)

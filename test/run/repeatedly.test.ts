@@ -39,6 +39,7 @@ describe("repeatedly", () => {
       assert.deepStrictEqual(begun, [0, 60_000, 120_000, 180_000])
       assert.isUndefined(exit)
       assert.deepStrictEqual(told[0], "The next run is at 1970-01-01T00:01:00Z; Ctrl-C stops.")
+      assert.strictEqual(told.at(-1), "Stopped between two runs: all that was read is saved.")
     })
   )
 
