@@ -13,7 +13,7 @@ import {
   remainingSeconds,
   samplesPerSecond
 } from "./RunState.ts"
-import { fitted, padded, textWidth, widestOf } from "./textWidth.ts"
+import { fitted, padded, textWidth, widestOf, wrapped } from "./textWidth.ts"
 
 /** Fewer columns than this have no room for bars. */
 const NARROW = 44
@@ -168,17 +168,35 @@ export const progressLine = (state: RunState, now: number): string => {
   ].join(", ")
 }
 
-/** The line that remains of a stream, with its name in so many columns. */
-export const endedLine = (stream: StreamSummary, nameWidth: number, paint: Paint): string => {
+/** How far the further lines of an error are indented. */
+const INDENT = 4
+
+/**
+ * The line that remains of a stream, with its name in so many columns. On a terminal of `columns` an error has several lines,
+ * the further ones indented, as a server's words are not to look like a line of ours.
+ */
+export const endedLine = (
+  stream: StreamSummary,
+  nameWidth: number,
+  paint: Paint,
+  columns = Number.POSITIVE_INFINITY
+): string => {
   // Wider ones stay as they are, unless it is for want of room.
-  const whole = printableName(stream.name)
-  const name = padded(nameWidth < WIDEST_NAME ? fitted(whole, nameWidth) : whole, nameWidth)
+  const room = Math.max(nameWidth, columns - ENDED_COLUMNS)
+  const name = padded(
+    fitted(printableName(stream.name), nameWidth < WIDEST_NAME ? nameWidth : room),
+    nameWidth
+  )
   if (stream.error !== undefined) {
     const kept =
       stream.rows === 0
         ? ""
         : ` ${counted(stream.rows, "row")} before that ${stream.rows === 1 ? "is" : "are"} kept.`
-    return `${paint("bad", "✗")} ${name}  ${paint("bad", "FAILED:")} ${printable(stream.error)}${kept}`
+    const [first, ...rest] = wrapped(
+      `✗ ${name}  FAILED: ${printable(stream.error)}${kept}`,
+      Math.max(INDENT + NARROWEST_NAME, columns - 1) - INDENT
+    )
+    return [paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line)].join("\n")
   }
   const retries =
     stream.retries === 0 ? "" : `  ${counted(stream.retries, "retry").replace("retrys", "retries")}`

@@ -52,7 +52,9 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
         Effect.suspend(() => {
           watch.streamEnded(stream)
           // First, or it would be there twice until the next time.
-          return Effect.map(draw, () => screen.printAbove(endedLine(stream, nameWidth, screen.paint)))
+          return Effect.map(draw, () =>
+            screen.printAbove(endedLine(stream, nameWidth, screen.paint, screen.size().columns))
+          )
         }),
       finish: () => stop
     })

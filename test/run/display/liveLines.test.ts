@@ -155,6 +155,14 @@ describe("the lines of a run that is not drawn", () => {
       endedLine({ ...failedStream("up", "It is gone."), rows: 1 }, 2, plain),
       "✗ up  FAILED: It is gone. 1 row before that is kept."
     )
+    // On a terminal they fit, and what a server said never begins a line.
+    const said = failedStream("up", `${"It is gone. ".repeat(10)}`)
+    const lines = endedLine(said, 2, plain, 40).split("\n")
+    assert.strictEqual(lines[0], "✗ up  FAILED: It is gone. It is")
+    for (const line of lines.slice(1)) assert.match(line, /^ {4}\S/)
+    for (const line of lines) assert.isBelow(textWidth(line), 40)
+    const wide = endedLine(streamOf("x".repeat(200)), 48, plain, 100)
+    assert.isBelow(textWidth(wide), 100)
     assert.strictEqual(nameWidthOf(["a", "温度", "b".repeat(100)]), 48)
     assert.strictEqual(nameWidthOf([]), 0)
   })
