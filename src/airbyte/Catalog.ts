@@ -1,9 +1,9 @@
 /** What `discover` tells, and what a configured catalog asks for. */
-import { Effect, Option, Predicate, Result, Schema, SchemaIssue } from "effect"
+import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError, readJsonFile } from "../ConnectorConfig.ts"
 import { assignColumns } from "../records/Columns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
-import { DISCOVERED_LABELS, describeMetric, streamSchema } from "../records/StreamSchema.ts"
+import { describeMetric, discoveredLabels, streamSchema } from "../records/StreamSchema.ts"
 import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import type { StreamRequest } from "../sync/Read.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
@@ -61,15 +61,7 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       mode: sync_mode,
       generationId: Option.fromNullishOr(generation_id),
       properties: Object.keys(stream.json_schema?.properties ?? {}),
-      discoveredLabels: discoveredLabels(stream.json_schema?.properties?.other_labels)
+      discoveredLabels: discoveredLabels(stream.json_schema?.properties ?? {})
     })
   )
 })
-
-const isTexts = Schema.is(Schema.Array(Schema.String))
-
-/** The list that `streamSchema` keeps beside other labels, unless a platform has lost it. */
-const discoveredLabels = (otherLabels: unknown): ReadonlyArray<string> | undefined => {
-  const labels = Predicate.hasProperty(otherLabels, DISCOVERED_LABELS) && otherLabels[DISCOVERED_LABELS]
-  return isTexts(labels) ? labels : undefined
-}

@@ -1,5 +1,5 @@
 /** The JSON Schema of a stream's records: what discovery promises and every record keeps. */
-import type { JsonSchema } from "effect"
+import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
 import type { LabelColumns } from "./Columns.ts"
 
@@ -31,19 +31,32 @@ const histogram = {
   description: "A native histogram: count, sum and buckets, as Prometheus writes them."
 }
 
-/**
- * Beside other labels stand those that were discovered: a platform that deselects a label takes its property away, and only
- * by this list can it be told from a label that appeared later.
- */
 const otherLabels = (columns: LabelColumns["columns"]) => ({
   type: ["object", "null"],
   additionalProperties: true,
-  description: "Labels of the series that have no column of their own, such as one that appeared later.",
-  [DISCOVERED_LABELS]: columns.map(({ label }) => label)
+  description: "Labels of the series that have no column of their own.",
+  $comment: DISCOVERED + JSON.stringify(columns.map(({ label }) => label))
 })
 
-/** The keyword for the labels that had a column when the stream was discovered. */
-export const DISCOVERED_LABELS = "discovered_labels"
+/**
+ * Beside other labels stand those that had a column when the stream was discovered: a platform that deselects a label takes
+ * its property away, and only by this list can it be told from a label that appeared later. It is in a keyword that every
+ * validator knows and ignores.
+ */
+const DISCOVERED = "discovered_labels: "
+
+const decodeLabels = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
+
+/** The list of discovered labels beside other labels, unless a platform has lost it. */
+export const discoveredLabels = (
+  properties: Readonly<Record<string, unknown>>
+): ReadonlyArray<string> | undefined => {
+  const { other_labels } = properties
+  const comment = Predicate.hasProperty(other_labels, "$comment") ? other_labels.$comment : undefined
+  return typeof comment === "string" && comment.startsWith(DISCOVERED)
+    ? Option.getOrUndefined(decodeLabels(comment.slice(DISCOVERED.length)))
+    : undefined
+}
 
 /** A catalog has tens of thousands of these: only where the name does not say it is the label told. */
 const labelColumn = ({ column, label }: LabelColumns["columns"][number]) => ({

@@ -102,8 +102,9 @@ describe("readCatalog", () => {
           }),
           ([only]) => only?.discoveredLabels
         )
-      assert.deepStrictEqual(yield* listOf({ discovered_labels: ["a", "b"] }), ["a", "b"])
-      for (const other of [{}, null, [], "x", { discovered_labels: "a" }, { discovered_labels: ["a", 1] }]) {
+      assert.deepStrictEqual(yield* listOf({ $comment: 'discovered_labels: ["a","b"]' }), ["a", "b"])
+      const lost = ["", "a", "discovered_labels: ", 'discovered_labels: "a"', 'discovered_labels: ["a",1]']
+      for (const other of [{}, null, [], "x", { $comment: 1 }, ...lost.map(($comment) => ({ $comment }))]) {
         assert.isUndefined(yield* listOf(other))
       }
     })

@@ -132,7 +132,7 @@ export const makeAjv = (): Ajv => {
   const ajv = new Ajv({
     strict: true,
     allowUnionTypes: true,
-    keywords: ["airbyte_type", "discovered_labels"]
+    keywords: ["airbyte_type"]
   })
   addFormats.default(ajv)
   return ajv

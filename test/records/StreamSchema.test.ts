@@ -1,27 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
+import { Schema } from "effect"
 import { assignColumns } from "../../src/records/Columns.ts"
-import { describeMetric, streamSchema } from "../../src/records/StreamSchema.ts"
+import { describeMetric, discoveredLabels, streamSchema } from "../../src/records/StreamSchema.ts"
 
-interface Schema {
+interface RecordSchema {
   readonly type: unknown
   readonly description?: string
   readonly properties: Readonly<Record<string, { readonly type: unknown; readonly description: string }>>
 }
 
-const schemaOf = (labels: ReadonlyArray<string> | undefined, description = ""): Schema =>
+const schemaOf = (labels: ReadonlyArray<string> | undefined, description = ""): RecordSchema =>
   JSON.parse(
     JSON.stringify(
       streamSchema(labels === undefined ? undefined : assignColumns(labels).columns, description)
     )
-  ) as Schema
+  ) as RecordSchema
 
-const compile = (schema: Schema) => {
+const compile = (schema: RecordSchema) => {
   const ajv = new Ajv({
     strict: true,
     allowUnionTypes: true,
-    keywords: ["airbyte_type", "discovered_labels"]
+    keywords: ["airbyte_type"]
   })
   addFormats.default(ajv)
   return ajv.compile({ ...schema, additionalProperties: false })
@@ -55,7 +56,17 @@ describe("streamSchema", () => {
 
   it("lists the labels that have a column, by which a deselected one is known", () => {
     const { properties } = schemaOf(["job", "Job", "time", "label_value"])
-    assert.deepInclude<object>(properties.other_labels!, { discovered_labels: ["job", "time"] })
+    assert.deepStrictEqual(discoveredLabels(properties), ["job", "time"])
+    assert.isUndefined(discoveredLabels(schemaOf(undefined).properties))
+  })
+
+  it.prop("lists labels of any name", [Schema.Array(Schema.String)], ([labels]) => {
+    const { columns } = assignColumns(new Set(labels))
+    const { properties } = JSON.parse(JSON.stringify(streamSchema(columns, "")))
+    assert.deepStrictEqual(
+      discoveredLabels(properties),
+      columns.map(({ label }) => label)
+    )
   })
 
   it("is small: a catalog of 3,000 metrics with 15 labels is well below 10 MB", () => {

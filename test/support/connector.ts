@@ -157,20 +157,21 @@ export const discover = Effect.fnUntraced(function* (files: Workspace, config: o
 /** A stream as it would have been discovered before it had some labels, by their columns. */
 export const beforeLabels = (stream: Stream, columns: ReadonlyArray<string>): Stream => {
   const { other_labels, ...properties } = stream.json_schema.properties
-  const { discovered_labels = [], ...rest } = other_labels as {
-    readonly discovered_labels?: ReadonlyArray<string>
+  const { $comment = "discovered_labels: []", ...rest } = (other_labels ?? {}) as {
+    readonly $comment?: string
   }
+  const [keyword, list = "[]"] = $comment.split(/(?<=^discovered_labels: )/)
   const isKept = (column: string) => !columns.includes(column)
+  const labels = (JSON.parse(list) as ReadonlyArray<string>).filter(
+    (label) => isKept(label) && isKept(`label_${label}`)
+  )
   return {
     ...stream,
     json_schema: {
       ...stream.json_schema,
       properties: {
         ...Object.fromEntries(Object.entries(properties).filter(([column]) => isKept(column))),
-        other_labels: {
-          ...rest,
-          discovered_labels: discovered_labels.filter((label) => isKept(label) && isKept(`label_${label}`))
-        }
+        other_labels: { ...rest, $comment: keyword + JSON.stringify(labels) }
       }
     }
   }
