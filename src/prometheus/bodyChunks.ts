@@ -1,7 +1,6 @@
 /** The body of an answer, in as few steps of a stream as its arrival allows. */
 import { finished, type Readable } from "node:stream"
-import { Array as Arr, Cause, Effect, type Pull, Stream } from "effect"
-import { steadyMillis } from "../steadyMillis.ts"
+import { Array as Arr, Cause, Clock, Effect, type Pull, Stream } from "effect"
 import type { PrometheusError } from "./PrometheusError.ts"
 
 /** Bytes that are taken in ahead of whoever reads them; a pause until then costs the network nothing. */
@@ -51,17 +50,24 @@ export const bodyChunks = (
         })
       )
       const leastBytes = (patienceMillis / 1000) * LEAST_BYTES_PER_SECOND
-      let waitedMillis = 0
+      const patienceNanos = BigInt(Math.round(patienceMillis * 1e6))
+      const clock = yield* Clock.Clock
+      let waitedNanos = 0n
       let receivedBefore = 0
-      /** Waits, and looks at the rate each time that the patience is used up. */
-      const patientWait = Effect.gen(function* () {
-        const begunAt = yield* steadyMillis
-        yield* wait
-        waitedMillis += (yield* steadyMillis) - begunAt
-        if (waitedMillis < patienceMillis || arrivals.hasEnded) return
-        if (arrivals.received - receivedBefore < leastBytes) return yield* onDrip()
-        waitedMillis = 0
+      const isDripping = (): boolean => {
+        if (waitedNanos < patienceNanos || arrivals.hasEnded) return false
+        if (arrivals.received - receivedBefore < leastBytes) return true
+        waitedNanos = 0n
         receivedBefore = arrivals.received
+        return false
+      }
+      /** Waits, and looks at the rate each time that the patience is used up. */
+      const patientWait = Effect.suspend(() => {
+        const begunAt = clock.monotonicTimeNanosUnsafe()
+        return Effect.flatMap(wait, () => {
+          waitedNanos += clock.monotonicTimeNanosUnsafe() - begunAt
+          return isDripping() ? Effect.fail(onDrip()) : Effect.void
+        })
       })
       const take = Effect.suspend((): ChunkPull => {
         const chunks = arrivals.take()

@@ -7,7 +7,7 @@ import { hasLabel, ofMetric } from "../prometheus/Matcher.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { isIncluded } from "../prometheus/MetricFilter.ts"
 import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 
 /** A metric that can be read. */
@@ -107,6 +107,15 @@ export const discover = Effect.gen(function* () {
 
 type Labels = ReadonlyArray<string>
 
+/** Of all names that are collected over parts of a range; a single response has no more. */
+const MAX_CHARACTERS = 64 * 1024 * 1024
+
+/** Of a metric and a label that it has: a hundred thousand metrics with a hundred labels. */
+const MAX_PAIRS = 10_000_000
+
+const tooMany = (what: string): Effect.Effect<never, PrometheusError> =>
+  Effect.fail(new PrometheusError({ reason: "Oversized", summary: `The server lists ${what}.` }))
+
 /**
  * Asks for names. Servers that count the series to which they belong may refuse to do so for a long range, of which then
  * both halves are asked, down to a day: some keep such names by whole days.
@@ -121,10 +130,17 @@ const inParts = (
     Effect.catchIf(
       ({ verdict }) => verdict.ending === "split" && middle - startMillis >= DAY_MILLIS,
       () =>
-        Effect.zipWith(
+        Effect.zip(
           inParts({ startMillis, endMillis: middle }, ask),
-          inParts({ startMillis: middle, endMillis }, ask),
-          (earlier, later) => [...new Set([...earlier, ...later])]
+          inParts({ startMillis: middle, endMillis }, ask)
+        ).pipe(
+          Effect.flatMap(([earlier, later]) => {
+            const names = [...new Set([...earlier, ...later])]
+            const characters = names.reduce((sum, { length }) => sum + length, 0)
+            return characters > MAX_CHARACTERS
+              ? tooMany("more names in all parts of the range than fit into memory")
+              : Effect.succeed(names)
+          })
         )
     )
   )
@@ -155,17 +171,19 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
     Effect.forEach(names, labelsOf, { concurrency }),
     (labels) => new Map(names.map((name, index): readonly [string, Labels] => [name, labels[index]!]))
   )
-  const byLabel = (all: ReadonlyArray<string>) =>
-    Effect.map(
-      Effect.forEach(all, (label) => client.metricNames(range, [hasLabel(label)]), { concurrency }),
-      (metrics) => {
-        const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
-        for (const [index, label] of all.entries()) {
-          for (const name of metrics[index]!) labels.get(name)?.push(label)
-        }
-        return labels
+  const byLabel = Effect.fnUntraced(function* (all: ReadonlyArray<string>) {
+    const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
+    let pairs = 0
+    const addLabel = Effect.fnUntraced(function* (label: string) {
+      for (const name of yield* client.metricNames(range, [hasLabel(label)])) {
+        labels.get(name)?.push(label)
+        pairs++
       }
-    )
+      if (pairs > MAX_PAIRS) return yield* tooMany(`more than ${MAX_PAIRS} labels of metrics`)
+    })
+    yield* Effect.forEach(all, addLabel, { concurrency, discard: true })
+    return labels
+  })
   if (names.length <= 2) return yield* byMetric
   const known = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
   const all = known?.filter((label) => !excludedLabels.has(label))

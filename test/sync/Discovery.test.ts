@@ -284,6 +284,46 @@ describe("discover", () => {
       })
   )
 
+  it.effect(
+    "does not collect names without end from parts of the range",
+    () =>
+      Effect.gen(function* () {
+        let made = 0
+        const refuses = refusesDays(2)
+        const faults = (request: MockRequest): Fault | undefined => {
+          const refusal = refuses(request)
+          if (refusal !== undefined || !request.path.includes("__name__")) return refusal
+          const data = Array.from({ length: 4000 }, () => `${made++}${"n".repeat(9000)}`)
+          return { body: JSON.stringify({ status: "success", data }) }
+        }
+        const error = yield* Effect.flip(run({ now: start + 365 * DAY, mock: { faults } }))
+        assert.match(error.message, /lists more names in all parts of the range than fit into memory\. /)
+        assert.isAtMost(made, 5 * 4000)
+      }),
+    120_000
+  )
+
+  it.effect("gives a metric no more than a thousand columns, and says so", () =>
+    Effect.gen(function* () {
+      const many = Object.fromEntries(Array.from({ length: 1500 }, (_, i) => [`l${i + 1000}`, "x"]))
+      const logs: Array<unknown> = []
+      const logger = Logger.layer([Logger.make(({ message }) => void logs.push(message))])
+      const { result } = yield* provide(Effect.provide(discover, logger), {
+        series: [series({ __name__: "wide", ...many }), series({ __name__: "up", job: "x" })]
+      })
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, labels.length, labels.at(-1)]),
+        [
+          ["up", 1, "job"],
+          ["wide", 1000, "l1999"]
+        ]
+      )
+      assert.deepStrictEqual(logs.flat(), [
+        "wide has 1,500 labels. The first 1000 have columns of their own, the others are found in other_labels."
+      ])
+    })
+  )
+
   it.effect("fails where the names of the metrics cannot be told even of a day", () =>
     Effect.gen(function* () {
       const faults = refusesDays(0, ({ path }) => path.includes("__name__"))
