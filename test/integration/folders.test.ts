@@ -7,14 +7,17 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
 import { SummaryDocument } from "../../src/run/display/summaryJson.ts"
 import { ask } from "../run/duckdb/ask.ts"
+import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
-import { gauge, start } from "../support/gauge.ts"
+import { gauge, minute, start } from "../support/gauge.ts"
 import { pointsOf, serve, serveMock } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
+
+const reportPeak = fileURLToPath(new URL("../support/reportPeak.mjs", import.meta.url))
 
 /** Runs a command in namespaces of its own, as a container does; as root of a user namespace where it is not root here. */
 const inNamespaces = (
@@ -177,5 +180,46 @@ describe("a disk that is full", () => {
         )
       }
     })
+  )
+})
+
+describe("the memory of a run", () => {
+  it.live.each([
+    ["parquet", 300],
+    ["jsonl", 220]
+  ] as const)(
+    "does not grow with the number of streams: %s",
+    ([format, limit]) =>
+      Effect.gen(function* () {
+        const labels = Object.fromEntries(
+          Array.from({ length: 15 }, (_, index) => [`label_${index}`, `value ${index}`])
+        )
+        const streams = Array.from({ length: 1000 }, (_, index) =>
+          makeSeries({ __name__: `metric_${index}`, ...labels }, [
+            [start, index],
+            [start + minute, index]
+          ])
+        )
+        const { config } = yield* serve(streams, 2)
+        const files = yield* connector.workspace
+        const { code, stderr, stdout } = yield* child.run(
+          [
+            "run",
+            "--config",
+            files.write("c.json", config),
+            "--to",
+            `${format}:${files.path("data")}`,
+            "--json"
+          ],
+          { nodeOptions: ["--import", reportPeak], env: { PEAK_FILE: files.path("peak") } }
+        )
+        assert.strictEqual(code, 0, stderr)
+        assert.strictEqual(
+          Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(stdout).rows,
+          2000
+        )
+        assert.isBelow(Number(readFileSync(files.path("peak"), "utf8")), limit)
+      }),
+    300_000
   )
 })

@@ -127,15 +127,42 @@ const tampered = (choices: Choices, json: unknown): unknown => {
     const at = choices.below(json.length + 1)
     return at === json.length ? [...json, evil(choices, null)] : json.with(at, tampered(choices, json[at]))
   }
-  const added = {
-    isReplaced: true,
-    replacedBy: "../../outside/file",
-    next: { file: "../notes.txt", bytes: 0 }
-  }
   const members: Record<string, unknown> = { ...json }
-  const key = choices.pick([...Object.keys(members), ...Object.keys(added)])
-  members[key] = key in members ? tampered(choices, members[key]) : added[key as keyof typeof added]
+  const key = choices.pick(Object.keys(members))
+  members[key] = tampered(choices, members[key])
   return members
+}
+
+/** A state that is right in all but the files that it names, which are somewhere else. */
+const misled = (choices: Choices, kind: Kind, state: object): object => {
+  const up = kind === "parquet" ? "../" : "../../../"
+  const path = `${choices.pick(["", "up.1.jsonl/../", "./"])}${up}${choices.pick(["notes.txt", "outside", "outside/file", "data/notes.txt"])}`
+  const rows = { bytes: choices.pick([0, 1, 8]), rows: 1, firstMillis: start, lastMillis: start }
+  const refreshState = choices.oneIn(2) ? {} : { refreshState: { ...stateAt(1, true) } }
+  if (kind !== "parquet") {
+    return {
+      ...state,
+      ...refreshState,
+      ...(choices.oneIn(2) ? { replacedBy: path } : { next: { file: path, ...rows } })
+    }
+  }
+  const part = (number: number) => ({
+    day: choices.pick(["2026-01-01", `x/../../${path}`, `2026-01-01/../../../../${path}/x`]),
+    part: number,
+    ...rows,
+    ...(choices.oneIn(3) ? {} : { from: path })
+  })
+  return {
+    ...state,
+    ...refreshState,
+    nextPart: 9,
+    ...choices.pick([
+      { files: [part(1), part(2)] },
+      { next: { files: [part(3)] } },
+      { removed: [part(4), part(5)] },
+      { isReplaced: true as const, removed: [part(6)] }
+    ])
+  }
 }
 
 for (const kind of kinds) {
@@ -162,14 +189,16 @@ for (const kind of kinds) {
           writeFileSync(kind === "parquet" ? join(notes, "file") : notes, "of somebody\n")
           const statePath = join(folder, "_state", "up.json")
           const text = readFileSync(statePath, "utf8")
-          const state: unknown = JSON.parse(text)
+          const state = JSON.parse(text) as object
+          const changed = (state: object) =>
+            choices.oneIn(2) ? tampered(choices, state) : misled(choices, kind, state)
           const isOurs = (path: string): boolean => /^data\/(_state|up(\..*|\/.*)?$)/.test(path)
           const notOurs = () => treeOf(parent, (path) => !isOurs(path))
           const before = notOurs()
-          writeFileSync(statePath, JSON.stringify(tampered(choices, state)))
+          writeFileSync(statePath, JSON.stringify(changed(state)))
           writeFileSync(
             join(folder, "_state", "notes.json"),
-            JSON.stringify(tampered(choices, JSON.parse(text.replaceAll("up", "notes"))))
+            JSON.stringify(changed(JSON.parse(text.replaceAll("up", "notes")) as object))
           )
           if (kind === "parquet" && choices.oneIn(2)) {
             mkdirSync(join(folder, "_state", "_new", "notes"), { recursive: true })
