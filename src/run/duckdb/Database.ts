@@ -23,8 +23,21 @@ import { attachFile, type DuckDB, type OpenOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
 import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
 
+/**
+ * What DuckDB takes for a column of a table, in whatever few rows, and does not count as part of its memory. Thousands of tables
+ * leave less for everything else.
+ */
+const COLUMN_BYTES = 1600
+
+/** As much is left in any case, if it is given. */
+const LEAST_BYTES = 48_000_000
+
 /** What of DuckDB's memory may be taken, since the last checkpoint, by what is not in its place in the file. */
 const UNWRITTEN_PART = 3 / 8
+
+/** The same where it is of few rows, and hence of many tables: 32 KiB for a column at least, which a checkpoint makes small. */
+const UNWRITTEN_BYTES_OF_FEW_ROWS = 32_000_000
+const FEW_ROWS = 50_000
 
 /** Whether that is so is asked after so many transactions, or rows. */
 const UNASKED_TRANSACTIONS = 10
@@ -59,6 +72,8 @@ export interface Database {
   readonly damaged: ReadonlySet<string>
   /** The tables and views that were there when the file was opened, by their names, folded. */
   readonly relations: ReadonlyMap<string, Relation>
+  /** How much memory is left beside what the tables take, in megabytes. */
+  readonly memoryMegabytes: () => number
   /** A connection of one's own, which temporary tables belong to. */
   readonly connect: Effect.Effect<DuckDBConnection, DestinationError>
   /** Does something that may fail as DuckDB does. */
@@ -116,14 +131,31 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     ),
     ([row]) => Number(row?.[0] ?? 0)
   )
+  const given = options.memoryMegabytes * 1_000_000
+  let memoryBytes = given
+  /** Leaves to DuckDB what the tables that there are by now do not take. */
+  const limitMemory = Effect.gen(function* () {
+    const [row] = yield* ask(
+      `SELECT sum(column_count)::DOUBLE FROM duckdb_tables() WHERE database_name = '${DATABASE}'`
+    )
+    const bytes = Math.max(Math.min(given, LEAST_BYTES), given - Number(row?.[0] ?? 0) * COLUMN_BYTES)
+    if (Math.abs(bytes - memoryBytes) < given / 100) return
+    yield* attempt(() => connection.run(`SET memory_limit = '${Math.floor(bytes / 1000)}KB'`))
+    memoryBytes = bytes
+  }).pipe(Effect.ignore)
+  yield* limitMemory
   /** What of that a checkpoint has left: indexes that are in the file, and samples that are staged. */
   let bytesAfterCheckpoint = 0
   const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
     Effect.andThen(unwritten),
     Effect.map((bytes) => {
       bytesAfterCheckpoint = bytes
-    })
+      rowsUnwritten = 0
+    }),
+    Effect.andThen(limitMemory)
   )
+  /** How many rows were changed since the last checkpoint. */
+  let rowsUnwritten = 0
   /** Since that was asked. */
   let transactions = 0
   let rowsChanged = 0
@@ -133,14 +165,13 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
    */
   const relieve = Effect.suspend(() => {
     if (++transactions < UNASKED_TRANSACTIONS && rowsChanged < UNASKED_ROWS) return Effect.void
+    rowsUnwritten += rowsChanged
     transactions = 0
     rowsChanged = 0
+    const most = memoryBytes * UNWRITTEN_PART
+    const mostNow = rowsUnwritten < FEW_ROWS ? Math.min(most, UNWRITTEN_BYTES_OF_FEW_ROWS) : most
     return unwritten.pipe(
-      Effect.flatMap((bytes) =>
-        bytes - bytesAfterCheckpoint > options.memoryMegabytes * 1_000_000 * UNWRITTEN_PART
-          ? write
-          : Effect.void
-      ),
+      Effect.flatMap((bytes) => (bytes - bytesAfterCheckpoint > mostNow ? write : Effect.void)),
       Effect.ignore
     )
   })
@@ -153,6 +184,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     entries,
     damaged,
     relations,
+    memoryMegabytes: () => memoryBytes / 1_000_000,
     attempt,
     connect: attempt(() => instance.connect()),
     transact: (own, body) =>

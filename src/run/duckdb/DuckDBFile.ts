@@ -63,9 +63,9 @@ export const layer = (
         database,
         rowsAtOnce: (columns: number) =>
           options.rowsAtOnce === undefined
-            ? rowsAtOnceIn(memoryMegabytes, columns)
+            ? rowsAtOnceIn(database.memoryMegabytes(), columns)
             : { inserted: options.rowsAtOnce, merged: options.rowsAtOnce },
-        stagedBytes: memoryMegabytes * 1_000_000 * STAGED_PART,
+        stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
         taken: new Set(Array.from(database.entries.values()).flatMap((entry) => tablesOf(entry).map(folded))),
         open: { count: 0 }

@@ -20,7 +20,7 @@ export interface Place {
   readonly labelColumns: boolean
   readonly database: Database
   /** How many bytes may be staged in all streams. */
-  readonly stagedBytes: number
+  readonly stagedBytes: () => number
   /** How many rows of so many columns go into a table with a key in one transaction. */
   readonly rowsAtOnce: (columns: number) => RowsAtOnce
   /** The tables of streams of which nothing may be remembered yet. */

@@ -102,8 +102,16 @@ export const attachFile = Effect.fnUntraced(function* (
   )
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
+  const attach = (options: string) => run(`ATTACH ${quoteText(file)} AS ${DATABASE} (${options})`)
   yield* Effect.acquireRelease(
-    run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`),
+    readOnly
+      ? attach("READ_ONLY")
+      : attach(`STORAGE_VERSION '${STORAGE_VERSION}'`).pipe(
+          Effect.catchIf(
+            ({ message }) => message.includes("cannot be lowered"),
+            () => attach("READ_WRITE")
+          )
+        ),
     // Where there is no room for a checkpoint, what it would do is left to whoever opens the file next.
     () =>
       Effect.andThen(
@@ -158,6 +166,12 @@ const loadDuckDB = Effect.tryPromise({
  */
 const BLOCK_BYTES = 32_768
 
+/**
+ * The oldest DuckDB that can open a file. For those before, DuckDB writes 3 KB of statistics per column, and reads them when it
+ * opens the file: with 3,000 tables of 21 columns that took half of the file and all of the memory.
+ */
+const STORAGE_VERSION = "v1.1.0"
+
 /** Names beside the file, each followed by something random. */
 const UNFINISHED = ".new-"
 const TEMPORARY = ".tmp-"
@@ -186,7 +200,7 @@ const makeFile = Effect.fnUntraced(function* (
   const files = yield* FileSystem.FileSystem
   const aside = join(yield* folderBeside(path, file, UNFINISHED), "database")
   yield* run(
-    `ATTACH ${quoteText(aside)} AS made (BLOCK_SIZE ${BLOCK_BYTES}); ${statements}; DETACH made`
+    `ATTACH ${quoteText(aside)} AS made (BLOCK_SIZE ${BLOCK_BYTES}, STORAGE_VERSION '${STORAGE_VERSION}'); ${statements}; DETACH made`
   ).pipe(
     Effect.andThen(
       files.link(aside, file).pipe(

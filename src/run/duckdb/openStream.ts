@@ -210,7 +210,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
     isFirst = false
     lastMillis = later(lastMillis, writtenMillis)
     postponed = state
-    const isMuch = staging.bytes() * place.open.count > place.stagedBytes
+    const isMuch = staging.bytes() * place.open.count > place.stagedBytes()
     if (isMuch || (yield* steadyMillis) - durableAt >= POSTPONED_MILLIS) yield* settle(false)
   })
 

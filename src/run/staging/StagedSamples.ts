@@ -3,7 +3,7 @@
  * what a series has of text once per series. Beyond DuckDB's limit of memory, these go to the disk; so a window may be of
  * any size before it is committed.
  */
-import type { DuckDBAppender, DuckDBConnection } from "@duckdb/node-api"
+import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import type { HistogramBlock, SampleBlock, Series } from "../../prometheus/Sample.ts"
 import { METRIC_NAME } from "../../prometheus/Series.ts"
 import { jsonLine } from "../../records/jsonLine.ts"
@@ -30,6 +30,34 @@ const MOST_SERIES_BYTES = 8 * 1024 * 1024
 
 /** So many series are put into their table at once. */
 const MOST_PENDING_SERIES = 2000
+
+/** What rows are put into before DuckDB takes them. */
+interface RowBuffer {
+  readonly chunk: DuckDBDataChunk
+  readonly vectors: ReadonlyArray<DuckDBVector>
+  readonly places: Int32Array
+  readonly series: Int32Array
+  readonly values: Float64Array
+  /** Microseconds as two words each: big integers would take longer than all the rest. */
+  readonly words: Int32Array
+}
+
+const makeBuffer = ({ DOUBLE, DuckDBDataChunk, INTEGER, TIMESTAMPTZ }: DuckDB): RowBuffer => {
+  const chunk = DuckDBDataChunk.create([INTEGER, INTEGER, TIMESTAMPTZ, DOUBLE], CHUNK_ROWS)
+  const vectors = [0, 1, 2, 3].map((index) => chunk.getColumnVector(index))
+  const [places, series, times, values] = vectors.map(
+    (vector) => (vector as unknown as { readonly items: unknown }).items
+  ) as [Int32Array, Int32Array, BigInt64Array, Float64Array]
+  const words = new Int32Array(times.buffer, times.byteOffset, times.length * 2)
+  return { chunk, vectors, places, series, values, words }
+}
+
+/**
+ * Buffers that no stream has at the moment. Their memory, which is outside of what JavaScript counts, is freed only with the
+ * next collection: one for each of thousands of streams would be too much.
+ */
+const idle: Array<RowBuffer> = []
+const MOST_IDLE = 16
 
 /** How many there are of a kind, and how many of those are before the mark: their numbers are counted from 0. */
 export interface Staged {
@@ -65,10 +93,11 @@ export interface StagedSamples {
 
 /** Stages samples on a connection of its own. The tables are made for the first sample: many streams have nothing new. */
 export const stageSamples = (
-  { DOUBLE, DuckDBDataChunk, DuckDBTimestampTZValue, INTEGER, LIST, TIMESTAMPTZ, VARCHAR }: DuckDB,
+  duckdb: DuckDB,
   connection: DuckDBConnection,
   labels: LabelColumns | undefined
 ): StagedSamples => {
+  const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
   const numbers = new Map<string, number>()
   /** The latest time of each series that is staged, by its number. */
   let lastTimes: Array<number> = []
@@ -86,14 +115,16 @@ export const stageSamples = (
   let hasRepeated = false
   let appender: DuckDBAppender | undefined
 
-  const chunk = DuckDBDataChunk.create([INTEGER, INTEGER, TIMESTAMPTZ, DOUBLE], CHUNK_ROWS)
-  const vectors = [0, 1, 2, 3].map((index) => chunk.getColumnVector(index))
-  const [places, series, times, values] = vectors.map(
-    (vector) => (vector as unknown as { readonly items: unknown }).items
-  ) as [Int32Array, Int32Array, BigInt64Array, Float64Array]
-  // Microseconds as two words each: big integers would take longer than all the rest.
-  const words = new Int32Array(times.buffer, times.byteOffset, times.length * 2)
+  let buffer: RowBuffer | undefined
   let filled = 0
+  const takeBuffer = (): RowBuffer => {
+    buffer ??= idle.pop() ?? makeBuffer(duckdb)
+    return buffer
+  }
+  const giveBack = () => {
+    if (buffer !== undefined && idle.length < MOST_IDLE) idle.push(buffer)
+    buffer = undefined
+  }
 
   const createSamples = () =>
     connection.run(`
@@ -143,6 +174,7 @@ export const stageSamples = (
   const appendChunk = async () => {
     if (filled === 0) return
     appender ??= await connection.createAppender("staged", null, "temp")
+    const { chunk, vectors } = takeBuffer()
     for (const vector of vectors) vector.flush()
     chunk.rowCount = filled
     appender.appendDataChunk(chunk)
@@ -200,6 +232,7 @@ export const stageSamples = (
       lastTimes[number] = Math.max(lastTime ?? last, last)
       if (block._tag === "HistogramBlock") return appendHistograms(number, block)
       const { bytes, ends, starts, times } = block
+      const { places, series, values, words } = takeBuffer()
       for (let from = 0; from < length; ) {
         const to = Math.min(length, from + CHUNK_ROWS - filled)
         for (let i = from; i < to; i++, filled++) {
@@ -226,12 +259,14 @@ export const stageSamples = (
     hasRepeated: () => hasRepeated,
     flush: async () => {
       await appendChunk()
+      giveBack()
       appender?.closeSync()
       appender = undefined
       await appendSeries()
     },
     clear: async () => {
       filled = 0
+      giveBack()
       appender?.closeSync()
       appender = undefined
       rows = { marked: 0, all: 0 }
