@@ -12,7 +12,7 @@ import { SummaryDocument } from "../../src/run/display/summaryJson.ts"
 import { ask } from "../run/duckdb/ask.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
-import { gauge, minute, start } from "../support/gauge.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { pointsOf, serve, serveMock } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
@@ -195,31 +195,35 @@ describe("the memory of a run", () => {
           Array.from({ length: 15 }, (_, index) => [`label_${index}`, `value ${index}`])
         )
         const streams = Array.from({ length: 1000 }, (_, index) =>
-          makeSeries({ __name__: `metric_${index}`, ...labels }, [
-            [start, index],
-            [start + minute, index]
-          ])
+          makeSeries(
+            { __name__: `metric_${index}`, ...labels },
+            [0, 1, 2, 3].map((point) => [start + point * minute, index] as const)
+          )
         )
-        const { config } = yield* serve(streams, 2)
+        const { config } = yield* serve(streams, 4)
         const files = yield* connector.workspace
-        const { code, stderr, stdout } = yield* child.run(
-          [
-            "run",
-            "--config",
-            files.write("c.json", config),
-            "--to",
-            `${format}:${files.path("data")}`,
-            "--json"
-          ],
-          { nodeOptions: ["--import", reportPeak], env: { PEAK_FILE: files.path("peak") } }
-        )
-        assert.strictEqual(code, 0, stderr)
-        assert.strictEqual(
-          Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(stdout).rows,
-          2000
-        )
-        assert.isBelow(Number(readFileSync(files.path("peak"), "utf8")), limit)
+        // The second run finds the files of the first one, and merges with them.
+        for (const [end, rows] of [
+          [start + minute, 2000],
+          [start + 3 * minute, 2000]
+        ] as const) {
+          const { code, stderr, stdout } = yield* child.run(
+            [
+              "run",
+              "--config",
+              files.write("c.json", { ...config, end_date: iso(end) }),
+              "--to",
+              `${format}:${files.path("data")}`,
+              "--json"
+            ],
+            { nodeOptions: ["--import", reportPeak], env: { PEAK_FILE: files.path("peak") } }
+          )
+          assert.strictEqual(code, 0, stderr)
+          const summary = Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(stdout)
+          assert.strictEqual(summary.rows, rows)
+          assert.isBelow(Number(readFileSync(files.path("peak"), "utf8")), limit)
+        }
       }),
-    300_000
+    600_000
   )
 })

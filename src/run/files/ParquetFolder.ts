@@ -157,6 +157,8 @@ export const layer = (
               memory_limit: `${memoryMegabytes}MB`,
               temp_directory: `${workPath}/spill`,
               threads: "2",
+              // Each file is read once, and what is kept of it is beyond the limit above.
+              enable_external_file_cache: "false",
               autoinstall_known_extensions: "false",
               autoload_known_extensions: "false"
             }),
