@@ -153,7 +153,7 @@ const fittingTable = (streams: ReadonlyArray<StreamSummary>, width: number): str
     .join("\n")
 }
 
-const widthOf = (text: string): number => Math.max(...text.split("\n").map(textWidth))
+const widthOf = (text: string): number => largest(text.split("\n").map(textWidth))
 
 /** One sentence about the whole. */
 const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): string => {
