@@ -299,7 +299,8 @@ describe("a stream that fails", { concurrent: true }, () => {
         )
         const output = yield* read(config, catalogOf("incremental", ...three))
         assert.strictEqual(output.code, 1)
-        assert.match(storyOf(output, "b"), /^STARTED RUNNING RECORD STATE( RECORD)? ERROR INCOMPLETE$/)
+        const story = /^STARTED RUNNING RECORD STATE( RECORD)? ERROR INCOMPLETE$/
+        assert.match(storyOf(output, "b"), story, output.errors[0]?.message)
         for (const name of ["a", "c"])
           assert.match(storyOf(output, name), /^STARTED RUNNING( RECORD STATE)+ COMPLETE$/)
         const [ofStream, ofAll, ...others] = output.errors

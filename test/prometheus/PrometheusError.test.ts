@@ -371,9 +371,22 @@ describe("fromTransport", () => {
   ])("%s is a matter of certificates or of the scheme, which no retry mends", (code) => {
     const error = fromTransport(endpoint, systemError(code, "it is wrong"))
     assert.strictEqual(error.reason, "Tls")
-    const text = code === "EPROTO" ? "it does not speak TLS, as https asks for" : "it is wrong"
+    const text = code === "EPROTO" ? "the TLS handshake failed" : "it is wrong"
     assert.strictEqual(error.summary, `${endpoint} cannot be reached securely (${text}).`)
     assert.strictEqual(error.verdict.ending, "sync")
+  })
+
+  it.each([
+    ["tlsv1 alert protocol version", /no version of TLS that is accepted here/],
+    ["unsupported protocol", /no version of TLS that is accepted here/],
+    ["wrong version number", /does not speak TLS, as https asks for/],
+    ["packet length too long", /does not speak TLS, as https asks for/],
+    ["ssl/tls alert handshake failure", /no cipher or key exchange in common/]
+  ])("says what a handshake failed for: %s", (words, text) => {
+    const message = `write EPROTO C0D8:error:0A00042E:SSL routines:ssl3_read_bytes:${words}:ssl/record/rec_layer_s3.c:916:`
+    const { summary } = fromTransport(endpoint, systemError("EPROTO", message))
+    assert.match(summary, text)
+    assert.notInclude(summary, "rec_layer")
   })
 
   it("takes what is not HTTP for an answer that is broken", () => {

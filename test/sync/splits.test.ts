@@ -212,7 +212,8 @@ describe("an answer that is too large", () => {
           for (const { times } of event.blocks) assert.isAbove(Math.min(...times), until)
         }
         assert.strictEqual(until, start + (points - 1) * minute)
-      })
+      }),
+    120_000
   )
 
   it.effect("may be one that never comes: smaller ones are asked for once retries are used up", () =>
