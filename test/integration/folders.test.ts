@@ -1,7 +1,16 @@
 /** Folders that several containers share, and disks that are full: the built executable in namespaces of its own. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync } from "node:fs"
+import {
+  appendFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  utimesSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
@@ -179,6 +188,45 @@ describe("a disk that is full", () => {
           import("node:fs/promises").then(({ rm }) => rm(join(out, "data"), { recursive: true }))
         )
       }
+    })
+  )
+})
+
+/** All that is in a folder, with its content and the time of its last change. */
+const treeOf = (folder: string): ReadonlyArray<unknown> =>
+  readdirSync(folder, { recursive: true })
+    .map((path) => {
+      const info = lstatSync(join(folder, `${path}`))
+      return [`${path}`, info.mtimeMs, info.isFile() ? readFileSync(join(folder, `${path}`), "base64") : ""]
+    })
+    .sort()
+
+describe("a dry run", () => {
+  it.live.each(formats)("changes nothing of what is there: %s", (format) =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("up", 20), 20)
+      const files = yield* connector.workspace
+      const folder = files.path("data")
+      const run = (end: number, ...flags: ReadonlyArray<string>) =>
+        child.run([
+          "run",
+          "--config",
+          files.write("c.json", { ...config, end_date: iso(start + end * minute) }),
+          "--to",
+          `${format}:${folder}`,
+          ...flags
+        ])
+      assert.strictEqual((yield* run(9)).code, 0)
+      // What a killed run leaves.
+      writeFileSync(join(folder, "_state", "_new", "up.1.jsonl"), "half a line")
+      if (format === "jsonl") appendFileSync(join(folder, "up.jsonl"), "half a line")
+      const before = treeOf(folder)
+      const { code, stderr, stdout } = yield* run(19, "--dry-run", "--json")
+      assert.strictEqual(code, 0, stderr)
+      assert.match(stdout, /"points": ?10\b/)
+      assert.deepStrictEqual(treeOf(folder), before)
+      assert.strictEqual((yield* run(19)).code, 0)
+      assert.deepStrictEqual(yield* count(format, folder), { rows: 20, keys: 20 })
     })
   )
 })

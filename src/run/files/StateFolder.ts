@@ -15,6 +15,7 @@ import type { Entry } from "../entries.ts"
 import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "./durably.ts"
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
+import { shellQuote } from "./shellQuote.ts"
 
 /** What a folder holds, for people: files of different shapes do not go together. */
 export const formatOf = (files: string, labelColumns: boolean): string =>
@@ -120,7 +121,7 @@ const removeUnused = Effect.fnUntraced(function* (
 interface Found<E> {
   readonly entries: ReadonlyMap<string, E>
   /** By the names of streams' files. */
-  readonly damaged: ReadonlyMap<string, DestinationError>
+  readonly damaged: ReadonlyMap<string, (stream: string) => DestinationError>
 }
 
 const stateFolder = <E extends Entry>(
@@ -134,7 +135,7 @@ const stateFolder = <E extends Entry>(
   const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
   return {
     entries,
-    damaged: (stream) => (entries.has(stream) ? undefined : found.damaged.get(fileName(stream))),
+    damaged: (stream) => (entries.has(stream) ? undefined : found.damaged.get(fileName(stream))?.(stream)),
     damagedNames: new Set(found.damaged.keys()),
     newPath,
     statePath,
@@ -220,7 +221,7 @@ const readStates = Effect.fnUntraced(function* <E extends Entry>(
   names: ReadonlyArray<string>
 ) {
   const entries = new Map<string, E>()
-  const damaged = new Map<string, DestinationError>()
+  const damaged = new Map<string, (stream: string) => DestinationError>()
   const decode = Schema.decodeUnknownResult(Schema.fromJsonString(schema))
   for (const name of names) {
     const path = `${inside}/${name}`
@@ -236,7 +237,7 @@ const readStates = Effect.fnUntraced(function* <E extends Entry>(
     ) {
       entries.set(entry.success.stream, entry.success)
     } else {
-      damaged.set(name.slice(0, -".json".length), damagedState(path, text))
+      damaged.set(name.slice(0, -".json".length), (stream) => damagedState(path, text, stream))
     }
   }
   return { entries, damaged }
@@ -244,12 +245,13 @@ const readStates = Effect.fnUntraced(function* <E extends Entry>(
 
 const damagedState = (
   path: string,
-  text: Result.Result<Option.Option<string>, DestinationError>
+  text: Result.Result<Option.Option<string>, DestinationError>,
+  stream: string
 ): DestinationError =>
   Result.isFailure(text)
     ? text.failure
     : new DestinationError({
-        message: `${path} is damaged or not one of this program. Restore the folder from before, or read this stream again with --full-refresh and --select.`
+        message: `${path} is damaged or not one of this program. Restore the folder from before, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
       })
 
 /** Whether a read can resume from the states of an entry, so far as they are there. */
