@@ -10,7 +10,6 @@ import { subscribe } from "node:diagnostics_channel"
 import type { IncomingMessage } from "node:http"
 import type { Session as InspectorSession } from "node:inspector"
 import { constants } from "node:os"
-import { performance } from "node:perf_hooks"
 import type { Worker } from "node:worker_threads"
 
 /** The signals that stop the program. */

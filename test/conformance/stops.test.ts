@@ -319,7 +319,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
     const files = yield* connector.workspace
     const blocking = blockable(files, block)
     const running = yield* child.start(argsOf(files, config), { nodeOptions: blocking.nodeOptions })
-    yield* Effect.raceFirst(blocking.block, running.result)
+    yield* Effect.raceFirst(blocking.blocked, running.result)
     const before = yield* now
     for (const signal of signals) {
       running.kill(signal)

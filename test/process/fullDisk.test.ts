@@ -85,7 +85,7 @@ describe.runIf(isRoot)("a full disk", { concurrent: true }, () => {
           }
           assert.isAtLeast(failures, 4)
         }),
-      { timeout: 300_000 }
+      { timeout: 900_000 }
     )
   }
 

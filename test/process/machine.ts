@@ -20,15 +20,18 @@ export interface ExecuteOptions {
   /** All its variables: none of this process's own. */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** In mounts of its own, which are gone with it. */
+  readonly unshare?: boolean
 }
 
 /** Runs any program to its end; an interruption kills it. Its standard input is empty. */
 export const execute = (
-  [command, ...args]: readonly [string, ...ReadonlyArray<string>],
-  { cwd, env = {} }: ExecuteOptions = {}
+  command: ReadonlyArray<string>,
+  { cwd, env = {}, unshare = false }: ExecuteOptions = {}
 ): Effect.Effect<Pick<ChildResult, "code" | "signal" | "stdout" | "stderr">> =>
   Effect.callback((resume) => {
-    const child = spawn(command, args, {
+    const [name, ...args] = unshare ? ["unshare", "--mount", "--", ...command] : command
+    const child = spawn(name!, args, {
       cwd,
       env: { PATH: process.env.PATH, ...env },
       stdio: ["ignore", "pipe", "pipe"]
@@ -43,10 +46,13 @@ export const execute = (
   })
 
 /** A script for `sh`, with the command that it has as `"$@"`. */
-export const sh = (
-  script: string,
-  command: ReadonlyArray<string>
-): readonly [string, ...ReadonlyArray<string>] => ["sh", "-c", script, "sh", ...command]
+export const sh = (script: string, command: ReadonlyArray<string>): ReadonlyArray<string> => [
+  "sh",
+  "-c",
+  script,
+  "sh",
+  ...command
+]
 
 /** Where the program and what it needs are. */
 export const repository = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")

@@ -1,5 +1,5 @@
 /** Blocks the event loop of the built program, which has nothing in it for that: a module that Node preloads does. */
-import { existsSync, writeFileSync } from "node:fs"
+import { existsSync } from "node:fs"
 import { Effect } from "effect"
 import type { Workspace } from "./connector.ts"
 
@@ -16,29 +16,24 @@ const blocks: Readonly<Record<Block, string>> = {
     openSync(pipe, "r")`
 }
 
-/** How to start a program whose loop can be blocked, and the way to do so. */
+/** How to start a program whose loop is to be blocked. */
 export const blockable = (files: Workspace, block: Block) => {
-  const order = files.path("block")
   const report = files.path("blocked")
   const path = files.write(
     "block.mjs",
     `import { execFileSync } from "node:child_process"
-     import { existsSync, openSync, writeFileSync } from "node:fs"
-     import { isMainThread } from "node:worker_threads"
+     import { openSync, writeFileSync } from "node:fs"
      const pipe = ${JSON.stringify(files.path("pipe"))}
-     const look = () => {
-       if (!existsSync(${JSON.stringify(order)})) return
+     // A second after the guard has begun it is there, on a busy machine, too.
+     process.on("worker", (guard) => guard.once("online", () => setTimeout(() => {
        writeFileSync(${JSON.stringify(report)}, "")
        ${blocks[block]}
-     }
-     if (isMainThread) setInterval(look, 20).unref()`
+     }, 1000)))`
   )
   return {
     nodeOptions: ["--import", path],
-    /** Lets the program start and wait for its server, blocks it, and returns when it is blocked. Never, if it has ended. */
-    block: Effect.gen(function* () {
-      yield* Effect.sleep("4 seconds")
-      writeFileSync(order, "")
+    /** Waits until the loop is blocked, which it is once the program guards against that. */
+    blocked: Effect.gen(function* () {
       while (!existsSync(report)) yield* Effect.sleep("20 millis")
       yield* Effect.sleep("100 millis")
     })
