@@ -12,6 +12,7 @@ import { Destination, DestinationError } from "../Destination.ts"
 import { stateStoreOf } from "../entries.ts"
 import { pathArgument, shellQuote } from "../files/shellQuote.ts"
 import { quoteName } from "../quoteSql.ts"
+import { MOST_LABEL_COLUMNS } from "../staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../staging/memory.ts"
 import { tablesOf } from "./bookkeeping.ts"
 import { contentsOf } from "./contents.ts"
@@ -44,6 +45,9 @@ const rowsAtOnceIn = (memoryMegabytes: number, columns: number): RowsAtOnce => {
   return { inserted: Math.min(left(memoryMegabytes) * 5000, 4 * merged), merged }
 }
 
+/** Each column takes several blocks of memory in each thread that inserts, for whatever few rows. */
+const LABELS_PER_MEGABYTE = 1.5
+
 /** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
 const STAGED_PART = 3 / 10
 
@@ -65,6 +69,8 @@ export const layer = (
           options.rowsAtOnce === undefined
             ? rowsAtOnceIn(database.memoryMegabytes(), columns)
             : { inserted: options.rowsAtOnce, merged: options.rowsAtOnce },
+        mostLabels: () =>
+          Math.min(MOST_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
         stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
         taken: new Set(Array.from(database.entries.values()).flatMap((entry) => tablesOf(entry).map(folded))),

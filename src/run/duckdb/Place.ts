@@ -19,6 +19,8 @@ export interface Place {
   readonly path: string
   readonly labelColumns: boolean
   readonly database: Database
+  /** How many labels of a stream have columns of their own, at most. */
+  readonly mostLabels: () => number
   /** How many bytes may be staged in all streams. */
   readonly stagedBytes: () => number
   /** How many rows of so many columns go into a table with a key in one transaction. */

@@ -17,12 +17,11 @@ export const duckdbError = (context: ErrorContext, error: unknown): DestinationE
   })
 }
 
-/** Whether an error concerns all of the database. */
-const isFatal = (text: string): boolean =>
-  isDiskFull(text) ||
-  /^(IO Error|FATAL Error|INTERNAL Error|Permission Error|Connection Error)|has been invalidated|too many open files|corrupt|permission denied|read-only|connection (is )?(closed|disconnected)/i.test(
-    text
-  )
+/** Whether an error concerns all of the database: that of a file may come wrapped in that of a commit. */
+const isFatal = (text: string): boolean => isDiskFull(text) || fatal.test(text)
+
+const fatal =
+  /^(IO|FATAL|INTERNAL|Permission|Connection) Error|has been invalidated|could not (open|read|write|sync|truncate|create) file|input\/output error|too many open files|file too large|corrupt|permission denied|read-only|connection (is )?(closed|disconnected)/i
 
 const isDiskFull = (text: string): boolean =>
   /no space left|disk full|max_temp_directory_size|disk quota/i.test(text)
@@ -49,6 +48,9 @@ const sentence = ({ memoryMegabytes, path }: ErrorContext, text: string): string
   }
   if (/too many open files/i.test(text)) {
     return `${path} cannot be written: too many files are open. Raise the limit (ulimit -n) and run again: what was committed is kept.`
+  }
+  if (/file too large/i.test(text)) {
+    return `${path} cannot be written: it would be larger than a file may be here. Raise the limit (ulimit -f), or choose another disk: what was committed is kept.`
   }
   if (/permission denied|read-only/i.test(text)) {
     return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`

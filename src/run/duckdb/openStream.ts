@@ -62,7 +62,9 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
   const target = isOverwrite ? (entry.next?.table ?? besideTable(place, entry.table, "refresh")) : entry.table
   /** The columns of labels that the table has; undefined while there is none. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(place, target)
-  const labels = place.labelColumns ? labelColumns(targetLabels ?? [], duckdbColumnOf) : undefined
+  const labels = place.labelColumns
+    ? labelColumns(targetLabels ?? [], duckdbColumnOf, place.mostLabels())
+    : undefined
   const staging = stageSamples(database.duckdb, connection, labels)
   yield* Effect.acquireRelease(
     Effect.sync(() => place.open.count++),

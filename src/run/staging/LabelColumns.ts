@@ -1,7 +1,7 @@
 /** Which labels of a stream have columns where tables are typed and columns are not told from each other by their case. */
 
-/** More labels than this have no column of their own. */
-const MOST_LABEL_COLUMNS = 1000
+/** More labels than this have no column of their own, unless told. */
+export const MOST_LABEL_COLUMNS = 1000
 
 /** Which labels have a column in a table, and what is called how. It only grows. */
 export interface LabelColumns {
@@ -17,7 +17,8 @@ export interface LabelColumns {
  */
 export const labelColumns = (
   known: ReadonlyArray<string>,
-  columnOf: (label: string) => string | undefined
+  columnOf: (label: string) => string | undefined,
+  most = MOST_LABEL_COLUMNS
 ): LabelColumns => {
   const names = [...known]
   const owners = new Map(names.map((name) => [name.toLowerCase(), name]))
@@ -28,7 +29,7 @@ export const labelColumns = (
       if (column === undefined) return undefined
       const owner = owners.get(column.toLowerCase())
       if (owner !== undefined) return owner === column ? column : undefined
-      if (names.length >= MOST_LABEL_COLUMNS) return undefined
+      if (names.length >= most) return undefined
       owners.set(column.toLowerCase(), column)
       names.push(column)
       return column
