@@ -39,6 +39,9 @@ const UNWRITTEN_PART = 3 / 8
 const UNWRITTEN_BYTES_OF_FEW_ROWS = 32_000_000
 const FEW_ROWS = 50_000
 
+/** As much of the file stays in memory then. */
+const KEPT_BYTES = 32_000_000
+
 /** Whether that is so is asked after so many transactions, or rows. */
 const UNASKED_TRANSACTIONS = 10
 const UNASKED_ROWS = 100_000
@@ -133,6 +136,8 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   )
   const given = options.memoryMegabytes * 1_000_000
   let memoryBytes = given
+  const setLimit = (bytes: number) =>
+    attempt(() => connection.run(`SET memory_limit = '${Math.floor(bytes / 1000)}KB'`))
   /** Leaves to DuckDB what the tables that there are by now do not take. */
   const limitMemory = Effect.gen(function* () {
     const [row] = yield* ask(
@@ -140,19 +145,24 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     )
     const bytes = Math.max(Math.min(given, LEAST_BYTES), given - Number(row?.[0] ?? 0) * COLUMN_BYTES)
     if (Math.abs(bytes - memoryBytes) < given / 100) return
-    yield* attempt(() => connection.run(`SET memory_limit = '${Math.floor(bytes / 1000)}KB'`))
+    yield* setLimit(bytes)
     memoryBytes = bytes
   }).pipe(Effect.ignore)
+  /** Lets go of blocks of the file, which nobody will ask for again where thousands of tables are written one by one. */
+  const forgetBlocks = Effect.suspend(() =>
+    Effect.andThen(Effect.ignore(setLimit(KEPT_BYTES)), Effect.ignore(setLimit(memoryBytes)))
+  )
   yield* limitMemory
   /** What of that a checkpoint has left: indexes that are in the file, and samples that are staged. */
   let bytesAfterCheckpoint = 0
   const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
     Effect.andThen(unwritten),
-    Effect.map((bytes) => {
+    Effect.andThen((bytes) => {
+      const isOfFewRows = rowsUnwritten < FEW_ROWS
       bytesAfterCheckpoint = bytes
       rowsUnwritten = 0
-    }),
-    Effect.andThen(limitMemory)
+      return Effect.andThen(limitMemory, isOfFewRows ? forgetBlocks : Effect.void)
+    })
   )
   /** How many rows were changed since the last checkpoint. */
   let rowsUnwritten = 0

@@ -102,16 +102,9 @@ export const attachFile = Effect.fnUntraced(function* (
   )
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
-  const attach = (options: string) => run(`ATTACH ${quoteText(file)} AS ${DATABASE} (${options})`)
   yield* Effect.acquireRelease(
-    readOnly
-      ? attach("READ_ONLY")
-      : attach(`STORAGE_VERSION '${STORAGE_VERSION}'`).pipe(
-          Effect.catchIf(
-            ({ message }) => message.includes("cannot be lowered"),
-            () => attach("READ_WRITE")
-          )
-        ),
+    // A file keeps the version that it was made with: indexes of one whose version is raised are not to be trusted.
+    run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`),
     // Where there is no room for a checkpoint, what it would do is left to whoever opens the file next.
     () =>
       Effect.andThen(
@@ -167,10 +160,11 @@ const loadDuckDB = Effect.tryPromise({
 const BLOCK_BYTES = 32_768
 
 /**
- * The oldest DuckDB that can open a file. For those before, DuckDB writes 3 KB of statistics per column, and reads them when it
- * opens the file: with 3,000 tables of 21 columns that took half of the file and all of the memory.
+ * The oldest DuckDB that can open a new file. For those before 1.1, DuckDB writes 3 KB of statistics per column, and reads them
+ * when it opens the file: with 3,000 tables of 21 columns that took half of the file and all of the memory. With 1.1, indexes
+ * were damaged when another client wrote to the file.
  */
-const STORAGE_VERSION = "v1.1.0"
+const STORAGE_VERSION = "v1.2.0"
 
 /** Names beside the file, each followed by something random. */
 const UNFINISHED = ".new-"
