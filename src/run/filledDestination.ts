@@ -4,7 +4,7 @@ import { ConfigError, ConnectorConfig, type Settings } from "../ConnectorConfig.
 import { counted } from "../counted.ts"
 import { formatTime } from "../formatTime.ts"
 import { render } from "../prometheus/Matcher.ts"
-import type { StreamState } from "../sync/StreamState.ts"
+import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { Destination, type SyncMode } from "./Destination.ts"
 import { stepText } from "./display/figures.ts"
 
@@ -110,34 +110,26 @@ const differences = (
   selected: States
 ): ReadonlyArray<string> => {
   const selector = matchers.length === 0 ? "" : render(matchers)
-  const excluded = [...excludedLabels].sort().join(", ")
+  const excluded = labelsDigest(excludedLabels)
+  const others = (of: (state: StreamState) => string | undefined, now: string) =>
+    [...selected].filter(([, state]) => (of(state) ?? now) !== now)
+  const difference = (found: ReadonlyArray<readonly [string, StreamState]>, now: string, then: string) =>
+    found.length === 0
+      ? []
+      : [
+          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. The rows that are there stay as they are, and only new rows are as you choose now. To have all rows alike, run with --full-refresh or into another destination.`
+        ]
+  const bySelector = others((state) => state.selector, selector)
+  const before = [...new Set(bySelector.map(([, state]) => shown(state.selector ?? "")))]
   return [
+    ...difference(bySelector, `The selector is ${shown(selector)}`, before.join(" and ")),
     ...difference(
-      "The selector",
-      selector,
-      destination,
-      textsIn(selected, ({ selector }) => selector)
-    ),
-    ...difference(
-      "The list of excluded labels",
-      excluded,
-      destination,
-      textsIn(selected, ({ excluded_labels }) => excluded_labels?.join(", "))
+      others((state) => state.excluded_labels, excluded),
+      excludedLabels.size === 0
+        ? "No label is excluded"
+        : `${counted(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
+      "other ones excluded"
     )
-  ]
-}
-
-type Texts = ReadonlyArray<readonly [name: string, text: string | undefined]>
-
-const textsIn = (states: States, of: (state: StreamState) => string | undefined): Texts =>
-  Array.from(states, ([name, state]) => [name, of(state)] as const)
-
-const difference = (what: string, now: string, destination: string, then: Texts): ReadonlyArray<string> => {
-  const others = then.filter(([, text]) => text !== undefined && text !== now)
-  if (others.length === 0) return []
-  const before = [...new Set(others.map(([, text]) => shown(text!)))]
-  return [
-    `${what} is ${shown(now)}, but ${someOf(others.map(([name]) => name))} in ${destination} ${others.length === 1 ? "was" : "were"} filled with ${before.join(" and ")}. The rows that are there stay as they are, and only new rows are as you choose now. To have all rows alike, run with --full-refresh or into another destination.`
   ]
 }
 

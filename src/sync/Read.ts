@@ -27,7 +27,7 @@ import { SeriesCache } from "../prometheus/Series.ts"
 import { cover, uncovered } from "./coverage.ts"
 import { type PartIndex, SeriesPart } from "./SeriesPart.ts"
 import { StateStore } from "./StateStore.ts"
-import { encodeSpans, StreamState } from "./StreamState.ts"
+import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { futureStates, warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { askAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
@@ -215,7 +215,7 @@ const makeReader =
     const ranges = remainingRanges(request, settings, fullRange, saved, { detailedStates })
     const details = {
       selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
-      excluded_labels: [...settings.excludedLabels].sort()
+      excluded_labels: labelsDigest(settings.excludedLabels)
     }
 
     /** After all up to a grid point of one of the ranges, which are read one after the other. */

@@ -1,4 +1,5 @@
 /** What is remembered of a stream between syncs. */
+import { createHash } from "node:crypto"
 import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../ConnectorConfig.ts"
 import { formatTime } from "../formatTime.ts"
@@ -31,8 +32,8 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
   ),
   /** The selector that chose the series, where a `run` remembers it; empty for all. */
   selector: Schema.optionalKey(Schema.String),
-  /** The labels that were left out of the rows, where a `run` remembers them, sorted. */
-  excluded_labels: Schema.optionalKey(Schema.Array(Schema.String))
+  /** Stands for the labels that were left out of the rows, where a `run` remembers them; empty for none. Not even their names are written. */
+  excluded_labels: Schema.optionalKey(Schema.String)
 }) {
   /** Milliseconds since the epoch. */
   get timeMillis(): number {
@@ -47,6 +48,15 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
     }))
   }
 }
+
+/** What stands for a set of labels in a state. */
+export const labelsDigest = (labels: ReadonlySet<string>): string =>
+  labels.size === 0
+    ? ""
+    : createHash("sha256")
+        .update(JSON.stringify([...labels].sort()))
+        .digest("hex")
+        .slice(0, 32)
 
 /** What has been read, as a state has it: the latest spans, should there be more than it may have. */
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>

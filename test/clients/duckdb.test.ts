@@ -12,7 +12,7 @@ describe.runIf(python !== undefined)("a DuckDB file", () => {
   it.live("is read by README's program", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
-      const run = yield* child.run(["run", "--select", "queue_depth"], { cwd: path("") })
+      const run = yield* child.run(["run", "--demo", "--select", "queue_depth"], { cwd: path("") })
       assert.strictEqual(run.code, 0, run.stderr)
       const program = /^```python\n(.*?)^```/ms.exec(readFileSync("README.md", "utf8"))![1]!
       const { code, stderr, stdout } = yield* runPython(python ?? "", path(""), ["-c", program])

@@ -87,5 +87,7 @@ export const assertRows = (
 /** Files and folders, with the numbers of parts left out: how many there are depends on what was in between. */
 export const treeOf = (folder: string): ReadonlyArray<string> => {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
-  return [...new Set(names.map((name) => name.replaceAll(/part-\d+/g, "part")))].sort()
+  return [
+    ...new Set(names.map((name) => name.replaceAll(/part-\d+/g, "part").replace(/_lock\.\d+$/, "_lock")))
+  ].sort()
 }

@@ -63,7 +63,7 @@ describe("a start that was moved", () => {
           version: 1,
           read: [[iso(start + 20 * minute), iso(start + 29 * minute)]],
           selector: "",
-          excluded_labels: []
+          excluded_labels: ""
         }
       )
       const second = yield* sync({ from: 5, points: 40, state: first.state })

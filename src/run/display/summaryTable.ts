@@ -54,11 +54,13 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const failed = failedOf(run.streams)
   if (failed.length > 0) {
     lines.push("")
+    // A terminal of a few columns has no room for it.
+    const indent = width < 8 ? 0 : INDENT
     const named = failed.length <= MOST_FAILED ? failed : failed.slice(0, MOST_FAILED - 1)
     for (const { error, name } of named) {
-      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width - INDENT)
+      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width - indent)
       // A server's words may be in it, and are not to look like a line of ours.
-      lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line))
+      lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(indent) + line))
     }
     if (named.length < failed.length) {
       lines.push(paint("bad", fitted(`… and ${grouped(failed.length - named.length)} more`, width)))
