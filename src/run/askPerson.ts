@@ -1,4 +1,4 @@
-/** Asks whoever sits in front of the terminal. */
+/** Asks the person in front of the terminal. */
 import { createInterface } from "node:readline"
 import { Effect, Option } from "effect"
 import { printable } from "./display/printable.ts"

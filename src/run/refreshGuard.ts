@@ -73,7 +73,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
   const there = new Set(destination.streams())
   const before = new Map<string, Contents>()
   for (const name of names) {
-    // What cannot be counted is for whoever opens the stream to explain.
+    // Where rows cannot be counted, opening the stream fails and says why.
     const contents = there.has(name) ? yield* Effect.option(destination.contents(name, "current")) : undefined
     if (contents?._tag === "Some" && contents.value.rows > 0) before.set(name, contents.value)
   }
@@ -99,7 +99,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
 })
 
 /**
- * Fails before anything is read where a refresh would lose rows, unless whoever runs it accepts that. Returns what the streams
+ * Fails before anything is read where a refresh would lose rows, unless the user accepts that. Returns what the streams
  * have: their refreshes must not turn out to be less. It returns nothing where a loss was accepted.
  */
 export const guardRefresh = Effect.fnUntraced(function* (

@@ -3,7 +3,6 @@ import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
-import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
@@ -15,6 +14,7 @@ import { StreamState } from "../../../src/sync/StreamState.ts"
 import * as child from "../../support/child.ts"
 import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../files/drive.ts"
 import { ask } from "./ask.ts"
+import { change } from "./steps.ts"
 import { use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
@@ -57,16 +57,6 @@ const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql)
 
 const values = (path: string) =>
   Effect.map(query(path, "SELECT value FROM up ORDER BY time"), (rows) => rows.map(({ value }) => value))
-
-/** Does something to a database behind the program's back. */
-const change = (path: string, sql: string) =>
-  Effect.promise(async () => {
-    const instance = await DuckDBInstance.create(path)
-    const connection = await instance.connect()
-    await connection.run(sql)
-    connection.closeSync()
-    instance.closeSync()
-  })
 
 const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
