@@ -5,6 +5,7 @@
  */
 import type { Labels, SampleBlock, Series } from "../prometheus/Sample.ts"
 import { METRIC_NAME } from "../prometheus/Series.ts"
+import type { Contents } from "./Destination.ts"
 import { cutTo } from "./display/printable.ts"
 import { roughFloatOf } from "./floatOf.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
@@ -119,10 +120,10 @@ export class StreamTally {
     return rows
   }
 
-  /** What was committed: rows, and the time of the first. */
-  get kept(): { readonly rows: number; readonly first: number | null } {
-    const { first, rows } = this.committed
-    return { rows, first: rows === 0 ? null : first }
+  /** The rows that were committed. */
+  get kept(): Contents {
+    const { first, last, rows } = this.committed
+    return { rows, firstMillis: rows === 0 ? null : first, lastMillis: rows === 0 ? null : last }
   }
 
   /** What was added since the last commit is lost. */

@@ -29,7 +29,7 @@ import { personalLog, tellErrors, tellErrorsAs } from "./personal.ts"
 import { compareWithServer, logLosses } from "./refreshGuard.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportPlace, writeReport } from "./report/writeReport.ts"
-import { checkReportFile } from "./reportPlace.ts"
+import { checkReportFile, checkTarget } from "./reportPlace.ts"
 import { namesToRead, run } from "./run.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
@@ -80,6 +80,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   })
 
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
+  yield* checkTarget(plan.target)
   if (plan.isDryRun) return yield* dryRun(plan, from, destination)
   if (plan.reportPath !== undefined) {
     yield* checkReportFile(plan.reportPath, plan.target)
@@ -113,8 +114,12 @@ const dryRun = Effect.fnUntraced(function* (
     ? yield* Effect.gen(function* () {
         const fitted = yield* fitSettings(names, about)
         if (mode === "full_refresh_overwrite" && !mayShrink) {
-          const { losses } = yield* Effect.provideService(compareWithServer(names), ConnectorConfig, fitted)
-          if (losses.length > 0) yield* logLosses(losses, about.destination)
+          const { losses, unknown } = yield* Effect.provideService(
+            compareWithServer(names),
+            ConnectorConfig,
+            fitted
+          )
+          yield* logLosses(losses, unknown, about.destination)
         }
         return yield* estimate(names, about).pipe(
           Effect.provide(layerStates(mode)),

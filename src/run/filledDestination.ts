@@ -4,6 +4,7 @@ import { ConfigError, ConnectorConfig, type Settings } from "../ConnectorConfig.
 import { counted } from "../counted.ts"
 import { formatTime } from "../formatTime.ts"
 import { render } from "../prometheus/Matcher.ts"
+import { uncovered } from "../sync/coverage.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { Destination, type SyncMode } from "./Destination.ts"
 import { stepText } from "./display/figures.ts"
@@ -34,9 +35,7 @@ export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<str
     )
   }
   const fitted: Settings = { ...settings, stepSeconds }
-  if (filling.mode !== "full_refresh_overwrite") {
-    yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
-  }
+  yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
   if (filling.mode.startsWith("incremental")) {
     yield* Effect.forEach(earlierStart(fitted, filling, selected), (text) => Effect.logInfo(text))
   }
@@ -86,7 +85,7 @@ const chooseStep = (
     return `${stepText(one)} (${name})`
   })
   return fail(
-    `No step is given, and the streams of ${destination} have several: ${examples.join(", ")}. Run once for each, with --step and --select.`
+    `No step is given, and the streams of ${destination} have several: ${examples.join(", ")}. Give --step, or run once for each with --step and --select.`
   )
 }
 
@@ -98,7 +97,7 @@ const flagText = (seconds: number): string =>
   seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
 
 /** Some names, for a sentence. */
-const someOf = (names: ReadonlyArray<string>): string =>
+export const someOf = (names: ReadonlyArray<string>): string =>
   names.length <= 3
     ? names.join(", ")
     : `${names.slice(0, 3).join(", ")} and ${counted(names.length - 3, "other stream")}`
@@ -106,7 +105,7 @@ const someOf = (names: ReadonlyArray<string>): string =>
 /** What a run reads otherwise than what is in the destination was read. */
 const differences = (
   { excludedLabels, matchers }: Settings,
-  { destination }: Filling,
+  { destination, mode }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
   const selector = matchers.length === 0 ? "" : render(matchers)
@@ -117,7 +116,7 @@ const differences = (
     found.length === 0
       ? []
       : [
-          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. The rows that are there stay as they are, and only new rows are as you choose now. To have all rows alike, run with --full-refresh or into another destination.`
+          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The rows that are there stay as they are, and only new rows are as you choose now. To have all rows alike, run with --full-refresh or into another destination."}`
         ]
   const bySelector = others((state) => state.selector, selector)
   const before = [...new Set(bySelector.map(([, state]) => shown(state.selector ?? "")))]
@@ -128,27 +127,29 @@ const differences = (
       excludedLabels.size === 0
         ? "No label is excluded"
         : `${counted(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
-      "other ones excluded"
+      "a different choice of excluded labels"
     )
   ]
 }
 
 const shown = (text: string): string => (text === "" ? "empty" : text)
 
-/** Which streams begin later than the run does. */
+/** Which streams have gaps that the run fills: before what was read, where the start was moved back, or in it. */
 const earlierStart = (
   { startMillis, stepSeconds }: Settings,
   { isDryRun = false }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
-  const stepMillis = stepSeconds * 1000
-  const firstMillis = Math.ceil(startMillis / stepMillis) * stepMillis
-  const behind = [...selected].flatMap(([name, { covered }]) =>
-    covered.length > 0 && covered[0]!.firstSeconds * 1000 > firstMillis ? [{ name, from: covered[0]! }] : []
-  )
+  const firstSeconds = Math.ceil(startMillis / (stepSeconds * 1000)) * stepSeconds
+  const behind = [...selected].flatMap(([name, { covered }]) => {
+    const lastSeconds = covered.at(-1)?.lastSeconds ?? Number.NEGATIVE_INFINITY
+    const gaps = uncovered({ firstSeconds, lastSeconds, stepSeconds }, covered)
+    return gaps.length === 0 ? [] : [{ name, from: gaps[0]!.firstSeconds, to: gaps.at(-1)!.lastSeconds }]
+  })
   if (behind.length === 0) return []
-  const latest = behind.reduce((most, { from }) => Math.max(most, from.firstSeconds), 0)
+  const from = behind.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY)
+  const to = behind.reduce((most, { to }) => Math.max(most, to), 0)
   return [
-    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: the range from ${formatTime(firstMillis)} to ${formatTime(latest * 1000)} ${isDryRun ? "would be" : "is"} read and added.`
+    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: what is missing from ${formatTime(from * 1000)} to ${formatTime(to * 1000)} ${isDryRun ? "would be" : "is"} read and added.`
   ]
 }

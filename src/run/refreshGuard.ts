@@ -11,6 +11,7 @@ import { readRange } from "../sync/Read.ts"
 import { type Contents, Destination } from "./Destination.ts"
 import { grouped } from "./display/figures.ts"
 import { printableName } from "./display/printable.ts"
+import { someOf } from "./filledDestination.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 
 /** What a refresh would do to one stream. */
@@ -20,12 +21,14 @@ export interface Loss {
   readonly after: ServerRows
 }
 
-/** Whether a refresh would leave fewer rows, or a later first one. */
-export const isLoss = (before: Contents, after: ServerRows): boolean =>
+/** Whether a refresh would leave fewer rows, a later first one or an earlier last one. A point of another grid is as good. */
+export const isLoss = (before: Contents, after: ServerRows, stepSeconds: number): boolean =>
   before.rows > 0 &&
   (after.rows < before.rows ||
     after.firstMillis === null ||
-    (before.firstMillis !== null && after.firstMillis > before.firstMillis))
+    after.lastMillis === null ||
+    (before.firstMillis !== null && after.firstMillis > before.firstMillis) ||
+    (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepSeconds * 1000))
 
 /** More streams than these are summed up. */
 const MOST_LINES = 20
@@ -70,14 +73,15 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const destination = yield* Destination
-  const there = new Set(destination.streams())
   const before = new Map<string, Contents>()
+  /** Streams that may have rows: what is remembered of them is damaged. */
+  const unknown: Array<string> = []
   for (const name of names) {
-    // Where rows cannot be counted, opening the stream fails and says why.
-    const contents = there.has(name) ? yield* Effect.option(destination.contents(name, "current")) : undefined
-    if (contents?._tag === "Some" && contents.value.rows > 0) before.set(name, contents.value)
+    const contents = yield* Effect.option(destination.contents(name, "current"))
+    if (contents._tag === "None") unknown.push(name)
+    else if (contents.value.rows > 0) before.set(name, contents.value)
   }
-  if (before.size === 0) return { before, losses: [] }
+  if (before.size === 0) return { before, losses: [], unknown }
   yield* Effect.logInfo(
     `Counting on the server what a full refresh of ${counted(before.size, "stream")} would bring (--yes skips that).`
   )
@@ -86,7 +90,9 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
     before,
     ([name, contents]) =>
       serverRows(name, range).pipe(
-        Effect.map((after) => (isLoss(contents, after) ? [{ name, before: contents, after }] : [])),
+        Effect.map((after) =>
+          isLoss(contents, after, settings.stepSeconds) ? [{ name, before: contents, after }] : []
+        ),
         // The read meets the same failure and says what it is; its end is guarded as well.
         Effect.catchIf(
           ({ verdict }) => verdict.finally === "stream",
@@ -95,7 +101,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
       ),
     { concurrency: settings.concurrency }
   )
-  return { before, losses: losses.flat() }
+  return { before, losses: losses.flat(), unknown }
 })
 
 /**
@@ -107,18 +113,30 @@ export const guardRefresh = Effect.fnUntraced(function* (
   destination: string,
   confirm: Confirm
 ) {
-  const { before, losses } = yield* compareWithServer(names)
-  if (losses.length === 0) return before
-  yield* logLosses(losses, destination)
+  const { before, losses, unknown } = yield* compareWithServer(names)
+  if (losses.length === 0 && unknown.length === 0) return before
+  yield* logLosses(losses, unknown, destination)
   if (confirm._tag === "None") {
     return yield* new ConfigError({
       message:
-        "Nothing was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh."
+        "No data was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh."
     })
   }
   if (yield* confirm.value("Replace the rows all the same?")) return new Map<string, Contents>()
-  return yield* new ConfigError({ message: "Nothing was changed." })
+  return yield* new ConfigError({ message: "No data was changed." })
 })
 
-export const logLosses = (losses: ReadonlyArray<Loss>, destination: string) =>
-  Effect.forEach(lossLines(losses, destination), (line) => Effect.logWarning(line), { discard: true })
+export const logLosses = Effect.fnUntraced(function* (
+  losses: ReadonlyArray<Loss>,
+  unknown: ReadonlyArray<string>,
+  destination: string
+) {
+  if (losses.length > 0) {
+    yield* Effect.forEach(lossLines(losses, destination), (line) => Effect.logWarning(line))
+  }
+  if (unknown.length > 0) {
+    yield* Effect.logWarning(
+      `${destination} has rows of ${someOf(unknown)} that cannot be counted, as what is remembered of them is damaged. A full refresh replaces them.`
+    )
+  }
+})

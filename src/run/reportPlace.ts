@@ -1,11 +1,28 @@
-/** Keeps a report from overwriting what it is about, or anything else that is no report. */
-import { basename, dirname, join, relative, sep } from "node:path"
+/** Keeps a run from writing into what it is about, or into anything else that is not its own. */
+import { basename, dirname, join, relative, resolve, sep } from "node:path"
 import { Effect, FileSystem } from "effect"
 import { DestinationError } from "./Destination.ts"
 import { type Target, targetText } from "./target.ts"
 
 /** How a page begins: what a report may replace. */
 const PAGE = /^\uFEFF?\s{0,100}<(!doctype\s+html|html)\b/i
+
+/** Fails where a destination would be inside of another one, which removes what it does not know. */
+export const checkTarget = Effect.fnUntraced(function* (target: Target) {
+  const files = yield* FileSystem.FileSystem
+  for (let folder = dirname(resolve(target.path)); ; folder = dirname(folder)) {
+    const isDestination = yield* Effect.orElseSucceed(
+      files.exists(join(folder, "_state/_about.json")),
+      () => false
+    )
+    if (isDestination) {
+      return yield* new DestinationError({
+        message: `${targetText(target)} would be inside of ${folder}, which is a destination itself. Choose another place.`
+      })
+    }
+    if (folder === dirname(folder)) return
+  }
+})
 
 /** Fails where the file of a report is, or would be, part of the destination, and where there is a file that is no page. */
 export const checkReportFile = Effect.fnUntraced(function* (report: string, target: Target) {
@@ -20,6 +37,13 @@ export const checkReportFile = Effect.fnUntraced(function* (report: string, targ
       Effect.catch(() => Effect.map(files.realPath(dirname(path)), (folder) => join(folder, basename(path)))),
       Effect.orElseSucceed(() => path)
     )
+  if (report.trim() === "") {
+    return yield* new DestinationError({ message: "--report names no file. Name one, such as report.html." })
+  }
+  const folder = yield* Effect.option(files.stat(dirname(report)))
+  if (folder._tag === "Some" && folder.value.type !== "Directory") {
+    return yield* refuse(`and ${dirname(report)} is no folder`)
+  }
   const place = yield* real(report)
   const destination = yield* real(target.path)
   if (target.format === "duckdb") {

@@ -190,7 +190,8 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
         return yield* progress.committed(name, event.points)
       }
       case "Completed":
-        if (stream.replaced !== undefined) yield* guardEnd(name, stream.replaced, stream.tally)
+        if (stream.replaced !== undefined)
+          yield* guardEnd(name, stream.replaced, stream.tally, settings.stepSeconds)
         yield* stream.writer.complete
         return yield* end(name, stream, undefined)
       case "Failed":
@@ -237,15 +238,19 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
 const guardEnd = (
   name: string,
   { before, resumed }: Replaced,
-  tally: StreamTally
+  tally: StreamTally,
+  stepSeconds: number
 ): Effect.Effect<void, DestinationError> => {
-  const { first, rows } = tally.kept
-  const firsts = [resumed.firstMillis, first].filter((millis) => millis !== null)
+  const times = (of: (contents: Contents) => number | null) =>
+    [of(resumed), of(tally.kept)].filter((millis) => millis !== null)
+  const firsts = times(({ firstMillis }) => firstMillis)
+  const lasts = times(({ lastMillis }) => lastMillis)
   const after = {
-    rows: resumed.rows + rows,
-    firstMillis: firsts.length === 0 ? null : Math.min(...firsts)
+    rows: resumed.rows + tally.kept.rows,
+    firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
+    lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
   }
-  return isLoss(before, after)
+  return isLoss(before, after, stepSeconds)
     ? Effect.fail(
         new DestinationError({
           message: `The full refresh would leave less than there is, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them all the same.`

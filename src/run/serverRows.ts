@@ -7,17 +7,19 @@ import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { seriesCounts } from "./seriesCounts.ts"
 
-/** Rows, and the time of the first. */
+/** Rows, and the times of the first and the last. */
 export interface ServerRows {
   readonly rows: number
   readonly firstMillis: number | null
+  readonly lastMillis: number | null
 }
 
-const none: ServerRows = { rows: 0, firstMillis: null }
+const none: ServerRows = { rows: 0, firstMillis: null, lastMillis: null }
 
 const add = (a: ServerRows, b: ServerRows): ServerRows => ({
   rows: a.rows + b.rows,
-  firstMillis: a.firstMillis ?? b.firstMillis
+  firstMillis: a.firstMillis ?? b.firstMillis,
+  lastMillis: b.lastMillis ?? a.lastMillis
 })
 
 /** Counts the rows of a metric on the points of a range. Asks for less at once where the server refuses to look through all. */
@@ -28,7 +30,8 @@ export const serverRows = Effect.fnUntraced(function* (metric: string, range: Gr
     seriesCounts(metric, part).pipe(
       Effect.map(({ counts, times }) => ({
         rows: counts.reduce((sum, count) => sum + count, 0),
-        firstMillis: times[counts.findIndex((count) => count > 0)] ?? null
+        firstMillis: times[counts.findIndex((count) => count > 0)] ?? null,
+        lastMillis: times[counts.findLastIndex((count) => count > 0)] ?? null
       })),
       Effect.catchIf(
         ({ verdict }) => verdict.ending === "split" && pointCount(part) > 1,

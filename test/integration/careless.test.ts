@@ -109,7 +109,7 @@ describe.each(formats)("a slip, in %s", (format) => {
       assert.strictEqual(dry.code, 0, dry.stderr)
       assert.match(
         dry.stderr,
-        /The start is before what was read of a, b: the range from \S+ to \S+ would be read and added\./
+        /The start is before what was read of a, b: what is missing from \S+ to \S+ would be read and added\./
       )
       assert.match(dry.stdout, /^a +1 +150 /m)
       assert.deepStrictEqual(

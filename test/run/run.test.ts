@@ -382,7 +382,7 @@ describe("a destination that was filled before", () => {
       const { exit, logs } = yield* runOf({ series, points: 600, states, config })
       yield* exit
       const warning = logs.find((text) => text.startsWith("1 label is excluded (n)")) ?? ""
-      assert.include(warning, "a in memory:x was filled with other ones excluded")
+      assert.include(warning, "a in memory:x was filled with a different choice of excluded labels")
     })
   )
 
@@ -395,7 +395,7 @@ describe("a destination that was filled before", () => {
       assert.strictEqual(rows.get("b"), 299)
       assert.include(
         logs,
-        `The start is before what was read of a: the range from ${iso(start)} to ${iso(start + 200 * minute)} is read and added.`
+        `The start is before what was read of a: what is missing from ${iso(start)} to ${iso(start + 199 * minute)} is read and added.`
       )
     })
   )

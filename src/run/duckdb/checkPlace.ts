@@ -64,6 +64,37 @@ export const checkPlace = Effect.fnUntraced(function* (path: string) {
       )
     }
   }
+  const wal = `${file}.wal`
+  if ((yield* kindOf(wal)) !== undefined) {
+    if (kind === undefined) {
+      return yield* refuse(
+        `${wal} is there without a database, and DuckDB would remove it. Move it away, or choose another file.`
+      )
+    }
+    if (yield* isDatabase(wal)) {
+      return yield* refuse(
+        `${wal} is a database itself, and DuckDB would take it for the log of this one. Move it away, or choose another file.`
+      )
+    }
+  }
+  const ownDatabase = /^(.+)\.wal$/s.exec(file)?.[1]
+  if (ownDatabase !== undefined && (yield* kindOf(ownDatabase)) !== undefined) {
+    return yield* refuse(`it is where DuckDB keeps the log of ${ownDatabase}. Choose another file.`)
+  }
   const location: Location = { file, exists: kind !== undefined }
   return location
+})
+
+/** What a database has behind its first eight bytes. */
+const MAGIC = Buffer.from("DUCK")
+
+const isDatabase = Effect.fnUntraced(function* (file: string) {
+  const files = yield* FileSystem.FileSystem
+  return yield* Effect.scoped(
+    Effect.gen(function* () {
+      const bytes = Buffer.alloc(12)
+      const read = Number(yield* (yield* files.open(file, { flag: "r" })).read(bytes))
+      return read === 12 && bytes.subarray(8).equals(MAGIC)
+    })
+  ).pipe(Effect.orElseSucceed(() => false))
 })

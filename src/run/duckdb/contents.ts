@@ -1,6 +1,6 @@
 /** What a database has of a stream, counted in its tables: people may have deleted rows there. */
 import { Effect } from "effect"
-import type { Contents } from "../Destination.ts"
+import { type Contents, DestinationError } from "../Destination.ts"
 import { refreshUnderWay } from "../entries.ts"
 import type { Entry, TableEntry } from "./bookkeeping.ts"
 import type { Ask } from "./Database.ts"
@@ -15,7 +15,12 @@ export const contentsOf = Effect.fnUntraced(function* (
   stream: string,
   of: "current" | "refresh"
 ) {
-  const { entries, query, shapeOf } = place.database
+  const { damaged, entries, query, shapeOf } = place.database
+  if (damaged.has(stream)) {
+    return yield* new DestinationError({
+      message: `It is not known what ${place.path} has of ${stream}, as its entry is damaged.`
+    })
+  }
   const entry = entries.get(stream)
   if (entry === undefined) return NOTHING
   const isInProgress = refreshUnderWay(entry) !== undefined

@@ -31,7 +31,7 @@ import {
   without
 } from "../entries.ts"
 import { contentsFields, contentsOf, noRows, sumOf } from "./contents.ts"
-import { cannot, infoOf, kindOf, noFollow, syncFolder } from "./durably.ts"
+import { cannot, infoOf, isPlainFile, kindOf, noFollow, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
 import { copyRange, mergeLines } from "./mergeLines.ts"
@@ -125,10 +125,14 @@ export const layer = (
           )
         ),
         contents: (stream, of) =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
+            const damaged = states.damaged(stream)
+            if (damaged !== undefined) return Effect.fail(damaged)
             const entry = states.entries.get(stream)
-            if (entry === undefined) return noRows
-            return sumOf([of === "current" ? allOf(entry) : (entry.appended ?? entry.next ?? nothing)])
+            if (entry === undefined) return Effect.succeed(noRows)
+            return Effect.succeed(
+              sumOf([of === "current" ? allOf(entry) : (entry.appended ?? entry.next ?? nothing)])
+            )
           }),
         lookInto: (stream) => {
           const path = pathArgument(dataPath(place, stream))
@@ -286,7 +290,9 @@ const entryOf = Effect.fnUntraced(function* (place: Place, stream: string, mode:
   // What was of the stream is about to be replaced, so it may be damaged; but it has to be of the stream.
   if (isOverwrite) yield* refuseForeign(place, stream, path)
   const damaged = states.damaged(stream)
-  if (damaged !== undefined) return isOverwrite ? emptyEntry(stream) : yield* damaged
+  if (damaged !== undefined) {
+    return isOverwrite && (yield* isPlainFile(states.statePath(stream))) ? emptyEntry(stream) : yield* damaged
+  }
   const entry = states.entries.get(stream)
   if (entry !== undefined) {
     yield* isOverwrite ? unlessFatal(mend(place, entry)) : mend(place, entry)

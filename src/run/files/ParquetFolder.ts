@@ -33,7 +33,16 @@ import { labelColumns } from "../staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../staging/memory.ts"
 import { stageSamples } from "../staging/StagedSamples.ts"
 import { contentsFields, noRows, sumOf } from "./contents.ts"
-import { cannot, fatalReason, infoOf, kindOf, randomName, syncFile, syncFolder } from "./durably.ts"
+import {
+  cannot,
+  fatalReason,
+  infoOf,
+  isPlainFile,
+  kindOf,
+  randomName,
+  syncFile,
+  syncFolder
+} from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parquetRows.ts"
 import {
@@ -126,10 +135,12 @@ export const layer = (
           )
         ),
         contents: (stream: string, of: "current" | "refresh") =>
-          Effect.sync(() => {
+          Effect.suspend(() => {
+            const damaged = states.damaged(stream)
+            if (damaged !== undefined) return Effect.fail(damaged)
             const entry = states.entries.get(stream)
-            if (entry === undefined) return noRows
-            return sumOf(of === "current" ? entry.files : refreshFiles(entry))
+            if (entry === undefined) return Effect.succeed(noRows)
+            return Effect.succeed(sumOf(of === "current" ? entry.files : refreshFiles(entry)))
           }),
         lookInto: (stream: string) => `duckdb -c ${shellQuote(lookIntoSql(folder, stream))}`
       }
@@ -411,7 +422,7 @@ const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string, mode:
   // What was of the stream is about to be replaced, so it may be damaged; but it has to be of the stream.
   if (isOverwrite) yield* refuseForeign(paths, main)
   if (known === undefined) {
-    if (!isOverwrite) return yield* damaged!
+    if (!isOverwrite || !(yield* isPlainFile(states.statePath(stream)))) return yield* damaged!
     return emptyEntry(stream)
   }
   if (isOverwrite) {

@@ -96,6 +96,9 @@ export const infoOf = (path: string) =>
     )
   )
 
+/** Whether there is a file that another one may take the place of. */
+export const isPlainFile = (path: string) => Effect.map(infoOf(path), (info) => info?.type === "File")
+
 /** How a person calls what is there instead of a file or a folder. */
 export const kindOf = ({ type }: FileSystem.File.Info): string =>
   type === "SymbolicLink"
