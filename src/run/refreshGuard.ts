@@ -10,7 +10,6 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { readRange } from "../sync/Read.ts"
 import { type Contents, Destination } from "./Destination.ts"
 import { grouped } from "./display/figures.ts"
-import { printableName } from "./display/printable.ts"
 import { someOf } from "./filledDestination.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 
@@ -39,17 +38,19 @@ const rowsLost = ({ after, before }: Loss): number => Math.max(0, before.rows - 
 /** One stream of a refresh that would lose rows, as a line. */
 export const lossLine = (loss: Loss): string => {
   const { after, before, name } = loss
-  const rows =
-    rowsLost(loss) === 0
-      ? `${counted(before.rows, "row")} would become ${grouped(after.rows)}`
-      : `${grouped(rowsLost(loss))} of ${counted(before.rows, "row")} would go`
-  const first =
-    after.firstMillis === null || before.firstMillis === null
-      ? ""
-      : after.firstMillis > before.firstMillis
-        ? `, all from ${formatTime(before.firstMillis)} to before ${formatTime(after.firstMillis)}`
-        : ""
-  return `${printableName(name)}: ${rows}${first}`
+  const lost = rowsLost(loss)
+  const gone = [
+    ...(after.firstMillis !== null && before.firstMillis !== null && after.firstMillis > before.firstMillis
+      ? [`all from ${formatTime(before.firstMillis)} to before ${formatTime(after.firstMillis)}`]
+      : []),
+    ...(after.lastMillis !== null && before.lastMillis !== null && after.lastMillis < before.lastMillis
+      ? [`all after ${formatTime(after.lastMillis)}`]
+      : [])
+  ]
+  const all = counted(before.rows, "row")
+  return lost === 0
+    ? `${name}: of ${all}, ${gone.join(" and ")} would go`
+    : [`${name}: ${grouped(lost)} of ${all} would go`, ...gone].join(", ")
 }
 
 /** What a refresh would lose, in lines. */
@@ -61,7 +62,7 @@ export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): Rea
     `A full refresh would leave ${destination} with less than it has:`,
     ...losses.slice(0, MOST_LINES).map((loss) => `  ${lossLine(loss)}`),
     ...(more > 0 ? [`  … and ${counted(more, "other stream")}`] : []),
-    `In all, at least ${grouped(lost)} of ${counted(all, "row")} in ${counted(losses.length, "stream")} would go. The server does not have them any more, or the start, the step or the selector leaves them out.`
+    `In all, ${lost === 0 ? "some" : `at least ${grouped(lost)}`} of ${counted(all, "row")} in ${counted(losses.length, "stream")} would go. The server does not have them any more, or the start, the end, the step or the selector leaves them out.`
   ]
 }
 

@@ -69,9 +69,16 @@ describe.each(formats)("a slip, in %s", (format) => {
     const { step: _, ...withoutStep } = config as Record<string, unknown>
     const destination = place(format, files.path(""))
     const run = (given: object, ...flags: ReadonlyArray<string>) =>
-      child.run(["run", "--config", files.write("c.json", given), "--to", destination.to, ...flags], {
-        cwd: files.path("")
-      })
+      child.run(
+        [
+          "run",
+          "--config",
+          files.write("c.json", given),
+          ...(flags.includes("--to") ? [] : ["--to", destination.to]),
+          ...flags
+        ],
+        { cwd: files.path("") }
+      )
     return { config: config as Record<string, unknown>, destination, files, mock, run, withoutStep }
   })
 
@@ -243,6 +250,55 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.strictEqual(Number((row as { readonly mine: unknown }).mine), 42)
       } else assert.strictEqual(readFileSync(theirs, "utf8"), "mine")
       assert.deepStrictEqual(yield* destination.minutes("b"), numbers(0, 199))
+    })
+  )
+
+  it.live("an earlier end, and a refresh of what cannot be counted, are refused like other losses", () =>
+    Effect.gen(function* () {
+      const { config, destination, run } = yield* setUp
+      assert.strictEqual((yield* run({ ...config, start_date: iso(start + 50 * minute) })).code, 0)
+      // More rows than there are, and an earlier first one, but not the last ones.
+      const shorter = yield* run({ ...config, end_date: iso(start + 180 * minute) }, "--full-refresh")
+      assert.strictEqual(shorter.code, 1)
+      assert.include(shorter.stderr, `all after ${iso(start + 180 * minute)}`)
+      if (format === "duckdb") {
+        yield* change(
+          destination.path,
+          "UPDATE _source_prometheus.streams SET entry = '{}' WHERE stream = 'a'"
+        )
+      } else writeFileSync(join(destination.path, "_state/a.json"), "{}")
+      const refused = yield* run(config, "--full-refresh", "--select", "a")
+      assert.strictEqual(refused.code, 1)
+      assert.match(refused.stderr, /rows of a that cannot be counted[^\n]*\n[\s\S]*--yes/)
+      assert.deepStrictEqual(yield* destination.minutes("a"), numbers(50, 199))
+      const repaired = yield* run(config, "--full-refresh", "--select", "a", "--yes")
+      assert.strictEqual(repaired.code, 0, repaired.stderr)
+      assert.deepStrictEqual(yield* destination.minutes("a"), numbers(0, 199))
+    })
+  )
+
+  it.live("a destination inside of another is refused", () =>
+    Effect.gen(function* () {
+      const { config, destination, files, run } = yield* setUp
+      assert.strictEqual((yield* run(config)).code, 0)
+      const inner =
+        format === "duckdb"
+          ? [`duckdb:${destination.path}.wal`]
+          : [
+              "jsonl:data/_state/_new",
+              "parquet:data/a",
+              "duckdb:data/_state/x.duckdb",
+              "duckdb:data/x.duckdb"
+            ]
+      const before = tree(files.path("")).filter((line) => !line.startsWith("c.json"))
+      for (const to of inner) {
+        const refused = yield* run(config, "--to", to)
+        assert.notStrictEqual(refused.code, 0, to)
+      }
+      assert.deepStrictEqual(
+        tree(files.path("")).filter((line) => !line.startsWith("c.json")),
+        before
+      )
     })
   )
 })

@@ -1,6 +1,7 @@
 /** Where a database may be, what is beside it, and that reading alone changes nothing there. */
 import { execFileSync } from "node:child_process"
 import {
+  copyFileSync,
   existsSync,
   lstatSync,
   mkdirSync,
@@ -239,6 +240,26 @@ describe("a database that is opened for reading only", () => {
       const before = treeOf(join(path, ".."))
       assert.isUndefined(yield* use(path, loadedTime(), readOnly))
       assert.deepStrictEqual(treeOf(join(path, "..")), before)
+    })
+  )
+})
+
+describe("a file that DuckDB would take for a log", () => {
+  it.live("stays, whatever it is", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      writeFileSync(`${path}.wal`, "my notes")
+      assert.match(yield* refusal(path), /\.wal is there without a database, and DuckDB would remove it/)
+      assert.strictEqual(readFileSync(`${path}.wal`, "utf8"), "my notes")
+      assert.isFalse(existsSync(path))
+      const other = yield* databasePath
+      yield* change(other, "CREATE TABLE mine AS SELECT 42 AS answer")
+      assert.match(yield* refusal(`${other}.wal`), /it is where DuckDB keeps the log of/)
+      const third = yield* databasePath
+      yield* change(third, "SELECT 1")
+      copyFileSync(other, `${third}.wal`)
+      assert.match(yield* refusal(third), /\.wal is a database itself/)
+      assert.deepStrictEqual(readFileSync(`${third}.wal`), readFileSync(other))
     })
   )
 })
