@@ -117,6 +117,26 @@ describe("the memory", () => {
       }).pipe(Effect.scoped),
     240_000
   )
+
+  it.live(
+    "grows little with each table that is new",
+    () =>
+      Effect.gen(function* () {
+        const most: Array<number> = []
+        for (const streams of [1, 700]) {
+          const writer = yield* child.start([yield* databasePath, `${streams}`, "15", "256", "1"], {
+            script: scriptOf("manyStreamsProcess.ts")
+          })
+          const { megabytes } = yield* writer.waitFor((message) => "megabytes" in message)
+          yield* writer.result
+          most.push(Number(megabytes))
+        }
+        const [few, many] = most as [number, number]
+        // It is about 100, and was more than 200 where the file was not opened again between tables.
+        assert.isBelow(many - few, 150)
+      }).pipe(Effect.scoped),
+    240_000
+  )
 })
 
 describe("a disk that takes no more", () => {
