@@ -11,19 +11,31 @@ const MOST_BYTES = 20e6
 /** An answer brings some 3 MB meanwhile. */
 const PERIOD_MILLIS = 25
 
-/** Collects garbage whenever that much has been added since the last time, for as long as the process lives. */
-export const keepExternalMemoryLow = (): void => {
-  // There is no other way to call it, unless whoever starts the process says so.
+/** V8's own, which there is no other way to call, unless whoever starts the process says so. */
+const exposeCollector = () => {
   setFlagsFromString("--expose-gc")
   const collect = runInNewContext("gc") as (options: { readonly type: "major" }) => void
   setFlagsFromString("--no-expose-gc")
+  return () => collect({ type: "major" })
+}
+
+let collector: (() => void) | undefined
+
+/** Collects all garbage now: for moments at which much of it is certain. */
+export const collectGarbage = (): void => {
+  collector ??= exposeCollector()
+  collector()
+}
+
+/** Collects garbage whenever that much has been added since the last time, for as long as the process lives. */
+export const keepExternalMemoryLow = (): void => {
   let least = 0
   const look = () => {
     // Not `process.memoryUsage()`, which asks the system for more than that, and waits for it.
     const bytes = getHeapStatistics().external_memory
     least = Math.min(least, bytes)
     if (bytes < least + MOST_BYTES) return
-    collect({ type: "major" })
+    collectGarbage()
     least = getHeapStatistics().external_memory
   }
   setInterval(look, PERIOD_MILLIS).unref()

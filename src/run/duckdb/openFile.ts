@@ -1,7 +1,7 @@
 /** Opens the file of a DuckDB database for this process alone, and says in sentences why it cannot. */
 import { basename, dirname, join } from "node:path"
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Option } from "effect"
 import { ConfigError } from "../../ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { cannot } from "../files/durably.ts"
@@ -34,6 +34,11 @@ export interface OpenFile {
   readonly relations: ReadonlyMap<string, Relation>
   /** Does something that may fail as DuckDB does. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
+  /**
+   * Closes the file and opens it again, which frees what DuckDB remembers of tables that were written. `whileClosed` is
+   * done in between. Nothing else may use the file meanwhile. Where that fails, the file may be closed.
+   */
+  readonly reopen: (whileClosed: Effect.Effect<void>) => Effect.Effect<void, DestinationError>
 }
 
 /** What this process has open: DuckDB's locks are against other processes only. */
@@ -102,15 +107,39 @@ export const attachFile = Effect.fnUntraced(function* (
   )
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
+  // A file keeps the version that it was made with: indexes of one whose version is raised are not to be trusted.
+  const attach = run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`)
   yield* Effect.acquireRelease(
-    // A file keeps the version that it was made with: indexes of one whose version is raised are not to be trusted.
-    run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`),
+    attach,
     // Where there is no room for a checkpoint, what it would do is left to whoever opens the file next.
     () =>
       Effect.andThen(
         readOnly ? Effect.void : Effect.ignore(run(`CHECKPOINT ${DATABASE}`)),
         Effect.ignore(run(`DETACH ${DATABASE}`))
       )
+  )
+  const files = yield* FileSystem.FileSystem
+  /** Tells the file from another one, and from one that was written to since. */
+  const fingerprint = files.stat(file).pipe(
+    Effect.map(
+      ({ ino, mtime, size }) => `${Option.getOrNull(ino)} ${Option.getOrNull(mtime)?.getTime()} ${size}`
+    ),
+    Effect.mapError(cannot("opened", path))
+  )
+  const reopen = Effect.fnUntraced(
+    function* (whileClosed: Effect.Effect<void>) {
+      // Where it cannot be closed, it stays open.
+      if (yield* Effect.isFailure(run(`DETACH ${DATABASE}`))) return
+      const before = yield* fingerprint
+      yield* whileClosed
+      yield* attach
+      // While it is closed, nothing locks it.
+      if ((yield* fingerprint) === before) return
+      yield* new DestinationError({
+        message: `${path} was changed by another program while this run wrote to it. Close it there, and run again: what was committed is kept.`
+      })
+    },
+    Effect.mapError(({ message }) => new DestinationError({ message, isFatal: true }))
   )
   if (!readOnly) yield* removeLeftovers(file, temporary)
   const tables = yield* attempt(async () =>
@@ -137,7 +166,8 @@ export const attachFile = Effect.fnUntraced(function* (
     file,
     isEmpty: tables.length === 0,
     relations: new Map(main.map(([, name, kind]) => [folded(String(name)), kind as Relation])),
-    attempt
+    attempt,
+    reopen
   }
   return open
 })

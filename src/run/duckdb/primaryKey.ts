@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { without } from "../entries.ts"
 import { quoteName } from "../quoteSql.ts"
 import type { Entry } from "./bookkeeping.ts"
+import type { Ask } from "./Database.ts"
 import { besideTable, labelsOf, type Place } from "./Place.ts"
 import { createTable, folded, INTO_THEIR_PLACE, ownColumns, qualified } from "./tables.ts"
 
@@ -43,18 +44,18 @@ export const addKey = Effect.fnUntraced(function* (
   before: Entry,
   which: "table" | "next"
 ) {
-  const { attempt, transact } = place.database
+  const { query, transact } = place.database
   const table = which === "next" ? (before.next?.table ?? before.table) : before.table
   const from = qualified(table)
   const labels = yield* labelsOf(place, table)
   const making = besideTable(place, before.table, "with key")
   const to = qualified(making)
   // Later rows have later numbers, and keep them as long as none is deleted, which is never done where there is no key.
-  const askEnd = async () => {
-    const [found] = (await connection.runAndReadAll(`SELECT max(rowid)::DOUBLE FROM ${from}`)).getRowsJS()
+  const askEnd = async (ask: Ask) => {
+    const [found] = await ask(`SELECT max(rowid)::DOUBLE FROM ${from}`)
     return found?.[0] === null ? 0 : Number(found?.[0]) + 1
   }
-  const end = yield* attempt(askEnd)
+  const end = yield* query(askEnd)
   const columns = ownColumns(place.labelColumns).length + labels.length
   const rowsAtOnce = Math.max(1, Math.floor(place.rowsAtOnce(columns).merged * PART))
   if (end > MANY_ROWS) {
@@ -77,7 +78,8 @@ export const addKey = Effect.fnUntraced(function* (
     })
   }
   const changed = yield* transact(connection, async (run) => {
-    if ((await askEnd()) !== end)
+    const ask: Ask = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
+    if ((await askEnd(ask)) !== end)
       throw new Error(`rows of the table ${table} were numbered anew while they were copied`)
     await run(`DROP TABLE ${from}`)
     await run(`ALTER TABLE ${to} RENAME TO ${quoteName(table)}`)
