@@ -30,7 +30,7 @@ import {
   statesToSave,
   without
 } from "../entries.ts"
-import { contentsFields, contentsOf, noRows, sumOf } from "./contents.ts"
+import { ContentsTally, contentsFields, noRows, sumOf } from "./contents.ts"
 import { cannot, infoOf, isPlainFile, kindOf, noFollow, syncFolder } from "./durably.ts"
 import { fileName } from "./fileName.ts"
 import { cutTo, type LinesFile, openLines } from "./LinesFile.ts"
@@ -377,7 +377,7 @@ const openStream = Effect.fnUntraced(
     let lines = openAt(begun.bytes)
     let isUnique = isOverwrite || entry.isUnique
     /** What was written since the last commit. */
-    let pending = noRows
+    const pending = new ContentsTally()
     let limitMillis = begun.lastMillis ?? Number.NEGATIVE_INFINITY
 
     // Lines that may replace older ones, which are not known here: they are put behind them later on.
@@ -406,7 +406,7 @@ const openStream = Effect.fnUntraced(
     const write = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
       for (const block of blocks) {
         if (block.length === 0) continue
-        pending = sumOf([pending, contentsOf(block)])
+        pending.add(block)
         if (block.times[0]! > limitMillis || isOverwrite) {
           yield* append(block, lines)
           continue
@@ -451,8 +451,7 @@ const openStream = Effect.fnUntraced(
       hasOverlap = overlap !== undefined
       if (isFirst && resumed !== undefined && !isSameRefresh(resumed, state)) yield* startOver
       isFirst = false
-      current = { ...current, ...sumOf([current, pending]) }
-      pending = noRows
+      current = { ...current, ...sumOf([current, pending.take()]) }
       limitMillis = later(base.lastMillis, current.lastMillis) ?? limitMillis
       postponed = state
     })

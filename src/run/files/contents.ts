@@ -25,9 +25,25 @@ export const sumOf = (parts: ReadonlyArray<Contents>): Contents =>
     noRows
   )
 
-/** The rows of a block, which has some. */
-export const contentsOf = ({ length, times }: SampleBlock): Contents => ({
-  rows: length,
-  firstMillis: times[0]!,
-  lastMillis: times[length - 1]!
-})
+/** Counts the rows of blocks, of which there are many: nothing is made for each. */
+export class ContentsTally {
+  private rows = 0
+  private first = Number.POSITIVE_INFINITY
+  private last = Number.NEGATIVE_INFINITY
+
+  /** A block that has rows. */
+  add({ length, times }: SampleBlock): void {
+    this.rows += length
+    if (times[0]! < this.first) this.first = times[0]!
+    if (times[length - 1]! > this.last) this.last = times[length - 1]!
+  }
+
+  /** All that was added since the last time. */
+  take(): Contents {
+    const { first, last, rows } = this
+    this.rows = 0
+    this.first = Number.POSITIVE_INFINITY
+    this.last = Number.NEGATIVE_INFINITY
+    return rows === 0 ? noRows : { rows, firstMillis: first, lastMillis: last }
+  }
+}
