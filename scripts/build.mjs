@@ -67,7 +67,7 @@ function cacheFolder(environment) {
   var stat = fs.lstatSync(folder)
   if (stat.isDirectory() && stat.uid === user && (stat.mode & 0o077) === 0) return folder
 }
-// Whoever has set one of these has decided already.
+// The user has decided already by setting one of these.
 if (!process.env.NODE_COMPILE_CACHE && !process.env.NODE_DISABLE_COMPILE_CACHE) {
   try {
     var cache = cacheFolder(process.env)

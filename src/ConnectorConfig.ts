@@ -345,7 +345,7 @@ const labelProblems = ({ exclude_labels = [] }: Partial<Config>): ReadonlyArray<
   ...(exclude_labels.includes("") ? ["exclude_labels must not have an empty name."] : [])
 ]
 
-/** Whoever writes a pattern or a blank there believes that a label is left out, and it is not. */
+/** A pattern or a blank in a name matches no label, so nothing would be left out. */
 const labelWarnings = ({ exclude_labels = [] }: Partial<Config>): ReadonlyArray<string> =>
   exclude_labels
     .filter((name) => !isBareName(name))

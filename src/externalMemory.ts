@@ -11,7 +11,7 @@ const MOST_BYTES = 20e6
 /** An answer brings some 3 MB meanwhile. */
 const PERIOD_MILLIS = 25
 
-/** V8's own, which there is no other way to call, unless whoever starts the process says so. */
+/** V8's own collector. Without a flag on the command line of Node there is no other way to call it. */
 const exposeCollector = () => {
   setFlagsFromString("--expose-gc")
   const collect = runInNewContext("gc") as (options: { readonly type: "major" }) => void

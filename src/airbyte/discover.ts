@@ -6,7 +6,7 @@ import { type DiscoveredMetric, discover as discoverMetrics, noMetrics } from ".
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
 
-/** A message is one line, and a line one text, of which JavaScript has none of half a gigabyte; no platform takes as much as this. */
+/** A catalog is one string, and JavaScript limits strings to half a gigabyte. Platforms accept far less than this. */
 const MAX_CATALOG_CHARACTERS = 200_000_000
 
 /** About how long the catalog is: for each stream its own columns and description, and a column for each label. */

@@ -8,7 +8,7 @@
 /** Ends a form: the character has been read. */
 export const DONE = -1
 
-/** What each state goes on to, by the next code unit of a text. The first state is 0. */
+/** The next state for each state and code unit. The first state is 0. */
 export type Forms = ReadonlyArray<ReadonlyMap<number, ReadonlyArray<number>>>
 
 /** All forms of a character. Letters and digits are only ever written as they are. */

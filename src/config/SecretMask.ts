@@ -125,7 +125,7 @@ class SecretAutomaton {
         if (found !== undefined) return found
         continue
       }
-      /** Goes on at a position, unless all of a secret has been read. */
+      /** Continues at a position, unless all of a secret has been read. */
       const enter = (index: number, start: number): void => {
         const position = positions[index]!
         if (position.forms !== undefined) next.add(index * stride, start)

@@ -265,7 +265,7 @@ const serverMessage = ({
   return { error: body, isJson: false }
 }
 
-// Texts of a server are searched by plain searches, each of which passes over the text once: an expression with two
+// Plain searches look through a server's text, each in one pass. A regular expression with two
 // quantifiers tries each combination of what they may match, and a server can choose the text for which that takes hours.
 
 /** VictoriaMetrics repeats the query, which may be long, before it says what is wrong. */
