@@ -9,7 +9,6 @@ import {
   PrometheusClient,
   type ReadEvent,
   read,
-  recycle,
   StateStore,
   samplesOf
 } from "source-prometheus"
@@ -45,7 +44,6 @@ const handle = Effect.fnUntraced(function* (event: ReadEvent) {
         for (const { seriesId, time, value } of samplesOf(block)) {
           insertSample.run(metric, seriesId, time.toISOString(), value, labels)
         }
-        recycle(block)
       }
       return
     case "Checkpoint": {

@@ -126,7 +126,7 @@ const program = await build({
 const page = await bundlePage()
 const report = await build({
   ...common,
-  entryPoints: ["src/run/report/reportHtml.ts"],
+  entryPoints: ["src/report/html/reportHtml.ts"],
   outfile: `${folder}/report.mjs`,
   minify: true,
   legalComments: "inline",
@@ -135,7 +135,7 @@ const report = await build({
 
 const expressions = await build({
   ...common,
-  entryPoints: ["src/prometheus/RegularExpression.ts"],
+  entryPoints: ["src/promql/RegularExpression.ts"],
   outfile: `${folder}/regexp.mjs`,
   minify: true,
   legalComments: "inline"

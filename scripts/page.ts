@@ -15,7 +15,7 @@ export interface Page {
 export const bundlePage = async (): Promise<Page> => {
   const { metafile, outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: ["src/run/report/page/page.ts"],
+    entryPoints: ["src/report/html/page/page.ts"],
     outdir: "out",
     bundle: true,
     write: false,

@@ -5,10 +5,9 @@ import { setFlagsFromString } from "node:v8"
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit } from "effect"
 import { OutputClosed } from "./airbyte/Output.ts"
-import { keepExternalMemoryLow } from "./externalMemory.ts"
-import { main } from "./main.ts"
-import * as platform from "./platform.ts"
-import { visibleLines } from "./run/display/printable.ts"
+import { keepExternalMemoryLow } from "./cli/externalMemory.ts"
+import { main } from "./cli/main.ts"
+import * as platform from "./cli/platform.ts"
 import {
   dismissGuard,
   forcedStopNote,
@@ -17,7 +16,8 @@ import {
   guardStopsLater,
   type StopSignal,
   stopSignals
-} from "./stopGuard.ts"
+} from "./cli/stopGuard.ts"
+import { visibleLines } from "./text/printable.ts"
 
 // A read allocates little that lives long, and much that is large and dies young: the bytes of answers. Left to itself V8
 // lets that pile up, for no gain in time. There is so little to look through that doing it at once, by one thread, costs less

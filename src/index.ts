@@ -8,15 +8,15 @@
 
 // What to read, and from where.
 
-export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./ConnectorConfig.ts"
 export type { ConfigInput } from "./config/ConfigSchema.ts"
+export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./config/ConnectorConfig.ts"
 
 // The server.
 
-export type { Matcher } from "./prometheus/Matcher.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
 export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
 export { type Blame, type Ending, PrometheusError, type Reason } from "./prometheus/PrometheusError.ts"
+export type { Matcher } from "./promql/Matcher.ts"
 
 // Reading: which metrics there are; one of them, sample by sample; or many, with all that happens.
 
@@ -32,7 +32,7 @@ export { decodeStreamState, encodeStreamState, StreamState } from "./sync/Stream
 
 // Samples as they flow, and as records.
 
-export { recycle } from "./prometheus/Arena.ts"
+export type { MetricRecord, RecordedHistogram } from "./records/MetricRecord.ts"
 export {
   type FloatBlock,
   type Histogram,
@@ -42,6 +42,5 @@ export {
   type SampleBlock,
   type Series,
   valueText
-} from "./prometheus/Sample.ts"
-export { seriesId } from "./prometheus/Series.ts"
-export type { MetricRecord, RecordedHistogram } from "./records/MetricRecord.ts"
+} from "./samples/Sample.ts"
+export { seriesId } from "./samples/Series.ts"

@@ -6,12 +6,12 @@
 
 // A mock, and what it holds.
 
-export { type GenerateOptions, generate } from "./prometheus/mock/generate.ts"
+export { type GenerateOptions, generate } from "./mock/generate.ts"
 export {
   type MockOptions,
   MockPrometheus,
   type ReceivedRequest
-} from "./prometheus/mock/MockPrometheus.ts"
+} from "./mock/MockPrometheus.ts"
 export {
   type FamilyMetadata,
   type LabelsInput,
@@ -20,15 +20,15 @@ export {
   type MockValue,
   makeDatabase,
   makeSeries
-} from "./prometheus/mock/MockSeries.ts"
+} from "./mock/MockSeries.ts"
 
 // What brings requests to it.
 
-export { layer as layerMock } from "./prometheus/mock/layer.ts"
-export { layer as layerMockHttpClient } from "./prometheus/mock/MockHttpClient.ts"
-export { type MockServer, make as mockServer } from "./prometheus/mock/MockServer.ts"
+export { layer as layerMock } from "./mock/layer.ts"
+export { layer as layerMockHttpClient } from "./mock/MockHttpClient.ts"
+export { type MockServer, make as mockServer } from "./mock/MockServer.ts"
 
 // What goes wrong.
 
-export { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "./prometheus/mock/faults.ts"
-export type { Fault, MockAnswer, MockRequest } from "./prometheus/mock/http.ts"
+export { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "./mock/faults.ts"
+export type { Fault, MockAnswer, MockRequest } from "./mock/http.ts"

@@ -1,9 +1,9 @@
 /** The verb `check`. */
 import { Effect, Layer, Schema } from "effect"
-import { ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { discoverNames } from "../sync/Discovery.ts"
 import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
+import { counted } from "../text/pluralize.ts"
 import { Output } from "./Output.ts"
 
 /** Nobody waits longer for one answer while a form is open in front of them. */

@@ -1,8 +1,8 @@
 /** The verb `discover`. */
 import { Effect } from "effect"
-import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
+import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type DiscoveredMetric, discover as discoverMetrics, noMetrics } from "../sync/Discovery.ts"
+import { counted } from "../text/pluralize.ts"
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
 

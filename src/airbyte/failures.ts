@@ -1,6 +1,6 @@
 /** Failures as the protocol tells them. */
 import { Clock, Effect } from "effect"
-import type { ConfigError, InputFileError } from "../ConnectorConfig.ts"
+import type { ConfigError, InputFileError } from "../config/ConnectorConfig.ts"
 import type { Blame, PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Output } from "./Output.ts"
 import type { FailureType } from "./Protocol.ts"

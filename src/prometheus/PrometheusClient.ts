@@ -6,21 +6,19 @@ import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingM
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
-import { allSecretTexts, basicCredentials, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
-import { makeMask } from "../config/SecretMask.ts"
 import {
-  BoundedJson,
-  type Bounds,
-  clockBounds,
-  metadataBounds,
-  namesBounds,
-  OversizedError
-} from "./BoundedJson.ts"
-import { bodyChunks } from "./bodyChunks.ts"
-import { hasCredentials, isInTheClear } from "./connectionWarnings.ts"
-import { decodeChunks } from "./decodeChunks.ts"
-import { isNumber } from "./jsonBytes.ts"
-import * as Matcher from "./Matcher.ts"
+  allSecretTexts,
+  basicCredentials,
+  ConnectorConfig,
+  type Settings
+} from "../config/ConnectorConfig.ts"
+import { makeMask } from "../config/SecretMask.ts"
+import * as Matcher from "../promql/Matcher.ts"
+import type { SampleBlock } from "../samples/Sample.ts"
+import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
+import { bodyChunks } from "./http/bodyChunks.ts"
+import { hasCredentials, isInTheClear } from "./http/connectionWarnings.ts"
+import { retryPolicy } from "./http/retryPolicy.ts"
 import type { MetricMetadata } from "./Metadata.ts"
 import {
   beginning,
@@ -31,10 +29,17 @@ import {
   type Reason,
   shorten
 } from "./PrometheusError.ts"
-import { DecodeError, type Envelope, isAboutQuery, ResponseDecoder } from "./ResponseDecoder.ts"
-import { retryPolicy } from "./retryPolicy.ts"
-import type { SampleBlock } from "./Sample.ts"
-import { METRIC_NAME, type SeriesCache } from "./Series.ts"
+import {
+  BoundedJson,
+  type Bounds,
+  clockBounds,
+  metadataBounds,
+  namesBounds,
+  OversizedError
+} from "./query/BoundedJson.ts"
+import { decodeChunks } from "./query/decodeChunks.ts"
+import { isNumber } from "./query/jsonBytes.ts"
+import { DecodeError, type Envelope, isAboutQuery, ResponseDecoder } from "./query/ResponseDecoder.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
 
 /** A closed range of time, in milliseconds since the epoch. */

@@ -2,7 +2,7 @@
  * Whether a server's clock can be believed. It is the one that counts, but a wrong one must not pass without a word: a sync
  * that reads up to a time far in the future leaves a state after which later syncs read nothing.
  */
-import { formatTime } from "../formatTime.ts"
+import { formatTime } from "../text/formatTime.ts"
 
 /** Clocks of machines that are kept right differ by seconds. */
 const TOLERANCE_MILLIS = 86_400_000

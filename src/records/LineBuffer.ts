@@ -4,10 +4,9 @@
  * Records become lines here, millions a second, by a program in WebAssembly (`wasm/assembly/appendLines.ts`). Its memory is
  * the buffer: samples are copied there, which costs little, and lines, which are ten times as long, are made in place.
  */
-import type { FloatBlock } from "../prometheus/Sample.ts"
+import type { FloatBlock } from "../samples/Sample.ts"
 import { appendLines } from "../wasm/appendLines.wasm.ts"
 import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
-import type { LineTemplate } from "./LineTemplate.ts"
 
 /** What the program writes over behind the lines. */
 const SLACK = 16
@@ -51,6 +50,14 @@ interface Inputs {
   readonly values: Uint8Array
 }
 
+/** What the lines of one series and day have in common: see `LineTemplate`. */
+export interface Line {
+  readonly before: Uint8Array
+  readonly after: Uint8Array
+  readonly timeOfDayAt: number
+  readonly midnight: number
+}
+
 export class LineBuffer {
   /** Another array once it has grown, which detaches the one before. */
   bytes: Uint8Array
@@ -60,7 +67,7 @@ export class LineBuffer {
   private readonly program: Exports
   private inputs: Inputs
   /** Whose lines the program is prepared for, and their day. */
-  private template: LineTemplate | undefined
+  private template: Line | undefined
   private midnight = Number.NaN
 
   constructor(capacity: number) {
@@ -91,7 +98,7 @@ export class LineBuffer {
    * Appends lines of the samples from `from` on, all of one day: as many as are made at a time, or up to the first that
    * `LineTemplate.append` leaves out. Answers how many.
    */
-  appendLines(template: LineTemplate, block: FloatBlock, from: number): number {
+  appendLines(template: Line, block: FloatBlock, from: number): number {
     const { after, before, midnight, timeOfDayAt } = template
     const { inputs, program } = this
     if (before.length > inputs.before.length || after.length > inputs.after.length) return 0
@@ -123,7 +130,7 @@ export class LineBuffer {
     return count
   }
 
-  private prepare(template: LineTemplate): void {
+  private prepare(template: Line): void {
     if (template === this.template && template.midnight === this.midnight) return
     this.template = template
     this.midnight = template.midnight

@@ -1,6 +1,6 @@
 /** The lines of one series: they are the same but for the time and the value. */
-import type { FloatBlock } from "../prometheus/Sample.ts"
-import type { LineBuffer } from "./LineBuffer.ts"
+import type { FloatBlock } from "../samples/Sample.ts"
+import type { Line, LineBuffer } from "./LineBuffer.ts"
 
 const DAY = 86_400_000
 
@@ -11,7 +11,7 @@ const TIME = Buffer.from("2026-01-01T00:00:00Z")
 /** Where in it the date ends. */
 const TIME_OF_DAY = TIME.indexOf("T") + 1
 
-export class LineTemplate {
+export class LineTemplate implements Line {
   /** What a line has before its value, with the date of `midnight` and any time of day. */
   readonly before: Uint8Array
   /** What it has after its value. */

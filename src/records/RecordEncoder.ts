@@ -4,7 +4,7 @@
  * All that a series' records have in common is rendered once per series. Plain samples are left to `LineTemplate`;
  * what is rare (special values, histograms) is rendered as text here.
  */
-import { formatTime } from "../formatTime.ts"
+
 import {
   type FloatBlock,
   type Histogram,
@@ -12,8 +12,9 @@ import {
   partOf,
   type SampleBlock,
   type Series
-} from "../prometheus/Sample.ts"
-import { MAX_KNOWN_BYTES, MAX_KNOWN_SERIES, METRIC_NAME } from "../prometheus/Series.ts"
+} from "../samples/Sample.ts"
+import { MAX_KNOWN_BYTES, MAX_KNOWN_SERIES, METRIC_NAME } from "../samples/Series.ts"
+import { formatTime } from "../text/formatTime.ts"
 import { columnOf } from "./Columns.ts"
 import { jsonLine, jsonText } from "./jsonLine.ts"
 import type { LineBuffer } from "./LineBuffer.ts"

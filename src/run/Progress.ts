@@ -1,7 +1,7 @@
 /** What a run tells while it goes on and when it ends: one source for people in front of a terminal, logs and programs. */
 import { Context, type Duration, type Effect } from "effect"
+import type { SyncMode } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import type { SyncMode } from "./Destination.ts"
 
 /**
  * Values of one series, thinned out to what a picture can show, in the order of time. A value that is `NaN` is a gap: the

@@ -3,11 +3,12 @@
  *
  * A block costs the same however long it is, unless it is of one of the few series whose values are kept.
  */
-import type { Labels, SampleBlock, Series } from "../prometheus/Sample.ts"
-import { METRIC_NAME } from "../prometheus/Series.ts"
-import type { Contents } from "./Destination.ts"
-import { cutTo } from "./display/printable.ts"
-import { roughFloatOf } from "./floatOf.ts"
+
+import type { Contents } from "../destinations/Destination.ts"
+import { roughFloatOf } from "../samples/parseFloat64.ts"
+import type { Labels, SampleBlock, Series } from "../samples/Sample.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
+import { cutTo } from "../text/printable.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 

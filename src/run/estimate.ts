@@ -1,16 +1,37 @@
 /** What a run would read, found out by a small query per metric: for `--dry-run`. */
 import { Effect } from "effect"
-import { ConnectorConfig } from "../ConnectorConfig.ts"
-import { largest } from "../largest.ts"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { readRange, remainingRanges } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { warnOfClock, warnOfConnection } from "../sync/syncWarnings.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterAnswer, initial } from "../sync/WindowSize.ts"
-import { type SyncMode, syncKindOf } from "./Destination.ts"
-import type { DryRun, DryRunStream } from "./display/dryRun.ts"
+import { largest } from "../text/largest.ts"
 import { seriesCounts } from "./seriesCounts.ts"
+
+/** What one stream would read. Samples and bytes are estimates. */
+export interface DryRunStream {
+  readonly name: string
+  readonly series: number
+  /** Points of the grid, from where it would go on. */
+  readonly points: number
+  /** In how many queries it would ask for them, if nothing has to be split. */
+  readonly windows: number
+  readonly samples: number
+  /** What answers with them would have, uncompressed. */
+  readonly bytes: number
+}
+
+export interface DryRun {
+  readonly source: string
+  readonly destination: string
+  readonly stepSeconds: number
+  /** The times of the first and the last point of the grid, in milliseconds; undefined where there is none. */
+  readonly span: readonly [first: number, last: number] | undefined
+  readonly streams: ReadonlyArray<DryRunStream>
+}
 
 /** At so many points of time, spread over the range, the series of a metric are counted. */
 const PROBES = 48

@@ -1,13 +1,13 @@
 /** What a destination was filled with, and whether a run fits to that: its step, its selector, its start. */
 import { Effect, Option, Result } from "effect"
-import { ConfigError, ConnectorConfig, type Settings } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
-import { formatTime } from "../formatTime.ts"
-import { render } from "../prometheus/Matcher.ts"
+import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
+import { Destination, type SyncMode } from "../destinations/Destination.ts"
+import { render } from "../promql/Matcher.ts"
 import { uncovered } from "../sync/coverage.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
-import { Destination, type SyncMode } from "./Destination.ts"
-import { stepText } from "./display/figures.ts"
+import { stepText } from "../text/figures.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { counted } from "../text/pluralize.ts"
 
 /** A run that is about to fill a destination. */
 export interface Filling {

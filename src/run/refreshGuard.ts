@@ -3,13 +3,13 @@
  * unless it is configured otherwise, and a later start or a narrower selector leaves rows out, too.
  */
 import { Effect, type Option } from "effect"
-import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
-import { formatTime } from "../formatTime.ts"
+import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { type Contents, Destination } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { readRange } from "../sync/Read.ts"
-import { type Contents, Destination } from "./Destination.ts"
-import { grouped } from "./display/figures.ts"
+import { grouped } from "../text/figures.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { counted } from "../text/pluralize.ts"
 import { someOf } from "./filledDestination.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 

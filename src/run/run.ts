@@ -1,11 +1,6 @@
 /** A whole sync for a person: finds the streams, reads them, and puts them into the destination. */
 import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
-import { ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
-import { recycle } from "../prometheus/Arena.ts"
-import { steadyMillis } from "../steadyMillis.ts"
-import { discoverNames, noMetrics } from "../sync/Discovery.ts"
-import { type ReadEvent, read } from "../sync/Read.ts"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
   Destination,
@@ -14,7 +9,12 @@ import {
   type StreamWriter,
   type SyncMode,
   syncKindOf
-} from "./Destination.ts"
+} from "../destinations/Destination.ts"
+import { recycle } from "../samples/recycle.ts"
+import { discoverNames, noMetrics } from "../sync/Discovery.ts"
+import { type ReadEvent, read } from "../sync/Read.ts"
+import { counted } from "../text/pluralize.ts"
+import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
 import { type Confirm, guardRefresh, isLoss, lossLine } from "./refreshGuard.ts"

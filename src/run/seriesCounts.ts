@@ -1,11 +1,11 @@
 /** How many series a metric has, counted by the server: far less work for it than to send their samples. */
 import { Effect, Stream } from "effect"
-import { ConnectorConfig } from "../ConnectorConfig.ts"
-import { metricSelector } from "../prometheus/Matcher.ts"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
-import { retryPolicy } from "../prometheus/retryPolicy.ts"
-import { type SampleBlock, valueText } from "../prometheus/Sample.ts"
+import { metricSelector } from "../promql/Matcher.ts"
+import { type SampleBlock, valueText } from "../samples/Sample.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 
 /** Series at points of time, in order. Points without any are left out. */

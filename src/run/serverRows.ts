@@ -1,6 +1,6 @@
 /** How many rows the server would give for a metric. */
 import { Effect } from "effect"
-import type { ConnectorConfig } from "../ConnectorConfig.ts"
+import type { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"

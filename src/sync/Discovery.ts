@@ -1,13 +1,13 @@
 /** Which streams there are: the metrics of the configured range, each with its labels and what is known of it. */
 import { Effect, Option } from "effect"
-import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
-import { formatTime } from "../formatTime.ts"
-import { hasLabel, ofMetric } from "../prometheus/Matcher.ts"
+import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
-import { isIncluded } from "../prometheus/MetricFilter.ts"
 import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { hasLabel, ofMetric } from "../promql/Matcher.ts"
+import { isIncluded } from "../promql/MetricFilter.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { counted } from "../text/pluralize.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 
 /** A metric that can be read. */

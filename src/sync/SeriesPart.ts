@@ -6,9 +6,9 @@
  * halves uneven, never incomplete.
  */
 import { Effect } from "effect"
-import { hasLabel, type Matcher } from "../prometheus/Matcher.ts"
-import { METRIC_NAME } from "../prometheus/Series.ts"
-import { halveValues } from "../prometheus/valuePattern.ts"
+import { hasLabel, type Matcher } from "../promql/Matcher.ts"
+import { halveValues } from "../promql/valuePattern.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
 
 /** A label, and values of it that series of a part may have. */
 interface LabelValues {

@@ -1,6 +1,6 @@
 /** Where the state of streams is kept between syncs, as a service: a platform, a file, or memory. */
 import { Context, Effect, Layer, Option, Result } from "effect"
-import type { ConfigError } from "../ConnectorConfig.ts"
+import type { ConfigError } from "../config/ConnectorConfig.ts"
 import { decodeStreamState, encodeStreamState, type StreamState } from "./StreamState.ts"
 
 /** The states of all streams of a connection. */

@@ -1,8 +1,8 @@
 /** What is remembered of a stream between syncs. */
 import { createHash } from "node:crypto"
 import { Predicate, Result, Schema, SchemaIssue } from "effect"
-import { ConfigError } from "../ConnectorConfig.ts"
-import { formatTime } from "../formatTime.ts"
+import { ConfigError } from "../config/ConnectorConfig.ts"
+import { formatTime } from "../text/formatTime.ts"
 import type { Span } from "./coverage.ts"
 
 const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))

@@ -3,7 +3,7 @@
  *
  * Syncs, windows and other tools agree on it without knowing of each other. Pure arithmetic on whole seconds.
  */
-import { formatTime } from "../formatTime.ts"
+import { formatTime } from "../text/formatTime.ts"
 
 /** The grid points from first to last, both included. Empty if last is before first. */
 export interface GridRange {

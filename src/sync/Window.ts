@@ -15,11 +15,11 @@ import {
   type Semaphore,
   Stream
 } from "effect"
-import { counted } from "../counted.ts"
-import { formatTime } from "../formatTime.ts"
-import { type Matcher, render } from "../prometheus/Matcher.ts"
 import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
-import type { SampleBlock } from "../prometheus/Sample.ts"
+import { type Matcher, render } from "../promql/Matcher.ts"
+import type { SampleBlock } from "../samples/Sample.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { counted } from "../text/pluralize.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"

@@ -3,8 +3,8 @@
  * the rest of it follows. It also checks that the server answered what it was asked.
  */
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { partOf, type SampleBlock, type Series } from "../prometheus/Sample.ts"
-import { METRIC_NAME } from "../prometheus/Series.ts"
+import { partOf, type SampleBlock, type Series } from "../samples/Sample.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
 import { SeriesTable } from "./SeriesTable.ts"
 import type { GridRange } from "./TimeGrid.ts"
 

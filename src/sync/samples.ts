@@ -1,11 +1,11 @@
 /** Samples as plain objects, one by one: for whoever wants the data of a metric and nothing else. */
 import { Stream } from "effect"
-import type { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
-import { recycle } from "../prometheus/Arena.ts"
+import type { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { type Histogram, type SampleBlock, valueText } from "../prometheus/Sample.ts"
-import { METRIC_NAME } from "../prometheus/Series.ts"
+import { recycle } from "../samples/recycle.ts"
+import { type Histogram, type SampleBlock, valueText } from "../samples/Sample.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
 import { read } from "./Read.ts"
 import { StateStore } from "./StateStore.ts"
 

@@ -1,10 +1,10 @@
 /** What users should know of every sync: connections that are not safe, clocks and states that cannot be right. */
 import { Effect, Option } from "effect"
-import { ConfigError, ConnectorConfig } from "../ConnectorConfig.ts"
-import { counted } from "../counted.ts"
-import { formatTime } from "../formatTime.ts"
-import { connectionWarnings } from "../prometheus/connectionWarnings.ts"
+import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
 import type { ServerClock } from "../prometheus/serverClock.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { counted } from "../text/pluralize.ts"
 import type { StreamState } from "./StreamState.ts"
 
 /** Warns of a connection that others can read or change. */

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { MockRequest } from "../../src/prometheus/mock/http.ts"
+import type { MockRequest } from "../../src/mock/http.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import { pointsOf, refusal, serve } from "../support/mockServer.ts"

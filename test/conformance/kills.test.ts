@@ -7,7 +7,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import { Choices } from "../choices.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"

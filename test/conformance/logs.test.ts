@@ -1,7 +1,7 @@
 /** What a person who watches a sync is told. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { makeSeries } from "../../src/mock/MockSeries.ts"
 import type { Message } from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, start } from "../support/gauge.ts"

@@ -1,8 +1,8 @@
 /** The verb `read`, rule by rule; `rules.read` holds each run against those that concern all of them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
-import type { Fault } from "../../src/prometheus/mock/http.ts"
-import { type LabelsInput, type MockValue, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import type { Fault } from "../../src/mock/http.ts"
+import { type LabelsInput, type MockValue, makeSeries } from "../../src/mock/MockSeries.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { onMetric, serve } from "../support/mockServer.ts"

@@ -1,8 +1,8 @@
 /** What the build makes of the report's page. */
 import { readFileSync } from "node:fs"
 import { assert, it } from "@effect/vitest"
-import { reportHtml } from "../../src/run/report/reportHtml.ts"
-import { curveOf, runOf, streamOf } from "../run/display/summaries.ts"
+import { reportHtml } from "../../src/report/html/reportHtml.ts"
+import { curveOf, runOf, streamOf } from "../report/summaries.ts"
 
 const built = new URL("../../dist/report.mjs", import.meta.url)
 

@@ -3,9 +3,9 @@ import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
-import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import * as MockServer from "../../src/mock/MockServer.ts"
 import * as connector from "../support/connector.ts"
 
 const pathOf = (name: string) =>

@@ -1,7 +1,7 @@
 /** Secrets are planted in every channel there is, and looked for in everything that is printed. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge } from "../support/gauge.ts"

@@ -1,7 +1,7 @@
 /** The verbs with what each of them always answers, and the servers that none of them can use. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import type { MockOptions } from "../../src/prometheus/mock/MockPrometheus.ts"
+import type { MockOptions } from "../../src/mock/MockPrometheus.ts"
 import * as connector from "../support/connector.ts"
 import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"

@@ -5,9 +5,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { makeRequest } from "../../src/prometheus/mock/http.ts"
-import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { makeRequest } from "../../src/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
 import type { RealServerError } from "../support/RealServer.ts"
 import type { RemoteSeriesInput as AnySeriesInput } from "../support/remoteWrite.ts"

@@ -1,8 +1,8 @@
 /** How the built connector fares with Mimir, Thanos and VictoriaMetrics where they differ from Prometheus, as mocks. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
-import { makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
+import { makeDatabase } from "../../src/mock/MockSeries.ts"
 import { MimirMock, mimir, onRangeQueries, ThanosMock, thanos, victoriaMetrics } from "../support/backends.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"

@@ -1,9 +1,9 @@
 /** Memory: an answer that is far larger than the heap may be is read all the same. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
-import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import * as MockServer from "../../src/mock/MockServer.ts"
 import * as connector from "../support/connector.ts"
 
 const start = Date.UTC(2026, 0, 1)

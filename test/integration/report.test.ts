@@ -6,9 +6,9 @@ import { pathToFileURL } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import puppeteer, { type Browser } from "puppeteer-core"
+import { reportHtml } from "../../src/report/html/reportHtml.ts"
 import type { RunSummary } from "../../src/run/Progress.ts"
-import { reportHtml } from "../../src/run/report/reportHtml.ts"
-import { curveOf, failedStream, runOf, streamOf } from "../run/display/summaries.ts"
+import { curveOf, failedStream, runOf, streamOf } from "../report/summaries.ts"
 import { findChromium } from "../support/binaries.ts"
 
 const browser: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquireRelease(

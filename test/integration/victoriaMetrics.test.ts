@@ -1,7 +1,7 @@
 /** Where VictoriaMetrics differs from Prometheus by its nature: what is read then, and that it is all there is. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { Fault } from "../../src/prometheus/mock/http.ts"
+import type { Fault } from "../../src/mock/http.ts"
 import * as backends from "../support/backends.ts"
 import * as connector from "../support/connector.ts"
 import type { SeriesInput } from "../support/openMetrics.ts"

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask } from "../run/duckdb/ask.ts"
+import { ask } from "../destinations/duckdb/ask.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { pointsOf, refusal, serve } from "../support/mockServer.ts"
 

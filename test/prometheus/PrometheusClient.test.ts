@@ -2,19 +2,15 @@
 import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream } from "effect"
-import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
-import { ofMetric } from "../../src/prometheus/Matcher.ts"
-import type { Fault } from "../../src/prometheus/mock/http.ts"
-import {
-  type MockOptions,
-  MockPrometheus,
-  type ReceivedRequest
-} from "../../src/prometheus/mock/MockPrometheus.ts"
-import { makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
-import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
+import type { Fault } from "../../src/mock/http.ts"
+import { type MockOptions, MockPrometheus, type ReceivedRequest } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import * as MockServer from "../../src/mock/MockServer.ts"
 import { keepsCredentials, PrometheusClient, parseRetryAfter } from "../../src/prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
-import { type SampleBlock, valueText } from "../../src/prometheus/Sample.ts"
+import { ofMetric } from "../../src/promql/Matcher.ts"
+import { type SampleBlock, valueText } from "../../src/samples/Sample.ts"
 
 const start = Date.UTC(2026, 0, 1)
 const minute = 60_000

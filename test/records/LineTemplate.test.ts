@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { formatTime } from "../../src/formatTime.ts"
-import type { FloatBlock } from "../../src/prometheus/Sample.ts"
 import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { LineTemplate } from "../../src/records/LineTemplate.ts"
+import type { FloatBlock } from "../../src/samples/Sample.ts"
+import { formatTime } from "../../src/text/formatTime.ts"
 import { type Choices, choices } from "../choices.ts"
 
 type Sample = readonly [time: number, value: string]

@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
-import type { SampleBlock } from "../../src/prometheus/Sample.ts"
 import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import type { MetricRecord } from "../../src/records/MetricRecord.ts"
 import { RecordEncoder, type RecordShape } from "../../src/records/RecordEncoder.ts"
+import type { SampleBlock } from "../../src/samples/Sample.ts"
 
 const series = {
   id: "0123456789abcdef0123456789abcdef",

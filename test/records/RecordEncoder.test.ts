@@ -1,14 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import type {
-  FloatBlock,
-  Histogram,
-  HistogramBlock,
-  SampleBlock,
-  Series
-} from "../../src/prometheus/Sample.ts"
-import { canonicalLabels, MAX_KNOWN_SERIES, seriesId } from "../../src/prometheus/Series.ts"
 import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { type LineFrame, RecordEncoder, type RecordShape, shapeOf } from "../../src/records/RecordEncoder.ts"
+import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from "../../src/samples/Sample.ts"
+import { canonicalLabels, MAX_KNOWN_SERIES, seriesId } from "../../src/samples/Series.ts"
 import { type Choices, choices } from "../choices.ts"
 
 const start = Date.UTC(2026, 0, 1)

@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { curveLimits, labelText, StreamTally } from "../../src/run/StreamTally.ts"
 import { type Choices, choices } from "../choices.ts"
-import { floats, histogramOf, seriesOf, start } from "./files/drive.ts"
+import { floats, histogramOf, seriesOf, start } from "../destinations/folder/drive.ts"
 
 const STEP = 60_000
 

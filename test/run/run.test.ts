@@ -1,10 +1,15 @@
 /** A run over the mock into a destination that is watched. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Option, Ref } from "effect"
-import type { SampleBlock } from "../../src/prometheus/Sample.ts"
-import { type Contents, Destination, DestinationError, type SyncMode } from "../../src/run/Destination.ts"
+import {
+  type Contents,
+  Destination,
+  DestinationError,
+  type SyncMode
+} from "../../src/destinations/Destination.ts"
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { type RunOptions, run } from "../../src/run/run.ts"
+import type { SampleBlock } from "../../src/samples/Sample.ts"
 import { decodeFrom } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"

@@ -4,10 +4,10 @@ import { DuckDBConnection } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
-import { Destination } from "../../src/run/Destination.ts"
-import * as DuckDBFile from "../../src/run/duckdb/DuckDBFile.ts"
-import * as ParquetFolder from "../../src/run/files/ParquetFolder.ts"
-import { floats, seriesOf, start, temporaryFolder } from "./files/drive.ts"
+import { Destination } from "../../src/destinations/Destination.ts"
+import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
+import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
+import { floats, seriesOf, start, temporaryFolder } from "../destinations/folder/drive.ts"
 
 const about = { source: "http://mock", labelColumns: true }
 

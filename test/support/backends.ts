@@ -6,9 +6,9 @@
  * and the words that matter with a real one. Mimir, Thanos and Cortex were not at hand: theirs are put together from public
  * documentation and reports, so that their words and codes are to be trusted more than the rest of their texts.
  */
-import { type Fault, type MockAnswer, type MockRequest, makeRequest } from "../../src/prometheus/mock/http.ts"
-import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import type { MockDatabase } from "../../src/prometheus/mock/MockSeries.ts"
+import { type Fault, type MockAnswer, type MockRequest, makeRequest } from "../../src/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import type { MockDatabase } from "../../src/mock/MockSeries.ts"
 import { pointsOf } from "./mockServer.ts"
 
 const text = { "content-type": "text/plain; charset=utf-8" }

@@ -1,5 +1,5 @@
 /** The plainest series for a mock: what most tests of reading need. */
-import { type MockSeries, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { type MockSeries, makeSeries } from "../../src/mock/MockSeries.ts"
 
 /** 2026-01-01T00:00:00Z, in milliseconds. */
 export const start = Date.UTC(2026, 0, 1)

@@ -1,10 +1,10 @@
 /** The mock Prometheus on a socket, with what the built connector needs to read it. */
 import { Effect } from "effect"
-import * as faults from "../../src/prometheus/mock/faults.ts"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
-import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import { type MockSeries, makeDatabase } from "../../src/prometheus/mock/MockSeries.ts"
-import * as MockServer from "../../src/prometheus/mock/MockServer.ts"
+import * as faults from "../../src/mock/faults.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
+import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
+import * as MockServer from "../../src/mock/MockServer.ts"
 import { iso, minute, start } from "./gauge.ts"
 
 /** A mock server, and a configuration that reads so many minutes of it, from `start` on. */

@@ -2,16 +2,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
-import { ConnectorConfig } from "../../src/ConnectorConfig.ts"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
-import * as Mock from "../../src/prometheus/mock/layer.ts"
-import { type MockOptions, MockPrometheus } from "../../src/prometheus/mock/MockPrometheus.ts"
-import {
-  type FamilyMetadata,
-  type LabelsInput,
-  makeDatabase,
-  makeSeries
-} from "../../src/prometheus/mock/MockSeries.ts"
+import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
+import * as Mock from "../../src/mock/layer.ts"
+import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { type FamilyMetadata, type LabelsInput, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { discover, discoverNames, discoveryRange } from "../../src/sync/Discovery.ts"
 
 const start = Date.UTC(2026, 0, 1)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
-import { type Matcher, render } from "../../src/prometheus/Matcher.ts"
-import { parseSelector } from "../../src/prometheus/mock/evaluate.ts"
+import { parseSelector } from "../../src/mock/evaluate.ts"
+import { type Matcher, render } from "../../src/promql/Matcher.ts"
 import { type PartIndex, SeriesPart, split } from "../../src/sync/SeriesPart.ts"
 import { type Choices, choices } from "../choices.ts"
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
-import { ConfigError } from "../../src/ConnectorConfig.ts"
+import { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import { decodeFrom, StateStore } from "../../src/sync/StateStore.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 

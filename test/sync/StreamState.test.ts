@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import { ConfigError } from "../../src/ConnectorConfig.ts"
-import { formatTime } from "../../src/formatTime.ts"
+import { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import { decodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
+import { formatTime } from "../../src/text/formatTime.ts"
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 

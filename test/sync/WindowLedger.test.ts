@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
-import type { Labels, SampleBlock } from "../../src/prometheus/Sample.ts"
-import { DecodedSeries } from "../../src/prometheus/Series.ts"
+import type { Labels, SampleBlock } from "../../src/samples/Sample.ts"
+import { DecodedSeries } from "../../src/samples/Series.ts"
 import { type GridRange, halve, pointCount } from "../../src/sync/TimeGrid.ts"
 import { WindowLedger } from "../../src/sync/WindowLedger.ts"
 import { type Choices, choices } from "../choices.ts"
-import { plainSamples } from "../prometheus/referenceDecoder.ts"
+import { plainSamples } from "../prometheus/query/referenceDecoder.ts"
 
 const range: GridRange = { firstSeconds: 600, lastSeconds: 1200, stepSeconds: 60 }
 

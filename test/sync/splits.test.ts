@@ -1,9 +1,9 @@
 /** What a server refuses at once is read in parts of time and of series. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
-import { parseSelector, select } from "../../src/prometheus/mock/evaluate.ts"
-import type { Fault, MockRequest } from "../../src/prometheus/mock/http.ts"
-import { type MockSeries, makeDatabase, makeSeries } from "../../src/prometheus/mock/MockSeries.ts"
+import { parseSelector, select } from "../../src/mock/evaluate.ts"
+import type { Fault, MockRequest } from "../../src/mock/http.ts"
+import { type MockSeries, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { choices } from "../choices.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import {

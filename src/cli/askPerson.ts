@@ -1,0 +1,26 @@
+/** Asks the person in front of the terminal. */
+import { createInterface } from "node:readline"
+import { Effect, Option } from "effect"
+import { printable } from "../text/printable.ts"
+
+/** A question that is answered with yes or no; none where nobody could read or answer it. Anything but yes is no. */
+export const confirmInTerminal = (): Option.Option<(question: string) => Effect.Effect<boolean>> =>
+  process.stdin.isTTY === true && process.stderr.isTTY === true ? Option.some(ask) : Option.none()
+
+const ask = (question: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    // Without line editing of its own: Ctrl-C stays a signal.
+    const lines = createInterface({ input: process.stdin, terminal: false })
+    let answer = ""
+    lines.once("line", (line) => {
+      answer = line
+      lines.close()
+    })
+    lines.once("close", () => {
+      if (answer === "") process.stderr.write("\n")
+      process.stdin.unref()
+      resume(Effect.succeed(/^\s*y(es)?\s*$/i.test(answer)))
+    })
+    process.stderr.write(`${printable(question)} [y/N] `)
+    return Effect.sync(() => lines.close())
+  })

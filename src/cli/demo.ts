@@ -1,0 +1,19 @@
+/** What `run` reads when it is given no Prometheus: an embedded one with a day of made-up data. */
+import { Clock, DateTime, Effect } from "effect"
+import { generate } from "../mock/generate.ts"
+import { MockPrometheus } from "../mock/MockPrometheus.ts"
+import * as MockServer from "../mock/MockServer.ts"
+
+const DAY_MILLIS = 86_400_000
+
+/** Starts it on a free port of loopback, and answers the configuration that reads its last day by the minute. */
+export const startDemo = Effect.gen(function* () {
+  const now = yield* Clock.currentTimeMillis
+  const server = yield* MockServer.make(new MockPrometheus(generate({ endMs: now })))
+  const start = Math.floor((now - DAY_MILLIS) / 60_000) * 60_000
+  return {
+    base_url: server.baseUrl,
+    start_date: DateTime.formatIso(DateTime.makeUnsafe(start)).replace(".000Z", "Z"),
+    step: 60
+  }
+})

@@ -1,0 +1,86 @@
+/** The command line: all commands in one program. */
+import { isatty } from "node:tty"
+import { Console, Effect } from "effect"
+import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
+import packageJson from "../../package.json" with { type: "json" }
+import { traceError } from "../airbyte/failures.ts"
+import { Output } from "../airbyte/Output.ts"
+import { completions } from "./completions.ts"
+import { Unsuccessful } from "./ExitWithCode.ts"
+import { peoplesVerbs } from "./interactive.ts"
+import { tooFewOpenFiles } from "./openFiles.ts"
+import { withPrintingConsole } from "./printingConsole.ts"
+import { protocolCommands, protocolPresenter } from "./protocolCommands.ts"
+import { runCommand } from "./runCommand.ts"
+import { personalPresenter, WRONG_USAGE } from "./usageErrors.ts"
+
+const verbCommands = protocolCommands(peoplesVerbs)
+
+const root = Command.make("source-prometheus").pipe(
+  Command.withDescription(
+    "Replicates Prometheus metrics: an Airbyte source connector and an exporter of its own. Exits with 0 when all was done, with 1 when something failed, and with 2 when the command line is wrong"
+  ),
+  Command.withExamples([
+    { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
+    {
+      command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01",
+      description: "Read your Prometheus"
+    },
+    {
+      command: "source-prometheus --completions bash >> ~/.bashrc",
+      description: "Let your shell complete commands and flags"
+    }
+  ]),
+  Command.withSubcommands([...verbCommands, runCommand])
+)
+
+/** Whether the output is messages of the protocol, whatever goes wrong. */
+const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
+
+const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
+
+/** The commands that open anything. */
+const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"])
+
+/** Fails at once where nothing that the command needs could be opened. */
+const checkOpenFiles = (args: ReadonlyArray<string>) =>
+  Effect.gen(function* () {
+    const message = working.has(args[0] ?? "") ? tooFewOpenFiles() : undefined
+    if (message === undefined) return
+    if (isProtocol(args) && !args.includes("--human")) {
+      yield* Effect.andThen(traceError({ message, failureType: "system_error" }), flushOutput).pipe(
+        Effect.provide(Output.layer)
+      )
+    } else yield* Console.error(message)
+    return yield* new Unsuccessful({})
+  })
+
+const flushOutput = Effect.flatMap(Output, ({ flush }) => flush)
+
+const command = (args: ReadonlyArray<string>) =>
+  checkOpenFiles(args).pipe(
+    Effect.andThen(Command.runWith(root, { version: packageJson.version })(args)),
+    Effect.as(0),
+    Effect.catchTag("Unsuccessful", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
+    // What was wrong has been told by then, or that there is no command without a name.
+    Effect.catchIf(
+      (error): error is CliError.CliError => CliError.isCliError(error),
+      () => Effect.succeed(WRONG_USAGE)
+    ),
+    // Without Effect's wizard and --log-level: the protocol has --debug.
+    Effect.provideService(CliConfig.CliConfig, {
+      builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions]
+    }),
+    Effect.provide(CliOutput.layerPresenter(isProtocol(args) ? protocolPresenter : personalPresenter))
+  )
+
+/**
+ * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
+ * reads what it writes.
+ */
+export const main = (args: ReadonlyArray<string>) =>
+  Effect.flatMap(withPrintingConsole(command(args)), ([exitCode, unwritten]) =>
+    unwritten === undefined
+      ? Effect.succeed(exitCode)
+      : Effect.as(Console.error(`Standard output cannot be written: ${unwritten}.`), exitCode || 1)
+  )

@@ -1,0 +1,185 @@
+/** The verbs of Airbyte's protocol as commands, and how the layers are wired for each. */
+import { isatty } from "node:tty"
+import { Effect, type FileSystem, Layer, Option, References } from "effect"
+import { CliOutput, Command, Flag } from "effect/cli"
+import * as AirbyteState from "../airbyte/AirbyteState.ts"
+import { readCatalog } from "../airbyte/Catalog.ts"
+import { check, checkFailed, hasty } from "../airbyte/check.ts"
+import { discover } from "../airbyte/discover.ts"
+import { toFailure, traceError } from "../airbyte/failures.ts"
+import { logLevel } from "../airbyte/logLevel.ts"
+import { Output, type OutputClosed } from "../airbyte/Output.ts"
+import * as ProtocolLogger from "../airbyte/ProtocolLogger.ts"
+import { read } from "../airbyte/read.ts"
+import { spec } from "../airbyte/spec.ts"
+import {
+  type ConfigError,
+  ConnectorConfig,
+  type InputFileError,
+  secretTexts
+} from "../config/ConnectorConfig.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { Unsuccessful } from "./ExitWithCode.ts"
+import { usageText } from "./usageErrors.ts"
+
+const config = Flag.String("config").pipe(Flag.withDescription("The file with the configuration, JSON"))
+
+const debug = Flag.Boolean("debug").pipe(Flag.withDescription("Log in detail"), Flag.withDefault(false))
+
+const human = Flag.Boolean("human").pipe(
+  Flag.withDescription(
+    "Print for people instead of messages of the protocol; the default where standard output is a terminal"
+  ),
+  Flag.optional
+)
+
+/** Whether a person reads standard output, who may say so. Asking this does not open it, unlike `process.stdout`. */
+const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
+
+/** A verb for people, given the path of the configuration. */
+type PeoplesVerb = (configPath: string) => Effect.Effect<void, Unsuccessful, FileSystem.FileSystem>
+
+type Expected = ConfigError | InputFileError | PrometheusError
+
+/**
+ * Runs a verb of the protocol: only messages on standard output, nothing on standard error, and whatever goes
+ * wrong is told as a TRACE.
+ */
+const protocol = <R>(
+  debug: boolean,
+  verb: Effect.Effect<boolean, Expected | OutputClosed, R>
+): Effect.Effect<void, Unsuccessful | OutputClosed, Exclude<R, Output>> =>
+  Effect.gen(function* () {
+    const output = yield* Output
+    const { level, warnings } = yield* logLevel(debug)
+    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
+    const succeeded = yield* verb.pipe(
+      Effect.provideService(References.MinimumLogLevel, level),
+      Effect.catchTag(["ConfigError", "InputFileError", "PrometheusError"], (error) =>
+        Effect.as(traceError(toFailure(error)), false)
+      ),
+      Effect.catchDefect((defect) =>
+        Effect.as(
+          traceError({
+            message:
+              "The connector failed because of a mistake in its program. Please report it with this message.",
+            failureType: "system_error",
+            internal: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
+          }),
+          false
+        )
+      )
+    )
+    yield* output.flush
+    if (!succeeded) return yield* new Unsuccessful({})
+  }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(Output.layer))
+
+/** The configuration of a file; its secrets are masked in whatever is told from then on. */
+const configLayer = (path: string) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const settings = yield* ConnectorConfig
+      const output = yield* Output
+      output.maskSecrets(secretTexts(settings))
+      yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning), { discard: true })
+    })
+  ).pipe(Layer.provideMerge(ConnectorConfig.layerFile(path)))
+
+const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
+
+const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
+  Command.withDescription("Print which configuration the connector takes (Airbyte protocol)"),
+  Command.withExamples([
+    { command: "source-prometheus spec", description: "Print the JSON Schema of the configuration" }
+  ])
+)
+
+const checkCommand = (forPeople: PeoplesVerb) =>
+  Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
+    isForPeople(human)
+      ? forPeople(config)
+      : protocol(
+          debug,
+          check.pipe(
+            Effect.provide(
+              PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
+            ),
+            Effect.catchTag(["ConfigError", "PrometheusError", "CheckGaveUp"], checkFailed)
+          )
+        )
+  ).pipe(
+    Command.withDescription("Check that the configured Prometheus can be read (Airbyte protocol)"),
+    Command.withExamples([
+      { command: "source-prometheus check --config config.json", description: "Check a configuration" }
+    ])
+  )
+
+const discoverCommand = (forPeople: PeoplesVerb) =>
+  Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
+    isForPeople(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
+  ).pipe(
+    Command.withDescription("List the streams, one per metric, with their columns (Airbyte protocol)"),
+    Command.withExamples([
+      { command: "source-prometheus discover --config config.json", description: "List the metrics" },
+      {
+        command: "source-prometheus discover --config config.json > catalog.json",
+        description: "Write the catalog as Airbyte takes it"
+      }
+    ])
+  )
+
+const readCommand = Command.make(
+  "read",
+  {
+    config,
+    catalog: Flag.String("catalog").pipe(Flag.withDescription("The file with the configured catalog, JSON")),
+    state: Flag.String("state").pipe(
+      Flag.withDescription("The file with the states of the last sync, JSON"),
+      Flag.optional
+    ),
+    debug
+  },
+  ({ catalog, config, debug, state }) =>
+    protocol(
+      debug,
+      Effect.flatMap(readCatalog(catalog), read).pipe(
+        Effect.provide(Layer.mergeAll(serverLayer(config), AirbyteState.layer(state)))
+      )
+    )
+).pipe(
+  Command.withDescription("Read the streams of a catalog (Airbyte protocol)"),
+  Command.withExamples([
+    {
+      command: "source-prometheus read --config config.json --catalog catalog.json",
+      description: "Read from the beginning"
+    },
+    {
+      command: "source-prometheus read --config config.json --catalog catalog.json --state state.json",
+      description: "Go on where the last sync ended"
+    }
+  ])
+)
+
+/** All verbs of the protocol; of some there is a form for people, too. */
+export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", PeoplesVerb>>) =>
+  [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
+
+/** Standard output belongs to the protocol: a wrong invocation of a verb is told there as a TRACE, without help. */
+export const protocolPresenter: CliOutput.Presenter = {
+  present: (event) =>
+    event._tag === "InvalidInvocation"
+      ? Effect.provide(
+          Effect.flatMap(Output, (output) =>
+            Effect.andThen(
+              traceError({
+                message: usageText(event.errors, event.commandPath),
+                failureType: "config_error"
+              }),
+              Effect.ignore(output.flush)
+            )
+          ),
+          Output.layer
+        )
+      : CliOutput.defaultPresenter.present(event)
+}

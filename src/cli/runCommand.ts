@@ -1,0 +1,190 @@
+/** The command `run`, wired. */
+import { Effect, FileSystem, Layer, Option, References } from "effect"
+import { Command } from "effect/cli"
+import { type ConfigError, ConnectorConfig, type Settings, secretTexts } from "../config/ConnectorConfig.ts"
+import { makeMask } from "../config/SecretMask.ts"
+import { layerStates, type SyncMode } from "../destinations/Destination.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { checkReportPlace, writeReport } from "../report/html/writeReport.ts"
+import { masked, maskedSummary } from "../report/masked.ts"
+import * as ShownProgress from "../report/shownProgress.ts"
+import { estimate } from "../run/estimate.ts"
+import { fitSettings } from "../run/filledDestination.ts"
+import { compareWithServer, logLosses } from "../run/refreshGuard.ts"
+import { namesToRead, run } from "../run/run.ts"
+import { StateStore } from "../sync/StateStore.ts"
+import { Screen } from "../terminal/Screen.ts"
+import { confirmInTerminal } from "./askPerson.ts"
+import {
+  type ConfigFlags,
+  configFlags,
+  demoSettingsOf,
+  isDemo,
+  settingsOf,
+  withFlagsToCheck
+} from "./configFlags.ts"
+import { startDemo } from "./demo.ts"
+import { destinationLayer } from "./destinations.ts"
+import { Unsuccessful } from "./ExitWithCode.ts"
+import { repeatedly } from "./repeatedly.ts"
+import { checkReportFile, checkTarget } from "./reportPlace.ts"
+import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
+import { showDryRun, showSummary } from "./show.ts"
+import { personalLog, tellErrors, tellErrorsAs } from "./stderrLogger.ts"
+import { setForcedStopNote } from "./stopGuard.ts"
+import { targetText } from "./target.ts"
+import { WRONG_USAGE } from "./usageErrors.ts"
+
+/** Printed when a stop does not wait for the run to end. */
+const FORCED_STOP =
+  "Stopped at once. All that was committed is kept, and the same command resumes from there."
+
+/** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
+interface Source {
+  readonly settings: Settings
+  readonly isStepGiven: boolean
+  readonly name: string
+}
+
+/** Does what the plan says. Fails where a stream did. */
+const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
+  const { isStepGiven, name: source, settings } = from
+  const mask = makeMask(secretTexts(settings))
+  const destination = destinationLayer(plan.target, {
+    ...plan,
+    source,
+    labelColumns: settings.labelColumns,
+    readOnly: plan.isDryRun
+  })
+  const progress = masked(ShownProgress.layer, mask)
+
+  const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
+    const summary = yield* run({
+      mode,
+      source,
+      destination: targetText(plan.target),
+      hasCharts: plan.reportPath !== undefined,
+      isStepGiven,
+      mayShrink: plan.mayShrink,
+      confirm: confirmInTerminal()
+    }).pipe(
+      Effect.provide(Layer.merge(destination, progress)),
+      Effect.map((summary) => maskedSummary(summary, mask))
+    )
+    yield* showSummary(summary, plan.isJson)
+    if (plan.reportPath !== undefined) {
+      yield* writeReport(plan.reportPath, summary)
+      yield* Effect.logInfo(`The report is in ${plan.reportPath}.`)
+    }
+    return summary.streams.every(({ error }) => error === undefined)
+  })
+
+  yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
+  yield* checkTarget(plan.target)
+  if (plan.isDryRun) return yield* dryRun(plan, from, destination)
+  if (plan.reportPath !== undefined) {
+    yield* checkReportFile(plan.reportPath, plan.target)
+    yield* checkReportPlace(plan.reportPath)
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => setForcedStopNote(FORCED_STOP)),
+    () => Effect.sync(() => setForcedStopNote(""))
+  )
+  if (plan.everyMillis !== undefined) {
+    let mode = plan.mode
+    const next = Effect.suspend(() => runOnce(mode)).pipe(
+      Effect.tap(() => Effect.sync(() => (mode = plan.laterMode)))
+    )
+    return yield* repeatedly(plan.everyMillis, next)
+  }
+  if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful({})
+})
+
+/** What a run would resume from is looked up where there is a destination. None is made, and none is changed. */
+const dryRun = Effect.fnUntraced(function* (
+  { isJson, mayShrink, mode, target }: RunPlan,
+  { isStepGiven, name: source }: Source,
+  destination: ReturnType<typeof destinationLayer>
+) {
+  const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
+  const names = yield* namesToRead
+  const files = yield* FileSystem.FileSystem
+  const isThere = yield* Effect.orElseSucceed(files.exists(target.path), () => true)
+  const estimated = isThere
+    ? yield* Effect.gen(function* () {
+        const fitted = yield* fitSettings(names, about)
+        if (mode === "full_refresh_overwrite" && !mayShrink) {
+          const { losses, unknown } = yield* Effect.provideService(
+            compareWithServer(names),
+            ConnectorConfig,
+            fitted
+          )
+          yield* logLosses(losses, unknown, about.destination)
+        }
+        return yield* estimate(names, about).pipe(
+          Effect.provide(layerStates(mode)),
+          Effect.provideService(ConnectorConfig, fitted)
+        )
+      }).pipe(Effect.provide(destination))
+    : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())
+  yield* showDryRun(estimated, isJson)
+})
+
+const runGiven = Effect.fnUntraced(
+  function* (given: ConfigFlags & RunFlags) {
+    const { printAbove } = yield* Screen
+    // `validate` has refused flags that leave that open.
+    const readsDemo = yield* Effect.orDie(isDemo(given, Option.isSome(given.to)))
+    const { isStepGiven, settings } = yield* Effect.gen(function* () {
+      if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
+      return yield* settingsOf(given)
+    }).pipe(
+      Effect.catchIf(
+        // Without a file it can only be the flags.
+        (error): error is ConfigError => error._tag === "ConfigError" && Option.isNone(given.config),
+        ({ message }) => Effect.andThen(Effect.logError(message), new Unsuccessful({ exitCode: WRONG_USAGE }))
+      )
+    )
+    const plan = planOf(given, readsDemo ? "demo.duckdb" : "prometheus.duckdb")
+    if (readsDemo && !given.demo) {
+      yield* Effect.logInfo("Neither --url nor --config is given, so an embedded demo Prometheus is read.")
+    }
+    yield* carryOut(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
+      Effect.provide(
+        PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
+      ),
+      // Inside, where the secrets are known.
+      tellErrorsAs(withFlagsToCheck),
+      Effect.provide(personalLog(secretTexts(settings), printAbove))
+    )
+  },
+  Effect.scoped,
+  tellErrors,
+  Effect.provide(personalLog([])),
+  Effect.provide(Screen.layer),
+  Effect.provideService(References.MinimumLogLevel, "Info")
+)
+
+/** `source-prometheus run`. */
+export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runGiven).pipe(
+  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, Option.isSome(given.to)))),
+  Command.withDescription(
+    "Do a whole sync without Airbyte: read all metrics into DuckDB, Parquet or JSON lines, and go on from there the next time"
+  ),
+  Command.withExamples([
+    { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
+    {
+      command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --step 5m",
+      description: "Read your Prometheus into prometheus.duckdb; run it again to add what is new"
+    },
+    {
+      command:
+        "source-prometheus run --config config.json --select 'node_*' --to parquet:metrics --every 15m",
+      description: "Keep a folder of Parquet files in sync with some metrics until stopped"
+    },
+    {
+      command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --dry-run",
+      description: "Show what would be read"
+    }
+  ])
+)

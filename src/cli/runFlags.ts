@@ -1,0 +1,168 @@
+/** The flags that say where a run puts what it reads, how, and what it shows. */
+import { Effect, Option, Result } from "effect"
+import { CliError, Flag } from "effect/cli"
+import { parseSeconds } from "../config/ConfigSchema.ts"
+import { type SyncMode, syncModes } from "../destinations/Destination.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../destinations/duckdb/staging/memory.ts"
+import { expandHome, homeOf } from "../text/homePath.ts"
+import { parseTarget, type Target } from "./target.ts"
+
+/** Less does not let it hold what it works on. */
+const LEAST_MEMORY = 64
+
+const DEFAULT_MODE: SyncMode = "incremental_append_deduped"
+
+const fail = (message: string) => new CliError.ValidationError({ message })
+
+export const runFlags = {
+  to: Flag.String("to").pipe(
+    Flag.withMetavar("DESTINATION"),
+    Flag.withDescription(
+      "Where the data goes: duckdb:FILE, parquet:DIR (a file per stream and day) or jsonl:DIR (a file per stream); duckdb:prometheus.duckdb by default, duckdb:demo.duckdb for the demo"
+    ),
+    Flag.mapEffect((text) => Effect.fromResult(Result.mapError(parseTarget(text), fail))),
+    Flag.optional
+  ),
+  mode: Flag.Literals("mode", syncModes).pipe(
+    Flag.withDescription(
+      `How streams are read, and what becomes of what is there already (default: ${DEFAULT_MODE})`
+    ),
+    Flag.optional
+  ),
+  fullRefresh: Flag.Boolean("full-refresh").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Read everything again, and let it replace what is there; later runs add to it")
+  ),
+  yes: Flag.Boolean("yes").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription(
+      "Let a full refresh replace rows that the server does not have any more, without asking"
+    )
+  ),
+  every: Flag.String("every").pipe(
+    Flag.withMetavar("DURATION"),
+    Flag.withDescription("Run again and again at that pace, such as 5m or 1h, until stopped"),
+    Flag.mapEffect(everyMillisOf),
+    Flag.optional
+  ),
+  dryRun: Flag.Boolean("dry-run").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Read nothing, but show what would be read: streams, series, samples and bytes")
+  ),
+  json: Flag.Boolean("json").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription("Print the summary as JSON on standard output instead of a table")
+  ),
+  report: Flag.String("report").pipe(
+    Flag.withMetavar("FILE"),
+    Flag.withDescription("Write a page (HTML) with the summary and charts of what was read"),
+    Flag.mapEffect((path) =>
+      Effect.fromResult(
+        Result.mapError(expandHome(path, homeOf(process.env)), (why) =>
+          fail(`--report is ${JSON.stringify(path)}, but ${why}.`)
+        )
+      )
+    ),
+    Flag.optional
+  ),
+  gzip: Flag.Boolean("gzip").pipe(Flag.withDefault(false), Flag.withDescription("Compress JSON lines")),
+  memory: Flag.Int("memory").pipe(
+    Flag.withMetavar("MEGABYTES"),
+    Flag.withDescription(
+      `How much memory DuckDB may use, for itself and for Parquet (default: ${DEFAULT_MEMORY_MEGABYTES})`
+    ),
+    Flag.mapEffect((megabytes) =>
+      megabytes >= LEAST_MEMORY
+        ? Effect.succeed(megabytes)
+        : Effect.fail(fail(`--memory is ${megabytes}, but must be at least ${LEAST_MEMORY} (megabytes).`))
+    ),
+    Flag.optional
+  )
+}
+
+function everyMillisOf(text: string): Effect.Effect<number, CliError.CliError> {
+  const seconds = parseSeconds(text.trim())
+  return Number.isInteger(seconds) && seconds >= 1 && seconds <= 315_360_000
+    ? Effect.succeed(seconds * 1000)
+    : Effect.fail(
+        fail(
+          `--every is ${JSON.stringify(text)}, but must be a duration of at least a second, such as 30s, 5m or 1h.`
+        )
+      )
+}
+
+/** What the flags were given. */
+export interface RunFlags {
+  readonly to: Option.Option<Target>
+  readonly mode: Option.Option<SyncMode>
+  readonly fullRefresh: boolean
+  readonly yes: boolean
+  /** Milliseconds. */
+  readonly every: Option.Option<number>
+  readonly dryRun: boolean
+  readonly json: boolean
+  readonly report: Option.Option<string>
+  readonly gzip: boolean
+  readonly memory: Option.Option<number>
+}
+
+/** What a run is to do. */
+export interface RunPlan {
+  readonly target: Target
+  /** Of the first run, and of those after it. */
+  readonly mode: SyncMode
+  readonly laterMode: SyncMode
+  /** Whether a full refresh may leave less than there is. */
+  readonly mayShrink: boolean
+  readonly everyMillis: number | undefined
+  readonly isDryRun: boolean
+  readonly isJson: boolean
+  readonly reportPath: string | undefined
+  readonly gzip: boolean
+  readonly memoryMegabytes: number
+}
+
+export const planOf = (flags: RunFlags, defaultPath: string): RunPlan => {
+  const laterMode = Option.getOrElse(flags.mode, () => DEFAULT_MODE)
+  return {
+    target: Option.getOrElse(flags.to, (): Target => ({ format: "duckdb", path: defaultPath })),
+    mode: flags.fullRefresh && laterMode.startsWith("incremental") ? "full_refresh_overwrite" : laterMode,
+    laterMode,
+    mayShrink: flags.yes,
+    everyMillis: Option.getOrUndefined(flags.every),
+    isDryRun: flags.dryRun,
+    isJson: flags.json,
+    reportPath: Option.getOrUndefined(flags.report),
+    gzip: flags.gzip,
+    memoryMegabytes: Option.getOrElse(flags.memory, () => DEFAULT_MEMORY_MEGABYTES)
+  }
+}
+
+/** Fails, with what to leave out, where flags say what cannot be done together. */
+export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.CliError> => {
+  const format = Option.match(flags.to, { onNone: () => "duckdb", onSome: ({ format }) => format })
+  if (flags.gzip && format !== "jsonl") {
+    return Effect.fail(
+      fail(
+        "--gzip is for JSON lines alone, as the other formats are compressed: leave it out, or give --to jsonl:DIR."
+      )
+    )
+  }
+  if (Option.isSome(flags.memory) && format === "jsonl") {
+    return Effect.fail(fail("--memory is for DuckDB, which JSON lines do without: leave it out."))
+  }
+  if (flags.fullRefresh && Option.contains(flags.mode, "full_refresh_append")) {
+    return Effect.fail(
+      fail(
+        "--full-refresh replaces what is there, and --mode full_refresh_append keeps it: leave out one of them."
+      )
+    )
+  }
+  if (flags.dryRun && Option.isSome(flags.every)) {
+    return Effect.fail(fail("--dry-run shows what one run would read: leave out --every."))
+  }
+  if (flags.dryRun && Option.isSome(flags.report)) {
+    return Effect.fail(fail("--dry-run reads nothing that --report could show: leave out one of them."))
+  }
+  return Effect.void
+}

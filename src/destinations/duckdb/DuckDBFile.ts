@@ -1,0 +1,104 @@
+/**
+ * A DuckDB database as a destination: a table per stream, in one file that other tools can open.
+ *
+ * Samples gather in temporary tables; a commit inserts them into the stream's table in the same transaction that remembers
+ * the stream's state. Where there are more of them than keys fit into the memory, that is the last of several, and what the
+ * others inserted is marked, and goes when the stream is opened again before that. A refresh that replaces goes into a table
+ * of its own, which takes the name of the stream's table when it is whole.
+ */
+import { Effect, FileSystem, Layer } from "effect"
+import type { ConfigError } from "../../config/ConnectorConfig.ts"
+import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
+import { Destination, DestinationError } from "../Destination.ts"
+import { stateStoreOf } from "../manifest.ts"
+import { tablesOf } from "./bookkeeping.ts"
+import { contentsOf } from "./contents.ts"
+import { openDatabase } from "./Database.ts"
+import { type RowsAtOnce, tableOf } from "./OpenDatabase.ts"
+import { openStream } from "./openStream.ts"
+import { quoteName } from "./quoteSql.ts"
+import { MOST_LABEL_COLUMNS } from "./staging/LabelColumns.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
+import { folded } from "./tables.ts"
+
+/** What a DuckDB database is opened with. */
+export interface DuckDBOptions {
+  readonly path: string
+  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  readonly source: string
+  /** A column per label, or else one column `labels` with JSON. */
+  readonly labelColumns: boolean
+  /** How much memory DuckDB may use for data, beside which it writes to the disk. */
+  readonly memoryMegabytes?: number
+  /** How many rows go into a table with a key in one transaction; as many as the memory has room for unless told. */
+  readonly rowsAtOnce?: number
+  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  readonly readOnly?: boolean
+}
+
+/** What of DuckDB's memory is left beside the parts of tables that its threads are at, in megabytes. */
+const left = (memoryMegabytes: number): number => Math.max(4, memoryMegabytes - 56)
+
+/** As many as were tried with 5 to 100 labels; with fewer rows at once, each takes longer. */
+const rowsAtOnceIn = (memoryMegabytes: number, columns: number): RowsAtOnce => {
+  const merged = Math.max(1000, Math.floor((left(memoryMegabytes) * 10_000) / columns))
+  return { inserted: Math.min(left(memoryMegabytes) * 5000, 4 * merged), merged }
+}
+
+/** Each column takes several blocks of memory in each thread that inserts, for whatever few rows. */
+const LABELS_PER_MEGABYTE = 1.5
+
+/** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
+const STAGED_PART = 3 / 10
+
+/** Opens the database for one run, with its states. */
+export const layer = (
+  options: DuckDBOptions
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    Destination,
+    Effect.gen(function* () {
+      const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path, readOnly = false } = options
+      const files = yield* FileSystem.FileSystem
+      const database = yield* openDatabase({ ...options, memoryMegabytes })
+      const place = {
+        path,
+        labelColumns,
+        database,
+        rowsAtOnce: (columns: number) =>
+          options.rowsAtOnce === undefined
+            ? rowsAtOnceIn(database.memoryMegabytes(), columns)
+            : { inserted: options.rowsAtOnce, merged: options.rowsAtOnce },
+        mostLabels: () =>
+          Math.min(MOST_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
+        stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
+        tables: new Map<string, string>(),
+        taken: new Set(Array.from(database.entries.values()).flatMap((entry) => tablesOf(entry).map(folded))),
+        open: { count: 0 }
+      }
+      const sizeOf = (file: string) =>
+        files.stat(file).pipe(
+          Effect.map(({ size }) => Number(size)),
+          Effect.orElseSucceed(() => 0)
+        )
+      const destination = Destination.of({
+        open: (stream, mode) =>
+          readOnly
+            ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
+            : openStream(place, stream, mode),
+        streams: () => [...database.entries.keys()],
+        states: stateStoreOf(database),
+        contents: (stream, of) => contentsOf(place, stream, of),
+        bytes: Effect.andThen(
+          readOnly ? Effect.void : database.checkpoint,
+          Effect.zipWith(sizeOf(database.file), sizeOf(`${database.file}.wal`), (file, log) => file + log)
+        ),
+        lookInto: (stream) =>
+          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(place, stream)))}`
+      })
+      return destination
+    })
+  )
+
+/** A query that shows the latest rows of a table. */
+const lookIntoSql = (table: string): string => `SELECT * FROM ${quoteName(table)} ORDER BY time DESC LIMIT 10`

@@ -1,0 +1,197 @@
+/** What a database remembers of its streams, in a schema of its own; people and other tools may have changed that. */
+import { Effect, Result, Schema } from "effect"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
+import type { DestinationError } from "../Destination.ts"
+import { Count, entryFields, without } from "../manifest.ts"
+import { quoteText } from "./quoteSql.ts"
+import { looksOurs, type Shape } from "./shapes.ts"
+import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
+
+const Millis = Schema.NullOr(Schema.Int)
+
+const tableFields = {
+  /** Its name. */
+  table: Schema.String,
+  /** The time of its latest row. */
+  lastMillis: Millis,
+  /** Whether it has its primary key: not where rows are appended that may be there already. */
+  hasKey: Schema.Boolean,
+  /**
+   * Rows later than this, or all if null, are ahead of the state: they are of a commit of so many rows that it takes several
+   * transactions, and is not at the last of them.
+   */
+  ahead: Schema.optionalKey(Millis)
+}
+
+const TableSchema = Schema.Struct(tableFields)
+
+/** What is remembered of a table. */
+export type TableEntry = typeof TableSchema.Type
+
+const EntrySchema = Schema.Struct({
+  ...entryFields,
+  ...tableFields,
+  /** Whether that table is there: not before the first refresh that replaces is whole. */
+  hasTable: Schema.Boolean,
+  /** How many of its rows, the last ones, are of a refresh that is under way and appends. */
+  refreshRows: Schema.optionalKey(Count),
+  /** The table of a refresh that is under way and replaces. */
+  next: Schema.optionalKey(TableSchema),
+  /** A table that is being made to take the place of one of these, and is of no use until it does. */
+  making: Schema.optionalKey(Schema.String)
+})
+
+/** What is remembered of a stream. */
+export type Entry = typeof EntrySchema.Type
+
+const EntryJson = Schema.fromJsonString(EntrySchema)
+
+/** What the bookkeeping looks like. That of a newer program is refused. */
+const VERSION = 1
+
+const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
+const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
+
+/** The names of the tables of a stream. */
+export const tablesOf = (entry: Entry | undefined): ReadonlyArray<string> =>
+  entry === undefined
+    ? []
+    : [entry.table, entry.next?.table, entry.making].filter((table) => table !== undefined)
+
+/** What is the same for all streams of a database. */
+export interface About {
+  readonly path: string
+  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  readonly source: string
+  /** A column per label, or else one column `labels`. */
+  readonly labelColumns: boolean
+}
+
+/** Runs a query. */
+type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
+
+/** What there is in the schema `main`, by names, folded. */
+export interface Found {
+  readonly relations: ReadonlyMap<string, Relation>
+  readonly shapes: ReadonlyMap<string, Shape>
+}
+
+/** What is remembered. */
+export interface Remembered {
+  /** By stream. */
+  readonly entries: Map<string, Entry>
+  /** The streams of which something is remembered that this program has not written. */
+  readonly damaged: Set<string>
+}
+
+/** Reads what is remembered, and leaves out of it what the tables are not any more. */
+export const loadEntries = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
+  const ask = (sql: string) =>
+    Effect.mapError(query(sql), (error) =>
+      /(Catalog|Binder) Error/.test(error.message)
+        ? damage(about, `${OWN_SCHEMA} is not as this program writes it`)
+        : error
+    )
+  yield* checkAbout(about, ask)
+  const remembered: Remembered = { entries: new Map(), damaged: new Set() }
+  const { damaged, entries } = remembered
+  for (const [key, text] of yield* ask(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
+    const stream = streamOf(key)
+    // It is of no stream, so nobody will miss it.
+    if (stream === undefined) continue
+    const decoded = Schema.decodeUnknownResult(EntryJson)(text)
+    if (Result.isFailure(decoded) || decoded.success.stream !== stream || entries.has(stream)) {
+      damaged.add(stream)
+      entries.delete(stream)
+    } else if (!damaged.has(stream)) entries.set(stream, asFound(decoded.success, found))
+  }
+  return remembered
+})
+
+/**
+ * An entry without a refresh in progress whose table was dropped or changed, so that it restarts; and with the keys that
+ * tables have.
+ */
+const asFound = (entry: Entry, { relations, shapes }: Found): Entry => {
+  const usable = (table: string): Shape | undefined => {
+    const shape = relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
+    return shape?.wrong.length === 0 ? shape : undefined
+  }
+  const { making, next, table } = entry
+  const own = entry.hasTable ? usable(table) : undefined
+  const keyed: Entry = own === undefined ? entry : { ...entry, hasKey: own.hasKey }
+  if (next !== undefined) {
+    const shape = usable(next.table)
+    if (shape !== undefined) return { ...keyed, next: { ...next, hasKey: shape.hasKey } }
+    const left = shapes.get(folded(next.table))
+    const isLeft = relations.get(folded(next.table)) === "table" && left !== undefined && looksOurs(left)
+    return {
+      ...without(keyed, "next", "refreshState"),
+      ...(isLeft && making === undefined ? { making: next.table } : {})
+    }
+  }
+  return entry.refreshRows === undefined || own !== undefined
+    ? keyed
+    : without(keyed, "refreshRows", "refreshState")
+}
+
+/** A stream as a text that SQL can say: what it cannot is escaped. */
+export const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
+
+/** The stream that such a text stands for; undefined where it stands for none. */
+const streamOf = (key: unknown): string | undefined => {
+  try {
+    const stream: unknown = JSON.parse(`"${String(key)}"`)
+    return typeof key === "string" && typeof stream === "string" ? stream : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Says of an empty database what it is for from now on. */
+export const renameAbout = ({ labelColumns, source }: About): string =>
+  `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
+
+/** Deletes what is remembered of a stream, by the key $1. */
+export const deleteEntry = `DELETE FROM ${STREAMS} WHERE stream = $1`
+export const insertEntry = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
+export const updateEntry = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
+
+/** What makes a database one of this program. */
+export const bookkeeping = (database: string, { labelColumns, source }: About): string => `
+  CREATE SCHEMA ${database}.${OWN_SCHEMA};
+  CREATE TABLE ${database}.${OWN_SCHEMA}.about (version INTEGER, source VARCHAR, label_columns BOOLEAN);
+  CREATE TABLE ${database}.${OWN_SCHEMA}.streams (stream VARCHAR, entry VARCHAR);
+  INSERT INTO ${database}.${OWN_SCHEMA}.about VALUES (${VERSION}, ${quoteText(source)}, ${labelColumns})`
+
+const damage = ({ path }: About, what: string) =>
+  new ConfigError({
+    message: `${path} is damaged: ${what}. Restore the file from before, or choose another one.`
+  })
+
+/** Refuses what others have written, and what was written in another way. */
+const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<ConfigError | DestinationError>) {
+  const { labelColumns, path, source } = options
+  const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
+  const [about] = yield* ask(`SELECT * FROM ${ABOUT}`)
+  const [version, itsSource, itsLabelColumns] = about ?? []
+  if (typeof version === "number" && version > VERSION) {
+    return yield* refuse(
+      "was written by a newer version of this program. Use that version, or choose another file."
+    )
+  }
+  if (version !== VERSION || typeof itsSource !== "string" || typeof itsLabelColumns !== "boolean") {
+    return yield* damage(options, `${OWN_SCHEMA}.about is not as this program writes it`)
+  }
+  const [counted] = yield* ask(`SELECT count(*) FROM ${STREAMS}`)
+  if (Number(counted?.[0]) === 0) return
+  if (itsSource !== source) {
+    return yield* refuse(`holds data of ${itsSource}, and this is ${source}. Choose another file.`)
+  }
+  if (itsLabelColumns !== labelColumns) {
+    const named = (columns: boolean) => (columns ? "a column per label" : "one column for all labels")
+    return yield* refuse(
+      `has ${named(itsLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
+    )
+  }
+})

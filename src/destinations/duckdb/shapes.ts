@@ -1,0 +1,74 @@
+/** What tables of a database are like: people and other tools may have changed them. */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { quoteText } from "./quoteSql.ts"
+import { DATABASE, folded, ownColumns } from "./tables.ts"
+
+/** A table. */
+export interface Shape {
+  /** The names of its columns. */
+  readonly names: ReadonlyArray<string>
+  /** Those of our own columns that are missing, or of another type. */
+  readonly wrong: ReadonlyArray<string>
+  /** Whether it has its primary key. */
+  readonly hasKey: boolean
+}
+
+/** Columns that hardly anybody else's table has. */
+const MARKS = ["series_id", "special_value"]
+
+/** Whether this program is likely to have made a table, though it may have been changed. */
+export const looksOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))
+
+/** The same as DuckDB names them. */
+const typeNames: Readonly<Record<string, string>> = { TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE" }
+
+/**
+ * All tables of the schema `main`, by their names, folded. One query for all: to ask for each of thousands takes long. Its rows
+ * are taken as they come: columns of thousands of tables would take much of DuckDB's memory, and names of theirs are shared.
+ */
+export const shapesOf = async (
+  connection: DuckDBConnection,
+  hasLabelColumns: boolean
+): Promise<Map<string, Shape>> => {
+  const types = new Map(ownColumns(hasLabelColumns).map(([name, type]) => [name, typeNames[type] ?? type]))
+  const keys = new Set<string>()
+  const inMain = `database_name = ${quoteText(DATABASE)} AND schema_name = 'main'`
+  await forEachRow(
+    connection,
+    `SELECT table_name FROM duckdb_constraints() WHERE ${inMain}
+     AND constraint_type = 'PRIMARY KEY' AND constraint_column_names = ['series_id', 'time']`,
+    ([table]) => keys.add(folded(String(table)))
+  )
+  const shared = new Map<string, string>()
+  const shapes = new Map<string, { names: Array<string>; wrong: Array<string>; hasKey: boolean }>()
+  await forEachRow(
+    connection,
+    `SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE ${inMain}`,
+    ([table, column, type]) => {
+      const key = folded(String(table))
+      let shape = shapes.get(key)
+      if (shape === undefined) {
+        shape = { names: [], wrong: [...types.keys()], hasKey: keys.has(key) }
+        shapes.set(key, shape)
+      }
+      const name = String(column)
+      if (!shared.has(name)) shared.set(name, name)
+      shape.names.push(shared.get(name)!)
+      if (types.get(name) === type) shape.wrong.splice(shape.wrong.indexOf(name), 1)
+    }
+  )
+  return shapes
+}
+
+const forEachRow = async (
+  connection: DuckDBConnection,
+  sql: string,
+  take: (row: ReadonlyArray<unknown>) => void
+): Promise<void> => {
+  const result = await connection.stream(sql)
+  for (;;) {
+    const chunk = await result.fetchChunk()
+    if (chunk === null || chunk.rowCount === 0) return
+    for (const row of chunk.getRows()) take(row)
+  }
+}

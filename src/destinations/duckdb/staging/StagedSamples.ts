@@ -1,0 +1,287 @@
+/**
+ * Samples of one stream on their way into a table or file: they gather in temporary tables of DuckDB, numbers in columns and
+ * what a series has of text once per series. Beyond DuckDB's limit of memory, these go to the disk; so a window may be of
+ * any size before it is committed.
+ */
+import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
+import { jsonLine } from "../../../records/jsonLine.ts"
+import { renderHistogram } from "../../../records/RecordEncoder.ts"
+import { floatOf } from "../../../samples/parseFloat64.ts"
+import type { HistogramBlock, SampleBlock, Series } from "../../../samples/Sample.ts"
+import { METRIC_NAME } from "../../../samples/Series.ts"
+import type { LabelColumns } from "./LabelColumns.ts"
+
+type DuckDB = typeof import("@duckdb/node-api")
+
+/** Rows of one chunk that DuckDB takes at once. */
+const CHUNK_ROWS = 2048
+
+/** How many values 32 bits have. */
+const WORD = 2 ** 32
+
+/** What a row takes while it is staged. */
+const ROW_BYTES = 24
+
+/** What a series takes beside the text of its labels, here and in DuckDB. */
+const SERIES_BYTES = 200
+
+/** Series are remembered for the windows to come as long as they take less than this. */
+const MOST_SERIES_BYTES = 8 * 1024 * 1024
+
+/** So many series are put into their table at once. */
+const MOST_PENDING_SERIES = 2000
+
+/** What rows are put into before DuckDB takes them. */
+interface RowBuffer {
+  readonly chunk: DuckDBDataChunk
+  readonly vectors: ReadonlyArray<DuckDBVector>
+  readonly places: Int32Array
+  readonly series: Int32Array
+  readonly values: Float64Array
+  /** Microseconds as two words each: big integers would take longer than all the rest. */
+  readonly words: Int32Array
+}
+
+const makeBuffer = ({ DOUBLE, DuckDBDataChunk, INTEGER, TIMESTAMPTZ }: DuckDB): RowBuffer => {
+  const chunk = DuckDBDataChunk.create([INTEGER, INTEGER, TIMESTAMPTZ, DOUBLE], CHUNK_ROWS)
+  const vectors = [0, 1, 2, 3].map((index) => chunk.getColumnVector(index))
+  const [places, series, times, values] = vectors.map(
+    (vector) => (vector as unknown as { readonly items: unknown }).items
+  ) as [Int32Array, Int32Array, BigInt64Array, Float64Array]
+  const words = new Int32Array(times.buffer, times.byteOffset, times.length * 2)
+  return { chunk, vectors, places, series, values, words }
+}
+
+/**
+ * Buffers that no stream has at the moment. Their memory, which is outside of what JavaScript counts, is freed only with the
+ * next collection: one for each of thousands of streams would be too much.
+ */
+const idle: Array<RowBuffer> = []
+const MOST_IDLE = 16
+
+/** How many there are of a kind, and how many of those are before the mark: their numbers are counted from 0. */
+export interface Staged {
+  readonly marked: number
+  readonly all: number
+}
+
+/**
+ * The tables, which are temporary ones of the connection:
+ * `staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
+ * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR)`, behind as many floats
+ * as there were `before`, both numbered in the order in which they came, which DuckDB does not keep, and `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`, its labels in the order of
+ * their columns and the `rest` of them as JSON.
+ */
+export interface StagedSamples {
+  /** The columns of labels; undefined where all labels are one column. */
+  readonly labels: LabelColumns | undefined
+  /** Takes samples. */
+  readonly append: (block: SampleBlock) => Promise<void>
+  /** How many bytes it takes, about. */
+  readonly bytes: () => number
+  /** All samples so far are before the mark. */
+  readonly mark: () => void
+  readonly floats: () => Staged
+  readonly histograms: () => Staged
+  /** Whether a series may have come with the same time twice. */
+  readonly hasRepeated: () => boolean
+  /** Puts what is in memory here into the tables: to be done before they are asked. */
+  readonly flush: () => Promise<void>
+  /** Forgets all samples. */
+  readonly clear: () => Promise<void>
+}
+
+/** Stages samples on a connection of its own. The tables are made for the first sample: many streams have nothing new. */
+export const stageSamples = (
+  duckdb: DuckDB,
+  connection: DuckDBConnection,
+  labels: LabelColumns | undefined
+): StagedSamples => {
+  const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
+  const numbers = new Map<string, number>()
+  /** The latest time of each series that is staged, by its number. */
+  let lastTimes: Array<number> = []
+  let pending: Array<{
+    readonly id: string
+    readonly values: Map<string, string>
+    readonly rest: string | null
+  }> = []
+  let lastSeries: Series | undefined
+  let lastNumber = 0
+  let seriesBytes = 0
+  let histogramBytes = 0
+  let rows = { marked: 0, all: 0 }
+  let histograms = { marked: 0, all: 0 }
+  let hasRepeated = false
+  let appender: DuckDBAppender | undefined
+
+  let buffer: RowBuffer | undefined
+  let filled = 0
+  const takeBuffer = (): RowBuffer => {
+    buffer ??= idle.pop() ?? makeBuffer(duckdb)
+    return buffer
+  }
+  const giveBack = () => {
+    if (buffer !== undefined && idle.length < MOST_IDLE) idle.push(buffer)
+    buffer = undefined
+  }
+
+  const createSamples = () =>
+    connection.run(`
+      CREATE OR REPLACE TEMP TABLE staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE);
+      CREATE OR REPLACE TEMP TABLE staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR);
+    `)
+  const createSeries = () =>
+    connection.run(
+      "CREATE OR REPLACE TEMP TABLE staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])"
+    )
+  let hasTables = false
+  const createTables = async () => {
+    if (hasTables) return
+    await createSamples()
+    await createSeries()
+    hasTables = true
+  }
+
+  const numberOf = (one: Series): number => {
+    if (one === lastSeries) return lastNumber
+    let number = numbers.get(one.id)
+    if (number === undefined) {
+      number = numbers.size
+      numbers.set(one.id, number)
+      const values = new Map<string, string>()
+      const rest: Array<readonly [string, string]> = []
+      seriesBytes += SERIES_BYTES
+      for (const [label, value] of one.labels) {
+        seriesBytes += label.length + value.length
+        if (label === METRIC_NAME) continue
+        const column = labels?.columnFor(label)
+        // DuckDB's JSON has no half of a surrogate pair.
+        if (column === undefined) rest.push([label.toWellFormed(), value.toWellFormed()])
+        else values.set(column, value)
+      }
+      pending.push({
+        id: one.id,
+        values,
+        rest: rest.length === 0 && labels !== undefined ? null : jsonLine(Object.fromEntries(rest))
+      })
+    }
+    lastSeries = one
+    lastNumber = number
+    return number
+  }
+
+  const appendChunk = async () => {
+    if (filled === 0) return
+    appender ??= await connection.createAppender("staged", null, "temp")
+    const { chunk, vectors } = takeBuffer()
+    for (const vector of vectors) vector.flush()
+    chunk.rowCount = filled
+    appender.appendDataChunk(chunk)
+    filled = 0
+  }
+
+  const appendHistograms = async (number: number, block: HistogramBlock) => {
+    const target = await connection.createAppender("staged_histogram", null, "temp")
+    for (const [index, histogram] of block.histograms.entries()) {
+      const text = renderHistogram(histogram)
+      histogramBytes += text.length
+      target.appendInteger(histograms.all + index)
+      target.appendInteger(number)
+      target.appendTimestampTZ(new DuckDBTimestampTZValue(BigInt(block.times[index]!) * 1000n))
+      target.appendInteger(rows.all)
+      target.appendVarchar(text)
+      target.endRow()
+    }
+    target.closeSync()
+    histograms.all += block.length
+  }
+
+  const appendSeries = async () => {
+    if (pending.length === 0) return
+    const first = numbers.size - pending.length
+    const target = await connection.createAppender("staged_series", null, "temp")
+    const names = labels?.names ?? []
+    const type = LIST(VARCHAR)
+    for (const [index, { id, rest, values }] of pending.entries()) {
+      target.appendInteger(first + index)
+      target.appendVarchar(id)
+      if (rest === null) target.appendNull()
+      else target.appendVarchar(rest)
+      target.appendList(
+        names.map((name) => values.get(name) ?? null),
+        type
+      )
+      target.endRow()
+    }
+    target.closeSync()
+    pending = []
+  }
+
+  return {
+    labels,
+    append: async (block) => {
+      const { length } = block
+      if (length === 0) return
+      await createTables()
+      const number = numberOf(block.series)
+      if (pending.length >= MOST_PENDING_SERIES) await appendSeries()
+      const lastTime = lastTimes[number]
+      const last = block.times[length - 1]!
+      if (lastTime !== undefined && block.times[0]! <= lastTime) hasRepeated = true
+      lastTimes[number] = Math.max(lastTime ?? last, last)
+      if (block._tag === "HistogramBlock") return appendHistograms(number, block)
+      const { bytes, ends, starts, times } = block
+      const { places, series, values, words } = takeBuffer()
+      for (let from = 0; from < length; ) {
+        const to = Math.min(length, from + CHUNK_ROWS - filled)
+        for (let i = from; i < to; i++, filled++) {
+          const micros = times[i]! * 1000
+          places[filled] = rows.all + i
+          series[filled] = number
+          const high = Math.floor(micros / WORD)
+          words[filled * 2] = (micros - high * WORD) | 0
+          words[filled * 2 + 1] = high
+          values[filled] = floatOf(bytes, starts[i]!, ends[i]!)
+        }
+        from = to
+        if (filled === CHUNK_ROWS) await appendChunk()
+      }
+      rows.all += length
+    },
+    bytes: () => rows.all * ROW_BYTES + histograms.all * ROW_BYTES + histogramBytes + seriesBytes,
+    mark: () => {
+      rows = { marked: rows.all, all: rows.all }
+      histograms = { marked: histograms.all, all: histograms.all }
+    },
+    floats: () => rows,
+    histograms: () => histograms,
+    hasRepeated: () => hasRepeated,
+    flush: async () => {
+      await appendChunk()
+      giveBack()
+      appender?.closeSync()
+      appender = undefined
+      await appendSeries()
+    },
+    clear: async () => {
+      filled = 0
+      giveBack()
+      appender?.closeSync()
+      appender = undefined
+      rows = { marked: 0, all: 0 }
+      histograms = { marked: 0, all: 0 }
+      histogramBytes = 0
+      hasRepeated = false
+      lastTimes = []
+      if (!hasTables) return
+      await createSamples()
+      if (seriesBytes < MOST_SERIES_BYTES) return
+      numbers.clear()
+      pending = []
+      lastSeries = undefined
+      seriesBytes = 0
+      await createSeries()
+    }
+  }
+}

@@ -1,0 +1,101 @@
+/** Streams as tables of a DuckDB database: their names, their columns, and the statements that change them. */
+import { columnOf } from "../../records/Columns.ts"
+import { quoteName } from "./quoteSql.ts"
+
+/** What the database is called where it is attached, whatever its file is called. */
+export const DATABASE = "data"
+
+/** The schema of what is remembered of streams: beside the tables of streams, which may be called anything. */
+export const OWN_SCHEMA = "_source_prometheus"
+
+/** What may have a name in a schema. */
+export type Relation = "table" | "view"
+
+/** A table of a stream, unmistakably: a schema or another database may have the same name. */
+export const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
+
+/** A name as DuckDB tells it from others: not by its case. */
+export const folded = (name: string): string => name.toLowerCase()
+
+/** What a stream is called whose name is empty, which SQL cannot say. */
+const UNNAMED = "unnamed"
+
+/**
+ * The table for a stream: called as the stream is, and numbered (`Up_2`) where DuckDB would not tell it from one of
+ * `taken`, which are folded. SQL cannot say NUL, nor UTF-8 half a surrogate pair: U+FFFD stands for them.
+ */
+export const tableName = (stream: string, taken: ReadonlySet<string>): string => {
+  const plain = stream === "" ? UNNAMED : stream.toWellFormed().replaceAll("\0", "\ufffd")
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? plain : `${plain}_${number}`
+    if (!taken.has(folded(name))) return name
+  }
+}
+
+/** What every table of DuckDB has already, without a column. A label of that name is renamed as `time` is. */
+const ROW_ID = "rowid"
+const PREFIX = "label_"
+
+/** The column of a label, by the rules of all records and those of DuckDB; undefined where SQL cannot say its name. */
+export const duckdbColumnOf = (label: string): string | undefined => {
+  if (folded(label) === ROW_ID) return PREFIX + label
+  const isSayable = label !== "" && !label.includes("\0") && label.isWellFormed()
+  if (folded(label) === PREFIX + ROW_ID || !isSayable) return undefined
+  return columnOf(label)
+}
+
+/** The label that a column is of. */
+export const labelOf = (column: string): string => {
+  const label = column.startsWith(PREFIX) ? column.slice(PREFIX.length) : column
+  return duckdbColumnOf(label) === column ? label : column
+}
+
+/**
+ * The columns that are not of labels. What has no column of its own, and histograms, are JSON and not maps: it is the
+ * text that all other destinations get, `other_labels->>'name'` reads it, and counts keep the server's digits.
+ */
+export const ownColumns = (
+  hasLabelColumns: boolean
+): ReadonlyArray<readonly [name: string, type: string]> => [
+  ["time", "TIMESTAMPTZ"],
+  ["value", "DOUBLE"],
+  ["special_value", "VARCHAR"],
+  ["series_id", "VARCHAR"],
+  ["histogram", "JSON"],
+  [hasLabelColumns ? "other_labels" : "labels", "JSON"]
+]
+
+/** What tells a row from all others where that is promised. */
+const KEY = "series_id, time"
+
+/**
+ * Makes a table. A primary key costs as much as all the rest: whole runs of 5.76 million rows took 11.6 s with one instead of
+ * 5.6 s, and made files of 320 instead of 109 MB.
+ */
+export const createTable = (
+  table: string,
+  hasLabelColumns: boolean,
+  labels: ReadonlyArray<string>,
+  hasKey: boolean
+): string => {
+  const parts = [
+    ...ownColumns(hasLabelColumns).map(([name, type]) => `${quoteName(name)} ${type}`),
+    ...labels.map((name) => `${quoteName(name)} VARCHAR`),
+    ...(hasKey ? [`PRIMARY KEY (${KEY})`] : [])
+  ]
+  return `CREATE TABLE ${qualified(table)} (${parts.join(", ")})`
+}
+
+export const addLabelColumn = (table: string, label: string): string =>
+  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(label)} VARCHAR`
+
+/**
+ * The end of an INSERT of rows of which some may be there: what is new of them replaces what was there, in its place. Labels
+ * are those of the series. Deleted rows would stay in the file for ever beside an index.
+ */
+export const INTO_THEIR_PLACE = `
+  ON CONFLICT (${KEY}) DO UPDATE
+  SET value = excluded.value, special_value = excluded.special_value, histogram = excluded.histogram`
+
+/** A moment as SQL has it. */
+export const timeLiteral = (millis: number): string => `make_timestamptz(${millis * 1000}::BIGINT)`

@@ -1,0 +1,284 @@
+/**
+ * One process at a time writes to a folder: two would write every row twice.
+ *
+ * The lock is a file with a number, `_lock.1`. Whoever takes the folder over makes the one with the next number, which only
+ * one can do, and the highest number counts. So nobody ever has to remove a lock that may have become somebody else's, and a
+ * file stays when its owner is done, to say so.
+ *
+ * An owner on this machine, in this PID namespace, is looked up by its process. Of any other, such as that of another
+ * container or another host on a network file system, nobody can tell whether it lives. So owners write to their file every
+ * few seconds; one that has not done so for minutes has lost the folder, and finds that out before it writes anything
+ * more. Times are those of the file system, as clocks of machines differ.
+ */
+import { lstatSync } from "node:fs"
+import { hostname } from "node:os"
+import { basename, dirname } from "node:path"
+import { Clock, DateTime, Effect, FileSystem, Option, PlatformError, Schedule, Schema } from "effect"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { cannot, infoOf, kindOf, LOCK_LOST, noFollow, randomName, readSmallFile } from "./durably.ts"
+
+/** How often an owner shows that it lives, and for how long its lock holds if it does not. */
+const BEAT_SECONDS = 10
+const LIMIT_SECONDS = 120
+
+/** All locks have this length, so that one can be written over another in one step. */
+const LENGTH = 512
+
+/** How often to try again when others take the folder at the same moment. */
+const ATTEMPTS = 20
+
+const Owner = Schema.fromJsonString(
+  Schema.Struct({
+    process: Schema.Int,
+    /** When the process was started, in ticks since its system was; empty where the system does not say. */
+    started: Schema.String,
+    /** Where its number is that of a process: a machine since it was started, and a PID namespace. */
+    place: Schema.String,
+    host: Schema.String.check(Schema.isPattern(/^[\w.-]{0,253}$/)),
+    since: Schema.String.check(Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)),
+    /** Counts up, so that the file changes. */
+    beat: Schema.Int,
+    /** It is done, and the folder free. */
+    isReleased: Schema.Boolean
+  })
+)
+type Owner = typeof Owner.Type
+
+const textOf = (owner: Owner): Uint8Array => Buffer.from(`${JSON.stringify(owner).padEnd(LENGTH - 1)}\n`)
+
+/** A folder that is locked. */
+export interface FolderLock {
+  /** Fails when the folder is not ours any more. */
+  readonly check: Effect.Effect<void, PlatformError.PlatformError>
+  /** Removes the lock: the folder for locks is to be removed, too. */
+  readonly remove: Effect.Effect<void>
+}
+
+/** Locks `folder` by files called `path` and a number, until the scope closes. */
+export const lockFolder = Effect.fnUntraced(function* (folder: string, path: string) {
+  const files = yield* FileSystem.FileSystem
+  const owner: Owner = {
+    ...(yield* thisProcess),
+    host: /^[\w.-]{0,253}$/.test(hostname()) ? hostname() : "",
+    since: `${DateTime.formatIso(DateTime.makeUnsafe(yield* Clock.currentTimeMillis)).slice(0, 19)}Z`,
+    beat: 0,
+    isReleased: false
+  }
+  const name = (number: number): string => `${path}.${number}`
+
+  const take = Effect.gen(function* () {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const last = Math.max(0, ...(yield* numbersOf(path)))
+      if (last > 0) yield* refuseOwner(folder, name(last), owner)
+      const number = last + 1
+      const file = yield* files.open(name(number), { flag: "wx", ...noFollow }).pipe(
+        Effect.tap((file) =>
+          // One that says nothing would keep others out for minutes.
+          Effect.onError(file.writeAll(textOf(owner)), () => Effect.ignore(files.remove(name(number))))
+        ),
+        Effect.asSome,
+        Effect.catchIf(
+          // Somebody else was faster, or has just removed the folder for locks.
+          ({ reason }) => reason._tag === "AlreadyExists" || reason._tag === "NotFound",
+          () => Effect.succeedNone
+        ),
+        Effect.mapError(cannot("written", name(number)))
+      )
+      if (Option.isNone(file)) {
+        yield* Effect.ignore(files.makeDirectory(dirname(path)))
+        continue
+      }
+      const { ino } = yield* Effect.mapError(file.value.stat, cannot("read", name(number)))
+      const numbers = yield* numbersOf(path)
+      if (numbers.some((other) => other > number)) {
+        // What was seen was old: later ones have come and gone since.
+        yield* Effect.ignore(files.remove(name(number)))
+        continue
+      }
+      // In this order: an owner whose lock is there and not the next one knows that it has the last one.
+      for (const old of numbers.filter((other) => other < number)) {
+        yield* Effect.ignore(files.remove(name(old), { force: true }))
+      }
+      return { file: file.value, number, ino: Option.getOrUndefined(ino) }
+    }
+    return yield* new ConfigError({
+      message: `${folder} is being opened by other runs at the same time. Try again, or choose another folder.`
+    })
+  })
+
+  const { file, ino, number } = yield* take
+  let beat = 0
+  const write = (change: Partial<Owner>) =>
+    Effect.andThen(file.seek(0n, "start"), file.writeAll(textOf({ ...owner, beat, ...change })))
+  let isRemoved = false
+  yield* Effect.addFinalizer(() => (isRemoved ? Effect.void : Effect.ignore(write({ isReleased: true }))))
+  yield* Effect.suspend(() => {
+    beat++
+    return Effect.uninterruptible(Effect.andThen(write({}), file.sync))
+  }).pipe(
+    // What keeps it from being written will be noticed where it matters.
+    Effect.ignore,
+    Effect.delay(`${BEAT_SECONDS} seconds`),
+    Effect.repeat(Schedule.forever),
+    Effect.forkScoped
+  )
+
+  // At once, and not through the pool of threads: it comes before each write, and takes some microseconds.
+  const inode = (number: number) => lstatSync(name(number), { bigint: true, throwIfNoEntry: false })?.ino
+  const lock: FolderLock = {
+    check: Effect.try({
+      try: () => {
+        const next = inode(number + 1)
+        const own = inode(number)
+        return next === undefined && own !== undefined && own === ino
+      },
+      catch: (cause) =>
+        PlatformError.systemError({
+          _tag: "Unknown",
+          module: "FileSystem",
+          method: "lstat",
+          pathOrDescriptor: name(number),
+          cause
+        })
+    }).pipe(Effect.flatMap((isOurs) => (isOurs ? Effect.void : lostLock(folder)))),
+    remove: Effect.suspend(() => {
+      isRemoved = true
+      return Effect.ignore(files.remove(name(number), { force: true }))
+    })
+  }
+  return lock
+})
+
+const lostLock = (folder: string) =>
+  PlatformError.systemError({
+    _tag: "Unknown",
+    module: "FileSystem",
+    method: "lock",
+    pathOrDescriptor: folder,
+    cause: Object.assign(new Error("the lock is lost"), { code: LOCK_LOST })
+  })
+
+/** The numbers of the locks that there are. */
+const numbersOf = Effect.fnUntraced(function* (path: string) {
+  const files = yield* FileSystem.FileSystem
+  const beginning = `${basename(path)}.`
+  const names = yield* files.readDirectory(dirname(path)).pipe(
+    Effect.catchIf(
+      ({ reason }) => reason._tag === "NotFound",
+      () => Effect.succeed([])
+    ),
+    Effect.mapError(cannot("read", dirname(path)))
+  )
+  return names
+    .flatMap((name) => {
+      const digits = name.startsWith(beginning) ? name.slice(beginning.length) : ""
+      return /^[1-9]\d{0,14}$/.test(digits) ? [Number(digits)] : []
+    })
+    .sort((a, b) => a - b)
+})
+
+/** Fails unless the owner of a lock is done or dead. */
+const refuseOwner = Effect.fnUntraced(function* (folder: string, path: string, me: Owner) {
+  const info = yield* infoOf(path)
+  if (info === undefined) return
+  if (info.type !== "File") {
+    return yield* new ConfigError({
+      message: `${path} is ${kindOf(info)}, where the lock of ${folder} is to be. Remove it, or choose another folder.`
+    })
+  }
+  const text = Option.getOrElse(yield* readSmallFile(path, LENGTH), () => "")
+  // One that is just being made says nothing yet.
+  const them = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(text))
+  if (them?.isReleased === true) return
+  const isHere = them !== undefined && them.place === me.place
+  const isRunning = isHere && (yield* runs(them))
+  if (isHere && !isRunning) return
+  const where = isHere ? "" : " in another container or on another machine"
+  const who =
+    them === undefined
+      ? ""
+      : ` (process ${them.process}${them.host === "" ? "" : ` on ${them.host}`}, since ${them.since})`
+  const message = `${folder} is being written by another run${where}${who}. Wait for its end, or choose another folder.`
+  if (isRunning && them.started !== "") return yield* new ConfigError({ message })
+  const silent = yield* secondsSince(info, path)
+  if (Math.abs(silent) > LIMIT_SECONDS) return
+  return yield* new ConfigError({
+    message: `${message} If there is no such run any more, the folder is free in ${Math.ceil(LIMIT_SECONDS - silent)} seconds, or once ${path} is deleted.`
+  })
+})
+
+/** How long ago a file was written, by the clock of its file system. */
+const secondsSince = Effect.fnUntraced(function* ({ mtime }: FileSystem.File.Info, path: string) {
+  const files = yield* FileSystem.FileSystem
+  const probe = `${dirname(path)}/.clock.${randomName()}`
+  const now = yield* Effect.scoped(
+    Effect.gen(function* () {
+      const file = yield* files.open(probe, { flag: "wx", ...noFollow })
+      yield* file.writeAll(Buffer.from("\n"))
+      return (yield* file.stat).mtime
+    })
+  ).pipe(
+    Effect.ensuring(Effect.ignore(files.remove(probe, { force: true }))),
+    Effect.mapError(cannot("written", probe))
+  )
+  const millis = (time: Option.Option<Date>) => Option.getOrElse(time, () => new Date(0)).getTime()
+  return (millis(now) - millis(mtime)) / 1000
+})
+
+/** Who this process is to others of the same place. */
+const thisProcess = Effect.gen(function* () {
+  const files = yield* FileSystem.FileSystem
+  if (process.platform !== "linux") {
+    return { process: process.pid, started: "", place: `${process.platform} ${hostname()}` }
+  }
+  const boot = yield* Effect.option(files.readFileString("/proc/sys/kernel/random/boot_id"))
+  const namespace = yield* Effect.option(files.readLink("/proc/self/ns/pid"))
+  const stat = yield* statOf("self")
+  // The number of a namespace is used again, but only once all processes of the old one are gone.
+  // Where `/proc` is that of another namespace, it shows other processes by our numbers.
+  return Option.isSome(boot) && Option.isSome(namespace) && stat?.process === process.pid
+    ? { process: process.pid, started: stat.started, place: `${boot.value.trim()} ${namespace.value}` }
+    : { process: process.pid, started: "", place: `unknown ${randomName()}` }
+})
+
+/** Whether the process of an owner in this place runs. Its number may have been given to another one since. */
+const runs = Effect.fnUntraced(function* (owner: Owner) {
+  if (owner.process <= 0) return false
+  if (owner.started !== "") return (yield* statOf(owner.process))?.started === owner.started
+  return yield* Effect.orElseSucceed(
+    Effect.try(() => process.kill(owner.process, 0)),
+    () => false
+  )
+})
+
+/** What the system says of a process, unless it is dead and not buried yet. */
+const statOf = Effect.fnUntraced(function* (which: number | "self") {
+  const files = yield* FileSystem.FileSystem
+  const stat = yield* Effect.option(files.readFileString(`/proc/${which}/stat`))
+  if (Option.isNone(stat)) return undefined
+  // The name of the program comes second, in parentheses, and may have any characters in it.
+  const fields = stat.value.slice(stat.value.lastIndexOf(")") + 2).split(" ")
+  const started = fields[19]
+  if (fields[0] === "Z" || fields[0] === "X" || started === undefined) return undefined
+  return { process: Number.parseInt(stat.value, 10), started }
+})
+
+/** Files that are changed only as long as the folder is ours. */
+export const guarded = (files: FileSystem.FileSystem, lock: FolderLock): FileSystem.FileSystem => {
+  const guard = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
+    Effect.andThen(lock.check, effect)
+  return FileSystem.make({
+    ...files,
+    copy: (...args) => guard(files.copy(...args)),
+    copyFile: (...args) => guard(files.copyFile(...args)),
+    makeDirectory: (...args) => guard(files.makeDirectory(...args)),
+    open: (path, options) =>
+      options?.flag === undefined || options.flag === "r"
+        ? files.open(path, options)
+        : guard(files.open(path, options)),
+    remove: (...args) => guard(files.remove(...args)),
+    rename: (...args) => guard(files.rename(...args)),
+    truncate: (...args) => guard(files.truncate(...args)),
+    writeFile: (...args) => guard(files.writeFile(...args))
+  })
+}

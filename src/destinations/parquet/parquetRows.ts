@@ -1,0 +1,77 @@
+/** What is special about Parquet files: their columns, and queries for staged samples by their days. */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { columnOf } from "../../records/Columns.ts"
+import type { Contents } from "../Destination.ts"
+import { quoteName } from "../duckdb/quoteSql.ts"
+import type { Staged, StagedSamples } from "../duckdb/staging/StagedSamples.ts"
+import { FLOAT_VALUE, SPECIAL_VALUE } from "../duckdb/staging/stagedSql.ts"
+
+/** Columns that readers of Parquet files add to them. A label of that name is renamed as one called `time` is. */
+const addedByReaders: ReadonlySet<string> = new Set(["day", "filename", "file_row_number"])
+
+const PREFIX = "label_"
+
+/** The column of a label, by the rules of all records and those of Parquet files. */
+export const parquetColumnOf = (label: string): string | undefined => {
+  const lower = label.toLowerCase()
+  if (addedByReaders.has(lower)) return PREFIX + label
+  if (lower.startsWith(PREFIX) && addedByReaders.has(lower.slice(PREFIX.length))) return undefined
+  return label.includes("\0") ? undefined : columnOf(label)
+}
+
+/** Which of the staged rows: those before the mark, or those after it. */
+export type Part = "kept" | "rest"
+
+const isPart = (part: Part, { all, marked }: Staged): string =>
+  part === "kept" ? `r.number < ${marked}` : `r.number >= ${marked} AND r.number < ${all}`
+
+/** Whether there are rows of a part. */
+export const hasPart = (staged: StagedSamples, part: Part): boolean =>
+  [staged.floats(), staged.histograms()].some(({ all, marked }) =>
+    part === "kept" ? marked > 0 : all > marked
+  )
+
+const DAY = 86_400_000
+
+/** A day that rows are of. Its midnight is in milliseconds, too. */
+export interface Day extends Contents {
+  readonly midnight: number
+}
+
+/** The days that rows of a part are of, in the order of time. */
+export const daysOf = async (
+  staged: StagedSamples,
+  connection: DuckDBConnection,
+  part: Part
+): Promise<ReadonlyArray<Day>> => {
+  await staged.flush()
+  const times = (table: string, of: Staged) =>
+    `SELECT epoch_ms(r.time) AS millis FROM temp.${table} AS r WHERE ${isPart(part, of)}`
+  const reader = await connection.runAndReadAll(
+    `SELECT millis // ${DAY} AS day, count(*), min(millis), max(millis)
+     FROM (${times("staged", staged.floats())} UNION ALL ${times("staged_histogram", staged.histograms())})
+     GROUP BY day ORDER BY day`
+  )
+  return reader.getRows().map(([day, rows, first, last]) => ({
+    midnight: Number(day) * DAY,
+    rows: Number(rows),
+    firstMillis: Number(first),
+    lastMillis: Number(last)
+  }))
+}
+
+/** A query for the rows of a part of one day, whose midnight is in milliseconds. */
+export const rowsOfDay = (staged: StagedSamples, part: Part, midnight: number): string => {
+  const { labels } = staged
+  const columns = (labels?.names ?? []).map(
+    (column, index) => `, s.labels[${index + 1}] AS ${quoteName(column)}`
+  )
+  const rest = labels === undefined ? "labels" : "other_labels"
+  const select = (value: string, special: string, histogram: string, table: string, of: Staged) => `
+    SELECT s.series_id, r.time, ${value} AS value, ${special} AS special_value, ${histogram} AS histogram${columns.join("")}, s.rest AS ${rest}
+    FROM temp.${table} AS r JOIN temp.staged_series AS s ON s.number = r.series
+    WHERE epoch_ms(r.time) // ${DAY} = ${midnight / DAY} AND ${isPart(part, of)}`
+  const floats = select(FLOAT_VALUE, SPECIAL_VALUE, "NULL::VARCHAR", "staged", staged.floats())
+  if (staged.histograms().all === 0) return floats
+  return `${floats} UNION ALL ${select("NULL::DOUBLE", "NULL::VARCHAR", "r.histogram", "staged_histogram", staged.histograms())}`
+}

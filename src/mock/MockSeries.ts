@@ -1,0 +1,112 @@
+/**
+ * What a mock Prometheus holds: series with their samples, and the metadata of metric families.
+ *
+ * Everything is checked and sorted here once, so that evaluation can rely on it.
+ */
+import type { Histogram, Labels } from "../samples/Sample.ts"
+import { canonicalLabels } from "../samples/Series.ts"
+
+/** A float, a native histogram, or the marker with which a scrape says that the series has ended. */
+export type MockValue = number | Histogram | "stale"
+
+/** One series: sample `i` is `values[i]` at `times[i]`, ascending, in milliseconds since the Unix epoch. */
+export interface MockSeries {
+  readonly labels: Labels
+  readonly times: Float64Array
+  readonly values: ReadonlyArray<MockValue>
+}
+
+/** What a scrape tells about a metric family, as `/api/v1/metadata` shows it. */
+export interface FamilyMetadata {
+  readonly type: string
+  readonly help: string
+  readonly unit: string
+}
+
+/** Everything a mock Prometheus holds: series sorted by their labels, metadata by family name. */
+export interface MockDatabase {
+  readonly series: ReadonlyArray<MockSeries>
+  readonly metadata: ReadonlyMap<string, ReadonlyArray<FamilyMetadata>>
+}
+
+/** Labels as a record, or as pairs where a label has a name such as `__proto__`. */
+export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
+
+const isPairs = (input: LabelsInput): input is Iterable<readonly [string, string]> => Symbol.iterator in input
+
+/** Compares as Go compares strings: by UTF-8 bytes, which is the order of the code points. */
+export const compareText = (a: string, b: string): number => {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    // UTF-16 puts the surrogates of high code points before U+E000 … U+FFFF.
+    if (x !== y) return x >= 0xd800 && y >= 0xd800 ? surrogatesLast(x) - surrogatesLast(y) : x - y
+  }
+  return a.length - b.length
+}
+
+const surrogatesLast = (unit: number): number => (unit < 0xe000 ? unit + 0x10000 : unit)
+
+/** The order in which Prometheus answers: label by label, name before value, shorter sets first. */
+export const compareLabels = (a: Labels, b: Labels): number => {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const byName = compareText(a[i]![0], b[i]![0])
+    if (byName !== 0) return byName
+    const byValue = compareText(a[i]![1], b[i]![1])
+    if (byValue !== 0) return byValue
+  }
+  return a.length - b.length
+}
+
+/** The value of one label, `""` when it is absent, as PromQL sees it. */
+export const labelValue = (labels: Labels, name: string): string => {
+  for (const label of labels) if (label[0] === name) return label[1]
+  return ""
+}
+
+/** Canonical labels; of a name that comes twice the last value counts. */
+export const makeLabels = (input: LabelsInput): Labels =>
+  canonicalLabels(new Map(isPairs(input) ? input : Object.entries(input)))
+
+/**
+ * A series from its labels, `__name__` included, and its samples in any order.
+ * Throws when two samples have the same time, or a time is not a whole millisecond.
+ */
+export const makeSeries = (
+  labels: LabelsInput,
+  samples: Iterable<readonly [timeMs: number, value: MockValue]>
+): MockSeries => {
+  const sorted = [...samples].sort((a, b) => a[0] - b[0])
+  const times = new Float64Array(sorted.length)
+  for (let i = 0; i < times.length; i++) {
+    const time = sorted[i]![0]
+    if (!Number.isSafeInteger(time)) throw new RangeError(`${time} is not a time in milliseconds`)
+    if (i > 0 && time === times[i - 1]) throw new RangeError(`two samples at ${time}`)
+    times[i] = time
+  }
+  return { labels: makeLabels(labels), times, values: sorted.map((sample) => sample[1]) }
+}
+
+/**
+ * A database from series and metadata in any order; a family may come with several entries, since targets may differ.
+ * Throws when two series have the same labels.
+ */
+export const makeDatabase = (
+  series: Iterable<MockSeries>,
+  metadata: Iterable<readonly [family: string, metadata: FamilyMetadata]> = []
+): MockDatabase => {
+  const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels))
+  for (let i = 1; i < sorted.length; i++) {
+    if (compareLabels(sorted[i - 1]!.labels, sorted[i]!.labels) === 0) {
+      throw new RangeError(`two series with the labels ${JSON.stringify(sorted[i]!.labels)}`)
+    }
+  }
+  const families = new Map<string, Array<FamilyMetadata>>()
+  for (const [family, entry] of metadata) {
+    const entries = families.get(family)
+    if (entries === undefined) families.set(family, [entry])
+    else entries.push(entry)
+  }
+  return { series: sorted, metadata: families }
+}

@@ -1,0 +1,59 @@
+/** Regular expressions of the matchers `=~` and `!~`, in RE2's language and in linear time, as in Prometheus. */
+import { createRequire } from "node:module"
+import type * as RegularExpression from "../promql/RegularExpression.ts"
+
+/**
+ * The engine is loaded when the first expression is compiled: the demo, which is a part of the program, rarely needs it.
+ * Without a promise, since a mock answers at once. Where the program is built the engine is a file beside it.
+ */
+const loadEngine = (): typeof RegularExpression =>
+  createRequire(import.meta.url)(
+    import.meta.url.endsWith(".ts") ? "../promql/RegularExpression.ts" : "./regexp.mjs"
+  )
+
+/** How large the expressions of a selector may be together, as `weightOf` says: linear time can be long as well. */
+export const MOST_WEIGHT = 20_000
+
+/**
+ * How large an expression is for its engine, at most: its length, times how often its parts are repeated. Repetitions of
+ * groups may be within each other and multiply.
+ */
+export const weightOf = (expression: string): number => {
+  let plain = 1
+  let groups = 1
+  for (const [, group, least, most] of expression.matchAll(/(\)?)\{(\d{1,9})(?:,(\d{0,9}))?\}/g)) {
+    const times = Math.max(1, Number(least), Number(most ?? 0))
+    if (group === "") plain += times
+    else groups *= times
+  }
+  return expression.length * plain * groups
+}
+
+/**
+ * Compiles an RE2 expression that has to match a whole value.
+ *
+ * `dotAll`: whether `.` matches a line feed, as it does since Prometheus 3.0. Throws a SyntaxError for what RE2
+ * does not know.
+ */
+export const wholeValue = (
+  expression: string,
+  dotAll: boolean
+): { readonly test: (text: string) => boolean } => {
+  // As Prometheus anchors them, so that the same are refused.
+  const compiled = loadEngine().compileExpression(`^(?:${expression})$`, dotAll)
+  if (compiled === undefined) throw new SyntaxError(`invalid or unsupported syntax: \`${expression}\``)
+  // Many series share few values.
+  const known = new Map<string, boolean>()
+  return {
+    test: (text) => {
+      const before = known.get(text)
+      if (before !== undefined) return before
+      const isMatch = compiled.test(text)
+      if (known.size < MOST_KNOWN) known.set(text, isMatch)
+      return isMatch
+    }
+  }
+}
+
+/** How many values are remembered of one expression. */
+const MOST_KNOWN = 10_000

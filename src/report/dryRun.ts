@@ -1,0 +1,129 @@
+/** What a run would read, before it does: `--dry-run`. */
+
+import { Schema } from "effect"
+import type { DryRun, DryRunStream } from "../run/estimate.ts"
+import type { Paint } from "../terminal/Appearance.ts"
+import { table } from "../terminal/table.ts"
+import { fitted, widestOf } from "../terminal/textWidth.ts"
+import { byteText, grouped, stepText, timeText } from "../text/figures.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { counted } from "../text/pluralize.ts"
+import { printable, printableJson, printableName } from "../text/printable.ts"
+
+/** How many streams have a row. */
+const MOST_ROWS = 100
+
+const header = ["STREAM", "SERIES", "POINTS", "WINDOWS", "SAMPLES", "BYTES"]
+
+const rowOf = ({ bytes, name, points, samples, series, windows }: DryRunStream): ReadonlyArray<string> => [
+  printableName(name),
+  grouped(series),
+  grouped(points),
+  grouped(windows),
+  estimate(grouped(samples), samples),
+  estimate(byteText(bytes), bytes)
+]
+
+/** Nothing is known to be nothing. */
+const estimate = (text: string, value: number): string => (value === 0 ? text : `~${text}`)
+
+const totals = (streams: ReadonlyArray<DryRunStream>) => {
+  const sum = (of: (stream: DryRunStream) => number): number =>
+    streams.reduce((total, stream) => total + of(stream), 0)
+  return {
+    series: sum(({ series }) => series),
+    windows: sum(({ windows }) => windows),
+    samples: sum(({ samples }) => samples),
+    bytes: sum(({ bytes }) => bytes)
+  }
+}
+
+/** A table of the largest streams, largest first, and the totals of all. `columns` is the width of the terminal, if there is one. */
+export const dryRunText = (
+  { destination, source, span, stepSeconds, streams }: DryRun,
+  { columns, paint }: { readonly columns: number | undefined; readonly paint: Paint }
+): string => {
+  const width = columns === undefined ? Infinity : Math.max(1, columns - 1)
+  const bySize = streams.toSorted((a, b) => b.samples - a.samples || (a.name < b.name ? -1 : 1))
+  const shown = bySize.length <= MOST_ROWS ? bySize : bySize.slice(0, MOST_ROWS - 1)
+  const left = bySize.slice(shown.length)
+  const all = totals(streams)
+  const lines: Array<string> = []
+  if (shown.length > 0) {
+    const rows = shown.map(rowOf)
+    const excess = widestOf(table(header, rows, header.slice(1)).split("\n")) - width
+    const names = widestOf(rows.map(([name]) => name!))
+    const cut = excess <= 0 ? names : Math.max(8, names - excess)
+    const text = table(
+      header,
+      rows.map(([name, ...cells]) => [fitted(name!, cut), ...cells]),
+      header.slice(1)
+    )
+    const [first, ...rest] = text.split("\n").map((line) => fitted(line, width))
+    lines.push(paint("quiet", first!), ...rest)
+  }
+  if (left.length > 0) {
+    const more = `… and ${grouped(left.length)} more with ~${counted(totals(left).samples, "sample")}`
+    lines.push(paint("quiet", fitted(more, width)))
+  }
+  if (lines.length > 0) lines.push("")
+  const period =
+    span === undefined
+      ? ""
+      : ` from ${timeText(span[0])} to ${timeText(span[1])} UTC, every ${stepText(stepSeconds)}`
+  lines.push(
+    all.samples === 0
+      ? `A run would read nothing new of ${counted(streams.length, "stream")} at ${printable(source)}${period}.`
+      : `A run would read about ${counted(all.samples, "sample")} of ${counted(all.series, "series")} in ${counted(streams.length, "stream")} at ${printable(source)}${period}: ${counted(all.windows, "query").replace("querys", "queries")} at least, about ${byteText(all.bytes)} of answers, into ${printable(destination)}.`,
+    "Nothing has been read or written."
+  )
+  return lines.join("\n")
+}
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }
+
+/** The same as JSON; its keys stay. */
+export const DryRunDocument = Schema.Struct({
+  version: Schema.Literal(1),
+  source: Schema.String,
+  destination: Schema.String,
+  step_seconds: Schema.Finite,
+  first_time: Schema.NullOr(Schema.String),
+  last_time: Schema.NullOr(Schema.String),
+  totals: Schema.Struct(counts),
+  streams: Schema.Array(Schema.Struct({ name: Schema.String, points: Count, ...counts }))
+})
+
+const countsOf = ({
+  bytes,
+  samples,
+  series,
+  windows
+}: Pick<DryRunStream, "series" | "windows" | "samples" | "bytes">) => ({
+  series,
+  windows,
+  estimated_samples: Math.round(samples),
+  estimated_bytes: Math.round(bytes)
+})
+
+const encode = Schema.encodeSync(DryRunDocument)
+
+/** The document as a text, indented, streams in their own order, without a line break at its end. */
+export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: DryRun): string =>
+  printableJson(
+    JSON.stringify(
+      encode({
+        version: 1,
+        source,
+        destination,
+        step_seconds: stepSeconds,
+        first_time: span === undefined ? null : formatTime(span[0]),
+        last_time: span === undefined ? null : formatTime(span[1]),
+        totals: countsOf(totals(streams)),
+        streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
+      }),
+      null,
+      2
+    )
+  )

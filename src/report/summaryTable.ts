@@ -1,0 +1,170 @@
+/** What a run did, for people: a table of the streams, what failed, totals, and how to look into the result. */
+
+import type { RunSummary, StreamSummary } from "../run/Progress.ts"
+import type { Paint } from "../terminal/Appearance.ts"
+import { table } from "../terminal/table.ts"
+import { fitted, widestOf, wrapped } from "../terminal/textWidth.ts"
+import { byteText, durationText, grouped, rounded, timeText } from "../text/figures.ts"
+import { counted } from "../text/pluralize.ts"
+import { printable, printableName, visible } from "../text/printable.ts"
+import { chosenStreams, failedOf } from "./chosenStreams.ts"
+import { mostTelling, sparkline } from "./sparkline.ts"
+
+/** How many streams have a row, unless more of them failed. */
+const MOST_ROWS = 40
+
+/** How many of those that failed are named. */
+const MOST_FAILED = 200
+
+/** How far the further lines of an error are indented. */
+const INDENT = 2
+
+/** Names are cut to this where the terminal is narrow. */
+const SHORTEST_NAME = 10
+
+export interface TableOptions {
+  /** Of the terminal; undefined where lines may be of any length. */
+  readonly columns: number | undefined
+  readonly paint: Paint
+  /** How many streams may have a row, 40 unless given. Of those that failed 200 have one anyway. */
+  readonly mostRows?: number
+}
+
+/** All of it, as one text of several lines. */
+export const summaryText = (run: RunSummary, options: TableOptions): string => {
+  const { paint } = options
+  const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
+  const told = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
+  const { left, shown } = chosenStreams(told, options.mostRows ?? MOST_ROWS, MOST_FAILED)
+  const lines: Array<string> = []
+  if (shown.length > 0) {
+    const [header, ...rows] = fittingTable(shown, width).split("\n")
+    lines.push(paint("quiet", header!))
+    for (const [index, line] of rows.entries()) {
+      lines.push(shown[index]!.error === undefined ? line : paint("bad", line))
+    }
+  }
+  if (left.length > 0) {
+    lines.push(paint("quiet", fitted(leftText(left), width)))
+  }
+  const silent = run.streams.length - told.length
+  if (silent > 0 && told.length > 0) {
+    lines.push(paint("quiet", fitted(`${counted(silent, "stream")} had nothing new`, width)))
+  }
+  const failed = failedOf(run.streams)
+  if (failed.length > 0) {
+    lines.push("")
+    // A terminal of a few columns has no room for it.
+    const indent = width < 8 ? 0 : INDENT
+    const named = failed.length <= MOST_FAILED ? failed : failed.slice(0, MOST_FAILED - 1)
+    for (const { error, name } of named) {
+      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width - indent)
+      // A server's words may be in it, and are not to look like a line of ours.
+      lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(indent) + line))
+    }
+    if (named.length < failed.length) {
+      lines.push(paint("bad", fitted(`… and ${grouped(failed.length - named.length)} more`, width)))
+    }
+  }
+  if (lines.length > 0) lines.push("")
+  lines.push(...wrapped(totalText(run), width))
+  if (failed.length > 0) lines.push(...wrapped(failureText(failed.length, run.streams.length), width))
+  // In one piece, however long: it is to be copied.
+  if (run.rows > 0 || run.bytes > 0)
+    lines.push("", "Look into it:", `  ${paint("strong", visible(run.lookInto))}`)
+  return lines.join("\n")
+}
+
+const sum = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
+  items.reduce((total, item) => total + of(item), 0)
+
+const leftText = (left: ReadonlyArray<StreamSummary>): string => {
+  const rows = sum(left, (stream) => stream.rows)
+  const failed = failedOf(left).length
+  return `… and ${grouped(left.length)} more with ${counted(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
+}
+
+/** What there is room for: from all columns to the name and the rows. */
+interface Layout {
+  readonly columns: ReadonlyArray<Column>
+  readonly spark: number
+}
+
+type Column = "STREAM" | "SERIES" | "ROWS" | "FIRST" | "LAST" | "TIME" | "VALUES"
+
+const all = ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"] as const
+
+const without = (...columns: ReadonlyArray<Column>): ReadonlyArray<Column> =>
+  all.filter((column) => !columns.includes(column))
+
+const layouts: ReadonlyArray<Layout> = [
+  { columns: all, spark: 24 },
+  { columns: all, spark: 12 },
+  { columns: without("FIRST"), spark: 12 },
+  { columns: without("FIRST", "LAST"), spark: 12 },
+  { columns: without("FIRST", "LAST", "TIME"), spark: 12 },
+  { columns: without("FIRST", "LAST", "TIME", "VALUES"), spark: 0 },
+  { columns: ["STREAM", "ROWS"], spark: 0 }
+]
+
+const numbers: ReadonlyArray<Column> = ["SERIES", "ROWS", "TIME"]
+
+const cellOf = (stream: StreamSummary, column: Column, spark: number): string => {
+  switch (column) {
+    case "STREAM":
+      return printableName(stream.name)
+    case "SERIES":
+      return grouped(stream.series)
+    case "ROWS":
+      return grouped(stream.rows)
+    case "FIRST":
+      return stream.span === undefined ? "" : timeText(stream.span[0])
+    case "LAST":
+      return stream.span === undefined ? "" : timeText(stream.span[1])
+    case "TIME":
+      return durationText(stream.seconds)
+    case "VALUES": {
+      const curve = mostTelling(stream.curves)
+      return curve === undefined ? "" : sparkline(curve, spark)
+    }
+  }
+}
+
+/** With as many columns as fit, names cut rather than more than the times left out. */
+const fittingTable = (streams: ReadonlyArray<StreamSummary>, width: number): string => {
+  let text = ""
+  for (const layout of layouts) {
+    const rows = streams.map((stream) => layout.columns.map((column) => cellOf(stream, column, layout.spark)))
+    text = table(layout.columns, rows, numbers)
+    const excess = widestOf(text.split("\n")) - width
+    if (excess <= 0) return text
+    const widest = widestOf(rows.map(([name]) => name!))
+    const room = widest - excess
+    if (room >= Math.min(widest, Math.max(SHORTEST_NAME, Math.floor(width * 0.3)))) {
+      return table(
+        layout.columns,
+        rows.map(([name, ...cells]) => [fitted(name!, room), ...cells]),
+        numbers
+      )
+    }
+  }
+  return text
+    .split("\n")
+    .map((line) => fitted(line, width))
+    .join("\n")
+}
+
+/** One sentence about the whole. */
+const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): string => {
+  const series = sum(streams, (stream) => stream.series)
+  const speed = seconds > 0 && rows > 0 ? ` (${rounded(rows / seconds)} rows/s)` : ""
+  const retries = sum(streams, (stream) => stream.retries)
+  const retried =
+    retries === 0
+      ? ""
+      : ` The server had to be asked again ${retries === 1 ? "once" : `${grouped(retries)} times`}.`
+  return `${counted(rows, "new row")} of ${counted(series, "series")} in ${counted(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
+}
+
+const failureText = (failed: number, streams: number): string =>
+  `${grouped(failed)} of ${counted(streams, "stream")} failed. Run again to go on where ${failed === 1 ? "it" : "each"} stopped.`

@@ -1,0 +1,68 @@
+/**
+ * The arrays that blocks of samples are cut from, and what becomes of them once nobody needs these any more.
+ *
+ * They are two thirds of what a read allocates beside the bytes themselves. Whoever is done with a block may say so, and
+ * its arena is filled anew once that holds for all of its blocks; whoever keeps blocks just does not, and loses nothing.
+ */
+
+/** Samples per arena: a small answer gets by with a small one. */
+const SMALL = 256
+const LARGE = 8192
+
+/** Large arenas that are kept for later: 128 KiB each. */
+const MOST_FREE = 24
+
+export class Arena {
+  readonly times: Float64Array
+  readonly starts: Uint32Array
+  readonly ends: Uint32Array
+  /** Blocks that were cut from it and are not done with. */
+  private blocks = 0
+  private isFull = false
+
+  private constructor(capacity: number) {
+    this.times = new Float64Array(capacity)
+    this.starts = new Uint32Array(capacity)
+    this.ends = new Uint32Array(capacity)
+  }
+
+  /** One for an answer that may be small. */
+  static first(): Arena {
+    return new Arena(SMALL)
+  }
+
+  get capacity(): number {
+    return this.times.length
+  }
+
+  /** Ends its use by a decoder. */
+  retire(): void {
+    this.isFull = true
+    this.freeIfDone()
+  }
+
+  /** Ends its use by a decoder; answers the next one. */
+  next(): Arena {
+    this.retire()
+    return free.pop() ?? new Arena(Math.min(LARGE, this.capacity * 2))
+  }
+
+  /** Another block is cut from it. */
+  hold(): void {
+    this.blocks++
+  }
+
+  /** One of its blocks is done with. */
+  letGo(): void {
+    this.blocks--
+    this.freeIfDone()
+  }
+
+  private freeIfDone(): void {
+    if (!this.isFull || this.blocks > 0 || this.capacity < LARGE || free.length === MOST_FREE) return
+    this.isFull = false
+    free.push(this)
+  }
+}
+
+const free: Array<Arena> = []

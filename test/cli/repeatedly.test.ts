@@ -1,0 +1,69 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Logger, References } from "effect"
+import { TestClock } from "effect/testing"
+import { repeatedly } from "../../src/cli/repeatedly.ts"
+import { ConfigError } from "../../src/config/ConnectorConfig.ts"
+
+const wrong = new ConfigError({ message: "that is wrong" })
+
+/** Repeats runs that take so long each, in milliseconds, for a while; answers when each began, and what was told. */
+const runs = Effect.fnUntraced(function* (
+  everyMillis: number,
+  forMillis: number,
+  durations: ReadonlyArray<number>,
+  failing: ReadonlyArray<number> = []
+) {
+  const begun: Array<number> = []
+  const told: Array<string> = []
+  const logger = Logger.make(({ message }) => void told.push(String(message)))
+  const once = Effect.gen(function* () {
+    const index = begun.push(yield* Effect.clockWith((clock) => clock.currentTimeMillis)) - 1
+    yield* Effect.sleep(durations[index] ?? 0)
+    if (failing.includes(index)) return yield* wrong
+  })
+  const fiber = yield* repeatedly(everyMillis, once).pipe(
+    Effect.provide(Logger.layer([logger])),
+    Effect.provideService(References.MinimumLogLevel, "Info"),
+    Effect.forkChild
+  )
+  yield* TestClock.adjust(forMillis)
+  const exit = fiber.pollUnsafe()
+  yield* Fiber.interrupt(fiber)
+  return { begun, told, exit }
+})
+
+describe("repeatedly", () => {
+  it.effect("keeps the pace of the first run's beginning", () =>
+    Effect.gen(function* () {
+      const { begun, exit, told } = yield* runs(60_000, 200_000, [5000, 20_000, 0])
+      assert.deepStrictEqual(begun, [0, 60_000, 120_000, 180_000])
+      assert.isUndefined(exit)
+      assert.deepStrictEqual(told[0], "The next run is at 1970-01-01T00:01:00Z; Ctrl-C stops.")
+      assert.strictEqual(told.at(-1), "Stopped between two runs: all that was read is saved.")
+    })
+  )
+
+  it.effect("leaves out runs for which one that takes long leaves no time", () =>
+    Effect.gen(function* () {
+      const { begun } = yield* runs(60_000, 400_000, [150_000, 0, 60_000])
+      assert.deepStrictEqual(begun, [0, 180_000, 240_000, 360_000])
+    })
+  )
+
+  it.effect("ends with the first run if that one fails", () =>
+    Effect.gen(function* () {
+      const { begun, exit } = yield* runs(1000, 10_000, [], [0])
+      assert.deepStrictEqual(begun, [0])
+      assert.deepStrictEqual(exit, Exit.fail(wrong))
+    })
+  )
+
+  it.effect("tells of a later failure, and goes on", () =>
+    Effect.gen(function* () {
+      const { begun, exit, told } = yield* runs(1000, 3500, [], [1, 2])
+      assert.deepStrictEqual(begun, [0, 1000, 2000, 3000])
+      assert.isUndefined(exit)
+      assert.strictEqual(told.filter((line) => line === wrong.message).length, 2)
+    })
+  )
+})

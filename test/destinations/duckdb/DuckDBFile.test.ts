@@ -1,0 +1,89 @@
+/** A DuckDB database: what it has after any runs, killed or not. */
+import { cpSync, existsSync, mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { DuckDBConnection } from "@duckdb/node-api"
+import { describe, it } from "@effect/vitest"
+import { Effect, FileSystem, Layer } from "effect"
+import { syncModes } from "../../../src/destinations/Destination.ts"
+import { layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
+import { choices } from "../../choices.ts"
+import { type Format, killed, type Row, randomRuns } from "../folder/drive.ts"
+import { ask, hasTable } from "./ask.ts"
+
+/**
+ * Statements that are counted if they begin so; before statement number `at`, the files are copied as a kill would leave them,
+ * and nothing is done any more.
+ */
+const watchStatements =
+  (beginning: string): NonNullable<Format["watch"]> =>
+  (folder, at, onKill) =>
+    Layer.effect(
+      FileSystem.FileSystem,
+      Effect.gen(function* () {
+        const { run } = DuckDBConnection.prototype
+        let count = 0
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            let isKilled = false
+            DuckDBConnection.prototype.run = function (...args) {
+              if (!isKilled && args[0].startsWith(beginning) && count++ === at && existsSync(folder)) {
+                const copy = `${folder}.killed`
+                cpSync(folder, copy, { recursive: true })
+                onKill(copy)
+                isKilled = true
+              }
+              return isKilled ? Promise.reject(new Error(killed)) : run.apply(this, args)
+            }
+          }),
+          () =>
+            Effect.sync(() => {
+              DuckDBConnection.prototype.run = run
+            })
+        )
+        return yield* FileSystem.FileSystem
+      })
+    )
+
+const format = (labelColumns: boolean, rowsAtOnce: number, killedBefore = ""): Format => ({
+  layer: (folder) =>
+    Layer.unwrap(
+      Effect.sync(() => {
+        mkdirSync(folder, { recursive: true })
+        return layer({ path: join(folder, "data.duckdb"), source: "http://mock", labelColumns, rowsAtOnce })
+      })
+    ),
+  rows: async (folder, stream) => {
+    const path = join(folder, "data.duckdb")
+    if (!(await hasTable(path, stream))) return []
+    const rows = await ask(
+      path,
+      `SELECT series_id, strftime(time, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM "${stream}"`
+    )
+    return rows.map((row): Row => ({ key: `${row.series_id} ${row.time}`, value: `${row.value}` }))
+  },
+  hasSteps: true,
+  watch: watchStatements(killedBefore)
+})
+
+describe("DuckDBFile", () => {
+  it.effect.prop(
+    "has what was committed and nothing else, whatever happens",
+    [choices],
+    ([choices]) => randomRuns(format(choices.oneIn(2), choices.pick([1, 3, 10, 1000])), choices, 21_600),
+    { timeout: 240_000, arbitrary: { runs: 40 } }
+  )
+
+  it.effect.prop(
+    "goes on from where it was stopped in the middle of a commit, in any mode",
+    [choices],
+    ([choices]) =>
+      randomRuns(format(true, choices.between(1, 4), "COMMIT"), choices, 21_600, {
+        streams: 1,
+        modes: [...syncModes, "incremental_append_deduped", "incremental_append_deduped"],
+        survivors: 4,
+        changes: 15,
+        points: 20
+      }),
+    { timeout: 240_000, arbitrary: { runs: 100 } }
+  )
+})

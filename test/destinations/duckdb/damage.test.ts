@@ -1,0 +1,209 @@
+/** A stream whose table or bookkeeping others have changed: it fails, says what to do, and no other stream fails. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option } from "effect"
+import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
+import { floats, loadedTime, seriesOf, start } from "../folder/drive.ts"
+import { change, databasePath, put, putBlocks, putStopped, query, stateAt, values } from "./steps.ts"
+import { use } from "./use.ts"
+
+const STREAMS = "_source_prometheus.streams"
+
+/** What is done to a table `up` that has been written, and what is said of it. */
+const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, isForeign?: "foreign"]> = [
+  ["dropped", "DROP TABLE up", /has no table "up", but .* records are missing\. Restore/],
+  ["renamed", "ALTER TABLE up RENAME TO gone", /has no table "up", but/],
+  [
+    "without a column",
+    "CREATE TABLE up_ AS SELECT * EXCLUDE (value) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
+    /that was changed: its column value is missing/
+  ],
+  [
+    "with columns of other types",
+    "CREATE TABLE up_ AS SELECT * REPLACE (value::VARCHAR AS value, time::DATE AS time) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
+    /that was changed: its columns time and value are missing or of another type/
+  ],
+  [
+    "with a damaged entry",
+    `UPDATE ${STREAMS} SET entry = '{"version":1,"table":7}' WHERE stream = 'up'`,
+    /is damaged: _source_prometheus\.streams has an entry of up that/
+  ],
+  [
+    "with the entry of another stream",
+    `UPDATE ${STREAMS} SET entry = (SELECT entry FROM ${STREAMS} WHERE stream = 'other') WHERE stream = 'up'`,
+    /is damaged: _source_prometheus\.streams has an entry of up that/
+  ],
+  [
+    "with two entries",
+    `INSERT INTO ${STREAMS} FROM ${STREAMS} WHERE stream = 'up'`,
+    /is damaged: _source_prometheus\.streams has an entry of up that/
+  ],
+  [
+    "replaced by a table of others",
+    "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
+    /has a table "up" that this program has not made\. Rename it, and read the stream again with --full-refresh --select up, or/,
+    "foreign"
+  ],
+  [
+    "replaced by a view",
+    "ALTER TABLE up RENAME TO gone; CREATE VIEW up AS FROM gone",
+    /has a view "up" that this program has not made\. Rename it/,
+    "foreign"
+  ]
+]
+
+/** The error of a stream, and that another stream is written after it in the same run. */
+const failing = (path: string, mode: SyncMode, stream = "up") =>
+  use(
+    path,
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(put(stream, mode, 5))
+      yield* put("other", mode, 6)
+      return error
+    })
+  )
+
+const prepared = Effect.gen(function* () {
+  const path = yield* databasePath
+  yield* use(
+    path,
+    Effect.andThen(put("up", "incremental_append_deduped", 0, 1), put("other", "incremental_append", 0))
+  )
+  return path
+})
+
+describe("a stream whose table others have changed", () => {
+  for (const [index, [name, sql, said, isForeign]] of damages.entries()) {
+    it.live(`fails alone, and is read again by a full refresh: ${name}`, () =>
+      Effect.gen(function* () {
+        // Each of the others in turn.
+        for (const mode of [syncModes[1 + (index % 3)]!, "full_refresh_overwrite"] as const) {
+          const path = yield* prepared
+          yield* change(path, sql)
+          if (mode !== "full_refresh_overwrite" || isForeign === "foreign") {
+            const error = yield* failing(path, mode)
+            assert.strictEqual(error._tag, "DestinationError")
+            assert.match(error.message, said)
+            assert.notProperty(error, "isFatal")
+            assert.include(yield* values(path, "other"), 6)
+          }
+          if (isForeign === "foreign") continue
+          // Stopped, it has repaired nothing yet.
+          yield* use(path, putStopped("up", "full_refresh_overwrite", 7))
+          const again = yield* failing(path, "incremental_append").pipe(Effect.option)
+          if (!name.includes("entr")) assert.match(Option.getOrThrow(again).message, said)
+          yield* use(path, put("up", "full_refresh_overwrite", 7, 8))
+          assert.includeMembers([...(yield* values(path))], [7, 8])
+          assert.notIncludeMembers([...(yield* values(path))], [0, 1, 5])
+          assert.strictEqual(yield* use(path, loadedTime()), stateAt(8).time)
+          yield* use(path, put("up", "incremental_append_deduped", 8, 9))
+          assert.includeMembers([...(yield* values(path))], [8, 9])
+          const kept = yield* query(path, `SELECT count(*)::INTEGER AS n FROM ${STREAMS} WHERE stream = 'up'`)
+          assert.deepStrictEqual(kept, [{ n: 1 }])
+        }
+      })
+    )
+  }
+
+  it.live("gets its key again where that was removed", () =>
+    Effect.gen(function* () {
+      const path = yield* prepared
+      yield* change(
+        path,
+        "CREATE TABLE up_ AS FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up; INSERT INTO up FROM up LIMIT 1"
+      )
+      yield* use(path, put("up", "incremental_append_deduped", 1, 2))
+      assert.deepStrictEqual(yield* values(path), [0, 1, 2])
+      // And loses one that somebody has added, where rows may come twice.
+      yield* use(path, put("up", "incremental_append", 3))
+      yield* change(path, "ALTER TABLE up ADD PRIMARY KEY (series_id, time)")
+      yield* use(path, put("up", "incremental_append", 3))
+      assert.deepStrictEqual(yield* values(path), [0, 1, 2, 3, 3])
+    })
+  )
+
+  it.live("restarts a refresh whose table was dropped or changed", () =>
+    Effect.gen(function* () {
+      for (const sql of [
+        'DROP TABLE "up (refresh)"',
+        'CREATE TABLE r AS SELECT * EXCLUDE (value) FROM "up (refresh)"; DROP TABLE "up (refresh)"; ALTER TABLE r RENAME TO "up (refresh)"',
+        'DROP TABLE "up (refresh)"; CREATE TABLE "up (refresh)" (mine INTEGER)',
+        'DROP TABLE "up (refresh)"; CREATE VIEW "up (refresh)" AS SELECT 1 AS mine'
+      ]) {
+        for (const mode of syncModes) {
+          const path = yield* prepared
+          yield* use(path, putStopped("up", "full_refresh_overwrite", 7))
+          assert.strictEqual(yield* use(path, loadedTime("full_refresh")), stateAt(7).time)
+          yield* change(path, sql)
+          assert.isUndefined(yield* use(path, loadedTime("full_refresh")))
+          yield* use(path, put("up", mode, 8))
+          const expected = mode === "full_refresh_overwrite" ? [8] : [0, 1, 8]
+          assert.deepStrictEqual(yield* values(path), expected, `${sql} ${mode}`)
+          if (sql.includes("mine")) yield* query(path, 'SELECT mine FROM "up (refresh)"')
+        }
+      }
+      const path = yield* prepared
+      yield* use(path, putStopped("up", "full_refresh_append", 7))
+      yield* change(path, "DROP TABLE up")
+      assert.isUndefined(yield* use(path, loadedTime("full_refresh")))
+    })
+  )
+
+  it.live("is not taken for a stream whose name others have used", () =>
+    Effect.gen(function* () {
+      for (const sql of ["CREATE TABLE up (a INTEGER)", "CREATE VIEW up AS SELECT 1 AS a"]) {
+        for (const mode of syncModes) {
+          const path = yield* databasePath
+          yield* use(path, put("other", "incremental_append", 0))
+          yield* change(path, sql)
+          assert.match(
+            (yield* failing(path, mode)).message,
+            /"up" that this program has not made\. Rename it, or/
+          )
+          assert.include(yield* values(path, "other"), 6)
+        }
+      }
+    })
+  )
+})
+
+describe("what a server may send", () => {
+  it.live("is kept whatever labels and metrics are called", () =>
+    Effect.gen(function* () {
+      const names = [
+        "",
+        "\0",
+        "a\0b",
+        "\ud800",
+        "rowid",
+        "x".repeat(100_000),
+        " ",
+        "\n",
+        "\u202e",
+        "a.b",
+        '"',
+        "💥"
+      ]
+      for (const mode of syncModes) {
+        const path = yield* databasePath
+        for (const name of names) {
+          const series = seriesOf(name, { [name]: "value", nul: "a\0b", job: "a" })
+          yield* use(path, putBlocks(name, mode, [floats(series, [[start, "1"]])], 0))
+        }
+        yield* use(
+          path,
+          putBlocks(
+            "all",
+            mode,
+            names.map((name, at) => floats(seriesOf("all", { [name]: "v" }), [[start, `${at}`]])),
+            0
+          )
+        )
+        assert.deepStrictEqual(yield* query(path, 'SELECT count(*)::INTEGER AS rows FROM "all"'), [
+          { rows: names.length }
+        ])
+        const found = yield* query(path, `SELECT other_labels::VARCHAR AS v, nul FROM unnamed`)
+        assert.deepStrictEqual(found, [{ v: '{"":"value"}', nul: "a\0b" }], mode)
+      }
+    })
+  )
+})

@@ -1,0 +1,151 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import {
+  formatHistogram,
+  formatLabels,
+  formatMatrixSeries,
+  formatString,
+  formatTime,
+  formatValue,
+  formatVectorSample
+} from "../../src/mock/format.ts"
+import type { Histogram } from "../../src/samples/Sample.ts"
+
+const histogram: Histogram = {
+  count: "3",
+  sum: "1.5",
+  buckets: [
+    { boundaries: 0, lower: "0.5", upper: "1", count: "2" },
+    { boundaries: 3, lower: "-0.001", upper: "0.001", count: "1" }
+  ]
+}
+
+const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+const readsBack = (value: number): void => {
+  const text = formatValue(value)
+  if (!Number.isFinite(value)) {
+    assert.match(text, /^(NaN|[+-]Inf)$/)
+    return
+  }
+  assert.isTrue(Object.is(Number(text), value), text)
+  const size = Math.abs(value)
+  const exponent = size !== 0 && (size < 1e-6 || size >= 1e21)
+  assert.match(text, exponent ? /^-?\d(\.\d+)?e[+-]\d{2,3}$/ : /^-?\d+(\.\d+)?$/)
+}
+
+describe("formatValue", () => {
+  it.each([
+    [0, "0"],
+    [-0, "-0"],
+    [1, "1"],
+    [-1.5, "-1.5"],
+    [0.1, "0.1"],
+    [0.1 + 0.2, "0.30000000000000004"],
+    [1e-6, "0.000001"],
+    [9.99999e-7, "9.99999e-07"],
+    [1e-7, "1e-07"],
+    [-1.25e-10, "-1.25e-10"],
+    [5e-324, "5e-324"],
+    [2.2250738585072014e-308, "2.2250738585072014e-308"],
+    [1e20, "100000000000000000000"],
+    [123456789012345680000, "123456789012345680000"],
+    [999999999999999900000, "999999999999999900000"],
+    [1e21, "1e+21"],
+    [-1.5e300, "-1.5e+300"],
+    [1.7976931348623157e308, "1.7976931348623157e+308"],
+    [2 ** 53, "9007199254740992"],
+    [Number.NaN, "NaN"],
+    [Number.POSITIVE_INFINITY, "+Inf"],
+    [Number.NEGATIVE_INFINITY, "-Inf"]
+  ])("%d is %s", (value, text) => {
+    assert.strictEqual(formatValue(value), text)
+  })
+
+  it.prop("reads back as the same float, in the notation of its size", [Schema.Number], ([value]) =>
+    readsBack(value)
+  )
+
+  it.prop(
+    "also around the sizes where the notation changes",
+    [integer(-1e9, 1e9), integer(-18, 16)],
+    (parts) => readsBack(Number(parts.join("e")))
+  )
+})
+
+describe("formatTime", () => {
+  it.each([
+    [0, "0"],
+    [1_700_000_000_000, "1700000000"],
+    [1_700_000_000_500, "1700000000.500"],
+    [1_700_000_000_001, "1700000000.001"],
+    [1_700_000_000_020, "1700000000.020"],
+    [-500, "-0.500"],
+    [-61_007, "-61.007"],
+    [-60_000, "-60"]
+  ])("%d ms is %s", (time, text) => {
+    assert.strictEqual(formatTime(time), text)
+  })
+
+  it.prop("keeps the millisecond", [integer(-4e12, 4e12)], ([time]) => {
+    assert.strictEqual(Math.round(Number(formatTime(time)) * 1000), time)
+  })
+})
+
+describe("strings and labels", () => {
+  it("escapes what HTML could misread, as Go does", () => {
+    assert.strictEqual(
+      formatString('<a href="x">&\u2028\n\\'),
+      '"\\u003ca href=\\"x\\"\\u003e\\u0026\\u2028\\n\\\\"'
+    )
+  })
+
+  it.prop("reads back as it was", [Schema.String], ([text]) => {
+    assert.strictEqual(JSON.parse(formatString(text)), text)
+  })
+
+  it("writes labels called like an object's own", () => {
+    assert.strictEqual(
+      formatLabels([
+        ["__proto__", "a"],
+        ["constructor", "b"]
+      ]),
+      '{"__proto__":"a","constructor":"b"}'
+    )
+  })
+})
+
+describe("series", () => {
+  const labels = [["__name__", "m"]] as const
+
+  it("writes native histograms, without buckets when there are none", () => {
+    assert.strictEqual(
+      formatHistogram(histogram),
+      '{"count":"3","sum":"1.5","buckets":[[0,"0.5","1","2"],[3,"-0.001","0.001","1"]]}'
+    )
+    assert.strictEqual(formatHistogram({ ...histogram, buckets: [] }), '{"count":"3","sum":"1.5"}')
+  })
+
+  it("separates floats from native histograms", () => {
+    const only = { count: "0", sum: "0", buckets: [] }
+    assert.strictEqual(
+      formatMatrixSeries(labels, [1000, 2000, 2500], [1, only, Number.NaN]),
+      '{"metric":{"__name__":"m"},"values":[[1,"1"],[2.500,"NaN"]],"histograms":[[2,{"count":"0","sum":"0"}]]}'
+    )
+    assert.strictEqual(
+      formatMatrixSeries(labels, [1000], [only]),
+      '{"metric":{"__name__":"m"},"histograms":[[1,{"count":"0","sum":"0"}]]}'
+    )
+  })
+
+  it("writes a vector's samples", () => {
+    assert.strictEqual(
+      formatVectorSample(labels, 1500, -0),
+      '{"metric":{"__name__":"m"},"value":[1.500,"-0"]}'
+    )
+    assert.strictEqual(
+      formatVectorSample(labels, 1000, { count: "0", sum: "0", buckets: [] }),
+      '{"metric":{"__name__":"m"},"histogram":[1,{"count":"0","sum":"0"}]}'
+    )
+  })
+})

@@ -1,0 +1,51 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Option, Redacted } from "effect"
+import { type Connection, connectionWarnings } from "../../../src/prometheus/http/connectionWarnings.ts"
+
+const basicAuth = Option.some({ user: "tester", password: Redacted.make("Geheim-4711") })
+const headers = [{ name: "Authorization", value: Redacted.make("Bearer Geheim-4711") }]
+
+const connection = (baseUrl: string, more: Partial<Connection> = { basicAuth }): Connection => ({
+  baseUrl,
+  basicAuth: Option.none(),
+  headers: [],
+  ...more
+})
+
+describe("a connection", () => {
+  it.each([
+    connection("http://prometheus.example.com/api"),
+    connection("http://10.0.0.7:9090"),
+    connection("http://127.example.com"),
+    connection("http://[fd00::1]:9090"),
+    connection("http://localhost.example.com"),
+    connection("HTTP://PROMETHEUS.EXAMPLE.COM"),
+    connection("http://prometheus:9090", { headers })
+  ])("is warned of where it carries credentials in the clear: $baseUrl", (connection) => {
+    const warnings = connectionWarnings(connection, {})
+    assert.lengthOf(warnings, 1)
+    assert.include(warnings[0], connection.baseUrl)
+    assert.match(warnings[0]!, /without encryption.*https/)
+    assert.notInclude(warnings[0], "Geheim")
+  })
+
+  it.each([
+    connection("https://prometheus.example.com"),
+    connection("http://prometheus.example.com", {}),
+    connection("http://localhost:9090"),
+    connection("http://LOCALHOST:9090"),
+    connection("http://prometheus.localhost"),
+    connection("http://127.0.0.1:9090"),
+    connection("http://127.1.2.3:9090"),
+    connection("http://[::1]:9090"),
+    connection("http://0x7f000001", { headers })
+  ])("is not warned of without need: $baseUrl", (connection) => {
+    assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }), [])
+  })
+
+  it("is warned of where the environment has certificates not checked", () => {
+    const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" })
+    assert.lengthOf(warnings, 1)
+    assert.match(warnings[0]!, /^NODE_TLS_REJECT_UNAUTHORIZED is 0 .* certificates are not checked/)
+  })
+})

@@ -1,0 +1,50 @@
+import { assert, describe, it } from "@effect/vitest"
+import { BoundedJson, OversizedError } from "../../../src/prometheus/query/BoundedJson.ts"
+import { choices } from "../../choices.ts"
+
+const bounds = { bytes: 1000, depth: 4, containers: 10 }
+
+/** Reads a text in chunks of so many bytes. */
+const read = (text: string, size = Infinity, limits = bounds): unknown => {
+  const bytes = Buffer.from(text)
+  const json = new BoundedJson(limits)
+  for (let from = 0; from < bytes.length; from += size) json.push(bytes.subarray(from, from + size))
+  return json.finish()
+}
+
+describe("BoundedJson", () => {
+  it.prop("reads what JSON.parse reads, however it is cut", [choices], ([choices]) => {
+    const value = {
+      a: ["é\n", "漢", '"\\', "x".repeat(choices.below(200))],
+      b: [{}, [null, 1.5e3]],
+      c: "[[[[[["
+    }
+    const size = 1 + choices.below(40)
+    assert.deepStrictEqual(read(` ${JSON.stringify(value)}\n`, size), value)
+  })
+
+  it.each([
+    ["bytes", `"${"x".repeat(999)}"`, /^more than 0\.9765625 KiB$/],
+    ["bytes after the value", `1${" ".repeat(1000)}`, /^more than/],
+    ["levels", '[{"a":[{"b":[]}]}]', /levels/],
+    ["levels without an end", "[".repeat(900), /levels/],
+    ["lists", `[${"[],".repeat(10)}1]`, /too many objects or lists/],
+    ["objects", `[${"{},".repeat(10)}1]`, /too many objects or lists/]
+  ])("refuses too many %s before it parses them", (_, text, message) => {
+    for (const size of [1, 7, 2000]) {
+      assert.throws(() => read(text, size), OversizedError, message)
+    }
+  })
+
+  it("takes brackets in texts for what they are", () => {
+    const text = JSON.stringify(["[{".repeat(100), '\\"[{'.repeat(50)])
+    assert.deepStrictEqual(read(text, 3), JSON.parse(text))
+  })
+
+  it.each(["", " ", "{", '{"a":', "1 2", "{}[[[[[[[[[[[[", '["a"', "<html>"])(
+    "fails for what is not JSON: %s",
+    (text) => {
+      assert.throws(() => read(text, 2), SyntaxError)
+    }
+  )
+})

@@ -1,0 +1,858 @@
+import { setImmediate } from "node:timers/promises"
+import { isDeepStrictEqual } from "node:util"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
+import { assert, describe, it } from "@effect/vitest"
+import { DecodeError, type Envelope, ResponseDecoder } from "../../../src/prometheus/query/ResponseDecoder.ts"
+import type { FloatBlock, SampleBlock } from "../../../src/samples/Sample.ts"
+import { SeriesCache, seriesId } from "../../../src/samples/Series.ts"
+import { Choices, choices } from "../../choices.ts"
+import { randomChunks, randomResponse } from "./randomResponse.ts"
+import { type PlainResponse, type PlainSample, plainSamples, referenceDecode } from "./referenceDecoder.ts"
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const oneByteChunks = (bytes: Uint8Array): Array<Uint8Array> =>
+  Array.from(bytes, (byte) => Uint8Array.of(byte))
+
+/** Everything at once; the values are only looked at once the answer has ended. */
+const decode = (chunks: Iterable<Uint8Array>): PlainResponse => {
+  const decoder = new ResponseDecoder()
+  const blocks: Array<SampleBlock> = []
+  for (const chunk of chunks) blocks.push(...decoder.push(chunk))
+  const envelope = decoder.finish()
+  return { samples: plainSamples(blocks), envelope }
+}
+
+/** What comes out until the decoder fails, and how it fails. */
+const decodeUntilFailure = (
+  chunks: Iterable<Uint8Array>
+): { readonly samples: ReadonlyArray<PlainSample>; readonly outcome: Envelope | Error } => {
+  const decoder = new ResponseDecoder()
+  const blocks: Array<SampleBlock> = []
+  try {
+    for (const chunk of chunks) blocks.push(...decoder.push(chunk))
+    return { outcome: decoder.finish(), samples: plainSamples(blocks) }
+  } catch (error) {
+    if (!(error instanceof Error)) throw error
+    return { outcome: error, samples: plainSamples(blocks) }
+  }
+}
+
+/** Labels, identity and samples of each series of an answer, whichever objects stand for it. */
+const bySeries = (bytes: Uint8Array, cache?: SeriesCache): ReadonlyArray<unknown> => {
+  const decoder = new ResponseDecoder(cache)
+  const blocks = decoder.push(bytes)
+  decoder.finish()
+  return plainSamples(blocks).map(({ labels, time, value }) => [labels, seriesId(labels), time, value])
+}
+
+/** Compares deeply; chai is slow, so it is only asked for the difference. */
+const assertSame = (actual: unknown, expected: unknown, context?: () => string): void => {
+  if (!isDeepStrictEqual(actual, expected)) assert.deepStrictEqual(actual, expected, context?.())
+}
+
+const assertDecodeError = (outcome: unknown, context: () => string): void => {
+  if (!(outcome instanceof DecodeError)) assert.instanceOf(outcome, DecodeError, context())
+}
+
+const assertFails = (bytes: Uint8Array): void => {
+  for (const chunks of [[bytes], oneByteChunks(bytes)]) {
+    const { outcome } = decodeUntilFailure(chunks)
+    assert.instanceOf(outcome, DecodeError, JSON.stringify(outcome))
+    assert.isAbove(outcome.message.length, 0)
+  }
+}
+
+const answer = (result: string): string =>
+  `{"status":"success","data":{"resultType":"matrix","result":${result}}}`
+
+/** An answer of one series `{a="b"}` with these samples. */
+const withValues = (values: string): string => answer(`[{"metric":{"a":"b"},"values":${values}}]`)
+
+const withMetric = (metric: string): string => answer(`[{"metric":${metric},"values":[[1,"1"]]}]`)
+
+const withHistogram = (histogram: string): string =>
+  answer(`[{"metric":{"a":"b"},"histograms":[[1,${histogram}]]}]`)
+
+/** The time and text of each float sample, whole and byte by byte. */
+const floats = (text: string): ReadonlyArray<readonly [number, unknown]> => {
+  const whole = decode([encode(text)])
+  assert.deepStrictEqual(decode(oneByteChunks(encode(text))), whole)
+  return whole.samples.map(({ time, value }) => [time, value])
+}
+
+const labels = (text: string): ReadonlyArray<PlainSample["labels"]> => {
+  const whole = decode([encode(text)])
+  assert.deepStrictEqual(decode(oneByteChunks(encode(text))), whole)
+  return whole.samples.map((sample) => sample.labels)
+}
+
+const many = { arbitrary: { runs: 200 }, timeout: 60_000 }
+const some = { arbitrary: { runs: 30 }, timeout: 60_000 }
+
+describe("ResponseDecoder", () => {
+  describe("series of earlier answers", () => {
+    it.prop("change nothing of what an answer says", [choices], ([choices]) => {
+      const cache = new SeriesCache()
+      for (let i = 0; i < 3; i++) {
+        const bytes = encode(randomResponse(choices, { unknownKeys: true }))
+        assertSame(bySeries(bytes, cache), bySeries(bytes))
+        assertSame(bySeries(bytes, cache), bySeries(bytes))
+      }
+    })
+
+    it("are the same objects, so that what is made of them is made once", () => {
+      const cache = new SeriesCache()
+      const seriesOf = (labels: string) => {
+        const decoder = new ResponseDecoder(cache)
+        return decoder.push(encode(answer(`[{"metric":${labels},"values":[[1,"2"]]}]`)))[0]!.series
+      }
+      assert.strictEqual(seriesOf('{"a":"1"}'), seriesOf('{"a":"1"}'))
+      assert.notStrictEqual(seriesOf('{"a":"1"}'), seriesOf('{"a":"2"}'))
+      assert.deepStrictEqual(seriesOf('{"a":"2"}').labels, [["a", "2"]])
+    })
+
+    it("are not taken for one whose samples come before its labels", () => {
+      const cache = new SeriesCache()
+      const late = encode(
+        answer('[{"values":[[1,"2"]],"metric":{"a":"1"}},{"metric":{"a":"1"},"values":[[2,"3"]]}]')
+      )
+      assertSame(bySeries(late, cache), bySeries(late))
+      assertSame(bySeries(late, cache), bySeries(late))
+    })
+
+    it("are kept up to a number, and decoded all the same beyond it", () => {
+      const cache = new SeriesCache()
+      const many = encode(
+        answer(
+          `[${Array.from({ length: 10_050 }, (_, i) => `{"metric":{"a":"${i}"},"values":[[1,"${i}"]]}`).join(",")}]`
+        )
+      )
+      assertSame(bySeries(many, cache), bySeries(many))
+      assertSame(bySeries(many, cache), bySeries(many))
+    })
+  })
+
+  describe("any split of the bytes", () => {
+    it.prop(
+      "gives what JSON.parse gives",
+      [choices],
+      ([choices]) => {
+        const bytes = encode(randomResponse(choices, { unknownKeys: true }))
+        const expected = referenceDecode(bytes)
+        assertSame(decode([bytes]), expected)
+        assertSame(decode(oneByteChunks(bytes)), expected)
+        for (let i = 0; i < 3; i++) assertSame(decode(randomChunks(choices, bytes)), expected)
+      },
+      many
+    )
+
+    it.prop(
+      "in two gives the same, wherever it is",
+      [choices],
+      ([choices]) => {
+        const bytes = encode(randomResponse(choices, { unknownKeys: true }))
+        const expected = referenceDecode(bytes)
+        const stride = Math.max(1, Math.floor(bytes.length / 100))
+        for (let cut = choices.below(stride); cut <= bytes.length; cut += stride) {
+          assertSame(decode([bytes.slice(0, cut), bytes.slice(cut)]), expected, () => `cut at ${cut}`)
+        }
+      },
+      some
+    )
+
+    it("may have empty chunks and white space around", () => {
+      const body = encode(`\n\t ${withValues('[[1,"2"]]')}`)
+      const nothing = new Uint8Array(0)
+      const expected = referenceDecode(body)
+      const chunks = [
+        nothing,
+        body.slice(0, 50),
+        nothing,
+        body.slice(50),
+        nothing,
+        encode(" \r"),
+        encode("\n\t")
+      ]
+      assert.deepStrictEqual(decode(chunks), expected)
+    })
+
+    it("leaves the bytes of the chunks as they are", () => {
+      const bytes = encode(randomResponse(new Choices(7, 3000), { unknownKeys: true }))
+      const chunks = randomChunks(new Choices(3, 3000), bytes)
+      const before = chunks.map((chunk) => chunk.slice())
+      decode(chunks)
+      assert.deepStrictEqual(chunks, before)
+    })
+
+    it("keeps blocks valid while later ones are decoded", () => {
+      const values = Array.from({ length: 30_000 }, (_, i) => `[${i * 15},"${i}.5"]`)
+      const bytes = encode(withValues(`[${values.join(",")}]`))
+      const decoder = new ResponseDecoder()
+      const blocks: Array<SampleBlock> = []
+      const atOnce: Array<PlainSample> = []
+      for (let from = 0; from < bytes.length; from += 1000) {
+        const completed = decoder.push(bytes.slice(from, from + 1000))
+        blocks.push(...completed)
+        atOnce.push(...plainSamples(completed))
+      }
+      assert.strictEqual(decoder.finish().status, "success")
+      const later = plainSamples(blocks)
+      assertSame(
+        later,
+        atOnce.map((sample) => ({ ...sample, series: 0 }))
+      )
+      assertSame(later, referenceDecode(bytes).samples)
+    })
+  })
+
+  describe("samples", () => {
+    it("come as soon as their bytes are there", () => {
+      const decoder = new ResponseDecoder()
+      const start = answer('[{"metric":{"a":"b"},"values":[[1,"1"],[2,"2"],[3,"').slice(0, -2)
+      assert.lengthOf(plainSamples(decoder.push(encode(start))), 2)
+      assert.deepStrictEqual(
+        plainSamples(decoder.push(encode('3"],[4'))).map(({ time, value }) => [time, value]),
+        [[3000, "3"]]
+      )
+    })
+
+    it("wait for labels that come later", () => {
+      const decoder = new ResponseDecoder()
+      const start = answer('[{"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]').slice(
+        0,
+        -2
+      )
+      assert.deepStrictEqual(decoder.push(encode(start)), [])
+      const blocks = decoder.push(encode(',"metric":{"a":"b"}}]}}'))
+      assert.deepStrictEqual(
+        plainSamples(blocks).map(({ labels, time, value }) => [labels, time, value]),
+        [
+          [[["a", "b"]], 1000, "1"],
+          [[["a", "b"]], 2000, "2"],
+          [[["a", "b"]], 1000, { count: "1", sum: "2", buckets: [] }]
+        ]
+      )
+      assert.strictEqual(decoder.finish().status, "success")
+    })
+
+    it("come in blocks that agree with themselves", () => {
+      const decoder = new ResponseDecoder()
+      const blocks = decoder.push(
+        encode(
+          answer(
+            '[{"metric":{"a":"b"},"values":[[1,"1"],[2,"NaN"],[3,"3"]],"histograms":[[3,{"count":"1","sum":"2"}]]},{"metric":{"a":"c"},"values":[[1,"1"]]}]'
+          )
+        )
+      )
+      assert.deepStrictEqual(
+        blocks.map((block) => block.series.id),
+        blocks.map((block) => seriesId(block.series.labels))
+      )
+      assert.strictEqual(new Set(blocks.map((block) => block.series)).size, 2)
+      for (const block of blocks) {
+        assert.isAbove(block.length, 0)
+        assert.lengthOf(block.times, block.length)
+        if (block._tag === "HistogramBlock") assert.lengthOf(block.histograms, block.length)
+        else assert.deepStrictEqual([block.starts.length, block.ends.length], [block.length, block.length])
+      }
+    })
+
+    it("keep the digits of the server", () => {
+      const texts = [
+        "0",
+        "-0",
+        "1e-07",
+        "1E-07",
+        "1e+21",
+        "1e21",
+        "123456789012345678901234567890",
+        "0.10000000000000000000001",
+        "-1.50",
+        "NaN",
+        "+Inf",
+        "-Inf"
+      ]
+      assert.deepStrictEqual(
+        floats(withValues(`[${texts.map((text, i) => `[${i},"${text}"]`)}]`)),
+        texts.map((text, i) => [i * 1000, text])
+      )
+    })
+
+    it("may write their values with escapes", () => {
+      assert.deepStrictEqual(floats(withValues('[[1,"1"],[2,"\\u0031\\u002e5"],[3,"\\u002bInf"],[4,"4"]]')), [
+        [1000, "1"],
+        [2000, "1.5"],
+        [3000, "+Inf"],
+        [4000, "4"]
+      ])
+    })
+
+    it.each([
+      ["0", 0],
+      ["1435781430", 1435781430000],
+      ["1435781430.781", 1435781430781],
+      ["1435781430.7", 1435781430700],
+      ["1435781430.78", 1435781430780],
+      ["1435781430.001", 1435781430001],
+      ["1435781430.7814", 1435781430781],
+      ["1435781430.7816", 1435781430782],
+      ["1435781430.999999", 1435781431000],
+      ["1435781430.781000000", 1435781430781],
+      ["1.43578143e9", 1435781430000],
+      ["1.435781430781E+9", 1435781430781],
+      ["1435781430781e-3", 1435781430781],
+      ["-1.5", -1500],
+      ["253402300799", 253402300799000],
+      ["4102444800.123", 4102444800123]
+    ])("are at %s seconds, in milliseconds", (text, millis) => {
+      assert.deepStrictEqual(floats(withValues(`[[${text},"1"],[${text} , "2" ]]`)), [
+        [millis, "1"],
+        [millis, "2"]
+      ])
+    })
+
+    it("may be many", () => {
+      const series = Array.from(
+        { length: 20 },
+        (_, s) =>
+          `{"metric":{"s":"${s}"},"values":[${Array.from({ length: 3001 }, (_, i) => `[${i},"${s}.${i}"]`)}]}`
+      )
+      const bytes = encode(answer(`[${series}]`))
+      const expected = referenceDecode(bytes)
+      assert.strictEqual(expected.samples.length, 60_020)
+      assertSame(decode([bytes]), expected)
+      assertSame(decode(randomChunks(new Choices(1, 1e9), bytes)), expected)
+    })
+
+    it("leave no trace of chunks that nobody holds", async () => {
+      setFlagsFromString("--expose-gc")
+      const collectGarbage: () => void = runInNewContext("gc")
+      const decoder = new ResponseDecoder()
+      const chunks: Array<WeakRef<Uint8Array>> = []
+      const push = (text: string): number => {
+        const chunk = encode(text)
+        chunks.push(new WeakRef(chunk))
+        return decoder.push(chunk).length
+      }
+      push(answer('[{"metric":{"a":"b"},"values":[[0,"0"]').slice(0, -2))
+      for (let i = 1; i <= 100; i++) push(`,[${i},"${i}"],[${i}.5,"1`.concat('"]', i % 2 ? "" : " "))
+      await setImmediate()
+      collectGarbage()
+      const alive = chunks.filter((chunk) => chunk.deref() !== undefined).length
+      assert.isAtMost(alive, 3)
+      push("]}]}}")
+      assert.strictEqual(decoder.finish().status, "success")
+    })
+  })
+
+  describe("labels", () => {
+    it("are sorted by bytes, without empty ones", () => {
+      assert.deepStrictEqual(
+        labels(withMetric('{"b":"1","":"x","😀":"3","\uffee":"2","empty":"","a":"0"}')),
+        [
+          [
+            ["", "x"],
+            ["a", "0"],
+            ["b", "1"],
+            ["\uffee", "2"],
+            ["😀", "3"]
+          ]
+        ]
+      )
+    })
+
+    it("may be none", () => {
+      assert.deepStrictEqual(labels(withMetric("{}")), [[]])
+      assert.deepStrictEqual(labels(withMetric('{ "a" : "" }')), [[]])
+    })
+
+    it("may be called like an object's own", () => {
+      assert.deepStrictEqual(
+        labels(withMetric('{"__proto__":"p","constructor":"c","toString":"t","1":"n"}')),
+        [
+          [
+            ["1", "n"],
+            ["__proto__", "p"],
+            ["constructor", "c"],
+            ["toString", "t"]
+          ]
+        ]
+      )
+    })
+
+    it("are the same in all spellings", () => {
+      const spellings = [
+        '"é/\\"\\\\\n😀"',
+        '"\\u00e9\\/\\u0022\\u005C\\u000a\\ud83d\\uDE00"',
+        '"\\u00E9/\\"\\\\\\n😀"'
+      ]
+      for (const spelling of spellings) {
+        const json = spelling.replace("\n", "\\n")
+        assert.deepStrictEqual(labels(withMetric(`{"\\u0061":${json}}`)), [[["a", 'é/"\\\n😀']]])
+      }
+    })
+
+    it("keep a byte order mark", () => {
+      assert.deepStrictEqual(labels(withMetric('{"a":"\ufeffb","\ufeff":"c"}')), [
+        [
+          ["a", "\ufeffb"],
+          ["\ufeff", "c"]
+        ]
+      ])
+    })
+
+    it("never make one series of two", () => {
+      // Half of a pair of surrogates is no text: SHA-256 would see U+FFFD in both.
+      const bytes = encode(
+        answer(
+          '[{"metric":{"a":"\\ud800"},"values":[[1,"1"]]},{"metric":{"a":"\\ufffd"},"values":[[1,"2"]]},{"metric":{"a":"\\udc00"},"values":[[1,"3"]]}]'
+        )
+      )
+      const decoder = new ResponseDecoder()
+      let blocks: ReadonlyArray<SampleBlock> = []
+      try {
+        blocks = decoder.push(bytes)
+      } catch (error) {
+        assert.instanceOf(error, DecodeError)
+      }
+      assert.lengthOf(new Set(blocks.map((block) => block.series.id)), blocks.length)
+    })
+  })
+
+  describe("native histograms", () => {
+    it("keep the digits of the server", () => {
+      const text =
+        '{"count":"42","sum":"1.50e+3","buckets":[[0,"-Inf","-0.001","1"],[1,"0.5","1","2"],[2,"1","2","3"],[3,"-0.001","0.001","+Inf"]]}'
+      assert.deepStrictEqual(decode(oneByteChunks(encode(withHistogram(text)))).samples[0]?.value, {
+        count: "42",
+        sum: "1.50e+3",
+        buckets: [
+          { boundaries: 0, lower: "-Inf", upper: "-0.001", count: "1" },
+          { boundaries: 1, lower: "0.5", upper: "1", count: "2" },
+          { boundaries: 2, lower: "1", upper: "2", count: "3" },
+          { boundaries: 3, lower: "-0.001", upper: "0.001", count: "+Inf" }
+        ]
+      })
+    })
+
+    it.each([
+      '{"sum":"1"}',
+      '{"count":"1"}',
+      '{"count":1,"sum":"1"}',
+      '{"count":"1","sum":"x"}',
+      '{"count":"","sum":"1"}',
+      '{"count":"1","sum":"1","buckets":{}}',
+      '{"count":"1","sum":"1","buckets":[[0,"1","2"]]}',
+      '{"count":"1","sum":"1","buckets":[[0,"1","2","3","4"]]}',
+      '{"count":"1","sum":"1","buckets":[[4,"1","2","3"]]}',
+      '{"count":"1","sum":"1","buckets":[["0","1","2","3"]]}',
+      '{"count":"1","sum":"1","buckets":[[0,1,"2","3"]]}',
+      '{"count":"1","sum":"1","buckets":[null]}',
+      "[]",
+      "null",
+      '"1"'
+    ])("are not %s", (text) => assertFails(encode(withHistogram(text))))
+  })
+
+  describe("the envelope", () => {
+    it("tells of a success and its parts", () => {
+      const text = answer(
+        '[{"metric":{"a":"1"}},{"metric":{"a":"2"},"values":[]},{"metric":{"a":"3"},"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]},{"metric":{"a":"4"},"values":null,"histograms":null}]'
+      )
+      assert.deepStrictEqual(decode([encode(text)]).envelope, {
+        status: "success",
+        errorType: undefined,
+        error: undefined,
+        warnings: [],
+        isPartial: false
+      })
+    })
+
+    it.each(["[]", "[ ]", "null"])("may have the empty result %s", (result) => {
+      const { envelope, samples } = decode(oneByteChunks(encode(answer(result))))
+      assert.deepStrictEqual(samples, [])
+      assert.deepInclude(envelope, { status: "success", isPartial: false })
+    })
+
+    it("has warnings, wherever they stand", () => {
+      for (const text of [
+        '{"status":"success","warnings":["a","é\\n"],"data":{"resultType":"matrix","result":[]}}',
+        '{"status":"success","data":{"result":[],"resultType":"matrix"},"infos":["i"],"warnings":["a","\\u00e9\\u000a"]}'
+      ]) {
+        assert.deepStrictEqual(decode(oneByteChunks(encode(text))).envelope.warnings, ["a", "é\n"])
+      }
+    })
+
+    it("keeps the first of very many warnings, and the one about data among those about the query", () => {
+      const warnings = Array.from({ length: 200_000 }, (_, i) => `PromQL info ${i}`)
+      warnings[150_000] = `no store: ${"x".repeat(5_000_000)}`
+      const text = `{"warnings":${JSON.stringify(warnings)},${answer("[]").slice(1)}`
+      const kept = decode([encode(text)]).envelope.warnings
+      assert.deepStrictEqual(kept.slice(0, 20), warnings.slice(0, 20))
+      assert.lengthOf(kept, 21)
+      assert.match(kept[20]!, /^no store: x{3000,5000}$/)
+    })
+
+    it("has the error of a failed query, with or without data", () => {
+      for (const data of [
+        "",
+        ',"data":null',
+        ',"data":{"resultType":"matrix","result":[]}',
+        ',"data":"none"'
+      ]) {
+        const text = `{"status":"error","errorType":"timeout","error":"query \\"timed\\" out"${data}}`
+        assert.deepInclude(decode(oneByteChunks(encode(text))).envelope, {
+          status: "error",
+          errorType: "timeout",
+          error: 'query "timed" out'
+        })
+      }
+    })
+
+    it("tells that an answer is partial, where the server says so", () => {
+      for (const [json, isPartial] of [
+        ["true", true],
+        ["false", false],
+        ["null", false]
+      ] as const) {
+        const text = `{"status":"success","data":{"result":[]},"isPartial":${json}}`
+        assert.strictEqual(decode(oneByteChunks(encode(text))).envelope.isPartial, isPartial)
+      }
+    })
+
+    it("may hold values of any depth that nobody asked for", () => {
+      const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
+      const text = `{"x":${deep},"status":"success","data":{"result":[],"stats":${deep}}}`
+      assert.strictEqual(decode([encode(text)]).envelope.status, "success")
+    })
+  })
+
+  describe("fails where", () => {
+    const complete = withValues('[[1,"2.5"]]')
+
+    it.prop(
+      "the answer is cut short, wherever, and never makes samples up",
+      [choices],
+      ([choices]) => {
+        const bytes = encode(randomResponse(choices, { unknownKeys: true }))
+        const expected = referenceDecode(bytes).samples
+        const stride = Math.max(1, Math.floor(bytes.length / 100))
+        for (let length = choices.below(stride); length < bytes.length; length += stride) {
+          const part = bytes.slice(0, length)
+          for (const chunks of [[part], randomChunks(choices, part)]) {
+            const { outcome, samples } = decodeUntilFailure(chunks)
+            assertDecodeError(outcome, () => `${length} bytes`)
+            assertSame(samples, expected.slice(0, samples.length), () => `${length} bytes`)
+          }
+        }
+      },
+      some
+    )
+
+    it("the answer is cut short in its last value, byte by byte", () => {
+      const bytes = encode(complete)
+      for (let length = 0; length < bytes.length; length++) {
+        const { outcome, samples } = decodeUntilFailure([bytes.slice(0, length)])
+        assert.instanceOf(outcome, DecodeError, `${length} bytes`)
+        const isWhole = length >= complete.indexOf("]]}]") + 2
+        assert.deepStrictEqual(
+          samples.map(({ time, value }) => [time, value]),
+          isWhole || length === complete.indexOf("]]}]") + 1 ? samples.map(() => [1000, "2.5"]) : []
+        )
+      }
+    })
+
+    it.each(["x", "{}", "null", "\u00a0", "}", ",", "\u0000", complete])(
+      "bytes follow its end: %j",
+      (rest) => {
+        assertFails(encode(complete + rest))
+        assertFails(encode(`${complete} \n${rest}`))
+        assert.instanceOf(decodeUntilFailure([encode(complete), encode(rest)]).outcome, DecodeError)
+      }
+    )
+
+    it("it has failed before", () => {
+      const decoder = new ResponseDecoder()
+      assert.throws(() => decoder.push(encode("<html>")), DecodeError)
+      assert.throws(() => decoder.push(encode(complete)), DecodeError)
+      assert.throws(() => decoder.finish(), DecodeError)
+    })
+
+    it("nothing came", () => {
+      assert.throws(() => new ResponseDecoder().finish(), DecodeError)
+      assertFails(encode("  \n"))
+    })
+
+    it.each([
+      ["a continuation byte alone", [0x80]],
+      ["a start without its end", [0xc3]],
+      ["an overlong form", [0xc0, 0xaf]],
+      ["a surrogate", [0xed, 0xa0, 0x80]],
+      ["more than Unicode has", [0xf4, 0x90, 0x80, 0x80]],
+      ["0xFF", [0xff]]
+    ])("a text is not UTF-8: %s", (_, bytes) => {
+      const [before, after] = withMetric('{"a":"x@y"}').split("@")
+      assertFails(Buffer.concat([encode(before!), Uint8Array.from(bytes), encode(after!)]))
+      const [beforeName, afterName] = withMetric('{"x@y":"a"}').split("@")
+      assertFails(Buffer.concat([encode(beforeName!), Uint8Array.from(bytes), encode(afterName!)]))
+      const [beforeError, afterError] = '{"status":"error","error":"x@y"}'.split("@")
+      assertFails(Buffer.concat([encode(beforeError!), Uint8Array.from(bytes), encode(afterError!)]))
+    })
+
+    it.each([
+      '"01"',
+      '"-01"',
+      '"00"',
+      '"1."',
+      '".5"',
+      '"+1"',
+      '"-"',
+      '"+"',
+      '""',
+      '" 1"',
+      '"1 "',
+      '"0x1"',
+      '"1e"',
+      '"1e+"',
+      '"1e1.5"',
+      '"1_000"',
+      '"1,5"',
+      '"Infinity"',
+      '"-Infinity"',
+      '"Inf"',
+      '"inf"',
+      '"nan"',
+      '"NAN"',
+      '"NaN "',
+      '"+inf"',
+      '"null"',
+      '"1\\n"',
+      '"\\u00b9"',
+      '"١"',
+      "1e5",
+      "1",
+      "null",
+      "true",
+      "NaN",
+      "[]",
+      "{}"
+    ])("the value of a sample is %s", (value) => {
+      assertFails(encode(withValues(`[[1,${value}]]`)))
+      assertFails(encode(withValues(`[[1,"1"],[2,${value}],[3,"1"]]`)))
+      assertFails(encode(withValues(`[[ 1,${value} ]]`)))
+    })
+
+    it.each([
+      "01",
+      "00",
+      "-01",
+      "01.5",
+      "1.",
+      ".5",
+      "+1",
+      "-",
+      "0x1",
+      "1e",
+      "1e+",
+      "Infinity",
+      "NaN",
+      "nan",
+      '"1"',
+      "null",
+      "true",
+      "",
+      "1 2",
+      "[1]"
+    ])("the time of a sample is %s", (time) => {
+      assertFails(encode(withValues(`[[${time},"1"]]`)))
+      assertFails(encode(withValues(`[[1,"1"],[${time},"1"],[3,"1"]]`)))
+      assertFails(encode(withValues(`[[ ${time} ,"1"]]`)))
+      assertFails(encode(answer(`[{"metric":{},"histograms":[[${time},{"count":"1","sum":"1"}]]}]`)))
+    })
+
+    it.each([
+      "[",
+      "[[",
+      "[,]",
+      '[[1,"1"],]',
+      '[,[1,"1"]]',
+      '[[1,"1"][2,"2"]]',
+      '[[1,"1"];[2,"2"]]',
+      '[[1,"1"]}',
+      '[[1,"1"}]',
+      '[[1,"1",]]',
+      '[[1,"1","2"]]',
+      "[[1]]",
+      "[[1,]]",
+      "[[]]",
+      '[[,"1"]]',
+      '[[1:"1"]]',
+      '[{"1":"1"}]',
+      "[null]",
+      '[1,"1"]',
+      "{}",
+      '"1"',
+      "1",
+      "true",
+      "nul",
+      "nulls"
+    ])("the samples are %s", (values) => assertFails(encode(withValues(values))))
+
+    it.each([
+      ['{"a":1}', "a number"],
+      ['{"a":null}', "null"],
+      ['{"a":{}}', "an object"],
+      ['{"a":["b"]}', "a list"],
+      ['{"a":true}', "a boolean"]
+    ])("a label is not a text: %s", (metric) => {
+      assertFails(encode(withMetric(metric)))
+      assert.match(
+        String(decodeUntilFailure([encode(withMetric(metric))]).outcome),
+        /label a is not a string/
+      )
+    })
+
+    it.each([
+      "null",
+      "[]",
+      '"a"',
+      "1",
+      '[["a","b"]]',
+      '{"a":"b",}',
+      "{a:1}",
+      '{"a" "b"}',
+      '{"a":"\n"}',
+      '{"a":"\\x"}'
+    ])("the labels are %s", (metric) => assertFails(encode(withMetric(metric))))
+
+    it("a series has no labels, or has them twice", () => {
+      assertFails(encode(answer('[{"values":[[1,"1"]]}]')))
+      assertFails(encode(answer("[{}]")))
+      assertFails(encode(answer('[{"metric":{"a":"b"},"values":[],"metric":{"a":"b"}}]')))
+    })
+
+    it.each([
+      '{"status":"success","data":{"resultType":"vector","result":[{"metric":{"a":"b"},"value":[1,"1"]}]}}',
+      '{"status":"success","data":{"result":[{"metric":{"a":"b"},"value":[1,"1"]}],"resultType":"vector"}}',
+      '{"status":"success","data":{"resultType":"vector","result":[]}}',
+      '{"status":"success","data":{"resultType":"scalar","result":[1,"1"]}}',
+      '{"status":"success","data":{"resultType":"string","result":[1,"a"]}}',
+      '{"status":"success","data":{"resultType":"streams","result":[]}}'
+    ])("the result is not a matrix: %s", (text) => assertFails(encode(text)))
+
+    it.each([
+      "{}",
+      "[]",
+      "null",
+      '"x"',
+      "<html></html>",
+      "404 page not found",
+      "\ufeff{}",
+      '{"status":"success"}',
+      '{"status":"success","data":null}',
+      '{"status":"success","data":[]}',
+      '{"status":"success","data":{}}',
+      '{"status":"success","data":{"resultType":"matrix"}}',
+      '{"status":null,"data":{"resultType":"matrix","result":[]}}',
+      '{"status":true,"data":{"resultType":"matrix","result":[]}}',
+      '{"data":{"resultType":"matrix","result":[]}}',
+      '{"status":"success","data":{"resultType":"matrix","result":{}}}',
+      '{"status":"success","data":{"resultType":"matrix","result":"x"}}',
+      '{"status":"success","data":{"resultType":"matrix","result":[[]]}}',
+      '{"status":"success","data":{"resultType":"matrix","result":[null]}}',
+      '{"status":"success" "data":{}}',
+      '{"status":"success",,"data":{}}',
+      '{"status":"success","data":{"result":[]},}',
+      '{"status":"success","x":,"data":{"result":[]}}',
+      '{"status":,"data":{"result":[]}}',
+      '{"status":"success","x","data":{"result":[]}}',
+      "{status:1}",
+      "{'status':1}",
+      '{"status":"success","data":{"result":[]}]',
+      '{"status":"success","data":{"result":[}}}',
+      '{"status":"success"\u000b,"data":{"result":[]}}'
+    ])("the answer is %s", (text) => assertFails(encode(text)))
+
+    it("a sample never ends", () => {
+      const decoder = new ResponseDecoder()
+      decoder.push(encode(answer('[{"metric":{},"values":[[1,"').slice(0, -2)))
+      const digits = encode("1".repeat(1 << 16))
+      assert.throws(() => {
+        for (let i = 0; i < 40; i++) decoder.push(digits)
+      }, DecodeError)
+    })
+  })
+
+  describe("one byte changed", () => {
+    const structural = encode('"\\[]{},:00129.-+eE nN/u\u0000')
+
+    /** Replaces, adds or takes away one byte. */
+    const mutate = (choices: Choices, bytes: Uint8Array): Uint8Array => {
+      const at = choices.below(bytes.length)
+      const byte = choices.oneIn(3) ? choices.below(256) : structural[choices.below(structural.length)]!
+      const kind = choices.below(4)
+      return Buffer.concat([
+        bytes.subarray(0, at),
+        Uint8Array.from(kind === 0 ? [] : [byte]),
+        bytes.subarray(kind === 1 ? at : at + 1)
+      ])
+    }
+
+    it.prop(
+      "gives what JSON.parse gives, or fails",
+      [choices],
+      ([choices]) => {
+        const bytes = encode(randomResponse(choices, { unknownKeys: false }))
+        for (let i = 0; i < 25; i++) {
+          // The choices of the answer may have used up the budget.
+          const more = new Choices(choices.seed + i, 3000)
+          const changed = mutate(more, bytes)
+          let expected: PlainResponse | undefined
+          try {
+            expected = referenceDecode(changed)
+          } catch {
+            expected = undefined
+          }
+          for (const chunks of [[changed], randomChunks(more, changed)]) {
+            const { outcome, samples } = decodeUntilFailure(chunks)
+            const context = () => `${Buffer.from(changed).toString()} ${outcome}`
+            if (expected === undefined) {
+              assertDecodeError(outcome, context)
+            } else {
+              assertSame(outcome, expected.envelope, context)
+              assertSame(samples, expected.samples, context)
+            }
+          }
+        }
+      },
+      many
+    )
+
+    it.prop(
+      "in what is passed over never crashes",
+      [choices],
+      ([choices]) => {
+        const bytes = encode(randomResponse(choices, { unknownKeys: true }))
+        for (let i = 0; i < 40; i++) {
+          const more = new Choices(choices.seed + i, 3000)
+          const { outcome } = decodeUntilFailure(randomChunks(more, mutate(more, bytes)))
+          if (outcome instanceof Error) assert.instanceOf(outcome, DecodeError)
+        }
+      },
+      some
+    )
+  })
+
+  it("keeps the bytes of floats as the server sent them", () => {
+    const body = encode(withValues('[[1767225600,"1.50"],[1767225660,"-0"]]'))
+    const [block] = new ResponseDecoder().push(body) as [FloatBlock]
+    assert.strictEqual(block._tag, "FloatBlock")
+    assert.strictEqual(block.bytes.buffer, body.buffer)
+    assert.deepStrictEqual(
+      Array.from(block.starts, (start, i) => Buffer.from(body.subarray(start, block.ends[i])).toString()),
+      ["1.50", "-0"]
+    )
+  })
+})

@@ -1,0 +1,110 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { DryRunDocument, dryRunJson, dryRunText } from "../../src/report/dryRun.ts"
+import type { DryRun, DryRunStream } from "../../src/run/estimate.ts"
+import { plain } from "../../src/terminal/Appearance.ts"
+import { textWidth } from "../../src/terminal/textWidth.ts"
+import { start } from "./summaries.ts"
+
+const stream = (name: string, given: Partial<DryRunStream> = {}): DryRunStream => ({
+  name,
+  series: 10,
+  points: 1440,
+  windows: 2,
+  samples: 14_400,
+  bytes: 172_800,
+  ...given
+})
+
+const runOf = (streams: ReadonlyArray<DryRunStream>): DryRun => ({
+  source: "http://localhost:9090",
+  destination: "prometheus.duckdb",
+  stepSeconds: 60,
+  span: [start, start + 86_340_000],
+  streams
+})
+
+const run = runOf([
+  stream("up"),
+  stream("http_requests_total", { samples: 144_000, series: 100, bytes: 1_728_000, windows: 15 }),
+  stream("fresh", { points: 0, windows: 0, samples: 0, bytes: 0 })
+])
+
+describe("dryRunText", () => {
+  it("has a row per stream, the largest first, and totals", () => {
+    assert.strictEqual(
+      dryRunText(run, { columns: undefined, paint: plain }),
+      `STREAM               SERIES  POINTS  WINDOWS   SAMPLES     BYTES
+http_requests_total     100   1,440       15  ~144,000  ~1.73 MB
+up                       10   1,440        2   ~14,400   ~173 kB
+fresh                    10       0        0         0   0 bytes
+
+A run would read about 158,400 samples of 120 series in 3 streams at http://localhost:9090 from 2026-01-01 00:00 to 2026-01-01 23:59 UTC, every 1 min: 17 queries at least, about 1.90 MB of answers, into prometheus.duckdb.
+Nothing has been read or written.`
+    )
+  })
+
+  it("says so where nothing is new", () => {
+    assert.include(
+      dryRunText(
+        { ...runOf([stream("up", { samples: 0, bytes: 0 })]), span: undefined },
+        { columns: 80, paint: plain }
+      ),
+      "A run would read nothing new of 1 stream at http://localhost:9090."
+    )
+  })
+
+  it("counts what it leaves out of hundreds", () => {
+    const many = runOf(Array.from({ length: 500 }, (_, i) => stream(`s${i}`, { samples: i })))
+    const lines = dryRunText(many, { columns: 80, paint: plain }).split("\n")
+    assert.strictEqual(lines[1]?.split(" ")[0], "s499")
+    assert.strictEqual(lines[100], "… and 401 more with ~80,200 samples")
+  })
+
+  const columns = Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 120 }))
+  it.prop(
+    "has a table that is not wider than the terminal",
+    [Schema.Array(Schema.String), columns],
+    ([names, columns]) => {
+      const [rows] = dryRunText(runOf(names.map((name) => stream(name))), { columns, paint: plain }).split(
+        "\n\n"
+      )
+      if (names.length === 0) return
+      for (const line of rows!.split("\n")) assert.isBelow(textWidth(line), columns)
+    }
+  )
+})
+
+describe("dryRunJson", () => {
+  it("has keys that stay", () => {
+    const document: unknown = JSON.parse(dryRunJson(run))
+    assert.deepStrictEqual(Schema.decodeUnknownSync(DryRunDocument)(document), {
+      version: 1,
+      source: "http://localhost:9090",
+      destination: "prometheus.duckdb",
+      step_seconds: 60,
+      first_time: "2026-01-01T00:00:00Z",
+      last_time: "2026-01-01T23:59:00Z",
+      totals: { series: 120, windows: 17, estimated_samples: 158_400, estimated_bytes: 1_900_800 },
+      streams: [
+        {
+          name: "up",
+          points: 1440,
+          series: 10,
+          windows: 2,
+          estimated_samples: 14_400,
+          estimated_bytes: 172_800
+        },
+        {
+          name: "http_requests_total",
+          points: 1440,
+          series: 100,
+          windows: 15,
+          estimated_samples: 144_000,
+          estimated_bytes: 1_728_000
+        },
+        { name: "fresh", points: 0, series: 10, windows: 0, estimated_samples: 0, estimated_bytes: 0 }
+      ]
+    })
+  })
+})

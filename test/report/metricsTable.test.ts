@@ -1,0 +1,86 @@
+import { assert, describe, it } from "@effect/vitest"
+import { metricsTable } from "../../src/report/metricsTable.ts"
+import { textWidth } from "../../src/terminal/textWidth.ts"
+import { choices } from "../choices.ts"
+
+const metric = (name: string, labels: ReadonlyArray<string>, type: string, help: string) => ({
+  name,
+  labels,
+  metadata: { type, help, unit: "" }
+})
+
+const metrics = [
+  metric("up", ["instance", "job"], "gauge", "Whether the target could be scraped the last time, or not."),
+  { name: "queue_depth", labels: ["queue"], metadata: undefined }
+]
+
+describe("metricsTable", () => {
+  it("has a line per metric, of any length where there is no terminal", () => {
+    assert.strictEqual(
+      metricsTable(metrics, undefined),
+      `METRIC       TYPE   LABELS         HELP
+up           gauge  instance, job  Whether the target could be scraped the last time, or not.
+queue_depth         queue`
+    )
+  })
+
+  it("cuts help texts first, and leaves out what says nothing any more", () => {
+    assert.strictEqual(
+      metricsTable(metrics, 60),
+      `METRIC       TYPE   LABELS         HELP
+up           gauge  instance, job  Whether the target coul…
+queue_depth         queue`
+    )
+    assert.strictEqual(
+      metricsTable(metrics, 40),
+      `METRIC       TYPE   LABELS
+up           gauge  instance, job
+queue_depth         queue`
+    )
+    assert.strictEqual(
+      metricsTable(metrics, 25),
+      `METRIC       TYPE
+up           gauge
+queue_depth`
+    )
+    assert.strictEqual(metricsTable(metrics, 8).split("\n").at(-1), "queue_…")
+  })
+
+  it.prop("keeps to the width, and has every metric", [choices], ([choices]) => {
+    const texts = ["a", "metric_name", "日本語", "x".repeat(80), "two words", "\u001b[31m", "line\nbreak"]
+    const many = Array.from({ length: choices.between(1, 5) }, () =>
+      metric(
+        choices.pick(texts),
+        Array.from({ length: choices.below(6) }, () => choices.pick(texts)),
+        choices.pick(["", "gauge"]),
+        choices.pick(["", ...texts])
+      )
+    )
+    const columns = choices.between(2, 200)
+    const lines = metricsTable(many, columns).split("\n")
+    assert.lengthOf(lines, many.length + 1)
+    for (const line of lines) assert.isBelow(textWidth(line), columns)
+    assert.notInclude(lines.join(""), "\u001b")
+  })
+
+  it("has hundreds of thousands of metrics, and cuts what nobody would read", () => {
+    const many = Array.from({ length: 300_000 }, (_, i) => metric(`m${i}`, ["a"], "gauge", "h"))
+    assert.lengthOf(metricsTable(many, undefined).split("\n"), 300_001)
+    const mega = "\u001b]0;x\u0007 ".repeat(125_000)
+    const text = metricsTable(
+      [
+        metric(
+          mega,
+          Array.from({ length: 100_000 }, () => mega.slice(0, 100)),
+          mega,
+          mega
+        )
+      ],
+      undefined
+    )
+    assert.isBelow(text.length, 2000)
+    assert.notInclude(text, "\u001b")
+    // All of a cell that is not the name is foreign, too.
+    assert.include(metricsTable([metric("up", [], "\u001b[2J", "")], undefined), "up      \\u001b[2J")
+  })
+})

@@ -1,0 +1,123 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { summaryText } from "../../src/report/summaryTable.ts"
+import { coloured, plain } from "../../src/terminal/Appearance.ts"
+import { textWidth } from "../../src/terminal/textWidth.ts"
+import { curveOf, failedStream, runOf, streamOf } from "./summaries.ts"
+
+const text = (run: ReturnType<typeof runOf>, columns?: number, mostRows = 40) =>
+  summaryText(run, { columns, paint: plain, mostRows })
+
+describe("summaryText", () => {
+  const run = runOf([
+    streamOf("http_requests_total"),
+    streamOf("温度", { curves: [curveOf([1, 1])], series: 12, rows: 1_234_567, retries: 1 }),
+    streamOf("quiet", { rows: 0, series: 0, span: undefined, curves: [] }),
+    failedStream("gone", "http://localhost:9090 answered HTTP 503. Try again later.")
+  ])
+
+  it("has a row per stream, then what failed, the totals and how to look into it", () => {
+    assert.strictEqual(
+      text(run),
+      `STREAM               SERIES       ROWS  FIRST             LAST               TIME  VALUES
+http_requests_total       2      2,880  2026-01-01 00:00  2026-01-01 23:59  1.3 s  ▁▁▁▂▂▂▃▃▃▃▄▄▄▅▅▅▅▆▆▆▇▇▇█
+温度                     12  1,234,567  2026-01-01 00:00  2026-01-01 23:59  1.3 s  ▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄▄
+gone                      0          0                                      1.3 s
+1 stream had nothing new
+
+FAILED gone: http://localhost:9090 answered HTTP 503. Try again later.
+
+1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. The server had to be asked again once.
+1 of 4 streams failed. Run again to go on where it stopped.
+
+Look into it:
+  duckdb prometheus.duckdb 'from up'`
+    )
+  })
+
+  const streams = Schema.Array(
+    Schema.Struct({
+      name: Schema.String,
+      error: Schema.UndefinedOr(Schema.String),
+      rows: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1e12 }))
+    })
+  )
+  const columns = Schema.Int.check(Schema.isBetween({ minimum: 4, maximum: 200 }))
+  it.prop(
+    "is not wider than the terminal but for the command, which is to be copied",
+    [streams, columns],
+    ([given, columns]) => {
+      const run = runOf(given.map(({ name, ...stream }) => streamOf(name, stream)))
+      const lines = text(run, columns).split("\n")
+      for (const line of lines) {
+        assert.isTrue(textWidth(line) < columns || /^Look into it:$|^ {2}duckdb /.test(line), line)
+        assert.notMatch(line, /\p{Cc}/u)
+      }
+    }
+  )
+
+  it("leaves out times before names, where it is narrow", () => {
+    const header = (columns: number) => text(run, columns).split("\n")[0]!.split(/ +/)
+    assert.deepStrictEqual(header(120), ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"])
+    assert.deepStrictEqual(header(80), ["STREAM", "SERIES", "ROWS", "LAST", "TIME", "VALUES"])
+    assert.deepStrictEqual(header(60), ["STREAM", "SERIES", "ROWS", "TIME", "VALUES"])
+    assert.deepStrictEqual(header(26), ["STREAM", "ROWS"])
+  })
+
+  it("is limited to some streams, but has all that failed", () => {
+    const many = runOf([
+      ...Array.from({ length: 20 }, (_, i) => streamOf(`ok_${i}`)),
+      ...Array.from({ length: 4 }, (_, i) => failedStream(`bad_${i}`, "Gone."))
+    ])
+    const names = (most: number) =>
+      text(many, 100, most)
+        .split("\n\n")[0]!
+        .split("\n")
+        .slice(1)
+        .map((line) => line.split("  ")[0])
+    assert.deepStrictEqual(names(6), [
+      "ok_0",
+      "bad_0",
+      "bad_1",
+      "bad_2",
+      "bad_3",
+      "… and 19 more with 54,720 rows"
+    ])
+    assert.deepStrictEqual(names(3), ["bad_0", "bad_1", "bad_2", "bad_3", "… and 20 more with 57,600 rows"])
+    assert.lengthOf(names(24), 24)
+    assert.strictEqual(text(many, 100, 6).match(/^FAILED bad_\d: Gone\.$/gm)?.length, 4)
+  })
+
+  it("has colours for what failed", () => {
+    const lines = summaryText(run, { columns: 100, paint: coloured }).split("\n")
+    assert.match(lines[3]!, /^\u001b\[31mgone .*\u001b\[0m$/)
+    assert.strictEqual(lines.join("\n").replaceAll(/\u001b\[\d+m/g, ""), text(run, 100))
+  })
+
+  it("says so where nothing was there to read", () => {
+    assert.strictEqual(
+      text(runOf([], { bytes: 0 })),
+      "0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes."
+    )
+  })
+
+  it("names some hundred of those that failed, and counts the others", () => {
+    const failed = Array.from({ length: 200_000 }, (_, i) => failedStream(`f${i}`, "It is gone."))
+    const lines = summaryText(runOf([streamOf("up"), ...failed]), { columns: 80, paint: plain }).split("\n")
+    assert.isBelow(lines.length, 500)
+    assert.lengthOf(
+      lines.filter((line) => line.startsWith("FAILED ")),
+      199
+    )
+    assert.include(lines, "… and 199,802 more with 2,880 rows, 199,801 of them failed")
+    assert.include(lines, "… and 199,801 more")
+  })
+
+  it("prints a command that can be copied, and that no terminal obeys", () => {
+    const text = summaryText(runOf([streamOf("up")], { lookInto: "cat $'a\\033b' \u001b[2J" }), {
+      columns: 80,
+      paint: plain
+    })
+    assert.include(text, "  cat $'a\\033b' \\u001b[2J")
+  })
+})

@@ -1,0 +1,81 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { floatOf, roughFloatOf } from "../../src/samples/parseFloat64.ts"
+
+const read = (text: string): number => {
+  const bytes = Buffer.from(`[${text}]`)
+  return floatOf(bytes, 1, bytes.length - 1)
+}
+
+const readRoughly = (text: string): number => {
+  const bytes = Buffer.from(`[${text}]`)
+  return roughFloatOf(bytes, 1, bytes.length - 1)
+}
+
+describe("floatOf", () => {
+  it.prop("reads what Number reads", [Schema.Number], ([number]) => {
+    const text = Number.isFinite(number) ? `${number}` : "0"
+    assert.strictEqual(read(text), Number(text))
+  })
+
+  it.prop("reads digits with a point to the last bit", [Schema.Int, Schema.Int], ([whole, part]) => {
+    const text = `${whole}.${Math.abs(part)}`
+    assert.strictEqual(read(text), Number(text))
+  })
+
+  it("reads whole numbers of 16 digits exactly as far as floats are", () => {
+    for (let below = 0; below < 200; below++) {
+      const text = `${Number.MAX_SAFE_INTEGER - below}`
+      assert.strictEqual(read(text), Number(text), text)
+    }
+  })
+
+  it("reads what is no number", () => {
+    assert.isNaN(read("NaN"))
+    assert.strictEqual(read("+Inf"), Number.POSITIVE_INFINITY)
+    assert.strictEqual(read("-Inf"), Number.NEGATIVE_INFINITY)
+    assert.isTrue(Object.is(read("-0"), -0))
+    assert.strictEqual(read("1e+06"), 1e6)
+  })
+})
+
+describe("roughFloatOf", () => {
+  const digits = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
+  it.prop(
+    "reads 14 digits of a number, however it is written",
+    [Schema.Finite, digits],
+    ([number, digits]) => {
+      const texts = [number, number % 1000].flatMap((number) => [
+        `${number}`,
+        number.toPrecision(digits),
+        number.toExponential(digits),
+        number.toFixed(digits)
+      ])
+      for (const text of texts) {
+        const expected = Number(text)
+        if (Number.isFinite(expected)) {
+          assert.isAtMost(Math.abs(readRoughly(text) - expected), Math.abs(expected) * 1e-14, text)
+        }
+      }
+    }
+  )
+
+  it("reads short numbers exactly, and what is no number", () => {
+    for (const text of [
+      "0",
+      "1",
+      "-2.5",
+      "0.1",
+      "123456.789012345",
+      "1e+06",
+      "0.000001",
+      "1234567890123456789"
+    ]) {
+      assert.strictEqual(readRoughly(text), Number(text), text)
+    }
+    assert.isNaN(readRoughly("NaN"))
+    assert.strictEqual(readRoughly("+Inf"), Number.POSITIVE_INFINITY)
+    assert.strictEqual(readRoughly("-Inf"), Number.NEGATIVE_INFINITY)
+    assert.isTrue(Object.is(readRoughly("-0"), -0))
+  })
+})

@@ -1,0 +1,94 @@
+/** A terminal as far as a `Screen` uses one: its lines, its cursor, and what scrolled off at its top. */
+import type { Size } from "../../src/terminal/Appearance.ts"
+import type { Terminal } from "../../src/terminal/Screen.ts"
+
+export class FakeTerminal implements Terminal {
+  columns: number
+  rows: number
+  /** All lines there ever were, those of the screen last. */
+  lines: Array<string> = [""]
+  isCursorVisible = true
+  /** All that was written. */
+  written = ""
+  private row = 0
+  private column = 0
+
+  constructor({ columns, rows }: Size) {
+    this.columns = columns
+    this.rows = rows
+  }
+
+  readonly size = (): Size => ({ columns: this.columns, rows: this.rows })
+
+  readonly write = (text: string): void => {
+    this.written += text
+    for (const [token, parameters, command] of text.matchAll(/\u001b\[([?\d;]*)([a-zA-Z])|[\s\S]/gu)) {
+      if (command !== undefined) this.obey(parameters!, command)
+      else if (token === "\n") this.newLine()
+      else if (token === "\r") this.column = 0
+      else this.put(token)
+    }
+  }
+
+  /** What is seen, without blank lines at the end. */
+  get text(): ReadonlyArray<string> {
+    const lines = this.lines.map((line) => line.trimEnd())
+    while (lines.at(-1) === "") lines.pop()
+    return lines
+  }
+
+  /** Becomes another size as most do: lines that no longer fit are broken, and those broken before are not mended. */
+  resize({ columns, rows }: Size): void {
+    const broken: Array<string> = []
+    for (const [index, line] of this.lines.entries()) {
+      const parts = line.match(new RegExp(`.{1,${columns}}`, "gu")) ?? [""]
+      if (index < this.row) broken.push(...parts)
+      else if (index === this.row) {
+        broken.push(...parts)
+        this.row = broken.length - 1
+        this.column = parts.at(-1)!.length
+        break
+      }
+    }
+    this.lines = broken
+    this.columns = columns
+    this.rows = rows
+  }
+
+  private obey(parameters: string, command: string): void {
+    const count = Number(parameters === "" ? 1 : parameters)
+    switch (command) {
+      case "m":
+        return
+      case "h":
+      case "l":
+        if (parameters === "?25") this.isCursorVisible = command === "h"
+        return
+      case "A":
+        // It cannot leave the screen.
+        this.row = Math.max(this.lines.length - this.rows, 0, this.row - count)
+        return
+      case "K":
+        if (parameters !== "2") throw new Error("The terminal erases whole lines only.")
+        this.lines[this.row] = ""
+        return
+      default:
+        throw new Error(`The terminal does not know ${JSON.stringify(command)}.`)
+    }
+  }
+
+  private put(character: string): void {
+    if (character < " ") throw new Error(`The terminal is told ${JSON.stringify(character)}.`)
+    if (this.column >= this.columns) this.newLine()
+    const line = this.lines[this.row]!
+    this.lines[this.row] =
+      line.slice(0, this.column).padEnd(this.column) + character + line.slice(this.column + 1)
+    this.column++
+  }
+
+  private newLine(): void {
+    this.row++
+    this.column = 0
+    if (this.row === this.lines.length) this.lines.push("")
+  }
+}

@@ -1,0 +1,72 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import { fitted, padded, paddedLeft, textWidth, wrapped } from "../../src/terminal/textWidth.ts"
+
+const width = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
+
+describe("textWidth", () => {
+  it("counts the columns that a terminal gives", () => {
+    for (const [text, columns] of [
+      ["", 0],
+      ["up", 2],
+      ["Zürich", 6],
+      // Its mark is a character of its own.
+      ["Zu\u0308rich", 6],
+      ["温度", 4],
+      ["ﾃｽﾄ", 3],
+      ["ｆｕｌｌ", 8],
+      ["온도", 4],
+      ["🚀", 2],
+      ["▁▂█━─…✓✗", 8]
+    ] as const)
+      assert.strictEqual(textWidth(text), columns, text)
+  })
+})
+
+describe("fitted", () => {
+  it("says where a text goes on, and leaves no half of a character", () => {
+    assert.strictEqual(fitted("abcd", 4), "abcd")
+    assert.strictEqual(fitted("abcde", 4), "abc…")
+    assert.strictEqual(fitted("温度計", 4), "温…")
+    assert.strictEqual(fitted("温度計", 1), "…")
+    assert.strictEqual(fitted("abc", 0), "")
+  })
+
+  it.prop("fits", [Schema.String, width], ([text, columns]) => {
+    assert.isAtMost(textWidth(fitted(text, columns)), columns)
+  })
+})
+
+describe("padded and paddedLeft", () => {
+  it.prop("are as wide as they are to be, or as the text", [Schema.String, width], ([text, columns]) => {
+    const expected = Math.max(columns, textWidth(text))
+    assert.strictEqual(textWidth(padded(text, columns)), expected)
+    assert.strictEqual(textWidth(paddedLeft(text, columns)), expected)
+  })
+})
+
+describe("wrapped", () => {
+  it("breaks between words, and within those that are longer than a line", () => {
+    assert.deepStrictEqual(wrapped("one two three", 7), ["one two", "three"])
+    assert.deepStrictEqual(wrapped("a 123456789 b", 4), ["a", "1234", "5678", "9 b"])
+    assert.deepStrictEqual(wrapped("one two", Infinity), ["one two"])
+  })
+
+  it("takes a time that grows with the text alone", () => {
+    const words = "word ".repeat(200_000).trim()
+    assert.deepStrictEqual(wrapped(words, Infinity), [words])
+    // Words that take no columns.
+    const marks = `x ${"\u0301 ".repeat(200_000)}`
+    const lines = wrapped(marks, 80)
+    for (const line of lines) assert.isAtMost(textWidth(line), 80)
+    assert.strictEqual(lines.join(" ").trim(), marks.trim())
+  })
+
+  const words = Schema.Array(Schema.String.check(Schema.isPattern(/^[a-z温]{1,9}$/)))
+  const columns = Schema.Int.check(Schema.isBetween({ minimum: 2, maximum: 20 }))
+  it.prop("loses nothing and is never too wide", [words, columns], ([texts, columns]) => {
+    const lines = wrapped(texts.join(" "), columns)
+    for (const line of lines) assert.isAtMost(textWidth(line), columns)
+    assert.strictEqual(lines.join("").replaceAll(" ", ""), texts.join(""))
+  })
+})
