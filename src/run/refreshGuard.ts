@@ -96,7 +96,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
         ),
         // The read meets the same failure and says what it is; its end is guarded as well.
         Effect.catchIf(
-          ({ verdict }) => verdict.finally === "stream",
+          ({ policy }) => policy.onExhausted === "stream",
           () => Effect.succeed<ReadonlyArray<Loss>>([])
         )
       ),

@@ -128,7 +128,7 @@ const inParts = (
   const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
   return ask(range).pipe(
     Effect.catchIf(
-      ({ verdict }) => verdict.ending === "split" && middle - startMillis >= DAY_MILLIS,
+      ({ policy }) => policy.action === "split" && middle - startMillis >= DAY_MILLIS,
       () =>
         Effect.zip(
           inParts({ startMillis, endMillis: middle }, ask),
@@ -156,7 +156,7 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
   const labelsOf = (name: string) =>
     inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
       Effect.catchIf(
-        ({ verdict }) => verdict.ending === "split",
+        ({ policy }) => policy.action === "split",
         // It can still be read: what has no column of its own has one in common.
         ({ summary }) =>
           Effect.as(
@@ -192,5 +192,5 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
 })
 
 /** Some services only answer what names one metric. */
-const isTooWide = ({ reason, verdict }: PrometheusError): boolean =>
-  reason === "Refused" || verdict.ending === "split"
+const isTooWide = ({ reason, policy }: PrometheusError): boolean =>
+  reason === "Refused" || policy.action === "split"

@@ -154,13 +154,13 @@ export const windowEvents = (
     // It was asked for before an earlier window learned better.
     if (part.halves !== undefined) return events(range, part)
     const points = pointCount(range)
-    if (refusal.verdict.ending === "retry") {
+    if (refusal.policy.action === "retry") {
       // Maybe too slow for a large query; but not a server that has never answered any.
       if (points === 1 || !(yield* Ref.get(context.answered))) return yield* refusal
       isSlow = true
     }
     const told = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
-    if (points > 1 && refusal.verdict.splitBy === "time") {
+    if (points > 1 && refusal.policy.splitBy === "time") {
       yield* told(`Asking for ${counted(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
       yield* learn((size) => afterRefusal(size, points))
       return earlierAndLater(range, part)
@@ -197,7 +197,7 @@ export const windowEvents = (
     }
     return yield* context.permits.withPermit(split(part, context.index(range))).pipe(
       Effect.catchIf(
-        (error) => error.verdict.finally === "stream",
+        (error) => error.policy.onExhausted === "stream",
         (error) =>
           Effect.fail(
             new PrometheusError({
@@ -222,13 +222,13 @@ export const windowEvents = (
               context.retries,
               ({ input }) =>
                 // Found out already: less is more likely to be answered than the same again.
-                !(isSlow && input.verdict.splitBy !== undefined && pointCount(range) > 1)
+                !(isSlow && input.policy.splitBy !== undefined && pointCount(range) > 1)
             )
           ),
           Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromAnswer(range)))),
           Stream.concat(whole(range, part)),
           Stream.catchIf(
-            (error) => error.verdict.splitBy !== undefined,
+            (error) => error.policy.splitBy !== undefined,
             (error) => Stream.unwrap(inParts(range, part, error))
           )
         )
