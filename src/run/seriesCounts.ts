@@ -27,9 +27,9 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
   return yield* client
     .queryRange({
       query: `count(${metricSelector(metric, settings.matchers)})`,
-      startSeconds: firstSeconds,
-      endSeconds: lastSeconds,
-      stepSeconds
+      startMillis: firstSeconds * 1000,
+      endMillis: lastSeconds * 1000,
+      stepMillis: stepSeconds * 1000
     })
     .pipe(
       Effect.flatMap(

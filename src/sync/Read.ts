@@ -258,9 +258,9 @@ const makeReader =
         ask: ({ firstSeconds, lastSeconds, stepSeconds }, { matchers }) =>
           client.queryRange({
             query: metricSelector(stream, [...matchers, ...settings.matchers]),
-            startSeconds: firstSeconds,
-            endSeconds: lastSeconds,
-            stepSeconds,
+            startMillis: firstSeconds * 1000,
+            endMillis: lastSeconds * 1000,
+            stepMillis: stepSeconds * 1000,
             series
           }),
         series: new SeriesPart(),

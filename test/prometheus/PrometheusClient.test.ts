@@ -28,9 +28,9 @@ const database = () =>
 
 const query = {
   query: '{__name__="m"}',
-  startSeconds: start / 1000,
-  endSeconds: start / 1000 + 59 * 60,
-  stepSeconds: 60
+  startMillis: start,
+  endMillis: start + 59 * 60_000,
+  stepMillis: 60_000
 }
 
 const range = { startMillis: start, endMillis: start + 60 * minute }
@@ -126,11 +126,11 @@ describe("PrometheusClient", () => {
   it.live("asks for a millisecond more where a range ends at midnight, which adds no point", () =>
     withClient({}, (client, mock) =>
       Effect.gen(function* () {
-        const midnight = { endSeconds: start / 1000, startSeconds: start / 1000 - 60 }
+        const midnight = { startMillis: start - 60_000, endMillis: start }
         assert.deepStrictEqual(yield* samples(client, midnight), ["0.5", "0.5"])
         yield* client.labelNames({ startMillis: start - minute, endMillis: start })
         for (const { params } of mock.requests) assert.strictEqual(params.get("end"), `${start / 1000}.001`)
-        yield* samples(client, { endSeconds: start / 1000 + 60 })
+        yield* samples(client, { endMillis: start + 60_000 })
         assert.strictEqual(mock.requests.at(-1)?.params.get("end"), `${start / 1000 + 60}`)
       })
     )
