@@ -7,7 +7,7 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 
 /** A metric that can be read. */
@@ -65,7 +65,7 @@ export const discoverNames = Effect.gen(function* () {
   const usable = names.filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < names.length) {
     yield* Effect.logWarning(
-      `Left out: ${counted(names.length - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
+      `Left out: ${pluralize(names.length - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
   return { clock, range, names: usable.filter((name) => isIncluded(settings.metrics, name)).sort() }
@@ -92,7 +92,7 @@ export const discover = Effect.gen(function* () {
       const all = (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label))
       if (all.length > MAX_LABEL_COLUMNS) {
         yield* Effect.logWarning(
-          `${name} has ${counted(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
+          `${name} has ${pluralize(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
         )
       }
       const metric: DiscoveredMetric = {

@@ -19,7 +19,7 @@ import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type Matcher, render } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
@@ -87,7 +87,7 @@ export const askAhead = Effect.fnUntraced(function* (context: WindowContext, ran
   const scope = yield* Scope.fork(yield* Effect.scope)
   const part = context.series.first
   yield* Effect.logDebug(
-    `${context.stream}: asking for ${counted(pointCount(range), "point")}, ${rangeText(range)}.`
+    `${context.stream}: asking for ${pluralize(pointCount(range), "point")}, ${rangeText(range)}.`
   )
   const answer = yield* Effect.exit(ask(context, range, part, scope))
   return { answer, part, range, scope } satisfies AskedWindow
@@ -161,7 +161,7 @@ export const windowEvents = (
     }
     const told = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
     if (points > 1 && refusal.policy.splitBy === "time") {
-      yield* told(`Asking for ${counted(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
+      yield* told(`Asking for ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
       yield* learn((size) => afterRefusal(size, points))
       return earlierAndLater(range, part)
     }
@@ -186,7 +186,7 @@ export const windowEvents = (
       // Each split adds a matcher.
       if (part.matchers.length >= MAX_SPLIT_DEPTH) return `${MAX_SPLIT_DEPTH} times, one part from another`
       const splits = yield* Ref.getAndUpdate(context.splits, (splits) => splits + 1)
-      return splits >= MAX_SPLITS ? counted(MAX_SPLITS, "time") : undefined
+      return splits >= MAX_SPLITS ? pluralize(MAX_SPLITS, "time") : undefined
     })
     const limit = yield* limitReached()
     if (limit !== undefined) {
