@@ -7,7 +7,7 @@ import { uncovered } from "../sync/coverage.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 
 /** A run that is about to fill a destination. */
 export interface Filling {
@@ -100,7 +100,7 @@ const flagText = (seconds: number): string =>
 export const someOf = (names: ReadonlyArray<string>): string =>
   names.length <= 3
     ? names.join(", ")
-    : `${names.slice(0, 3).join(", ")} and ${counted(names.length - 3, "other stream")}`
+    : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
 
 /** What a run reads otherwise than what is in the destination was read. */
 const differences = (
@@ -126,7 +126,7 @@ const differences = (
       others((state) => state.excluded_labels, excluded),
       excludedLabels.size === 0
         ? "No label is excluded"
-        : `${counted(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
+        : `${pluralize(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
       "a different choice of excluded labels"
     )
   ]

@@ -13,7 +13,7 @@ import {
 import { recycle } from "../samples/recycle.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
@@ -79,7 +79,7 @@ export const namesToRead = Effect.gen(function* () {
 const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string =>
   rows === 0
     ? `Stopped: nothing new was saved in ${destination}. The same command begins again.`
-    : `Stopped: ${counted(rows, "new row")} of ${counted(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
+    : `Stopped: ${pluralize(rows, "new row")} of ${pluralize(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
 
 const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   const { hasCharts, mode, source } = options

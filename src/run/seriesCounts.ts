@@ -27,9 +27,9 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
   return yield* client
     .queryRange({
       query: `count(${metricSelector(metric, settings.matchers)})`,
-      startSeconds: firstMillis / 1000,
-      endSeconds: lastMillis / 1000,
-      stepSeconds: stepMillis / 1000
+      startMillis: firstMillis,
+      endMillis: lastMillis,
+      stepMillis
     })
     .pipe(
       Effect.flatMap(

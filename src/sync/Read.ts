@@ -258,9 +258,9 @@ const makeReader =
         ask: ({ firstMillis, lastMillis, stepMillis }, { matchers }) =>
           client.queryRange({
             query: metricSelector(stream, [...matchers, ...settings.matchers]),
-            startSeconds: firstMillis / 1000,
-            endSeconds: lastMillis / 1000,
-            stepSeconds: stepMillis / 1000,
+            startMillis: firstMillis,
+            endMillis: lastMillis,
+            stepMillis,
             series
           }),
         series: new SeriesPart(),
@@ -301,7 +301,7 @@ const makeReader =
       Stream.concat(events),
       Stream.concat(Stream.succeed(completed)),
       Stream.catchIf(
-        (error) => error.verdict.finally === "stream",
+        (error) => error.policy.onExhausted === "stream",
         (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
       ),
       (events) => (isAbandoned === undefined ? events : Stream.takeUntil(events, () => isAbandoned(stream)))
@@ -334,7 +334,7 @@ const partIndex = (
   ) =>
     Effect.catchIf(
       lookUp,
-      ({ verdict }) => verdict.ending === "split",
+      ({ policy }) => policy.action === "split",
       () => fallback
     )
   return {
