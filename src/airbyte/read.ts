@@ -110,7 +110,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       return yield* Effect.logInfo(
         points === 0
           ? `${name}: nothing new to read yet.`
-          : `${name}: reading ${pluralize(points, "point")}, ${rangeText(event.range)}, one every ${event.range.stepSeconds} s.`
+          : `${name}: reading ${pluralize(points, "point")}, ${rangeText(event.range)}, one every ${event.range.stepMillis / 1000} s.`
       )
     }
     const stream = open.get(name)
@@ -154,7 +154,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         return
       }
       case "Checkpoint": {
-        const window = progress.endWindow(event.lastSeconds)
+        const window = progress.endWindow(event.lastMillis)
         yield* store.save(name, event.state, window.records)
         const news = progress.newEstimate()
         if (news !== undefined) yield* estimate(name, news)

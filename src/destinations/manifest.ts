@@ -88,4 +88,4 @@ export const isSameRefresh = (before: StreamState, next: StreamState): boolean =
   before.step === next.step && before.generation_id === next.generation_id && startOf(next) <= startOf(before)
 
 /** The first grid point that a refresh has read, where it remembers that. */
-const startOf = ({ covered }: StreamState): number => covered[0]?.firstSeconds ?? Number.NEGATIVE_INFINITY
+const startOf = ({ covered }: StreamState): number => covered[0]?.firstMillis ?? Number.NEGATIVE_INFINITY

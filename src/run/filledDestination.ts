@@ -140,16 +140,17 @@ const earlierStart = (
   { isDryRun = false }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
-  const firstSeconds = Math.ceil(startMillis / (stepSeconds * 1000)) * stepSeconds
+  const stepMillis = stepSeconds * 1000
+  const firstMillis = Math.ceil(startMillis / stepMillis) * stepMillis
   const behind = [...selected].flatMap(([name, { covered }]) => {
-    const lastSeconds = covered.at(-1)?.lastSeconds ?? Number.NEGATIVE_INFINITY
-    const gaps = uncovered({ firstSeconds, lastSeconds, stepSeconds }, covered)
-    return gaps.length === 0 ? [] : [{ name, from: gaps[0]!.firstSeconds, to: gaps.at(-1)!.lastSeconds }]
+    const lastMillis = covered.at(-1)?.lastMillis ?? Number.NEGATIVE_INFINITY
+    const gaps = uncovered({ firstMillis, lastMillis, stepMillis }, covered)
+    return gaps.length === 0 ? [] : [{ name, from: gaps[0]!.firstMillis, to: gaps.at(-1)!.lastMillis }]
   })
   if (behind.length === 0) return []
   const from = behind.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY)
   const to = behind.reduce((most, { to }) => Math.max(most, to), 0)
   return [
-    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: what is missing from ${formatTime(from * 1000)} to ${formatTime(to * 1000)} ${isDryRun ? "would be" : "is"} read and added.`
+    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: what is missing from ${formatTime(from)} to ${formatTime(to)} ${isDryRun ? "would be" : "is"} read and added.`
   ]
 }

@@ -21,13 +21,13 @@ export interface Loss {
 }
 
 /** Whether a refresh would leave fewer rows, a later first one or an earlier last one. A point of another grid is as good. */
-export const isLoss = (before: Contents, after: ServerRows, stepSeconds: number): boolean =>
+export const isLoss = (before: Contents, after: ServerRows, stepMillis: number): boolean =>
   before.rows > 0 &&
   (after.rows < before.rows ||
     after.firstMillis === null ||
     after.lastMillis === null ||
     (before.firstMillis !== null && after.firstMillis > before.firstMillis) ||
-    (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepSeconds * 1000))
+    (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepMillis))
 
 /** More streams than these are summed up. */
 const MOST_LINES = 20
@@ -92,7 +92,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
     ([name, contents]) =>
       serverRows(name, range).pipe(
         Effect.map((after) =>
-          isLoss(contents, after, settings.stepSeconds) ? [{ name, before: contents, after }] : []
+          isLoss(contents, after, settings.stepSeconds * 1000) ? [{ name, before: contents, after }] : []
         ),
         // The read meets the same failure and says what it is; its end is guarded as well.
         Effect.catchIf(

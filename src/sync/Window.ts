@@ -73,7 +73,7 @@ export type WindowEvent =
   | { readonly _tag: "Answered" }
   | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
   /** All samples up to and including this grid point have been handed on, and none that is later. */
-  | { readonly _tag: "Whole"; readonly lastSeconds: number }
+  | { readonly _tag: "Whole"; readonly lastMillis: number }
 
 /**
  * Asks for a range once the server may be asked. The permit is given back when the answer begins: by then the server has
@@ -132,9 +132,9 @@ export const windowEvents = (
     Stream.suspend(() =>
       part !== context.series ||
       // Of a window that broke off and was then split, later samples may have been handed on already.
-      ledger.latestMillis > range.lastSeconds * 1000
+      ledger.latestMillis > range.lastMillis
         ? Stream.empty
-        : Stream.succeed<WindowEvent>({ _tag: "Whole", lastSeconds: range.lastSeconds })
+        : Stream.succeed<WindowEvent>({ _tag: "Whole", lastMillis: range.lastMillis })
     )
 
   const bothHalves = (
@@ -248,7 +248,7 @@ const matchersText = (matchers: ReadonlyArray<Matcher>): string => {
 const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
   new PrometheusError({
     reason: refusal.reason,
-    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastSeconds * 1000)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
+    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
   })
 
 /** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */
