@@ -422,7 +422,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     if (settings.partialData === "fail" && (envelope.isPartial || missing.length > 0)) {
       const words = missing.length === 0 ? "" : ` It warns: ${shorten(mask(missing.join("; ")))}`
       return yield* new PrometheusError({
-        reason: "PartialAnswer",
+        reason: "PartialResponse",
         summary: `The answer of ${endpoint} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
       })
     }

@@ -22,14 +22,14 @@ const MAX_COUNT = 1e12
 export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const { firstSeconds, lastSeconds, stepSeconds } = range
+  const { firstMillis, lastMillis, stepMillis } = range
   const most = pointCount(range)
   return yield* client
     .queryRange({
       query: `count(${metricSelector(metric, settings.matchers)})`,
-      startMillis: firstSeconds * 1000,
-      endMillis: lastSeconds * 1000,
-      stepMillis: stepSeconds * 1000
+      startMillis: firstMillis,
+      endMillis: lastMillis,
+      stepMillis
     })
     .pipe(
       Effect.flatMap(

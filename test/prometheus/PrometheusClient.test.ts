@@ -243,7 +243,7 @@ describe("PrometheusClient", () => {
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
           assert.strictEqual(error.reason, "BrokenResponse", error.message)
-          assert.strictEqual(error.verdict.ending, "retry")
+          assert.strictEqual(error.policy.action, "retry")
         })
       )
     )
@@ -265,7 +265,7 @@ describe("PrometheusClient", () => {
           Effect.gen(function* () {
             const error = yield* failure(samples(client))
             assert.strictEqual(error.reason, "BrokenResponse", error.message)
-            assert.strictEqual(error.verdict.ending, "retry")
+            assert.strictEqual(error.policy.action, "retry")
           })
         ),
       { discard: true }
@@ -307,7 +307,7 @@ describe("PrometheusClient", () => {
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
           assert.strictEqual(error.reason, "Corrupted")
-          assert.strictEqual(error.verdict.ending, "stream")
+          assert.strictEqual(error.policy.action, "stream")
           assert.match(error.message, /is not valid gzip\. What it brought may be wrong/)
         })
     )
@@ -363,8 +363,8 @@ describe("PrometheusClient", () => {
       withClient({ mock: { faults: answerThat(more) } }, (client, mock) =>
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
-          assert.strictEqual(error.reason, "PartialAnswer")
-          assert.strictEqual(error.verdict.ending, "retry")
+          assert.strictEqual(error.reason, "PartialResponse")
+          assert.strictEqual(error.policy.action, "retry")
           assert.match(error.message, message)
           assert.strictEqual(mock.requests[0]!.params.get("partial_response"), "false")
         })

@@ -124,7 +124,7 @@ const assertHonest = ({ sent }: HostilePrometheus, { error, events }: Outcome): 
   let lastCheckpoint = Number.NEGATIVE_INFINITY
   for (const event of events) {
     if (event._tag === "Failed") assertSentence(event.error)
-    if (event._tag === "Checkpoint") lastCheckpoint = event.lastSeconds * 1000
+    if (event._tag === "Checkpoint") lastCheckpoint = event.lastMillis
     if (event._tag !== "Samples") continue
     for (const sample of plainSamples(event.blocks)) {
       const key = keyOf(sample)

@@ -52,7 +52,7 @@ describe("the events of a stream", () => {
       assert.deepStrictEqual(events[0], {
         _tag: "Started",
         stream: "m",
-        range: { firstSeconds: start / 1000, lastSeconds: start / 1000 + 299 * 60, stepSeconds: 60 },
+        range: { firstMillis: start, lastMillis: start + 299 * minute, stepMillis: minute },
         points: 300
       })
       assert.deepStrictEqual(
