@@ -46,8 +46,11 @@ export {
   type HistogramBlock,
   type HistogramBucket,
   type Labels,
+  type NumberBlock,
+  numberAt,
   type SampleBlock,
   type Series,
-  valueText
+  type TextBlock,
+  textAt
 } from "./samples/Sample.ts"
 export { seriesId } from "./samples/Series.ts"
