@@ -148,7 +148,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  // Without a configuration there is nothing to have an opinion of: that is not the answer FAILED.
+  // Without a configuration there is nothing to have an opinion of: that is not the status FAILED.
   const unreadable = [
     { what: "is not there", name: "none.json", text: /none\.json cannot be read: it does not exist\./ },
     { what: "is a folder", name: ".", text: /cannot be read: it is not a file\./ },

@@ -35,7 +35,7 @@ interface Query {
 type Body = Iterable<string | Uint8Array>
 type Answer = (query: Query) => Body | { readonly headers: Record<string, string>; readonly body: Body }
 
-/** A server on loopback that tells the time, and answers range queries as it is told. */
+/** A server on loopback that reports the time, and responds to range queries as instructed. */
 const serve = Effect.fnUntraced(function* (minutes: number, answer: Answer, more: object = {}) {
   let queries = 0
   const server = createServer((request, response) => {
@@ -319,7 +319,7 @@ describe("a read of many streams", () => {
     endless_time: [within(`{"metric":${metric},"values":[[1e999,"1"]]}`), 0]
   }
 
-  it.live("tells of each that is answered nonsense, and reads the others", () =>
+  it.live("logs each metric with a nonsensical response, and reads the others", () =>
     Effect.gen(function* () {
       const good = ["good_first", "good_last"]
       const { config, queries } = yield* serve(2, ({ metric }) => {

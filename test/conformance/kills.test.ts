@@ -34,7 +34,7 @@ const MOST_BYTES = 500_000
 const metricOf = ({ params }: Pick<MockRequest, "params">): string =>
   /"(\w+)"/.exec(params.get("query") ?? "")?.[1] ?? ""
 
-/** What goes wrong with an answer, if anything; with the same request only twice in a row. */
+/** What goes wrong with a response, if anything; with the same request only twice in a row. */
 const randomFault = (choices: Choices, attempt: number): Fault | undefined => {
   if (attempt % 3 === 0 || !choices.oneIn(16)) return undefined
   switch (choices.below(4)) {
@@ -99,7 +99,7 @@ class Received {
     this.isComplete = state.stream.stream_state.__ab_full_refresh_sync_complete === true
   }
 
-  /** A read has been killed. Answers how much of a window was lost. */
+  /** A read has been killed. Returns how much of a window was lost. */
   kill(): number {
     const lost = this.sinceState
     // A refresh that is complete begins again.

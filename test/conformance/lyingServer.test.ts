@@ -115,7 +115,7 @@ describe("a clock ten years ahead", { concurrent: true }, () => {
     })
   )
 
-  it.live("that its whole machine has is warned of in each sync, and later syncs name the states", () =>
+  it.live("of the entire machine is warned of in each sync, and later syncs name the states", () =>
     Effect.gen(function* () {
       let isWrong = true
       const clock = () => (isWrong ? inTenYears() : Date.now() / 1000)

@@ -134,7 +134,7 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     }
     const progress = open(name, status)
     if (status === "RUNNING") {
-      // A stream that waits is RUNNING too, before or after its first answer.
+      // A stream that waits is RUNNING too, before or after its first response.
       if (reasons !== undefined) return
       assert.isFalse(progress.isRunning, `${name} is RUNNING once`)
       progress.isRunning = true

@@ -56,10 +56,10 @@ const checkNoSecret = (text: string): void => {
   }
 }
 
-/** What a server says that tells all it was given. */
+/** A server that repeats everything that it was given. */
 const confession = (form: (secret: string) => string): string => all.map(form).join(" and ")
 
-/** Answers to every request that repeat the secrets; every way in which a server can speak to us. */
+/** Responses to every request that repeat the secrets; every way in which a server can speak to us. */
 const faults = (form: (secret: string) => string): Readonly<Record<string, Fault>> => {
   const json = (error: string) => JSON.stringify({ status: "error", errorType: "bad_data", error })
   const jsonHeaders = { "content-type": "application/json" }
@@ -88,7 +88,7 @@ const faults = (form: (secret: string) => string): Readonly<Record<string, Fault
   }
 }
 
-/** All verbs and the command for people, as one text; they must have told something. */
+/** All verbs and the command for people, as one text; they must have reported something. */
 const runAll = Effect.fnUntraced(function* (config: object) {
   const files = yield* connector.workspace
   const path = files.write("config.json", { ...config, unknown_key: "unknown" })
@@ -132,7 +132,7 @@ describe("secrets", () => {
           )
           const texts = yield* runAll(config)
           texts.forEach(checkNoSecret)
-          // Whatever asks for samples has failed, and has told why.
+          // Every command that requests samples has failed, with a reason.
           for (const text of texts.slice(2)) assert.match(text, /HTTP|redirects|is not what|cannot be read/)
         }
       })

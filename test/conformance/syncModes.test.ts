@@ -221,7 +221,7 @@ describe("the four sync modes, over three syncs", () => {
     )
   }
 
-  it.live("go on from each other's states with nothing lost: a stream's mode may be changed", () =>
+  it.live("resume from each other's states with nothing lost: a stream's mode may be changed", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 300, 3), 300, { maxSamples: 200 })
       const files = yield* connector.workspace
@@ -287,7 +287,7 @@ describe("a full refresh", () => {
     { saved: undefined, next: 7, resumes: false }
   ]
 
-  it.live("that was killed goes on as the same generation, and starts anew as another or when complete", () =>
+  it.live("that was killed resumes in the same generation, and restarts in another or when complete", () =>
     Effect.gen(function* () {
       let isStuck = false
       // A window holds 40 minutes of `m` and 120 of `n`; those that begin after minute 200 may never be answered.

@@ -7,7 +7,7 @@ import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
 import * as rules from "./rules.ts"
 
-/** Runs `check`, which answers with one status and exits with 0, whether it likes what it finds or not. */
+/** Runs `check`, which prints one status and exits with 0, whether it succeeds or fails. */
 export const check = Effect.fnUntraced(function* (config: unknown) {
   const files = yield* connector.workspace
   const output = yield* rules.verb(["check", "--config", files.write("config.json", config)])
@@ -19,7 +19,7 @@ export const check = Effect.fnUntraced(function* (config: unknown) {
   return { ...output, message: connectionStatus?.message ?? "", status: connectionStatus?.status }
 })
 
-/** Runs `discover` on a configuration that it can use: it answers with one catalog. */
+/** Runs `discover` on a valid configuration: it prints one catalog. */
 export const discover = Effect.fnUntraced(function* (config: unknown) {
   const files = yield* connector.workspace
   const output = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
@@ -58,7 +58,7 @@ export const assertNoPassword = ({ stdout }: connector.Output): void => {
   assert.notInclude(stdout, Buffer.from(`reader:${password}`).toString("base64"))
 }
 
-/** A server that cannot be read, and what its user must be told: what happened, where, and what to do. */
+/** A server that cannot be read, and what its user must read: what happened, where, and what to do. */
 interface Unusable {
   readonly what: string
   readonly mock: MockOptions
@@ -123,7 +123,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
   {
     what: "never answers",
     mock: always({ delayMs: Number.POSITIVE_INFINITY }),
-    // Of this server only: on a busy machine the others may take longer to answer.
+    // Of this server only: on a busy machine the others may take longer to respond.
     more: { request_timeout: 1 },
     failureType: "transient_error",
     says: [where, /did not answer within 1 s/, /raise request_timeout/]
@@ -243,7 +243,7 @@ export const wrongConfigurations: ReadonlyArray<{
   }
 ]
 
-/** What was told of a stream: its statuses, states and errors in order, and runs of records as one. */
+/** What was printed of a stream: its statuses, states and errors in order, and runs of records as one. */
 export const storyOf = (output: connector.Output, name: string): string => {
   const words = output.messages.flatMap((message) => {
     const { record, state, trace } = message as {

@@ -129,7 +129,7 @@ const here: ReadonlyMap<string, Check> = new Map([
   ]
 ])
 
-/** Those that go on until they are stopped, with what they say on standard error when they have done something. */
+/** Programs that run until they are stopped, with what they print on standard error when they have done something. */
 const endless: ReadonlyMap<string, string> = new Map([
   [
     "npx source-prometheus run --config config.json --to parquet:metrics-of-now --every 15m",

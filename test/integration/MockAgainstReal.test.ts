@@ -1,5 +1,5 @@
 /**
- * Proves that the mock tells the truth: the same series and the same requests, and a real server's answers.
+ * Proves that the mock is right: the same series and the same requests, and a real server's responses.
  *
  * Successful answers have to be the same byte for byte; so have errors whose text the mock imitates.
  */
@@ -259,7 +259,7 @@ const dice = new Dice(seed + 1)
 const series = anySeries(dice, anyValue)
 const mock = mockOf(series)
 
-/** Compares many random requests and answers how many had a result, so that a test can see that it tests something. */
+/** Compares many random requests and returns how many had a result, so that a test can see that it tests something. */
 const compareMany = Effect.fnUntraced(function* (
   count: number,
   one: (index: number) => Effect.Effect<{ text: string }, RealServerError>
@@ -508,7 +508,7 @@ describe("the mock and a real Prometheus 2", () => {
 
   it.effect("end series at stale markers", () =>
     Effect.gen(function* () {
-      // Over three hours a server begins to compact what was written; with late samples an answer was once seen to
+      // Over three hours a server begins to compact what was written; with late samples a response was once seen to
       // lack one, presumably for that.
       const lastMs = startMs + 2.5 * 3_600_000
       const values = (dice: Dice) => (dice.chance(0.1) ? "stale" : anyValue(dice))
@@ -547,7 +547,7 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
-  it.effect("ask for a password alike", () =>
+  it.effect("require a password alike", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({ basicAuth: true })
       const guarded = mockOf([], {

@@ -32,7 +32,7 @@ const live = Effect.gen(function* () {
   return { config, now, server, start }
 })
 
-/** The last point of the grid that a moment leaves settled. */
+/** The last settled point of the grid at a moment. */
 const settledAt = (millis: number, delaySeconds: number): number =>
   Math.floor((millis / 1000 - delaySeconds) / STEP) * STEP * 1000
 

@@ -1,5 +1,5 @@
 /**
- * What breaks and does not mend: the read fails in words that tell what happened, prints nothing that is wrong, and
+ * Permanent faults: the read fails in words that say what happened, prints nothing that is wrong, and
  * the next read, from its last states, brings exactly what these do not stand for.
  */
 import { constants, gunzipSync, gzipSync } from "node:zlib"
@@ -245,7 +245,7 @@ describe("a read that fails in its midst", { concurrent: true }, () => {
       })
     )
 
-    it.effect("not by one that is started anew", () =>
+    it.effect("not by one that is restarted", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const server = yield* makeServer

@@ -45,7 +45,7 @@ const allVerbs = Effect.fnUntraced(function* (settings: object) {
   return { check, discover, read }
 })
 
-/** The one CONNECTION_STATUS of a check, which is an answer and so exits with 0. */
+/** The one CONNECTION_STATUS of a check, which is a result and so exits with 0. */
 const assertCheckFailed = (output: connector.Output, ...texts: ReadonlyArray<RegExp>): void => {
   const statuses = output.messages.filter(({ type }) => type === "CONNECTION_STATUS")
   assert.strictEqual(statuses.length, 1, output.stdout)

@@ -2,7 +2,7 @@
  * Whatever breaks between a server and a read that is tried again in the end: every record comes once, in the
  * server's digits.
  *
- * A seed chooses whom a fault befalls, where in an answer's bytes, and which of its kinds it is. `FAULT_SEEDS=50` tries
+ * A seed chooses whom a fault befalls, where in a response's bytes, and which of its kinds it is. `FAULT_SEEDS=50` tries
  * that many of them instead of two, and `FAULT_SEED=17` begins with another than the first.
  */
 import { gunzipSync, gzipSync } from "node:zlib"
@@ -38,7 +38,7 @@ const seeds = Array.from({ length: Number(process.env.FAULT_SEEDS ?? 2) }, (_, i
 /** What more is to be looked at once a read is through. */
 type Check = (proxy: FaultProxy, output: connector.Output) => void
 
-/** Reads with every seed; the plan must have befallen somebody each time. */
+/** Reads with every seed; the plan must have befallen someone each time. */
 const survives = Effect.fnUntraced(function* (
   plan: (seed: number) => Plan,
   options: ReadOptions = {},
@@ -95,9 +95,9 @@ const packed = (change: (body: Buffer) => Buffer): Fault => ({
 
 const html = (title: string): string => `<html><head><title>${title}</title></head><body></body></html>`
 
-describe("a read whose answers break", { concurrent: true }, () => {
+describe("a read whose responses break", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
-    it.effect("goes on where every answer was cut, again and again", () =>
+    it.effect("continues where every response was cut, again and again", () =>
       survives((seed) => (request) => {
         const choices = choicesOf(seed, request)
         return request.metric === undefined || request.attempt >= 2
@@ -187,7 +187,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives silence, in whatever part of an answer", () =>
+    it.effect("survives silence, in whatever part of a response", () =>
       survives(
         (seed) =>
           someWindows(seed, (choices, { ordinal }) =>
@@ -202,7 +202,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("waits as long as an answer goes on, be it by a byte at a time", () =>
+    it.effect("waits as long as a response continues, be it by a byte at a time", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const { output, proxy } = yield* readThrough(
@@ -220,7 +220,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       })
     )
 
-    it.effect("survives an answer that breaks off and is then refused for its size", () =>
+    it.effect("survives a response that breaks off and is then refused for its size", () =>
       survives(
         (seed) =>
           ({ attempt, metric, ordinal, params }) => {
@@ -240,7 +240,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives refusals that pass, and waits as long as it is told to", () => {
+    it.effect("survives refusals that pass, and waits as long as instructed to", () => {
       const notBefore = new Map<SeenRequest, number>()
       return survives(
         (seed) =>

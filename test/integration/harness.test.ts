@@ -107,7 +107,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("asks for the password under basic auth", () =>
+  it.effect("requires the password under basic auth", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: [gauge("guarded", [1])], basicAuth: true })
       const path = "/api/v1/labels"
@@ -121,7 +121,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("takes a form, and answers an error as the server words it", () =>
+  it.effect("takes a form, and returns an error in the server's words", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({
         flags: ["--query.max-samples=5"],
@@ -290,7 +290,7 @@ describe("a child process", () => {
       Effect.map((folder) => join(folder, "script.mjs"))
     )
 
-  it.effect("tells its streams, its messages and its end", () =>
+  it.effect("reports its streams, its messages and its exit code", () =>
     Effect.gen(function* () {
       const path = yield* script(`
         let input = ""

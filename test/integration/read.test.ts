@@ -1,4 +1,4 @@
-/** What is read from real servers, sample for sample against the server's own answers. */
+/** What is read from real servers, sample for sample against the server's own responses. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
@@ -189,7 +189,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("goes on from every state that it ever printed", () =>
+    it.effect("resumes from every state that it ever printed", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace

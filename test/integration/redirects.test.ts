@@ -36,7 +36,7 @@ const withCredentials = (more: object = {}): ReadOptions => ({
 
 describe("redirects", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
-    it.effect("are followed on the same host, each time anew, with credentials", () =>
+    it.effect("are followed on the same host for each request, with credentials", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const statuses = [301, 302, 303, 307, 308]

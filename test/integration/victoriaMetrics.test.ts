@@ -81,7 +81,7 @@ describe("a real VictoriaMetrics", () => {
 
   it.effect("repeats values over gaps for longer or shorter, but every sample is read", () =>
     Effect.gen(function* () {
-      // How long it looks back is guessed from the first intervals of each answer: 5 s to 15 min apart here.
+      // How long it looks back is guessed from the first intervals of each response: 5 s to 15 min apart here.
       const gaps = [5, 60, 15, 900, 60, 400, 5, 5, 60, 15, 60, 900, 400, 15]
       const samples: Array<readonly [number, number]> = []
       for (let time = start, i = 0; i < 400; time += gaps[(i * i + 3 * i) % gaps.length]! * 1000, i++) {
@@ -111,7 +111,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("knows metrics by whole days, of which those that have no samples in the range are empty", () =>
+  it.effect("lists metrics by full days; those without samples in the range are empty", () =>
     Effect.gen(function* () {
       const at = (name: string, time: number) => series(name, [[time, 1]])
       const server = yield* RealVictoriaMetrics.make({
@@ -197,7 +197,7 @@ describe("a real VictoriaMetrics", () => {
 
   it.effect("reads what has no time to settle no newer than the server shows it whole", () =>
     Effect.gen(function* () {
-      // The value tells the time of its sample. The server repeats old values for what is newer than 30 s.
+      // The value is the time of its sample. The server repeats old values for what is newer than 30 s.
       const first = Math.floor(Date.now() / minute - 5) * minute
       const server = yield* RealVictoriaMetrics.make({
         series: [

@@ -131,7 +131,7 @@ describe("a fresh project", () => {
     assert.strictEqual(compile(), "")
   })
 
-  it("is told by the types what it does wrong", () => {
+  it("learns its mistakes from the types", () => {
     writeFileSync(
       inProject("wrong.ts"),
       `import { ConnectorConfig, samples } from "source-prometheus"
@@ -399,7 +399,7 @@ describe("the examples", () => {
         const second = yield* child.run([], options)
         assert.strictEqual(second.code, 0, second.stderr)
         assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
-        // What was there is not asked for again, and nothing else was there.
+        // What was there is not requested again, and nothing else was there.
         const [from] = startsOf(mock, "queue_depth")
         assert.strictEqual([...before.keys()].filter((key) => key.startsWith("queue_depth a ")).length, from)
       })

@@ -1,5 +1,5 @@
 /**
- * The unpacked image as a container: its files as the root, processes of its own, and nobody's rights but a user's. The
+ * The unpacked image as a container: its files as the root, processes of its own, and no one's rights but a user's. The
  * network is this machine's, so that servers on loopback can be read.
  */
 import { spawn } from "node:child_process"

@@ -36,7 +36,7 @@ export interface MatrixSeries {
   readonly histograms?: ReadonlyArray<readonly [timeSeconds: number, histogram: unknown]>
 }
 
-/** An HTTP response, read whole. */
+/** An HTTP response, read completely. */
 export interface RawResponse {
   readonly status: number
   readonly headers: Headers

@@ -88,7 +88,7 @@ export const thanos = {
 const evaluated = (query: string) =>
   `error when executing query="${query}" on the time range (start=1767225600000, end=1767229200000, step=60000): `
 
-/** VictoriaMetrics, asked for `wide` from 2026-01-01T00:00:00Z, an hour by the minute. */
+/** VictoriaMetrics, queried for `wide` from 2026-01-01T00:00:00Z, an hour by the minute. */
 export const victoriaMetrics = {
   maxSamplesPerQuery: refusal(
     422,
@@ -134,7 +134,7 @@ export const victoriaMetrics = {
   }
 } satisfies Record<string, Fault>
 
-/** Answers with a fault to range queries, where it applies. */
+/** Responds with a fault to range queries, where it applies. */
 export const onRangeQueries =
   (fault: Fault, applies: (request: MockRequest, attempt: number) => boolean = () => true) =>
   (request: MockRequest, attempt: number): Fault | undefined =>
@@ -177,7 +177,7 @@ export class MimirMock extends MockPrometheus {
 }
 
 /**
- * A Thanos Query. It adds members to its data, and as long as a store is missing it answers what it has with a warning,
+ * A Thanos Query. It adds members to its data, and as long as a store is missing it returns what it has with a warning,
  * or refuses to where that is not wanted.
  */
 export class ThanosMock extends MockPrometheus {
