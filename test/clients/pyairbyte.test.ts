@@ -78,7 +78,7 @@ class Session extends Context.Service<
     )
 }
 
-/** What the server itself answers for all streams, up to so many hours after the beginning. */
+/** The server's own samples of all streams, up to so many hours after the beginning. */
 const reference = ({ report, server }: Session["Service"], end: number) =>
   Effect.promise(async () => {
     const all = new Map<string, string>()

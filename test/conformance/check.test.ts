@@ -57,7 +57,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  // Metrics may come later: an empty server is no wrong one, but whoever checks wants to know.
+  // Metrics may come later: an empty server is no wrong one, but a user who checks wants to know.
   it.live("succeeds with a warning where the server has no metrics in the range", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([], 5)

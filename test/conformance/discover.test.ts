@@ -167,9 +167,9 @@ describe("a discovered catalog", { concurrent: true }, () => {
         'with"quote'
       ])
       // Those that have none are reported.
-      const told = logs.join("\n")
-      assert.match(told, /^WARN time: .*other_labels.*JOB \(job\), Job \(job\)/m)
-      assert.match(told, /^WARN value: .*other_labels.*label_time/m)
+      const reported = logs.join("\n")
+      assert.match(reported, /^WARN time: .*other_labels.*JOB \(job\), Job \(job\)/m)
+      assert.match(reported, /^WARN value: .*other_labels.*label_time/m)
     })
   )
 

@@ -49,7 +49,7 @@ const randomFault = (choices: Choices, attempt: number): Fault | undefined => {
   }
 }
 
-/** What a process has printed when it is killed after so many bytes, of which the rest is lost or is not; or all, if there are fewer. */
+/** What a process has printed when it is killed after so many bytes, with the rest lost or not; or everything, if there is less. */
 const readAndKill = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   bytes: number,
@@ -156,7 +156,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
           const args = connector.readArgs(files, config, catalog)
           const received = new Map(names.map((name) => [name as string, new Received()]))
 
-          /** The rows of the largest window of a stream that was answered since a request. */
+          /** The rows of the largest window of a stream with a response since a request. */
           const largestWindow = (name: Name, from: number): number =>
             SERIES[name] *
             Math.max(

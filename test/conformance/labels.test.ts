@@ -18,7 +18,7 @@ const users = names.map((name) => `${name}@example.com`)
 
 const MINUTES = 10
 
-/** A series per user, so that only the label to be left out tells them apart. */
+/** A series per user, so that only the excluded label distinguishes them. */
 const series = users.map((user) =>
   makeSeries(
     { __name__: "requests", job: "api", user_email: user },

@@ -104,15 +104,15 @@ describe("estimates", () => {
         ["a", 600],
         ["b", 900]
       ] as const) {
-        const told = estimatesOf(output.messages).filter((estimate) => estimate.name === name)
+        const reported = estimatesOf(output.messages).filter((estimate) => estimate.name === name)
         assert.deepStrictEqual(
-          told.map(({ row_estimate }) => row_estimate),
+          reported.map(({ row_estimate }) => row_estimate),
           [rows]
         )
         const bytes = lines
           .filter((line) => line.includes(`"stream":"${name}"`))
           .reduce((sum, line) => sum + line.length + 1, 0)
-        assert.closeTo(told[0]!.byte_estimate, bytes, 0.05 * bytes)
+        assert.closeTo(reported[0]!.byte_estimate, bytes, 0.05 * bytes)
       }
       const types = output.messages.map((message) => JSON.stringify(message))
       const first = types.findIndex((text) => text.includes('"ESTIMATE"'))

@@ -273,7 +273,7 @@ describe("a stream that fails", { concurrent: true }, () => {
     },
     { what: "is cut off", fault: { cutAfterBytes: 200 }, type: "transient_error", text: /broke off/ },
     {
-      what: "is answered with nonsense",
+      what: "gets a nonsensical response",
       fault: { body: '{"status":"success","data":' },
       type: "transient_error",
       text: /cannot be read/

@@ -10,7 +10,7 @@ import * as rules from "./rules.ts"
 
 /** With characters that JSON, addresses, forms and web pages all write in their own way. */
 const password = `S3cret/"pl&nted<Passw0rd>' \\é`
-/** What stands in an Authorization header, of which servers quote the second word alone. */
+/** The value of an Authorization header; servers quote its second word alone. */
 const token = "planted.t0ken+with/slash=="
 const tenant = "planted-tenant-secret"
 const basic = Buffer.from(`user:${password}`).toString("base64")
@@ -80,7 +80,7 @@ const faults = (form: (secret: string) => string): Readonly<Record<string, Fault
     },
     "what is no envelope": {
       status: 200,
-      body: JSON.stringify({ told: confession(form) }),
+      body: JSON.stringify({ reported: confession(form) }),
       headers: jsonHeaders
     },
     // Cut at 100 characters.
@@ -161,11 +161,11 @@ describe("secrets", () => {
 
   it.live("are not printed when a server warns of them, nor by a read that succeeds", () =>
     Effect.gen(function* () {
-      const told = Object.values(forms).map(confession)
+      const reported = Object.values(forms).map(confession)
       const { config } = yield* serve(
         gauge("m", 5),
         5,
-        { ...secretMock, warnings: told, infos: told },
+        { ...secretMock, warnings: reported, infos: reported },
         secretConfig
       )
       const texts = yield* runAll(config)
@@ -220,9 +220,9 @@ describe("secrets", () => {
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {}, secretConfig)
       const files = yield* connector.workspace
-      const whole = JSON.stringify(config)
-      const broken = files.write("broken.json", `${whole.slice(0, -1)},, "x": ${JSON.stringify(password)}`)
-      const cut = files.write("cut.json", whole.slice(0, whole.indexOf("planted")))
+      const complete = JSON.stringify(config)
+      const broken = files.write("broken.json", `${complete.slice(0, -1)},, "x": ${JSON.stringify(password)}`)
+      const cut = files.write("cut.json", complete.slice(0, complete.indexOf("planted")))
       const good = files.write("good.json", config)
       const catalog = files.write("catalog.json", {
         streams: [{ stream: { name: "m" }, sync_mode: "incremental" }]
@@ -270,7 +270,7 @@ describe("secrets", () => {
         const auth = (secret: string) => ({ basic_auth_user: "reader-7", basic_auth_pass: secret })
         const { config } = yield* faulty(auth(common))
         const reference = yield* faulty(auth("a-b1-c2-d3"))
-        // Neither addresses nor the time tell the two apart.
+        // Neither addresses nor the time distinguish the two.
         const plain = (text: string) => text.replace(/127\.0\.0\.1:\d+|\d{13}|source-prometheus-\w+/g, "~")
         const texts = (yield* runAll(config)).map(plain)
         const others = (yield* runAll(reference.config)).map(plain)

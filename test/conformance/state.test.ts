@@ -177,8 +177,8 @@ describe("a state", { concurrent: true }, () => {
       assert.deepStrictEqual(lastStateOf(again), upTo(199))
       const more = yield* read({ ...config, end_date: iso(start + 299 * minute) }, again.states)
       assert.deepStrictEqual(lastStateOf(more), upTo(299))
-      const whole = yield* read({ ...config, end_date: iso(start + 299 * minute) })
-      assert.deepStrictEqual([...dataOf(first), ...dataOf(more)].sort(), dataOf(whole))
+      const complete = yield* read({ ...config, end_date: iso(start + 299 * minute) })
+      assert.deepStrictEqual([...dataOf(first), ...dataOf(more)].sort(), dataOf(complete))
     })
   )
 

@@ -18,7 +18,7 @@ const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", impo
 
 const now = Effect.sync(() => performance.now())
 
-/** Whoever stops a read kills it after ten seconds, as PyAirbyte does: well before that it has to be over. */
+/** PyAirbyte kills a read ten seconds after the signal: the read has to end well before that. */
 const SOON = 8000
 
 /** Airbyte takes these for a stop, PyAirbyte all but 143. */
@@ -100,7 +100,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
             if (how === "SIGINT" || how === "SIGKILL") assert.strictEqual(result.signal, how)
             else assertCleanEnd(result)
             if (how === "SIGTERM" || how === "SIGINT")
-              assert.isTrue(result.stdout.endsWith("\n"), "whole lines")
+              assert.isTrue(result.stdout.endsWith("\n"), "complete lines")
             assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped in its midst")
             states += stopped.states.length
 
@@ -361,7 +361,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
           // A call of the system that does not return leaves nothing but SIGKILL.
           const expected = block === "a call of the system" ? "SIGKILL" : signal
           assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, expected, ""])
-          assert.isTrue(result.stdout === "" || result.stdout.endsWith("\n"), "whole lines")
+          assert.isTrue(result.stdout === "" || result.stdout.endsWith("\n"), "complete lines")
           assert.isBelow(millis, SOON)
         })
       )
@@ -420,7 +420,7 @@ const handled = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
 const peakMegabytes = (pid: number): number =>
   Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024
 
-/** Hands on a stream's lines one after the other; whoever takes one may take its time, and nothing is read then. */
+/** Yields a stream's lines one by one; nothing is read while the consumer is busy. */
 const takeLines = async (
   stream: NodeJS.ReadableStream,
   take: (line: string) => Promise<void> | undefined
@@ -434,5 +434,5 @@ const takeLines = async (
       if (pause !== undefined) await pause
     }
   }
-  assert.strictEqual(rest, "", "the last line is whole")
+  assert.strictEqual(rest, "", "the last line is complete")
 }

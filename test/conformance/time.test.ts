@@ -149,9 +149,9 @@ describe("a clock that is set all the time", { concurrent: true }, () => {
         "--json"
       ]
       const { result, seconds } = yield* timed(child.run(args, { nodeOptions }))
-      const told = JSON.parse(result.stdout) as { readonly rows: number; readonly seconds: number }
-      assert.strictEqual(told.rows, 5)
-      assert.isAtMost(told.seconds, seconds, result.stderr)
+      const reported = JSON.parse(result.stdout) as { readonly rows: number; readonly seconds: number }
+      assert.strictEqual(reported.rows, 5)
+      assert.isAtMost(reported.seconds, seconds, result.stderr)
     })
   )
 })
@@ -191,7 +191,7 @@ const sync = Effect.fnUntraced(function* (
 interface RangeCase {
   readonly what: string
   readonly now: string
-  /** Where the samples are, `now` unless told. */
+  /** Where the samples are, `now` by default. */
   readonly around?: string
   readonly step: number
   readonly config: object
@@ -322,7 +322,7 @@ describe("a range", { concurrent: true }, () => {
       times: ["2106-02-07T06:28:15Z", "2106-02-07T06:28:16Z", "2106-02-07T06:28:17Z"]
     },
     {
-      what: "goes on to the last second that four digits of a year have",
+      what: "continues to the last second of year 9999",
       now: "9999-12-31T23:59:59.999Z",
       step: 1,
       config: { start_date: "9999-12-31T23:59:58Z", end_date: "9999-12-31T23:59:59Z" },
@@ -371,7 +371,7 @@ describe("a range", { concurrent: true }, () => {
       times: ["2025-12-25T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"]
     },
     {
-      what: "of a step that no day is a multiple of goes on over midnight and new year",
+      what: "of a step that does not divide a day continues over midnight and new year",
       now: "2026-01-01T01:13:20Z",
       step: 5000,
       config: { start_date: "2025-12-31T22:00:00Z" },

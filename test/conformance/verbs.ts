@@ -1,4 +1,4 @@
-/** The verbs with what each of them always answers, and the servers that none of them can use. */
+/** The verbs with the output that each of them always has, and servers that none of them can use. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { MockOptions } from "../../src/mock/MockPrometheus.ts"
@@ -31,7 +31,7 @@ export const discover = Effect.fnUntraced(function* (config: unknown) {
   return { ...output, streams: catalog.streams }
 })
 
-/** The types of what was printed, but for logs, of which there may be any number. */
+/** The types of what was printed, but for logs, which may be any number. */
 export const typesOf = (output: connector.Output): ReadonlyArray<unknown> =>
   output.messages.map(({ type }) => type).filter((type) => type !== "LOG")
 
@@ -88,7 +88,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     says: [where, /HTTP 404/, /Check the path of base_url/]
   },
   {
-    what: "answers with a login page",
+    what: "responds with a login page",
     mock: always({
       headers: { "content-type": "text/html; charset=utf-8" },
       body: "<!doctype html><html><head><title>Sign in</title></head></html>"
@@ -121,7 +121,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     says: [where, /HTTP 503: Service Unavailable/, /try again later/]
   },
   {
-    what: "never answers",
+    what: "never responds",
     mock: always({ delayMs: Number.POSITIVE_INFINITY }),
     // Of this server only: on a busy machine the others may take longer to respond.
     more: { request_timeout: 1 },
@@ -145,7 +145,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
 
 /** What `check` is shown to say of each is said alike by the other verbs: of these they show that they do. */
 export const typicalServers = unusableServers.filter(({ what }) =>
-  ["refuses the password", "has an error of its own", "never answers", "is down"].includes(what)
+  ["refuses the password", "has an error of its own", "never responds", "is down"].includes(what)
 )
 
 /** The configuration of such a server, with a password. */
@@ -272,7 +272,7 @@ export const storyOf = (output: connector.Output, name: string): string => {
 export const dataOf = (output: connector.Output): ReadonlyArray<string> =>
   output.records.map(({ data, stream }) => JSON.stringify([stream, data])).sort()
 
-/** A configured catalog of streams as `discover` would tell of them, without asking it. */
+/** A configured catalog of streams as `discover` would return them, without running it. */
 export const catalogOf = (
   mode: "full_refresh" | "incremental",
   ...names: ReadonlyArray<string>

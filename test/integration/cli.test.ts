@@ -26,7 +26,7 @@ import { onMetric, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
-/** The lines of a folder of JSON lines, parsed. Throws where one is not whole. */
+/** The lines of a folder of JSON lines, parsed. Throws if one is incomplete. */
 const linesOf = (folder: string): ReadonlyArray<{ readonly stream: string; readonly data: JsonRecord }> =>
   readdirSync(folder)
     .filter((name) => name.endsWith(".jsonl"))

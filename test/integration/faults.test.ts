@@ -11,14 +11,14 @@ import { Effect } from "effect"
 import type { Choices } from "../choices.ts"
 import * as connector from "../support/connector.ts"
 import {
-  type Answer,
-  answer,
   changeBody,
   choicesOf,
   type Fault,
   type FaultProxy,
   make,
   type Plan,
+  type ProxiedResponse,
+  response,
   type SeenRequest,
   someShare,
   type WrongChunks
@@ -86,10 +86,10 @@ const corrupted = (choices: Choices) =>
 
 const packed = (change: (body: Buffer) => Buffer): Fault => ({
   type: "change",
-  to: (answer: Answer) => {
-    const encoding = answer.headers.find(([name]) => name === "content-encoding")?.[1]
+  to: (response: ProxiedResponse) => {
+    const encoding = response.headers.find(([name]) => name === "content-encoding")?.[1]
     assert.strictEqual(encoding, "gzip")
-    return { ...answer, body: change(answer.body) }
+    return { ...response, body: change(response.body) }
   }
 })
 
@@ -229,7 +229,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
             const choices = choicesOf(seed, { attempt, metric, ordinal, path: "" })
             return attempt === 0
               ? { type: "break", how: "reset", at: { part: "body", share: someShare(choices) } }
-              : answer(422, {
+              : response(422, {
                   status: "error",
                   errorType: "execution",
                   error: "query processing would load too many samples into memory in query execution"
@@ -248,7 +248,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
             const wait = (status: number, untilMillis: number, header: string): Fault => {
               notBefore.set(request, untilMillis)
               const body = choices.pick(["slow down", html("Slow down"), { status: "error", error: "slow" }])
-              return answer(status, body, { "Retry-After": header })
+              return response(status, body, { "Retry-After": header })
             }
             return choices.pick<() => Fault>([
               () => wait(429, Date.now() + 1000, "1"),
@@ -257,20 +257,20 @@ describe("a read whose responses break", { concurrent: true }, () => {
                 return wait(429, until, new Date(until).toUTCString())
               },
               () => wait(503, Date.now() + 1000, "1"),
-              () => answer(429, "slow down"),
-              () => answer(429, "slow down", { "Retry-After": choices.pick(["soon", "", "-5", "1.5"]) }),
-              () => answer(500, { status: "error", errorType: "internal", error: "not ready" }),
-              () => answer(500, "oops"),
-              () => answer(502, html("502 Bad Gateway")),
-              () => answer(503, "Service Unavailable"),
+              () => response(429, "slow down"),
+              () => response(429, "slow down", { "Retry-After": choices.pick(["soon", "", "-5", "1.5"]) }),
+              () => response(500, { status: "error", errorType: "internal", error: "not ready" }),
+              () => response(500, "oops"),
+              () => response(502, html("502 Bad Gateway")),
+              () => response(503, "Service Unavailable"),
               () =>
-                answer(503, {
+                response(503, {
                   status: "error",
                   errorType: "timeout",
                   error: "query timed out in query queue"
                 }),
-              () => answer(504, html("504 Gateway Time-out")),
-              () => answer(504, "upstream request timeout")
+              () => response(504, html("504 Gateway Time-out")),
+              () => response(504, "upstream request timeout")
             ])()
           }),
         {},
@@ -297,7 +297,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
             if (request.metric !== undefined || request.attempt > 0) return undefined
             return choices.pick<() => Fault>([
               () => ({ type: "break", how: choices.pick(["reset", "end"]), at: anywhere(choices) }),
-              () => answer(503, "Service Unavailable"),
+              () => response(503, "Service Unavailable"),
               () => changeBody((body) => body.subarray(0, choices.below(body.length)))
             ])()
           }

@@ -88,11 +88,11 @@ describe("a real Prometheus", () => {
           { labels: { __name__: "job:requests:rate5m" }, samples: [[0, 1]] }
         ]
       })
-      const answer = yield* server.get("/api/v1/query", {
+      const response = yield* server.get("/api/v1/query", {
         query: '{__name__="job:requests:rate5m",time="t"}[100y]',
         time: `${start + 1}`
       })
-      const [series] = (answer as { data: { result: ReadonlyArray<RealPrometheus.MatrixSeries> } }).data
+      const [series] = (response as { data: { result: ReadonlyArray<RealPrometheus.MatrixSeries> } }).data
         .result
       assert.deepStrictEqual(
         Object.entries(series!.metric),
@@ -269,12 +269,12 @@ describe("the reference reader", () => {
             pointsPerRequest
           })
         )
-      const whole = yield* read(11_000)
-      assert.strictEqual(whole.size, 2 * 200)
+      const complete = yield* read(11_000)
+      assert.strictEqual(complete.size, 2 * 200)
       const key = recordKey({ zone: "b", __name__: "m" }, 1_700_000_040_000)
-      assert.strictEqual(whole.get(key), "0")
-      assert.deepStrictEqual(yield* read(7), whole)
-      assert.deepStrictEqual(yield* read(1), whole)
+      assert.strictEqual(complete.get(key), "0")
+      assert.deepStrictEqual(yield* read(7), complete)
+      assert.deepStrictEqual(yield* read(1), complete)
     })
   )
 })
@@ -348,7 +348,7 @@ describe("a child process", () => {
 })
 
 describe("a proxy that breaks things", () => {
-  it.effect("passes on what it is not told to break, and can add the warnings of a server", () =>
+  it.effect("passes on everything without a fault, and can add the warnings of a server", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: [gauge("m", [1, 2, 3])], routePrefix: "/prefix" })
       const proxy = yield* faultProxy.make({

@@ -65,8 +65,8 @@ describe("run", () => {
       const first = yield* child.run(["run"], { cwd })
       assert.strictEqual(first.code, 0, first.stderr)
       assert.deepStrictEqual(readdirSync(cwd), ["demo.duckdb"])
-      const [, told] = /([\d,]+) new rows of 76 series in 12 streams/.exec(first.stdout) ?? []
-      const rows = Number(told?.replaceAll(",", ""))
+      const [, reported] = /([\d,]+) new rows of 76 series in 12 streams/.exec(first.stdout) ?? []
+      const rows = Number(reported?.replaceAll(",", ""))
       assert.isAbove(rows, 50_000)
       const count = Effect.gen(function* () {
         const tables = yield* ask(

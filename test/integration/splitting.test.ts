@@ -20,7 +20,7 @@ const wide = (seriesCount: number, minutes: number) =>
     samples: Array.from({ length: minutes }, (_, i) => [start + i * 60_000, i + n / 8] as const)
   }))
 
-/** Reads `wide` from a server with these flags, and holds it against what a server without limits answers. */
+/** Reads `wide` from a server with these flags, and compares it with a server without limits. */
 const readLimited = Effect.fnUntraced(function* (
   make: (options: RealServerOptions) => Effect.Effect<RealServer, RealServerError, Scope.Scope>,
   seriesCount: number,

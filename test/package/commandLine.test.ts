@@ -67,7 +67,7 @@ it("lists the exit codes", () => {
 
 describe.each(commands.map((command) => ({ command })))("a mistake in $command", ({ command }) => {
   /** How it is printed: as a message of the protocol by its verbs, and on standard error by all others. */
-  const told = (...args: ReadonlyArray<string>) => {
+  const reported = (...args: ReadonlyArray<string>) => {
     const { status, stderr, stdout } = spawnSync(process.execPath, [executable, command, ...args], {
       encoding: "utf8"
     })
@@ -81,14 +81,14 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
   it("of a flag's name gets the right one as a hint", () => {
     const [flag] = flagsOf(command)
     const wrong = `${flag!.slice(0, -2)}${flag!.at(-1)}`
-    const { status, text } = told(wrong, "x")
+    const { status, text } = reported(wrong, "x")
     assert.strictEqual(status, 2)
     assert.include(text, `source-prometheus ${command} has no flag ${wrong}. Did you mean ${flag}?`)
     assert.match(text, new RegExp(`^[^\\n]* See source-prometheus ${command} --help\\.\\n$`))
   })
 
   it("of a word too many gets a hint at what the shell may have done", () => {
-    const { status, text } = told(...required, "node_cpu", "node_load")
+    const { status, text } = reported(...required, "node_cpu", "node_load")
     assert.strictEqual(status, 2)
     assert.match(text, /"node_cpu", "node_load".* quotes/)
   })
@@ -96,7 +96,7 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
   it("of a flag without its value names the flag", () => {
     const help = section(helps.get(command)!, "FLAGS")
     for (const [, flag] of help.matchAll(/^ {2}(--[a-z-]+) (?:[A-Z]+|string) /gm)) {
-      const { status, text } = told(flag!)
+      const { status, text } = reported(flag!)
       assert.strictEqual(status, 2)
       assert.include(text, `Missing value for flag ${flag}.`)
     }
@@ -159,7 +159,7 @@ describe("the exit code", () => {
     })
   )
 
-  it.live("is that of a signal as a shell tells it", () =>
+  it.live("is that of a signal, as in a shell", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
         faults: () => ({ delayMs: Number.POSITIVE_INFINITY })

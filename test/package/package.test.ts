@@ -140,7 +140,7 @@ ConnectorConfig.layer({ base_url: "http://h", start_date: "2026-01-01", compress
 Effect.runPromise(Stream.runDrain(samples("up")))
 `
     )
-    const told = compile(
+    const reported = compile(
       "--ignoreConfig",
       "--strict",
       "--noEmit",
@@ -149,8 +149,8 @@ Effect.runPromise(Stream.runDrain(samples("up")))
       "--skipLibCheck",
       "wrong.ts"
     )
-    assert.match(told, /wrong\.ts\(3,\d+\): error TS\d+: Type '"zip"' is not assignable/)
-    assert.match(told, /wrong\.ts\(4,\d+\): error .*(ConnectorConfig|PrometheusClient)/s)
+    assert.match(reported, /wrong\.ts\(3,\d+\): error TS\d+: Type '"zip"' is not assignable/)
+    assert.match(reported, /wrong\.ts\(4,\d+\): error .*(ConnectorConfig|PrometheusClient)/s)
   })
 
   /** What the compiler has to say. */
@@ -313,7 +313,7 @@ describe("the examples", () => {
     })
   )
 
-  /** Everything in the database of the custom destination. Throws where it is not whole. */
+  /** Everything in the database of the custom destination. Throws if it is incomplete. */
   const samplesIn = (path: string): ReadonlyMap<string, number> => {
     const database = new DatabaseSync(path, { readOnly: true })
     try {

@@ -69,7 +69,7 @@ describe("the compile cache", () => {
     })
   )
 
-  it.live("is where XDG_CACHE_HOME says, if that is a whole path", () =>
+  it.live("is where XDG_CACHE_HOME says, if that is an absolute path", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
       const home = folder(path("home"), 0o755)

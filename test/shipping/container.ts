@@ -49,7 +49,7 @@ export interface ContainerOptions {
 const enter = `set -eu
 root=$1 user=$2 cwd=$3 writable=$4 mounts=$5 talk=$6
 shift 6
-# Whom to signal: its number outside, which only the outer /proc tells.
+# Whom to signal: its number outside, which only the outer /proc has.
 cut -d ' ' -f 4 /proc/self/stat > "$talk/pid"
 mount --bind "$root" "$root"
 for pair in $mounts; do mkdir -p "$root\${pair#*:}"; done

@@ -15,7 +15,7 @@ const program = "/usr/local/lib/source-prometheus"
 const { Cmd, Entrypoint, Env, Labels, User, WorkingDir } = container.config
 
 describe("the image", () => {
-  it("tells Airbyte its name, its version and how to start it", () => {
+  it("has its name, its version and its entry point as labels for Airbyte", () => {
     assert.strictEqual(Labels["io.airbyte.name"], "airbyte/source-prometheus")
     assert.strictEqual(Labels["io.airbyte.version"], packageJson.version)
     assert.include(Env, `AIRBYTE_ENTRYPOINT=${Entrypoint.join(" ")}`)

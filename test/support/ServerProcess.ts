@@ -20,7 +20,7 @@ export interface ServerProgram {
    * it the port is chosen for the server, which may find it taken and is then given another.
    */
   readonly portInLog?: RegExp
-  /** Whether the server at this address answers, and is this one. */
+  /** Whether the server at this address responds, and is this one. */
   readonly ready: (baseUrl: string) => Promise<boolean>
 }
 

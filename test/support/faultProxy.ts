@@ -34,7 +34,7 @@ export interface SeenRequest {
 }
 
 /** A response: the server's, or one made up. */
-export interface Answer {
+export interface ProxiedResponse {
   readonly status: number
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   readonly body: Buffer
@@ -56,10 +56,10 @@ export type Fault =
   | { readonly type: "stall"; readonly at: Place }
   /** The complete response comes, so many bytes at a time. */
   | { readonly type: "trickle"; readonly bytes: number; readonly everyMillis: number }
-  /** Another answer, or another body of the server's response, in good framing. */
-  | { readonly type: "change"; readonly to: (answer: Answer) => Answer }
+  /** Another response, or another body of the server's response, in good framing. */
+  | { readonly type: "change"; readonly to: (response: ProxiedResponse) => ProxiedResponse }
   /** A response without asking the server. */
-  | { readonly type: "answer"; readonly answer: Answer }
+  | { readonly type: "response"; readonly response: ProxiedResponse }
   /** Content-Length is off by so many bytes; after the body, the connection ends or stays. */
   | { readonly type: "wrong length"; readonly off: number; readonly after: "end" | "stay" }
   /** The message is written by hand. `share` chooses which chunk is wrong. */
@@ -134,7 +134,7 @@ export const someShare = (choices: Choices): number => choices.below(1_000_000) 
 /** Another body in the same response. What the server refuses stays as it is: a text for people has no wrong form. */
 export const changeBody = (change: (body: Buffer) => Buffer): Fault => ({
   type: "change",
-  to: (answer) => (answer.status === 200 ? { ...answer, body: change(answer.body) } : answer)
+  to: (response) => (response.status === 200 ? { ...response, body: change(response.body) } : response)
 })
 
 /** The server's own response, with warnings: as of one whose own sources did not all respond. Unpacked, if it is gzip. */
@@ -151,8 +151,8 @@ export const withWarnings = (...warnings: ReadonlyArray<string>): Fault => ({
   }
 })
 
-/** A made-up answer; text is sent as HTML if it begins like that, other things as JSON. */
-export const answer = (
+/** A made-up response; text is sent as HTML if it begins like that, other things as JSON. */
+export const response = (
   status: number,
   body: string | object = "",
   headers: Readonly<Record<string, string>> = {}
@@ -161,8 +161,12 @@ export const answer = (
   const type =
     typeof body === "object" ? "application/json" : text.startsWith("<") ? "text/html" : "text/plain"
   return {
-    type: "answer",
-    answer: { status, headers: Object.entries({ "Content-Type": type, ...headers }), body: Buffer.from(text) }
+    type: "response",
+    response: {
+      status,
+      headers: Object.entries({ "Content-Type": type, ...headers }),
+      body: Buffer.from(text)
+    }
   }
 }
 
@@ -290,50 +294,50 @@ class Proxy implements FaultProxy {
   private async respond(socket: Socket, request: SeenRequest, body: Buffer): Promise<void> {
     const fault = await this.options.plan?.(request)
     if (fault !== undefined) this.hits.push(request)
-    let answer: Answer
+    let response: ProxiedResponse
     try {
-      answer = fault?.type === "answer" ? fault.answer : await this.ask(request, body)
+      response = fault?.type === "response" ? fault.response : await this.ask(request, body)
     } catch {
       // The server is not there: neither are we.
       return this.reset(socket)
     }
-    if (fault?.type === "change") answer = fault.to(answer)
+    if (fault?.type === "change") response = fault.to(response)
     const choices = choicesOf(this.options.seed ?? 0, request)
     const framing =
       fault?.type === "wrong chunks"
         ? "chunks"
         : (this.options.framing ?? choices.pick<Framing>(["length", "chunks", "close"]))
-    const { framed, head } = message(answer, framing, choices, fault)
-    const whole = Buffer.concat([head, framed])
+    const { framed, head } = message(response, framing, choices, fault)
+    const complete = Buffer.concat([head, framed])
     const place = ({ part, share }: Place): number =>
       part === "head" ? Math.floor(share * head.length) : head.length + Math.floor(share * framed.length)
 
     switch (fault?.type) {
       case "break":
-        await write(socket, whole.subarray(0, place(fault.at)))
+        await write(socket, complete.subarray(0, place(fault.at)))
         if (fault.how === "end") return void socket.end()
         // A reset takes along what has not been read by then: let some of it be read.
         await sleep(20)
         return this.reset(socket)
       case "stall":
-        await write(socket, whole.subarray(0, place(fault.at)))
+        await write(socket, complete.subarray(0, place(fault.at)))
         if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve))
         return
       case "trickle":
-        for (let at = 0; at < whole.length && !socket.destroyed; at += fault.bytes) {
-          await write(socket, whole.subarray(at, at + fault.bytes))
+        for (let at = 0; at < complete.length && !socket.destroyed; at += fault.bytes) {
+          await write(socket, complete.subarray(at, at + fault.bytes))
           await sleep(fault.everyMillis)
         }
         break
       default:
-        await write(socket, whole)
+        await write(socket, complete)
     }
     const ends = framing === "close" || (fault?.type === "wrong length" && fault.after === "end")
     if (ends) socket.end()
   }
 
-  /** What the server answers, packed as it comes. */
-  private async ask(request: SeenRequest, body: Buffer): Promise<Answer> {
+  /** The server's response, compressed as it comes. */
+  private async ask(request: SeenRequest, body: Buffer): Promise<ProxiedResponse> {
     const outgoing = httpRequest({
       agent: this.agent,
       host: this.upstream.hostname,
@@ -357,7 +361,7 @@ class Proxy implements FaultProxy {
 
 /** A response as bytes. */
 const message = (
-  { body, headers, status }: Answer,
+  { body, headers, status }: ProxiedResponse,
   framing: Framing,
   choices: Choices,
   fault: Fault | undefined

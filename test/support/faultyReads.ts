@@ -184,7 +184,7 @@ const confirmed = (output: connector.Output, name: string): number =>
     .filter(({ stream }) => stream.stream_descriptor.name === name)
     .reduce((sum, { sourceStats }) => sum + sourceStats.recordCount, 0)
 
-/** What comes before a state is not later than it: whoever keeps it continues right after it. */
+/** What comes before a state is not later than it, so a reader of the state continues right after it. */
 const assertStatesInOrder = (output: connector.Output, context: string): void => {
   const latest = new Map<string, string>()
   for (const message of output.messages as ReadonlyArray<unknown> as ReadonlyArray<RecordOrState>) {

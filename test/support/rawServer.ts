@@ -35,7 +35,7 @@ export const send = (
   status = 200
 ): void => {
   response.writeHead(status, { "content-type": "application/json", ...headers })
-  // Whoever is refused does not hear the rest.
+  // A refused client does not receive the rest.
   pipeline(Readable.from(body, { objectMode: false }), response).catch(() => {})
 }
 
