@@ -6,13 +6,9 @@ import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingM
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Clock, Context, Effect, Layer, Option, Redacted, Result, Schema, type Scope, Stream } from "effect"
 import { HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
-import {
-  allSecretTexts,
-  basicCredentials,
-  ConnectorConfig,
-  type Settings
-} from "../config/ConnectorConfig.ts"
+import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
+import { allSecretTexts, basicCredentials } from "../config/secrets.ts"
 import * as Matcher from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
