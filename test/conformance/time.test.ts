@@ -108,7 +108,7 @@ describe("a pause that the server asks for until a date", { concurrent: true }, 
         (log) => log.startsWith("WARN ") && !log.startsWith("WARN The clock of ")
       )
       assert.lengthOf(warnings, 1)
-      assert.match(warnings[0]!, /Trying again in 1\.0 s/)
+      assert.match(warnings[0]!, /Retrying in 1\.0 s/)
     })
   )
 })

@@ -100,7 +100,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     what: "is another program that speaks JSON",
     mock: always({ headers: { "content-type": "application/json" }, body: '{"hello":"world"}' }),
     failureType: "config_error",
-    says: [/\/api\/v1\/query is not what Prometheus answers/, /\{"hello":"world"\}/, /Check base_url/]
+    says: [/\/api\/v1\/query is not a Prometheus response/, /\{"hello":"world"\}/, /Check base_url/]
   },
   {
     what: "redirects to another host",
@@ -126,7 +126,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     // Of this server only: on a busy machine the others may take longer to answer.
     more: { request_timeout: 1 },
     failureType: "transient_error",
-    says: [where, /did not answer within 1 s/, /raise request_timeout/]
+    says: [where, /did not respond within 1 s/, /raise request_timeout/]
   },
   {
     what: "breaks every connection",

@@ -283,7 +283,7 @@ describe("check and discover for people", () => {
       for (const verb of ["check", "discover"]) {
         const refused = yield* child.run([verb, "--human", "--config", path])
         assert.deepStrictEqual([refused.code, refused.stdout], [1, ""])
-        assert.match(refused.stderr, /^http.* answered HTTP 401.*basic_auth_pass.*\n$/)
+        assert.match(refused.stderr, /^http.* returned HTTP 401.*basic_auth_pass.*\n$/)
         assert.notInclude(refused.stderr, "s3cr3t")
         const missing = yield* child.run([verb, "--human", "--config", files.path("none.json")])
         assert.strictEqual(missing.code, 1)
