@@ -10,7 +10,7 @@ import * as MockServer from "../../src/mock/MockServer.ts"
 import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { ofMetric } from "../../src/promql/Matcher.ts"
-import { type SampleBlock, valueText } from "../../src/samples/Sample.ts"
+import { type SampleBlock, textAt } from "../../src/samples/Sample.ts"
 
 const start = Date.UTC(2026, 0, 1)
 const minute = 60_000
@@ -58,7 +58,7 @@ const samples = (client: PrometheusClient["Service"], overrides: Partial<typeof 
     Effect.flatMap((blocks) => Stream.runCollect(blocks)),
     Effect.map((blocks: ReadonlyArray<SampleBlock>) =>
       blocks.flatMap((block) =>
-        block._tag === "FloatBlock" ? Array.from(block.times, (_, i) => valueText(block, i)) : []
+        block._tag === "TextBlock" ? Array.from(block.times, (_, i) => textAt(block, i)) : []
       )
     ),
     Effect.scoped

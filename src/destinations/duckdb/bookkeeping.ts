@@ -2,7 +2,7 @@
 import { Effect, Result, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
-import { Count, entryFields, without } from "../manifest.ts"
+import { Count, manifestFields, without } from "../manifest.ts"
 import { quoteText } from "./quoteSql.ts"
 import { looksOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
@@ -29,7 +29,7 @@ const TableSchema = Schema.Struct(tableFields)
 export type TableEntry = typeof TableSchema.Type
 
 const EntrySchema = Schema.Struct({
-  ...entryFields,
+  ...manifestFields,
   ...tableFields,
   /** Whether that table is there: not before the first refresh that replaces is whole. */
   hasTable: Schema.Boolean,

@@ -34,11 +34,11 @@ import {
 } from "../folder/StateFolder.ts"
 import {
   Count,
-  entryFields,
   isSameRefresh,
   later,
+  manifestFields,
   refreshUnderWay,
-  stateStoreOf,
+  stateReaderOf,
   statesToSave,
   without
 } from "../manifest.ts"
@@ -63,7 +63,7 @@ const Extent = Schema.Struct(extentFields)
 type Extent = typeof Extent.Type
 
 const EntrySchema = Schema.Struct({
-  ...entryFields,
+  ...manifestFields,
   version: Schema.Literal(STATE_VERSION),
   /** The committed lines of the stream's file, without those of a refresh in progress. */
   main: Extent,
@@ -117,7 +117,7 @@ export const layer = (
       const destination = Destination.of({
         open: (stream, mode) => (readOnly ? openedToLook(folder) : openStream(place, stream, mode)),
         streams: () => [...states.entries.keys()],
-        states: stateStoreOf(states),
+        states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, entry) => sum + allOf(entry).bytes + (entry.next?.bytes ?? 0),

@@ -45,11 +45,11 @@ import {
 } from "../folder/StateFolder.ts"
 import {
   Count,
-  entryFields,
   isSameRefresh,
   later,
+  manifestFields,
   refreshUnderWay,
-  stateStoreOf,
+  stateReaderOf,
   statesToSave,
   without
 } from "../manifest.ts"
@@ -80,7 +80,7 @@ const PartFile = Schema.Struct({
 type PartFile = typeof PartFile.Type
 
 const EntrySchema = Schema.Struct({
-  ...entryFields,
+  ...manifestFields,
   version: Schema.Literal(STATE_VERSION),
   files: Schema.Array(PartFile),
   /** The number of the next file. */
@@ -127,7 +127,7 @@ export const layer = (
       for (const entry of states.entries.values()) states.assume(yield* withoutLostRefresh(paths, entry))
       const common = {
         streams: () => [...states.entries.keys()],
-        states: stateStoreOf(states),
+        states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, { files, next }) => sum + sizeOf(files) + sizeOf(next?.files ?? []),
