@@ -26,14 +26,19 @@ export const manifestFields = {
 /** How many of something, or where in it. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states of a destination as the store that a read of a kind asks. Saving is part of a commit. */
+/** The states of a destination as the store of a read in a mode. Saving is part of a commit. */
 export const stateStoreOf =
   ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
-  (kind: SyncKind): StateStore["Service"] =>
+  (mode: SyncMode): StateStore["Service"] =>
     StateStore.of({
       load: (stream) => {
-        const entry = entries.get(stream)
-        const state = kind === "incremental" ? entry?.state : entry?.refreshState
+        const manifest = entries.get(stream)
+        if (manifest === undefined) return Effect.succeedNone
+        const state = isRefresh(mode)
+          ? isOfMode(manifest, mode)
+            ? manifest.refreshState
+            : undefined
+          : manifest.state
         return decodeFrom(new Map([[stream, state]]), stream)
       },
       save: () => Effect.void
@@ -45,11 +50,13 @@ export const refreshUnderWay = ({ refreshState, stream }: StreamManifest): Strea
   return Result.isSuccess(decoded) ? decoded.success : undefined
 }
 
+/** Whether a refresh in progress, if there is one, is in this mode. */
+const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
+  isRefresh(mode) && (mode === "full_refresh_overwrite") === (next !== undefined)
+
 /** The state of a stopped full refresh, which only a refresh in its own mode resumes. */
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
-  isRefresh(mode) && (mode === "full_refresh_overwrite") === (manifest.next !== undefined)
-    ? refreshUnderWay(manifest)
-    : undefined
+  isOfMode(manifest, mode) ? refreshUnderWay(manifest) : undefined
 
 /**
  * The states to save with an entry that had others, after the latest commit, if there was one. What is committed of an

@@ -206,7 +206,7 @@ for (const kind of kinds) {
             writeFileSync(join(folder, "_state", "_new", `notes.1${ending[kind]}`), "of nobody\n")
           }
           const whole = exactTreeOf(parent)
-          yield* Effect.exit(use(kind, folder, loadedTime("incremental", "up"), true))
+          yield* Effect.exit(use(kind, folder, loadedTime("incremental_append", "up"), true))
           assert.deepStrictEqual(exactTreeOf(parent), whole)
           for (const stream of ["up", "notes"]) {
             yield* Effect.exit(use(kind, folder, put(stream, choices.pick(syncModes), 2, choices.oneIn(2))))
@@ -263,7 +263,7 @@ for (const kind of kinds) {
           yield* use(
             kind,
             folder,
-            Effect.forEach(all, (stream) => loadedTime("incremental", stream))
+            Effect.forEach(all, (stream) => loadedTime("incremental_append", stream))
           ),
           all.map(() => stateAt(2).time)
         )
@@ -281,7 +281,7 @@ for (const kind of kinds) {
         const parent = yield* temporaryFolder
         const folder = join(parent, "data")
         const look = (stream: string) =>
-          use(kind, folder, Effect.all([loadedTime("incremental", stream), rowsOf(stream)]), true)
+          use(kind, folder, Effect.all([loadedTime("incremental_append", stream), rowsOf(stream)]), true)
         assert.deepStrictEqual(yield* look("up"), [undefined, 0])
         assert.deepStrictEqual(readdirSync(parent), [])
         mkdirSync(folder)
@@ -476,7 +476,7 @@ for (const kind of kinds) {
               Effect.andThen(put("up", "full_refresh_overwrite", 5), put("up", "incremental_append", 6))
             )
             assert.deepStrictEqual(
-              yield* use(kind, folder, Effect.all([rowsOf("up"), loadedTime("incremental", "up")])),
+              yield* use(kind, folder, Effect.all([rowsOf("up"), loadedTime("incremental_append", "up")])),
               [isResumed ? 3 : 2, stateAt(6).time],
               name
             )
