@@ -1,6 +1,6 @@
 /** What is remembered of each stream beside its data, in whatever format, and the states that are part of it. */
 import { Effect, Result, Schema } from "effect"
-import { decodeFrom, StateStore } from "../sync/StateStore.ts"
+import { decodeState, StateReader } from "../sync/StateReader.ts"
 import { decodeStreamState, encodeStreamState, StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncKind, type SyncMode } from "./Destination.ts"
 
@@ -26,22 +26,18 @@ export const manifestFields = {
 /** How many of something, or where in it. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states of a destination as the store of a read in a mode. Saving is part of a commit. */
-export const stateStoreOf =
+/** The states that a read in a mode resumes from. Saving is part of a commit. */
+export const stateReaderOf =
   ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
-  (mode: SyncMode): StateStore["Service"] =>
-    StateStore.of({
+  (mode: SyncMode): StateReader["Service"] =>
+    StateReader.of({
       load: (stream) => {
         const manifest = entries.get(stream)
         if (manifest === undefined) return Effect.succeedNone
-        const state = isRefresh(mode)
-          ? isOfMode(manifest, mode)
-            ? manifest.refreshState
-            : undefined
-          : manifest.state
-        return decodeFrom(new Map([[stream, state]]), stream)
-      },
-      save: () => Effect.void
+        const { refreshState, state } = manifest
+        if (!isRefresh(mode)) return decodeState(stream, state)
+        return decodeState(stream, isOfMode(manifest, mode) ? refreshState : undefined)
+      }
     })
 
 /** The state of a full refresh that has begun and is not complete: the next one may go on from it. */

@@ -39,7 +39,7 @@ import {
   later,
   manifestFields,
   refreshOf,
-  stateStoreOf,
+  stateReaderOf,
   statesToSave,
   without
 } from "../manifest.ts"
@@ -119,7 +119,7 @@ export const layer = (
         open: (stream, mode, isResumed = false) =>
           readOnly ? openedToLook(folder) : openStream(place, stream, mode, isResumed),
         streams: () => [...states.entries.keys()],
-        states: stateStoreOf(states),
+        states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, entry) => sum + allOf(entry).bytes + (entry.next?.bytes ?? 0),

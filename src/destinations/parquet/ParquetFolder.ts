@@ -50,7 +50,7 @@ import {
   later,
   manifestFields,
   refreshOf,
-  stateStoreOf,
+  stateReaderOf,
   statesToSave,
   without
 } from "../manifest.ts"
@@ -128,7 +128,7 @@ export const layer = (
       for (const entry of states.entries.values()) states.assume(yield* withoutLostRefresh(paths, entry))
       const common = {
         streams: () => [...states.entries.keys()],
-        states: stateStoreOf(states),
+        states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, { files, next }) => sum + sizeOf(files) + sizeOf(next?.files ?? []),

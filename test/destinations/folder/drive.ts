@@ -44,6 +44,13 @@ export const loadedTime = (mode: SyncMode = "incremental_append", stream = "up")
     Effect.map((state) => Option.getOrUndefined(state)?.time)
   )
 
+/** Opens a stream for a read that resumes the state of its mode, if there is one. */
+export const openToResume = Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
+  const { open, states } = yield* Destination
+  const loaded = yield* Effect.option(states(mode).load(stream))
+  return yield* open(stream, mode, Option.isSome(Option.flatten(loaded)))
+})
+
 /** A folder that goes with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(join(tmpdir(), "files-"))),
