@@ -29,7 +29,7 @@ import {
   syncKindOf,
   syncModes
 } from "../../../src/destinations/Destination.ts"
-import type { FloatBlock, HistogramBlock, Labels, SampleBlock, Series } from "../../../src/samples/Sample.ts"
+import type { HistogramBlock, Labels, SampleBlock, Series, TextBlock } from "../../../src/samples/Sample.ts"
 import { canonicalLabels, seriesId } from "../../../src/samples/Series.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -63,7 +63,7 @@ export const seriesOf = (name: string, labels: Readonly<Record<string, string>>)
 }
 
 /** A block of values as texts, by their times. */
-export const floats = (series: Series, samples: ReadonlyArray<readonly [number, string]>): FloatBlock => {
+export const floats = (series: Series, samples: ReadonlyArray<readonly [number, string]>): TextBlock => {
   const starts: Array<number> = []
   const ends: Array<number> = []
   let text = ""
@@ -73,7 +73,7 @@ export const floats = (series: Series, samples: ReadonlyArray<readonly [number, 
     ends.push(text.length)
   }
   return {
-    _tag: "FloatBlock",
+    _tag: "TextBlock",
     series,
     length: samples.length,
     times: Float64Array.from(samples, ([time]) => time),
