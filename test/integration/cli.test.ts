@@ -359,7 +359,7 @@ describe("run", () => {
       assert.match(wrong.stderr, /HTTP 401/)
       const without = yield* child.run(args, { env: { SOURCE_PROMETHEUS_PASSWORD: undefined } })
       assert.strictEqual(without.code, 2)
-      assert.match(without.stderr, /basic_auth_user \(--user\) is given without basic_auth_pass/)
+      assert.match(without.stderr, /basic_auth_user \(--user\) is set without basic_auth_pass/)
       for (const { stderr, stdout } of [some, all, wrong, without])
         assert.notInclude(stderr + stdout, "s3cr3t")
     })

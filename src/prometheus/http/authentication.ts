@@ -1,7 +1,8 @@
 /** How requests are authenticated: one entry per method. */
 import { Effect, Option, Redacted } from "effect"
 import { HttpClientRequest } from "effect/http"
-import { basicCredentials, type Settings } from "../../config/ConnectorConfig.ts"
+import type { Settings } from "../../config/ConnectorConfig.ts"
+import { basicCredentials } from "../../config/secrets.ts"
 import type { PrometheusError } from "../PrometheusError.ts"
 
 type Credentials = Pick<Settings, "basicAuth">
