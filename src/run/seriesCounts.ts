@@ -3,10 +3,11 @@ import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { metricSelector } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { beginning } from "../text/excerpt.ts"
 
 /** Series at points of time, in order. Points without any are left out. */
 export interface SeriesCounts {

@@ -8,10 +8,14 @@ import type { GridRange } from "./TimeGrid.ts"
 
 /** What happens during a read. The events of a stream are to be handled in their order. */
 export type ReadEvent =
-  /** A stream starts. It will request `points` points of `range`: all of them, unless a start was moved. */
+  /**
+   * A stream starts. It will request `points` points of `range`: all of them, unless a start was moved. `isResumed`: it continues
+   * from the state that was saved.
+   */
   | {
       readonly _tag: "Started"
       readonly stream: string
+      readonly isResumed: boolean
       readonly range: GridRange
       readonly points: number
     }

@@ -81,7 +81,8 @@ export const readStream = (
   })
 
   const nothing: ReadEvent = { _tag: "Checkpoint", ...plan.checkpointOfNothing, recordCount: 0 }
-  return Stream.succeed<ReadEvent>({ _tag: "Started", stream, range, points }).pipe(
+  const isResumed = plan.resumed !== undefined
+  return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
     Stream.concat(points === 0 ? Stream.make(running, nothing) : Stream.unwrap(windows)),
     Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Completed", stream, mode })),
     Stream.withSpan("Read.stream", { attributes: { stream, mode, points } }),

@@ -164,7 +164,7 @@ describe("an answer that is too large", () => {
       })
       assert.match(
         failuresOf(events),
-        /exceeded series limit\. Its series could not be requested in parts, since the server did not list them: .*\/api\/v1\/labels answered HTTP 400: not today\. Use selector/
+        /exceeded series limit\. Its series could not be requested in parts, since the server did not list them: .*\/api\/v1\/labels returned HTTP 400: not today\. Use selector/
       )
     })
   )

@@ -82,10 +82,10 @@ export const layer = (
           Effect.orElseSucceed(() => 0)
         )
       const destination = Destination.of({
-        open: (stream, mode) =>
+        open: (stream, mode, isResumed = false) =>
           readOnly
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
-            : openStream(place, stream, mode),
+            : openStream(place, stream, mode, isResumed),
         streams: () => [...database.entries.keys()],
         states: stateReaderOf(database),
         contents: (stream, of) => contentsOf(place, stream, of),

@@ -5,7 +5,7 @@ import type { SampleBlock } from "../../samples/Sample.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { steadyMillis } from "../../text/steadyMillis.ts"
 import { type DestinationError, type StreamWriter, type SyncMode, syncKindOf } from "../Destination.ts"
-import { isSameRefresh, later, refreshUnderWay, statesToSave, without } from "../manifest.ts"
+import { isSameRefresh, later, refreshOf, statesToSave, without } from "../manifest.ts"
 import { inOrder, type Run } from "./Database.ts"
 import { besideTable, entryOf, grow, labelsOf, type Place } from "./OpenDatabase.ts"
 import { addKey, dropKey } from "./primaryKey.ts"
@@ -15,7 +15,6 @@ import { type Slice, slicesOf, stagedColumns, stagedRows, within } from "./stage
 import { labelColumns } from "./staging/LabelColumns.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, INTO_THEIR_PLACE, ownColumns, qualified, timeLiteral } from "./tables.ts"
-import { takeOverRefresh } from "./takeOverRefresh.ts"
 
 /** What may be lost, and done again, when a run is killed: commits are gathered for so long. */
 const POSTPONED_MILLIS = 5000
@@ -30,7 +29,6 @@ const prepare = Effect.fnUntraced(function* (
   let entry = yield* cleanUp(place, connection, yield* entryOf(place, stream, mode))
   const isAppended = mode === "full_refresh_append" || mode === "incremental_append"
   if (isAppended && entry.hasTable && entry.hasKey) entry = yield* dropKey(place, connection, entry)
-  entry = yield* takeOverRefresh(place, connection, entry, mode)
   if (mode === "incremental_append_deduped" && entry.hasTable && !entry.hasKey) {
     return yield* addKey(place, connection, entry, "table")
   }
@@ -41,7 +39,12 @@ const prepare = Effect.fnUntraced(function* (
 })
 
 /** Opens a stream until the scope closes. */
-export const openStream = Effect.fnUntraced(function* (place: Place, stream: string, mode: SyncMode) {
+export const openStream = Effect.fnUntraced(function* (
+  place: Place,
+  stream: string,
+  mode: SyncMode,
+  isResumed: boolean
+) {
   const { database } = place
   const { attempt, transact } = database
   const isOverwrite = mode === "full_refresh_overwrite"
@@ -56,7 +59,7 @@ export const openStream = Effect.fnUntraced(function* (place: Place, stream: str
       `The stream ${stream} is in the table ${quoteName(entry.table)}, since DuckDB does not tell its name from that of another one.`
     )
   }
-  const resumed = isRefresh ? refreshUnderWay(entry) : undefined
+  const resumed = isResumed ? refreshOf(entry, mode) : undefined
   const refresh = resumed === undefined ? undefined : entry.next
   const begun = isOverwrite ? refresh : entry.hasTable ? entry : undefined
   const target = isOverwrite ? (entry.next?.table ?? besideTable(place, entry.table, "refresh")) : entry.table

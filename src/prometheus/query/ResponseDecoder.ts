@@ -18,7 +18,7 @@ import type {
   TextBlock
 } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
-import { beginning } from "../PrometheusError.ts"
+import { beginning } from "../../text/excerpt.ts"
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,

@@ -132,9 +132,9 @@ describe("a stream whose table others have changed", () => {
         for (const mode of syncModes) {
           const path = yield* prepared
           yield* use(path, putStopped("up", "full_refresh_overwrite", 7))
-          assert.strictEqual(yield* use(path, loadedTime("full_refresh")), stateAt(7).time)
+          assert.strictEqual(yield* use(path, loadedTime("full_refresh_overwrite")), stateAt(7).time)
           yield* change(path, sql)
-          assert.isUndefined(yield* use(path, loadedTime("full_refresh")))
+          assert.isUndefined(yield* use(path, loadedTime("full_refresh_overwrite")))
           yield* use(path, put("up", mode, 8))
           const expected = mode === "full_refresh_overwrite" ? [8] : [0, 1, 8]
           assert.deepStrictEqual(yield* values(path), expected, `${sql} ${mode}`)
@@ -144,7 +144,7 @@ describe("a stream whose table others have changed", () => {
       const path = yield* prepared
       yield* use(path, putStopped("up", "full_refresh_append", 7))
       yield* change(path, "DROP TABLE up")
-      assert.isUndefined(yield* use(path, loadedTime("full_refresh")))
+      assert.isUndefined(yield* use(path, loadedTime("full_refresh_append")))
     })
   )
 

@@ -98,9 +98,9 @@ describe("a DuckDB database", () => {
         path,
         Effect.scoped(
           Effect.gen(function* () {
-            assert.strictEqual(yield* loadedTime("full_refresh"), stateAt(9).time)
+            assert.strictEqual(yield* loadedTime("full_refresh_overwrite"), stateAt(9).time)
             const writer = yield* Effect.flatMap(Destination, ({ open }) =>
-              open("up", "full_refresh_overwrite")
+              open("up", "full_refresh_overwrite", true)
             )
             yield* writer.write([floats(one, [at(10, "8")])])
             yield* writer.commit(new StreamState({ ...stateAt(10), full_refresh: true }))
@@ -757,10 +757,10 @@ describe("contents", () => {
           refresh: between(2, 0, 1)
         })
         assert.deepStrictEqual(yield* use(path, both), expected(mode))
-        // Taken over by the other mode, they are still those of the refresh.
+        // Opened in the other mode, they are still those of the refresh until something is committed.
         const other = mode === "full_refresh_append" ? "full_refresh_overwrite" : "full_refresh_append"
         const opened = Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", other)))
-        assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected(other))
+        assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected(mode))
         assert.deepStrictEqual(yield* use(path, contents("current", "else")), nothing)
       }
     })

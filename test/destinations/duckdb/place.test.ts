@@ -186,7 +186,7 @@ describe("a database that is opened for reading only", () => {
         Effect.gen(function* () {
           const destination = yield* Destination
           assert.strictEqual(yield* loadedTime(), stateAt(1).time)
-          assert.strictEqual(yield* loadedTime("full_refresh"), stateAt(5).time)
+          assert.strictEqual(yield* loadedTime("full_refresh_overwrite"), stateAt(5).time)
           assert.strictEqual((yield* destination.contents!("up", "current")).rows, 2)
           assert.strictEqual(yield* destination.bytes, statSync(path).size)
           const error = yield* Effect.flip(put("up", "incremental_append", 2))

@@ -3,16 +3,19 @@ import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import {
-  Destination,
-  type SyncKind,
-  type SyncMode,
-  syncModes
-} from "../../../src/destinations/Destination.ts"
+import { Destination, type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
+import {
+  floats,
+  histogramOf,
+  loadedTime,
+  openToResume,
+  seriesOf,
+  start,
+  temporaryFolder
+} from "../folder/drive.ts"
 import { ask } from "./ask.ts"
 import { use } from "./use.ts"
 
@@ -42,7 +45,7 @@ const put = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", mode))
+      const writer = yield* openToResume("up", mode)
       yield* writer.write(blocks)
       yield* writer.commit(stateAt(point, mode.startsWith("full")))
       if (isWhole === "whole") yield* writer.complete
@@ -104,7 +107,7 @@ const tables = (path: string) =>
     (found) => found.map(({ table_name }) => table_name)
   )
 
-const loaded = (path: string, kind?: SyncKind) => use(path, loadedTime(kind))
+const loaded = (path: string, mode?: SyncMode) => use(path, loadedTime(mode))
 
 const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
@@ -156,14 +159,14 @@ describe("the primary key of a table", () => {
         yield* run("incremental_append_deduped", 3)
         assert.deepStrictEqual(yield* rows(path), ["a0=1", "a1=4", "a2=7", "a3=9", "b0=h6"])
         assert.deepStrictEqual(yield* keyOf(path), [...key])
-        // A refresh that was begun by appending, and goes on as one that replaces.
+        // A refresh that was stopped while it appended restarts as one that replaces.
         yield* use(
           path,
           put("full_refresh_append", 0, [block(one, [0, "10"]), block(one, [0, "11"])], "not whole"),
           options
         )
         yield* run("full_refresh_overwrite", 2, block(one, [1, "12"]))
-        assert.deepStrictEqual(yield* rows(path), ["a0=11", "a1=12"])
+        assert.deepStrictEqual(yield* rows(path), ["a1=12"])
         assert.deepStrictEqual(yield* keyOf(path), [...key])
         assert.deepStrictEqual(yield* tables(path), ["up"])
       }
@@ -288,113 +291,6 @@ describe("the primary key of a table", () => {
     })
   )
 
-  it.live("has a refresh that replaces begin anew, where something else was begun meanwhile", () =>
-    Effect.gen(function* () {
-      for (const [first, stop] of [
-        ["full_refresh_overwrite", 2],
-        // Of the key, and of the commit that follows.
-        ["full_refresh_append", 5],
-        ["full_refresh_append", 6],
-        ["full_refresh_append", 7]
-      ] as const) {
-        const path = yield* databasePath
-        yield* use(path, put(first, 2, [block(one, [0, "1"], [1, "2"], [2, "3"])], "not whole"))
-        yield* stopBefore(
-          stop,
-          path,
-          put("incremental_append_deduped", 4, [block(one, [0, "4"], [1, "5"], [2, "6"], [3, "7"], [4, "8"])])
-        )
-        // Until there is a key, nothing is changed.
-        assert.strictEqual(yield* loaded(path), undefined)
-        assert.strictEqual(yield* loaded(path, "full_refresh"), stop === 5 ? stateAt(2).time : undefined)
-        if (stop === 5) continue
-        yield* use(path, put("full_refresh_overwrite", 1, [block(one, [0, "9"])]))
-        assert.deepStrictEqual(yield* rows(path), ["a0=9"])
-        assert.deepStrictEqual(yield* tables(path), ["up"])
-      }
-    })
-  )
-
-  it.live("does not keep rows ahead of the state that a refresh has left", () =>
-    Effect.gen(function* () {
-      const path = yield* databasePath
-      // Stopped in one mode and taken over in the other, which moves all rows away.
-      yield* use(path, put("full_refresh_append", 5, [block(one, [0, "1"], [5, "2"])], "not whole"))
-      yield* use(
-        path,
-        Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", "full_refresh_overwrite")))
-      )
-      yield* stopBefore(
-        4,
-        path,
-        put("incremental_append_deduped", 3, [block(one, [0, "3"], [1, "4"], [3, "5"])])
-      )
-      yield* use(path, put("incremental_append", 3, [block(one, [0, "6"], [3, "7"])]))
-      assert.deepStrictEqual(yield* rows(path), ["a0=6", "a3=7"])
-    })
-  )
-
-  it.live("knows the latest row of a refresh that was taken over", () =>
-    Effect.gen(function* () {
-      const path = yield* databasePath
-      yield* use(path, put("incremental_append", 9, [block(one, [9, "1"])]))
-      yield* use(path, put("full_refresh_append", 1, [block(one, [0, "2"], [1, "3"])], "not whole"))
-      const window = [block(one, [2, "4"], [3, "5"], [4, "6"])]
-      // One that takes over, four of the key, and one of the commit.
-      yield* stopBefore(7, path, put("full_refresh_overwrite", 4, window))
-      yield* use(path, put("full_refresh_append", 4, window))
-      assert.deepStrictEqual(yield* rows(path), ["a0=2", "a1=3", "a2=4", "a3=5", "a4=6", "a9=1"])
-    })
-  )
-
-  it.live("leaves the labels of a refresh that was taken over to themselves", () =>
-    Effect.gen(function* () {
-      const path = yield* databasePath
-      const upper = seriesOf("up", { Job: "x", zone: "c" })
-      yield* use(path, put("incremental_append", 1, [block(one, [0, "1"])]))
-      yield* use(path, put("full_refresh_overwrite", 1, [block(upper, [0, "2"])], "not whole"))
-      yield* use(path, put("full_refresh_append", 2, [block(upper, [1, "3"])]))
-      assert.deepStrictEqual(
-        yield* Effect.promise(() =>
-          ask(path, "SELECT value, job, zone, other_labels::VARCHAR AS others FROM up ORDER BY value")
-        ),
-        [
-          { value: 1, job: "a", zone: null, others: null },
-          { value: 2, job: null, zone: "c", others: '{"Job":"x"}' },
-          { value: 3, job: null, zone: "c", others: '{"Job":"x"}' }
-        ]
-      )
-    })
-  )
-
-  it.live(
-    "copies every row, also behind those of a refresh that was taken away",
-    () =>
-      Effect.gen(function* () {
-        const path = yield* databasePath
-        const many = (from: number, count: number) => [
-          floats(
-            one,
-            Array.from({ length: count }, (_, index) => [start + (from + index) * 60_000, "1"] as const)
-          )
-        ]
-        const options = { memoryMegabytes: 64 }
-        yield* use(path, put("incremental_append", 130_000, many(0, 130_000)), options)
-        yield* use(path, put("full_refresh_append", 400_000, many(0, 400_000), "not whole"), options)
-        yield* use(
-          path,
-          Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", "full_refresh_overwrite"))),
-          options
-        )
-        yield* use(path, put("incremental_append", 330_000, many(130_000, 200_000)), options)
-        yield* use(path, put("incremental_append_deduped", 330_000, []), options)
-        const [found] = yield* Effect.promise(() => ask(path, "SELECT count(*)::INTEGER AS count FROM up"))
-        assert.deepStrictEqual(found, { count: 330_000 })
-        assert.deepStrictEqual(yield* tables(path), ["up"])
-      }),
-    60_000
-  )
-
   it.live("merges rows of many columns in little memory", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
@@ -418,13 +314,13 @@ describe("the primary key of a table", () => {
       // Of the refresh, and not of what puts it into its place.
       yield* stopBefore(2, path, put("full_refresh_overwrite", 1, [block(one, [0, "2"], [1, "3"])]))
       assert.deepStrictEqual(yield* rows(path), ["a0=1"])
-      assert.strictEqual(yield* loaded(path, "full_refresh"), stateAt(1).time)
+      assert.strictEqual(yield* loaded(path, "full_refresh_overwrite"), stateAt(1).time)
       yield* use(
         path,
         Effect.scoped(
           Effect.gen(function* () {
             const writer = yield* Effect.flatMap(Destination, ({ open }) =>
-              open("up", "full_refresh_overwrite")
+              open("up", "full_refresh_overwrite", true)
             )
             yield* writer.complete
           })
