@@ -19,26 +19,26 @@ import { formatLabels, formatMatrixSeries, formatString, formatVectorSample } fr
 import type { MockRequest } from "./http.ts"
 import { compareText, type MockDatabase, type MockSeries } from "./MockSeries.ts"
 import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
-import { MOST_WEIGHT } from "./regexp.ts"
+import { MAX_WEIGHT } from "./regexp.ts"
 
-/** What the API answers from. */
+/** The state of the server at the time of a request. */
 export interface ApiContext {
   readonly database: MockDatabase
   readonly nowMs: number
-  /** `2.42.0` or the like: what buildinfo tells. */
+  /** The version that buildinfo reports, such as `2.42.0`. */
   readonly version: string
-  /** What it means: major times 1000 plus minor, 2042. Versions differ in what they understand. */
+  /** The same as a number, major times 1000 plus minor: 2042. */
   readonly release: number
   readonly evaluation: EvaluateOptions
   /** How many samples one query may load. */
   readonly maxSamples: number
-  /** Go into every successful answer to a query, after the data. */
+  /** Added to every successful response to a query, after the data. */
   readonly warnings: ReadonlyArray<string>
   readonly infos: ReadonlyArray<string>
 }
 
-/** An answer in text. */
-export interface ApiAnswer {
+/** A response as text. */
+export interface ApiResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Iterable<string>
@@ -47,8 +47,12 @@ export interface ApiAnswer {
 const json = { "content-type": "application/json" }
 const text = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" }
 
-/** An answer as Go's `http.Error` writes it. */
-export const plain = (status: number, message: string, headers: Record<string, string> = {}): ApiAnswer => ({
+/** A response as Go's `http.Error` writes it. */
+export const plain = (
+  status: number,
+  message: string,
+  headers: Record<string, string> = {}
+): ApiResponse => ({
   status,
   headers: { ...headers, ...text },
   body: [`${message}\n`]
@@ -56,7 +60,7 @@ export const plain = (status: number, message: string, headers: Record<string, s
 
 const statusOf = { bad_data: 400, execution: 422 } as const
 
-const failure = (errorType: keyof typeof statusOf, error: string): ApiAnswer => ({
+const failure = (errorType: keyof typeof statusOf, error: string): ApiResponse => ({
   status: statusOf[errorType],
   headers: json,
   body: [`{"status":"error","errorType":"${errorType}","error":${formatString(error)}}`]
@@ -67,7 +71,7 @@ const invalid = (parameter: string, error: string) => badData(`invalid parameter
 const tooManySamples = () =>
   failure("execution", "query processing would load too many samples into memory in query execution")
 
-const success = (data: Iterable<string>, context?: ApiContext): ApiAnswer => ({
+const success = (data: Iterable<string>, context?: ApiContext): ApiResponse => ({
   status: 200,
   headers: json,
   body: envelope(data, context)
@@ -95,7 +99,7 @@ function* separated(before: string, items: Iterable<string>, after: string): Gen
 
 const strings = (values: Iterable<string>) => `[${[...values].sort(compareText).map(formatString).join(",")}]`
 
-type Handler = (context: ApiContext, params: URLSearchParams, name: string) => ApiAnswer
+type Handler = (context: ApiContext, params: URLSearchParams, name: string) => ApiResponse
 
 const routes: ReadonlyArray<{
   readonly path: RegExp
@@ -116,8 +120,8 @@ const routes: ReadonlyArray<{
   { path: /^\/api\/v1\/status\/flags$/, methods: ["GET"], handler: (c) => flags(c) }
 ]
 
-/** Answers one request whose path is already without the prefix. */
-export const answer = (context: ApiContext, request: MockRequest, path: string): ApiAnswer => {
+/** The response to a request; `path` is without the prefix. */
+export const respond = (context: ApiContext, request: MockRequest, path: string): ApiResponse => {
   for (const route of routes) {
     const match = route.path.exec(path)
     if (match === null) continue
@@ -140,11 +144,11 @@ const decode = (text: string): string | undefined => {
   }
 }
 
-/** `timeout` and `lookback_delta`, which every query takes; fails with the answer. */
+/** `timeout` and `lookback_delta`, which every query takes; fails with a response. */
 const queryOptions = (
   context: ApiContext,
   params: URLSearchParams
-): Result.Result<EvaluateOptions, ApiAnswer> => {
+): Result.Result<EvaluateOptions, ApiResponse> => {
   const timeout = params.get("timeout") ?? ""
   if (timeout !== "" && parseDuration(timeout) === undefined) {
     return Result.fail(invalid("timeout", `cannot parse ${JSON.stringify(timeout)} to a valid duration`))
@@ -161,7 +165,7 @@ const queryOptions = (
     : Result.succeed({ ...context.evaluation, ...(lookbackMs > 0 ? { lookbackMs } : {}) })
 }
 
-const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const query = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   const time = timeOr(params, "time", context.nowMs)
   if (time === undefined) return invalidTime(params, "time")
   const options = queryOptions(context, params)
@@ -186,7 +190,7 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
     : success(separated('{"resultType":"vector","result":[', samples, "]}"), context)
 }
 
-/** What the engine holds of counting beside what is counted: the results so far, and what goes into the next one. */
+/** The samples that the engine holds for counting, besides those that it counts: the results so far, and the input of the next one. */
 const countingSamples = (counts: ReadonlyArray<number>): number =>
   Math.max(0, ...counts.map((count, results) => results + count + 1))
 
@@ -197,7 +201,7 @@ function* instants(context: ApiContext, selector: Selector, timeMs: number, opti
   }
 }
 
-const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const queryRange = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   const grid = parseGrid(params)
   if (Result.isFailure(grid)) return grid.failure
   const options = queryOptions(context, params)
@@ -220,7 +224,7 @@ const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => 
   }
   const selected = select(context.database, parsed.success.selector)
   const counts = parsed.success._tag === "Count" ? count(selected, grid.success, options.success) : undefined
-  // The status comes before the body, so a limit has to be known before the first byte; the body itself is made
+  // The status comes before the body, so a limit has to be checked before the first byte; the body is generated
   // series by series while it is sent.
   if (Number.isFinite(context.maxSamples)) {
     let samples = 0
@@ -248,7 +252,7 @@ const gridTimes = (grid: Grid): ReadonlyArray<number> => {
   return times
 }
 
-const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiAnswer> => {
+const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiResponse> => {
   const [start = "", end = "", step = ""] = ["start", "end", "step"].map((name) => params.get(name) ?? "")
   const startMs = parseTime(start)
   if (startMs === undefined) {
@@ -272,7 +276,7 @@ const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiAnswer> => {
       "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
     return Result.fail(badData(message))
   }
-  // The engine's step is whole milliseconds.
+  // The engine's step is an integer in milliseconds.
   return Result.succeed({ startMs, endMs, stepMs: Math.max(1, Math.trunc(stepMs)) })
 }
 
@@ -282,7 +286,7 @@ const timeOr = (params: URLSearchParams, name: string, otherwise: number): numbe
   return value === "" ? otherwise : parseTime(value)
 }
 
-const invalidTime = (params: URLSearchParams, name: string): ApiAnswer => {
+const invalidTime = (params: URLSearchParams, name: string): ApiResponse => {
   const value = JSON.stringify(params.get(name) ?? "")
   return invalid(name, `Invalid time value for '${name}': cannot parse ${value} to a valid timestamp`)
 }
@@ -291,8 +295,8 @@ const invalidTime = (params: URLSearchParams, name: string): ApiAnswer => {
 const selectedSeries = (
   context: ApiContext,
   params: URLSearchParams,
-  failed: (error: string) => ApiAnswer
-): Result.Result<ReadonlyArray<MockSeries>, ApiAnswer> => {
+  failed: (error: string) => ApiResponse
+): Result.Result<ReadonlyArray<MockSeries>, ApiResponse> => {
   const start = timeOr(params, "start", Number.NEGATIVE_INFINITY)
   if (start === undefined) return Result.fail(invalidTime(params, "start"))
   const end = timeOr(params, "end", Number.POSITIVE_INFINITY)
@@ -306,7 +310,7 @@ const selectedSeries = (
       return Result.fail(failed("match[] must contain at least one non-empty matcher"))
     }
     weight += selector.success.weight
-    if (weight > MOST_WEIGHT) return Result.fail(failed(tooLarge))
+    if (weight > MAX_WEIGHT) return Result.fail(failed(tooLarge))
     selectors.push(selector.success)
   }
   const until = Math.min(end, context.evaluation.untilMs)
@@ -319,13 +323,13 @@ const selectedSeries = (
   )
 }
 
-const labels = (context: ApiContext, params: URLSearchParams): ApiAnswer =>
+const labels = (context: ApiContext, params: URLSearchParams): ApiResponse =>
   Result.match(selectedSeries(context, params, badData), {
     onFailure: (failed) => failed,
     onSuccess: (series) => success([strings(new Set(series.flatMap((s) => s.labels.map(([name]) => name))))])
   })
 
-const labelValues = (context: ApiContext, params: URLSearchParams, name: string): ApiAnswer => {
+const labelValues = (context: ApiContext, params: URLSearchParams, name: string): ApiResponse => {
   if (context.release < 3000 && !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
     return badData(`invalid label name: ${JSON.stringify(name)}`)
   }
@@ -338,7 +342,7 @@ const labelValues = (context: ApiContext, params: URLSearchParams, name: string)
   })
 }
 
-const series = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const series = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   if (!params.has("match[]")) return badData("no match[] parameter provided")
   return Result.match(
     selectedSeries(context, params, (error) => invalid("match[]", error)),
@@ -360,7 +364,7 @@ function* map<A, B>(items: Iterable<A>, f: (item: A) => B): Generator<B> {
   for (const item of items) yield f(item)
 }
 
-const metadata = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const metadata = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   const limit = params.get("limit") ?? ""
   if (limit !== "" && !/^[+-]?\d+$/.test(limit)) return badData("limit must be a number")
   const metric = params.get("metric") ?? ""
@@ -380,7 +384,7 @@ const object = (fields: Readonly<Record<string, string>>) =>
     .map(([key, value]) => `${formatString(key)}:${formatString(value)}`)
     .join(",")}}`
 
-const buildInfo = (context: ApiContext): ApiAnswer =>
+const buildInfo = (context: ApiContext): ApiResponse =>
   success([
     object({
       version: context.version,
@@ -392,7 +396,7 @@ const buildInfo = (context: ApiContext): ApiAnswer =>
     })
   ])
 
-const flags = (context: ApiContext): ApiAnswer =>
+const flags = (context: ApiContext): ApiResponse =>
   success([
     object({
       "query.lookback-delta": formatDuration(context.evaluation.lookbackMs),

@@ -51,7 +51,7 @@ const families: ReadonlyArray<readonly [string, FamilyMetadata]> = [
   ["app_build_info", { type: "gauge", help: "A constant 1, labelled by what is running.", unit: "" }],
   ["cache_hit_ratio", { type: "gauge", help: "Hits per look-up; NaN without look-ups.", unit: "ratio" }],
   ["http_request_duration_seconds", { type: "histogram", help: "How long requests took.", unit: "seconds" }],
-  ["http_requests", { type: "counter", help: "Requests answered.", unit: "" }],
+  ["http_requests", { type: "counter", help: "Requests handled.", unit: "" }],
   ["node_cpu_seconds", { type: "counter", help: "CPU time spent in each mode.", unit: "seconds" }],
   ["node_memory_MemAvailable_bytes", { type: "gauge", help: "Memory free for use.", unit: "bytes" }],
   ["process_start_time_seconds", { type: "gauge", help: "When the process started.", unit: "seconds" }],
@@ -203,7 +203,7 @@ class Target {
     return { __name__: name, job: "shop", instance: this.instance.name, ...labels }
   }
 
-  /** The times of all scrapes, and whether the instance answered. */
+  /** The times of all scrapes, and whether the instance was up. */
   *#scrapes(sinceMs = this.span.startMs): Generator<readonly [timeMs: number, up: boolean]> {
     const { intervalMs, endMs } = this.span
     const first = Math.ceil((sinceMs - this.instance.offsetMs) / intervalMs)

@@ -8,7 +8,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
-import type { MockAnswer, MockRequest } from "../../src/mock/http.ts"
+import type { MockRequest, MockResponse } from "../../src/mock/http.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
@@ -59,7 +59,7 @@ class HostilePrometheus extends MockPrometheus {
     this.cut = cut
   }
 
-  override handle(request: MockRequest, nowMs: number): MockAnswer {
+  override handle(request: MockRequest, nowMs: number): MockResponse {
     const answer = super.handle(request, nowMs)
     if (request.path !== "/api/v1/query_range") return answer
     const body = this.change(Buffer.concat([...answer.body]), this.requests.at(-1)!.attempt)

@@ -6,7 +6,7 @@
  * and the words that matter with a real one. Mimir, Thanos and Cortex were not at hand: theirs are put together from public
  * documentation and reports, so that their words and codes are to be trusted more than the rest of their texts.
  */
-import { type Fault, type MockAnswer, type MockRequest, makeRequest } from "../../src/mock/http.ts"
+import { type Fault, type MockRequest, type MockResponse, makeRequest } from "../../src/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import type { MockDatabase } from "../../src/mock/MockSeries.ts"
 import { pointsOf } from "./mockServer.ts"
@@ -156,7 +156,7 @@ export class MimirMock extends MockPrometheus {
     this.lookbackMs = lookbackMs
   }
 
-  override handle(request: MockRequest, nowMs: number): MockAnswer {
+  override handle(request: MockRequest, nowMs: number): MockResponse {
     const earliest = (nowMs - this.lookbackMs) / 1000
     const [from, to] = ["start", "end"].map((key) => Number(request.params.get(key) ?? Number.NaN)) as [
       number,
@@ -192,7 +192,7 @@ export class ThanosMock extends MockPrometheus {
     this.storeIsMissing = storeIsMissing
   }
 
-  override handle(request: MockRequest, nowMs: number): MockAnswer {
+  override handle(request: MockRequest, nowMs: number): MockResponse {
     const response = super.handle(request, nowMs)
     if (response.status !== 200 || pointsOf(request) === 0) return response
     const body = Buffer.concat([...response.body]).toString()
