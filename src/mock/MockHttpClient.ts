@@ -11,7 +11,7 @@ export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
       const body = yield* bodyText(request)
       const now = yield* Clock.currentTimeMillis
       const reply = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
-      if (Number.isFinite(reply.delayMs)) yield* Effect.sleep(reply.delayMs)
+      if (Number.isFinite(reply.delayMillis)) yield* Effect.sleep(reply.delayMillis)
       else return yield* Effect.never
       if (reply.ending === "reset") return yield* connectionReset(request)
       return respond(request, reply)

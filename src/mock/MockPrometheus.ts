@@ -27,7 +27,7 @@ export interface MockOptions {
    * feeds and label names may be any UTF-8; from 2.43 on, a query may bring a `lookback_delta`.
    */
   readonly version?: string
-  readonly lookbackMs?: number
+  readonly lookbackMillis?: number
   /** The most samples that one query may load; no limit by default. */
   readonly maxSamples?: number
   /** Whether samples later than now do not exist yet, so that time can go by in a test. */
@@ -44,7 +44,7 @@ export interface MockOptions {
 /** A request that a mock has received. */
 export interface ReceivedRequest extends MockRequest {
   readonly attempt: number
-  readonly nowMs: number
+  readonly nowMillis: number
 }
 
 /**
@@ -78,18 +78,18 @@ export class MockPrometheus {
   }
 
   /** The response to a request at a time, in milliseconds since the Unix epoch. */
-  handle(request: MockRequest, nowMs: number): MockResponse {
+  handle(request: MockRequest, nowMillis: number): MockResponse {
     const attempt = this.#count(request)
-    this.#keep({ ...request, attempt, nowMs })
+    this.#keep({ ...request, attempt, nowMillis })
     const fault = this.options.faults?.(request, attempt) ?? {}
     const replaced = fault.status !== undefined || fault.body !== undefined
-    const reply = replaced ? undefined : this.#respond(request, nowMs)
+    const reply = replaced ? undefined : this.#respond(request, nowMillis)
     const body = reply === undefined ? replacement(fault.body ?? "") : this.#encode(reply)
     const bytes = fault.cutAfterBytes ?? fault.stallAfterBytes
     return {
-      delayMs: fault.delayMs ?? 0,
+      delayMillis: fault.delayMillis ?? 0,
       status: reply?.status ?? fault.status ?? 200,
-      headers: { ...reply?.headers, date: new Date(nowMs).toUTCString(), ...fault.headers },
+      headers: { ...reply?.headers, date: new Date(nowMillis).toUTCString(), ...fault.headers },
       body: bytes === undefined ? body : takeBytes(body, bytes),
       ending: ending(fault)
     }
@@ -121,7 +121,7 @@ export class MockPrometheus {
     return encodeChunks(reply.body, this.options.chunkBytes ?? 65_536)
   }
 
-  #respond(request: MockRequest, nowMs: number): ApiResponse {
+  #respond(request: MockRequest, nowMillis: number): ApiResponse {
     const { basicAuth, pathPrefix = "", requiredHeaders = {} } = this.options
     if (basicAuth !== undefined) {
       const expected = `Basic ${base64(`${basicAuth.user}:${basicAuth.password}`)}`
@@ -133,18 +133,18 @@ export class MockPrometheus {
       if (request.headers.get(name.toLowerCase()) !== value) return plain(401, "Unauthorized")
     }
     if (!request.path.startsWith(`${pathPrefix}/`)) return plain(404, "404 page not found")
-    const { lookbackMs, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
+    const { lookbackMillis, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
     const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
     return respond(
       {
         database: this.database,
-        nowMs,
+        nowMillis,
         version,
         release: major * 1000 + minor,
         evaluation: {
-          lookbackMs: lookbackMs ?? defaultOptions.lookbackMs,
+          lookbackMillis: lookbackMillis ?? defaultOptions.lookbackMillis,
           lookbackClosed: major < 3,
-          untilMs: hideFuture === true ? nowMs : defaultOptions.untilMs
+          untilMillis: hideFuture === true ? nowMillis : defaultOptions.untilMillis
         },
         maxSamples: maxSamples ?? Number.POSITIVE_INFINITY,
         warnings: warnings ?? [],

@@ -75,7 +75,7 @@ export const makeLabels = (input: LabelsInput): Labels =>
  */
 export const makeSeries = (
   labels: LabelsInput,
-  samples: Iterable<readonly [timeMs: number, value: MockValue]>
+  samples: Iterable<readonly [timeMillis: number, value: MockValue]>
 ): MockSeries => {
   const sorted = [...samples].sort((a, b) => a[0] - b[0])
   const times = new Float64Array(sorted.length)

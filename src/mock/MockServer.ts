@@ -142,15 +142,15 @@ const receive = (
 }
 
 const respond = (response: Http.ServerResponse, reply: MockResponse): void => {
-  if (reply.delayMs === Number.POSITIVE_INFINITY) return
-  if (reply.delayMs > 0) {
+  if (reply.delayMillis === Number.POSITIVE_INFINITY) return
+  if (reply.delayMillis > 0) {
     const timer = setTimeout(() => {
       try {
         send(response, reply)
       } catch {
         response.destroy()
       }
-    }, reply.delayMs)
+    }, reply.delayMillis)
     response.once("close", () => clearTimeout(timer))
   } else send(response, reply)
 }

@@ -24,7 +24,7 @@ import { MAX_WEIGHT } from "./regexp.ts"
 /** The state of the server at the time of a request. */
 export interface ApiContext {
   readonly database: MockDatabase
-  readonly nowMs: number
+  readonly nowMillis: number
   /** The version that buildinfo reports, such as `2.42.0`. */
   readonly version: string
   /** The same as a number, major times 1000 plus minor: 2042. */
@@ -155,18 +155,18 @@ const queryOptions = (
   }
   const lookback = params.get("lookback_delta") ?? ""
   if (lookback === "" || context.release < 2043) return Result.succeed(context.evaluation)
-  const lookbackMs = parseDuration(lookback)
-  return lookbackMs === undefined
+  const lookbackMillis = parseDuration(lookback)
+  return lookbackMillis === undefined
     ? Result.fail(
         badData(
           `error parsing lookback delta duration: cannot parse ${JSON.stringify(lookback)} to a valid duration`
         )
       )
-    : Result.succeed({ ...context.evaluation, ...(lookbackMs > 0 ? { lookbackMs } : {}) })
+    : Result.succeed({ ...context.evaluation, ...(lookbackMillis > 0 ? { lookbackMillis } : {}) })
 }
 
 const query = (context: ApiContext, params: URLSearchParams): ApiResponse => {
-  const time = timeOr(params, "time", context.nowMs)
+  const time = timeOr(params, "time", context.nowMillis)
   if (time === undefined) return invalidTime(params, "time")
   const options = queryOptions(context, params)
   if (Result.isFailure(options)) return options.failure
@@ -194,9 +194,9 @@ const query = (context: ApiContext, params: URLSearchParams): ApiResponse => {
 const countingSamples = (counts: ReadonlyArray<number>): number =>
   Math.max(0, ...counts.map((count, results) => results + count + 1))
 
-function* instants(context: ApiContext, selector: Selector, timeMs: number, options: EvaluateOptions) {
+function* instants(context: ApiContext, selector: Selector, timeMillis: number, options: EvaluateOptions) {
   for (const series of select(context.database, selector)) {
-    const value = instant(series, timeMs, options)
+    const value = instant(series, timeMillis, options)
     if (value !== undefined) yield { labels: series.labels, value }
   }
 }
@@ -248,36 +248,37 @@ function* matrixSeries(selected: ReadonlyArray<MockSeries>, grid: Grid, options:
 
 const gridTimes = (grid: Grid): ReadonlyArray<number> => {
   const times: Array<number> = []
-  for (let time = grid.startMs; time <= grid.endMs; time += grid.stepMs) times.push(time)
+  for (let time = grid.startMillis; time <= grid.endMillis; time += grid.stepMillis) times.push(time)
   return times
 }
 
 const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiResponse> => {
   const [start = "", end = "", step = ""] = ["start", "end", "step"].map((name) => params.get(name) ?? "")
-  const startMs = parseTime(start)
-  if (startMs === undefined) {
+  const startMillis = parseTime(start)
+  if (startMillis === undefined) {
     return Result.fail(invalid("start", `cannot parse ${JSON.stringify(start)} to a valid timestamp`))
   }
-  const endMs = parseTime(end)
-  if (endMs === undefined) {
+  const endMillis = parseTime(end)
+  if (endMillis === undefined) {
     return Result.fail(invalid("end", `cannot parse ${JSON.stringify(end)} to a valid timestamp`))
   }
-  if (endMs < startMs) return Result.fail(invalid("end", "end timestamp must not be before start time"))
-  const stepMs = parseDuration(step)
-  if (stepMs === undefined) {
+  if (endMillis < startMillis)
+    return Result.fail(invalid("end", "end timestamp must not be before start time"))
+  const stepMillis = parseDuration(step)
+  if (stepMillis === undefined) {
     return Result.fail(invalid("step", `cannot parse ${JSON.stringify(step)} to a valid duration`))
   }
-  if (stepMs <= 0) {
+  if (stepMillis <= 0) {
     const message = "zero or negative query resolution step widths are not accepted. Try a positive integer"
     return Result.fail(invalid("step", message))
   }
-  if (Math.trunc((endMs - startMs) / stepMs) > 11000) {
+  if (Math.trunc((endMillis - startMillis) / stepMillis) > 11000) {
     const message =
       "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
     return Result.fail(badData(message))
   }
   // The engine's step is an integer in milliseconds.
-  return Result.succeed({ startMs, endMs, stepMs: Math.max(1, Math.trunc(stepMs)) })
+  return Result.succeed({ startMillis, endMillis, stepMillis: Math.max(1, Math.trunc(stepMillis)) })
 }
 
 /** An optional time parameter: undefined when it is there and unreadable. */
@@ -313,7 +314,7 @@ const selectedSeries = (
     if (weight > MAX_WEIGHT) return Result.fail(failed(tooLarge))
     selectors.push(selector.success)
   }
-  const until = Math.min(end, context.evaluation.untilMs)
+  const until = Math.min(end, context.evaluation.untilMillis)
   return Result.succeed(
     context.database.series.filter(
       (s) =>
@@ -399,7 +400,7 @@ const buildInfo = (context: ApiContext): ApiResponse =>
 const flags = (context: ApiContext): ApiResponse =>
   success([
     object({
-      "query.lookback-delta": formatDuration(context.evaluation.lookbackMs),
+      "query.lookback-delta": formatDuration(context.evaluation.lookbackMillis),
       "query.max-concurrency": "20",
       "query.max-samples": String(Number.isFinite(context.maxSamples) ? context.maxSamples : 50_000_000),
       "query.timeout": "2m"

@@ -26,28 +26,28 @@ export interface Selector {
   readonly weight: number
 }
 
-/** The points of a range query, `startMs`, `startMs + stepMs`, … ≤ `endMs`, integers in milliseconds. */
+/** The points of a range query, `startMillis`, `startMillis + stepMillis`, … ≤ `endMillis`, integers in milliseconds. */
 export interface Grid {
-  readonly startMs: number
-  readonly endMs: number
-  readonly stepMs: number
+  readonly startMillis: number
+  readonly endMillis: number
+  readonly stepMillis: number
 }
 
 /** The settings of a server. */
 export interface EvaluateOptions {
   /** How old a sample may be and still count at a point. */
-  readonly lookbackMs: number
+  readonly lookbackMillis: number
   /** Whether a sample of exactly that age counts: on version 2 it does, since 3.0 it does not. */
   readonly lookbackClosed: boolean
   /** Later samples do not exist yet. */
-  readonly untilMs: number
+  readonly untilMillis: number
 }
 
 /** Prometheus 2, with samples of any time. */
 export const defaultOptions: EvaluateOptions = {
-  lookbackMs: 300_000,
+  lookbackMillis: 300_000,
   lookbackClosed: true,
-  untilMs: Number.POSITIVE_INFINITY
+  untilMillis: Number.POSITIVE_INFINITY
 }
 
 const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
@@ -167,22 +167,22 @@ export const select = (database: MockDatabase, selector: Selector): ReadonlyArra
 export const isSelected = (series: MockSeries, selector: Selector): boolean =>
   selector.matches((name) => labelValue(series.labels, name))
 
-/** The index of the last of `times` at or before `timeMs`, or -1. */
-const lastAtOrBefore = (times: Float64Array, timeMs: number): number => {
+/** The index of the last of `times` at or before `timeMillis`, or -1. */
+const lastAtOrBefore = (times: Float64Array, timeMillis: number): number => {
   let low = 0
   let high = times.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (times[middle]! <= timeMs) low = middle + 1
+    if (times[middle]! <= timeMillis) low = middle + 1
     else high = middle
   }
   return low - 1
 }
 
-/** Whether a series has a sample in `[startMs, endMs]`. */
-export const hasSampleBetween = (series: MockSeries, startMs: number, endMs: number): boolean => {
-  const last = lastAtOrBefore(series.times, endMs)
-  return last >= 0 && series.times[last]! >= startMs
+/** Whether a series has a sample in `[startMillis, endMillis]`. */
+export const hasSampleBetween = (series: MockSeries, startMillis: number, endMillis: number): boolean => {
+  const last = lastAtOrBefore(series.times, endMillis)
+  return last >= 0 && series.times[last]! >= startMillis
 }
 
 /**
@@ -197,13 +197,13 @@ export const range = (
   const times: Array<number> = []
   const values: Array<number | Histogram> = []
   const samples = series.times
-  const existing = lastAtOrBefore(samples, options.untilMs)
-  let index = lastAtOrBefore(samples, Math.min(grid.startMs, options.untilMs))
-  for (let time = grid.startMs; time <= grid.endMs; time += grid.stepMs) {
+  const existing = lastAtOrBefore(samples, options.untilMillis)
+  let index = lastAtOrBefore(samples, Math.min(grid.startMillis, options.untilMillis))
+  for (let time = grid.startMillis; time <= grid.endMillis; time += grid.stepMillis) {
     while (index < existing && samples[index + 1]! <= time) index++
     if (index < 0) continue
     const age = time - samples[index]!
-    if (options.lookbackClosed ? age > options.lookbackMs : age >= options.lookbackMs) continue
+    if (options.lookbackClosed ? age > options.lookbackMillis : age >= options.lookbackMillis) continue
     const value: MockValue = series.values[index]!
     if (value === "stale") continue
     times.push(time)
@@ -229,7 +229,7 @@ export const count = (
 /** The value of one series at one time, or undefined. */
 export const instant = (
   series: MockSeries,
-  timeMs: number,
+  timeMillis: number,
   options: EvaluateOptions = defaultOptions
 ): number | Histogram | undefined =>
-  range(series, { startMs: timeMs, endMs: timeMs, stepMs: 1 }, options).values[0]
+  range(series, { startMillis: timeMillis, endMillis: timeMillis, stepMillis: 1 }, options).values[0]

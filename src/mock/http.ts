@@ -19,7 +19,7 @@ export type ResponseEnding = "complete" | "cut" | "stall" | "reset"
 /** A response as a transport sends it: without length or encoding. */
 export interface MockResponse {
   /** How long to wait first; `Infinity` for no response at all. */
-  readonly delayMs: number
+  readonly delayMillis: number
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   /** Generated while it is read, once. */
@@ -38,7 +38,7 @@ export interface Fault {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
   /** Waits before the response; with `Infinity` there is none. */
-  readonly delayMs?: number
+  readonly delayMillis?: number
   /** Breaks the connection after that many bytes of the body. */
   readonly cutAfterBytes?: number
   /** Sends that many bytes of the body, then nothing more, with the connection open. */

@@ -9,7 +9,7 @@ const MAX_CHARACTERS = 100
 const MAX_MILLIS = 8_640_000_000_000_000
 /** Go counts nanoseconds in 64 bits. */
 const MAX_DURATION_MILLIS = 2 ** 63 / 1e6
-const unitsMs = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1]
+const unitsMillis = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1]
 
 /** A time in milliseconds since the Unix epoch from epoch seconds or RFC 3339, or undefined. */
 export const parseTime = (text: string): number | undefined => {
@@ -55,7 +55,7 @@ export const parseDuration = (text: string): number | undefined => {
 const unitsDuration = (text: string): number | undefined => {
   const match = duration.exec(text)
   if (match === null || text === "") return undefined
-  return unitsMs.reduce((total, unit, i) => total + Number(match[i + 1] ?? 0) * unit, 0)
+  return unitsMillis.reduce((total, unit, i) => total + Number(match[i + 1] ?? 0) * unit, 0)
 }
 
 /** A duration as Prometheus prints it: `5m`, `1h30m`. */
@@ -64,7 +64,7 @@ export const formatDuration = (milliseconds: number): string => {
   const names = ["y", "w", "d", "h", "m", "s", "ms"]
   let rest = milliseconds
   let text = ""
-  unitsMs.forEach((unit, i) => {
+  unitsMillis.forEach((unit, i) => {
     // Years and weeks are only used for exact multiples of them, since they read badly otherwise.
     if (i < 2 && rest % unit !== 0) return
     const count = Math.floor(rest / unit)

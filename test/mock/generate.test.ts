@@ -4,8 +4,8 @@ import { generate } from "../../src/mock/generate.ts"
 import { labelValue, type MockSeries } from "../../src/mock/MockSeries.ts"
 
 const hour = 3_600_000
-const endMs = Date.UTC(2026, 0, 15, 9, 30)
-const database = generate({ endMs })
+const endMillis = Date.UTC(2026, 0, 15, 9, 30)
+const database = generate({ endMillis })
 
 /** The series of a metric: at least one, so that no test of them passes without any. */
 const named = (name: string, from = database): ReadonlyArray<MockSeries> => {
@@ -20,18 +20,18 @@ const falls = (values: ReadonlyArray<number>) => values.filter((v, i) => i > 0 &
 
 describe("the generated database", () => {
   it("is the same every time, and another with another seed", () => {
-    assert.deepStrictEqual(generate({ endMs }), database)
-    assert.notDeepEqual(generate({ endMs, seed: 2 }), database)
+    assert.deepStrictEqual(generate({ endMillis }), database)
+    assert.notDeepEqual(generate({ endMillis, seed: 2 }), database)
   })
 
   it("covers its hours, scrape by scrape", () => {
     for (const up of named("up")) {
       assert.strictEqual(up.times.length, 25 * 60)
-      assert.isAtLeast(up.times[0]!, endMs - 25 * hour)
-      assert.isAtMost(up.times.at(-1)!, endMs)
+      assert.isAtLeast(up.times[0]!, endMillis - 25 * hour)
+      assert.isAtMost(up.times.at(-1)!, endMillis)
       for (let i = 1; i < up.times.length; i++) assert.strictEqual(up.times[i]! - up.times[i - 1]!, 60_000)
     }
-    const short = generate({ endMs, hours: 1, intervalMs: 15_000 })
+    const short = generate({ endMillis, hours: 1, intervalMillis: 15_000 })
     assert.strictEqual(named("up", short)[0]!.times.length, 240)
   })
 
@@ -57,16 +57,16 @@ describe("the generated database", () => {
   })
 
   it("repeats itself when it ends later, and adds to it", () => {
-    const later = generate({ endMs: endMs + 3 * hour })
+    const later = generate({ endMillis: endMillis + 3 * hour })
     for (const series of database.series) {
       const labels = JSON.stringify(series.labels)
       const same = later.series.find((other) => JSON.stringify(other.labels) === labels)
       // From the second scrape of the later one on: the first has no sample to look back to.
-      const from = endMs - 22 * hour + 60_000
+      const from = endMillis - 22 * hour + 60_000
       const tail = (s: MockSeries | undefined) =>
         s === undefined
           ? []
-          : range(s, { startMs: from, endMs, stepMs: 60_000 }).values.map((value) => `${value}`)
+          : range(s, { startMillis: from, endMillis, stepMillis: 60_000 }).values.map((value) => `${value}`)
       assert.deepStrictEqual(tail(same), tail(series), labels)
     }
   })
@@ -120,8 +120,8 @@ describe("the generated database", () => {
     const builds = named("app_build_info").filter((series) => label("instance")(series).includes("11"))
     assert.strictEqual(builds.length, 2)
     assert.strictEqual(builds[0]!.values.at(-1), "stale")
-    assert.isBelow(builds[0]!.times.at(-1)!, endMs - hour)
-    assert.isAbove(builds[1]!.times[0]!, endMs - 24 * hour)
+    assert.isBelow(builds[0]!.times.at(-1)!, endMillis - hour)
+    assert.isAbove(builds[1]!.times[0]!, endMillis - 24 * hour)
     assert.strictEqual(builds[1]!.values.at(-1), 1)
   })
 

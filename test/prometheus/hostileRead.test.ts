@@ -54,13 +54,13 @@ class HostilePrometheus extends MockPrometheus {
       { __name__: "m", n: "native" },
       Array.from({ length: POINTS }, (_, i) => [start + i * minute, histogram] as const)
     )
-    super(makeDatabase([...gauge("m", POINTS, 2), native]), { lookbackMs: 1000, version: "3.0.0" })
+    super(makeDatabase([...gauge("m", POINTS, 2), native]), { lookbackMillis: 1000, version: "3.0.0" })
     this.change = change
     this.cut = cut
   }
 
-  override handle(request: MockRequest, nowMs: number): MockResponse {
-    const answer = super.handle(request, nowMs)
+  override handle(request: MockRequest, nowMillis: number): MockResponse {
+    const answer = super.handle(request, nowMillis)
     if (request.path !== "/api/v1/query_range") return answer
     const body = this.change(Buffer.concat([...answer.body]), this.requests.at(-1)!.attempt)
     this.sent.push({
