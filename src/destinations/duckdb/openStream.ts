@@ -1,6 +1,7 @@
 /** One stream of a run into its table: what becomes of its samples in each mode, and when. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
+import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { steadyMillis } from "../../text/steadyMillis.ts"
@@ -12,7 +13,6 @@ import { addKey, dropKey } from "./primaryKey.ts"
 import { quoteName } from "./quoteSql.ts"
 import { cleanUp } from "./removeOrphans.ts"
 import { type Slice, slicesOf, stagedColumns, stagedRows, within } from "./stagedRows.ts"
-import { labelColumns } from "./staging/LabelColumns.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, INTO_THEIR_PLACE, ownColumns, qualified, timeLiteral } from "./tables.ts"
 
