@@ -130,7 +130,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     attempt(async (): Promise<Shape | undefined> => {
       try {
         const names = (await connection.run(`FROM ${qualified(table)} LIMIT 0`)).columnNames()
-        return { names, wrong: [], hasKey: false }
+        return { names, wrong: [] }
       } catch (error) {
         if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
         throw error
@@ -138,7 +138,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     })
   const unwritten = Effect.map(
     ask(
-      "SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag IN ('IN_MEMORY_TABLE', 'ART_INDEX')"
+      "SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"
     ),
     ([row]) => Number(row?.[0] ?? 0)
   )
