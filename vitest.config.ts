@@ -1,8 +1,9 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Five projects: "unit" and "conformance" (the built executable against the mock, rule by rule; in
- * processes of all kinds; README's commands) need nothing but Node;
+ * Six projects. "unit", "model" (destinations against a model: random runs, kills, full disks, little memory) and
+ * "conformance" (the built executable against the mock, rule by rule; in processes of all kinds; README's commands) need
+ * nothing but Node;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
  * Prometheus, a real VictoriaMetrics and Chromium, which its global setup finds or installs; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.
@@ -17,6 +18,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: [
+            "test/**/*.model.test.ts",
             "test/conformance/**",
             "test/process/**",
             "test/docs/readme.test.ts",
@@ -25,6 +27,13 @@ export default defineConfig({
             "test/clients/**"
           ],
           testTimeout: 30_000
+        }
+      },
+      {
+        test: {
+          name: "model",
+          include: ["test/**/*.model.test.ts"],
+          testTimeout: 240_000
         }
       },
       {

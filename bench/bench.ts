@@ -12,7 +12,7 @@ import { save } from "./save.ts"
 import { withServer } from "./server.ts"
 import { measureAll } from "./workloads.ts"
 
-const tell = (what: string): void => console.error(what)
+const log = (what: string): void => console.error(what)
 
 const main = async (): Promise<void> => {
   const options = parseOptions(process.argv.slice(2))
@@ -27,19 +27,19 @@ const main = async (): Promise<void> => {
     datasets: sets,
     rounds: options.rounds,
     temporaryFolder,
-    tell,
+    log,
     withServerOn: async (dataset, use) => {
       const database = await ensureDatabase(options.dataFolder, dataset, promtool, (what) =>
-        tell(`${dataset.name}: ${what}`)
+        log(`${dataset.name}: ${what}`)
       )
       return withServer(prometheus, database, use)
     }
   })
   console.log(report(results, sets))
-  if (options.small) tell("With so little data the figures only show that the bench works.")
+  if (options.small) log("With so little data the figures only show that the bench works.")
   if (options.save) {
     await save(results, options.rounds)
-    tell("Appended to bench/results.jsonl.")
+    log("Appended to bench/results.jsonl.")
   }
 }
 

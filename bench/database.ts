@@ -21,11 +21,11 @@ export const ensureDatabase = async (
   dataFolder: string,
   dataset: Dataset,
   promtool: string,
-  tell: (what: string) => void
+  log: (what: string) => void
 ): Promise<Database> => {
   const kept = join(dataFolder, `${dataset.name}-${fingerprint(dataset)}`)
   if (!existsSync(kept)) {
-    tell(`making the data, which are kept in ${dataFolder}`)
+    log(`making the data, kept in ${dataFolder}`)
     // Only a finished database gets its final name.
     const unfinished = `${kept}.unfinished`
     await rm(unfinished, { recursive: true, force: true })
@@ -50,7 +50,7 @@ const configFileIn = (folder: string): string => join(folder, "prometheus.yml")
 const dataIn = (folder: string): string => join(folder, "data")
 
 const createBlocks = async (promtool: string, text: string, folder: string): Promise<void> => {
-  // promtool reads the whole file once per block: with its default of two hours a year would take for ever.
+  // promtool reads the entire file once per block: with its default of two hours, a year would take hours.
   const args = ["tsdb", "create-blocks-from", "--max-block-duration=100000h", "openmetrics", text, folder]
   const child = start(promtool, args, { stdio: ["ignore", "ignore", "pipe"] })
   const stderr = collect(child.stderr)

@@ -67,7 +67,7 @@ export const metricNames = ({ metrics }: Dataset): ReadonlyArray<string> =>
 export const seriesOfMetric = ({ metrics, series }: Dataset, n: number): number =>
   Math.floor(((n + 1) * series) / metrics) - Math.floor((n * series) / metrics)
 
-/** Five labels, of lengths that make a record of some 250 bytes. The address tells the series of a metric apart. */
+/** Five labels, of lengths that make a record of some 250 bytes. The address identifies the series of a metric. */
 export const labelsOf = (n: number): ReadonlyArray<readonly [name: string, value: string]> => [
   ["instance", `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}:9100`],
   ["job", "node"],

@@ -1,14 +1,14 @@
-/** How soon the first record follows the first answer. */
+/** How soon the first record follows the first response. */
 import { once } from "node:events"
 import { createServer, request } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Command } from "./measure.ts"
 import { firstRecordAt } from "./output.ts"
 
-/** Stands between the connector and a server, and notes when the first answer to a range query begins. */
+/** A proxy between the connector and a server that notes when the first response to a range query begins. */
 export interface Watcher {
   readonly baseUrl: string
-  /** Runs the connector until its first record: the seconds since that answer began. */
+  /** Runs the connector until its first record: the seconds since that response began. */
   readonly secondsToFirstRecord: (read: Command) => Promise<number>
 }
 
@@ -20,10 +20,10 @@ export const withWatcher = async <A>(
   let firstAnswerAt: number | undefined
   const proxy = createServer((incoming, outgoing) => {
     const { headers, method, url = "/" } = incoming
-    const forwarded = request(`${serverUrl}${url}`, { method: method!, headers }, (answer) => {
+    const forwarded = request(`${serverUrl}${url}`, { method: method!, headers }, (response) => {
       if (url.startsWith("/api/v1/query_range")) firstAnswerAt ??= performance.now()
-      outgoing.writeHead(answer.statusCode!, answer.headers)
-      answer.pipe(outgoing)
+      outgoing.writeHead(response.statusCode!, response.headers)
+      response.pipe(outgoing)
     })
     // The connector is killed as soon as it has written a record, with requests on their way.
     outgoing.once("close", () => forwarded.destroy())
@@ -39,7 +39,7 @@ export const withWatcher = async <A>(
         firstAnswerAt = undefined
         const recordAt = await firstRecordAt(read)
         if (firstAnswerAt === undefined)
-          throw new Error("A record came before the answer to any range query.")
+          throw new Error("A record came before the response to any range query.")
         return (recordAt - firstAnswerAt) / 1000
       }
     })

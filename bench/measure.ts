@@ -47,7 +47,7 @@ const reporting = ({ args, program }: Command): Command => ({
 
 const reported = async (command: Command, actual: Command): Promise<Measurement> => {
   const { report, ...measurement } = await run(actual)
-  // A shell tells how the last process of a pipe ended, so the process tells itself how it did.
+  // A shell reports how the last process of a pipe ended, so the first one reports its own end.
   const { exitCode, peakRssMegabytes } = parseReport(report)
   if (exitCode !== 0) throw failure(command, exitCode ?? "no report, so it must have been killed")
   return { ...measurement, peakRssMegabytes }

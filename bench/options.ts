@@ -28,7 +28,7 @@ export const parseOptions = (args: ReadonlyArray<string>): Options => {
   const { data, "no-save": noSave, rounds, small } = parse(args)
   const count = rounds === undefined ? (small ? 1 : 5) : Number(rounds)
   if (!Number.isInteger(count) || count < 1) {
-    throw new UsageError(`--rounds must be a whole number from 1 on, not "${rounds}".\n${usage}`)
+    throw new UsageError(`--rounds must be an integer of 1 or more, not "${rounds}".\n${usage}`)
   }
   return {
     small,

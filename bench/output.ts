@@ -12,7 +12,7 @@ export interface Written {
   readonly bytes: number
 }
 
-/** Its whole output as text. Fails where the command does. */
+/** The entire output as text. Fails if the command fails. */
 export const outputOf = async (command: Command): Promise<string> => {
   const chunks: Array<Buffer> = []
   await consume(command, (chunk) => chunks.push(chunk))

@@ -1,4 +1,4 @@
-/** What Linux tells of processes in /proc. */
+/** Memory and CPU time of processes, from /proc. */
 import { readFileSync } from "node:fs"
 
 /** Fails with what to do where there is no such thing. */

@@ -1,15 +1,15 @@
-/** What a person reads at the end. */
+/** The tables at the end. */
 import { type Datasets, sampleCount } from "./datasets.ts"
 import { targets, verdict } from "./targets.ts"
 import { type MeasurementName, measurementNames, type Results } from "./workloads.ts"
 
-/** Both tables, and a line on what was read. */
+/** Both tables, and a line about the data. */
 export const report = (results: Results, datasets: Datasets): string => {
   const { bytesPerRecord, downloadedMegabytes } = results
   const { day } = datasets
   return [
     `${integer(sampleCount(day))} samples: ${day.metrics} metrics, ${integer(day.series)} series, ${integer(day.points)} points; ` +
-      `${fixed(downloadedMegabytes)} MB of answers, records of ${Math.round(bytesPerRecord)} bytes`,
+      `${fixed(downloadedMegabytes)} MB of responses, records of ${Math.round(bytesPerRecord)} bytes`,
     table(measurementRows(results, datasets)),
     table(targetRows(results))
   ].join("\n\n")

@@ -1,4 +1,4 @@
-/** Measures peers side by side: in every round each of them once, so that a change of the machine's mood hits all. */
+/** Measures peers side by side: in every round each of them once, so that a change of the machine's speed affects all. */
 import type { Measurement } from "./measure.ts"
 
 /** Something to be measured. */
@@ -9,7 +9,7 @@ export interface Peer<Name extends string> {
   readonly records?: number
 }
 
-/** What the rounds came to: medians, save for the memory. */
+/** The summary of the rounds: medians, except the memory. */
 export interface Summary {
   readonly seconds: number
   readonly cpuSeconds: number
@@ -29,13 +29,13 @@ interface Sample extends Measurement {
 export const alternate = async <Name extends string>(
   rounds: number,
   peers: ReadonlyArray<Peer<Name>>,
-  tell: (what: string) => void,
+  log: (what: string) => void,
   serverCpuSeconds?: () => number
 ): Promise<Record<Name, Summary>> => {
   const samples = new Map<Name, Array<Sample>>(peers.map(({ name }) => [name, []]))
   for (let round = 1; round <= rounds; round++) {
-    tell(`round ${round} of ${rounds}`)
-    // There and back again: each is measured after others, as what one leaves to a server costs the next.
+    log(`round ${round} of ${rounds}`)
+    // Every other round runs backwards: what one peer leaves in a server costs the next.
     for (const { name, run } of round % 2 === 1 ? peers : peers.toReversed()) {
       const before = serverCpuSeconds?.()
       const measurement = await run()

@@ -1,4 +1,4 @@
-/** Keeps results: one line of JSON per run, with what they were measured on and nothing that tells whose it is. */
+/** Saves results: one line of JSON per run, with the machine's processor and versions, and nothing that identifies it. */
 import { execFile } from "node:child_process"
 import { appendFile } from "node:fs/promises"
 import { cpus } from "node:os"

@@ -11,7 +11,7 @@ export interface Server {
   readonly version: string
   /** CPU seconds that it has used so far. */
   readonly cpuSeconds: () => number
-  /** How many requests of its API it has answered so far, by its own count. */
+  /** How many API requests it has served so far, by its own count. */
   readonly apiRequests: () => Promise<number>
 }
 
@@ -83,13 +83,13 @@ const isReady = async (baseUrl: string): Promise<boolean> => {
 }
 
 const versionOf = async (baseUrl: string): Promise<string> => {
-  const answer = JSON.parse(await text(`${baseUrl}/api/v1/status/buildinfo`))
-  return (answer as { data: { version: string } }).data.version
+  const response = JSON.parse(await text(`${baseUrl}/api/v1/status/buildinfo`))
+  return (response as { data: { version: string } }).data.version
 }
 
 const text = async (url: string): Promise<string> => {
   const response = await fetch(url)
-  if (!response.ok) throw new Error(`${url} answered ${response.status}: ${await response.text()}`)
+  if (!response.ok) throw new Error(`${url} responded with HTTP ${response.status}: ${await response.text()}`)
   return response.text()
 }
 

@@ -1,4 +1,4 @@
-/** What is measured, on which data, and what must be true of it before any time is taken. */
+/** What is measured, on which data, and what is verified before anything is timed. */
 import { mkdtemp } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -49,32 +49,34 @@ export const measurementNames = [
 
 export type MeasurementName = (typeof measurementNames)[number]
 
-/** What came out of it. */
+/** All measurements of one run of the bench. */
 export interface Results {
   readonly measurements: Record<MeasurementName, Summary>
   /** The mean size of a record of the day, line feed included. */
   readonly bytesPerRecord: number
   /** What curl downloads of the day. */
   readonly downloadedMegabytes: number
-  /** From the beginning of the first answer to a range query. */
+  /** The size of the DuckDB file with the day. */
+  readonly duckdbFileMegabytes: number
+  /** From the beginning of the first response to a range query. */
   readonly secondsToFirstRecord: number
   readonly discoverRequests: number
   readonly prometheusVersion: string
 }
 
-/** What the measurements need. */
+/** What all measurements need. */
 export interface Setting {
   readonly datasets: Datasets
   readonly rounds: number
   /** Runs something against a server that has a data set. */
   readonly withServerOn: <A>(dataset: Dataset, use: (server: Server) => Promise<A>) => Promise<A>
-  /** Tells a person how far it is. */
-  readonly tell: (what: string) => void
+  /** Prints progress. */
+  readonly log: (what: string) => void
   /** A folder for files that nobody needs afterwards. */
   readonly temporaryFolder: string
 }
 
-/** Measures everything; fails where anything is not as it must be. */
+/** Measures everything; fails if a command fails or its output is incomplete. */
 export const measureAll = async (setting: Setting): Promise<Results> => {
   const { day, wide, year, catalog } = setting.datasets
   const { measurements, ...ofDay } = await measureDay(setting, day)
@@ -88,12 +90,12 @@ export const measureAll = async (setting: Setting): Promise<Results> => {
   }
 }
 
-/** Rounds of what takes very long. */
+/** Rounds of the long workloads. */
 const LONG_ROUNDS = 2
 
 const measureDay = (setting: Setting, day: Dataset) =>
   setting.withServerOn(day, async (server) => {
-    const tell = (what: string): void => setting.tell(`${day.name}: ${what}`)
+    const log = (what: string): void => setting.log(`${day.name}: ${what}`)
     const tenth = firstTenth(day)
     const connector = await prepare(setting, day, server.baseUrl)
     const connectorOfTenth = await prepare(setting, tenth, server.baseUrl)
@@ -103,14 +105,15 @@ const measureDay = (setting: Setting, day: Dataset) =>
     const curl = curlCommand(server.baseUrl, day)
     const jsonParse = jsonParseCommand(server.baseUrl, day)
 
-    tell("counting records, not timed")
+    log("counting records, not timed")
     const downloaded = await downloadedBytes(curl)
     const { bytes } = await verify(connector.read, day)
     await verify(connectorOfTenth.read, tenth)
     await verify(connectorOfMore.read, more)
     await verify(packed.read, day)
     await verify(jsonParse, day)
-    for (const format of ["duckdb", "parquet", "jsonl"] as const) await verifyRun(connector, format, day)
+    const { bytes: duckdbFileBytes } = await verifyRun(connector, "duckdb", day)
+    for (const format of ["parquet", "jsonl"] as const) await verifyRun(connector, format, day)
 
     const records = sampleCount(day)
     const peers: ReadonlyArray<Peer<"curl" | "read" | "readThroughPipe" | "readTenth">> = [
@@ -120,8 +123,8 @@ const measureDay = (setting: Setting, day: Dataset) =>
       { name: "readTenth", records: sampleCount(tenth), run: () => measureNode(connectorOfTenth.read) }
     ]
     const measurements = {
-      ...(await alternate(setting.rounds, peers, tell, server.cpuSeconds)),
-      // By themselves: they keep the machine busy for so long that it would matter to whatever comes after them.
+      ...(await alternate(setting.rounds, peers, log, server.cpuSeconds)),
+      // Apart from the short ones: they keep the machine busy for so long that it would slow down the next peer.
       ...(await alternate(
         Math.min(setting.rounds, LONG_ROUNDS),
         [
@@ -141,16 +144,17 @@ const measureDay = (setting: Setting, day: Dataset) =>
           { name: "runParquet" as const, records, run: () => measureRun(connector, "parquet") },
           { name: "runJsonLines" as const, records, run: () => measureRun(connector, "jsonl") }
         ],
-        (what) => tell(`long reads, ${what}`),
+        (what) => log(`long reads, ${what}`),
         server.cpuSeconds
       ))
     }
 
-    tell("waiting for first records")
+    log("waiting for first records")
     return {
       measurements,
       bytesPerRecord: bytes / records,
       downloadedMegabytes: downloaded / 1e6,
+      duckdbFileMegabytes: duckdbFileBytes / 1e6,
       secondsToFirstRecord: await measureFirstRecord(setting, day, server),
       prometheusVersion: server.version
     }
@@ -166,27 +170,27 @@ const measureFirstRecord = (setting: Setting, dataset: Dataset, server: Server):
 
 const measureRead = (setting: Setting, dataset: Dataset): Promise<Summary> =>
   setting.withServerOn(dataset, async (server) => {
-    const tell = (what: string): void => setting.tell(`${dataset.name}: ${what}`)
+    const log = (what: string): void => setting.log(`${dataset.name}: ${what}`)
     const { read } = await prepare(setting, dataset, server.baseUrl)
-    tell("counting records, not timed")
+    log("counting records, not timed")
     await verify(read, dataset)
     const peer = { name: "read", records: sampleCount(dataset), run: () => measureNode(read) }
-    return (await alternate(setting.rounds, [peer], tell, server.cpuSeconds)).read!
+    return (await alternate(setting.rounds, [peer], log, server.cpuSeconds)).read!
   })
 
 const measureDiscover = (setting: Setting, dataset: Dataset) =>
   setting.withServerOn(dataset, async (server) => {
-    const tell = (what: string): void => setting.tell(`${dataset.name}: ${what}`)
+    const log = (what: string): void => setting.log(`${dataset.name}: ${what}`)
     // What it discovers is checked here.
     const { discover } = await prepare(setting, dataset, server.baseUrl)
     const peer = { name: "discover", run: () => measureNode(discover) }
     const before = await server.apiRequests()
-    const summaries = await alternate(setting.rounds, [peer], tell, server.cpuSeconds)
+    const summaries = await alternate(setting.rounds, [peer], log, server.cpuSeconds)
     const requests = ((await server.apiRequests()) - before) / setting.rounds
     return { discover: summaries.discover!, discoverRequests: requests }
   })
 
-/** How often a start is measured in a round: it is short, and varies more than what is long. */
+/** Starts per round: a start is short and varies more than a long workload. */
 const STARTS_PER_ROUND = 4
 
 const measureStart = (setting: Setting): Promise<Record<"spec" | "nodeAlone", Summary>> => {
@@ -194,7 +198,7 @@ const measureStart = (setting: Setting): Promise<Record<"spec" | "nodeAlone", Su
     { name: "nodeAlone", run: () => measure(nodeCommand("-e", "0")) },
     { name: "spec", run: () => measure(spec) }
   ]
-  return alternate(setting.rounds * STARTS_PER_ROUND, peers, (what) => setting.tell(`start: ${what}`))
+  return alternate(setting.rounds * STARTS_PER_ROUND, peers, (what) => setting.log(`start: ${what}`))
 }
 
 /** Every dataset is prepared in a folder of its own. */
@@ -217,14 +221,19 @@ const jsonParseCommand = (baseUrl: string, dataset: Dataset): Command =>
 const measureRun = async ({ runInto }: Connector, format: Format): Promise<Measurement> =>
   measureNode(await runInto(format))
 
-/** Fails unless a run says that it wrote as many rows as there are samples. What it wrote, tests look at. */
-const verifyRun = async ({ runInto }: Connector, format: Format, dataset: Dataset): Promise<void> => {
-  const { rows } = JSON.parse(await outputOf(await runInto(format))) as { readonly rows: number }
+/** Fails unless a run reports as many rows as there are samples. Tests check the rows themselves. */
+const verifyRun = async ({ runInto }: Connector, format: Format, dataset: Dataset) => {
+  const summary = JSON.parse(await outputOf(await runInto(format))) as {
+    readonly rows: number
+    readonly bytes: number
+  }
+  const { rows } = summary
   if (rows !== sampleCount(dataset)) {
     throw new Error(
       `The data set ${dataset.name} has ${sampleCount(dataset)} samples, but a run into ${format} wrote ${rows} rows.`
     )
   }
+  return summary
 }
 
 /** Fails unless a command writes as many records as there are samples. */

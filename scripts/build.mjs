@@ -1,4 +1,4 @@
-// Builds what the package has in `dist`: the program, and the library that is imported by its name.
+// Builds `dist`: the program, and the library.
 import { execFileSync } from "node:child_process"
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -17,12 +17,12 @@ rmSync(folder, { recursive: true, force: true })
 
 // The program: `source-prometheus.js` starts `main.mjs`, which is nearly all the rest.
 //
-// Two files, since Node keeps compiled code only of what is loaded after it was asked to: a start takes a fifth less with
-// it. Plain old JavaScript up to the import: it is for a Node that knows no other.
+// Two files, since Node caches compiled code only of modules loaded after the cache is enabled: a start then takes a fifth
+// less. The launcher is old JavaScript, so that an old Node can print its message.
 //
-// Node runs whatever code it finds in its cache. By default that is in the temporary folder, where anybody may have been
-// first. Ours is the user's own, and nobody else can write to it or swap a folder on the way there: each belongs to the user
-// or to root, and others may write to none but a sticky one. Where that does not hold there is no cache.
+// Node runs any code that it finds in its cache. By default the cache is in the temporary folder, where another user may have
+// created it first. Ours belongs to the user, and no one else can write to it or replace a folder above it: each folder belongs
+// to the user or to root, and others cannot write to it unless it is sticky. Otherwise there is no cache.
 const launcher = `#!/usr/bin/env node
 import fs from "node:fs"
 import module from "node:module"
@@ -67,7 +67,7 @@ function cacheFolder(environment) {
   var stat = fs.lstatSync(folder)
   if (stat.isDirectory() && stat.uid === user && (stat.mode & 0o077) === 0) return folder
 }
-// The user has decided already by setting one of these.
+// The user decided by setting one of these.
 if (!process.env.NODE_COMPILE_CACHE && !process.env.NODE_DISABLE_COMPILE_CACHE) {
   try {
     var cache = cacheFolder(process.env)
@@ -79,8 +79,8 @@ if (!process.env.NODE_COMPILE_CACHE && !process.env.NODE_DISABLE_COMPILE_CACHE) 
 import("./main.mjs")
 `
 
-// What Effect loads only for features that are not used here: bundled, it would have half of all modules wrapped in
-// functions, and all that they export kept.
+// Modules that Effect loads only for features not used here. Bundled, they would wrap half of all modules in functions
+// and keep all their exports.
 const unused = {
   name: "unused",
   setup: ({ onResolve }) =>
@@ -89,8 +89,8 @@ const unused = {
     )
 }
 
-// What few runs need is in files of its own, loaded when it is used: it would slow down every start. The library uses the
-// same file of regular expressions.
+// Parts that few runs need are separate files, loaded on first use, so that they do not slow down every start. The library
+// uses the same file of regular expressions.
 const apart = {
   name: "apart",
   setup: ({ onResolve }) => {
@@ -141,8 +141,8 @@ const expressions = await build({
   legalComments: "inline"
 })
 
-// The library: what it has in common with its mock is in a file of its own, so that both speak of the same services. Effect is
-// that of whoever imports it; of the platform's package, which asks for more than that, what is used comes along.
+// The library: what it has in common with its mock is in a file of its own, so that both have the same services. Effect is
+// the importer's own; the parts of the platform's package that it uses are bundled, since that package requires more.
 const library = await build({
   ...common,
   entryPoints: ["src/index.ts", "src/testing.ts"],
@@ -181,6 +181,6 @@ const bundles = [program.metafile, library.metafile, report.metafile, expression
 const outputs = Object.assign({}, ...bundles.map((bundle) => bundle.outputs))
 writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
 
-// Last, since it is what tells that all has been built.
+// Last: its presence says that the build is complete.
 writeFileSync(executable, launcher)
 chmodSync(executable, 0o755)

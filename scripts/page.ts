@@ -1,11 +1,10 @@
-// Bundles what the report's page contains: its script with uPlot, and its style. Used by the build, and by the sources
-// where they run as they are, in tests.
+// Bundles the report page's script (with uPlot) and style. Used by the build, and by tests, which run the sources directly.
 import { fileURLToPath } from "node:url"
 import { build, type Metafile, type Plugin } from "esbuild"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** Texts that can stand in a `script` and a `style` element, and what they consist of. */
+/** Texts for a `script` and a `style` element, and the modules they were made of. */
 export interface Page {
   readonly script: string
   readonly style: string
@@ -37,7 +36,7 @@ export const bundlePage = async (): Promise<Page> => {
   return { script: textOf(".js"), style: textOf(".css"), outputs: metafile.outputs }
 }
 
-/** Has a bundle contain the texts of a page instead of what makes them. */
+/** Puts the texts of a page into a bundle instead of the code that makes them. */
 export const inlined = ({ script, style }: Page): Plugin => ({
   name: "page",
   setup: ({ onLoad }) =>

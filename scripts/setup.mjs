@@ -1,5 +1,5 @@
-// Makes a fresh clone ready: installs what package-lock.json names, and with --build bundles the executable.
-// Does nothing that has been done already. Needs nothing but Node and npm.
+// Prepares a fresh clone: installs what package-lock.json names, and with --build bundles the executable.
+// Skips steps that are done. Needs only Node and npm.
 import { execFileSync } from "node:child_process"
 import { existsSync, readdirSync, statSync } from "node:fs"
 import { join } from "node:path"
@@ -22,7 +22,7 @@ const run = (what, command, args) => {
   }
 }
 
-// npm writes this file last, so a broken installation is made again.
+// npm writes this file last, so an interrupted installation is repeated.
 if (modifiedAt("node_modules/.package-lock.json") < modifiedAt("package-lock.json")) {
   run("Installing dependencies (once) ...", "npm", ["ci", "--no-audit", "--no-fund"])
 }

@@ -1,5 +1,5 @@
 /**
- * What a terminal shows as a picture: the text that `tmux capture-pane -p -e` answers, with its colours, becomes SVG.
+ * Turns the output of `tmux capture-pane -p -e`, colours included, into an SVG picture.
  *
  * Every run of characters is put where its columns are and stretched to their width, so that tables stay tables whatever
  * font there is. Bars and blocks are drawn: fonts leave gaps between them.

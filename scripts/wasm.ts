@@ -1,11 +1,11 @@
-// Compiles the hot loops: src/wasm/assembly/*.ts, which is AssemblyScript, into src/wasm/*.wasm.ts, which holds the result.
-// That is kept with the sources, so that nothing needs this before it runs; a test compares the two.
+// Compiles the hot loops: src/wasm/assembly/*.ts (AssemblyScript) into src/wasm/*.wasm.ts. The results are committed, so that
+// the sources run without this step; a test compares the two.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import asc from "assemblyscript/asc"
 
 const ASSEMBLY = "src/wasm/assembly"
 
-/** What src/wasm/<name>.wasm.ts must be. */
+/** The contents of src/wasm/<name>.wasm.ts. */
 export const compile = async (name: string): Promise<string> => {
   const outputs = new Map<string, Uint8Array>()
   const { error, stderr } = await asc.main(
@@ -28,17 +28,17 @@ export const ${name} = "${base64}"
 `
 }
 
-/** The programs there are. */
+/** The names of all programs. */
 export const names = readdirSync(ASSEMBLY)
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -3))
 
-/** Compiles what has changed. */
+/** Compiles all programs, and writes those that changed. */
 export const compileAll = async (): Promise<void> => {
   for (const name of names) {
     const path = `src/wasm/${name}.wasm.ts`
     const compiled = await compile(name)
-    // Unchanged, it stays as old as it is: what depends on it need not be built again.
+    // An unchanged file keeps its time, so that no build is triggered.
     if (!existsSync(path) || readFileSync(path, "utf8") !== compiled) writeFileSync(path, compiled)
   }
 }

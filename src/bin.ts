@@ -88,7 +88,7 @@ NodeRuntime.runMain(Effect.suspend(() => main(process.argv.slice(2))).pipe(Effec
       return onExit(1)
     }
     process.stderr.write(
-      `source-prometheus failed because of a mistake in its program. Please report it:\n${visibleLines(Cause.pretty(exit.cause))}\n`
+      `This is a bug in source-prometheus. Please report it with these lines:\n${visibleLines(Cause.pretty(exit.cause))}\n`
     )
     onExit(1)
   }

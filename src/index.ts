@@ -15,7 +15,13 @@ export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./c
 
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
 export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
-export { type Blame, type Ending, PrometheusError, type Reason } from "./prometheus/PrometheusError.ts"
+export {
+  type ErrorAction,
+  type ErrorAttribution,
+  type ErrorPolicy,
+  PrometheusError,
+  type Reason
+} from "./prometheus/PrometheusError.ts"
 export type { Matcher } from "./promql/Matcher.ts"
 
 // Reading: which metrics there are; one of them, sample by sample; or many, with all that happens.

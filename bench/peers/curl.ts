@@ -1,9 +1,9 @@
-/** The lower bound: the same answers downloaded by curl, one after another in one process, and thrown away. */
+/** The lower bound: curl downloads the same responses, one after another in one process, and discards them. */
 import { type Dataset, lastTime, metricNames, START } from "../datasets.ts"
 import type { Command } from "../measure.ts"
 import { outputOf } from "../output.ts"
 
-/** One range query per metric: a day at 15 seconds is 5,760 points, and the server answers up to 11,000. */
+/** One range query per metric: a day at 15 seconds is 5,760 points, and the server returns up to 11,000. */
 export const curlCommand = (baseUrl: string, dataset: Dataset): Command => ({
   program: "curl",
   args: [

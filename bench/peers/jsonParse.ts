@@ -1,14 +1,14 @@
 /**
- * For comparison: the exporter that one would write first, `JSON.parse` in and `JSON.stringify` out, one answer after
+ * For comparison: the exporter that one would write first, `JSON.parse` in and `JSON.stringify` out, one response after
  * another. Its records are those of the connector, save that values go through a number. It has neither retries nor
- * state, and holds each answer as a string and as objects.
+ * state, and holds each response as a string and as objects.
  *
  * `node jsonParse.ts BASE_URL START END STEP METRIC…`, times in seconds since 1970.
  */
 import { createHash } from "node:crypto"
 import { writeSync } from "node:fs"
 
-interface Answer {
+interface ResponseBody {
   readonly data: {
     readonly result: ReadonlyArray<{
       readonly metric: Readonly<Record<string, string>>
@@ -42,9 +42,9 @@ for (const stream of metrics) {
     headers: { "Accept-Encoding": "identity" }
   })
   const text = await response.text()
-  if (!response.ok) throw new Error(`The server answered ${response.status}: ${text}`)
-  const answer = JSON.parse(text) as Answer
-  for (const { metric, values } of answer.data.result) {
+  if (!response.ok) throw new Error(`The server responded with HTTP ${response.status}: ${text}`)
+  const body = JSON.parse(text) as ResponseBody
+  for (const { metric, values } of body.data.result) {
     const { __name__: _, ...labels } = metric
     const series_id = seriesId(metric)
     const lines: Array<string> = []

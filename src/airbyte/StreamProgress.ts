@@ -28,7 +28,7 @@ export class StreamProgress {
   /** Both here and below `steadyMillis` are by a clock that nobody sets. */
   constructor(range: GridRange, steadyMillis: number) {
     this.#range = range
-    this.#firstOfWindow = range.firstSeconds
+    this.#firstOfWindow = range.firstMillis
     this.#loggedMillis = steadyMillis
   }
 
@@ -38,13 +38,13 @@ export class StreamProgress {
     this.sinceState += records
   }
 
-  /** Ends a window with the grid point `lastSeconds`; answers what it was. */
-  endWindow(lastSeconds: number): { readonly records: number; readonly range: GridRange } {
+  /** Ends a window with the grid point `lastMillis`; answers what it was. */
+  endWindow(lastMillis: number): { readonly records: number; readonly range: GridRange } {
     const window = {
       records: this.sinceState,
-      range: { ...this.#range, firstSeconds: this.#firstOfWindow, lastSeconds }
+      range: { ...this.#range, firstMillis: this.#firstOfWindow, lastMillis }
     }
-    this.#firstOfWindow = lastSeconds + this.#range.stepSeconds
+    this.#firstOfWindow = lastMillis + this.#range.stepMillis
     this.sinceState = 0
     return window
   }
@@ -52,7 +52,7 @@ export class StreamProgress {
   /** The share of the stream's range that has been read, from 0 to 1. */
   get share(): number {
     const points = pointCount(this.#range)
-    return points === 0 ? 1 : pointCount({ ...this.#range, lastSeconds: this.#doneSeconds }) / points
+    return points === 0 ? 1 : pointCount({ ...this.#range, lastMillis: this.#doneMillis }) / points
   }
 
   /** What the whole will be, where that is news. Asked after a window. */
@@ -73,7 +73,7 @@ export class StreamProgress {
     return true
   }
 
-  get #doneSeconds(): number {
-    return this.#firstOfWindow - this.#range.stepSeconds
+  get #doneMillis(): number {
+    return this.#firstOfWindow - this.#range.stepMillis
   }
 }

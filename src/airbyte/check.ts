@@ -3,7 +3,7 @@ import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { discoverNames } from "../sync/Discovery.ts"
 import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { Output } from "./Output.ts"
 
 /** Nobody waits longer for one answer while a form is open in front of them. */
@@ -44,7 +44,7 @@ export const check = Effect.gen(function* () {
       "The server answers, but no metric has data in the configured range: check start_date, end_date, metrics and selector."
     )
   } else {
-    yield* Effect.logInfo(`The server has ${counted(names.length, "metric")} to read.`)
+    yield* Effect.logInfo(`The server has ${pluralize(names.length, "metric")} to read.`)
   }
   output.message({ type: "CONNECTION_STATUS", connectionStatus: { status: "SUCCEEDED" } })
   return true

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type DiscoveredMetric, discover as discoverMetrics, noMetrics } from "../sync/Discovery.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
 
@@ -35,7 +35,7 @@ export const discover = Effect.gen(function* () {
   if (metrics.length === 0) return yield* noMetrics(settings)
   if (catalogCharacters(metrics) > MAX_CATALOG_CHARACTERS) {
     return yield* new ConfigError({
-      message: `The catalog of ${counted(metrics.length, "metric")} is too large for one message. Select fewer metrics with metrics or selector, or set label_columns to false if they have many labels.`
+      message: `The catalog of ${pluralize(metrics.length, "metric")} is too large for one message. Select fewer metrics with metrics or selector, or set label_columns to false if they have many labels.`
     })
   }
   for (const names of clashingNames(metrics.map(({ name }) => name))) {

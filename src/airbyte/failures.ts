@@ -1,11 +1,11 @@
 /** Failures as the protocol tells them. */
 import { Clock, Effect } from "effect"
 import type { ConfigError, InputFileError } from "../config/ConnectorConfig.ts"
-import type { Blame, PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { ErrorAttribution, PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Output } from "./Output.ts"
 import type { FailureType } from "./Protocol.ts"
 
-const failureTypes: Readonly<Record<Blame, FailureType>> = {
+const failureTypes: Readonly<Record<ErrorAttribution, FailureType>> = {
   config: "config_error",
   transient: "transient_error",
   system: "system_error"
@@ -22,7 +22,7 @@ export interface Failure {
 /** An error that the program expects: its message is made for people, its blame decides the failure type. */
 export const toFailure = (error: ConfigError | InputFileError | PrometheusError): Failure => ({
   message: error.message,
-  failureType: error._tag === "PrometheusError" ? failureTypes[error.verdict.blame] : "config_error"
+  failureType: error._tag === "PrometheusError" ? failureTypes[error.policy.attribution] : "config_error"
 })
 
 /** Writes a TRACE ERROR. */

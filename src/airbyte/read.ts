@@ -8,7 +8,7 @@ import { recycle } from "../samples/recycle.ts"
 import { type ReadEvent, read as readStreams } from "../sync/Read.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { pointCount, rangeText } from "../sync/TimeGrid.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { stateMessage } from "./AirbyteState.ts"
 import type { ConfiguredStream } from "./Catalog.ts"
@@ -110,7 +110,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       return yield* Effect.logInfo(
         points === 0
           ? `${name}: nothing new to read yet.`
-          : `${name}: reading ${counted(points, "point")}, ${rangeText(event.range)}, one every ${event.range.stepSeconds} s.`
+          : `${name}: reading ${pluralize(points, "point")}, ${rangeText(event.range)}, one every ${event.range.stepMillis / 1000} s.`
       )
     }
     const stream = open.get(name)
@@ -154,14 +154,14 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         return
       }
       case "Checkpoint": {
-        const window = progress.endWindow(event.lastSeconds)
+        const window = progress.endWindow(event.lastMillis)
         yield* store.save(name, event.state, window.records)
         const news = progress.newEstimate()
         if (news !== undefined) yield* estimate(name, news)
-        yield* Effect.logDebug(`${name}: ${counted(window.records, "record")}, ${rangeText(window.range)}.`)
+        yield* Effect.logDebug(`${name}: ${pluralize(window.records, "record")}, ${rangeText(window.range)}.`)
         if (progress.share < 1 && progress.isLogDue(yield* steadyMillis)) {
           yield* Effect.logInfo(
-            `${name}: ${counted(progress.records, "record")} so far, up to ${event.state.time} (${Math.floor(100 * progress.share)} %).`
+            `${name}: ${pluralize(progress.records, "record")} so far, up to ${event.state.time} (${Math.floor(100 * progress.share)} %).`
           )
         }
         break
@@ -171,7 +171,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
           output.message(stateMessage(name, { [FULL_REFRESH_COMPLETE]: true }, 0))
         }
         yield* warnOfLabels(name, stream.encoder)
-        yield* Effect.logInfo(`${name}: complete, ${counted(progress.records, "record")}.`)
+        yield* Effect.logInfo(`${name}: complete, ${pluralize(progress.records, "record")}.`)
         yield* status(name, "COMPLETE")
         open.delete(name)
         total += progress.records
@@ -211,6 +211,6 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     })
     return false
   }
-  yield* Effect.logInfo(`Read ${counted(total, "record")} of ${counted(streams.length, "stream")}.`)
+  yield* Effect.logInfo(`Read ${pluralize(total, "record")} of ${pluralize(streams.length, "stream")}.`)
   return true
 })

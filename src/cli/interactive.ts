@@ -13,10 +13,10 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discover, discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { printable } from "../text/printable.ts"
 import { showMetrics } from "./show.ts"
-import { personalLog, tellErrors } from "./stderrLogger.ts"
+import { reportErrors, stderrLogger } from "./stderrLogger.ts"
 
 /** Nobody wants to wait long for an answer that is no. */
 const impatient = (settings: Settings): Settings => ({
@@ -31,7 +31,9 @@ const check = Effect.gen(function* () {
   const { clock, names } = yield* discoverNames
   yield* refuseClockAhead(clock)
   if (names.length === 0) return yield* noMetrics(settings)
-  yield* Console.log(printable(`${settings.baseUrl} can be read: it has ${counted(names.length, "metric")}.`))
+  yield* Console.log(
+    printable(`${settings.baseUrl} can be read: it has ${pluralize(names.length, "metric")}.`)
+  )
 })
 
 /** Shows the metrics with what is known of them. */
@@ -40,7 +42,7 @@ const show = Effect.gen(function* () {
   const metrics = yield* discover
   if (metrics.length === 0) return yield* noMetrics(settings)
   yield* showMetrics(metrics)
-  yield* Effect.logInfo(`${counted(metrics.length, "metric")} at ${settings.baseUrl}.`)
+  yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
 
 /** Does something with the server of a configuration file, and tells what goes wrong. */
@@ -58,14 +60,14 @@ const forPerson =
           PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
         ),
         // Inside, where the secrets are known.
-        tellErrors,
-        Effect.provide(personalLog(secretTexts(settings)))
+        reportErrors,
+        Effect.provide(stderrLogger(secretTexts(settings)))
       )
     }).pipe(
-      tellErrors,
-      Effect.provide(personalLog([])),
+      reportErrors,
+      Effect.provide(stderrLogger([])),
       Effect.provideService(References.MinimumLogLevel, "Info")
     )
 
 /** The verbs that have a form for people; each takes the path of the configuration. */
-export const peoplesVerbs = { check: forPerson(check, impatient), discover: forPerson(show) }
+export const interactive = { check: forPerson(check, impatient), discover: forPerson(show) }

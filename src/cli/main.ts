@@ -6,15 +6,15 @@ import packageJson from "../../package.json" with { type: "json" }
 import { traceError } from "../airbyte/failures.ts"
 import { Output } from "../airbyte/Output.ts"
 import { completions } from "./completions.ts"
-import { Unsuccessful } from "./ExitWithCode.ts"
-import { peoplesVerbs } from "./interactive.ts"
+import { ExitWithCode } from "./ExitWithCode.ts"
+import { interactive } from "./interactive.ts"
 import { tooFewOpenFiles } from "./openFiles.ts"
 import { withPrintingConsole } from "./printingConsole.ts"
 import { protocolCommands, protocolPresenter } from "./protocolCommands.ts"
 import { runCommand } from "./runCommand.ts"
-import { personalPresenter, WRONG_USAGE } from "./usageErrors.ts"
+import { stderrPresenter, WRONG_USAGE } from "./usageErrors.ts"
 
-const verbCommands = protocolCommands(peoplesVerbs)
+const verbCommands = protocolCommands(interactive)
 
 const root = Command.make("source-prometheus").pipe(
   Command.withDescription(
@@ -52,7 +52,7 @@ const checkOpenFiles = (args: ReadonlyArray<string>) =>
         Effect.provide(Output.layer)
       )
     } else yield* Console.error(message)
-    return yield* new Unsuccessful({})
+    return yield* new ExitWithCode({})
   })
 
 const flushOutput = Effect.flatMap(Output, ({ flush }) => flush)
@@ -61,7 +61,7 @@ const command = (args: ReadonlyArray<string>) =>
   checkOpenFiles(args).pipe(
     Effect.andThen(Command.runWith(root, { version: packageJson.version })(args)),
     Effect.as(0),
-    Effect.catchTag("Unsuccessful", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
+    Effect.catchTag("ExitWithCode", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
     // What was wrong has been told by then, or that there is no command without a name.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),
@@ -71,7 +71,7 @@ const command = (args: ReadonlyArray<string>) =>
     Effect.provideService(CliConfig.CliConfig, {
       builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions]
     }),
-    Effect.provide(CliOutput.layerPresenter(isProtocol(args) ? protocolPresenter : personalPresenter))
+    Effect.provide(CliOutput.layerPresenter(isProtocol(args) ? protocolPresenter : stderrPresenter))
   )
 
 /**

@@ -20,7 +20,7 @@ import {
 } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { Unsuccessful } from "./ExitWithCode.ts"
+import { ExitWithCode } from "./ExitWithCode.ts"
 import { usageText } from "./usageErrors.ts"
 
 const config = Flag.String("config").pipe(Flag.withDescription("The file with the configuration, JSON"))
@@ -38,7 +38,7 @@ const human = Flag.Boolean("human").pipe(
 const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
 
 /** A verb for people, given the path of the configuration. */
-type PeoplesVerb = (configPath: string) => Effect.Effect<void, Unsuccessful, FileSystem.FileSystem>
+type InteractiveCommand = (configPath: string) => Effect.Effect<void, ExitWithCode, FileSystem.FileSystem>
 
 type Expected = ConfigError | InputFileError | PrometheusError
 
@@ -49,7 +49,7 @@ type Expected = ConfigError | InputFileError | PrometheusError
 const protocol = <R>(
   debug: boolean,
   verb: Effect.Effect<boolean, Expected | OutputClosed, R>
-): Effect.Effect<void, Unsuccessful | OutputClosed, Exclude<R, Output>> =>
+): Effect.Effect<void, ExitWithCode | OutputClosed, Exclude<R, Output>> =>
   Effect.gen(function* () {
     const output = yield* Output
     const { level, warnings } = yield* logLevel(debug)
@@ -62,8 +62,7 @@ const protocol = <R>(
       Effect.catchDefect((defect) =>
         Effect.as(
           traceError({
-            message:
-              "The connector failed because of a mistake in its program. Please report it with this message.",
+            message: "This is a bug in source-prometheus. Please report it with this message.",
             failureType: "system_error",
             internal: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
           }),
@@ -72,7 +71,7 @@ const protocol = <R>(
       )
     )
     yield* output.flush
-    if (!succeeded) return yield* new Unsuccessful({})
+    if (!succeeded) return yield* new ExitWithCode({})
   }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(Output.layer))
 
 /** The configuration of a file; its secrets are masked in whatever is told from then on. */
@@ -95,7 +94,7 @@ const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debu
   ])
 )
 
-const checkCommand = (forPeople: PeoplesVerb) =>
+const checkCommand = (forPeople: InteractiveCommand) =>
   Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
     isForPeople(human)
       ? forPeople(config)
@@ -115,7 +114,7 @@ const checkCommand = (forPeople: PeoplesVerb) =>
     ])
   )
 
-const discoverCommand = (forPeople: PeoplesVerb) =>
+const discoverCommand = (forPeople: InteractiveCommand) =>
   Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
     isForPeople(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
   ).pipe(
@@ -162,7 +161,7 @@ const readCommand = Command.make(
 )
 
 /** All verbs of the protocol; of some there is a form for people, too. */
-export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", PeoplesVerb>>) =>
+export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", InteractiveCommand>>) =>
   [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
 
 /** Standard output belongs to the protocol: a wrong invocation of a verb is told there as a TRACE, without help. */

@@ -25,12 +25,12 @@ import {
 } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
 import { destinationLayer } from "./destinations.ts"
-import { Unsuccessful } from "./ExitWithCode.ts"
+import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportFile, checkTarget } from "./reportPlace.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
-import { personalLog, tellErrors, tellErrorsAs } from "./stderrLogger.ts"
+import { reportErrors, reportErrorsAs, stderrLogger } from "./stderrLogger.ts"
 import { setForcedStopNote } from "./stopGuard.ts"
 import { targetText } from "./target.ts"
 import { WRONG_USAGE } from "./usageErrors.ts"
@@ -97,7 +97,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     )
     return yield* repeatedly(plan.everyMillis, next)
   }
-  if (!(yield* runOnce(plan.mode))) return yield* new Unsuccessful({})
+  if (!(yield* runOnce(plan.mode))) return yield* new ExitWithCode({})
 })
 
 /** What a run would resume from is looked up where there is a destination. None is made, and none is changed. */
@@ -142,7 +142,7 @@ const runGiven = Effect.fnUntraced(
       Effect.catchIf(
         // Without a file it can only be the flags.
         (error): error is ConfigError => error._tag === "ConfigError" && Option.isNone(given.config),
-        ({ message }) => Effect.andThen(Effect.logError(message), new Unsuccessful({ exitCode: WRONG_USAGE }))
+        ({ message }) => Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
       )
     )
     const plan = planOf(given, readsDemo ? "demo.duckdb" : "prometheus.duckdb")
@@ -154,13 +154,13 @@ const runGiven = Effect.fnUntraced(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
       // Inside, where the secrets are known.
-      tellErrorsAs(withFlagsToCheck),
-      Effect.provide(personalLog(secretTexts(settings), printAbove))
+      reportErrorsAs(withFlagsToCheck),
+      Effect.provide(stderrLogger(secretTexts(settings), printAbove))
     )
   },
   Effect.scoped,
-  tellErrors,
-  Effect.provide(personalLog([])),
+  reportErrors,
+  Effect.provide(stderrLogger([])),
   Effect.provide(Screen.layer),
   Effect.provideService(References.MinimumLogLevel, "Info")
 )

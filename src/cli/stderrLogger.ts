@@ -5,7 +5,7 @@ import { makeMask } from "../config/SecretMask.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { cutTo, printableLines, visibleLines } from "../text/printable.ts"
-import { Unsuccessful } from "./ExitWithCode.ts"
+import { ExitWithCode } from "./ExitWithCode.ts"
 
 /** How much is printed of a message, and of what a mistake in the program says: either may repeat what a server sent. */
 const MOST_OF_A_MESSAGE = 20_000
@@ -17,7 +17,7 @@ const printError = (text: string): void => void process.stderr.write(`${text}\n`
  * Prints logs as lines, on standard error unless told otherwise: where a `Screen` draws, above it. Secrets are masked in
  * them, and what a server sent cannot write a line of its own or control a terminal.
  */
-export const personalLog = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
+export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
   const mask = makeMask(secrets)
   return Logger.layer([
     Logger.make(({ cause, message }) => {
@@ -29,17 +29,17 @@ export const personalLog = (secrets: ReadonlyArray<string>, print: (text: string
   ])
 }
 
-type Told = ConfigError | InputFileError | PrometheusError | DestinationError | Unsuccessful
+type Told = ConfigError | InputFileError | PrometheusError | DestinationError | ExitWithCode
 
 /** Tells what is expected to go wrong now and then, its message in other words. */
-export const tellErrorsAs =
+export const reportErrorsAs =
   (worded: (message: string) => string) =>
-  <A, R>(effect: Effect.Effect<A, Told, R>): Effect.Effect<A, Unsuccessful, R> =>
+  <A, R>(effect: Effect.Effect<A, Told, R>): Effect.Effect<A, ExitWithCode, R> =>
     Effect.catch(effect, (error) =>
-      error._tag === "Unsuccessful"
+      error._tag === "ExitWithCode"
         ? Effect.fail(error)
-        : Effect.andThen(Effect.logError(worded(error.message)), new Unsuccessful({}))
+        : Effect.andThen(Effect.logError(worded(error.message)), new ExitWithCode({}))
     )
 
 /** The same in its own words. */
-export const tellErrors = tellErrorsAs((message) => message)
+export const reportErrors = reportErrorsAs((message) => message)

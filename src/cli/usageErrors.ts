@@ -47,7 +47,7 @@ const suggestion = (names: ReadonlyArray<string>): string =>
 const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
 
 /** Tells people on standard error what is wrong, in a few words instead of the whole help. */
-export const personalPresenter: CliOutput.Presenter = {
+export const stderrPresenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
       ? Console.error(usageText(event.errors, event.commandPath))

@@ -30,6 +30,9 @@ export const syncModes = [
 
 export type SyncMode = (typeof syncModes)[number]
 
+/** Whether a mode reads everything again. */
+export const isRefresh = (mode: SyncMode): boolean => mode.startsWith("full_refresh")
+
 /** One stream of one run. */
 export interface StreamWriter {
   /** Takes samples, which the caller may recycle afterwards. Nobody sees them before `commit`. */

@@ -2,19 +2,21 @@
 import { Effect, Result, Schema } from "effect"
 import { decodeFrom, StateStore } from "../sync/StateStore.ts"
 import { decodeStreamState, encodeStreamState, StreamState } from "../sync/StreamState.ts"
-import type { SyncKind } from "./Destination.ts"
+import { isRefresh, type SyncKind, type SyncMode } from "./Destination.ts"
 
-/** What all formats remember of a stream. */
-export interface Entry {
+/** What a destination saves of a stream beside its rows. Each destination adds where the rows are. */
+export interface StreamManifest {
   readonly stream: string
-  /** The state that incremental syncs go on from, as it is saved. */
+  /** The state that incremental syncs resume from, as it is saved. */
   readonly state?: unknown
-  /** That of a full refresh that has begun and is not complete. */
+  /** The state of a full refresh that is not complete. */
   readonly refreshState?: unknown
+  /** Where the rows of that refresh are, if it replaces the stream's rows once it is complete. One that appends has none. */
+  readonly next?: unknown
 }
 
-/** The members of `Entry`, for the schema of a format. */
-export const entryFields = {
+/** The members that all manifests have, for the schema of a destination. */
+export const manifestFields = {
   version: Schema.Literal(1),
   stream: Schema.String,
   state: Schema.optionalKey(Schema.Unknown),
@@ -26,7 +28,7 @@ export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** The states of a destination as the store that a read of a kind asks. Saving is part of a commit. */
 export const stateStoreOf =
-  ({ entries }: { readonly entries: ReadonlyMap<string, Entry> }) =>
+  ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
   (kind: SyncKind): StateStore["Service"] =>
     StateStore.of({
       load: (stream) => {
@@ -38,10 +40,16 @@ export const stateStoreOf =
     })
 
 /** The state of a full refresh that has begun and is not complete: the next one may go on from it. */
-export const refreshUnderWay = ({ refreshState, stream }: Entry): StreamState | undefined => {
+export const refreshUnderWay = ({ refreshState, stream }: StreamManifest): StreamState | undefined => {
   const decoded = decodeStreamState(stream, refreshState)
   return Result.isSuccess(decoded) ? decoded.success : undefined
 }
+
+/** The state of a stopped full refresh, which only a refresh in its own mode resumes. */
+export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
+  isRefresh(mode) && (mode === "full_refresh_overwrite") === (manifest.next !== undefined)
+    ? refreshUnderWay(manifest)
+    : undefined
 
 /**
  * The states to save with an entry that had others, after the latest commit, if there was one. What is committed of an
@@ -49,10 +57,10 @@ export const refreshUnderWay = ({ refreshState, stream }: Entry): StreamState | 
  * refresh begins anew.
  */
 export const statesToSave = (
-  before: Entry,
+  before: StreamManifest,
   committed: StreamState | undefined,
   of: SyncKind | "whole_refresh"
-): Pick<Entry, "state" | "refreshState"> => {
+): Pick<StreamManifest, "state" | "refreshState"> => {
   const kept = before.state === undefined ? {} : { state: before.state }
   if (of === "incremental") return committed === undefined ? kept : { state: encodeStreamState(committed) }
   const latest = committed ?? refreshUnderWay(before)
@@ -80,4 +88,4 @@ export const isSameRefresh = (before: StreamState, next: StreamState): boolean =
   before.step === next.step && before.generation_id === next.generation_id && startOf(next) <= startOf(before)
 
 /** The first grid point that a refresh has read, where it remembers that. */
-const startOf = ({ covered }: StreamState): number => covered[0]?.firstSeconds ?? Number.NEGATIVE_INFINITY
+const startOf = ({ covered }: StreamState): number => covered[0]?.firstMillis ?? Number.NEGATIVE_INFINITY

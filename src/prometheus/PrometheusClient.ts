@@ -48,13 +48,11 @@ export interface TimeRange {
   readonly endMillis: number
 }
 
-/** What `query_range` is asked: points at start, start + step, … up to and including end. Whole seconds. */
-export interface RangeQuery {
+/** A range query: points at start, start + step, … up to and including end, in milliseconds. */
+export interface RangeQuery extends TimeRange {
   readonly query: string
-  readonly startSeconds: number
-  readonly endSeconds: number
-  readonly stepSeconds: number
-  /** Series of earlier answers to the same query, which this one goes on with. */
+  readonly stepMillis: number
+  /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache
 }
 
@@ -424,7 +422,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     if (settings.partialData === "fail" && (envelope.isPartial || missing.length > 0)) {
       const words = missing.length === 0 ? "" : ` It warns: ${shorten(mask(missing.join("; ")))}`
       return yield* new PrometheusError({
-        reason: "PartialAnswer",
+        reason: "PartialResponse",
         summary: `The answer of ${endpoint} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
       })
     }
@@ -438,9 +436,8 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     const endpoint = settings.baseUrl + path
     const response = yield* request(path, {
       query: query.query,
-      start: String(query.startSeconds),
-      end: endText(query.endSeconds * 1000),
-      step: String(query.stepSeconds),
+      ...times(query),
+      step: String(query.stepMillis / 1000),
       timeout,
       ...wholeAnswers
     })

@@ -1,161 +1,159 @@
-/**
- * What can go wrong between us and a server, and what then happens: one table, so that a reason always has
- * the same end, the same blame and the same advice.
- */
+/** Why requests fail, and the policy for each reason: one table for action, attribution and advice. */
 import { Schema } from "effect"
 
 /**
- * The end of a failed request.
+ * What is done about a failed request.
  *
  * - `retry`: the same request may succeed later
- * - `split`: the server can answer it in smaller parts: of time, down to one point, then of series; or of series at once
- * - `stream`: this stream cannot be read, others can
+ * - `split`: smaller requests may succeed: by time, down to one point, then by series; or by series at once
+ * - `stream`: this stream fails, others continue
  * - `sync`: no stream can be read
  */
-export type Ending = "retry" | "split" | "stream" | "sync"
+export type ErrorAction = "retry" | "split" | "stream" | "sync"
 
-/** Whom a failure concerns: the user's configuration, a passing condition, or a fault of a program. */
-export type Blame = "config" | "transient" | "system"
+/** The cause of a failure: the user's configuration, a passing condition, or a bug. */
+export type ErrorAttribution = "config" | "transient" | "system"
 
-interface Verdict {
-  /** The first end. */
-  readonly ending: Ending
-  /** What a request is split by first, if it is: at once, or where retries are of no use. */
+/** The policy for one reason. */
+export interface ErrorPolicy {
+  /** What is done first. */
+  readonly action: ErrorAction
+  /** What a request is split by first, if at all: at once, or when retries do not help. */
   readonly splitBy?: "time" | "series"
-  /** The end once retries and splits are used up. */
-  readonly finally: "stream" | "sync"
-  readonly blame: Blame
-  /** What the user can do, as a sentence; empty where the rest says it all. */
+  /** What fails once retries and splits are used up. */
+  readonly onExhausted: "stream" | "sync"
+  readonly attribution: ErrorAttribution
+  /** What the user can do, as a sentence. */
   readonly advice: string
 }
 
-const verdicts = {
+const policies = {
   Unreachable: {
-    ending: "retry",
-    finally: "sync",
-    blame: "transient",
+    action: "retry",
+    onExhausted: "sync",
+    attribution: "transient",
     advice: "Check base_url, that the server runs, and that this machine may connect to it."
   },
   Tls: {
-    ending: "sync",
-    finally: "sync",
-    blame: "config",
+    action: "sync",
+    onExhausted: "sync",
+    attribution: "config",
     advice:
       "Check that base_url has the right scheme (http or https) and that the server's certificate is valid and trusted here."
   },
   Timeout: {
-    ending: "retry",
+    action: "retry",
     splitBy: "time",
-    finally: "stream",
-    blame: "transient",
+    onExhausted: "stream",
+    attribution: "transient",
     advice: "If the server is only slow, raise request_timeout (and that of proxies) or lower concurrency."
   },
   Unauthorized: {
-    ending: "sync",
-    finally: "sync",
-    blame: "config",
+    action: "sync",
+    onExhausted: "sync",
+    attribution: "config",
     advice: "Check basic_auth_user, basic_auth_pass and headers."
   },
   WrongPath: {
-    ending: "sync",
-    finally: "sync",
-    blame: "config",
+    action: "sync",
+    onExhausted: "sync",
+    attribution: "config",
     advice:
       "Check the path of base_url: it must be where /api/v1 starts, for example https://example.com/prometheus."
   },
   NotPrometheus: {
-    ending: "sync",
-    finally: "sync",
-    blame: "config",
+    action: "sync",
+    onExhausted: "sync",
+    attribution: "config",
     advice: "Check base_url: what answers there is no Prometheus; a web page is often a login page."
   },
   Redirected: {
-    ending: "sync",
-    finally: "sync",
-    blame: "config",
+    action: "sync",
+    onExhausted: "sync",
+    attribution: "config",
     advice: "Set base_url to the address that it redirects to."
   },
   RateLimited: {
-    ending: "retry",
-    finally: "stream",
-    blame: "transient",
+    action: "retry",
+    onExhausted: "stream",
+    attribution: "transient",
     advice: "Lower concurrency, or raise the limit of the server."
   },
   Unavailable: {
-    ending: "retry",
-    finally: "stream",
-    blame: "transient",
+    action: "retry",
+    onExhausted: "stream",
+    attribution: "transient",
     advice: "The server or a proxy in front of it has a problem: try again later."
   },
   BrokenResponse: {
-    ending: "retry",
-    finally: "stream",
-    blame: "transient",
+    action: "retry",
+    onExhausted: "stream",
+    attribution: "transient",
     advice:
       "Something between the server and here may cut or change answers: check proxies and their timeouts."
   },
   Corrupted: {
-    ending: "stream",
-    finally: "stream",
-    blame: "transient",
+    action: "stream",
+    onExhausted: "stream",
+    attribution: "transient",
     advice:
       "What it brought may be wrong, and is written again by the next sync. Something between the server and here changes answers: check proxies, or set compression to none."
   },
   Oversized: {
-    ending: "stream",
-    finally: "stream",
-    blame: "config",
+    action: "stream",
+    onExhausted: "stream",
+    attribution: "config",
     advice:
       "No Prometheus sends so much there: check what answers at base_url, or use selector to read fewer series."
   },
   UnexpectedSample: {
-    ending: "stream",
-    finally: "stream",
-    blame: "system",
+    action: "stream",
+    onExhausted: "stream",
+    attribution: "system",
     advice:
       "If no cache in front of the server answers for it, the server does not do as Prometheus does: please report it with the server's name and version."
   },
-  PartialAnswer: {
-    ending: "retry",
-    finally: "stream",
-    blame: "transient",
+  PartialResponse: {
+    action: "retry",
+    onExhausted: "stream",
+    attribution: "transient",
     advice:
       "See to it that all of the server's sources answer. If what it warns of is known and harmless, set partial_data to accept."
   },
   TooLarge: {
-    ending: "split",
+    action: "split",
     splitBy: "time",
-    finally: "stream",
-    blame: "config",
+    onExhausted: "stream",
+    attribution: "config",
     advice: "Use selector to read fewer series, or raise the limit of the server."
   },
   TooManySeries: {
-    ending: "split",
+    action: "split",
     splitBy: "series",
-    finally: "stream",
-    blame: "config",
+    onExhausted: "stream",
+    attribution: "config",
     advice: "Use selector to read fewer series, or raise the limit of the server."
   },
   TooSlow: {
-    ending: "split",
+    action: "split",
     splitBy: "time",
-    finally: "stream",
-    blame: "transient",
+    onExhausted: "stream",
+    attribution: "transient",
     advice:
       "The server may have too much to do: lower concurrency, or raise request_timeout and the server's own limit (query.timeout)."
   },
   Refused: {
-    ending: "stream",
-    finally: "stream",
-    blame: "config",
+    action: "stream",
+    onExhausted: "stream",
+    attribution: "config",
     advice: "The server does not take this query: check selector, and what the server allows."
   }
-} as const satisfies Record<string, Verdict>
+} as const satisfies Record<string, ErrorPolicy>
 
 /** Why a request failed. */
-export type Reason = keyof typeof verdicts
+export type Reason = keyof typeof policies
 
-const reasons = Object.keys(verdicts) as [Reason, ...Array<Reason>]
+const reasons = Object.keys(policies) as [Reason, ...Array<Reason>]
 
 /** A request to the server failed. `message` is for a person: what happened, where, and what to do. */
 export class PrometheusError extends Schema.TaggedError<PrometheusError>()("PrometheusError", {
@@ -166,11 +164,11 @@ export class PrometheusError extends Schema.TaggedError<PrometheusError>()("Prom
   retryAfterMillis: Schema.optionalKey(Schema.Number)
 }) {
   override get message(): string {
-    return [this.summary, this.verdict.advice].filter((sentence) => sentence !== "").join(" ")
+    return `${this.summary} ${this.policy.advice}`
   }
 
-  get verdict(): Verdict {
-    return verdicts[this.reason]
+  get policy(): ErrorPolicy {
+    return policies[this.reason]
   }
 }
 

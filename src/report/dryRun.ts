@@ -7,7 +7,7 @@ import { table } from "../terminal/table.ts"
 import { fitted, widestOf } from "../terminal/textWidth.ts"
 import { byteText, grouped, stepText, timeText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { printable, printableJson, printableName } from "../text/printable.ts"
 
 /** How many streams have a row. */
@@ -63,7 +63,7 @@ export const dryRunText = (
     lines.push(paint("quiet", first!), ...rest)
   }
   if (left.length > 0) {
-    const more = `… and ${grouped(left.length)} more with ~${counted(totals(left).samples, "sample")}`
+    const more = `… and ${grouped(left.length)} more with ~${pluralize(totals(left).samples, "sample")}`
     lines.push(paint("quiet", fitted(more, width)))
   }
   if (lines.length > 0) lines.push("")
@@ -73,8 +73,8 @@ export const dryRunText = (
       : ` from ${timeText(span[0])} to ${timeText(span[1])} UTC, every ${stepText(stepSeconds)}`
   lines.push(
     all.samples === 0
-      ? `A run would read nothing new of ${counted(streams.length, "stream")} at ${printable(source)}${period}.`
-      : `A run would read about ${counted(all.samples, "sample")} of ${counted(all.series, "series")} in ${counted(streams.length, "stream")} at ${printable(source)}${period}: ${counted(all.windows, "query").replace("querys", "queries")} at least, about ${byteText(all.bytes)} of answers, into ${printable(destination)}.`,
+      ? `A run would read nothing new of ${pluralize(streams.length, "stream")} at ${printable(source)}${period}.`
+      : `A run would read about ${pluralize(all.samples, "sample")} of ${pluralize(all.series, "series", "series")} in ${pluralize(streams.length, "stream")} at ${printable(source)}${period}: ${pluralize(all.windows, "query", "queries")} at least, about ${byteText(all.bytes)} of answers, into ${printable(destination)}.`,
     "Nothing has been read or written."
   )
   return lines.join("\n")

@@ -4,7 +4,7 @@ import type { StreamSummary } from "../run/Progress.ts"
 import type { Paint, Size } from "../terminal/Appearance.ts"
 import { fitted, padded, textWidth, widestOf, wrapped } from "../terminal/textWidth.ts"
 import { aboutText, durationText, grouped, rounded } from "../text/figures.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName } from "../text/printable.ts"
 import {
   type ActiveStream,
@@ -134,14 +134,14 @@ const streamLine = (stream: ActiveStream, now: number, layout: Layout, paint: Pa
             `waiting ${aboutText(Math.ceil((waiting.until - now) / 1000))}: ${printable(waiting.reason)}`,
             (text) => paint("waiting", text)
           ]
-        : [samples === 0 ? "asking" : counted(samples, "sample"), (text) => paint("quiet", text)]
+        : [samples === 0 ? "asking" : pluralize(samples, "sample"), (text) => paint("quiet", text)]
     ],
     layout.width
   )
 }
 
 const wholeName = ({ ended, failed, streams }: RunState): string =>
-  `${grouped(ended)} of ${counted(streams, "stream")}${failed === 0 ? "" : `, ${grouped(failed)} failed`}`
+  `${grouped(ended)} of ${pluralize(streams, "stream")}${failed === 0 ? "" : `, ${grouped(failed)} failed`}`
 
 const wholeLine = (state: RunState, now: number, rate: number, layout: Layout, paint: Paint): string => {
   const done = doneOfAll(state)
@@ -152,7 +152,7 @@ const wholeLine = (state: RunState, now: number, rate: number, layout: Layout, p
     [percent(done), asIs],
     ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
     [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
-    [counted(state.samples, "sample"), (text) => paint("quiet", text)]
+    [pluralize(state.samples, "sample"), (text) => paint("quiet", text)]
   ]
   return row(whole(parts, layout.width), layout.width)
 }
@@ -162,7 +162,7 @@ export const progressLine = (state: RunState, now: number): string => {
   const remaining = remainingSeconds(state, now)
   return [
     `${wholeName(state)} (${Math.floor(doneOfAll(state) * 100)} %)`,
-    counted(state.samples, "sample"),
+    pluralize(state.samples, "sample"),
     `${rounded(samplesPerSecond(state, now))} samples/s`,
     ...(remaining === undefined ? [] : [`${aboutText(remaining)} left`])
   ].join(", ")
@@ -191,19 +191,18 @@ export const endedLine = (
     const kept =
       stream.rows === 0
         ? ""
-        : ` ${counted(stream.rows, "row")} before that ${stream.rows === 1 ? "is" : "are"} kept.`
+        : ` ${pluralize(stream.rows, "row")} before that ${stream.rows === 1 ? "is" : "are"} kept.`
     const [first, ...rest] = wrapped(
       `✗ ${name}  FAILED: ${printable(stream.error)}${kept}`,
       Math.max(INDENT + NARROWEST_NAME, columns - 1) - INDENT
     )
     return [paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line)].join("\n")
   }
-  const retries =
-    stream.retries === 0 ? "" : `  ${counted(stream.retries, "retry").replace("retrys", "retries")}`
+  const retries = stream.retries === 0 ? "" : `  ${pluralize(stream.retries, "retry", "retries")}`
   const told =
     stream.rows === 0
       ? "nothing new"
-      : `${`${grouped(stream.series)} series`.padStart(12)}  ${counted(stream.rows, "row").padStart(15)}`
+      : `${`${grouped(stream.series)} series`.padStart(12)}  ${pluralize(stream.rows, "row").padStart(15)}`
   return `${paint("good", "✓")} ${name}  ${told}  ${paint("quiet", durationText(stream.seconds) + retries)}`
 }
 

@@ -5,7 +5,7 @@ import type { Paint } from "../terminal/Appearance.ts"
 import { table } from "../terminal/table.ts"
 import { fitted, widestOf, wrapped } from "../terminal/textWidth.ts"
 import { byteText, durationText, grouped, rounded, timeText } from "../text/figures.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName, visible } from "../text/printable.ts"
 import { chosenStreams, failedOf } from "./chosenStreams.ts"
 import { mostTelling, sparkline } from "./sparkline.ts"
@@ -49,7 +49,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   }
   const silent = run.streams.length - told.length
   if (silent > 0 && told.length > 0) {
-    lines.push(paint("quiet", fitted(`${counted(silent, "stream")} had nothing new`, width)))
+    lines.push(paint("quiet", fitted(`${pluralize(silent, "stream")} had nothing new`, width)))
   }
   const failed = failedOf(run.streams)
   if (failed.length > 0) {
@@ -81,7 +81,7 @@ const sum = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
 const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   const rows = sum(left, (stream) => stream.rows)
   const failed = failedOf(left).length
-  return `… and ${grouped(left.length)} more with ${counted(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
+  return `… and ${grouped(left.length)} more with ${pluralize(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
 }
 
 /** What there is room for: from all columns to the name and the rows. */
@@ -163,8 +163,8 @@ const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): 
     retries === 0
       ? ""
       : ` The server had to be asked again ${retries === 1 ? "once" : `${grouped(retries)} times`}.`
-  return `${counted(rows, "new row")} of ${counted(series, "series")} in ${counted(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
+  return `${pluralize(rows, "new row")} of ${pluralize(series, "series", "series")} in ${pluralize(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
 }
 
 const failureText = (failed: number, streams: number): string =>
-  `${grouped(failed)} of ${counted(streams, "stream")} failed. Run again to go on where ${failed === 1 ? "it" : "each"} stopped.`
+  `${grouped(failed)} of ${pluralize(streams, "stream")} failed. Run again to go on where ${failed === 1 ? "it" : "each"} stopped.`

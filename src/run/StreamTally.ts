@@ -72,12 +72,12 @@ export class StreamTally {
   /** `startedAt` is in milliseconds, on the clock that `summary` is told the end by. */
   constructor(stream: {
     readonly name: string
-    readonly stepSeconds: number
+    readonly stepMillis: number
     readonly startedAt: number
     readonly limits: CurveLimits
   }) {
     this.name = stream.name
-    this.stepMillis = stream.stepSeconds * 1000
+    this.stepMillis = stream.stepMillis
     this.startedAt = stream.startedAt
     this.limits = stream.limits
   }

@@ -54,11 +54,11 @@ export const estimate = Effect.fnUntraced(function* (
   const mode = syncKindOf(about.mode)
 
   // Where the stream begins that has the most to catch up on.
-  let firstSeconds = Infinity
+  let firstMillis = Infinity
   const estimateStream = Effect.fnUntraced(function* (name: string) {
     const saved = yield* store.load(name)
     const ranges = remainingRanges({ name, mode }, settings, fullRange, saved, { detailedStates: true })
-    firstSeconds = Math.min(firstSeconds, ranges[0]?.firstSeconds ?? Infinity)
+    firstMillis = Math.min(firstMillis, ranges[0]?.firstMillis ?? Infinity)
     const parts = yield* Effect.forEach(ranges, (range) => estimateRange(name, range))
     const sum = (of: (part: Omit<DryRunStream, "name">) => number) =>
       parts.reduce((total, part) => total + of(part), 0)
@@ -77,10 +77,7 @@ export const estimate = Effect.fnUntraced(function* (
   const span =
     pointCount(fullRange) === 0
       ? undefined
-      : ([
-          (firstSeconds === Infinity ? fullRange.firstSeconds : firstSeconds) * 1000,
-          fullRange.lastSeconds * 1000
-        ] as const)
+      : ([firstMillis === Infinity ? fullRange.firstMillis : firstMillis, fullRange.lastMillis] as const)
   const dryRun: DryRun = {
     source: about.source,
     destination: about.destination,
@@ -110,10 +107,10 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 /** How many series a metric has at some points of a range. */
 const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const every = Math.ceil(pointCount(range) / PROBES)
-  const stepSeconds = range.stepSeconds * every
+  const stepMillis = range.stepMillis * every
   const probes = Math.ceil(pointCount(range) / every)
-  const lastSeconds = range.firstSeconds + (probes - 1) * stepSeconds
-  const { counts } = yield* seriesCounts(name, { ...range, lastSeconds, stepSeconds })
+  const lastMillis = range.firstMillis + (probes - 1) * stepMillis
+  const { counts } = yield* seriesCounts(name, { ...range, lastMillis, stepMillis })
   return { probes, values: counts }
 })
 

@@ -7,7 +7,7 @@ import { uncovered } from "../sync/coverage.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 
 /** A run that is about to fill a destination. */
 export interface Filling {
@@ -100,7 +100,7 @@ const flagText = (seconds: number): string =>
 export const someOf = (names: ReadonlyArray<string>): string =>
   names.length <= 3
     ? names.join(", ")
-    : `${names.slice(0, 3).join(", ")} and ${counted(names.length - 3, "other stream")}`
+    : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
 
 /** What a run reads otherwise than what is in the destination was read. */
 const differences = (
@@ -126,7 +126,7 @@ const differences = (
       others((state) => state.excluded_labels, excluded),
       excludedLabels.size === 0
         ? "No label is excluded"
-        : `${counted(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
+        : `${pluralize(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
       "a different choice of excluded labels"
     )
   ]
@@ -140,16 +140,17 @@ const earlierStart = (
   { isDryRun = false }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
-  const firstSeconds = Math.ceil(startMillis / (stepSeconds * 1000)) * stepSeconds
+  const stepMillis = stepSeconds * 1000
+  const firstMillis = Math.ceil(startMillis / stepMillis) * stepMillis
   const behind = [...selected].flatMap(([name, { covered }]) => {
-    const lastSeconds = covered.at(-1)?.lastSeconds ?? Number.NEGATIVE_INFINITY
-    const gaps = uncovered({ firstSeconds, lastSeconds, stepSeconds }, covered)
-    return gaps.length === 0 ? [] : [{ name, from: gaps[0]!.firstSeconds, to: gaps.at(-1)!.lastSeconds }]
+    const lastMillis = covered.at(-1)?.lastMillis ?? Number.NEGATIVE_INFINITY
+    const gaps = uncovered({ firstMillis, lastMillis, stepMillis }, covered)
+    return gaps.length === 0 ? [] : [{ name, from: gaps[0]!.firstMillis, to: gaps.at(-1)!.lastMillis }]
   })
   if (behind.length === 0) return []
   const from = behind.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY)
   const to = behind.reduce((most, { to }) => Math.max(most, to), 0)
   return [
-    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: what is missing from ${formatTime(from * 1000)} to ${formatTime(to * 1000)} ${isDryRun ? "would be" : "is"} read and added.`
+    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: what is missing from ${formatTime(from)} to ${formatTime(to)} ${isDryRun ? "would be" : "is"} read and added.`
   ]
 }

@@ -9,7 +9,7 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { readRange } from "../sync/Read.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { someOf } from "./filledDestination.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 
@@ -21,13 +21,13 @@ export interface Loss {
 }
 
 /** Whether a refresh would leave fewer rows, a later first one or an earlier last one. A point of another grid is as good. */
-export const isLoss = (before: Contents, after: ServerRows, stepSeconds: number): boolean =>
+export const isLoss = (before: Contents, after: ServerRows, stepMillis: number): boolean =>
   before.rows > 0 &&
   (after.rows < before.rows ||
     after.firstMillis === null ||
     after.lastMillis === null ||
     (before.firstMillis !== null && after.firstMillis > before.firstMillis) ||
-    (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepSeconds * 1000))
+    (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepMillis))
 
 /** More streams than these are summed up. */
 const MOST_LINES = 20
@@ -47,7 +47,7 @@ export const lossLine = (loss: Loss): string => {
       ? [`all after ${formatTime(after.lastMillis)}`]
       : [])
   ]
-  const all = counted(before.rows, "row")
+  const all = pluralize(before.rows, "row")
   return lost === 0
     ? `${name}: of ${all}, ${gone.join(" and ")} would go`
     : [`${name}: ${grouped(lost)} of ${all} would go`, ...gone].join(", ")
@@ -61,8 +61,8 @@ export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): Rea
   return [
     `A full refresh would leave ${destination} with less than it has:`,
     ...losses.slice(0, MOST_LINES).map((loss) => `  ${lossLine(loss)}`),
-    ...(more > 0 ? [`  … and ${counted(more, "other stream")}`] : []),
-    `In all, ${lost === 0 ? "some" : `at least ${grouped(lost)}`} of ${counted(all, "row")} in ${counted(losses.length, "stream")} would go. The server does not have them any more, or the start, the end, the step or the selector leaves them out.`
+    ...(more > 0 ? [`  … and ${pluralize(more, "other stream")}`] : []),
+    `In all, ${lost === 0 ? "some" : `at least ${grouped(lost)}`} of ${pluralize(all, "row")} in ${pluralize(losses.length, "stream")} would go. The server does not have them any more, or the start, the end, the step or the selector leaves them out.`
   ]
 }
 
@@ -84,7 +84,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
   }
   if (before.size === 0) return { before, losses: [], unknown }
   yield* Effect.logInfo(
-    `Counting on the server what a full refresh of ${counted(before.size, "stream")} would bring (--yes skips that).`
+    `Counting on the server what a full refresh of ${pluralize(before.size, "stream")} would bring (--yes skips that).`
   )
   const range = readRange(settings, (yield* client.clock).nowMillis)
   const losses = yield* Effect.forEach(
@@ -92,11 +92,11 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
     ([name, contents]) =>
       serverRows(name, range).pipe(
         Effect.map((after) =>
-          isLoss(contents, after, settings.stepSeconds) ? [{ name, before: contents, after }] : []
+          isLoss(contents, after, settings.stepSeconds * 1000) ? [{ name, before: contents, after }] : []
         ),
         // The read meets the same failure and says what it is; its end is guarded as well.
         Effect.catchIf(
-          ({ verdict }) => verdict.finally === "stream",
+          ({ policy }) => policy.onExhausted === "stream",
           () => Effect.succeed<ReadonlyArray<Loss>>([])
         )
       ),

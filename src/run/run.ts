@@ -13,7 +13,7 @@ import {
 import { recycle } from "../samples/recycle.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { type ReadEvent, read } from "../sync/Read.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
@@ -79,7 +79,7 @@ export const namesToRead = Effect.gen(function* () {
 const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string =>
   rows === 0
     ? `Stopped: nothing new was saved in ${destination}. The same command begins again.`
-    : `Stopped: ${counted(rows, "new row")} of ${counted(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
+    : `Stopped: ${pluralize(rows, "new row")} of ${pluralize(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
 
 const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   const { hasCharts, mode, source } = options
@@ -140,7 +140,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     const streamScope = yield* Scope.fork(scope)
     const tally = new StreamTally({
       name,
-      stepSeconds: settings.stepSeconds,
+      stepMillis: settings.stepSeconds * 1000,
       startedAt: yield* steadyMillis,
       limits
     })
@@ -191,7 +191,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
       }
       case "Completed":
         if (stream.replaced !== undefined)
-          yield* guardEnd(name, stream.replaced, stream.tally, settings.stepSeconds)
+          yield* guardEnd(name, stream.replaced, stream.tally, settings.stepSeconds * 1000)
         yield* stream.writer.complete
         return yield* end(name, stream, undefined)
       case "Failed":
@@ -239,7 +239,7 @@ const guardEnd = (
   name: string,
   { before, resumed }: Replaced,
   tally: StreamTally,
-  stepSeconds: number
+  stepMillis: number
 ): Effect.Effect<void, DestinationError> => {
   const times = (of: (contents: Contents) => number | null) =>
     [of(resumed), of(tally.kept)].filter((millis) => millis !== null)
@@ -250,7 +250,7 @@ const guardEnd = (
     firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
     lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
   }
-  return isLoss(before, after, stepSeconds)
+  return isLoss(before, after, stepMillis)
     ? Effect.fail(
         new DestinationError({
           message: `The full refresh would leave less than there is, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them all the same.`

@@ -22,14 +22,14 @@ const MAX_COUNT = 1e12
 export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const { firstSeconds, lastSeconds, stepSeconds } = range
+  const { firstMillis, lastMillis, stepMillis } = range
   const most = pointCount(range)
   return yield* client
     .queryRange({
       query: `count(${metricSelector(metric, settings.matchers)})`,
-      startSeconds: firstSeconds,
-      endSeconds: lastSeconds,
-      stepSeconds
+      startMillis: firstMillis,
+      endMillis: lastMillis,
+      stepMillis
     })
     .pipe(
       Effect.flatMap(

@@ -34,7 +34,7 @@ export const serverRows = Effect.fnUntraced(function* (metric: string, range: Gr
         lastMillis: times[counts.findLastIndex((count) => count > 0)] ?? null
       })),
       Effect.catchIf(
-        ({ verdict }) => verdict.ending === "split" && pointCount(part) > 1,
+        ({ policy }) => policy.action === "split" && pointCount(part) > 1,
         () => {
           const [earlier, later] = halve(part)
           return Effect.zipWith(

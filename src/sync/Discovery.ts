@@ -7,7 +7,7 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 
 /** A metric that can be read. */
@@ -65,7 +65,7 @@ export const discoverNames = Effect.gen(function* () {
   const usable = names.filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < names.length) {
     yield* Effect.logWarning(
-      `Left out: ${counted(names.length - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
+      `Left out: ${pluralize(names.length - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
   return { clock, range, names: usable.filter((name) => isIncluded(settings.metrics, name)).sort() }
@@ -92,7 +92,7 @@ export const discover = Effect.gen(function* () {
       const all = (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label))
       if (all.length > MAX_LABEL_COLUMNS) {
         yield* Effect.logWarning(
-          `${name} has ${counted(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
+          `${name} has ${pluralize(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
         )
       }
       const metric: DiscoveredMetric = {
@@ -128,7 +128,7 @@ const inParts = (
   const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
   return ask(range).pipe(
     Effect.catchIf(
-      ({ verdict }) => verdict.ending === "split" && middle - startMillis >= DAY_MILLIS,
+      ({ policy }) => policy.action === "split" && middle - startMillis >= DAY_MILLIS,
       () =>
         Effect.zip(
           inParts({ startMillis, endMillis: middle }, ask),
@@ -156,7 +156,7 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
   const labelsOf = (name: string) =>
     inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
       Effect.catchIf(
-        ({ verdict }) => verdict.ending === "split",
+        ({ policy }) => policy.action === "split",
         // It can still be read: what has no column of its own has one in common.
         ({ summary }) =>
           Effect.as(
@@ -192,5 +192,5 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
 })
 
 /** Some services only answer what names one metric. */
-const isTooWide = ({ reason, verdict }: PrometheusError): boolean =>
-  reason === "Refused" || verdict.ending === "split"
+const isTooWide = ({ reason, policy }: PrometheusError): boolean =>
+  reason === "Refused" || policy.action === "split"

@@ -56,13 +56,13 @@ export type ReadEvent =
   /** Samples, each exactly once. */
   | { readonly _tag: "Samples"; readonly stream: string; readonly blocks: ReadonlyArray<SampleBlock> }
   /**
-   * All samples up to the grid point `lastSeconds` have been handed on, of so many `points` in this read; `state` is what to
+   * All samples up to the grid point `lastMillis` have been handed on, of so many `points` in this read; `state` is what to
    * remember of that.
    */
   | {
       readonly _tag: "Checkpoint"
       readonly stream: string
-      readonly lastSeconds: number
+      readonly lastMillis: number
       readonly points: number
       readonly state: StreamState
     }
@@ -148,7 +148,7 @@ export const readRange = (
     onNone: () => settled,
     onSome: (end) => Math.min(end, settled)
   })
-  return gridRange(settings.startMillis, end, settings.stepSeconds)
+  return gridRange(settings.startMillis, end, settings.stepSeconds * 1000)
 }
 
 /** The state to go on from, if it is one for this request: a refresh goes on only from itself, on the same grid. */
@@ -163,9 +163,9 @@ const usableState = (
       (request.mode === "incremental" && state.full_refresh !== true) ||
       (request.mode === "full_refresh" &&
         state.full_refresh === true &&
-        state.step === fullRange.stepSeconds &&
+        state.step * 1000 === fullRange.stepMillis &&
         // What was read of a refresh must not reach back behind a start that was moved forward since.
-        (state.covered[0]?.firstSeconds ?? fullRange.firstSeconds) >= fullRange.firstSeconds &&
+        (state.covered[0]?.firstMillis ?? fullRange.firstMillis) >= fullRange.firstMillis &&
         state.generation_id === generationOf(request))
   )
 
@@ -187,7 +187,7 @@ export const remainingRanges = (
       const tail = afterCursor(fullRange, state.timeMillis, lookbackMillis)
       const gaps =
         detailedStates && state.read !== undefined
-          ? uncovered({ ...fullRange, lastSeconds: tail.firstSeconds - tail.stepSeconds }, state.covered)
+          ? uncovered({ ...fullRange, lastMillis: tail.firstMillis - tail.stepMillis }, state.covered)
           : []
       return [...gaps, tail]
     }
@@ -219,19 +219,19 @@ const makeReader =
     }
 
     /** After all up to a grid point of one of the ranges, which are read one after the other. */
-    const checkpointAt = (seconds: number): ReadEvent => {
+    const checkpointAt = (lastMillis: number): ReadEvent => {
       const done = ranges
-        .filter(({ firstSeconds }) => firstSeconds <= seconds)
-        .map((range) => ({ ...range, lastSeconds: Math.min(range.lastSeconds, seconds) }))
+        .filter(({ firstMillis }) => firstMillis <= lastMillis)
+        .map((range) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
       const covered = done.reduce(
-        (covered, range) => cover(covered, range, range.stepSeconds),
+        (covered, range) => cover(covered, range, range.stepMillis),
         Option.match(resumed, { onNone: () => [], onSome: (state) => state.covered })
       )
-      const state = stateAt(request, resumed, fullRange.stepSeconds, seconds)
+      const state = stateAt(request, resumed, fullRange.stepMillis, lastMillis)
       return {
         _tag: "Checkpoint",
         stream,
-        lastSeconds: seconds,
+        lastMillis,
         points: done.reduce((sum, range) => sum + pointCount(range), 0),
         state: detailedStates ? new StreamState({ ...state, read: encodeSpans(covered), ...details }) : state
       }
@@ -246,7 +246,7 @@ const makeReader =
         case "Samples":
           return { ...event, stream }
         case "Whole":
-          return checkpointAt(event.lastSeconds)
+          return checkpointAt(event.lastMillis)
       }
     }
 
@@ -255,12 +255,12 @@ const makeReader =
       const series = new SeriesCache()
       const context: WindowContext = {
         stream,
-        ask: ({ firstSeconds, lastSeconds, stepSeconds }, { matchers }) =>
+        ask: ({ firstMillis, lastMillis, stepMillis }, { matchers }) =>
           client.queryRange({
             query: metricSelector(stream, [...matchers, ...settings.matchers]),
-            startSeconds: firstSeconds,
-            endSeconds: lastSeconds,
-            stepSeconds,
+            startMillis: firstMillis,
+            endMillis: lastMillis,
+            stepMillis,
             series
           }),
         series: new SeriesPart(),
@@ -288,20 +288,20 @@ const makeReader =
 
     const range = hull(ranges) ?? {
       ...fullRange,
-      firstSeconds: fullRange.lastSeconds + fullRange.stepSeconds
+      firstMillis: fullRange.lastMillis + fullRange.stepMillis
     }
     const points = ranges.reduce((sum, range) => sum + pointCount(range), 0)
     const started: ReadEvent = { _tag: "Started", stream, range, points }
     const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
     const events =
       points === 0
-        ? Stream.make(running, checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastSeconds))
+        ? Stream.make(running, checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastMillis))
         : Stream.unwrap(windows)
     return Stream.succeed(started).pipe(
       Stream.concat(events),
       Stream.concat(Stream.succeed(completed)),
       Stream.catchIf(
-        (error) => error.verdict.finally === "stream",
+        (error) => error.policy.onExhausted === "stream",
         (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
       ),
       (events) => (isAbandoned === undefined ? events : Stream.takeUntil(events, () => isAbandoned(stream)))
@@ -311,7 +311,7 @@ const makeReader =
 /** From the first point of the first range to the last one of the last. */
 const hull = (ranges: ReadonlyArray<GridRange>): GridRange | undefined => {
   const first = ranges[0]
-  return first === undefined ? undefined : { ...first, lastSeconds: ranges.at(-1)!.lastSeconds }
+  return first === undefined ? undefined : { ...first, lastMillis: ranges.at(-1)!.lastMillis }
 }
 
 /** A point of the grid shows samples that are older, by as much as the server looks back: five minutes mostly. */
@@ -321,11 +321,11 @@ const LOOKBACK_MILLIS = 3_600_000
 const partIndex = (
   client: PrometheusClient["Service"],
   metric: string,
-  { firstSeconds, lastSeconds }: GridRange
+  { firstMillis, lastMillis }: GridRange
 ): PartIndex<PrometheusError> => {
   const range = {
-    startMillis: Math.max(0, firstSeconds * 1000 - LOOKBACK_MILLIS),
-    endMillis: lastSeconds * 1000
+    startMillis: Math.max(0, firstMillis - LOOKBACK_MILLIS),
+    endMillis: lastMillis
   }
   /** Who refuses to look through that many series can still say what there is of all metrics. */
   const orElse = <A>(
@@ -334,7 +334,7 @@ const partIndex = (
   ) =>
     Effect.catchIf(
       lookUp,
-      ({ verdict }) => verdict.ending === "split",
+      ({ policy }) => policy.action === "split",
       () => fallback
     )
   return {
@@ -368,18 +368,18 @@ const nextWindows = (range: GridRange, { learned, size }: WindowContext): Stream
     })
   )
 
-/** The state after the grid point `seconds`; it never goes back behind the one that was resumed. */
+/** The state after the grid point `lastMillis`; it never goes back behind the one that was resumed. */
 const stateAt = (
   request: StreamRequest,
   resumed: Maybe.Option<StreamState>,
-  stepSeconds: number,
-  seconds: number
+  stepMillis: number,
+  lastMillis: number
 ): StreamState => {
   const generation = request.mode === "full_refresh" ? generationOf(request) : undefined
-  const isBehind = Option.isSome(resumed) && resumed.value.timeMillis >= seconds * 1000
+  const isBehind = Option.isSome(resumed) && resumed.value.timeMillis >= lastMillis
   return new StreamState({
-    time: isBehind ? resumed.value.time : formatTime(seconds * 1000),
-    step: isBehind ? resumed.value.step : stepSeconds,
+    time: isBehind ? resumed.value.time : formatTime(lastMillis),
+    step: isBehind ? resumed.value.step : stepMillis / 1000,
     version: 1,
     ...(request.mode === "full_refresh" ? { full_refresh: true } : {}),
     ...(generation === undefined ? {} : { generation_id: generation })

@@ -40,11 +40,11 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
     return Date.parse(this.time)
   }
 
-  /** `read` in whole seconds. */
+  /** `read` in milliseconds. */
   get covered(): ReadonlyArray<Span> {
     return (this.read ?? []).map(([first, last]) => ({
-      firstSeconds: Date.parse(first) / 1000,
-      lastSeconds: Date.parse(last) / 1000
+      firstMillis: Date.parse(first),
+      lastMillis: Date.parse(last)
     }))
   }
 }
@@ -62,10 +62,7 @@ export const labelsDigest = (labels: ReadonlySet<string>): string =>
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
   spans
     .slice(-MOST_SPANS)
-    .map(
-      ({ firstSeconds, lastSeconds }) =>
-        [formatTime(firstSeconds * 1000), formatTime(lastSeconds * 1000)] as const
-    )
+    .map(({ firstMillis, lastMillis }) => [formatTime(firstMillis), formatTime(lastMillis)] as const)
 
 /** Whether no time is before the one in front of it. */
 const areInOrder = (times: ReadonlyArray<string>): boolean =>

@@ -19,7 +19,7 @@ import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type Matcher, render } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
@@ -73,7 +73,7 @@ export type WindowEvent =
   | { readonly _tag: "Answered" }
   | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
   /** All samples up to and including this grid point have been handed on, and none that is later. */
-  | { readonly _tag: "Whole"; readonly lastSeconds: number }
+  | { readonly _tag: "Whole"; readonly lastMillis: number }
 
 /**
  * Asks for a range once the server may be asked. The permit is given back when the answer begins: by then the server has
@@ -87,7 +87,7 @@ export const askAhead = Effect.fnUntraced(function* (context: WindowContext, ran
   const scope = yield* Scope.fork(yield* Effect.scope)
   const part = context.series.first
   yield* Effect.logDebug(
-    `${context.stream}: asking for ${counted(pointCount(range), "point")}, ${rangeText(range)}.`
+    `${context.stream}: asking for ${pluralize(pointCount(range), "point")}, ${rangeText(range)}.`
   )
   const answer = yield* Effect.exit(ask(context, range, part, scope))
   return { answer, part, range, scope } satisfies AskedWindow
@@ -132,9 +132,9 @@ export const windowEvents = (
     Stream.suspend(() =>
       part !== context.series ||
       // Of a window that broke off and was then split, later samples may have been handed on already.
-      ledger.latestMillis > range.lastSeconds * 1000
+      ledger.latestMillis > range.lastMillis
         ? Stream.empty
-        : Stream.succeed<WindowEvent>({ _tag: "Whole", lastSeconds: range.lastSeconds })
+        : Stream.succeed<WindowEvent>({ _tag: "Whole", lastMillis: range.lastMillis })
     )
 
   const bothHalves = (
@@ -154,14 +154,14 @@ export const windowEvents = (
     // It was asked for before an earlier window learned better.
     if (part.halves !== undefined) return events(range, part)
     const points = pointCount(range)
-    if (refusal.verdict.ending === "retry") {
+    if (refusal.policy.action === "retry") {
       // Maybe too slow for a large query; but not a server that has never answered any.
       if (points === 1 || !(yield* Ref.get(context.answered))) return yield* refusal
       isSlow = true
     }
     const told = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
-    if (points > 1 && refusal.verdict.splitBy === "time") {
-      yield* told(`Asking for ${counted(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
+    if (points > 1 && refusal.policy.splitBy === "time") {
+      yield* told(`Asking for ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
       yield* learn((size) => afterRefusal(size, points))
       return earlierAndLater(range, part)
     }
@@ -186,7 +186,7 @@ export const windowEvents = (
       // Each split adds a matcher.
       if (part.matchers.length >= MAX_SPLIT_DEPTH) return `${MAX_SPLIT_DEPTH} times, one part from another`
       const splits = yield* Ref.getAndUpdate(context.splits, (splits) => splits + 1)
-      return splits >= MAX_SPLITS ? counted(MAX_SPLITS, "time") : undefined
+      return splits >= MAX_SPLITS ? pluralize(MAX_SPLITS, "time") : undefined
     })
     const limit = yield* limitReached()
     if (limit !== undefined) {
@@ -197,7 +197,7 @@ export const windowEvents = (
     }
     return yield* context.permits.withPermit(split(part, context.index(range))).pipe(
       Effect.catchIf(
-        (error) => error.verdict.finally === "stream",
+        (error) => error.policy.onExhausted === "stream",
         (error) =>
           Effect.fail(
             new PrometheusError({
@@ -222,13 +222,13 @@ export const windowEvents = (
               context.retries,
               ({ input }) =>
                 // Found out already: less is more likely to be answered than the same again.
-                !(isSlow && input.verdict.splitBy !== undefined && pointCount(range) > 1)
+                !(isSlow && input.policy.splitBy !== undefined && pointCount(range) > 1)
             )
           ),
           Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromAnswer(range)))),
           Stream.concat(whole(range, part)),
           Stream.catchIf(
-            (error) => error.verdict.splitBy !== undefined,
+            (error) => error.policy.splitBy !== undefined,
             (error) => Stream.unwrap(inParts(range, part, error))
           )
         )
@@ -248,7 +248,7 @@ const matchersText = (matchers: ReadonlyArray<Matcher>): string => {
 const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
   new PrometheusError({
     reason: refusal.reason,
-    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastSeconds * 1000)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
+    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
   })
 
 /** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */

@@ -64,9 +64,7 @@ export class WindowLedger {
     const seen = this.seen[block._tag]
     let last = this.timeOf(seen.get(id))
     const { times } = block
-    const firstMillis = this.range.firstSeconds * 1000
-    const lastMillis = this.range.lastSeconds * 1000
-    const stepMillis = this.range.stepSeconds * 1000
+    const { firstMillis, lastMillis, stepMillis } = this.range
     for (let i = 0; i < block.length; i++) {
       const time = times[i]!
       // Nearly always the point after the last one, which saves the remainder.
@@ -81,7 +79,7 @@ export class WindowLedger {
       last = time
     }
     this.latestMillis = Math.max(this.latestMillis, last)
-    seen.set(id, (last - this.window.firstSeconds * 1000) / stepMillis)
+    seen.set(id, (last - this.window.firstMillis) / stepMillis)
     const earlier = this.done[block._tag]
     if (earlier.size === 0) return block
     const done = this.timeOf(earlier.get(id))
@@ -98,7 +96,7 @@ export class WindowLedger {
   private timeOf(point: number | undefined): number {
     return point === undefined
       ? Number.NEGATIVE_INFINITY
-      : (this.window.firstSeconds + point * this.window.stepSeconds) * 1000
+      : this.window.firstMillis + point * this.window.stepMillis
   }
 }
 

@@ -1,42 +1,39 @@
 /**
- * Which points of a grid have been read: spans of whole seconds, both ends included, in the order of time and apart from
+ * Which points of a grid have been read: spans, both ends included, in the order of time and apart from
  * each other. A start that was moved back leaves a gap before what has been read, and one that was moved forward a gap in it.
  */
 import type { GridRange } from "./TimeGrid.ts"
 
 /** The points from first to last. */
-export type Span = Pick<GridRange, "firstSeconds" | "lastSeconds">
+export type Span = Pick<GridRange, "firstMillis" | "lastMillis">
 
 /** The parts of a range that have not been read, in the order of time. */
 export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): ReadonlyArray<GridRange> => {
-  const { stepSeconds } = range
+  const { stepMillis } = range
   const gaps: Array<GridRange> = []
-  let firstSeconds = range.firstSeconds
+  let firstMillis = range.firstMillis
   for (const span of covered) {
-    if (span.firstSeconds > range.lastSeconds) break
-    const lastSeconds = span.firstSeconds - stepSeconds
-    if (lastSeconds >= firstSeconds) gaps.push({ firstSeconds, lastSeconds, stepSeconds })
-    firstSeconds = Math.max(firstSeconds, span.lastSeconds + stepSeconds)
+    if (span.firstMillis > range.lastMillis) break
+    const lastMillis = span.firstMillis - stepMillis
+    if (lastMillis >= firstMillis) gaps.push({ firstMillis, lastMillis, stepMillis })
+    firstMillis = Math.max(firstMillis, span.lastMillis + stepMillis)
   }
-  if (firstSeconds <= range.lastSeconds) {
-    gaps.push({ firstSeconds, lastSeconds: range.lastSeconds, stepSeconds })
+  if (firstMillis <= range.lastMillis) {
+    gaps.push({ firstMillis, lastMillis: range.lastMillis, stepMillis })
   }
   return gaps
 }
 
 /** What has been read once `span` has been, too. Spans that touch become one. */
-export const cover = (covered: ReadonlyArray<Span>, span: Span, stepSeconds: number): ReadonlyArray<Span> => {
+export const cover = (covered: ReadonlyArray<Span>, span: Span, stepMillis: number): ReadonlyArray<Span> => {
   const touches = (other: Span): boolean =>
-    other.firstSeconds <= span.lastSeconds + stepSeconds &&
-    other.lastSeconds >= span.firstSeconds - stepSeconds
+    other.firstMillis <= span.lastMillis + stepMillis && other.lastMillis >= span.firstMillis - stepMillis
   const joined = covered.filter(touches).reduce<Span>(
     (a, b) => ({
-      firstSeconds: Math.min(a.firstSeconds, b.firstSeconds),
-      lastSeconds: Math.max(a.lastSeconds, b.lastSeconds)
+      firstMillis: Math.min(a.firstMillis, b.firstMillis),
+      lastMillis: Math.max(a.lastMillis, b.lastMillis)
     }),
     span
   )
-  return [...covered.filter((other) => !touches(other)), joined].sort(
-    (a, b) => a.firstSeconds - b.firstSeconds
-  )
+  return [...covered.filter((other) => !touches(other)), joined].sort((a, b) => a.firstMillis - b.firstMillis)
 }

@@ -4,7 +4,7 @@ import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
 import type { ServerClock } from "../prometheus/serverClock.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { counted } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 import type { StreamState } from "./StreamState.ts"
 
 /** Warns of a connection that others can read or change. */
@@ -44,5 +44,5 @@ export const futureStates = (
   const named = late.slice(0, MAX_NAMES).map(({ stream, time }) => `${stream} (${time})`)
   const others = late.length > MAX_NAMES ? ` and ${late.length - MAX_NAMES} others` : ""
   const now = formatTime(Math.floor(nowMillis / 1000) * 1000)
-  return `The saved state of ${counted(late.length, "stream")} is later than the server's clock (${now}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
+  return `The saved state of ${pluralize(late.length, "stream")} is later than the server's clock (${now}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
 }

@@ -2,14 +2,14 @@ import { assert, describe, it } from "@effect/vitest"
 import { StreamProgress } from "../../src/airbyte/StreamProgress.ts"
 import { type Choices, choices } from "../choices.ts"
 
-const range = (points: number) => ({ firstSeconds: 60, lastSeconds: 60 * points, stepSeconds: 60 })
+const range = (points: number) => ({ firstMillis: 60, lastMillis: 60 * points, stepMillis: 60 })
 
 /** Windows of one stream until all its points are done: how many points each has, and how many records. */
 const windows = (choices: Choices, points: number) => {
-  const out: Array<{ readonly lastSeconds: number; readonly records: number }> = []
+  const out: Array<{ readonly lastMillis: number; readonly records: number }> = []
   for (let done = 0; done < points; ) {
     done = Math.min(points, done + choices.between(1, 40))
-    out.push({ lastSeconds: 60 * done, records: choices.between(0, 1000) })
+    out.push({ lastMillis: 60 * done, records: choices.between(0, 1000) })
   }
   return out
 }
@@ -26,12 +26,12 @@ describe("StreamProgress", () => {
       for (const window of windows(choices, points)) {
         progress.add(window.records, window.records * 10)
         records += window.records
-        assert.deepStrictEqual(progress.endWindow(window.lastSeconds), {
+        assert.deepStrictEqual(progress.endWindow(window.lastMillis), {
           records: window.records,
-          range: { firstSeconds: next, lastSeconds: window.lastSeconds, stepSeconds: 60 }
+          range: { firstMillis: next, lastMillis: window.lastMillis, stepMillis: 60 }
         })
-        next = window.lastSeconds + 60
-        assert.closeTo(progress.share, window.lastSeconds / 60 / points, 1e-9)
+        next = window.lastMillis + 60
+        assert.closeTo(progress.share, window.lastMillis / 60 / points, 1e-9)
       }
       assert.deepStrictEqual([progress.share, progress.records, progress.bytes], [1, records, records * 10])
     }
@@ -43,7 +43,7 @@ describe("StreamProgress", () => {
     let told: { readonly records: number; readonly bytes: number } | undefined
     for (const window of windows(choices, points)) {
       progress.add(window.records, window.records * 10)
-      progress.endWindow(window.lastSeconds)
+      progress.endWindow(window.lastMillis)
       told = progress.newEstimate() ?? told
       const present = Math.round(progress.records / progress.share)
       assert.isAtMost(Math.abs(present - told!.records), told!.records * 0.1)

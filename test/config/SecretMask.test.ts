@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { isCommon, makeMask } from "../../src/config/SecretMask.ts"
 import { type Choices, choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 import { referenceMask } from "./referenceMask.ts"
 
 /** Overlapping and nested ones, with what JSON and addresses escape; none holds the mask's own character. */
@@ -68,35 +69,40 @@ describe("makeMask", () => {
     assert.strictEqual(makeMask([""])(text), text)
   })
 
-  it.prop("masks what regular expressions for all forms of the secrets do", [choices], ([choices]) => {
-    const secrets = choices.list(5, () => secret(choices)).filter((text) => !isCommon(text))
-    const forms = secrets.flatMap(formsOf)
-    const text = choices
-      .list(12, () =>
-        choices.oneIn(2) || forms.length === 0
-          ? choices.pick([
-              "a",
-              "p@",
-              "\\",
-              "\\\\u00",
-              "n",
-              "%",
-              "%5c",
-              "&#0",
-              "&#x00",
-              "22;",
-              " ",
-              "\n ",
-              "+",
-              "é"
-            ])
-          : choices.pick(forms)
-      )
-      .join("")
-    // Runs of what is masked may be cut in other places, and blanks beside a mask may belong to it.
-    const collapsed = (masked: string) => masked.replace(/[\s*]*\*[\s*]*/g, "*")
-    assert.strictEqual(collapsed(makeMask(secrets)(text)), collapsed(referenceMask(secrets)(text)))
-  })
+  it.prop(
+    "masks what regular expressions for all forms of the secrets do",
+    [choices],
+    ([choices]) => {
+      const secrets = choices.list(5, () => secret(choices)).filter((text) => !isCommon(text))
+      const forms = secrets.flatMap(formsOf)
+      const text = choices
+        .list(12, () =>
+          choices.oneIn(2) || forms.length === 0
+            ? choices.pick([
+                "a",
+                "p@",
+                "\\",
+                "\\\\u00",
+                "n",
+                "%",
+                "%5c",
+                "&#0",
+                "&#x00",
+                "22;",
+                " ",
+                "\n ",
+                "+",
+                "é"
+              ])
+            : choices.pick(forms)
+        )
+        .join("")
+      // Runs of what is masked may be cut in other places, and blanks beside a mask may belong to it.
+      const collapsed = (masked: string) => masked.replace(/[\s*]*\*[\s*]*/g, "*")
+      assert.strictEqual(collapsed(makeMask(secrets)(text)), collapsed(referenceMask(secrets)(text)))
+    },
+    { arbitrary: { runs: runs(30) }, timeout: 60_000 }
+  )
 
   it("masks the longest first, so that no tail of it remains", () => {
     assert.strictEqual(makeMask(["pass1", "pass1word", "1word"])("pass1word pass1 1word"), "**** **** ****")

@@ -263,7 +263,7 @@ describe("a dry run", { concurrent: true }, () => {
           output.stderr,
           `The series of m cannot be counted: the server returned ${count} for their number.`
         )
-        assert.notInclude(output.stderr, "mistake in its program")
+        assert.notInclude(output.stderr, "a bug in source-prometheus")
       })
     )
   }

@@ -72,12 +72,16 @@ describe("the bench", () => {
             "10 × the samples: peak RSS",
             "1 × instead of 0.1 × the samples: time",
             "1 × instead of 0.1 × the samples: peak RSS",
-            "run into DuckDB: time of a million rows",
+            "run into DuckDB ÷ curl: time",
+            "run into DuckDB, 10 × the samples: time",
+            "run into DuckDB: size of the file",
+            "run into Parquet ÷ curl: time",
+            "run into JSON lines ÷ curl: time",
             "spec ÷ node -e 0: time",
             "discover: time",
             "discover: peak RSS",
             "discover: requests",
-            "first record after the first answer"
+            "first record after the first response"
           ]
         )
         for (const [label, measured] of rows) {

@@ -251,7 +251,7 @@ describe("a command line with control sequences", () => {
         const { code, written } = yield* runOnTerminal(args, { cwd: folder })
         const text = assertOurs(written, JSON.stringify(args))
         assert.include([1, 2], code, text)
-        assert.notInclude(text, "a mistake in its program")
+        assert.notInclude(text, "a bug in source-prometheus")
       }
     })
   )

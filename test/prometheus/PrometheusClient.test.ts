@@ -28,9 +28,9 @@ const database = () =>
 
 const query = {
   query: '{__name__="m"}',
-  startSeconds: start / 1000,
-  endSeconds: start / 1000 + 59 * 60,
-  stepSeconds: 60
+  startMillis: start,
+  endMillis: start + 59 * 60_000,
+  stepMillis: 60_000
 }
 
 const range = { startMillis: start, endMillis: start + 60 * minute }
@@ -126,11 +126,11 @@ describe("PrometheusClient", () => {
   it.live("asks for a millisecond more where a range ends at midnight, which adds no point", () =>
     withClient({}, (client, mock) =>
       Effect.gen(function* () {
-        const midnight = { endSeconds: start / 1000, startSeconds: start / 1000 - 60 }
+        const midnight = { startMillis: start - 60_000, endMillis: start }
         assert.deepStrictEqual(yield* samples(client, midnight), ["0.5", "0.5"])
         yield* client.labelNames({ startMillis: start - minute, endMillis: start })
         for (const { params } of mock.requests) assert.strictEqual(params.get("end"), `${start / 1000}.001`)
-        yield* samples(client, { endSeconds: start / 1000 + 60 })
+        yield* samples(client, { endMillis: start + 60_000 })
         assert.strictEqual(mock.requests.at(-1)?.params.get("end"), `${start / 1000 + 60}`)
       })
     )
@@ -243,7 +243,7 @@ describe("PrometheusClient", () => {
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
           assert.strictEqual(error.reason, "BrokenResponse", error.message)
-          assert.strictEqual(error.verdict.ending, "retry")
+          assert.strictEqual(error.policy.action, "retry")
         })
       )
     )
@@ -265,7 +265,7 @@ describe("PrometheusClient", () => {
           Effect.gen(function* () {
             const error = yield* failure(samples(client))
             assert.strictEqual(error.reason, "BrokenResponse", error.message)
-            assert.strictEqual(error.verdict.ending, "retry")
+            assert.strictEqual(error.policy.action, "retry")
           })
         ),
       { discard: true }
@@ -307,7 +307,7 @@ describe("PrometheusClient", () => {
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
           assert.strictEqual(error.reason, "Corrupted")
-          assert.strictEqual(error.verdict.ending, "stream")
+          assert.strictEqual(error.policy.action, "stream")
           assert.match(error.message, /is not valid gzip\. What it brought may be wrong/)
         })
     )
@@ -363,8 +363,8 @@ describe("PrometheusClient", () => {
       withClient({ mock: { faults: answerThat(more) } }, (client, mock) =>
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
-          assert.strictEqual(error.reason, "PartialAnswer")
-          assert.strictEqual(error.verdict.ending, "retry")
+          assert.strictEqual(error.reason, "PartialResponse")
+          assert.strictEqual(error.policy.action, "retry")
           assert.match(error.message, message)
           assert.strictEqual(mock.requests[0]!.params.get("partial_response"), "false")
         })

@@ -1,9 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import {
-  type Blame,
   causeText,
-  type Ending,
+  type ErrorAction,
+  type ErrorAttribution,
   fromRefusal,
   fromTransport,
   PrometheusError,
@@ -26,7 +26,7 @@ interface Case {
   readonly body: string
   readonly type?: string
   readonly reason: Reason
-  readonly ending: Ending
+  readonly action: ErrorAction
 }
 
 const plain = "text/plain; charset=utf-8"
@@ -40,32 +40,32 @@ const cases: ReadonlyArray<Case> = [
       "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
     ),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   {
     status: 422,
     body: json("422", "too many points for the given start=1, end=2 and step=1: 40000; the maximum is 30000"),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   // Split by time, then by label.
   {
     status: 422,
     body: json("execution", "query processing would load too many samples into memory in query execution"),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   {
     status: 503,
     body: json("timeout", "query timed out in expression evaluation"),
     reason: "TooSlow",
-    ending: "split"
+    action: "split"
   },
   // Split.
-  { status: 422, body: json("execution", "exceeded sample limit"), reason: "TooLarge", ending: "split" },
-  { status: 413, body: json("too_large_entry", "x"), reason: "TooLarge", ending: "split" },
-  { status: 413, body: html, type: "text/html", reason: "TooLarge", ending: "split" },
-  { status: 413, body: "", type: plain, reason: "TooLarge", ending: "split" },
+  { status: 422, body: json("execution", "exceeded sample limit"), reason: "TooLarge", action: "split" },
+  { status: 413, body: json("too_large_entry", "x"), reason: "TooLarge", action: "split" },
+  { status: 413, body: html, type: "text/html", reason: "TooLarge", action: "split" },
+  { status: 413, body: "", type: plain, reason: "TooLarge", action: "split" },
   {
     status: 422,
     body: json(
@@ -73,50 +73,50 @@ const cases: ReadonlyArray<Case> = [
       "the query exceeded the maximum number of series (limit: 100000 series) (err-mimir-max-series-per-query)"
     ),
     reason: "TooManySeries",
-    ending: "split"
+    action: "split"
   },
   {
     status: 422,
     body: json("execution", "the query exceeded the limit (err-mimir-max-chunks-per-query). Consider …"),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   {
     status: 400,
     body: json("bad_data", "the total query time range exceeds the limit (err-mimir-max-total-query-length)"),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   {
     status: 429,
     body: "the query exceeded the limit (err-mimir-max-estimated-memory-consumption-per-query)",
     type: plain,
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   {
     status: 422,
     body: json("422", "the number of matching timeseries exceeds 30000; either narrow down the search"),
     reason: "TooManySeries",
-    ending: "split"
+    action: "split"
   },
   {
     status: 422,
     body: json("422", "cannot select more than -search.maxSamplesPerQuery=1000000000 samples"),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   },
   {
     status: 422,
     body: json("execution", "expanding series: exceeded series limit: limit 10 violated (got 11)"),
     reason: "TooManySeries",
-    ending: "split"
+    action: "split"
   },
   {
     status: 422,
     body: json("execution", "the query exceeded the limit (err-mimir-max-fetched-series-per-query)"),
     reason: "TooManySeries",
-    ending: "split"
+    action: "split"
   },
   // VictoriaMetrics, with the query before it.
   ...(
@@ -154,20 +154,20 @@ const cases: ReadonlyArray<Case> = [
         `error when executing query="{__name__="a",b=~"exceeded series limit"}" on the time range (start=1767225600000, end=1767229200000, step=60000): ${text}`
       ),
       reason,
-      ending: "split"
+      action: "split"
     })
   ),
   ...[
     "exceeded chunks limit: limit 10 violated",
     "rpc error: received message larger than max (5 vs. 4)"
   ].map(
-    (text): Case => ({ status: 422, body: json("execution", text), reason: "TooLarge", ending: "split" })
+    (text): Case => ({ status: 422, body: json("execution", text), reason: "TooLarge", action: "split" })
   ),
   {
     status: 422,
     body: json("execution", "the query hit the max number of series limit (limit: 100000 series)"),
     reason: "TooManySeries",
-    ending: "split"
+    action: "split"
   },
   // Retry.
   {
@@ -175,99 +175,99 @@ const cases: ReadonlyArray<Case> = [
     body: 'remoteAddr: "127.0.0.1:53430"; requestURI: /api/v1/query_range?query=wide; cannot handle more than 1 concurrent search requests during 100ms',
     type: plain,
     reason: "Unavailable",
-    ending: "retry"
+    action: "retry"
   },
   {
     status: 422,
     body: json("execution", "expanding series: proxy Series(): rpc error: code = Unavailable desc = down"),
     reason: "Unavailable",
-    ending: "retry"
+    action: "retry"
   },
   {
     status: 422,
     body: json("execution", "expanding series: context deadline exceeded"),
     reason: "Unavailable",
-    ending: "retry"
+    action: "retry"
   },
   {
     status: 503,
     body: json("timeout", "query timed out in query queue"),
     reason: "Unavailable",
-    ending: "retry"
+    action: "retry"
   },
-  { status: 429, body: json("too_many_requests", "x"), reason: "RateLimited", ending: "retry" },
-  { status: 429, body: "too many outstanding requests", type: plain, reason: "RateLimited", ending: "retry" },
-  { status: 429, body: "", reason: "RateLimited", ending: "retry" },
-  { status: 500, body: json("internal", "TSDB not ready"), reason: "Unavailable", ending: "retry" },
-  { status: 500, body: json("unavailable", "TSDB not ready"), reason: "Unavailable", ending: "retry" },
-  { status: 502, body: html, type: "text/html", reason: "Unavailable", ending: "retry" },
-  { status: 503, body: "Service Unavailable", type: plain, reason: "Unavailable", ending: "retry" },
-  { status: 503, body: json("canceled", "query was canceled"), reason: "Unavailable", ending: "retry" },
-  { status: 499, body: json("canceled", "query was canceled"), reason: "Unavailable", ending: "retry" },
-  { status: 504, body: html, type: "text/html", reason: "Timeout", ending: "retry" },
-  { status: 524, body: html, type: "text/html", reason: "Timeout", ending: "retry" },
-  { status: 408, body: "", reason: "Unavailable", ending: "retry" },
-  { status: 599, body: "", reason: "Unavailable", ending: "retry" },
+  { status: 429, body: json("too_many_requests", "x"), reason: "RateLimited", action: "retry" },
+  { status: 429, body: "too many outstanding requests", type: plain, reason: "RateLimited", action: "retry" },
+  { status: 429, body: "", reason: "RateLimited", action: "retry" },
+  { status: 500, body: json("internal", "TSDB not ready"), reason: "Unavailable", action: "retry" },
+  { status: 500, body: json("unavailable", "TSDB not ready"), reason: "Unavailable", action: "retry" },
+  { status: 502, body: html, type: "text/html", reason: "Unavailable", action: "retry" },
+  { status: 503, body: "Service Unavailable", type: plain, reason: "Unavailable", action: "retry" },
+  { status: 503, body: json("canceled", "query was canceled"), reason: "Unavailable", action: "retry" },
+  { status: 499, body: json("canceled", "query was canceled"), reason: "Unavailable", action: "retry" },
+  { status: 504, body: html, type: "text/html", reason: "Timeout", action: "retry" },
+  { status: 524, body: html, type: "text/html", reason: "Timeout", action: "retry" },
+  { status: 408, body: "", reason: "Unavailable", action: "retry" },
+  { status: 599, body: "", reason: "Unavailable", action: "retry" },
   // Fail.
   {
     status: 400,
     body: json("bad_data", 'invalid parameter "query": 1:5: parse error: unexpected end of input'),
     reason: "Refused",
-    ending: "stream"
+    action: "stream"
   },
   {
     status: 422,
     body: json("execution", "found duplicate series for the match group"),
     reason: "Refused",
-    ending: "stream"
+    action: "stream"
   },
   {
     status: 422,
     body: json("422", 'cannot parse "x": unexpected token'),
     reason: "Refused",
-    ending: "stream"
+    action: "stream"
   },
-  { status: 406, body: json("not_acceptable", "x"), reason: "Refused", ending: "stream" },
-  { status: 401, body: "Unauthorized", type: plain, reason: "Unauthorized", ending: "sync" },
-  { status: 401, body: "no org id", type: plain, reason: "Unauthorized", ending: "sync" },
-  { status: 403, body: html, type: "text/html", reason: "Unauthorized", ending: "sync" },
-  { status: 404, body: "404 page not found", type: plain, reason: "WrongPath", ending: "sync" },
-  { status: 404, body: json("not_found", "x"), reason: "WrongPath", ending: "sync" },
-  { status: 404, body: html, type: "text/html", reason: "WrongPath", ending: "sync" },
-  { status: 405, body: "", reason: "WrongPath", ending: "sync" },
+  { status: 406, body: json("not_acceptable", "x"), reason: "Refused", action: "stream" },
+  { status: 401, body: "Unauthorized", type: plain, reason: "Unauthorized", action: "sync" },
+  { status: 401, body: "no org id", type: plain, reason: "Unauthorized", action: "sync" },
+  { status: 403, body: html, type: "text/html", reason: "Unauthorized", action: "sync" },
+  { status: 404, body: "404 page not found", type: plain, reason: "WrongPath", action: "sync" },
+  { status: 404, body: json("not_found", "x"), reason: "WrongPath", action: "sync" },
+  { status: 404, body: html, type: "text/html", reason: "WrongPath", action: "sync" },
+  { status: 405, body: "", reason: "WrongPath", action: "sync" },
   {
     status: 400,
     body: 'remoteAddr: "127.0.0.1:53940"; requestURI: /x/api/v1/query_range; unsupported path requested: "/x/api/v1/query_range"',
     type: plain,
     reason: "WrongPath",
-    ending: "sync"
+    action: "sync"
   },
   {
     status: 400,
     body: 'requestURI: /api/v1/query_range; missing -http.pathPrefix="/vm" in the requested path "/api/v1/query_range"',
     type: plain,
     reason: "WrongPath",
-    ending: "sync"
+    action: "sync"
   },
-  { status: 200, body: html, type: "text/html; charset=utf-8", reason: "NotPrometheus", ending: "sync" },
-  { status: 200, body: "hello", type: plain, reason: "NotPrometheus", ending: "sync" },
-  { status: 200, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
-  { status: 302, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
-  { status: 304, body: "", type: plain, reason: "NotPrometheus", ending: "sync" },
-  { status: 200, body: json("execution", "it failed"), reason: "Refused", ending: "stream" },
+  { status: 200, body: html, type: "text/html; charset=utf-8", reason: "NotPrometheus", action: "sync" },
+  { status: 200, body: "hello", type: plain, reason: "NotPrometheus", action: "sync" },
+  { status: 200, body: "", type: plain, reason: "NotPrometheus", action: "sync" },
+  { status: 302, body: "", type: plain, reason: "NotPrometheus", action: "sync" },
+  { status: 304, body: "", type: plain, reason: "NotPrometheus", action: "sync" },
+  { status: 200, body: json("execution", "it failed"), reason: "Refused", action: "stream" },
   {
     status: 200,
     body: json("execution", "query processing would load too many samples into memory"),
     reason: "TooLarge",
-    ending: "split"
+    action: "split"
   }
 ]
 
 describe("fromRefusal", () => {
-  it.each(cases)("HTTP $status $body means $reason: $ending", ({ body, ending, reason, status, type }) => {
+  it.each(cases)("HTTP $status $body means $reason: $action", ({ body, action, reason, status, type }) => {
     const error = refuse(status, body, type)
     assert.strictEqual(error.reason, reason)
-    assert.strictEqual(error.verdict.ending, ending)
+    assert.strictEqual(error.policy.action, action)
     assert.include(error.message, `${endpoint} answered HTTP ${status}`)
   })
 
@@ -331,7 +331,7 @@ describe("fromRefusal", () => {
     [Schema.Int.check(Schema.isBetween({ minimum: 100, maximum: 599 })), Schema.String, Schema.String],
     ([status, body, contentType]) => {
       const error = refuse(status, body, contentType)
-      assert.include(["retry", "split", "stream", "sync"], error.verdict.ending)
+      assert.include(["retry", "split", "stream", "sync"], error.policy.action)
       assert.isTrue(error.message.startsWith(`${endpoint} answered HTTP ${status}`))
     }
   )
@@ -355,8 +355,8 @@ describe("fromTransport", () => {
     const error = fromTransport(endpoint, systemError(code))
     assert.strictEqual(error.reason, "Unreachable")
     assert.strictEqual(error.summary, `${endpoint} cannot be reached (${text}).`)
-    assert.strictEqual(error.verdict.ending, "retry")
-    assert.strictEqual(error.verdict.finally, "sync")
+    assert.strictEqual(error.policy.action, "retry")
+    assert.strictEqual(error.policy.onExhausted, "sync")
   })
 
   it.each([
@@ -373,7 +373,7 @@ describe("fromTransport", () => {
     assert.strictEqual(error.reason, "Tls")
     const text = code === "EPROTO" ? "the TLS handshake failed" : "it is wrong"
     assert.strictEqual(error.summary, `${endpoint} cannot be reached securely (${text}).`)
-    assert.strictEqual(error.verdict.ending, "sync")
+    assert.strictEqual(error.policy.action, "sync")
   })
 
   it.each([
@@ -441,7 +441,7 @@ describe("fromTransport", () => {
 })
 
 describe("PrometheusError", () => {
-  it.each<readonly [Reason, Ending, "stream" | "sync", Blame]>([
+  it.each<readonly [Reason, ErrorAction, "stream" | "sync", ErrorAttribution]>([
     ["Unreachable", "retry", "sync", "transient"],
     ["Tls", "sync", "sync", "config"],
     ["Timeout", "retry", "stream", "transient"],
@@ -455,9 +455,9 @@ describe("PrometheusError", () => {
     ["UnexpectedSample", "stream", "stream", "system"],
     ["TooLarge", "split", "stream", "config"],
     ["Refused", "stream", "stream", "config"]
-  ])("%s ends with %s, then %s, and is a %s matter", (reason, ending, last, blame) => {
+  ])("%s ends with %s, then %s, and is a %s matter", (reason, action, last, attribution) => {
     const error = new PrometheusError({ reason, summary: "It failed." })
-    assert.deepInclude(error.verdict, { ending, finally: last, blame })
+    assert.deepInclude(error.policy, { action, onExhausted: last, attribution })
     assert.strictEqual(error._tag, "PrometheusError")
     assert.isTrue(error.message.startsWith("It failed."))
     assert.match(error.message, /\.$/)

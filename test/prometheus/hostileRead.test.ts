@@ -2,7 +2,7 @@
  * Reads of a server whose answers to range queries are changed at random: a read ends, with what was asked for or with
  * an error in a sentence; and it hands on no sample that was not answered, not asked for, or handed on before.
  *
- * HOSTILE_RUNS sets how many reads there are, HOSTILE_SEED which ones.
+ * MODEL_RUNS sets how many reads there are, HOSTILE_SEED which ones.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
@@ -17,15 +17,15 @@ import { type ReadEvent, read } from "../../src/sync/Read.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { Choices, choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { runs } from "../support/runs.ts"
 import { lenientRead } from "./query/lenientReader.ts"
 import { mutate } from "./query/mutations.ts"
 import { randomChunks } from "./query/randomResponse.ts"
 import { type PlainSample, plainSamples } from "./query/referenceDecoder.ts"
 
-const runs = Number(process.env.HOSTILE_RUNS ?? 75)
 const many = {
-  arbitrary: { runs, seed: process.env.HOSTILE_SEED ?? "hostile" },
-  timeout: 60_000 + 1000 * runs
+  arbitrary: { runs: runs(15), seed: process.env.HOSTILE_SEED ?? "hostile" },
+  timeout: 120_000 + 1000 * runs(15)
 }
 
 const POINTS = 80
@@ -124,7 +124,7 @@ const assertHonest = ({ sent }: HostilePrometheus, { error, events }: Outcome): 
   let lastCheckpoint = Number.NEGATIVE_INFINITY
   for (const event of events) {
     if (event._tag === "Failed") assertSentence(event.error)
-    if (event._tag === "Checkpoint") lastCheckpoint = event.lastSeconds * 1000
+    if (event._tag === "Checkpoint") lastCheckpoint = event.lastMillis
     if (event._tag !== "Samples") continue
     for (const sample of plainSamples(event.blocks)) {
       const key = keyOf(sample)
@@ -206,7 +206,7 @@ describe("a read of a server whose answers are changed", () => {
         assert.strictEqual(outcome.events.at(-1)?._tag, "Completed")
         assert.strictEqual(samplesOf(expected.events).length, 3 * POINTS)
       }),
-    { ...many, arbitrary: { ...many.arbitrary, runs: Math.ceil(runs / 3) } }
+    { ...many, arbitrary: { ...many.arbitrary, runs: runs(5) } }
   )
 
   const at = (minutes: number): number => start / 1000 + minutes * 60

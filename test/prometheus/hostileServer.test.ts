@@ -13,7 +13,7 @@ import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { clockJson, drip, endless, send, serveRaw } from "../support/rawServer.ts"
 
 const range = { startMillis: Date.UTC(2026, 0, 1), endMillis: Date.UTC(2026, 0, 2) }
-const query = { query: "m", startSeconds: 1767225600, endSeconds: 1767225660, stepSeconds: 60 }
+const query = { query: "m", startMillis: 1767225600_000, endMillis: 1767225660_000, stepMillis: 60_000 }
 
 type Client = PrometheusClient["Service"]
 

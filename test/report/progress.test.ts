@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { personalLog } from "../../src/cli/stderrLogger.ts"
+import { stderrLogger } from "../../src/cli/stderrLogger.ts"
 import { makeMask } from "../../src/config/SecretMask.ts"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { masked } from "../../src/report/masked.ts"
@@ -65,7 +65,7 @@ describe("progress on a terminal", () => {
             "0 of 3 streams  ━━━────────────────   16 %  10 s left  2.50 k samples/s"
           ])
           yield* progress.ended(streamOf("up"))
-          yield* Effect.provide(Effect.logWarning("A warning."), personalLog([], screen.printAbove))
+          yield* Effect.provide(Effect.logWarning("A warning."), stderrLogger([], screen.printAbove))
           yield* progress.ended(failedStream("slow", "It said s3cret."))
           assert.deepStrictEqual(terminal.text.slice(0, 3), [
             "✓ up        2 series       2,880 rows  1.3 s",

@@ -8,7 +8,7 @@ import { floats, histogramOf, seriesOf, start } from "../destinations/folder/dri
 const STEP = 60_000
 
 const tallyOf = (limits = { series: 8, points: 500 }) =>
-  new StreamTally({ name: "up", stepSeconds: 60, startedAt: 1000, limits })
+  new StreamTally({ name: "up", stepMillis: 60_000, startedAt: 1000, limits })
 
 const series = (instance: number) => seriesOf("up", { instance: `i${instance}` })
 

@@ -4,6 +4,7 @@ import { ResponseDecoder } from "../../src/prometheus/query/ResponseDecoder.ts"
 import { recycle } from "../../src/samples/recycle.ts"
 import { type FloatBlock, type SampleBlock, valueText } from "../../src/samples/Sample.ts"
 import { choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 const T0 = 1_767_225_600
 
@@ -59,7 +60,8 @@ describe("recycle", () => {
         }
       }
       for (const { blocks, n, samples } of kept) check(blocks, n, samples)
-    }
+    },
+    { arbitrary: { runs: runs(15) }, timeout: 60_000 }
   )
 
   it("has later answers use the same arrays", () => {

@@ -4,6 +4,7 @@ import { parseSelector } from "../../src/mock/evaluate.ts"
 import { type Matcher, render } from "../../src/promql/Matcher.ts"
 import { type PartIndex, SeriesPart, split } from "../../src/sync/SeriesPart.ts"
 import { type Choices, choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 type Labels = ReadonlyMap<string, string>
 
@@ -86,7 +87,8 @@ describe("split", () => {
             assert.lengthOf(owners, 1, JSON.stringify([...one]))
           }
           if (!knowsAll) assert.lengthOf(parts, all.length)
-        })
+        }),
+      { arbitrary: { runs: runs(25) }, timeout: 60_000 }
     )
   }
 

@@ -19,63 +19,59 @@ import { Choices } from "../choices.ts"
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
 /** The points of a range, one by one. */
-const points = ({ firstSeconds, lastSeconds, stepSeconds }: GridRange): ReadonlyArray<number> => {
+const points = ({ firstMillis, lastMillis, stepMillis }: GridRange): ReadonlyArray<number> => {
   const out: Array<number> = []
-  for (let t = firstSeconds; t <= lastSeconds; t += stepSeconds) out.push(t)
+  for (let t = firstMillis; t <= lastMillis; t += stepMillis) out.push(t)
   return out
 }
 
-/** All multiples of the step in a closed range of milliseconds, by looking at every second. */
-const multiples = (startMillis: number, endMillis: number, stepSeconds: number): ReadonlyArray<number> => {
+/** All multiples of the step in a closed range, found by a look at every millisecond. */
+const multiples = (startMillis: number, endMillis: number, stepMillis: number): ReadonlyArray<number> => {
   const out: Array<number> = []
-  for (let t = Math.floor(startMillis / 1000); t * 1000 <= endMillis; t++) {
-    if (t * 1000 >= startMillis && t % stepSeconds === 0) out.push(t)
-  }
+  for (let t = startMillis; t <= endMillis; t++) if (t % stepMillis === 0) out.push(t)
   return out
 }
 
-// Small enough to look at every second.
-const start = integer(0, 300_000)
-const length = integer(-5000, 200_000)
-const step = integer(1, 40)
+// Small enough to look at every millisecond.
+const start = integer(0, 3000)
+const length = integer(-50, 2000)
+const step = integer(1, 400)
 
 describe("gridRange", () => {
   it.prop("has the multiples of the step in the range", [start, length, step], ([start, length, step]) => {
     const range = gridRange(start, start + length, step)
     assert.deepStrictEqual(points(range), multiples(start, start + length, step))
     assert.strictEqual(pointCount(range), points(range).length)
-    assert.strictEqual(range.stepSeconds, step)
+    assert.strictEqual(range.stepMillis, step)
   })
 
   it.each([
-    [0, 0, 60, [0]],
-    [0, 59_999, 60, [0]],
-    [0, 60_000, 60, [0, 60]],
-    [1, 59_999, 60, []],
-    [1, 60_000, 60, [60]],
-    [60_000, 60_000, 60, [60]],
-    [60_001, 60_000, 60, []],
-    [59_999, 60_000, 60, [60]],
-    [500, 2500, 1, [1, 2]]
-  ])("from %i ms to %i ms by %i s: %j", (start, end, step, expected) => {
+    [0, 0, 60_000, [0]],
+    [0, 59_999, 60_000, [0]],
+    [0, 60_000, 60_000, [0, 60_000]],
+    [1, 59_999, 60_000, []],
+    [1, 60_000, 60_000, [60_000]],
+    [60_000, 60_000, 60_000, [60_000]],
+    [60_001, 60_000, 60_000, []],
+    [59_999, 60_000, 60_000, [60_000]],
+    [500, 2500, 1000, [1000, 2000]]
+  ])("from %i ms to %i ms by %i ms: %j", (start, end, step, expected) => {
     assert.deepStrictEqual(points(gridRange(start, end, step)), expected)
   })
 
   it("counts from the epoch, whatever the start", () => {
-    assert.deepStrictEqual(gridRange(Date.UTC(2026, 0, 1, 0, 0, 1), Date.UTC(2026, 0, 1, 3), 3600), {
-      firstSeconds: Date.UTC(2026, 0, 1, 1) / 1000,
-      lastSeconds: Date.UTC(2026, 0, 1, 3) / 1000,
-      stepSeconds: 3600
+    assert.deepStrictEqual(gridRange(Date.UTC(2026, 0, 1, 0, 0, 1), Date.UTC(2026, 0, 1, 3), 3_600_000), {
+      firstMillis: Date.UTC(2026, 0, 1, 1),
+      lastMillis: Date.UTC(2026, 0, 1, 3),
+      stepMillis: 3_600_000
     })
     // Days of 24 hours begin at midnight; weeks begin on a Thursday, as the epoch did.
     assert.strictEqual(
-      gridRange(Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2), 86_400).firstSeconds,
-      1_767_225_600
+      gridRange(Date.UTC(2026, 0, 1), Date.UTC(2026, 0, 2), 86_400_000).firstMillis,
+      1_767_225_600_000
     )
     assert.strictEqual(
-      new Date(
-        gridRange(Date.UTC(2026, 0, 2), Date.UTC(2026, 1, 1), 604_800).firstSeconds * 1000
-      ).getUTCDay(),
+      new Date(gridRange(Date.UTC(2026, 0, 2), Date.UTC(2026, 1, 1), 604_800_000).firstMillis).getUTCDay(),
       4
     )
   })
@@ -84,35 +80,34 @@ describe("gridRange", () => {
     "is exact far away from the epoch",
     [integer(0, 253_402_300_799_999), integer(1, 4_000_000_000)],
     ([millis, step]) => {
-      const { firstSeconds, lastSeconds } = gridRange(millis, millis, step)
+      const { firstMillis, lastMillis } = gridRange(millis, millis, step * 1000)
       const stepMillis = BigInt(step) * 1000n
-      const floor = (BigInt(millis) / stepMillis) * BigInt(step)
-      const isOnGrid = BigInt(millis) % stepMillis === 0n
-      assert.strictEqual(BigInt(lastSeconds), floor)
-      assert.strictEqual(BigInt(firstSeconds), isOnGrid ? floor : floor + BigInt(step))
+      const floor = (BigInt(millis) / stepMillis) * stepMillis
+      assert.strictEqual(BigInt(lastMillis), floor)
+      assert.strictEqual(BigInt(firstMillis), BigInt(millis) === floor ? floor : floor + stepMillis)
     }
   )
 })
 
 describe("pointCount", () => {
   it("is never negative", () => {
-    assert.strictEqual(pointCount({ firstSeconds: 60, lastSeconds: 0, stepSeconds: 60 }), 0)
-    assert.strictEqual(pointCount({ firstSeconds: 6000, lastSeconds: 0, stepSeconds: 60 }), 0)
-    assert.strictEqual(pointCount({ firstSeconds: 0, lastSeconds: 0, stepSeconds: 60 }), 1)
-    assert.strictEqual(pointCount({ firstSeconds: 0, lastSeconds: 660_000, stepSeconds: 60 }), 11_001)
+    assert.strictEqual(pointCount({ firstMillis: 60, lastMillis: 0, stepMillis: 60 }), 0)
+    assert.strictEqual(pointCount({ firstMillis: 6000, lastMillis: 0, stepMillis: 60 }), 0)
+    assert.strictEqual(pointCount({ firstMillis: 0, lastMillis: 0, stepMillis: 60 }), 1)
+    assert.strictEqual(pointCount({ firstMillis: 0, lastMillis: 660_000, stepMillis: 60 }), 11_001)
   })
 })
 
 describe("afterCursor", () => {
   it.prop(
     "leaves the points later than the cursor less the look-back",
-    [start, length, step, integer(0, 400_000), integer(0, 100)],
-    ([start, length, step, cursor, lookbackSeconds]) => {
+    [start, length, step, integer(0, 4000), integer(0, 1000)],
+    ([start, length, step, cursor, lookbackMillis]) => {
       const range = gridRange(start, start + length, step)
-      for (const lookback of [0, lookbackSeconds * 1000]) {
+      for (const lookback of [0, lookbackMillis]) {
         assert.deepStrictEqual(
           points(afterCursor(range, cursor, lookback)),
-          points(range).filter((point) => point * 1000 > cursor - lookback)
+          points(range).filter((point) => point > cursor - lookback)
         )
       }
     }
@@ -126,32 +121,32 @@ describe("afterCursor", () => {
       const all = points(range)
       if (all.length === 0) return
       const cursor = all[Math.min(taken, all.length - 1)]!
-      const later = gridRange(start, start + length + 100_000, step)
+      const later = gridRange(start, start + length + 1000, step)
       assert.deepStrictEqual(
-        [...all.filter((point) => point <= cursor), ...points(afterCursor(later, cursor * 1000, 0))],
+        [...all.filter((point) => point <= cursor), ...points(afterCursor(later, cursor, 0))],
         points(later)
       )
     }
   )
 
   it("has nothing for a cursor in the future", () => {
-    const range = gridRange(0, 600_000, 60)
+    const range = gridRange(0, 600_000, 60_000)
     assert.strictEqual(pointCount(afterCursor(range, 600_000, 0)), 0)
     assert.strictEqual(pointCount(afterCursor(range, Date.UTC(2999, 0, 1), 0)), 0)
     assert.strictEqual(pointCount(afterCursor(range, 599_999, 0)), 1)
   })
 
   it("never goes back behind the start", () => {
-    const range = gridRange(600_000, 1_200_000, 60)
+    const range = gridRange(600_000, 1_200_000, 60_000)
     assert.deepStrictEqual(afterCursor(range, 600_000, 86_400_000), range)
     assert.deepStrictEqual(afterCursor(range, 0, 0), range)
   })
 
   it("keeps to its own grid, whatever grid the cursor was on", () => {
-    const range = gridRange(0, 600_000, 60)
-    assert.deepStrictEqual(points(afterCursor(range, 420_500, 0)), [480, 540, 600])
-    assert.deepStrictEqual(points(afterCursor(range, 420_000, 0)), [480, 540, 600])
-    assert.deepStrictEqual(points(afterCursor(range, 419_999, 0)), [420, 480, 540, 600])
+    const range = gridRange(0, 600_000, 60_000)
+    assert.deepStrictEqual(points(afterCursor(range, 420_500, 0)), [480_000, 540_000, 600_000])
+    assert.deepStrictEqual(points(afterCursor(range, 420_000, 0)), [480_000, 540_000, 600_000])
+    assert.deepStrictEqual(points(afterCursor(range, 419_999, 0)), [420_000, 480_000, 540_000, 600_000])
   })
 })
 
@@ -219,7 +214,7 @@ describe("what a sync reads", () => {
     ) {
       const isWanted = point >= start * 1000 && (end === undefined || point <= end * 1000)
       const isNew = cursor === undefined || point + BigInt(lookback) * 1000n > cursor
-      if (isWanted && isNew) out.push(point / 1000n)
+      if (isWanted && isNew) out.push(point)
     }
     return out
   }
@@ -240,7 +235,7 @@ describe("what a sync reads", () => {
     }
     // Neither kind of plan is rare, and they are not all of our days.
     assert.isTrue(empty > runs / 20 && empty < runs / 2, `${empty} of ${runs}`)
-    assert.isTrue(latest > 240_000_000_000n, `${latest}`)
+    assert.isTrue(latest > 240_000_000_000_000n, `${latest}`)
   })
 })
 
@@ -287,7 +282,7 @@ describe("halve", () => {
   })
 
   it("ends with single points", () => {
-    let range = gridRange(0, 11_000_000, 1)
+    let range = gridRange(0, 11_000_000, 1000)
     let times = 0
     while (pointCount(range) > 1) {
       range = halve(range)[0]
@@ -301,7 +296,7 @@ describe("halve", () => {
 describe("rangeText", () => {
   it("tells the first and the last point", () => {
     assert.strictEqual(
-      rangeText({ firstSeconds: 60, lastSeconds: 120, stepSeconds: 60 }),
+      rangeText({ firstMillis: 60_000, lastMillis: 120_000, stepMillis: 60_000 }),
       "1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z"
     )
   })

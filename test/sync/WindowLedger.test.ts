@@ -8,7 +8,7 @@ import { WindowLedger } from "../../src/sync/WindowLedger.ts"
 import { type Choices, choices } from "../choices.ts"
 import { plainSamples } from "../prometheus/query/referenceDecoder.ts"
 
-const range: GridRange = { firstSeconds: 600, lastSeconds: 1200, stepSeconds: 60 }
+const range: GridRange = { firstMillis: 600_000, lastMillis: 1_200_000, stepMillis: 60_000 }
 
 /** The labels of a series; each response has an object of its own for each, as the decoder makes them. */
 const seriesOf = (name: string): DecodedSeries => {
@@ -260,10 +260,11 @@ describe("WindowLedger", () => {
       readonly times: ReadonlyArray<number>
     }
 
-    const gridPoints = ({ firstSeconds, stepSeconds, ...range }: GridRange): ReadonlyArray<number> =>
+    /** In seconds, as `block` takes them. */
+    const gridPoints = ({ firstMillis, stepMillis, ...range }: GridRange): ReadonlyArray<number> =>
       Array.from(
-        { length: pointCount({ ...range, firstSeconds, stepSeconds }) },
-        (_, i) => firstSeconds + i * stepSeconds
+        { length: pointCount({ ...range, firstMillis, stepMillis }) },
+        (_, i) => (firstMillis + i * stepMillis) / 1000
       )
 
     const randomAnswers = (choices: Choices): ReadonlyArray<Answer> =>
@@ -283,11 +284,11 @@ describe("WindowLedger", () => {
     const responseBlocks = (
       choices: Choices,
       answers: ReadonlyArray<Answer>,
-      { firstSeconds, lastSeconds }: GridRange
+      { firstMillis, lastMillis }: GridRange
     ): ReadonlyArray<SampleBlock> =>
       answers.flatMap(({ kind, name, times }) => {
         const series = seriesOf(name)
-        const rest = times.filter((time) => time >= firstSeconds && time <= lastSeconds)
+        const rest = times.filter((time) => time * 1000 >= firstMillis && time * 1000 <= lastMillis)
         const blocks: Array<SampleBlock> = []
         while (rest.length > 0) blocks.push(block(series, rest.splice(0, choices.between(1, 12)), kind))
         return blocks

@@ -8,13 +8,13 @@ const Point = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
 const Ends = Schema.Tuple([Point, Point])
 
 const spanOf = ([a, b]: readonly [number, number]): Span => ({
-  firstSeconds: Math.min(a, b) * STEP,
-  lastSeconds: Math.max(a, b) * STEP
+  firstMillis: Math.min(a, b) * STEP,
+  lastMillis: Math.max(a, b) * STEP
 })
 
 const pointsOf = (spans: ReadonlyArray<Span>): ReadonlyArray<number> =>
-  spans.flatMap(({ firstSeconds, lastSeconds }) =>
-    Array.from({ length: (lastSeconds - firstSeconds) / STEP + 1 }, (_, i) => firstSeconds / STEP + i)
+  spans.flatMap(({ firstMillis, lastMillis }) =>
+    Array.from({ length: (lastMillis - firstMillis) / STEP + 1 }, (_, i) => firstMillis / STEP + i)
   )
 
 describe("what has been read", () => {
@@ -26,7 +26,7 @@ describe("what has been read", () => {
       [...new Set(pointsOf(spans))].sort((a, b) => a - b)
     )
     for (const [i, span] of covered.slice(1).entries()) {
-      assert.isAbove(span.firstSeconds, covered[i]!.lastSeconds + STEP, "neighbours are one span")
+      assert.isAbove(span.firstMillis, covered[i]!.lastMillis + STEP, "neighbours are one span")
     }
   })
 
@@ -34,13 +34,13 @@ describe("what has been read", () => {
     const covered = ends
       .map(spanOf)
       .reduce<ReadonlyArray<Span>>((covered, span) => cover(covered, span, STEP), [])
-    const range = { ...spanOf(of), stepSeconds: STEP }
+    const range = { ...spanOf(of), stepMillis: STEP }
     const read = new Set(pointsOf(covered))
     const gaps = uncovered(range, covered)
     assert.deepStrictEqual(
       pointsOf(gaps),
       pointsOf([range]).filter((point) => !read.has(point))
     )
-    for (const gap of gaps) assert.strictEqual(gap.stepSeconds, STEP)
+    for (const gap of gaps) assert.strictEqual(gap.stepMillis, STEP)
   })
 })

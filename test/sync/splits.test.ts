@@ -6,6 +6,7 @@ import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import { type MockSeries, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { choices } from "../choices.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
+import { runs } from "../support/runs.ts"
 import {
   checkpoints,
   failuresOf,
@@ -213,7 +214,7 @@ describe("an answer that is too large", () => {
         }
         assert.strictEqual(until, start + (points - 1) * minute)
       }),
-    120_000
+    { arbitrary: { runs: runs(25) }, timeout: 120_000 }
   )
 
   it.effect("may be one that never comes: smaller ones are asked for once retries are used up", () =>

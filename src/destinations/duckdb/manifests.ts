@@ -74,7 +74,7 @@ export interface Found {
 /** What is remembered. */
 export interface Remembered {
   /** By stream. */
-  readonly entries: Map<string, Entry>
+  readonly entries: Map<string, Manifest>
   /** The streams of which something is remembered that this program has not written. */
   readonly damaged: Set<string>
 }
@@ -94,7 +94,7 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
     const stream = streamOf(key)
     // It is of no stream, so nobody will miss it.
     if (stream === undefined) continue
-    const decoded = Schema.decodeUnknownResult(EntryJson)(text)
+    const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
     if (Result.isFailure(decoded) || decoded.success.stream !== stream || entries.has(stream)) {
       damaged.add(stream)
       entries.delete(stream)

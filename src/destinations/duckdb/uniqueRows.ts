@@ -10,21 +10,21 @@ import { stagedColumns, stagedRows } from "./stagedRows.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { qualified, timeLiteral } from "./tables.ts"
 
-/** Times of rows that may be in a table already, in milliseconds, both included. */
-export interface Overlap {
+/** From the first to the last time, both included, in milliseconds. */
+export interface TimeRange {
   readonly first: number
   readonly last: number
 }
 
 /**
- * Inserts staged rows. In the overlap, a row replaces the one of the same series and time. One that is there already with
+ * Inserts staged rows. In the overlap, where the table may have some of them already, a row replaces the one of the same series and time. One that is there already with
  * the same value stays: windows that are read again take no space.
  */
 export const insertUnique = async (
   run: Run,
   table: string,
   staged: StagedSamples,
-  overlap: Overlap | undefined
+  overlap: TimeRange | undefined
 ): Promise<void> => {
   const insert = (rows: string) => run(`INSERT INTO ${qualified(table)} (${stagedColumns(staged)}) ${rows}`)
   if (overlap === undefined) {

@@ -12,7 +12,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { decodeStreamState } from "../../sync/StreamState.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError } from "../Destination.ts"
-import type { Entry } from "../manifest.ts"
+import type { StreamManifest } from "../manifest.ts"
 import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "./durably.ts"
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
@@ -32,7 +32,7 @@ const About = Schema.fromJsonString(
 )
 
 /** The states of a folder that is ours alone until the scope closes. */
-export interface StateFolder<E extends Entry> {
+export interface StateFolder<E extends StreamManifest> {
   /** What holds, by stream. */
   readonly entries: ReadonlyMap<string, E>
   /** Whether the state of a stream is there, and cannot be used. */
@@ -54,7 +54,7 @@ export interface StateFolder<E extends Entry> {
 }
 
 /** What a folder of states is opened with. */
-export interface StateFolderOptions<E extends Entry> {
+export interface StateFolderOptions<E extends StreamManifest> {
   readonly folder: string
   readonly source: string
   /** Such as `JSON lines`; it is shown to people. */
@@ -67,7 +67,9 @@ export interface StateFolderOptions<E extends Entry> {
 }
 
 /** Opens a folder for one `source` and one `format`, and makes it if need be. */
-export const openStates = Effect.fnUntraced(function* <E extends Entry>(options: StateFolderOptions<E>) {
+export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>(
+  options: StateFolderOptions<E>
+) {
   const { folder, format, readOnly, source } = options
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
@@ -124,7 +126,7 @@ interface Found<E> {
   readonly damaged: ReadonlyMap<string, (stream: string) => DestinationError>
 }
 
-const stateFolder = <E extends Entry>(
+const stateFolder = <E extends StreamManifest>(
   files: FileSystem.FileSystem,
   check: Effect.Effect<void, DestinationError>,
   inside: string,
@@ -152,7 +154,7 @@ const stateFolder = <E extends Entry>(
 
 /** Refuses a folder that is not for this run, and changes nothing. Returns the names of the files of streams' states. */
 const checkFolder = Effect.fnUntraced(function* (
-  { folder, format, readOnly, source }: Omit<StateFolderOptions<Entry>, "schema" | "isOurs">,
+  { folder, format, readOnly, source }: Omit<StateFolderOptions<StreamManifest>, "schema" | "isOurs">,
   inside: string
 ) {
   const files = yield* FileSystem.FileSystem
@@ -215,7 +217,7 @@ const checkFolder = Effect.fnUntraced(function* (
 })
 
 /** Reads the states of streams from the files with these names. */
-const readStates = Effect.fnUntraced(function* <E extends Entry>(
+const readStates = Effect.fnUntraced(function* <E extends StreamManifest>(
   { isOurs, schema }: StateFolderOptions<E>,
   inside: string,
   names: ReadonlyArray<string>
@@ -255,7 +257,7 @@ const damagedState = (
       })
 
 /** Whether a read can resume from the states of an entry, so far as they are there. */
-const hasUsableStates = ({ refreshState, state, stream }: Entry): boolean =>
+const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>
   [state, refreshState].every(
     (state) => state === undefined || Result.isSuccess(decodeStreamState(stream, state))
   )

@@ -34,9 +34,9 @@ import {
 } from "../folder/StateFolder.ts"
 import {
   Count,
-  entryFields,
   isSameRefresh,
   later,
+  manifestFields,
   refreshUnderWay,
   stateStoreOf,
   statesToSave,
@@ -63,7 +63,7 @@ const Extent = Schema.Struct(extentFields)
 type Extent = typeof Extent.Type
 
 const EntrySchema = Schema.Struct({
-  ...entryFields,
+  ...manifestFields,
   version: Schema.Literal(STATE_VERSION),
   /** The committed lines of the stream's file, without those of a refresh in progress. */
   main: Extent,

@@ -45,9 +45,9 @@ import {
 } from "../folder/StateFolder.ts"
 import {
   Count,
-  entryFields,
   isSameRefresh,
   later,
+  manifestFields,
   refreshUnderWay,
   stateStoreOf,
   statesToSave,
@@ -80,7 +80,7 @@ const PartFile = Schema.Struct({
 type PartFile = typeof PartFile.Type
 
 const EntrySchema = Schema.Struct({
-  ...entryFields,
+  ...manifestFields,
   version: Schema.Literal(STATE_VERSION),
   files: Schema.Array(PartFile),
   /** The number of the next file. */

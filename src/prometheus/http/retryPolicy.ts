@@ -18,7 +18,7 @@ export const retryPolicy = (maxRetries: number, subject = "") =>
   Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
     Schedule.jittered,
     Schedule.setInputType<PrometheusError>(),
-    Schedule.while(({ input }) => input.verdict.ending === "retry"),
+    Schedule.while(({ input }) => input.policy.action === "retry"),
     Schedule.upTo({ times: maxRetries }),
     Schedule.modifyDelay(({ duration, input }) =>
       Effect.succeed(

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto"
 import type { Curve, RunSummary, StreamSummary } from "../../run/Progress.ts"
 import { byteText, durationText, grouped, rounded, stepText, timeText } from "../../text/figures.ts"
 import { formatTime } from "../../text/formatTime.ts"
-import { counted } from "../../text/pluralize.ts"
+import { pluralize } from "../../text/pluralize.ts"
 import { printableName } from "../../text/printable.ts"
 import { chosenStreams, failedOf } from "../chosenStreams.ts"
 import { escaped, nameText, scriptJson, sentenceText } from "./html.ts"
@@ -85,7 +85,7 @@ ${sections.join("\n")}
 
 const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   const rows = left.reduce((total, stream) => total + stream.rows, 0)
-  return `${grouped(left.length)} more streams with ${counted(rows, "row")} are not shown: a page has ${grouped(MOST_STREAMS)} at most. Read them in reports of their own (--select).`
+  return `${grouped(left.length)} more streams with ${pluralize(rows, "row")} are not shown: a page has ${grouped(MOST_STREAMS)} at most. Read them in reports of their own (--select).`
 }
 
 const modes: Readonly<Record<RunSummary["mode"], string>> = {
@@ -120,7 +120,7 @@ const facts = ({ bytes, rows, seconds, streams }: RunSummary, failed: number): s
 
 const failures = (failed: ReadonlyArray<StreamSummary>, streams: number): string =>
   `<section class="failures" aria-labelledby="failures">
-<h2 id="failures">${escaped(`${grouped(failed.length)} of ${counted(streams, "stream")} failed`)}</h2>
+<h2 id="failures">${escaped(`${grouped(failed.length)} of ${pluralize(streams, "stream")} failed`)}</h2>
 <p>Run again to go on where ${failed.length === 1 ? "it" : "each"} stopped.</p>
 <ul>
 ${failed
@@ -167,10 +167,8 @@ ${error}${chart}
 
 const aboutText = ({ rows, series }: StreamSummary, shown: number): string => {
   if (rows === 0) return "nothing new"
-  const all = `${counted(rows, "row")} of ${counted(series, "series")}`
-  return shown > 0 && shown < series
-    ? `${all}, of which ${shown === 1 ? "one is" : `${shown} are`} shown`
-    : all
+  const all = `${pluralize(rows, "row")} of ${pluralize(series, "series", "series")}`
+  return shown > 0 && shown < series ? `${all}, ${shown === 1 ? "one" : shown} shown` : all
 }
 
 const chartFigure = (
@@ -187,7 +185,7 @@ const chartFigure = (
     stream.span === undefined ? "" : ` from ${timeText(stream.span[0])} to ${timeText(stream.span[1])}`
   const values =
     least === Infinity ? "without a finite value" : `between ${valueText(least)} and ${valueText(greatest)}`
-  const text = `Line chart of ${printableName(stream.name)}${period}: ${counted(curves.length, "series")}, ${values}. The table below has the range of each.`
+  const text = `Line chart of ${printableName(stream.name)}${period}: ${pluralize(curves.length, "series", "series")}, ${values}. The table below has the range of each.`
   const rows = curves.map(({ label }, line) => {
     const [low, high] = ranges[line]!
     const cells = low === Infinity ? ["–", "–"] : [valueText(low), valueText(high)]

@@ -188,7 +188,7 @@ describe("retryPolicy", () => {
     "RateLimited",
     "Unavailable",
     "BrokenResponse",
-    "PartialAnswer"
+    "PartialResponse"
   ] as const)("retries %s", (reason) =>
     Effect.gen(function* () {
       const { ends, waits } = yield* failing([failure(reason)], 1)

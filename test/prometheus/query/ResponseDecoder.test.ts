@@ -7,6 +7,7 @@ import { DecodeError, type Envelope, ResponseDecoder } from "../../../src/promet
 import type { FloatBlock, SampleBlock } from "../../../src/samples/Sample.ts"
 import { SeriesCache, seriesId } from "../../../src/samples/Series.ts"
 import { Choices, choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 import { randomChunks, randomResponse } from "./randomResponse.ts"
 import { type PlainResponse, type PlainSample, plainSamples, referenceDecode } from "./referenceDecoder.ts"
 
@@ -88,8 +89,8 @@ const labels = (text: string): ReadonlyArray<PlainSample["labels"]> => {
   return whole.samples.map((sample) => sample.labels)
 }
 
-const many = { arbitrary: { runs: 200 }, timeout: 60_000 }
-const some = { arbitrary: { runs: 30 }, timeout: 60_000 }
+const many = { arbitrary: { runs: runs(40) }, timeout: 60_000 }
+const some = { arbitrary: { runs: runs(10) }, timeout: 60_000 }
 
 describe("ResponseDecoder", () => {
   describe("series of earlier answers", () => {

@@ -2,7 +2,7 @@
  * The decoder against answers that no Prometheus gives: whatever the bytes are, it ends with what they say or with a
  * `DecodeError`, and never emits a sample that they do not have.
  *
- * HOSTILE_RUNS sets how many random answers each property is tried with, HOSTILE_SEED which ones.
+ * MODEL_RUNS sets how many random responses each property is tried with, HOSTILE_SEED which ones.
  */
 import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,15 +10,15 @@ import { DecodeError, type Envelope, ResponseDecoder } from "../../../src/promet
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { SeriesCache } from "../../../src/samples/Series.ts"
 import { Choices, choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 import { lenientRead } from "./lenientReader.ts"
 import { changeBytes, changeFrame, changeStructure, mutate } from "./mutations.ts"
 import { randomChunks, randomResponse } from "./randomResponse.ts"
 import { type PlainResponse, type PlainSample, plainSamples, referenceDecode } from "./referenceDecoder.ts"
 
-const runs = Number(process.env.HOSTILE_RUNS ?? 150)
 const many = {
-  arbitrary: { runs, seed: process.env.HOSTILE_SEED ?? "hostile" },
-  timeout: 60_000 + 1000 * runs
+  arbitrary: { runs: runs(30), seed: process.env.HOSTILE_SEED ?? "hostile" },
+  timeout: 120_000 + 1000 * runs(30)
 }
 
 interface Decoded {

@@ -1,0 +1,369 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Logger, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { type Backend, type Commit, openWriter } from "../../src/destinations/CommitPolicy.ts"
+import { DestinationError, type SyncMode, syncModes } from "../../src/destinations/Destination.ts"
+import type { StreamManifest } from "../../src/destinations/manifest.ts"
+import type { SampleBlock } from "../../src/samples/Sample.ts"
+import { encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
+import { formatTime } from "../../src/text/formatTime.ts"
+import { floats, seriesOf, start } from "./folder/drive.ts"
+
+const refreshModes = syncModes.filter((mode) => mode.startsWith("full"))
+const incrementalModes = syncModes.filter((mode) => !mode.startsWith("full"))
+
+const stateAt = (point: number, isRefresh = false) =>
+  new StreamState({
+    time: formatTime(start + point * 60_000),
+    step: 60,
+    version: 1,
+    ...(isRefresh ? { full_refresh: true as const } : {})
+  })
+const encoded = (point: number, isRefresh = false) => encodeStreamState(stateAt(point, isRefresh))
+
+const block = (point: number): SampleBlock =>
+  floats(seriesOf("up", {}), [[start + point * 60_000, `${point}`]])
+
+const points = (blocks: ReadonlyArray<SampleBlock>) => blocks.map(({ times }) => (times[0]! - start) / 60_000)
+
+/** What a backend was asked to do. A block is a point and takes 10 bytes. */
+interface Persisted extends Commit {
+  readonly points: ReadonlyArray<number>
+}
+
+const opened = Effect.fnUntraced(function* (
+  mode: SyncMode,
+  manifest: Partial<StreamManifest> = {},
+  isResumed = false,
+  failures: { append?: boolean; persist?: boolean } = {}
+) {
+  const persisted: Array<Persisted> = []
+  const logged: Array<unknown> = []
+  let resumesRefresh: boolean | undefined
+  let rows: ReadonlyArray<number> = []
+  let marked = 0
+  const failure = new DestinationError({ message: "The disk is full." })
+  const scope = yield* Scope.make()
+  const backend: Backend<StreamManifest> = {
+    append: (blocks) =>
+      Effect.suspend(() => {
+        if (failures.append === true) return Effect.fail(failure)
+        rows = [...rows, ...points(blocks)]
+        return Effect.void
+      }),
+    mark: () => {
+      marked = rows.length
+    },
+    unpersistedBytes: () => rows.length * 10,
+    persist: (commit) =>
+      Effect.suspend(() => {
+        if (failures.persist === true) return Effect.fail(failure)
+        persisted.push({ ...commit, points: rows.slice(0, marked) })
+        rows = rows.slice(marked)
+        marked = 0
+        return Effect.succeed({ stream: "up", ...commit.states })
+      })
+  }
+  const writer = yield* openWriter(
+    {
+      manifest: { stream: "up", ...manifest },
+      mode,
+      isResumed,
+      limits: { millis: 5000, bytes: () => 100 }
+    },
+    (resumes) => {
+      resumesRefresh = resumes
+      return Effect.succeed(backend)
+    }
+  ).pipe(Scope.provide(scope))
+  const logger = Logger.make(({ message }) => logged.push(message))
+  return {
+    ...writer,
+    put: (point: number, isRefresh = false) =>
+      Effect.andThen(writer.write([block(point)]), writer.commit(stateAt(point, isRefresh))),
+    close: Scope.close(scope, Exit.void).pipe(Effect.provide(Logger.layer([logger]))),
+    persisted,
+    logged,
+    resumesRefresh
+  }
+})
+
+describe("a commit", () => {
+  it.effect("is pending until so much time has passed since the last persist", () =>
+    Effect.gen(function* () {
+      const { persisted, put } = yield* opened("incremental_append")
+      yield* put(0)
+      yield* TestClock.adjust(4999)
+      yield* put(1)
+      assert.deepStrictEqual(persisted, [])
+      yield* TestClock.adjust(1)
+      yield* put(2)
+      assert.deepStrictEqual(persisted, [
+        { kind: "incremental", isComplete: false, states: { state: encoded(2) }, points: [0, 1, 2] }
+      ])
+      yield* TestClock.adjust(4999)
+      yield* put(3)
+      assert.strictEqual(persisted.length, 1)
+      yield* TestClock.adjust(1)
+      yield* put(4)
+      assert.deepStrictEqual(persisted[1]?.points, [3, 4])
+    })
+  )
+
+  it.effect("is persisted when so many bytes wait, and what follows it is not persisted with it", () =>
+    Effect.gen(function* () {
+      const { commit, persisted, put, write } = yield* opened("incremental_append")
+      yield* put(0)
+      yield* write([1, 2, 3, 4, 5, 6, 7, 8].map(block))
+      assert.deepStrictEqual(persisted, [])
+      yield* write([block(9)])
+      assert.deepStrictEqual(persisted, [])
+      // Ten blocks wait: the one that is pending goes first.
+      yield* write([block(10)])
+      assert.deepStrictEqual(
+        persisted.map(({ points, states }) => [points, states.state]),
+        [[[0], encoded(0)]]
+      )
+      yield* commit(stateAt(10))
+      assert.deepStrictEqual(persisted[1]?.points, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    })
+  )
+
+  it.effect("is not made of rows alone, however many", () =>
+    Effect.gen(function* () {
+      const { close, persisted, write } = yield* opened("incremental_append")
+      for (let point = 0; point < 50; point++) yield* write([block(point)])
+      yield* TestClock.adjust("1 hour")
+      yield* write([block(50)])
+      yield* close
+      assert.deepStrictEqual(persisted, [])
+    })
+  )
+})
+
+describe("the end of the scope", () => {
+  for (const mode of syncModes) {
+    it.effect(`persists what is committed in ${mode}, and nothing after it`, () =>
+      Effect.gen(function* () {
+        const { close, logged, persisted, put, write } = yield* opened(mode)
+        yield* put(0, mode.startsWith("full"))
+        yield* write([block(1)])
+        yield* close
+        assert.deepStrictEqual(
+          persisted.map(({ isComplete, points }) => [isComplete, points]),
+          [[false, [0]]]
+        )
+        assert.deepStrictEqual(logged, [])
+      })
+    )
+  }
+
+  it.effect("persists nothing twice", () =>
+    Effect.gen(function* () {
+      const { close, complete, persisted, put } = yield* opened("incremental_append")
+      yield* put(0)
+      yield* complete
+      yield* close
+      assert.strictEqual(persisted.length, 1)
+    })
+  )
+
+  it.effect("reports what could not be saved", () =>
+    Effect.gen(function* () {
+      const { close, logged, put } = yield* opened("incremental_append", {}, false, { persist: true })
+      yield* put(0)
+      yield* close
+      assert.deepStrictEqual(logged.flat(), [
+        "The last uncommitted samples of up were not saved; the next run reads them again. The disk is full."
+      ])
+    })
+  )
+})
+
+describe("a failure", () => {
+  it.effect("of an append leaves pending commits to the next run", () =>
+    Effect.gen(function* () {
+      const failures = { append: false }
+      const { close, logged, persisted, put, write } = yield* opened(
+        "incremental_append",
+        {},
+        false,
+        failures
+      )
+      yield* put(0)
+      failures.append = true
+      assert.strictEqual((yield* Effect.flip(write([block(1)]))).message, "The disk is full.")
+      yield* close
+      assert.deepStrictEqual(persisted, [])
+      assert.deepStrictEqual(logged, [])
+    })
+  )
+
+  it.effect("of a persist fails the commit or the end that was due, and is not tried again", () =>
+    Effect.gen(function* () {
+      const failures = { persist: true }
+      const { close, commit, complete, persisted, put } = yield* opened(
+        "incremental_append",
+        {},
+        false,
+        failures
+      )
+      yield* put(0)
+      yield* TestClock.adjust(5000)
+      assert.strictEqual((yield* Effect.flip(commit(stateAt(0)))).message, "The disk is full.")
+      assert.strictEqual((yield* Effect.flip(complete)).message, "The disk is full.")
+      failures.persist = false
+      yield* close
+      assert.deepStrictEqual(persisted, [])
+    })
+  )
+})
+
+describe("an incremental sync", () => {
+  for (const mode of incrementalModes) {
+    it.effect(`in ${mode} ends a stopped refresh with its first commit`, () =>
+      Effect.gen(function* () {
+        const { complete, persisted, put, resumesRefresh } = yield* opened(
+          mode,
+          { state: encoded(3), refreshState: encoded(1, true) },
+          true
+        )
+        assert.isFalse(resumesRefresh)
+        yield* put(4)
+        yield* complete
+        assert.deepStrictEqual(persisted, [
+          { kind: "incremental", isComplete: true, states: { state: encoded(4) }, points: [4] }
+        ])
+      })
+    )
+
+    it.effect(`in ${mode} persists nothing where neither rows nor the state are new`, () =>
+      Effect.gen(function* () {
+        const same = yield* opened(mode, { state: encoded(3) }, true)
+        yield* same.commit(stateAt(3))
+        yield* same.complete
+        assert.deepStrictEqual(same.persisted, [])
+        const later = yield* opened(mode, { state: encoded(3) }, true)
+        yield* later.commit(stateAt(4))
+        yield* later.complete
+        assert.deepStrictEqual(
+          later.persisted.map(({ states }) => states),
+          [{ state: encoded(4) }]
+        )
+        const rows = yield* opened(mode, { state: encoded(3) }, true)
+        yield* rows.put(3)
+        yield* rows.complete
+        assert.deepStrictEqual(rows.persisted[0]?.points, [3])
+        const stopped = yield* opened(mode, { state: encoded(3), refreshState: encoded(1, true) }, true)
+        yield* stopped.commit(stateAt(3))
+        yield* stopped.complete
+        assert.strictEqual(stopped.persisted.length, 1)
+      })
+    )
+  }
+
+  it.effect("tells the backend of its end, also where all rows are persisted", () =>
+    Effect.gen(function* () {
+      const { complete, persisted, put } = yield* opened("incremental_append")
+      yield* put(0)
+      yield* TestClock.adjust(5000)
+      yield* put(1)
+      yield* complete
+      assert.deepStrictEqual(
+        persisted.map(({ isComplete, points }) => [isComplete, points]),
+        [
+          [false, [0, 1]],
+          [true, []]
+        ]
+      )
+    })
+  )
+})
+
+describe("a refresh", () => {
+  for (const mode of refreshModes) {
+    const ownNext = mode === "full_refresh_overwrite" ? { next: {} } : {}
+    const otherNext = mode === "full_refresh_overwrite" ? {} : { next: {} }
+
+    it.effect(`in ${mode} keeps the incremental state until it is complete`, () =>
+      Effect.gen(function* () {
+        const { complete, persisted, put } = yield* opened(mode, { state: encoded(9) })
+        yield* put(0, true)
+        yield* TestClock.adjust(5000)
+        yield* put(1, true)
+        yield* complete
+        assert.deepStrictEqual(persisted, [
+          {
+            kind: "refresh",
+            isComplete: false,
+            states: { state: encoded(9), refreshState: encoded(1, true) },
+            points: [0, 1]
+          },
+          { kind: "complete_refresh", isComplete: true, states: { state: encoded(1) }, points: [] }
+        ])
+      })
+    )
+
+    it.effect(`in ${mode} resumes one of its own mode, if the read does`, () =>
+      Effect.gen(function* () {
+        const manifest = { state: encoded(9), refreshState: encoded(3, true), ...ownNext }
+        const resumed = yield* opened(mode, manifest, true)
+        assert.isTrue(resumed.resumesRefresh)
+        // The stopped run had read all of it.
+        yield* resumed.complete
+        assert.deepStrictEqual(
+          resumed.persisted.map(({ states }) => states),
+          [{ state: encoded(3) }]
+        )
+        const restarted = yield* opened(mode, manifest, false)
+        assert.isFalse(restarted.resumesRefresh)
+        yield* restarted.put(0, true)
+        yield* restarted.close
+        assert.deepStrictEqual(
+          restarted.persisted.map(({ states }) => states),
+          [{ state: encoded(9), refreshState: encoded(0, true) }]
+        )
+      })
+    )
+
+    it.effect(`in ${mode} restarts one of the other mode`, () =>
+      Effect.gen(function* () {
+        const { resumesRefresh } = yield* opened(
+          mode,
+          { state: encoded(9), refreshState: encoded(3, true), ...otherNext },
+          true
+        )
+        assert.isFalse(resumesRefresh)
+      })
+    )
+  }
+
+  it.effect("that replaces the rows with none forgets what had been read", () =>
+    Effect.gen(function* () {
+      const overwrite = yield* opened("full_refresh_overwrite", { state: encoded(9) })
+      yield* overwrite.complete
+      assert.deepStrictEqual(
+        overwrite.persisted.map(({ states }) => states),
+        [{}]
+      )
+      const append = yield* opened("full_refresh_append", { state: encoded(9) })
+      yield* append.complete
+      assert.deepStrictEqual(
+        append.persisted.map(({ states }) => states),
+        [{ state: encoded(9) }]
+      )
+    })
+  )
+
+  it.effect("is numbered no more once it is complete", () =>
+    Effect.gen(function* () {
+      const { commit, complete, persisted } = yield* opened("full_refresh_append")
+      yield* commit(new StreamState({ ...stateAt(2, true), generation_id: 7 }))
+      yield* complete
+      assert.deepStrictEqual(
+        persisted.map(({ states }) => states),
+        [{ state: encoded(2) }]
+      )
+    })
+  )
+})
