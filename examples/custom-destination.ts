@@ -1,15 +1,16 @@
 /**
  * Replicates metrics into a SQLite database of your own, exactly once: samples and state are committed in one transaction,
- * so that the next run goes on where this one was, however it ended. Run it by `node custom-destination.ts`.
+ * so that the next run resumes where this one ended, however it ended. Run it by `node custom-destination.ts`.
  */
 import { DatabaseSync } from "node:sqlite"
 import { Console, Effect, Layer, Stream } from "effect"
 import {
   ConnectorConfig,
+  encodeStreamState,
   PrometheusClient,
   type ReadEvent,
   read,
-  StateStore,
+  StateReader,
   samplesOf
 } from "source-prometheus"
 
@@ -25,14 +26,13 @@ const insertSample = database.prepare("INSERT OR REPLACE INTO samples VALUES (?,
 const insertState = database.prepare("INSERT OR REPLACE INTO states VALUES (?, ?)")
 const selectState = database.prepare("SELECT state FROM states WHERE metric = ?")
 
-const states = StateStore.layerJson({
-  load: (metric) =>
-    Effect.sync(() => {
-      const row = selectState.get(metric)
-      return row === undefined ? undefined : JSON.parse(String(row.state))
-    }),
-  save: (metric, state) => Effect.sync(() => void insertState.run(metric, JSON.stringify(state)))
-})
+/** What a read resumes from. */
+const states = StateReader.layerJson((metric) =>
+  Effect.sync(() => {
+    const row = selectState.get(metric)
+    return row === undefined ? undefined : JSON.parse(String(row.state))
+  })
+)
 
 const handle = Effect.fnUntraced(function* (event: ReadEvent) {
   const metric = event.stream
@@ -46,13 +46,11 @@ const handle = Effect.fnUntraced(function* (event: ReadEvent) {
         }
       }
       return
-    case "Checkpoint": {
-      // All samples up to here have been handed on: they become visible together with the state that says so.
+    case "Checkpoint":
+      // The read has emitted all samples up to here: they become visible together with the state that says so.
       if (!database.isTransaction) database.exec("BEGIN")
-      const store = yield* StateStore
-      yield* store.save(metric, event.state, 0)
+      insertState.run(metric, JSON.stringify(encodeStreamState(event.state)))
       return database.exec("COMMIT")
-    }
     case "Failed":
       if (database.isTransaction) database.exec("ROLLBACK")
       process.exitCode = 1

@@ -1,7 +1,7 @@
 /**
  * The library: a Prometheus server as Effect services and streams.
  *
- * `ConnectorConfig`, `PrometheusClient` and `StateStore` are services with layers. `samples` is a stream of the samples of
+ * `ConnectorConfig`, `PrometheusClient`, `StateReader` and `StateStore` are services with layers. `samples` is a stream of the samples of
  * one metric, as plain objects. `read` is the program of every sync, over several metrics: a stream of events whose
  * samples come as blocks of one series each, with checkpoints of state between them.
  */
@@ -33,7 +33,8 @@ export type { GridRange } from "./sync/TimeGrid.ts"
 
 // State between two reads.
 
-export { StateStore } from "./sync/StateStore.ts"
+export { StateReader } from "./sync/StateReader.ts"
+export { type Checkpoint, StateStore, StateStoreError } from "./sync/StateStore.ts"
 export { decodeStreamState, encodeStreamState, StreamState } from "./sync/StreamState.ts"
 
 // Samples as they flow, and as records.

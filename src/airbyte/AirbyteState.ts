@@ -1,7 +1,8 @@
 /** State that a platform keeps: read from the file it hands over, written as STATE messages. */
-import { Effect, type FileSystem, Layer, Option, Predicate, Schema } from "effect"
+import { Effect, type FileSystem, type Layer, Option, Predicate, Schema } from "effect"
 import { ConfigError, type InputFileError, readJsonFile } from "../config/ConnectorConfig.ts"
-import { decodeFrom, StateStore } from "../sync/StateStore.ts"
+import { decodeState, type StateReader } from "../sync/StateReader.ts"
+import { StateStore } from "../sync/StateStore.ts"
 import { encodeStreamState } from "../sync/StreamState.ts"
 import { Output } from "./Output.ts"
 import { type AirbyteMessage, FULL_REFRESH_COMPLETE, NO_CURSOR_STATE, StateEntry } from "./Protocol.ts"
@@ -19,17 +20,16 @@ export const stateMessage = (name: string, state: object, recordCount: number): 
 /** A `StateStore` that starts with the states of a file, if there is one, and saves to the `Output`. */
 export const layer = (
   path: Option.Option<string>
-): Layer.Layer<StateStore, ConfigError | InputFileError, FileSystem.FileSystem | Output> =>
-  Layer.effect(
-    StateStore,
+): Layer.Layer<StateStore | StateReader, ConfigError | InputFileError, FileSystem.FileSystem | Output> =>
+  StateStore.layer(
     Effect.gen(function* () {
       const output = yield* Output
       const saved = Option.isSome(path)
         ? yield* parseStates(path.value, yield* readJsonFile(path.value, "state"))
         : new Map<string, unknown>()
       return StateStore.of({
-        load: (stream) => decodeFrom(saved, stream),
-        save: (stream, state, recordCount) =>
+        load: (stream) => decodeState(stream, saved.get(stream)),
+        save: ({ recordCount, state, stream }) =>
           Effect.sync(() => output.message(stateMessage(stream, encodeStreamState(state), recordCount)))
       })
     })

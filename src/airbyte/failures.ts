@@ -2,6 +2,7 @@
 import { Clock, Effect } from "effect"
 import type { ConfigError, InputFileError } from "../config/ConnectorConfig.ts"
 import type { ErrorAttribution, PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { StateStoreError } from "../sync/StateStore.ts"
 import { Output } from "./Output.ts"
 import type { FailureType } from "./Protocol.ts"
 
@@ -20,9 +21,16 @@ export interface Failure {
 }
 
 /** An error that the program expects: its message is made for people, its blame decides the failure type. */
-export const toFailure = (error: ConfigError | InputFileError | PrometheusError): Failure => ({
+export const toFailure = (
+  error: ConfigError | InputFileError | PrometheusError | StateStoreError
+): Failure => ({
   message: error.message,
-  failureType: error._tag === "PrometheusError" ? failureTypes[error.policy.attribution] : "config_error"
+  failureType:
+    error._tag === "PrometheusError"
+      ? failureTypes[error.policy.attribution]
+      : error._tag === "StateStoreError"
+        ? "system_error"
+        : "config_error"
 })
 
 /** Writes a TRACE ERROR. */

@@ -155,7 +155,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       }
       case "Checkpoint": {
         const window = progress.endWindow(event.lastMillis)
-        yield* store.save(name, event.state, window.records)
+        yield* store.save(event)
         const news = progress.newEstimate()
         if (news !== undefined) yield* estimate(name, news)
         yield* Effect.logDebug(`${name}: ${pluralize(window.records, "record")}, ${rangeText(window.range)}.`)
@@ -194,7 +194,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
   const outcome = yield* readStreams(streams, { onRetry }).pipe(
     Stream.runForEach(onEvent),
     Effect.onError((cause) => (Cause.hasDies(cause) ? abandon : Effect.void)),
-    Effect.catchTag(["PrometheusError", "ConfigError"], (error) => Effect.succeed(error))
+    Effect.catchTag(["PrometheusError", "ConfigError", "StateStoreError"], (error) => Effect.succeed(error))
   )
   if (outcome !== undefined) {
     yield* abandon

@@ -12,7 +12,7 @@ import { estimate } from "../run/estimate.ts"
 import { fitSettings } from "../run/filledDestination.ts"
 import { compareWithServer, logLosses } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
-import { StateStore } from "../sync/StateStore.ts"
+import { StateReader } from "../sync/StateReader.ts"
 import { Screen } from "../terminal/Screen.ts"
 import { confirmInTerminal } from "./askPerson.ts"
 import {
@@ -126,7 +126,7 @@ const dryRun = Effect.fnUntraced(function* (
           Effect.provideService(ConnectorConfig, fitted)
         )
       }).pipe(Effect.provide(destination))
-    : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())
+    : yield* Effect.provide(estimate(names, about), StateReader.layerMemory())
   yield* showDryRun(estimated, isJson)
 })
 

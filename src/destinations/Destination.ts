@@ -1,7 +1,7 @@
 /** Where a run puts samples, and what is remembered of them there: data and state together, both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
-import { StateStore } from "../sync/StateStore.ts"
+import { StateReader } from "../sync/StateReader.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
 /**
@@ -60,8 +60,8 @@ export class Destination extends Context.Service<
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
     /** The streams that it remembers anything of. */
     readonly streams: () => ReadonlyArray<string>
-    /** The states that were committed, for a read of a kind. To save them has no effect: `commit` does it. */
-    readonly states: (kind: SyncKind) => StateStore["Service"]
+    /** The committed states, for a read of a kind. */
+    readonly states: (kind: SyncKind) => StateReader["Service"]
     /**
      * What it has of a stream: the rows that readers see, or those that a full refresh in progress has committed (readers see
      * them already where it appends). Exact, also after a crash. No rows where there is nothing.
@@ -77,9 +77,9 @@ export class Destination extends Context.Service<
   }
 >()("source-prometheus/run/Destination") {}
 
-/** The states of the destination, as the `StateStore` of a read in a mode. */
-export const layerStates = (mode: SyncMode): Layer.Layer<StateStore, never, Destination> =>
+/** The states of the destination that a read in a mode resumes from. */
+export const layerStates = (mode: SyncMode): Layer.Layer<StateReader, never, Destination> =>
   Layer.effect(
-    StateStore,
+    StateReader,
     Effect.map(Destination, ({ states }) => states(syncKindOf(mode)))
   )

@@ -1,6 +1,6 @@
 /** What is remembered of each stream beside its data, in whatever format, and the states that are part of it. */
-import { Effect, Result, Schema } from "effect"
-import { decodeFrom, StateStore } from "../sync/StateStore.ts"
+import { Result, Schema } from "effect"
+import { decodeState, StateReader } from "../sync/StateReader.ts"
 import { decodeStreamState, encodeStreamState, StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncKind, type SyncMode } from "./Destination.ts"
 
@@ -26,17 +26,16 @@ export const manifestFields = {
 /** How many of something, or where in it. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states of a destination as the store that a read of a kind asks. Saving is part of a commit. */
-export const stateStoreOf =
+/** The states that a read of a kind resumes from. Saving is part of a commit. */
+export const stateReaderOf =
   ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
-  (kind: SyncKind): StateStore["Service"] =>
-    StateStore.of({
+  (kind: SyncKind): StateReader["Service"] =>
+    StateReader.of({
       load: (stream) => {
         const entry = entries.get(stream)
         const state = kind === "incremental" ? entry?.state : entry?.refreshState
-        return decodeFrom(new Map([[stream, state]]), stream)
-      },
-      save: () => Effect.void
+        return decodeState(stream, state)
+      }
     })
 
 /** The state of a full refresh that has begun and is not complete: the next one may go on from it. */

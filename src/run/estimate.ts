@@ -4,7 +4,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { readRange, remainingRanges } from "../sync/Read.ts"
-import { StateStore } from "../sync/StateStore.ts"
+import { StateReader } from "../sync/StateReader.ts"
 import { warnOfClock, warnOfConnection } from "../sync/syncWarnings.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterAnswer, initial } from "../sync/WindowSize.ts"
@@ -39,14 +39,14 @@ const PROBES = 48
 /** A sample in an answer, such as `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
-/** What each stream would read, resuming from the states in the `StateStore`. */
+/** What each stream would read, resuming from the states of the `StateReader`. */
 export const estimate = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
   about: { readonly mode: SyncMode; readonly source: string; readonly destination: string }
 ) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const store = yield* StateStore
+  const store = yield* StateReader
   yield* warnOfConnection
   const clock = yield* client.clock
   yield* warnOfClock(clock)

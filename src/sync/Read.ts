@@ -26,7 +26,8 @@ import { SeriesCache } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { cover, uncovered } from "./coverage.ts"
 import { type PartIndex, SeriesPart } from "./SeriesPart.ts"
-import { StateStore } from "./StateStore.ts"
+import { StateReader } from "./StateReader.ts"
+import type { Checkpoint } from "./StateStore.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { futureStates, warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { afterCursor, type GridRange, gridRange, pointCount, takePoints } from "./TimeGrid.ts"
@@ -56,16 +57,14 @@ export type ReadEvent =
   /** Samples, each exactly once. */
   | { readonly _tag: "Samples"; readonly stream: string; readonly blocks: ReadonlyArray<SampleBlock> }
   /**
-   * All samples up to the grid point `lastMillis` have been handed on, of so many `points` in this read; `state` is what to
-   * remember of that.
+   * All samples up to the grid point `lastMillis` have been emitted, of `points` points in this read. Once they are written,
+   * the checkpoint is what to save: `StateStore.save` takes it.
    */
-  | {
+  | (Checkpoint & {
       readonly _tag: "Checkpoint"
-      readonly stream: string
       readonly lastMillis: number
       readonly points: number
-      readonly state: StreamState
-    }
+    })
   | { readonly _tag: "Completed"; readonly stream: string; readonly mode: StreamRequest["mode"] }
   /** This stream ends here; what was checkpointed holds. */
   | { readonly _tag: "Failed"; readonly stream: string; readonly error: PrometheusError }
@@ -105,12 +104,16 @@ const pacing = Schedule.spaced("10 millis").pipe(
 export const read = (
   requests: ReadonlyArray<StreamRequest>,
   options: ReadOptions = {}
-): Stream.Stream<ReadEvent, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient | StateStore> =>
+): Stream.Stream<
+  ReadEvent,
+  PrometheusError | ConfigError,
+  ConnectorConfig | PrometheusClient | StateReader
+> =>
   Stream.unwrap(
     Effect.gen(function* () {
       const settings = yield* ConnectorConfig
       const client = yield* PrometheusClient
-      const store = yield* StateStore
+      const store = yield* StateReader
       const states = yield* Effect.forEach(requests, (request) => store.load(request.name))
       yield* warnOfConnection
       const clock = yield* client.clock
@@ -219,7 +222,7 @@ const makeReader =
     }
 
     /** After all up to a grid point of one of the ranges, which are read one after the other. */
-    const checkpointAt = (lastMillis: number): ReadEvent => {
+    const checkpointAt = (lastMillis: number, recordCount: number): ReadEvent => {
       const done = ranges
         .filter(({ firstMillis }) => firstMillis <= lastMillis)
         .map((range) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
@@ -233,20 +236,28 @@ const makeReader =
         stream,
         lastMillis,
         points: done.reduce((sum, range) => sum + pointCount(range), 0),
+        recordCount,
         state: detailedStates ? new StreamState({ ...state, read: encodeSpans(covered), ...details }) : state
       }
     }
 
     const running: ReadEvent = { _tag: "Running", stream }
 
-    const toReadEvent = (event: WindowEvent): ReadEvent => {
-      switch (event._tag) {
-        case "Answered":
-          return running
-        case "Samples":
-          return { ...event, stream }
-        case "Whole":
-          return checkpointAt(event.lastMillis)
+    const makeReadEvents = () => {
+      let recordCount = 0
+      return (event: WindowEvent): ReadEvent => {
+        switch (event._tag) {
+          case "Answered":
+            return running
+          case "Samples":
+            for (const { length } of event.blocks) recordCount += length
+            return { ...event, stream }
+          case "Whole": {
+            const checkpoint = checkpointAt(event.lastMillis, recordCount)
+            recordCount = 0
+            return checkpoint
+          }
+        }
       }
     }
 
@@ -282,7 +293,7 @@ const makeReader =
           concurrency: LOOK_AHEAD
         }),
         Stream.flatMap((asked) => windowEvents(context, asked)),
-        Stream.map(toReadEvent)
+        Stream.map(makeReadEvents())
       )
     })
 
@@ -295,7 +306,7 @@ const makeReader =
     const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
     const events =
       points === 0
-        ? Stream.make(running, checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastMillis))
+        ? Stream.make(running, checkpointAt(pointCount(fullRange) === 0 ? 0 : fullRange.lastMillis, 0))
         : Stream.unwrap(windows)
     return Stream.succeed(started).pipe(
       Stream.concat(events),

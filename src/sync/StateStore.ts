@@ -1,58 +1,76 @@
-/** Where the state of streams is kept between syncs, as a service: a platform, a file, or memory. */
-import { Context, Effect, Layer, Option, Result } from "effect"
+/** The states of streams between syncs, as a service that reads and saves them: a platform, a file, or memory. */
+import { Context, Effect, Layer, Schema } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
-import { decodeStreamState, encodeStreamState, type StreamState } from "./StreamState.ts"
+import { decodeState, StateReader } from "./StateReader.ts"
+import { encodeStreamState, type StreamState } from "./StreamState.ts"
 
-/** The states of all streams of a connection. */
+/** A state could not be saved; `message` says of which stream, why, and what the next sync does. */
+export class StateStoreError extends Schema.TaggedError<StateStoreError>()("StateStoreError", {
+  message: Schema.String
+}) {}
+
+/** What to save once all samples before it have been written. Every `Checkpoint` of a read is one. */
+export interface Checkpoint {
+  readonly stream: string
+  readonly state: StreamState
+  /** How many samples the read emitted since the stream's previous checkpoint. */
+  readonly recordCount: number
+}
+
+/** Reads and saves the states of all streams of a connection. Each of its layers provides a `StateReader`, too. */
 export class StateStore extends Context.Service<
   StateStore,
-  {
-    /** The state a stream was left with, if any. Damaged or foreign state fails. */
-    readonly load: (stream: string) => Effect.Effect<Option.Option<StreamState>, ConfigError>
-    /**
-     * Remembers a state. Only called once all that it stands for has been written; `recordCount` is how many
-     * records that were since the stream's previous state.
-     */
-    readonly save: (stream: string, state: StreamState, recordCount: number) => Effect.Effect<void>
+  StateReader["Service"] & {
+    /** Saves a state. Call it only after everything that the state stands for has been written. */
+    readonly save: (checkpoint: Checkpoint) => Effect.Effect<void, StateStoreError>
   }
 >()("source-prometheus/sync/StateStore") {
+  /** A store that an effect makes. */
+  static readonly layer = <E, R>(
+    make: Effect.Effect<StateStore["Service"], E, R>
+  ): Layer.Layer<StateStore | StateReader, E, R> =>
+    Layer.effectContext(
+      Effect.map(make, (store) => Context.make(StateStore, store).pipe(Context.add(StateReader, store)))
+    )
+
   /**
-   * Over whatever keeps JSON by a name: a table, a file, a key-value store. `load` answers undefined for a stream that has
-   * no state yet. To be safe from a crash between the two, `save` belongs into the transaction of the samples.
+   * Over anything that keeps JSON by a name: a table, a file, a key-value store. `load` returns undefined for a stream that has
+   * no state yet. `save` fails with an error that has a message. To survive a crash between the two, save states in the
+   * transaction of the samples.
    */
   static readonly layerJson = (kept: {
     readonly load: (stream: string) => Effect.Effect<unknown, ConfigError>
-    readonly save: (stream: string, state: unknown, recordCount: number) => Effect.Effect<void>
-  }): Layer.Layer<StateStore> =>
-    Layer.succeed(StateStore, {
-      load: (stream) =>
-        Effect.flatMap(kept.load(stream), (state) => decodeFrom(new Map([[stream, state]]), stream)),
-      save: (stream, state, recordCount) => kept.save(stream, encodeStreamState(state), recordCount)
-    })
-
-  /** In memory, for tests and for programs that keep state elsewhere. Starts with the states given. */
-  static readonly layerMemory = (
-    initial: Iterable<readonly [stream: string, state: unknown]> = []
-  ): Layer.Layer<StateStore> =>
-    Layer.effect(
-      StateStore,
-      Effect.gen(function* () {
-        const states = yield* Effect.sync(() => new Map(initial))
-        return StateStore.of({
-          load: (stream) => Effect.suspend(() => decodeFrom(states, stream)),
-          save: (stream, state) => Effect.sync(() => states.set(stream, state))
-        })
+    readonly save: (
+      stream: string,
+      state: unknown,
+      recordCount: number
+    ) => Effect.Effect<void, { readonly message: string }>
+  }): Layer.Layer<StateStore | StateReader> =>
+    StateStore.layer(
+      Effect.succeed({
+        load: (stream) => Effect.flatMap(kept.load(stream), (json) => decodeState(stream, json)),
+        save: ({ recordCount, state, stream }) =>
+          Effect.mapError(
+            kept.save(stream, encodeStreamState(state), recordCount),
+            ({ message }) =>
+              new StateStoreError({
+                message: `The state of the stream ${stream} (up to ${state.time}) could not be saved: ${message.replace(/\.?$/, ".")} The next sync reads again what came after the last saved state.`
+              })
+          )
       })
     )
-}
 
-/** One stream's state out of all that were saved. */
-export const decodeFrom = (
-  states: ReadonlyMap<string, unknown>,
-  stream: string
-): Effect.Effect<Option.Option<StreamState>, ConfigError> => {
-  const state = states.get(stream)
-  return state === undefined
-    ? Effect.succeed(Option.none())
-    : Effect.fromResult(Result.map(decodeStreamState(stream, state), Option.some))
+  /** In memory, for tests and for programs that keep states elsewhere. Starts with the states given, as JSON. */
+  static readonly layerMemory = (
+    initial: Iterable<readonly [stream: string, state: unknown]> = []
+  ): Layer.Layer<StateStore | StateReader> =>
+    StateStore.layer(
+      Effect.sync(() => {
+        const states = new Map(initial)
+        return {
+          load: (stream) => Effect.suspend(() => decodeState(stream, states.get(stream))),
+          save: ({ state, stream }) => Effect.sync(() => void states.set(stream, encodeStreamState(state)))
+        }
+      })
+    )
 }

@@ -7,7 +7,7 @@ import { recycle } from "../samples/recycle.ts"
 import { type Histogram, type SampleBlock, valueText } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { read } from "./Read.ts"
-import { StateStore } from "./StateStore.ts"
+import { StateReader } from "./StateReader.ts"
 
 /** One sample of one series. */
 export interface Sample {
@@ -67,5 +67,5 @@ export const samples = (
       recycle(block)
       return Stream.fromArray(samples)
     }),
-    Stream.provide(StateStore.layerMemory())
+    Stream.provide(StateReader.layerMemory())
   )

@@ -166,7 +166,11 @@ describe("saving a state", () => {
       const collector = makeCollector()
       yield* Effect.gen(function* () {
         const store = yield* StateStore
-        yield* store.save("m", new StreamState({ time: good.time, step: 60, version: 1 }), 42)
+        yield* store.save({
+          stream: "m",
+          state: new StreamState({ time: good.time, step: 60, version: 1 }),
+          recordCount: 42
+        })
         yield* Effect.flatMap(Output, (output) => output.flush)
       }).pipe(
         Effect.provide(AirbyteState.layer(Option.none())),

@@ -11,6 +11,8 @@ import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import type { StateReader } from "../../src/sync/StateReader.ts"
+import { StateStore } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { type Message, makeCollector } from "./collector.ts"
 import { inputFile } from "./inputFile.ts"
@@ -24,6 +26,8 @@ interface Setting {
   readonly told?: Array<Message>
   /** The `state` of STATE messages of an earlier read. */
   readonly states?: ReadonlyArray<unknown>
+  /** Instead of the store that writes STATE messages. */
+  readonly store?: Layer.Layer<StateStore | StateReader>
 }
 
 const configured = (name: string, more: Partial<ConfiguredStream> = {}): ConfiguredStream => ({
@@ -57,7 +61,12 @@ const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredSt
     yield* Effect.flatMap(Output, (output) => output.flush)
     return result
   }).pipe(
-    Effect.provide(Layer.merge(Layer.provideMerge(Mock.layer(mock), config), AirbyteState.layer(statePath))),
+    Effect.provide(
+      Layer.merge(
+        Layer.provideMerge(Mock.layer(mock), config),
+        setting.store ?? AirbyteState.layer(statePath)
+      )
+    ),
     Effect.provide(collector.layer),
     Effect.provide(NodeServices.layer),
     Effect.provide(Logger.layer([]))
@@ -124,6 +133,24 @@ const story = (messages: ReadonlyArray<Message>, name: string): string => {
   })
   return words.filter((word, i) => word !== "records" || words[i - 1] !== "records").join(" ")
 }
+
+it.effect("a state that cannot be saved ends the read with an error of the system, without a COMPLETE", () =>
+  Effect.gen(function* () {
+    const store = StateStore.layerJson({
+      load: () => Effect.undefined,
+      save: () => Effect.fail(new Error("the table is locked"))
+    })
+    const { messages, ok } = yield* readAll([configured("m")], { series: gauge("m", 10), points: 10, store })
+    assert.isFalse(ok)
+    const error = traces(messages).find(({ type }) => type === "ERROR")?.error
+    assert.strictEqual(error?.failure_type, "system_error")
+    assert.match(
+      error?.message ?? "",
+      /^The state of the stream m .* could not be saved: the table is locked\. /
+    )
+    assert.notInclude(JSON.stringify(messages), '"COMPLETE"')
+  })
+)
 
 describe("read", () => {
   it.effect("tells of a stream from STARTED to COMPLETE, with a state after each window", () =>

@@ -58,7 +58,7 @@ const histograms = {
 
 /**
  * Twelve hours of data behind basic authentication. `extreme` keeps the values that a number of JSON can hold and
- * the DECIMAL(38, 9) of warehouses cannot: PyAirbyte's DuckDB refuses them from 1e29 on, and the whole load with them.
+ * the DECIMAL(38, 9) of warehouses cannot: PyAirbyte's DuckDB refuses them from 1e29 on, and the entire load with them.
  */
 export const makeServer = Effect.fnUntraced(function* (values: "extreme" | "storable") {
   const all = awkward().filter(({ labels }) => !("__name__" in labels) || labels.__name__ !== "special")

@@ -29,7 +29,7 @@ interface Report {
   readonly failed_read: Outcome
 }
 
-/** The second sync goes on where the first ended; the third has nothing left to do. */
+/** The second sync continues where the first ended; the third has nothing left to do. */
 const ends = [5, 12, 12]
 
 /** One session with PyAirbyte, about which all tests ask. */
@@ -78,7 +78,7 @@ class Session extends Context.Service<
     )
 }
 
-/** What the server itself answers for all streams, up to so many hours after the beginning. */
+/** The server's own samples of all streams, up to so many hours after the beginning. */
 const reference = ({ report, server }: Session["Service"], end: number) =>
   Effect.promise(async () => {
     const all = new Map<string, string>()
@@ -172,7 +172,7 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
       })
     )
 
-    it.effect("tells its user what is wrong", () =>
+    it.effect("says what is wrong", () =>
       Effect.gen(function* () {
         const { report, server, traces } = yield* Session
         const { failed_read, wrong_date, wrong_password } = report

@@ -12,7 +12,7 @@ import { runPython } from "./python.ts"
 /** The last minute of the first read and of the second. */
 const ends = [29, 59]
 
-/** A metric with three series, one of which ends early, and one with a single series. */
+/** A metric with three series (one ends early), and one with a single series. */
 const series = [
   ...["a", "b", "c"].map((n, offset) => ({
     labels: { __name__: "cpu_load", n },
@@ -65,11 +65,11 @@ describe.runIf(python !== "")("PyAirbyte's modes", () => {
         ReadonlyArray<Sync>
       >
       for (const stream of ["cpu_load", "lone"]) {
-        const answers = yield* Effect.promise(() =>
+        const responses = yield* Effect.promise(() =>
           Promise.all(ends.map((end) => reference(server.baseUrl, stream, end)))
         )
-        const [first, whole] = answers as [ReadonlyArray<string>, ReadonlyArray<string>]
-        const second = whole.filter((sample) => !first.includes(sample))
+        const [first, complete] = responses as [ReadonlyArray<string>, ReadonlyArray<string>]
+        const second = complete.filter((sample) => !first.includes(sample))
         assert.isAbove(second.length, 0)
         for (const [mode, { first: firstTimes, second: secondTimes }] of Object.entries(modes)) {
           const [once, twice] = report[mode]!.map(({ tables }) => tables[stream]!)
@@ -77,7 +77,7 @@ describe.runIf(python !== "")("PyAirbyte's modes", () => {
           const expected = [...repeat(first, firstTimes), ...repeat(second, secondTimes)]
           assert.deepStrictEqual(samplesOf(twice!), expected.toSorted(), `${mode}, ${stream}: both reads`)
           const keys = new Set(twice!.map(([id, time]) => `${id} ${time}`))
-          assert.strictEqual(keys.size, whole.length, "a series has the same id in both reads")
+          assert.strictEqual(keys.size, complete.length, "a series has the same id in both reads")
         }
       }
       for (const [mode, { readsAgain }] of Object.entries(modes)) {
@@ -98,11 +98,11 @@ describe.runIf(python !== "")("PyAirbyte's modes", () => {
 const repeat = (samples: ReadonlyArray<string>, times: number): ReadonlyArray<string> =>
   Array.from({ length: times }, () => samples).flat()
 
-/** Times and values, which tell the series apart too. */
+/** Times and values, which identify the series too. */
 const samplesOf = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
   rows.map(([, time, value]) => `${time} ${Number(value)}`).toSorted()
 
-/** What the server itself answers, up to a minute. */
+/** The server's own samples, up to a minute. */
 const reference = async (baseUrl: string, metric: string, end: number): Promise<ReadonlyArray<string>> => {
   const query = { baseUrl, metric, start: start / 1000, end: (start + end * minute) / 1000, step: 60 }
   const records = await referenceRecords(query)

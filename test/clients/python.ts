@@ -22,7 +22,7 @@ export class PythonError extends Schema.TaggedError<PythonError>()("PythonError"
   message: Schema.String
 }) {}
 
-/** Answers the virtual environment's Python. Makes the environment if it is missing, of 600 MB on disk. */
+/** Returns the virtual environment's Python. Makes the environment if it is missing, with 600 MB on disk. */
 export const ensurePython = Effect.tryPromise({
   try: async () => {
     const base = await findPython()
@@ -68,7 +68,7 @@ Debian and Ubuntu: python3 and python3-venv), or set PYTHON_BIN to it.`
 }
 
 /**
- * Made elsewhere and moved when it is whole, so that a broken installation is never taken for one, and two runs at
+ * Made elsewhere and moved when it is complete, so that a broken installation is never taken for one, and two runs at
  * once do no harm.
  */
 const install = async (base: string, requirementsText: string, folder: string): Promise<void> => {

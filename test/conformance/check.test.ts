@@ -57,7 +57,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  // Metrics may come later: an empty server is no wrong one, but whoever checks wants to know.
+  // Metrics may come later: an empty server is no wrong one, but a user who checks wants to know.
   it.live("succeeds with a warning where the server has no metrics in the range", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([], 5)
@@ -148,7 +148,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  // Without a configuration there is nothing to have an opinion of: that is not the answer FAILED.
+  // Without a configuration there is nothing to have an opinion of: that is not the status FAILED.
   const unreadable = [
     { what: "is not there", name: "none.json", text: /none\.json cannot be read: it does not exist\./ },
     { what: "is a folder", name: ".", text: /cannot be read: it is not a file\./ },

@@ -18,10 +18,10 @@ const MINUTES = 86
 /** What a query may load: so few that windows stay small, of `eight` 5 points. */
 const MAX_SAMPLES = 44
 
-/** How a server deals with queries that are too large, each asked for the given time. */
+/** How a server deals with queries that are too large, each sent so many times. */
 const servers = {
   "refuses queries for their size": () => refusal,
-  "breaks answers off and then refuses them for their size": (attempt: number) =>
+  "cuts responses and then refuses them for their size": (attempt: number) =>
     attempt === 1 ? { cutAfterBytes: 700 } : refusal
 }
 
@@ -67,9 +67,9 @@ const cases = [
   { mode: "full_refresh", server: "refuses queries for their size", generation: 3, least: 60 },
   {
     mode: "incremental",
-    server: "breaks answers off and then refuses them for their size",
+    server: "cuts responses and then refuses them for their size",
     generation: undefined,
-    // Of a window that was handed on in part, only its end can be a state.
+    // Of a window that was passed on in part, only its end can be a state.
     least: 15
   }
 ] as const

@@ -67,7 +67,7 @@ const traces = {
       ["internal_message", "stack_trace", "stream_descriptor"]
     )
   },
-  // Estimates of streams and of the whole sync must not be mixed: ours are of streams.
+  // Estimates of streams and of the entire sync must not be mixed: ours are of streams.
   ESTIMATE: {
     estimate: object({ name: notEmpty, type: { const: "STREAM" }, row_estimate: count, byte_estimate: count })
   }

@@ -94,8 +94,8 @@ export class Destination {
   }
 
   /**
-   * Takes what a read printed, however it ended. What follows a stream's last STATE nobody has confirmed to be stored,
-   * and here it is not: whoever goes on from the state has to bring it again.
+   * Takes what a read printed, however it ended. What follows a stream's last STATE no one has confirmed to be stored,
+   * and here it is not: whoever resumes from the state has to read it again.
    */
   load(stdout: string, connection: Connection): void {
     const streams = new Map(connection.streams.map((stream) => [stream.stream.name, stream]))
@@ -121,7 +121,7 @@ export class Destination {
     )
   }
 
-  /** A whole stream replaces the generations before it, where it is to: that is what "overwrite" means. */
+  /** A complete stream replaces the generations before it, where it is to: that is what "overwrite" means. */
   #finish({ minimum_generation_id, stream }: ConnectionStream): void {
     const minimum = minimum_generation_id ?? 0
     this.#tables.set(

@@ -166,10 +166,10 @@ describe("a discovered catalog", { concurrent: true }, () => {
         "with space",
         'with"quote'
       ])
-      // Those that have none are told.
-      const told = logs.join("\n")
-      assert.match(told, /^WARN time: .*other_labels.*JOB \(job\), Job \(job\)/m)
-      assert.match(told, /^WARN value: .*other_labels.*label_time/m)
+      // Those that have none are reported.
+      const reported = logs.join("\n")
+      assert.match(reported, /^WARN time: .*other_labels.*JOB \(job\), Job \(job\)/m)
+      assert.match(reported, /^WARN value: .*other_labels.*label_time/m)
     })
   )
 
@@ -209,7 +209,7 @@ describe("a discovered catalog", { concurrent: true }, () => {
 })
 
 describe("discover", { concurrent: true }, () => {
-  it.live("tells the same catalog each time", () =>
+  it.live("reports the same catalog each time", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([...gauge("b", 3, 2), ...gauge("a", 3)], 3)
       const first = yield* discover(config)
@@ -257,8 +257,8 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  // Samples are the business of a read: a discovery that asks for some does not end on a large server.
-  it.live("asks for no samples", () =>
+  // Samples are the business of a read: a discovery that requests some does not end on a large server.
+  it.live("requests no samples", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 3), 3, { faults: onMetric("m", { status: 500 }) })
       yield* discover(config)
@@ -279,7 +279,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails whole where the labels of one metric cannot be had", () =>
+  it.live("fails as one where the labels of one metric cannot be had", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(
         [...gauge("a", 3), ...gauge("b", 3)],

@@ -33,10 +33,10 @@ interface Query {
 
 /** The pieces of a body, made while it is sent; or with headers. */
 type Body = Iterable<string | Uint8Array>
-type Answer = (query: Query) => Body | { readonly headers: Record<string, string>; readonly body: Body }
+type Respond = (query: Query) => Body | { readonly headers: Record<string, string>; readonly body: Body }
 
-/** A server on loopback that tells the time, and answers range queries as it is told. */
-const serve = Effect.fnUntraced(function* (minutes: number, answer: Answer, more: object = {}) {
+/** A server on loopback that reports the time, and responds to range queries as instructed. */
+const serve = Effect.fnUntraced(function* (minutes: number, respond: Respond, more: object = {}) {
   let queries = 0
   const server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://127.0.0.1")
@@ -48,14 +48,14 @@ const serve = Effect.fnUntraced(function* (minutes: number, answer: Answer, more
     }
     queries++
     const [, metric = ""] = /__name__="(\w+)"/.exec(searchParams.get("query") ?? "") ?? []
-    const answered = answer({
+    const result = respond({
       metric,
       start: Number(searchParams.get("start")),
       end: Number(searchParams.get("end"))
     })
-    const { body, headers } = "body" in answered ? answered : { body: answered, headers: {} }
+    const { body, headers } = "body" in result ? result : { body: result, headers: {} }
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-    // Whoever is refused does not hear the rest.
+    // A refused client does not receive the rest.
     pipeline(Readable.from(body, { objectMode: false }), response).catch(() => {})
   })
   yield* Effect.acquireRelease(
@@ -80,7 +80,7 @@ const serve = Effect.fnUntraced(function* (minutes: number, answer: Answer, more
 const BEGINNING = '{"status":"success","data":{"resultType":"matrix","result":['
 const END = "]}}"
 
-function* answered(series: Iterable<string>): Generator<string> {
+function* resultOf(series: Iterable<string>): Generator<string> {
   yield BEGINNING
   let comma = ""
   let text = ""
@@ -152,7 +152,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
       const MINUTES = 1500
       const label = "x".repeat(200_000)
       const { config } = yield* serve(MINUTES, (query) =>
-        answered([
+        resultOf([
           `{"metric":{"__name__":"m","a":"${label}"},"values":[${samplesOf(query, (seconds) => `${seconds}.5`)}]}`
         ])
       )
@@ -174,7 +174,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
     Effect.gen(function* () {
       const SERIES = 100_000
       const { config } = yield* serve(1, ({ start }) =>
-        answered(
+        resultOf(
           (function* () {
             for (let i = 0; i < SERIES; i++) {
               // Names of labels that are all different too.
@@ -266,28 +266,28 @@ describe("a read of many streams", () => {
   const at = start / 1000
   const values = `[[${at},"1"],[${at + 60},"2"]]`
   const metric = '{"__name__":"NAME","n":"0"}'
-  const whole = `${BEGINNING}{"metric":${metric},"values":${values}}${END}`
+  const complete = `${BEGINNING}{"metric":${metric},"values":${values}}${END}`
   const within = (series: string): string => `${BEGINNING}${series}${END}`
   const deep = "[".repeat(100_000)
 
-  /** What the server answers, by the stream's name, and how many records of the two are printed. */
-  const answers: Readonly<Record<string, readonly [body: string | Uint8Array, records: 0 | 1 | 2]>> = {
+  /** The server's response, by the stream's name, and how many records of the two are printed. */
+  const responses: Readonly<Record<string, readonly [body: string | Uint8Array, records: 0 | 1 | 2]>> = {
     empty: ["", 0],
     spaces: [" \n\t ", 0],
     null_: ["null", 0],
-    list: [`[${whole}]`, 0],
-    text: [JSON.stringify(whole), 0],
+    list: [`[${complete}]`, 0],
+    text: [JSON.stringify(complete), 0],
     page: ["<html><title>Log in</title></html>", 0],
-    bom: [`\ufeff${whole}`, 0],
+    bom: [`\ufeff${complete}`, 0],
     error: ['{"status":"error","errorType":"internal","error":"out of cheese"}', 0],
     error_alone: ['{"status":"error"}', 0],
-    error_with_data: [whole.replace('"success"', '"error"'), 2],
-    garbage: [`${whole}garbage`, 2],
-    twice: [whole + whole, 2],
-    cut: [whole.slice(0, -2), 2],
-    vector: [whole.replace("matrix", "vector"), 2],
+    error_with_data: [complete.replace('"success"', '"error"'), 2],
+    garbage: [`${complete}garbage`, 2],
+    twice: [complete + complete, 2],
+    cut: [complete.slice(0, -2), 2],
+    vector: [complete.replace("matrix", "vector"), 2],
     no_result: ['{"status":"success","data":{}}', 0],
-    result_object: [whole.replace('"result":[', '"result":{').replace("]}}", "}}}"), 0],
+    result_object: [complete.replace('"result":[', '"result":{').replace("]}}", "}}}"), 0],
     deep: [deep, 0],
     deep_values: [within(`{"metric":${metric},"values":${deep}}`), 0],
     deep_objects: ['{"data":'.repeat(100_000), 0],
@@ -319,15 +319,15 @@ describe("a read of many streams", () => {
     endless_time: [within(`{"metric":${metric},"values":[[1e999,"1"]]}`), 0]
   }
 
-  it.live("tells of each that is answered nonsense, and reads the others", () =>
+  it.live("logs each metric with a nonsensical response, and reads the others", () =>
     Effect.gen(function* () {
       const good = ["good_first", "good_last"]
       const { config, queries } = yield* serve(2, ({ metric }) => {
-        const body = answers[metric]?.[0] ?? whole
+        const body = responses[metric]?.[0] ?? complete
         return [typeof body === "string" ? body.replaceAll("NAME", metric) : body]
       })
       const files = yield* connector.workspace
-      const names = ["good_first", ...Object.keys(answers), "good_last"]
+      const names = ["good_first", ...Object.keys(responses), "good_last"]
       const catalog = connector.catalogOf(...names)
       const output = yield* connector.read(files, config, catalog)
       rules.checkLines(output)
@@ -337,20 +337,20 @@ describe("a read of many streams", () => {
       const ended = (status: string): ReadonlyArray<string> =>
         output.statuses.flatMap((text) => (text.endsWith(`:${status}`) ? [text.split(":")[0]!] : [])).sort()
       assert.deepStrictEqual(ended("COMPLETE"), good)
-      assert.deepStrictEqual(ended("INCOMPLETE"), Object.keys(answers).sort())
+      assert.deepStrictEqual(ended("INCOMPLETE"), Object.keys(responses).sort())
       assert.deepStrictEqual(
         [...new Set(output.states.map(({ stream }) => stream.stream_descriptor.name))].sort(),
         good
       )
 
       for (const { message, stream_descriptor } of output.errors) {
-        const subject = stream_descriptor?.name ?? "the whole read"
+        const subject = stream_descriptor?.name ?? "the entire read"
         assert.match(message, /^\S.{30,}\.$/s, subject)
         assert.notMatch(message, /TypeError|RangeError|undefined|\[object/, subject)
         assert.isBelow(message.length, 2000, subject)
       }
       const own = output.errors.flatMap(({ stream_descriptor }) => stream_descriptor?.name ?? [])
-      assert.deepStrictEqual(own.sort(), Object.keys(answers).sort())
+      assert.deepStrictEqual(own.sort(), Object.keys(responses).sort())
 
       // Never anything that was not sent, and never a row twice.
       const expected = new Map([
@@ -367,7 +367,7 @@ describe("a read of many streams", () => {
       for (const name of names) {
         const count = output.records.filter(({ stream }) => stream === name).length
         if (good.includes(name)) assert.strictEqual(count, 2, name)
-        else assert.isAtMost(count, answers[name]![1], name)
+        else assert.isAtMost(count, responses[name]![1], name)
       }
     })
   )

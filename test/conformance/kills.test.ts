@@ -34,7 +34,7 @@ const MOST_BYTES = 500_000
 const metricOf = ({ params }: Pick<MockRequest, "params">): string =>
   /"(\w+)"/.exec(params.get("query") ?? "")?.[1] ?? ""
 
-/** What goes wrong with an answer, if anything; with the same request only twice in a row. */
+/** What goes wrong with a response, if anything; with the same request only twice in a row. */
 const randomFault = (choices: Choices, attempt: number): Fault | undefined => {
   if (attempt % 3 === 0 || !choices.oneIn(16)) return undefined
   switch (choices.below(4)) {
@@ -49,7 +49,7 @@ const randomFault = (choices: Choices, attempt: number): Fault | undefined => {
   }
 }
 
-/** What a process has printed when it is killed after so many bytes, of which the rest is lost or is not; or all, if there are fewer. */
+/** What a process has printed when it is killed after so many bytes, with the rest lost or not; or everything, if there is less. */
 const readAndKill = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   bytes: number,
@@ -99,7 +99,7 @@ class Received {
     this.isComplete = state.stream.stream_state.__ab_full_refresh_sync_complete === true
   }
 
-  /** A read has been killed. Answers how much of a window was lost. */
+  /** A read has been killed. Returns how much of a window was lost. */
   kill(): number {
     const lost = this.sinceState
     // A refresh that is complete begins again.
@@ -156,7 +156,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
           const args = connector.readArgs(files, config, catalog)
           const received = new Map(names.map((name) => [name as string, new Received()]))
 
-          /** The rows of the largest window of a stream that was answered since a request. */
+          /** The rows of the largest window of a stream with a response since a request. */
           const largestWindow = (name: Name, from: number): number =>
             SERIES[name] *
             Math.max(

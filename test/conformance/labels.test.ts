@@ -18,7 +18,7 @@ const users = names.map((name) => `${name}@example.com`)
 
 const MINUTES = 10
 
-/** A series per user, so that only the label to be left out tells them apart. */
+/** A series per user, so that only the excluded label distinguishes them. */
 const series = users.map((user) =>
   makeSeries(
     { __name__: "requests", job: "api", user_email: user },
@@ -147,7 +147,7 @@ const without = (streams: ReadonlyArray<connector.Stream>, ...columns: ReadonlyA
   )
 
 describe("a label that a catalog deselects", { concurrent: true }, () => {
-  /** The same series, the label `zone` beside them, which nobody knew at discovery. */
+  /** The same series, the label `zone` beside them, which no one knew at discovery. */
   const later = series.map(({ labels }, n) =>
     makeSeries(
       [...labels, ["zone", `z${n}`]],
@@ -198,7 +198,7 @@ describe("a label that a catalog deselects", { concurrent: true }, () => {
     })
   )
 
-  it.live("is told in a warning where the platform has lost what was discovered", () =>
+  it.live("is logged as a warning where the platform lost the discovered schema", () =>
     Effect.gen(function* () {
       const streams = (yield* discovered).map((stream) => ({
         ...stream,

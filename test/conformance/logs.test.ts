@@ -1,4 +1,4 @@
-/** What a person who watches a sync is told. */
+/** What a person who watches a sync sees. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { makeSeries } from "../../src/mock/MockSeries.ts"
@@ -32,7 +32,7 @@ const setting = Effect.gen(function* () {
 })
 
 describe("the log of a read", () => {
-  it.live("tells per stream what will be read, what went wrong, and how much it was", () =>
+  it.live("logs per stream what will be read, what went wrong, and how many records there were", () =>
     Effect.gen(function* () {
       const { catalog, config, files } = yield* setting
       const { logs } = yield* rules.read(files, config, catalog)
@@ -54,7 +54,7 @@ describe("the log of a read", () => {
     })
   )
 
-  it.live("tells with --debug which windows there are, and what each of them had", () =>
+  it.live("logs each window and its records with --debug", () =>
     Effect.gen(function* () {
       const { catalog, config, files } = yield* setting
       const result = yield* rules.verb([
@@ -104,15 +104,15 @@ describe("estimates", () => {
         ["a", 600],
         ["b", 900]
       ] as const) {
-        const told = estimatesOf(output.messages).filter((estimate) => estimate.name === name)
+        const reported = estimatesOf(output.messages).filter((estimate) => estimate.name === name)
         assert.deepStrictEqual(
-          told.map(({ row_estimate }) => row_estimate),
+          reported.map(({ row_estimate }) => row_estimate),
           [rows]
         )
         const bytes = lines
           .filter((line) => line.includes(`"stream":"${name}"`))
           .reduce((sum, line) => sum + line.length + 1, 0)
-        assert.closeTo(told[0]!.byte_estimate, bytes, 0.05 * bytes)
+        assert.closeTo(reported[0]!.byte_estimate, bytes, 0.05 * bytes)
       }
       const types = output.messages.map((message) => JSON.stringify(message))
       const first = types.findIndex((text) => text.includes('"ESTIMATE"'))
@@ -121,7 +121,7 @@ describe("estimates", () => {
     })
   )
 
-  it.live("are told again when the data turn out to be otherwise", () =>
+  it.live("are logged again when the data differ from the first estimate", () =>
     Effect.gen(function* () {
       // Nine of ten series end after a fifth of the time.
       const { config } = yield* serve([...gauge("a", 1000), ...gauge("a", 200, 10).slice(1)], 1000)
@@ -178,7 +178,7 @@ describe("LOG_LEVEL", () => {
     })
   )
 
-  it.live("that is no level is told, and INFO taken", () =>
+  it.live("that is no level is logged, and INFO is used", () =>
     Effect.gen(function* () {
       const { logs, messages } = yield* rules.verb(["spec"], { env: { LOG_LEVEL: "loud" } })
       assert.deepStrictEqual(

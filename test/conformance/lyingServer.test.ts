@@ -115,7 +115,7 @@ describe("a clock ten years ahead", { concurrent: true }, () => {
     })
   )
 
-  it.live("that its whole machine has is warned of in each sync, and later syncs name the states", () =>
+  it.live("of the entire machine is warned of in each sync, and later syncs name the states", () =>
     Effect.gen(function* () {
       let isWrong = true
       const clock = () => (isWrong ? inTenYears() : Date.now() / 1000)
@@ -195,12 +195,12 @@ describe("names that a server lists twice, or that are none", () => {
         const out = files.path(`out-${format}`)
         const ran = yield* child.run(["run", "--config", path, "--to", `${format}:${out}`, "--json"])
         assert.strictEqual(ran.code, 0, ran.stderr)
-        const told = JSON.parse(ran.stdout) as {
+        const reported = JSON.parse(ran.stdout) as {
           readonly rows: number
           readonly streams: ReadonlyArray<{ readonly name: string; readonly rows: number }>
         }
         assert.deepStrictEqual(
-          told.streams.map(({ name, rows }) => [name, rows]),
+          reported.streams.map(({ name, rows }) => [name, rows]),
           [
             ["b", MINUTES],
             ["m", MINUTES],

@@ -273,7 +273,7 @@ describe("a stream that fails", { concurrent: true }, () => {
     },
     { what: "is cut off", fault: { cutAfterBytes: 200 }, type: "transient_error", text: /broke off/ },
     {
-      what: "is answered with nonsense",
+      what: "gets a nonsensical response",
       fault: { body: '{"status":"success","data":' },
       type: "transient_error",
       text: /cannot be read/
@@ -288,7 +288,7 @@ describe("a stream that fails", { concurrent: true }, () => {
   ]
 
   it.live.each(faults)(
-    "is INCOMPLETE after its error where it $what, and the others go on",
+    "is INCOMPLETE after its error where it $what, and the others continue",
     ({ fault, more, text, type }) =>
       Effect.gen(function* () {
         const { config } = yield* serve(
@@ -314,7 +314,7 @@ describe("a stream that fails", { concurrent: true }, () => {
       })
   )
 
-  it.live("has never been RUNNING where it had no answer", () =>
+  it.live("has never been RUNNING where it had no response", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, { faults: onMetric("m", refusal(422, "no")) })
       const output = yield* read(config, catalogOf("full_refresh", "m"))
@@ -323,7 +323,7 @@ describe("a stream that fails", { concurrent: true }, () => {
     })
   )
 
-  it.live("is named with all that failed, and a passing failure makes the whole one passing", () =>
+  it.live("is named with all that failed, and one passing failure makes the total one transient", () =>
     Effect.gen(function* () {
       const fails = { a: onMetric("a", refusal(422, "no")), c: onMetric("c", refusal(500, "later")) }
       const { config } = yield* serve(
@@ -346,7 +346,7 @@ describe("a stream that fails", { concurrent: true }, () => {
 })
 
 describe("a read", { concurrent: true }, () => {
-  it.live.each(typicalServers)("fails whole, before any stream, where the server $what", (server) =>
+  it.live.each(typicalServers)("fails as one, before any stream, where the server $what", (server) =>
     Effect.gen(function* () {
       const output = yield* read(yield* serveUnusable(server), catalogOf("incremental", ...three))
       assertRefused(output, server.failureType, ...server.says)
@@ -380,7 +380,7 @@ describe("a read", { concurrent: true }, () => {
     return output.errors[0]!
   })
 
-  it.live("fails whole where the password is changed in the middle", () =>
+  it.live("fails as one where the password is changed in the middle", () =>
     Effect.gen(function* () {
       const error = yield* changing(() => ({ status: 401, body: "Unauthorized" }), {})
       assert.strictEqual(error.failure_type, "config_error")
@@ -388,7 +388,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails whole where the server goes down in the middle", () =>
+  it.live("fails as one where the server goes down in the middle", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const error = yield* changing(
@@ -403,7 +403,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("that fails whole names the streams that had failed before", () =>
+  it.live("that fails names the streams that failed before", () =>
     Effect.gen(function* () {
       const refused = onMetric("a", { status: 422, body: "no" })
       const down = onMetric("b", { status: 401, body: "Unauthorized" })

@@ -110,7 +110,7 @@ describe("checkLines", () => {
         status("RUNNING", "a", limited)
       ]
     ],
-    ["an answer of check", [{ type: "CONNECTION_STATUS", connectionStatus: { status: "SUCCEEDED" } }]]
+    ["the output of check", [{ type: "CONNECTION_STATUS", connectionStatus: { status: "SUCCEEDED" } }]]
   ]
   it.each(passing)("passes %s", (_what, messages) => {
     assert.doesNotThrow(() => rules.checkLines(run(messages)))
@@ -119,7 +119,7 @@ describe("checkLines", () => {
   it("passes half a line of a process that was stopped, and of no other", () => {
     const half = `${JSON.stringify(log)}\n{"type":"REC`
     assert.doesNotThrow(() => rules.checkLines(run(half, { code: null, signal: "SIGTERM" })))
-    assert.throws(() => rules.checkLines(run(half)), /the last line is whole/)
+    assert.throws(() => rules.checkLines(run(half)), /the last line is complete/)
   })
 
   const broken: ReadonlyArray<
@@ -299,7 +299,7 @@ describe("checkRead", () => {
     ],
     ["a count that is too low", [started, running, record(), record(), state(1), complete], /recordCount/],
     [
-      "a count of the whole stream",
+      "a count of the entire stream",
       [started, running, record(), state(1), record(), state(2), complete],
       /recordCount/
     ],
@@ -362,12 +362,12 @@ describe("checkRead", () => {
     ],
     ["exit 0 with a stream that was not read", [], 0, /every stream is COMPLETE/],
     ["exit 0 after an error", [...good, error("x")], 0, /no errors/],
-    ["exit 1 without an error", good, 1, /an error is told/],
+    ["exit 1 without an error", good, 1, /an error is logged/],
     [
       "exit 1 with a stream's error only",
       [started, running, error("x", ofA), incomplete],
       1,
-      /the whole read's/
+      /the entire read's/
     ],
     [
       "a last error that does not name the stream",

@@ -40,7 +40,7 @@ export const read = (
 const linesOf = (output: connector.Output): ReadonlyArray<string> => {
   const lines = output.stdout.split("\n")
   const rest = lines.pop()
-  if (output.signal === null) assert.strictEqual(rest, "", "the last line is whole")
+  if (output.signal === null) assert.strictEqual(rest, "", "the last line is complete")
   return lines
 }
 
@@ -112,7 +112,7 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     assert.isUndefined(progress.ended, `${what} of ${name} after its end`)
     return progress
   }
-  const answered = (name: string, what: string): Progress => {
+  const progressOf = (name: string, what: string): Progress => {
     const progress = open(name, what)
     assert.isTrue(progress.isRunning, `${what} of ${name} before RUNNING`)
     return progress
@@ -134,14 +134,14 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     }
     const progress = open(name, status)
     if (status === "RUNNING") {
-      // A stream that waits is RUNNING too, before or after its first answer.
+      // A stream that waits is RUNNING too, before or after its first response.
       if (reasons !== undefined) return
       assert.isFalse(progress.isRunning, `${name} is RUNNING once`)
       progress.isRunning = true
       return
     }
     if (status === "COMPLETE") {
-      answered(name, status)
+      progressOf(name, status)
       assert.isAbove(progress.states, 0, `${name} has a STATE before COMPLETE`)
       assert.strictEqual(progress.sinceState, 0, `${name} has no record after its last STATE`)
       assert.isFalse(progress.failed, `${name} has not failed before COMPLETE`)
@@ -159,21 +159,21 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     assert.include(["RECORD", "STATE", "LOG", "TRACE"], message.type)
     if (message.type === "RECORD") {
       const { data, stream } = message.record
-      answered(stream, "RECORD").sinceState++
+      progressOf(stream, "RECORD").sinceState++
       const validate = validators.get(stream)!
       if (!validate(data)) assert.fail(`${ajv.errorsText(validate.errors)}: ${line}`)
       assert.isTrue(data.series_id != null && data.time != null, `the primary key is there: ${line}`)
     } else if (message.type === "STATE") {
       const { sourceStats, stream } = message.state
       const { name } = stream.stream_descriptor
-      const progress = answered(name, "STATE")
+      const progress = progressOf(name, "STATE")
       assert.strictEqual(sourceStats.recordCount, progress.sinceState, `recordCount of ${line}`)
       progress.sinceState = 0
       progress.states++
       progress.lastState = stream.stream_state
     } else if (message.type === "TRACE") {
       const { error, estimate, stream_status, type } = message.trace
-      if (type === "ESTIMATE") answered(estimate.name, type)
+      if (type === "ESTIMATE") progressOf(estimate.name, type)
       if (type === "STREAM_STATUS") {
         onStatus(stream_status.stream_descriptor.name, stream_status.status, stream_status.reasons)
       }
@@ -196,9 +196,9 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     assert.deepStrictEqual(errors, [], "exit 0: no errors")
   } else {
     assert.strictEqual(output.code, 1)
-    // Whoever reads only the end of it learns what was wrong.
-    assert.isDefined(errors.at(-1), "exit 1: an error is told")
-    assert.isUndefined(errors.at(-1)?.stream_descriptor, "the last error is the whole read's")
+    // The last error alone says what was wrong.
+    assert.isDefined(errors.at(-1), "exit 1: an error is logged")
+    assert.isUndefined(errors.at(-1)?.stream_descriptor, "the last error is the entire read's")
     for (const [name, { ended, failed }] of streams) {
       if (failed) assert.include(errors.at(-1)?.message, name, "the last error names the failed streams")
       if (failed) assert.strictEqual(ended, "INCOMPLETE")

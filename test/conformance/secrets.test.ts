@@ -10,7 +10,7 @@ import * as rules from "./rules.ts"
 
 /** With characters that JSON, addresses, forms and web pages all write in their own way. */
 const password = `S3cret/"pl&nted<Passw0rd>' \\é`
-/** What stands in an Authorization header, of which servers quote the second word alone. */
+/** The value of an Authorization header; servers quote its second word alone. */
 const token = "planted.t0ken+with/slash=="
 const tenant = "planted-tenant-secret"
 const basic = Buffer.from(`user:${password}`).toString("base64")
@@ -56,10 +56,10 @@ const checkNoSecret = (text: string): void => {
   }
 }
 
-/** What a server says that tells all it was given. */
+/** A server that repeats everything that it was given. */
 const confession = (form: (secret: string) => string): string => all.map(form).join(" and ")
 
-/** Answers to every request that repeat the secrets; every way in which a server can speak to us. */
+/** Responses to every request that repeat the secrets; every way in which a server can speak to us. */
 const faults = (form: (secret: string) => string): Readonly<Record<string, Fault>> => {
   const json = (error: string) => JSON.stringify({ status: "error", errorType: "bad_data", error })
   const jsonHeaders = { "content-type": "application/json" }
@@ -80,7 +80,7 @@ const faults = (form: (secret: string) => string): Readonly<Record<string, Fault
     },
     "what is no envelope": {
       status: 200,
-      body: JSON.stringify({ told: confession(form) }),
+      body: JSON.stringify({ reported: confession(form) }),
       headers: jsonHeaders
     },
     // Cut at 100 characters.
@@ -88,7 +88,7 @@ const faults = (form: (secret: string) => string): Readonly<Record<string, Fault
   }
 }
 
-/** All verbs and the command for people, as one text; they must have told something. */
+/** All verbs and the command for people, as one text; they must have reported something. */
 const runAll = Effect.fnUntraced(function* (config: object) {
   const files = yield* connector.workspace
   const path = files.write("config.json", { ...config, unknown_key: "unknown" })
@@ -132,7 +132,7 @@ describe("secrets", () => {
           )
           const texts = yield* runAll(config)
           texts.forEach(checkNoSecret)
-          // Whatever asks for samples has failed, and has told why.
+          // Every command that requests samples has failed, with a reason.
           for (const text of texts.slice(2)) assert.match(text, /HTTP|redirects|is not what|cannot be read/)
         }
       })
@@ -161,11 +161,11 @@ describe("secrets", () => {
 
   it.live("are not printed when a server warns of them, nor by a read that succeeds", () =>
     Effect.gen(function* () {
-      const told = Object.values(forms).map(confession)
+      const reported = Object.values(forms).map(confession)
       const { config } = yield* serve(
         gauge("m", 5),
         5,
-        { ...secretMock, warnings: told, infos: told },
+        { ...secretMock, warnings: reported, infos: reported },
         secretConfig
       )
       const texts = yield* runAll(config)
@@ -220,9 +220,9 @@ describe("secrets", () => {
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {}, secretConfig)
       const files = yield* connector.workspace
-      const whole = JSON.stringify(config)
-      const broken = files.write("broken.json", `${whole.slice(0, -1)},, "x": ${JSON.stringify(password)}`)
-      const cut = files.write("cut.json", whole.slice(0, whole.indexOf("planted")))
+      const complete = JSON.stringify(config)
+      const broken = files.write("broken.json", `${complete.slice(0, -1)},, "x": ${JSON.stringify(password)}`)
+      const cut = files.write("cut.json", complete.slice(0, complete.indexOf("planted")))
       const good = files.write("good.json", config)
       const catalog = files.write("catalog.json", {
         streams: [{ stream: { name: "m" }, sync_mode: "incremental" }]
@@ -270,7 +270,7 @@ describe("secrets", () => {
         const auth = (secret: string) => ({ basic_auth_user: "reader-7", basic_auth_pass: secret })
         const { config } = yield* faulty(auth(common))
         const reference = yield* faulty(auth("a-b1-c2-d3"))
-        // Neither addresses nor the time tell the two apart.
+        // Neither addresses nor the time distinguish the two.
         const plain = (text: string) => text.replace(/127\.0\.0\.1:\d+|\d{13}|source-prometheus-\w+/g, "~")
         const texts = (yield* runAll(config)).map(plain)
         const others = (yield* runAll(reference.config)).map(plain)

@@ -309,7 +309,7 @@ describe("spec", () => {
     })
   )
 
-  // A connection that was set up with the first version goes on working with every later one.
+  // A connection that was set up with the first version continues working with every later one.
   it.live("only ever becomes wider than it was at first", () =>
     Effect.gen(function* () {
       const now = new Map(places(yield* specification).map(({ path, schema }) => [path, schema]))

@@ -177,8 +177,8 @@ describe("a state", { concurrent: true }, () => {
       assert.deepStrictEqual(lastStateOf(again), upTo(199))
       const more = yield* read({ ...config, end_date: iso(start + 299 * minute) }, again.states)
       assert.deepStrictEqual(lastStateOf(more), upTo(299))
-      const whole = yield* read({ ...config, end_date: iso(start + 299 * minute) })
-      assert.deepStrictEqual([...dataOf(first), ...dataOf(more)].sort(), dataOf(whole))
+      const complete = yield* read({ ...config, end_date: iso(start + 299 * minute) })
+      assert.deepStrictEqual([...dataOf(first), ...dataOf(more)].sort(), dataOf(complete))
     })
   )
 
@@ -284,7 +284,7 @@ describe("a full refresh", { concurrent: true }, () => {
     })
   )
 
-  it.live("goes on from a state of its own", () =>
+  it.live("resumes from a state of its own", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       const output = yield* refresh(config, 5, [entry(upTo(3, { full_refresh: true, generation_id: 5 }))])
@@ -293,7 +293,7 @@ describe("a full refresh", { concurrent: true }, () => {
   )
 
   // It stands for a part of a table that the next incremental sync may not have.
-  it.live("leaves no state that an incremental sync goes on from", () =>
+  it.live("leaves no state that an incremental sync resumes from", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       for (const state of [upTo(3, { full_refresh: true }), { __ab_full_refresh_sync_complete: true }]) {

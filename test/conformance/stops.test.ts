@@ -1,4 +1,4 @@
-/** How a read ends when somebody ends it: by a signal, by closing its output, or by not reading it for a while. */
+/** How a read ends when someone ends it: by a signal, by closing its output, or by not reading it for a while. */
 import { spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { constants } from "node:os"
@@ -18,7 +18,7 @@ const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", impo
 
 const now = Effect.sync(() => performance.now())
 
-/** Whoever stops a read kills it after ten seconds, as PyAirbyte does: well before that it has to be over. */
+/** PyAirbyte kills a read ten seconds after the signal: the read has to end well before that. */
 const SOON = 8000
 
 /** Airbyte takes these for a stop, PyAirbyte all but 143. */
@@ -70,65 +70,67 @@ describe("a read that is stopped", { concurrent: true }, () => {
   const moments = [1, 300_000, 1_200_000]
 
   for (const { end, how } of stops) {
-    it.live(`by ${how} leaves whole lines and a state from which the rest, and only the rest, is read`, () =>
-      Effect.gen(function* () {
-        // While a read is to be stopped, windows stay small, so that there are states; then they need not.
-        let isLimited = true
-        const { config } = yield* serve(
-          Object.entries(SERIES).flatMap(([name, count]) => gauge(name, MINUTES, count)),
-          MINUTES,
-          { faults: (request) => (isLimited && pointsOf(request) > 50 ? refusal : undefined) }
-        )
-        const files = yield* connector.workspace
-        const streams = yield* connector.discover(files, config)
-        const connection: Connection = {
-          streams: connector.configure(streams, "incremental").streams.map((stream) => ({
-            ...stream,
-            sync_mode: "incremental",
-            destination_sync_mode: "append"
-          }))
-        }
-        let states = 0
-        for (const moment of moments) {
-          isLimited = true
-          const result = yield* endAfter(connector.readArgs(files, config, connection), moment, end)
-          const stopped = outputOfKilled(result)
-          rules.checkLines(stopped)
-          rules.checkRead({ ...stopped, signal: "SIGTERM" }, connection)
-          if (how === "SIGINT" || how === "SIGKILL") assert.strictEqual(result.signal, how)
-          else assertCleanEnd(result)
-          if (how === "SIGTERM" || how === "SIGINT")
-            assert.isTrue(result.stdout.endsWith("\n"), "whole lines")
-          assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped in its midst")
-          states += stopped.states.length
-
-          // What came after the last states is not in there: it has to come again.
-          isLimited = false
-          const destination = new Destination()
-          destination.load(stopped.stdout, connection)
-          const rest = yield* connector.read(files, config, connection, destination.states)
-          assert.deepStrictEqual([rest.code, rest.stderr], [0, ""])
-          destination.load(rest.stdout, connection)
-          for (const [name, count] of Object.entries(SERIES)) {
-            const keys = destination.rows(name).map(({ data }) => `${data.n} ${data.time} ${data.value}`)
-            const all = gauge(name, MINUTES, count).flatMap(({ labels, times, values }) =>
-              Array.from(times, (time, i) => {
-                const at = new Date(time).toISOString().replace(".000Z", "Z")
-                return `${labels.find(([label]) => label === "n")![1]} ${at} ${values[i]}`
-              })
-            )
-            assertSameRows(keys, all, `${name}, stopped after ${moment} characters`)
+    it.live(
+      `by ${how} leaves complete lines and a state from which the rest, and only the rest, is read`,
+      () =>
+        Effect.gen(function* () {
+          // While a read is to be stopped, windows stay small, so that there are states; then they need not.
+          let isLimited = true
+          const { config } = yield* serve(
+            Object.entries(SERIES).flatMap(([name, count]) => gauge(name, MINUTES, count)),
+            MINUTES,
+            { faults: (request) => (isLimited && pointsOf(request) > 50 ? refusal : undefined) }
+          )
+          const files = yield* connector.workspace
+          const streams = yield* connector.discover(files, config)
+          const connection: Connection = {
+            streams: connector.configure(streams, "incremental").streams.map((stream) => ({
+              ...stream,
+              sync_mode: "incremental",
+              destination_sync_mode: "append"
+            }))
           }
-        }
-        assert.isAbove(states, 10, "states were there to go on from")
-      })
+          let states = 0
+          for (const moment of moments) {
+            isLimited = true
+            const result = yield* endAfter(connector.readArgs(files, config, connection), moment, end)
+            const stopped = outputOfKilled(result)
+            rules.checkLines(stopped)
+            rules.checkRead({ ...stopped, signal: "SIGTERM" }, connection)
+            if (how === "SIGINT" || how === "SIGKILL") assert.strictEqual(result.signal, how)
+            else assertCleanEnd(result)
+            if (how === "SIGTERM" || how === "SIGINT")
+              assert.isTrue(result.stdout.endsWith("\n"), "complete lines")
+            assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped in its midst")
+            states += stopped.states.length
+
+            // What came after the last states is not in there: it has to come again.
+            isLimited = false
+            const destination = new Destination()
+            destination.load(stopped.stdout, connection)
+            const rest = yield* connector.read(files, config, connection, destination.states)
+            assert.deepStrictEqual([rest.code, rest.stderr], [0, ""])
+            destination.load(rest.stdout, connection)
+            for (const [name, count] of Object.entries(SERIES)) {
+              const keys = destination.rows(name).map(({ data }) => `${data.n} ${data.time} ${data.value}`)
+              const all = gauge(name, MINUTES, count).flatMap(({ labels, times, values }) =>
+                Array.from(times, (time, i) => {
+                  const at = new Date(time).toISOString().replace(".000Z", "Z")
+                  return `${labels.find(([label]) => label === "n")![1]} ${at} ${values[i]}`
+                })
+              )
+              assertSameRows(keys, all, `${name}, stopped after ${moment} characters`)
+            }
+          }
+          assert.isAbove(states, 10, "states were there to go on from")
+        })
     )
   }
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    it.live(`by ${signal} is quick, leaves whole lines, and keeps what was completed`, () =>
+    it.live(`by ${signal} is quick, leaves complete lines, and keeps what was completed`, () =>
       Effect.gen(function* () {
-        // The first window is whole; the second never ends.
+        // The first window is complete; the second never ends.
         const { config } = yield* serve(gauge("m", 2000, 20), 2000, {
           faults: onMetric("m", { stallAfterBytes: 10_000 }, true),
           chunkBytes: 700
@@ -205,7 +207,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
   )
 })
 
-/** Starts a read of whose output nothing is taken before `stdout` is told to; waits for the first bytes to be there. */
+/** Starts a read of whose output nothing is taken before `stdout` is asked to; waits for the first bytes to be there. */
 const startUnread = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   const process_ = yield* Effect.acquireRelease(
     Effect.sync(() => spawn(process.execPath, [executable, ...args], { stdio: ["ignore", "pipe", "pipe"] })),
@@ -296,7 +298,7 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
         assert.deepStrictEqual(yield* slow.ended, [0, null, ""])
         const [before, after] = pause as [Use, Use]
         assert.isBelow(after.memory - before.memory, 64)
-        // Three are asked for ahead of the one that is stuck.
+        // Three are requested ahead of the one that is stuck.
         assert.isAtMost(after.windows - before.windows, 3)
         assert.isAtLeast(windows() - after.windows, 2, "there was more to ask for")
       })
@@ -359,7 +361,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
           // A call of the system that does not return leaves nothing but SIGKILL.
           const expected = block === "a call of the system" ? "SIGKILL" : signal
           assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, expected, ""])
-          assert.isTrue(result.stdout === "" || result.stdout.endsWith("\n"), "whole lines")
+          assert.isTrue(result.stdout === "" || result.stdout.endsWith("\n"), "complete lines")
           assert.isBelow(millis, SOON)
         })
       )
@@ -397,7 +399,7 @@ interface Line {
   readonly state: connector.StateOfStream
 }
 
-/** What a process has used so far: memory at its peak, in megabytes, and windows that it has asked for. */
+/** What a process has used so far: memory at its peak, in megabytes, and windows that it has requested. */
 interface Use {
   readonly memory: number
   readonly windows: number
@@ -418,7 +420,7 @@ const handled = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
 const peakMegabytes = (pid: number): number =>
   Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024
 
-/** Hands on a stream's lines one after the other; whoever takes one may take its time, and nothing is read then. */
+/** Yields a stream's lines one by one; nothing is read while the consumer is busy. */
 const takeLines = async (
   stream: NodeJS.ReadableStream,
   take: (line: string) => Promise<void> | undefined
@@ -432,5 +434,5 @@ const takeLines = async (
       if (pause !== undefined) await pause
     }
   }
-  assert.strictEqual(rest, "", "the last line is whole")
+  assert.strictEqual(rest, "", "the last line is complete")
 }

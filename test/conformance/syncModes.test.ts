@@ -28,7 +28,7 @@ const modes = [
 /** What a server holds of every metric: by series, the value of each minute since `start`. */
 type Content = Readonly<Record<string, ReadonlyMap<number, number>>>
 
-/** The minutes from one to another, both included, with values that tell series and minutes apart. */
+/** The minutes from one to another, both included, with values that identify series and minutes. */
 const minutes = (from: number, to: number, offset: number): ReadonlyMap<number, number> =>
   new Map(Array.from({ length: to - from + 1 }, (_, i) => [from + i, offset + (from + i) / 4] as const))
 
@@ -185,7 +185,7 @@ const tableOf = (destination: Destination, name: string): ReadonlyArray<string> 
 describe("the four sync modes, over three syncs", () => {
   for (const { hideFuture, isWhole, lookback, syncs, what } of stories) {
     // Time is the server's, and stands still unless it is set.
-    it.effect(`hold in the tables what the server answers while ${what}`, () =>
+    it.effect(`match the server's samples in the tables while ${what}`, () =>
       Effect.gen(function* () {
         const { config, mock } = yield* serve([], 1, { hideFuture })
         const files = yield* connector.workspace
@@ -208,12 +208,12 @@ describe("the four sync modes, over three syncs", () => {
           }
         }
         const { content, last } = syncs.at(-1)!
-        const answer = samplesBetween(content, 0, last).map(text)
-        assertSameRows(tableOf(destination, "full_refresh_overwrite"), answer, "a refresh is the server's")
+        const expected = samplesBetween(content, 0, last).map(text)
+        assertSameRows(tableOf(destination, "full_refresh_overwrite"), expected, "a refresh is the server's")
         if (isWhole) {
           assertSameRows(
             tableOf(destination, "incremental_append_dedup"),
-            answer,
+            expected,
             "the history is the server's"
           )
         }
@@ -221,7 +221,7 @@ describe("the four sync modes, over three syncs", () => {
     )
   }
 
-  it.live("go on from each other's states with nothing lost: a stream's mode may be changed", () =>
+  it.live("resume from each other's states with nothing lost: a stream's mode may be changed", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 300, 3), 300, { maxSamples: 200 })
       const files = yield* connector.workspace
@@ -287,10 +287,10 @@ describe("a full refresh", () => {
     { saved: undefined, next: 7, resumes: false }
   ]
 
-  it.live("that was killed goes on as the same generation, and starts anew as another or when complete", () =>
+  it.live("that was killed resumes in the same generation, and restarts in another or when complete", () =>
     Effect.gen(function* () {
       let isStuck = false
-      // A window holds 40 minutes of `m` and 120 of `n`; those that begin after minute 200 may never be answered.
+      // A window holds 40 minutes of `m` and 120 of `n`; those that begin after minute 200 may never get a response.
       const { config } = yield* serve([...gauge("m", 400, 3), ...gauge("n", 400, 1)], 400, {
         maxSamples: 120,
         faults: ({ params, path }) =>

@@ -19,10 +19,10 @@ import { assertRefused, catalogOf, check, discover, storyOf } from "./verbs.ts"
 const withoutEmission = ({ stdout }: connector.Output): string => withoutOwnTime(stdout)
 
 describe("the clock of the client", () => {
-  /** Half a minute after the point that settled last, with samples that are yet to come. */
+  /** Half a minute after the last settled point, with samples that are yet to come. */
   const serverNow = start + 90 * minute + 30_000
 
-  /** What `check`, `discover` and two syncs do, the second going on from the first: what they print, and ask. */
+  /** What `check`, `discover` and two syncs do, the second resuming from the first: what they print, and ask. */
   const everything = Effect.fnUntraced(function* (nodeOptions: ReadonlyArray<string>) {
     yield* TestClock.setTime(serverNow)
     const { config, mock } = yield* serve(gauge("m", 200, 3), 0, {}, { end_date: null })
@@ -54,7 +54,7 @@ describe("the clock of the client", () => {
         const { outputs, printed, requests } = wrong[index]!
         const [checked, ...others] = printed
         assert.deepStrictEqual(others, right.printed.slice(1), what)
-        // It is told, and a check wants it mended: the server's clock may be the one that is wrong.
+        // It is logged, and a check wants it repaired: the server's clock may be the one that is wrong.
         for (const output of outputs.slice(1)) {
           const warnings = output.logs.filter((log) => log.startsWith("WARN The clock of "))
           assert.lengthOf(warnings, 1, what)
@@ -84,7 +84,7 @@ describe("the clock of the client", () => {
   )
 })
 
-describe("a pause that the server asks for until a date", { concurrent: true }, () => {
+describe("a pause that the server requests until a date", { concurrent: true }, () => {
   it.effect.each(wrongClocks.slice(0, 4))("is as long as by its own clock, with ours $what", ({ error }) =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start + 10 * minute)
@@ -116,7 +116,7 @@ describe("a pause that the server asks for until a date", { concurrent: true }, 
 describe("a clock that is set all the time", { concurrent: true }, () => {
   const nodeOptions = clockOff({ millis: 21_600_000, swings: true })
 
-  /** What something took, by a clock that nobody sets. */
+  /** What something took, by a clock that no one sets. */
   const timed = Effect.fnUntraced(function* <A>(effect: Effect.Effect<A>) {
     const before = performance.now()
     const result = yield* effect
@@ -149,9 +149,9 @@ describe("a clock that is set all the time", { concurrent: true }, () => {
         "--json"
       ]
       const { result, seconds } = yield* timed(child.run(args, { nodeOptions }))
-      const told = JSON.parse(result.stdout) as { readonly rows: number; readonly seconds: number }
-      assert.strictEqual(told.rows, 5)
-      assert.isAtMost(told.seconds, seconds, result.stderr)
+      const reported = JSON.parse(result.stdout) as { readonly rows: number; readonly seconds: number }
+      assert.strictEqual(reported.rows, 5)
+      assert.isAtMost(reported.seconds, seconds, result.stderr)
     })
   )
 })
@@ -191,7 +191,7 @@ const sync = Effect.fnUntraced(function* (
 interface RangeCase {
   readonly what: string
   readonly now: string
-  /** Where the samples are, `now` unless told. */
+  /** Where the samples are, `now` by default. */
   readonly around?: string
   readonly step: number
   readonly config: object
@@ -322,7 +322,7 @@ describe("a range", { concurrent: true }, () => {
       times: ["2106-02-07T06:28:15Z", "2106-02-07T06:28:16Z", "2106-02-07T06:28:17Z"]
     },
     {
-      what: "goes on to the last second that four digits of a year have",
+      what: "continues to the last second of year 9999",
       now: "9999-12-31T23:59:59.999Z",
       step: 1,
       config: { start_date: "9999-12-31T23:59:58Z", end_date: "9999-12-31T23:59:59Z" },
@@ -371,7 +371,7 @@ describe("a range", { concurrent: true }, () => {
       times: ["2025-12-25T00:00:00Z", "2026-01-01T00:00:00Z", "2026-01-08T00:00:00Z"]
     },
     {
-      what: "of a step that no day is a multiple of goes on over midnight and new year",
+      what: "of a step that does not divide a day continues over midnight and new year",
       now: "2026-01-01T01:13:20Z",
       step: 5000,
       config: { start_date: "2025-12-31T22:00:00Z" },
@@ -396,7 +396,7 @@ describe("a range", { concurrent: true }, () => {
       } = yield* sync({ around: around ?? now, now, step }, config)
       assert.deepStrictEqual(read, times)
       assert.deepStrictEqual(state, { time: times.at(-1) ?? nothingYet, step, version: 1 })
-      // What cannot have an answer is not asked.
+      // A request that cannot have a response is not sent.
       assert.strictEqual(isAsked, times.length > 0)
       assert.match(storyOf(output, "m"), /^STARTED RUNNING( RECORD)?( STATE)+ COMPLETE$/)
     })
@@ -524,7 +524,7 @@ describe("a state", { concurrent: true }, () => {
   )
 
   // Else the state of a sync that had nothing to read would send the next one back to where it began.
-  it.effect("of another grid is kept whole while this one has no point after it", () =>
+  it.effect("of another grid is kept as it is while this one has no point after it", () =>
     Effect.gen(function* () {
       const state = at("2000-02-29T12:04:30Z", { step: 30 })
       const read = yield* sync({ ...place, now: "2000-02-29T12:04:59Z" }, config, { state })

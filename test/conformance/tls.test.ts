@@ -78,7 +78,7 @@ describe("TLS", { concurrent: true }, () => {
     )
   }
 
-  it.live("that a server does not speak at all is told from that", () =>
+  it.live("is distinguished from a server that does not speak it at all", () =>
     Effect.gen(function* () {
       const url = yield* listening(() => createPlainServer((_, response) => response.end("{}")))
       const message = yield* refusalOf(url)
@@ -87,7 +87,7 @@ describe("TLS", { concurrent: true }, () => {
     })
   )
 
-  it.live("without a common cipher is told from that", () =>
+  it.live("is distinguished from no common cipher", () =>
     Effect.gen(function* () {
       // Of a key exchange that needs a key of RSA, and the server has none.
       const url = yield* tlsServer({ maxVersion: "TLSv1.2", ciphers: "ECDHE-RSA-AES128-GCM-SHA256" })

@@ -1,4 +1,4 @@
-/** The verbs with what each of them always answers, and the servers that none of them can use. */
+/** The verbs with the output that each of them always has, and servers that none of them can use. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { MockOptions } from "../../src/mock/MockPrometheus.ts"
@@ -7,7 +7,7 @@ import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
 import * as rules from "./rules.ts"
 
-/** Runs `check`, which answers with one status and exits with 0, whether it likes what it finds or not. */
+/** Runs `check`, which prints one status and exits with 0, whether it succeeds or fails. */
 export const check = Effect.fnUntraced(function* (config: unknown) {
   const files = yield* connector.workspace
   const output = yield* rules.verb(["check", "--config", files.write("config.json", config)])
@@ -19,7 +19,7 @@ export const check = Effect.fnUntraced(function* (config: unknown) {
   return { ...output, message: connectionStatus?.message ?? "", status: connectionStatus?.status }
 })
 
-/** Runs `discover` on a configuration that it can use: it answers with one catalog. */
+/** Runs `discover` on a valid configuration: it prints one catalog. */
 export const discover = Effect.fnUntraced(function* (config: unknown) {
   const files = yield* connector.workspace
   const output = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
@@ -31,7 +31,7 @@ export const discover = Effect.fnUntraced(function* (config: unknown) {
   return { ...output, streams: catalog.streams }
 })
 
-/** The types of what was printed, but for logs, of which there may be any number. */
+/** The types of what was printed, but for logs, which may be any number. */
 export const typesOf = (output: connector.Output): ReadonlyArray<unknown> =>
   output.messages.map(({ type }) => type).filter((type) => type !== "LOG")
 
@@ -58,7 +58,7 @@ export const assertNoPassword = ({ stdout }: connector.Output): void => {
   assert.notInclude(stdout, Buffer.from(`reader:${password}`).toString("base64"))
 }
 
-/** A server that cannot be read, and what its user must be told: what happened, where, and what to do. */
+/** A server that cannot be read, and what its user must read: what happened, where, and what to do. */
 interface Unusable {
   readonly what: string
   readonly mock: MockOptions
@@ -88,7 +88,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     says: [where, /HTTP 404/, /Check the path of base_url/]
   },
   {
-    what: "answers with a login page",
+    what: "responds with a login page",
     mock: always({
       headers: { "content-type": "text/html; charset=utf-8" },
       body: "<!doctype html><html><head><title>Sign in</title></head></html>"
@@ -121,9 +121,9 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     says: [where, /HTTP 503: Service Unavailable/, /try again later/]
   },
   {
-    what: "never answers",
+    what: "never responds",
     mock: always({ delayMs: Number.POSITIVE_INFINITY }),
-    // Of this server only: on a busy machine the others may take longer to answer.
+    // Of this server only: on a busy machine the others may take longer to respond.
     more: { request_timeout: 1 },
     failureType: "transient_error",
     says: [where, /did not answer within 1 s/, /raise request_timeout/]
@@ -145,7 +145,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
 
 /** What `check` is shown to say of each is said alike by the other verbs: of these they show that they do. */
 export const typicalServers = unusableServers.filter(({ what }) =>
-  ["refuses the password", "has an error of its own", "never answers", "is down"].includes(what)
+  ["refuses the password", "has an error of its own", "never responds", "is down"].includes(what)
 )
 
 /** The configuration of such a server, with a password. */
@@ -243,7 +243,7 @@ export const wrongConfigurations: ReadonlyArray<{
   }
 ]
 
-/** What was told of a stream: its statuses, states and errors in order, and runs of records as one. */
+/** What was printed of a stream: its statuses, states and errors in order, and runs of records as one. */
 export const storyOf = (output: connector.Output, name: string): string => {
   const words = output.messages.flatMap((message) => {
     const { record, state, trace } = message as {
@@ -272,7 +272,7 @@ export const storyOf = (output: connector.Output, name: string): string => {
 export const dataOf = (output: connector.Output): ReadonlyArray<string> =>
   output.records.map(({ data, stream }) => JSON.stringify([stream, data])).sort()
 
-/** A configured catalog of streams as `discover` would tell of them, without asking it. */
+/** A configured catalog of streams as `discover` would return them, without running it. */
 export const catalogOf = (
   mode: "full_refresh" | "incremental",
   ...names: ReadonlyArray<string>

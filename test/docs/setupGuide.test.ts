@@ -25,7 +25,7 @@ const tableUnder = (heading: string): ReadonlyArray<ReadonlyArray<string>> => {
 const unquoted = (cell: string): string => cell.replaceAll("`", "")
 
 describe("the setup guide", () => {
-  it("has the headings that Airbyte asks for, in their order", () => {
+  it("has the headings that Airbyte wants, in their order", () => {
     assert.deepStrictEqual(
       [...guide.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading),
       [

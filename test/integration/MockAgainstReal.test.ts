@@ -1,7 +1,7 @@
 /**
- * Proves that the mock tells the truth: the same series and the same requests, and a real server's answers.
+ * Proves that the mock is right: the same series and the same requests, and a real server's responses.
  *
- * Successful answers have to be the same byte for byte; so have errors whose text the mock imitates.
+ * Successful responses have to be equal byte for byte, and so do errors whose text the mock imitates.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -238,11 +238,11 @@ const compare = Effect.fnUntraced(function* (
   const form = new URLSearchParams(params.map(([name, value]): [string, string] => [name, value]))
   if (method === "GET") url.search = form.toString()
   const headers = method === "GET" ? [] : ([["content-type", "application/x-www-form-urlencoded"]] as const)
-  const answer = mock.handle(makeRequest(method, url, headers, `${form}`), Date.now())
-  const body = Buffer.concat([...answer.body]).toString("utf8")
+  const response = mock.handle(makeRequest(method, url, headers, `${form}`), Date.now())
+  const body = Buffer.concat([...response.body]).toString("utf8")
   const asked = `${method} ${path}?${form}`
-  assert.strictEqual(answer.status, expected.status, `${asked}\n${expected.text}\n${body}`)
-  assert.strictEqual(answer.headers["content-type"], expected.headers.get("content-type"), asked)
+  assert.strictEqual(response.status, expected.status, `${asked}\n${expected.text}\n${body}`)
+  assert.strictEqual(response.headers["content-type"], expected.headers.get("content-type"), asked)
   if (expected.status === 200 || exact) assert.strictEqual(body, expected.text, asked)
   else {
     const kind = (text: string) => ({ ...JSON.parse(text), error: "" })
@@ -259,17 +259,17 @@ const dice = new Dice(seed + 1)
 const series = anySeries(dice, anyValue)
 const mock = mockOf(series)
 
-/** Compares many random requests and answers how many had a result, so that a test can see that it tests something. */
+/** Compares many random requests and returns how many had a result, so that a test can see that it tests something. */
 const compareMany = Effect.fnUntraced(function* (
   count: number,
   one: (index: number) => Effect.Effect<{ text: string }, RealServerError>
 ) {
-  const answers = yield* Effect.forEach(
+  const responses = yield* Effect.forEach(
     Array.from({ length: count }, (_, i) => i),
     one,
     { concurrency: 8 }
   )
-  return answers.filter(({ text }) => !/"(?:data|result)":\[\]/.test(text) && !text.includes('"error"'))
+  return responses.filter(({ text }) => !/"(?:data|result)":\[\]/.test(text) && !text.includes('"error"'))
     .length
 })
 
@@ -283,7 +283,7 @@ describe("the mock and a real Prometheus 2", () => {
         })
       )
       assert.isAbove(filled, 200)
-      // Every series in full, at every point where a sample may just still answer.
+      // Every series in full, at every point where the look-back may still find a sample.
       for (const { samples } of series) {
         const times = samples
           .slice(0, 20)
@@ -508,7 +508,7 @@ describe("the mock and a real Prometheus 2", () => {
 
   it.effect("end series at stale markers", () =>
     Effect.gen(function* () {
-      // Over three hours a server begins to compact what was written; with late samples an answer was once seen to
+      // Over three hours a server begins to compact what was written; with late samples a response was once seen to
       // lack one, presumably for that.
       const lastMs = startMs + 2.5 * 3_600_000
       const values = (dice: Dice) => (dice.chance(0.1) ? "stale" : anyValue(dice))
@@ -536,18 +536,18 @@ describe("the mock and a real Prometheus 2", () => {
       )
       const flags = yield* real.get("/api/v1/status/flags")
       const { data } = flags as { data: Record<string, string> }
-      const answer = short.handle(
+      const response = short.handle(
         makeRequest("GET", new URL("http://mock/team/prometheus/api/v1/status/flags"), [], ""),
         0
       )
       const mine: { data: Record<string, string> } = JSON.parse(
-        Buffer.concat([...answer.body]).toString("utf8")
+        Buffer.concat([...response.body]).toString("utf8")
       )
       for (const [name, value] of Object.entries(mine.data)) assert.strictEqual(value, data[name], name)
     })
   )
 
-  it.effect("ask for a password alike", () =>
+  it.effect("require a password alike", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({ basicAuth: true })
       const guarded = mockOf([], {
@@ -558,11 +558,11 @@ describe("the mock and a real Prometheus 2", () => {
       for (const headers of [{}, wrong, right]) {
         const expected = yield* real.request("/api/v1/labels", { authenticate: false, headers })
         const url = new URL("http://mock/api/v1/labels")
-        const answer = guarded.handle(makeRequest("GET", url, Object.entries(headers), ""), 0)
-        assert.strictEqual(answer.status, expected.status)
-        assert.strictEqual(Buffer.concat([...answer.body]).toString("utf8"), expected.text)
+        const response = guarded.handle(makeRequest("GET", url, Object.entries(headers), ""), 0)
+        assert.strictEqual(response.status, expected.status)
+        assert.strictEqual(Buffer.concat([...response.body]).toString("utf8"), expected.text)
         for (const name of ["content-type", "www-authenticate"]) {
-          assert.strictEqual(answer.headers[name] ?? null, expected.headers.get(name), name)
+          assert.strictEqual(response.headers[name] ?? null, expected.headers.get(name), name)
         }
       }
     })

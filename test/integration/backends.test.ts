@@ -27,7 +27,7 @@ const tenant = [{ name: "X-Scope-OrgID", value: "team-a" }]
 
 const options = { lookbackMs: 1000, version: "3.0.0" }
 
-describe("answers that pass", () => {
+describe("transient responses", () => {
   const passing: ReadonlyArray<readonly [string, Fault]> = [
     ["Mimir's full queue", mimir.queueFull],
     ["Mimir without its store-gateways", mimir.storeGatewaysMissing],
@@ -36,7 +36,7 @@ describe("answers that pass", () => {
     ["VictoriaMetrics' full queue", victoriaMetrics.queueFull]
   ]
   for (const [name, fault] of passing) {
-    it.live(`are asked for again: ${name}`, () =>
+    it.live(`are retried: ${name}`, () =>
       Effect.gen(function* () {
         const faults = onRangeQueries(fault, (_, attempt) => attempt === 1)
         const { config } = yield* serve(gauge("m", 30, 3), 30, { faults }, { max_retries: 1 })
@@ -47,7 +47,7 @@ describe("answers that pass", () => {
     )
   }
 
-  it.live("are asked for again no earlier than the server wants", () =>
+  it.live("are retried no earlier than the server wants", () =>
     Effect.gen(function* () {
       const faults = onRangeQueries(mimir.queueFullFor(2), (_, attempt) => attempt === 1)
       const { config, mock } = yield* serve(gauge("m", 30), 30, { faults }, { max_retries: 1 })
@@ -81,7 +81,7 @@ describe("answers that pass", () => {
   )
 })
 
-describe("answers that are too large", () => {
+describe("responses that are too large", () => {
   const limits: ReadonlyArray<readonly [string, Fault]> = [
     ["Mimir's chunks", mimir.maxChunks],
     ["Mimir's series", mimir.maxSeries],
@@ -96,13 +96,13 @@ describe("answers that are too large", () => {
     ["VictoriaMetrics' duration", victoriaMetrics.maxQueryDuration]
   ]
   for (const [name, fault] of limits) {
-    it.live(`are asked for in parts: ${name}`, () =>
+    it.live(`are requested in parts: ${name}`, () =>
       Effect.gen(function* () {
         const faults = onRangeQueries(fault, (request) => pointsOf(request) > 7)
         const { config, mock } = yield* serve(gauge("m", 60, 3), 60, { faults })
         const output = yield* read(config, "m")
         assertWhole(output, 180)
-        // What was refused was refused for good: asking for it again would be no use.
+        // A permanent refusal: a retry would be useless.
         assert.isTrue(mock.requests.every((request) => pointsOf(request) === 0 || request.attempt === 1))
       })
     )
@@ -147,7 +147,7 @@ describe("Mimir", () => {
       const now = Date.now()
       const lookback = now - (start + 39.5 * minute)
       const mock = new MimirMock(makeDatabase(series), options, lookback)
-      // The look-back moves with the time: what is asked for must not depend on how long the test takes.
+      // The look-back moves with the time: what is requested must not depend on how long the test takes.
       const { handle } = mock
       mock.handle = (request: MockRequest) => handle.call(mock, request, now)
       const { config } = yield* serveMock(mock, 60, { headers: tenant })
@@ -156,7 +156,7 @@ describe("Mimir", () => {
       assert.strictEqual(output.records[0]!.data.time, iso(start + 40 * minute))
       const early = yield* read({ ...config, end_date: iso(start + 20 * minute) }, "a", "b")
       assertWhole(early, 0)
-      // It is an answer like any other: the next sync goes on from there.
+      // It is a response like any other: the next sync resumes from there.
       assert.deepStrictEqual(
         early.states.map(({ stream }) => stream.stream_state.time),
         [iso(start + 20 * minute), iso(start + 20 * minute)]
@@ -166,14 +166,14 @@ describe("Mimir", () => {
 })
 
 describe("Thanos", () => {
-  it.live("is read whole, whatever it adds to its answers", () =>
+  it.live("is read completely, whatever it adds to its responses", () =>
     Effect.gen(function* () {
       const { config } = yield* serveMock(new ThanosMock(makeDatabase(gauge("m", 60, 3)), options), 60)
       assertWhole(yield* read(config, "m"), 180)
     })
   )
 
-  it.live("is not asked for a part of the data while a store is missing", () =>
+  it.live("does not return part of the data while a store is missing", () =>
     Effect.gen(function* () {
       const mock = new ThanosMock(makeDatabase(gauge("m", 60, 3)), options, () => true)
       const { config } = yield* serveMock(mock, 60, { max_retries: 0 })

@@ -134,7 +134,7 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("a refresh of less is refused where nobody can be asked, unless it was accepted", () =>
+  it.live("a refresh of less is refused without a terminal, unless it was accepted", () =>
     Effect.gen(function* () {
       const { config, destination, run } = yield* setUp
       assert.strictEqual((yield* run(config)).code, 0)

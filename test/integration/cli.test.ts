@@ -26,7 +26,7 @@ import { onMetric, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
-/** The lines of a folder of JSON lines, parsed. Throws where one is not whole. */
+/** The lines of a folder of JSON lines, parsed. Throws if one is incomplete. */
 const linesOf = (folder: string): ReadonlyArray<{ readonly stream: string; readonly data: JsonRecord }> =>
   readdirSync(folder)
     .filter((name) => name.endsWith(".jsonl"))
@@ -149,7 +149,7 @@ describe("an unsuitable Node", () => {
   }
 
   for (const version of ["18.20.8", "20.19.5", "21.99.9", "22.0.0", "22.18.99"]) {
-    it.live(`is told so: ${version}`, () =>
+    it.live(`says so: ${version}`, () =>
       Effect.gen(function* () {
         const result = yield* child.run(["spec"], as(version))
         assert.strictEqual(result.code, 1)
@@ -171,9 +171,9 @@ describe("an unsuitable Node", () => {
     )
   }
 
-  // The lie above tells the comparison from a wrong one. Only a Node that is old tells whether the file can be parsed
+  // The faked version above tests the comparison. Only an old Node shows whether the file can be parsed
   // and linked that far: one that is on the PATH, else one from npm.
-  it.live("is told so even when it knows less of the language", () =>
+  it.live("says so even when it knows less of the language", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const old = findOldNode() ?? fetchOldNode(files.path("old"))
@@ -234,7 +234,7 @@ describe("the command line", () => {
     })
   )
 
-  it.live("tells its version", () =>
+  it.live("prints its version", () =>
     Effect.gen(function* () {
       const result = yield* child.run(["--version"])
       assert.include(result.stdout, packageJson.version)
@@ -258,7 +258,7 @@ describe("the command line", () => {
 describe("check and discover for people", () => {
   const metrics = [...gauge("a", 5, 2), ...gauge("b", 5)]
 
-  it.live("say in a sentence and a table what there is", () =>
+  it.live("describe what was found in a sentence and a table", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(metrics, 5)
       const files = yield* connector.workspace
@@ -433,7 +433,7 @@ describe("run", () => {
   )
 
   it.live(
-    "keeps the whole streams when one fails, says which, and a later run mends it without repeating",
+    "keeps the complete streams when one fails, names it, and a later run repairs it without repeating",
     () =>
       Effect.gen(function* () {
         let broken = true
@@ -489,7 +489,7 @@ describe("run", () => {
     )
   }
 
-  it.live("goes on after a first run that was killed before its first window was whole", () =>
+  it.live("continues after a first run that was killed before its first window was complete", () =>
     Effect.gen(function* () {
       let broken = true
       const fault = onMetric("m", { stallAfterBytes: 900_000 })

@@ -27,17 +27,17 @@ const live = Effect.gen(function* () {
   /** What the server's clock shows. */
   const now = Effect.map(
     server.get("/api/v1/query", { query: "time()" }),
-    (answer) => (answer as { data: { result: readonly [number, string] } }).data.result[0] * 1000
+    (response) => (response as { data: { result: readonly [number, string] } }).data.result[0] * 1000
   )
   return { config, now, server, start }
 })
 
-/** The last point of the grid that a moment leaves settled. */
+/** The last settled point of the grid at a moment. */
 const settledAt = (millis: number, delaySeconds: number): number =>
   Math.floor((millis / 1000 - delaySeconds) / STEP) * STEP * 1000
 
 describe("a real Prometheus", { concurrent: true }, () => {
-  it.effect("is read up to its own now, by machines of which no two agree on the time", () =>
+  it.effect("is read up to its own now, by machines with different clocks", () =>
     Effect.gen(function* () {
       const { config, now, server, start } = yield* live
       const files = yield* connector.workspace

@@ -1,16 +1,16 @@
 /**
- * What breaks and does not mend: the read fails in words that tell what happened, prints nothing that is wrong, and
+ * Permanent faults: the read fails in words that say what happened, prints nothing that is wrong, and
  * the next read, from its last states, brings exactly what these do not stand for.
  */
 import { constants, gunzipSync, gzipSync } from "node:zlib"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import {
-  answer,
   changeBody,
   type Fault,
   make,
   type Plan,
+  response,
   type SeenRequest,
   withWarnings
 } from "../support/faultProxy.ts"
@@ -50,28 +50,28 @@ const inBody = (share: number) => ({ part: "body", share }) as const
 
 const cases: ReadonlyArray<Case> = [
   {
-    what: "resets in the middle of answers",
+    what: "resets in the middle of responses",
     plan: later({ type: "break", how: "reset", at: inBody(0.6) }),
     type: "transient_error",
     texts: [/1 of 6 streams failed: texts/, /broke off \(the connection was reset\)/, /check proxies/],
     alone: true
   },
   {
-    what: "answers that end early, as if they were whole",
+    what: "responses that end early, as if they were complete",
     plan: later(changeBody((body) => body.subarray(0, 5000))),
     type: "transient_error",
     texts: [/1 of 6 streams failed: texts/, /cut short/, /check proxies/],
     alone: true
   },
   {
-    what: "answers that are changed",
+    what: "responses that are changed",
     plan: later(changeBody((body) => Buffer.from(body.toString().replace('"values":[[', '"values":[{')))),
     type: "transient_error",
     texts: [/1 of 6 streams failed: texts/, /cannot be read/, /check proxies/],
     alone: true
   },
   {
-    what: "packed answers that cannot be unpacked",
+    what: "compressed responses that cannot be unpacked",
     plan: later(changeBody((body) => body.subarray(0, 300))),
     config: { compression: "gzip" },
     type: "transient_error",
@@ -79,7 +79,7 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "packed answers whose checksum is wrong",
+    what: "compressed responses whose checksum is wrong",
     plan: later(
       changeBody((body) => {
         const out = Buffer.from(body)
@@ -93,7 +93,7 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "packed answers that are changed in their midst",
+    what: "packed responses that are changed in the middle",
     plan: later(
       changeBody((body) => {
         const plain = gunzipSync(body)
@@ -130,7 +130,7 @@ const cases: ReadonlyArray<Case> = [
   },
   {
     what: "a proxy's error pages",
-    plan: later(answer(502, html("502 Bad Gateway"))),
+    plan: later(response(502, html("502 Bad Gateway"))),
     type: "transient_error",
     texts: [
       /1 of 6 streams failed: texts/,
@@ -142,14 +142,14 @@ const cases: ReadonlyArray<Case> = [
   {
     what: "a limit of requests",
     plan: later(
-      answer(429, { status: "error", error: "too many outstanding requests" }, { "Retry-After": "1" })
+      response(429, { status: "error", error: "too many outstanding requests" }, { "Retry-After": "1" })
     ),
     type: "transient_error",
     texts: [/1 of 6 streams failed: texts/, /HTTP 429: too many outstanding requests/, /Lower concurrency/],
     alone: true
   },
   {
-    what: "an answer to another question, as from a cache",
+    what: "a response to another query, as from a cache",
     plan: later(
       changeBody((body) =>
         Buffer.from(body.toString().replace(/\[(\d+),/g, (_, time) => `[${Number(time) - 60},`))
@@ -161,27 +161,27 @@ const cases: ReadonlyArray<Case> = [
   },
   {
     what: "credentials that are no longer good",
-    plan: later(answer(401, "Unauthorized")),
+    plan: later(response(401, "Unauthorized")),
     type: "config_error",
     texts: [/HTTP 401: Unauthorized/, /Check basic_auth_user/],
     alone: false
   },
   {
     what: "a login page",
-    plan: later(answer(200, html("Sign in"))),
+    plan: later(response(200, html("Sign in"))),
     type: "config_error",
     texts: [/HTTP 200: a web page titled "Sign in"/, /Check base_url/],
     alone: false
   },
   {
     what: "a path that is no longer there",
-    plan: later(answer(404, "404 page not found")),
+    plan: later(response(404, "404 page not found")),
     type: "config_error",
     texts: [/HTTP 404/, /Check the path of base_url/],
     alone: false
   },
   {
-    what: "connections that are reset before any answer",
+    what: "connections that are reset before any response",
     plan: later({ type: "break", how: "reset", at: { part: "head", share: 0 } }),
     type: "transient_error",
     texts: [/cannot be reached \(the connection was reset\)/, /Check base_url/],
@@ -200,7 +200,7 @@ describe("a read that fails in its midst", { concurrent: true }, () => {
           const complete = output.statuses.filter((status) => status.endsWith(":COMPLETE")).length
           if (alone) assert.strictEqual(complete, streams.length - 1)
           const states = output.states.filter(({ stream }) => stream.stream_descriptor.name === "texts")
-          assert.strictEqual(states.length, 1, "its first window was whole")
+          assert.strictEqual(states.length, 1, "its first window was complete")
           yield* assertResumes(output)
         })
       )
@@ -245,7 +245,7 @@ describe("a read that fails in its midst", { concurrent: true }, () => {
       })
     )
 
-    it.effect("not by one that is started anew", () =>
+    it.effect("not by one that is restarted", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const server = yield* makeServer

@@ -45,7 +45,7 @@ const allVerbs = Effect.fnUntraced(function* (settings: object) {
   return { check, discover, read }
 })
 
-/** The one CONNECTION_STATUS of a check, which is an answer and so exits with 0. */
+/** The one CONNECTION_STATUS of a check, which is a result and so exits with 0. */
 const assertCheckFailed = (output: connector.Output, ...texts: ReadonlyArray<RegExp>): void => {
   const statuses = output.messages.filter(({ type }) => type === "CONNECTION_STATUS")
   assert.strictEqual(statuses.length, 1, output.stdout)
@@ -97,32 +97,34 @@ describe("failing", () => {
     })
   )
 
-  it.effect.each(servers)("tells a wrong password of $name from a right one, and shows neither", ({ make }) =>
-    Effect.gen(function* () {
-      const server = yield* make({ series: gauge("up", 1), basicAuth: true })
-      const wrong = config(server.baseUrl, { basic_auth_user: "tester", basic_auth_pass: "Geheim-4711" })
-      const output = yield* assertAllFail(
-        wrong,
-        "config_error",
-        /HTTP 401/,
-        /basic_auth_user, basic_auth_pass/
-      )
-      assert.notInclude(output, "Geheim-4711")
-      assert.notInclude(output, Buffer.from("tester:Geheim-4711").toString("base64"))
-      yield* assertAllFail(config(server.baseUrl), "config_error", /HTTP 401/)
-      const right = yield* allVerbs(
-        config(server.baseUrl, {
-          basic_auth_user: RealPrometheus.basicAuthUser,
-          basic_auth_pass: RealPrometheus.basicAuthPassword
+  it.effect.each(servers)(
+    "distinguishes a wrong password of $name from a right one, and shows neither",
+    ({ make }) =>
+      Effect.gen(function* () {
+        const server = yield* make({ series: gauge("up", 1), basicAuth: true })
+        const wrong = config(server.baseUrl, { basic_auth_user: "tester", basic_auth_pass: "Geheim-4711" })
+        const output = yield* assertAllFail(
+          wrong,
+          "config_error",
+          /HTTP 401/,
+          /basic_auth_user, basic_auth_pass/
+        )
+        assert.notInclude(output, "Geheim-4711")
+        assert.notInclude(output, Buffer.from("tester:Geheim-4711").toString("base64"))
+        yield* assertAllFail(config(server.baseUrl), "config_error", /HTTP 401/)
+        const right = yield* allVerbs(
+          config(server.baseUrl, {
+            basic_auth_user: RealPrometheus.basicAuthUser,
+            basic_auth_pass: RealPrometheus.basicAuthPassword
+          })
+        )
+        assert.deepInclude(right.check.messages, {
+          type: "CONNECTION_STATUS",
+          connectionStatus: { status: "SUCCEEDED" }
         })
-      )
-      assert.deepInclude(right.check.messages, {
-        type: "CONNECTION_STATUS",
-        connectionStatus: { status: "SUCCEEDED" }
+        assert.strictEqual(right.read.records.length, 61)
+        assert.strictEqual(right.read.code, 0)
       })
-      assert.strictEqual(right.read.records.length, 61)
-      assert.strictEqual(right.read.code, 0)
-    })
   )
 
   it.effect("explains a wrong path, and reads under the right one", () =>

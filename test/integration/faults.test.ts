@@ -2,7 +2,7 @@
  * Whatever breaks between a server and a read that is tried again in the end: every record comes once, in the
  * server's digits.
  *
- * A seed chooses whom a fault befalls, where in an answer's bytes, and which of its kinds it is. `FAULT_SEEDS=50` tries
+ * A seed chooses whom a fault befalls, where in a response's bytes, and which of its kinds it is. `FAULT_SEEDS=50` tries
  * that many of them instead of two, and `FAULT_SEED=17` begins with another than the first.
  */
 import { gunzipSync, gzipSync } from "node:zlib"
@@ -11,14 +11,14 @@ import { Effect } from "effect"
 import type { Choices } from "../choices.ts"
 import * as connector from "../support/connector.ts"
 import {
-  type Answer,
-  answer,
   changeBody,
   choicesOf,
   type Fault,
   type FaultProxy,
   make,
   type Plan,
+  type ProxiedResponse,
+  response,
   type SeenRequest,
   someShare,
   type WrongChunks
@@ -38,7 +38,7 @@ const seeds = Array.from({ length: Number(process.env.FAULT_SEEDS ?? 2) }, (_, i
 /** What more is to be looked at once a read is through. */
 type Check = (proxy: FaultProxy, output: connector.Output) => void
 
-/** Reads with every seed; the plan must have befallen somebody each time. */
+/** Reads with every seed; the plan must have befallen someone each time. */
 const survives = Effect.fnUntraced(function* (
   plan: (seed: number) => Plan,
   options: ReadOptions = {},
@@ -86,18 +86,18 @@ const corrupted = (choices: Choices) =>
 
 const packed = (change: (body: Buffer) => Buffer): Fault => ({
   type: "change",
-  to: (answer: Answer) => {
-    const encoding = answer.headers.find(([name]) => name === "content-encoding")?.[1]
+  to: (response: ProxiedResponse) => {
+    const encoding = response.headers.find(([name]) => name === "content-encoding")?.[1]
     assert.strictEqual(encoding, "gzip")
-    return { ...answer, body: change(answer.body) }
+    return { ...response, body: change(response.body) }
   }
 })
 
 const html = (title: string): string => `<html><head><title>${title}</title></head><body></body></html>`
 
-describe("a read whose answers break", { concurrent: true }, () => {
+describe("a read whose responses break", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
-    it.effect("goes on where every answer was cut, again and again", () =>
+    it.effect("continues where every response was cut, again and again", () =>
       survives((seed) => (request) => {
         const choices = choicesOf(seed, request)
         return request.metric === undefined || request.attempt >= 2
@@ -187,7 +187,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives silence, in whatever part of an answer", () =>
+    it.effect("survives silence, in whatever part of a response", () =>
       survives(
         (seed) =>
           someWindows(seed, (choices, { ordinal }) =>
@@ -202,7 +202,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("waits as long as an answer goes on, be it by a byte at a time", () =>
+    it.effect("waits as long as a response continues, be it by a byte at a time", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const { output, proxy } = yield* readThrough(
@@ -220,7 +220,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       })
     )
 
-    it.effect("survives an answer that breaks off and is then refused for its size", () =>
+    it.effect("survives a response that breaks off and is then refused for its size", () =>
       survives(
         (seed) =>
           ({ attempt, metric, ordinal, params }) => {
@@ -229,7 +229,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
             const choices = choicesOf(seed, { attempt, metric, ordinal, path: "" })
             return attempt === 0
               ? { type: "break", how: "reset", at: { part: "body", share: someShare(choices) } }
-              : answer(422, {
+              : response(422, {
                   status: "error",
                   errorType: "execution",
                   error: "query processing would load too many samples into memory in query execution"
@@ -240,7 +240,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives refusals that pass, and waits as long as it is told to", () => {
+    it.effect("survives refusals that pass, and waits as long as instructed to", () => {
       const notBefore = new Map<SeenRequest, number>()
       return survives(
         (seed) =>
@@ -248,7 +248,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
             const wait = (status: number, untilMillis: number, header: string): Fault => {
               notBefore.set(request, untilMillis)
               const body = choices.pick(["slow down", html("Slow down"), { status: "error", error: "slow" }])
-              return answer(status, body, { "Retry-After": header })
+              return response(status, body, { "Retry-After": header })
             }
             return choices.pick<() => Fault>([
               () => wait(429, Date.now() + 1000, "1"),
@@ -257,20 +257,20 @@ describe("a read whose answers break", { concurrent: true }, () => {
                 return wait(429, until, new Date(until).toUTCString())
               },
               () => wait(503, Date.now() + 1000, "1"),
-              () => answer(429, "slow down"),
-              () => answer(429, "slow down", { "Retry-After": choices.pick(["soon", "", "-5", "1.5"]) }),
-              () => answer(500, { status: "error", errorType: "internal", error: "not ready" }),
-              () => answer(500, "oops"),
-              () => answer(502, html("502 Bad Gateway")),
-              () => answer(503, "Service Unavailable"),
+              () => response(429, "slow down"),
+              () => response(429, "slow down", { "Retry-After": choices.pick(["soon", "", "-5", "1.5"]) }),
+              () => response(500, { status: "error", errorType: "internal", error: "not ready" }),
+              () => response(500, "oops"),
+              () => response(502, html("502 Bad Gateway")),
+              () => response(503, "Service Unavailable"),
               () =>
-                answer(503, {
+                response(503, {
                   status: "error",
                   errorType: "timeout",
                   error: "query timed out in query queue"
                 }),
-              () => answer(504, html("504 Gateway Time-out")),
-              () => answer(504, "upstream request timeout")
+              () => response(504, html("504 Gateway Time-out")),
+              () => response(504, "upstream request timeout")
             ])()
           }),
         {},
@@ -297,7 +297,7 @@ describe("a read whose answers break", { concurrent: true }, () => {
             if (request.metric !== undefined || request.attempt > 0) return undefined
             return choices.pick<() => Fault>([
               () => ({ type: "break", how: choices.pick(["reset", "end"]), at: anywhere(choices) }),
-              () => answer(503, "Service Unavailable"),
+              () => response(503, "Service Unavailable"),
               () => changeBody((body) => body.subarray(0, choices.below(body.length)))
             ])()
           }

@@ -88,11 +88,11 @@ describe("a real Prometheus", () => {
           { labels: { __name__: "job:requests:rate5m" }, samples: [[0, 1]] }
         ]
       })
-      const answer = yield* server.get("/api/v1/query", {
+      const response = yield* server.get("/api/v1/query", {
         query: '{__name__="job:requests:rate5m",time="t"}[100y]',
         time: `${start + 1}`
       })
-      const [series] = (answer as { data: { result: ReadonlyArray<RealPrometheus.MatrixSeries> } }).data
+      const [series] = (response as { data: { result: ReadonlyArray<RealPrometheus.MatrixSeries> } }).data
         .result
       assert.deepStrictEqual(
         Object.entries(series!.metric),
@@ -107,7 +107,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("asks for the password under basic auth", () =>
+  it.effect("requires the password under basic auth", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: [gauge("guarded", [1])], basicAuth: true })
       const path = "/api/v1/labels"
@@ -121,7 +121,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("takes a form, and answers an error as the server words it", () =>
+  it.effect("takes a form, and returns an error in the server's words", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({
         flags: ["--query.max-samples=5"],
@@ -269,12 +269,12 @@ describe("the reference reader", () => {
             pointsPerRequest
           })
         )
-      const whole = yield* read(11_000)
-      assert.strictEqual(whole.size, 2 * 200)
+      const complete = yield* read(11_000)
+      assert.strictEqual(complete.size, 2 * 200)
       const key = recordKey({ zone: "b", __name__: "m" }, 1_700_000_040_000)
-      assert.strictEqual(whole.get(key), "0")
-      assert.deepStrictEqual(yield* read(7), whole)
-      assert.deepStrictEqual(yield* read(1), whole)
+      assert.strictEqual(complete.get(key), "0")
+      assert.deepStrictEqual(yield* read(7), complete)
+      assert.deepStrictEqual(yield* read(1), complete)
     })
   )
 })
@@ -290,7 +290,7 @@ describe("a child process", () => {
       Effect.map((folder) => join(folder, "script.mjs"))
     )
 
-  it.effect("tells its streams, its messages and its end", () =>
+  it.effect("reports its streams, its messages and its exit code", () =>
     Effect.gen(function* () {
       const path = yield* script(`
         let input = ""
@@ -348,7 +348,7 @@ describe("a child process", () => {
 })
 
 describe("a proxy that breaks things", () => {
-  it.effect("passes on what it is not told to break, and can add the warnings of a server", () =>
+  it.effect("passes on everything without a fault, and can add the warnings of a server", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: [gauge("m", [1, 2, 3])], routePrefix: "/prefix" })
       const proxy = yield* faultProxy.make({

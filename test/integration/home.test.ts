@@ -49,7 +49,7 @@ describe("a ~ in a flag", () => {
     })
   )
 
-  it.live("is refused where it stands for somebody else's, or for nothing", () =>
+  it.live("is refused where it stands for another program's, or for nothing", () =>
     Effect.gen(function* () {
       const { cwd, home } = yield* folders
       const refused = Effect.fnUntraced(function* (

@@ -10,7 +10,7 @@ const iso = (millis: number): string => new Date(millis).toISOString().replace("
 
 const minute = 60_000
 
-/** Two hours ago, on a whole minute. */
+/** Two hours ago, at a full minute. */
 const recently = (): number => Math.floor(Date.now() / minute - 120) * minute
 
 const exposition = `# HELP jobs_done Jobs that were done

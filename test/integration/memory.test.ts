@@ -1,4 +1,4 @@
-/** Memory: an answer that is far larger than the heap may be is read all the same. */
+/** Memory: a response that is far larger than the heap may be is read nevertheless. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"

@@ -1,4 +1,4 @@
-/** What is read from real servers, sample for sample against the server's own answers. */
+/** What is read from real servers, sample for sample against the server's own responses. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
@@ -22,7 +22,7 @@ const config = <More extends object>(server: RealServer, more: More = {} as More
   ...more
 })
 
-/** What the server itself answers for all streams between two times, to one query each. */
+/** The server's own samples of all streams between two times, from one query each. */
 const reference = (
   server: RealServer,
   streams: ReadonlyArray<connector.Stream>,
@@ -77,7 +77,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
         const columns = Object.keys(streams[0]!.json_schema.properties)
         for (const [label] of awkwardLabels) {
           const clashes = /^(time|value|series_id|special_value|labels|other_labels|histogram)$/i.test(label)
-          // Warehouses cannot tell `label_Time` from `label_time`: one of them has no column of its own.
+          // Warehouses cannot distinguish `label_Time` from `label_time`: one of them has no column of its own.
           if (label === "Time") assert.notInclude(columns, "label_Time")
           else assert.include(columns, clashes ? `label_${label}` : label)
         }
@@ -189,7 +189,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("goes on from every state that it ever printed", () =>
+    it.effect("resumes from every state that it ever printed", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
@@ -198,8 +198,8 @@ describe.each(servers)("reading a real $name", ({ make }) => {
         const expected = yield* reference(server, streams, start, start + 10 * HOUR, 15)
         for (const mode of ["incremental", "full_refresh"] as const) {
           const catalog = connector.configure(streams, mode)
-          const whole = yield* connector.read(files, settings, catalog)
-          const checkpoints = whole.states.filter(({ stream }) => stream.stream_state.time !== undefined)
+          const complete = yield* connector.read(files, settings, catalog)
+          const checkpoints = complete.states.filter(({ stream }) => stream.stream_state.time !== undefined)
           assert.isAbove(checkpoints.length, 2)
           for (const state of checkpoints) {
             const rest = yield* connector.read(files, settings, catalog, [state])

@@ -2,7 +2,7 @@
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
-import { answer, type Fault, make, type Plan, type SeenRequest } from "../support/faultProxy.ts"
+import { type Fault, make, type Plan, response, type SeenRequest } from "../support/faultProxy.ts"
 import {
   assertFailed,
   assertResumes,
@@ -21,7 +21,7 @@ const credentials = {
 }
 const authorization = `Basic ${Buffer.from("tester:Geheim-4711").toString("base64")}`
 
-const redirect = (status: number, location: string): Fault => answer(status, "", { Location: location })
+const redirect = (status: number, location: string): Fault => response(status, "", { Location: location })
 
 const assertCarried = (requests: ReadonlyArray<SeenRequest>): void => {
   for (const { headers } of requests) {
@@ -36,7 +36,7 @@ const withCredentials = (more: object = {}): ReadOptions => ({
 
 describe("redirects", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
-    it.effect("are followed on the same host, each time anew, with credentials", () =>
+    it.effect("are followed on the same host for each request, with credentials", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const statuses = [301, 302, 303, 307, 308]
@@ -133,7 +133,7 @@ describe("redirects", { concurrent: true }, () => {
           [({ target }) => redirect(302, target), 6, [/redirects more than 5 times/]],
           [
             ({ path }) =>
-              path === "/login" ? answer(200, "<title>Sign in</title>") : redirect(302, "/login?next=/"),
+              path === "/login" ? response(200, "<title>Sign in</title>") : redirect(302, "/login?next=/"),
             2,
             [/HTTP 200: a web page titled "Sign in"/, /Check base_url/]
           ],
@@ -143,8 +143,8 @@ describe("redirects", { concurrent: true }, () => {
             1,
             [/redirects to file:\/\/\/etc\/passwd, and that is not followed/]
           ],
-          [() => answer(302), 1, [/HTTP 302/]],
-          [() => answer(304), 1, [/HTTP 304/]]
+          [() => response(302), 1, [/HTTP 302/]],
+          [() => response(304), 1, [/HTTP 304/]]
         ]
         yield* Effect.forEach(
           cases,

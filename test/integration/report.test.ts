@@ -101,7 +101,7 @@ const background = `getComputedStyle(document.body).backgroundColor`
 
 describe("a report in a browser", () => {
   for (const scheme of ["light", "dark"] as const) {
-    it.live(`draws its charts and asks nobody for anything, in ${scheme} colours`, () =>
+    it.live(`draws its charts without any request, in ${scheme} colours`, () =>
       Effect.gen(function* () {
         const { address, ask, problems, readAll, requests, until } = yield* open(run, { scheme })
         yield* readAll

@@ -58,15 +58,15 @@ const sumOf = (minutes: number): number => (minutes * (minutes - 1)) / 2
 const summaryOf = (stdout: string) => Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(stdout)
 
 describe("run", () => {
-  it.live("reads the demo into DuckDB when it is told nothing, and adds nothing twice", () =>
+  it.live("reads the demo into DuckDB without arguments, and adds nothing twice", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const cwd = files.path("")
       const first = yield* child.run(["run"], { cwd })
       assert.strictEqual(first.code, 0, first.stderr)
       assert.deepStrictEqual(readdirSync(cwd), ["demo.duckdb"])
-      const [, told] = /([\d,]+) new rows of 76 series in 12 streams/.exec(first.stdout) ?? []
-      const rows = Number(told?.replaceAll(",", ""))
+      const [, reported] = /([\d,]+) new rows of 76 series in 12 streams/.exec(first.stdout) ?? []
+      const rows = Number(reported?.replaceAll(",", ""))
       assert.isAbove(rows, 50_000)
       const count = Effect.gen(function* () {
         const tables = yield* ask(
@@ -94,7 +94,7 @@ describe("run", () => {
     })
   )
 
-  it.live.each(formats)("goes on, looks back, and begins anew in %s", (format) =>
+  it.live.each(formats)("continues, looks back, and restarts in %s", (format) =>
     Effect.gen(function* () {
       const { config } = yield* serve([...gauge("a", 100), ...gauge("b", 100)], 60)
       const files = yield* connector.workspace
@@ -171,7 +171,7 @@ describe("run", () => {
             })
           })
 
-          // Nobody else may write there meanwhile.
+          // No one else may write there meanwhile.
           const other = yield* child.run(args)
           assert.deepStrictEqual([other.code, other.stdout], [1, ""])
           assert.match(other.stderr, new RegExp(`process ${running.process.pid}|PID ${running.process.pid}`))
@@ -286,7 +286,7 @@ describe("run", () => {
         assert.strictEqual((yield* running.result).signal, "SIGINT")
         const [first = "", ...others] = stdout.split(/\n(?=\d+ new rows)/).slice(1)
         assert.match(first, /^50 new rows/)
-        // Only the first one begins anew.
+        // Only the first one restarts.
         for (const text of others) assert.match(text, /^0 new rows/)
         assert.deepInclude(yield* place.count("a"), { rows: 50, keys: 50 })
         assert.include(readFileSync(report, "utf8"), "<!doctype html>")

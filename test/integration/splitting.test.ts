@@ -1,4 +1,4 @@
-/** Real servers with low limits: what they refuse is asked for in smaller parts, and comes whole, each sample once. */
+/** Real servers with low limits: what they refuse is requested in smaller parts, and arrives complete, each sample once. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import * as connector from "../support/connector.ts"
@@ -20,7 +20,7 @@ const wide = (seriesCount: number, minutes: number) =>
     samples: Array.from({ length: minutes }, (_, i) => [start + i * 60_000, i + n / 8] as const)
   }))
 
-/** Reads `wide` from a server with these flags, and holds it against what a server without limits answers. */
+/** Reads `wide` from a server with these flags, and compares it with a server without limits. */
 const readLimited = Effect.fnUntraced(function* (
   make: (options: RealServerOptions) => Effect.Effect<RealServer, RealServerError, Scope.Scope>,
   seriesCount: number,
@@ -49,17 +49,15 @@ const readLimited = Effect.fnUntraced(function* (
 })
 
 describe("a real Prometheus", { concurrent: true }, () => {
-  it.effect(
-    "with a low --query.max-samples is asked for parts of the series, of which none is left out",
-    () =>
-      Effect.gen(function* () {
-        const output = yield* readLimited(RealPrometheus.make, 300, 30, ["--query.max-samples=100"])
-        assert.isTrue(
-          output.logs.some((text) =>
-            /too many samples.* Asking for its series \{instance=~".*"\} apart/.test(text)
-          )
+  it.effect("with a low --query.max-samples is read in parts of the series, and none is left out", () =>
+    Effect.gen(function* () {
+      const output = yield* readLimited(RealPrometheus.make, 300, 30, ["--query.max-samples=100"])
+      assert.isTrue(
+        output.logs.some((text) =>
+          /too many samples.* Asking for its series \{instance=~".*"\} apart/.test(text)
         )
-      })
+      )
+    })
   )
 
   it.effect("with a low --query.max-samples splits time where that is enough", () =>
@@ -70,14 +68,14 @@ describe("a real Prometheus", { concurrent: true }, () => {
     })
   )
 
-  it.effect("with a low --query.timeout is asked for as much as it can do in that time", () =>
+  it.effect("with a low --query.timeout is read in windows that it can evaluate in that time", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealPrometheus.make, 4000, 120, ["--query.timeout=20ms"])
       assert.isTrue(output.logs.some((text) => /timed out in expression evaluation.* Asking for /.test(text)))
     })
   )
 
-  it.effect("with --query.max-concurrency=1 is read as well as any, whatever concurrency asks for", () =>
+  it.effect("with --query.max-concurrency=1 is read like any other, whatever the concurrency", () =>
     readLimited(RealPrometheus.make, 200, 300, ["--query.max-concurrency=1", "--query.timeout=3s"], {
       concurrency: 16
     })
@@ -85,7 +83,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
 })
 
 describe("a real VictoriaMetrics", { concurrent: true }, () => {
-  it.effect("with low limits of samples, which refuses single points, is asked for parts of the series", () =>
+  it.effect("with low limits of samples, which refuses single points, is read in parts of the series", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, ["-search.maxSamplesPerQuery=200"])
       assert.isTrue(output.logs.some((text) => /cannot select more than .* Asking for its series/.test(text)))
@@ -93,7 +91,7 @@ describe("a real VictoriaMetrics", { concurrent: true }, () => {
   )
 
   it.effect(
-    "with few series allowed, which does not even list what it has, is asked for parts all the same",
+    "with few series allowed, which does not even list its series, is read in parts nevertheless",
     () =>
       Effect.gen(function* () {
         const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, [

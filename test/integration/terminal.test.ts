@@ -48,7 +48,7 @@ const assertOurs = (written: string | Buffer, what: string): string => {
   const at = rest.search(unseen)
   assert.strictEqual(at, -1, `${what}: ${JSON.stringify(rest.slice(Math.max(0, at - 200), at + 100))}`)
   assert.notMatch(rest, /^FORGED/m, what)
-  // Hiding, blinking and the like are nobody's colours.
+  // Hiding, blinking and the like are no one's colours.
   assert.strictEqual(
     (text.match(/\u001b\[31m/g) ?? []).length,
     (text.match(/\u001b\[31m[✗F\w]/gu) ?? []).length,

@@ -81,7 +81,7 @@ describe("a real VictoriaMetrics", () => {
 
   it.effect("repeats values over gaps for longer or shorter, but every sample is read", () =>
     Effect.gen(function* () {
-      // How long it looks back is guessed from the first intervals of each answer: 5 s to 15 min apart here.
+      // How long it looks back is guessed from the first intervals of each response: 5 s to 15 min apart here.
       const gaps = [5, 60, 15, 900, 60, 400, 5, 5, 60, 15, 60, 900, 400, 15]
       const samples: Array<readonly [number, number]> = []
       for (let time = start, i = 0; i < 400; time += gaps[(i * i + 3 * i) % gaps.length]! * 1000, i++) {
@@ -111,7 +111,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("knows metrics by whole days, of which those that have no samples in the range are empty", () =>
+  it.effect("lists metrics by full days; those without samples in the range are empty", () =>
     Effect.gen(function* () {
       const at = (name: string, time: number) => series(name, [[time, 1]])
       const server = yield* RealVictoriaMetrics.make({
@@ -169,7 +169,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("is asked whole when its queue is shorter than the concurrency", () =>
+  it.effect("is read completely when its queue is shorter than the concurrency", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 24 }, (_, n) => `m${n}`)
       const server = yield* RealVictoriaMetrics.make({
@@ -195,9 +195,9 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("reads what has no time to settle no newer than the server shows it whole", () =>
+  it.effect("reads nothing newer than the server has completely, without a settle delay", () =>
     Effect.gen(function* () {
-      // The value tells the time of its sample. The server repeats old values for what is newer than 30 s.
+      // The value is the time of its sample. The server repeats old values for what is newer than 30 s.
       const first = Math.floor(Date.now() / minute - 5) * minute
       const server = yield* RealVictoriaMetrics.make({
         series: [
@@ -270,7 +270,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  // The words are what tells one limit from another; versions of the server differ in the rest.
+  // The words identify the limit; versions of the server differ in the rest.
   it.effect.each<{ readonly flag: string; readonly words: string; readonly said: Fault }>([
     {
       flag: "-search.maxSamplesPerQuery=1000",
@@ -323,9 +323,9 @@ describe("a real VictoriaMetrics", () => {
         [said.status, said.headers?.["content-type"] ?? null]
       )
       for (const body of [text, said.body as string]) {
-        const answer = JSON.parse(body) as Readonly<Record<string, string>>
-        assert.deepInclude(answer, { status: "error", errorType: `${said.status}` })
-        assert.include(answer.error!, words)
+        const response = JSON.parse(body) as Readonly<Record<string, string>>
+        assert.deepInclude(response, { status: "error", errorType: `${said.status}` })
+        assert.include(response.error!, words)
       }
     })
   )

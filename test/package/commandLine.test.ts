@@ -61,13 +61,13 @@ describe.each([...helps])("the help of '%s'", (command, help) => {
   })
 })
 
-it("tells the exit codes", () => {
+it("lists the exit codes", () => {
   assert.match(helps.get("")!, /Exits with 0 .* 1 .* 2 /)
 })
 
 describe.each(commands.map((command) => ({ command })))("a mistake in $command", ({ command }) => {
-  /** How it is told: as a message of the protocol by its verbs, and on standard error by all others. */
-  const told = (...args: ReadonlyArray<string>) => {
+  /** How it is printed: as a message of the protocol by its verbs, and on standard error by all others. */
+  const reported = (...args: ReadonlyArray<string>) => {
     const { status, stderr, stdout } = spawnSync(process.execPath, [executable, command, ...args], {
       encoding: "utf8"
     })
@@ -78,25 +78,25 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
 
   const required = flagsOf(command).flatMap((flag) => (/^--(config|catalog)$/.test(flag) ? [flag, "x"] : []))
 
-  it("of a flag's name is answered with the right one", () => {
+  it("of a flag's name gets the right one as a hint", () => {
     const [flag] = flagsOf(command)
     const wrong = `${flag!.slice(0, -2)}${flag!.at(-1)}`
-    const { status, text } = told(wrong, "x")
+    const { status, text } = reported(wrong, "x")
     assert.strictEqual(status, 2)
     assert.include(text, `source-prometheus ${command} has no flag ${wrong}. Did you mean ${flag}?`)
     assert.match(text, new RegExp(`^[^\\n]* See source-prometheus ${command} --help\\.\\n$`))
   })
 
-  it("of a word too many is answered with what the shell may have done", () => {
-    const { status, text } = told(...required, "node_cpu", "node_load")
+  it("of a word too many gets a hint at what the shell may have done", () => {
+    const { status, text } = reported(...required, "node_cpu", "node_load")
     assert.strictEqual(status, 2)
     assert.match(text, /"node_cpu", "node_load".* quotes/)
   })
 
-  it("of a flag without its value is answered with the flag", () => {
+  it("of a flag without its value names the flag", () => {
     const help = section(helps.get(command)!, "FLAGS")
     for (const [, flag] of help.matchAll(/^ {2}(--[a-z-]+) (?:[A-Z]+|string) /gm)) {
-      const { status, text } = told(flag!)
+      const { status, text } = reported(flag!)
       assert.strictEqual(status, 2)
       assert.include(text, `Missing value for flag ${flag}.`)
     }
@@ -128,7 +128,7 @@ describe("the exit code", () => {
         [0, ["discover", "--config", good]],
         [0, ["read", "--config", good, "--catalog", catalog]],
         [0, ["run", "--config", good]],
-        // An answer of the protocol, not a failure to give one.
+        // A message of the protocol, not a failure to give one.
         [0, ["check", "--config", bad]],
         [1, ["check", "--config", bad, "--human"]],
         [1, ["discover", "--config", bad]],
@@ -153,13 +153,13 @@ describe("the exit code", () => {
           `${args.join(" ")}\n${result.stdout.slice(-500)}${result.stderr}`
         )
         if (code === 0) continue
-        // Whatever is wrong is told somewhere.
+        // Every error is printed somewhere.
         assert.notStrictEqual(result.stdout + result.stderr, "")
       }
     })
   )
 
-  it.live("is that of a signal as a shell tells it", () =>
+  it.live("is that of a signal, as in a shell", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
         faults: () => ({ delayMs: Number.POSITIVE_INFINITY })

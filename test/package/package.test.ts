@@ -131,7 +131,7 @@ describe("a fresh project", () => {
     assert.strictEqual(compile(), "")
   })
 
-  it("is told by the types what it does wrong", () => {
+  it("learns its mistakes from the types", () => {
     writeFileSync(
       inProject("wrong.ts"),
       `import { ConnectorConfig, samples } from "source-prometheus"
@@ -140,7 +140,7 @@ ConnectorConfig.layer({ base_url: "http://h", start_date: "2026-01-01", compress
 Effect.runPromise(Stream.runDrain(samples("up")))
 `
     )
-    const told = compile(
+    const reported = compile(
       "--ignoreConfig",
       "--strict",
       "--noEmit",
@@ -149,8 +149,8 @@ Effect.runPromise(Stream.runDrain(samples("up")))
       "--skipLibCheck",
       "wrong.ts"
     )
-    assert.match(told, /wrong\.ts\(3,\d+\): error TS\d+: Type '"zip"' is not assignable/)
-    assert.match(told, /wrong\.ts\(4,\d+\): error .*(ConnectorConfig|PrometheusClient)/s)
+    assert.match(reported, /wrong\.ts\(3,\d+\): error TS\d+: Type '"zip"' is not assignable/)
+    assert.match(reported, /wrong\.ts\(4,\d+\): error .*(ConnectorConfig|PrometheusClient)/s)
   })
 
   /** What the compiler has to say. */
@@ -313,7 +313,7 @@ describe("the examples", () => {
     })
   )
 
-  /** Everything in the database of the custom destination. Throws where it is not whole. */
+  /** Everything in the database of the custom destination. Throws if it is incomplete. */
   const samplesIn = (path: string): ReadonlyMap<string, number> => {
     const database = new DatabaseSync(path, { readOnly: true })
     try {
@@ -399,7 +399,7 @@ describe("the examples", () => {
         const second = yield* child.run([], options)
         assert.strictEqual(second.code, 0, second.stderr)
         assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
-        // What was there is not asked for again, and nothing else was there.
+        // What was there is not requested again, and nothing else was there.
         const [from] = startsOf(mock, "queue_depth")
         assert.strictEqual([...before.keys()].filter((key) => key.startsWith("queue_depth a ")).length, from)
       })

@@ -1,4 +1,4 @@
-/** Where the program keeps compiled code: what is in there runs, so nobody else may be able to put it there. */
+/** Where the program keeps compiled code: its contents are executed, so no one else may be able to write there. */
 import {
   chmodSync,
   chownSync,
@@ -51,7 +51,7 @@ const files = (path: string): ReadonlyArray<string> =>
 const ours = (base: string): string => join(base, "source-prometheus")
 
 describe("the compile cache", () => {
-  it.live("is a folder of the user's own that nobody else can enter", () =>
+  it.live("is a folder of the user's own that no one else can enter", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
       const home = folder(path("home"), 0o755)
@@ -69,7 +69,7 @@ describe("the compile cache", () => {
     })
   )
 
-  it.live("is where XDG_CACHE_HOME says, if that is a whole path", () =>
+  it.live("is where XDG_CACHE_HOME says, if that is an absolute path", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
       const home = folder(path("home"), 0o755)
@@ -164,7 +164,7 @@ const poison = Effect.fnUntraced(function* ({ path }: connector.Workspace) {
   return { script, plant }
 })
 
-describe("code that somebody else has compiled", () => {
+describe("code that someone else has compiled", () => {
   it.live("does not run out of a temporary folder", () =>
     Effect.gen(function* () {
       const workspace = yield* connector.workspace
@@ -177,7 +177,7 @@ describe("code that somebody else has compiled", () => {
     })
   )
 
-  /** Folders in which somebody else can have put it, or can put it in a moment. */
+  /** Folders in which someone else can have put it, or can put it in a moment. */
   const places: Readonly<Record<string, (home: string, cache: string) => void>> = {
     "that others may write to": (_, cache) => chmodSync(cache, 0o777),
     "that its group may write to": (_, cache) => chmodSync(cache, 0o770),
@@ -232,7 +232,7 @@ describe("code that somebody else has compiled", () => {
   describe.runIf(isRoot)("as another user", () => {
     for (const [name, spoil] of Object.entries(placesOfOthers)) tryPlaces(name, spoil)
 
-    it.live("leaves nothing in a home of somebody else that has no cache yet", () =>
+    it.live("leaves nothing in a home of someone else that has no cache yet", () =>
       Effect.gen(function* () {
         const { path } = yield* connector.workspace
         const home = folder(path("home"), 0o755)

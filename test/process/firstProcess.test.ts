@@ -9,7 +9,7 @@ import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
 import { isRoot, program } from "./machine.ts"
 
-/** Whoever stops a container kills it after ten seconds: well before that it has to be over. */
+/** Docker kills a container ten seconds after the signal: it has to end well before that. */
 const SOON = 8000
 
 describe.runIf(isRoot)("the first process of a container", { concurrent: true }, () => {
@@ -64,7 +64,7 @@ describe.runIf(isRoot)("the first process of a container", { concurrent: true },
           assert.deepStrictEqual(yield* Effect.promise(() => ended), [code, null])
           assert.isBelow(performance.now() - before, SOON)
           assert.strictEqual(stderr, "")
-          assert.isTrue(stdout === "" || stdout.endsWith("\n"), "whole lines")
+          assert.isTrue(stdout === "" || stdout.endsWith("\n"), "complete lines")
         })
     )
   }

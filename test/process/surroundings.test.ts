@@ -196,7 +196,7 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
     })
   )
 
-  it.live("does not end a run, where it is only what is told meanwhile", () =>
+  it.live("does not end a run if only progress cannot be printed", () =>
     Effect.gen(function* () {
       const { runs } = yield* commands
       for (const to of ["/dev/full", "&-"]) {

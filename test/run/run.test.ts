@@ -10,7 +10,7 @@ import {
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { type RunOptions, run } from "../../src/run/run.ts"
 import type { SampleBlock } from "../../src/samples/Sample.ts"
-import { decodeFrom } from "../../src/sync/StateStore.ts"
+import { decodeState } from "../../src/sync/StateReader.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"
 
@@ -42,10 +42,7 @@ const watched = (
     lookInto: (stream) => `look into ${stream}`,
     states: (kind) => {
       told.push(`states ${kind}`)
-      return {
-        load: (stream) => decodeFrom(new Map(Object.entries(states ?? {})), stream),
-        save: () => Effect.void
-      }
+      return { load: (stream) => decodeState(stream, states?.[stream]) }
     },
     open: Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
       yield* step(`open ${stream} ${mode}`)

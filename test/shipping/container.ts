@@ -1,5 +1,5 @@
 /**
- * The unpacked image as a container: its files as the root, processes of its own, and nobody's rights but a user's. The
+ * The unpacked image as a container: its files as the root, processes of its own, and no one's rights but a user's. The
  * network is this machine's, so that servers on loopback can be read.
  */
 import { spawn } from "node:child_process"
@@ -49,7 +49,7 @@ export interface ContainerOptions {
 const enter = `set -eu
 root=$1 user=$2 cwd=$3 writable=$4 mounts=$5 talk=$6
 shift 6
-# Whom to signal: its number outside, which only the outer /proc tells.
+# Whom to signal: its number outside, which only the outer /proc has.
 cut -d ' ' -f 4 /proc/self/stat > "$talk/pid"
 mount --bind "$root" "$root"
 for pair in $mounts; do mkdir -p "$root\${pair#*:}"; done

@@ -15,7 +15,7 @@ const program = "/usr/local/lib/source-prometheus"
 const { Cmd, Entrypoint, Env, Labels, User, WorkingDir } = container.config
 
 describe("the image", () => {
-  it("tells Airbyte its name, its version and how to start it", () => {
+  it("has its name, its version and its entry point as labels for Airbyte", () => {
     assert.strictEqual(Labels["io.airbyte.name"], "airbyte/source-prometheus")
     assert.strictEqual(Labels["io.airbyte.version"], packageJson.version)
     assert.include(Env, `AIRBYTE_ENTRYPOINT=${Entrypoint.join(" ")}`)
@@ -135,7 +135,7 @@ describe("a container", () => {
       assert.strictEqual(lines.length, SERIES * MINUTES)
       assert.isTrue(existsSync(files.path("metrics/_state/up.json")))
 
-      // DuckDB is not in the image, and whoever asks for it is told what to do.
+      // DuckDB is not in the image, and a run into it says what to do.
       const duckdb = yield* container.run(run, options)
       assert.deepStrictEqual([duckdb.code, duckdb.stdout], [1, ""])
       assert.match(duckdb.stderr, /DuckDB.*cannot be loaded.*--to jsonl:DIR/s)
@@ -156,7 +156,7 @@ describe("a container", () => {
     ["SIGTERM", 143],
     ["SIGINT", 130]
   ] as const) {
-    it.live(`ends by ${signal} with ${code}, though it is the first process, and leaves whole lines`, () =>
+    it.live(`ends by ${signal} with ${code}, though it is the first process, and leaves complete lines`, () =>
       Effect.gen(function* () {
         const series = gauge("slow", 1000, SERIES)
         const { config } = yield* serve(series, 1000, { faults: () => ({ delayMs: 300 }) })

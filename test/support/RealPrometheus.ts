@@ -91,7 +91,7 @@ const createBlocks = async (
   if (text === undefined) return
   const file = join(folder, "samples.om")
   await writeFile(file, text)
-  // promtool reads the whole file once per block: with its default of two hours a year would take for ever.
+  // promtool reads the entire file once per block: with its default of two hours a year would take for ever.
   const args = ["tsdb", "create-blocks-from", "--max-block-duration=100000h", "openmetrics", file]
   try {
     await promisify(execFile)(promtool, [...args, dataFolder(folder)], { signal })
@@ -134,7 +134,7 @@ const flags = (folder: string, options: RealPrometheusOptions): ReadonlyArray<st
   ...(options.flags ?? [])
 ]
 
-/** Serves a text under `/metrics`; answers the address to scrape. */
+/** Serves a text under `/metrics`; returns the address to scrape. */
 const scrapeTarget = (text: string): Effect.Effect<string, RealServerError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt(async () => {

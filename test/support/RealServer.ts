@@ -29,14 +29,14 @@ export interface RealServerOptions {
   readonly routePrefix?: string
 }
 
-/** One series of a range query's answer, as the server sent it. */
+/** One series of a range query's response, as the server sent it. */
 export interface MatrixSeries {
   readonly metric: Readonly<Record<string, string>>
   readonly values?: ReadonlyArray<readonly [timeSeconds: number, value: string]>
   readonly histograms?: ReadonlyArray<readonly [timeSeconds: number, histogram: unknown]>
 }
 
-/** An HTTP response, read whole. */
+/** An HTTP response, read completely. */
 export interface RawResponse {
   readonly status: number
   readonly headers: Headers
@@ -53,7 +53,7 @@ export interface RawRequest {
   readonly authenticate?: boolean
 }
 
-/** A server could not be made or did not answer as the test harness needs it. */
+/** A server could not be started, or did not respond as the test harness needs. */
 export class RealServerError extends Schema.TaggedError<RealServerError>()("RealServerError", {
   message: Schema.String
 }) {}
@@ -128,7 +128,7 @@ export const start = Effect.fnUntraced(function* (
 
   const queryRange: RealServer["queryRange"] = (query, start, end, step) =>
     get("/api/v1/query_range", { query, start: `${start}`, end: `${end}`, step: `${step}` }).pipe(
-      Effect.map((answer) => (answer as { data: { result: ReadonlyArray<MatrixSeries> } }).data.result)
+      Effect.map((response) => (response as { data: { result: ReadonlyArray<MatrixSeries> } }).data.result)
     )
 
   const remoteWrite = Effect.fnUntraced(function* (series: Iterable<RemoteSeriesInput>) {

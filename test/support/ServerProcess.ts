@@ -16,11 +16,11 @@ export interface ServerProgram {
   /** Begins the path of every address, such as `/prometheus`; empty for none. */
   readonly pathPrefix: string
   /**
-   * Finds the port in what is logged by a server that is asked for port 0, which cannot collide with anything. Without
+   * Finds the port in the log of a server started with port 0, which cannot collide. Without
    * it the port is chosen for the server, which may find it taken and is then given another.
    */
   readonly portInLog?: RegExp
-  /** Whether the server at this address answers, and is this one. */
+  /** Whether the server at this address responds, and is this one. */
   readonly ready: (baseUrl: string) => Promise<boolean>
 }
 

@@ -1,5 +1,5 @@
 /**
- * What answers like Prometheus but is another program, as far as a reader notices: answers as faults of the mock, and mocks
+ * Programs that respond like Prometheus, as far as a reader notices: responses as faults of the mock, and mocks
  * that treat requests as those programs do.
  *
  * What VictoriaMetrics says was recorded from version 1.79.5; test/integration/victoriaMetrics.test.ts compares status, type
@@ -70,13 +70,13 @@ const missingStore =
 
 /** Thanos Query, and Cortex, which reads its blocks as Thanos does. */
 export const thanos = {
-  /** A store that a query needs does not answer. */
+  /** A store that a query needs does not respond. */
   storeMissing: refusal(
     422,
     "execution",
     `expanding series: proxy Series(): rpc error: code = Aborted desc = ${missingStore}`
   ),
-  /** The same as the query frontend tells it when the querier itself cannot be reached. */
+  /** The same from the query frontend, when the querier cannot be reached. */
   unavailable: refusal(503, "unavailable", missingStore),
   maxSeries: refusal(
     422,
@@ -88,7 +88,7 @@ export const thanos = {
 const evaluated = (query: string) =>
   `error when executing query="${query}" on the time range (start=1767225600000, end=1767229200000, step=60000): `
 
-/** VictoriaMetrics, asked for `wide` from 2026-01-01T00:00:00Z, an hour by the minute. */
+/** VictoriaMetrics, queried for `wide` from 2026-01-01T00:00:00Z, an hour by the minute. */
 export const victoriaMetrics = {
   maxSamplesPerQuery: refusal(
     422,
@@ -134,7 +134,7 @@ export const victoriaMetrics = {
   }
 } satisfies Record<string, Fault>
 
-/** Answers with a fault to range queries, where it applies. */
+/** Responds with a fault to range queries, where it applies. */
 export const onRangeQueries =
   (fault: Fault, applies: (request: MockRequest, attempt: number) => boolean = () => true) =>
   (request: MockRequest, attempt: number): Fault | undefined =>
@@ -177,7 +177,7 @@ export class MimirMock extends MockPrometheus {
 }
 
 /**
- * A Thanos Query. It adds members to its data, and as long as a store is missing it answers what it has with a warning,
+ * A Thanos Query. It adds members to its data, and as long as a store is missing it returns what it has with a warning,
  * or refuses to where that is not wanted.
  */
 export class ThanosMock extends MockPrometheus {
@@ -193,12 +193,12 @@ export class ThanosMock extends MockPrometheus {
   }
 
   override handle(request: MockRequest, nowMs: number): MockAnswer {
-    const answer = super.handle(request, nowMs)
-    if (answer.status !== 200 || pointsOf(request) === 0) return answer
-    const body = Buffer.concat([...answer.body]).toString()
+    const response = super.handle(request, nowMs)
+    if (response.status !== 200 || pointsOf(request) === 0) return response
+    const body = Buffer.concat([...response.body]).toString()
     const warnings = this.storeIsMissing() ? `,"warnings":[${JSON.stringify(missingStore)}]` : ""
     const members =
       '"stats":{"timings":{"evalTotalTime":0.01},"samples":{"totalQueryableSamples":61}},"analysis":{"name":"[*vectorSelector]","children":[]}'
-    return { ...answer, body: [Buffer.from(body.replace(/\}\}$/, `,${members}}${warnings}}`))] }
+    return { ...response, body: [Buffer.from(body.replace(/\}\}$/, `,${members}}${warnings}}`))] }
   }
 }

@@ -10,7 +10,7 @@ const blocks: Readonly<Record<Block, string>> = {
   "a loop": "for (;;);",
   "a regular expression": 'void /^(a+)+$/.test("a".repeat(60) + "b")',
   "a lock": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)",
-  // A named pipe that nobody writes to.
+  // A named pipe that no one writes to.
   "a call of the system": `
     execFileSync("mkfifo", [pipe])
     openSync(pipe, "r")`

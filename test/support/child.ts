@@ -38,7 +38,7 @@ export interface ChildResult {
 /** A process that may still run. */
 export interface RunningChild {
   readonly process: ChildProcessWithoutNullStreams
-  /** Sends a signal; `result` then tells how it ended. */
+  /** Sends a signal; `result` then says how it ended. */
   readonly kill: (signal: NodeJS.Signals) => void
   /** The first message so far or to come that satisfies the predicate; dies when the process ends without one. */
   readonly waitFor: (predicate: (message: Message) => boolean) => Effect.Effect<Message>
@@ -98,7 +98,7 @@ const spawnChild = (args: ReadonlyArray<string>, options: ChildOptions): Running
       })
     })
   })
-  // Nobody may be waiting yet when it fails; `result` still reports it.
+  // No one may be waiting yet when it fails; `result` still has it.
   ended.catch(() => {})
 
   return {

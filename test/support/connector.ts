@@ -224,7 +224,7 @@ export const read = (
 
 const ours = new Set(["time", "value", "special_value", "series_id", "histogram", "other_labels", "labels"])
 
-/** The labels of a record, out of whichever columns hold them, with the metric's name. */
+/** The labels of a record, from their columns, with the metric's name. */
 export const labelsOf = ({ data, stream }: ParsedRecord): ReadonlyArray<readonly [string, string]> => {
   const labels: Array<readonly [string, string]> = [["__name__", stream]]
   for (const [column, value] of Object.entries(data)) {

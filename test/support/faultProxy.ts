@@ -1,5 +1,5 @@
 /**
- * A proxy in front of a server that breaks what it passes on: connections, framing, bodies and whole answers.
+ * A proxy in front of a server that breaks what it passes on: connections, framing, bodies and complete responses.
  *
  * It speaks HTTP by hand over sockets, since most of its faults are ones that no HTTP library would write. A plan says
  * what befalls which request; whatever a plan draws at random comes from its seed and the request, never from
@@ -23,7 +23,7 @@ export interface SeenRequest {
   readonly target: string
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, string>
-  /** The metric that a range query asks for. */
+  /** The metric that a range query requests. */
   readonly metric: string | undefined
   /** How many different requests there were before this one: of the metric, or else of the path. */
   readonly ordinal: number
@@ -33,17 +33,17 @@ export interface SeenRequest {
   readonly atMillis: number
 }
 
-/** An answer: the server's, or one made up. */
-export interface Answer {
+/** A response: the server's, or one made up. */
+export interface ProxiedResponse {
   readonly status: number
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
   readonly body: Buffer
 }
 
-/** How the end of a body is told: by its length, in chunks, or by the end of the connection. */
+/** How the end of a body is marked: by its length, in chunks, or by the end of the connection. */
 export type Framing = "length" | "chunks" | "close"
 
-/** Where in an answer's bytes something happens: before any, or after that share of its head or its framed body. */
+/** Where in a response's bytes something happens: before any, or after that share of its head or its framed body. */
 export type Place = { readonly part: "head" | "body"; readonly share: number }
 
 export const atOnce: Place = { part: "head", share: 0 }
@@ -54,12 +54,12 @@ export type Fault =
   | { readonly type: "break"; readonly how: "reset" | "end"; readonly at: Place }
   /** Nothing follows any more, while the connection stays. */
   | { readonly type: "stall"; readonly at: Place }
-  /** The whole answer comes, so many bytes at a time. */
+  /** The complete response comes, so many bytes at a time. */
   | { readonly type: "trickle"; readonly bytes: number; readonly everyMillis: number }
-  /** Another answer, or another body of the server's answer, in good framing. */
-  | { readonly type: "change"; readonly to: (answer: Answer) => Answer }
-  /** An answer without asking the server. */
-  | { readonly type: "answer"; readonly answer: Answer }
+  /** Another response, or another body of the server's response, in good framing. */
+  | { readonly type: "change"; readonly to: (response: ProxiedResponse) => ProxiedResponse }
+  /** A response without asking the server. */
+  | { readonly type: "response"; readonly response: ProxiedResponse }
   /** Content-Length is off by so many bytes; after the body, the connection ends or stays. */
   | { readonly type: "wrong length"; readonly off: number; readonly after: "end" | "stay" }
   /** The message is written by hand. `share` chooses which chunk is wrong. */
@@ -82,7 +82,7 @@ export interface FaultProxyOptions {
   readonly upstream: string
   /** Nothing is broken without it. */
   readonly plan?: Plan
-  /** How answers are framed; one of all by chance, unless told. */
+  /** How responses are framed; one of all by chance, unless told. */
   readonly framing?: Framing
   /** Draws the framing. */
   readonly seed?: number
@@ -131,13 +131,13 @@ export const choicesOf = (
 /** A share of a whole, from 0 to nearly 1. */
 export const someShare = (choices: Choices): number => choices.below(1_000_000) / 1_000_000
 
-/** Another body in the same answer. What the server refuses stays as it is: a text for people has no wrong form. */
+/** Another body in the same response. What the server refuses stays as it is: a text for people has no wrong form. */
 export const changeBody = (change: (body: Buffer) => Buffer): Fault => ({
   type: "change",
-  to: (answer) => (answer.status === 200 ? { ...answer, body: change(answer.body) } : answer)
+  to: (response) => (response.status === 200 ? { ...response, body: change(response.body) } : response)
 })
 
-/** The server's own answer, with warnings: as of one whose own sources did not all answer. Unpacked, if it is gzip. */
+/** The server's own response, with warnings: as of one whose own sources did not all respond. Unpacked, if it is gzip. */
 export const withWarnings = (...warnings: ReadonlyArray<string>): Fault => ({
   type: "change",
   to: ({ body, headers, status }) => {
@@ -151,8 +151,8 @@ export const withWarnings = (...warnings: ReadonlyArray<string>): Fault => ({
   }
 })
 
-/** A made-up answer; text is sent as HTML if it begins like that, other things as JSON. */
-export const answer = (
+/** A made-up response; text is sent as HTML if it begins like that, other things as JSON. */
+export const response = (
   status: number,
   body: string | object = "",
   headers: Readonly<Record<string, string>> = {}
@@ -161,8 +161,12 @@ export const answer = (
   const type =
     typeof body === "object" ? "application/json" : text.startsWith("<") ? "text/html" : "text/plain"
   return {
-    type: "answer",
-    answer: { status, headers: Object.entries({ "Content-Type": type, ...headers }), body: Buffer.from(text) }
+    type: "response",
+    response: {
+      status,
+      headers: Object.entries({ "Content-Type": type, ...headers }),
+      body: Buffer.from(text)
+    }
   }
 }
 
@@ -290,50 +294,50 @@ class Proxy implements FaultProxy {
   private async respond(socket: Socket, request: SeenRequest, body: Buffer): Promise<void> {
     const fault = await this.options.plan?.(request)
     if (fault !== undefined) this.hits.push(request)
-    let answer: Answer
+    let response: ProxiedResponse
     try {
-      answer = fault?.type === "answer" ? fault.answer : await this.ask(request, body)
+      response = fault?.type === "response" ? fault.response : await this.ask(request, body)
     } catch {
       // The server is not there: neither are we.
       return this.reset(socket)
     }
-    if (fault?.type === "change") answer = fault.to(answer)
+    if (fault?.type === "change") response = fault.to(response)
     const choices = choicesOf(this.options.seed ?? 0, request)
     const framing =
       fault?.type === "wrong chunks"
         ? "chunks"
         : (this.options.framing ?? choices.pick<Framing>(["length", "chunks", "close"]))
-    const { framed, head } = message(answer, framing, choices, fault)
-    const whole = Buffer.concat([head, framed])
+    const { framed, head } = message(response, framing, choices, fault)
+    const complete = Buffer.concat([head, framed])
     const place = ({ part, share }: Place): number =>
       part === "head" ? Math.floor(share * head.length) : head.length + Math.floor(share * framed.length)
 
     switch (fault?.type) {
       case "break":
-        await write(socket, whole.subarray(0, place(fault.at)))
+        await write(socket, complete.subarray(0, place(fault.at)))
         if (fault.how === "end") return void socket.end()
         // A reset takes along what has not been read by then: let some of it be read.
         await sleep(20)
         return this.reset(socket)
       case "stall":
-        await write(socket, whole.subarray(0, place(fault.at)))
+        await write(socket, complete.subarray(0, place(fault.at)))
         if (!socket.closed) await new Promise((resolve) => socket.once("close", resolve))
         return
       case "trickle":
-        for (let at = 0; at < whole.length && !socket.destroyed; at += fault.bytes) {
-          await write(socket, whole.subarray(at, at + fault.bytes))
+        for (let at = 0; at < complete.length && !socket.destroyed; at += fault.bytes) {
+          await write(socket, complete.subarray(at, at + fault.bytes))
           await sleep(fault.everyMillis)
         }
         break
       default:
-        await write(socket, whole)
+        await write(socket, complete)
     }
     const ends = framing === "close" || (fault?.type === "wrong length" && fault.after === "end")
     if (ends) socket.end()
   }
 
-  /** What the server answers, packed as it comes. */
-  private async ask(request: SeenRequest, body: Buffer): Promise<Answer> {
+  /** The server's response, compressed as it comes. */
+  private async ask(request: SeenRequest, body: Buffer): Promise<ProxiedResponse> {
     const outgoing = httpRequest({
       agent: this.agent,
       host: this.upstream.hostname,
@@ -355,9 +359,9 @@ class Proxy implements FaultProxy {
   }
 }
 
-/** An answer as bytes. */
+/** A response as bytes. */
 const message = (
-  { body, headers, status }: Answer,
+  { body, headers, status }: ProxiedResponse,
   framing: Framing,
   choices: Choices,
   fault: Fault | undefined
@@ -406,7 +410,7 @@ const chunked = (
     parts.push(`${size}\r\n`, chunk, "\r\n")
   }
   if (wrong?.how !== "no end") parts.push("0\r\n\r\n")
-  // What follows an early end is taken for the next answer.
+  // What follows an early end is taken for the next response.
   if (wrong?.how === "ends early") parts.push(...chunks.slice(wrongAt))
   return Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)))
 }

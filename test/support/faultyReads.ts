@@ -145,7 +145,7 @@ export const readThrough = Effect.fnUntraced(function* (
   return { output, proxy: through }
 }, Effect.scoped)
 
-/** How a seed chooses whom a fault befalls: in every stream some windows, each so many times before it is answered. */
+/** How a seed chooses whom a fault befalls: in every stream some windows, each so many times before it gets a response. */
 export const someWindows =
   (
     seed: number,
@@ -184,7 +184,7 @@ const confirmed = (output: connector.Output, name: string): number =>
     .filter(({ stream }) => stream.stream_descriptor.name === name)
     .reduce((sum, { sourceStats }) => sum + sourceStats.recordCount, 0)
 
-/** What comes before a state is not later than it: whoever keeps it goes on right after it. */
+/** What comes before a state is not later than it, so a reader of the state continues right after it. */
 const assertStatesInOrder = (output: connector.Output, context: string): void => {
   const latest = new Map<string, string>()
   for (const message of output.messages as ReadonlyArray<unknown> as ReadonlyArray<RecordOrState>) {
@@ -253,7 +253,7 @@ export const lastStates = (output: connector.Output): ReadonlyArray<connector.St
 ]
 
 /**
- * What a failed read has printed is right as far as it goes, and another that goes on from its states, without faults,
+ * What a failed read has printed is right as far as it goes, and another that resumes from its states, without faults,
  * brings exactly what these do not stand for: nothing is lost, and only unconfirmed rows come again, with the same values.
  */
 export const assertResumes = Effect.fnUntraced(function* (failed: connector.Output, context = "") {

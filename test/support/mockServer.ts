@@ -43,7 +43,7 @@ export const onMetric =
       ? undefined
       : faults.onMetric(metric, fault)(request)
 
-/** How many points a request asks for; none, if it is no range query. */
+/** How many points a request requests; none, if it is no range query. */
 export const pointsOf = ({ params, path }: Pick<MockRequest, "params" | "path">): number =>
   path.endsWith("/api/v1/query_range")
     ? Math.floor((Number(params.get("end")) - Number(params.get("start"))) / Number(params.get("step"))) + 1

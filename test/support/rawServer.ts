@@ -27,7 +27,7 @@ export const serveRaw = (listener: RequestListener): Effect.Effect<string, never
 /** The path of a request, and its parameters. */
 export const addressOf = (request: IncomingMessage): URL => new URL(request.url ?? "/", "http://server")
 
-/** Sends a body piece by piece, until it ends or nobody listens. */
+/** Sends a body piece by piece, until it ends or no one listens. */
 export const send = (
   response: ServerResponse,
   body: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
@@ -35,7 +35,7 @@ export const send = (
   status = 200
 ): void => {
   response.writeHead(status, { "content-type": "application/json", ...headers })
-  // Whoever is refused does not hear the rest.
+  // A refused client does not receive the rest.
   pipeline(Readable.from(body, { objectMode: false }), response).catch(() => {})
 }
 
@@ -53,6 +53,6 @@ export async function* drip(text: string, pauseMillis: number) {
   }
 }
 
-/** What `time()` is answered with. */
+/** The response to `time()`. */
 export const clockJson = (seconds: string): string =>
   `{"status":"success","data":{"resultType":"scalar","result":[0,${JSON.stringify(seconds)}]}}`

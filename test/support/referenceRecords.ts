@@ -35,7 +35,7 @@ export const referenceRecords = async (query: ReferenceQuery): Promise<Map<strin
   const records = new Map<string, string>()
   const add = (labels: Labels, timeSeconds: number, value: string): void => {
     const key = recordKey(labels, Math.round(timeSeconds * 1000))
-    if (records.has(key)) throw new Error(`The server answered twice for ${key}`)
+    if (records.has(key)) throw new Error(`The server returned twice ${key}`)
     records.set(key, value)
   }
 
@@ -55,8 +55,8 @@ export const referenceRecords = async (query: ReferenceQuery): Promise<Map<strin
     const response = await fetch(url, { headers })
     const text = await response.text()
     if (!response.ok) throw new Error(`${url} answered ${response.status}: ${text}`)
-    const answer = JSON.parse(text) as Answer
-    for (const { metric, values = [], histograms = [] } of answer.data.result) {
+    const result = JSON.parse(text) as RangeResult
+    for (const { metric, values = [], histograms = [] } of result.data.result) {
       for (const [time, value] of values) add(metric, time, value)
       for (const [time, histogram] of histograms) add(metric, time, JSON.stringify(histogram))
     }
@@ -64,7 +64,7 @@ export const referenceRecords = async (query: ReferenceQuery): Promise<Map<strin
   return records
 }
 
-interface Answer {
+interface RangeResult {
   readonly data: {
     readonly result: ReadonlyArray<{
       readonly metric: Readonly<Record<string, string>>

@@ -1,7 +1,7 @@
 /**
  * Makes this process believe in another time, from its first moment on. Loaded with `--import`, see `wrongClock.ts`.
  *
- * What measures how long something takes (timers, `performance.now`) goes on as it does on a machine whose clock is wrong.
+ * What measures how long something takes (timers, `performance.now`) continues as it does on a machine whose clock is wrong.
  */
 const { searchParams } = new URL(import.meta.url)
 const RightDate = Date

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { ConfigError } from "../../src/config/ConnectorConfig.ts"
-import { decodeFrom, StateStore } from "../../src/sync/StateStore.ts"
+import { decodeState, StateReader } from "../../src/sync/StateReader.ts"
+import { StateStore, StateStoreError } from "../../src/sync/StateStore.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 
 const state = (time: string) => new StreamState({ time, step: 60, version: 1 })
@@ -25,12 +26,12 @@ describe("StateStore.layerMemory", () => {
     }).pipe(Effect.provide(StateStore.layerMemory([["up", saved]])))
   )
 
-  it.effect("remembers the last state of each stream", () =>
+  it.effect("keeps the last state of each stream", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
-      yield* store.save("a", state("2026-01-01T00:00:00Z"), 1)
-      yield* store.save("b", state("2026-01-02T00:00:00Z"), 2)
-      yield* store.save("a", state("2026-01-03T00:00:00Z"), 0)
+      yield* store.save({ stream: "a", state: state("2026-01-01T00:00:00Z"), recordCount: 1 })
+      yield* store.save({ stream: "b", state: state("2026-01-02T00:00:00Z"), recordCount: 2 })
+      yield* store.save({ stream: "a", state: state("2026-01-03T00:00:00Z"), recordCount: 0 })
       const [a, b] = [Option.getOrThrow(yield* store.load("a")), Option.getOrThrow(yield* store.load("b"))]
       assert.strictEqual(a.time, "2026-01-03T00:00:00Z")
       assert.strictEqual(b.time, "2026-01-02T00:00:00Z")
@@ -39,11 +40,12 @@ describe("StateStore.layerMemory", () => {
   )
 
   it.effect(
-    "remembers 100,000 streams in time that grows with their number alone",
+    "keeps 100,000 streams in time that grows with their number alone",
     () =>
       Effect.gen(function* () {
         const store = yield* StateStore
-        for (let i = 0; i < 100_000; i++) yield* store.save(`s${i}`, state("2026-01-01T00:00:00Z"), 1)
+        for (let i = 0; i < 100_000; i++)
+          yield* store.save({ stream: `s${i}`, state: state("2026-01-01T00:00:00Z"), recordCount: 1 })
         assert.isTrue(Option.isSome(yield* store.load("s99999")))
       }).pipe(Effect.provide(StateStore.layerMemory())),
     60_000
@@ -53,12 +55,12 @@ describe("StateStore.layerMemory", () => {
     Effect.gen(function* () {
       const store = yield* StateStore
       const refresh = new StreamState({ ...saved, version: 1, full_refresh: true, generation_id: 7 })
-      yield* store.save("up", refresh, 1)
+      yield* store.save({ stream: "up", state: refresh, recordCount: 1 })
       assert.deepStrictEqual(yield* store.load("up"), Option.some(refresh))
     }).pipe(Effect.provide(StateStore.layerMemory()))
   )
 
-  it.effect("refuses damaged state, of that stream alone", () =>
+  it.effect("refuses a damaged state, of that stream alone", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
       const error = yield* Effect.flip(store.load("bad"))
@@ -75,29 +77,60 @@ describe("StateStore.layerMemory", () => {
     )
   )
 
-  it.effect("can be mended by a new state", () =>
+  it.effect("replaces a damaged state with a new one", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
-      yield* store.save("bad", state("2026-01-01T00:00:00Z"), 0)
+      yield* store.save({ stream: "bad", state: state("2026-01-01T00:00:00Z"), recordCount: 0 })
       assert.isTrue(Option.isSome(yield* store.load("bad")))
     }).pipe(Effect.provide(StateStore.layerMemory([["bad", "damaged"]])))
   )
 })
 
-describe("decodeFrom", () => {
-  it.effect("never reads damaged state as none", () =>
+describe("decodeState", () => {
+  it.effect("never reads a damaged state as none", () =>
     Effect.gen(function* () {
-      const states = new Map<string, unknown>([
-        ["null", null],
-        ["empty", {}],
-        ["good", saved]
-      ])
-      assert.deepStrictEqual(yield* decodeFrom(states, "other"), Option.none())
-      assert.isTrue(Option.isSome(yield* decodeFrom(states, "good")))
-      for (const stream of ["null", "empty"]) {
-        assert.include((yield* Effect.flip(decodeFrom(states, stream))).message, `stream ${stream} `)
+      assert.deepStrictEqual(yield* decodeState("up", undefined), Option.none())
+      assert.isTrue(Option.isSome(yield* decodeState("up", saved)))
+      for (const damaged of [null, {}]) {
+        assert.include((yield* Effect.flip(decodeState("up", damaged))).message, "stream up ")
       }
     })
+  )
+})
+
+describe("StateReader", () => {
+  const load = (stream: string) => Effect.flatMap(StateReader, (reader) => reader.load(stream))
+
+  it.effect("reads the states it is given", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* load("up"), Option.some(new StreamState({ ...saved, version: 1 })))
+      assert.deepStrictEqual(yield* load("toString"), Option.none())
+      assert.include((yield* Effect.flip(load("bad"))).message, "stream bad")
+    }).pipe(
+      Effect.provide(
+        StateReader.layerMemory([
+          ["up", saved],
+          ["bad", 1]
+        ])
+      )
+    )
+  )
+
+  it.effect("reads JSON of a program's own", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* load("a"), Option.some(new StreamState({ ...saved, version: 1 })))
+      assert.deepStrictEqual(yield* load("b"), Option.none())
+    }).pipe(
+      Effect.provide(StateReader.layerJson((stream) => Effect.succeed(stream === "a" ? saved : undefined)))
+    )
+  )
+
+  it.effect("is provided by every store, and sees what the store saves", () =>
+    Effect.gen(function* () {
+      const store = yield* StateStore
+      yield* store.save({ stream: "up", state: state("2026-01-05T00:00:00Z"), recordCount: 0 })
+      assert.deepStrictEqual(yield* load("up"), Option.some(state("2026-01-05T00:00:00Z")))
+    }).pipe(Effect.provide(StateStore.layerMemory()))
   )
 })
 
@@ -120,7 +153,7 @@ describe("StateStore.layerJson", () => {
       yield* Effect.gen(function* () {
         const store = yield* StateStore
         assert.deepStrictEqual(yield* store.load("up"), Option.none())
-        yield* store.save("up", state("2026-01-03T00:00:00Z"), 5)
+        yield* store.save({ stream: "up", state: state("2026-01-03T00:00:00Z"), recordCount: 5 })
       }).pipe(Effect.provide(layer))
       assert.deepStrictEqual([...kept], [["up", '{"time":"2026-01-03T00:00:00Z","step":60,"version":1}']])
       yield* Effect.gen(function* () {
@@ -130,5 +163,26 @@ describe("StateStore.layerJson", () => {
         assert.include((yield* Effect.flip(store.load("up"))).message, "stream up")
       }).pipe(Effect.provide(layer))
     })
+  )
+
+  it.effect("fails with a sentence where a state cannot be saved", () =>
+    Effect.gen(function* () {
+      const store = yield* StateStore
+      const error = yield* Effect.flip(
+        store.save({ stream: "up", state: state("2026-01-03T00:00:00Z"), recordCount: 5 })
+      )
+      assert.instanceOf(error, StateStoreError)
+      assert.strictEqual(
+        error.message,
+        "The state of the stream up (up to 2026-01-03T00:00:00Z) could not be saved: The table is locked. The next sync reads again what came after the last saved state."
+      )
+    }).pipe(
+      Effect.provide(
+        StateStore.layerJson({
+          load: () => Effect.undefined,
+          save: () => Effect.fail(new Error("The table is locked."))
+        })
+      )
+    )
   )
 })

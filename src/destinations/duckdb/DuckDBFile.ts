@@ -8,7 +8,7 @@ import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
-import { stateStoreOf } from "../manifest.ts"
+import { stateReaderOf } from "../manifest.ts"
 import { tablesOf } from "./manifests.ts"
 import { contentsOf } from "./contents.ts"
 import { openDatabase } from "./Database.ts"
@@ -70,7 +70,7 @@ export const layer = (
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
             : openStream(open, stream, mode, true),
         streams: () => [...database.entries.keys()],
-        states: stateStoreOf(database),
+        states: stateReaderOf(database),
         contents: (stream, of) => contentsOf(open, stream, of),
         bytes: Effect.andThen(
           readOnly ? Effect.void : database.checkpoint,

@@ -38,7 +38,7 @@ import {
   later,
   manifestFields,
   refreshUnderWay,
-  stateStoreOf,
+  stateReaderOf,
   statesToSave,
   without
 } from "../manifest.ts"
@@ -117,7 +117,7 @@ export const layer = (
       const destination = Destination.of({
         open: (stream, mode) => (readOnly ? openedToLook(folder) : openStream(place, stream, mode)),
         streams: () => [...states.entries.keys()],
-        states: stateStoreOf(states),
+        states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, entry) => sum + allOf(entry).bytes + (entry.next?.bytes ?? 0),

@@ -49,7 +49,7 @@ import {
   later,
   manifestFields,
   refreshUnderWay,
-  stateStoreOf,
+  stateReaderOf,
   statesToSave,
   without
 } from "../manifest.ts"
@@ -127,7 +127,7 @@ export const layer = (
       for (const entry of states.entries.values()) states.assume(yield* withoutLostRefresh(paths, entry))
       const common = {
         streams: () => [...states.entries.keys()],
-        states: stateStoreOf(states),
+        states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           Array.from(states.entries.values()).reduce(
             (sum, { files, next }) => sum + sizeOf(files) + sizeOf(next?.files ?? []),

@@ -1,0 +1,38 @@
+/** The states that a read resumes from, as a service: all that a read asks of what was saved. */
+import { Context, Effect, Layer, Option, Result } from "effect"
+import type { ConfigError } from "../config/ConnectorConfig.ts"
+import { decodeStreamState, type StreamState } from "./StreamState.ts"
+
+/** Reads the states of streams. */
+export class StateReader extends Context.Service<
+  StateReader,
+  {
+    /** The last saved state of a stream, if there is one. A damaged or foreign state fails. */
+    readonly load: (stream: string) => Effect.Effect<Option.Option<StreamState>, ConfigError>
+  }
+>()("source-prometheus/sync/StateReader") {
+  /** Reads JSON by the name of a stream, from a table, a file or a key-value store. `load` returns undefined where there is none. */
+  static readonly layerJson = (
+    load: (stream: string) => Effect.Effect<unknown, ConfigError>
+  ): Layer.Layer<StateReader> =>
+    Layer.succeed(StateReader, {
+      load: (stream) => Effect.flatMap(load(stream), (json) => decodeState(stream, json))
+    })
+
+  /** The states given, as JSON. Without any, a read starts from the configured start. */
+  static readonly layerMemory = (
+    states: Iterable<readonly [stream: string, state: unknown]> = []
+  ): Layer.Layer<StateReader> => {
+    const byStream = new Map(states)
+    return StateReader.layerJson((stream) => Effect.succeed(byStream.get(stream)))
+  }
+}
+
+/** The state that a stream's JSON holds; none where it is undefined. */
+export const decodeState = (
+  stream: string,
+  json: unknown
+): Effect.Effect<Option.Option<StreamState>, ConfigError> =>
+  json === undefined
+    ? Effect.succeed(Option.none())
+    : Effect.fromResult(Result.map(decodeStreamState(stream, json), Option.some))
