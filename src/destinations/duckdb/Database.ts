@@ -12,10 +12,10 @@ import {
   type About,
   bookkeeping,
   deleteEntry,
-  type Manifest,
   insertEntry,
   keyOf,
   loadEntries,
+  type Manifest,
   renameAbout,
   tablesOf,
   updateEntry
@@ -137,9 +137,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
       }
     })
   const unwritten = Effect.map(
-    ask(
-      "SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"
-    ),
+    ask("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
   )
   const lock = yield* Semaphore.make(1)

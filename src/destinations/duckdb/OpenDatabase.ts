@@ -73,10 +73,7 @@ const columnsText = (names: ReadonlyArray<string>): string =>
 
 /** A name for another table of a stream: hardly that of a metric. */
 export const besideTable = (open: OpenDatabase, table: string, purpose: string): string => {
-  const name = tableName(
-    `${table} (${purpose})`,
-    new Set([...open.taken, ...open.database.relations.keys()])
-  )
+  const name = tableName(`${table} (${purpose})`, new Set([...open.taken, ...open.database.relations.keys()]))
   open.taken.add(folded(name))
   return name
 }

@@ -14,7 +14,7 @@ import { stagedColumns, stagedRows } from "./stagedRows.ts"
 import { labelColumns } from "./staging/LabelColumns.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, qualified } from "./tables.ts"
-import { insertUnique, makeUnique, type TimeRange } from "./uniqueRows.ts"
+import { insertUnique, makeUnique, partsOf, type TimeRange } from "./uniqueRows.ts"
 
 /** Commits are gathered for so long. A killed run loses them, and the next one reads them again. */
 const PENDING_MILLIS = 5000
@@ -107,18 +107,23 @@ const openBackend = Effect.fnUntraced(function* (
       : { first: marked.first, last: Math.min(marked.last, tableMillis) }
 
   /** Inserts the marked rows and returns how many. */
-  const insert = async (run: Run): Promise<number> => {
+  const insert = async (run: Run, overlap: ReadonlyArray<TimeRange>): Promise<number> => {
     if (marked === undefined) return 0
     if (isUnique) {
-      await insertUnique(run, target, staging, overlapOf())
+      await insertUnique(run, target, staging, overlap)
       return 0
     }
-    const sql = `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${stagedRows(staging, false)}`
-    return staging.hasRepeated() ? inOrder(run, sql) : run(sql)
+    // Which of repeated rows came last is known by their order alone.
+    const isOrdered = staging.hasRepeated()
+    const rows = stagedRows(staging, isOrdered ? "in order" : "any order")
+    const sql = `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${rows}`
+    return isOrdered ? inOrder(run, sql) : run(sql)
   }
 
   const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
     yield* attempt(staging.flush)
+    const overlap = overlapOf()
+    const parts = isUnique && overlap !== undefined ? yield* partsOf(open, target, overlap) : []
     const lastMillis = later(tableMillis, marked?.last ?? null)
     const isNew = targetLabels === undefined
     manifest = yield* transact(connection, async (run): Promise<Manifest> => {
@@ -127,14 +132,14 @@ const openBackend = Effect.fnUntraced(function* (
         await run(`DROP TABLE IF EXISTS ${qualified(next.table)}`)
       }
       await grow(run, open, target, targetLabels, labels?.names ?? [])
-      const count = await insert(run)
+      const count = await insert(run, parts)
       const rest = { ...without(manifest, "next", "refreshRows", "state", "refreshState"), ...states }
       if (!isOverwrite) {
         return {
           ...rest,
           lastMillis,
           hasTable: true,
-          isUnique: isUnique || (manifest.isUnique && overlapOf() === undefined && !staging.hasRepeated()),
+          isUnique: isUnique || (manifest.isUnique && overlap === undefined && !staging.hasRepeated()),
           ...(kind === "refresh" ? { refreshRows: refreshRows + count } : {})
         }
       }

@@ -31,7 +31,7 @@ export const shapesOf = async (
   const types = new Map(ownColumns(hasLabelColumns).map(([name, type]) => [name, typeNames[type] ?? type]))
   const inMain = `database_name = ${quoteText(DATABASE)} AND schema_name = 'main'`
   const shared = new Map<string, string>()
-  const shapes = new Map<string, { names: Array<string>; wrong: Array<string>}>()
+  const shapes = new Map<string, { names: Array<string>; wrong: Array<string> }>()
   await forEachRow(
     connection,
     `SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE ${inMain}`,

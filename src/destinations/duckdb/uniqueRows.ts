@@ -2,11 +2,11 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { without } from "../manifest.ts"
-import type { Ask, Run } from "./Database.ts"
+import type { Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
 import { quoteName } from "./quoteSql.ts"
-import { stagedColumns, stagedRows } from "./stagedRows.ts"
+import { removeRepeated, removeStaged, stagedColumns, stagedRows, stagedValues } from "./stagedRows.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { qualified, timeLiteral } from "./tables.ts"
 
@@ -16,78 +16,89 @@ export interface TimeRange {
   readonly last: number
 }
 
+/** How many rows are compared with each other at once. DuckDB needs the first megabytes for itself. */
+const rowsAtOnceIn = (megabytes: number): number => Math.max(10_000, Math.floor((megabytes - 32) * 5000))
+
+/** Conditions on a time for ranges of a table of as many rows as fit into the memory. */
+export const partsOf = Effect.fnUntraced(function* (
+  { database }: OpenDatabase,
+  table: string,
+  range?: TimeRange
+) {
+  const rowsAtOnce = rowsAtOnceIn(database.memoryMegabytes())
+  const where = range === undefined ? "true" : isBetween("time", range)
+  const parts = yield* database.query((ask) =>
+    ask(
+      `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
+         SELECT minute, sum(count) OVER (ORDER BY minute) // ${rowsAtOnce} AS part FROM (
+           SELECT epoch_ms(time) // 60000 AS minute, count(*) AS count FROM ${qualified(table)} WHERE ${where} GROUP BY minute
+         )
+       ) GROUP BY part ORDER BY part`
+    )
+  )
+  return parts.map(
+    ([first, last]): TimeRange => ({ first: Number(first) * 60_000, last: Number(last) * 60_000 + 59_999 })
+  )
+})
+
+const isBetween = (time: string, { first, last }: TimeRange): string =>
+  `${time} BETWEEN ${timeLiteral(first)} AND ${timeLiteral(last)}`
+
+/** Whether two rows differ. 0 and -0 are equal numbers. */
+const DIFFERS = `(
+  old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
+  OR old.special_value IS DISTINCT FROM new.special_value OR old.histogram::VARCHAR IS DISTINCT FROM new.histogram
+)`
+
 /**
- * Inserts staged rows. In the overlap, where the table may have some of them already, a row replaces the one of the same series and time. One that is there already with
- * the same value stays: windows that are read again take no space.
+ * Inserts staged rows. In the overlap, the parts of the table which may have some of them, a row replaces the one of the same
+ * series and time. One that is there with the same value stays: windows that are read again take no space.
  */
 export const insertUnique = async (
   run: Run,
   table: string,
   staged: StagedSamples,
-  overlap: TimeRange | undefined
+  overlap: ReadonlyArray<TimeRange>
 ): Promise<void> => {
-  const insert = (rows: string) => run(`INSERT INTO ${qualified(table)} (${stagedColumns(staged)}) ${rows}`)
-  if (overlap === undefined) {
-    await insert(stagedRows(staged, true))
-    return
+  const to = qualified(table)
+  if (staged.hasRepeated()) for (const statement of removeRepeated(staged)) await run(statement)
+  for (const part of overlap) {
+    const isIn = isBetween("old.time", part)
+    await run(`
+      DELETE FROM ${to} AS old USING temp.staged_series AS s, (${stagedValues(staged, isBetween("r.time", part))}) AS new
+      WHERE ${isIn} AND s.series_id = old.series_id AND new.series = s.number AND new.time = old.time AND ${DIFFERS}`)
+    const same = `SELECT s.number AS series, old.time FROM ${to} AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id WHERE ${isIn}`
+    for (const statement of removeStaged(staged, same)) await run(statement)
   }
-  const between = (time: string) =>
-    `${time} BETWEEN ${timeLiteral(overlap.first)} AND ${timeLiteral(overlap.last)}`
-  const rows = stagedRows(staged, true, between("r.time"))
-  // -0 and 0 differ as texts alone.
-  const text = (row: string) => `coalesce(${row}.value::VARCHAR, ${row}.special_value, ${row}.histogram::VARCHAR)`
-  await run(`
-    DELETE FROM ${qualified(table)} AS old USING (${rows}) AS new
-    WHERE ${between("old.time")} AND old.time = new.time AND old.series_id = new.series_id
-      AND ${text("old")} IS DISTINCT FROM ${text("new")}`)
-  await insert(`
-    FROM (${rows}) AS new
-    WHERE NOT EXISTS (
-      FROM ${qualified(table)} AS old
-      WHERE ${between("old.time")} AND old.time = new.time AND old.series_id = new.series_id
-    )`)
-  await insert(stagedRows(staged, true, `NOT (${between("r.time")})`))
+  await run(`INSERT INTO ${to} (${stagedColumns(staged)}) ${stagedRows(staged, "any order")}`)
 }
-
-/** How many rows are compared with each other at once. */
-const ROWS_AT_ONCE = 1_000_000
 
 /** Making more rows unique takes long enough to be worth a message. */
 const MANY_ROWS = 5_000_000
 
-/** The ranges of time of about so many rows each, in milliseconds: from the first time, up to and without the second. */
-const rangesOf = async (ask: Ask, table: string): Promise<ReadonlyArray<readonly [number, number]>> => {
-  const ranges = await ask(
-    `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
-       SELECT minute, sum(count) OVER (ORDER BY minute) // ${ROWS_AT_ONCE} AS part
-       FROM (SELECT epoch_ms(time) // 60000 AS minute, count(*) AS count FROM ${qualified(table)} GROUP BY minute)
-     ) GROUP BY part ORDER BY part`
-  )
-  return ranges.map(([first, last]) => [Number(first) * 60_000, (Number(last) + 1) * 60_000])
-}
-
 /** Makes the rows of a stream's table unique, where appending modes may have repeated some: the last one inserted stays. */
 export const makeUnique = Effect.fnUntraced(function* (
-  { database }: OpenDatabase,
+  open: OpenDatabase,
   connection: DuckDBConnection,
   manifest: Manifest
 ) {
   const { table } = manifest
   const name = qualified(table)
-  const ranges = yield* database.query((ask) => rangesOf(ask, table))
-  if (ranges.length * ROWS_AT_ONCE > MANY_ROWS) {
-    yield* Effect.logInfo(`Removing repeated rows from the table ${quoteName(table)}, which may take minutes.`)
+  const parts = yield* partsOf(open, table)
+  if (parts.length * rowsAtOnceIn(open.database.memoryMegabytes()) > MANY_ROWS) {
+    yield* Effect.logInfo(
+      `Removing repeated rows from the table ${quoteName(table)}, which may take minutes.`
+    )
   }
-  return yield* database.transact(connection, async (run): Promise<Manifest> => {
-    for (const [from, to] of ranges) {
-      const isIn = (time: string) => `${time} >= ${timeLiteral(from)} AND ${time} < ${timeLiteral(to)}`
+  return yield* open.database.transact(connection, async (run): Promise<Manifest> => {
+    for (const part of parts) {
       // Rows that were inserted later have greater ids.
       await run(`
         DELETE FROM ${name} AS old USING (
-          SELECT series_id, time, max(rowid) AS id FROM ${name} WHERE ${isIn("time")}
+          SELECT series_id, time, max(rowid) AS id FROM ${name} WHERE ${isBetween("time", part)}
           GROUP BY series_id, time HAVING count(*) > 1
         ) AS last
-        WHERE ${isIn("old.time")} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`)
+        WHERE ${isBetween("old.time", part)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`)
     }
     // Which rows a stopped refresh appended is unknown from now on.
     return { ...without(manifest, "refreshRows", "refreshState"), isUnique: true }

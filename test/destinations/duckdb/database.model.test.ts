@@ -300,7 +300,7 @@ describe("a DuckDB database", () => {
       )
       yield* change(path, `DELETE FROM ${streams}; CREATE VIEW up AS FROM away`)
       assert.match(yield* refusal(path), /has a view "up" that this program has not made\. Rename it/)
-      yield* change(path, "UPDATE _source_prometheus.about SET version = 2")
+      yield* change(path, "UPDATE _source_prometheus.about SET version = 3")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")
       assert.match(yield* refusal(path), /is damaged: _source_prometheus\.about/)
@@ -757,10 +757,15 @@ describe("contents", () => {
           refresh: between(2, 0, 1)
         })
         assert.deepStrictEqual(yield* use(path, both), expected(mode))
-        // Taken over by the other mode, they are still those of the refresh.
+        // A refresh in the other mode restarts, and leaves them until it has something.
         const other = mode === "full_refresh_append" ? "full_refresh_overwrite" : "full_refresh_append"
         const opened = Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", other)))
-        assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected(other))
+        assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected(mode))
+        yield* use(path, refresh(other, 6))
+        assert.deepStrictEqual(yield* use(path, both), {
+          current: mode === "full_refresh_append" ? between(5, 0, 4) : between(4, 2, 6),
+          refresh: between(1, 6, 6)
+        })
         assert.deepStrictEqual(yield* use(path, contents("current", "else")), nothing)
       }
     })
