@@ -26,6 +26,7 @@ export default defineConfig({
             "test/integration/**",
             "test/clients/**"
           ],
+          setupFiles: ["test/support/quiet.ts"],
           testTimeout: 30_000
         }
       },
@@ -33,6 +34,7 @@ export default defineConfig({
         test: {
           name: "model",
           include: ["test/**/*.model.test.ts"],
+          setupFiles: ["test/support/quiet.ts"],
           testTimeout: 240_000
         }
       },

@@ -8,8 +8,9 @@
 
 // What to read, and from where.
 
-export type { ConfigInput } from "./config/ConfigSchema.ts"
-export { ConfigError, ConnectorConfig, InputFileError, type Settings } from "./config/ConnectorConfig.ts"
+export { ConfigError, ConnectorConfig, type Settings } from "./config/ConnectorConfig.ts"
+export { InputFileError } from "./config/inputFile.ts"
+export type { ConfigInput } from "./config/keys.ts"
 
 // The server.
 
@@ -46,8 +47,11 @@ export {
   type HistogramBlock,
   type HistogramBucket,
   type Labels,
+  type NumberBlock,
+  numberAt,
   type SampleBlock,
   type Series,
-  valueText
+  type TextBlock,
+  textAt
 } from "./samples/Sample.ts"
 export { seriesId } from "./samples/Series.ts"

@@ -1,6 +1,7 @@
 /** State that a platform keeps: read from the file it hands over, written as STATE messages. */
 import { Effect, type FileSystem, type Layer, Option, Predicate, Schema } from "effect"
-import { ConfigError, type InputFileError, readJsonFile } from "../config/ConnectorConfig.ts"
+import { ConfigError } from "../config/ConnectorConfig.ts"
+import { type InputFileError, readJsonFile } from "../config/inputFile.ts"
 import { decodeState, type StateReader } from "../sync/StateReader.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { encodeStreamState } from "../sync/StreamState.ts"

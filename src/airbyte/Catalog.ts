@@ -1,6 +1,7 @@
 /** What `discover` tells, and what a configured catalog asks for. */
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
-import { ConfigError, readJsonFile } from "../config/ConnectorConfig.ts"
+import { ConfigError } from "../config/ConnectorConfig.ts"
+import { readJsonFile } from "../config/inputFile.ts"
 import { assignColumns } from "../records/Columns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
 import { describeMetric, discoveredLabels, streamSchema } from "../records/StreamSchema.ts"

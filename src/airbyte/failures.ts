@@ -1,6 +1,7 @@
 /** Failures as the protocol tells them. */
 import { Clock, Effect } from "effect"
-import type { ConfigError, InputFileError } from "../config/ConnectorConfig.ts"
+import type { ConfigError } from "../config/ConnectorConfig.ts"
+import type { InputFileError } from "../config/inputFile.ts"
 import type { ErrorAttribution, PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { StateStoreError } from "../sync/StateStore.ts"
 import { Output } from "./Output.ts"

@@ -1,13 +1,8 @@
 /** `check` and `discover` for a person in front of a terminal: sentences and tables instead of messages. */
 import { Console, Effect, Layer, References } from "effect"
-import {
-  type ConfigError,
-  ConnectorConfig,
-  decodeConfig,
-  readJsonFile,
-  type Settings,
-  secretTexts
-} from "../config/ConnectorConfig.ts"
+import { type ConfigError, ConnectorConfig, decodeConfig, type Settings } from "../config/ConnectorConfig.ts"
+import { readJsonFile } from "../config/inputFile.ts"
+import { secretTexts } from "../config/secrets.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"

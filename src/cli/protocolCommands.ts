@@ -12,12 +12,9 @@ import { Output, type OutputClosed } from "../airbyte/Output.ts"
 import * as ProtocolLogger from "../airbyte/ProtocolLogger.ts"
 import { read } from "../airbyte/read.ts"
 import { spec } from "../airbyte/spec.ts"
-import {
-  type ConfigError,
-  ConnectorConfig,
-  type InputFileError,
-  secretTexts
-} from "../config/ConnectorConfig.ts"
+import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import type { InputFileError } from "../config/inputFile.ts"
+import { secretTexts } from "../config/secrets.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"

@@ -1,8 +1,9 @@
 /** The command `run`, wired. */
 import { Effect, FileSystem, Layer, Option, References } from "effect"
 import { Command } from "effect/cli"
-import { type ConfigError, ConnectorConfig, type Settings, secretTexts } from "../config/ConnectorConfig.ts"
+import { type ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
+import { secretTexts } from "../config/secrets.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { checkReportPlace, writeReport } from "../report/html/writeReport.ts"

@@ -1,7 +1,7 @@
 /** The flags that say where a run puts what it reads, how, and what it shows. */
 import { Effect, Option, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
-import { parseSeconds } from "../config/ConfigSchema.ts"
+import { parseSeconds } from "../config/times.ts"
 import { type SyncMode, syncModes } from "../destinations/Destination.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../destinations/duckdb/staging/memory.ts"
 import { expandHome, homeOf } from "../text/homePath.ts"
@@ -154,7 +154,7 @@ export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.Cli
   if (flags.fullRefresh && Option.contains(flags.mode, "full_refresh_append")) {
     return Effect.fail(
       fail(
-        "--full-refresh replaces what is there, and --mode full_refresh_append keeps it: leave out one of them."
+        "--full-refresh replaces what is there, and --mode full_refresh_append keeps it: remove one of them."
       )
     )
   }
@@ -162,7 +162,7 @@ export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.Cli
     return Effect.fail(fail("--dry-run shows what one run would read: leave out --every."))
   }
   if (flags.dryRun && Option.isSome(flags.report)) {
-    return Effect.fail(fail("--dry-run reads nothing that --report could show: leave out one of them."))
+    return Effect.fail(fail("--dry-run reads nothing that --report could show: remove one of them."))
   }
   return Effect.void
 }

@@ -1,6 +1,7 @@
 /** How a person is spoken to: plain lines on standard error, so that standard output stays free for what was asked for. */
 import { Cause, Effect, Logger } from "effect"
-import type { ConfigError, InputFileError } from "../config/ConnectorConfig.ts"
+import type { ConfigError } from "../config/ConnectorConfig.ts"
+import type { InputFileError } from "../config/inputFile.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"

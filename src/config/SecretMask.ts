@@ -13,8 +13,9 @@ export const isCommon = (secret: string): boolean =>
   secret.length < 4 || /^(?:\p{L}{1,12}|\d{1,8})$/u.test(secret)
 
 /**
- * Makes a function that masks every occurrence of the secrets, the longest of those that begin at one place: also as
- * servers and proxies repeat them in JSON, addresses, forms and web pages. It takes time in proportion to the text.
+ * Makes a function that masks every occurrence of the secrets, also as servers and proxies repeat them in JSON, addresses,
+ * forms and web pages. Occurrences that overlap are masked together, or what they share would leave a part of one. It takes
+ * time in proportion to the text.
  */
 export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => string) => {
   const all = [...new Set(secrets)].filter((secret) => secret !== "")
@@ -28,12 +29,11 @@ export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => str
     const rest = long.reduce((text, form) => text.replaceAll(form, MASK), text)
     let out = ""
     let from = 0
-    for (;;) {
-      const found = automaton.find(rest, from)
-      if (found === undefined) return from === 0 ? rest : out + rest.slice(from)
-      out += rest.slice(from, found.start) + MASK
-      from = found.end
+    for (const { end, start } of automaton.findAll(rest)) {
+      out += rest.slice(from, start) + MASK
+      from = end
     }
+    return from === 0 ? rest : out + rest.slice(from)
   }
 }
 
@@ -108,37 +108,26 @@ class SecretAutomaton {
     return first
   }
 
-  /** The first secret in a text from a place on. */
-  find(text: string, from: number): Match | undefined {
+  /** Where secrets are in a text, in order. None of the places overlaps another. */
+  findAll(text: string): ReadonlyArray<Match> {
     const { inSpace, positions, stride } = this
     this.current.clear()
-    let found: Match | undefined
-    for (let i = from; i < text.length; i++) {
+    const matches: Array<Match> = []
+    for (let i = 0; i < text.length; i++) {
       const code = text.charCodeAt(i)
       const { current, next } = this
-      if (found === undefined) {
-        for (const position of this.beginnings.get(code) ?? []) {
-          if (!positions[position]!.isCommon || isBoundaryBefore(text, i)) current.add(position * stride, i)
-        }
+      for (const position of this.beginnings.get(code) ?? []) {
+        if (!positions[position]!.isCommon || isBoundaryBefore(text, i)) current.add(position * stride, i)
       }
-      if (current.length === 0) {
-        if (found !== undefined) return found
-        continue
-      }
+      if (current.length === 0) continue
       /** Continues at a position, unless all of a secret has been read. */
       const enter = (index: number, start: number): void => {
         const position = positions[index]!
         if (position.forms !== undefined) next.add(index * stride, start)
-        else if (
-          !(position.isCommon && isWordAt(text, i + 1)) &&
-          (found === undefined || start <= found.start)
-        ) {
-          found = { start, end: i + 1 }
-        }
+        else if (!(position.isCommon && isWordAt(text, i + 1))) addMatch(matches, start, i + 1)
       }
       for (let n = 0; n < current.length; n++) {
         const start = current.starts[n]!
-        if (found !== undefined && start > found.start) continue
         const state = current.states[n]!
         const index = Math.floor(state / stride)
         const within = state - index * stride
@@ -159,8 +148,18 @@ class SecretAutomaton {
       this.next = current
       current.clear()
     }
-    return found
+    return matches
   }
+}
+
+/** Adds a match that ends at or after all others, together with those that it overlaps. */
+const addMatch = (matches: Array<Match>, start: number, end: number): void => {
+  let first = start
+  for (let last = matches.at(-1); last !== undefined && last.end > start; last = matches.at(-1)) {
+    first = Math.min(first, last.start)
+    matches.pop()
+  }
+  matches.push({ start: first, end })
 }
 
 /** A set of states, each with where it began. */

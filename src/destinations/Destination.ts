@@ -20,6 +20,8 @@ export interface Contents {
   readonly lastMillis: number | null
 }
 
+export const noRows: Contents = { rows: 0, firstMillis: null, lastMillis: null }
+
 /** How a stream is read and what becomes of what is there already, by the names that Airbyte uses. */
 export const syncModes = [
   "full_refresh_overwrite",
@@ -43,7 +45,7 @@ export interface StreamWriter {
   readonly complete: Effect.Effect<void, DestinationError>
 }
 
-/** What a read goes on from. An incremental sync does not go on from a refresh that was stopped, nor does that from it. */
+/** What a read resumes from: an incremental sync does not resume a refresh that was stopped, nor the other way round. */
 export type SyncKind = "incremental" | "full_refresh"
 
 export const syncKindOf = (mode: SyncMode): SyncKind =>
@@ -53,15 +55,19 @@ export const syncKindOf = (mode: SyncMode): SyncKind =>
 export class Destination extends Context.Service<
   Destination,
   {
-    /** Begins a stream. What was written and not committed when the scope closes is gone. */
+    /**
+     * Begins a stream. What was written and not committed when the scope closes is gone. `isResumed`: the read resumes the
+     * state that `states` has for this mode. Otherwise a refresh that was stopped restarts.
+     */
     readonly open: (
       stream: string,
-      mode: SyncMode
+      mode: SyncMode,
+      isResumed?: boolean
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
     /** The streams that it remembers anything of. */
     readonly streams: () => ReadonlyArray<string>
-    /** The committed states, for a read of a kind. */
-    readonly states: (kind: SyncKind) => StateReader["Service"]
+    /** The states that a read in a mode resumes from. */
+    readonly states: (mode: SyncMode) => StateReader["Service"]
     /**
      * What it has of a stream: the rows that readers see, or those that a full refresh in progress has committed (readers see
      * them already where it appends). Exact, also after a crash. No rows where there is nothing.
@@ -81,5 +87,5 @@ export class Destination extends Context.Service<
 export const layerStates = (mode: SyncMode): Layer.Layer<StateReader, never, Destination> =>
   Layer.effect(
     StateReader,
-    Effect.map(Destination, ({ states }) => states(syncKindOf(mode)))
+    Effect.map(Destination, ({ states }) => states(mode))
   )

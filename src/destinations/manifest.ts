@@ -1,5 +1,5 @@
 /** What is remembered of each stream beside its data, in whatever format, and the states that are part of it. */
-import { Result, Schema } from "effect"
+import { Effect, Result, Schema } from "effect"
 import { decodeState, StateReader } from "../sync/StateReader.ts"
 import { decodeStreamState, encodeStreamState, StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncKind, type SyncMode } from "./Destination.ts"
@@ -26,15 +26,17 @@ export const manifestFields = {
 /** How many of something, or where in it. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states that a read of a kind resumes from. Saving is part of a commit. */
+/** The states that a read in a mode resumes from. Saving is part of a commit. */
 export const stateReaderOf =
   ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
-  (kind: SyncKind): StateReader["Service"] =>
+  (mode: SyncMode): StateReader["Service"] =>
     StateReader.of({
       load: (stream) => {
-        const entry = entries.get(stream)
-        const state = kind === "incremental" ? entry?.state : entry?.refreshState
-        return decodeState(stream, state)
+        const manifest = entries.get(stream)
+        if (manifest === undefined) return Effect.succeedNone
+        const { refreshState, state } = manifest
+        if (!isRefresh(mode)) return decodeState(stream, state)
+        return decodeState(stream, isOfMode(manifest, mode) ? refreshState : undefined)
       }
     })
 
@@ -44,11 +46,13 @@ export const refreshUnderWay = ({ refreshState, stream }: StreamManifest): Strea
   return Result.isSuccess(decoded) ? decoded.success : undefined
 }
 
+/** Whether a refresh in progress, if there is one, is in this mode. */
+const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
+  isRefresh(mode) && (mode === "full_refresh_overwrite") === (next !== undefined)
+
 /** The state of a stopped full refresh, which only a refresh in its own mode resumes. */
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
-  isRefresh(mode) && (mode === "full_refresh_overwrite") === (manifest.next !== undefined)
-    ? refreshUnderWay(manifest)
-    : undefined
+  isOfMode(manifest, mode) ? refreshUnderWay(manifest) : undefined
 
 /**
  * The states to save with an entry that had others, after the latest commit, if there was one. What is committed of an

@@ -1,5 +1,6 @@
 /** Prometheus' HTTP API over a mock database: from a path below the prefix and parameters to status and text. */
 import { Result } from "effect"
+import { formatFloat64 } from "../samples/formatFloat64.ts"
 import {
   count,
   type EvaluateOptions,
@@ -14,7 +15,7 @@ import {
   select,
   tooLarge
 } from "./evaluate.ts"
-import { formatLabels, formatMatrixSeries, formatString, formatValue, formatVectorSample } from "./format.ts"
+import { formatLabels, formatMatrixSeries, formatString, formatVectorSample } from "./format.ts"
 import type { MockRequest } from "./http.ts"
 import { compareText, type MockDatabase, type MockSeries } from "./MockSeries.ts"
 import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
@@ -170,7 +171,7 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
   if (parsed.success._tag === "Time") {
     // Unlike a sample's, the time of a scalar is printed like every other number.
     const seconds = time / 1000
-    return success([`{"resultType":"scalar","result":[${seconds},"${formatValue(seconds)}"]}`], context)
+    return success([`{"resultType":"scalar","result":[${seconds},"${formatFloat64(seconds)}"]}`], context)
   }
   const samples: Array<string> = []
   let found = 0

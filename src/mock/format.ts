@@ -1,21 +1,7 @@
-/** Numbers, times and strings in the JSON that Prometheus writes, digit by digit. */
+/** Times, strings and samples in the JSON that Prometheus writes, digit by digit. */
+import { formatFloat64 } from "../samples/formatFloat64.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
 import type { MockValue } from "./MockSeries.ts"
-
-/**
- * A sample's value as Go's `strconv.FormatFloat` prints it for Prometheus: the shortest digits that give the
- * same float, with an exponent of at least two digits when |value| < 1e-6 or ≥ 1e21.
- */
-export const formatValue = (value: number): string => {
-  if (value === Number.POSITIVE_INFINITY) return "+Inf"
-  if (value === Number.NEGATIVE_INFINITY) return "-Inf"
-  if (Object.is(value, -0)) return "-0"
-  const text = String(value)
-  // JavaScript has the same digits and the same thresholds; only a one-digit exponent differs.
-  return text.length > 3 && text.charAt(text.length - 3) === "e"
-    ? `${text.slice(0, -1)}0${text.slice(-1)}`
-    : text
-}
 
 /** A sample's time in seconds: an integer when whole, else three decimals. */
 export const formatTime = (timeMs: number): string => {
@@ -53,7 +39,7 @@ export const formatMatrixSeries = (
   for (let i = 0; i < times.length; i++) {
     const value = values[i]!
     const time = formatTime(times[i]!)
-    if (typeof value === "number") floats += `${floats === "" ? "" : ","}[${time},"${formatValue(value)}"]`
+    if (typeof value === "number") floats += `${floats === "" ? "" : ","}[${time},"${formatFloat64(value)}"]`
     else if (value !== "stale") {
       histograms += `${histograms === "" ? "" : ","}[${time},${formatHistogram(value)}]`
     }
@@ -67,5 +53,5 @@ export const formatMatrixSeries = (
 /** One series of an instant query. */
 export const formatVectorSample = (labels: Labels, timeMs: number, value: number | Histogram): string =>
   typeof value === "number"
-    ? `{"metric":${formatLabels(labels)},"value":[${formatTime(timeMs)},"${formatValue(value)}"]}`
+    ? `{"metric":${formatLabels(labels)},"value":[${formatTime(timeMs)},"${formatFloat64(value)}"]}`
     : `{"metric":${formatLabels(labels)},"histogram":[${formatTime(timeMs)},${formatHistogram(value)}]}`

@@ -4,7 +4,7 @@
  * Records become lines here, millions a second, by a program in WebAssembly (`wasm/assembly/appendLines.ts`). Its memory is
  * the buffer: samples are copied there, which costs little, and lines, which are ten times as long, are made in place.
  */
-import type { FloatBlock } from "../samples/Sample.ts"
+import type { TextBlock } from "../samples/Sample.ts"
 import { appendLines } from "../wasm/appendLines.wasm.ts"
 import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
 
@@ -98,7 +98,7 @@ export class LineBuffer {
    * Appends lines of the samples from `from` on, all of one day: as many as are made at a time, or up to the first that
    * `LineTemplate.append` leaves out. Answers how many.
    */
-  appendLines(template: Line, block: FloatBlock, from: number): number {
+  appendLines(template: Line, block: TextBlock, from: number): number {
     const { after, before, midnight, timeOfDayAt } = template
     const { inputs, program } = this
     if (before.length > inputs.before.length || after.length > inputs.after.length) return 0

@@ -1,5 +1,5 @@
 /** The lines of one series: they are the same but for the time and the value. */
-import type { FloatBlock } from "../samples/Sample.ts"
+import type { TextBlock } from "../samples/Sample.ts"
 import type { Line, LineBuffer } from "./LineBuffer.ts"
 
 const DAY = 86_400_000
@@ -34,7 +34,7 @@ export class LineTemplate implements Line {
    *
    * Of lines that are too long to be made millions a second none is plain.
    */
-  append(block: FloatBlock, from: number, out: LineBuffer): number {
+  append(block: TextBlock, from: number, out: LineBuffer): number {
     let i = from
     while (i < block.length && this.turnTo(block.times[i]!)) {
       const count = out.appendLines(this, block, i)

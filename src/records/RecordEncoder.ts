@@ -6,12 +6,14 @@
  */
 
 import {
-  type FloatBlock,
+  asTextBlock,
   type Histogram,
   type HistogramBlock,
   partOf,
   type SampleBlock,
-  type Series
+  type Series,
+  type TextBlock,
+  textAt
 } from "../samples/Sample.ts"
 import { MAX_KNOWN_BYTES, MAX_KNOWN_SERIES, METRIC_NAME } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
@@ -122,8 +124,8 @@ export class RecordEncoder {
       this.template = undefined
     }
     this.turnTo(block.series)
-    if (block._tag === "FloatBlock") this.encodeFloats(block, out)
-    else this.encodeHistograms(block, out)
+    if (block._tag === "HistogramBlock") this.encodeHistograms(block, out)
+    else this.encodeFloats(asTextBlock(block), out)
   }
 
   private turnTo(series: Series): void {
@@ -146,7 +148,7 @@ export class RecordEncoder {
     return data
   }
 
-  private encodeFloats(block: FloatBlock, out: LineBuffer): void {
+  private encodeFloats(block: TextBlock, out: LineBuffer): void {
     this.template ??= new LineTemplate([this.frameBefore, this.data], BEFORE_VALUE, this.frameAfter)
     const template = this.template
     for (let i = 0; i < block.length; i++) {
@@ -156,12 +158,12 @@ export class RecordEncoder {
   }
 
   /** Any float at all, without hurry. */
-  private encodeFloat({ bytes, ends, starts, times }: FloatBlock, i: number, out: LineBuffer): void {
-    const text = Buffer.from(bytes.subarray(starts[i], ends[i])).toString("latin1")
+  private encodeFloat(block: TextBlock, i: number, out: LineBuffer): void {
+    const text = textAt(block, i)
     const members = /[Nf]$/.test(text)
       ? this.member("value", () => "null") + this.member("special_value", () => `"${text}"`)
       : this.member("value", () => text)
-    this.appendLine(out, times[i]!, members)
+    this.appendLine(out, block.times[i]!, members)
   }
 
   private encodeHistograms(block: HistogramBlock, out: LineBuffer): void {

@@ -62,4 +62,5 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
 )
 
 /** Errors begin with an address that is the same for all streams, and too long for a line. The log has it. */
-const withoutAddress = (summary: string): string => summary.replace(/^(?:The answer of )?https?:\/\/\S+ /, "")
+const withoutAddress = (summary: string): string =>
+  summary.replace(/^(?:The response from )?https?:\/\/\S+ /, "")

@@ -5,7 +5,7 @@
  */
 
 import type { Contents } from "../destinations/Destination.ts"
-import { roughFloatOf } from "../samples/parseFloat64.ts"
+import { parseFloatApproximately } from "../samples/parseFloat64.ts"
 import type { Labels, SampleBlock, Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { cutTo } from "../text/printable.ts"
@@ -96,11 +96,19 @@ export class StreamTally {
     if (times[length - 1]! > pending.last) pending.last = times[length - 1]!
     const curve = this.curveOf(block)
     if (curve === undefined) return
-    if (block._tag === "FloatBlock") {
-      const { bytes, ends, starts } = block
-      for (let i = 0; i < length; i++) curve.add(times[i]!, roughFloatOf(bytes, starts[i]!, ends[i]!))
-    } else {
-      for (let i = 0; i < length; i++) curve.add(times[i]!, Number(block.histograms[i]!.count))
+    switch (block._tag) {
+      case "TextBlock": {
+        const { bytes, ends, starts } = block
+        for (let i = 0; i < length; i++) {
+          curve.add(times[i]!, parseFloatApproximately(bytes, starts[i]!, ends[i]!))
+        }
+        break
+      }
+      case "NumberBlock":
+        for (let i = 0; i < length; i++) curve.add(times[i]!, block.values[i]!)
+        break
+      case "HistogramBlock":
+        for (let i = 0; i < length; i++) curve.add(times[i]!, Number(block.histograms[i]!.count))
     }
   }
 
@@ -162,14 +170,14 @@ export class StreamTally {
   /** Where the values of a block go, if its series is one of those that are shown. */
   private curveOf({ _tag, series }: SampleBlock): ThinCurve | undefined {
     // A series may have both kinds, whose numbers have nothing to do with each other.
-    const key = _tag === "FloatBlock" ? series.id : `${series.id} count`
+    const key = _tag === "HistogramBlock" ? `${series.id} count` : series.id
     const shown = this.shown.get(key)
     if (shown !== undefined) return shown.pending
     if (this.shown.size >= this.limits.series) return undefined
     const label = labelText(series.labels)
     const make = () => new ThinCurve(this.stepMillis, this.limits.points)
     const added: Shown = {
-      label: _tag === "FloatBlock" ? label : `${label} count`,
+      label: _tag === "HistogramBlock" ? `${label} count` : label,
       committed: make(),
       pending: make()
     }

@@ -47,7 +47,11 @@ type States = ReadonlyMap<string, StreamState>
 /** The latest states of all streams: of incremental runs, or else of a refresh that was stopped. Damaged ones fail later. */
 const statesIn = Effect.gen(function* () {
   const { states, streams } = yield* Destination
-  const stores = [states("incremental"), states("full_refresh")]
+  const stores = [
+    states("incremental_append"),
+    states("full_refresh_overwrite"),
+    states("full_refresh_append")
+  ]
   const found = new Map<string, StreamState>()
   for (const name of streams()) {
     for (const store of stores) {

@@ -6,6 +6,7 @@ import {
   Destination,
   DestinationError,
   layerStates,
+  noRows,
   type StreamWriter,
   type SyncMode,
   syncKindOf
@@ -136,7 +137,11 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
       }
     )
 
-  const begin = Effect.fnUntraced(function* (name: string, points: number) {
+  const begin = Effect.fnUntraced(function* ({
+    isResumed,
+    points,
+    stream: name
+  }: Extract<ReadEvent, { readonly _tag: "Started" }>) {
     const streamScope = yield* Scope.fork(scope)
     const tally = new StreamTally({
       name,
@@ -147,8 +152,10 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     const before = guarded.get(name)
     const opened = Effect.gen(function* () {
       const replaced =
-        before === undefined ? undefined : { before, resumed: yield* destination.contents(name, "refresh") }
-      const writer = yield* Scope.provide(destination.open(name, mode), streamScope)
+        before === undefined
+          ? undefined
+          : { before, resumed: isResumed ? yield* destination.contents(name, "refresh") : noRows }
+      const writer = yield* Scope.provide(destination.open(name, mode, isResumed), streamScope)
       open.set(name, { writer, scope: streamScope, tally, replaced })
     })
     yield* orEnd(name, { scope: streamScope, tally }, opened)
@@ -157,7 +164,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
 
   const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
     const name = event.stream
-    if (event._tag === "Started") return yield* begin(name, event.points)
+    if (event._tag === "Started") return yield* begin(event)
     const stream = open.get(name)
     if (stream !== undefined) yield* orEnd(name, stream, onOpen(event, stream))
   })

@@ -3,10 +3,11 @@ import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { metricSelector } from "../promql/Matcher.ts"
-import { type SampleBlock, valueText } from "../samples/Sample.ts"
+import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { beginning } from "../text/excerpt.ts"
 
 /** Series at points of time, in order. Points without any are left out. */
 export interface SeriesCounts {
@@ -67,13 +68,12 @@ const addCounts = (
         summary: `The series of ${metric} cannot be counted: the server returned ${what}.`
       })
     )
-  if (block._tag !== "FloatBlock") return wrong("a histogram for their number")
+  if (block._tag === "HistogramBlock") return wrong("a histogram for their number")
   if (found.counts.length + block.length > most) return wrong(`more than the ${most} numbers asked for`)
   for (let i = 0; i < block.length; i++) {
-    const text = valueText(block, i)
-    const count = Number(text)
+    const count = numberAt(block, i)
     if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {
-      return wrong(`${beginning(text, 40)} for their number`)
+      return wrong(`${beginning(textAt(block, i), 40)} for their number`)
     }
     found.times.push(block.times[i]!)
     found.counts.push(count)

@@ -1,11 +1,14 @@
 /**
- * What flows between the decoder and whoever consumes a read: blocks of samples of one series.
+ * What flows from the decoder to the consumers of a read: blocks of samples of one series.
  *
- * A block keeps the bytes that the server sent. A value is never turned into a number on its way, so its
- * digits arrive as they were; and a consumer that writes bytes copies them without looking at them.
+ * A block has its values in the form in which the server sent them, digits or floats. Digits are never turned into a number on
+ * their way, so they arrive unchanged, and a consumer that writes bytes copies them. Consumers ask `textAt` and `numberAt` for
+ * the other form; only what handles millions of samples a second looks at the blocks themselves.
  */
 
 import type { Arena } from "./Arena.ts"
+import { formatFloat64 } from "./formatFloat64.ts"
+import { parseFloat64 } from "./parseFloat64.ts"
 
 /** The labels of one series, sorted by name, without empty ones; the metric's name is the label `__name__`. */
 export type Labels = ReadonlyArray<readonly [name: string, value: string]>
@@ -17,9 +20,9 @@ export interface Series {
   readonly id: string
 }
 
-/** Float samples of one series, in the order of the response. */
-export interface FloatBlock {
-  readonly _tag: "FloatBlock"
+/** Float samples of one series as the server's digits, in the order of the response. */
+export interface TextBlock {
+  readonly _tag: "TextBlock"
   readonly series: Series
   /** How many samples: the length of `times`, `starts` and `ends`. */
   readonly length: number
@@ -32,6 +35,20 @@ export interface FloatBlock {
   /** What the arrays were cut from, where that can be used again: see `recycle`. */
   readonly arena?: Arena
 }
+
+/** Float samples of one series as numbers, in the order of the response. */
+export interface NumberBlock {
+  readonly _tag: "NumberBlock"
+  readonly series: Series
+  /** How many samples: the length of `times` and `values`. */
+  readonly length: number
+  /** Milliseconds since the Unix epoch. */
+  readonly times: Float64Array
+  readonly values: Float64Array
+}
+
+/** Float samples, in either form. */
+export type FloatBlock = TextBlock | NumberBlock
 
 /** A bucket of a native histogram, numbers in the server's digits (`+Inf` and `-Inf` are possible bounds). */
 export interface HistogramBucket {
@@ -65,13 +82,43 @@ export type SampleBlock = FloatBlock | HistogramBlock
 /** The samples of a block from one index to before another, as a block that shares its memory. */
 export const partOf = (block: SampleBlock, from: number, to: number): SampleBlock => {
   const common = { length: to - from, times: block.times.subarray(from, to) }
-  return block._tag === "FloatBlock"
-    ? { ...block, ...common, starts: block.starts.subarray(from, to), ends: block.ends.subarray(from, to) }
-    : { ...block, ...common, histograms: block.histograms.slice(from, to) }
+  switch (block._tag) {
+    case "TextBlock": {
+      const { ends, starts } = block
+      return { ...block, ...common, starts: starts.subarray(from, to), ends: ends.subarray(from, to) }
+    }
+    case "NumberBlock":
+      return { ...block, ...common, values: block.values.subarray(from, to) }
+    case "HistogramBlock":
+      return { ...block, ...common, histograms: block.histograms.slice(from, to) }
+  }
 }
 
 const decoder = new TextDecoder("latin1")
 
-/** The text of value `index` of a block: for people and tests; fast consumers copy the bytes. */
-export const valueText = (block: FloatBlock, index: number): string =>
-  decoder.decode(block.bytes.subarray(block.starts[index], block.ends[index]))
+/** Value `index` of a block as Prometheus writes it. */
+export const textAt = (block: FloatBlock, index: number): string =>
+  block._tag === "TextBlock"
+    ? decoder.decode(block.bytes.subarray(block.starts[index], block.ends[index]))
+    : formatFloat64(block.values[index]!)
+
+/** Value `index` of a block as a number: the nearest float. */
+export const numberAt = (block: FloatBlock, index: number): number =>
+  block._tag === "TextBlock"
+    ? parseFloat64(block.bytes, block.starts[index]!, block.ends[index]!)
+    : block.values[index]!
+
+/** The same samples as text, for consumers that copy bytes. */
+export const asTextBlock = (block: FloatBlock): TextBlock => {
+  if (block._tag === "TextBlock") return block
+  const { length, series, times, values } = block
+  const starts = new Uint32Array(length)
+  const ends = new Uint32Array(length)
+  let text = ""
+  for (let i = 0; i < length; i++) {
+    starts[i] = text.length
+    text += formatFloat64(values[i]!)
+    ends[i] = text.length
+  }
+  return { _tag: "TextBlock", series, length, times, bytes: Buffer.from(text, "latin1"), starts, ends }
+}

@@ -7,7 +7,7 @@ const NINE = 0x39
 const ZERO = 0x30
 
 /** Reads `bytes[start … end)`: a JSON number, or `NaN`, `+Inf`, `-Inf`. */
-export const floatOf = (bytes: Uint8Array, start: number, end: number): number => {
+export const parseFloat64 = (bytes: Uint8Array, start: number, end: number): number => {
   const isNegative = bytes[start] === 0x2d
   // Up to 15 digits are exact as a float, and so is the power of ten: their quotient is then rounded once only. There are 16
   // where there is neither sign nor point; then nothing is divided, and the last digit's sum is what is rounded.
@@ -35,9 +35,9 @@ export const floatOf = (bytes: Uint8Array, start: number, end: number): number =
 
 /**
  * The same to 14 digits at least, for pictures: digits after these are left out rather than rounded. Most values have as many
- * as a float can have, which `floatOf` leaves to `Number`.
+ * as a float can have, which `parseFloat64` leaves to `Number`.
  */
-export const roughFloatOf = (bytes: Uint8Array, start: number, end: number): number => {
+export const parseFloatApproximately = (bytes: Uint8Array, start: number, end: number): number => {
   const isNegative = bytes[start] === 0x2d
   let digits = 0
   let significant = 0
@@ -45,14 +45,14 @@ export const roughFloatOf = (bytes: Uint8Array, start: number, end: number): num
   for (let i = isNegative ? start + 1 : start; i < end; i++) {
     const byte = bytes[i]!
     if (byte === 0x2e) decimals = 0
-    else if (byte < ZERO || byte > NINE) return floatOf(bytes, start, end)
+    else if (byte < ZERO || byte > NINE) return parseFloat64(bytes, start, end)
     else if (significant < 15) {
       digits = digits * 10 + byte - ZERO
       if (digits > 0) significant++
       if (decimals >= 0) decimals++
-    } else if (decimals < 0) return floatOf(bytes, start, end)
+    } else if (decimals < 0) return parseFloat64(bytes, start, end)
   }
-  if (decimals >= powers.length) return floatOf(bytes, start, end)
+  if (decimals >= powers.length) return parseFloat64(bytes, start, end)
   const value = decimals > 0 ? digits / powers[decimals]! : digits
   return isNegative ? -value : value
 }

@@ -3,5 +3,5 @@ import type { SampleBlock } from "./Sample.ts"
 
 /** Says that nothing of a block will be looked at any more: what it was cut from may soon hold other samples. */
 export const recycle = (block: SampleBlock): void => {
-  if (block._tag === "FloatBlock") block.arena?.letGo()
+  if (block._tag === "TextBlock") block.arena?.letGo()
 }

@@ -45,10 +45,14 @@ export interface StreamRequest {
 
 /** What happens while reading, in the order in which it must be told. */
 export type ReadEvent =
-  /** A stream begins. It will ask for so many `points` of `range`, which are all but where a start was moved. */
+  /**
+   * A stream begins. It will request so many `points` of `range`, which are all but where a start was moved. `isResumed`: it
+   * continues from the state that was saved.
+   */
   | {
       readonly _tag: "Started"
       readonly stream: string
+      readonly isResumed: boolean
       readonly range: GridRange
       readonly points: number
     }
@@ -302,7 +306,13 @@ const makeReader =
       firstMillis: fullRange.lastMillis + fullRange.stepMillis
     }
     const points = ranges.reduce((sum, range) => sum + pointCount(range), 0)
-    const started: ReadEvent = { _tag: "Started", stream, range, points }
+    const started: ReadEvent = {
+      _tag: "Started",
+      stream,
+      isResumed: Option.isSome(resumed),
+      range,
+      points
+    }
     const completed: ReadEvent = { _tag: "Completed", stream, mode: request.mode }
     const events =
       points === 0

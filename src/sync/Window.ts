@@ -15,9 +15,10 @@ import {
   type Semaphore,
   Stream
 } from "effect"
-import { beginning, PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type Matcher, render } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
+import { beginning } from "../text/excerpt.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"

@@ -10,8 +10,12 @@ import type { GridRange } from "./TimeGrid.ts"
 
 /** The last points that series have got to, counted from the window's first. Floats and histograms come as two lists. */
 class Progress {
-  readonly FloatBlock = new SeriesTable()
-  readonly HistogramBlock = new SeriesTable()
+  readonly floats = new SeriesTable()
+  readonly histograms = new SeriesTable()
+
+  of({ _tag }: SampleBlock): SeriesTable {
+    return _tag === "HistogramBlock" ? this.histograms : this.floats
+  }
 }
 
 /** One per window; it lives as long as the window is read. */
@@ -41,8 +45,8 @@ export class WindowLedger {
   begin(range: GridRange): void {
     this.range = range
     this.samples = 0
-    this.done.FloatBlock.raise(this.seen.FloatBlock)
-    this.done.HistogramBlock.raise(this.seen.HistogramBlock)
+    this.done.floats.raise(this.seen.floats)
+    this.done.histograms.raise(this.seen.histograms)
     this.seen = new Progress()
   }
 
@@ -61,7 +65,7 @@ export class WindowLedger {
       this.series = block.series
     }
     const { id } = block.series
-    const seen = this.seen[block._tag]
+    const seen = this.seen.of(block)
     let last = this.timeOf(seen.get(id))
     const { times } = block
     const { firstMillis, lastMillis, stepMillis } = this.range
@@ -80,7 +84,7 @@ export class WindowLedger {
     }
     this.latestMillis = Math.max(this.latestMillis, last)
     seen.set(id, (last - this.window.firstMillis) / stepMillis)
-    const earlier = this.done[block._tag]
+    const earlier = this.done.of(block)
     if (earlier.size === 0) return block
     const done = this.timeOf(earlier.get(id))
     let skip = 0

@@ -4,7 +4,7 @@ import type { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { recycle } from "../samples/recycle.ts"
-import { type Histogram, type SampleBlock, valueText } from "../samples/Sample.ts"
+import { type Histogram, numberAt, type SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { read } from "./Read.ts"
 import { StateReader } from "./StateReader.ts"
@@ -34,13 +34,10 @@ export const samplesOf = (block: SampleBlock): ReadonlyArray<Sample> => {
     labels,
     seriesId
   })
-  return block._tag === "FloatBlock"
-    ? Array.from({ length: block.length }, (_, i) => sampleAt(i, numberOf(valueText(block, i)), undefined))
-    : block.histograms.map((histogram, i) => sampleAt(i, Number.NaN, histogram))
+  return block._tag === "HistogramBlock"
+    ? block.histograms.map((histogram, i) => sampleAt(i, Number.NaN, histogram))
+    : Array.from({ length: block.length }, (_, i) => sampleAt(i, numberAt(block, i), undefined))
 }
-
-/** JavaScript has another word for infinity. */
-const numberOf = (text: string): number => Number(text.replace("Inf", "Infinity"))
 
 /**
  * All samples of a metric in the configured range, each exactly once: of a series in the order of time, of several series

@@ -34,7 +34,7 @@ describe("check", () => {
   it.effect("gives up early on a silent server, and does not advise what would not help", () =>
     Effect.gen(function* () {
       const { message, seconds } = yield* giveUp({})
-      assert.match(message, /did not answer within 15 s\. A check waits no longer: see whether/)
+      assert.match(message, /did not respond within 15 s\. A check waits no longer: see whether/)
       assert.notInclude(message, "request_timeout")
       // Two tries, and a pause between them.
       assert.isAtLeast(seconds, 30)
@@ -45,7 +45,7 @@ describe("check", () => {
   it.effect("waits no longer than is configured, and says where", () =>
     Effect.gen(function* () {
       const { message, seconds } = yield* giveUp({ request_timeout: 3, max_retries: 0 })
-      assert.match(message, /did not answer within 3 s\. .*raise request_timeout/)
+      assert.match(message, /did not respond within 3 s\. .*raise request_timeout/)
       assert.isAtMost(seconds, 4)
     })
   )

@@ -4,36 +4,46 @@ import {
   type ConfigFlags,
   demoSettingsOf,
   isDemo,
-  PASSWORD_VARIABLE,
   settingsOf,
   TOKEN_VARIABLE,
   withFlagsToCheck
 } from "../../src/cli/configFlags.ts"
-import type { ConfigError, InputFileError } from "../../src/config/ConnectorConfig.ts"
+import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
+import type { InputFileError } from "../../src/config/inputFile.ts"
 
-const none: ConfigFlags = {
-  demo: false,
-  config: Option.none(),
-  url: Option.none(),
-  start: Option.none(),
-  end: Option.none(),
-  step: Option.none(),
-  user: Option.none(),
-  passwordFile: Option.none(),
-  tokenFile: Option.none(),
-  select: [],
-  exclude: [],
-  excludeLabel: []
-}
+/** The paths of the keys that flags of one value stand for, and of those that may be repeated. */
+const single = {
+  url: "base_url",
+  start: "start_date",
+  end: "end_date",
+  step: "step",
+  user: "basic_auth_user",
+  passwordFile: "basic_auth_pass"
+} as const
+const repeated = {
+  select: "metrics.include",
+  exclude: "metrics.exclude",
+  excludeLabel: "exclude_labels"
+} as const
 
 const flags = (
-  given: Partial<Record<Exclude<keyof ConfigFlags, "demo" | "select" | "exclude" | "excludeLabel">, string>>,
-  more: Partial<ConfigFlags> = {}
-): ConfigFlags => ({
-  ...none,
-  ...Object.fromEntries(Object.entries(given).map(([name, value]) => [name, Option.some(value)])),
-  ...more
-})
+  given: Partial<Record<keyof typeof single | "config" | "tokenFile", string>>,
+  more: Partial<Record<keyof typeof repeated, ReadonlyArray<string>>> & { readonly demo?: boolean } = {}
+): ConfigFlags => {
+  const { config, tokenFile, ...others } = given
+  const { demo = false, ...lists } = more
+  return {
+    demo,
+    config: Option.fromNullishOr(config),
+    tokenFile: Option.fromNullishOr(tokenFile),
+    keys: Object.fromEntries([
+      ...Object.entries(others).map(([name, value]) => [single[name as keyof typeof single], [value]]),
+      ...Object.entries(lists).map(([name, values]) => [repeated[name as keyof typeof repeated], values])
+    ])
+  }
+}
+
+const PASSWORD_VARIABLE = "SOURCE_PROMETHEUS_PASSWORD"
 
 const tenant = { name: "X-Scope-OrgID", value: "a" }
 
@@ -97,18 +107,18 @@ describe("settingsOf", () => {
       assert.deepStrictEqual(yield* excluded({ exclude_labels: null }, "b"), ["b"])
       assert.match(
         yield* messageOf(excluded({ exclude_labels: "a" }, "b")),
-        /exclude_labels \(--exclude-label\) is "a", but must be a list of names of labels/
+        /exclude_labels \(--exclude-label\) is "a", but must be a list of label names/
       )
       assert.match(
         yield* messageOf(excluded({}, "__name__")),
-        /exclude_labels \(--exclude-label\) must not have __name__/
+        /exclude_labels \(--exclude-label\) must not contain __name__/
       )
       const demo = { base_url: "http://demo", start_date: "2026-01-01" }
       assert.deepStrictEqual(
-        [...(yield* demoSettingsOf(demo, { ...none, excludeLabel: ["n"] })).settings.excludedLabels],
+        [...(yield* demoSettingsOf(demo, flags({}, { excludeLabel: ["n"] }))).settings.excludedLabels],
         ["n"]
       )
-    })
+    }).pipe(Effect.provide(FileSystem.layerNoop({})))
   )
 
   it.effect("lets flags override the file, and keeps the rest of it", () =>
@@ -201,16 +211,16 @@ describe("settingsOf", () => {
       ])
       const user = { [PASSWORD_VARIABLE]: "p", [TOKEN_VARIABLE]: "s3cr3t" }
       const message = yield* messageOf(settings(flags({ ...local, user: "u" }), {}, user))
-      assert.match(message, /a token \(--token-file or SOURCE_PROMETHEUS_TOKEN\) are given/)
+      assert.match(message, /a token \(--token-file or SOURCE_PROMETHEUS_TOKEN\) are both set/)
       assert.notInclude(message, "s3cr3t")
       assert.match(
         yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "" })),
         /token file t is empty/
       )
       const broken = yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "s3cr3t\n\n" }))
-      assert.match(broken, /^What is in the token file t is no bearer token, which is a single line/)
+      assert.match(broken, /^The token file t does not contain a bearer token, which is a single line/)
       const variable = yield* messageOf(settings(flags(local), {}, { [TOKEN_VARIABLE]: "s3cr3t\u0001" }))
-      assert.match(variable, /^What is in SOURCE_PROMETHEUS_TOKEN is no bearer token/)
+      assert.match(variable, /^SOURCE_PROMETHEUS_TOKEN does not contain a bearer token/)
       assert.notInclude(`${broken} ${variable}`, "s3cr3t")
     })
   )
@@ -238,16 +248,16 @@ describe("settingsOf", () => {
       )
       assert.match(
         yield* messageOf(settings(flags({ ...local, start: "2026-02-01", end: "2026-01-01" }))),
-        /end_date \(--end\) is 2026-01-01, before/
+        /end_date \(--end\) is 2026-01-01, but must not be before/
       )
       assert.match(
         yield* messageOf(settings(flags({ ...local, user: "u" }))),
-        /basic_auth_user \(--user\) is given without basic_auth_pass/
+        /basic_auth_user \(--user\) is set without basic_auth_pass/
       )
       const message = yield* messageOf(settings(flags(local), {}, { [PASSWORD_VARIABLE]: "s3cr3t" }))
       assert.match(
         message,
-        /basic_auth_pass \(SOURCE_PROMETHEUS_PASSWORD or --password-file\) is given without/
+        /basic_auth_pass \(SOURCE_PROMETHEUS_PASSWORD or --password-file\) is set without/
       )
       assert.notInclude(message, "s3cr3t")
       assert.match(
@@ -322,7 +332,7 @@ describe("the demo", () => {
   ] as const)("is not read by somebody who forgot the server: %j %j", ([given, more, hasTarget]) =>
     Effect.gen(function* () {
       const { message } = yield* Effect.flip(isDemo(flags(given, more), hasTarget))
-      assert.match(message, /No Prometheus is given: add --url.* add --demo\./)
+      assert.match(message, /No Prometheus server is given: add --url.* add --demo\./)
     })
   )
 
@@ -331,7 +341,7 @@ describe("the demo", () => {
       for (const given of [{ url: "http://x" }, { config: "c" }, { user: "u" }, { tokenFile: "t" }]) {
         assert.isFalse(yield* isDemo(flags(given), false))
         const { message } = yield* Effect.flip(isDemo(flags(given, { demo: true }), false))
-        assert.include(message, "leave out one of them")
+        assert.include(message, "remove one of them")
       }
     })
   )
@@ -345,6 +355,14 @@ describe("the demo", () => {
       assert.lengthOf(settings.metrics.include, 1)
       assert.isFalse((yield* demoSettingsOf(demo, flags({}))).isStepGiven)
       assert.match(yield* messageOf(demoSettingsOf(demo, flags({ step: "x" }))), /step \(--step\) is "x"/)
-    })
+    }).pipe(Effect.provide(FileSystem.layerNoop({})))
   )
+
+  it.effect("is read without the password of the environment", () => {
+    const [withFiles, withVariables] = around({}, { [PASSWORD_VARIABLE]: "s3cr3t" })
+    return Effect.gen(function* () {
+      const demo = { base_url: "http://127.0.0.1:1", start_date: "2026-01-01" }
+      assert.isTrue(Option.isNone((yield* demoSettingsOf(demo, flags({}))).settings.basicAuth))
+    }).pipe(withFiles, withVariables)
+  })
 })

@@ -74,10 +74,10 @@ describe("checkTogether", () => {
     [{ memory: Option.some(128), ...to("jsonl") }, /^--memory is for DuckDB/],
     [
       { fullRefresh: true, mode: Option.some<SyncMode>("full_refresh_append") },
-      /full_refresh_append keeps it: leave out/
+      /full_refresh_append keeps it: remove/
     ],
     [{ dryRun: true, every: Option.some(1000) }, /leave out --every\.$/],
-    [{ dryRun: true, report: Option.some("x.html") }, /leave out one of them\.$/]
+    [{ dryRun: true, report: Option.some("x.html") }, /remove one of them\.$/]
   ] as const)("refuses %j and says what to leave out", ([given, message]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(checkTogether({ ...none, ...given }))

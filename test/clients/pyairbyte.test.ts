@@ -177,7 +177,7 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
         const { report, server, traces } = yield* Session
         const { failed_read, wrong_date, wrong_password } = report
         assert.include(wrong_password.raised, "AirbyteConnectorCheckFailedError")
-        assert.include(wrong_password.raised, `${server.baseUrl}/api/v1/query answered HTTP 401`)
+        assert.include(wrong_password.raised, `${server.baseUrl}/api/v1/query returned HTTP 401`)
         assert.include(wrong_password.raised, "Check basic_auth_user, basic_auth_pass")
         assert.include(wrong_date.raised, 'start_date is "yesterday"')
         assert.include(failed_read.raised, "Exit Code: 1")

@@ -1,16 +1,10 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Option, Path, PlatformError, Redacted, Schema } from "effect"
-import { accepted } from "../../src/config/ConfigSchema.ts"
-import {
-  allSecretTexts,
-  ConfigError,
-  ConnectorConfig,
-  decodeConfig,
-  InputFileError,
-  readJsonFile,
-  secretTexts
-} from "../../src/config/ConnectorConfig.ts"
+import { ConfigError, ConnectorConfig, decodeConfig } from "../../src/config/ConnectorConfig.ts"
+import { InputFileError, readJsonFile } from "../../src/config/inputFile.ts"
+import { keys } from "../../src/config/keys.ts"
+import { allSecretTexts, redactedIn, secretTexts } from "../../src/config/secrets.ts"
 
 const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60 }
 
@@ -50,7 +44,6 @@ describe("decodeConfig", () => {
         maxRetries: 5,
         compression: "none",
         partialData: "fail",
-        secrets: [],
         warnings: []
       })
       assert.deepStrictEqual(metrics, { include: [], exclude: [] })
@@ -100,10 +93,7 @@ describe("decodeConfig", () => {
       assert.strictEqual(result.requestTimeoutMillis, 30_000)
       assert.strictEqual(result.maxRetries, 0)
       assert.strictEqual(result.compression, "gzip")
-      assert.deepStrictEqual(
-        result.secrets.map((secret) => Redacted.value(secret)),
-        [SECRET, "tenant"]
-      )
+      assert.deepStrictEqual(redactedIn(result), [SECRET, "tenant"])
       assert.deepStrictEqual(result.warnings, [])
       assert.notInclude(JSON.stringify(result), SECRET)
       assert.notInclude(JSON.stringify(result), "tenant")
@@ -113,9 +103,7 @@ describe("decodeConfig", () => {
   it.effect("sees null as absent, for every key that is not needed", () =>
     Effect.gen(function* () {
       const nulls = Object.fromEntries(
-        Object.keys(accepted).flatMap((key) =>
-          key === "base_url" || key === "start_date" ? [] : [[key, null]]
-        )
+        Object.keys(keys).flatMap((key) => (key === "base_url" || key === "start_date" ? [] : [[key, null]]))
       )
       const given = { base_url: minimal.base_url, start_date: minimal.start_date }
       assert.deepStrictEqual(yield* decodeConfig({ ...given, ...nulls }), yield* decodeConfig(given))
@@ -182,7 +170,7 @@ describe("decodeConfig", () => {
       const shown = base_url.replace(/([?#])x.*$/, "$1***")
       assert.strictEqual(
         yield* refusal({ base_url }),
-        `The configuration is not valid. base_url is ${JSON.stringify(shown)}, but must be ${accepted.base_url}.`
+        `The configuration is not valid. base_url is ${JSON.stringify(shown)}, but must be ${keys.base_url.accepted}.`
       )
     })
   )
@@ -217,7 +205,7 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* refusal({ base_url: `https://user:${SECRET}@example.com/p` }),
-        'The configuration is not valid. base_url is "***@example.com/p", but must not hold a user or password: give them as basic_auth_user and basic_auth_pass.'
+        'The configuration is not valid. base_url is "***@example.com/p", but must not contain a user or password: set basic_auth_user and basic_auth_pass.'
       )
     })
   )
@@ -226,10 +214,10 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.match(
         yield* refusal({ basic_auth_user: "u" }),
-        /basic_auth_user is given without basic_auth_pass: .* both/
+        /basic_auth_user is set without basic_auth_pass: .* both/
       )
       const message = yield* refusal({ basic_auth_pass: SECRET, basic_auth_user: "" })
-      assert.match(message, /basic_auth_pass is given without basic_auth_user: .* both/)
+      assert.match(message, /basic_auth_pass is set without basic_auth_user: .* both/)
       assert.notInclude(message, SECRET)
     })
   )
@@ -268,7 +256,7 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.strictEqual(
         yield* refusal({ [key]: value }),
-        `The configuration is not valid. ${key} is ${JSON.stringify(value)}, but must be ${accepted[key]}.`
+        `The configuration is not valid. ${key} is ${JSON.stringify(value)}, but must be ${keys[key].accepted}.`
       )
     })
   )
@@ -289,7 +277,7 @@ describe("decodeConfig", () => {
       for (const given of [others, { ...others, [key]: null }]) {
         assert.strictEqual(
           (yield* Effect.flip(decodeConfig(given))).message,
-          `The configuration is not valid. ${key} is missing: it must be ${accepted[key]}.`
+          `The configuration is not valid. ${key} is missing: it must be ${keys[key].accepted}.`
         )
       }
     })
@@ -299,7 +287,7 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.include(
         yield* refusal({ start_date: "2026-01-02", end_date: "2026-01-01T23:59:59Z" }),
-        "end_date is 2026-01-01T23:59:59Z, before start_date 2026-01-02: it must not be before it."
+        "end_date is 2026-01-01T23:59:59Z, but must not be before start_date 2026-01-02."
       )
       const same = yield* settings({ end_date: "2026-01-01T00:00:00Z" })
       assert.deepStrictEqual(same.endMillis, Option.some(same.startMillis))
@@ -332,7 +320,7 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       assert.include(
         yield* refusal({ selector: '{env="prod"' }),
-        `selector must be ${accepted.selector}: expected "," or "}" (at character 12 of {env="prod")`
+        `selector must be ${keys.selector.accepted}: expected "," or "}" (at character 12 of {env="prod")`
       )
       for (const selector of ['{__name__="up"}', '{"up"}']) {
         assert.match(yield* refusal({ selector }), /selector must not name a metric.*metrics\.include/)
@@ -346,16 +334,16 @@ describe("decodeConfig", () => {
       const message = yield* refusal({ exclude_labels: ["a", "__name__", ""] })
       assert.include(
         message,
-        "exclude_labels must not have __name__, which is the name of the metric: use metrics.exclude."
+        "exclude_labels must not contain __name__, the name of the metric: use metrics.exclude."
       )
-      assert.include(message, "exclude_labels must not have an empty name.")
+      assert.include(message, "exclude_labels must not contain an empty name.")
     })
   )
 
   it.effect("warns of what looks like a pattern among excluded labels, since it excludes nothing", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual((yield* settings({ exclude_labels: ["user_*", "_a1"] })).warnings, [
-        'exclude_labels has "user_*", which is taken as the exact name of a label and not as a pattern.'
+        'exclude_labels contains "user_*", which is taken as a label name and not as a pattern.'
       ])
     })
   )
@@ -368,7 +356,7 @@ describe("decodeConfig", () => {
           { name, value: SECRET }
         ]
       })
-      assert.include(message, "headers[1].name is no name of an HTTP header: letters, digits and - are")
+      assert.include(message, "headers[1].name is not a valid HTTP header name: use letters, digits and -")
       assert.notInclude(message, SECRET)
     })
   )
@@ -393,7 +381,7 @@ describe("decodeConfig", () => {
   ])("refuses the header %s by its name, since it would break the request", (name) =>
     Effect.gen(function* () {
       const message = yield* refusal({ headers: [{ name, value: SECRET }] })
-      assert.match(message, new RegExp(`headers\\[0\\]\\.name is ${name}, which .*: leave it out\\.$`))
+      assert.match(message, new RegExp(`headers\\[0\\]\\.name is ${name}, which .*: remove it\\.$`))
       assert.notInclude(message, SECRET)
     })
   )
@@ -423,10 +411,10 @@ describe("decodeConfig", () => {
           basic_auth_user: "u",
           basic_auth_pass: "p"
         })
-        assert.include(message, "headers[2].name is the same as that of headers[0]: leave out one of them.")
+        assert.include(message, "headers[2].name is the same as headers[0].name: remove one of them.")
         assert.include(
           message,
-          "headers[1].name is authorization, which basic_auth_user and basic_auth_pass stand for"
+          "headers[1].name is authorization, which basic_auth_user and basic_auth_pass set too"
         )
       })
   )
@@ -436,7 +424,7 @@ describe("decodeConfig", () => {
     (value) =>
       Effect.gen(function* () {
         const message = yield* refusal({ headers: [{ name: "x", value }] })
-        assert.include(message, "headers[0].value has characters that an HTTP header cannot carry")
+        assert.include(message, "headers[0].value has characters that are not allowed in an HTTP header")
         assert.notInclude(message, SECRET)
       })
   )
@@ -477,13 +465,13 @@ describe("decodeConfig", () => {
       const message = yield* refusal({ [key]: value })
       assert.strictEqual(
         message,
-        `The configuration is not valid. ${key} is not of the right type (its value is not shown), but must be ${accepted[key]}.`
+        `The configuration is not valid. ${key} is not of the right type (its value is not shown), but must be ${keys[key].accepted}.`
       )
     })
   )
 
   it.effect.each([
-    ...Object.keys(accepted).flatMap((key) =>
+    ...Object.keys(keys).flatMap((key) =>
       [[SECRET], { password: SECRET }, { [SECRET]: 1 }, [[{ a: [SECRET] }]]].map(
         (value) => [key, value] as const
       )
@@ -499,7 +487,7 @@ describe("decodeConfig", () => {
       if (key === "base_url") {
         assert.strictEqual(
           message,
-          `The configuration is not valid. base_url is ${Array.isArray(value) ? "a list" : "an object"} (its content is not shown), but must be ${accepted.base_url}.`
+          `The configuration is not valid. base_url is ${Array.isArray(value) ? "a list" : "an object"} (its content is not shown), but must be ${keys.base_url.accepted}.`
         )
       }
     })
@@ -522,7 +510,7 @@ describe("decodeConfig", () => {
       ]) {
         assert.notInclude(yield* refusal({ ...secrets, ...wrong }), SECRET)
       }
-      assert.notInclude(String((yield* settings({ ...secrets, [SECRET]: SECRET })).secrets), SECRET)
+      assert.notInclude(JSON.stringify((yield* settings({ ...secrets, [SECRET]: SECRET })).headers), SECRET)
     })
   )
 
@@ -596,7 +584,7 @@ describe("decodeConfig", () => {
   it.effect("tells the problems of single keys and those between keys at once", () =>
     Effect.gen(function* () {
       const message = yield* refusal({ step: 0, base_url: "ftp://x", selector: "{", basic_auth_user: "u" })
-      for (const what of ["step is", "base_url is", "selector must", "basic_auth_user is given without"]) {
+      for (const what of ["step is", "base_url is", "selector must", "basic_auth_user is set without"]) {
         assert.include(message, what)
       }
     })
@@ -652,10 +640,10 @@ describe("decodeConfig", () => {
     Effect.gen(function* () {
       let deep: unknown = 1
       for (let i = 0; i < 100_000; i++) deep = i % 2 === 0 ? [deep] : { a: deep }
-      for (const key of [...Object.keys(accepted), "unknown"]) {
+      for (const key of [...Object.keys(keys), "unknown"]) {
         assert.match(
           yield* refusal({ [key]: deep }),
-          /^The configuration is nested too deeply: .* more than 100 times\.$/
+          /^The configuration is nested too deeply: at most 100 levels .*\.$/
         )
       }
     })
@@ -667,7 +655,7 @@ describe("decodeConfig", () => {
       Effect.gen(function* () {
         for (const unit of ["/", "1", "1s", "{", '"', "\\", " ", "a=", "@", "?"]) {
           const long = unit.repeat(1_000_000 / unit.length)
-          for (const key of Object.keys(accepted)) {
+          for (const key of Object.keys(keys)) {
             for (const value of [
               long,
               `http://h/${long}x`,
@@ -699,7 +687,7 @@ describe("decodeConfig", () => {
     [Schema.Json, Schema.Json, Schema.Json],
     ([a, b, c]) =>
       Effect.gen(function* () {
-        for (const key of Object.keys(accepted)) {
+        for (const key of Object.keys(keys)) {
           yield* Effect.ignore(settings({ [key]: a }))
           yield* Effect.ignore(settings({ [key]: { include: b, name: c } }))
           yield* Effect.ignore(settings({ [key]: [a, b, { name: b, value: c }] }))
@@ -818,7 +806,7 @@ describe("files", () => {
         const { message } = yield* Effect.flip(readJsonFile(file, "state"))
         assert.strictEqual(
           message,
-          `The state file ${file} is nested too deeply: lists and objects must not be in each other more than 100 times.`
+          `The state file ${file} is nested too deeply: at most 100 levels of lists and objects are allowed.`
         )
         assert.match(
           (yield* Effect.flip(readJsonFile(yield* write("x", content.slice(0, -1)), "state"))).message,
@@ -837,7 +825,7 @@ describe("files", () => {
         const { message } = yield* Effect.flip(readJsonFile(`${folder}/config.json`, "configuration"))
         assert.strictEqual(
           message,
-          `The configuration file ${file} has 500 MB, but must have at most 400 MB: it is most likely not the file that was meant.`
+          `The configuration file ${file} has 500 MB, but must have at most 400 MB. Check that it is the right file.`
         )
       })
     )

@@ -5,12 +5,31 @@
 
 const MASK = "****"
 
-/** Masks every occurrence of the secrets, longest first, in a short text. */
+/** Masks every occurrence of the secrets in a short text, overlapping ones too. */
 export const referenceMask = (secrets: ReadonlyArray<string>): ((text: string) => string) => {
-  const all = [...new Set(secrets)].filter((secret) => secret !== "").sort((a, b) => b.length - a.length)
-  if (all.length === 0) return (text) => text
-  const pattern = new RegExp(all.map(patternOf).join("|"), "gu")
-  return (text) => text.replace(pattern, MASK)
+  const patterns = secrets
+    .filter((secret) => secret !== "")
+    .map(patternOf)
+    .map((pattern) => [new RegExp(pattern, "yu"), new RegExp(`^(?:${pattern})$`, "u")] as const)
+  return (text) => {
+    const isSecret = new Array<boolean>(text.length).fill(false)
+    for (const [beginning, entire] of patterns) {
+      for (let start = 0; start < text.length; start++) {
+        beginning.lastIndex = start
+        const found = beginning.exec(text)
+        // Within a pair of surrogates it goes back to the first.
+        if (found === null || found.index < start) continue
+        // A pattern finds one of the ends that it may have.
+        for (let end = start + 1; end <= text.length; end++) {
+          if (end === start + found[0].length || entire.test(text.slice(start, end)))
+            isSecret.fill(true, start, end)
+        }
+      }
+    }
+    return Array.from(isSecret, (secret, i) =>
+      secret ? (isSecret[i - 1] === true ? "" : MASK) : text.charAt(i)
+    ).join("")
+  }
 }
 
 /** Line breaks and runs of spaces are told as one space. */

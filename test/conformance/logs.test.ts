@@ -48,7 +48,7 @@ describe("the log of a read", () => {
       for (const text of retries) {
         assert.match(
           text,
-          /^WARN a: http:\S+\/query_range answered HTTP 503: try later\. Trying again in 0\.\d s \(1 of 5\)\.$/
+          /^WARN a: http:\S+\/query_range returned HTTP 503: try later\. Retrying in 0\.\d s \(1 of 5\)\.$/
         )
       }
     })

@@ -225,7 +225,7 @@ describe("names that a server lists twice, or that are none", () => {
       const config = configOf(yield* serve({ names: '["m",null]' }))
       const output = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
       assert.strictEqual(output.code, 1)
-      assert.match(output.errors[0]!.message, /^The answer of \S+ is not what Prometheus answers: /)
+      assert.match(output.errors[0]!.message, /^The response from \S+ is not a Prometheus response: /)
     })
   )
 

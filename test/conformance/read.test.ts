@@ -283,7 +283,7 @@ describe("a stream that fails", { concurrent: true }, () => {
       fault: { stallAfterBytes: 200 },
       more: { request_timeout: 1 },
       type: "transient_error",
-      text: /did not go on within 1 s/
+      text: /did not continue within 1 s/
     }
   ]
 

@@ -108,7 +108,7 @@ describe("a pause that the server requests until a date", { concurrent: true }, 
         (log) => log.startsWith("WARN ") && !log.startsWith("WARN The clock of ")
       )
       assert.lengthOf(warnings, 1)
-      assert.match(warnings[0]!, /Trying again in 1\.0 s/)
+      assert.match(warnings[0]!, /Retrying in 1\.0 s/)
     })
   )
 })
@@ -457,8 +457,8 @@ describe("a range", { concurrent: true }, () => {
           dates: { start_date: noon, end_date: "2000-02-29T11:59:59Z" },
           says: /end_date is 2000-02-29T11:59:59Z, before start_date 2000-02-29T12:00:00Z: it must not be/
         },
-        { dates: { start_date: "2023-02-29" }, says: /start_date is "2023-02-29", but must be a day since/ },
-        { dates: { start_date: "2100-02-29" }, says: /start_date is "2100-02-29", but must be a day since/ },
+        { dates: { start_date: "2023-02-29" }, says: /start_date is "2023-02-29", but must be a date since/ },
+        { dates: { start_date: "2100-02-29" }, says: /start_date is "2100-02-29", but must be a date since/ },
         {
           dates: { end_date: "2016-12-31T23:59:60Z" },
           says: /end_date is "2016-12-31T23:59:60Z", but must be .* or a UTC date-time such as/

@@ -100,7 +100,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     what: "is another program that speaks JSON",
     mock: always({ headers: { "content-type": "application/json" }, body: '{"hello":"world"}' }),
     failureType: "config_error",
-    says: [/\/api\/v1\/query is not what Prometheus answers/, /\{"hello":"world"\}/, /Check base_url/]
+    says: [/\/api\/v1\/query is not a Prometheus response/, /\{"hello":"world"\}/, /Check base_url/]
   },
   {
     what: "redirects to another host",
@@ -126,7 +126,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     // Of this server only: on a busy machine the others may take longer to respond.
     more: { request_timeout: 1 },
     failureType: "transient_error",
-    says: [where, /did not answer within 1 s/, /raise request_timeout/]
+    says: [where, /did not respond within 1 s/, /raise request_timeout/]
   },
   {
     what: "breaks every connection",
@@ -179,17 +179,17 @@ export const wrongConfigurations: ReadonlyArray<{
   {
     what: "an address with a password in it",
     more: { base_url: `http://reader:${password}@localhost:9090` },
-    says: [/base_url .*must not hold a user or password: give them as basic_auth_user and basic_auth_pass/]
+    says: [/base_url .*must not contain a user or password: set basic_auth_user and basic_auth_pass/]
   },
   {
     what: "no first day",
     more: { start_date: null },
-    says: [/start_date is missing: it must be a day since 1970/]
+    says: [/start_date is missing: it must be a date since 1970/]
   },
   {
     what: "a day that does not exist",
     more: { start_date: "2026-02-30" },
-    says: [/start_date is "2026-02-30", but must be a day since 1970 such as 2026-01-01/]
+    says: [/start_date is "2026-02-30", but must be a date since 1970 such as 2026-01-01/]
   },
   {
     what: "an end before the start",
@@ -204,12 +204,12 @@ export const wrongConfigurations: ReadonlyArray<{
   {
     what: "a password without a user",
     more: { basic_auth_pass: password },
-    says: [/basic_auth_pass is given without basic_auth_user: basic authentication needs both/]
+    says: [/basic_auth_pass is set without basic_auth_user: basic authentication needs both/]
   },
   {
     what: "a password that is no text",
     more: { basic_auth_user: "reader", basic_auth_pass: { secret: password } },
-    says: [/basic_auth_pass is not of the right type .*must be a text/]
+    says: [/basic_auth_pass is not of the right type .*must be text/]
   },
   {
     what: "a header that is none",
@@ -239,7 +239,7 @@ export const wrongConfigurations: ReadonlyArray<{
   {
     what: "several things that are wrong",
     more: { step: "often", label_columns: "yes", basic_auth_pass: password },
-    says: [/step is "often"/, /label_columns is "yes"/, /basic_auth_pass is given without basic_auth_user/]
+    says: [/step is "often"/, /label_columns is "yes"/, /basic_auth_pass is set without basic_auth_user/]
   }
 ]
 

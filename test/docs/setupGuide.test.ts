@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import packageJson from "../../package.json" with { type: "json" }
-import { connectionSpecification } from "../../src/config/spec.ts"
+import { pages, withReference } from "../../scripts/keyReference.ts"
 
 const guide = readFileSync("docs/prometheus.md", "utf8")
 
@@ -41,26 +41,6 @@ describe("the setup guide", () => {
     )
   })
 
-  it("lists the options of the spec, as they are there", () => {
-    const { properties, required } = connectionSpecification() as unknown as {
-      readonly properties: Record<
-        string,
-        { readonly title: string; readonly type: string; readonly default?: unknown }
-      >
-      readonly required: ReadonlyArray<string>
-    }
-    assert.deepStrictEqual(
-      tableUnder("Options").map((cells) => cells.slice(0, 5).map(unquoted)),
-      Object.entries(properties).map(([key, option]) => [
-        option.title,
-        key,
-        option.type,
-        required.includes(key) ? "yes" : "",
-        option.default === undefined ? "" : String(option.default)
-      ])
-    )
-  })
-
   it("quotes messages that there are", () => {
     const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".ts"))
@@ -73,5 +53,12 @@ describe("the setup guide", () => {
 
   it("ends with the version of the package", () => {
     assert.strictEqual(tableUnder("Changelog")[0]![0], packageJson.version)
+  })
+})
+
+describe("the reference of keys", () => {
+  it.each(pages)("in %s is that of the table of keys; `node scripts/keyReference.ts` writes it", (page) => {
+    const text = readFileSync(page, "utf8")
+    assert.strictEqual(text, withReference(text))
   })
 })

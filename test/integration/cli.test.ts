@@ -283,7 +283,7 @@ describe("check and discover for people", () => {
       for (const verb of ["check", "discover"]) {
         const refused = yield* child.run([verb, "--human", "--config", path])
         assert.deepStrictEqual([refused.code, refused.stdout], [1, ""])
-        assert.match(refused.stderr, /^http.* answered HTTP 401.*basic_auth_pass.*\n$/)
+        assert.match(refused.stderr, /^http.* returned HTTP 401.*basic_auth_pass.*\n$/)
         assert.notInclude(refused.stderr, "s3cr3t")
         const missing = yield* child.run([verb, "--human", "--config", files.path("none.json")])
         assert.strictEqual(missing.code, 1)
@@ -359,7 +359,7 @@ describe("run", () => {
       assert.match(wrong.stderr, /HTTP 401/)
       const without = yield* child.run(args, { env: { SOURCE_PROMETHEUS_PASSWORD: undefined } })
       assert.strictEqual(without.code, 2)
-      assert.match(without.stderr, /basic_auth_user \(--user\) is given without basic_auth_pass/)
+      assert.match(without.stderr, /basic_auth_user \(--user\) is set without basic_auth_pass/)
       for (const { stderr, stdout } of [some, all, wrong, without])
         assert.notInclude(stderr + stdout, "s3cr3t")
     })

@@ -125,7 +125,7 @@ const cases: ReadonlyArray<Case> = [
     plan: later({ type: "stall", at: inBody(0.4) }),
     config: { request_timeout: 2 },
     type: "transient_error",
-    texts: [/1 of 6 streams failed: texts/, /did not go on within 2 s/, /raise request_timeout/],
+    texts: [/1 of 6 streams failed: texts/, /did not continue within 2 s/, /raise request_timeout/],
     alone: true
   },
   {

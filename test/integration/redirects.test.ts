@@ -137,7 +137,7 @@ describe("redirects", { concurrent: true }, () => {
             2,
             [/HTTP 200: a web page titled "Sign in"/, /Check base_url/]
           ],
-          [() => redirect(302, "http://"), 1, [/redirects to an address that is none/]],
+          [() => redirect(302, "http://"), 1, [/redirects to an invalid address/]],
           [
             () => redirect(302, "file:///etc/passwd"),
             1,

@@ -37,7 +37,7 @@ const run = runOf([
   streamOf("constant", { curves: [curveOf([1, 1, 1, 1, 1])] }),
   streamOf("huge", { curves: [curveOf([1e300, 2e300, -1e300])] }),
   streamOf("nothing_finite", { curves: [curveOf([NaN, NaN, Infinity])] }),
-  failedStream("gone", "http://localhost:9090 answered HTTP 503. Try again later.")
+  failedStream("gone", "http://localhost:9090 returned HTTP 503. Try again later.")
 ])
 
 interface Opening {

@@ -342,8 +342,11 @@ describe("run", () => {
   )
 
   it.live.each([
-    [["--step", "5m"], /^No Prometheus is given: add --url/],
-    [["--to", "duckdb:mine.duckdb"], /^No Prometheus is given: .* To read the embedded demo, add --demo\./],
+    [["--step", "5m"], /^No Prometheus server is given: add --url/],
+    [
+      ["--to", "duckdb:mine.duckdb"],
+      /^No Prometheus server is given: .* To read the embedded demo, add --demo\./
+    ],
     [["--demo", "--url", "http://localhost:9090"], /^--demo reads the embedded demo/],
     [["--to", "duckdb:md:mine"], /--to is "duckdb:md:mine", but must name a path on this machine/],
     [["--to", "out.duckdb"], /--to is "out.duckdb", but must be .*, such as duckdb:out\.duckdb\./],

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "../../src/mock/faults.ts"
 import { makeRequest } from "../../src/mock/http.ts"
-import { fromRefusal } from "../../src/prometheus/PrometheusError.ts"
+import { fromRefusal } from "../../src/prometheus/refusal.ts"
 
 const fault = { status: 500 }
 

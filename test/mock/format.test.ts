@@ -6,7 +6,6 @@ import {
   formatMatrixSeries,
   formatString,
   formatTime,
-  formatValue,
   formatVectorSample
 } from "../../src/mock/format.ts"
 import type { Histogram } from "../../src/samples/Sample.ts"
@@ -21,57 +20,6 @@ const histogram: Histogram = {
 }
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-
-const readsBack = (value: number): void => {
-  const text = formatValue(value)
-  if (!Number.isFinite(value)) {
-    assert.match(text, /^(NaN|[+-]Inf)$/)
-    return
-  }
-  assert.isTrue(Object.is(Number(text), value), text)
-  const size = Math.abs(value)
-  const exponent = size !== 0 && (size < 1e-6 || size >= 1e21)
-  assert.match(text, exponent ? /^-?\d(\.\d+)?e[+-]\d{2,3}$/ : /^-?\d+(\.\d+)?$/)
-}
-
-describe("formatValue", () => {
-  it.each([
-    [0, "0"],
-    [-0, "-0"],
-    [1, "1"],
-    [-1.5, "-1.5"],
-    [0.1, "0.1"],
-    [0.1 + 0.2, "0.30000000000000004"],
-    [1e-6, "0.000001"],
-    [9.99999e-7, "9.99999e-07"],
-    [1e-7, "1e-07"],
-    [-1.25e-10, "-1.25e-10"],
-    [5e-324, "5e-324"],
-    [2.2250738585072014e-308, "2.2250738585072014e-308"],
-    [1e20, "100000000000000000000"],
-    [123456789012345680000, "123456789012345680000"],
-    [999999999999999900000, "999999999999999900000"],
-    [1e21, "1e+21"],
-    [-1.5e300, "-1.5e+300"],
-    [1.7976931348623157e308, "1.7976931348623157e+308"],
-    [2 ** 53, "9007199254740992"],
-    [Number.NaN, "NaN"],
-    [Number.POSITIVE_INFINITY, "+Inf"],
-    [Number.NEGATIVE_INFINITY, "-Inf"]
-  ])("%d is %s", (value, text) => {
-    assert.strictEqual(formatValue(value), text)
-  })
-
-  it.prop("reads back as the same float, in the notation of its size", [Schema.Number], ([value]) =>
-    readsBack(value)
-  )
-
-  it.prop(
-    "also around the sizes where the notation changes",
-    [integer(-1e9, 1e9), integer(-18, 16)],
-    (parts) => readsBack(Number(parts.join("e")))
-  )
-})
 
 describe("formatTime", () => {
   it.each([

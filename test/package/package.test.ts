@@ -13,6 +13,7 @@ import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import * as MockServer from "../../src/mock/MockServer.ts"
 import * as child from "../support/child.ts"
+import { serveRaw } from "../support/rawServer.ts"
 import { copyExamples, examples, install, type Packed, pack, temporaryFolder } from "./freshProject.ts"
 
 const temporary = temporaryFolder()
@@ -295,7 +296,58 @@ describe("the examples", () => {
     })
   )
 
-  it("are ten lines for that", () => {
+  /** The spans that a collector of OpenTelemetry gets, by their names, each with the names of those around it. */
+  const collect = Effect.fnUntraced(function* () {
+    interface Span {
+      readonly name: string
+      readonly spanId: string
+      readonly parentSpanId?: string
+    }
+    const spans: Array<Span> = []
+    const url = yield* serveRaw((request, response) => {
+      const chunks: Array<Buffer> = []
+      request.on("data", (chunk: Buffer) => chunks.push(chunk))
+      request.on("end", () => {
+        const { resourceSpans } = JSON.parse(Buffer.concat(chunks).toString()) as {
+          readonly resourceSpans: ReadonlyArray<{
+            readonly scopeSpans: ReadonlyArray<{ readonly spans: ReadonlyArray<Span> }>
+          }>
+        }
+        spans.push(...resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)))
+        response.end()
+      })
+    })
+    const path = ({ name, parentSpanId }: Span): ReadonlyArray<string> => {
+      const parent = spans.find(({ spanId }) => spanId === parentSpanId)
+      return parent === undefined ? [name] : [...path(parent), name]
+    }
+    return { url, paths: () => spans.map((span) => path(span).join(" > ")) }
+  })
+
+  it.live("send spans to a collector", () =>
+    Effect.gen(function* () {
+      const { baseUrl, mock } = yield* serve(HOURS)
+      const collector = yield* collect()
+      const { code, stderr, stdout } = yield* child.run([], {
+        script: inProject("tracing.ts"),
+        cwd: project,
+        env: { PROMETHEUS_URL: baseUrl, OTEL_EXPORTER_OTLP_ENDPOINT: collector.url }
+      })
+      assert.strictEqual(code, 0, stderr)
+      assert.strictEqual(stdout, `${2 * HOURS} samples\n`)
+      const paths = collector.paths()
+      assert.include(paths, "export")
+      assert.isTrue(
+        paths.every((path) => path.startsWith("export")),
+        paths.join("\n")
+      )
+      const requests = paths.filter((path) => /PrometheusClient\.\w+$/.test(path))
+      assert.lengthOf(requests, mock.requests.length)
+      assert.isTrue(requests.some((path) => path.endsWith("PrometheusClient.queryRange")))
+    })
+  )
+
+  it("are ten lines for reading a metric", () => {
     const lines = readFileSync(inProject("read-metric.ts"), "utf8").split("\n")
     assert.isAtMost(lines.filter((line) => line !== "" && !line.startsWith("/**")).length, 10)
   })

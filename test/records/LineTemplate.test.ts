@@ -1,18 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { LineTemplate } from "../../src/records/LineTemplate.ts"
-import type { FloatBlock } from "../../src/samples/Sample.ts"
+import type { TextBlock } from "../../src/samples/Sample.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
 import { type Choices, choices } from "../choices.ts"
 
 type Sample = readonly [time: number, value: string]
 
-const block = (samples: ReadonlyArray<Sample>): FloatBlock => {
+const block = (samples: ReadonlyArray<Sample>): TextBlock => {
   const texts = samples.map(([, value]) => value)
   let end = 0
   const ends = texts.map((text) => (end += text.length))
   return {
-    _tag: "FloatBlock",
+    _tag: "TextBlock",
     series: { labels: [], id: "" },
     length: samples.length,
     times: Float64Array.from(samples, ([time]) => time),

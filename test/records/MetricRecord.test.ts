@@ -16,7 +16,7 @@ const series = {
 const bytes = new TextEncoder().encode("1.5NaN")
 
 const floats: SampleBlock = {
-  _tag: "FloatBlock",
+  _tag: "TextBlock",
   series,
   length: 2,
   times: Float64Array.of(0, 1500),

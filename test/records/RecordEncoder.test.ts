@@ -1,9 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { type LineFrame, RecordEncoder, type RecordShape, shapeOf } from "../../src/records/RecordEncoder.ts"
-import type { FloatBlock, Histogram, HistogramBlock, SampleBlock, Series } from "../../src/samples/Sample.ts"
+import {
+  asTextBlock,
+  type Histogram,
+  type HistogramBlock,
+  type SampleBlock,
+  type Series,
+  type TextBlock,
+  textAt
+} from "../../src/samples/Sample.ts"
 import { canonicalLabels, MAX_KNOWN_SERIES, seriesId } from "../../src/samples/Series.ts"
 import { type Choices, choices } from "../choices.ts"
+import { numberBlock, Values } from "../samples/numbers.ts"
 
 const start = Date.UTC(2026, 0, 1)
 
@@ -16,7 +25,7 @@ const makeSeries = (labels: Iterable<readonly [string, string]>): Series => {
 const floats = (
   series: Series,
   samples: ReadonlyArray<readonly [time: number, value: string]>
-): FloatBlock => {
+): TextBlock => {
   let text = "junk"
   const starts: Array<number> = []
   const ends: Array<number> = []
@@ -27,7 +36,7 @@ const floats = (
     text += '"],[9,"'
   }
   return {
-    _tag: "FloatBlock",
+    _tag: "TextBlock",
     series,
     length: samples.length,
     times: Float64Array.from(samples, ([time]) => time),
@@ -102,7 +111,7 @@ const expectedRecords = (shape: RecordShape, block: SampleBlock): ReadonlyArray<
         data.set("histogram", { count, sum, ...(rows.length === 0 ? {} : { buckets: rows }) })
       }
     } else {
-      const text = Buffer.from(block.bytes.subarray(block.starts[i], block.ends[i])).toString("latin1")
+      const text = textAt(block, i)
       if (!["NaN", "+Inf", "-Inf"].includes(text)) {
         if (has("value")) data.set("value", { digits: text })
       } else if (has("special_value")) data.set("special_value", text)
@@ -453,5 +462,17 @@ describe("the parts of a block", () => {
       new RecordEncoder(everything).parts(block).map(({ length }) => length),
       [1, 1, 1]
     )
+  })
+})
+
+describe("numbers", () => {
+  it.prop("become the same lines as their text", [Values], ([values]) => {
+    const numbers = numberBlock(makeSeries([["a", "1"]]), start + 500, values)
+    for (const shape of [everything, { columns: new Set(["special_value"]), labelsObject: true }]) {
+      assert.deepStrictEqual(
+        encode(shape, [numbers], () => wrapped),
+        encode(shape, [asTextBlock(numbers)], () => wrapped)
+      )
+    }
   })
 })

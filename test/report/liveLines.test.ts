@@ -85,12 +85,12 @@ describe("liveLines", () => {
     const state = withActive(
       active("up"),
       active("温度", { committed: 0, samples: 0 }),
-      active("slow", { waiting: { reason: "http://h answered\nHTTP 503.", until: 13_100 } })
+      active("slow", { waiting: { reason: "http://h returned\nHTTP 503.", until: 13_100 } })
     )
     assert.deepStrictEqual(lines(state, 100, 24), [
       "up               ━━━━━━━━━━━━────────────   50 %  1,234 samples",
       "温度             ────────────────────────    0 %  asking",
-      "slow             ━━━━━━━━━━━━────────────   50 %  waiting 4 s: http://h answered HTTP 503.",
+      "slow             ━━━━━━━━━━━━────────────   50 %  waiting 4 s: http://h returned HTTP 503.",
       "3 of 10 streams  ━━━━━━━━━━──────────────   40 %  15 s left  1.50 k samples/s  20,000 samples"
     ])
   })

@@ -15,7 +15,7 @@ import { failedStream, runOf, streamOf } from "./summaries.ts"
 
 const unavailable = new PrometheusError({
   reason: "Unavailable",
-  summary: "http://h/s3cret answered HTTP 503."
+  summary: "http://h/s3cret returned HTTP 503."
 })
 
 const begun = {
@@ -61,7 +61,7 @@ describe("progress on a terminal", () => {
           yield* TestClock.adjust("2 seconds")
           assert.deepStrictEqual(terminal.text, [
             "up              ━━━━━━━━━━─────────   50 %  5,000 samples",
-            "slow            ───────────────────    0 %  waiting 6 s: answered HTTP 503.",
+            "slow            ───────────────────    0 %  waiting 6 s: returned HTTP 503.",
             "0 of 3 streams  ━━━────────────────   16 %  10 s left  2.50 k samples/s"
           ])
           yield* progress.ended(streamOf("up"))

@@ -13,7 +13,7 @@ describe("summaryText", () => {
     streamOf("http_requests_total"),
     streamOf("温度", { curves: [curveOf([1, 1])], series: 12, rows: 1_234_567, retries: 1 }),
     streamOf("quiet", { rows: 0, series: 0, span: undefined, curves: [] }),
-    failedStream("gone", "http://localhost:9090 answered HTTP 503. Try again later.")
+    failedStream("gone", "http://localhost:9090 returned HTTP 503. Try again later.")
   ])
 
   it("has a row per stream, then what failed, the totals and how to look into it", () => {
@@ -25,7 +25,7 @@ http_requests_total       2      2,880  2026-01-01 00:00  2026-01-01 23:59  1.3 
 gone                      0          0                                      1.3 s
 1 stream had nothing new
 
-FAILED gone: http://localhost:9090 answered HTTP 503. Try again later.
+FAILED gone: http://localhost:9090 returned HTTP 503. Try again later.
 
 1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. The server had to be asked again once.
 1 of 4 streams failed. Run again to go on where it stopped.

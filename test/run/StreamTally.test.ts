@@ -2,8 +2,10 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { curveLimits, labelText, StreamTally } from "../../src/run/StreamTally.ts"
+import { asTextBlock } from "../../src/samples/Sample.ts"
 import { type Choices, choices } from "../choices.ts"
 import { floats, histogramOf, seriesOf, start } from "../destinations/folder/drive.ts"
+import { numberBlock, Values } from "../samples/numbers.ts"
 
 const STEP = 60_000
 
@@ -46,6 +48,29 @@ describe("StreamTally", () => {
         ['{instance="i1"}', [start + STEP], [2.5]]
       ]
     )
+  })
+
+  it.prop("has the same of numbers as of their text", [Values], ([values]) => {
+    const numbers = numberBlock(series(0), start, values)
+    const [fromNumbers, fromText] = [numbers, asTextBlock(numbers)].map((block) => {
+      const tally = tallyOf()
+      tally.add(block)
+      tally.commit()
+      return tally.summary(3500)
+    })
+    const { curves: exact, ...rest } = fromNumbers!
+    const { curves: approximate, ...same } = fromText!
+    assert.deepStrictEqual(rest, same)
+    // The text of a value is read to 14 digits, which is enough for a picture.
+    assert.strictEqual(exact.length, approximate.length)
+    for (const [i, { label, times, values }] of exact.entries()) {
+      const other = approximate[i]!
+      assert.deepStrictEqual([label, times], [other.label, other.times])
+      for (const [j, value] of values.entries()) {
+        const error = Math.abs(value - other.values[j]!)
+        assert.isTrue(Object.is(value, other.values[j]) || error <= Math.abs(value) * 1e-14, `${value}`)
+      }
+    }
   })
 
   it("has nothing of a stream without samples", () => {

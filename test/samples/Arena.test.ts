@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ResponseDecoder } from "../../src/prometheus/query/ResponseDecoder.ts"
 import { recycle } from "../../src/samples/recycle.ts"
-import { type FloatBlock, type SampleBlock, valueText } from "../../src/samples/Sample.ts"
+import { type SampleBlock, type TextBlock, textAt } from "../../src/samples/Sample.ts"
 import { choices } from "../choices.ts"
 import { runs } from "../support/runs.ts"
 
@@ -29,10 +29,10 @@ const decode = (n: number, samples: number): ReadonlyArray<SampleBlock> => {
 
 const check = (blocks: ReadonlyArray<SampleBlock>, n: number, samples: number): void => {
   let i = 0
-  for (const block of blocks as ReadonlyArray<FloatBlock>) {
+  for (const block of blocks as ReadonlyArray<TextBlock>) {
     for (let j = 0; j < block.length; j++, i++) {
       if (block.times[j] !== (T0 + i) * 1000) assert.fail(`time ${i} of answer ${n}`)
-      if (valueText(block, j) !== `${n}.${i}1`) assert.fail(`value ${i} of answer ${n}`)
+      if (textAt(block, j) !== `${n}.${i}1`) assert.fail(`value ${i} of answer ${n}`)
     }
   }
   assert.strictEqual(i, samples)
@@ -74,7 +74,7 @@ describe("recycle", () => {
 
   it("keeps arrays of which a single block is left", () => {
     const first = decode(1, 40_000)
-    const kept = first[Math.floor(first.length / 2)] as FloatBlock
+    const kept = first[Math.floor(first.length / 2)] as TextBlock
     const before = Array.from(kept.times)
     for (const block of first) if (block !== kept) recycle(block)
     decode(2, 60_000)

@@ -1,18 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { floatOf, roughFloatOf } from "../../src/samples/parseFloat64.ts"
+import { parseFloat64, parseFloatApproximately } from "../../src/samples/parseFloat64.ts"
 
 const read = (text: string): number => {
   const bytes = Buffer.from(`[${text}]`)
-  return floatOf(bytes, 1, bytes.length - 1)
+  return parseFloat64(bytes, 1, bytes.length - 1)
 }
 
 const readRoughly = (text: string): number => {
   const bytes = Buffer.from(`[${text}]`)
-  return roughFloatOf(bytes, 1, bytes.length - 1)
+  return parseFloatApproximately(bytes, 1, bytes.length - 1)
 }
 
-describe("floatOf", () => {
+describe("parseFloat64", () => {
   it.prop("reads what Number reads", [Schema.Number], ([number]) => {
     const text = Number.isFinite(number) ? `${number}` : "0"
     assert.strictEqual(read(text), Number(text))
@@ -39,7 +39,7 @@ describe("floatOf", () => {
   })
 })
 
-describe("roughFloatOf", () => {
+describe("parseFloatApproximately", () => {
   const digits = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
   it.prop(
     "reads 14 digits of a number, however it is written",

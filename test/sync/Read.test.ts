@@ -52,6 +52,7 @@ describe("the events of a stream", () => {
       assert.deepStrictEqual(events[0], {
         _tag: "Started",
         stream: "m",
+        isResumed: false,
         range: { firstMillis: start, lastMillis: start + 299 * minute, stepMillis: minute },
         points: 300
       })

@@ -19,11 +19,13 @@ const seriesOf = (name: string): DecodedSeries => {
 
 type Kind = SampleBlock["_tag"]
 
+const kinds: ReadonlyArray<Kind> = ["TextBlock", "NumberBlock", "HistogramBlock"]
+
 /** A block whose values tell series and time, so that a wrong value would show. */
 const block = (
   series: DecodedSeries,
   seconds: ReadonlyArray<number>,
-  kind: Kind = "FloatBlock"
+  kind: Kind = "TextBlock"
 ): SampleBlock => {
   const times = Float64Array.from(seconds, (second) => second * 1000)
   const common = { series, length: times.length, times }
@@ -34,6 +36,7 @@ const block = (
       histograms: seconds.map((second) => ({ count: String(second), sum: "0", buckets: [] }))
     }
   }
+  if (kind === "NumberBlock") return { ...common, _tag: kind, values: Float64Array.from(seconds) }
   const texts = seconds.map(String)
   const starts: Array<number> = []
   const ends: Array<number> = []
@@ -194,7 +197,7 @@ describe("WindowLedger", () => {
     ["at no end of time", [Number.POSITIVE_INFINITY]],
     ["before the epoch", [-60]]
   ])("refuses a sample %s", (_, times) => {
-    for (const kind of ["FloatBlock", "HistogramBlock"] as const) {
+    for (const kind of kinds) {
       const ledger = new WindowLedger(range)
       ledger.begin(range)
       assert.match(
@@ -217,7 +220,7 @@ describe("WindowLedger", () => {
       ]
     ]
   ])("refuses a sample that comes %s", (_, parts) => {
-    for (const kind of ["FloatBlock", "HistogramBlock"] as const) {
+    for (const kind of kinds) {
       const ledger = new WindowLedger(range)
       ledger.begin(range)
       const a = seriesOf("a")
@@ -271,8 +274,8 @@ describe("WindowLedger", () => {
       choices
         .list(5, (index) => index)
         .flatMap((index) =>
-          (["FloatBlock", "HistogramBlock"] as const)
-            .filter((kind) => kind === "FloatBlock" || choices.oneIn(3))
+          (["TextBlock", "HistogramBlock"] as const)
+            .filter((kind) => kind === "TextBlock" || choices.oneIn(3))
             .map((kind) => ({
               name: `s${index}`,
               kind,
@@ -290,7 +293,11 @@ describe("WindowLedger", () => {
         const series = seriesOf(name)
         const rest = times.filter((time) => time * 1000 >= firstMillis && time * 1000 <= lastMillis)
         const blocks: Array<SampleBlock> = []
-        while (rest.length > 0) blocks.push(block(series, rest.splice(0, choices.between(1, 12)), kind))
+        while (rest.length > 0) {
+          // A sample may come as text in one response, and as a number in another.
+          const form = kind === "TextBlock" && choices.oneIn(3) ? "NumberBlock" : kind
+          blocks.push(block(series, rest.splice(0, choices.between(1, 12)), form))
+        }
         return blocks
       })
 

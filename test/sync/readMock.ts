@@ -5,7 +5,7 @@ import type { Fault } from "../../src/mock/http.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
-import { type SampleBlock, valueText } from "../../src/samples/Sample.ts"
+import { type SampleBlock, textAt } from "../../src/samples/Sample.ts"
 import { type ReadEvent, read, type StreamRequest } from "../../src/sync/Read.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { iso, minute, start } from "../support/gauge.ts"
@@ -82,9 +82,9 @@ export const windows = (mock: MockPrometheus): ReadonlyArray<readonly [first: nu
   ])
 
 export const textsOf = (block: SampleBlock): ReadonlyArray<string> =>
-  block._tag === "FloatBlock"
-    ? Array.from({ length: block.length }, (_, i) => valueText(block, i))
-    : block.histograms.map((histogram) => JSON.stringify(histogram))
+  block._tag === "HistogramBlock"
+    ? block.histograms.map((histogram) => JSON.stringify(histogram))
+    : Array.from({ length: block.length }, (_, i) => textAt(block, i))
 
 /** All samples by series and time. Throws where one comes twice. */
 export const samplesOf = (events: Iterable<ReadEvent>): Map<string, string> => {

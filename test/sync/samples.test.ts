@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Stream } from "effect"
 import { refusal } from "../../src/mock/faults.ts"
 import { makeSeries } from "../../src/mock/MockSeries.ts"
+import { asTextBlock } from "../../src/samples/Sample.ts"
 import { type Sample, samples, samplesOf } from "../../src/sync/samples.ts"
+import { numberBlock, Values } from "../samples/numbers.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import { drive, onRange, type Setting, setUp } from "./readMock.ts"
 
@@ -103,7 +105,7 @@ describe("samplesOf", () => {
     const bytes = new TextEncoder().encode("12")
     const times = Float64Array.of(1000, 2000)
     const taken = samplesOf({
-      _tag: "FloatBlock",
+      _tag: "TextBlock",
       series: {
         id: "x",
         labels: [
@@ -127,5 +129,10 @@ describe("samplesOf", () => {
       ]
     )
     assert.deepStrictEqual(Object.entries(taken[0]!.labels), [["__proto__", "p"]])
+  })
+
+  it.prop("has the same of numbers as of their text", [Values], ([values]) => {
+    const numbers = numberBlock({ id: "x", labels: [["a", "b"]] }, 0, values)
+    assert.deepStrictEqual(samplesOf(numbers), samplesOf(asTextBlock(numbers)))
   })
 })

@@ -164,7 +164,7 @@ describe("an answer that is too large", () => {
       })
       assert.match(
         failuresOf(events),
-        /exceeded series limit\. It was to be asked for fewer series at once, but could not say which there are: .*\/api\/v1\/labels answered HTTP 400: not today\. Use selector/
+        /exceeded series limit\. It was to be asked for fewer series at once, but could not say which there are: .*\/api\/v1\/labels returned HTTP 400: not today\. Use selector/
       )
     })
   )

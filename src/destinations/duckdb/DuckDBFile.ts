@@ -65,10 +65,10 @@ export const layer = (
           Effect.orElseSucceed(() => 0)
         )
       const destination = Destination.of({
-        open: (stream, mode) =>
+        open: (stream, mode, isResumed = false) =>
           readOnly
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
-            : openStream(open, stream, mode, true),
+            : openStream(open, stream, mode, isResumed),
         streams: () => [...database.entries.keys()],
         states: stateReaderOf(database),
         contents: (stream, of) => contentsOf(open, stream, of),

@@ -1,13 +1,11 @@
 /** What a database has of a stream, counted in its tables: people may have deleted rows there. */
 import { Effect } from "effect"
-import { type Contents, DestinationError } from "../Destination.ts"
+import { type Contents, DestinationError, noRows } from "../Destination.ts"
 import { refreshUnderWay } from "../manifest.ts"
 import type { Ask } from "./Database.ts"
 import type { Manifest, TableManifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
 import { qualified } from "./tables.ts"
-
-const NOTHING: Contents = { rows: 0, firstMillis: null, lastMillis: null }
 
 /** The rows that readers see, or those of a refresh in progress. Nothing where a table is missing: `open` says so. */
 export const contentsOf = Effect.fnUntraced(function* (
@@ -22,14 +20,14 @@ export const contentsOf = Effect.fnUntraced(function* (
     })
   }
   const entry = entries.get(stream)
-  if (entry === undefined) return NOTHING
+  if (entry === undefined) return noRows
   const isInProgress = refreshUnderWay(entry) !== undefined
   const next = isInProgress ? entry.next : undefined
-  if (of === "refresh" && !isInProgress) return NOTHING
+  if (of === "refresh" && !isInProgress) return noRows
   const table: TableManifest | undefined =
     of === "refresh" && next !== undefined ? next : entry.hasTable ? entry : undefined
   const shape = table === undefined ? undefined : yield* shapeOf(table.table)
-  if (table === undefined || shape === undefined || shape.wrong.includes("time")) return NOTHING
+  if (table === undefined || shape === undefined || shape.wrong.includes("time")) return noRows
   return yield* query(async (ask) => {
     const isAppended = of === "refresh" && next === undefined
     return count(ask, table.table, isAppended ? `rowid >= ${await firstOfRefresh(ask, entry)}` : "true")

@@ -1,15 +1,13 @@
 /** How many rows something has, and from when to when they are. */
 import { Schema } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
-import type { Contents } from "../Destination.ts"
+import { type Contents, noRows } from "../Destination.ts"
 import { Count, later } from "../manifest.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
 
 /** The members of `Contents`, for the schema of a format. */
 export const contentsFields = { rows: Count, firstMillis: Millis, lastMillis: Millis }
-
-export const noRows: Contents = { rows: 0, firstMillis: null, lastMillis: null }
 
 const earlier = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.min(a, b)

@@ -17,11 +17,12 @@ import { steadyMillis } from "../../text/steadyMillis.ts"
 import {
   Destination,
   DestinationError,
+  noRows,
   type StreamWriter,
   type SyncMode,
   syncKindOf
 } from "../Destination.ts"
-import { ContentsTally, contentsFields, noRows, sumOf } from "../folder/contents.ts"
+import { ContentsTally, contentsFields, sumOf } from "../folder/contents.ts"
 import { cannot, infoOf, isPlainFile, kindOf, noFollow, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import {
@@ -37,7 +38,7 @@ import {
   isSameRefresh,
   later,
   manifestFields,
-  refreshUnderWay,
+  refreshOf,
   stateReaderOf,
   statesToSave,
   without
@@ -115,7 +116,8 @@ export const layer = (
         yield* clean(place)
       }
       const destination = Destination.of({
-        open: (stream, mode) => (readOnly ? openedToLook(folder) : openStream(place, stream, mode)),
+        open: (stream, mode, isResumed = false) =>
+          readOnly ? openedToLook(folder) : openStream(place, stream, mode, isResumed),
         streams: () => [...states.entries.keys()],
         states: stateReaderOf(states),
         bytes: Effect.sync(() =>
@@ -309,49 +311,17 @@ const entryOf = Effect.fnUntraced(function* (place: Place, stream: string, mode:
   return empty
 })
 
-/**
- * A refresh that is under way may have been begun in the other mode. Its lines go where they belong in this one: a read
- * goes on from its state all the same.
- */
-const takeOverRefresh = Effect.fnUntraced(function* (place: Place, entry: Entry, mode: SyncMode) {
-  const path = dataPath(place, entry.stream)
-  if (refreshUnderWay(entry) === undefined) return entry
-  let changed: Entry
-  if (mode === "full_refresh_overwrite" && entry.next === undefined) {
-    const file = freshName(place, entry)
-    yield* place.files
-      .remove(newPath(place, file), { force: true })
-      .pipe(Effect.mapError(cannot("removed", newPath(place, file))))
-    yield* copyRange(path, entry.main.bytes, allOf(entry).bytes, newPath(place, file))
-    changed = {
-      ...without(entry, "appended", "replacedBy"),
-      next: { file, ...(entry.appended ?? nothing) }
-    }
-  } else if (mode === "full_refresh_append" && entry.next !== undefined) {
-    const { file, ...appended } = entry.next
-    yield* copyRange(newPath(place, file), 0, appended.bytes, path)
-    changed = {
-      ...without(entry, "next", "replacedBy"),
-      isUnique: entry.main.bytes === 0,
-      appended
-    }
-  } else return entry
-  yield* place.states.save(changed)
-  yield* mend(place, changed)
-  return changed
-})
-
 /** A name for a new file that the stream's state does not know. */
 const freshName = ({ ending }: Place, { next, replacedBy, stream }: Entry): string =>
   newNames(stream, ending).find((name) => name !== next?.file && name !== replacedBy)!
 
 const openStream = Effect.fnUntraced(
-  function* (place: Place, stream: string, mode: SyncMode) {
+  function* (place: Place, stream: string, mode: SyncMode, isResumed: boolean) {
     const { files, states } = place
     const isRefresh = mode === "full_refresh_overwrite" || mode === "full_refresh_append"
     const isOverwrite = mode === "full_refresh_overwrite"
-    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream, mode), mode)
-    const resumed = isRefresh ? refreshUnderWay(entry) : undefined
+    let entry = yield* entryOf(place, stream, mode)
+    const resumed = isResumed ? refreshOf(entry, mode) : undefined
     const path = dataPath(place, stream)
 
     // Where lines go, and what is there.

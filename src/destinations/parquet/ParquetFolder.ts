@@ -15,6 +15,7 @@ import {
   type Contents,
   Destination,
   DestinationError,
+  noRows,
   type StreamWriter,
   type SyncMode,
   syncKindOf
@@ -23,7 +24,7 @@ import { quoteText } from "../duckdb/quoteSql.ts"
 import { labelColumns } from "../duckdb/staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../duckdb/staging/memory.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
-import { contentsFields, noRows, sumOf } from "../folder/contents.ts"
+import { contentsFields, sumOf } from "../folder/contents.ts"
 import {
   cannot,
   fatalReason,
@@ -48,7 +49,7 @@ import {
   isSameRefresh,
   later,
   manifestFields,
-  refreshUnderWay,
+  refreshOf,
   stateReaderOf,
   statesToSave,
   without
@@ -186,7 +187,10 @@ export const layer = (
         memoryMegabytes,
         stageBytes: memoryMegabytes * 300_000
       }
-      return Destination.of({ ...common, open: (stream, mode) => openStream(place, stream, mode) })
+      return Destination.of({
+        ...common,
+        open: (stream, mode, isResumed = false) => openStream(place, stream, mode, isResumed)
+      })
     })
   )
 
@@ -440,48 +444,15 @@ const entryOf = Effect.fnUntraced(function* (paths: Paths, stream: string, mode:
   return known
 })
 
-/** A refresh that is under way may have been begun in the other mode: its files go where they belong in this one. */
-const takeOverRefresh = Effect.fnUntraced(function* (paths: Paths, entry: Entry, mode: SyncMode) {
-  if (refreshUnderWay(entry) === undefined) return entry
-  const moved = (where: Where, list: ReadonlyArray<PartFile>) =>
-    list.map((file): PartFile => ({ ...file, from: placeOf(where, entry.stream, file) }))
-  const rest = without(entry, "next", "refreshFrom", "isReplaced", "removed")
-  let changed: Entry
-  if (mode === "full_refresh_overwrite" && entry.next === undefined) {
-    const from = entry.refreshFrom ?? entry.nextPart
-    yield* removePath(paths, baseOf("next", entry.stream))
-    changed = {
-      ...rest,
-      files: entry.files.filter(({ part }) => part < from),
-      next: {
-        files: moved(
-          "main",
-          entry.files.filter(({ part }) => part >= from)
-        )
-      }
-    }
-  } else if (mode === "full_refresh_append" && entry.next !== undefined) {
-    changed = {
-      ...rest,
-      files: [...entry.files, ...moved("next", entry.next.files)],
-      isUnique: entry.files.length === 0,
-      refreshFrom: Math.min(entry.nextPart, ...entry.next.files.map(({ part }) => part))
-    }
-  } else return entry
-  yield* paths.states.save(changed)
-  yield* mend(paths, changed)
-  return changed
-})
-
 const openStream = Effect.fnUntraced(
-  function* (place: Place, stream: string, mode: SyncMode) {
+  function* (place: Place, stream: string, mode: SyncMode, isResumed: boolean) {
     const { folder, states } = place
     const isOverwrite = mode === "full_refresh_overwrite"
     const isRefresh = isOverwrite || mode === "full_refresh_append"
     const isDeduped = mode === "incremental_append_deduped"
     const where: Where = isOverwrite ? "next" : "main"
-    let entry = yield* takeOverRefresh(place, yield* entryOf(place, stream, mode), mode)
-    const resumed = isRefresh ? refreshUnderWay(entry) : undefined
+    let entry = yield* entryOf(place, stream, mode)
+    const resumed = isResumed ? refreshOf(entry, mode) : undefined
     const begun = isOverwrite ? (resumed === undefined ? [] : (entry.next?.files ?? [])) : entry.files
     if (isOverwrite && resumed === undefined) yield* removePath(place, baseOf("next", stream))
 

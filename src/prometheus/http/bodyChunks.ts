@@ -13,7 +13,7 @@ const LEAST_BYTES_PER_SECOND = 100
 export interface BodyOptions {
   readonly onError: (error: unknown) => PrometheusError
   /** How long to wait for more, and after how much waiting the rate is looked at. */
-  readonly patienceMillis: number
+  readonly timeoutMillis: number
   /** Nothing came for that long. */
   readonly onSilence: () => PrometheusError
   /** Something came, but less than the least rate. */
@@ -30,7 +30,7 @@ type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusErro
  */
 export const bodyChunks = (
   body: () => Readable,
-  { onDrip, onError, onSilence, patienceMillis }: BodyOptions
+  { onDrip, onError, onSilence, timeoutMillis }: BodyOptions
 ): Stream.Stream<Uint8Array, PrometheusError> =>
   Stream.fromPull(
     Effect.gen(function* () {
@@ -45,17 +45,17 @@ export const bodyChunks = (
         })
       }).pipe(
         Effect.timeoutOrElse({
-          duration: patienceMillis,
+          duration: timeoutMillis,
           orElse: () => Effect.suspend(() => Effect.fail(onSilence()))
         })
       )
-      const leastBytes = (patienceMillis / 1000) * LEAST_BYTES_PER_SECOND
-      const patienceNanos = BigInt(Math.round(patienceMillis * 1e6))
+      const leastBytes = (timeoutMillis / 1000) * LEAST_BYTES_PER_SECOND
+      const timeoutNanos = BigInt(Math.round(timeoutMillis * 1e6))
       const clock = yield* Clock.Clock
       let waitedNanos = 0n
       let receivedBefore = 0
       const isDripping = (): boolean => {
-        if (waitedNanos < patienceNanos || arrivals.hasEnded) return false
+        if (waitedNanos < timeoutNanos || arrivals.hasEnded) return false
         if (arrivals.received - receivedBefore < leastBytes) return true
         waitedNanos = 0n
         receivedBefore = arrivals.received

@@ -1,13 +1,13 @@
-/** What makes a connection unsafe although it works. */
-import { Option } from "effect"
+/** Connections that work and are not safe. */
 import type { Settings } from "../../config/ConnectorConfig.ts"
+import { authenticationOf } from "./authentication.ts"
 
-/** What of the settings says where requests go, and with which secrets. */
+/** The settings that say where requests go, and with which secrets. */
 export type Connection = Pick<Settings, "baseUrl" | "basicAuth" | "headers">
 
-/** Whether requests carry anything that is secret. */
-export const hasCredentials = ({ basicAuth, headers }: Connection): boolean =>
-  Option.isSome(basicAuth) || headers.length > 0
+/** Whether requests carry a secret that anyone who sees them can use. */
+export const hasCredentials = (connection: Connection): boolean =>
+  authenticationOf(connection).sendsSecrets || connection.headers.length > 0
 
 /** Whether what is sent to an address can be read on the way there. */
 export const isInTheClear = ({ hostname, protocol }: URL): boolean =>
@@ -20,7 +20,7 @@ const isLoopback = (hostname: string): boolean =>
   /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
   hostname === "[::1]"
 
-/** What everybody should know before each sync, in sentences. `environment` is that of the process. */
+/** Warnings before each sync, in sentences. `environment` is that of the process. */
 export const connectionWarnings = (
   connection: Connection,
   environment: Readonly<Record<string, string | undefined>>

@@ -1,18 +1,18 @@
-/** When a failed request is tried again: one schedule for all requests. */
+/** When a failed request is retried: one schedule for all requests. */
 import { Duration, Effect, Schedule } from "effect"
 import type { PrometheusError } from "../PrometheusError.ts"
 
-/** A server that asks for a longer pause than this is asked again after this. */
+/** The longest pause that a server can ask for. */
 const MAX_RETRY_AFTER = Duration.minutes(5)
 
-/** A request that has failed for so long is given up, however many retries are left. */
+/** No retry starts later than this after the first failure. */
 const MAX_ELAPSED = Duration.minutes(15)
 
 /**
- * Exponential from half a second, at most 30 s, give or take a jitter of 20 %; at least what `Retry-After` asked for.
+ * Exponential from half a second, at most 30 s, with a jitter of 20 %; at least the pause of `Retry-After`.
  *
- * Ends after `maxRetries` retries, where the next one would come later than 15 minutes after the first failure, and at once
- * for an error that no retry can mend. Of an answer that breaks off again and again, any new samples begin all that anew. `subject` begins what is logged: whatever is tried again.
+ * Ends after `maxRetries` retries, 15 minutes after the first failure, and at once for an error that a retry cannot
+ * mend. The current span counts the retries. `subject` starts what is logged: the stream, or the request.
  */
 export const retryPolicy = (maxRetries: number, subject = "") =>
   Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(
@@ -29,8 +29,11 @@ export const retryPolicy = (maxRetries: number, subject = "") =>
       ({ duration, elapsed }) => elapsed + Duration.toMillis(duration) <= Duration.toMillis(MAX_ELAPSED)
     ),
     Schedule.tap(({ attempt, duration, input }) =>
-      Effect.logWarning(
-        `${subject}${input.summary} Trying again in ${(Duration.toMillis(duration) / 1000).toFixed(1)} s (${attempt} of ${maxRetries}).`
+      Effect.andThen(
+        Effect.annotateCurrentSpan("retries", attempt),
+        Effect.logWarning(
+          `${subject}${input.summary} Retrying in ${(Duration.toMillis(duration) / 1000).toFixed(1)} s (${attempt} of ${maxRetries}).`
+        )
       )
     )
   )

@@ -10,15 +10,15 @@
  */
 import { Arena } from "../../samples/Arena.ts"
 import type {
-  FloatBlock,
   Histogram,
   HistogramBlock,
   Labels,
   SampleBlock,
-  Series
+  Series,
+  TextBlock
 } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
-import { beginning } from "../PrometheusError.ts"
+import { beginning } from "../../text/excerpt.ts"
 import {
   CLOSE_BRACE,
   CLOSE_BRACKET,
@@ -322,7 +322,7 @@ export class ResponseDecoder {
     // Its bytes may be gone by now, or were written with escapes: it gets a block and bytes of its own.
     this.flush()
     this.release({
-      _tag: "FloatBlock",
+      _tag: "TextBlock",
       series: this.series,
       length: 1,
       times: Float64Array.of(time),
@@ -345,8 +345,8 @@ export class ResponseDecoder {
     const { arena, blockStart, next } = this
     if (blockStart === next) return
     arena.hold()
-    const block: FloatBlock = {
-      _tag: "FloatBlock",
+    const block: TextBlock = {
+      _tag: "TextBlock",
       series: this.series,
       length: next - blockStart,
       times: arena.times.subarray(blockStart, next),

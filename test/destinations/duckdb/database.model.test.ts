@@ -11,11 +11,12 @@ import type { DuckDBOptions } from "../../../src/destinations/duckdb/DuckDBFile.
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
+import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
 import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
 import { ask } from "./ask.ts"
 import { change } from "./steps.ts"
-import { use } from "./use.ts"
+import { logsOf, use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
 
@@ -98,9 +99,9 @@ describe("a DuckDB database", () => {
         path,
         Effect.scoped(
           Effect.gen(function* () {
-            assert.strictEqual(yield* loadedTime("full_refresh"), stateAt(9).time)
+            assert.strictEqual(yield* loadedTime("full_refresh_overwrite"), stateAt(9).time)
             const writer = yield* Effect.flatMap(Destination, ({ open }) =>
-              open("up", "full_refresh_overwrite")
+              open("up", "full_refresh_overwrite", true)
             )
             yield* writer.write([floats(one, [at(10, "8")])])
             yield* writer.commit(new StreamState({ ...stateAt(10), full_refresh: true }))
@@ -182,6 +183,7 @@ describe("a DuckDB database", () => {
     () =>
       Effect.gen(function* () {
         const path = yield* databasePath
+        const random = new Choices(6, Number.POSITIVE_INFINITY)
         for (let kill = 0; kill < 6; kill++) {
           const writer = yield* child.start([path], {
             script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
@@ -195,7 +197,7 @@ describe("a DuckDB database", () => {
               new RegExp(`data\\.duckdb is in use by process ${writer.process.pid} \\(.*node.*\\)\\. Wait`)
             )
           }
-          yield* Effect.sleep(Math.random() * 500)
+          yield* Effect.sleep(random.below(500))
           writer.kill("SIGKILL")
           yield* writer.result
           const time = yield* use(path, loadedTime())
@@ -505,6 +507,7 @@ describe("the tables", () => {
 
   it.live("have the number that the server's digits mean, to the last bit", () =>
     Effect.gen(function* () {
+      const random = new Choices(5, Number.POSITIVE_INFINITY)
       const path = yield* databasePath
       const bits = new DataView(new ArrayBuffer(8))
       const texts = [
@@ -518,8 +521,8 @@ describe("the tables", () => {
         "-1e-999"
       ]
       for (let i = 0; i < 5000; i++) {
-        bits.setUint32(0, Math.random() * 2 ** 32)
-        bits.setUint32(4, Math.random() * 2 ** 32)
+        bits.setUint32(0, random.below(2 ** 32))
+        bits.setUint32(4, random.below(2 ** 32))
         const value = bits.getFloat64(0)
         if (Number.isFinite(value)) texts.push(`${value}`)
       }
@@ -572,9 +575,18 @@ describe("the tables", () => {
             for (const writer of writers) yield* writer.complete
           })
         )
-      yield* use(path, all("incremental_append", 0))
-      yield* use(path, all("full_refresh_overwrite", 1))
-      yield* use(path, all("incremental_append_deduped", 2))
+      const logs = yield* logsOf(
+        Effect.gen(function* () {
+          yield* use(path, all("incremental_append", 0))
+          yield* use(path, all("full_refresh_overwrite", 1))
+          yield* use(path, all("incremental_append_deduped", 2))
+        })
+      )
+      assert.include(
+        logs,
+        'The stream Up is in the table "Up_2": DuckDB does not distinguish its name from that of another table.'
+      )
+      assert.strictEqual(new Set(logs).size, 4)
       const tables = ["up", "Up_2", "UP_3", "up_2_2", ...names.slice(4, -1), "\ufffdx"]
       for (const [index, table] of tables.entries()) {
         assert.deepStrictEqual(

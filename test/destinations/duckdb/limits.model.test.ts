@@ -72,7 +72,7 @@ describe("the memory", () => {
         yield* use(path, body, { memoryMegabytes: 40 })
         assert.deepStrictEqual(yield* values(path), [0, 1])
         assert.strictEqual(yield* use(path, loadedTime()), stateAt(1).time)
-        assert.strictEqual(yield* use(path, loadedTime("incremental", "wide")), stateAt(1).time)
+        assert.strictEqual(yield* use(path, loadedTime("incremental_append", "wide")), stateAt(1).time)
         const rows = yield* query(path, "SELECT count(*)::INTEGER AS rows FROM wide")
         assert.deepStrictEqual(rows, [{ rows: 2 }])
       }

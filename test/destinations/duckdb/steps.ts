@@ -2,11 +2,11 @@
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
-import { Destination, type SyncMode } from "../../../src/destinations/Destination.ts"
+import type { SyncMode } from "../../../src/destinations/Destination.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
+import { floats, openToResume, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
 import { ask } from "./ask.ts"
 
 /** The path of a database that is not there yet, in a folder of its own. */
@@ -37,7 +37,7 @@ export const putBlocks = (
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const writer = yield* Effect.flatMap(Destination, ({ open }) => open(stream, mode))
+      const writer = yield* openToResume(stream, mode)
       yield* writer.write(blocks)
       yield* writer.commit(stateAt(point, mode.startsWith("full")))
       if (isComplete) yield* writer.complete

@@ -39,7 +39,7 @@ const done = (what: Readonly<Record<string, unknown>>) =>
 const program = Effect.gen(function* () {
   const destination = yield* Destination
   for (let round = 0; ; round++) {
-    const loaded = Option.getOrUndefined(yield* destination.states("incremental").load("up"))
+    const loaded = Option.getOrUndefined(yield* destination.states("incremental_append_deduped").load("up"))
     const next = loaded === undefined ? 0 : (loaded.timeMillis - start) / STEP_MILLIS + 1
     const from = Math.max(0, next - LOOKBACK)
     yield* Effect.scoped(
@@ -58,10 +58,10 @@ const program = Effect.gen(function* () {
     )
     yield* done({ point: from + 3 * POINTS - 1 })
     // A refresh that was killed when all of it had been written goes on from there, as a read would.
-    const isWritten = Option.isSome(yield* destination.states("full_refresh").load("whole"))
+    const isWritten = Option.isSome(yield* destination.states("full_refresh_overwrite").load("whole"))
     yield* Effect.scoped(
       Effect.gen(function* () {
-        const writer = yield* destination.open("whole", "full_refresh_overwrite")
+        const writer = yield* destination.open("whole", "full_refresh_overwrite", isWritten)
         if (!isWritten) yield* writer.write(blocks("whole", 0, POINTS, () => `${process.pid}${round}`))
         yield* writer.commit(stateAt(POINTS - 1, { full_refresh: true }))
         yield* writer.complete

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileS
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, FileSystem, Layer, Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, FileSystem, Layer, Logger, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { lockFolder } from "../../../src/destinations/folder/FolderLock.ts"
@@ -209,8 +209,9 @@ for (const [kind, layer] of [
   ["parquet", (folder: string) => ParquetFolder.layer({ folder, source: "x", labelColumns: true })]
 ] as const) {
   describe(kind, () => {
-    it.live("is not written any more by a run that was asleep while another one took over", () =>
-      Effect.gen(function* () {
+    it.live("is no longer written by a run that was asleep while another one took over", () => {
+      const logs: Array<string> = []
+      return Effect.gen(function* () {
         const folder = join(yield* temporaryFolder, "data")
         const openIn = Effect.fnUntraced(function* (who: typeof here, scope: Scope.Scope) {
           const context = yield* Layer.buildWithScope(Layer.provide(layer(folder), who), scope)
@@ -260,7 +261,12 @@ for (const [kind, layer] of [
         } else {
           assert.lengthOf(readdirSync(join(folder, "up", "day=2026-01-01")), 1)
         }
-      }).pipe(Effect.scoped)
-    )
+        // The run that was asleep says what it did not save.
+        assert.match(logs.join("\n"), /^The last \S*\s*.*of up .* cannot be written: another run/)
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))]))
+      )
+    })
   })
 }

@@ -25,12 +25,11 @@ import {
   type Contents,
   Destination,
   type DestinationError,
-  type SyncKind,
   type SyncMode,
   syncKindOf,
   syncModes
 } from "../../../src/destinations/Destination.ts"
-import type { FloatBlock, HistogramBlock, Labels, SampleBlock, Series } from "../../../src/samples/Sample.ts"
+import type { HistogramBlock, Labels, SampleBlock, Series, TextBlock } from "../../../src/samples/Sample.ts"
 import { canonicalLabels, seriesId } from "../../../src/samples/Series.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -38,12 +37,19 @@ import type { Choices } from "../../choices.ts"
 
 export const start = Date.UTC(2026, 0, 1)
 
-/** The time of the state that a read of a kind would go on from. */
-export const loadedTime = (kind: SyncKind = "incremental", stream = "up") =>
+/** The time of the state that a read in a mode would resume from. */
+export const loadedTime = (mode: SyncMode = "incremental_append", stream = "up") =>
   Destination.pipe(
-    Effect.flatMap(({ states }) => states(kind).load(stream)),
+    Effect.flatMap(({ states }) => states(mode).load(stream)),
     Effect.map((state) => Option.getOrUndefined(state)?.time)
   )
+
+/** Opens a stream for a read that resumes the state of its mode, if there is one. */
+export const openToResume = Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
+  const { open, states } = yield* Destination
+  const loaded = yield* Effect.option(states(mode).load(stream))
+  return yield* open(stream, mode, Option.isSome(Option.flatten(loaded)))
+})
 
 /** A folder that goes with the scope. */
 export const temporaryFolder = Effect.acquireRelease(
@@ -57,7 +63,7 @@ export const seriesOf = (name: string, labels: Readonly<Record<string, string>>)
 }
 
 /** A block of values as texts, by their times. */
-export const floats = (series: Series, samples: ReadonlyArray<readonly [number, string]>): FloatBlock => {
+export const floats = (series: Series, samples: ReadonlyArray<readonly [number, string]>): TextBlock => {
   const starts: Array<number> = []
   const ends: Array<number> = []
   let text = ""
@@ -67,7 +73,7 @@ export const floats = (series: Series, samples: ReadonlyArray<readonly [number, 
     ends.push(text.length)
   }
   return {
-    _tag: "FloatBlock",
+    _tag: "TextBlock",
     series,
     length: samples.length,
     times: Float64Array.from(samples, ([time]) => time),
@@ -228,6 +234,8 @@ export const buryOwner = (folder: string): void => {
 interface Snapshot {
   readonly state: StreamState | undefined
   readonly refreshState: StreamState | undefined
+  /** The mode of a refresh that is under way. */
+  readonly refreshMode?: SyncMode
   readonly visible: ReadonlyArray<Row>
   /** The rows of a refresh that is under way. */
   readonly refresh: ReadonlyArray<Row>
@@ -327,10 +335,19 @@ export const randomRuns = Effect.fnUntraced(
     const check = Effect.fnUntraced(function* (possible: ReadonlyMap<string, ReadonlyArray<Snapshot>>) {
       const [states, contents] = yield* Effect.gen(function* () {
         const destination = yield* Destination
-        const load = (kind: SyncKind, stream: string) =>
-          Effect.map(destination.states(kind).load(stream), Option.getOrUndefined)
-        const states = yield* Effect.forEach(streams, (stream) =>
-          Effect.all({ state: load("incremental", stream), refreshState: load("full_refresh", stream) })
+        const load = (mode: SyncMode, stream: string) =>
+          Effect.map(destination.states(mode).load(stream), Option.getOrUndefined)
+        const states = yield* Effect.forEach(
+          streams,
+          Effect.fnUntraced(function* (stream) {
+            const state = yield* load("incremental_append", stream)
+            const overwritten = yield* load("full_refresh_overwrite", stream)
+            const appended = yield* load("full_refresh_append", stream)
+            const refreshMode: SyncMode =
+              overwritten === undefined ? "full_refresh_append" : "full_refresh_overwrite"
+            const refreshState = overwritten ?? appended
+            return { state, refreshState, ...(refreshState === undefined ? {} : { refreshMode }) }
+          })
         )
         return [states, yield* allContents(destination, streams)] as const
       }).pipe(Effect.provide(format.layer(folder)))
@@ -339,9 +356,10 @@ export const randomRuns = Effect.fnUntraced(
         const all = possible.get(stream)!
         const found = states[index]!
         const exact = all.findLast(
-          ({ refresh, refreshState, state, visible }) =>
+          ({ refresh, refreshMode, refreshState, state, visible }) =>
             stateText(state) === stateText(found.state) &&
             stateText(refreshState) === stateText(found.refreshState) &&
+            (refreshState === undefined || refreshMode === found.refreshMode) &&
             same(visible, rows) &&
             JSON.stringify(contents[index]!.refresh) ===
               JSON.stringify(contentsOf(refreshState === undefined ? [] : refresh))
@@ -376,7 +394,7 @@ export const randomRuns = Effect.fnUntraced(
       const destination = yield* Destination
       const mode: SyncMode = choices.pick(emphasis.modes ?? syncModes)
       const isRefresh = syncKindOf(mode) === "full_refresh"
-      const store = destination.states(syncKindOf(mode))
+      const store = destination.states(mode)
       const step = choices.oneIn(5) ? stepSeconds * 2 : stepSeconds
       const lookback = choices.oneIn(2) ? choices.below(5) : 0
       for (const stream of streams) {
@@ -395,21 +413,11 @@ export const randomRuns = Effect.fnUntraced(
             ? loaded.timeMillis + step * 1000 * (isRefresh ? 1 : 1 - lookback)
             : start
         // The rows of another refresh are not part of this one. In append mode they were seen, and stay.
-        let refresh = isRefresh && loaded !== undefined ? before.refresh : []
+        let refresh = isRefresh && isResumed ? before.refresh : []
         let isFirst = true
         let opened: Array<Snapshot> | undefined
         yield* Effect.scoped(
           Effect.gen(function* () {
-            // What is taken over of a refresh in the other mode is shown at once, or hidden.
-            if (mode === "full_refresh_append" && loaded !== undefined) {
-              const hidden = before.refresh.filter((row) => !before.visible.includes(row))
-              now = { ...before, visible: [...before.visible, ...hidden] }
-              possible.get(stream)!.push(now)
-            }
-            if (mode === "full_refresh_overwrite" && loaded !== undefined) {
-              now = { ...before, visible: before.visible.filter((row) => !before.refresh.includes(row)) }
-              possible.get(stream)!.push(now)
-            }
             // What was appended twice is made unique at once, or with the first commit.
             if (mode === "incremental_append_deduped") {
               now = { ...before, visible: unique(before.visible) }
@@ -418,7 +426,7 @@ export const randomRuns = Effect.fnUntraced(
               if (before.refreshState !== undefined) opened.push({ ...now, refreshState: undefined })
               possible.get(stream)!.push(...opened)
             }
-            const writer = yield* destination.open(stream, mode)
+            const writer = yield* destination.open(stream, mode, isResumed)
             while (next <= start + points * stepSeconds * 1000) {
               const last = next + step * 1000 * choices.below(4)
               const blocks: Array<SampleBlock> = []
@@ -436,7 +444,6 @@ export const randomRuns = Effect.fnUntraced(
               yield* writer.write(choices.shuffle(blocks))
               if (choices.oneIn(12)) return
               if (choices.oneIn(3)) yield* TestClock.adjust("1 minute")
-              if (isFirst && isRefresh && !isResumed) refresh = []
               isFirst = false
               refresh = isRefresh ? [...refresh, ...rows] : []
               const state = new StreamState({
@@ -452,7 +459,7 @@ export const randomRuns = Effect.fnUntraced(
                     ? unique([...now.visible, ...rows])
                     : [...now.visible, ...rows]
               now = isRefresh
-                ? { state: before.state, refreshState: state, visible, refresh }
+                ? { state: before.state, refreshState: state, refreshMode: mode, visible, refresh }
                 : { state, refreshState: undefined, visible, refresh }
               possible.get(stream)!.push(now)
               yield* writer.commit(state)

@@ -23,7 +23,7 @@ import * as ParquetFolder from "../../../src/destinations/parquet/ParquetFolder.
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { type Choices, choices } from "../../choices.ts"
-import { floats, loadedTime, seriesOf, start, temporaryFolder } from "./drive.ts"
+import { floats, loadedTime, openToResume, seriesOf, start, temporaryFolder } from "./drive.ts"
 
 const source = "http://mock"
 const layers = {
@@ -52,7 +52,7 @@ const use = <A, E>(kind: Kind, folder: string, body: Effect.Effect<A, E, Destina
 const put = (stream: string, mode: SyncMode, point: number, isComplete = true) =>
   Effect.scoped(
     Effect.gen(function* () {
-      const writer = yield* Effect.flatMap(Destination, ({ open }) => open(stream, mode))
+      const writer = yield* openToResume(stream, mode)
       yield* writer.write([floats(seriesOf(stream, { job: "a" }), [[start + point * 60_000, `${point}`]])])
       yield* writer.commit(stateAt(point, mode.startsWith("full")))
       if (isComplete) yield* writer.complete
@@ -206,7 +206,7 @@ for (const kind of kinds) {
             writeFileSync(join(folder, "_state", "_new", `notes.1${ending[kind]}`), "of nobody\n")
           }
           const whole = exactTreeOf(parent)
-          yield* Effect.exit(use(kind, folder, loadedTime("incremental", "up"), true))
+          yield* Effect.exit(use(kind, folder, loadedTime("incremental_append", "up"), true))
           assert.deepStrictEqual(exactTreeOf(parent), whole)
           for (const stream of ["up", "notes"]) {
             yield* Effect.exit(use(kind, folder, put(stream, choices.pick(syncModes), 2, choices.oneIn(2))))
@@ -263,7 +263,7 @@ for (const kind of kinds) {
           yield* use(
             kind,
             folder,
-            Effect.forEach(all, (stream) => loadedTime("incremental", stream))
+            Effect.forEach(all, (stream) => loadedTime("incremental_append", stream))
           ),
           all.map(() => stateAt(2).time)
         )
@@ -281,7 +281,7 @@ for (const kind of kinds) {
         const parent = yield* temporaryFolder
         const folder = join(parent, "data")
         const look = (stream: string) =>
-          use(kind, folder, Effect.all([loadedTime("incremental", stream), rowsOf(stream)]), true)
+          use(kind, folder, Effect.all([loadedTime("incremental_append", stream), rowsOf(stream)]), true)
         assert.deepStrictEqual(yield* look("up"), [undefined, 0])
         assert.deepStrictEqual(readdirSync(parent), [])
         mkdirSync(folder)
@@ -468,7 +468,8 @@ for (const kind of kinds) {
             assert.match(error.message, /--full-refresh --select/)
             assert.notProperty(error, "isFatal")
             // The file of the refresh may be another one, and then it is resumed.
-            const isResumed = (yield* use(kind, folder, loadedTime("full_refresh", "up"))) !== undefined
+            const isResumed =
+              (yield* use(kind, folder, loadedTime("full_refresh_overwrite", "up"))) !== undefined
             if (kind !== "parquet") assert.isFalse(isResumed, name)
             yield* use(
               kind,
@@ -476,7 +477,7 @@ for (const kind of kinds) {
               Effect.andThen(put("up", "full_refresh_overwrite", 5), put("up", "incremental_append", 6))
             )
             assert.deepStrictEqual(
-              yield* use(kind, folder, Effect.all([rowsOf("up"), loadedTime("incremental", "up")])),
+              yield* use(kind, folder, Effect.all([rowsOf("up"), loadedTime("incremental_append", "up")])),
               [isResumed ? 3 : 2, stateAt(6).time],
               name
             )
@@ -490,11 +491,11 @@ for (const kind of kinds) {
         const folder = join(yield* temporaryFolder, "data")
         yield* use(kind, folder, put("up", "incremental_append", 0))
         yield* use(kind, folder, put("up", "full_refresh_overwrite", 1, false))
-        assert.strictEqual(yield* use(kind, folder, loadedTime("full_refresh")), stateAt(1).time)
+        assert.strictEqual(yield* use(kind, folder, loadedTime("full_refresh_overwrite")), stateAt(1).time)
         const newPath = join(folder, "_state", "_new")
         assert.isNotEmpty(readdirSync(newPath))
         rmSync(newPath, { recursive: true })
-        assert.isUndefined(yield* use(kind, folder, loadedTime("full_refresh")))
+        assert.isUndefined(yield* use(kind, folder, loadedTime("full_refresh_overwrite")))
         yield* use(kind, folder, put("up", "full_refresh_overwrite", 2))
         assert.strictEqual(yield* use(kind, folder, rowsOf("up")), 1)
         assert.isFalse(existsSync(join(newPath, "up")))

@@ -14,7 +14,7 @@ const failure = (reason: "BrokenResponse" | "Timeout", summary: string) =>
 const read = (body: Readable) =>
   bodyChunks(() => body, {
     onError: (error) => failure("BrokenResponse", (error as Error).message),
-    patienceMillis: 60_000,
+    timeoutMillis: 60_000,
     onSilence: () => failure("Timeout", "nothing came"),
     onDrip: () => failure("Timeout", "too little came")
   })

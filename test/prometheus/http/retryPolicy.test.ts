@@ -78,7 +78,7 @@ describe("retryPolicy", () => {
     Effect.gen(function* () {
       const { logs, waits } = yield* failing([failure("Timeout")], 1, random)
       yield* waits(Math.ceil(500 * (0.8 + 0.4 * random)))
-      assert.deepStrictEqual(logs, [`It failed. Trying again in ${seconds} s (1 of 1).`])
+      assert.deepStrictEqual(logs, [`It failed. Retrying in ${seconds} s (1 of 1).`])
     })
   )
 
@@ -214,9 +214,9 @@ describe("retryPolicy", () => {
       const { ends, logs } = yield* failing([failure("RateLimited", 90_000), failure("Unavailable")], 3)
       yield* ends(4)
       assert.deepStrictEqual(logs, [
-        "It failed. Trying again in 90.0 s (1 of 3).",
-        "It failed. Trying again in 1.0 s (2 of 3).",
-        "It failed. Trying again in 2.0 s (3 of 3)."
+        "It failed. Retrying in 90.0 s (1 of 3).",
+        "It failed. Retrying in 1.0 s (2 of 3).",
+        "It failed. Retrying in 2.0 s (3 of 3)."
       ])
     })
   )

@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { DecodeError, type Envelope, ResponseDecoder } from "../../../src/prometheus/query/ResponseDecoder.ts"
-import type { FloatBlock, SampleBlock } from "../../../src/samples/Sample.ts"
+import type { SampleBlock, TextBlock } from "../../../src/samples/Sample.ts"
 import { SeriesCache, seriesId } from "../../../src/samples/Series.ts"
 import { Choices, choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
@@ -256,7 +256,8 @@ describe("ResponseDecoder", () => {
         assert.isAbove(block.length, 0)
         assert.lengthOf(block.times, block.length)
         if (block._tag === "HistogramBlock") assert.lengthOf(block.histograms, block.length)
-        else assert.deepStrictEqual([block.starts.length, block.ends.length], [block.length, block.length])
+        else if (block._tag === "TextBlock")
+          assert.deepStrictEqual([block.starts.length, block.ends.length], [block.length, block.length])
       }
     })
 
@@ -848,8 +849,8 @@ describe("ResponseDecoder", () => {
 
   it("keeps the bytes of floats as the server sent them", () => {
     const body = encode(withValues('[[1767225600,"1.50"],[1767225660,"-0"]]'))
-    const [block] = new ResponseDecoder().push(body) as [FloatBlock]
-    assert.strictEqual(block._tag, "FloatBlock")
+    const [block] = new ResponseDecoder().push(body) as [TextBlock]
+    assert.strictEqual(block._tag, "TextBlock")
     assert.strictEqual(block.bytes.buffer, body.buffer)
     assert.deepStrictEqual(
       Array.from(block.starts, (start, i) => Buffer.from(body.subarray(start, block.ends[i])).toString()),

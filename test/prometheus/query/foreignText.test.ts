@@ -7,22 +7,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { parseTarget } from "../../../src/cli/target.ts"
 import { fileName } from "../../../src/destinations/folder/fileName.ts"
+import { parseRetryAfter } from "../../../src/prometheus/http/httpDate.ts"
+import { causeText, fromTransport } from "../../../src/prometheus/http/transportError.ts"
 import { findMetadata } from "../../../src/prometheus/Metadata.ts"
-import { parseRetryAfter } from "../../../src/prometheus/PrometheusClient.ts"
-import {
-  beginning,
-  causeText,
-  fromRefusal,
-  fromTransport,
-  shorten
-} from "../../../src/prometheus/PrometheusError.ts"
 import { isNumber } from "../../../src/prometheus/query/jsonBytes.ts"
+import { fromRefusal } from "../../../src/prometheus/refusal.ts"
 import * as Matcher from "../../../src/promql/Matcher.ts"
 import { halveValues } from "../../../src/promql/valuePattern.ts"
 import { jsonText } from "../../../src/records/jsonLine.ts"
 import { canonicalLabels, seriesId } from "../../../src/samples/Series.ts"
 import { decodeStreamState } from "../../../src/sync/StreamState.ts"
 import { textWidth } from "../../../src/terminal/textWidth.ts"
+import { beginning, shorten } from "../../../src/text/excerpt.ts"
 import { printable } from "../../../src/text/printable.ts"
 import { shellQuote } from "../../../src/text/shellQuote.ts"
 import { withinTime } from "../../support/withinTime.ts"

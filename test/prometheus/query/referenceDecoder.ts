@@ -1,7 +1,7 @@
 /** A slow and obvious decoder of range query answers, to hold the real one against. */
 import type { Envelope } from "../../../src/prometheus/query/ResponseDecoder.ts"
 import type { Histogram, Labels, SampleBlock } from "../../../src/samples/Sample.ts"
-import { valueText } from "../../../src/samples/Sample.ts"
+import { textAt } from "../../../src/samples/Sample.ts"
 
 /** One sample, as both decoders tell it. */
 export interface PlainSample {
@@ -141,7 +141,7 @@ export const plainSamples = (blocks: Iterable<SampleBlock>): ReadonlyArray<Plain
     if (!series.has(block.series)) series.set(block.series, series.size)
     const common = { series: series.get(block.series)!, labels: block.series.labels }
     for (let i = 0; i < block.length; i++) {
-      const value = block._tag === "FloatBlock" ? valueText(block, i) : block.histograms[i]!
+      const value = block._tag === "HistogramBlock" ? block.histograms[i]! : textAt(block, i)
       samples.push({ ...common, time: block.times[i]!, value })
     }
   }

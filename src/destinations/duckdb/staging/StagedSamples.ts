@@ -6,8 +6,7 @@
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
 import { renderHistogram } from "../../../records/RecordEncoder.ts"
-import { floatOf } from "../../../samples/parseFloat64.ts"
-import type { HistogramBlock, SampleBlock, Series } from "../../../samples/Sample.ts"
+import { type HistogramBlock, numberAt, type SampleBlock, type Series } from "../../../samples/Sample.ts"
 import { METRIC_NAME } from "../../../samples/Series.ts"
 import type { LabelColumns } from "./LabelColumns.ts"
 
@@ -253,7 +252,7 @@ export const stageSamples = (
       if (lastTime !== undefined && block.times[0]! <= lastTime) hasRepeated = true
       lastTimes[number] = Math.max(lastTime ?? last, last)
       if (block._tag === "HistogramBlock") return appendHistograms(number, block)
-      const { bytes, ends, starts, times } = block
+      const { times } = block
       const { places, series, values, words } = takeBuffer()
       for (let from = 0; from < length; ) {
         const to = Math.min(length, from + CHUNK_ROWS - filled)
@@ -264,7 +263,7 @@ export const stageSamples = (
           const high = Math.floor(micros / WORD)
           words[filled * 2] = (micros - high * WORD) | 0
           words[filled * 2 + 1] = high
-          values[filled] = floatOf(bytes, starts[i]!, ends[i]!)
+          values[filled] = numberAt(block, i)
         }
         from = to
         if (filled === CHUNK_ROWS) await appendChunk()

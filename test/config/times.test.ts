@@ -1,6 +1,6 @@
 /** Dates and date-times of the configuration, beside a calendar that counts day by day. */
 import { assert, describe, it } from "@effect/vitest"
-import { parseMoment } from "../../src/config/ConfigSchema.ts"
+import { DATE_PATTERN, parseMoment } from "../../src/config/times.ts"
 
 const DAY = 86_400n
 
@@ -106,5 +106,87 @@ describe("parseMoment", () => {
       if (zone === undefined) delete process.env.TZ
       else process.env.TZ = zone
     }
+  })
+})
+
+describe("parseMoment, by example", () => {
+  it.each([
+    ["1970-01-01", 0],
+    ["2026-01-01", 1_767_225_600_000],
+    ["2026-01-01T00:00:00Z", 1_767_225_600_000],
+    ["2026-01-01T12:34:56Z", 1_767_270_896_000],
+    ["2026-12-31T23:59:59Z", 1_798_761_599_000],
+    ["2024-02-29", 1_709_164_800_000],
+    ["2000-02-29", 951_782_400_000],
+    ["2024-02-29T23:59:59Z", 1_709_251_199_000],
+    ["1969-12-31", -86_400_000]
+  ])("%s is %i", (text, millis) => {
+    assert.strictEqual(parseMoment(text), millis)
+  })
+
+  it.each([
+    "2026-02-29",
+    "2025-02-29T00:00:00Z",
+    "2100-02-29",
+    "1900-02-29",
+    "2026-02-30",
+    "2026-02-31",
+    "2026-04-31",
+    "2026-06-31T10:00:00Z",
+    "2026-09-31",
+    "2026-11-31",
+    "2026-01-32",
+    "2026-01-00",
+    "2026-00-01",
+    "2026-13-01",
+    "2026-01-01T24:00:00Z",
+    "2026-01-01T25:00:00Z",
+    "2026-01-01T00:60:00Z",
+    "2026-01-01T00:00:60Z",
+    "2026-01-01T00:00:00",
+    "2026-01-01T00:00:00+00:00",
+    "2026-01-01T00:00:00.000Z",
+    "2026-01-01T00:00Z",
+    "2026-01-01 00:00:00Z",
+    "2026-01-01t00:00:00z",
+    "2026-1-1",
+    "26-01-01",
+    "02026-01-01",
+    "+002026-01-01",
+    "20260101",
+    "01/01/2026",
+    "2026-01",
+    "2026",
+    " 2026-01-01",
+    "2026-01-01\n",
+    "today",
+    "1767225600",
+    ""
+  ])("%j is none", (text) => {
+    assert.isNaN(parseMoment(text))
+  })
+
+  it("knows every day of four centuries", () => {
+    let days = 0
+    for (let year = 1970; year < 2370; year++) {
+      for (let month = 1; month <= 12; month++) {
+        for (let day = 1; day <= 31; day++) {
+          const pad = (n: number) => String(n).padStart(2, "0")
+          const isLeap = year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)
+          const length = [31, isLeap ? 29 : 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31][month - 1]!
+          const millis = parseMoment(`${year}-${pad(month)}-${pad(day)}`)
+          const expected = day <= length ? days++ * 86_400_000 : Number.NaN
+          if (!Object.is(millis, expected)) assert.strictEqual(millis, expected, `${year}-${month}-${day}`)
+        }
+      }
+    }
+    assert.strictEqual(days, 146_097)
+  })
+
+  it("keeps to the pattern of the spec", () => {
+    const pattern = new RegExp(DATE_PATTERN)
+    assert.isTrue(pattern.test("2026-01-01"))
+    assert.isTrue(pattern.test("2026-01-01T00:00:00Z"))
+    assert.isFalse(pattern.test("2026-01-01T00:00:00"))
   })
 })

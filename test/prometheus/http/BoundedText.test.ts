@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { BoundedJson, OversizedError } from "../../../src/prometheus/query/BoundedJson.ts"
+import { BoundedText, OversizedError } from "../../../src/prometheus/http/BoundedText.ts"
 import { choices } from "../../choices.ts"
 
 const bounds = { bytes: 1000, depth: 4, containers: 10 }
@@ -7,12 +7,12 @@ const bounds = { bytes: 1000, depth: 4, containers: 10 }
 /** Reads a text in chunks of so many bytes. */
 const read = (text: string, size = Infinity, limits = bounds): unknown => {
   const bytes = Buffer.from(text)
-  const json = new BoundedJson(limits)
-  for (let from = 0; from < bytes.length; from += size) json.push(bytes.subarray(from, from + size))
-  return json.finish()
+  const bounded = new BoundedText(limits)
+  for (let from = 0; from < bytes.length; from += size) bounded.push(bytes.subarray(from, from + size))
+  return JSON.parse(bounded.finish())
 }
 
-describe("BoundedJson", () => {
+describe("BoundedText", () => {
   it.prop("reads what JSON.parse reads, however it is cut", [choices], ([choices]) => {
     const value = {
       a: ["é\n", "漢", '"\\', "x".repeat(choices.below(200))],

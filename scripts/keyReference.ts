@@ -1,0 +1,44 @@
+// Writes the reference of the keys of the configuration into README.md and docs/prometheus.md, from the table of keys:
+//   node scripts/keyReference.ts
+import { readFileSync, writeFileSync } from "node:fs"
+import { type Key, type Keys, keysWithPaths } from "../src/config/Key.ts"
+import { keys } from "../src/config/keys.ts"
+
+const HEADER = "| Option | Key | Default | Accepts | Description |"
+
+/** The pages with the reference. */
+export const pages = ["README.md", "docs/prometheus.md"] as const
+
+/** A Markdown table with a row for each key. */
+export const keyReference = (table: Keys): string =>
+  [HEADER, "| --- | --- | --- | --- | --- |", ...keysWithPaths(table).map(row)].join("\n")
+
+const row = ([path, key]: readonly [string, Key]): string =>
+  `| ${key.title} | \`${path}\` | ${defaultText(key)} | ${withCode(acceptedText(key))} | ${withCode(key.description)} |`
+
+const defaultText = (key: Key): string =>
+  key.default !== undefined ? `\`${key.default}\`` : key.isRequired ? "required" : ""
+
+const acceptedText = ({ accepted, children, isList, isSecret }: Key): string => {
+  if (Object.keys(children).length > 0) return isList ? "a list of objects" : "an object"
+  return isSecret ? `${accepted}, secret` : accepted
+}
+
+/** A text in which Markdown finds nothing of its own: what has special characters becomes code. */
+const withCode = (text: string): string =>
+  text.replace(
+    /[[{].*[\]}]|[^\s(]*[*_"~|][^\s,.;:)]*|(?<= )\?(?= )/g,
+    (code) => `\`${code.replaceAll("|", "\\|")}\``
+  )
+
+/** A page with the current reference in place of the one that it has. */
+export const withReference = (page: string): string => {
+  const start = page.indexOf(HEADER)
+  if (start < 0) throw new Error(`The page has no table that begins with ${HEADER}`)
+  const end = page.indexOf("\n\n", start)
+  return page.slice(0, start) + keyReference(keys) + page.slice(end)
+}
+
+if (import.meta.main) {
+  for (const page of pages) writeFileSync(page, withReference(readFileSync(page, "utf8")))
+}

@@ -1,0 +1,101 @@
+/** The flags that stand for keys of the configuration, as the rows of the keys define them. */
+import { Config, Effect, Option } from "effect"
+import { Flag } from "effect/cli"
+import { isRecord } from "../config/decodeKeys.ts"
+import { InputFileError, readTextFile } from "../config/inputFile.ts"
+import { type Key, type KeyFlag, type Keys, keysWithPaths } from "../config/Key.ts"
+
+/** What flags were given, by the path of their key: `metrics.include`. A flag that was not given has no values. */
+export type FlagValues = Readonly<Record<string, ReadonlyArray<string>>>
+
+type Json = Readonly<Record<string, unknown>>
+
+type FlaggedKey = Key & { readonly flag: KeyFlag }
+
+const flaggedKeys = (table: Keys): ReadonlyArray<readonly [path: string, key: FlaggedKey]> =>
+  keysWithPaths(table).filter((entry): entry is readonly [string, FlaggedKey] => entry[1].flag !== undefined)
+
+/** The flags of a table of keys, by the path of the key. */
+export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<ReadonlyArray<string>>>> =>
+  Object.fromEntries(
+    flaggedKeys(table).map(([path, { flag, isList }]) => {
+      const described = Flag.String(flag.name).pipe(
+        Flag.withMetavar(flag.metavar),
+        Flag.withDescription(flag.description)
+      )
+      return [
+        path,
+        isList ? Flag.atLeast(described, 0) : Flag.map(Flag.optional(described), Option.toArray)
+      ] as const
+    })
+  )
+
+/** Whether any of the flags that `isMeant` selects was given. */
+export const hasFlags = (table: Keys, values: FlagValues, isMeant: (flag: KeyFlag) => boolean): boolean =>
+  flaggedKeys(table).some(([path, { flag }]) => isMeant(flag) && (values[path] ?? []).length > 0)
+
+/** A configuration with the values of the selected flags over it, and secrets from files or from the environment. */
+export const withFlags = Effect.fnUntraced(function* (
+  table: Keys,
+  config: Json,
+  values: FlagValues,
+  isMeant: (flag: KeyFlag) => boolean
+) {
+  let merged = config
+  for (const [path, key] of flaggedKeys(table)) {
+    if (!isMeant(key.flag)) continue
+    const given = yield* valuesOf(key.flag, values[path] ?? [])
+    if (given.length > 0) merged = withValues(merged, path.split("."), key, given)
+  }
+  return merged
+})
+
+const valuesOf = ({ name, variable }: KeyFlag, given: ReadonlyArray<string>) =>
+  variable === undefined
+    ? Effect.succeed(given)
+    : Effect.map(readSecret(name.replace(/-file$/, ""), given[0], variable), Option.toArray)
+
+const withValues = (
+  config: Json,
+  [name = "", ...inner]: ReadonlyArray<string>,
+  key: FlaggedKey,
+  given: ReadonlyArray<string>
+): Json => {
+  const before = config[name]
+  if (inner.length > 0) {
+    return { ...config, [name]: withValues(isRecord(before) ? before : {}, inner, key, given) }
+  }
+  if (!key.isList) return { ...config, [name]: given[0] }
+  if (key.flag.isAdded !== true) return { ...config, [name]: given }
+  // What is no list is refused later.
+  return Array.isArray(before ?? []) ? { ...config, [name]: [...((before as []) ?? []), ...given] } : config
+}
+
+/** A secret from a file, or else from the environment. */
+export const readSecret = Effect.fnUntraced(function* (
+  what: string,
+  path: string | undefined,
+  variable: string
+) {
+  if (path !== undefined) {
+    const content = yield* readTextFile(path, what)
+    const secret = content.replace(/\r?\n$/, "")
+    if (secret === "") return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })
+    return Option.some(secret)
+  }
+  const value = yield* Effect.orElseSucceed(Config.option(Config.String(variable)), () =>
+    Option.none<string>()
+  )
+  return Option.filter(value, (secret) => secret !== "")
+})
+
+/** How the command line sets each key of a table, such as `--url` for `base_url`. */
+export const flagNames = (table: Keys): ReadonlyMap<string, string> =>
+  new Map(
+    Object.entries(table).flatMap(([name, key]) => {
+      const names = flaggedKeys({ [name]: key }).map(([, { flag }]) =>
+        flag.variable === undefined ? `--${flag.name}` : `${flag.variable} or --${flag.name}`
+      )
+      return names.length === 0 ? [] : [[name, names.join(", ")] as const]
+    })
+  )

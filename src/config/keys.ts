@@ -1,0 +1,221 @@
+/**
+ * The keys of the configuration, one row each. The schema that decodes them, defaults, messages, the JSON Schema of `spec`,
+ * flags, masking and the reference in the documentation come from these rows.
+ */
+import { schemaOf } from "./Key.ts"
+import {
+  boolean,
+  choice,
+  integer,
+  labelNames,
+  matchers,
+  moment,
+  object,
+  objects,
+  patterns,
+  seconds,
+  secretText,
+  text,
+  url
+} from "./kinds.ts"
+
+const ONE_DAY = 86_400
+
+/** A larger value is a mistake. */
+const TEN_YEARS = 3650 * ONE_DAY
+
+/** All keys, in the order in which forms show them. */
+export const keys = {
+  base_url: url({
+    title: "Base URL",
+    description: "Address of the Prometheus server, including its path prefix if it has one.",
+    isRequired: true,
+    examples: ["https://prometheus.example.com", "https://example.com/prometheus"],
+    flag: {
+      name: "url",
+      metavar: "URL",
+      description: "Address of the Prometheus server, such as http://localhost:9090",
+      isOfServer: true
+    }
+  }),
+  basic_auth_user: text({
+    title: "Basic auth username",
+    description:
+      "Username for HTTP basic authentication. Leave username and password empty if the server needs none.",
+    flag: {
+      name: "user",
+      metavar: "NAME",
+      description:
+        "Username for basic authentication; the password comes from SOURCE_PROMETHEUS_PASSWORD or --password-file",
+      isOfServer: true
+    }
+  }),
+  basic_auth_pass: secretText({
+    title: "Basic auth password",
+    description: "Password for HTTP basic authentication.",
+    flag: {
+      name: "password-file",
+      metavar: "FILE",
+      description: "File that contains the password",
+      variable: "SOURCE_PROMETHEUS_PASSWORD",
+      isOfServer: true
+    }
+  }),
+  start_date: moment({
+    title: "Start date",
+    description: "Replicate data from this date or time (UTC).",
+    isRequired: true,
+    examples: ["2026-01-01"],
+    flag: {
+      name: "start",
+      metavar: "DATE",
+      description: "Read data from this date or time (UTC): 2026-01-01 or 2026-01-01T00:00:00Z"
+    }
+  }),
+  step: seconds({
+    title: "Step",
+    description: "Seconds between two data points of a series.",
+    isRequired: true,
+    default: 3600,
+    min: 1,
+    max: TEN_YEARS,
+    flag: {
+      name: "step",
+      metavar: "DURATION",
+      description: "Time between two data points, such as 15s, 5m or 1h (default: 1h)"
+    }
+  }),
+  end_date: moment({
+    title: "End date",
+    description: "Replicate data up to this date or time (UTC). Leave empty to continue up to the present.",
+    examples: ["2026-02-01"],
+    flag: { name: "end", metavar: "DATE", description: "Stop at this date or time instead of the present" }
+  }),
+  metrics: object(
+    {
+      include: patterns({
+        title: "Include",
+        description:
+          "Replicate only metrics whose name matches one of these patterns. Leave empty for all metrics.",
+        examples: [["node_*", "http_requests_total"]],
+        flag: {
+          name: "select",
+          metavar: "PATTERN",
+          description: "Read only these metrics, such as 'node_*'; repeat it for more patterns"
+        }
+      }),
+      exclude: patterns({
+        title: "Exclude",
+        description: "Skip metrics whose name matches one of these patterns.",
+        examples: [["go_*", ".*_bucket"]],
+        flag: {
+          name: "exclude",
+          metavar: "PATTERN",
+          description: "Skip these metrics; repeat it for more patterns"
+        }
+      })
+    },
+    {
+      title: "Metrics",
+      description:
+        "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A pattern with other special characters is an RE2 regular expression, as in Prometheus."
+    }
+  ),
+  selector: matchers({
+    title: "Selector",
+    description: "Label matchers to add to every query, to replicate only some of the series.",
+    examples: ['{env="prod",job=~"api.*"}']
+  }),
+  label_columns: boolean({
+    title: "One column per label",
+    description: "Turn off to get all labels of a series in one object column named labels.",
+    default: true
+  }),
+  exclude_labels: labelNames({
+    title: "Excluded labels",
+    description:
+      "Labels to leave out of every record, for example because they contain personal data. The series_id of a series does not change.",
+    examples: [["user_email", "client_ip"]],
+    flag: {
+      name: "exclude-label",
+      metavar: "NAME",
+      description:
+        "Leave this label out of all records, for example because it contains personal data; repeat it for more labels",
+      isAdded: true
+    }
+  }),
+  lookback_window: seconds({
+    title: "Lookback window",
+    description:
+      "Seconds before its cursor that each incremental sync reads again, to include samples that arrived late.",
+    default: 0,
+    min: 0,
+    max: TEN_YEARS
+  }),
+  settle_delay: seconds({
+    title: "Settle delay",
+    description:
+      "Data points younger than this many seconds, by the server's clock, are left for the next sync.",
+    default: 60,
+    min: 0,
+    max: TEN_YEARS
+  }),
+  headers: objects(
+    {
+      name: text({
+        title: "Name",
+        description: "Name of the header.",
+        isRequired: true,
+        examples: ["X-Scope-OrgID"]
+      }),
+      value: secretText({ title: "Value", description: "Value of the header.", isRequired: true })
+    },
+    {
+      title: "HTTP headers",
+      description: "Headers to send with every request, for example X-Scope-OrgID for Mimir.",
+      example: { name: "X-Scope-OrgID", value: "tenant" }
+    }
+  ),
+  concurrency: integer({
+    title: "Concurrency",
+    description: "Number of queries to run on the server at the same time.",
+    default: 4,
+    min: 1,
+    max: 64
+  }),
+  request_timeout: seconds({
+    title: "Request timeout",
+    description: "Seconds to wait for a response to start, or to continue, before the request is retried.",
+    default: 120,
+    min: 1,
+    max: ONE_DAY
+  }),
+  max_retries: integer({
+    title: "Retries",
+    description: "Number of times to retry a request that failed for a temporary reason.",
+    default: 5,
+    min: 0,
+    max: 20
+  }),
+  compression: choice(["none", "gzip"], {
+    title: "Compression",
+    description:
+      "gzip saves bandwidth on a slow network. none saves the server CPU time and is faster on a local network.",
+    default: "none"
+  }),
+  partial_data: choice(["fail", "accept"], {
+    title: "Partial data",
+    description:
+      "What to do when the server warns that a response may lack data, as Thanos does when a store is unavailable. fail: the stream fails, and the next sync reads the data again. accept: the data is replicated, and a warning is logged.",
+    default: "fail"
+  })
+}
+
+/** Decodes a configuration. */
+export const ConfigSchema = schemaOf(keys)
+
+/** The configuration, decoded: durations are whole seconds, and what has a default has a value. */
+export type Config = typeof ConfigSchema.Type
+
+/** The configuration as it is written: only `base_url` and `start_date` are required. Durations may be texts such as `"1h"`. */
+export type ConfigInput = typeof ConfigSchema.Encoded

@@ -1,0 +1,187 @@
+/** The kinds of values that keys of the configuration have: a builder of rows for each. */
+import { Result, Schema, SchemaGetter } from "effect"
+import { isBareName, parse as parseSelector } from "../promql/Matcher.ts"
+import { pluralize } from "../text/pluralize.ts"
+import { formOf, type KeyOptions, type Keys, makeKey, schemaOf } from "./Key.ts"
+import { DATE_PATTERN, parseMoment, parseSeconds } from "./times.ts"
+
+type Texts = ReadonlyArray<string>
+
+/** Any text. */
+export const text = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, { value: Schema.String, accepted: "text" })
+
+/** A text that must never be shown. */
+export const secretText = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value: Schema.RedactedFromValue(Schema.String),
+    form: Schema.String,
+    annotations: { airbyte_secret: true },
+    accepted: "text",
+    isSecret: true
+  })
+
+/** The address of an HTTP server. */
+export const url = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted =
+    "an http or https URL such as https://prometheus.example.com/prometheus, without user, query or fragment"
+  return makeKey(options, {
+    value: Schema.String,
+    accepted,
+    quotable: (value) => (typeof value === "string" ? withoutCredentials(value) : value),
+    problems: (value, path) => {
+      const url = URL.canParse(value.trim()) ? new URL(value.trim()) : undefined
+      const quoted = quote(withoutCredentials(value))
+      if (url === undefined || !/^https?:$/.test(url.protocol) || /[?#]/.test(value)) {
+        return [`${path} is ${quoted}, but must be ${accepted}.`]
+      }
+      if (url.username === "" && url.password === "") return []
+      return [
+        `${path} is ${quoted}, but must not contain a user or password: set basic_auth_user and basic_auth_pass.`
+      ]
+    }
+  })
+}
+
+/** What precedes the last `@` may be a password, what follows `?` a token. */
+const withoutCredentials = (url: string): string =>
+  url.replace(/^.*@/s, "***@").replace(/([?#]).+$/s, "$1***")
+
+/** A day or a second since 1970, UTC. */
+export const moment = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value: Schema.String.check(Schema.makeFilter((value) => parseMoment(value) >= 0)),
+    form: Schema.String,
+    annotations: {
+      format: "date",
+      pattern: DATE_PATTERN,
+      pattern_descriptor: "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
+    },
+    accepted: "a date since 1970 such as 2026-01-01, or a UTC time such as 2026-01-01T00:00:00Z"
+  })
+
+interface Range {
+  readonly min: number
+  readonly max: number
+}
+
+const inRange = ({ max, min }: Range) => Schema.Int.check(Schema.isBetween({ minimum: min, maximum: max }))
+
+/** A whole number in a range. */
+export const integer = <const O extends KeyOptions<number> & Range>(options: O) =>
+  makeKey(options, {
+    value: inRange(options),
+    accepted: `a whole number from ${options.min} to ${options.max}`
+  })
+
+/** Whole seconds in a range; strings with a number or a duration are accepted too. */
+export const seconds = <const O extends KeyOptions<number | string> & Range>(options: O) =>
+  makeKey(options, {
+    value: Schema.Union([Schema.Number, Schema.String]).pipe(
+      Schema.decodeTo(inRange(options), {
+        decode: SchemaGetter.transform((value: number | string) =>
+          typeof value === "string" ? parseSeconds(value.trim()) : value
+        ),
+        encode: SchemaGetter.transform((value: number) => value)
+      })
+    ),
+    accepted: `a whole number of seconds from ${options.min} to ${options.max} (${daysText(options.max)}), such as 3600, "3600" or "1h"`
+  })
+
+const DAY = 86_400
+
+/** A limit in the largest unit that it is a multiple of. */
+const daysText = (seconds: number): string =>
+  seconds % (365 * DAY) === 0 ? pluralize(seconds / (365 * DAY), "year") : pluralize(seconds / DAY, "day")
+
+/** True or false. */
+export const boolean = <const O extends KeyOptions<boolean>>(options: O) =>
+  makeKey(options, { value: Schema.Boolean, accepted: "true or false" })
+
+/** One of some words. */
+export const choice = <const W extends Texts, const O extends KeyOptions<W[number]>>(words: W, options: O) =>
+  makeKey(options, { value: Schema.Literals(words), accepted: words.map((word) => `"${word}"`).join(" or ") })
+
+/** Matchers of labels, without a metric's name. */
+export const matchers = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted = 'label matchers such as {env="prod",job=~"api.*"}'
+  return makeKey(options, {
+    value: Schema.String,
+    accepted,
+    problems: (value, path) => {
+      const matchers = parseSelector(value)
+      if (Result.isFailure(matchers)) return [`${path} must be ${accepted}: ${matchers.failure}.`]
+      return matchers.success.some(({ label, operator }) => label === "__name__" && operator === "=")
+        ? [
+            `${path} must not name a metric, because it is added to the query of every metric: use metrics.include.`
+          ]
+        : []
+    }
+  })
+}
+
+/** A list of patterns over names of metrics. What is wrong with a pattern shows when it is compiled. */
+export const patterns = <const O extends KeyOptions<Texts>>(options: O) =>
+  makeKey(options, {
+    value: Schema.Array(Schema.String),
+    accepted: "a list of patterns such as node_* or http_.*_total",
+    isList: true
+  })
+
+/** A list of names of labels. */
+export const labelNames = <const O extends KeyOptions<Texts>>(options: O) =>
+  makeKey(options, {
+    value: Schema.Array(Schema.String),
+    accepted: 'a list of label names such as ["user_email", "client_ip"]',
+    isList: true,
+    problems: (names, path) => [
+      ...(names.includes("__name__")
+        ? [`${path} must not contain __name__, the name of the metric: use metrics.exclude.`]
+        : []),
+      ...(names.includes("") ? [`${path} must not contain an empty name.`] : [])
+    ],
+    // A pattern or a blank in a name matches no label, so it would exclude nothing.
+    warnings: (names, path) =>
+      names
+        .filter((name) => !isBareName(name))
+        .map(
+          (name) => `${path} contains ${quote(name)}, which is taken as a label name and not as a pattern.`
+        )
+  })
+
+/** An object with keys of its own. */
+export const object = <const T extends Keys, const O extends KeyOptions<never>>(children: T, options: O) =>
+  makeKey(options, {
+    value: schemaOf(children),
+    form: formOf(children),
+    accepted: `an object with ${Object.entries(children)
+      .map(([name, { accepted }]) => `${name} (${accepted})`)
+      .join(" and ")}`,
+    children,
+    isSecret: holdsSecret(children)
+  })
+
+/** A list of objects, each with the same keys. `example` is one of them. */
+export const objects = <
+  const T extends Keys,
+  const O extends KeyOptions<never> & { readonly example: object }
+>(
+  children: T,
+  options: O
+) =>
+  makeKey(options, {
+    value: Schema.Array(schemaOf(children)),
+    form: Schema.Array(formOf(children)),
+    accepted: `a list of objects such as ${JSON.stringify(options.example)}`,
+    children,
+    isList: true,
+    isSecret: holdsSecret(children)
+  })
+
+const holdsSecret = (keys: Keys): boolean => Object.values(keys).some(({ isSecret }) => isSecret)
+
+/** A value as JSON, unless it is too long. */
+export const quote = (value: unknown): string => {
+  const json = JSON.stringify(value)
+  return json.length > 200 ? `${json.slice(0, 200)}…` : json
+}

@@ -1,0 +1,264 @@
+/**
+ * The endpoints of Prometheus' HTTP API, each as two pure halves: its request, and what a response to it means.
+ *
+ * Times are milliseconds everywhere else; here they become the seconds of the API.
+ */
+import { Effect, Result, Schema } from "effect"
+import { type Headers, UrlParams } from "effect/http"
+import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
+import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
+import { beginning, shorten } from "../text/excerpt.ts"
+import type { Bounds } from "./http/BoundedText.ts"
+import { parseHttpDate } from "./http/httpDate.ts"
+import type { ApiRequest } from "./http/transport.ts"
+import type { MetricMetadata } from "./Metadata.ts"
+import { PrometheusError } from "./PrometheusError.ts"
+import { isNumber } from "./query/jsonBytes.ts"
+import { type Envelope, isAboutQuery } from "./query/ResponseDecoder.ts"
+import { fromRefusal } from "./refusal.ts"
+
+/** A closed range of time, in milliseconds since the epoch. */
+export interface TimeRange {
+  readonly startMillis: number
+  readonly endMillis: number
+}
+
+/** A range query: points at start, start + step, … up to and including end, in milliseconds. */
+export interface RangeQuery extends TimeRange {
+  readonly query: string
+  readonly stepMillis: number
+  /** The series of earlier responses to the same query. */
+  readonly series?: SeriesCache
+}
+
+/** A response as its meaning depends on it. */
+export interface ResponseContext {
+  /** The address of the request, without parameters, for messages. */
+  readonly address: string
+  /** Masks secrets in a server's text. */
+  readonly mask: (text: string) => string
+}
+
+/** An endpoint whose response is small: all of it is parsed at once. */
+export interface Endpoint<A> {
+  readonly request: ApiRequest
+  readonly bounds: Bounds
+  /** The meaning of the text of a successful response. */
+  readonly decode: (
+    text: string,
+    headers: Headers.Headers,
+    context: ResponseContext
+  ) => Result.Result<A, PrometheusError>
+}
+
+// ---- requests -------------------------------------------------------------------------------------------
+
+/** Longer parameters go into a form: servers and proxies limit the length of an address. */
+const MAX_QUERY_CHARACTERS = 4000
+
+const apiRequest = (path: string, params: ApiRequest["params"], takesForm = true): ApiRequest => {
+  const isLong = takesForm && UrlParams.toString(UrlParams.fromInput(params)).length > MAX_QUERY_CHARACTERS
+  return { method: isLong ? "POST" : "GET", path, params }
+}
+
+const DAY_MILLIS = 86_400_000
+
+/**
+ * VictoriaMetrics has an index per day and does not look into that of the range's last millisecond: it misses series that
+ * start at midnight where the range ends then. One millisecond more includes them, and no point of a grid of seconds.
+ */
+const rangeParams = ({ endMillis, startMillis }: TimeRange) => ({
+  start: String(startMillis / 1000),
+  end: String((endMillis % DAY_MILLIS === 0 ? endMillis + 1 : endMillis) / 1000)
+})
+
+/** What selects series: the matchers of a question, and those of the configured selector. */
+export interface Selection {
+  readonly matchers?: ReadonlyArray<Matcher> | undefined
+  readonly selector: ReadonlyArray<Matcher>
+}
+
+/** `match[]`; nothing for all series. */
+const matchParams = ({ matchers = [], selector }: Selection): Readonly<Record<string, string>> => {
+  if (matchers.length === 0 && selector.length === 0) return {}
+  // A selector whose matchers all match the empty string is refused.
+  const first = matchers.length === 0 ? [hasLabel(METRIC_NAME)] : matchers
+  return { "match[]": render([...first, ...selector]) }
+}
+
+/**
+ * Thanos and VictoriaMetrics' cluster return what they can get unless asked not to, and a gap in that looks like a gap in
+ * the data. VictoriaMetrics responds from its cache, which does not have late samples. Prometheus ignores unknown
+ * parameters.
+ */
+const exactnessParams = {
+  partial_response: "false",
+  dedup: "true",
+  max_source_resolution: "0s",
+  deny_partial_response: "1",
+  nocache: "1"
+}
+
+/** A range query, which the server is to give up a little earlier than this side does: it then says that it was too slow. */
+export const rangeRequest = (query: RangeQuery, timeoutMillis: number): ApiRequest =>
+  apiRequest("/api/v1/query_range", {
+    query: query.query,
+    ...rangeParams(query),
+    step: String(query.stepMillis / 1000),
+    timeout: String((timeoutMillis / 1000) * 0.9),
+    ...exactnessParams
+  })
+
+// ---- what responses mean --------------------------------------------------------------------------------
+
+const MEBIBYTE = 1024 * 1024
+
+const endpoint = <D, A>(
+  request: ApiRequest,
+  bounds: Bounds,
+  data: Schema.Decoder<D>,
+  meaning: (data: D, headers: Headers.Headers) => A
+): Endpoint<A> => {
+  const decode = Schema.decodeUnknownOption(Schema.Struct({ status: Schema.Literal("success"), data }))
+  return {
+    request,
+    bounds,
+    decode: (text, headers, { address, mask }) => {
+      const unusable = (reason: "BrokenResponse" | "NotPrometheus") => () =>
+        new PrometheusError({
+          reason,
+          summary: `The response from ${address} is not a Prometheus response: ${beginning(mask(beginning(text)), 100)}`
+        })
+      return Result.try({ try: (): unknown => JSON.parse(text), catch: unusable("BrokenResponse") }).pipe(
+        Result.flatMap((json) => Result.fromOption(decode(json), unusable("NotPrometheus"))),
+        Result.map(({ data }) => meaning(data, headers))
+      )
+    }
+  }
+}
+
+/** JavaScript takes `""`, `" 5"` and `"0x69"` for numbers, too. */
+const DecimalText = Schema.String.check(
+  Schema.makeFilter((text: string) => text.length <= 40 && isNumber(text))
+)
+
+/** In seconds. A time outside 1970 to 9999 would give a range without an end. */
+const ServerTime = DecimalText.pipe(
+  Schema.decodeTo(Schema.FiniteFromString),
+  Schema.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThan(Date.UTC(10_000, 0) / 1000))
+)
+
+const InstantSample = Schema.Tuple([Schema.Number, ServerTime])
+
+/** `time()` is a scalar; VictoriaMetrics returns a vector of one series. */
+const TimeData = Schema.Struct({
+  result: Schema.Union([InstantSample, Schema.Tuple([Schema.Struct({ value: InstantSample })])])
+})
+
+/** The server's time, in milliseconds, and the `Date` of the response. */
+export const serverTime: Endpoint<{
+  readonly serverMillis: number
+  readonly dateMillis: number | undefined
+}> = endpoint(
+  apiRequest("/api/v1/query", { query: "time()" }),
+  { bytes: 64 * 1024, depth: 16, containers: 1000 },
+  TimeData,
+  ({ result }, headers) => {
+    const [, seconds] = result.length === 1 ? result[0].value : result
+    const dateMillis = parseHttpDate(headers.date ?? "")
+    return {
+      serverMillis: Math.round(seconds * 1000),
+      dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis
+    }
+  }
+)
+
+/** A million names, mostly, and more where they are short. */
+const namesBounds: Bounds = { bytes: 64 * MEBIBYTE, depth: 16, containers: 1000 }
+
+/** Some servers merge the names of several others, and list some twice. An empty name is none. */
+const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<string>> =>
+  endpoint(request, namesBounds, Schema.Array(Schema.String), (data) => {
+    const names = new Set(data)
+    names.delete("")
+    if (excluded !== undefined) names.delete(excluded)
+    return [...names]
+  })
+
+/** The values of a label of the series in a range that match. Prometheus takes no form there. */
+export const labelValues = (label: string, range: TimeRange, selection: Selection) =>
+  names(
+    apiRequest(
+      `/api/v1/label/${encodeURIComponent(label)}/values`,
+      { ...rangeParams(range), ...matchParams(selection) },
+      false
+    )
+  )
+
+/** The names of the labels of those series, without that of the metric's name. */
+export const labelNames = (range: TimeRange, selection: Selection) =>
+  names(apiRequest("/api/v1/labels", { ...rangeParams(range), ...matchParams(selection) }), METRIC_NAME)
+
+const MetadataData = Schema.Record(
+  Schema.String,
+  Schema.Array(
+    Schema.Struct({
+      type: Schema.String,
+      help: Schema.String,
+      unit: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
+    })
+  )
+)
+
+/** Type, help and unit by metric family: the first entry of each. */
+export const metadata: Endpoint<ReadonlyMap<string, MetricMetadata>> = endpoint(
+  apiRequest("/api/v1/metadata", {}),
+  // Two levels for each family.
+  { bytes: 64 * MEBIBYTE, depth: 16, containers: 1_000_000 },
+  MetadataData,
+  (data) =>
+    new Map(
+      Object.entries(data).flatMap(([family, [first]]) =>
+        first === undefined ? [] : [[family, { ...first, help: beginning(first.help) }] as const]
+      )
+    )
+)
+
+/** What the end of a range query's response means: warnings to log, or an error. */
+export const rangeOutcome = (
+  envelope: Envelope,
+  partialData: "accept" | "fail",
+  context: ResponseContext
+): Result.Result<ReadonlyArray<string>, PrometheusError> => {
+  const { address, mask } = context
+  if (envelope.status !== "success") {
+    const error = mask(envelope.error ?? envelope.errorType ?? `status ${envelope.status}`)
+    return Result.fail(
+      fromRefusal(address, {
+        status: 200,
+        body: JSON.stringify({ error }),
+        contentType: "application/json",
+        retryAfterMillis: undefined
+      })
+    )
+  }
+  const partial = partialData === "fail" ? rejectPartialData(envelope, context) : undefined
+  if (partial !== undefined) return Result.fail(partial)
+  const lacksData = "the response lacks data because some of its sources did not respond"
+  const warnings = envelope.isPartial ? [...envelope.warnings, lacksData] : envelope.warnings
+  return Result.succeed(warnings.map((warning) => shorten(mask(warning))))
+}
+
+/** The error of a response that says or warns that it lacks data. */
+const rejectPartialData = (
+  { isPartial, warnings }: Envelope,
+  { address, mask }: ResponseContext
+): PrometheusError | undefined => {
+  const missing = warnings.filter((warning) => !isAboutQuery(warning))
+  if (!isPartial && missing.length === 0) return undefined
+  const words = missing.length === 0 ? "" : ` It warns: ${shorten(mask(missing.join("; ")))}`
+  return new PrometheusError({
+    reason: "PartialResponse",
+    summary: `The response from ${address} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
+  })
+}

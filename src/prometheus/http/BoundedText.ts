@@ -1,0 +1,44 @@
+/** A small JSON response as text, kept within bounds while it arrives, so that parsing it takes little more memory than its bytes. */
+import { EXCESSIVE, INCOMPLETE, type ValueLimits, ValueScanner } from "../query/jsonBytes.ts"
+
+/** What a response may have at most, uncompressed. */
+export interface Bounds extends ValueLimits {
+  readonly bytes: number
+}
+
+/** The response exceeds its bounds; the message says by what. */
+export class OversizedError extends Error {
+  override readonly name = "OversizedError"
+}
+
+/** Collects the bytes of a body: `push` each chunk, then `finish`. `push` throws an `OversizedError`. */
+export class BoundedText {
+  private readonly bounds: Bounds
+  private readonly scanner: ValueScanner
+  private readonly decoder = new TextDecoder()
+  private isComplete = false
+  private bytes = 0
+  private text = ""
+
+  constructor(bounds: Bounds) {
+    this.bounds = bounds
+    this.scanner = new ValueScanner(bounds)
+  }
+
+  push(chunk: Uint8Array): void {
+    this.bytes += chunk.length
+    if (this.bytes > this.bounds.bytes) {
+      throw new OversizedError(`more than ${this.bounds.bytes / 1024} KiB`)
+    }
+    if (!this.isComplete) {
+      const end = this.scanner.scan(chunk, 0, chunk.length)
+      if (end === EXCESSIVE) throw new OversizedError("too many objects or lists, or too many levels of them")
+      this.isComplete = end !== INCOMPLETE
+    }
+    this.text += this.decoder.decode(chunk, { stream: true })
+  }
+
+  finish(): string {
+    return this.text + this.decoder.decode()
+  }
+}

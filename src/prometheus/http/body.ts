@@ -1,0 +1,123 @@
+/** The body of a response, uncompressed. It fails where it breaks off, stalls or only drips. */
+import { createGunzip } from "node:zlib"
+import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingMessage"
+import * as NodeStream from "@effect/platform-node/NodeStream"
+import { Effect, Predicate, Stream } from "effect"
+import type { HttpClientResponse } from "effect/http"
+import { PrometheusError } from "../PrometheusError.ts"
+import { BoundedText, type Bounds, OversizedError } from "./BoundedText.ts"
+import { bodyChunks } from "./bodyChunks.ts"
+import { causeText } from "./transportError.ts"
+
+/** A response, its address for messages, and how long to wait for it. */
+export interface Body {
+  /** The address of the request, without parameters. */
+  readonly address: string
+  readonly response: HttpClientResponse.HttpClientResponse
+  readonly timeoutMillis: number
+}
+
+const tooSlow = ({ address, timeoutMillis }: Body, how: string): PrometheusError =>
+  new PrometheusError({
+    reason: "Timeout",
+    summary: `The response from ${address} ${how} within ${timeoutMillis / 1000} s.`
+  })
+
+const broken = ({ address }: Body, how: string): PrometheusError =>
+  new PrometheusError({ reason: "BrokenResponse", summary: `The response from ${address} ${how}.` })
+
+/** The bytes as they arrive from the network. */
+const receivedBytes = (body: Body): Stream.Stream<Uint8Array, PrometheusError> => {
+  const { response, timeoutMillis } = body
+  const onError = (error: unknown) => broken(body, `broke off (${causeText(error)})`)
+  const onSilence = () => tooSlow(body, "did not continue")
+  return response instanceof NodeHttpIncomingMessage
+    ? bodyChunks(() => response.source, {
+        onError,
+        timeoutMillis,
+        onSilence,
+        onDrip: () => tooSlow(body, "brought only a few bytes")
+      })
+    : response.stream.pipe(
+        Stream.mapError(onError),
+        Stream.timeoutOrElse({ duration: timeoutMillis, orElse: () => Stream.fail(onSilence()) })
+      )
+}
+
+/**
+ * The bytes of a body. gzip reveals only at its end that something before was changed: then a retry is too late if
+ * some of it was used already, which `isUsed` tells.
+ */
+export const bodyBytes = (
+  body: Body,
+  isUsed: () => boolean = () => false
+): Stream.Stream<Uint8Array, PrometheusError> => {
+  const encoding = body.response.headers["content-encoding"] ?? "identity"
+  if (encoding === "identity") return receivedBytes(body)
+  if (encoding !== "gzip") {
+    return Stream.fail(broken(body, `is encoded as ${encoding}, which was not requested`))
+  }
+  return receivedBytes(body).pipe(
+    NodeStream.pipeThroughDuplex({
+      evaluate: () => createGunzip(),
+      onError: (error) => {
+        if (Predicate.hasProperty(error, "code") && error.code === "Z_BUF_ERROR") {
+          return broken(body, "broke off (its gzip ends early)")
+        }
+        return isUsed()
+          ? new PrometheusError({
+              reason: "Corrupted",
+              summary: `The response from ${body.address} is not valid gzip.`
+            })
+          : broken(body, "is not valid gzip")
+      }
+    })
+  )
+}
+
+/** A small body has to be complete in the time in which any response has to begin. */
+const withTimeout = <A>(body: Body, effect: Effect.Effect<A, PrometheusError>) =>
+  Effect.timeoutOrElse(effect, {
+    duration: body.timeoutMillis,
+    orElse: () => Effect.fail(tooSlow(body, "was not complete"))
+  })
+
+/** A small body as text. */
+export const bodyText = (body: Body, bounds: Bounds): Effect.Effect<string, PrometheusError> =>
+  Effect.suspend(() => {
+    const text = new BoundedText(bounds)
+    return withTimeout(
+      body,
+      Stream.runForEachArray(bodyBytes(body), (chunks) =>
+        Effect.try({
+          try: () => {
+            for (const chunk of chunks) text.push(chunk)
+          },
+          catch: (error) => {
+            if (!(error instanceof OversizedError)) throw error
+            return new PrometheusError({
+              reason: "Oversized",
+              summary: `The response from ${body.address} has ${error.message}.`
+            })
+          }
+        })
+      ).pipe(Effect.map(() => text.finish()))
+    )
+  })
+
+/** The first bytes of a body as text: a chunk more than `limit` at most. */
+export const bodyStart = (body: Body, limit: number): Effect.Effect<string, PrometheusError> =>
+  Effect.suspend(() => {
+    let total = 0
+    return withTimeout(
+      body,
+      bodyBytes(body).pipe(
+        Stream.takeUntil((chunk) => {
+          total += chunk.length
+          return total >= limit
+        }),
+        Stream.decodeText,
+        Stream.mkString
+      )
+    )
+  })

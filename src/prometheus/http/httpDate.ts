@@ -1,0 +1,28 @@
+/** Times in HTTP headers: dates and `Retry-After`. */
+
+/** Longer than any date. */
+const MAX_DATE_CHARACTERS = 64
+
+/** Milliseconds since the epoch, or NaN. The oldest form names no time zone; JavaScript would read it in the local one. */
+export const parseHttpDate = (header: string): number => {
+  const text = header.trim()
+  if (text === "" || text.length > MAX_DATE_CHARACTERS) return Number.NaN
+  return Date.parse(/(Z|[A-Z]{3}|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text} GMT`)
+}
+
+/**
+ * `Retry-After` is a number of seconds or an HTTP date. Returns milliseconds since the response was sent. A date is
+ * compared with the response's own `Date`, which the same clock wrote; the local clock, which may be hours off, only
+ * stands in for a missing one.
+ */
+export const parseRetryAfter = (
+  header: string | undefined,
+  date: string | undefined,
+  nowMillis: number
+): number | undefined => {
+  const wait = header?.trim() ?? ""
+  if (/^\d{1,15}$/.test(wait)) return Number(wait) * 1000
+  const until = parseHttpDate(wait)
+  const sent = parseHttpDate(date ?? "")
+  return Number.isNaN(until) ? undefined : Math.max(0, until - (Number.isNaN(sent) ? nowMillis : sent))
+}

@@ -1,0 +1,182 @@
+/** Sends requests with the configured credentials, follows redirects, and tells successes from refusals. */
+import { Clock, Effect, Redacted, Result, type Scope, type Stream } from "effect"
+import { type Headers, HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
+import type { Settings } from "../../config/ConnectorConfig.ts"
+import { PrometheusError, type Reason } from "../PrometheusError.ts"
+import { fromRefusal } from "../refusal.ts"
+import { authenticationOf } from "./authentication.ts"
+import type { Bounds } from "./BoundedText.ts"
+import { type Body, bodyBytes, bodyStart, bodyText } from "./body.ts"
+import { hasCredentials, isInTheClear } from "./connectionWarnings.ts"
+import { parseRetryAfter } from "./httpDate.ts"
+import { keepsCredentials, MAX_REDIRECTS, redirectTarget, withoutQuery } from "./redirects.ts"
+import { fromTransport } from "./transportError.ts"
+import type { WarnOnce } from "./warnOnce.ts"
+
+/** A request to an endpoint of the API. */
+export interface ApiRequest {
+  readonly method: "GET" | "POST"
+  /** Below `base_url`. */
+  readonly path: string
+  readonly params: Readonly<Record<string, string>>
+}
+
+/** A successful response: its status is 200, and its type JSON. */
+export interface ApiResponse {
+  /** The address of the request, without parameters. */
+  readonly address: string
+  readonly headers: Headers.Headers
+  /** The bytes as they arrive; `isUsed` tells whether some of them cannot be taken back. */
+  readonly bytes: (isUsed: () => boolean) => Stream.Stream<Uint8Array, PrometheusError>
+  /** All of a small response. */
+  readonly text: (bounds: Bounds) => Effect.Effect<string, PrometheusError>
+}
+
+/** Sends a request; the scope holds the connection. */
+export type Transport = (request: ApiRequest) => Effect.Effect<ApiResponse, PrometheusError, Scope.Scope>
+
+/** What a transport needs besides the settings. */
+export interface TransportOptions {
+  readonly httpClient: HttpClient.HttpClient
+  /** Masks secrets in a server's text, before it is shortened: half of a secret would not be recognised. */
+  readonly mask: (text: string) => string
+  readonly warnOnce: WarnOnce
+}
+
+/** How much of a refusal is read for its text. */
+const MAX_REFUSAL_BYTES = 64 * 1024
+
+/** Reasons that come from the status alone: the text might say more. */
+const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
+
+/** The transport for a server. */
+export const makeTransport = (
+  settings: Pick<Settings, "baseUrl" | "basicAuth" | "headers" | "compression" | "requestTimeoutMillis">,
+  { httpClient, mask, warnOnce }: TransportOptions
+): Transport => {
+  // With a scope, a response that is not read to its end is dropped with its connection at once.
+  const http = HttpClient.withScope(httpClient)
+  const timeoutMillis = settings.requestTimeoutMillis
+  const { authenticate } = authenticationOf(settings)
+
+  const withHeaders = (request: HttpClientRequest.HttpClientRequest) =>
+    HttpClientRequest.setHeaders(request, {
+      accept: "application/json",
+      "accept-encoding": settings.compression === "gzip" ? "gzip" : "identity",
+      "user-agent": "source-prometheus"
+    }).pipe(
+      authenticate,
+      Effect.map(
+        HttpClientRequest.setHeaders(
+          settings.headers.map(({ name, value }) => [name, Redacted.value(value)] as const)
+        )
+      )
+    )
+
+  const execute = (request: HttpClientRequest.HttpClientRequest, address: string) =>
+    withHeaders(request).pipe(
+      Effect.flatMap((request) =>
+        Effect.mapError(http.execute(request), (error) => fromTransport(address, error))
+      ),
+      // Servers do not expect the headers of traces, and some proxies refuse them. The request has a span of its own.
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
+      Effect.timeoutOrElse({
+        duration: timeoutMillis,
+        orElse: () =>
+          Effect.fail(
+            new PrometheusError({
+              reason: "Timeout",
+              summary: `${address} did not respond within ${timeoutMillis / 1000} s.`
+            })
+          )
+      })
+    )
+
+  /** An address that a server has given. Its scheme is not a word of the server's. */
+  const shownAddress = (url: URL): string =>
+    `${url.protocol}${mask(withoutQuery(url).slice(url.protocol.length))}`
+
+  /** Sends a request and follows redirects, but never carries credentials to another host. */
+  const send = Effect.fnUntraced(function* (apiRequest: ApiRequest, endpoint: string) {
+    const { method, path } = apiRequest
+    const params = UrlParams.fromInput(apiRequest.params)
+    let request =
+      method === "POST"
+        ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(endpoint), params)
+        : HttpClientRequest.setUrlParams(HttpClientRequest.get(endpoint), params)
+    for (let redirects = 0; ; redirects++) {
+      const source = new URL(request.url)
+      const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source))
+      const { location } = response.headers
+      if (response.status < 300 || response.status >= 400 || location === undefined) return response
+      const target = redirectTarget(location, request.url)
+      const isTooMany = redirects === MAX_REDIRECTS
+      if (target === undefined || isTooMany || !keepsCredentials(source, target)) {
+        const to = target === undefined ? "an invalid address" : shownAddress(target).replace(path, "")
+        return yield* new PrometheusError({
+          reason: isTooMany ? "NotPrometheus" : "Redirected",
+          summary: isTooMany
+            ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
+            : `${endpoint} redirects to ${to}, and that is not followed.`
+        })
+      }
+      if (hasCredentials(settings) && isInTheClear(source) && target.protocol === "https:") {
+        yield* warnOnce(
+          `${settings.baseUrl} redirects to ${withoutQuery(target).replace(path, "")}, but credentials are sent without encryption before it does so. Set base_url to that address.`
+        )
+      }
+      // A Location has the query too, unless the parameters travel in a form.
+      request =
+        method === "POST"
+          ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(target), params)
+          : HttpClientRequest.get(target.href)
+    }
+  })
+
+  /** Why a response is not a success. */
+  const refusalError = Effect.fnUntraced(function* (body: Body, contentType: string) {
+    const { headers, status } = body.response
+    const start = yield* Effect.result(bodyStart(body, MAX_REFUSAL_BYTES))
+    const text = Result.getOrElse(start, () => "")
+    const refusal = fromRefusal(body.address, {
+      status,
+      body: mask(text),
+      contentType,
+      retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
+    })
+    if (!vagueReasons.has(refusal.reason)) return refusal
+    // The missing part of a text that broke off may have said "ask for less".
+    if (Result.isFailure(start)) return start.failure
+    return isJsonType(contentType) && text.length < MAX_REFUSAL_BYTES && !isJson(text)
+      ? new PrometheusError({ reason: "BrokenResponse", summary: refusal.summary })
+      : refusal
+  })
+
+  return Effect.fnUntraced(function* (request) {
+    const address = settings.baseUrl + request.path
+    const response: HttpClientResponse.HttpClientResponse = yield* send(request, address)
+    yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
+    const contentType = response.headers["content-type"] ?? ""
+    const body: Body = { address, response, timeoutMillis }
+    if (response.status !== 200 || !(contentType === "" || isJsonType(contentType))) {
+      return yield* yield* refusalError(body, contentType)
+    }
+    return {
+      address,
+      headers: response.headers,
+      bytes: (isUsed) => bodyBytes(body, isUsed),
+      text: (bounds) => bodyText(body, bounds)
+    }
+  })
+}
+
+const isJsonType = (contentType: string): boolean => /json/i.test(contentType)
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,87 @@
+/** Failures of the network and of TLS, as errors that a person can read. */
+import { beginning, shorten } from "../../text/excerpt.ts"
+import { PrometheusError } from "../PrometheusError.ts"
+
+/** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
+export const fromTransport = (endpoint: string, cause: unknown): PrometheusError => {
+  const { code, text } = describeCause(cause)
+  if (code.startsWith("HPE_")) {
+    return new PrometheusError({
+      reason: "BrokenResponse",
+      summary: `The response from ${endpoint} is not HTTP (${text}).`
+    })
+  }
+  if (isTls(code)) {
+    return new PrometheusError({
+      reason: "Tls",
+      summary: `${endpoint} cannot be reached securely (${text}).`
+    })
+  }
+  return new PrometheusError({ reason: "Unreachable", summary: `${endpoint} cannot be reached (${text}).` })
+}
+
+const isTls = (code: string): boolean => /CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO/.test(code)
+
+const plainTexts: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "connection refused",
+  ENOTFOUND: "the host name does not exist",
+  EAI_AGAIN: "the host name cannot be looked up at the moment",
+  ECONNRESET: "the connection was reset",
+  EPIPE: "the connection was closed",
+  EPROTO: "the TLS handshake failed",
+  ETIMEDOUT: "the connection timed out",
+  EHOSTUNREACH: "no route to the host",
+  ENETUNREACH: "no route to the network"
+}
+
+/** What OpenSSL says of a handshake, and what that means; its own words hold the names of its source files. */
+const handshakes: ReadonlyArray<readonly [words: RegExp, text: string]> = [
+  // An alert is sent by the server, or this side has found no version in what it got.
+  [
+    /alert protocol version|unsupported protocol|version too low|no protocols available/i,
+    "it speaks no version of TLS that is accepted here, which are 1.2 and later; let the server, or a proxy in front of it, offer TLS 1.2 or 1.3"
+  ],
+  [
+    /handshake failure|no shared cipher|no ciphers available/i,
+    "it has no cipher or key exchange in common with this side, or wants a client certificate"
+  ],
+  [
+    /wrong version number|packet length too long|unknown protocol|http request|record layer failure/i,
+    "it does not speak TLS, as https asks for"
+  ]
+]
+
+const handshakeText = (message: string): string | undefined =>
+  handshakes.find(([words]) => words.test(beginning(message)))?.[1]
+
+/** Without the advice for who starts Node by hand. */
+const withoutNodeHint = (text: string): string => {
+  const hint = text.search(/;? if the root CA is installed locally/i)
+  return hint < 0 ? text : text.slice(0, hint)
+}
+
+/** What a platform's failure says, in a few words for a person. */
+export const causeText = (cause: unknown): string => describeCause(cause).text
+
+/** The innermost failure that says something: platforms wrap errors in errors, or several in one. */
+const describeCause = (cause: unknown): { readonly code: string; readonly text: string } => {
+  let error = cause
+  for (let depth = 0; depth < 8 && typeof error === "object" && error !== null; depth++) {
+    if ("code" in error && typeof error.code === "string") {
+      const message = "message" in error && typeof error.message === "string" ? error.message : error.code
+      return {
+        code: error.code,
+        text:
+          (isTls(error.code) ? handshakeText(message) : undefined) ??
+          plainTexts[error.code] ??
+          withoutNodeHint(shorten(message))
+      }
+    }
+    if ("errors" in error && Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
+    else if ("cause" in error && error.cause !== undefined) error = error.cause
+    else if ("reason" in error) error = error.reason
+    else break
+  }
+  const message = typeof error === "object" && error !== null && "message" in error ? error.message : error
+  return { code: "", text: shorten(String(message)) }
+}

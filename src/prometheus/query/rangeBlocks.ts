@@ -1,0 +1,45 @@
+/** The samples of a range query's response, in blocks, as they arrive. */
+import { Effect, Result, Stream } from "effect"
+import type { SampleBlock } from "../../samples/Sample.ts"
+import type { SeriesCache } from "../../samples/Series.ts"
+import type { ApiResponse } from "../http/transport.ts"
+import { PrometheusError } from "../PrometheusError.ts"
+import { decodeChunks } from "./decodeChunks.ts"
+import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
+
+/** How a response is decoded. */
+export interface RangeDecoding {
+  /** The series of earlier responses to the same query. */
+  readonly series: SeriesCache | undefined
+  readonly excludedLabels: ReadonlySet<string>
+  readonly mask: (text: string) => string
+  /** What happens at the end, with what the response says of itself. */
+  readonly onEnd: (envelope: Envelope) => Effect.Effect<void, PrometheusError>
+}
+
+/** Decodes a response. */
+export const rangeBlocks = (
+  response: ApiResponse,
+  { excludedLabels, mask, onEnd, series }: RangeDecoding
+): Stream.Stream<SampleBlock, PrometheusError> => {
+  const decoder = new ResponseDecoder(series, excludedLabels)
+  const unreadable = (error: unknown): PrometheusError => {
+    if (!(error instanceof DecodeError)) throw error
+    return new PrometheusError({
+      reason: "BrokenResponse",
+      summary: `The response from ${response.address} cannot be read: ${mask(error.message)}.`
+    })
+  }
+  let hasSamples = false
+  const decode = (chunk: Uint8Array) => {
+    const blocks = decoder.push(chunk)
+    hasSamples ||= blocks.length > 0
+    return blocks
+  }
+  const end = Effect.suspend(() =>
+    Effect.flatMap(Effect.fromResult(Result.try({ try: () => decoder.finish(), catch: unreadable })), onEnd)
+  )
+  return response
+    .bytes(() => hasSamples)
+    .pipe(decodeChunks({ try: decode, catch: unreadable }), Stream.concat(Stream.fromEffectDrain(end)))
+}

@@ -1,0 +1,113 @@
+/** What a response means that is not a success: one table of statuses and texts. */
+import { shorten } from "../text/excerpt.ts"
+import { PrometheusError, type Reason } from "./PrometheusError.ts"
+
+/** What the server answered instead of data. */
+export interface Refusal {
+  readonly status: number
+  /** The start of the body, as text. */
+  readonly body: string
+  readonly contentType: string
+  readonly retryAfterMillis: number | undefined
+}
+
+/** What a refusal must have to mean something: one of these statuses, if any are named, and such a text, if one is. */
+interface Rule {
+  readonly statuses?: ReadonlyArray<number>
+  readonly text?: RegExp
+  /** Whether it must be JSON, as Prometheus' own errors are. */
+  readonly isJson?: boolean
+  readonly reason: Reason
+}
+
+const between = (first: number, last: number): ReadonlyArray<number> =>
+  Array.from({ length: last - first + 1 }, (_, i) => first + i)
+
+/**
+ * What a refusal means: the first rule that applies. Texts come first, since the codes that come with them differ from
+ * server to server and release to release.
+ */
+const rules: ReadonlyArray<Rule> = [
+  {
+    text: /query timed out in expression evaluation|timeout exceeded (during|while|before)/i,
+    reason: "TooSlow"
+  },
+  {
+    text: /number of matching timeseries exceeds|exceeded series limit|max number of series|err-mimir-max-(fetched-)?series/i,
+    reason: "TooManySeries"
+  },
+  {
+    text: /exceeded maximum resolution|too many points for the given|would load too many samples|exceeded sample limit|cannot select more than|cannot process more than|not enough memory for processing|exceeded chunks limit|message larger than max|time range exceeds the limit|max number of (chunks|samples)|err-mimir-max-/i,
+    reason: "TooLarge"
+  },
+  { statuses: [413], reason: "TooLarge" },
+  { statuses: [401, 403], reason: "Unauthorized" },
+  { statuses: [404, 405], reason: "WrongPath" },
+  { statuses: [400], text: /unsupported path requested|missing -http\.pathPrefix/, reason: "WrongPath" },
+  { statuses: [429], reason: "RateLimited" },
+  // What a proxy says that did not get an answer in time; the latter is Cloudflare's.
+  { statuses: [504, 524], reason: "Timeout" },
+  { statuses: [408, 499, ...between(500, 599)], reason: "Unavailable" },
+  // The query is right, but what the server reads from did not answer.
+  { statuses: [422], text: /expanding series|rpc error|context (canceled|deadline)/i, reason: "Unavailable" },
+  { statuses: between(200, 299), isJson: true, reason: "Refused" },
+  { statuses: between(200, 399), reason: "NotPrometheus" },
+  { reason: "Refused" }
+]
+
+/** Turns an answer that is no success into an error. `endpoint` is the address asked, without query. */
+export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
+  const { error, isJson } = serverMessage(refusal)
+  const told = shorten(error)
+  const answered = `${endpoint} returned HTTP ${refusal.status}${told === "" ? "" : `: ${told}`}`
+  const summary = /[.!?…]$/.test(answered) ? answered : `${answered}.`
+  const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
+  return new PrometheusError({ reason: reasonOf(refusal, error, isJson), summary, ...wait })
+}
+
+const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason =>
+  rules.find(
+    (rule) =>
+      (rule.statuses?.includes(status) ?? true) &&
+      (rule.text?.test(error) ?? true) &&
+      (rule.isJson ?? isJson) === isJson
+  )!.reason
+
+/** The server's own words: the `error` of its JSON, or the text of the page. */
+const serverMessage = ({
+  body,
+  contentType
+}: Refusal): { readonly error: string; readonly isJson: boolean } => {
+  try {
+    const json: unknown = JSON.parse(body)
+    if (typeof json === "object" && json !== null && "error" in json && typeof json.error === "string") {
+      return { error: withoutOwnQuery(json.error), isJson: true }
+    }
+  } catch {
+    // Not JSON: a proxy or another program speaks.
+  }
+  if (/html/i.test(contentType) || body.trimStart().startsWith("<")) {
+    const title = titleOf(body)
+    return { error: title === "" ? "a web page" : `a web page titled "${title}"`, isJson: false }
+  }
+  return { error: body, isJson: false }
+}
+
+// Plain searches look through a server's text, each in one pass. A regular expression with two
+// quantifiers tries each combination of what they may match, and a server can choose the text for which that takes hours.
+
+/** VictoriaMetrics repeats the query, which may be long, before it says what is wrong. */
+const withoutOwnQuery = (error: string): string => {
+  if (!error.startsWith('error when executing query="')) return error
+  const range = error.lastIndexOf('" on the time range (')
+  const end = range < 0 ? -1 : error.indexOf(")", range)
+  return end >= 0 && error.startsWith("): ", end) ? error.slice(end + 3) : error
+}
+
+/** The title of a web page; empty where it has none. */
+const titleOf = (page: string): string => {
+  const tag = page.search(/<title[\s>]/i)
+  const start = tag < 0 ? -1 : page.indexOf(">", tag)
+  const end = start < 0 ? -1 : page.indexOf("<", start)
+  return end < 0 ? "" : shorten(page.slice(start + 1, end))
+}

@@ -1,0 +1,186 @@
+/** A table with two more keys, one of them secret: each appears everywhere without another line of code. */
+import { NodeServices } from "@effect/platform-node"
+import { assert, describe, it } from "@effect/vitest"
+import { ConfigProvider, Effect, FileSystem, Predicate, Schema } from "effect"
+import { Command } from "effect/cli"
+import { keyReference } from "../../scripts/keyReference.ts"
+import { flagNames, flagsOf, withFlags } from "../../src/cli/keyFlags.ts"
+import { decodeKeys } from "../../src/config/decodeKeys.ts"
+import { keysWithPaths, schemaOf } from "../../src/config/Key.ts"
+import { keys } from "../../src/config/keys.ts"
+import { choice, object, objects, seconds, secretText, text } from "../../src/config/kinds.ts"
+import { makeMask } from "../../src/config/SecretMask.ts"
+import { redactedIn } from "../../src/config/secrets.ts"
+import { connectionSpecification } from "../../src/config/spec.ts"
+
+const table = {
+  ...keys,
+  pause: seconds({
+    title: "Pause",
+    description: "Seconds between two requests.",
+    default: 5,
+    min: 0,
+    max: 86_400,
+    flag: { name: "pause", metavar: "DURATION", description: "Time between two requests" }
+  }),
+  api_key: secretText({
+    title: "API key",
+    description: "Key of the API.",
+    flag: {
+      name: "api-key-file",
+      metavar: "FILE",
+      description: "File that contains the API key",
+      variable: "TEST_API_KEY"
+    }
+  })
+}
+
+const given = { base_url: "http://localhost:9090", start_date: "2026-01-01" }
+
+const propertiesOf = (schema: unknown): Readonly<Record<string, unknown>> => {
+  assert.isTrue(Predicate.hasProperty(schema, "properties") && Predicate.isObject(schema.properties))
+  return (schema as { readonly properties: Readonly<Record<string, unknown>> }).properties
+}
+
+describe("a new row of the table of keys", () => {
+  it("is decoded, by the schema as well as key by key", () => {
+    const { config, problems, warnings } = decodeKeys(table, { ...given, pause: "1m", api_key: "s3cr3t!" })
+    assert.deepStrictEqual([problems, warnings], [[], []])
+    assert.strictEqual(config.pause, 60)
+    assert.deepStrictEqual(redactedIn(config), ["s3cr3t!"])
+    const decoded = Schema.decodeUnknownSync(schemaOf(table))({ ...given, pause: "1m" })
+    assert.strictEqual(decoded.pause, 60)
+  })
+
+  it("has its default", () => {
+    const { config } = decodeKeys(table, given)
+    assert.strictEqual(config.pause, 5)
+    assert.notProperty(config, "api_key")
+  })
+
+  it("is in messages with what it accepts, and a secret is not quoted", () => {
+    assert.deepStrictEqual(decodeKeys(table, { ...given, pause: -1, api_key: ["s3cr3t!"] }).problems, [
+      'pause is -1, but must be a whole number of seconds from 0 to 86400 (1 day), such as 3600, "3600" or "1h".',
+      "api_key is not of the right type (its value is not shown), but must be text."
+    ])
+  })
+
+  it("is known: only other keys are warned of", () => {
+    assert.deepStrictEqual(decodeKeys(table, { ...given, pause: 1, paws: 1 }).warnings, [
+      "Unknown configuration key is ignored: paws."
+    ])
+    assert.deepStrictEqual(decodeKeys(keys, { ...given, pause: 1 }).warnings, [
+      "Unknown configuration key is ignored: pause."
+    ])
+  })
+
+  it("is in the JSON Schema of spec", () => {
+    const properties = propertiesOf(connectionSpecification(table))
+    const order = Object.keys(keys).length
+    assert.deepStrictEqual(properties.pause, {
+      type: "integer",
+      minimum: 0,
+      maximum: 86_400,
+      title: "Pause",
+      description: "Seconds between two requests.",
+      order,
+      default: 5
+    })
+    assert.deepStrictEqual(properties.api_key, {
+      type: "string",
+      airbyte_secret: true,
+      title: "API key",
+      description: "Key of the API.",
+      order: order + 1
+    })
+    assert.deepStrictEqual(connectionSpecification(table).required, connectionSpecification().required)
+  })
+
+  it("is masked wherever the settings have it", () => {
+    const { config } = decodeKeys(table, { ...given, api_key: "s3cr3t!" })
+    const settings = { some: [{ place: new Map([["for", config.api_key]]) }] }
+    assert.strictEqual(makeMask(redactedIn(settings))("It said s3cr3t! to me."), "It said **** to me.")
+    assert.notInclude(JSON.stringify(config), "s3cr3t!")
+  })
+
+  it.effect("has its flag, which overrides the file; a secret comes from a file or the environment", () =>
+    Effect.gen(function* () {
+      const command = Command.make("test", { keys: flagsOf(table) }, ({ keys: values }) =>
+        Effect.gen(function* () {
+          const fromFile = yield* withFlags(table, { pause: "2m" }, values, () => true)
+          assert.deepStrictEqual(fromFile, { pause: "1m", api_key: "from file" })
+          const { api_key: _, ...others } = values
+          const fromVariable = yield* withFlags(table, {}, others, () => true)
+          assert.deepStrictEqual(fromVariable, { pause: "1m", api_key: "from variable" })
+        })
+      )
+      yield* Command.runWith(command, { version: "1" })(["--pause", "1m", "--api-key-file", "k"])
+    }).pipe(
+      Effect.provide(FileSystem.layerNoop({ readFileString: () => Effect.succeed("from file\n") })),
+      Effect.provide(NodeServices.layer),
+      Effect.provideService(
+        ConfigProvider.ConfigProvider,
+        ConfigProvider.fromUnknown({ TEST_API_KEY: "from variable" })
+      )
+    )
+  )
+
+  it("is named with its flag", () => {
+    const names = flagNames(table)
+    assert.strictEqual(names.get("pause"), "--pause")
+    assert.strictEqual(names.get("api_key"), "TEST_API_KEY or --api-key-file")
+    assert.strictEqual(names.get("metrics"), "--select, --exclude")
+  })
+
+  it("is in the reference of keys", () => {
+    const lines = keyReference(table).split("\n")
+    assert.deepStrictEqual(lines.slice(-2), [
+      '| Pause | `pause` | `5` | a whole number of seconds from 0 to 86400 (1 day), such as 3600, `"3600"` or `"1h"` | Seconds between two requests. |',
+      "| API key | `api_key` |  | text, secret | Key of the API. |"
+    ])
+    assert.lengthOf(lines, keysWithPaths(table).length + 2)
+  })
+})
+
+describe("keys inside of keys", () => {
+  const tls = object(
+    {
+      server_name: text({ title: "Server name", description: "Name in the certificate." }),
+      client_key: secretText({ title: "Client key", description: "Private key, PEM." }),
+      mode: choice(["strict", "lax"], { title: "Mode", description: "How to check.", default: "strict" })
+    },
+    { title: "TLS", description: "Certificates." }
+  )
+  const tokens = objects(
+    { token: secretText({ title: "Token", description: "A token.", isRequired: true }) },
+    { title: "Tokens", description: "Some tokens.", example: { token: "…" } }
+  )
+  const nested = { tls, tokens }
+
+  it("are decoded with their defaults and secrets", () => {
+    const { config } = decodeKeys(nested, {
+      tls: { client_key: "k1" },
+      tokens: [{ token: "t1" }, { token: "t2" }]
+    })
+    assert.strictEqual(config.tls?.mode, "strict")
+    assert.deepStrictEqual(redactedIn(config), ["k1", "t1", "t2"])
+  })
+
+  it("make the key around them secret", () => {
+    const { problems, warnings } = decodeKeys(nested, {
+      tls: { client_key: 1, server_name: "s3cr3t" },
+      tokens: [{ token: "s3cr3t", tok: 1 }]
+    })
+    assert.lengthOf(problems, 1)
+    assert.match(problems[0]!, /^tls is not of the right type \(its value is not shown\)/)
+    assert.deepStrictEqual(warnings, ["Unknown configuration key is ignored: tokens[0].tok."])
+  })
+
+  it("are in the JSON Schema, those with a default not required", () => {
+    const properties = propertiesOf(connectionSpecification(nested))
+    assert.deepStrictEqual(Object.keys(propertiesOf(properties.tls)), ["server_name", "client_key", "mode"])
+    assert.notProperty(properties.tls, "required")
+    assert.nestedPropertyVal(properties, "tokens.items.required[0]", "token")
+    assert.nestedPropertyVal(properties, "tokens.items.properties.token.airbyte_secret", true)
+  })
+})

@@ -1,0 +1,27 @@
+/**
+ * Fails a test that prints. What a program logs is part of what it does: a test provides a logger, and asserts what it got,
+ * instead of printing errors that nobody reads.
+ */
+import { afterEach, beforeEach } from "vitest"
+
+const methods = ["debug", "error", "info", "log", "trace", "warn"] as const
+
+let printed: Array<string> = []
+
+for (const method of methods) {
+  const print = console[method].bind(console)
+  console[method] = (...values: ReadonlyArray<unknown>) => {
+    const text = values.map(String).join(" ")
+    // A note of the test clock itself, on a busy machine.
+    if (!text.includes("woken by the test clock")) printed.push(text)
+    print(...values)
+  }
+}
+
+beforeEach(() => {
+  printed = []
+})
+
+afterEach(() => {
+  if (printed.length > 0) throw new Error(`This test printed:\n${printed.join("\n")}`)
+})
