@@ -6,7 +6,7 @@ import { assignColumns } from "../records/Columns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
 import { describeMetric, discoveredLabels, streamSchema } from "../records/StreamSchema.ts"
 import type { DiscoveredMetric } from "../sync/Discovery.ts"
-import type { StreamRequest } from "../sync/Read.ts"
+import type { StreamRequest } from "../sync/plan.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
 
 /** The stream of a metric. Labels that cannot have a column without a clash are told in a warning. */

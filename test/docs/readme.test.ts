@@ -243,7 +243,7 @@ describe("README", () => {
     () =>
       Effect.gen(function* () {
         const server = yield* MockServer.make(
-          new MockPrometheus(generate({ endMs: Date.UTC(2026, 0, 3), hours: 48 }))
+          new MockPrometheus(generate({ endMillis: Date.UTC(2026, 0, 3), hours: 48 }))
         )
         const place = yield* connector.workspace
         const folder = place.path("clone")
