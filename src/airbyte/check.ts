@@ -6,33 +6,33 @@ import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { Output } from "./Output.ts"
 
-/** Nobody waits longer for one answer while a form is open in front of them. */
-const PATIENCE_MILLIS = 15_000
+/** Nobody waits longer for a response in front of an open form. */
+const CHECK_TIMEOUT_MILLIS = 15_000
 
-/** The server has not answered within the patience of a check, which is shorter than the configured one. */
-export class CheckGaveUp extends Schema.TaggedError<CheckGaveUp>()("CheckGaveUp", {
+/** The server has not responded within the timeout of a check, which is shorter than the configured one. */
+export class CheckTimeout extends Schema.TaggedError<CheckTimeout>()("CheckTimeout", {
   message: Schema.String
 }) {}
 
-/** The configuration as a check uses it: a passing failure gets one more try, and a silent server not long. */
-export const hasty = Layer.effect(
+/** The configuration of a check: one retry after a transient failure, and a short timeout. */
+export const quickCheck = Layer.effect(
   ConnectorConfig,
   Effect.map(ConnectorConfig, (settings) => ({
     ...settings,
     maxRetries: Math.min(1, settings.maxRetries),
-    requestTimeoutMillis: Math.min(PATIENCE_MILLIS, settings.requestTimeoutMillis)
+    requestTimeoutMillis: Math.min(CHECK_TIMEOUT_MILLIS, settings.requestTimeoutMillis)
   }))
 )
 
-/** Asks the server what a sync would ask it first: its time, and which metrics there are. */
+/** Makes the first requests of a sync: the server's time and the names of its metrics. */
 export const check = Effect.gen(function* () {
   const output = yield* Output
   const { requestTimeoutMillis } = yield* ConnectorConfig
   yield* warnOfConnection
   const { clock, names } = yield* discoverNames.pipe(
     Effect.mapError((error) =>
-      error.reason === "Timeout" && requestTimeoutMillis === PATIENCE_MILLIS
-        ? new CheckGaveUp({
+      error.reason === "Timeout" && requestTimeoutMillis === CHECK_TIMEOUT_MILLIS
+        ? new CheckTimeout({
             message: `${error.summary} A check waits no longer: see whether the server is overloaded, or whether something on the way to it swallows requests.`
           })
         : error
@@ -41,7 +41,7 @@ export const check = Effect.gen(function* () {
   yield* refuseClockAhead(clock)
   if (names.length === 0) {
     yield* Effect.logWarning(
-      "The server answers, but no metric has data in the configured range: check start_date, end_date, metrics and selector."
+      "The server responds, but no metric has data in the configured range: check start_date, end_date, metrics and selector."
     )
   } else {
     yield* Effect.logInfo(`The server has ${pluralize(names.length, "metric")} to read.`)
@@ -50,7 +50,7 @@ export const check = Effect.gen(function* () {
   return true
 })
 
-/** Tells why a connection cannot be used: for a check that is an answer, not a failure. */
+/** Reports why a connection cannot be used: for a check that is a result, not a failure. */
 export const checkFailed = Effect.fnUntraced(function* ({ message }: { readonly message: string }) {
   const output = yield* Output
   output.message({ type: "CONNECTION_STATUS", connectionStatus: { status: "FAILED", message } })

@@ -4,7 +4,7 @@ import { Effect, type FileSystem, Layer, Option, References } from "effect"
 import { CliOutput, Command, Flag } from "effect/cli"
 import * as AirbyteState from "../airbyte/AirbyteState.ts"
 import { readCatalog } from "../airbyte/Catalog.ts"
-import { check, checkFailed, hasty } from "../airbyte/check.ts"
+import { check, checkFailed, quickCheck } from "../airbyte/check.ts"
 import { discover } from "../airbyte/discover.ts"
 import { toFailure, traceError } from "../airbyte/failures.ts"
 import { logLevel } from "../airbyte/logLevel.ts"
@@ -99,9 +99,12 @@ const checkCommand = (forPeople: InteractiveCommand) =>
           debug,
           check.pipe(
             Effect.provide(
-              PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
+              PrometheusClient.layer.pipe(
+                Layer.provideMerge(quickCheck),
+                Layer.provideMerge(configLayer(config))
+              )
             ),
-            Effect.catchTag(["ConfigError", "PrometheusError", "CheckGaveUp"], checkFailed)
+            Effect.catchTag(["ConfigError", "PrometheusError", "CheckTimeout"], checkFailed)
           )
         )
   ).pipe(

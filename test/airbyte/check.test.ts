@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { check, hasty } from "../../src/airbyte/check.ts"
+import { check, quickCheck } from "../../src/airbyte/check.ts"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
@@ -21,7 +21,7 @@ const giveUp = Effect.fnUntraced(function* (config: object) {
     ...config
   })
   const fiber = yield* check.pipe(
-    Effect.provide(Mock.layer(mock).pipe(Layer.provideMerge(hasty), Layer.provideMerge(settings))),
+    Effect.provide(Mock.layer(mock).pipe(Layer.provideMerge(quickCheck), Layer.provideMerge(settings))),
     Effect.provide(makeCollector().layer),
     Effect.provide(Logger.layer([])),
     Effect.flip,
