@@ -24,7 +24,7 @@ export interface Setting {
 }
 
 // A sample answers for its own grid point and no other.
-export const exact: MockOptions = { lookbackMs: 1000, version: "3.0.0" }
+export const exact: MockOptions = { lookbackMillis: 1000, version: "3.0.0" }
 
 export const setUp = Effect.fnUntraced(function* (setting: Setting) {
   yield* TestClock.setTime(start + (setting.points - 1) * minute + DELAY)

@@ -224,7 +224,9 @@ describe("an answer that is too large", () => {
         points: 300,
         config: { max_retries: 2 },
         mock: {
-          faults: onRange(({ points }) => (points > 40 ? { delayMs: Number.POSITIVE_INFINITY } : undefined))
+          faults: onRange(({ points }) =>
+            points > 40 ? { delayMillis: Number.POSITIVE_INFINITY } : undefined
+          )
         }
       })
       assert.strictEqual(failuresOf(events), "")

@@ -1,9 +1,9 @@
 /** One stream of a run into its part files: the backend of the commit policy. */
 import { Effect, FileSystem } from "effect"
+import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import type { SyncMode } from "../Destination.ts"
-import { labelColumns } from "../duckdb/staging/LabelColumns.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
 import { sumOf } from "../folder/contents.ts"
 import { makeFolder } from "../folder/durably.ts"
