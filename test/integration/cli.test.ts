@@ -95,7 +95,7 @@ describe("the executable", () => {
       )
       assert.deepStrictEqual(result, {
         code: 1,
-        stderr: "source-prometheus cannot write its output: ENOSPC.\n"
+        stderr: "Standard output cannot be written: ENOSPC.\n"
       })
     })
   )
