@@ -105,8 +105,8 @@ const pictureOfStart = Effect.gen(function* () {
 /** The middle of a longer run, from a server that takes its time. */
 const pictureOfRun = Effect.gen(function* () {
   const faults: Faults = ({ params, path }) =>
-    path.endsWith("/query_range") ? { delayMs: 200 + 10 * (params.get("query") ?? "").length } : undefined
-  const mock = new MockPrometheus(generate({ endMs: Date.UTC(2026, 0, 29), hours: 28 * 24 }), { faults })
+    path.endsWith("/query_range") ? { delayMillis: 200 + 10 * (params.get("query") ?? "").length } : undefined
+  const mock = new MockPrometheus(generate({ endMillis: Date.UTC(2026, 0, 29), hours: 28 * 24 }), { faults })
   const { baseUrl } = yield* MockServer.make(mock)
   const { type, until } = yield* openTerminal(yield* project, 16)
   yield* until(isPrompt)

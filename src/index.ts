@@ -28,7 +28,9 @@ export type { Matcher } from "./promql/Matcher.ts"
 // Reading: which metrics there are; one of them, sample by sample; or many, with all that happens.
 
 export { type DiscoveredMetric, discover } from "./sync/Discovery.ts"
-export { type ReadEvent, type ReadOptions, read, type StreamRequest } from "./sync/Read.ts"
+export type { StreamRequest } from "./sync/plan.ts"
+export { read } from "./sync/Read.ts"
+export type { ReadEvent, ReadOptions } from "./sync/ReadEvent.ts"
 export { type Sample, samples, samplesOf } from "./sync/samples.ts"
 export type { GridRange } from "./sync/TimeGrid.ts"
 

@@ -31,4 +31,4 @@ export { type MockServer, make as mockServer } from "./mock/MockServer.ts"
 // What goes wrong.
 
 export { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "./mock/faults.ts"
-export type { Fault, MockAnswer, MockRequest } from "./mock/http.ts"
+export type { Fault, MockRequest, MockResponse } from "./mock/http.ts"

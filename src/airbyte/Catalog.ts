@@ -2,11 +2,11 @@
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
-import { assignColumns } from "../records/Columns.ts"
+import { assignColumns } from "../records/LabelColumns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
 import { describeMetric, discoveredLabels, streamSchema } from "../records/StreamSchema.ts"
 import type { DiscoveredMetric } from "../sync/Discovery.ts"
-import type { StreamRequest } from "../sync/Read.ts"
+import type { StreamRequest } from "../sync/plan.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
 
 /** The stream of a metric. Labels that cannot have a column without a clash are told in a warning. */

@@ -9,7 +9,7 @@ const DAY_MILLIS = 86_400_000
 /** Starts it on a free port of loopback, and answers the configuration that reads its last day by the minute. */
 export const startDemo = Effect.gen(function* () {
   const now = yield* Clock.currentTimeMillis
-  const server = yield* MockServer.make(new MockPrometheus(generate({ endMs: now })))
+  const server = yield* MockServer.make(new MockPrometheus(generate({ endMillis: now })))
   const start = Math.floor((now - DAY_MILLIS) / 60_000) * 60_000
   return {
     base_url: server.baseUrl,

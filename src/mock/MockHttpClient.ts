@@ -1,20 +1,20 @@
-/** The mock as an `HttpClient` inside the process: no socket, no promise, and the time of Effect's `Clock`. */
+/** The mock as an `HttpClient` inside the process, without sockets or promises; its time is that of Effect's `Clock`. */
 import { Clock, Effect, Layer, Stream } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
-import { type MockAnswer, makeRequest } from "./http.ts"
+import { type MockResponse, makeRequest } from "./http.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
 
-/** An `HttpClient` all of whose requests, whatever their host, a mock answers. */
+/** An `HttpClient` whose requests go to a mock, whatever their host. */
 export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
   HttpClient.make(
     Effect.fnUntraced(function* (request, url) {
       const body = yield* bodyText(request)
       const now = yield* Clock.currentTimeMillis
-      const answer = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
-      if (Number.isFinite(answer.delayMs)) yield* Effect.sleep(answer.delayMs)
+      const reply = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
+      if (Number.isFinite(reply.delayMillis)) yield* Effect.sleep(reply.delayMillis)
       else return yield* Effect.never
-      if (answer.ending === "reset") return yield* connectionReset(request)
-      return respond(request, answer)
+      if (reply.ending === "reset") return yield* connectionReset(request)
+      return respond(request, reply)
     })
   )
 
@@ -40,7 +40,7 @@ const bodyText = (
         )
       )
     default:
-      // Prometheus reads no other body; a client that sends one gets what a server says without it.
+      // Prometheus reads no other body.
       return Effect.succeed("")
   }
 }
@@ -51,32 +51,32 @@ const connectionReset = (request: HttpClientRequest.HttpClientRequest) =>
   })
 
 /**
- * A response whose body is a stream of Effect's own. The one that `fromWeb` has would be read through promises, which
- * a TestClock does not wait for; so only its status and headers are used.
+ * A response whose body is a stream of Effect's own. `fromWeb` would read it through promises, which a TestClock does not
+ * wait for; so only its status and headers are used.
  */
 const respond = (
   request: HttpClientRequest.HttpClientRequest,
-  answer: MockAnswer
+  reply: MockResponse
 ): HttpClientResponse.HttpClientResponse => {
   const head = HttpClientResponse.fromWeb(
     request,
-    new Response(null, { status: answer.status, headers: answer.headers })
+    new Response(null, { status: reply.status, headers: reply.headers })
   )
   const response: HttpClientResponse.HttpClientResponse = Object.create(head, {
     stream: { get: () => stream },
     arrayBuffer: { get: () => Stream.mkArrayBuffer(stream) }
   })
-  const chunks = Stream.fromIterable(answer.body, { chunkSize: 1 })
-  const stream = Stream.concat(chunks, after(request, response, answer))
+  const chunks = Stream.fromIterable(reply.body, { chunkSize: 1 })
+  const stream = Stream.concat(chunks, after(request, response, reply))
   return response
 }
 
 const after = (
   request: HttpClientRequest.HttpClientRequest,
   response: HttpClientResponse.HttpClientResponse,
-  answer: MockAnswer
+  reply: MockResponse
 ): Stream.Stream<never, HttpClientError.HttpClientError> => {
-  switch (answer.ending) {
+  switch (reply.ending) {
     case "stall":
       return Stream.never
     case "cut":

@@ -1,38 +1,38 @@
 /**
  * A Prometheus without a Prometheus: the read API over series held in memory, for tests and the demo.
  *
- * What it answers is compared with a real server by test/integration/MockAgainstReal.test.ts. Two transports bring
+ * Its responses are compared with those of a real server by test/integration/MockAgainstReal.test.ts. Two transports bring
  * it requests: `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
  *
  * Known differences: `start` and `end` of labels, label values and series count samples here, but chunks and blocks in a
  * real server, which may therefore name more; and only plain selectors, `count()` of one, and `time()` can be queried.
  */
 import { createHash } from "node:crypto"
-import { type ApiAnswer, answer, plain } from "./api.ts"
+import { type ApiResponse, plain, respond } from "./api.ts"
 import { defaultOptions } from "./evaluate.ts"
 import type { Faults } from "./faults.ts"
-import { encodeChunks, type Fault, type MockAnswer, type MockRequest, takeBytes } from "./http.ts"
+import { encodeChunks, type Fault, type MockRequest, type MockResponse, takeBytes } from "./http.ts"
 import type { MockDatabase } from "./MockSeries.ts"
 
 /** How a mock differs from a Prometheus 2.42 without authentication or limits. */
 export interface MockOptions {
   /** A path such as `/prometheus` below which the API is. */
   readonly pathPrefix?: string
-  /** Anything else is answered with 401. */
+  /** Requests with other credentials get a 401. */
   readonly basicAuth?: { readonly user: string; readonly password: string }
-  /** Headers, name and value, without which a request is answered with 401. */
+  /** Headers, name and value, without which a request gets a 401. */
   readonly requiredHeaders?: Readonly<Record<string, string>>
   /**
-   * What buildinfo tells, and how the mock behaves: from 3 on, look-back is left-open, `.` in expressions matches line
+   * The version that buildinfo reports and the mock behaves like: from 3 on, look-back is left-open, `.` in expressions matches line
    * feeds and label names may be any UTF-8; from 2.43 on, a query may bring a `lookback_delta`.
    */
   readonly version?: string
-  readonly lookbackMs?: number
+  readonly lookbackMillis?: number
   /** The most samples that one query may load; no limit by default. */
   readonly maxSamples?: number
   /** Whether samples later than now do not exist yet, so that time can go by in a test. */
   readonly hideFuture?: boolean
-  /** Added to every successful answer to a query. */
+  /** Added to every successful response to a query. */
   readonly warnings?: ReadonlyArray<string>
   readonly infos?: ReadonlyArray<string>
   /** The size of the pieces in which bodies are sent. */
@@ -44,14 +44,14 @@ export interface MockOptions {
 /** A request that a mock has received. */
 export interface ReceivedRequest extends MockRequest {
   readonly attempt: number
-  readonly nowMs: number
+  readonly nowMillis: number
 }
 
 /**
- * How large the requests may be that are kept, in characters, each being a thousand at least: a demo runs for months, and a
- * test may send much. Half of them go then, the oldest first.
+ * The total size of the requests that are kept, in characters, each counted as a thousand at least: a demo runs for months.
+ * Above it, the older half is dropped.
  */
-export const MOST_KEPT = 64_000_000
+export const MAX_KEPT = 64_000_000
 
 const sizeOf = ({ params, url }: MockRequest): number => {
   let size = 1000 + url.length
@@ -59,15 +59,15 @@ const sizeOf = ({ params, url }: MockRequest): number => {
   return size
 }
 
-/** Of how many different requests it is counted how often they came. */
-const MOST_COUNTED = 100_000
+/** So many different requests are counted. */
+const MAX_COUNTED = 100_000
 
-/** A mock server's state: what it holds, what it was asked. */
+/** A mock server: its series, and the requests that it received. */
 export class MockPrometheus {
   /** May be replaced at any time, as if samples had been scraped or lost. */
   database: MockDatabase
   readonly options: MockOptions
-  /** Everything received, oldest first; may be emptied. Of very much only the latest is kept, see `MOST_KEPT`. */
+  /** The received requests, oldest first; may be emptied. Only the latest are kept, see `MAX_KEPT`. */
   readonly requests: Array<ReceivedRequest> = []
   #kept = 0
   readonly #attempts = new Map<string, number>()
@@ -77,19 +77,19 @@ export class MockPrometheus {
     this.options = options
   }
 
-  /** Answers one request at the given time, milliseconds since the Unix epoch. */
-  handle(request: MockRequest, nowMs: number): MockAnswer {
+  /** The response to a request at a time, in milliseconds since the Unix epoch. */
+  handle(request: MockRequest, nowMillis: number): MockResponse {
     const attempt = this.#count(request)
-    this.#keep({ ...request, attempt, nowMs })
+    this.#keep({ ...request, attempt, nowMillis })
     const fault = this.options.faults?.(request, attempt) ?? {}
     const replaced = fault.status !== undefined || fault.body !== undefined
-    const reply = replaced ? undefined : this.#answer(request, nowMs)
+    const reply = replaced ? undefined : this.#respond(request, nowMillis)
     const body = reply === undefined ? replacement(fault.body ?? "") : this.#encode(reply)
     const bytes = fault.cutAfterBytes ?? fault.stallAfterBytes
     return {
-      delayMs: fault.delayMs ?? 0,
+      delayMillis: fault.delayMillis ?? 0,
       status: reply?.status ?? fault.status ?? 200,
-      headers: { ...reply?.headers, date: new Date(nowMs).toUTCString(), ...fault.headers },
+      headers: { ...reply?.headers, date: new Date(nowMillis).toUTCString(), ...fault.headers },
       body: bytes === undefined ? body : takeBytes(body, bytes),
       ending: ending(fault)
     }
@@ -99,7 +99,7 @@ export class MockPrometheus {
     if (this.requests.length === 0) this.#kept = 0
     this.#kept += sizeOf(request)
     this.requests.push(request)
-    if (this.#kept <= MOST_KEPT) return
+    if (this.#kept <= MAX_KEPT) return
     this.requests.splice(0, Math.ceil(this.requests.length / 2))
     this.#kept = this.requests.reduce((sum, request) => sum + sizeOf(request), 0)
   }
@@ -110,18 +110,18 @@ export class MockPrometheus {
     const text = `${request.method} ${request.path}?${params}`
     const key = text.length <= 1000 ? text : createHash("sha256").update(text).digest("base64")
     const attempt = (this.#attempts.get(key) ?? 0) + 1
-    // Those that came last are last.
+    // The latest is last.
     this.#attempts.delete(key)
     this.#attempts.set(key, attempt)
-    if (this.#attempts.size > MOST_COUNTED) this.#attempts.delete(this.#attempts.keys().next().value!)
+    if (this.#attempts.size > MAX_COUNTED) this.#attempts.delete(this.#attempts.keys().next().value!)
     return attempt
   }
 
-  #encode(reply: ApiAnswer): Iterable<Uint8Array> {
+  #encode(reply: ApiResponse): Iterable<Uint8Array> {
     return encodeChunks(reply.body, this.options.chunkBytes ?? 65_536)
   }
 
-  #answer(request: MockRequest, nowMs: number): ApiAnswer {
+  #respond(request: MockRequest, nowMillis: number): ApiResponse {
     const { basicAuth, pathPrefix = "", requiredHeaders = {} } = this.options
     if (basicAuth !== undefined) {
       const expected = `Basic ${base64(`${basicAuth.user}:${basicAuth.password}`)}`
@@ -133,18 +133,18 @@ export class MockPrometheus {
       if (request.headers.get(name.toLowerCase()) !== value) return plain(401, "Unauthorized")
     }
     if (!request.path.startsWith(`${pathPrefix}/`)) return plain(404, "404 page not found")
-    const { lookbackMs, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
+    const { lookbackMillis, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
     const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
-    return answer(
+    return respond(
       {
         database: this.database,
-        nowMs,
+        nowMillis,
         version,
         release: major * 1000 + minor,
         evaluation: {
-          lookbackMs: lookbackMs ?? defaultOptions.lookbackMs,
+          lookbackMillis: lookbackMillis ?? defaultOptions.lookbackMillis,
           lookbackClosed: major < 3,
-          untilMs: hideFuture === true ? nowMs : defaultOptions.untilMs
+          untilMillis: hideFuture === true ? nowMillis : defaultOptions.untilMillis
         },
         maxSamples: maxSamples ?? Number.POSITIVE_INFINITY,
         warnings: warnings ?? [],
@@ -156,7 +156,7 @@ export class MockPrometheus {
   }
 }
 
-const ending = (fault: Fault): MockAnswer["ending"] => {
+const ending = (fault: Fault): MockResponse["ending"] => {
   if (fault.reset === true) return "reset"
   if (fault.cutAfterBytes !== undefined) return "cut"
   return fault.stallAfterBytes !== undefined ? "stall" : "complete"

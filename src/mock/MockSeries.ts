@@ -16,7 +16,7 @@ export interface MockSeries {
   readonly values: ReadonlyArray<MockValue>
 }
 
-/** What a scrape tells about a metric family, as `/api/v1/metadata` shows it. */
+/** A metric family as `/api/v1/metadata` describes it. */
 export interface FamilyMetadata {
   readonly type: string
   readonly help: string
@@ -48,7 +48,7 @@ export const compareText = (a: string, b: string): number => {
 
 const surrogatesLast = (unit: number): number => (unit < 0xe000 ? unit + 0x10000 : unit)
 
-/** The order in which Prometheus answers: label by label, name before value, shorter sets first. */
+/** The order of Prometheus' responses: label by label, name before value, shorter sets first. */
 export const compareLabels = (a: Labels, b: Labels): number => {
   for (let i = 0; i < a.length && i < b.length; i++) {
     const byName = compareText(a[i]![0], b[i]![0])
@@ -71,11 +71,11 @@ export const makeLabels = (input: LabelsInput): Labels =>
 
 /**
  * A series from its labels, `__name__` included, and its samples in any order.
- * Throws when two samples have the same time, or a time is not a whole millisecond.
+ * Throws when two samples have the same time, or a time is not an integer.
  */
 export const makeSeries = (
   labels: LabelsInput,
-  samples: Iterable<readonly [timeMs: number, value: MockValue]>
+  samples: Iterable<readonly [timeMillis: number, value: MockValue]>
 ): MockSeries => {
   const sorted = [...samples].sort((a, b) => a[0] - b[0])
   const times = new Float64Array(sorted.length)

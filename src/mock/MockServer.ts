@@ -3,7 +3,7 @@
 import type * as Http from "node:http"
 import { createRequire } from "node:module"
 import { Clock, Effect, type Scope } from "effect"
-import { type MockAnswer, makeRequest } from "./http.ts"
+import { type MockResponse, makeRequest } from "./http.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
 
 // Importing node:http as ESM evaluates its WebSocket exports, which loads undici: 30 ms that `require` does without.
@@ -15,14 +15,14 @@ export interface MockServer {
   readonly baseUrl: string
 }
 
-/** How large a body may be: parameters need no more, and all of it is in memory. */
-export const MOST_BODY_BYTES = 1_048_576
+/** The largest body: all of it is in memory, and parameters need no more. */
+export const MAX_BODY_BYTES = 1_048_576
 
-/** How long a client may take for the headers of a request, and for all of it. */
+/** How long a client may take for the headers of a request, and for the complete request. */
 const HEADERS_MILLIS = 20_000
 const REQUEST_MILLIS = 60_000
 
-/** How long a client that still sends may read the refusal of it, before the connection is closed. */
+/** How long a client that is refused while it sends has to read the refusal, before the connection is closed. */
 const LINGER_MILLIS = 1000
 
 /** Serves a mock on 127.0.0.1, on a free port unless one is given, until the scope closes; the clock is Effect's. */
@@ -31,8 +31,8 @@ export const make = Effect.fnUntraced(function* (
   port = 0
 ): Effect.fn.Return<MockServer, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const answer = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
-    // A client that goes away, be it in the middle of an answer, is no event.
+  const serve = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+    // A client may go away at any time.
     request.on("error", () => {})
     response.on("error", () => {})
     const url = addressOf(request)
@@ -48,7 +48,7 @@ export const make = Effect.fnUntraced(function* (
       try {
         respond(response, mock.handle(received, clock.currentTimeMillisUnsafe()))
       } catch (error) {
-        // A mistake in the faults of a test, such as a header that is none.
+        // A bug in the faults of a test, such as an invalid header.
         if (response.headersSent) response.destroy()
         else refuse(request, response, 500, `The mock failed: ${error}`)
       }
@@ -56,14 +56,14 @@ export const make = Effect.fnUntraced(function* (
   }
   const server = http.createServer(
     { headersTimeout: HEADERS_MILLIS, requestTimeout: REQUEST_MILLIS, connectionsCheckingInterval: 5000 },
-    answer
+    serve
   )
-  // Who asks before sending a body hears no before having sent it.
+  // A client that asks before it sends a body is refused before it does.
   server.on("checkContinue", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     if (!isTooLarge(request)) response.writeContinue()
-    answer(request, response)
+    serve(request, response)
   })
-  // As long as a real server: a client must not lose the race with a closing idle connection.
+  // As long as the real server: a request must not meet a connection that is just being closed.
   server.keepAliveTimeout = 300_000
   yield* Effect.acquireRelease(listen(server, port), () => close(server))
   const address = server.address()
@@ -74,21 +74,21 @@ export const make = Effect.fnUntraced(function* (
 /** A name or an address, and a port. */
 const plainHost = /^(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
-/** What a request asks for; undefined where that is no address. */
+/** The address of a request; undefined if it is invalid. */
 const addressOf = ({ headers, url = "/" }: Http.IncomingMessage): URL | undefined => {
   const { host = "127.0.0.1" } = headers
-  // Proxies are asked with all of the address, and servers understand it, too.
+  // Requests to proxies have the complete address, and servers understand it too.
   if (/^http:\/\//i.test(url)) return URL.parse(url) ?? undefined
   if (!url.startsWith("/") || !plainHost.test(host)) return undefined
   return URL.parse(`http://${host}${url}`) ?? undefined
 }
 
 const isTooLarge = ({ headers }: Http.IncomingMessage): boolean =>
-  Number(headers["content-length"] ?? 0) > MOST_BODY_BYTES
+  Number(headers["content-length"] ?? 0) > MAX_BODY_BYTES
 
 /**
- * Refuses a request without reading the rest of it. The connection is closed once the client could read that: at once it
- * would be reset, since there is more to read, and the client would not hear why.
+ * Refuses a request without reading the rest of it. The connection is closed a little later: closed at once it would be
+ * reset, since there is more to read, and the client would not see the response.
  */
 const refuse = (
   request: Http.IncomingMessage,
@@ -106,7 +106,7 @@ const refuse = (
     "content-length": body.length,
     connection: "close"
   })
-  // Not its end, at which Node would close the connection.
+  // Without an end, at which Node would close the connection.
   response.write(body)
 }
 
@@ -135,39 +135,39 @@ const receive = (
   let bytes = 0
   request.on("data", (chunk: Buffer) => {
     bytes += chunk.length
-    if (bytes > MOST_BODY_BYTES) refuse(request, response, 413)
+    if (bytes > MAX_BODY_BYTES) refuse(request, response, 413)
     else chunks.push(chunk)
   })
   request.on("end", () => done(Buffer.concat(chunks).toString("utf8")))
 }
 
-const respond = (response: Http.ServerResponse, answer: MockAnswer): void => {
-  if (answer.delayMs === Number.POSITIVE_INFINITY) return
-  if (answer.delayMs > 0) {
+const respond = (response: Http.ServerResponse, reply: MockResponse): void => {
+  if (reply.delayMillis === Number.POSITIVE_INFINITY) return
+  if (reply.delayMillis > 0) {
     const timer = setTimeout(() => {
       try {
-        send(response, answer)
+        send(response, reply)
       } catch {
         response.destroy()
       }
-    }, answer.delayMs)
+    }, reply.delayMillis)
     response.once("close", () => clearTimeout(timer))
-  } else send(response, answer)
+  } else send(response, reply)
 }
 
-const send = (response: Http.ServerResponse, answer: MockAnswer): void => {
-  if (answer.ending === "reset") {
+const send = (response: Http.ServerResponse, reply: MockResponse): void => {
+  if (reply.ending === "reset") {
     response.socket?.resetAndDestroy()
     return
   }
-  response.writeHead(answer.status, answer.headers)
-  const chunks = answer.body[Symbol.iterator]()
+  response.writeHead(reply.status, reply.headers)
+  const chunks = reply.body[Symbol.iterator]()
   const writeOn = (): void => {
     try {
       while (!response.destroyed) {
         const next = chunks.next()
         if (next.done === true) {
-          finish(response, answer)
+          finish(response, reply)
           return
         }
         if (!response.write(next.value)) {
@@ -176,20 +176,20 @@ const send = (response: Http.ServerResponse, answer: MockAnswer): void => {
         }
       }
     } catch {
-      // What was being made could not be made: the client sees an answer that is cut.
+      // The body could not be generated: the client sees a response that is cut.
       response.destroy()
     }
   }
   writeOn()
 }
 
-const finish = (response: Http.ServerResponse, answer: MockAnswer): void => {
-  switch (answer.ending) {
+const finish = (response: Http.ServerResponse, reply: MockResponse): void => {
+  switch (reply.ending) {
     case "stall":
       response.flushHeaders()
       return
     case "cut":
-      // Only after what was written has left, so that the client gets exactly that much.
+      // Only after all bytes were sent, so that the client gets exactly that many.
       response.flushHeaders()
       response.socket?.write("", () => response.socket?.destroy())
       return

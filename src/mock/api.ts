@@ -19,26 +19,26 @@ import { formatLabels, formatMatrixSeries, formatString, formatVectorSample } fr
 import type { MockRequest } from "./http.ts"
 import { compareText, type MockDatabase, type MockSeries } from "./MockSeries.ts"
 import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
-import { MOST_WEIGHT } from "./regexp.ts"
+import { MAX_WEIGHT } from "./regexp.ts"
 
-/** What the API answers from. */
+/** The state of the server at the time of a request. */
 export interface ApiContext {
   readonly database: MockDatabase
-  readonly nowMs: number
-  /** `2.42.0` or the like: what buildinfo tells. */
+  readonly nowMillis: number
+  /** The version that buildinfo reports, such as `2.42.0`. */
   readonly version: string
-  /** What it means: major times 1000 plus minor, 2042. Versions differ in what they understand. */
+  /** The same as a number, major times 1000 plus minor: 2042. */
   readonly release: number
   readonly evaluation: EvaluateOptions
   /** How many samples one query may load. */
   readonly maxSamples: number
-  /** Go into every successful answer to a query, after the data. */
+  /** Added to every successful response to a query, after the data. */
   readonly warnings: ReadonlyArray<string>
   readonly infos: ReadonlyArray<string>
 }
 
-/** An answer in text. */
-export interface ApiAnswer {
+/** A response as text. */
+export interface ApiResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: Iterable<string>
@@ -47,8 +47,12 @@ export interface ApiAnswer {
 const json = { "content-type": "application/json" }
 const text = { "content-type": "text/plain; charset=utf-8", "x-content-type-options": "nosniff" }
 
-/** An answer as Go's `http.Error` writes it. */
-export const plain = (status: number, message: string, headers: Record<string, string> = {}): ApiAnswer => ({
+/** A response as Go's `http.Error` writes it. */
+export const plain = (
+  status: number,
+  message: string,
+  headers: Record<string, string> = {}
+): ApiResponse => ({
   status,
   headers: { ...headers, ...text },
   body: [`${message}\n`]
@@ -56,7 +60,7 @@ export const plain = (status: number, message: string, headers: Record<string, s
 
 const statusOf = { bad_data: 400, execution: 422 } as const
 
-const failure = (errorType: keyof typeof statusOf, error: string): ApiAnswer => ({
+const failure = (errorType: keyof typeof statusOf, error: string): ApiResponse => ({
   status: statusOf[errorType],
   headers: json,
   body: [`{"status":"error","errorType":"${errorType}","error":${formatString(error)}}`]
@@ -67,7 +71,7 @@ const invalid = (parameter: string, error: string) => badData(`invalid parameter
 const tooManySamples = () =>
   failure("execution", "query processing would load too many samples into memory in query execution")
 
-const success = (data: Iterable<string>, context?: ApiContext): ApiAnswer => ({
+const success = (data: Iterable<string>, context?: ApiContext): ApiResponse => ({
   status: 200,
   headers: json,
   body: envelope(data, context)
@@ -95,7 +99,7 @@ function* separated(before: string, items: Iterable<string>, after: string): Gen
 
 const strings = (values: Iterable<string>) => `[${[...values].sort(compareText).map(formatString).join(",")}]`
 
-type Handler = (context: ApiContext, params: URLSearchParams, name: string) => ApiAnswer
+type Handler = (context: ApiContext, params: URLSearchParams, name: string) => ApiResponse
 
 const routes: ReadonlyArray<{
   readonly path: RegExp
@@ -116,8 +120,8 @@ const routes: ReadonlyArray<{
   { path: /^\/api\/v1\/status\/flags$/, methods: ["GET"], handler: (c) => flags(c) }
 ]
 
-/** Answers one request whose path is already without the prefix. */
-export const answer = (context: ApiContext, request: MockRequest, path: string): ApiAnswer => {
+/** The response to a request; `path` is without the prefix. */
+export const respond = (context: ApiContext, request: MockRequest, path: string): ApiResponse => {
   for (const route of routes) {
     const match = route.path.exec(path)
     if (match === null) continue
@@ -140,29 +144,29 @@ const decode = (text: string): string | undefined => {
   }
 }
 
-/** `timeout` and `lookback_delta`, which every query takes; fails with the answer. */
+/** `timeout` and `lookback_delta`, which every query takes; fails with a response. */
 const queryOptions = (
   context: ApiContext,
   params: URLSearchParams
-): Result.Result<EvaluateOptions, ApiAnswer> => {
+): Result.Result<EvaluateOptions, ApiResponse> => {
   const timeout = params.get("timeout") ?? ""
   if (timeout !== "" && parseDuration(timeout) === undefined) {
     return Result.fail(invalid("timeout", `cannot parse ${JSON.stringify(timeout)} to a valid duration`))
   }
   const lookback = params.get("lookback_delta") ?? ""
   if (lookback === "" || context.release < 2043) return Result.succeed(context.evaluation)
-  const lookbackMs = parseDuration(lookback)
-  return lookbackMs === undefined
+  const lookbackMillis = parseDuration(lookback)
+  return lookbackMillis === undefined
     ? Result.fail(
         badData(
           `error parsing lookback delta duration: cannot parse ${JSON.stringify(lookback)} to a valid duration`
         )
       )
-    : Result.succeed({ ...context.evaluation, ...(lookbackMs > 0 ? { lookbackMs } : {}) })
+    : Result.succeed({ ...context.evaluation, ...(lookbackMillis > 0 ? { lookbackMillis } : {}) })
 }
 
-const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
-  const time = timeOr(params, "time", context.nowMs)
+const query = (context: ApiContext, params: URLSearchParams): ApiResponse => {
+  const time = timeOr(params, "time", context.nowMillis)
   if (time === undefined) return invalidTime(params, "time")
   const options = queryOptions(context, params)
   if (Result.isFailure(options)) return options.failure
@@ -186,18 +190,18 @@ const query = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
     : success(separated('{"resultType":"vector","result":[', samples, "]}"), context)
 }
 
-/** What the engine holds of counting beside what is counted: the results so far, and what goes into the next one. */
+/** The samples that the engine holds for counting, besides those that it counts: the results so far, and the input of the next one. */
 const countingSamples = (counts: ReadonlyArray<number>): number =>
   Math.max(0, ...counts.map((count, results) => results + count + 1))
 
-function* instants(context: ApiContext, selector: Selector, timeMs: number, options: EvaluateOptions) {
+function* instants(context: ApiContext, selector: Selector, timeMillis: number, options: EvaluateOptions) {
   for (const series of select(context.database, selector)) {
-    const value = instant(series, timeMs, options)
+    const value = instant(series, timeMillis, options)
     if (value !== undefined) yield { labels: series.labels, value }
   }
 }
 
-const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const queryRange = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   const grid = parseGrid(params)
   if (Result.isFailure(grid)) return grid.failure
   const options = queryOptions(context, params)
@@ -220,7 +224,7 @@ const queryRange = (context: ApiContext, params: URLSearchParams): ApiAnswer => 
   }
   const selected = select(context.database, parsed.success.selector)
   const counts = parsed.success._tag === "Count" ? count(selected, grid.success, options.success) : undefined
-  // The status comes before the body, so a limit has to be known before the first byte; the body itself is made
+  // The status comes before the body, so a limit has to be checked before the first byte; the body is generated
   // series by series while it is sent.
   if (Number.isFinite(context.maxSamples)) {
     let samples = 0
@@ -244,36 +248,37 @@ function* matrixSeries(selected: ReadonlyArray<MockSeries>, grid: Grid, options:
 
 const gridTimes = (grid: Grid): ReadonlyArray<number> => {
   const times: Array<number> = []
-  for (let time = grid.startMs; time <= grid.endMs; time += grid.stepMs) times.push(time)
+  for (let time = grid.startMillis; time <= grid.endMillis; time += grid.stepMillis) times.push(time)
   return times
 }
 
-const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiAnswer> => {
+const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiResponse> => {
   const [start = "", end = "", step = ""] = ["start", "end", "step"].map((name) => params.get(name) ?? "")
-  const startMs = parseTime(start)
-  if (startMs === undefined) {
+  const startMillis = parseTime(start)
+  if (startMillis === undefined) {
     return Result.fail(invalid("start", `cannot parse ${JSON.stringify(start)} to a valid timestamp`))
   }
-  const endMs = parseTime(end)
-  if (endMs === undefined) {
+  const endMillis = parseTime(end)
+  if (endMillis === undefined) {
     return Result.fail(invalid("end", `cannot parse ${JSON.stringify(end)} to a valid timestamp`))
   }
-  if (endMs < startMs) return Result.fail(invalid("end", "end timestamp must not be before start time"))
-  const stepMs = parseDuration(step)
-  if (stepMs === undefined) {
+  if (endMillis < startMillis)
+    return Result.fail(invalid("end", "end timestamp must not be before start time"))
+  const stepMillis = parseDuration(step)
+  if (stepMillis === undefined) {
     return Result.fail(invalid("step", `cannot parse ${JSON.stringify(step)} to a valid duration`))
   }
-  if (stepMs <= 0) {
+  if (stepMillis <= 0) {
     const message = "zero or negative query resolution step widths are not accepted. Try a positive integer"
     return Result.fail(invalid("step", message))
   }
-  if (Math.trunc((endMs - startMs) / stepMs) > 11000) {
+  if (Math.trunc((endMillis - startMillis) / stepMillis) > 11000) {
     const message =
       "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
     return Result.fail(badData(message))
   }
-  // The engine's step is whole milliseconds.
-  return Result.succeed({ startMs, endMs, stepMs: Math.max(1, Math.trunc(stepMs)) })
+  // The engine's step is an integer in milliseconds.
+  return Result.succeed({ startMillis, endMillis, stepMillis: Math.max(1, Math.trunc(stepMillis)) })
 }
 
 /** An optional time parameter: undefined when it is there and unreadable. */
@@ -282,7 +287,7 @@ const timeOr = (params: URLSearchParams, name: string, otherwise: number): numbe
   return value === "" ? otherwise : parseTime(value)
 }
 
-const invalidTime = (params: URLSearchParams, name: string): ApiAnswer => {
+const invalidTime = (params: URLSearchParams, name: string): ApiResponse => {
   const value = JSON.stringify(params.get(name) ?? "")
   return invalid(name, `Invalid time value for '${name}': cannot parse ${value} to a valid timestamp`)
 }
@@ -291,8 +296,8 @@ const invalidTime = (params: URLSearchParams, name: string): ApiAnswer => {
 const selectedSeries = (
   context: ApiContext,
   params: URLSearchParams,
-  failed: (error: string) => ApiAnswer
-): Result.Result<ReadonlyArray<MockSeries>, ApiAnswer> => {
+  failed: (error: string) => ApiResponse
+): Result.Result<ReadonlyArray<MockSeries>, ApiResponse> => {
   const start = timeOr(params, "start", Number.NEGATIVE_INFINITY)
   if (start === undefined) return Result.fail(invalidTime(params, "start"))
   const end = timeOr(params, "end", Number.POSITIVE_INFINITY)
@@ -306,10 +311,10 @@ const selectedSeries = (
       return Result.fail(failed("match[] must contain at least one non-empty matcher"))
     }
     weight += selector.success.weight
-    if (weight > MOST_WEIGHT) return Result.fail(failed(tooLarge))
+    if (weight > MAX_WEIGHT) return Result.fail(failed(tooLarge))
     selectors.push(selector.success)
   }
-  const until = Math.min(end, context.evaluation.untilMs)
+  const until = Math.min(end, context.evaluation.untilMillis)
   return Result.succeed(
     context.database.series.filter(
       (s) =>
@@ -319,13 +324,13 @@ const selectedSeries = (
   )
 }
 
-const labels = (context: ApiContext, params: URLSearchParams): ApiAnswer =>
+const labels = (context: ApiContext, params: URLSearchParams): ApiResponse =>
   Result.match(selectedSeries(context, params, badData), {
     onFailure: (failed) => failed,
     onSuccess: (series) => success([strings(new Set(series.flatMap((s) => s.labels.map(([name]) => name))))])
   })
 
-const labelValues = (context: ApiContext, params: URLSearchParams, name: string): ApiAnswer => {
+const labelValues = (context: ApiContext, params: URLSearchParams, name: string): ApiResponse => {
   if (context.release < 3000 && !/^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name)) {
     return badData(`invalid label name: ${JSON.stringify(name)}`)
   }
@@ -338,7 +343,7 @@ const labelValues = (context: ApiContext, params: URLSearchParams, name: string)
   })
 }
 
-const series = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const series = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   if (!params.has("match[]")) return badData("no match[] parameter provided")
   return Result.match(
     selectedSeries(context, params, (error) => invalid("match[]", error)),
@@ -360,7 +365,7 @@ function* map<A, B>(items: Iterable<A>, f: (item: A) => B): Generator<B> {
   for (const item of items) yield f(item)
 }
 
-const metadata = (context: ApiContext, params: URLSearchParams): ApiAnswer => {
+const metadata = (context: ApiContext, params: URLSearchParams): ApiResponse => {
   const limit = params.get("limit") ?? ""
   if (limit !== "" && !/^[+-]?\d+$/.test(limit)) return badData("limit must be a number")
   const metric = params.get("metric") ?? ""
@@ -380,7 +385,7 @@ const object = (fields: Readonly<Record<string, string>>) =>
     .map(([key, value]) => `${formatString(key)}:${formatString(value)}`)
     .join(",")}}`
 
-const buildInfo = (context: ApiContext): ApiAnswer =>
+const buildInfo = (context: ApiContext): ApiResponse =>
   success([
     object({
       version: context.version,
@@ -392,10 +397,10 @@ const buildInfo = (context: ApiContext): ApiAnswer =>
     })
   ])
 
-const flags = (context: ApiContext): ApiAnswer =>
+const flags = (context: ApiContext): ApiResponse =>
   success([
     object({
-      "query.lookback-delta": formatDuration(context.evaluation.lookbackMs),
+      "query.lookback-delta": formatDuration(context.evaluation.lookbackMillis),
       "query.max-concurrency": "20",
       "query.max-samples": String(Number.isFinite(context.maxSamples) ? context.maxSamples : 50_000_000),
       "query.timeout": "2m"

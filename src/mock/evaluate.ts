@@ -1,14 +1,14 @@
 /**
  * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, and `time()`, with Prometheus' own rules
- * for which sample answers for which point in time.
+ * for which sample counts at which point in time.
  */
 import { Result } from "effect"
 import * as Matcher from "../promql/Matcher.ts"
 import type { Histogram } from "../samples/Sample.ts"
 import { labelValue, type MockDatabase, type MockSeries, type MockValue } from "./MockSeries.ts"
-import { MOST_WEIGHT, weightOf, wholeValue } from "./regexp.ts"
+import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 
-/** A query that the mock can answer. */
+/** A query that the mock can evaluate. */
 export type Query =
   | { readonly _tag: "Selector"; readonly selector: Selector }
   /** `count(…)`: how many series a selector has. */
@@ -18,36 +18,36 @@ export type Query =
 
 /** A compiled selector. */
 export interface Selector {
-  /** Whether it selects a series, from a lookup that answers `""` for an absent label. */
+  /** Whether it selects a series, given a lookup that returns `""` for an absent label. */
   readonly matches: (value: (label: string) => string) => boolean
-  /** Whether it selects series without any label, that is everything: Prometheus refuses such a selector. */
+  /** Whether it selects a series without labels: Prometheus refuses such a selector. */
   readonly matchesEmpty: boolean
   /** How large its regular expressions are together. */
   readonly weight: number
 }
 
-/** The points of a range query, `startMs`, `startMs + stepMs`, … ≤ `endMs`, in whole milliseconds. */
+/** The points of a range query, `startMillis`, `startMillis + stepMillis`, … ≤ `endMillis`, integers in milliseconds. */
 export interface Grid {
-  readonly startMs: number
-  readonly endMs: number
-  readonly stepMs: number
+  readonly startMillis: number
+  readonly endMillis: number
+  readonly stepMillis: number
 }
 
-/** What a server is set to. */
+/** The settings of a server. */
 export interface EvaluateOptions {
-  /** How old a sample may be and still answer for a point. */
-  readonly lookbackMs: number
-  /** Whether a sample of exactly that age still answers: it does on version 2, and does not since 3.0. */
+  /** How old a sample may be and still count at a point. */
+  readonly lookbackMillis: number
+  /** Whether a sample of exactly that age counts: on version 2 it does, since 3.0 it does not. */
   readonly lookbackClosed: boolean
   /** Later samples do not exist yet. */
-  readonly untilMs: number
+  readonly untilMillis: number
 }
 
-/** A Prometheus 2 of whose samples all exist. */
+/** Prometheus 2, with samples of any time. */
 export const defaultOptions: EvaluateOptions = {
-  lookbackMs: 300_000,
+  lookbackMillis: 300_000,
   lookbackClosed: true,
-  untilMs: Number.POSITIVE_INFINITY
+  untilMillis: Number.POSITIVE_INFINITY
 }
 
 const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
@@ -61,7 +61,7 @@ const timeCall = /^\s*time\s*\(\s*\)\s*$/
 const emptySelector = "vector selector must contain at least one non-empty matcher"
 
 /**
- * Parses a query; fails with the text that Prometheus puts into its answer, or one of the same form.
+ * Parses a query; fails with the text of Prometheus' error, or one of the same form.
  * `modern`: as since Prometheus 3.0, where names may be quoted and `.` in expressions matches a line feed.
  */
 export const parseQuery = (text: string, modern = false): Result.Result<Query, string> => {
@@ -127,7 +127,7 @@ const compile = (
   dotAll: boolean
 ): Result.Result<Selector, string> => {
   const weight = weigh(matchers)
-  if (weight > MOST_WEIGHT) return Result.fail(`1:1: parse error: ${tooLarge}`)
+  if (weight > MAX_WEIGHT) return Result.fail(`1:1: parse error: ${tooLarge}`)
   try {
     const all = name === "" ? matchers : [nameIs(name), ...matchers]
     const tests = all.map((matcher) => ({ label: matcher.label, test: compileOne(matcher, dotAll) }))
@@ -155,7 +155,7 @@ const weigh = (matchers: ReadonlyArray<Matcher.Matcher>): number =>
 const compileOne = ({ operator, value }: Matcher.Matcher, dotAll: boolean): ((text: string) => boolean) => {
   if (operator === "=") return (text) => text === value
   if (operator === "!=") return (text) => text !== value
-  const pattern = wholeValue(value, dotAll)
+  const pattern = compileFullMatch(value, dotAll)
   const wanted = operator === "=~"
   return (text) => pattern.test(text) === wanted
 }
@@ -167,26 +167,26 @@ export const select = (database: MockDatabase, selector: Selector): ReadonlyArra
 export const isSelected = (series: MockSeries, selector: Selector): boolean =>
   selector.matches((name) => labelValue(series.labels, name))
 
-/** The index of the last of `times` at or before `timeMs`, or -1. */
-const lastAtOrBefore = (times: Float64Array, timeMs: number): number => {
+/** The index of the last of `times` at or before `timeMillis`, or -1. */
+const lastAtOrBefore = (times: Float64Array, timeMillis: number): number => {
   let low = 0
   let high = times.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (times[middle]! <= timeMs) low = middle + 1
+    if (times[middle]! <= timeMillis) low = middle + 1
     else high = middle
   }
   return low - 1
 }
 
-/** Whether a series has a sample in `[startMs, endMs]`. */
-export const hasSampleBetween = (series: MockSeries, startMs: number, endMs: number): boolean => {
-  const last = lastAtOrBefore(series.times, endMs)
-  return last >= 0 && series.times[last]! >= startMs
+/** Whether a series has a sample in `[startMillis, endMillis]`. */
+export const hasSampleBetween = (series: MockSeries, startMillis: number, endMillis: number): boolean => {
+  const last = lastAtOrBefore(series.times, endMillis)
+  return last >= 0 && series.times[last]! >= startMillis
 }
 
 /**
- * The points of one series on a grid: each is answered by the latest sample at or before it that is not older than
+ * The points of one series on a grid: each has the value of the latest sample at or before it that is not older than
  * the look-back, unless that sample is a stale marker.
  */
 export const range = (
@@ -197,13 +197,13 @@ export const range = (
   const times: Array<number> = []
   const values: Array<number | Histogram> = []
   const samples = series.times
-  const existing = lastAtOrBefore(samples, options.untilMs)
-  let index = lastAtOrBefore(samples, Math.min(grid.startMs, options.untilMs))
-  for (let time = grid.startMs; time <= grid.endMs; time += grid.stepMs) {
+  const existing = lastAtOrBefore(samples, options.untilMillis)
+  let index = lastAtOrBefore(samples, Math.min(grid.startMillis, options.untilMillis))
+  for (let time = grid.startMillis; time <= grid.endMillis; time += grid.stepMillis) {
     while (index < existing && samples[index + 1]! <= time) index++
     if (index < 0) continue
     const age = time - samples[index]!
-    if (options.lookbackClosed ? age > options.lookbackMs : age >= options.lookbackMs) continue
+    if (options.lookbackClosed ? age > options.lookbackMillis : age >= options.lookbackMillis) continue
     const value: MockValue = series.values[index]!
     if (value === "stale") continue
     times.push(time)
@@ -229,7 +229,7 @@ export const count = (
 /** The value of one series at one time, or undefined. */
 export const instant = (
   series: MockSeries,
-  timeMs: number,
+  timeMillis: number,
   options: EvaluateOptions = defaultOptions
 ): number | Histogram | undefined =>
-  range(series, { startMs: timeMs, endMs: timeMs, stepMs: 1 }, options).values[0]
+  range(series, { startMillis: timeMillis, endMillis: timeMillis, stepMillis: 1 }, options).values[0]

@@ -1,4 +1,4 @@
-/** What goes wrong with a mock, and when: for `MockOptions.faults`. */
+/** Which requests to a mock fail, and how: for `MockOptions.faults`. */
 import type { Fault, MockRequest } from "./http.ts"
 
 /** Chooses what goes wrong with a request, if anything; `attempt` counts the same method, path and parameters, from 1. */
@@ -7,13 +7,13 @@ export type Faults = (request: MockRequest, attempt: number) => Fault | undefine
 /** A fault of the range queries of one metric. */
 export const onMetric = (metric: string, fault: Fault) => {
   const quoted = JSON.stringify(metric).slice(1, -1)
-  // A whole name, not a part of a longer one.
+  // The complete name, not a part of a longer one.
   const named = new RegExp(`(?<![\\w:])${quoted.replace(/[^\w:]/g, "\\$&")}(?![\\w:])`)
   return ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined =>
     path.endsWith("/api/v1/query_range") && named.test(params.get("query") ?? "") ? fault : undefined
 }
 
-/** A fault of all requests whose path ends so: `/api/v1/labels`, or `""` for every one. */
+/** A fault of all requests whose path has this end: `/api/v1/labels`, or `""` for every request. */
 export const onPath =
   (end: string, fault: Fault) =>
   ({ path }: Pick<MockRequest, "path">): Fault | undefined =>
@@ -36,7 +36,7 @@ export const anyOf =
     return undefined
   }
 
-/** What Prometheus answers when it cannot: its JSON with a text. 422 is for a query that it gives up, 503 for a bad moment. */
+/** An error response of Prometheus, in its JSON: 422 is a query that failed, 503 a server that is not ready. */
 export const refusal = (status: number, error: string): Fault => ({
   status,
   headers: { "content-type": "application/json" },

@@ -4,11 +4,11 @@ import type { Histogram, Labels } from "../samples/Sample.ts"
 import type { MockValue } from "./MockSeries.ts"
 
 /** A sample's time in seconds: an integer when whole, else three decimals. */
-export const formatTime = (timeMs: number): string => {
-  const fraction = Math.abs(timeMs % 1000)
-  if (fraction === 0) return String(timeMs / 1000)
-  const sign = timeMs < 0 ? "-" : ""
-  return `${sign}${Math.trunc(Math.abs(timeMs) / 1000)}.${String(fraction).padStart(3, "0")}`
+export const formatTime = (timeMillis: number): string => {
+  const fraction = Math.abs(timeMillis % 1000)
+  if (fraction === 0) return String(timeMillis / 1000)
+  const sign = timeMillis < 0 ? "-" : ""
+  return `${sign}${Math.trunc(Math.abs(timeMillis) / 1000)}.${String(fraction).padStart(3, "0")}`
 }
 
 const unsafeInHtml = /[<>&\u2028\u2029]/g
@@ -51,7 +51,7 @@ export const formatMatrixSeries = (
 }
 
 /** One series of an instant query. */
-export const formatVectorSample = (labels: Labels, timeMs: number, value: number | Histogram): string =>
+export const formatVectorSample = (labels: Labels, timeMillis: number, value: number | Histogram): string =>
   typeof value === "number"
-    ? `{"metric":${formatLabels(labels)},"value":[${formatTime(timeMs)},"${formatFloat64(value)}"]}`
-    : `{"metric":${formatLabels(labels)},"histogram":[${formatTime(timeMs)},${formatHistogram(value)}]}`
+    ? `{"metric":${formatLabels(labels)},"value":[${formatTime(timeMillis)},"${formatFloat64(value)}"]}`
+    : `{"metric":${formatLabels(labels)},"histogram":[${formatTime(timeMillis)},${formatHistogram(value)}]}`

@@ -10,12 +10,12 @@ import { makeDatabase, makeSeries } from "./MockSeries.ts"
 /** What to generate. */
 export interface GenerateOptions {
   /** The time of the last scrape at the latest, in milliseconds since the Unix epoch. */
-  readonly endMs: number
-  /** How long before `endMs` the first scrape is; 25 hours by default. */
+  readonly endMillis: number
+  /** How long before `endMillis` the first scrape is; 25 hours by default. */
   readonly hours?: number
   readonly seed?: number
   /** The time between two scrapes; a minute by default. */
-  readonly intervalMs?: number
+  readonly intervalMillis?: number
 }
 
 const day = 86_400_000
@@ -30,28 +30,28 @@ const noise = (seed: number, series: number, tick: number): number => {
 }
 
 /** How busy the company is at a time: from about 0.2 at night to 1 in the afternoon. */
-const activity = (timeMs: number): number =>
-  0.6 - 0.4 * Math.cos((2 * Math.PI * ((timeMs % day) - 3 * 3_600_000)) / day)
+const activity = (timeMillis: number): number =>
+  0.6 - 0.4 * Math.cos((2 * Math.PI * ((timeMillis % day) - 3 * 3_600_000)) / day)
 
 interface Instance {
   readonly name: string
   /** When in the interval it is scraped: targets are spread over it. */
-  readonly offsetMs: number
+  readonly offsetMillis: number
   /** When in each UTC day it is restarted, and for how long it then is down. */
-  readonly restartMs: number
-  readonly downMs: number
+  readonly restartMillis: number
+  readonly downMillis: number
 }
 
 const instances: ReadonlyArray<Instance> = [
-  { name: "10.0.0.11:9100", offsetMs: 7_412, restartMs: 4.25 * 3_600_000, downMs: 6 * 60_000 },
-  { name: "10.0.0.12:9100", offsetMs: 38_950, restartMs: 16.5 * 3_600_000, downMs: 2 * 60_000 }
+  { name: "10.0.0.11:9100", offsetMillis: 7_412, restartMillis: 4.25 * 3_600_000, downMillis: 6 * 60_000 },
+  { name: "10.0.0.12:9100", offsetMillis: 38_950, restartMillis: 16.5 * 3_600_000, downMillis: 2 * 60_000 }
 ]
 
 const families: ReadonlyArray<readonly [string, FamilyMetadata]> = [
   ["app_build_info", { type: "gauge", help: "A constant 1, labelled by what is running.", unit: "" }],
   ["cache_hit_ratio", { type: "gauge", help: "Hits per look-up; NaN without look-ups.", unit: "ratio" }],
   ["http_request_duration_seconds", { type: "histogram", help: "How long requests took.", unit: "seconds" }],
-  ["http_requests", { type: "counter", help: "Requests answered.", unit: "" }],
+  ["http_requests", { type: "counter", help: "Requests handled.", unit: "" }],
   ["node_cpu_seconds", { type: "counter", help: "CPU time spent in each mode.", unit: "seconds" }],
   ["node_memory_MemAvailable_bytes", { type: "gauge", help: "Memory free for use.", unit: "bytes" }],
   ["process_start_time_seconds", { type: "gauge", help: "When the process started.", unit: "seconds" }],
@@ -64,24 +64,24 @@ const families: ReadonlyArray<readonly [string, FamilyMetadata]> = [
 
 /** Generates the database: twelve metrics, 76 series, one sample per series and interval. */
 export const generate = (options: GenerateOptions): MockDatabase => {
-  const { endMs, hours = 25, seed = 1, intervalMs = 60_000 } = options
-  const startMs = endMs - hours * 3_600_000
+  const { endMillis, hours = 25, seed = 1, intervalMillis = 60_000 } = options
+  const startMillis = endMillis - hours * 3_600_000
   const series: Array<MockSeries> = []
   const add = (labels: LabelsInput, samples: Array<readonly [number, MockValue]>) => {
     if (samples.length > 0) series.push(makeSeries(labels, samples))
   }
   instances.forEach((instance, index) => {
-    const target = new Target(instance, index, { startMs, endMs, seed, intervalMs })
+    const target = new Target(instance, index, { startMillis, endMillis, seed, intervalMillis })
     target.all(add)
   })
   return makeDatabase(series, families)
 }
 
 interface Span {
-  readonly startMs: number
-  readonly endMs: number
+  readonly startMillis: number
+  readonly endMillis: number
   readonly seed: number
-  readonly intervalMs: number
+  readonly intervalMillis: number
 }
 
 type Add = (labels: LabelsInput, samples: Array<readonly [number, MockValue]>) => void
@@ -108,7 +108,7 @@ class Target {
     )
     add(
       this.#labels("process_start_time_seconds"),
-      this.#gauge((time) => this.#startedMs(time) / 1000)
+      this.#gauge((time) => this.#startedMillis(time) / 1000)
     )
     add(
       this.#labels("node_memory_MemAvailable_bytes"),
@@ -122,7 +122,7 @@ class Target {
       ] as const) {
         const rate = (time: number) => (mode === "idle" ? 1 - 0.8 * activity(time) : share * activity(time))
         const cpuSeconds = this.#counter((time, random) => {
-          const seconds = (rate(time) * this.span.intervalMs * (0.9 + 0.2 * random)) / 1000
+          const seconds = (rate(time) * this.span.intervalMillis * (0.9 + 0.2 * random)) / 1000
           return Math.round(seconds * 100) / 100
         })
         add(this.#labels("node_cpu_seconds_total", { cpu, mode }), hundredths(cpuSeconds))
@@ -189,8 +189,8 @@ class Target {
   #builds(add: Add): void {
     const version = (time: number) => Math.floor((time + day / 2) / day)
     const all = this.#gauge(() => 1)
-    const from = version(this.span.startMs)
-    for (let current = from; current <= version(this.span.endMs); current++) {
+    const from = version(this.span.startMillis)
+    for (let current = from; current <= version(this.span.endMillis); current++) {
       const own = all.filter(([time]) => version(time) === current)
       const next = all.find(([time]) => version(time) > current)
       // The scrape that no longer finds a series marks it stale.
@@ -203,29 +203,29 @@ class Target {
     return { __name__: name, job: "shop", instance: this.instance.name, ...labels }
   }
 
-  /** The times of all scrapes, and whether the instance answered. */
-  *#scrapes(sinceMs = this.span.startMs): Generator<readonly [timeMs: number, up: boolean]> {
-    const { intervalMs, endMs } = this.span
-    const first = Math.ceil((sinceMs - this.instance.offsetMs) / intervalMs)
+  /** The times of all scrapes, and whether the instance was up. */
+  *#scrapes(sinceMillis = this.span.startMillis): Generator<readonly [timeMillis: number, up: boolean]> {
+    const { intervalMillis, endMillis } = this.span
+    const first = Math.ceil((sinceMillis - this.instance.offsetMillis) / intervalMillis)
     for (let tick = first; ; tick++) {
-      const time = tick * intervalMs + this.instance.offsetMs
-      if (time > endMs) return
-      yield [time, time - this.#downSince(time) >= this.instance.downMs]
+      const time = tick * intervalMillis + this.instance.offsetMillis
+      if (time > endMillis) return
+      yield [time, time - this.#downSince(time) >= this.instance.downMillis]
     }
   }
 
-  /** The last time at or before `timeMs` at which the instance went down. */
-  #downSince(timeMs: number): number {
-    return Math.floor((timeMs - this.instance.restartMs) / day) * day + this.instance.restartMs
+  /** The last time at or before `timeMillis` at which the instance went down. */
+  #downSince(timeMillis: number): number {
+    return Math.floor((timeMillis - this.instance.restartMillis) / day) * day + this.instance.restartMillis
   }
 
-  /** When the process that runs at `timeMs` was started. */
-  #startedMs(timeMs: number): number {
-    return this.#downSince(timeMs) + this.instance.downMs
+  /** When the process that runs at `timeMillis` was started. */
+  #startedMillis(timeMillis: number): number {
+    return this.#downSince(timeMillis) + this.instance.downMillis
   }
 
   /** Samples of a gauge: a value per scrape while the instance is up, a stale marker when it goes down. */
-  #gauge(value: (timeMs: number, random: number) => number): Array<readonly [number, MockValue]> {
+  #gauge(value: (timeMillis: number, random: number) => number): Array<readonly [number, MockValue]> {
     const id = this.#series++
     const samples: Array<readonly [number, MockValue]> = []
     let wasUp = false
@@ -238,15 +238,15 @@ class Target {
   }
 
   /** Samples of a counter: what was added up since the process started, which a restart resets. */
-  #counter(increase: (timeMs: number, random: number) => number): Array<readonly [number, MockValue]> {
+  #counter(increase: (timeMillis: number, random: number) => number): Array<readonly [number, MockValue]> {
     const id = this.#series++
     const samples: Array<readonly [number, MockValue]> = []
-    const sinceMs = this.#downSince(this.span.startMs)
+    const sinceMillis = this.#downSince(this.span.startMillis)
     let total = 0
     let wasUp = false
-    for (const [time, up] of this.#scrapes(sinceMs)) {
+    for (const [time, up] of this.#scrapes(sinceMillis)) {
       total = up ? total + increase(time, this.#random(id, time)) : 0
-      if (time >= this.span.startMs) {
+      if (time >= this.span.startMillis) {
         if (up) samples.push([time, total])
         else if (wasUp) samples.push([time, "stale"])
         wasUp = up
@@ -255,8 +255,8 @@ class Target {
     return samples
   }
 
-  #random(id: number, timeMs: number): number {
-    return noise(this.span.seed, id, Math.floor(timeMs / this.span.intervalMs))
+  #random(id: number, timeMillis: number): number {
+    return noise(this.span.seed, id, Math.floor(timeMillis / this.span.intervalMillis))
   }
 }
 

@@ -1,49 +1,49 @@
-/** Requests, answers and faults of the mock: what both transports, in-process and socket, have in common. */
+/** Requests, responses and faults of the mock: common to both transports, in-process and socket. */
 
-/** A request as the mock sees it, whichever way it came. */
+/** A request as the mock sees it, through either transport. */
 export interface MockRequest {
   readonly method: string
-  /** The whole address, origin included, so that a mock can play several hosts. */
+  /** The complete address, origin included, so that a mock can play several hosts. */
   readonly url: string
   /** The path as it was sent, not decoded. */
   readonly path: string
-  /** The form's parameters, then those of the address: `get` answers what Prometheus would take. */
+  /** The form's parameters, then those of the address: `get` returns the one that Prometheus would take. */
   readonly params: URLSearchParams
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, string>
 }
 
-/** How an answer ends: whole, broken off, silent for ever, or with a connection broken before it began. */
-export type Ending = "complete" | "cut" | "stall" | "reset"
+/** How a response ends: complete, broken off, stalled, or with a connection that is reset before it starts. */
+export type ResponseEnding = "complete" | "cut" | "stall" | "reset"
 
-/** What a transport has to send, as it is: no length, no encoding. */
-export interface MockAnswer {
-  /** How long to wait first; infinite for no answer at all. */
-  readonly delayMs: number
+/** A response as a transport sends it: without length or encoding. */
+export interface MockResponse {
+  /** How long to wait first; `Infinity` for no response at all. */
+  readonly delayMillis: number
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
-  /** To be read once; made while it is read. */
+  /** Generated while it is read, once. */
   readonly body: Iterable<Uint8Array>
   /** What happens after `body`. */
-  readonly ending: Ending
+  readonly ending: ResponseEnding
 }
 
 /**
- * What goes wrong with one request. Fields combine; without `status`, `headers` and `body` the true answer is used.
+ * What goes wrong with one request. Fields combine; without `status`, `headers` and `body` the true response is used.
  *
- * A fault with a `status` or a `body` replaces the answer: status 200, no headers but `Date` and an empty body unless given.
+ * A fault with a `status` or a `body` replaces the response: status 200, no headers but `Date` and an empty body unless given.
  */
 export interface Fault {
   readonly status?: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
-  /** Waits before answering; `Infinity` never answers. */
-  readonly delayMs?: number
+  /** Waits before the response; with `Infinity` there is none. */
+  readonly delayMillis?: number
   /** Breaks the connection after that many bytes of the body. */
   readonly cutAfterBytes?: number
   /** Sends that many bytes of the body, then nothing more, with the connection open. */
   readonly stallAfterBytes?: number
-  /** Breaks the connection instead of answering. */
+  /** Resets the connection instead of a response. */
   readonly reset?: boolean
 }
 

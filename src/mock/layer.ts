@@ -5,6 +5,6 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import * as MockHttpClient from "./MockHttpClient.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
 
-/** A client whose requests a mock answers, whatever `base_url` says. */
+/** A client whose requests go to a mock, whatever `base_url` is. */
 export const layer = (mock: MockPrometheus): Layer.Layer<PrometheusClient, never, ConnectorConfig> =>
   PrometheusClient.layerNoDeps.pipe(Layer.provide(MockHttpClient.layer(mock)))

@@ -4,18 +4,18 @@ const float = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 const duration = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/
 /** Texts that are longer are no times: expressions would take a while to see it. */
-const MOST_CHARACTERS = 100
-/** The times that can be told, as in JavaScript's dates; Prometheus' own end does not matter. */
-const MOST_MILLIS = 8_640_000_000_000_000
+const MAX_CHARACTERS = 100
+/** The limits of JavaScript's dates; those of Prometheus are further away. */
+const MAX_MILLIS = 8_640_000_000_000_000
 /** Go counts nanoseconds in 64 bits. */
-const MOST_DURATION_MILLIS = 2 ** 63 / 1e6
-const unitsMs = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1]
+const MAX_DURATION_MILLIS = 2 ** 63 / 1e6
+const unitsMillis = [31_536_000_000, 604_800_000, 86_400_000, 3_600_000, 60_000, 1000, 1]
 
 /** A time in milliseconds since the Unix epoch from epoch seconds or RFC 3339, or undefined. */
 export const parseTime = (text: string): number | undefined => {
-  if (text.length > MOST_CHARACTERS) return undefined
+  if (text.length > MAX_CHARACTERS) return undefined
   if (float.test(text)) {
-    const seconds = Math.max(-MOST_MILLIS / 1000, Math.min(MOST_MILLIS / 1000, Number(text)))
+    const seconds = Math.max(-MAX_MILLIS / 1000, Math.min(MAX_MILLIS / 1000, Number(text)))
     const whole = Math.trunc(seconds)
     // In Go's steps, so that the millisecond is the same: round the fraction to ms, then cut nanoseconds.
     const nanos = Math.trunc((Math.round((seconds - whole) * 1000) / 1000) * 1e9)
@@ -47,17 +47,15 @@ export const parseTime = (text: string): number | undefined => {
 
 /** A duration in milliseconds from seconds or from text such as `1h30m`, or undefined. */
 export const parseDuration = (text: string): number | undefined => {
-  if (text.length > MOST_CHARACTERS) return undefined
+  if (text.length > MAX_CHARACTERS) return undefined
   const milliseconds = float.test(text) ? Math.trunc(Number(text) * 1e9) / 1e6 : unitsDuration(text)
-  return milliseconds !== undefined && Math.abs(milliseconds) < MOST_DURATION_MILLIS
-    ? milliseconds
-    : undefined
+  return milliseconds !== undefined && Math.abs(milliseconds) < MAX_DURATION_MILLIS ? milliseconds : undefined
 }
 
 const unitsDuration = (text: string): number | undefined => {
   const match = duration.exec(text)
   if (match === null || text === "") return undefined
-  return unitsMs.reduce((total, unit, i) => total + Number(match[i + 1] ?? 0) * unit, 0)
+  return unitsMillis.reduce((total, unit, i) => total + Number(match[i + 1] ?? 0) * unit, 0)
 }
 
 /** A duration as Prometheus prints it: `5m`, `1h30m`. */
@@ -66,7 +64,7 @@ export const formatDuration = (milliseconds: number): string => {
   const names = ["y", "w", "d", "h", "m", "s", "ms"]
   let rest = milliseconds
   let text = ""
-  unitsMs.forEach((unit, i) => {
+  unitsMillis.forEach((unit, i) => {
     // Years and weeks are only used for exact multiples of them, since they read badly otherwise.
     if (i < 2 && rest % unit !== 0) return
     const count = Math.floor(rest / unit)

@@ -4,15 +4,15 @@ import type * as RegularExpression from "../promql/RegularExpression.ts"
 
 /**
  * The engine is loaded when the first expression is compiled: the demo, which is a part of the program, rarely needs it.
- * Without a promise, since a mock answers at once. Where the program is built the engine is a file beside it.
+ * Without a promise, since a mock responds at once. In a build the engine is a file of its own.
  */
 const loadEngine = (): typeof RegularExpression =>
   createRequire(import.meta.url)(
     import.meta.url.endsWith(".ts") ? "../promql/RegularExpression.ts" : "./regexp.mjs"
   )
 
-/** How large the expressions of a selector may be together, as `weightOf` says: linear time can be long as well. */
-export const MOST_WEIGHT = 20_000
+/** The most that the expressions of a selector may weigh together, by `weightOf`: linear time can be long too. */
+export const MAX_WEIGHT = 20_000
 
 /**
  * How large an expression is for its engine, at most: its length, times how often its parts are repeated. Repetitions of
@@ -30,12 +30,12 @@ export const weightOf = (expression: string): number => {
 }
 
 /**
- * Compiles an RE2 expression that has to match a whole value.
+ * Compiles an RE2 expression that has to match a complete value.
  *
  * `dotAll`: whether `.` matches a line feed, as it does since Prometheus 3.0. Throws a SyntaxError for what RE2
  * does not know.
  */
-export const wholeValue = (
+export const compileFullMatch = (
   expression: string,
   dotAll: boolean
 ): { readonly test: (text: string) => boolean } => {
@@ -49,11 +49,11 @@ export const wholeValue = (
       const before = known.get(text)
       if (before !== undefined) return before
       const isMatch = compiled.test(text)
-      if (known.size < MOST_KNOWN) known.set(text, isMatch)
+      if (known.size < MAX_KNOWN) known.set(text, isMatch)
       return isMatch
     }
   }
 }
 
-/** How many values are remembered of one expression. */
-const MOST_KNOWN = 10_000
+/** So many results of one expression are cached. */
+const MAX_KNOWN = 10_000

@@ -2,12 +2,10 @@
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
-import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { readRange, remainingRanges } from "../sync/Read.ts"
-import { StateReader } from "../sync/StateReader.ts"
-import { warnOfClock, warnOfConnection } from "../sync/syncWarnings.ts"
+import { makePlan } from "../sync/makePlan.ts"
+import type { StreamPlan } from "../sync/plan.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
-import { afterAnswer, initial } from "../sync/WindowSize.ts"
+import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { seriesCounts } from "./seriesCounts.ts"
 
@@ -45,21 +43,13 @@ export const estimate = Effect.fnUntraced(function* (
   about: { readonly mode: SyncMode; readonly source: string; readonly destination: string }
 ) {
   const settings = yield* ConnectorConfig
-  const client = yield* PrometheusClient
-  const store = yield* StateReader
-  yield* warnOfConnection
-  const clock = yield* client.clock
-  yield* warnOfClock(clock)
-  const fullRange = readRange(settings, clock.nowMillis)
   const mode = syncKindOf(about.mode)
-
-  // Where the stream begins that has the most to catch up on.
-  let firstMillis = Infinity
-  const estimateStream = Effect.fnUntraced(function* (name: string) {
-    const saved = yield* store.load(name)
-    const ranges = remainingRanges({ name, mode }, settings, fullRange, saved, { detailedStates: true })
-    firstMillis = Math.min(firstMillis, ranges[0]?.firstMillis ?? Infinity)
-    const parts = yield* Effect.forEach(ranges, (range) => estimateRange(name, range))
+  const { grid, streams: plans } = yield* makePlan(
+    names.map((name) => ({ name, mode })),
+    { detailedStates: true }
+  )
+  const estimateStream = Effect.fnUntraced(function* ({ parts: planned, stream: name }: StreamPlan) {
+    const parts = yield* Effect.forEach(planned, ({ range }) => estimateRange(name, range))
     const sum = (of: (part: Omit<DryRunStream, "name">) => number) =>
       parts.reduce((total, part) => total + of(part), 0)
     const stream: DryRunStream = {
@@ -73,11 +63,14 @@ export const estimate = Effect.fnUntraced(function* (
     return stream
   })
 
-  const streams = yield* Effect.forEach(names, estimateStream, { concurrency: settings.concurrency })
+  const streams = yield* Effect.forEach(plans, estimateStream, { concurrency: settings.concurrency })
+  // From where the stream starts that has the most to catch up on.
+  const starts = plans.flatMap(({ parts }) => parts.slice(0, 1).map(({ range }) => range.firstMillis))
+  const firstMillis = starts.reduce((a, b) => Math.min(a, b), Infinity)
   const span =
-    pointCount(fullRange) === 0
+    pointCount(grid) === 0
       ? undefined
-      : ([firstMillis === Infinity ? fullRange.firstMillis : firstMillis, fullRange.lastMillis] as const)
+      : ([firstMillis === Infinity ? grid.firstMillis : firstMillis, grid.lastMillis] as const)
   const dryRun: DryRun = {
     source: about.source,
     destination: about.destination,
@@ -114,18 +107,18 @@ const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
   return { probes, values: counts }
 })
 
-/** In how many windows a stream is read that has so many samples at each point, if no answer is refused. */
+/** In how many windows a stream is read that has so many samples at each point, if no request is refused. */
 export const windowsOf = (points: number, samplesPerPoint: number): number => {
   let size = initial
   let left = points
-  let proven = 0
+  let largestResponse = 0
   for (let windows = 0; ; windows++) {
     if (left <= 0) return windows
     const taken = Math.min(left, size.points)
     const samples = Math.round(taken * samplesPerPoint)
-    proven = Math.max(proven, samples)
+    largestResponse = Math.max(largestResponse, samples)
     left -= taken
-    const next = afterAnswer(size, taken, samples, proven)
+    const next = afterResponse(size, taken, samples, largestResponse)
     if (!next.isGrowing && next.points === size.points) return windows + 1 + Math.ceil(left / size.points)
     size = next
   }

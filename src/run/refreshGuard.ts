@@ -6,7 +6,7 @@ import { Effect, type Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type Contents, Destination } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { readRange } from "../sync/Read.ts"
+import { gridToRead } from "../sync/plan.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -86,7 +86,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
   yield* Effect.logInfo(
     `Counting on the server what a full refresh of ${pluralize(before.size, "stream")} would bring (--yes skips that).`
   )
-  const range = readRange(settings, (yield* client.clock).nowMillis)
+  const range = gridToRead(settings, (yield* client.clock).nowMillis)
   const losses = yield* Effect.forEach(
     before,
     ([name, contents]) =>

@@ -9,6 +9,7 @@ import { isIncluded } from "../promql/MetricFilter.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
+import { SERVER_LOOKBACK_MILLIS } from "./TimeGrid.ts"
 
 /** A metric that can be read. */
 export interface DiscoveredMetric {
@@ -17,9 +18,6 @@ export interface DiscoveredMetric {
   readonly labels: ReadonlyArray<string>
   readonly metadata: MetricMetadata | undefined
 }
-
-/** A point of the grid shows samples that are up to five minutes older. */
-const LOOKBACK_MILLIS = 300_000
 
 const DAY_MILLIS = 86_400_000
 
@@ -39,7 +37,7 @@ export const discoveryRange = (
     Option.getOrElse(settings.endMillis, () => nowMillis)
   )
   const startMillis = settings.startMillis <= endMillis ? settings.startMillis : endMillis - DAY_MILLIS
-  return { startMillis: Math.max(0, startMillis - LOOKBACK_MILLIS), endMillis }
+  return { startMillis: Math.max(0, startMillis - SERVER_LOOKBACK_MILLIS), endMillis }
 }
 
 /** There is nothing to read, which is most likely a mistake. */

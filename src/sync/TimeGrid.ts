@@ -3,14 +3,20 @@
  *
  * Syncs, windows and other tools agree on it without knowing of each other. Pure arithmetic on milliseconds since the epoch.
  */
+import { Schema } from "effect"
 import { formatTime } from "../text/formatTime.ts"
 
 /** The grid points from first to last, both included. Empty if last is before first. */
-export interface GridRange {
-  readonly firstMillis: number
-  readonly lastMillis: number
-  readonly stepMillis: number
-}
+export const GridRange = Schema.Struct({
+  firstMillis: Schema.Int,
+  lastMillis: Schema.Int,
+  stepMillis: Schema.Int.check(Schema.isGreaterThan(0))
+})
+
+export type GridRange = typeof GridRange.Type
+
+/** A grid point has the value of the latest sample that is at most this old, unless the server is configured otherwise. */
+export const SERVER_LOOKBACK_MILLIS = 300_000
 
 /** How many points a range has. */
 export const pointCount = ({ firstMillis, lastMillis, stepMillis }: GridRange): number =>

@@ -1,7 +1,6 @@
 /**
- * One step window of one stream: asked for ahead of time, asked again where the answer breaks off, and in parts where
- * the server refuses it for its size: parts of its time down to a single point, and parts of its series. Whatever
- * happens, each sample is handed on once.
+ * One step window of one stream: requested ahead of time, again where the response breaks off, and in parts where the server refuses
+ * it for its size: parts of its time down to a single point, and parts of its series. In every case each sample is emitted once.
  */
 import {
   type Array as Arr,
@@ -13,7 +12,8 @@ import {
   Schedule,
   Scope,
   type Semaphore,
-  Stream
+  Stream,
+  type Tracer
 } from "effect"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { type Matcher, render } from "../promql/Matcher.ts"
@@ -21,121 +21,129 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { beginning } from "../text/excerpt.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { type Halves, MAX_SPLIT_DEPTH, type PartIndex, type SeriesPart, split } from "./SeriesPart.ts"
+import type { Response, StreamSource } from "./BlockSource.ts"
+import { type Halves, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
-import { afterAnswer, afterRefusal, type WindowSize } from "./WindowSize.ts"
+import { afterRefusal, afterResponse, type WindowSize } from "./WindowSize.ts"
 
-/** So often the series of one stream are split: each window then takes one request more than that. */
+/** How often the series of one stream are split: each window then takes one request more than that. */
 const MAX_SPLITS = 2000
-
-/** What an answer is: samples as they arrive. */
-export type Answer = Stream.Stream<SampleBlock, PrometheusError>
 
 /** What the windows of one stream share. */
 export interface WindowContext {
-  /** The stream's name, for those who read logs. */
+  /** The stream's name, for logs and spans. */
   readonly stream: string
-  /** Asks for a range of some series; the scope holds the connection. */
-  readonly ask: (range: GridRange, part: SeriesPart) => Effect.Effect<Answer, PrometheusError, Scope.Scope>
-  /** All of the stream's series, and how they have to be split: what one window learned holds for those after it. */
+  readonly source: StreamSource
+  /** All of the stream's series, and how they have to be split: later windows use the splits of earlier ones. */
   readonly series: SeriesPart
-  /** What series there are in a range. */
-  readonly index: (range: GridRange) => PartIndex<PrometheusError>
-  /** How many queries, of all streams, the server may be asked to work on. */
+  /** How many queries of all streams the server works on at a time. */
   readonly permits: Semaphore.Semaphore
   /** How often the stream's series have been split. */
   readonly splits: Ref.Ref<number>
-  /** When a failed request is made again. */
+  /** When a failed request is retried. */
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window, learned from each. */
   readonly size: Ref.Ref<WindowSize>
-  /** Samples of the largest answer that any stream has had. */
-  readonly proven: Ref.Ref<number>
-  /** Opened by whatever is learned of that. */
-  readonly learned: Latch.Latch
-  /** Whether the server has answered anything: only the first time is told. */
-  readonly answered: Ref.Ref<boolean>
+  /** The samples of the largest response to any stream. */
+  readonly largestResponse: Ref.Ref<number>
+  /** Opened whenever `size` is updated. */
+  readonly sizeLearned: Latch.Latch
+  /** Whether the server has responded to this stream: only the first response is an event. */
+  readonly hasResponded: Ref.Ref<boolean>
 }
 
-/** A window that has been asked for. */
-export interface AskedWindow {
+/** A window that has been requested. */
+export interface RequestedWindow {
   readonly range: GridRange
-  /** The series that were asked for: all, or the first part of them. */
+  /** The series that were requested: all, or the first part of them. */
   readonly part: SeriesPart
-  /** Holds the connections of the window. */
+  /** Holds the connections of the window, and its span. */
   readonly scope: Scope.Closeable
-  readonly answer: Exit.Exit<Answer, PrometheusError>
+  readonly span: Tracer.Span
+  readonly response: Exit.Exit<Response, PrometheusError>
 }
 
 /** What comes of a window. */
 export type WindowEvent =
-  /** The server has begun to answer, for the first time. */
-  | { readonly _tag: "Answered" }
+  /** The server has sent its first response. */
+  | { readonly _tag: "Responded" }
   | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
-  /** All samples up to and including this grid point have been handed on, and none that is later. */
-  | { readonly _tag: "Whole"; readonly lastMillis: number }
+  /** All samples up to and including this grid point have been emitted, and none that is later. */
+  | { readonly _tag: "WindowCompleted"; readonly lastMillis: number }
 
 /**
- * Asks for a range once the server may be asked. The permit is given back when the answer begins: by then the server has
- * done its work, and works on another window while this one is read. Who holds one waits for the server alone.
+ * Requests a range once a permit is free. The permit is released when the response begins: by then the server has done its work, and
+ * works on another window while this one is read. Only waiting for the server holds a permit.
  */
-const ask = ({ ask, permits }: WindowContext, range: GridRange, part: SeriesPart, scope: Scope.Scope) =>
-  permits.withPermit(Scope.provide(ask(range, part), scope))
+const request = (
+  { permits, source }: WindowContext,
+  range: GridRange,
+  { matchers }: SeriesPart,
+  { scope, span }: Pick<RequestedWindow, "scope" | "span">
+) =>
+  permits.withPermit(Scope.provide(source.request(range, matchers), scope)).pipe(Effect.withParentSpan(span))
 
-/** Asks for a window. Ends when its answer begins, or could not be had. */
-export const askAhead = Effect.fnUntraced(function* (context: WindowContext, range: GridRange) {
+/** Requests a window. Ends when its response begins, or its request fails. */
+export const requestAhead = Effect.fnUntraced(function* (context: WindowContext, range: GridRange) {
   const scope = yield* Scope.fork(yield* Effect.scope)
+  const span = yield* Scope.provide(
+    Effect.makeSpanScoped("Read.window", {
+      attributes: { stream: context.stream, range: rangeText(range), points: pointCount(range) }
+    }),
+    scope
+  )
   const part = context.series.first
   yield* Effect.logDebug(
-    `${context.stream}: asking for ${pluralize(pointCount(range), "point")}, ${rangeText(range)}.`
+    `${context.stream}: requesting ${pluralize(pointCount(range), "point")}, ${rangeText(range)}.`
   )
-  const answer = yield* Effect.exit(ask(context, range, part, scope))
-  return { answer, part, range, scope } satisfies AskedWindow
+  const response = yield* Effect.exit(request(context, range, part, { scope, span }))
+  return { part, range, response, scope, span } satisfies RequestedWindow
 })
 
-/** The samples of a window that has been asked for, and how far it has got. Must be run to be released. */
+/** The samples of a requested window, and its progress. Must be run to release the window. */
 export const windowEvents = (
   context: WindowContext,
-  asked: AskedWindow
+  requested: RequestedWindow
 ): Stream.Stream<WindowEvent, PrometheusError> => {
-  const ledger = new WindowLedger(asked.range, context.stream)
-  let ahead: AskedWindow["answer"] | undefined = asked.answer
-  /** Whether the server did not answer in time, again and again. */
+  const { source } = context
+  const ledger = new WindowLedger(source.expect(requested.range), source.metric)
+  let ahead: RequestedWindow["response"] | undefined = requested.response
+  /** Whether the server timed out, even when retried. */
   let isSlow = false
 
-  const told = (events: Stream.Stream<WindowEvent, PrometheusError>) =>
-    Effect.map(Ref.getAndSet(context.answered, true), (before) =>
-      before ? events : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Answered" }), events)
+  const withResponded = (events: Stream.Stream<WindowEvent, PrometheusError>) =>
+    Effect.map(Ref.getAndSet(context.hasResponded, true), (before) =>
+      before ? events : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Responded" }), events)
     )
 
-  /** One request's samples, without those that an earlier one has brought. */
+  /** The samples of one request, without those that an earlier one has brought. */
   const attempt = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
       Effect.suspend(() => {
-        const answer = ahead ?? ask(context, range, part, asked.scope)
+        const response = ahead ?? request(context, range, part, requested)
         ahead = undefined
-        ledger.begin(range)
-        return Effect.flatMap(answer, (blocks) => told(accepted(ledger, blocks)))
+        ledger.begin(source.expect(range))
+        return Effect.flatMap(response, (blocks) => withResponded(accepted(ledger, blocks)))
       })
     )
 
   const learn = (update: (size: WindowSize) => WindowSize) =>
-    Effect.andThen(Ref.update(context.size, update), context.learned.open)
+    Effect.andThen(Ref.update(context.size, update), context.sizeLearned.open)
 
-  const learnFromAnswer = (range: GridRange) =>
+  const learnFromResponse = (range: GridRange) =>
     Effect.flatMap(
-      Ref.updateAndGet(context.proven, (proven) => Math.max(proven, ledger.samples)),
-      (proven) => learn((size) => afterAnswer(size, pointCount(range), ledger.samples, proven))
+      Ref.updateAndGet(context.largestResponse, (largest) => Math.max(largest, ledger.samples)),
+      (largest) => learn((size) => afterResponse(size, pointCount(range), ledger.samples, largest))
     )
 
-  const whole = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent> =>
+  const completed = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent> =>
     Stream.suspend(() =>
       part !== context.series ||
-      // Of a window that broke off and was then split, later samples may have been handed on already.
+      // A window that broke off and was then split may have emitted later samples already.
       ledger.latestMillis > range.lastMillis
         ? Stream.empty
-        : Stream.succeed<WindowEvent>({ _tag: "Whole", lastMillis: range.lastMillis })
+        : Stream.succeed<WindowEvent>({ _tag: "WindowCompleted", lastMillis: range.lastMillis })
     )
 
   const bothHalves = (
@@ -143,34 +151,32 @@ export const windowEvents = (
     part: SeriesPart,
     [some, others]: Halves
   ): Stream.Stream<WindowEvent, PrometheusError> =>
-    events(range, some).pipe(Stream.concat(events(range, others)), Stream.concat(whole(range, part)))
+    events(range, some).pipe(Stream.concat(events(range, others)), Stream.concat(completed(range, part)))
 
   const earlierAndLater = (range: GridRange, part: SeriesPart) => {
     const [earlier, later] = halve(range)
     return Stream.concat(events(earlier, part), events(later, part))
   }
 
-  /** Goes on in smaller parts after a refusal. Fails with it where there are none. */
+  /** Continues in smaller parts after a refusal. Fails with the refusal if there are none. */
   const inParts = Effect.fnUntraced(function* (range: GridRange, part: SeriesPart, refusal: PrometheusError) {
-    // It was asked for before an earlier window learned better.
+    // It was requested before an earlier window was split.
     if (part.halves !== undefined) return events(range, part)
     const points = pointCount(range)
     if (refusal.policy.action === "retry") {
-      // Maybe too slow for a large query; but not a server that has never answered any.
-      if (points === 1 || !(yield* Ref.get(context.answered))) return yield* refusal
+      // Maybe too slow for a large query; but not a server that has never responded.
+      if (points === 1 || !(yield* Ref.get(context.hasResponded))) return yield* refusal
       isSlow = true
     }
-    const told = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
+    const log = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
     if (points > 1 && refusal.policy.splitBy === "time") {
-      yield* told(`Asking for ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
+      yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
       yield* learn((size) => afterRefusal(size, points))
       return earlierAndLater(range, part)
     }
     const halves = yield* splitSeries(range, part, refusal)
     if (halves !== undefined) {
-      yield* told(
-        `Asking for its series ${matchersText(halves[0].matchers.slice(-1))} apart from the others.`
-      )
+      yield* log(`Requesting its series ${matchersText(halves[0].matchers.slice(-1))} apart from the others.`)
       return bothHalves(range, part, halves)
     }
     if (points === 1) return yield* tooMuch(range, part, refusal)
@@ -196,14 +202,14 @@ export const windowEvents = (
         summary: `${refusal.summary} Its series were split ${limit}, and that is the limit.`
       })
     }
-    return yield* context.permits.withPermit(split(part, context.index(range))).pipe(
+    return yield* context.permits.withPermit(split(part, source.index(range))).pipe(
       Effect.catchIf(
         (error) => error.policy.onExhausted === "stream",
         (error) =>
           Effect.fail(
             new PrometheusError({
               reason: refusal.reason,
-              summary: `${refusal.summary} It was to be asked for fewer series at once, but could not say which there are: ${error.summary}`
+              summary: `${refusal.summary} Its series could not be requested in parts, since the server did not list them: ${error.summary}`
             })
           )
       )
@@ -213,21 +219,21 @@ export const windowEvents = (
   const events = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
       Effect.map(Ref.get(context.size), ({ limit }) => {
-        // No need to have it refused again.
+        // It would be refused again.
         if (ahead === undefined && pointCount(range) > limit) return earlierAndLater(range, part)
-        const isAhead = ahead !== undefined && part === asked.part
+        const isAhead = ahead !== undefined && part === requested.part
         if (!isAhead && part.halves !== undefined) return bothHalves(range, part, part.halves)
         return attempt(range, part).pipe(
           Stream.retry(
             Schedule.while(
               context.retries,
               ({ input }) =>
-                // Found out already: less is more likely to be answered than the same again.
+                // It has been retried already: a smaller request is more likely to succeed.
                 !(isSlow && input.policy.splitBy !== undefined && pointCount(range) > 1)
             )
           ),
-          Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromAnswer(range)))),
-          Stream.concat(whole(range, part)),
+          Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromResponse(range)))),
+          Stream.concat(completed(range, part)),
           Stream.catchIf(
             (error) => error.policy.splitBy !== undefined,
             (error) => Stream.unwrap(inParts(range, part, error))
@@ -236,10 +242,12 @@ export const windowEvents = (
       })
     )
 
-  return events(asked.range, context.series).pipe(Stream.onExit((exit) => Scope.close(asked.scope, exit)))
+  return events(requested.range, context.series).pipe(
+    Stream.onExit((exit) => Scope.close(requested.scope, exit))
+  )
 }
 
-/** For a message: a part of many splits has a long list. */
+/** Matchers in a message: after many splits their list is long. */
 const matchersText = (matchers: ReadonlyArray<Matcher>): string => {
   const text = render(matchers)
   return text.length > 500 ? `${beginning(text, 500)}…` : text
@@ -249,12 +257,12 @@ const matchersText = (matchers: ReadonlyArray<Matcher>): string => {
 const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
   new PrometheusError({
     reason: refusal.reason,
-    summary: `${refusal.summary} That is its answer even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
+    summary: `${refusal.summary} It does so even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
   })
 
-/** What of an answer has not been handed on before. Any event counts as progress where answers break off again and again. */
-const accepted = (ledger: WindowLedger, answer: Answer): Stream.Stream<WindowEvent, PrometheusError> =>
-  Stream.transformPull(answer, (pull) => {
+/** The samples of a response that were not emitted before. Any event counts as progress where responses keep breaking off. */
+const accepted = (ledger: WindowLedger, response: Response): Stream.Stream<WindowEvent, PrometheusError> =>
+  Stream.transformPull(response, (pull) => {
     const next: Pull.Pull<Arr.NonEmptyReadonlyArray<WindowEvent>, PrometheusError> = Effect.flatMap(
       pull,
       (blocks) => {

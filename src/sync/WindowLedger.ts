@@ -1,15 +1,15 @@
 /**
- * What has been handed on of one window, so that an answer that breaks off can be asked for again and only
- * the rest of it follows. It also checks that the server answered what it was asked.
+ * What has been emitted of one window, so that a response that breaks off can be requested again and only the rest of it follows.
+ * It also refuses samples that are not what was requested.
  */
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { partOf, type SampleBlock, type Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
+import type { Expectation } from "./BlockSource.ts"
 import { SeriesTable } from "./SeriesTable.ts"
-import type { GridRange } from "./TimeGrid.ts"
 
-/** The last points that series have got to, counted from the window's first. Floats and histograms come as two lists. */
-class Progress {
+/** The latest time of each series. Floats and histograms come as two lists. */
+class LatestTimes {
   readonly floats = new SeriesTable()
   readonly histograms = new SeriesTable()
 
@@ -18,90 +18,117 @@ class Progress {
   }
 }
 
-/** One per window; it lives as long as the window is read. */
+/** One per window, for as long as the window is read. */
 export class WindowLedger {
-  private readonly window: GridRange
   /** The name that all series must have, if any. */
   private readonly metric: string | undefined
-  /** The series of the block before, whose name has been looked at. */
+  /** The series of the previous block, whose name has been checked. */
   private series: Series | undefined
-  /** What has been handed on by attempts before the present one. */
-  private readonly done = new Progress()
-  /** What the present attempt's answer had. */
-  private seen = new Progress()
-  private range: GridRange
-  /** Samples of the present attempt, those not handed on again included. */
+  /** What the attempts before the present one emitted. */
+  private readonly emitted = new LatestTimes()
+  /** What the present attempt's response had. */
+  private seen = new LatestTimes()
+  private expected: Expectation
+  /** Samples of the present attempt's response, including those that are not emitted again. */
   samples = 0
-  /** The time of the latest sample that has been handed on. */
+  /** The time of the latest sample that has been emitted. */
   latestMillis = Number.NEGATIVE_INFINITY
 
-  constructor(range: GridRange, metric?: string) {
-    this.window = range
+  constructor(expected: Expectation, metric?: string) {
+    this.expected = expected
     this.metric = metric
-    this.range = range
   }
 
-  /** Another request begins, for this window or for a part of it. */
-  begin(range: GridRange): void {
-    this.range = range
+  /** Starts another attempt, for the window or for a part of it. */
+  begin(expected: Expectation): void {
+    this.expected = expected
     this.samples = 0
-    this.done.floats.raise(this.seen.floats)
-    this.done.histograms.raise(this.seen.histograms)
-    this.seen = new Progress()
+    this.emitted.floats.raise(this.seen.floats)
+    this.emitted.histograms.raise(this.seen.histograms)
+    this.seen = new LatestTimes()
   }
 
   /**
-   * The part of a block that has not been handed on yet; undefined if there is none.
-   *
-   * Answers an error for samples that were not asked for, and for any that come twice or out of order within
-   * one answer.
+   * The part of a block that has not been emitted yet; undefined if there is none. Returns an error for samples that were not
+   * requested, and for any that a response has twice or out of order.
    */
   accept(block: SampleBlock): SampleBlock | PrometheusError | undefined {
     this.samples += block.length
     if (block.series !== this.series) {
-      if (!this.isAskedFor(block.series)) {
-        return unexpected(block, block.times[0]!, "which is not of the metric that it was asked for")
+      if (!this.isRequested(block.series)) {
+        return unexpected(block, block.times[0]!, "which is not of the requested metric")
       }
       this.series = block.series
     }
     const { id } = block.series
     const seen = this.seen.of(block)
-    let last = this.timeOf(seen.get(id))
-    const { times } = block
-    const { firstMillis, lastMillis, stepMillis } = this.range
-    for (let i = 0; i < block.length; i++) {
-      const time = times[i]!
-      // Nearly always the point after the last one, which saves the remainder.
-      if (time - last === stepMillis && time <= lastMillis) {
-        last = time
-        continue
-      }
-      if (time < firstMillis || time > lastMillis || (time - firstMillis) % stepMillis !== 0) {
-        return unexpected(block, time, "which is none of the points that it was asked for")
-      }
-      if (time <= last) return unexpected(block, time, "which comes twice or out of order")
-      last = time
-    }
+    const previous = seen.get(id) ?? Number.NEGATIVE_INFINITY
+    const { expected } = this
+    const last =
+      expected._tag === "Grid"
+        ? lastOfGrid(block, previous, expected)
+        : lastOfRange(block, previous, expected)
+    if (typeof last !== "number") return last
     this.latestMillis = Math.max(this.latestMillis, last)
-    seen.set(id, (last - this.window.firstMillis) / stepMillis)
-    const earlier = this.done.of(block)
-    if (earlier.size === 0) return block
-    const done = this.timeOf(earlier.get(id))
+    seen.set(id, last)
+    const emitted = this.emitted.of(block)
+    if (emitted.size === 0) return block
+    const until = emitted.get(id) ?? Number.NEGATIVE_INFINITY
+    const { times } = block
     let skip = 0
-    while (skip < block.length && times[skip]! <= done) skip++
+    while (skip < block.length && times[skip]! <= until) skip++
     return skip === block.length ? undefined : skip === 0 ? block : partOf(block, skip, block.length)
   }
 
-  private isAskedFor({ labels }: Series): boolean {
+  private isRequested({ labels }: Series): boolean {
     if (this.metric === undefined) return true
     return labels.some(([name, value]) => name === METRIC_NAME && value === this.metric)
   }
+}
 
-  private timeOf(point: number | undefined): number {
-    return point === undefined
-      ? Number.NEGATIVE_INFINITY
-      : this.window.firstMillis + point * this.window.stepMillis
+type Expected<Tag> = Extract<Expectation, { readonly _tag: Tag }>
+
+/** The time of a block's last sample, if all of them are points of the grid and later than `previous`, in order. */
+const lastOfGrid = (
+  block: SampleBlock,
+  previous: number,
+  { firstMillis, lastMillis, stepMillis }: Expected<"Grid">
+): number | PrometheusError => {
+  const { length, times } = block
+  let last = previous
+  for (let i = 0; i < length; i++) {
+    const time = times[i]!
+    // Nearly always the point after the last one, which saves the remainder.
+    if (time - last === stepMillis && time <= lastMillis) {
+      last = time
+      continue
+    }
+    if (time < firstMillis || time > lastMillis || (time - firstMillis) % stepMillis !== 0) {
+      return unexpected(block, time, "which is none of the requested points")
+    }
+    if (time <= last) return unexpected(block, time, "which comes twice or out of order")
+    last = time
   }
+  return last
+}
+
+/** The same for any times of a range. */
+const lastOfRange = (
+  block: SampleBlock,
+  previous: number,
+  { fromMillis, toMillis }: Expected<"Raw">
+): number | PrometheusError => {
+  const { length, times } = block
+  let last = previous
+  for (let i = 0; i < length; i++) {
+    const time = times[i]!
+    if (!(time > fromMillis && time <= toMillis && Number.isInteger(time))) {
+      return unexpected(block, time, "which is outside of the requested range")
+    }
+    if (time <= last) return unexpected(block, time, "which comes twice or out of order")
+    last = time
+  }
+  return last
 }
 
 const unexpected = (block: SampleBlock, time: number, what: string): PrometheusError => {
@@ -109,6 +136,6 @@ const unexpected = (block: SampleBlock, time: number, what: string): PrometheusE
   const at = Number.isFinite(time) && Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : String(time)
   return new PrometheusError({
     reason: "UnexpectedSample",
-    summary: `The server answered a sample of {${labels.slice(0, 200)}} at ${at}, ${what}.`
+    summary: `The server returned a sample of {${labels.slice(0, 200)}} at ${at}, ${what}.`
   })
 }

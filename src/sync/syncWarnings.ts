@@ -1,11 +1,11 @@
 /** What users should know of every sync: connections that are not safe, clocks and states that cannot be right. */
-import { Effect, Option } from "effect"
+import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
 import type { ServerClock } from "../prometheus/serverClock.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
-import type { StreamState } from "./StreamState.ts"
+import type { StreamPlan } from "./plan.ts"
 
 /** Warns of a connection that others can read or change. */
 export const warnOfConnection = Effect.flatMap(ConnectorConfig, (settings) =>
@@ -31,13 +31,10 @@ const TOLERANCE_MILLIS = 60_000
 const MAX_NAMES = 5
 
 /** What is wrong with states that are later than the server's time, as a sentence; undefined if none is. */
-export const futureStates = (
-  states: ReadonlyArray<readonly [stream: string, state: Option.Option<StreamState>]>,
-  nowMillis: number
-): string | undefined => {
-  const late = states.flatMap(([stream, state]) =>
-    Option.isSome(state) && state.value.timeMillis > nowMillis + TOLERANCE_MILLIS
-      ? [{ stream, time: state.value.time }]
+export const futureStates = (streams: ReadonlyArray<StreamPlan>, nowMillis: number): string | undefined => {
+  const late = streams.flatMap(({ resumed, stream }) =>
+    resumed !== undefined && resumed.timeMillis > nowMillis + TOLERANCE_MILLIS
+      ? [{ stream, time: resumed.time }]
       : []
   )
   if (late.length === 0) return undefined

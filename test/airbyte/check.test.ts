@@ -12,7 +12,9 @@ import { makeCollector } from "./collector.ts"
 
 /** What a check of a silent server fails with, and after how many seconds. */
 const giveUp = Effect.fnUntraced(function* (config: object) {
-  const mock = new MockPrometheus(makeDatabase([]), { faults: () => ({ delayMs: Number.POSITIVE_INFINITY }) })
+  const mock = new MockPrometheus(makeDatabase([]), {
+    faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
+  })
   const settings = ConnectorConfig.layerFrom({
     base_url: "http://mock",
     start_date: "2026-01-01",

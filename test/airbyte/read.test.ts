@@ -43,7 +43,7 @@ const configured = (name: string, more: Partial<ConfiguredStream> = {}): Configu
 const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredStream>, setting: Setting) {
   yield* TestClock.setTime(start + setting.points * minute)
   const mock = new MockPrometheus(makeDatabase(setting.series), {
-    lookbackMs: 1000,
+    lookbackMillis: 1000,
     version: "3.0.0",
     ...setting.mock
   })

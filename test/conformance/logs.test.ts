@@ -66,7 +66,7 @@ describe("the log of a read", () => {
         "--debug"
       ])
       const b = result.logs.filter((text) => text.startsWith("DEBUG b:"))
-      const asked = b.flatMap((text) => /asking for (\d+) points?, (.*)\.$/.exec(text)?.slice(1) ?? [])
+      const asked = b.flatMap((text) => /requesting (\d+) points?, (.*)\.$/.exec(text)?.slice(1) ?? [])
       const had = b.flatMap((text) => /b: (\d+) records, (.*)\.$/.exec(text)?.slice(1) ?? [])
       assert.isAbove(asked.length, 2)
       assert.strictEqual(asked.length + had.length, 2 * b.length)

@@ -159,7 +159,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
   it.live("is as quick while the server keeps it waiting", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
-        faults: onMetric("m", { delayMs: Number.POSITIVE_INFINITY })
+        faults: onMetric("m", { delayMillis: Number.POSITIVE_INFINITY })
       })
       const files = yield* connector.workspace
       const running = yield* child.start(connector.readArgs(files, config, connector.catalogOf("m")))
@@ -191,7 +191,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
       const { config, mock } = yield* serve(
         names.flatMap((name) => gauge(name, 5)),
         5,
-        { faults: ({ path }) => (path === "/api/v1/query_range" ? { delayMs: 200 } : undefined) },
+        { faults: ({ path }) => (path === "/api/v1/query_range" ? { delayMillis: 200 } : undefined) },
         { concurrency: 1 }
       )
       const files = yield* connector.workspace
@@ -308,7 +308,7 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
 describe("a stop while the event loop is blocked", { concurrent: true }, () => {
   /** A server that lets everything wait, so that whatever reads it is there to be blocked. */
   const serveNothing = serve(gauge("m", 5), 5, {
-    faults: () => ({ delayMs: Number.POSITIVE_INFINITY })
+    faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
   })
 
   /** Blocks the loop of a program that waits for its server, stops it, and returns what became of it. */

@@ -297,7 +297,7 @@ describe("a full refresh", () => {
           isStuck &&
           path === "/api/v1/query_range" &&
           Number(params.get("start")) * 1000 > start + 200 * minute
-            ? { delayMs: Number.POSITIVE_INFINITY }
+            ? { delayMillis: Number.POSITIVE_INFINITY }
             : undefined
       })
       const files = yield* connector.workspace

@@ -122,7 +122,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
   },
   {
     what: "never responds",
-    mock: always({ delayMs: Number.POSITIVE_INFINITY }),
+    mock: always({ delayMillis: Number.POSITIVE_INFINITY }),
     // Of this server only: on a busy machine the others may take longer to respond.
     more: { request_timeout: 1 },
     failureType: "transient_error",

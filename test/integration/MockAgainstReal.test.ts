@@ -39,9 +39,9 @@ class Dice {
   }
 }
 
-const startMs = 1_700_000_000_000
+const startMillis = 1_700_000_000_000
 const hours = 6
-const endMs = startMs + hours * 3_600_000
+const endMillis = startMillis + hours * 3_600_000
 
 const metrics = ["a", "a:b", "http_requests_total", "up"]
 const labelNames = ["__proto__", "constructor", "instance", "time", "value"]
@@ -72,11 +72,11 @@ const anyValue = (dice: Dice): number => {
 }
 
 /** Irregular times: regular scrapes, late ones, gaps of up to an hour, a beginning and an end somewhere. */
-const anyTimes = (dice: Dice, lastMs: number): ReadonlyArray<number> => {
+const anyTimes = (dice: Dice, lastMillis: number): ReadonlyArray<number> => {
   const times: Array<number> = []
   const interval = dice.pick([1000, 15_000, 60_000, 300_000])
-  const until = dice.chance(0.3) ? dice.integer(startMs, lastMs) : lastMs
-  let time = dice.chance(0.3) ? dice.integer(startMs, until) : startMs
+  const until = dice.chance(0.3) ? dice.integer(startMillis, lastMillis) : lastMillis
+  let time = dice.chance(0.3) ? dice.integer(startMillis, until) : startMillis
   while (time <= until && times.length < 1000) {
     times.push(time)
     time += dice.chance(0.5) ? interval : dice.integer(1, 2 * interval)
@@ -88,14 +88,14 @@ const anyTimes = (dice: Dice, lastMs: number): ReadonlyArray<number> => {
 const anySeries = (
   dice: Dice,
   values: (dice: Dice) => number | "stale",
-  lastMs = endMs
+  lastMillis = endMillis
 ): ReadonlyArray<RemoteSeriesInput> => {
   const series = new Map<string, RemoteSeriesInput>()
   for (let i = 0; i < 40; i++) {
     const labels: Array<readonly [string, string]> = [["__name__", dice.pick(metrics)]]
     for (const name of labelNames) if (dice.chance(0.4)) labels.push([name, dice.pick(labelValues)])
     const present = labels.filter(([, value]) => value !== "")
-    const samples = anyTimes(dice, lastMs).map((time) => [time, values(dice)] as const)
+    const samples = anyTimes(dice, lastMillis).map((time) => [time, values(dice)] as const)
     if (samples.length > 0) series.set(JSON.stringify(present), { labels: present, samples })
   }
   return [...series.values()]
@@ -108,10 +108,10 @@ const mockOf = (series: ReadonlyArray<RemoteSeriesInput>, options: MockOptions =
   new MockPrometheus(makeDatabase(series.map((s) => makeSeries(s.labels, s.samples))), options)
 
 /** The same samples by time, since a server takes none that is an hour older than its newest one. */
-const slices = (series: ReadonlyArray<RemoteSeriesInput>, lengthMs: number) =>
-  Array.from({ length: Math.ceil((endMs + 1 - startMs) / lengthMs) }, (_, i) => {
-    const from = startMs + i * lengthMs
-    const within = ([time]: readonly [number, unknown]) => time >= from && time < from + lengthMs
+const slices = (series: ReadonlyArray<RemoteSeriesInput>, lengthMillis: number) =>
+  Array.from({ length: Math.ceil((endMillis + 1 - startMillis) / lengthMillis) }, (_, i) => {
+    const from = startMillis + i * lengthMillis
+    const within = ([time]: readonly [number, unknown]) => time >= from && time < from + lengthMillis
     return series
       .map(({ labels, samples }) => ({ labels, samples: samples.filter(within) }))
       .filter(({ samples }) => samples.length > 0)
@@ -208,7 +208,7 @@ const anySelector = (dice: Dice): string => {
   return form === 2 ? `{${[names, ...matchers].join(",")}}` : `{${[...matchers, names].join(",")}}`
 }
 
-const anyTime = (dice: Dice, from = startMs - 900_000, to = endMs + 900_000): number => {
+const anyTime = (dice: Dice, from = startMillis - 900_000, to = endMillis + 900_000): number => {
   const time = dice.integer(from, to)
   return dice.chance(0.5) ? Math.floor(time / 60_000) * 60_000 : time
 }
@@ -216,8 +216,8 @@ const anyTime = (dice: Dice, from = startMs - 900_000, to = endMs + 900_000): nu
 const timeText = (dice: Dice, time: number): string =>
   dice.chance(0.2) ? new Date(time).toISOString() : `${time / 1000}`
 
-const anyRange = (dice: Dice, lastMs = endMs): Record<string, string> => {
-  const start = anyTime(dice, startMs - 900_000, lastMs + 900_000)
+const anyRange = (dice: Dice, lastMillis = endMillis): Record<string, string> => {
+  const start = anyTime(dice, startMillis - 900_000, lastMillis + 900_000)
   const end = start + dice.pick([0, 1000, 3_600_000, dice.integer(0, 7 * 3_600_000)])
   const step = dice.pick([`${dice.integer(1, 600)}`, "0.5", "7.25", "15", "60", "1m", "1h", "90.001", "5m1s"])
   return { query: anySelector(dice), start: timeText(dice, start), end: timeText(dice, end), step }
@@ -353,9 +353,9 @@ describe("the mock and a real Prometheus 2", () => {
       // A real server knows chunks and blocks rather than samples, so only times before, over and after all are compared.
       const spans: ReadonlyArray<Params> = [
         [],
-        pairs({ start: `${startMs / 1000}`, end: `${endMs / 1000}` }),
-        pairs({ start: new Date(0).toISOString(), end: `${(startMs - 1) / 1000}` }),
-        pairs({ start: `${endMs / 1000 + 86_400}` })
+        pairs({ start: `${startMillis / 1000}`, end: `${endMillis / 1000}` }),
+        pairs({ start: new Date(0).toISOString(), end: `${(startMillis - 1) / 1000}` }),
+        pairs({ start: `${endMillis / 1000 + 86_400}` })
       ]
       const filled = yield* compareMany(300, (i) => {
         const dice = new Dice(seed + 9000 + i)
@@ -483,7 +483,7 @@ describe("the mock and a real Prometheus 2", () => {
       assert.isTrue(filled > 50 && filled < 180, `${filled}`)
       // A query that loads exactly the limit passes, one sample more does not.
       const one = '{__name__="exact"}'
-      const exact = { labels: { __name__: "exact" }, samples: [[startMs, 1]] as const }
+      const exact = { labels: { __name__: "exact" }, samples: [[startMillis, 1]] as const }
       const tight = yield* RealPrometheus.make({ series: [exact], flags: ["--query.max-samples=10"] })
       const tightMock = mockOf([exact], { maxSamples: 10 })
       for (const [query, most] of [
@@ -495,8 +495,8 @@ describe("the mock and a real Prometheus 2", () => {
         for (const points of [most - 1, most, most + 1]) {
           const params = {
             query,
-            start: `${startMs / 1000}`,
-            end: `${startMs / 1000 + points - 1}`,
+            start: `${startMillis / 1000}`,
+            end: `${startMillis / 1000 + points - 1}`,
             step: "1"
           }
           const { status } = yield* compare(tight, tightMock, "query_range", pairs(params), { exact: true })
@@ -510,14 +510,14 @@ describe("the mock and a real Prometheus 2", () => {
     Effect.gen(function* () {
       // Over three hours a server begins to compact what was written; with late samples a response was once seen to
       // lack one, presumably for that.
-      const lastMs = startMs + 2.5 * 3_600_000
+      const lastMillis = startMillis + 2.5 * 3_600_000
       const values = (dice: Dice) => (dice.chance(0.1) ? "stale" : anyValue(dice))
-      const stale = anySeries(new Dice(seed + 2), values, lastMs)
+      const stale = anySeries(new Dice(seed + 2), values, lastMillis)
       const real = yield* RealPrometheus.make({ remoteWriteReceiver: true })
       for (const slice of slices(stale, 1_800_000)) yield* real.remoteWrite(slice)
       const staleMock = mockOf(stale)
       const filled = yield* compareMany(300, (i) =>
-        compare(real, staleMock, "query_range", pairs(anyRange(new Dice(seed + 30_000 + i), lastMs)))
+        compare(real, staleMock, "query_range", pairs(anyRange(new Dice(seed + 30_000 + i), lastMillis)))
       )
       assert.isAbove(filled, 100)
     })
@@ -530,7 +530,7 @@ describe("the mock and a real Prometheus 2", () => {
         flags: ["--query.lookback-delta=47s"],
         routePrefix: "/team/prometheus"
       })
-      const short = mockOf(series, { lookbackMs: 47_000, pathPrefix: "/team/prometheus" })
+      const short = mockOf(series, { lookbackMillis: 47_000, pathPrefix: "/team/prometheus" })
       yield* compareMany(200, (i) =>
         compare(real, short, "query_range", pairs(anyRange(new Dice(seed + 40_000 + i))))
       )

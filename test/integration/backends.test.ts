@@ -25,7 +25,7 @@ const retries = (output: connector.Output): number =>
 
 const tenant = [{ name: "X-Scope-OrgID", value: "team-a" }]
 
-const options = { lookbackMs: 1000, version: "3.0.0" }
+const options = { lookbackMillis: 1000, version: "3.0.0" }
 
 describe("transient responses", () => {
   const passing: ReadonlyArray<readonly [string, Fault]> = [
@@ -54,7 +54,7 @@ describe("transient responses", () => {
       assertWhole(yield* read(config, "m"), 30)
       const [first, second] = mock.requests.filter((request) => pointsOf(request) > 0)
       // Timers and clocks may differ by a little.
-      assert.isAtLeast(second!.nowMs - first!.nowMs, 1990)
+      assert.isAtLeast(second!.nowMillis - first!.nowMillis, 1990)
     })
   )
 

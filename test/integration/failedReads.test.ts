@@ -156,7 +156,7 @@ const cases: ReadonlyArray<Case> = [
       )
     ),
     type: "system_error",
-    texts: [/1 of 6 streams failed: texts/, /none of the points that it was asked for/, /report/],
+    texts: [/1 of 6 streams failed: texts/, /none of the requested points/, /report/],
     alone: true
   },
   {

@@ -236,7 +236,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
                 })
           },
         {},
-        (_, output) => assert.match(output.logs.join("\n"), /Asking for \d+ points at once instead of/)
+        (_, output) => assert.match(output.logs.join("\n"), /Requesting \d+ points at once instead of/)
       )
     )
 

@@ -90,11 +90,11 @@ describe("a folder that containers share", () => {
       // The later windows wait, so that the first container is at work for as long as the test wants.
       let isHeld = true
       const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
-        lookbackMs: 1000,
+        lookbackMillis: 1000,
         version: "3.0.0",
         faults: (request) =>
           isHeld && pointsOf(request) > 0 && Number(request.params.get("start")) * 1000 > start
-            ? { delayMs: 600_000 }
+            ? { delayMillis: 600_000 }
             : undefined
       })
       const { config } = yield* serveMock(mock, 200)

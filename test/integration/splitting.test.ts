@@ -54,7 +54,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
       const output = yield* readLimited(RealPrometheus.make, 300, 30, ["--query.max-samples=100"])
       assert.isTrue(
         output.logs.some((text) =>
-          /too many samples.* Asking for its series \{instance=~".*"\} apart/.test(text)
+          /too many samples.* Requesting its series \{instance=~".*"\} apart/.test(text)
         )
       )
     })
@@ -63,7 +63,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
   it.effect("with a low --query.max-samples splits time where that is enough", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealPrometheus.make, 100, 61, ["--query.max-samples=700"])
-      assert.isTrue(output.logs.some((text) => /too many samples.* Asking for \d+ points/.test(text)))
+      assert.isTrue(output.logs.some((text) => /too many samples.* Requesting \d+ points/.test(text)))
       assert.isFalse(output.logs.some((text) => text.includes("apart")))
     })
   )
@@ -71,7 +71,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
   it.effect("with a low --query.timeout is read in windows that it can evaluate in that time", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealPrometheus.make, 4000, 120, ["--query.timeout=20ms"])
-      assert.isTrue(output.logs.some((text) => /timed out in expression evaluation.* Asking for /.test(text)))
+      assert.isTrue(output.logs.some((text) => /timed out in expression evaluation.* Requesting /.test(text)))
     })
   )
 
@@ -86,7 +86,7 @@ describe("a real VictoriaMetrics", { concurrent: true }, () => {
   it.effect("with low limits of samples, which refuses single points, is read in parts of the series", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, ["-search.maxSamplesPerQuery=200"])
-      assert.isTrue(output.logs.some((text) => /cannot select more than .* Asking for its series/.test(text)))
+      assert.isTrue(output.logs.some((text) => /cannot select more than .* Requesting its series/.test(text)))
     })
   )
 
@@ -99,10 +99,10 @@ describe("a real VictoriaMetrics", { concurrent: true }, () => {
         ])
         assert.isTrue(
           output.logs.some((text) =>
-            /number of matching timeseries exceeds 40.* Asking for its series/.test(text)
+            /number of matching timeseries exceeds 40.* Requesting its series/.test(text)
           )
         )
-        assert.isFalse(output.logs.some((text) => /Asking for \d+ points/.test(text)))
+        assert.isFalse(output.logs.some((text) => /Requesting \d+ points/.test(text)))
       })
   )
 })

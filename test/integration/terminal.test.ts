@@ -96,7 +96,7 @@ const hostileMock = (options: MockOptions = {}) => {
   )
   return new MockPrometheus(makeDatabase(series, metadata), {
     version: "3.5.0",
-    lookbackMs: 1000,
+    lookbackMillis: 1000,
     warnings: attacks,
     infos: attacks,
     ...options
@@ -261,7 +261,7 @@ describe("a run that is stopped while it draws", () => {
   it.live("leaves the terminal with its cursor, on a line of its own", () =>
     Effect.gen(function* () {
       const { configPath, folder } = yield* setUp({
-        faults: onMetric("plain", { delayMs: Number.POSITIVE_INFINITY })
+        faults: onMetric("plain", { delayMillis: Number.POSITIVE_INFINITY })
       })
       for (const columns of [60, 120]) {
         const { code, written } = yield* runOnTerminal(

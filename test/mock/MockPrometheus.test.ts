@@ -34,7 +34,7 @@ const database = makeDatabase(
   ]
 )
 
-const nowMs = ms + 300_000
+const nowMillis = ms + 300_000
 
 interface Sent {
   readonly method?: string
@@ -51,7 +51,7 @@ const make = (options: MockOptions = {}) => {
     for (const [name, value] of pairs) url.searchParams.append(name, value)
     const type = form === undefined ? {} : { "Content-Type": "application/x-www-form-urlencoded" }
     const sent = Object.entries({ ...type, ...headers })
-    const answer = mock.handle(makeRequest(method, url, sent, form ?? ""), nowMs)
+    const answer = mock.handle(makeRequest(method, url, sent, form ?? ""), nowMillis)
     return { ...answer, body: Buffer.concat([...answer.body]).toString("utf8") }
   }
   return { mock, send }
@@ -299,7 +299,9 @@ describe("metadata and status", () => {
 
   it("tells its version and its limits", () => {
     assert.include(send("/api/v1/status/buildinfo").body, '"version":"2.42.0"')
-    const { data } = JSON.parse(make({ maxSamples: 9, lookbackMs: 90_000 }).send("/api/v1/status/flags").body)
+    const { data } = JSON.parse(
+      make({ maxSamples: 9, lookbackMillis: 90_000 }).send("/api/v1/status/flags").body
+    )
     assert.deepStrictEqual(data, {
       "query.lookback-delta": "1m30s",
       "query.max-concurrency": "20",
@@ -371,7 +373,7 @@ describe("options", () => {
   it("choose the size of the pieces of a body", () => {
     const { mock } = make({ chunkBytes: 7 })
     const request = makeRequest("GET", new URL("http://mock/api/v1/series?match[]=a"), [], "")
-    const chunks = [...mock.handle(request, nowMs).body]
+    const chunks = [...mock.handle(request, nowMillis).body]
     assert.isTrue(chunks.slice(0, -1).every((chunk) => chunk.length === 7))
     assert.strictEqual(Buffer.concat(chunks).toString("utf8"), success(`[${a1},${a2}]`))
   })
@@ -391,7 +393,7 @@ describe("faults", () => {
       date: "Tue, 14 Nov 2023 22:18:20 GMT"
     })
     assert.strictEqual(answer.ending, "complete")
-    assert.strictEqual(answer.delayMs, 0)
+    assert.strictEqual(answer.delayMillis, 0)
     assert.strictEqual(withFault({ body: "<html>" }).send("/").status, 200)
     assert.strictEqual(withFault({ status: 502 }).send("/").body, "")
   })
@@ -401,10 +403,10 @@ describe("faults", () => {
     const cut = withFault({ cutAfterBytes: 10 }).send(path)
     assert.strictEqual(cut.body, whole.slice(0, 10))
     assert.strictEqual(cut.ending, "cut")
-    const stalled = withFault({ stallAfterBytes: 0, delayMs: 5 }).send(path)
+    const stalled = withFault({ stallAfterBytes: 0, delayMillis: 5 }).send(path)
     assert.strictEqual(stalled.body, "")
     assert.strictEqual(stalled.ending, "stall")
-    assert.strictEqual(stalled.delayMs, 5)
+    assert.strictEqual(stalled.delayMillis, 5)
     assert.strictEqual(withFault({ reset: true }).send(path).ending, "reset")
     const wrongDate = withFault({ headers: { date: "never" } }).send(path)
     assert.strictEqual(wrongDate.headers.date, "never")
@@ -421,13 +423,13 @@ describe("faults", () => {
     assert.strictEqual(send("/api/v1/labels", { params: { start: "0" } }).status, 503)
     assert.strictEqual(send("/api/v1/status/flags", { headers: { "X-A": "1" } }).status, 200)
     assert.deepStrictEqual(
-      mock.requests.map((r) => [r.path, r.attempt, r.params.get("start"), r.nowMs]),
+      mock.requests.map((r) => [r.path, r.attempt, r.params.get("start"), r.nowMillis]),
       [
-        ["/api/v1/labels", 1, null, nowMs],
-        ["/api/v1/labels", 2, null, nowMs],
-        ["/api/v1/labels", 3, null, nowMs],
-        ["/api/v1/labels", 1, "0", nowMs],
-        ["/api/v1/status/flags", 1, null, nowMs]
+        ["/api/v1/labels", 1, null, nowMillis],
+        ["/api/v1/labels", 2, null, nowMillis],
+        ["/api/v1/labels", 3, null, nowMillis],
+        ["/api/v1/labels", 1, "0", nowMillis],
+        ["/api/v1/status/flags", 1, null, nowMillis]
       ]
     )
     assert.strictEqual(mock.requests.at(-1)?.headers.get("x-a"), "1")

@@ -16,7 +16,11 @@ const leftOpen = { ...defaultOptions, lookbackClosed: false }
 
 const series = (...samples: ReadonlyArray<readonly [number, MockValue]>) =>
   makeSeries({ __name__: "m" }, samples)
-const grid = (startMs: number, endMs: number, stepMs: number) => ({ startMs, endMs, stepMs })
+const grid = (startMillis: number, endMillis: number, stepMillis: number) => ({
+  startMillis,
+  endMillis,
+  stepMillis
+})
 const points = (...args: Parameters<typeof range>) => {
   const { times, values } = range(...args)
   return times.map((time, i) => [time, values[i]])
@@ -39,7 +43,7 @@ describe("look-back", () => {
   })
 
   it("can be set", () => {
-    const options = { ...defaultOptions, lookbackMs: 10 }
+    const options = { ...defaultOptions, lookbackMillis: 10 }
     assert.strictEqual(instant(one, 1010, options), 7)
     assert.isUndefined(instant(one, 1011, options))
   })
@@ -94,7 +98,7 @@ describe("range", () => {
 
   it("does not see samples that do not exist yet", () => {
     const several = series([0, 1], [10, 2], [20, 3])
-    const options = { ...defaultOptions, untilMs: 10 }
+    const options = { ...defaultOptions, untilMillis: 10 }
     assert.deepStrictEqual(points(several, grid(0, 30, 10), options), [
       [0, 1],
       [10, 2],
@@ -105,7 +109,7 @@ describe("range", () => {
       [20, 2],
       [30, 2]
     ])
-    assert.deepStrictEqual(points(several, grid(0, 30, 10), { ...options, untilMs: -1 }), [])
+    assert.deepStrictEqual(points(several, grid(0, 30, 10), { ...options, untilMillis: -1 }), [])
   })
 
   const integer = (minimum: number, maximum: number) =>
@@ -114,13 +118,13 @@ describe("range", () => {
   const start = integer(-1_000_000, 1_000_000)
   const step = integer(1, 200_000)
 
-  it.prop("agrees with a search for every point", [times, start, step], ([raw, startMs, stepMs]) => {
+  it.prop("agrees with a search for every point", [times, start, step], ([raw, startMillis, stepMillis]) => {
     const unique = [...new Set(raw)].sort((a, b) => a - b)
     const samples = unique.map((time, i) => [time, i % 5 === 4 ? "stale" : i] as const)
-    const endMs = startMs + 20 * stepMs + 3
+    const endMillis = startMillis + 20 * stepMillis + 3
     for (const options of [defaultOptions, leftOpen]) {
       const expected: Array<[number, number]> = []
-      for (let time = startMs; time <= endMs; time += stepMs) {
+      for (let time = startMillis; time <= endMillis; time += stepMillis) {
         const sample = samples.findLast(([t]) => t <= time)
         if (sample === undefined || sample[1] === "stale") continue
         const age = time - sample[0]
@@ -128,7 +132,10 @@ describe("range", () => {
           expected.push([time, sample[1]])
         }
       }
-      assert.deepStrictEqual(points(series(...samples), grid(startMs, endMs, stepMs), options), expected)
+      assert.deepStrictEqual(
+        points(series(...samples), grid(startMillis, endMillis, stepMillis), options),
+        expected
+      )
     }
   })
 })

@@ -43,10 +43,10 @@ describe("a fault", () => {
 
   it("out of several is the first that applies", () => {
     const other = { reset: true }
-    const faults = anyOf(onPath("/a", fault), onPath("/b", other), onPath("", { delayMs: 1 }))
+    const faults = anyOf(onPath("/a", fault), onPath("/b", other), onPath("", { delayMillis: 1 }))
     assert.deepStrictEqual(
       ["/a", "/b", "/c"].map((path) => ask(faults, path)),
-      [fault, other, { delayMs: 1 }]
+      [fault, other, { delayMillis: 1 }]
     )
     assert.isUndefined(ask(anyOf(), "/a"))
   })

@@ -4,15 +4,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { generate } from "../../src/mock/generate.ts"
 import { makeRequest } from "../../src/mock/http.ts"
-import { MOST_KEPT, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { MAX_KEPT, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import * as MockServer from "../../src/mock/MockServer.ts"
 import { Choices } from "../choices.ts"
 import { runs } from "../support/runs.ts"
 
 const seed = Number(process.env.MOCK_SEED ?? "1")
 
-const endMs = Date.UTC(2026, 0, 2)
-const database = generate({ endMs, hours: 2 })
+const endMillis = Date.UTC(2026, 0, 2)
+const database = generate({ endMillis, hours: 2 })
 
 const serve = Effect.map(
   MockServer.make(new MockPrometheus(database, { version: "3.0.0" })),
@@ -286,7 +286,7 @@ describe("parameters that mean nothing", () => {
     ...[
       "2026-01-01T00:00:00Z",
       "+275760-09-13T00:00:00Z",
-      `${endMs / 1000}`,
+      `${endMillis / 1000}`,
       "0.1",
       "1e9",
       "\u0000",
@@ -350,7 +350,7 @@ describe("parameters that mean nothing", () => {
         const isQuery = name === "query" || name === "match[]"
         url.searchParams.append(name, choices.pick(isQuery ? queries : texts))
       }
-      const { body, status } = mock.handle(makeRequest("GET", url, [], ""), endMs)
+      const { body, status } = mock.handle(makeRequest("GET", url, [], ""), endMillis)
       let bytes = 0
       for (const chunk of body) bytes += chunk.length
       assert.include([200, 400, 404, 422], status)
@@ -371,7 +371,7 @@ describe("parameters that mean nothing", () => {
     const mock = new MockPrometheus(database)
     const url = new URL(`http://mock/api/v1/query_range`)
     url.search = new URLSearchParams({ query: "time()", start, end, step }).toString()
-    const { body, status } = mock.handle(makeRequest("GET", url, [], ""), endMs)
+    const { body, status } = mock.handle(makeRequest("GET", url, [], ""), endMillis)
     assert.include([200, 400], status)
     assert.isBelow(Buffer.concat([...body]).length, 1_000_000)
   })
@@ -383,11 +383,11 @@ describe("what a mock remembers", () => {
     const url = new URL("http://mock/api/v1/labels")
     const headers = [["content-type", "application/x-www-form-urlencoded"]] as const
     for (let i = 0; i < 200; i++) {
-      mock.handle(makeRequest("POST", url, headers, `n=${i}&a=${"x".repeat(1_000_000)}`), endMs)
+      mock.handle(makeRequest("POST", url, headers, `n=${i}&a=${"x".repeat(1_000_000)}`), endMillis)
     }
     const size = mock.requests.reduce((sum, { params }) => sum + params.get("a")!.length, 0)
-    assert.isAtMost(size, MOST_KEPT)
-    assert.isAbove(size, MOST_KEPT / 4)
+    assert.isAtMost(size, MAX_KEPT)
+    assert.isAbove(size, MAX_KEPT / 4)
     assert.strictEqual(mock.requests.at(-1)?.params.get("n"), "199")
     assert.strictEqual(mock.requests.at(-1)?.attempt, 1)
   })

@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Result } from "effect"
 import { parseQuery, parseSelector } from "../../src/mock/evaluate.ts"
-import { MOST_WEIGHT, weightOf, wholeValue } from "../../src/mock/regexp.ts"
+import { compileFullMatch, MAX_WEIGHT, weightOf } from "../../src/mock/regexp.ts"
 
-describe("wholeValue", () => {
+describe("compileFullMatch", () => {
   it.each<[string, ReadonlyArray<string>, ReadonlyArray<string>]>([
     ["", [""], ["a"]],
     ["a|b", ["a", "b"], ["ab", "xa", "bx"]],
@@ -26,14 +26,14 @@ describe("wholeValue", () => {
     ["\\s", [" ", "\t"], ["\u00a0", "\v"]],
     ["[\\s]\\S", [" a"], ["\u00a0a"]]
   ])("%s", (expression, matching, others) => {
-    const pattern = wholeValue(expression, false)
+    const pattern = compileFullMatch(expression, false)
     for (const text of matching) assert.isTrue(pattern.test(text), JSON.stringify(text))
     for (const text of others) assert.isFalse(pattern.test(text), JSON.stringify(text))
   })
 
   it("lets a dot match a line feed when it is told to", () => {
-    assert.isTrue(wholeValue("a.b", true).test("a\nb"))
-    assert.isFalse(wholeValue("a[.]b", true).test("a\nb"))
+    assert.isTrue(compileFullMatch("a.b", true).test("a\nb"))
+    assert.isFalse(compileFullMatch("a[.]b", true).test("a\nb"))
   })
 
   it.each([
@@ -54,7 +54,7 @@ describe("wholeValue", () => {
     "a{1001}",
     "(".repeat(2000) + ")".repeat(2000)
   ])("refuses %s", (expression) => {
-    assert.throws(() => wholeValue(expression, false), SyntaxError)
+    assert.throws(() => compileFullMatch(expression, false), SyntaxError)
   })
 })
 
@@ -62,7 +62,7 @@ describe("expressions that a backtracking engine would not end", () => {
   it.each(["(a+)+$", "(a*)*b", "(a|a)*b", "(a|aa)+b", "(.*)(.*)(.*)(.*)(.*)x", "(([a-z])+.)+[A-Z]([a-z])+$"])(
     "%s is matched in a time that grows with the value",
     (expression) => {
-      const pattern = wholeValue(expression, true)
+      const pattern = compileFullMatch(expression, true)
       const expected = expression === "(a+)+$"
       assert.strictEqual(pattern.test("a".repeat(20_000)), expected)
       assert.isFalse(pattern.test(`${"a".repeat(20_000)}!`))
@@ -70,8 +70,8 @@ describe("expressions that a backtracking engine would not end", () => {
   )
 
   it("are refused where they are large, whatever they are made of", () => {
-    assert.isBelow(weightOf("(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}"), MOST_WEIGHT)
-    assert.isBelow(weightOf("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), MOST_WEIGHT)
+    assert.isBelow(weightOf("(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}"), MAX_WEIGHT)
+    assert.isBelow(weightOf("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), MAX_WEIGHT)
     const large = [
       "\\pL{1000}".repeat(1000),
       "a?".repeat(20_000),
@@ -80,7 +80,7 @@ describe("expressions that a backtracking engine would not end", () => {
       "x|".repeat(100_000)
     ]
     for (const expression of large) {
-      assert.isAbove(weightOf(expression), MOST_WEIGHT)
+      assert.isAbove(weightOf(expression), MAX_WEIGHT)
       const selector = `{a=~${JSON.stringify(expression)}}`
       for (const failure of [
         Result.getFailure(parseQuery(selector)),

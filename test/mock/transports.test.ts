@@ -149,7 +149,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
       const again = yield* stalled.client.get(`${stalled.baseUrl}/api/v1/labels`)
       const text = yield* Effect.timeoutOption(again.text, 100)
       assert.isTrue(Option.isNone(text))
-      const silent = yield* faulty({ delayMs: Number.POSITIVE_INFINITY })
+      const silent = yield* faulty({ delayMillis: Number.POSITIVE_INFINITY })
       const never = yield* Effect.timeoutOption(silent.client.get(`${silent.baseUrl}/api/v1/labels`), 100)
       assert.isTrue(Option.isNone(never))
       assert.strictEqual(silent.mock.requests.length, 1)
@@ -158,7 +158,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
 
   it.live("waits as long as it is asked to", () =>
     Effect.gen(function* () {
-      const { baseUrl, client } = yield* faulty({ delayMs: 50 })
+      const { baseUrl, client } = yield* faulty({ delayMillis: 50 })
       const before = yield* Clock.currentTimeMillis
       const response = yield* client.get(`${baseUrl}/api/v1/labels`)
       assert.strictEqual(response.status, 200)
@@ -190,7 +190,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
         data: { resultType: "scalar", result: [start + 1.5, `${start + 1.5}`] }
       })
       assert.deepStrictEqual(
-        mock.requests.map((r) => r.nowMs - start * 1000),
+        mock.requests.map((r) => r.nowMillis - start * 1000),
         [0, 1500]
       )
     })
@@ -200,7 +200,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
 describe("the mock in the process", () => {
   it.effect("waits on the TestClock, to the millisecond", () =>
     Effect.gen(function* () {
-      const mock = new MockPrometheus(database, { faults: () => ({ delayMs: 1000 }) })
+      const mock = new MockPrometheus(database, { faults: () => ({ delayMillis: 1000 }) })
       const client = MockHttpClient.make(mock)
       const body = client
         .get("http://prometheus.example/api/v1/labels")

@@ -162,7 +162,7 @@ describe("the exit code", () => {
   it.live("is that of a signal, as in a shell", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
-        faults: () => ({ delayMs: Number.POSITIVE_INFINITY })
+        faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
       })
       const files = yield* connector.workspace
       const path = files.write("config.json", config)

@@ -192,7 +192,7 @@ Effect.runPromise(Stream.runDrain(samples("up")))
 import { ConnectorConfig, PrometheusError, samples } from "source-prometheus"
 import { generate, layerMock, MockPrometheus, onPath } from "source-prometheus/testing"
 
-const mock = new MockPrometheus(generate({ endMs: 0, hours: 1 }), { faults: onPath("", { status: 401 }) })
+const mock = new MockPrometheus(generate({ endMillis: 0, hours: 1 }), { faults: onPath("", { status: 401 }) })
 const config = ConnectorConfig.layer({ base_url: "http://mock", start_date: "2026-01-01" })
 const error = await Stream.runDrain(samples("up")).pipe(
   Effect.provide(layerMock(mock).pipe(Layer.provideMerge(config))),
@@ -268,7 +268,7 @@ describe("the examples", () => {
     const mock = new MockPrometheus(
       makeDatabase(["up", "queue_depth"].flatMap((name) => hourly(name, count))),
       {
-        lookbackMs: 1000,
+        lookbackMillis: 1000,
         version: "3.0.0",
         faults: (request, attempt) => faults.current?.(request, attempt)
       }

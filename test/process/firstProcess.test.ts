@@ -26,7 +26,7 @@ describe.runIf(isRoot)("the first process of a container", { concurrent: true },
       () =>
         Effect.gen(function* () {
           const { config } = yield* serve(gauge("m", 5), 5, {
-            faults: () => ({ delayMs: Number.POSITIVE_INFINITY })
+            faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
           })
           const files = yield* connector.workspace
           const blocking = blockable(files, block ?? "a loop")

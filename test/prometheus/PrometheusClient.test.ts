@@ -419,7 +419,7 @@ describe("PrometheusClient", () => {
 
   it.live("gives up an answer that does not begin, or does not go on", () =>
     Effect.forEach(
-      [{ delayMs: Number.POSITIVE_INFINITY }, { stallAfterBytes: 300 }],
+      [{ delayMillis: Number.POSITIVE_INFINITY }, { stallAfterBytes: 300 }],
       (fault) =>
         withClient({ mock: { faults: onRange(fault) }, config: { request_timeout: 1 } }, (client) =>
           Effect.gen(function* () {

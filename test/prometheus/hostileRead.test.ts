@@ -8,12 +8,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
-import type { MockAnswer, MockRequest } from "../../src/mock/http.ts"
+import type { MockRequest, MockResponse } from "../../src/mock/http.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
-import { type ReadEvent, read } from "../../src/sync/Read.ts"
+import { read } from "../../src/sync/Read.ts"
+import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { Choices, choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
@@ -54,13 +55,13 @@ class HostilePrometheus extends MockPrometheus {
       { __name__: "m", n: "native" },
       Array.from({ length: POINTS }, (_, i) => [start + i * minute, histogram] as const)
     )
-    super(makeDatabase([...gauge("m", POINTS, 2), native]), { lookbackMs: 1000, version: "3.0.0" })
+    super(makeDatabase([...gauge("m", POINTS, 2), native]), { lookbackMillis: 1000, version: "3.0.0" })
     this.change = change
     this.cut = cut
   }
 
-  override handle(request: MockRequest, nowMs: number): MockAnswer {
-    const answer = super.handle(request, nowMs)
+  override handle(request: MockRequest, nowMillis: number): MockResponse {
+    const answer = super.handle(request, nowMillis)
     if (request.path !== "/api/v1/query_range") return answer
     const body = this.change(Buffer.concat([...answer.body]), this.requests.at(-1)!.attempt)
     this.sent.push({

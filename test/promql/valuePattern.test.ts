@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { wholeValue } from "../../src/mock/regexp.ts"
+import { compileFullMatch } from "../../src/mock/regexp.ts"
 import { halveValues } from "../../src/promql/valuePattern.ts"
 import { type Choices, choices } from "../choices.ts"
 
@@ -73,7 +73,7 @@ describe("halveValues", () => {
       ([random]) => {
         const values = randomValues(random)
         const { matched, others, pattern } = halveValues(values)
-        const expression = wholeValue(pattern, isModern)
+        const expression = compileFullMatch(pattern, isModern)
         assert.deepStrictEqual(
           matched.toSorted(),
           values.filter((value) => expression.test(value)).toSorted()

@@ -159,7 +159,7 @@ describe("a container", () => {
     it.live(`ends by ${signal} with ${code}, though it is the first process, and leaves complete lines`, () =>
       Effect.gen(function* () {
         const series = gauge("slow", 1000, SERIES)
-        const { config } = yield* serve(series, 1000, { faults: () => ({ delayMs: 300 }) })
+        const { config } = yield* serve(series, 1000, { faults: () => ({ delayMillis: 300 }) })
         const files = yield* connector.workspace
         connector.readArgs(files, config, connector.catalogOf("slow"))
         openToAll(files.path(""))

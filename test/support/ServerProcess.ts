@@ -5,8 +5,8 @@ import { createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 
 /** How long a server may take to get ready, and to end after SIGTERM before it is killed. */
-const startTimeoutMs = 60_000
-const stopTimeoutMs = 10_000
+const startTimeoutMillis = 60_000
+const stopTimeoutMillis = 10_000
 
 /** What is the same of a server each time that it starts. */
 export interface ServerProgram {
@@ -80,11 +80,11 @@ export class ServerProcess {
     running.add(child)
     child.once("exit", () => running.delete(child))
 
-    const deadline = performance.now() + startTimeoutMs
+    const deadline = performance.now() + startTimeoutMillis
     while (!(await this.isReady())) {
       signal.throwIfAborted()
       if (failure === undefined && performance.now() > deadline)
-        failure = `was not ready in ${startTimeoutMs} ms`
+        failure = `was not ready in ${startTimeoutMillis} ms`
       if (failure !== undefined) throw new Error(`${program} ${args.join(" ")} ${failure}.\n${this.log}`)
       await sleep(10)
     }
@@ -109,7 +109,7 @@ export class ServerProcess {
     if (child === undefined || child.pid === undefined || hasEnded(child)) return
     const ended = once(child, "exit")
     child.kill("SIGTERM")
-    const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs)
+    const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMillis)
     await ended
     clearTimeout(timer)
   }

@@ -6,7 +6,7 @@
  * and the words that matter with a real one. Mimir, Thanos and Cortex were not at hand: theirs are put together from public
  * documentation and reports, so that their words and codes are to be trusted more than the rest of their texts.
  */
-import { type Fault, type MockAnswer, type MockRequest, makeRequest } from "../../src/mock/http.ts"
+import { type Fault, type MockRequest, type MockResponse, makeRequest } from "../../src/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import type { MockDatabase } from "../../src/mock/MockSeries.ts"
 import { pointsOf } from "./mockServer.ts"
@@ -145,24 +145,24 @@ export const onRangeQueries =
  * earlier is cut without a word, and one that ends earlier has an empty success.
  */
 export class MimirMock extends MockPrometheus {
-  readonly lookbackMs: number
+  readonly lookbackMillis: number
 
-  constructor(database: MockDatabase, options: MockOptions = {}, lookbackMs = Number.POSITIVE_INFINITY) {
+  constructor(database: MockDatabase, options: MockOptions = {}, lookbackMillis = Number.POSITIVE_INFINITY) {
     const faults: MockOptions["faults"] = (request, attempt) =>
       (request.headers.get("x-scope-orgid") ?? "") === ""
         ? mimir.noTenant
         : options.faults?.(request, attempt)
     super(database, { pathPrefix: "/prometheus", ...options, faults })
-    this.lookbackMs = lookbackMs
+    this.lookbackMillis = lookbackMillis
   }
 
-  override handle(request: MockRequest, nowMs: number): MockAnswer {
-    const earliest = (nowMs - this.lookbackMs) / 1000
+  override handle(request: MockRequest, nowMillis: number): MockResponse {
+    const earliest = (nowMillis - this.lookbackMillis) / 1000
     const [from, to] = ["start", "end"].map((key) => Number(request.params.get(key) ?? Number.NaN)) as [
       number,
       number
     ]
-    if (!(from < earliest)) return super.handle(request, nowMs)
+    if (!(from < earliest)) return super.handle(request, nowMillis)
     const url = new URL(request.url)
     url.search = `${request.params}`
     if (to < earliest) {
@@ -172,7 +172,7 @@ export class MimirMock extends MockPrometheus {
       const step = Number(request.params.get("step") ?? "1")
       url.searchParams.set("start", `${from + Math.ceil((earliest - from) / step) * step}`)
     }
-    return super.handle(makeRequest("GET", url, request.headers, ""), nowMs)
+    return super.handle(makeRequest("GET", url, request.headers, ""), nowMillis)
   }
 }
 
@@ -192,8 +192,8 @@ export class ThanosMock extends MockPrometheus {
     this.storeIsMissing = storeIsMissing
   }
 
-  override handle(request: MockRequest, nowMs: number): MockAnswer {
-    const response = super.handle(request, nowMs)
+  override handle(request: MockRequest, nowMillis: number): MockResponse {
+    const response = super.handle(request, nowMillis)
     if (response.status !== 200 || pointsOf(request) === 0) return response
     const body = Buffer.concat([...response.body]).toString()
     const warnings = this.storeIsMissing() ? `,"warnings":[${JSON.stringify(missingStore)}]` : ""

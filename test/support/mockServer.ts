@@ -14,7 +14,7 @@ export const serve = (
   options: MockOptions = {},
   more: object = {}
 ) => {
-  const all = { lookbackMs: 1000, version: "3.0.0", ...options }
+  const all = { lookbackMillis: 1000, version: "3.0.0", ...options }
   return serveMock(new MockPrometheus(makeDatabase(series), all), minutes, more)
 }
 

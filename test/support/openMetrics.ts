@@ -8,7 +8,7 @@ export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [
 /** One series and its samples, times in whole milliseconds since the Unix epoch. */
 export interface SeriesInput {
   readonly labels: LabelsInput
-  readonly samples: ReadonlyArray<readonly [timeMs: number, value: number]>
+  readonly samples: ReadonlyArray<readonly [timeMillis: number, value: number]>
 }
 
 /** Labels as pairs, in the order they were given. */
@@ -25,8 +25,8 @@ export const openMetrics = (series: Iterable<SeriesInput>): string => {
     const id = `${metric}${labelSet(pairs)}`
     const lines = linesByMetric.get(metric) ?? []
     linesByMetric.set(metric, lines)
-    for (const [timeMs, value] of samples.toSorted(([a], [b]) => a - b)) {
-      lines.push(`${id} ${formatValue(value)} ${formatTime(timeMs)}`)
+    for (const [timeMillis, value] of samples.toSorted(([a], [b]) => a - b)) {
+      lines.push(`${id} ${formatValue(value)} ${formatTime(timeMillis)}`)
     }
   }
   return `${[...linesByMetric.values()].flat().join("\n")}\n# EOF\n`
@@ -53,12 +53,12 @@ export const formatValue = (value: number): string => {
  * Milliseconds as seconds. The parser multiplies by 1000 and drops the fraction, so that 1.009 would become
  * 1008 ms: a fifth of a millisecond more keeps the right one, also for a parser that rounds.
  */
-const formatTime = (timeMs: number): string => {
-  if (!Number.isSafeInteger(timeMs) || timeMs < 0) {
+const formatTime = (timeMillis: number): string => {
+  if (!Number.isSafeInteger(timeMillis) || timeMillis < 0) {
     // promtool leaves out what is before 1970 without a word.
-    throw new Error(`A sample's time must be whole milliseconds since 1970, not ${timeMs}`)
+    throw new Error(`A sample's time must be whole milliseconds since 1970, not ${timeMillis}`)
   }
-  const milliseconds = timeMs % 1000
-  const seconds = (timeMs - milliseconds) / 1000
+  const milliseconds = timeMillis % 1000
+  const seconds = (timeMillis - milliseconds) / 1000
   return milliseconds === 0 ? `${seconds}` : `${seconds}.${String(milliseconds).padStart(3, "0")}2`
 }

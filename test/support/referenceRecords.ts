@@ -21,9 +21,9 @@ export interface ReferenceQuery {
 type Labels = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
 
 /** The key of one sample: its labels sorted by name (the metric's name included), and its time in milliseconds. */
-export const recordKey = (labels: Labels, timeMs: number): string => {
+export const recordKey = (labels: Labels, timeMillis: number): string => {
   const pairs = Symbol.iterator in labels ? [...labels] : Object.entries(labels)
-  return JSON.stringify([pairs.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)), timeMs])
+  return JSON.stringify([pairs.toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)), timeMillis])
 }
 
 /**

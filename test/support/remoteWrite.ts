@@ -23,7 +23,7 @@ export type RemoteValue = number | "stale" | NativeHistogram
 /** One series to write. */
 export interface RemoteSeriesInput<Value extends RemoteValue = RemoteValue> {
   readonly labels: LabelsInput
-  readonly samples: ReadonlyArray<readonly [timeMs: number, value: Value]>
+  readonly samples: ReadonlyArray<readonly [timeMillis: number, value: Value]>
 }
 
 /** The headers that a remote write request needs. */
@@ -45,12 +45,12 @@ const timeSeries = ({ labels, samples }: RemoteSeriesInput): Buffer =>
       .map(([name, value]) =>
         field(1, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(value))]))
       ),
-    ...samples.map(([timeMs, value]) =>
-      typeof value === "object" ? field(4, histogram(timeMs, value)) : field(2, sample(timeMs, value))
+    ...samples.map(([timeMillis, value]) =>
+      typeof value === "object" ? field(4, histogram(timeMillis, value)) : field(2, sample(timeMillis, value))
     )
   ])
 
-const histogram = (timeMs: number, value: NativeHistogram): Buffer =>
+const histogram = (timeMillis: number, value: NativeHistogram): Buffer =>
   Buffer.concat([
     double(2, value.count),
     double(3, value.sum),
@@ -64,7 +64,7 @@ const histogram = (timeMs: number, value: NativeHistogram): Buffer =>
     ),
     field(13, Buffer.concat(value.counts.map(float64))),
     Buffer.of(15 << 3),
-    varint(timeMs)
+    varint(timeMillis)
   ])
 
 const double = (number: number, value: number): Buffer =>
@@ -73,8 +73,8 @@ const double = (number: number, value: number): Buffer =>
 const zigzag = (value: number): Buffer => varint(value < 0 ? -2 * value - 1 : 2 * value)
 
 /** Field 1 is the value as a fixed 64-bit float, field 2 the time as a varint. */
-const sample = (timeMs: number, value: number | "stale"): Buffer =>
-  Buffer.concat([Buffer.of((1 << 3) | 1), float64(value), Buffer.of(2 << 3), varint(timeMs)])
+const sample = (timeMillis: number, value: number | "stale"): Buffer =>
+  Buffer.concat([Buffer.of((1 << 3) | 1), float64(value), Buffer.of(2 << 3), varint(timeMillis)])
 
 /** The stale marker is one special NaN. Its bits are written as an integer: a number may lose them on its way. */
 const float64 = (value: number | "stale"): Buffer => {

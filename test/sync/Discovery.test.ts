@@ -350,10 +350,10 @@ describe("discover", () => {
       Effect.gen(function* () {
         const many = Array.from({ length: 20 }, (_, i) => series({ __name__: `m${i}`, [`l${i}`]: "x" }))
         const faults = ({ path }: { readonly path: string }): Fault | undefined =>
-          path === "/api/v1/labels" ? { delayMs: 1000 } : undefined
+          path === "/api/v1/labels" ? { delayMillis: 1000 } : undefined
         const { mock, result } = yield* run({ series: many, config: { concurrency }, mock: { faults } })
         for (const { labels, name } of result) assert.deepStrictEqual(labels, [name.replace("m", "l")])
-        const times = requestsTo(mock, "/api/v1/labels").map(({ nowMs }) => nowMs)
+        const times = requestsTo(mock, "/api/v1/labels").map(({ nowMillis }) => nowMillis)
         const most = Math.max(
           ...times.map((time) => times.filter((t) => t <= time && t > time - 1000).length)
         )

@@ -9,7 +9,8 @@ import type { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeSeries } from "../../src/mock/MockSeries.ts"
 import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
-import { type ReadEvent, read } from "../../src/sync/Read.ts"
+import { read } from "../../src/sync/Read.ts"
+import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
 import { type Choices, choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { runs } from "../support/runs.ts"
@@ -184,7 +185,7 @@ describe("windows", () => {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: wide,
         points: 70,
-        mock: { lookbackMs: 20 * minute }
+        mock: { lookbackMillis: 20 * minute }
       })
       assertContiguous(mock, 70)
       assert.isAtMost(Math.min(...sizes(mock)), 25)
@@ -195,7 +196,7 @@ describe("windows", () => {
   it.effect("are paced, so that a fast server is not stormed", () =>
     Effect.gen(function* () {
       const { mock } = yield* readAll(incremental("m"), { series: gauge("m", 5), points: 40_000 })
-      const times = rangeRequests(mock).map(({ nowMs }) => nowMs)
+      const times = rangeRequests(mock).map(({ nowMillis }) => nowMillis)
       assert.isAbove(times.length, 4)
       for (let i = 1; i < times.length; i++) assert.isAtLeast(times[i]! - times[i - 1]!, 10)
     })
@@ -424,7 +425,7 @@ describe("retries", () => {
   it.effect("of a request that is never answered begin after request_timeout", () =>
     Effect.gen(function* () {
       const counts = yield* requestsAfter(
-        { delayMs: Number.POSITIVE_INFINITY },
+        { delayMillis: Number.POSITIVE_INFINITY },
         { request_timeout: 10, max_retries: 1 },
         [9999, 11_000]
       )
@@ -557,7 +558,7 @@ describe("a failure", () => {
 describe("concurrency", () => {
   /** The most range queries that were unanswered at the same time, when each takes a second. */
   const mostInFlight = (mock: MockPrometheus): number => {
-    const times = rangeRequests(mock).map(({ nowMs }) => nowMs)
+    const times = rangeRequests(mock).map(({ nowMillis }) => nowMillis)
     return Math.max(...times.map((time) => times.filter((t) => t <= time && t > time - 1000).length))
   }
 
@@ -569,7 +570,7 @@ describe("concurrency", () => {
           series: names.flatMap((name) => gauge(name, 150)),
           points: 150,
           config: { concurrency },
-          mock: { faults: onRange(() => ({ delayMs: 1000 })) }
+          mock: { faults: onRange(() => ({ delayMillis: 1000 })) }
         })
         assert.strictEqual(samplesOf(events).size, 9 * 150)
         assert.strictEqual(mostInFlight(mock), concurrency)
@@ -590,8 +591,8 @@ describe("concurrency", () => {
               attempt === 1
                 ? refusal(503, "not ready")
                 : attempt === 2
-                  ? { cutAfterBytes: 300, delayMs: 1000 }
-                  : { delayMs: 1000 }
+                  ? { cutAfterBytes: 300, delayMillis: 1000 }
+                  : { delayMillis: 1000 }
             )
           }
         })
@@ -599,8 +600,9 @@ describe("concurrency", () => {
         const waiting = rangeRequests(mock).filter(({ attempt }) => attempt > 1)
         const most = Math.max(
           ...waiting.map(
-            ({ nowMs }) =>
-              waiting.filter((other) => other.nowMs <= nowMs && other.nowMs > nowMs - 1000).length
+            ({ nowMillis }) =>
+              waiting.filter((other) => other.nowMillis <= nowMillis && other.nowMillis > nowMillis - 1000)
+                .length
           )
         )
         assert.isAtMost(most, concurrency)

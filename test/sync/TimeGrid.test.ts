@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Schema } from "effect"
-import { readRange } from "../../src/sync/Read.ts"
+import { gridToRead } from "../../src/sync/plan.ts"
 import {
   afterCursor,
   type GridRange,
@@ -183,7 +183,7 @@ describe("what a sync reads", () => {
   type Plan = ReturnType<typeof makePlan>
 
   const planned = ({ cursor, end, lookback, now, settle, start, stepSeconds }: Plan): GridRange => {
-    const range = readRange(
+    const range = gridToRead(
       {
         startMillis: start * 1000,
         endMillis: Option.map(Option.fromUndefinedOr(end), (end) => end * 1000),

@@ -3,12 +3,24 @@ import { assert, describe, it } from "@effect/vitest"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import type { Labels, SampleBlock } from "../../src/samples/Sample.ts"
 import { DecodedSeries } from "../../src/samples/Series.ts"
+import type { Expectation } from "../../src/sync/BlockSource.ts"
 import { type GridRange, halve, pointCount } from "../../src/sync/TimeGrid.ts"
 import { WindowLedger } from "../../src/sync/WindowLedger.ts"
 import { type Choices, choices } from "../choices.ts"
 import { plainSamples } from "../prometheus/query/referenceDecoder.ts"
 
-const range: GridRange = { firstMillis: 600_000, lastMillis: 1_200_000, stepMillis: 60_000 }
+const window: GridRange = { firstMillis: 600_000, lastMillis: 1_200_000, stepMillis: 60_000 }
+
+const gridOf = (range: GridRange): Expectation => ({ _tag: "Grid", ...range })
+
+/** Any time after the point before the first one. */
+const rawOf = ({ firstMillis, lastMillis, stepMillis }: GridRange): Expectation => ({
+  _tag: "Raw",
+  fromMillis: firstMillis - stepMillis,
+  toMillis: lastMillis
+})
+
+const range = gridOf(window)
 
 /** The labels of a series; each response has an object of its own for each, as the decoder makes them. */
 const seriesOf = (name: string): DecodedSeries => {
@@ -27,7 +39,7 @@ const block = (
   seconds: ReadonlyArray<number>,
   kind: Kind = "TextBlock"
 ): SampleBlock => {
-  const times = Float64Array.from(seconds, (second) => second * 1000)
+  const times = Float64Array.from(seconds, (second) => Math.round(second * 1000))
   const common = { series, length: times.length, times }
   if (kind === "HistogramBlock") {
     return {
@@ -97,7 +109,7 @@ describe("WindowLedger", () => {
     for (const series of [seriesOf("b"), nameless]) {
       const error = ledger.accept(block(series, [600]))
       assert.instanceOf(error, PrometheusError)
-      assert.match(String(error?.message), /which is not of the metric that it was asked for/)
+      assert.match(String(error?.message), /which is not of the requested metric/)
     }
   })
 
@@ -170,21 +182,15 @@ describe("WindowLedger", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660, 720, 780, 840, 900, 960, 1020]))
-    const [earlier, later] = halve(range)
-    ledger.begin(earlier)
+    const [earlier, later] = halve(window)
+    ledger.begin(gridOf(earlier))
     assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 900])), [])
     assert.deepStrictEqual(accept(ledger, block(seriesOf("b"), [600, 900])), ["b 600 600", "b 900 900"])
-    assert.match(
-      String(accept(ledger, block(seriesOf("c"), [960]))),
-      /none of the points that it was asked for/
-    )
-    ledger.begin(later)
+    assert.match(String(accept(ledger, block(seriesOf("c"), [960]))), /none of the requested points/)
+    ledger.begin(gridOf(later))
     assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [960, 1020, 1080])), ["a 1080 1080"])
     assert.deepStrictEqual(accept(ledger, block(seriesOf("b"), [960])), ["b 960 960"])
-    assert.match(
-      String(accept(ledger, block(seriesOf("c"), [600]))),
-      /none of the points that it was asked for/
-    )
+    assert.match(String(accept(ledger, block(seriesOf("c"), [600]))), /none of the requested points/)
   })
 
   it.each([
@@ -202,7 +208,7 @@ describe("WindowLedger", () => {
       ledger.begin(range)
       assert.match(
         String(accept(ledger, block(seriesOf("a"), times, kind))),
-        /^The server answered a sample of \{__name__="a"\} at .*, which is none of the points that it was asked for\.$/
+        /^The server returned a sample of \{__name__="a"\} at .*, which is none of the requested points\.$/
       )
     }
   })
@@ -227,7 +233,7 @@ describe("WindowLedger", () => {
       const results = parts.map((times) => accept(ledger, block(a, times, kind)))
       assert.match(
         String(results.at(-1)),
-        /^The server answered a sample of \{__name__="a"\} at 1970-01-01T00:1\d:00\.000Z, which comes twice or out of order\.$/
+        /^The server returned a sample of \{__name__="a"\} at 1970-01-01T00:1\d:00\.000Z, which comes twice or out of order\.$/
       )
     }
   })
@@ -256,136 +262,162 @@ describe("WindowLedger", () => {
     assert.isBelow(summary.length, 400)
   })
 
-  describe("simulated", () => {
-    interface Answer {
-      readonly name: string
-      readonly kind: Kind
-      readonly times: ReadonlyArray<number>
+  it("takes raw times later than the start of the range, up to and including its end", () => {
+    const ledger = new WindowLedger(rawOf(window))
+    const acceptFresh = (seconds: number) => {
+      ledger.begin(rawOf(window))
+      return accept(ledger, block(seriesOf(`${seconds}`), [seconds]))
     }
+    assert.lengthOf(acceptFresh(540.001), 1)
+    assert.lengthOf(acceptFresh(777.123), 1)
+    assert.lengthOf(acceptFresh(1200), 1)
+    for (const seconds of [540, 1200.001, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      assert.match(String(acceptFresh(seconds)), /which is outside of the requested range\.$/)
+    }
+  })
 
-    /** In seconds, as `block` takes them. */
-    const gridPoints = ({ firstMillis, stepMillis, ...range }: GridRange): ReadonlyArray<number> =>
-      Array.from(
-        { length: pointCount({ ...range, firstMillis, stepMillis }) },
-        (_, i) => (firstMillis + i * stepMillis) / 1000
-      )
+  for (const [what, expect] of [
+    ["points of a grid", gridOf],
+    ["raw times", rawOf]
+  ] as const)
+    describe(`of ${what}, simulated,`, () => {
+      interface Response {
+        readonly name: string
+        readonly kind: Kind
+        readonly times: ReadonlyArray<number>
+      }
 
-    const randomAnswers = (choices: Choices): ReadonlyArray<Answer> =>
-      choices
-        .list(5, (index) => index)
-        .flatMap((index) =>
-          (["TextBlock", "HistogramBlock"] as const)
-            .filter((kind) => kind === "TextBlock" || choices.oneIn(3))
-            .map((kind) => ({
-              name: `s${index}`,
-              kind,
-              times: gridPoints(range).filter(() => !choices.oneIn(4))
-            }))
+      /** In seconds, as `block` takes them. */
+      const gridPoints = ({ firstMillis, stepMillis, ...range }: GridRange): ReadonlyArray<number> =>
+        Array.from(
+          { length: pointCount({ ...range, firstMillis, stepMillis }) },
+          (_, i) => (firstMillis + i * stepMillis) / 1000
         )
 
-    /** The blocks of one response, cut at random. */
-    const responseBlocks = (
-      choices: Choices,
-      answers: ReadonlyArray<Answer>,
-      { firstMillis, lastMillis }: GridRange
-    ): ReadonlyArray<SampleBlock> =>
-      answers.flatMap(({ kind, name, times }) => {
-        const series = seriesOf(name)
-        const rest = times.filter((time) => time * 1000 >= firstMillis && time * 1000 <= lastMillis)
-        const blocks: Array<SampleBlock> = []
-        while (rest.length > 0) {
-          // A sample may come as text in one response, and as a number in another.
-          const form = kind === "TextBlock" && choices.oneIn(3) ? "NumberBlock" : kind
-          blocks.push(block(series, rest.splice(0, choices.between(1, 12)), form))
-        }
-        return blocks
-      })
+      /** Where the samples of a window are: at its points, or anywhere up to the point. */
+      const timesOf = (choices: Choices, range: GridRange): ReadonlyArray<number> =>
+        gridPoints(range).map((point) => (expect === gridOf ? point : point - choices.below(60_000) / 1000))
 
-    it.prop(
-      "hands on every sample exactly once, over retries and splits",
-      [choices],
-      ([choices]) => {
-        const answers = randomAnswers(choices)
-        const ledger = new WindowLedger(range)
-        const handedOn: Array<SampleBlock> = []
-        let shown = 0
+      const randomResponse = (choices: Choices): ReadonlyArray<Response> =>
+        choices
+          .list(5, (index) => index)
+          .flatMap((index) =>
+            (["TextBlock", "HistogramBlock"] as const)
+              .filter((kind) => kind === "TextBlock" || choices.oneIn(3))
+              .map((kind) => ({
+                name: `s${index}`,
+                kind,
+                times: timesOf(choices, window).filter(() => !choices.oneIn(4))
+              }))
+          )
 
-        const readPart = (part: GridRange): void => {
-          // Some attempts break off in the middle, the last one does not.
-          for (let failures = choices.below(4); failures >= 0; failures--) {
-            ledger.begin(part)
-            const blocks = responseBlocks(choices, answers, part)
-            const until = failures === 0 ? blocks.length : choices.below(blocks.length + 1)
-            let samples = 0
-            for (const block of blocks.slice(0, until)) {
-              samples += block.length
-              const result = ledger.accept(block)
-              if (result instanceof PrometheusError) throw result
-              if (result === undefined) continue
-              assert.isAbove(result.length, 0)
-              assert.strictEqual(result.series, block.series)
-              handedOn.push(result)
-            }
-            assert.strictEqual(ledger.samples, samples)
-            shown += until
+      /** The blocks of one response, cut at random. */
+      const responseBlocks = (
+        choices: Choices,
+        response: ReadonlyArray<Response>,
+        { firstMillis, lastMillis, stepMillis }: GridRange
+      ): ReadonlyArray<SampleBlock> =>
+        response.flatMap(({ kind, name, times }) => {
+          const series = seriesOf(name)
+          const rest = times.filter(
+            (time) => time * 1000 > firstMillis - stepMillis && time * 1000 <= lastMillis
+          )
+          const blocks: Array<SampleBlock> = []
+          while (rest.length > 0) {
+            // A sample may come as text in one response, and as a number in another.
+            const form = kind === "TextBlock" && choices.oneIn(3) ? "NumberBlock" : kind
+            blocks.push(block(series, rest.splice(0, choices.between(1, 12)), form))
           }
-        }
+          return blocks
+        })
 
-        const readWindow = (part: GridRange): void => {
-          if (pointCount(part) > 1 && choices.oneIn(3)) {
-            // The server refuses, at once or after it has failed some other way with a part of the answer.
-            if (choices.oneIn(2)) {
-              ledger.begin(part)
-              const blocks = responseBlocks(choices, answers, part)
-              for (const block of blocks.slice(0, choices.below(blocks.length + 1))) {
+      it.prop(
+        "emits every sample exactly once, over retries and splits",
+        [choices],
+        ([choices]) => {
+          const response = randomResponse(choices)
+          const ledger = new WindowLedger(expect(window))
+          const emitted: Array<SampleBlock> = []
+          let shown = 0
+
+          const readPart = (part: GridRange): void => {
+            // Some attempts break off in the middle, the last one does not.
+            for (let failures = choices.below(4); failures >= 0; failures--) {
+              ledger.begin(expect(part))
+              const blocks = responseBlocks(choices, response, part)
+              const until = failures === 0 ? blocks.length : choices.below(blocks.length + 1)
+              let samples = 0
+              for (const block of blocks.slice(0, until)) {
+                samples += block.length
                 const result = ledger.accept(block)
                 if (result instanceof PrometheusError) throw result
-                if (result !== undefined) handedOn.push(result)
+                if (result === undefined) continue
+                assert.isAbove(result.length, 0)
+                assert.strictEqual(result.series, block.series)
+                emitted.push(result)
               }
+              assert.strictEqual(ledger.samples, samples)
+              shown += until
             }
-            for (const half of halve(part)) readWindow(half)
-          } else {
-            readPart(part)
           }
-        }
 
-        readWindow(range)
-        const expected = answers
-          .flatMap(({ kind, name, times }) => describeSamples([block(seriesOf(name), times, kind)]))
-          .toSorted()
-        const actual = describeSamples(handedOn).toSorted()
-        if (!isDeepStrictEqual(actual, expected)) assert.deepStrictEqual(actual, expected, `${shown} blocks`)
-      },
-      { arbitrary: { runs: 1000 }, timeout: 60_000 }
-    )
+          const readWindow = (part: GridRange): void => {
+            if (pointCount(part) > 1 && choices.oneIn(3)) {
+              // The server refuses, at once or after it has failed some other way with a part of the response.
+              if (choices.oneIn(2)) {
+                ledger.begin(expect(part))
+                const blocks = responseBlocks(choices, response, part)
+                for (const block of blocks.slice(0, choices.below(blocks.length + 1))) {
+                  const result = ledger.accept(block)
+                  if (result instanceof PrometheusError) throw result
+                  if (result !== undefined) emitted.push(result)
+                }
+              }
+              for (const half of halve(part)) readWindow(half)
+            } else {
+              readPart(part)
+            }
+          }
 
-    it.prop(
-      "finds every sample that was not asked for",
-      [choices],
-      ([choices]) => {
-        const answers = randomAnswers(choices).filter(({ times }) => times.length > 1)
-        const blocks = responseBlocks(choices, answers, range)
-        if (blocks.length === 0) return
-        const at = choices.below(blocks.length)
-        const chosen = blocks[at]!
-        const times = Array.from(chosen.times, (time) => time / 1000)
-        const spoiled = choices.pick<(times: Array<number>) => Array<number>>([
-          (times) => [...times, times.at(-1)!],
-          (times) => [...times, times[0]! - 60],
-          (times) => [...times, times.at(-1)! + 30],
-          (times) => [...times, 1260],
-          (times) => [540, ...times],
-          (times) => [times[0]!, ...times]
-        ])(times)
-        const ledger = new WindowLedger(range)
-        ledger.begin(range)
-        const results = blocks.map((other, index) =>
-          ledger.accept(index === at ? block(chosen.series as DecodedSeries, spoiled, chosen._tag) : other)
-        )
-        assert.instanceOf(results[at], PrometheusError)
-        assert.isFalse(results.slice(0, at).some((result) => result instanceof PrometheusError))
-      },
-      { arbitrary: { runs: 300 } }
-    )
-  })
+          readWindow(window)
+          const expected = response
+            .flatMap(({ kind, name, times }) => describeSamples([block(seriesOf(name), times, kind)]))
+            .toSorted()
+          const actual = describeSamples(emitted).toSorted()
+          if (!isDeepStrictEqual(actual, expected))
+            assert.deepStrictEqual(actual, expected, `${shown} blocks`)
+        },
+        { arbitrary: { runs: 1000 }, timeout: 60_000 }
+      )
+
+      it.prop(
+        "refuses every sample that was not requested",
+        [choices],
+        ([choices]) => {
+          const response = randomResponse(choices).filter(({ times }) => times.length > 1)
+          const blocks = responseBlocks(choices, response, window)
+          if (blocks.length === 0) return
+          const at = choices.below(blocks.length)
+          const chosen = blocks[at]!
+          const times = Array.from(chosen.times, (time) => time / 1000)
+          const spoiled = choices.pick<(times: Array<number>) => Array<number>>([
+            (times) => [...times, times.at(-1)!],
+            (times) => [...times, times[0]! - 60],
+            // Only a grid has times that lie between.
+            (times) => [...times, expect === gridOf ? times.at(-1)! + 30 : Number.NaN],
+            (times) => [...times, 1260],
+            (times) => [539, ...times],
+            (times) => [times[0]!, ...times]
+          ])(times)
+          const ledger = new WindowLedger(expect(window))
+          ledger.begin(expect(window))
+          const results = blocks.map((other, index) =>
+            ledger.accept(index === at ? block(chosen.series as DecodedSeries, spoiled, chosen._tag) : other)
+          )
+          assert.instanceOf(results[at], PrometheusError)
+          assert.isFalse(results.slice(0, at).some((result) => result instanceof PrometheusError))
+        },
+        { arbitrary: { runs: 300 } }
+      )
+    })
 })

@@ -1,7 +1,8 @@
 /** Reads of which states remember the range: a start that is moved makes them read what is missing, and nothing twice. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Ref, Schema, Stream } from "effect"
-import { type ReadEvent, read } from "../../src/sync/Read.ts"
+import { read } from "../../src/sync/Read.ts"
+import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
 import { encodeStreamState, type StreamState } from "../../src/sync/StreamState.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { checkpoints, drive, exact, fullRefresh, incremental, minutesOf, numbers, setUp } from "./readMock.ts"

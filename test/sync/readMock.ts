@@ -6,7 +6,9 @@ import * as Mock from "../../src/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
 import { type SampleBlock, textAt } from "../../src/samples/Sample.ts"
-import { type ReadEvent, read, type StreamRequest } from "../../src/sync/Read.ts"
+import type { StreamRequest } from "../../src/sync/plan.ts"
+import { read } from "../../src/sync/Read.ts"
+import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 
@@ -22,7 +24,7 @@ export interface Setting {
 }
 
 // A sample answers for its own grid point and no other.
-export const exact: MockOptions = { lookbackMs: 1000, version: "3.0.0" }
+export const exact: MockOptions = { lookbackMillis: 1000, version: "3.0.0" }
 
 export const setUp = Effect.fnUntraced(function* (setting: Setting) {
   yield* TestClock.setTime(start + (setting.points - 1) * minute + DELAY)

@@ -84,7 +84,7 @@ describe("an answer that is too large", () => {
       assert.strictEqual(failed?._tag === "Failed" && failed.error.reason, "TooLarge")
       assert.match(
         failuresOf(events),
-        /too many samples into memory\. That is its answer even for one point of one series, at 2026-01-01T00:00:00Z of \{n=~"\(\?s\)0\.\*\|.*"\}\. Use selector/
+        /too many samples into memory\. It does so even for one point of one series, at 2026-01-01T00:00:00Z of \{n=~"\(\?s\)0\.\*\|.*"\}\. Use selector/
       )
       // Halved five times in time, then as often as there are series.
       assert.isAtMost(windows(mock).length, 6 + 4)
@@ -164,7 +164,7 @@ describe("an answer that is too large", () => {
       })
       assert.match(
         failuresOf(events),
-        /exceeded series limit\. It was to be asked for fewer series at once, but could not say which there are: .*\/api\/v1\/labels returned HTTP 400: not today\. Use selector/
+        /exceeded series limit\. Its series could not be requested in parts, since the server did not list them: .*\/api\/v1\/labels returned HTTP 400: not today\. Use selector/
       )
     })
   )
@@ -224,7 +224,9 @@ describe("an answer that is too large", () => {
         points: 300,
         config: { max_retries: 2 },
         mock: {
-          faults: onRange(({ points }) => (points > 40 ? { delayMs: Number.POSITIVE_INFINITY } : undefined))
+          faults: onRange(({ points }) =>
+            points > 40 ? { delayMillis: Number.POSITIVE_INFINITY } : undefined
+          )
         }
       })
       assert.strictEqual(failuresOf(events), "")

@@ -1,17 +1,27 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Option } from "effect"
+import { StreamPlan } from "../../src/sync/plan.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 import { futureStates } from "../../src/sync/syncWarnings.ts"
+import { gridRange } from "../../src/sync/TimeGrid.ts"
 import { iso } from "../support/gauge.ts"
 
 const now = Date.UTC(2026, 10, 29, 12)
 
-const at = (name: string, millis: number) =>
-  [name, Option.some(new StreamState({ time: iso(millis), step: 60, version: 1 }))] as const
+const grid = gridRange(0, now, 60_000)
+
+const at = (stream: string, millis: number) =>
+  new StreamPlan({
+    stream,
+    mode: "incremental",
+    grid,
+    parts: [],
+    resumed: new StreamState({ time: iso(millis), step: 60, version: 1 })
+  })
 
 describe("states in the future", () => {
   it("are none where they are not later than the server's clock, or by seconds", () => {
-    const states = [at("a", now - 60_000), at("b", now), at("c", now + 30_000), ["d", Option.none()] as const]
+    const fresh = new StreamPlan({ stream: "d", mode: "incremental", grid, parts: [] })
+    const states = [at("a", now - 60_000), at("b", now), at("c", now + 30_000), fresh]
     assert.isUndefined(futureStates(states, now))
     assert.isUndefined(futureStates([], now))
   })

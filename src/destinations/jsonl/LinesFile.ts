@@ -1,6 +1,6 @@
 /**
- * A file that whole lines are appended to, plain or as gzip. It knows what of it is to be kept: the rest can be taken
- * back. As gzip it is a row of members, and what is kept always ends with one: cut off there, it is a valid file.
+ * A file that complete lines are appended to, plain or as gzip. What is before the mark is kept, the rest is discarded in the
+ * end. A gzip file is a row of members, and the mark is always at the end of one: cut off there, it is a valid file.
  */
 import { promisify } from "node:util"
 import { gzip } from "node:zlib"
@@ -21,16 +21,16 @@ export interface LinesFile {
   /** Where lines are appended. */
   readonly buffer: LineBuffer
   /** Writes the buffer if it has grown large. */
-  readonly relieve: Effect.Effect<void, DestinationError>
+  readonly flushIfFull: Effect.Effect<void, DestinationError>
   /** All that was appended so far is to be kept. */
-  readonly keep: () => void
-  /** Takes back what is not to be kept. */
+  readonly mark: () => void
+  /** Removes what is after the mark. */
   readonly discard: Effect.Effect<void, DestinationError>
-  /** Writes what is to be kept, so that it survives a loss of power; answers how many bytes that are. */
+  /** Writes what is before the mark, so that it survives a loss of power. Returns how many bytes that are. */
   readonly flush: Effect.Effect<number, DestinationError>
   /** Makes the file where nothing was appended to it, so that it is there. */
   readonly create: Effect.Effect<void, DestinationError>
-  /** How many bytes have been written. */
+  /** How many bytes have been appended, those in the buffer before they are compressed. */
   readonly bytes: () => number
 }
 
@@ -66,20 +66,20 @@ export const openLines = (
     written += piece.length
   })
 
-  // What is to be kept and what is not are never in one member.
-  const drain = Effect.uninterruptible(
-    Effect.gen(function* () {
-      if (mark > 0) {
-        yield* append(buffer.bytes.subarray(0, mark))
-        buffer.bytes.copyWithin(0, mark, buffer.length)
-        buffer.length -= mark
-        mark = 0
-        kept = written
-      }
-      if (buffer.length > 0) yield* append(buffer.bytes.subarray(0, buffer.length))
-      buffer.length = 0
-    })
-  )
+  const drainMarked = Effect.gen(function* () {
+    if (mark === 0) return
+    yield* append(buffer.bytes.subarray(0, mark))
+    buffer.bytes.copyWithin(0, mark, buffer.length)
+    buffer.length -= mark
+    mark = 0
+    kept = written
+  })
+  // What is before the mark and what is after it are never in one member.
+  const drain = Effect.gen(function* () {
+    yield* drainMarked
+    if (buffer.length > 0) yield* append(buffer.bytes.subarray(0, buffer.length))
+    buffer.length = 0
+  })
   const discard = Effect.suspend(() => {
     buffer.length = mark
     if (written === kept && !isBroken) return Effect.void
@@ -95,14 +95,14 @@ export const openLines = (
   return {
     path,
     buffer,
-    relieve: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : drain)),
-    keep: () => {
+    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : drain)),
+    mark: () => {
       kept = written
       mark = buffer.length
     },
     discard,
     flush: Effect.gen(function* () {
-      yield* drain
+      yield* drainMarked
       if (!isSynced) yield* syncFile(path)
       isSynced = true
       return kept
@@ -112,7 +112,7 @@ export const openLines = (
       yield* append(new Uint8Array(0))
       kept = written
     }),
-    bytes: () => written
+    bytes: () => written + buffer.length
   }
 }
 

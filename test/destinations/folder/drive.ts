@@ -18,7 +18,7 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert } from "@effect/vitest"
-import { Effect, FileSystem, Layer, Option, PlatformError } from "effect"
+import { Effect, FileSystem, Layer, Option, PlatformError, Result } from "effect"
 import { TestClock } from "effect/testing"
 import type { ConfigError } from "../../../src/config/ConnectorConfig.ts"
 import {
@@ -105,6 +105,8 @@ export interface Format {
     folder: string
   ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
   readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
+  /** Rows are only appended: a sync that may repeat some is refused in deduped mode. */
+  readonly onlyAppends?: boolean
   /** Commits are made in steps, which show in a stream that is made unique. */
   readonly hasSteps?: boolean
   /** How a kill is made where it is not by `watched`. Whatever is done after it fails with `killed`. */
@@ -328,6 +330,8 @@ export const randomRuns = Effect.fnUntraced(
     let folder = join(yield* temporaryFolder, "data")
     const streams = ["plain", "Http:Requests", "a b/c"].slice(0, choices.between(1, emphasis.streams ?? 3))
     const truth = new Map(streams.map((stream) => [stream, nothing]))
+    /** The streams that may have rows twice. */
+    const repeated = new Set<string>()
     let value = 0
     let points = choices.between(1, emphasis.points ?? 6)
 
@@ -396,7 +400,8 @@ export const randomRuns = Effect.fnUntraced(
       const isRefresh = syncKindOf(mode) === "full_refresh"
       const store = destination.states(mode)
       const step = choices.oneIn(5) ? stepSeconds * 2 : stepSeconds
-      const lookback = choices.oneIn(2) ? choices.below(5) : 0
+      const isAppended = format.onlyAppends === true && mode === "incremental_append_deduped"
+      const lookback = choices.oneIn(2) && !isAppended ? choices.below(5) : 0
       for (const stream of streams) {
         if (choices.oneIn(6)) continue
         const { ahead, ...whole } = truth.get(stream)!
@@ -405,7 +410,14 @@ export const randomRuns = Effect.fnUntraced(
             ? whole
             : { ...whole, visible: whole.visible.filter((row) => ahead !== null && timeOf(row) <= ahead) }
         possible.get(stream)!.push(before)
-        const loaded = Option.getOrUndefined(yield* store.load(stream))
+        const found = yield* Effect.result(store.load(stream))
+        if (Result.isFailure(found)) {
+          assert.match(found.failure.message, /JSON lines are only appended/)
+          assert.isTrue(isAppended && repeated.has(stream))
+          continue
+        }
+        if (mode === "full_refresh_append" || lookback > 0) repeated.add(stream)
+        const loaded = Option.getOrUndefined(found.success)
         const isResumed = isRefresh ? loaded?.step === step : loaded !== undefined
         let now = before
         let next =

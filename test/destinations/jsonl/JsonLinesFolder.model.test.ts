@@ -25,6 +25,7 @@ const readLines = (folder: string, stream: string, isGzip: boolean): ReadonlyArr
 }
 
 const format = (gzip: boolean, labelColumns = true): Format => ({
+  onlyAppends: true,
   layer: (folder) => layer({ folder, source: "http://mock", labelColumns, gzip }),
   rows: async (folder, stream) =>
     readLines(folder, stream, gzip).map(

@@ -1,0 +1,125 @@
+/** One stream of a run into its file: the backend of the commit policy. */
+import { Effect, FileSystem } from "effect"
+import { RecordEncoder } from "../../records/RecordEncoder.ts"
+import type { SampleBlock } from "../../samples/Sample.ts"
+import type { StreamState } from "../../sync/StreamState.ts"
+import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
+import { DestinationError, type SyncMode } from "../Destination.ts"
+import { ContentsTally, sumOf } from "../folder/contents.ts"
+import { without } from "../manifest.ts"
+import { dataPath, frameOf, manifestOf, newPath, type OpenFolder, removeFile, replace } from "./files.ts"
+import { openLines } from "./LinesFile.ts"
+import { allOf, freshName, joined, type LinesManifest, nothing } from "./manifest.ts"
+import { mayHaveRowsOf, refusalOf, stateOf, wouldRepeat } from "./repeatedRows.ts"
+
+/** What a killed process loses at most, and the next run reads again. */
+const limits = { millis: 5000, bytes: () => 64 * 1024 * 1024 }
+
+/** Opens a stream until the scope closes. */
+export const openStream = Effect.fnUntraced(
+  function* (opened: OpenFolder, stream: string, mode: SyncMode, isResumed: boolean) {
+    const manifest = yield* manifestOf(opened, stream, mode)
+    const refusal = refusalOf(dataPath(opened, stream), manifest, mode)
+    if (refusal !== undefined) return yield* new DestinationError({ message: refusal })
+    return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+      openBackend(opened, manifest, mode, resumesRefresh)
+    )
+  },
+  (effect, { files }) => Effect.provideService(effect, FileSystem.FileSystem, files)
+)
+
+const openBackend = Effect.fnUntraced(function* (
+  opened: OpenFolder,
+  manifest: LinesManifest,
+  mode: SyncMode,
+  resumesRefresh: boolean
+) {
+  const { ending, files, gzip, states } = opened
+  const { stream } = manifest
+  /** The new file of a refresh that replaces. */
+  const file =
+    mode !== "full_refresh_overwrite"
+      ? undefined
+      : resumesRefresh && manifest.next !== undefined
+        ? manifest.next.file
+        : freshName(manifest, ending)
+  const path = file === undefined ? dataPath(opened, stream) : newPath(opened, file)
+  /** What the stream's file has beside the rows of this sync, and the committed rows of this sync. */
+  const base = resumesRefresh && file === undefined ? manifest.main : allOf(manifest)
+  let own = resumesRefresh ? (manifest.next ?? manifest.appended ?? nothing) : nothing
+  const before = file === undefined ? base : nothing
+  if (file !== undefined && own.bytes === 0) yield* removeFile(opened, path)
+
+  const lines = openLines(files, path, before.bytes + own.bytes, gzip)
+  yield* Effect.addFinalizer(() => Effect.ignore(lines.discard))
+  const encoder = new RecordEncoder({ columns: "all", labelsObject: !opened.labelColumns })
+  const frame = { before: frameOf(stream).before, after: "}\n" }
+  const tally = new ContentsTally()
+  let persistedBytes = lines.bytes()
+  let old = manifest
+  // No state stands for the rows of a stopped refresh: they may be read again.
+  let isUnique = manifest.isUnique && (base === manifest.main || (manifest.appended?.rows ?? 0) === 0)
+  if (mode === "full_refresh_append" && base.rows > 0) isUnique = false
+  let mayRepeat = mayHaveRowsOf(joined(before, own), stateOf(manifest))
+
+  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
+    for (const block of blocks) {
+      if (block.length === 0) continue
+      if (mode.startsWith("incremental") && mayRepeat(block)) {
+        if (mode === "incremental_append_deduped") {
+          return yield* new DestinationError({ message: wouldRepeat(path, block) })
+        }
+        isUnique = false
+      }
+      tally.add(block)
+      for (const part of encoder.parts(block)) {
+        encoder.encode(part, frame, lines.buffer)
+        yield* lines.flushIfFull
+      }
+    }
+  })
+
+  const mark = (state: StreamState): void => {
+    lines.mark()
+    own = { ...own, ...sumOf([own, tally.take()]) }
+    mayRepeat = mayHaveRowsOf(joined(before, own), state)
+  }
+
+  const persist = Effect.fnUntraced(function* ({ kind, states: commitStates }: Commit) {
+    const isComplete = kind === "complete_refresh"
+    // So that there is a file to take the place of the old one.
+    if (file !== undefined && isComplete) yield* lines.create
+    const bytes = yield* lines.flush
+    own = { ...own, bytes: bytes - before.bytes }
+    const rest = {
+      ...without(old, "next", "appended", "replacedBy", "state", "refreshState"),
+      ...commitStates,
+      isUnique
+    }
+    const saved: LinesManifest =
+      file !== undefined
+        ? isComplete
+          ? { ...rest, main: own, isUnique: true, replacedBy: file }
+          : { ...rest, main: base, next: { file, ...own } }
+        : kind === "refresh"
+          ? { ...rest, main: base, appended: own }
+          : { ...rest, main: joined(base, own) }
+    yield* states.save(saved)
+    if (saved.replacedBy !== undefined) yield* replace(opened, stream, saved.replacedBy)
+    if (old.next !== undefined && old.next.file !== file) {
+      yield* Effect.ignore(removeFile(opened, newPath(opened, old.next.file)))
+    }
+    persistedBytes = lines.bytes()
+    old = saved
+    return saved
+  })
+
+  const here = Effect.provideService(FileSystem.FileSystem, files)
+  const backend: Backend<LinesManifest> = {
+    append,
+    mark,
+    unpersistedBytes: () => lines.bytes() - persistedBytes,
+    persist: (commit) => here(persist(commit))
+  }
+  return backend
+})

@@ -1,0 +1,68 @@
+/** Blocks by `query_range`: the server evaluates the points of the grid. */
+import { Effect, Layer } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { isBareName, metricSelector, ofMetric } from "../promql/Matcher.ts"
+import { SeriesCache } from "../samples/Series.ts"
+import { BlockSource } from "./BlockSource.ts"
+import type { PartIndex } from "./SeriesPart.ts"
+import { type GridRange, SERVER_LOOKBACK_MILLIS } from "./TimeGrid.ts"
+
+export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
+  BlockSource,
+  Effect.gen(function* () {
+    const settings = yield* ConnectorConfig
+    const client = yield* PrometheusClient
+    return BlockSource.of({
+      open: (stream) => {
+        const series = new SeriesCache()
+        return {
+          metric: stream,
+          expect: (range) => ({ _tag: "Grid", ...range }),
+          request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
+            client.queryRange({
+              query: metricSelector(stream, [...matchers, ...settings.matchers]),
+              startMillis: firstMillis,
+              endMillis: lastMillis,
+              stepMillis,
+              series
+            }),
+          index: (range) => indexOf(client, stream, range)
+        }
+      }
+    })
+  })
+)
+
+/** Which series of a metric there are in a range. */
+const indexOf = (
+  client: PrometheusClient["Service"],
+  metric: string,
+  { firstMillis, lastMillis }: GridRange
+): PartIndex<PrometheusError> => {
+  const range = { startMillis: Math.max(0, firstMillis - SERVER_LOOKBACK_MILLIS), endMillis: lastMillis }
+  /** A server that refuses to look through so many series can still list the names or values of all metrics. */
+  const orElse = <A>(
+    lookUp: Effect.Effect<A, PrometheusError>,
+    fallback: Effect.Effect<A, PrometheusError>
+  ) =>
+    Effect.catchIf(
+      lookUp,
+      ({ policy }) => policy.action === "split",
+      () => fallback
+    )
+  return {
+    labelNames: (matchers) =>
+      Effect.map(
+        orElse(client.labelNames(range, [ofMetric(metric), ...matchers]), client.labelNames(range)),
+        // Not every server lists the values of the others.
+        (names) => names.filter(isBareName)
+      ),
+    labelValues: (label, matchers) =>
+      orElse(
+        client.labelValues(label, range, [ofMetric(metric), ...matchers]),
+        client.labelValues(label, range)
+      )
+  }
+}

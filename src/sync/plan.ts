@@ -1,0 +1,201 @@
+/**
+ * What a sync reads, as data: for each stream the parts of the time grid to read, and the state after each of their points.
+ *
+ * Pure, and with schemas: another process can take a plan, or one part of it.
+ */
+import { Option, Schema } from "effect"
+import type { Settings } from "../config/ConnectorConfig.ts"
+import { render } from "../promql/Matcher.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { cover, uncovered } from "./coverage.ts"
+import type { Checkpoint } from "./StateStore.ts"
+import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
+import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
+
+/** One stream to read: all series of one metric. */
+export interface StreamRequest {
+  /** The name of the stream, which is the name of the metric. */
+  readonly name: string
+  readonly mode: "full_refresh" | "incremental"
+  /** The number of a full refresh, where the platform has one: only the refresh of that number resumes from its checkpoints. */
+  readonly generationId?: Option.Option<number>
+}
+
+/** How states are used and written. */
+export interface PlanOptions {
+  /**
+   * Whether states list the ranges, the selector and the excluded labels that they stand for. An incremental read then also reads
+   * what lies before a start that was moved back, and nothing twice. Without, a read resumes after the time of a state alone.
+   */
+  readonly detailedStates?: boolean
+}
+
+/** A range of points of one stream. Anyone can read a part, and reading it twice does no harm. */
+export const Part = Schema.Struct({
+  stream: Schema.String,
+  range: GridRange,
+  /**
+   * Why it is read: `start`, there is no state to resume from; `resume`, it is later than the state's time less the look-back;
+   * `gap`, it is before that, and the state does not list it as read.
+   */
+  reason: Schema.Literals(["start", "resume", "gap"])
+})
+
+export type Part = typeof Part.Type
+
+/** What is read of one stream. */
+export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
+  stream: Schema.String,
+  mode: Schema.Literals(["full_refresh", "incremental"]),
+  generationId: Schema.optionalKey(Schema.Int),
+  /** All points from the configured start to the last one that has settled. */
+  grid: GridRange,
+  /** The state that the stream resumes from. */
+  resumed: Schema.optionalKey(StreamState),
+  /** What detailed states list beside the ranges. */
+  details: Schema.optionalKey(Schema.Struct({ selector: Schema.String, excluded_labels: Schema.String })),
+  /** In the order of time, without empty ones. Several only where states are detailed. */
+  parts: Schema.Array(Part)
+}) {
+  /** How many points are read. */
+  get points(): number {
+    return this.parts.reduce((sum, { range }) => sum + pointCount(range), 0)
+  }
+
+  /** From the first point that is read to the last one; empty if none is. */
+  get range(): GridRange {
+    const { grid, parts } = this
+    const firstMillis = parts[0]?.range.firstMillis ?? grid.lastMillis + grid.stepMillis
+    return { ...grid, firstMillis, lastMillis: parts.at(-1)?.range.lastMillis ?? grid.lastMillis }
+  }
+
+  /** What to save after all points of the parts up to `lastMillis`, and how many points those are. */
+  checkpointAt(
+    lastMillis: number
+  ): Omit<Checkpoint, "recordCount"> & { readonly lastMillis: number; readonly points: number } {
+    const done = this.parts
+      .filter(({ range }) => range.firstMillis <= lastMillis)
+      .map(({ range }) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
+    const { details } = this
+    const covered = done.reduce(
+      (covered, range) => cover(covered, range, range.stepMillis),
+      this.resumed?.covered ?? []
+    )
+    return {
+      stream: this.stream,
+      lastMillis,
+      points: done.reduce((sum, range) => sum + pointCount(range), 0),
+      state: new StreamState({
+        ...this.#timeAfter(lastMillis),
+        version: 1,
+        ...(this.mode === "full_refresh" ? { full_refresh: true } : {}),
+        ...(this.generationId === undefined ? {} : { generation_id: this.generationId }),
+        ...(details === undefined ? {} : { read: encodeSpans(covered), ...details })
+      })
+    }
+  }
+
+  /** What to save where there is nothing to read. */
+  get checkpointOfNothing() {
+    return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
+  }
+
+  /** A state is never earlier than the one that was resumed. */
+  #timeAfter(lastMillis: number): Pick<StreamState, "time" | "step"> {
+    const { grid, resumed } = this
+    return resumed !== undefined && resumed.timeMillis >= lastMillis
+      ? { time: resumed.time, step: resumed.step }
+      : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
+  }
+}
+
+/** All streams of a sync, in the order of the requests. */
+export interface Plan {
+  readonly grid: GridRange
+  readonly streams: ReadonlyArray<StreamPlan>
+}
+
+/** The points to read when the server's clock shows `nowMillis`: those between start and end that have settled. */
+export const gridToRead = (
+  settings: Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">,
+  nowMillis: number
+): GridRange => {
+  const settled = nowMillis - settings.settleDelayMillis
+  const end = Option.match(settings.endMillis, {
+    onNone: () => settled,
+    onSome: (end) => Math.min(end, settled)
+  })
+  return gridRange(settings.startMillis, end, settings.stepSeconds * 1000)
+}
+
+/** The plan of a sync by the saved states of its streams, by name, and the server's time. */
+export const plan = (
+  requests: ReadonlyArray<StreamRequest>,
+  states: ReadonlyMap<string, StreamState>,
+  settings: Pick<
+    Settings,
+    | "startMillis"
+    | "endMillis"
+    | "settleDelayMillis"
+    | "stepSeconds"
+    | "lookbackMillis"
+    | "matchers"
+    | "excludedLabels"
+  >,
+  nowMillis: number,
+  { detailedStates = false }: PlanOptions = {}
+): Plan => {
+  const grid = gridToRead(settings, nowMillis)
+  const details = detailedStates && {
+    selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
+    excluded_labels: labelsDigest(settings.excludedLabels)
+  }
+  const streams = requests.map((request) => {
+    const { mode, name } = request
+    const saved = states.get(name)
+    const resumed = saved !== undefined && isResumable(request, grid, saved) ? saved : undefined
+    const lookbackMillis = mode === "incremental" ? settings.lookbackMillis : 0
+    const generationId = mode === "full_refresh" ? generationOf(request) : undefined
+    return new StreamPlan({
+      stream: name,
+      mode,
+      ...(generationId === undefined ? {} : { generationId }),
+      grid,
+      ...(resumed === undefined ? {} : { resumed }),
+      ...(details === false ? {} : { details }),
+      parts: partsOf(grid, resumed, lookbackMillis, detailedStates).map((part) => ({ stream: name, ...part }))
+    })
+  })
+  return { grid, streams }
+}
+
+/** A refresh resumes only from itself, on the same grid; an incremental read only from a state that is not of a refresh. */
+const isResumable = (request: StreamRequest, grid: GridRange, state: StreamState): boolean =>
+  request.mode === "incremental"
+    ? state.full_refresh !== true
+    : state.full_refresh === true &&
+      state.step * 1000 === grid.stepMillis &&
+      // What was read of a refresh must not reach back behind a start that was moved forward since.
+      (state.covered[0]?.firstMillis ?? grid.firstMillis) >= grid.firstMillis &&
+      state.generation_id === generationOf(request)
+
+const generationOf = ({ generationId = Option.none() }: StreamRequest): number | undefined =>
+  Option.getOrUndefined(generationId)
+
+const partsOf = (
+  grid: GridRange,
+  resumed: StreamState | undefined,
+  lookbackMillis: number,
+  detailedStates: boolean
+): ReadonlyArray<Omit<Part, "stream">> => {
+  if (resumed === undefined) return pointCount(grid) === 0 ? [] : [{ range: grid, reason: "start" }]
+  const tail = afterCursor(grid, resumed.timeMillis, lookbackMillis)
+  // An end that was moved back may be before the state's time.
+  const lastMillis = Math.min(grid.lastMillis, tail.firstMillis - tail.stepMillis)
+  const gaps =
+    detailedStates && resumed.read !== undefined ? uncovered({ ...grid, lastMillis }, resumed.covered) : []
+  return [
+    ...gaps.map((range) => ({ range, reason: "gap" as const })),
+    { range: tail, reason: "resume" as const }
+  ].filter(({ range }) => pointCount(range) > 0)
+}
