@@ -2,7 +2,7 @@
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
-import { assignColumns } from "../records/Columns.ts"
+import { assignColumns } from "../records/LabelColumns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
 import { describeMetric, discoveredLabels, streamSchema } from "../records/StreamSchema.ts"
 import type { DiscoveredMetric } from "../sync/Discovery.ts"

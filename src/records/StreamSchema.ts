@@ -1,7 +1,7 @@
 /** The JSON Schema of a stream's records: what discovery promises and every record keeps. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
-import type { LabelColumns } from "./Columns.ts"
+import type { AssignedColumns } from "./LabelColumns.ts"
 
 const time = {
   type: "string",
@@ -31,7 +31,7 @@ const histogram = {
   description: "A native histogram: count, sum and buckets, as Prometheus writes them."
 }
 
-const otherLabels = (columns: LabelColumns["columns"]) => ({
+const otherLabels = (columns: AssignedColumns["columns"]) => ({
   type: ["object", "null"],
   additionalProperties: true,
   description: "Labels of the series that have no column of their own.",
@@ -59,7 +59,7 @@ export const discoveredLabels = (
 }
 
 /** A catalog has tens of thousands of these: only where the name does not say it is the label told. */
-const labelColumn = ({ column, label }: LabelColumns["columns"][number]) => ({
+const labelColumn = ({ column, label }: AssignedColumns["columns"][number]) => ({
   type: ["string", "null"],
   ...(column === label ? {} : { description: `The label ${label}.` })
 })
@@ -68,7 +68,7 @@ const allLabels = { type: "object", additionalProperties: true, description: "Th
 
 /** Records with a column per label, or with one `labels` object where `columns` is undefined. */
 export const streamSchema = (
-  columns: LabelColumns["columns"] | undefined,
+  columns: AssignedColumns["columns"] | undefined,
   description: string
 ): JsonSchema.JsonSchema => ({
   $schema: "http://json-schema.org/draft-07/schema#",

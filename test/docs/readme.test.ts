@@ -94,6 +94,10 @@ const here: ReadonlyMap<string, Check> = new Map([
     ({ stdout }) => assert.match(stdout, /new rows? of .*; duckdb:demo\.duckdb has /)
   ],
   [`duckdb -readonly demo.duckdb -c 'SELECT * FROM "queue_depth" ORDER BY time DESC LIMIT 10'`, hasLines(10)],
+  [
+    `duckdb -readonly demo.duckdb -c 'SELECT series_id, time, count(*) FROM "queue_depth" GROUP BY series_id, time HAVING count(*) > 1'`,
+    ({ stdout }) => assert.strictEqual(stdout, "")
+  ],
   ["npx source-prometheus run --demo --to parquet:metrics", hasNewRows("metrics/queue_depth")],
   [
     `duckdb -c "FROM read_parquet('metrics/queue_depth/*/*.parquet', union_by_name=true) LIMIT 10"`,

@@ -12,14 +12,14 @@ import {
   type About,
   bookkeeping,
   deleteEntry,
-  type Entry,
   insertEntry,
   keyOf,
   loadEntries,
+  type Manifest,
   renameAbout,
   tablesOf,
   updateEntry
-} from "./bookkeeping.ts"
+} from "./manifests.ts"
 import { attachFile, type DuckDB, type OpenOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
 import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
@@ -78,7 +78,7 @@ export interface Database {
   /** The path of the file, without symbolic links. */
   readonly file: string
   /** What holds, by stream. */
-  readonly entries: ReadonlyMap<string, Entry>
+  readonly entries: ReadonlyMap<string, Manifest>
   /** The streams of which something is remembered that this program has not written. */
   readonly damaged: ReadonlySet<string>
   /** The tables and views that were there when the file was opened, by their names, folded. */
@@ -95,8 +95,8 @@ export interface Database {
    */
   readonly transact: (
     connection: DuckDBConnection,
-    body: (run: Run) => Promise<Entry>
-  ) => Effect.Effect<Entry, DestinationError>
+    body: (run: Run) => Promise<Manifest>
+  ) => Effect.Effect<Manifest, DestinationError>
   /** Queries, between transactions. */
   readonly query: <A>(body: (ask: Ask) => Promise<A>) => Effect.Effect<A, DestinationError>
   /** Moves what was committed from the log to its place in the file, if there is room for that. */
@@ -119,7 +119,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   // One that must not be written to may have no bookkeeping yet.
   const { damaged, entries } =
     isEmpty && readOnly
-      ? { entries: new Map<string, Entry>(), damaged: new Set<string>() }
+      ? { entries: new Map<string, Manifest>(), damaged: new Set<string>() }
       : yield* loadEntries(options, ask, { relations, shapes })
   if (entries.size === 0 && damaged.size === 0 && !readOnly) {
     yield* attempt(() => connection.run(renameAbout(options)))
@@ -130,16 +130,14 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     attempt(async (): Promise<Shape | undefined> => {
       try {
         const names = (await connection.run(`FROM ${qualified(table)} LIMIT 0`)).columnNames()
-        return { names, wrong: [], hasKey: false }
+        return { names, wrong: [] }
       } catch (error) {
         if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
         throw error
       }
     })
   const unwritten = Effect.map(
-    ask(
-      "SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag IN ('IN_MEMORY_TABLE', 'ART_INDEX')"
-    ),
+    ask("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
   )
   const lock = yield* Semaphore.make(1)

@@ -1,23 +1,21 @@
 /**
  * A DuckDB database as a destination: a table per stream, in one file that other tools can open.
  *
- * Samples gather in temporary tables; a commit inserts them into the stream's table in the same transaction that remembers
- * the stream's state. Where there are more of them than keys fit into the memory, that is the last of several, and what the
- * others inserted is marked, and goes when the stream is opened again before that. A refresh that replaces goes into a table
- * of its own, which takes the name of the stream's table when it is whole.
+ * Samples gather in temporary tables. A commit inserts them into the stream's table in the transaction that saves the stream's
+ * manifest. A refresh that replaces has a table of its own, which takes the name of the stream's table once it is complete.
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
+import { MOST_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
 import { stateReaderOf } from "../manifest.ts"
-import { tablesOf } from "./bookkeeping.ts"
 import { contentsOf } from "./contents.ts"
 import { openDatabase } from "./Database.ts"
-import { type RowsAtOnce, tableOf } from "./OpenDatabase.ts"
+import { tablesOf } from "./manifests.ts"
+import { type OpenDatabase, tableOf } from "./OpenDatabase.ts"
 import { openStream } from "./openStream.ts"
 import { quoteName } from "./quoteSql.ts"
-import { MOST_LABEL_COLUMNS } from "./staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
 import { folded } from "./tables.ts"
 
@@ -30,19 +28,8 @@ export interface DuckDBOptions {
   readonly labelColumns: boolean
   /** How much memory DuckDB may use for data, beside which it writes to the disk. */
   readonly memoryMegabytes?: number
-  /** How many rows go into a table with a key in one transaction; as many as the memory has room for unless told. */
-  readonly rowsAtOnce?: number
   /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
-}
-
-/** What of DuckDB's memory is left beside the parts of tables that its threads are at, in megabytes. */
-const left = (memoryMegabytes: number): number => Math.max(4, memoryMegabytes - 56)
-
-/** As many as were tried with 5 to 100 labels; with fewer rows at once, each takes longer. */
-const rowsAtOnceIn = (memoryMegabytes: number, columns: number): RowsAtOnce => {
-  const merged = Math.max(1000, Math.floor((left(memoryMegabytes) * 10_000) / columns))
-  return { inserted: Math.min(left(memoryMegabytes) * 5000, 4 * merged), merged }
 }
 
 /** Each column takes several blocks of memory in each thread that inserts, for whatever few rows. */
@@ -61,14 +48,10 @@ export const layer = (
       const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path, readOnly = false } = options
       const files = yield* FileSystem.FileSystem
       const database = yield* openDatabase({ ...options, memoryMegabytes })
-      const place = {
+      const open: OpenDatabase = {
         path,
         labelColumns,
         database,
-        rowsAtOnce: (columns: number) =>
-          options.rowsAtOnce === undefined
-            ? rowsAtOnceIn(database.memoryMegabytes(), columns)
-            : { inserted: options.rowsAtOnce, merged: options.rowsAtOnce },
         mostLabels: () =>
           Math.min(MOST_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
         stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
@@ -85,16 +68,16 @@ export const layer = (
         open: (stream, mode, isResumed = false) =>
           readOnly
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
-            : openStream(place, stream, mode, isResumed),
+            : openStream(open, stream, mode, isResumed),
         streams: () => [...database.entries.keys()],
         states: stateReaderOf(database),
-        contents: (stream, of) => contentsOf(place, stream, of),
+        contents: (stream, of) => contentsOf(open, stream, of),
         bytes: Effect.andThen(
           readOnly ? Effect.void : database.checkpoint,
           Effect.zipWith(sizeOf(database.file), sizeOf(`${database.file}.wal`), (file, log) => file + log)
         ),
         lookInto: (stream) =>
-          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(place, stream)))}`
+          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(open, stream)))}`
       })
       return destination
     })

@@ -2,21 +2,21 @@
 import { Effect } from "effect"
 import { type Contents, DestinationError, noRows } from "../Destination.ts"
 import { refreshUnderWay } from "../manifest.ts"
-import type { Entry, TableEntry } from "./bookkeeping.ts"
 import type { Ask } from "./Database.ts"
-import type { Place } from "./OpenDatabase.ts"
-import { qualified, timeLiteral } from "./tables.ts"
+import type { Manifest, TableManifest } from "./manifests.ts"
+import type { OpenDatabase } from "./OpenDatabase.ts"
+import { qualified } from "./tables.ts"
 
 /** The rows that readers see, or those of a refresh in progress. Nothing where a table is missing: `open` says so. */
 export const contentsOf = Effect.fnUntraced(function* (
-  place: Place,
+  open: OpenDatabase,
   stream: string,
   of: "current" | "refresh"
 ) {
-  const { damaged, entries, query, shapeOf } = place.database
+  const { damaged, entries, query, shapeOf } = open.database
   if (damaged.has(stream)) {
     return yield* new DestinationError({
-      message: `It is not known what ${place.path} has of ${stream}, as its entry is damaged.`
+      message: `It is not known what ${open.path} has of ${stream}, as its entry is damaged.`
     })
   }
   const entry = entries.get(stream)
@@ -24,24 +24,18 @@ export const contentsOf = Effect.fnUntraced(function* (
   const isInProgress = refreshUnderWay(entry) !== undefined
   const next = isInProgress ? entry.next : undefined
   if (of === "refresh" && !isInProgress) return noRows
-  const table: TableEntry | undefined =
+  const table: TableManifest | undefined =
     of === "refresh" && next !== undefined ? next : entry.hasTable ? entry : undefined
   const shape = table === undefined ? undefined : yield* shapeOf(table.table)
   if (table === undefined || shape === undefined || shape.wrong.includes("time")) return noRows
   return yield* query(async (ask) => {
-    const conditions = table.ahead === undefined ? [] : [behind(table.ahead)]
-    if (of === "refresh" && next === undefined) {
-      conditions.push(`rowid >= ${await firstOfRefresh(ask, entry)}`)
-    }
-    return count(ask, table.table, conditions)
+    const isAppended = of === "refresh" && next === undefined
+    return count(ask, table.table, isAppended ? `rowid >= ${await firstOfRefresh(ask, entry)}` : "true")
   })
 })
 
-/** Rows that the state stands for, where others are ahead of it. */
-const behind = (ahead: number | null): string => (ahead === null ? "false" : `time <= ${timeLiteral(ahead)}`)
-
 /** The id from which on rows are those of the refresh in progress: the last ones of the table. */
-export const firstOfRefresh = async (ask: Ask, { refreshRows = 0, table }: Entry): Promise<number> => {
+const firstOfRefresh = async (ask: Ask, { refreshRows = 0, table }: Manifest): Promise<number> => {
   const from = qualified(table)
   const [all] = await ask(`SELECT count(*)::DOUBLE, max(rowid)::DOUBLE FROM ${from}`)
   const [rows, last] = [Number(all?.[0]), all?.[1]]
@@ -55,10 +49,9 @@ export const firstOfRefresh = async (ask: Ask, { refreshRows = 0, table }: Entry
   return Number(found?.[0])
 }
 
-const count = async (ask: Ask, table: string, conditions: ReadonlyArray<string>): Promise<Contents> => {
-  const where = conditions.length === 0 ? "" : ` WHERE ${conditions.join(" AND ")}`
+const count = async (ask: Ask, table: string, condition: string): Promise<Contents> => {
   const [found] = await ask(
-    `SELECT count(*)::DOUBLE, epoch_ms(min(time))::DOUBLE, epoch_ms(max(time))::DOUBLE FROM ${qualified(table)}${where}`
+    `SELECT count(*)::DOUBLE, epoch_ms(min(time))::DOUBLE, epoch_ms(max(time))::DOUBLE FROM ${qualified(table)} WHERE ${condition}`
   )
   const [rows, first, last] = found ?? []
   const millis = (value: unknown) => (typeof value === "number" ? value : null)

@@ -1,37 +1,23 @@
-/** What a run that was stopped between the transactions of one piece of work has left of it. */
+/** Tables that nothing needs any more. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { without } from "../manifest.ts"
-import type { TableEntry } from "./bookkeeping.ts"
-import type { Opened, Place } from "./OpenDatabase.ts"
-import { folded, qualified, timeLiteral } from "./tables.ts"
+import type { Manifest } from "./manifests.ts"
+import type { OpenDatabase } from "./OpenDatabase.ts"
+import { folded, qualified } from "./tables.ts"
 
-/**
- * Removes a table that was being made, and rows that are ahead of the state, which are read again, unless a refresh is to replace
- * all of them. Their place in the file is lost: beside an index nothing is put there.
- */
-export const cleanUp = Effect.fnUntraced(function* (
-  place: Place,
+/** Removes the orphan of a stream, if it has one. What a refresh replaces stays until it does. */
+export const removeOrphan = Effect.fnUntraced(function* (
+  open: OpenDatabase,
   connection: DuckDBConnection,
-  { entry, isLost }: Opened
+  manifest: Manifest
 ) {
-  const { making, next } = entry
-  const isBehind = isLost || entry.ahead === undefined
-  if (making === undefined && isBehind && next?.ahead === undefined) return entry
-  const cleaned = yield* place.database.transact(connection, async (run) => {
-    if (making !== undefined) await run(`DROP TABLE IF EXISTS ${qualified(making)}`)
-    const behindState = async <T extends TableEntry>(of: T): Promise<T> => {
-      const { ahead, table } = of
-      if (ahead === undefined) return of
-      const which = ahead === null ? "" : ` WHERE time > ${timeLiteral(ahead)}`
-      await run(`DELETE FROM ${qualified(table)}${which}`)
-      return { ...(without(of, "ahead") as T), lastMillis: ahead }
-    }
-    return {
-      ...(isBehind ? without(entry, "making") : await behindState(without(entry, "making"))),
-      ...(next === undefined ? {} : { next: await behindState(next) })
-    }
+  const { orphan, table } = manifest
+  if (orphan === undefined) return manifest
+  const removed = yield* open.database.transact(connection, async (run): Promise<Manifest> => {
+    await run(`DROP TABLE IF EXISTS ${qualified(orphan)}`)
+    return without(manifest, "orphan")
   })
-  if (making !== undefined) place.taken.delete(folded(making))
-  return cleaned
+  if (orphan !== table) open.taken.delete(folded(orphan))
+  return removed
 })

@@ -9,8 +9,6 @@ export interface Shape {
   readonly names: ReadonlyArray<string>
   /** Those of our own columns that are missing, or of another type. */
   readonly wrong: ReadonlyArray<string>
-  /** Whether it has its primary key. */
-  readonly hasKey: boolean
 }
 
 /** Columns that hardly anybody else's table has. */
@@ -31,16 +29,9 @@ export const shapesOf = async (
   hasLabelColumns: boolean
 ): Promise<Map<string, Shape>> => {
   const types = new Map(ownColumns(hasLabelColumns).map(([name, type]) => [name, typeNames[type] ?? type]))
-  const keys = new Set<string>()
   const inMain = `database_name = ${quoteText(DATABASE)} AND schema_name = 'main'`
-  await forEachRow(
-    connection,
-    `SELECT table_name FROM duckdb_constraints() WHERE ${inMain}
-     AND constraint_type = 'PRIMARY KEY' AND constraint_column_names = ['series_id', 'time']`,
-    ([table]) => keys.add(folded(String(table)))
-  )
   const shared = new Map<string, string>()
-  const shapes = new Map<string, { names: Array<string>; wrong: Array<string>; hasKey: boolean }>()
+  const shapes = new Map<string, { names: Array<string>; wrong: Array<string> }>()
   await forEachRow(
     connection,
     `SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE ${inMain}`,
@@ -48,7 +39,7 @@ export const shapesOf = async (
       const key = folded(String(table))
       let shape = shapes.get(key)
       if (shape === undefined) {
-        shape = { names: [], wrong: [...types.keys()], hasKey: keys.has(key) }
+        shape = { names: [], wrong: [...types.keys()] }
         shapes.set(key, shape)
       }
       const name = String(column)

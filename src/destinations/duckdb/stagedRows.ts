@@ -1,6 +1,6 @@
-/** Queries for the rows that staged samples are in the table of their stream: those before the mark. */
+/** Queries for the rows that staged samples become in the table of their stream: those before the mark. */
 import { quoteName } from "./quoteSql.ts"
-import type { StagedSamples } from "./staging/StagedSamples.ts"
+import type { Staged, StagedSamples } from "./staging/StagedSamples.ts"
 import { FLOAT_VALUE, SPECIAL_VALUE } from "./staging/stagedSql.ts"
 import { ownColumns } from "./tables.ts"
 
@@ -10,64 +10,87 @@ export const stagedColumns = ({ labels }: StagedSamples): string =>
     .map(quoteName)
     .join(", ")
 
-/** Some of what is staged, as conditions on a row `r` of each table. */
-export interface Slice {
-  readonly floats: string
-  readonly histograms: string
-}
+/** The part of staged rows that is before the mark, as a condition on a row `r`. */
+const isMarked = ({ first, marked }: Staged): string => `r.number >= ${first} AND r.number < ${marked}`
 
-/**
- * All that is before the mark, in slices of at most about so many rows; where it has a series and time more than once, in the
- * order in which it came, and then a slice has all histograms that are behind its floats, however many.
- */
-export const slicesOf = (staged: StagedSamples, mostRows: number): ReadonlyArray<Slice> => {
-  const floats = staged.floats().marked
-  const histograms = staged.histograms().marked
-  const count = Math.max(1, Math.ceil((floats + histograms) / mostRows))
-  return Array.from({ length: count }, (_, index) => {
-    const part = (all: number, at: number) => Math.floor((all * at) / count)
-    const rows = (all: number) => `r.number >= ${part(all, index)} AND r.number < ${part(all, index + 1)}`
-    if (floats === 0) return { floats: "false", histograms: rows(histograms) }
-    // Their order counts only where one may take the place of another.
-    if (!staged.hasRepeated()) return { floats: rows(floats), histograms: rows(histograms) }
-    const from = index === 0 ? "" : ` AND r.before > ${part(floats, index)}`
-    const to = index === count - 1 ? "" : ` AND r.before <= ${part(floats, index + 1)}`
-    return { floats: rows(floats), histograms: `r.number < ${histograms}${from}${to}` }
-  })
-}
+/** Whether histograms are staged. Most streams have none, and queries for them would not be free. */
+const hasHistograms = (staged: StagedSamples): boolean =>
+  staged.histograms().marked > staged.histograms().first
 
-/** What of a slice another condition holds for. */
-export const within = ({ floats, histograms }: Slice, condition: string): Slice => ({
-  floats: `${floats} AND ${condition}`,
-  histograms: `${histograms} AND ${condition}`
-})
-
-/** The rows. With `isUnique`, only the last of each series and time. */
-export const stagedRows = (staged: StagedSamples, slice: Slice, isUnique: boolean): string => {
+/** The rows. `inOrder`: in the order in which they were staged. */
+export const stagedRows = (staged: StagedSamples, order: "any order" | "in order"): string => {
   const { labels } = staged
-  // Labels by their place: a label may be called as any of the other columns.
+  const isOrdered = order === "in order"
+  // Labels by their position: a label may have the name of any other column.
   const named = (labels?.names ?? []).map((_, index) => `labels[${index + 1}] AS label_${index}`)
   const series = `(SELECT ${["number", "series_id", "rest::JSON AS rest", ...named].join(", ")} FROM temp.staged_series)`
   const ofLabels = named.map((_, index) => `, s.label_${index}`).join("")
-  const select = (value: string, special: string, histogram: string, from: string) =>
-    `SELECT r.time, ${value} AS value, ${special} AS special_value, s.series_id, ${histogram} AS histogram, s.rest${ofLabels}
-     FROM ${from} AS r JOIN ${series} AS s ON s.number = r.series`
-  if (staged.hasRepeated()) {
-    // All in the order in which it came, which is what tells the last of several.
-    const all = `(
-      SELECT * FROM (
-        SELECT series, time, value, NULL::VARCHAR AS histogram, number AS place, 1 AS kind, 0 AS number
-        FROM temp.staged AS r WHERE ${slice.floats}
-        UNION ALL
-        SELECT series, time, NULL, histogram, before, 0, number
-        FROM temp.staged_histogram AS r WHERE ${slice.histograms}
-      ) ${isUnique ? "QUALIFY row_number() OVER (PARTITION BY series, time ORDER BY place DESC, kind DESC, number DESC) = 1" : ""}
-    )`
-    return `${select(FLOAT_VALUE, SPECIAL_VALUE, "r.histogram::JSON", all)} ORDER BY r.place, r.kind, r.number`
-  }
-  const floats = `${select(FLOAT_VALUE, SPECIAL_VALUE, "NULL::JSON", "temp.staged")} WHERE ${slice.floats}`
-  // Most streams have none, and then their query would cost something for nothing.
-  if (staged.histograms().marked === 0) return floats
-  return `${floats} UNION ALL
-    ${select("NULL::DOUBLE", "NULL::VARCHAR", "r.histogram::JSON", "temp.staged_histogram")} WHERE ${slice.histograms}`
+  const select = (columns: string, table: string, position: string, rows: Staged) =>
+    `SELECT r.time, ${columns}, s.rest${ofLabels}${isOrdered ? `, ${position}` : ""}
+     FROM temp.${table} AS r JOIN ${series} AS s ON s.number = r.series WHERE ${isMarked(rows)}`
+  const floats = select(
+    `${FLOAT_VALUE} AS value, ${SPECIAL_VALUE} AS special_value, s.series_id, NULL::JSON AS histogram`,
+    "staged",
+    "r.number AS place, 1 AS kind, 0 AS number",
+    staged.floats()
+  )
+  const histograms = select(
+    "NULL::DOUBLE, NULL::VARCHAR, s.series_id, r.histogram::JSON",
+    "staged_histogram",
+    "r.before, 0, r.number",
+    staged.histograms()
+  )
+  const all = hasHistograms(staged) ? `${floats} UNION ALL ${histograms}` : floats
+  return isOrdered ? `SELECT * EXCLUDE (place, kind, number) FROM (${all}) ORDER BY place, kind, number` : all
+}
+
+/** The rows for which a condition on `r.time` is true, without what their series have in common. */
+export const stagedValues = (staged: StagedSamples, where: string): string => {
+  const select = (columns: string, table: string, rows: Staged) =>
+    `SELECT r.series, r.time, ${columns} FROM temp.${table} AS r WHERE ${isMarked(rows)} AND ${where}`
+  const floats = select(
+    `${FLOAT_VALUE} AS value, ${SPECIAL_VALUE} AS special_value, NULL::VARCHAR AS histogram`,
+    "staged",
+    staged.floats()
+  )
+  return hasHistograms(staged)
+    ? `${floats} UNION ALL ${select("NULL, NULL, r.histogram", "staged_histogram", staged.histograms())}`
+    : floats
+}
+
+/** Statements that remove the staged rows of a query for `series` and `time`. */
+export const removeStaged = (staged: StagedSamples, query: string): ReadonlyArray<string> =>
+  ["staged", ...(hasHistograms(staged) ? ["staged_histogram"] : [])].map(
+    (table) =>
+      `DELETE FROM temp.${table} AS r USING (${query}) AS found
+       WHERE ${isMarked(table === "staged" ? staged.floats() : staged.histograms())} AND r.series = found.series AND r.time = found.time`
+  )
+
+/** Statements that remove staged rows of a series and time which others follow. */
+export const removeRepeated = (staged: StagedSamples): ReadonlyArray<string> => {
+  const histograms = staged.histograms()
+  const remove = (table: string, later: string, isEarlier: string) =>
+    `DELETE FROM temp.${table} AS r USING (${later}) AS later WHERE r.series = later.series AND r.time = later.time AND ${isEarlier}`
+  const repeated = (table: string, rows: Staged) =>
+    remove(
+      table,
+      `SELECT series, time, max(number) AS number FROM temp.${table} AS r WHERE ${isMarked(rows)}
+       GROUP BY series, time HAVING count(*) > 1`,
+      "r.number < later.number"
+    )
+  if (!hasHistograms(staged)) return [repeated("staged", staged.floats())]
+  return [
+    repeated("staged", staged.floats()),
+    repeated("staged_histogram", histograms),
+    remove(
+      "staged",
+      `FROM temp.staged_histogram AS r WHERE ${isMarked(histograms)}`,
+      "r.number < later.before"
+    ),
+    remove(
+      "staged_histogram",
+      `FROM temp.staged AS r WHERE ${isMarked(staged.floats())}`,
+      "r.before <= later.number"
+    )
+  ]
 }

@@ -7,6 +7,7 @@
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect, FileSystem, Layer, Schema } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
+import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
@@ -21,7 +22,6 @@ import {
   syncKindOf
 } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
-import { labelColumns } from "../duckdb/staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES, memorySentence } from "../duckdb/staging/memory.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
 import { contentsFields, sumOf } from "../folder/contents.ts"

@@ -44,12 +44,12 @@ const watchStatements =
       })
     )
 
-const format = (labelColumns: boolean, rowsAtOnce: number, killedBefore = ""): Format => ({
+const format = (labelColumns: boolean, killedBefore = ""): Format => ({
   layer: (folder) =>
     Layer.unwrap(
       Effect.sync(() => {
         mkdirSync(folder, { recursive: true })
-        return layer({ path: join(folder, "data.duckdb"), source: "http://mock", labelColumns, rowsAtOnce })
+        return layer({ path: join(folder, "data.duckdb"), source: "http://mock", labelColumns })
       })
     ),
   rows: async (folder, stream) => {
@@ -69,7 +69,7 @@ describe("DuckDBFile", () => {
   it.effect.prop(
     "has what was committed and nothing else, whatever happens",
     [choices],
-    ([choices]) => randomRuns(format(choices.oneIn(2), choices.pick([1, 3, 10, 1000])), choices, 21_600),
+    ([choices]) => randomRuns(format(choices.oneIn(2)), choices, 21_600),
     { timeout: 240_000, arbitrary: { runs: 40 } }
   )
 
@@ -77,7 +77,7 @@ describe("DuckDBFile", () => {
     "goes on from where it was stopped in the middle of a commit, in any mode",
     [choices],
     ([choices]) =>
-      randomRuns(format(true, choices.between(1, 4), "COMMIT"), choices, 21_600, {
+      randomRuns(format(true, "COMMIT"), choices, 21_600, {
         streams: 1,
         modes: [...syncModes, "incremental_append_deduped", "incremental_append_deduped"],
         survivors: 4,

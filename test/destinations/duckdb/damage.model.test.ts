@@ -4,7 +4,7 @@ import { Effect, Option } from "effect"
 import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
 import { floats, loadedTime, seriesOf, start } from "../folder/drive.ts"
 import { change, databasePath, put, putBlocks, putStopped, query, stateAt, values } from "./steps.ts"
-import { use } from "./use.ts"
+import { logsOf, use } from "./use.ts"
 
 const STREAMS = "_source_prometheus.streams"
 
@@ -104,20 +104,12 @@ describe("a stream whose table others have changed", () => {
     )
   }
 
-  it.live("gets its key again where that was removed", () =>
+  it.live("continues a table that others made again with the same columns", () =>
     Effect.gen(function* () {
       const path = yield* prepared
-      yield* change(
-        path,
-        "CREATE TABLE up_ AS FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up; INSERT INTO up FROM up LIMIT 1"
-      )
+      yield* change(path, "CREATE TABLE up_ AS FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up")
       yield* use(path, put("up", "incremental_append_deduped", 1, 2))
       assert.deepStrictEqual(yield* values(path), [0, 1, 2])
-      // And loses one that somebody has added, where rows may come twice.
-      yield* use(path, put("up", "incremental_append", 3))
-      yield* change(path, "ALTER TABLE up ADD PRIMARY KEY (series_id, time)")
-      yield* use(path, put("up", "incremental_append", 3))
-      assert.deepStrictEqual(yield* values(path), [0, 1, 2, 3, 3])
     })
   )
 
@@ -187,7 +179,11 @@ describe("what a server may send", () => {
         const path = yield* databasePath
         for (const name of names) {
           const series = seriesOf(name, { [name]: "value", nul: "a\0b", job: "a" })
-          yield* use(path, putBlocks(name, mode, [floats(series, [[start, "1"]])], 0))
+          const logs = yield* logsOf(use(path, putBlocks(name, mode, [floats(series, [[start, "1"]])], 0)))
+          // SQL cannot spell these names.
+          const isRenamed = name === "" || name.includes("\0") || !name.isWellFormed()
+          assert.strictEqual(logs.length, isRenamed ? 1 : 0, name)
+          if (isRenamed) assert.match(logs[0]!, /is in the table ".+": DuckDB does not distinguish its name/s)
         }
         yield* use(
           path,

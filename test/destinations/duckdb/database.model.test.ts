@@ -11,11 +11,12 @@ import type { DuckDBOptions } from "../../../src/destinations/duckdb/DuckDBFile.
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
+import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
 import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
 import { ask } from "./ask.ts"
 import { change } from "./steps.ts"
-import { use } from "./use.ts"
+import { logsOf, use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
 
@@ -182,6 +183,7 @@ describe("a DuckDB database", () => {
     () =>
       Effect.gen(function* () {
         const path = yield* databasePath
+        const random = new Choices(6, Number.POSITIVE_INFINITY)
         for (let kill = 0; kill < 6; kill++) {
           const writer = yield* child.start([path], {
             script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
@@ -195,7 +197,7 @@ describe("a DuckDB database", () => {
               new RegExp(`data\\.duckdb is in use by process ${writer.process.pid} \\(.*node.*\\)\\. Wait`)
             )
           }
-          yield* Effect.sleep(Math.random() * 500)
+          yield* Effect.sleep(random.below(500))
           writer.kill("SIGKILL")
           yield* writer.result
           const time = yield* use(path, loadedTime())
@@ -300,7 +302,7 @@ describe("a DuckDB database", () => {
       )
       yield* change(path, `DELETE FROM ${streams}; CREATE VIEW up AS FROM away`)
       assert.match(yield* refusal(path), /has a view "up" that this program has not made\. Rename it/)
-      yield* change(path, "UPDATE _source_prometheus.about SET version = 2")
+      yield* change(path, "UPDATE _source_prometheus.about SET version = 3")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")
       assert.match(yield* refusal(path), /is damaged: _source_prometheus\.about/)
@@ -505,6 +507,7 @@ describe("the tables", () => {
 
   it.live("have the number that the server's digits mean, to the last bit", () =>
     Effect.gen(function* () {
+      const random = new Choices(5, Number.POSITIVE_INFINITY)
       const path = yield* databasePath
       const bits = new DataView(new ArrayBuffer(8))
       const texts = [
@@ -518,8 +521,8 @@ describe("the tables", () => {
         "-1e-999"
       ]
       for (let i = 0; i < 5000; i++) {
-        bits.setUint32(0, Math.random() * 2 ** 32)
-        bits.setUint32(4, Math.random() * 2 ** 32)
+        bits.setUint32(0, random.below(2 ** 32))
+        bits.setUint32(4, random.below(2 ** 32))
         const value = bits.getFloat64(0)
         if (Number.isFinite(value)) texts.push(`${value}`)
       }
@@ -572,9 +575,18 @@ describe("the tables", () => {
             for (const writer of writers) yield* writer.complete
           })
         )
-      yield* use(path, all("incremental_append", 0))
-      yield* use(path, all("full_refresh_overwrite", 1))
-      yield* use(path, all("incremental_append_deduped", 2))
+      const logs = yield* logsOf(
+        Effect.gen(function* () {
+          yield* use(path, all("incremental_append", 0))
+          yield* use(path, all("full_refresh_overwrite", 1))
+          yield* use(path, all("incremental_append_deduped", 2))
+        })
+      )
+      assert.include(
+        logs,
+        'The stream Up is in the table "Up_2": DuckDB does not distinguish its name from that of another table.'
+      )
+      assert.strictEqual(new Set(logs).size, 4)
       const tables = ["up", "Up_2", "UP_3", "up_2_2", ...names.slice(4, -1), "\ufffdx"]
       for (const [index, table] of tables.entries()) {
         assert.deepStrictEqual(
@@ -757,10 +769,15 @@ describe("contents", () => {
           refresh: between(2, 0, 1)
         })
         assert.deepStrictEqual(yield* use(path, both), expected(mode))
-        // Opened in the other mode, they are still those of the refresh until something is committed.
+        // A refresh in the other mode restarts, and leaves them until it has something.
         const other = mode === "full_refresh_append" ? "full_refresh_overwrite" : "full_refresh_append"
         const opened = Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", other)))
         assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected(mode))
+        yield* use(path, refresh(other, 6))
+        assert.deepStrictEqual(yield* use(path, both), {
+          current: mode === "full_refresh_append" ? between(5, 0, 4) : between(4, 2, 6),
+          refresh: between(1, 6, 6)
+        })
         assert.deepStrictEqual(yield* use(path, contents("current", "else")), nothing)
       }
     })

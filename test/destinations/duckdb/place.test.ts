@@ -18,6 +18,7 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
+import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
 import { loadedTime, temporaryFolder } from "../folder/drive.ts"
 import { change, databasePath, put, putStopped, stateAt, values } from "./steps.ts"
@@ -210,6 +211,7 @@ describe("a database that is opened for reading only", () => {
     "does not touch what a killed run has left, though it knows of it",
     () =>
       Effect.gen(function* () {
+        const random = new Choices(7, Number.POSITIVE_INFINITY)
         for (let kill = 0; kill < 3; kill++) {
           const path = yield* databasePath
           const writer = yield* child.start([path], {
@@ -217,7 +219,7 @@ describe("a database that is opened for reading only", () => {
           })
           const first = yield* writer.waitFor((message) => "point" in message)
           assert.match(yield* refusal(path, true), new RegExp(`is in use by process ${writer.process.pid}`))
-          yield* Effect.sleep(Math.random() * 300)
+          yield* Effect.sleep(random.below(300))
           writer.kill("SIGKILL")
           yield* writer.result
           const before = treeOf(join(path, ".."))

@@ -5,10 +5,10 @@
  */
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
+import type { LabelColumns } from "../../../records/LabelColumns.ts"
 import { renderHistogram } from "../../../records/RecordEncoder.ts"
 import { type HistogramBlock, numberAt, type SampleBlock, type Series } from "../../../samples/Sample.ts"
 import { METRIC_NAME } from "../../../samples/Series.ts"
-import type { LabelColumns } from "./LabelColumns.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 
@@ -58,8 +58,9 @@ const makeBuffer = ({ DOUBLE, DuckDBDataChunk, INTEGER, TIMESTAMPTZ }: DuckDB): 
 const idle: Array<RowBuffer> = []
 const MOST_IDLE = 16
 
-/** How many there are of a kind, and how many of those are before the mark: their numbers are counted from 0. */
+/** The numbers of staged rows of a kind: from the first one to the mark, and from there to all of them. */
 export interface Staged {
+  readonly first: number
   readonly marked: number
   readonly all: number
 }
@@ -86,7 +87,9 @@ export interface StagedSamples {
   readonly hasRepeated: () => boolean
   /** Puts what is in memory here into the tables: to be done before they are asked. */
   readonly flush: () => Promise<void>
-  /** Forgets all samples. */
+  /** Removes the samples before the mark. */
+  readonly removeMarked: () => Promise<void>
+  /** Removes all samples. */
   readonly clear: () => Promise<void>
 }
 
@@ -109,8 +112,8 @@ export const stageSamples = (
   let lastNumber = 0
   let seriesBytes = 0
   let histogramBytes = 0
-  let rows = { marked: 0, all: 0 }
-  let histograms = { marked: 0, all: 0 }
+  let rows: Staged = { first: 0, marked: 0, all: 0 }
+  let histograms: Staged = { first: 0, marked: 0, all: 0 }
   let hasRepeated = false
   let appender: DuckDBAppender | undefined
 
@@ -193,7 +196,7 @@ export const stageSamples = (
       target.endRow()
     }
     target.closeSync()
-    histograms.all += block.length
+    histograms = { ...histograms, all: histograms.all + block.length }
   }
 
   const appendSeries = async () => {
@@ -217,6 +220,25 @@ export const stageSamples = (
     pending = []
   }
 
+  const clear = async () => {
+    filled = 0
+    giveBack()
+    appender?.closeSync()
+    appender = undefined
+    rows = { first: 0, marked: 0, all: 0 }
+    histograms = { first: 0, marked: 0, all: 0 }
+    histogramBytes = 0
+    hasRepeated = false
+    lastTimes = []
+    if (!hasTables) return
+    await createSamples()
+    if (seriesBytes < MOST_SERIES_BYTES) return
+    numbers.clear()
+    pending = []
+    lastSeries = undefined
+    seriesBytes = 0
+    await createSeries()
+  }
   return {
     labels,
     append: async (block) => {
@@ -246,12 +268,13 @@ export const stageSamples = (
         from = to
         if (filled === CHUNK_ROWS) await appendChunk()
       }
-      rows.all += length
+      rows = { ...rows, all: rows.all + length }
     },
-    bytes: () => rows.all * ROW_BYTES + histograms.all * ROW_BYTES + histogramBytes + seriesBytes,
+    bytes: () =>
+      (rows.all - rows.first + histograms.all - histograms.first) * ROW_BYTES + histogramBytes + seriesBytes,
     mark: () => {
-      rows = { marked: rows.all, all: rows.all }
-      histograms = { marked: histograms.all, all: histograms.all }
+      rows = { ...rows, marked: rows.all }
+      histograms = { ...histograms, marked: histograms.all }
     },
     floats: () => rows,
     histograms: () => histograms,
@@ -263,24 +286,11 @@ export const stageSamples = (
       appender = undefined
       await appendSeries()
     },
-    clear: async () => {
-      filled = 0
-      giveBack()
-      appender?.closeSync()
-      appender = undefined
-      rows = { marked: 0, all: 0 }
-      histograms = { marked: 0, all: 0 }
-      histogramBytes = 0
-      hasRepeated = false
-      lastTimes = []
-      if (!hasTables) return
-      await createSamples()
-      if (seriesBytes < MOST_SERIES_BYTES) return
-      numbers.clear()
-      pending = []
-      lastSeries = undefined
-      seriesBytes = 0
-      await createSeries()
-    }
+    removeMarked: async () => {
+      if (rows.marked === rows.all && histograms.marked === histograms.all) return clear()
+      rows = { ...rows, first: rows.marked }
+      histograms = { ...histograms, first: histograms.marked }
+    },
+    clear
   }
 }

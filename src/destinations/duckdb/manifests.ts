@@ -13,50 +13,45 @@ const tableFields = {
   /** Its name. */
   table: Schema.String,
   /** The time of its latest row. */
-  lastMillis: Millis,
-  /** Whether it has its primary key: not where rows are appended that may be there already. */
-  hasKey: Schema.Boolean,
-  /**
-   * Rows later than this, or all if null, are ahead of the state: they are of a commit of so many rows that it takes several
-   * transactions, and is not at the last of them.
-   */
-  ahead: Schema.optionalKey(Millis)
+  lastMillis: Millis
 }
 
 const TableSchema = Schema.Struct(tableFields)
 
-/** What is remembered of a table. */
-export type TableEntry = typeof TableSchema.Type
+/** What is saved of a table. */
+export type TableManifest = typeof TableSchema.Type
 
-const EntrySchema = Schema.Struct({
+const ManifestSchema = Schema.Struct({
   ...manifestFields,
   ...tableFields,
-  /** Whether that table is there: not before the first refresh that replaces is whole. */
+  /** Whether that table exists: not before the first refresh that replaces is complete. */
   hasTable: Schema.Boolean,
-  /** How many of its rows, the last ones, are of a refresh that is under way and appends. */
+  /** No two of its rows have the same series and time. */
+  isUnique: Schema.Boolean,
+  /** How many of its rows, the last ones, are of a stopped refresh that appends. */
   refreshRows: Schema.optionalKey(Count),
-  /** The table of a refresh that is under way and replaces. */
+  /** The table of a stopped refresh that replaces. */
   next: Schema.optionalKey(TableSchema),
-  /** A table that is being made to take the place of one of these, and is of no use until it does. */
-  making: Schema.optionalKey(Schema.String)
+  /** A table to be removed. */
+  orphan: Schema.optionalKey(Schema.String)
 })
 
-/** What is remembered of a stream. */
-export type Entry = typeof EntrySchema.Type
+/** What is saved of a stream. */
+export type Manifest = typeof ManifestSchema.Type
 
-const EntryJson = Schema.fromJsonString(EntrySchema)
+const ManifestJson = Schema.fromJsonString(ManifestSchema)
 
-/** What the bookkeeping looks like. That of a newer program is refused. */
-const VERSION = 1
+/** What the schema of this program looks like. Others are refused: tables of version 1 have a primary key. */
+const VERSION = 2
 
 const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
 const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
 
 /** The names of the tables of a stream. */
-export const tablesOf = (entry: Entry | undefined): ReadonlyArray<string> =>
-  entry === undefined
+export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> =>
+  manifest === undefined
     ? []
-    : [entry.table, entry.next?.table, entry.making].filter((table) => table !== undefined)
+    : [manifest.table, manifest.next?.table, manifest.orphan].filter((table) => table !== undefined)
 
 /** What is the same for all streams of a database. */
 export interface About {
@@ -79,7 +74,7 @@ export interface Found {
 /** What is remembered. */
 export interface Remembered {
   /** By stream. */
-  readonly entries: Map<string, Entry>
+  readonly entries: Map<string, Manifest>
   /** The streams of which something is remembered that this program has not written. */
   readonly damaged: Set<string>
 }
@@ -99,7 +94,7 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
     const stream = streamOf(key)
     // It is of no stream, so nobody will miss it.
     if (stream === undefined) continue
-    const decoded = Schema.decodeUnknownResult(EntryJson)(text)
+    const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
     if (Result.isFailure(decoded) || decoded.success.stream !== stream || entries.has(stream)) {
       damaged.add(stream)
       entries.delete(stream)
@@ -108,31 +103,22 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
   return remembered
 })
 
-/**
- * An entry without a refresh in progress whose table was dropped or changed, so that it restarts; and with the keys that
- * tables have.
- */
-const asFound = (entry: Entry, { relations, shapes }: Found): Entry => {
-  const usable = (table: string): Shape | undefined => {
-    const shape = relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
-    return shape?.wrong.length === 0 ? shape : undefined
-  }
-  const { making, next, table } = entry
-  const own = entry.hasTable ? usable(table) : undefined
-  const keyed: Entry = own === undefined ? entry : { ...entry, hasKey: own.hasKey }
-  if (next !== undefined) {
-    const shape = usable(next.table)
-    if (shape !== undefined) return { ...keyed, next: { ...next, hasKey: shape.hasKey } }
-    const left = shapes.get(folded(next.table))
-    const isLeft = relations.get(folded(next.table)) === "table" && left !== undefined && looksOurs(left)
+/** A manifest without a stopped refresh whose table was dropped or changed, so that it restarts. */
+const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => {
+  const shapeOf = (table: string): Shape | undefined =>
+    relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
+  const isUsable = (table: string): boolean => shapeOf(table)?.wrong.length === 0
+  const { hasTable, next, refreshRows, table } = manifest
+  if (next !== undefined && !isUsable(next.table)) {
+    const left = shapeOf(next.table)
     return {
-      ...without(keyed, "next", "refreshState"),
-      ...(isLeft && making === undefined ? { making: next.table } : {})
+      ...without(manifest, "next", "refreshState"),
+      ...(left !== undefined && looksOurs(left) ? { orphan: next.table } : {})
     }
   }
-  return entry.refreshRows === undefined || own !== undefined
-    ? keyed
-    : without(keyed, "refreshRows", "refreshState")
+  return refreshRows === undefined || (hasTable && isUsable(table))
+    ? manifest
+    : without(manifest, "refreshRows", "refreshState")
 }
 
 /** A stream as a text that SQL can say: what it cannot is escaped. */
@@ -178,6 +164,11 @@ const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<Confi
   if (typeof version === "number" && version > VERSION) {
     return yield* refuse(
       "was written by a newer version of this program. Use that version, or choose another file."
+    )
+  }
+  if (version === 1) {
+    return yield* refuse(
+      "was written by an earlier build of this program, whose tables have primary keys. Choose another file, and read the streams again into it."
     )
   }
   if (version !== VERSION || typeof itsSource !== "string" || typeof itsLabelColumns !== "boolean") {

@@ -1,0 +1,106 @@
+/** No two rows of a table have the same series and time, though no key says so: this program alone writes to it. */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect } from "effect"
+import { without } from "../manifest.ts"
+import type { Run } from "./Database.ts"
+import type { Manifest } from "./manifests.ts"
+import type { OpenDatabase } from "./OpenDatabase.ts"
+import { quoteName } from "./quoteSql.ts"
+import { removeRepeated, removeStaged, stagedColumns, stagedRows, stagedValues } from "./stagedRows.ts"
+import type { StagedSamples } from "./staging/StagedSamples.ts"
+import { qualified, timeLiteral } from "./tables.ts"
+
+/** From the first to the last time, both included, in milliseconds. */
+export interface TimeRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** How many rows are compared with each other at once. DuckDB needs the first megabytes for itself. */
+const rowsAtOnceIn = (megabytes: number): number => Math.max(10_000, Math.floor((megabytes - 32) * 5000))
+
+/** Conditions on a time for ranges of a table of as many rows as fit into the memory. */
+export const partsOf = Effect.fnUntraced(function* (
+  { database }: OpenDatabase,
+  table: string,
+  range?: TimeRange
+) {
+  const rowsAtOnce = rowsAtOnceIn(database.memoryMegabytes())
+  const where = range === undefined ? "true" : isBetween("time", range)
+  const parts = yield* database.query((ask) =>
+    ask(
+      `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
+         SELECT minute, sum(count) OVER (ORDER BY minute) // ${rowsAtOnce} AS part FROM (
+           SELECT epoch_ms(time) // 60000 AS minute, count(*) AS count FROM ${qualified(table)} WHERE ${where} GROUP BY minute
+         )
+       ) GROUP BY part ORDER BY part`
+    )
+  )
+  return parts.map(
+    ([first, last]): TimeRange => ({ first: Number(first) * 60_000, last: Number(last) * 60_000 + 59_999 })
+  )
+})
+
+const isBetween = (time: string, { first, last }: TimeRange): string =>
+  `${time} BETWEEN ${timeLiteral(first)} AND ${timeLiteral(last)}`
+
+/** Whether two rows differ. 0 and -0 are equal numbers. */
+const DIFFERS = `(
+  old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
+  OR old.special_value IS DISTINCT FROM new.special_value OR old.histogram::VARCHAR IS DISTINCT FROM new.histogram
+)`
+
+/**
+ * Inserts staged rows. In the overlap, the parts of the table which may have some of them, a row replaces the one of the same
+ * series and time. One that is there with the same value stays: windows that are read again take no space.
+ */
+export const insertUnique = async (
+  run: Run,
+  table: string,
+  staged: StagedSamples,
+  overlap: ReadonlyArray<TimeRange>
+): Promise<void> => {
+  const to = qualified(table)
+  if (staged.hasRepeated()) for (const statement of removeRepeated(staged)) await run(statement)
+  for (const part of overlap) {
+    const isIn = isBetween("old.time", part)
+    await run(`
+      DELETE FROM ${to} AS old USING temp.staged_series AS s, (${stagedValues(staged, isBetween("r.time", part))}) AS new
+      WHERE ${isIn} AND s.series_id = old.series_id AND new.series = s.number AND new.time = old.time AND ${DIFFERS}`)
+    const same = `SELECT s.number AS series, old.time FROM ${to} AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id WHERE ${isIn}`
+    for (const statement of removeStaged(staged, same)) await run(statement)
+  }
+  await run(`INSERT INTO ${to} (${stagedColumns(staged)}) ${stagedRows(staged, "any order")}`)
+}
+
+/** Making more rows unique takes long enough to be worth a message. */
+const MANY_ROWS = 5_000_000
+
+/** Makes the rows of a stream's table unique, where appending modes may have repeated some: the last one inserted stays. */
+export const makeUnique = Effect.fnUntraced(function* (
+  open: OpenDatabase,
+  connection: DuckDBConnection,
+  manifest: Manifest
+) {
+  const { table } = manifest
+  const name = qualified(table)
+  const parts = yield* partsOf(open, table)
+  if (parts.length * rowsAtOnceIn(open.database.memoryMegabytes()) > MANY_ROWS) {
+    yield* Effect.logInfo(
+      `Removing repeated rows from the table ${quoteName(table)}, which may take minutes.`
+    )
+  }
+  return yield* open.database.transact(connection, async (run): Promise<Manifest> => {
+    for (const part of parts) {
+      // Rows that were inserted later have greater ids.
+      await run(`
+        DELETE FROM ${name} AS old USING (
+          SELECT series_id, time, max(rowid) AS id FROM ${name} WHERE ${isBetween("time", part)}
+          GROUP BY series_id, time HAVING count(*) > 1
+        ) AS last
+        WHERE ${isBetween("old.time", part)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`)
+    }
+    // Which rows a stopped refresh appended is unknown from now on.
+    return { ...without(manifest, "refreshRows", "refreshState"), isUnique: true }
+  })
+})
