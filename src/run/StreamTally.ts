@@ -5,10 +5,10 @@
  */
 
 import type { Contents } from "../destinations/Destination.ts"
+import { labelText } from "../promql/Matcher.ts"
 import { parseFloatApproximately } from "../samples/parseFloat64.ts"
-import type { Labels, SampleBlock, Series } from "../samples/Sample.ts"
+import type { SampleBlock, Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
-import { cutTo } from "../text/printable.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 
@@ -174,7 +174,7 @@ export class StreamTally {
     const shown = this.shown.get(key)
     if (shown !== undefined) return shown.pending
     if (this.shown.size >= this.limits.series) return undefined
-    const label = labelText(series.labels)
+    const label = labelText(series.labels.filter(([name]) => name !== METRIC_NAME))
     const make = () => new ThinCurve(this.stepMillis, this.limits.points)
     const added: Shown = {
       label: _tag === "HistogramBlock" ? `${label} count` : label,
@@ -191,23 +191,3 @@ export class StreamTally {
     this.lastSeries = undefined
   }
 }
-
-/** How long the labels of a series may be in a legend. */
-const MOST_OF_LABELS = 500
-
-/** Labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. Very long ones are cut. */
-export const labelText = (labels: Labels): string => {
-  let text = ""
-  for (const [name, value] of labels) {
-    if (name === METRIC_NAME) continue
-    if (text.length >= MOST_OF_LABELS) break
-    const separator = text === "" ? "" : ", "
-    text += `${separator}${nameText(cutTo(name, MOST_OF_LABELS))}=${quoted(cutTo(value, MOST_OF_LABELS))}`
-  }
-  return cutTo(`{${text}}`, MOST_OF_LABELS)
-}
-
-const nameText = (name: string): string => (/^[a-zA-Z_]\w*$/.test(name) ? name : quoted(name))
-
-const quoted = (text: string): string =>
-  `"${text.replace(/["\\\n]/g, (character) => (character === "\n" ? "\\n" : `\\${character}`))}"`
