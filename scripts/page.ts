@@ -40,7 +40,7 @@ export const bundlePage = async (): Promise<Page> => {
 export const inlined = ({ script, style }: Page): Plugin => ({
   name: "page",
   setup: ({ onLoad }) =>
-    onLoad({ filter: /[\\/]report[\\/]page[\\/]assets\.ts$/ }, () => ({
+    onLoad({ filter: /[\\/]report[\\/]html[\\/]page[\\/]assets\.ts$/ }, () => ({
       contents: `export const script = ${JSON.stringify(script)}\nexport const style = ${JSON.stringify(style)}\n`
     }))
 })

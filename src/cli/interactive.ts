@@ -1,38 +1,34 @@
-/** `check` and `discover` for a person in front of a terminal: sentences and tables instead of messages. */
-import { Console, Effect, Layer, References } from "effect"
-import { type ConfigError, ConnectorConfig, decodeConfig, type Settings } from "../config/ConnectorConfig.ts"
+/** `check` and `discover` for a person at a terminal: sentences and tables instead of protocol messages. */
+import { Console, Effect, type FileSystem, Layer, References } from "effect"
+import { ConnectorConfig, decodeConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import { secretTexts } from "../config/secrets.ts"
-import type { DestinationError } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { discover, discoverNames, noMetrics } from "../sync/Discovery.ts"
-import { refuseClockAhead, warnOfConnection } from "../sync/syncWarnings.ts"
+import { discover, noMetrics } from "../sync/Discovery.ts"
+import { layerQuick, quickCheck } from "../sync/quickCheck.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable } from "../text/printable.ts"
+import type { ExitWithCode } from "./ExitWithCode.ts"
 import { showMetrics } from "./show.ts"
-import { reportErrors, stderrLogger } from "./stderrLogger.ts"
+import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.ts"
 
-/** Nobody wants to wait long for an answer that is no. */
-const impatient = (settings: Settings): Settings => ({
-  ...settings,
-  maxRetries: Math.min(1, settings.maxRetries)
-})
+/** An interactive command; it takes the path of the configuration. */
+export type InteractiveCommand = (
+  configPath: string
+) => Effect.Effect<void, ExitWithCode, FileSystem.FileSystem>
 
-/** Says whether the server can be read, and what it has; fails where it has nothing. */
+/** Prints whether the server can be read, and how many metrics it has. */
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  yield* warnOfConnection
-  const { clock, names } = yield* discoverNames
-  yield* refuseClockAhead(clock)
+  const names = yield* quickCheck
   if (names.length === 0) return yield* noMetrics(settings)
   yield* Console.log(
-    printable(`${settings.baseUrl} can be read: it has ${pluralize(names.length, "metric")}.`)
+    printable(`Connected to ${settings.baseUrl}: it has ${pluralize(names.length, "metric")} to read.`)
   )
 })
 
-/** Shows the metrics with what is known of them. */
-const show = Effect.gen(function* () {
+/** Prints a table of the metrics. */
+const listMetrics = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const metrics = yield* discover
   if (metrics.length === 0) return yield* noMetrics(settings)
@@ -40,19 +36,22 @@ const show = Effect.gen(function* () {
   yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
 
-/** Does something with the server of a configuration file, and tells what goes wrong. */
-const forPerson =
-  <R>(
-    verb: Effect.Effect<void, ConfigError | PrometheusError | DestinationError, R>,
-    adapt: (settings: Settings) => Settings = (settings) => settings
-  ) =>
-  (configPath: string) =>
+/** Runs a program with the server of a configuration file, and reports its errors. */
+const withServer =
+  (
+    program: Effect.Effect<void, ExpectedError, ConnectorConfig | PrometheusClient>,
+    adapt: (config: Layer.Layer<ConnectorConfig>) => Layer.Layer<ConnectorConfig> = (config) => config
+  ): InteractiveCommand =>
+  (configPath) =>
     Effect.gen(function* () {
-      const settings = adapt(yield* Effect.flatMap(readJsonFile(configPath, "configuration"), decodeConfig))
+      const settings: Settings = yield* Effect.flatMap(
+        readJsonFile(configPath, "configuration"),
+        decodeConfig
+      )
       yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning)).pipe(
-        Effect.andThen(verb),
+        Effect.andThen(program),
         Effect.provide(
-          PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
+          PrometheusClient.layer.pipe(Layer.provideMerge(adapt(Layer.succeed(ConnectorConfig, settings))))
         ),
         // Inside, where the secrets are known.
         reportErrors,
@@ -64,5 +63,8 @@ const forPerson =
       Effect.provideService(References.MinimumLogLevel, "Info")
     )
 
-/** The verbs that have a form for people; each takes the path of the configuration. */
-export const interactive = { check: forPerson(check, impatient), discover: forPerson(show) }
+/** The commands that have an interactive form. */
+export const interactive = {
+  check: withServer(check, (config) => Layer.provide(layerQuick, config)),
+  discover: withServer(listMetrics)
+}

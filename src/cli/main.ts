@@ -9,9 +9,9 @@ import { completions } from "./completions.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { interactive } from "./interactive.ts"
 import { tooFewOpenFiles } from "./openFiles.ts"
-import { withPrintingConsole } from "./printingConsole.ts"
 import { protocolCommands, protocolPresenter } from "./protocolCommands.ts"
 import { runCommand } from "./runCommand.ts"
+import { withConsole } from "./stdout.ts"
 import { stderrPresenter, WRONG_USAGE } from "./usageErrors.ts"
 
 const verbCommands = protocolCommands(interactive)
@@ -79,8 +79,6 @@ const command = (args: ReadonlyArray<string>) =>
  * reads what it writes.
  */
 export const main = (args: ReadonlyArray<string>) =>
-  Effect.flatMap(withPrintingConsole(command(args)), ([exitCode, unwritten]) =>
-    unwritten === undefined
-      ? Effect.succeed(exitCode)
-      : Effect.as(Console.error(`Standard output cannot be written: ${unwritten}.`), exitCode || 1)
+  Effect.flatMap(withConsole(command(args)), ([exitCode, unwritten]) =>
+    unwritten === undefined ? Effect.succeed(exitCode) : Effect.as(Console.error(unwritten), exitCode || 1)
   )

@@ -1,10 +1,10 @@
 /** The verbs of Airbyte's protocol as commands, and how the layers are wired for each. */
 import { isatty } from "node:tty"
-import { Effect, type FileSystem, Layer, Option, References } from "effect"
+import { Effect, Layer, Option, References } from "effect"
 import { CliOutput, Command, Flag } from "effect/cli"
 import * as AirbyteState from "../airbyte/AirbyteState.ts"
 import { readCatalog } from "../airbyte/Catalog.ts"
-import { check, checkFailed, hasty } from "../airbyte/check.ts"
+import { check, checkFailed } from "../airbyte/check.ts"
 import { discover } from "../airbyte/discover.ts"
 import { toFailure, traceError } from "../airbyte/failures.ts"
 import { logLevel } from "../airbyte/logLevel.ts"
@@ -17,7 +17,9 @@ import type { InputFileError } from "../config/inputFile.ts"
 import { secretTexts } from "../config/secrets.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { layerQuick } from "../sync/quickCheck.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
+import type { InteractiveCommand } from "./interactive.ts"
 import { usageText } from "./usageErrors.ts"
 
 const config = Flag.String("config").pipe(Flag.withDescription("The file with the configuration, JSON"))
@@ -33,9 +35,6 @@ const human = Flag.Boolean("human").pipe(
 
 /** Whether a person reads standard output, who may say so. Asking this does not open it, unlike `process.stdout`. */
 const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
-
-/** A verb for people, given the path of the configuration. */
-type InteractiveCommand = (configPath: string) => Effect.Effect<void, ExitWithCode, FileSystem.FileSystem>
 
 type Expected = ConfigError | InputFileError | PrometheusError
 
@@ -99,9 +98,12 @@ const checkCommand = (forPeople: InteractiveCommand) =>
           debug,
           check.pipe(
             Effect.provide(
-              PrometheusClient.layer.pipe(Layer.provideMerge(hasty), Layer.provideMerge(configLayer(config)))
+              PrometheusClient.layer.pipe(
+                Layer.provideMerge(layerQuick),
+                Layer.provideMerge(configLayer(config))
+              )
             ),
-            Effect.catchTag(["ConfigError", "PrometheusError", "CheckGaveUp"], checkFailed)
+            Effect.catchTag(["ConfigError", "PrometheusError", "CheckTimeout"], checkFailed)
           )
         )
   ).pipe(

@@ -3,6 +3,7 @@
  *
  * Everything is checked and sorted here once, so that evaluation can rely on it.
  */
+import { labelText } from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
 import { canonicalLabels } from "../samples/Series.ts"
 
@@ -99,7 +100,7 @@ export const makeDatabase = (
   const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels))
   for (let i = 1; i < sorted.length; i++) {
     if (compareLabels(sorted[i - 1]!.labels, sorted[i]!.labels) === 0) {
-      throw new RangeError(`two series with the labels ${JSON.stringify(sorted[i]!.labels)}`)
+      throw new RangeError(`two series with the labels ${labelText(sorted[i]!.labels)}`)
     }
   }
   const families = new Map<string, Array<FamilyMetadata>>()

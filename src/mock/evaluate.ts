@@ -119,8 +119,6 @@ const parseParts = (text: string, modern: boolean): Result.Result<SelectorParts,
   })
 }
 
-const nameIs = (name: string): Matcher.Matcher => ({ label: "__name__", operator: "=", value: name })
-
 const compile = (
   name: string,
   matchers: ReadonlyArray<Matcher.Matcher>,
@@ -129,7 +127,7 @@ const compile = (
   const weight = weigh(matchers)
   if (weight > MAX_WEIGHT) return Result.fail(`1:1: parse error: ${tooLarge}`)
   try {
-    const all = name === "" ? matchers : [nameIs(name), ...matchers]
+    const all = name === "" ? matchers : [Matcher.ofMetric(name), ...matchers]
     const tests = all.map((matcher) => ({ label: matcher.label, test: compileOne(matcher, dotAll) }))
     return Result.succeed({
       matches: (value) => tests.every(({ label, test }) => test(value(label))),

@@ -1,4 +1,5 @@
 /** What a response means that is not a success: one table of statuses and texts. */
+import { Predicate } from "effect"
 import { shorten } from "../text/excerpt.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 
@@ -80,7 +81,7 @@ const serverMessage = ({
 }: Refusal): { readonly error: string; readonly isJson: boolean } => {
   try {
     const json: unknown = JSON.parse(body)
-    if (typeof json === "object" && json !== null && "error" in json && typeof json.error === "string") {
+    if (Predicate.hasProperty(json, "error") && typeof json.error === "string") {
       return { error: withoutOwnQuery(json.error), isJson: true }
     }
   } catch {

@@ -4,6 +4,7 @@
  * The configuration's `selector` is parsed here, and the queries we send are rendered here.
  */
 import { Result } from "effect"
+import { cutTo } from "../text/printable.ts"
 
 /** `=` equal, `!=` not equal, `=~` and `!~` the same with a regular expression over the whole value. */
 export type MatchOperator = "=" | "!=" | "=~" | "!~"
@@ -22,9 +23,37 @@ export const isBareName = (label: string): boolean => /^[a-zA-Z_][a-zA-Z0-9_]*$/
 export const quote = (text: string): string =>
   `"${text.replace(/["\\\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`
 
-/** Renders matchers as a selector. Names that PromQL does not take bare are quoted, as version 3 wants them. */
-export const render = (matchers: ReadonlyArray<Matcher>): string =>
-  `{${matchers.map((m) => `${isBareName(m.label) ? m.label : quote(m.label)}${m.operator}${quote(m.value)}`).join(",")}}`
+const renderOne = ({ label, operator, value }: Matcher): string =>
+  `${isBareName(label) ? label : quote(label)}${operator}${quote(value)}`
+
+/** Renders matchers as a selector. Names that PromQL does not take bare are quoted, as version 3 requires. */
+export const render = (matchers: ReadonlyArray<Matcher>): string => `{${matchers.map(renderOne).join(",")}}`
+
+/** So many characters of a selector or of labels are shown. */
+const MAX_SHOWN_CHARACTERS = 500
+
+/** A selector for people, `{env="prod", job=~"api.*"}`, cut where it is long. */
+export const selectorText = (matchers: ReadonlyArray<Matcher>, maximum = MAX_SHOWN_CHARACTERS): string => {
+  const shown: Array<string> = []
+  let length = 0
+  for (const { label, operator, value } of matchers) {
+    if (length > maximum) break
+    // Cut before it is quoted: a server may send megabytes.
+    shown.push(renderOne({ label: cutTo(label, maximum), operator, value: cutTo(value, maximum) }))
+    length += shown.at(-1)!.length
+  }
+  return cutTo(`{${shown.join(", ")}}`, maximum)
+}
+
+/** The labels of a series for people, as `selectorText`. */
+export const labelText = (
+  labels: ReadonlyArray<readonly [name: string, value: string]>,
+  maximum = MAX_SHOWN_CHARACTERS
+): string =>
+  selectorText(
+    labels.map(([label, value]) => ({ label, operator: "=", value })),
+    maximum
+  )
 
 /** Matches the series that have a label; an empty one counts as none. */
 export const hasLabel = (label: string): Matcher => ({ label, operator: "!=", value: "" })

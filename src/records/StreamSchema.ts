@@ -1,7 +1,7 @@
-/** The JSON Schema of a stream's records: what discovery promises and every record keeps. */
+/** The JSON Schema of a stream's records, which every record satisfies. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
-import type { LabelColumns } from "./Columns.ts"
+import type { AssignedColumns } from "./LabelColumns.ts"
 
 const time = {
   type: "string",
@@ -31,7 +31,7 @@ const histogram = {
   description: "A native histogram: count, sum and buckets, as Prometheus writes them."
 }
 
-const otherLabels = (columns: LabelColumns["columns"]) => ({
+const otherLabels = (columns: AssignedColumns["columns"]) => ({
   type: ["object", "null"],
   additionalProperties: true,
   description: "Labels of the series that have no column of their own.",
@@ -39,15 +39,15 @@ const otherLabels = (columns: LabelColumns["columns"]) => ({
 })
 
 /**
- * Beside other labels stand those that had a column when the stream was discovered: a platform that deselects a label takes
- * its property away, and only by this list can it be told from a label that appeared later. It is in a keyword that every
- * validator knows and ignores.
+ * The column of other labels lists the labels that had a column when the stream was discovered: a platform that deselects a label
+ * removes its property, and only this list distinguishes it from a label that appeared later. It is in a keyword that every validator
+ * knows and ignores.
  */
 const DISCOVERED = "discovered_labels: "
 
 const decodeLabels = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
 
-/** The list of discovered labels beside other labels, unless a platform has lost it. */
+/** The list of discovered labels, unless a platform has dropped it. */
 export const discoveredLabels = (
   properties: Readonly<Record<string, unknown>>
 ): ReadonlyArray<string> | undefined => {
@@ -58,8 +58,8 @@ export const discoveredLabels = (
     : undefined
 }
 
-/** A catalog has tens of thousands of these: only where the name does not say it is the label told. */
-const labelColumn = ({ column, label }: LabelColumns["columns"][number]) => ({
+/** A catalog has tens of thousands of these: a description names the label only where the column is called otherwise. */
+const labelColumn = ({ column, label }: AssignedColumns["columns"][number]) => ({
   type: ["string", "null"],
   ...(column === label ? {} : { description: `The label ${label}.` })
 })
@@ -68,7 +68,7 @@ const allLabels = { type: "object", additionalProperties: true, description: "Th
 
 /** Records with a column per label, or with one `labels` object where `columns` is undefined. */
 export const streamSchema = (
-  columns: LabelColumns["columns"] | undefined,
+  columns: AssignedColumns["columns"] | undefined,
   description: string
 ): JsonSchema.JsonSchema => ({
   $schema: "http://json-schema.org/draft-07/schema#",

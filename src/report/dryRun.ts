@@ -3,15 +3,18 @@
 import { Schema } from "effect"
 import type { DryRun, DryRunStream } from "../run/estimate.ts"
 import type { Paint } from "../terminal/Appearance.ts"
-import { table } from "../terminal/table.ts"
-import { fitted, widestOf } from "../terminal/textWidth.ts"
+import { fittingLines } from "../terminal/table.ts"
+import { truncate } from "../terminal/textWidth.ts"
 import { byteText, grouped, stepText, timeText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableJson, printableName } from "../text/printable.ts"
 
-/** How many streams have a row. */
-const MOST_ROWS = 100
+/** Further streams are summed up in one line. */
+const MAX_ROWS = 100
+
+/** Names are cut to this on a narrow terminal. */
+const MIN_NAME = 8
 
 const header = ["STREAM", "SERIES", "POINTS", "WINDOWS", "SAMPLES", "BYTES"]
 
@@ -45,26 +48,23 @@ export const dryRunText = (
 ): string => {
   const width = columns === undefined ? Infinity : Math.max(1, columns - 1)
   const bySize = streams.toSorted((a, b) => b.samples - a.samples || (a.name < b.name ? -1 : 1))
-  const shown = bySize.length <= MOST_ROWS ? bySize : bySize.slice(0, MOST_ROWS - 1)
+  const shown = bySize.length <= MAX_ROWS ? bySize : bySize.slice(0, MAX_ROWS - 1)
   const left = bySize.slice(shown.length)
   const all = totals(streams)
   const lines: Array<string> = []
   if (shown.length > 0) {
-    const rows = shown.map(rowOf)
-    const excess = widestOf(table(header, rows, header.slice(1)).split("\n")) - width
-    const names = widestOf(rows.map(([name]) => name!))
-    const cut = excess <= 0 ? names : Math.max(8, names - excess)
-    const text = table(
+    const table = {
       header,
-      rows.map(([name, ...cells]) => [fitted(name!, cut), ...cells]),
-      header.slice(1)
-    )
-    const [first, ...rest] = text.split("\n").map((line) => fitted(line, width))
+      rows: shown.map(rowOf),
+      numbers: header.slice(1),
+      cut: { column: "STREAM", least: MIN_NAME }
+    }
+    const [first, ...rest] = fittingLines([() => table], width)
     lines.push(paint("quiet", first!), ...rest)
   }
   if (left.length > 0) {
     const more = `… and ${grouped(left.length)} more with ~${pluralize(totals(left).samples, "sample")}`
-    lines.push(paint("quiet", fitted(more, width)))
+    lines.push(paint("quiet", truncate(more, width)))
   }
   if (lines.length > 0) lines.push("")
   const period =

@@ -2,7 +2,7 @@
 
 import type { StreamSummary } from "../run/Progress.ts"
 import type { Paint, Size } from "../terminal/Appearance.ts"
-import { fitted, padded, textWidth, widestOf, wrapped } from "../terminal/textWidth.ts"
+import { maxWidth, padEnd, textWidth, truncate, wrap } from "../terminal/textWidth.ts"
 import { aboutText, durationText, grouped, rounded } from "../text/figures.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName } from "../text/printable.ts"
@@ -52,7 +52,7 @@ export const liveLines = (
     width
   )
   const lines = shown.map((stream) => streamLine(stream, now, layout, paint))
-  if (more > 0 && room > 0) lines.push(paint("quiet", fitted(`… and ${more} more`, width)))
+  if (more > 0 && room > 0) lines.push(paint("quiet", truncate(`… and ${more} more`, width)))
   return [...lines, wholeLine(state, now, rate, layout, paint)]
 }
 
@@ -64,7 +64,7 @@ interface Layout {
 }
 
 const layoutOf = (names: ReadonlyArray<string>, whole: string, width: number): Layout => {
-  const widest = Math.max(widestOf(names.map(printableName)), textWidth(whole))
+  const widest = Math.max(maxWidth(names.map(printableName)), textWidth(whole))
   const name = Math.min(widest, WIDEST_NAME, Math.max(12, Math.floor(width * 0.4)), width)
   const bar = width < NARROW ? 0 : Math.min(WIDEST_BAR, Math.floor(width * 0.25))
   return { width, name, bar }
@@ -82,7 +82,7 @@ const row = (parts: ReadonlyArray<LinePart>, width: number): string => {
   for (const [text, paint] of parts) {
     const gap = used === 0 ? 0 : GAP
     if (used + gap >= width) break
-    const fit = fitted(text, width - used - gap)
+    const fit = truncate(text, width - used - gap)
     line += " ".repeat(gap) + paint(fit)
     used += gap + textWidth(fit)
   }
@@ -104,7 +104,7 @@ const whole = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<Lin
 const asIs = (text: string): string => text
 
 const nameCell = (name: string, { name: width }: Layout): string =>
-  padded(fitted(printableName(name), width), width)
+  padEnd(truncate(printableName(name), width), width)
 
 const percent = (done: number): string => `${Math.floor(done * 100)} %`.padStart(5)
 
@@ -183,8 +183,8 @@ export const endedLine = (
 ): string => {
   // Wider ones stay as they are, unless it is for want of room.
   const room = Math.max(nameWidth, columns - ENDED_COLUMNS)
-  const name = padded(
-    fitted(printableName(stream.name), nameWidth < WIDEST_NAME ? nameWidth : room),
+  const name = padEnd(
+    truncate(printableName(stream.name), nameWidth < WIDEST_NAME ? nameWidth : room),
     nameWidth
   )
   if (stream.error !== undefined) {
@@ -192,7 +192,7 @@ export const endedLine = (
       stream.rows === 0
         ? ""
         : ` ${pluralize(stream.rows, "row")} before that ${stream.rows === 1 ? "is" : "are"} kept.`
-    const [first, ...rest] = wrapped(
+    const [first, ...rest] = wrap(
       `✗ ${name}  FAILED: ${printable(stream.error)}${kept}`,
       Math.max(INDENT + NARROWEST_NAME, columns - 1) - INDENT
     )
@@ -214,8 +214,4 @@ const NARROWEST_NAME = 12
 
 /** How wide the names of streams are in the lines that remain of them, on a terminal of so many columns. */
 export const nameWidthOf = (names: ReadonlyArray<string>, columns = Number.POSITIVE_INFINITY): number =>
-  Math.min(
-    WIDEST_NAME,
-    Math.max(NARROWEST_NAME, columns - ENDED_COLUMNS),
-    names.reduce((widest, name) => Math.max(widest, textWidth(printableName(name))), 0)
-  )
+  Math.min(WIDEST_NAME, Math.max(NARROWEST_NAME, columns - ENDED_COLUMNS), maxWidth(names.map(printableName)))

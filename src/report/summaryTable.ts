@@ -2,8 +2,8 @@
 
 import type { RunSummary, StreamSummary } from "../run/Progress.ts"
 import type { Paint } from "../terminal/Appearance.ts"
-import { table } from "../terminal/table.ts"
-import { fitted, widestOf, wrapped } from "../terminal/textWidth.ts"
+import { fittingLines } from "../terminal/table.ts"
+import { truncate, wrap } from "../terminal/textWidth.ts"
 import { byteText, durationText, grouped, rounded, timeText } from "../text/figures.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName, visible } from "../text/printable.ts"
@@ -11,16 +11,16 @@ import { chosenStreams, failedOf } from "./chosenStreams.ts"
 import { mostTelling, sparkline } from "./sparkline.ts"
 
 /** How many streams have a row, unless more of them failed. */
-const MOST_ROWS = 40
+const MAX_ROWS = 40
 
 /** How many of those that failed are named. */
-const MOST_FAILED = 200
+const MAX_FAILED = 200
 
 /** How far the further lines of an error are indented. */
 const INDENT = 2
 
 /** Names are cut to this where the terminal is narrow. */
-const SHORTEST_NAME = 10
+const MIN_NAME = 10
 
 export interface TableOptions {
   /** Of the terminal; undefined where lines may be of any length. */
@@ -35,40 +35,40 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const { paint } = options
   const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
   const told = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
-  const { left, shown } = chosenStreams(told, options.mostRows ?? MOST_ROWS, MOST_FAILED)
+  const { left, shown } = chosenStreams(told, options.mostRows ?? MAX_ROWS, MAX_FAILED)
   const lines: Array<string> = []
   if (shown.length > 0) {
-    const [header, ...rows] = fittingTable(shown, width).split("\n")
+    const [header, ...rows] = streamLines(shown, width)
     lines.push(paint("quiet", header!))
     for (const [index, line] of rows.entries()) {
       lines.push(shown[index]!.error === undefined ? line : paint("bad", line))
     }
   }
   if (left.length > 0) {
-    lines.push(paint("quiet", fitted(leftText(left), width)))
+    lines.push(paint("quiet", truncate(leftText(left), width)))
   }
   const silent = run.streams.length - told.length
   if (silent > 0 && told.length > 0) {
-    lines.push(paint("quiet", fitted(`${pluralize(silent, "stream")} had nothing new`, width)))
+    lines.push(paint("quiet", truncate(`${pluralize(silent, "stream")} had nothing new`, width)))
   }
   const failed = failedOf(run.streams)
   if (failed.length > 0) {
     lines.push("")
     // A terminal of a few columns has no room for it.
     const indent = width < 8 ? 0 : INDENT
-    const named = failed.length <= MOST_FAILED ? failed : failed.slice(0, MOST_FAILED - 1)
+    const named = failed.length <= MAX_FAILED ? failed : failed.slice(0, MAX_FAILED - 1)
     for (const { error, name } of named) {
-      const [first, ...rest] = wrapped(`FAILED ${printableName(name)}: ${printable(error!)}`, width - indent)
+      const [first, ...rest] = wrap(`FAILED ${printableName(name)}: ${printable(error!)}`, width - indent)
       // A server's words may be in it, and are not to look like a line of ours.
       lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(indent) + line))
     }
     if (named.length < failed.length) {
-      lines.push(paint("bad", fitted(`… and ${grouped(failed.length - named.length)} more`, width)))
+      lines.push(paint("bad", truncate(`… and ${grouped(failed.length - named.length)} more`, width)))
     }
   }
   if (lines.length > 0) lines.push("")
-  lines.push(...wrapped(totalText(run), width))
-  if (failed.length > 0) lines.push(...wrapped(failureText(failed.length, run.streams.length), width))
+  lines.push(...wrap(totalText(run), width))
+  if (failed.length > 0) lines.push(...wrap(failureText(failed.length, run.streams.length), width))
   // In one piece, however long: it is to be copied.
   if (run.rows > 0 || run.bytes > 0)
     lines.push("", "Look into it:", `  ${paint("strong", visible(run.lookInto))}`)
@@ -97,7 +97,7 @@ const all = ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"] as c
 const without = (...columns: ReadonlyArray<Column>): ReadonlyArray<Column> =>
   all.filter((column) => !columns.includes(column))
 
-const layouts: ReadonlyArray<Layout> = [
+const layouts: readonly [Layout, ...ReadonlyArray<Layout>] = [
   { columns: all, spark: 24 },
   { columns: all, spark: 12 },
   { columns: without("FIRST"), spark: 12 },
@@ -130,28 +130,18 @@ const cellOf = (stream: StreamSummary, column: Column, spark: number): string =>
   }
 }
 
-/** With as many columns as fit, names cut rather than more than the times left out. */
-const fittingTable = (streams: ReadonlyArray<StreamSummary>, width: number): string => {
-  let text = ""
-  for (const layout of layouts) {
-    const rows = streams.map((stream) => layout.columns.map((column) => cellOf(stream, column, layout.spark)))
-    text = table(layout.columns, rows, numbers)
-    const excess = widestOf(text.split("\n")) - width
-    if (excess <= 0) return text
-    const widest = widestOf(rows.map(([name]) => name!))
-    const room = widest - excess
-    if (room >= Math.min(widest, Math.max(SHORTEST_NAME, Math.floor(width * 0.3)))) {
-      return table(
-        layout.columns,
-        rows.map(([name, ...cells]) => [fitted(name!, room), ...cells]),
-        numbers
-      )
-    }
-  }
-  return text
-    .split("\n")
-    .map((line) => fitted(line, width))
-    .join("\n")
+/** As many columns as fit. Names are cut before more columns than the times are left out. */
+const streamLines = (streams: ReadonlyArray<StreamSummary>, width: number): ReadonlyArray<string> => {
+  const tableOf =
+    ({ columns, spark }: Layout) =>
+    () => ({
+      header: columns,
+      rows: streams.map((stream) => columns.map((column) => cellOf(stream, column, spark))),
+      numbers,
+      cut: { column: "STREAM", least: Math.max(MIN_NAME, Math.floor(width * 0.3)) }
+    })
+  const [first, ...others] = layouts
+  return fittingLines([tableOf(first), ...others.map(tableOf)], width)
 }
 
 /** One sentence about the whole. */

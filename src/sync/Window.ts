@@ -16,9 +16,8 @@ import {
   type Tracer
 } from "effect"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { type Matcher, render } from "../promql/Matcher.ts"
+import { selectorText } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
-import { beginning } from "../text/excerpt.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
@@ -43,7 +42,7 @@ export interface WindowContext {
   readonly splits: Ref.Ref<number>
   /** When a failed request is retried. */
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
-  /** The size of the next window, learned from each. */
+  /** The size of the next window. Each window updates it. */
   readonly size: Ref.Ref<WindowSize>
   /** The samples of the largest response to any stream. */
   readonly largestResponse: Ref.Ref<number>
@@ -176,7 +175,7 @@ export const windowEvents = (
     }
     const halves = yield* splitSeries(range, part, refusal)
     if (halves !== undefined) {
-      yield* log(`Requesting its series ${matchersText(halves[0].matchers.slice(-1))} apart from the others.`)
+      yield* log(`Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`)
       return bothHalves(range, part, halves)
     }
     if (points === 1) return yield* tooMuch(range, part, refusal)
@@ -247,17 +246,11 @@ export const windowEvents = (
   )
 }
 
-/** Matchers in a message: after many splits their list is long. */
-const matchersText = (matchers: ReadonlyArray<Matcher>): string => {
-  const text = render(matchers)
-  return text.length > 500 ? `${beginning(text, 500)}…` : text
-}
-
 /** Even the smallest part is refused. */
 const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
   new PrometheusError({
     reason: refusal.reason,
-    summary: `${refusal.summary} It does so even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${matchersText(part.matchers)}`}.`
+    summary: `${refusal.summary} It does so even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`}.`
   })
 
 /** The samples of a response that were not emitted before. Any event counts as progress where responses keep breaking off. */

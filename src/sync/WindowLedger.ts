@@ -3,6 +3,7 @@
  * It also refuses samples that are not what was requested.
  */
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { labelText } from "../promql/Matcher.ts"
 import { partOf, type SampleBlock, type Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import type { Expectation } from "./BlockSource.ts"
@@ -132,10 +133,9 @@ const lastOfRange = (
 }
 
 const unexpected = (block: SampleBlock, time: number, what: string): PrometheusError => {
-  const labels = block.series.labels.map(([name, value]) => `${name}=${JSON.stringify(value)}`).join(",")
   const at = Number.isFinite(time) && Math.abs(time) < 8.64e15 ? new Date(time).toISOString() : String(time)
   return new PrometheusError({
     reason: "UnexpectedSample",
-    summary: `The server returned a sample of {${labels.slice(0, 200)}} at ${at}, ${what}.`
+    summary: `The server returned a sample of ${labelText(block.series.labels, 200)} at ${at}, ${what}.`
   })
 }

@@ -1,30 +1,60 @@
 /** Tables for a terminal: columns with two spaces between them. */
-import { padded, paddedLeft, widestOf } from "./textWidth.ts"
+import { maxWidth, padEnd, padStart, truncate } from "./textWidth.ts"
 
 /** Wider cells stand out of their column: one of thousands of characters would make every other as wide. */
-const WIDEST_COLUMN = 200
+const MAX_COLUMN = 200
 
-/**
- * One line per row, each column as wide as its widest cell. Columns without any content are left out; those of `numbers`
- * are aligned at their right.
- */
-export const table = (
-  header: ReadonlyArray<string>,
-  rows: ReadonlyArray<ReadonlyArray<string>>,
-  numbers: ReadonlyArray<string> = []
-): string => {
+export interface Table {
+  readonly header: ReadonlyArray<string>
+  readonly rows: ReadonlyArray<ReadonlyArray<string>>
+  /** Columns that are aligned at their right. */
+  readonly numbers?: ReadonlyArray<string>
+  /** The column whose cells may be cut to fit, and how short they may become. */
+  readonly cut?: { readonly column: string; readonly least: number }
+}
+
+/** A line for the header and one per row. Columns without any content are left out. */
+export const tableLines = ({ header, numbers = [], rows }: Table): ReadonlyArray<string> => {
   const columns = [...header.keys()].filter((column) => rows.some((row) => row[column] !== ""))
   const lines = [header, ...rows].map((row) => columns.map((column) => row[column]!))
   const widths = columns.map((_, column) =>
-    Math.min(WIDEST_COLUMN, widestOf(lines.map((line) => line[column]!)))
+    Math.min(MAX_COLUMN, maxWidth(lines.map((line) => line[column]!)))
   )
-  const pads = columns.map((column) => (numbers.includes(header[column]!) ? paddedLeft : padded))
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) => pads[column]!(cell, widths[column]!))
-        .join("  ")
-        .trimEnd()
-    )
-    .join("\n")
+  const pads = columns.map((column) => (numbers.includes(header[column]!) ? padStart : padEnd))
+  return lines.map((line) =>
+    line
+      .map((cell, column) => pads[column]!(cell, widths[column]!))
+      .join("  ")
+      .trimEnd()
+  )
+}
+
+/**
+ * The lines of the first table that fits into so many columns, or can be cut to fit; else of the last one, with each line cut.
+ * Tables are made as they are tried.
+ */
+export const fittingLines = (
+  tables: readonly [() => Table, ...ReadonlyArray<() => Table>],
+  columns: number
+): ReadonlyArray<string> => {
+  let lines: ReadonlyArray<string> = []
+  for (const make of tables) {
+    const table = make()
+    lines = tableLines(table)
+    const excess = maxWidth(lines) - columns
+    if (excess <= 0) return lines
+    if (table.cut === undefined) continue
+    const { least, rows } = { ...table, ...table.cut }
+    const cutColumn = table.header.indexOf(table.cut.column)
+    const longest = maxWidth(rows.map((row) => row[cutColumn]!))
+    const room = longest - excess
+    const cut = (length: number) =>
+      tableLines({
+        ...table,
+        rows: rows.map((row) => row.with(cutColumn, truncate(row[cutColumn]!, length)))
+      })
+    if (room >= Math.min(longest, least)) return cut(room)
+    lines = cut(least)
+  }
+  return lines.map((line) => truncate(line, columns))
 }

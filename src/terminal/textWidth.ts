@@ -1,4 +1,10 @@
-/** How many columns of a terminal a text takes, and texts made to fit: names and labels may be in any script. */
+/**
+ * How many columns of a terminal a text takes, and texts made to fit. Names and labels may be in any script.
+ *
+ * Not `CliOutput.displayWidth` of Effect: it counts a character with its marks once, and terminals give spacing marks, as in
+ * Hindi, Tamil or Thai, columns of their own. A line that is wider than it was taken for tears the picture of a `Screen`.
+ */
+import { largest } from "../text/largest.ts"
 
 /** Nothing on its own: it joins the character before it, or is not seen at all. */
 const takesNothing = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]$/u
@@ -30,15 +36,11 @@ export const textWidth = (text: string): number => {
   return width
 }
 
-/** The widest of some texts, of which there may be hundreds of thousands: more than a call takes arguments. */
-export const widestOf = (texts: Iterable<string>): number => {
-  let widest = 0
-  for (const text of texts) widest = Math.max(widest, textWidth(text))
-  return widest
-}
+/** The width of the widest of some texts. */
+export const maxWidth = (texts: ReadonlyArray<string>): number => largest(texts.map(textWidth))
 
-/** A text in at most so many columns, which says where it goes on. */
-export const fitted = (text: string, columns: number): string => {
+/** A text of at most so many columns, with an ellipsis if it was cut. */
+export const truncate = (text: string, columns: number): string => {
   if (textWidth(text) <= columns) return text
   if (columns < 1) return ""
   let width = 0
@@ -51,16 +53,16 @@ export const fitted = (text: string, columns: number): string => {
   return `${fit}…`
 }
 
-/** A text followed by blanks up to so many columns. */
-export const padded = (text: string, columns: number): string =>
+/** A text with blanks after it up to so many columns. */
+export const padEnd = (text: string, columns: number): string =>
   text + " ".repeat(Math.max(0, columns - textWidth(text)))
 
 /** A text with blanks before it up to so many columns. */
-export const paddedLeft = (text: string, columns: number): string =>
+export const padStart = (text: string, columns: number): string =>
   " ".repeat(Math.max(0, columns - textWidth(text))) + text
 
 /** A text in lines of at most so many columns, broken between words where there is a choice. */
-export const wrapped = (text: string, columns: number): ReadonlyArray<string> => {
+export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
   if (textWidth(text) <= columns) return [text]
   const lines: Array<string> = []
   let line = ""

@@ -61,7 +61,7 @@ describe("Output", () => {
             const text = `${i}${choices.oneIn(4) ? "x".repeat(choices.below(300_000)) : ""}`
             output.message(log(text))
             expected.push(text)
-            if (choices.oneIn(3)) yield* output.relieve
+            if (choices.oneIn(3)) yield* output.flushIfFull
             if (choices.oneIn(9)) yield* output.flush
             if (choices.oneIn(9)) yield* Effect.forkChild(output.flush)
             if (choices.oneIn(9)) yield* Effect.sleep(choices.below(500))
@@ -120,7 +120,7 @@ describe("Output", () => {
           Effect.gen(function* () {
             for (const letter of ["a", "b", "c"]) {
               output.message(log(large(letter)))
-              yield* output.relieve
+              yield* output.flushIfFull
               steps.push(letter)
             }
             yield* output.flush
@@ -141,7 +141,7 @@ describe("Output", () => {
       const output = yield* Output
       yield* settle
       output.message(log("1"))
-      yield* output.relieve
+      yield* output.flushIfFull
       yield* settle
       assert.strictEqual(collector.text(), "")
     }).pipe(Effect.provide(collector.layer))
@@ -196,7 +196,7 @@ describe("Output", () => {
       output.message(log("1"))
       yield* TestClock.adjust(1000)
       output.message(log("2"))
-      const error = Exit.findErrorOption(yield* Effect.exit(output.relieve))
+      const error = Exit.findErrorOption(yield* Effect.exit(output.flushIfFull))
       assert.strictEqual(Option.getOrUndefined(error)?._tag, "OutputClosed")
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )

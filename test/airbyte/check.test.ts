@@ -1,12 +1,13 @@
-/** The verb `check` inside the process, where its patience need not be waited for. */
+/** The verb `check` inside the process, where the clock of the test replaces its timeout. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
-import { check, hasty } from "../../src/airbyte/check.ts"
+import { check } from "../../src/airbyte/check.ts"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase } from "../../src/mock/MockSeries.ts"
+import { layerQuick } from "../../src/sync/quickCheck.ts"
 import { makeCollector } from "./collector.ts"
 
 /** What a check of a silent server fails with, and after how many seconds. */
@@ -21,7 +22,7 @@ const giveUp = Effect.fnUntraced(function* (config: object) {
     ...config
   })
   const fiber = yield* check.pipe(
-    Effect.provide(Mock.layer(mock).pipe(Layer.provideMerge(hasty), Layer.provideMerge(settings))),
+    Effect.provide(Mock.layer(mock).pipe(Layer.provideMerge(layerQuick), Layer.provideMerge(settings))),
     Effect.provide(makeCollector().layer),
     Effect.provide(Logger.layer([])),
     Effect.flip,
@@ -33,10 +34,10 @@ const giveUp = Effect.fnUntraced(function* (config: object) {
 })
 
 describe("check", () => {
-  it.effect("gives up early on a silent server, and does not advise what would not help", () =>
+  it.effect("times out early on a silent server, and does not advise what would not help", () =>
     Effect.gen(function* () {
       const { message, seconds } = yield* giveUp({})
-      assert.match(message, /did not respond within 15 s\. A check waits no longer: see whether/)
+      assert.match(message, /did not respond within 15 s\. A check does not wait longer\. Check whether/)
       assert.notInclude(message, "request_timeout")
       // Two tries, and a pause between them.
       assert.isAtLeast(seconds, 30)

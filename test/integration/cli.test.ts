@@ -95,7 +95,7 @@ describe("the executable", () => {
       )
       assert.deepStrictEqual(result, {
         code: 1,
-        stderr: "source-prometheus cannot write its output: ENOSPC.\n"
+        stderr: "Standard output cannot be written: ENOSPC.\n"
       })
     })
   )
@@ -266,7 +266,7 @@ describe("check and discover for people", () => {
       const check = yield* child.run(["check", "--human", "--config", path])
       assert.deepStrictEqual(
         [check.code, check.stdout],
-        [0, `${config.base_url} can be read: it has 2 metrics.\n`]
+        [0, `Connected to ${config.base_url}: it has 2 metrics to read.\n`]
       )
       assert.match(check.stderr, /^Unknown configuration key is ignored: unknown_key\.\n$/)
       const discover = yield* child.run(["discover", "--human", "--config", path])
@@ -321,7 +321,7 @@ describe("check and discover for people", () => {
       const { config } = yield* serve(metrics, 5)
       const files = yield* connector.workspace
       const args = ["check", "--config", files.write("config.json", config)]
-      assert.match(yield* inTerminal(args), /can be read: it has 2 metrics\./)
+      assert.match(yield* inTerminal(args), /it has 2 metrics to read\./)
       assert.match(yield* inTerminal([...args, "--no-human"]), /"type":"CONNECTION_STATUS"/)
       assert.match(
         yield* inTerminal(["check", "--confg", "x"]),

@@ -171,7 +171,7 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
         const result = yield* toFull(args)
         assert.deepStrictEqual(
           [result.code, result.stderr],
-          [1, "source-prometheus cannot write its output: ENOSPC.\n"],
+          [1, "Standard output cannot be written: ENOSPC.\n"],
           args[0]!
         )
       }

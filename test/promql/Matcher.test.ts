@@ -1,6 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
-import { type Matcher, metricSelector, parse, quote, render } from "../../src/promql/Matcher.ts"
+import {
+  hasLabel,
+  labelText,
+  type Matcher,
+  metricSelector,
+  parse,
+  quote,
+  render,
+  selectorText
+} from "../../src/promql/Matcher.ts"
 
 /** Half a surrogate pair is no text that a server could have. */
 const text = Schema.String.check(Schema.makeFilter((value: string) => value.isWellFormed()))
@@ -168,5 +177,36 @@ describe("parse", () => {
     assert.include(message, what)
     assert.include(message, `of ${text})`)
     if (character !== undefined) assert.include(message, `(at character ${character} `)
+  })
+})
+
+describe("labelText", () => {
+  it("writes labels as Prometheus does", () => {
+    const labels = [
+      ["a.b", "ü"],
+      ["b", 'say "hi"\\\n']
+    ] as const
+    assert.strictEqual(labelText(labels), '{"a.b"="ü", b="say \\"hi\\"\\\\\\n"}')
+    assert.strictEqual(labelText([]), "{}")
+  })
+
+  it("cuts what is long", () => {
+    const long = labelText([
+      ["a", "\n🚀".repeat(500_000)],
+      ["b", "1"]
+    ])
+    assert.isAtMost(long.length, 500)
+    assert.match(long, /^\{a="\\n🚀.*…$/u)
+    const many = Array.from({ length: 10_000 }, (_, i) => [`l${i}`, "v"] as const)
+    assert.isAtMost(labelText(many, 200).length, 200)
+  })
+})
+
+describe("selectorText", () => {
+  it("writes matchers with their operators", () => {
+    assert.strictEqual(
+      selectorText([hasLabel("a"), { label: "b", operator: "=~", value: "x|y" }]),
+      '{a!="", b=~"x|y"}'
+    )
   })
 })

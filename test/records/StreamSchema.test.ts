@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
 import { Schema } from "effect"
-import { assignColumns } from "../../src/records/Columns.ts"
+import { assignColumns } from "../../src/records/LabelColumns.ts"
 import { describeMetric, discoveredLabels, streamSchema } from "../../src/records/StreamSchema.ts"
 
 interface RecordSchema {

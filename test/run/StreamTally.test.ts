@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
-import { curveLimits, labelText, StreamTally } from "../../src/run/StreamTally.ts"
+import { curveLimits, StreamTally } from "../../src/run/StreamTally.ts"
 import { asTextBlock } from "../../src/samples/Sample.ts"
 import { type Choices, choices } from "../choices.ts"
 import { floats, histogramOf, seriesOf, start } from "../destinations/folder/drive.ts"
@@ -179,22 +179,6 @@ describe("curveLimits", () => {
         assert.isAtMost(streams * series * points, 800_000)
       }
     }
-  })
-})
-
-describe("labelText", () => {
-  it("is as Prometheus writes labels", () => {
-    const { labels } = seriesOf("up", { b: 'say "hi"\\\n', "a.b": "ü" })
-    assert.strictEqual(labelText(labels), '{"a.b"="ü", b="say \\"hi\\"\\\\\\n"}')
-    assert.strictEqual(labelText(seriesOf("up", {}).labels), "{}")
-  })
-
-  it("is cut where nobody would read all of it", () => {
-    const { labels } = seriesOf("up", { a: "\n🚀".repeat(500_000), b: "1" })
-    assert.isAtMost(labelText(labels).length, 500)
-    assert.match(labelText(labels), /^\{a="\\n🚀.*…$/u)
-    const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`l${i}`, "v"]))
-    assert.isAtMost(labelText(seriesOf("up", many).labels).length, 500)
   })
 })
 

@@ -137,7 +137,7 @@ describe("an estimate by a server that cannot count", () => {
     [
       "more numbers than asked for",
       Array.from({ length: 100 }, (_, i) => at("1", start + i * minute)).join(","),
-      /returned more than the 48 numbers asked for/
+      /returned more than the 48 requested numbers/
     ]
   ] as const) {
     it.effect(`fails in a sentence for ${what}`, () =>

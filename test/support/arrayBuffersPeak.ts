@@ -1,7 +1,7 @@
 /** Makes what a read makes, bytes that live for a while, and prints how many megabytes of them there were at most. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { setFlagsFromString } from "node:v8"
-import { keepExternalMemoryLow } from "../../src/cli/externalMemory.ts"
+import { keepExternalMemoryLow } from "../../src/cli/memory.ts"
 
 setFlagsFromString("--no-incremental-marking")
 if (process.argv[2] === "low") keepExternalMemoryLow()

@@ -247,7 +247,7 @@ describe("WindowLedger", () => {
     assert.match(String(accept(ledger, block(seriesOf("a"), [600, 660]))), /twice or out of order/)
   })
 
-  it("tells the labels, shortened", () => {
+  it("names the labels, shortened", () => {
     const series = new DecodedSeries()
     series.labels = [
       ["__name__", "up"],
@@ -257,7 +257,7 @@ describe("WindowLedger", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     const summary = String(accept(ledger, block(series, [0])))
-    assert.include(summary, '{__name__="up",quoted="a\\"b",long="xxx')
+    assert.include(summary, '{__name__="up", quoted="a\\"b", long="xxx')
     assert.include(summary, "at 1970-01-01T00:00:00.000Z")
     assert.isBelow(summary.length, 400)
   })

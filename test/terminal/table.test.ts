@@ -1,7 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { table } from "../../src/terminal/table.ts"
+import { fittingLines, type Table, tableLines } from "../../src/terminal/table.ts"
 
-describe("table", () => {
+const table = (...[header, rows, numbers = []]: [Table["header"], Table["rows"], Table["numbers"]?]) =>
+  tableLines({ header, rows, numbers }).join("\n")
+
+describe("tableLines", () => {
   it("has columns as wide as their widest cell, and none without content", () => {
     assert.strictEqual(
       table(
@@ -39,5 +42,37 @@ describe("table", () => {
 
   it("has no lines but its header where there are no rows", () => {
     assert.strictEqual(table(["A", "B"], []), "")
+  })
+})
+
+describe("fittingLines", () => {
+  const rows = [
+    ["a_long_name", "12"],
+    ["b", "3"]
+  ]
+  const full = (): Table => ({
+    header: ["NAME", "ROWS"],
+    rows,
+    numbers: ["ROWS"],
+    cut: { column: "NAME", least: 5 }
+  })
+  const short = (): Table => ({ header: ["NAME"], rows: rows.map(([name]) => [name!]) })
+
+  it("takes the first table that fits", () => {
+    assert.deepStrictEqual(fittingLines([full, short], 17), [
+      "NAME         ROWS",
+      "a_long_name    12",
+      "b               3"
+    ])
+    assert.deepStrictEqual(fittingLines([full, short], 10), ["NAME", "a_long_na…", "b"])
+  })
+
+  it("cuts the cells of a column, unless that would leave too little of them", () => {
+    assert.deepStrictEqual(fittingLines([full, short], 12), ["NAME    ROWS", "a_lon…    12", "b          3"])
+    assert.deepStrictEqual(fittingLines([full], 10), ["NAME   RO…", "a_lo…    …", "b        …"])
+  })
+
+  it("makes no table that is not needed", () => {
+    fittingLines([short, () => assert.fail("not needed")], 80)
   })
 })

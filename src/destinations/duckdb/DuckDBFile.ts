@@ -6,6 +6,7 @@
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
+import { MOST_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
 import { stateReaderOf } from "../manifest.ts"
@@ -15,7 +16,6 @@ import { tablesOf } from "./manifests.ts"
 import { type OpenDatabase, tableOf } from "./OpenDatabase.ts"
 import { openStream } from "./openStream.ts"
 import { quoteName } from "./quoteSql.ts"
-import { MOST_LABEL_COLUMNS } from "./staging/LabelColumns.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
 import { folded } from "./tables.ts"
 

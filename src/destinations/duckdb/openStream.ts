@@ -1,6 +1,7 @@
 /** One stream of a run into its table. All of a commit, rows and manifest, is one transaction. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
+import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import type { SyncMode } from "../Destination.ts"
@@ -11,7 +12,6 @@ import { besideTable, grow, labelsOf, manifestOf, type OpenDatabase } from "./Op
 import { quoteName } from "./quoteSql.ts"
 import { removeOrphan } from "./removeOrphans.ts"
 import { stagedColumns, stagedRows } from "./stagedRows.ts"
-import { labelColumns } from "./staging/LabelColumns.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, qualified } from "./tables.ts"
 import { insertUnique, makeUnique, partsOf, type TimeRange } from "./uniqueRows.ts"

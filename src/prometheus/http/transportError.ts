@@ -1,4 +1,5 @@
 /** Failures of the network and of TLS, as errors that a person can read. */
+import { Predicate } from "effect"
 import { beginning, shorten } from "../../text/excerpt.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 
@@ -34,7 +35,7 @@ const plainTexts: Readonly<Record<string, string>> = {
   ENETUNREACH: "no route to the network"
 }
 
-/** What OpenSSL says of a handshake, and what that means; its own words hold the names of its source files. */
+/** What OpenSSL's texts about handshakes mean; they contain names of its source files. */
 const handshakes: ReadonlyArray<readonly [words: RegExp, text: string]> = [
   // An alert is sent by the server, or this side has found no version in what it got.
   [
@@ -54,21 +55,21 @@ const handshakes: ReadonlyArray<readonly [words: RegExp, text: string]> = [
 const handshakeText = (message: string): string | undefined =>
   handshakes.find(([words]) => words.test(beginning(message)))?.[1]
 
-/** Without the advice for who starts Node by hand. */
+/** Without Node's advice about its own flags. */
 const withoutNodeHint = (text: string): string => {
   const hint = text.search(/;? if the root CA is installed locally/i)
   return hint < 0 ? text : text.slice(0, hint)
 }
 
-/** What a platform's failure says, in a few words for a person. */
+/** A failure of the platform, in a few words for a person. */
 export const causeText = (cause: unknown): string => describeCause(cause).text
 
 /** The innermost failure that says something: platforms wrap errors in errors, or several in one. */
 const describeCause = (cause: unknown): { readonly code: string; readonly text: string } => {
   let error = cause
-  for (let depth = 0; depth < 8 && typeof error === "object" && error !== null; depth++) {
-    if ("code" in error && typeof error.code === "string") {
-      const message = "message" in error && typeof error.message === "string" ? error.message : error.code
+  for (let depth = 0; depth < 8 && Predicate.isObject(error); depth++) {
+    if (typeof error.code === "string") {
+      const message = typeof error.message === "string" ? error.message : error.code
       return {
         code: error.code,
         text:
@@ -77,11 +78,11 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
           withoutNodeHint(shorten(message))
       }
     }
-    if ("errors" in error && Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
-    else if ("cause" in error && error.cause !== undefined) error = error.cause
-    else if ("reason" in error) error = error.reason
+    if (Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
+    else if (error.cause !== undefined) error = error.cause
+    else if (error.reason !== undefined) error = error.reason
     else break
   }
-  const message = typeof error === "object" && error !== null && "message" in error ? error.message : error
+  const message = Predicate.hasProperty(error, "message") ? error.message : error
   return { code: "", text: shorten(String(message)) }
 }

@@ -8,6 +8,7 @@
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
  */
+import { Predicate } from "effect"
 import { Arena } from "../../samples/Arena.ts"
 import type {
   Histogram,
@@ -257,9 +258,7 @@ export class ResponseDecoder {
   }
 
   private labels(metric: unknown): Labels {
-    if (typeof metric !== "object" || metric === null || Array.isArray(metric)) {
-      this.fail('"metric" is not an object')
-    }
+    if (!Predicate.isObject(metric)) this.fail('"metric" is not an object')
     const labels: Array<readonly [string, string]> = []
     for (const [name, value] of Object.entries(metric)) {
       if (typeof value !== "string") this.fail(`the label ${excerpt(name)} is not a string`)
@@ -387,8 +386,8 @@ export class ResponseDecoder {
     const wrong = (): never => this.fail("a native histogram has another shape than count, sum, buckets")
     const number = (value: unknown): string =>
       typeof value === "string" && (isNumber(value) || isSpecial(value)) ? value : wrong()
-    if (typeof json !== "object" || json === null) return wrong()
-    const { buckets: given, count, sum } = json as Record<string, unknown>
+    if (!Predicate.isObject(json)) return wrong()
+    const { buckets: given, count, sum } = json
     const buckets = given ?? []
     if (!Array.isArray(buckets)) return wrong()
     return {

@@ -1,5 +1,5 @@
 /** A folder of Parquet files: what it has after any runs, killed or not. */
-import { existsSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -14,6 +14,7 @@ import { choices } from "../../choices.ts"
 import {
   type Format,
   floats,
+  histogramOf,
   onFullDisk,
   type Row,
   randomRuns,
@@ -75,6 +76,77 @@ describe("ParquetFolder", () => {
         error.message,
         /data cannot be written in the memory that DuckDB is given, 64 MB: [^\n]*\. Give it more with --memory/
       )
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("writes a part once, and again only where small ones of a day become one", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const put = (...points: ReadonlyArray<number>) =>
+        Effect.gen(function* () {
+          const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", "incremental_append"))
+          for (const point of points) {
+            yield* writer.write([floats(seriesOf("up", {}), [[start + point * 3_600_000, "1"]])])
+          }
+          const time = formatTime(start + points.at(-1)! * 3_600_000)
+          yield* writer.commit(new StreamState({ time, step: 3600, version: 1 }))
+          yield* writer.complete
+        }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+      const parts = () =>
+        readdirSync(join(folder, "up"))
+          .toSorted()
+          .map((day) => [
+            day.slice(-2),
+            ...readdirSync(join(folder, "up", day)).map((name) => name.slice(5, 13))
+          ])
+      yield* put(0)
+      assert.deepStrictEqual(parts(), [["01", "00000001"]])
+      yield* put(24)
+      assert.deepStrictEqual(parts(), [
+        ["01", "00000001"],
+        ["02", "00000002"]
+      ])
+      yield* put(25, 48)
+      // The second part of a day and the first one become one; the other days have one part each.
+      assert.deepStrictEqual(parts(), [
+        ["01", "00000001"],
+        ["02", "00000005"],
+        ["03", "00000004"]
+      ])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("keeps the last of rows that come twice before they are written", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const one = seriesOf("up", {})
+      const two = seriesOf("up", { job: "b" })
+      yield* Effect.gen(function* () {
+        const writer = yield* Effect.flatMap(Destination, ({ open }) =>
+          open("up", "incremental_append_deduped")
+        )
+        yield* writer.write([
+          floats(one, [
+            [start, "1"],
+            [start + 1000, "2"]
+          ])
+        ])
+        yield* writer.write([histogramOf(one, start, "7"), histogramOf(two, start, "3")])
+        yield* writer.commit(new StreamState({ time: formatTime(start + 1000), step: 1, version: 1 }))
+        yield* writer.write([floats(one, [[start + 1000, "4"]]), floats(two, [[start, "5"]])])
+        yield* writer.commit(new StreamState({ time: formatTime(start + 1000), step: 1, version: 1 }))
+        yield* writer.complete
+      }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+      const rows = yield* Effect.promise(() =>
+        ask(
+          `SELECT job, value, json_extract_string(histogram, '$.count') AS count FROM ${filesOf(folder, "up")} ORDER BY job NULLS FIRST, time`
+        )
+      )
+      assert.deepStrictEqual(rows, [
+        { job: null, value: null, count: "7" },
+        { job: null, value: 4, count: null },
+        { job: "b", value: 5, count: null }
+      ])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 

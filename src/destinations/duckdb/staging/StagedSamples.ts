@@ -5,10 +5,10 @@
  */
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
+import type { LabelColumns } from "../../../records/LabelColumns.ts"
 import { renderHistogram } from "../../../records/RecordEncoder.ts"
 import { type HistogramBlock, numberAt, type SampleBlock, type Series } from "../../../samples/Sample.ts"
 import { METRIC_NAME } from "../../../samples/Series.ts"
-import type { LabelColumns } from "./LabelColumns.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { assignColumns, columnOf, reservedColumns } from "../../src/records/Columns.ts"
+import { columnOf, reservedColumns } from "../../src/records/Columns.ts"
+import { assignColumns, labelColumns } from "../../src/records/LabelColumns.ts"
 import { type Choices, choices } from "../choices.ts"
 
 const stems = [
@@ -30,7 +31,7 @@ const isReserved = (column: string): boolean =>
 
 describe("assignColumns", () => {
   it.prop(
-    "gives columns that a warehouse can tell apart, and that are none of ours",
+    "gives columns that a warehouse can distinguish, and that are none of ours",
     [choices],
     ([choices]) => {
       const { columns } = assignColumns(labelNames(choices))
@@ -40,7 +41,7 @@ describe("assignColumns", () => {
     }
   )
 
-  it.prop("finds a place for every label: a column, or a clash that is told", [choices], ([choices]) => {
+  it.prop("gives every label a column or reports its clash", [choices], ([choices]) => {
     const labels = labelNames(choices)
     const { clashes, columns } = assignColumns(labels)
     const placed = [...columns, ...clashes].map(({ label }) => label)
@@ -98,5 +99,32 @@ describe("assignColumns", () => {
 
   it("has nothing to assign where there are no labels", () => {
     assert.deepStrictEqual(assignColumns([]), { columns: [], clashes: [] })
+  })
+})
+
+describe("the columns of a table", () => {
+  it.prop("stay as they are, and are unique in whatever case", [choices], ([choices]) => {
+    const known = ["Job", "instance"]
+    const columns = labelColumns(known)
+    const given = new Map<string, string>()
+    for (let step = 0; step < 40; step++) {
+      const label = choices.pick([...labelNames(choices), "job", "Job", "INSTANCE"])
+      const column = columns.columnFor(label)
+      if (column === undefined) continue
+      assert.strictEqual(column, columnOf(label))
+      assert.strictEqual(given.get(label) ?? column, column)
+      given.set(label, column)
+    }
+    assert.deepStrictEqual(columns.names.slice(0, 2), known)
+    assert.isFalse(given.has("job") || given.has("INSTANCE"))
+    const folded = columns.names.map((name) => name.toLowerCase())
+    assert.strictEqual(new Set(folded).size, folded.length)
+    for (const column of given.values()) assert.include(columns.names, column)
+  })
+
+  it("are not more than there may be", () => {
+    const columns = labelColumns(["a"], columnOf, 2)
+    assert.deepStrictEqual(["b", "c", "a", "b"].map(columns.columnFor), ["b", undefined, "a", "b"])
+    assert.deepStrictEqual(columns.names, ["a", "b"])
   })
 })

@@ -1,0 +1,30 @@
+/** How the process ends. */
+import { Cause, Exit } from "effect"
+import { OutputClosed } from "../airbyte/Output.ts"
+import { visibleLines } from "../text/printable.ts"
+import { dieOfSignal } from "./signals.ts"
+
+/** Exits with the code of the program, dies of the signal that stopped it, or reports what should not have happened. */
+export const teardown = <E>(exit: Exit.Exit<E, unknown>, onExit: (code: number) => void): void => {
+  if (Exit.isSuccess(exit)) {
+    onExit(exit.value as number)
+    return
+  }
+  const error = Cause.squash(exit.cause)
+  // A reader of our output that has gone stops the program, as a signal does.
+  const isReaderGone = error instanceof OutputClosed && error.code === "EPIPE"
+  if (isReaderGone || Cause.hasInterruptsOnly(exit.cause)) {
+    dieOfSignal()
+    return
+  }
+  process.stderr.write(`${messageOf(error, exit.cause)}\n`)
+  onExit(1)
+}
+
+const messageOf = (error: unknown, cause: Cause.Cause<unknown>): string => {
+  if (error instanceof OutputClosed) return `Standard output cannot be written: ${error.code}.`
+  if ((error as NodeJS.ErrnoException).syscall === "uv_cwd") {
+    return "The current folder does not exist any more. Change to another one."
+  }
+  return `This is a bug in source-prometheus. Please report it with these lines:\n${visibleLines(Cause.pretty(cause))}`
+}

@@ -1,0 +1,40 @@
+/** Whether a server can be read, while somebody waits for the result. */
+import { Effect, Layer, Schema } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { discoverNames } from "./Discovery.ts"
+import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
+
+/** The longest wait for a response. */
+const MAX_TIMEOUT_MILLIS = 15_000
+
+/** The server did not respond within the timeout of a check, which is shorter than the configured one. */
+export class CheckTimeout extends Schema.TaggedError<CheckTimeout>()("CheckTimeout", {
+  message: Schema.String
+}) {}
+
+/** The configuration of a check: one retry, and a short timeout. */
+export const layerQuick = Layer.effect(
+  ConnectorConfig,
+  Effect.map(ConnectorConfig, (settings) => ({
+    ...settings,
+    maxRetries: Math.min(1, settings.maxRetries),
+    requestTimeoutMillis: Math.min(MAX_TIMEOUT_MILLIS, settings.requestTimeoutMillis)
+  }))
+)
+
+/** The names of the metrics to read, from the same requests with which a sync begins. */
+export const quickCheck = Effect.gen(function* () {
+  const { requestTimeoutMillis } = yield* ConnectorConfig
+  yield* warnOfConnection
+  const { clock, names } = yield* discoverNames.pipe(
+    Effect.mapError((error) =>
+      error.reason === "Timeout" && requestTimeoutMillis === MAX_TIMEOUT_MILLIS
+        ? new CheckTimeout({
+            message: `${error.summary} A check does not wait longer. Check whether the server is overloaded, or whether a proxy or firewall drops requests.`
+          })
+        : error
+    )
+  )
+  yield* refuseClockAhead(clock)
+  return names
+})
