@@ -47,7 +47,7 @@ export interface RunSummary {
   /** The size of the destination at the end. */
   readonly bytes: number
   /** A shell command that shows rows of the destination. */
-  readonly lookInto: string
+  readonly previewCommand: string
   readonly streams: ReadonlyArray<StreamSummary>
 }
 

@@ -235,7 +235,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: ended.reduce((sum, { rows }) => sum + rows, 0),
     bytes,
-    lookInto: destination.lookInto(mostInteresting(ended)?.name ?? names[0]!),
+    previewCommand: destination.previewCommand(mostInteresting(ended)?.name ?? names[0]!),
     streams: ended
   }
   yield* progress.finish(summary)

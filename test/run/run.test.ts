@@ -39,7 +39,7 @@ const watched = (
         (of === "current" ? contents[stream] : undefined) ?? { rows: 0, firstMillis: null, lastMillis: null }
       ),
     streams: () => Object.keys({ ...states, ...contents }),
-    lookInto: (stream) => `look into ${stream}`,
+    previewCommand: (stream) => `look into ${stream}`,
     states: (kind) => {
       told.push(`states ${kind}`)
       return { load: (stream) => decodeState(stream, states?.[stream]) }
@@ -143,7 +143,7 @@ describe("run", () => {
         stepSeconds: 60,
         rows: 80,
         bytes: 42,
-        lookInto: "look into a"
+        previewCommand: "look into a"
       })
       assert.deepStrictEqual(
         summary.streams.map(({ error, name, rows, series, span }) => ({ error, name, rows, series, span })),
@@ -183,8 +183,8 @@ describe("run", () => {
       const faults = onRange(({ metric }) => (metric === "a" ? { status: 422, body: "no" } : undefined))
       const late = gauge("b", 1).map((one) => ({ ...one, times: one.times.map(() => start + 1) }))
       const { exit } = yield* runOf({ series: [...gauge("a", 1), ...late], points: 1, mock: { faults } })
-      const { lookInto, rows } = yield* exit
-      assert.deepStrictEqual({ lookInto, rows }, { lookInto: "look into b", rows: 0 })
+      const { previewCommand, rows } = yield* exit
+      assert.deepStrictEqual({ previewCommand, rows }, { previewCommand: "look into b", rows: 0 })
     })
   )
 
