@@ -71,7 +71,7 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
   seconds: run.seconds,
   rows: run.rows,
   bytes: run.bytes,
-  look_into: run.lookInto,
+  look_into: run.previewCommand,
   streams: run.streams.map(streamDocument)
 })
 

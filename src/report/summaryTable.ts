@@ -71,7 +71,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   if (failed.length > 0) lines.push(...wrap(failureText(failed.length, run.streams.length), width))
   // On one line, however long: users copy it.
   if (run.rows > 0 || run.bytes > 0)
-    lines.push("", "Look into it:", `  ${paint("strong", visible(run.lookInto))}`)
+    lines.push("", "Query it:", `  ${paint("strong", visible(run.previewCommand))}`)
   return lines.join("\n")
 }
 

@@ -302,7 +302,7 @@ describe("run", () => {
       const result = yield* child.run([...args, "--gzip", "--report", report])
       assert.strictEqual(result.code, 0, result.stderr)
       assert.match(result.stderr, /Wrote the report to .*report\.html\./)
-      assert.match(result.stdout, /Look into it:\n {2}gzip -dc .*a\.jsonl\.gz \| head -n 5/)
+      assert.match(result.stdout, /Query it:\n {2}gzip -dc .*a\.jsonl\.gz \| head -n 5/)
       assert.match(readFileSync(report, "utf8"), /<td>a<\/td>|>a</)
       assert.deepStrictEqual(readdirSync(files.path("data")).sort(), ["_state", "a.jsonl.gz"])
       const plain = yield* child.run(args)

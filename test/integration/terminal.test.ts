@@ -138,8 +138,8 @@ describe("a hostile server", () => {
         )
         const text = assertOurs(written, to)
         assert.strictEqual(code, 0, text)
-        for (const word of ["title\\u001b]0;owned\\u0007", "Look into it:", "Wrote the report to"]) {
-          assert.include(text, columns >= 80 ? word : "Look into it:")
+        for (const word of ["title\\u001b]0;owned\\u0007", "Query it:", "Wrote the report to"]) {
+          assert.include(text, columns >= 80 ? word : "Query it:")
         }
       }
       assertOurs(readFileSync(report, "utf8").replace(/<(style|script)\b[\s\S]*?<\/\1>/g, ""), "the report")

@@ -62,7 +62,7 @@ ${facts(run, failed.length)}
 ${failed.length === 0 ? "" : failures(failed, run.streams.length)}
 <section aria-labelledby="look">
 <h2 id="look">Look into it</h2>
-<pre tabindex="0" aria-label="Command"><code>${escaped(run.lookInto)}</code></pre>
+<pre tabindex="0" aria-label="Command"><code>${escaped(run.previewCommand)}</code></pre>
 </section>
 <section aria-labelledby="streams">
 <h2 id="streams">Streams</h2>
