@@ -1,6 +1,6 @@
 /**
- * Which points of a grid have been read: spans, both ends included, in the order of time and apart from
- * each other. A start that was moved back leaves a gap before what has been read, and one that was moved forward a gap in it.
+ * Which points of a grid have been read: spans, both ends included, in the order of time and apart from each other. A start that was
+ * moved back leaves a gap before them, and one that was moved forward a gap between them.
  */
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -24,7 +24,7 @@ export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): Reado
   return gaps
 }
 
-/** What has been read once `span` has been, too. Spans that touch become one. */
+/** What has been read once `span` has been read, too. Spans that touch become one. */
 export const cover = (covered: ReadonlyArray<Span>, span: Span, stepMillis: number): ReadonlyArray<Span> => {
   const touches = (other: Span): boolean =>
     other.firstMillis <= span.lastMillis + stepMillis && other.lastMillis >= span.firstMillis - stepMillis

@@ -66,7 +66,7 @@ export const layer = (
             if (manifest === undefined) return Effect.succeed(noRows)
             return Effect.succeed(sumOf(of === "current" ? manifest.files : refreshFiles(manifest)))
           }),
-        lookInto: (stream: string) => `duckdb -c ${shellQuote(lookIntoSql(folder, stream))}`
+        previewCommand: (stream: string) => `duckdb -c ${shellQuote(previewSql(folder, stream))}`
       }
       if (readOnly) return Destination.of({ ...common, open: () => openedToLook(folder) })
 
@@ -81,7 +81,7 @@ export const layer = (
   )
 
 /** A query that shows some rows of a stream. */
-export const lookIntoSql = (folder: string, stream: string): string =>
+export const previewSql = (folder: string, stream: string): string =>
   `FROM read_parquet(${quoteText(`${globEscape(folder)}/${fileName(stream)}/*/*.parquet`)}, union_by_name=true) LIMIT 10`
 
 const sizeOf = (files: ReadonlyArray<PartFile>): number => files.reduce((sum, { bytes }) => sum + bytes, 0)
