@@ -131,7 +131,7 @@ const withFlag = (key: string): string => (names.has(key) ? `${key} (${names.get
 
 /** A message about keys for a user who may only know the flags. */
 const withFlagNames = (message: string): string =>
-  message.replace(/(?<=^|[.!] )(\w+)(?= (?:is|must) )/g, withFlag)
+  message.replace(/(?<=^|[.!] | without )(\w+)(?=:| is | must )/g, withFlag)
 
 /** The same for the part of an error that says what to check. */
 export const withFlagsToCheck = (message: string): string =>

@@ -40,7 +40,7 @@ describe("Output", () => {
   })
 
   it.effect.prop(
-    "keeps order and lines whatever the reader's pace and whoever flushes",
+    "keeps order and lines at any pace of the reader, however it is flushed",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -169,7 +169,7 @@ describe("Output", () => {
 
   const closed = Effect.fail(new OutputClosed({ code: "EPIPE" }))
 
-  it.effect("fails when nobody takes what it writes", () =>
+  it.effect("fails when its reader is gone", () =>
     Effect.gen(function* () {
       const output = yield* Output
       output.message(log("1"))
@@ -178,7 +178,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("does not forget that lines were lost, whoever tried to write them", () =>
+  it.effect("does not forget that lines were lost, however they were written", () =>
     Effect.gen(function* () {
       const output = yield* Output
       yield* settle
@@ -189,7 +189,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("tells at the next line that its reader is gone, even where little is written", () =>
+  it.effect("fails at the next line after its reader is gone, even where little is written", () =>
     Effect.gen(function* () {
       const output = yield* Output
       yield* settle

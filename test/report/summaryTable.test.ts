@@ -27,8 +27,8 @@ gone                      0          0                                      1.3 
 
 FAILED gone: http://localhost:9090 returned HTTP 503. Try again later.
 
-1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. The server had to be asked again once.
-1 of 4 streams failed. Run again to go on where it stopped.
+1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. 1 request was retried.
+1 of 4 streams failed. Run again to resume where it stopped.
 
 Query it:
   duckdb prometheus.duckdb 'from up'`
