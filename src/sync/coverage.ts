@@ -14,9 +14,10 @@ export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): Reado
   let firstMillis = range.firstMillis
   for (const span of covered) {
     if (span.firstMillis > range.lastMillis) break
-    const lastMillis = span.firstMillis - stepMillis
+    // The spans may be of another step: a gap is on the grid of the range.
+    const lastMillis = (Math.ceil(span.firstMillis / stepMillis) - 1) * stepMillis
     if (lastMillis >= firstMillis) gaps.push({ firstMillis, lastMillis, stepMillis })
-    firstMillis = Math.max(firstMillis, span.lastMillis + stepMillis)
+    firstMillis = Math.max(firstMillis, (Math.floor(span.lastMillis / stepMillis) + 1) * stepMillis)
   }
   if (firstMillis <= range.lastMillis) {
     gaps.push({ firstMillis, lastMillis: range.lastMillis, stepMillis })
