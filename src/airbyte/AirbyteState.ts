@@ -1,4 +1,4 @@
-/** State that a platform keeps: read from the file it hands over, written as STATE messages. */
+/** State that a platform saves: read from its state file, written as STATE messages. */
 import { Effect, type FileSystem, type Layer, Option, Predicate, Schema } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { type InputFileError, readJsonFile } from "../config/inputFile.ts"
@@ -38,11 +38,10 @@ export const layer = (
 
 const decodeEntry = Schema.decodeUnknownOption(StateEntry)
 
-/** States by stream. A refresh that is complete, and a platform's word for "none", are no state. */
+/** States by stream. A complete refresh, and a platform's mark for no state, are no state. */
 const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
   const states = new Map<string, unknown>()
-  const isNone =
-    json === null || (Predicate.isObject(json) && !Array.isArray(json) && Object.keys(json).length === 0)
+  const isNone = json === null || (Predicate.isObject(json) && Object.keys(json).length === 0)
   if (isNone) return states
   const wrong = (what: string) =>
     new ConfigError({

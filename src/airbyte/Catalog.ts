@@ -1,4 +1,4 @@
-/** What `discover` tells, and what a configured catalog asks for. */
+/** The streams of the catalog that `discover` writes, and of a configured catalog. */
 import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
@@ -9,7 +9,7 @@ import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import type { StreamRequest } from "../sync/plan.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
 
-/** The stream of a metric. Labels that cannot have a column without a clash are told in a warning. */
+/** The stream of a metric. Logs a warning of labels that cannot have a column without a clash. */
 export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetric, labelColumns: boolean) {
   const { clashes, columns } = assignColumns(metric.labels)
   if (labelColumns && clashes.length > 0) {
@@ -29,7 +29,7 @@ export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetr
   } satisfies CatalogStream
 })
 
-/** A stream of the configured catalog: what to read, and the columns its records may have. */
+/** A stream of the configured catalog: what to read, and which columns its records may have. */
 export interface ConfiguredStream extends StreamRequest, Declared {
   readonly generationId: Option.Option<number>
 }
@@ -42,7 +42,7 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
     const [issue] = SchemaIssue.makeFormatterStandardSchemaV1()(decoded.failure.issue).issues
     const where = issue?.path?.map(String).join(".") ?? ""
     return yield* new ConfigError({
-      message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams anew.`
+      message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams again.`
     })
   }
   const names = new Set<string>()

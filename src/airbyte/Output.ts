@@ -1,8 +1,8 @@
 /**
- * Standard output, the only way out: whole lines, in order, as fast as the reader takes them.
+ * Standard output, the only output: complete lines, in order, as fast as the reader takes them.
  *
- * Lines are appended to a buffer at once and written by `flush`, which waits for the reader. The descriptor is
- * written through `fs`, not `process.stdout`: that blocks the whole process while a pipe is full.
+ * Lines are appended to a buffer and written by `flush`, which waits for the reader. The descriptor is written through `fs`, not
+ * `process.stdout`, which blocks the process while a pipe is full.
  */
 
 import { fstatSync, write, writeSync } from "node:fs"
@@ -13,7 +13,7 @@ import { jsonLine } from "../records/jsonLine.ts"
 import { LineBuffer } from "../records/LineBuffer.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
 
-/** Nobody reads our output any more, or it cannot be written (a full disk). */
+/** The reader of standard output has closed it, or it cannot be written (a full disk). */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {
   code: Schema.String
 }) {}
@@ -22,9 +22,9 @@ export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClos
 export interface Sink {
   /** Takes bytes, all of them. */
   readonly writeAll: (bytes: Uint8Array) => Effect.Effect<void, OutputClosed>
-  /** Whether that may take a while, in which the next bytes can be made. */
+  /** Whether a write may take a while, in which the next bytes can be made. */
   readonly isSlow: boolean
-  /** Bytes that make a write worth its while. */
+  /** How many bytes make a write worthwhile. */
   readonly flushBytes: number
 }
 
@@ -32,19 +32,19 @@ export interface Sink {
 export class Output extends Context.Service<
   Output,
   {
-    /** Where encoders append whole lines. */
+    /** Encoders append complete lines to it. */
     readonly buffer: () => LineBuffer
     /** Appends a message. Its texts are masked. */
     readonly message: (message: AirbyteMessage) => void
     /** Hides these values in all further messages. */
     readonly maskSecrets: (secrets: ReadonlyArray<string>) => void
-    /** Whether so much has been appended that it is time to `relieve`. */
+    /** Whether enough has been appended for a `flushIfFull`. */
     readonly isFull: () => boolean
     /**
-     * Begins to write if much has been appended, once the write before has ended: so the next lines are made while
-     * these are written, and no faster than they are taken.
+     * Starts to write if enough has been appended, once the previous write has ended: the next lines are made while these are written,
+     * and no faster than the reader takes them.
      */
-    readonly relieve: Effect.Effect<void, OutputClosed>
+    readonly flushIfFull: Effect.Effect<void, OutputClosed>
     /** Writes all that has been appended, and waits for it. */
     readonly flush: Effect.Effect<void, OutputClosed>
   }
@@ -61,7 +61,7 @@ export class Output extends Context.Service<
         let closed: OutputClosed | undefined
         let mask = makeMask([])
         const written = Effect.suspend(() => Fiber.join(writing))
-        // A line that has begun is finished, even when the read is interrupted.
+        // A line that was started is finished, even when the read is interrupted.
         const startWriting = Effect.gen(function* () {
           yield* written
           if (filling.length === 0) return
@@ -89,12 +89,12 @@ export class Output extends Context.Service<
           lock.withPermit(effect).pipe(Effect.uninterruptible)
         const flush = exclusively(Effect.andThen(startWriting, written))
         const isFull = () => filling.length >= sink.flushBytes
-        const relieve = Effect.suspend(() => {
-          // The background may have found out since: then nothing more is made for nobody.
+        const flushIfFull = Effect.suspend(() => {
+          // The write in the background may have failed since: then no more lines are made.
           if (closed !== undefined) return Effect.fail(closed)
           return isFull() ? exclusively(startWriting) : Effect.void
         })
-        // What is logged while nothing else happens is seen all the same.
+        // Logs appear even while nothing else is written.
         yield* Effect.forkScoped(Effect.repeat(Effect.ignore(flush), Schedule.spaced("200 millis")))
         yield* Effect.addFinalizer(() => Effect.ignore(flush))
         return Output.of({
@@ -104,7 +104,7 @@ export class Output extends Context.Service<
             mask = makeMask(secrets)
           },
           isFull,
-          relieve,
+          flushIfFull,
           flush
         })
       })
@@ -118,13 +118,13 @@ export class Output extends Context.Service<
 
 const STDOUT = 1
 
-/** Whether a descriptor has no reader that could keep a write waiting. */
+/** Whether no reader of the descriptor can make a write wait. */
 const isFile = (fd: number): boolean => {
   const stat = fstatSync(fd)
   return stat.isFile() || (stat.isCharacterDevice() && !isatty(fd))
 }
 
-/** A file takes what it is given at once: a change of thread would cost more than the write. */
+/** A file takes bytes at once: a change of thread would cost more than the write. */
 const file = (fd: number): Sink => ({
   flushBytes: 256 * 1024,
   isSlow: false,
@@ -151,7 +151,7 @@ const closedBy = ({ code, message }: NodeJS.ErrnoException): OutputClosed =>
 
 const texts: ReadonlySet<string> = new Set(["message", "internal_message", "stack_trace"])
 
-/** Only texts that people read are masked: STATE, CATALOG and SPEC pass as they are. */
+/** Only texts for people are masked: STATE, CATALOG and SPEC are written as they are. */
 const render = (message: AirbyteMessage, mask: (text: string) => string): string =>
   message.type === "LOG" || message.type === "TRACE" || message.type === "CONNECTION_STATUS"
     ? jsonLine(message, (key, value: unknown) =>
@@ -159,7 +159,7 @@ const render = (message: AirbyteMessage, mask: (text: string) => string): string
       )
     : jsonLine(message)
 
-/** Writes until all is taken. A descriptor that does not block, because a parent made it so, is asked again. */
+/** Writes until all bytes are taken. Retries where a parent process made the descriptor non-blocking. */
 const writeFully = (fd: number, bytes: Uint8Array, from: number): Effect.Effect<void, OutputClosed> =>
   writeSome(fd, bytes, from).pipe(
     Effect.flatMap((written) =>

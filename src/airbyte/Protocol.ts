@@ -1,4 +1,4 @@
-/** Airbyte's messages: those we write, and the schemas of what we are given. */
+/** Airbyte's messages: those of the connector, and the schemas of its inputs. */
 import { Schema } from "effect"
 
 /** How a platform may handle a failure. */
@@ -12,7 +12,7 @@ export interface StreamDescriptor {
   readonly name: string
 }
 
-/** A stream as `discover` tells of it. */
+/** A stream of the catalog. */
 export interface CatalogStream {
   readonly name: string
   readonly json_schema: object
@@ -29,7 +29,7 @@ export interface RateLimited {
   readonly rate_limited: { readonly quota_reset: number }
 }
 
-/** Every message we write but RECORD, which is rendered as bytes. */
+/** Every message but RECORD, which is rendered as bytes. */
 export type AirbyteMessage =
   | { readonly type: "SPEC"; readonly spec: object }
   | {
@@ -86,15 +86,15 @@ export type AirbyteMessage =
           }
     }
 
-/** The last state of a full refresh: what was read is whole. */
+/** The last state of a full refresh: it is complete. */
 export const FULL_REFRESH_COMPLETE = "__ab_full_refresh_sync_complete"
 
-/** A platform's word for "there is no state". */
+/** How a platform says that a stream has no state. */
 export const NO_CURSOR_STATE = "__ab_no_cursor_state_message"
 
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
-/** A configured catalog, as far as it concerns us; clients add nulls and keys of their own. */
+/** The parts of a configured catalog that are used; clients add nulls and keys of their own. */
 export const ConfiguredCatalog = Schema.Struct({
   streams: Schema.Array(
     Schema.Struct({

@@ -14,7 +14,7 @@ const levels: Readonly<Record<LogLevel.LogLevel, Protocol.LogLevel>> = {
   None: "TRACE"
 }
 
-/** Sends all logs to the `Output`, and nothing anywhere else. */
+/** Sends all logs to the `Output` alone. */
 export const layer: Layer.Layer<never, never, Output> = Layer.unwrap(
   Effect.gen(function* () {
     const output = yield* Output

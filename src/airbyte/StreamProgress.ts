@@ -1,14 +1,14 @@
-/** How far a stream has got: what a platform's progress bar, and a person who watches the log, are told of it. */
+/** The progress of a stream, for a platform's progress bar and for the log. */
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 
-/** How much a sync will have read of a stream, if the rest is as dense as what has been read. */
+/** How much a sync will read of a stream in all, if the rest is as dense as what has been read. */
 export interface Estimate {
   readonly records: number
   readonly bytes: number
 }
 
-/** An estimate is told again once it differs from the last by this share. */
-const NEWS = 0.1
+/** An estimate is reported again once it differs from the last one by this share. */
+const REPORTED_CHANGE = 0.1
 
 /** The least time between two lines of progress about one stream. */
 const LOG_MILLIS = 10_000
@@ -22,10 +22,10 @@ export class StreamProgress {
   sinceState = 0
   readonly #range: GridRange
   #firstOfWindow: number
-  #told: Estimate | undefined
+  #reported: Estimate | undefined
   #loggedMillis: number
 
-  /** Both here and below `steadyMillis` are by a clock that nobody sets. */
+  /** `steadyMillis` is by a monotonic clock, here and below. */
   constructor(range: GridRange, steadyMillis: number) {
     this.#range = range
     this.#firstOfWindow = range.firstMillis
@@ -38,7 +38,7 @@ export class StreamProgress {
     this.sinceState += records
   }
 
-  /** Ends a window with the grid point `lastMillis`; answers what it was. */
+  /** Ends a window with the grid point `lastMillis`. Returns its records and its range. */
   endWindow(lastMillis: number): { readonly records: number; readonly range: GridRange } {
     const window = {
       records: this.sinceState,
@@ -55,18 +55,21 @@ export class StreamProgress {
     return points === 0 ? 1 : pointCount({ ...this.#range, lastMillis: this.#doneMillis }) / points
   }
 
-  /** What the whole will be, where that is news. Asked after a window. */
+  /** The estimate, where it has changed since the last one. Called after a window. */
   newEstimate(): Estimate | undefined {
     const share = this.share
     const estimate = { records: Math.round(this.records / share), bytes: Math.round(this.bytes / share) }
-    const told = this.#told
-    if (told !== undefined && Math.abs(estimate.records - told.records) <= NEWS * told.records)
+    const reported = this.#reported
+    if (
+      reported !== undefined &&
+      Math.abs(estimate.records - reported.records) <= REPORTED_CHANGE * reported.records
+    )
       return undefined
-    this.#told = estimate
+    this.#reported = estimate
     return estimate
   }
 
-  /** Whether the log has been silent for so long that a line of progress is due. Answers true once in that time. */
+  /** Whether a line of progress is due in the log. Returns true at most once every 10 s. */
   isLogDue(steadyMillis: number): boolean {
     if (steadyMillis - this.#loggedMillis < LOG_MILLIS) return false
     this.#loggedMillis = steadyMillis

@@ -9,7 +9,7 @@ import { Output } from "./Output.ts"
 /** A catalog is one string, and JavaScript limits strings to half a gigabyte. Platforms accept far less than this. */
 const MAX_CATALOG_CHARACTERS = 200_000_000
 
-/** About how long the catalog is: for each stream its own columns and description, and a column for each label. */
+/** The approximate length of the catalog: for each stream its own columns and description, and a column for each label. */
 const catalogCharacters = (metrics: ReadonlyArray<DiscoveredMetric>): number =>
   metrics.reduce(
     (sum, { labels, metadata, name }) =>
@@ -27,7 +27,7 @@ const clashingNames = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArra
     group.length > 1 ? [group] : []
   )
 
-/** Tells which streams there are. */
+/** Writes the catalog of all streams. */
 export const discover = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const output = yield* Output

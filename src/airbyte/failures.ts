@@ -1,4 +1,4 @@
-/** Failures as the protocol tells them. */
+/** Failures as messages of the protocol. */
 import { Clock, Effect } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import type { InputFileError } from "../config/inputFile.ts"
@@ -13,7 +13,7 @@ const failureTypes: Readonly<Record<ErrorAttribution, FailureType>> = {
   system: "system_error"
 }
 
-/** What of an error matters to a platform. */
+/** The parts of an error that matter to a platform. */
 export interface Failure {
   readonly message: string
   readonly failureType: FailureType

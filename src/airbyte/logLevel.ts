@@ -15,7 +15,7 @@ const levels: Readonly<Record<string, LogLevel.LogLevel>> = {
 
 /**
  * The least level that is logged: the environment variable LOG_LEVEL, in upper or lower case, or INFO. `--debug` wins.
- * Answers a warning too, where the variable holds something else.
+ * Returns a warning, too, where the variable is none of them.
  */
 export const logLevel = Effect.fnUntraced(function* (debug: boolean) {
   const text = yield* Config.String("LOG_LEVEL").pipe(

@@ -18,7 +18,7 @@ import { Output } from "./Output.ts"
 import { FULL_REFRESH_COMPLETE, type RateLimited, type StreamStatus } from "./Protocol.ts"
 import { type Estimate, StreamProgress } from "./StreamProgress.ts"
 
-/** What is known of a stream while it is read. */
+/** A stream while it is read. */
 interface OpenStream {
   readonly encoder: RecordEncoder
   readonly progress: StreamProgress
@@ -27,10 +27,10 @@ interface OpenStream {
   frameMillis: number
 }
 
-/** Records that are emitted within this time share the moment, as the frame of a series' lines costs as much as a line. */
+/** Records that are emitted within this time have the same `emitted_at`, since the frame of a series' lines costs as much as a line. */
 const FRAME_MILLIS = 100
 
-/** More streams than this are only counted in the last message; each has one of its own. */
+/** The most streams that the last message names; each has a message of its own. */
 const MAX_SHOWN_STREAMS = 1000
 
 const namesOf = (streams: ReadonlyArray<{ readonly name: string }>): string => {
@@ -40,7 +40,7 @@ const namesOf = (streams: ReadonlyArray<{ readonly name: string }>): string => {
     : `${names.join(", ")} and ${streams.length - names.length} more`
 }
 
-/** More labels than this are only counted in a warning. */
+/** The most labels that a warning names. */
 const MAX_SHOWN_LABELS = 20
 
 const frameOf = (stream: string, emittedAt: number): LineFrame => ({
@@ -49,7 +49,7 @@ const frameOf = (stream: string, emittedAt: number): LineFrame => ({
 })
 
 /**
- * Reads the configured streams. Answers whether all were read whole; what was not has been told by then.
+ * Reads the configured streams. Returns whether all were read completely; each failure has been reported by then.
  */
 export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredStream>) {
   const settings = yield* ConnectorConfig
@@ -118,14 +118,14 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     if (stream !== undefined) yield* onOpen(event, stream, now)
   })
 
-  /** A label that somebody deselected must not leave unseen, where only a lost list would tell that it was. */
+  /** Without the list of discovered labels, a deselected label cannot be left out; the user must know that it is written. */
   const warnOfLabels = Effect.fnUntraced(function* (name: string, { labelsWithoutColumn }: RecordEncoder) {
     const { discoveredLabels, properties } = declared.get(name)!
     if (discoveredLabels !== undefined || properties.length === 0 || labelsWithoutColumn.length === 0) return
     const labels = labelsWithoutColumn.slice(0, MAX_SHOWN_LABELS).map((label) => label.slice(0, 100))
     const more = labelsWithoutColumn.length - labels.length
     yield* Effect.logWarning(
-      `${name}: labels without a column were written to other_labels: ${labels.join(", ")}${more === 0 ? "" : ` and ${more} more`}. The catalog does not list the labels that were discovered, so a label that was deselected cannot be told from a new one. Refresh the schema of the source, or name in exclude_labels what must not be replicated.`
+      `${name}: labels without a column were written to other_labels: ${labels.join(", ")}${more === 0 ? "" : ` and ${more} more`}. The catalog does not list the labels that were discovered, so a label that was deselected cannot be distinguished from a new one. Refresh the schema of the source, or name in exclude_labels what must not be replicated.`
     )
   })
 
@@ -148,7 +148,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
             stream.encoder.encode(part, stream.frame, buffer)
             progress.add(part.length, buffer.length - before)
             // Not only after all of them: what is written soon is still in the processor's cache.
-            if (output.isFull()) yield* output.relieve
+            if (output.isFull()) yield* output.flushIfFull
           }
           recycle(block)
         }
@@ -186,10 +186,10 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         break
       }
     }
-    yield* output.relieve
+    yield* output.flushIfFull
   })
 
-  /** Whatever ends the read early, no stream is left without an end. */
+  /** Gives every stream an end, whatever ends the read early. */
   const abandon = Effect.suspend(() => Effect.forEach(open.keys(), (name) => status(name, "INCOMPLETE")))
 
   const outcome = yield* readStreams(streams, { onRetry }).pipe(

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { connectionSpecification } from "../config/spec.ts"
 import { Output } from "./Output.ts"
 
-/** Tells which configuration the connector takes. */
+/** Writes the JSON Schema of the configuration. */
 export const spec = Effect.gen(function* () {
   const output = yield* Output
   output.message({

@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 
-/** A command has told what went wrong; what remains is to exit with another code than 0. */
+/** A command has reported its error, and the process exits with a code other than 0. */
 export class ExitWithCode extends Schema.TaggedError<ExitWithCode>()("ExitWithCode", {
-  /** 1 unless told; 2 where it was the command line. */
+  /** 1 by default; 2 for wrong usage. */
   exitCode: Schema.optionalKey(Schema.Int)
 }) {}

@@ -1,9 +1,9 @@
-/** Asks the person in front of the terminal. */
+/** Asks the person at the terminal. */
 import { createInterface } from "node:readline"
 import { Effect, Option } from "effect"
 import { printable } from "../text/printable.ts"
 
-/** A question that is answered with yes or no; none where nobody could read or answer it. Anything but yes is no. */
+/** Asks a yes-or-no question; none if standard input or error is not a terminal. Anything but yes is no. */
 export const confirmInTerminal = (): Option.Option<(question: string) => Effect.Effect<boolean>> =>
   process.stdin.isTTY === true && process.stderr.isTTY === true ? Option.some(ask) : Option.none()
 

@@ -1,9 +1,9 @@
-/** The flag `--completions`: what a shell needs to know to complete a command line. */
+/** The flag `--completions`: a script with which a shell completes command lines. */
 import { basename } from "node:path"
 import { Console, Effect, Option } from "effect"
 import { Completions, GlobalFlag } from "effect/cli"
 
-/** Flags whose value is the path of a file. As texts to the program, they take whatever can be read, pipes included. */
+/** Flags whose value is the path of a file. To the program they are texts, so that they accept pipes, too. */
 const namesFile = /^(config|catalog|state|report|.*-file)$/
 
 const withFiles = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
@@ -16,10 +16,10 @@ const withFiles = (command: Completions.CommandDescriptor): Completions.CommandD
   subcommands: command.subcommands.map(withFiles)
 })
 
-/** The program has two names; what is completed is the one that it was started by. */
+/** The program has two names; the script is for the one by which it was started. */
 const startedAs = (name: string): string => (basename(process.argv[1] ?? "") === "effect" ? "effect" : name)
 
-/** Effect's own flag, with the files that it does not know of. */
+/** Effect's own flag, with paths of files added. */
 export const completions = GlobalFlag.Action({
   flag: GlobalFlag.Completions.flag,
   run: (shell, { command }) =>

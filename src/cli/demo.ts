@@ -1,4 +1,4 @@
-/** What `run` reads when it is given no Prometheus: an embedded one with a day of made-up data. */
+/** The demo of `run`: an embedded Prometheus with a day of generated data. */
 import { Clock, DateTime, Effect } from "effect"
 import { generate } from "../mock/generate.ts"
 import { MockPrometheus } from "../mock/MockPrometheus.ts"
@@ -6,7 +6,7 @@ import * as MockServer from "../mock/MockServer.ts"
 
 const DAY_MILLIS = 86_400_000
 
-/** Starts it on a free port of loopback, and answers the configuration that reads its last day by the minute. */
+/** Starts it on a free loopback port, and returns a configuration that reads its last day by the minute. */
 export const startDemo = Effect.gen(function* () {
   const now = yield* Clock.currentTimeMillis
   const server = yield* MockServer.make(new MockPrometheus(generate({ endMillis: now })))

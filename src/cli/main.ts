@@ -18,7 +18,7 @@ const verbCommands = protocolCommands(interactive)
 
 const root = Command.make("source-prometheus").pipe(
   Command.withDescription(
-    "Replicates Prometheus metrics: an Airbyte source connector and an exporter of its own. Exits with 0 when all was done, with 1 when something failed, and with 2 when the command line is wrong"
+    "Replicates Prometheus metrics, as an Airbyte source connector or without Airbyte. Exit codes: 0 for success, 1 for an error, 2 for wrong usage"
   ),
   Command.withExamples([
     { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
@@ -34,15 +34,15 @@ const root = Command.make("source-prometheus").pipe(
   Command.withSubcommands([...verbCommands, runCommand])
 )
 
-/** Whether the output is messages of the protocol, whatever goes wrong. */
+/** Whether all output, errors included, is protocol messages. */
 const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
 
 const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
 
-/** The commands that open anything. */
+/** The commands that open files or connections. */
 const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"])
 
-/** Fails at once where nothing that the command needs could be opened. */
+/** Fails early if the process may open too few files. */
 const checkOpenFiles = (args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const message = working.has(args[0] ?? "") ? tooFewOpenFiles() : undefined
@@ -62,7 +62,7 @@ const command = (args: ReadonlyArray<string>) =>
     Effect.andThen(Command.runWith(root, { version: packageJson.version })(args)),
     Effect.as(0),
     Effect.catchTag("ExitWithCode", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
-    // What was wrong has been told by then, or that there is no command without a name.
+    // The error has been reported by then.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),
       () => Effect.succeed(WRONG_USAGE)
@@ -75,8 +75,8 @@ const command = (args: ReadonlyArray<string>) =>
   )
 
 /**
- * Runs the program with command line arguments and answers its exit code. Fails with `OutputClosed` if nobody
- * reads what it writes.
+ * Runs the program with command line arguments and returns its exit code. Fails with `OutputClosed` if its output cannot be
+ * written.
  */
 export const main = (args: ReadonlyArray<string>) =>
   Effect.flatMap(withConsole(command(args)), ([exitCode, unwritten]) =>

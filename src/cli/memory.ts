@@ -28,7 +28,7 @@ const PERIOD_MILLIS = 25
 export const keepExternalMemoryLow = (): void => {
   let least = 0
   const check = () => {
-    // Not `process.memoryUsage()`, which asks the system for more than that, and waits for it.
+    // Not `process.memoryUsage()`, which waits for the system.
     const bytes = getHeapStatistics().external_memory
     least = Math.min(least, bytes)
     if (bytes < least + MAX_BYTES) return

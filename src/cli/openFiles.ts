@@ -1,10 +1,10 @@
-/** How many files the process may have open: with too few, whatever is opened next fails, in words that do not say why. */
+/** The limit of open files: below what the program needs, opening a file fails with an error that does not name the limit. */
 import { readFileSync } from "node:fs"
 
-/** Enough for all that the program does: sockets to the server, files of a destination, Node's own. */
+/** Enough for sockets to the server, files of a destination and Node's own. */
 const LEAST_OPEN_FILES = 64
 
-/** What to say where the process may open too few files; nothing where it may, or where the system does not tell. */
+/** A message if the limit of open files is too low; undefined if it suffices or is not known. */
 export const tooFewOpenFiles = (): string | undefined => {
   let limit: string
   try {

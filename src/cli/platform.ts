@@ -1,4 +1,4 @@
-/** What Node offers the program: files, paths, processes, and a terminal. */
+/** Node's services: files, paths, processes and a terminal. */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
@@ -8,8 +8,8 @@ import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Effect, Layer, Scope, Terminal } from "effect"
 
 /**
- * Node's terminal, opened when something is asked of it. To open it is to open standard output as a stream of Node's,
- * after which a pipe there does not wait for its reader any more: whatever it has no room for is refused.
+ * Node's terminal, opened at its first use. Opening it makes standard output a stream of Node's, and a pipe there then refuses
+ * what it has no room for instead of waiting for its reader.
  */
 const lazyTerminal = Layer.effect(
   Terminal.Terminal,
@@ -27,7 +27,7 @@ const lazyTerminal = Layer.effect(
   })
 )
 
-/** All services that commands may ask for. */
+/** All services that commands may use. */
 export const layer: Layer.Layer<NodeServices> = NodeChildProcessSpawner.layer.pipe(
   Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeStdio.layer, lazyTerminal))
 )

@@ -22,25 +22,26 @@ import { ExitWithCode } from "./ExitWithCode.ts"
 import type { InteractiveCommand } from "./interactive.ts"
 import { usageText } from "./usageErrors.ts"
 
-const config = Flag.String("config").pipe(Flag.withDescription("The file with the configuration, JSON"))
+const config = Flag.String("config").pipe(
+  Flag.withMetavar("FILE"),
+  Flag.withDescription("Configuration file, JSON")
+)
 
-const debug = Flag.Boolean("debug").pipe(Flag.withDescription("Log in detail"), Flag.withDefault(false))
+const debug = Flag.Boolean("debug").pipe(Flag.withDescription("Log more details"), Flag.withDefault(false))
 
 const human = Flag.Boolean("human").pipe(
-  Flag.withDescription(
-    "Print for people instead of messages of the protocol; the default where standard output is a terminal"
-  ),
+  Flag.withDescription("Print for people instead of protocol messages; the default on a terminal"),
   Flag.optional
 )
 
-/** Whether a person reads standard output, who may say so. Asking this does not open it, unlike `process.stdout`. */
+/** Whether a person reads standard output, by flag or else by what it is. Unlike `process.stdout`, `isatty` does not open it. */
 const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
 
 type Expected = ConfigError | InputFileError | PrometheusError
 
 /**
- * Runs a verb of the protocol: only messages on standard output, nothing on standard error, and whatever goes
- * wrong is told as a TRACE.
+ * Runs a verb of the protocol: only messages on standard output, nothing on standard error, and errors as TRACE
+ * messages.
  */
 const protocol = <R>(
   debug: boolean,
@@ -70,7 +71,7 @@ const protocol = <R>(
     if (!succeeded) return yield* new ExitWithCode({})
   }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(Output.layer))
 
-/** The configuration of a file; its secrets are masked in whatever is told from then on. */
+/** The configuration of a file; its secrets are masked in all later output. */
 const configLayer = (path: string) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
@@ -84,7 +85,7 @@ const configLayer = (path: string) =>
 const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
 
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
-  Command.withDescription("Print which configuration the connector takes (Airbyte protocol)"),
+  Command.withDescription("Print the JSON Schema of the configuration (Airbyte protocol)"),
   Command.withExamples([
     { command: "source-prometheus spec", description: "Print the JSON Schema of the configuration" }
   ])
@@ -107,7 +108,7 @@ const checkCommand = (forPeople: InteractiveCommand) =>
           )
         )
   ).pipe(
-    Command.withDescription("Check that the configured Prometheus can be read (Airbyte protocol)"),
+    Command.withDescription("Check that the configured server can be read (Airbyte protocol)"),
     Command.withExamples([
       { command: "source-prometheus check --config config.json", description: "Check a configuration" }
     ])
@@ -117,12 +118,12 @@ const discoverCommand = (forPeople: InteractiveCommand) =>
   Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
     isForPeople(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
   ).pipe(
-    Command.withDescription("List the streams, one per metric, with their columns (Airbyte protocol)"),
+    Command.withDescription("List the streams, one per metric, and their columns (Airbyte protocol)"),
     Command.withExamples([
       { command: "source-prometheus discover --config config.json", description: "List the metrics" },
       {
         command: "source-prometheus discover --config config.json > catalog.json",
-        description: "Write the catalog as Airbyte takes it"
+        description: "Write the catalog as Airbyte expects it"
       }
     ])
   )
@@ -131,9 +132,13 @@ const readCommand = Command.make(
   "read",
   {
     config,
-    catalog: Flag.String("catalog").pipe(Flag.withDescription("The file with the configured catalog, JSON")),
+    catalog: Flag.String("catalog").pipe(
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("File with the configured catalog, JSON")
+    ),
     state: Flag.String("state").pipe(
-      Flag.withDescription("The file with the states of the last sync, JSON"),
+      Flag.withMetavar("FILE"),
+      Flag.withDescription("File with the states of the last sync, JSON"),
       Flag.optional
     ),
     debug
@@ -154,16 +159,16 @@ const readCommand = Command.make(
     },
     {
       command: "source-prometheus read --config config.json --catalog catalog.json --state state.json",
-      description: "Go on where the last sync ended"
+      description: "Resume where the last sync ended"
     }
   ])
 )
 
-/** All verbs of the protocol; of some there is a form for people, too. */
+/** All verbs of the protocol; some have an interactive form, too. */
 export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", InteractiveCommand>>) =>
   [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
 
-/** Standard output belongs to the protocol: a wrong invocation of a verb is told there as a TRACE, without help. */
+/** Reports wrong usage of a verb as a TRACE message, without help: standard output belongs to the protocol. */
 export const protocolPresenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"

@@ -1,4 +1,4 @@
-/** Runs again and again, at a fixed pace, until it is stopped. */
+/** Runs at a fixed interval until stopped. */
 import { Clock, Effect } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
@@ -6,15 +6,15 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 
-/** What may be over by the next time. */
+/** Errors that may not occur in the next run. */
 type Passing = ConfigError | DestinationError | PrometheusError
 
 /**
- * Runs once, and then every `everyMillis` from the beginning of the first run on. A run that takes longer than that delays
- * the next one, and those that it leaves no time for are left out.
+ * Runs now, and then every `everyMillis` after the start of the first run. A run that takes longer delays the next one, and
+ * runs whose time has passed are skipped.
  *
- * A first run that fails as a whole fails it all, since nobody wants a mistake in the configuration repeated all night. What
- * fails later, or a stream alone, is told, and tried again when it is time.
+ * An error of the first run ends it all: it is likely to be in the configuration. Later errors, and those of single streams,
+ * are logged, and the next run tries again.
  */
 export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
   everyMillis: number,
@@ -26,9 +26,9 @@ export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
     const elapsed = (yield* steadyMillis) - begunAt
     const wait = everyMillis - (elapsed % everyMillis)
     const at = formatTime(Math.round(((yield* Clock.currentTimeMillis) + wait) / 1000) * 1000)
-    yield* Effect.logInfo(`The next run is at ${at}; Ctrl-C stops.`)
+    yield* Effect.logInfo(`Next run at ${at}; press Ctrl-C to stop.`)
     yield* Effect.sleep(wait).pipe(
-      Effect.onInterrupt(() => Effect.logInfo("Stopped between two runs: all that was read is saved."))
+      Effect.onInterrupt(() => Effect.logInfo("Stopped between runs. All data is saved."))
     )
     yield* Effect.catch(runOnce, ({ message }) => Effect.logError(message))
   }

@@ -1,13 +1,13 @@
-/** Keeps a run from writing into what it is about, or into anything else that is not its own. */
+/** Keeps a run from overwriting its destination with its report, or files of others. */
 import { basename, dirname, join, relative, resolve, sep } from "node:path"
 import { Effect, FileSystem } from "effect"
 import { DestinationError } from "../destinations/Destination.ts"
 import { type Target, targetText } from "./target.ts"
 
-/** How a page begins: what a report may replace. */
+/** How a page begins: a report may replace one. */
 const PAGE = /^\uFEFF?\s{0,100}<(!doctype\s+html|html)\b/i
 
-/** Fails where a destination would be inside of another one, which removes what it does not know. */
+/** Fails if a destination would be inside another one, which removes unknown files. */
 export const checkTarget = Effect.fnUntraced(function* (target: Target) {
   const files = yield* FileSystem.FileSystem
   for (let folder = dirname(resolve(target.path)); ; folder = dirname(folder)) {
@@ -17,32 +17,32 @@ export const checkTarget = Effect.fnUntraced(function* (target: Target) {
     )
     if (isDestination) {
       return yield* new DestinationError({
-        message: `${targetText(target)} would be inside of ${folder}, which is a destination itself. Choose another place.`
+        message: `${targetText(target)} would be inside ${folder}, which is another destination. Choose another path.`
       })
     }
     if (folder === dirname(folder)) return
   }
 })
 
-/** Fails where the file of a report is, or would be, part of the destination, and where there is a file that is no page. */
+/** Fails if the file of a report would be part of the destination, or would replace a file that is not a page. */
 export const checkReportFile = Effect.fnUntraced(function* (report: string, target: Target) {
   const files = yield* FileSystem.FileSystem
   const refuse = (why: string) =>
     new DestinationError({
       message: `--report is ${report}, ${why}. Choose another file, such as report.html.`
     })
-  // Of a file that is not there yet, its folder is known by all its names.
+  // A file that does not exist yet has a folder that does.
   const real = (path: string) =>
     files.realPath(path).pipe(
       Effect.catch(() => Effect.map(files.realPath(dirname(path)), (folder) => join(folder, basename(path)))),
       Effect.orElseSucceed(() => path)
     )
   if (report.trim() === "") {
-    return yield* new DestinationError({ message: "--report names no file. Name one, such as report.html." })
+    return yield* new DestinationError({ message: "--report needs a file name, such as report.html." })
   }
   const folder = yield* Effect.option(files.stat(dirname(report)))
   if (folder._tag === "Some" && folder.value.type !== "Directory") {
-    return yield* refuse(`and ${dirname(report)} is no folder`)
+    return yield* refuse(`and ${dirname(report)} is not a folder`)
   }
   const place = yield* real(report)
   const destination = yield* real(target.path)
@@ -59,7 +59,7 @@ export const checkReportFile = Effect.fnUntraced(function* (report: string, targ
   }
   const info = yield* Effect.option(files.stat(report))
   if (info._tag === "None" || info.value.type === "Directory") return
-  if (info.value.type !== "File") return yield* refuse("which is no regular file")
+  if (info.value.type !== "File") return yield* refuse("which is not a regular file")
   if (Number(info.value.size) === 0) return
   const beginning = yield* Effect.scoped(
     Effect.gen(function* () {
@@ -69,5 +69,5 @@ export const checkReportFile = Effect.fnUntraced(function* (report: string, targ
       return bytes.subarray(0, Number(read)).toString("utf8")
     })
   ).pipe(Effect.orElseSucceed(() => ""))
-  if (!PAGE.test(beginning)) return yield* refuse("which is there already and is no HTML page")
+  if (!PAGE.test(beginning)) return yield* refuse("which exists and is not an HTML page")
 })

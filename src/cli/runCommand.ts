@@ -36,9 +36,9 @@ import { setForcedStopNote } from "./stopGuard.ts"
 import { targetText } from "./target.ts"
 import { WRONG_USAGE } from "./usageErrors.ts"
 
-/** Printed when a stop does not wait for the run to end. */
+/** Printed when a second signal, or the end of the grace period, ends the process. */
 const FORCED_STOP =
-  "Stopped at once. All that was committed is kept, and the same command resumes from there."
+  "Stopped immediately. All committed data is saved, and the same command resumes from there."
 
 /** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
 interface Source {
@@ -47,7 +47,7 @@ interface Source {
   readonly name: string
 }
 
-/** Does what the plan says. Fails where a stream did. */
+/** Executes a plan. Fails if a stream failed. */
 const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { isStepGiven, name: source, settings } = from
   const mask = makeMask(secretTexts(settings))
@@ -75,7 +75,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     yield* showSummary(summary, plan.isJson)
     if (plan.reportPath !== undefined) {
       yield* writeReport(plan.reportPath, summary)
-      yield* Effect.logInfo(`The report is in ${plan.reportPath}.`)
+      yield* Effect.logInfo(`Wrote the report to ${plan.reportPath}.`)
     }
     return summary.streams.every(({ error }) => error === undefined)
   })
@@ -101,7 +101,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   if (!(yield* runOnce(plan.mode))) return yield* new ExitWithCode({})
 })
 
-/** What a run would resume from is looked up where there is a destination. None is made, and none is changed. */
+/** Reads the states of an existing destination to see what a run would resume from. Nothing is created or changed. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mayShrink, mode, target }: RunPlan,
   { isStepGiven, name: source }: Source,
@@ -134,21 +134,23 @@ const dryRun = Effect.fnUntraced(function* (
 const runGiven = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
-    // `validate` has refused flags that leave that open.
+    // `validate` has refused ambiguous flags.
     const readsDemo = yield* Effect.orDie(isDemo(given, Option.isSome(given.to)))
     const { isStepGiven, settings } = yield* Effect.gen(function* () {
       if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
       return yield* settingsOf(given)
     }).pipe(
       Effect.catchIf(
-        // Without a file it can only be the flags.
+        // Without a file the error is in the flags.
         (error): error is ConfigError => error._tag === "ConfigError" && Option.isNone(given.config),
         ({ message }) => Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
       )
     )
     const plan = planOf(given, readsDemo ? "demo.duckdb" : "prometheus.duckdb")
     if (readsDemo && !given.demo) {
-      yield* Effect.logInfo("Neither --url nor --config is given, so an embedded demo Prometheus is read.")
+      yield* Effect.logInfo(
+        "Reading the embedded demo Prometheus, because neither --url nor --config is given."
+      )
     }
     yield* carryOut(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
       Effect.provide(
@@ -170,18 +172,18 @@ const runGiven = Effect.fnUntraced(
 export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runGiven).pipe(
   Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, Option.isSome(given.to)))),
   Command.withDescription(
-    "Do a whole sync without Airbyte: read all metrics into DuckDB, Parquet or JSON lines, and go on from there the next time"
+    "Sync without Airbyte: read metrics into DuckDB, Parquet or JSON lines. The next run resumes where this one ended"
   ),
   Command.withExamples([
     { command: "source-prometheus run", description: "Try it with an embedded demo Prometheus" },
     {
       command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --step 5m",
-      description: "Read your Prometheus into prometheus.duckdb; run it again to add what is new"
+      description: "Read your Prometheus into prometheus.duckdb; run it again to add new data"
     },
     {
       command:
         "source-prometheus run --config config.json --select 'node_*' --to parquet:metrics --every 15m",
-      description: "Keep a folder of Parquet files in sync with some metrics until stopped"
+      description: "Keep a folder of Parquet files up to date with some metrics until stopped"
     },
     {
       command: "source-prometheus run --url http://localhost:9090 --start 2026-01-01 --dry-run",

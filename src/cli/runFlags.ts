@@ -24,38 +24,34 @@ export const runFlags = {
     Flag.optional
   ),
   mode: Flag.Literals("mode", syncModes).pipe(
-    Flag.withDescription(
-      `How streams are read, and what becomes of what is there already (default: ${DEFAULT_MODE})`
-    ),
+    Flag.withDescription(`Which data to read, and what to do with existing rows (default: ${DEFAULT_MODE})`),
     Flag.optional
   ),
   fullRefresh: Flag.Boolean("full-refresh").pipe(
     Flag.withDefault(false),
-    Flag.withDescription("Read everything again, and let it replace what is there; later runs add to it")
+    Flag.withDescription("Read everything again and replace existing rows; later runs add to them")
   ),
   yes: Flag.Boolean("yes").pipe(
     Flag.withDefault(false),
-    Flag.withDescription(
-      "Let a full refresh replace rows that the server does not have any more, without asking"
-    )
+    Flag.withDescription("Do not ask before a full refresh removes rows that the server no longer has")
   ),
   every: Flag.String("every").pipe(
     Flag.withMetavar("DURATION"),
-    Flag.withDescription("Run again and again at that pace, such as 5m or 1h, until stopped"),
+    Flag.withDescription("Repeat the run at this interval, such as 5m or 1h, until stopped"),
     Flag.mapEffect(everyMillisOf),
     Flag.optional
   ),
   dryRun: Flag.Boolean("dry-run").pipe(
     Flag.withDefault(false),
-    Flag.withDescription("Read nothing, but show what would be read: streams, series, samples and bytes")
+    Flag.withDescription("Show what a run would read (streams, series, samples and bytes) without reading it")
   ),
   json: Flag.Boolean("json").pipe(
     Flag.withDefault(false),
-    Flag.withDescription("Print the summary as JSON on standard output instead of a table")
+    Flag.withDescription("Print the summary as JSON instead of a table")
   ),
   report: Flag.String("report").pipe(
     Flag.withMetavar("FILE"),
-    Flag.withDescription("Write a page (HTML) with the summary and charts of what was read"),
+    Flag.withDescription("Write an HTML page with the summary and charts of the data"),
     Flag.mapEffect((path) =>
       Effect.fromResult(
         Result.mapError(expandHome(path, homeOf(process.env)), (why) =>
@@ -159,10 +155,10 @@ export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.Cli
     )
   }
   if (flags.dryRun && Option.isSome(flags.every)) {
-    return Effect.fail(fail("--dry-run shows what one run would read: leave out --every."))
+    return Effect.fail(fail("--dry-run shows what one run would read: remove --every."))
   }
   if (flags.dryRun && Option.isSome(flags.report)) {
-    return Effect.fail(fail("--dry-run reads nothing that --report could show: remove one of them."))
+    return Effect.fail(fail("--dry-run reads no data for --report to show: remove one of them."))
   }
   return Effect.void
 }

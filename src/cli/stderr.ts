@@ -1,6 +1,6 @@
 /** Standard error, which the protocol keeps silent. */
 
-/** Keeps Node from writing there, and goes on with the work if it cannot be written. */
+/** Keeps Node from writing there, and continues if it cannot be written. */
 export const quietStderr = ([verb = ""]: ReadonlyArray<string>): void => {
   // The one warning of Node that concerns users, that certificates are not checked, is logged by each sync.
   process.removeAllListeners("warning")

@@ -58,14 +58,14 @@ const guard = (load: NodeJS.Require): void => {
     isForced = true
     // The last resort, for a main thread that is stuck in the system.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), killAfterMillis)
-    // Not synchronously: whoever reads standard error may be stuck, too.
+    // Not synchronously: the reader of standard error may be stuck, too.
     if (note !== "") write(2, `${isatty(2) ? "\r\u001b[?25h\n" : ""}${note}\n`, () => {})
-    // The signal kills only when nobody handles it any more, neither here nor in the main thread.
+    // The signal kills only once neither this thread nor the main one handles it.
     for (const handle of handles) handle.close()
     const { Session } = load("node:inspector") as { Session: new () => InspectorSession }
     const session = new Session()
     session.connectToMainThread()
-    // V8 runs an expression in the midst of whatever the main thread computes. The kernel spares the first process of a
+    // V8 runs an expression while the main thread is busy. The kernel spares the first process of a
     // container, so that one has to exit. Node would say there that a debugger is connected, which is this session.
     const expression =
       process.pid === 1
@@ -139,8 +139,8 @@ export const guardStops = (received?: StopSignal): void => {
 }
 
 /**
- * Ends the guard, and then does the rest. A signal kills the process only when nobody handles it, and the guard does. Another
- * one is not started.
+ * Ends the guard, and then calls `andThen`. A signal kills the process only while it has no handler, and the guard is one. The
+ * guard does not start again.
  */
 export const dismissGuard = (andThen: () => void): void => {
   isUnavailable = true
@@ -153,12 +153,12 @@ const IDLE_SHARE = 0.1
 
 const LOOK_MILLIS = 500
 
-/** From then on the guard's memory is little beside what such a run has. */
+/** A run that long has more memory than the guard adds. */
 const LONG_MILLIS = 10_000
 
 /**
- * Starts the guard once the process waits for something, has lasted for a while, or gets a response that is an error: its
- * text is anything at all. While samples arrive there is no text to look at, and that is when memory is at its peak.
+ * Starts the guard once the process is idle, has run for a while, or receives an error response, whose text may be anything.
+ * While samples arrive there is no such text, and memory is at its peak.
  */
 export const guardStopsLater = (): void => {
   const begun = performance.now()
@@ -179,11 +179,11 @@ export const guardStopsLater = (): void => {
   })
 }
 
-/** What a stop says on standard error when it is forced; nothing, if empty. */
+/** Sets what a forced stop prints on standard error; nothing, if empty. */
 export const setForcedStopNote = (text: string): void => {
   note = text
   worker?.postMessage(text)
 }
 
-/** What `setForcedStopNote` was given last. */
+/** What a forced stop prints. */
 export const forcedStopNote = (): string => note

@@ -1,23 +1,23 @@
-/** What is wrong with a command line, told so that whoever typed it knows what to type instead. */
+/** Messages for wrong usage: what is wrong with a command line, and how to fix it. */
 import { Console } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
 import { printable } from "../text/printable.ts"
 
-/** The exit code of a command line that is wrong, as other programs have it. */
+/** The usual exit code for wrong usage. */
 export const WRONG_USAGE = 2
 
-/** Sentences that name each flag that is wrong and the fix, and where to read more. */
+/** A sentence for each wrong flag with its fix, and where to read more. */
 export const usageText = (
   errors: ReadonlyArray<CliError.NonShowHelpErrors>,
   commandPath: ReadonlyArray<string>
 ): string => {
   const unknownCommand = errors.filter(({ _tag }) => _tag === "UnknownSubcommand")
   const command = commandPath.join(" ")
-  // The flags of a command that does not exist are no mistake of their own.
+  // Flags of an unknown command are not errors of their own.
   const sentences = (unknownCommand.length > 0 ? unknownCommand : errors).map((error) =>
     sentence(error, command)
   )
-  // They quote what was typed, or what a script made of a server's words.
+  // They quote what was typed, which may come from a server by way of a script.
   return `${printable(sentences.join(" "))} See ${command} --help.`
 }
 
@@ -30,7 +30,7 @@ const sentence = (error: CliError.NonShowHelpErrors, command: string): string =>
     case "MissingOption":
       return `The flag --${error.option} is missing.`
     case "UnexpectedArgument":
-      return `No flag takes ${error.arguments.map((text) => JSON.stringify(text)).join(", ")}: put patterns in quotes, as the shell replaces * by the names of files.`
+      return `Unexpected argument ${error.arguments.map((text) => JSON.stringify(text)).join(", ")}: quote patterns, because the shell replaces * with file names.`
     case "InvalidValue": {
       const times = /^(\d+) occurrences$/.exec(error.value)?.[1]
       if (times !== undefined) return `The flag --${error.option} is given ${times} times: give it once.`
@@ -46,7 +46,7 @@ const suggestion = (names: ReadonlyArray<string>): string =>
 
 const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
 
-/** Tells people on standard error what is wrong, in a few words instead of the whole help. */
+/** Reports wrong usage on standard error in a few words instead of the complete help. */
 export const stderrPresenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"

@@ -42,11 +42,11 @@ export interface Kind<S extends Schema.Top> {
   readonly annotations?: Readonly<Record<string, unknown>>
   /** What is accepted, as the end of a sentence. */
   readonly accepted: string
-  /** The keys inside of an object, or of each object of a list. */
+  /** The keys of the object, or of each object of the list. */
   readonly children?: Keys
   /** The value is a list. */
   readonly isList?: boolean
-  /** The value is or holds a secret, and no message quotes any of it. */
+  /** The value is or contains a secret; no message quotes any of it. */
   readonly isSecret?: boolean
   /** The value as messages may quote it. */
   readonly quotable?: (value: unknown) => unknown
@@ -126,7 +126,7 @@ export const formOf = (table: Keys): Schema.Top =>
 const mapKeys = <A>(table: Keys, f: (key: Key, index: number) => A): Record<string, A> =>
   Object.fromEntries(Object.entries(table).map(([name, key], index) => [name, f(key, index)]))
 
-/** All keys of a table with their paths, such as `metrics.include`; those inside of a key follow it. */
+/** All keys of a table with their paths, such as `metrics.include`; nested keys follow their parent. */
 export const keysWithPaths = (table: Keys, prefix = ""): ReadonlyArray<readonly [path: string, key: Key]> =>
   Object.entries(table).flatMap(([name, key]) => [
     [prefix + name, key] as const,

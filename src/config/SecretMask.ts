@@ -37,7 +37,7 @@ export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => str
   }
 }
 
-/** No password is that long. A secret of more characters is looked for as a whole. */
+/** No password is that long. A longer secret is searched for as plain text. */
 const LONG = 2000
 
 /** How a long secret is repeated, if at all, from the longest form to the shortest. */

@@ -79,7 +79,7 @@ export class Destination extends Context.Service<
     /** How many bytes of disk it takes by now. */
     readonly bytes: Effect.Effect<number, DestinationError>
     /** One command that shows a stream's data when it is pasted into a shell. */
-    readonly lookInto: (stream: string) => string
+    readonly previewCommand: (stream: string) => string
   }
 >()("source-prometheus/run/Destination") {}
 

@@ -1,8 +1,8 @@
 /** What is remembered of each stream beside its data, in whatever format, and the states that are part of it. */
 import { Effect, Result, Schema } from "effect"
 import { decodeState, StateReader } from "../sync/StateReader.ts"
-import { decodeStreamState, encodeStreamState, StreamState } from "../sync/StreamState.ts"
-import { isRefresh, type SyncKind, type SyncMode } from "./Destination.ts"
+import { decodeStreamState, type StreamState } from "../sync/StreamState.ts"
+import { isRefresh, type SyncMode } from "./Destination.ts"
 
 /** What a destination saves of a stream beside its rows. Each destination adds where the rows are. */
 export interface StreamManifest {
@@ -40,7 +40,7 @@ export const stateReaderOf =
       }
     })
 
-/** The state of a full refresh that has begun and is not complete: the next one may go on from it. */
+/** The state of a full refresh that is not complete. */
 export const refreshUnderWay = ({ refreshState, stream }: StreamManifest): StreamState | undefined => {
   const decoded = decodeStreamState(stream, refreshState)
   return Result.isSuccess(decoded) ? decoded.success : undefined
@@ -54,41 +54,16 @@ const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
   isOfMode(manifest, mode) ? refreshUnderWay(manifest) : undefined
 
-/**
- * The states to save with an entry that had others, after the latest commit, if there was one. What is committed of an
- * incremental sync ends a refresh that was under way. Of a refresh that is whole an incremental sync goes on, while another
- * refresh begins anew.
- */
-export const statesToSave = (
-  before: StreamManifest,
-  committed: StreamState | undefined,
-  of: SyncKind | "whole_refresh"
-): Pick<StreamManifest, "state" | "refreshState"> => {
-  const kept = before.state === undefined ? {} : { state: before.state }
-  if (of === "incremental") return committed === undefined ? kept : { state: encodeStreamState(committed) }
-  const latest = committed ?? refreshUnderWay(before)
-  if (latest === undefined) return kept
-  if (of === "full_refresh") return { ...kept, refreshState: encodeStreamState(latest) }
-  return { state: encodeStreamState(new StreamState(without(latest, "full_refresh", "generation_id"))) }
-}
-
-/** What is left of an entry without some of its members. */
+/** An object without some of its members. */
 export const without = <E extends object, K extends keyof E>(
-  entry: E,
+  object: E,
   ...keys: ReadonlyArray<K>
 ): Omit<E, K> => {
-  const copy: Partial<E> = { ...entry }
+  const copy: Partial<E> = { ...object }
   for (const key of keys) delete copy[key]
   return copy as Omit<E, K>
 }
 
-/** The later one of two times, of which there may be none. */
+/** The later of two times, or the one that there is. */
 export const later = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b)
-
-/** Whether a refresh with the state `next` resumed from the one before, by the rules of a read. */
-export const isSameRefresh = (before: StreamState, next: StreamState): boolean =>
-  before.step === next.step && before.generation_id === next.generation_id && startOf(next) <= startOf(before)
-
-/** The first grid point that a refresh has read, where it remembers that. */
-const startOf = ({ covered }: StreamState): number => covered[0]?.firstMillis ?? Number.NEGATIVE_INFINITY

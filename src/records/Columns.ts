@@ -1,6 +1,6 @@
 /** How the labels of a series become columns of a record. */
 
-/** The columns that are ours, in every stream. */
+/** The columns that every stream has beside its labels. */
 export const reservedColumns = [
   "time",
   "value",
@@ -19,7 +19,7 @@ const isReserved = (name: string): boolean => reserved.has(name.toLowerCase())
 
 /**
  * The column of a label: its own name, or `label_<name>` where that is one of ours, in whatever case (warehouses
- * do not tell `Time` from `time`).
+ * do not distinguish `Time` from `time`).
  *
  * Undefined for a label that is itself called like such a column (`label_time`): the name alone decides what a
  * column means, so that label goes to `other_labels`.

@@ -1,5 +1,5 @@
 /**
- * A buffer of lines, growing as needed; emptied by taking what it holds.
+ * A buffer of lines that grows as needed.
  *
  * Records become lines here, millions a second, by a program in WebAssembly (`wasm/assembly/appendLines.ts`). Its memory is
  * the buffer: samples are copied there, which costs little, and lines, which are ten times as long, are made in place.
@@ -8,7 +8,7 @@ import type { TextBlock } from "../samples/Sample.ts"
 import { appendLines } from "../wasm/appendLines.wasm.ts"
 import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
 
-/** What the program writes over behind the lines. */
+/** How many bytes behind the lines the program overwrites. */
 const SLACK = 16
 
 /** Few values are longer; where they are, lines are made in more steps. */
@@ -40,7 +40,7 @@ interface Exports {
   readonly linesEnd: () => number
 }
 
-/** Views of what the program's memory has before the lines. */
+/** Views of the program's memory before the lines. */
 interface Inputs {
   readonly before: Uint8Array
   readonly after: Uint8Array
@@ -66,7 +66,7 @@ export class LineBuffer {
   private readonly memory: Memory
   private readonly program: Exports
   private inputs: Inputs
-  /** Whose lines the program is prepared for, and their day. */
+  /** The lines that the program is prepared for, and their day. */
   private template: Line | undefined
   private midnight = Number.NaN
 
@@ -96,7 +96,7 @@ export class LineBuffer {
 
   /**
    * Appends lines of the samples from `from` on, all of one day: as many as are made at a time, or up to the first that
-   * `LineTemplate.append` leaves out. Answers how many.
+   * `LineTemplate.append` leaves out. Returns how many.
    */
   appendLines(template: Line, block: TextBlock, from: number): number {
     const { after, before, midnight, timeOfDayAt } = template

@@ -30,9 +30,9 @@ export class LineTemplate implements Line {
 
   /**
    * Appends a line per sample, from the sample `from` on, up to the first that is not plain: a value that is no number, a
-   * time with milliseconds or outside the years 1970 to 9999. Answers the index of that one, or the block's length.
+   * time with milliseconds or outside the years 1970 to 9999. Returns the index of that sample, or the block's length.
    *
-   * Of lines that are too long to be made millions a second none is plain.
+   * Very long lines are never plain.
    */
   append(block: TextBlock, from: number, out: LineBuffer): number {
     let i = from

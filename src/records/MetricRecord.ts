@@ -1,10 +1,10 @@
-/** A record as `read` and `run` write it, for programs that take it in. */
+/** A record as `read` and `run` write it, for programs that read it. */
 
 /** The data of one sample. Labels are texts in columns of their own; one called like a column here is `label_<name>`. */
 export interface MetricRecord {
-  /** UTC, `2026-01-01T00:00:00Z`, with milliseconds only where there are some. */
+  /** UTC, `2026-01-01T00:00:00Z`, with milliseconds only where they are not zero. */
   readonly time: string
-  /** Null where there is no finite number: `special_value` or `histogram` says what is instead. */
+  /** Null where the value is no finite number: then there is a `special_value` or a `histogram`. */
   readonly value: number | null
   readonly special_value?: "NaN" | "+Inf" | "-Inf"
   /** 32 hex digits; with `time` the primary key. */

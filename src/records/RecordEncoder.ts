@@ -22,7 +22,7 @@ import { jsonLine, jsonText } from "./jsonLine.ts"
 import type { LineBuffer } from "./LineBuffer.ts"
 import { LineTemplate } from "./LineTemplate.ts"
 
-/** What stands around a record's data in a line. */
+/** The text around a record's data in a line. */
 export interface LineFrame {
   /** Up to and without the opening brace of the data. */
   readonly before: string
@@ -40,7 +40,7 @@ export interface RecordShape {
   readonly deselected?: ReadonlySet<string>
 }
 
-/** What a configured catalog says of a stream's columns. */
+/** The columns of a stream in a configured catalog. */
 export interface Declared {
   readonly properties: ReadonlyArray<string>
   /** The labels that had a column when the stream was discovered; undefined where the catalog does not have that list. */
@@ -48,11 +48,11 @@ export interface Declared {
 }
 
 /**
- * The shape that a configured catalog asks for: its own columns and no others but `time` and `series_id`, without
- * which a record would be none. A catalog without columns leaves the choice to the configuration.
+ * The shape by a configured catalog: its columns and no others but `time` and `series_id`, which every record has. A catalog without
+ * columns leaves the choice to the configuration.
  *
  * A label that was discovered, but has no column any more, was deselected; any other without a column appeared later. A
- * catalog that does not say what was discovered leaves that open, and then no label is lost.
+ * catalog without the list of discovered labels leaves that open, and then no label is lost.
  */
 export const shapeOf = ({ discoveredLabels, properties }: Declared, labelColumns: boolean): RecordShape => {
   const columns = new Set(properties)
@@ -68,10 +68,10 @@ const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 
 const BEFORE_VALUE = bytesOf('","value":')
 
-/** The lines of a part of a block have about so many bytes at most, unless a single one is longer. */
+/** About how many bytes the lines of a part of a block have at most, unless a single line is longer. */
 const PART_BYTES = 8 * 1024 * 1024
 
-/** More labels than a table could have as columns are not kept. */
+/** More labels than a table could have as columns are not cached. */
 const MAX_KNOWN_LABELS = 10_000
 
 /** Encodes the records of one stream. */
@@ -86,7 +86,7 @@ export class RecordEncoder {
   private frameBefore = bytesOf("")
   private frameAfter = bytesOf("")
   private series: Series | undefined
-  /** What the present series' lines have of their data before the time. */
+  /** The data before the time in the lines of the present series. */
   private data = bytesOf("")
   private template: LineTemplate | undefined
 
@@ -95,7 +95,7 @@ export class RecordEncoder {
     this.hasValue = this.hasColumn("value")
   }
 
-  /** A block in parts of which none makes too many bytes to hold: mostly one, but labels may be long. */
+  /** A block in parts whose lines fit into memory: mostly one part, but labels may be long. */
   parts(block: SampleBlock): ReadonlyArray<SampleBlock> {
     this.turnTo(block.series)
     const lines = Math.max(1, Math.floor(PART_BYTES / this.data.length))
@@ -135,7 +135,7 @@ export class RecordEncoder {
     this.template = undefined
   }
 
-  /** Windows of one stream have the same series, one after the other; the first of them are those that are kept. */
+  /** All windows of a stream have the same series; the first ones are cached. */
   private dataOf(series: Series): Uint8Array {
     let data = this.dataBySeries.get(series)
     if (data === undefined) {
@@ -157,7 +157,7 @@ export class RecordEncoder {
     }
   }
 
-  /** Any float at all, without hurry. */
+  /** Any float: special values, and values of lines that are not plain. */
   private encodeFloat(block: TextBlock, i: number, out: LineBuffer): void {
     const text = textAt(block, i)
     const members = /[Nf]$/.test(text)
@@ -193,7 +193,7 @@ export class RecordEncoder {
     return this.shape.columns === "all" || this.shape.columns.has(column)
   }
 
-  /** What all records of a series have in common, each member with a comma after it. */
+  /** The members that all records of a series have in common, each with a comma after it. */
   private seriesMembers({ id, labels }: Series): string {
     let out = `"series_id":"${id}",`
     const others: Array<string> = []

@@ -1,4 +1,4 @@
-/** The JSON Schema of a stream's records: what discovery promises and every record keeps. */
+/** The JSON Schema of a stream's records, which every record satisfies. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
@@ -39,15 +39,15 @@ const otherLabels = (columns: AssignedColumns["columns"]) => ({
 })
 
 /**
- * Beside other labels stand those that had a column when the stream was discovered: a platform that deselects a label takes
- * its property away, and only by this list can it be told from a label that appeared later. It is in a keyword that every
- * validator knows and ignores.
+ * The column of other labels lists the labels that had a column when the stream was discovered: a platform that deselects a label
+ * removes its property, and only this list distinguishes it from a label that appeared later. It is in a keyword that every validator
+ * knows and ignores.
  */
 const DISCOVERED = "discovered_labels: "
 
 const decodeLabels = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
 
-/** The list of discovered labels beside other labels, unless a platform has lost it. */
+/** The list of discovered labels, unless a platform has dropped it. */
 export const discoveredLabels = (
   properties: Readonly<Record<string, unknown>>
 ): ReadonlyArray<string> | undefined => {
@@ -58,7 +58,7 @@ export const discoveredLabels = (
     : undefined
 }
 
-/** A catalog has tens of thousands of these: only where the name does not say it is the label told. */
+/** A catalog has tens of thousands of these: a description names the label only where the column is called otherwise. */
 const labelColumn = ({ column, label }: AssignedColumns["columns"][number]) => ({
   type: ["string", "null"],
   ...(column === label ? {} : { description: `The label ${label}.` })

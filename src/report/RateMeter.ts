@@ -1,4 +1,4 @@
-/** How fast something that only grows does so at the moment: over the last seconds, so that a figure is calm, yet tells of a halt. */
+/** The rate of a growing total over the last seconds: long enough to be calm, short enough to show a halt. */
 
 const WINDOW_MILLIS = 5000
 

@@ -1,15 +1,15 @@
-/** What is known of a run while it goes on: what is shown is made of that. */
+/** The state of a running run, from which its progress is shown. */
 import type { StreamSummary } from "../run/Progress.ts"
 
-/** A stream that is being read. Times are milliseconds on a steady clock. */
+/** A stream that is being read. Times are milliseconds on a monotonic clock. */
 export interface ActiveStream {
   readonly name: string
-  /** The points of the grid that it asks for. */
+  /** The points of the grid that it reads. */
   readonly points: number
   /** Those of them that are read and committed. */
   readonly committed: number
   readonly samples: number
-  /** Why it waits to ask again, and until when. */
+  /** Why it waits to retry, and until when. */
   readonly waiting: { readonly reason: string; readonly until: number } | undefined
 }
 
@@ -24,7 +24,7 @@ export interface RunState {
   readonly active: ReadonlyMap<string, ActiveStream>
 }
 
-/** A `RunState` that is kept up to date: told of samples hundreds of times a second, it copies nothing then. */
+/** Keeps a `RunState` up to date without copies: samples arrive hundreds of times a second. */
 export class RunWatch {
   private readonly active = new Map<string, { -readonly [Key in keyof ActiveStream]: ActiveStream[Key] }>()
   private startedAt = 0
@@ -47,7 +47,7 @@ export class RunWatch {
     const stream = this.active.get(name)
     if (stream === undefined) return
     stream.samples += samples
-    // It has been answered.
+    // The server has responded.
     stream.waiting = undefined
   }
 
@@ -69,7 +69,7 @@ export class RunWatch {
     if (error !== undefined) this.failed++
   }
 
-  /** As it is now; it may be another one later. */
+  /** The state now; it changes later. */
   get state(): RunState {
     const { active, ended, failed, samples, startedAt, streams } = this
     return { startedAt, streams, ended, failed, samples, active }
@@ -79,7 +79,7 @@ export class RunWatch {
 /** How much of a stream is done, from 0 to 1. */
 export const doneOf = ({ committed, points }: ActiveStream): number => (points === 0 ? 1 : committed / points)
 
-/** How much of the whole is done, every stream being as much as any other. */
+/** How much of the run is done, with the same weight for each stream. */
 export const doneOfAll = ({ active, ended, streams }: RunState): number => {
   if (streams === 0) return 0
   let done = ended
@@ -88,8 +88,8 @@ export const doneOfAll = ({ active, ended, streams }: RunState): number => {
 }
 
 /**
- * Seconds until all is done, going on as so far; undefined where it is too early to tell, and where all streams have ended:
- * how long the destination takes to close is not known.
+ * Seconds until the run is done, at its speed so far; undefined while it is too early to estimate, and once all streams have
+ * ended: how long the destination takes to close is not known.
  */
 export const remainingSeconds = (state: RunState, now: number): number | undefined => {
   const done = doneOfAll(state)

@@ -1,4 +1,4 @@
-/** Which streams are shown where there are more than anyone reads. */
+/** Which streams to show if there are too many. */
 import type { StreamSummary } from "../run/Progress.ts"
 
 export interface ChosenStreams {

@@ -1,6 +1,7 @@
-/** What a run would read, before it does: `--dry-run`. */
+/** What a run would read, for `--dry-run`. */
 
 import { Schema } from "effect"
+import { Count } from "../destinations/manifest.ts"
 import type { DryRun, DryRunStream } from "../run/estimate.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
@@ -27,7 +28,7 @@ const rowOf = ({ bytes, name, points, samples, series, windows }: DryRunStream):
   estimate(byteText(bytes), bytes)
 ]
 
-/** Nothing is known to be nothing. */
+/** Zero is exact. */
 const estimate = (text: string, value: number): string => (value === 0 ? text : `~${text}`)
 
 const totals = (streams: ReadonlyArray<DryRunStream>) => {
@@ -73,14 +74,13 @@ export const dryRunText = (
       : ` from ${timeText(span[0])} to ${timeText(span[1])} UTC, every ${stepText(stepSeconds)}`
   lines.push(
     all.samples === 0
-      ? `A run would read nothing new of ${pluralize(streams.length, "stream")} at ${printable(source)}${period}.`
-      : `A run would read about ${pluralize(all.samples, "sample")} of ${pluralize(all.series, "series", "series")} in ${pluralize(streams.length, "stream")} at ${printable(source)}${period}: ${pluralize(all.windows, "query", "queries")} at least, about ${byteText(all.bytes)} of answers, into ${printable(destination)}.`,
-    "Nothing has been read or written."
+      ? `A run would read nothing new from ${pluralize(streams.length, "stream")} at ${printable(source)}${period}.`
+      : `A run would read about ${pluralize(all.samples, "sample")} of ${pluralize(all.series, "series", "series")} in ${pluralize(streams.length, "stream")} at ${printable(source)}${period}: at least ${pluralize(all.windows, "query", "queries")}, about ${byteText(all.bytes)} of responses, into ${printable(destination)}.`,
+    "Nothing was read or written."
   )
   return lines.join("\n")
 }
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }
 
 /** The same as JSON; its keys stay. */

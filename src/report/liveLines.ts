@@ -1,4 +1,4 @@
-/** The picture of a run that goes on: a line per stream and one for the whole, as they fit into a terminal. */
+/** The live picture of a run: a line per stream and one for all, fitted into a terminal. */
 
 import type { StreamSummary } from "../run/Progress.ts"
 import type { Paint, Size } from "../terminal/Appearance.ts"
@@ -19,13 +19,13 @@ import {
 const NARROW = 44
 
 /** How wide a bar is where there is room. */
-const WIDEST_BAR = 32
+const MAX_BAR = 32
 
 /** Columns that stay free: a terminal writes `^C` behind the picture when that is pressed, which must not break a line. */
 const SPARE = 3
 
 /** Names wider than this are cut where others need the room. */
-const WIDEST_NAME = 48
+const MAX_NAME = 48
 
 /**
  * The picture: fewer lines than the terminal has rows, each narrower than it. Streams beyond that are counted in one
@@ -42,18 +42,18 @@ export const liveLines = (
   const height = rows - 1
   if (width < 1 || height < 1) return []
   const active = Array.from(state.active.values())
-  // The last line is for the whole, and one may have to say how many more there are.
+  // The last line is for all streams, and one may have to count the streams that are not shown.
   const room = height - 1
   const shown = active.length <= room ? active : active.slice(0, Math.max(0, room - 1))
   const more = active.length - shown.length
   const layout = layoutOf(
     shown.map(({ name }) => name),
-    wholeName(state),
+    totalName(state),
     width
   )
   const lines = shown.map((stream) => streamLine(stream, now, layout, paint))
   if (more > 0 && room > 0) lines.push(paint("quiet", truncate(`… and ${more} more`, width)))
-  return [...lines, wholeLine(state, now, rate, layout, paint)]
+  return [...lines, totalLine(state, now, rate, layout, paint)]
 }
 
 interface Layout {
@@ -63,10 +63,10 @@ interface Layout {
   readonly bar: number
 }
 
-const layoutOf = (names: ReadonlyArray<string>, whole: string, width: number): Layout => {
-  const widest = Math.max(maxWidth(names.map(printableName)), textWidth(whole))
-  const name = Math.min(widest, WIDEST_NAME, Math.max(12, Math.floor(width * 0.4)), width)
-  const bar = width < NARROW ? 0 : Math.min(WIDEST_BAR, Math.floor(width * 0.25))
+const layoutOf = (names: ReadonlyArray<string>, total: string, width: number): Layout => {
+  const widest = Math.max(maxWidth(names.map(printableName)), textWidth(total))
+  const name = Math.min(widest, MAX_NAME, Math.max(12, Math.floor(width * 0.4)), width)
+  const bar = width < NARROW ? 0 : Math.min(MAX_BAR, Math.floor(width * 0.25))
   return { width, name, bar }
 }
 
@@ -89,8 +89,8 @@ const row = (parts: ReadonlyArray<LinePart>, width: number): string => {
   return line
 }
 
-/** The parts that there is room for as a whole; the first one in any case. */
-const whole = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<LinePart> => {
+/** The parts that fit completely; the first one in any case. */
+const fittingParts = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<LinePart> => {
   let end = 0
   let used = -GAP
   for (const [text] of parts) {
@@ -134,34 +134,34 @@ const streamLine = (stream: ActiveStream, now: number, layout: Layout, paint: Pa
             `waiting ${aboutText(Math.ceil((waiting.until - now) / 1000))}: ${printable(waiting.reason)}`,
             (text) => paint("waiting", text)
           ]
-        : [samples === 0 ? "asking" : pluralize(samples, "sample"), (text) => paint("quiet", text)]
+        : [samples === 0 ? "querying" : pluralize(samples, "sample"), (text) => paint("quiet", text)]
     ],
     layout.width
   )
 }
 
-const wholeName = ({ ended, failed, streams }: RunState): string =>
+const totalName = ({ ended, failed, streams }: RunState): string =>
   `${grouped(ended)} of ${pluralize(streams, "stream")}${failed === 0 ? "" : `, ${grouped(failed)} failed`}`
 
-const wholeLine = (state: RunState, now: number, rate: number, layout: Layout, paint: Paint): string => {
+const totalLine = (state: RunState, now: number, rate: number, layout: Layout, paint: Paint): string => {
   const done = doneOfAll(state)
   const remaining = remainingSeconds(state, now)
   const parts: ReadonlyArray<LinePart> = [
-    [nameCell(wholeName(state), layout), (text) => paint("strong", text)],
+    [nameCell(totalName(state), layout), (text) => paint("strong", text)],
     ...barPart(done, layout.bar, paint),
     [percent(done), asIs],
     ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
     [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
     [pluralize(state.samples, "sample"), (text) => paint("quiet", text)]
   ]
-  return row(whole(parts, layout.width), layout.width)
+  return row(fittingParts(parts, layout.width), layout.width)
 }
 
 /** One line of a run that cannot be drawn: how far it is. */
 export const progressLine = (state: RunState, now: number): string => {
   const remaining = remainingSeconds(state, now)
   return [
-    `${wholeName(state)} (${Math.floor(doneOfAll(state) * 100)} %)`,
+    `${totalName(state)} (${Math.floor(doneOfAll(state) * 100)} %)`,
     pluralize(state.samples, "sample"),
     `${rounded(samplesPerSecond(state, now))} samples/s`,
     ...(remaining === undefined ? [] : [`${aboutText(remaining)} left`])
@@ -184,34 +184,34 @@ export const endedLine = (
   // Wider ones stay as they are, unless it is for want of room.
   const room = Math.max(nameWidth, columns - ENDED_COLUMNS)
   const name = padEnd(
-    truncate(printableName(stream.name), nameWidth < WIDEST_NAME ? nameWidth : room),
+    truncate(printableName(stream.name), nameWidth < MAX_NAME ? nameWidth : room),
     nameWidth
   )
   if (stream.error !== undefined) {
     const kept =
       stream.rows === 0
         ? ""
-        : ` ${pluralize(stream.rows, "row")} before that ${stream.rows === 1 ? "is" : "are"} kept.`
+        : ` ${pluralize(stream.rows, "row")} before that ${stream.rows === 1 ? "is" : "are"} saved.`
     const [first, ...rest] = wrap(
       `✗ ${name}  FAILED: ${printable(stream.error)}${kept}`,
-      Math.max(INDENT + NARROWEST_NAME, columns - 1) - INDENT
+      Math.max(INDENT + MIN_NAME, columns - 1) - INDENT
     )
     return [paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line)].join("\n")
   }
   const retries = stream.retries === 0 ? "" : `  ${pluralize(stream.retries, "retry", "retries")}`
-  const told =
+  const result =
     stream.rows === 0
       ? "nothing new"
       : `${`${grouped(stream.series)} series`.padStart(12)}  ${pluralize(stream.rows, "row").padStart(15)}`
-  return `${paint("good", "✓")} ${name}  ${told}  ${paint("quiet", durationText(stream.seconds) + retries)}`
+  return `${paint("good", "✓")} ${name}  ${result}  ${paint("quiet", durationText(stream.seconds) + retries)}`
 }
 
 /** What such a line has beside the name, mostly. */
 const ENDED_COLUMNS = 42
 
 /** Names are not cut to less than this. */
-const NARROWEST_NAME = 12
+const MIN_NAME = 12
 
 /** How wide the names of streams are in the lines that remain of them, on a terminal of so many columns. */
 export const nameWidthOf = (names: ReadonlyArray<string>, columns = Number.POSITIVE_INFINITY): number =>
-  Math.min(WIDEST_NAME, Math.max(NARROWEST_NAME, columns - ENDED_COLUMNS), maxWidth(names.map(printableName)))
+  Math.min(MAX_NAME, Math.max(MIN_NAME, columns - ENDED_COLUMNS), maxWidth(names.map(printableName)))

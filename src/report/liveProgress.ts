@@ -1,4 +1,4 @@
-/** A run on a terminal: a picture of what goes on, above it a line of each stream that has ended. */
+/** Progress on a terminal: a live picture, and above it a line for each stream that has ended. */
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { Progress } from "../run/Progress.ts"
 import { Screen } from "../terminal/Screen.ts"
@@ -7,7 +7,7 @@ import { endedLine, liveLines, nameWidthOf } from "./liveLines.ts"
 import { RateMeter } from "./RateMeter.ts"
 import { RunWatch } from "./RunState.ts"
 
-/** How often it is drawn. */
+/** The time between two pictures. */
 const PERIOD = Duration.millis(100)
 
 /** Draws on the `Screen`, from the beginning of a run to its end or that of the layer's scope. */
@@ -61,6 +61,6 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
   })
 )
 
-/** Errors begin with an address that is the same for all streams, and too long for a line. The log has it. */
+/** Errors begin with an address, which is the same for all streams and too long for a line. It is in the log. */
 const withoutAddress = (summary: string): string =>
   summary.replace(/^(?:The response from )?https?:\/\/\S+ /, "")

@@ -1,4 +1,4 @@
-/** Secrets never show: a server or a proxy may repeat them in what it says, and errors tell what it said. */
+/** Masks secrets in what is shown: a server or a proxy may repeat them in a response, and errors quote it. */
 import { Effect, Layer } from "effect"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Progress, type RunSummary, type StreamSummary } from "../run/Progress.ts"
@@ -8,30 +8,30 @@ type Mask = (text: string) => string
 const maskedStream = (stream: StreamSummary, mask: Mask): StreamSummary =>
   stream.error === undefined ? stream : { ...stream, error: mask(stream.error) }
 
-/** A summary that may be shown, kept or sent on. `mask` is what `makeMask` makes. */
+/** A summary without secrets. `mask` comes from `makeMask`. */
 export const maskedSummary = (run: RunSummary, mask: Mask): RunSummary => ({
   ...run,
   streams: run.streams.map((stream) => maskedStream(stream, mask))
 })
 
-/** A `Progress` to which all is told without secrets. */
+/** A `Progress` that gets everything with its secrets masked. */
 export const masked = <E, R>(
   progress: Layer.Layer<Progress, E, R>,
   mask: Mask
 ): Layer.Layer<Progress, E, R> =>
   Layer.effect(
     Progress,
-    Effect.map(Progress, (told) =>
+    Effect.map(Progress, (inner) =>
       Progress.of({
-        ...told,
+        ...inner,
         retrying: (stream, error, delay) =>
-          told.retrying(
+          inner.retrying(
             stream,
             new PrometheusError({ reason: error.reason, summary: mask(error.summary) }),
             delay
           ),
-        ended: (stream) => told.ended(maskedStream(stream, mask)),
-        finish: (run) => told.finish(maskedSummary(run, mask))
+        ended: (stream) => inner.ended(maskedStream(stream, mask)),
+        finish: (run) => inner.finish(maskedSummary(run, mask))
       })
     )
   ).pipe(Layer.provide(progress))

@@ -1,4 +1,4 @@
-/** A run where lines cannot be taken back, such as in the log of a job: one when a stream ends, and now and then how far it is. */
+/** Progress where lines cannot be redrawn, as in the log of a job: a line when a stream ends, and one for all now and then. */
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { Progress } from "../run/Progress.ts"
 import { plain } from "../terminal/Appearance.ts"
@@ -7,7 +7,7 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { endedLine, nameWidthOf, progressLine } from "./liveLines.ts"
 import { RunWatch } from "./RunState.ts"
 
-/** How long a run may be silent about how far it is. */
+/** The time between two lines about the run. */
 const PERIOD = Duration.seconds(10)
 
 /** Prints lines on the `Screen`, without a single control character. */
@@ -20,7 +20,7 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
     let nameWidth = 0
     let isOver = false
 
-    const tell = Effect.map(steadyMillis, (now) => {
+    const report = Effect.map(steadyMillis, (now) => {
       if (!isOver) screen.printAbove(progressLine(watch.state, now))
     })
 
@@ -30,13 +30,13 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
           watch.begin(streams.length, now)
           nameWidth = nameWidthOf(streams)
           return Effect.asVoid(
-            Effect.delay(tell, PERIOD).pipe(Effect.repeat(Schedule.forever), Effect.forkIn(scope))
+            Effect.delay(report, PERIOD).pipe(Effect.repeat(Schedule.forever), Effect.forkIn(scope))
           )
         }),
       started: (stream, points) => Effect.sync(() => watch.started(stream, points)),
       wrote: (stream, samples) => Effect.sync(() => watch.wrote(stream, samples)),
       committed: (stream, points) => Effect.sync(() => watch.committed(stream, points)),
-      // The log tells of it.
+      // It is logged.
       retrying: () => Effect.void,
       ended: (stream) =>
         Effect.sync(() => {

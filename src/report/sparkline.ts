@@ -63,8 +63,8 @@ const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array,
   }
 }
 
-/** Of some curves the one that tells most: the first that is not the same all the time, else the first that there is. */
-export const mostTelling = (curves: ReadonlyArray<Curve>): Curve | undefined =>
+/** The curve that is worth showing: the first that is not constant, else the first. */
+export const chosenCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
   curves.find(({ values }) => {
     const finite = values.filter(Number.isFinite)
     return finite.some((value) => value !== finite[0])

@@ -1,6 +1,7 @@
 /** What a run did, for programs: one JSON document whose keys stay. */
 import { Schema } from "effect"
 import { syncModes } from "../destinations/Destination.ts"
+import { Count } from "../destinations/manifest.ts"
 import type { RunSummary, StreamSummary } from "../run/Progress.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { printableJson } from "../text/printable.ts"
@@ -8,16 +9,15 @@ import { printableJson } from "../text/printable.ts"
 const described = <S extends Schema.Top>(schema: S, description: string): S["Rebuild"] =>
   schema.annotate({ description })
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** One stream in the document. */
 export const StreamDocument = Schema.Struct({
   name: described(Schema.String, "The name of the stream: that of its metric, or of its query."),
-  succeeded: described(Schema.Boolean, "Whether it was read whole."),
+  succeeded: described(Schema.Boolean, "Whether it was read completely."),
   error: described(
     Schema.NullOr(Schema.String),
-    "Why it ended before its time: what happened, where, and what to do; null where it succeeded."
+    "Why it failed: what happened, where, and what to do; null if it succeeded."
   ),
   series: described(Count, "How many series had rows in this run."),
   rows: described(Count, "The rows that this run committed."),
@@ -27,23 +27,23 @@ export const StreamDocument = Schema.Struct({
   ),
   last_time: described(Schema.NullOr(Schema.String), "The time of the last of them, UTC; null without rows."),
   seconds: described(Seconds, "How long it took."),
-  retries: described(Count, "How often the server had to be asked again.")
+  retries: described(Count, "How many requests were retried.")
 })
 
 /** The document. Keys may be added; none that is here changes its meaning without another `version`. */
 export const SummaryDocument = Schema.Struct({
   version: described(Schema.Literal(1), "The version of this document."),
-  succeeded: described(Schema.Boolean, "Whether all streams were read whole."),
+  succeeded: described(Schema.Boolean, "Whether all streams were read completely."),
   source: described(Schema.String, "Where the data came from: an address without secrets."),
   destination: described(Schema.String, "Where it went, as the command line named it."),
   mode: described(Schema.Literals(syncModes), "The sync mode."),
-  step_seconds: described(Seconds, "The distance of two data points of a series."),
+  step_seconds: described(Seconds, "The time between two data points of a series."),
   started_at: described(Schema.String, "When the run began, UTC."),
   seconds: described(Seconds, "How long it took."),
   rows: described(Count, "The rows that this run committed, of all streams."),
   bytes: described(Count, "The size of the destination at the end."),
-  look_into: described(Schema.String, "A command that shows what is in the destination."),
-  streams: described(Schema.Array(StreamDocument), "What became of each stream.")
+  look_into: described(Schema.String, "A command that shows data of the destination."),
+  streams: described(Schema.Array(StreamDocument), "The result of each stream.")
 })
 
 export type SummaryDocument = typeof SummaryDocument.Type
@@ -71,7 +71,7 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
   seconds: run.seconds,
   rows: run.rows,
   bytes: run.bytes,
-  look_into: run.lookInto,
+  look_into: run.previewCommand,
   streams: run.streams.map(streamDocument)
 })
 

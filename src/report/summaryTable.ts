@@ -1,4 +1,4 @@
-/** What a run did, for people: a table of the streams, what failed, totals, and how to look into the result. */
+/** The summary of a run for people: a table of the streams, errors, totals, and how to query the result. */
 
 import type { RunSummary, StreamSummary } from "../run/Progress.ts"
 import type { Paint } from "../terminal/Appearance.ts"
@@ -8,7 +8,7 @@ import { byteText, durationText, grouped, rounded, timeText } from "../text/figu
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName, visible } from "../text/printable.ts"
 import { chosenStreams, failedOf } from "./chosenStreams.ts"
-import { mostTelling, sparkline } from "./sparkline.ts"
+import { chosenCurve, sparkline } from "./sparkline.ts"
 
 /** How many streams have a row, unless more of them failed. */
 const MAX_ROWS = 40
@@ -34,8 +34,8 @@ export interface TableOptions {
 export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const { paint } = options
   const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
-  const told = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
-  const { left, shown } = chosenStreams(told, options.mostRows ?? MAX_ROWS, MAX_FAILED)
+  const notable = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
+  const { left, shown } = chosenStreams(notable, options.mostRows ?? MAX_ROWS, MAX_FAILED)
   const lines: Array<string> = []
   if (shown.length > 0) {
     const [header, ...rows] = streamLines(shown, width)
@@ -47,9 +47,9 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   if (left.length > 0) {
     lines.push(paint("quiet", truncate(leftText(left), width)))
   }
-  const silent = run.streams.length - told.length
-  if (silent > 0 && told.length > 0) {
-    lines.push(paint("quiet", truncate(`${pluralize(silent, "stream")} had nothing new`, width)))
+  const quiet = run.streams.length - notable.length
+  if (quiet > 0 && notable.length > 0) {
+    lines.push(paint("quiet", truncate(`${pluralize(quiet, "stream")} had nothing new`, width)))
   }
   const failed = failedOf(run.streams)
   if (failed.length > 0) {
@@ -59,7 +59,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
     const named = failed.length <= MAX_FAILED ? failed : failed.slice(0, MAX_FAILED - 1)
     for (const { error, name } of named) {
       const [first, ...rest] = wrap(`FAILED ${printableName(name)}: ${printable(error!)}`, width - indent)
-      // A server's words may be in it, and are not to look like a line of ours.
+      // A server's text in it must not look like a line of ours.
       lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(indent) + line))
     }
     if (named.length < failed.length) {
@@ -69,9 +69,9 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   if (lines.length > 0) lines.push("")
   lines.push(...wrap(totalText(run), width))
   if (failed.length > 0) lines.push(...wrap(failureText(failed.length, run.streams.length), width))
-  // In one piece, however long: it is to be copied.
+  // On one line, however long: users copy it.
   if (run.rows > 0 || run.bytes > 0)
-    lines.push("", "Look into it:", `  ${paint("strong", visible(run.lookInto))}`)
+    lines.push("", "Query it:", `  ${paint("strong", visible(run.previewCommand))}`)
   return lines.join("\n")
 }
 
@@ -84,7 +84,7 @@ const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   return `… and ${grouped(left.length)} more with ${pluralize(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
 }
 
-/** What there is room for: from all columns to the name and the rows. */
+/** The columns that fit: from all of them down to the name and the rows. */
 interface Layout {
   readonly columns: ReadonlyArray<Column>
   readonly spark: number
@@ -124,7 +124,7 @@ const cellOf = (stream: StreamSummary, column: Column, spark: number): string =>
     case "TIME":
       return durationText(stream.seconds)
     case "VALUES": {
-      const curve = mostTelling(stream.curves)
+      const curve = chosenCurve(stream.curves)
       return curve === undefined ? "" : sparkline(curve, spark)
     }
   }
@@ -144,17 +144,15 @@ const streamLines = (streams: ReadonlyArray<StreamSummary>, width: number): Read
   return fittingLines([tableOf(first), ...others.map(tableOf)], width)
 }
 
-/** One sentence about the whole. */
+/** One sentence about the run. */
 const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): string => {
   const series = sum(streams, (stream) => stream.series)
   const speed = seconds > 0 && rows > 0 ? ` (${rounded(rows / seconds)} rows/s)` : ""
   const retries = sum(streams, (stream) => stream.retries)
   const retried =
-    retries === 0
-      ? ""
-      : ` The server had to be asked again ${retries === 1 ? "once" : `${grouped(retries)} times`}.`
+    retries === 0 ? "" : ` ${pluralize(retries, "request")} ${retries === 1 ? "was" : "were"} retried.`
   return `${pluralize(rows, "new row")} of ${pluralize(series, "series", "series")} in ${pluralize(streams.length, "stream")}, in ${durationText(seconds)}${speed}; ${printable(destination)} has ${byteText(bytes)}.${retried}`
 }
 
 const failureText = (failed: number, streams: number): string =>
-  `${grouped(failed)} of ${pluralize(streams, "stream")} failed. Run again to go on where ${failed === 1 ? "it" : "each"} stopped.`
+  `${grouped(failed)} of ${pluralize(streams, "stream")} failed. Run again to resume where ${failed === 1 ? "it" : "each"} stopped.`

@@ -1,11 +1,11 @@
-/** What a run tells while it goes on and when it ends: one source for people in front of a terminal, logs and programs. */
+/** What a run reports while it works and when it ends: one source for terminals, logs and programs. */
 import { Context, type Duration, type Effect } from "effect"
 import type { SyncMode } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 
 /**
- * Values of one series, thinned out to what a picture can show, in the order of time. A value that is `NaN` is a gap: the
- * server had nothing there, or that.
+ * Values of one series, thinned out to what a picture can show, in the order of time. A value that is `NaN` is a gap: the server had
+ * no value there, or had `NaN`.
  */
 export interface Curve {
   /** Its labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. */
@@ -16,10 +16,10 @@ export interface Curve {
   readonly values: Float64Array
 }
 
-/** What became of a stream in this run. */
+/** The result of one stream in a run. */
 export interface StreamSummary {
   readonly name: string
-  /** Why it ended before its time, if it did. */
+  /** Why it failed, if it did. */
   readonly error: string | undefined
   readonly series: number
   /** Rows that this run committed. */
@@ -32,43 +32,43 @@ export interface StreamSummary {
   readonly curves: ReadonlyArray<Curve>
 }
 
-/** What became of a run. */
+/** The result of a run. */
 export interface RunSummary {
-  /** Where the data came from: an address without secrets. */
+  /** The address of the source, without secrets. */
   readonly source: string
-  /** As the user calls it. */
+  /** As the user named it. */
   readonly destination: string
   readonly mode: SyncMode
   readonly stepSeconds: number
-  /** When it began, in milliseconds since the epoch. */
+  /** When it started, in milliseconds since the epoch. */
   readonly startedAt: number
   readonly seconds: number
   readonly rows: number
   /** The size of the destination at the end. */
   readonly bytes: number
-  /** One command that shows what is in the destination. */
-  readonly lookInto: string
+  /** A shell command that shows rows of the destination. */
+  readonly previewCommand: string
   readonly streams: ReadonlyArray<StreamSummary>
 }
 
-/** Who is told. All of it is called often and must be quick. */
+/** Receives the reports of a run. All of it is called often and must be quick. */
 export class Progress extends Context.Service<
   Progress,
   {
-    /** The run begins, with so many streams. */
+    /** The run starts, with these streams. */
     readonly begin: (run: {
       readonly source: string
       readonly destination: string
       readonly stepSeconds: number
       readonly streams: ReadonlyArray<string>
     }) => Effect.Effect<void>
-    /** A stream begins; `points` is how many points of the grid it will ask for. */
+    /** A stream starts; `points` is how many points of the grid it will request. */
     readonly started: (stream: string, points: number) => Effect.Effect<void>
-    /** So many samples more have been written, of a window that is not yet whole. */
+    /** `samples` more samples have been written, of a window that is not complete yet. */
     readonly wrote: (stream: string, samples: number) => Effect.Effect<void>
-    /** So many points of the grid have been read and committed by now. */
+    /** `points` points of the grid have been read and committed so far. */
     readonly committed: (stream: string, points: number) => Effect.Effect<void>
-    /** The server has to be asked again, after a delay. */
+    /** A request is retried after a delay. */
     readonly retrying: (
       stream: string,
       error: PrometheusError,

@@ -1,5 +1,5 @@
 /**
- * Collects what is told of a stream in the end, while it is read. What was not committed does not count: it may be lost.
+ * Counts the rows of a stream while it is read, for its summary. What was not committed does not count: it may be lost.
  *
  * A block costs the same however long it is, unless it is of one of the few series whose values are kept.
  */
@@ -12,24 +12,24 @@ import { METRIC_NAME } from "../samples/Series.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 
-/** How much of a stream's values is kept for pictures. */
+/** How many of a stream's values are kept for pictures. */
 export interface CurveLimits {
-  /** Of so many series, the first ones. */
+  /** The values of this many series, the first ones. */
   readonly series: number
-  /** So many points of each, a gap being a point too. */
+  /** This many points of each. A gap is a point, too. */
   readonly points: number
 }
 
 /** Points of all streams of a run together: 16 bytes each, and about as many in a report. */
 const MOST_POINTS = 400_000
 
-/** Fewer than these have no shape. */
+/** Fewer points have no shape. */
 const FEWEST_POINTS = 16
 
-/** What of each stream's values can be kept where there are so many streams: for charts, or for small pictures only. */
+/** The limits of each of `streams` streams: for charts, or for small pictures only. */
 export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits => {
   const share = Math.floor(MOST_POINTS / Math.max(1, streams))
-  // So many streams that nobody looks at the pictures of all.
+  // Nobody looks at the pictures of so many streams.
   if (share < FEWEST_POINTS) return { series: 0, points: FEWEST_POINTS }
   if (!hasCharts) {
     const series = share < 4 * FEWEST_POINTS ? 1 : 4
@@ -39,7 +39,7 @@ export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits =>
   return { series, points: Math.max(32, Math.min(500, Math.floor(share / series))) }
 }
 
-/** The values of a series that is shown, those that were committed and those after them. */
+/** The values of a series that is shown: those that were committed, and those after them. */
 interface Shown {
   readonly label: string
   readonly committed: ThinCurve
@@ -69,7 +69,7 @@ export class StreamTally {
   /** The series of the last block: the next one is often of the same. */
   private lastSeries: Series | undefined
 
-  /** `startedAt` is in milliseconds, on the clock that `summary` is told the end by. */
+  /** `startedAt` is in milliseconds, by the clock of the argument of `summary`. */
   constructor(stream: {
     readonly name: string
     readonly stepMillis: number
@@ -112,7 +112,7 @@ export class StreamTally {
     }
   }
 
-  /** All that was added since the last commit is kept. Returns how many rows that are. */
+  /** Commits all that was added since the last commit. Returns how many rows that are. */
   commit(): number {
     const { rows } = this.pending
     for (const id of this.pendingSeries) this.series.add(id)
@@ -135,7 +135,7 @@ export class StreamTally {
     return { rows, firstMillis: rows === 0 ? null : first, lastMillis: rows === 0 ? null : last }
   }
 
-  /** What was added since the last commit is lost. */
+  /** Discards what was added since the last commit. */
   discard(): void {
     for (const [key, { committed, pending }] of this.shown) {
       pending.clear()
@@ -144,12 +144,12 @@ export class StreamTally {
     this.forgetPending()
   }
 
-  /** The server has to be asked again. */
+  /** Counts a retried request. */
   retry(): void {
     this.retries++
   }
 
-  /** What was committed, at a time in milliseconds; with why the stream ended before its time, if it did. */
+  /** The result by what was committed, at a time in milliseconds; `error` is why the stream failed, if it did. */
   summary(now: number, error?: string): StreamSummary {
     const { first, last, rows } = this.committed
     return {
@@ -167,9 +167,9 @@ export class StreamTally {
     }
   }
 
-  /** Where the values of a block go, if its series is one of those that are shown. */
+  /** The curve of a block's values, if its series is shown. */
   private curveOf({ _tag, series }: SampleBlock): ThinCurve | undefined {
-    // A series may have both kinds, whose numbers have nothing to do with each other.
+    // A series may have both kinds, whose numbers are unrelated.
     const key = _tag === "HistogramBlock" ? `${series.id} count` : series.id
     const shown = this.shown.get(key)
     if (shown !== undefined) return shown.pending

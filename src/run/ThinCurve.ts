@@ -5,7 +5,7 @@
  * nothing from the shape that a picture of that many columns would show; and a slot without a sample stays a gap.
  */
 
-/** A value that can be drawn is better than one that cannot; between two of a kind, the one there first stays. */
+/** A value that can be drawn is better than one that cannot; of two equal values the first stays. */
 const lower = (a: number, b: number): boolean => Number.isFinite(a) && (a < b || !Number.isFinite(b))
 const higher = (a: number, b: number): boolean => Number.isFinite(a) && (a > b || !Number.isFinite(b))
 
@@ -27,7 +27,7 @@ export class ThinCurve {
   private readonly highTimes: Float64Array
   private readonly highs: Float64Array
 
-  /** One of at most `points` points, though four are needed at least: the times around the epoch are in two slots for ever. */
+  /** Has at most `points` points, but at least four: the times around the epoch are always in two slots. */
   constructor(stepMillis: number, points: number) {
     this.stepMillis = stepMillis
     this.slots = Math.max(2, points >> 1)
@@ -57,7 +57,7 @@ export class ThinCurve {
     }
   }
 
-  /** All that another one of the same kind holds is added. */
+  /** Adds all values of another curve of the same kind. */
   merge(other: ThinCurve): void {
     while (this.width < other.width) this.widen()
     for (let slot = 0; slot < other.used; slot++) {
@@ -79,7 +79,7 @@ export class ThinCurve {
     return this.used === 0
   }
 
-  /** What is to be drawn, in the order of time: one or two points per slot, and where slots are empty a gap, `NaN`. */
+  /** The points to draw, in the order of time: one or two per slot, and a gap, `NaN`, where slots are empty. */
   points(): { readonly times: Float64Array; readonly values: Float64Array } {
     const times = new Float64Array(2 * this.used)
     const values = new Float64Array(2 * this.used)
@@ -148,7 +148,7 @@ export class ThinCurve {
       const low = lows[slot]!
       const highTime = highTimes[slot]!
       const high = highs[slot]!
-      // Its place is never behind the one that is read.
+      // It is never behind the slot that is read.
       lowTimes[slot] = EMPTY
       highTimes[slot] = EMPTY
       const to = Math.floor((first + slot) / 2) - before

@@ -1,4 +1,4 @@
-/** What a run would read, found out by a small query per metric: for `--dry-run`. */
+/** What a run would read, estimated by a small query per metric: for `--dry-run`. */
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
@@ -13,12 +13,12 @@ import { seriesCounts } from "./seriesCounts.ts"
 export interface DryRunStream {
   readonly name: string
   readonly series: number
-  /** Points of the grid, from where it would go on. */
+  /** Points of the grid that it would read. */
   readonly points: number
-  /** In how many queries it would ask for them, if nothing has to be split. */
+  /** How many queries it would make for them, if nothing has to be split. */
   readonly windows: number
   readonly samples: number
-  /** What answers with them would have, uncompressed. */
+  /** The size of the responses, uncompressed. */
   readonly bytes: number
 }
 
@@ -31,10 +31,10 @@ export interface DryRun {
   readonly streams: ReadonlyArray<DryRunStream>
 }
 
-/** At so many points of time, spread over the range, the series of a metric are counted. */
+/** The series of a metric are counted at this many points, spread over the range. */
 const PROBES = 48
 
-/** A sample in an answer, such as `[1735689600,"90.808853"],`. */
+/** A sample in a response, for example `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
 /** What each stream would read, resuming from the states of the `StateReader`. */
@@ -81,11 +81,11 @@ export const estimate = Effect.fnUntraced(function* (
   return dryRun
 })
 
-/** What reading one range of a metric would take. */
+/** The estimate of one range of a metric. */
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
   const counts = yield* probe(name, range)
-  // Only points at which there is something are answered.
+  // The server leaves out points without a series.
   const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
   const samples = Math.round(perPoint * points)
   return {
@@ -107,7 +107,7 @@ const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
   return { probes, values: counts }
 })
 
-/** In how many windows a stream is read that has so many samples at each point, if no request is refused. */
+/** How many windows a stream of `samplesPerPoint` samples at each point takes, if no request is refused. */
 export const windowsOf = (points: number, samplesPerPoint: number): number => {
   let size = initial
   let left = points

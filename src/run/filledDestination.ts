@@ -1,4 +1,4 @@
-/** What a destination was filled with, and whether a run fits to that: its step, its selector, its start. */
+/** How a destination was filled, and whether a run fits to that: its step, its selector, its start. */
 import { Effect, Option, Result } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { Destination, type SyncMode } from "../destinations/Destination.ts"
@@ -9,20 +9,20 @@ import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 
-/** A run that is about to fill a destination. */
+/** A run into a destination. */
 export interface Filling {
   readonly mode: SyncMode
   /** The destination as the user named it. */
   readonly destination: string
   /** Whether the user gave a step, or the settings have the default. */
   readonly isStepGiven: boolean
-  /** Whether nothing is read in the end. */
+  /** Whether nothing is read. */
   readonly isDryRun?: boolean
 }
 
 /**
- * The settings to read the streams with. Without a step from the user they have that of the destination. Fails where rows of two
- * steps would come into one table, and logs what else differs from how the destination was filled.
+ * The settings for reading the streams. Without a step from the user they have that of the destination. Fails where one table would
+ * get rows of two steps, and logs what else differs from how the destination was filled.
  */
 export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<string>, filling: Filling) {
   const settings = yield* ConnectorConfig
@@ -78,7 +78,7 @@ const chooseStep = (
     if (others.length === 0 || mode === "full_refresh_overwrite") return Result.succeed(stepSeconds)
     const steps = stepsOf(new Map(others)).map(stepText)
     return fail(
-      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${someOf(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be told apart later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${someOf(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
     )
   }
   const [step, ...more] = stepsOf(selected.size > 0 ? selected : all)
@@ -106,7 +106,7 @@ export const someOf = (names: ReadonlyArray<string>): string =>
     ? names.join(", ")
     : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
 
-/** What a run reads otherwise than what is in the destination was read. */
+/** How a run differs from those that filled the destination. */
 const differences = (
   { excludedLabels, matchers }: Settings,
   { destination, mode }: Filling,
@@ -120,7 +120,7 @@ const differences = (
     found.length === 0
       ? []
       : [
-          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The rows that are there stay as they are, and only new rows are as you choose now. To have all rows alike, run with --full-refresh or into another destination."}`
+          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The rows in the destination stay unchanged, and only new rows follow the present choice. To have all rows alike, run with --full-refresh or into another destination."}`
         ]
   const bySelector = others((state) => state.selector, selector)
   const before = [...new Set(bySelector.map(([, state]) => shown(state.selector ?? "")))]
@@ -138,7 +138,7 @@ const differences = (
 
 const shown = (text: string): string => (text === "" ? "empty" : text)
 
-/** Which streams have gaps that the run fills: before what was read, where the start was moved back, or in it. */
+/** Logs which streams have gaps that the run fills: before what was read, where the start was moved back, or within it. */
 const earlierStart = (
   { startMillis, stepSeconds }: Settings,
   { isDryRun = false }: Filling,

@@ -1,10 +1,10 @@
 /**
- * Keeps a full refresh from replacing rows that the server does not have any more: Prometheus drops old data after 15 days
- * unless it is configured otherwise, and a later start or a narrower selector leaves rows out, too.
+ * Keeps a full refresh from replacing rows that the server no longer has: Prometheus drops data after 15 days unless it is configured
+ * otherwise. A later start or a narrower selector leaves rows out, too.
  */
 import { Effect, type Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { type Contents, Destination } from "../destinations/Destination.ts"
+import { type Contents, Destination, DestinationError } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { gridToRead } from "../sync/plan.ts"
 import { grouped } from "../text/figures.ts"
@@ -20,7 +20,7 @@ export interface Loss {
   readonly after: ServerRows
 }
 
-/** Whether a refresh would leave fewer rows, a later first one or an earlier last one. A point of another grid is as good. */
+/** Whether a refresh would leave fewer rows, a later first row or an earlier last row. The last points of two grids may differ by a step. */
 export const isLoss = (before: Contents, after: ServerRows, stepMillis: number): boolean =>
   before.rows > 0 &&
   (after.rows < before.rows ||
@@ -29,10 +29,10 @@ export const isLoss = (before: Contents, after: ServerRows, stepMillis: number):
     (before.firstMillis !== null && after.firstMillis > before.firstMillis) ||
     (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepMillis))
 
-/** More streams than these are summed up. */
+/** The most streams that have a line of their own. */
 const MOST_LINES = 20
 
-/** At least so many rows would go: those that are new would make up for others. */
+/** How many rows would go at least: new rows may make up for others. */
 const rowsLost = ({ after, before }: Loss): number => Math.max(0, before.rows - after.rows)
 
 /** One stream of a refresh that would lose rows, as a line. */
@@ -66,7 +66,7 @@ export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): Rea
   ]
 }
 
-/** Asks a person; none where there is nobody to ask. */
+/** Asks the user; none where no user can be asked. */
 export type Confirm = Option.Option<(question: string) => Effect.Effect<boolean>>
 
 /** Compares what the streams have in the destination with what the server would give now. */
@@ -75,7 +75,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
   const client = yield* PrometheusClient
   const destination = yield* Destination
   const before = new Map<string, Contents>()
-  /** Streams that may have rows: what is remembered of them is damaged. */
+  /** Streams that may have rows: their manifests are damaged. */
   const unknown: Array<string> = []
   for (const name of names) {
     const contents = yield* Effect.option(destination.contents(name, "current"))
@@ -94,7 +94,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
         Effect.map((after) =>
           isLoss(contents, after, settings.stepSeconds * 1000) ? [{ name, before: contents, after }] : []
         ),
-        // The read meets the same failure and says what it is; its end is guarded as well.
+        // The read fails in the same way and reports it; the end of a refresh is guarded, too.
         Effect.catchIf(
           ({ policy }) => policy.onExhausted === "stream",
           () => Effect.succeed<ReadonlyArray<Loss>>([])
@@ -120,10 +120,10 @@ export const guardRefresh = Effect.fnUntraced(function* (
   if (confirm._tag === "None") {
     return yield* new ConfigError({
       message:
-        "No data was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh."
+        "No data was changed. To replace the rows anyway, run with --yes. To keep them, run without a full refresh."
     })
   }
-  if (yield* confirm.value("Replace the rows all the same?")) return new Map<string, Contents>()
+  if (yield* confirm.value("Replace the rows anyway?")) return new Map<string, Contents>()
   return yield* new ConfigError({ message: "No data was changed." })
 })
 
@@ -137,7 +137,38 @@ export const logLosses = Effect.fnUntraced(function* (
   }
   if (unknown.length > 0) {
     yield* Effect.logWarning(
-      `${destination} has rows of ${someOf(unknown)} that cannot be counted, as what is remembered of them is damaged. A full refresh replaces them.`
+      `${destination} has rows of ${someOf(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
     )
   }
 })
+
+/** The rows that a refresh is to replace, and those of it that were committed by a run before. */
+export interface Replaced {
+  readonly before: Contents
+  readonly resumed: Contents
+}
+
+/** Fails where a refresh has become less than what it is to replace, although the server had counted otherwise. */
+export const guardEnd = (
+  name: string,
+  { before, resumed }: Replaced,
+  committed: Contents,
+  stepMillis: number
+): Effect.Effect<void, DestinationError> => {
+  const times = (of: (contents: Contents) => number | null) =>
+    [of(resumed), of(committed)].filter((millis) => millis !== null)
+  const firsts = times(({ firstMillis }) => firstMillis)
+  const lasts = times(({ lastMillis }) => lastMillis)
+  const after = {
+    rows: resumed.rows + committed.rows,
+    firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
+    lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
+  }
+  return isLoss(before, after, stepMillis)
+    ? Effect.fail(
+        new DestinationError({
+          message: `The full refresh would leave less than before, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them anyway.`
+        })
+      )
+    : Effect.void
+}

@@ -1,10 +1,10 @@
-/** A whole sync for a person: finds the streams, reads them, and puts them into the destination. */
+/** A complete sync without a platform: finds the streams, reads them, and writes them to the destination. */
 import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
   Destination,
-  DestinationError,
+  type DestinationError,
   layerStates,
   noRows,
   type StreamWriter,
@@ -19,22 +19,22 @@ import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
-import { type Confirm, guardRefresh, isLoss, lossLine } from "./refreshGuard.ts"
+import { type Confirm, guardEnd, guardRefresh, type Replaced } from "./refreshGuard.ts"
 import { curveLimits, StreamTally } from "./StreamTally.ts"
 
-/** What a run is told. */
+/** The options of a run. */
 export interface RunOptions {
   readonly mode: SyncMode
-  /** The source as people know it, and the destination as they named it. */
+  /** The address of the source without secrets, and the destination as the user named it. */
   readonly source: string
   readonly destination: string
   /** Whether values are kept for charts, or only for small pictures. */
   readonly hasCharts: boolean
-  /** Whether the user gave a step. Without, that of the destination is taken. */
+  /** Whether the user gave a step. If not, the run takes that of the destination. */
   readonly isStepGiven: boolean
   /** Whether a full refresh may leave the destination with fewer rows or a later first one. */
   readonly mayShrink: boolean
-  /** Asks whether it may, where there is somebody to ask. */
+  /** Asks the user whether it may. */
   readonly confirm: Confirm
 }
 
@@ -48,12 +48,6 @@ interface OpenStream {
   readonly replaced: Replaced | undefined
 }
 
-/** The rows that a refresh is to replace, and those of it that were committed by a run before. */
-interface Replaced {
-  readonly before: Contents
-  readonly resumed: Contents
-}
-
 /** What a run has committed so far. */
 interface Kept {
   rows: number
@@ -61,8 +55,8 @@ interface Kept {
 }
 
 /**
- * Finds the metrics and reads them all into the destination. Returns what became of it. A stream that failed has an `error`
- * there, and what it had committed stays. An interrupt logs what was saved, once that is certain.
+ * Finds the metrics and reads them all into the destination. Returns the result, where a stream that failed has an `error`; what it had
+ * committed stays. An interrupt logs what was saved, once that is certain.
  */
 export const run = (options: RunOptions) =>
   Effect.suspend(() => {
@@ -72,7 +66,7 @@ export const run = (options: RunOptions) =>
     )
   })
 
-/** The metrics to read, of which there must be some. */
+/** The metrics to read. Fails if there is none. */
 export const namesToRead = Effect.gen(function* () {
   const { names } = yield* discoverNames
   return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig) : names
@@ -80,7 +74,7 @@ export const namesToRead = Effect.gen(function* () {
 
 const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string =>
   rows === 0
-    ? `Stopped: nothing new was saved in ${destination}. The same command begins again.`
+    ? `Stopped: nothing new was saved in ${destination}. The same command starts again.`
     : `Stopped: ${pluralize(rows, "new row")} of ${pluralize(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
 
 const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
@@ -106,7 +100,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   const scope = yield* Effect.scope
   const limits = curveLimits(names.length, hasCharts)
   const open = new Map<string, OpenStream>()
-  /** Streams that the destination failed: nobody reads on. */
+  /** Streams that failed in the destination and are not read further. */
   const abandoned = new Set<string>()
   const ended: Array<StreamSummary> = []
 
@@ -116,14 +110,14 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     error: string | undefined
   ) {
     open.delete(name)
-    // What is not committed goes; and what was may be written to the disk only now.
+    // Discards what is not committed. What is committed may be written to the disk only now.
     yield* Scope.close(scope, Exit.void)
     const summary = tally.summary(yield* steadyMillis, error)
     ended.push(summary)
     yield* progress.ended(summary)
   })
 
-  /** Lets a destination's trouble with one stream end that stream, and no other. */
+  /** Lets an error of the destination end its stream, and no other. */
   const orEnd = <R>(
     name: string,
     stream: Pick<OpenStream, "scope" | "tally">,
@@ -199,7 +193,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
       }
       case "Completed":
         if (stream.replaced !== undefined)
-          yield* guardEnd(name, stream.replaced, stream.tally, settings.stepSeconds * 1000)
+          yield* guardEnd(name, stream.replaced, stream.tally.kept, settings.stepSeconds * 1000)
         yield* stream.writer.complete
         return yield* end(name, stream, undefined)
       case "Failed":
@@ -224,7 +218,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
 
   const order = new Map(names.map((name, index) => [name, index]))
   ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
-  // Before the time is taken: this is where the last of it is put into its place.
+  // Before the time is taken: this moves the last files into place.
   const bytes = yield* destination.bytes
   const summary: RunSummary = {
     source,
@@ -235,44 +229,19 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: ended.reduce((sum, { rows }) => sum + rows, 0),
     bytes,
-    lookInto: destination.lookInto(mostInteresting(ended)?.name ?? names[0]!),
+    previewCommand: destination.previewCommand(mostInteresting(ended)?.name ?? names[0]!),
     streams: ended
   }
   yield* progress.finish(summary)
   return summary
 })
 
-/** Fails where a refresh has become less than what it is to replace, although the server had counted otherwise. */
-const guardEnd = (
-  name: string,
-  { before, resumed }: Replaced,
-  tally: StreamTally,
-  stepMillis: number
-): Effect.Effect<void, DestinationError> => {
-  const times = (of: (contents: Contents) => number | null) =>
-    [of(resumed), of(tally.kept)].filter((millis) => millis !== null)
-  const firsts = times(({ firstMillis }) => firstMillis)
-  const lasts = times(({ lastMillis }) => lastMillis)
-  const after = {
-    rows: resumed.rows + tally.kept.rows,
-    firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
-    lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
-  }
-  return isLoss(before, after, stepMillis)
-    ? Effect.fail(
-        new DestinationError({
-          message: `The full refresh would leave less than there is, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them all the same.`
-        })
-      )
-    : Effect.void
-}
-
-/** The first stream of which there is something to see, whose values change if there is one. */
+/** The first stream with rows, preferably with values that change. */
 const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
-  const whole = streams.filter(({ error }) => error === undefined)
-  const filled = whole.filter(({ rows }) => rows > 0)
-  // Of one that failed there may be nothing at all.
-  return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0] ?? whole[0]
+  const completed = streams.filter(({ error }) => error === undefined)
+  const filled = completed.filter(({ rows }) => rows > 0)
+  // One that failed may have no rows at all.
+  return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0] ?? completed[0]
 }
 
 const isChanging = ({ values }: Curve): boolean =>

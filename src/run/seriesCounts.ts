@@ -1,4 +1,4 @@
-/** How many series a metric has, counted by the server: far less work for it than to send their samples. */
+/** The number of series of a metric, counted by the server: far less work for it than to send their samples. */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
@@ -9,17 +9,17 @@ import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { beginning } from "../text/excerpt.ts"
 
-/** Series at points of time, in order. Points without any are left out. */
+/** Numbers of series at points of time, in order. Points without series are left out. */
 export interface SeriesCounts {
   /** Milliseconds since the epoch. */
   readonly times: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
 }
 
-/** No server has more series than that, and it leaves room for sums. */
+/** No server has more series, and it leaves room for sums. */
 const MAX_COUNT = 1e12
 
-/** Counts the series of a metric at the points of a range, of which there may be as many as in any query. */
+/** Counts the series of a metric at the points of a range: at most as many as one query returns. */
 export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -45,7 +45,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
           Effect.fail(
             new PrometheusError({
               reason: "Timeout",
-              summary: `The number of series of ${metric} did not come within ${settings.requestTimeoutMillis / 1000} s.`
+              summary: `The number of series of ${metric} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
             })
           )
       }),
@@ -54,7 +54,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
     )
 })
 
-/** Adds the counts of a block. What comes is a server's word: it must be a count, and no more of them than were asked for. */
+/** Adds the counts of a block. The server may return anything: refuses what is no count, and more counts than were requested. */
 const addCounts = (
   metric: string,
   found: { readonly times: Array<number>; readonly counts: Array<number> },
@@ -69,7 +69,7 @@ const addCounts = (
       })
     )
   if (block._tag === "HistogramBlock") return wrong("a histogram for their number")
-  if (found.counts.length + block.length > most) return wrong(`more than the ${most} numbers asked for`)
+  if (found.counts.length + block.length > most) return wrong(`more than the ${most} requested numbers`)
   for (let i = 0; i < block.length; i++) {
     const count = numberAt(block, i)
     if (!Number.isInteger(count) || count < 0 || count > MAX_COUNT) {

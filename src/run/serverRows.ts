@@ -1,4 +1,4 @@
-/** How many rows the server would give for a metric. */
+/** How many rows a metric has on the server. */
 import { Effect } from "effect"
 import type { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -22,7 +22,7 @@ const add = (a: ServerRows, b: ServerRows): ServerRows => ({
   lastMillis: b.lastMillis ?? a.lastMillis
 })
 
-/** Counts the rows of a metric on the points of a range. Asks for less at once where the server refuses to look through all. */
+/** Counts the rows of a metric at the points of a range, in halves where the server refuses to count all at once. */
 export const serverRows = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const count = (
     part: GridRange

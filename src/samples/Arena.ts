@@ -1,22 +1,22 @@
 /**
- * The arrays that blocks of samples are cut from, and what becomes of them once nobody needs these any more.
+ * The arrays that blocks of samples are cut from, and their reuse.
  *
- * They are two thirds of what a read allocates beside the bytes themselves. Whoever is done with a block may say so, and
- * its arena is filled anew once that holds for all of its blocks; whoever keeps blocks just does not, and loses nothing.
+ * They are two thirds of what a read allocates beside the bytes themselves. A consumer that is done with a block may recycle it; an
+ * arena is filled again once all of its blocks are recycled. A consumer that keeps blocks does not recycle them, and loses nothing.
  */
 
-/** Samples per arena: a small answer gets by with a small one. */
+/** Samples per arena: a small response needs only a small one. */
 const SMALL = 256
 const LARGE = 8192
 
-/** Large arenas that are kept for later: 128 KiB each. */
+/** The most large arenas that are kept for reuse: 128 KiB each. */
 const MOST_FREE = 24
 
 export class Arena {
   readonly times: Float64Array
   readonly starts: Uint32Array
   readonly ends: Uint32Array
-  /** Blocks that were cut from it and are not done with. */
+  /** Blocks that were cut from it and are not recycled. */
   private blocks = 0
   private isFull = false
 
@@ -26,7 +26,7 @@ export class Arena {
     this.ends = new Uint32Array(capacity)
   }
 
-  /** One for an answer that may be small. */
+  /** The first arena of a response, which may be small. */
   static first(): Arena {
     return new Arena(SMALL)
   }
@@ -41,7 +41,7 @@ export class Arena {
     this.freeIfDone()
   }
 
-  /** Ends its use by a decoder; answers the next one. */
+  /** Ends its use by a decoder. Returns the next arena. */
   next(): Arena {
     this.retire()
     return free.pop() ?? new Arena(Math.min(LARGE, this.capacity * 2))
@@ -52,7 +52,7 @@ export class Arena {
     this.blocks++
   }
 
-  /** One of its blocks is done with. */
+  /** One of its blocks is recycled. */
   letGo(): void {
     this.blocks--
     this.freeIfDone()

@@ -32,7 +32,7 @@ export const canonicalLabels = (labels: Iterable<readonly [name: string, value: 
 // Never part of valid UTF-8, so no label can contain it; Prometheus separates with it for its own hashes.
 const SEPARATOR = 0xff
 
-/** What most label sets fit into: hashing is synchronous, so one place to put them together serves all. */
+/** Most label sets fit into it. Hashing is synchronous, so one buffer serves all. */
 const scratch = Buffer.allocUnsafeSlow(4096)
 
 /**
@@ -55,14 +55,14 @@ export const seriesId = (labels: Labels): string => {
   return hash("sha256", bytes.subarray(0, length), "buffer").toString("hex", 0, 16)
 }
 
-/** A series whose labels may become known after its first samples, and whose identity is hashed when asked for. */
+/** A series whose labels may become known after its first samples, and whose identity is hashed on demand. */
 export class DecodedSeries implements Series {
   labels: Labels = []
   private hashed: string | undefined
 
   /**
-   * Sets its labels, all of them in their canonical order. Those that are excluded are known to nobody from here on, but
-   * the identity is that of all: without them several series of the server could become one.
+   * Sets its labels, all of them in their canonical order. Excluded labels are dropped here, but the identity is that of all labels:
+   * without them several series of the server could become one.
    */
   describe(all: Labels, excluded: ReadonlySet<string>): void {
     this.labels = excluded.size === 0 ? all : all.filter(([name]) => !excluded.has(name))
@@ -75,15 +75,15 @@ export class DecodedSeries implements Series {
   }
 }
 
-/** More series of a stream than this are not kept, nor what is made of them: that is a kilobyte or two each. */
+/** The most series of a stream that are cached, with what is derived from them: a kilobyte or two each. */
 export const MAX_KNOWN_SERIES = 1000
 
-/** The same where their labels are much longer than that, in characters or bytes of all together. */
+/** The most characters or bytes of their labels in all. */
 export const MAX_KNOWN_BYTES = 4 * 1024 * 1024
 
 /**
- * The series of earlier answers by the bytes of their labels as the server wrote them. A query that is asked window by
- * window has the same series in each: they are parsed, hashed and rendered once.
+ * The series of earlier responses by the bytes of their labels as the server wrote them. The windows of a query have the same series:
+ * they are parsed, hashed and rendered once.
  */
 export class SeriesCache {
   private readonly known = new Map<string, Series>()

@@ -1,4 +1,4 @@
-/** V8's own garbage collector, called at moments at which much garbage is certain: bytes outside its heap do not wake it. */
+/** V8's own garbage collector, called where much garbage is certain: memory outside of its heap does not trigger it. */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 

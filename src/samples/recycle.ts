@@ -1,7 +1,7 @@
-/** How a consumer says that it is done with a block. */
+/** How a consumer gives the memory of a block back. */
 import type { SampleBlock } from "./Sample.ts"
 
-/** Says that nothing of a block will be looked at any more: what it was cut from may soon hold other samples. */
+/** Gives a block back: nobody may look at it afterwards, since its arrays may soon have other samples. */
 export const recycle = (block: SampleBlock): void => {
   if (block._tag === "TextBlock") block.arena?.letGo()
 }

@@ -1,4 +1,4 @@
-/** Where the samples of a read come from, as a service: how they are asked for, and what is expected of a response. */
+/** Where the samples of a read come from, as a service: how they are requested, and what is expected of a response. */
 import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { Matcher } from "../promql/Matcher.ts"
@@ -30,7 +30,7 @@ export interface StreamSource {
     range: GridRange,
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
-  /** Which series there are in a range, to ask for fewer at once. */
+  /** Lists the series in a range, to request fewer at once. */
   readonly index: (range: GridRange) => PartIndex<PrometheusError>
 }
 

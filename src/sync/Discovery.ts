@@ -1,4 +1,4 @@
-/** Which streams there are: the metrics of the configured range, each with its labels and what is known of it. */
+/** Discovery: the metrics of the configured range, each with its labels and its metadata. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
@@ -21,13 +21,13 @@ export interface DiscoveredMetric {
 
 const DAY_MILLIS = 86_400_000
 
-/** No destination has room for a longer name, and no program that exports metrics gives one. */
+/** No destination has room for a longer name, and no exporter has one. */
 const MAX_NAME_CHARACTERS = 10_000
 
-/** A metric has at most so many columns for labels; a server must not make a table of a million columns. */
+/** The most columns for labels that a metric has: a server must not be able to create a table of a million columns. */
 const MAX_LABEL_COLUMNS = 1000
 
-/** The range that names are asked for. A range that lies in the future shows what there is today. */
+/** The range in which metrics are looked for. If the configured range is in the future, the last day before now. */
 export const discoveryRange = (
   settings: Pick<ConnectorConfig["Service"], "startMillis" | "endMillis">,
   nowMillis: number
@@ -40,7 +40,7 @@ export const discoveryRange = (
   return { startMillis: Math.max(0, startMillis - SERVER_LOOKBACK_MILLIS), endMillis }
 }
 
-/** There is nothing to read, which is most likely a mistake. */
+/** Nothing can be read, most likely due to a mistake in the configuration. */
 export const noMetrics = ({ baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl">): ConfigError =>
   new ConfigError({
     message: `No metric of ${baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
@@ -56,7 +56,7 @@ export const discoverNames = Effect.gen(function* () {
   if (settings.startMillis > now) {
     const shown = formatTime(Math.floor(now / 1000) * 1000)
     yield* Effect.logWarning(
-      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${shown}: until then there is nothing to read. Metrics of the last day are looked for instead.`
+      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${shown}: until then nothing can be read. Metrics of the last day are looked for instead.`
     )
   }
   const names = yield* inParts(range, (part) => client.metricNames(part))
@@ -69,7 +69,7 @@ export const discoverNames = Effect.gen(function* () {
   return { clock, range, names: usable.filter((name) => isIncluded(settings.metrics, name)).sort() }
 })
 
-/** Finds all metrics with their labels and what is known of them. */
+/** Finds all metrics with their labels and metadata. */
 export const discover = Effect.gen(function* () {
   const { excludedLabels, labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -77,7 +77,7 @@ export const discover = Effect.gen(function* () {
   const { clock, names, range } = yield* discoverNames
   yield* warnOfClock(clock)
   const [metadata, labels] = yield* Effect.all(
-    // With one object for all labels nobody needs their names.
+    // With one object for all labels their names are not needed.
     [
       client.metadata,
       labelColumns ? labelsByMetric(names, range) : Effect.succeed(new Map<string, Labels>())
@@ -105,32 +105,32 @@ export const discover = Effect.gen(function* () {
 
 type Labels = ReadonlyArray<string>
 
-/** Of all names that are collected over parts of a range; a single response has no more. */
+/** The most characters of all names that are collected over parts of a range; a single response has no more. */
 const MAX_CHARACTERS = 64 * 1024 * 1024
 
-/** Of a metric and a label that it has: a hundred thousand metrics with a hundred labels. */
+/** The most pairs of a metric and one of its labels: a hundred thousand metrics with a hundred labels. */
 const MAX_PAIRS = 10_000_000
 
 const tooMany = (what: string): Effect.Effect<never, PrometheusError> =>
   Effect.fail(new PrometheusError({ reason: "Oversized", summary: `The server lists ${what}.` }))
 
 /**
- * Asks for names. Servers that count the series to which they belong may refuse to do so for a long range, of which then
- * both halves are asked, down to a day: some keep such names by whole days.
+ * Requests names. Servers that count the series behind them may refuse a long range. Then both halves are requested, down to a day:
+ * some servers keep such names by day.
  */
 const inParts = (
   range: TimeRange,
-  ask: (part: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
+  request: (part: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
 ): Effect.Effect<ReadonlyArray<string>, PrometheusError> => {
   const { endMillis, startMillis } = range
   const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
-  return ask(range).pipe(
+  return request(range).pipe(
     Effect.catchIf(
       ({ policy }) => policy.action === "split" && middle - startMillis >= DAY_MILLIS,
       () =>
         Effect.zip(
-          inParts({ startMillis, endMillis: middle }, ask),
-          inParts({ startMillis: middle, endMillis }, ask)
+          inParts({ startMillis, endMillis: middle }, request),
+          inParts({ startMillis: middle, endMillis }, request)
         ).pipe(
           Effect.flatMap(([earlier, later]) => {
             const names = [...new Set([...earlier, ...later])]
@@ -145,8 +145,8 @@ const inParts = (
 }
 
 /**
- * The labels of each metric, with as few requests as will do: one per metric, or one per label for the metrics that have
- * it. Servers have thousands of metrics, and a hundred labels.
+ * The labels of each metric, with as few requests as possible: one per metric, or one per label for the metrics that have it.
+ * Servers have thousands of metrics, and a hundred labels.
  */
 const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const client = yield* PrometheusClient
@@ -155,7 +155,7 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
     inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
       Effect.catchIf(
         ({ policy }) => policy.action === "split",
-        // It can still be read: what has no column of its own has one in common.
+        // It can still be read: its labels share one column.
         ({ summary }) =>
           Effect.as(
             Effect.logWarning(
@@ -189,6 +189,6 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
   return yield* Effect.catchIf(byLabel(all), isTooWide, () => byMetric)
 })
 
-/** Some services only answer what names one metric. */
+/** Some services only accept requests that name one metric. */
 const isTooWide = ({ reason, policy }: PrometheusError): boolean =>
   reason === "Refused" || policy.action === "split"

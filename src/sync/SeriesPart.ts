@@ -1,32 +1,31 @@
 /**
- * Parts of a stream's series, for servers that refuse to answer all of them in one query.
+ * Parts of a stream's series, for servers that refuse to return all of them in one response.
  *
- * A part is split by a label into those that match a regular expression and those that do not: whatever series there
- * are, each is in one of the two, and in one only. Where to split is learned from the server; being wrong about it makes
- * halves uneven, never incomplete.
+ * A part is split by a label into the series that match a regular expression and those that do not: every series is in exactly one
+ * of the two. The server lists the values to split by; if its list is wrong, halves are uneven, never incomplete.
  */
 import { Effect } from "effect"
 import { hasLabel, type Matcher } from "../promql/Matcher.ts"
 import { halveValues } from "../promql/valuePattern.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 
-/** A label, and values of it that series of a part may have. */
+/** A label, and the values of it that series of a part may have. */
 interface LabelValues {
   readonly label: string
   readonly values: ReadonlyArray<string>
 }
 
-/** Two parts that have no series in common, and all of a part's between them. */
+/** Two parts without a common series, which together have all series of a part. */
 export type Halves = readonly [SeriesPart, SeriesPart]
 
 /** The series of a stream that satisfy some matchers, and how they have been split. */
 export class SeriesPart {
   readonly matchers: ReadonlyArray<Matcher>
-  /** Set once the part has been split; from then on its halves are asked for instead. */
+  /** Set once the part has been split; from then on its halves are requested instead. */
   halves: Halves | undefined
-  /** What the part can be split by without asking the server again; its halves have it, once there are some. */
+  /** What the part can be split by without another request; the halves inherit it. */
   known: LabelValues | undefined
-  /** Labels that it cannot be split by any more. */
+  /** Labels that can no longer split it. */
   readonly spent: ReadonlySet<string>
 
   constructor(
@@ -39,15 +38,15 @@ export class SeriesPart {
     this.spent = spent
   }
 
-  /** The part that is asked for first, once splits are followed. */
+  /** The part that is requested first: the first one of the splits. */
   get first(): SeriesPart {
     return this.halves === undefined ? this : this.halves[0].first
   }
 }
 
 /**
- * What there may be in a part, by the server's word: names of labels, values of a label. More than there is costs empty
- * answers, less makes parts that cannot be split.
+ * The names of labels and the values of a label in a part, as the server lists them. A name too many costs empty responses, a name
+ * too few makes parts that cannot be split.
  */
 export interface PartIndex<E> {
   readonly labelNames: (matchers: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, E>
@@ -58,18 +57,18 @@ export interface PartIndex<E> {
 }
 
 /**
- * Parts of parts are not split more often than that. Even splits of a million series have twenty levels, and the most uneven
- * ones a few hundred; a server that refuses parts of that depth refuses everything.
+ * The most splits of parts of parts. Even splits of a million series have twenty levels, and the most uneven ones a few hundred; a
+ * server that refuses parts of that depth refuses everything.
  */
 export const MAX_SPLIT_DEPTH = 256
 
-/** So many labels are looked at. Metrics have a few dozen; a server that returns others each time must not be asked for ever. */
+/** The most labels that are tried. Metrics have a few dozen; a server that returns others each time must not cause endless requests. */
 const MAX_LABELS = 200
 
-/** Longer values than this are not split by: the pattern that tells them apart is a part of each query. */
+/** Longer values than this are not used: the pattern that matches them is a part of each query. */
 const MAX_VALUE_CHARACTERS = 1000
 
-/** Splits a part, once and for all. Undefined if that cannot be done, since it is a single series. */
+/** Splits a part, which stays split. Undefined if it cannot be split, since it is a single series. */
 export const split = Effect.fnUntraced(function* <E>(part: SeriesPart, index: PartIndex<E>) {
   const label = isSplittable(part.known) ? part.known : yield* mostValues(part, index)
   part.halves = isSplittable(label) ? byPattern(part, label) : yield* byPresence(part, index)
@@ -80,7 +79,7 @@ export const split = Effect.fnUntraced(function* <E>(part: SeriesPart, index: Pa
 const isSplittable = (label: LabelValues | undefined): label is LabelValues =>
   label !== undefined && label.values.length > 1
 
-/** Split by a label's values. Series without the label are among those that do not match. */
+/** Splits by a label's values. Series without the label are among those that do not match. */
 const byPattern = ({ matchers, spent }: SeriesPart, { label, values }: LabelValues): Halves => {
   const { matched, others, pattern } = halveValues(values)
   const half = (operator: "=~" | "!~", values: ReadonlyArray<string>) =>
@@ -92,7 +91,7 @@ const byPattern = ({ matchers, spent }: SeriesPart, { label, values }: LabelValu
   return [half("=~", matched), half("!~", others)]
 }
 
-/** The label that has the most values, of those that are left. */
+/** The label with the most values, of those that are left. */
 const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPart, index: PartIndex<E>) {
   const names = yield* index.labelNames(matchers)
   let most: LabelValues | undefined
@@ -105,7 +104,7 @@ const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPa
   return most
 })
 
-/** Split by a label that some series have and others have not, where no label has two values. */
+/** Splits by a label that some series have and others do not, where no label has two values. */
 const byPresence = Effect.fnUntraced(function* <E>(
   { matchers, spent }: SeriesPart,
   index: PartIndex<E>

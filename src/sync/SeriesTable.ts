@@ -2,7 +2,7 @@
  * A time for each of very many series, in memory that the garbage collector does not look through: 24 bytes or so of each, where
  * a `Map` of identities takes two hundred.
  *
- * Open addressing with linear probing. Identities are hashes already, so a part of one serves as the place to look first.
+ * Open addressing with linear probing. Identities are hashes already, so a part of one is the place to look first.
  */
 
 /** The parts of an identity: 32 hex digits are four words. */
@@ -10,7 +10,7 @@ const WORDS = 4
 
 const FIRST_CAPACITY = 64
 
-/** From this share of taken places on, the table grows. */
+/** The share of taken places from which the table grows. */
 const FULL = 0.6
 
 export class SeriesTable {
@@ -19,7 +19,7 @@ export class SeriesTable {
   /** `NaN` in a free place. */
   private times = new Float64Array(FIRST_CAPACITY).fill(Number.NaN)
   private count = 0
-  /** The words of the identity that was asked for last. */
+  /** The words of the identity that is looked up. */
   private readonly wanted = new Uint32Array(WORDS)
 
   /** How many series have a time. */
@@ -69,7 +69,7 @@ export class SeriesTable {
     return this.probe()
   }
 
-  /** The place of the wanted words, or the free one that they may have. */
+  /** The place of the wanted words, or the free place for them. */
   private probe(): number {
     const { times, wanted, words } = this
     const mask = this.capacity - 1

@@ -1,4 +1,4 @@
-/** The states that a read resumes from, as a service: all that a read asks of what was saved. */
+/** The states that a read resumes from, as a service: all that a read needs of saved states. */
 import { Context, Effect, Layer, Option, Result } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import { decodeStreamState, type StreamState } from "./StreamState.ts"
@@ -28,7 +28,7 @@ export class StateReader extends Context.Service<
   }
 }
 
-/** The state that a stream's JSON holds; none where it is undefined. */
+/** The state in a stream's JSON; none where the JSON is undefined. */
 export const decodeState = (
   stream: string,
   json: unknown

@@ -1,4 +1,4 @@
-/** What is remembered of a stream between syncs. */
+/** The state of a stream between two syncs. */
 import { createHash } from "node:crypto"
 import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
@@ -7,7 +7,7 @@ import type { Span } from "./coverage.ts"
 
 const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))
 
-/** More spans than this come of no start that a person moved. */
+/** No person moves a start so often that there are more spans. */
 const MOST_SPANS = 1000
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
@@ -16,13 +16,13 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
   time: Time,
   step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   version: Schema.Literal(1),
-  /** Set on the checkpoints of a full refresh: only another attempt of that refresh goes on from them. */
+  /** Set on the checkpoints of a full refresh: only another attempt of that refresh resumes from them. */
   full_refresh: Schema.optionalKey(Schema.Literal(true)),
-  /** Which refresh that was, where the platform numbers them. */
+  /** The number of that refresh, where the platform has one. */
   generation_id: Schema.optionalKey(Schema.Int),
   /**
-   * The first and last grid points of what has been read, in the order of time. Only a `run` remembers that: it reads what lies
-   * before where the start was moved back, while a platform's user clears the state.
+   * The first and last grid points of what has been read, in the order of time. Only a `run` saves them: after a start was moved
+   * back it reads what is missing, while a platform's user clears the state.
    */
   read: Schema.optionalKey(
     Schema.Array(Schema.Tuple([Time, Time])).check(
@@ -30,9 +30,9 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
       Schema.makeFilter((spans) => areInOrder(spans.flat()))
     )
   ),
-  /** The selector that chose the series, where a `run` remembers it; empty for all. */
+  /** The selector of the series, where a `run` saves it; empty for all series. */
   selector: Schema.optionalKey(Schema.String),
-  /** Stands for the labels that were left out of the rows, where a `run` remembers them; empty for none. Not even their names are written. */
+  /** A digest of the labels that were left out of the rows, where a `run` saves it; empty for none. The names themselves are not saved. */
   excluded_labels: Schema.optionalKey(Schema.String)
 }) {
   /** Milliseconds since the epoch. */
@@ -49,7 +49,7 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
   }
 }
 
-/** What stands for a set of labels in a state. */
+/** The digest of a set of labels in a state. */
 export const labelsDigest = (labels: ReadonlySet<string>): string =>
   labels.size === 0
     ? ""
@@ -58,17 +58,17 @@ export const labelsDigest = (labels: ReadonlySet<string>): string =>
         .digest("hex")
         .slice(0, 32)
 
-/** What has been read, as a state has it: the latest spans, should there be more than it may have. */
+/** What has been read, as a state lists it: only the latest spans if there are too many. */
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
   spans
     .slice(-MOST_SPANS)
     .map(({ firstMillis, lastMillis }) => [formatTime(firstMillis), formatTime(lastMillis)] as const)
 
-/** Whether no time is before the one in front of it. */
+/** Whether the times are in order. */
 const areInOrder = (times: ReadonlyArray<string>): boolean =>
   times.every((time, index) => index === 0 || Date.parse(times[index - 1]!) <= Date.parse(time))
 
-/** Whether a text is what `formatTime` writes: JavaScript itself reads 31 February, and much else, as a time. */
+/** Whether a text is what `formatTime` writes: JavaScript itself accepts 31 February, and much else, as a time. */
 const isTime = (text: string): boolean => {
   const millis = Date.parse(text)
   return Number.isFinite(millis) && formatTime(millis) === text
@@ -77,13 +77,13 @@ const isTime = (text: string): boolean => {
 /** A state as it is saved. */
 export const encodeStreamState = Schema.encodeSync(StreamState)
 
-/** Platforms write null for what a state does not have. */
+/** Platforms write null for members that a state does not have. */
 const withoutNulls = (json: unknown): unknown =>
-  Predicate.isObject(json) && !Array.isArray(json)
+  Predicate.isObject(json)
     ? Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
     : json
 
-/** Reads a state that was saved earlier; damaged or foreign state is refused, never read as "start again". */
+/** Reads a saved state. A damaged or foreign state is refused, never taken as "start again". */
 export const decodeStreamState = (stream: string, json: unknown): Result.Result<StreamState, ConfigError> =>
   Result.mapError(Schema.decodeUnknownResult(StreamState)(withoutNulls(json)), (error) => {
     const { path = [] } = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0] ?? {}

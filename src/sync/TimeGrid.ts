@@ -1,7 +1,7 @@
 /**
  * The grid of time that all data points lie on: the multiples of the step since the Unix epoch.
  *
- * Syncs, windows and other tools agree on it without knowing of each other. Pure arithmetic on milliseconds since the epoch.
+ * Syncs, windows and other tools agree on it independently. Pure arithmetic on milliseconds since the epoch.
  */
 import { Schema } from "effect"
 import { formatTime } from "../text/formatTime.ts"

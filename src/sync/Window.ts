@@ -42,7 +42,7 @@ export interface WindowContext {
   readonly splits: Ref.Ref<number>
   /** When a failed request is retried. */
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
-  /** The size of the next window, learned from each. */
+  /** The size of the next window. Each window updates it. */
   readonly size: Ref.Ref<WindowSize>
   /** The samples of the largest response to any stream. */
   readonly largestResponse: Ref.Ref<number>

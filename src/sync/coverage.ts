@@ -1,6 +1,6 @@
 /**
- * Which points of a grid have been read: spans, both ends included, in the order of time and apart from
- * each other. A start that was moved back leaves a gap before what has been read, and one that was moved forward a gap in it.
+ * Which points of a grid have been read: spans, both ends included, in the order of time and apart from each other. A start that was
+ * moved back leaves a gap before them, and one that was moved forward a gap between them.
  */
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -14,9 +14,10 @@ export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): Reado
   let firstMillis = range.firstMillis
   for (const span of covered) {
     if (span.firstMillis > range.lastMillis) break
-    const lastMillis = span.firstMillis - stepMillis
+    // The spans may be of another step: a gap is on the grid of the range.
+    const lastMillis = (Math.ceil(span.firstMillis / stepMillis) - 1) * stepMillis
     if (lastMillis >= firstMillis) gaps.push({ firstMillis, lastMillis, stepMillis })
-    firstMillis = Math.max(firstMillis, span.lastMillis + stepMillis)
+    firstMillis = Math.max(firstMillis, (Math.floor(span.lastMillis / stepMillis) + 1) * stepMillis)
   }
   if (firstMillis <= range.lastMillis) {
     gaps.push({ firstMillis, lastMillis: range.lastMillis, stepMillis })
@@ -24,7 +25,7 @@ export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): Reado
   return gaps
 }
 
-/** What has been read once `span` has been, too. Spans that touch become one. */
+/** What has been read once `span` has been read, too. Spans that touch become one. */
 export const cover = (covered: ReadonlyArray<Span>, span: Span, stepMillis: number): ReadonlyArray<Span> => {
   const touches = (other: Span): boolean =>
     other.firstMillis <= span.lastMillis + stepMillis && other.lastMillis >= span.firstMillis - stepMillis

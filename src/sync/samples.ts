@@ -1,4 +1,4 @@
-/** Samples as plain objects, one by one: for whoever wants the data of a metric and nothing else. */
+/** Samples as plain objects, one by one: the data of a metric and nothing else. */
 import { Stream } from "effect"
 import type { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -13,13 +13,13 @@ import { StateReader } from "./StateReader.ts"
 export interface Sample {
   /** To the millisecond; a multiple of the step since 1970. */
   readonly time: Date
-  /** The very number that the server holds; it may be NaN or infinite. NaN where there is a `histogram` instead. */
+  /** The exact number on the server; it may be NaN or infinite. NaN where the sample is a `histogram`. */
   readonly value: number
   /** A native histogram, numbers in the server's digits. */
   readonly histogram: Histogram | undefined
   /** By name, without that of the metric. All samples of a block share this object. */
   readonly labels: Readonly<Record<string, string>>
-  /** 32 hex digits that stand for the metric and its labels, always the same: with `time` the key of a sample. */
+  /** 32 hex digits, hashed from the metric and its labels, stable for ever: with `time` the key of a sample. */
   readonly seriesId: string
 }
 
@@ -41,9 +41,9 @@ export const samplesOf = (block: SampleBlock): ReadonlyArray<Sample> => {
 
 /**
  * All samples of a metric in the configured range, each exactly once: of a series in the order of time, of several series
- * window by window. Requests are repeated, split and made ahead as in every read; no more than a few windows are in memory.
+ * window by window. Requests are retried, split and made ahead as in every read; no more than a few windows are in memory.
  *
- * A read that cannot go on fails the stream, after whatever came before. For several metrics, progress and state, use `read`.
+ * A failed read fails the stream, after the samples before the failure. For several metrics, progress and state, use `read`.
  */
 export const samples = (
   metric: string

@@ -1,4 +1,4 @@
-/** What users should know of every sync: connections that are not safe, clocks and states that cannot be right. */
+/** Warnings of every sync: connections that are not safe, clocks and states that cannot be right. */
 import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
@@ -18,7 +18,7 @@ export const warnOfConnection = Effect.flatMap(ConnectorConfig, (settings) =>
 export const warnOfClock = ({ problem }: ServerClock): Effect.Effect<void> =>
   problem === undefined ? Effect.void : Effect.logWarning(problem)
 
-/** A check refuses a clock that is far ahead: a sync by it would leave a state in the future. Warns of one that is behind. */
+/** Fails where the clock is far ahead: a sync by it would leave a state in the future. Warns of one that is behind. */
 export const refuseClockAhead = (clock: ServerClock): Effect.Effect<void, ConfigError> =>
   clock.isAhead && clock.problem !== undefined
     ? Effect.fail(new ConfigError({ message: clock.problem }))
@@ -27,7 +27,7 @@ export const refuseClockAhead = (clock: ServerClock): Effect.Effect<void, Config
 /** Clocks of the servers behind one address differ by seconds. */
 const TOLERANCE_MILLIS = 60_000
 
-/** So many streams are named. */
+/** The most streams that a warning names. */
 const MAX_NAMES = 5
 
 /** What is wrong with states that are later than the server's time, as a sentence; undefined if none is. */

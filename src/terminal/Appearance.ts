@@ -1,4 +1,8 @@
-/** What a terminal can show, as the environment tells, and the few colours that are used. */
+/**
+ * What a terminal can show, according to the environment, and the few colours that are used.
+ *
+ * Not `TerminalCapabilities` of Effect: it knows standard output only, and `NO_COLOR` beats `FORCE_COLOR` there.
+ */
 
 /** The size of a terminal in characters. */
 export interface Size {
@@ -40,7 +44,7 @@ const codes: Readonly<Record<Meaning, string>> = {
 /** Colours a text that is as wide as it is to be. */
 export type Paint = (meaning: Meaning, text: string) => string
 
-/** Whoever sees no colours gets the same words. */
+/** The same text without colours. */
 export const plain: Paint = (_, text) => text
 
 export const coloured: Paint = (meaning, text) =>

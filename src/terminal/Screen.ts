@@ -21,8 +21,8 @@ const ERASE_LINE = `${ESC}2K`
 const UP = `${ESC}A`
 
 /**
- * A text of which a terminal obeys nothing but our colours, where it has colours. Whoever writes here has made foreign texts
- * printable already, or a server could use the colours too; this is for what was forgotten.
+ * A text without control characters except our colours, if the terminal has colours. Callers have made foreign texts printable
+ * already, or a server could use the colours too; this is a second line of defence.
  */
 const withoutControls = (text: string, hasColours: boolean): string => {
   const codes = hasColours ? text.match(colourCodes) : undefined
@@ -44,9 +44,9 @@ export interface ScreenMethods {
   readonly printAbove: (text: string) => void
   /** Draws the picture, in the place of the one before. Its lines must be narrower than the terminal, and fewer than its rows. */
   readonly draw: (lines: ReadonlyArray<string>) => void
-  /** Takes the picture away, and shows the cursor again. */
+  /** Erases the picture, and shows the cursor again. */
   readonly clear: () => void
-  /** Shows the cursor for good: the process may end at any moment. */
+  /** Shows the cursor from now on: the process may end at any moment. */
   readonly leave: () => void
 }
 
@@ -57,8 +57,8 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
   let isLeft = false
 
   /**
-   * Takes the picture away, and goes to where it began. Line by line: some terminals keep a copy of a screen that is erased
-   * as a whole. One that became narrower has broken the picture's lines into several.
+   * Erases the picture, and moves to its beginning. Line by line: some terminals keep a copy of a screen that is erased at
+   * once. A terminal that became narrower has broken the picture's lines into several.
    */
   const erase = (): string => {
     if (picture.length === 0) return ""
@@ -106,7 +106,7 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
   }
 }
 
-/** The size that is assumed of a terminal that does not tell. */
+/** The size of a terminal that does not report one. */
 const usualSize: Size = { columns: 80, rows: 24 }
 
 const standardError: Terminal = {
@@ -128,7 +128,7 @@ export class Screen extends Context.Service<Screen, ScreenMethods>()("source-pro
       Effect.sync(() => {
         const screen = makeScreen(standardError, appearanceOf(process.env, process.stderr.isTTY === true))
         process.on("exit", screen.leave)
-        // Before whoever ends the process. Where nobody else listens a signal ends it at once, which must stay so.
+        // Before the handlers that end the process. Without another handler a signal ends it at once, which must stay so.
         for (const signal of signals) {
           if (process.listenerCount(signal) > 0) process.prependListener(signal, screen.leave)
         }

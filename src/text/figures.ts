@@ -27,18 +27,18 @@ export const byteText = (bytes: number): string => {
 /** How long something took or takes: `0.4 s`, `45 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`. */
 export const durationText = (seconds: number): string => {
   if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`
-  const whole = Math.round(seconds)
-  if (whole < 60) return `${whole} s`
+  const rest = Math.round(seconds)
+  if (rest < 60) return `${rest} s`
   const two = (large: number, largeUnit: string, small: number, smallUnit: string): string =>
     small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`
-  if (whole < 3600) return two(Math.floor(whole / 60), "min", whole % 60, "s")
+  if (rest < 3600) return two(Math.floor(rest / 60), "min", rest % 60, "s")
   const minutes = Math.round(seconds / 60)
   if (minutes < 1440) return two(Math.floor(minutes / 60), "h", minutes % 60, "min")
   const hours = Math.round(seconds / 3600)
   return two(Math.floor(hours / 24), "d", hours % 24, "h")
 }
 
-/** How long something will take, which nobody knows to the tenth: `1 s` at least. */
+/** An estimated duration, without tenths of seconds: `1 s` at least. */
 export const aboutText = (seconds: number): string =>
   seconds < 59.5 ? `${Math.max(1, Math.round(seconds))} s` : durationText(seconds)
 

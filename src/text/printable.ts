@@ -1,6 +1,6 @@
 /**
  * Text that is safe to print. Names, help texts and errors of a server, and paths, may have anything in them: a terminal
- * must not obey it, and nobody must take it for something else. What has no look of its own is shown as `\u202e`.
+ * must not obey it, and it must not look like something else. Invisible characters are shown as `\u202e`.
  *
  * Every text that leaves for a terminal goes through here, or is ours.
  */
@@ -33,13 +33,13 @@ export const visibleLines = (text: string): string =>
     .replaceAll("\r\n", "\n")
     .replace(unprintable, (character) => (character === "\n" ? "\n" : escapeOf(character)))
 
-/** How long a name may be in a table or a line: nobody reads more of it. */
-export const MOST_OF_A_NAME = 300
+/** The longest name in a table or a line. */
+export const MAX_NAME = 300
 
-/** How long a sentence may be. Our own are shorter; a server's may be of any length. */
-export const MOST_OF_A_SENTENCE = 4000
+/** The longest sentence. Our own are shorter; a server's may be of any length. */
+export const MAX_SENTENCE = 4000
 
-/** A text of at most so many UTF-16 units, which says that it goes on. No character is cut in halves. */
+/** A text of at most so many UTF-16 units, with an ellipsis if it was cut. No surrogate pair is cut. */
 export const cutTo = (text: string, most: number): string => {
   if (text.length <= most) return text
   const end = most - 1
@@ -47,7 +47,7 @@ export const cutTo = (text: string, most: number): string => {
 }
 
 /** A text on one line: line breaks and tabs become a blank. It is cut first, so that it costs no more than it shows. */
-export const printable = (text: string, most = MOST_OF_A_SENTENCE): string =>
+export const printable = (text: string, most = MAX_SENTENCE): string =>
   cutTo(visible(onOneLine(cutTo(text, most)).trim()), most)
 
 const onOneLine = (text: string): string =>
@@ -64,7 +64,7 @@ export const printableLines = (text: string, most: number): string =>
     .join("\n  ")
 
 /** A name as `printable`, of a length that a table can have. */
-export const printableName = (name: string): string => printable(name, MOST_OF_A_NAME)
+export const printableName = (name: string): string => printable(name, MAX_NAME)
 
 /** A JSON document that means the same and can be printed: what JSON leaves as it is, such as U+009B, is escaped. */
 export const printableJson = (json: string): string =>

@@ -1,7 +1,7 @@
-/** Milliseconds on a clock that nobody sets, for how long something takes: the clock of the wall may jump meanwhile. */
+/** Milliseconds on a monotonic clock, to measure durations: the wall clock may be set meanwhile. */
 import { Clock, Effect } from "effect"
 
-/** Since any moment; only differences mean something. */
+/** Since an arbitrary moment; only differences have a meaning. */
 export const steadyMillis: Effect.Effect<number> = Effect.map(Clock.monotonicTimeNanos, (nanos) =>
   Number(nanos / 1_000_000n)
 )

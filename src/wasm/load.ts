@@ -34,7 +34,7 @@ const modules = new Map<string, object>()
 
 /**
  * Loads a program from its base64, to work on a memory of its own, which must be new: it relies on the zeros there. What it
- * exports, whoever loads it must know. Takes half a millisecond the first time, so it is done when it is needed.
+ * exports, the caller must know. Takes half a millisecond the first time, so it is done when it is needed.
  */
 export const load = <Exports>(base64: string, memory: Memory): Exports => {
   let module = modules.get(base64)

@@ -151,7 +151,7 @@ describe("a state file", () => {
     })
   )
 
-  it.effect("that is missing or no JSON is told", () =>
+  it.effect("that is missing or no JSON is an error", () =>
     Effect.gen(function* () {
       const broken = yield* Effect.flip(load("[{"))
       assert.strictEqual(broken._tag, "InputFileError")

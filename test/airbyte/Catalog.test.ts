@@ -172,7 +172,7 @@ describe("readCatalog", () => {
     )
   }
 
-  it.effect("tells a file that is missing or no JSON", () =>
+  it.effect("reports a file that is missing or no JSON", () =>
     Effect.gen(function* () {
       const missing = yield* Effect.flip(
         Effect.provide(readCatalog("/no/such/file.json"), NodeServices.layer)
@@ -192,7 +192,7 @@ describe("catalogStream", () => {
   const warnings: Array<unknown> = []
   const collect = Logger.layer([Logger.make(({ message }) => void warnings.push(message))])
 
-  it.effect("tells what a stream of ours can do", () =>
+  it.effect("has the abilities of a stream", () =>
     Effect.gen(function* () {
       const { json_schema, ...rest } = yield* catalogStream(
         { name: "up", labels: ["job"], metadata: { type: "gauge", help: "Is it up?", unit: "" } },

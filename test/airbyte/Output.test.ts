@@ -40,7 +40,7 @@ describe("Output", () => {
   })
 
   it.effect.prop(
-    "keeps order and lines whatever the reader's pace and whoever flushes",
+    "keeps order and lines at any pace of the reader, however it is flushed",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -61,7 +61,7 @@ describe("Output", () => {
             const text = `${i}${choices.oneIn(4) ? "x".repeat(choices.below(300_000)) : ""}`
             output.message(log(text))
             expected.push(text)
-            if (choices.oneIn(3)) yield* output.relieve
+            if (choices.oneIn(3)) yield* output.flushIfFull
             if (choices.oneIn(9)) yield* output.flush
             if (choices.oneIn(9)) yield* Effect.forkChild(output.flush)
             if (choices.oneIn(9)) yield* Effect.sleep(choices.below(500))
@@ -120,7 +120,7 @@ describe("Output", () => {
           Effect.gen(function* () {
             for (const letter of ["a", "b", "c"]) {
               output.message(log(large(letter)))
-              yield* output.relieve
+              yield* output.flushIfFull
               steps.push(letter)
             }
             yield* output.flush
@@ -141,7 +141,7 @@ describe("Output", () => {
       const output = yield* Output
       yield* settle
       output.message(log("1"))
-      yield* output.relieve
+      yield* output.flushIfFull
       yield* settle
       assert.strictEqual(collector.text(), "")
     }).pipe(Effect.provide(collector.layer))
@@ -169,7 +169,7 @@ describe("Output", () => {
 
   const closed = Effect.fail(new OutputClosed({ code: "EPIPE" }))
 
-  it.effect("fails when nobody takes what it writes", () =>
+  it.effect("fails when its reader is gone", () =>
     Effect.gen(function* () {
       const output = yield* Output
       output.message(log("1"))
@@ -178,7 +178,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("does not forget that lines were lost, whoever tried to write them", () =>
+  it.effect("does not forget that lines were lost, however they were written", () =>
     Effect.gen(function* () {
       const output = yield* Output
       yield* settle
@@ -189,14 +189,14 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("tells at the next line that its reader is gone, even where little is written", () =>
+  it.effect("fails at the next line after its reader is gone, even where little is written", () =>
     Effect.gen(function* () {
       const output = yield* Output
       yield* settle
       output.message(log("1"))
       yield* TestClock.adjust(1000)
       output.message(log("2"))
-      const error = Exit.findErrorOption(yield* Effect.exit(output.relieve))
+      const error = Exit.findErrorOption(yield* Effect.exit(output.flushIfFull))
       assert.strictEqual(Option.getOrUndefined(error)?._tag, "OutputClosed")
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )

@@ -16,7 +16,7 @@ const windows = (choices: Choices, points: number) => {
 
 describe("StreamProgress", () => {
   it.prop(
-    "tells each window's records and points once, and ends with all of them",
+    "reports each window's records and points once, and ends with all of them",
     [choices],
     ([choices]) => {
       const points = choices.between(1, 300)
@@ -37,7 +37,7 @@ describe("StreamProgress", () => {
     }
   )
 
-  it.prop("never lets an estimate that was told be far from the present one", [choices], ([choices]) => {
+  it.prop("never lets the reported estimate be far from the present one", [choices], ([choices]) => {
     const points = choices.between(1, 300)
     const progress = new StreamProgress(range(points), 0)
     let told: { readonly records: number; readonly bytes: number } | undefined
@@ -64,7 +64,7 @@ describe("StreamProgress", () => {
     assert.deepStrictEqual(progress.newEstimate(), { records: 1007, bytes: 100_667 })
   })
 
-  it("knows at once of a stream without points that it is done", () => {
+  it("is complete at once for a stream without points", () => {
     const progress = new StreamProgress(range(0), 0)
     progress.endWindow(0)
     assert.deepStrictEqual([progress.share, progress.newEstimate()], [1, { records: 0, bytes: 0 }])

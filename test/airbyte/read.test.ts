@@ -153,7 +153,7 @@ it.effect("a state that cannot be saved ends the read with an error of the syste
 )
 
 describe("read", () => {
-  it.effect("tells of a stream from STARTED to COMPLETE, with a state after each window", () =>
+  it.effect("reports a stream from STARTED to COMPLETE, with a state after each window", () =>
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([configured("m")], { series: gauge("m", 300, 2), points: 300 })
       assert.isTrue(ok)
@@ -195,7 +195,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("goes on from every state that it wrote", () =>
+  it.effect("resumes from every state that it wrote", () =>
     Effect.gen(function* () {
       const setting = { series: gauge("m", 2000, 3), points: 2000 }
       const whole = yield* readAll([configured("m")], setting)
@@ -279,7 +279,7 @@ describe("read", () => {
         : undefined
   })
 
-  it.effect("tells of a stream that fails, goes on with the others, and names it at the end", () =>
+  it.effect("reports a stream that fails, continues with the others, and names it at the end", () =>
     Effect.gen(function* () {
       const names = ["a", "b", "c"]
       const { messages, ok } = yield* readAll(
@@ -302,7 +302,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("leaves no stream in doubt when the whole read fails", () =>
+  it.effect("ends every stream when the read fails", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 8 }, (_, i) => `m${i}`)
       const { messages, ok } = yield* readAll(
@@ -347,7 +347,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("says until when it waits where the server limits the rate, and goes on after that", () =>
+  it.effect("reports until when it waits where the server limits the rate, and continues after that", () =>
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([configured("m")], {
         series: gauge("m", 30),

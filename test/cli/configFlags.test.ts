@@ -252,7 +252,7 @@ describe("settingsOf", () => {
       )
       assert.match(
         yield* messageOf(settings(flags({ ...local, user: "u" }))),
-        /basic_auth_user \(--user\) is set without basic_auth_pass/
+        /basic_auth_user \(--user\) is set without basic_auth_pass \(SOURCE_PROMETHEUS_PASSWORD or --password-file\):/
       )
       const message = yield* messageOf(settings(flags(local), {}, { [PASSWORD_VARIABLE]: "s3cr3t" }))
       assert.match(

@@ -38,8 +38,8 @@ describe("repeatedly", () => {
       const { begun, exit, told } = yield* runs(60_000, 200_000, [5000, 20_000, 0])
       assert.deepStrictEqual(begun, [0, 60_000, 120_000, 180_000])
       assert.isUndefined(exit)
-      assert.deepStrictEqual(told[0], "The next run is at 1970-01-01T00:01:00Z; Ctrl-C stops.")
-      assert.strictEqual(told.at(-1), "Stopped between two runs: all that was read is saved.")
+      assert.deepStrictEqual(told[0], "Next run at 1970-01-01T00:01:00Z; press Ctrl-C to stop.")
+      assert.strictEqual(told.at(-1), "Stopped between runs. All data is saved.")
     })
   )
 

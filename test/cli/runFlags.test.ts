@@ -76,7 +76,7 @@ describe("checkTogether", () => {
       { fullRefresh: true, mode: Option.some<SyncMode>("full_refresh_append") },
       /full_refresh_append keeps it: remove/
     ],
-    [{ dryRun: true, every: Option.some(1000) }, /leave out --every\.$/],
+    [{ dryRun: true, every: Option.some(1000) }, /remove --every\.$/],
     [{ dryRun: true, report: Option.some("x.html") }, /remove one of them\.$/]
   ] as const)("refuses %j and says what to leave out", ([given, message]) =>
     Effect.gen(function* () {

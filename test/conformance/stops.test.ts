@@ -386,7 +386,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
       assert.deepStrictEqual([result.code, result.signal, result.stdout], [null, "SIGINT", ""])
       assert.strictEqual(
         result.stderr,
-        "Stopped at once. All that was committed is kept, and the same command resumes from there.\n"
+        "Stopped immediately. All committed data is saved, and the same command resumes from there.\n"
       )
       assert.isBelow(millis, SOON)
     })

@@ -117,7 +117,7 @@ const here: ReadonlyMap<string, Check> = new Map([
   ],
   [
     "npx source-prometheus run --config config.json --dry-run",
-    ({ stdout }) => assert.match(stdout, /^STREAM +SERIES .*^Nothing has been read or written\.$/ms)
+    ({ stdout }) => assert.match(stdout, /^STREAM +SERIES .*^Nothing was read or written\.$/ms)
   ],
   [
     "npx source-prometheus run --config config.json --json --report report.html > summary.json",
@@ -135,10 +135,7 @@ const here: ReadonlyMap<string, Check> = new Map([
 
 /** Programs that run until they are stopped, with what they print on standard error when they have done something. */
 const endless: ReadonlyMap<string, string> = new Map([
-  [
-    "npx source-prometheus run --config config.json --to parquet:metrics-of-now --every 15m",
-    "The next run is at "
-  ]
+  ["npx source-prometheus run --config config.json --to parquet:metrics-of-now --every 15m", "Next run at "]
 ])
 
 /** Those that cannot be run in a test, and which file does it with which words. */

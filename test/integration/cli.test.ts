@@ -449,7 +449,7 @@ describe("run", () => {
         const first = yield* child.run(args)
         assert.strictEqual(first.code, 1)
         assert.match(first.stderr, /b\s+FAILED/)
-        assert.match(first.stdout, /\n1 of 3 streams failed\. Run again to go on where it stopped\./)
+        assert.match(first.stdout, /\n1 of 3 streams failed\. Run again to resume where it stopped\./)
         broken = false
         const second = yield* child.run(args)
         assert.strictEqual(second.code, 0, second.stderr)

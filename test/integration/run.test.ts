@@ -279,7 +279,7 @@ describe("run", () => {
         yield* Effect.callback<void>((resume) => {
           running.process.stderr.on("data", (chunk: string) => {
             stderr += chunk
-            if (stderr.split("The next run is at ").length > 3) resume(Effect.void)
+            if (stderr.split("Next run at ").length > 3) resume(Effect.void)
           })
         })
         running.kill("SIGINT")
@@ -301,8 +301,8 @@ describe("run", () => {
       const args = ["run", "--config", files.write("c.json", config), "--to", `jsonl:${files.path("data")}`]
       const result = yield* child.run([...args, "--gzip", "--report", report])
       assert.strictEqual(result.code, 0, result.stderr)
-      assert.match(result.stderr, /The report is in .*report\.html\./)
-      assert.match(result.stdout, /Look into it:\n {2}gzip -dc .*a\.jsonl\.gz \| head -n 5/)
+      assert.match(result.stderr, /Wrote the report to .*report\.html\./)
+      assert.match(result.stdout, /Query it:\n {2}gzip -dc .*a\.jsonl\.gz \| head -n 5/)
       assert.match(readFileSync(report, "utf8"), /<td>a<\/td>|>a</)
       assert.deepStrictEqual(readdirSync(files.path("data")).sort(), ["_state", "a.jsonl.gz"])
       const plain = yield* child.run(args)
@@ -358,7 +358,7 @@ describe("run", () => {
       ["--url", "http://localhost:9090", "--start", "2026-01-01", "--step", "soon"],
       /step \(--step\) is "soon"/
     ],
-    [["--dry-run", "--every", "1m"], /leave out --every/]
+    [["--dry-run", "--every", "1m"], /remove --every/]
   ] as const)("refuses %j with the fix, and exits with 2", ([flags, message]) =>
     Effect.gen(function* () {
       const files = yield* connector.workspace

@@ -138,8 +138,8 @@ describe("a hostile server", () => {
         )
         const text = assertOurs(written, to)
         assert.strictEqual(code, 0, text)
-        for (const word of ["title\\u001b]0;owned\\u0007", "Look into it:", "The report is in"]) {
-          assert.include(text, columns >= 80 ? word : "Look into it:")
+        for (const word of ["title\\u001b]0;owned\\u0007", "Query it:", "Wrote the report to"]) {
+          assert.include(text, columns >= 80 ? word : "Query it:")
         }
       }
       assertOurs(readFileSync(report, "utf8").replace(/<(style|script)\b[\s\S]*?<\/\1>/g, ""), "the report")
@@ -266,7 +266,7 @@ describe("a run that is stopped while it draws", () => {
       for (const columns of [60, 120]) {
         const { code, written } = yield* runOnTerminal(
           ["run", "--config", configPath, "--to", `jsonl:${join(folder, "out")}`, "--select", "plain"],
-          { columns, interruptAt: "asking" }
+          { columns, interruptAt: "querying" }
         )
         const text = written.toString("utf8")
         assertOurs(text.replace("^C", ""), "a stopped run")

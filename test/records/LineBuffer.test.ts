@@ -3,7 +3,7 @@ import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { choices } from "../choices.ts"
 
 describe("LineBuffer", () => {
-  it.prop("holds all that was appended, in order", [choices], ([choices]) => {
+  it.prop("has all that was appended, in order", [choices], ([choices]) => {
     const buffer = new LineBuffer(choices.below(40))
     let expected: Array<number> = []
     for (let i = 0; i < 30; i++) {

@@ -349,7 +349,7 @@ describe("RecordEncoder", () => {
     assert.notProperty(JSON.parse(narrow!), "new")
   })
 
-  it("tells a series from the one before by the object, not by its labels", () => {
+  it("distinguishes a series from the previous one by the object, not by its labels", () => {
     const lines = encode(everything, [
       floats(makeSeries([["n", "1"]]), [[start, "1"]]),
       floats(makeSeries([["n", "2"]]), [[start, "2"]]),
@@ -386,7 +386,7 @@ describe("shapeOf", () => {
     }
   })
 
-  it("tells a deselected label from one that appeared after discovery", () => {
+  it("distinguishes a deselected label from one that appeared after discovery", () => {
     const shape = shapeOf(
       {
         properties: ["time", "value", "series_id", "job", "label_time", "other_labels"],

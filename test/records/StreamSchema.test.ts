@@ -128,7 +128,7 @@ describe("describeMetric", () => {
     assert.strictEqual(describeMetric({ type: "gauge", help: "", unit: "" }), "gauge.")
   })
 
-  it("shortens a help text that is no sentence or two, between whole characters", () => {
+  it("shortens a long help text, between complete characters", () => {
     for (const unit of ["x", "😀", "a😀"]) {
       const description = describeMetric({ type: "gauge", help: unit.repeat(100_000), unit: "" })
       assert.isBelow(description.length, 2100)

@@ -39,8 +39,8 @@ http_requests_total     100   1,440       15  ~144,000  ~1.73 MB
 up                       10   1,440        2   ~14,400   ~173 kB
 fresh                    10       0        0         0   0 bytes
 
-A run would read about 158,400 samples of 120 series in 3 streams at http://localhost:9090 from 2026-01-01 00:00 to 2026-01-01 23:59 UTC, every 1 min: 17 queries at least, about 1.90 MB of answers, into prometheus.duckdb.
-Nothing has been read or written.`
+A run would read about 158,400 samples of 120 series in 3 streams at http://localhost:9090 from 2026-01-01 00:00 to 2026-01-01 23:59 UTC, every 1 min: at least 17 queries, about 1.90 MB of responses, into prometheus.duckdb.
+Nothing was read or written.`
     )
   })
 
@@ -50,7 +50,7 @@ Nothing has been read or written.`
         { ...runOf([stream("up", { samples: 0, bytes: 0 })]), span: undefined },
         { columns: 80, paint: plain }
       ),
-      "A run would read nothing new of 1 stream at http://localhost:9090."
+      "A run would read nothing new from 1 stream at http://localhost:9090."
     )
   })
 

@@ -89,7 +89,7 @@ describe("liveLines", () => {
     )
     assert.deepStrictEqual(lines(state, 100, 24), [
       "up               ━━━━━━━━━━━━────────────   50 %  1,234 samples",
-      "温度             ────────────────────────    0 %  asking",
+      "温度             ────────────────────────    0 %  querying",
       "slow             ━━━━━━━━━━━━────────────   50 %  waiting 4 s: http://h returned HTTP 503.",
       "3 of 10 streams  ━━━━━━━━━━──────────────   40 %  15 s left  1.50 k samples/s  20,000 samples"
     ])
@@ -153,7 +153,7 @@ describe("the lines of a run that is not drawn", () => {
     )
     assert.strictEqual(
       endedLine({ ...failedStream("up", "It is gone."), rows: 1 }, 2, plain),
-      "✗ up  FAILED: It is gone. 1 row before that is kept."
+      "✗ up  FAILED: It is gone. 1 row before that is saved."
     )
     // On a terminal they fit, and what a server said never begins a line.
     const said = failedStream("up", `${"It is gone. ".repeat(10)}`)

@@ -37,7 +37,7 @@ export const runOf = (
   seconds: 2.5,
   rows: streams.reduce((total, { rows }) => total + rows, 0),
   bytes: 1_234_567,
-  lookInto: "duckdb prometheus.duckdb 'from up'",
+  previewCommand: "duckdb prometheus.duckdb 'from up'",
   streams,
   ...given
 })

@@ -27,10 +27,10 @@ gone                      0          0                                      1.3 
 
 FAILED gone: http://localhost:9090 returned HTTP 503. Try again later.
 
-1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. The server had to be asked again once.
-1 of 4 streams failed. Run again to go on where it stopped.
+1,237,447 new rows of 14 series in 4 streams, in 2.5 s (495 k rows/s); prometheus.duckdb has 1.23 MB. 1 request was retried.
+1 of 4 streams failed. Run again to resume where it stopped.
 
-Look into it:
+Query it:
   duckdb prometheus.duckdb 'from up'`
     )
   })
@@ -50,7 +50,7 @@ Look into it:
       const run = runOf(given.map(({ name, ...stream }) => streamOf(name, stream)))
       const lines = text(run, columns).split("\n")
       for (const line of lines) {
-        assert.isTrue(textWidth(line) < columns || /^Look into it:$|^ {2}duckdb /.test(line), line)
+        assert.isTrue(textWidth(line) < columns || /^Query it:$|^ {2}duckdb /.test(line), line)
         assert.notMatch(line, /\p{Cc}/u)
       }
     }
@@ -114,7 +114,7 @@ Look into it:
   })
 
   it("prints a command that can be copied, and that no terminal obeys", () => {
-    const text = summaryText(runOf([streamOf("up")], { lookInto: "cat $'a\\033b' \u001b[2J" }), {
+    const text = summaryText(runOf([streamOf("up")], { previewCommand: "cat $'a\\033b' \u001b[2J" }), {
       columns: 80,
       paint: plain
     })

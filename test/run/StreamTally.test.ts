@@ -1,7 +1,6 @@
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
 import { assert, describe, it } from "@effect/vitest"
 import { curveLimits, StreamTally } from "../../src/run/StreamTally.ts"
+import { collectGarbage } from "../../src/samples/collectGarbage.ts"
 import { asTextBlock } from "../../src/samples/Sample.ts"
 import { type Choices, choices } from "../choices.ts"
 import { floats, histogramOf, seriesOf, start } from "../destinations/folder/drive.ts"
@@ -183,9 +182,6 @@ describe("curveLimits", () => {
 })
 
 describe("the labels of shown series", () => {
-  setFlagsFromString("--expose-gc")
-  const collectGarbage = runInNewContext("gc") as () => void
-
   it("take no memory beyond what is shown of them", () => {
     const tally = tallyOf()
     collectGarbage()

@@ -79,7 +79,7 @@ describe("estimate", () => {
     })
   )
 
-  it.effect("goes on from the state, and a refresh from the start", () =>
+  it.effect("resumes from the state, and a refresh from the start", () =>
     Effect.gen(function* () {
       const state = { time: iso(start + 89 * minute), step: 60, version: 1 }
       const setting = { series: gauge("a", 100, 2), points: 100, states: { a: state } }
@@ -99,7 +99,7 @@ describe("estimate", () => {
     })
   )
 
-  it.effect("asks nothing of streams that have nothing new", () =>
+  it.effect("requests nothing of streams without new points", () =>
     Effect.gen(function* () {
       const state = { time: iso(start + 99 * minute), step: 60, version: 1 }
       const { dryRun, mock } = yield* estimateOf({
@@ -135,9 +135,9 @@ describe("an estimate by a server that cannot count", () => {
     ["more than there can be", at("1e300"), /returned 1e300 for/],
     ["an infinite decimal", at("1e999"), /returned 1e999 for/],
     [
-      "more numbers than asked for",
+      "more numbers than requested",
       Array.from({ length: 100 }, (_, i) => at("1", start + i * minute)).join(","),
-      /returned more than the 48 numbers asked for/
+      /returned more than the 48 requested numbers/
     ]
   ] as const) {
     it.effect(`fails in a sentence for ${what}`, () =>

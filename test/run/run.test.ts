@@ -17,19 +17,19 @@ import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/read
 const errorOf = (what: string, isFatal: boolean) =>
   new DestinationError({ message: `${what} fails.`, isFatal })
 
-/** A destination in memory, which fails where it is told to, and a list of all that it and the progress are told. */
+/** A destination in memory that fails at a given step, and a list of all calls to it and to the progress. */
 const watched = (
   failing: string | undefined,
   states: Setting["states"],
   contents: Readonly<Record<string, Contents>>,
   isFatal: boolean
 ) => {
-  const told: Array<string> = []
+  const calls: Array<string> = []
   const rows = new Map<string, number>()
   const summaries: Array<StreamSummary> = []
   const step = (what: string) =>
     Effect.suspend(() => {
-      told.push(what)
+      calls.push(what)
       return what === failing ? Effect.fail(errorOf(what, isFatal)) : Effect.void
     })
   const destination = Layer.succeed(Destination, {
@@ -39,9 +39,9 @@ const watched = (
         (of === "current" ? contents[stream] : undefined) ?? { rows: 0, firstMillis: null, lastMillis: null }
       ),
     streams: () => Object.keys({ ...states, ...contents }),
-    lookInto: (stream) => `look into ${stream}`,
+    previewCommand: (stream) => `look into ${stream}`,
     states: (kind) => {
-      told.push(`states ${kind}`)
+      calls.push(`states ${kind}`)
       return { load: (stream) => decodeState(stream, states?.[stream]) }
     },
     open: Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
@@ -72,10 +72,10 @@ const watched = (
     ended: (stream) => Effect.sync(() => void summaries.push(stream)),
     finish: () => step("finish").pipe(Effect.ignore)
   })
-  return { told, rows, summaries, layer: Layer.merge(destination, progress) }
+  return { calls, rows, summaries, layer: Layer.merge(destination, progress) }
 }
 
-/** What a run is told beside its mode. */
+/** The options of a run beside its mode. */
 interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "confirm">> {
   readonly failing?: string
   readonly isFatal?: boolean
@@ -88,7 +88,7 @@ const runOf = Effect.fnUntraced(function* (
   { contents = {}, failing, isFatal = false, ...options }: Given = {}
 ) {
   const { mock, services } = yield* setUp(setting)
-  const { layer, rows, summaries, told } = watched(failing, setting.states, contents, isFatal)
+  const { layer, rows, summaries, calls } = watched(failing, setting.states, contents, isFatal)
   const logs: Array<string> = []
   const exit = yield* drive(
     Effect.exit(
@@ -107,12 +107,12 @@ const runOf = Effect.fnUntraced(function* (
     Effect.provide(Layer.merge(services, layer)),
     Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))]))
   )
-  return { exit, logs, mock, rows, summaries, told }
+  return { exit, logs, mock, rows, summaries, calls }
 })
 
-/** What of all was told of one stream, runs of the same as one. */
-const storyOf = (told: ReadonlyArray<string>, stream: string): string =>
-  told
+/** The calls of one stream, repeated ones as one. */
+const storyOf = (calls: ReadonlyArray<string>, stream: string): string =>
+  calls
     .filter((what) => what.split(" ")[1] === stream && !what.startsWith("begin "))
     .map((what) => what.split(" ")[0])
     .filter((what, i, all) => what !== all[i - 1])
@@ -122,15 +122,15 @@ describe("run", () => {
   it.effect("writes, commits and completes each stream, and sums it up", () =>
     Effect.gen(function* () {
       const series = [...gauge("a", 20, 3), ...gauge("b", 20)]
-      const { exit, rows, summaries, told } = yield* runOf({ series, points: 20 })
+      const { exit, rows, summaries, calls } = yield* runOf({ series, points: 20 })
       const summary = yield* exit
-      assert.include(told, "begin a b")
-      assert.strictEqual(told.at(-1), "finish")
-      assert.include(told, "open a incremental_append_deduped")
-      assert.include(told, "started a 20")
-      assert.include(told, "committed a 20")
+      assert.include(calls, "begin a b")
+      assert.strictEqual(calls.at(-1), "finish")
+      assert.include(calls, "open a incremental_append_deduped")
+      assert.include(calls, "started a 20")
+      assert.include(calls, "committed a 20")
       for (const name of ["a", "b"]) {
-        assert.strictEqual(storyOf(told, name), "open started write commit committed complete close")
+        assert.strictEqual(storyOf(calls, name), "open started write commit committed complete close")
       }
       assert.deepStrictEqual([...rows].sort(), [
         ["a", 60],
@@ -143,7 +143,7 @@ describe("run", () => {
         stepSeconds: 60,
         rows: 80,
         bytes: 42,
-        lookInto: "look into a"
+        previewCommand: "look into a"
       })
       assert.deepStrictEqual(
         summary.streams.map(({ error, name, rows, series, span }) => ({ error, name, rows, series, span })),
@@ -159,13 +159,13 @@ describe("run", () => {
     })
   )
 
-  it.effect("keeps what a stream had committed before it failed, and goes on with the others", () =>
+  it.effect("keeps what a stream had committed before it failed, and continues with the others", () =>
     Effect.gen(function* () {
       const faults = onRange(({ from, metric }) =>
         metric === "a" && from > 0 ? { status: 422, body: "no" } : undefined
       )
       const series = [...gauge("a", 100), ...gauge("b", 100)]
-      const { exit, rows, told } = yield* runOf({ series, points: 100, mock: { faults } })
+      const { exit, rows, calls } = yield* runOf({ series, points: 100, mock: { faults } })
       const { rows: all, streams } = yield* exit
       assert.match(streams[0]?.error ?? "", /422/)
       assert.strictEqual(streams[1]?.error, undefined)
@@ -173,8 +173,8 @@ describe("run", () => {
       assert.isTrue((rows.get("a") ?? 0) > 0 && (rows.get("a") ?? 0) < 100)
       assert.strictEqual(rows.get("b"), 100)
       assert.strictEqual(all, 100 + rows.get("a")!)
-      assert.notInclude(told, "complete a")
-      assert.include(told, "close a")
+      assert.notInclude(calls, "complete a")
+      assert.include(calls, "close a")
     })
   )
 
@@ -183,17 +183,17 @@ describe("run", () => {
       const faults = onRange(({ metric }) => (metric === "a" ? { status: 422, body: "no" } : undefined))
       const late = gauge("b", 1).map((one) => ({ ...one, times: one.times.map(() => start + 1) }))
       const { exit } = yield* runOf({ series: [...gauge("a", 1), ...late], points: 1, mock: { faults } })
-      const { lookInto, rows } = yield* exit
-      assert.deepStrictEqual({ lookInto, rows }, { lookInto: "look into b", rows: 0 })
+      const { previewCommand, rows } = yield* exit
+      assert.deepStrictEqual({ previewCommand, rows }, { previewCommand: "look into b", rows: 0 })
     })
   )
 
-  it.effect("tells of retries", () =>
+  it.effect("reports retries", () =>
     Effect.gen(function* () {
       const faults = onRange(({ attempt }) => (attempt === 1 ? { status: 503, body: "later" } : undefined))
-      const { exit, told } = yield* runOf({ series: gauge("a", 5), points: 5, mock: { faults } })
+      const { exit, calls } = yield* runOf({ series: gauge("a", 5), points: 5, mock: { faults } })
       const { streams } = yield* exit
-      assert.include(told, "retrying a")
+      assert.include(calls, "retrying a")
       assert.deepInclude(streams[0], { retries: 1, rows: 5, error: undefined })
     })
   )
@@ -206,22 +206,22 @@ describe("run", () => {
       Effect.gen(function* () {
         const series = [...gauge("a", 50), ...gauge("b", 50)]
         const given = { failing, isFatal: true }
-        const { exit, told } = yield* runOf({ series, points: 50 }, "incremental_append", given)
+        const { exit, calls } = yield* runOf({ series, points: 50 }, "incremental_append", given)
         assert.deepStrictEqual(exit, Exit.fail(errorOf(failing, true)))
-        const opened = told.filter((what) => what.startsWith("open ") && what !== failing)
-        const closed = told.filter((what) => what.startsWith("close "))
+        const opened = calls.filter((what) => what.startsWith("open ") && what !== failing)
+        const closed = calls.filter((what) => what.startsWith("close "))
         assert.deepStrictEqual(
           closed.map((what) => what.split(" ")[1]).sort(),
           opened.map((what) => what.split(" ")[1]).sort()
         )
-        assert.notInclude(told, "finish")
+        assert.notInclude(calls, "finish")
       })
   )
 
   it.effect.each(failures)("lets a stream fail alone where the destination fails it at %j", (failing) =>
     Effect.gen(function* () {
       const series = [...gauge("a", 5000), ...gauge("b", 50)]
-      const { exit, mock, rows, told } = yield* runOf({ series, points: 5000 }, "incremental_append", {
+      const { exit, mock, rows, calls } = yield* runOf({ series, points: 5000 }, "incremental_append", {
         failing
       })
       const { streams } = yield* exit
@@ -234,8 +234,8 @@ describe("run", () => {
       )
       assert.strictEqual(rows.get("b"), 50)
       assert.strictEqual(streams[0]?.rows, rows.get("a") ?? 0)
-      if (failing !== "open a incremental_append") assert.include(told, "close a")
-      assert.notInclude(told.slice(told.indexOf(failing) + 1), "write a")
+      if (failing !== "open a incremental_append") assert.include(calls, "close a")
+      assert.notInclude(calls.slice(calls.indexOf(failing) + 1), "write a")
       const windows = rangeRequests(mock).filter(({ params }) => params.get("query")?.includes('"a"'))
       if (failing !== "complete a") {
         assert.isBelow(
@@ -249,9 +249,9 @@ describe("run", () => {
 
   it.effect("reads a refresh in its mode", () =>
     Effect.gen(function* () {
-      const { exit, told } = yield* runOf({ series: gauge("a", 5), points: 5 }, "full_refresh_overwrite")
+      const { exit, calls } = yield* runOf({ series: gauge("a", 5), points: 5 }, "full_refresh_overwrite")
       assert.strictEqual((yield* exit).mode, "full_refresh_overwrite")
-      assert.include(told, "open a full_refresh_overwrite")
+      assert.include(calls, "open a full_refresh_overwrite")
     })
   )
 
@@ -266,7 +266,7 @@ describe("run", () => {
   it.effect("says what was saved when it is stopped, and that the same command resumes", () =>
     Effect.gen(function* () {
       const { services } = yield* setUp({ series: gauge("a", 3000, 2), points: 3000 })
-      const { layer, told } = watched(undefined, undefined, {}, false)
+      const { layer, calls } = watched(undefined, undefined, {}, false)
       const logs: Array<string> = []
       const fiber = yield* run({
         mode: "incremental_append",
@@ -281,7 +281,7 @@ describe("run", () => {
         Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))])),
         Effect.forkChild
       )
-      while (!told.includes("committed a 32")) yield* Effect.yieldNow
+      while (!calls.includes("committed a 32")) yield* Effect.yieldNow
       yield* Fiber.interrupt(fiber)
       assert.match(
         logs.at(-1) ?? "",
@@ -318,12 +318,12 @@ describe("a destination that was filled before", () => {
         "incremental_append",
         "full_refresh_append"
       ] as const) {
-        const { exit, told } = yield* runOf({ series, points: 600, states }, mode)
+        const { exit, calls } = yield* runOf({ series, points: 600, states }, mode)
         const message = messageOf(exit)
         assert.include(message, "The step is 1 min, but memory:x has rows of a, b with a step of 5 min.")
         assert.include(message, "--step 5m")
         assert.include(message, "--full-refresh")
-        assert.isEmpty(told.filter((what) => what.startsWith("open ")))
+        assert.isEmpty(calls.filter((what) => what.startsWith("open ")))
       }
     })
   )
@@ -348,7 +348,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("asks for a step where its streams have several", () =>
+  it.effect("requires a step where its streams have several", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300) }
       const { exit } = yield* runOf({ series, points: 600, states }, undefined, { isStepGiven: false })
@@ -365,7 +365,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("is told of another selector, with what to do", () =>
+  it.effect("logs another selector, with what to do", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { selector: '{n="0"}' }), b: stateOf(0, 300) }
       const { exit, logs } = yield* runOf({ series, points: 600, states })
@@ -377,7 +377,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("is told of other excluded labels, with what to do", () =>
+  it.effect("logs other excluded labels, with what to do", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { excluded_labels: "" }), b: stateOf(0, 300) }
       const config = { exclude_labels: ["n"] }
@@ -411,7 +411,7 @@ describe("a destination that was filled before", () => {
 
   it.effect("is not replaced by less: a refresh says what would go, and reads nothing", () =>
     Effect.gen(function* () {
-      const { exit, logs, told } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
+      const { exit, logs, calls } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
         contents: { a: older, b: { ...older, rows: 600, firstMillis: start } }
       })
       assert.include(messageOf(exit), "--yes")
@@ -422,11 +422,11 @@ describe("a destination that was filled before", () => {
       )
       assert.include(message, "In all, at least 100 of 700 rows in 1 stream would go.")
       assert.notInclude(message, "  b:")
-      assert.isEmpty(told.filter((what) => what.startsWith("open ")))
+      assert.isEmpty(calls.filter((what) => what.startsWith("open ")))
     })
   )
 
-  it.effect.each([true, false])("asks a person, who answers %j", (answer) =>
+  it.effect.each([true, false])("asks the user, who replies %j", (answer) =>
     Effect.gen(function* () {
       const questions: Array<string> = []
       const { exit, logs, rows } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
@@ -438,14 +438,14 @@ describe("a destination that was filled before", () => {
           })
         )
       })
-      assert.deepStrictEqual(questions, ["Replace the rows all the same?"])
+      assert.deepStrictEqual(questions, ["Replace the rows anyway?"])
       assert.isTrue(logs.some((text) => text.includes("a: 100 of 700 rows would go")))
       assert.strictEqual(Exit.isSuccess(exit), answer)
       assert.strictEqual(rows.get("a"), answer ? 600 : undefined)
     })
   )
 
-  it.effect("is replaced by less with --yes, and nobody counts before", () =>
+  it.effect("is replaced by less with --yes, without counting before", () =>
     Effect.gen(function* () {
       const { exit, mock, rows } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
         contents: { a: older },
@@ -470,7 +470,7 @@ describe("a destination that was filled before", () => {
   it.effect("is not replaced by what turned out to be less than the server had counted", () =>
     Effect.gen(function* () {
       // It refuses to count, so that only the end can tell.
-      const { exit, told } = yield* runOf(
+      const { exit, calls } = yield* runOf(
         {
           series,
           points: 600,
@@ -488,8 +488,8 @@ describe("a destination that was filled before", () => {
       const { streams } = yield* exit
       assert.include(streams[0]?.error ?? "", "so the old rows stay. a: 100 of 700 rows would go")
       assert.strictEqual(streams[1]?.error, undefined)
-      assert.notInclude(told, "complete a")
-      assert.include(told, "complete b")
+      assert.notInclude(calls, "complete a")
+      assert.include(calls, "complete b")
     })
   )
 })

@@ -1,4 +1,4 @@
-/** That arrays are used again, but never under a block that somebody may still look at. */
+/** Arrays are reused, but never under a block that is still in use. */
 import { assert, describe, it } from "@effect/vitest"
 import { ResponseDecoder } from "../../src/prometheus/query/ResponseDecoder.ts"
 import { recycle } from "../../src/samples/recycle.ts"
@@ -8,7 +8,7 @@ import { runs } from "../support/runs.ts"
 
 const T0 = 1_767_225_600
 
-/** An answer with one series; its values tell which answer and sample they are of. */
+/** A response with one series; its values show their response and sample. */
 const answer = (n: number, samples: number): Uint8Array =>
   Buffer.from(
     `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"n":"${n}"},"values":[${Array.from(
@@ -42,7 +42,7 @@ const buffersOf = (blocks: ReadonlyArray<SampleBlock>) => new Set(blocks.map(({ 
 
 describe("recycle", () => {
   it.prop(
-    "leaves alone whatever is not recycled, in any order of decoding and letting go",
+    "does not change blocks that are not recycled, in any order of decoding and recycling",
     [choices],
     ([choices]) => {
       const kept: Array<{
@@ -64,7 +64,7 @@ describe("recycle", () => {
     { arbitrary: { runs: runs(15) }, timeout: 60_000 }
   )
 
-  it("has later answers use the same arrays", () => {
+  it("lets later responses use the same arrays", () => {
     const first = decode(1, 40_000)
     const used = buffersOf(first)
     for (const block of first) recycle(block)
@@ -72,7 +72,7 @@ describe("recycle", () => {
     assert.isAbove(again.length, 2)
   })
 
-  it("keeps arrays of which a single block is left", () => {
+  it("keeps arrays as long as one of their blocks is left", () => {
     const first = decode(1, 40_000)
     const kept = first[Math.floor(first.length / 2)] as TextBlock
     const before = Array.from(kept.times)

@@ -23,7 +23,7 @@ describe("parseFloat64", () => {
     assert.strictEqual(read(text), Number(text))
   })
 
-  it("reads whole numbers of 16 digits exactly as far as floats are", () => {
+  it("reads integers of 16 digits as exactly as floats are", () => {
     for (let below = 0; below < 200; below++) {
       const text = `${Number.MAX_SAFE_INTEGER - below}`
       assert.strictEqual(read(text), Number(text), text)

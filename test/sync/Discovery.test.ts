@@ -105,7 +105,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("asks about the labels of the selected metrics only", () =>
+  it.effect("requests the labels of the selected metrics only", () =>
     Effect.gen(function* () {
       const { mock } = yield* run({ config: { metrics: { include: ["up"] } } })
       assert.deepStrictEqual(
@@ -165,16 +165,18 @@ describe("discover", () => {
     return [...counts].sort()
   }
 
-  it.effect("asks once for the time, the names and the metadata, and per metric where labels are many", () =>
-    Effect.gen(function* () {
-      const { mock } = yield* run()
-      assert.deepStrictEqual(requestCounts(mock), [
-        ["/api/v1/label/__name__/values", 1],
-        ["/api/v1/labels", 1 + 5],
-        ["/api/v1/metadata", 1],
-        ["/api/v1/query", 1]
-      ])
-    })
+  it.effect(
+    "requests the time, the names and the metadata once, and labels per metric where labels are many",
+    () =>
+      Effect.gen(function* () {
+        const { mock } = yield* run()
+        assert.deepStrictEqual(requestCounts(mock), [
+          ["/api/v1/label/__name__/values", 1],
+          ["/api/v1/labels", 1 + 5],
+          ["/api/v1/metadata", 1],
+          ["/api/v1/query", 1]
+        ])
+      })
   )
 
   /** Seven metrics, each with some of three labels. */
@@ -191,7 +193,7 @@ describe("discover", () => {
     labels.map(([name, value]) => (name === "__name__" ? value : name))
   )
 
-  it.effect("asks per label where metrics are more", () =>
+  it.effect("requests per label where metrics are more", () =>
     Effect.gen(function* () {
       const { mock, result } = yield* run({ series: few })
       assert.deepStrictEqual(
@@ -207,7 +209,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("asks per label about the selected series only", () =>
+  it.effect("requests per label for the selected series only", () =>
     Effect.gen(function* () {
       const other = Array.from({ length: 7 }, (_, i) =>
         series({ __name__: `m${i + 1}`, job: "web", code: "500", method: "get" })
@@ -220,7 +222,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("asks per metric where a service answers nothing else", () =>
+  it.effect("requests per metric where a service accepts nothing else", () =>
     Effect.gen(function* () {
       const faults = ({ params, path }: { readonly params: URLSearchParams; readonly path: string }) =>
         path.endsWith("/values") && params.has("match[]")
@@ -245,7 +247,7 @@ describe("discover", () => {
         : undefined
     }
 
-  it.effect("asks for parts of the range where the whole is too large to tell names", () =>
+  it.effect("requests parts of the range where the complete range is too large for names", () =>
     Effect.gen(function* () {
       const eachDay = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((day) => [
         series({ __name__: "up", [`label_${day}`]: "x" }, start + day * DAY + HOUR),
@@ -261,7 +263,7 @@ describe("discover", () => {
   )
 
   it.effect(
-    "leaves a metric without columns whose labels cannot be told even of a day, and reads the others",
+    "leaves a metric without columns whose labels are not returned even for a day, and reads the others",
     () =>
       Effect.gen(function* () {
         const faults = refusesDays(0, ({ params }) => params.get("match[]")?.includes('"up"') ?? false)
@@ -319,7 +321,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("fails where the names of the metrics cannot be told even of a day", () =>
+  it.effect("fails where the names of the metrics are not returned even for a day", () =>
     Effect.gen(function* () {
       const faults = refusesDays(0, ({ path }) => path.includes("__name__"))
       const error = yield* Effect.flip(run({ mock: { faults } }))
@@ -327,7 +329,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("asks for no labels where all go into one object", () =>
+  it.effect("requests no labels where all go into one object", () =>
     Effect.gen(function* () {
       const { mock, result } = yield* run({ config: { label_columns: false } })
       assert.deepStrictEqual(requestsTo(mock, "/api/v1/labels"), [])
@@ -346,7 +348,7 @@ describe("discover", () => {
   )
 
   for (const concurrency of [1, 3]) {
-    it.effect(`asks for the labels of ${concurrency} metrics at a time`, () =>
+    it.effect(`requests the labels of ${concurrency} metrics at a time`, () =>
       Effect.gen(function* () {
         const many = Array.from({ length: 20 }, (_, i) => series({ __name__: `m${i}`, [`l${i}`]: "x" }))
         const faults = ({ path }: { readonly path: string }): Fault | undefined =>

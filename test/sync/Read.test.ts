@@ -94,7 +94,7 @@ describe("the events of a stream", () => {
     })
   )
 
-  it.effect("say Running before the first window is whole", () =>
+  it.effect("report Running before the first window is complete", () =>
     Effect.gen(function* () {
       const { services } = yield* setUp({
         series: gauge("m", 10),
@@ -113,7 +113,7 @@ describe("the events of a stream", () => {
     })
   )
 
-  it.effect("do not include Running where the server never answered", () =>
+  it.effect("do not include Running where the server never responded", () =>
     Effect.gen(function* () {
       const faults = onRange(() => refusal(400, "parse error"))
       const { events } = yield* readAll(incremental("m"), { series: [], points: 5, mock: { faults } })
@@ -203,7 +203,7 @@ describe("windows", () => {
   )
 })
 
-/** Floats, histograms and gaps, in answers that are cut into random pieces. */
+/** Floats, histograms and gaps, in responses that are cut into random pieces. */
 const randomSeries = (choices: Choices, minutes: number): ReadonlyArray<MockSeries> =>
   Array.from({ length: 1 + choices.below(4) }, (_, n) =>
     makeSeries(
@@ -220,7 +220,7 @@ const randomSeries = (choices: Choices, minutes: number): ReadonlyArray<MockSeri
 
 describe("exactly once", () => {
   it.effect.prop(
-    "holds with answers that break off anywhere, any number of times",
+    "is guaranteed with responses that break off anywhere, any number of times",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -244,7 +244,7 @@ describe("exactly once", () => {
         assert.strictEqual(failuresOf(events), "")
         assert.deepStrictEqual([...samplesOf(events)].sort(), [...expected].sort())
         assert.strictEqual(events.at(-1)?._tag, "Completed")
-        // At a checkpoint, all up to it has been handed on, and nothing beyond it.
+        // At a checkpoint, everything up to it has been emitted, and nothing beyond it.
         let until = Number.NEGATIVE_INFINITY
         let latest = Number.NEGATIVE_INFINITY
         for (const event of events) {
@@ -263,7 +263,7 @@ describe("exactly once", () => {
     { arbitrary: { runs: runs(8) }, timeout: 60_000 }
   )
 
-  it.effect("holds where the same long series is cut again and again", () =>
+  it.effect("is guaranteed where the same long series is cut again and again", () =>
     Effect.gen(function* () {
       const cuts = [9000, 3000, 15_000, 500, 21_000]
       const setting: Setting = { series: gauge("m", 5000), points: 5000 }
@@ -283,7 +283,7 @@ describe("exactly once", () => {
     })
   )
 
-  it.effect("holds where the order of the series changes between two answers", () =>
+  it.effect("is guaranteed where the order of the series changes between two responses", () =>
     Effect.gen(function* () {
       const body = (order: ReadonlyArray<string>) =>
         JSON.stringify({
@@ -400,7 +400,7 @@ describe("retries", () => {
     )
   }
 
-  it.effect("do not follow on what no retry can mend", () =>
+  it.effect("do not follow an error that no retry can resolve", () =>
     Effect.gen(function* () {
       const { mock } = yield* readAll(incremental("m"), {
         series: [],
@@ -411,7 +411,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("of an answer that falls silent begin after request_timeout", () =>
+  it.effect("of a response that stalls start after request_timeout", () =>
     Effect.gen(function* () {
       const counts = yield* requestsAfter(
         { stallAfterBytes: 60 },
@@ -422,7 +422,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("of a request that is never answered begin after request_timeout", () =>
+  it.effect("of a request without a response start after request_timeout", () =>
     Effect.gen(function* () {
       const counts = yield* requestsAfter(
         { delayMillis: Number.POSITIVE_INFINITY },
@@ -472,7 +472,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("of a server that sends what was not asked for fails the stream", () =>
+  it.effect("of a server that sends what was not requested fails the stream", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: [],
@@ -563,7 +563,7 @@ describe("concurrency", () => {
   }
 
   for (const concurrency of [1, 2, 3, 7]) {
-    it.effect(`asks ${concurrency} queries at the same time, never more`, () =>
+    it.effect(`makes ${concurrency} queries at the same time, never more`, () =>
       Effect.gen(function* () {
         const names = Array.from({ length: 9 }, (_, i) => `m${i}`)
         const { events, mock } = yield* readAll(incremental(...names), {
@@ -610,7 +610,7 @@ describe("concurrency", () => {
     })
   )
 
-  it.effect("asks for the next window while this one is consumed, but not for many more", () =>
+  it.effect("requests the next window while this one is consumed, but not many more", () =>
     Effect.gen(function* () {
       const { mock, services } = yield* setUp({
         series: gauge("m", 3000, 1000),
@@ -643,7 +643,7 @@ describe("concurrency", () => {
     })
   )
 
-  it.effect("lets small streams by a huge one, and asks for no more of that at a time than of any", () =>
+  it.effect("lets small streams pass a huge one, and requests no more of that at a time than of any", () =>
     Effect.gen(function* () {
       const small = ["a", "b"]
       const { events, mock } = yield* readAll(incremental("huge", ...small), {
@@ -661,7 +661,7 @@ describe("concurrency", () => {
     })
   )
 
-  it.effect("holds back while nobody consumes, whatever the number of streams", () =>
+  it.effect("waits while nothing is consumed, whatever the number of streams", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 20 }, (_, i) => `m${i}`)
       const { mock, services } = yield* setUp({
@@ -687,7 +687,7 @@ describe("an incremental read", () => {
     m: { time: iso(start + minutes * minute), step: 60, version: 1, ...more }
   })
 
-  it.effect("goes on after its state", () =>
+  it.effect("resumes after its state", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll(incremental("m"), {
         series: gauge("m", 100),
@@ -727,7 +727,7 @@ describe("an incremental read", () => {
     })
   )
 
-  it.effect("with a state in the future asks for nothing and keeps the state", () =>
+  it.effect("with a state in the future requests nothing and keeps the state", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 10),
@@ -758,7 +758,7 @@ describe("an incremental read", () => {
     })
   )
 
-  it.effect("goes on with another step at the first point after the state", () =>
+  it.effect("resumes with another step at the first point after the state", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 100),
@@ -807,7 +807,7 @@ describe("a full refresh", () => {
     })
   )
 
-  it.effect("goes on from its own checkpoint, without looking back", () =>
+  it.effect("resumes from its own checkpoint, without the look-back", () =>
     Effect.gen(function* () {
       for (const more of [{}, { config: { lookback_window: 3600 } }]) {
         const { events } = yield* readAll(fullRefresh("m"), { ...saved({ full_refresh: true }), ...more })
@@ -816,7 +816,7 @@ describe("a full refresh", () => {
     })
   )
 
-  it.effect("goes on only within the same generation", () =>
+  it.effect("resumes only within the same generation", () =>
     Effect.gen(function* () {
       const checkpoint = saved({ full_refresh: true, generation_id: 7 })
       const same = yield* readAll(fullRefresh("m", 7), checkpoint)
@@ -838,7 +838,7 @@ describe("a full refresh", () => {
     })
   )
 
-  it.effect("reads whole after an incremental read that went on from an abandoned refresh", () =>
+  it.effect("reads everything after an incremental read that resumed from an abandoned refresh", () =>
     Effect.gen(function* () {
       const nothingNew = {
         ...setting,
@@ -915,7 +915,7 @@ describe("the range", () => {
 })
 
 describe("stopping", () => {
-  /** The client over a mock that never ends its answers, and the signals with which they can be given up. */
+  /** The client over a mock that never ends its responses, and the signals that abort them. */
   const observed = Effect.fnUntraced(function* (setting: Setting) {
     const { base, mock } = yield* setUp(setting)
     const signals: Array<AbortSignal> = []
@@ -936,7 +936,7 @@ describe("stopping", () => {
     mock: { faults: onRange(() => ({ stallAfterBytes: 300 })), chunkBytes: 100 }
   }
 
-  it.effect("by interruption closes the answers that are open", () =>
+  it.effect("by interruption closes the open responses", () =>
     Effect.gen(function* () {
       const { services, signals } = yield* observed(stalling)
       const fiber = yield* launch(Effect.provide(Stream.runDrain(read(incremental("a", "b"))), services))

@@ -50,7 +50,7 @@ const randomSeries = (random: Choices): ReadonlyArray<Labels> => {
   return all.size === 0 ? [series({})] : [...all.values()]
 }
 
-/** Splits until every part has one series; answers the parts. */
+/** Splits until every part has one series, and returns the parts. */
 const splitAll = (
   part: SeriesPart,
   all: ReadonlyArray<Labels>,
@@ -110,7 +110,7 @@ describe("split", () => {
     })
   )
 
-  it.effect("splits by the label with the most values, and asks for them once", () =>
+  it.effect("splits by the label with the most values, and requests them once", () =>
     Effect.gen(function* () {
       const all = Array.from({ length: 64 }, (_, n) => series({ n: String(n), code: String(n % 4) }))
       const asked: Array<string> = []

@@ -114,7 +114,7 @@ describe("afterCursor", () => {
   )
 
   it.prop(
-    "goes on where another sync ended",
+    "resumes where another sync ended",
     [start, length, step, integer(0, 50)],
     ([start, length, step, taken]) => {
       const range = gridRange(start, start + length, step)
@@ -157,7 +157,7 @@ describe("what a sync reads", () => {
       ? choices.pick([1, 7, 15, 60, 3600, 86_400, 604_800, 315_360_000])
       : choices.between(1, choices.pick([100, 100_000, 315_360_000]))
     const latest = 253_402_300_799
-    /** Some whole second, often on the grid or right beside it. */
+    /** A second without a fraction, often on the grid or right beside it. */
     const near = (seconds: number, steps: number): number => {
       const moved = seconds + choices.below(steps * stepSeconds + 1)
       const onGrid = moved - (moved % stepSeconds) + choices.between(-1, 1)
@@ -294,7 +294,7 @@ describe("halve", () => {
 })
 
 describe("rangeText", () => {
-  it("tells the first and the last point", () => {
+  it("has the first and the last point", () => {
     assert.strictEqual(
       rangeText({ firstMillis: 60_000, lastMillis: 120_000, stepMillis: 60_000 }),
       "1970-01-01T00:01:00Z to 1970-01-01T00:02:00Z"

@@ -68,7 +68,7 @@ const block = (
   }
 }
 
-/** Takes blocks, and answers what was handed on or the error. */
+/** Takes a block, and returns what was emitted or the error. */
 const accept = (ledger: WindowLedger, block: SampleBlock): ReadonlyArray<string> | string => {
   const result = ledger.accept(block)
   if (result === undefined) return []
@@ -123,7 +123,7 @@ describe("WindowLedger", () => {
     }
   })
 
-  it("skips what an earlier attempt has handed on", () => {
+  it("skips what an earlier attempt has emitted", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660]))
@@ -178,7 +178,7 @@ describe("WindowLedger", () => {
     ])
   })
 
-  it("goes on in the parts of a window that was split", () => {
+  it("continues in the parts of a window that was split", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660, 720, 780, 840, 900, 960, 1020]))
@@ -238,7 +238,7 @@ describe("WindowLedger", () => {
     }
   })
 
-  it("refuses the same series twice in an answer, also where an earlier attempt has handed it on", () => {
+  it("refuses the same series twice in a response, also where an earlier attempt has emitted it", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660]))

@@ -43,4 +43,16 @@ describe("what has been read", () => {
     )
     for (const gap of gaps) assert.strictEqual(gap.stepMillis, STEP)
   })
+
+  it("leaves points of the range's own grid where it was read with another step", () => {
+    const covered = [
+      { firstMillis: 60, lastMillis: 120 },
+      { firstMillis: 300, lastMillis: 420 }
+    ]
+    assert.deepStrictEqual(uncovered({ firstMillis: 0, lastMillis: 540, stepMillis: 90 }, covered), [
+      { firstMillis: 0, lastMillis: 0, stepMillis: 90 },
+      { firstMillis: 180, lastMillis: 270, stepMillis: 90 },
+      { firstMillis: 450, lastMillis: 540, stepMillis: 90 }
+    ])
+  })
 })

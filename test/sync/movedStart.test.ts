@@ -169,7 +169,7 @@ describe("a start that was moved", () => {
 })
 
 describe("a stream that is abandoned", () => {
-  it.effect("asks for nothing more, and the others are read to their ends", () =>
+  it.effect("makes no more requests, and the others are read to their ends", () =>
     Effect.gen(function* () {
       const { mock, services } = yield* setUp({
         ...smallWindows,

@@ -23,7 +23,7 @@ export interface Setting {
   readonly states?: Readonly<Record<string, unknown>>
 }
 
-// A sample answers for its own grid point and no other.
+// A sample is the value of its own grid point and no other.
 export const exact: MockOptions = { lookbackMillis: 1000, version: "3.0.0" }
 
 export const setUp = Effect.fnUntraced(function* (setting: Setting) {
@@ -63,7 +63,7 @@ export const drive = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<A,
 
 export const collect = (requests: ReadonlyArray<StreamRequest>) => drive(Stream.runCollect(read(requests)))
 
-/** Reads to the end and answers the events, with the mock that was asked. */
+/** Reads to the end, and returns the events and the mock. */
 export const readAll = Effect.fnUntraced(function* (
   requests: ReadonlyArray<StreamRequest>,
   setting: Setting

@@ -32,8 +32,8 @@ const manySeries =
     return select(makeDatabase(series), selector).length > limit() ? refusal(422, SERIES_LIMIT) : undefined
   }
 
-describe("an answer that is too large", () => {
-  it.effect("is asked for in ever smaller parts, down to single points", () =>
+describe("a response that is too large", () => {
+  it.effect("is requested in ever smaller parts, down to single points", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 50, 10),
@@ -50,7 +50,7 @@ describe("an answer that is too large", () => {
     })
   )
 
-  it.effect("is asked for in parts of the series where a single point is too large", () =>
+  it.effect("is requested in parts of the series where a single point is too large", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: [...gauge("m", 40, 10), makeSeries({ __name__: "m" }, [[start, 1]])],
@@ -131,7 +131,7 @@ describe("an answer that is too large", () => {
     })
   )
 
-  it.effect("is split although the server refuses to tell what there is in a part", () =>
+  it.effect("is split although the server refuses to list the labels of a part", () =>
     Effect.gen(function* () {
       const series = [...gauge("m", 5, 8), ...gauge("other", 5, 20)]
       const { events } = yield* readAll(incremental("m"), {
@@ -170,7 +170,7 @@ describe("an answer that is too large", () => {
   )
 
   it.effect.prop(
-    "is read whole, each sample once, whatever the labels and the limits",
+    "is read completely, each sample once, whatever the labels and the limits",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -217,7 +217,7 @@ describe("an answer that is too large", () => {
     { arbitrary: { runs: runs(25) }, timeout: 120_000 }
   )
 
-  it.effect("may be one that never comes: smaller ones are asked for once retries are used up", () =>
+  it.effect("may be one that never arrives: smaller ones are requested once retries are exhausted", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 300),
@@ -241,7 +241,7 @@ describe("an answer that is too large", () => {
     })
   )
 
-  it.effect("is not suspected where nothing has ever been answered", () =>
+  it.effect("is not assumed where the server has never responded", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 300),

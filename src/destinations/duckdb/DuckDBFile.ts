@@ -76,12 +76,12 @@ export const layer = (
           readOnly ? Effect.void : database.checkpoint,
           Effect.zipWith(sizeOf(database.file), sizeOf(`${database.file}.wal`), (file, log) => file + log)
         ),
-        lookInto: (stream) =>
-          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(lookIntoSql(tableOf(open, stream)))}`
+        previewCommand: (stream) =>
+          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(previewSql(tableOf(open, stream)))}`
       })
       return destination
     })
   )
 
 /** A query that shows the latest rows of a table. */
-const lookIntoSql = (table: string): string => `SELECT * FROM ${quoteName(table)} ORDER BY time DESC LIMIT 10`
+const previewSql = (table: string): string => `SELECT * FROM ${quoteName(table)} ORDER BY time DESC LIMIT 10`

@@ -190,11 +190,10 @@ const loadDuckDB = Effect.tryPromise({
 const BLOCK_BYTES = 32_768
 
 /**
- * The oldest DuckDB that can open a new file. For those before 1.1, DuckDB writes 3 KB of statistics per column, and reads them
- * when it opens the file: with 3,000 tables of 21 columns that took half of the file and all of the memory. With 1.1, indexes
- * were damaged when another client wrote to the file.
+ * The oldest DuckDB that can open a new file. From 1.3 on, one compression of texts takes the place of two that are tried
+ * beside each other: a run takes a quarter less CPU.
  */
-const STORAGE_VERSION = "v1.2.0"
+const STORAGE_VERSION = "v1.3.0"
 
 /** Names beside the file, each followed by something random. */
 const UNFINISHED = ".new-"

@@ -81,7 +81,7 @@ export const layer = (
               sumOf([of === "current" ? allOf(manifest) : (manifest.appended ?? manifest.next ?? nothing)])
             )
           }),
-        lookInto: (stream) => {
+        previewCommand: (stream) => {
           const path = pathArgument(dataPath(opened, stream))
           return gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
         }

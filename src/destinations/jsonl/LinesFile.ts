@@ -1,13 +1,15 @@
 /**
  * A file that complete lines are appended to, plain or as gzip. What is before the mark is kept, the rest is discarded in the
  * end. A gzip file is a row of members, and the mark is always at the end of one: cut off there, it is a valid file.
+ *
+ * One buffer is written while the other one is filled.
  */
 import { promisify } from "node:util"
 import { gzip } from "node:zlib"
-import { Effect, FileSystem } from "effect"
+import { Effect, Exit, Fiber, type FileSystem, Scope } from "effect"
 import { LineBuffer } from "../../records/LineBuffer.ts"
 import type { DestinationError } from "../Destination.ts"
-import { cannot, noFollow, syncFile } from "../folder/durably.ts"
+import { cannot, noFollow } from "../folder/durably.ts"
 
 /** Buffered bytes that make a write worth its while. */
 const WRITE_BYTES = 1024 * 1024
@@ -17,15 +19,12 @@ const compress = promisify(gzip)
 const LEVEL = 1
 
 export interface LinesFile {
-  readonly path: string
-  /** Where lines are appended. */
-  readonly buffer: LineBuffer
-  /** Writes the buffer if it has grown large. */
+  /** Where lines are appended: another buffer after each `flushIfFull`. */
+  readonly buffer: () => LineBuffer
+  /** Begins to write the buffer if it has grown large. */
   readonly flushIfFull: Effect.Effect<void, DestinationError>
   /** All that was appended so far is to be kept. */
   readonly mark: () => void
-  /** Removes what is after the mark. */
-  readonly discard: Effect.Effect<void, DestinationError>
   /** Writes what is before the mark, so that it survives a loss of power. Returns how many bytes that are. */
   readonly flush: Effect.Effect<number, DestinationError>
   /** Makes the file where nothing was appended to it, so that it is there. */
@@ -34,87 +33,109 @@ export interface LinesFile {
   readonly bytes: () => number
 }
 
-/** A file of which the first `bytes` are there already, and nothing more. */
-export const openLines = (
+/** A file with `bytes` bytes. What is after the mark goes with the scope. `check` fails where it must not be written any more. */
+export const openLines = Effect.fnUntraced(function* (
   files: FileSystem.FileSystem,
   path: string,
   bytes: number,
-  isGzip: boolean
-): LinesFile => {
-  const buffer = new LineBuffer(WRITE_BYTES / 4)
+  isGzip: boolean,
+  check: Effect.Effect<void, DestinationError>
+) {
+  const fileScope = yield* Scope.make()
+  let buffer = new LineBuffer(WRITE_BYTES / 4)
+  let spare: LineBuffer | undefined
+  let file: FileSystem.File | undefined
+  let writing: Fiber.Fiber<void, DestinationError> | undefined
   let written = bytes
-  /** How many bytes of the file are to be kept, and of the buffer. */
+  /** How many bytes of the file are before the mark, and of the buffer. */
   let kept = bytes
   let mark = 0
-  /** A write has failed, maybe after a part of it. */
+  /** The mark is behind all that was written, or is being written. */
+  let isWrittenKept = true
   let isBroken = false
   let isSynced = true
 
+  const open = Effect.suspend(() => files.open(path, { flag: "a", ...noFollow })).pipe(
+    Scope.provide(fileScope),
+    Effect.mapError(cannot("written", path)),
+    Effect.tap((opened) => Effect.sync(() => (file = opened)))
+  )
+
   const append = Effect.fnUntraced(function* (lines: Uint8Array) {
     const piece = isGzip ? yield* Effect.promise(() => compress(lines, { level: LEVEL })) : lines
-    const wasBroken = isBroken
+    yield* check
     isBroken = true
     isSynced = false
-    yield* Effect.scoped(
-      Effect.gen(function* () {
-        const file = yield* files.open(path, { flag: "a", ...noFollow })
-        if (wasBroken) yield* file.truncate(written)
-        yield* file.writeAll(piece)
-      })
-    ).pipe(Effect.mapError(cannot("written", path)))
+    yield* (file ?? (yield* open)).writeAll(piece).pipe(Effect.mapError(cannot("written", path)))
     isBroken = false
     written += piece.length
   })
 
-  const drainMarked = Effect.gen(function* () {
-    if (mark === 0) return
-    yield* append(buffer.bytes.subarray(0, mark))
-    buffer.bytes.copyWithin(0, mark, buffer.length)
-    buffer.length -= mark
-    mark = 0
-    kept = written
+  /** Waits for what is being written. */
+  const settled = Effect.gen(function* () {
+    if (writing !== undefined) yield* Fiber.join(writing)
+    writing = undefined
+    if (isWrittenKept) kept = written
   })
+
   // What is before the mark and what is after it are never in one member.
-  const drain = Effect.gen(function* () {
-    yield* drainMarked
-    if (buffer.length > 0) yield* append(buffer.bytes.subarray(0, buffer.length))
-    buffer.length = 0
-  })
-  const discard = Effect.suspend(() => {
-    buffer.length = mark
-    if (written === kept && !isBroken) return Effect.void
-    return cutTo(files, path, kept).pipe(
-      Effect.andThen(
-        Effect.sync(() => {
-          written = kept
-          isBroken = false
-        })
-      )
-    )
-  })
-  return {
-    path,
-    buffer,
-    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : drain)),
-    mark: () => {
+  const write = Effect.fnUntraced(function* (full: LineBuffer, marked: number) {
+    if (marked > 0) {
+      yield* append(full.bytes.subarray(0, marked))
       kept = written
+    }
+    if (full.length > marked) yield* append(full.bytes.subarray(marked, full.length))
+  })
+  const beginToWrite = Effect.gen(function* () {
+    yield* settled
+    const full = buffer
+    const marked = mark
+    buffer = spare ?? new LineBuffer(WRITE_BYTES / 4)
+    buffer.length = 0
+    spare = full
+    mark = 0
+    isWrittenKept = full.length === marked
+    // Nobody interrupts it: the file must not be closed or shortened meanwhile.
+    writing = yield* Effect.forkDetach(write(full, marked), { startImmediately: true })
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      yield* Effect.ignore(settled)
+      yield* Scope.close(fileScope, Exit.void)
+      if (written !== kept || isBroken) yield* Effect.ignore(cutTo(files, path, kept))
+    })
+  )
+  const lines: LinesFile = {
+    buffer: () => buffer,
+    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : beginToWrite)),
+    mark: () => {
       mark = buffer.length
+      isWrittenKept = true
     },
-    discard,
     flush: Effect.gen(function* () {
-      yield* drainMarked
-      if (!isSynced) yield* syncFile(path)
+      yield* settled
+      if (mark > 0) {
+        yield* append(buffer.bytes.subarray(0, mark))
+        buffer.bytes.copyWithin(0, mark, buffer.length)
+        buffer.length -= mark
+        mark = 0
+        kept = written
+      }
+      if (!isSynced && file !== undefined) yield* Effect.mapError(file.sync, cannot("written", path))
       isSynced = true
       return kept
-    }).pipe(Effect.provideService(FileSystem.FileSystem, files)),
+    }),
     create: Effect.gen(function* () {
+      yield* settled
       if (written + buffer.length > 0) return
       yield* append(new Uint8Array(0))
       kept = written
     }),
-    bytes: () => written + buffer.length
+    bytes: () => written + (writing === undefined ? 0 : (spare?.length ?? 0)) + buffer.length
   }
-}
+  return lines
+})
 
 /** Shortens a file. An empty one is no gzip file: there is none then. */
 export const cutTo = (files: FileSystem.FileSystem, path: string, bytes: number) =>

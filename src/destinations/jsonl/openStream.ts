@@ -50,8 +50,7 @@ const openBackend = Effect.fnUntraced(function* (
   const before = file === undefined ? base : nothing
   if (file !== undefined && own.bytes === 0) yield* removeFile(opened, path)
 
-  const lines = openLines(files, path, before.bytes + own.bytes, gzip)
-  yield* Effect.addFinalizer(() => Effect.ignore(lines.discard))
+  const lines = yield* openLines(files, path, before.bytes + own.bytes, gzip, states.check)
   const encoder = new RecordEncoder({ columns: "all", labelsObject: !opened.labelColumns })
   const frame = { before: frameOf(stream).before, after: "}\n" }
   const tally = new ContentsTally()
@@ -73,7 +72,7 @@ const openBackend = Effect.fnUntraced(function* (
       }
       tally.add(block)
       for (const part of encoder.parts(block)) {
-        encoder.encode(part, frame, lines.buffer)
+        encoder.encode(part, frame, lines.buffer())
         yield* lines.flushIfFull
       }
     }

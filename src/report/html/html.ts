@@ -16,7 +16,7 @@ export const escaped = (text: string): string =>
 /** A name, of a length that a table can have. */
 export const nameText = (name: string): string => escaped(printableName(name))
 
-/** A sentence, of which a server may have written any part. */
+/** A sentence; any part of it may come from a server. */
 export const sentenceText = (text: string): string => escaped(printable(text))
 
 /** JSON for a `script` element: nothing in it can be the end of that. */

@@ -62,7 +62,7 @@ ${facts(run, failed.length)}
 ${failed.length === 0 ? "" : failures(failed, run.streams.length)}
 <section aria-labelledby="look">
 <h2 id="look">Look into it</h2>
-<pre tabindex="0" aria-label="Command"><code>${escaped(run.lookInto)}</code></pre>
+<pre tabindex="0" aria-label="Command"><code>${escaped(run.previewCommand)}</code></pre>
 </section>
 <section aria-labelledby="streams">
 <h2 id="streams">Streams</h2>
@@ -111,7 +111,7 @@ const facts = ({ bytes, rows, seconds, streams }: RunSummary, failed: number): s
     ["Duration", durationText(seconds)],
     ["Rows per second", seconds > 0 ? rounded(rows / seconds) : "–"],
     ["Size now", byteText(bytes)],
-    ...(retries === 0 ? [] : [["Asked again", `${grouped(retries)} ×`] as const])
+    ...(retries === 0 ? [] : [["Retries", `${grouped(retries)} ×`] as const])
   ]
   return `<dl class="facts">${entries
     .map(([term, value]) => `<div><dt>${escaped(term)}</dt><dd>${escaped(value)}</dd></div>`)
@@ -121,7 +121,7 @@ const facts = ({ bytes, rows, seconds, streams }: RunSummary, failed: number): s
 const failures = (failed: ReadonlyArray<StreamSummary>, streams: number): string =>
   `<section class="failures" aria-labelledby="failures">
 <h2 id="failures">${escaped(`${grouped(failed.length)} of ${pluralize(streams, "stream")} failed`)}</h2>
-<p>Run again to go on where ${failed.length === 1 ? "it" : "each"} stopped.</p>
+<p>Run again to resume where ${failed.length === 1 ? "it" : "each"} stopped.</p>
 <ul>
 ${failed
   .slice(0, MOST_FAILURES)
@@ -214,7 +214,7 @@ const rangeOf = ({ values }: Curve): readonly [least: number, greatest: number] 
   return [least, greatest]
 }
 
-/** A value in as many digits as can be read. */
+/** A value in a readable number of digits. */
 const valueText = (value: number): string => {
   const size = Math.abs(value)
   if (size !== 0 && (size < 1e-4 || size >= 1e15)) return value.toExponential(3)

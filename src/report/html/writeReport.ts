@@ -25,7 +25,7 @@ export const checkReportPlace = (
 
 /**
  * Writes the page to a file: all of it, or what was there before stays. What makes the page is loaded only here, from a
- * file beside the program: whoever wants no report does not wait for it.
+ * file beside the program: runs without a report do not load it.
  */
 export const writeReport = (
   path: string,

@@ -1,7 +1,7 @@
 /**
  * The hot loop of encoding, in AssemblyScript: from samples of one series to lines.
  *
- * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` tells what this gives.
+ * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` has the gain.
  *
  * All lines of a series are the same but for the time and the value. So a line is two copies, what is before the value and
  * what is after it, in steps of 16 bytes that may write too many; the digits of the time are changed in place before.
@@ -38,7 +38,7 @@ export function linesEnd(): usize {
 
 /**
  * Makes a line per sample, as far as there is room, up to the first that is not plain or not of that day: a value that is
- * no number, a time with milliseconds. Answers how many.
+ * no number, a time with milliseconds. Returns how many.
  *
  * `timeOfDay`: the index, in what is before a value, of the digits `hh:mm:ss`. `base`: what the positions of values have
  * too much; `valuesLength`: how many bytes of values there are. The lines are made from `lines` to `limit`, and up to 15
@@ -88,7 +88,7 @@ export function append(
   return i
 }
 
-/** Copies bytes, and up to 15 more, which are written over later. Answers where those begin. */
+/** Copies bytes, and up to 15 more, which are written over later. Returns where those begin. */
 function copy(from: usize, to: usize, length: i32): usize {
   for (let i: i32 = 0; i < length; i += 16) v128.store(to + i, v128.load(from + i))
   return to + length

@@ -1,9 +1,9 @@
 /**
  * The hot loop of decoding, in AssemblyScript: finds where the samples of a series are.
  *
- * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` tells what this gives.
+ * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` has the gain.
  *
- * It knows samples of the form `[1435781430,"1.5"]` and nothing else: whole seconds of ten digits, a JSON number, `NaN`
+ * It knows samples of the form `[1435781430,"1.5"]` and nothing else: seconds of ten digits without a fraction, a JSON number, `NaN`
  * or an infinity. What follows the bytes in memory is no digit, so digits need no look at where the bytes end.
  */
 
@@ -61,7 +61,7 @@ export function count(): i32 {
   return found
 }
 
-/** Scans the bytes from an index to another, for at most `room` samples. Positions of values are told with `base` added. */
+/** Scans the bytes from an index to another, for at most `room` samples. `base` is added to the positions of values. */
 export function scan(from: i32, to: i32, room: i32, base: u32): i32 {
   const end = BYTES + to
   // Behind what was loaded there may be digits of what was there before.
@@ -119,7 +119,7 @@ export function scan(from: i32, to: i32, room: i32, base: u32): i32 {
   return outcome
 }
 
-/** Whether the bytes end too early to tell if a value that ends at `stop` is followed by what ends a sample. */
+/** Whether the bytes end before it is clear that a value that ends at `stop` is followed by the end of a sample. */
 function isCut(stop: usize, end: usize): bool {
   if (stop === end) return true
   if (<u32>load<u8>(stop) !== QUOTE) return false

@@ -796,7 +796,7 @@ describe("contents", () => {
   )
 })
 
-describe("lookInto", () => {
+describe("the command that shows a stream", () => {
   it.live("is a command that works, whatever the file and the stream are called", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "it's $HOME [1]*")
@@ -812,7 +812,7 @@ describe("lookInto", () => {
               Array.from({ length: 30 }, (_, i) => at(i, `${i}`))
             )
           ]),
-          Effect.map(Destination, ({ lookInto }) => lookInto(name))
+          Effect.map(Destination, ({ previewCommand }) => previewCommand(name))
         )
       )
       // What a shell makes of it, with another program of that name.

@@ -252,7 +252,7 @@ for (const kind of kinds) {
   })
 }
 
-describe("lookInto", () => {
+describe("the command that shows a stream", () => {
   it.live("is a command that works, whatever the folder is called", () =>
     Effect.gen(function* () {
       for (const kind of ["jsonl", "gzip"] as const) {
@@ -262,7 +262,7 @@ describe("lookInto", () => {
           folder,
           Effect.andThen(
             put("incremental_append", 0, 1),
-            Effect.map(Destination, (destination) => destination.lookInto("up"))
+            Effect.map(Destination, (destination) => destination.previewCommand("up"))
           )
         )
         const lines = execFileSync("sh", ["-c", command]).toString().trim().split("\n")
@@ -275,12 +275,12 @@ describe("lookInto", () => {
         folder,
         Effect.andThen(
           put("incremental_append", 0, 1),
-          Effect.map(Destination, (destination) => destination.lookInto("up"))
+          Effect.map(Destination, (destination) => destination.previewCommand("up"))
         )
       )
       // What a shell makes of it, with another program of that name.
       const sql = execFileSync("sh", ["-c", `duckdb() { printf %s "$2"; }; ${command}`]).toString()
-      assert.strictEqual(sql, ParquetFolder.lookIntoSql(folder, "up"))
+      assert.strictEqual(sql, ParquetFolder.previewSql(folder, "up"))
       assert.strictEqual((yield* Effect.promise(() => query(sql))).length, 2)
     })
   )

@@ -1,5 +1,5 @@
 /** A folder of Parquet files: what it has after any runs, killed or not. */
-import { existsSync } from "node:fs"
+import { existsSync, readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -8,12 +8,14 @@ import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { fileName } from "../../../src/destinations/folder/fileName.ts"
 import { layer } from "../../../src/destinations/parquet/ParquetFolder.ts"
+import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { choices } from "../../choices.ts"
 import {
   type Format,
   floats,
+  histogramOf,
   onFullDisk,
   type Row,
   randomRuns,
@@ -53,6 +55,85 @@ const format = (labelColumns = true): Format => ({
 })
 
 describe("ParquetFolder", () => {
+  it.live("has the same texts in parts of many rows, which are written another way", () =>
+    Effect.gen(function* () {
+      for (const labelColumns of [true, false]) {
+        const folder = join(yield* temporaryFolder, "data")
+        const points = 6000
+        const samples = Array.from(
+          { length: points },
+          (_, point) => [start + point * 1000, `${point}`] as const
+        )
+        const labels = [
+          { job: "a", zone: "é'" },
+          { job: "b", Job: "c" },
+          { zone: "" },
+          ...Array.from({ length: 9 }, (_, index) => ({ [`only_${index}`]: `${index}` }))
+        ]
+        const series = labels.map((of) => seriesOf("up", of))
+        const write = (point: number, blocks: ReadonlyArray<SampleBlock>) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const writer = yield* Effect.flatMap(Destination, ({ open }) =>
+                open("up", "incremental_append_deduped")
+              )
+              yield* writer.write(blocks)
+              yield* writer.commit(
+                new StreamState({ time: formatTime(start + point * 1000), step: 1, version: 1 })
+              )
+              yield* writer.complete
+            })
+          ).pipe(Effect.provide(format(labelColumns).layer(folder)), Effect.provide(NodeServices.layer))
+        yield* write(points, [
+          ...series.map((of) => floats(of, samples)),
+          histogramOf(series[0]!, start - 1000, "7")
+        ])
+        const texts = () =>
+          ask(
+            labelColumns
+              ? `SELECT DISTINCT series_id, job, zone, other_labels, only_8 FROM ${filesOf(folder, "up")}`
+              : `SELECT DISTINCT series_id, labels FROM ${filesOf(folder, "up")}`
+          )
+        const expected = series.map(({ id, labels: all }) => {
+          const of: Readonly<Record<string, string>> = Object.fromEntries(
+            all.filter(([name]) => name !== "__name__")
+          )
+          if (!labelColumns) return { series_id: id, labels: JSON.stringify(of) }
+          return {
+            series_id: id,
+            job: of.job ?? null,
+            zone: of.zone ?? null,
+            other_labels: "Job" in of ? '{"Job":"c"}' : null,
+            only_8: of.only_8 ?? null
+          }
+        })
+        const sorted = (rows: ReadonlyArray<object>) => rows.map((row) => JSON.stringify(row)).sort()
+        const found = yield* Effect.promise(texts)
+        assert.deepStrictEqual(sorted(found), sorted(expected))
+        const types = yield* Effect.promise(() => ask(`DESCRIBE FROM ${filesOf(folder, "up")}`))
+        for (const { column_name, column_type } of types) {
+          if (column_name !== "time" && column_name !== "value" && column_name !== "day") {
+            assert.strictEqual(column_type, "VARCHAR", `${column_name}`)
+          }
+        }
+        // A part of few rows beside it, and rows that replace some.
+        yield* write(points + 1, [
+          floats(series[0]!, [
+            [start, "-1"],
+            [start + points * 1000, "-2"]
+          ])
+        ])
+        assert.deepStrictEqual(sorted(yield* Effect.promise(texts)), sorted(expected))
+        assert.deepStrictEqual(
+          yield* Effect.promise(() =>
+            ask(`SELECT count(*)::INTEGER AS rows, sum(value)::INTEGER AS sum FROM ${filesOf(folder, "up")}`)
+          ),
+          [{ rows: 12 * points + 2, sum: 12 * (points / 2) * (points - 1) - 3 }]
+        )
+      }
+    })
+  )
+
   it.live("says what to do where a stream has more labels than DuckDB can write in its memory", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
@@ -75,6 +156,77 @@ describe("ParquetFolder", () => {
         error.message,
         /data cannot be written in the memory that DuckDB is given, 64 MB: [^\n]*\. Give it more with --memory/
       )
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("writes a part once, and again only where small ones of a day become one", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const put = (...points: ReadonlyArray<number>) =>
+        Effect.gen(function* () {
+          const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", "incremental_append"))
+          for (const point of points) {
+            yield* writer.write([floats(seriesOf("up", {}), [[start + point * 3_600_000, "1"]])])
+          }
+          const time = formatTime(start + points.at(-1)! * 3_600_000)
+          yield* writer.commit(new StreamState({ time, step: 3600, version: 1 }))
+          yield* writer.complete
+        }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+      const parts = () =>
+        readdirSync(join(folder, "up"))
+          .toSorted()
+          .map((day) => [
+            day.slice(-2),
+            ...readdirSync(join(folder, "up", day)).map((name) => name.slice(5, 13))
+          ])
+      yield* put(0)
+      assert.deepStrictEqual(parts(), [["01", "00000001"]])
+      yield* put(24)
+      assert.deepStrictEqual(parts(), [
+        ["01", "00000001"],
+        ["02", "00000002"]
+      ])
+      yield* put(25, 48)
+      // The second part of a day and the first one become one; the other days have one part each.
+      assert.deepStrictEqual(parts(), [
+        ["01", "00000001"],
+        ["02", "00000005"],
+        ["03", "00000004"]
+      ])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("keeps the last of rows that come twice before they are written", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const one = seriesOf("up", {})
+      const two = seriesOf("up", { job: "b" })
+      yield* Effect.gen(function* () {
+        const writer = yield* Effect.flatMap(Destination, ({ open }) =>
+          open("up", "incremental_append_deduped")
+        )
+        yield* writer.write([
+          floats(one, [
+            [start, "1"],
+            [start + 1000, "2"]
+          ])
+        ])
+        yield* writer.write([histogramOf(one, start, "7"), histogramOf(two, start, "3")])
+        yield* writer.commit(new StreamState({ time: formatTime(start + 1000), step: 1, version: 1 }))
+        yield* writer.write([floats(one, [[start + 1000, "4"]]), floats(two, [[start, "5"]])])
+        yield* writer.commit(new StreamState({ time: formatTime(start + 1000), step: 1, version: 1 }))
+        yield* writer.complete
+      }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+      const rows = yield* Effect.promise(() =>
+        ask(
+          `SELECT job, value, json_extract_string(histogram, '$.count') AS count FROM ${filesOf(folder, "up")} ORDER BY job NULLS FIRST, time`
+        )
+      )
+      assert.deepStrictEqual(rows, [
+        { job: null, value: null, count: "7" },
+        { job: null, value: 4, count: null },
+        { job: "b", value: 5, count: null }
+      ])
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 

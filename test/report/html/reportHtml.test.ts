@@ -55,7 +55,7 @@ describe("reportHtml", () => {
         failedStream("gone", `It said ${bad}.`),
         streamOf("quiet", { rows: 0, series: 0, span: undefined, curves: [] })
       ],
-      { source: `http://h/${bad}`, destination: bad, lookInto: `cat '${bad}'` }
+      { source: `http://h/${bad}`, destination: bad, previewCommand: `cat '${bad}'` }
     )
   )
 

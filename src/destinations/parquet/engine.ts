@@ -1,0 +1,86 @@
+/** DuckDB as the writer of Parquet files, for one folder. */
+import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
+import { Effect } from "effect"
+import { DestinationError } from "../Destination.ts"
+import { memorySentence } from "../duckdb/staging/memory.ts"
+import { cannot, fatalReason, randomName } from "../folder/durably.ts"
+import type { OpenFolder } from "./files.ts"
+
+export interface Engine {
+  readonly duckdb: typeof import("@duckdb/node-api")
+  /** A connection until the scope closes. */
+  readonly connect: ReturnType<typeof connectTo>
+  /** Does something with DuckDB. */
+  readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
+  /** Where DuckDB writes. */
+  readonly workPath: string
+  /** How many streams share what may be staged. */
+  readonly open: { count: number }
+  readonly stageBytes: number
+}
+
+/** Starts DuckDB until the scope closes. */
+export const openEngine = Effect.fnUntraced(function* (
+  { files, folder, states }: OpenFolder,
+  memoryMegabytes: number
+) {
+  const duckdb = yield* Effect.tryPromise({
+    try: () => import("@duckdb/node-api"),
+    catch: (error) =>
+      new DestinationError({
+        message: `Parquet files are written through DuckDB, which cannot be loaded: ${String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines.`
+      })
+  })
+  // DuckDB follows links, so it writes where nobody can have put one.
+  const workPath = `${states.newPath}/.${randomName()}`
+  yield* Effect.acquireRelease(
+    files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
+    () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))
+  )
+  const instance = yield* Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () =>
+        duckdb.DuckDBInstance.create(":memory:", {
+          memory_limit: `${memoryMegabytes}MB`,
+          temp_directory: `${workPath}/spill`,
+          threads: "2",
+          // Each file is read once, and what is kept of it is beyond the limit above.
+          enable_external_file_cache: "false",
+          autoinstall_known_extensions: "false",
+          autoload_known_extensions: "false"
+        }),
+      catch: (error) => new DestinationError({ message: `DuckDB cannot be started: ${String(error)}` })
+    }),
+    (instance) => Effect.sync(() => instance.closeSync())
+  )
+  const errorOf = (error: unknown): DestinationError => {
+    const text = error instanceof Error ? error.message : String(error)
+    const fatal = fatalReason(text)
+    const why = memorySentence(folder, memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
+    return new DestinationError(
+      fatal === undefined
+        ? { message: why }
+        : { message: `${folder} cannot be written: ${fatal}`, isFatal: true }
+    )
+  }
+  const attempt = <A>(run: () => Promise<A>) =>
+    Effect.tryPromise({ try: run, catch: errorOf }).pipe(
+      // The run that took the folder over has removed what DuckDB was to write to.
+      Effect.tapError(() => states.check)
+    )
+  const engine: Engine = {
+    duckdb,
+    connect: connectTo(instance, attempt),
+    attempt,
+    workPath,
+    open: { count: 0 },
+    stageBytes: memoryMegabytes * 300_000
+  }
+  return engine
+})
+
+const connectTo = (instance: DuckDBInstance, attempt: Engine["attempt"]) =>
+  Effect.acquireRelease(
+    attempt((): Promise<DuckDBConnection> => instance.connect()),
+    (connection) => Effect.sync(() => connection.closeSync())
+  )

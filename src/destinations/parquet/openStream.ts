@@ -1,0 +1,165 @@
+/** One stream of a run into its part files: the backend of the commit policy. */
+import { Effect, FileSystem } from "effect"
+import { labelColumns } from "../../records/LabelColumns.ts"
+import type { SampleBlock } from "../../samples/Sample.ts"
+import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
+import type { SyncMode } from "../Destination.ts"
+import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
+import { sumOf } from "../folder/contents.ts"
+import { makeFolder } from "../folder/durably.ts"
+import { later, without } from "../manifest.ts"
+import type { Engine } from "./engine.ts"
+import { manifestOf, type OpenFolder, removePath } from "./files.ts"
+import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
+import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
+import { openParts } from "./parts.ts"
+
+/** What a killed process loses at most, and the next run reads again. */
+const COMMIT_MILLIS = 30_000
+
+/** Opens a stream until the scope closes. */
+export const openStream = Effect.fnUntraced(
+  function* (opened: OpenFolder, engine: Engine, stream: string, mode: SyncMode, isResumed: boolean) {
+    const found = yield* manifestOf(opened, stream, mode)
+    const manifest =
+      mode === "incremental_append_deduped" && !found.isUnique
+        ? yield* Effect.scoped(makeUnique(opened, engine, found))
+        : found
+    const { open, stageBytes } = engine
+    yield* Effect.acquireRelease(
+      Effect.sync(() => open.count++),
+      () => Effect.sync(() => open.count--)
+    )
+    const limits = { millis: COMMIT_MILLIS, bytes: () => stageBytes / open.count }
+    return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+      openBackend(opened, engine, manifest, mode, resumesRefresh, limits.bytes)
+    )
+  },
+  (effect, { files }) => Effect.provideService(effect, FileSystem.FileSystem, files)
+)
+
+/** Removes rows that are there twice. Which rows are those of a stopped refresh is not known afterwards. */
+const makeUnique = Effect.fnUntraced(function* (
+  opened: OpenFolder,
+  engine: Engine,
+  manifest: ParquetManifest
+) {
+  const parts = yield* openParts(opened, engine, yield* engine.connect, manifest, "main", manifest.files)
+  yield* parts.makeUnique
+  return yield* parts.save({
+    ...without(manifest, "next", "refreshFrom", "refreshState", "isReplaced", "removed"),
+    nextPart: parts.nextPart(),
+    files: parts.list(),
+    isUnique: true,
+    removed: manifest.files
+  })
+})
+
+const openBackend = Effect.fnUntraced(function* (
+  opened: OpenFolder,
+  engine: Engine,
+  manifest: ParquetManifest,
+  mode: SyncMode,
+  resumesRefresh: boolean,
+  mostBytes: () => number
+) {
+  const { files, folder } = opened
+  const { stream } = manifest
+  const isOverwrite = mode === "full_refresh_overwrite"
+  const isDeduped = mode === "incremental_append_deduped"
+  const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
+  const nextPath = baseOf("next", stream)
+  if (isOverwrite && !resumesRefresh) yield* removePath(opened, nextPath)
+
+  const connection = yield* engine.connect
+  const labels = opened.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined
+  const staging = stageSamples(engine.duckdb, connection, labels)
+  const parts = yield* openParts(opened, engine, connection, manifest, isOverwrite ? "next" : "main", begun)
+  let old = manifest
+  if (isOverwrite && manifest.isReplaced === true) {
+    // It is in place. Said of the folder that this refresh makes, it would be wrong.
+    old = without(manifest, "isReplaced", "removed")
+    yield* opened.states.save(old)
+  }
+  const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
+  let isUnique = manifest.isUnique
+  /** The latest time of the rows that are live, of those that are committed, and of those that were appended. */
+  let liveMillis = sumOf(begun).lastMillis
+  let committedMillis = liveMillis
+  let appendedMillis = liveMillis
+
+  /** Writes staged rows. Where a day may have had some of them, its parts are written again without those. */
+  const writeRows = Effect.fnUntraced(function* (part: Part) {
+    const days = yield* engine.attempt(() => daysOf(staging, connection, part))
+    const series = yield* engine.attempt(() => seriesOf(staging, connection))
+    for (const { midnight, ...span } of days) {
+      const day = dayOf(midnight)
+      const rows = rowsOfDay(staging, series, part, midnight, isDeduped && staging.hasRepeated())
+      const older = isDeduped && liveMillis !== null && midnight <= liveMillis ? parts.ofDay(day) : []
+      const query =
+        older.length === 0
+          ? rows
+          : `WITH later AS MATERIALIZED (${rows})
+             FROM ${parts.reading(older)}) AS older
+             WHERE NOT EXISTS (FROM later WHERE later.series_id = older.series_id AND later.time = older.time)
+             UNION ALL BY NAME FROM later`
+      yield* parts.write(day, query, older, sumOf([...older, span]))
+    }
+  })
+
+  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
+    for (const block of blocks) {
+      if (block.length === 0) continue
+      if (!isDeduped && !isOverwrite && liveMillis !== null && block.times[0]! <= liveMillis) isUnique = false
+      appendedMillis = later(appendedMillis, block.times[block.length - 1]!)
+      yield* engine.attempt(() => staging.append(block))
+      // What is marked is written by a commit alone.
+      if (staging.bytes() <= mostBytes() || hasPart(staging, "kept")) continue
+      yield* writeRows("rest")
+      yield* engine.attempt(() => staging.clear())
+    }
+  })
+
+  const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
+    if (hasPart(staging, "kept")) yield* writeRows("kept")
+    yield* engine.attempt(() => staging.removeMarked())
+    if (isComplete) yield* parts.compact
+    const list = parts.list()
+    const live = new Set(list.map(({ part }) => part))
+    const removedOf = (of: ParquetManifest["files"]) => of.filter(({ part }) => !live.has(part))
+    const rest: Omit<ParquetManifest, "files"> = {
+      ...without(old, "next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"),
+      ...states,
+      nextPart: parts.nextPart(),
+      columns: [...(labels?.names ?? [])],
+      isUnique
+    }
+    if (!isOverwrite) {
+      const progress = kind === "refresh" ? { refreshFrom } : {}
+      old = yield* parts.save({ ...rest, ...progress, files: list, removed: removedOf(old.files) })
+    } else {
+      const removed = removedOf(old.next?.files ?? [])
+      if (kind === "complete_refresh") {
+        yield* makeFolder(`${folder}/${nextPath}`)
+        old = yield* parts.save({ ...rest, files: list, isUnique: true, isReplaced: true, removed })
+      } else {
+        const kept = old.files.map((file) => without(file, "from"))
+        old = yield* parts.save({ ...rest, files: kept, next: { files: list }, removed })
+      }
+    }
+    liveMillis = committedMillis
+    return old
+  })
+
+  const here = Effect.provideService(FileSystem.FileSystem, files)
+  const backend: Backend<ParquetManifest> = {
+    append: (blocks) => here(append(blocks)),
+    mark: () => {
+      staging.mark()
+      committedMillis = appendedMillis
+    },
+    unpersistedBytes: staging.bytes,
+    persist: (commit) => here(persist(commit))
+  }
+  return backend
+})

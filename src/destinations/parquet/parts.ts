@@ -1,0 +1,123 @@
+/** The part files of a stream that a run writes. Parts are immutable: to change one is to write another in its place. */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect } from "effect"
+import type { Contents } from "../Destination.ts"
+import { quoteText } from "../duckdb/quoteSql.ts"
+import { sumOf } from "../folder/contents.ts"
+import { cannot, syncFile } from "../folder/durably.ts"
+import { fileName } from "../folder/fileName.ts"
+import { without } from "../manifest.ts"
+import type { Engine } from "./engine.ts"
+import { type OpenFolder, recover, removePath } from "./files.ts"
+import { baseOf, freshPath, type ParquetManifest, type PartFile, placeOf, type Where } from "./manifest.ts"
+
+/** Files of a day that are smaller than this become one when the stream is complete. */
+const SMALL_BYTES = 32 * 1024 * 1024
+
+/** A path as a pattern that matches nothing else. */
+export const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]")
+
+/** Begins with the parts `begun` of a manifest, which are in one place. What is not saved goes with the scope. */
+export const openParts = Effect.fnUntraced(function* (
+  opened: OpenFolder,
+  engine: Engine,
+  connection: DuckDBConnection,
+  manifest: ParquetManifest,
+  where: Where,
+  begun: ReadonlyArray<PartFile>
+) {
+  const { files, folder, states } = opened
+  const { stream } = manifest
+  /** The parts as they will be; a commit makes them live. */
+  let working: ReadonlyArray<PartFile> = begun.map((file) => without(file, "from"))
+  let nextPart = manifest.nextPart
+  const touched = new Set<string>()
+  /** New files that were replaced before they got their place. */
+  const superseded: Array<string> = []
+
+  const pathOf = (file: PartFile): string => `${folder}/${file.from ?? placeOf(where, stream, file)}`
+  const reading = (list: ReadonlyArray<PartFile>): string =>
+    `read_parquet([${list.map((file) => quoteText(globEscape(pathOf(file)))).join(", ")}], union_by_name = true, hive_partitioning = false`
+
+  /** Writes the rows of a query to a new part, in place of others of that day. Their times are in `span`. */
+  const write = Effect.fnUntraced(function* (
+    day: string,
+    query: string,
+    instead: ReadonlyArray<PartFile>,
+    span: Pick<Contents, "firstMillis" | "lastMillis">
+  ) {
+    const part = nextPart++
+    const from = freshPath(stream, part)
+    const path = `${engine.workPath}/${fileName(stream)}=${part}`
+    const { rowsChanged } = yield* engine.attempt(() =>
+      connection.run(`COPY (${query}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`)
+    )
+    yield* syncFile(path)
+    const { size } = yield* files.stat(path).pipe(Effect.mapError(cannot("read", path)))
+    yield* files
+      .rename(path, `${folder}/${from}`)
+      .pipe(Effect.mapError(cannot("written", `${folder}/${from}`)))
+    superseded.push(...instead.flatMap((file) => file.from ?? []))
+    const { firstMillis, lastMillis } = span
+    working = [
+      ...working.filter((file) => !instead.includes(file)),
+      { day, part, bytes: Number(size), rows: rowsChanged, firstMillis, lastMillis, from }
+    ]
+    touched.add(day)
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      const saved = states.entries.get(stream)
+      const live = new Set([...(saved?.files ?? []), ...(saved?.next?.files ?? [])].map(({ part }) => part))
+      const rest = working.flatMap(({ from, part }) => (live.has(part) ? [] : (from ?? [])))
+      return Effect.forEach([...superseded, ...rest], (from) => Effect.ignore(removePath(opened, from)), {
+        discard: true
+      })
+    })
+  )
+
+  return {
+    list: (): ReadonlyArray<PartFile> => working,
+    ofDay: (day: string): ReadonlyArray<PartFile> => working.filter((file) => file.day === day),
+    nextPart: (): number => nextPart,
+    reading,
+    write,
+    /** Leaves the last of each series and time, of parts that may have it more than once. */
+    makeUnique: Effect.gen(function* () {
+      for (const day of new Set(working.map((file) => file.day))) {
+        const list = working.filter((file) => file.day === day)
+        const order = list.map((file, index) => `WHEN ${quoteText(pathOf(file))} THEN ${index}`).join(" ")
+        yield* write(
+          day,
+          `SELECT * EXCLUDE (filename, file_row_number)
+           FROM ${reading(list)}, filename = true, file_row_number = true)
+           QUALIFY row_number() OVER (
+             PARTITION BY series_id, time ORDER BY CASE filename ${order} END DESC, file_row_number DESC
+           ) = 1`,
+          list,
+          sumOf(list)
+        )
+      }
+    }),
+    /** The last parts of a day that are small become one. */
+    compact: Effect.gen(function* () {
+      for (const day of touched) {
+        const list = working.filter((file) => file.day === day)
+        const last = list.slice(list.findLastIndex((file) => file.bytes >= SMALL_BYTES) + 1)
+        if (last.length > 1) yield* write(day, `FROM ${reading(last)})`, last, sumOf(last))
+      }
+      touched.clear()
+    }),
+    /** Saves a manifest of these parts, and moves them into place. */
+    save: Effect.fnUntraced(function* (changed: ParquetManifest) {
+      // Nobody knows what is in these files, and once there is a manifest again they would pass for part of it.
+      if (states.damaged(stream) !== undefined) yield* removePath(opened, baseOf("main", stream))
+      yield* states.save(changed)
+      yield* recover(opened, changed)
+      working = working.map((file) => without(file, "from"))
+      yield* Effect.forEach(superseded.splice(0), (from) => removePath(opened, from), { discard: true })
+      return changed
+    })
+  }
+})
