@@ -41,8 +41,7 @@ const decodeEntry = Schema.decodeUnknownOption(StateEntry)
 /** States by stream. A complete refresh, and a platform's mark for no state, are no state. */
 const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
   const states = new Map<string, unknown>()
-  const isNone =
-    json === null || (Predicate.isObject(json) && !Array.isArray(json) && Object.keys(json).length === 0)
+  const isNone = json === null || (Predicate.isObject(json) && Object.keys(json).length === 0)
   if (isNone) return states
   const wrong = (what: string) =>
     new ConfigError({

@@ -2,10 +2,9 @@
  * The configuration of `run`: a file, flags over it, and secrets. Secrets come from a file or from the environment, never
  * from a flag: all users of a machine can see the flags of its processes.
  */
-import { Effect, Option } from "effect"
+import { Effect, Option, Predicate } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { ConfigError, decodeConfig } from "../config/ConnectorConfig.ts"
-import { isRecord } from "../config/decodeKeys.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import type { KeyFlag } from "../config/Key.ts"
 import { keys } from "../config/keys.ts"
@@ -75,7 +74,7 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
     onSome: (path) => readJsonFile(path, "configuration")
   })
   // The decoder refuses what is not an object.
-  if (!isRecord(file)) return yield* decodeMerged(file)
+  if (!Predicate.isReadonlyObject(file)) return yield* decodeMerged(file)
   const merged = yield* withFlags(keys, file, flags.keys, () => true)
   const token = yield* readSecret("token", Option.getOrUndefined(flags.tokenFile), TOKEN_VARIABLE)
   if (Option.isNone(token)) return yield* decodeMerged(merged)
@@ -111,7 +110,7 @@ const decodeMerged = (merged: unknown) =>
   decodeConfig(merged).pipe(
     Effect.map((settings) => ({
       settings,
-      isStepGiven: isRecord(merged) && (merged.step ?? "") !== ""
+      isStepGiven: Predicate.isReadonlyObject(merged) && (merged.step ?? "") !== ""
     })),
     Effect.mapError(({ message }) => new ConfigError({ message: withFlagNames(message) }))
   )
@@ -120,7 +119,7 @@ const decodeMerged = (merged: unknown) =>
 const withToken = (config: Readonly<Record<string, unknown>>, token: string) => {
   const headers = Array.isArray(config.headers) ? config.headers : []
   const others = headers.filter(
-    (header) => !(isRecord(header) && String(header.name).toLowerCase() === "authorization")
+    (header) => !(Predicate.isReadonlyObject(header) && String(header.name).toLowerCase() === "authorization")
   )
   return { ...config, headers: [...others, { name: "Authorization", value: `Bearer ${token}` }] }
 }

@@ -1,7 +1,6 @@
 /** The flags that stand for keys of the configuration, as the rows of the keys define them. */
-import { Config, Effect, Option } from "effect"
+import { Config, Effect, Option, Predicate } from "effect"
 import { Flag } from "effect/cli"
-import { isRecord } from "../config/decodeKeys.ts"
 import { InputFileError, readTextFile } from "../config/inputFile.ts"
 import { type Key, type KeyFlag, type Keys, keysWithPaths } from "../config/Key.ts"
 
@@ -63,7 +62,10 @@ const withValues = (
 ): Json => {
   const before = config[name]
   if (inner.length > 0) {
-    return { ...config, [name]: withValues(isRecord(before) ? before : {}, inner, key, given) }
+    return {
+      ...config,
+      [name]: withValues(Predicate.isReadonlyObject(before) ? before : {}, inner, key, given)
+    }
   }
   if (!key.isList) return { ...config, [name]: given[0] }
   if (key.flag.isAdded !== true) return { ...config, [name]: given }

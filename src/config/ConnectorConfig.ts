@@ -1,9 +1,19 @@
 /** The configuration as a service. It is checked completely before the first request. */
-import { Context, Effect, type FileSystem, Layer, Option, type Redacted, Result, Schema } from "effect"
+import {
+  Context,
+  Effect,
+  type FileSystem,
+  Layer,
+  Option,
+  Predicate,
+  type Redacted,
+  Result,
+  Schema
+} from "effect"
 import { type Matcher, parse as parseSelector } from "../promql/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "../promql/MetricFilter.ts"
 import { crossProblems } from "./crossChecks.ts"
-import { decodeKeys, isRecord } from "./decodeKeys.ts"
+import { decodeKeys } from "./decodeKeys.ts"
 import { type InputFileError, isTooDeep, readJsonFile, TOO_DEEP } from "./inputFile.ts"
 import { type Config, type ConfigInput, keys } from "./keys.ts"
 import { parseMoment } from "./times.ts"
@@ -61,7 +71,7 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
 /** Checks a configuration. The error names all problems, and never quotes a secret. */
 export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigError> =>
   Effect.suspend(() => {
-    if (!isRecord(input)) {
+    if (!Predicate.isReadonlyObject(input)) {
       return new ConfigError({
         message: "The configuration must be a JSON object with at least base_url and start_date."
       })
@@ -75,7 +85,7 @@ const withoutAbsent = (input: Readonly<Record<string, unknown>>): Readonly<Recor
   Object.fromEntries(
     Object.entries(input)
       .filter(([, value]) => value !== null && value !== undefined && value !== "")
-      .map(([key, value]) => [key, isRecord(value) ? withoutAbsent(value) : value])
+      .map(([key, value]) => [key, Predicate.isReadonlyObject(value) ? withoutAbsent(value) : value])
   )
 
 const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, unknown>>) {

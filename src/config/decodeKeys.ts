@@ -44,9 +44,6 @@ const quoted = ({ isSecret, quotable }: Key, value: unknown): string => {
   return quote(quotable(value))
 }
 
-/** Whether a JSON value is an object. */
-export const isRecord = (value: unknown): value is Json => Predicate.isObject(value) && !Array.isArray(value)
-
 const unknownKeyWarnings = (table: Keys, given: Json): ReadonlyArray<string> => {
   const unknown = unknownKeys(table, given, "")
   if (unknown.length === 0) return []
@@ -65,7 +62,7 @@ const MAX_SHOWN_KEYS = 20
 const MAX_SHOWN_LENGTH = 100
 
 const unknownKeys = (table: Keys, given: unknown, path: string): ReadonlyArray<string> => {
-  if (!isRecord(given)) return []
+  if (!Predicate.isReadonlyObject(given)) return []
   return [
     ...Object.keys(given).flatMap((name) => (Object.hasOwn(table, name) ? [] : [path + name])),
     ...Object.entries(table).flatMap(([name, { children, isList }]) => {

@@ -23,8 +23,5 @@ const mergeAllOf = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
       Array.isArray(schema.allOf) ? Object.assign({}, schema, ...schema.allOf, { allOf: [] }) : schema
     )
       .filter(([key]) => key !== "allOf")
-      .map(([key, value]) => [key, isSchema(value) ? mergeAllOf(value) : value])
+      .map(([key, value]) => [key, Predicate.isObject(value) ? mergeAllOf(value) : value])
   )
-
-const isSchema = (value: unknown): value is JsonSchema.JsonSchema =>
-  Predicate.isObject(value) && !Array.isArray(value)

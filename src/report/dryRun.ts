@@ -1,6 +1,7 @@
 /** What a run would read, for `--dry-run`. */
 
 import { Schema } from "effect"
+import { Count } from "../destinations/manifest.ts"
 import type { DryRun, DryRunStream } from "../run/estimate.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
@@ -80,7 +81,6 @@ export const dryRunText = (
   return lines.join("\n")
 }
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }
 
 /** The same as JSON; its keys stay. */

@@ -1,6 +1,7 @@
 /** What a run did, for programs: one JSON document whose keys stay. */
 import { Schema } from "effect"
 import { syncModes } from "../destinations/Destination.ts"
+import { Count } from "../destinations/manifest.ts"
 import type { RunSummary, StreamSummary } from "../run/Progress.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { printableJson } from "../text/printable.ts"
@@ -8,7 +9,6 @@ import { printableJson } from "../text/printable.ts"
 const described = <S extends Schema.Top>(schema: S, description: string): S["Rebuild"] =>
   schema.annotate({ description })
 
-const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 const Seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** One stream in the document. */

@@ -4,7 +4,7 @@
  */
 import { Effect, type Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { type Contents, Destination } from "../destinations/Destination.ts"
+import { type Contents, Destination, DestinationError } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { gridToRead } from "../sync/plan.ts"
 import { grouped } from "../text/figures.ts"
@@ -120,10 +120,10 @@ export const guardRefresh = Effect.fnUntraced(function* (
   if (confirm._tag === "None") {
     return yield* new ConfigError({
       message:
-        "No data was changed. To replace the rows all the same, run with --yes; to keep them, run without a full refresh."
+        "No data was changed. To replace the rows anyway, run with --yes. To keep them, run without a full refresh."
     })
   }
-  if (yield* confirm.value("Replace the rows all the same?")) return new Map<string, Contents>()
+  if (yield* confirm.value("Replace the rows anyway?")) return new Map<string, Contents>()
   return yield* new ConfigError({ message: "No data was changed." })
 })
 
@@ -141,3 +141,34 @@ export const logLosses = Effect.fnUntraced(function* (
     )
   }
 })
+
+/** The rows that a refresh is to replace, and those of it that were committed by a run before. */
+export interface Replaced {
+  readonly before: Contents
+  readonly resumed: Contents
+}
+
+/** Fails where a refresh has become less than what it is to replace, although the server had counted otherwise. */
+export const guardEnd = (
+  name: string,
+  { before, resumed }: Replaced,
+  committed: Contents,
+  stepMillis: number
+): Effect.Effect<void, DestinationError> => {
+  const times = (of: (contents: Contents) => number | null) =>
+    [of(resumed), of(committed)].filter((millis) => millis !== null)
+  const firsts = times(({ firstMillis }) => firstMillis)
+  const lasts = times(({ lastMillis }) => lastMillis)
+  const after = {
+    rows: resumed.rows + committed.rows,
+    firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
+    lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
+  }
+  return isLoss(before, after, stepMillis)
+    ? Effect.fail(
+        new DestinationError({
+          message: `The full refresh would leave less than before, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them anyway.`
+        })
+      )
+    : Effect.void
+}

@@ -4,7 +4,7 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
   Destination,
-  DestinationError,
+  type DestinationError,
   layerStates,
   noRows,
   type StreamWriter,
@@ -19,7 +19,7 @@ import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
 import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
-import { type Confirm, guardRefresh, isLoss, lossLine } from "./refreshGuard.ts"
+import { type Confirm, guardEnd, guardRefresh, type Replaced } from "./refreshGuard.ts"
 import { curveLimits, StreamTally } from "./StreamTally.ts"
 
 /** The options of a run. */
@@ -46,12 +46,6 @@ interface OpenStream {
   readonly tally: StreamTally
   /** What a refresh replaces, if it must not become less. */
   readonly replaced: Replaced | undefined
-}
-
-/** The rows that a refresh is to replace, and those of it that were committed by a run before. */
-interface Replaced {
-  readonly before: Contents
-  readonly resumed: Contents
 }
 
 /** What a run has committed so far. */
@@ -199,7 +193,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
       }
       case "Completed":
         if (stream.replaced !== undefined)
-          yield* guardEnd(name, stream.replaced, stream.tally, settings.stepSeconds * 1000)
+          yield* guardEnd(name, stream.replaced, stream.tally.kept, settings.stepSeconds * 1000)
         yield* stream.writer.complete
         return yield* end(name, stream, undefined)
       case "Failed":
@@ -241,31 +235,6 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   yield* progress.finish(summary)
   return summary
 })
-
-/** Fails where a refresh has become less than what it is to replace, although the server had counted otherwise. */
-const guardEnd = (
-  name: string,
-  { before, resumed }: Replaced,
-  tally: StreamTally,
-  stepMillis: number
-): Effect.Effect<void, DestinationError> => {
-  const times = (of: (contents: Contents) => number | null) =>
-    [of(resumed), of(tally.kept)].filter((millis) => millis !== null)
-  const firsts = times(({ firstMillis }) => firstMillis)
-  const lasts = times(({ lastMillis }) => lastMillis)
-  const after = {
-    rows: resumed.rows + tally.kept.rows,
-    firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
-    lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
-  }
-  return isLoss(before, after, stepMillis)
-    ? Effect.fail(
-        new DestinationError({
-          message: `The full refresh would leave less than there is, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them all the same.`
-        })
-      )
-    : Effect.void
-}
 
 /** The first stream with rows, preferably with values that change. */
 const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {

@@ -79,7 +79,7 @@ export const encodeStreamState = Schema.encodeSync(StreamState)
 
 /** Platforms write null for members that a state does not have. */
 const withoutNulls = (json: unknown): unknown =>
-  Predicate.isObject(json) && !Array.isArray(json)
+  Predicate.isObject(json)
     ? Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
     : json
 

@@ -133,7 +133,8 @@ describe("secrets", () => {
           const texts = yield* runAll(config)
           texts.forEach(checkNoSecret)
           // Every command that requests samples has failed, with a reason.
-          for (const text of texts.slice(2)) assert.match(text, /HTTP|redirects|is not what|cannot be read/)
+          for (const text of texts.slice(2))
+            assert.match(text, /HTTP|redirects|is not a Prometheus|is not what|cannot be read/)
         }
       })
     )

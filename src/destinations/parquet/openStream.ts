@@ -11,7 +11,7 @@ import { later, without } from "../manifest.ts"
 import type { Engine } from "./engine.ts"
 import { manifestOf, type OpenFolder, removePath } from "./files.ts"
 import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
-import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay } from "./parquetRows.ts"
+import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
 
 /** What a killed process loses at most, and the next run reads again. */
@@ -90,9 +90,11 @@ const openBackend = Effect.fnUntraced(function* (
 
   /** Writes staged rows. Where a day may have had some of them, its parts are written again without those. */
   const writeRows = Effect.fnUntraced(function* (part: Part) {
-    for (const { midnight, ...span } of yield* engine.attempt(() => daysOf(staging, connection, part))) {
+    const days = yield* engine.attempt(() => daysOf(staging, connection, part))
+    const series = yield* engine.attempt(() => seriesOf(staging, connection))
+    for (const { midnight, ...span } of days) {
       const day = dayOf(midnight)
-      const rows = rowsOfDay(staging, part, midnight, isDeduped && staging.hasRepeated())
+      const rows = rowsOfDay(staging, series, part, midnight, isDeduped && staging.hasRepeated())
       const older = isDeduped && liveMillis !== null && midnight <= liveMillis ? parts.ofDay(day) : []
       const query =
         older.length === 0

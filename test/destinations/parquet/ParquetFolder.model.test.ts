@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { fileName } from "../../../src/destinations/folder/fileName.ts"
 import { layer } from "../../../src/destinations/parquet/ParquetFolder.ts"
+import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { choices } from "../../choices.ts"
@@ -54,6 +55,85 @@ const format = (labelColumns = true): Format => ({
 })
 
 describe("ParquetFolder", () => {
+  it.live("has the same texts in parts of many rows, which are written another way", () =>
+    Effect.gen(function* () {
+      for (const labelColumns of [true, false]) {
+        const folder = join(yield* temporaryFolder, "data")
+        const points = 6000
+        const samples = Array.from(
+          { length: points },
+          (_, point) => [start + point * 1000, `${point}`] as const
+        )
+        const labels = [
+          { job: "a", zone: "é'" },
+          { job: "b", Job: "c" },
+          { zone: "" },
+          ...Array.from({ length: 9 }, (_, index) => ({ [`only_${index}`]: `${index}` }))
+        ]
+        const series = labels.map((of) => seriesOf("up", of))
+        const write = (point: number, blocks: ReadonlyArray<SampleBlock>) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const writer = yield* Effect.flatMap(Destination, ({ open }) =>
+                open("up", "incremental_append_deduped")
+              )
+              yield* writer.write(blocks)
+              yield* writer.commit(
+                new StreamState({ time: formatTime(start + point * 1000), step: 1, version: 1 })
+              )
+              yield* writer.complete
+            })
+          ).pipe(Effect.provide(format(labelColumns).layer(folder)), Effect.provide(NodeServices.layer))
+        yield* write(points, [
+          ...series.map((of) => floats(of, samples)),
+          histogramOf(series[0]!, start - 1000, "7")
+        ])
+        const texts = () =>
+          ask(
+            labelColumns
+              ? `SELECT DISTINCT series_id, job, zone, other_labels, only_8 FROM ${filesOf(folder, "up")}`
+              : `SELECT DISTINCT series_id, labels FROM ${filesOf(folder, "up")}`
+          )
+        const expected = series.map(({ id, labels: all }) => {
+          const of: Readonly<Record<string, string>> = Object.fromEntries(
+            all.filter(([name]) => name !== "__name__")
+          )
+          if (!labelColumns) return { series_id: id, labels: JSON.stringify(of) }
+          return {
+            series_id: id,
+            job: of.job ?? null,
+            zone: of.zone ?? null,
+            other_labels: "Job" in of ? '{"Job":"c"}' : null,
+            only_8: of.only_8 ?? null
+          }
+        })
+        const sorted = (rows: ReadonlyArray<object>) => rows.map((row) => JSON.stringify(row)).sort()
+        const found = yield* Effect.promise(texts)
+        assert.deepStrictEqual(sorted(found), sorted(expected))
+        const types = yield* Effect.promise(() => ask(`DESCRIBE FROM ${filesOf(folder, "up")}`))
+        for (const { column_name, column_type } of types) {
+          if (column_name !== "time" && column_name !== "value" && column_name !== "day") {
+            assert.strictEqual(column_type, "VARCHAR", `${column_name}`)
+          }
+        }
+        // A part of few rows beside it, and rows that replace some.
+        yield* write(points + 1, [
+          floats(series[0]!, [
+            [start, "-1"],
+            [start + points * 1000, "-2"]
+          ])
+        ])
+        assert.deepStrictEqual(sorted(yield* Effect.promise(texts)), sorted(expected))
+        assert.deepStrictEqual(
+          yield* Effect.promise(() =>
+            ask(`SELECT count(*)::INTEGER AS rows, sum(value)::INTEGER AS sum FROM ${filesOf(folder, "up")}`)
+          ),
+          [{ rows: 12 * points + 2, sum: 12 * (points / 2) * (points - 1) - 3 }]
+        )
+      }
+    })
+  )
+
   it.live("says what to do where a stream has more labels than DuckDB can write in its memory", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")

@@ -83,6 +83,8 @@ export interface StagedSamples {
   readonly mark: () => void
   readonly floats: () => Staged
   readonly histograms: () => Staged
+  /** How many series `staged_series` has. */
+  readonly seriesCount: () => number
   /** Whether a series may have come with the same time twice. */
   readonly hasRepeated: () => boolean
   /** Puts what is in memory here into the tables: to be done before they are asked. */
@@ -278,6 +280,7 @@ export const stageSamples = (
     },
     floats: () => rows,
     histograms: () => histograms,
+    seriesCount: () => numbers.size,
     hasRepeated: () => hasRepeated,
     flush: async () => {
       await appendChunk()
