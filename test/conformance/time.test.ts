@@ -455,7 +455,7 @@ describe("a range", { concurrent: true }, () => {
       const wrong = [
         {
           dates: { start_date: noon, end_date: "2000-02-29T11:59:59Z" },
-          says: /end_date is 2000-02-29T11:59:59Z, but must not be before start_date 2000-02-29T12:00:00Z/
+          says: /end_date is 2000-02-29T11:59:59Z, but must not be before start_date 2000-02-29T12:00:00Z\./
         },
         { dates: { start_date: "2023-02-29" }, says: /start_date is "2023-02-29", but must be a date since/ },
         { dates: { start_date: "2100-02-29" }, says: /start_date is "2100-02-29", but must be a date since/ },

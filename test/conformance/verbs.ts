@@ -194,7 +194,7 @@ export const wrongConfigurations: ReadonlyArray<{
   {
     what: "an end before the start",
     more: { start_date: "2026-01-02", end_date: "2026-01-01" },
-    says: [/end_date is 2026-01-01, but must not be before start_date 2026-01-02/]
+    says: [/end_date is 2026-01-01, but must not be before start_date 2026-01-02\./]
   },
   {
     what: "a step of nothing",

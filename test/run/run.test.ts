@@ -438,7 +438,7 @@ describe("a destination that was filled before", () => {
           })
         )
       })
-      assert.deepStrictEqual(questions, ["Replace the rows all the same?"])
+      assert.deepStrictEqual(questions, ["Replace the rows anyway?"])
       assert.isTrue(logs.some((text) => text.includes("a: 100 of 700 rows would go")))
       assert.strictEqual(Exit.isSuccess(exit), answer)
       assert.strictEqual(rows.get("a"), answer ? 600 : undefined)

@@ -20,8 +20,9 @@ import {
   tablesOf,
   updateEntry
 } from "./manifests.ts"
-import { attachFile, type DuckDB, type OpenOptions } from "./openFile.ts"
+import { attachFile, type OpenOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
+import type { DuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
 
 /**

@@ -8,9 +8,8 @@ import { cannot } from "../folder/durably.ts"
 import { checkPlace } from "./checkPlace.ts"
 import { duckdbError } from "./duckdbError.ts"
 import { quoteText } from "./quoteSql.ts"
+import { type DuckDB, loadDuckDB, startDuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
-
-export type DuckDB = typeof import("@duckdb/node-api")
 
 /** How a file is opened. */
 export interface OpenOptions {
@@ -43,9 +42,6 @@ export interface OpenFile {
 
 /** What this process has open: DuckDB's locks are against other processes only. */
 const opened = new Set<string>()
-
-/** DuckDB's own threads, beside the one that reads: each of them needs some of the memory. */
-const THREADS = 2
 
 /**
  * Opens the file until the scope closes. `initial` are the statements that make one ours, by what the database is called;
@@ -82,25 +78,20 @@ export const attachFile = Effect.fnUntraced(function* (
       })
     )
   const temporary = readOnly ? "" : yield* folderBeside(path, file, TEMPORARY)
-  const instance = yield* Effect.acquireRelease(
-    attempt(() =>
-      duckdb.DuckDBInstance.create(":memory:", {
-        memory_limit: `${options.memoryMegabytes}MB`,
-        temp_directory: temporary,
-        threads: `${THREADS}`,
-        // Faster. Where order counts there are numbers of our own (`StagedSamples`), or `inOrder`.
-        preserve_insertion_order: "false",
-        // Large inserts are on the disk before they are committed, a part of the table of each thread's own. A checkpoint
-        // would put these parts together, which takes as long as the inserts.
-        max_vacuum_tasks: "0",
-        // As many parts as are waiting to be written have to fit into the memory.
-        write_buffer_row_group_count: "1",
-        autoinstall_known_extensions: "false",
-        autoload_known_extensions: "false"
-      })
-    ),
-    (instance) => Effect.sync(() => instance.closeSync())
-  )
+  const instance = yield* startDuckDB(duckdb, {
+    memoryMegabytes: options.memoryMegabytes,
+    temporaryFolder: temporary,
+    settings: {
+      // Faster. Where order counts there are numbers of our own (`StagedSamples`), or `inOrder`.
+      preserve_insertion_order: "false",
+      // Large inserts are on the disk before they are committed, a part of the table of each thread's own. A checkpoint
+      // would put these parts together, which takes as long as the inserts.
+      max_vacuum_tasks: "0",
+      // As many parts as are waiting to be written have to fit into the memory.
+      write_buffer_row_group_count: "1"
+    },
+    errorOf: (error) => duckdbError(options, error)
+  })
   const connection = yield* Effect.acquireRelease(
     attempt(() => instance.connect()),
     (connection) => Effect.sync(() => connection.closeSync())
@@ -170,15 +161,6 @@ export const attachFile = Effect.fnUntraced(function* (
     reopen
   }
   return open
-})
-
-/** Loads the native program, which is there for most systems only. */
-const loadDuckDB = Effect.tryPromise({
-  try: () => import("@duckdb/node-api"),
-  catch: (error) =>
-    new DestinationError({
-      message: `DuckDB cannot be loaded on this system: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines (--to jsonl:DIR).`
-    })
 })
 
 /**

@@ -3,11 +3,12 @@ import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { DestinationError } from "../Destination.ts"
 import { memorySentence } from "../duckdb/staging/memory.ts"
+import { type DuckDB, loadDuckDB, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, fatalReason, randomName } from "../folder/durably.ts"
 import type { OpenFolder } from "./files.ts"
 
 export interface Engine {
-  readonly duckdb: typeof import("@duckdb/node-api")
+  readonly duckdb: DuckDB
   /** A connection until the scope closes. */
   readonly connect: ReturnType<typeof connectTo>
   /** Does something with DuckDB. */
@@ -24,34 +25,12 @@ export const openEngine = Effect.fnUntraced(function* (
   { files, folder, states }: OpenFolder,
   memoryMegabytes: number
 ) {
-  const duckdb = yield* Effect.tryPromise({
-    try: () => import("@duckdb/node-api"),
-    catch: (error) =>
-      new DestinationError({
-        message: `Parquet files are written through DuckDB, which cannot be loaded: ${String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines.`
-      })
-  })
+  const duckdb = yield* loadDuckDB
   // DuckDB follows links, so it writes where nobody can have put one.
   const workPath = `${states.newPath}/.${randomName()}`
   yield* Effect.acquireRelease(
     files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
     () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))
-  )
-  const instance = yield* Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () =>
-        duckdb.DuckDBInstance.create(":memory:", {
-          memory_limit: `${memoryMegabytes}MB`,
-          temp_directory: `${workPath}/spill`,
-          threads: "2",
-          // Each file is read once, and what is kept of it is beyond the limit above.
-          enable_external_file_cache: "false",
-          autoinstall_known_extensions: "false",
-          autoload_known_extensions: "false"
-        }),
-      catch: (error) => new DestinationError({ message: `DuckDB cannot be started: ${String(error)}` })
-    }),
-    (instance) => Effect.sync(() => instance.closeSync())
   )
   const errorOf = (error: unknown): DestinationError => {
     const text = error instanceof Error ? error.message : String(error)
@@ -63,6 +42,13 @@ export const openEngine = Effect.fnUntraced(function* (
         : { message: `${folder} cannot be written: ${fatal}`, isFatal: true }
     )
   }
+  const instance = yield* startDuckDB(duckdb, {
+    memoryMegabytes,
+    temporaryFolder: `${workPath}/spill`,
+    // Each file is read once, and what is kept of it is beyond the limit of the memory.
+    settings: { enable_external_file_cache: "false" },
+    errorOf
+  })
   const attempt = <A>(run: () => Promise<A>) =>
     Effect.tryPromise({ try: run, catch: errorOf }).pipe(
       // The run that took the folder over has removed what DuckDB was to write to.

@@ -1,52 +1,27 @@
 /**
- * Decodes the answer of `/api/v1/query_range` while it arrives.
+ * Decodes the response of `/api/v1/query_range` while it arrives: the grammar of a response.
  *
- * The parser is a coroutine: it reads forward through the bytes it has and suspends where they end, so the
- * body is never held as a whole, wherever the network happens to cut it. Only structure is read token by
- * token; runs of samples, which are nearly all of the bytes, are scanned by one plain loop (`SampleScanner`)
- * that leaves whatever it does not recognise to the coroutine.
- *
- * Pure and synchronous, no Effect: it runs once per network chunk.
+ * Only structure is read token by token. Runs of samples, which are nearly all of the bytes, are scanned by one plain loop
+ * (`SampleScanner`) that leaves whatever it does not recognise to the cursor.
  */
 import { Predicate } from "effect"
-import { Arena } from "../../samples/Arena.ts"
-import type {
-  Histogram,
-  HistogramBlock,
-  Labels,
-  SampleBlock,
-  Series,
-  TextBlock
-} from "../../samples/Sample.ts"
+import type { Histogram, HistogramBlock, Labels, SampleBlock } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
 import { beginning } from "../../text/excerpt.ts"
+import { BlockBuilder } from "./BlockBuilder.ts"
+import { type Coroutine, DecodeError, JsonCursor, MAX_TOKEN_BYTES } from "./JsonCursor.ts"
 import {
-  CLOSE_BRACE,
   CLOSE_BRACKET,
-  COLON,
   COMMA,
-  EXCESSIVE,
   INCOMPLETE,
   isNumber,
   isSpecial,
-  NEWLINE,
   OPEN_BRACE,
   OPEN_BRACKET,
-  QUOTE,
-  RETURN,
-  SPACE,
-  TAB,
-  type ValueLimits,
-  ValueScanner
+  QUOTE
 } from "./jsonBytes.ts"
-import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
 
-/** The body is not what Prometheus answers: cut short, not JSON, or of another shape. */
-export class DecodeError extends Error {
-  override readonly name = "DecodeError"
-}
-
-/** What the envelope around the samples said. */
+/** What the envelope around the samples says. */
 export interface Envelope {
   readonly status: string | undefined
   readonly errorType: string | undefined
@@ -56,17 +31,11 @@ export interface Envelope {
   readonly isPartial: boolean
 }
 
-/** A longer token than this is no answer of a sane server, and keeping it would cost memory without bound. */
-const MAX_TOKEN_BYTES = 16 * 1024 * 1024
-
-/** The same for the labels of a series: every one of its records repeats them. */
+/** The longest labels of a series: every one of its records repeats them. */
 const MAX_LABELS_BYTES = 1024 * 1024
 
-/** The same for the parts of a `[time,"value"]`, which is scanned anew with every chunk until it is whole. */
+/** The longest part of a `[time,"value"]`, which is scanned anew with every chunk until it is complete. */
 const MAX_SAMPLE_BYTES = 4096
-
-/** What a value that is parsed may have: a native histogram has three levels, and a list for each bucket. */
-const limits: ValueLimits = { depth: 32, containers: 100_000 }
 
 /** The beginning of an error is kept: a server may repeat a long query before it says what is wrong. */
 const MAX_ERROR_CHARACTERS = 64 * 1024
@@ -74,51 +43,23 @@ const MAX_ERROR_CHARACTERS = 64 * 1024
 /** So many warnings of each kind are kept, and of each its beginning. */
 const MAX_WARNINGS = 20
 
-/** How much of a chunk is copied to read on from the one before it: more than a sample has. */
-const SEAM_BYTES = 128
-
-/** A parser that waits for the next chunk whenever it yields. */
-type Coroutine<A> = Generator<undefined, A, Uint8Array>
-
-// Invalid UTF-8 must not turn into other labels than the server has: two series could become one.
-const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
 /**
  * Decodes one response: `push` every chunk, then `finish`. Both throw a `DecodeError`.
  *
  * A chunk is kept by the blocks that point into it, so it must not be reused by the caller.
  */
-export class ResponseDecoder {
+export class ResponseDecoder extends JsonCursor {
   private readonly parser: Coroutine<void>
   private complete = false
   private failure: unknown
 
-  private bytes: Uint8Array = new Uint8Array(0)
-  private position = 0
-  private end = 0
-  /** What `bytes` is a part of, if more can be appended to it: see `append`. */
-  private room = this.bytes
-
-  /** The chunk of which `bytes` has only the beginning, after `seamRest` bytes of the chunk before it. */
-  private seamChunk: Uint8Array | undefined
-  private seamRest = 0
-
-  private ready: Array<SampleBlock> = []
-  /** Blocks of a series whose `metric` has not been read yet. */
-  private waiting: Array<SampleBlock> = []
-  /** Bytes that have arrived since there are some. */
-  private waitingBytes = 0
-
+  private readonly blocks = new BlockBuilder()
   private readonly cache: SeriesCache | undefined
   private readonly excludedLabels: ReadonlySet<string>
-  private series: Series = new DecodedSeries()
-  /** The present series, unless it is a known one. */
+  /** The current series, unless it is a known one. */
   private unlabelled = new DecodedSeries()
-  private labelled = false
-
-  private arena = Arena.first()
-  private blockStart = 0
-  private next = 0
+  /** Bytes that have arrived while blocks wait for the labels of their series. */
+  private waitingBytes = 0
 
   private hasResult = false
   private status: string | undefined
@@ -129,6 +70,7 @@ export class ResponseDecoder {
 
   /** `cache`: where the series of earlier responses to the same query are. `excludedLabels`: labels that no series is to have. */
   constructor(cache?: SeriesCache, excludedLabels: ReadonlySet<string> = new Set()) {
+    super()
     this.cache = cache
     this.excludedLabels = excludedLabels
     this.parser = this.response()
@@ -150,16 +92,14 @@ export class ResponseDecoder {
       this.failure = error
       throw error
     }
-    const blocks = this.ready
-    this.ready = []
-    return blocks
+    return this.blocks.take()
   }
 
-  /** The body has ended. Answers what the envelope said, or fails where the body is cut short. */
+  /** The body has ended. Returns the envelope; throws where the body is cut short. */
   finish(): Envelope {
     if (this.failure !== undefined) throw this.failure
     if (!this.complete) throw new DecodeError("the answer is cut short")
-    this.arena.retire()
+    this.blocks.finish()
     return {
       status: this.status,
       errorType: this.errorType,
@@ -221,8 +161,7 @@ export class ResponseDecoder {
 
   private *oneSeries(): Coroutine<void> {
     this.unlabelled = new DecodedSeries()
-    this.series = this.unlabelled
-    this.labelled = false
+    this.blocks.begin(this.unlabelled)
     yield* this.object(function* (this: ResponseDecoder, key) {
       switch (key) {
         case "metric":
@@ -239,22 +178,22 @@ export class ResponseDecoder {
           yield* this.skip()
       }
     })
-    if (!this.labelled) this.fail('a series has no "metric"')
+    if (!this.blocks.isLabelled) this.fail('a series has no "metric"')
   }
 
   private label(json: string): void {
-    if (this.labelled) this.fail('a series has "metric" twice')
-    this.labelled = true
-    const known = this.cache?.get(json)
-    if (known !== undefined && this.waiting.length === 0) {
-      this.series = known
+    const { blocks, cache, unlabelled } = this
+    if (blocks.isLabelled) this.fail('a series has "metric" twice')
+    // Blocks that wait point to the new series.
+    const known = blocks.hasWaiting ? undefined : cache?.get(json)
+    if (known !== undefined) {
+      blocks.label(known)
       return
     }
-    this.unlabelled.describe(this.labels(this.parse(json)), this.excludedLabels)
-    for (const block of this.waiting) this.ready.push(block)
-    this.waiting = []
+    unlabelled.describe(this.labels(this.parse(json)), this.excludedLabels)
+    blocks.label(unlabelled)
     this.waitingBytes = 0
-    this.cache?.add(json, this.series)
+    cache?.add(json, unlabelled)
   }
 
   private labels(metric: unknown): Labels {
@@ -278,7 +217,8 @@ export class ResponseDecoder {
       return
     }
     for (;;) {
-      const end = this.scanSamples()
+      const end = this.blocks.scan(this.bytes, this.position)
+      this.position = this.blocks.position
       if (end === "list") break
       if (end === "form") {
         yield* this.oneFloat()
@@ -291,19 +231,7 @@ export class ResponseDecoder {
         yield* this.more()
       }
     }
-    this.flush()
-  }
-
-  /** Reads samples of plain form as far as they are whole; all arenas that get full meanwhile become blocks. */
-  private scanSamples(): ScanEnd {
-    const scanner = sampleScanner()
-    for (;;) {
-      const end = scanner.scan(this.bytes, this.position, this.arena, this.next)
-      this.position = scanner.position
-      this.next = scanner.next
-      if (end !== "arena") return end
-      this.makeRoom()
-    }
+    this.blocks.flush(this.bytes)
   }
 
   /** One sample in any form that JSON allows. */
@@ -319,10 +247,10 @@ export class ResponseDecoder {
     }
     yield* this.expect(CLOSE_BRACKET)
     // Its bytes may be gone by now, or were written with escapes: it gets a block and bytes of its own.
-    this.flush()
-    this.release({
+    this.blocks.flush(this.bytes)
+    this.blocks.add({
       _tag: "TextBlock",
-      series: this.series,
+      series: this.blocks.series,
       length: 1,
       times: Float64Array.of(time),
       bytes: Buffer.from(text, "latin1"),
@@ -331,36 +259,14 @@ export class ResponseDecoder {
     })
   }
 
-  /** Another arena, since this one is full. */
-  private makeRoom(): void {
-    this.flush()
-    this.arena = this.arena.next()
-    this.blockStart = 0
-    this.next = 0
+  protected override beforeMove(): void {
+    this.blocks.flush(this.bytes)
   }
 
-  /** Ends the current block, if it has samples: its series ends, or its bytes are about to be replaced. */
-  private flush(): void {
-    const { arena, blockStart, next } = this
-    if (blockStart === next) return
-    arena.hold()
-    const block: TextBlock = {
-      _tag: "TextBlock",
-      series: this.series,
-      length: next - blockStart,
-      times: arena.times.subarray(blockStart, next),
-      bytes: this.bytes,
-      starts: arena.starts.subarray(blockStart, next),
-      ends: arena.ends.subarray(blockStart, next),
-      arena
-    }
-    this.blockStart = next
-    this.release(block)
-  }
-
-  private release(block: SampleBlock): void {
-    if (this.labelled) this.ready.push(block)
-    else this.waiting.push(block)
+  protected override onChunk(chunk: Uint8Array): void {
+    if (!this.blocks.hasWaiting) return
+    this.waitingBytes += chunk.length
+    if (this.waitingBytes > MAX_TOKEN_BYTES) this.fail('the "metric" of a series does not come')
   }
 
   private *histograms(): Coroutine<void> {
@@ -373,12 +279,12 @@ export class ResponseDecoder {
       yield* this.expect(CLOSE_BRACKET)
       const block: HistogramBlock = {
         _tag: "HistogramBlock",
-        series: this.series,
+        series: this.blocks.series,
         length: 1,
         times: Float64Array.of(time),
         histograms: [histogram]
       }
-      this.release(block)
+      this.blocks.add(block)
     })
   }
 
@@ -413,222 +319,6 @@ export class ResponseDecoder {
     if (!isNumber(token)) this.fail(`${excerpt(token)} is not a time`)
     return Math.round(Number(token) * 1000)
   }
-
-  // ---- JSON ---------------------------------------------------------------------------------------------
-
-  /** Reads an object; `member` is called with each key and must read its value. */
-  private *object(member: (this: this, key: string) => Coroutine<void>): Coroutine<void> {
-    yield* this.expect(OPEN_BRACE)
-    if ((yield* this.byte()) === CLOSE_BRACE) {
-      this.position++
-      return
-    }
-    for (;;) {
-      if ((yield* this.byte()) !== QUOTE) this.fail("an object has a key that is not a string")
-      const key = this.frequentKey() ?? (this.parse(yield* this.token()) as string)
-      yield* this.expect(COLON)
-      yield* member.call(this, key)
-      const separator = yield* this.byte()
-      this.position++
-      if (separator === CLOSE_BRACE) return
-      if (separator !== COMMA) this.fail("an object has something else than a comma between its members")
-    }
-  }
-
-  /** Reads a key that each series has, if it is the next and whole. */
-  private frequentKey(): string | undefined {
-    for (const { bytes, key } of frequentKeys) {
-      if (this.end - this.position < bytes.length) continue
-      let i = 0
-      while (i < bytes.length && this.bytes[this.position + i] === bytes[i]) i++
-      if (i < bytes.length) continue
-      this.position += i
-      return key
-    }
-    return undefined
-  }
-
-  /** Reads an array, or `null` as an empty one; `element` must read one element. */
-  private *array(element: (this: this) => Coroutine<void>): Coroutine<void> {
-    if (yield* this.null()) return
-    yield* this.expect(OPEN_BRACKET)
-    if ((yield* this.byte()) === CLOSE_BRACKET) {
-      this.position++
-      return
-    }
-    for (;;) {
-      yield* element.call(this)
-      const separator = yield* this.byte()
-      this.position++
-      if (separator === CLOSE_BRACKET) return
-      if (separator !== COMMA) this.fail("an array has something else than a comma between its elements")
-    }
-  }
-
-  /** True if the next value is `null` (which it then has read). */
-  private *null(): Coroutine<boolean> {
-    if ((yield* this.byte()) !== 0x6e) return false
-    if ((yield* this.token()) !== "null") this.fail("a value is not JSON")
-    return true
-  }
-
-  private *optionalString(): Coroutine<string | undefined> {
-    const value = yield* this.json()
-    return typeof value === "string" ? value : undefined
-  }
-
-  /** Reads any value whole. Only for parts that are small: labels, a histogram, warnings. */
-  private *json(): Coroutine<unknown> {
-    yield* this.byte()
-    return this.parse(yield* this.token())
-  }
-
-  private parse(token: string): unknown {
-    try {
-      return JSON.parse(token)
-    } catch {
-      return this.fail("a value is not JSON")
-    }
-  }
-
-  /** The text of the value that starts at the current byte. */
-  private *token(limit = MAX_TOKEN_BYTES): Coroutine<string> {
-    const scanner = new ValueScanner(limits)
-    let scanned = 0
-    for (;;) {
-      const stop = scanner.scan(this.bytes, this.position + scanned, this.end)
-      if (stop === EXCESSIVE)
-        this.fail("a single value has too many objects or lists, or too many levels of them")
-      if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) this.failForLength(limit)
-      if (stop !== INCOMPLETE) {
-        const start = this.position
-        this.position = stop
-        try {
-          return utf8.decode(this.bytes.subarray(start, stop))
-        } catch {
-          this.fail("a text is not UTF-8")
-        }
-      }
-      scanned = this.end - this.position
-      yield* this.more()
-    }
-  }
-
-  /** Passes over a value that we do not need, without keeping it. */
-  private *skip(): Coroutine<void> {
-    const first = yield* this.byte()
-    if (first === CLOSE_BRACE || first === CLOSE_BRACKET || first === COMMA) this.fail("a value is missing")
-    const scanner = new ValueScanner()
-    for (;;) {
-      const stop = scanner.scan(this.bytes, this.position, this.end)
-      if (stop !== INCOMPLETE) {
-        this.position = stop
-        return
-      }
-      this.position = this.end
-      yield* this.more()
-    }
-  }
-
-  private *expect(byte: number): Coroutine<void> {
-    const found = yield* this.byte()
-    if (found !== byte) {
-      this.fail(
-        `expected ${String.fromCharCode(byte)} and found ${JSON.stringify(String.fromCharCode(found))}`
-      )
-    }
-    this.position++
-  }
-
-  /** The next byte that is not white space; it stays unread. */
-  private *byte(): Coroutine<number> {
-    for (;;) {
-      const byte = this.peek()
-      if (byte !== INCOMPLETE) return byte
-      yield* this.more()
-    }
-  }
-
-  private peek(): number {
-    while (this.position < this.end) {
-      const byte = this.bytes[this.position]!
-      if (byte !== SPACE && byte !== NEWLINE && byte !== RETURN && byte !== TAB) return byte
-      this.position++
-    }
-    return INCOMPLETE
-  }
-
-  /** Goes on to more bytes, those of the next chunk once all are read; what is not yet read stays in front. */
-  private *more(): Coroutine<void> {
-    this.flush()
-    if (this.crossSeam()) return
-    const rest = this.bytes.subarray(this.position, this.end)
-    const chunk = yield
-    if (this.waiting.length > 0) {
-      this.waitingBytes += chunk.length
-      if (this.waitingBytes > MAX_TOKEN_BYTES) this.fail('the "metric" of a series does not come')
-    }
-    if (rest.length === 0) this.read(chunk, 0)
-    else if (chunk.length <= SEAM_BYTES || chunk.length < rest.length) this.append(rest, chunk)
-    else {
-      // What spans two chunks is nearly always short: then the chunk itself is not copied.
-      this.read(join(rest, chunk.subarray(0, SEAM_BYTES)), 0)
-      this.seamChunk = chunk
-      this.seamRest = rest.length
-    }
-  }
-
-  /** From a seam to the chunk that it begins, if the present bytes are a seam. */
-  private crossSeam(): boolean {
-    const chunk = this.seamChunk
-    if (chunk === undefined) return false
-    const position = this.position - this.seamRest
-    this.read(
-      position >= 0 ? chunk : join(this.bytes.subarray(this.position, this.seamRest), chunk),
-      Math.max(0, position)
-    )
-    this.seamChunk = undefined
-    return true
-  }
-
-  /**
-   * Reads on with a chunk behind what is left of the bytes before it. That may be much, where a long value comes in small
-   * chunks: so there is room for as much again, and it is not copied each time. Bytes that blocks point to stay as they are.
-   */
-  private append(rest: Uint8Array, chunk: Uint8Array): void {
-    const length = rest.length + chunk.length
-    let from = rest.byteOffset
-    if (rest.buffer !== this.room.buffer || from + length > this.room.length) {
-      this.room = new Uint8Array(2 * length)
-      this.room.set(rest)
-      from = 0
-    }
-    this.room.set(chunk, from + rest.length)
-    this.read(this.room.subarray(from, from + length), 0)
-  }
-
-  private read(bytes: Uint8Array, position: number): void {
-    this.bytes = bytes
-    this.position = position
-    this.end = bytes.length
-  }
-
-  private failForLength(limit: number): never {
-    return this.fail(`a single value is longer than ${limit / 1024} KiB`)
-  }
-
-  private fail(what: string): never {
-    throw new DecodeError(what)
-  }
-}
-
-const frequentKeys = ["metric", "values"].map((key) => ({ key, bytes: Buffer.from(`"${key}"`) }))
-
-const join = (first: Uint8Array, second: Uint8Array): Uint8Array => {
-  const joined = new Uint8Array(first.length + second.length)
-  joined.set(first)
-  joined.set(second, first.length)
-  return joined
 }
 
 /** The beginning of a text, for a message. */

@@ -5,7 +5,8 @@ import type { SeriesCache } from "../../samples/Series.ts"
 import type { ApiResponse } from "../http/transport.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 import { decodeChunks } from "./decodeChunks.ts"
-import { DecodeError, type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
+import { DecodeError } from "./JsonCursor.ts"
+import { type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
 
 /** How a response is decoded. */
 export interface RangeDecoding {

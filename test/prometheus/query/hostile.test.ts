@@ -6,7 +6,8 @@
  */
 import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
-import { DecodeError, type Envelope, ResponseDecoder } from "../../../src/prometheus/query/ResponseDecoder.ts"
+import { DecodeError } from "../../../src/prometheus/query/JsonCursor.ts"
+import { type Envelope, ResponseDecoder } from "../../../src/prometheus/query/ResponseDecoder.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { SeriesCache } from "../../../src/samples/Series.ts"
 import { Choices, choices } from "../../choices.ts"

@@ -1,0 +1,48 @@
+/** DuckDB's library, and the start of its engine with what all destinations ask of it. */
+import { Effect } from "effect"
+import { DestinationError } from "../Destination.ts"
+
+export type DuckDB = typeof import("@duckdb/node-api")
+
+/** DuckDB's own threads, beside the one that reads: each of them needs some of the memory. */
+const THREADS = 2
+
+/** How the engine is started. */
+export interface EngineOptions {
+  readonly memoryMegabytes: number
+  /** The folder for what does not fit into the memory; DuckDB makes it, and removes it. None: an empty text. */
+  readonly temporaryFolder: string
+  /** Settings of a destination's own. */
+  readonly settings: Readonly<Record<string, string>>
+  readonly errorOf: (error: unknown) => DestinationError
+}
+
+/** Loads the native library, which most systems have only. */
+export const loadDuckDB: Effect.Effect<DuckDB, DestinationError> = Effect.tryPromise({
+  try: () => import("@duckdb/node-api"),
+  catch: (error) =>
+    new DestinationError({
+      message: `DuckDB cannot be loaded on this system: ${error instanceof Error ? error.message.split("\n")[0] : String(error)}. Install it (npm install @duckdb/node-api), or write JSON lines (--to jsonl:DIR).`
+    })
+})
+
+/** Starts the engine with a database in memory, until the scope closes. */
+export const startDuckDB = (
+  duckdb: DuckDB,
+  { errorOf, memoryMegabytes, settings, temporaryFolder }: EngineOptions
+) =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () =>
+        duckdb.DuckDBInstance.create(":memory:", {
+          memory_limit: `${memoryMegabytes}MB`,
+          temp_directory: temporaryFolder,
+          threads: `${THREADS}`,
+          autoinstall_known_extensions: "false",
+          autoload_known_extensions: "false",
+          ...settings
+        }),
+      catch: errorOf
+    }),
+    (instance) => Effect.sync(() => instance.closeSync())
+  )

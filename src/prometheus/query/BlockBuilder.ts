@@ -1,0 +1,99 @@
+/** Cuts the samples of a response into blocks, series by series. */
+import { Arena } from "../../samples/Arena.ts"
+import type { ArenaBlock } from "../../samples/recycle.ts"
+import type { SampleBlock, Series } from "../../samples/Sample.ts"
+import { DecodedSeries } from "../../samples/Series.ts"
+import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
+
+/** Builds the blocks of one response. */
+export class BlockBuilder {
+  /** The current series. */
+  series: Series = new DecodedSeries()
+  /** Whether its labels have been read. */
+  isLabelled = false
+  /** Its blocks, while its labels have not been read. */
+  private waiting: Array<SampleBlock> = []
+  private ready: Array<SampleBlock> = []
+
+  private arena = Arena.first()
+  private blockStart = 0
+  private next = 0
+
+  /** After a scan: the index of the first byte that belongs to no sample that was found. */
+  position = 0
+
+  get hasWaiting(): boolean {
+    return this.waiting.length > 0
+  }
+
+  /** The samples that follow are those of another series, whose labels come before or after them. */
+  begin(series: Series): void {
+    this.series = series
+    this.isLabelled = false
+  }
+
+  /** The labels of the series have been read; `series` has them. */
+  label(series: Series): void {
+    this.series = series
+    this.isLabelled = true
+    if (!this.hasWaiting) return
+    for (const block of this.waiting) this.ready.push(block)
+    this.waiting = []
+  }
+
+  /** Reads samples of plain form as far as they are complete. */
+  scan(bytes: Uint8Array, position: number): ScanEnd {
+    const scanner = sampleScanner()
+    let from = position
+    for (;;) {
+      const end = scanner.scan(bytes, from, this.arena, this.next)
+      from = scanner.position
+      this.next = scanner.next
+      if (end !== "arena") {
+        this.position = from
+        return end
+      }
+      this.flush(bytes)
+      this.arena = this.arena.next()
+      this.blockStart = 0
+      this.next = 0
+    }
+  }
+
+  /** Ends the current block, if it has samples: its series ends, or its bytes are about to be replaced. */
+  flush(bytes: Uint8Array): void {
+    const { arena, blockStart, next } = this
+    if (blockStart === next) return
+    arena.hold()
+    const block: ArenaBlock = {
+      _tag: "TextBlock",
+      series: this.series,
+      length: next - blockStart,
+      times: arena.times.subarray(blockStart, next),
+      bytes,
+      starts: arena.starts.subarray(blockStart, next),
+      ends: arena.ends.subarray(blockStart, next),
+      arena
+    }
+    this.blockStart = next
+    this.add(block)
+  }
+
+  /** Adds a block of the current series. */
+  add(block: SampleBlock): void {
+    if (this.isLabelled) this.ready.push(block)
+    else this.waiting.push(block)
+  }
+
+  /** The blocks that are complete, each once. */
+  take(): ReadonlyArray<SampleBlock> {
+    const blocks = this.ready
+    this.ready = []
+    return blocks
+  }
+
+  /** No more samples follow. */
+  finish(): void {
+    this.arena.retire()
+  }
+}
