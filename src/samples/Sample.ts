@@ -5,8 +5,6 @@
  * their way, so they arrive unchanged, and a consumer that writes bytes copies them. Consumers ask `textAt` and `numberAt` for
  * the other form; only what handles millions of samples a second looks at the blocks themselves.
  */
-
-import type { Arena } from "./Arena.ts"
 import { formatFloat64 } from "./formatFloat64.ts"
 import { parseFloat64 } from "./parseFloat64.ts"
 
@@ -32,8 +30,6 @@ export interface TextBlock {
   readonly bytes: Uint8Array
   readonly starts: Uint32Array
   readonly ends: Uint32Array
-  /** What the arrays were cut from, where that can be used again: see `recycle`. */
-  readonly arena?: Arena
 }
 
 /** Float samples of one series as numbers, in the order of the response. */

@@ -194,7 +194,7 @@ export const wrongConfigurations: ReadonlyArray<{
   {
     what: "an end before the start",
     more: { start_date: "2026-01-02", end_date: "2026-01-01" },
-    says: [/end_date is 2026-01-01, before start_date 2026-01-02: it must not be before it/]
+    says: [/end_date is 2026-01-01, but must not be before start_date 2026-01-02\./]
   },
   {
     what: "a step of nothing",
@@ -214,7 +214,7 @@ export const wrongConfigurations: ReadonlyArray<{
   {
     what: "a header that is none",
     more: { headers: [{ name: `X ${password}`, value: password }] },
-    says: [/headers\[0\]\.name is no name of an HTTP header: .*such as X-Scope-OrgID/]
+    says: [/headers\[0\]\.name is not a valid HTTP header name: .*such as X-Scope-OrgID/]
   },
   {
     what: "a selector without quotes",

@@ -21,7 +21,7 @@ const assertWhole = (output: connector.Output, samples: number): void => {
 }
 
 const retries = (output: connector.Output): number =>
-  output.logs.filter((line) => /Trying again/.test(line)).length
+  output.logs.filter((line) => /Retrying in/.test(line)).length
 
 const tenant = [{ name: "X-Scope-OrgID", value: "team-a" }]
 

@@ -264,7 +264,7 @@ describe("a read that fails in its midst", { concurrent: true }, () => {
         const names = ["digits", "wide"]
         const output = yield* readFrom(proxy.baseUrl, { names })
         assertWhole(output, new Map([...expected].filter(([key]) => /"__name__","(digits|wide)"/.test(key))))
-        assert.include(output.logs.join("\n"), "Trying again")
+        assert.include(output.logs.join("\n"), "Retrying in")
       })
     )
   })

@@ -1,6 +1,7 @@
 /** Cuts the samples of a response into blocks, series by series. */
 import { Arena } from "../../samples/Arena.ts"
-import type { SampleBlock, Series, TextBlock } from "../../samples/Sample.ts"
+import type { ArenaBlock } from "../../samples/recycle.ts"
+import type { SampleBlock, Series } from "../../samples/Sample.ts"
 import { DecodedSeries } from "../../samples/Series.ts"
 import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
 
@@ -64,7 +65,7 @@ export class BlockBuilder {
     const { arena, blockStart, next } = this
     if (blockStart === next) return
     arena.hold()
-    const block: TextBlock = {
+    const block: ArenaBlock = {
       _tag: "TextBlock",
       series: this.series,
       length: next - blockStart,
