@@ -1,5 +1,5 @@
 /** Keeps a run from overwriting its destination with its report, or files of others. */
-import { basename, dirname, join, relative, resolve, sep } from "node:path"
+import { basename, dirname, join, resolve } from "node:path"
 import { Effect, FileSystem } from "effect"
 import { DestinationError } from "../destinations/Destination.ts"
 import { type Target, targetText } from "./target.ts"
@@ -46,16 +46,8 @@ export const checkReportFile = Effect.fnUntraced(function* (report: string, targ
   }
   const place = yield* real(report)
   const destination = yield* real(target.path)
-  if (target.format === "duckdb") {
-    if ([destination, `${destination}.wal`, `${destination}.tmp`].includes(place)) {
-      return yield* refuse(`which is a file of the destination ${targetText(target)}`)
-    }
-  } else {
-    const inside = relative(destination, place).split(sep)
-    const isInside = inside[0] !== ".." && inside[0] !== "" && !inside[0]!.includes(":")
-    if (inside[0] === "" || (isInside && (inside.length > 1 || !/\.html?$/i.test(place)))) {
-      return yield* refuse(`which is in the destination ${targetText(target)}`)
-    }
+  if (target.kind.owns(destination, place)) {
+    return yield* refuse(`which is in the destination ${targetText(target)}`)
   }
   const info = yield* Effect.option(files.stat(report))
   if (info._tag === "None" || info.value.type === "Directory") return

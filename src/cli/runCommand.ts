@@ -1,10 +1,11 @@
 /** The command `run`, wired. */
 import { Effect, FileSystem, Layer, Option, References } from "effect"
 import { Command } from "effect/cli"
-import { type ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
+import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { secretTexts } from "../config/secrets.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
+import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { checkReportPlace, writeReport } from "../report/html/writeReport.ts"
 import { masked, maskedSummary } from "../report/masked.ts"
@@ -25,7 +26,6 @@ import {
   withFlagsToCheck
 } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
-import { destinationLayer } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportFile, checkTarget } from "./reportPlace.ts"
@@ -51,7 +51,7 @@ interface Source {
 const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { isStepGiven, name: source, settings } = from
   const mask = makeMask(secretTexts(settings))
-  const destination = destinationLayer(plan.target, {
+  const destination = plan.target.kind.layer(plan.target.path, {
     ...plan,
     source,
     labelColumns: settings.labelColumns,
@@ -81,6 +81,11 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   })
 
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
+  const modes = plan.everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
+  const refusal = modes
+    .map((mode) => plan.target.kind.refusal(mode, settings))
+    .find((text) => text !== undefined)
+  if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(plan.target)
   if (plan.isDryRun) return yield* dryRun(plan, from, destination)
   if (plan.reportPath !== undefined) {
@@ -105,7 +110,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mayShrink, mode, target }: RunPlan,
   { isStepGiven, name: source }: Source,
-  destination: ReturnType<typeof destinationLayer>
+  destination: ReturnType<DestinationKind["layer"]>
 ) {
   const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
   const names = yield* namesToRead
@@ -146,7 +151,7 @@ const runGiven = Effect.fnUntraced(
         ({ message }) => Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
       )
     )
-    const plan = planOf(given, readsDemo ? "demo.duckdb" : "prometheus.duckdb")
+    const plan = planOf(given, readsDemo)
     if (readsDemo && !given.demo) {
       yield* Effect.logInfo(
         "Reading the embedded demo Prometheus, because neither --url nor --config is given."

@@ -3,14 +3,23 @@ import { Effect, Option, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { parseSeconds } from "../config/times.ts"
 import { type SyncMode, syncModes } from "../destinations/Destination.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "../destinations/duckdb/staging/memory.ts"
 import { expandHome, homeOf } from "../text/homePath.ts"
-import { parseTarget, type Target } from "./target.ts"
+import { destinationKinds, placesText } from "./destinations.ts"
+import { parseTarget, type Target, targetText } from "./target.ts"
 
 /** Less does not let it hold what it works on. */
 const LEAST_MEMORY = 64
 
 const DEFAULT_MODE: SyncMode = "incremental_append_deduped"
+
+/** Where a run without `--to` puts the data of a server, or of the demo. */
+export const defaultTarget = (isDemo: boolean): Target => {
+  const [kind] = destinationKinds
+  return { kind, path: `${isDemo ? "demo" : "prometheus"}${kind.place === "FILE" ? `.${kind.scheme}` : ""}` }
+}
+
+const withGzip = destinationKinds.filter(({ takesGzip }) => takesGzip)
+const withMemory = destinationKinds.filter(({ memoryMegabytes }) => memoryMegabytes !== undefined)
 
 const fail = (message: string) => new CliError.ValidationError({ message })
 
@@ -18,7 +27,7 @@ export const runFlags = {
   to: Flag.String("to").pipe(
     Flag.withMetavar("DESTINATION"),
     Flag.withDescription(
-      "Where the data goes: duckdb:FILE, parquet:DIR (a file per stream and day) or jsonl:DIR (a file per stream); duckdb:prometheus.duckdb by default, duckdb:demo.duckdb for the demo"
+      `Where the data goes: ${placesText(destinationKinds, ({ contents, place, scheme }) => `${scheme}:${place}${contents === undefined ? "" : ` (${contents})`}`)}; ${targetText(defaultTarget(false))} by default, ${targetText(defaultTarget(true))} for the demo`
     ),
     Flag.mapEffect((text) => Effect.fromResult(Result.mapError(parseTarget(text), fail))),
     Flag.optional
@@ -61,11 +70,14 @@ export const runFlags = {
     ),
     Flag.optional
   ),
-  gzip: Flag.Boolean("gzip").pipe(Flag.withDefault(false), Flag.withDescription("Compress JSON lines")),
+  gzip: Flag.Boolean("gzip").pipe(
+    Flag.withDefault(false),
+    Flag.withDescription(`Compress the files of ${placesText(withGzip)}`)
+  ),
   memory: Flag.Int("memory").pipe(
     Flag.withMetavar("MEGABYTES"),
     Flag.withDescription(
-      `How much memory DuckDB may use, for itself and for Parquet (default: ${DEFAULT_MEMORY_MEGABYTES})`
+      `How much memory to use for ${placesText(withMemory)} (default: ${withMemory[0]?.memoryMegabytes})`
     ),
     Flag.mapEffect((megabytes) =>
       megabytes >= LEAST_MEMORY
@@ -115,13 +127,13 @@ export interface RunPlan {
   readonly isJson: boolean
   readonly reportPath: string | undefined
   readonly gzip: boolean
-  readonly memoryMegabytes: number
+  readonly memoryMegabytes: number | undefined
 }
 
-export const planOf = (flags: RunFlags, defaultPath: string): RunPlan => {
+export const planOf = (flags: RunFlags, isDemo: boolean): RunPlan => {
   const laterMode = Option.getOrElse(flags.mode, () => DEFAULT_MODE)
   return {
-    target: Option.getOrElse(flags.to, (): Target => ({ format: "duckdb", path: defaultPath })),
+    target: Option.getOrElse(flags.to, () => defaultTarget(isDemo)),
     mode: flags.fullRefresh && laterMode.startsWith("incremental") ? "full_refresh_overwrite" : laterMode,
     laterMode,
     mayShrink: flags.yes,
@@ -130,23 +142,19 @@ export const planOf = (flags: RunFlags, defaultPath: string): RunPlan => {
     isJson: flags.json,
     reportPath: Option.getOrUndefined(flags.report),
     gzip: flags.gzip,
-    memoryMegabytes: Option.getOrElse(flags.memory, () => DEFAULT_MEMORY_MEGABYTES)
+    memoryMegabytes: Option.getOrUndefined(flags.memory)
   }
 }
 
 /** Fails, with what to leave out, where flags say what cannot be done together. */
 export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.CliError> => {
-  const format = Option.match(flags.to, { onNone: () => "duckdb", onSome: ({ format }) => format })
-  if (flags.gzip && format !== "jsonl") {
-    return Effect.fail(
-      fail(
-        "--gzip is for JSON lines alone, as the other formats are compressed: leave it out, or give --to jsonl:DIR."
-      )
+  const { kind } = Option.getOrElse(flags.to, () => defaultTarget(false))
+  const only = (flag: string, kinds: typeof withGzip) =>
+    Effect.fail(
+      fail(`${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`)
     )
-  }
-  if (Option.isSome(flags.memory) && format === "jsonl") {
-    return Effect.fail(fail("--memory is for DuckDB, which JSON lines do without: leave it out."))
-  }
+  if (flags.gzip && !withGzip.includes(kind)) return only("--gzip", withGzip)
+  if (Option.isSome(flags.memory) && !withMemory.includes(kind)) return only("--memory", withMemory)
   if (flags.fullRefresh && Option.contains(flags.mode, "full_refresh_append")) {
     return Effect.fail(
       fail(

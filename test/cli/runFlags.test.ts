@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Option } from "effect"
+import { kindOf } from "../../src/cli/destinations.ts"
 import { checkTogether, planOf, type RunFlags } from "../../src/cli/runFlags.ts"
 import type { SyncMode } from "../../src/destinations/Destination.ts"
 
@@ -16,12 +17,14 @@ const none: RunFlags = {
   memory: Option.none()
 }
 
-const to = (format: "duckdb" | "parquet" | "jsonl") => ({ to: Option.some({ format, path: "x" }) })
+const to = (scheme: "duckdb" | "parquet" | "jsonl", path = "x") => ({
+  to: Option.some({ kind: kindOf(scheme)!, path })
+})
 
 describe("planOf", () => {
   it("syncs incrementally into DuckDB, without duplicates, unless told otherwise", () => {
-    assert.deepStrictEqual(planOf(none, "prometheus.duckdb"), {
-      target: { format: "duckdb", path: "prometheus.duckdb" },
+    assert.deepStrictEqual(planOf(none, false), {
+      target: { kind: kindOf("duckdb")!, path: "prometheus.duckdb" },
       mode: "incremental_append_deduped",
       laterMode: "incremental_append_deduped",
       mayShrink: false,
@@ -30,13 +33,13 @@ describe("planOf", () => {
       isJson: false,
       reportPath: undefined,
       gzip: false,
-      memoryMegabytes: 256
+      memoryMegabytes: undefined
     })
   })
 
   it("takes what the flags say", () => {
     const flags: RunFlags = {
-      to: Option.some({ format: "parquet", path: "p" }),
+      ...to("parquet", "p"),
       mode: Option.some("full_refresh_append"),
       fullRefresh: false,
       yes: true,
@@ -47,8 +50,8 @@ describe("planOf", () => {
       gzip: true,
       memory: Option.some(512)
     }
-    assert.deepStrictEqual(planOf(flags, "x"), {
-      target: { format: "parquet", path: "p" },
+    assert.deepStrictEqual(planOf(flags, false), {
+      target: { kind: kindOf("parquet")!, path: "p" },
       mode: "full_refresh_append",
       laterMode: "full_refresh_append",
       mayShrink: true,
@@ -62,16 +65,20 @@ describe("planOf", () => {
   })
 
   it("refreshes the first time only, where it repeats itself", () => {
-    const plan = planOf({ ...none, fullRefresh: true, mode: Option.some("incremental_append") }, "x")
+    const plan = planOf({ ...none, fullRefresh: true, mode: Option.some("incremental_append") }, true)
+    assert.strictEqual(plan.target.path, "demo.duckdb")
     assert.deepStrictEqual([plan.mode, plan.laterMode], ["full_refresh_overwrite", "incremental_append"])
   })
 })
 
 describe("checkTogether", () => {
   it.effect.each([
-    [{ gzip: true }, /^--gzip is for JSON lines alone/],
-    [{ gzip: true, ...to("parquet") }, /leave it out, or give --to jsonl:DIR\.$/],
-    [{ memory: Option.some(128), ...to("jsonl") }, /^--memory is for DuckDB/],
+    [{ gzip: true }, /^--gzip is for jsonl:DIR alone/],
+    [{ gzip: true, ...to("parquet") }, /remove it, or give --to jsonl:DIR\.$/],
+    [
+      { memory: Option.some(128), ...to("jsonl") },
+      /^--memory is for duckdb:FILE or parquet:DIR alone: remove it/
+    ],
     [
       { fullRefresh: true, mode: Option.some<SyncMode>("full_refresh_append") },
       /full_refresh_append keeps it: remove/

@@ -11,7 +11,7 @@ describe("parseTarget", () => {
     ["duckdb:b c:d", "duckdb", "b c:d"]
   ] as const)("reads %s", (text, format, path) => {
     const target = Result.getOrThrow(parseTarget(text))
-    assert.deepStrictEqual(target, { format, path })
+    assert.deepStrictEqual([target.kind.scheme, target.path], [format, path])
     assert.strictEqual(targetText(target), text)
   })
 

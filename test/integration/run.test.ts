@@ -119,8 +119,13 @@ describe("run", () => {
       assert.deepInclude(first, { rows: 120, mode: "incremental_append_deduped", succeeded: true })
       assert.deepStrictEqual(yield* count("a"), { rows: 60, keys: 60, sum: sumOf(60) })
 
+      // JSON lines are only appended: rows that are read again cannot replace others there.
+      const canReplace = format !== "jsonl"
       const later = { end_date: iso(start + 79 * minute), lookback_window: 600 }
-      assert.strictEqual((yield* runWith(later)).rows, 60)
+      assert.strictEqual(
+        (yield* runWith(canReplace ? later : { end_date: later.end_date })).rows,
+        canReplace ? 60 : 40
+      )
       assert.deepStrictEqual(yield* count("a"), { rows: 80, keys: 80, sum: sumOf(80) })
 
       yield* runWith({ ...later, end_date: iso(start + 89 * minute) }, "--mode", "incremental_append")
@@ -341,6 +346,29 @@ describe("run", () => {
       })
   )
 
+  it.live("refuses a look-back into JSON lines before it asks the server, and takes it elsewhere", () =>
+    Effect.gen(function* () {
+      const { config, mock } = yield* serve(gauge("up", 3), 3)
+      const files = yield* connector.workspace
+      const path = files.write("c.json", { ...config, lookback_window: 60 })
+      const run = (...flags: ReadonlyArray<string>) => child.run(["run", "--config", path, ...flags])
+      for (const flags of [[], ["--dry-run"], ["--full-refresh", "--every", "1h"]]) {
+        const refused = yield* run("--to", `jsonl:${files.path("data")}`, ...flags)
+        assert.deepStrictEqual([refused.code, refused.stdout], [1, ""])
+        assert.match(
+          refused.stderr,
+          /lookback_window is 60 seconds, .*incremental_append_deduped cannot replace/
+        )
+      }
+      assert.lengthOf(mock.requests, 0)
+      assert.deepStrictEqual(readdirSync(files.path("")), ["c.json"])
+      const appended = yield* run("--to", `jsonl:${files.path("data")}`, "--mode", "incremental_append")
+      assert.strictEqual(appended.code, 0, appended.stderr)
+      const replaced = yield* run("--to", `parquet:${files.path("parquet")}`)
+      assert.strictEqual(replaced.code, 0, replaced.stderr)
+    })
+  )
+
   it.live.each([
     [["--step", "5m"], /^No Prometheus server is given: add --url/],
     [
@@ -352,7 +380,7 @@ describe("run", () => {
     [["--to", "out.duckdb"], /--to is "out.duckdb", but must be .*, such as duckdb:out\.duckdb\./],
     [["--mode", "append"], /mode/],
     [["--every", "soon"], /--every is "soon", but must be a duration/],
-    [["--gzip"], /--gzip is for JSON lines alone/],
+    [["--gzip"], /--gzip is for jsonl:DIR alone/],
     [["--memory", "1"], /^--memory is 1, but must be at least 64/],
     [
       ["--url", "http://localhost:9090", "--start", "2026-01-01", "--step", "soon"],

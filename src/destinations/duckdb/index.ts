@@ -1,0 +1,16 @@
+/** `duckdb:FILE`. */
+import type { DestinationKind } from "../DestinationKind.ts"
+import { layer } from "./DuckDBFile.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
+
+export const duckdb: DestinationKind = {
+  scheme: "duckdb",
+  place: "FILE",
+  takesGzip: false,
+  memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
+  suggestion: (text) => (/\.(duckdb|db)$/i.test(text) ? `, such as duckdb:${text}` : undefined),
+  refusal: () => undefined,
+  owns: (place, path) => [place, `${place}.wal`, `${place}.tmp`].includes(path),
+  layer: (path, { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly, source }) =>
+    layer({ path, source, labelColumns, memoryMegabytes, readOnly })
+}

@@ -1,0 +1,19 @@
+/** `jsonl:DIR`. */
+import type { DestinationKind } from "../DestinationKind.ts"
+import { ownsFile } from "../folder/ownsFile.ts"
+import { layer } from "./JsonLinesFolder.ts"
+import { refusalOfSettings } from "./repeatedRows.ts"
+
+export const jsonLines: DestinationKind = {
+  scheme: "jsonl",
+  place: "DIR",
+  contents: "a file per stream",
+  takesGzip: true,
+  memoryMegabytes: undefined,
+  suggestion: (text) =>
+    /\.jsonl?(\.gz)?$/i.test(text) ? ": JSON lines go into a folder with one file per stream" : undefined,
+  refusal: refusalOfSettings,
+  owns: ownsFile,
+  layer: (folder, { gzip, labelColumns, readOnly, source }) =>
+    layer({ folder, source, labelColumns, gzip, readOnly })
+}

@@ -1,0 +1,18 @@
+/** `parquet:DIR`. */
+import type { DestinationKind } from "../DestinationKind.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/staging/memory.ts"
+import { ownsFile } from "../folder/ownsFile.ts"
+import { layer } from "./ParquetFolder.ts"
+
+export const parquet: DestinationKind = {
+  scheme: "parquet",
+  place: "DIR",
+  contents: "a file per stream and day",
+  takesGzip: false,
+  memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
+  suggestion: () => undefined,
+  refusal: () => undefined,
+  owns: ownsFile,
+  layer: (folder, { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly, source }) =>
+    layer({ folder, source, labelColumns, memoryMegabytes, readOnly })
+}
