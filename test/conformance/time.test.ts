@@ -448,7 +448,7 @@ describe("a range", { concurrent: true }, () => {
     })
   )
 
-  it.effect("may end before it begins in no configuration, nor at times that there are not", () =>
+  it.effect("may not end before it begins, nor have times that do not exist", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 5), 5)
       const files = yield* connector.workspace
@@ -461,7 +461,7 @@ describe("a range", { concurrent: true }, () => {
         { dates: { start_date: "2100-02-29" }, says: /start_date is "2100-02-29", but must be a date since/ },
         {
           dates: { end_date: "2016-12-31T23:59:60Z" },
-          says: /end_date is "2016-12-31T23:59:60Z", but must be .* or a UTC date-time such as/
+          says: /end_date is "2016-12-31T23:59:60Z", but must be .* or a UTC time such as/
         },
         {
           dates: { start_date: "2026-01-01T00:00:00.500Z" },
