@@ -26,7 +26,7 @@ export type { RangeQuery, TimeRange } from "./api.ts"
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
  * All methods but `queryRange` retry by themselves; a range query is retried by its reader, who alone knows
- * what of its answer has been used already.
+ * how much of its response has been used already.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
@@ -54,7 +54,7 @@ export class PrometheusClient extends Context.Service<
     /** Type, help and unit by metric family. Empty where the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
     /**
-     * Asks a range query. The effect ends when the answer begins, so that the server can work ahead of whoever
+     * Sends a range query. The effect ends when the response starts, so that the server can work ahead of the reader that
      * consumes the stream of blocks. The scope holds the connection.
      */
     readonly queryRange: (

@@ -3,7 +3,7 @@ import { Predicate } from "effect"
 import { shorten } from "../text/excerpt.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 
-/** What the server answered instead of data. */
+/** A response that is not a success. */
 export interface Refusal {
   readonly status: number
   /** The start of the body, as text. */
@@ -46,22 +46,22 @@ const rules: ReadonlyArray<Rule> = [
   { statuses: [404, 405], reason: "WrongPath" },
   { statuses: [400], text: /unsupported path requested|missing -http\.pathPrefix/, reason: "WrongPath" },
   { statuses: [429], reason: "RateLimited" },
-  // What a proxy says that did not get an answer in time; the latter is Cloudflare's.
+  // A proxy that got no response in time; 524 is Cloudflare's.
   { statuses: [504, 524], reason: "Timeout" },
   { statuses: [408, 499, ...between(500, 599)], reason: "Unavailable" },
-  // The query is right, but what the server reads from did not answer.
+  // The query is valid, but a source of the server did not respond.
   { statuses: [422], text: /expanding series|rpc error|context (canceled|deadline)/i, reason: "Unavailable" },
   { statuses: between(200, 299), isJson: true, reason: "Refused" },
   { statuses: between(200, 399), reason: "NotPrometheus" },
   { reason: "Refused" }
 ]
 
-/** Turns an answer that is no success into an error. `endpoint` is the address asked, without query. */
+/** The error that a refusal means. `endpoint` is the address of the request, without query. */
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const { error, isJson } = serverMessage(refusal)
-  const told = shorten(error)
-  const answered = `${endpoint} returned HTTP ${refusal.status}${told === "" ? "" : `: ${told}`}`
-  const summary = /[.!?…]$/.test(answered) ? answered : `${answered}.`
+  const text = shorten(error)
+  const returned = `${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`
+  const summary = /[.!?…]$/.test(returned) ? returned : `${returned}.`
   const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
   return new PrometheusError({ reason: reasonOf(refusal, error, isJson), summary, ...wait })
 }
@@ -85,7 +85,7 @@ const serverMessage = ({
       return { error: withoutOwnQuery(json.error), isJson: true }
     }
   } catch {
-    // Not JSON: a proxy or another program speaks.
+    // Not JSON: the text of a proxy or of another program.
   }
   if (/html/i.test(contentType) || body.trimStart().startsWith("<")) {
     const title = titleOf(body)

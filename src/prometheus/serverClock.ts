@@ -1,5 +1,5 @@
 /**
- * Whether a server's clock can be believed. It is the one that counts, but a wrong one must not pass without a word: a sync
+ * Whether a server's clock is plausible. It is the one that counts, but a wrong one must be reported: a sync
  * that reads up to a time far in the future leaves a state after which later syncs read nothing.
  */
 import { formatTime } from "../text/formatTime.ts"
@@ -61,5 +61,5 @@ export const judgeClock = (
   }
 }
 
-/** In whole seconds, where that is a date at all. */
+/** Rounded down to seconds. */
 const shown = (millis: number): string => formatTime(Math.floor(millis / 1000) * 1000)

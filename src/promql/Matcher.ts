@@ -6,7 +6,7 @@
 import { Result } from "effect"
 import { cutTo } from "../text/printable.ts"
 
-/** `=` equal, `!=` not equal, `=~` and `!~` the same with a regular expression over the whole value. */
+/** `=` equal, `!=` not equal, `=~` and `!~` the same with a regular expression over the complete value. */
 export type MatchOperator = "=" | "!=" | "=~" | "!~"
 
 /** One condition on one label. An absent label counts as the empty string. */

@@ -3,7 +3,7 @@ import { Effect } from "effect"
 
 /** A compiled pattern. It takes time in proportion to the name, whatever the name is. */
 export interface NamePattern {
-  /** Whether it matches the whole name. */
+  /** Whether it matches the complete name. */
   readonly test: (name: string) => boolean
 }
 
@@ -20,7 +20,7 @@ export const MAX_PATTERN_CHARACTERS = 65_536
 const isExpression = (pattern: string): boolean => /[.()[\]{}|^$+\\]/.test(pattern)
 
 /**
- * Compiles a pattern that must match a whole name: a glob (`node_*`, `up?`), or a regular expression of RE2
+ * Compiles a pattern that must match a complete name: a glob (`node_*`, `up?`), or a regular expression of RE2
  * (`node_.*_total`) where it has other special characters. Fails with a sentence.
  */
 export const compilePattern = Effect.fnUntraced(function* (
@@ -57,7 +57,7 @@ const compileGlob = (glob: string): NamePattern => {
   return { test: isPlain ? (name) => name === glob : (name) => matchGlob(parts, Array.from(name)) }
 }
 
-/** Both in whole characters, so that `?` does not match half of one. */
+/** Both as code points, so that `?` does not match half of one. */
 const matchGlob = (glob: ReadonlyArray<string>, name: ReadonlyArray<string>): boolean => {
   let part = 0
   let star = -1

@@ -1,14 +1,14 @@
 /**
  * Regular expressions in RE2's language, which is that of Prometheus itself, matched in linear time.
  *
- * JavaScript's own engine backtracks: `(a+)+` over a long name of a hostile server would take for ever. This module brings
+ * JavaScript's own engine backtracks: `(a+)+` over a long name of a hostile server would never end. This module brings
  * the engine along, so it is loaded only where a configuration has a regular expression.
  */
 import { RE2JS, RE2JSException } from "re2js"
 
 /**
- * Compiles an expression that must match a whole text. In Prometheus 3 a dot matches a line feed too. Undefined for what is
- * no expression.
+ * Compiles an expression that must match a complete text. In Prometheus 3 a dot matches a line feed too. Undefined for an
+ * invalid expression.
  */
 export const compileExpression = (
   expression: string,

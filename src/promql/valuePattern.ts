@@ -1,7 +1,7 @@
 /**
  * A regular expression that matches about half of a label's values, to tell series apart by.
  *
- * Values are told apart by how they begin, so that the expression stays short however many values there are.
+ * Values are distinguished by how they start, so that the expression stays short however many values there are.
  */
 
 /** Two groups of values, neither of them empty. */
@@ -79,7 +79,7 @@ const byNextCharacter = ({ text, values }: Term): ReadonlyArray<Term> => {
 }
 
 /**
- * How long the longest text is, in whole characters, that all of the sorted values begin with: what the first and the last
+ * How long the longest text is, in complete characters, that all of the sorted values begin with: what the first and the last
  * have in common, those between them have too. That is `from` characters at least.
  */
 const commonLength = (values: ReadonlyArray<string>, from: number): number => {

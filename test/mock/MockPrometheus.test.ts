@@ -69,7 +69,7 @@ const a2 = '{"__name__":"a","x":"2"}'
 describe("query_range", () => {
   const params = { query: "a", start: `${start}`, end: `${start + 90}`, step: "30" }
 
-  it("answers byte for byte as Prometheus does", () => {
+  it("responds byte for byte as Prometheus does", () => {
     const answer = send("/api/v1/query_range", { params })
     assert.strictEqual(answer.status, 200)
     assert.deepStrictEqual(answer.headers, {
@@ -81,7 +81,7 @@ describe("query_range", () => {
     assert.strictEqual(answer.body, success(`{"resultType":"matrix","result":[${one},${two}]}`))
   })
 
-  it("answers with an empty result when nothing is selected or nothing is there", () => {
+  it("returns an empty result when nothing is selected or there is no data", () => {
     const empty = success('{"resultType":"matrix","result":[]}')
     assert.strictEqual(send("/api/v1/query_range", { params: { ...params, query: "nope" } }).body, empty)
     const earlier = { ...params, start: "0", end: "100" }
@@ -185,13 +185,13 @@ describe("query_range", () => {
 })
 
 describe("query", () => {
-  it("answers with a vector", () => {
+  it("returns a vector", () => {
     const { body } = send("/api/v1/query", { params: { query: "a", time: "2023-11-14T22:13:20.5Z" } })
     const samples = `{"metric":${a1},"value":[1700000000.500,"1"]},{"metric":${a2},"value":[1700000000.500,"1.5"]}`
     assert.strictEqual(body, success(`{"resultType":"vector","result":[${samples}]}`))
   })
 
-  it("answers for now without a time, and with native histograms", () => {
+  it("evaluates at the current time by default, and returns native histograms", () => {
     assert.include(send("/api/v1/query", { params: { query: "a" } }).body, '"value":[1700000300,"NaN"]')
     const { body } = send("/api/v1/query", { params: { query: "h", time: `${start + 600}` } })
     assert.include(
@@ -287,7 +287,7 @@ describe("metadata and status", () => {
     '"h":[{"type":"histogram","help":"H.","unit":"seconds"},{"type":"histogram","help":"Other.","unit":""}]'
   const a = '"a":[{"type":"gauge","help":"An \\"A\\".","unit":""}]'
 
-  it("tells a family's metadata", () => {
+  it("returns a family's metadata", () => {
     assert.strictEqual(send("/api/v1/metadata").body, success(`{${a},${h}}`))
     assert.strictEqual(send("/api/v1/metadata", { params: { limit: "1" } }).body, success(`{${a}}`))
     assert.strictEqual(send("/api/v1/metadata", { params: { metric: "h" } }).body, success(`{${h}}`))
@@ -297,7 +297,7 @@ describe("metadata and status", () => {
     )
   })
 
-  it("tells its version and its limits", () => {
+  it("returns its version and its limits", () => {
     assert.include(send("/api/v1/status/buildinfo").body, '"version":"2.42.0"')
     const { data } = JSON.parse(
       make({ maxSamples: 9, lookbackMillis: 90_000 }).send("/api/v1/status/flags").body
@@ -383,7 +383,7 @@ describe("faults", () => {
   const withFault = (fault: Fault) => make({ faults: () => fault })
   const whole = success('["a","b","h"]')
 
-  it("replace an answer", () => {
+  it("replace a response", () => {
     const faulty = withFault({ status: 429, headers: { "retry-after": "3" }, body: "too many" })
     const answer = faulty.send("/anything", { method: "PUT" })
     assert.strictEqual(answer.status, 429)
@@ -398,7 +398,7 @@ describe("faults", () => {
     assert.strictEqual(withFault({ status: 502 }).send("/").body, "")
   })
 
-  it("change a true answer", () => {
+  it("change a true response", () => {
     const path = "/api/v1/label/__name__/values"
     const cut = withFault({ cutAfterBytes: 10 }).send(path)
     assert.strictEqual(cut.body, whole.slice(0, 10))

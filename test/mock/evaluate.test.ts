@@ -61,7 +61,7 @@ describe("range", () => {
     assert.deepStrictEqual(range(always, grid(7, 7, 10)).times, [7])
   })
 
-  it("answers with the latest sample at or before each point", () => {
+  it("returns the latest sample at or before each point", () => {
     const several = series([5, 1], [10, 2], [11, 3], [25, 4])
     assert.deepStrictEqual(points(several, grid(0, 30, 10)), [
       [10, 2],

@@ -1,4 +1,4 @@
-/** The mock on a socket against clients that send whatever they like: it refuses, and goes on to answer everybody else. */
+/** The mock on a socket against clients that send whatever they like: it refuses, and continues to serve all others. */
 import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -226,7 +226,7 @@ describe("a body that is too large", () => {
 })
 
 describe("clients that are slow, or many", () => {
-  it.live("do not keep others from their answers", () =>
+  it.live("do not delay the responses to others", () =>
     Effect.gen(function* () {
       const { baseUrl, port } = yield* serve
       const open = (isWriting: boolean) =>

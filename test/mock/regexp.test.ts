@@ -31,7 +31,7 @@ describe("compileFullMatch", () => {
     for (const text of others) assert.isFalse(pattern.test(text), JSON.stringify(text))
   })
 
-  it("lets a dot match a line feed when it is told to", () => {
+  it("lets a dot match a line feed on request", () => {
     assert.isTrue(compileFullMatch("a.b", true).test("a\nb"))
     assert.isFalse(compileFullMatch("a[.]b", true).test("a\nb"))
   })

@@ -1,4 +1,4 @@
-/** Both transports bring the same answers, and the same accidents. */
+/** Both transports have the same responses and the same faults. */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Exit, Fiber, Layer, Option, Scope, Stream } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
@@ -103,7 +103,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("answers a redirect as it is asked to", () =>
+  it.live("returns a redirect", () =>
     Effect.gen(function* () {
       const { baseUrl, client } = yield* open({
         faults: ({ path }) =>
@@ -132,7 +132,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("breaks the connection before an answer", () =>
+  it.live("breaks the connection before a response", () =>
     Effect.gen(function* () {
       const { baseUrl, client } = yield* faulty({ reset: true })
       const error = yield* Effect.flip(client.get(`${baseUrl}${path}`))
@@ -176,7 +176,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.effect("tells the time of Effect's clock", () =>
+  it.effect("has the time of Effect's clock", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start * 1000)
       const { mock, baseUrl, client } = yield* open()

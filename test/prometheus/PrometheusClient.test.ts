@@ -72,7 +72,7 @@ const onRange = (fault: Fault) => (request: { readonly path: string }) =>
   request.path === "/api/v1/query_range" ? fault : undefined
 
 describe("PrometheusClient", () => {
-  it.live("sends what is configured with every request, and nothing that was not asked for", () =>
+  it.live("sends the configured headers with every request, and no others", () =>
     withClient(
       {
         mock: { basicAuth: { user: "üser", password: "pässword: 1" } },
@@ -111,7 +111,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("asks for times in seconds, and for all metrics unless there is a selector", () =>
+  it.live("sends times in seconds, and requests all metrics unless there is a selector", () =>
     withClient({}, (client, mock) =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* client.metricNames(range), ["m"])
@@ -123,7 +123,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("asks for a millisecond more where a range ends at midnight, which adds no point", () =>
+  it.live("requests a millisecond more where a range ends at midnight, which adds no point", () =>
     withClient({}, (client, mock) =>
       Effect.gen(function* () {
         const midnight = { startMillis: start - 60_000, endMillis: start }
@@ -136,7 +136,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("adds the selector to what it asks for", () =>
+  it.live("adds the selector to its requests", () =>
     withClient({ config: { selector: '{job="b"}' } }, (client, mock) =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* client.metricNames(range), ["m"])
@@ -204,7 +204,7 @@ describe("PrometheusClient", () => {
     )
   }
 
-  it.live("does without metadata where the server has none", () =>
+  it.live("has no metadata where the server has none", () =>
     withClient({ mock: { faults: () => ({ status: 404, body: "404 page not found" }) } }, (client) =>
       Effect.map(client.metadata, (metadata) => assert.strictEqual(metadata.size, 0))
     )
@@ -215,7 +215,7 @@ describe("PrometheusClient", () => {
   )
   const gzip = { "content-type": "application/json", "content-encoding": "gzip" }
 
-  it.live("asks for gzip where that is configured, and unpacks it", () =>
+  it.live("requests gzip where that is configured, and decompresses it", () =>
     withClient(
       { mock: { faults: onRange({ body: packed, headers: gzip }) }, config: { compression: "gzip" } },
       (client, mock) =>
@@ -233,10 +233,10 @@ describe("PrometheusClient", () => {
     ],
     ["gzip that ends early", { body: packed.subarray(0, 40), headers: gzip }],
     ["gzip that is none", { body: "x".repeat(100), headers: gzip }],
-    ["a packing that was not asked for", { body: packed, headers: { ...gzip, "content-encoding": "br" } }],
-    ["an answer that is cut", { cutAfterBytes: 300 }],
-    ["an answer that is empty", { body: "", headers: { "content-type": "application/json" } }],
-    ["an answer that is not JSON", { body: "][", headers: { "content-type": "application/json" } }]
+    ["an encoding that was not requested", { body: packed, headers: { ...gzip, "content-encoding": "br" } }],
+    ["a response that is cut", { cutAfterBytes: 300 }],
+    ["a response that is empty", { body: "", headers: { "content-type": "application/json" } }],
+    ["a response that is not JSON", { body: "][", headers: { "content-type": "application/json" } }]
   ] as const) {
     it.live(`calls ${name} broken`, () =>
       withClient({ mock: { faults: onRange(fault) } }, (client) =>
@@ -252,7 +252,7 @@ describe("PrometheusClient", () => {
   const json = { "content-type": "application/json" }
   const tooMany = '{"status":"error","errorType":"execution","error":"would load too many samples"}'
 
-  it.live("asks again for a no whose words broke off, as they may say what is to be done", () =>
+  it.live("retries a refusal whose text broke off: it might say what to do", () =>
     Effect.forEach(
       [
         { status: 422, body: tooMany, headers: json, cutAfterBytes: 40 },
@@ -272,7 +272,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("needs no words where the status says enough", () =>
+  it.live("needs no text where the status is enough", () =>
     Effect.forEach(
       [
         [401, "Unauthorized"],
@@ -294,7 +294,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("does not ask again for gzip that is changed, once it has brought samples", () => {
+  it.live("does not retry changed gzip once it has brought samples", () => {
     const values = Array.from({ length: 50_000 }, (_, i) => `[${start / 1000 + i},"${(i * 7919) % 1000003}"]`)
     const changed = gzipSync(
       `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"m"},"values":[${values}]}]}}`
@@ -313,7 +313,7 @@ describe("PrometheusClient", () => {
     )
   })
 
-  it.live("says that an answer ended early where it did", () =>
+  it.live("reports a response that ended early", () =>
     withClient(
       {
         mock: { faults: onRange({ body: packed.subarray(0, 40), headers: gzip }) },
@@ -326,7 +326,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("takes the server's no for a no, also under status 200", () =>
+  it.live("takes a refusal for one under status 200 too", () =>
     withClient(
       {
         mock: {
@@ -408,7 +408,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("has the server give up before we do", () =>
+  it.live("has the server time out first", () =>
     withClient({ config: { request_timeout: 60 } }, (client, mock) =>
       Effect.gen(function* () {
         yield* samples(client)
@@ -417,7 +417,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("gives up an answer that does not begin, or does not go on", () =>
+  it.live("times out on a response that does not start, or does not continue", () =>
     Effect.forEach(
       [{ delayMillis: Number.POSITIVE_INFINITY }, { stallAfterBytes: 300 }],
       (fault) =>
@@ -490,7 +490,7 @@ describe("PrometheusClient", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("drops an answer that nobody reads to its end", () =>
+  it.live("drops a response that is not read to its end", () =>
     withClient({ mock: { faults: onRange({ stallAfterBytes: 300 }) } }, (client, mock) =>
       Effect.gen(function* () {
         yield* Effect.scoped(client.queryRange(query))

@@ -271,7 +271,7 @@ describe("fromRefusal", () => {
     assert.match(refuse(422, json("422", text)).summary, /HTTP 422: cannot select more than/)
   })
 
-  it("tells the server's own words", () => {
+  it("quotes the server", () => {
     assert.strictEqual(
       refuse(400, json("bad_data", "parse error")).summary,
       `${endpoint} returned HTTP 400: parse error.`
@@ -286,7 +286,7 @@ describe("fromRefusal", () => {
     assert.strictEqual(refuse(400, json("x", "a\n\tb")).summary, `${endpoint} returned HTTP 400: a b.`)
   })
 
-  it("tells the title of a web page, not its source", () => {
+  it("quotes the title of a web page, not its source", () => {
     assert.strictEqual(
       refuse(502, html, "text/html").summary,
       `${endpoint} returned HTTP 502: a web page titled "Sign in".`

@@ -1,5 +1,5 @@
 /**
- * The file of a DuckDB database, opened for one run, and the transactions in which what is remembered of streams changes
+ * The file of a DuckDB database, opened for one run, and the transactions in which manifests of streams change
  * together with their data.
  *
  * It is attached to a database in memory, so that it is called the same whatever its file is called.
@@ -58,7 +58,7 @@ const UNASKED_ROWS = 100_000
 /** What a database is opened with. */
 export interface DatabaseOptions extends OpenOptions, About {}
 
-/** Runs a statement of a transaction; answers how many rows it changed. */
+/** Runs a statement of a transaction, and returns how many rows it changed. */
 export type Run = (sql: string) => Promise<number>
 
 /** Runs a query and returns its rows. */
@@ -78,9 +78,9 @@ export interface Database {
   readonly duckdb: DuckDB
   /** The path of the file, without symbolic links. */
   readonly file: string
-  /** What holds, by stream. */
+  /** The manifests, by stream. */
   readonly entries: ReadonlyMap<string, Manifest>
-  /** The streams of which something is remembered that this program has not written. */
+  /** The streams whose manifest this program has not written. */
   readonly damaged: ReadonlySet<string>
   /** The tables and views that were there when the file was opened, by their names, folded. */
   readonly relations: ReadonlyMap<string, Relation>
@@ -91,8 +91,8 @@ export interface Database {
   /** Does something that may fail as DuckDB does. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
   /**
-   * One transaction: what `body` does, and the entry that it answers, both or neither. There is one at a time: two could
-   * conflict in what is remembered, and a checkpoint has to wait for all.
+   * One transaction: what `body` does, and the manifest that it returns, both or neither. There is one at a time: two could
+   * conflict in the manifests, and a checkpoint has to wait for all.
    */
   readonly transact: (
     connection: DuckDBConnection,
@@ -161,7 +161,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     Effect.andThen(Effect.ignore(setLimit(KEPT_BYTES)), Effect.ignore(setLimit(memoryBytes)))
   )
   yield* limitMemory
-  /** What of that a checkpoint has left: indexes that are in the file, and samples that are staged. */
+  /** What of that a checkpoint has left: samples that are staged. */
   let bytesAfterCheckpoint = 0
   const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
     Effect.andThen(unwritten),
@@ -200,10 +200,10 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   let transactions = 0
   let rowsChanged = 0
   /**
-   * Rows and keys that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none
+   * Rows that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none
    * while its log is short: some hundreds of small tables would fill the memory.
    */
-  const relieve = Effect.suspend(() => {
+  const checkpointIfFull = Effect.suspend(() => {
     if (++transactions < UNASKED_TRANSACTIONS && rowsChanged < UNASKED_ROWS) return Effect.void
     rowsUnwritten += rowsChanged
     transactions = 0
@@ -235,29 +235,29 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
       attempt(async () => {
         await own.run("BEGIN")
         try {
-          const entry = await body(async (sql) => {
+          const manifest = await body(async (sql) => {
             const result = await own.run(sql)
             rowsChanged += result.rowsChanged
             return result.rowsChanged
           })
-          const before = entries.get(entry.stream)
-          const key = keyOf(entry.stream)
-          if (damaged.has(entry.stream)) await own.run(deleteEntry, [key])
-          await own.run(before === undefined ? insertEntry : updateEntry, [key, JSON.stringify(entry)])
+          const before = entries.get(manifest.stream)
+          const key = keyOf(manifest.stream)
+          if (damaged.has(manifest.stream)) await own.run(deleteEntry, [key])
+          await own.run(before === undefined ? insertEntry : updateEntry, [key, JSON.stringify(manifest)])
           await own.run("COMMIT")
-          entries.set(entry.stream, entry)
-          damaged.delete(entry.stream)
-          for (const table of [...tablesOf(before), ...tablesOf(entry)]) {
+          entries.set(manifest.stream, manifest)
+          damaged.delete(manifest.stream)
+          for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
             shapes.delete(folded(table))
             changed.add(folded(table))
             touched.add(folded(table))
           }
-          return entry
+          return manifest
         } catch (error) {
           await own.run("ROLLBACK").catch(() => {})
           throw error
         }
-      }).pipe(Effect.tap(relieve), alone, Effect.uninterruptible),
+      }).pipe(Effect.tap(checkpointIfFull), alone, Effect.uninterruptible),
     query: (body) => alone(attempt(() => body(askNow))),
     checkpoint: Effect.ignore(alone(write)),
     shapeOf: (table) =>

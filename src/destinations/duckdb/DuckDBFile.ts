@@ -56,7 +56,9 @@ export const layer = (
           Math.min(MOST_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
         stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
-        taken: new Set(Array.from(database.entries.values()).flatMap((entry) => tablesOf(entry).map(folded))),
+        taken: new Set(
+          Array.from(database.entries.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
+        ),
         open: { count: 0 }
       }
       const sizeOf = (file: string) =>

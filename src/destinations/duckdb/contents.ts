@@ -19,18 +19,18 @@ export const contentsOf = Effect.fnUntraced(function* (
       message: `It is not known what ${open.path} has of ${stream}, as its entry is damaged.`
     })
   }
-  const entry = entries.get(stream)
-  if (entry === undefined) return noRows
-  const isInProgress = refreshUnderWay(entry) !== undefined
-  const next = isInProgress ? entry.next : undefined
+  const manifest = entries.get(stream)
+  if (manifest === undefined) return noRows
+  const isInProgress = refreshUnderWay(manifest) !== undefined
+  const next = isInProgress ? manifest.next : undefined
   if (of === "refresh" && !isInProgress) return noRows
   const table: TableManifest | undefined =
-    of === "refresh" && next !== undefined ? next : entry.hasTable ? entry : undefined
+    of === "refresh" && next !== undefined ? next : manifest.hasTable ? manifest : undefined
   const shape = table === undefined ? undefined : yield* shapeOf(table.table)
   if (table === undefined || shape === undefined || shape.wrong.includes("time")) return noRows
   return yield* query(async (ask) => {
     const isAppended = of === "refresh" && next === undefined
-    return count(ask, table.table, isAppended ? `rowid >= ${await firstOfRefresh(ask, entry)}` : "true")
+    return count(ask, table.table, isAppended ? `rowid >= ${await firstOfRefresh(ask, manifest)}` : "true")
   })
 })
 

@@ -1,4 +1,4 @@
-/** What a database remembers of its streams, in a schema of its own; people and other tools may have changed that. */
+/** The manifests of streams, in a schema of their own, which people and other tools may have changed. */
 import { Effect, Result, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
@@ -71,15 +71,15 @@ export interface Found {
   readonly shapes: ReadonlyMap<string, Shape>
 }
 
-/** What is remembered. */
-export interface Remembered {
+/** The manifests of a database. */
+export interface Manifests {
   /** By stream. */
   readonly entries: Map<string, Manifest>
-  /** The streams of which something is remembered that this program has not written. */
+  /** The streams whose manifest this program has not written. */
   readonly damaged: Set<string>
 }
 
-/** Reads what is remembered, and leaves out of it what the tables are not any more. */
+/** Reads the manifests, without what the tables no longer have. */
 export const loadEntries = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
   const ask = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
@@ -88,8 +88,8 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
         : error
     )
   yield* checkAbout(about, ask)
-  const remembered: Remembered = { entries: new Map(), damaged: new Set() }
-  const { damaged, entries } = remembered
+  const manifests: Manifests = { entries: new Map(), damaged: new Set() }
+  const { damaged, entries } = manifests
   for (const [key, text] of yield* ask(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
     const stream = streamOf(key)
     // It is of no stream, so nobody will miss it.
@@ -100,7 +100,7 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
       entries.delete(stream)
     } else if (!damaged.has(stream)) entries.set(stream, asFound(decoded.success, found))
   }
-  return remembered
+  return manifests
 })
 
 /** A manifest without a stopped refresh whose table was dropped or changed, so that it restarts. */
@@ -138,7 +138,7 @@ const streamOf = (key: unknown): string | undefined => {
 export const renameAbout = ({ labelColumns, source }: About): string =>
   `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
-/** Deletes what is remembered of a stream, by the key $1. */
+/** Deletes the manifest of a stream, by the key $1. */
 export const deleteEntry = `DELETE FROM ${STREAMS} WHERE stream = $1`
 export const insertEntry = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
 export const updateEntry = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`

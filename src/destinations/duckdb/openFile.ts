@@ -98,11 +98,11 @@ export const attachFile = Effect.fnUntraced(function* (
   )
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
-  // A file keeps the version that it was made with: indexes of one whose version is raised are not to be trusted.
+  // A file keeps the version that it was made with.
   const attach = run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`)
   yield* Effect.acquireRelease(
     attach,
-    // Where there is no room for a checkpoint, what it would do is left to whoever opens the file next.
+    // Where there is no room for a checkpoint, the run that opens the file next makes one.
     () =>
       Effect.andThen(
         readOnly ? Effect.void : Effect.ignore(run(`CHECKPOINT ${DATABASE}`)),
@@ -146,7 +146,7 @@ export const attachFile = Effect.fnUntraced(function* (
     if (!readOnly) yield* run(`BEGIN; ${initial(DATABASE)}; COMMIT`)
   } else if (!tables.some(([schema]) => schema === OWN_SCHEMA)) {
     return yield* new ConfigError({
-      message: `${path} has tables, but none of this program's, so it is somebody else's database. Choose another file.`
+      message: `${path} has tables, but none of this program's, so source-prometheus has not created it. Choose another file.`
     })
   }
   const main = tables.filter(([schema]) => schema === "main")

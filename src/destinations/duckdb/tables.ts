@@ -5,7 +5,7 @@ import { quoteName } from "./quoteSql.ts"
 /** What the database is called where it is attached, whatever its file is called. */
 export const DATABASE = "data"
 
-/** The schema of what is remembered of streams: beside the tables of streams, which may be called anything. */
+/** The schema of manifests: apart from the tables of streams, which may have any name. */
 export const OWN_SCHEMA = "_source_prometheus"
 
 /** What may have a name in a schema. */
@@ -14,7 +14,7 @@ export type Relation = "table" | "view"
 /** A table of a stream, unmistakably: a schema or another database may have the same name. */
 export const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
 
-/** A name as DuckDB tells it from others: not by its case. */
+/** A name as DuckDB compares it: without its case. */
 export const folded = (name: string): string => name.toLowerCase()
 
 /** What a stream is called whose name is empty, which SQL cannot say. */

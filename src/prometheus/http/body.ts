@@ -46,7 +46,7 @@ const receivedBytes = (body: Body): Stream.Stream<Uint8Array, PrometheusError> =
 
 /**
  * The bytes of a body. gzip reveals only at its end that something before was changed: then a retry is too late if
- * some of it was used already, which `isUsed` tells.
+ * some of it was used already, which `isUsed` says.
  */
 export const bodyBytes = (
   body: Body,

@@ -1,9 +1,9 @@
-/** The body of an answer, in as few steps of a stream as its arrival allows. */
+/** The body of a response, in as few steps of a stream as possible. */
 import { finished, type Readable } from "node:stream"
 import { Array as Arr, Cause, Clock, Effect, type Pull, Stream } from "effect"
 import type { PrometheusError } from "../PrometheusError.ts"
 
-/** Bytes that are taken in ahead of whoever reads them; a pause until then costs the network nothing. */
+/** Bytes that are buffered ahead of the reader; above that the body is paused. */
 const AHEAD_BYTES = 256 * 1024
 
 /** The least that a body must bring in a second of waiting for it. No link in use is that slow; one that drips is a trap, or broken. */

@@ -1,4 +1,4 @@
-/** Sends requests with the configured credentials, follows redirects, and tells successes from refusals. */
+/** Sends requests with the configured credentials, follows redirects, and separates successes from refusals. */
 import { Clock, Effect, Redacted, Result, type Scope, type Stream } from "effect"
 import { type Headers, HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
@@ -26,7 +26,7 @@ export interface ApiResponse {
   /** The address of the request, without parameters. */
   readonly address: string
   readonly headers: Headers.Headers
-  /** The bytes as they arrive; `isUsed` tells whether some of them cannot be taken back. */
+  /** The bytes as they arrive; `isUsed` says whether some of them cannot be taken back. */
   readonly bytes: (isUsed: () => boolean) => Stream.Stream<Uint8Array, PrometheusError>
   /** All of a small response. */
   readonly text: (bounds: Bounds) => Effect.Effect<string, PrometheusError>

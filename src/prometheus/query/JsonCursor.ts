@@ -1,6 +1,6 @@
 /**
  * A cursor over JSON that arrives in chunks: a coroutine reads forward through the bytes it has, and suspends where they end.
- * So a body is never held as a whole, wherever the network cuts it.
+ * So a body is never in memory completely, wherever the network cuts it.
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
  */

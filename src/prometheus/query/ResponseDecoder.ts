@@ -87,7 +87,7 @@ export class ResponseDecoder extends JsonCursor {
         this.complete = this.parser.next(chunk).done === true
         if (this.complete) this.crossSeam()
       }
-      if (this.complete && this.peek() !== INCOMPLETE) this.fail("bytes follow the end of the answer")
+      if (this.complete && this.peek() !== INCOMPLETE) this.fail("bytes follow the end of the response")
     } catch (error) {
       this.failure = error
       throw error
@@ -98,7 +98,7 @@ export class ResponseDecoder extends JsonCursor {
   /** The body has ended. Returns the envelope; throws where the body is cut short. */
   finish(): Envelope {
     if (this.failure !== undefined) throw this.failure
-    if (!this.complete) throw new DecodeError("the answer is cut short")
+    if (!this.complete) throw new DecodeError("the response is cut short")
     this.blocks.finish()
     return {
       status: this.status,
@@ -136,8 +136,8 @@ export class ResponseDecoder extends JsonCursor {
           yield* this.skip()
       }
     })
-    if (this.status === undefined) this.fail('the answer has no "status"')
-    if (this.status === "success" && !this.hasResult) this.fail('the answer has no "result"')
+    if (this.status === undefined) this.fail('the response has no "status"')
+    if (this.status === "success" && !this.hasResult) this.fail('the response has no "result"')
   }
 
   private *data(): Coroutine<void> {

@@ -1,5 +1,5 @@
 /**
- * Finds the samples of plain form in the bytes of an answer: nearly all there are, millions a second.
+ * Finds the samples of plain form in the bytes of a response: nearly all samples, millions per second.
  *
  * The loop is WebAssembly (`wasm/assembly/scanSamples.ts`), with its own memory: bytes are copied there, and what was found
  * out of it, which costs less than it saves. There is one for all decoders, since they work one at a time.
@@ -64,7 +64,7 @@ class SampleScanner {
   }
 
   /**
-   * Reads samples `[1435781430,"1.5"],` from `position` on, as far as they are whole, into an arena that has `next`
+   * Reads samples `[1435781430,"1.5"],` from `position` on, as far as they are complete, into an arena that has `next`
    * already. The same `bytes` must hold the same whenever they are given.
    */
   scan(bytes: Uint8Array, position: number, arena: Arena, next: number): ScanEnd {

@@ -17,7 +17,7 @@ describe("fromTransport", () => {
     ["EHOSTUNREACH", "no route to the host"],
     ["ENETUNREACH", "no route to the network"],
     ["EWHATEVER", "connect EWHATEVER 127.0.0.1:9090"]
-  ])("%s is told as: %s", (code, text) => {
+  ])("%s reads: %s", (code, text) => {
     const error = fromTransport(endpoint, systemError(code))
     assert.strictEqual(error.reason, "Unreachable")
     assert.strictEqual(error.summary, `${endpoint} cannot be reached (${text}).`)
@@ -34,7 +34,7 @@ describe("fromTransport", () => {
     "ERR_TLS_CERT_ALTNAME_INVALID",
     "ERR_SSL_WRONG_VERSION_NUMBER",
     "EPROTO"
-  ])("%s is a matter of certificates or of the scheme, which no retry mends", (code) => {
+  ])("%s is a matter of certificates or of the scheme, which no retry can fix", (code) => {
     const error = fromTransport(endpoint, systemError(code, "it is wrong"))
     assert.strictEqual(error.reason, "Tls")
     const text = code === "EPROTO" ? "the TLS handshake failed" : "it is wrong"
@@ -55,7 +55,7 @@ describe("fromTransport", () => {
     assert.notInclude(summary, "rec_layer")
   })
 
-  it("takes what is not HTTP for an answer that is broken", () => {
+  it("reports bytes that are not HTTP as a broken response", () => {
     const error = fromTransport(endpoint, systemError("HPE_INVALID_CONSTANT", "Parse Error: Expected HTTP/"))
     assert.strictEqual(error.reason, "BrokenResponse")
     assert.strictEqual(
@@ -64,7 +64,7 @@ describe("fromTransport", () => {
     )
   })
 
-  it("leaves out advice for who starts Node", () => {
+  it("omits Node's advice about its flags", () => {
     const text =
       "unable to verify the first certificate; if the root CA is installed locally, try running Node.js with --use-system-ca"
     assert.strictEqual(

@@ -536,7 +536,7 @@ describe("ResponseDecoder", () => {
     const complete = withValues('[[1,"2.5"]]')
 
     it.prop(
-      "the answer is cut short, wherever, and never makes samples up",
+      "the response is cut short, wherever, and never makes samples up",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -554,7 +554,7 @@ describe("ResponseDecoder", () => {
       some
     )
 
-    it("the answer is cut short in its last value, byte by byte", () => {
+    it("the response is cut short in its last value, byte by byte", () => {
       const bytes = encode(complete)
       for (let length = 0; length < bytes.length; length++) {
         const { outcome, samples } = decodeUntilFailure([bytes.slice(0, length)])

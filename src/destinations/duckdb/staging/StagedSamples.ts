@@ -24,7 +24,7 @@ const ROW_BYTES = 24
 /** What a series takes beside the text of its labels, here and in DuckDB. */
 const SERIES_BYTES = 200
 
-/** Series are remembered for the windows to come as long as they take less than this. */
+/** Series are kept for later windows as long as they take less than this. */
 const MOST_SERIES_BYTES = 8 * 1024 * 1024
 
 /** So many series are put into their table at once. */

@@ -1,6 +1,6 @@
 /** How much memory DuckDB may use, and what is said where that is too little. */
 
-/** For what it holds unless told, in megabytes; the rest of the process comes on top. */
+/** The default for what it holds, in megabytes; the rest of the process comes on top. */
 export const DEFAULT_MEMORY_MEGABYTES = 256
 
 /** What to do about an error of DuckDB's, if it is that its memory is too small; `path` could not be written. */
