@@ -39,9 +39,9 @@ export const isRefresh = (mode: SyncMode): boolean => mode.startsWith("full_refr
 export interface StreamWriter {
   /** Takes samples, which the caller may recycle afterwards. Nobody sees them before `commit`. */
   readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
-  /** Keeps all that was written so far, and with it the state that stands for it: both or, for whoever goes on, neither. */
+  /** Persists all that was written so far and its state, now or soon: both or neither. */
   readonly commit: (state: StreamState) => Effect.Effect<void, DestinationError>
-  /** The stream has been read whole, all of it committed: in overwrite mode, only now does it replace what was there. */
+  /** The stream has been read completely, and all of it is committed. In overwrite mode, it now replaces the existing rows. */
   readonly complete: Effect.Effect<void, DestinationError>
 }
 

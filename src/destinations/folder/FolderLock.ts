@@ -2,7 +2,7 @@
  * One process at a time writes to a folder: two would write every row twice.
  *
  * The lock is a file with a number, `_lock.1`. Whoever takes the folder over makes the one with the next number, which only
- * one can do, and the highest number counts. So nobody ever has to remove a lock that may have become somebody else's, and a
+ * one can do, and the highest number counts. So no run ever removes a lock that another run may hold by now, and a
  * file stays when its owner is done, to say so.
  *
  * An owner on this machine, in this PID namespace, is looked up by its process. Of any other, such as that of another

@@ -1,7 +1,7 @@
 /**
  * Files that are whole and on the disk, also after a loss of power; and what is said where that cannot be had.
  *
- * Nothing here follows a symbolic link in the last part of a path: somebody else may have put one there.
+ * Nothing here follows a symbolic link in the last part of a path: it may be not created by source-prometheus.
  */
 import { randomBytes } from "node:crypto"
 import { basename, dirname, join, resolve } from "node:path"

@@ -23,6 +23,7 @@ import * as ParquetFolder from "../../../src/destinations/parquet/ParquetFolder.
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { type Choices, choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 import { floats, loadedTime, openToResume, seriesOf, start, temporaryFolder } from "./drive.ts"
 
 const source = "http://mock"
@@ -213,7 +214,7 @@ for (const kind of kinds) {
             assert.deepStrictEqual(notOurs(), before)
           }
         }).pipe(Effect.scoped),
-      { timeout: 240_000, arbitrary: { runs: 50 } }
+      { timeout: 240_000, arbitrary: { runs: runs(12) } }
     )
 
     it.live("writes streams of any name inside of its folder", () =>

@@ -6,6 +6,7 @@ import { describe, it } from "@effect/vitest"
 import { fileName } from "../../../src/destinations/folder/fileName.ts"
 import { layer } from "../../../src/destinations/jsonl/JsonLinesFolder.ts"
 import { choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 import { type Format, onFullDisk, type Row, randomRuns } from "../folder/drive.ts"
 
 interface Line {
@@ -39,13 +40,13 @@ describe("JsonLinesFolder", () => {
       `has what was committed and nothing else, whatever happens${gzip ? ", as gzip" : ""}`,
       [choices],
       ([choices]) => randomRuns(format(gzip, choices.oneIn(2)), choices, 21_600),
-      { timeout: 240_000 }
+      { timeout: 240_000, arbitrary: { runs: runs(25) } }
     )
     it.effect.prop(
       `has what was committed and nothing else on a disk that is full${gzip ? ", as gzip" : ""}`,
       [choices],
       ([choices]) => randomRuns(onFullDisk(format(gzip)), choices, 21_600, { changes: 120 }),
-      { timeout: 240_000, arbitrary: { runs: 50 } }
+      { timeout: 240_000, arbitrary: { runs: runs(12) } }
     )
   }
 })

@@ -12,6 +12,7 @@ import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 import {
   type Format,
   floats,
@@ -234,13 +235,13 @@ describe("ParquetFolder", () => {
     "has what was committed and nothing else, whatever happens",
     [choices],
     ([choices]) => randomRuns(format(choices.oneIn(2)), choices, 21_600),
-    { timeout: 240_000, arbitrary: { runs: 25 } }
+    { timeout: 240_000, arbitrary: { runs: runs(6) } }
   )
 
   it.effect.prop(
     "has what was committed and nothing else on a disk that is full",
     [choices],
     ([choices]) => randomRuns(onFullDisk(format()), choices, 21_600, { changes: 120 }),
-    { timeout: 240_000, arbitrary: { runs: 25 } }
+    { timeout: 240_000, arbitrary: { runs: runs(6) } }
   )
 })
