@@ -58,7 +58,7 @@ describe("repeatedly", () => {
     })
   )
 
-  it.effect("tells of a later failure, and goes on", () =>
+  it.effect("reports a later failure, and continues", () =>
     Effect.gen(function* () {
       const { begun, exit, told } = yield* runs(1000, 3500, [], [1, 2])
       assert.deepStrictEqual(begun, [0, 1000, 2000, 3000])

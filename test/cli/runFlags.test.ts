@@ -22,7 +22,7 @@ const to = (scheme: "duckdb" | "parquet" | "jsonl", path = "x") => ({
 })
 
 describe("planOf", () => {
-  it("syncs incrementally into DuckDB, without duplicates, unless told otherwise", () => {
+  it("syncs incrementally into DuckDB, without duplicates, by default", () => {
     assert.deepStrictEqual(planOf(none, false), {
       target: { kind: kindOf("duckdb")!, path: "prometheus.duckdb" },
       mode: "incremental_append_deduped",

@@ -193,7 +193,7 @@ describe("decodeConfig", () => {
     `https:/\\user:${SECRET}@example.com`,
     `user:${SECRET}@example.com`,
     `//user:${SECRET}@example.com`
-  ])("refuses credentials in the base_url without telling them: %s", (base_url) =>
+  ])("refuses credentials in the base_url without showing them: %s", (base_url) =>
     Effect.gen(function* () {
       const message = yield* refusal({ base_url })
       assert.include(message, "base_url")
@@ -420,7 +420,7 @@ describe("decodeConfig", () => {
   )
 
   it.effect.each([`${SECRET}\r\nx: y`, `${SECRET}\n`, `${SECRET}\u0000`, `${SECRET}\u007f`, `${SECRET}漢`])(
-    "refuses the header value %j without telling it",
+    "refuses the header value %j without showing it",
     (value) =>
       Effect.gen(function* () {
         const message = yield* refusal({ headers: [{ name: "x", value }] })
@@ -430,7 +430,7 @@ describe("decodeConfig", () => {
   )
 
   it.effect(
-    "refuses what is too long for a header, such as a file named by mistake, without telling it",
+    "refuses what is too long for a header, such as a file named by mistake, without showing it",
     () =>
       Effect.gen(function* () {
         const long = SECRET.padEnd(16_385, "x")
@@ -460,7 +460,7 @@ describe("decodeConfig", () => {
     ["headers", [{ name: "x", value: { secret: SECRET } }]],
     ["headers", [{ name: SECRET }]],
     ["headers", [null]]
-  ] as const)("never tells a secret of the wrong type: %s %j", ([key, value]) =>
+  ] as const)("never shows a secret of the wrong type: %s %j", ([key, value]) =>
     Effect.gen(function* () {
       const message = yield* refusal({ [key]: value })
       assert.strictEqual(
@@ -493,7 +493,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("never tells any secret while it complains of something else", () =>
+  it.effect("never shows a secret when it reports other problems", () =>
     Effect.gen(function* () {
       const secrets = {
         basic_auth_user: "u",
@@ -545,7 +545,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("tells all problems at once", () =>
+  it.effect("reports all problems at once", () =>
     Effect.gen(function* () {
       const message = (yield* Effect.flip(
         decodeConfig({ start_date: "x", step: 0, concurrency: 0, headers: 1, metrics: 1 })
@@ -556,7 +556,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("tells the problems between keys at once", () =>
+  it.effect("reports the problems between keys at once", () =>
     Effect.gen(function* () {
       const message = yield* refusal({
         base_url: "ftp://x",
@@ -581,7 +581,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("tells the problems of single keys and those between keys at once", () =>
+  it.effect("reports the problems of single keys and those between keys at once", () =>
     Effect.gen(function* () {
       const message = yield* refusal({ step: 0, base_url: "ftp://x", selector: "{", basic_auth_user: "u" })
       for (const what of ["step is", "base_url is", "selector must", "basic_auth_user is set without"]) {

@@ -194,7 +194,7 @@ describe("makeMask", () => {
     assert.strictEqual(mask(`https://u:${encodeURIComponent("p@ss w/ü")}@host/`), "https://u:****@host/")
   })
 
-  it("copes with the longest secrets that a configuration may have, of whatever characters", () => {
+  it("masks the longest secrets that a configuration may have, of any characters", () => {
     const password = '\u00a0"é\\<😀'.repeat(2341)
     const secrets = [password, Buffer.from(`${password}:${password}`).toString("base64")]
     assert.isAtLeast(password.length, 16_384)
@@ -207,7 +207,7 @@ describe("makeMask", () => {
     assert.strictEqual(makeMask([limit])(JSON.stringify(limit)), '"****"')
   })
 
-  it("does not tell how long a secret is", () => {
+  it("does not reveal the length of a secret", () => {
     assert.strictEqual(makeMask(["x"])("x"), makeMask(["x".repeat(99)])("x".repeat(99)))
   })
 })

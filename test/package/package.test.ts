@@ -343,7 +343,7 @@ describe("the examples", () => {
       )
       const requests = paths.filter((path) => /PrometheusClient\.\w+$/.test(path))
       assert.lengthOf(requests, mock.requests.length)
-      assert.isTrue(requests.some((path) => path.endsWith("PrometheusClient.queryRange")))
+      assert.isTrue(requests.some((path) => path.endsWith("Read.window > PrometheusClient.queryRange")))
     })
   )
 

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { RateMeter } from "../../src/report/RateMeter.ts"
 
 describe("RateMeter", () => {
-  it("tells how fast it went in the last five seconds", () => {
+  it("returns the rate of the last five seconds", () => {
     const meter = new RateMeter()
     assert.strictEqual(meter.perSecond, 0)
     meter.add(0, 0)

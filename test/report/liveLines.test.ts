@@ -81,7 +81,7 @@ describe("liveLines", () => {
     }
   )
 
-  it("has a bar for each stream and one for the whole, with speed and the time that is left", () => {
+  it("has a bar for each stream and one for all, with speed and remaining time", () => {
     const state = withActive(
       active("up"),
       active("温度", { committed: 0, samples: 0 }),
@@ -112,12 +112,12 @@ describe("liveLines", () => {
     assert.notInclude(last, "━")
   })
 
-  it("tells no time that is left before there is anything to tell it by", () => {
+  it("shows no remaining time before it can be estimated", () => {
     assert.notInclude(lines(withActive(active("up")), 100, 10, 500).join("\n"), "left")
     assert.notInclude(lines({ ...idle, streams: 5 }, 100, 10).join("\n"), "left")
   })
 
-  it("tells no time that is left when all streams have ended and only the destination is closed", () => {
+  it("shows no remaining time while only the destination is closing", () => {
     const last = lines({ ...idle, streams: 10, ended: 10 }, 100, 10).join("\n")
     assert.include(last, "10 of 10 streams")
     assert.notInclude(last, "left")
@@ -131,14 +131,14 @@ describe("liveLines", () => {
 })
 
 describe("the lines of a run that is not drawn", () => {
-  it("tell how far it is", () => {
+  it("show progress", () => {
     assert.strictEqual(
       progressLine({ ...withActive(active("up")), failed: 1 }, 10_000),
       "3 of 10 streams, 1 failed (35 %), 20,000 samples, 2.00 k samples/s, 19 s left"
     )
   })
 
-  it("tell what became of a stream", () => {
+  it("show the result of a stream", () => {
     assert.strictEqual(
       endedLine(streamOf("up", { retries: 2 }), 6, plain),
       "✓ up          2 series       2,880 rows  1.3 s  2 retries"

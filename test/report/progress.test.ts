@@ -83,7 +83,7 @@ describe("progress on a terminal", () => {
     })
   )
 
-  it.effect("draws ten times a second at most, however often it is told something", () =>
+  it.effect("draws ten times a second at most, however many events there are", () =>
     Effect.gen(function* () {
       yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {

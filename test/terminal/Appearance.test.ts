@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { appearanceOf, coloured, paintFor, plain } from "../../src/terminal/Appearance.ts"
 
 describe("appearanceOf", () => {
-  it("asks the environment what a terminal is", () => {
+  it("detects a terminal from the environment", () => {
     const on = { isLive: true, hasColours: true }
     const off = { isLive: false, hasColours: false }
     assert.deepStrictEqual(appearanceOf({ TERM: "xterm" }, true), on)

@@ -39,7 +39,7 @@ describe("textWidth", () => {
 })
 
 describe("truncate", () => {
-  it("says where a text goes on, and leaves no half of a character", () => {
+  it("marks a cut, and splits no character", () => {
     assert.strictEqual(truncate("abcd", 4), "abcd")
     assert.strictEqual(truncate("abcde", 4), "abc…")
     assert.strictEqual(truncate("温度計", 4), "温…")

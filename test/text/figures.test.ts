@@ -11,7 +11,7 @@ describe("figures", () => {
     assert.deepStrictEqual([1, 1234567].map(grouped), ["1", "1,234,567"])
   })
 
-  it("tell durations in one or two units", () => {
+  it("show durations in one or two units", () => {
     assert.deepStrictEqual(
       [0, 0.42, 9.96, 59.4, 59.6, 60, 185, 3599.7, 7800, 86_400, 277_200].map(durationText),
       ["0.0 s", "0.4 s", "10 s", "59 s", "1 min", "1 min", "3 min 5 s", "1 h", "2 h 10 min", "1 d", "3 d 5 h"]
@@ -19,7 +19,7 @@ describe("figures", () => {
     assert.deepStrictEqual([15, 90, 300, 7200].map(stepText), ["15 s", "90 s", "5 min", "2 h"])
   })
 
-  it("tell times in UTC", () => {
+  it("show times in UTC", () => {
     assert.strictEqual(timeText(Date.UTC(2026, 0, 1, 12, 30)), "2026-01-01 12:30")
     assert.strictEqual(timeText(Date.UTC(2026, 0, 1, 12, 30, 15)), "2026-01-01 12:30:15")
   })

@@ -95,7 +95,7 @@ describe("reportHtml", () => {
     assert.include(html, '<html lang="en">')
   })
 
-  it("tells what failed", () => {
+  it("shows what failed", () => {
     assert.include(html, `<li><strong>gone</strong>: It said ${escaped(bad)}.</li>`)
     assert.include(html, "1 of 3 streams failed")
     assert.notInclude(reportHtml(runOf([streamOf("up")])), "failed</h2>")
