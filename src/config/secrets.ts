@@ -1,9 +1,9 @@
-/** The secrets of a configuration, found wherever its settings have a `Redacted` value. */
+/** The secrets of a configuration: all `Redacted` values in its settings. */
 import { Option, Redacted } from "effect"
 import type { Settings } from "./ConnectorConfig.ts"
 import { isCommon } from "./SecretMask.ts"
 
-/** All secrets within a value, in the order in which they are found. */
+/** All secrets in a value, in order. */
 export const redactedIn = (value: unknown): ReadonlyArray<string> => {
   const found: Array<string> = []
   const seen = new Set<unknown>()
@@ -22,20 +22,20 @@ export const redactedIn = (value: unknown): ReadonlyArray<string> => {
 }
 
 /**
- * The secrets of a configuration in every form in which they are sent, to be masked in what is printed. Without secrets
- * that any text may contain by chance: masking those would reveal them.
+ * The secrets of a configuration, in every form in which they are sent, to mask in all output. Secrets that any text may
+ * contain by chance are omitted: masking them would reveal them.
  */
 export const secretTexts = (settings: Settings): ReadonlyArray<string> =>
   allSecretTexts(settings).filter((secret) => !isCommon(secret))
 
-/** All of them, to be masked in a server's text before it becomes part of a message. */
+/** All secrets, to mask in a server's text before it becomes part of a message. */
 export const allSecretTexts = (settings: Settings): ReadonlyArray<string> => [
   ...redactedIn(settings),
-  // Servers quote the token of `Bearer token` without the word before it.
+  // Servers quote the token of `Bearer token` without the first word.
   ...redactedIn(settings.headers).flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
   ...Option.match(settings.basicAuth, { onNone: () => [], onSome: (basic) => [basicCredentials(basic)] })
 ]
 
-/** What the header of HTTP basic authentication contains after the word `Basic`. */
+/** The value of a basic authentication header after the word `Basic`. */
 export const basicCredentials = ({ password, user }: Option.Option.Value<Settings["basicAuth"]>): string =>
   Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64")
