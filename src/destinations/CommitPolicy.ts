@@ -1,8 +1,8 @@
 /**
- * The rules of a stream's commits, which all destinations share: what a mode resumes, when a commit is persisted, and which
+ * The rules for the commits of a stream, shared by all destinations: what a mode resumes, when a commit is persisted, and which
  * states are saved with it. A destination only adds a backend.
  *
- * Commits are gathered. What is pending when a process is killed is read again by the next run.
+ * Commits are batched. If the process is killed, the next run reads pending commits again.
  */
 import { Effect, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
@@ -11,42 +11,42 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { type DestinationError, isRefresh, type StreamWriter, type SyncMode } from "./Destination.ts"
 import { refreshOf, type StreamManifest, without } from "./manifest.ts"
 
-/** What `persist` makes durable. */
+/** The input of `persist`. */
 export interface Commit {
-  /** What the rows are part of. `complete_refresh`: in overwrite mode, they now replace the stream's rows. */
+  /** The kind of sync that the rows belong to. `complete_refresh`: in overwrite mode, they now replace the stream's rows. */
   readonly kind: "incremental" | "refresh" | "complete_refresh"
   /** The stream has been read to its end. */
   readonly isComplete: boolean
-  /** The states that the manifest has from now on, and no other ones. */
+  /** All states of the manifest from now on. */
   readonly states: Pick<StreamManifest, "state" | "refreshState">
 }
 
-/** What a destination does for one stream of one run. Its scope discards what was appended and not persisted. */
+/** A destination's backend for one stream of one run. Closing its scope discards rows that were appended but not persisted. */
 export interface Backend<Manifest extends StreamManifest> {
-  /** Takes samples, which the caller may recycle afterwards. Readers do not see them before `persist`. */
+  /** Appends samples, which the caller may recycle afterwards. They become visible to readers with `persist`. */
   readonly append: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
-  /** What was appended so far is part of the next `persist`, and `state` stands for it. What follows is not. */
+  /** Includes everything appended so far in the next `persist`, with its `state`. Later samples are not included. */
   readonly mark: (state: StreamState) => void
-  /** How many bytes wait to be persisted. */
+  /** The number of bytes waiting to be persisted. */
   readonly unpersistedBytes: () => number
-  /** Makes rows and states durable: both or neither. Returns the manifest that says so. */
+  /** Persists rows and states atomically. Returns the new manifest. */
   readonly persist: (commit: Commit) => Effect.Effect<Manifest, DestinationError>
 }
 
-/** How a stream is opened. */
+/** How to open a stream. */
 export interface Opening<Manifest extends StreamManifest> {
-  /** What is there of the stream. */
+  /** The existing manifest of the stream. */
   readonly manifest: Manifest
   readonly mode: SyncMode
   /** Whether the read resumes the state that the destination has for this mode. */
   readonly isResumed: boolean
-  /** A commit is persisted when so much time has passed, or so many bytes wait. */
+  /** A commit is persisted after this time, or when this many bytes are waiting. */
   readonly limits: { readonly millis: number; readonly bytes: () => number }
 }
 
 /**
  * Writes a stream through a backend. The backend continues the stopped refresh of the manifest only if `open` is called with
- * true; otherwise that refresh no longer counts once something is persisted.
+ * true. Otherwise the next `persist` discards that refresh.
  */
 export const openWriter: <Manifest extends StreamManifest, R>(
   opening: Opening<Manifest>,
@@ -67,7 +67,7 @@ export const openWriter: <Manifest extends StreamManifest, R>(
     const persist = Effect.fnUntraced(function* (isComplete: boolean) {
       const kind = !isRefresh(mode) ? "incremental" : isComplete ? "complete_refresh" : "refresh"
       const states = statesToSave(manifest, latest, kind, mode)
-      // Of thousands of streams, most may have nothing new.
+      // With thousands of streams, most may have nothing new.
       const isUnchanged = kind === "incremental" && !hasRows && hasStates(manifest, states)
       if (!isUnchanged) manifest = yield* backend.persist({ kind, isComplete, states })
       isPending = false
@@ -99,7 +99,7 @@ export const openWriter: <Manifest extends StreamManifest, R>(
       )
     )
 
-    /** Uninterruptible, as a backend cannot be stopped halfway. After a failure nobody knows what it has. */
+    /** Uninterruptible, because a backend cannot be stopped halfway. After a failure its state is unknown. */
     const orFailed = <A>(effect: Effect.Effect<A, DestinationError>) =>
       Effect.tapError(Effect.uninterruptible(effect), () => Effect.sync(() => (hasFailed = true)))
     const writer: StreamWriter = {
@@ -112,8 +112,8 @@ export const openWriter: <Manifest extends StreamManifest, R>(
 )
 
 /**
- * The states to save after the latest commit. An incremental commit ends a stopped refresh. An incremental sync resumes from a
- * complete refresh, and another refresh starts from the beginning.
+ * The states to save after the latest commit. An incremental commit discards the state of a stopped refresh. After a complete
+ * refresh, an incremental sync resumes from it, and another refresh starts from the beginning.
  */
 const statesToSave = (
   { state }: StreamManifest,
@@ -137,6 +137,6 @@ const statesToSave = (
   }
 }
 
-/** Whether a manifest has these states already. */
+/** Whether a manifest already has these states. */
 const hasStates = ({ refreshState, state }: StreamManifest, states: Commit["states"]): boolean =>
   state !== undefined && refreshState === undefined && JSON.stringify(state) === JSON.stringify(states.state)

@@ -1,21 +1,21 @@
-/** What is remembered of each stream beside its data, in whatever format, and the states that are part of it. */
+/** The manifest of a stream, which a destination saves with the rows, and the states in it. */
 import { Effect, Result, Schema } from "effect"
 import { decodeState, StateReader } from "../sync/StateReader.ts"
 import { decodeStreamState, type StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncMode } from "./Destination.ts"
 
-/** What a destination saves of a stream beside its rows. Each destination adds where the rows are. */
+/** The part of a manifest that all destinations share. Each destination adds the location of the rows. */
 export interface StreamManifest {
   readonly stream: string
-  /** The state that incremental syncs resume from, as it is saved. */
+  /** The saved state that incremental syncs resume from. */
   readonly state?: unknown
   /** The state of a full refresh that is not complete. */
   readonly refreshState?: unknown
-  /** Where the rows of that refresh are, if it replaces the stream's rows once it is complete. One that appends has none. */
+  /** The location of that refresh's rows, if it replaces the stream's rows once it is complete. A refresh that appends has none. */
   readonly next?: unknown
 }
 
-/** The members that all manifests have, for the schema of a destination. */
+/** The schema fields of all manifests. */
 export const manifestFields = {
   version: Schema.Literal(1),
   stream: Schema.String,
@@ -23,10 +23,10 @@ export const manifestFields = {
   refreshState: Schema.optionalKey(Schema.Unknown)
 }
 
-/** How many of something, or where in it. */
+/** A count or an offset. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states that a read in a mode resumes from. Saving is part of a commit. */
+/** The states that a read in a mode resumes from. They are saved as part of a commit. */
 export const stateReaderOf =
   ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
   (mode: SyncMode): StateReader["Service"] =>
@@ -46,11 +46,11 @@ export const refreshUnderWay = ({ refreshState, stream }: StreamManifest): Strea
   return Result.isSuccess(decoded) ? decoded.success : undefined
 }
 
-/** Whether a refresh in progress, if there is one, is in this mode. */
+/** Whether the refresh in progress, if there is one, is in this mode. */
 const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
   isRefresh(mode) && (mode === "full_refresh_overwrite") === (next !== undefined)
 
-/** The state of a stopped full refresh, which only a refresh in its own mode resumes. */
+/** The state of a stopped full refresh. Only a refresh in the same mode resumes it. */
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
   isOfMode(manifest, mode) ? refreshUnderWay(manifest) : undefined
 
@@ -64,6 +64,6 @@ export const without = <E extends object, K extends keyof E>(
   return copy as Omit<E, K>
 }
 
-/** The later of two times, or the one that there is. */
+/** The later of two times, or the only one. */
 export const later = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b)

@@ -1,9 +1,9 @@
 /**
  * A folder of JSON lines as a destination: one file per stream, plain or as gzip.
  *
- * A file only grows at its end, and the manifest of the stream says how long it is: what a killed run wrote after that is cut
- * off. A refresh that replaces writes a new file aside; its last commit says that it takes the place of the old one, and then it
- * does.
+ * A file only grows, and the stream's manifest has its committed length. Anything that a killed run wrote after it is
+ * truncated. A refresh that replaces rows writes a new file aside. Its last commit records the replacement in the manifest and
+ * then renames the file.
  */
 import { Effect, type FileSystem, Layer } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
@@ -17,15 +17,15 @@ import { allOf, hasOwnNames, LinesManifest, nothing } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
 import { refusalOf } from "./repeatedRows.ts"
 
-/** What a folder of JSON lines is opened with. */
+/** The options of a folder of JSON lines. */
 export interface JsonLinesOptions {
   readonly folder: string
-  /** Where the data comes from, such as the address of a server. A folder is for one only. */
+  /** The source of the data, such as the address of a server. A folder accepts only one source. */
   readonly source: string
-  /** A column per label, or else one `labels` object. */
+  /** One column per label, or otherwise one `labels` object. */
   readonly labelColumns: boolean
   readonly gzip: boolean
-  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
 }
 
@@ -59,7 +59,7 @@ export const layer = (
           readOnly ? openedToLook(folder) : openStream(opened, stream, mode, isResumed),
         streams: () => [...states.entries.keys()],
         states: (mode: SyncMode) => ({
-          // Before anything is read, and not after.
+          // Fail before anything is read, not after.
           load: (stream) => {
             const manifest = states.entries.get(stream)
             const refusal = manifest && refusalOf(dataPath(opened, stream), manifest, mode)

@@ -301,7 +301,7 @@ describe("a DuckDB database", () => {
         /has no table "up", but .* records are missing\. Restore the file from before, or read the stream again with --full-refresh --select up\./
       )
       yield* change(path, `DELETE FROM ${streams}; CREATE VIEW up AS FROM away`)
-      assert.match(yield* refusal(path), /has a view "up" that this program has not made\. Rename it/)
+      assert.match(yield* refusal(path), /has a view "up" that was not created by source-prometheus\. Rename it/)
       yield* change(path, "UPDATE _source_prometheus.about SET version = 3")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")

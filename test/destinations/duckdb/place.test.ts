@@ -251,7 +251,7 @@ describe("a file that DuckDB would take for a log", () => {
     Effect.gen(function* () {
       const path = yield* databasePath
       writeFileSync(`${path}.wal`, "my notes")
-      assert.match(yield* refusal(path), /\.wal is there without a database, and DuckDB would remove it/)
+      assert.match(yield* refusal(path), /\.wal exists without a database, and DuckDB would remove it/)
       assert.strictEqual(readFileSync(`${path}.wal`, "utf8"), "my notes")
       assert.isFalse(existsSync(path))
       const other = yield* databasePath
