@@ -11,14 +11,14 @@ import type { DestinationError } from "../Destination.ts"
 import {
   type About,
   bookkeeping,
-  deleteEntry,
-  insertEntry,
+  deleteManifest,
+  insertManifest,
   keyOf,
-  loadEntries,
+  loadManifests,
   type Manifest,
   renameAbout,
   tablesOf,
-  updateEntry
+  updateManifest
 } from "./manifests.ts"
 import { attachFile, type OpenOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
@@ -79,7 +79,7 @@ export interface Database {
   /** The path of the file, without symbolic links. */
   readonly file: string
   /** The manifests, by stream. */
-  readonly entries: ReadonlyMap<string, Manifest>
+  readonly manifests: ReadonlyMap<string, Manifest>
   /** The streams whose manifest this program has not written. */
   readonly damaged: ReadonlySet<string>
   /** The tables and views that were there when the file was opened, by their names, folded. */
@@ -118,11 +118,11 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   /** Those that no transaction has changed since the file was opened. */
   const shapes = yield* attempt(() => shapesOf(connection, options.labelColumns))
   // One that must not be written to may have no bookkeeping yet.
-  const { damaged, entries } =
+  const { damaged, manifests } =
     isEmpty && readOnly
-      ? { entries: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadEntries(options, ask, { relations, shapes })
-  if (entries.size === 0 && damaged.size === 0 && !readOnly) {
+      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
+      : yield* loadManifests(options, ask, { relations, shapes })
+  if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
     yield* attempt(() => connection.run(renameAbout(options)))
   }
 
@@ -225,7 +225,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   const database: Database = {
     duckdb,
     file,
-    entries,
+    manifests,
     damaged,
     relations,
     memoryMegabytes: () => memoryBytes / 1_000_000,
@@ -240,12 +240,15 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
             rowsChanged += result.rowsChanged
             return result.rowsChanged
           })
-          const before = entries.get(manifest.stream)
+          const before = manifests.get(manifest.stream)
           const key = keyOf(manifest.stream)
-          if (damaged.has(manifest.stream)) await own.run(deleteEntry, [key])
-          await own.run(before === undefined ? insertEntry : updateEntry, [key, JSON.stringify(manifest)])
+          if (damaged.has(manifest.stream)) await own.run(deleteManifest, [key])
+          await own.run(before === undefined ? insertManifest : updateManifest, [
+            key,
+            JSON.stringify(manifest)
+          ])
           await own.run("COMMIT")
-          entries.set(manifest.stream, manifest)
+          manifests.set(manifest.stream, manifest)
           damaged.delete(manifest.stream)
           for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
             shapes.delete(folded(table))

@@ -10,7 +10,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { pathArgument } from "../../text/shellQuote.ts"
 import { Destination, type DestinationError, noRows, type SyncMode } from "../Destination.ts"
 import { sumOf } from "../folder/contents.ts"
-import { formatOf, openedToLook, openStates, unlessFatal } from "../folder/StateFolder.ts"
+import { formatOf, openStates, refuseReadOnly, unlessFatal } from "../folder/StateFolder.ts"
 import { stateReaderOf } from "../manifest.ts"
 import { dataPath, type OpenFolder, recover, removeOrphans, withoutLostRefresh } from "./files.ts"
 import { allOf, hasOwnNames, LinesManifest, nothing } from "./manifest.ts"
@@ -47,7 +47,7 @@ export const layer = (
         readOnly
       })
       const opened: OpenFolder = { ...options, files: states.files, states, ending }
-      const manifests = () => Array.from(states.entries.values())
+      const manifests = () => Array.from(states.manifests.values())
       for (const manifest of manifests()) states.assume(yield* withoutLostRefresh(opened, manifest))
       if (!readOnly) {
         for (const manifest of manifests()) yield* unlessFatal(recover(opened, manifest))
@@ -56,12 +56,12 @@ export const layer = (
       const read = stateReaderOf(states)
       return Destination.of({
         open: (stream, mode, isResumed = false) =>
-          readOnly ? openedToLook(folder) : openStream(opened, stream, mode, isResumed),
-        streams: () => [...states.entries.keys()],
+          readOnly ? refuseReadOnly(folder) : openStream(opened, stream, mode, isResumed),
+        streams: () => [...states.manifests.keys()],
         states: (mode: SyncMode) => ({
           // Before anything is read, and not after.
           load: (stream) => {
-            const manifest = states.entries.get(stream)
+            const manifest = states.manifests.get(stream)
             const refusal = manifest && refusalOf(dataPath(opened, stream), manifest, mode)
             return refusal === undefined
               ? read(mode).load(stream)
@@ -75,7 +75,7 @@ export const layer = (
           Effect.suspend(() => {
             const damaged = states.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
-            const manifest = states.entries.get(stream)
+            const manifest = states.manifests.get(stream)
             if (manifest === undefined) return Effect.succeed(noRows)
             return Effect.succeed(
               sumOf([of === "current" ? allOf(manifest) : (manifest.appended ?? manifest.next ?? nothing)])
