@@ -3,10 +3,10 @@ import { Effect, FileSystem, Layer, Option, References } from "effect"
 import { Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
-import { secretTexts } from "../config/secrets.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReportPlace, writeReport } from "../report/html/writeReport.ts"
 import { masked, maskedSummary } from "../report/masked.ts"
 import * as ShownProgress from "../report/shownProgress.ts"
@@ -26,6 +26,7 @@ import {
   withFlagsToCheck
 } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
+import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportFile, checkTarget } from "./reportPlace.ts"
@@ -55,6 +56,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     ...plan,
     source,
     labelColumns: settings.labelColumns,
+    replacing: replacing(),
     readOnly: plan.isDryRun
   })
   const progress = masked(ShownProgress.layer, mask)
@@ -83,7 +85,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = plan.everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
-    .map((mode) => plan.target.kind.refusal(mode, settings))
+    .map((mode) => plan.target.kind.refusal(mode, settings, replacing()))
     .find((text) => text !== undefined)
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(plan.target)

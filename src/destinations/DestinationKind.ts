@@ -13,6 +13,8 @@ export interface OpenOptions {
   readonly gzip: boolean
   /** How much memory its engine may use, where it has one. */
   readonly memoryMegabytes: number | undefined
+  /** The destinations that replace rows, for a refusal to recommend. */
+  readonly replacing: string
   /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly: boolean
 }
@@ -30,8 +32,14 @@ export interface DestinationKind {
   readonly memoryMegabytes: number | undefined
   /** The end of a sentence for a `--to` without a scheme that may mean this kind; undefined where it does not. */
   readonly suggestion: (text: string) => string | undefined
+  /** Whether rows that are read again replace the earlier ones, as deduped mode with a look-back needs. */
+  readonly replacesRows: boolean
   /** Why a sync in a mode cannot be done with these settings; undefined where it can. */
-  readonly refusal: (mode: SyncMode, settings: { readonly lookbackMillis: number }) => string | undefined
+  readonly refusal: (
+    mode: SyncMode,
+    settings: { readonly lookbackMillis: number },
+    replacing: OpenOptions["replacing"]
+  ) => string | undefined
   /** Whether a file at `path` would be one of the destination at `place`. */
   readonly owns: (place: string, path: string) => boolean
   /** Opens the destination for one run. */

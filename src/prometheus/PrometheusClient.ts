@@ -4,13 +4,11 @@ import { Clock, Context, Effect, Layer, type Scope, type Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
-import { allSecretTexts } from "../config/secrets.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import type { RangeQuery, TimeRange } from "./api.ts"
 import * as Api from "./api.ts"
-import { authenticationOf } from "./http/authentication.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
 import { type ApiRequest, makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
@@ -18,6 +16,7 @@ import type { MetricMetadata } from "./Metadata.ts"
 import type { PrometheusError } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
+import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
 
 export type { RangeQuery, TimeRange } from "./api.ts"
@@ -82,7 +81,7 @@ export class PrometheusClient extends Context.Service<
 }
 
 const make = (settings: Settings, httpClient: HttpClient.HttpClient): PrometheusClient["Service"] => {
-  const mask = makeMask([...allSecretTexts(settings), ...authenticationOf(settings).secrets])
+  const mask = makeMask(allSecretTexts(settings))
   const warnOnce = makeWarnOnce(settings.baseUrl)
   const send = makeTransport(settings, { httpClient, mask, warnOnce })
   const retries = retryPolicy(settings.maxRetries)

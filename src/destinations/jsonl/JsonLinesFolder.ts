@@ -25,6 +25,8 @@ export interface JsonLinesOptions {
   /** A column per label, or else one `labels` object. */
   readonly labelColumns: boolean
   readonly gzip: boolean
+  /** The destinations that replace rows, for a refusal to recommend. */
+  readonly replacing?: string
   /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
 }
@@ -62,7 +64,7 @@ export const layer = (
           // Before anything is read, and not after.
           load: (stream) => {
             const manifest = states.manifests.get(stream)
-            const refusal = manifest && refusalOf(dataPath(opened, stream), manifest, mode)
+            const refusal = manifest && refusalOf(opened, manifest, mode)
             return refusal === undefined
               ? read(mode).load(stream)
               : Effect.fail(new ConfigError({ message: refusal }))

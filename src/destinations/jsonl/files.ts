@@ -16,6 +16,7 @@ export interface OpenFolder {
   readonly folder: string
   readonly labelColumns: boolean
   readonly gzip: boolean
+  readonly replacing?: string
   /** How the names of files end. */
   readonly ending: string
   readonly files: FileSystem.FileSystem
