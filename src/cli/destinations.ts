@@ -14,6 +14,13 @@ export const destinationKinds: readonly [DestinationKind, ...ReadonlyArray<Desti
 export const kindOf = (scheme: string): DestinationKind | undefined =>
   destinationKinds.find((kind) => kind.scheme === scheme)
 
+/** The kinds that replace rows, for a sentence. */
+export const replacing = (): string =>
+  placesText(
+    destinationKinds.filter(({ replacesRows }) => replacesRows),
+    ({ scheme }) => `${scheme}:`
+  )
+
 /** The kinds as values of `--to`, for a sentence. */
 export const placesText = (
   kinds: ReadonlyArray<DestinationKind>,

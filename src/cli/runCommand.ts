@@ -26,6 +26,7 @@ import {
   withFlagsToCheck
 } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
+import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportFile, checkTarget } from "./reportPlace.ts"
@@ -55,6 +56,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     ...plan,
     source,
     labelColumns: settings.labelColumns,
+    replacing: replacing(),
     readOnly: plan.isDryRun
   })
   const progress = masked(ShownProgress.layer, mask)
@@ -83,7 +85,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = plan.everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
-    .map((mode) => plan.target.kind.refusal(mode, settings))
+    .map((mode) => plan.target.kind.refusal(mode, settings, replacing()))
     .find((text) => text !== undefined)
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(plan.target)

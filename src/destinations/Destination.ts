@@ -1,12 +1,12 @@
-/** The destination of a run. It saves samples and states atomically. */
+/** Where a run writes samples. Rows and states are committed together: both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { StateReader } from "../sync/StateReader.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
 /**
- * A destination cannot be read or written. `message` says what failed, why, and what to do. The error fails only its stream,
- * unless it `isFatal`: if the disk is full or the destination lost, no stream can be written any more.
+ * A read from a destination or a write to it failed. `message` says what happened, why, and what to do. The error fails its own
+ * stream only, unless it `isFatal`: on a full disk or in a lost destination, no stream can be written any more.
  */
 export class DestinationError extends Schema.TaggedError<DestinationError>()("DestinationError", {
   message: Schema.String,
@@ -22,7 +22,7 @@ export interface Contents {
 
 export const noRows: Contents = { rows: 0, firstMillis: null, lastMillis: null }
 
-/** How a stream is read and how existing rows are treated, by Airbyte's names. */
+/** How a stream is read, and what happens to the existing rows. The names are those of Airbyte. */
 export const syncModes = [
   "full_refresh_overwrite",
   "full_refresh_append",
@@ -32,20 +32,20 @@ export const syncModes = [
 
 export type SyncMode = (typeof syncModes)[number]
 
-/** Whether a mode reads everything again. */
+/** Whether a mode reads all samples again. */
 export const isRefresh = (mode: SyncMode): boolean => mode.startsWith("full_refresh")
 
 /** Writes one stream of one run. */
 export interface StreamWriter {
-  /** Writes samples, which the caller may recycle afterwards. They become visible with `commit`. */
+  /** Appends samples, which the caller may recycle afterwards. Readers do not see them before `commit`. */
   readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
-  /** Persists everything written so far and its state, now or soon, atomically. */
+  /** Commits all samples written so far, and their state. Both are persisted together, now or soon. */
   readonly commit: (state: StreamState) => Effect.Effect<void, DestinationError>
-  /** The stream has been read completely, and everything is committed. In overwrite mode, it now replaces the existing rows. */
+  /** Ends a stream that was read and committed completely. In overwrite mode, it now replaces the existing rows. */
   readonly complete: Effect.Effect<void, DestinationError>
 }
 
-/** What a read resumes from: an incremental sync does not resume a stopped refresh, nor the other way round. */
+/** The kind of states that a mode resumes. An incremental sync does not resume a stopped refresh, and vice versa. */
 export type SyncKind = "incremental" | "full_refresh"
 
 export const syncKindOf = (mode: SyncMode): SyncKind =>
@@ -56,34 +56,34 @@ export class Destination extends Context.Service<
   Destination,
   {
     /**
-     * Opens a stream. Closing the scope discards what was written but not committed. `isResumed`: the read resumes the state
-     * that `states` has for this mode. Otherwise a stopped refresh restarts.
+     * Opens a stream. Closing the scope discards samples that are not committed. `isResumed`: the read resumes the state that
+     * `states` has for this mode. Otherwise a stopped refresh restarts; it is lost once the new one persists something.
      */
     readonly open: (
       stream: string,
       mode: SyncMode,
       isResumed?: boolean
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
-    /** The streams with a manifest. */
+    /** The streams that have a manifest. */
     readonly streams: () => ReadonlyArray<string>
-    /** The states that a read in a mode resumes from. */
+    /** The states that a read in a mode resumes. */
     readonly states: (mode: SyncMode) => StateReader["Service"]
     /**
-     * The rows of a stream that readers see, or the rows that a full refresh in progress has committed (in append mode, readers
-     * see those already). Exact, even after a crash. Returns zero rows for an unknown stream.
+     * The rows of a stream: those that readers see, or those that a full refresh in progress has committed. Readers already see
+     * the latter in append mode. Exact, also after a crash. An unknown stream has no rows.
      */
     readonly contents: (
       stream: string,
       of: "current" | "refresh"
     ) => Effect.Effect<Contents, DestinationError>
-    /** The current size on disk in bytes. */
+    /** Its size on the disk in bytes. */
     readonly bytes: Effect.Effect<number, DestinationError>
-    /** A shell command that shows data of a stream. */
+    /** A shell command that shows some rows of a stream. */
     readonly previewCommand: (stream: string) => string
   }
->()("source-prometheus/run/Destination") {}
+>()("source-prometheus/destinations/Destination") {}
 
-/** The destination's states for a read in a mode. */
+/** The states of the destination that a read in a mode resumes. */
 export const layerStates = (mode: SyncMode): Layer.Layer<StateReader, never, Destination> =>
   Layer.effect(
     StateReader,

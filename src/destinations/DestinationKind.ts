@@ -13,6 +13,8 @@ export interface OpenOptions {
   readonly gzip: boolean
   /** The memory limit of its engine, if it has one. */
   readonly memoryMegabytes: number | undefined
+  /** The destinations that replace rows, for a refusal to recommend. */
+  readonly replacing: string
   /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly: boolean
 }
@@ -30,8 +32,14 @@ export interface DestinationKind {
   readonly memoryMegabytes: number | undefined
   /** The end of a sentence that suggests this kind for a `--to` without a scheme; undefined if it does not fit. */
   readonly suggestion: (text: string) => string | undefined
+  /** Whether rows that are read again replace the earlier ones, as deduped mode with a look-back needs. */
+  readonly replacesRows: boolean
   /** Why these settings do not support a sync mode; undefined if they do. */
-  readonly refusal: (mode: SyncMode, settings: { readonly lookbackMillis: number }) => string | undefined
+  readonly refusal: (
+    mode: SyncMode,
+    settings: { readonly lookbackMillis: number },
+    replacing: OpenOptions["replacing"]
+  ) => string | undefined
   /** Whether a file at `path` would be part of the destination at `place`. */
   readonly owns: (place: string, path: string) => boolean
   /** Opens the destination for one run. */

@@ -10,14 +10,14 @@ import type { DestinationError } from "../Destination.ts"
 import {
   type About,
   bookkeeping,
-  deleteEntry,
-  insertEntry,
+  deleteManifest,
+  insertManifest,
   keyOf,
-  loadEntries,
+  loadManifests,
   type Manifest,
   renameAbout,
   tablesOf,
-  updateEntry
+  updateManifest
 } from "./manifests.ts"
 import { attachFile, type OpenOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
@@ -81,7 +81,7 @@ export interface Database {
   /** The path of the file, with symbolic links resolved. */
   readonly file: string
   /** The manifests, by stream. */
-  readonly entries: ReadonlyMap<string, Manifest>
+  readonly manifests: ReadonlyMap<string, Manifest>
   /** Streams whose manifest was changed by another program. */
   readonly damaged: ReadonlySet<string>
   /** The tables and views that existed when the file was opened, by folded name. */
@@ -120,11 +120,11 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   /** The shapes of the tables that are unchanged since the file was opened. */
   const shapes = yield* attempt(() => shapesOf(connection, options.labelColumns))
   // A read-only file may have no bookkeeping yet.
-  const { damaged, entries } =
+  const { damaged, manifests } =
     isEmpty && readOnly
-      ? { entries: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadEntries(options, ask, { relations, shapes })
-  if (entries.size === 0 && damaged.size === 0 && !readOnly) {
+      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
+      : yield* loadManifests(options, ask, { relations, shapes })
+  if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
     yield* attempt(() => connection.run(renameAbout(options)))
   }
 
@@ -227,7 +227,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   const database: Database = {
     duckdb,
     file,
-    entries,
+    manifests,
     damaged,
     relations,
     memoryMegabytes: () => memoryBytes / 1_000_000,
@@ -242,12 +242,15 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
             rowsChanged += result.rowsChanged
             return result.rowsChanged
           })
-          const before = entries.get(manifest.stream)
+          const before = manifests.get(manifest.stream)
           const key = keyOf(manifest.stream)
-          if (damaged.has(manifest.stream)) await own.run(deleteEntry, [key])
-          await own.run(before === undefined ? insertEntry : updateEntry, [key, JSON.stringify(manifest)])
+          if (damaged.has(manifest.stream)) await own.run(deleteManifest, [key])
+          await own.run(before === undefined ? insertManifest : updateManifest, [
+            key,
+            JSON.stringify(manifest)
+          ])
           await own.run("COMMIT")
-          entries.set(manifest.stream, manifest)
+          manifests.set(manifest.stream, manifest)
           damaged.delete(manifest.stream)
           for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
             shapes.delete(folded(table))

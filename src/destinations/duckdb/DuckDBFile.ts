@@ -57,7 +57,7 @@ export const layer = (
         stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
         taken: new Set(
-          Array.from(database.entries.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
+          Array.from(database.manifests.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
         ),
         open: { count: 0 }
       }
@@ -71,7 +71,7 @@ export const layer = (
           readOnly
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
             : openStream(open, stream, mode, isResumed),
-        streams: () => [...database.entries.keys()],
+        streams: () => [...database.manifests.keys()],
         states: stateReaderOf(database),
         contents: (stream, of) => contentsOf(open, stream, of),
         bytes: Effect.andThen(

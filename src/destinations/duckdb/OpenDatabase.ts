@@ -27,7 +27,7 @@ export interface OpenDatabase {
 
 /** The table of a stream. It may not exist yet. */
 export const tableOf = (open: OpenDatabase, stream: string): string =>
-  open.database.entries.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.taken)
+  open.database.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.taken)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, stream: string, mode: SyncMode) {
@@ -39,7 +39,7 @@ export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, strea
   const shape = yield* database.shapeOf(table)
   const isForeign = found === "view" || (shape !== undefined && !looksOurs(shape))
   const none: Manifest = { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
-  const known = database.entries.get(stream) ?? none
+  const known = database.manifests.get(stream) ?? none
   const refuse = (why: string) => new DestinationError({ message: `${path} ${why}` })
   const again = `--full-refresh --select ${shellQuote(stream)}`
   const restore = `Restore the file from before, or read the stream again with ${again}.`

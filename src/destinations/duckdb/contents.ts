@@ -1,7 +1,7 @@
 /** Counts the rows of a stream in its tables, because users may have deleted some. */
 import { Effect } from "effect"
 import { type Contents, DestinationError, noRows } from "../Destination.ts"
-import { refreshUnderWay } from "../manifest.ts"
+import { refreshInProgress } from "../manifest.ts"
 import type { Ask } from "./Database.ts"
 import type { Manifest, TableManifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
@@ -13,15 +13,15 @@ export const contentsOf = Effect.fnUntraced(function* (
   stream: string,
   of: "current" | "refresh"
 ) {
-  const { damaged, entries, query, shapeOf } = open.database
+  const { damaged, manifests, query, shapeOf } = open.database
   if (damaged.has(stream)) {
     return yield* new DestinationError({
       message: `It is not known what ${open.path} has of ${stream}, as its entry is damaged.`
     })
   }
-  const manifest = entries.get(stream)
+  const manifest = manifests.get(stream)
   if (manifest === undefined) return noRows
-  const isInProgress = refreshUnderWay(manifest) !== undefined
+  const isInProgress = refreshInProgress(manifest) !== undefined
   const next = isInProgress ? manifest.next : undefined
   if (of === "refresh" && !isInProgress) return noRows
   const table: TableManifest | undefined =

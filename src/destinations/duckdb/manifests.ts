@@ -74,13 +74,13 @@ export interface Found {
 /** The manifests of a database. */
 export interface Manifests {
   /** By stream. */
-  readonly entries: Map<string, Manifest>
+  readonly manifests: Map<string, Manifest>
   /** Streams whose manifest was changed by another program. */
   readonly damaged: Set<string>
 }
 
 /** Reads the manifests, without references to tables that no longer exist. */
-export const loadEntries = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
+export const loadManifests = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
   const ask = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
       /(Catalog|Binder) Error/.test(error.message)
@@ -88,19 +88,19 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
         : error
     )
   yield* checkAbout(about, ask)
-  const manifests: Manifests = { entries: new Map(), damaged: new Set() }
-  const { damaged, entries } = manifests
+  const loaded: Manifests = { manifests: new Map(), damaged: new Set() }
+  const { damaged, manifests } = loaded
   for (const [key, text] of yield* ask(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
     const stream = streamOf(key)
     // It belongs to no stream, so it can be ignored.
     if (stream === undefined) continue
     const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
-    if (Result.isFailure(decoded) || decoded.success.stream !== stream || entries.has(stream)) {
+    if (Result.isFailure(decoded) || decoded.success.stream !== stream || manifests.has(stream)) {
       damaged.add(stream)
-      entries.delete(stream)
-    } else if (!damaged.has(stream)) entries.set(stream, asFound(decoded.success, found))
+      manifests.delete(stream)
+    } else if (!damaged.has(stream)) manifests.set(stream, asFound(decoded.success, found))
   }
-  return manifests
+  return loaded
 })
 
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
@@ -139,9 +139,9 @@ export const renameAbout = ({ labelColumns, source }: About): string =>
   `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
 /** Deletes the manifest of a stream, by the key $1. */
-export const deleteEntry = `DELETE FROM ${STREAMS} WHERE stream = $1`
-export const insertEntry = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
-export const updateEntry = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
+export const deleteManifest = `DELETE FROM ${STREAMS} WHERE stream = $1`
+export const insertManifest = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
+export const updateManifest = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
 
 /** The statements that create the bookkeeping of a database. */
 export const bookkeeping = (database: string, { labelColumns, source }: About): string => `

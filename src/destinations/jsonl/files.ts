@@ -16,6 +16,7 @@ export interface OpenFolder {
   readonly folder: string
   readonly labelColumns: boolean
   readonly gzip: boolean
+  readonly replacing?: string
   /** The file name extension. */
   readonly ending: string
   readonly files: FileSystem.FileSystem
@@ -135,7 +136,7 @@ const unpacked = (bytes: Uint8Array): Buffer | undefined => {
 /** Removes new files that are in no manifest. */
 export const removeOrphans = Effect.fnUntraced(function* ({ files, states }: OpenFolder) {
   const wanted = new Set(
-    Array.from(states.entries.values()).flatMap(({ next, replacedBy }) => [next?.file, replacedBy])
+    Array.from(states.manifests.values()).flatMap(({ next, replacedBy }) => [next?.file, replacedBy])
   )
   const damaged = Array.from(states.damagedNames, (name) => `${name}.`)
   const names = yield* files
@@ -163,7 +164,7 @@ export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, strea
       ? emptyManifest(stream)
       : yield* damaged
   }
-  const manifest = states.entries.get(stream)
+  const manifest = states.manifests.get(stream)
   if (manifest !== undefined) {
     yield* isOverwrite ? unlessFatal(recover(opened, manifest)) : recover(opened, manifest)
     return manifest

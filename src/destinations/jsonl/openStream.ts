@@ -19,7 +19,7 @@ const limits = { millis: 5000, bytes: () => 64 * 1024 * 1024 }
 export const openStream = Effect.fnUntraced(
   function* (opened: OpenFolder, stream: string, mode: SyncMode, isResumed: boolean) {
     const manifest = yield* manifestOf(opened, stream, mode)
-    const refusal = refusalOf(dataPath(opened, stream), manifest, mode)
+    const refusal = refusalOf(opened, manifest, mode)
     if (refusal !== undefined) return yield* new DestinationError({ message: refusal })
     return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
       openBackend(opened, manifest, mode, resumesRefresh)
@@ -66,7 +66,7 @@ const openBackend = Effect.fnUntraced(function* (
       if (block.length === 0) continue
       if (mode.startsWith("incremental") && mayRepeat(block)) {
         if (mode === "incremental_append_deduped") {
-          return yield* new DestinationError({ message: wouldRepeat(path, block) })
+          return yield* new DestinationError({ message: wouldRepeat(path, block, opened.replacing) })
         }
         isUnique = false
       }

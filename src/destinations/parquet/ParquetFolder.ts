@@ -12,7 +12,7 @@ import { quoteText } from "../duckdb/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/staging/memory.ts"
 import { sumOf } from "../folder/contents.ts"
 import { fileName } from "../folder/fileName.ts"
-import { formatOf, openedToLook, openStates, unlessFatal } from "../folder/StateFolder.ts"
+import { formatOf, openStates, refuseReadOnly, unlessFatal } from "../folder/StateFolder.ts"
 import { stateReaderOf } from "../manifest.ts"
 import { openEngine } from "./engine.ts"
 import { type OpenFolder, recover, removeOrphans, withoutLostRefresh } from "./files.ts"
@@ -50,10 +50,10 @@ export const layer = (
         readOnly
       })
       const opened: OpenFolder = { folder, labelColumns, files: states.files, states }
-      const manifests = () => Array.from(states.entries.values())
+      const manifests = () => Array.from(states.manifests.values())
       for (const manifest of manifests()) states.assume(yield* withoutLostRefresh(opened, manifest))
       const common = {
-        streams: () => [...states.entries.keys()],
+        streams: () => [...states.manifests.keys()],
         states: stateReaderOf(states),
         bytes: Effect.sync(() =>
           manifests().reduce((sum, { files, next }) => sum + sizeOf(files) + sizeOf(next?.files ?? []), 0)
@@ -62,13 +62,13 @@ export const layer = (
           Effect.suspend(() => {
             const damaged = states.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
-            const manifest = states.entries.get(stream)
+            const manifest = states.manifests.get(stream)
             if (manifest === undefined) return Effect.succeed(noRows)
             return Effect.succeed(sumOf(of === "current" ? manifest.files : refreshFiles(manifest)))
           }),
         previewCommand: (stream: string) => `duckdb -c ${shellQuote(previewSql(folder, stream))}`
       }
-      if (readOnly) return Destination.of({ ...common, open: () => openedToLook(folder) })
+      if (readOnly) return Destination.of({ ...common, open: () => refuseReadOnly(folder) })
 
       for (const manifest of manifests()) yield* unlessFatal(recover(opened, manifest))
       yield* removeOrphans(opened)

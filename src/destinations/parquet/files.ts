@@ -13,7 +13,8 @@ import {
   type ParquetManifest,
   type PartFile,
   placeOf,
-  refreshFiles
+  refreshFiles,
+  type Where
 } from "./manifest.ts"
 
 /** An open folder. */
@@ -101,6 +102,7 @@ export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest
       files
         .rename(`${folder}/${from}`, `${folder}/${to}`)
         .pipe(Effect.mapError(cannot("replaced", `${folder}/${to}`)))
+    yield* removeSuperseded(opened, manifest, "next")
     if (hasMain) {
       yield* refuseForeign(opened, main)
       yield* removePath(opened, old)
@@ -130,9 +132,19 @@ export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest
     }
   }
   yield* Effect.forEach(changed, (day) => syncFolder(`${folder}/${day}`), { discard: true })
-  const where = manifest.next === undefined ? "main" : "next"
-  for (const file of manifest.removed ?? []) {
+  yield* removeSuperseded(opened, manifest, "main")
+  if (manifest.next !== undefined) yield* removeSuperseded(opened, manifest, "next")
+})
+
+/** Removes parts that are no longer live. No other part of the stream has the number of one. */
+const removeSuperseded = Effect.fnUntraced(function* (
+  opened: OpenFolder,
+  { removed = [], stream }: ParquetManifest,
+  where: Where
+) {
+  for (const file of removed) {
     const path = placeOf(where, stream, file)
+    if ((yield* infoIn(opened, path.slice(0, path.lastIndexOf("/")), "Directory")) === undefined) continue
     if ((yield* infoIn(opened, path, "File")) !== undefined) yield* removePath(opened, path)
   }
 })
@@ -146,7 +158,7 @@ export const removePath = ({ files, folder }: OpenFolder, path: string) =>
 export const removeOrphans = Effect.fnUntraced(function* (opened: OpenFolder) {
   const { files, states } = opened
   const wanted = new Set<string>()
-  for (const { files, isReplaced, next, stream } of states.entries.values()) {
+  for (const { files, isReplaced, next, stream } of states.manifests.values()) {
     if (next !== undefined || isReplaced === true) wanted.add(fileName(stream))
     for (const { from } of [...files, ...(next?.files ?? [])]) {
       if (from !== undefined) wanted.add(from.slice(from.lastIndexOf("/") + 1))
@@ -167,7 +179,7 @@ export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, strea
   const main = baseOf("main", stream)
   const isOverwrite = mode === "full_refresh_overwrite"
   const damaged = states.damaged(stream)
-  const known = states.entries.get(stream)
+  const known = states.manifests.get(stream)
   if (known === undefined && damaged === undefined) {
     const inside =
       (yield* infoIn(opened, main, "Directory")) === undefined

@@ -38,7 +38,7 @@ export const openStream = Effect.fnUntraced(
   (effect, { files }) => Effect.provideService(effect, FileSystem.FileSystem, files)
 )
 
-/** Removes repeated rows. Afterwards it is no longer known which rows belong to a stopped refresh. */
+/** Removes repeated rows. It is unknown afterwards which rows a stopped refresh has appended, so that refresh is lost. */
 const makeUnique = Effect.fnUntraced(function* (
   opened: OpenFolder,
   engine: Engine,
@@ -46,8 +46,9 @@ const makeUnique = Effect.fnUntraced(function* (
 ) {
   const parts = yield* openParts(opened, engine, yield* engine.connect, manifest, "main", manifest.files)
   yield* parts.makeUnique
+  const kept = manifest.next === undefined ? without(manifest, "refreshFrom", "refreshState") : manifest
   return yield* parts.save({
-    ...without(manifest, "next", "refreshFrom", "refreshState", "isReplaced", "removed"),
+    ...without(kept, "isReplaced", "removed"),
     nextPart: parts.nextPart(),
     files: parts.list(),
     isUnique: true,
@@ -69,7 +70,8 @@ const openBackend = Effect.fnUntraced(function* (
   const isDeduped = mode === "incremental_append_deduped"
   const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
   const nextPath = baseOf("next", stream)
-  if (isOverwrite && !resumesRefresh) yield* removePath(opened, nextPath)
+  // The parts of a stopped refresh stay until the first commit of this one.
+  if (isOverwrite && manifest.next === undefined) yield* removePath(opened, nextPath)
 
   const connection = yield* engine.connect
   const labels = opened.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined

@@ -68,7 +68,7 @@ export const openParts = Effect.fnUntraced(function* (
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      const saved = states.entries.get(stream)
+      const saved = states.manifests.get(stream)
       const live = new Set([...(saved?.files ?? []), ...(saved?.next?.files ?? [])].map(({ part }) => part))
       const rest = working.flatMap(({ from, part }) => (live.has(part) ? [] : (from ?? [])))
       return Effect.forEach([...superseded, ...rest], (from) => Effect.ignore(removePath(opened, from)), {

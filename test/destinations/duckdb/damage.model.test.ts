@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
-import { floats, loadedTime, seriesOf, start } from "../folder/drive.ts"
+import { floats, loadedTime, seriesOf, start } from "../drive.ts"
 import { change, databasePath, put, putBlocks, putStopped, query, stateAt, values } from "./steps.ts"
 import { logsOf, use } from "./use.ts"
 

@@ -20,7 +20,7 @@ import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
-import { loadedTime, temporaryFolder } from "../folder/drive.ts"
+import { loadedTime, temporaryFolder } from "../drive.ts"
 import { change, databasePath, put, putStopped, stateAt, values } from "./steps.ts"
 import { use } from "./use.ts"
 
