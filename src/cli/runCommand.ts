@@ -41,7 +41,7 @@ import { WRONG_USAGE } from "./usageErrors.ts"
 const FORCED_STOP =
   "Stopped immediately. All committed data is saved, and the same command resumes from there."
 
-/** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
+/** The source of a run: its settings, whether the user gave a step, and its name for messages. */
 interface Source {
   readonly settings: Settings
   readonly isStepGiven: boolean
@@ -108,7 +108,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   if (!(yield* runOnce(plan.mode))) return yield* new ExitWithCode({})
 })
 
-/** Reads the states of an existing destination to see what a run would resume from. Nothing is created or changed. */
+/** Reads the states of an existing destination to show where a run would resume. Creates and changes nothing. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mayShrink, mode, target }: RunPlan,
   { isStepGiven, name: source }: Source,
@@ -141,7 +141,7 @@ const dryRun = Effect.fnUntraced(function* (
 const runGiven = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
-    // `validate` has refused ambiguous flags.
+    // `validate` has already rejected ambiguous flags.
     const readsDemo = yield* Effect.orDie(isDemo(given, Option.isSome(given.to)))
     const { isStepGiven, settings } = yield* Effect.gen(function* () {
       if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
@@ -163,7 +163,7 @@ const runGiven = Effect.fnUntraced(
       Effect.provide(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
-      // Inside, where the secrets are known.
+      // Errors are reported here, where the secrets to mask are known.
       reportErrorsAs(withFlagsToCheck),
       Effect.provide(stderrLogger(secretTexts(settings), printAbove))
     )

@@ -8,7 +8,7 @@ import { layer } from "../../../src/destinations/jsonl/JsonLinesFolder.ts"
 import { refusalOfSettings } from "../../../src/destinations/jsonl/repeatedRows.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, openToResume, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
+import { floats, openToResume, seriesOf, start, temporaryFolder } from "../drive.ts"
 
 const minute = 60_000
 const replacing = "tables: or lakes:"
