@@ -43,8 +43,8 @@ describe("fromTransport", () => {
   })
 
   it.each([
-    ["tlsv1 alert protocol version", /no version of TLS that is accepted here/],
-    ["unsupported protocol", /no version of TLS that is accepted here/],
+    ["tlsv1 alert protocol version", /does not offer TLS 1.2 or later/],
+    ["unsupported protocol", /does not offer TLS 1.2 or later/],
     ["wrong version number", /does not use TLS, which https requires/],
     ["packet length too long", /does not use TLS, which https requires/],
     ["ssl/tls alert handshake failure", /no cipher or key exchange/]
