@@ -34,7 +34,7 @@ const root = Command.make("source-prometheus").pipe(
   Command.withSubcommands([...verbCommands, runCommand])
 )
 
-/** Whether all output, errors included, is protocol messages. */
+/** Whether all output, including errors, is protocol messages. */
 const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
 
 const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
@@ -62,7 +62,7 @@ const command = (args: ReadonlyArray<string>) =>
     Effect.andThen(Command.runWith(root, { version: packageJson.version })(args)),
     Effect.as(0),
     Effect.catchTag("ExitWithCode", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
-    // The error has been reported by then.
+    // The command has already reported its error.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),
       () => Effect.succeed(WRONG_USAGE)

@@ -1,4 +1,7 @@
-/** The limit of open files: below what the program needs, opening a file fails with an error that does not name the limit. */
+/**
+ * Checks the limit of open files. Below the number that the program needs, opening a file fails with an error that does not
+ * mention the limit.
+ */
 import { readFileSync } from "node:fs"
 
 /** Enough for sockets to the server, files of a destination and Node's own. */

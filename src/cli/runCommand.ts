@@ -3,10 +3,10 @@ import { Effect, FileSystem, Layer, Option, References } from "effect"
 import { Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
-import { secretTexts } from "../config/secrets.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReportPlace, writeReport } from "../report/html/writeReport.ts"
 import { masked, maskedSummary } from "../report/masked.ts"
 import * as ShownProgress from "../report/shownProgress.ts"
@@ -26,6 +26,7 @@ import {
   withFlagsToCheck
 } from "./configFlags.ts"
 import { startDemo } from "./demo.ts"
+import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkReportFile, checkTarget } from "./reportPlace.ts"
@@ -40,7 +41,7 @@ import { WRONG_USAGE } from "./usageErrors.ts"
 const FORCED_STOP =
   "Stopped immediately. All committed data is saved, and the same command resumes from there."
 
-/** What is read: settings, whether a step is among what the user gave, and the name of the source for people. */
+/** The source of a run: its settings, whether the user gave a step, and its name for messages. */
 interface Source {
   readonly settings: Settings
   readonly isStepGiven: boolean
@@ -55,6 +56,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     ...plan,
     source,
     labelColumns: settings.labelColumns,
+    replacing: replacing(),
     readOnly: plan.isDryRun
   })
   const progress = masked(ShownProgress.layer, mask)
@@ -83,7 +85,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = plan.everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
-    .map((mode) => plan.target.kind.refusal(mode, settings))
+    .map((mode) => plan.target.kind.refusal(mode, settings, replacing()))
     .find((text) => text !== undefined)
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(plan.target)
@@ -106,7 +108,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   if (!(yield* runOnce(plan.mode))) return yield* new ExitWithCode({})
 })
 
-/** Reads the states of an existing destination to see what a run would resume from. Nothing is created or changed. */
+/** Reads the states of an existing destination to show where a run would resume. Creates and changes nothing. */
 const dryRun = Effect.fnUntraced(function* (
   { isJson, mayShrink, mode, target }: RunPlan,
   { isStepGiven, name: source }: Source,
@@ -139,7 +141,7 @@ const dryRun = Effect.fnUntraced(function* (
 const runGiven = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
-    // `validate` has refused ambiguous flags.
+    // `validate` has already rejected ambiguous flags.
     const readsDemo = yield* Effect.orDie(isDemo(given, Option.isSome(given.to)))
     const { isStepGiven, settings } = yield* Effect.gen(function* () {
       if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
@@ -161,7 +163,7 @@ const runGiven = Effect.fnUntraced(
       Effect.provide(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
-      // Inside, where the secrets are known.
+      // Errors are reported here, where the secrets to mask are known.
       reportErrorsAs(withFlagsToCheck),
       Effect.provide(stderrLogger(secretTexts(settings), printAbove))
     )

@@ -1,8 +1,8 @@
 /**
- * The rules of a stream's commits, which all destinations share: what a mode resumes, when a commit is persisted, and which
- * states are saved with it. A destination only adds a backend.
+ * The commit policy of all destinations: what a mode resumes, when a commit is persisted, and which states are saved with it.
+ * A destination adds a backend.
  *
- * Commits are gathered. What is pending when a process is killed is read again by the next run.
+ * Commits are collected and persisted together. If a process is killed, the next run reads the pending ones again.
  */
 import { Effect, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
@@ -11,42 +11,42 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { type DestinationError, isRefresh, type StreamWriter, type SyncMode } from "./Destination.ts"
 import { refreshOf, type StreamManifest, without } from "./manifest.ts"
 
-/** What `persist` makes durable. */
+/** The input of `persist`. */
 export interface Commit {
-  /** What the rows are part of. `complete_refresh`: in overwrite mode, they now replace the stream's rows. */
+  /** The kind of sync. `complete_refresh`: in overwrite mode, the rows of the refresh now replace the stream's rows. */
   readonly kind: "incremental" | "refresh" | "complete_refresh"
   /** The stream has been read to its end. */
   readonly isComplete: boolean
-  /** The states that the manifest has from now on, and no other ones. */
+  /** The states of the new manifest. It has no other ones. */
   readonly states: Pick<StreamManifest, "state" | "refreshState">
 }
 
-/** What a destination does for one stream of one run. Its scope discards what was appended and not persisted. */
+/** What a destination does for one stream of one run. Closing its scope discards appended rows that are not persisted. */
 export interface Backend<Manifest extends StreamManifest> {
-  /** Takes samples, which the caller may recycle afterwards. Readers do not see them before `persist`. */
+  /** Appends samples, which the caller may recycle afterwards. Readers do not see them before `persist`. */
   readonly append: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
-  /** What was appended so far is part of the next `persist`, and `state` stands for it. What follows is not. */
+  /** Ends a commit: the rows appended so far are part of the next `persist`, later ones are not. `state` is their state. */
   readonly mark: (state: StreamState) => void
-  /** How many bytes wait to be persisted. */
+  /** The size of the rows that are not persisted. */
   readonly unpersistedBytes: () => number
-  /** Makes rows and states durable: both or neither. Returns the manifest that says so. */
+  /** Makes rows and states durable: both or neither. Returns the new manifest. */
   readonly persist: (commit: Commit) => Effect.Effect<Manifest, DestinationError>
 }
 
-/** How a stream is opened. */
+/** How to open a stream. */
 export interface Opening<Manifest extends StreamManifest> {
-  /** What is there of the stream. */
+  /** The manifest of the stream, as it was opened. */
   readonly manifest: Manifest
   readonly mode: SyncMode
-  /** Whether the read resumes the state that the destination has for this mode. */
+  /** Whether the read resumes the state of the destination for this mode. */
   readonly isResumed: boolean
-  /** A commit is persisted when so much time has passed, or so many bytes wait. */
+  /** A commit is persisted after so much time, or once so many bytes are not persisted. */
   readonly limits: { readonly millis: number; readonly bytes: () => number }
 }
 
 /**
  * Writes a stream through a backend. The backend continues the stopped refresh of the manifest only if `open` is called with
- * true; otherwise that refresh no longer counts once something is persisted.
+ * true. Otherwise that refresh stays until the first `persist`, and is lost with it.
  */
 export const openWriter: <Manifest extends StreamManifest, R>(
   opening: Opening<Manifest>,
@@ -57,7 +57,7 @@ export const openWriter: <Manifest extends StreamManifest, R>(
     let { manifest } = opening
     const resumed = isResumed ? refreshOf(manifest, mode) : undefined
     const backend = yield* open(resumed !== undefined)
-    /** The state of the latest commit, or of the refresh that is resumed. */
+    /** The state of the latest commit, at first that of a resumed refresh. */
     let latest = resumed
     let isPending = false
     let hasRows = false
@@ -67,9 +67,18 @@ export const openWriter: <Manifest extends StreamManifest, R>(
     const persist = Effect.fnUntraced(function* (isComplete: boolean) {
       const kind = !isRefresh(mode) ? "incremental" : isComplete ? "complete_refresh" : "refresh"
       const states = statesToSave(manifest, latest, kind, mode)
-      // Of thousands of streams, most may have nothing new.
+      // Most of thousands of streams may have nothing new.
       const isUnchanged = kind === "incremental" && !hasRows && hasStates(manifest, states)
-      if (!isUnchanged) manifest = yield* backend.persist({ kind, isComplete, states })
+      if (!isUnchanged) {
+        manifest = yield* Effect.withSpan(
+          backend.persist({ kind, isComplete, states }),
+          "Destination.commit",
+          {
+            attributes: { stream: manifest.stream, kind, isComplete, time: latest?.time },
+            captureStackTrace: false
+          }
+        )
+      }
       isPending = false
       persistedAt = yield* steadyMillis
     })
@@ -99,7 +108,7 @@ export const openWriter: <Manifest extends StreamManifest, R>(
       )
     )
 
-    /** Uninterruptible, as a backend cannot be stopped halfway. After a failure nobody knows what it has. */
+    /** Uninterruptible, as a backend cannot stop halfway. After a failure, its rows are unknown. */
     const orFailed = <A>(effect: Effect.Effect<A, DestinationError>) =>
       Effect.tapError(Effect.uninterruptible(effect), () => Effect.sync(() => (hasFailed = true)))
     const writer: StreamWriter = {
@@ -112,8 +121,8 @@ export const openWriter: <Manifest extends StreamManifest, R>(
 )
 
 /**
- * The states to save after the latest commit. An incremental commit ends a stopped refresh. An incremental sync resumes from a
- * complete refresh, and another refresh starts from the beginning.
+ * The states to save after the latest commit. An incremental commit ends a stopped refresh. An incremental sync resumes the state
+ * of a complete refresh; another refresh starts from the beginning.
  */
 const statesToSave = (
   { state }: StreamManifest,
@@ -137,6 +146,6 @@ const statesToSave = (
   }
 }
 
-/** Whether a manifest has these states already. */
+/** Whether a manifest already has these states, and no others. */
 const hasStates = ({ refreshState, state }: StreamManifest, states: Commit["states"]): boolean =>
   state !== undefined && refreshState === undefined && JSON.stringify(state) === JSON.stringify(states.state)

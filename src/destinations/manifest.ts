@@ -1,21 +1,21 @@
-/** What is remembered of each stream beside its data, in whatever format, and the states that are part of it. */
+/** What all destinations save of a stream beside its rows, and the states in it. */
 import { Effect, Result, Schema } from "effect"
 import { decodeState, StateReader } from "../sync/StateReader.ts"
 import { decodeStreamState, type StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncMode } from "./Destination.ts"
 
-/** What a destination saves of a stream beside its rows. Each destination adds where the rows are. */
+/** What a destination saves of a stream. Each destination adds where the rows are. */
 export interface StreamManifest {
   readonly stream: string
-  /** The state that incremental syncs resume from, as it is saved. */
+  /** The saved state that incremental syncs resume. */
   readonly state?: unknown
   /** The state of a full refresh that is not complete. */
   readonly refreshState?: unknown
-  /** Where the rows of that refresh are, if it replaces the stream's rows once it is complete. One that appends has none. */
+  /** Where the rows of that refresh are, in overwrite mode. A refresh that appends has none. */
   readonly next?: unknown
 }
 
-/** The members that all manifests have, for the schema of a destination. */
+/** The schema fields of all manifests. */
 export const manifestFields = {
   version: Schema.Literal(1),
   stream: Schema.String,
@@ -23,16 +23,16 @@ export const manifestFields = {
   refreshState: Schema.optionalKey(Schema.Unknown)
 }
 
-/** How many of something, or where in it. */
+/** A number of things, or a position. */
 export const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
 
-/** The states that a read in a mode resumes from. Saving is part of a commit. */
+/** The states that a read in a mode resumes. Saving them is part of a commit. */
 export const stateReaderOf =
-  ({ entries }: { readonly entries: ReadonlyMap<string, StreamManifest> }) =>
+  ({ manifests }: { readonly manifests: ReadonlyMap<string, StreamManifest> }) =>
   (mode: SyncMode): StateReader["Service"] =>
     StateReader.of({
       load: (stream) => {
-        const manifest = entries.get(stream)
+        const manifest = manifests.get(stream)
         if (manifest === undefined) return Effect.succeedNone
         const { refreshState, state } = manifest
         if (!isRefresh(mode)) return decodeState(stream, state)
@@ -41,18 +41,18 @@ export const stateReaderOf =
     })
 
 /** The state of a full refresh that is not complete. */
-export const refreshUnderWay = ({ refreshState, stream }: StreamManifest): StreamState | undefined => {
+export const refreshInProgress = ({ refreshState, stream }: StreamManifest): StreamState | undefined => {
   const decoded = decodeStreamState(stream, refreshState)
   return Result.isSuccess(decoded) ? decoded.success : undefined
 }
 
-/** Whether a refresh in progress, if there is one, is in this mode. */
+/** Whether a refresh in progress would be in this mode. */
 const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
   isRefresh(mode) && (mode === "full_refresh_overwrite") === (next !== undefined)
 
-/** The state of a stopped full refresh, which only a refresh in its own mode resumes. */
+/** The state of a stopped full refresh. Only a refresh in the same mode resumes it. */
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
-  isOfMode(manifest, mode) ? refreshUnderWay(manifest) : undefined
+  isOfMode(manifest, mode) ? refreshInProgress(manifest) : undefined
 
 /** An object without some of its members. */
 export const without = <E extends object, K extends keyof E>(
@@ -64,6 +64,6 @@ export const without = <E extends object, K extends keyof E>(
   return copy as Omit<E, K>
 }
 
-/** The later of two times, or the one that there is. */
+/** The later of two times. Null is no time. */
 export const later = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b)

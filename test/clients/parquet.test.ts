@@ -6,7 +6,7 @@ import { Effect } from "effect"
 import { Destination } from "../../src/destinations/Destination.ts"
 import { layer } from "../../src/destinations/parquet/ParquetFolder.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
-import { floats, seriesOf, start, temporaryFolder } from "../destinations/folder/drive.ts"
+import { floats, seriesOf, start, temporaryFolder } from "../destinations/drive.ts"
 import { script } from "./fixture.ts"
 import { runPython } from "./python.ts"
 

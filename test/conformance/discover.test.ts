@@ -41,11 +41,8 @@ const awkward = [
 
 /** Every schema and every value within one. */
 const within = (json: unknown): ReadonlyArray<Readonly<Record<string, unknown>>> =>
-  Predicate.isObject(json)
-    ? [
-        ...(Array.isArray(json) ? [] : [json as Readonly<Record<string, unknown>>]),
-        ...Object.values(json).flatMap(within)
-      ]
+  Predicate.isObjectOrArray(json)
+    ? [...(Predicate.isReadonlyObject(json) ? [json] : []), ...Object.values(json).flatMap(within)]
     : []
 
 /** What is discovered of the awkward names, once for all tests of it. */

@@ -12,7 +12,7 @@ type Json = Readonly<Record<string, unknown>>
 /** What platforms expect of a date that may be a day or a second. */
 const datePattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$"
 
-const isObject = (value: unknown): value is Json => Predicate.isObject(value) && !Array.isArray(value)
+const isObject: (value: unknown) => value is Json = Predicate.isReadonlyObject
 
 interface Place {
   readonly path: string

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Logger, Scope } from "effect"
+import { Effect, Exit, Logger, Scope, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { type Backend, type Commit, openWriter } from "../../src/destinations/CommitPolicy.ts"
 import { DestinationError, type SyncMode, syncModes } from "../../src/destinations/Destination.ts"
@@ -7,7 +7,7 @@ import type { StreamManifest } from "../../src/destinations/manifest.ts"
 import type { SampleBlock } from "../../src/samples/Sample.ts"
 import { encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
-import { floats, seriesOf, start } from "./folder/drive.ts"
+import { floats, seriesOf, start } from "./drive.ts"
 
 const refreshModes = syncModes.filter((mode) => mode.startsWith("full"))
 const incrementalModes = syncModes.filter((mode) => !mode.startsWith("full"))
@@ -363,6 +363,76 @@ describe("a refresh", () => {
       assert.deepStrictEqual(
         persisted.map(({ states }) => states),
         [{ state: encoded(2) }]
+      )
+    })
+  )
+})
+
+describe("the span of a commit", () => {
+  /** What is in the spans of an effect, in the order in which they start. */
+  const spansOf = Effect.fnUntraced(function* <A, E>(effect: Effect.Effect<A, E>) {
+    const spans: Array<Tracer.NativeSpan> = []
+    const tracer = Tracer.make({
+      span: (options) => {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    yield* effect.pipe(Effect.provideService(Tracer.Tracer, tracer), Effect.ignore)
+    return spans.map(
+      ({ attributes, name, status }): Readonly<Record<string, unknown>> => ({
+        name,
+        ...Object.fromEntries(attributes),
+        exit: status._tag === "Ended" ? status.exit._tag : status._tag
+      })
+    )
+  })
+
+  it.effect("has the stream, the state and the kind, once per persist", () =>
+    Effect.gen(function* () {
+      const spans = yield* spansOf(
+        Effect.gen(function* () {
+          const { complete, put } = yield* opened("full_refresh_append")
+          yield* put(0, true)
+          yield* TestClock.adjust(5000)
+          yield* put(1, true)
+          yield* complete
+        })
+      )
+      const common = { name: "Destination.commit", stream: "up", time: stateAt(1).time, exit: "Success" }
+      assert.deepStrictEqual(spans, [
+        { ...common, kind: "refresh", isComplete: false },
+        { ...common, kind: "complete_refresh", isComplete: true }
+      ])
+    })
+  )
+
+  it.effect("does not exist where nothing is persisted", () =>
+    Effect.gen(function* () {
+      const spans = yield* spansOf(
+        Effect.gen(function* () {
+          const same = yield* opened("incremental_append", { state: encoded(3) }, true)
+          yield* same.commit(stateAt(3))
+          yield* same.complete
+        })
+      )
+      assert.deepStrictEqual(spans, [])
+    })
+  )
+
+  it.effect("fails with the persist", () =>
+    Effect.gen(function* () {
+      const spans = yield* spansOf(
+        Effect.gen(function* () {
+          const { complete, put } = yield* opened("incremental_append", {}, false, { persist: true })
+          yield* put(0)
+          yield* complete
+        })
+      )
+      assert.deepStrictEqual(
+        spans.map(({ exit, name }) => [name, exit]),
+        [["Destination.commit", "Failure"]]
       )
     })
   )

@@ -12,8 +12,8 @@ import { asTextBlock, type SampleBlock } from "../../src/samples/Sample.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
 import { numberBlock } from "../samples/numbers.ts"
+import { seriesOf, start, temporaryFolder } from "./drive.ts"
 import { ask } from "./duckdb/ask.ts"
-import { seriesOf, start, temporaryFolder } from "./folder/drive.ts"
 
 const values = [0, -0, 1.5, 0.1 + 0.2, 1e-7, -1e21, 5e-324, 2 ** 53, Number.NaN, Infinity, -Infinity]
 

@@ -116,7 +116,7 @@ describe.each(formats)("a slip, in %s", (format) => {
       assert.strictEqual(dry.code, 0, dry.stderr)
       assert.match(
         dry.stderr,
-        /The start is before what was read of a, b: what is missing from \S+ to \S+ would be read and added\./
+        /The start is before the data of a, b: missing data from \S+ to \S+ would be read and added\./
       )
       assert.match(dry.stdout, /^a +1 +150 /m)
       assert.deepStrictEqual(
@@ -145,16 +145,16 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.deepStrictEqual([refused.code, refused.stdout], [1, ""], refused.stderr)
         assert.include(
           refused.stderr,
-          `a: 100 of 200 rows would go, all from ${iso(start)} to before ${iso(start + 100 * minute)}`
+          `a: 100 of 200 rows would be lost, all from ${iso(start)} to before ${iso(start + 100 * minute)}`
         )
         assert.match(
           refused.stderr,
-          /In all, at least 200 of 400 rows in 2 streams would go\.[\s\S]* run with --yes/
+          /In total, at least 200 of 400 rows in 2 streams would be lost\.[\s\S]* run with --yes/
         )
       }
       const dry = yield* run(less, "--full-refresh", "--dry-run")
       assert.strictEqual(dry.code, 0, dry.stderr)
-      assert.include(dry.stderr, "a: 100 of 200 rows would go")
+      assert.include(dry.stderr, "a: 100 of 200 rows would be lost")
       assert.deepStrictEqual(yield* destination.minutes("a"), numbers(0, 199))
       const accepted = yield* run(less, "--full-refresh", "--yes")
       assert.strictEqual(accepted.code, 0, accepted.stderr)

@@ -261,7 +261,7 @@ describe("run", () => {
         )
         closeSync(full)
         assert.strictEqual(code, 1)
-        assert.match(stderr, /Standard output cannot be written: ENOSPC\.\n$/)
+        assert.match(stderr, /Cannot write to standard output: ENOSPC\.\n$/)
       })
     )
   }

@@ -209,7 +209,7 @@ describe("the end of a range query's response", () => {
     assert.deepStrictEqual(Result.getOrThrow(outcome({ isPartial: true, warnings: missing }, "accept")), [
       "No StoreAPIs matched",
       "****: rpc error",
-      "the response lacks data because some of its sources did not respond"
+      "the response lacks data because some of the server's sources did not respond"
     ])
   })
 

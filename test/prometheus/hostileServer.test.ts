@@ -341,7 +341,7 @@ describe("a body that drips", { concurrent: true }, () => {
         Effect.gen(function* () {
           const error = yield* Effect.flip(samplesOf(client))
           assert.strictEqual(error.reason, "Timeout")
-          assert.match(error.message, /brought only a few bytes within 1 s\./)
+          assert.match(error.message, /delivered only a few bytes within 1 s\./)
         }),
       config
     )
@@ -376,7 +376,7 @@ describe("credentials in the clear", () => {
     Effect.gen(function* () {
       const logs = yield* redirected("http://a.example/p", "https://a.example/p", credentials)
       assert.deepStrictEqual(logs, [
-        "Warn http://a.example/p redirects to https://a.example/p, but credentials are sent without encryption before it does so. Set base_url to that address."
+        "Warn http://a.example/p redirects to https://a.example/p, but credentials are sent without encryption before the redirect. Set base_url to that address."
       ])
     }).pipe(Effect.scoped)
   )

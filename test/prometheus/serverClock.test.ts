@@ -29,7 +29,7 @@ describe("the server's clock", () => {
     assert.deepStrictEqual(clock, {
       nowMillis: now - 3000,
       problem:
-        "The clock of http://server shows 2036-11-26T12:00:00Z, more than a day ahead of the Date header of its response (2026-11-29T11:59:57Z) and ahead of this machine's clock (2026-11-29T12:00:00Z). Samples are read only up to the time of that header. Set the server's clock.",
+        "The clock of http://server shows 2036-11-26T12:00:00Z, more than a day ahead of the Date header of its response (2026-11-29T11:59:57Z) and ahead of this machine's clock (2026-11-29T12:00:00Z). Samples are read only up to the time of that header. Correct the server's clock.",
       isAhead: true
     })
   })

@@ -3,7 +3,7 @@ import { curveLimits, StreamTally } from "../../src/run/StreamTally.ts"
 import { collectGarbage } from "../../src/samples/collectGarbage.ts"
 import { asTextBlock } from "../../src/samples/Sample.ts"
 import { type Choices, choices } from "../choices.ts"
-import { floats, histogramOf, seriesOf, start } from "../destinations/folder/drive.ts"
+import { floats, histogramOf, seriesOf, start } from "../destinations/drive.ts"
 import { numberBlock, Values } from "../samples/numbers.ts"
 
 const STEP = 60_000

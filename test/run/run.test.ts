@@ -397,7 +397,7 @@ describe("a destination that was filled before", () => {
       assert.strictEqual(rows.get("b"), 299)
       assert.include(
         logs,
-        `The start is before what was read of a: what is missing from ${iso(start)} to ${iso(start + 199 * minute)} is read and added.`
+        `The start is before the data of a: missing data from ${iso(start)} to ${iso(start + 199 * minute)} is read and added.`
       )
     })
   )
@@ -409,7 +409,7 @@ describe("a destination that was filled before", () => {
   }
   const config = { start_date: iso(start - 100 * minute) }
 
-  it.effect("is not replaced by less: a refresh says what would go, and reads nothing", () =>
+  it.effect("is not replaced by less: a refresh reports the loss, and reads nothing", () =>
     Effect.gen(function* () {
       const { exit, logs, calls } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
         contents: { a: older, b: { ...older, rows: 600, firstMillis: start } }
@@ -418,9 +418,9 @@ describe("a destination that was filled before", () => {
       const message = logs.join("\n")
       assert.include(
         message,
-        `  a: 100 of 700 rows would go, all from ${iso(start - 100 * minute)} to before ${iso(start)}`
+        `  a: 100 of 700 rows would be lost, all from ${iso(start - 100 * minute)} to before ${iso(start)}`
       )
-      assert.include(message, "In all, at least 100 of 700 rows in 1 stream would go.")
+      assert.include(message, "In total, at least 100 of 700 rows in 1 stream would be lost.")
       assert.notInclude(message, "  b:")
       assert.isEmpty(calls.filter((what) => what.startsWith("open ")))
     })
@@ -439,7 +439,7 @@ describe("a destination that was filled before", () => {
         )
       })
       assert.deepStrictEqual(questions, ["Replace the rows anyway?"])
-      assert.isTrue(logs.some((text) => text.includes("a: 100 of 700 rows would go")))
+      assert.isTrue(logs.some((text) => text.includes("a: 100 of 700 rows would be lost")))
       assert.strictEqual(Exit.isSuccess(exit), answer)
       assert.strictEqual(rows.get("a"), answer ? 600 : undefined)
     })
@@ -457,7 +457,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("is replaced without a question where nothing would go", () =>
+  it.effect("is replaced without a question if no row would be lost", () =>
     Effect.gen(function* () {
       const { exit, rows } = yield* runOf({ series, points: 600 }, "full_refresh_overwrite", {
         contents: { a: { rows: 600, firstMillis: start, lastMillis: start + 599 * minute } }
@@ -486,7 +486,7 @@ describe("a destination that was filled before", () => {
         { contents: { a: older } }
       )
       const { streams } = yield* exit
-      assert.include(streams[0]?.error ?? "", "so the old rows stay. a: 100 of 700 rows would go")
+      assert.include(streams[0]?.error ?? "", "so the old rows stay. a: 100 of 700 rows would be lost")
       assert.strictEqual(streams[1]?.error, undefined)
       assert.notInclude(calls, "complete a")
       assert.include(calls, "complete b")

@@ -7,7 +7,7 @@ import { Deferred, Effect, Fiber } from "effect"
 import { Destination } from "../../src/destinations/Destination.ts"
 import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
-import { floats, seriesOf, start, temporaryFolder } from "../destinations/folder/drive.ts"
+import { floats, seriesOf, start, temporaryFolder } from "../destinations/drive.ts"
 
 const about = { source: "http://mock", labelColumns: true }
 

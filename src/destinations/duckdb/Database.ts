@@ -1,8 +1,7 @@
 /**
- * The file of a DuckDB database, opened for one run, and the transactions in which manifests of streams change
- * together with their data.
+ * A DuckDB database file, opened for one run, and the transactions that change streams' manifests together with their rows.
  *
- * It is attached to a database in memory, so that it is called the same whatever its file is called.
+ * The file is attached to an in-memory database, so that its name in SQL is always the same.
  */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Semaphore } from "effect"
@@ -11,14 +10,14 @@ import type { DestinationError } from "../Destination.ts"
 import {
   type About,
   bookkeeping,
-  deleteEntry,
-  insertEntry,
+  deleteManifest,
+  insertManifest,
   keyOf,
-  loadEntries,
+  loadManifests,
   type Manifest,
   renameAbout,
   tablesOf,
-  updateEntry
+  updateManifest
 } from "./manifests.ts"
 import { attachFile, type OpenOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
@@ -26,45 +25,48 @@ import type { DuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
 
 /**
- * What DuckDB takes for a column of a table, in whatever few rows, and does not count as part of its memory. Thousands of tables
- * leave less for everything else.
+ * DuckDB needs this much memory for each column of a table, even with few rows, and does not count it towards its limit.
+ * Thousands of tables leave less for everything else.
  */
 const COLUMN_BYTES = 1600
 
-/** As much is left in any case, if it is given. */
+/** The minimum memory limit for DuckDB, unless less is configured. */
 const LEAST_BYTES = 48_000_000
 
-/** What of DuckDB's memory may be taken, since the last checkpoint, by what is not in its place in the file. */
+/** The share of DuckDB's memory for rows that are not checkpointed. */
 const UNWRITTEN_PART = 3 / 8
 
-/** The same where it is of few rows, and hence of many tables: 32 KiB for a column at least, which a checkpoint makes small. */
+/** The same for tables of few rows: each column takes at least 32 KiB until a checkpoint compacts it. */
 const UNWRITTEN_BYTES_OF_FEW_ROWS = 24_000_000
 const FEW_ROWS = 50_000
 
-/** As much of the file stays in memory then. */
+/** How much of the file stays cached in memory after a checkpoint. */
 const KEPT_BYTES = 24_000_000
 
 /**
- * After writes to so many tables the file is closed and opened again. DuckDB keeps 30 KB or more for each table that it wrote
- * to until then, and what it frees lies scattered between. A first run of 3,000 tables of 21 columns took 565 MB without
- * this, and takes 390 MB. It takes 0.3 s with 3,000 tables.
+ * After writes to this many tables, the file is closed and reopened. Until then DuckDB keeps 30 KB or more for each table
+ * written, and memory that it frees is fragmented. A first run of 3,000 tables of 21 columns took 565 MB without reopening, and
+ * takes 390 MB with it. It takes 0.3 s with 3,000 tables.
  */
 const TABLES_UNTIL_REOPENED = 80
 
-/** Whether that is so is asked after so many transactions, or rows. */
+/** The memory use is checked after this many transactions, or rows. */
 const UNASKED_TRANSACTIONS = 10
 const UNASKED_ROWS = 100_000
 
-/** What a database is opened with. */
+/** The options of a database. */
 export interface DatabaseOptions extends OpenOptions, About {}
 
-/** Runs a statement of a transaction, and returns how many rows it changed. */
+/** Runs a statement of a transaction. Returns the number of changed rows. */
 export type Run = (sql: string) => Promise<number>
 
 /** Runs a query and returns its rows. */
 export type Ask = (sql: string) => Promise<ReadonlyArray<ReadonlyArray<unknown>>>
 
-/** Runs an INSERT of rows whose order counts. DuckDB keeps none by itself (`preserve_insertion_order`), which is faster. */
+/**
+ * Runs an INSERT that preserves the order of its rows. By default order is not preserved (`preserve_insertion_order`), which is
+ * faster.
+ */
 export const inOrder = async (run: Run, sql: string): Promise<number> => {
   await run("SET preserve_insertion_order = true")
   try {
@@ -76,37 +78,37 @@ export const inOrder = async (run: Run, sql: string): Promise<number> => {
 
 export interface Database {
   readonly duckdb: DuckDB
-  /** The path of the file, without symbolic links. */
+  /** The path of the file, with symbolic links resolved. */
   readonly file: string
   /** The manifests, by stream. */
-  readonly entries: ReadonlyMap<string, Manifest>
-  /** The streams whose manifest this program has not written. */
+  readonly manifests: ReadonlyMap<string, Manifest>
+  /** Streams whose manifest was changed by another program. */
   readonly damaged: ReadonlySet<string>
-  /** The tables and views that were there when the file was opened, by their names, folded. */
+  /** The tables and views that existed when the file was opened, by folded name. */
   readonly relations: ReadonlyMap<string, Relation>
-  /** How much memory is left beside what the tables take, in megabytes. */
+  /** The memory that remains beside the tables, in megabytes. */
   readonly memoryMegabytes: () => number
-  /** A connection of one's own, which temporary tables belong to. */
+  /** A separate connection, with its own temporary tables. */
   readonly connect: Effect.Effect<DuckDBConnection, DestinationError>
-  /** Does something that may fail as DuckDB does. */
+  /** Runs an operation and maps DuckDB's errors. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
   /**
-   * One transaction: what `body` does, and the manifest that it returns, both or neither. There is one at a time: two could
+   * Runs `body` in a transaction, which also saves the manifest that it returns. Transactions are serialized: two could
    * conflict in the manifests, and a checkpoint has to wait for all.
    */
   readonly transact: (
     connection: DuckDBConnection,
     body: (run: Run) => Promise<Manifest>
   ) => Effect.Effect<Manifest, DestinationError>
-  /** Queries, between transactions. */
+  /** Runs queries, between transactions. */
   readonly query: <A>(body: (ask: Ask) => Promise<A>) => Effect.Effect<A, DestinationError>
-  /** Moves what was committed from the log to its place in the file, if there is room for that. */
+  /** Moves committed data from the log into the file, if there is enough space. */
   readonly checkpoint: Effect.Effect<void>
-  /** What a table is like; undefined where there is none of that name. */
+  /** The shape of a table; undefined if it does not exist. */
   readonly shapeOf: (table: string) => Effect.Effect<Shape | undefined, DestinationError>
 }
 
-/** Opens the file until the scope closes, and makes it if need be. */
+/** Opens the file until the scope closes. Creates it if it does not exist. */
 export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOptions) {
   const { readOnly = false } = options
   const { attempt, connection, duckdb, file, instance, isEmpty, relations, reopen } = yield* attachFile(
@@ -115,18 +117,18 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   )
   const askNow: Ask = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
   const ask = (sql: string) => attempt(() => askNow(sql))
-  /** Those that no transaction has changed since the file was opened. */
+  /** The shapes of the tables that are unchanged since the file was opened. */
   const shapes = yield* attempt(() => shapesOf(connection, options.labelColumns))
-  // One that must not be written to may have no bookkeeping yet.
-  const { damaged, entries } =
+  // A read-only file may have no bookkeeping yet.
+  const { damaged, manifests } =
     isEmpty && readOnly
-      ? { entries: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadEntries(options, ask, { relations, shapes })
-  if (entries.size === 0 && damaged.size === 0 && !readOnly) {
+      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
+      : yield* loadManifests(options, ask, { relations, shapes })
+  if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
     yield* attempt(() => connection.run(renameAbout(options)))
   }
 
-  /** A table that was changed here has our own columns. */
+  /** A changed table has all of our own columns. */
   const changedShape = (table: string) =>
     attempt(async (): Promise<Shape | undefined> => {
       try {
@@ -146,7 +148,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   let memoryBytes = given
   const setLimit = (bytes: number) =>
     attempt(() => connection.run(`SET memory_limit = '${Math.floor(bytes / 1000)}KB'`))
-  /** Leaves to DuckDB what the tables that there are by now do not take. */
+  /** Sets DuckDB's memory limit to what the tables do not need. */
   const limitMemory = Effect.gen(function* () {
     const [row] = yield* ask(
       `SELECT sum(column_count)::DOUBLE FROM duckdb_tables() WHERE database_name = '${DATABASE}'`
@@ -156,12 +158,12 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     yield* setLimit(bytes)
     memoryBytes = bytes
   }).pipe(Effect.ignore)
-  /** Lets go of blocks of the file, which nobody will ask for again where thousands of tables are written one by one. */
+  /** Evicts blocks of the file from memory. When thousands of tables are written one by one, they are not needed again. */
   const forgetBlocks = Effect.suspend(() =>
     Effect.andThen(Effect.ignore(setLimit(KEPT_BYTES)), Effect.ignore(setLimit(memoryBytes)))
   )
   yield* limitMemory
-  /** What of that a checkpoint has left: samples that are staged. */
+  /** The staged samples that remained after the last checkpoint. */
   let bytesAfterCheckpoint = 0
   const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
     Effect.andThen(unwritten),
@@ -173,11 +175,11 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
       return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(limitMemory, forgetBlocks) : openAgain
     })
   )
-  /** The names of tables that were changed since the file was opened the last time. */
+  /** The names of tables that were changed since the file was last opened. */
   const touched = new Set<string>()
-  /** Why the file is not open any more. */
+  /** Why the file is no longer open. */
   let lost: DestinationError | undefined
-  /** What the system gets back while the file is closed is not taken twice; and opening it may need all that is given. */
+  /** Limits memory before reopening: memory freed by closing is not counted twice, and opening may need all of it. */
   const roomToOpen = Effect.suspend(() => {
     memoryBytes = given
     return forgetBlocks
@@ -191,17 +193,17 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     Effect.andThen((bytes) => Effect.sync(() => (bytesAfterCheckpoint = bytes))),
     Effect.andThen(limitMemory)
   )
-  /** With the file for itself: nothing else uses it until that is done. */
+  /** Reopens the file exclusively: all other operations wait. */
   const alone = <A>(effect: Effect.Effect<A, DestinationError>) =>
     Effect.suspend(() => (lost === undefined ? effect : Effect.fail(lost))).pipe(lock.withPermits(1))
-  /** How many rows were changed since the last checkpoint. */
+  /** The number of rows changed since the last checkpoint. */
   let rowsUnwritten = 0
-  /** Since that was asked. */
+  /** The number of rows changed since the memory use was last checked. */
   let transactions = 0
   let rowsChanged = 0
   /**
-   * Rows that were committed stay in memory until a checkpoint, 32 KB for a column at least, and DuckDB makes none
-   * while its log is short: some hundreds of small tables would fill the memory.
+   * Committed rows stay in memory until a checkpoint, at least 32 KB per column. DuckDB makes no checkpoint while its log is
+   * short, so that some hundreds of small tables would fill the memory.
    */
   const checkpointIfFull = Effect.suspend(() => {
     if (++transactions < UNASKED_TRANSACTIONS && rowsChanged < UNASKED_ROWS) return Effect.void
@@ -213,19 +215,19 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     return unwritten.pipe(
       Effect.flatMap((bytes) => {
         if (bytes - bytesAfterCheckpoint <= mostNow) return Effect.void
-        // V8 alone lets the garbage of hundreds of streams pile up.
+        // V8 would let the garbage of hundreds of streams accumulate.
         if (rowsUnwritten < FEW_ROWS) collectGarbage()
         return write
       }),
       Effect.ignore
     )
   })
-  /** The names of tables that were changed since the file was opened, folded. */
+  /** The folded names of tables that were changed since the file was opened. */
   const changed = new Set<string>()
   const database: Database = {
     duckdb,
     file,
-    entries,
+    manifests,
     damaged,
     relations,
     memoryMegabytes: () => memoryBytes / 1_000_000,
@@ -240,12 +242,15 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
             rowsChanged += result.rowsChanged
             return result.rowsChanged
           })
-          const before = entries.get(manifest.stream)
+          const before = manifests.get(manifest.stream)
           const key = keyOf(manifest.stream)
-          if (damaged.has(manifest.stream)) await own.run(deleteEntry, [key])
-          await own.run(before === undefined ? insertEntry : updateEntry, [key, JSON.stringify(manifest)])
+          if (damaged.has(manifest.stream)) await own.run(deleteManifest, [key])
+          await own.run(before === undefined ? insertManifest : updateManifest, [
+            key,
+            JSON.stringify(manifest)
+          ])
           await own.run("COMMIT")
-          entries.set(manifest.stream, manifest)
+          manifests.set(manifest.stream, manifest)
           damaged.delete(manifest.stream)
           for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
             shapes.delete(folded(table))

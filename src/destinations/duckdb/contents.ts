@@ -1,27 +1,27 @@
-/** What a database has of a stream, counted in its tables: people may have deleted rows there. */
+/** Counts the rows of a stream in its tables, because users may have deleted some. */
 import { Effect } from "effect"
 import { type Contents, DestinationError, noRows } from "../Destination.ts"
-import { refreshUnderWay } from "../manifest.ts"
+import { refreshInProgress } from "../manifest.ts"
 import type { Ask } from "./Database.ts"
 import type { Manifest, TableManifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
 import { qualified } from "./tables.ts"
 
-/** The rows that readers see, or those of a refresh in progress. Nothing where a table is missing: `open` says so. */
+/** The rows that readers see, or those of a refresh in progress. Returns no rows if a table is missing; `open` reports that. */
 export const contentsOf = Effect.fnUntraced(function* (
   open: OpenDatabase,
   stream: string,
   of: "current" | "refresh"
 ) {
-  const { damaged, entries, query, shapeOf } = open.database
+  const { damaged, manifests, query, shapeOf } = open.database
   if (damaged.has(stream)) {
     return yield* new DestinationError({
       message: `It is not known what ${open.path} has of ${stream}, as its entry is damaged.`
     })
   }
-  const manifest = entries.get(stream)
+  const manifest = manifests.get(stream)
   if (manifest === undefined) return noRows
-  const isInProgress = refreshUnderWay(manifest) !== undefined
+  const isInProgress = refreshInProgress(manifest) !== undefined
   const next = isInProgress ? manifest.next : undefined
   if (of === "refresh" && !isInProgress) return noRows
   const table: TableManifest | undefined =
@@ -34,14 +34,14 @@ export const contentsOf = Effect.fnUntraced(function* (
   })
 })
 
-/** The id from which on rows are those of the refresh in progress: the last ones of the table. */
+/** The first id of the rows of the refresh in progress, which are the last rows of the table. */
 const firstOfRefresh = async (ask: Ask, { refreshRows = 0, table }: Manifest): Promise<number> => {
   const from = qualified(table)
   const [all] = await ask(`SELECT count(*)::DOUBLE, max(rowid)::DOUBLE FROM ${from}`)
   const [rows, last] = [Number(all?.[0]), all?.[1]]
   const end = last === null ? 0 : Number(last) + 1
   if (refreshRows === 0) return end
-  // Ids without a gap need no sorting.
+  // Ids without gaps need no sorting.
   if (end === rows) return Math.max(0, end - refreshRows)
   const [found] = await ask(
     `SELECT min(id)::DOUBLE FROM (SELECT rowid AS id FROM ${from} ORDER BY id DESC LIMIT ${refreshRows})`

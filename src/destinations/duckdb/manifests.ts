@@ -1,4 +1,4 @@
-/** The manifests of streams, in a schema of their own, which people and other tools may have changed. */
+/** The manifests of streams, in a separate schema. Users and other tools may have changed them. */
 import { Effect, Result, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
@@ -10,7 +10,7 @@ import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 const Millis = Schema.NullOr(Schema.Int)
 
 const tableFields = {
-  /** Its name. */
+  /** The name of the table. */
   table: Schema.String,
   /** The time of its latest row. */
   lastMillis: Millis
@@ -18,30 +18,30 @@ const tableFields = {
 
 const TableSchema = Schema.Struct(tableFields)
 
-/** What is saved of a table. */
+/** The saved properties of a table. */
 export type TableManifest = typeof TableSchema.Type
 
 const ManifestSchema = Schema.Struct({
   ...manifestFields,
   ...tableFields,
-  /** Whether that table exists: not before the first refresh that replaces is complete. */
+  /** Whether the table exists. It does not before the first refresh that replaces rows is complete. */
   hasTable: Schema.Boolean,
-  /** No two of its rows have the same series and time. */
+  /** Whether all rows have a unique series and time. */
   isUnique: Schema.Boolean,
-  /** How many of its rows, the last ones, are of a stopped refresh that appends. */
+  /** How many of its last rows belong to a stopped refresh that appends. */
   refreshRows: Schema.optionalKey(Count),
-  /** The table of a stopped refresh that replaces. */
+  /** The table of a stopped refresh that replaces rows. */
   next: Schema.optionalKey(TableSchema),
-  /** A table to be removed. */
+  /** A table to remove. */
   orphan: Schema.optionalKey(Schema.String)
 })
 
-/** What is saved of a stream. */
+/** The saved manifest of a stream. */
 export type Manifest = typeof ManifestSchema.Type
 
 const ManifestJson = Schema.fromJsonString(ManifestSchema)
 
-/** What the schema of this program looks like. Others are refused: tables of version 1 have a primary key. */
+/** The version of this schema. Other versions are refused: tables of version 1 have a primary key. */
 const VERSION = 2
 
 const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
@@ -53,19 +53,19 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
     ? []
     : [manifest.table, manifest.next?.table, manifest.orphan].filter((table) => table !== undefined)
 
-/** What is the same for all streams of a database. */
+/** The properties that all streams of a database share. */
 export interface About {
   readonly path: string
-  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  /** The source of the data, such as the address of a server. A file accepts only one source. */
   readonly source: string
-  /** A column per label, or else one column `labels`. */
+  /** One column per label, or otherwise one column `labels`. */
   readonly labelColumns: boolean
 }
 
 /** Runs a query. */
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
-/** What there is in the schema `main`, by names, folded. */
+/** The tables and views in the schema `main`, by folded name. */
 export interface Found {
   readonly relations: ReadonlyMap<string, Relation>
   readonly shapes: ReadonlyMap<string, Shape>
@@ -74,13 +74,13 @@ export interface Found {
 /** The manifests of a database. */
 export interface Manifests {
   /** By stream. */
-  readonly entries: Map<string, Manifest>
-  /** The streams whose manifest this program has not written. */
+  readonly manifests: Map<string, Manifest>
+  /** Streams whose manifest was changed by another program. */
   readonly damaged: Set<string>
 }
 
-/** Reads the manifests, without what the tables no longer have. */
-export const loadEntries = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
+/** Reads the manifests, without references to tables that no longer exist. */
+export const loadManifests = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
   const ask = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
       /(Catalog|Binder) Error/.test(error.message)
@@ -88,22 +88,22 @@ export const loadEntries = Effect.fnUntraced(function* (about: About, query: Que
         : error
     )
   yield* checkAbout(about, ask)
-  const manifests: Manifests = { entries: new Map(), damaged: new Set() }
-  const { damaged, entries } = manifests
+  const loaded: Manifests = { manifests: new Map(), damaged: new Set() }
+  const { damaged, manifests } = loaded
   for (const [key, text] of yield* ask(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
     const stream = streamOf(key)
-    // It is of no stream, so nobody will miss it.
+    // It belongs to no stream, so it can be ignored.
     if (stream === undefined) continue
     const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
-    if (Result.isFailure(decoded) || decoded.success.stream !== stream || entries.has(stream)) {
+    if (Result.isFailure(decoded) || decoded.success.stream !== stream || manifests.has(stream)) {
       damaged.add(stream)
-      entries.delete(stream)
-    } else if (!damaged.has(stream)) entries.set(stream, asFound(decoded.success, found))
+      manifests.delete(stream)
+    } else if (!damaged.has(stream)) manifests.set(stream, asFound(decoded.success, found))
   }
-  return manifests
+  return loaded
 })
 
-/** A manifest without a stopped refresh whose table was dropped or changed, so that it restarts. */
+/** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
 const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => {
   const shapeOf = (table: string): Shape | undefined =>
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
@@ -121,10 +121,10 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
     : without(manifest, "refreshRows", "refreshState")
 }
 
-/** A stream as a text that SQL can say: what it cannot is escaped. */
+/** A stream as a text for SQL. Characters that SQL cannot represent are escaped. */
 export const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
 
-/** The stream that such a text stands for; undefined where it stands for none. */
+/** The stream of such a text; undefined if it is invalid. */
 const streamOf = (key: unknown): string | undefined => {
   try {
     const stream: unknown = JSON.parse(`"${String(key)}"`)
@@ -134,16 +134,16 @@ const streamOf = (key: unknown): string | undefined => {
   }
 }
 
-/** Says of an empty database what it is for from now on. */
+/** Records the source and the label columns of an empty database. */
 export const renameAbout = ({ labelColumns, source }: About): string =>
   `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
 /** Deletes the manifest of a stream, by the key $1. */
-export const deleteEntry = `DELETE FROM ${STREAMS} WHERE stream = $1`
-export const insertEntry = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
-export const updateEntry = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
+export const deleteManifest = `DELETE FROM ${STREAMS} WHERE stream = $1`
+export const insertManifest = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
+export const updateManifest = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
 
-/** What makes a database one of this program. */
+/** The statements that create the bookkeeping of a database. */
 export const bookkeeping = (database: string, { labelColumns, source }: About): string => `
   CREATE SCHEMA ${database}.${OWN_SCHEMA};
   CREATE TABLE ${database}.${OWN_SCHEMA}.about (version INTEGER, source VARCHAR, label_columns BOOLEAN);
@@ -155,7 +155,7 @@ const damage = ({ path }: About, what: string) =>
     message: `${path} is damaged: ${what}. Restore the file from before, or choose another one.`
   })
 
-/** Refuses what others have written, and what was written in another way. */
+/** Refuses a database of other programs or versions, or with other settings. */
 const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<ConfigError | DestinationError>) {
   const { labelColumns, path, source } = options
   const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })

@@ -1,14 +1,14 @@
 /**
- * One process at a time writes to a folder: two would write every row twice.
+ * Only one process at a time writes to a folder: two would write every row twice.
  *
- * The lock is a file with a number, `_lock.1`. Whoever takes the folder over makes the one with the next number, which only
- * one can do, and the highest number counts. So no run ever removes a lock that another run may hold by now, and a
- * file stays when its owner is done, to say so.
+ * The lock is a file with a number, `_lock.1`. To take a folder over, a run creates the file with the next number, which
+ * succeeds for one run only. The highest number counts. So no run removes a lock that another run may hold. The file of a
+ * finished run stays and says that the run is finished.
  *
- * An owner on this machine, in this PID namespace, is looked up by its process. Of any other, such as that of another
- * container or another host on a network file system, nobody can tell whether it lives. So owners write to their file every
- * few seconds; one that has not done so for minutes has lost the folder, and finds that out before it writes anything
- * more. Times are those of the file system, as clocks of machines differ.
+ * The owner's process can be looked up on the same machine, in the same PID namespace. For other owners, in another container
+ * or on another host, this is impossible. So owners write to their lock every few seconds. An owner that was silent for
+ * minutes has lost the folder, and checks that before each write. Times are those of the file system, as the clocks of
+ * machines differ.
  */
 import { lstatSync } from "node:fs"
 import { hostname } from "node:os"
@@ -17,28 +17,28 @@ import { Clock, DateTime, Effect, FileSystem, Option, PlatformError, Schedule, S
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { cannot, infoOf, kindOf, LOCK_LOST, noFollow, randomName, readSmallFile } from "./durably.ts"
 
-/** How often an owner shows that it lives, and for how long its lock holds if it does not. */
+/** The heartbeat of owners, and the silence after which a lock is lost. */
 const BEAT_SECONDS = 10
 const LIMIT_SECONDS = 120
 
-/** All locks have this length, so that one can be written over another in one step. */
+/** All locks have this length, so that one write replaces the text. */
 const LENGTH = 512
 
-/** How often to try again when others take the folder at the same moment. */
+/** The number of attempts while other runs take the folder. */
 const ATTEMPTS = 20
 
 const Owner = Schema.fromJsonString(
   Schema.Struct({
     process: Schema.Int,
-    /** When the process was started, in ticks since its system was; empty where the system does not say. */
+    /** When the process started, in ticks since its system did. Empty if the system does not report it. */
     started: Schema.String,
-    /** Where its number is that of a process: a machine since it was started, and a PID namespace. */
+    /** The scope of its process number: one start of a machine, and a PID namespace. */
     place: Schema.String,
     host: Schema.String.check(Schema.isPattern(/^[\w.-]{0,253}$/)),
     since: Schema.String.check(Schema.isPattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)),
     /** Counts up, so that the file changes. */
     beat: Schema.Int,
-    /** It is done, and the folder free. */
+    /** The owner is finished, and the folder is free. */
     isReleased: Schema.Boolean
   })
 )
@@ -46,15 +46,15 @@ type Owner = typeof Owner.Type
 
 const textOf = (owner: Owner): Uint8Array => Buffer.from(`${JSON.stringify(owner).padEnd(LENGTH - 1)}\n`)
 
-/** A folder that is locked. */
+/** The lock of a folder. */
 export interface FolderLock {
-  /** Fails when the folder is not ours any more. */
+  /** Fails once the lock is lost. */
   readonly check: Effect.Effect<void, PlatformError.PlatformError>
-  /** Removes the lock: the folder for locks is to be removed, too. */
+  /** Removes the lock, before its folder is removed. */
   readonly remove: Effect.Effect<void>
 }
 
-/** Locks `folder` by files called `path` and a number, until the scope closes. */
+/** Locks `folder` with files named `path` and a number, until the scope closes. */
 export const lockFolder = Effect.fnUntraced(function* (folder: string, path: string) {
   const files = yield* FileSystem.FileSystem
   const owner: Owner = {
@@ -73,12 +73,12 @@ export const lockFolder = Effect.fnUntraced(function* (folder: string, path: str
       const number = last + 1
       const file = yield* files.open(name(number), { flag: "wx", ...noFollow }).pipe(
         Effect.tap((file) =>
-          // One that says nothing would keep others out for minutes.
+          // An empty lock would keep other runs out for minutes.
           Effect.onError(file.writeAll(textOf(owner)), () => Effect.ignore(files.remove(name(number))))
         ),
         Effect.asSome,
         Effect.catchIf(
-          // Somebody else was faster, or has just removed the folder for locks.
+          // Another run was faster, or has just removed the folder of the locks.
           ({ reason }) => reason._tag === "AlreadyExists" || reason._tag === "NotFound",
           () => Effect.succeedNone
         ),
@@ -91,11 +91,11 @@ export const lockFolder = Effect.fnUntraced(function* (folder: string, path: str
       const { ino } = yield* Effect.mapError(file.value.stat, cannot("read", name(number)))
       const numbers = yield* numbersOf(path)
       if (numbers.some((other) => other > number)) {
-        // What was seen was old: later ones have come and gone since.
+        // The list was outdated: later locks have come and gone since.
         yield* Effect.ignore(files.remove(name(number)))
         continue
       }
-      // In this order: an owner whose lock is there and not the next one knows that it has the last one.
+      // In ascending order: an owner whose lock exists, and not the next one, has the last lock.
       for (const old of numbers.filter((other) => other < number)) {
         yield* Effect.ignore(files.remove(name(old), { force: true }))
       }
@@ -116,14 +116,14 @@ export const lockFolder = Effect.fnUntraced(function* (folder: string, path: str
     beat++
     return Effect.uninterruptible(Effect.andThen(write({}), file.sync))
   }).pipe(
-    // What keeps it from being written will be noticed where it matters.
+    // The next write to the folder reports errors.
     Effect.ignore,
     Effect.delay(`${BEAT_SECONDS} seconds`),
     Effect.repeat(Schedule.forever),
     Effect.forkScoped
   )
 
-  // At once, and not through the pool of threads: it comes before each write, and takes some microseconds.
+  // Synchronous, without the thread pool: it precedes each write, and takes some microseconds.
   const inode = (number: number) => lstatSync(name(number), { bigint: true, throwIfNoEntry: false })?.ino
   const lock: FolderLock = {
     check: Effect.try({
@@ -158,7 +158,7 @@ const lostLock = (folder: string) =>
     cause: Object.assign(new Error("the lock is lost"), { code: LOCK_LOST })
   })
 
-/** The numbers of the locks that there are. */
+/** The numbers of existing locks, ascending. */
 const numbersOf = Effect.fnUntraced(function* (path: string) {
   const files = yield* FileSystem.FileSystem
   const beginning = `${basename(path)}.`
@@ -177,17 +177,17 @@ const numbersOf = Effect.fnUntraced(function* (path: string) {
     .sort((a, b) => a - b)
 })
 
-/** Fails unless the owner of a lock is done or dead. */
+/** Fails unless the owner of a lock is finished or dead. */
 const refuseOwner = Effect.fnUntraced(function* (folder: string, path: string, me: Owner) {
   const info = yield* infoOf(path)
   if (info === undefined) return
   if (info.type !== "File") {
     return yield* new ConfigError({
-      message: `${path} is ${kindOf(info)}, where the lock of ${folder} is to be. Remove it, or choose another folder.`
+      message: `${path} is ${kindOf(info)}, and the lock of ${folder} needs a file there. Remove it, or choose another folder.`
     })
   }
   const text = Option.getOrElse(yield* readSmallFile(path, LENGTH), () => "")
-  // One that is just being made says nothing yet.
+  // A lock that is being created is empty.
   const them = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(text))
   if (them?.isReleased === true) return
   const isHere = them !== undefined && them.place === me.place
@@ -203,11 +203,11 @@ const refuseOwner = Effect.fnUntraced(function* (folder: string, path: string, m
   const silent = yield* secondsSince(info, path)
   if (Math.abs(silent) > LIMIT_SECONDS) return
   return yield* new ConfigError({
-    message: `${message} If there is no such run any more, the folder is free in ${Math.ceil(LIMIT_SECONDS - silent)} seconds, or once ${path} is deleted.`
+    message: `${message} If that run no longer exists, the folder is free in ${Math.ceil(LIMIT_SECONDS - silent)} seconds, or once ${path} is deleted.`
   })
 })
 
-/** How long ago a file was written, by the clock of its file system. */
+/** The seconds since a file was written, by the clock of its file system. */
 const secondsSince = Effect.fnUntraced(function* ({ mtime }: FileSystem.File.Info, path: string) {
   const files = yield* FileSystem.FileSystem
   const probe = `${dirname(path)}/.clock.${randomName()}`
@@ -225,7 +225,7 @@ const secondsSince = Effect.fnUntraced(function* ({ mtime }: FileSystem.File.Inf
   return (millis(now) - millis(mtime)) / 1000
 })
 
-/** Who this process is to others of the same place. */
+/** The identity of this process for others of the same place. */
 const thisProcess = Effect.gen(function* () {
   const files = yield* FileSystem.FileSystem
   if (process.platform !== "linux") {
@@ -234,14 +234,14 @@ const thisProcess = Effect.gen(function* () {
   const boot = yield* Effect.option(files.readFileString("/proc/sys/kernel/random/boot_id"))
   const namespace = yield* Effect.option(files.readLink("/proc/self/ns/pid"))
   const stat = yield* statOf("self")
-  // The number of a namespace is used again, but only once all processes of the old one are gone.
-  // Where `/proc` is that of another namespace, it shows other processes by our numbers.
+  // The system reuses the number of a namespace only once all processes of the old one have ended.
+  // A `/proc` of another namespace shows other processes under our numbers.
   return Option.isSome(boot) && Option.isSome(namespace) && stat?.process === process.pid
     ? { process: process.pid, started: stat.started, place: `${boot.value.trim()} ${namespace.value}` }
     : { process: process.pid, started: "", place: `unknown ${randomName()}` }
 })
 
-/** Whether the process of an owner in this place runs. Its number may have been given to another one since. */
+/** Whether the process of an owner in this place runs. Another process may have its number by now. */
 const runs = Effect.fnUntraced(function* (owner: Owner) {
   if (owner.process <= 0) return false
   if (owner.started !== "") return (yield* statOf(owner.process))?.started === owner.started
@@ -251,19 +251,19 @@ const runs = Effect.fnUntraced(function* (owner: Owner) {
   )
 })
 
-/** What the system says of a process, unless it is dead and not buried yet. */
+/** The number and start of a process, unless it has ended. */
 const statOf = Effect.fnUntraced(function* (which: number | "self") {
   const files = yield* FileSystem.FileSystem
   const stat = yield* Effect.option(files.readFileString(`/proc/${which}/stat`))
   if (Option.isNone(stat)) return undefined
-  // The name of the program comes second, in parentheses, and may have any characters in it.
+  // The name of the program comes second, in parentheses, and may have any characters.
   const fields = stat.value.slice(stat.value.lastIndexOf(")") + 2).split(" ")
   const started = fields[19]
   if (fields[0] === "Z" || fields[0] === "X" || started === undefined) return undefined
   return { process: Number.parseInt(stat.value, 10), started }
 })
 
-/** Files that are changed only as long as the folder is ours. */
+/** Files that can be changed only while the lock is held. */
 export const guarded = (files: FileSystem.FileSystem, lock: FolderLock): FileSystem.FileSystem => {
   const guard = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
     Effect.andThen(lock.check, effect)

@@ -1,10 +1,9 @@
 /**
- * What is remembered of each stream beside its data, in the folder `_state`: a file per stream that says which bytes of
- * which files hold, and the state that these stand for. It is replaced as a whole, after the data is on the disk: that
- * is the moment in which a commit happens.
+ * The manifests of the streams, in the folder `_state`. There is a file per stream: it lists the live bytes or files, and has
+ * the states. A commit writes the data to the disk first. Then it replaces the manifest atomically.
  *
- * What is in it may be damaged, or made by somebody who wants files outside to be deleted. So only names are accepted
- * that this program makes, and what is wrong with one stream's file is an error of that stream.
+ * A manifest may be damaged, or forged to make source-prometheus delete other files. So only names that source-prometheus
+ * makes are accepted. A damaged manifest fails its own stream, and no other.
  */
 import { rmdir } from "node:fs/promises"
 import { Effect, FileSystem, Option, Result, Schema } from "effect"
@@ -17,56 +16,56 @@ import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
 
-/** What a folder holds, for people: files of different shapes do not go together. */
+/** The name of the format of a folder, for users. A folder has files of one format. */
 export const formatOf = (files: string, labelColumns: boolean): string =>
   labelColumns ? files : `${files} with one object for all labels (label_columns)`
 
-/** Of the files in `_state`. A folder with another version is refused. */
+/** The version of the files in `_state`. A folder with another version is refused. */
 export const STATE_VERSION = 2
 
-/** A state of a stream that has a file of Parquet for each day of a century takes less. */
-const MOST_STATE_BYTES = 64 * 1024 * 1024
+/** A manifest is smaller, even with a Parquet file for each day of a century. */
+const MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 
 const About = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Int, source: Schema.String, format: Schema.String })
 )
 
-/** The states of a folder that is ours alone until the scope closes. */
+/** The manifests of a folder, which is locked until the scope closes. */
 export interface StateFolder<E extends StreamManifest> {
-  /** What holds, by stream. */
-  readonly entries: ReadonlyMap<string, E>
-  /** Whether the state of a stream is there, and cannot be used. */
+  /** By stream. */
+  readonly manifests: ReadonlyMap<string, E>
+  /** The error of a stream whose manifest cannot be used. */
   readonly damaged: (stream: string) => DestinationError | undefined
-  /** The names of streams' files whose states are damaged. */
+  /** The file names of streams whose manifests are damaged. */
   readonly damagedNames: ReadonlySet<string>
-  /** Remembers a stream anew. Its data must be on the disk. */
-  readonly save: (entry: E) => Effect.Effect<void, DestinationError>
-  /** Takes an entry for what is there until it is saved. */
-  readonly assume: (entry: E) => void
-  /** Where files are kept that are not to be seen yet. */
+  /** Replaces the manifest of a stream. Its data must be on the disk. */
+  readonly save: (manifest: E) => Effect.Effect<void, DestinationError>
+  /** Uses a manifest from now on, without saving it. */
+  readonly assume: (manifest: E) => void
+  /** The folder for files that readers do not see yet. */
   readonly newPath: string
-  /** Where a stream's state is. */
+  /** The path of a stream's manifest. */
   readonly statePath: (stream: string) => string
-  /** For all that changes the folder: it fails once the folder is not ours any more. */
+  /** All changes to the folder use this. It fails once the lock is lost. */
   readonly files: FileSystem.FileSystem
-  /** Fails once the folder is not ours any more. */
+  /** Fails once the lock is lost. */
   readonly check: Effect.Effect<void, DestinationError>
 }
 
-/** What a folder of states is opened with. */
+/** How a folder of manifests is opened. */
 export interface StateFolderOptions<E extends StreamManifest> {
   readonly folder: string
   readonly source: string
-  /** Such as `JSON lines`; it is shown to people. */
+  /** Such as `JSON lines`. Users see it. */
   readonly format: string
   readonly schema: Schema.Codec<E, unknown>
-  /** Whether this program can have written it. */
-  readonly isOurs: (entry: E) => boolean
-  /** Only looks: changes nothing, makes nothing, and locks nothing. */
+  /** Whether source-prometheus can have written a manifest. */
+  readonly isOurs: (manifest: E) => boolean
+  /** Changes nothing on the disk, and takes no lock. */
   readonly readOnly: boolean
 }
 
-/** Opens a folder for one `source` and one `format`, and makes it if need be. */
+/** Opens a folder for one `source` and one `format`. Creates it if it does not exist. */
 export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>(
   options: StateFolderOptions<E>
 ) {
@@ -74,21 +73,21 @@ export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
-  // A folder that is refused is left as it was.
+  // A refused folder does not change.
   const names = yield* checkFolder(options, inside)
   if (readOnly) {
-    return stateFolder(files, Effect.void, inside, newPath, yield* readStates(options, inside, names))
+    return stateFolder(files, Effect.void, inside, newPath, yield* readManifests(options, inside, names))
   }
 
-  // The folder itself first: what is wrong with it is told of it, and not of what is inside.
+  // The folder itself first, so that errors name it and not a folder inside.
   const made = [...(yield* makeFolder(folder)), ...(yield* makeFolder(inside))]
   const lock = yield* lockFolder(folder, `${inside}/_lock`)
   const ours = guarded(files, lock)
-  const held = yield* readStates(options, inside, yield* checkFolder(options, inside))
+  const found = yield* readManifests(options, inside, yield* checkFolder(options, inside))
   const check = Effect.mapError(lock.check, cannot("written", folder))
-  const states = stateFolder(ours, check, inside, newPath, held)
+  const states = stateFolder(ours, check, inside, newPath, found)
   yield* Effect.addFinalizer(() =>
-    made.length > 0 && states.entries.size === 0 && held.damaged.size === 0
+    made.length > 0 && states.manifests.size === 0 && found.damaged.size === 0
       ? removeUnused(inside, newPath, lock.remove, made).pipe(
           Effect.provideService(FileSystem.FileSystem, ours)
         )
@@ -103,7 +102,7 @@ export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>
   return states
 })
 
-/** Removes what a run made that wrote nothing. */
+/** Removes the folders of a run that wrote nothing. */
 const removeUnused = Effect.fnUntraced(function* (
   inside: string,
   newPath: string,
@@ -111,7 +110,7 @@ const removeUnused = Effect.fnUntraced(function* (
   made: ReadonlyArray<string>
 ) {
   const files = yield* FileSystem.FileSystem
-  // Only an empty folder goes: somebody may have put something there.
+  // Only empty folders: they may have files that source-prometheus did not create.
   const removeEmpty = (path: string) => Effect.ignore(Effect.tryPromise(() => rmdir(path)))
   yield* Effect.ignore(files.remove(`${inside}/_about.json`, { force: true }))
   yield* removeEmpty(newPath)
@@ -121,8 +120,8 @@ const removeUnused = Effect.fnUntraced(function* (
 })
 
 interface Found<E> {
-  readonly entries: ReadonlyMap<string, E>
-  /** By the names of streams' files. */
+  readonly manifests: ReadonlyMap<string, E>
+  /** By the file names of streams. */
   readonly damaged: ReadonlyMap<string, (stream: string) => DestinationError>
 }
 
@@ -133,26 +132,26 @@ const stateFolder = <E extends StreamManifest>(
   newPath: string,
   found: Found<E>
 ): StateFolder<E> => {
-  const entries = new Map(found.entries)
+  const manifests = new Map(found.manifests)
   const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
   return {
-    entries,
-    damaged: (stream) => (entries.has(stream) ? undefined : found.damaged.get(fileName(stream))?.(stream)),
+    manifests,
+    damaged: (stream) => (manifests.has(stream) ? undefined : found.damaged.get(fileName(stream))?.(stream)),
     damagedNames: new Set(found.damaged.keys()),
     newPath,
     statePath,
     files,
     check,
-    assume: (entry) => void entries.set(entry.stream, entry),
-    save: (entry) =>
+    assume: (manifest) => void manifests.set(manifest.stream, manifest),
+    save: (manifest) =>
       Effect.andThen(
-        replaceFile(statePath(entry.stream), `${JSON.stringify(entry)}\n`, newPath),
-        Effect.sync(() => void entries.set(entry.stream, entry))
+        replaceFile(statePath(manifest.stream), `${JSON.stringify(manifest)}\n`, newPath),
+        Effect.sync(() => void manifests.set(manifest.stream, manifest))
       ).pipe(Effect.provideService(FileSystem.FileSystem, files), Effect.uninterruptible)
   }
 }
 
-/** Refuses a folder that is not for this run, and changes nothing. Returns the names of the files of streams' states. */
+/** Refuses a folder of another source or format. Changes nothing. Returns the file names of the manifests. */
 const checkFolder = Effect.fnUntraced(function* (
   { folder, format, readOnly, source }: Omit<StateFolderOptions<StreamManifest>, "schema" | "isOurs">,
   inside: string
@@ -168,13 +167,13 @@ const checkFolder = Effect.fnUntraced(function* (
       message: `${folder} cannot be read: it is a file, not a folder. Choose another folder.`
     })
   }
-  // What is wrong with it otherwise shows when it is made.
+  // Creating it reports other errors.
   if (type !== "Directory") return []
   for (const path of [inside, `${inside}/_new`]) {
     const info = yield* infoOf(path)
     if (info !== undefined && info.type !== "Directory") {
       return yield* new ConfigError({
-        message: `${path} is ${kindOf(info)}, where the states of ${folder} are to be in a folder. Remove it, or choose another folder.`
+        message: `${path} is ${kindOf(info)}, and the states of ${folder} need a folder there. Remove it, or choose another folder.`
       })
     }
     if (info === undefined && path === inside) return []
@@ -183,19 +182,19 @@ const checkFolder = Effect.fnUntraced(function* (
   const streams = names.filter((name) => !name.startsWith("_") && name.endsWith(".json"))
   if (names.includes("_about.json")) {
     const about = Option.flatMap(
-      yield* readSmallFile(aboutPath, MOST_STATE_BYTES),
+      yield* readSmallFile(aboutPath, MAX_MANIFEST_BYTES),
       Schema.decodeUnknownOption(About)
     )
     if (Option.isNone(about)) {
       return yield* new ConfigError({
-        message: `${aboutPath} is damaged or not one of this program. Restore it, or choose another folder.`
+        message: `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another folder.`
       })
     }
     const known = about.value
     if (streams.length > 0 && known.version !== STATE_VERSION) {
       const which = known.version < STATE_VERSION ? "an earlier" : "a later"
       return yield* new ConfigError({
-        message: `${folder} was written by ${which} version of this program, which keeps its states in another way. Choose another folder, or delete this one to read everything again.`
+        message: `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another folder, or delete this one to read everything again.`
       })
     }
     if (streams.length > 0 && known.format !== format) {
@@ -210,42 +209,42 @@ const checkFolder = Effect.fnUntraced(function* (
     }
   } else if (streams.length > 0) {
     return yield* new ConfigError({
-      message: `${aboutPath} is missing, so it is not known where the data in ${folder} came from. Restore it, or choose another folder.`
+      message: `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another folder.`
     })
   }
   return streams
 })
 
-/** Reads the states of streams from the files with these names. */
-const readStates = Effect.fnUntraced(function* <E extends StreamManifest>(
+/** Reads the manifests from the files with these names. */
+const readManifests = Effect.fnUntraced(function* <E extends StreamManifest>(
   { isOurs, schema }: StateFolderOptions<E>,
   inside: string,
   names: ReadonlyArray<string>
 ) {
-  const entries = new Map<string, E>()
+  const manifests = new Map<string, E>()
   const damaged = new Map<string, (stream: string) => DestinationError>()
   const decode = Schema.decodeUnknownResult(Schema.fromJsonString(schema))
   for (const name of names) {
     const path = `${inside}/${name}`
-    const text = yield* Effect.result(readSmallFile(path, MOST_STATE_BYTES))
-    const entry =
+    const text = yield* Effect.result(readSmallFile(path, MAX_MANIFEST_BYTES))
+    const decoded =
       Result.isSuccess(text) && Option.isSome(text.success) ? decode(text.success.value) : undefined
+    const manifest = decoded !== undefined && Result.isSuccess(decoded) ? decoded.success : undefined
     if (
-      entry !== undefined &&
-      Result.isSuccess(entry) &&
-      `${fileName(entry.success.stream)}.json` === name &&
-      hasUsableStates(entry.success) &&
-      isOurs(entry.success)
+      manifest !== undefined &&
+      `${fileName(manifest.stream)}.json` === name &&
+      hasUsableStates(manifest) &&
+      isOurs(manifest)
     ) {
-      entries.set(entry.success.stream, entry.success)
+      manifests.set(manifest.stream, manifest)
     } else {
-      damaged.set(name.slice(0, -".json".length), (stream) => damagedState(path, text, stream))
+      damaged.set(name.slice(0, -".json".length), (stream) => damagedManifest(path, text, stream))
     }
   }
-  return { entries, damaged }
+  return { manifests, damaged }
 })
 
-const damagedState = (
+const damagedManifest = (
   path: string,
   text: Result.Result<Option.Option<string>, DestinationError>,
   stream: string
@@ -253,16 +252,16 @@ const damagedState = (
   Result.isFailure(text)
     ? text.failure
     : new DestinationError({
-        message: `${path} is damaged or not one of this program. Restore the folder from before, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+        message: `${path} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
       })
 
-/** Whether a read can resume from the states of an entry, so far as they are there. */
+/** Whether a read can resume from the states of a manifest. */
 const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>
   [state, refreshState].every(
     (state) => state === undefined || Result.isSuccess(decodeStreamState(stream, state))
   )
 
-/** Passes over what is wrong with one stream: it is met again when that one is opened, and by nobody else. */
+/** Ignores an error of one stream. Opening that stream reports it again, and other streams are not affected. */
 export const unlessFatal = <R>(
   effect: Effect.Effect<void, DestinationError, R>
 ): Effect.Effect<void, DestinationError, R> =>
@@ -272,6 +271,6 @@ export const unlessFatal = <R>(
     () => Effect.void
   )
 
-/** What opening a stream fails with in a folder that was opened to look. */
-export const openedToLook = (folder: string): Effect.Effect<never, DestinationError> =>
-  Effect.fail(new DestinationError({ message: `${folder} is only looked at, and not written.` }))
+/** The error of opening a stream in a read-only folder. */
+export const refuseReadOnly = (folder: string): Effect.Effect<never, DestinationError> =>
+  Effect.fail(new DestinationError({ message: `${folder} is open for reading only.` }))

@@ -1,14 +1,14 @@
 /**
- * Files that are whole and on the disk, also after a loss of power; and what is said where that cannot be had.
+ * File operations that survive a loss of power, and the errors of file operations for users.
  *
- * Nothing here follows a symbolic link in the last part of a path: it may point to what source-prometheus did not create.
+ * None of them follows a symbolic link in the last part of a path: it may point to a file not created by source-prometheus.
  */
 import { randomBytes } from "node:crypto"
 import { basename, dirname, join, resolve } from "node:path"
 import { Effect, FileSystem, Option, type PlatformError } from "effect"
 import { DestinationError } from "../Destination.ts"
 
-/** Turns the failure of doing `what` to `path` into a sentence that says why, and what can be done. */
+/** The error of an operation on `path`, such as "written": what happened, why, and what to do. */
 export const cannot =
   (what: string, path: string) =>
   (error: PlatformError.PlatformError): DestinationError =>
@@ -17,20 +17,20 @@ export const cannot =
       ...(fatal.has(codeOf(error)) ? { isFatal: true } : {})
     })
 
-/** What the system calls the error. */
+/** The system's code of an error. */
 const codeOf = ({ reason: { cause } }: PlatformError.PlatformError): string =>
   cause instanceof Error && "code" in cause ? String(cause.code) : ""
 
 const reasonOf = (what: string, error: PlatformError.PlatformError): string => {
   const code = codeOf(error)
-  // What is written need not be there before, but the folder that it is written to.
+  // The file need not exist before, but its folder must.
   if (code === "ENOENT" && what === "written")
     return "its folder does not exist. Make it, or choose another one."
   if (code === "ENOENT" && what === "made") return "no folder can be made there. Choose another one."
   return reasons[code] ?? `${error.message}.`
 }
 
-/** The code of an operation that was not done because the folder's lock is lost. */
+/** The code of an operation that was refused because the lock of its folder is lost. */
 export const LOCK_LOST = "ELOCKLOST"
 
 const reasons: Readonly<Record<string, string>> = {
@@ -50,10 +50,10 @@ const reasons: Readonly<Record<string, string>> = {
   EIO: "the disk reports an error. Check it, and run again: what was committed is kept.",
   ESTALE: "the network file system does not know it any more. Mount it again, and run again.",
   [LOCK_LOST]:
-    "another run has taken over the folder, because this one gave no sign of life for minutes, or its lock was deleted. This run writes nothing more; what was committed is kept."
+    "another run has taken over the folder, because this one was silent for minutes, or its lock was deleted. This run writes nothing more; what was committed is kept."
 }
 
-/** These are about the whole folder, whichever file they happen to. */
+/** Errors of the entire folder, on whichever file they occur. */
 const fatal: ReadonlySet<string> = new Set([
   "ENOSPC",
   "EDQUOT",
@@ -65,7 +65,7 @@ const fatal: ReadonlySet<string> = new Set([
   LOCK_LOST
 ])
 
-/** What is to be said of an error of DuckDB's that is about the whole folder. It has the words of the system, and no code. */
+/** The reason for users of a DuckDB error that concerns the entire folder. Its text has the system's words and no code. */
 export const fatalReason = (text: string): string | undefined => {
   const code = wordings.find(([wording]) => wording.test(text))?.[1]
   return code === undefined ? undefined : reasons[code]
@@ -83,7 +83,7 @@ const wordings = [
 /** For opening files without following a symbolic link. Windows has no such option. */
 export const noFollow = { noFollow: process.platform !== "win32" }
 
-/** What a path itself is, a symbolic link among others; undefined where there is nothing. */
+/** The type and size of a path, without following a symbolic link. Undefined if it does not exist. */
 export const infoOf = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
     files.lstat(path).pipe(
@@ -96,10 +96,10 @@ export const infoOf = (path: string) =>
     )
   )
 
-/** Whether there is a file that another one may take the place of. */
+/** Whether a path is a file, and not a link or folder. */
 export const isPlainFile = (path: string) => Effect.map(infoOf(path), (info) => info?.type === "File")
 
-/** How a person calls what is there instead of a file or a folder. */
+/** The type of a path, in words. */
 export const kindOf = ({ type }: FileSystem.File.Info): string =>
   type === "SymbolicLink"
     ? "a symbolic link"
@@ -110,8 +110,8 @@ export const kindOf = ({ type }: FileSystem.File.Info): string =>
         : "a device, socket or pipe"
 
 /**
- * Makes a folder, and those that it is in; returns those that were not there. One after the other: where the system refuses
- * without saying why, as it does in `/proc`, Node would try for ever to make all of them.
+ * Creates a folder with its parents, and returns the created ones. It creates one at a time: in `/proc`, Node's recursive call
+ * would never return.
  */
 export const makeFolder = (
   path: string
@@ -128,12 +128,12 @@ export const makeFolder = (
         () => Effect.void
       )
     }
-    // What is there may be a file.
+    // The path may be an existing file: this reports it.
     yield* files.makeDirectory(path, { recursive: true })
     return missing
   }).pipe(Effect.mapError(cannot("made", path)))
 
-/** Makes what was written to a file survive a loss of power. */
+/** Makes the content of a file survive a loss of power. */
 export const syncFile = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
     Effect.scoped(Effect.flatMap(files.open(path, { flag: "r+", ...noFollow }), (file) => file.sync)).pipe(
@@ -141,19 +141,16 @@ export const syncFile = (path: string) =>
     )
   )
 
-/** The same of which files a folder has. Not every system can do that for a folder. */
+/** Makes the names in a folder survive a loss of power, on systems that can do that. */
 export const syncFolder = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
     Effect.ignore(Effect.scoped(Effect.flatMap(files.open(path, { flag: "r" }), (file) => file.sync)))
   )
 
-/** A name that nobody can have put there before. */
+/** A name that cannot exist yet. */
 export const randomName = (): string => randomBytes(9).toString("hex")
 
-/**
- * Replaces a small file: whoever reads it finds the old text or the new one, whatever happens. The new one is made in the
- * folder `aside`, which is on the same disk.
- */
+/** Replaces a small file atomically. The new file is created in the folder `aside`, which is on the same disk. */
 export const replaceFile = Effect.fnUntraced(function* (
   path: string,
   text: string,
@@ -173,7 +170,7 @@ export const replaceFile = Effect.fnUntraced(function* (
   yield* syncFolder(dirname(path))
 })
 
-/** The text of a small file, if it is one: what is no file, or has more than `maxBytes`, has none. */
+/** The text of a file of at most `maxBytes`. None if it is larger, or no file. */
 export const readSmallFile = Effect.fnUntraced(function* (path: string, maxBytes: number) {
   const files = yield* FileSystem.FileSystem
   const info = yield* infoOf(path)

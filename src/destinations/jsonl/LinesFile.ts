@@ -1,6 +1,6 @@
 /**
- * A file that complete lines are appended to, plain or as gzip. What is before the mark is kept, the rest is discarded in the
- * end. A gzip file is a row of members, and the mark is always at the end of one: cut off there, it is a valid file.
+ * A file of complete lines, plain or as gzip, to which lines are appended. Closing discards everything after the mark. A gzip
+ * file is a sequence of members, and the mark is always at the end of a member, so that the truncated file is valid.
  *
  * One buffer is written while the other one is filled.
  */
@@ -11,32 +11,35 @@ import { LineBuffer } from "../../records/LineBuffer.ts"
 import type { DestinationError } from "../Destination.ts"
 import { cannot, noFollow } from "../folder/durably.ts"
 
-/** Buffered bytes that make a write worth its while. */
+/** The number of buffered bytes that make a write worthwhile. */
 const WRITE_BYTES = 1024 * 1024
 
 /** The disk starts to write after so many bytes: less is left for a commit to wait for. */
 const SYNC_BYTES = 16 * 1024 * 1024
 
-/** Level 1 takes a third of the time of the usual one, and its files are a little larger. */
+/** Level 1 takes a third of the time of the default level. Its files are a little larger. */
 const compress = promisify(gzip)
 const LEVEL = 1
 
 export interface LinesFile {
-  /** Where lines are appended: another buffer after each `flushIfFull`. */
+  /** The buffer to append lines to. `flushIfFull` may replace it. */
   readonly buffer: () => LineBuffer
-  /** Begins to write the buffer if it has grown large. */
+  /** Starts to write the buffer if it is full. */
   readonly flushIfFull: Effect.Effect<void, DestinationError>
-  /** All that was appended so far is to be kept. */
+  /** Sets the mark: everything appended so far is kept. */
   readonly mark: () => void
-  /** Writes what is before the mark, so that it survives a loss of power. Returns how many bytes that are. */
+  /** Writes and syncs everything before the mark. Returns the size up to the mark. */
   readonly flush: Effect.Effect<number, DestinationError>
-  /** Makes the file where nothing was appended to it, so that it is there. */
+  /** Creates the file even if nothing was appended. */
   readonly create: Effect.Effect<void, DestinationError>
-  /** How many bytes have been appended, those in the buffer before they are compressed. */
+  /** The number of bytes appended; buffered bytes count uncompressed. */
   readonly bytes: () => number
 }
 
-/** A file with `bytes` bytes. What is after the mark goes with the scope. `check` fails where it must not be written any more. */
+/**
+ * Opens a file of `bytes` bytes. Closing the scope discards everything after the mark. `check` fails if the file must not be
+ * written any more.
+ */
 export const openLines = Effect.fnUntraced(function* (
   files: FileSystem.FileSystem,
   path: string,
@@ -50,10 +53,10 @@ export const openLines = Effect.fnUntraced(function* (
   let file: FileSystem.File | undefined
   let writing: Fiber.Fiber<void, DestinationError> | undefined
   let written = bytes
-  /** How many bytes of the file are before the mark, and of the buffer. */
+  /** The number of bytes before the mark, in the file and in the buffer. */
   let kept = bytes
   let mark = 0
-  /** The mark is behind all that was written, or is being written. */
+  /** Whether the mark is after everything that was written or is being written. */
   let isWrittenKept = true
   let isBroken = false
   let isSynced = true
@@ -92,14 +95,14 @@ export const openLines = Effect.fnUntraced(function* (
     syncing = yield* Effect.forkDetach(sync, { startImmediately: true })
   })
 
-  /** Waits for what is being written. */
+  /** Waits for the current write. */
   const settled = Effect.gen(function* () {
     if (writing !== undefined) yield* Fiber.join(writing)
     writing = undefined
     if (isWrittenKept) kept = written
   })
 
-  // What is before the mark and what is after it are never in one member.
+  // Bytes before and after the mark must not be in the same member.
   const write = Effect.fnUntraced(function* (full: LineBuffer, marked: number) {
     if (marked > 0) {
       yield* append(full.bytes.subarray(0, marked))
@@ -116,7 +119,7 @@ export const openLines = Effect.fnUntraced(function* (
     spare = full
     mark = 0
     isWrittenKept = full.length === marked
-    // Nobody interrupts it: the file must not be closed or shortened meanwhile.
+    // Uninterruptible: the file must not be closed or truncated during a write.
     writing = yield* Effect.forkDetach(write(full, marked), { startImmediately: true })
   })
 
@@ -161,7 +164,7 @@ export const openLines = Effect.fnUntraced(function* (
   return lines
 })
 
-/** Shortens a file. An empty one is no gzip file: there is none then. */
+/** Truncates a file. An empty file is not valid gzip, so it is removed. */
 export const cutTo = (files: FileSystem.FileSystem, path: string, bytes: number) =>
   (bytes === 0
     ? files.remove(path, { force: true })

@@ -12,8 +12,9 @@ export const jsonLines: DestinationKind = {
   memoryMegabytes: undefined,
   suggestion: (text) =>
     /\.jsonl?(\.gz)?$/i.test(text) ? ": JSON lines go into a folder with one file per stream" : undefined,
+  replacesRows: false,
   refusal: refusalOfSettings,
   owns: ownsFile,
-  layer: (folder, { gzip, labelColumns, readOnly, source }) =>
-    layer({ folder, source, labelColumns, gzip, readOnly })
+  layer: (folder, { gzip, labelColumns, readOnly, replacing, source }) =>
+    layer({ folder, source, labelColumns, gzip, replacing, readOnly })
 }

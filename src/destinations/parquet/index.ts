@@ -11,6 +11,7 @@ export const parquet: DestinationKind = {
   takesGzip: false,
   memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
   suggestion: () => undefined,
+  replacesRows: true,
   refusal: () => undefined,
   owns: ownsFile,
   layer: (folder, { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly, source }) =>

@@ -2,42 +2,50 @@
 import { Effect, Option, Redacted } from "effect"
 import { HttpClientRequest } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
-import { basicCredentials } from "../../config/secrets.ts"
 import type { PrometheusError } from "../PrometheusError.ts"
 
 type Credentials = Pick<Settings, "basicAuth">
 
 /** A method of authentication, with its credentials. */
 export interface Authentication {
-  /** Adds to a request what the server wants to see. */
   readonly authenticate: (
     request: HttpClientRequest.HttpClientRequest
   ) => Effect.Effect<HttpClientRequest.HttpClientRequest, PrometheusError>
   /** Whether requests carry a secret that anyone who sees them can use. */
   readonly sendsSecrets: boolean
-  /** The secrets in the forms in which they are sent, to be masked in every text. */
-  readonly secrets: ReadonlyArray<string>
+  /** Secrets that the method derives from those of the settings, such as an encoded password. Every text masks them. */
+  readonly derivedSecrets: ReadonlyArray<string>
 }
 
-/** Every method, the first that applies: it returns undefined where the settings do not ask for it. */
-const methods: Readonly<Record<string, (settings: Credentials) => Authentication | undefined>> = {
-  basic: ({ basicAuth }) => {
-    if (Option.isNone(basicAuth)) return undefined
-    const encoded = basicCredentials(basicAuth.value)
-    return {
-      authenticate: (request) =>
-        Effect.succeed(HttpClientRequest.setHeader(request, "authorization", `Basic ${encoded}`)),
-      sendsSecrets: true,
-      secrets: [encoded, Redacted.value(basicAuth.value.password)]
-    }
-  }
-}
+/** Returns undefined if the settings have no credentials for it. */
+export type Method = (settings: Credentials) => Authentication | undefined
 
-const none: Authentication = { authenticate: Effect.succeed, sendsSecrets: false, secrets: [] }
+/** Sends fixed credentials as `Authorization: scheme credentials`. */
+export const authorization = (scheme: string, credentials: string): Authentication => ({
+  authenticate: (request) =>
+    Effect.succeed(HttpClientRequest.setHeader(request, "authorization", `${scheme} ${credentials}`)),
+  sendsSecrets: true,
+  derivedSecrets: [credentials]
+})
 
-/** The method that the settings ask for; none if they ask for none. */
-export const authenticationOf = (settings: Credentials): Authentication => {
-  for (const method of Object.values(methods)) {
+const basic: Method = ({ basicAuth }) =>
+  Option.getOrUndefined(
+    Option.map(basicAuth, ({ password, user }) =>
+      authorization("Basic", Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64"))
+    )
+  )
+
+/** All methods. */
+export const methods: ReadonlyArray<Method> = [basic]
+
+const none: Authentication = { authenticate: Effect.succeed, sendsSecrets: false, derivedSecrets: [] }
+
+/** The first method that the settings have credentials for. */
+export const authenticationOf = (
+  settings: Credentials,
+  known: ReadonlyArray<Method> = methods
+): Authentication => {
+  for (const method of known) {
     const authentication = method(settings)
     if (authentication !== undefined) return authentication
   }

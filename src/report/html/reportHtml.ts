@@ -1,6 +1,6 @@
 /**
- * The report of a run as one page that needs nothing else: the summary as tables, which are there without any script, and
- * charts, which a script draws when they come into view.
+ * The report of a run as one self-contained page: the summary as tables, which need no script, and charts, which a script draws
+ * when they scroll into view.
  */
 import { createHash } from "node:crypto"
 import type { Curve, RunSummary, StreamSummary } from "../../run/Progress.ts"
@@ -13,16 +13,16 @@ import { escaped, nameText, scriptJson, sentenceText } from "./html.ts"
 import { script, style } from "./page/assets.ts"
 import { type LineData, MOST_LINES, type PageData } from "./pageData.ts"
 
-/** More streams than this begin with their charts folded away: a page of hundreds of charts is one to search in. */
+/** With more streams than this, charts are collapsed at first: a page of hundreds of charts is for searching. */
 const MOST_UNFOLDED = 24
 
-/** How many streams a page has, those that failed first. With hundreds of thousands no browser would open it. */
+/** The most streams of a page, failed ones first. No browser could open a page of hundreds of thousands. */
 const MOST_STREAMS = 5000
 
-/** How many errors it lists. */
+/** The most errors listed. */
 const MOST_FAILURES = 500
 
-/** Allows what is in the page, and nothing else: no request can leave it. */
+/** Allows only the content of the page: it cannot send any request. */
 const policy = (): string =>
   [
     "default-src 'none'",
@@ -34,7 +34,7 @@ const policy = (): string =>
 
 const hashOf = (text: string): string => `sha256-${createHash("sha256").update(text).digest("base64")}`
 
-/** The page as a text. */
+/** The page as a string. */
 export const reportHtml = (run: RunSummary): string => {
   const charts: Array<ReadonlyArray<LineData>> = []
   const isUnfolded = run.streams.length <= MOST_UNFOLDED
@@ -202,7 +202,7 @@ ${rows.join("\n")}
 </figure>`
 }
 
-/** The least and the greatest of the finite values. */
+/** The minimum and maximum of the finite values. */
 const rangeOf = ({ values }: Curve): readonly [least: number, greatest: number] => {
   let least = Infinity
   let greatest = -Infinity
@@ -221,7 +221,7 @@ const valueText = (value: number): string => {
   return String(Number(value.toPrecision(7)))
 }
 
-/** Seven digits are more than a chart can show, and half of what the page would be with all of them. */
+/** Seven digits are more than a chart can show. All digits would double the size of the page. */
 const lineData = ({ times, values }: Curve): LineData => ({
   t: Array.from(times, (time, index) => (index === 0 ? time : time - times[index - 1]!)),
   v: Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(7)) : null))

@@ -7,7 +7,7 @@ import { Effect, FileSystem, Layer } from "effect"
 import { syncModes } from "../../../src/destinations/Destination.ts"
 import { layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 import { choices } from "../../choices.ts"
-import { type Format, killed, type Row, randomRuns } from "../folder/drive.ts"
+import { type Format, killed, type Row, randomRuns } from "../drive.ts"
 import { ask, hasTable } from "./ask.ts"
 
 /**

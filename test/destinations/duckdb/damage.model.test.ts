@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
-import { floats, loadedTime, seriesOf, start } from "../folder/drive.ts"
+import { floats, loadedTime, seriesOf, start } from "../drive.ts"
 import { change, databasePath, put, putBlocks, putStopped, query, stateAt, values } from "./steps.ts"
 import { logsOf, use } from "./use.ts"
 
@@ -40,13 +40,13 @@ const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, 
   [
     "replaced by a table of others",
     "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
-    /has a table "up" that this program has not made\. Rename it, and read the stream again with --full-refresh --select up, or/,
+    /has a table "up" that was not created by source-prometheus\. Rename it, and read the stream again with --full-refresh --select up, or/,
     "foreign"
   ],
   [
     "replaced by a view",
     "ALTER TABLE up RENAME TO gone; CREATE VIEW up AS FROM gone",
-    /has a view "up" that this program has not made\. Rename it/,
+    /has a view "up" that was not created by source-prometheus\. Rename it/,
     "foreign"
   ]
 ]
@@ -149,7 +149,7 @@ describe("a stream whose table others have changed", () => {
           yield* change(path, sql)
           assert.match(
             (yield* failing(path, mode)).message,
-            /"up" that this program has not made\. Rename it, or/
+            /"up" that was not created by source-prometheus\. Rename it, or/
           )
           assert.include(yield* values(path, "other"), 6)
         }

@@ -13,7 +13,7 @@ import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
-import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
+import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../drive.ts"
 import { ask } from "./ask.ts"
 import { change } from "./steps.ts"
 import { logsOf, use } from "./use.ts"
@@ -301,7 +301,10 @@ describe("a DuckDB database", () => {
         /has no table "up", but .* records are missing\. Restore the file from before, or read the stream again with --full-refresh --select up\./
       )
       yield* change(path, `DELETE FROM ${streams}; CREATE VIEW up AS FROM away`)
-      assert.match(yield* refusal(path), /has a view "up" that this program has not made\. Rename it/)
+      assert.match(
+        yield* refusal(path),
+        /has a view "up" that was not created by source-prometheus\. Rename it/
+      )
       yield* change(path, "UPDATE _source_prometheus.about SET version = 3")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")

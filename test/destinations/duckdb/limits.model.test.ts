@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import { syncModes } from "../../../src/destinations/Destination.ts"
 import { duckdbError } from "../../../src/destinations/duckdb/duckdbError.ts"
 import * as child from "../../support/child.ts"
-import { floats, loadedTime, seriesOf, start } from "../folder/drive.ts"
+import { floats, loadedTime, seriesOf, start } from "../drive.ts"
 import { databasePath, put, putBlocks, query, stateAt, values } from "./steps.ts"
 import { use } from "./use.ts"
 

@@ -20,7 +20,7 @@ import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
-import { loadedTime, temporaryFolder } from "../folder/drive.ts"
+import { loadedTime, temporaryFolder } from "../drive.ts"
 import { change, databasePath, put, putStopped, stateAt, values } from "./steps.ts"
 import { use } from "./use.ts"
 
@@ -251,7 +251,7 @@ describe("a file that DuckDB would take for a log", () => {
     Effect.gen(function* () {
       const path = yield* databasePath
       writeFileSync(`${path}.wal`, "my notes")
-      assert.match(yield* refusal(path), /\.wal is there without a database, and DuckDB would remove it/)
+      assert.match(yield* refusal(path), /\.wal exists without a database, and DuckDB would remove it/)
       assert.strictEqual(readFileSync(`${path}.wal`, "utf8"), "my notes")
       assert.isFalse(existsSync(path))
       const other = yield* databasePath

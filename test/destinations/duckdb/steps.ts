@@ -6,7 +6,7 @@ import type { SyncMode } from "../../../src/destinations/Destination.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, openToResume, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
+import { floats, openToResume, seriesOf, start, temporaryFolder } from "../drive.ts"
 import { ask } from "./ask.ts"
 
 /** The path of a database that is not there yet, in a folder of its own. */

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination, type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
-import { floats, histogramOf, loadedTime, seriesOf, start } from "../folder/drive.ts"
+import { floats, histogramOf, loadedTime, seriesOf, start } from "../drive.ts"
 import { change, databasePath, putBlocks, query, stateAt } from "./steps.ts"
 import { use } from "./use.ts"
 

@@ -10,7 +10,7 @@ import { Destination } from "../../../src/destinations/Destination.ts"
 import { layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, seriesOf, start } from "../folder/drive.ts"
+import { floats, seriesOf, start } from "../drive.ts"
 
 const SERIES = 100
 const POINTS = 40

@@ -11,7 +11,7 @@ import * as JsonLinesFolder from "../../../src/destinations/jsonl/JsonLinesFolde
 import * as ParquetFolder from "../../../src/destinations/parquet/ParquetFolder.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, loadedTime, seriesOf, start, temporaryFolder } from "./drive.ts"
+import { floats, loadedTime, seriesOf, start, temporaryFolder } from "../drive.ts"
 
 /** What the system says to a process of another PID namespace, or after the machine was started again. */
 const elsewhere = ({ boot, namespace }: { readonly boot?: string; readonly namespace?: string }) =>

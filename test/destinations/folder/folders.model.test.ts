@@ -13,7 +13,7 @@ import * as ParquetFolder from "../../../src/destinations/parquet/ParquetFolder.
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import * as child from "../../support/child.ts"
-import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "./drive.ts"
+import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../drive.ts"
 
 const layers = {
   jsonl: (folder: string, source = "http://mock") =>
@@ -193,13 +193,16 @@ for (const kind of kinds) {
         const aboutPath = join(folder, "_state", "_about.json")
         const about = readFileSync(aboutPath, "utf8")
         writeFileSync(aboutPath, about.replace(/"version": \d+/, '"version": 1'))
-        assert.match(yield* refusal(), /was written by an earlier version of this program.*Choose another/)
+        assert.match(
+          yield* refusal(),
+          /was written by an earlier version of source-prometheus.*Choose another/
+        )
         writeFileSync(aboutPath, about)
         const statePath = join(folder, "_state", "up.json")
         const state = readFileSync(statePath, "utf8")
         for (const damaged of ["", state.slice(0, 40), "[]", state.replace('"up"', '"down"')]) {
           writeFileSync(statePath, damaged)
-          assert.match(yield* refusal(), /up\.json is damaged or not one of this program/)
+          assert.match(yield* refusal(), /up\.json is damaged or was not written by source-prometheus/)
         }
         rmSync(statePath)
         assert.match(yield* refusal(), /(exists|has files), but .*no.* state|but not its state/)

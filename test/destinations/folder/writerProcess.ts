@@ -6,7 +6,7 @@ import * as JsonLinesFolder from "../../../src/destinations/jsonl/JsonLinesFolde
 import * as ParquetFolder from "../../../src/destinations/parquet/ParquetFolder.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, seriesOf, start } from "./drive.ts"
+import { floats, seriesOf, start } from "../drive.ts"
 
 const [, , kind, folder = ""] = process.argv
 const options = { folder, source: "http://mock", labelColumns: true }

@@ -7,7 +7,7 @@ import { fileName } from "../../../src/destinations/folder/fileName.ts"
 import { layer } from "../../../src/destinations/jsonl/JsonLinesFolder.ts"
 import { choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
-import { type Format, onFullDisk, type Row, randomRuns } from "../folder/drive.ts"
+import { type Format, onFullDisk, type Row, randomRuns } from "../drive.ts"
 
 interface Line {
   readonly stream: string

@@ -8,9 +8,10 @@ import { layer } from "../../../src/destinations/jsonl/JsonLinesFolder.ts"
 import { refusalOfSettings } from "../../../src/destinations/jsonl/repeatedRows.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, openToResume, seriesOf, start, temporaryFolder } from "../folder/drive.ts"
+import { floats, openToResume, seriesOf, start, temporaryFolder } from "../drive.ts"
 
 const minute = 60_000
+const replacing = "tables: or lakes:"
 const timeOf = (point: number) => formatTime(start + point * minute)
 
 /** A sync that reads points of `up`, after which these spans have been read. */
@@ -37,7 +38,7 @@ const sync = (
       if (isComplete) yield* writer.complete
     })
   ).pipe(
-    Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip: false })),
+    Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip: false, replacing })),
     Effect.provide(NodeServices.layer)
   )
 
@@ -102,7 +103,7 @@ describe("a file of JSON lines in deduped mode", () => {
         const { message } = yield* Effect.flip(sync(folder, deduped, points, [[0, 30]]))
         assert.match(
           message,
-          /up\.jsonl may have rows from \S+ to \S+ already, .*--mode incremental_append.*duckdb: or parquet:/
+          /up\.jsonl may have rows from \S+ to \S+ already, .*--mode incremental_append.*\(tables: or lakes:\)/
         )
         assert.deepStrictEqual(values(folder), [10, 20])
       }
@@ -170,11 +171,11 @@ describe("a file of JSON lines in deduped mode", () => {
   )
 
   it("is refused by its settings with a look-back alone", () => {
-    assert.isUndefined(refusalOfSettings(deduped, { lookbackMillis: 0 }))
-    assert.isUndefined(refusalOfSettings("incremental_append", { lookbackMillis: 60_000 }))
+    assert.isUndefined(refusalOfSettings(deduped, { lookbackMillis: 0 }, replacing))
+    assert.isUndefined(refusalOfSettings("incremental_append", { lookbackMillis: 60_000 }, replacing))
     assert.match(
-      refusalOfSettings(deduped, { lookbackMillis: 60_000 }) ?? "",
-      /^lookback_window is 60 seconds, .*duckdb: or parquet:\)\. Or set lookback_window to 0\.$/
+      refusalOfSettings(deduped, { lookbackMillis: 60_000 }, replacing) ?? "",
+      /^lookback_window is 60 seconds, .*\(tables: or lakes:\)\. Or set lookback_window to 0\.$/
     )
   })
 })

@@ -23,7 +23,7 @@ import {
   seriesOf,
   start,
   temporaryFolder
-} from "../folder/drive.ts"
+} from "../drive.ts"
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 

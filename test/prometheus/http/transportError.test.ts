@@ -43,11 +43,11 @@ describe("fromTransport", () => {
   })
 
   it.each([
-    ["tlsv1 alert protocol version", /no version of TLS that is accepted here/],
-    ["unsupported protocol", /no version of TLS that is accepted here/],
-    ["wrong version number", /does not speak TLS, as https asks for/],
-    ["packet length too long", /does not speak TLS, as https asks for/],
-    ["ssl/tls alert handshake failure", /no cipher or key exchange in common/]
+    ["tlsv1 alert protocol version", /does not offer TLS 1.2 or later/],
+    ["unsupported protocol", /does not offer TLS 1.2 or later/],
+    ["wrong version number", /does not use TLS, which https requires/],
+    ["packet length too long", /does not use TLS, which https requires/],
+    ["ssl/tls alert handshake failure", /no cipher or key exchange/]
   ])("says what a handshake failed for: %s", (words, text) => {
     const message = `write EPROTO C0D8:error:0A00042E:SSL routines:ssl3_read_bytes:${words}:ssl/record/rec_layer_s3.c:916:`
     const { summary } = fromTransport(endpoint, systemError("EPROTO", message))

@@ -5,7 +5,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { checkReportPlace, writeReport } from "../../../src/report/html/writeReport.ts"
-import { temporaryFolder } from "../../destinations/folder/drive.ts"
+import { temporaryFolder } from "../../destinations/drive.ts"
 import { runOf, streamOf } from "../summaries.ts"
 
 const summary = runOf([streamOf("up")])

@@ -20,7 +20,7 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Option, PlatformError, Result } from "effect"
 import { TestClock } from "effect/testing"
-import type { ConfigError } from "../../../src/config/ConnectorConfig.ts"
+import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import {
   type Contents,
   Destination,
@@ -28,12 +28,12 @@ import {
   type SyncMode,
   syncKindOf,
   syncModes
-} from "../../../src/destinations/Destination.ts"
-import type { HistogramBlock, Labels, SampleBlock, Series, TextBlock } from "../../../src/samples/Sample.ts"
-import { canonicalLabels, seriesId } from "../../../src/samples/Series.ts"
-import { StreamState } from "../../../src/sync/StreamState.ts"
-import { formatTime } from "../../../src/text/formatTime.ts"
-import type { Choices } from "../../choices.ts"
+} from "../../src/destinations/Destination.ts"
+import type { HistogramBlock, Labels, SampleBlock, Series, TextBlock } from "../../src/samples/Sample.ts"
+import { canonicalLabels, seriesId } from "../../src/samples/Series.ts"
+import { StreamState } from "../../src/sync/StreamState.ts"
+import { formatTime } from "../../src/text/formatTime.ts"
+import type { Choices } from "../choices.ts"
 
 export const start = Date.UTC(2026, 0, 1)
 

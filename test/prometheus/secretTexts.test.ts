@@ -1,0 +1,77 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Option, Redacted } from "effect"
+import { Output } from "../../src/airbyte/Output.ts"
+import * as ProtocolLogger from "../../src/airbyte/ProtocolLogger.ts"
+import { stderrLogger } from "../../src/cli/stderrLogger.ts"
+import { decodeConfig } from "../../src/config/ConnectorConfig.ts"
+import { authorization, type Method, methods } from "../../src/prometheus/http/authentication.ts"
+import { allSecretTexts, secretTexts } from "../../src/prometheus/secretTexts.ts"
+import { makeCollector } from "../airbyte/collector.ts"
+
+const settings = (given: Readonly<Record<string, unknown>>) =>
+  decodeConfig({ base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60, ...given })
+
+describe("secretTexts", () => {
+  it.effect("has all secrets in the forms in which they are sent", () =>
+    Effect.gen(function* () {
+      const headers = [
+        { name: "a", value: "x" },
+        { name: "b", value: "y" }
+      ]
+      assert.deepStrictEqual(
+        allSecretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "é", headers })),
+        ["é", "x", "y", Buffer.from("u:é").toString("base64")]
+      )
+      const bearer = yield* settings({ headers: [{ name: "Authorization", value: "Bearer s3cret" }] })
+      for (const texts of [allSecretTexts, secretTexts]) {
+        assert.deepStrictEqual(texts(bearer), ["Bearer s3cret", "s3cret"])
+        assert.deepStrictEqual(texts(yield* settings({ basic_auth_user: "", basic_auth_pass: "" })), [])
+      }
+    })
+  )
+
+  it.effect("leaves out secrets that any message may contain by chance", () =>
+    Effect.gen(function* () {
+      for (const common of ["a", "1", "http", "prometheus"]) {
+        const headers = [{ name: "X-Scope-OrgID", value: common }]
+        assert.deepStrictEqual(secretTexts(yield* settings({ headers })), [])
+        const basic = { basic_auth_user: "reader-7", basic_auth_pass: common }
+        assert.deepStrictEqual(secretTexts(yield* settings(basic)), [
+          Buffer.from(`reader-7:${common}`).toString("base64")
+        ])
+      }
+    })
+  )
+
+  it.effect("makes every log mask what a new method of authentication derives", () =>
+    Effect.gen(function* () {
+      const reversed: Method = ({ basicAuth }) =>
+        Option.getOrUndefined(
+          Option.map(basicAuth, ({ password }) =>
+            authorization("Reversed", [...Redacted.value(password)].reverse().join(""))
+          )
+        )
+      const given = yield* settings({ basic_auth_user: "u", basic_auth_pass: "drowssap-1" })
+      const secrets = secretTexts(given, [reversed, ...methods])
+      const log = Effect.logInfo("The server refused 1-password of u.")
+
+      const lines: Array<string> = []
+      yield* Effect.provide(
+        log,
+        stderrLogger(secrets, (line) => void lines.push(line))
+      )
+      assert.deepStrictEqual(lines, ["The server refused **** of u."])
+
+      const collector = makeCollector()
+      yield* Effect.gen(function* () {
+        const output = yield* Output
+        output.maskSecrets(secrets)
+        yield* log
+        yield* output.flush
+      }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(collector.layer))
+      assert.deepStrictEqual(collector.messages(), [
+        { type: "LOG", log: { level: "INFO", message: "The server refused **** of u." } }
+      ])
+    })
+  )
+})
