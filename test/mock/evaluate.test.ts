@@ -81,7 +81,7 @@ describe("range", () => {
     ])
   })
 
-  it("ends at a stale marker and begins again after it", () => {
+  it("ends at a stale marker and restarts after it", () => {
     const restarted = series([0, 1], [minute, "stale"], [3 * minute, 2])
     assert.deepStrictEqual(points(restarted, grid(0, 4 * minute, minute / 2)), [
       [0, 1],
@@ -96,7 +96,7 @@ describe("range", () => {
     assert.deepStrictEqual(points(series([0, Number.NaN]), grid(0, 0, 1)), [[0, Number.NaN]])
   })
 
-  it("does not see samples that do not exist yet", () => {
+  it("ignores samples that do not exist yet", () => {
     const several = series([0, 1], [10, 2], [20, 3])
     const options = { ...defaultOptions, untilMillis: 10 }
     assert.deepStrictEqual(points(several, grid(0, 30, 10), options), [
@@ -118,7 +118,7 @@ describe("range", () => {
   const start = integer(-1_000_000, 1_000_000)
   const step = integer(1, 200_000)
 
-  it.prop("agrees with a search for every point", [times, start, step], ([raw, startMillis, stepMillis]) => {
+  it.prop("agrees with a search per point", [times, start, step], ([raw, startMillis, stepMillis]) => {
     const unique = [...new Set(raw)].sort((a, b) => a - b)
     const samples = unique.map((time, i) => [time, i % 5 === 4 ? "stale" : i] as const)
     const endMillis = startMillis + 20 * stepMillis + 3
@@ -203,7 +203,7 @@ describe("selectors", () => {
     ['{__proto__="p"}', ["http.status p"]],
     ['{constructor="p"}', []],
     ["{__name__='a',y=`left`}", ["a 1 left"]],
-    // An expression has to match the whole value.
+    // An expression must match the complete value.
     ['{x=~"1"}', ["a 1 left"]],
     ['{x=~"1.*"}', ["a 1 left", "a:b 12"]],
     ['{x=~"1|2"}', ["a 1 left", "a 2"]],
@@ -228,7 +228,7 @@ describe("selectors", () => {
     ['{__name__=~".*"}', "1:1: parse error: vector selector must contain at least one non-empty matcher"],
     ['{x!="1"}', "1:1: parse error: vector selector must contain at least one non-empty matcher"],
     ['{x="",y=~"a?"}', "1:1: parse error: vector selector must contain at least one non-empty matcher"]
-  ])("refuses %s in the words of Prometheus", (text, message) => {
+  ])("refuses %s with Prometheus' message", (text, message) => {
     assert.deepStrictEqual(parseQuery(text), Result.fail(message))
   })
 

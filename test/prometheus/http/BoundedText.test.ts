@@ -4,7 +4,7 @@ import { choices } from "../../choices.ts"
 
 const bounds = { bytes: 1000, depth: 4, containers: 10 }
 
-/** Reads a text in chunks of so many bytes. */
+/** Reads a text in chunks of a size. */
 const read = (text: string, size = Infinity, limits = bounds): unknown => {
   const bytes = Buffer.from(text)
   const bounded = new BoundedText(limits)
