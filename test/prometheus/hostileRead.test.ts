@@ -119,7 +119,7 @@ const keyOf = ({ labels, time, value }: Omit<PlainSample, "series">): string =>
 const assertSentence = (error: PrometheusError): void =>
   assert.match(error.message, /^\S.{20,900}[.!?…]$/s, "an error is a sentence")
 
-/** What is true of every read, whatever the server does. */
+/** The guarantees against any server. */
 const assertHonest = ({ sent }: HostilePrometheus, { error, events }: Outcome): void => {
   const emitted = new Set<string>()
   let lastCheckpoint = Number.NEGATIVE_INFINITY
