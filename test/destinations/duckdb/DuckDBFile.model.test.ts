@@ -1,4 +1,4 @@
-/** A DuckDB database: what it has after any runs, killed or not. */
+/** The content of a DuckDB database after any runs, killed or not. */
 import { cpSync, existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
@@ -11,8 +11,8 @@ import { type Format, killed, type Row, randomRuns } from "../drive.ts"
 import { ask, hasTable } from "./ask.ts"
 
 /**
- * Statements that are counted if they begin so; before statement number `at`, the files are copied as a kill would leave them,
- * and nothing is done any more.
+ * Counts statements that start so. Before statement number `at`, the files are copied as a kill would leave them, and no more
+ * statements run.
  */
 const watchStatements =
   (beginning: string): NonNullable<Format["watch"]> =>
@@ -74,7 +74,7 @@ describe("DuckDBFile", () => {
   )
 
   it.effect.prop(
-    "goes on from where it was stopped in the middle of a commit, in any mode",
+    "resumes after a kill within a commit, in any mode",
     [choices],
     ([choices]) =>
       randomRuns(format(true, "COMMIT"), choices, 21_600, {

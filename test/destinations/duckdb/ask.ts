@@ -1,7 +1,7 @@
-/** Asks a database that nobody else has open, or files from one in memory (`:memory:`). */
+/** Queries a database that no one else has open, or files through one in memory (`:memory:`). */
 import { DuckDBInstance } from "@duckdb/node-api"
 
-/** The rows of a query, with what it has of each by its column. */
+/** The rows of a query, with their values by column. */
 export const ask = async (
   path: string,
   sql: string

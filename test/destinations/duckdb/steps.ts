@@ -1,4 +1,4 @@
-/** Does to a database what runs do, and what people do behind their back. */
+/** Steps of runs on a database, and changes that people make to it. */
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
@@ -9,7 +9,7 @@ import { formatTime } from "../../../src/text/formatTime.ts"
 import { floats, openToResume, seriesOf, start, temporaryFolder } from "../drive.ts"
 import { ask } from "./ask.ts"
 
-/** The path of a database that is not there yet, in a folder of its own. */
+/** The path of a database that does not exist yet, in its own folder. */
 export const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
 export const stateAt = (point: number, isRefresh = false) =>
@@ -59,7 +59,7 @@ export const values = (path: string, table = "up") =>
     rows.map(({ value }) => value)
   )
 
-/** Changes a database by another client than this program. */
+/** Changes a database with another client than this program. */
 export const change = (path: string, sql: string) =>
   Effect.promise(async () => {
     const instance = await DuckDBInstance.create(path)
