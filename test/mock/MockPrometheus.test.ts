@@ -88,7 +88,7 @@ describe("query_range", () => {
     assert.strictEqual(send("/api/v1/query_range", { params: earlier }).body, empty)
   })
 
-  it("counts series where there are any", () => {
+  it("counts series if there are any", () => {
     const count = (query: string, from = params.start) =>
       send("/api/v1/query_range", { params: { ...params, start: from, query: `count(${query})` } }).body
     assert.strictEqual(

@@ -29,14 +29,14 @@ const points = (...args: Parameters<typeof range>) => {
 describe("look-back", () => {
   const one = series([1000, 7])
 
-  it("is five minutes, the end included on version 2", () => {
+  it("is five minutes, including the end in version 2", () => {
     assert.isUndefined(instant(one, 999))
     assert.strictEqual(instant(one, 1000), 7)
     assert.strictEqual(instant(one, 1000 + 5 * minute), 7)
     assert.isUndefined(instant(one, 1001 + 5 * minute))
   })
 
-  it("leaves the end out on version 3", () => {
+  it("excludes the end in version 3", () => {
     assert.strictEqual(instant(one, 1000, leftOpen), 7)
     assert.strictEqual(instant(one, 999 + 5 * minute, leftOpen), 7)
     assert.isUndefined(instant(one, 1000 + 5 * minute, leftOpen))
@@ -70,7 +70,7 @@ describe("range", () => {
     ])
   })
 
-  it("leaves a gap where the last sample is too old", () => {
+  it("leaves a gap if the last sample is too old", () => {
     const gap = series([0, 1], [20 * minute, 2])
     assert.deepStrictEqual(points(gap, grid(0, 22 * minute, 2 * minute)), [
       [0, 1],

@@ -51,7 +51,7 @@ describe("a fault", () => {
     assert.isUndefined(faultOf(anyOf(), "/a"))
   })
 
-  // What the client makes of the mock's words is what it makes of Prometheus'.
+  // The client interprets the mock's messages like those of Prometheus.
   it.each([
     [400, "parse error", "Refused"],
     [422, "query processing would load too many samples into memory in query execution", "TooLarge"],

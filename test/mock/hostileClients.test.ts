@@ -69,18 +69,18 @@ const post = (body: string, ...headers: ReadonlyArray<string>): string =>
     body
   ].join("\r\n")
 
-describe("a request that is none", () => {
+describe("an invalid request", () => {
   it.live.each<[string, string, ReadonlyArray<number>]>([
-    ["a host that is none", get("/api/v1/labels", "Host: ["), [400]],
+    ["an invalid host", get("/api/v1/labels", "Host: ["), [400]],
     ["a host with a path", get("/api/v1/labels", "Host: a/b?c"), [400]],
     ["a host with a user", get("/api/v1/labels", "Host: u:p@a"), [400]],
-    ["a port that is none", get("/api/v1/labels", "Host: a:99999"), [400]],
+    ["an invalid port", get("/api/v1/labels", "Host: a:99999"), [400]],
     ["an address in IPv6", get("/api/v1/labels", "Host: [::1]:80"), [200]],
-    ["an address in IPv6 that is none", get("/api/v1/labels", "Host: [:::::]:80"), [400]],
+    ["an invalid IPv6 address", get("/api/v1/labels", "Host: [:::::]:80"), [400]],
     ["no host", get("/api/v1/labels", "A: b"), [400]],
     ["two hosts", get("/api/v1/labels", "Host: a", "Host: b"), [200, 400]],
     ["all of an address", get("http://other.example/api/v1/labels"), [200]],
-    ["all of an address that is none", get("http://[/api/v1/labels"), [400]],
+    ["an invalid absolute address", get("http://[/api/v1/labels"), [400]],
     ["another scheme", get("ftp://a/api/v1/labels"), [400]],
     ["no path", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", [400]],
     ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", [0, 400]],
@@ -103,7 +103,7 @@ describe("a request that is none", () => {
     ["two lengths", post("a=b", "Content-Length: 3", "Content-Length: 4"), [400]],
     ["a length and pieces", post("0\r\n\r\n", "Content-Length: 5", "Transfer-Encoding: chunked"), [400]],
     ["pieces that are none", post("zz\r\n", "Transfer-Encoding: chunked"), [400]],
-    ["a length that is none", post("", "Content-Length: -1"), [400]],
+    ["an invalid length", post("", "Content-Length: -1"), [400]],
     ["an unknown expectation", post("a=b", "Content-Length: 3", "Expect: miracles"), [417]],
     ["a body after `100 Continue`", post("a=b", "Content-Length: 3", "Expect: 100-continue"), [100]]
   ])("%s", ([name, request, statuses]) =>

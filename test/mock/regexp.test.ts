@@ -58,7 +58,7 @@ describe("compileFullMatch", () => {
   })
 })
 
-describe("expressions that a backtracking engine would not end", () => {
+describe("expressions that a backtracking engine would not finish", () => {
   it.each(["(a+)+$", "(a*)*b", "(a|a)*b", "(a|aa)+b", "(.*)(.*)(.*)(.*)(.*)x", "(([a-z])+.)+[A-Z]([a-z])+$"])(
     "%s is matched in linear time",
     (expression) => {

@@ -78,7 +78,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("takes a form, a prefix and headers", () =>
+  it.live("accepts a form, a prefix and headers", () =>
     Effect.gen(function* () {
       const { mock, baseUrl, client } = yield* open({
         pathPrefix: "/prometheus",

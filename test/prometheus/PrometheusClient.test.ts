@@ -433,7 +433,7 @@ describe("PrometheusClient", () => {
   )
 
   for (const status of [301, 302, 307, 308]) {
-    it.live(`follows a redirect with ${status} on the same host, credentials and all`, () =>
+    it.live(`follows a redirect with ${status} on the same host, with credentials`, () =>
       withClient(
         {
           mock: {

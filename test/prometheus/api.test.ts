@@ -111,7 +111,7 @@ describe("responses", () => {
     )
   })
 
-  it.prop("have each name once, and no empty one", [Schema.Array(Schema.String)], ([given]) => {
+  it.prop("have distinct names, and no empty one", [Schema.Array(Schema.String)], ([given]) => {
     const endpoint = Api.labelValues("job", range, { selector: [] })
     const names = Result.getOrThrow(decode(endpoint, success(JSON.stringify([...given, ...given]))))
     assert.deepStrictEqual(
@@ -142,7 +142,7 @@ describe("responses", () => {
     Api.labelNames(range, { selector: [] })
   ]
 
-  it.prop("of any other text are errors with a sentence", [Schema.String, Schema.Json], ([text, json]) => {
+  it.prop("with any other text are errors with a sentence", [Schema.String, Schema.Json], ([text, json]) => {
     for (const endpoint of endpoints) {
       const broken = Result.getOrThrow(Result.flip(decode(endpoint, `${text}{`)))
       assert.strictEqual(broken.reason, "BrokenResponse")
@@ -213,7 +213,7 @@ describe("the end of a range query's response", () => {
     ])
   })
 
-  it("passes on warnings about the query", () => {
+  it("has warnings about the query", () => {
     const warnings = ["PromQL warning: mixed s3cret"]
     assert.deepStrictEqual(Result.getOrThrow(outcome({ warnings })), ["PromQL warning: mixed ****"])
   })

@@ -176,7 +176,7 @@ describe("a read of a server whose responses are changed", () => {
         )
         const outcome = yield* readFrom(mock)
         assertHonest(mock, outcome)
-        // Of each window a first time and retries, more of them only where each brings something.
+        // Each window is requested once and retried, more often only if each retry delivers samples.
         assert.isBelow(mock.sent.length, 60)
       }),
     many
@@ -233,7 +233,7 @@ describe("a read of a server whose responses are changed", () => {
     ["in two series that are one", `{${n},${values(at(1))}},{${n},${values(at(1))}}`],
     ["in two lists of one series", `{${n},${values(at(1))},${values(at(1))}}`],
     [
-      "in two series that are one but for an empty label",
+      "in two series that differ only in an empty label",
       `{${n},${values(at(1))}},{"metric":{"__name__":"m","x":"","n":"0"},${values(at(1))}}`
     ],
     ["of a histogram before the window", `{${n},"histograms":[[${at(-1)},${histogram}]]}`],

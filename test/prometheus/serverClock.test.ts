@@ -24,7 +24,7 @@ describe("the server's clock", () => {
     })
   })
 
-  it("does not count where its own Date and this machine contradict it", () => {
+  it("is not used if its own Date and this machine contradict it", () => {
     const clock = judge({ serverMillis: now + 10 * year, dateMillis: now - 3000 })
     assert.deepStrictEqual(clock, {
       nowMillis: now - 3000,

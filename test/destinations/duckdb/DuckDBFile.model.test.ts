@@ -8,7 +8,7 @@ import { syncModes } from "../../../src/destinations/Destination.ts"
 import { layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 import { choices } from "../../choices.ts"
 import { type Format, killed, type Row, randomRuns } from "../drive.ts"
-import { ask, hasTable } from "./ask.ts"
+import { hasTable, queryDatabase } from "./queryDatabase.ts"
 
 /**
  * Counts statements that start so. Before statement number `at`, the files are copied as a kill would leave them, and no more
@@ -55,7 +55,7 @@ const format = (labelColumns: boolean, killedBefore = ""): Format => ({
   rows: async (folder, stream) => {
     const path = join(folder, "data.duckdb")
     if (!(await hasTable(path, stream))) return []
-    const rows = await ask(
+    const rows = await queryDatabase(
       path,
       `SELECT series_id, strftime(time, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM "${stream}"`
     )
@@ -67,7 +67,7 @@ const format = (labelColumns: boolean, killedBefore = ""): Format => ({
 
 describe("DuckDBFile", () => {
   it.effect.prop(
-    "has what was committed and nothing else, whatever happens",
+    "has exactly what was committed, whatever happens",
     [choices],
     ([choices]) => randomRuns(format(choices.oneIn(2)), choices, 21_600),
     { timeout: 240_000, arbitrary: { runs: 40 } }

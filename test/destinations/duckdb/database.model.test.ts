@@ -14,8 +14,7 @@ import { formatTime } from "../../../src/text/formatTime.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
 import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../drive.ts"
-import { ask } from "./ask.ts"
-import { change } from "./steps.ts"
+import { change, query } from "./steps.ts"
 import { logsOf, use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
@@ -53,8 +52,6 @@ const put = (mode: SyncMode, ...points: ReadonlyArray<number>) =>
       yield* writer.complete
     })
   )
-
-const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql))
 
 const values = (path: string) =>
   Effect.map(query(path, "SELECT value FROM up ORDER BY time"), (rows) => rows.map(({ value }) => value))
@@ -390,7 +387,7 @@ describe("a DuckDB database", () => {
 })
 
 describe("the tables", () => {
-  it.live("have the columns of all records, in UTC, whatever the time zone here", () =>
+  it.live("have the columns of all records, in UTC, whatever this machine's time zone", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* Effect.acquireRelease(
@@ -496,7 +493,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("have the number that the server's digits mean, to the last bit", () =>
+  it.live("have the exact number of the server's digits", () =>
     Effect.gen(function* () {
       const random = new Choices(5, Number.POSITIVE_INFINITY)
       const path = yield* databasePath

@@ -53,7 +53,7 @@ describe("the memory", () => {
     60_000
   )
 
-  it.live("is too small for one stream, and enough for the others", () =>
+  it.live("is too small for one stream but enough for the others", () =>
     Effect.gen(function* () {
       for (const mode of syncModes) {
         const path = yield* databasePath
@@ -141,7 +141,7 @@ describe("the memory", () => {
 
 describe("a full disk", () => {
   it.live(
-    "ends the run with a sentence, and keeps everything committed",
+    "ends the run with a sentence, and loses no committed row",
     () =>
       Effect.gen(function* () {
         for (const blocks of [500, 3000, 6000]) {

@@ -39,7 +39,7 @@ const treeOf = (folder: string): ReadonlyArray<unknown> =>
       return [name, ino, mode, mtimeNs, ctimeNs, size, content]
     })
 
-describe("the place of a database", () => {
+describe("the path of a database", () => {
   it.live("is refused without a wait if it is not a file", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
@@ -246,7 +246,7 @@ describe("a database that is opened for reading only", () => {
   )
 })
 
-describe("a file that DuckDB would take for a log", () => {
+describe("a file that DuckDB would read as its log", () => {
   it.live("is kept, whatever it is", () =>
     Effect.gen(function* () {
       const path = yield* databasePath

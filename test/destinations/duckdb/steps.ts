@@ -7,7 +7,7 @@ import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { floats, openToResume, seriesOf, start, temporaryFolder } from "../drive.ts"
-import { ask } from "./ask.ts"
+import { queryDatabase } from "./queryDatabase.ts"
 
 /** The path of a database that does not exist yet, in its own folder. */
 export const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
@@ -51,7 +51,7 @@ export const put = (stream: string, mode: SyncMode, ...points: ReadonlyArray<num
 export const putStopped = (stream: string, mode: SyncMode, ...points: ReadonlyArray<number>) =>
   putBlocks(stream, mode, [pointsOf(stream, points)], points.at(-1)!, false)
 
-export const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql))
+export const query = (path: string, sql: string) => Effect.promise(() => queryDatabase(path, sql))
 
 /** The values of a table in the order of their times. */
 export const values = (path: string, table = "up") =>

@@ -315,7 +315,7 @@ describe("a commit", () => {
 })
 
 describe("a database of an earlier build, with primary keys", () => {
-  it.live("is refused, and left as it is", () =>
+  it.live("is refused, and not changed", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const entry = `{"version":1,"stream":"up","table":"up","lastMillis":${start},"hasKey":true,"hasTable":true,"state":{"time":"2026-01-01T00:00:00Z","step":60,"version":1}}`

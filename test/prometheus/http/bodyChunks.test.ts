@@ -32,7 +32,7 @@ const settle = Effect.andThen(turn, Effect.repeat(Effect.yieldNow, { times: 50 }
 
 describe("bodyChunks", () => {
   it.live.prop(
-    "has all bytes in order, then the end or the failure, whatever the pace of both sides",
+    "emits all bytes in order, then the end or the failure, however fast each side is",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {

@@ -126,7 +126,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("gives up where the next try would come later than 15 minutes after the first failure", () =>
+  it.effect("gives up if the next retry would start later than 15 minutes after the first failure", () =>
     Effect.gen(function* () {
       const { ends, logs, waits } = yield* failing([failure("RateLimited", 300_000)], 20)
       yield* waits(300_000)

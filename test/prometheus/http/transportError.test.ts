@@ -73,7 +73,7 @@ describe("fromTransport", () => {
     )
   })
 
-  it("looks for the innermost failure that says something", () => {
+  it("finds the innermost informative failure", () => {
     const refused = systemError("ECONNREFUSED")
     const wrapped: ReadonlyArray<unknown> = [
       { cause: refused },
@@ -98,7 +98,7 @@ describe("fromTransport", () => {
     assert.strictEqual(causeText(cause), text)
   })
 
-  it("says something if there are no inner failures", () => {
+  it("returns a text without inner failures", () => {
     assert.strictEqual(causeText(new AggregateError([], "all failed")), "all failed")
   })
 

@@ -210,7 +210,7 @@ describe("ResponseDecoder", () => {
   })
 
   describe("samples", () => {
-    it("come as soon as their bytes are there", () => {
+    it("are emitted as soon as their bytes have arrived", () => {
       const decoder = new ResponseDecoder()
       const start = responseWith('[{"metric":{"a":"b"},"values":[[1,"1"],[2,"2"],[3,"').slice(0, -2)
       assert.lengthOf(plainSamples(decoder.push(encode(start))), 2)
@@ -238,7 +238,7 @@ describe("ResponseDecoder", () => {
       assert.strictEqual(decoder.finish().status, "success")
     })
 
-    it("come in blocks that agree with themselves", () => {
+    it("are in consistent blocks", () => {
       const decoder = new ResponseDecoder()
       const blocks = decoder.push(
         encode(
@@ -315,7 +315,7 @@ describe("ResponseDecoder", () => {
       ])
     })
 
-    it("may be many", () => {
+    it("may be numerous", () => {
       const series = Array.from(
         { length: 20 },
         (_, s) =>
@@ -370,7 +370,7 @@ describe("ResponseDecoder", () => {
       assert.deepStrictEqual(labels(withMetric('{ "a" : "" }')), [[]])
     })
 
-    it("may be called like an object's own", () => {
+    it("may have the names of object properties", () => {
       assert.deepStrictEqual(
         labels(withMetric('{"__proto__":"p","constructor":"c","toString":"t","1":"n"}')),
         [
@@ -384,7 +384,7 @@ describe("ResponseDecoder", () => {
       )
     })
 
-    it("are the same in all spellings", () => {
+    it("are the same in every JSON spelling", () => {
       const spellings = [
         '"é/\\"\\\\\n😀"',
         '"\\u00e9\\/\\u0022\\u005C\\u000a\\ud83d\\uDE00"',
@@ -405,7 +405,7 @@ describe("ResponseDecoder", () => {
       ])
     })
 
-    it("never make one series of two", () => {
+    it("never merge two series", () => {
       // Half of a pair of surrogates is no text: SHA-256 would see U+FFFD in both.
       const bytes = encode(
         responseWith(
@@ -531,7 +531,7 @@ describe("ResponseDecoder", () => {
     })
   })
 
-  describe("fails where", () => {
+  describe("fails if", () => {
     const complete = withValues('[[1,"2.5"]]')
 
     it.prop(
@@ -582,7 +582,7 @@ describe("ResponseDecoder", () => {
       assert.throws(() => decoder.finish(), DecodeError)
     })
 
-    it("nothing came", () => {
+    it("nothing arrived", () => {
       assert.throws(() => new ResponseDecoder().finish(), DecodeError)
       assertFails(encode("  \n"))
     })
@@ -833,7 +833,7 @@ describe("ResponseDecoder", () => {
     )
 
     it.prop(
-      "in skipped parts never crashes",
+      "in skipped parts never causes a crash",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))

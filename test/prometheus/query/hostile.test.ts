@@ -161,7 +161,7 @@ describe("a response that is broken at one place", () => {
   )
 })
 
-describe("what is nested 100,000 levels deep", () => {
+describe("JSON that is nested 100,000 levels deep", () => {
   const DEPTH = 100_000
   const lists = "[".repeat(DEPTH) + "]".repeat(DEPTH)
   const objects = '{"a":'.repeat(DEPTH) + 1 + "}".repeat(DEPTH)
@@ -245,8 +245,8 @@ describe("something very long", () => {
       `{"status":"success","data":{"resultType":"${long(megabytes)}","result":[]}}`,
       /is a x+, not a matrix/
     ]
-  ])("is refused in a sentence, which is short: %s", (_, text, message) => {
-    // As it comes from a socket.
+  ])("is refused in a short sentence: %s", (_, text, message) => {
+    // In chunks as from a socket.
     const { outcome, samples } = decode(inChunks(Buffer.from(text), 65_536))
     if (!(outcome instanceof DecodeError)) assert.fail("was accepted")
     assert.isTrue(isMessage(outcome), outcome.message.slice(0, 1000))
@@ -254,7 +254,7 @@ describe("something very long", () => {
     assert.deepStrictEqual(samples, [])
   })
 
-  it("is read where it is only long: labels of 1 MB, a value of 400 digits, a warning, spaces", () => {
+  it("is read if it is within the limits: labels of 1 MB, a value of 400 digits, a warning, spaces", () => {
     const label = long(megabytes)
     const digits = "7".repeat(400)
     const text = `{"warnings":["${long(5 * megabytes)}"],${" ".repeat(5 * megabytes)}${series(`[[1,"${digits}"]]`, `{"a":"${label}"}`).slice(1)}`
