@@ -20,8 +20,8 @@ import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
-import { loadedTime, temporaryFolder } from "../drive.ts"
-import { change, databasePath, put, putStopped, stateAt, values } from "./steps.ts"
+import { loadedTime, put, putStopped, stateAt, temporaryFolder } from "../drive.ts"
+import { change, databasePath, values } from "./steps.ts"
 import { use } from "./use.ts"
 
 const refusal = (path: string, readOnly = false) =>
