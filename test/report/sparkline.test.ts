@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { chosenCurve, sparkline } from "../../src/report/sparkline.ts"
+import { selectCurve, sparkline } from "../../src/report/sparkline.ts"
 import { curveOf } from "./summaries.ts"
 
 const spark = (values: ReadonlyArray<number>, columns: number) => sparkline(curveOf(values), columns)
@@ -44,11 +44,11 @@ describe("sparkline", () => {
   })
 })
 
-describe("chosenCurve", () => {
+describe("selectCurve", () => {
   it("is a curve that changes, if there is one", () => {
     const [flat, empty, moving] = [curveOf([1, 1, NaN]), curveOf([NaN]), curveOf([NaN, 1, 2])]
-    assert.strictEqual(chosenCurve([flat, empty, moving]), moving)
-    assert.strictEqual(chosenCurve([flat, empty]), flat)
-    assert.isUndefined(chosenCurve([]))
+    assert.strictEqual(selectCurve([flat, empty, moving]), moving)
+    assert.strictEqual(selectCurve([flat, empty]), flat)
+    assert.isUndefined(selectCurve([]))
   })
 })

@@ -80,7 +80,7 @@ describe("the parts of a stream", () => {
       assert.deepStrictEqual(partsOf(planned), [])
       assert.strictEqual(planned.points, 0)
       assert.strictEqual(pointCount(planned.range), 0)
-      assert.deepStrictEqual(encodeStreamState(planned.checkpointOfNothing.state), encodeStreamState(state))
+      assert.deepStrictEqual(encodeStreamState(planned.unchangedCheckpoint.state), encodeStreamState(state))
     }
     assert.deepStrictEqual(partsOf(planOf({ now: -5 })), [])
   })

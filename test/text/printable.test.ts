@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import {
-  cutTo,
   printable,
   printableJson,
   printableLines,
@@ -110,13 +109,6 @@ describe("printableLines", () => {
       "A name is a\n  All is well.\n    up: \\u001b[2J x  y"
     )
     assert.isAtMost(printableLines("x".repeat(1_000_000), 1000).length, 1000)
-  })
-})
-
-describe("cutTo", () => {
-  it("never cuts a character in halves", () => {
-    assert.strictEqual(cutTo("ab🚀c", 4), "ab…")
-    assert.strictEqual(cutTo("ab🚀c", 5), "ab🚀c")
   })
 })
 
