@@ -13,8 +13,7 @@ import {
 import { join, relative } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask as askDatabase } from "../destinations/duckdb/ask.ts"
-import { change } from "../destinations/duckdb/steps.ts"
+import { change, query } from "../destinations/duckdb/steps.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
@@ -22,8 +21,6 @@ import { serve } from "../support/mockServer.ts"
 
 const formats = ["duckdb", "parquet", "jsonl"] as const
 type Format = (typeof formats)[number]
-
-const ask = (path: string, sql: string) => Effect.promise(() => askDatabase(path, sql))
 
 const place = (format: Format, folder: string) => {
   const path = join(folder, format === "duckdb" ? "data.duckdb" : "data")
@@ -39,7 +36,7 @@ const place = (format: Format, folder: string) => {
     /** The minutes from the start that a stream of one series has rows of, in order. */
     minutes: (stream: string) =>
       Effect.map(
-        ask(
+        query(
           format === "duckdb" ? path : ":memory:",
           `SELECT (epoch_ms(time::TIMESTAMPTZ) - ${start})::BIGINT // ${minute} AS minute FROM ${table(stream)} ORDER BY 1`
         ),
@@ -246,7 +243,7 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.isNull(streams.find(({ name }) => name === "b")?.error)
       }
       if (format === "duckdb") {
-        const [row] = yield* ask(destination.path, "SELECT mine FROM a")
+        const [row] = yield* query(destination.path, "SELECT mine FROM a")
         assert.strictEqual(Number((row as { readonly mine: unknown }).mine), 42)
       } else assert.strictEqual(readFileSync(theirs, "utf8"), "mine")
       assert.deepStrictEqual(yield* destination.minutes("b"), numbers(0, 199))

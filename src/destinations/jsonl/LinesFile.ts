@@ -14,6 +14,9 @@ import { cannot, noFollow } from "../folder/durably.ts"
 /** The number of buffered bytes that make a write worthwhile. */
 const WRITE_BYTES = 1024 * 1024
 
+/** The disk starts to write after so many bytes: less is left for a commit to wait for. */
+const SYNC_BYTES = 16 * 1024 * 1024
+
 /** Level 1 takes a third of the time of the default level. Its files are a little larger. */
 const compress = promisify(gzip)
 const LEVEL = 1
@@ -57,6 +60,8 @@ export const openLines = Effect.fnUntraced(function* (
   let isWrittenMarked = true
   let isBroken = false
   let isSynced = true
+  let unsynced = 0
+  let syncing: Fiber.Fiber<void, DestinationError> | undefined
 
   const open = Effect.suspend(() => files.open(path, { flag: "a", ...noFollow })).pipe(
     Scope.provide(fileScope),
@@ -72,6 +77,22 @@ export const openLines = Effect.fnUntraced(function* (
     yield* (file ?? (yield* open)).writeAll(piece).pipe(Effect.mapError(cannot("written", path)))
     isBroken = false
     written += piece.length
+    unsynced += piece.length
+    if (unsynced >= SYNC_BYTES) yield* beginToSync
+  })
+
+  const sync = Effect.suspend(() => file?.sync ?? Effect.void).pipe(Effect.mapError(cannot("written", path)))
+
+  const synced = Effect.gen(function* () {
+    if (syncing !== undefined) yield* Fiber.join(syncing)
+    syncing = undefined
+  })
+
+  const beginToSync = Effect.gen(function* () {
+    if (syncing !== undefined && syncing.pollUnsafe() === undefined) return
+    yield* synced
+    unsynced = 0
+    syncing = yield* Effect.forkDetach(sync, { startImmediately: true })
   })
 
   /** Waits for the current write. */
@@ -105,6 +126,7 @@ export const openLines = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       yield* Effect.ignore(writeFinished)
+      yield* Effect.ignore(synced)
       yield* Scope.close(fileScope, Exit.void)
       if (written !== kept || isBroken) yield* Effect.ignore(truncateFile(files, path, kept))
     })
@@ -125,8 +147,10 @@ export const openLines = Effect.fnUntraced(function* (
         mark = 0
         kept = written
       }
-      if (!isSynced && file !== undefined) yield* Effect.mapError(file.sync, cannot("written", path))
+      yield* synced
+      if (!isSynced) yield* sync
       isSynced = true
+      unsynced = 0
       return kept
     }),
     create: Effect.gen(function* () {

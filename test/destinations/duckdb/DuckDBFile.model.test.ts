@@ -1,4 +1,4 @@
-/** A DuckDB database: what it has after any runs, killed or not. */
+/** The content of a DuckDB database after any runs, killed or not. */
 import { cpSync, existsSync, mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
@@ -8,11 +8,11 @@ import { syncModes } from "../../../src/destinations/Destination.ts"
 import { layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 import { choices } from "../../choices.ts"
 import { type Format, killed, type Row, randomRuns } from "../drive.ts"
-import { ask, hasTable } from "./ask.ts"
+import { hasTable, queryDatabase } from "./queryDatabase.ts"
 
 /**
- * Statements that are counted if they begin so; before statement number `at`, the files are copied as a kill would leave them,
- * and nothing is done any more.
+ * Counts statements that start so. Before statement number `at`, the files are copied as a kill would leave them, and no more
+ * statements run.
  */
 const watchStatements =
   (beginning: string): NonNullable<Format["watch"]> =>
@@ -55,7 +55,7 @@ const format = (labelColumns: boolean, killedBefore = ""): Format => ({
   rows: async (folder, stream) => {
     const path = join(folder, "data.duckdb")
     if (!(await hasTable(path, stream))) return []
-    const rows = await ask(
+    const rows = await queryDatabase(
       path,
       `SELECT series_id, strftime(time, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM "${stream}"`
     )
@@ -67,14 +67,14 @@ const format = (labelColumns: boolean, killedBefore = ""): Format => ({
 
 describe("DuckDBFile", () => {
   it.effect.prop(
-    "has what was committed and nothing else, whatever happens",
+    "has exactly what was committed, whatever happens",
     [choices],
     ([choices]) => randomRuns(format(choices.oneIn(2)), choices, 21_600),
     { timeout: 240_000, arbitrary: { runs: 40 } }
   )
 
   it.effect.prop(
-    "goes on from where it was stopped in the middle of a commit, in any mode",
+    "resumes after a kill within a commit, in any mode",
     [choices],
     ([choices]) =>
       randomRuns(format(true, "COMMIT"), choices, 21_600, {

@@ -1,4 +1,4 @@
-/** A stream whose table or bookkeeping others have changed: it fails, says what to do, and no other stream fails. */
+/** A stream whose table or manifest others have changed: it fails with advice, and no other stream fails. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
@@ -8,7 +8,7 @@ import { logsOf, use } from "./use.ts"
 
 const STREAMS = "_source_prometheus.streams"
 
-/** What is done to a table `up` that has been written, and what is said of it. */
+/** Changes of a written table `up`, and the errors that follow. */
 const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, isForeign?: "foreign"]> = [
   ["dropped", "DROP TABLE up", /has no table "up", but .* records are missing\. Restore/],
   ["renamed", "ALTER TABLE up RENAME TO gone", /has no table "up", but/],
@@ -23,12 +23,12 @@ const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, 
     /that was changed: its columns time and value are missing or of another type/
   ],
   [
-    "with a damaged entry",
+    "with a damaged manifest",
     `UPDATE ${STREAMS} SET entry = '{"version":1,"table":7}' WHERE stream = 'up'`,
     /is damaged: _source_prometheus\.streams has an entry of up that/
   ],
   [
-    "with the entry of another stream",
+    "with the manifest of another stream",
     `UPDATE ${STREAMS} SET entry = (SELECT entry FROM ${STREAMS} WHERE stream = 'other') WHERE stream = 'up'`,
     /is damaged: _source_prometheus\.streams has an entry of up that/
   ],
@@ -38,7 +38,7 @@ const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, 
     /is damaged: _source_prometheus\.streams has an entry of up that/
   ],
   [
-    "replaced by a table of others",
+    "replaced by a foreign table",
     "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
     /has a table "up" that was not created by source-prometheus\. Rename it, and read the stream again with --full-refresh --select up, or/,
     "foreign"
@@ -51,7 +51,7 @@ const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, 
   ]
 ]
 
-/** The error of a stream, and that another stream is written after it in the same run. */
+/** Returns the error of a stream, and checks that the same run then writes another stream. */
 const failing = (path: string, mode: SyncMode, stream = "up") =>
   use(
     path,
@@ -75,7 +75,7 @@ describe("a stream whose table others have changed", () => {
   for (const [index, [name, sql, said, isForeign]] of damages.entries()) {
     it.live(`fails alone, and is read again by a full refresh: ${name}`, () =>
       Effect.gen(function* () {
-        // Each of the others in turn.
+        // Each of the other modes in turn.
         for (const mode of [syncModes[1 + (index % 3)]!, "full_refresh_overwrite"] as const) {
           const path = yield* prepared
           yield* change(path, sql)
@@ -104,7 +104,7 @@ describe("a stream whose table others have changed", () => {
     )
   }
 
-  it.live("continues a table that others made again with the same columns", () =>
+  it.live("continues a table that others recreated with the same columns", () =>
     Effect.gen(function* () {
       const path = yield* prepared
       yield* change(path, "CREATE TABLE up_ AS FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up")
@@ -140,7 +140,7 @@ describe("a stream whose table others have changed", () => {
     })
   )
 
-  it.live("is not taken for a stream whose name others have used", () =>
+  it.live("is refused if its name is that of a foreign table", () =>
     Effect.gen(function* () {
       for (const sql of ["CREATE TABLE up (a INTEGER)", "CREATE VIEW up AS SELECT 1 AS a"]) {
         for (const mode of syncModes) {
@@ -158,8 +158,8 @@ describe("a stream whose table others have changed", () => {
   )
 })
 
-describe("what a server may send", () => {
-  it.live("is kept whatever labels and metrics are called", () =>
+describe("names from a server", () => {
+  it.live("are kept, whatever labels and metrics are called", () =>
     Effect.gen(function* () {
       const names = [
         "",
@@ -180,7 +180,7 @@ describe("what a server may send", () => {
         for (const name of names) {
           const series = seriesOf(name, { [name]: "value", nul: "a\0b", job: "a" })
           const logs = yield* logsOf(use(path, putBlocks(name, mode, [floats(series, [[start, "1"]])], 0)))
-          // SQL cannot spell these names.
+          // SQL cannot express these names.
           const isRenamed = name === "" || name.includes("\0") || !name.isWellFormed()
           assert.strictEqual(logs.length, isRenamed ? 1 : 0, name)
           if (isRenamed) assert.match(logs[0]!, /is in the table ".+": DuckDB does not distinguish its name/s)

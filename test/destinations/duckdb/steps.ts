@@ -1,4 +1,4 @@
-/** Does to a database what runs do, and what people do behind their back. */
+/** Steps of runs on a database, and changes that people make to it. */
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
@@ -7,9 +7,9 @@ import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { floats, openToResume, seriesOf, start, temporaryFolder } from "../drive.ts"
-import { ask } from "./ask.ts"
+import { queryDatabase } from "./queryDatabase.ts"
 
-/** The path of a database that is not there yet, in a folder of its own. */
+/** The path of a database that does not exist yet, in its own folder. */
 export const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
 export const stateAt = (point: number, isRefresh = false) =>
@@ -51,7 +51,7 @@ export const put = (stream: string, mode: SyncMode, ...points: ReadonlyArray<num
 export const putStopped = (stream: string, mode: SyncMode, ...points: ReadonlyArray<number>) =>
   putBlocks(stream, mode, [pointsOf(stream, points)], points.at(-1)!, false)
 
-export const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql))
+export const query = (path: string, sql: string) => Effect.promise(() => queryDatabase(path, sql))
 
 /** The values of a table in the order of their times. */
 export const values = (path: string, table = "up") =>
@@ -59,7 +59,7 @@ export const values = (path: string, table = "up") =>
     rows.map(({ value }) => value)
   )
 
-/** Changes a database by another client than this program. */
+/** Changes a database with another client than this program. */
 export const change = (path: string, sql: string) =>
   Effect.promise(async () => {
     const instance = await DuckDBInstance.create(path)

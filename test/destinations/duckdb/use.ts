@@ -4,7 +4,7 @@ import { Effect, Logger } from "effect"
 import type { Destination } from "../../../src/destinations/Destination.ts"
 import { type DuckDBOptions, layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 
-/** Does something with a database, which is open for as long as that takes. */
+/** Runs an effect with an open database, and closes it at the end. */
 export const use = <A, E>(
   path: string,
   body: Effect.Effect<A, E, Destination>,
@@ -15,7 +15,7 @@ export const use = <A, E>(
     Effect.provide(NodeServices.layer)
   )
 
-/** What an effect logs, instead of printing it. */
+/** Collects the logs of an effect instead of printing them. */
 export const logsOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<ReadonlyArray<string>, E, R> =>
   Effect.suspend(() => {
     const logs: Array<string> = []

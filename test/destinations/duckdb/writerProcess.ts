@@ -1,8 +1,9 @@
 /**
- * Writes to a database for ever, for tests that kill it: `writerProcess.ts PATH`. A line of JSON per stream that is done.
+ * Writes to a database without end, for tests that kill it: `writerProcess.ts PATH`. Prints a line of JSON per completed
+ * stream.
  *
- * `up` is read on incrementally, each time beginning some points before its end; `whole` is replaced by one refresh after the
- * other, all of its values the number of that refresh.
+ * `up` is read incrementally, each time from some points before its end. Refreshes replace `whole` one after the other; its
+ * values are the number of the refresh.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Option } from "effect"
@@ -47,7 +48,7 @@ const program = Effect.gen(function* () {
         const writer = yield* destination.open("up", "incremental_append_deduped")
         for (let point = from; point < from + 3 * POINTS; point += POINTS) {
           yield* writer.write(blocks("up", point, POINTS, (at) => `${at}`))
-          // A label that nobody has had.
+          // A new label.
           yield* writer.write([
             floats(seriesOf("up", { [`at${point}`]: "x" }), [[start + point * STEP_MILLIS, `${point}`]])
           ])
@@ -57,7 +58,7 @@ const program = Effect.gen(function* () {
       })
     )
     yield* done({ point: from + 3 * POINTS - 1 })
-    // A refresh that was killed when all of it had been written goes on from there, as a read would.
+    // A refresh that was killed after all of it was written resumes from there, as a read would.
     const isWritten = Option.isSome(yield* destination.states("full_refresh_overwrite").load("whole"))
     yield* Effect.scoped(
       Effect.gen(function* () {

@@ -1,4 +1,4 @@
-/** Where a report is written: all of it or nothing, and to no file that somebody else chose. */
+/** Reports are written atomically, and never through a planted link. */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -34,7 +34,7 @@ describe("writeReport", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("leaves nothing behind where it cannot write", () =>
+  it.live("leaves nothing behind if it cannot write", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       const report = join(folder, "report.html")
