@@ -162,7 +162,7 @@ const send = (response: Http.ServerResponse, reply: MockResponse): void => {
   }
   response.writeHead(reply.status, reply.headers)
   const chunks = reply.body[Symbol.iterator]()
-  const writeOn = (): void => {
+  const writeMore = (): void => {
     try {
       while (!response.destroyed) {
         const next = chunks.next()
@@ -171,7 +171,7 @@ const send = (response: Http.ServerResponse, reply: MockResponse): void => {
           return
         }
         if (!response.write(next.value)) {
-          response.once("drain", writeOn)
+          response.once("drain", writeMore)
           return
         }
       }
@@ -180,7 +180,7 @@ const send = (response: Http.ServerResponse, reply: MockResponse): void => {
       response.destroy()
     }
   }
-  writeOn()
+  writeMore()
 }
 
 const finish = (response: Http.ServerResponse, reply: MockResponse): void => {

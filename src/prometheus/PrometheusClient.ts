@@ -53,7 +53,7 @@ export class PrometheusClient extends Context.Service<
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
     /**
-     * Sends a range query. The effect completes when the response starts, so that the server can work ahead of the reader, who
+     * Sends a range query. The effect completes when the response starts, so that the server can work ahead of the reader, which
      * consumes the stream of blocks. The scope holds the connection.
      */
     readonly queryRange: (

@@ -23,17 +23,17 @@ const serve = Effect.map(
 )
 
 /** Sends a text, and returns what arrives until the server closes the connection or is silent for a moment. */
-const say = (port: number, text: string | Buffer, silentMillis = 150): Effect.Effect<string> =>
+const sendText = (port: number, text: string | Buffer, silentMillis = 150): Effect.Effect<string> =>
   Effect.callback((resume) => {
-    let heard = ""
+    let received = ""
     const socket = connect(port, "127.0.0.1", () => socket.write(text))
     const done = (): void => {
       socket.destroy()
-      resume(Effect.succeed(heard))
+      resume(Effect.succeed(received))
     }
     let timer = setTimeout(done, silentMillis * 4)
     socket.on("data", (chunk) => {
-      heard += chunk.toString("latin1")
+      received += chunk.toString("latin1")
       clearTimeout(timer)
       timer = setTimeout(done, silentMillis)
     })
@@ -54,7 +54,7 @@ const assertServes = (baseUrl: string, after: string) =>
     assert.include(await response.text(), '"success"', after)
   })
 
-const statusOf = (heard: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(heard)?.[1] ?? 0)
+const statusOf = (received: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0)
 
 const get = (target: string, ...headers: ReadonlyArray<string>): string =>
   [`GET ${target} HTTP/1.1`, ...(headers.length === 0 ? ["Host: a"] : headers), "", ""].join("\r\n")
@@ -109,8 +109,8 @@ describe("an invalid request", () => {
   ])("%s", ([name, request, statuses]) =>
     Effect.gen(function* () {
       const { baseUrl, port } = yield* serve
-      const heard = yield* say(port, Buffer.from(request, "latin1"))
-      assert.include(statuses, statusOf(heard), heard)
+      const received = yield* sendText(port, Buffer.from(request, "latin1"))
+      assert.include(statuses, statusOf(received), received)
       yield* assertServes(baseUrl, name)
     })
   )
@@ -156,7 +156,7 @@ describe("an invalid request", () => {
       )
       const statuses = yield* Effect.forEach(
         requests,
-        (request) => Effect.map(say(port, request, 40), statusOf),
+        (request) => Effect.map(sendText(port, request, 40), statusOf),
         {
           concurrency: 40
         }
@@ -172,8 +172,8 @@ describe("an invalid request", () => {
 describe("a body that is too large", () => {
   /** Sends without end. Returns how much was accepted before the connection was closed, and the response. */
   const flood = (port: number, head: string, piece: Buffer, most: number) =>
-    Effect.callback<{ readonly sent: number; readonly heard: string }>((resume) => {
-      let heard = ""
+    Effect.callback<{ readonly sent: number; readonly received: string }>((resume) => {
+      let received = ""
       let sent = 0
       const socket: Socket = connect(port, "127.0.0.1", () => {
         socket.write(head)
@@ -189,10 +189,10 @@ describe("a body that is too large", () => {
         go()
       })
       socket.on("data", (chunk) => {
-        heard += chunk.toString("latin1")
+        received += chunk.toString("latin1")
       })
       socket.on("error", () => {})
-      socket.on("close", () => resume(Effect.succeed({ heard, sent })))
+      socket.on("close", () => resume(Effect.succeed({ received, sent })))
     })
 
   const piece = Buffer.alloc(65_536, "a")
@@ -208,8 +208,8 @@ describe("a body that is too large", () => {
   ] as const)("is refused after a part of it, %s", ([, header, piece]) =>
     Effect.gen(function* () {
       const { baseUrl, port } = yield* serve
-      const { heard, sent } = yield* flood(port, post("", header), piece, most)
-      assert.strictEqual(statusOf(heard), 413, heard)
+      const { received, sent } = yield* flood(port, post("", header), piece, most)
+      assert.strictEqual(statusOf(received), 413, received)
       // The buffers of the sockets, and the most that is read.
       assert.isBelow(sent, 40_000_000)
       yield* assertServes(baseUrl, header)
@@ -219,8 +219,8 @@ describe("a body that is too large", () => {
   it.live("is refused before it is sent, if the client expects `100 Continue`", () =>
     Effect.gen(function* () {
       const { port } = yield* serve
-      const heard = yield* say(port, post("", `Content-Length: ${most}`, "Expect: 100-continue"))
-      assert.strictEqual(statusOf(heard), 413, heard)
+      const received = yield* sendText(port, post("", `Content-Length: ${most}`, "Expect: 100-continue"))
+      assert.strictEqual(statusOf(received), 413, received)
     })
   )
 })
@@ -252,8 +252,8 @@ describe("clients that are slow, or many", () => {
       )
       yield* assertServes(baseUrl, "400 clients")
       // A hundred requests at once on one connection get their responses in order.
-      const heard = yield* say(port, get("/api/v1/labels").repeat(100))
-      assert.strictEqual(heard.match(/HTTP\/1\.1 200/g)?.length, 100)
+      const received = yield* sendText(port, get("/api/v1/labels").repeat(100))
+      assert.strictEqual(received.match(/HTTP\/1\.1 200/g)?.length, 100)
     }).pipe(Effect.scoped)
   )
 })

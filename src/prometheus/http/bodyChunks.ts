@@ -25,7 +25,7 @@ type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusErro
 /**
  * Reads a body to its end. All chunks that arrive while the reader is busy, or in one turn of Node's event loop, are one step
  * of the stream: a step costs as much as decoding 64 KiB, and a read has a dozen of them. If the body breaks off or is too
- * slow, the stream fails after all bytes that arrived. Only time spent waiting counts: a busy reader, who pauses the body,
+ * slow, the stream fails after all bytes that arrived. Only time spent waiting counts: a busy reader, which pauses the body,
  * never finds it too slow.
  */
 export const bodyChunks = (

@@ -9,47 +9,48 @@ import { logsOf, use } from "./use.ts"
 const STREAMS = "_source_prometheus.streams"
 
 /** Changes of a written table `up`, and the errors that follow. */
-const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, isForeign?: "foreign"]> = [
-  ["dropped", "DROP TABLE up", /has no table "up", but .* records are missing\. Restore/],
-  ["renamed", "ALTER TABLE up RENAME TO gone", /has no table "up", but/],
+const damages: ReadonlyArray<readonly [name: string, sql: string, expected: RegExp, isForeign?: "foreign"]> =
   [
-    "without a column",
-    "CREATE TABLE up_ AS SELECT * EXCLUDE (value) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
-    /that was changed: its column value is missing/
-  ],
-  [
-    "with columns of other types",
-    "CREATE TABLE up_ AS SELECT * REPLACE (value::VARCHAR AS value, time::DATE AS time) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
-    /that was changed: its columns time and value are missing or of another type/
-  ],
-  [
-    "with a damaged manifest",
-    `UPDATE ${STREAMS} SET entry = '{"version":1,"table":7}' WHERE stream = 'up'`,
-    /is damaged: _source_prometheus\.streams has an entry of up that/
-  ],
-  [
-    "with the manifest of another stream",
-    `UPDATE ${STREAMS} SET entry = (SELECT entry FROM ${STREAMS} WHERE stream = 'other') WHERE stream = 'up'`,
-    /is damaged: _source_prometheus\.streams has an entry of up that/
-  ],
-  [
-    "with two entries",
-    `INSERT INTO ${STREAMS} FROM ${STREAMS} WHERE stream = 'up'`,
-    /is damaged: _source_prometheus\.streams has an entry of up that/
-  ],
-  [
-    "replaced by a foreign table",
-    "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
-    /has a table "up" that was not created by source-prometheus\. Rename it, and read the stream again with --full-refresh --select up, or/,
-    "foreign"
-  ],
-  [
-    "replaced by a view",
-    "ALTER TABLE up RENAME TO gone; CREATE VIEW up AS FROM gone",
-    /has a view "up" that was not created by source-prometheus\. Rename it/,
-    "foreign"
+    ["dropped", "DROP TABLE up", /has no table "up", but .* records are missing\. Restore/],
+    ["renamed", "ALTER TABLE up RENAME TO gone", /has no table "up", but/],
+    [
+      "without a column",
+      "CREATE TABLE up_ AS SELECT * EXCLUDE (value) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
+      /that was changed: its column value is missing/
+    ],
+    [
+      "with columns of other types",
+      "CREATE TABLE up_ AS SELECT * REPLACE (value::VARCHAR AS value, time::DATE AS time) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
+      /that was changed: its columns time and value are missing or of another type/
+    ],
+    [
+      "with a damaged manifest",
+      `UPDATE ${STREAMS} SET entry = '{"version":1,"table":7}' WHERE stream = 'up'`,
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ],
+    [
+      "with the manifest of another stream",
+      `UPDATE ${STREAMS} SET entry = (SELECT entry FROM ${STREAMS} WHERE stream = 'other') WHERE stream = 'up'`,
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ],
+    [
+      "with two manifests",
+      `INSERT INTO ${STREAMS} FROM ${STREAMS} WHERE stream = 'up'`,
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ],
+    [
+      "replaced by a foreign table",
+      "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
+      /has a table "up" that was not created by source-prometheus\. Rename it, and read the stream again with --full-refresh --select up, or/,
+      "foreign"
+    ],
+    [
+      "replaced by a view",
+      "ALTER TABLE up RENAME TO gone; CREATE VIEW up AS FROM gone",
+      /has a view "up" that was not created by source-prometheus\. Rename it/,
+      "foreign"
+    ]
   ]
-]
 
 /** Returns the error of a stream, and checks that the same run then writes another stream. */
 const failing = (path: string, mode: SyncMode, stream = "up") =>
@@ -72,7 +73,7 @@ const prepared = Effect.gen(function* () {
 })
 
 describe("a stream whose table others have changed", () => {
-  for (const [index, [name, sql, said, isForeign]] of damages.entries()) {
+  for (const [index, [name, sql, expected, isForeign]] of damages.entries()) {
     it.live(`fails alone, and is read again by a full refresh: ${name}`, () =>
       Effect.gen(function* () {
         // Each of the other modes in turn.
@@ -82,7 +83,7 @@ describe("a stream whose table others have changed", () => {
           if (mode !== "full_refresh_overwrite" || isForeign === "foreign") {
             const error = yield* failing(path, mode)
             assert.strictEqual(error._tag, "DestinationError")
-            assert.match(error.message, said)
+            assert.match(error.message, expected)
             assert.notProperty(error, "isFatal")
             assert.include(yield* values(path, "other"), 6)
           }
@@ -90,7 +91,7 @@ describe("a stream whose table others have changed", () => {
           // Stopped, it has repaired nothing yet.
           yield* use(path, putStopped("up", "full_refresh_overwrite", 7))
           const again = yield* failing(path, "incremental_append").pipe(Effect.option)
-          if (!name.includes("entr")) assert.match(Option.getOrThrow(again).message, said)
+          if (!name.includes("manifest")) assert.match(Option.getOrThrow(again).message, expected)
           yield* use(path, put("up", "full_refresh_overwrite", 7, 8))
           assert.includeMembers([...(yield* values(path))], [7, 8])
           assert.notIncludeMembers([...(yield* values(path))], [0, 1, 5])

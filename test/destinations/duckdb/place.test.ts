@@ -65,7 +65,7 @@ describe("the path of a database", () => {
       }
       const before = treeOf(folder)
       for (const readOnly of [false, true]) {
-        for (const [name, said] of [
+        for (const [name, expected] of [
           ["pipe", /pipe cannot be opened: it is a named pipe, not a file\. Choose another file\./],
           ["to-pipe", /it is a named pipe, not a file/],
           ["folder", /it is a folder, not a file/],
@@ -76,7 +76,7 @@ describe("the path of a database", () => {
           ["to-nothing", /it is a symbolic link to nothing, which does not exist\. Remove the link, or/],
           ["to-itself", /to-itself cannot be opened: /]
         ] as const) {
-          assert.match(yield* refusal(at(name), readOnly), said)
+          assert.match(yield* refusal(at(name), readOnly), expected)
         }
         assert.match(yield* refusal("/dev/zero", readOnly), /it is a device, not a file/)
       }

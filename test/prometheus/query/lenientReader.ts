@@ -48,7 +48,7 @@ class Reader {
   }
 
   envelope(): Envelope {
-    const said: Record<string, unknown> = {}
+    const content: Record<string, unknown> = {}
     let hasResult = false
     this.object((key) => {
       if (key === "data") {
@@ -63,11 +63,11 @@ class Reader {
         })
         if (typeof type === "string" && type !== "matrix") throw new Break("not a matrix")
       } else if (["status", "errorType", "error", "isPartial", "warnings"].includes(key)) {
-        said[key] = this.json()
+        content[key] = this.json()
       } else this.skip()
     })
     const text = (key: string): string | undefined =>
-      typeof said[key] === "string" ? (said[key] as string) : undefined
+      typeof content[key] === "string" ? (content[key] as string) : undefined
     if (text("status") === undefined) throw new Break("no status")
     if (text("status") === "success" && !hasResult) throw new Break("no result")
     if (this.next() !== "") throw new Break("bytes follow")
@@ -75,8 +75,10 @@ class Reader {
       status: text("status"),
       errorType: text("errorType"),
       error: text("error"),
-      isPartial: said.isPartial === true,
-      warnings: Array.isArray(said.warnings) ? said.warnings.filter((item) => typeof item === "string") : []
+      isPartial: content.isPartial === true,
+      warnings: Array.isArray(content.warnings)
+        ? content.warnings.filter((item) => typeof item === "string")
+        : []
     }
   }
 
