@@ -1,12 +1,12 @@
 /**
  * The library: a Prometheus server as Effect services and streams.
  *
- * `ConnectorConfig`, `PrometheusClient`, `StateReader` and `StateStore` are services with layers. `samples` is a stream of the samples of
- * one metric, as plain objects. `read` is the program of every sync, over several metrics: a stream of events whose
- * samples come as blocks of one series each, with checkpoints of state between them.
+ * `ConnectorConfig`, `PrometheusClient`, `StateReader` and `StateStore` are services with layers. `samples` streams the samples
+ * of one metric as plain objects. `read` is the program of every sync over several metrics: it streams events with blocks of
+ * samples, each of one series, and checkpoints of state between them.
  */
 
-// What to read, and from where.
+// The configuration.
 
 export { ConfigError, ConnectorConfig, type Settings } from "./config/ConnectorConfig.ts"
 export { InputFileError } from "./config/inputFile.ts"
@@ -25,7 +25,7 @@ export {
 } from "./prometheus/PrometheusError.ts"
 export type { Matcher } from "./promql/Matcher.ts"
 
-// Reading: which metrics there are; one of them, sample by sample; or many, with all that happens.
+// Reading: discovery; the samples of one metric; or all events of many streams.
 
 export { type DiscoveredMetric, discover } from "./sync/Discovery.ts"
 export type { StreamRequest } from "./sync/plan.ts"
@@ -40,7 +40,7 @@ export { StateReader } from "./sync/StateReader.ts"
 export { type Checkpoint, StateStore, StateStoreError } from "./sync/StateStore.ts"
 export { decodeStreamState, encodeStreamState, StreamState } from "./sync/StreamState.ts"
 
-// Samples as they flow, and as records.
+// Samples in blocks, and as records.
 
 export type { MetricRecord, RecordedHistogram } from "./records/MetricRecord.ts"
 export {

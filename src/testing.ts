@@ -1,10 +1,9 @@
 /**
- * The mock Prometheus, for tests of programs that read one: it holds series in memory and evaluates queries as Prometheus
- * does. `layerMock` puts it in place of the server within the process, `mockServer` on a socket of loopback; `faults`
- * says what goes wrong.
+ * The mock Prometheus, for tests of programs that read one. It holds series in memory and evaluates queries as Prometheus does.
+ * `layerMock` replaces the server within the process, `mockServer` listens on a loopback socket, and `faults` injects failures.
  */
 
-// A mock, and what it holds.
+// The mock and its data.
 
 export { type GenerateOptions, generate } from "./mock/generate.ts"
 export {
@@ -22,13 +21,13 @@ export {
   makeSeries
 } from "./mock/MockSeries.ts"
 
-// What brings requests to it.
+// The transports.
 
 export { layer as layerMock } from "./mock/layer.ts"
 export { layer as layerMockHttpClient } from "./mock/MockHttpClient.ts"
 export { type MockServer, make as mockServer } from "./mock/MockServer.ts"
 
-// What goes wrong.
+// Injected failures.
 
 export { anyOf, type Faults, firstTries, onMetric, onPath, refusal } from "./mock/faults.ts"
 export type { Fault, MockRequest, MockResponse } from "./mock/http.ts"

@@ -1,4 +1,4 @@
-/** State that a platform saves: read from its state file, written as STATE messages. */
+/** The state that a platform saves: read from its state file, written as STATE messages. */
 import { Effect, type FileSystem, type Layer, Option, Predicate, Schema } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { type InputFileError, readJsonFile } from "../config/inputFile.ts"
@@ -8,7 +8,7 @@ import { encodeStreamState } from "../sync/StreamState.ts"
 import { Output } from "./Output.ts"
 import { type AirbyteMessage, FULL_REFRESH_COMPLETE, NO_CURSOR_STATE, StateEntry } from "./Protocol.ts"
 
-/** The message that carries a stream's state. `recordCount`: records since the stream's previous state. */
+/** The message with a stream's state. `recordCount` is the number of records since the stream's previous state. */
 export const stateMessage = (name: string, state: object, recordCount: number): AirbyteMessage => ({
   type: "STATE",
   state: {
@@ -38,7 +38,7 @@ export const layer = (
 
 const decodeEntry = Schema.decodeUnknownOption(StateEntry)
 
-/** States by stream. A complete refresh, and a platform's mark for no state, are no state. */
+/** States by stream. The state of a complete refresh and a platform's marker for "no state" both count as no state. */
 const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
   const states = new Map<string, unknown>()
   const isNone = json === null || (Predicate.isObject(json) && Object.keys(json).length === 0)
@@ -52,7 +52,7 @@ const parseStates = Effect.fnUntraced(function* (path: string, json: unknown) {
     const decoded = decodeEntry(entry)
     if (Option.isNone(decoded)) return yield* wrong(`has an entry (number ${index + 1}) of another shape`)
     const { stream_descriptor, stream_state } = decoded.value.stream
-    // Of several entries the last one counts, also where it means "none".
+    // Of several entries for a stream the last one counts, even if it means "no state".
     if (stream_state === null || stream_state === undefined || isNoState(stream_state)) {
       states.delete(stream_descriptor.name)
     } else states.set(stream_descriptor.name, stream_state)

@@ -9,13 +9,13 @@ import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import type { StreamRequest } from "../sync/plan.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
 
-/** The stream of a metric. Logs a warning of labels that cannot have a column without a clash. */
+/** The stream of a metric. Logs a warning about labels that cannot have a column because of a clash. */
 export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetric, labelColumns: boolean) {
   const { clashes, columns } = assignColumns(metric.labels)
   if (labelColumns && clashes.length > 0) {
     const names = clashes.map(({ column, label }) => `${label} (${column})`).join(", ")
     yield* Effect.logWarning(
-      `${metric.name}: these labels are found in other_labels, since another label has the column that they would share with it: ${names}.`
+      `${metric.name}: these labels are found in other_labels, because another label has the column that they would share with it: ${names}.`
     )
   }
   return {
@@ -29,7 +29,7 @@ export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetr
   } satisfies CatalogStream
 })
 
-/** A stream of the configured catalog: what to read, and which columns its records may have. */
+/** A stream of the configured catalog: what to read, and the columns of its records. */
 export interface ConfiguredStream extends StreamRequest, Declared {
   readonly generationId: Option.Option<number>
 }

@@ -1,7 +1,7 @@
 /**
- * Standard output, the only output: complete lines, in order, as fast as the reader takes them.
+ * Standard output, the only output: complete lines, in order, with back-pressure from the reader.
  *
- * Lines are appended to a buffer and written by `flush`, which waits for the reader. The descriptor is written through `fs`, not
+ * Lines are appended to a buffer and written by `flush`, which waits for the reader. Writes use `fs` instead of
  * `process.stdout`, which blocks the process while a pipe is full.
  */
 
@@ -13,18 +13,18 @@ import { jsonLine } from "../records/jsonLine.ts"
 import { LineBuffer } from "../records/LineBuffer.ts"
 import type { AirbyteMessage } from "./Protocol.ts"
 
-/** The reader of standard output has closed it, or it cannot be written (a full disk). */
+/** The reader has closed standard output, or it cannot be written (a full disk). */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {
   code: Schema.String
 }) {}
 
-/** Where bytes go. */
+/** The destination of the bytes. */
 export interface Sink {
-  /** Takes bytes, all of them. */
+  /** Writes all of the bytes. */
   readonly writeAll: (bytes: Uint8Array) => Effect.Effect<void, OutputClosed>
-  /** Whether a write may take a while, in which the next bytes can be made. */
+  /** Whether a write may take a while, during which the next bytes can be encoded. */
   readonly isSlow: boolean
-  /** How many bytes make a write worthwhile. */
+  /** The number of bytes that make a write worthwhile. */
   readonly flushBytes: number
 }
 
@@ -32,20 +32,20 @@ export interface Sink {
 export class Output extends Context.Service<
   Output,
   {
-    /** Encoders append complete lines to it. */
+    /** The buffer to which encoders append complete lines. */
     readonly buffer: () => LineBuffer
-    /** Appends a message. Its texts are masked. */
+    /** Appends a message with its texts masked. */
     readonly message: (message: AirbyteMessage) => void
-    /** Hides these values in all further messages. */
+    /** Masks these values in all further messages. */
     readonly maskSecrets: (secrets: ReadonlyArray<string>) => void
-    /** Whether enough has been appended for a `flushIfFull`. */
+    /** Whether the buffer is full enough for a `flushIfFull`. */
     readonly isFull: () => boolean
     /**
-     * Starts to write if enough has been appended, once the previous write has ended: the next lines are made while these are written,
-     * and no faster than the reader takes them.
+     * Starts a write if the buffer is full enough, once the previous write has ended. The next lines are encoded during the
+     * write, and no faster than the reader takes them.
      */
     readonly flushIfFull: Effect.Effect<void, OutputClosed>
-    /** Writes all that has been appended, and waits for it. */
+    /** Writes everything that has been appended, and waits for it. */
     readonly flush: Effect.Effect<void, OutputClosed>
   }
 >()("source-prometheus/airbyte/Output") {
@@ -61,7 +61,7 @@ export class Output extends Context.Service<
         let closed: OutputClosed | undefined
         let mask = makeMask([])
         const written = Effect.suspend(() => Fiber.join(writing))
-        // A line that was started is finished, even when the read is interrupted.
+        // Even if the read is interrupted, a started line is completed.
         const startWriting = Effect.gen(function* () {
           yield* written
           if (filling.length === 0) return
@@ -90,7 +90,7 @@ export class Output extends Context.Service<
         const flush = exclusively(Effect.andThen(startWriting, written))
         const isFull = () => filling.length >= sink.flushBytes
         const flushIfFull = Effect.suspend(() => {
-          // The write in the background may have failed since: then no more lines are made.
+          // If the write in the background has failed since, no more lines are encoded.
           if (closed !== undefined) return Effect.fail(closed)
           return isFull() ? exclusively(startWriting) : Effect.void
         })
@@ -118,13 +118,13 @@ export class Output extends Context.Service<
 
 const STDOUT = 1
 
-/** Whether no reader of the descriptor can make a write wait. */
+/** Whether a write to the descriptor never waits for a reader. */
 const isFile = (fd: number): boolean => {
   const stat = fstatSync(fd)
   return stat.isFile() || (stat.isCharacterDevice() && !isatty(fd))
 }
 
-/** A file takes bytes at once: a change of thread would cost more than the write. */
+/** A file accepts bytes immediately. Another thread would cost more than the write. */
 const file = (fd: number): Sink => ({
   flushBytes: 256 * 1024,
   isSlow: false,
@@ -139,7 +139,7 @@ const file = (fd: number): Sink => ({
     })
 })
 
-/** A pipe, a socket or a terminal is written to by another thread, which waits for the reader. */
+/** A pipe, a socket or a terminal is written by another thread, which waits for the reader. */
 const pipe = (fd: number): Sink => ({
   flushBytes: 2 * 1024 * 1024,
   isSlow: true,
@@ -151,7 +151,7 @@ const closedBy = ({ code, message }: NodeJS.ErrnoException): OutputClosed =>
 
 const texts: ReadonlySet<string> = new Set(["message", "internal_message", "stack_trace"])
 
-/** Only texts for people are masked: STATE, CATALOG and SPEC are written as they are. */
+/** Only texts for people are masked. STATE, CATALOG and SPEC are written unchanged. */
 const render = (message: AirbyteMessage, mask: (text: string) => string): string =>
   message.type === "LOG" || message.type === "TRACE" || message.type === "CONNECTION_STATUS"
     ? jsonLine(message, (key, value: unknown) =>
@@ -159,7 +159,7 @@ const render = (message: AirbyteMessage, mask: (text: string) => string): string
       )
     : jsonLine(message)
 
-/** Writes until all bytes are taken. Retries where a parent process made the descriptor non-blocking. */
+/** Writes until all bytes are written. Retries if a parent process made the descriptor non-blocking. */
 const writeFully = (fd: number, bytes: Uint8Array, from: number): Effect.Effect<void, OutputClosed> =>
   writeSome(fd, bytes, from).pipe(
     Effect.flatMap((written) =>

@@ -1,7 +1,7 @@
 /** Airbyte's messages: those of the connector, and the schemas of its inputs. */
 import { Schema } from "effect"
 
-/** How a platform may handle a failure. */
+/** How a platform classifies a failure. */
 export type FailureType = "config_error" | "transient_error" | "system_error"
 
 export type LogLevel = "FATAL" | "ERROR" | "WARN" | "INFO" | "DEBUG" | "TRACE"
@@ -23,13 +23,13 @@ export interface CatalogStream {
   readonly is_resumable: boolean
 }
 
-/** Why a stream waits. */
+/** Why a stream is waiting. */
 export interface RateLimited {
   readonly type: "RATE_LIMITED"
   readonly rate_limited: { readonly quota_reset: number }
 }
 
-/** Every message but RECORD, which is rendered as bytes. */
+/** Every message but RECORD, which is encoded as bytes. */
 export type AirbyteMessage =
   | { readonly type: "SPEC"; readonly spec: object }
   | {
@@ -58,14 +58,14 @@ export type AirbyteMessage =
             readonly stream_status: {
               readonly stream_descriptor: StreamDescriptor
               readonly status: StreamStatus
-              /** Beside RUNNING, one at most: the server wants no more requests until then, in epoch milliseconds. */
+              /** At most one, in addition to RUNNING: the server accepts no requests until this time, in epoch milliseconds. */
               readonly reasons?: readonly [RateLimited]
             }
           }
         | {
             readonly type: "ESTIMATE"
             readonly emitted_at: number
-            /** How many records, and bytes of them, this sync will have of a stream. */
+            /** The estimated number and size of the records of a stream in this sync. */
             readonly estimate: {
               readonly name: string
               readonly type: "STREAM"
@@ -86,15 +86,15 @@ export type AirbyteMessage =
           }
     }
 
-/** The last state of a full refresh: it is complete. */
+/** The last state of a full refresh, which is complete. */
 export const FULL_REFRESH_COMPLETE = "__ab_full_refresh_sync_complete"
 
-/** How a platform says that a stream has no state. */
+/** A platform's marker for a stream without state. */
 export const NO_CURSOR_STATE = "__ab_no_cursor_state_message"
 
 const nullable = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema))
 
-/** The parts of a configured catalog that are used; clients add nulls and keys of their own. */
+/** The parts of a configured catalog that are used. Clients add nulls and other keys. */
 export const ConfiguredCatalog = Schema.Struct({
   streams: Schema.Array(
     Schema.Struct({

@@ -14,7 +14,7 @@ const levels: Readonly<Record<LogLevel.LogLevel, Protocol.LogLevel>> = {
   None: "TRACE"
 }
 
-/** Sends all logs to the `Output` alone. */
+/** Sends all logs to the `Output` only. */
 export const layer: Layer.Layer<never, never, Output> = Layer.unwrap(
   Effect.gen(function* () {
     const output = yield* Output

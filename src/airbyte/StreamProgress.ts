@@ -1,7 +1,7 @@
 /** The progress of a stream, for a platform's progress bar and for the log. */
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 
-/** How much a sync will read of a stream in all, if the rest is as dense as what has been read. */
+/** The estimated total of a stream in this sync, if the rest is as dense as the part that has been read. */
 export interface Estimate {
   readonly records: number
   readonly bytes: number
@@ -10,10 +10,10 @@ export interface Estimate {
 /** An estimate is reported again once it differs from the last one by this share. */
 const REPORTED_CHANGE = 0.1
 
-/** The least time between two lines of progress about one stream. */
+/** The minimum time between two progress logs of one stream. */
 const LOG_MILLIS = 10_000
 
-/** What is counted of one stream while it is read. */
+/** The counters of one stream during a read. */
 export class StreamProgress {
   /** Records, and the bytes of their lines, so far. */
   records = 0
@@ -25,7 +25,7 @@ export class StreamProgress {
   #reported: Estimate | undefined
   #loggedMillis: number
 
-  /** `steadyMillis` is by a monotonic clock, here and below. */
+  /** `steadyMillis` is a monotonic time, here and below. */
   constructor(range: GridRange, steadyMillis: number) {
     this.#range = range
     this.#firstOfWindow = range.firstMillis
@@ -38,7 +38,7 @@ export class StreamProgress {
     this.sinceState += records
   }
 
-  /** Ends a window with the grid point `lastMillis`. Returns its records and its range. */
+  /** Ends a window at the grid point `lastMillis`. Returns its number of records and its range. */
   endWindow(lastMillis: number): { readonly records: number; readonly range: GridRange } {
     const window = {
       records: this.sinceState,
@@ -55,7 +55,7 @@ export class StreamProgress {
     return points === 0 ? 1 : pointCount({ ...this.#range, lastMillis: this.#doneMillis }) / points
   }
 
-  /** The estimate, where it has changed since the last one. Called after a window. */
+  /** The estimate, if it has changed since the last one. Called after each window. */
   newEstimate(): Estimate | undefined {
     const share = this.share
     const estimate = { records: Math.round(this.records / share), bytes: Math.round(this.bytes / share) }
@@ -69,7 +69,7 @@ export class StreamProgress {
     return estimate
   }
 
-  /** Whether a line of progress is due in the log. Returns true at most once every 10 s. */
+  /** Whether a progress log is due. Returns true at most once every 10 s. */
   isLogDue(steadyMillis: number): boolean {
     if (steadyMillis - this.#loggedMillis < LOG_MILLIS) return false
     this.#loggedMillis = steadyMillis

@@ -19,7 +19,7 @@ export const check = Effect.gen(function* () {
   return true
 })
 
-/** Reports why a connection cannot be used. For a check, that is a result and not a failure. */
+/** Reports why a connection cannot be used. For a check, that is a result, not a failure. */
 export const checkFailed = Effect.fnUntraced(function* ({ message }: { readonly message: string }) {
   const output = yield* Output
   output.message({ type: "CONNECTION_STATUS", connectionStatus: { status: "FAILED", message } })

@@ -9,7 +9,7 @@ import { Output } from "./Output.ts"
 /** A catalog is one string, and JavaScript limits strings to half a gigabyte. Platforms accept far less than this. */
 const MAX_CATALOG_CHARACTERS = 200_000_000
 
-/** The approximate length of the catalog: for each stream its own columns and description, and a column for each label. */
+/** The approximate length of the catalog: the fixed columns and the description of each stream, and a column for each label. */
 const catalogCharacters = (metrics: ReadonlyArray<DiscoveredMetric>): number =>
   metrics.reduce(
     (sum, { labels, metadata, name }) =>
@@ -21,7 +21,7 @@ const catalogCharacters = (metrics: ReadonlyArray<DiscoveredMetric>): number =>
     0
   )
 
-/** Groups of names that are the same in lower case. */
+/** Groups of names that differ only in case. */
 const clashingNames = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
   Object.values(Object.groupBy(names, (name) => name.toLowerCase())).flatMap((group = []) =>
     group.length > 1 ? [group] : []

@@ -13,7 +13,7 @@ const failureTypes: Readonly<Record<ErrorAttribution, FailureType>> = {
   system: "system_error"
 }
 
-/** The parts of an error that matter to a platform. */
+/** The parts of an error that a platform uses. */
 export interface Failure {
   readonly message: string
   readonly failureType: FailureType
@@ -21,7 +21,7 @@ export interface Failure {
   readonly internal?: string
 }
 
-/** An error that the program expects: its message is made for people, its blame decides the failure type. */
+/** An expected error. Its message is for users, and its attribution decides the failure type. */
 export const toFailure = (
   error: ConfigError | InputFileError | PrometheusError | StateStoreError
 ): Failure => ({

@@ -1,7 +1,7 @@
-/** How much is logged. */
+/** The log level. */
 import { Config, Effect, type LogLevel } from "effect"
 
-/** What platforms write, Python's names among them. */
+/** The level names that platforms use, including Python's. */
 const levels: Readonly<Record<string, LogLevel.LogLevel>> = {
   CRITICAL: "Fatal",
   FATAL: "Fatal",
@@ -14,8 +14,8 @@ const levels: Readonly<Record<string, LogLevel.LogLevel>> = {
 }
 
 /**
- * The least level that is logged: the environment variable LOG_LEVEL, in upper or lower case, or INFO. `--debug` wins.
- * Returns a warning, too, where the variable is none of them.
+ * The minimum level to log: the environment variable LOG_LEVEL, in upper or lower case, or INFO. `--debug` overrides it. Also
+ * returns a warning if the variable is invalid.
  */
 export const logLevel = Effect.fnUntraced(function* (debug: boolean) {
   const text = yield* Config.String("LOG_LEVEL").pipe(

@@ -18,7 +18,7 @@ import { Output } from "./Output.ts"
 import { FULL_REFRESH_COMPLETE, type RateLimited, type StreamStatus } from "./Protocol.ts"
 import { type Estimate, StreamProgress } from "./StreamProgress.ts"
 
-/** A stream while it is read. */
+/** A stream during a read. */
 interface OpenStream {
   readonly encoder: RecordEncoder
   readonly progress: StreamProgress
@@ -27,10 +27,13 @@ interface OpenStream {
   frameMillis: number
 }
 
-/** Records that are emitted within this time have the same `emitted_at`, since the frame of a series' lines costs as much as a line. */
+/**
+ * Records emitted within this time have the same `emitted_at`, because rendering the frame of a series' lines costs as much as
+ * a line.
+ */
 const FRAME_MILLIS = 100
 
-/** The most streams that the last message names; each has a message of its own. */
+/** The most streams named by the last message. Each stream has a message of its own. */
 const MAX_SHOWN_STREAMS = 1000
 
 const namesOf = (streams: ReadonlyArray<{ readonly name: string }>): string => {
@@ -49,7 +52,7 @@ const frameOf = (stream: string, emittedAt: number): LineFrame => ({
 })
 
 /**
- * Reads the configured streams. Returns whether all were read completely; each failure has been reported by then.
+ * Reads the configured streams. Returns whether all were read completely. Each failure has already been reported.
  */
 export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredStream>) {
   const settings = yield* ConnectorConfig
@@ -118,14 +121,14 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     if (stream !== undefined) yield* onOpen(event, stream, now)
   })
 
-  /** Without the list of discovered labels, a deselected label cannot be left out; the user must know that it is written. */
+  /** Without the list of discovered labels, a deselected label cannot be omitted. The user must know that it is written. */
   const warnOfLabels = Effect.fnUntraced(function* (name: string, { labelsWithoutColumn }: RecordEncoder) {
     const { discoveredLabels, properties } = declared.get(name)!
     if (discoveredLabels !== undefined || properties.length === 0 || labelsWithoutColumn.length === 0) return
     const labels = labelsWithoutColumn.slice(0, MAX_SHOWN_LABELS).map((label) => label.slice(0, 100))
     const more = labelsWithoutColumn.length - labels.length
     yield* Effect.logWarning(
-      `${name}: labels without a column were written to other_labels: ${labels.join(", ")}${more === 0 ? "" : ` and ${more} more`}. The catalog does not list the labels that were discovered, so a label that was deselected cannot be distinguished from a new one. Refresh the schema of the source, or name in exclude_labels what must not be replicated.`
+      `${name}: labels without a column were written to other_labels: ${labels.join(", ")}${more === 0 ? "" : ` and ${more} more`}. The catalog does not list the labels that were discovered, so a deselected label cannot be distinguished from a new one. Refresh the schema of the source, or add labels that must not be replicated to exclude_labels.`
     )
   })
 
@@ -147,7 +150,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
             const before = buffer.length
             stream.encoder.encode(part, stream.frame, buffer)
             progress.add(part.length, buffer.length - before)
-            // Not only after all of them: what is written soon is still in the processor's cache.
+            // Write each part before encoding the next one, while it is still in the processor's cache.
             if (output.isFull()) yield* output.flushIfFull
           }
           recycle(block)
@@ -189,7 +192,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     yield* output.flushIfFull
   })
 
-  /** Gives every stream an end, whatever ends the read early. */
+  /** Ends every stream with a status, however the read ends. */
   const abandon = Effect.suspend(() => Effect.forEach(open.keys(), (name) => status(name, "INCOMPLETE")))
 
   const outcome = yield* readStreams(streams, { onRetry }).pipe(

@@ -1,9 +1,9 @@
-/** The flag `--completions`: a script with which a shell completes command lines. */
+/** The flag `--completions`: prints a completion script for a shell. */
 import { basename } from "node:path"
 import { Console, Effect, Option } from "effect"
 import { Completions, GlobalFlag } from "effect/cli"
 
-/** Flags whose value is the path of a file. To the program they are texts, so that they accept pipes, too. */
+/** Flags that take the path of a file. The program declares them as strings, so that they accept pipes too. */
 const namesFile = /^(config|catalog|state|report|.*-file)$/
 
 const withFiles = (command: Completions.CommandDescriptor): Completions.CommandDescriptor => ({
@@ -16,10 +16,10 @@ const withFiles = (command: Completions.CommandDescriptor): Completions.CommandD
   subcommands: command.subcommands.map(withFiles)
 })
 
-/** The program has two names; the script is for the one by which it was started. */
+/** The program has two names. The script completes the one that was used. */
 const startedAs = (name: string): string => (basename(process.argv[1] ?? "") === "effect" ? "effect" : name)
 
-/** Effect's own flag, with paths of files added. */
+/** Effect's own flag, extended with completion of file paths. */
 export const completions = GlobalFlag.Action({
   flag: GlobalFlag.Completions.flag,
   run: (shell, { command }) =>

@@ -1,6 +1,6 @@
 /**
- * The configuration of `run`: a file, flags over it, and secrets. Secrets come from a file or from the environment, never
- * from a flag: all users of a machine can see the flags of its processes.
+ * The configuration of `run`: a file, flags that override it, and secrets. Secrets come from a file or from the environment,
+ * never from a flag, because every user of the machine can see the flags of a process.
  */
 import { Effect, Option, Predicate } from "effect"
 import { CliError, Flag } from "effect/cli"
@@ -16,15 +16,15 @@ export const TOKEN_VARIABLE = "SOURCE_PROMETHEUS_TOKEN"
 const file = (name: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar("FILE"), Flag.withDescription(description), Flag.optional)
 
-/** Flags that say what to read. */
+/** The flags that select what to read. */
 export const configFlags = {
   demo: Flag.Boolean("demo").pipe(
     Flag.withDefault(false),
     Flag.withDescription(
-      "Read an embedded demo Prometheus; this is the default without any flag that says what to read or where to write"
+      "Read an embedded demo Prometheus; this is the default without any flag for a source or a destination"
     )
   ),
-  config: file("config", "Configuration file, JSON; other flags override what is in it"),
+  config: file("config", "Configuration file, JSON; other flags override its keys"),
   tokenFile: file(
     "token-file",
     `File that contains a bearer token; without this flag it comes from ${TOKEN_VARIABLE}`
@@ -46,8 +46,8 @@ const namesServer = ({ config, keys: values, tokenFile }: ConfigFlags): boolean 
   [config, tokenFile].some(Option.isSome) || hasFlags(keys, values, isOfServer)
 
 /**
- * Whether to read the demo: with `--demo`, or without any flag that says what to read or where to write. Fails if other
- * flags are given and a server is missing: made-up data must not get into a user's own file.
+ * Whether to read the demo: with `--demo`, or without any flag for a source or a destination. Fails if other flags are given
+ * without a server, because generated data must not get into a user's own file.
  */
 export const isDemo = (flags: ConfigFlags, hasTarget: boolean): Effect.Effect<boolean, CliError.CliError> => {
   const fail = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
@@ -67,13 +67,13 @@ export const isDemo = (flags: ConfigFlags, hasTarget: boolean): Effect.Effect<bo
     : Effect.succeed(true)
 }
 
-/** The settings from file, flags and environment, and whether any of these sets the step. */
+/** The merged settings of file, flags and environment, and whether one of them sets the step. */
 export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
   const file = yield* Option.match(flags.config, {
     onNone: () => Effect.succeed({}),
     onSome: (path) => readJsonFile(path, "configuration")
   })
-  // The decoder refuses what is not an object.
+  // The decoder rejects anything but an object.
   if (!Predicate.isReadonlyObject(file)) return yield* decodeMerged(file)
   const merged = yield* withFlags(keys, file, flags.keys, () => true)
   const token = yield* readSecret("token", Option.getOrUndefined(flags.tokenFile), TOKEN_VARIABLE)
@@ -115,7 +115,7 @@ const decodeMerged = (merged: unknown) =>
     Effect.mapError(({ message }) => new ConfigError({ message: withFlagNames(message) }))
   )
 
-/** A configuration with a bearer token among its headers, instead of other credentials there. */
+/** A configuration with a bearer token in its headers, which replaces other credentials there. */
 const withToken = (config: Readonly<Record<string, unknown>>, token: string) => {
   const headers = Array.isArray(config.headers) ? config.headers : []
   const others = headers.filter(
@@ -128,10 +128,10 @@ const names: ReadonlyMap<string, string> = new Map([...flagNames(keys), ["header
 
 const withFlag = (key: string): string => (names.has(key) ? `${key} (${names.get(key)})` : key)
 
-/** A message about keys for a user who may only know the flags. */
+/** A message about keys, with the flags added for a user who may only know those. */
 const withFlagNames = (message: string): string =>
   message.replace(/(?<=^|[.!] | without )(\w+)(?=:| is | must )/g, withFlag)
 
-/** The same for the part of an error that says what to check. */
+/** The same for the part of an error that says which keys to check. */
 export const withFlagsToCheck = (message: string): string =>
   message.replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+/g, withFlag))

@@ -6,7 +6,7 @@ import * as MockServer from "../mock/MockServer.ts"
 
 const DAY_MILLIS = 86_400_000
 
-/** Starts it on a free loopback port, and returns a configuration that reads its last day by the minute. */
+/** Starts the server on a free loopback port. Returns a configuration that reads its last day minute by minute. */
 export const startDemo = Effect.gen(function* () {
   const now = yield* Clock.currentTimeMillis
   const server = yield* MockServer.make(new MockPrometheus(generate({ endMillis: now })))

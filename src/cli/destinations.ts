@@ -1,10 +1,10 @@
-/** The destinations of `run`: a new one is a folder and a line here. */
+/** The destinations of `run`. A new destination needs a folder and a line here. */
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { duckdb } from "../destinations/duckdb/index.ts"
 import { jsonLines } from "../destinations/jsonl/index.ts"
 import { parquet } from "../destinations/parquet/index.ts"
 
-/** The first one is that of a run without `--to`. */
+/** The first one is the default of `--to`. */
 export const destinationKinds: readonly [DestinationKind, ...ReadonlyArray<DestinationKind>] = [
   duckdb,
   parquet,
@@ -21,7 +21,7 @@ export const replacing = (): string =>
     ({ scheme }) => `${scheme}:`
   )
 
-/** Kinds as `--to` takes them, for a sentence. */
+/** The kinds as values of `--to`, for a sentence. */
 export const placesText = (
   kinds: ReadonlyArray<DestinationKind>,
   textOf: (kind: DestinationKind) => string = ({ place, scheme }) => `${scheme}:${place}`

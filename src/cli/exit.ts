@@ -4,14 +4,14 @@ import { OutputClosed } from "../airbyte/Output.ts"
 import { visibleLines } from "../text/printable.ts"
 import { dieOfSignal } from "./signals.ts"
 
-/** Exits with the code of the program, dies of the signal that stopped it, or reports what should not have happened. */
+/** Exits with the code of the program, re-raises the signal that stopped it, or reports an unexpected error. */
 export const teardown = <E>(exit: Exit.Exit<E, unknown>, onExit: (code: number) => void): void => {
   if (Exit.isSuccess(exit)) {
     onExit(exit.value as number)
     return
   }
   const error = Cause.squash(exit.cause)
-  // A reader of our output that has gone stops the program, as a signal does.
+  // A reader that closes our output stops the program, like a signal.
   const isReaderGone = error instanceof OutputClosed && error.code === "EPIPE"
   if (isReaderGone || Cause.hasInterruptsOnly(exit.cause)) {
     dieOfSignal()
@@ -22,9 +22,9 @@ export const teardown = <E>(exit: Exit.Exit<E, unknown>, onExit: (code: number) 
 }
 
 const messageOf = (error: unknown, cause: Cause.Cause<unknown>): string => {
-  if (error instanceof OutputClosed) return `Standard output cannot be written: ${error.code}.`
+  if (error instanceof OutputClosed) return `Cannot write to standard output: ${error.code}.`
   if ((error as NodeJS.ErrnoException).syscall === "uv_cwd") {
-    return "The current folder does not exist any more. Change to another one."
+    return "The current folder no longer exists. Change to another one."
   }
   return `This is a bug in source-prometheus. Please report it with these lines:\n${visibleLines(Cause.pretty(cause))}`
 }

@@ -17,7 +17,7 @@ export type InteractiveCommand = (
   configPath: string
 ) => Effect.Effect<void, ExitWithCode, FileSystem.FileSystem>
 
-/** Prints whether the server can be read, and how many metrics it has. */
+/** Checks whether the server can be read, and prints the number of its metrics. */
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const names = yield* quickCheck
@@ -36,7 +36,7 @@ const listMetrics = Effect.gen(function* () {
   yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
 
-/** Runs a program with the server of a configuration file, and reports its errors. */
+/** Runs a program against the server of a configuration file, and reports its errors. */
 const withServer =
   (
     program: Effect.Effect<void, ExpectedError, ConnectorConfig | PrometheusClient>,
@@ -53,7 +53,7 @@ const withServer =
         Effect.provide(
           PrometheusClient.layer.pipe(Layer.provideMerge(adapt(Layer.succeed(ConnectorConfig, settings))))
         ),
-        // Inside, where the secrets are known.
+        // Errors are reported here, where the secrets to mask are known.
         reportErrors,
         Effect.provide(stderrLogger(secretTexts(settings)))
       )

@@ -1,10 +1,10 @@
-/** The flags that stand for keys of the configuration, as the rows of the keys define them. */
+/** The flags for keys of the configuration, generated from the table of keys. */
 import { Config, Effect, Option, Predicate } from "effect"
 import { Flag } from "effect/cli"
 import { InputFileError, readTextFile } from "../config/inputFile.ts"
 import { type Key, type KeyFlag, type Keys, keysWithPaths } from "../config/Key.ts"
 
-/** What flags were given, by the path of their key: `metrics.include`. A flag that was not given has no values. */
+/** The values of each flag, by the path of its key, such as `metrics.include`. A flag that was not given has no values. */
 export type FlagValues = Readonly<Record<string, ReadonlyArray<string>>>
 
 type Json = Readonly<Record<string, unknown>>
@@ -33,7 +33,7 @@ export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<Readonly
 export const hasFlags = (table: Keys, values: FlagValues, isMeant: (flag: KeyFlag) => boolean): boolean =>
   flaggedKeys(table).some(([path, { flag }]) => isMeant(flag) && (values[path] ?? []).length > 0)
 
-/** A configuration with the values of the selected flags over it, and secrets from files or from the environment. */
+/** A configuration with the values of the selected flags, and with secrets from files or from the environment. */
 export const withFlags = Effect.fnUntraced(function* (
   table: Keys,
   config: Json,
@@ -69,11 +69,11 @@ const withValues = (
   }
   if (!key.isList) return { ...config, [name]: given[0] }
   if (key.flag.isAdded !== true) return { ...config, [name]: given }
-  // What is no list is refused later.
+  // The decoder rejects anything but a list.
   return Array.isArray(before ?? []) ? { ...config, [name]: [...((before as []) ?? []), ...given] } : config
 }
 
-/** A secret from a file, or else from the environment. */
+/** A secret from a file, or otherwise from the environment. */
 export const readSecret = Effect.fnUntraced(function* (
   what: string,
   path: string | undefined,
@@ -91,7 +91,7 @@ export const readSecret = Effect.fnUntraced(function* (
   return Option.filter(value, (secret) => secret !== "")
 })
 
-/** How the command line sets each key of a table, such as `--url` for `base_url`. */
+/** The flag or variable that sets each key of a table, such as `--url` for `base_url`. */
 export const flagNames = (table: Keys): ReadonlyMap<string, string> =>
   new Map(
     Object.entries(table).flatMap(([name, key]) => {

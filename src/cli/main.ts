@@ -8,7 +8,7 @@ import { Output } from "../airbyte/Output.ts"
 import { completions } from "./completions.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { interactive } from "./interactive.ts"
-import { tooFewOpenFiles } from "./openFiles.ts"
+import { openFilesProblem } from "./openFiles.ts"
 import { protocolCommands, protocolPresenter } from "./protocolCommands.ts"
 import { runCommand } from "./runCommand.ts"
 import { withConsole } from "./stdout.ts"
@@ -34,7 +34,7 @@ const root = Command.make("source-prometheus").pipe(
   Command.withSubcommands([...verbCommands, runCommand])
 )
 
-/** Whether all output, errors included, is protocol messages. */
+/** Whether all output, including errors, is protocol messages. */
 const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
 
 const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
@@ -45,7 +45,7 @@ const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"
 /** Fails early if the process may open too few files. */
 const checkOpenFiles = (args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
-    const message = working.has(args[0] ?? "") ? tooFewOpenFiles() : undefined
+    const message = working.has(args[0] ?? "") ? openFilesProblem() : undefined
     if (message === undefined) return
     if (isProtocol(args) && !args.includes("--human")) {
       yield* Effect.andThen(traceError({ message, failureType: "system_error" }), flushOutput).pipe(
@@ -62,7 +62,7 @@ const command = (args: ReadonlyArray<string>) =>
     Effect.andThen(Command.runWith(root, { version: packageJson.version })(args)),
     Effect.as(0),
     Effect.catchTag("ExitWithCode", ({ exitCode = 1 }) => Effect.succeed(exitCode)),
-    // The error has been reported by then.
+    // The command has already reported its error.
     Effect.catchIf(
       (error): error is CliError.CliError => CliError.isCliError(error),
       () => Effect.succeed(WRONG_USAGE)

@@ -1,11 +1,10 @@
-/** Keeps the memory of the process low: a read allocates much that is large and dies young, the bytes of responses. */
+/** Keeps the memory of the process low. A read allocates large buffers that die young: the bytes of responses. */
 import { getHeapStatistics, setFlagsFromString } from "node:v8"
 import { collectGarbage } from "../samples/collectGarbage.ts"
 
 /**
- * Tunes V8 for that. By default it lets such garbage pile up, for no gain in time. There is so little to look through that
- * collecting it at once and in one thread costs less than doing so bit by bit beside the program, which would have to record
- * all its changes meanwhile.
+ * Tunes V8 for short-lived garbage. By default V8 lets it accumulate, which saves no time. Few objects are live, so a
+ * single-threaded collection without pauses in between is cheaper than an incremental one, which needs write barriers.
  */
 export const keepMemoryLow = (): void => {
   setFlagsFromString("--semi-space-growth-factor=1")
@@ -15,20 +14,20 @@ export const keepMemoryLow = (): void => {
   keepExternalMemoryLow()
 }
 
-/** How many bytes may pile up. With 8 MB a read takes a fifth longer. */
+/** How many bytes may accumulate. With 8 MB a read takes a fifth longer. */
 const MAX_BYTES = 20e6
 
-/** A response brings some 3 MB meanwhile. */
+/** A response adds some 3 MB within this time. */
 const PERIOD_MILLIS = 25
 
 /**
- * Collects garbage whenever that much external memory has been added since the last time. The bytes of responses are outside
- * of V8's heap, where each weighs as little as a pointer: by itself V8 lets tens of megabytes of them pile up.
+ * Collects garbage whenever this amount of external memory has been added since the last collection. The bytes of responses are
+ * outside V8's heap, where each buffer counts as a small object, so V8 would let tens of megabytes accumulate.
  */
 export const keepExternalMemoryLow = (): void => {
   let least = 0
   const check = () => {
-    // Not `process.memoryUsage()`, which waits for the system.
+    // Not `process.memoryUsage()`, which makes a system call.
     const bytes = getHeapStatistics().external_memory
     least = Math.min(least, bytes)
     if (bytes < least + MAX_BYTES) return

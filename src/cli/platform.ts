@@ -8,8 +8,8 @@ import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import { Effect, Layer, Scope, Terminal } from "effect"
 
 /**
- * Node's terminal, opened at its first use. Opening it makes standard output a stream of Node's, and a pipe there then refuses
- * what it has no room for instead of waiting for its reader.
+ * Node's terminal, opened on first use. Opening it turns standard output into a Node stream. A pipe is then non-blocking, and a
+ * full one rejects writes instead of waiting for its reader.
  */
 const lazyTerminal = Layer.effect(
   Terminal.Terminal,

@@ -1,4 +1,4 @@
-/** The verbs of Airbyte's protocol as commands, and how the layers are wired for each. */
+/** The verbs of Airbyte's protocol as commands, and the layers of each. */
 import { isatty } from "node:tty"
 import { Effect, Layer, Option, References } from "effect"
 import { CliOutput, Command, Flag } from "effect/cli"
@@ -34,14 +34,16 @@ const human = Flag.Boolean("human").pipe(
   Flag.optional
 )
 
-/** Whether a person reads standard output, by flag or else by what it is. Unlike `process.stdout`, `isatty` does not open it. */
-const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
+/**
+ * Whether standard output is for a person: by flag, or because it is a terminal. Unlike `process.stdout`, `isatty` does not
+ * open it.
+ */
+const isInteractive = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
 
 type Expected = ConfigError | InputFileError | PrometheusError
 
 /**
- * Runs a verb of the protocol: only messages on standard output, nothing on standard error, and errors as TRACE
- * messages.
+ * Runs a verb of the protocol: only messages on standard output, nothing on standard error, and errors as TRACE messages.
  */
 const protocol = <R>(
   debug: boolean,
@@ -93,7 +95,7 @@ const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debu
 
 const checkCommand = (forPeople: InteractiveCommand) =>
   Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
-    isForPeople(human)
+    isInteractive(human)
       ? forPeople(config)
       : protocol(
           debug,
@@ -116,7 +118,7 @@ const checkCommand = (forPeople: InteractiveCommand) =>
 
 const discoverCommand = (forPeople: InteractiveCommand) =>
   Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
-    isForPeople(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
+    isInteractive(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
   ).pipe(
     Command.withDescription("List the streams, one per metric, and their columns (Airbyte protocol)"),
     Command.withExamples([
@@ -168,7 +170,7 @@ const readCommand = Command.make(
 export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", InteractiveCommand>>) =>
   [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
 
-/** Reports wrong usage of a verb as a TRACE message, without help: standard output belongs to the protocol. */
+/** Reports wrong usage of a verb as a TRACE message without help, because standard output belongs to the protocol. */
 export const protocolPresenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"

@@ -6,15 +6,15 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 
-/** Errors that may not occur in the next run. */
+/** Errors that may be gone in the next run. */
 type Passing = ConfigError | DestinationError | PrometheusError
 
 /**
  * Runs now, and then every `everyMillis` after the start of the first run. A run that takes longer delays the next one, and
- * runs whose time has passed are skipped.
+ * missed runs are skipped.
  *
- * An error of the first run ends it all: it is likely to be in the configuration. Later errors, and those of single streams,
- * are logged, and the next run tries again.
+ * An error of the first run ends the command, because it is likely to be in the configuration. Later errors, and those of
+ * single streams, are logged, and the next run tries again.
  */
 export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
   everyMillis: number,

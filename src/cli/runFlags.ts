@@ -1,4 +1,4 @@
-/** The flags that say where a run puts what it reads, how, and what it shows. */
+/** The flags of `run` for the destination, the mode and the output. */
 import { Effect, Option, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { parseSeconds } from "../config/times.ts"
@@ -7,12 +7,12 @@ import { expandHome, homeOf } from "../text/homePath.ts"
 import { destinationKinds, placesText } from "./destinations.ts"
 import { parseTarget, type Target, targetText } from "./target.ts"
 
-/** Less does not let it hold what it works on. */
-const LEAST_MEMORY = 64
+/** With less, DuckDB cannot hold its working set. */
+const MIN_MEMORY = 64
 
 const DEFAULT_MODE: SyncMode = "incremental_append_deduped"
 
-/** Where a run without `--to` puts the data of a server, or of the demo. */
+/** The default destination for a server, or for the demo. */
 export const defaultTarget = (isDemo: boolean): Target => {
   const [kind] = destinationKinds
   return { kind, path: `${isDemo ? "demo" : "prometheus"}${kind.place === "FILE" ? `.${kind.scheme}` : ""}` }
@@ -80,9 +80,9 @@ export const runFlags = {
       `How much memory to use for ${placesText(withMemory)} (default: ${withMemory[0]?.memoryMegabytes})`
     ),
     Flag.mapEffect((megabytes) =>
-      megabytes >= LEAST_MEMORY
+      megabytes >= MIN_MEMORY
         ? Effect.succeed(megabytes)
-        : Effect.fail(fail(`--memory is ${megabytes}, but must be at least ${LEAST_MEMORY} (megabytes).`))
+        : Effect.fail(fail(`--memory is ${megabytes}, but must be at least ${MIN_MEMORY} (megabytes).`))
     ),
     Flag.optional
   )
@@ -99,7 +99,7 @@ function everyMillisOf(text: string): Effect.Effect<number, CliError.CliError> {
       )
 }
 
-/** What the flags were given. */
+/** The values of the flags. */
 export interface RunFlags {
   readonly to: Option.Option<Target>
   readonly mode: Option.Option<SyncMode>
@@ -114,13 +114,13 @@ export interface RunFlags {
   readonly memory: Option.Option<number>
 }
 
-/** What a run is to do. */
+/** The decoded and validated flags. */
 export interface RunPlan {
   readonly target: Target
-  /** Of the first run, and of those after it. */
+  /** The mode of the first run, and of the runs after it. */
   readonly mode: SyncMode
   readonly laterMode: SyncMode
-  /** Whether a full refresh may leave less than there is. */
+  /** Whether a full refresh may leave fewer rows than before. */
   readonly mayShrink: boolean
   readonly everyMillis: number | undefined
   readonly isDryRun: boolean
@@ -146,7 +146,7 @@ export const planOf = (flags: RunFlags, isDemo: boolean): RunPlan => {
   }
 }
 
-/** Fails, with what to leave out, where flags say what cannot be done together. */
+/** Fails if flags contradict each other. The message names the flag to remove. */
 export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.CliError> => {
   const { kind } = Option.getOrElse(flags.to, () => defaultTarget(false))
   const only = (flag: string, kinds: typeof withGzip) =>
@@ -158,7 +158,7 @@ export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.Cli
   if (flags.fullRefresh && Option.contains(flags.mode, "full_refresh_append")) {
     return Effect.fail(
       fail(
-        "--full-refresh replaces what is there, and --mode full_refresh_append keeps it: remove one of them."
+        "--full-refresh replaces the existing rows, and --mode full_refresh_append keeps them: remove one of them."
       )
     )
   }

@@ -11,7 +11,7 @@ import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import { appearanceOf, paintFor } from "../terminal/Appearance.ts"
 import { print } from "./stdout.ts"
 
-/** How tables look on standard output. Without a terminal they are as wide as they need to be. */
+/** The layout of tables on standard output. Without a terminal their width is not limited. */
 const standardOutput = () => ({
   columns: process.stdout.isTTY === true ? process.stdout.columns || undefined : undefined,
   paint: paintFor(appearanceOf(process.env, process.stdout.isTTY === true))

@@ -13,7 +13,7 @@ import {
 
 let received: StopSignal | undefined
 
-/** Handles signals, for a command with these arguments. The runtime interrupts the program with the first signal. */
+/** Handles the signals for a command with these arguments. The first signal makes the runtime interrupt the program. */
 export const handleSignals = ([verb = ""]: ReadonlyArray<string>): void => {
   for (const signal of stopSignals) {
     process.on(signal, () => {
@@ -23,12 +23,12 @@ export const handleSignals = ([verb = ""]: ReadonlyArray<string>): void => {
       setTimeout(() => forceStop(signal), GRACE_MILLIS).unref()
     })
   }
-  // These two end soon, but take any text that a server sends. At a terminal, a person may stop a run at any time.
+  // These two end soon, but their input may be any text from a server. At a terminal, the user may stop a run at any time.
   if (verb === "check" || verb === "discover" || (verb === "run" && isatty(2))) guardStops()
   else if (verb === "read" || verb === "run") guardStopsLater()
 }
 
-/** Ends the process without waiting for what is still open. The guard takes over if this cannot write its note. */
+/** Ends the process without waiting for pending work. The guard ends it if this cannot write its note. */
 const forceStop = (signal: NodeJS.Signals): void => {
   const note = forcedStopNote()
   if (note !== "") process.stderr.write(`${note}\n`)
@@ -36,8 +36,8 @@ const forceStop = (signal: NodeJS.Signals): void => {
 }
 
 /**
- * Ends the process by the signal that it received, as the sender expects. The first process of a container cannot die of a
- * signal, since the kernel spares it: it exits with the code of the signal instead.
+ * Ends the process by the signal that it received, as the sender expects. The kernel does not let a signal kill the first
+ * process of a container, which therefore exits with the signal's exit code.
  */
 export const dieOfSignal = (): void => dieOf(received ?? "SIGTERM")
 

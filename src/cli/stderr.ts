@@ -1,9 +1,9 @@
-/** Standard error, which the protocol keeps silent. */
+/** Standard error, which stays silent in protocol mode. */
 
-/** Keeps Node from writing there, and continues if it cannot be written. */
+/** Disables Node's own warnings, and ignores write errors. */
 export const quietStderr = ([verb = ""]: ReadonlyArray<string>): void => {
-  // The one warning of Node that concerns users, that certificates are not checked, is logged by each sync.
+  // Only one of Node's warnings matters to users: certificates are not checked. Each sync logs it.
   process.removeAllListeners("warning")
-  // These two write nothing there, and opening the stream takes time.
+  // These two print no warnings, and opening the stream takes time.
   if (verb !== "spec" && verb !== "read") process.stderr.on("error", () => {})
 }

@@ -6,17 +6,18 @@ import { makeMask } from "../config/SecretMask.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { CheckTimeout } from "../sync/quickCheck.ts"
-import { cutTo, printableLines, visibleLines } from "../text/printable.ts"
+import { truncateText } from "../text/excerpt.ts"
+import { printableLines, visibleLines } from "../text/printable.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 
-/** How much of a message or of a bug's stack is printed: either may repeat what a server sent. */
+/** The most characters printed of a message or of a bug's stack. Either may quote a server's text. */
 const MAX_CHARACTERS = 20_000
 
 const printError = (text: string): void => void process.stderr.write(`${text}\n`)
 
 /**
- * Prints logs as lines on standard error, or with `print`: where a `Screen` draws, above its picture. Secrets are masked, and
- * text of a server can neither forge a line nor control a terminal.
+ * Prints logs as lines on standard error, or with `print`, which writes above the picture of a `Screen`. Secrets are masked. A
+ * server's text can neither forge a log line nor control the terminal.
  */
 export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
   const mask = makeMask(secrets)
@@ -25,7 +26,7 @@ export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: strin
       const texts = Array.isArray(message) ? message : [message]
       const text = printableLines(mask(texts.join(" ")), MAX_CHARACTERS)
       if (cause.reasons.length === 0) return print(text)
-      print(`${text} ${visibleLines(cutTo(mask(Cause.pretty(cause)), MAX_CHARACTERS))}`)
+      print(`${text} ${visibleLines(truncateText(mask(Cause.pretty(cause)), MAX_CHARACTERS))}`)
     })
   ])
 }
@@ -39,7 +40,7 @@ export type ExpectedError =
   | DestinationError
   | ExitWithCode
 
-/** Logs an expected error, with its message reworded, and then exits with a code. */
+/** Logs an expected error with a reworded message, and exits with a code. */
 export const reportErrorsAs =
   (reword: (message: string) => string) =>
   <A, R>(effect: Effect.Effect<A, ExpectedError, R>): Effect.Effect<A, ExitWithCode, R> =>
@@ -49,5 +50,5 @@ export const reportErrorsAs =
         : Effect.andThen(Effect.logError(reword(error.message)), new ExitWithCode({}))
     )
 
-/** The same with the message as it is. */
+/** The same with the original message. */
 export const reportErrors = reportErrorsAs((message) => message)

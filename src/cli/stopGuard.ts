@@ -1,10 +1,10 @@
 /**
- * A stop that works while the event loop is blocked. JavaScript handles a signal only when the loop turns, so a regular
- * expression that does not end would keep the process alive. The guard is a worker thread with signal handles of its own: if
- * the process is still there after the grace period, the guard has the signal kill it.
+ * A stop that works while the event loop is blocked. JavaScript handles signals only between turns of the event loop, so an
+ * endless regular expression would keep the process alive. The guard is a worker thread with its own signal handles. If the
+ * process is still alive after the grace period, the guard lets the signal kill it.
  *
- * A worker takes 12 MB, a tenth of what a read does. So it starts when there is something to guard against, or when the
- * process has nothing else to do, or has lasted for a while: see `guardStopsLater`.
+ * A worker takes 12 MB, a tenth of the memory of a read. It therefore starts only when there is something to guard against,
+ * when the process is idle, or when it has run for a while: see `guardStopsLater`.
  */
 import { subscribe } from "node:diagnostics_channel"
 import type { IncomingMessage } from "node:http"
@@ -17,21 +17,21 @@ export const stopSignals = ["SIGINT", "SIGTERM"] as const
 
 export type StopSignal = (typeof stopSignals)[number]
 
-/** How long a clean stop may take. After that the main thread ends the process by itself, if it can. */
+/** How long a clean stop may take. After that the main thread ends the process, if it can. */
 export const GRACE_MILLIS = 2000
 
-/** What the worker is given: its function is turned into text, so it sees nothing else of this module. */
+/** The input of the worker. Its function is serialized, so it cannot see the rest of this module. */
 interface GuardData {
   readonly signals: Readonly<Record<StopSignal, number>>
-  /** A signal that came before the guard was there. */
+  /** A signal that arrived before the guard started. */
   readonly received: StopSignal | undefined
   readonly note: string
   readonly forceAfterMillis: number
-  readonly forceAgainAfterMillis: number
+  readonly retryForceAfterMillis: number
   readonly killAfterMillis: number
 }
 
-/** Node's own handle of a signal, the only one that a worker can have. */
+/** Node's internal signal handle, the only one available in a worker. */
 interface SignalHandle {
   onsignal: () => void
   readonly start: (signal: number) => void
@@ -39,7 +39,7 @@ interface SignalHandle {
   readonly close: () => void
 }
 
-/** Runs in the worker, with its `require`. */
+/** Runs in the worker, with the worker's `require`. */
 const guard = (load: NodeJS.Require): void => {
   const { write } = load("node:fs") as typeof import("node:fs")
   const { isatty } = load("node:tty") as typeof import("node:tty")
@@ -47,7 +47,7 @@ const guard = (load: NodeJS.Require): void => {
   const { internalBinding } = load("internal/test/binding") as {
     internalBinding: (name: string) => { Signal: new () => SignalHandle }
   }
-  const { forceAfterMillis, forceAgainAfterMillis, killAfterMillis, signals, ...given } =
+  const { forceAfterMillis, retryForceAfterMillis, killAfterMillis, signals, ...given } =
     workerData as GuardData
   const { Signal } = internalBinding("signal_wrap")
   let { note, received } = given
@@ -56,17 +56,17 @@ const guard = (load: NodeJS.Require): void => {
   const force = (signal: StopSignal): void => {
     if (isForced) return
     isForced = true
-    // The last resort, for a main thread that is stuck in the system.
+    // The last resort for a main thread that is stuck in a system call.
     setTimeout(() => process.kill(process.pid, "SIGKILL"), killAfterMillis)
-    // Not synchronously: the reader of standard error may be stuck, too.
+    // Asynchronous, because the reader of standard error may be stuck too.
     if (note !== "") write(2, `${isatty(2) ? "\r\u001b[?25h\n" : ""}${note}\n`, () => {})
-    // The signal kills only once neither this thread nor the main one handles it.
+    // The signal kills the process only after both threads have removed their handlers.
     for (const handle of handles) handle.close()
     const { Session } = load("node:inspector") as { Session: new () => InspectorSession }
     const session = new Session()
     session.connectToMainThread()
-    // V8 runs an expression while the main thread is busy. The kernel spares the first process of a
-    // container, so that one has to exit. Node would say there that a debugger is connected, which is this session.
+    // V8 evaluates an expression even while the main thread is busy. The kernel does not let a signal kill the first
+    // process of a container, so that process exits. Node would print that a debugger is attached, which is this session.
     const expression =
       process.pid === 1
         ? `{
@@ -84,7 +84,7 @@ const guard = (load: NodeJS.Require): void => {
 
   const onSignal = (signal: StopSignal): void => {
     const first = received ?? signal
-    setTimeout(force, received === undefined ? forceAfterMillis : forceAgainAfterMillis, first)
+    setTimeout(force, received === undefined ? forceAfterMillis : retryForceAfterMillis, first)
     received = first
   }
 
@@ -104,7 +104,7 @@ let worker: Worker | undefined
 let isUnavailable = false
 let note = ""
 
-/** Starts the guard, unless it has been started. Where a Node has no such handles, nothing happens. */
+/** Starts the guard unless it is running. Does nothing if this Node has no such handles. */
 export const guardStops = (received?: StopSignal): void => {
   if (worker !== undefined || isUnavailable) return
   const data: GuardData = {
@@ -112,16 +112,16 @@ export const guardStops = (received?: StopSignal): void => {
     received,
     note,
     forceAfterMillis: GRACE_MILLIS + 300,
-    forceAgainAfterMillis: 300,
+    retryForceAfterMillis: 300,
     killAfterMillis: 400
   }
   try {
-    // Loaded only here: the start of the program would take longer.
+    // Loaded lazily, because it would slow down the start of the program.
     const { Worker } = process.getBuiltinModule("node:worker_threads")
     worker = new Worker(`(${guard.toString()})(require)`, {
       eval: true,
       workerData: data,
-      // No options of the process itself, such as modules to preload. Warnings would be about the first of these.
+      // No inherited options, such as modules to preload. Any warning would be about this internal module.
       execArgv: ["--expose-internals", "--no-warnings"],
       env: {},
       stdout: true,
@@ -139,7 +139,7 @@ export const guardStops = (received?: StopSignal): void => {
 }
 
 /**
- * Ends the guard, and then calls `andThen`. A signal kills the process only while it has no handler, and the guard is one. The
+ * Ends the guard, and then calls `andThen`. A signal kills the process only if it has no handler, and the guard is one. The
  * guard does not start again.
  */
 export const dismissGuard = (andThen: () => void): void => {
@@ -148,17 +148,17 @@ export const dismissGuard = (andThen: () => void): void => {
   else worker.terminate().then(andThen, andThen)
 }
 
-/** A process that works less than this is waiting. */
+/** Below this share of busy time the process counts as idle. */
 const IDLE_SHARE = 0.1
 
-const LOOK_MILLIS = 500
+const POLL_MILLIS = 500
 
-/** A run that long has more memory than the guard adds. */
+/** After this time the memory of the guard no longer matters. */
 const LONG_MILLIS = 10_000
 
 /**
- * Starts the guard once the process is idle, has run for a while, or receives an error response, whose text may be anything.
- * While samples arrive there is no such text, and memory is at its peak.
+ * Starts the guard once the process is idle, has run for a while, or receives an error response, which may contain any text.
+ * While samples arrive there is no such text, and memory use is at its peak.
  */
 export const guardStopsLater = (): void => {
   const begun = performance.now()
@@ -168,7 +168,7 @@ export const guardStopsLater = (): void => {
     const { utilization } = performance.eventLoopUtilization(now, before)
     before = now
     if (utilization < IDLE_SHARE || performance.now() - begun > LONG_MILLIS) start()
-  }, LOOK_MILLIS).unref()
+  }, POLL_MILLIS).unref()
   const start = (): void => {
     clearInterval(timer)
     guardStops()
@@ -179,11 +179,11 @@ export const guardStopsLater = (): void => {
   })
 }
 
-/** Sets what a forced stop prints on standard error; nothing, if empty. */
+/** Sets the text that a forced stop prints on standard error. Prints nothing if it is empty. */
 export const setForcedStopNote = (text: string): void => {
   note = text
   worker?.postMessage(text)
 }
 
-/** What a forced stop prints. */
+/** The text that a forced stop prints. */
 export const forcedStopNote = (): string => note

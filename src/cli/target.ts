@@ -1,4 +1,4 @@
-/** Where a run puts what it reads, as `--to` says it. */
+/** The destination that `--to` names. */
 import { Result } from "effect"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { expandHome, homeOf } from "../text/homePath.ts"
@@ -10,14 +10,14 @@ export interface Target {
   readonly path: string
 }
 
-/** Reads what `--to` says, such as `parquet:DIR`; fails with a sentence for the user. */
+/** Parses a value of `--to`, such as `parquet:DIR`. Fails with a sentence for the user. */
 export const parseTarget = (text: string): Result.Result<Target, string> => {
   const colon = text.indexOf(":")
   const kind = kindOf(text.slice(0, Math.max(0, colon)))
   const path = text.slice(colon + 1)
   if (kind !== undefined && isElsewhere(path)) {
     return Result.fail(
-      `--to is ${JSON.stringify(text)}, but must name a path on this machine: nothing is written anywhere else.${localPath(path)}`
+      `--to is ${JSON.stringify(text)}, but must name a path on this machine: remote destinations are not supported.${localPath(path)}`
     )
   }
   if (kind !== undefined && path !== "") {
@@ -31,14 +31,14 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
   )
 }
 
-/** Whether a path would be taken for an address, or for no file at all, by those who read the data. */
+/** Whether other tools would take a path for a URL, or for standard input. */
 const isElsewhere = (path: string): boolean => /^(:memory:|[a-z][a-z0-9+.-]+:)/i.test(path)
 
-/** How a file is named that is called like an address. One letter and a colon is a drive. */
+/** How to write a file name that looks like a URL. A letter and a colon are a drive. */
 const localPath = (path: string): string =>
   path.startsWith(":") || path.includes("://") ? "" : ` A file of that name is ./${path}.`
 
-/** What was meant, as far as the name tells. */
+/** A suggestion of the intended value, guessed from the text. */
 const suggestion = (text: string, kind: DestinationKind | undefined): string => {
   if (kind !== undefined || kindOf(text) !== undefined) return ", and the path is missing"
   return destinationKinds.map(({ suggestion }) => suggestion(text)).find((end) => end !== undefined) ?? ""

@@ -1,4 +1,4 @@
-/** Messages for wrong usage: what is wrong with a command line, and how to fix it. */
+/** Messages for wrong usage: the error in the command line, and its fix. */
 import { Console } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
 import { printable } from "../text/printable.ts"
@@ -6,18 +6,18 @@ import { printable } from "../text/printable.ts"
 /** The usual exit code for wrong usage. */
 export const WRONG_USAGE = 2
 
-/** A sentence for each wrong flag with its fix, and where to read more. */
+/** A sentence with a fix for each wrong flag, and a pointer to the help. */
 export const usageText = (
   errors: ReadonlyArray<CliError.NonShowHelpErrors>,
   commandPath: ReadonlyArray<string>
 ): string => {
   const unknownCommand = errors.filter(({ _tag }) => _tag === "UnknownSubcommand")
   const command = commandPath.join(" ")
-  // Flags of an unknown command are not errors of their own.
+  // An unknown command makes all its flags unknown: do not report them.
   const sentences = (unknownCommand.length > 0 ? unknownCommand : errors).map((error) =>
     sentence(error, command)
   )
-  // They quote what was typed, which may come from a server by way of a script.
+  // They quote the command line, which a script may have filled with a server's text.
   return `${printable(sentences.join(" "))} See ${command} --help.`
 }
 
@@ -46,7 +46,7 @@ const suggestion = (names: ReadonlyArray<string>): string =>
 
 const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
 
-/** Reports wrong usage on standard error in a few words instead of the complete help. */
+/** Reports wrong usage on standard error in a few lines instead of the complete help. */
 export const stderrPresenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"

@@ -1,4 +1,4 @@
-/** The configuration as a service. It is checked completely before the first request. */
+/** The configuration as a service. It is validated completely before the first request. */
 import {
   Context,
   Effect,
@@ -18,12 +18,12 @@ import { type InputFileError, isTooDeep, readJsonFile, TOO_DEEP } from "./inputF
 import { type Config, type ConfigInput, keys } from "./keys.ts"
 import { parseMoment } from "./times.ts"
 
-/** The configuration is missing, unreadable or wrong; `message` names every key that is. */
+/** The configuration is missing, unreadable or invalid. `message` names every invalid key. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
   message: Schema.String
 }) {}
 
-/** What the rest of the connector works with. Times are milliseconds since the epoch or durations in them. */
+/** The decoded configuration. Times are milliseconds since the epoch, durations are milliseconds. */
 export interface Settings {
   /** Without a slash at the end. */
   readonly baseUrl: string
@@ -43,9 +43,9 @@ export interface Settings {
   readonly requestTimeoutMillis: number
   readonly maxRetries: number
   readonly compression: Config["compression"]
-  /** What to do with a response that comes with a warning. */
+  /** How to handle a response that has a warning about missing data. */
   readonly partialData: Config["partial_data"]
-  /** What is odd but not wrong, in sentences. */
+  /** Warnings about valid but unusual values, as sentences. */
   readonly warnings: ReadonlyArray<string>
 }
 
@@ -57,7 +57,7 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
   static readonly layer = (config: ConfigInput): Layer.Layer<ConnectorConfig, ConfigError> =>
     ConnectorConfig.layerFrom(config)
 
-  /** From JSON in memory, whatever it may be. */
+  /** From any JSON value in memory. */
   static readonly layerFrom = (input: unknown): Layer.Layer<ConnectorConfig, ConfigError> =>
     Layer.effect(ConnectorConfig, decodeConfig(input))
 
@@ -68,7 +68,7 @@ export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>(
     Layer.effect(ConnectorConfig, Effect.flatMap(readJsonFile(path, "configuration"), decodeConfig))
 }
 
-/** Checks a configuration. The error names all problems, and never quotes a secret. */
+/** Validates a configuration. The error lists all problems and never quotes a secret. */
 export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigError> =>
   Effect.suspend(() => {
     if (!Predicate.isReadonlyObject(input)) {
@@ -80,7 +80,7 @@ export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigErro
     return decodeGiven(withoutAbsent(input))
   })
 
-/** Platforms send null for an empty field, and some send an empty text: both mean "not given". */
+/** Platforms send null for an empty field, and some send an empty string. Both mean "not given". */
 const withoutAbsent = (input: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
     Object.entries(input)
@@ -95,11 +95,11 @@ const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, 
   if (all.length > 0) {
     return yield* new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
   }
-  // Without problems, no key is missing.
+  // Without problems, all keys are present.
   return toSettings(config as Config, metrics, warnings)
 })
 
-/** The compiled patterns, and what is wrong with those that cannot be compiled. */
+/** The compiled patterns, and the problems of those that cannot be compiled. */
 const compileMetrics = Effect.fnUntraced(function* ({ metrics }: Partial<Config>) {
   const problems: Array<string> = []
   const compiled = { include: [] as Array<NamePattern>, exclude: [] as Array<NamePattern> }

@@ -1,48 +1,48 @@
-/** What a row of the table of keys is. The builders of rows are in `kinds.ts`, the rows in `keys.ts`. */
+/** The type of a row in the table of keys. `kinds.ts` builds rows, `keys.ts` lists them. */
 import { Effect, Schema } from "effect"
 
-/** The flag of the command line that stands for a key. */
+/** The command-line flag for a key. */
 export interface KeyFlag {
   readonly name: string
   readonly metavar: string
   readonly description: string
-  /** The flag's values are added to those of the configuration file, instead of replacing them. */
+  /** The flag's values are added to those of the configuration file instead of replacing them. */
   readonly isAdded?: true
-  /** The flag says which server to read, or how to log in there. */
+  /** The flag selects the server or sets its credentials. */
   readonly isOfServer?: true
-  /** A secret has no flag of its own: this environment variable holds it, and the flag names a file that does. */
+  /** A secret has no flag of its own. This environment variable holds it, or the flag names a file that contains it. */
   readonly variable?: string
 }
 
-/** What every row says of its key. */
+/** The options of every row. */
 export interface KeyOptions<Input = unknown> {
   readonly title: string
   readonly description: string
-  /** The key must be there. With a default as well, only the forms of platforms ask for it. */
+  /** The key is required. If it also has a default, only the forms of platforms require it. */
   readonly isRequired?: true
-  /** The value where the configuration has none, as a configuration would write it. */
+  /** The default, as a configuration would write it. */
   readonly default?: Input
   readonly examples?: ReadonlyArray<Input>
   readonly flag?: KeyFlag
 }
 
-/** How a key is decoded: its value, or what stands in for a missing one. */
+/** How a key is decoded: its value, or the default. */
 export type Field<S extends Schema.Top, O> = O extends { readonly default: S["Encoded"] }
   ? Schema.withDecodingDefaultKey<S>
   : O extends { readonly isRequired: true }
     ? S
     : Schema.optionalKey<S>
 
-/** What a kind of value adds to the options of a row. */
+/** The options that a kind of value adds to a row. */
 export interface Kind<S extends Schema.Top> {
   readonly value: S
-  /** The value as forms ask for it; without this, the decoded one. */
+  /** The type of the value in a form, if it differs from the decoded one. */
   readonly form?: Schema.Top
   /** Further keywords of its JSON Schema. */
   readonly annotations?: Readonly<Record<string, unknown>>
-  /** What is accepted, as the end of a sentence. */
+  /** A description of the accepted values, as the end of a sentence. */
   readonly accepted: string
-  /** The keys of the object, or of each object of the list. */
+  /** The keys of the object, or of each object in the list. */
   readonly children?: Keys
   /** The value is a list. */
   readonly isList?: boolean
@@ -50,13 +50,13 @@ export interface Kind<S extends Schema.Top> {
   readonly isSecret?: boolean
   /** The value as messages may quote it. */
   readonly quotable?: (value: unknown) => unknown
-  /** What is wrong with a value of the right type, in sentences. `path` is its name for users. */
+  /** The problems of a value of the right type, as sentences. `path` is its name for users. */
   readonly problems?: (value: S["Type"], path: string) => ReadonlyArray<string>
-  /** What is odd but not wrong, in sentences. */
+  /** Warnings about a valid but unusual value, as sentences. */
   readonly warnings?: (value: S["Type"], path: string) => ReadonlyArray<string>
 }
 
-/** A row of the table of keys: all that the program knows of one key of the configuration. */
+/** A row of the table of keys: the definition of one key of the configuration. */
 export interface Key<F extends Schema.Top = Schema.Top>
   extends Readonly<Required<Omit<Kind<Schema.Top>, "value" | "form" | "annotations">>> {
   readonly title: string
@@ -65,7 +65,7 @@ export interface Key<F extends Schema.Top = Schema.Top>
   readonly default: unknown
   readonly flag: KeyFlag | undefined
   readonly field: F
-  /** The schema of the key in a form, at its place among the others. */
+  /** The schema of the key in a form, at its position. */
   readonly formAt: (order: number) => Schema.Top
 }
 
@@ -115,7 +115,7 @@ export const makeKey = <S extends Schema.Top, const O extends KeyOptions<NoInfer
 /** The fields that decode the keys of a table. */
 export type Fields<Table extends Keys> = { readonly [Name in keyof Table]: Table[Name]["field"] }
 
-/** The schema that decodes an object with the keys of a table. */
+/** The schema that decodes an object with these keys. */
 export const schemaOf = <const Table extends Keys>(table: Table): Schema.Struct<Fields<Table>> =>
   Schema.Struct(mapKeys(table, ({ field }) => field) as Fields<Table>)
 
@@ -126,7 +126,7 @@ export const formOf = (table: Keys): Schema.Top =>
 const mapKeys = <A>(table: Keys, f: (key: Key, index: number) => A): Record<string, A> =>
   Object.fromEntries(Object.entries(table).map(([name, key], index) => [name, f(key, index)]))
 
-/** All keys of a table with their paths, such as `metrics.include`; nested keys follow their parent. */
+/** All keys of a table with their paths, such as `metrics.include`. Nested keys follow their parent. */
 export const keysWithPaths = (table: Keys, prefix = ""): ReadonlyArray<readonly [path: string, key: Key]> =>
   Object.entries(table).flatMap(([name, key]) => [
     [prefix + name, key] as const,

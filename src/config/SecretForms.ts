@@ -1,17 +1,17 @@
 /**
- * How a character of a secret may be written in a text: as it is, or as JSON, addresses, forms and web pages write it.
+ * The encodings of a secret's characters in a text: plain, JSON, URLs, forms and web pages.
  *
- * The forms of a character are an automaton, so that a text is read once, whatever is in it: a regular expression for the
- * same forms backtracks over long runs of backslashes, blanks or zeros.
+ * The encodings of a character are an automaton, so that a text is read once, whatever it contains. An equivalent regular
+ * expression would backtrack over long runs of backslashes, blanks or zeros.
  */
 
-/** Ends a form: the character has been read. */
+/** The final state: the character has been read. */
 export const DONE = -1
 
 /** The next state for each state and code unit. The first state is 0. */
 export type Forms = ReadonlyArray<ReadonlyMap<number, ReadonlyArray<number>>>
 
-/** All forms of a character. Letters and digits are only ever written as they are. */
+/** All encodings of a character. Letters and digits are never encoded. */
 export const formsOf = (character: string): Forms => {
   const known = cache.get(character)
   if (known !== undefined) return known
@@ -29,7 +29,7 @@ const makeForms = (character: string): Forms => {
   if (/^[0-9A-Za-z]$/.test(character)) return builder.states
   const code = character.codePointAt(0)!
   if (character === " ") builder.literal(0, "+")
-  // JSON, also quoted more than once.
+  // JSON, possibly quoted several times.
   const backslashes = builder.newState()
   builder.add(0, "\\", backslashes)
   builder.add(backslashes, "\\", backslashes)
@@ -79,7 +79,7 @@ class FormsBuilder {
     else targets.push(to)
   }
 
-  /** The text itself, after which the character has been read. */
+  /** Accepts the text itself, and with it the character. */
   literal(from: number, text: string): void {
     this.path(from, text, DONE, (unit) => [unit])
   }

@@ -1,21 +1,21 @@
-/** Hides secret values in texts that leave the process: logs, traces and status messages. */
+/** Masks secrets in all text that leaves the process: logs, traces and status messages. */
 import { DONE, type Forms, formsOf } from "./SecretForms.ts"
 
 const MASK = "****"
 
 /**
- * Whether a secret may stand in any text by chance: it is short, a plain word or a number.
+ * Whether a secret may occur in any text by chance, because it is short, a plain word or a number.
  *
- * In a sentence of ours its mask would only say what it is (`****://` of `http`), so such a secret is masked in texts of
- * servers alone, where they may have repeated it, and only where it stands alone.
+ * In a message of the program, a mask would reveal such a secret (`****://` for `http`). It is therefore masked only in a
+ * server's text, which may repeat it, and only as a separate word.
  */
 export const isCommon = (secret: string): boolean =>
   secret.length < 4 || /^(?:\p{L}{1,12}|\d{1,8})$/u.test(secret)
 
 /**
- * Makes a function that masks every occurrence of the secrets, also as servers and proxies repeat them in JSON, addresses,
- * forms and web pages. Occurrences that overlap are masked together, or what they share would leave a part of one. It takes
- * time in proportion to the text.
+ * Creates a function that masks every occurrence of the secrets, including the encodings that servers and proxies use in JSON,
+ * URLs, forms and web pages. Overlapping occurrences are masked together, because masking one could leave a part of the other.
+ * The time is linear in the length of the text.
  */
 export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => string) => {
   const all = [...new Set(secrets)].filter((secret) => secret !== "")
@@ -37,41 +37,41 @@ export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => str
   }
 }
 
-/** No password is that long. A longer secret is searched for as plain text. */
+/** No password is that long. A longer secret is searched as plain text. */
 const LONG = 2000
 
-/** How a long secret is repeated, if at all, from the longest form to the shortest. */
+/** The encodings of a long secret, from the longest to the shortest. */
 const wholeForms = (secret: string): ReadonlyArray<string> => [
   encodeURIComponent(secret.toWellFormed()),
   JSON.stringify(secret).slice(1, -1),
   secret
 ]
 
-/** Where in a text a secret is. */
+/** The range of a secret in a text. */
 interface Match {
   readonly start: number
   readonly end: number
 }
 
-/** What is left to read of a secret from one of its characters on. */
+/** A position in a secret: what remains to be read from one of its characters on. */
 interface Position {
-  /** How the next character may be written; undefined once all have been read. */
+  /** The encodings of the next character; undefined at the end of the secret. */
   readonly forms: Forms | undefined
-  /** The position behind a run of white space that begins here: such a run may be written as any other. */
+  /** The position after a run of white space that begins here. Any other run of white space matches it. */
   readonly afterSpace: number | undefined
   readonly isCommon: boolean
 }
 
 /**
- * Reads a text for all secrets at once. A state is a position and a state of its character's forms, as one number; beside
- * each stands where in the text it began, the earliest where there are several.
+ * Searches a text for all secrets at once. A state combines a position in a secret and a state of that character's encoding in
+ * one number. Each state has the index in the text where its match began, the earliest if there are several.
  */
 class SecretAutomaton {
   private readonly positions: Array<Position> = []
   private readonly stride: number
-  /** In the place of a state of forms: within a run of white space. */
+  /** Used instead of an encoding state: within a run of white space. */
   private readonly inSpace: number
-  /** Where secrets begin that may begin with a code unit. */
+  /** The initial positions for each first code unit. */
   private readonly beginnings = new Map<number, Array<number>>()
   private current: States
   private next: States
@@ -108,7 +108,7 @@ class SecretAutomaton {
     return first
   }
 
-  /** Where secrets are in a text, in order. None of the places overlaps another. */
+  /** The ranges of secrets in a text, in order and without overlap. */
   findAll(text: string): ReadonlyArray<Match> {
     const { inSpace, positions, stride } = this
     this.current.clear()
@@ -120,7 +120,7 @@ class SecretAutomaton {
         if (!positions[position]!.isCommon || isBoundaryBefore(text, i)) current.add(position * stride, i)
       }
       if (current.length === 0) continue
-      /** Continues at a position, unless all of a secret has been read. */
+      /** Enters a position, unless the secret has been read completely. */
       const enter = (index: number, start: number): void => {
         const position = positions[index]!
         if (position.forms !== undefined) next.add(index * stride, start)
@@ -152,7 +152,7 @@ class SecretAutomaton {
   }
 }
 
-/** Adds a match that ends at or after all others, together with those that it overlaps. */
+/** Adds a match that ends at or after all others, merged with those that it overlaps. */
 const addMatch = (matches: Array<Match>, start: number, end: number): void => {
   let first = start
   for (let last = matches.at(-1); last !== undefined && last.end > start; last = matches.at(-1)) {
@@ -162,12 +162,12 @@ const addMatch = (matches: Array<Match>, start: number, end: number): void => {
   matches.push({ start: first, end })
 }
 
-/** A set of states, each with where it began. */
+/** A set of states, each with the start of its match. */
 class States {
   length = 0
   readonly states: Array<number> = []
   readonly starts: Array<number> = []
-  /** Where in the lists a state is, if what stands there is it. */
+  /** The index of a state in the lists. It is valid only if the lists have that state at this index. */
   private readonly places: Uint32Array
 
   constructor(count: number) {
@@ -203,7 +203,7 @@ const isSpace = (code: number): boolean => spaces.has(code)
 
 const isWordAt = (text: string, index: number): boolean => /^[\p{L}\p{N}_]$/u.test(text.charAt(index))
 
-/** Whether a word may begin at a place: not within another, unless what stands before it is an escape. */
+/** Whether a word may begin at an index: not within another word, unless an escape sequence precedes it. */
 const isBoundaryBefore = (text: string, index: number): boolean =>
   index === 0 ||
   !isWordAt(text, index - 1) ||

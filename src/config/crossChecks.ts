@@ -1,18 +1,18 @@
-/** Checks that concern several keys, or how their values are sent. Keys that are wrong in themselves are missing here. */
+/** Checks that concern several keys, or how values are sent. Invalid keys are absent here. */
 import { Redacted } from "effect"
 import type { Config } from "./keys.ts"
 import { parseMoment } from "./times.ts"
 
 type Check = (config: Partial<Config>) => ReadonlyArray<string>
 
-/** What is wrong, in sentences. */
+/** The problems, as sentences. */
 export const crossProblems: Check = (config) => [
   ...authProblems(config),
   ...dateProblems(config),
   ...headerProblems(config)
 ]
 
-/** More than HTTP servers accept of all headers together, and as much as the mask of secrets can handle. */
+/** More than HTTP servers accept for all headers together, and the most that the mask of secrets can handle. */
 const MAX_HEADER_CHARACTERS = 16_384
 
 /** A longer text is usually the wrong file. */
@@ -45,8 +45,8 @@ const byRequest = "describes the request itself"
 const forParts = "would make the server omit data"
 
 /**
- * Headers that are refused, and why. Headers that proxies ask for are allowed: `Cookie`, and `Proxy-Authorization`, which
- * Google's proxy accepts beside the server's own `Authorization`.
+ * Headers that are refused, and why. Headers for proxies are allowed: `Cookie`, and `Proxy-Authorization`, which Google's proxy
+ * accepts in addition to the server's own `Authorization`.
  */
 const refusedHeaders: ReadonlyMap<string, string> = new Map([
   ["accept-encoding", `${byConnection}, by the key compression`],
@@ -71,7 +71,7 @@ const refusedHeaders: ReadonlyMap<string, string> = new Map([
   ["upgrade", byConnection]
 ])
 
-/** A name that is not valid is not quoted: it may be the value, a secret. */
+/** An invalid name is not quoted, because a user may have entered the secret value there. */
 const headerProblems: Check = ({ basic_auth_user, headers = [] }) => {
   const indexes = new Map<string, number>()
   return headers.flatMap(({ name, value: redacted }, index) => {

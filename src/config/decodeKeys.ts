@@ -5,7 +5,7 @@ import { quote } from "./kinds.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What is known of a configuration: the keys that are valid, and what is wrong or odd, in sentences. */
+/** The result of decoding: the values of the valid keys, and the problems and warnings as sentences. */
 export interface Decoded<Table extends Keys> {
   readonly config: Partial<Schema.Struct<Fields<Table>>["Type"]>
   readonly problems: ReadonlyArray<string>
@@ -36,7 +36,7 @@ const problem = (name: string, key: Key, value: unknown): string =>
     ? `${name} is missing: it must be ${key.accepted}.`
     : `${name} is ${quoted(key, value)}, but must be ${key.accepted}.`
 
-/** Only texts, numbers and the like are shown: a list or an object may contain a secret under any name. */
+/** Quotes only scalars: a list or an object may contain a secret under any name. */
 const quoted = ({ isSecret, quotable }: Key, value: unknown): string => {
   if (isSecret) return "not of the right type (its value is not shown)"
   if (Array.isArray(value)) return "a list (its content is not shown)"
@@ -56,7 +56,7 @@ const unknownKeyWarnings = (table: Keys, given: Json): ReadonlyArray<string> => 
   ]
 }
 
-/** Further unknown keys are only counted. */
+/** Unknown keys beyond this number are only counted. */
 const MAX_SHOWN_KEYS = 20
 
 const MAX_SHOWN_LENGTH = 100

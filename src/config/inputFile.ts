@@ -1,8 +1,8 @@
-/** Files that are named on the command line. */
+/** Files named on the command line. */
 import { Effect, FileSystem, Result, Schema } from "effect"
 import { expandHome, homeOf } from "../text/homePath.ts"
 
-/** A file that was named on the command line cannot be read, or is not JSON. */
+/** A file named on the command line cannot be read, or is not JSON. */
 export class InputFileError extends Schema.TaggedError<InputFileError>()("InputFileError", {
   message: Schema.String
 }) {}
@@ -30,7 +30,7 @@ export const readTextFile = Effect.fnUntraced(function* (path: string, what: str
 
 const MEGABYTE = 1_000_000
 
-/** A catalog of 100,000 streams has less than that. */
+/** A catalog of 100,000 streams is smaller than this. */
 const MAX_FILE_BYTES = 400 * MEGABYTE
 
 const reasonTexts: Readonly<Record<string, string>> = {
@@ -64,10 +64,10 @@ const whereBroken = (text: string): string => {
   return ""
 }
 
-/** No valid input is nested more deeply, and code that walks it would run out of stack. */
+/** No valid input is nested more deeply. Recursive code would overflow the stack. */
 const MAX_DEPTH = 100
 
-/** Why input that is too deep is refused, as the end of a sentence. */
+/** The error for input that is nested too deeply, as the end of a sentence. */
 export const TOO_DEEP = `nested too deeply: at most ${MAX_DEPTH} levels of lists and objects are allowed`
 
 /** Whether a JSON value is nested too deeply. */

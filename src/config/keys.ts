@@ -1,6 +1,6 @@
 /**
- * The keys of the configuration, one row each. The schema that decodes them, defaults, messages, the JSON Schema of `spec`,
- * flags, masking and the reference in the documentation come from these rows.
+ * The keys of the configuration, one row each. Decoding, defaults, messages, the JSON Schema of `spec`, flags, masking and the
+ * reference in the documentation are derived from these rows.
  */
 import { schemaOf } from "./Key.ts"
 import {
@@ -214,8 +214,8 @@ export const keys = {
 /** Decodes a configuration. */
 export const ConfigSchema = schemaOf(keys)
 
-/** The configuration, decoded: durations are whole seconds, and what has a default has a value. */
+/** The decoded configuration: durations are integer seconds, and defaults are applied. */
 export type Config = typeof ConfigSchema.Type
 
-/** The configuration as it is written: only `base_url` and `start_date` are required. Durations may be texts such as `"1h"`. */
+/** The configuration before decoding. Only `base_url` and `start_date` are required. Durations may be strings such as `"1h"`. */
 export type ConfigInput = typeof ConfigSchema.Encoded

@@ -1,4 +1,4 @@
-/** The kinds of values that keys of the configuration have: a builder of rows for each. */
+/** The kinds of values, with a builder of rows for each. */
 import { Result, Schema, SchemaGetter } from "effect"
 import { isBareName, parse as parseSelector } from "../promql/Matcher.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -7,11 +7,11 @@ import { DATE_PATTERN, parseMoment, parseSeconds } from "./times.ts"
 
 type Texts = ReadonlyArray<string>
 
-/** Any text. */
+/** A string. */
 export const text = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, { value: Schema.String, accepted: "text" })
 
-/** A text that must never be shown. */
+/** A secret string, which is never shown. */
 export const secretText = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, {
     value: Schema.RedactedFromValue(Schema.String),
@@ -21,7 +21,7 @@ export const secretText = <const O extends KeyOptions<string>>(options: O) =>
     isSecret: true
   })
 
-/** The address of an HTTP server. */
+/** The URL of an HTTP server. */
 export const url = <const O extends KeyOptions<string>>(options: O) => {
   const accepted =
     "an http or https URL such as https://prometheus.example.com/prometheus, without user, query or fragment"
@@ -43,7 +43,7 @@ export const url = <const O extends KeyOptions<string>>(options: O) => {
   })
 }
 
-/** What precedes the last `@` may be a password, what follows `?` a token. */
+/** The part before the last `@` may be a password, and the part after `?` a token. */
 const withoutCredentials = (url: string): string =>
   url.replace(/^.*@/s, "***@").replace(/([?#]).+$/s, "$1***")
 
@@ -67,14 +67,14 @@ interface Range {
 
 const inRange = ({ max, min }: Range) => Schema.Int.check(Schema.isBetween({ minimum: min, maximum: max }))
 
-/** A whole number in a range. */
+/** An integer in a range. */
 export const integer = <const O extends KeyOptions<number> & Range>(options: O) =>
   makeKey(options, {
     value: inRange(options),
     accepted: `a whole number from ${options.min} to ${options.max}`
   })
 
-/** Whole seconds in a range; strings with a number or a duration are accepted too. */
+/** Integer seconds in a range. Strings with a number or a duration are accepted too. */
 export const seconds = <const O extends KeyOptions<number | string> & Range>(options: O) =>
   makeKey(options, {
     value: Schema.Union([Schema.Number, Schema.String]).pipe(
@@ -90,7 +90,7 @@ export const seconds = <const O extends KeyOptions<number | string> & Range>(opt
 
 const DAY = 86_400
 
-/** A limit in the largest unit that it is a multiple of. */
+/** A limit in the largest unit that divides it. */
 const daysText = (seconds: number): string =>
   seconds % (365 * DAY) === 0 ? pluralize(seconds / (365 * DAY), "year") : pluralize(seconds / DAY, "day")
 
@@ -98,11 +98,11 @@ const daysText = (seconds: number): string =>
 export const boolean = <const O extends KeyOptions<boolean>>(options: O) =>
   makeKey(options, { value: Schema.Boolean, accepted: "true or false" })
 
-/** One of some words. */
+/** One of several words. */
 export const choice = <const W extends Texts, const O extends KeyOptions<W[number]>>(words: W, options: O) =>
   makeKey(options, { value: Schema.Literals(words), accepted: words.map((word) => `"${word}"`).join(" or ") })
 
-/** Matchers of labels, without a metric's name. */
+/** Label matchers, without the name of a metric. */
 export const matchers = <const O extends KeyOptions<string>>(options: O) => {
   const accepted = 'label matchers such as {env="prod",job=~"api.*"}'
   return makeKey(options, {
@@ -120,7 +120,7 @@ export const matchers = <const O extends KeyOptions<string>>(options: O) => {
   })
 }
 
-/** A list of patterns over names of metrics. What is wrong with a pattern shows when it is compiled. */
+/** A list of patterns for metric names. Compiling a pattern reports its errors. */
 export const patterns = <const O extends KeyOptions<Texts>>(options: O) =>
   makeKey(options, {
     value: Schema.Array(Schema.String),
@@ -128,7 +128,7 @@ export const patterns = <const O extends KeyOptions<Texts>>(options: O) =>
     isList: true
   })
 
-/** A list of names of labels. */
+/** A list of label names. */
 export const labelNames = <const O extends KeyOptions<Texts>>(options: O) =>
   makeKey(options, {
     value: Schema.Array(Schema.String),
@@ -140,7 +140,7 @@ export const labelNames = <const O extends KeyOptions<Texts>>(options: O) =>
         : []),
       ...(names.includes("") ? [`${path} must not contain an empty name.`] : [])
     ],
-    // A pattern or a blank in a name matches no label, so it would exclude nothing.
+    // A name with a pattern or a blank matches no label, so it would exclude nothing.
     warnings: (names, path) =>
       names
         .filter((name) => !isBareName(name))
@@ -149,7 +149,7 @@ export const labelNames = <const O extends KeyOptions<Texts>>(options: O) =>
         )
   })
 
-/** An object with keys of its own. */
+/** An object with its own keys. */
 export const object = <const T extends Keys, const O extends KeyOptions<never>>(children: T, options: O) =>
   makeKey(options, {
     value: schemaOf(children),
@@ -161,7 +161,7 @@ export const object = <const T extends Keys, const O extends KeyOptions<never>>(
     isSecret: holdsSecret(children)
   })
 
-/** A list of objects, each with the same keys. `example` is one of them. */
+/** A list of objects with the same keys. `example` is one of them. */
 export const objects = <
   const T extends Keys,
   const O extends KeyOptions<never> & { readonly example: object }
@@ -180,7 +180,7 @@ export const objects = <
 
 const holdsSecret = (keys: Keys): boolean => Object.values(keys).some(({ isSecret }) => isSecret)
 
-/** A value as JSON, unless it is too long. */
+/** A value as JSON, truncated if it is long. */
 export const quote = (value: unknown): string => {
   const json = JSON.stringify(value)
   return json.length > 200 ? `${json.slice(0, 200)}…` : json

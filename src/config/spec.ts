@@ -1,4 +1,4 @@
-/** The JSON Schema that platforms make the form of the configuration from. */
+/** The JSON Schema from which platforms build the configuration form. */
 import { JsonSchema, Predicate, Schema } from "effect"
 import { formOf, type Keys } from "./Key.ts"
 import { keys } from "./keys.ts"
@@ -14,8 +14,8 @@ export const connectionSpecification = (table: Keys = keys): JsonSchema.JsonSche
 }
 
 /**
- * Platforms do not accept `allOf`, which is how two checks on one value are written. All of ours constrain the same
- * keywords, the later one more closely.
+ * Platforms do not accept `allOf`, which Effect uses for two checks of one value. All of our checks constrain the same
+ * keywords, and the later one is stricter.
  */
 const mergeAllOf = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
   Object.fromEntries(

@@ -1,13 +1,13 @@
-/** Moments and durations as a configuration writes them. */
+/** Times and durations in a configuration. */
 
-/** A point in time: a day (its first moment) or a second, both in UTC. */
+/** A point in time: a day (midnight) or a second, both in UTC. */
 export const DATE_PATTERN = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$"
 
 /** Milliseconds since the epoch; NaN for a day that does not exist. */
 export const parseMoment = (text: string): number => {
   if (!new RegExp(DATE_PATTERN).test(text)) return Number.NaN
   const milliseconds = Date.parse(text)
-  // Date.parse takes 31 February for 3 March.
+  // Date.parse turns 31 February into 3 March.
   return Number.isFinite(milliseconds) && new Date(milliseconds).toISOString().startsWith(text.slice(0, 10))
     ? milliseconds
     : Number.NaN

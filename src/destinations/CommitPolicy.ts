@@ -11,7 +11,7 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { type DestinationError, isRefresh, type StreamWriter, type SyncMode } from "./Destination.ts"
 import { refreshOf, type StreamManifest, without } from "./manifest.ts"
 
-/** What `persist` makes durable. */
+/** The input of `persist`. */
 export interface Commit {
   /** The kind of sync. `complete_refresh`: in overwrite mode, the rows of the refresh now replace the stream's rows. */
   readonly kind: "incremental" | "refresh" | "complete_refresh"
@@ -33,7 +33,7 @@ export interface Backend<Manifest extends StreamManifest> {
   readonly persist: (commit: Commit) => Effect.Effect<Manifest, DestinationError>
 }
 
-/** How a stream is opened. */
+/** How to open a stream. */
 export interface Opening<Manifest extends StreamManifest> {
   /** The manifest of the stream, as it was opened. */
   readonly manifest: Manifest

@@ -20,7 +20,7 @@ export interface Contents {
   readonly lastMillis: number | null
 }
 
-export const noRows: Contents = { rows: 0, firstMillis: null, lastMillis: null }
+export const emptyContents: Contents = { rows: 0, firstMillis: null, lastMillis: null }
 
 /** How a stream is read, and what happens to the existing rows. The names are those of Airbyte. */
 export const syncModes = [

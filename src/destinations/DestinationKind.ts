@@ -1,46 +1,46 @@
-/** A kind of destination, as the command line knows it: each folder of `destinations` exports one. */
+/** A kind of destination for the command line. Each folder of `destinations` exports one. */
 import type { FileSystem, Layer } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import type { Destination, DestinationError, SyncMode } from "./Destination.ts"
 
 /** How a destination is opened. */
 export interface OpenOptions {
-  /** Where the data comes from. A destination is for one source only. */
+  /** The source of the data. A destination accepts only one source. */
   readonly source: string
-  /** A column per label, or else one for all. */
+  /** One column per label, or otherwise one column for all labels. */
   readonly labelColumns: boolean
-  /** Whether files are compressed, where that is a choice. */
+  /** Whether files are compressed, if the kind supports it. */
   readonly gzip: boolean
-  /** How much memory its engine may use, where it has one. */
+  /** The memory limit of its engine, if it has one. */
   readonly memoryMegabytes: number | undefined
   /** The destinations that replace rows, for a refusal to recommend. */
   readonly replacing: string
-  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly: boolean
 }
 
 export interface DestinationKind {
-  /** What `--to` begins with, such as `parquet`. */
+  /** The scheme in `--to`, such as `parquet`. */
   readonly scheme: string
-  /** What follows the scheme. */
+  /** The placeholder after the scheme, for the help text. */
   readonly place: "FILE" | "DIR"
-  /** What is in that place, for the help text. */
+  /** The contents of the place, for the help text. */
   readonly contents?: string
-  /** Whether `--gzip` is for it. */
+  /** Whether it supports `--gzip`. */
   readonly takesGzip: boolean
-  /** How much memory its engine uses unless `--memory` says otherwise; undefined where that flag is not for it. */
+  /** The default of `--memory`; undefined if it does not support that flag. */
   readonly memoryMegabytes: number | undefined
-  /** The end of a sentence for a `--to` without a scheme that may mean this kind; undefined where it does not. */
+  /** The end of a sentence that suggests this kind for a `--to` without a scheme; undefined if it does not fit. */
   readonly suggestion: (text: string) => string | undefined
   /** Whether rows that are read again replace the earlier ones, as deduped mode with a look-back needs. */
   readonly replacesRows: boolean
-  /** Why a sync in a mode cannot be done with these settings; undefined where it can. */
+  /** Why these settings do not support a sync mode; undefined if they do. */
   readonly refusal: (
     mode: SyncMode,
     settings: { readonly lookbackMillis: number },
     replacing: OpenOptions["replacing"]
   ) => string | undefined
-  /** Whether a file at `path` would be one of the destination at `place`. */
+  /** Whether a file at `path` would be part of the destination at `place`. */
   readonly owns: (place: string, path: string) => boolean
   /** Opens the destination for one run. */
   readonly layer: (

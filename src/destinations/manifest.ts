@@ -15,7 +15,7 @@ export interface StreamManifest {
   readonly next?: unknown
 }
 
-/** The members that all manifests have, for the schema of a destination. */
+/** The schema fields of all manifests. */
 export const manifestFields = {
   version: Schema.Literal(1),
   stream: Schema.String,
@@ -50,7 +50,7 @@ export const refreshInProgress = ({ refreshState, stream }: StreamManifest): Str
 const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
   isRefresh(mode) && (mode === "full_refresh_overwrite") === (next !== undefined)
 
-/** The state of a stopped full refresh, which only a refresh in its own mode resumes. */
+/** The state of a stopped full refresh. Only a refresh in the same mode resumes it. */
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
   isOfMode(manifest, mode) ? refreshInProgress(manifest) : undefined
 

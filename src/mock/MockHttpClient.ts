@@ -4,7 +4,7 @@ import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse
 import { type MockResponse, makeRequest } from "./http.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
 
-/** An `HttpClient` whose requests go to a mock, whatever their host. */
+/** An `HttpClient` that sends every request to a mock, whatever its host. */
 export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
   HttpClient.make(
     Effect.fnUntraced(function* (request, url) {
@@ -51,8 +51,8 @@ const connectionReset = (request: HttpClientRequest.HttpClientRequest) =>
   })
 
 /**
- * A response whose body is a stream of Effect's own. `fromWeb` would read it through promises, which a TestClock does not
- * wait for; so only its status and headers are used.
+ * A response whose body is an Effect stream. `fromWeb` would read it through promises, which a TestClock does not wait for, so
+ * only its status and headers are used.
  */
 const respond = (
   request: HttpClientRequest.HttpClientRequest,

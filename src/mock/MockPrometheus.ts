@@ -1,11 +1,12 @@
 /**
- * A Prometheus without a Prometheus: the read API over series held in memory, for tests and the demo.
+ * A mock Prometheus: the read API over series in memory, for tests and the demo.
  *
- * Its responses are compared with those of a real server by test/integration/MockAgainstReal.test.ts. Two transports bring
- * it requests: `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
+ * test/integration/MockAgainstReal.test.ts compares its responses with a real server's. It has two transports:
+ * `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
  *
- * Known differences: `start` and `end` of labels, label values and series count samples here, but chunks and blocks in a
- * real server, which may therefore name more; and only plain selectors, `count()` of one, and `time()` can be queried.
+ * There are two known differences. For labels, label values and series, the mock compares `start` and `end` with samples; a
+ * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, `count()` of
+ * one, and `time()`.
  */
 import { createHash } from "node:crypto"
 import { type ApiResponse, plain, respond } from "./api.ts"
@@ -23,21 +24,21 @@ export interface MockOptions {
   /** Headers, name and value, without which a request gets a 401. */
   readonly requiredHeaders?: Readonly<Record<string, string>>
   /**
-   * The version that buildinfo reports and the mock behaves like: from 3 on, look-back is left-open, `.` in expressions matches line
-   * feeds and label names may be any UTF-8; from 2.43 on, a query may bring a `lookback_delta`.
+   * The version that buildinfo reports and the mock behaves like: from 3 on, look-back is left-open, `.` in expressions matches
+   * line feeds and label names may be any UTF-8; from 2.43 on, a query may have a `lookback_delta`.
    */
   readonly version?: string
   readonly lookbackMillis?: number
   /** The most samples that one query may load; no limit by default. */
   readonly maxSamples?: number
-  /** Whether samples later than now do not exist yet, so that time can go by in a test. */
+  /** Hides samples that are later than now, so that time can pass in a test. */
   readonly hideFuture?: boolean
   /** Added to every successful response to a query. */
   readonly warnings?: ReadonlyArray<string>
   readonly infos?: ReadonlyArray<string>
   /** The size of the pieces in which bodies are sent. */
   readonly chunkBytes?: number
-  /** Chooses what goes wrong. */
+  /** Chooses the faults. */
   readonly faults?: Faults
 }
 
@@ -48,8 +49,8 @@ export interface ReceivedRequest extends MockRequest {
 }
 
 /**
- * The total size of the requests that are kept, in characters, each counted as a thousand at least: a demo runs for months.
- * Above it, the older half is dropped.
+ * The total size of the requests that are kept, in characters; each counts as at least a thousand. Above it, the older half is
+ * dropped, since a demo may run for months.
  */
 export const MAX_KEPT = 64_000_000
 
@@ -59,7 +60,7 @@ const sizeOf = ({ params, url }: MockRequest): number => {
   return size
 }
 
-/** So many different requests are counted. */
+/** How many different requests are counted. */
 const MAX_COUNTED = 100_000
 
 /** A mock server: its series, and the requests that it received. */
@@ -67,7 +68,7 @@ export class MockPrometheus {
   /** May be replaced at any time, as if samples had been scraped or lost. */
   database: MockDatabase
   readonly options: MockOptions
-  /** The received requests, oldest first; may be emptied. Only the latest are kept, see `MAX_KEPT`. */
+  /** The received requests, oldest first; may be cleared. Only the latest are kept, see `MAX_KEPT`. */
   readonly requests: Array<ReceivedRequest> = []
   #kept = 0
   readonly #attempts = new Map<string, number>()
@@ -110,7 +111,7 @@ export class MockPrometheus {
     const text = `${request.method} ${request.path}?${params}`
     const key = text.length <= 1000 ? text : createHash("sha256").update(text).digest("base64")
     const attempt = (this.#attempts.get(key) ?? 0) + 1
-    // The latest is last.
+    // The latest goes to the end, and the oldest is dropped.
     this.#attempts.delete(key)
     this.#attempts.set(key, attempt)
     if (this.#attempts.size > MAX_COUNTED) this.#attempts.delete(this.#attempts.keys().next().value!)

@@ -1,13 +1,13 @@
 /**
- * What a mock Prometheus holds: series with their samples, and the metadata of metric families.
+ * The data of a mock Prometheus: series with their samples, and the metadata of metric families.
  *
- * Everything is checked and sorted here once, so that evaluation can rely on it.
+ * It is checked and sorted once, so that evaluation can rely on it.
  */
 import { labelText } from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
 import { canonicalLabels } from "../samples/Series.ts"
 
-/** A float, a native histogram, or the marker with which a scrape says that the series has ended. */
+/** A float, a native histogram, or the stale marker, which ends a series. */
 export type MockValue = number | Histogram | "stale"
 
 /** One series: sample `i` is `values[i]` at `times[i]`, ascending, in milliseconds since the Unix epoch. */
@@ -24,7 +24,7 @@ export interface FamilyMetadata {
   readonly unit: string
 }
 
-/** Everything a mock Prometheus holds: series sorted by their labels, metadata by family name. */
+/** All data of a mock Prometheus: series sorted by their labels, metadata by family name. */
 export interface MockDatabase {
   readonly series: ReadonlyArray<MockSeries>
   readonly metadata: ReadonlyMap<string, ReadonlyArray<FamilyMetadata>>
@@ -66,7 +66,7 @@ export const labelValue = (labels: Labels, name: string): string => {
   return ""
 }
 
-/** Canonical labels; of a name that comes twice the last value counts. */
+/** Canonical labels. If a name comes twice, the last value is used. */
 export const makeLabels = (input: LabelsInput): Labels =>
   canonicalLabels(new Map(isPairs(input) ? input : Object.entries(input)))
 
@@ -90,8 +90,8 @@ export const makeSeries = (
 }
 
 /**
- * A database from series and metadata in any order; a family may come with several entries, since targets may differ.
- * Throws when two series have the same labels.
+ * A database from series and metadata in any order; a family may have several entries, since targets may differ. Throws when
+ * two series have the same labels.
  */
 export const makeDatabase = (
   series: Iterable<MockSeries>,

@@ -6,7 +6,7 @@ import { Clock, Effect, type Scope } from "effect"
 import { type MockResponse, makeRequest } from "./http.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
 
-// Importing node:http as ESM evaluates its WebSocket exports, which loads undici: 30 ms that `require` does without.
+// Importing node:http as ESM evaluates its WebSocket exports, which loads undici: `require` saves these 30 ms.
 const http: typeof Http = createRequire(import.meta.url)("node:http")
 
 /** A server that is listening. */
@@ -15,14 +15,14 @@ export interface MockServer {
   readonly baseUrl: string
 }
 
-/** The largest body: all of it is in memory, and parameters need no more. */
+/** The largest request body: it is kept in memory, and parameters need no more. */
 export const MAX_BODY_BYTES = 1_048_576
 
 /** How long a client may take for the headers of a request, and for the complete request. */
 const HEADERS_MILLIS = 20_000
 const REQUEST_MILLIS = 60_000
 
-/** How long a client that is refused while it sends has to read the refusal, before the connection is closed. */
+/** How long a refused client can read the refusal before the connection is closed. */
 const LINGER_MILLIS = 1000
 
 /** Serves a mock on 127.0.0.1, on a free port unless one is given, until the scope closes; the clock is Effect's. */
@@ -58,12 +58,12 @@ export const make = Effect.fnUntraced(function* (
     { headersTimeout: HEADERS_MILLIS, requestTimeout: REQUEST_MILLIS, connectionsCheckingInterval: 5000 },
     serve
   )
-  // A client that asks before it sends a body is refused before it does.
+  // A client that expects `100 Continue` is refused before it sends a body.
   server.on("checkContinue", (request: Http.IncomingMessage, response: Http.ServerResponse) => {
     if (!isTooLarge(request)) response.writeContinue()
     serve(request, response)
   })
-  // As long as the real server: a request must not meet a connection that is just being closed.
+  // As long as a real server's: a request must not arrive on a connection that is being closed.
   server.keepAliveTimeout = 300_000
   yield* Effect.acquireRelease(listen(server, port), () => close(server))
   const address = server.address()
@@ -87,8 +87,8 @@ const isTooLarge = ({ headers }: Http.IncomingMessage): boolean =>
   Number(headers["content-length"] ?? 0) > MAX_BODY_BYTES
 
 /**
- * Refuses a request without reading the rest of it. The connection is closed a little later: closed at once it would be
- * reset, since there is more to read, and the client would not see the response.
+ * Refuses a request without reading the rest of it. The connection is closed a little later: with unread bytes, closing it at
+ * once would reset it, and the client would not see the response.
  */
 const refuse = (
   request: Http.IncomingMessage,
@@ -106,7 +106,7 @@ const refuse = (
     "content-length": body.length,
     connection: "close"
   })
-  // Without an end, at which Node would close the connection.
+  // `end` would close the connection.
   response.write(body)
 }
 
@@ -162,7 +162,7 @@ const send = (response: Http.ServerResponse, reply: MockResponse): void => {
   }
   response.writeHead(reply.status, reply.headers)
   const chunks = reply.body[Symbol.iterator]()
-  const writeOn = (): void => {
+  const writeMore = (): void => {
     try {
       while (!response.destroyed) {
         const next = chunks.next()
@@ -171,16 +171,16 @@ const send = (response: Http.ServerResponse, reply: MockResponse): void => {
           return
         }
         if (!response.write(next.value)) {
-          response.once("drain", writeOn)
+          response.once("drain", writeMore)
           return
         }
       }
     } catch {
-      // The body could not be generated: the client sees a response that is cut.
+      // The body could not be generated: the client gets a response that is cut.
       response.destroy()
     }
   }
-  writeOn()
+  writeMore()
 }
 
 const finish = (response: Http.ServerResponse, reply: MockResponse): void => {

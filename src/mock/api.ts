@@ -1,4 +1,4 @@
-/** Prometheus' HTTP API over a mock database: from a path below the prefix and parameters to status and text. */
+/** Prometheus' HTTP API over a mock database: turns a path, without its prefix, and parameters into a status and a text. */
 import { Result } from "effect"
 import { formatFloat64 } from "../samples/formatFloat64.ts"
 import {
@@ -281,7 +281,7 @@ const parseGrid = (params: URLSearchParams): Result.Result<Grid, ApiResponse> =>
   return Result.succeed({ startMillis, endMillis, stepMillis: Math.max(1, Math.trunc(stepMillis)) })
 }
 
-/** An optional time parameter: undefined when it is there and unreadable. */
+/** An optional time parameter; undefined if it is given and invalid. */
 const timeOr = (params: URLSearchParams, name: string, otherwise: number): number | undefined => {
   const value = params.get(name) ?? ""
   return value === "" ? otherwise : parseTime(value)

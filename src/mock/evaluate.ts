@@ -1,6 +1,6 @@
 /**
- * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, and `time()`, with Prometheus' own rules
- * for which sample counts at which point in time.
+ * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, and `time()`, with Prometheus' rules for
+ * which sample is used at a point in time.
  */
 import { Result } from "effect"
 import * as Matcher from "../promql/Matcher.ts"
@@ -11,7 +11,7 @@ import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 /** A query that the mock can evaluate. */
 export type Query =
   | { readonly _tag: "Selector"; readonly selector: Selector }
-  /** `count(…)`: how many series a selector has. */
+  /** `count(…)`: how many series a selector selects. */
   | { readonly _tag: "Count"; readonly selector: Selector }
   /** `time()`: the time of evaluation in seconds. */
   | { readonly _tag: "Time" }
@@ -35,9 +35,9 @@ export interface Grid {
 
 /** The settings of a server. */
 export interface EvaluateOptions {
-  /** How old a sample may be and still count at a point. */
+  /** How old a sample may be to be used at a point. */
   readonly lookbackMillis: number
-  /** Whether a sample of exactly that age counts: on version 2 it does, since 3.0 it does not. */
+  /** Whether a sample of exactly that age is used: in version 2 it is, since 3.0 it is not. */
   readonly lookbackClosed: boolean
   /** Later samples do not exist yet. */
   readonly untilMillis: number
@@ -51,9 +51,9 @@ export const defaultOptions: EvaluateOptions = {
 }
 
 const metricName = /^[a-zA-Z_:][a-zA-Z0-9_:]*/
-/** Words that the lexer takes for something else than a metric's name. */
+/** Words that the lexer does not read as a metric's name. */
 const notMetric = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i
-/** A matcher's operator and value: what remains in quotes without them is a name. */
+/** A matcher's operator and value: without them, only names remain in quotes. */
 const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
@@ -88,8 +88,8 @@ export const parseQuery = (text: string, modern = false): Result.Result<Query, s
 }
 
 /**
- * Parses a `match[]`: `name`, `{…}` or `name{…}`. A selector of everything is left to the caller, as its text differs;
- * and unlike in a query, a name before the braces does not exclude another one within.
+ * Parses a `match[]`: `name`, `{…}` or `name{…}`. The caller refuses a selector of everything, since the error differs. Unlike
+ * in a query, a name before the braces does not exclude another one within.
  */
 export const parseSelector = (text: string, modern = false): Result.Result<Selector, string> =>
   text.trim() === ""
@@ -140,7 +140,7 @@ const compile = (
   }
 }
 
-/** Said of regular expressions that would take a server of one thread for a while. */
+/** The error for regular expressions that would block the server's only thread for long. */
 export const tooLarge =
   "the regular expressions are too large for the mock: use shorter ones, or fewer repetitions"
 

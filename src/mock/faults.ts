@@ -1,31 +1,31 @@
 /** Which requests to a mock fail, and how: for `MockOptions.faults`. */
 import type { Fault, MockRequest } from "./http.ts"
 
-/** Chooses what goes wrong with a request, if anything; `attempt` counts the same method, path and parameters, from 1. */
+/** Chooses the fault of a request, if any. `attempt` counts requests with the same method, path and parameters, from 1. */
 export type Faults = (request: MockRequest, attempt: number) => Fault | undefined
 
-/** A fault of the range queries of one metric. */
+/** Applies a fault to the range queries of one metric. */
 export const onMetric = (metric: string, fault: Fault) => {
   const quoted = JSON.stringify(metric).slice(1, -1)
-  // The complete name, not a part of a longer one.
+  // Only the complete name, not a part of a longer one.
   const named = new RegExp(`(?<![\\w:])${quoted.replace(/[^\w:]/g, "\\$&")}(?![\\w:])`)
   return ({ params, path }: Pick<MockRequest, "params" | "path">): Fault | undefined =>
     path.endsWith("/api/v1/query_range") && named.test(params.get("query") ?? "") ? fault : undefined
 }
 
-/** A fault of all requests whose path has this end: `/api/v1/labels`, or `""` for every request. */
+/** Applies a fault to all requests whose path ends so: `/api/v1/labels`, or `""` for every request. */
 export const onPath =
   (end: string, fault: Fault) =>
   ({ path }: Pick<MockRequest, "path">): Fault | undefined =>
     path.endsWith(end) ? fault : undefined
 
-/** Only the first `count` tries of a request go wrong, so that the next one succeeds. */
+/** Applies faults only to the first `count` attempts of a request, so that the next one succeeds. */
 export const firstTries =
   (count: number, faults: Faults): Faults =>
   (request, attempt) =>
     attempt <= count ? faults(request, attempt) : undefined
 
-/** Several at once: the first one that applies to a request happens. */
+/** Combines faults: the first one that applies to a request is used. */
 export const anyOf =
   (...all: ReadonlyArray<Faults>): Faults =>
   (request, attempt) => {

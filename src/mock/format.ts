@@ -3,7 +3,7 @@ import { formatFloat64 } from "../samples/formatFloat64.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
 import type { MockValue } from "./MockSeries.ts"
 
-/** A sample's time in seconds: an integer when whole, else three decimals. */
+/** A sample's time in seconds: an integer if it has no fraction, else three decimals. */
 export const formatTime = (timeMillis: number): string => {
   const fraction = Math.abs(timeMillis % 1000)
   if (fraction === 0) return String(timeMillis / 1000)

@@ -1,15 +1,15 @@
 /**
- * A small company's monitoring, made up: what the demo exports and what tests can lean on.
+ * Generates the metrics of an invented small company, for the demo and for tests.
  *
- * Every value is a pure function of the seed, the series and the time. So a database that ends later repeats this
- * one and adds to it, as a real server would: a second run of the demo finds new samples and no contradictions.
+ * Every value is a pure function of the seed, the series and the time. So a database that ends later has the same samples and
+ * further ones, like a real server: a second run of the demo finds new samples and no contradictions.
  */
 import type { FamilyMetadata, LabelsInput, MockDatabase, MockSeries, MockValue } from "./MockSeries.ts"
 import { makeDatabase, makeSeries } from "./MockSeries.ts"
 
 /** What to generate. */
 export interface GenerateOptions {
-  /** The time of the last scrape at the latest, in milliseconds since the Unix epoch. */
+  /** No scrape is later, in milliseconds since the Unix epoch. */
   readonly endMillis: number
   /** How long before `endMillis` the first scrape is; 25 hours by default. */
   readonly hours?: number
@@ -20,7 +20,7 @@ export interface GenerateOptions {
 
 const day = 86_400_000
 
-/** A number in [0, 1) that depends on nothing but its arguments. */
+/** A number in [0, 1) that depends only on the arguments. */
 const noise = (seed: number, series: number, tick: number): number => {
   let h = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(series + 1, 0xc2b2ae35)
   h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d) ^ Math.imul(tick | 0, 0x297a2d39)
@@ -37,7 +37,7 @@ interface Instance {
   readonly name: string
   /** When in the interval it is scraped: targets are spread over it. */
   readonly offsetMillis: number
-  /** When in each UTC day it is restarted, and for how long it then is down. */
+  /** When in each UTC day it restarts, and how long it is then down. */
   readonly restartMillis: number
   readonly downMillis: number
 }
@@ -86,12 +86,12 @@ interface Span {
 
 type Add = (labels: LabelsInput, samples: Array<readonly [number, MockValue]>) => void
 
-/** What is scraped from one instance. */
+/** The series of one instance. */
 class Target {
   readonly instance: Instance
   readonly index: number
   readonly span: Span
-  /** Numbers the series, so that each has noise of its own. */
+  /** Numbers the series, so that each has its own noise. */
   #series = 0
 
   constructor(instance: Instance, index: number, span: Span) {
@@ -149,7 +149,7 @@ class Target {
         this.#counter((time, random) => Math.floor(perScrape * share * activity(time) * 2 * random))
       )
     }
-    // One counter per bucket of its own, added up, so that buckets are cumulative and never decrease.
+    // Each bucket has its own counter. Their sums are the cumulative buckets, which never decrease.
     const bounds = [
       ["0.05", 0.6],
       ["0.1", 0.2],
@@ -237,7 +237,7 @@ class Target {
     return samples
   }
 
-  /** Samples of a counter: what was added up since the process started, which a restart resets. */
+  /** Samples of a counter: the total since the process started. A restart resets it. */
   #counter(increase: (timeMillis: number, random: number) => number): Array<readonly [number, MockValue]> {
     const id = this.#series++
     const samples: Array<readonly [number, MockValue]> = []
@@ -271,6 +271,6 @@ const plus = (a: Samples, b: Samples): Samples =>
         return [time, typeof x === "number" && typeof y === "number" ? x + y : "stale"]
       })
 
-/** Rounds to hundredths, the kernel's unit, what adding up has blurred. */
+/** Rounds sums, which have rounding errors, to the kernel's unit of hundredths. */
 const hundredths = (samples: Samples): Samples =>
   samples.map(([time, x]) => [time, typeof x === "number" ? Math.round(x * 100) / 100 : x])

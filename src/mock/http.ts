@@ -7,7 +7,7 @@ export interface MockRequest {
   readonly url: string
   /** The path as it was sent, not decoded. */
   readonly path: string
-  /** The form's parameters, then those of the address: `get` returns the one that Prometheus would take. */
+  /** The form's parameters, then those of the address: `get` returns the one that Prometheus would use. */
   readonly params: URLSearchParams
   /** By lower-case name. */
   readonly headers: ReadonlyMap<string, string>
@@ -29,7 +29,7 @@ export interface MockResponse {
 }
 
 /**
- * What goes wrong with one request. Fields combine; without `status`, `headers` and `body` the true response is used.
+ * The fault of one request. Fields can be combined. Without `status`, `headers` and `body`, the real response is used.
  *
  * A fault with a `status` or a `body` replaces the response: status 200, no headers but `Date` and an empty body unless given.
  */
@@ -47,7 +47,7 @@ export interface Fault {
   readonly reset?: boolean
 }
 
-/** Builds a request from what a transport has; `form` is the body if it was sent as a form. */
+/** Builds a request from a transport's. The body is used only if it was sent as a form. */
 export const makeRequest = (
   method: string,
   url: URL,

@@ -3,7 +3,7 @@
 const float = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
 const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 const duration = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/
-/** Texts that are longer are no times: expressions would take a while to see it. */
+/** No time is longer, and regular expressions would take long to refuse a long text. */
 const MAX_CHARACTERS = 100
 /** The limits of JavaScript's dates; those of Prometheus are further away. */
 const MAX_MILLIS = 8_640_000_000_000_000
@@ -16,10 +16,10 @@ export const parseTime = (text: string): number | undefined => {
   if (text.length > MAX_CHARACTERS) return undefined
   if (float.test(text)) {
     const seconds = Math.max(-MAX_MILLIS / 1000, Math.min(MAX_MILLIS / 1000, Number(text)))
-    const whole = Math.trunc(seconds)
+    const integer = Math.trunc(seconds)
     // In Go's steps, so that the millisecond is the same: round the fraction to ms, then cut nanoseconds.
-    const nanos = Math.trunc((Math.round((seconds - whole) * 1000) / 1000) * 1e9)
-    return whole * 1000 + Math.floor(nanos / 1e6)
+    const nanos = Math.trunc((Math.round((seconds - integer) * 1000) / 1000) * 1e9)
+    return integer * 1000 + Math.floor(nanos / 1e6)
   }
   const match = rfc3339.exec(text)
   if (match === null) return undefined
@@ -37,7 +37,7 @@ export const parseTime = (text: string): number | undefined => {
   const date = new Date(0)
   date.setUTCFullYear(fields[0], fields[1], fields[2])
   date.setUTCHours(fields[3], fields[4], fields[5], milliseconds)
-  // A field out of its range would have been carried into the next one.
+  // `Date` carries a field out of its range into the next one.
   if (date.getUTCDate() !== fields[2] || date.getUTCHours() !== fields[3]) return undefined
   if (date.getUTCMinutes() !== fields[4] || date.getUTCSeconds() !== fields[5]) return undefined
   if (Number(zoneHour) > 24 || Number(zoneMinute) > 59) return undefined
@@ -65,7 +65,7 @@ export const formatDuration = (milliseconds: number): string => {
   let rest = milliseconds
   let text = ""
   unitsMillis.forEach((unit, i) => {
-    // Years and weeks are only used for exact multiples of them, since they read badly otherwise.
+    // Years and weeks are only used for exact multiples, since they read badly otherwise.
     if (i < 2 && rest % unit !== 0) return
     const count = Math.floor(rest / unit)
     if (count > 0) text += `${count}${names[i]}`

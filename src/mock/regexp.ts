@@ -11,12 +11,12 @@ const loadEngine = (): typeof RegularExpression =>
     import.meta.url.endsWith(".ts") ? "../promql/RegularExpression.ts" : "./regexp.mjs"
   )
 
-/** The most that the expressions of a selector may weigh together, by `weightOf`: linear time can be long too. */
+/** The largest total weight of a selector's expressions, by `weightOf`: linear time can be long too. */
 export const MAX_WEIGHT = 20_000
 
 /**
- * How large an expression is for its engine, at most: its length, times how often its parts are repeated. Repetitions of
- * groups may be within each other and multiply.
+ * An upper bound of an expression's size in the engine: its length times the repetitions of its parts. Repetitions of groups
+ * multiply, since groups can be nested.
  */
 export const weightOf = (expression: string): number => {
   let plain = 1
@@ -30,16 +30,16 @@ export const weightOf = (expression: string): number => {
 }
 
 /**
- * Compiles an RE2 expression that has to match a complete value.
+ * Compiles an RE2 expression that must match a complete value.
  *
- * `dotAll`: whether `.` matches a line feed, as it does since Prometheus 3.0. Throws a SyntaxError for what RE2
- * does not know.
+ * `dotAll`: whether `.` matches a line feed, as it does since Prometheus 3.0. Throws a SyntaxError for syntax that RE2 does not
+ * have.
  */
 export const compileFullMatch = (
   expression: string,
   dotAll: boolean
 ): { readonly test: (text: string) => boolean } => {
-  // As Prometheus anchors them, so that the same are refused.
+  // Anchored as in Prometheus, so that the same expressions are refused.
   const compiled = loadEngine().compileExpression(`^(?:${expression})$`, dotAll)
   if (compiled === undefined) throw new SyntaxError(`invalid or unsupported syntax: \`${expression}\``)
   // Many series share few values.
@@ -55,5 +55,5 @@ export const compileFullMatch = (
   }
 }
 
-/** So many results of one expression are cached. */
+/** How many results of one expression are cached. */
 const MAX_KNOWN = 10_000

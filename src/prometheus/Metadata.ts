@@ -1,6 +1,6 @@
-/** What a server knows of its metrics besides their samples. */
+/** Types, help texts and units of metrics. */
 
-/** What the server knows about a metric family from what it scrapes now. */
+/** The metadata of a metric family that the server scrapes now. */
 export interface MetricMetadata {
   readonly type: string
   readonly help: string
@@ -9,7 +9,7 @@ export interface MetricMetadata {
 
 const familySuffix = /_(?:bucket|sum|count|total|created|info|gsum|gcount)$/
 
-/** What is known of a metric: by its own name, else by that of the family that it is a part of. */
+/** The metadata of a metric, by its own name or else by the name of its family. */
 export const findMetadata = (
   metadata: ReadonlyMap<string, MetricMetadata>,
   metric: string

@@ -24,36 +24,36 @@ export type { RangeQuery, TimeRange } from "./api.ts"
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods but `queryRange` retry by themselves; a range query is retried by its reader, who alone knows
- * how much of its response has been used already.
+ * All methods but `queryRange` retry. The reader of a range query retries it, since only the reader knows how much of the
+ * response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,
   {
-    /** The server's own time, and whether it can be believed. */
+    /** The server's time, and whether it is plausible. */
     readonly clock: Effect.Effect<ServerClock, PrometheusError>
-    /** The server's own time, in milliseconds since the epoch. */
+    /** The server's time, in milliseconds since the epoch. */
     readonly now: Effect.Effect<number, PrometheusError>
-    /** The names of the metrics of all series in the range that the configured selector and `matchers` select, each once. */
+    /** The distinct metric names of the series that the configured selector and `matchers` select in a range. */
     readonly metricNames: (
       range: TimeRange,
       matchers?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
-    /** The values of a label of all those series. */
+    /** The distinct values of a label of those series. */
     readonly labelValues: (
       label: string,
       range: TimeRange,
       matchers?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
-    /** The names of the labels of all those series, without `__name__`. */
+    /** The distinct label names of those series, without `__name__`. */
     readonly labelNames: (
       range: TimeRange,
       matchers?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
-    /** Type, help and unit by metric family. Empty where the server does not offer it. */
+    /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
     /**
-     * Sends a range query. The effect ends when the response starts, so that the server can work ahead of the reader that
+     * Sends a range query. The effect completes when the response starts, so that the server can work ahead of the reader, which
      * consumes the stream of blocks. The scope holds the connection.
      */
     readonly queryRange: (
@@ -61,7 +61,7 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<Stream.Stream<SampleBlock, PrometheusError>, PrometheusError, Scope.Scope>
   }
 >()("source-prometheus/prometheus/PrometheusClient") {
-  /** Over any `HttpClient`: a mock's in tests. */
+  /** Uses any `HttpClient`, such as a mock's in tests. */
   static readonly layerNoDeps: Layer.Layer<PrometheusClient, never, ConnectorConfig | HttpClient.HttpClient> =
     Layer.effect(
       PrometheusClient,
@@ -72,7 +72,7 @@ export class PrometheusClient extends Context.Service<
       })
     )
 
-  /** Over Node's own HTTP client, with kept-alive connections. */
+  /** Uses Node's HTTP client, with keep-alive connections. */
   static readonly layer: Layer.Layer<PrometheusClient, never, ConnectorConfig> =
     PrometheusClient.layerNoDeps.pipe(
       Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
@@ -117,7 +117,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       call("labelValues", Api.labelValues(label, range, { matchers, selector })),
     labelNames: (range, matchers) => call("labelNames", Api.labelNames(range, { matchers, selector })),
     metadata: call("metadata", Api.metadata).pipe(
-      // Not every backend has it, and streams without a description are complete.
+      // Not every backend has metadata, and a stream needs no description.
       Effect.catchIf(
         ({ reason }) => reason !== "Unreachable" && reason !== "Tls",
         ({ summary }) =>
@@ -126,7 +126,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     ),
     queryRange: Effect.fnUntraced(function* (query) {
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis)
-      // It ends with the scope, when all of the response has been read.
+      // The span ends with the scope, after the complete response has been read.
       const span = yield* Effect.makeSpanScoped("PrometheusClient.queryRange", spanOf(request))
       const response = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
       return rangeBlocks(response, {

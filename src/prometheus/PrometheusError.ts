@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 
 /**
- * What is done about a failed request.
+ * The first reaction to a failed request.
  *
  * - `retry`: the same request may succeed later
  * - `split`: smaller requests may succeed: by time, down to one point, then by series; or by series at once
@@ -16,11 +16,10 @@ export type ErrorAttribution = "config" | "transient" | "system"
 
 /** The policy for one reason. */
 export interface ErrorPolicy {
-  /** What is done first. */
   readonly action: ErrorAction
-  /** What a request is split by first, if at all: at once, or when retries do not help. */
+  /** How a request is split first, if at all: at once, or after all retries have failed. */
   readonly splitBy?: "time" | "series"
-  /** What fails once retries and splits are used up. */
+  /** What fails after all retries and splits. */
   readonly onExhausted: "stream" | "sync"
   readonly attribution: ErrorAttribution
   /** What the user can do, as a sentence. */
@@ -65,7 +64,7 @@ const policies = {
     action: "sync",
     onExhausted: "sync",
     attribution: "config",
-    advice: "Check base_url: the server there is not Prometheus; a web page is often a login page."
+    advice: "Check base_url: the server there is not Prometheus. A web page is often a login page."
   },
   Redirected: {
     action: "sync",
@@ -104,7 +103,7 @@ const policies = {
     onExhausted: "stream",
     attribution: "config",
     advice:
-      "Prometheus does not send so much there: check which server is at base_url, or use selector to read fewer series."
+      "Prometheus does not send responses of that size: check which server is at base_url, or use selector to read fewer series."
   },
   UnexpectedSample: {
     action: "stream",

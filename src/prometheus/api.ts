@@ -1,13 +1,13 @@
 /**
- * The endpoints of Prometheus' HTTP API, each as two pure halves: its request, and what a response to it means.
+ * The endpoints of Prometheus' HTTP API. Each has two pure halves: one makes the request, one decodes the response.
  *
- * Times are milliseconds everywhere else; here they become the seconds of the API.
+ * Times are milliseconds everywhere else; here they become the API's seconds.
  */
 import { Effect, Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
-import { beginning, shorten } from "../text/excerpt.ts"
+import { beginning, excerptLine } from "../text/excerpt.ts"
 import type { Bounds } from "./http/BoundedText.ts"
 import { parseHttpDate } from "./http/httpDate.ts"
 import type { ApiRequest } from "./http/transport.ts"
@@ -31,7 +31,7 @@ export interface RangeQuery extends TimeRange {
   readonly series?: SeriesCache
 }
 
-/** A response as its meaning depends on it. */
+/** What decoding needs besides the response. */
 export interface ResponseContext {
   /** The address of the request, without parameters, for messages. */
   readonly address: string
@@ -39,11 +39,11 @@ export interface ResponseContext {
   readonly mask: (text: string) => string
 }
 
-/** An endpoint whose response is small: all of it is parsed at once. */
+/** An endpoint with a small response, which is parsed at once. */
 export interface Endpoint<A> {
   readonly request: ApiRequest
   readonly bounds: Bounds
-  /** The meaning of the text of a successful response. */
+  /** Decodes the text of a successful response. */
   readonly decode: (
     text: string,
     headers: Headers.Headers,
@@ -64,32 +64,32 @@ const apiRequest = (path: string, params: ApiRequest["params"], takesForm = true
 const DAY_MILLIS = 86_400_000
 
 /**
- * VictoriaMetrics has an index per day and does not look into that of the range's last millisecond: it misses series that
- * start at midnight where the range ends then. One millisecond more includes them, and no point of a grid of seconds.
+ * VictoriaMetrics has an index per day, and does not search the index of a range's last millisecond. If the range ends at
+ * midnight, it misses series that start at midnight. One more millisecond includes them, and adds no point to a grid of
+ * seconds.
  */
 const rangeParams = ({ endMillis, startMillis }: TimeRange) => ({
   start: String(startMillis / 1000),
   end: String((endMillis % DAY_MILLIS === 0 ? endMillis + 1 : endMillis) / 1000)
 })
 
-/** What selects series: the matchers of a question, and those of the configured selector. */
+/** The matchers that select series: those of the request, and those of the configured selector. */
 export interface Selection {
   readonly matchers?: ReadonlyArray<Matcher> | undefined
   readonly selector: ReadonlyArray<Matcher>
 }
 
-/** `match[]`; nothing for all series. */
+/** The parameter `match[]`; no parameter for all series. */
 const matchParams = ({ matchers = [], selector }: Selection): Readonly<Record<string, string>> => {
   if (matchers.length === 0 && selector.length === 0) return {}
-  // A selector whose matchers all match the empty string is refused.
+  // Servers refuse a selector whose matchers all match the empty string.
   const first = matchers.length === 0 ? [hasLabel(METRIC_NAME)] : matchers
   return { "match[]": render([...first, ...selector]) }
 }
 
 /**
- * Thanos and VictoriaMetrics' cluster return what they can get unless asked not to, and a gap in that looks like a gap in
- * the data. VictoriaMetrics responds from its cache, which does not have late samples. Prometheus ignores unknown
- * parameters.
+ * By default, Thanos and VictoriaMetrics' cluster return partial data, and its gaps look like gaps in the metrics.
+ * VictoriaMetrics also responds from a cache, which lacks late samples. Prometheus ignores unknown parameters.
  */
 const exactnessParams = {
   partial_response: "false",
@@ -99,7 +99,10 @@ const exactnessParams = {
   nocache: "1"
 }
 
-/** A range query, which the server is to give up a little earlier than this side does: it then says that it was too slow. */
+/**
+ * A range query. The server's timeout is a little shorter than the client's, so that the server can report that it was too
+ * slow.
+ */
 export const rangeRequest = (query: RangeQuery, timeoutMillis: number): ApiRequest =>
   apiRequest("/api/v1/query_range", {
     query: query.query,
@@ -109,7 +112,7 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number): ApiReque
     ...exactnessParams
   })
 
-// ---- what responses mean --------------------------------------------------------------------------------
+// ---- responses ------------------------------------------------------------------------------------------
 
 const MEBIBYTE = 1024 * 1024
 
@@ -137,12 +140,12 @@ const endpoint = <D, A>(
   }
 }
 
-/** JavaScript takes `""`, `" 5"` and `"0x69"` for numbers, too. */
+/** JavaScript also reads `""`, `" 5"` and `"0x69"` as numbers. */
 const DecimalText = Schema.String.check(
   Schema.makeFilter((text: string) => text.length <= 40 && isNumber(text))
 )
 
-/** In seconds. A time outside 1970 to 9999 would give a range without an end. */
+/** In seconds. A time outside 1970 to 9999 would make ranges endless. */
 const ServerTime = DecimalText.pipe(
   Schema.decodeTo(Schema.FiniteFromString),
   Schema.check(Schema.isGreaterThanOrEqualTo(0), Schema.isLessThan(Date.UTC(10_000, 0) / 1000))
@@ -173,10 +176,10 @@ export const serverTime: Endpoint<{
   }
 )
 
-/** A million names, mostly, and more where they are short. */
+/** About a million names, more if they are short. */
 const namesBounds: Bounds = { bytes: 64 * MEBIBYTE, depth: 16, containers: 1000 }
 
-/** Some servers merge the names of several others, and list some twice. An empty name is none. */
+/** Some servers merge the names of several others and repeat some. An empty name is no name. */
 const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<string>> =>
   endpoint(request, namesBounds, Schema.Array(Schema.String), (data) => {
     const names = new Set(data)
@@ -185,7 +188,7 @@ const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<s
     return [...names]
   })
 
-/** The values of a label of the series in a range that match. Prometheus takes no form there. */
+/** The values of a label of the selected series. Prometheus does not accept a form here. */
 export const labelValues = (label: string, range: TimeRange, selection: Selection) =>
   names(
     apiRequest(
@@ -195,7 +198,7 @@ export const labelValues = (label: string, range: TimeRange, selection: Selectio
     )
   )
 
-/** The names of the labels of those series, without that of the metric's name. */
+/** The label names of those series, without `__name__`. */
 export const labelNames = (range: TimeRange, selection: Selection) =>
   names(apiRequest("/api/v1/labels", { ...rangeParams(range), ...matchParams(selection) }), METRIC_NAME)
 
@@ -213,7 +216,7 @@ const MetadataData = Schema.Record(
 /** Type, help and unit by metric family: the first entry of each. */
 export const metadata: Endpoint<ReadonlyMap<string, MetricMetadata>> = endpoint(
   apiRequest("/api/v1/metadata", {}),
-  // Two levels for each family.
+  // Each family takes two.
   { bytes: 64 * MEBIBYTE, depth: 16, containers: 1_000_000 },
   MetadataData,
   (data) =>
@@ -224,7 +227,7 @@ export const metadata: Endpoint<ReadonlyMap<string, MetricMetadata>> = endpoint(
     )
 )
 
-/** What the end of a range query's response means: warnings to log, or an error. */
+/** Interprets the envelope of a range query's response: returns the warnings to log, or an error. */
 export const rangeOutcome = (
   envelope: Envelope,
   partialData: "accept" | "fail",
@@ -244,19 +247,19 @@ export const rangeOutcome = (
   }
   const partial = partialData === "fail" ? rejectPartialData(envelope, context) : undefined
   if (partial !== undefined) return Result.fail(partial)
-  const lacksData = "the response lacks data because some of its sources did not respond"
+  const lacksData = "the response lacks data because some of the server's sources did not respond"
   const warnings = envelope.isPartial ? [...envelope.warnings, lacksData] : envelope.warnings
-  return Result.succeed(warnings.map((warning) => shorten(mask(warning))))
+  return Result.succeed(warnings.map((warning) => excerptLine(mask(warning))))
 }
 
-/** The error of a response that says or warns that it lacks data. */
+/** The error for a response whose flag or warnings say that it lacks data. */
 const rejectPartialData = (
   { isPartial, warnings }: Envelope,
   { address, mask }: ResponseContext
 ): PrometheusError | undefined => {
   const missing = warnings.filter((warning) => !isAboutQuery(warning))
   if (!isPartial && missing.length === 0) return undefined
-  const words = missing.length === 0 ? "" : ` It warns: ${shorten(mask(missing.join("; ")))}`
+  const words = missing.length === 0 ? "" : ` It warns: ${excerptLine(mask(missing.join("; ")))}`
   return new PrometheusError({
     reason: "PartialResponse",
     summary: `The response from ${address} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`

@@ -1,6 +1,6 @@
-/** What a response means that is not a success: one table of statuses and texts. */
+/** Interprets a response that is not a success, with one table of statuses and texts. */
 import { Predicate } from "effect"
-import { shorten } from "../text/excerpt.ts"
+import { excerptLine } from "../text/excerpt.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 
 /** A response that is not a success. */
@@ -12,7 +12,7 @@ export interface Refusal {
   readonly retryAfterMillis: number | undefined
 }
 
-/** What a refusal must have to mean something: one of these statuses, if any are named, and such a text, if one is. */
+/** A rule applies if the refusal meets all conditions that the rule has. */
 interface Rule {
   readonly statuses?: ReadonlyArray<number>
   readonly text?: RegExp
@@ -24,10 +24,7 @@ interface Rule {
 const between = (first: number, last: number): ReadonlyArray<number> =>
   Array.from({ length: last - first + 1 }, (_, i) => first + i)
 
-/**
- * What a refusal means: the first rule that applies. Texts come first, since the codes that come with them differ from
- * server to server and release to release.
- */
+/** The first rule that applies gives the reason. Texts come first, since servers and releases use different statuses for them. */
 const rules: ReadonlyArray<Rule> = [
   {
     text: /query timed out in expression evaluation|timeout exceeded (during|while|before)/i,
@@ -56,10 +53,10 @@ const rules: ReadonlyArray<Rule> = [
   { reason: "Refused" }
 ]
 
-/** The error that a refusal means. `endpoint` is the address of the request, without query. */
+/** Turns a refusal into an error. `endpoint` is the address of the request, without its query. */
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const { error, isJson } = serverMessage(refusal)
-  const text = shorten(error)
+  const text = excerptLine(error)
   const returned = `${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`
   const summary = /[.!?…]$/.test(returned) ? returned : `${returned}.`
   const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
@@ -74,7 +71,7 @@ const reasonOf = ({ status }: Refusal, error: string, isJson: boolean): Reason =
       (rule.isJson ?? isJson) === isJson
   )!.reason
 
-/** The server's own words: the `error` of its JSON, or the text of the page. */
+/** The server's message: the `error` of its JSON, or the text of the page. */
 const serverMessage = ({
   body,
   contentType
@@ -94,10 +91,10 @@ const serverMessage = ({
   return { error: body, isJson: false }
 }
 
-// Plain searches look through a server's text, each in one pass. A regular expression with two
-// quantifiers tries each combination of what they may match, and a server can choose the text for which that takes hours.
+// Only plain searches read a server's text, each in one pass. A regular expression with two quantifiers tries all combinations
+// of their matches, and a server could send a text for which that takes hours.
 
-/** VictoriaMetrics repeats the query, which may be long, before it says what is wrong. */
+/** VictoriaMetrics repeats the query, which may be long, before the error. */
 const withoutOwnQuery = (error: string): string => {
   if (!error.startsWith('error when executing query="')) return error
   const range = error.lastIndexOf('" on the time range (')
@@ -105,10 +102,10 @@ const withoutOwnQuery = (error: string): string => {
   return end >= 0 && error.startsWith("): ", end) ? error.slice(end + 3) : error
 }
 
-/** The title of a web page; empty where it has none. */
+/** The title of a web page; empty if it has none. */
 const titleOf = (page: string): string => {
   const tag = page.search(/<title[\s>]/i)
   const start = tag < 0 ? -1 : page.indexOf(">", tag)
   const end = start < 0 ? -1 : page.indexOf("<", start)
-  return end < 0 ? "" : shorten(page.slice(start + 1, end))
+  return end < 0 ? "" : excerptLine(page.slice(start + 1, end))
 }

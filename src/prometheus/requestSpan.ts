@@ -2,10 +2,10 @@
 import type { Tracer } from "effect"
 import type { ApiRequest } from "./http/transport.ts"
 
-/** The parameters that a span shows: what is asked for. */
+/** The parameters that a span shows. */
 const shownParams = new Set(["query", "match[]", "start", "end", "step"])
 
-/** What a span says of a request. All of it is masked, since a base address and queries may contain secrets. */
+/** The kind and the attributes of a request's span. All values are masked, since base addresses and queries may contain secrets. */
 export const requestSpan = (
   baseUrl: string,
   { method, params, path }: ApiRequest,

@@ -17,7 +17,7 @@ export const allSecretTexts = (
   methods?: ReadonlyArray<Method>
 ): ReadonlyArray<string> => [
   ...redactedIn(settings),
-  // Servers quote the token of `Bearer token` without the word before it.
+  // Servers quote the token of `Bearer token` without the first word.
   ...redactedIn(settings.headers).flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
   ...authenticationOf(settings, methods).derivedSecrets
 ]

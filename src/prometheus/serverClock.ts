@@ -1,23 +1,23 @@
 /**
- * Whether a server's clock is plausible. It is the one that counts, but a wrong one must be reported: a sync
- * that reads up to a time far in the future leaves a state after which later syncs read nothing.
+ * Checks whether the server's clock is plausible. Reads follow that clock, so a wrong one must be reported: after a sync up to
+ * a time far in the future, later syncs read nothing.
  */
 import { formatTime } from "../text/formatTime.ts"
 
-/** Clocks of machines that are kept right differ by seconds. */
+/** Synchronized clocks differ by seconds. */
 const TOLERANCE_MILLIS = 86_400_000
 
 /** Three clocks at the same moment, in milliseconds since the epoch. */
 export interface ClockReading {
-  /** What the server's `time()` returned. */
+  /** The result of the server's `time()`. */
   readonly serverMillis: number
   /** The `Date` of that response, which a proxy may have written. */
   readonly dateMillis: number | undefined
-  /** What this machine shows. */
+  /** This machine's clock. */
   readonly ownMillis: number
 }
 
-/** The time to work with. */
+/** The time that reads follow, and what is wrong with it. */
 export interface ServerClock {
   readonly nowMillis: number
   /** What is wrong with the server's clock, if anything is, in sentences. */
@@ -27,8 +27,8 @@ export interface ServerClock {
 }
 
 /**
- * Compares the clocks. The server's counts unless both others contradict it: if it is more than a day ahead of its own
- * `Date` and of this machine too, the `Date` counts.
+ * Compares the clocks. The server's time is used unless both others contradict it: if it is more than a day ahead of its own
+ * `Date` and of this machine, the `Date` is used.
  */
 export const judgeClock = (
   server: string,
@@ -50,9 +50,9 @@ export const judgeClock = (
     ...behind.map(({ what }) => `behind ${what}`)
   ]
   const consequence = isRefuted
-    ? "Samples are read only up to the time of that header. Set the server's clock."
+    ? "Samples are read only up to the time of that header. Correct the server's clock."
     : isAhead
-      ? "Check both clocks: if the server's is the wrong one, later syncs read nothing until its time has come."
+      ? "Check both clocks: if the server's is wrong, later syncs read nothing until that time."
       : "Check both clocks: samples after the server's time are not read."
   return {
     nowMillis: isRefuted ? dateMillis : serverMillis,

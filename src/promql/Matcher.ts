@@ -1,51 +1,53 @@
 /**
  * Label matchers: the part of PromQL that selects series, `{env="prod",job=~"api.*"}`.
  *
- * The configuration's `selector` is parsed here, and the queries we send are rendered here.
+ * The configuration's `selector` is parsed here, and all queries are rendered here.
  */
 import { Result } from "effect"
-import { cutTo } from "../text/printable.ts"
+import { truncateText } from "../text/excerpt.ts"
 
 /** `=` equal, `!=` not equal, `=~` and `!~` the same with a regular expression over the complete value. */
 export type MatchOperator = "=" | "!=" | "=~" | "!~"
 
-/** One condition on one label. An absent label counts as the empty string. */
+/** A condition on a label. A missing label counts as the empty string. */
 export interface Matcher {
   readonly label: string
   readonly operator: MatchOperator
   readonly value: string
 }
 
-/** Whether a label's name needs no quotes. */
+/** Whether a label name needs no quotes. */
 export const isBareName = (label: string): boolean => /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(label)
 
-/** Quotes a string as PromQL and Go do it, so that any label value survives. */
+/** Quotes a string like PromQL and Go, so that any label value is preserved. */
 export const quote = (text: string): string =>
   `"${text.replace(/["\\\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`))}"`
 
 const renderOne = ({ label, operator, value }: Matcher): string =>
   `${isBareName(label) ? label : quote(label)}${operator}${quote(value)}`
 
-/** Renders matchers as a selector. Names that PromQL does not take bare are quoted, as version 3 requires. */
+/** Renders matchers as a selector. Names that PromQL does not accept unquoted are quoted, as version 3 requires. */
 export const render = (matchers: ReadonlyArray<Matcher>): string => `{${matchers.map(renderOne).join(",")}}`
 
-/** So many characters of a selector or of labels are shown. */
+/** The maximum length of a selector or of labels in a message. */
 const MAX_SHOWN_CHARACTERS = 500
 
-/** A selector for people, `{env="prod", job=~"api.*"}`, cut where it is long. */
+/** A selector for a message, such as `{env="prod", job=~"api.*"}`, truncated if it is long. */
 export const selectorText = (matchers: ReadonlyArray<Matcher>, maximum = MAX_SHOWN_CHARACTERS): string => {
   const shown: Array<string> = []
   let length = 0
   for (const { label, operator, value } of matchers) {
     if (length > maximum) break
-    // Cut before it is quoted: a server may send megabytes.
-    shown.push(renderOne({ label: cutTo(label, maximum), operator, value: cutTo(value, maximum) }))
+    // Truncate before quoting: a server may send megabytes.
+    shown.push(
+      renderOne({ label: truncateText(label, maximum), operator, value: truncateText(value, maximum) })
+    )
     length += shown.at(-1)!.length
   }
-  return cutTo(`{${shown.join(", ")}}`, maximum)
+  return truncateText(`{${shown.join(", ")}}`, maximum)
 }
 
-/** The labels of a series for people, as `selectorText`. */
+/** The labels of a series for a message, formatted like `selectorText`. */
 export const labelText = (
   labels: ReadonlyArray<readonly [name: string, value: string]>,
   maximum = MAX_SHOWN_CHARACTERS
@@ -55,13 +57,13 @@ export const labelText = (
     maximum
   )
 
-/** Matches the series that have a label; an empty one counts as none. */
+/** Matches all series with a label. An empty label counts as missing. */
 export const hasLabel = (label: string): Matcher => ({ label, operator: "!=", value: "" })
 
 /** Matches the series of one metric. */
 export const ofMetric = (metric: string): Matcher => ({ label: "__name__", operator: "=", value: metric })
 
-/** The selector of every series of one metric that also satisfies `matchers`. */
+/** The selector of all series of a metric that satisfy `matchers`. */
 export const metricSelector = (metric: string, matchers: ReadonlyArray<Matcher> = []): string =>
   render([ofMetric(metric), ...matchers])
 
@@ -148,7 +150,7 @@ class SelectorParser {
     const delimiter = this.peek()
     if (delimiter !== '"' && delimiter !== "'" && delimiter !== "`") this.fail("expected a quoted value")
     this.position++
-    // In bytes, since that is what `\\x` and octal escapes stand for.
+    // In bytes, because `\\x` and octal escapes stand for bytes.
     const parts: Array<Uint8Array> = []
     for (;;) {
       const c = String.fromCodePoint(this.text.codePointAt(this.position) ?? 0)

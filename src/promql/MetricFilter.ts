@@ -1,27 +1,27 @@
-/** Patterns over metric names: which metrics become streams. */
+/** Patterns for metric names, which select the metrics that become streams. */
 import { Effect } from "effect"
 
-/** A compiled pattern. It takes time in proportion to the name, whatever the name is. */
+/** A compiled pattern. Matching takes linear time in the length of the name. */
 export interface NamePattern {
   /** Whether it matches the complete name. */
   readonly test: (name: string) => boolean
 }
 
-/** Patterns compiled; an empty `include` means all names. */
+/** Compiled patterns. An empty `include` matches all names. */
 export interface MetricFilter {
   readonly include: ReadonlyArray<NamePattern>
   readonly exclude: ReadonlyArray<NamePattern>
 }
 
-/** A pattern has at most so many characters: thousands of names in a row. */
+/** The maximum length of a pattern, enough for thousands of names. */
 export const MAX_PATTERN_CHARACTERS = 65_536
 
-// Characters that a glob does not have: with one of them a pattern is a regular expression.
+// Characters that a glob does not have. A pattern with one of them is a regular expression.
 const isExpression = (pattern: string): boolean => /[.()[\]{}|^$+\\]/.test(pattern)
 
 /**
- * Compiles a pattern that must match a complete name: a glob (`node_*`, `up?`), or a regular expression of RE2
- * (`node_.*_total`) where it has other special characters. Fails with a sentence.
+ * Compiles a pattern that must match a complete name: a glob (`node_*`, `up?`), or an RE2 regular expression (`node_.*_total`)
+ * if it has other special characters. Fails with a sentence.
  */
 export const compilePattern = Effect.fnUntraced(function* (
   pattern: string
@@ -42,14 +42,14 @@ export const compilePattern = Effect.fnUntraced(function* (
   )
 })
 
-/** Whether a metric of that name is to be replicated. */
+/** Whether to replicate a metric of that name. */
 export const isIncluded = (filter: MetricFilter, name: string): boolean =>
   (filter.include.length === 0 || filter.include.some((pattern) => pattern.test(name))) &&
   !filter.exclude.some((pattern) => pattern.test(name))
 
 /**
- * A glob without backtracking: only the last `*` so far can take more characters, since an earlier one that took more
- * would only leave less to match.
+ * Matches a glob without backtracking. Only the last `*` so far may take more characters: extending an earlier one could not
+ * help.
  */
 const compileGlob = (glob: string): NamePattern => {
   const parts = Array.from(glob.replace(/\*+/g, "*"))
@@ -57,11 +57,11 @@ const compileGlob = (glob: string): NamePattern => {
   return { test: isPlain ? (name) => name === glob : (name) => matchGlob(parts, Array.from(name)) }
 }
 
-/** Both as code points, so that `?` does not match half of one. */
+/** Pattern and name as code points, so that `?` does not match half of one. */
 const matchGlob = (glob: ReadonlyArray<string>, name: ReadonlyArray<string>): boolean => {
   let part = 0
   let star = -1
-  /** The first character after those that the last `*` matches. */
+  /** The index of the first character after those that the last `*` matches. */
   let starEnd = 0
   for (let i = 0; i < name.length; ) {
     if (glob[part] === "*") {

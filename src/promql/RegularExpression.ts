@@ -1,14 +1,14 @@
 /**
- * Regular expressions in RE2's language, which is that of Prometheus itself, matched in linear time.
+ * Regular expressions in RE2's syntax, like those of Prometheus, matched in linear time.
  *
- * JavaScript's own engine backtracks: `(a+)+` over a long name of a hostile server would never end. This module brings
- * the engine along, so it is loaded only where a configuration has a regular expression.
+ * JavaScript's own engine backtracks: `(a+)+` on a long name from a hostile server would never end. This module includes an RE2
+ * engine, so it is loaded only if a configuration has a regular expression.
  */
 import { RE2JS, RE2JSException } from "re2js"
 
 /**
- * Compiles an expression that must match a complete text. In Prometheus 3 a dot matches a line feed too. Undefined for an
- * invalid expression.
+ * Compiles an expression that must match a complete text. As in Prometheus 3, a dot also matches a line feed. Returns undefined
+ * for an invalid expression.
  */
 export const compileExpression = (
   expression: string,

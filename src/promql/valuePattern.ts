@@ -1,34 +1,34 @@
 /**
- * A regular expression that matches about half of a label's values, to tell series apart by.
+ * Builds a regular expression that matches about half of a label's values, to split series by.
  *
- * Values are distinguished by how they start, so that the expression stays short however many values there are.
+ * Values are grouped by their first characters, so that the expression stays short for any number of values.
  */
 
-/** Two groups of values, neither of them empty. */
+/** Two groups of values, both not empty. */
 export interface Halves {
-  /** In RE2's syntax; anchored at both ends, as the operators `=~` and `!~` have it. Never matches an empty value. */
+  /** In RE2's syntax. Like the operators `=~` and `!~`, it matches complete values. It never matches an empty value. */
   readonly pattern: string
   /** The values that it matches. */
   readonly matched: ReadonlyArray<string>
   readonly others: ReadonlyArray<string>
 }
 
-/** More beginnings than this make a pattern longer than the half is worth. */
+/** With more prefixes, the pattern is too long for the benefit. */
 const MAX_BEGINNINGS = 20
 
-/** What a pattern is made of: all values that begin with a text, or one value. */
+/** A term of the pattern: all values with a prefix, or a single value. */
 interface Term {
   readonly text: string
   readonly isWhole: boolean
   readonly values: ReadonlyArray<string>
 }
 
-/** Splits at least two values, which are different and not empty. */
+/** Splits two or more values, which must be distinct and not empty. */
 export const halveValues = (values: ReadonlyArray<string>): Halves => {
   const terms = beginnings(values.toSorted(), Math.floor(values.length / 2))
   const matched = new Set(terms.flatMap((term) => term.values))
   return {
-    // With the flag a dot matches line feeds in all versions.
+    // With this flag a dot matches line feeds in all versions.
     pattern: `(?s)${terms.map(render).join("|")}`,
     matched: [...matched],
     others: values.filter((value) => !matched.has(value))
@@ -36,8 +36,8 @@ export const halveValues = (values: ReadonlyArray<string>): Halves => {
 }
 
 /**
- * Terms for at least one and at most `wanted` of the values. What values have in common is looked at once, however many
- * beginnings of each other there are.
+ * Terms for at least one and at most `wanted` of the values. A common prefix is found in one step, even if many values are
+ * prefixes of each other.
  */
 const beginnings = (values: ReadonlyArray<string>, wanted: number): ReadonlyArray<Term> => {
   const terms: Array<Term> = []
@@ -49,7 +49,7 @@ const beginnings = (values: ReadonlyArray<string>, wanted: number): ReadonlyArra
     inside = undefined
     for (const term of groups) {
       if (term.values.length > missing) {
-        // Only part of this group, unless what is missing is too little to be worth it.
+        // Split this group, unless the remainder is too small to matter.
         if (terms.length === termsBefore || missing * 4 > wantedHere) inside = term
         break
       }
@@ -61,7 +61,7 @@ const beginnings = (values: ReadonlyArray<string>, wanted: number): ReadonlyArra
   return terms
 }
 
-/** Groups the values of a term, which are sorted, by the first character in which they differ. */
+/** Groups the sorted values of a term by the first character in which they differ. */
 const byNextCharacter = ({ text, values }: Term): ReadonlyArray<Term> => {
   const common = commonLength(values, text.length)
   const groups = new Map<number | undefined, Array<string>>()
@@ -79,14 +79,14 @@ const byNextCharacter = ({ text, values }: Term): ReadonlyArray<Term> => {
 }
 
 /**
- * How long the longest text is, in complete characters, that all of the sorted values begin with: what the first and the last
- * have in common, those between them have too. That is `from` characters at least.
+ * The length of the longest common prefix of the sorted values, in complete characters. The first and the last value decide it,
+ * because all others are between them. It is at least `from`.
  */
 const commonLength = (values: ReadonlyArray<string>, from: number): number => {
   const [first, last] = [values[0]!, values.at(-1)!]
   let length = from
   while (length < first.length && first.charCodeAt(length) === last.charCodeAt(length)) length++
-  // Not between the two halves of a character beyond the first 65,536.
+  // Not between the two halves of a surrogate pair.
   const isCut = length > 0 && (first.codePointAt(length - 1) ?? 0) > 0xffff
   return isCut ? length - 1 : length
 }

@@ -1,6 +1,6 @@
-/** How the labels of a series become columns of a record. */
+/** How the labels of a series map to columns of a record. */
 
-/** The columns that every stream has beside its labels. */
+/** The columns of every stream, in addition to its labels. */
 export const reservedColumns = [
   "time",
   "value",
@@ -18,11 +18,11 @@ const reserved: ReadonlySet<string> = new Set(reservedColumns)
 const isReserved = (name: string): boolean => reserved.has(name.toLowerCase())
 
 /**
- * The column of a label: its own name, or `label_<name>` where that is one of ours, in whatever case (warehouses
- * do not distinguish `Time` from `time`).
+ * The column of a label: its own name, or `label_<name>` if that is a reserved column, ignoring case (warehouses do not
+ * distinguish `Time` from `time`).
  *
- * Undefined for a label that is itself called like such a column (`label_time`): the name alone decides what a
- * column means, so that label goes to `other_labels`.
+ * Undefined for a label whose own name looks like such a column (`label_time`). The name alone decides the meaning of a column,
+ * so that label goes to `other_labels`.
  */
 export const columnOf = (label: string): string | undefined => {
   if (isReserved(label)) return PREFIX + label

@@ -1,27 +1,27 @@
-/** Which labels have a column, where columns that differ only in case are the same: in warehouses and typed tables. */
+/** Assigns columns to labels. Columns that differ only in case are the same, as in warehouses and typed tables. */
 import { columnOf } from "./Columns.ts"
 
-/** More labels than this have no column of their own by default. */
-export const MOST_LABEL_COLUMNS = 1000
+/** By default, labels beyond this number have no column. */
+export const DEFAULT_LABEL_COLUMNS = 1000
 
-/** The columns of labels, which only become more. */
+/** The columns of labels. Columns are only added. */
 export interface LabelColumns {
   /** The columns in the order in which they were added. */
   readonly names: ReadonlyArray<string>
-  /** The column of a label, which is added if need be; undefined if the label can have none. */
+  /** The column of a label, added if necessary; undefined if the label cannot have one. */
   readonly columnFor: (label: string) => string | undefined
-  /** The column that the column of a label would clash with. */
+  /** The existing column that clashes with the column of a label. */
   readonly ownerOf: (label: string) => string | undefined
 }
 
 /**
- * `known` are the columns that a table already has for labels; `nameOf` returns the name of a label's column, if it can have one. Of
- * labels that differ only in case the first gets the column.
+ * `known` are the label columns that a table already has. `nameOf` returns the column name of a label, if it can have a column.
+ * Of labels that differ only in case, the first one gets the column.
  */
 export const labelColumns = (
   known: ReadonlyArray<string> = [],
   nameOf: (label: string) => string | undefined = columnOf,
-  most = MOST_LABEL_COLUMNS
+  most = DEFAULT_LABEL_COLUMNS
 ): LabelColumns => {
   const names = [...known]
   const owners = new Map(names.map((name) => [name.toLowerCase(), name]))
@@ -45,19 +45,19 @@ export const labelColumns = (
   }
 }
 
-/** Columns for a set of labels, and the labels that can have none without a clash. */
+/** The columns of a set of labels, and the labels without a column because of a clash. */
 export interface AssignedColumns {
   readonly columns: ReadonlyArray<{ readonly column: string; readonly label: string }>
   readonly clashes: ReadonlyArray<{ readonly label: string; readonly column: string }>
 }
 
-/** Lower case first: of labels that differ only in case, that one is the likeliest to be meant. */
+/** Lower case first: of labels that differ only in case, users most likely mean that one. */
 const byPreference = (a: string, b: string): number => {
   const plain = a < b ? -1 : a > b ? 1 : 0
   return Number(a !== a.toLowerCase()) - Number(b !== b.toLowerCase()) || plain
 }
 
-/** Gives each label of a set its column, sorted by name. Of labels that differ only in case one gets it. */
+/** Assigns a column to each label of a set, sorted by name. Of labels that differ only in case, one gets it. */
 export const assignColumns = (labels: Iterable<string>): AssignedColumns => {
   const assigned = labelColumns([], columnOf, Infinity)
   const columns: Array<{ readonly column: string; readonly label: string }> = []

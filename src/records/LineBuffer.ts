@@ -1,17 +1,17 @@
 /**
- * A buffer of lines that grows as needed.
+ * A growable buffer of lines.
  *
- * Records become lines here, millions a second, by a program in WebAssembly (`wasm/assembly/appendLines.ts`). Its memory is
- * the buffer: samples are copied there, which costs little, and lines, which are ten times as long, are made in place.
+ * A WebAssembly program (`wasm/assembly/appendLines.ts`) encodes millions of records per second here. Its memory is the buffer:
+ * samples are copied into it, which is cheap, and lines, which are ten times as long, are written in place.
  */
 import type { TextBlock } from "../samples/Sample.ts"
 import { appendLines } from "../wasm/appendLines.wasm.ts"
 import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
 
-/** How many bytes behind the lines the program overwrites. */
+/** How many bytes after the lines the program may overwrite. */
 const SLACK = 16
 
-/** Few values are longer; where they are, lines are made in more steps. */
+/** Few values are longer. If they are, lines are encoded in more steps. */
 const USUAL_VALUE_BYTES = 24
 
 interface Exports {
@@ -40,7 +40,7 @@ interface Exports {
   readonly linesEnd: () => number
 }
 
-/** Views of the program's memory before the lines. */
+/** Views of the part of the program's memory before the lines. */
 interface Inputs {
   readonly before: Uint8Array
   readonly after: Uint8Array
@@ -50,7 +50,7 @@ interface Inputs {
   readonly values: Uint8Array
 }
 
-/** What the lines of one series and day have in common: see `LineTemplate`. */
+/** The common parts of the lines of one series and day: see `LineTemplate`. */
 export interface Line {
   readonly before: Uint8Array
   readonly after: Uint8Array
@@ -59,14 +59,14 @@ export interface Line {
 }
 
 export class LineBuffer {
-  /** Another array once it has grown, which detaches the one before. */
+  /** Growing detaches the previous array and replaces it. */
   bytes: Uint8Array
   length = 0
 
   private readonly memory: Memory
   private readonly program: Exports
   private inputs: Inputs
-  /** The lines that the program is prepared for, and their day. */
+  /** The line and the day that the program is prepared for. */
   private template: Line | undefined
   private midnight = Number.NaN
 
@@ -78,7 +78,7 @@ export class LineBuffer {
     this.reserve(capacity)
   }
 
-  /** Makes room for `count` more bytes, which the caller then writes at `length`. */
+  /** Reserves space for `count` more bytes, which the caller then writes at `length`. */
   reserve(count: number): void {
     const needed = this.length + count
     if (needed <= this.bytes.length) return
@@ -95,8 +95,8 @@ export class LineBuffer {
   }
 
   /**
-   * Appends lines of the samples from `from` on, all of one day: as many as are made at a time, or up to the first that
-   * `LineTemplate.append` leaves out. Returns how many.
+   * Appends lines for the samples of one day from index `from` on: one batch, or up to the first sample that
+   * `LineTemplate.append` does not support. Returns the number of lines.
    */
   appendLines(template: Line, block: TextBlock, from: number): number {
     const { after, before, midnight, timeOfDayAt } = template

@@ -1,4 +1,4 @@
-/** The lines of one series: they are the same but for the time and the value. */
+/** A template for the lines of one series, which differ only in time and value. */
 import type { TextBlock } from "../samples/Sample.ts"
 import type { Line, LineBuffer } from "./LineBuffer.ts"
 
@@ -8,20 +8,20 @@ const DAY = 86_400_000
 const YEAR_10000 = Date.UTC(10_000, 0, 1)
 
 const TIME = Buffer.from("2026-01-01T00:00:00Z")
-/** Where in it the date ends. */
+/** The index of the end of the date. */
 const TIME_OF_DAY = TIME.indexOf("T") + 1
 
 export class LineTemplate implements Line {
-  /** What a line has before its value, with the date of `midnight` and any time of day. */
+  /** The part of a line before its value, with the date of `midnight` and any time of day. */
   readonly before: Uint8Array
-  /** What it has after its value. */
+  /** The part of a line after its value. */
   readonly after: Uint8Array
-  /** Where in `before` the time of day is. */
+  /** The index of the time of day in `before`. */
   readonly timeOfDayAt: number
-  /** The day that lines are made for at the moment, in milliseconds since the epoch. */
+  /** The current day, in milliseconds since the epoch. */
   midnight = Number.NaN
 
-  /** What comes before the time, between it and the value, both without its quotes, and after that, with a line feed. */
+  /** The text before the time, between the time and the value (both without quotes), and after the value, with a line feed. */
   constructor(beforeTime: ReadonlyArray<Uint8Array>, beforeValue: Uint8Array, after: Uint8Array) {
     this.before = Buffer.concat([...beforeTime, TIME, beforeValue])
     this.after = after
@@ -29,8 +29,8 @@ export class LineTemplate implements Line {
   }
 
   /**
-   * Appends a line per sample, from the sample `from` on, up to the first that is not plain: a value that is no number, a
-   * time with milliseconds or outside the years 1970 to 9999. Returns the index of that sample, or the block's length.
+   * Appends a line per sample, starting at index `from`, up to the first sample that is not plain: its value is not a number,
+   * or its time has milliseconds or is outside the years 1970 to 9999. Returns the index of that sample, or the block's length.
    *
    * Very long lines are never plain.
    */
@@ -59,7 +59,7 @@ export class LineTemplate implements Line {
 let lastMidnight = Number.NaN
 let lastDate = TIME.subarray(0, TIME_OF_DAY)
 
-/** `2026-01-01T` of a midnight. Lines of many series have the same date. */
+/** The text `2026-01-01T` for a midnight. Lines of many series share a date. */
 const dateOf = (midnight: number): Uint8Array => {
   if (midnight !== lastMidnight) {
     lastMidnight = midnight

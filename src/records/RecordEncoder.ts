@@ -1,8 +1,8 @@
 /**
- * Turns blocks of samples into lines of JSON, one record a line.
+ * Encodes blocks of samples as JSON lines, one record per line.
  *
- * All that a series' records have in common is rendered once per series. Plain samples are left to `LineTemplate`;
- * what is rare (special values, histograms) is rendered as text here.
+ * The common parts of a series' records are rendered once per series. `LineTemplate` encodes plain samples. Rare ones (special
+ * values, histograms) are rendered as text here.
  */
 
 import {
@@ -22,37 +22,37 @@ import { jsonLine, jsonText } from "./jsonLine.ts"
 import type { LineBuffer } from "./LineBuffer.ts"
 import { LineTemplate } from "./LineTemplate.ts"
 
-/** The text around a record's data in a line. */
+/** The text of a line around the record's data. */
 export interface LineFrame {
-  /** Up to and without the opening brace of the data. */
+  /** From the beginning of the line up to the opening brace of the data, exclusive. */
   readonly before: string
-  /** From after the closing brace of the data to the end of the line, line feed included. */
+  /** From the closing brace of the data, exclusive, to the end of the line, including the line feed. */
   readonly after: string
 }
 
-/** Which columns a stream's records may have. */
+/** The columns that a stream's records may have. */
 export interface RecordShape {
-  /** The stream's name is the name of a metric, so the label `__name__` is not repeated. */
+  /** The stream has the name of a metric, so the label `__name__` is not repeated. */
   readonly columns: ReadonlySet<string> | "all"
   /** One `labels` object instead of a column per label. */
   readonly labelsObject: boolean
-  /** Labels that are left out, since their columns were deselected. */
+  /** Labels whose columns were deselected, which are omitted. */
   readonly deselected?: ReadonlySet<string>
 }
 
 /** The columns of a stream in a configured catalog. */
 export interface Declared {
   readonly properties: ReadonlyArray<string>
-  /** The labels that had a column when the stream was discovered; undefined where the catalog does not have that list. */
+  /** The labels with a column when the stream was discovered; undefined if the catalog does not have that list. */
   readonly discoveredLabels: ReadonlyArray<string> | undefined
 }
 
 /**
- * The shape by a configured catalog: its columns and no others but `time` and `series_id`, which every record has. A catalog without
- * columns leaves the choice to the configuration.
+ * The shape for a configured catalog: its columns, and always `time` and `series_id`. Without columns in the catalog, the
+ * configuration decides.
  *
- * A label that was discovered, but has no column any more, was deselected; any other without a column appeared later. A
- * catalog without the list of discovered labels leaves that open, and then no label is lost.
+ * A discovered label without a column was deselected. Any other label without a column appeared later. If the catalog has no
+ * list of discovered labels, this is unknown, and no label is dropped.
  */
 export const shapeOf = ({ discoveredLabels, properties }: Declared, labelColumns: boolean): RecordShape => {
   const columns = new Set(properties)
@@ -68,16 +68,16 @@ const bytesOf = (text: string): Uint8Array => new Uint8Array(Buffer.from(text))
 
 const BEFORE_VALUE = bytesOf('","value":')
 
-/** About how many bytes the lines of a part of a block have at most, unless a single line is longer. */
+/** The approximate maximum size of the lines of a part of a block, unless a single line is longer. */
 const PART_BYTES = 8 * 1024 * 1024
 
-/** More labels than a table could have as columns are not cached. */
+/** A table cannot have that many columns. Further labels are not cached. */
 const MAX_KNOWN_LABELS = 10_000
 
 /** Encodes the records of one stream. */
 export class RecordEncoder {
   private readonly shape: RecordShape
-  /** The columns of labels as the beginning of a member, `"column":`. */
+  /** The columns of labels, each as the beginning of a member: `"column":`. */
   private readonly columnsByLabel = new Map<string, string | undefined>()
   private readonly dataBySeries = new Map<Series, Uint8Array>()
   private knownBytes = 0
@@ -86,7 +86,7 @@ export class RecordEncoder {
   private frameBefore = bytesOf("")
   private frameAfter = bytesOf("")
   private series: Series | undefined
-  /** The data before the time in the lines of the present series. */
+  /** The data before the time, in lines of the current series. */
   private data = bytesOf("")
   private template: LineTemplate | undefined
 
@@ -95,7 +95,7 @@ export class RecordEncoder {
     this.hasValue = this.hasColumn("value")
   }
 
-  /** A block in parts whose lines fit into memory: mostly one part, but labels may be long. */
+  /** Splits a block into parts whose lines fit into memory. Usually one part is enough, but labels may be long. */
   parts(block: SampleBlock): ReadonlyArray<SampleBlock> {
     this.turnTo(block.series)
     const lines = Math.max(1, Math.floor(PART_BYTES / this.data.length))
@@ -107,7 +107,7 @@ export class RecordEncoder {
     return parts
   }
 
-  /** Labels that have been written without a column of their own, in a stream that has columns for labels. */
+  /** Labels that were written without a column, in a stream that has columns for labels. */
   get labelsWithoutColumn(): ReadonlyArray<string> {
     if (!this.hasColumn("other_labels")) return []
     return Array.from(this.columnsByLabel).flatMap(([label, column]) =>
@@ -135,7 +135,7 @@ export class RecordEncoder {
     this.template = undefined
   }
 
-  /** All windows of a stream have the same series; the first ones are cached. */
+  /** The windows of a stream have the same series. The first ones are cached. */
   private dataOf(series: Series): Uint8Array {
     let data = this.dataBySeries.get(series)
     if (data === undefined) {
@@ -157,7 +157,7 @@ export class RecordEncoder {
     }
   }
 
-  /** Any float: special values, and values of lines that are not plain. */
+  /** Encodes any float: special values, and values in lines that are not plain. */
   private encodeFloat(block: TextBlock, i: number, out: LineBuffer): void {
     const text = textAt(block, i)
     const members = /[Nf]$/.test(text)
@@ -176,7 +176,7 @@ export class RecordEncoder {
     }
   }
 
-  /** A line whose members after the time are text. */
+  /** A line with text after the time. */
   private appendLine(out: LineBuffer, time: number, members: string): void {
     out.append(this.frameBefore)
     out.append(this.data)
@@ -193,7 +193,7 @@ export class RecordEncoder {
     return this.shape.columns === "all" || this.shape.columns.has(column)
   }
 
-  /** The members that all records of a series have in common, each with a comma after it. */
+  /** The common members of a series' records, each followed by a comma. */
   private seriesMembers({ id, labels }: Series): string {
     let out = `"series_id":"${id}",`
     const others: Array<string> = []
@@ -223,7 +223,7 @@ export class RecordEncoder {
   }
 }
 
-/** As Prometheus itself writes it, numbers as strings: counts may exceed what JSON readers keep exactly. */
+/** In Prometheus' own format, with numbers as strings: counts may exceed the precision of JSON readers. */
 export const renderHistogram = ({ buckets, count, sum }: Histogram): string =>
   jsonLine({
     count,

@@ -1,6 +1,7 @@
-/** The JSON Schema of a stream's records, which every record satisfies. */
+/** The JSON Schema of a stream's records. Every record satisfies it. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
+import { truncateText } from "../text/excerpt.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
 
 const time = {
@@ -39,9 +40,9 @@ const otherLabels = (columns: AssignedColumns["columns"]) => ({
 })
 
 /**
- * The column of other labels lists the labels that had a column when the stream was discovered: a platform that deselects a label
- * removes its property, and only this list distinguishes it from a label that appeared later. It is in a keyword that every validator
- * knows and ignores.
+ * The column of other labels lists the labels that had a column at discovery. A platform removes the property of a deselected
+ * label, and only this list distinguishes such a label from one that appeared later. The list is in a keyword that every
+ * validator knows and ignores.
  */
 const DISCOVERED = "discovered_labels: "
 
@@ -58,7 +59,7 @@ export const discoveredLabels = (
     : undefined
 }
 
-/** A catalog has tens of thousands of these: a description names the label only where the column is called otherwise. */
+/** A catalog has tens of thousands of these. A description names the label only if the column has another name. */
 const labelColumn = ({ column, label }: AssignedColumns["columns"][number]) => ({
   type: ["string", "null"],
   ...(column === label ? {} : { description: `The label ${label}.` })
@@ -66,7 +67,7 @@ const labelColumn = ({ column, label }: AssignedColumns["columns"][number]) => (
 
 const allLabels = { type: "object", additionalProperties: true, description: "The labels of the series." }
 
-/** Records with a column per label, or with one `labels` object where `columns` is undefined. */
+/** The schema with a column per label, or with one `labels` object if `columns` is undefined. */
 export const streamSchema = (
   columns: AssignedColumns["columns"] | undefined,
   description: string
@@ -95,16 +96,11 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
   if (metadata === undefined) return ""
   const { help, type, unit } = metadata
   return [type, help, unit === "" ? "" : `Unit: ${unit}`]
-    .map((part) => shorten(part.trim()))
+    .map((part) => truncateText(part.trim(), MAX_PART_CHARACTERS))
     .filter((part) => part !== "")
     .map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`))
     .join(" ")
 }
 
-/** A help text is a sentence or two. One that is longer would be in every copy of the catalog. */
-const MAX_PART_CHARACTERS = 2000
-
-const shorten = (part: string): string =>
-  part.length > MAX_PART_CHARACTERS
-    ? `${part.slice(0, MAX_PART_CHARACTERS).replace(/[\ud800-\udbff]$/, "")}…`
-    : part
+/** A help text is a sentence or two. Every copy of the catalog would contain a longer one. */
+const MAX_PART_CHARACTERS = 2001

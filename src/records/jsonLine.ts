@@ -1,7 +1,7 @@
 /**
- * JSON for a line. Beside what JSON requires, it escapes the characters that some readers (such as Python's `splitlines`) take for the
- * end of a line, and those that a terminal obeys instead of showing them: DEL, the controls of C1, and the marks that turn the
- * direction of a text. Readers of JSON get exactly the same text.
+ * JSON for a line. In addition to what JSON requires, it escapes characters that some readers (such as Python's `splitlines`)
+ * treat as the end of a line, and characters that a terminal interprets: DEL, C1 controls, and direction marks. JSON parsers
+ * return exactly the same text.
  */
 export const jsonLine = (value: unknown, replacer?: (key: string, value: unknown) => unknown): string =>
   JSON.stringify(value, replacer).replace(
@@ -9,5 +9,5 @@ export const jsonLine = (value: unknown, replacer?: (key: string, value: unknown
     (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
   )
 
-/** The same for a text. Most texts need no escapes, which is quick to test. */
+/** The same for a string. Most strings need no escapes, and the test for that is fast. */
 export const jsonText = (text: string): string => (/^[ !#-[\]-~]*$/.test(text) ? `"${text}"` : jsonLine(text))

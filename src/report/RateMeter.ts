@@ -1,14 +1,14 @@
-/** The rate of a growing total over the last seconds: long enough to be calm, short enough to show a halt. */
+/** The rate of a growing total over the last few seconds: long enough to be smooth, short enough to show a stall. */
 
 const WINDOW_MILLIS = 5000
 
 export class RateMeter {
   private readonly readings: Array<readonly [millis: number, total: number]> = []
 
-  /** The total at a time, in milliseconds that never go back. */
+  /** Records the total at a time. Times are monotonic milliseconds. */
   add(now: number, total: number): void {
     this.readings.push([now, total])
-    // The one before the window stays, so that all of the window is covered.
+    // Keep one reading from before the window, so that the readings cover it completely.
     while (this.readings.length > 2 && this.readings[1]![0] <= now - WINDOW_MILLIS) this.readings.shift()
   }
 

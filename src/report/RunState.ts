@@ -1,30 +1,30 @@
-/** The state of a running run, from which its progress is shown. */
+/** The state of a run, from which its progress is shown. */
 import type { StreamSummary } from "../run/Progress.ts"
 
 /** A stream that is being read. Times are milliseconds on a monotonic clock. */
 export interface ActiveStream {
   readonly name: string
-  /** The points of the grid that it reads. */
+  /** The grid points to read. */
   readonly points: number
-  /** Those of them that are read and committed. */
+  /** The grid points that are read and committed. */
   readonly committed: number
   readonly samples: number
-  /** Why it waits to retry, and until when. */
+  /** The reason of the current retry, and when it starts. */
   readonly waiting: { readonly reason: string; readonly until: number } | undefined
 }
 
 export interface RunState {
   readonly startedAt: number
-  /** How many streams there are. */
+  /** The number of all streams. */
   readonly streams: number
   readonly ended: number
   readonly failed: number
-  /** Of all streams. */
+  /** Samples of all streams. */
   readonly samples: number
   readonly active: ReadonlyMap<string, ActiveStream>
 }
 
-/** Keeps a `RunState` up to date without copies: samples arrive hundreds of times a second. */
+/** Updates a `RunState` in place, because samples arrive hundreds of times a second. */
 export class RunWatch {
   private readonly active = new Map<string, { -readonly [Key in keyof ActiveStream]: ActiveStream[Key] }>()
   private startedAt = 0
@@ -69,17 +69,17 @@ export class RunWatch {
     if (error !== undefined) this.failed++
   }
 
-  /** The state now; it changes later. */
+  /** The current state. It is mutable. */
   get state(): RunState {
     const { active, ended, failed, samples, startedAt, streams } = this
     return { startedAt, streams, ended, failed, samples, active }
   }
 }
 
-/** How much of a stream is done, from 0 to 1. */
+/** The completed share of a stream, from 0 to 1. */
 export const doneOf = ({ committed, points }: ActiveStream): number => (points === 0 ? 1 : committed / points)
 
-/** How much of the run is done, with the same weight for each stream. */
+/** The completed share of the run, with equal weight for each stream. */
 export const doneOfAll = ({ active, ended, streams }: RunState): number => {
   if (streams === 0) return 0
   let done = ended
@@ -88,8 +88,8 @@ export const doneOfAll = ({ active, ended, streams }: RunState): number => {
 }
 
 /**
- * Seconds until the run is done, at its speed so far; undefined while it is too early to estimate, and once all streams have
- * ended: how long the destination takes to close is not known.
+ * Seconds until the run is done, at its average speed. Undefined while it is too early to estimate, and once all streams have
+ * ended, because the time to close the destination is not known.
  */
 export const remainingSeconds = (state: RunState, now: number): number | undefined => {
   const done = doneOfAll(state)

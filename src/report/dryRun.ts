@@ -1,4 +1,4 @@
-/** What a run would read, for `--dry-run`. */
+/** The estimate of a run, for `--dry-run`. */
 
 import { Schema } from "effect"
 import { Count } from "../destinations/manifest.ts"
@@ -14,7 +14,7 @@ import { printable, printableJson, printableName } from "../text/printable.ts"
 /** Further streams are summed up in one line. */
 const MAX_ROWS = 100
 
-/** Names are cut to this on a narrow terminal. */
+/** On a narrow terminal, names are truncated down to this width. */
 const MIN_NAME = 8
 
 const header = ["STREAM", "SERIES", "POINTS", "WINDOWS", "SAMPLES", "BYTES"]
@@ -42,7 +42,10 @@ const totals = (streams: ReadonlyArray<DryRunStream>) => {
   }
 }
 
-/** A table of the largest streams, largest first, and the totals of all. `columns` is the width of the terminal, if there is one. */
+/**
+ * A table of the largest streams, largest first, and the totals of all streams. `columns` is the width of the terminal, if
+ * there is one.
+ */
 export const dryRunText = (
   { destination, source, span, stepSeconds, streams }: DryRun,
   { columns, paint }: { readonly columns: number | undefined; readonly paint: Paint }
@@ -83,7 +86,7 @@ export const dryRunText = (
 
 const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }
 
-/** The same as JSON; its keys stay. */
+/** The same as JSON. Its keys are stable. */
 export const DryRunDocument = Schema.Struct({
   version: Schema.Literal(1),
   source: Schema.String,
@@ -109,7 +112,7 @@ const countsOf = ({
 
 const encode = Schema.encodeSync(DryRunDocument)
 
-/** The document as a text, indented, streams in their own order, without a line break at its end. */
+/** The document as indented text, with the streams in the order of the run and no line break at the end. */
 export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: DryRun): string =>
   printableJson(
     JSON.stringify(

@@ -1,4 +1,4 @@
-/** The live picture of a run: a line per stream and one for all, fitted into a terminal. */
+/** The live picture of a run: a line per stream and a total line, fitted to the terminal. */
 
 import type { StreamSummary } from "../run/Progress.ts"
 import type { Paint, Size } from "../terminal/Appearance.ts"
@@ -15,21 +15,21 @@ import {
   samplesPerSecond
 } from "./RunState.ts"
 
-/** Fewer columns than this have no room for bars. */
+/** A terminal with fewer columns has no space for bars. */
 const NARROW = 44
 
-/** How wide a bar is where there is room. */
+/** The width of a bar if there is enough space. */
 const MAX_BAR = 32
 
-/** Columns that stay free: a terminal writes `^C` behind the picture when that is pressed, which must not break a line. */
+/** Columns that stay free: on Ctrl-C, a terminal writes `^C` after the picture, which must not wrap a line. */
 const SPARE = 3
 
-/** Names wider than this are cut where others need the room. */
+/** Wider names are truncated if other columns need the space. */
 const MAX_NAME = 48
 
 /**
- * The picture: fewer lines than the terminal has rows, each narrower than it. Streams beyond that are counted in one
- * line. `rate` is in samples per second.
+ * The picture. It has fewer lines than the terminal has rows, and each line is narrower than the terminal. One line counts the
+ * streams that are not shown. `rate` is in samples per second.
  */
 export const liveLines = (
   state: RunState,
@@ -42,7 +42,7 @@ export const liveLines = (
   const height = rows - 1
   if (width < 1 || height < 1) return []
   const active = Array.from(state.active.values())
-  // The last line is for all streams, and one may have to count the streams that are not shown.
+  // Reserve the last line for the total, and one for the number of streams that are not shown.
   const room = height - 1
   const shown = active.length <= room ? active : active.slice(0, Math.max(0, room - 1))
   const more = active.length - shown.length
@@ -59,7 +59,7 @@ export const liveLines = (
 interface Layout {
   readonly width: number
   readonly name: number
-  /** 0: none. */
+  /** 0 means no bar. */
   readonly bar: number
 }
 
@@ -70,12 +70,12 @@ const layoutOf = (names: ReadonlyArray<string>, total: string, width: number): L
   return { width, name, bar }
 }
 
-/** A text, and how it is coloured once it has its length. */
+/** A text, and the colour to apply after it is fitted. */
 type LinePart = readonly [text: string, paint: (text: string) => string]
 
 const GAP = 2
 
-/** Puts parts side by side as far as there is room, the last one cut where it ends. */
+/** Joins the parts that fit side by side, and truncates the last one. */
 const row = (parts: ReadonlyArray<LinePart>, width: number): string => {
   let line = ""
   let used = 0
@@ -89,7 +89,7 @@ const row = (parts: ReadonlyArray<LinePart>, width: number): string => {
   return line
 }
 
-/** The parts that fit completely; the first one in any case. */
+/** The parts that fit completely. The first one is always included. */
 const fittingParts = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<LinePart> => {
   let end = 0
   let used = -GAP
@@ -108,7 +108,7 @@ const nameCell = (name: string, { name: width }: Layout): string =>
 
 const percent = (done: number): string => `${Math.floor(done * 100)} %`.padStart(5)
 
-/** A bar is one text for `row`, coloured part by part. */
+/** Renders the parts of a bar as one cell, with a colour for each part. */
 const barPart = (done: number, width: number, paint: Paint): ReadonlyArray<LinePart> => {
   if (width === 0) return []
   const filled = Math.round(done * width)
@@ -157,7 +157,7 @@ const totalLine = (state: RunState, now: number, rate: number, layout: Layout, p
   return row(fittingParts(parts, layout.width), layout.width)
 }
 
-/** One line of a run that cannot be drawn: how far it is. */
+/** The progress of a run in one line, for terminals that cannot redraw. */
 export const progressLine = (state: RunState, now: number): string => {
   const remaining = remainingSeconds(state, now)
   return [
@@ -168,12 +168,12 @@ export const progressLine = (state: RunState, now: number): string => {
   ].join(", ")
 }
 
-/** How far the further lines of an error are indented. */
+/** The indentation of the further lines of an error. */
 const INDENT = 4
 
 /**
- * The line that remains of a stream, with its name in so many columns. On a terminal of `columns` an error has several lines,
- * the further ones indented, as a server's words are not to look like a line of ours.
+ * The permanent line of a stream that has ended. `nameWidth` is the width of its name. On a terminal of `columns` an error may
+ * take several lines. The further ones are indented, so that a server's text cannot look like a line of the program.
  */
 export const endedLine = (
   stream: StreamSummary,
@@ -181,7 +181,7 @@ export const endedLine = (
   paint: Paint,
   columns = Number.POSITIVE_INFINITY
 ): string => {
-  // Wider ones stay as they are, unless it is for want of room.
+  // A wider name is truncated only if there is no space.
   const room = Math.max(nameWidth, columns - ENDED_COLUMNS)
   const name = padEnd(
     truncate(printableName(stream.name), nameWidth < MAX_NAME ? nameWidth : room),
@@ -206,12 +206,12 @@ export const endedLine = (
   return `${paint("good", "✓")} ${name}  ${result}  ${paint("quiet", durationText(stream.seconds) + retries)}`
 }
 
-/** What such a line has beside the name, mostly. */
+/** The usual width of such a line without the name. */
 const ENDED_COLUMNS = 42
 
-/** Names are not cut to less than this. */
+/** Names are not truncated below this width. */
 const MIN_NAME = 12
 
-/** How wide the names of streams are in the lines that remain of them, on a terminal of so many columns. */
+/** The width of names in the permanent lines on a terminal with this many columns. */
 export const nameWidthOf = (names: ReadonlyArray<string>, columns = Number.POSITIVE_INFINITY): number =>
   Math.min(MAX_NAME, Math.max(MIN_NAME, columns - ENDED_COLUMNS), maxWidth(names.map(printableName)))

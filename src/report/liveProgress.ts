@@ -7,10 +7,10 @@ import { endedLine, liveLines, nameWidthOf } from "./liveLines.ts"
 import { RateMeter } from "./RateMeter.ts"
 import { RunWatch } from "./RunState.ts"
 
-/** The time between two pictures. */
+/** The time between two frames. */
 const PERIOD = Duration.millis(100)
 
-/** Draws on the `Screen`, from the beginning of a run to its end or that of the layer's scope. */
+/** Draws on the `Screen` from the start of a run to its end, or to the end of the layer's scope. */
 export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
   Progress,
   Effect.gen(function* () {
@@ -51,7 +51,7 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
       ended: (stream) =>
         Effect.suspend(() => {
           watch.streamEnded(stream)
-          // First, or it would be there twice until the next time.
+          // Remove the stream before its line is printed, or the screen would show both until the next frame.
           return Effect.map(draw, () =>
             screen.printAbove(endedLine(stream, nameWidth, screen.paint, screen.size().columns))
           )
@@ -61,6 +61,6 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
   })
 )
 
-/** Errors begin with an address, which is the same for all streams and too long for a line. It is in the log. */
+/** Errors begin with a URL, which is the same for all streams and too long for a line. The log has it. */
 const withoutAddress = (summary: string): string =>
   summary.replace(/^(?:The response from )?https?:\/\/\S+ /, "")

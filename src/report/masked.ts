@@ -1,4 +1,4 @@
-/** Masks secrets in what is shown: a server or a proxy may repeat them in a response, and errors quote it. */
+/** Masks secrets in everything that is shown. A server or a proxy may repeat them in a response, and errors quote it. */
 import { Effect, Layer } from "effect"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { Progress, type RunSummary, type StreamSummary } from "../run/Progress.ts"
@@ -14,7 +14,7 @@ export const maskedSummary = (run: RunSummary, mask: Mask): RunSummary => ({
   streams: run.streams.map((stream) => maskedStream(stream, mask))
 })
 
-/** A `Progress` that gets everything with its secrets masked. */
+/** A `Progress` that receives everything with secrets masked. */
 export const masked = <E, R>(
   progress: Layer.Layer<Progress, E, R>,
   mask: Mask

@@ -1,16 +1,19 @@
-/** What `discover` shows people: a table of the metrics of a server. */
+/** The interactive output of `discover`: a table of the metrics of a server. */
 import type { DiscoveredMetric } from "../sync/Discovery.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
 import { printable, printableName } from "../text/printable.ts"
 
-/** The most columns of a help text, or of a list of labels. */
+/** The maximum width of a help text, or of a list of labels. */
 const MAX_CELL = 60
 
-/** Less than this of one is not worth showing. */
+/** A narrower cell is not worth showing. */
 const MIN_CELL = 10
 
-/** `columns` is the width of the terminal, if there is one. The help is cut first, then left out; then the labels. */
+/**
+ * `columns` is the width of the terminal, if there is one. The help is truncated first and then omitted, followed by the
+ * labels.
+ */
 export const metricsTable = (
   metrics: ReadonlyArray<DiscoveredMetric>,
   columns: number | undefined
@@ -35,7 +38,7 @@ export const metricsTable = (
 
 const cell = (text: string): string => truncate(printable(text, 4 * MAX_CELL), MAX_CELL)
 
-/** As many labels as a cell can show, and one more: a metric may have any number. */
+/** As many labels as a cell can show, and one more. A metric may have any number of labels. */
 const labelList = (labels: ReadonlyArray<string>): string =>
   labels
     .slice(0, MAX_CELL)

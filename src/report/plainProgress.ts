@@ -1,4 +1,7 @@
-/** Progress where lines cannot be redrawn, as in the log of a job: a line when a stream ends, and one for all now and then. */
+/**
+ * Progress in an output that cannot be redrawn, such as the log of a job: a line when a stream ends, and a total line at
+ * intervals.
+ */
 import { Duration, Effect, Layer, Schedule } from "effect"
 import { Progress } from "../run/Progress.ts"
 import { plain } from "../terminal/Appearance.ts"
@@ -7,10 +10,10 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { endedLine, nameWidthOf, progressLine } from "./liveLines.ts"
 import { RunWatch } from "./RunState.ts"
 
-/** The time between two lines about the run. */
+/** The time between two total lines. */
 const PERIOD = Duration.seconds(10)
 
-/** Prints lines on the `Screen`, without a single control character. */
+/** Prints lines on the `Screen`, without control characters. */
 export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
   Progress,
   Effect.gen(function* () {
@@ -36,7 +39,7 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
       started: (stream, points) => Effect.sync(() => watch.started(stream, points)),
       wrote: (stream, samples) => Effect.sync(() => watch.wrote(stream, samples)),
       committed: (stream, points) => Effect.sync(() => watch.committed(stream, points)),
-      // It is logged.
+      // The log has it.
       retrying: () => Effect.void,
       ended: (stream) =>
         Effect.sync(() => {

@@ -3,12 +3,12 @@ import type { Curve } from "../run/Progress.ts"
 
 const blocks = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"] as const
 
-/** What a series without ups and downs looks like: neither low nor high. */
+/** The level of a constant series: neither low nor high. */
 const LEVEL = blocks[3]
 
 /**
- * So many characters that are high where the values are, from the first to the last time of the curve. Where there is no
- * finite value in a character's time there is a blank; a curve without any is empty.
+ * A line of `width` characters whose heights follow the values, from the first to the last time of the curve. A character
+ * without a finite value is a blank. A curve without finite values is empty.
  */
 export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: number): string => {
   const first = times[0]
@@ -25,7 +25,7 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
       continue
     }
     counts[to]!++
-    // Divided before they are added: the sum of large values may be none of the floats.
+    // Divide before adding: the sum of large values may overflow.
     means[to]! += value / counts[to]! - means[to]! / counts[to]!
   }
   let least = Infinity
@@ -36,9 +36,9 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
     greatest = Math.max(greatest, means[column]!)
   }
   if (least === Infinity) return ""
-  // Few samples in many characters are far apart without being a gap.
+  // With fewer samples than characters, samples are far apart without a gap between them.
   fillBetween(means, counts, gaps, values.length)
-  // Halves of the largest floats, whose difference is none; not of the smallest, whose halves are nothing.
+  // Halve the largest floats, whose difference overflows, but not the smallest, whose halves underflow.
   const scale = Number.isFinite(greatest - least) ? 1 : 0.5
   return Array.from(counts, (count, column) => {
     if (count === 0) return " "
@@ -48,7 +48,7 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
   }).join("")
 }
 
-/** Where there are fewer samples than characters, each one is shown until the next, or the gap after it. */
+/** With fewer samples than characters, each value is repeated up to the next sample or gap. */
 const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array, samples: number): void => {
   if (samples >= counts.length || samples < 2) return
   const reach = Math.ceil(counts.length / (samples - 1))
@@ -63,8 +63,8 @@ const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array,
   }
 }
 
-/** The curve that is worth showing: the first that is not constant, else the first. */
-export const chosenCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
+/** The most interesting curve: the first that is not constant, or else the first. */
+export const selectCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
   curves.find(({ values }) => {
     const finite = values.filter(Number.isFinite)
     return finite.some((value) => value !== finite[0])

@@ -1,4 +1,4 @@
-/** What a run did, for programs: one JSON document whose keys stay. */
+/** The summary of a run for programs: a JSON document with stable keys. */
 import { Schema } from "effect"
 import { syncModes } from "../destinations/Destination.ts"
 import { Count } from "../destinations/manifest.ts"
@@ -30,7 +30,7 @@ export const StreamDocument = Schema.Struct({
   retries: described(Count, "How many requests were retried.")
 })
 
-/** The document. Keys may be added; none that is here changes its meaning without another `version`. */
+/** The document. Keys may be added. The meaning of an existing key changes only with another `version`. */
 export const SummaryDocument = Schema.Struct({
   version: described(Schema.Literal(1), "The version of this document."),
   succeeded: described(Schema.Boolean, "Whether all streams were read completely."),
@@ -77,6 +77,6 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
 
 const encode = Schema.encodeSync(SummaryDocument)
 
-/** The document as a text, indented, without a line break at its end. */
+/** The document as indented text, without a line break at the end. */
 export const summaryJson = (run: RunSummary): string =>
   printableJson(JSON.stringify(encode(summaryDocument(run)), null, 2))

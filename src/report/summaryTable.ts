@@ -7,35 +7,35 @@ import { truncate, wrap } from "../terminal/textWidth.ts"
 import { byteText, durationText, grouped, rounded, timeText } from "../text/figures.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName, visible } from "../text/printable.ts"
-import { chosenStreams, failedOf } from "./chosenStreams.ts"
-import { chosenCurve, sparkline } from "./sparkline.ts"
+import { failedOf, selectStreams } from "./selectStreams.ts"
+import { selectCurve, sparkline } from "./sparkline.ts"
 
-/** How many streams have a row, unless more of them failed. */
+/** The most streams with a row, unless more of them failed. */
 const MAX_ROWS = 40
 
-/** How many of those that failed are named. */
+/** The most failed streams with a row. */
 const MAX_FAILED = 200
 
-/** How far the further lines of an error are indented. */
+/** The indentation of the further lines of an error. */
 const INDENT = 2
 
-/** Names are cut to this where the terminal is narrow. */
+/** On a narrow terminal, names are truncated down to this width. */
 const MIN_NAME = 10
 
 export interface TableOptions {
-  /** Of the terminal; undefined where lines may be of any length. */
+  /** The width of the terminal; undefined if lines may have any length. */
   readonly columns: number | undefined
   readonly paint: Paint
-  /** How many streams may have a row, 40 unless given. Of those that failed 200 have one anyway. */
+  /** The most streams with a row, 40 by default. Up to 200 failed streams have a row in any case. */
   readonly mostRows?: number
 }
 
-/** All of it, as one text of several lines. */
+/** The complete summary as one text of several lines. */
 export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const { paint } = options
   const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
   const notable = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
-  const { left, shown } = chosenStreams(notable, options.mostRows ?? MAX_ROWS, MAX_FAILED)
+  const { left, shown } = selectStreams(notable, options.mostRows ?? MAX_ROWS, MAX_FAILED)
   const lines: Array<string> = []
   if (shown.length > 0) {
     const [header, ...rows] = streamLines(shown, width)
@@ -54,12 +54,12 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const failed = failedOf(run.streams)
   if (failed.length > 0) {
     lines.push("")
-    // A terminal of a few columns has no room for it.
+    // A terminal of a few columns has no space for it.
     const indent = width < 8 ? 0 : INDENT
     const named = failed.length <= MAX_FAILED ? failed : failed.slice(0, MAX_FAILED - 1)
     for (const { error, name } of named) {
       const [first, ...rest] = wrap(`FAILED ${printableName(name)}: ${printable(error!)}`, width - indent)
-      // A server's text in it must not look like a line of ours.
+      // A server's text in it must not look like a line of the program.
       lines.push(paint("bad", first!), ...rest.map((line) => " ".repeat(indent) + line))
     }
     if (named.length < failed.length) {
@@ -69,7 +69,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   if (lines.length > 0) lines.push("")
   lines.push(...wrap(totalText(run), width))
   if (failed.length > 0) lines.push(...wrap(failureText(failed.length, run.streams.length), width))
-  // On one line, however long: users copy it.
+  // On one line of any length, because users copy it.
   if (run.rows > 0 || run.bytes > 0)
     lines.push("", "Query it:", `  ${paint("strong", visible(run.previewCommand))}`)
   return lines.join("\n")
@@ -84,7 +84,7 @@ const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   return `… and ${grouped(left.length)} more with ${pluralize(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
 }
 
-/** The columns that fit: from all of them down to the name and the rows. */
+/** The layouts, from all columns down to the name and the rows. */
 interface Layout {
   readonly columns: ReadonlyArray<Column>
   readonly spark: number
@@ -124,13 +124,13 @@ const cellOf = (stream: StreamSummary, column: Column, spark: number): string =>
     case "TIME":
       return durationText(stream.seconds)
     case "VALUES": {
-      const curve = chosenCurve(stream.curves)
+      const curve = selectCurve(stream.curves)
       return curve === undefined ? "" : sparkline(curve, spark)
     }
   }
 }
 
-/** As many columns as fit. Names are cut before more columns than the times are left out. */
+/** As many columns as fit. Names are truncated before columns other than the times are omitted. */
 const streamLines = (streams: ReadonlyArray<StreamSummary>, width: number): ReadonlyArray<string> => {
   const tableOf =
     ({ columns, spark }: Layout) =>
@@ -144,7 +144,7 @@ const streamLines = (streams: ReadonlyArray<StreamSummary>, width: number): Read
   return fittingLines([tableOf(first), ...others.map(tableOf)], width)
 }
 
-/** One sentence about the run. */
+/** The result of the run in one sentence. */
 const totalText = ({ bytes, destination, rows, seconds, streams }: RunSummary): string => {
   const series = sum(streams, (stream) => stream.series)
   const speed = seconds > 0 && rows > 0 ? ` (${rounded(rows / seconds)} rows/s)` : ""

@@ -1,34 +1,34 @@
-/** What a run reports while it works and when it ends: one source for terminals, logs and programs. */
+/** The progress and the result of a run, for terminals, logs and programs. */
 import { Context, type Duration, type Effect } from "effect"
 import type { SyncMode } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 
 /**
- * Values of one series, thinned out to what a picture can show, in the order of time. A value that is `NaN` is a gap: the server had
- * no value there, or had `NaN`.
+ * The values of one series in the order of time, thinned out for a chart. `NaN` is a gap: the server had no value at that time,
+ * or had `NaN`.
  */
 export interface Curve {
-  /** Its labels as Prometheus writes them, without the name: `{instance="a", job="b"}`. */
+  /** The labels in Prometheus' format, without the name: `{instance="a", job="b"}`. */
   readonly label: string
   /** Milliseconds since the epoch. */
   readonly times: Float64Array
-  /** As many as `times`. */
+  /** One value per time. */
   readonly values: Float64Array
 }
 
 /** The result of one stream in a run. */
 export interface StreamSummary {
   readonly name: string
-  /** Why it failed, if it did. */
+  /** Why it failed; undefined if it succeeded. */
   readonly error: string | undefined
   readonly series: number
   /** Rows that this run committed. */
   readonly rows: number
-  /** The times of the first and the last of them, in milliseconds since the epoch. */
+  /** The times of the first and the last of these rows, in milliseconds since the epoch. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly seconds: number
   readonly retries: number
-  /** Some of its series. */
+  /** The curves of some of its series. */
   readonly curves: ReadonlyArray<Curve>
 }
 
@@ -36,7 +36,7 @@ export interface StreamSummary {
 export interface RunSummary {
   /** The address of the source, without secrets. */
   readonly source: string
-  /** As the user named it. */
+  /** The destination as the user named it. */
   readonly destination: string
   readonly mode: SyncMode
   readonly stepSeconds: number
@@ -51,7 +51,7 @@ export interface RunSummary {
   readonly streams: ReadonlyArray<StreamSummary>
 }
 
-/** Receives the reports of a run. All of it is called often and must be quick. */
+/** Receives the progress of a run. All methods are called often and must be fast. */
 export class Progress extends Context.Service<
   Progress,
   {
@@ -62,11 +62,11 @@ export class Progress extends Context.Service<
       readonly stepSeconds: number
       readonly streams: ReadonlyArray<string>
     }) => Effect.Effect<void>
-    /** A stream starts; `points` is how many points of the grid it will request. */
+    /** A stream starts. `points` is the number of grid points that it will request. */
     readonly started: (stream: string, points: number) => Effect.Effect<void>
-    /** `samples` more samples have been written, of a window that is not complete yet. */
+    /** `samples` more samples of an incomplete window have been written. */
     readonly wrote: (stream: string, samples: number) => Effect.Effect<void>
-    /** `points` points of the grid have been read and committed so far. */
+    /** `points` grid points have been read and committed so far. */
     readonly committed: (stream: string, points: number) => Effect.Effect<void>
     /** A request is retried after a delay. */
     readonly retrying: (

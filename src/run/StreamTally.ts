@@ -1,7 +1,7 @@
 /**
- * Counts the rows of a stream while it is read, for its summary. What was not committed does not count: it may be lost.
+ * Counts the rows of a stream during a read, for its summary. Uncommitted rows do not count, because they may be lost.
  *
- * A block costs the same however long it is, unless it is of one of the few series whose values are kept.
+ * The cost of a block does not depend on its length, unless it belongs to one of the few series whose values are kept.
  */
 
 import type { Contents } from "../destinations/Destination.ts"
@@ -12,48 +12,48 @@ import { METRIC_NAME } from "../samples/Series.ts"
 import type { Curve, StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 
-/** How many of a stream's values are kept for pictures. */
+/** How many values of a stream are kept for charts. */
 export interface CurveLimits {
-  /** The values of this many series, the first ones. */
+  /** The number of series. The first ones are kept. */
   readonly series: number
-  /** This many points of each. A gap is a point, too. */
+  /** The number of points of each series. A gap is a point too. */
   readonly points: number
 }
 
-/** Points of all streams of a run together: 16 bytes each, and about as many in a report. */
-const MOST_POINTS = 400_000
+/** The points of all streams of a run: 16 bytes each in memory, and about the same in a report. */
+const MAX_CURVE_POINTS = 400_000
 
-/** Fewer points have no shape. */
-const FEWEST_POINTS = 16
+/** With fewer points a curve has no shape. */
+const MIN_CURVE_POINTS = 16
 
-/** The limits of each of `streams` streams: for charts, or for small pictures only. */
+/** The limits of each of `streams` streams, for charts or only for sparklines. */
 export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits => {
-  const share = Math.floor(MOST_POINTS / Math.max(1, streams))
-  // Nobody looks at the pictures of so many streams.
-  if (share < FEWEST_POINTS) return { series: 0, points: FEWEST_POINTS }
+  const share = Math.floor(MAX_CURVE_POINTS / Math.max(1, streams))
+  // No one looks at the charts of that many streams.
+  if (share < MIN_CURVE_POINTS) return { series: 0, points: MIN_CURVE_POINTS }
   if (!hasCharts) {
-    const series = share < 4 * FEWEST_POINTS ? 1 : 4
+    const series = share < 4 * MIN_CURVE_POINTS ? 1 : 4
     return { series, points: Math.min(64, Math.floor(share / series)) }
   }
   const series = Math.max(1, Math.min(8, Math.floor(share / 250)))
   return { series, points: Math.max(32, Math.min(500, Math.floor(share / series))) }
 }
 
-/** The values of a series that is shown: those that were committed, and those after them. */
+/** The values of a kept series: committed ones, and pending ones. */
 interface Shown {
   readonly label: string
   readonly committed: ThinCurve
   readonly pending: ThinCurve
 }
 
-/** Rows, and the times of the first and the last. */
+/** A number of rows, and the times of the first and the last one. */
 interface Count {
   rows: number
   first: number
   last: number
 }
 
-const noRows = (): Count => ({ rows: 0, first: Infinity, last: -Infinity })
+const emptyContents = (): Count => ({ rows: 0, first: Infinity, last: -Infinity })
 
 export class StreamTally {
   private readonly name: string
@@ -63,13 +63,13 @@ export class StreamTally {
   private readonly series = new Set<string>()
   private readonly pendingSeries = new Set<string>()
   private readonly shown = new Map<string, Shown>()
-  private committed = noRows()
-  private pending = noRows()
+  private committed = emptyContents()
+  private pending = emptyContents()
   private retries = 0
-  /** The series of the last block: the next one is often of the same. */
+  /** The series of the last block, because the next block often has the same one. */
   private lastSeries: Series | undefined
 
-  /** `startedAt` is in milliseconds, by the clock of the argument of `summary`. */
+  /** `startedAt` is in milliseconds on the same clock as the argument of `summary`. */
   constructor(stream: {
     readonly name: string
     readonly stepMillis: number
@@ -82,7 +82,7 @@ export class StreamTally {
     this.limits = stream.limits
   }
 
-  /** Counts a block of the window that is being read. The block may be recycled afterwards. */
+  /** Adds a block of the current window. The block may be recycled afterwards. */
   add(block: SampleBlock): void {
     const { length, series, times } = block
     if (length === 0) return
@@ -112,7 +112,7 @@ export class StreamTally {
     }
   }
 
-  /** Commits all that was added since the last commit. Returns how many rows that are. */
+  /** Commits everything added since the last commit. Returns the number of its rows. */
   commit(): number {
     const { rows } = this.pending
     for (const id of this.pendingSeries) this.series.add(id)
@@ -125,23 +125,23 @@ export class StreamTally {
       committed.merge(pending)
       pending.clear()
     }
-    this.forgetPending()
+    this.discardPending()
     return rows
   }
 
-  /** The rows that were committed. */
+  /** The number of committed rows. */
   get kept(): Contents {
     const { first, last, rows } = this.committed
     return { rows, firstMillis: rows === 0 ? null : first, lastMillis: rows === 0 ? null : last }
   }
 
-  /** Discards what was added since the last commit. */
+  /** Discards everything added since the last commit. */
   discard(): void {
     for (const [key, { committed, pending }] of this.shown) {
       pending.clear()
       if (committed.isEmpty) this.shown.delete(key)
     }
-    this.forgetPending()
+    this.discardPending()
   }
 
   /** Counts a retried request. */
@@ -149,7 +149,7 @@ export class StreamTally {
     this.retries++
   }
 
-  /** The result by what was committed, at a time in milliseconds; `error` is why the stream failed, if it did. */
+  /** The result of the committed rows, at a time in milliseconds. `error` is the reason if the stream failed. */
   summary(now: number, error?: string): StreamSummary {
     const { first, last, rows } = this.committed
     return {
@@ -167,9 +167,9 @@ export class StreamTally {
     }
   }
 
-  /** The curve of a block's values, if its series is shown. */
+  /** The curve of a block's values, if its series is kept. */
   private curveOf({ _tag, series }: SampleBlock): ThinCurve | undefined {
-    // A series may have both kinds, whose numbers are unrelated.
+    // A series may have both kinds, whose values are unrelated.
     const key = _tag === "HistogramBlock" ? `${series.id} count` : series.id
     const shown = this.shown.get(key)
     if (shown !== undefined) return shown.pending
@@ -185,9 +185,9 @@ export class StreamTally {
     return added.pending
   }
 
-  private forgetPending(): void {
+  private discardPending(): void {
     this.pendingSeries.clear()
-    this.pending = noRows()
+    this.pending = emptyContents()
     this.lastSeries = undefined
   }
 }

@@ -1,33 +1,33 @@
 /**
- * The shape of a series in bounded memory: its time in slots of equal length, of each the least and the greatest value.
+ * The shape of a series in bounded memory: time slots of equal length, each with its minimum and maximum.
  *
- * Slots begin as long as the step of the grid. When time outgrows them they become twice as long, two by two, which takes
- * nothing from the shape that a picture of that many columns would show; and a slot without a sample stays a gap.
+ * At first a slot is as long as the step of the grid. When time outgrows the slots, pairs are merged and slots become twice as
+ * long. A chart with that many columns looks the same. A slot without samples stays a gap.
  */
 
-/** A value that can be drawn is better than one that cannot; of two equal values the first stays. */
+/** A finite value is better than one that cannot be drawn. Of two equal values the first stays. */
 const lower = (a: number, b: number): boolean => Number.isFinite(a) && (a < b || !Number.isFinite(b))
 const higher = (a: number, b: number): boolean => Number.isFinite(a) && (a > b || !Number.isFinite(b))
 
-/** What a slot without a sample has as its times. */
+/** The time of a slot without samples. */
 const EMPTY = Number.NaN
 
 export class ThinCurve {
-  /** How many slots there are. */
+  /** The number of slots. */
   private readonly slots: number
   private readonly stepMillis: number
   /** The length of a slot, in steps: a power of two. */
   private width = 1
-  /** The number of the first slot since the epoch; the others follow it. */
+  /** The number of the first slot, counted from the epoch. */
   private first = 0
-  /** How many of them are in use, from the first on. */
+  /** The number of slots in use. */
   private used = 0
   private readonly lowTimes: Float64Array
   private readonly lows: Float64Array
   private readonly highTimes: Float64Array
   private readonly highs: Float64Array
 
-  /** Has at most `points` points, but at least four: the times around the epoch are always in two slots. */
+  /** Has at most `points` points, but at least four, because times around the epoch always take two slots. */
   constructor(stepMillis: number, points: number) {
     this.stepMillis = stepMillis
     this.slots = Math.max(2, points >> 1)
@@ -37,7 +37,7 @@ export class ThinCurve {
     this.highs = new Float64Array(this.slots)
   }
 
-  /** A sample at a time in milliseconds. Samples come in any order, though best in that of time. */
+  /** Adds a sample at a time in milliseconds. Samples may come in any order; the order of time is fastest. */
   add(time: number, value: number): void {
     const slot = this.slotOf(time)
     if (Number.isNaN(this.lowTimes[slot]!)) {
@@ -79,7 +79,7 @@ export class ThinCurve {
     return this.used === 0
   }
 
-  /** The points to draw, in the order of time: one or two per slot, and a gap, `NaN`, where slots are empty. */
+  /** The points to draw, in the order of time: one or two per slot, and a gap, `NaN`, for empty slots. */
   points(): { readonly times: Float64Array; readonly values: Float64Array } {
     const times = new Float64Array(2 * this.used)
     const values = new Float64Array(2 * this.used)
@@ -92,7 +92,7 @@ export class ThinCurve {
       const low = this.lowTimes[slot]!
       const high = this.highTimes[slot]!
       if (Number.isNaN(low)) {
-        // One gap for all empty slots in a row.
+        // One gap for consecutive empty slots.
         if (!Number.isNaN(this.lowTimes[slot - 1]!)) {
           push((this.first + slot) * this.width * this.stepMillis, Number.NaN)
         }
@@ -106,7 +106,7 @@ export class ThinCurve {
     return { times: times.slice(0, count), values: values.slice(0, count) }
   }
 
-  /** The slot of a time, after making one. */
+  /** The slot of a time, added if necessary. */
   private slotOf(time: number): number {
     const step = Math.floor(time / this.stepMillis)
     for (;;) {
@@ -125,7 +125,7 @@ export class ThinCurve {
     }
   }
 
-  /** Makes room before the first slot. */
+  /** Inserts slots before the first one. */
   private shift(by: number): void {
     for (const array of [this.lowTimes, this.lows, this.highTimes, this.highs]) {
       array.copyWithin(by, 0, this.used)
@@ -136,7 +136,7 @@ export class ThinCurve {
     this.used += by
   }
 
-  /** Makes one slot of two. */
+  /** Merges pairs of slots. */
   private widen(): void {
     const { first, highTimes, highs, lowTimes, lows, used } = this
     const before = Math.floor(first / 2)
@@ -148,7 +148,7 @@ export class ThinCurve {
       const low = lows[slot]!
       const highTime = highTimes[slot]!
       const high = highs[slot]!
-      // It is never behind the slot that is read.
+      // The target is never after the slot that is read.
       lowTimes[slot] = EMPTY
       highTimes[slot] = EMPTY
       const to = Math.floor((first + slot) / 2) - before

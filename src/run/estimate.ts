@@ -1,4 +1,4 @@
-/** What a run would read, estimated by a small query per metric: for `--dry-run`. */
+/** Estimates what a run would read by a small query per metric, for `--dry-run`. */
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
@@ -9,13 +9,13 @@ import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { seriesCounts } from "./seriesCounts.ts"
 
-/** What one stream would read. Samples and bytes are estimates. */
+/** The estimate of one stream. Only samples and bytes are estimated. */
 export interface DryRunStream {
   readonly name: string
   readonly series: number
-  /** Points of the grid that it would read. */
+  /** The number of grid points to read. */
   readonly points: number
-  /** How many queries it would make for them, if nothing has to be split. */
+  /** The number of queries for these points, if none has to be split. */
   readonly windows: number
   readonly samples: number
   /** The size of the responses, uncompressed. */
@@ -26,18 +26,18 @@ export interface DryRun {
   readonly source: string
   readonly destination: string
   readonly stepSeconds: number
-  /** The times of the first and the last point of the grid, in milliseconds; undefined where there is none. */
+  /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
 }
 
-/** The series of a metric are counted at this many points, spread over the range. */
+/** The number of points, spread over the range, at which the series of a metric are counted. */
 const PROBES = 48
 
-/** A sample in a response, for example `[1735689600,"90.808853"],`. */
+/** The bytes of a sample in a response, for example `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
-/** What each stream would read, resuming from the states of the `StateReader`. */
+/** Estimates each stream, resuming from the states of the `StateReader`. */
 export const estimate = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
   about: { readonly mode: SyncMode; readonly source: string; readonly destination: string }
@@ -64,7 +64,7 @@ export const estimate = Effect.fnUntraced(function* (
   })
 
   const streams = yield* Effect.forEach(plans, estimateStream, { concurrency: settings.concurrency })
-  // From where the stream starts that has the most to catch up on.
+  // From the start of the stream that has to catch up most.
   const starts = plans.flatMap(({ parts }) => parts.slice(0, 1).map(({ range }) => range.firstMillis))
   const firstMillis = starts.reduce((a, b) => Math.min(a, b), Infinity)
   const span =
@@ -85,7 +85,7 @@ export const estimate = Effect.fnUntraced(function* (
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
   const counts = yield* probe(name, range)
-  // The server leaves out points without a series.
+  // The server omits points without series.
   const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
   const samples = Math.round(perPoint * points)
   return {
@@ -97,7 +97,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
   }
 })
 
-/** How many series a metric has at some points of a range. */
+/** The number of series of a metric at some points of a range. */
 const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const every = Math.ceil(pointCount(range) / PROBES)
   const stepMillis = range.stepMillis * every
@@ -107,7 +107,7 @@ const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
   return { probes, values: counts }
 })
 
-/** How many windows a stream of `samplesPerPoint` samples at each point takes, if no request is refused. */
+/** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */
 export const windowsOf = (points: number, samplesPerPoint: number): number => {
   let size = initial
   let left = points

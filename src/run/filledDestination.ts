@@ -1,4 +1,4 @@
-/** How a destination was filled, and whether a run fits to that: its step, its selector, its start. */
+/** Compares the settings of a run with those that filled the destination: the step, the selector and the start. */
 import { Effect, Option, Result } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { Destination, type SyncMode } from "../destinations/Destination.ts"
@@ -9,20 +9,20 @@ import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 
-/** A run into a destination. */
+/** A run into an existing destination. */
 export interface Filling {
   readonly mode: SyncMode
   /** The destination as the user named it. */
   readonly destination: string
-  /** Whether the user gave a step, or the settings have the default. */
+  /** Whether the user gave the step; otherwise it is the default. */
   readonly isStepGiven: boolean
-  /** Whether nothing is read. */
+  /** Whether this is a dry run. */
   readonly isDryRun?: boolean
 }
 
 /**
- * The settings for reading the streams. Without a step from the user they have that of the destination. Fails where one table would
- * get rows of two steps, and logs what else differs from how the destination was filled.
+ * The settings for the read. If the user gave no step, it is that of the destination. Fails if a table would get rows of two
+ * steps. Logs all other differences from the settings that filled the destination.
  */
 export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<string>, filling: Filling) {
   const settings = yield* ConnectorConfig
@@ -44,7 +44,7 @@ export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<str
 
 type States = ReadonlyMap<string, StreamState>
 
-/** The latest states of all streams: of incremental runs, or else of a refresh that was stopped. Damaged ones fail later. */
+/** The latest states of all streams: of incremental runs, or otherwise of a stopped refresh. Damaged ones fail later. */
 const statesIn = Effect.gen(function* () {
   const { states, streams } = yield* Destination
   const stores = [
@@ -74,11 +74,11 @@ const chooseStep = (
   const fail = (message: string) => Result.fail(new ConfigError({ message }))
   if (isStepGiven) {
     const others = [...selected].filter(([, { step }]) => step !== stepSeconds)
-    // A refresh replaces all rows of a stream, those of another step, too.
+    // A refresh replaces all rows of a stream, including those with another step.
     if (others.length === 0 || mode === "full_refresh_overwrite") return Result.succeed(stepSeconds)
     const steps = stepsOf(new Map(others)).map(stepText)
     return fail(
-      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${someOf(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
     )
   }
   const [step, ...more] = stepsOf(selected.size > 0 ? selected : all)
@@ -96,17 +96,17 @@ const chooseStep = (
 const stepsOf = (states: States): ReadonlyArray<number> =>
   [...new Set(Array.from(states.values(), ({ step }) => step))].sort((a, b) => a - b)
 
-/** A step as the flag takes it. */
+/** A step as the value of `--step`. */
 const flagText = (seconds: number): string =>
   seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
 
 /** Some names, for a sentence. */
-export const someOf = (names: ReadonlyArray<string>): string =>
+export const listNames = (names: ReadonlyArray<string>): string =>
   names.length <= 3
     ? names.join(", ")
     : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
 
-/** How a run differs from those that filled the destination. */
+/** Logs how a run differs from those that filled the destination. */
 const differences = (
   { excludedLabels, matchers }: Settings,
   { destination, mode }: Filling,
@@ -120,7 +120,7 @@ const differences = (
     found.length === 0
       ? []
       : [
-          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The rows in the destination stay unchanged, and only new rows follow the present choice. To have all rows alike, run with --full-refresh or into another destination."}`
+          `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
         ]
   const bySelector = others((state) => state.selector, selector)
   const before = [...new Set(bySelector.map(([, state]) => shown(state.selector ?? "")))]
@@ -138,7 +138,7 @@ const differences = (
 
 const shown = (text: string): string => (text === "" ? "empty" : text)
 
-/** Logs which streams have gaps that the run fills: before what was read, where the start was moved back, or within it. */
+/** Logs the gaps of streams that the run fills: before the rows, if the start was moved back, or between them. */
 const earlierStart = (
   { startMillis, stepSeconds }: Settings,
   { isDryRun = false }: Filling,
@@ -155,6 +155,6 @@ const earlierStart = (
   const from = behind.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY)
   const to = behind.reduce((most, { to }) => Math.max(most, to), 0)
   return [
-    `The start is before what was read of ${someOf(behind.map(({ name }) => name))}: what is missing from ${formatTime(from)} to ${formatTime(to)} ${isDryRun ? "would be" : "is"} read and added.`
+    `The start is before the data of ${listNames(behind.map(({ name }) => name))}: missing data from ${formatTime(from)} to ${formatTime(to)} ${isDryRun ? "would be" : "is"} read and added.`
   ]
 }

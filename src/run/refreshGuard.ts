@@ -1,6 +1,6 @@
 /**
- * Keeps a full refresh from replacing rows that the server no longer has: Prometheus drops data after 15 days unless it is configured
- * otherwise. A later start or a narrower selector leaves rows out, too.
+ * Prevents a full refresh from replacing rows that the server no longer has: by default Prometheus deletes data after 15 days.
+ * A later start or a narrower selector loses rows too.
  */
 import { Effect, type Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
@@ -10,17 +10,20 @@ import { gridToRead } from "../sync/plan.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { someOf } from "./filledDestination.ts"
+import { listNames } from "./filledDestination.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 
-/** What a refresh would do to one stream. */
+/** The rows of one stream before and after a refresh. */
 export interface Loss {
   readonly name: string
   readonly before: Contents
   readonly after: ServerRows
 }
 
-/** Whether a refresh would leave fewer rows, a later first row or an earlier last row. The last points of two grids may differ by a step. */
+/**
+ * Whether a refresh would leave fewer rows, a later first row or an earlier last row. With different steps, the last points may
+ * differ by a step.
+ */
 export const isLoss = (before: Contents, after: ServerRows, stepMillis: number): boolean =>
   before.rows > 0 &&
   (after.rows < before.rows ||
@@ -29,13 +32,13 @@ export const isLoss = (before: Contents, after: ServerRows, stepMillis: number):
     (before.firstMillis !== null && after.firstMillis > before.firstMillis) ||
     (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepMillis))
 
-/** The most streams that have a line of their own. */
-const MOST_LINES = 20
+/** The most streams with a line of their own. */
+const MAX_LINES = 20
 
-/** How many rows would go at least: new rows may make up for others. */
+/** The minimum number of lost rows, because new rows may hide a loss. */
 const rowsLost = ({ after, before }: Loss): number => Math.max(0, before.rows - after.rows)
 
-/** One stream of a refresh that would lose rows, as a line. */
+/** The loss of one stream, as a line. */
 export const lossLine = (loss: Loss): string => {
   const { after, before, name } = loss
   const lost = rowsLost(loss)
@@ -49,33 +52,33 @@ export const lossLine = (loss: Loss): string => {
   ]
   const all = pluralize(before.rows, "row")
   return lost === 0
-    ? `${name}: of ${all}, ${gone.join(" and ")} would go`
-    : [`${name}: ${grouped(lost)} of ${all} would go`, ...gone].join(", ")
+    ? `${name}: of ${all}, ${gone.join(" and ")} would be lost`
+    : [`${name}: ${grouped(lost)} of ${all} would be lost`, ...gone].join(", ")
 }
 
-/** What a refresh would lose, in lines. */
+/** The losses of a refresh, as lines. */
 export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): ReadonlyArray<string> => {
   const lost = losses.reduce((sum, loss) => sum + rowsLost(loss), 0)
   const all = losses.reduce((sum, { before }) => sum + before.rows, 0)
-  const more = losses.length - MOST_LINES
+  const more = losses.length - MAX_LINES
   return [
-    `A full refresh would leave ${destination} with less than it has:`,
-    ...losses.slice(0, MOST_LINES).map((loss) => `  ${lossLine(loss)}`),
+    `A full refresh would leave ${destination} with less data:`,
+    ...losses.slice(0, MAX_LINES).map((loss) => `  ${lossLine(loss)}`),
     ...(more > 0 ? [`  … and ${pluralize(more, "other stream")}`] : []),
-    `In all, ${lost === 0 ? "some" : `at least ${grouped(lost)}`} of ${pluralize(all, "row")} in ${pluralize(losses.length, "stream")} would go. The server does not have them any more, or the start, the end, the step or the selector leaves them out.`
+    `In total, ${lost === 0 ? "some" : `at least ${grouped(lost)}`} of ${pluralize(all, "row")} in ${pluralize(losses.length, "stream")} would be lost. The server no longer has them, or the start, the end, the step or the selector excludes them.`
   ]
 }
 
-/** Asks the user; none where no user can be asked. */
+/** Asks the user to confirm; none without a terminal. */
 export type Confirm = Option.Option<(question: string) => Effect.Effect<boolean>>
 
-/** Compares what the streams have in the destination with what the server would give now. */
+/** Compares the rows of the streams in the destination with those on the server. */
 export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const destination = yield* Destination
   const before = new Map<string, Contents>()
-  /** Streams that may have rows: their manifests are damaged. */
+  /** Streams with damaged manifests, which may have rows. */
   const unknown: Array<string> = []
   for (const name of names) {
     const contents = yield* Effect.option(destination.contents(name, "current"))
@@ -94,7 +97,7 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
         Effect.map((after) =>
           isLoss(contents, after, settings.stepSeconds * 1000) ? [{ name, before: contents, after }] : []
         ),
-        // The read fails in the same way and reports it; the end of a refresh is guarded, too.
+        // The read fails in the same way and reports the error. The end of a refresh is guarded too.
         Effect.catchIf(
           ({ policy }) => policy.onExhausted === "stream",
           () => Effect.succeed<ReadonlyArray<Loss>>([])
@@ -106,8 +109,8 @@ export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArr
 })
 
 /**
- * Fails before anything is read where a refresh would lose rows, unless the user accepts that. Returns what the streams
- * have: their refreshes must not turn out to be less. It returns nothing where a loss was accepted.
+ * Fails before the read if a refresh would lose rows, unless the user accepts that. Returns the existing rows of each stream,
+ * which the refresh must not fall below. Returns nothing if the user accepted a loss.
  */
 export const guardRefresh = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
@@ -137,18 +140,18 @@ export const logLosses = Effect.fnUntraced(function* (
   }
   if (unknown.length > 0) {
     yield* Effect.logWarning(
-      `${destination} has rows of ${someOf(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
+      `${destination} has rows of ${listNames(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
     )
   }
 })
 
-/** The rows that a refresh is to replace, and those of it that were committed by a run before. */
+/** The rows that a refresh replaces, and the rows of this refresh that an earlier run committed. */
 export interface Replaced {
   readonly before: Contents
   readonly resumed: Contents
 }
 
-/** Fails where a refresh has become less than what it is to replace, although the server had counted otherwise. */
+/** Fails if a refresh has fewer rows than it replaces, although the server had counted enough. */
 export const guardEnd = (
   name: string,
   { before, resumed }: Replaced,

@@ -1,12 +1,12 @@
-/** A complete sync without a platform: finds the streams, reads them, and writes them to the destination. */
+/** A complete sync without a platform: discovers the streams, reads them, and writes them to the destination. */
 import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
   Destination,
   type DestinationError,
+  emptyContents,
   layerStates,
-  noRows,
   type StreamWriter,
   type SyncMode,
   syncKindOf
@@ -28,35 +28,35 @@ export interface RunOptions {
   /** The address of the source without secrets, and the destination as the user named it. */
   readonly source: string
   readonly destination: string
-  /** Whether values are kept for charts, or only for small pictures. */
+  /** Whether values are kept for charts, or only for sparklines. */
   readonly hasCharts: boolean
-  /** Whether the user gave a step. If not, the run takes that of the destination. */
+  /** Whether the user gave a step. If not, the run uses the step of the destination. */
   readonly isStepGiven: boolean
-  /** Whether a full refresh may leave the destination with fewer rows or a later first one. */
+  /** Whether a full refresh may leave the destination with fewer rows or a later first row. */
   readonly mayShrink: boolean
-  /** Asks the user whether it may. */
+  /** Asks the user to confirm that. */
   readonly confirm: Confirm
 }
 
-/** What is known of a stream while it is read. */
+/** The state of a stream during a read. */
 interface OpenStream {
   readonly writer: StreamWriter
-  /** Holds what the writer has open. */
+  /** The scope of the writer. */
   readonly scope: Scope.Closeable
   readonly tally: StreamTally
-  /** What a refresh replaces, if it must not become less. */
+  /** The rows that a refresh replaces, if it must not have fewer. */
   readonly replaced: Replaced | undefined
 }
 
-/** What a run has committed so far. */
+/** The number of rows that a run has committed so far. */
 interface Kept {
   rows: number
   readonly streams: Set<string>
 }
 
 /**
- * Finds the metrics and reads them all into the destination. Returns the result, where a stream that failed has an `error`; what it had
- * committed stays. An interrupt logs what was saved, once that is certain.
+ * Discovers the metrics and reads all of them into the destination. In the result, a failed stream has an `error`; its
+ * committed rows stay. An interrupt logs what was saved, once that is certain.
  */
 export const run = (options: RunOptions) =>
   Effect.suspend(() => {
@@ -66,7 +66,7 @@ export const run = (options: RunOptions) =>
     )
   })
 
-/** The metrics to read. Fails if there is none. */
+/** The metrics to read. Fails if there are none. */
 export const namesToRead = Effect.gen(function* () {
   const { names } = yield* discoverNames
   return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig) : names
@@ -100,7 +100,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
   const scope = yield* Effect.scope
   const limits = curveLimits(names.length, hasCharts)
   const open = new Map<string, OpenStream>()
-  /** Streams that failed in the destination and are not read further. */
+  /** Streams that failed in the destination and are not read any further. */
   const abandoned = new Set<string>()
   const ended: Array<StreamSummary> = []
 
@@ -110,14 +110,14 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     error: string | undefined
   ) {
     open.delete(name)
-    // Discards what is not committed. What is committed may be written to the disk only now.
+    // Closing the scope discards uncommitted rows and may persist pending commits.
     yield* Scope.close(scope, Exit.void)
     const summary = tally.summary(yield* steadyMillis, error)
     ended.push(summary)
     yield* progress.ended(summary)
   })
 
-  /** Lets an error of the destination end its stream, and no other. */
+  /** An error of the destination ends its stream, and no other. */
   const orEnd = <R>(
     name: string,
     stream: Pick<OpenStream, "scope" | "tally">,
@@ -149,7 +149,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
       const replaced =
         before === undefined
           ? undefined
-          : { before, resumed: isResumed ? yield* destination.contents(name, "refresh") : noRows }
+          : { before, resumed: isResumed ? yield* destination.contents(name, "refresh") : emptyContents }
       const writer = yield* Scope.provide(destination.open(name, mode, isResumed), streamScope)
       open.set(name, { writer, scope: streamScope, tally, replaced })
     })
@@ -218,7 +218,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
 
   const order = new Map(names.map((name, index) => [name, index]))
   ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
-  // Before the time is taken: this moves the last files into place.
+  // Before the end time is taken, because this moves the last files into place.
   const bytes = yield* destination.bytes
   const summary: RunSummary = {
     source,
@@ -229,18 +229,18 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: ended.reduce((sum, { rows }) => sum + rows, 0),
     bytes,
-    previewCommand: destination.previewCommand(mostInteresting(ended)?.name ?? names[0]!),
+    previewCommand: destination.previewCommand(streamToPreview(ended)?.name ?? names[0]!),
     streams: ended
   }
   yield* progress.finish(summary)
   return summary
 })
 
-/** The first stream with rows, preferably with values that change. */
-const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
+/** The first stream with rows, preferably one whose values change. */
+const streamToPreview = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
   const completed = streams.filter(({ error }) => error === undefined)
   const filled = completed.filter(({ rows }) => rows > 0)
-  // One that failed may have no rows at all.
+  // A failed stream may have no rows.
   return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0] ?? completed[0]
 }
 

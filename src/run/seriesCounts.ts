@@ -1,4 +1,4 @@
-/** The number of series of a metric, counted by the server: far less work for it than to send their samples. */
+/** Counts the series of a metric on the server, which is far cheaper for it than sending their samples. */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
@@ -9,17 +9,17 @@ import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { beginning } from "../text/excerpt.ts"
 
-/** Numbers of series at points of time, in order. Points without series are left out. */
+/** Numbers of series at points in time, in order. Points without series are omitted. */
 export interface SeriesCounts {
   /** Milliseconds since the epoch. */
   readonly times: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
 }
 
-/** No server has more series, and it leaves room for sums. */
+/** No server has more series, and sums stay exact. */
 const MAX_COUNT = 1e12
 
-/** Counts the series of a metric at the points of a range: at most as many as one query returns. */
+/** Counts the series of a metric at the points of a range, which must not be more than one query returns. */
 export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -54,7 +54,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
     )
 })
 
-/** Adds the counts of a block. The server may return anything: refuses what is no count, and more counts than were requested. */
+/** Adds the counts of a block. Rejects invalid counts, and more counts than requested, because the server may return anything. */
 const addCounts = (
   metric: string,
   found: { readonly times: Array<number>; readonly counts: Array<number> },

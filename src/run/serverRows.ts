@@ -1,4 +1,4 @@
-/** How many rows a metric has on the server. */
+/** The number of rows of a metric on the server. */
 import { Effect } from "effect"
 import type { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -7,7 +7,7 @@ import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { seriesCounts } from "./seriesCounts.ts"
 
-/** Rows, and the times of the first and the last. */
+/** A number of rows, and the times of the first and the last one. */
 export interface ServerRows {
   readonly rows: number
   readonly firstMillis: number | null
@@ -22,7 +22,7 @@ const add = (a: ServerRows, b: ServerRows): ServerRows => ({
   lastMillis: b.lastMillis ?? a.lastMillis
 })
 
-/** Counts the rows of a metric at the points of a range, in halves where the server refuses to count all at once. */
+/** Counts the rows of a metric at the points of a range. If the server refuses, the range is split in halves. */
 export const serverRows = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const count = (
     part: GridRange

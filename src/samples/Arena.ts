@@ -1,22 +1,22 @@
 /**
- * The arrays that blocks of samples are cut from, and their reuse.
+ * The arrays that blocks of samples are slices of, and their reuse.
  *
- * They are two thirds of what a read allocates beside the bytes themselves. A consumer that is done with a block may recycle it; an
- * arena is filled again once all of its blocks are recycled. A consumer that keeps blocks does not recycle them, and loses nothing.
+ * Apart from the bytes themselves, they are two thirds of the allocations of a read. A consumer may recycle a block that it no
+ * longer needs. An arena is refilled once all of its blocks are recycled. Blocks that are never recycled stay valid.
  */
 
-/** Samples per arena: a small response needs only a small one. */
+/** Samples per arena. A small response only needs a small one. */
 const SMALL = 256
 const LARGE = 8192
 
-/** The most large arenas that are kept for reuse: 128 KiB each. */
-const MOST_FREE = 24
+/** The maximum number of large arenas kept for reuse: 128 KiB each. */
+const MAX_FREE = 24
 
 export class Arena {
   readonly times: Float64Array
   readonly starts: Uint32Array
   readonly ends: Uint32Array
-  /** Blocks that were cut from it and are not recycled. */
+  /** The number of its blocks that are not recycled. */
   private blocks = 0
   private isFull = false
 
@@ -35,19 +35,19 @@ export class Arena {
     return this.times.length
   }
 
-  /** Ends its use by a decoder. */
+  /** A decoder stops using it. */
   retire(): void {
     this.isFull = true
     this.freeIfDone()
   }
 
-  /** Ends its use by a decoder. Returns the next arena. */
+  /** A decoder stops using it. Returns the next arena. */
   next(): Arena {
     this.retire()
     return free.pop() ?? new Arena(Math.min(LARGE, this.capacity * 2))
   }
 
-  /** Another block is cut from it. */
+  /** Another block uses it. */
   hold(): void {
     this.blocks++
   }
@@ -59,7 +59,7 @@ export class Arena {
   }
 
   private freeIfDone(): void {
-    if (!this.isFull || this.blocks > 0 || this.capacity < LARGE || free.length === MOST_FREE) return
+    if (!this.isFull || this.blocks > 0 || this.capacity < LARGE || free.length === MAX_FREE) return
     this.isFull = false
     free.push(this)
   }

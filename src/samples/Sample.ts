@@ -1,20 +1,20 @@
 /**
- * What flows from the decoder to the consumers of a read: blocks of samples of one series.
+ * Blocks of samples of one series, which the decoder passes to the consumers of a read.
  *
- * A block has its values in the form in which the server sent them, digits or floats. Digits are never turned into a number on
- * their way, so they arrive unchanged, and a consumer that writes bytes copies them. Consumers ask `textAt` and `numberAt` for
- * the other form; only what handles millions of samples a second looks at the blocks themselves.
+ * A block keeps its values as the server sent them, as digits or as floats. Digits are never converted on the way, so they
+ * arrive unchanged, and a consumer that writes bytes copies them. `textAt` and `numberAt` convert single values. Only code that
+ * handles millions of samples per second accesses the arrays directly.
  */
 import { formatFloat64 } from "./formatFloat64.ts"
 import { parseFloat64 } from "./parseFloat64.ts"
 
-/** The labels of one series, sorted by name, without empty ones; the metric's name is the label `__name__`. */
+/** The labels of a series, sorted by name, without empty ones. The metric's name is the label `__name__`. */
 export type Labels = ReadonlyArray<readonly [name: string, value: string]>
 
-/** One series of a response. The same object accompanies all blocks of that series in that response. */
+/** One series of a response. All of its blocks in that response share this object. */
 export interface Series {
   readonly labels: Labels
-  /** Its stable identity, as `seriesId` makes it. */
+  /** Its stable identity: see `seriesId`. */
   readonly id: string
 }
 
@@ -22,7 +22,7 @@ export interface Series {
 export interface TextBlock {
   readonly _tag: "TextBlock"
   readonly series: Series
-  /** How many samples: the length of `times`, `starts` and `ends`. */
+  /** The number of samples: the length of `times`, `starts` and `ends`. */
   readonly length: number
   /** Milliseconds since the Unix epoch. */
   readonly times: Float64Array
@@ -36,7 +36,7 @@ export interface TextBlock {
 export interface NumberBlock {
   readonly _tag: "NumberBlock"
   readonly series: Series
-  /** How many samples: the length of `times` and `values`. */
+  /** The number of samples: the length of `times` and `values`. */
   readonly length: number
   /** Milliseconds since the Unix epoch. */
   readonly times: Float64Array
@@ -46,7 +46,7 @@ export interface NumberBlock {
 /** Float samples, in either form. */
 export type FloatBlock = TextBlock | NumberBlock
 
-/** A bucket of a native histogram, numbers in the server's digits (`+Inf` and `-Inf` are possible bounds). */
+/** A bucket of a native histogram, with numbers in the server's digits. Bounds may be `+Inf` and `-Inf`. */
 export interface HistogramBucket {
   /** 0: (lower, upper]; 1: [lower, upper); 2: (lower, upper); 3: [lower, upper]. */
   readonly boundaries: number
@@ -72,10 +72,10 @@ export interface HistogramBlock {
   readonly histograms: ReadonlyArray<Histogram>
 }
 
-/** A run of samples of one series. */
+/** Consecutive samples of one series. */
 export type SampleBlock = FloatBlock | HistogramBlock
 
-/** The samples of a block from one index to before another, as a block that shares its memory. */
+/** The samples of a block from `start` to `end`, exclusive, as a block that shares its memory. */
 export const partOf = (block: SampleBlock, from: number, to: number): SampleBlock => {
   const common = { length: to - from, times: block.times.subarray(from, to) }
   switch (block._tag) {
@@ -92,7 +92,7 @@ export const partOf = (block: SampleBlock, from: number, to: number): SampleBloc
 
 const decoder = new TextDecoder("latin1")
 
-/** Value `index` of a block as Prometheus writes it. */
+/** Value `index` of a block in Prometheus' format. */
 export const textAt = (block: FloatBlock, index: number): string =>
   block._tag === "TextBlock"
     ? decoder.decode(block.bytes.subarray(block.starts[index], block.ends[index]))

@@ -1,4 +1,4 @@
-/** Labels in their canonical order, and the identity of a series that follows from them. */
+/** Labels in canonical order, and the identity of a series that is derived from them. */
 import { hash } from "node:crypto"
 import type { Labels, Series } from "./Sample.ts"
 
@@ -7,16 +7,16 @@ export const METRIC_NAME = "__name__"
 
 const hasSurrogates = /[\ud800-\uffff]/
 
-/** The order of the UTF-8 bytes, which is that of the UTF-16 code units except where surrogates are involved. */
+/** Compares by UTF-8 bytes. The order of UTF-16 code units is the same except for surrogates. */
 const byBytes = (a: string, b: string): number => {
   const plain = a < b ? -1 : a > b ? 1 : 0
   return hasSurrogates.test(a + b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : plain
 }
 
-/** Sorts labels by the bytes of their names, as Prometheus does, and drops empty ones: those are absent. */
+/** Sorts labels by the bytes of their names, as Prometheus does, and drops empty ones, which count as missing. */
 export const canonicalLabels = (labels: Iterable<readonly [name: string, value: string]>): Labels => {
   const present: Array<readonly [name: string, value: string]> = []
-  // Servers sort them too, so there is mostly nothing left to do.
+  // Servers usually sort them already.
   let isSorted = true
   let before = ""
   for (const label of labels) {
@@ -29,10 +29,10 @@ export const canonicalLabels = (labels: Iterable<readonly [name: string, value: 
   return isSorted ? present : present.sort(([a], [b]) => byBytes(a, b))
 }
 
-// Never part of valid UTF-8, so no label can contain it; Prometheus separates with it for its own hashes.
+// Not valid in UTF-8, so no label can contain it. Prometheus uses it as a separator in its own hashes.
 const SEPARATOR = 0xff
 
-/** Most label sets fit into it. Hashing is synchronous, so one buffer serves all. */
+/** Large enough for most label sets. Hashing is synchronous, so one buffer is enough. */
 const scratch = Buffer.allocUnsafeSlow(4096)
 
 /**
@@ -41,7 +41,7 @@ const scratch = Buffer.allocUnsafeSlow(4096)
  * The hashed bytes are, for each label in order: name, 0xFF, value, 0xFF, both in UTF-8.
  */
 export const seriesId = (labels: Labels): string => {
-  // A code unit is three bytes of UTF-8 at most, and one in most labels.
+  // A code unit takes at most three bytes of UTF-8, and one byte in most labels.
   const room = labels.reduce((sum, [name, value]) => sum + 3 * (name.length + value.length) + 2, 0)
   const bytes = room <= scratch.length ? scratch : Buffer.allocUnsafeSlow(room)
   let length = 0
@@ -51,18 +51,18 @@ export const seriesId = (labels: Labels): string => {
       bytes[length++] = SEPARATOR
     }
   }
-  // Not cut from all of the digits as text: that would keep the rest of them for as long as the part.
+  // Not a slice of all hex digits, which would keep the complete string in memory.
   return hash("sha256", bytes.subarray(0, length), "buffer").toString("hex", 0, 16)
 }
 
-/** A series whose labels may become known after its first samples, and whose identity is hashed on demand. */
+/** A series whose labels may arrive after its first samples, and whose identity is hashed on demand. */
 export class DecodedSeries implements Series {
   labels: Labels = []
   private hashed: string | undefined
 
   /**
-   * Sets its labels, all of them in their canonical order. Excluded labels are dropped here, but the identity is that of all labels:
-   * without them several series of the server could become one.
+   * Sets its labels, all of them in canonical order. Excluded labels are dropped here, but the identity includes them:
+   * otherwise several series of the server could become one.
    */
   describe(all: Labels, excluded: ReadonlySet<string>): void {
     this.labels = excluded.size === 0 ? all : all.filter(([name]) => !excluded.has(name))
@@ -75,15 +75,15 @@ export class DecodedSeries implements Series {
   }
 }
 
-/** The most series of a stream that are cached, with what is derived from them: a kilobyte or two each. */
+/** The most series of a stream that are cached with their derived data: a kilobyte or two each. */
 export const MAX_KNOWN_SERIES = 1000
 
-/** The most characters or bytes of their labels in all. */
+/** The most characters or bytes of their labels in total. */
 export const MAX_KNOWN_BYTES = 4 * 1024 * 1024
 
 /**
- * The series of earlier responses by the bytes of their labels as the server wrote them. The windows of a query have the same series:
- * they are parsed, hashed and rendered once.
+ * The series of earlier responses, by the bytes of their labels. The windows of a query have the same series, so they are
+ * parsed, hashed and rendered once.
  */
 export class SeriesCache {
   private readonly known = new Map<string, Series>()

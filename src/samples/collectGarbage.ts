@@ -1,8 +1,8 @@
-/** V8's own garbage collector, called where much garbage is certain: memory outside of its heap does not trigger it. */
+/** Calls V8's garbage collector when much garbage is certain: memory outside of V8's heap does not trigger it. */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 
-/** Without a flag on the command line of Node there is no other way to call it. */
+/** Without a command-line flag of Node there is no other way to call it. */
 const exposeCollector = () => {
   setFlagsFromString("--expose-gc")
   const collect = runInNewContext("gc") as (options: { readonly type: "major" }) => void

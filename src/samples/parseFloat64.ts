@@ -1,16 +1,16 @@
 /** Parses a value's digits to the nearest float, as `Number` does, but several times as fast. */
 
-/** The powers of ten that are exact as a float. */
+/** The powers of ten that are exact floats. */
 const powers = Float64Array.from({ length: 23 }, (_, exponent) => Number(`1e${exponent}`))
 
 const NINE = 0x39
 const ZERO = 0x30
 
-/** Reads `bytes[start … end)`: a JSON number, or `NaN`, `+Inf`, `-Inf`. */
+/** Parses `bytes[start … end)`: a JSON number, or `NaN`, `+Inf`, `-Inf`. */
 export const parseFloat64 = (bytes: Uint8Array, start: number, end: number): number => {
   const isNegative = bytes[start] === 0x2d
-  // Up to 15 digits are exact as a float, and so is the power of ten: their quotient is then rounded once only. There are 16
-  // where there is neither sign nor point; then nothing is divided, and the last digit's sum is what is rounded.
+  // Up to 15 digits are an exact float, and so is the power of ten, so the quotient is rounded only once. Without sign and
+  // point there may be 16 digits; nothing is divided then, and only adding the last digit rounds.
   if (end - start <= 16) {
     let digits = 0
     let decimals = -1
@@ -18,7 +18,7 @@ export const parseFloat64 = (bytes: Uint8Array, start: number, end: number): num
     for (; i < end; i++) {
       const byte = bytes[i]!
       if (byte >= ZERO && byte <= NINE) {
-        // The digit first: added to the largest exact integers, its byte would be rounded.
+        // Subtract first: adding the byte to the largest exact integers would round.
         digits = digits * 10 + (byte - ZERO)
         if (decimals >= 0) decimals++
       } else if (byte === 0x2e) decimals = 0
@@ -34,8 +34,8 @@ export const parseFloat64 = (bytes: Uint8Array, start: number, end: number): num
 }
 
 /**
- * The same to 14 digits at least, for pictures: digits after these are left out rather than rounded. Most values have as many
- * as a float can have, which `parseFloat64` leaves to `Number`.
+ * The same to at least 14 digits, for charts: further digits are dropped. Most values have as many digits as a float can have,
+ * which `parseFloat64` leaves to `Number`.
  */
 export const parseFloatApproximately = (bytes: Uint8Array, start: number, end: number): number => {
   const isNegative = bytes[start] === 0x2d

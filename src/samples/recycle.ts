@@ -1,8 +1,8 @@
-/** How a consumer gives the memory of a block back. Inside this program only: afterwards the block has other samples. */
+/** Recycles the memory of a block. Internal, because the block then contains other samples. */
 import type { Arena } from "./Arena.ts"
 import type { SampleBlock, TextBlock } from "./Sample.ts"
 
-/** A block as the decoder makes it. The public type does not have the arena: others cannot recycle. */
+/** A block as the decoder creates it. The public type has no arena, so that other programs cannot recycle. */
 export interface ArenaBlock extends TextBlock {
   readonly arena: Arena
 }
@@ -10,7 +10,7 @@ export interface ArenaBlock extends TextBlock {
 const isCutFromArena = (block: SampleBlock): block is ArenaBlock =>
   block._tag === "TextBlock" && "arena" in block
 
-/** Gives a block back: nobody may look at it afterwards, since its arrays may soon have other samples. */
+/** Recycles a block. It must not be used afterwards, because its arrays may soon contain other samples. */
 export const recycle = (block: SampleBlock): void => {
   if (isCutFromArena(block)) block.arena.letGo()
 }

@@ -14,20 +14,20 @@ import { SERVER_LOOKBACK_MILLIS } from "./TimeGrid.ts"
 /** A metric that can be read. */
 export interface DiscoveredMetric {
   readonly name: string
-  /** Without `__name__` and those that the configuration excludes, sorted. */
+  /** Sorted, without `__name__` and labels that the configuration excludes. */
   readonly labels: ReadonlyArray<string>
   readonly metadata: MetricMetadata | undefined
 }
 
 const DAY_MILLIS = 86_400_000
 
-/** No destination has room for a longer name, and no exporter has one. */
+/** No destination supports a longer name, and no exporter has one. */
 const MAX_NAME_CHARACTERS = 10_000
 
-/** The most columns for labels that a metric has: a server must not be able to create a table of a million columns. */
+/** The most label columns of a metric: a server must not be able to create a table of a million columns. */
 const MAX_LABEL_COLUMNS = 1000
 
-/** The range in which metrics are looked for. If the configured range is in the future, the last day before now. */
+/** The range in which metrics are discovered. If the configured range is in the future, the last day before now. */
 export const discoveryRange = (
   settings: Pick<ConnectorConfig["Service"], "startMillis" | "endMillis">,
   nowMillis: number
@@ -40,13 +40,13 @@ export const discoveryRange = (
   return { startMillis: Math.max(0, startMillis - SERVER_LOOKBACK_MILLIS), endMillis }
 }
 
-/** Nothing can be read, most likely due to a mistake in the configuration. */
+/** Nothing can be read, most likely because of a mistake in the configuration. */
 export const noMetrics = ({ baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl">): ConfigError =>
   new ConfigError({
     message: `No metric of ${baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
   })
 
-/** The names of the metrics that the configuration selects, the range in which they were looked for, and the server's clock. */
+/** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
 export const discoverNames = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -56,7 +56,7 @@ export const discoverNames = Effect.gen(function* () {
   if (settings.startMillis > now) {
     const shown = formatTime(Math.floor(now / 1000) * 1000)
     yield* Effect.logWarning(
-      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${shown}: until then nothing can be read. Metrics of the last day are looked for instead.`
+      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${shown}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
   }
   const names = yield* inParts(range, (part) => client.metricNames(part))
@@ -69,7 +69,7 @@ export const discoverNames = Effect.gen(function* () {
   return { clock, range, names: usable.filter((name) => isIncluded(settings.metrics, name)).sort() }
 })
 
-/** Finds all metrics with their labels and metadata. */
+/** Discovers all metrics with their labels and metadata. */
 export const discover = Effect.gen(function* () {
   const { excludedLabels, labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
@@ -77,7 +77,7 @@ export const discover = Effect.gen(function* () {
   const { clock, names, range } = yield* discoverNames
   yield* warnOfClock(clock)
   const [metadata, labels] = yield* Effect.all(
-    // With one object for all labels their names are not needed.
+    // With one object for all labels, their names are not needed.
     [
       client.metadata,
       labelColumns ? labelsByMetric(names, range) : Effect.succeed(new Map<string, Labels>())
@@ -105,18 +105,18 @@ export const discover = Effect.gen(function* () {
 
 type Labels = ReadonlyArray<string>
 
-/** The most characters of all names that are collected over parts of a range; a single response has no more. */
+/** The most characters of all names from several parts of a range. A single response has no more. */
 const MAX_CHARACTERS = 64 * 1024 * 1024
 
-/** The most pairs of a metric and one of its labels: a hundred thousand metrics with a hundred labels. */
+/** The most pairs of a metric and a label: a hundred thousand metrics with a hundred labels. */
 const MAX_PAIRS = 10_000_000
 
 const tooMany = (what: string): Effect.Effect<never, PrometheusError> =>
   Effect.fail(new PrometheusError({ reason: "Oversized", summary: `The server lists ${what}.` }))
 
 /**
- * Requests names. Servers that count the series behind them may refuse a long range. Then both halves are requested, down to a day:
- * some servers keep such names by day.
+ * Requests names. Servers that count the matching series may refuse a long range. Both halves are then requested, down to a
+ * day, because some servers index names by day.
  */
 const inParts = (
   range: TimeRange,
@@ -145,7 +145,7 @@ const inParts = (
 }
 
 /**
- * The labels of each metric, with as few requests as possible: one per metric, or one per label for the metrics that have it.
+ * The labels of each metric, with as few requests as possible: one per metric, or one per label for all metrics that have it.
  * Servers have thousands of metrics, and a hundred labels.
  */
 const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {

@@ -1,4 +1,4 @@
-/** Blocks by `query_range`: the server evaluates the points of the grid. */
+/** A source that uses `query_range`: the server evaluates the points of the grid. */
 import { Effect, Layer } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -35,14 +35,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
   })
 )
 
-/** Which series of a metric there are in a range. */
+/** Lists the series of a metric in a range. */
 const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange
 ): PartIndex<PrometheusError> => {
   const range = { startMillis: Math.max(0, firstMillis - SERVER_LOOKBACK_MILLIS), endMillis: lastMillis }
-  /** A server that refuses to look through so many series can still list the names or values of all metrics. */
+  /** A server that refuses to search that many series can still list the names or values of all metrics. */
   const orElse = <A>(
     lookUp: Effect.Effect<A, PrometheusError>,
     fallback: Effect.Effect<A, PrometheusError>
@@ -56,7 +56,7 @@ const indexOf = (
     labelNames: (matchers) =>
       Effect.map(
         orElse(client.labelNames(range, [ofMetric(metric), ...matchers]), client.labelNames(range)),
-        // Not every server lists the values of the others.
+        // Some servers cannot list the values of other labels.
         (names) => names.filter(isBareName)
       ),
     labelValues: (label, matchers) =>

@@ -1,8 +1,8 @@
 /**
- * The read program: streams of metrics, each paginated over step windows, as one Effect `Stream` of events.
+ * The read program: streams of metrics, each read window by window, as one Effect `Stream` of events.
  *
- * Within a metric's stream, windows come in order and each ends with a checkpoint; the next window is requested while this one is
- * consumed. Several metrics are read side by side; the number of queries at a time is bounded.
+ * The windows of a stream come in order, and each ends with a checkpoint. The next windows are requested while one is consumed.
+ * Several streams are read concurrently, with a limit on concurrent queries.
  */
 import { Effect, Ref, Semaphore, Stream } from "effect"
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
@@ -16,12 +16,12 @@ import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
 import { readStream } from "./readStream.ts"
 import type { StateReader } from "./StateReader.ts"
 
-/** How many streams keep the server busy with so many queries at a time: while one starts, with small windows, others end. */
-const sideBySide = (queries: number): number => (queries === 1 ? 1 : queries + 1)
+/** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
+const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
 
 /**
- * Reads streams by `query_range`. A stream that fails ends with `Failed` and leaves the others alone; only a failure that concerns
- * all of them (the server cannot be reached, credentials are refused) fails the read.
+ * Reads streams with `query_range`. A failed stream ends with `Failed` and does not affect the others. Only a failure that
+ * concerns all of them (the server cannot be reached, credentials are refused) fails the read.
  *
  * A damaged state of any stream fails before the first request.
  */
@@ -37,7 +37,7 @@ export const read = (
     Stream.provide(QueryRangeSource.layer)
   )
 
-/** Reads what is planned, from the `BlockSource`. */
+/** Reads a plan from the `BlockSource`. */
 export const readPlanned = (
   streams: ReadonlyArray<StreamPlan>,
   options: ReadOptions = {}
@@ -55,7 +55,7 @@ export const readPlanned = (
       }
       return Stream.fromIterable(streams.map((stream) => readStream(stream, shared))).pipe(
         Stream.flatten({
-          concurrency: options.concurrentStreams ?? sideBySide(settings.concurrency),
+          concurrency: options.concurrentStreams ?? streamsFor(settings.concurrency),
           bufferSize: 1
         })
       )

@@ -1,29 +1,30 @@
 /**
  * Parts of a stream's series, for servers that refuse to return all of them in one response.
  *
- * A part is split by a label into the series that match a regular expression and those that do not: every series is in exactly one
- * of the two. The server lists the values to split by; if its list is wrong, halves are uneven, never incomplete.
+ * A part is split by a label into the series that match a regular expression and those that do not, so every series is in
+ * exactly one of the two. The server lists the values to split by. If its list is wrong, the halves are uneven, never
+ * incomplete.
  */
 import { Effect } from "effect"
 import { hasLabel, type Matcher } from "../promql/Matcher.ts"
 import { halveValues } from "../promql/valuePattern.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 
-/** A label, and the values of it that series of a part may have. */
+/** A label, and the values that the series of a part may have. */
 interface LabelValues {
   readonly label: string
   readonly values: ReadonlyArray<string>
 }
 
-/** Two parts without a common series, which together have all series of a part. */
+/** Two disjoint parts that together have all series of a part. */
 export type Halves = readonly [SeriesPart, SeriesPart]
 
 /** The series of a stream that satisfy some matchers, and how they have been split. */
 export class SeriesPart {
   readonly matchers: ReadonlyArray<Matcher>
-  /** Set once the part has been split; from then on its halves are requested instead. */
+  /** Set once the part is split. From then on its halves are requested instead. */
   halves: Halves | undefined
-  /** What the part can be split by without another request; the halves inherit it. */
+  /** The label values by which the part can be split without another request. The halves inherit it. */
   known: LabelValues | undefined
   /** Labels that can no longer split it. */
   readonly spent: ReadonlySet<string>
@@ -38,15 +39,15 @@ export class SeriesPart {
     this.spent = spent
   }
 
-  /** The part that is requested first: the first one of the splits. */
+  /** The part to request first: the leftmost leaf of the splits. */
   get first(): SeriesPart {
     return this.halves === undefined ? this : this.halves[0].first
   }
 }
 
 /**
- * The names of labels and the values of a label in a part, as the server lists them. A name too many costs empty responses, a name
- * too few makes parts that cannot be split.
+ * The label names and label values of a part, as the server lists them. A superfluous name causes empty responses, and a
+ * missing name causes parts that cannot be split.
  */
 export interface PartIndex<E> {
   readonly labelNames: (matchers: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, E>
@@ -57,18 +58,18 @@ export interface PartIndex<E> {
 }
 
 /**
- * The most splits of parts of parts. Even splits of a million series have twenty levels, and the most uneven ones a few hundred; a
+ * The maximum depth of splits. Even splits of a million series have twenty levels, and the most uneven ones a few hundred. A
  * server that refuses parts of that depth refuses everything.
  */
 export const MAX_SPLIT_DEPTH = 256
 
-/** The most labels that are tried. Metrics have a few dozen; a server that returns others each time must not cause endless requests. */
+/** The most labels to try. Metrics have a few dozen. A server that returns new ones each time must not cause endless requests. */
 const MAX_LABELS = 200
 
-/** Longer values than this are not used: the pattern that matches them is a part of each query. */
+/** Longer values are not used, because every query contains the pattern that matches them. */
 const MAX_VALUE_CHARACTERS = 1000
 
-/** Splits a part, which stays split. Undefined if it cannot be split, since it is a single series. */
+/** Splits a part permanently. Returns undefined if it cannot be split, because it is a single series. */
 export const split = Effect.fnUntraced(function* <E>(part: SeriesPart, index: PartIndex<E>) {
   const label = isSplittable(part.known) ? part.known : yield* mostValues(part, index)
   part.halves = isSplittable(label) ? byPattern(part, label) : yield* byPresence(part, index)
@@ -79,7 +80,7 @@ export const split = Effect.fnUntraced(function* <E>(part: SeriesPart, index: Pa
 const isSplittable = (label: LabelValues | undefined): label is LabelValues =>
   label !== undefined && label.values.length > 1
 
-/** Splits by a label's values. Series without the label are among those that do not match. */
+/** Splits by a label's values. Series without the label are in the half that does not match. */
 const byPattern = ({ matchers, spent }: SeriesPart, { label, values }: LabelValues): Halves => {
   const { matched, others, pattern } = halveValues(values)
   const half = (operator: "=~" | "!~", values: ReadonlyArray<string>) =>
@@ -91,7 +92,7 @@ const byPattern = ({ matchers, spent }: SeriesPart, { label, values }: LabelValu
   return [half("=~", matched), half("!~", others)]
 }
 
-/** The label with the most values, of those that are left. */
+/** The remaining label with the most values. */
 const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPart, index: PartIndex<E>) {
   const names = yield* index.labelNames(matchers)
   let most: LabelValues | undefined
@@ -104,7 +105,7 @@ const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPa
   return most
 })
 
-/** Splits by a label that some series have and others do not, where no label has two values. */
+/** Splits by a label that only some series have, if no label has two values. */
 const byPresence = Effect.fnUntraced(function* <E>(
   { matchers, spent }: SeriesPart,
   index: PartIndex<E>

@@ -1,28 +1,28 @@
 /**
- * A time for each of very many series, in memory that the garbage collector does not look through: 24 bytes or so of each, where
- * a `Map` of identities takes two hundred.
+ * Maps very many series to a time, in memory that the garbage collector does not scan: about 24 bytes per series, where a `Map`
+ * of identities takes two hundred.
  *
- * Open addressing with linear probing. Identities are hashes already, so a part of one is the place to look first.
+ * Open addressing with linear probing. Identities are hashes, so a part of one is the slot to probe first.
  */
 
-/** The parts of an identity: 32 hex digits are four words. */
+/** The words of an identity: 32 hex digits are four words. */
 const WORDS = 4
 
 const FIRST_CAPACITY = 64
 
-/** The share of taken places from which the table grows. */
+/** The load factor above which the table grows. */
 const FULL = 0.6
 
 export class SeriesTable {
   private capacity = FIRST_CAPACITY
   private words = new Uint32Array(FIRST_CAPACITY * WORDS)
-  /** `NaN` in a free place. */
+  /** `NaN` in an empty slot. */
   private times = new Float64Array(FIRST_CAPACITY).fill(Number.NaN)
   private count = 0
-  /** The words of the identity that is looked up. */
+  /** The words of the identity to look up. */
   private readonly wanted = new Uint32Array(WORDS)
 
-  /** How many series have a time. */
+  /** The number of series with a time. */
   get size(): number {
     return this.count
   }
@@ -33,7 +33,7 @@ export class SeriesTable {
     return Number.isNaN(time) ? undefined : time
   }
 
-  /** Sets the time of a series, which is not `NaN`. */
+  /** Sets the time of a series. It must not be `NaN`. */
   set(id: string, time: number): void {
     const place = this.placeOf(id)
     if (Number.isNaN(this.times[place])) {
@@ -44,7 +44,7 @@ export class SeriesTable {
     if (this.count > FULL * this.capacity) this.grow()
   }
 
-  /** Takes over the times of another table, where those are later. */
+  /** Merges the times of another table: the later time counts. */
   raise(other: SeriesTable): void {
     for (let place = 0; place < other.capacity; place++) {
       const time = other.times[place]!
@@ -69,7 +69,7 @@ export class SeriesTable {
     return this.probe()
   }
 
-  /** The place of the wanted words, or the free place for them. */
+  /** The slot of the wanted words, or the empty slot for them. */
   private probe(): number {
     const { times, wanted, words } = this
     const mask = this.capacity - 1

@@ -1,4 +1,4 @@
-/** The states that a read resumes from, as a service: all that a read needs of saved states. */
+/** The saved states that a read resumes from, as a read-only service. */
 import { Context, Effect, Layer, Option, Result } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import { decodeStreamState, type StreamState } from "./StreamState.ts"
@@ -7,11 +7,11 @@ import { decodeStreamState, type StreamState } from "./StreamState.ts"
 export class StateReader extends Context.Service<
   StateReader,
   {
-    /** The last saved state of a stream, if there is one. A damaged or foreign state fails. */
+    /** The last saved state of a stream, if there is one. Fails for a damaged or foreign state. */
     readonly load: (stream: string) => Effect.Effect<Option.Option<StreamState>, ConfigError>
   }
 >()("source-prometheus/sync/StateReader") {
-  /** Reads JSON by the name of a stream, from a table, a file or a key-value store. `load` returns undefined where there is none. */
+  /** Reads JSON by the name of a stream, from a table, a file or a key-value store. `load` returns undefined if there is none. */
   static readonly layerJson = (
     load: (stream: string) => Effect.Effect<unknown, ConfigError>
   ): Layer.Layer<StateReader> =>
@@ -19,7 +19,7 @@ export class StateReader extends Context.Service<
       load: (stream) => Effect.flatMap(load(stream), (json) => decodeState(stream, json))
     })
 
-  /** The states given, as JSON. Without any, a read starts from the configured start. */
+  /** The given states, as JSON. Without a state, a stream starts from the configured start. */
   static readonly layerMemory = (
     states: Iterable<readonly [stream: string, state: unknown]> = []
   ): Layer.Layer<StateReader> => {
@@ -28,7 +28,7 @@ export class StateReader extends Context.Service<
   }
 }
 
-/** The state in a stream's JSON; none where the JSON is undefined. */
+/** Decodes a stream's JSON; none if it is undefined. */
 export const decodeState = (
   stream: string,
   json: unknown

@@ -1,15 +1,15 @@
-/** The states of streams between syncs, as a service that reads and saves them: a platform, a file, or memory. */
+/** The states of streams between syncs, as a service that reads and saves them: on a platform, in a file, or in memory. */
 import { Context, Effect, Layer, Schema } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import { decodeState, StateReader } from "./StateReader.ts"
 import { encodeStreamState, type StreamState } from "./StreamState.ts"
 
-/** A state could not be saved; `message` says of which stream, why, and what the next sync does. */
+/** A state could not be saved. `message` names the stream, the reason, and the effect on the next sync. */
 export class StateStoreError extends Schema.TaggedError<StateStoreError>()("StateStoreError", {
   message: Schema.String
 }) {}
 
-/** What to save once all samples before it have been written. Every `Checkpoint` of a read is one. */
+/** The state to save once all samples before it have been written. Every `Checkpoint` of a read is one. */
 export interface Checkpoint {
   readonly stream: string
   readonly state: StreamState
@@ -17,15 +17,15 @@ export interface Checkpoint {
   readonly recordCount: number
 }
 
-/** Reads and saves the states of all streams of a connection. Each of its layers provides a `StateReader`, too. */
+/** Reads and saves the states of all streams of a connection. Each of its layers also provides a `StateReader`. */
 export class StateStore extends Context.Service<
   StateStore,
   StateReader["Service"] & {
-    /** Saves a state. Call it only after everything that the state stands for has been written. */
+    /** Saves a state. Call it only after all samples that the state covers have been written. */
     readonly save: (checkpoint: Checkpoint) => Effect.Effect<void, StateStoreError>
   }
 >()("source-prometheus/sync/StateStore") {
-  /** A store that an effect makes. */
+  /** A layer of a store that an effect creates. */
   static readonly layer = <E, R>(
     make: Effect.Effect<StateStore["Service"], E, R>
   ): Layer.Layer<StateStore | StateReader, E, R> =>
@@ -34,8 +34,8 @@ export class StateStore extends Context.Service<
     )
 
   /**
-   * Over anything that keeps JSON by a name: a table, a file, a key-value store. `load` returns undefined for a stream that has
-   * no state yet. `save` fails with an error that has a message. To survive a crash between the two, save states in the
+   * A store on anything that keeps JSON by name: a table, a file, a key-value store. `load` returns undefined for a stream
+   * without a state. `save` fails with an error that has a message. To survive a crash between the two, save states in the
    * transaction of the samples.
    */
   static readonly layerJson = (kept: {
@@ -60,7 +60,7 @@ export class StateStore extends Context.Service<
       })
     )
 
-  /** In memory, for tests and for programs that keep states elsewhere. Starts with the states given, as JSON. */
+  /** In memory, for tests and for programs that keep states elsewhere. Starts with the given states, as JSON. */
   static readonly layerMemory = (
     initial: Iterable<readonly [stream: string, state: unknown]> = []
   ): Layer.Layer<StateStore | StateReader> =>

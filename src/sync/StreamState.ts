@@ -7,32 +7,32 @@ import type { Span } from "./coverage.ts"
 
 const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))
 
-/** No person moves a start so often that there are more spans. */
-const MOST_SPANS = 1000
+/** A user does not move the start often enough for more spans. */
+const MAX_SPANS = 1000
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
-  /** The last grid point that is complete, `2026-01-01T00:00:00Z`. */
+  /** The last complete grid point, `2026-01-01T00:00:00Z`. */
   time: Time,
   step: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)),
   version: Schema.Literal(1),
-  /** Set on the checkpoints of a full refresh: only another attempt of that refresh resumes from them. */
+  /** Set on the checkpoints of a full refresh. Only another attempt of that refresh resumes from them. */
   full_refresh: Schema.optionalKey(Schema.Literal(true)),
-  /** The number of that refresh, where the platform has one. */
+  /** The number of that refresh, if the platform has one. */
   generation_id: Schema.optionalKey(Schema.Int),
   /**
-   * The first and last grid points of what has been read, in the order of time. Only a `run` saves them: after a start was moved
-   * back it reads what is missing, while a platform's user clears the state.
+   * The first and last grid points of all ranges that have been read, in the order of time. Only `run` saves them: after the
+   * start was moved back it reads what is missing. On a platform the user clears the state instead.
    */
   read: Schema.optionalKey(
     Schema.Array(Schema.Tuple([Time, Time])).check(
-      Schema.isMaxLength(MOST_SPANS),
+      Schema.isMaxLength(MAX_SPANS),
       Schema.makeFilter((spans) => areInOrder(spans.flat()))
     )
   ),
-  /** The selector of the series, where a `run` saves it; empty for all series. */
+  /** The selector of the series, if `run` saved the state. Empty for all series. */
   selector: Schema.optionalKey(Schema.String),
-  /** A digest of the labels that were left out of the rows, where a `run` saves it; empty for none. The names themselves are not saved. */
+  /** A digest of the excluded labels, if `run` saved the state. Empty for none. The names themselves are not saved. */
   excluded_labels: Schema.optionalKey(Schema.String)
 }) {
   /** Milliseconds since the epoch. */
@@ -58,32 +58,32 @@ export const labelsDigest = (labels: ReadonlySet<string>): string =>
         .digest("hex")
         .slice(0, 32)
 
-/** What has been read, as a state lists it: only the latest spans if there are too many. */
+/** The ranges to list in a state: only the latest spans if there are too many. */
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
   spans
-    .slice(-MOST_SPANS)
+    .slice(-MAX_SPANS)
     .map(({ firstMillis, lastMillis }) => [formatTime(firstMillis), formatTime(lastMillis)] as const)
 
 /** Whether the times are in order. */
 const areInOrder = (times: ReadonlyArray<string>): boolean =>
   times.every((time, index) => index === 0 || Date.parse(times[index - 1]!) <= Date.parse(time))
 
-/** Whether a text is what `formatTime` writes: JavaScript itself accepts 31 February, and much else, as a time. */
+/** Whether a text is in the format of `formatTime`. JavaScript itself accepts 31 February and much else. */
 const isTime = (text: string): boolean => {
   const millis = Date.parse(text)
   return Number.isFinite(millis) && formatTime(millis) === text
 }
 
-/** A state as it is saved. */
+/** Encodes a state to save. */
 export const encodeStreamState = Schema.encodeSync(StreamState)
 
-/** Platforms write null for members that a state does not have. */
+/** Platforms write null for missing fields. */
 const withoutNulls = (json: unknown): unknown =>
   Predicate.isObject(json)
     ? Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
     : json
 
-/** Reads a saved state. A damaged or foreign state is refused, never taken as "start again". */
+/** Decodes a saved state. A damaged or foreign state is refused instead of starting again. */
 export const decodeStreamState = (stream: string, json: unknown): Result.Result<StreamState, ConfigError> =>
   Result.mapError(Schema.decodeUnknownResult(StreamState)(withoutNulls(json)), (error) => {
     const { path = [] } = SchemaIssue.makeFormatterStandardSchemaV1()(error.issue).issues[0] ?? {}

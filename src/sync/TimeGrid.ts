@@ -1,7 +1,7 @@
 /**
- * The grid of time that all data points lie on: the multiples of the step since the Unix epoch.
+ * The time grid of all data points: the multiples of the step since the Unix epoch.
  *
- * Syncs, windows and other tools agree on it independently. Pure arithmetic on milliseconds since the epoch.
+ * All syncs, windows and tools therefore use the same points. Pure arithmetic on milliseconds since the epoch.
  */
 import { Schema } from "effect"
 import { formatTime } from "../text/formatTime.ts"
@@ -15,28 +15,28 @@ export const GridRange = Schema.Struct({
 
 export type GridRange = typeof GridRange.Type
 
-/** A grid point has the value of the latest sample that is at most this old, unless the server is configured otherwise. */
+/** A grid point has the value of the latest sample up to this age, unless the server is configured otherwise. */
 export const SERVER_LOOKBACK_MILLIS = 300_000
 
-/** How many points a range has. */
+/** The number of points in a range. */
 export const pointCount = ({ firstMillis, lastMillis, stepMillis }: GridRange): number =>
   Math.max(0, Math.floor((lastMillis - firstMillis) / stepMillis) + 1)
 
-/** The points in a closed range of time. */
+/** The points in a closed interval of time. */
 export const gridRange = (startMillis: number, endMillis: number, stepMillis: number): GridRange => ({
   firstMillis: Math.ceil(startMillis / stepMillis) * stepMillis,
   lastMillis: Math.floor(endMillis / stepMillis) * stepMillis,
   stepMillis
 })
 
-/** What remains of a range after a cursor: the points later than `cursorMillis − lookbackMillis`. */
+/** The part of a range after a cursor: the points later than `cursorMillis − lookbackMillis`. */
 export const afterCursor = (range: GridRange, cursorMillis: number, lookbackMillis: number): GridRange => {
   const { stepMillis } = range
   const next = (Math.floor((cursorMillis - lookbackMillis) / stepMillis) + 1) * stepMillis
   return { ...range, firstMillis: Math.max(range.firstMillis, next) }
 }
 
-/** The first `points` points of a range, and what is left of it. */
+/** The first `points` points of a range, and the rest of it. */
 export const takePoints = (
   range: GridRange,
   points: number
@@ -48,10 +48,10 @@ export const takePoints = (
   ]
 }
 
-/** Two halves of a range of at least two points; the first is the longer one. */
+/** Two halves of a range of at least two points. The first half is the longer one. */
 export const halve = (range: GridRange): readonly [GridRange, GridRange] =>
   takePoints(range, Math.ceil(pointCount(range) / 2))
 
-/** A range for a person: its first and last point. */
+/** A range for a message: its first and last point. */
 export const rangeText = ({ firstMillis, lastMillis }: GridRange): string =>
   `${formatTime(firstMillis)} to ${formatTime(lastMillis)}`

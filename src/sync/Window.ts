@@ -1,6 +1,7 @@
 /**
- * One step window of one stream: requested ahead of time, again where the response breaks off, and in parts where the server refuses
- * it for its size: parts of its time down to a single point, and parts of its series. In every case each sample is emitted once.
+ * One window of one stream. It is requested ahead of time. If the response breaks off, the rest is requested again. If the
+ * server refuses the window for its size, it is split by time, down to a single point, and then by series. In every case each
+ * sample is emitted once.
  */
 import {
   type Array as Arr,
@@ -26,54 +27,54 @@ import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
 import { afterRefusal, afterResponse, type WindowSize } from "./WindowSize.ts"
 
-/** How often the series of one stream are split: each window then takes one request more than that. */
+/** The most splits of the series of a stream. Each split adds a request to every window. */
 const MAX_SPLITS = 2000
 
-/** What the windows of one stream share. */
+/** The state that the windows of a stream share. */
 export interface WindowContext {
   /** The stream's name, for logs and spans. */
   readonly stream: string
   readonly source: StreamSource
-  /** All of the stream's series, and how they have to be split: later windows use the splits of earlier ones. */
+  /** All series of the stream, and how they are split. Later windows reuse the splits of earlier ones. */
   readonly series: SeriesPart
-  /** How many queries of all streams the server works on at a time. */
+  /** Permits for concurrent queries of all streams. */
   readonly permits: Semaphore.Semaphore
   /** How often the stream's series have been split. */
   readonly splits: Ref.Ref<number>
-  /** When a failed request is retried. */
+  /** The schedule for retries of failed requests. */
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window. Each window updates it. */
   readonly size: Ref.Ref<WindowSize>
-  /** The samples of the largest response to any stream. */
+  /** The most samples in a response to any stream. */
   readonly largestResponse: Ref.Ref<number>
   /** Opened whenever `size` is updated. */
   readonly sizeLearned: Latch.Latch
-  /** Whether the server has responded to this stream: only the first response is an event. */
+  /** Whether the server has responded to this stream: only the first response emits an event. */
   readonly hasResponded: Ref.Ref<boolean>
 }
 
 /** A window that has been requested. */
 export interface RequestedWindow {
   readonly range: GridRange
-  /** The series that were requested: all, or the first part of them. */
+  /** The requested series: all, or the first part of them. */
   readonly part: SeriesPart
-  /** Holds the connections of the window, and its span. */
+  /** Holds the window's connections and its span. */
   readonly scope: Scope.Closeable
   readonly span: Tracer.Span
   readonly response: Exit.Exit<Response, PrometheusError>
 }
 
-/** What comes of a window. */
+/** The events of a window. */
 export type WindowEvent =
   /** The server has sent its first response. */
   | { readonly _tag: "Responded" }
   | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
-  /** All samples up to and including this grid point have been emitted, and none that is later. */
+  /** All samples up to and including this grid point have been emitted, and no later ones. */
   | { readonly _tag: "WindowCompleted"; readonly lastMillis: number }
 
 /**
- * Requests a range once a permit is free. The permit is released when the response begins: by then the server has done its work, and
- * works on another window while this one is read. Only waiting for the server holds a permit.
+ * Requests a range once a permit is free. The permit is released when the response begins: the server has then evaluated the
+ * query, and can evaluate another one while this response is read. Only waiting for the server holds a permit.
  */
 const request = (
   { permits, source }: WindowContext,
@@ -108,7 +109,7 @@ export const windowEvents = (
   const { source } = context
   const ledger = new WindowLedger(source.expect(requested.range), source.metric)
   let ahead: RequestedWindow["response"] | undefined = requested.response
-  /** Whether the server timed out, even when retried. */
+  /** Whether the server timed out, even on retries. */
   let isSlow = false
 
   const withResponded = (events: Stream.Stream<WindowEvent, PrometheusError>) =>
@@ -116,7 +117,7 @@ export const windowEvents = (
       before ? events : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Responded" }), events)
     )
 
-  /** The samples of one request, without those that an earlier one has brought. */
+  /** The samples of one request, without those that an earlier attempt emitted. */
   const attempt = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
       Effect.suspend(() => {
@@ -139,7 +140,7 @@ export const windowEvents = (
   const completed = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent> =>
     Stream.suspend(() =>
       part !== context.series ||
-      // A window that broke off and was then split may have emitted later samples already.
+      // If a window broke off and was then split, it may have emitted later samples already.
       ledger.latestMillis > range.lastMillis
         ? Stream.empty
         : Stream.succeed<WindowEvent>({ _tag: "WindowCompleted", lastMillis: range.lastMillis })
@@ -157,13 +158,13 @@ export const windowEvents = (
     return Stream.concat(events(earlier, part), events(later, part))
   }
 
-  /** Continues in smaller parts after a refusal. Fails with the refusal if there are none. */
+  /** Continues with smaller parts after a refusal. Fails with the refusal if the window cannot be split. */
   const inParts = Effect.fnUntraced(function* (range: GridRange, part: SeriesPart, refusal: PrometheusError) {
     // It was requested before an earlier window was split.
     if (part.halves !== undefined) return events(range, part)
     const points = pointCount(range)
     if (refusal.policy.action === "retry") {
-      // Maybe too slow for a large query; but not a server that has never responded.
+      // The server may be too slow for a large query. But if it has never responded, the size is not the reason.
       if (points === 1 || !(yield* Ref.get(context.hasResponded))) return yield* refusal
       isSlow = true
     }
@@ -227,7 +228,7 @@ export const windowEvents = (
             Schedule.while(
               context.retries,
               ({ input }) =>
-                // It has been retried already: a smaller request is more likely to succeed.
+                // It has already been retried. A smaller request is more likely to succeed.
                 !(isSlow && input.policy.splitBy !== undefined && pointCount(range) > 1)
             )
           ),
@@ -246,14 +247,14 @@ export const windowEvents = (
   )
 }
 
-/** Even the smallest part is refused. */
+/** Fails because even the smallest part is refused. */
 const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
   new PrometheusError({
     reason: refusal.reason,
     summary: `${refusal.summary} It does so even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`}.`
   })
 
-/** The samples of a response that were not emitted before. Any event counts as progress where responses keep breaking off. */
+/** Emits the samples of a response that are new. If responses keep breaking off, any event counts as progress. */
 const accepted = (ledger: WindowLedger, response: Response): Stream.Stream<WindowEvent, PrometheusError> =>
   Stream.transformPull(response, (pull) => {
     const next: Pull.Pull<Arr.NonEmptyReadonlyArray<WindowEvent>, PrometheusError> = Effect.flatMap(

@@ -1,6 +1,6 @@
 /**
- * What has been emitted of one window, so that a response that breaks off can be requested again and only the rest of it follows.
- * It also refuses samples that are not what was requested.
+ * Tracks the samples that a window has emitted. If a response breaks off, the window is requested again, and only the rest is
+ * emitted. It also rejects samples that were not requested.
  */
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { labelText } from "../promql/Matcher.ts"
@@ -9,7 +9,7 @@ import { METRIC_NAME } from "../samples/Series.ts"
 import type { Expectation } from "./BlockSource.ts"
 import { SeriesTable } from "./SeriesTable.ts"
 
-/** The latest time of each series. Floats and histograms come as two lists. */
+/** The latest time of each series. Floats and histograms are in two lists. */
 class LatestTimes {
   readonly floats = new SeriesTable()
   readonly histograms = new SeriesTable()
@@ -25,14 +25,14 @@ export class WindowLedger {
   private readonly metric: string | undefined
   /** The series of the previous block, whose name has been checked. */
   private series: Series | undefined
-  /** What the attempts before the present one emitted. */
+  /** The samples that earlier attempts emitted. */
   private readonly emitted = new LatestTimes()
-  /** What the present attempt's response had. */
+  /** The samples of the current attempt. */
   private seen = new LatestTimes()
   private expected: Expectation
-  /** Samples of the present attempt's response, including those that are not emitted again. */
+  /** The number of samples in the current response, including repeated ones. */
   samples = 0
-  /** The time of the latest sample that has been emitted. */
+  /** The time of the latest emitted sample. */
   latestMillis = Number.NEGATIVE_INFINITY
 
   constructor(expected: Expectation, metric?: string) {
@@ -51,7 +51,7 @@ export class WindowLedger {
 
   /**
    * The part of a block that has not been emitted yet; undefined if there is none. Returns an error for samples that were not
-   * requested, and for any that a response has twice or out of order.
+   * requested, and for repeated or unordered ones.
    */
   accept(block: SampleBlock): SampleBlock | PrometheusError | undefined {
     this.samples += block.length
@@ -89,7 +89,7 @@ export class WindowLedger {
 
 type Expected<Tag> = Extract<Expectation, { readonly _tag: Tag }>
 
-/** The time of a block's last sample, if all of them are points of the grid and later than `previous`, in order. */
+/** The time of a block's last sample, if all samples are grid points after `previous`, in order. */
 const lastOfGrid = (
   block: SampleBlock,
   previous: number,
@@ -99,7 +99,7 @@ const lastOfGrid = (
   let last = previous
   for (let i = 0; i < length; i++) {
     const time = times[i]!
-    // Nearly always the point after the last one, which saves the remainder.
+    // Usually the next point of the grid, which avoids the division.
     if (time - last === stepMillis && time <= lastMillis) {
       last = time
       continue
@@ -113,7 +113,7 @@ const lastOfGrid = (
   return last
 }
 
-/** The same for any times of a range. */
+/** The same for arbitrary times in a range. */
 const lastOfRange = (
   block: SampleBlock,
   previous: number,

@@ -1,40 +1,40 @@
 /**
- * How many grid points the next window requests, learned from what earlier windows of the stream returned.
+ * The number of grid points that the next window requests, adapted to the responses to earlier windows of the stream.
  *
- * The server builds the complete response in its memory before it sends the first byte, so responses are kept near a size that
- * costs no throughput and spares the server.
+ * The server builds the complete response in memory before it sends the first byte. Responses are therefore kept near a size
+ * that does not reduce throughput and spares the server.
  */
 
-/** The samples that a response should have: about 6 MB of JSON. */
+/** The target number of samples in a response: about 6 MB of JSON. */
 export const TARGET_SAMPLES = 250_000
 
-/** A window never has more points: the limit of Prometheus per series and query. */
+/** The maximum number of points in a window: Prometheus' limit per series and query. */
 export const MAX_POINTS = 11_000
 
-/** The size of a first window, whose series are not known yet: a day of hours, with room. */
+/** The size of the first window, while the number of series is unknown: a day of hours, with a margin. */
 export const FIRST_POINTS = 32
 
 /**
- * A window is at most that many times larger than the one before, unless the server has already returned that many samples at once.
- * Small first windows also bring the first records sooner.
+ * The maximum growth from one window to the next, unless the server has already returned that many samples at once. Small first
+ * windows also emit the first records sooner.
  */
 const GROWTH = 8
 
-/** After how many windows at a limit the limit is raised on trial: at first, and at most. */
+/** After how many windows at the limit a higher limit is tried: at first, and at most. */
 const FIRST_TRIAL_AFTER = 8
 const LATEST_TRIAL_AFTER = 512
 
-/** What is known of one stream. */
+/** The state of one stream. */
 export interface WindowSize {
-  /** Points of the next window. */
+  /** The number of points in the next window. */
   readonly points: number
-  /** No window requests more points than this, since one that did was refused. */
+  /** The limit on points in a window, because the server refused a larger one. */
   readonly limit: number
-  /** How many windows as large as the limit have succeeded since it was set. */
+  /** How many windows at the limit have succeeded since it was set. */
   readonly streak: number
-  /** How long that streak must be before a higher limit is tried; longer each time that fails. */
+  /** The streak that is needed before a higher limit is tried. It grows each time that fails. */
   readonly trialAfter: number
-  /** Whether the limit is on trial. */
+  /** Whether a higher limit is being tried. */
   readonly isTrial: boolean
   /** Whether the next window is smaller than it could be: later windows will be larger once it has succeeded. */
   readonly isGrowing: boolean
@@ -50,10 +50,11 @@ export const initial: WindowSize = {
 }
 
 /**
- * After a window of `points` points returned `samples` samples. `largestResponse` is the most samples that any stream got at once.
+ * Updates the size after a window of `points` points returned `samples` samples. `largestResponse` is the largest number of
+ * samples in a response to any stream.
  *
- * A refusal may have been due to one heavy moment, so a limit does not last for ever; but a server that means it is not asked in
- * vain again and again.
+ * A refusal may have been due to a moment of high load, so a limit does not last for ever. But trials of a higher limit become
+ * rare if the server keeps refusing it.
  */
 export const afterResponse = (
   size: WindowSize,
@@ -78,7 +79,7 @@ export const afterResponse = (
   }
 }
 
-/** After a window of `points` points was refused for its size: later windows stay below that for a while. */
+/** Updates the size after a window of `points` points was refused for its size: later windows stay below that for a while. */
 export const afterRefusal = (size: WindowSize, points: number): WindowSize => {
   const limit = Math.max(1, Math.min(size.limit, Math.ceil(points / 2)))
   return {

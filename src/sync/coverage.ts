@@ -1,20 +1,20 @@
 /**
- * Which points of a grid have been read: spans, both ends included, in the order of time and apart from each other. A start that was
- * moved back leaves a gap before them, and one that was moved forward a gap between them.
+ * The points of a grid that have been read, as disjoint spans in the order of time, both ends included. A start that was moved
+ * back leaves a gap before them, and one that was moved forward leaves a gap between them.
  */
 import type { GridRange } from "./TimeGrid.ts"
 
 /** The points from first to last. */
 export type Span = Pick<GridRange, "firstMillis" | "lastMillis">
 
-/** The parts of a range that have not been read, in the order of time. */
+/** The unread parts of a range, in the order of time. */
 export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): ReadonlyArray<GridRange> => {
   const { stepMillis } = range
   const gaps: Array<GridRange> = []
   let firstMillis = range.firstMillis
   for (const span of covered) {
     if (span.firstMillis > range.lastMillis) break
-    // The spans may be of another step: a gap is on the grid of the range.
+    // The spans may have another step, but a gap is on the grid of the range.
     const lastMillis = (Math.ceil(span.firstMillis / stepMillis) - 1) * stepMillis
     if (lastMillis >= firstMillis) gaps.push({ firstMillis, lastMillis, stepMillis })
     firstMillis = Math.max(firstMillis, (Math.floor(span.lastMillis / stepMillis) + 1) * stepMillis)
@@ -25,7 +25,7 @@ export const uncovered = (range: GridRange, covered: ReadonlyArray<Span>): Reado
   return gaps
 }
 
-/** What has been read once `span` has been read, too. Spans that touch become one. */
+/** Adds `span` to the spans that have been read. Adjacent spans are merged. */
 export const cover = (covered: ReadonlyArray<Span>, span: Span, stepMillis: number): ReadonlyArray<Span> => {
   const touches = (other: Span): boolean =>
     other.firstMillis <= span.lastMillis + stepMillis && other.lastMillis >= span.firstMillis - stepMillis

@@ -1,4 +1,4 @@
-/** The plan of a sync by the states that were saved and the server's clock, with the warnings that belong to it. */
+/** Makes the plan of a sync from the saved states and the server's clock, and logs the warnings about it. */
 import { Effect, Option } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -7,7 +7,7 @@ import { StateReader } from "./StateReader.ts"
 import type { StreamState } from "./StreamState.ts"
 import { futureStates, warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 
-/** Loads the states and plans. A damaged state of any stream fails before the first request. */
+/** Loads the states and makes the plan. A damaged state of any stream fails before the first request. */
 export const makePlan = Effect.fn("Read.plan")(function* (
   requests: ReadonlyArray<StreamRequest>,
   options: PlanOptions

@@ -1,7 +1,7 @@
 /**
- * What a sync reads, as data: for each stream the parts of the time grid to read, and the state after each of their points.
+ * The plan of a sync as data: for each stream the parts of the time grid to read, and the state after each of their points.
  *
- * Pure, and with schemas: another process can take a plan, or one part of it.
+ * Pure, and with schemas, so that another process can execute a plan or a part of it.
  */
 import { Option, Schema } from "effect"
 import type { Settings } from "../config/ConnectorConfig.ts"
@@ -17,44 +17,45 @@ export interface StreamRequest {
   /** The name of the stream, which is the name of the metric. */
   readonly name: string
   readonly mode: "full_refresh" | "incremental"
-  /** The number of a full refresh, where the platform has one: only the refresh of that number resumes from its checkpoints. */
+  /** The number of a full refresh, if the platform has one. Only the refresh with that number resumes from its checkpoints. */
   readonly generationId?: Option.Option<number>
 }
 
 /** How states are used and written. */
 export interface PlanOptions {
   /**
-   * Whether states list the ranges, the selector and the excluded labels that they stand for. An incremental read then also reads
-   * what lies before a start that was moved back, and nothing twice. Without, a read resumes after the time of a state alone.
+   * Whether states list the ranges, the selector and the excluded labels that they cover. An incremental read then also fills
+   * the gap before the earlier start if the start was moved back, and reads nothing twice. Otherwise a read just resumes after
+   * the time of a state.
    */
   readonly detailedStates?: boolean
 }
 
-/** A range of points of one stream. Anyone can read a part, and reading it twice does no harm. */
+/** A range of points of one stream. Any process can read a part, and reading it twice does no harm. */
 export const Part = Schema.Struct({
   stream: Schema.String,
   range: GridRange,
   /**
-   * Why it is read: `start`, there is no state to resume from; `resume`, it is later than the state's time less the look-back;
-   * `gap`, it is before that, and the state does not list it as read.
+   * Why it is read. `start`: there is no state to resume from. `resume`: it is after the state's time minus the look-back.
+   * `gap`: it is earlier, and not among the ranges that the state lists as read.
    */
   reason: Schema.Literals(["start", "resume", "gap"])
 })
 
 export type Part = typeof Part.Type
 
-/** What is read of one stream. */
+/** The plan of one stream. */
 export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   stream: Schema.String,
   mode: Schema.Literals(["full_refresh", "incremental"]),
   generationId: Schema.optionalKey(Schema.Int),
-  /** All points from the configured start to the last one that has settled. */
+  /** All points from the configured start to the last settled one. */
   grid: GridRange,
   /** The state that the stream resumes from. */
   resumed: Schema.optionalKey(StreamState),
-  /** What detailed states list beside the ranges. */
+  /** The other details that detailed states list. */
   details: Schema.optionalKey(Schema.Struct({ selector: Schema.String, excluded_labels: Schema.String })),
-  /** In the order of time, without empty ones. Several only where states are detailed. */
+  /** In the order of time, without empty ones. There are several only if states are detailed. */
   parts: Schema.Array(Part)
 }) {
   /** How many points are read. */
@@ -62,14 +63,14 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
     return this.parts.reduce((sum, { range }) => sum + pointCount(range), 0)
   }
 
-  /** From the first point that is read to the last one; empty if none is. */
+  /** From the first point to read to the last one; empty if there is none. */
   get range(): GridRange {
     const { grid, parts } = this
     const firstMillis = parts[0]?.range.firstMillis ?? grid.lastMillis + grid.stepMillis
     return { ...grid, firstMillis, lastMillis: parts.at(-1)?.range.lastMillis ?? grid.lastMillis }
   }
 
-  /** What to save after all points of the parts up to `lastMillis`, and how many points those are. */
+  /** The state to save after all points up to `lastMillis`, and the number of these points. */
   checkpointAt(
     lastMillis: number
   ): Omit<Checkpoint, "recordCount"> & { readonly lastMillis: number; readonly points: number } {
@@ -95,12 +96,12 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
     }
   }
 
-  /** What to save where there is nothing to read. */
-  get checkpointOfNothing() {
+  /** The state to save if there is nothing to read. */
+  get unchangedCheckpoint() {
     return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
   }
 
-  /** A state is never earlier than the one that was resumed. */
+  /** A new state is never earlier than the resumed one. */
   #timeAfter(lastMillis: number): Pick<StreamState, "time" | "step"> {
     const { grid, resumed } = this
     return resumed !== undefined && resumed.timeMillis >= lastMillis
@@ -109,13 +110,13 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   }
 }
 
-/** All streams of a sync, in the order of the requests. */
+/** All streams of a sync, in the order of their requests. */
 export interface Plan {
   readonly grid: GridRange
   readonly streams: ReadonlyArray<StreamPlan>
 }
 
-/** The points to read when the server's clock shows `nowMillis`: those between start and end that have settled. */
+/** The points to read at the server's time `nowMillis`: the settled ones between start and end. */
 export const gridToRead = (
   settings: Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">,
   nowMillis: number
@@ -128,7 +129,7 @@ export const gridToRead = (
   return gridRange(settings.startMillis, end, settings.stepSeconds * 1000)
 }
 
-/** The plan of a sync by the saved states of its streams, by name, and the server's time. */
+/** The plan of a sync from the saved states of its streams, by name, and the server's time. */
 export const plan = (
   requests: ReadonlyArray<StreamRequest>,
   states: ReadonlyMap<string, StreamState>,
@@ -169,13 +170,13 @@ export const plan = (
   return { grid, streams }
 }
 
-/** A refresh resumes only from itself, on the same grid; an incremental read only from a state that is not of a refresh. */
+/** A refresh resumes only from itself, on the same grid. An incremental read resumes only from an incremental state. */
 const isResumable = (request: StreamRequest, grid: GridRange, state: StreamState): boolean =>
   request.mode === "incremental"
     ? state.full_refresh !== true
     : state.full_refresh === true &&
       state.step * 1000 === grid.stepMillis &&
-      // What was read of a refresh must not reach back behind a start that was moved forward since.
+      // If the start was moved forward since, drop the spans of the refresh before it.
       (state.covered[0]?.firstMillis ?? grid.firstMillis) >= grid.firstMillis &&
       state.generation_id === generationOf(request)
 

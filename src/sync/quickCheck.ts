@@ -1,10 +1,10 @@
-/** Whether a server can be read, while somebody waits for the result. */
+/** A fast check of whether a server can be read, while a user waits for the result. */
 import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { discoverNames } from "./Discovery.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
 
-/** The longest wait for a response. */
+/** The maximum time to wait for a response. */
 const MAX_TIMEOUT_MILLIS = 15_000
 
 /** The server did not respond within the timeout of a check, which is shorter than the configured one. */
@@ -22,7 +22,7 @@ export const layerQuick = Layer.effect(
   }))
 )
 
-/** The names of the metrics to read, from the same requests with which a sync begins. */
+/** The names of the metrics to read, from the same requests that a sync makes first. */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
   yield* warnOfConnection

@@ -11,18 +11,18 @@ import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { requestAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
 import { initial } from "./WindowSize.ts"
 
-/** What all streams of a read share. */
+/** The state that all streams of a read share. */
 export interface SharedByStreams {
   readonly settings: Pick<Settings, "maxRetries">
   readonly source: BlockSource["Service"]
-  /** How many queries the server works on at a time. */
+  /** The number of concurrent queries. */
   readonly permits: Semaphore.Semaphore
-  /** The samples of the largest response to any of them. */
+  /** The most samples in a response to any stream. */
   readonly largestResponse: Ref.Ref<number>
   readonly options: ReadOptions
 }
 
-/** How many windows of one stream are requested ahead of the one that is consumed. */
+/** How many windows of a stream are requested ahead of the one that is consumed. */
 const LOOK_AHEAD = 2
 
 /** A pause between two requests of one stream spares a server that responds from memory. */
@@ -80,7 +80,7 @@ export const readStream = (
     )
   })
 
-  const nothing: ReadEvent = { _tag: "Checkpoint", ...plan.checkpointOfNothing, recordCount: 0 }
+  const nothing: ReadEvent = { _tag: "Checkpoint", ...plan.unchangedCheckpoint, recordCount: 0 }
   const isResumed = plan.resumed !== undefined
   return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
     Stream.concat(points === 0 ? Stream.make(running, nothing) : Stream.unwrap(windows)),
@@ -95,8 +95,8 @@ export const readStream = (
 }
 
 /**
- * Cuts a range into windows, each as large as it should be when its turn comes. While windows grow, each waits for what the one before
- * teaches: requested ahead, it would only be as small.
+ * Cuts a range into windows, each with the best size at the time of its request. While windows grow, each one waits for the
+ * size learned from the previous one. Requested ahead, it would be no larger.
  */
 const nextWindows = (range: GridRange, { size, sizeLearned }: WindowContext): Stream.Stream<GridRange> =>
   Stream.paginate(

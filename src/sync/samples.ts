@@ -1,4 +1,4 @@
-/** Samples as plain objects, one by one: the data of a metric and nothing else. */
+/** Samples as plain objects: the data of one metric and nothing else. */
 import { Stream } from "effect"
 import type { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -11,19 +11,19 @@ import { StateReader } from "./StateReader.ts"
 
 /** One sample of one series. */
 export interface Sample {
-  /** To the millisecond; a multiple of the step since 1970. */
+  /** Precise to the millisecond. A multiple of the step since 1970. */
   readonly time: Date
-  /** The exact number on the server; it may be NaN or infinite. NaN where the sample is a `histogram`. */
+  /** The server's exact number, which may be NaN or infinite. NaN if the sample is a `histogram`. */
   readonly value: number
   /** A native histogram, numbers in the server's digits. */
   readonly histogram: Histogram | undefined
-  /** By name, without that of the metric. All samples of a block share this object. */
+  /** By name, without the name of the metric. All samples of a block share this object. */
   readonly labels: Readonly<Record<string, string>>
-  /** 32 hex digits, hashed from the metric and its labels, stable for ever: with `time` the key of a sample. */
+  /** 32 hex digits, hashed from the metric and its labels, which never change. Together with `time` it is the key of a sample. */
   readonly seriesId: string
 }
 
-/** The samples of a block, in its order. They share no memory with it, so it may be recycled afterwards. */
+/** The samples of a block, in order. They do not share its memory, so the block may be recycled afterwards. */
 export const samplesOf = (block: SampleBlock): ReadonlyArray<Sample> => {
   const labels = Object.fromEntries(block.series.labels.filter(([name]) => name !== METRIC_NAME))
   const seriesId = block.series.id
@@ -40,8 +40,8 @@ export const samplesOf = (block: SampleBlock): ReadonlyArray<Sample> => {
 }
 
 /**
- * All samples of a metric in the configured range, each exactly once: of a series in the order of time, of several series
- * window by window. Requests are retried, split and made ahead as in every read; no more than a few windows are in memory.
+ * All samples of a metric in the configured range, each exactly once: in the order of time for a single series, and window by
+ * window for several. Requests are retried, split and made ahead as in every read. Only a few windows are in memory.
  *
  * A failed read fails the stream, after the samples before the failure. For several metrics, progress and state, use `read`.
  */

@@ -1,4 +1,4 @@
-/** Warnings of every sync: connections that are not safe, clocks and states that cannot be right. */
+/** Warnings of every sync: about insecure connections, and about implausible clocks and states. */
 import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
@@ -7,30 +7,30 @@ import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { StreamPlan } from "./plan.ts"
 
-/** Warns of a connection that others can read or change. */
+/** Warns about a connection that others can read or change. */
 export const warnOfConnection = Effect.flatMap(ConnectorConfig, (settings) =>
   Effect.forEach(connectionWarnings(settings, process.env), (warning) => Effect.logWarning(warning), {
     discard: true
   })
 )
 
-/** Warns of a server's clock that is far from others. */
+/** Warns about a server's clock that is far from others. */
 export const warnOfClock = ({ problem }: ServerClock): Effect.Effect<void> =>
   problem === undefined ? Effect.void : Effect.logWarning(problem)
 
-/** Fails where the clock is far ahead: a sync by it would leave a state in the future. Warns of one that is behind. */
+/** Fails if the clock is far ahead, because a sync would leave a state in the future. Warns if it is behind. */
 export const refuseClockAhead = (clock: ServerClock): Effect.Effect<void, ConfigError> =>
   clock.isAhead && clock.problem !== undefined
     ? Effect.fail(new ConfigError({ message: clock.problem }))
     : warnOfClock(clock)
 
-/** Clocks of the servers behind one address differ by seconds. */
+/** The clocks of the servers behind one address may differ by seconds. */
 const TOLERANCE_MILLIS = 60_000
 
-/** The most streams that a warning names. */
+/** The most streams named in a warning. */
 const MAX_NAMES = 5
 
-/** What is wrong with states that are later than the server's time, as a sentence; undefined if none is. */
+/** A warning about states later than the server's time, as a sentence; undefined if there are none. */
 export const futureStates = (streams: ReadonlyArray<StreamPlan>, nowMillis: number): string | undefined => {
   const late = streams.flatMap(({ resumed, stream }) =>
     resumed !== undefined && resumed.timeMillis > nowMillis + TOLERANCE_MILLIS

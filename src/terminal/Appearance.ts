@@ -1,7 +1,7 @@
 /**
- * What a terminal can show, according to the environment, and the few colours that are used.
+ * The capabilities of a terminal according to the environment, and the few colours in use.
  *
- * Not `TerminalCapabilities` of Effect: it knows standard output only, and `NO_COLOR` beats `FORCE_COLOR` there.
+ * Not Effect's `TerminalCapabilities`, which covers standard output only, and where `NO_COLOR` overrides `FORCE_COLOR`.
  */
 
 /** The size of a terminal in characters. */
@@ -11,14 +11,14 @@ export interface Size {
 }
 
 export interface Appearance {
-  /** Whether lines can be drawn again in their place. */
+  /** Whether lines can be redrawn in place. */
   readonly isLive: boolean
   readonly hasColours: boolean
 }
 
 /**
- * What can be done on a stream, which is a terminal or not. `FORCE_COLOR` beats `NO_COLOR`, as it does for Node; neither
- * makes a terminal of what is none.
+ * The capabilities of a stream, which may be a terminal. `FORCE_COLOR` overrides `NO_COLOR`, as in Node. Neither makes a stream
+ * count as a terminal.
  */
 export const appearanceOf = (
   environment: Readonly<Record<string, string | undefined>>,
@@ -30,7 +30,7 @@ export const appearanceOf = (
   return { isLive, hasColours: isLive && (unwanted ?? "") === "" }
 }
 
-/** What a part of a line is, beside its words. */
+/** The meaning of a part of a line, which decides its colour. */
 export type Meaning = "quiet" | "strong" | "good" | "bad" | "waiting"
 
 const codes: Readonly<Record<Meaning, string>> = {
@@ -41,16 +41,16 @@ const codes: Readonly<Record<Meaning, string>> = {
   waiting: "33"
 }
 
-/** Colours a text that is as wide as it is to be. */
+/** Colours a text after it is fitted. */
 export type Paint = (meaning: Meaning, text: string) => string
 
-/** The same text without colours. */
+/** Leaves the text without colours. */
 export const plain: Paint = (_, text) => text
 
 export const coloured: Paint = (meaning, text) =>
   text === "" ? "" : `\u001b[${codes[meaning]}m${text}\u001b[0m`
 
-/** Finds what `coloured` puts around a text, and nothing else that a terminal would obey. */
+/** Matches the escape sequences of `coloured`, and no others. */
 export const colourCodes = new RegExp(`\u001b\\[(?:0|${Object.values(codes).join("|")})m`, "g")
 
 export const paintFor = ({ hasColours }: Appearance): Paint => (hasColours ? coloured : plain)

@@ -1,16 +1,16 @@
 /**
- * Standard error as a screen: lines that stay, and below them a picture that is drawn again in its place. All that is
- * written there goes through this one, or it would tear the picture.
+ * Standard error as a screen: permanent lines, and below them a picture that is redrawn in place. All output to standard error
+ * must use the screen, or it would corrupt the picture.
  */
 import { Context, Effect, Layer } from "effect"
 import { visibleLines } from "../text/printable.ts"
 import { type Appearance, appearanceOf, colourCodes, type Paint, paintFor, type Size } from "./Appearance.ts"
 import { textWidth } from "./textWidth.ts"
 
-/** Where a screen writes to. */
+/** The output of a screen. */
 export interface Terminal {
   readonly write: (text: string) => void
-  /** Its size at the moment. */
+  /** Its current size. */
   readonly size: () => Size
 }
 
@@ -21,8 +21,8 @@ const ERASE_LINE = `${ESC}2K`
 const UP = `${ESC}A`
 
 /**
- * A text without control characters except our colours, if the terminal has colours. Callers have made foreign texts printable
- * already, or a server could use the colours too; this is a second line of defence.
+ * Removes control characters from a text, except our colours if the terminal has colours. Callers have already made untrusted
+ * text printable, because a server could use the colours too. This is a second line of defence.
  */
 const withoutControls = (text: string, hasColours: boolean): string => {
   const codes = hasColours ? text.match(colourCodes) : undefined
@@ -32,21 +32,21 @@ const withoutControls = (text: string, hasColours: boolean): string => {
     .join("")
 }
 
-/** The columns that a line takes, without its colours. */
+/** The width of a line, without its colour codes. */
 const visibleWidth = (line: string): number => textWidth(line.replaceAll(colourCodes, ""))
 
-/** All methods return at once, so that a logger can call them, too. */
+/** All methods are synchronous, so that a logger can call them. */
 export interface ScreenMethods {
   readonly appearance: Appearance
   readonly paint: Paint
   readonly size: () => Size
-  /** Writes lines that stay, above the picture if there is one. */
+  /** Writes permanent lines, above the picture if there is one. */
   readonly printAbove: (text: string) => void
-  /** Draws the picture, in the place of the one before. Its lines must be narrower than the terminal, and fewer than its rows. */
+  /** Redraws the picture in place. Its lines must be narrower than the terminal, and fewer than its rows. */
   readonly draw: (lines: ReadonlyArray<string>) => void
   /** Erases the picture, and shows the cursor again. */
   readonly clear: () => void
-  /** Shows the cursor from now on: the process may end at any moment. */
+  /** Shows the cursor again, because the process may end at any moment. */
   readonly leave: () => void
 }
 
@@ -57,8 +57,8 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
   let isLeft = false
 
   /**
-   * Erases the picture, and moves to its beginning. Line by line: some terminals keep a copy of a screen that is erased at
-   * once. A terminal that became narrower has broken the picture's lines into several.
+   * Erases the picture and moves the cursor to its beginning. It erases line by line, because some terminals save a cleared
+   * screen in their history. On a terminal that became narrower, the picture's lines have wrapped.
    */
   const erase = (): string => {
     if (picture.length === 0) return ""
@@ -80,7 +80,7 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
       text += SHOW_CURSOR
       isCursorHidden = false
     }
-    // In one piece: a terminal that shows half of it would flicker.
+    // In one write, because a terminal that shows half of a frame would flicker.
     if (text !== "") terminal.write(text)
   }
 
@@ -113,14 +113,14 @@ const standardError: Terminal = {
   write: (text) => void process.stderr.write(text),
   size: () => {
     const { columns, rows } = process.stderr
-    // A terminal on a serial line, or one that is just being made, says 0.
+    // A terminal on a serial line, or one that is being created, reports 0.
     return { columns: columns || usualSize.columns, rows: rows || usualSize.rows }
   }
 }
 
 export class Screen extends Context.Service<Screen, ScreenMethods>()("source-prometheus/terminal/Screen") {
   /**
-   * Standard error. However the process ends, the cursor is there again: with the layer's scope, by a signal, by an exit.
+   * Standard error. The cursor is restored however the process ends: when the layer's scope closes, on a signal, or on exit.
    */
   static readonly layer: Layer.Layer<Screen> = Layer.effect(
     Screen,
@@ -128,7 +128,7 @@ export class Screen extends Context.Service<Screen, ScreenMethods>()("source-pro
       Effect.sync(() => {
         const screen = makeScreen(standardError, appearanceOf(process.env, process.stderr.isTTY === true))
         process.on("exit", screen.leave)
-        // Before the handlers that end the process. Without another handler a signal ends it at once, which must stay so.
+        // Before the handlers that end the process. Without another handler, a signal must still end it immediately.
         for (const signal of signals) {
           if (process.listenerCount(signal) > 0) process.prependListener(signal, screen.leave)
         }

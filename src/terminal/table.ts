@@ -1,7 +1,7 @@
-/** Tables for a terminal: columns with two spaces between them. */
+/** Tables for a terminal: columns separated by two spaces. */
 import { maxWidth, padEnd, padStart, truncate } from "./textWidth.ts"
 
-/** Wider cells stand out of their column: one of thousands of characters would make every other as wide. */
+/** Wider cells overflow their column: one cell of thousands of characters would widen all others. */
 const MAX_COLUMN = 200
 
 export interface Table {
@@ -9,11 +9,11 @@ export interface Table {
   readonly rows: ReadonlyArray<ReadonlyArray<string>>
   /** Columns that are aligned at their right. */
   readonly numbers?: ReadonlyArray<string>
-  /** The column whose cells may be cut to fit, and how short they may become. */
+  /** The column whose cells may be truncated, and their minimum width. */
   readonly cut?: { readonly column: string; readonly least: number }
 }
 
-/** A line for the header and one per row. Columns without any content are left out. */
+/** A header line and a line per row. Columns without content are omitted. */
 export const tableLines = ({ header, numbers = [], rows }: Table): ReadonlyArray<string> => {
   const columns = [...header.keys()].filter((column) => rows.some((row) => row[column] !== ""))
   const lines = [header, ...rows].map((row) => columns.map((column) => row[column]!))
@@ -30,8 +30,8 @@ export const tableLines = ({ header, numbers = [], rows }: Table): ReadonlyArray
 }
 
 /**
- * The lines of the first table that fits into so many columns, or can be cut to fit; else of the last one, with each line cut.
- * Tables are made as they are tried.
+ * The lines of the first table that fits, or can be truncated to fit. Otherwise the last table, with each line truncated.
+ * Tables are built lazily.
  */
 export const fittingLines = (
   tables: readonly [() => Table, ...ReadonlyArray<() => Table>],

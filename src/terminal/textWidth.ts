@@ -1,33 +1,33 @@
 /**
- * How many columns of a terminal a text takes, and texts made to fit. Names and labels may be in any script.
+ * The width of a text in terminal columns, and functions to truncate, pad and wrap it. Names and labels may be in any script.
  *
- * Not `CliOutput.displayWidth` of Effect: it counts a character with its marks once, and terminals give spacing marks, as in
- * Hindi, Tamil or Thai, columns of their own. A line that is wider than it was taken for tears the picture of a `Screen`.
+ * Not Effect's `CliOutput.displayWidth`: it counts a character and its marks once, but terminals give spacing marks their own
+ * columns, as in Hindi, Tamil or Thai. A line wider than its computed width corrupts the picture of a `Screen`.
  */
 import { largest } from "../text/largest.ts"
 
-/** Nothing on its own: it joins the character before it, or is not seen at all. */
+/** No column: combining characters and invisible ones. */
 const takesNothing = /^[\p{Mn}\p{Me}\p{Cf}\p{Cc}]$/u
 
-/** Two columns: the scripts of East Asia, their full forms, and emoji. */
+/** Two columns: East Asian scripts, full-width forms, and emoji. */
 const takesTwo =
   /^[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}\p{Script=Yi}\p{Script=Tangut}\p{Emoji_Presentation}\u3000-\u303e\u30fb-\u30fc\u3200-\u33ff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1f000}-\u{1faff}]$/u
 
 const hasOnlyAscii = /^[\x20-\x7e]*$/
 
-/** Half as wide as the others of their scripts: they were made for that. */
+/** Half-width forms: one column, unlike the other characters of their scripts. */
 const isHalfWidth = /^[\uff61-\uffdc]$/
 
 const columnsOf = (character: string): number => {
-  // An emoji's sign makes what is before it one column wider; a soft hyphen is seen.
+  // An emoji variation selector makes the character before it one column wider. A soft hyphen is visible.
   if (character === "\ufe0f" || character === "\u00ad") return 1
   if (takesNothing.test(character)) return 0
   return takesTwo.test(character) && !isHalfWidth.test(character) ? 2 : 1
 }
 
 /**
- * The columns that a text takes. Terminals differ in emoji of several characters: this is the most that any of them
- * gives them.
+ * The number of columns that a text takes. Terminals differ in emoji of several characters: this is the maximum of all
+ * terminals.
  */
 export const textWidth = (text: string): number => {
   if (hasOnlyAscii.test(text)) return text.length
@@ -39,7 +39,7 @@ export const textWidth = (text: string): number => {
 /** The width of the widest of some texts. */
 export const maxWidth = (texts: ReadonlyArray<string>): number => largest(texts.map(textWidth))
 
-/** A text of at most so many columns, with an ellipsis if it was cut. */
+/** Truncates a text to `columns` columns, with an ellipsis if something was cut. */
 export const truncate = (text: string, columns: number): string => {
   if (textWidth(text) <= columns) return text
   if (columns < 1) return ""
@@ -53,15 +53,15 @@ export const truncate = (text: string, columns: number): string => {
   return `${fit}…`
 }
 
-/** A text with blanks after it up to so many columns. */
+/** Pads a text with blanks at its end. */
 export const padEnd = (text: string, columns: number): string =>
   text + " ".repeat(Math.max(0, columns - textWidth(text)))
 
-/** A text with blanks before it up to so many columns. */
+/** Pads a text with blanks at its beginning. */
 export const padStart = (text: string, columns: number): string =>
   " ".repeat(Math.max(0, columns - textWidth(text))) + text
 
-/** A text in lines of at most so many columns, broken between words where there is a choice. */
+/** Wraps a text into lines of at most `columns` columns, between words if possible. */
 export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
   if (textWidth(text) <= columns) return [text]
   const lines: Array<string> = []

@@ -1,15 +1,15 @@
 /** Figures for people. */
 
-/** A count with thousands apart: `12,000`. */
+/** A count with thousands separators: `12,000`. */
 export const grouped = (count: number): string => String(Math.round(count)).replace(/\B(?=(\d{3})+$)/g, ",")
 
 const sizes = ["", "k", "M", "G", "T", "P"] as const
 
-/** A number in three digits or so: `950`, `1.23 M`, `45.6 k`. */
+/** A number with about three digits: `950`, `1.23 M`, `45.6 k`. */
 export const rounded = (count: number): string => {
   let value = count
   let size = 0
-  // What would be shown as 1000 is one of the next size.
+  // A number that rounds to 1000 belongs to the next unit.
   while (value >= 999.5 && size < sizes.length - 1) {
     value /= 1000
     size++
@@ -18,13 +18,13 @@ export const rounded = (count: number): string => {
   return `${value.toFixed(value < 9.995 ? 2 : value < 99.95 ? 1 : 0)} ${sizes[size]}`
 }
 
-/** Bytes, in multiples of a thousand: `1.23 MB`. */
+/** Bytes in decimal units: `1.23 MB`. */
 export const byteText = (bytes: number): string => {
   const text = rounded(bytes)
   return text.includes(" ") ? `${text}B` : `${text} ${text === "1" ? "byte" : "bytes"}`
 }
 
-/** How long something took or takes: `0.4 s`, `45 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`. */
+/** A duration: `0.4 s`, `45 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`. */
 export const durationText = (seconds: number): string => {
   if (seconds < 9.95) return `${Math.max(0, seconds).toFixed(1)} s`
   const rest = Math.round(seconds)
@@ -38,7 +38,7 @@ export const durationText = (seconds: number): string => {
   return two(Math.floor(hours / 24), "d", hours % 24, "h")
 }
 
-/** An estimated duration, without tenths of seconds: `1 s` at least. */
+/** An estimated duration without tenths of seconds, at least `1 s`. */
 export const aboutText = (seconds: number): string =>
   seconds < 59.5 ? `${Math.max(1, Math.round(seconds))} s` : durationText(seconds)
 
@@ -46,7 +46,7 @@ export const aboutText = (seconds: number): string =>
 export const stepText = (seconds: number): string =>
   seconds % 3600 === 0 ? `${seconds / 3600} h` : seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`
 
-/** A time in UTC to the second, or to the minute where that is all of it. */
+/** A time in UTC, with seconds only if they are not zero. */
 export const timeText = (millis: number): string => {
   const text = new Date(millis).toISOString().slice(0, 19).replace("T", " ")
   return text.endsWith(":00") ? text.slice(0, 16) : text

@@ -1,2 +1,2 @@
-/** A time as states and records write it: UTC, with milliseconds only where they are not zero. */
+/** A time as in states and records: UTC, with milliseconds only if they are not zero. */
 export const formatTime = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")

@@ -1,14 +1,15 @@
 /**
- * A `~` at the beginning of a path: the home folder, in all flags that name files. A shell replaces it only where it begins a
- * word, and so not in `--to parquet:~/metrics` or `--config=~/config.json`; left alone it would become a folder called `~`.
+ * Expands `~` at the beginning of a path to the home folder, in all flags that name files. A shell expands it only at the
+ * beginning of a word, and so not in `--to parquet:~/metrics` or `--config=~/config.json`. Unexpanded, it would create a folder
+ * named `~`.
  */
 import { Result } from "effect"
 
-/** The home folder as the environment has it. */
+/** The home folder from the environment. */
 export const homeOf = (environment: Readonly<Record<string, string | undefined>>): string | undefined =>
   environment.HOME || environment.USERPROFILE || undefined
 
-/** A path with `~` and `~/` replaced. Fails with the end of a sentence about the path. */
+/** Expands `~` and `~/`. Fails with the end of a sentence about the path. */
 export const expandHome = (path: string, home: string | undefined): Result.Result<string, string> => {
   if (!path.startsWith("~")) return Result.succeed(path)
   if (path !== "~" && !path.startsWith("~/")) {

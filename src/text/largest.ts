@@ -1,3 +1,3 @@
-/** The largest of some numbers, or `least` if that is larger. `Math.max(...numbers)` fails for a hundred thousand: each is an argument. */
+/** The largest of some numbers, at least `least`. `Math.max(...numbers)` overflows the stack for a hundred thousand arguments. */
 export const largest = (numbers: ReadonlyArray<number>, least = 0): number =>
   numbers.reduce((most, number) => Math.max(most, number), least)

@@ -1,12 +1,13 @@
 import { replaceUnprintable } from "./printable.ts"
 
-/** The bytes of a character, as `$'…'` has them. */
+/** The bytes of a character, as octal escapes for `$'…'`. */
 const octal = (character: string): string =>
   Array.from(Buffer.from(character), (byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("")
 
 /**
- * A text as one word of a POSIX shell. Plain ones stay as they are, and of the two quotes it has those that it needs not itself.
- * What a terminal would obey is escaped, so that the word can be printed and copied; bash, zsh and ksh read that.
+ * Quotes a text as one word of a POSIX shell. Plain words stay unquoted, and the quotes are those that the text does not
+ * contain. Control characters are escaped with `$'…'`, so that the word can be printed and copied. bash, zsh and ksh understand
+ * it.
  */
 export const shellQuote = (text: string): string => {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text
@@ -16,5 +17,5 @@ export const shellQuote = (text: string): string => {
   return text.includes("'") && !/["$`\\!]/.test(text) ? `"${text}"` : `'${text.replaceAll("'", "'\\''")}'`
 }
 
-/** A path as an argument, also where it begins like an option. */
+/** A path as an argument, even if it begins like an option. */
 export const pathArgument = (path: string): string => shellQuote(path.startsWith("-") ? `./${path}` : path)

@@ -1,7 +1,7 @@
-/** Milliseconds on a monotonic clock, to measure durations: the wall clock may be set meanwhile. */
+/** Monotonic milliseconds to measure durations, because the wall clock may be adjusted. */
 import { Clock, Effect } from "effect"
 
-/** Since an arbitrary moment; only differences have a meaning. */
+/** Milliseconds since an arbitrary moment. Only differences are meaningful. */
 export const steadyMillis: Effect.Effect<number> = Effect.map(Clock.monotonicTimeNanos, (nanos) =>
   Number(nanos / 1_000_000n)
 )

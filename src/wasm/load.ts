@@ -1,6 +1,6 @@
-/** Loads the programs of the hot loops, which are WebAssembly: see `assembly/`. */
+/** Loads the WebAssembly programs of the hot loops: see `assembly/`. */
 
-/** What is used of Node's WebAssembly, whose types come with browsers' only. */
+/** The part of Node's WebAssembly in use. Its types only come with those of browsers. */
 declare const WebAssembly: {
   readonly Memory: new (size: { readonly initial: number }) => Memory
   readonly Module: new (bytes: Uint8Array) => object
@@ -12,18 +12,18 @@ declare const WebAssembly: {
 
 /** The memory of a program. */
 export interface Memory {
-  /** Another one once it has grown, which detaches the one before. */
+  /** Growing detaches the previous buffer and replaces it. */
   readonly buffer: ArrayBuffer
   readonly grow: (pages: number) => number
 }
 
-/** In what memory grows. */
+/** The size of a page, the unit in which memory grows. */
 export const PAGE_BYTES = 65_536
 
-/** What the programs' own variables need at least, in pages. */
+/** The minimum number of pages for the programs' own variables. */
 const OWN_PAGES = 3
 
-/** A constant that a program exports, such as the address of something in its memory. */
+/** A constant exported by a program, such as the address of its data. */
 export interface Constant {
   readonly value: number
 }
@@ -33,8 +33,8 @@ export const newMemory = (): Memory => new WebAssembly.Memory({ initial: OWN_PAG
 const modules = new Map<string, object>()
 
 /**
- * Loads a program from its base64, to work on a memory of its own, which must be new: it relies on the zeros there. What it
- * exports, the caller must know. Takes half a millisecond the first time, so it is done when it is needed.
+ * Instantiates a program from base64 with a memory of its own, which must be new because the program relies on zeros there. The
+ * caller must know the type of its exports. The first call takes half a millisecond, so programs are loaded lazily.
  */
 export const load = <Exports>(base64: string, memory: Memory): Exports => {
   let module = modules.get(base64)

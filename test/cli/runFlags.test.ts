@@ -37,7 +37,7 @@ describe("planOf", () => {
     })
   })
 
-  it("takes what the flags say", () => {
+  it("applies the flags", () => {
     const flags: RunFlags = {
       ...to("parquet", "p"),
       mode: Option.some("full_refresh_append"),
@@ -64,7 +64,7 @@ describe("planOf", () => {
     })
   })
 
-  it("refreshes the first time only, where it repeats itself", () => {
+  it("refreshes only in the first of repeated runs", () => {
     const plan = planOf({ ...none, fullRefresh: true, mode: Option.some("incremental_append") }, true)
     assert.strictEqual(plan.target.path, "demo.duckdb")
     assert.deepStrictEqual([plan.mode, plan.laterMode], ["full_refresh_overwrite", "incremental_append"])

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { makeSeries } from "../../src/mock/MockSeries.ts"
 import { seriesId } from "../../src/samples/Series.ts"
-import { ask } from "../destinations/duckdb/ask.ts"
+import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { minute, start } from "../support/gauge.ts"
@@ -122,7 +122,9 @@ describe("exclude_labels", { concurrent: true }, () => {
           assert.notInclude(content, "user_email", name)
         }
         if (format !== "duckdb") return
-        const rows = yield* Effect.promise(() => ask(path, `SELECT DISTINCT series_id, job FROM requests`))
+        const rows = yield* Effect.promise(() =>
+          queryDatabase(path, `SELECT DISTINCT series_id, job FROM requests`)
+        )
         assert.sameDeepMembers(
           [...rows],
           users.map((user) => ({ series_id: idOf(user), job: "api" }))

@@ -437,7 +437,7 @@ describe("a range", { concurrent: true }, () => {
         ["today"]
       )
       const warning =
-        "WARN start_date is 2000-03-01T00:00:00Z, but the server's clock shows 2000-02-29T12:00:00Z: until then nothing can be read. Metrics of the last day are looked for instead."
+        "WARN start_date is 2000-03-01T00:00:00Z, but the server's clock shows 2000-02-29T12:00:00Z: nothing can be read before that date. Metrics of the last day are listed instead."
       assert.include(logs, warning)
       const checked = yield* check(config)
       assert.strictEqual(checked.status, "SUCCEEDED")

@@ -9,7 +9,7 @@ import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
 import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
-import { ask } from "./duckdb/ask.ts"
+import { queryDatabase } from "./duckdb/queryDatabase.ts"
 import { runOn } from "./duckdb/steps.ts"
 import { failStatements, killBeforeStatement } from "./duckdb/stopStatements.ts"
 import { fillDisk, killBeforeChange, killBeforeRename, type Stop } from "./stops.ts"
@@ -82,7 +82,7 @@ const folderTroubles = (main: string, file: string): TestBackend["troubles"] => 
 const folderStops = { kill: killBeforeChange, killAtCommit: killBeforeRename, fullDisk: fillDisk }
 
 const sqlRows = async (database: string, from: string): Promise<ReadonlyArray<Row>> => {
-  const rows = await ask(
+  const rows = await queryDatabase(
     database,
     `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM ${from}`
   )

@@ -106,7 +106,7 @@ export const put = (stream: string, mode: SyncMode, ...points: ReadonlyArray<num
 export const putStopped = (stream: string, mode: SyncMode, ...points: ReadonlyArray<number>) =>
   putBlocks(stream, mode, [pointsOf(stream, points)], points.at(-1)!, false)
 
-/** What an effect logs, instead of printing it. */
+/** Collects the logs of an effect instead of printing them. */
 export const logsOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<ReadonlyArray<string>, E, R> =>
   Effect.suspend(() => {
     const logs: Array<string> = []

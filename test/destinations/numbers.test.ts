@@ -13,7 +13,7 @@ import { StreamState } from "../../src/sync/StreamState.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
 import { numberBlock } from "../samples/numbers.ts"
 import { seriesOf, start, temporaryFolder } from "./drive.ts"
-import { ask } from "./duckdb/ask.ts"
+import { queryDatabase } from "./duckdb/queryDatabase.ts"
 
 const values = [0, -0, 1.5, 0.1 + 0.2, 1e-7, -1e21, 5e-324, 2 ** 53, Number.NaN, Infinity, -Infinity]
 
@@ -33,11 +33,11 @@ const destinations: Readonly<
 > = {
   duckdb: {
     layer: (path: string) => DuckDBFile.layer({ ...about, path: join(path, "m.duckdb") }),
-    rows: (path: string) => ask(join(path, "m.duckdb"), "FROM m ORDER BY time")
+    rows: (path: string) => queryDatabase(join(path, "m.duckdb"), "FROM m ORDER BY time")
   },
   parquet: {
     layer: (folder: string) => ParquetFolder.layer({ ...about, folder }),
-    rows: (folder: string) => ask(":memory:", `FROM '${folder}/m/**/*.parquet' ORDER BY time`)
+    rows: (folder: string) => queryDatabase(":memory:", `FROM '${folder}/m/**/*.parquet' ORDER BY time`)
   },
   jsonl: {
     layer: (folder: string) => JsonLinesFolder.layer({ ...about, folder, gzip: false }),

@@ -5,8 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import {
   Destination,
+  emptyContents,
   isRefresh,
-  noRows,
   type SyncMode,
   syncModes
 } from "../../src/destinations/Destination.ts"
@@ -184,8 +184,8 @@ describe.each(backends)("$name", (backend) => {
       )
       const committed = between(10_000, 0, 99)
       const { current, refresh } = yield* use(folder, contentsOf())
-      assert.deepStrictEqual(current, mode === "full_refresh_overwrite" ? noRows : committed)
-      assert.deepStrictEqual(refresh, isRefresh(mode) ? committed : noRows)
+      assert.deepStrictEqual(current, mode === "full_refresh_overwrite" ? emptyContents : committed)
+      assert.deepStrictEqual(refresh, isRefresh(mode) ? committed : emptyContents)
       if (isRefresh(mode)) {
         yield* use(
           folder,
@@ -206,11 +206,14 @@ describe.each(backends)("$name", (backend) => {
     Effect.gen(function* () {
       for (const mode of refreshModes) {
         const folder = yield* newFolder
-        assert.deepStrictEqual(yield* use(folder, contentsOf()), { current: noRows, refresh: noRows })
+        assert.deepStrictEqual(yield* use(folder, contentsOf()), {
+          current: emptyContents,
+          refresh: emptyContents
+        })
         yield* use(folder, put("up", "incremental_append", 2, 3, 4))
         assert.deepStrictEqual(yield* use(folder, contentsOf()), {
           current: between(3, 2, 4),
-          refresh: noRows
+          refresh: emptyContents
         })
         yield* use(folder, putStopped("up", mode, 0, 1))
         // Readers see the rows of a refresh that appends as soon as they are committed.
@@ -225,7 +228,10 @@ describe.each(backends)("$name", (backend) => {
           current: mode === "full_refresh_append" ? between(5, 0, 4) : between(4, 2, 6),
           refresh: between(1, 6, 6)
         })
-        assert.deepStrictEqual(yield* use(folder, contentsOf("other")), { current: noRows, refresh: noRows })
+        assert.deepStrictEqual(yield* use(folder, contentsOf("other")), {
+          current: emptyContents,
+          refresh: emptyContents
+        })
       }
     })
   )

@@ -13,8 +13,7 @@ import {
 import { join, relative } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask as askDatabase } from "../destinations/duckdb/ask.ts"
-import { change } from "../destinations/duckdb/steps.ts"
+import { change, query } from "../destinations/duckdb/steps.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
@@ -22,8 +21,6 @@ import { serve } from "../support/mockServer.ts"
 
 const formats = ["duckdb", "parquet", "jsonl"] as const
 type Format = (typeof formats)[number]
-
-const ask = (path: string, sql: string) => Effect.promise(() => askDatabase(path, sql))
 
 const place = (format: Format, folder: string) => {
   const path = join(folder, format === "duckdb" ? "data.duckdb" : "data")
@@ -39,7 +36,7 @@ const place = (format: Format, folder: string) => {
     /** The minutes from the start that a stream of one series has rows of, in order. */
     minutes: (stream: string) =>
       Effect.map(
-        ask(
+        query(
           format === "duckdb" ? path : ":memory:",
           `SELECT (epoch_ms(time::TIMESTAMPTZ) - ${start})::BIGINT // ${minute} AS minute FROM ${table(stream)} ORDER BY 1`
         ),
@@ -116,7 +113,7 @@ describe.each(formats)("a slip, in %s", (format) => {
       assert.strictEqual(dry.code, 0, dry.stderr)
       assert.match(
         dry.stderr,
-        /The start is before what was read of a, b: what is missing from \S+ to \S+ would be read and added\./
+        /The start is before the data of a, b: missing data from \S+ to \S+ would be read and added\./
       )
       assert.match(dry.stdout, /^a +1 +150 /m)
       assert.deepStrictEqual(
@@ -145,16 +142,16 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.deepStrictEqual([refused.code, refused.stdout], [1, ""], refused.stderr)
         assert.include(
           refused.stderr,
-          `a: 100 of 200 rows would go, all from ${iso(start)} to before ${iso(start + 100 * minute)}`
+          `a: 100 of 200 rows would be lost, all from ${iso(start)} to before ${iso(start + 100 * minute)}`
         )
         assert.match(
           refused.stderr,
-          /In all, at least 200 of 400 rows in 2 streams would go\.[\s\S]* run with --yes/
+          /In total, at least 200 of 400 rows in 2 streams would be lost\.[\s\S]* run with --yes/
         )
       }
       const dry = yield* run(less, "--full-refresh", "--dry-run")
       assert.strictEqual(dry.code, 0, dry.stderr)
-      assert.include(dry.stderr, "a: 100 of 200 rows would go")
+      assert.include(dry.stderr, "a: 100 of 200 rows would be lost")
       assert.deepStrictEqual(yield* destination.minutes("a"), numbers(0, 199))
       const accepted = yield* run(less, "--full-refresh", "--yes")
       assert.strictEqual(accepted.code, 0, accepted.stderr)
@@ -246,7 +243,7 @@ describe.each(formats)("a slip, in %s", (format) => {
         assert.isNull(streams.find(({ name }) => name === "b")?.error)
       }
       if (format === "duckdb") {
-        const [row] = yield* ask(destination.path, "SELECT mine FROM a")
+        const [row] = yield* query(destination.path, "SELECT mine FROM a")
         assert.strictEqual(Number((row as { readonly mine: unknown }).mine), 42)
       } else assert.strictEqual(readFileSync(theirs, "utf8"), "mine")
       assert.deepStrictEqual(yield* destination.minutes("b"), numbers(0, 199))

@@ -95,7 +95,7 @@ describe("the executable", () => {
       )
       assert.deepStrictEqual(result, {
         code: 1,
-        stderr: "Standard output cannot be written: ENOSPC.\n"
+        stderr: "Cannot write to standard output: ENOSPC.\n"
       })
     })
   )

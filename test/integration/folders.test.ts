@@ -18,7 +18,7 @@ import { Effect, Schema } from "effect"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
-import { ask } from "../destinations/duckdb/ask.ts"
+import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
@@ -72,7 +72,7 @@ const formats = Object.keys(tables) as ReadonlyArray<keyof typeof tables>
 
 const count = (format: keyof typeof tables, folder: string) =>
   Effect.promise(async () => {
-    const [row] = await ask(
+    const [row] = await queryDatabase(
       ":memory:",
       `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys FROM ${tables[format](folder)}`
     )

@@ -73,7 +73,7 @@ describe("redirects", { concurrent: true }, () => {
           assertFailed(output, {
             type: "config_error",
             texts: [
-              new RegExp(`query_range redirects to http://${host}:${other.port}, and that is not followed`),
+              new RegExp(`query_range redirects to http://${host}:${other.port}, which is not followed`),
               /Set base_url to the address that it redirects to/
             ]
           })
@@ -141,7 +141,7 @@ describe("redirects", { concurrent: true }, () => {
           [
             () => redirect(302, "file:///etc/passwd"),
             1,
-            [/redirects to file:\/\/\/etc\/passwd, and that is not followed/]
+            [/redirects to file:\/\/\/etc\/passwd, which is not followed/]
           ],
           [() => response(302), 1, [/HTTP 302/]],
           [() => response(304), 1, [/HTTP 304/]]

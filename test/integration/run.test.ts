@@ -7,15 +7,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
-import { ask as askDatabase } from "../destinations/duckdb/ask.ts"
+import { query } from "../destinations/duckdb/steps.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { onMetric, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
-
-const ask = (path: string, sql: string) => Effect.promise(() => askDatabase(path, sql))
 
 /** The destinations, and how one of their streams is read as a table. */
 const destinations = {
@@ -44,7 +42,7 @@ const placeOf = (format: Format, folder: string) => {
     /** How many rows a stream has, how many keys, and the sum of its values. */
     count: (stream: string) =>
       Effect.map(
-        ask(
+        query(
           format === "duckdb" ? path : ":memory:",
           `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys, sum(value)::DOUBLE AS sum FROM ${table(path, stream)}`
         ),
@@ -69,13 +67,13 @@ describe("run", () => {
       const rows = Number(reported?.replaceAll(",", ""))
       assert.isAbove(rows, 50_000)
       const count = Effect.gen(function* () {
-        const tables = yield* ask(
+        const tables = yield* query(
           files.path("demo.duckdb"),
           "SELECT table_name AS name FROM duckdb_tables() WHERE schema_name = 'main'"
         )
         assert.lengthOf(tables, 12)
         const each = yield* Effect.forEach(tables, ({ name }) =>
-          ask(
+          query(
             files.path("demo.duckdb"),
             `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys FROM "${name}"`
           )
@@ -261,7 +259,7 @@ describe("run", () => {
         )
         closeSync(full)
         assert.strictEqual(code, 1)
-        assert.match(stderr, /Standard output cannot be written: ENOSPC\.\n$/)
+        assert.match(stderr, /Cannot write to standard output: ENOSPC\.\n$/)
       })
     )
   }

@@ -51,8 +51,8 @@ const make = (options: MockOptions = {}) => {
     for (const [name, value] of pairs) url.searchParams.append(name, value)
     const type = form === undefined ? {} : { "Content-Type": "application/x-www-form-urlencoded" }
     const sent = Object.entries({ ...type, ...headers })
-    const answer = mock.handle(makeRequest(method, url, sent, form ?? ""), nowMillis)
-    return { ...answer, body: Buffer.concat([...answer.body]).toString("utf8") }
+    const response = mock.handle(makeRequest(method, url, sent, form ?? ""), nowMillis)
+    return { ...response, body: Buffer.concat([...response.body]).toString("utf8") }
   }
   return { mock, send }
 }
@@ -70,15 +70,15 @@ describe("query_range", () => {
   const params = { query: "a", start: `${start}`, end: `${start + 90}`, step: "30" }
 
   it("responds byte for byte as Prometheus does", () => {
-    const answer = send("/api/v1/query_range", { params })
-    assert.strictEqual(answer.status, 200)
-    assert.deepStrictEqual(answer.headers, {
+    const response = send("/api/v1/query_range", { params })
+    assert.strictEqual(response.status, 200)
+    assert.deepStrictEqual(response.headers, {
       "content-type": "application/json",
       date: "Tue, 14 Nov 2023 22:18:20 GMT"
     })
     const one = `{"metric":${a1},"values":[[1700000000,"1"],[1700000030,"1"],[1700000060,"1"],[1700000090,"1"]]}`
     const two = `{"metric":${a2},"values":[[1700000000,"1.5"],[1700000030,"1.5"],[1700000060,"NaN"],[1700000090,"NaN"]]}`
-    assert.strictEqual(answer.body, success(`{"resultType":"matrix","result":[${one},${two}]}`))
+    assert.strictEqual(response.body, success(`{"resultType":"matrix","result":[${one},${two}]}`))
   })
 
   it("returns an empty result when nothing is selected or there is no data", () => {
@@ -88,7 +88,7 @@ describe("query_range", () => {
     assert.strictEqual(send("/api/v1/query_range", { params: earlier }).body, empty)
   })
 
-  it("counts series where there are any", () => {
+  it("counts series if there are any", () => {
     const count = (query: string, from = params.start) =>
       send("/api/v1/query_range", { params: { ...params, start: from, query: `count(${query})` } }).body
     assert.strictEqual(
@@ -101,9 +101,9 @@ describe("query_range", () => {
   })
 
   it("knows time()", () => {
-    const answer = send("/api/v1/query_range", { params: { ...params, query: "time()", step: "60" } })
+    const response = send("/api/v1/query_range", { params: { ...params, query: "time()", step: "60" } })
     assert.strictEqual(
-      answer.body,
+      response.body,
       success(
         '{"resultType":"matrix","result":[{"metric":{},"values":[[1700000000,"1700000000"],[1700000060,"1700000060"]]}]}'
       )
@@ -133,9 +133,9 @@ describe("query_range", () => {
     [{ timeout: "soon" }, 'invalid parameter "timeout": cannot parse "soon" to a valid duration'],
     [{ query: "" }, "1:1: parse error: no expression found in input"]
   ])("refuses %o", (changed, error) => {
-    const answer = send("/api/v1/query_range", { params: { ...params, ...changed } })
-    assert.strictEqual(answer.status, 400)
-    assert.strictEqual(answer.body, failure(error))
+    const response = send("/api/v1/query_range", { params: { ...params, ...changed } })
+    assert.strictEqual(response.status, 400)
+    assert.strictEqual(response.body, failure(error))
   })
 
   it("allows 11,001 points", () => {
@@ -212,9 +212,9 @@ describe("query", () => {
   })
 
   it("refuses what it cannot read", () => {
-    const answer = send("/api/v1/query", { params: { query: "a", time: "foo" } })
+    const response = send("/api/v1/query", { params: { query: "a", time: "foo" } })
     assert.strictEqual(
-      answer.body,
+      response.body,
       failure(
         'invalid parameter "time": Invalid time value for \'time\': cannot parse "foo" to a valid timestamp'
       )
@@ -249,9 +249,9 @@ describe("labels, label values and series", () => {
     ["series", [...matching("a"), ...during(60, 60)], `[${a2}]`],
     ["series", matching("nope"), "[]"]
   ])("%s with %o", (path, params, data) => {
-    const answer = send(`/api/v1/${path}`, { params })
-    if (data === "400") return assert.strictEqual(answer.status, 400)
-    assert.strictEqual(answer.body, success(data))
+    const response = send(`/api/v1/${path}`, { params })
+    if (data === "400") return assert.strictEqual(response.status, 400)
+    assert.strictEqual(response.body, success(data))
   })
 
   it.each<[string, ReadonlyArray<readonly [string, string]>, string]>([
@@ -269,9 +269,9 @@ describe("labels, label values and series", () => {
     ],
     ["label/b-c/values", [], 'invalid label name: "b-c"']
   ])("%s refuses %o", (path, params, error) => {
-    const answer = send(`/api/v1/${path}`, { params })
-    assert.strictEqual(answer.status, 400)
-    assert.strictEqual(answer.body, failure(error))
+    const response = send(`/api/v1/${path}`, { params })
+    assert.strictEqual(response.status, 400)
+    assert.strictEqual(response.body, failure(error))
   })
 
   it("take any label name on version 3", () => {
@@ -310,12 +310,12 @@ describe("metadata and status", () => {
     })
   })
 
-  it("knows no other path and no other method", () => {
+  it("refuses other paths and methods", () => {
     for (const path of ["/", "/api/v1/nope", "/api/v1/query/", "/metrics"]) {
-      const answer = send(path)
-      assert.strictEqual(answer.status, 404)
-      assert.strictEqual(answer.body, "404 page not found\n")
-      assert.strictEqual(answer.headers["content-type"], "text/plain; charset=utf-8")
+      const response = send(path)
+      assert.strictEqual(response.status, 404)
+      assert.strictEqual(response.body, "404 page not found\n")
+      assert.strictEqual(response.headers["content-type"], "text/plain; charset=utf-8")
     }
     const put = send("/api/v1/query_range", { method: "PUT" })
     assert.strictEqual(put.status, 405)
@@ -332,7 +332,7 @@ describe("options", () => {
     assert.strictEqual(below.send("/team/prometheusapi/v1/labels").status, 404)
   })
 
-  it("ask for a password", () => {
+  it("require a password", () => {
     const guarded = make({ basicAuth: { user: "u", password: "p:é" } })
     const status = (credentials?: string) =>
       guarded.send("/api/v1/labels", {
@@ -349,7 +349,7 @@ describe("options", () => {
     assert.strictEqual(refused.headers["www-authenticate"], "Basic")
   })
 
-  it("ask for headers", () => {
+  it("require headers", () => {
     const tenant = make({ requiredHeaders: { "X-Scope-OrgID": "team" } })
     assert.strictEqual(tenant.send("/api/v1/labels").status, 401)
     assert.strictEqual(tenant.send("/api/v1/labels", { headers: { "x-scope-orgid": "other" } }).status, 401)
@@ -364,13 +364,13 @@ describe("options", () => {
     assert.include(send("/api/v1/query_range", { params }).body, '"h"')
   })
 
-  it("choose the look-back of version 3", () => {
+  it("set the look-back of version 3", () => {
     const params = { query: 'a{x="1"}', time: `${start + 300}` }
     assert.include(send("/api/v1/query", { params }).body, '"value"')
     assert.notInclude(make({ version: "3.0.0" }).send("/api/v1/query", { params }).body, '"value"')
   })
 
-  it("choose the size of the pieces of a body", () => {
+  it("set the size of the pieces of a body", () => {
     const { mock } = make({ chunkBytes: 7 })
     const request = makeRequest("GET", new URL("http://mock/api/v1/series?match[]=a"), [], "")
     const chunks = [...mock.handle(request, nowMillis).body]
@@ -381,27 +381,27 @@ describe("options", () => {
 
 describe("faults", () => {
   const withFault = (fault: Fault) => make({ faults: () => fault })
-  const whole = success('["a","b","h"]')
+  const complete = success('["a","b","h"]')
 
   it("replace a response", () => {
     const faulty = withFault({ status: 429, headers: { "retry-after": "3" }, body: "too many" })
-    const answer = faulty.send("/anything", { method: "PUT" })
-    assert.strictEqual(answer.status, 429)
-    assert.strictEqual(answer.body, "too many")
-    assert.deepStrictEqual(answer.headers, {
+    const response = faulty.send("/anything", { method: "PUT" })
+    assert.strictEqual(response.status, 429)
+    assert.strictEqual(response.body, "too many")
+    assert.deepStrictEqual(response.headers, {
       "retry-after": "3",
       date: "Tue, 14 Nov 2023 22:18:20 GMT"
     })
-    assert.strictEqual(answer.ending, "complete")
-    assert.strictEqual(answer.delayMillis, 0)
+    assert.strictEqual(response.ending, "complete")
+    assert.strictEqual(response.delayMillis, 0)
     assert.strictEqual(withFault({ body: "<html>" }).send("/").status, 200)
     assert.strictEqual(withFault({ status: 502 }).send("/").body, "")
   })
 
-  it("change a true response", () => {
+  it("change a real response", () => {
     const path = "/api/v1/label/__name__/values"
     const cut = withFault({ cutAfterBytes: 10 }).send(path)
-    assert.strictEqual(cut.body, whole.slice(0, 10))
+    assert.strictEqual(cut.body, complete.slice(0, 10))
     assert.strictEqual(cut.ending, "cut")
     const stalled = withFault({ stallAfterBytes: 0, delayMillis: 5 }).send(path)
     assert.strictEqual(stalled.body, "")
@@ -410,10 +410,10 @@ describe("faults", () => {
     assert.strictEqual(withFault({ reset: true }).send(path).ending, "reset")
     const wrongDate = withFault({ headers: { date: "never" } }).send(path)
     assert.strictEqual(wrongDate.headers.date, "never")
-    assert.strictEqual(wrongDate.body, whole)
+    assert.strictEqual(wrongDate.body, complete)
   })
 
-  it("are chosen by request and attempt, and what came is kept", () => {
+  it("are chosen by request and attempt, and requests are kept", () => {
     const { mock, send } = make({
       faults: (request, attempt) =>
         request.path === "/api/v1/labels" && attempt < 3 ? { status: 503 } : undefined

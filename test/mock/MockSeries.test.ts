@@ -20,7 +20,7 @@ describe("labels", () => {
     assert.strictEqual(labelValue(labels, "empty"), "")
   })
 
-  it("may be called like an object's own", () => {
+  it("may have the names of object properties", () => {
     const labels = makeLabels([
       ["constructor", "c"],
       ["__proto__", "p"]
@@ -72,7 +72,7 @@ describe("series and databases", () => {
     assert.deepStrictEqual(makeDatabase([b, a]).series, [a, b])
   })
 
-  it("refuse what no server could hold", () => {
+  it("refuse impossible data", () => {
     assert.throws(
       () =>
         makeSeries({ __name__: "a" }, [

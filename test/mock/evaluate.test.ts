@@ -29,14 +29,14 @@ const points = (...args: Parameters<typeof range>) => {
 describe("look-back", () => {
   const one = series([1000, 7])
 
-  it("is five minutes, the end included on version 2", () => {
+  it("is five minutes, including the end in version 2", () => {
     assert.isUndefined(instant(one, 999))
     assert.strictEqual(instant(one, 1000), 7)
     assert.strictEqual(instant(one, 1000 + 5 * minute), 7)
     assert.isUndefined(instant(one, 1001 + 5 * minute))
   })
 
-  it("leaves the end out on version 3", () => {
+  it("excludes the end in version 3", () => {
     assert.strictEqual(instant(one, 1000, leftOpen), 7)
     assert.strictEqual(instant(one, 999 + 5 * minute, leftOpen), 7)
     assert.isUndefined(instant(one, 1000 + 5 * minute, leftOpen))
@@ -70,7 +70,7 @@ describe("range", () => {
     ])
   })
 
-  it("leaves a gap where the last sample is too old", () => {
+  it("leaves a gap if the last sample is too old", () => {
     const gap = series([0, 1], [20 * minute, 2])
     assert.deepStrictEqual(points(gap, grid(0, 22 * minute, 2 * minute)), [
       [0, 1],
@@ -81,7 +81,7 @@ describe("range", () => {
     ])
   })
 
-  it("ends at a stale marker and begins again after it", () => {
+  it("ends at a stale marker and restarts after it", () => {
     const restarted = series([0, 1], [minute, "stale"], [3 * minute, 2])
     assert.deepStrictEqual(points(restarted, grid(0, 4 * minute, minute / 2)), [
       [0, 1],
@@ -96,7 +96,7 @@ describe("range", () => {
     assert.deepStrictEqual(points(series([0, Number.NaN]), grid(0, 0, 1)), [[0, Number.NaN]])
   })
 
-  it("does not see samples that do not exist yet", () => {
+  it("ignores samples that do not exist yet", () => {
     const several = series([0, 1], [10, 2], [20, 3])
     const options = { ...defaultOptions, untilMillis: 10 }
     assert.deepStrictEqual(points(several, grid(0, 30, 10), options), [
@@ -118,7 +118,7 @@ describe("range", () => {
   const start = integer(-1_000_000, 1_000_000)
   const step = integer(1, 200_000)
 
-  it.prop("agrees with a search for every point", [times, start, step], ([raw, startMillis, stepMillis]) => {
+  it.prop("agrees with a search per point", [times, start, step], ([raw, startMillis, stepMillis]) => {
     const unique = [...new Set(raw)].sort((a, b) => a - b)
     const samples = unique.map((time, i) => [time, i % 5 === 4 ? "stale" : i] as const)
     const endMillis = startMillis + 20 * stepMillis + 3
@@ -203,7 +203,7 @@ describe("selectors", () => {
     ['{__proto__="p"}', ["http.status p"]],
     ['{constructor="p"}', []],
     ["{__name__='a',y=`left`}", ["a 1 left"]],
-    // An expression has to match the whole value.
+    // An expression must match the complete value.
     ['{x=~"1"}', ["a 1 left"]],
     ['{x=~"1.*"}', ["a 1 left", "a:b 12"]],
     ['{x=~"1|2"}', ["a 1 left", "a 2"]],
@@ -228,7 +228,7 @@ describe("selectors", () => {
     ['{__name__=~".*"}', "1:1: parse error: vector selector must contain at least one non-empty matcher"],
     ['{x!="1"}', "1:1: parse error: vector selector must contain at least one non-empty matcher"],
     ['{x="",y=~"a?"}', "1:1: parse error: vector selector must contain at least one non-empty matcher"]
-  ])("refuses %s in the words of Prometheus", (text, message) => {
+  ])("refuses %s with Prometheus' message", (text, message) => {
     assert.deepStrictEqual(parseQuery(text), Result.fail(message))
   })
 

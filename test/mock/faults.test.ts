@@ -5,7 +5,7 @@ import { fromRefusal } from "../../src/prometheus/refusal.ts"
 
 const fault = { status: 500 }
 
-const ask = (faults: Faults, path: string, query = "", attempt = 1) =>
+const faultOf = (faults: Faults, path: string, query = "", attempt = 1) =>
   faults(makeRequest("GET", new URL(`http://h${path}?${new URLSearchParams({ query })}`), [], ""), attempt)
 
 describe("a fault", () => {
@@ -23,20 +23,20 @@ describe("a fault", () => {
   ] as const
   it.each(cases)("of the metric %s in %s: %s", (metric, query, happens) => {
     const faults = onMetric(metric, fault)
-    assert.strictEqual(ask(faults, "/prefix/api/v1/query_range", query), happens ? fault : undefined)
-    assert.isUndefined(ask(faults, "/api/v1/query", query))
+    assert.strictEqual(faultOf(faults, "/prefix/api/v1/query_range", query), happens ? fault : undefined)
+    assert.isUndefined(faultOf(faults, "/api/v1/query", query))
   })
 
   it("of a path, or of all", () => {
-    assert.strictEqual(ask(onPath("/api/v1/labels", fault), "/p/api/v1/labels"), fault)
-    assert.isUndefined(ask(onPath("/api/v1/labels", fault), "/api/v1/series"))
-    assert.strictEqual(ask(onPath("", fault), "/anything"), fault)
+    assert.strictEqual(faultOf(onPath("/api/v1/labels", fault), "/p/api/v1/labels"), fault)
+    assert.isUndefined(faultOf(onPath("/api/v1/labels", fault), "/api/v1/series"))
+    assert.strictEqual(faultOf(onPath("", fault), "/anything"), fault)
   })
 
   it("of the first tries only", () => {
     const faults = firstTries(2, onPath("", fault))
     assert.deepStrictEqual(
-      [1, 2, 3].map((attempt) => ask(faults, "/x", "", attempt)),
+      [1, 2, 3].map((attempt) => faultOf(faults, "/x", "", attempt)),
       [fault, fault, undefined]
     )
   })
@@ -45,13 +45,13 @@ describe("a fault", () => {
     const other = { reset: true }
     const faults = anyOf(onPath("/a", fault), onPath("/b", other), onPath("", { delayMillis: 1 }))
     assert.deepStrictEqual(
-      ["/a", "/b", "/c"].map((path) => ask(faults, path)),
+      ["/a", "/b", "/c"].map((path) => faultOf(faults, path)),
       [fault, other, { delayMillis: 1 }]
     )
-    assert.isUndefined(ask(anyOf(), "/a"))
+    assert.isUndefined(faultOf(anyOf(), "/a"))
   })
 
-  // What the client makes of the mock's words is what it makes of Prometheus'.
+  // The client interprets the mock's messages like those of Prometheus.
   it.each([
     [400, "parse error", "Refused"],
     [422, "query processing would load too many samples into memory in query execution", "TooLarge"],

@@ -48,11 +48,11 @@ describe("strings and labels", () => {
     )
   })
 
-  it.prop("reads back as it was", [Schema.String], ([text]) => {
+  it.prop("is parsed to the original", [Schema.String], ([text]) => {
     assert.strictEqual(JSON.parse(formatString(text)), text)
   })
 
-  it("writes labels called like an object's own", () => {
+  it("writes labels with the names of object properties", () => {
     assert.strictEqual(
       formatLabels([
         ["__proto__", "a"],
@@ -66,7 +66,7 @@ describe("strings and labels", () => {
 describe("series", () => {
   const labels = [["__name__", "m"]] as const
 
-  it("writes native histograms, without buckets when there are none", () => {
+  it("writes native histograms, without `buckets` if there are none", () => {
     assert.strictEqual(
       formatHistogram(histogram),
       '{"count":"3","sum":"1.5","buckets":[[0,"0.5","1","2"],[3,"-0.001","0.001","1"]]}'

@@ -35,7 +35,7 @@ describe("the generated database", () => {
     assert.strictEqual(named("up", short)[0]!.times.length, 240)
   })
 
-  it("has twelve metrics, of so many series each", () => {
+  it("has twelve metrics, each with its series", () => {
     const names = database.series.map(label("__name__"))
     assert.deepStrictEqual(
       Object.fromEntries([...new Set(names)].map((name) => [name, named(name).length])),
@@ -56,12 +56,12 @@ describe("the generated database", () => {
     )
   })
 
-  it("repeats itself when it ends later, and adds to it", () => {
+  it("has the same samples and more when it ends later", () => {
     const later = generate({ endMillis: endMillis + 3 * hour })
     for (const series of database.series) {
       const labels = JSON.stringify(series.labels)
       const same = later.series.find((other) => JSON.stringify(other.labels) === labels)
-      // From the second scrape of the later one on: the first has no sample to look back to.
+      // From the second scrape of the later one: the first has no sample to look back to.
       const from = endMillis - 22 * hour + 60_000
       const tail = (s: MockSeries | undefined) =>
         s === undefined
@@ -100,7 +100,7 @@ describe("the generated database", () => {
       assert.deepStrictEqual(buckets.at(-1)!.values, count.values)
       assert.isAbove(numbers(count).length, 24 * 60)
       for (const [smaller, larger] of buckets.slice(1).map((bucket, i) => [buckets[i]!, bucket] as const)) {
-        // Every bucket has requests of its own, if not since the last restart.
+        // Every bucket has its own requests, though not always since the last restart.
         assert.isAbove(Math.max(...numbers(larger)), Math.max(...numbers(smaller)))
         larger.values.forEach((value, at) => {
           const below = smaller.values[at]!
@@ -125,7 +125,7 @@ describe("the generated database", () => {
     assert.strictEqual(builds[1]!.values.at(-1), 1)
   })
 
-  it("has values that are not finite, in few places", () => {
+  it("has a few values that are not finite", () => {
     const odd = database.series.flatMap(numbers).filter((v) => !Number.isFinite(v))
     assert.isTrue(odd.some(Number.isNaN) && odd.includes(Number.POSITIVE_INFINITY))
     assert.isBelow(odd.length, 200)

@@ -1,4 +1,4 @@
-/** The mock on a socket against clients that send whatever they like: it refuses, and continues to serve all others. */
+/** The mock on a socket against clients that send anything: it refuses them, and continues to serve all others. */
 import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -22,18 +22,18 @@ const serve = Effect.map(
   })
 )
 
-/** Says something, and hears what comes until the server closes the connection or is silent for a moment. */
-const say = (port: number, text: string | Buffer, silentMillis = 150): Effect.Effect<string> =>
+/** Sends a text, and returns what arrives until the server closes the connection or is silent for a moment. */
+const sendText = (port: number, text: string | Buffer, silentMillis = 150): Effect.Effect<string> =>
   Effect.callback((resume) => {
-    let heard = ""
+    let received = ""
     const socket = connect(port, "127.0.0.1", () => socket.write(text))
     const done = (): void => {
       socket.destroy()
-      resume(Effect.succeed(heard))
+      resume(Effect.succeed(received))
     }
     let timer = setTimeout(done, silentMillis * 4)
     socket.on("data", (chunk) => {
-      heard += chunk.toString("latin1")
+      received += chunk.toString("latin1")
       clearTimeout(timer)
       timer = setTimeout(done, silentMillis)
     })
@@ -44,8 +44,8 @@ const say = (port: number, text: string | Buffer, silentMillis = 150): Effect.Ef
     })
   })
 
-/** That the server is there for others. */
-const assertAnswers = (baseUrl: string, after: string) =>
+/** Checks that the server still serves others. */
+const assertServes = (baseUrl: string, after: string) =>
   Effect.promise(async () => {
     const response = await fetch(`${baseUrl}/api/v1/label/job/values`, {
       signal: AbortSignal.timeout(20_000)
@@ -54,7 +54,7 @@ const assertAnswers = (baseUrl: string, after: string) =>
     assert.include(await response.text(), '"success"', after)
   })
 
-const statusOf = (heard: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(heard)?.[1] ?? 0)
+const statusOf = (received: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(received)?.[1] ?? 0)
 
 const get = (target: string, ...headers: ReadonlyArray<string>): string =>
   [`GET ${target} HTTP/1.1`, ...(headers.length === 0 ? ["Host: a"] : headers), "", ""].join("\r\n")
@@ -69,18 +69,18 @@ const post = (body: string, ...headers: ReadonlyArray<string>): string =>
     body
   ].join("\r\n")
 
-describe("a request that is none", () => {
+describe("an invalid request", () => {
   it.live.each<[string, string, ReadonlyArray<number>]>([
-    ["a host that is none", get("/api/v1/labels", "Host: ["), [400]],
+    ["an invalid host", get("/api/v1/labels", "Host: ["), [400]],
     ["a host with a path", get("/api/v1/labels", "Host: a/b?c"), [400]],
     ["a host with a user", get("/api/v1/labels", "Host: u:p@a"), [400]],
-    ["a port that is none", get("/api/v1/labels", "Host: a:99999"), [400]],
+    ["an invalid port", get("/api/v1/labels", "Host: a:99999"), [400]],
     ["an address in IPv6", get("/api/v1/labels", "Host: [::1]:80"), [200]],
-    ["an address in IPv6 that is none", get("/api/v1/labels", "Host: [:::::]:80"), [400]],
+    ["an invalid IPv6 address", get("/api/v1/labels", "Host: [:::::]:80"), [400]],
     ["no host", get("/api/v1/labels", "A: b"), [400]],
     ["two hosts", get("/api/v1/labels", "Host: a", "Host: b"), [200, 400]],
     ["all of an address", get("http://other.example/api/v1/labels"), [200]],
-    ["all of an address that is none", get("http://[/api/v1/labels"), [400]],
+    ["an invalid absolute address", get("http://[/api/v1/labels"), [400]],
     ["another scheme", get("ftp://a/api/v1/labels"), [400]],
     ["no path", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", [400]],
     ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", [0, 400]],
@@ -103,19 +103,19 @@ describe("a request that is none", () => {
     ["two lengths", post("a=b", "Content-Length: 3", "Content-Length: 4"), [400]],
     ["a length and pieces", post("0\r\n\r\n", "Content-Length: 5", "Transfer-Encoding: chunked"), [400]],
     ["pieces that are none", post("zz\r\n", "Transfer-Encoding: chunked"), [400]],
-    ["a length that is none", post("", "Content-Length: -1"), [400]],
-    ["an expectation that nobody has", post("a=b", "Content-Length: 3", "Expect: miracles"), [417]],
-    ["a body that was asked for", post("a=b", "Content-Length: 3", "Expect: 100-continue"), [100]]
+    ["an invalid length", post("", "Content-Length: -1"), [400]],
+    ["an unknown expectation", post("a=b", "Content-Length: 3", "Expect: miracles"), [417]],
+    ["a body after `100 Continue`", post("a=b", "Content-Length: 3", "Expect: 100-continue"), [100]]
   ])("%s", ([name, request, statuses]) =>
     Effect.gen(function* () {
       const { baseUrl, port } = yield* serve
-      const heard = yield* say(port, Buffer.from(request, "latin1"))
-      assert.include(statuses, statusOf(heard), heard)
-      yield* assertAnswers(baseUrl, name)
+      const received = yield* sendText(port, Buffer.from(request, "latin1"))
+      assert.include(statuses, statusOf(received), received)
+      yield* assertServes(baseUrl, name)
     })
   )
 
-  it.live("is refused whatever it is made of", () =>
+  it.live("is refused, whatever it contains", () =>
     Effect.gen(function* () {
       const { baseUrl, port } = yield* serve
       const valid = [
@@ -156,24 +156,24 @@ describe("a request that is none", () => {
       )
       const statuses = yield* Effect.forEach(
         requests,
-        (request) => Effect.map(say(port, request, 40), statusOf),
+        (request) => Effect.map(sendText(port, request, 40), statusOf),
         {
           concurrency: 40
         }
       )
-      // Not all of them are refused, and none breaks the server in a way that it notices.
+      // Not all of them are refused, and none makes the server fail.
       assert.isAbove(statuses.filter((status) => status === 400).length, 50)
       assert.notInclude(statuses, 500)
-      yield* assertAnswers(baseUrl, "all of them")
+      yield* assertServes(baseUrl, "all of them")
     })
   )
 })
 
 describe("a body that is too large", () => {
-  /** Sends without end, and returns how much was taken until the connection was closed, and what was said. */
+  /** Sends without end. Returns how much was accepted before the connection was closed, and the response. */
   const flood = (port: number, head: string, piece: Buffer, most: number) =>
-    Effect.callback<{ readonly sent: number; readonly heard: string }>((resume) => {
-      let heard = ""
+    Effect.callback<{ readonly sent: number; readonly received: string }>((resume) => {
+      let received = ""
       let sent = 0
       const socket: Socket = connect(port, "127.0.0.1", () => {
         socket.write(head)
@@ -189,10 +189,10 @@ describe("a body that is too large", () => {
         go()
       })
       socket.on("data", (chunk) => {
-        heard += chunk.toString("latin1")
+        received += chunk.toString("latin1")
       })
       socket.on("error", () => {})
-      socket.on("close", () => resume(Effect.succeed({ heard, sent })))
+      socket.on("close", () => resume(Effect.succeed({ received, sent })))
     })
 
   const piece = Buffer.alloc(65_536, "a")
@@ -208,19 +208,19 @@ describe("a body that is too large", () => {
   ] as const)("is refused after a part of it, %s", ([, header, piece]) =>
     Effect.gen(function* () {
       const { baseUrl, port } = yield* serve
-      const { heard, sent } = yield* flood(port, post("", header), piece, most)
-      assert.strictEqual(statusOf(heard), 413, heard)
-      // What the sockets between hold, and the most that is read.
+      const { received, sent } = yield* flood(port, post("", header), piece, most)
+      assert.strictEqual(statusOf(received), 413, received)
+      // The buffers of the sockets, and the most that is read.
       assert.isBelow(sent, 40_000_000)
-      yield* assertAnswers(baseUrl, header)
+      yield* assertServes(baseUrl, header)
     })
   )
 
-  it.live("is refused before it is sent, where the client asks first", () =>
+  it.live("is refused before it is sent, if the client expects `100 Continue`", () =>
     Effect.gen(function* () {
       const { port } = yield* serve
-      const heard = yield* say(port, post("", `Content-Length: ${most}`, "Expect: 100-continue"))
-      assert.strictEqual(statusOf(heard), 413, heard)
+      const received = yield* sendText(port, post("", `Content-Length: ${most}`, "Expect: 100-continue"))
+      assert.strictEqual(statusOf(received), 413, received)
     })
   )
 })
@@ -250,15 +250,15 @@ describe("clients that are slow, or many", () => {
         open,
         { concurrency: 50 }
       )
-      yield* assertAnswers(baseUrl, "400 clients")
-      // A hundred requests at once on one connection are answered one after the other.
-      const heard = yield* say(port, get("/api/v1/labels").repeat(100))
-      assert.strictEqual(heard.match(/HTTP\/1\.1 200/g)?.length, 100)
+      yield* assertServes(baseUrl, "400 clients")
+      // A hundred requests at once on one connection get their responses in order.
+      const received = yield* sendText(port, get("/api/v1/labels").repeat(100))
+      assert.strictEqual(received.match(/HTTP\/1\.1 200/g)?.length, 100)
     }).pipe(Effect.scoped)
   )
 })
 
-describe("parameters that mean nothing", () => {
+describe("invalid parameters", () => {
   const texts = [
     ...[
       "0",
@@ -339,7 +339,7 @@ describe("parameters that mean nothing", () => {
     "metric"
   ]
 
-  it("are refused, or answered with no more points than a range may have", () => {
+  it("are refused, or give no more points than a range may have", () => {
     const mock = new MockPrometheus(database, { version: "3.0.0", maxSamples: 50_000_000 })
     let succeeded = 0
     for (let i = 0; i < runs(60); i++) {
@@ -354,7 +354,7 @@ describe("parameters that mean nothing", () => {
       let bytes = 0
       for (const chunk of body) bytes += chunk.length
       assert.include([200, 400, 404, 422], status)
-      // 11,001 points of all series, and what an error quotes.
+      // 11,001 points of all series, and the quote in an error.
       assert.isBelow(bytes, 100_000_000)
       if (status === 200) succeeded++
     }
@@ -377,8 +377,8 @@ describe("parameters that mean nothing", () => {
   })
 })
 
-describe("what a mock remembers", () => {
-  it("is bounded, and is the latest", () => {
+describe("the requests that a mock keeps", () => {
+  it("are bounded, and are the latest", () => {
     const mock = new MockPrometheus(database)
     const url = new URL("http://mock/api/v1/labels")
     const headers = [["content-type", "application/x-www-form-urlencoded"]] as const

@@ -22,7 +22,7 @@ const database = makeDatabase(
 const path = "/api/v1/query_range"
 const params = { query: "m", start: `${start}`, end: `${start + 4999}`, step: "1" }
 
-/** A mock, where its API is, and a client that reaches it. */
+/** A mock, the address of its API, and a client of it. */
 interface Transport {
   readonly name: string
   readonly connect: (
@@ -78,7 +78,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("takes a form, a prefix and headers", () =>
+  it.live("accepts a form, a prefix and headers", () =>
     Effect.gen(function* () {
       const { mock, baseUrl, client } = yield* open({
         pathPrefix: "/prometheus",
@@ -140,7 +140,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("falls silent within a body, or says nothing at all", () =>
+  it.live("stalls within a body, or sends no response", () =>
     Effect.gen(function* () {
       const stalled = yield* faulty({ stallAfterBytes: 10 })
       const response = yield* stalled.client.get(`${stalled.baseUrl}/api/v1/labels`)
@@ -156,7 +156,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("waits as long as it is asked to", () =>
+  it.live("waits before a response", () =>
     Effect.gen(function* () {
       const { baseUrl, client } = yield* faulty({ delayMillis: 50 })
       const before = yield* Clock.currentTimeMillis
@@ -166,7 +166,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("does not mind a client that goes away", () =>
+  it.live("survives a client that disconnects", () =>
     Effect.gen(function* () {
       const { baseUrl, client } = yield* open({ chunkBytes: 1000 })
       const response = yield* client.get(`${baseUrl}${path}`, { urlParams: params })
@@ -176,7 +176,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.effect("has the time of Effect's clock", () =>
+  it.effect("uses Effect's clock", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(start * 1000)
       const { mock, baseUrl, client } = yield* open()
@@ -197,7 +197,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
   )
 })
 
-describe("the mock in the process", () => {
+describe("the mock within the process", () => {
   it.effect("waits on the TestClock, to the millisecond", () =>
     Effect.gen(function* () {
       const mock = new MockPrometheus(database, { faults: () => ({ delayMillis: 1000 }) })
@@ -223,7 +223,7 @@ describe("the mock in the process", () => {
 })
 
 describe("the mock on a socket", () => {
-  it.live("is gone when its scope closes, whatever is still open", () =>
+  it.live("stops when its scope closes, whatever is still open", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const mock = new MockPrometheus(database, { faults: () => ({ stallAfterBytes: 1 }) })

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import { ask } from "../destinations/duckdb/ask.ts"
+import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { pointsOf, refusal, serve } from "../support/mockServer.ts"
 
@@ -59,7 +59,10 @@ export const rowsOf = async (format: Format, path: string): Promise<ReadonlyArra
       format === "duckdb"
         ? [path, name]
         : [":memory:", `read_parquet('${path}/${name}/**/*.parquet', hive_partitioning = false)`]
-    for (const row of await ask(database, `SELECT n, epoch_ms(time) AS time, value FROM ${table}`)) {
+    for (const row of await queryDatabase(
+      database,
+      `SELECT n, epoch_ms(time) AS time, value FROM ${table}`
+    )) {
       rows.push(`${name} ${row.n} ${row.time} ${row.value}`)
     }
   }

@@ -171,7 +171,7 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
         const result = yield* toFull(args)
         assert.deepStrictEqual(
           [result.code, result.stderr],
-          [1, "Standard output cannot be written: ENOSPC.\n"],
+          [1, "Cannot write to standard output: ENOSPC.\n"],
           args[0]!
         )
       }
@@ -188,7 +188,7 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
       for (const args of forPeople) {
         const result = yield* toFull(args)
         assert.strictEqual(result.code, 1, args.join(" "))
-        assert.match(result.stderr, /^Standard output cannot be written: ENOSPC\.$/m, args.join(" "))
+        assert.match(result.stderr, /^Cannot write to standard output: ENOSPC\.$/m, args.join(" "))
         assert.notMatch(result.stderr, /mistake|bug/)
       }
       // What was committed before the summary is there.
@@ -221,7 +221,7 @@ describe("a folder that has been removed", () => {
       )
       assert.deepStrictEqual(
         [result.code, result.stdout, result.stderr],
-        [1, "", "The current folder does not exist any more. Change to another one.\n"]
+        [1, "", "The current folder no longer exists. Change to another one.\n"]
       )
     })
   )

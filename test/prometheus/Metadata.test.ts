@@ -22,7 +22,7 @@ describe("findMetadata", () => {
     assert.strictEqual(findMetadata(metadata, "build_info")?.type, "info")
   })
 
-  it("does not take a name for a part of something it only resembles", () => {
+  it("ignores families whose names only look similar", () => {
     for (const name of ["latency_max", "latencybucket", "late", "_sum", "latency_sum_sum"]) {
       assert.isUndefined(findMetadata(metadata, name), name)
     }

@@ -1,4 +1,4 @@
-/** The client over real sockets: what it sends, and what it makes of what comes back. */
+/** The client over real sockets: its requests, and how it reads responses. */
 import { gzipSync } from "node:zlib"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream } from "effect"
@@ -35,7 +35,7 @@ const query = {
 
 const range = { startMillis: start, endMillis: start + 60 * minute }
 
-/** A client of a mock server on loopback; `use` gets both. */
+/** Runs `use` with a mock server on loopback and a client of it. */
 const withClient = <A, E, R>(
   setting: { readonly mock?: MockOptions; readonly config?: object },
   use: (client: PrometheusClient["Service"], mock: MockPrometheus) => Effect.Effect<A, E, R>
@@ -64,7 +64,7 @@ const samples = (client: PrometheusClient["Service"], overrides: Partial<typeof 
     Effect.scoped
   )
 
-/** The error of an effect that must fail with one. */
+/** The error of an effect that must fail. */
 const failure = <A, R>(effect: Effect.Effect<A, PrometheusError, R>) => Effect.flip(effect)
 
 /** A fault for range queries only. */
@@ -100,7 +100,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("keeps its connection from request to request", () =>
+  it.live("reuses its connection", () =>
     withClient({}, (client, mock) =>
       Effect.gen(function* () {
         for (let i = 0; i < 5; i++) yield* samples(client)
@@ -123,7 +123,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("requests a millisecond more where a range ends at midnight, which adds no point", () =>
+  it.live("extends a range that ends at midnight by a millisecond, which adds no point", () =>
     withClient({}, (client, mock) =>
       Effect.gen(function* () {
         const midnight = { startMillis: start - 60_000, endMillis: start }
@@ -162,19 +162,19 @@ describe("PrometheusClient", () => {
     )
   )
 
-  for (const [name, answer] of [
+  for (const [name, data] of [
     ["a scalar", '{"resultType":"scalar","result":[1767225600.25,"1767225600.25"]}'],
     [
       "a vector of one",
       '{"result":[{"metric":{},"value":[1767225600,"1767225600.25"]}],"resultType":"vector"}'
     ]
   ] as const) {
-    it.live(`takes the server's time as ${name}`, () =>
+    it.live(`reads the server's time from ${name}`, () =>
       withClient(
         {
           mock: {
             faults: () => ({
-              body: `{"status":"success","data":${answer},"isPartial":false}`,
+              body: `{"status":"success","data":${data},"isPartial":false}`,
               headers: { "content-type": "application/json" }
             })
           }
@@ -185,7 +185,7 @@ describe("PrometheusClient", () => {
   }
 
   for (const text of ["NaN", "+Inf", "-Inf", "1e400", "1e300", "-1", "253402300800", "noon"]) {
-    it.live(`does not take ${text} for the time`, () =>
+    it.live(`refuses ${text} as the time`, () =>
       withClient(
         {
           mock: {
@@ -204,7 +204,7 @@ describe("PrometheusClient", () => {
     )
   }
 
-  it.live("has no metadata where the server has none", () =>
+  it.live("has no metadata if the server has none", () =>
     withClient({ mock: { faults: () => ({ status: 404, body: "404 page not found" }) } }, (client) =>
       Effect.map(client.metadata, (metadata) => assert.strictEqual(metadata.size, 0))
     )
@@ -215,7 +215,7 @@ describe("PrometheusClient", () => {
   )
   const gzip = { "content-type": "application/json", "content-encoding": "gzip" }
 
-  it.live("requests gzip where that is configured, and decompresses it", () =>
+  it.live("requests gzip if configured, and decompresses it", () =>
     withClient(
       { mock: { faults: onRange({ body: packed, headers: gzip }) }, config: { compression: "gzip" } },
       (client, mock) =>
@@ -228,17 +228,17 @@ describe("PrometheusClient", () => {
 
   for (const [name, fault] of [
     [
-      "gzip that is changed before anything could be read",
+      "gzip that is damaged before any sample",
       { body: Buffer.concat([packed.subarray(0, 10), Buffer.alloc(50, 7)]), headers: gzip }
     ],
     ["gzip that ends early", { body: packed.subarray(0, 40), headers: gzip }],
-    ["gzip that is none", { body: "x".repeat(100), headers: gzip }],
+    ["invalid gzip", { body: "x".repeat(100), headers: gzip }],
     ["an encoding that was not requested", { body: packed, headers: { ...gzip, "content-encoding": "br" } }],
     ["a response that is cut", { cutAfterBytes: 300 }],
     ["a response that is empty", { body: "", headers: { "content-type": "application/json" } }],
     ["a response that is not JSON", { body: "][", headers: { "content-type": "application/json" } }]
   ] as const) {
-    it.live(`calls ${name} broken`, () =>
+    it.live(`reports ${name} as broken`, () =>
       withClient({ mock: { faults: onRange(fault) } }, (client) =>
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
@@ -252,7 +252,7 @@ describe("PrometheusClient", () => {
   const json = { "content-type": "application/json" }
   const tooMany = '{"status":"error","errorType":"execution","error":"would load too many samples"}'
 
-  it.live("retries a refusal whose text broke off: it might say what to do", () =>
+  it.live("retries a refusal whose text broke off, since the rest may be specific", () =>
     Effect.forEach(
       [
         { status: 422, body: tooMany, headers: json, cutAfterBytes: 40 },
@@ -272,7 +272,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("needs no text where the status is enough", () =>
+  it.live("needs no text if the status is enough", () =>
     Effect.forEach(
       [
         [401, "Unauthorized"],
@@ -294,7 +294,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("does not retry changed gzip once it has brought samples", () => {
+  it.live("does not retry damaged gzip after it has delivered samples", () => {
     const values = Array.from({ length: 50_000 }, (_, i) => `[${start / 1000 + i},"${(i * 7919) % 1000003}"]`)
     const changed = gzipSync(
       `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"m"},"values":[${values}]}]}}`
@@ -326,7 +326,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("takes a refusal for one under status 200 too", () =>
+  it.live("recognises a refusal with status 200", () =>
     withClient(
       {
         mock: {
@@ -345,7 +345,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  const answerThat = (more: string) =>
+  const respondWith = (more: string) =>
     onRange({
       body: `{"status":"success",${more}"data":{"resultType":"matrix","result":[{"metric":{"__name__":"m"},"values":[[${start / 1000},"7"]]}]}}`,
       headers: { "content-type": "application/json" }
@@ -359,8 +359,8 @@ describe("PrometheusClient", () => {
       /query_range may lack data\. It warns: No StoreAPIs matched for this query; fetch series for \{a="b"\}: rpc error\. Check that .* partial_data to accept\.$/
     ]
   ] as const) {
-    it.live(`takes a part of the data for a failure where ${name}`, () =>
-      withClient({ mock: { faults: answerThat(more) } }, (client, mock) =>
+    it.live(`fails for partial data if ${name}`, () =>
+      withClient({ mock: { faults: respondWith(more) } }, (client, mock) =>
         Effect.gen(function* () {
           const error = yield* failure(samples(client))
           assert.strictEqual(error.reason, "PartialResponse")
@@ -371,10 +371,10 @@ describe("PrometheusClient", () => {
       )
     )
 
-    it.live(`accepts it where that is configured, with a warning: ${name}`, () => {
+    it.live(`accepts partial data if configured, with a warning: ${name}`, () => {
       const logs: Array<unknown> = []
       return withClient(
-        { mock: { faults: answerThat(more) }, config: { partial_data: "accept" } },
+        { mock: { faults: respondWith(more) }, config: { partial_data: "accept" } },
         (client) =>
           Effect.gen(function* () {
             assert.deepStrictEqual(yield* samples(client), ["7"])
@@ -394,11 +394,11 @@ describe("PrometheusClient", () => {
     })
   }
 
-  it.live("does not take a warning about the query for one about the data", () =>
+  it.live("ignores warnings about the query", () =>
     withClient(
       {
         mock: {
-          faults: answerThat('"warnings":["PromQL warning: mixed histograms"],"infos":["PromQL info: x"],')
+          faults: respondWith('"warnings":["PromQL warning: mixed histograms"],"infos":["PromQL info: x"],')
         }
       },
       (client) =>
@@ -408,7 +408,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("has the server time out first", () =>
+  it.live("sets a timeout on the server that ends first", () =>
     withClient({ config: { request_timeout: 60 } }, (client, mock) =>
       Effect.gen(function* () {
         yield* samples(client)
@@ -433,7 +433,7 @@ describe("PrometheusClient", () => {
   )
 
   for (const status of [301, 302, 307, 308]) {
-    it.live(`follows a redirect with ${status} on the same host, credentials and all`, () =>
+    it.live(`follows a redirect with ${status} on the same host, with credentials`, () =>
       withClient(
         {
           mock: {
@@ -467,7 +467,7 @@ describe("PrometheusClient", () => {
     )
   }
 
-  it.live("never carries credentials to another host, and stops at a circle", () =>
+  it.live("never sends credentials to another host, and stops at a redirect loop", () =>
     Effect.gen(function* () {
       const other = new MockPrometheus(database())
       const { baseUrl: otherUrl } = yield* MockServer.make(other)
@@ -490,11 +490,11 @@ describe("PrometheusClient", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("drops a response that is not read to its end", () =>
+  it.live("closes the connection of a response that is not read to its end", () =>
     withClient({ mock: { faults: onRange({ stallAfterBytes: 300 }) } }, (client, mock) =>
       Effect.gen(function* () {
         yield* Effect.scoped(client.queryRange(query))
-        // The connection is gone, so the next request gets one of its own and an answer.
+        // The connection is closed, so the next request opens another one.
         assert.isNumber(yield* client.now)
         assert.lengthOf(mock.requests, 2)
       })

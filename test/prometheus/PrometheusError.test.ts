@@ -21,7 +21,7 @@ describe("PrometheusError", () => {
     ["UnexpectedSample", "stream", "stream", "system"],
     ["TooLarge", "split", "stream", "config"],
     ["Refused", "stream", "stream", "config"]
-  ])("%s ends with %s, then %s, and is a %s matter", (reason, action, last, attribution) => {
+  ])("%s leads to %s, then fails the %s, and is a %s problem", (reason, action, last, attribution) => {
     const error = new PrometheusError({ reason, summary: "It failed." })
     assert.deepInclude(error.policy, { action, onExhausted: last, attribution })
     assert.strictEqual(error._tag, "PrometheusError")
@@ -30,7 +30,7 @@ describe("PrometheusError", () => {
     assert.strictEqual(error.message.trim(), error.message)
   })
 
-  it("names the keys of the configuration that can help", () => {
+  it("names the configuration keys that can help", () => {
     const advice = (reason: Reason): string => new PrometheusError({ reason, summary: "" }).message
     assert.match(advice("Unauthorized"), /basic_auth_user.*basic_auth_pass/)
     assert.match(advice("WrongPath"), /base_url/)

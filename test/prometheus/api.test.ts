@@ -1,4 +1,4 @@
-/** Both halves of each endpoint, without a client: responses are recorded from Prometheus 2.42 and VictoriaMetrics 1.79. */
+/** Both halves of each endpoint, without a client. The responses were recorded from Prometheus 2.42 and VictoriaMetrics 1.79. */
 import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { Headers } from "effect/http"
@@ -18,12 +18,12 @@ const success = (data: string) => `{"status":"success","data":${data}}`
 const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Date.UTC(9999, 0) }))
 
 describe("requests", () => {
-  it("ask for the server's time", () => {
+  it("get the server's time", () => {
     const { request } = Api.serverTime
     assert.deepStrictEqual(request, { method: "GET", path: "/api/v1/query", params: { query: "time()" } })
   })
 
-  it("ask for label values in a range, of what a selector and matchers select", () => {
+  it("get label values of the series that a selector and matchers select in a range", () => {
     const selection = { matchers, selector: Result.getOrThrow(parse('{env="prod"}')) }
     assert.deepStrictEqual(Api.labelValues("näme/x", range, selection).request, {
       method: "GET",
@@ -41,7 +41,7 @@ describe("requests", () => {
     assert.notProperty(Api.labelNames(range, { selector: [] }).request.params, "match[]")
   })
 
-  it("ask a range query for exact data, and for a response before the timeout", () => {
+  it("demand exact data of a range query, and a response before the timeout", () => {
     const request = Api.rangeRequest({ ...range, query: "up", stepMillis: 15_000 }, 60_000)
     assert.strictEqual(request.method, "GET")
     assert.strictEqual(request.path, "/api/v1/query_range")
@@ -60,7 +60,7 @@ describe("requests", () => {
   })
 
   it.prop(
-    "have times in seconds, exact to the millisecond; only a range that ends at midnight ends a millisecond later",
+    "have times in seconds, exact to the millisecond; a range that ends at midnight ends a millisecond later",
     [Millis, Millis],
     ([startMillis, endMillis]) => {
       const { params } = Api.labelNames({ startMillis, endMillis }, { selector: [] }).request
@@ -111,7 +111,7 @@ describe("responses", () => {
     )
   })
 
-  it.prop("have each name once, and no empty one", [Schema.Array(Schema.String)], ([given]) => {
+  it.prop("have distinct names, and no empty one", [Schema.Array(Schema.String)], ([given]) => {
     const endpoint = Api.labelValues("job", range, { selector: [] })
     const names = Result.getOrThrow(decode(endpoint, success(JSON.stringify([...given, ...given]))))
     assert.deepStrictEqual(
@@ -142,7 +142,7 @@ describe("responses", () => {
     Api.labelNames(range, { selector: [] })
   ]
 
-  it.prop("of any other text are errors with a sentence", [Schema.String, Schema.Json], ([text, json]) => {
+  it.prop("with any other text are errors with a sentence", [Schema.String, Schema.Json], ([text, json]) => {
     for (const endpoint of endpoints) {
       const broken = Result.getOrThrow(Result.flip(decode(endpoint, `${text}{`)))
       assert.strictEqual(broken.reason, "BrokenResponse")
@@ -191,7 +191,7 @@ describe("the end of a range query's response", () => {
     assert.include(failure.summary, `http://h/api returned HTTP 200: ${text} ****`)
   })
 
-  it("says what it knows of an error without a text", () => {
+  it("describes an error that has no text", () => {
     assert.include(error({ status: "error", errorType: "execution" }).summary, "HTTP 200: execution.")
     assert.include(error({ status: "pending" }).summary, "HTTP 200: status pending.")
   })
@@ -209,11 +209,11 @@ describe("the end of a range query's response", () => {
     assert.deepStrictEqual(Result.getOrThrow(outcome({ isPartial: true, warnings: missing }, "accept")), [
       "No StoreAPIs matched",
       "****: rpc error",
-      "the response lacks data because some of its sources did not respond"
+      "the response lacks data because some of the server's sources did not respond"
     ])
   })
 
-  it("passes on warnings about the query", () => {
+  it("has warnings about the query", () => {
     const warnings = ["PromQL warning: mixed s3cret"]
     assert.deepStrictEqual(Result.getOrThrow(outcome({ warnings })), ["PromQL warning: mixed ****"])
   })

@@ -1,8 +1,8 @@
 /**
- * Reads of a server whose answers to range queries are changed at random: a read ends, with what was asked for or with
- * an error in a sentence; and it hands on no sample that was not answered, not asked for, or handed on before.
+ * Reads from a server that changes its responses to range queries at random. A read ends with the requested samples, or with an
+ * error that is a sentence. It emits only samples that were requested and in a response, each once.
  *
- * MODEL_RUNS sets how many reads there are, HOSTILE_SEED which ones.
+ * MODEL_RUNS is the number of reads, HOSTILE_SEED their seed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
@@ -32,14 +32,14 @@ const many = {
 const POINTS = 80
 const RETRIES = 2
 
-/** One answer to a range query, as it was sent. */
+/** One response to a range query, as it was sent. */
 interface Sent {
   readonly firstMillis: number
   readonly lastMillis: number
   readonly samples: ReadonlyArray<PlainSample>
 }
 
-/** A server that changes what it answers to range queries. */
+/** A server that changes its responses to range queries. */
 class HostilePrometheus extends MockPrometheus {
   readonly sent: Array<Sent> = []
   readonly change: (body: Uint8Array, attempt: number) => Uint8Array
@@ -61,15 +61,15 @@ class HostilePrometheus extends MockPrometheus {
   }
 
   override handle(request: MockRequest, nowMillis: number): MockResponse {
-    const answer = super.handle(request, nowMillis)
-    if (request.path !== "/api/v1/query_range") return answer
-    const body = this.change(Buffer.concat([...answer.body]), this.requests.at(-1)!.attempt)
+    const response = super.handle(request, nowMillis)
+    if (request.path !== "/api/v1/query_range") return response
+    const body = this.change(Buffer.concat([...response.body]), this.requests.at(-1)!.attempt)
     this.sent.push({
       firstMillis: Number(request.params.get("start")) * 1000,
       lastMillis: Number(request.params.get("end")) * 1000,
       samples: lenientRead(body).samples
     })
-    return { ...answer, body: this.cut(body) }
+    return { ...response, body: this.cut(body) }
   }
 }
 
@@ -79,7 +79,7 @@ interface Outcome {
   readonly error: PrometheusError | undefined
 }
 
-/** Reads the metric, and lets time go by until that is over. */
+/** Reads the metric, and lets time pass until the end. */
 const readFrom = Effect.fnUntraced(function* (mock: MockPrometheus) {
   yield* TestClock.setTime(start + (POINTS - 1) * minute + 60_000)
   const services = Layer.provideMerge(
@@ -100,7 +100,7 @@ const readFrom = Effect.fnUntraced(function* (mock: MockPrometheus) {
     Effect.provide(services),
     Effect.forkChild
   )
-  // Far more than the retries of every window take.
+  // Far longer than the retries of all windows.
   for (let hours = 0; fiber.pollUnsafe() === undefined; hours++) {
     if (hours === 100) throw new Error("The read does not end.")
     yield* TestClock.adjust("1 hour")
@@ -119,9 +119,9 @@ const keyOf = ({ labels, time, value }: Omit<PlainSample, "series">): string =>
 const assertSentence = (error: PrometheusError): void =>
   assert.match(error.message, /^\S.{20,900}[.!?…]$/s, "an error is a sentence")
 
-/** What holds whatever the server does. */
+/** The guarantees against any server. */
 const assertHonest = ({ sent }: HostilePrometheus, { error, events }: Outcome): void => {
-  const handedOn = new Set<string>()
+  const emitted = new Set<string>()
   let lastCheckpoint = Number.NEGATIVE_INFINITY
   for (const event of events) {
     if (event._tag === "Failed") assertSentence(event.error)
@@ -129,11 +129,11 @@ const assertHonest = ({ sent }: HostilePrometheus, { error, events }: Outcome): 
     if (event._tag !== "Samples") continue
     for (const sample of plainSamples(event.blocks)) {
       const key = keyOf(sample)
-      if (handedOn.has(key)) assert.fail(`${key} comes twice`)
-      handedOn.add(key)
+      if (emitted.has(key)) assert.fail(`${key} comes twice`)
+      emitted.add(key)
       const { time, value } = sample
       const isPoint = time >= start && time < start + POINTS * minute && time % minute === 0
-      if (!isPoint) assert.fail(`${key} was not asked for`)
+      if (!isPoint) assert.fail(`${key} was not requested`)
       if (time <= lastCheckpoint) assert.fail(`${key} comes after its checkpoint`)
       const wasSent = sent.some(
         ({ firstMillis, lastMillis, samples }) =>
@@ -158,14 +158,14 @@ const samplesOf = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<string> =>
       : []
   )
 
-describe("a read of a server whose answers are changed", () => {
+describe("a read of a server whose responses are changed", () => {
   it.effect.prop(
-    "hands on what was answered and asked for, once, and ends",
+    "emits samples that were sent and requested, once, and ends",
     [choices],
     ([choices]) =>
       Effect.gen(function* () {
         let round = 0
-        // Some answers are let through, so that others are reached.
+        // Some responses are let through, so that others are reached.
         const more = (): Choices => new Choices(choices.seed + round++, 3000)
         const mock = new HostilePrometheus(
           (body) => {
@@ -176,14 +176,14 @@ describe("a read of a server whose answers are changed", () => {
         )
         const outcome = yield* readFrom(mock)
         assertHonest(mock, outcome)
-        // Of each window a first time and retries, more of them only where each brings something.
+        // Each window is requested once and retried, more often only if each retry delivers samples.
         assert.isBelow(mock.sent.length, 60)
       }),
     many
   )
 
   it.effect.prop(
-    "has all in the end if the last answers are whole",
+    "has all samples in the end if the last responses are complete",
     [choices],
     ([choices]) =>
       Effect.gen(function* () {
@@ -233,7 +233,7 @@ describe("a read of a server whose answers are changed", () => {
     ["in two series that are one", `{${n},${values(at(1))}},{${n},${values(at(1))}}`],
     ["in two lists of one series", `{${n},${values(at(1))},${values(at(1))}}`],
     [
-      "in two series that are one but for an empty label",
+      "in two series that differ only in an empty label",
       `{${n},${values(at(1))}},{"metric":{"__name__":"m","x":"","n":"0"},${values(at(1))}}`
     ],
     ["of a histogram before the window", `{${n},"histograms":[[${at(-1)},${histogram}]]}`],
@@ -253,7 +253,7 @@ describe("a read of a server whose answers are changed", () => {
         "Checkpoint"
       )
       assertHonest(mock, { events, error: undefined })
-      // It is not asked for again: a server that does this does it always.
+      // It is not retried: a server that does this always does it.
       assert.strictEqual(mock.sent[0]?.firstMillis, start)
       assert.strictEqual(new Set(mock.sent.map(({ firstMillis }) => firstMillis)).size, mock.sent.length)
     })

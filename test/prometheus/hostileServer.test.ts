@@ -1,6 +1,6 @@
 /**
- * The client against a server that sends what no Prometheus would: too much, too deep, too slow, or not at all what was asked
- * for. Each ends soon, with a sentence.
+ * The client against a server that sends what no Prometheus would: too much, too deep, too slow, or something else. Each
+ * request ends soon, with a sentence.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { gzipSync } from "node:zlib"
@@ -17,7 +17,7 @@ const query = { query: "m", startMillis: 1767225600_000, endMillis: 1767225660_0
 
 type Client = PrometheusClient["Service"]
 
-/** What a client logs, each line with its level. */
+/** The logs of a client, each line with its level. */
 const collecting = () => {
   const logs: Array<string> = []
   const layer = Logger.layer([
@@ -26,7 +26,7 @@ const collecting = () => {
   return { layer, logs }
 }
 
-/** A client of a server that treats each request as told. */
+/** A client of a server that handles requests with `listener`. */
 const withServer = <A, E>(
   listener: (request: IncomingMessage, response: ServerResponse) => void,
   use: (client: Client, logs: ReadonlyArray<string>) => Effect.Effect<A, E>,
@@ -105,7 +105,7 @@ describe("a clock", { concurrent: true }, () => {
     ["1.7672256e+09", 1_767_225_600_000],
     ["0", 0]
   ] as const) {
-    it.live(`that shows ${text} is taken`, () =>
+    it.live(`that shows ${text} is accepted`, () =>
       withServer(
         (_, response) => send(response, [clockJson(text)]),
         (client) => Effect.map(client.now, (now) => assert.strictEqual(now, millis))
@@ -113,7 +113,7 @@ describe("a clock", { concurrent: true }, () => {
     )
   }
 
-  it.live("ten years ahead does not count against its own Date and this machine", () =>
+  it.live("ten years ahead of its own Date and of this machine is not used", () =>
     withServer(
       (_, response) => send(response, [clockJson(`${Date.now() / 1000 + 315_360_000}`)]),
       (client) =>
@@ -130,20 +130,20 @@ describe("too much", { concurrent: true }, () => {
   const oversized: Readonly<
     Record<
       string,
-      readonly [ask: (client: Client) => Effect.Effect<unknown, PrometheusError>, message: RegExp]
+      readonly [call: (client: Client) => Effect.Effect<unknown, PrometheusError>, message: RegExp]
     >
   > = {
     "from the clock": [nowOf, /more than 64 KiB/],
     "from a list of metrics": [metricNamesOf, /more than 65536 KiB/],
     "from a list of labels": [labelNamesOf, /more than 65536 KiB/]
   }
-  for (const [what, [ask, message]] of Object.entries(oversized)) {
+  for (const [what, [call, message]] of Object.entries(oversized)) {
     it.live(`${what} is not read to its end`, () =>
       withServer(
         (_, response) => send(response, endless('{"status":"success","data":["', "x".repeat(50_000))),
         (client) =>
           Effect.gen(function* () {
-            const error = yield* Effect.flip(ask(client))
+            const error = yield* Effect.flip(call(client))
             assert.strictEqual(error.reason, "Oversized")
             assert.match(error.message, message)
             isSentence(error)
@@ -162,7 +162,7 @@ describe("too much", { concurrent: true }, () => {
           (_, response) => send(response, body, headers),
           (client) =>
             Effect.gen(function* () {
-              const error = yield* Effect.flip(ask(client))
+              const error = yield* Effect.flip(call(client))
               assert.strictEqual(error.reason, "Oversized")
               assert.match(error.message, /too many objects or lists/)
               isSentence(error)
@@ -172,7 +172,7 @@ describe("too much", { concurrent: true }, () => {
     }
   }
 
-  it.live("from the metadata is done without", () =>
+  it.live("of metadata is ignored", () =>
     withServer(
       (_, response) => send(response, endless('{"status":"success","data":{"a":[', "{},".repeat(20_000))),
       (client, logs) =>
@@ -184,7 +184,7 @@ describe("too much", { concurrent: true }, () => {
     )
   )
 
-  it.live("of a help text is cut", () =>
+  it.live("of a help text is shortened", () =>
     withServer(
       (_, response) =>
         send(response, [
@@ -212,8 +212,8 @@ describe("too much", { concurrent: true }, () => {
         (_, response) => send(response, body(), headers, 422),
         (client) =>
           Effect.gen(function* () {
-            for (const ask of [nowOf, metricNamesOf, samplesOf]) {
-              const error = yield* Effect.flip(ask(client))
+            for (const call of [nowOf, metricNamesOf, samplesOf]) {
+              const error = yield* Effect.flip(call(client))
               assert.match(error.message, /HTTP 422/)
               isSentence(error)
             }
@@ -244,7 +244,7 @@ describe("too much", { concurrent: true }, () => {
 })
 
 describe("names", { concurrent: true }, () => {
-  it.live("are each there once, and none is empty", () =>
+  it.live("are distinct and not empty", () =>
     withServer(
       (_, response) =>
         send(response, [names('["b","a","","b","__name__","a","","constructor","__proto__"]')]),
@@ -270,13 +270,13 @@ describe("names", { concurrent: true }, () => {
   )
 
   for (const data of ['["a",null]', '["a",1]', '[["a"]]', '{"a":"b"}', "null", '"a"']) {
-    it.live(`that are none are refused: ${data}`, () =>
+    it.live(`that are not names are refused: ${data}`, () =>
       withServer(
         (_, response) => send(response, [names(data)]),
         (client) =>
           Effect.gen(function* () {
-            for (const ask of [metricNamesOf, labelNamesOf]) {
-              const error = yield* Effect.flip(ask(client))
+            for (const call of [metricNamesOf, labelNamesOf]) {
+              const error = yield* Effect.flip(call(client))
               assert.strictEqual(error.reason, "NotPrometheus")
               isSentence(error)
             }
@@ -299,22 +299,22 @@ describe("names", { concurrent: true }, () => {
   )
 })
 
-describe("a body that drips", { concurrent: true }, () => {
+describe("a body that arrives too slowly", { concurrent: true }, () => {
   const config = { request_timeout: 1 }
 
-  const asked: ReadonlyArray<
-    readonly [what: string, ask: (client: Client) => Effect.Effect<unknown, PrometheusError>, body: string]
+  const endpoints: ReadonlyArray<
+    readonly [what: string, call: (client: Client) => Effect.Effect<unknown, PrometheusError>, body: string]
   > = [
     ["the clock", nowOf, clockJson("1767225600")],
     ["a list of metrics", metricNamesOf, names('["a_metric_with_a_long_name","and_another_one"]')]
   ]
-  for (const [what, ask, body] of asked) {
+  for (const [what, call, body] of endpoints) {
     it.live(`is given up: ${what}`, () =>
       withServer(
         (_, response) => send(response, drip(body, 200)),
         (client) =>
           Effect.gen(function* () {
-            const error = yield* Effect.flip(ask(client))
+            const error = yield* Effect.flip(call(client))
             assert.strictEqual(error.reason, "Timeout")
             assert.match(error.message, /was not complete within 1 s\./)
           }),
@@ -341,7 +341,7 @@ describe("a body that drips", { concurrent: true }, () => {
         Effect.gen(function* () {
           const error = yield* Effect.flip(samplesOf(client))
           assert.strictEqual(error.reason, "Timeout")
-          assert.match(error.message, /brought only a few bytes within 1 s\./)
+          assert.match(error.message, /delivered only a few bytes within 1 s\./)
         }),
       config
     )
@@ -349,13 +349,13 @@ describe("a body that drips", { concurrent: true }, () => {
 })
 
 describe("credentials in the clear", () => {
-  /** A client over a network of two addresses, of which the first redirects to the other. */
+  /** A client over a network of two addresses. The first redirects to the other. */
   const redirected = Effect.fnUntraced(function* (from: string, to: string, config: object) {
     const http = HttpClient.make((request) => {
-      const answer = request.url.startsWith(to)
+      const response = request.url.startsWith(to)
         ? new Response(clockJson("0"), { headers: { "content-type": "application/json" } })
         : new Response("", { status: 307, headers: { location: request.url.replace(from, to) } })
-      return Effect.succeed(HttpClientResponse.fromWeb(request, answer))
+      return Effect.succeed(HttpClientResponse.fromWeb(request, response))
     })
     const { layer, logs } = collecting()
     const settings = ConnectorConfig.layerFrom({ base_url: from, start_date: "2026-01-01", ...config })
@@ -372,16 +372,16 @@ describe("credentials in the clear", () => {
 
   const credentials = { basic_auth_user: "tester", basic_auth_pass: "Geheim-4711" }
 
-  it.effect("are warned of where each request is redirected to https, once", () =>
+  it.effect("cause one warning if every request is redirected to https", () =>
     Effect.gen(function* () {
       const logs = yield* redirected("http://a.example/p", "https://a.example/p", credentials)
       assert.deepStrictEqual(logs, [
-        "Warn http://a.example/p redirects to https://a.example/p, but credentials are sent without encryption before it does so. Set base_url to that address."
+        "Warn http://a.example/p redirects to https://a.example/p, but credentials are sent without encryption before the redirect. Set base_url to that address."
       ])
     }).pipe(Effect.scoped)
   )
 
-  it.effect("are not warned of where there are none, or nobody is on the way", () =>
+  it.effect("cause no warning without credentials, or on loopback", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* redirected("http://a.example", "https://a.example", {}), [])
       assert.deepStrictEqual(yield* redirected("http://localhost:1", "https://localhost", credentials), [])

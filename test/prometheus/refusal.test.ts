@@ -263,8 +263,8 @@ describe("fromRefusal", () => {
     assert.include(error.message, `${endpoint} returned HTTP ${status}`)
   })
 
-  it("finds what the text says behind a long query", () => {
-    // VictoriaMetrics repeats the query before it says what is wrong.
+  it("reads the text behind a long query", () => {
+    // VictoriaMetrics repeats the query before the error.
     const text = `error when executing query="${"x".repeat(2000)}" on the time range (start=1): cannot select more than -search.maxSamplesPerQuery=1 samples`
     assert.strictEqual(refuse(422, json("422", text)).reason, "TooLarge")
     assert.strictEqual(refuse(422, text, plain).reason, "TooLarge")
@@ -302,7 +302,7 @@ describe("fromRefusal", () => {
     )
   })
 
-  it("shortens what is long", () => {
+  it("shortens long texts", () => {
     for (const body of [
       "x".repeat(60_000),
       json("x", "y".repeat(60_000)),
@@ -312,14 +312,14 @@ describe("fromRefusal", () => {
     }
   })
 
-  it("passes on how long the server asks to wait", () => {
+  it("has the server's Retry-After", () => {
     const refusal: Refusal = { status: 429, body: "", contentType: "", retryAfterMillis: 7000 }
     assert.strictEqual(fromRefusal(endpoint, refusal).retryAfterMillis, 7000)
     assert.isUndefined(refuse(429, "").retryAfterMillis)
   })
 
   it.prop(
-    "takes any status and body",
+    "accepts any status and body",
     [Schema.Int.check(Schema.isBetween({ minimum: 100, maximum: 599 })), Schema.String, Schema.String],
     ([status, body, contentType]) => {
       const error = refuse(status, body, contentType)

@@ -16,7 +16,7 @@ describe("the server's clock", () => {
     { ownMillis: now - 6 * hour },
     { ownMillis: now + 23 * hour },
     { dateMillis: now - day, ownMillis: now + day }
-  ])("counts where the others are within a day of it: %j", (reading) => {
+  ])("is used if the others are within a day of it: %j", (reading) => {
     assert.deepStrictEqual(judge(reading), {
       nowMillis: reading.serverMillis ?? now,
       problem: undefined,
@@ -24,12 +24,12 @@ describe("the server's clock", () => {
     })
   })
 
-  it("does not count where its own Date and this machine contradict it", () => {
+  it("is not used if its own Date and this machine contradict it", () => {
     const clock = judge({ serverMillis: now + 10 * year, dateMillis: now - 3000 })
     assert.deepStrictEqual(clock, {
       nowMillis: now - 3000,
       problem:
-        "The clock of http://server shows 2036-11-26T12:00:00Z, more than a day ahead of the Date header of its response (2026-11-29T11:59:57Z) and ahead of this machine's clock (2026-11-29T12:00:00Z). Samples are read only up to the time of that header. Set the server's clock.",
+        "The clock of http://server shows 2036-11-26T12:00:00Z, more than a day ahead of the Date header of its response (2026-11-29T11:59:57Z) and ahead of this machine's clock (2026-11-29T12:00:00Z). Samples are read only up to the time of that header. Correct the server's clock.",
       isAhead: true
     })
   })
@@ -61,7 +61,7 @@ describe("the server's clock", () => {
       /ahead of this machine's clock \(2025-\S+\) and behind the Date header/,
       true
     ]
-  ] as const)("counts, with a warning, where %s", (_, reading, problem, isAhead) => {
+  ] as const)("is used with a warning if %s", (_, reading, problem, isAhead) => {
     const clock = judge(reading)
     assert.strictEqual(clock.nowMillis, now)
     assert.strictEqual(clock.isAhead, isAhead)

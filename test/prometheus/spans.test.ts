@@ -1,4 +1,4 @@
-/** What a tracer sees of a client's requests. */
+/** The spans of a client's requests. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Stream, Tracer } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
@@ -81,7 +81,7 @@ describe("the spans of a client", () => {
     })
   )
 
-  it.live("say what is asked of which endpoint", () =>
+  it.live("show the endpoint and its parameters", () =>
     Effect.gen(function* () {
       const [span] = yield* spansOf((client) => readAll(client))
       const { "url.full": address, ...attributes } = Object.fromEntries(span!.attributes)
@@ -97,7 +97,7 @@ describe("the spans of a client", () => {
     })
   )
 
-  it.live("last until all of a response has been read, and fail with it", () =>
+  it.live("last until the complete response has been read, and fail with it", () =>
     Effect.gen(function* () {
       const seen: Array<string> = []
       const spans = yield* spansOf(
@@ -126,7 +126,7 @@ describe("the spans of a client", () => {
     })
   )
 
-  it.live("have no secret, wherever it was", () =>
+  it.live("contain no secret, wherever it was", () =>
     Effect.gen(function* () {
       const spans = yield* spansOf(
         (client) =>

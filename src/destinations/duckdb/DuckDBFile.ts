@@ -1,12 +1,12 @@
 /**
  * A DuckDB database as a destination: a table per stream, in one file that other tools can open.
  *
- * Samples gather in temporary tables. A commit inserts them into the stream's table in the transaction that saves the stream's
- * manifest. A refresh that replaces has a table of its own, which takes the name of the stream's table once it is complete.
+ * Samples are staged in temporary tables. A commit inserts them into the stream's table, in the transaction that saves the
+ * stream's manifest. A refresh that replaces rows has a separate table, which replaces the stream's table once it is complete.
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
-import { MOST_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
 import { stateReaderOf } from "../manifest.ts"
@@ -19,23 +19,23 @@ import { quoteName } from "./quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
 import { folded } from "./tables.ts"
 
-/** What a DuckDB database is opened with. */
+/** The options of a DuckDB destination. */
 export interface DuckDBOptions {
   readonly path: string
-  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  /** The source of the data, such as the address of a server. A file accepts only one source. */
   readonly source: string
-  /** A column per label, or else one column `labels` with JSON. */
+  /** One column per label, or otherwise one JSON column `labels`. */
   readonly labelColumns: boolean
-  /** How much memory DuckDB may use for data, beside which it writes to the disk. */
+  /** How much memory DuckDB may use for data before it spills to disk. */
   readonly memoryMegabytes?: number
-  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
 }
 
-/** Each column takes several blocks of memory in each thread that inserts, for whatever few rows. */
+/** Each column takes several memory blocks in each inserting thread, even with few rows. */
 const LABELS_PER_MEGABYTE = 1.5
 
-/** What of DuckDB's memory samples may take until they are inserted, in all streams that are open. */
+/** The share of DuckDB's memory for staged samples of all open streams. */
 const STAGED_PART = 3 / 10
 
 /** Opens the database for one run, with its states. */
@@ -52,11 +52,11 @@ export const layer = (
         path,
         labelColumns,
         database,
-        mostLabels: () =>
-          Math.min(MOST_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
+        maxLabels: () =>
+          Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
         stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
-        taken: new Set(
+        tableNames: new Set(
           Array.from(database.manifests.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
         ),
         open: { count: 0 }

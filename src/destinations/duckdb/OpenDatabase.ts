@@ -1,43 +1,43 @@
-/** The database that is open, and the tables of its streams. */
+/** The open database, and the tables of its streams. */
 import { Effect } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Database, Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import { quoteName } from "./quoteSql.ts"
-import { looksOurs } from "./shapes.ts"
+import { looksLikeOurs } from "./shapes.ts"
 import { addLabelColumn, createTable, folded, OWN_SCHEMA, ownColumns, tableName } from "./tables.ts"
 
-/** A database that is open for a run. */
+/** A database opened for a run. */
 export interface OpenDatabase {
   readonly path: string
   readonly labelColumns: boolean
   readonly database: Database
-  /** How many labels of a stream have columns of their own, at most. */
-  readonly mostLabels: () => number
-  /** How many bytes may be staged in all streams. */
+  /** The most labels of a stream with their own columns. */
+  readonly maxLabels: () => number
+  /** The most bytes staged by all streams together. */
   readonly stagedBytes: () => number
   /** The tables of streams that may have no manifest yet. */
   readonly tables: Map<string, string>
-  /** The names of all tables that streams have, or will have, folded. */
-  readonly taken: Set<string>
-  /** How many streams are open. */
+  /** The folded names of all tables of streams, including planned ones. */
+  readonly tableNames: Set<string>
+  /** The number of open streams. */
   readonly open: { count: number }
 }
 
-/** The table of a stream, also of one that has none yet. */
+/** The table of a stream. It may not exist yet. */
 export const tableOf = (open: OpenDatabase, stream: string): string =>
-  open.database.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.taken)
+  open.database.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.tableNames)
 
-/** The manifest of a stream that is to be read in a mode. Tables that this program has not made are refused. */
+/** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, stream: string, mode: SyncMode) {
   const { database, path } = open
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
-  open.taken.add(folded(table))
+  open.tableNames.add(folded(table))
   const found = database.relations.get(folded(table))
   const shape = yield* database.shapeOf(table)
-  const isForeign = found === "view" || (shape !== undefined && !looksOurs(shape))
+  const isForeign = found === "view" || (shape !== undefined && !looksLikeOurs(shape))
   const none: Manifest = { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
   const known = database.manifests.get(stream) ?? none
   const refuse = (why: string) => new DestinationError({ message: `${path} ${why}` })
@@ -48,7 +48,7 @@ export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, strea
 
   if (isForeign || (!isOwn && found !== undefined)) {
     return yield* refuse(
-      `has a ${found ?? "table"} ${quoteName(table)} that this program has not made. Rename it${isOwn ? `, and read the stream again with ${again}` : ""}, or choose another file.`
+      `has a ${found ?? "table"} ${quoteName(table)} that was not created by source-prometheus. Rename it${isOwn ? `, and read the stream again with ${again}` : ""}, or choose another file.`
     )
   }
   const wrong = isDamaged
@@ -62,7 +62,7 @@ export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, strea
           : undefined
   if (wrong === undefined) return known
   if (mode !== "full_refresh_overwrite") return yield* refuse(`${wrong} ${restore}`)
-  // No state says which rows the table of a damaged manifest has.
+  // If the manifest is damaged, no state says which rows the table has.
   return isDamaged && shape !== undefined ? { ...none, orphan: table } : isDamaged ? none : known
 })
 
@@ -71,14 +71,17 @@ const columnsText = (names: ReadonlyArray<string>): string =>
     ? `its column ${names[0]} is`
     : `its columns ${names.slice(0, -1).join(", ")} and ${names.at(-1)} are`
 
-/** A name for another table of a stream: hardly that of a metric. */
+/** A name for another table of a stream, which is unlikely to be the name of a metric. */
 export const besideTable = (open: OpenDatabase, table: string, purpose: string): string => {
-  const name = tableName(`${table} (${purpose})`, new Set([...open.taken, ...open.database.relations.keys()]))
-  open.taken.add(folded(name))
+  const name = tableName(
+    `${table} (${purpose})`,
+    new Set([...open.tableNames, ...open.database.relations.keys()])
+  )
+  open.tableNames.add(folded(name))
   return name
 }
 
-/** The columns of labels that a table has, none where it is not there. */
+/** The label columns of a table, or none if it does not exist. */
 export const labelsOf = (
   open: OpenDatabase,
   table: string
@@ -88,7 +91,7 @@ export const labelsOf = (
     return shape?.names.filter((name) => !own.has(name)) ?? []
   })
 
-/** Makes a table with columns for some labels, or adds those that it does not have. */
+/** Creates a table with columns for some labels, or adds the missing columns. */
 export const grow = async (
   run: Run,
   open: OpenDatabase,

@@ -1,18 +1,18 @@
-/** What is at the path of a database, and beside it, before DuckDB opens it: DuckDB follows links, and waits for pipes. */
+/** Checks the path of a database, and the files beside it, before DuckDB opens it. DuckDB would follow links and block on pipes. */
 import { basename, dirname, join, resolve } from "node:path"
 import { Effect, FileSystem } from "effect"
 import { DestinationError } from "../Destination.ts"
 import { cannot } from "../folder/durably.ts"
 
-/** Where a database is. */
+/** The location of a database. */
 export interface Location {
-  /** Its path, without symbolic links. */
+  /** Its path, with symbolic links resolved. */
   readonly file: string
-  /** Whether there is a file. */
+  /** Whether the file exists. */
   readonly exists: boolean
 }
 
-/** What is no file. */
+/** Kinds of files that are not regular. */
 const kinds: Readonly<Record<string, string>> = {
   Directory: "a folder",
   FIFO: "a named pipe",
@@ -21,10 +21,10 @@ const kinds: Readonly<Record<string, string>> = {
   BlockDevice: "a device"
 }
 
-/** What DuckDB writes beside a database. */
+/** The files that DuckDB writes beside a database. */
 const LOGS = [".wal", ".wal.checkpoint", ".wal.recovery"]
 
-/** Finds the file, which need not be there yet, and refuses anything else. */
+/** Finds the file, which may not exist yet, and refuses anything else at its path. */
 export const checkPlace = Effect.fnUntraced(function* (path: string) {
   const files = yield* FileSystem.FileSystem
   const given = resolve(path)
@@ -68,7 +68,7 @@ export const checkPlace = Effect.fnUntraced(function* (path: string) {
   if ((yield* kindOf(wal)) !== undefined) {
     if (kind === undefined) {
       return yield* refuse(
-        `${wal} is there without a database, and DuckDB would remove it. Move it away, or choose another file.`
+        `${wal} exists without a database, and DuckDB would remove it. Move it away, or choose another file.`
       )
     }
     if (yield* isDatabase(wal)) {
@@ -85,7 +85,7 @@ export const checkPlace = Effect.fnUntraced(function* (path: string) {
   return location
 })
 
-/** What a database has behind its first eight bytes. */
+/** The magic bytes of a database, after its first eight bytes. */
 const MAGIC = Buffer.from("DUCK")
 
 const isDatabase = Effect.fnUntraced(function* (file: string) {

@@ -1,14 +1,14 @@
-/** What DuckDB reports, in sentences that say what to do. */
+/** DuckDB's errors as sentences that say what to do. */
 import { DestinationError } from "../Destination.ts"
-import { memorySentence } from "./staging/memory.ts"
+import { outOfMemoryAdvice } from "./staging/memory.ts"
 
-/** Of an open database. */
+/** The context of an open database. */
 export interface ErrorContext {
   readonly path: string
   readonly memoryMegabytes: number
 }
 
-/** An error of DuckDB's about the database at a path. */
+/** An error of DuckDB about the database at a path. */
 export const duckdbError = (context: ErrorContext, error: unknown): DestinationError => {
   const text = error instanceof Error ? error.message : String(error)
   return new DestinationError({
@@ -17,7 +17,7 @@ export const duckdbError = (context: ErrorContext, error: unknown): DestinationE
   })
 }
 
-/** Whether an error concerns all of the database: that of a file may come wrapped in that of a commit. */
+/** Whether an error concerns the complete database. An error of the file may be wrapped in an error of a commit. */
 const isFatal = (text: string): boolean => isDiskFull(text) || fatal.test(text)
 
 const fatal =
@@ -55,5 +55,5 @@ const sentence = ({ memoryMegabytes, path }: ErrorContext, text: string): string
   if (/permission denied|read-only/i.test(text)) {
     return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`
   }
-  return memorySentence(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
+  return outOfMemoryAdvice(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
 }

@@ -1,16 +1,16 @@
-/** The manifests of streams, in a schema of their own, which people and other tools may have changed. */
+/** The manifests of streams, in a separate schema. Users and other tools may have changed them. */
 import { Effect, Result, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
 import { Count, manifestFields, without } from "../manifest.ts"
 import { quoteText } from "./quoteSql.ts"
-import { looksOurs, type Shape } from "./shapes.ts"
+import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
 
 const tableFields = {
-  /** Its name. */
+  /** The name of the table. */
   table: Schema.String,
   /** The time of its latest row. */
   lastMillis: Millis
@@ -18,30 +18,30 @@ const tableFields = {
 
 const TableSchema = Schema.Struct(tableFields)
 
-/** What is saved of a table. */
+/** The saved properties of a table. */
 export type TableManifest = typeof TableSchema.Type
 
 const ManifestSchema = Schema.Struct({
   ...manifestFields,
   ...tableFields,
-  /** Whether that table exists: not before the first refresh that replaces is complete. */
+  /** Whether the table exists. It does not before the first refresh that replaces rows is complete. */
   hasTable: Schema.Boolean,
-  /** No two of its rows have the same series and time. */
+  /** Whether all rows have a unique series and time. */
   isUnique: Schema.Boolean,
-  /** How many of its rows, the last ones, are of a stopped refresh that appends. */
+  /** How many of its last rows belong to a stopped refresh that appends. */
   refreshRows: Schema.optionalKey(Count),
-  /** The table of a stopped refresh that replaces. */
+  /** The table of a stopped refresh that replaces rows. */
   next: Schema.optionalKey(TableSchema),
-  /** A table to be removed. */
+  /** A table to remove. */
   orphan: Schema.optionalKey(Schema.String)
 })
 
-/** What is saved of a stream. */
+/** The saved manifest of a stream. */
 export type Manifest = typeof ManifestSchema.Type
 
 const ManifestJson = Schema.fromJsonString(ManifestSchema)
 
-/** What the schema of this program looks like. Others are refused: tables of version 1 have a primary key. */
+/** The version of this schema. Other versions are refused: tables of version 1 have a primary key. */
 const VERSION = 2
 
 const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
@@ -53,19 +53,19 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
     ? []
     : [manifest.table, manifest.next?.table, manifest.orphan].filter((table) => table !== undefined)
 
-/** What is the same for all streams of a database. */
+/** The properties that all streams of a database share. */
 export interface About {
   readonly path: string
-  /** Where the data comes from, such as the address of a server. A file is for one only. */
+  /** The source of the data, such as the address of a server. A file accepts only one source. */
   readonly source: string
-  /** A column per label, or else one column `labels`. */
+  /** One column per label, or otherwise one column `labels`. */
   readonly labelColumns: boolean
 }
 
 /** Runs a query. */
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
-/** What there is in the schema `main`, by names, folded. */
+/** The tables and views in the schema `main`, by folded name. */
 export interface Found {
   readonly relations: ReadonlyMap<string, Relation>
   readonly shapes: ReadonlyMap<string, Shape>
@@ -75,24 +75,24 @@ export interface Found {
 export interface Manifests {
   /** By stream. */
   readonly manifests: Map<string, Manifest>
-  /** The streams whose manifest this program has not written. */
+  /** Streams whose manifest was changed by another program. */
   readonly damaged: Set<string>
 }
 
-/** Reads the manifests, without what the tables no longer have. */
+/** Reads the manifests, without references to tables that no longer exist. */
 export const loadManifests = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
-  const ask = (sql: string) =>
+  const runQuery = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
       /(Catalog|Binder) Error/.test(error.message)
         ? damage(about, `${OWN_SCHEMA} is not as this program writes it`)
         : error
     )
-  yield* checkAbout(about, ask)
+  yield* checkAbout(about, runQuery)
   const loaded: Manifests = { manifests: new Map(), damaged: new Set() }
   const { damaged, manifests } = loaded
-  for (const [key, text] of yield* ask(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
+  for (const [key, text] of yield* runQuery(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
     const stream = streamOf(key)
-    // It is of no stream, so nobody will miss it.
+    // It belongs to no stream, so it can be ignored.
     if (stream === undefined) continue
     const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
     if (Result.isFailure(decoded) || decoded.success.stream !== stream || manifests.has(stream)) {
@@ -103,7 +103,7 @@ export const loadManifests = Effect.fnUntraced(function* (about: About, query: Q
   return loaded
 })
 
-/** A manifest without a stopped refresh whose table was dropped or changed, so that it restarts. */
+/** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
 const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => {
   const shapeOf = (table: string): Shape | undefined =>
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
@@ -113,7 +113,7 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
     const left = shapeOf(next.table)
     return {
       ...without(manifest, "next", "refreshState"),
-      ...(left !== undefined && looksOurs(left) ? { orphan: next.table } : {})
+      ...(left !== undefined && looksLikeOurs(left) ? { orphan: next.table } : {})
     }
   }
   return refreshRows === undefined || (hasTable && isUsable(table))
@@ -121,10 +121,10 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
     : without(manifest, "refreshRows", "refreshState")
 }
 
-/** A stream as a text that SQL can say: what it cannot is escaped. */
+/** A stream as a text for SQL. Characters that SQL cannot represent are escaped. */
 export const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
 
-/** The stream that such a text stands for; undefined where it stands for none. */
+/** The stream of such a text; undefined if it is invalid. */
 const streamOf = (key: unknown): string | undefined => {
   try {
     const stream: unknown = JSON.parse(`"${String(key)}"`)
@@ -134,7 +134,7 @@ const streamOf = (key: unknown): string | undefined => {
   }
 }
 
-/** Says of an empty database what it is for from now on. */
+/** Records the source and the label columns of an empty database. */
 export const renameAbout = ({ labelColumns, source }: About): string =>
   `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
@@ -143,7 +143,7 @@ export const deleteManifest = `DELETE FROM ${STREAMS} WHERE stream = $1`
 export const insertManifest = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
 export const updateManifest = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
 
-/** What makes a database one of this program. */
+/** The statements that create the bookkeeping of a database. */
 export const bookkeeping = (database: string, { labelColumns, source }: About): string => `
   CREATE SCHEMA ${database}.${OWN_SCHEMA};
   CREATE TABLE ${database}.${OWN_SCHEMA}.about (version INTEGER, source VARCHAR, label_columns BOOLEAN);
@@ -155,12 +155,15 @@ const damage = ({ path }: About, what: string) =>
     message: `${path} is damaged: ${what}. Restore the file from before, or choose another one.`
   })
 
-/** Refuses what others have written, and what was written in another way. */
-const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<ConfigError | DestinationError>) {
+/** Refuses a database of other programs or versions, or with other settings. */
+const checkAbout = Effect.fnUntraced(function* (
+  options: About,
+  runQuery: Query<ConfigError | DestinationError>
+) {
   const { labelColumns, path, source } = options
   const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
-  const [about] = yield* ask(`SELECT * FROM ${ABOUT}`)
-  const [version, itsSource, itsLabelColumns] = about ?? []
+  const [about] = yield* runQuery(`SELECT * FROM ${ABOUT}`)
+  const [version, savedSource, savedLabelColumns] = about ?? []
   if (typeof version === "number" && version > VERSION) {
     return yield* refuse(
       "was written by a newer version of this program. Use that version, or choose another file."
@@ -171,18 +174,18 @@ const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<Confi
       "was written by an earlier build of this program, whose tables have primary keys. Choose another file, and read the streams again into it."
     )
   }
-  if (version !== VERSION || typeof itsSource !== "string" || typeof itsLabelColumns !== "boolean") {
+  if (version !== VERSION || typeof savedSource !== "string" || typeof savedLabelColumns !== "boolean") {
     return yield* damage(options, `${OWN_SCHEMA}.about is not as this program writes it`)
   }
-  const [counted] = yield* ask(`SELECT count(*) FROM ${STREAMS}`)
+  const [counted] = yield* runQuery(`SELECT count(*) FROM ${STREAMS}`)
   if (Number(counted?.[0]) === 0) return
-  if (itsSource !== source) {
-    return yield* refuse(`holds data of ${itsSource}, and this is ${source}. Choose another file.`)
+  if (savedSource !== source) {
+    return yield* refuse(`holds data of ${savedSource}, and this is ${source}. Choose another file.`)
   }
-  if (itsLabelColumns !== labelColumns) {
+  if (savedLabelColumns !== labelColumns) {
     const named = (columns: boolean) => (columns ? "a column per label" : "one column for all labels")
     return yield* refuse(
-      `has ${named(itsLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
+      `has ${named(savedLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
     )
   }
 })

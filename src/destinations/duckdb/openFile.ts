@@ -1,4 +1,4 @@
-/** Opens the file of a DuckDB database for this process alone, and says in sentences why it cannot. */
+/** Opens a DuckDB database file for this process only, and reports in sentences why it cannot. */
 import { basename, dirname, join } from "node:path"
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect, FileSystem, Option } from "effect"
@@ -11,41 +11,41 @@ import { quoteText } from "./quoteSql.ts"
 import { type DuckDB, loadDuckDB, startDuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
-/** How a file is opened. */
+/** The options for opening a file. */
 export interface OpenOptions {
   readonly path: string
-  /** How much memory DuckDB may use; what does not fit goes to a folder `<path>.tmp-…` meanwhile. */
+  /** The memory limit of DuckDB. Data beyond it spills to a folder `<path>.tmp-…`. */
   readonly memoryMegabytes: number
-  /** Nothing on the disk is changed, not even what a killed run has left. */
+  /** Changes nothing on the disk, not even the leftovers of a killed run. */
   readonly readOnly?: boolean
 }
 
-/** An open file, called `DATABASE`. */
+/** An open file, attached as `DATABASE`. */
 export interface OpenFile {
   readonly duckdb: DuckDB
   readonly instance: DuckDBInstance
   readonly connection: DuckDBConnection
-  /** Its path, without symbolic links. */
+  /** Its path, with symbolic links resolved. */
   readonly file: string
-  /** Whether it had nothing in it. */
+  /** Whether it was empty. */
   readonly isEmpty: boolean
-  /** The tables and views that were there, by their names, folded. */
+  /** The tables and views that existed, by folded name. */
   readonly relations: ReadonlyMap<string, Relation>
-  /** Does something that may fail as DuckDB does. */
+  /** Runs an operation and maps DuckDB's errors. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
   /**
-   * Closes the file and opens it again, which frees what DuckDB remembers of tables that were written. `whileClosed` is
-   * done in between. Nothing else may use the file meanwhile. Where that fails, the file may be closed.
+   * Closes the file and reopens it, which frees the memory that DuckDB keeps for written tables. Runs `whileClosed` in between.
+   * Nothing else may use the file meanwhile. After a failure, the file may be closed.
    */
   readonly reopen: (whileClosed: Effect.Effect<void>) => Effect.Effect<void, DestinationError>
 }
 
-/** What this process has open: DuckDB's locks are against other processes only. */
+/** The files that this process has open. DuckDB's locks only exclude other processes. */
 const opened = new Set<string>()
 
 /**
- * Opens the file until the scope closes. `initial` are the statements that make one ours, by what the database is called;
- * a database with tables of others is refused.
+ * Opens the file until the scope closes. `initial` returns the statements that initialize a database attached under a name. A
+ * database with tables of other programs is refused.
  */
 export const attachFile = Effect.fnUntraced(function* (
   options: OpenOptions,
@@ -69,7 +69,7 @@ export const attachFile = Effect.fnUntraced(function* (
     ),
     () => Effect.sync(() => opened.delete(file))
   )
-  // To its end, whatever else is stopped meanwhile: closing a connection that is at work crashes.
+  // Uninterruptible: closing a connection during a query crashes.
   const attempt = <A>(run: () => Promise<A>) =>
     Effect.uninterruptible(
       Effect.tryPromise({
@@ -82,12 +82,12 @@ export const attachFile = Effect.fnUntraced(function* (
     memoryMegabytes: options.memoryMegabytes,
     temporaryFolder: temporary,
     settings: {
-      // Faster. Where order counts there are numbers of our own (`StagedSamples`), or `inOrder`.
+      // Faster. Where the order matters, rows have numbers (`StagedSamples`), or `inOrder` is used.
       preserve_insertion_order: "false",
-      // Large inserts are on the disk before they are committed, a part of the table of each thread's own. A checkpoint
-      // would put these parts together, which takes as long as the inserts.
+      // Large inserts are written to disk before the commit, in parts of the table, one per thread. A checkpoint would combine
+      // these parts, which takes as long as the inserts.
       max_vacuum_tasks: "0",
-      // As many parts as are waiting to be written have to fit into the memory.
+      // The memory must hold all parts that are waiting to be written.
       write_buffer_row_group_count: "1"
     },
     errorOf: (error) => duckdbError(options, error)
@@ -98,11 +98,11 @@ export const attachFile = Effect.fnUntraced(function* (
   )
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
-  // A file keeps the version that it was made with.
+  // A file keeps the storage version that it was created with.
   const attach = run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`)
   yield* Effect.acquireRelease(
     attach,
-    // Where there is no room for a checkpoint, the run that opens the file next makes one.
+    // If there is no space for a checkpoint, the next run that opens the file makes it.
     () =>
       Effect.andThen(
         readOnly ? Effect.void : Effect.ignore(run(`CHECKPOINT ${DATABASE}`)),
@@ -110,7 +110,7 @@ export const attachFile = Effect.fnUntraced(function* (
       )
   )
   const files = yield* FileSystem.FileSystem
-  /** Tells the file from another one, and from one that was written to since. */
+  /** Identifies the file, and detects writes to it. */
   const fingerprint = files.stat(file).pipe(
     Effect.map(
       ({ ino, mtime, size }) => `${Option.getOrNull(ino)} ${Option.getOrNull(mtime)?.getTime()} ${size}`
@@ -119,12 +119,12 @@ export const attachFile = Effect.fnUntraced(function* (
   )
   const reopen = Effect.fnUntraced(
     function* (whileClosed: Effect.Effect<void>) {
-      // Where it cannot be closed, it stays open.
+      // If it cannot be closed, it stays open.
       if (yield* Effect.isFailure(run(`DETACH ${DATABASE}`))) return
       const before = yield* fingerprint
       yield* whileClosed
       yield* attach
-      // While it is closed, nothing locks it.
+      // A closed file is not locked.
       if ((yield* fingerprint) === before) return
       yield* new DestinationError({
         message: `${path} was changed by another program while this run wrote to it. Close it there, and run again: what was committed is kept.`
@@ -164,24 +164,23 @@ export const attachFile = Effect.fnUntraced(function* (
 })
 
 /**
- * The blocks of a new file, in bytes; DuckDB's own are eight times as large. A column begins with 32 KiB, and DuckDB can put to
- * the disk only what is as large as a block. With the large ones a thousand streams, of whatever few rows, would not fit into
- * 256 MB, and take 200 KB of the file each instead of 60 KB. What that costs is a file of many rows that is half as large
- * again.
+ * The block size of a new file in bytes. DuckDB's default is eight times as large. A column starts with 32 KiB, and DuckDB can
+ * only spill complete blocks. With the default, a thousand streams of few rows would not fit into 256 MB, and would take 200 KB
+ * of the file each instead of 60 KB. The cost is that a file of many rows is half as large again.
  */
 const BLOCK_BYTES = 32_768
 
 /**
- * The oldest DuckDB that can open a new file. From 1.3 on, one compression of texts takes the place of two that are tried
- * beside each other: a run takes a quarter less CPU.
+ * The oldest DuckDB that can open a new file. From 1.3 on, one string compression replaces two that are both tried, so that a
+ * run takes a quarter less CPU.
  */
 const STORAGE_VERSION = "v1.3.0"
 
-/** Names beside the file, each followed by something random. */
+/** Prefixes of names beside the file, each followed by a random suffix. */
 const UNFINISHED = ".new-"
 const TEMPORARY = ".tmp-"
 
-/** Makes a folder beside the file, which nobody else can have put anything into, and removes it when the scope closes. */
+/** Creates a private folder beside the file, and removes it when the scope closes. */
 const folderBeside = (path: string, file: string, purpose: typeof UNFINISHED | typeof TEMPORARY) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
     Effect.acquireRelease(
@@ -193,8 +192,8 @@ const folderBeside = (path: string, file: string, purpose: typeof UNFINISHED | t
   )
 
 /**
- * Makes a file aside and gives it its name when it is complete: half a database cannot be opened any more. Of several runs
- * that do so one is the first, and the others find its file.
+ * Creates a file under a temporary name and renames it when it is complete, because an incomplete database cannot be opened. If
+ * several runs do so at once, the first one wins, and the others use its file.
  */
 const makeFile = Effect.fnUntraced(function* (
   path: string,
@@ -209,7 +208,7 @@ const makeFile = Effect.fnUntraced(function* (
   ).pipe(
     Effect.andThen(
       files.link(aside, file).pipe(
-        // Not all disks have links.
+        // Not all file systems support links.
         Effect.catchIf(
           ({ reason }) => reason._tag !== "AlreadyExists",
           () => files.rename(aside, file)
@@ -226,7 +225,7 @@ const makeFile = Effect.fnUntraced(function* (
   )
 }, Effect.scoped)
 
-/** Removes what killed runs have left beside the file, which is open for this process alone. `own` is in use. */
+/** Removes the leftovers of killed runs beside the file, which is open for this process only. `own` is in use. */
 const removeLeftovers = Effect.fnUntraced(function* (file: string, own: string) {
   const files = yield* FileSystem.FileSystem
   const remove = (path: string) => Effect.ignore(files.remove(path, { recursive: true }))
@@ -240,7 +239,7 @@ const removeLeftovers = Effect.fnUntraced(function* (file: string, own: string) 
       if (path !== own) yield* remove(path)
     }
   }
-  // Where earlier versions of this program had it, and only what DuckDB had put there.
+  // Earlier versions of this program used this folder. Only DuckDB's own files in it are removed.
   const earlier = `${file}.tmp`
   if (yield* isLink(earlier)) return
   for (const one of yield* namesIn(earlier)) {

@@ -1,4 +1,4 @@
-/** One stream of a run into its table. All of a commit, rows and manifest, is one transaction. */
+/** Writes one stream of a run to its table. A commit of rows and manifest is one transaction. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { labelColumns } from "../../records/LabelColumns.ts"
@@ -16,7 +16,7 @@ import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, qualified } from "./tables.ts"
 import { insertUnique, makeUnique, partsOf, type TimeRange } from "./uniqueRows.ts"
 
-/** Commits are gathered for so long. A killed run loses them, and the next one reads them again. */
+/** How long commits are batched. If a run is killed, the next one reads them again. */
 const PENDING_MILLIS = 5000
 
 /** Opens a stream until the scope closes. */
@@ -79,16 +79,16 @@ const openBackend = Effect.fnUntraced(function* (
   const target = isOverwrite
     ? (manifest.next?.table ?? besideTable(open, manifest.table, "refresh"))
     : manifest.table
-  /** The columns of labels that the table has; undefined while it does not exist. */
+  /** The label columns of the table; undefined while it does not exist. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target)
   const labels = open.labelColumns
-    ? labelColumns(targetLabels ?? [], duckdbColumnOf, open.mostLabels())
+    ? labelColumns(targetLabels ?? [], duckdbColumnOf, open.maxLabels())
     : undefined
   const staging = stageSamples(duckdb, connection, labels)
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
   /** The time of the latest row in the table. */
   let tableMillis = begun?.lastMillis ?? null
-  /** The times of rows that were appended, before and after the mark. */
+  /** The time ranges of appended rows, before and after the mark. */
   let marked: TimeRange | undefined
   let unmarked: TimeRange | undefined
 
@@ -100,20 +100,20 @@ const openBackend = Effect.fnUntraced(function* (
     }
   }
 
-  /** The times of marked rows that may be in the table already. */
+  /** The time range of marked rows that the table may already have. */
   const overlapOf = (): TimeRange | undefined =>
     marked === undefined || tableMillis === null || marked.first > tableMillis
       ? undefined
       : { first: marked.first, last: Math.min(marked.last, tableMillis) }
 
-  /** Inserts the marked rows and returns how many. */
+  /** Inserts the marked rows. Returns their number. */
   const insert = async (run: Run, overlap: ReadonlyArray<TimeRange>): Promise<number> => {
     if (marked === undefined) return 0
     if (isUnique) {
       await insertUnique(run, target, staging, overlap)
       return 0
     }
-    // Which of repeated rows came last is known by their order alone.
+    // Of repeated rows the last one counts, so the order matters.
     const isOrdered = staging.hasRepeated()
     const rows = stagedRows(staging, isOrdered ? "in order" : "any order")
     const sql = `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${rows}`
@@ -152,8 +152,8 @@ const openBackend = Effect.fnUntraced(function* (
     refreshRows = manifest.refreshRows ?? 0
     tableMillis = lastMillis
     marked = undefined
-    if (isOverwrite && isComplete) open.taken.delete(folded(target))
-    // The staged tables go with the connection.
+    if (isOverwrite && isComplete) open.tableNames.delete(folded(target))
+    // Closing the connection drops the staged tables.
     else yield* attempt(staging.removeMarked)
     return manifest
   })

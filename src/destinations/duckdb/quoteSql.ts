@@ -1,4 +1,4 @@
-/** Names and texts as SQL has them. */
+/** Quotes names and strings for SQL. */
 
 export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`
 export const quoteText = (text: string): string => `'${text.replaceAll("'", "''")}'`

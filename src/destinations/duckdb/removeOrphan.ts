@@ -1,4 +1,4 @@
-/** Tables that nothing needs any more. */
+/** Removes tables that are no longer needed. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { without } from "../manifest.ts"
@@ -6,7 +6,7 @@ import type { Manifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
 import { folded, qualified } from "./tables.ts"
 
-/** Removes the orphan of a stream, if it has one. What a refresh replaces stays until it does. */
+/** Removes the orphaned table of a stream, if it has one. A table stays until the refresh that replaces it is complete. */
 export const removeOrphan = Effect.fnUntraced(function* (
   open: OpenDatabase,
   connection: DuckDBConnection,
@@ -18,6 +18,6 @@ export const removeOrphan = Effect.fnUntraced(function* (
     await run(`DROP TABLE IF EXISTS ${qualified(orphan)}`)
     return without(manifest, "orphan")
   })
-  if (orphan !== table) open.taken.delete(folded(orphan))
+  if (orphan !== table) open.tableNames.delete(folded(orphan))
   return removed
 })

@@ -1,4 +1,4 @@
-/** What tables of a database are like: people and other tools may have changed them. */
+/** The shapes of a database's tables. Users and other tools may have changed them. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { quoteText } from "./quoteSql.ts"
 import { DATABASE, folded, ownColumns } from "./tables.ts"
@@ -7,22 +7,22 @@ import { DATABASE, folded, ownColumns } from "./tables.ts"
 export interface Shape {
   /** The names of its columns. */
   readonly names: ReadonlyArray<string>
-  /** Those of our own columns that are missing, or of another type. */
+  /** Our own columns that are missing, or have another type. */
   readonly wrong: ReadonlyArray<string>
 }
 
-/** Columns that hardly anybody else's table has. */
+/** Columns that tables of other programs are unlikely to have. */
 const MARKS = ["series_id", "special_value"]
 
-/** Whether this program is likely to have made a table, though it may have been changed. */
-export const looksOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))
+/** Whether source-prometheus probably created a table, even if it was changed later. */
+export const looksLikeOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))
 
-/** The same as DuckDB names them. */
+/** The types by DuckDB's names. */
 const typeNames: Readonly<Record<string, string>> = { TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE" }
 
 /**
- * All tables of the schema `main`, by their names, folded. One query for all: to ask for each of thousands takes long. Its rows
- * are taken as they come: columns of thousands of tables would take much of DuckDB's memory, and names of theirs are shared.
+ * All tables of the schema `main`, by folded name. One query for all tables, because a query for each of thousands takes long.
+ * Its rows are streamed: columns of thousands of tables would take much of DuckDB's memory. The strings of names are shared.
  */
 export const shapesOf = async (
   connection: DuckDBConnection,

@@ -1,19 +1,19 @@
-/** Queries for the rows that staged samples become in the table of their stream: those before the mark. */
+/** Queries that convert marked staged samples to rows of the stream's table. */
 import { quoteName } from "./quoteSql.ts"
 import type { Staged, StagedSamples } from "./staging/StagedSamples.ts"
 import { FLOAT_VALUE, SPECIAL_VALUE } from "./staging/stagedSql.ts"
 import { ownColumns } from "./tables.ts"
 
-/** The columns of `stagedRows`, as the list of an INSERT. */
+/** The columns of `stagedRows`, as the column list of an INSERT. */
 export const stagedColumns = ({ labels }: StagedSamples): string =>
   [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
     .map(quoteName)
     .join(", ")
 
-/** The part of staged rows that is before the mark, as a condition on a row `r`. */
+/** The condition for marked rows on a row `r`. */
 const isMarked = ({ first, marked }: Staged): string => `r.number >= ${first} AND r.number < ${marked}`
 
-/** Whether histograms are staged. Most streams have none, and queries for them would not be free. */
+/** Whether histograms are staged. Most streams have none, and queries for them have a cost. */
 const hasHistograms = (staged: StagedSamples): boolean =>
   staged.histograms().marked > staged.histograms().first
 
@@ -21,7 +21,7 @@ const hasHistograms = (staged: StagedSamples): boolean =>
 export const stagedRows = (staged: StagedSamples, order: "any order" | "in order"): string => {
   const { labels } = staged
   const isOrdered = order === "in order"
-  // Labels by their position: a label may have the name of any other column.
+  // Labels by position, because a label may have the name of another column.
   const named = (labels?.names ?? []).map((_, index) => `labels[${index + 1}] AS label_${index}`)
   const series = `(SELECT ${["number", "series_id", "rest::JSON AS rest", ...named].join(", ")} FROM temp.staged_series)`
   const ofLabels = named.map((_, index) => `, s.label_${index}`).join("")
@@ -44,7 +44,7 @@ export const stagedRows = (staged: StagedSamples, order: "any order" | "in order
   return isOrdered ? `SELECT * EXCLUDE (place, kind, number) FROM (${all}) ORDER BY place, kind, number` : all
 }
 
-/** The rows for which a condition on `r.time` is true, without what their series have in common. */
+/** The rows that satisfy a condition on `r.time`, without the columns of their series. */
 export const stagedValues = (staged: StagedSamples, where: string): string => {
   const select = (columns: string, table: string, rows: Staged) =>
     `SELECT r.series, r.time, ${columns} FROM temp.${table} AS r WHERE ${isMarked(rows)} AND ${where}`
@@ -66,7 +66,7 @@ export const removeStaged = (staged: StagedSamples, query: string): ReadonlyArra
        WHERE ${isMarked(table === "staged" ? staged.floats() : staged.histograms())} AND r.series = found.series AND r.time = found.time`
   )
 
-/** Statements that remove staged rows of a series and time which others follow. */
+/** Statements that remove a staged row if a later one has the same series and time. */
 export const removeRepeated = (staged: StagedSamples): ReadonlyArray<string> => {
   const histograms = staged.histograms()
   const remove = (table: string, later: string, isEarlier: string) =>

@@ -1,23 +1,23 @@
-/** DuckDB's library, and the start of its engine with what all destinations ask of it. */
+/** Loads DuckDB and starts it with the settings that all destinations share. */
 import { Effect } from "effect"
 import { DestinationError } from "../Destination.ts"
 
 export type DuckDB = typeof import("@duckdb/node-api")
 
-/** DuckDB's own threads, beside the one that reads: each of them needs some of the memory. */
+/** DuckDB's own threads, beside the main one. Each of them needs some of the memory. */
 const THREADS = 2
 
 /** How the engine is started. */
 export interface EngineOptions {
   readonly memoryMegabytes: number
-  /** The folder for what does not fit into the memory; DuckDB makes it, and removes it. None: an empty text. */
+  /** The folder for data that does not fit into memory. DuckDB creates and removes it. An empty string means none. */
   readonly temporaryFolder: string
-  /** Settings of a destination's own. */
+  /** Additional settings of a destination. */
   readonly settings: Readonly<Record<string, string>>
   readonly errorOf: (error: unknown) => DestinationError
 }
 
-/** Loads the native library, which most systems have only. */
+/** Loads the native library. Prebuilt binaries exist for most systems only. */
 export const loadDuckDB: Effect.Effect<DuckDB, DestinationError> = Effect.tryPromise({
   try: () => import("@duckdb/node-api"),
   catch: (error) =>

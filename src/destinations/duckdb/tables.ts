@@ -1,28 +1,28 @@
-/** Streams as tables of a DuckDB database: their names, their columns, and the statements that change them. */
+/** Streams as tables of a DuckDB database: their names, their columns, and their DDL. */
 import { columnOf } from "../../records/Columns.ts"
 import { quoteName } from "./quoteSql.ts"
 
-/** What the database is called where it is attached, whatever its file is called. */
+/** The name under which the database is attached, whatever the name of its file. */
 export const DATABASE = "data"
 
-/** The schema of manifests: apart from the tables of streams, which may have any name. */
+/** The schema of manifests, separate from the tables of streams, which may have any name. */
 export const OWN_SCHEMA = "_source_prometheus"
 
-/** What may have a name in a schema. */
+/** The kinds of objects with a name in a schema. */
 export type Relation = "table" | "view"
 
-/** A table of a stream, unmistakably: a schema or another database may have the same name. */
+/** The fully qualified table of a stream: a schema or another database may have the same name. */
 export const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
 
-/** A name as DuckDB compares it: without its case. */
+/** A name as DuckDB compares it: case-insensitive. */
 export const folded = (name: string): string => name.toLowerCase()
 
-/** What a stream is called whose name is empty, which SQL cannot say. */
+/** The table of a stream with an empty name, which SQL does not support. */
 const UNNAMED = "unnamed"
 
 /**
- * The table for a stream: called as the stream is, and numbered (`Up_2`) where DuckDB would not tell it from one of
- * `taken`, which are folded. SQL cannot say NUL, nor UTF-8 half a surrogate pair: U+FFFD stands for them.
+ * The table name for a stream: the name of the stream, with a number (`Up_2`) if DuckDB would not distinguish it from a name in
+ * `taken`, which are folded. SQL supports neither NUL nor lone surrogates: U+FFFD replaces them.
  */
 export const tableName = (stream: string, taken: ReadonlySet<string>): string => {
   const plain = stream === "" ? UNNAMED : stream.toWellFormed().replaceAll("\0", "\ufffd")
@@ -32,21 +32,21 @@ export const tableName = (stream: string, taken: ReadonlySet<string>): string =>
   }
 }
 
-/** What every table of DuckDB has already, without a column. A label of that name is renamed as `time` is. */
+/** Implicit columns of every DuckDB table. A label of that name is renamed like `time`. */
 const ROW_ID = "rowid"
 const PREFIX = "label_"
 
-/** The column of a label, by the rules of all records and those of DuckDB; undefined where SQL cannot say its name. */
+/** The column of a label, by the rules of all records and those of DuckDB; undefined if SQL does not support its name. */
 export const duckdbColumnOf = (label: string): string | undefined => {
   if (folded(label) === ROW_ID) return PREFIX + label
-  const isSayable = label !== "" && !label.includes("\0") && label.isWellFormed()
-  if (folded(label) === PREFIX + ROW_ID || !isSayable) return undefined
+  const isRepresentable = label !== "" && !label.includes("\0") && label.isWellFormed()
+  if (folded(label) === PREFIX + ROW_ID || !isRepresentable) return undefined
   return columnOf(label)
 }
 
 /**
- * The columns that are not of labels. What has no column of its own, and histograms, are JSON and not maps: it is the
- * text that all other destinations get, `other_labels->>'name'` reads it, and counts keep the server's digits.
+ * The columns that are not labels. Labels without a column, and histograms, are JSON and not maps: all other destinations get
+ * the same text, `other_labels->>'name'` reads it, and counts keep the server's digits.
  */
 export const ownColumns = (
   hasLabelColumns: boolean
@@ -59,7 +59,10 @@ export const ownColumns = (
   [hasLabelColumns ? "other_labels" : "labels", "JSON"]
 ]
 
-/** Makes a table. It declares no key: one would take half the speed and two thirds of the file. `uniqueRows.ts` keeps rows unique. */
+/**
+ * Creates a table. It declares no key, which would halve the speed and add two thirds to the file. `uniqueRows.ts` keeps rows
+ * unique.
+ */
 export const createTable = (
   table: string,
   hasLabelColumns: boolean,
@@ -75,5 +78,5 @@ export const createTable = (
 export const addLabelColumn = (table: string, label: string): string =>
   `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(label)} VARCHAR`
 
-/** A moment as SQL has it. */
+/** A time as an SQL literal. */
 export const timeLiteral = (millis: number): string => `make_timestamptz(${millis * 1000}::BIGINT)`

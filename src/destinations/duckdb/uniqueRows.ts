@@ -1,4 +1,4 @@
-/** No two rows of a table have the same series and time, though no key says so: this program alone writes to it. */
+/** Keeps series and time unique in a table without a key, because only this program writes to it. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { without } from "../manifest.ts"
@@ -10,16 +10,16 @@ import { removeRepeated, removeStaged, stagedColumns, stagedRows, stagedValues }
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { qualified, timeLiteral } from "./tables.ts"
 
-/** From the first to the last time, both included, in milliseconds. */
+/** The first and the last time, both included, in milliseconds. */
 export interface TimeRange {
   readonly first: number
   readonly last: number
 }
 
-/** How many rows are compared with each other at once. DuckDB needs the first megabytes for itself. */
+/** How many rows are compared at once. DuckDB needs the first megabytes for itself. */
 const rowsAtOnceIn = (megabytes: number): number => Math.max(10_000, Math.floor((megabytes - 32) * 5000))
 
-/** Conditions on a time for ranges of a table of as many rows as fit into the memory. */
+/** Conditions on a time that split a table into ranges whose rows fit into memory. */
 export const partsOf = Effect.fnUntraced(function* (
   { database }: OpenDatabase,
   table: string,
@@ -27,8 +27,8 @@ export const partsOf = Effect.fnUntraced(function* (
 ) {
   const rowsAtOnce = rowsAtOnceIn(database.memoryMegabytes())
   const where = range === undefined ? "true" : isBetween("time", range)
-  const parts = yield* database.query((ask) =>
-    ask(
+  const parts = yield* database.query((runQuery) =>
+    runQuery(
       `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
          SELECT minute, sum(count) OVER (ORDER BY minute) // ${rowsAtOnce} AS part FROM (
            SELECT epoch_ms(time) // 60000 AS minute, count(*) AS count FROM ${qualified(table)} WHERE ${where} GROUP BY minute
@@ -44,15 +44,15 @@ export const partsOf = Effect.fnUntraced(function* (
 const isBetween = (time: string, { first, last }: TimeRange): string =>
   `${time} BETWEEN ${timeLiteral(first)} AND ${timeLiteral(last)}`
 
-/** Whether two rows differ. 0 and -0 are equal numbers. */
+/** Whether two rows differ. 0 and -0 are equal. */
 const DIFFERS = `(
   old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
   OR old.special_value IS DISTINCT FROM new.special_value OR old.histogram::VARCHAR IS DISTINCT FROM new.histogram
 )`
 
 /**
- * Inserts staged rows. In the overlap, the parts of the table which may have some of them, a row replaces the one of the same
- * series and time. One that is there with the same value stays: windows that are read again take no space.
+ * Inserts staged rows. In the overlap, the ranges of the table that may have some of them, a staged row replaces the row with
+ * the same series and time. A row with the same value stays, so that windows that are read again take no space.
  */
 export const insertUnique = async (
   run: Run,
@@ -73,10 +73,10 @@ export const insertUnique = async (
   await run(`INSERT INTO ${to} (${stagedColumns(staged)}) ${stagedRows(staged, "any order")}`)
 }
 
-/** Making more rows unique takes long enough to be worth a message. */
+/** Removing repeated rows from larger tables takes long enough to log a message. */
 const MANY_ROWS = 5_000_000
 
-/** Makes the rows of a stream's table unique, where appending modes may have repeated some: the last one inserted stays. */
+/** Makes the rows of a stream's table unique. Appending modes may have repeated some; the last one inserted stays. */
 export const makeUnique = Effect.fnUntraced(function* (
   open: OpenDatabase,
   connection: DuckDBConnection,
@@ -92,7 +92,7 @@ export const makeUnique = Effect.fnUntraced(function* (
   }
   return yield* open.database.transact(connection, async (run): Promise<Manifest> => {
     for (const part of parts) {
-      // Rows that were inserted later have greater ids.
+      // Rows inserted later have greater ids.
       await run(`
         DELETE FROM ${name} AS old USING (
           SELECT series_id, time, max(rowid) AS id FROM ${name} WHERE ${isBetween("time", part)}
@@ -100,7 +100,7 @@ export const makeUnique = Effect.fnUntraced(function* (
         ) AS last
         WHERE ${isBetween("old.time", part)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`)
     }
-    // Which rows a stopped refresh appended is unknown from now on.
+    // It is no longer known which rows a stopped refresh appended.
     return { ...without(manifest, "refreshRows", "refreshState"), isUnique: true }
   })
 })

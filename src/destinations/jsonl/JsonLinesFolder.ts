@@ -1,14 +1,14 @@
 /**
  * A folder of JSON lines as a destination: one file per stream, plain or as gzip.
  *
- * A file only grows at its end, and the manifest of the stream says how long it is: what a killed run wrote after that is cut
- * off. A refresh that replaces writes a new file aside; its last commit says that it takes the place of the old one, and then it
- * does.
+ * A file only grows, and the stream's manifest has its committed length. Anything that a killed run wrote after it is
+ * truncated. A refresh that replaces rows writes a new file aside. Its last commit records the replacement in the manifest and
+ * then renames the file.
  */
 import { Effect, type FileSystem, Layer } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { pathArgument } from "../../text/shellQuote.ts"
-import { Destination, type DestinationError, noRows, type SyncMode } from "../Destination.ts"
+import { Destination, type DestinationError, emptyContents, type SyncMode } from "../Destination.ts"
 import { sumOf } from "../folder/contents.ts"
 import { formatOf, openStates, refuseReadOnly, unlessFatal } from "../folder/StateFolder.ts"
 import { stateReaderOf } from "../manifest.ts"
@@ -17,17 +17,17 @@ import { allOf, hasOwnNames, LinesManifest, nothing } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
 import { refusalOf } from "./repeatedRows.ts"
 
-/** What a folder of JSON lines is opened with. */
+/** The options of a folder of JSON lines. */
 export interface JsonLinesOptions {
   readonly folder: string
-  /** Where the data comes from, such as the address of a server. A folder is for one only. */
+  /** The source of the data, such as the address of a server. A folder accepts only one source. */
   readonly source: string
-  /** A column per label, or else one `labels` object. */
+  /** One column per label, or otherwise one `labels` object. */
   readonly labelColumns: boolean
   readonly gzip: boolean
   /** The destinations that replace rows, for a refusal to recommend. */
   readonly replacing?: string
-  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
 }
 
@@ -61,7 +61,7 @@ export const layer = (
           readOnly ? refuseReadOnly(folder) : openStream(opened, stream, mode, isResumed),
         streams: () => [...states.manifests.keys()],
         states: (mode: SyncMode) => ({
-          // Before anything is read, and not after.
+          // Fail before anything is read, not after.
           load: (stream) => {
             const manifest = states.manifests.get(stream)
             const refusal = manifest && refusalOf(opened, manifest, mode)
@@ -78,7 +78,7 @@ export const layer = (
             const damaged = states.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
             const manifest = states.manifests.get(stream)
-            if (manifest === undefined) return Effect.succeed(noRows)
+            if (manifest === undefined) return Effect.succeed(emptyContents)
             return Effect.succeed(
               sumOf([of === "current" ? allOf(manifest) : (manifest.appended ?? manifest.next ?? nothing)])
             )

@@ -1,6 +1,6 @@
 /**
- * A file that complete lines are appended to, plain or as gzip. What is before the mark is kept, the rest is discarded in the
- * end. A gzip file is a row of members, and the mark is always at the end of one: cut off there, it is a valid file.
+ * A file of complete lines, plain or as gzip, to which lines are appended. Closing discards everything after the mark. A gzip
+ * file is a sequence of members, and the mark is always at the end of a member, so that the truncated file is valid.
  *
  * One buffer is written while the other one is filled.
  */
@@ -11,29 +11,35 @@ import { LineBuffer } from "../../records/LineBuffer.ts"
 import type { DestinationError } from "../Destination.ts"
 import { cannot, noFollow } from "../folder/durably.ts"
 
-/** Buffered bytes that make a write worth its while. */
+/** The number of buffered bytes that make a write worthwhile. */
 const WRITE_BYTES = 1024 * 1024
 
-/** Level 1 takes a third of the time of the usual one, and its files are a little larger. */
+/** The disk starts to write after so many bytes: less is left for a commit to wait for. */
+const SYNC_BYTES = 16 * 1024 * 1024
+
+/** Level 1 takes a third of the time of the default level. Its files are a little larger. */
 const compress = promisify(gzip)
 const LEVEL = 1
 
 export interface LinesFile {
-  /** Where lines are appended: another buffer after each `flushIfFull`. */
+  /** The buffer to append lines to. `flushIfFull` may replace it. */
   readonly buffer: () => LineBuffer
-  /** Begins to write the buffer if it has grown large. */
+  /** Starts to write the buffer if it is full. */
   readonly flushIfFull: Effect.Effect<void, DestinationError>
-  /** All that was appended so far is to be kept. */
+  /** Sets the mark: everything appended so far is kept. */
   readonly mark: () => void
-  /** Writes what is before the mark, so that it survives a loss of power. Returns how many bytes that are. */
+  /** Writes and syncs everything before the mark. Returns the size up to the mark. */
   readonly flush: Effect.Effect<number, DestinationError>
-  /** Makes the file where nothing was appended to it, so that it is there. */
+  /** Creates the file even if nothing was appended. */
   readonly create: Effect.Effect<void, DestinationError>
-  /** How many bytes have been appended, those in the buffer before they are compressed. */
+  /** The number of bytes appended; buffered bytes count uncompressed. */
   readonly bytes: () => number
 }
 
-/** A file with `bytes` bytes. What is after the mark goes with the scope. `check` fails where it must not be written any more. */
+/**
+ * Opens a file of `bytes` bytes. Closing the scope discards everything after the mark. `check` fails if the file must not be
+ * written any more.
+ */
 export const openLines = Effect.fnUntraced(function* (
   files: FileSystem.FileSystem,
   path: string,
@@ -47,13 +53,15 @@ export const openLines = Effect.fnUntraced(function* (
   let file: FileSystem.File | undefined
   let writing: Fiber.Fiber<void, DestinationError> | undefined
   let written = bytes
-  /** How many bytes of the file are before the mark, and of the buffer. */
+  /** The number of bytes before the mark, in the file and in the buffer. */
   let kept = bytes
   let mark = 0
-  /** The mark is behind all that was written, or is being written. */
-  let isWrittenKept = true
+  /** Whether the mark is after everything that was written or is being written. */
+  let isWrittenMarked = true
   let isBroken = false
   let isSynced = true
+  let unsynced = 0
+  let syncing: Fiber.Fiber<void, DestinationError> | undefined
 
   const open = Effect.suspend(() => files.open(path, { flag: "a", ...noFollow })).pipe(
     Scope.provide(fileScope),
@@ -69,16 +77,32 @@ export const openLines = Effect.fnUntraced(function* (
     yield* (file ?? (yield* open)).writeAll(piece).pipe(Effect.mapError(cannot("written", path)))
     isBroken = false
     written += piece.length
+    unsynced += piece.length
+    if (unsynced >= SYNC_BYTES) yield* beginToSync
   })
 
-  /** Waits for what is being written. */
-  const settled = Effect.gen(function* () {
+  const sync = Effect.suspend(() => file?.sync ?? Effect.void).pipe(Effect.mapError(cannot("written", path)))
+
+  const synced = Effect.gen(function* () {
+    if (syncing !== undefined) yield* Fiber.join(syncing)
+    syncing = undefined
+  })
+
+  const beginToSync = Effect.gen(function* () {
+    if (syncing !== undefined && syncing.pollUnsafe() === undefined) return
+    yield* synced
+    unsynced = 0
+    syncing = yield* Effect.forkDetach(sync, { startImmediately: true })
+  })
+
+  /** Waits for the current write. */
+  const writeFinished = Effect.gen(function* () {
     if (writing !== undefined) yield* Fiber.join(writing)
     writing = undefined
-    if (isWrittenKept) kept = written
+    if (isWrittenMarked) kept = written
   })
 
-  // What is before the mark and what is after it are never in one member.
+  // Bytes before and after the mark must not be in the same member.
   const write = Effect.fnUntraced(function* (full: LineBuffer, marked: number) {
     if (marked > 0) {
       yield* append(full.bytes.subarray(0, marked))
@@ -86,35 +110,36 @@ export const openLines = Effect.fnUntraced(function* (
     }
     if (full.length > marked) yield* append(full.bytes.subarray(marked, full.length))
   })
-  const beginToWrite = Effect.gen(function* () {
-    yield* settled
+  const startWrite = Effect.gen(function* () {
+    yield* writeFinished
     const full = buffer
     const marked = mark
     buffer = spare ?? new LineBuffer(WRITE_BYTES / 4)
     buffer.length = 0
     spare = full
     mark = 0
-    isWrittenKept = full.length === marked
-    // Nobody interrupts it: the file must not be closed or shortened meanwhile.
+    isWrittenMarked = full.length === marked
+    // Uninterruptible: the file must not be closed or truncated during a write.
     writing = yield* Effect.forkDetach(write(full, marked), { startImmediately: true })
   })
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      yield* Effect.ignore(settled)
+      yield* Effect.ignore(writeFinished)
+      yield* Effect.ignore(synced)
       yield* Scope.close(fileScope, Exit.void)
-      if (written !== kept || isBroken) yield* Effect.ignore(cutTo(files, path, kept))
+      if (written !== kept || isBroken) yield* Effect.ignore(truncateFile(files, path, kept))
     })
   )
   const lines: LinesFile = {
     buffer: () => buffer,
-    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : beginToWrite)),
+    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : startWrite)),
     mark: () => {
       mark = buffer.length
-      isWrittenKept = true
+      isWrittenMarked = true
     },
     flush: Effect.gen(function* () {
-      yield* settled
+      yield* writeFinished
       if (mark > 0) {
         yield* append(buffer.bytes.subarray(0, mark))
         buffer.bytes.copyWithin(0, mark, buffer.length)
@@ -122,12 +147,14 @@ export const openLines = Effect.fnUntraced(function* (
         mark = 0
         kept = written
       }
-      if (!isSynced && file !== undefined) yield* Effect.mapError(file.sync, cannot("written", path))
+      yield* synced
+      if (!isSynced) yield* sync
       isSynced = true
+      unsynced = 0
       return kept
     }),
     create: Effect.gen(function* () {
-      yield* settled
+      yield* writeFinished
       if (written + buffer.length > 0) return
       yield* append(new Uint8Array(0))
       kept = written
@@ -137,8 +164,8 @@ export const openLines = Effect.fnUntraced(function* (
   return lines
 })
 
-/** Shortens a file. An empty one is no gzip file: there is none then. */
-export const cutTo = (files: FileSystem.FileSystem, path: string, bytes: number) =>
+/** Truncates a file. An empty file is not valid gzip, so it is removed. */
+export const truncateFile = (files: FileSystem.FileSystem, path: string, bytes: number) =>
   (bytes === 0
     ? files.remove(path, { force: true })
     : Effect.scoped(

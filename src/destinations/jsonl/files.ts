@@ -1,4 +1,4 @@
-/** The files of a folder of JSON lines: recovery after a kill, removal of what no manifest names, and refusal of foreign files. */
+/** The files of a folder of JSON lines: recovery after a crash, removal of orphans, and refusal of foreign files. */
 import { constants, gunzipSync } from "node:zlib"
 import { Effect, FileSystem, Option } from "effect"
 import { jsonLine } from "../../records/jsonLine.ts"
@@ -8,16 +8,16 @@ import { cannot, infoOf, isPlainFile, kindOf, noFollow, syncFolder } from "../fo
 import { fileName } from "../folder/fileName.ts"
 import { type StateFolder, unlessFatal } from "../folder/StateFolder.ts"
 import { without } from "../manifest.ts"
-import { cutTo } from "./LinesFile.ts"
+import { truncateFile } from "./LinesFile.ts"
 import { allOf, emptyManifest, type LinesManifest } from "./manifest.ts"
 
-/** A folder that is open. */
+/** An open folder. */
 export interface OpenFolder {
   readonly folder: string
   readonly labelColumns: boolean
   readonly gzip: boolean
   readonly replacing?: string
-  /** How the names of files end. */
+  /** The file name extension. */
   readonly ending: string
   readonly files: FileSystem.FileSystem
   readonly states: StateFolder<LinesManifest>
@@ -31,7 +31,7 @@ export const newPath = ({ states }: OpenFolder, file: string): string => `${stat
 export const removeFile = ({ files }: OpenFolder, path: string) =>
   files.remove(path, { force: true }).pipe(Effect.mapError(cannot("removed", path)))
 
-/** The size of a file of this program's; undefined where there is none. */
+/** The size of one of our files; undefined if it does not exist. */
 const sizeOf = Effect.fnUntraced(function* ({ files }: OpenFolder, path: string) {
   const info = yield* Effect.provideService(infoOf(path), FileSystem.FileSystem, files)
   if (info === undefined || info.type === "File") return info && Number(info.size)
@@ -40,7 +40,7 @@ const sizeOf = Effect.fnUntraced(function* ({ files }: OpenFolder, path: string)
   })
 })
 
-/** Without a refresh whose rows are missing, which restarts. */
+/** Drops a stopped refresh whose rows are missing, so that it restarts. */
 export const withoutLostRefresh = Effect.fnUntraced(function* (opened: OpenFolder, manifest: LinesManifest) {
   const { next, refreshState, stream } = manifest
   if (refreshState === undefined) return manifest
@@ -56,7 +56,7 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (opened: OpenFolde
       }
 })
 
-/** Brings the files of a stream to what its manifest says. */
+/** Recovers the files of a stream according to its manifest. */
 export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest: LinesManifest) {
   const path = dataPath(opened, manifest.stream)
   if (manifest.replacedBy !== undefined) yield* replace(opened, manifest.stream, manifest.replacedBy)
@@ -65,7 +65,7 @@ export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest
     yield* cut(opened, manifest, newPath(opened, manifest.next.file), manifest.next.bytes)
 })
 
-/** Lets a new file take the place of the stream's file, unless it has already. */
+/** Replaces the stream's file with a new file, unless that was done already. */
 export const replace = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, file: string) {
   const from = newPath(opened, file)
   const to = dataPath(opened, stream)
@@ -90,19 +90,19 @@ const cut = Effect.fnUntraced(function* (
     })
   }
   if (size > bytes) yield* refuseForeign(opened, stream, path)
-  if (size > bytes || (found === 0 && opened.gzip)) yield* cutTo(opened.files, path, bytes)
+  if (size > bytes || (found === 0 && opened.gzip)) yield* truncateFile(opened.files, path, bytes)
 })
 
-/** What stands before each record of a stream, and what records begin with. */
+/** The frame of a stream's records, and the beginning of each record. */
 export const frameOf = (stream: string): { readonly before: string; readonly first: string } => ({
   before: `{"stream":${jsonLine(stream)},"data":`,
   first: '{"series_id":"'
 })
 
-/** So much of a gzip file is unpacked to see how it begins. */
+/** This much of a gzip file is unpacked to check its beginning. */
 const HEAD_BYTES = 16 * 1024
 
-/** Refuses a file that does not begin with a record of the stream: it is about to be cut or replaced. */
+/** Refuses to truncate or replace a file that does not begin with a record of the stream. */
 const refuseForeign = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, path: string) {
   const size = yield* sizeOf(opened, path)
   if (size === undefined || size === 0) return
@@ -124,7 +124,7 @@ const refuseForeign = Effect.fnUntraced(function* (opened: OpenFolder, stream: s
   })
 })
 
-/** The text that the beginning of a gzip file begins with. */
+/** The beginning of a gzip file, unpacked. */
 const unpacked = (bytes: Uint8Array): Buffer | undefined => {
   try {
     return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })
@@ -133,7 +133,7 @@ const unpacked = (bytes: Uint8Array): Buffer | undefined => {
   }
 }
 
-/** Removes new files that no manifest names. */
+/** Removes new files that are in no manifest. */
 export const removeOrphans = Effect.fnUntraced(function* ({ files, states }: OpenFolder) {
   const wanted = new Set(
     Array.from(states.manifests.values()).flatMap(({ next, replacedBy }) => [next?.file, replacedBy])
@@ -151,12 +151,12 @@ export const removeOrphans = Effect.fnUntraced(function* ({ files, states }: Ope
   }
 })
 
-/** The manifest of a stream that is to be opened. Files that were not created by source-prometheus are left alone. */
+/** The manifest of a stream to open. Refuses files that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, mode: SyncMode) {
   const { states } = opened
   const path = dataPath(opened, stream)
   const isOverwrite = mode === "full_refresh_overwrite"
-  // What was of the stream is about to be replaced, so it may be damaged; but it has to be of the stream.
+  // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.
   if (isOverwrite) yield* refuseForeign(opened, stream, path)
   const damaged = states.damaged(stream)
   if (damaged !== undefined) {
@@ -174,7 +174,7 @@ export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, strea
       message: `${path} exists, but not its state ${states.statePath(stream)}, so it is not known what is in it. Move it away, or choose another folder.`
     })
   }
-  // There before the file is, so that what a first run leaves behind is known to be its own.
+  // Save the manifest before creating the file, so that the leftovers of a killed first run are known.
   const empty = emptyManifest(stream)
   yield* states.save(empty)
   return empty

@@ -1,12 +1,12 @@
 /** The manifest of a stream in a folder of JSON lines: which bytes of its file are live. */
 import { Schema } from "effect"
-import { noRows } from "../Destination.ts"
+import { emptyContents } from "../Destination.ts"
 import { contentsFields, sumOf } from "../folder/contents.ts"
 import { fileName } from "../folder/fileName.ts"
 import { STATE_VERSION } from "../folder/StateFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
 
-/** A range of a file. */
+/** A byte range of a file. */
 const extentFields = { bytes: Count, ...contentsFields }
 const Extent = Schema.Struct(extentFields)
 export type Extent = typeof Extent.Type
@@ -16,26 +16,26 @@ export const LinesManifest = Schema.Struct({
   version: Schema.Literal(STATE_VERSION),
   /** The committed lines of the stream's file, without those of a refresh in progress. */
   main: Extent,
-  /** No series and time is in the file twice, and the state stands for all of it. */
+  /** Whether each series and time is unique, and the state covers the complete file. */
   isUnique: Schema.Boolean,
-  /** The lines after them, of a refresh in progress that appends. */
+  /** The lines after them, appended by a refresh in progress. */
   appended: Schema.optionalKey(Extent),
-  /** The file, in the folder for new ones, of a refresh in progress that replaces. */
+  /** The new file of a refresh in progress that replaces rows. */
   next: Schema.optionalKey(Schema.Struct({ file: Schema.String, ...extentFields })),
-  /** The file, in the folder for new ones, that takes the place of the stream's file. */
+  /** The new file that replaces the stream's file. */
   replacedBy: Schema.optionalKey(Schema.String)
 })
 export type LinesManifest = typeof LinesManifest.Type
 
-export const nothing: Extent = { bytes: 0, ...noRows }
+export const nothing: Extent = { bytes: 0, ...emptyContents }
 
-/** One extent after the other. */
+/** Two consecutive extents as one. */
 export const joined = (a: Extent, b: Extent = nothing): Extent => ({
   bytes: a.bytes + b.bytes,
   ...sumOf([a, b])
 })
 
-/** All of the stream's file. */
+/** The complete extent of the stream's file. */
 export const allOf = ({ appended, main }: LinesManifest): Extent => joined(main, appended)
 
 export const emptyManifest = (stream: string): LinesManifest => ({
@@ -45,16 +45,16 @@ export const emptyManifest = (stream: string): LinesManifest => ({
   isUnique: true
 })
 
-/** The names of new files that may take the place of a stream's file. */
+/** The names of new files that may replace a stream's file. */
 const newNames = (stream: string, ending: string): ReadonlyArray<string> =>
   ["1", "2", "3"].map((number) => `${fileName(stream)}.${number}${ending}`)
 
-/** Whether a manifest names only files that this program makes. */
+/** Whether a manifest only names files that this program creates. */
 export const hasOwnNames = ({ next, replacedBy, stream }: LinesManifest, ending: string): boolean => {
   const names = newNames(stream, ending)
   return [next?.file, replacedBy].every((name) => name === undefined || names.includes(name))
 }
 
-/** A name for a new file that the manifest does not have. */
+/** A name for a new file that is not in the manifest. */
 export const freshName = ({ next, replacedBy, stream }: LinesManifest, ending: string): string =>
   newNames(stream, ending).find((name) => name !== next?.file && name !== replacedBy)!

@@ -1,4 +1,4 @@
-/** One stream of a run into its file: the backend of the commit policy. */
+/** Writes one stream of a run to its file: the backend of the commit policy. */
 import { Effect, FileSystem } from "effect"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
@@ -12,7 +12,7 @@ import { openLines } from "./LinesFile.ts"
 import { allOf, freshName, joined, type LinesManifest, nothing } from "./manifest.ts"
 import { mayHaveRowsOf, refusalOf, stateOf, wouldRepeat } from "./repeatedRows.ts"
 
-/** What a killed process loses at most, and the next run reads again. */
+/** The most that a killed process loses, and the next run reads again. */
 const limits = { millis: 5000, bytes: () => 64 * 1024 * 1024 }
 
 /** Opens a stream until the scope closes. */
@@ -36,7 +36,7 @@ const openBackend = Effect.fnUntraced(function* (
 ) {
   const { ending, files, gzip, states } = opened
   const { stream } = manifest
-  /** The new file of a refresh that replaces. */
+  /** The new file of a refresh that replaces rows. */
   const file =
     mode !== "full_refresh_overwrite"
       ? undefined
@@ -44,7 +44,7 @@ const openBackend = Effect.fnUntraced(function* (
         ? manifest.next.file
         : freshName(manifest, ending)
   const path = file === undefined ? dataPath(opened, stream) : newPath(opened, file)
-  /** What the stream's file has beside the rows of this sync, and the committed rows of this sync. */
+  /** The rows in the stream's file without those of this sync, and the committed rows of this sync. */
   const base = resumesRefresh && file === undefined ? manifest.main : allOf(manifest)
   let own = resumesRefresh ? (manifest.next ?? manifest.appended ?? nothing) : nothing
   const before = file === undefined ? base : nothing
@@ -56,7 +56,7 @@ const openBackend = Effect.fnUntraced(function* (
   const tally = new ContentsTally()
   let persistedBytes = lines.bytes()
   let old = manifest
-  // No state stands for the rows of a stopped refresh: they may be read again.
+  // No state covers the rows of a stopped refresh, so they may be read again.
   let isUnique = manifest.isUnique && (base === manifest.main || (manifest.appended?.rows ?? 0) === 0)
   if (mode === "full_refresh_append" && base.rows > 0) isUnique = false
   let mayRepeat = mayHaveRowsOf(joined(before, own), stateOf(manifest))
@@ -86,7 +86,7 @@ const openBackend = Effect.fnUntraced(function* (
 
   const persist = Effect.fnUntraced(function* ({ kind, states: commitStates }: Commit) {
     const isComplete = kind === "complete_refresh"
-    // So that there is a file to take the place of the old one.
+    // Create the file, so that it can replace the old one.
     if (file !== undefined && isComplete) yield* lines.create
     const bytes = yield* lines.flush
     own = { ...own, bytes: bytes - before.bytes }

@@ -1,6 +1,6 @@
 /**
- * JSON lines are only appended, so a file cannot be rid of rows that are in it twice. In deduped mode no such row is written:
- * what may repeat rows is refused.
+ * JSON lines are only appended, so a repeated row cannot be removed. In deduped mode no repeated row is written: a sync that
+ * may repeat rows is refused.
  */
 import { Result } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
@@ -13,7 +13,7 @@ import type { LinesManifest } from "./manifest.ts"
 const instead = (replacing: string | undefined): string =>
   `Run with --mode incremental_append, which keeps both, or choose a destination that replaces rows${replacing === undefined ? "" : ` (${replacing})`}`
 
-/** Why a sync in this mode may not add to a stream's file; undefined where it may. */
+/** Why a sync in this mode must not append to a stream's file; undefined if it may. */
 export const refusalOf = (
   opened: OpenFolder,
   { appended, isUnique, stream }: LinesManifest,
@@ -23,7 +23,7 @@ export const refusalOf = (
     ? undefined
     : `${dataPath(opened, stream)} was written in a mode that appends, so it may have rows twice, and JSON lines are only appended: incremental_append_deduped cannot make them unique. ${instead(opened.replacing)}. To keep this file, read it all again with --full-refresh.`
 
-/** Why settings do not go together with a mode; undefined where they do. */
+/** Why a mode does not support these settings; undefined if it does. */
 export const refusalOfSettings = (
   mode: SyncMode,
   { lookbackMillis }: { readonly lookbackMillis: number },
@@ -33,7 +33,7 @@ export const refusalOfSettings = (
     ? undefined
     : `lookback_window is ${lookbackMillis / 1000} seconds, so rows that are there are read again, and JSON lines are only appended: incremental_append_deduped cannot replace them. ${instead(replacing)}. Or set lookback_window to 0.`
 
-/** What is said where a block would repeat rows, although nothing before the read showed that. */
+/** The error for a block that would repeat rows, if that was not known before the read. */
 export const wouldRepeat = (
   path: string,
   { length, times }: SampleBlock,
@@ -41,7 +41,7 @@ export const wouldRepeat = (
 ): string =>
   `${path} may have rows from ${formatTime(times[0]!)} to ${formatTime(times[length - 1]!)} already, and JSON lines are only appended: incremental_append_deduped cannot replace them. ${instead(replacing)}. To keep this file, read the stream again with --full-refresh.`
 
-/** Whether a file that has these rows, which were read up to a state, may have some of a block. */
+/** Whether a file with these rows, which were read up to a state, may already have some rows of a block. */
 export const mayHaveRowsOf = (
   { firstMillis, lastMillis }: Contents,
   state: StreamState | undefined

@@ -1,13 +1,13 @@
 /**
  * A folder of Parquet files as a destination: `DIR/<stream>/day=2026-01-01/part-00000001.parquet`.
  *
- * Part files are immutable. The manifest lists the live ones. A commit writes new parts aside, atomically replaces the manifest,
- * moves the parts into place and deletes those they supersede. The next run completes what a killed one has left of that.
+ * Part files are immutable. The manifest lists the live ones. A commit writes new parts aside, atomically replaces the
+ * manifest, moves the parts into place and deletes those they supersede. After a crash, the next run completes these steps.
  */
 import { Effect, type FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
-import { Destination, type DestinationError, noRows } from "../Destination.ts"
+import { Destination, type DestinationError, emptyContents } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/staging/memory.ts"
 import { sumOf } from "../folder/contents.ts"
@@ -20,16 +20,16 @@ import { hasOwnNames, ParquetManifest, type PartFile, refreshFiles } from "./man
 import { openStream } from "./openStream.ts"
 import { globEscape } from "./parts.ts"
 
-/** What a folder of Parquet files is opened with. */
+/** The options of a folder of Parquet files. */
 export interface ParquetOptions {
   readonly folder: string
-  /** Where the data comes from, such as the address of a server. A folder is for one only. */
+  /** The source of the data, such as the address of a server. A folder accepts only one source. */
   readonly source: string
-  /** A column per label, or else one column `labels` with JSON. */
+  /** One column per label, or otherwise one JSON column `labels`. */
   readonly labelColumns: boolean
-  /** How much memory DuckDB may use, beside which it writes to the disk. */
+  /** How much memory DuckDB may use before it spills to disk. */
   readonly memoryMegabytes?: number
-  /** Only states are read: nothing on the disk is changed, and streams cannot be opened. */
+  /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
 }
 
@@ -63,7 +63,7 @@ export const layer = (
             const damaged = states.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
             const manifest = states.manifests.get(stream)
-            if (manifest === undefined) return Effect.succeed(noRows)
+            if (manifest === undefined) return Effect.succeed(emptyContents)
             return Effect.succeed(sumOf(of === "current" ? manifest.files : refreshFiles(manifest)))
           }),
         previewCommand: (stream: string) => `duckdb -c ${shellQuote(previewSql(folder, stream))}`

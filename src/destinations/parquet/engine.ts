@@ -1,8 +1,8 @@
-/** DuckDB as the writer of Parquet files, for one folder. */
+/** DuckDB as the Parquet writer of one folder. */
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { DestinationError } from "../Destination.ts"
-import { memorySentence } from "../duckdb/staging/memory.ts"
+import { outOfMemoryAdvice } from "../duckdb/staging/memory.ts"
 import { type DuckDB, loadDuckDB, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, fatalReason, randomName } from "../folder/durably.ts"
 import type { OpenFolder } from "./files.ts"
@@ -11,11 +11,11 @@ export interface Engine {
   readonly duckdb: DuckDB
   /** A connection until the scope closes. */
   readonly connect: ReturnType<typeof connectTo>
-  /** Does something with DuckDB. */
+  /** Runs a DuckDB operation and maps its errors. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
-  /** Where DuckDB writes. */
+  /** The folder in which DuckDB writes. */
   readonly workPath: string
-  /** How many streams share what may be staged. */
+  /** The number of streams that share the staging limit. */
   readonly open: { count: number }
   readonly stageBytes: number
 }
@@ -26,7 +26,7 @@ export const openEngine = Effect.fnUntraced(function* (
   memoryMegabytes: number
 ) {
   const duckdb = yield* loadDuckDB
-  // DuckDB follows links, so it writes where nobody can have put one.
+  // DuckDB follows links, so it writes to an unpredictable folder, where no one can plant one.
   const workPath = `${states.newPath}/.${randomName()}`
   yield* Effect.acquireRelease(
     files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
@@ -35,7 +35,7 @@ export const openEngine = Effect.fnUntraced(function* (
   const errorOf = (error: unknown): DestinationError => {
     const text = error instanceof Error ? error.message : String(error)
     const fatal = fatalReason(text)
-    const why = memorySentence(folder, memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
+    const why = outOfMemoryAdvice(folder, memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
     return new DestinationError(
       fatal === undefined
         ? { message: why }
@@ -45,13 +45,13 @@ export const openEngine = Effect.fnUntraced(function* (
   const instance = yield* startDuckDB(duckdb, {
     memoryMegabytes,
     temporaryFolder: `${workPath}/spill`,
-    // Each file is read once, and what is kept of it is beyond the limit of the memory.
+    // Each file is read only once, and cached files do not count towards the memory limit.
     settings: { enable_external_file_cache: "false" },
     errorOf
   })
   const attempt = <A>(run: () => Promise<A>) =>
     Effect.tryPromise({ try: run, catch: errorOf }).pipe(
-      // The run that took the folder over has removed what DuckDB was to write to.
+      // Another run took over the folder and removed the work folder of this one.
       Effect.tapError(() => states.check)
     )
   const engine: Engine = {

@@ -1,4 +1,4 @@
-/** The files of a folder of Parquet: recovery after a kill, removal of what no manifest names, and refusal of foreign files. */
+/** The files of a folder of Parquet: recovery after a crash, removal of orphans, and refusal of foreign files. */
 import { Effect, FileSystem } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
@@ -17,7 +17,7 @@ import {
   type Where
 } from "./manifest.ts"
 
-/** A folder that is open. */
+/** An open folder. */
 export interface OpenFolder {
   readonly folder: string
   readonly labelColumns: boolean
@@ -25,7 +25,7 @@ export interface OpenFolder {
   readonly states: StateFolder<ParquetManifest>
 }
 
-/** What is at a path in the folder, which is to be a folder or a file that this program made; undefined where nothing is. */
+/** The file or folder at a path, which this program must have created; undefined if it does not exist. */
 export const infoIn = Effect.fnUntraced(function* (
   { files, folder }: OpenFolder,
   path: string,
@@ -38,13 +38,13 @@ export const infoIn = Effect.fnUntraced(function* (
   })
 })
 
-/** Whether a file is there, as it was written. */
+/** Whether a file exists with its original size. */
 export const isThere = Effect.fnUntraced(function* (opened: OpenFolder, path: string, { bytes }: PartFile) {
   const info = yield* infoIn(opened, path, "File")
   return info !== undefined && Number(info.size) === bytes
 })
 
-/** Without a refresh whose rows are missing, which restarts. */
+/** Drops a stopped refresh whose rows are missing, so that it restarts. */
 export const withoutLostRefresh = Effect.fnUntraced(function* (
   opened: OpenFolder,
   manifest: ParquetManifest
@@ -61,7 +61,7 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (
   return manifest
 })
 
-/** What a folder of a stream has that this program did not make; a path, if there is something. */
+/** The path of a foreign file in the folder of a stream, if there is one. */
 const foreignIn = Effect.fnUntraced(function* (opened: OpenFolder, path: string) {
   if ((yield* infoIn(opened, path, "Directory")) === undefined) return undefined
   const list = (path: string) =>
@@ -80,7 +80,7 @@ const foreignIn = Effect.fnUntraced(function* (opened: OpenFolder, path: string)
   return undefined
 })
 
-/** Refuses a folder that has other files than this program's: it is about to be replaced. */
+/** Refuses to replace a folder that has foreign files. */
 const refuseForeign = Effect.fnUntraced(function* (opened: OpenFolder, path: string) {
   const foreign = yield* foreignIn(opened, path)
   if (foreign === undefined) return
@@ -89,7 +89,7 @@ const refuseForeign = Effect.fnUntraced(function* (opened: OpenFolder, path: str
   })
 })
 
-/** Brings the files of a stream to what its manifest says. It may be done in part already. */
+/** Recovers the files of a stream according to its manifest. A part of this may have been done already. */
 export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest: ParquetManifest) {
   const { files, folder } = opened
   const { stream } = manifest
@@ -154,7 +154,7 @@ export const removePath = ({ files, folder }: OpenFolder, path: string) =>
     .remove(`${folder}/${path}`, { recursive: true, force: true })
     .pipe(Effect.mapError(cannot("removed", `${folder}/${path}`)))
 
-/** Removes new files that no manifest names. */
+/** Removes new files that are in no manifest. */
 export const removeOrphans = Effect.fnUntraced(function* (opened: OpenFolder) {
   const { files, states } = opened
   const wanted = new Set<string>()
@@ -173,7 +173,7 @@ export const removeOrphans = Effect.fnUntraced(function* (opened: OpenFolder) {
   }
 })
 
-/** The manifest of a stream that is to be opened. Files that were not created by source-prometheus are left alone. */
+/** The manifest of a stream to open. Refuses files that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, mode: SyncMode) {
   const { files, folder, states } = opened
   const main = baseOf("main", stream)
@@ -192,7 +192,7 @@ export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, strea
       message: `${folder}/${main} has files, but there is no state ${states.statePath(stream)}, so it is not known what is in them. Move it away, or choose another folder.`
     })
   }
-  // What was of the stream is about to be replaced, so it may be damaged; but it has to be of the stream.
+  // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.
   if (isOverwrite) yield* refuseForeign(opened, main)
   if (known === undefined) {
     if (!isOverwrite || !(yield* isPlainFile(states.statePath(stream)))) return yield* damaged!

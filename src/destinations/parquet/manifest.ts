@@ -1,4 +1,4 @@
-/** The manifest of a stream in a folder of Parquet files: which part files are live, and where they are. */
+/** The manifest of a stream in a folder of Parquet files: its live part files and their locations. */
 import { Schema } from "effect"
 import { contentsFields } from "../folder/contents.ts"
 import { fileName } from "../folder/fileName.ts"
@@ -7,11 +7,11 @@ import { Count, manifestFields } from "../manifest.ts"
 
 const PartFile = Schema.Struct({
   day: Schema.String,
-  /** Its number, which no other file of the stream has. */
+  /** Its number, which is unique in the stream. */
   part: Count,
   bytes: Count,
   ...contentsFields,
-  /** Where it is moved from, in the folder. */
+  /** The path in the folder from which it is moved into place. */
   from: Schema.optionalKey(Schema.String)
 })
 export type PartFile = typeof PartFile.Type
@@ -22,17 +22,17 @@ export const ParquetManifest = Schema.Struct({
   files: Schema.Array(PartFile),
   /** The number of the next file. */
   nextPart: Count,
-  /** The columns of labels that files have. */
+  /** The label columns of the files. */
   columns: Schema.Array(Schema.String),
-  /** No series and time is there twice. */
+  /** Whether each series and time is unique. */
   isUnique: Schema.Boolean,
-  /** The first file of a refresh that is under way and appends. */
+  /** The first file of a refresh in progress that appends. */
   refreshFrom: Schema.optionalKey(Count),
-  /** The files of a refresh that is under way and replaces. */
+  /** The files of a refresh in progress that replaces rows. */
   next: Schema.optionalKey(Schema.Struct({ files: Schema.Array(PartFile) })),
-  /** The folder of the refresh takes the place of the stream's folder. */
+  /** Whether the folder of the refresh replaces the stream's folder. */
   isReplaced: Schema.optionalKey(Schema.Literal(true)),
-  /** Files that are no longer live, and are removed. */
+  /** Superseded files, which are deleted. */
   removed: Schema.optionalKey(Schema.Array(PartFile))
 })
 export type ParquetManifest = typeof ParquetManifest.Type
@@ -50,7 +50,7 @@ export const emptyManifest = (stream: string): ParquetManifest => ({
   isUnique: true
 })
 
-/** Where files of a stream are to be: those that are seen, or those of a refresh that is under way. */
+/** The two folders for files of a stream: the visible one, or that of a refresh in progress. */
 export type Where = "main" | "next"
 
 export const baseOf = (where: Where, stream: string): string =>
@@ -59,10 +59,10 @@ export const baseOf = (where: Where, stream: string): string =>
 export const placeOf = (where: Where, stream: string, { day, part }: PartFile): string =>
   `${baseOf(where, stream)}/day=${day}/part-${`${part}`.padStart(8, "0")}.parquet`
 
-/** Where a new file is before it is moved to its place. */
+/** The path of a new file before it is moved into place. */
 export const freshPath = (stream: string, part: number): string => `_state/_new/${fileName(stream)}=${part}`
 
-/** A day as it is written in the name of a folder. */
+/** A day as in the name of a folder. */
 export const dayOf = (midnight: number): string => new Date(midnight).toISOString().split("T")[0]!
 
 export const isDay = (text: string): boolean => {
@@ -70,7 +70,7 @@ export const isDay = (text: string): boolean => {
   return Number.isFinite(midnight) && dayOf(midnight) === text
 }
 
-/** Whether a manifest names only files that this program makes. */
+/** Whether a manifest only names files that this program creates. */
 export const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: ParquetManifest): boolean => {
   const parts = new Set<number>()
   for (const file of [...files, ...(next?.files ?? []), ...removed]) {

@@ -1,4 +1,4 @@
-/** One stream of a run into its part files: the backend of the commit policy. */
+/** Writes one stream of a run to its part files: the backend of the commit policy. */
 import { Effect, FileSystem } from "effect"
 import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
@@ -14,7 +14,7 @@ import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
 import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
 
-/** What a killed process loses at most, and the next run reads again. */
+/** The most that a killed process loses, and the next run reads again. */
 const COMMIT_MILLIS = 30_000
 
 /** Opens a stream until the scope closes. */
@@ -79,18 +79,18 @@ const openBackend = Effect.fnUntraced(function* (
   const parts = yield* openParts(opened, engine, connection, manifest, isOverwrite ? "next" : "main", begun)
   let old = manifest
   if (isOverwrite && manifest.isReplaced === true) {
-    // It is in place. Said of the folder that this refresh makes, it would be wrong.
+    // The previous replacement is done. In the next manifest it would refer to the folder of this refresh.
     old = without(manifest, "isReplaced", "removed")
     yield* opened.states.save(old)
   }
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
   let isUnique = manifest.isUnique
-  /** The latest time of the rows that are live, of those that are committed, and of those that were appended. */
+  /** The latest times of live rows, of committed rows, and of appended rows. */
   let liveMillis = sumOf(begun).lastMillis
   let committedMillis = liveMillis
   let appendedMillis = liveMillis
 
-  /** Writes staged rows. Where a day may have had some of them, its parts are written again without those. */
+  /** Writes staged rows. If a day may already have some of them, its parts are rewritten without those. */
   const writeRows = Effect.fnUntraced(function* (part: Part) {
     const days = yield* engine.attempt(() => daysOf(staging, connection, part))
     const series = yield* engine.attempt(() => seriesOf(staging, connection))
@@ -115,7 +115,7 @@ const openBackend = Effect.fnUntraced(function* (
       if (!isDeduped && !isOverwrite && liveMillis !== null && block.times[0]! <= liveMillis) isUnique = false
       appendedMillis = later(appendedMillis, block.times[block.length - 1]!)
       yield* engine.attempt(() => staging.append(block))
-      // What is marked is written by a commit alone.
+      // Marked rows are only written by a commit.
       if (staging.bytes() <= mostBytes() || hasPart(staging, "kept")) continue
       yield* writeRows("rest")
       yield* engine.attempt(() => staging.clear())

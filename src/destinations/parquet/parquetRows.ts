@@ -1,4 +1,4 @@
-/** What is special about Parquet files: their columns, and queries for staged samples by their days. */
+/** The columns of Parquet files, and queries for the staged samples of each day. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnOf } from "../../records/Columns.ts"
 import type { Contents } from "../Destination.ts"
@@ -6,7 +6,7 @@ import { quoteName } from "../duckdb/quoteSql.ts"
 import type { Staged, StagedSamples } from "../duckdb/staging/StagedSamples.ts"
 import { FLOAT_VALUE, SPECIAL_VALUE } from "../duckdb/staging/stagedSql.ts"
 
-/** Columns that readers of Parquet files add to them. A label of that name is renamed as one called `time` is. */
+/** Columns that readers of Parquet files add. A label of that name is renamed like one named `time`. */
 const addedByReaders: ReadonlySet<string> = new Set(["day", "filename", "file_row_number"])
 
 const PREFIX = "label_"
@@ -19,7 +19,7 @@ export const parquetColumnOf = (label: string): string | undefined => {
   return label.includes("\0") ? undefined : columnOf(label)
 }
 
-/** Which of the staged rows: those before the mark, or those after it. */
+/** A part of the staged rows: before the mark, or after it. */
 export type Part = "kept" | "rest"
 
 const isPart = (part: Part, { all, first, marked }: Staged): string =>
@@ -27,7 +27,7 @@ const isPart = (part: Part, { all, first, marked }: Staged): string =>
     ? `r.number >= ${first} AND r.number < ${marked}`
     : `r.number >= ${marked} AND r.number < ${all}`
 
-/** Whether there are rows of a part. */
+/** Whether a part has rows. */
 export const hasPart = (staged: StagedSamples, part: Part): boolean =>
   [staged.floats(), staged.histograms()].some(({ all, first, marked }) =>
     part === "kept" ? marked > first : all > marked
@@ -35,12 +35,12 @@ export const hasPart = (staged: StagedSamples, part: Part): boolean =>
 
 const DAY = 86_400_000
 
-/** A day that rows are of. Its midnight is in milliseconds, too. */
+/** A day with rows. Its midnight is in milliseconds too. */
 export interface Day extends Contents {
   readonly midnight: number
 }
 
-/** The days that rows of a part are of, in the order of time. */
+/** The days with rows in a part, in the order of time. */
 export const daysOf = async (
   staged: StagedSamples,
   connection: DuckDBConnection,
@@ -62,18 +62,18 @@ export const daysOf = async (
   }))
 }
 
-/** What series have in common, with their labels as `label_0` and so on. */
+/** The columns of the series, with their labels as `label_0` and so on. */
 const plainSeries = ({ labels }: StagedSamples): string =>
   `(SELECT number, series_id, rest${(labels?.names ?? []).map((_, index) => `, labels[${index + 1}] AS label_${index}`).join("")} FROM temp.staged_series)`
 
-/** Encoding pays where there are so many rows. Each part of a file has all values of all series, so there must not be many. */
+/** Encoding pays off above this number of rows. Each row group contains the dictionary of all series, so there must not be many. */
 const ENCODED_ROWS = 50_000
 const ENCODED_SERIES = 2000
 const ROWS_PER_SERIES = 100
 
 /**
- * The series of staged rows, for `rowsOfDay`. Their texts are enums where that pays: DuckDB writes them as the same texts, and
- * takes a third of the time, since it need not find the values that a column has.
+ * The staged series, for `rowsOfDay`. Their texts are enums if that pays off: DuckDB writes the same strings, and takes a third
+ * of the time, because it does not have to build the dictionary of a column.
  */
 export const seriesOf = async (staged: StagedSamples, connection: DuckDBConnection): Promise<string> => {
   const series = plainSeries(staged)
@@ -95,8 +95,8 @@ export const seriesOf = async (staged: StagedSamples, connection: DuckDBConnecti
 }
 
 /**
- * A query for the rows of a part of one day, whose midnight is in milliseconds: the last of each series and time, or all.
- * `series` is what `seriesOf` returned.
+ * A query for the rows of a part and a day, whose midnight is in milliseconds: only the last row of each series and time, or
+ * all rows. `series` is the result of `seriesOf`.
  */
 export const rowsOfDay = (
   staged: StagedSamples,
@@ -138,7 +138,7 @@ export const rowsOfDay = (
     )
   const all = staged.histograms().all === 0 ? floats : `${floats} UNION ALL ${histograms()}`
   if (!isUnique) return all
-  // A histogram came after so many floats, and before the next one.
+  // A histogram comes after `before` floats, and before the next float.
   return `SELECT * EXCLUDE (place, number) FROM (${all})
     QUALIFY row_number() OVER (PARTITION BY series_id, time ORDER BY place DESC, number DESC) = 1`
 }

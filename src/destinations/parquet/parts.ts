@@ -1,4 +1,4 @@
-/** The part files of a stream that a run writes. Parts are immutable: to change one is to write another in its place. */
+/** The part files that a run writes for a stream. Parts are immutable: a change writes a new part that supersedes the old one. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import type { Contents } from "../Destination.ts"
@@ -11,13 +11,13 @@ import type { Engine } from "./engine.ts"
 import { type OpenFolder, recover, removePath } from "./files.ts"
 import { baseOf, freshPath, type ParquetManifest, type PartFile, placeOf, type Where } from "./manifest.ts"
 
-/** Files of a day that are smaller than this become one when the stream is complete. */
+/** Smaller files of the same day are merged when the stream is complete. */
 const SMALL_BYTES = 32 * 1024 * 1024
 
-/** A path as a pattern that matches nothing else. */
+/** A path as a glob pattern that matches only this path. */
 export const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]")
 
-/** Begins with the parts `begun` of a manifest, which are in one place. What is not saved goes with the scope. */
+/** Starts with the parts `begun` of a manifest, which are in one folder. Closing the scope discards parts that were not saved. */
 export const openParts = Effect.fnUntraced(function* (
   opened: OpenFolder,
   engine: Engine,
@@ -28,18 +28,18 @@ export const openParts = Effect.fnUntraced(function* (
 ) {
   const { files, folder, states } = opened
   const { stream } = manifest
-  /** The parts as they will be; a commit makes them live. */
+  /** The parts after the next commit. */
   let working: ReadonlyArray<PartFile> = begun.map((file) => without(file, "from"))
   let nextPart = manifest.nextPart
   const touched = new Set<string>()
-  /** New files that were replaced before they got their place. */
+  /** New files that were superseded before they were moved into place. */
   const superseded: Array<string> = []
 
   const pathOf = (file: PartFile): string => `${folder}/${file.from ?? placeOf(where, stream, file)}`
   const reading = (list: ReadonlyArray<PartFile>): string =>
     `read_parquet([${list.map((file) => quoteText(globEscape(pathOf(file)))).join(", ")}], union_by_name = true, hive_partitioning = false`
 
-  /** Writes the rows of a query to a new part, in place of others of that day. Their times are in `span`. */
+  /** Writes the rows of a query to a new part that supersedes other parts of that day. `span` is their time range. */
   const write = Effect.fnUntraced(function* (
     day: string,
     query: string,
@@ -83,7 +83,7 @@ export const openParts = Effect.fnUntraced(function* (
     nextPart: (): number => nextPart,
     reading,
     write,
-    /** Leaves the last of each series and time, of parts that may have it more than once. */
+    /** Keeps only the last row of each series and time in parts that may repeat some. */
     makeUnique: Effect.gen(function* () {
       for (const day of new Set(working.map((file) => file.day))) {
         const list = working.filter((file) => file.day === day)
@@ -100,7 +100,7 @@ export const openParts = Effect.fnUntraced(function* (
         )
       }
     }),
-    /** The last parts of a day that are small become one. */
+    /** Merges the small parts at the end of a day. */
     compact: Effect.gen(function* () {
       for (const day of touched) {
         const list = working.filter((file) => file.day === day)
@@ -111,7 +111,7 @@ export const openParts = Effect.fnUntraced(function* (
     }),
     /** Saves a manifest of these parts, and moves them into place. */
     save: Effect.fnUntraced(function* (changed: ParquetManifest) {
-      // Nobody knows what is in these files, and once there is a manifest again they would pass for part of it.
+      // The contents of these files are unknown, and a new manifest would make them live.
       if (states.damaged(stream) !== undefined) yield* removePath(opened, baseOf("main", stream))
       yield* states.save(changed)
       yield* recover(opened, changed)

@@ -1,12 +1,15 @@
-/** A small JSON response as text, kept within bounds while it arrives, so that parsing it takes little more memory than its bytes. */
+/**
+ * Collects a small JSON response as text. Bounds are checked while it arrives, so that parsing takes little more memory than
+ * its bytes.
+ */
 import { EXCESSIVE, INCOMPLETE, type ValueLimits, ValueScanner } from "../query/jsonBytes.ts"
 
-/** What a response may have at most, uncompressed. */
+/** The limits of a response, uncompressed. */
 export interface Bounds extends ValueLimits {
   readonly bytes: number
 }
 
-/** The response exceeds its bounds; the message says by what. */
+/** The response exceeds its bounds; the message says which. */
 export class OversizedError extends Error {
   override readonly name = "OversizedError"
 }

@@ -1,4 +1,4 @@
-/** The body of a response, uncompressed. It fails where it breaks off, stalls or only drips. */
+/** Reads the body of a response, uncompressed. Fails if the body breaks off, stalls or arrives too slowly. */
 import { createGunzip } from "node:zlib"
 import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingMessage"
 import * as NodeStream from "@effect/platform-node/NodeStream"
@@ -36,7 +36,7 @@ const receivedBytes = (body: Body): Stream.Stream<Uint8Array, PrometheusError> =
         onError,
         timeoutMillis,
         onSilence,
-        onDrip: () => tooSlow(body, "brought only a few bytes")
+        onDrip: () => tooSlow(body, "delivered only a few bytes")
       })
     : response.stream.pipe(
         Stream.mapError(onError),
@@ -45,8 +45,8 @@ const receivedBytes = (body: Body): Stream.Stream<Uint8Array, PrometheusError> =
 }
 
 /**
- * The bytes of a body. gzip reveals only at its end that something before was changed: then a retry is too late if
- * some of it was used already, which `isUsed` says.
+ * The bytes of a body. gzip reveals damage only at its end. A retry is then too late if some bytes have been used, which
+ * `isUsed` says.
  */
 export const bodyBytes = (
   body: Body,
@@ -75,7 +75,7 @@ export const bodyBytes = (
   )
 }
 
-/** A small body has to be complete in the time in which any response has to begin. */
+/** A small body must be complete within the time that other responses have to start. */
 const withTimeout = <A>(body: Body, effect: Effect.Effect<A, PrometheusError>) =>
   Effect.timeoutOrElse(effect, {
     duration: body.timeoutMillis,
@@ -105,7 +105,7 @@ export const bodyText = (body: Body, bounds: Bounds): Effect.Effect<string, Prom
     )
   })
 
-/** The first bytes of a body as text: a chunk more than `limit` at most. */
+/** The start of a body as text: `limit` bytes and the rest of their chunk. */
 export const bodyStart = (body: Body, limit: number): Effect.Effect<string, PrometheusError> =>
   Effect.suspend(() => {
     let total = 0

@@ -1,32 +1,32 @@
-/** The body of a response, in as few steps of a stream as possible. */
+/** Reads the body of a response in as few stream steps as possible. */
 import { finished, type Readable } from "node:stream"
 import { Array as Arr, Cause, Clock, Effect, type Pull, Stream } from "effect"
 import type { PrometheusError } from "../PrometheusError.ts"
 
-/** Bytes that are buffered ahead of the reader; above that the body is paused. */
+/** The body is paused when so many bytes wait for the reader. */
 const AHEAD_BYTES = 256 * 1024
 
-/** The least that a body must bring in a second of waiting for it. No link in use is that slow; one that drips is a trap, or broken. */
-const LEAST_BYTES_PER_SECOND = 100
+/** The minimum rate while the reader waits. No real link is slower: such a server is broken or hostile. */
+const MIN_BYTES_PER_SECOND = 100
 
-/** What a failure means, and how long to wait. */
+/** The errors, and how long to wait. */
 export interface BodyOptions {
   readonly onError: (error: unknown) => PrometheusError
-  /** How long to wait for more, and after how much waiting the rate is looked at. */
+  /** How long to wait for more bytes. The rate is checked after each such time of waiting. */
   readonly timeoutMillis: number
-  /** Nothing came for that long. */
+  /** Nothing arrived in that time. */
   readonly onSilence: () => PrometheusError
-  /** Something came, but less than the least rate. */
+  /** Bytes arrived, but below the minimum rate. */
   readonly onDrip: () => PrometheusError
 }
 
 type ChunkPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Uint8Array>, PrometheusError>
 
 /**
- * Reads a body to its end. What arrives while the reader is busy, or in one turn of Node's event loop, comes together:
- * a step of a stream costs as much as decoding 64 KiB, and a read has a dozen steps. A body that breaks off fails
- * after all that came before it, and so does one that comes too slowly. Only the time counts that is spent waiting: a reader that is
- * busy, and pauses the body meanwhile, never finds it too slow.
+ * Reads a body to its end. All chunks that arrive while the reader is busy, or in one turn of Node's event loop, are one step
+ * of the stream: a step costs as much as decoding 64 KiB, and a read has a dozen of them. If the body breaks off or is too
+ * slow, the stream fails after all bytes that arrived. Only time spent waiting counts: a busy reader, which pauses the body,
+ * never finds it too slow.
  */
 export const bodyChunks = (
   body: () => Readable,
@@ -49,23 +49,23 @@ export const bodyChunks = (
           orElse: () => Effect.suspend(() => Effect.fail(onSilence()))
         })
       )
-      const leastBytes = (timeoutMillis / 1000) * LEAST_BYTES_PER_SECOND
+      const minBytes = (timeoutMillis / 1000) * MIN_BYTES_PER_SECOND
       const timeoutNanos = BigInt(Math.round(timeoutMillis * 1e6))
       const clock = yield* Clock.Clock
       let waitedNanos = 0n
       let receivedBefore = 0
       const isDripping = (): boolean => {
         if (waitedNanos < timeoutNanos || arrivals.hasEnded) return false
-        if (arrivals.received - receivedBefore < leastBytes) return true
+        if (arrivals.received - receivedBefore < minBytes) return true
         waitedNanos = 0n
         receivedBefore = arrivals.received
         return false
       }
-      /** Waits, and looks at the rate each time that the patience is used up. */
-      const patientWait = Effect.suspend(() => {
-        const begunAt = clock.monotonicTimeNanosUnsafe()
+      /** Waits, and checks the rate after each timeout's worth of waiting. */
+      const waitForBytes = Effect.suspend(() => {
+        const startedAt = clock.monotonicTimeNanosUnsafe()
         return Effect.flatMap(wait, () => {
-          waitedNanos += clock.monotonicTimeNanosUnsafe() - begunAt
+          waitedNanos += clock.monotonicTimeNanosUnsafe() - startedAt
           return isDripping() ? Effect.fail(onDrip()) : Effect.void
         })
       })
@@ -74,20 +74,20 @@ export const bodyChunks = (
         if (Arr.isArrayNonEmpty(chunks)) return Effect.succeed(chunks)
         return arrivals.error === undefined ? Cause.done() : Effect.fail(onError(arrivals.error))
       })
-      const waitAndTake = Effect.andThen(patientWait, take)
+      const waitAndTake = Effect.andThen(waitForBytes, take)
       return Effect.suspend(() => (arrivals.isReady ? take : waitAndTake))
     })
   ).pipe(Stream.scoped)
 
-/** Chunks that have come and have not been taken. */
+/** Chunks that have arrived and have not been taken. */
 class Arrivals {
   private chunks: Array<Uint8Array> = []
   private bytes = 0
-  /** Bytes that have come in all. */
+  /** The number of bytes that have arrived. */
   received = 0
   hasEnded = false
   error: unknown
-  /** Called once, when it is ready. */
+  /** Called once, when `isReady` becomes true. */
   onReady: (() => void) | undefined
   private turn: NodeJS.Immediate | undefined
   private readonly body: Readable
@@ -102,7 +102,7 @@ class Arrivals {
     body.on("data", this.onData)
   }
 
-  /** Whether there is something to take, or nothing more to come. */
+  /** Whether chunks can be taken, or the body has ended. */
   get isReady(): boolean {
     return this.chunks.length > 0 || this.hasEnded
   }
@@ -137,7 +137,7 @@ class Arrivals {
   }
 
   private wake(): void {
-    // What a turn was to end with may have been taken in it already.
+    // The reader may have taken the chunks earlier in this turn.
     if (!this.isReady) return
     const { onReady } = this
     this.onReady = undefined

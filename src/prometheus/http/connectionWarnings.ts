@@ -1,4 +1,4 @@
-/** Connections that work and are not safe. */
+/** Warnings about connections that work but are not safe. */
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { authenticationOf } from "./authentication.ts"
 
@@ -9,7 +9,7 @@ export type Connection = Pick<Settings, "baseUrl" | "basicAuth" | "headers">
 export const hasCredentials = (connection: Connection): boolean =>
   authenticationOf(connection).sendsSecrets || connection.headers.length > 0
 
-/** Whether what is sent to an address can be read on the way there. */
+/** Whether others can read what is sent to an address. */
 export const isInTheClear = ({ hostname, protocol }: URL): boolean =>
   protocol === "http:" && !isLoopback(hostname)
 

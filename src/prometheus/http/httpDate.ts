@@ -11,9 +11,8 @@ export const parseHttpDate = (header: string): number => {
 }
 
 /**
- * `Retry-After` is a number of seconds or an HTTP date. Returns milliseconds since the response was sent. A date is
- * compared with the response's own `Date`, which the same clock wrote; the local clock, which may be hours off, only
- * stands in for a missing one.
+ * Parses `Retry-After`, a number of seconds or an HTTP date, into milliseconds to wait. A date is compared with the response's
+ * `Date`, which the same clock wrote. The local clock may be hours off, and is used only if that header is missing.
  */
 export const parseRetryAfter = (
   header: string | undefined,

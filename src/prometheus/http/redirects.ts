@@ -1,6 +1,6 @@
 /** Which redirects are followed. */
 
-/** So many redirects of one request are followed. */
+/** How many redirects of one request are followed. */
 export const MAX_REDIRECTS = 5
 
 /** Whether a redirect stays where credentials may be sent: on the same origin, or from http to https on the same host. */
@@ -8,7 +8,7 @@ export const keepsCredentials = (source: URL, target: URL): boolean =>
   target.origin === source.origin ||
   (target.hostname === source.hostname && source.protocol === "http:" && target.protocol === "https:")
 
-/** The target of a redirect: undefined where `location` is no address. */
+/** The target of a redirect; undefined if `location` is not an address. */
 export const redirectTarget = (location: string, source: string): URL | undefined =>
   URL.parse(location, source) ?? undefined
 

@@ -2,7 +2,7 @@
 import { Duration, Effect, Schedule } from "effect"
 import type { PrometheusError } from "../PrometheusError.ts"
 
-/** The longest pause that a server can ask for. */
+/** The longest `Retry-After` that is obeyed. */
 const MAX_RETRY_AFTER = Duration.minutes(5)
 
 /** No retry starts later than this after the first failure. */
@@ -11,8 +11,8 @@ const MAX_ELAPSED = Duration.minutes(15)
 /**
  * Exponential from half a second, at most 30 s, with a jitter of 20 %; at least the pause of `Retry-After`.
  *
- * Ends after `maxRetries` retries, 15 minutes after the first failure, and at once for an error that a retry cannot
- * mend. The current span counts the retries. `subject` starts what is logged: the stream, or the request.
+ * Ends after `maxRetries` retries, 15 minutes after the first failure, and at once for an error that a retry cannot fix. The
+ * current span counts the retries. `subject` starts the logged warning: the stream, or the request.
  */
 export const retryPolicy = (maxRetries: number, subject = "") =>
   Schedule.min([Schedule.exponential("500 millis"), Schedule.spaced("30 seconds")]).pipe(

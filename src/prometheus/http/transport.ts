@@ -26,7 +26,7 @@ export interface ApiResponse {
   /** The address of the request, without parameters. */
   readonly address: string
   readonly headers: Headers.Headers
-  /** The bytes as they arrive; `isUsed` says whether some of them cannot be taken back. */
+  /** The bytes as they arrive; `isUsed` says whether some have been used. */
   readonly bytes: (isUsed: () => boolean) => Stream.Stream<Uint8Array, PrometheusError>
   /** All of a small response. */
   readonly text: (bounds: Bounds) => Effect.Effect<string, PrometheusError>
@@ -46,7 +46,7 @@ export interface TransportOptions {
 /** How much of a refusal is read for its text. */
 const MAX_REFUSAL_BYTES = 64 * 1024
 
-/** Reasons that come from the status alone: the text might say more. */
+/** Reasons derived from the status alone: the text may be more specific. */
 const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
 
 /** The transport for a server. */
@@ -54,7 +54,7 @@ export const makeTransport = (
   settings: Pick<Settings, "baseUrl" | "basicAuth" | "headers" | "compression" | "requestTimeoutMillis">,
   { httpClient, mask, warnOnce }: TransportOptions
 ): Transport => {
-  // With a scope, a response that is not read to its end is dropped with its connection at once.
+  // The scope closes the connection of a response that is not read to its end.
   const http = HttpClient.withScope(httpClient)
   const timeoutMillis = settings.requestTimeoutMillis
   const { authenticate } = authenticationOf(settings)
@@ -92,7 +92,7 @@ export const makeTransport = (
       })
     )
 
-  /** An address that a server has given. Its scheme is not a word of the server's. */
+  /** An address from a server, masked except for its scheme. */
   const shownAddress = (url: URL): string =>
     `${url.protocol}${mask(withoutQuery(url).slice(url.protocol.length))}`
 
@@ -117,15 +117,15 @@ export const makeTransport = (
           reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
             ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
-            : `${endpoint} redirects to ${to}, and that is not followed.`
+            : `${endpoint} redirects to ${to}, which is not followed.`
         })
       }
       if (hasCredentials(settings) && isInTheClear(source) && target.protocol === "https:") {
         yield* warnOnce(
-          `${settings.baseUrl} redirects to ${withoutQuery(target).replace(path, "")}, but credentials are sent without encryption before it does so. Set base_url to that address.`
+          `${settings.baseUrl} redirects to ${withoutQuery(target).replace(path, "")}, but credentials are sent without encryption before the redirect. Set base_url to that address.`
         )
       }
-      // A Location has the query too, unless the parameters travel in a form.
+      // A Location includes the query, unless the parameters are in a form.
       request =
         method === "POST"
           ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(target), params)
@@ -133,7 +133,7 @@ export const makeTransport = (
     }
   })
 
-  /** Why a response is not a success. */
+  /** The error for a response that is not a success. */
   const refusalError = Effect.fnUntraced(function* (body: Body, contentType: string) {
     const { headers, status } = body.response
     const start = yield* Effect.result(bodyStart(body, MAX_REFUSAL_BYTES))
@@ -145,7 +145,7 @@ export const makeTransport = (
       retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
     })
     if (!vagueReasons.has(refusal.reason)) return refusal
-    // The missing part of a text that broke off may have said "ask for less".
+    // A text that broke off may have asked for smaller requests.
     if (Result.isFailure(start)) return start.failure
     return isJsonType(contentType) && text.length < MAX_REFUSAL_BYTES && !isJson(text)
       ? new PrometheusError({ reason: "BrokenResponse", summary: refusal.summary })

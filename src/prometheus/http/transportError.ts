@@ -1,6 +1,6 @@
-/** Failures of the network and of TLS, as errors that a person can read. */
+/** Turns failures of the network and of TLS into readable errors. */
 import { Predicate } from "effect"
-import { beginning, shorten } from "../../text/excerpt.ts"
+import { beginning, excerptLine } from "../../text/excerpt.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 
 /** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
@@ -35,27 +35,27 @@ const plainTexts: Readonly<Record<string, string>> = {
   ENETUNREACH: "no route to the network"
 }
 
-/** What OpenSSL's texts about handshakes mean; they contain names of its source files. */
+/** Readable texts for OpenSSL's handshake errors, which contain names of its source files. */
 const handshakes: ReadonlyArray<readonly [words: RegExp, text: string]> = [
-  // An alert is sent by the server, or this side has found no version in what it got.
+  // The server sent an alert, or this side found no common version.
   [
     /alert protocol version|unsupported protocol|version too low|no protocols available/i,
-    "it speaks no version of TLS that is accepted here, which are 1.2 and later; let the server, or a proxy in front of it, offer TLS 1.2 or 1.3"
+    "it does not offer TLS 1.2 or later; enable TLS 1.2 or 1.3 on the server, or on a proxy in front of it"
   ],
   [
     /handshake failure|no shared cipher|no ciphers available/i,
-    "it has no cipher or key exchange in common with this side, or wants a client certificate"
+    "it shares no cipher or key exchange with this program, or requires a client certificate"
   ],
   [
     /wrong version number|packet length too long|unknown protocol|http request|record layer failure/i,
-    "it does not speak TLS, as https asks for"
+    "it does not use TLS, which https requires"
   ]
 ]
 
 const handshakeText = (message: string): string | undefined =>
   handshakes.find(([words]) => words.test(beginning(message)))?.[1]
 
-/** Without Node's advice about its own flags. */
+/** Removes Node's advice about its own flags. */
 const withoutNodeHint = (text: string): string => {
   const hint = text.search(/;? if the root CA is installed locally/i)
   return hint < 0 ? text : text.slice(0, hint)
@@ -64,7 +64,7 @@ const withoutNodeHint = (text: string): string => {
 /** A failure of the platform, in a few words for a person. */
 export const causeText = (cause: unknown): string => describeCause(cause).text
 
-/** The innermost failure that says something: platforms wrap errors in errors, or several in one. */
+/** The innermost error with a code, if any: platforms wrap errors in errors, or several in one. */
 const describeCause = (cause: unknown): { readonly code: string; readonly text: string } => {
   let error = cause
   for (let depth = 0; depth < 8 && Predicate.isObject(error); depth++) {
@@ -75,7 +75,7 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
         text:
           (isTls(error.code) ? handshakeText(message) : undefined) ??
           plainTexts[error.code] ??
-          withoutNodeHint(shorten(message))
+          withoutNodeHint(excerptLine(message))
       }
     }
     if (Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
@@ -84,5 +84,5 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
     else break
   }
   const message = Predicate.hasProperty(error, "message") ? error.message : error
-  return { code: "", text: shorten(String(message)) }
+  return { code: "", text: excerptLine(String(message)) }
 }

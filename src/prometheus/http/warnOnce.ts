@@ -1,13 +1,13 @@
 /** Warnings about a server, each logged once: a server repeats its own in every response. */
 import { Effect } from "effect"
 
-/** So many different warnings are logged. */
+/** How many different warnings are logged. */
 const MAX_WARNINGS = 100
 
 /** Logs a warning unless it has been logged before. */
 export type WarnOnce = (warning: string) => Effect.Effect<void>
 
-/** Makes one for the server at `baseUrl`. */
+/** Makes a `WarnOnce` for the server at `baseUrl`. */
 export const makeWarnOnce = (baseUrl: string): WarnOnce => {
   const logged = new Set<string>()
   return (warning) =>

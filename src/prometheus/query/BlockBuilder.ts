@@ -19,14 +19,14 @@ export class BlockBuilder {
   private blockStart = 0
   private next = 0
 
-  /** After a scan: the index of the first byte that belongs to no sample that was found. */
+  /** After a scan: the index of the first byte after the samples found. */
   position = 0
 
   get hasWaiting(): boolean {
     return this.waiting.length > 0
   }
 
-  /** The samples that follow are those of another series, whose labels come before or after them. */
+  /** Starts another series. Its labels come before or after its samples. */
   begin(series: Series): void {
     this.series = series
     this.isLabelled = false
@@ -92,7 +92,7 @@ export class BlockBuilder {
     return blocks
   }
 
-  /** No more samples follow. */
+  /** To be called after the last sample. */
   finish(): void {
     this.arena.retire()
   }

@@ -1,6 +1,6 @@
 /**
  * A cursor over JSON that arrives in chunks: a coroutine reads forward through the bytes it has, and suspends where they end.
- * So a body is never in memory completely, wherever the network cuts it.
+ * So the complete body is never in memory, wherever the network splits it.
  *
  * Pure and synchronous, no Effect: it runs once per network chunk.
  */
@@ -27,22 +27,22 @@ export class DecodeError extends Error {
   override readonly name = "DecodeError"
 }
 
-/** The longest token: keeping longer ones would cost memory without bound. */
+/** The longest token, so that memory is bounded. */
 export const MAX_TOKEN_BYTES = 16 * 1024 * 1024
 
 /** The limits of a value that is parsed. A native histogram has three levels, and a list for each bucket. */
 const limits: ValueLimits = { depth: 32, containers: 100_000 }
 
-/** How much of a chunk is copied to read on from the one before it: more than a sample has. */
+/** How much of a chunk is copied to continue from the previous one: longer than a sample. */
 const SEAM_BYTES = 128
 
 /** A parser that waits for the next chunk whenever it yields. */
 export type Coroutine<A> = Generator<undefined, A, Uint8Array>
 
-// Invalid UTF-8 must not turn into other labels than the server has: two series could become one.
+// Invalid UTF-8 must fail: with replacement characters, two series could become one.
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
-/** Reads JSON. A chunk may be kept by what was read from it, so its caller must not reuse it. */
+/** Reads JSON. Values may point into a chunk, so the caller must not reuse it. */
 export abstract class JsonCursor {
   protected bytes: Uint8Array = new Uint8Array(0)
   protected position = 0
@@ -50,7 +50,7 @@ export abstract class JsonCursor {
   /** The buffer of `bytes`, if more can be appended to it: see `append`. */
   private room = this.bytes
 
-  /** The chunk of which `bytes` has only the beginning, after `seamRest` bytes of the chunk before it. */
+  /** The current chunk, while `bytes` has `seamRest` bytes of the previous chunk and only the start of this one. */
   private seamChunk: Uint8Array | undefined
   private seamRest = 0
 
@@ -75,7 +75,7 @@ export abstract class JsonCursor {
       const separator = yield* this.byte()
       this.position++
       if (separator === CLOSE_BRACE) return
-      if (separator !== COMMA) this.fail("an object has something else than a comma between its members")
+      if (separator !== COMMA) this.fail("an object has something other than a comma between its members")
     }
   }
 
@@ -105,11 +105,11 @@ export abstract class JsonCursor {
       const separator = yield* this.byte()
       this.position++
       if (separator === CLOSE_BRACKET) return
-      if (separator !== COMMA) this.fail("an array has something else than a comma between its elements")
+      if (separator !== COMMA) this.fail("an array has something other than a comma between its elements")
     }
   }
 
-  /** True if the next value is `null` (which it then has read). */
+  /** Reads `null` if it is the next value; returns whether it was. */
   protected *null(): Coroutine<boolean> {
     if ((yield* this.byte()) !== 0x6e) return false
     if ((yield* this.token()) !== "null") this.fail("a value is not JSON")
@@ -202,7 +202,7 @@ export abstract class JsonCursor {
     return INCOMPLETE
   }
 
-  /** Moves on to more bytes, those of the next chunk once all are read; unread bytes stay in front. */
+  /** Continues with more bytes, from the next chunk if all are read. Unread bytes stay in front. */
   protected *more(): Coroutine<void> {
     this.beforeMove()
     if (this.crossSeam()) return
@@ -233,8 +233,8 @@ export abstract class JsonCursor {
   }
 
   /**
-   * Appends a chunk to the unread bytes. They may be many, where a long value comes in small chunks: so there is room for
-   * as many again, and they are not copied each time. Bytes that blocks point to stay as they are.
+   * Appends a chunk to the unread bytes. A long value may come in many small chunks, so the buffer has room to double and is
+   * not copied each time. Bytes that blocks point to do not change.
    */
   private append(rest: Uint8Array, chunk: Uint8Array): void {
     const length = rest.length + chunk.length

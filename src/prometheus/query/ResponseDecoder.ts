@@ -1,8 +1,8 @@
 /**
  * Decodes the response of `/api/v1/query_range` while it arrives: the grammar of a response.
  *
- * Only structure is read token by token. Runs of samples, which are nearly all of the bytes, are scanned by one plain loop
- * (`SampleScanner`) that leaves whatever it does not recognise to the cursor.
+ * Only the structure is read token by token. Runs of samples are nearly all of the bytes. One plain loop (`SampleScanner`)
+ * scans them, and leaves other forms to the cursor.
  */
 import { Predicate } from "effect"
 import type { Histogram, HistogramBlock, Labels, SampleBlock } from "../../samples/Sample.ts"
@@ -21,32 +21,32 @@ import {
   QUOTE
 } from "./jsonBytes.ts"
 
-/** What the envelope around the samples says. */
+/** The envelope around the samples. */
 export interface Envelope {
   readonly status: string | undefined
   readonly errorType: string | undefined
   readonly error: string | undefined
   readonly warnings: ReadonlyArray<string>
-  /** Parts of the data could not be had; only some servers tell. */
+  /** Parts of the data are missing. Only some servers report this. */
   readonly isPartial: boolean
 }
 
 /** The longest labels of a series: every one of its records repeats them. */
 const MAX_LABELS_BYTES = 1024 * 1024
 
-/** The longest part of a `[time,"value"]`, which is scanned anew with every chunk until it is complete. */
+/** The longest part of a `[time,"value"]`, which is scanned again with every chunk until it is complete. */
 const MAX_SAMPLE_BYTES = 4096
 
-/** The beginning of an error is kept: a server may repeat a long query before it says what is wrong. */
+/** How much of an error is kept: a server may repeat a long query before it says what is wrong. */
 const MAX_ERROR_CHARACTERS = 64 * 1024
 
-/** So many warnings of each kind are kept, and of each its beginning. */
+/** How many warnings of each kind are kept, each shortened. */
 const MAX_WARNINGS = 20
 
 /**
  * Decodes one response: `push` every chunk, then `finish`. Both throw a `DecodeError`.
  *
- * A chunk is kept by the blocks that point into it, so it must not be reused by the caller.
+ * Blocks point into the chunks, so the caller must not reuse them.
  */
 export class ResponseDecoder extends JsonCursor {
   private readonly parser: Coroutine<void>
@@ -56,7 +56,7 @@ export class ResponseDecoder extends JsonCursor {
   private readonly blocks = new BlockBuilder()
   private readonly cache: SeriesCache | undefined
   private readonly excludedLabels: ReadonlySet<string>
-  /** The current series, unless it is a known one. */
+  /** The current series, unless the cache has it. */
   private unlabelled = new DecodedSeries()
   /** Bytes that have arrived while blocks wait for the labels of their series. */
   private waitingBytes = 0
@@ -68,7 +68,7 @@ export class ResponseDecoder extends JsonCursor {
   private error: string | undefined
   private warnings: ReadonlyArray<string> = []
 
-  /** `cache`: where the series of earlier responses to the same query are. `excludedLabels`: labels that no series is to have. */
+  /** `cache` has the series of earlier responses to the same query. `excludedLabels` are removed from every series. */
   constructor(cache?: SeriesCache, excludedLabels: ReadonlySet<string> = new Set()) {
     super()
     this.cache = cache
@@ -95,7 +95,7 @@ export class ResponseDecoder extends JsonCursor {
     return this.blocks.take()
   }
 
-  /** The body has ended. Returns the envelope; throws where the body is cut short. */
+  /** To be called at the end of the body. Returns the envelope; throws if the body is cut short. */
   finish(): Envelope {
     if (this.failure !== undefined) throw this.failure
     if (!this.complete) throw new DecodeError("the response is cut short")
@@ -184,7 +184,7 @@ export class ResponseDecoder extends JsonCursor {
   private label(json: string): void {
     const { blocks, cache, unlabelled } = this
     if (blocks.isLabelled) this.fail('a series has "metric" twice')
-    // Blocks that wait point to the new series.
+    // Waiting blocks point to the new series.
     const known = blocks.hasWaiting ? undefined : cache?.get(json)
     if (known !== undefined) {
       blocks.label(known)
@@ -266,7 +266,8 @@ export class ResponseDecoder extends JsonCursor {
   protected override onChunk(chunk: Uint8Array): void {
     if (!this.blocks.hasWaiting) return
     this.waitingBytes += chunk.length
-    if (this.waitingBytes > MAX_TOKEN_BYTES) this.fail('the "metric" of a series does not come')
+    if (this.waitingBytes > MAX_TOKEN_BYTES)
+      this.fail(`a series has no "metric" within ${MAX_TOKEN_BYTES / 1024 ** 2} MiB`)
   }
 
   private *histograms(): Coroutine<void> {
@@ -289,7 +290,7 @@ export class ResponseDecoder extends JsonCursor {
   }
 
   private histogram(json: unknown): Histogram {
-    const wrong = (): never => this.fail("a native histogram has another shape than count, sum, buckets")
+    const wrong = (): never => this.fail("a native histogram does not have the shape count, sum, buckets")
     const number = (value: unknown): string =>
       typeof value === "string" && (isNumber(value) || isSpecial(value)) ? value : wrong()
     if (!Predicate.isObject(json)) return wrong()
@@ -330,7 +331,7 @@ const shortened = (text: string | undefined): string | undefined =>
 /** Whether a warning is about the query rather than about the data that it reads. */
 export const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")
 
-/** The first warnings of each kind: many about the query must not hide the one that says that data is missing. */
+/** The first warnings of each kind: many about the query must not hide one about missing data. */
 const firstWarnings = (value: unknown): ReadonlyArray<string> => {
   const warnings = Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
   let aboutQuery = 0

@@ -1,8 +1,8 @@
 /**
- * Finds the samples of plain form in the bytes of a response: nearly all samples, millions per second.
+ * Finds samples of the plain form in the bytes of a response: nearly all samples have it.
  *
- * The loop is WebAssembly (`wasm/assembly/scanSamples.ts`), with its own memory: bytes are copied there, and what was found
- * out of it, which costs less than it saves. There is one for all decoders, since they work one at a time.
+ * The loop is WebAssembly (`wasm/assembly/scanSamples.ts`) with its own memory. Copying bytes in and samples out costs less
+ * than the loop saves. All decoders share one scanner, since they run one at a time.
  */
 
 import type { Arena } from "../../samples/Arena.ts"
@@ -26,17 +26,17 @@ interface Exports {
 
 /** Why a scan ended. */
 export type ScanEnd =
-  /** The list of samples does; its bracket is read. */
+  /** The list of samples ended; its bracket is read. */
   | "list"
-  /** The bytes do, in the midst of a sample or after its comma. */
+  /** The bytes ended, within a sample or after its comma. */
   | "bytes"
-  /** The arena does. */
+  /** The arena is full. */
   | "arena"
-  /** The next sample has another form, or too few bytes are left to tell. */
+  /** The next sample has another form, or too few bytes are left to recognise it. */
   | "form"
 
 class SampleScanner {
-  /** After a scan: the index of the first byte that belongs to no sample that was found. */
+  /** After a scan: the index of the first byte after the samples found. */
   position = 0
   /** After a scan: how many samples the arena has. */
   next = 0
@@ -47,7 +47,7 @@ class SampleScanner {
   private readonly times: Float64Array
   private readonly starts: Uint32Array
   private readonly ends: Uint32Array
-  /** What is in that memory: these bytes, from an index to another. */
+  /** The part of the bytes that is in that memory. */
   private bytes: Uint8Array | undefined
   private from = 0
   private to = 0
@@ -64,8 +64,8 @@ class SampleScanner {
   }
 
   /**
-   * Reads samples `[1435781430,"1.5"],` from `position` on, as far as they are complete, into an arena that has `next`
-   * already. The same `bytes` must hold the same whenever they are given.
+   * Reads samples `[1435781430,"1.5"],` from `position` on, as far as they are complete, into an arena that has `next` already.
+   * `bytes` must not change between calls.
    */
   scan(bytes: Uint8Array, position: number, arena: Arena, next: number): ScanEnd {
     const { BYTES_END, LIST_ENDS, ROOM_ENDS } = this.program
@@ -83,13 +83,13 @@ class SampleScanner {
       if (end === LIST_ENDS.value) return "list"
       if (end === ROOM_ENDS.value) continue
       if (this.to === bytes.length) return end === BYTES_END.value ? "bytes" : "form"
-      // Whatever the part in memory has too little of to tell, the next part begins with.
+      // The next part starts with the sample that this part has too little of.
       if (this.position === this.from) return "form"
       this.hold(bytes, this.position)
     }
   }
 
-  /** Copies bytes, or what there is room for, into the program's memory. */
+  /** Copies as many bytes as fit into the program's memory. */
   private hold(bytes: Uint8Array, from: number): void {
     this.bytes = bytes
     this.from = from
@@ -97,7 +97,7 @@ class SampleScanner {
     this.copy.set(this.to - from === bytes.length ? bytes : bytes.subarray(from, this.to))
   }
 
-  /** Copies what was found into the arena. By a plain loop, since runs may be short. */
+  /** Copies the samples found into the arena, in a plain loop since runs may be short. */
   private take(arena: Arena): void {
     const { ends, starts, times } = this
     const count = this.program.count()

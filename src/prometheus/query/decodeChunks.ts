@@ -1,16 +1,19 @@
-/** From the chunks of a body to what they hold. */
+/** Decodes the chunks of a body within a stream. */
 import { Array as Arr, Effect, type Pull, Stream } from "effect"
 
-/** Items that are worth the way through a stream. More at a time would only live longer than they need to. */
+/** Enough items for one step of a stream. More would only stay in memory longer. */
 const MANY = 64
 
-/** How a chunk is decoded, and what becomes of what that throws. */
+/** Decodes a chunk, and turns what that throws into an error. */
 export interface Decoding<A, E> {
   readonly try: (chunk: Uint8Array) => Iterable<A>
   readonly catch: (error: unknown) => E
 }
 
-/** Decodes chunks as they arrive, many of those that arrive together in one step. A failure comes after all that was decoded before it. */
+/**
+ * Decodes chunks as they arrive, many of those that arrived together in one step. A failure comes after everything decoded
+ * before it.
+ */
 export const decodeChunks =
   <A, E>(decoding: Decoding<A, E>) =>
   (chunks: Stream.Stream<Uint8Array, E>): Stream.Stream<A, E> =>

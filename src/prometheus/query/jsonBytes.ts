@@ -1,4 +1,4 @@
-/** JSON in bytes: where a value ends, without making anything of it; and what is a number. */
+/** JSON in bytes: finds the end of a value without parsing it, and recognises numbers. */
 
 export const TAB = 0x09
 export const NEWLINE = 0x0a
@@ -21,10 +21,10 @@ export const isSpecial = (text: string): boolean => text === "NaN" || text === "
 export const isNumber = (text: string): boolean =>
   /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)
 
-/** More of it is in the value than its limits allow. */
+/** The value exceeds its limits. */
 export const EXCESSIVE = -2
 
-/** What a JSON value may have before it is parsed: a few bytes of nested lists become a hundred times as much in memory. */
+/** The limits of a JSON value, checked before it is parsed: nested lists take a hundred times as much memory as text. */
 export interface ValueLimits {
   /** Levels of objects and lists. */
   readonly depth: number
@@ -47,7 +47,7 @@ export class ValueScanner {
     this.limits = limits
   }
 
-  /** The index after the value, or INCOMPLETE; then call again with the bytes that follow. Or EXCESSIVE. */
+  /** Returns the index after the value, or EXCESSIVE, or INCOMPLETE: then call it again with the bytes that follow. */
   scan(bytes: Uint8Array, from: number, end: number): number {
     for (let i = from; i < end; i++) {
       const c = bytes[i]

@@ -14,7 +14,7 @@ export interface RangeDecoding {
   readonly series: SeriesCache | undefined
   readonly excludedLabels: ReadonlySet<string>
   readonly mask: (text: string) => string
-  /** What happens at the end, with what the response says of itself. */
+  /** Called at the end, with the envelope of the response. */
   readonly onEnd: (envelope: Envelope) => Effect.Effect<void, PrometheusError>
 }
 

@@ -1,4 +1,4 @@
-/** Texts of others as parts of a page. */
+/** Escapes untrusted text for a page. */
 import { printable, printableName, visibleLines } from "../../text/printable.ts"
 
 const entities: Readonly<Record<string, string>> = {
@@ -9,17 +9,17 @@ const entities: Readonly<Record<string, string>> = {
   "'": "&#39;"
 }
 
-/** What a page cannot have as it is: it would end an element or an attribute, turn the direction, or cannot be seen. */
+/** Characters to escape: they would end an element or an attribute, change the text direction, or are invisible. */
 export const escaped = (text: string): string =>
   visibleLines(text).replace(/[&<>"']/g, (character) => entities[character]!)
 
-/** A name, of a length that a table can have. */
+/** A name, truncated to fit a table. */
 export const nameText = (name: string): string => escaped(printableName(name))
 
-/** A sentence; any part of it may come from a server. */
+/** A sentence, any part of which may come from a server. */
 export const sentenceText = (text: string): string => escaped(printable(text))
 
-/** JSON for a `script` element: nothing in it can be the end of that. */
+/** JSON for a `script` element. Nothing in it can end the element. */
 export const scriptJson = (value: unknown): string =>
   JSON.stringify(value)
     .replaceAll("<", "\\u003c")

@@ -1,15 +1,15 @@
-/** What the page's script is given: the values of the charts. It is the only thing that both sides know. */
+/** The input of the page's script: the values of the charts. Only this is shared between the report and the page. */
 
 /** One line of a chart. */
 export interface LineData {
-  /** Milliseconds since the epoch of the first point, then what is between each point and the one before. */
+  /** The time of the first point in milliseconds since the epoch, then the difference of each point to the one before. */
   readonly t: ReadonlyArray<number>
-  /** As many values; null: a gap. */
+  /** One value per time; null is a gap. */
   readonly v: ReadonlyArray<number | null>
 }
 
-/** The charts in the order of the page's elements `[data-chart]`, whose attribute is the index here. */
+/** The charts. The attribute `data-chart` of a page's element is an index into this list. */
 export type PageData = ReadonlyArray<ReadonlyArray<LineData>>
 
-/** How many lines a chart has at most, which is how many colours there are: `--line-0`, … */
-export const MOST_LINES = 8
+/** The most lines of a chart, which is the number of colours: `--line-0`, … */
+export const MAX_LINES = 8

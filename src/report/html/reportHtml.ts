@@ -1,6 +1,6 @@
 /**
- * The report of a run as one page that needs nothing else: the summary as tables, which are there without any script, and
- * charts, which a script draws when they come into view.
+ * The report of a run as one self-contained page: the summary as tables, which need no script, and charts, which a script draws
+ * when they scroll into view.
  */
 import { createHash } from "node:crypto"
 import type { Curve, RunSummary, StreamSummary } from "../../run/Progress.ts"
@@ -8,21 +8,21 @@ import { byteText, durationText, grouped, rounded, stepText, timeText } from "..
 import { formatTime } from "../../text/formatTime.ts"
 import { pluralize } from "../../text/pluralize.ts"
 import { printableName } from "../../text/printable.ts"
-import { chosenStreams, failedOf } from "../chosenStreams.ts"
+import { failedOf, selectStreams } from "../selectStreams.ts"
 import { escaped, nameText, scriptJson, sentenceText } from "./html.ts"
 import { script, style } from "./page/assets.ts"
-import { type LineData, MOST_LINES, type PageData } from "./pageData.ts"
+import { type LineData, MAX_LINES, type PageData } from "./pageData.ts"
 
-/** More streams than this begin with their charts folded away: a page of hundreds of charts is one to search in. */
-const MOST_UNFOLDED = 24
+/** With more streams than this, charts are collapsed at first: a page of hundreds of charts is for searching. */
+const MAX_EXPANDED = 24
 
-/** How many streams a page has, those that failed first. With hundreds of thousands no browser would open it. */
-const MOST_STREAMS = 5000
+/** The most streams of a page, failed ones first. No browser could open a page of hundreds of thousands. */
+const MAX_STREAMS = 5000
 
-/** How many errors it lists. */
-const MOST_FAILURES = 500
+/** The most errors listed. */
+const MAX_FAILURES = 500
 
-/** Allows what is in the page, and nothing else: no request can leave it. */
+/** Allows only the content of the page: it cannot send any request. */
 const policy = (): string =>
   [
     "default-src 'none'",
@@ -34,12 +34,12 @@ const policy = (): string =>
 
 const hashOf = (text: string): string => `sha256-${createHash("sha256").update(text).digest("base64")}`
 
-/** The page as a text. */
+/** The page as a string. */
 export const reportHtml = (run: RunSummary): string => {
   const charts: Array<ReadonlyArray<LineData>> = []
-  const isUnfolded = run.streams.length <= MOST_UNFOLDED
-  const { left, shown } = chosenStreams(run.streams, MOST_STREAMS, MOST_STREAMS)
-  const sections = shown.map((stream, index) => streamSection(stream, index, charts, isUnfolded))
+  const isExpanded = run.streams.length <= MAX_EXPANDED
+  const { left, shown } = selectStreams(run.streams, MAX_STREAMS, MAX_STREAMS)
+  const sections = shown.map((stream, index) => streamSection(stream, index, charts, isExpanded))
   const failed = failedOf(run.streams)
   return `<!doctype html>
 <html lang="en">
@@ -85,7 +85,7 @@ ${sections.join("\n")}
 
 const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   const rows = left.reduce((total, stream) => total + stream.rows, 0)
-  return `${grouped(left.length)} more streams with ${pluralize(rows, "row")} are not shown: a page has ${grouped(MOST_STREAMS)} at most. Read them in reports of their own (--select).`
+  return `${grouped(left.length)} more streams with ${pluralize(rows, "row")} are not shown: a page has ${grouped(MAX_STREAMS)} at most. Read them in reports of their own (--select).`
 }
 
 const modes: Readonly<Record<RunSummary["mode"], string>> = {
@@ -124,10 +124,10 @@ const failures = (failed: ReadonlyArray<StreamSummary>, streams: number): string
 <p>Run again to resume where ${failed.length === 1 ? "it" : "each"} stopped.</p>
 <ul>
 ${failed
-  .slice(0, MOST_FAILURES)
+  .slice(0, MAX_FAILURES)
   .map(({ error, name }) => `<li><strong>${nameText(name)}</strong>: ${sentenceText(error!)}</li>`)
   .join("\n")}
-</ul>${failed.length <= MOST_FAILURES ? "" : `\n<p>${grouped(failed.length - MOST_FAILURES)} more failed.</p>`}
+</ul>${failed.length <= MAX_FAILURES ? "" : `\n<p>${grouped(failed.length - MAX_FAILURES)} more failed.</p>`}
 </section>`
 
 const timeElement = (millis: number): string =>
@@ -153,13 +153,13 @@ const streamSection = (
   stream: StreamSummary,
   index: number,
   charts: Array<ReadonlyArray<LineData>>,
-  isUnfolded: boolean
+  isExpanded: boolean
 ): string => {
-  const curves = stream.curves.slice(0, MOST_LINES)
+  const curves = stream.curves.slice(0, MAX_LINES)
   const about = escaped(aboutText(stream, curves.length))
   const error = stream.error === undefined ? "" : `<p class="error">Failed: ${sentenceText(stream.error)}</p>`
   const chart = curves.length === 0 ? "" : chartFigure(stream, curves, charts)
-  return `<details class="stream" id="s${index}" data-stream="${index}"${isUnfolded ? " open" : ""}>
+  return `<details class="stream" id="s${index}" data-stream="${index}"${isExpanded ? " open" : ""}>
 <summary><h3>${nameText(stream.name)}</h3> <span class="about">${about}</span></summary>
 ${error}${chart}
 </details>`
@@ -202,7 +202,7 @@ ${rows.join("\n")}
 </figure>`
 }
 
-/** The least and the greatest of the finite values. */
+/** The minimum and maximum of the finite values. */
 const rangeOf = ({ values }: Curve): readonly [least: number, greatest: number] => {
   let least = Infinity
   let greatest = -Infinity
@@ -221,7 +221,7 @@ const valueText = (value: number): string => {
   return String(Number(value.toPrecision(7)))
 }
 
-/** Seven digits are more than a chart can show, and half of what the page would be with all of them. */
+/** Seven digits are more than a chart can show. All digits would double the size of the page. */
 const lineData = ({ times, values }: Curve): LineData => ({
   t: Array.from(times, (time, index) => (index === 0 ? time : time - times[index - 1]!)),
   v: Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(7)) : null))

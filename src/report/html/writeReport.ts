@@ -1,14 +1,12 @@
-/** The option `--report`: writes the report of a run as a page. */
+/** The option `--report`: writes the report of a run as an HTML page. */
 import { dirname, join } from "node:path"
 import { Effect, FileSystem } from "effect"
 import { DestinationError } from "../../destinations/Destination.ts"
 import { cannot, replaceFile } from "../../destinations/folder/durably.ts"
 import type { RunSummary } from "../../run/Progress.ts"
 
-/** Fails where a report could not be written: better before hours of reading than after them. */
-export const checkReportPlace = (
-  path: string
-): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
+/** Fails if the report cannot be written, before hours of reading instead of after them. */
+export const checkReportPath = (path: string): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
   Effect.gen(function* () {
     const files = yield* FileSystem.FileSystem
     yield* files.access(dirname(path), { writable: true }).pipe(Effect.mapError(cannot("written", path)))
@@ -24,8 +22,8 @@ export const checkReportPlace = (
   })
 
 /**
- * Writes the page to a file: all of it, or what was there before stays. What makes the page is loaded only here, from a
- * file beside the program: runs without a report do not load it.
+ * Writes the page to a file atomically. The code that renders the page is loaded lazily from a file beside the program, so that
+ * runs without a report do not load it.
  */
 export const writeReport = (
   path: string,

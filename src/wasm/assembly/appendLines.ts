@@ -1,35 +1,35 @@
 /**
- * The hot loop of encoding, in AssemblyScript: from samples of one series to lines.
+ * The hot loop of encoding, in AssemblyScript: encodes samples of one series as lines.
  *
- * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` has the gain.
+ * JavaScript checks the bounds of every byte and has no wide loads and stores. `bench/README.md` shows the gain.
  *
- * All lines of a series are the same but for the time and the value. So a line is two copies, what is before the value and
- * what is after it, in steps of 16 bytes that may write too many; the digits of the time are changed in place before.
- * And the values are the bytes that the server sent.
+ * The lines of a series differ only in the time and the value. A line is therefore two copies, of the text before the value and
+ * the text after it, in steps of 16 bytes that may copy too many. The digits of the time are changed in place first. The values
+ * are the bytes that the server sent.
  */
 
-/** How many bytes before a value, after it, and of values, and how many samples fit at a time. */
+/** The maximum sizes of the text before a value, the text after it and the values, and the maximum number of samples per call. */
 export const BEFORE_CAPACITY: i32 = 32768
 export const AFTER_CAPACITY: i32 = 1024
 export const VALUES_CAPACITY: i32 = 65536
 export const SAMPLES_CAPACITY: i32 = 1024
 
-/** What a line begins with, the time of day being digits that this program sets, and what it ends with. */
+/** The beginning of a line, in which this program sets the digits of the time, and its end. */
 export const BEFORE: usize = memory.data(BEFORE_CAPACITY + 16, 16)
 export const AFTER: usize = memory.data(AFTER_CAPACITY + 16, 16)
-/** The samples: milliseconds (f64), and where each value begins and ends among the bytes (u32). */
+/** The samples: milliseconds (f64), and the start and end of each value among the bytes (u32). */
 export const TIMES: usize = memory.data(SAMPLES_CAPACITY * 8, 16)
 export const STARTS: usize = memory.data(SAMPLES_CAPACITY * 4, 16)
 export const ENDS: usize = memory.data(SAMPLES_CAPACITY * 4, 16)
 export const VALUES: usize = memory.data(VALUES_CAPACITY + 16, 16)
-/** Where the memory is free: the lines are from there on. */
+/** The start of free memory, which holds the lines. */
 export const FREE: usize = memory.data(16, 16)
 
 const DAY: f64 = 86400000
 const ZERO: i32 = 0x30
 const NINE: u32 = 0x39
 
-/** Where the lines of the last call end. */
+/** The end of the lines of the last call. */
 let end: usize = 0
 
 export function linesEnd(): usize {
@@ -37,12 +37,12 @@ export function linesEnd(): usize {
 }
 
 /**
- * Makes a line per sample, as far as there is room, up to the first that is not plain or not of that day: a value that is
- * no number, a time with milliseconds. Returns how many.
+ * Appends a line per sample while there is space, up to the first sample that is not plain or not of that day. A plain value is
+ * a number, and a plain time has no milliseconds. Returns the number of lines.
  *
- * `timeOfDay`: the index, in what is before a value, of the digits `hh:mm:ss`. `base`: what the positions of values have
- * too much; `valuesLength`: how many bytes of values there are. The lines are made from `lines` to `limit`, and up to 15
- * bytes behind that are written over.
+ * `timeOfDay`: the index of the digits `hh:mm:ss` in the text before the value. `base`: the offset to subtract from the
+ * positions of values. `valuesLength`: the number of bytes of values. Lines are written from `lines` to `limit`, and up to 15
+ * bytes after that are overwritten.
  */
 export function append(
   samples: i32,
@@ -67,7 +67,7 @@ export function append(
     // A number ends with a digit, `NaN` and `Inf` with a letter.
     if (<u32>load<u8>(VALUES + stop - 1) > NINE) break
     const sinceMidnight = load<f64>(TIMES + ((<usize>i) << 3)) - midnight
-    // Not a number is not plain either.
+    // The comparison also rejects NaN.
     if (!(sinceMidnight >= 0 && sinceMidnight < DAY)) break
     const millis = <i32>sinceMidnight
     const seconds = millis / 1000
@@ -88,7 +88,7 @@ export function append(
   return i
 }
 
-/** Copies bytes, and up to 15 more, which are written over later. Returns where those begin. */
+/** Copies bytes, and up to 15 more, which are overwritten later. Returns the position of those. */
 function copy(from: usize, to: usize, length: i32): usize {
   for (let i: i32 = 0; i < length; i += 16) v128.store(to + i, v128.load(from + i))
   return to + length

@@ -1,30 +1,30 @@
 /**
- * The hot loop of decoding, in AssemblyScript: finds where the samples of a series are.
+ * The hot loop of decoding, in AssemblyScript: finds the samples of a series.
  *
- * JavaScript checks the bounds of every byte and has no wide loads and stores; `bench/README.md` has the gain.
+ * JavaScript checks the bounds of every byte and has no wide loads and stores. `bench/README.md` shows the gain.
  *
- * It knows samples of the form `[1435781430,"1.5"]` and nothing else: seconds of ten digits without a fraction, a JSON number, `NaN`
- * or an infinity. What follows the bytes in memory is no digit, so digits need no look at where the bytes end.
+ * It only supports samples of the form `[1435781430,"1.5"]`: seconds with ten digits and no fraction, and a JSON number, `NaN`
+ * or an infinity. The bytes are followed by a byte that is not a digit, so that scanning digits needs no bounds check.
  */
 
-/** How many bytes, and how many samples, fit at a time. */
+/** The maximum number of bytes, and of samples, per call. */
 export const BYTES_CAPACITY: i32 = 65536
 export const SAMPLES_CAPACITY: i32 = 4096
 
-/** Where the bytes are put that are to be scanned. */
+/** The memory for the bytes to scan. */
 export const BYTES: usize = memory.data(BYTES_CAPACITY + 64, 16)
-/** Milliseconds since the epoch, and where each value begins and ends: f64, u32 and u32 a sample. */
+/** Milliseconds since the epoch, and the start and end of each value: f64, u32 and u32 per sample. */
 export const TIMES: usize = memory.data(SAMPLES_CAPACITY * 8, 16)
 export const STARTS: usize = memory.data(SAMPLES_CAPACITY * 4, 16)
 export const ENDS: usize = memory.data(SAMPLES_CAPACITY * 4, 16)
 
-/** Why a scan ended: the list of samples, the bytes, or the room for samples does; or the next sample has another form. */
+/** Why a scan ended: the end of the list of samples, of the bytes, or of the space for samples; or a sample of another form. */
 export const LIST_ENDS: i32 = 0
 export const BYTES_END: i32 = 1
 export const ROOM_ENDS: i32 = 2
 export const OTHER_FORM: i32 = 3
 
-/** The length of `[1435781430,"1"],`, the shortest there is. */
+/** The length of `[1435781430,"1"],`, the shortest possible sample. */
 const SHORTEST: usize = 17
 
 const QUOTE: u32 = 0x22
@@ -36,21 +36,21 @@ const ZERO: u32 = 0x30
 const UPPER_E: u32 = 0x45
 const OPEN_BRACKET: u32 = 0x5b
 const CLOSE_BRACKET: u32 = 0x5d
-/** `"]`, as the word that it is in memory. */
+/** `"]` as a little-endian word. */
 const QUOTE_BRACKET: u16 = 0x5d22
-/** What makes an upper case letter a lower case one. */
+/** Sets the bit that makes an upper case letter lower case. */
 const LOWER: u32 = 0x20
 
-/** `NaN"`, `+Inf` and `-Inf`, as the words that they are in memory. */
+/** `NaN"`, `+Inf` and `-Inf` as little-endian words. */
 const NAN: u32 = 0x224e614e
 const PLUS_INF: u32 = 0x666e492b
 const MINUS_INF: u32 = 0x666e492d
 
-/** Where the last scan ended: the index of the first byte that belongs to no sample that was found. */
+/** Where the last scan ended: the index of the first byte after the samples found. */
 let stoppedAt: i32 = 0
-/** How many samples it found. */
+/** The number of samples found. */
 let found: i32 = 0
-/** The byte that made no value of a text. */
+/** The byte that is not part of a value. */
 let wrongAt: usize = 0
 
 export function position(): i32 {
@@ -61,15 +61,15 @@ export function count(): i32 {
   return found
 }
 
-/** Scans the bytes from an index to another, for at most `room` samples. `base` is added to the positions of values. */
+/** Scans the bytes from `start` to `end`, for at most `room` samples. `base` is added to the positions of values. */
 export function scan(from: i32, to: i32, room: i32, base: u32): i32 {
   const end = BYTES + to
-  // Behind what was loaded there may be digits of what was there before.
+  // The bytes after the loaded ones may contain digits of earlier data.
   store<u8>(end, 0)
   let at = BYTES + from
   let samples: i32 = 0
   let outcome = OTHER_FORM
-  // Times that follow each other begin with the same digits, which need no second look.
+  // Consecutive times begin with the same digits, which are parsed once.
   let word: u64 = 0
   let thousands: i64 = 0
   while (true) {
@@ -119,7 +119,7 @@ export function scan(from: i32, to: i32, room: i32, base: u32): i32 {
   return outcome
 }
 
-/** Whether the bytes end before it is clear that a value that ends at `stop` is followed by the end of a sample. */
+/** Whether more bytes are needed to tell whether a value that ends at `stop` is the end of a sample. */
 function isCut(stop: usize, end: usize): bool {
   if (stop === end) return true
   if (<u32>load<u8>(stop) !== QUOTE) return false
@@ -127,7 +127,7 @@ function isCut(stop: usize, end: usize): bool {
   return <u32>load<u8>(stop, 1) === CLOSE_BRACKET && stop + 2 === end
 }
 
-/** The number of the seven digits after a bracket, or -1. A leading zero is none that a number has. */
+/** The number of the seven digits after a bracket, or -1. A leading zero is not valid in a number. */
 function sevenDigits(at: usize): i64 {
   if (<u32>load<u8>(at) !== OPEN_BRACKET || <u32>load<u8>(at, 1) === ZERO) return -1
   let number: i64 = 0

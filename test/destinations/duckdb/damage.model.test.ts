@@ -1,4 +1,4 @@
-/** A stream whose table or bookkeeping others have changed: it fails, says what to do, and no other stream fails. */
+/** A stream whose table or manifest others have changed: it fails with advice, and no other stream fails. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
@@ -8,50 +8,51 @@ import { use } from "./use.ts"
 
 const STREAMS = "_source_prometheus.streams"
 
-/** What is done to a table `up` that has been written, and what is said of it. */
-const damages: ReadonlyArray<readonly [name: string, sql: string, said: RegExp, isForeign?: "foreign"]> = [
-  ["dropped", "DROP TABLE up", /has no table "up", but .* records are missing\. Restore/],
-  ["renamed", "ALTER TABLE up RENAME TO gone", /has no table "up", but/],
+/** Changes of a written table `up`, and the errors that follow. */
+const damages: ReadonlyArray<readonly [name: string, sql: string, expected: RegExp, isForeign?: "foreign"]> =
   [
-    "without a column",
-    "CREATE TABLE up_ AS SELECT * EXCLUDE (value) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
-    /that was changed: its column value is missing/
-  ],
-  [
-    "with columns of other types",
-    "CREATE TABLE up_ AS SELECT * REPLACE (value::VARCHAR AS value, time::DATE AS time) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
-    /that was changed: its columns time and value are missing or of another type/
-  ],
-  [
-    "with a damaged entry",
-    `UPDATE ${STREAMS} SET entry = '{"version":1,"table":7}' WHERE stream = 'up'`,
-    /is damaged: _source_prometheus\.streams has an entry of up that/
-  ],
-  [
-    "with the entry of another stream",
-    `UPDATE ${STREAMS} SET entry = (SELECT entry FROM ${STREAMS} WHERE stream = 'other') WHERE stream = 'up'`,
-    /is damaged: _source_prometheus\.streams has an entry of up that/
-  ],
-  [
-    "with two entries",
-    `INSERT INTO ${STREAMS} FROM ${STREAMS} WHERE stream = 'up'`,
-    /is damaged: _source_prometheus\.streams has an entry of up that/
-  ],
-  [
-    "replaced by a table of others",
-    "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
-    /has a table "up" that this program has not made\. Rename it, and read the stream again with --full-refresh --select up, or/,
-    "foreign"
-  ],
-  [
-    "replaced by a view",
-    "ALTER TABLE up RENAME TO gone; CREATE VIEW up AS FROM gone",
-    /has a view "up" that this program has not made\. Rename it/,
-    "foreign"
+    ["dropped", "DROP TABLE up", /has no table "up", but .* records are missing\. Restore/],
+    ["renamed", "ALTER TABLE up RENAME TO gone", /has no table "up", but/],
+    [
+      "without a column",
+      "CREATE TABLE up_ AS SELECT * EXCLUDE (value) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
+      /that was changed: its column value is missing/
+    ],
+    [
+      "with columns of other types",
+      "CREATE TABLE up_ AS SELECT * REPLACE (value::VARCHAR AS value, time::DATE AS time) FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up",
+      /that was changed: its columns time and value are missing or of another type/
+    ],
+    [
+      "with a damaged manifest",
+      `UPDATE ${STREAMS} SET entry = '{"version":1,"table":7}' WHERE stream = 'up'`,
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ],
+    [
+      "with the manifest of another stream",
+      `UPDATE ${STREAMS} SET entry = (SELECT entry FROM ${STREAMS} WHERE stream = 'other') WHERE stream = 'up'`,
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ],
+    [
+      "with two manifests",
+      `INSERT INTO ${STREAMS} FROM ${STREAMS} WHERE stream = 'up'`,
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ],
+    [
+      "replaced by a foreign table",
+      "DROP TABLE up; CREATE TABLE up AS SELECT 1 AS time, 2 AS value",
+      /has a table "up" that was not created by source-prometheus\. Rename it, and read the stream again with --full-refresh --select up, or/,
+      "foreign"
+    ],
+    [
+      "replaced by a view",
+      "ALTER TABLE up RENAME TO gone; CREATE VIEW up AS FROM gone",
+      /has a view "up" that was not created by source-prometheus\. Rename it/,
+      "foreign"
+    ]
   ]
-]
 
-/** The error of a stream, and that another stream is written after it in the same run. */
+/** Returns the error of a stream, and checks that the same run then writes another stream. */
 const failing = (path: string, mode: SyncMode, stream = "up") =>
   use(
     path,
@@ -72,17 +73,17 @@ const prepared = Effect.gen(function* () {
 })
 
 describe("a stream whose table others have changed", () => {
-  for (const [index, [name, sql, said, isForeign]] of damages.entries()) {
+  for (const [index, [name, sql, expected, isForeign]] of damages.entries()) {
     it.live(`fails alone, and is read again by a full refresh: ${name}`, () =>
       Effect.gen(function* () {
-        // Each of the others in turn.
+        // Each of the other modes in turn.
         for (const mode of [syncModes[1 + (index % 3)]!, "full_refresh_overwrite"] as const) {
           const path = yield* prepared
           yield* change(path, sql)
           if (mode !== "full_refresh_overwrite" || isForeign === "foreign") {
             const error = yield* failing(path, mode)
             assert.strictEqual(error._tag, "DestinationError")
-            assert.match(error.message, said)
+            assert.match(error.message, expected)
             assert.notProperty(error, "isFatal")
             assert.include(yield* values(path, "other"), 6)
           }
@@ -90,7 +91,7 @@ describe("a stream whose table others have changed", () => {
           // Stopped, it has repaired nothing yet.
           yield* use(path, putStopped("up", "full_refresh_overwrite", 7))
           const again = yield* failing(path, "incremental_append").pipe(Effect.option)
-          if (!name.includes("entr")) assert.match(Option.getOrThrow(again).message, said)
+          if (!name.includes("manifest")) assert.match(Option.getOrThrow(again).message, expected)
           yield* use(path, put("up", "full_refresh_overwrite", 7, 8))
           assert.includeMembers([...(yield* values(path))], [7, 8])
           assert.notIncludeMembers([...(yield* values(path))], [0, 1, 5])
@@ -104,7 +105,7 @@ describe("a stream whose table others have changed", () => {
     )
   }
 
-  it.live("continues a table that others made again with the same columns", () =>
+  it.live("continues a table that others recreated with the same columns", () =>
     Effect.gen(function* () {
       const path = yield* prepared
       yield* change(path, "CREATE TABLE up_ AS FROM up; DROP TABLE up; ALTER TABLE up_ RENAME TO up")
@@ -140,7 +141,7 @@ describe("a stream whose table others have changed", () => {
     })
   )
 
-  it.live("is not taken for a stream whose name others have used", () =>
+  it.live("is refused if its name is that of a foreign table", () =>
     Effect.gen(function* () {
       for (const sql of ["CREATE TABLE up (a INTEGER)", "CREATE VIEW up AS SELECT 1 AS a"]) {
         for (const mode of syncModes) {
@@ -149,7 +150,7 @@ describe("a stream whose table others have changed", () => {
           yield* change(path, sql)
           assert.match(
             (yield* failing(path, mode)).message,
-            /"up" that this program has not made\. Rename it, or/
+            /"up" that was not created by source-prometheus\. Rename it, or/
           )
           assert.include(yield* values(path, "other"), 6)
         }
@@ -158,8 +159,8 @@ describe("a stream whose table others have changed", () => {
   )
 })
 
-describe("what a server may send", () => {
-  it.live("is kept whatever labels and metrics are called", () =>
+describe("names from a server", () => {
+  it.live("are kept, whatever labels and metrics are called", () =>
     Effect.gen(function* () {
       const names = [
         "",
@@ -180,7 +181,7 @@ describe("what a server may send", () => {
         for (const name of names) {
           const series = seriesOf(name, { [name]: "value", nul: "a\0b", job: "a" })
           const logs = yield* logsOf(use(path, putBlocks(name, mode, [floats(series, [[start, "1"]])], 0)))
-          // SQL cannot spell these names.
+          // SQL cannot express these names.
           const isRenamed = name === "" || name.includes("\0") || !name.isWellFormed()
           assert.strictEqual(logs.length, isRenamed ? 1 : 0, name)
           if (isRenamed) assert.match(logs[0]!, /is in the table ".+": DuckDB does not distinguish its name/s)

@@ -1,4 +1,4 @@
-/** A DuckDB database as people and other tools see it: whom it refuses, what it says, what its tables are like. */
+/** A DuckDB database as people and other tools see it: its refusals, its messages and its tables. */
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -14,8 +14,7 @@ import { formatTime } from "../../../src/text/formatTime.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
 import { floats, histogramOf, logsOf, putStopped, seriesOf, start, temporaryFolder } from "../drive.ts"
-import { ask } from "./ask.ts"
-import { change } from "./steps.ts"
+import { change, query } from "./steps.ts"
 import { use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
@@ -54,8 +53,6 @@ const put = (mode: SyncMode, ...points: ReadonlyArray<number>) =>
     })
   )
 
-const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql))
-
 const values = (path: string) =>
   Effect.map(query(path, "SELECT value FROM up ORDER BY time"), (rows) => rows.map(({ value }) => value))
 
@@ -80,65 +77,55 @@ describe("a DuckDB database", () => {
     })
   )
 
-  it.live(
-    "has the last of what comes more than once, in the table or in one commit, also of histograms",
-    () =>
-      Effect.gen(function* () {
-        const path = yield* databasePath
-        const other = seriesOf("up", { job: "b" })
-        yield* use(
+  it.live("keeps the last of repeated samples, in the table or in one commit, also of histograms", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const other = seriesOf("up", { job: "b" })
+      yield* use(
+        path,
+        putAll(
+          "up",
+          "incremental_append_deduped",
+          [floats(one, [at(0, "1"), at(1, "2")]), floats(one, [at(1, "3")]), histogramOf(other, start, "4")],
+          [floats(one, [at(1, "5"), at(2, "6")]), floats(other, [at(0, "7")]), histogramOf(one, start, "8")]
+        )
+      )
+      const rows = (table: string) =>
+        query(
           path,
+          `SELECT job, value, histogram->>'count' AS count FROM ${table} ORDER BY time, job, value, count`
+        )
+      const expected = [
+        { job: "a", value: null, count: "8" },
+        { job: "b", value: 7, count: null },
+        { job: "a", value: 5, count: null },
+        { job: "a", value: 6, count: null }
+      ]
+      assert.deepStrictEqual(yield* rows("up"), expected)
+      // The same in the order of appending, and made unique later.
+      yield* use(
+        path,
+        Effect.andThen(
           putAll(
-            "up",
-            "incremental_append_deduped",
+            "again",
+            "incremental_append",
             [
               floats(one, [at(0, "1"), at(1, "2")]),
               floats(one, [at(1, "3")]),
               histogramOf(other, start, "4")
             ],
             [floats(one, [at(1, "5"), at(2, "6")]), floats(other, [at(0, "7")]), histogramOf(one, start, "8")]
-          )
+          ),
+          Effect.void
         )
-        const rows = (table: string) =>
-          query(
-            path,
-            `SELECT job, value, histogram->>'count' AS count FROM ${table} ORDER BY time, job, value, count`
-          )
-        const expected = [
-          { job: "a", value: null, count: "8" },
-          { job: "b", value: 7, count: null },
-          { job: "a", value: 5, count: null },
-          { job: "a", value: 6, count: null }
-        ]
-        assert.deepStrictEqual(yield* rows("up"), expected)
-        // The same in the order of appending, and made unique later.
-        yield* use(
-          path,
-          Effect.andThen(
-            putAll(
-              "again",
-              "incremental_append",
-              [
-                floats(one, [at(0, "1"), at(1, "2")]),
-                floats(one, [at(1, "3")]),
-                histogramOf(other, start, "4")
-              ],
-              [
-                floats(one, [at(1, "5"), at(2, "6")]),
-                floats(other, [at(0, "7")]),
-                histogramOf(one, start, "8")
-              ]
-            ),
-            Effect.void
-          )
-        )
-        assert.strictEqual((yield* rows("again")).length, 8)
-        yield* use(path, putAll("again", "incremental_append_deduped", []))
-        assert.deepStrictEqual(yield* rows("again"), expected)
-      })
+      )
+      assert.strictEqual((yield* rows("again")).length, 8)
+      yield* use(path, putAll("again", "incremental_append_deduped", []))
+      assert.deepStrictEqual(yield* rows("again"), expected)
+    })
   )
 
-  it.live("knows which of many rows came last", () =>
+  it.live("keeps the last of many rows", () =>
     Effect.gen(function* () {
       for (const first of ["incremental_append_deduped", "incremental_append"] as const) {
         const path = yield* databasePath
@@ -158,7 +145,7 @@ describe("a DuckDB database", () => {
     })
   )
 
-  it.live("refuses what it does not know, in sentences, and touches nothing", () =>
+  it.live("refuses unknown files, in sentences, and does not change them", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(path, put("incremental_append", 0))
@@ -180,7 +167,10 @@ describe("a DuckDB database", () => {
         /has no table "up", but .* records are missing\. Restore the file from before, or read the stream again with --full-refresh --select up\./
       )
       yield* change(path, `DELETE FROM ${streams}; CREATE VIEW up AS FROM away`)
-      assert.match(yield* refusal(path), /has a view "up" that this program has not made\. Rename it/)
+      assert.match(
+        yield* refusal(path),
+        /has a view "up" that was not created by source-prometheus\. Rename it/
+      )
       yield* change(path, "UPDATE _source_prometheus.about SET version = 3")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")
@@ -191,7 +181,7 @@ describe("a DuckDB database", () => {
       yield* change(foreign, "CREATE TABLE mine (a INTEGER)")
       assert.match(yield* refusal(foreign), /has tables, but none of this program's/)
       const bytes = readFileSync(foreign)
-      // The number of the version of the file's format.
+      // The version of the file format.
       writeFileSync(foreign, Buffer.concat([bytes.subarray(0, 12), Buffer.from([250]), bytes.subarray(13)]))
       assert.match(
         yield* refusal(foreign),
@@ -206,7 +196,7 @@ describe("a DuckDB database", () => {
     })
   )
 
-  it.live("takes a database that has nothing in it", () =>
+  it.live("accepts an empty database", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* change(path, "SELECT 1")
@@ -216,7 +206,7 @@ describe("a DuckDB database", () => {
     })
   )
 
-  it.live("is refused while it is open elsewhere, here or in another process, also for reading", () =>
+  it.live("is refused while it is open in this or another process, even for reading", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(path, put("incremental_append", 0))
@@ -238,7 +228,7 @@ describe("a DuckDB database", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("says what is wrong with a place", () =>
+  it.live("reports what is wrong with a path", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       writeFileSync(join(folder, "file"), "")
@@ -257,7 +247,7 @@ describe("a DuckDB database", () => {
     })
   )
 
-  it.live("says what to do where DuckDB cannot be loaded", () =>
+  it.live("says what to do if DuckDB cannot be loaded", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* Effect.acquireRelease(
@@ -278,7 +268,7 @@ describe("a DuckDB database", () => {
 })
 
 describe("the tables", () => {
-  it.live("have the columns of all records, in UTC, whatever the time zone here", () =>
+  it.live("have the columns of all records, in UTC, whatever this machine's time zone", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* Effect.acquireRelease(
@@ -371,7 +361,7 @@ describe("the tables", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("have one column of labels where that is wished", () =>
+  it.live("have one column of labels if configured", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(path, putAll("up", "incremental_append", [floats(one, [at(0, "1")])]), {
@@ -384,7 +374,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("have the number that the server's digits mean, to the last bit", () =>
+  it.live("have the exact number of the server's digits", () =>
     Effect.gen(function* () {
       const random = new Choices(5, Number.POSITIVE_INFINITY)
       const path = yield* databasePath
@@ -426,7 +416,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("are told from each other where streams are called alike, or like what is our own", () =>
+  it.live("are distinct if streams have similar names, or names of ours", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const names = [
@@ -479,7 +469,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("have any label, also one that is called as something of ours", () =>
+  it.live("have any label, even with a name of ours", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const names = [
@@ -515,7 +505,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("have the labels of many series, also those that only later ones have", () =>
+  it.live("have the labels of many series, even those that only later series have", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const blocks = Array.from({ length: 5000 }, (_, n) =>
@@ -536,7 +526,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("may be more than what fits into memory, each of a few rows", () =>
+  it.live("may exceed the memory together, each with a few rows", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const streams = Array.from({ length: 150 }, (_, index) => `m_${index}`)
@@ -558,7 +548,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("take little of the file where they are small", () =>
+  it.live("take little of the file if they are small", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const names = Array.from({ length: 200 }, (_, index) => `metric_${index}`)
@@ -572,7 +562,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("say what to do where the memory is too small", () =>
+  it.live("say what to do if the memory is too small", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       assert.match(
@@ -582,7 +572,7 @@ describe("the tables", () => {
     })
   )
 
-  it.live("are there for a stream without samples, empty", () =>
+  it.live("exist for a stream without samples, empty", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(
@@ -596,7 +586,7 @@ describe("the tables", () => {
   )
 
   it.live(
-    "take a window that is larger than the memory",
+    "accept a window that is larger than the memory",
     () =>
       Effect.gen(function* () {
         const path = yield* databasePath
@@ -634,7 +624,7 @@ describe("contents", () => {
     )
   const both = Effect.all({ current: contents("current"), refresh: contents("refresh") })
 
-  it.live("leave out rows that somebody has deleted", () =>
+  it.live("leave out rows that someone has deleted", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(path, put("incremental_append", 0, 1, 2, 3))
@@ -647,8 +637,8 @@ describe("contents", () => {
   )
 })
 
-describe("the command that shows a stream", () => {
-  it.live("is a command that works, whatever the file and the stream are called", () =>
+describe("the command that previews a stream", () => {
+  it.live("works, whatever the names of the file and the stream", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "it's $HOME [1]*")
       mkdirSync(folder)
@@ -666,7 +656,7 @@ describe("the command that shows a stream", () => {
           Effect.map(Destination, ({ previewCommand }) => previewCommand(name))
         )
       )
-      // What a shell makes of it, with another program of that name.
+      // A shell executes it, with another program of that name.
       const args = execFileSync("sh", ["-c", `duckdb() { printf '%s\\n' "$@"; }; ${command}`])
         .toString()
         .split("\n")

@@ -1,4 +1,4 @@
-/** Has a database open for reading until it is killed, as a person's client may: `holderProcess.ts PATH`. */
+/** Keeps a database open for reading until it is killed, like a person's client: `holderProcess.ts PATH`. */
 import { DuckDBInstance } from "@duckdb/node-api"
 
 const instance = await DuckDBInstance.create(process.argv[2], { access_mode: "READ_ONLY" })

@@ -1,4 +1,4 @@
-/** What a database does where memory, disk or files come to their end: one stream fails, or all of them, and no row is lost. */
+/** A database without enough memory, disk or open files: one stream fails, or all of them, and no row is lost. */
 import { execFile } from "node:child_process"
 import { readdirSync, statSync } from "node:fs"
 import { dirname, join } from "node:path"
@@ -33,7 +33,7 @@ const scriptOf = (name: string) => fileURLToPath(new URL(name, import.meta.url))
 
 describe("the memory", () => {
   it.live(
-    "has room for a thousand labels, of which only some have columns",
+    "has room for a thousand labels, though only some have columns",
     () =>
       Effect.gen(function* () {
         for (const memoryMegabytes of [64, 256]) {
@@ -53,7 +53,7 @@ describe("the memory", () => {
     60_000
   )
 
-  it.live("is too small for one stream, and enough for the others", () =>
+  it.live("is too small for one stream but enough for the others", () =>
     Effect.gen(function* () {
       for (const mode of syncModes) {
         const path = yield* databasePath
@@ -80,7 +80,7 @@ describe("the memory", () => {
   )
 
   it.live(
-    "is enough for hundreds of tables of many columns, also when they are opened again",
+    "is enough for hundreds of tables of many columns, even when they are opened again",
     () =>
       Effect.gen(function* () {
         const path = yield* databasePath
@@ -98,7 +98,7 @@ describe("the memory", () => {
           most.push(Number(megabytes))
         }
         const [few, first, again] = most as [number, number, number]
-        // What DuckDB is given, and what JavaScript takes for a while.
+        // The memory of DuckDB, and some for JavaScript.
         assert.isBelow(first - few, 220)
         assert.isBelow(again - few, 220)
         // Statistics for DuckDB before 1.1 would take as much again.
@@ -108,7 +108,7 @@ describe("the memory", () => {
           "SELECT count(*)::INTEGER AS rows FROM some_metric_of_299_things_total"
         )
         assert.deepStrictEqual(rows, [{ rows: 12 }])
-        // The file was closed and opened again between streams: nothing is lost of any. The first run wrote six rows more.
+        // The file was closed and opened again between streams: no rows are lost. The first run wrote six more.
         const all = yield* query(
           path,
           "SELECT count(*)::INTEGER AS tables, sum(estimated_size)::INTEGER AS rows FROM duckdb_tables() WHERE schema_name = 'main'"
@@ -119,7 +119,7 @@ describe("the memory", () => {
   )
 
   it.live(
-    "grows little with each table that is new",
+    "grows little with each new table",
     () =>
       Effect.gen(function* () {
         const most: Array<number> = []
@@ -132,16 +132,16 @@ describe("the memory", () => {
           most.push(Number(megabytes))
         }
         const [few, many] = most as [number, number]
-        // It is about 100, and was more than 200 where the file was not opened again between tables.
+        // It is about 100, and was more than 200 when the file was not opened again between tables.
         assert.isBelow(many - few, 150)
       }).pipe(Effect.scoped),
     240_000
   )
 })
 
-describe("a disk that takes no more", () => {
+describe("a full disk", () => {
   it.live(
-    "ends the run with a sentence, and all that was committed is there",
+    "ends the run with a sentence, and loses no committed row",
     () =>
       Effect.gen(function* () {
         for (const blocks of [500, 3000, 6000]) {
@@ -183,7 +183,7 @@ describe("a disk that takes no more", () => {
     180_000
   )
 
-  it("is told from what concerns one stream", () => {
+  it("is distinguished from failures of one stream", () => {
     const about = { path: "data.duckdb", memoryMegabytes: 256 }
     const of = (text: string) => duckdbError(about, new Error(text))
     for (const text of [

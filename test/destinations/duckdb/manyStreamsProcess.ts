@@ -1,6 +1,6 @@
 /**
- * Writes a point of many streams of many labels, and prints the most memory that it took, in megabytes:
- * `manyStreamsProcess.ts PATH STREAMS LABELS MEMORY POINT`.
+ * Writes a point of many streams with many labels, and prints its peak memory in megabytes: `manyStreamsProcess.ts PATH STREAMS
+ * LABELS MEMORY POINT`.
  */
 import { readFileSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"

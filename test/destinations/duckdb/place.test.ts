@@ -1,4 +1,4 @@
-/** Where a database may be, what is beside it, and that reading alone changes nothing there. */
+/** The path of a database, the files beside it, and that opening it for reading changes nothing there. */
 import { execFileSync } from "node:child_process"
 import {
   copyFileSync,
@@ -27,7 +27,7 @@ import { use } from "./use.ts"
 const refusal = (path: string, readOnly = false) =>
   Effect.map(Effect.flip(use(path, Effect.void, { readOnly })), ({ message }) => message)
 
-/** All that is in a folder, to the byte and the nanosecond. */
+/** The content of a folder, to the byte and the nanosecond. */
 const treeOf = (folder: string): ReadonlyArray<unknown> =>
   readdirSync(folder, { recursive: true, encoding: "utf8" })
     .sort()
@@ -39,8 +39,8 @@ const treeOf = (folder: string): ReadonlyArray<unknown> =>
       return [name, ino, mode, mtimeNs, ctimeNs, size, content]
     })
 
-describe("the place of a database", () => {
-  it.live("is refused where it is no file, before anything waits for it", () =>
+describe("the path of a database", () => {
+  it.live("is refused without a wait if it is not a file", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       const at = (name: string) => join(folder, name)
@@ -65,7 +65,7 @@ describe("the place of a database", () => {
       }
       const before = treeOf(folder)
       for (const readOnly of [false, true]) {
-        for (const [name, said] of [
+        for (const [name, expected] of [
           ["pipe", /pipe cannot be opened: it is a named pipe, not a file\. Choose another file\./],
           ["to-pipe", /it is a named pipe, not a file/],
           ["folder", /it is a folder, not a file/],
@@ -76,7 +76,7 @@ describe("the place of a database", () => {
           ["to-nothing", /it is a symbolic link to nothing, which does not exist\. Remove the link, or/],
           ["to-itself", /to-itself cannot be opened: /]
         ] as const) {
-          assert.match(yield* refusal(at(name), readOnly), said)
+          assert.match(yield* refusal(at(name), readOnly), expected)
         }
         assert.match(yield* refusal("/dev/zero", readOnly), /it is a device, not a file/)
       }
@@ -84,7 +84,7 @@ describe("the place of a database", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("may be a link to a file, which then has everything beside it", () =>
+  it.live("may be a link to a file; other files are then beside that", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       mkdirSync(join(folder, "real"))
@@ -105,7 +105,7 @@ describe("the place of a database", () => {
     })
   )
 
-  it.live("is refused where a link is planted at what DuckDB writes beside it", () =>
+  it.live("is refused if a link is planted where DuckDB writes beside it", () =>
     Effect.gen(function* () {
       for (const ending of [".wal", ".wal.checkpoint", ".wal.recovery"]) {
         const path = yield* databasePath
@@ -126,7 +126,7 @@ describe("the place of a database", () => {
     })
   )
 
-  it.live("does not follow links planted at names of ours", () =>
+  it.live("does not follow links planted at our file names", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const folder = join(path, "..")
@@ -141,7 +141,7 @@ describe("the place of a database", () => {
     })
   )
 
-  it.live("has nothing beside it after a run, also of what killed runs have left", () =>
+  it.live("has nothing beside it after a run, even after killed runs", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const folder = join(path, "..")
@@ -176,7 +176,7 @@ describe("the place of a database", () => {
 describe("a database that is opened for reading only", () => {
   const readOnly = { readOnly: true }
 
-  it.live("has its states, and nothing on the disk is changed", () =>
+  it.live("has its states, and the disk is not changed", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(path, put("up", "incremental_append", 0, 1))
@@ -208,7 +208,7 @@ describe("a database that is opened for reading only", () => {
   )
 
   it.live(
-    "does not touch what a killed run has left, though it knows of it",
+    "does not touch the files of a killed run, but has its state",
     () =>
       Effect.gen(function* () {
         const random = new Choices(7, Number.POSITIVE_INFINITY)
@@ -226,14 +226,14 @@ describe("a database that is opened for reading only", () => {
           const time = yield* use(path, loadedTime(), readOnly)
           assert.isAtLeast(Date.parse(time ?? ""), Date.parse(stateAt(Number(first.point)).time))
           assert.deepStrictEqual(treeOf(join(path, "..")), before)
-          // The same as whoever opens it to write.
+          // The same as with a database opened for writing.
           assert.strictEqual(yield* use(path, loadedTime()), time)
         }
       }).pipe(Effect.scoped),
     60_000
   )
 
-  it.live("may have nothing in it, or not be there", () =>
+  it.live("may be empty or missing", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       assert.match(yield* refusal(path, true), /data\.duckdb cannot be opened: it does not exist\./)
@@ -246,12 +246,12 @@ describe("a database that is opened for reading only", () => {
   )
 })
 
-describe("a file that DuckDB would take for a log", () => {
-  it.live("stays, whatever it is", () =>
+describe("a file that DuckDB would read as its log", () => {
+  it.live("is kept, whatever it is", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       writeFileSync(`${path}.wal`, "my notes")
-      assert.match(yield* refusal(path), /\.wal is there without a database, and DuckDB would remove it/)
+      assert.match(yield* refusal(path), /\.wal exists without a database, and DuckDB would remove it/)
       assert.strictEqual(readFileSync(`${path}.wal`, "utf8"), "my notes")
       assert.isFalse(existsSync(path))
       const other = yield* databasePath

@@ -3,12 +3,12 @@ import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { temporaryFolder } from "../drive.ts"
-import { ask } from "./ask.ts"
+import { queryDatabase } from "./queryDatabase.ts"
 
 /** The path of a database that does not exist yet, in a folder of its own. */
 export const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
-export const query = (path: string, sql: string) => Effect.promise(() => ask(path, sql))
+export const query = (path: string, sql: string) => Effect.promise(() => queryDatabase(path, sql))
 
 /** The values of a table in the order of their times. */
 export const values = (path: string, table = "up") =>

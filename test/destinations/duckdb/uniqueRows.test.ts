@@ -1,4 +1,4 @@
-/** Rows of the same series and time: which modes repeat them, which one stays, and that no key is needed for it. */
+/** Rows of the same series and time: which modes repeat them, which row is kept, and that no key is needed. */
 import { DuckDBConnection } from "@duckdb/node-api"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -34,13 +34,13 @@ const rows = (path: string) =>
       )
   )
 
-/** What the README calls the check. */
+/** The README's query for repeated rows. */
 const repeated = (path: string) =>
   query(path, "SELECT series_id, time, count(*) AS count FROM up GROUP BY ALL HAVING count(*) > 1")
 
 const uniqueModes = ["incremental_append_deduped", "full_refresh_overwrite"] as const
 
-/** Rejects everything that is wanted of DuckDB from a COMMIT of the body on. */
+/** Fails all calls of DuckDB from a COMMIT of the body on. */
 const stopBefore = (number: number, path: string, body: Effect.Effect<unknown, unknown, Destination>) =>
   Effect.suspend(() => {
     const { run } = DuckDBConnection.prototype
@@ -65,7 +65,7 @@ const stopBefore = (number: number, path: string, body: Effect.Effect<unknown, u
   })
 
 describe("the rows of a table", () => {
-  it.live("are unique in the modes that promise it, without a declared key", () =>
+  it.live("are unique in the modes that guarantee it, without a declared key", () =>
     Effect.gen(function* () {
       for (const mode of syncModes) {
         const isUnique = uniqueModes.some((unique) => unique === mode)
@@ -78,7 +78,7 @@ describe("the rows of a table", () => {
     })
   )
 
-  it.live("are repeated by modes that append, and made unique by the one that deduplicates", () =>
+  it.live("are repeated by modes that append, and made unique by deduped mode", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const run = (mode: SyncMode, point: number, ...blocks: ReadonlyArray<SampleBlock>) =>
@@ -118,7 +118,7 @@ describe("the rows of a table", () => {
     })
   )
 
-  it.live("have the last of what comes more than once in a commit, also of histograms", () =>
+  it.live("are the last of repeated samples in a commit, also of histograms", () =>
     Effect.gen(function* () {
       for (const mode of uniqueModes) {
         const path = yield* databasePath
@@ -157,7 +157,7 @@ describe("the rows of a table", () => {
         block(other, [2, "3"]),
         histogramOf(other, start + 3 * 60_000, "4")
       )
-      // One is before all, some are new between the others, and some are not returned any more.
+      // One is before all others, some are new between them, and some are no longer returned.
       yield* run(
         5,
         block(one, [0, "5"], [2, "0"], [3, "+Inf"], [5, "6"]),
@@ -176,7 +176,7 @@ describe("the rows of a table", () => {
     })
   )
 
-  it.live("take no space when they are read again and are the same", () =>
+  it.live("take no space when they are read again unchanged", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const points = Array.from({ length: 1000 }, (_, point) => point)
@@ -243,7 +243,7 @@ describe("the rows of a table", () => {
         )
         yield* use(path, put("incremental_append_deduped", 999, ...blocks), { memoryMegabytes: 96 })
       }
-      // Each label has the column of its name, in whatever number.
+      // Each label has the column of its name, however many there are.
       const columns = Object.keys(labels).map((name) => `"${name}" = 'value ${name.slice(6)}'`)
       assert.deepStrictEqual(
         yield* query(
@@ -258,7 +258,7 @@ describe("the rows of a table", () => {
 })
 
 describe("a commit", () => {
-  it.live("that was stopped has done nothing, and can be done again in any mode", () =>
+  it.live("that was stopped has no effect, and can be repeated in any mode", () =>
     Effect.gen(function* () {
       for (const mode of syncModes) {
         const path = yield* databasePath
@@ -280,7 +280,7 @@ describe("a commit", () => {
     })
   )
 
-  it.live("leaves what was written after it to the next one", () =>
+  it.live("leaves rows written after it to the next commit", () =>
     Effect.gen(function* () {
       for (const mode of syncModes) {
         const path = yield* databasePath
@@ -295,7 +295,7 @@ describe("a commit", () => {
               const state = (point: number) => stateAt(point, mode.startsWith("full"))
               yield* writer.write([block(one, [0, "1"], [1, "2"])])
               yield* writer.commit(state(1))
-              // So much that the pending commit is persisted before the last of it is taken.
+              // Enough that the pending commit is persisted before the last rows are taken.
               for (const part of [many.slice(0, 1500), many.slice(1500)]) yield* writer.write(part)
               yield* writer.write([block(one, [2, "3"])])
               yield* writer.commit(state(2))
@@ -315,7 +315,7 @@ describe("a commit", () => {
 })
 
 describe("a database of an earlier build, with primary keys", () => {
-  it.live("is refused, and left as it is", () =>
+  it.live("is refused, and not changed", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const entry = `{"version":1,"stream":"up","table":"up","lastMillis":${start},"hasKey":true,"hasTable":true,"state":{"time":"2026-01-01T00:00:00Z","step":60,"version":1}}`

@@ -4,7 +4,7 @@ import { Effect } from "effect"
 import type { Destination } from "../../../src/destinations/Destination.ts"
 import { type DuckDBOptions, layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 
-/** Does something with a database, which is open for as long as that takes. */
+/** Runs an effect with an open database, and closes it at the end. */
 export const use = <A, E>(
   path: string,
   body: Effect.Effect<A, E, Destination>,

@@ -4,7 +4,7 @@ import { choices } from "../../choices.ts"
 
 const bounds = { bytes: 1000, depth: 4, containers: 10 }
 
-/** Reads a text in chunks of so many bytes. */
+/** Reads a text in chunks of a size. */
 const read = (text: string, size = Infinity, limits = bounds): unknown => {
   const bytes = Buffer.from(text)
   const bounded = new BoundedText(limits)
@@ -13,7 +13,7 @@ const read = (text: string, size = Infinity, limits = bounds): unknown => {
 }
 
 describe("BoundedText", () => {
-  it.prop("reads what JSON.parse reads, however it is cut", [choices], ([choices]) => {
+  it.prop("reads what JSON.parse reads, however the text is split", [choices], ([choices]) => {
     const value = {
       a: ["é\n", "漢", '"\\', "x".repeat(choices.below(200))],
       b: [{}, [null, 1.5e3]],
@@ -36,13 +36,13 @@ describe("BoundedText", () => {
     }
   })
 
-  it("takes brackets in texts for what they are", () => {
+  it("ignores brackets in strings", () => {
     const text = JSON.stringify(["[{".repeat(100), '\\"[{'.repeat(50)])
     assert.deepStrictEqual(read(text, 3), JSON.parse(text))
   })
 
   it.each(["", " ", "{", '{"a":', "1 2", "{}[[[[[[[[[[[[", '["a"', "<html>"])(
-    "fails for what is not JSON: %s",
+    "fails for text that is not JSON: %s",
     (text) => {
       assert.throws(() => read(text, 2), SyntaxError)
     }

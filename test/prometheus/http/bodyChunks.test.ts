@@ -1,4 +1,7 @@
-/** Bodies of Node's: what comes together, what comes before an end or a failure, and what is left when nobody reads on. */
+/**
+ * Bodies from Node: which chunks come together, what comes before the end or a failure, and what remains after the reader
+ * stops.
+ */
 import { Readable } from "node:stream"
 import { setImmediate } from "node:timers/promises"
 import { assert, describe, it } from "@effect/vitest"
@@ -19,17 +22,17 @@ const read = (body: Readable) =>
     onDrip: () => failure("Timeout", "too little came")
   })
 
-/** A body that nothing is asked of: chunks are pushed by the test. */
+/** A body whose chunks the test pushes. */
 const silent = (highWaterMark?: number): Readable => new Readable({ read: () => {}, highWaterMark })
 
 const turn = Effect.promise(() => setImmediate())
 
-/** Lets fibers go as far as they can without the clock. */
+/** Lets fibers run as far as they can without the clock. */
 const settle = Effect.andThen(turn, Effect.repeat(Effect.yieldNow, { times: 50 }))
 
 describe("bodyChunks", () => {
   it.live.prop(
-    "has all bytes in order, then the end or the failure, whatever the pace of both sides",
+    "emits all bytes in order, then the end or the failure, however fast each side is",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -54,12 +57,12 @@ describe("bodyChunks", () => {
         })
         const [exit] = yield* Effect.all([Effect.exit(reading), sending], { concurrency: 2 })
         assert.deepStrictEqual(exit, isBroken ? Exit.fail(failure("BrokenResponse", "cut")) : Exit.void)
-        // What Node had not handed on when the body broke is lost with it, as on a socket.
+        // Bytes that Node had not delivered when the body broke are lost, as on a socket.
         assert.deepStrictEqual(seen, isBroken ? sent.slice(0, seen.length) : sent)
       })
   )
 
-  it.live("takes together what has come together", () =>
+  it.live("takes chunks that arrived together in one step", () =>
     Effect.gen(function* () {
       const body = silent()
       const sizes: Array<number> = []
@@ -79,7 +82,7 @@ describe("bodyChunks", () => {
     })
   )
 
-  it.live("does not take in more than half a megabyte ahead of its reader", () =>
+  it.live("buffers at most half a megabyte ahead of its reader", () =>
     Effect.gen(function* () {
       let made = 0
       const body = new Readable({
@@ -91,14 +94,14 @@ describe("bodyChunks", () => {
       })
       const fiber = yield* Effect.forkChild(Stream.runForEach(read(body), () => Effect.never))
       for (let i = 0; i < 50; i++) yield* turn
-      // One step is with the reader, another waits for it, and Node holds a chunk or two.
+      // The reader has one step, another waits for it, and Node buffers a chunk or two.
       assert.isAtMost(made, 2 * 8 + 3)
       yield* Fiber.interrupt(fiber)
       assert.isTrue(body.destroyed)
     })
   )
 
-  it.effect("fails where nothing comes for too long, counted anew with each chunk", () =>
+  it.effect("fails if nothing arrives for too long since the last chunk", () =>
     Effect.gen(function* () {
       const body = silent()
       let seen = 0
@@ -122,7 +125,7 @@ describe("bodyChunks", () => {
     })
   )
 
-  it.effect("fails where a body drips, although it never stops for long", () =>
+  it.effect("fails for a body that is too slow, although it never stops for long", () =>
     Effect.gen(function* () {
       const body = silent()
       const fiber = yield* Effect.forkChild(Stream.runDrain(read(body)))
@@ -140,7 +143,7 @@ describe("bodyChunks", () => {
     })
   )
 
-  it.effect("takes a slow body to its end, if it is not as slow as that", () =>
+  it.effect("reads a slow body to its end, if it is above the minimum rate", () =>
     Effect.gen(function* () {
       const body = silent()
       let seen = 0
@@ -164,7 +167,7 @@ describe("bodyChunks", () => {
     })
   )
 
-  it.effect("does not take the time for the body's that its reader takes", () =>
+  it.effect("does not count the time that its reader takes", () =>
     Effect.gen(function* () {
       const body = silent()
       let seen = 0
@@ -187,7 +190,7 @@ describe("bodyChunks", () => {
     })
   )
 
-  it.live("fails for a body that had broken before it was read", () =>
+  it.live("fails for a body that broke before it was read", () =>
     Effect.gen(function* () {
       const body = silent()
       body.on("error", () => {})

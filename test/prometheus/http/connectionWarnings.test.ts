@@ -21,7 +21,7 @@ describe("a connection", () => {
     connection("http://localhost.example.com"),
     connection("HTTP://PROMETHEUS.EXAMPLE.COM"),
     connection("http://prometheus:9090", { headers })
-  ])("is warned of where it carries credentials in the clear: $baseUrl", (connection) => {
+  ])("causes a warning if it carries credentials in the clear: $baseUrl", (connection) => {
     const warnings = connectionWarnings(connection, {})
     assert.lengthOf(warnings, 1)
     assert.include(warnings[0], connection.baseUrl)
@@ -39,11 +39,11 @@ describe("a connection", () => {
     connection("http://127.1.2.3:9090"),
     connection("http://[::1]:9090"),
     connection("http://0x7f000001", { headers })
-  ])("is not warned of without need: $baseUrl", (connection) => {
+  ])("causes no warning otherwise: $baseUrl", (connection) => {
     assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }), [])
   })
 
-  it("is warned of where the environment has certificates not checked", () => {
+  it("causes a warning if the environment turns off the check of certificates", () => {
     const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" })
     assert.lengthOf(warnings, 1)
     assert.match(warnings[0]!, /^NODE_TLS_REJECT_UNAUTHORIZED is 0 .* certificates are not checked/)

@@ -12,7 +12,7 @@ describe("a redirect", () => {
     ["http://a/x", "http://b/x", false],
     ["http://a/x", "https://b/x", false],
     ["http://a.example/x", "http://b.a.example/x", false]
-  ])("from %s to %s follows with its credentials: %s", (source, target, expected) => {
+  ])("from %s to %s keeps credentials: %s", (source, target, expected) => {
     assert.strictEqual(keepsCredentials(new URL(source), new URL(target)), expected)
   })
 })

@@ -11,11 +11,11 @@ const failure = (reason: Reason, retryAfterMillis?: number): PrometheusError =>
     ...(retryAfterMillis === undefined ? {} : { retryAfterMillis })
   })
 
-/** Randomness that always answers the same: 0 is the shortest jitter, almost 1 the longest. */
+/** Randomness that always returns the same number: 0 is the shortest jitter, almost 1 the longest. */
 const fixedRandom = (value: number) =>
   Effect.provideService(Random.Random, { nextIntUnsafe: () => 0, nextDoubleUnsafe: () => value })
 
-/** Requests that fail as told, in turn; the last failure repeats. */
+/** Requests that fail with these errors in turn; the last one repeats. */
 const failing = Effect.fnUntraced(function* (
   failures: ReadonlyArray<PrometheusError>,
   maxRetries: number,
@@ -37,7 +37,7 @@ const failing = Effect.fnUntraced(function* (
     Effect.provide(Logger.layer([logger])),
     Effect.forkChild({ startImmediately: true })
   )
-  /** The next request comes after this time, and not a millisecond earlier. */
+  /** The next request starts after this time, and not a millisecond earlier. */
   const waits = Effect.fnUntraced(function* (millis: number) {
     const before = yield* Ref.get(attempts)
     yield* TestClock.adjust(millis - 1)
@@ -45,7 +45,7 @@ const failing = Effect.fnUntraced(function* (
     yield* TestClock.adjust(1)
     assert.strictEqual(yield* Ref.get(attempts), before + 1, `after ${millis} ms`)
   })
-  /** Nothing more is asked, and the failure is told. */
+  /** No more requests are sent, and the failure is returned. */
   const ends = Effect.fnUntraced(function* (count: number) {
     yield* TestClock.adjust("1 hour")
     assert.strictEqual(yield* Ref.get(attempts), count)
@@ -82,7 +82,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("waits at least as long as the server asks", () =>
+  it.effect("waits at least as long as Retry-After says", () =>
     Effect.gen(function* () {
       const { ends, waits } = yield* failing(
         [
@@ -102,7 +102,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("waits longer than the server asks where it would anyway", () =>
+  it.effect("waits longer than Retry-After if its own wait is longer", () =>
     Effect.gen(function* () {
       const { waits } = yield* failing([failure("RateLimited", 1), failure("RateLimited", 999)], 2)
       yield* waits(500)
@@ -110,7 +110,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("waits no longer than five minutes, whatever the server asks", () =>
+  it.effect("waits at most five minutes, whatever Retry-After says", () =>
     Effect.gen(function* () {
       const { waits } = yield* failing(
         [
@@ -126,7 +126,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("gives up where the next try would come later than 15 minutes after the first failure", () =>
+  it.effect("gives up if the next retry would start later than 15 minutes after the first failure", () =>
     Effect.gen(function* () {
       const { ends, logs, waits } = yield* failing([failure("RateLimited", 300_000)], 20)
       yield* waits(300_000)
@@ -137,7 +137,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("gives up at once where the server asks for more than what is left of that", () =>
+  it.effect("gives up at once if Retry-After is longer than the time left", () =>
     Effect.gen(function* () {
       const { ends, waits } = yield* failing(
         [
@@ -197,7 +197,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("stops at the first failure that no retry mends", () =>
+  it.effect("stops at the first failure that no retry can fix", () =>
     Effect.gen(function* () {
       const { ends, waits } = yield* failing(
         [failure("Timeout"), failure("Timeout"), failure("Unauthorized")],
@@ -209,7 +209,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("tells what failed, how long it waits and how often it has tried", () =>
+  it.effect("logs what failed, how long it waits and how often it has retried", () =>
     Effect.gen(function* () {
       const { ends, logs } = yield* failing([failure("RateLimited", 90_000), failure("Unavailable")], 3)
       yield* ends(4)
@@ -221,7 +221,7 @@ describe("retryPolicy", () => {
     })
   )
 
-  it.effect("starts anew for each request", () =>
+  it.effect("restarts for each request", () =>
     Effect.gen(function* () {
       const policy = retryPolicy(2)
       for (let request = 0; request < 2; request++) {

@@ -34,7 +34,7 @@ describe("fromTransport", () => {
     "ERR_TLS_CERT_ALTNAME_INVALID",
     "ERR_SSL_WRONG_VERSION_NUMBER",
     "EPROTO"
-  ])("%s is a matter of certificates or of the scheme, which no retry can fix", (code) => {
+  ])("%s is a problem of certificates or of the scheme, which no retry can fix", (code) => {
     const error = fromTransport(endpoint, systemError(code, "it is wrong"))
     assert.strictEqual(error.reason, "Tls")
     const text = code === "EPROTO" ? "the TLS handshake failed" : "it is wrong"
@@ -43,12 +43,12 @@ describe("fromTransport", () => {
   })
 
   it.each([
-    ["tlsv1 alert protocol version", /no version of TLS that is accepted here/],
-    ["unsupported protocol", /no version of TLS that is accepted here/],
-    ["wrong version number", /does not speak TLS, as https asks for/],
-    ["packet length too long", /does not speak TLS, as https asks for/],
-    ["ssl/tls alert handshake failure", /no cipher or key exchange in common/]
-  ])("says what a handshake failed for: %s", (words, text) => {
+    ["tlsv1 alert protocol version", /does not offer TLS 1.2 or later/],
+    ["unsupported protocol", /does not offer TLS 1.2 or later/],
+    ["wrong version number", /does not use TLS, which https requires/],
+    ["packet length too long", /does not use TLS, which https requires/],
+    ["ssl/tls alert handshake failure", /no cipher or key exchange/]
+  ])("says why a handshake failed: %s", (words, text) => {
     const message = `write EPROTO C0D8:error:0A00042E:SSL routines:ssl3_read_bytes:${words}:ssl/record/rec_layer_s3.c:916:`
     const { summary } = fromTransport(endpoint, systemError("EPROTO", message))
     assert.match(summary, text)
@@ -73,7 +73,7 @@ describe("fromTransport", () => {
     )
   })
 
-  it("looks for the innermost failure that says something", () => {
+  it("finds the innermost informative failure", () => {
     const refused = systemError("ECONNREFUSED")
     const wrapped: ReadonlyArray<unknown> = [
       { cause: refused },
@@ -94,15 +94,15 @@ describe("fromTransport", () => {
     [undefined, "undefined"],
     [null, "null"],
     [{ code: "ESOMETHING" }, "ESOMETHING"]
-  ])("takes %s", (cause, text) => {
+  ])("accepts %s", (cause, text) => {
     assert.strictEqual(causeText(cause), text)
   })
 
-  it("says something where there are no inner failures", () => {
+  it("returns a text without inner failures", () => {
     assert.strictEqual(causeText(new AggregateError([], "all failed")), "all failed")
   })
 
-  it("ends for a cause that is its own", () => {
+  it("ends for an error that is its own cause", () => {
     const cause: { cause?: unknown; message: string } = { message: "round" }
     cause.cause = cause
     assert.strictEqual(causeText(cause), "round")

@@ -17,7 +17,7 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text)
 const oneByteChunks = (bytes: Uint8Array): Array<Uint8Array> =>
   Array.from(bytes, (byte) => Uint8Array.of(byte))
 
-/** Everything at once; the values are only looked at once the answer has ended. */
+/** Decodes everything; values are read only after the end of the response. */
 const decode = (chunks: Iterable<Uint8Array>): PlainResponse => {
   const decoder = new ResponseDecoder()
   const blocks: Array<SampleBlock> = []
@@ -26,7 +26,7 @@ const decode = (chunks: Iterable<Uint8Array>): PlainResponse => {
   return { samples: plainSamples(blocks), envelope }
 }
 
-/** What comes out until the decoder fails, and how it fails. */
+/** What the decoder emits until it fails, and its error. */
 const decodeUntilFailure = (
   chunks: Iterable<Uint8Array>
 ): { readonly samples: ReadonlyArray<PlainSample>; readonly outcome: Envelope | Error } => {
@@ -41,7 +41,7 @@ const decodeUntilFailure = (
   }
 }
 
-/** Labels, identity and samples of each series of an answer, whichever objects stand for it. */
+/** Labels, identity and samples of each series of a response, whichever objects represent it. */
 const bySeries = (bytes: Uint8Array, cache?: SeriesCache): ReadonlyArray<unknown> => {
   const decoder = new ResponseDecoder(cache)
   const blocks = decoder.push(bytes)
@@ -49,7 +49,7 @@ const bySeries = (bytes: Uint8Array, cache?: SeriesCache): ReadonlyArray<unknown
   return plainSamples(blocks).map(({ labels, time, value }) => [labels, seriesId(labels), time, value])
 }
 
-/** Compares deeply; chai is slow, so it is only asked for the difference. */
+/** Compares deeply; chai is slow, so it only reports the difference. */
 const assertSame = (actual: unknown, expected: unknown, context?: () => string): void => {
   if (!isDeepStrictEqual(actual, expected)) assert.deepStrictEqual(actual, expected, context?.())
 }
@@ -66,36 +66,36 @@ const assertFails = (bytes: Uint8Array): void => {
   }
 }
 
-const answer = (result: string): string =>
+const responseWith = (result: string): string =>
   `{"status":"success","data":{"resultType":"matrix","result":${result}}}`
 
-/** An answer of one series `{a="b"}` with these samples. */
-const withValues = (values: string): string => answer(`[{"metric":{"a":"b"},"values":${values}}]`)
+/** A response of one series `{a="b"}` with these samples. */
+const withValues = (values: string): string => responseWith(`[{"metric":{"a":"b"},"values":${values}}]`)
 
-const withMetric = (metric: string): string => answer(`[{"metric":${metric},"values":[[1,"1"]]}]`)
+const withMetric = (metric: string): string => responseWith(`[{"metric":${metric},"values":[[1,"1"]]}]`)
 
 const withHistogram = (histogram: string): string =>
-  answer(`[{"metric":{"a":"b"},"histograms":[[1,${histogram}]]}]`)
+  responseWith(`[{"metric":{"a":"b"},"histograms":[[1,${histogram}]]}]`)
 
-/** The time and text of each float sample, whole and byte by byte. */
+/** The time and text of each float sample, from one chunk and byte by byte. */
 const floats = (text: string): ReadonlyArray<readonly [number, unknown]> => {
-  const whole = decode([encode(text)])
-  assert.deepStrictEqual(decode(oneByteChunks(encode(text))), whole)
-  return whole.samples.map(({ time, value }) => [time, value])
+  const complete = decode([encode(text)])
+  assert.deepStrictEqual(decode(oneByteChunks(encode(text))), complete)
+  return complete.samples.map(({ time, value }) => [time, value])
 }
 
 const labels = (text: string): ReadonlyArray<PlainSample["labels"]> => {
-  const whole = decode([encode(text)])
-  assert.deepStrictEqual(decode(oneByteChunks(encode(text))), whole)
-  return whole.samples.map((sample) => sample.labels)
+  const complete = decode([encode(text)])
+  assert.deepStrictEqual(decode(oneByteChunks(encode(text))), complete)
+  return complete.samples.map((sample) => sample.labels)
 }
 
 const many = { arbitrary: { runs: runs(40) }, timeout: 60_000 }
 const some = { arbitrary: { runs: runs(10) }, timeout: 60_000 }
 
 describe("ResponseDecoder", () => {
-  describe("series of earlier answers", () => {
-    it.prop("change nothing of what an answer says", [choices], ([choices]) => {
+  describe("series of earlier responses", () => {
+    it.prop("do not change the result", [choices], ([choices]) => {
       const cache = new SeriesCache()
       for (let i = 0; i < 3; i++) {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -104,30 +104,30 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("are the same objects, so that what is made of them is made once", () => {
+    it("are the same objects, so that derived values are made once", () => {
       const cache = new SeriesCache()
       const seriesOf = (labels: string) => {
         const decoder = new ResponseDecoder(cache)
-        return decoder.push(encode(answer(`[{"metric":${labels},"values":[[1,"2"]]}]`)))[0]!.series
+        return decoder.push(encode(responseWith(`[{"metric":${labels},"values":[[1,"2"]]}]`)))[0]!.series
       }
       assert.strictEqual(seriesOf('{"a":"1"}'), seriesOf('{"a":"1"}'))
       assert.notStrictEqual(seriesOf('{"a":"1"}'), seriesOf('{"a":"2"}'))
       assert.deepStrictEqual(seriesOf('{"a":"2"}').labels, [["a", "2"]])
     })
 
-    it("are not taken for one whose samples come before its labels", () => {
+    it("are not used for a series whose samples come before its labels", () => {
       const cache = new SeriesCache()
       const late = encode(
-        answer('[{"values":[[1,"2"]],"metric":{"a":"1"}},{"metric":{"a":"1"},"values":[[2,"3"]]}]')
+        responseWith('[{"values":[[1,"2"]],"metric":{"a":"1"}},{"metric":{"a":"1"},"values":[[2,"3"]]}]')
       )
       assertSame(bySeries(late, cache), bySeries(late))
       assertSame(bySeries(late, cache), bySeries(late))
     })
 
-    it("are kept up to a number, and decoded all the same beyond it", () => {
+    it("are kept up to a limit, and decoded beyond it", () => {
       const cache = new SeriesCache()
       const many = encode(
-        answer(
+        responseWith(
           `[${Array.from({ length: 10_050 }, (_, i) => `{"metric":{"a":"${i}"},"values":[[1,"${i}"]]}`).join(",")}]`
         )
       )
@@ -138,7 +138,7 @@ describe("ResponseDecoder", () => {
 
   describe("any split of the bytes", () => {
     it.prop(
-      "gives what JSON.parse gives",
+      "gives the result of JSON.parse",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -151,7 +151,7 @@ describe("ResponseDecoder", () => {
     )
 
     it.prop(
-      "in two gives the same, wherever it is",
+      "into two chunks gives the same, wherever it is",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -164,7 +164,7 @@ describe("ResponseDecoder", () => {
       some
     )
 
-    it("may have empty chunks and white space around", () => {
+    it("may have empty chunks, and white space around it", () => {
       const body = encode(`\n\t ${withValues('[[1,"2"]]')}`)
       const nothing = new Uint8Array(0)
       const expected = referenceDecode(body)
@@ -180,7 +180,7 @@ describe("ResponseDecoder", () => {
       assert.deepStrictEqual(decode(chunks), expected)
     })
 
-    it("leaves the bytes of the chunks as they are", () => {
+    it("does not change the bytes of the chunks", () => {
       const bytes = encode(randomResponse(new Choices(7, 3000), { unknownKeys: true }))
       const chunks = randomChunks(new Choices(3, 3000), bytes)
       const before = chunks.map((chunk) => chunk.slice())
@@ -210,9 +210,9 @@ describe("ResponseDecoder", () => {
   })
 
   describe("samples", () => {
-    it("come as soon as their bytes are there", () => {
+    it("are emitted as soon as their bytes have arrived", () => {
       const decoder = new ResponseDecoder()
-      const start = answer('[{"metric":{"a":"b"},"values":[[1,"1"],[2,"2"],[3,"').slice(0, -2)
+      const start = responseWith('[{"metric":{"a":"b"},"values":[[1,"1"],[2,"2"],[3,"').slice(0, -2)
       assert.lengthOf(plainSamples(decoder.push(encode(start))), 2)
       assert.deepStrictEqual(
         plainSamples(decoder.push(encode('3"],[4'))).map(({ time, value }) => [time, value]),
@@ -222,10 +222,9 @@ describe("ResponseDecoder", () => {
 
     it("wait for labels that come later", () => {
       const decoder = new ResponseDecoder()
-      const start = answer('[{"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]').slice(
-        0,
-        -2
-      )
+      const start = responseWith(
+        '[{"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]'
+      ).slice(0, -2)
       assert.deepStrictEqual(decoder.push(encode(start)), [])
       const blocks = decoder.push(encode(',"metric":{"a":"b"}}]}}'))
       assert.deepStrictEqual(
@@ -239,11 +238,11 @@ describe("ResponseDecoder", () => {
       assert.strictEqual(decoder.finish().status, "success")
     })
 
-    it("come in blocks that agree with themselves", () => {
+    it("are in consistent blocks", () => {
       const decoder = new ResponseDecoder()
       const blocks = decoder.push(
         encode(
-          answer(
+          responseWith(
             '[{"metric":{"a":"b"},"values":[[1,"1"],[2,"NaN"],[3,"3"]],"histograms":[[3,{"count":"1","sum":"2"}]]},{"metric":{"a":"c"},"values":[[1,"1"]]}]'
           )
         )
@@ -316,20 +315,20 @@ describe("ResponseDecoder", () => {
       ])
     })
 
-    it("may be many", () => {
+    it("may be numerous", () => {
       const series = Array.from(
         { length: 20 },
         (_, s) =>
           `{"metric":{"s":"${s}"},"values":[${Array.from({ length: 3001 }, (_, i) => `[${i},"${s}.${i}"]`)}]}`
       )
-      const bytes = encode(answer(`[${series}]`))
+      const bytes = encode(responseWith(`[${series}]`))
       const expected = referenceDecode(bytes)
       assert.strictEqual(expected.samples.length, 60_020)
       assertSame(decode([bytes]), expected)
       assertSame(decode(randomChunks(new Choices(1, 1e9), bytes)), expected)
     })
 
-    it("leave no trace of chunks that nobody holds", async () => {
+    it("do not retain chunks that are no longer used", async () => {
       setFlagsFromString("--expose-gc")
       const collectGarbage: () => void = runInNewContext("gc")
       const decoder = new ResponseDecoder()
@@ -339,7 +338,7 @@ describe("ResponseDecoder", () => {
         chunks.push(new WeakRef(chunk))
         return decoder.push(chunk).length
       }
-      push(answer('[{"metric":{"a":"b"},"values":[[0,"0"]').slice(0, -2))
+      push(responseWith('[{"metric":{"a":"b"},"values":[[0,"0"]').slice(0, -2))
       for (let i = 1; i <= 100; i++) push(`,[${i},"${i}"],[${i}.5,"1`.concat('"]', i % 2 ? "" : " "))
       await setImmediate()
       collectGarbage()
@@ -371,7 +370,7 @@ describe("ResponseDecoder", () => {
       assert.deepStrictEqual(labels(withMetric('{ "a" : "" }')), [[]])
     })
 
-    it("may be called like an object's own", () => {
+    it("may have the names of object properties", () => {
       assert.deepStrictEqual(
         labels(withMetric('{"__proto__":"p","constructor":"c","toString":"t","1":"n"}')),
         [
@@ -385,7 +384,7 @@ describe("ResponseDecoder", () => {
       )
     })
 
-    it("are the same in all spellings", () => {
+    it("are the same in every JSON spelling", () => {
       const spellings = [
         '"é/\\"\\\\\n😀"',
         '"\\u00e9\\/\\u0022\\u005C\\u000a\\ud83d\\uDE00"',
@@ -406,10 +405,10 @@ describe("ResponseDecoder", () => {
       ])
     })
 
-    it("never make one series of two", () => {
+    it("never merge two series", () => {
       // Half of a pair of surrogates is no text: SHA-256 would see U+FFFD in both.
       const bytes = encode(
-        answer(
+        responseWith(
           '[{"metric":{"a":"\\ud800"},"values":[[1,"1"]]},{"metric":{"a":"\\ufffd"},"values":[[1,"2"]]},{"metric":{"a":"\\udc00"},"values":[[1,"3"]]}]'
         )
       )
@@ -460,8 +459,8 @@ describe("ResponseDecoder", () => {
   })
 
   describe("the envelope", () => {
-    it("tells of a success and its parts", () => {
-      const text = answer(
+    it("reports a success and its parts", () => {
+      const text = responseWith(
         '[{"metric":{"a":"1"}},{"metric":{"a":"2"},"values":[]},{"metric":{"a":"3"},"values":[[1,"1"],[2,"2"]],"histograms":[[1,{"count":"1","sum":"2"}]]},{"metric":{"a":"4"},"values":null,"histograms":null}]'
       )
       assert.deepStrictEqual(decode([encode(text)]).envelope, {
@@ -474,12 +473,12 @@ describe("ResponseDecoder", () => {
     })
 
     it.each(["[]", "[ ]", "null"])("may have the empty result %s", (result) => {
-      const { envelope, samples } = decode(oneByteChunks(encode(answer(result))))
+      const { envelope, samples } = decode(oneByteChunks(encode(responseWith(result))))
       assert.deepStrictEqual(samples, [])
       assert.deepInclude(envelope, { status: "success", isPartial: false })
     })
 
-    it("has warnings, wherever they stand", () => {
+    it("has warnings, wherever they are", () => {
       for (const text of [
         '{"status":"success","warnings":["a","é\\n"],"data":{"resultType":"matrix","result":[]}}',
         '{"status":"success","data":{"result":[],"resultType":"matrix"},"infos":["i"],"warnings":["a","\\u00e9\\u000a"]}'
@@ -491,7 +490,7 @@ describe("ResponseDecoder", () => {
     it("keeps the first of very many warnings, and the one about data among those about the query", () => {
       const warnings = Array.from({ length: 200_000 }, (_, i) => `PromQL info ${i}`)
       warnings[150_000] = `no store: ${"x".repeat(5_000_000)}`
-      const text = `{"warnings":${JSON.stringify(warnings)},${answer("[]").slice(1)}`
+      const text = `{"warnings":${JSON.stringify(warnings)},${responseWith("[]").slice(1)}`
       const kept = decode([encode(text)]).envelope.warnings
       assert.deepStrictEqual(kept.slice(0, 20), warnings.slice(0, 20))
       assert.lengthOf(kept, 21)
@@ -514,7 +513,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("tells that an answer is partial, where the server says so", () => {
+    it("says that a response is partial, if the server says so", () => {
       for (const [json, isPartial] of [
         ["true", true],
         ["false", false],
@@ -525,18 +524,18 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("may hold values of any depth that nobody asked for", () => {
+    it("may contain unknown values of any depth", () => {
       const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
       const text = `{"x":${deep},"status":"success","data":{"result":[],"stats":${deep}}}`
       assert.strictEqual(decode([encode(text)]).envelope.status, "success")
     })
   })
 
-  describe("fails where", () => {
+  describe("fails if", () => {
     const complete = withValues('[[1,"2.5"]]')
 
     it.prop(
-      "the response is cut short, wherever, and never makes samples up",
+      "the response is cut short, wherever, and never invents samples",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -559,10 +558,10 @@ describe("ResponseDecoder", () => {
       for (let length = 0; length < bytes.length; length++) {
         const { outcome, samples } = decodeUntilFailure([bytes.slice(0, length)])
         assert.instanceOf(outcome, DecodeError, `${length} bytes`)
-        const isWhole = length >= complete.indexOf("]]}]") + 2
+        const isComplete = length >= complete.indexOf("]]}]") + 2
         assert.deepStrictEqual(
           samples.map(({ time, value }) => [time, value]),
-          isWhole || length === complete.indexOf("]]}]") + 1 ? samples.map(() => [1000, "2.5"]) : []
+          isComplete || length === complete.indexOf("]]}]") + 1 ? samples.map(() => [1000, "2.5"]) : []
         )
       }
     })
@@ -583,7 +582,7 @@ describe("ResponseDecoder", () => {
       assert.throws(() => decoder.finish(), DecodeError)
     })
 
-    it("nothing came", () => {
+    it("nothing arrived", () => {
       assert.throws(() => new ResponseDecoder().finish(), DecodeError)
       assertFails(encode("  \n"))
     })
@@ -672,7 +671,7 @@ describe("ResponseDecoder", () => {
       assertFails(encode(withValues(`[[${time},"1"]]`)))
       assertFails(encode(withValues(`[[1,"1"],[${time},"1"],[3,"1"]]`)))
       assertFails(encode(withValues(`[[ ${time} ,"1"]]`)))
-      assertFails(encode(answer(`[{"metric":{},"histograms":[[${time},{"count":"1","sum":"1"}]]}]`)))
+      assertFails(encode(responseWith(`[{"metric":{},"histograms":[[${time},{"count":"1","sum":"1"}]]}]`)))
     })
 
     it.each([
@@ -731,9 +730,9 @@ describe("ResponseDecoder", () => {
     ])("the labels are %s", (metric) => assertFails(encode(withMetric(metric))))
 
     it("a series has no labels, or has them twice", () => {
-      assertFails(encode(answer('[{"values":[[1,"1"]]}]')))
-      assertFails(encode(answer("[{}]")))
-      assertFails(encode(answer('[{"metric":{"a":"b"},"values":[],"metric":{"a":"b"}}]')))
+      assertFails(encode(responseWith('[{"values":[[1,"1"]]}]')))
+      assertFails(encode(responseWith("[{}]")))
+      assertFails(encode(responseWith('[{"metric":{"a":"b"},"values":[],"metric":{"a":"b"}}]')))
     })
 
     it.each([
@@ -776,11 +775,11 @@ describe("ResponseDecoder", () => {
       '{"status":"success","data":{"result":[]}]',
       '{"status":"success","data":{"result":[}}}',
       '{"status":"success"\u000b,"data":{"result":[]}}'
-    ])("the answer is %s", (text) => assertFails(encode(text)))
+    ])("the response is %s", (text) => assertFails(encode(text)))
 
     it("a sample never ends", () => {
       const decoder = new ResponseDecoder()
-      decoder.push(encode(answer('[{"metric":{},"values":[[1,"').slice(0, -2)))
+      decoder.push(encode(responseWith('[{"metric":{},"values":[[1,"').slice(0, -2)))
       const digits = encode("1".repeat(1 << 16))
       assert.throws(() => {
         for (let i = 0; i < 40; i++) decoder.push(digits)
@@ -791,7 +790,7 @@ describe("ResponseDecoder", () => {
   describe("one byte changed", () => {
     const structural = encode('"\\[]{},:00129.-+eE nN/u\u0000')
 
-    /** Replaces, adds or takes away one byte. */
+    /** Replaces, adds or removes one byte. */
     const mutate = (choices: Choices, bytes: Uint8Array): Uint8Array => {
       const at = choices.below(bytes.length)
       const byte = choices.oneIn(3) ? choices.below(256) : structural[choices.below(structural.length)]!
@@ -804,12 +803,12 @@ describe("ResponseDecoder", () => {
     }
 
     it.prop(
-      "gives what JSON.parse gives, or fails",
+      "gives the result of JSON.parse, or fails",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: false }))
         for (let i = 0; i < 25; i++) {
-          // The choices of the answer may have used up the budget.
+          // The choices of the response may have used up the budget.
           const more = new Choices(choices.seed + i, 3000)
           const changed = mutate(more, bytes)
           let expected: PlainResponse | undefined
@@ -834,7 +833,7 @@ describe("ResponseDecoder", () => {
     )
 
     it.prop(
-      "in what is passed over never crashes",
+      "in skipped parts never causes a crash",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))

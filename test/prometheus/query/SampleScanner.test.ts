@@ -6,7 +6,7 @@ import { type Choices, choices } from "../../choices.ts"
 const NUMBER = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?`
 const PLAIN = new RegExp(String.raw`\[([1-9]\d{9}),"(${NUMBER}|NaN|[+-]Inf)"\]([,\]])`, "y")
 const BEGINNING = String.raw`-?(?:(?:0|[1-9]\d*)(?:\.\d*)?|(?:0|[1-9]\d*)(?:\.\d+)?[eE][+-]?\d*)?`
-/** What a plain sample may be cut to, of which so much is there that the loop tells. */
+/** Starts of a plain sample that are long enough for the loop to recognise. */
 const CUT = new RegExp(String.raw`^\[[1-9]\d{9},"(?:${BEGINNING}|[+-]Inf|(?:${NUMBER}|NaN|[+-]Inf)"\]?)$`)
 const SHORTEST = '[1435781430,"1"],'.length
 
@@ -16,7 +16,7 @@ interface Scanned {
   readonly end: ScanEnd
 }
 
-/** The obvious way. */
+/** The obvious implementation. */
 const expected = (text: string, from: number): Scanned => {
   const samples: Array<readonly [number, string]> = []
   PLAIN.lastIndex = from
@@ -93,19 +93,23 @@ const randomSample = (choices: Choices): string => {
 }
 
 describe("SampleScanner", () => {
-  it.prop("finds the samples that the obvious way finds, wherever the bytes end", [choices], ([choices]) => {
-    const text = `${choices.list(12, () => randomSample(choices)).join("")}]}`
-    for (let end = 0; end <= text.length; end++) check(text.slice(0, end))
-    for (let from = 0; from < text.length; from++) check(text, from)
-  })
+  it.prop(
+    "finds the samples that the obvious implementation finds, wherever the bytes end",
+    [choices],
+    ([choices]) => {
+      const text = `${choices.list(12, () => randomSample(choices)).join("")}]}`
+      for (let end = 0; end <= text.length; end++) check(text.slice(0, end))
+      for (let from = 0; from < text.length; from++) check(text, from)
+    }
+  )
 
-  it.prop("knows no byte of what it scanned before", [choices], ([choices]) => {
+  it.prop("does not remember bytes that it scanned before", [choices], ([choices]) => {
     check(`[1435781430,"${"7".repeat(200)}"],`.repeat(3))
     const text = choices.list(5, () => randomSample(choices)).join("")
     for (let end = 0; end <= text.length; end++) check(text.slice(0, end))
   })
 
-  it("refuses every other byte at every place of a sample", () => {
+  it("refuses every other byte at every position of a sample", () => {
     const sample = '[1435781430,"-1.25e+9"],'
     for (let place = 0; place < sample.length; place++) {
       for (let byte = 0; byte < 256; byte++) {
@@ -114,7 +118,7 @@ describe("SampleScanner", () => {
     }
   })
 
-  it("reads on in lists that are longer than what it takes at a time", () => {
+  it("continues in lists that are longer than its memory", () => {
     for (const value of ["1", "90.808853", "1".repeat(5000)]) {
       const samples = Array.from({ length: 20_000 }, (_, i) => `[${1_435_781_430 + i * 15},"${value}"]`)
       const text = `${samples.slice(0, value.length > 100 ? 100 : samples.length).join(",")}]`
@@ -124,12 +128,12 @@ describe("SampleScanner", () => {
     }
   })
 
-  it("leaves a sample that is longer than what it takes at a time to others", () => {
+  it("leaves a sample that is longer than its memory to the cursor", () => {
     const text = `[1435781430,"${"1".repeat(70_000)}"],`
     assert.deepStrictEqual(scan(text, 0), { samples: [], position: 0, end: "form" })
   })
 
-  it("goes on where an arena was full", () => {
+  it("continues after a full arena", () => {
     const text = `${Array.from({ length: 1000 }, (_, i) => `[${1_435_781_430 + i},"${i}"]`).join(",")}]`
     assert.strictEqual(check(text).samples.length, 1000)
   })

@@ -16,7 +16,7 @@ const decoding = {
 
 describe("decodeChunks", () => {
   it.effect.prop(
-    "hands on all that was decoded before a failure, in order and in steps that are not empty",
+    "emits everything decoded before a failure, in order and in steps that are not empty",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -45,7 +45,7 @@ describe("decodeChunks", () => {
       })
   )
 
-  it.effect("decodes no more at a time than is worth a step", () =>
+  it.effect("decodes a limited number of items per step", () =>
     Effect.gen(function* () {
       const sizes: Array<number> = []
       yield* Stream.fromIterable([Array.from({ length: 30 }, () => new Uint8Array(50))]).pipe(

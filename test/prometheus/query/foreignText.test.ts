@@ -1,8 +1,8 @@
 /**
- * Every function that searches a text of somebody else's (a server's words, names, states, what is typed) returns in time,
- * whatever the text: none has an expression that tries what it may match in all combinations.
+ * Every function that searches a foreign text (of a server, a state or a user) returns in time, whatever the text: none has a
+ * regular expression that backtracks without bound.
  *
- * The time that they are given is not how fast they are: one that backtracks would take hours.
+ * The time limit does not measure their speed: one that backtracks would take hours.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { parseTarget } from "../../../src/cli/target.ts"
@@ -18,7 +18,7 @@ import { jsonText } from "../../../src/records/jsonLine.ts"
 import { canonicalLabels, seriesId } from "../../../src/samples/Series.ts"
 import { decodeStreamState } from "../../../src/sync/StreamState.ts"
 import { textWidth } from "../../../src/terminal/textWidth.ts"
-import { beginning, shorten } from "../../../src/text/excerpt.ts"
+import { beginning, excerptLine } from "../../../src/text/excerpt.ts"
 import { printable } from "../../../src/text/printable.ts"
 import { shellQuote } from "../../../src/text/shellQuote.ts"
 import { withinTime } from "../../support/withinTime.ts"
@@ -26,7 +26,7 @@ import { withinTime } from "../../support/withinTime.ts"
 const LENGTH = 1_000_000
 const DEADLINE_MILLIS = 10_000
 
-/** A text of 1 MB out of one piece, with something at its end that makes a search fail there. */
+/** A text of 1 MB that repeats one piece, with an end at which a search fails. */
 const filled = (piece: string, end = ""): string => piece.repeat(Math.ceil(LENGTH / piece.length)) + end
 
 const ownQuery = 'error when executing query="'
@@ -63,9 +63,9 @@ const texts: Readonly<Record<string, string>> = {
   "wide characters": filled("漢", "x"),
   controls: filled("\u001b[", "x"),
   "an own query": filled(ownQuery),
-  "an own query of quotes": ownQuery + filled('"'),
-  "an own query and ranges": ownQuery + filled('" on the time range ('),
-  "an own query and whole ranges": ownQuery + filled('" on the time range ()'),
+  "a query of quotes": ownQuery + filled('"'),
+  "a query and ranges": ownQuery + filled('" on the time range ('),
+  "a query and complete ranges": ownQuery + filled('" on the time range ()'),
   "words of refusals": filled("err-mimir-max-fetched timeout exceeded "),
   "a node's hint": filled("; if the root CA is installed ")
 }
@@ -75,16 +75,16 @@ const endpoint = "http://localhost:9090/api/v1/query"
 const refuse = (body: string, contentType: string, status = 422): string =>
   fromRefusal(endpoint, { status, body, contentType, retryAfterMillis: undefined }).message
 
-/** What is done with a text; where something is returned, it is a text for people, which must be short. */
+/** The functions. A text that one returns is for people, and must be short. */
 const functions: Readonly<Record<string, (text: string) => string | undefined>> = {
   "a refusal in JSON": (text) => refuse(JSON.stringify({ error: text }), "application/json"),
   "a refusal that is the text": (text) => refuse(text, "text/plain"),
-  "a refusal with its own query in front": (text) =>
+  "a refusal that starts with its query": (text) =>
     refuse(JSON.stringify({ error: `${ownQuery}${text}" on the time range (a): no` }), "application/json"),
   "a page": (text) => refuse(text, "text/html", 502),
-  "a page with a beginning": (text) => refuse(`<html>${text}`, "", 200),
-  "a type of content": (text) => refuse("{}", text),
-  shorten,
+  "a page with a title": (text) => refuse(`<html>${text}`, "", 200),
+  "a content type": (text) => refuse("{}", text),
+  excerptLine,
   beginning: (text) => beginning(text, 100),
   "the cause of a failure": (text) => causeText(new Error("outer", { cause: new Error(text) })),
   "a code of a failure": (text) =>
@@ -134,7 +134,7 @@ const functions: Readonly<Record<string, (text: string) => string | undefined>> 
     textWidth(printable(text))
     return undefined
   },
-  // No name that is longer comes as far as that.
+  // Longer names are refused earlier.
   "a stream's file": (text) => fileName(text.slice(0, 10_000)),
   "a text for a shell": (text) => {
     shellQuote(text)
@@ -153,7 +153,7 @@ const functions: Readonly<Record<string, (text: string) => string | undefined>> 
 
 describe("foreign text", () => {
   for (const [what, act] of Object.entries(functions)) {
-    it(`does not hold up ${what}`, { timeout: Object.keys(texts).length * DEADLINE_MILLIS }, () => {
+    it(`does not delay ${what}`, { timeout: Object.keys(texts).length * DEADLINE_MILLIS }, () => {
       for (const [kind, text] of Object.entries(texts)) {
         let result: string | undefined
         try {
@@ -166,7 +166,7 @@ describe("foreign text", () => {
     })
   }
 
-  it("does not hold up a split by values that begin with one another", { timeout: 60_000 }, () => {
+  it("does not delay a split by values that are prefixes of one another", { timeout: 60_000 }, () => {
     const values = Array.from({ length: 8000 }, (_, i) => `${"a".repeat(i)}b`)
     const { matched, others, pattern } = withinTime(20_000, () => halveValues(values))
     const expression = new RegExp(`^(?:${pattern.replace("(?s)", "")})$`, "s")
@@ -176,7 +176,7 @@ describe("foreign text", () => {
     assert.isFalse(others.some((value) => expression.test(value)))
   })
 
-  it("is protected against: the protection works", () => {
+  it("that makes an expression backtrack exceeds the time limit", () => {
     assert.throws(() => withinTime(100, () => /^(a+)+$/.test(`${"a".repeat(60)}!`)), /timed out/)
     assert.strictEqual(
       withinTime(1000, () => 1),

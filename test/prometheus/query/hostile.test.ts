@@ -1,8 +1,8 @@
 /**
- * The decoder against answers that no Prometheus gives: whatever the bytes are, it ends with what they say or with a
- * `DecodeError`, and never emits a sample that they do not have.
+ * The decoder against responses that no Prometheus sends. Whatever the bytes, it returns their content or fails with a
+ * `DecodeError`, and never emits a sample that they do not contain.
  *
- * MODEL_RUNS sets how many random responses each property is tried with, HOSTILE_SEED which ones.
+ * MODEL_RUNS is the number of random responses per property, HOSTILE_SEED their seed.
  */
 import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
@@ -27,7 +27,7 @@ interface Decoded {
   readonly outcome: Envelope | DecodeError
 }
 
-/** Decodes until the end or a failure; anything but a `DecodeError` is thrown on. */
+/** Decodes until the end or a failure; rethrows anything but a `DecodeError`. */
 const decode = (chunks: Iterable<Uint8Array>, cache?: SeriesCache): Decoded => {
   const decoder = new ResponseDecoder(cache)
   const blocks: Array<SampleBlock> = []
@@ -38,13 +38,13 @@ const decode = (chunks: Iterable<Uint8Array>, cache?: SeriesCache): Decoded => {
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error
     outcome = error
-    // It stays failed.
+    // A failed decoder stays failed.
     assert.throws(() => decoder.finish(), DecodeError)
   }
   return { samples: plainSamples(blocks), outcome }
 }
 
-/** Compares deeply; chai is slow, so it is only asked for the difference. */
+/** Compares deeply; chai is slow, so it only reports the difference. */
 const assertSame = (actual: unknown, expected: unknown, context: () => string): void => {
   if (!isDeepStrictEqual(actual, expected)) assert.deepStrictEqual(actual, expected, context())
 }
@@ -53,7 +53,10 @@ const show = (bytes: Uint8Array): string => Buffer.from(bytes.subarray(0, 3000))
 
 const isMessage = ({ message }: DecodeError): boolean => /^\S.{5,250}$/s.test(message)
 
-/** However they are cut: exactly what a slow reader finds, all of it or up to a failure where that finds a break. */
+/**
+ * Checks that the decoder finds exactly what the slow reader finds, however the bytes are cut: everything, or everything before
+ * a break.
+ */
 const assertHonest = (choices: Choices, bytes: Uint8Array): Decoded => {
   const expected = lenientRead(bytes)
   const context = (decoded: Decoded) => () =>
@@ -78,24 +81,24 @@ const assertHonest = (choices: Choices, bytes: Uint8Array): Decoded => {
 const original = (choices: Choices): Uint8Array =>
   Buffer.from(randomResponse(choices, { unknownKeys: choices.oneIn(4) }))
 
-/** The choices of the answer may have used up the budget. */
+/** The choices of the response may have used up the budget. */
 const more = ({ seed }: Choices, round: number): Choices => new Choices(seed + round, 3000)
 
-const answer = (result: string): string =>
+const responseWith = (result: string): string =>
   `{"status":"success","data":{"resultType":"matrix","result":${result}}}`
 
 const series = (values: string, metric = '{"a":"b"}'): string =>
-  answer(`[{"metric":${metric},"values":${values}}]`)
+  responseWith(`[{"metric":${metric},"values":${values}}]`)
 
-describe("an answer with changes", () => {
-  // What the tests below hold the decoder against is itself held against JSON.parse.
+describe("a changed response", () => {
+  // The tests below compare the decoder with the slow reader, so this one compares that with JSON.parse.
   it.prop(
-    "is read by the slow reader as JSON.parse reads it, where that can",
+    "is read by the slow reader as by JSON.parse, if it is JSON",
     [choices],
     ([choices]) => {
-      const answers = [original(choices)]
-      for (let round = 0; round < 8; round++) answers.push(mutate(more(choices, round), answers[0]!))
-      for (const bytes of answers) {
+      const responses = [original(choices)]
+      for (let round = 0; round < 8; round++) responses.push(mutate(more(choices, round), responses[0]!))
+      for (const bytes of responses) {
         const { hasTwins, outcome, samples } = lenientRead(bytes)
         let expected: PlainResponse | undefined
         try {
@@ -104,10 +107,10 @@ describe("an answer with changes", () => {
           continue
         }
         if (hasTwins) continue
-        // JSON.parse orders keys that are numbers; samples are told in the order of the text.
+        // JSON.parse reorders keys that are numbers; the reader keeps the order of the text.
         assertSame({ samples, envelope: outcome }, expected, () => show(bytes))
       }
-      assert.isObject(lenientRead(answers[0]!).outcome)
+      assert.isObject(lenientRead(responses[0]!).outcome)
     },
     many
   )
@@ -122,7 +125,7 @@ describe("an answer with changes", () => {
 
   for (const [what, change] of Object.entries(kinds)) {
     it.prop(
-      `${what} gives what it says up to where it breaks, and nothing else`,
+      `${what} gives its samples before the break, and nothing else`,
       [choices],
       ([choices]) => {
         const bytes = original(choices)
@@ -136,9 +139,9 @@ describe("an answer with changes", () => {
   }
 })
 
-describe("an answer that is broken at one place", () => {
+describe("a response that is broken at one place", () => {
   it.prop(
-    "gives what the original says before it",
+    "gives the samples of the original before it",
     [choices],
     ([choices]) => {
       const bytes = original(choices)
@@ -148,7 +151,7 @@ describe("an answer that is broken at one place", () => {
         const { at, bytes: changed } = changeBytes(again, bytes)
         const decoded = decode(randomChunks(again, changed))
         if (!(decoded.outcome instanceof DecodeError)) continue
-        // Labels may follow their samples: what counts is where the last of both ends.
+        // Labels may follow their samples: a sample is complete after both.
         const untouched = ends.findIndex((end) => end > at)
         const count = Math.min(untouched < 0 ? ends.length : untouched, decoded.samples.length)
         assertSame(decoded.samples.slice(0, count), samples.slice(0, count), () => show(changed))
@@ -158,7 +161,7 @@ describe("an answer that is broken at one place", () => {
   )
 })
 
-describe("what is nested 100,000 levels deep", () => {
+describe("JSON that is nested 100,000 levels deep", () => {
   const DEPTH = 100_000
   const lists = "[".repeat(DEPTH) + "]".repeat(DEPTH)
   const objects = '{"a":'.repeat(DEPTH) + 1 + "}".repeat(DEPTH)
@@ -171,16 +174,18 @@ describe("what is nested 100,000 levels deep", () => {
       ),
       `{"status":"success","data":${deep}}`,
       `{"status":"success","data":{"resultType":"matrix","result":${deep}}}`,
-      answer(`[${deep}]`),
+      responseWith(`[${deep}]`),
       series(deep),
       series(`[[${deep},"1"]]`),
       series(`[[1,${deep}]]`),
       series('[[1,"1"]]', deep),
       series('[[1,"1"]]', `{"a":${deep}}`),
-      answer(`[{"metric":{"a":"b"},"histograms":${deep}}]`),
-      answer(`[{"metric":{"a":"b"},"histograms":[[1,${deep}]]}]`),
-      answer(`[{"metric":{"a":"b"},"histograms":[[1,{"count":"1","sum":"1","buckets":${deep}}]]}]`),
-      answer(`[{"metric":{"a":"b"},"histograms":[[1,{"count":"1","sum":"1","buckets":[[${deep},"1"]]}]]}]`),
+      responseWith(`[{"metric":{"a":"b"},"histograms":${deep}}]`),
+      responseWith(`[{"metric":{"a":"b"},"histograms":[[1,${deep}]]}]`),
+      responseWith(`[{"metric":{"a":"b"},"histograms":[[1,{"count":"1","sum":"1","buckets":${deep}}]]}]`),
+      responseWith(
+        `[{"metric":{"a":"b"},"histograms":[[1,{"count":"1","sum":"1","buckets":[[${deep},"1"]]}]]}]`
+      ),
       deep,
       "[".repeat(DEPTH),
       '{"status":"success","data":'.repeat(DEPTH)
@@ -197,7 +202,7 @@ describe("what is nested 100,000 levels deep", () => {
     it.each([
       `{"x":${deep},"status":"success","data":{"result":[]}}`,
       `{"status":"success","data":{"stats":${deep},"result":[]}}`
-    ])(`does not matter where nobody looks: ${what}, case %#`, (text) => {
+    ])(`does not matter in skipped parts: ${what}, case %#`, (text) => {
       assert.include(decode(inChunks(Buffer.from(text), 1000)).outcome, {
         status: "success",
         isPartial: false
@@ -226,7 +231,7 @@ describe("something very long", () => {
     ["a time", series(`[[${"1".repeat(10 * megabytes)},"1"]]`), /longer than 4 KiB/],
     [
       "a number of a histogram",
-      answer(`[{"metric":{},"histograms":[[1,{"count":"${"1".repeat(20 * megabytes)}","sum":"1"}]]}]`),
+      responseWith(`[{"metric":{},"histograms":[[1,{"count":"${"1".repeat(20 * megabytes)}","sum":"1"}]]}]`),
       /longer than 16384 KiB/
     ],
     [
@@ -240,8 +245,8 @@ describe("something very long", () => {
       `{"status":"success","data":{"resultType":"${long(megabytes)}","result":[]}}`,
       /is a x+, not a matrix/
     ]
-  ])("is refused in a sentence, which is short: %s", (_, text, message) => {
-    // As it comes from a socket.
+  ])("is refused in a short sentence: %s", (_, text, message) => {
+    // In chunks as from a socket.
     const { outcome, samples } = decode(inChunks(Buffer.from(text), 65_536))
     if (!(outcome instanceof DecodeError)) assert.fail("was accepted")
     assert.isTrue(isMessage(outcome), outcome.message.slice(0, 1000))
@@ -249,7 +254,7 @@ describe("something very long", () => {
     assert.deepStrictEqual(samples, [])
   })
 
-  it("is read where it is only long: labels of 1 MB, a value of 400 digits, a warning, spaces", () => {
+  it("is read if it is within the limits: labels of 1 MB, a value of 400 digits, a warning, spaces", () => {
     const label = long(megabytes)
     const digits = "7".repeat(400)
     const text = `{"warnings":["${long(5 * megabytes)}"],${" ".repeat(5 * megabytes)}${series(`[[1,"${digits}"]]`, `{"a":"${label}"}`).slice(1)}`
@@ -264,14 +269,14 @@ describe("something very long", () => {
     [1460, series('[[1,"1"]]', `{"a":"${long(megabytes)}"}`)],
     [1460, series('[[1,"1"]]', labels(50_000))],
     [7, series(`[${'[1,"1"],'.repeat(20_000)}[2,"2"]]`)]
-  ])("is copied a few times at most, though it comes in chunks of %i bytes", (size, text) => {
+  ])("is copied a few times at most, even in chunks of %i bytes", (size, text) => {
     const bytes = Buffer.from(text)
     const chunks = [...inChunks(bytes, size)]
     assert.strictEqual(countingCopies(() => decode(chunks).outcome instanceof DecodeError).result, false)
     assert.isBelow(countingCopies(() => decode(chunks)).copied, 8 * bytes.length)
   })
 
-  it("is no reason to keep samples for ever whose labels do not come", () => {
+  it("limits the samples that wait for their labels", () => {
     const decoder = new ResponseDecoder()
     decoder.push(Buffer.from('{"status":"success","data":{"result":[{"values":[[1,"1"]'))
     const chunk = Buffer.from(',[1767225600,"1"]'.repeat(4000))
@@ -299,8 +304,8 @@ const countingCopies = <A>(act: () => A): { readonly result: A; readonly copied:
   }
 }
 
-describe("series of earlier answers", () => {
-  it("are not kept where their labels are long", () => {
+describe("series of earlier responses", () => {
+  it("are not kept if their labels are long", () => {
     const cache = new SeriesCache()
     const metric = (i: number): string => `{"a":"${i}${"x".repeat(500_000)}"}`
     for (let i = 0; i < 20; i++) decode([Buffer.from(series('[[1,"1"]]', metric(i)))], cache)

@@ -1,22 +1,22 @@
 /**
- * A slow reader of range query answers that may be broken: it takes what they say up to where they break.
+ * A slow reader of responses to range queries that may be broken: it reads them up to the break.
  *
- * Unlike `referenceDecode` it does not need the whole to be JSON, and members that come twice count as often as they
- * come. Whatever a decoder emits of any bytes at all has to be found here.
+ * Unlike `referenceDecode`, it reads responses that are not complete JSON, and reads every occurrence of a repeated member. For
+ * any bytes, a decoder may emit only what this reader finds.
  */
 import type { Envelope } from "../../../src/prometheus/query/ResponseDecoder.ts"
 import type { Histogram, Labels } from "../../../src/samples/Sample.ts"
 import type { PlainSample } from "./referenceDecoder.ts"
 
-/** What an answer says. */
+/** The content of a response. */
 export interface LenientReading {
-  /** Its samples in order, those before the break. */
+  /** The samples before the break, in order. */
   readonly samples: ReadonlyArray<PlainSample>
-  /** For each sample: how many bytes there are up to its end, and to that of its labels. */
+  /** For each sample: the offset of its end, and of the end of its labels. */
   readonly ends: ReadonlyArray<number>
-  /** What the envelope says, or why the answer is none. */
+  /** The envelope, or why there is none. */
   readonly outcome: Envelope | string
-  /** Whether an object of what is JSON has a member twice: `JSON.parse` would keep one of them. */
+  /** Whether an object has a member twice: `JSON.parse` would keep one of them. */
   readonly hasTwins: boolean
 }
 
@@ -26,7 +26,7 @@ const STRING = /"(?:[^"\\\0-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y
 const WORD = /true|false|null/y
 const SPACE = /[ \n\r\t]*/y
-/** What a value that is passed over consists of: whole strings, brackets, and the rest. */
+/** The tokens of a skipped value: complete strings, brackets, and the rest. */
 const PIECE = /"(?:[^"\\]|\\.)*"|[[{]|[\]}]|[, \n\r\t]|[^"[{\]}, \n\r\t]+/sy
 
 const isNumberText = (text: string): boolean =>
@@ -36,7 +36,7 @@ class Reader {
   readonly samples: Array<PlainSample> = []
   readonly ends: Array<number> = []
   hasTwins = false
-  /** One character per byte: only what is between quotation marks may be more than ASCII. */
+  /** One character per byte: only strings may contain more than ASCII. */
   private readonly text: string
   private readonly bytes: Uint8Array
   private at = 0
@@ -48,7 +48,7 @@ class Reader {
   }
 
   envelope(): Envelope {
-    const said: Record<string, unknown> = {}
+    const content: Record<string, unknown> = {}
     let hasResult = false
     this.object((key) => {
       if (key === "data") {
@@ -63,11 +63,11 @@ class Reader {
         })
         if (typeof type === "string" && type !== "matrix") throw new Break("not a matrix")
       } else if (["status", "errorType", "error", "isPartial", "warnings"].includes(key)) {
-        said[key] = this.json()
+        content[key] = this.json()
       } else this.skip()
     })
     const text = (key: string): string | undefined =>
-      typeof said[key] === "string" ? (said[key] as string) : undefined
+      typeof content[key] === "string" ? (content[key] as string) : undefined
     if (text("status") === undefined) throw new Break("no status")
     if (text("status") === "success" && !hasResult) throw new Break("no result")
     if (this.next() !== "") throw new Break("bytes follow")
@@ -75,8 +75,10 @@ class Reader {
       status: text("status"),
       errorType: text("errorType"),
       error: text("error"),
-      isPartial: said.isPartial === true,
-      warnings: Array.isArray(said.warnings) ? said.warnings.filter((item) => typeof item === "string") : []
+      isPartial: content.isPartial === true,
+      warnings: Array.isArray(content.warnings)
+        ? content.warnings.filter((item) => typeof item === "string")
+        : []
     }
   }
 
@@ -84,7 +86,7 @@ class Reader {
     const before = this.samples.length
     const index = this.seriesCount
     let labels: Labels | undefined
-    /** Those that come before the labels. */
+    /** Samples that come before the labels. */
     const early: Array<Omit<PlainSample, "labels">> = []
     const add = (time: number, value: string | Histogram): void => {
       if (labels === undefined) early.push({ series: index, time, value })
@@ -173,7 +175,7 @@ class Reader {
     this.expect("]")
   }
 
-  /** A value that has to be JSON. */
+  /** A value that must be JSON. */
   json(): unknown {
     switch (this.next()) {
       case "{": {
@@ -210,7 +212,7 @@ class Reader {
     }
   }
 
-  /** Passes over a value of which nobody wants anything; only its end must be found. */
+  /** Skips a value; only its end must be found. */
   private skip(): void {
     if (["", ",", "}", "]"].includes(this.next())) throw new Break("no value")
     let depth = 0

@@ -1,7 +1,7 @@
-/** What may become of an answer on its way from a server that means harm, or is none, to its reader. */
+/** Changes of a response that a hostile or wrong server, or a proxy, could make. */
 import type { Choices } from "../../choices.ts"
 
-/** JSON of which every scalar is kept as it was written, in one character per byte. */
+/** JSON whose scalars are kept as they were written, in one character per byte. */
 type Tree =
   | { kind: "scalar"; text: string }
   | { kind: "list"; items: Array<Tree> }
@@ -84,7 +84,7 @@ const keys = [
   "\\ud800"
 ].map((key) => `"${key}"`)
 
-/** Half a thousand digits, and what else a number may be, be it JSON or not. */
+/** Numbers with 500 digits and in other forms, JSON or not. */
 const numbers = [
   "0",
   "-0",
@@ -114,7 +114,7 @@ const numbers = [
   "+1"
 ]
 
-/** Between quotation marks; some are no text at all. */
+/** Contents of strings; some are not valid text. */
 const texts = [
   "",
   "success",
@@ -163,7 +163,7 @@ const anything = (choices: Choices, all: ReadonlyArray<Tree>): Tree => {
 
 const without = <A>(items: ReadonlyArray<A>, index: number): Array<A> => items.filter((_, i) => i !== index)
 
-/** Changes the children of one node: what is in a list, or in an object. */
+/** Changes the children of a list or an object. */
 const changeChildren = <A>(
   choices: Choices,
   items: ReadonlyArray<A>,
@@ -208,7 +208,7 @@ const changeTree = (choices: Choices, tree: Tree): void => {
 
 const structural = '"\\[]{},:00129.-+eE nN/u\0'
 
-/** Changes bytes, whatever they stand for. Answers the place of the first change too. */
+/** Changes bytes, whatever they mean. Returns the place of the first change too. */
 export const changeBytes = (
   choices: Choices,
   bytes: Uint8Array
@@ -229,7 +229,7 @@ export const changeBytes = (
     case 2:
       return changed(tail.subarray(some))
     case 3:
-      // A part once more.
+      // Repeats a part.
       return changed(tail.subarray(0, some), tail)
     case 4:
       return changed()
@@ -241,14 +241,14 @@ export const changeBytes = (
   }
 }
 
-/** Changes the structure of an answer that is JSON, once to thrice. */
+/** Changes the structure of a JSON response, one to three times. */
 export const changeStructure = (choices: Choices, bytes: Uint8Array): Uint8Array => {
   const tree = treeOf(Buffer.from(bytes).toString("latin1"))
   for (let times = choices.between(1, 3); times > 0; times--) changeTree(choices, tree)
   return Buffer.from(render(tree), "latin1")
 }
 
-/** Puts something around an answer, or something else in its place. */
+/** Puts something around a response, or replaces it. */
 export const changeFrame = (choices: Choices, bytes: Uint8Array): Uint8Array => {
   const text = Buffer.from(bytes).toString("latin1")
   const frame: ReadonlyArray<string> = [
@@ -278,7 +278,7 @@ export const changeFrame = (choices: Choices, bytes: Uint8Array): Uint8Array => 
   return Buffer.from(choices.pick(frame), "latin1")
 }
 
-/** Changes an answer in any of these ways, or in several. */
+/** Changes a response in one or more of these ways. */
 export const mutate = (choices: Choices, bytes: Uint8Array): Uint8Array => {
   switch (choices.below(8)) {
     case 0:

@@ -1,9 +1,9 @@
-/** Answers to range queries in every spelling that JSON and Prometheus allow. */
+/** Random responses to range queries, in every form that JSON and Prometheus allow. */
 import type { Choices } from "../../choices.ts"
 
-/** What an answer may have. */
+/** What a response may have. */
 export interface ResponseOptions {
-  /** Whether values that a reader passes over may occur: unknown keys, statistics, infos. */
+  /** Whether it may have values that a reader skips: unknown keys, statistics, infos. */
   readonly unknownKeys: boolean
 }
 
@@ -65,7 +65,7 @@ const shortEscapes: Readonly<Record<string, string>> = {
 class Writer {
   readonly choices: Choices
   readonly options: ResponseOptions
-  /** Half of all answers are as servers write them: without white space and needless escapes. */
+  /** Half of all responses are as servers write them: without white space and needless escapes. */
   readonly plain: boolean
 
   constructor(choices: Choices, options: ResponseOptions) {
@@ -122,7 +122,7 @@ class Writer {
       .join(",")}}`
   }
 
-  /** Members that a reader does not know, for an object whose known keys are others. */
+  /** Members with keys that a reader does not know. */
   unknown(): Array<readonly [key: string, value: string]> {
     if (!this.options.unknownKeys || !this.choices.oneIn(3)) return []
     return this.choices.list(3, (index) => [
@@ -166,8 +166,8 @@ class Writer {
   time(millis: number): string {
     const seconds = Math.floor(millis / 1000)
     const rest = String(millis - seconds * 1000).padStart(3, "0")
-    const isWhole = rest === "000"
-    if (isWhole && this.choices.below(2) === 0) return String(seconds)
+    const isComplete = rest === "000"
+    if (isComplete && this.choices.below(2) === 0) return String(seconds)
     switch (this.choices.below(this.plain ? 2 : 5)) {
       case 0:
         return `${seconds}.${rest}`
@@ -254,11 +254,11 @@ class Writer {
   }
 }
 
-/** A successful answer; it ends with its last brace. */
+/** A successful response; it ends with its last brace. */
 export const randomResponse = (choices: Choices, options: ResponseOptions): string =>
   new Writer(choices, options).response()
 
-/** Cuts bytes into chunks, each with memory of its own, as a network would hand them over. */
+/** Cuts bytes into chunks, each with its own memory, as from a network. */
 export const randomChunks = (choices: Choices, bytes: Uint8Array): Array<Uint8Array> => {
   const largest = choices.pick([bytes.length, 1, 2, 7, 40, 300, 1000])
   const chunks: Array<Uint8Array> = []

@@ -1,11 +1,11 @@
-/** A slow and obvious decoder of range query answers, to hold the real one against. */
+/** A slow and obvious decoder of responses to range queries, to compare the real one with. */
 import type { Envelope } from "../../../src/prometheus/query/ResponseDecoder.ts"
 import type { Histogram, Labels, SampleBlock } from "../../../src/samples/Sample.ts"
 import { textAt } from "../../../src/samples/Sample.ts"
 
-/** One sample, as both decoders tell it. */
+/** One sample, as both decoders return it. */
 export interface PlainSample {
-  /** Counts the series that have samples. */
+  /** The index of its series among those that have samples. */
   readonly series: number
   readonly labels: Labels
   readonly time: number
@@ -13,13 +13,13 @@ export interface PlainSample {
   readonly value: string | Histogram
 }
 
-/** Everything that an answer says. */
+/** The content of a response. */
 export interface PlainResponse {
   readonly samples: ReadonlyArray<PlainSample>
   readonly envelope: Envelope
 }
 
-/** The body is none. */
+/** The body is not a response. */
 export class ReferenceError extends Error {}
 
 type Json = null | boolean | number | string | Array<Json> | { [key: string]: Json }
@@ -44,7 +44,7 @@ const parse = (text: string): Json => {
   }
 }
 
-/** The text of a number: what JSON takes for one, or one of the three others. */
+/** The text of a number: a JSON number, or one of three others. */
 const numberText = (json: Json | undefined): string => {
   if (typeof json !== "string") return fail("a number that is not a string")
   if (["NaN", "+Inf", "-Inf"].includes(json)) return json
@@ -84,7 +84,7 @@ const labelsOf = (json: Json | undefined): Labels => {
     .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 }
 
-/** Decodes a whole body; throws a `ReferenceError`. Duplicate keys are beyond it. */
+/** Decodes a complete body; throws a `ReferenceError`. It does not support duplicate keys. */
 export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
   let text: string
   try {
@@ -133,7 +133,7 @@ export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
   }
 }
 
-/** Turns blocks into plain samples. Series are counted by their identity as objects. */
+/** Turns blocks into plain samples. Series are distinguished by object identity. */
 export const plainSamples = (blocks: Iterable<SampleBlock>): ReadonlyArray<PlainSample> => {
   const series = new Map<object, number>()
   const samples: Array<PlainSample> = []

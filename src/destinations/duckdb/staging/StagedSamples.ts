@@ -1,7 +1,6 @@
 /**
- * Samples of one stream on their way into a table or file: they gather in temporary tables of DuckDB, numbers in columns and
- * what a series has of text once per series. Beyond DuckDB's limit of memory, these go to the disk; so a window may be of
- * any size before it is committed.
+ * Stages the samples of one stream before they are inserted into a table or file: in temporary DuckDB tables, with numbers in
+ * columns and the text of a series once. Beyond DuckDB's memory limit these spill to disk, so a window may have any size.
  */
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
@@ -12,32 +11,32 @@ import { METRIC_NAME } from "../../../samples/Series.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 
-/** Rows of one chunk that DuckDB takes at once. */
+/** Rows of one DuckDB chunk. */
 const CHUNK_ROWS = 2048
 
-/** How many values 32 bits have. */
+/** The number of 32-bit values. */
 const WORD = 2 ** 32
 
-/** What a row takes while it is staged. */
+/** The size of a staged row. */
 const ROW_BYTES = 24
 
-/** What a series takes beside the text of its labels, here and in DuckDB. */
+/** The size of a series without the text of its labels, here and in DuckDB. */
 const SERIES_BYTES = 200
 
-/** Series are kept for later windows as long as they take less than this. */
-const MOST_SERIES_BYTES = 8 * 1024 * 1024
+/** Series are kept for later windows up to this size. */
+const MAX_SERIES_BYTES = 8 * 1024 * 1024
 
-/** So many series are put into their table at once. */
-const MOST_PENDING_SERIES = 2000
+/** How many series are appended to their table at once. */
+const MAX_PENDING_SERIES = 2000
 
-/** What rows are put into before DuckDB takes them. */
+/** The buffer of rows before they are appended to DuckDB. */
 interface RowBuffer {
   readonly chunk: DuckDBDataChunk
   readonly vectors: ReadonlyArray<DuckDBVector>
   readonly places: Int32Array
   readonly series: Int32Array
   readonly values: Float64Array
-  /** Microseconds as two words each: big integers would take longer than all the rest. */
+  /** Microseconds as two words each, because big integers would take longer than everything else. */
   readonly words: Int32Array
 }
 
@@ -52,13 +51,13 @@ const makeBuffer = ({ DOUBLE, DuckDBDataChunk, INTEGER, TIMESTAMPTZ }: DuckDB): 
 }
 
 /**
- * Buffers that no stream has at the moment. Their memory, which is outside of what JavaScript counts, is freed only with the
- * next collection: one for each of thousands of streams would be too much.
+ * Buffers that are currently unused. Their memory is outside V8's heap and is freed only by the next collection, so that one
+ * for each of thousands of streams would be too much.
  */
 const idle: Array<RowBuffer> = []
-const MOST_IDLE = 16
+const MAX_IDLE_BUFFERS = 16
 
-/** The numbers of staged rows of a kind: from the first one to the mark, and from there to all of them. */
+/** The numbers of staged rows of a kind: from the first one to the mark, and up to the last one. */
 export interface Staged {
   readonly first: number
   readonly marked: number
@@ -66,36 +65,40 @@ export interface Staged {
 }
 
 /**
- * The tables, which are temporary ones of the connection:
+ * The temporary tables of the connection:
  * `staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
- * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR)`, behind as many floats
- * as there were `before`, both numbered in the order in which they came, which DuckDB does not keep, and `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`, its labels in the order of
- * their columns and the `rest` of them as JSON.
+ * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR)`,
+ * `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`.
+ * DuckDB does not keep the order of rows, so both kinds of samples are numbered. `before` is the number of floats that came
+ * before a histogram. `labels` has the labels with columns in the order of these, and `rest` the others as JSON.
  */
 export interface StagedSamples {
-  /** The columns of labels; undefined where all labels are one column. */
+  /** The label columns; undefined if all labels share one column. */
   readonly labels: LabelColumns | undefined
-  /** Takes samples. */
+  /** Stages samples. */
   readonly append: (block: SampleBlock) => Promise<void>
-  /** How many bytes it takes, about. */
+  /** The approximate number of staged bytes. */
   readonly bytes: () => number
-  /** All samples so far are before the mark. */
+  /** Marks all samples so far. */
   readonly mark: () => void
   readonly floats: () => Staged
   readonly histograms: () => Staged
-  /** How many series `staged_series` has. */
+  /** The number of series in `staged_series`. */
   readonly seriesCount: () => number
-  /** Whether a series may have come with the same time twice. */
+  /** Whether a series may have two samples of the same time. */
   readonly hasRepeated: () => boolean
-  /** Puts what is in memory here into the tables: to be done before they are asked. */
+  /** Writes buffered samples to the tables. Call it before queries. */
   readonly flush: () => Promise<void>
-  /** Removes the samples before the mark. */
+  /** Removes the marked samples. */
   readonly removeMarked: () => Promise<void>
   /** Removes all samples. */
   readonly clear: () => Promise<void>
 }
 
-/** Stages samples on a connection of its own. The tables are made for the first sample: many streams have nothing new. */
+/**
+ * Stages samples on a connection of its own. The tables are created with the first sample, because many streams have nothing
+ * new.
+ */
 export const stageSamples = (
   duckdb: DuckDB,
   connection: DuckDBConnection,
@@ -103,7 +106,7 @@ export const stageSamples = (
 ): StagedSamples => {
   const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
   const numbers = new Map<string, number>()
-  /** The latest time of each series that is staged, by its number. */
+  /** The latest staged time of each series, by its number. */
   let lastTimes: Array<number> = []
   let pending: Array<{
     readonly id: string
@@ -121,12 +124,12 @@ export const stageSamples = (
 
   let buffer: RowBuffer | undefined
   let filled = 0
-  const takeBuffer = (): RowBuffer => {
+  const acquireBuffer = (): RowBuffer => {
     buffer ??= idle.pop() ?? makeBuffer(duckdb)
     return buffer
   }
-  const giveBack = () => {
-    if (buffer !== undefined && idle.length < MOST_IDLE) idle.push(buffer)
+  const releaseBuffer = () => {
+    if (buffer !== undefined && idle.length < MAX_IDLE_BUFFERS) idle.push(buffer)
     buffer = undefined
   }
 
@@ -160,7 +163,7 @@ export const stageSamples = (
         seriesBytes += label.length + value.length
         if (label === METRIC_NAME) continue
         const column = labels?.columnFor(label)
-        // DuckDB's JSON has no half of a surrogate pair.
+        // DuckDB's JSON does not support lone surrogates.
         if (column === undefined) rest.push([label.toWellFormed(), value.toWellFormed()])
         else values.set(column, value)
       }
@@ -178,7 +181,7 @@ export const stageSamples = (
   const appendChunk = async () => {
     if (filled === 0) return
     appender ??= await connection.createAppender("staged", null, "temp")
-    const { chunk, vectors } = takeBuffer()
+    const { chunk, vectors } = acquireBuffer()
     for (const vector of vectors) vector.flush()
     chunk.rowCount = filled
     appender.appendDataChunk(chunk)
@@ -224,7 +227,7 @@ export const stageSamples = (
 
   const clear = async () => {
     filled = 0
-    giveBack()
+    releaseBuffer()
     appender?.closeSync()
     appender = undefined
     rows = { first: 0, marked: 0, all: 0 }
@@ -234,7 +237,7 @@ export const stageSamples = (
     lastTimes = []
     if (!hasTables) return
     await createSamples()
-    if (seriesBytes < MOST_SERIES_BYTES) return
+    if (seriesBytes < MAX_SERIES_BYTES) return
     numbers.clear()
     pending = []
     lastSeries = undefined
@@ -248,14 +251,14 @@ export const stageSamples = (
       if (length === 0) return
       await createTables()
       const number = numberOf(block.series)
-      if (pending.length >= MOST_PENDING_SERIES) await appendSeries()
+      if (pending.length >= MAX_PENDING_SERIES) await appendSeries()
       const lastTime = lastTimes[number]
       const last = block.times[length - 1]!
       if (lastTime !== undefined && block.times[0]! <= lastTime) hasRepeated = true
       lastTimes[number] = Math.max(lastTime ?? last, last)
       if (block._tag === "HistogramBlock") return appendHistograms(number, block)
       const { times } = block
-      const { places, series, values, words } = takeBuffer()
+      const { places, series, values, words } = acquireBuffer()
       for (let from = 0; from < length; ) {
         const to = Math.min(length, from + CHUNK_ROWS - filled)
         for (let i = from; i < to; i++, filled++) {
@@ -284,7 +287,7 @@ export const stageSamples = (
     hasRepeated: () => hasRepeated,
     flush: async () => {
       await appendChunk()
-      giveBack()
+      releaseBuffer()
       appender?.closeSync()
       appender = undefined
       await appendSeries()

@@ -1,12 +1,12 @@
-/** What happens in the report's page: charts are drawn as they come into view, and streams are found by their names. */
+/** The script of the report's page: draws charts as they scroll into view, and filters streams by name. */
 import uPlot from "uplot"
-import { type LineData, MOST_LINES, type PageData } from "../pageData.ts"
+import { type LineData, MAX_LINES, type PageData } from "../pageData.ts"
 import "uplot/dist/uPlot.min.css"
 import "./page.css"
 
 const data = JSON.parse(document.getElementById("data")!.textContent!) as PageData
 
-/** Columns as uPlot wants them: seconds, then the values of each line at these. */
+/** Columns in uPlot's format: seconds, then the values of each line at these times. */
 const columnsOf = (lines: ReadonlyArray<LineData>): uPlot.AlignedData =>
   uPlot.join(
     lines.map(({ t, v }): uPlot.AlignedData => {
@@ -31,7 +31,7 @@ const valueText = (value: number | null | undefined): string => {
 
 const axisFormat = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 4 })
 
-/** Short enough for the room beside a chart, whatever the size of the values. */
+/** Short enough for the space beside a chart, whatever the size of the values. */
 const axisText = (value: number): string => {
   const size = Math.abs(value)
   return size !== 0 && (size < 1e-3 || size >= 1e15) ? value.toExponential(1) : axisFormat.format(value)
@@ -44,7 +44,7 @@ const SECOND = 1
 const MINUTE = 60
 const DAY = 86_400
 
-/** Times as in the tables; the date is below where it changes, which is at the first time, too. */
+/** Times as in the tables. The date is below the time where it changes, and below the first time. */
 const timeAxis = (
   [
     [365 * DAY, "{YYYY}", null],
@@ -58,7 +58,7 @@ const timeAxis = (
 
 const heightFor = (width: number): number => Math.round(Math.min(280, Math.max(180, width * 0.4)))
 
-/** Draws a chart into its element, in the colours of now. */
+/** Draws a chart into its element, in the current colours. */
 const draw = (element: HTMLElement): uPlot => {
   const colours = getComputedStyle(document.documentElement)
   const colour = (name: string): string => colours.getPropertyValue(name).trim()
@@ -85,7 +85,7 @@ const draw = (element: HTMLElement): uPlot => {
       cursor: { drag: { x: true, y: false }, y: false, dataIdx: nearest },
       scales: {
         y: {
-          // A line without ups and downs is in the middle, with room on both sides.
+          // Centre a constant line, with space on both sides.
           range: (_chart, least, greatest) =>
             least === null || greatest === null
               ? [0, 1]
@@ -101,7 +101,7 @@ const draw = (element: HTMLElement): uPlot => {
       series: [
         {},
         ...lines.map((_, line) => ({
-          stroke: colour(`--line-${line % MOST_LINES}`),
+          stroke: colour(`--line-${line % MAX_LINES}`),
           width: 1.5,
           points: single ? { show: true, size: 6 } : {}
         }))
@@ -129,8 +129,8 @@ const draw = (element: HTMLElement): uPlot => {
 }
 
 /**
- * The point of a line that is nearest to the pointer. Lines are thinned out each for itself, so that most have none at the
- * very time of another's.
+ * The point of a line that is nearest to the pointer. Each line is thinned out separately, so most lines have no point at
+ * exactly the time of another line's point.
  */
 const nearest = (chart: uPlot, series: number, hovered: number): number => {
   const values = chart.data[series]!
@@ -151,7 +151,7 @@ const redraw = (element: HTMLElement): void => {
   charts.set(element, draw(element))
 }
 
-/** What comes into view is drawn, a little before it does. */
+/** Draws a chart shortly before it scrolls into view. */
 const views = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {
@@ -168,7 +168,7 @@ const sizes = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const chart = target instanceof HTMLElement ? charts.get(target) : undefined
     const width = target.clientWidth
-    // Folded away, it has none.
+    // A collapsed chart has no size.
     if (chart !== undefined && width > 0 && width !== chart.width)
       chart.setSize({ width, height: heightFor(width) })
   }
@@ -180,7 +180,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const element of charts.keys()) redraw(element)
 })
 
-/** A link to a stream unfolds it. */
+/** A link to a stream expands it. */
 const unfold = (): void => {
   const target = document.getElementById(location.hash.slice(1))
   if (!(target instanceof HTMLDetailsElement)) return
@@ -190,7 +190,7 @@ const unfold = (): void => {
 addEventListener("hashchange", unfold)
 unfold()
 
-// On paper there is nothing to unfold, nor to scroll to.
+// On paper nothing can be expanded or scrolled.
 addEventListener("beforeprint", () => {
   for (const stream of document.querySelectorAll("details")) stream.open = true
   for (const element of document.querySelectorAll<HTMLElement>("[data-chart]")) {

@@ -1,8 +1,8 @@
-/** Asks a database that nobody else has open, or files from one in memory (`:memory:`). */
+/** Queries a database that no one else has open, or files through one in memory (`:memory:`). */
 import { DuckDBInstance } from "@duckdb/node-api"
 
-/** The rows of a query, with what it has of each by its column. */
-export const ask = async (
+/** The rows of a query, with their values by column. */
+export const queryDatabase = async (
   path: string,
   sql: string
 ): Promise<ReadonlyArray<Readonly<Record<string, unknown>>>> => {
@@ -19,11 +19,4 @@ export const ask = async (
   } finally {
     instance.closeSync()
   }
-}
-
-/** Whether there is a table. */
-export const hasTable = async (path: string, table: string): Promise<boolean> => {
-  const text = table.replaceAll("'", "''")
-  const rows = await ask(path, `FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = '${text}'`)
-  return rows.length > 0
 }

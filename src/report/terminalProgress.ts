@@ -1,4 +1,4 @@
-/** The progress that suits the `Screen`: a live picture, or lines only. */
+/** The progress for a `Screen`: a live picture, or lines only. */
 import { Effect, Layer } from "effect"
 import type { Progress } from "../run/Progress.ts"
 import { Screen } from "../terminal/Screen.ts"

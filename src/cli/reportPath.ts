@@ -1,13 +1,13 @@
-/** Keeps a run from overwriting its destination with its report, or files of others. */
+/** Refuses a report path that would overwrite the destination or files of other programs. */
 import { basename, dirname, join, resolve } from "node:path"
 import { Effect, FileSystem } from "effect"
 import { DestinationError } from "../destinations/Destination.ts"
 import { type Target, targetText } from "./target.ts"
 
-/** How a page begins: a report may replace one. */
+/** The beginning of an HTML page. A report may replace such a file. */
 const PAGE = /^\uFEFF?\s{0,100}<(!doctype\s+html|html)\b/i
 
-/** Fails if a destination would be inside another one, which removes unknown files. */
+/** Fails if a destination would be inside another one, which would delete it as unknown files. */
 export const checkTarget = Effect.fnUntraced(function* (target: Target) {
   const files = yield* FileSystem.FileSystem
   for (let folder = dirname(resolve(target.path)); ; folder = dirname(folder)) {
@@ -24,14 +24,14 @@ export const checkTarget = Effect.fnUntraced(function* (target: Target) {
   }
 })
 
-/** Fails if the file of a report would be part of the destination, or would replace a file that is not a page. */
+/** Fails if the report would be inside the destination, or would replace a file that is not an HTML page. */
 export const checkReportFile = Effect.fnUntraced(function* (report: string, target: Target) {
   const files = yield* FileSystem.FileSystem
   const refuse = (why: string) =>
     new DestinationError({
       message: `--report is ${report}, ${why}. Choose another file, such as report.html.`
     })
-  // A file that does not exist yet has a folder that does.
+  // A new file is compared by its folder, which exists.
   const real = (path: string) =>
     files.realPath(path).pipe(
       Effect.catch(() => Effect.map(files.realPath(dirname(path)), (folder) => join(folder, basename(path)))),

@@ -1,23 +1,23 @@
-/** Which streams to show if there are too many. */
+/** Selects the streams to show if there are too many. */
 import type { StreamSummary } from "../run/Progress.ts"
 
-export interface ChosenStreams {
+export interface StreamSelection {
   /** In the order of the run. */
   readonly shown: ReadonlyArray<StreamSummary>
   readonly left: ReadonlyArray<StreamSummary>
 }
 
 /**
- * Those that failed, as many as `mostFailed`, then as many others as there is room for. More than `most` are shown only
- * where more of them failed.
+ * At most `mostFailed` failed streams, and then other streams up to `most` in all. There are more than `most` only if more of
+ * them failed.
  */
-export const chosenStreams = (
+export const selectStreams = (
   streams: ReadonlyArray<StreamSummary>,
   most: number,
   mostFailed: number
-): ChosenStreams => {
+): StreamSelection => {
   const failed = failedOf(streams).length
-  // A line that says "one more" is as long as that one.
+  // A line that says "one more" is as long as the line of that stream.
   const limit = streams.length <= most ? streams.length : most - 1
   let failedRoom = failed <= mostFailed ? failed : mostFailed - 1
   let room = limit - failedRoom

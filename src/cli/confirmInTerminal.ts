@@ -1,15 +1,15 @@
-/** Asks the person at the terminal. */
+/** Asks the user at the terminal. */
 import { createInterface } from "node:readline"
 import { Effect, Option } from "effect"
 import { printable } from "../text/printable.ts"
 
-/** Asks a yes-or-no question; none if standard input or error is not a terminal. Anything but yes is no. */
+/** Asks a yes-or-no question. Returns none unless standard input and error are terminals. Anything but yes counts as no. */
 export const confirmInTerminal = (): Option.Option<(question: string) => Effect.Effect<boolean>> =>
   process.stdin.isTTY === true && process.stderr.isTTY === true ? Option.some(ask) : Option.none()
 
 const ask = (question: string): Effect.Effect<boolean> =>
   Effect.callback((resume) => {
-    // Without line editing of its own: Ctrl-C stays a signal.
+    // Without readline's own line editing, so that Ctrl-C stays a signal.
     const lines = createInterface({ input: process.stdin, terminal: false })
     let answer = ""
     lines.once("line", (line) => {
