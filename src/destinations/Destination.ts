@@ -1,4 +1,4 @@
-/** Where a run writes samples. Rows and states are committed together: both or neither. */
+/** The destination of a run's samples. Rows and states are committed together: both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { StateReader } from "../sync/StateReader.ts"

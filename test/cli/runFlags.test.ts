@@ -81,7 +81,7 @@ describe("checkTogether", () => {
     ],
     [
       { fullRefresh: true, mode: Option.some<SyncMode>("full_refresh_append") },
-      /full_refresh_append keeps it: remove/
+      /full_refresh_append keeps them: remove/
     ],
     [{ dryRun: true, every: Option.some(1000) }, /remove --every\.$/],
     [{ dryRun: true, report: Option.some("x.html") }, /remove one of them\.$/]

@@ -208,7 +208,7 @@ describe("WindowLedger", () => {
       ledger.begin(range)
       assert.match(
         String(accept(ledger, block(seriesOf("a"), times, kind))),
-        /^The server returned a sample of \{__name__="a"\} at .*, which is none of the requested points\.$/
+        /^The server returned a sample of \{__name__="a"\} at .*, which is not a requested point\.$/
       )
     }
   })

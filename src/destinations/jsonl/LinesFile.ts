@@ -14,7 +14,7 @@ import { cannot, noFollow } from "../folder/durably.ts"
 /** The number of buffered bytes that make a write worthwhile. */
 const WRITE_BYTES = 1024 * 1024
 
-/** The disk starts to write after so many bytes: less is left for a commit to wait for. */
+/** A sync starts after this many bytes, so that a commit has less to wait for. */
 const SYNC_BYTES = 16 * 1024 * 1024
 
 /** Level 1 takes a third of the time of the default level. Its files are a little larger. */
