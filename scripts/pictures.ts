@@ -22,13 +22,13 @@ import { terminalSvg } from "./terminalSvg.ts"
 const folder = "docs/pictures"
 
 /** Larger ones would make the page slow to open. */
-const MOST_BYTES = 200_000
+const MAX_BYTES = 200_000
 
 const save = (name: string, content: string | Uint8Array): void => {
   const path = join(folder, name)
   writeFileSync(path, content)
   const { size } = statSync(path)
-  if (size > MOST_BYTES) throw new Error(`${path} has ${size} bytes, more than ${MOST_BYTES}.`)
+  if (size > MAX_BYTES) throw new Error(`${path} has ${size} bytes, more than ${MAX_BYTES}.`)
   console.log(`${path}: ${size} bytes`)
 }
 

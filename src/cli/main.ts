@@ -8,7 +8,7 @@ import { Output } from "../airbyte/Output.ts"
 import { completions } from "./completions.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { interactive } from "./interactive.ts"
-import { tooFewOpenFiles } from "./openFiles.ts"
+import { openFilesProblem } from "./openFiles.ts"
 import { protocolCommands, protocolPresenter } from "./protocolCommands.ts"
 import { runCommand } from "./runCommand.ts"
 import { withConsole } from "./stdout.ts"
@@ -45,7 +45,7 @@ const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"
 /** Fails early if the process may open too few files. */
 const checkOpenFiles = (args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
-    const message = working.has(args[0] ?? "") ? tooFewOpenFiles() : undefined
+    const message = working.has(args[0] ?? "") ? openFilesProblem() : undefined
     if (message === undefined) return
     if (isProtocol(args) && !args.includes("--human")) {
       yield* Effect.andThen(traceError({ message, failureType: "system_error" }), flushOutput).pipe(

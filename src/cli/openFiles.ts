@@ -5,19 +5,19 @@
 import { readFileSync } from "node:fs"
 
 /** Enough for sockets to the server, files of a destination and Node's own. */
-const LEAST_OPEN_FILES = 64
+const MIN_OPEN_FILES = 64
 
 /** A message if the limit of open files is too low; undefined if it suffices or is not known. */
-export const tooFewOpenFiles = (): string | undefined => {
+export const openFilesProblem = (): string | undefined => {
   let limit: string
   try {
     const limits = readFileSync("/proc/self/limits", "latin1")
-    limit = /^Max open files +(\d+) /m.exec(limits)?.[1] ?? `${LEAST_OPEN_FILES}`
+    limit = /^Max open files +(\d+) /m.exec(limits)?.[1] ?? `${MIN_OPEN_FILES}`
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EMFILE") return undefined
     limit = "too few"
   }
-  return Number(limit) >= LEAST_OPEN_FILES
+  return Number(limit) >= MIN_OPEN_FILES
     ? undefined
-    : `This process may open ${limit} files at a time and needs ${LEAST_OPEN_FILES}: raise the limit (ulimit -n ${LEAST_OPEN_FILES}, or more).`
+    : `This process may open ${limit} files at a time and needs ${MIN_OPEN_FILES}: raise the limit (ulimit -n ${MIN_OPEN_FILES}, or more).`
 }

@@ -38,7 +38,7 @@ const human = Flag.Boolean("human").pipe(
  * Whether standard output is for a person: by flag, or because it is a terminal. Unlike `process.stdout`, `isatty` does not
  * open it.
  */
-const isForPeople = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
+const isInteractive = (human: Option.Option<boolean>): boolean => Option.getOrElse(human, () => isatty(1))
 
 type Expected = ConfigError | InputFileError | PrometheusError
 
@@ -95,7 +95,7 @@ const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debu
 
 const checkCommand = (forPeople: InteractiveCommand) =>
   Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
-    isForPeople(human)
+    isInteractive(human)
       ? forPeople(config)
       : protocol(
           debug,
@@ -118,7 +118,7 @@ const checkCommand = (forPeople: InteractiveCommand) =>
 
 const discoverCommand = (forPeople: InteractiveCommand) =>
   Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
-    isForPeople(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
+    isInteractive(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
   ).pipe(
     Command.withDescription("List the streams, one per metric, and their columns (Airbyte protocol)"),
     Command.withExamples([

@@ -7,16 +7,15 @@ import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { checkReportPlace, writeReport } from "../report/html/writeReport.ts"
+import { checkReportPath, writeReport } from "../report/html/writeReport.ts"
 import { masked, maskedSummary } from "../report/masked.ts"
-import * as ShownProgress from "../report/shownProgress.ts"
+import * as ShownProgress from "../report/terminalProgress.ts"
 import { estimate } from "../run/estimate.ts"
 import { fitSettings } from "../run/filledDestination.ts"
 import { compareWithServer, logLosses } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
 import { StateReader } from "../sync/StateReader.ts"
 import { Screen } from "../terminal/Screen.ts"
-import { confirmInTerminal } from "./askPerson.ts"
 import {
   type ConfigFlags,
   configFlags,
@@ -25,11 +24,12 @@ import {
   settingsOf,
   withFlagsToCheck
 } from "./configFlags.ts"
+import { confirmInTerminal } from "./confirmInTerminal.ts"
 import { startDemo } from "./demo.ts"
 import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
-import { checkReportFile, checkTarget } from "./reportPlace.ts"
+import { checkReportFile, checkTarget } from "./reportPath.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
 import { reportErrors, reportErrorsAs, stderrLogger } from "./stderrLogger.ts"
@@ -49,7 +49,7 @@ interface Source {
 }
 
 /** Executes a plan. Fails if a stream failed. */
-const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
+const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { isStepGiven, name: source, settings } = from
   const mask = makeMask(secretTexts(settings))
   const destination = plan.target.kind.layer(plan.target.path, {
@@ -92,7 +92,7 @@ const carryOut = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   if (plan.isDryRun) return yield* dryRun(plan, from, destination)
   if (plan.reportPath !== undefined) {
     yield* checkReportFile(plan.reportPath, plan.target)
-    yield* checkReportPlace(plan.reportPath)
+    yield* checkReportPath(plan.reportPath)
   }
   yield* Effect.acquireRelease(
     Effect.sync(() => setForcedStopNote(FORCED_STOP)),
@@ -138,7 +138,7 @@ const dryRun = Effect.fnUntraced(function* (
   yield* showDryRun(estimated, isJson)
 })
 
-const runGiven = Effect.fnUntraced(
+const runFromFlags = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
     // `validate` has already rejected ambiguous flags.
@@ -159,7 +159,7 @@ const runGiven = Effect.fnUntraced(
         "Reading the embedded demo Prometheus, because neither --url nor --config is given."
       )
     }
-    yield* carryOut(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
+    yield* executePlan(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
       Effect.provide(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
@@ -176,7 +176,7 @@ const runGiven = Effect.fnUntraced(
 )
 
 /** `source-prometheus run`. */
-export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runGiven).pipe(
+export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runFromFlags).pipe(
   Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, Option.isSome(given.to)))),
   Command.withDescription(
     "Sync without Airbyte: read metrics into DuckDB, Parquet or JSON lines. The next run resumes where this one ended"

@@ -8,7 +8,7 @@ import { destinationKinds, placesText } from "./destinations.ts"
 import { parseTarget, type Target, targetText } from "./target.ts"
 
 /** With less, DuckDB cannot hold its working set. */
-const LEAST_MEMORY = 64
+const MIN_MEMORY = 64
 
 const DEFAULT_MODE: SyncMode = "incremental_append_deduped"
 
@@ -80,9 +80,9 @@ export const runFlags = {
       `How much memory to use for ${placesText(withMemory)} (default: ${withMemory[0]?.memoryMegabytes})`
     ),
     Flag.mapEffect((megabytes) =>
-      megabytes >= LEAST_MEMORY
+      megabytes >= MIN_MEMORY
         ? Effect.succeed(megabytes)
-        : Effect.fail(fail(`--memory is ${megabytes}, but must be at least ${LEAST_MEMORY} (megabytes).`))
+        : Effect.fail(fail(`--memory is ${megabytes}, but must be at least ${MIN_MEMORY} (megabytes).`))
     ),
     Flag.optional
   )

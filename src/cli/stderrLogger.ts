@@ -6,7 +6,8 @@ import { makeMask } from "../config/SecretMask.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { CheckTimeout } from "../sync/quickCheck.ts"
-import { cutTo, printableLines, visibleLines } from "../text/printable.ts"
+import { truncateText } from "../text/excerpt.ts"
+import { printableLines, visibleLines } from "../text/printable.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 
 /** The most characters printed of a message or of a bug's stack. Either may quote a server's text. */
@@ -25,7 +26,7 @@ export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: strin
       const texts = Array.isArray(message) ? message : [message]
       const text = printableLines(mask(texts.join(" ")), MAX_CHARACTERS)
       if (cause.reasons.length === 0) return print(text)
-      print(`${text} ${visibleLines(cutTo(mask(Cause.pretty(cause)), MAX_CHARACTERS))}`)
+      print(`${text} ${visibleLines(truncateText(mask(Cause.pretty(cause)), MAX_CHARACTERS))}`)
     })
   ])
 }

@@ -27,7 +27,7 @@ interface GuardData {
   readonly received: StopSignal | undefined
   readonly note: string
   readonly forceAfterMillis: number
-  readonly forceAgainAfterMillis: number
+  readonly retryForceAfterMillis: number
   readonly killAfterMillis: number
 }
 
@@ -47,7 +47,7 @@ const guard = (load: NodeJS.Require): void => {
   const { internalBinding } = load("internal/test/binding") as {
     internalBinding: (name: string) => { Signal: new () => SignalHandle }
   }
-  const { forceAfterMillis, forceAgainAfterMillis, killAfterMillis, signals, ...given } =
+  const { forceAfterMillis, retryForceAfterMillis, killAfterMillis, signals, ...given } =
     workerData as GuardData
   const { Signal } = internalBinding("signal_wrap")
   let { note, received } = given
@@ -84,7 +84,7 @@ const guard = (load: NodeJS.Require): void => {
 
   const onSignal = (signal: StopSignal): void => {
     const first = received ?? signal
-    setTimeout(force, received === undefined ? forceAfterMillis : forceAgainAfterMillis, first)
+    setTimeout(force, received === undefined ? forceAfterMillis : retryForceAfterMillis, first)
     received = first
   }
 
@@ -112,7 +112,7 @@ export const guardStops = (received?: StopSignal): void => {
     received,
     note,
     forceAfterMillis: GRACE_MILLIS + 300,
-    forceAgainAfterMillis: 300,
+    retryForceAfterMillis: 300,
     killAfterMillis: 400
   }
   try {
@@ -151,7 +151,7 @@ export const dismissGuard = (andThen: () => void): void => {
 /** Below this share of busy time the process counts as idle. */
 const IDLE_SHARE = 0.1
 
-const LOOK_MILLIS = 500
+const POLL_MILLIS = 500
 
 /** After this time the memory of the guard no longer matters. */
 const LONG_MILLIS = 10_000
@@ -168,7 +168,7 @@ export const guardStopsLater = (): void => {
     const { utilization } = performance.eventLoopUtilization(now, before)
     before = now
     if (utilization < IDLE_SHARE || performance.now() - begun > LONG_MILLIS) start()
-  }, LOOK_MILLIS).unref()
+  }, POLL_MILLIS).unref()
   const start = (): void => {
     clearInterval(timer)
     guardStops()

@@ -51,7 +51,7 @@ export interface Settings {
 
 /** The configuration of this run. */
 export class ConnectorConfig extends Context.Service<ConnectorConfig, Settings>()(
-  "source-prometheus/ConnectorConfig"
+  "source-prometheus/config/ConnectorConfig"
 ) {
   /** From a configuration written in a program. */
   static readonly layer = (config: ConfigInput): Layer.Layer<ConnectorConfig, ConfigError> =>

@@ -21,7 +21,7 @@ export interface Commit {
   readonly states: Pick<StreamManifest, "state" | "refreshState">
 }
 
-/** What a destination does for one stream of one run. Closing its scope discards appended rows that are not persisted. */
+/** A destination's backend for one stream of one run. Closing its scope discards appended rows that are not persisted. */
 export interface Backend<Manifest extends StreamManifest> {
   /** Appends samples, which the caller may recycle afterwards. Readers do not see them before `persist`. */
   readonly append: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
@@ -40,7 +40,7 @@ export interface Opening<Manifest extends StreamManifest> {
   readonly mode: SyncMode
   /** Whether the read resumes the state of the destination for this mode. */
   readonly isResumed: boolean
-  /** A commit is persisted after so much time, or once so many bytes are not persisted. */
+  /** A commit is persisted after this time, or once this many bytes are pending. */
   readonly limits: { readonly millis: number; readonly bytes: () => number }
 }
 

@@ -1,4 +1,4 @@
-/** Where a run writes samples. Rows and states are committed together: both or neither. */
+/** The destination of a run's samples. Rows and states are committed together: both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { StateReader } from "../sync/StateReader.ts"
@@ -20,7 +20,7 @@ export interface Contents {
   readonly lastMillis: number | null
 }
 
-export const noRows: Contents = { rows: 0, firstMillis: null, lastMillis: null }
+export const emptyContents: Contents = { rows: 0, firstMillis: null, lastMillis: null }
 
 /** How a stream is read, and what happens to the existing rows. The names are those of Airbyte. */
 export const syncModes = [

@@ -1,17 +1,17 @@
-/** What all destinations save of a stream beside its rows, and the states in it. */
+/** The manifest of a stream, which all destinations save with its rows, and the states in it. */
 import { Effect, Result, Schema } from "effect"
 import { decodeState, StateReader } from "../sync/StateReader.ts"
 import { decodeStreamState, type StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncMode } from "./Destination.ts"
 
-/** What a destination saves of a stream. Each destination adds where the rows are. */
+/** The part of a manifest that all destinations share. Each destination adds the location of the rows. */
 export interface StreamManifest {
   readonly stream: string
   /** The saved state that incremental syncs resume. */
   readonly state?: unknown
   /** The state of a full refresh that is not complete. */
   readonly refreshState?: unknown
-  /** Where the rows of that refresh are, in overwrite mode. A refresh that appends has none. */
+  /** The location of the rows of that refresh, in overwrite mode. A refresh that appends has none. */
   readonly next?: unknown
 }
 

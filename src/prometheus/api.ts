@@ -7,7 +7,7 @@ import { Effect, Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
-import { beginning, shorten } from "../text/excerpt.ts"
+import { beginning, excerptLine } from "../text/excerpt.ts"
 import type { Bounds } from "./http/BoundedText.ts"
 import { parseHttpDate } from "./http/httpDate.ts"
 import type { ApiRequest } from "./http/transport.ts"
@@ -249,7 +249,7 @@ export const rangeOutcome = (
   if (partial !== undefined) return Result.fail(partial)
   const lacksData = "the response lacks data because some of the server's sources did not respond"
   const warnings = envelope.isPartial ? [...envelope.warnings, lacksData] : envelope.warnings
-  return Result.succeed(warnings.map((warning) => shorten(mask(warning))))
+  return Result.succeed(warnings.map((warning) => excerptLine(mask(warning))))
 }
 
 /** The error for a response whose flag or warnings say that it lacks data. */
@@ -259,7 +259,7 @@ const rejectPartialData = (
 ): PrometheusError | undefined => {
   const missing = warnings.filter((warning) => !isAboutQuery(warning))
   if (!isPartial && missing.length === 0) return undefined
-  const words = missing.length === 0 ? "" : ` It warns: ${shorten(mask(missing.join("; ")))}`
+  const words = missing.length === 0 ? "" : ` It warns: ${excerptLine(mask(missing.join("; ")))}`
   return new PrometheusError({
     reason: "PartialResponse",
     summary: `The response from ${address} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`

@@ -1,6 +1,6 @@
 /** Interprets a response that is not a success, with one table of statuses and texts. */
 import { Predicate } from "effect"
-import { shorten } from "../text/excerpt.ts"
+import { excerptLine } from "../text/excerpt.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 
 /** A response that is not a success. */
@@ -56,7 +56,7 @@ const rules: ReadonlyArray<Rule> = [
 /** Turns a refusal into an error. `endpoint` is the address of the request, without its query. */
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const { error, isJson } = serverMessage(refusal)
-  const text = shorten(error)
+  const text = excerptLine(error)
   const returned = `${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`
   const summary = /[.!?…]$/.test(returned) ? returned : `${returned}.`
   const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
@@ -107,5 +107,5 @@ const titleOf = (page: string): string => {
   const tag = page.search(/<title[\s>]/i)
   const start = tag < 0 ? -1 : page.indexOf(">", tag)
   const end = start < 0 ? -1 : page.indexOf("<", start)
-  return end < 0 ? "" : shorten(page.slice(start + 1, end))
+  return end < 0 ? "" : excerptLine(page.slice(start + 1, end))
 }

@@ -4,7 +4,7 @@
  * The configuration's `selector` is parsed here, and all queries are rendered here.
  */
 import { Result } from "effect"
-import { cutTo } from "../text/printable.ts"
+import { truncateText } from "../text/excerpt.ts"
 
 /** `=` equal, `!=` not equal, `=~` and `!~` the same with a regular expression over the complete value. */
 export type MatchOperator = "=" | "!=" | "=~" | "!~"
@@ -39,10 +39,12 @@ export const selectorText = (matchers: ReadonlyArray<Matcher>, maximum = MAX_SHO
   for (const { label, operator, value } of matchers) {
     if (length > maximum) break
     // Truncate before quoting: a server may send megabytes.
-    shown.push(renderOne({ label: cutTo(label, maximum), operator, value: cutTo(value, maximum) }))
+    shown.push(
+      renderOne({ label: truncateText(label, maximum), operator, value: truncateText(value, maximum) })
+    )
     length += shown.at(-1)!.length
   }
-  return cutTo(`{${shown.join(", ")}}`, maximum)
+  return truncateText(`{${shown.join(", ")}}`, maximum)
 }
 
 /** The labels of a series for a message, formatted like `selectorText`. */

@@ -2,7 +2,7 @@
 import { columnOf } from "./Columns.ts"
 
 /** By default, labels beyond this number have no column. */
-export const MOST_LABEL_COLUMNS = 1000
+export const DEFAULT_LABEL_COLUMNS = 1000
 
 /** The columns of labels. Columns are only added. */
 export interface LabelColumns {
@@ -21,7 +21,7 @@ export interface LabelColumns {
 export const labelColumns = (
   known: ReadonlyArray<string> = [],
   nameOf: (label: string) => string | undefined = columnOf,
-  most = MOST_LABEL_COLUMNS
+  most = DEFAULT_LABEL_COLUMNS
 ): LabelColumns => {
   const names = [...known]
   const owners = new Map(names.map((name) => [name.toLowerCase(), name]))

@@ -1,6 +1,7 @@
 /** The JSON Schema of a stream's records. Every record satisfies it. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
+import { truncateText } from "../text/excerpt.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
 
 const time = {
@@ -95,16 +96,11 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
   if (metadata === undefined) return ""
   const { help, type, unit } = metadata
   return [type, help, unit === "" ? "" : `Unit: ${unit}`]
-    .map((part) => shorten(part.trim()))
+    .map((part) => truncateText(part.trim(), MAX_PART_CHARACTERS))
     .filter((part) => part !== "")
     .map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`))
     .join(" ")
 }
 
 /** A help text is a sentence or two. Every copy of the catalog would contain a longer one. */
-const MAX_PART_CHARACTERS = 2000
-
-const shorten = (part: string): string =>
-  part.length > MAX_PART_CHARACTERS
-    ? `${part.slice(0, MAX_PART_CHARACTERS).replace(/[\ud800-\udbff]$/, "")}…`
-    : part
+const MAX_PART_CHARACTERS = 2001

@@ -64,7 +64,7 @@ const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array,
 }
 
 /** The most interesting curve: the first that is not constant, or else the first. */
-export const chosenCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
+export const selectCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
   curves.find(({ values }) => {
     const finite = values.filter(Number.isFinite)
     return finite.some((value) => value !== finite[0])

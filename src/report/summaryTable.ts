@@ -7,8 +7,8 @@ import { truncate, wrap } from "../terminal/textWidth.ts"
 import { byteText, durationText, grouped, rounded, timeText } from "../text/figures.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName, visible } from "../text/printable.ts"
-import { chosenStreams, failedOf } from "./chosenStreams.ts"
-import { chosenCurve, sparkline } from "./sparkline.ts"
+import { failedOf, selectStreams } from "./selectStreams.ts"
+import { selectCurve, sparkline } from "./sparkline.ts"
 
 /** The most streams with a row, unless more of them failed. */
 const MAX_ROWS = 40
@@ -35,7 +35,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
   const { paint } = options
   const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
   const notable = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
-  const { left, shown } = chosenStreams(notable, options.mostRows ?? MAX_ROWS, MAX_FAILED)
+  const { left, shown } = selectStreams(notable, options.mostRows ?? MAX_ROWS, MAX_FAILED)
   const lines: Array<string> = []
   if (shown.length > 0) {
     const [header, ...rows] = streamLines(shown, width)
@@ -124,7 +124,7 @@ const cellOf = (stream: StreamSummary, column: Column, spark: number): string =>
     case "TIME":
       return durationText(stream.seconds)
     case "VALUES": {
-      const curve = chosenCurve(stream.curves)
+      const curve = selectCurve(stream.curves)
       return curve === undefined ? "" : sparkline(curve, spark)
     }
   }

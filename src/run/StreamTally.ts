@@ -21,18 +21,18 @@ export interface CurveLimits {
 }
 
 /** The points of all streams of a run: 16 bytes each in memory, and about the same in a report. */
-const MOST_POINTS = 400_000
+const MAX_CURVE_POINTS = 400_000
 
 /** With fewer points a curve has no shape. */
-const FEWEST_POINTS = 16
+const MIN_CURVE_POINTS = 16
 
 /** The limits of each of `streams` streams, for charts or only for sparklines. */
 export const curveLimits = (streams: number, hasCharts: boolean): CurveLimits => {
-  const share = Math.floor(MOST_POINTS / Math.max(1, streams))
+  const share = Math.floor(MAX_CURVE_POINTS / Math.max(1, streams))
   // No one looks at the charts of that many streams.
-  if (share < FEWEST_POINTS) return { series: 0, points: FEWEST_POINTS }
+  if (share < MIN_CURVE_POINTS) return { series: 0, points: MIN_CURVE_POINTS }
   if (!hasCharts) {
-    const series = share < 4 * FEWEST_POINTS ? 1 : 4
+    const series = share < 4 * MIN_CURVE_POINTS ? 1 : 4
     return { series, points: Math.min(64, Math.floor(share / series)) }
   }
   const series = Math.max(1, Math.min(8, Math.floor(share / 250)))
@@ -53,7 +53,7 @@ interface Count {
   last: number
 }
 
-const noRows = (): Count => ({ rows: 0, first: Infinity, last: -Infinity })
+const emptyContents = (): Count => ({ rows: 0, first: Infinity, last: -Infinity })
 
 export class StreamTally {
   private readonly name: string
@@ -63,8 +63,8 @@ export class StreamTally {
   private readonly series = new Set<string>()
   private readonly pendingSeries = new Set<string>()
   private readonly shown = new Map<string, Shown>()
-  private committed = noRows()
-  private pending = noRows()
+  private committed = emptyContents()
+  private pending = emptyContents()
   private retries = 0
   /** The series of the last block, because the next block often has the same one. */
   private lastSeries: Series | undefined
@@ -125,7 +125,7 @@ export class StreamTally {
       committed.merge(pending)
       pending.clear()
     }
-    this.forgetPending()
+    this.discardPending()
     return rows
   }
 
@@ -141,7 +141,7 @@ export class StreamTally {
       pending.clear()
       if (committed.isEmpty) this.shown.delete(key)
     }
-    this.forgetPending()
+    this.discardPending()
   }
 
   /** Counts a retried request. */
@@ -185,9 +185,9 @@ export class StreamTally {
     return added.pending
   }
 
-  private forgetPending(): void {
+  private discardPending(): void {
     this.pendingSeries.clear()
-    this.pending = noRows()
+    this.pending = emptyContents()
     this.lastSeries = undefined
   }
 }

@@ -78,7 +78,7 @@ const chooseStep = (
     if (others.length === 0 || mode === "full_refresh_overwrite") return Result.succeed(stepSeconds)
     const steps = stepsOf(new Map(others)).map(stepText)
     return fail(
-      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${someOf(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
     )
   }
   const [step, ...more] = stepsOf(selected.size > 0 ? selected : all)
@@ -101,7 +101,7 @@ const flagText = (seconds: number): string =>
   seconds % 3600 === 0 ? `${seconds / 3600}h` : seconds % 60 === 0 ? `${seconds / 60}m` : `${seconds}s`
 
 /** Some names, for a sentence. */
-export const someOf = (names: ReadonlyArray<string>): string =>
+export const listNames = (names: ReadonlyArray<string>): string =>
   names.length <= 3
     ? names.join(", ")
     : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
@@ -120,7 +120,7 @@ const differences = (
     found.length === 0
       ? []
       : [
-          `${now}, but ${someOf(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
+          `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
         ]
   const bySelector = others((state) => state.selector, selector)
   const before = [...new Set(bySelector.map(([, state]) => shown(state.selector ?? "")))]
@@ -155,6 +155,6 @@ const earlierStart = (
   const from = behind.reduce((least, { from }) => Math.min(least, from), Number.POSITIVE_INFINITY)
   const to = behind.reduce((most, { to }) => Math.max(most, to), 0)
   return [
-    `The start is before the data of ${someOf(behind.map(({ name }) => name))}: missing data from ${formatTime(from)} to ${formatTime(to)} ${isDryRun ? "would be" : "is"} read and added.`
+    `The start is before the data of ${listNames(behind.map(({ name }) => name))}: missing data from ${formatTime(from)} to ${formatTime(to)} ${isDryRun ? "would be" : "is"} read and added.`
   ]
 }

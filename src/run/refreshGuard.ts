@@ -10,7 +10,7 @@ import { gridToRead } from "../sync/plan.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { someOf } from "./filledDestination.ts"
+import { listNames } from "./filledDestination.ts"
 import { type ServerRows, serverRows } from "./serverRows.ts"
 
 /** The rows of one stream before and after a refresh. */
@@ -33,7 +33,7 @@ export const isLoss = (before: Contents, after: ServerRows, stepMillis: number):
     (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepMillis))
 
 /** The most streams with a line of their own. */
-const MOST_LINES = 20
+const MAX_LINES = 20
 
 /** The minimum number of lost rows, because new rows may hide a loss. */
 const rowsLost = ({ after, before }: Loss): number => Math.max(0, before.rows - after.rows)
@@ -60,10 +60,10 @@ export const lossLine = (loss: Loss): string => {
 export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): ReadonlyArray<string> => {
   const lost = losses.reduce((sum, loss) => sum + rowsLost(loss), 0)
   const all = losses.reduce((sum, { before }) => sum + before.rows, 0)
-  const more = losses.length - MOST_LINES
+  const more = losses.length - MAX_LINES
   return [
     `A full refresh would leave ${destination} with less data:`,
-    ...losses.slice(0, MOST_LINES).map((loss) => `  ${lossLine(loss)}`),
+    ...losses.slice(0, MAX_LINES).map((loss) => `  ${lossLine(loss)}`),
     ...(more > 0 ? [`  … and ${pluralize(more, "other stream")}`] : []),
     `In total, ${lost === 0 ? "some" : `at least ${grouped(lost)}`} of ${pluralize(all, "row")} in ${pluralize(losses.length, "stream")} would be lost. The server no longer has them, or the start, the end, the step or the selector excludes them.`
   ]
@@ -140,7 +140,7 @@ export const logLosses = Effect.fnUntraced(function* (
   }
   if (unknown.length > 0) {
     yield* Effect.logWarning(
-      `${destination} has rows of ${someOf(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
+      `${destination} has rows of ${listNames(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
     )
   }
 })

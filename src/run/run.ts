@@ -5,8 +5,8 @@ import {
   type Contents,
   Destination,
   type DestinationError,
+  emptyContents,
   layerStates,
-  noRows,
   type StreamWriter,
   type SyncMode,
   syncKindOf
@@ -149,7 +149,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
       const replaced =
         before === undefined
           ? undefined
-          : { before, resumed: isResumed ? yield* destination.contents(name, "refresh") : noRows }
+          : { before, resumed: isResumed ? yield* destination.contents(name, "refresh") : emptyContents }
       const writer = yield* Scope.provide(destination.open(name, mode, isResumed), streamScope)
       open.set(name, { writer, scope: streamScope, tally, replaced })
     })
@@ -229,7 +229,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: ended.reduce((sum, { rows }) => sum + rows, 0),
     bytes,
-    previewCommand: destination.previewCommand(mostInteresting(ended)?.name ?? names[0]!),
+    previewCommand: destination.previewCommand(streamToPreview(ended)?.name ?? names[0]!),
     streams: ended
   }
   yield* progress.finish(summary)
@@ -237,7 +237,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
 })
 
 /** The first stream with rows, preferably one whose values change. */
-const mostInteresting = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
+const streamToPreview = (streams: ReadonlyArray<StreamSummary>): StreamSummary | undefined => {
   const completed = streams.filter(({ error }) => error === undefined)
   const filled = completed.filter(({ rows }) => rows > 0)
   // A failed stream may have no rows.

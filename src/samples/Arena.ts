@@ -10,7 +10,7 @@ const SMALL = 256
 const LARGE = 8192
 
 /** The maximum number of large arenas kept for reuse: 128 KiB each. */
-const MOST_FREE = 24
+const MAX_FREE = 24
 
 export class Arena {
   readonly times: Float64Array
@@ -59,7 +59,7 @@ export class Arena {
   }
 
   private freeIfDone(): void {
-    if (!this.isFull || this.blocks > 0 || this.capacity < LARGE || free.length === MOST_FREE) return
+    if (!this.isFull || this.blocks > 0 || this.capacity < LARGE || free.length === MAX_FREE) return
     this.isFull = false
     free.push(this)
   }

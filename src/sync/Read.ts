@@ -17,7 +17,7 @@ import { readStream } from "./readStream.ts"
 import type { StateReader } from "./StateReader.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
-const sideBySide = (queries: number): number => (queries === 1 ? 1 : queries + 1)
+const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
 
 /**
  * Reads streams with `query_range`. A failed stream ends with `Failed` and does not affect the others. Only a failure that
@@ -55,7 +55,7 @@ export const readPlanned = (
       }
       return Stream.fromIterable(streams.map((stream) => readStream(stream, shared))).pipe(
         Stream.flatten({
-          concurrency: options.concurrentStreams ?? sideBySide(settings.concurrency),
+          concurrency: options.concurrentStreams ?? streamsFor(settings.concurrency),
           bufferSize: 1
         })
       )

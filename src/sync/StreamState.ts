@@ -8,7 +8,7 @@ import type { Span } from "./coverage.ts"
 const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))
 
 /** A user does not move the start often enough for more spans. */
-const MOST_SPANS = 1000
+const MAX_SPANS = 1000
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
@@ -26,7 +26,7 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
    */
   read: Schema.optionalKey(
     Schema.Array(Schema.Tuple([Time, Time])).check(
-      Schema.isMaxLength(MOST_SPANS),
+      Schema.isMaxLength(MAX_SPANS),
       Schema.makeFilter((spans) => areInOrder(spans.flat()))
     )
   ),
@@ -61,7 +61,7 @@ export const labelsDigest = (labels: ReadonlySet<string>): string =>
 /** The ranges to list in a state: only the latest spans if there are too many. */
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
   spans
-    .slice(-MOST_SPANS)
+    .slice(-MAX_SPANS)
     .map(({ firstMillis, lastMillis }) => [formatTime(firstMillis), formatTime(lastMillis)] as const)
 
 /** Whether the times are in order. */

@@ -105,7 +105,7 @@ const lastOfGrid = (
       continue
     }
     if (time < firstMillis || time > lastMillis || (time - firstMillis) % stepMillis !== 0) {
-      return unexpected(block, time, "which is none of the requested points")
+      return unexpected(block, time, "which is not a requested point")
     }
     if (time <= last) return unexpected(block, time, "which comes twice or out of order")
     last = time

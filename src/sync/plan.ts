@@ -97,7 +97,7 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   }
 
   /** The state to save if there is nothing to read. */
-  get checkpointOfNothing() {
+  get unchangedCheckpoint() {
     return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
   }
 

@@ -80,7 +80,7 @@ export const readStream = (
     )
   })
 
-  const nothing: ReadEvent = { _tag: "Checkpoint", ...plan.checkpointOfNothing, recordCount: 0 }
+  const nothing: ReadEvent = { _tag: "Checkpoint", ...plan.unchangedCheckpoint, recordCount: 0 }
   const isResumed = plan.resumed !== undefined
   return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
     Stream.concat(points === 0 ? Stream.make(running, nothing) : Stream.unwrap(windows)),

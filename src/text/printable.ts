@@ -4,6 +4,7 @@
  *
  * All text printed to a terminal is either made printable here or written by the program.
  */
+import { truncateText } from "./excerpt.ts"
 
 /**
  * Control characters, direction marks, invisible characters and lone surrogates. The joiners U+200C and U+200D stay, because
@@ -38,16 +39,9 @@ export const MAX_NAME = 300
 /** The maximum length of a sentence. The program's own sentences are shorter; a server's may have any length. */
 export const MAX_SENTENCE = 4000
 
-/** A text of at most so many UTF-16 units, with an ellipsis if it was cut. No surrogate pair is cut. */
-export const cutTo = (text: string, most: number): string => {
-  if (text.length <= most) return text
-  const end = most - 1
-  return `${text.slice(0, /[\ud800-\udbff]/.test(text.charAt(end - 1)) ? end - 1 : end)}…`
-}
-
 /** A text on one line: line breaks and tabs become a blank. It is truncated first, so that the cost is bounded. */
 export const printable = (text: string, most = MAX_SENTENCE): string =>
-  cutTo(visible(onOneLine(cutTo(text, most)).trim()), most)
+  truncateText(visible(onOneLine(truncateText(text, most)).trim()), most)
 
 const onOneLine = (text: string): string =>
   text.replace(/[ \t\n\v\f\r]+/g, (blanks) => (/^ +$/.test(blanks) ? blanks : " "))
@@ -57,7 +51,7 @@ const onOneLine = (text: string): string =>
  * beginning of a message.
  */
 export const printableLines = (text: string, most: number): string =>
-  cutTo(text, most)
+  truncateText(text, most)
     .split(/\r?\n/)
     .map((line) => visible(onOneLine(line)).trimEnd())
     .join("\n  ")

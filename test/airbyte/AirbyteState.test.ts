@@ -16,7 +16,7 @@ const entry = (stream_state: unknown, more: object = {}, name = "m") => ({
   ...more
 })
 
-/** The time that the state file has for a stream. */
+/** The time of a stream in the state file. */
 const load = (content: unknown, stream = "m") =>
   Effect.gen(function* () {
     const path = content === undefined ? Option.none() : Option.some(yield* inputFile(content))
@@ -49,7 +49,7 @@ describe("a state file", () => {
     )
   }
 
-  it.effect("refuses a state whose parts are null: it is damaged, and no word for none", () =>
+  it.effect("refuses a state with null members as damaged", () =>
     Effect.gen(function* () {
       for (const state of [{ time: null }, { time: null, step: null, version: null }]) {
         const error = yield* Effect.flip(load([entry(state)]))
@@ -58,14 +58,14 @@ describe("a state file", () => {
     })
   )
 
-  it.effect("takes nulls where a state may lack something", () =>
+  it.effect("accepts null for optional members", () =>
     Effect.gen(function* () {
       const state = yield* load([entry({ ...good, full_refresh: null, generation_id: null, more: null })])
       assert.strictEqual(state?.time, good.time)
     })
   )
 
-  it.effect("gives each stream its state, whatever else is there", () =>
+  it.effect("returns the state of each stream, whatever else the file contains", () =>
     Effect.gen(function* () {
       const content = [
         entry({ ...good, time: "2025-01-01T00:00:00Z" }, {}, "a"),
@@ -89,7 +89,7 @@ describe("a state file", () => {
     })
   )
 
-  it.effect("counts with its last entry for a stream", () =>
+  it.effect("uses the last entry of a stream", () =>
     Effect.gen(function* () {
       const content = [entry({ ...good, time: "2025-01-01T00:00:00Z" }), entry(good)]
       assert.strictEqual((yield* load(content))?.time, good.time)
@@ -97,14 +97,14 @@ describe("a state file", () => {
     })
   )
 
-  it.effect("gives back the checkpoint of a refresh", () =>
+  it.effect("returns the checkpoint of a refresh", () =>
     Effect.gen(function* () {
       const checkpoint = { ...good, full_refresh: true, generation_id: 4 }
       assert.deepStrictEqual<unknown>({ ...(yield* load([entry(checkpoint)])) }, checkpoint)
     })
   )
 
-  it.effect("gives streams called like parts of JavaScript theirs and no other", () =>
+  it.effect("handles streams named like members of Object.prototype", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* load([entry(good, {}, "__proto__")], "__proto__"))?.time, good.time)
       assert.isUndefined(yield* load([entry(good)], "constructor"))
@@ -133,7 +133,7 @@ describe("a state file", () => {
     )
   }
 
-  it.effect("is refused where a state is damaged, not taken for none", () =>
+  it.effect("is refused if a state is damaged, instead of starting again", () =>
     Effect.gen(function* () {
       for (const state of [
         { ...good, version: 2 },
@@ -151,7 +151,7 @@ describe("a state file", () => {
     })
   )
 
-  it.effect("that is missing or no JSON is an error", () =>
+  it.effect("is an error if it is missing or not JSON", () =>
     Effect.gen(function* () {
       const broken = yield* Effect.flip(load("[{"))
       assert.strictEqual(broken._tag, "InputFileError")
@@ -161,7 +161,7 @@ describe("a state file", () => {
 })
 
 describe("saving a state", () => {
-  it.effect("writes a message that a platform hands back", () =>
+  it.effect("writes a message that a platform passes to the next sync", () =>
     Effect.gen(function* () {
       const collector = makeCollector()
       yield* Effect.gen(function* () {

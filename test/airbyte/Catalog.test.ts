@@ -48,7 +48,7 @@ describe("readCatalog", () => {
     })
   )
 
-  it.effect("takes nulls for whatever may be left out, and keys that it does not know", () =>
+  it.effect("accepts null for optional keys, and unknown keys", () =>
     Effect.gen(function* () {
       const streams = yield* read({
         streams: [
@@ -93,7 +93,7 @@ describe("readCatalog", () => {
     })
   )
 
-  it.effect("reads the labels that were discovered, where the list is still one", () =>
+  it.effect("reads the list of discovered labels, if it is valid", () =>
     Effect.gen(function* () {
       const listOf = (other_labels: unknown) =>
         Effect.map(
@@ -111,7 +111,7 @@ describe("readCatalog", () => {
   )
 
   it.effect(
-    "reads 100,000 streams in time that grows with their number alone",
+    "reads 100,000 streams in linear time",
     () =>
       Effect.gen(function* () {
         const streams = Array.from({ length: 100_000 }, (_, i) => stream(`metric_${i}`))
@@ -122,7 +122,7 @@ describe("readCatalog", () => {
     60_000
   )
 
-  it.effect("keeps columns called like parts of JavaScript", () =>
+  it.effect("keeps columns named like members of Object.prototype", () =>
     Effect.gen(function* () {
       const [only] = yield* read(
         '{"streams":[{"stream":{"name":"m","json_schema":{"properties":{"__proto__":{},"constructor":{}}}},"sync_mode":"incremental"}]}'
@@ -162,7 +162,7 @@ describe("readCatalog", () => {
     ["null", "null", /not a configured catalog/]
   ]
   for (const [what, content, where] of wrong) {
-    it.effect(`says where a catalog is wrong: ${what}`, () =>
+    it.effect(`reports where a catalog is wrong: ${what}`, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(read(content))
         assert.strictEqual(error._tag, "ConfigError")
@@ -172,7 +172,7 @@ describe("readCatalog", () => {
     )
   }
 
-  it.effect("reports a file that is missing or no JSON", () =>
+  it.effect("reports a file that is missing or not JSON", () =>
     Effect.gen(function* () {
       const missing = yield* Effect.flip(
         Effect.provide(readCatalog("/no/such/file.json"), NodeServices.layer)
@@ -192,7 +192,7 @@ describe("catalogStream", () => {
   const warnings: Array<unknown> = []
   const collect = Logger.layer([Logger.make(({ message }) => void warnings.push(message))])
 
-  it.effect("has the abilities of a stream", () =>
+  it.effect("declares the sync modes, cursor and primary key", () =>
     Effect.gen(function* () {
       const { json_schema, ...rest } = yield* catalogStream(
         { name: "up", labels: ["job"], metadata: { type: "gauge", help: "Is it up?", unit: "" } },
@@ -210,7 +210,7 @@ describe("catalogStream", () => {
     })
   )
 
-  it.effect("warns of labels that have no column, but not where there are no columns", () =>
+  it.effect("warns about labels without a column, but not without label columns", () =>
     Effect.gen(function* () {
       const metric = { name: "m", labels: ["Job", "job", "label_time"], metadata: undefined }
       warnings.length = 0

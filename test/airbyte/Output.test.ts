@@ -1,4 +1,4 @@
-/** Standard output without a process: order, whole lines, a reader that is slow, gone, or left in the middle. */
+/** Standard output without a process: order, complete lines, and readers that are slow or close early. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -12,7 +12,7 @@ const log = (message: string): AirbyteMessage => ({ type: "LOG", log: { level: "
 const logged = (collector: Collector): ReadonlyArray<string> =>
   collector.messages().map(({ log }) => (log as { readonly message: string }).message)
 
-/** A line that is worth a write of its own. */
+/** A line that is large enough for a separate write. */
 const large = (letter: string): string => letter.repeat(1_200_000)
 
 const settle = Effect.repeat(Effect.yieldNow, { times: 100 })
@@ -40,7 +40,7 @@ describe("Output", () => {
   })
 
   it.effect.prop(
-    "keeps order and lines at any pace of the reader, however it is flushed",
+    "keeps lines complete and in order for any reader and any pattern of flushes",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -78,7 +78,7 @@ describe("Output", () => {
     { arbitrary: { runs: 15 }, timeout: 20_000 }
   )
 
-  it.effect("writes by itself what has waited for a moment", () => {
+  it.effect("writes pending lines after a short delay", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output
@@ -89,7 +89,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(collector.layer))
   })
 
-  it.effect("writes what is left when its scope closes, also by an interruption", () =>
+  it.effect("writes pending lines when its scope closes, even on interruption", () =>
     Effect.gen(function* () {
       const collector = makeCollector()
       yield* Effect.provide(
@@ -109,7 +109,7 @@ describe("Output", () => {
     })
   )
 
-  it.effect("lets lines be made while others are written, but not more than that", () =>
+  it.effect("encodes the next lines during a write, and no more than one buffer", () =>
     Effect.gen(function* () {
       const taken = yield* Deferred.make<void>()
       const collector = makeCollector(Deferred.await(taken))
@@ -135,7 +135,7 @@ describe("Output", () => {
     })
   )
 
-  it.effect("does not write for a few lines", () => {
+  it.effect("does not start a write for a few lines", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output
@@ -147,7 +147,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(collector.layer))
   })
 
-  it.effect("ends a write that has begun before it lets itself be interrupted", () =>
+  it.effect("completes a started write before an interruption", () =>
     Effect.gen(function* () {
       const taken = yield* Deferred.make<void>()
       const collector = makeCollector(Deferred.await(taken))
@@ -169,7 +169,7 @@ describe("Output", () => {
 
   const closed = Effect.fail(new OutputClosed({ code: "EPIPE" }))
 
-  it.effect("fails when its reader is gone", () =>
+  it.effect("fails when its reader has closed", () =>
     Effect.gen(function* () {
       const output = yield* Output
       output.message(log("1"))
@@ -178,7 +178,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("does not forget that lines were lost, however they were written", () =>
+  it.effect("keeps failing after lines were lost, however they were written", () =>
     Effect.gen(function* () {
       const output = yield* Output
       yield* settle
@@ -189,7 +189,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("fails at the next line after its reader is gone, even where little is written", () =>
+  it.effect("fails at the next line after its reader has closed, even if little is written", () =>
     Effect.gen(function* () {
       const output = yield* Output
       yield* settle
@@ -201,7 +201,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("masks texts only: a secret may be a word of the protocol", () => {
+  it.effect("masks only texts, because a secret may be a word of the protocol", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output
@@ -226,7 +226,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(collector.layer))
   })
 
-  it.effect("masks secrets where people read, and leaves data alone", () => {
+  it.effect("masks secrets in texts for people, and leaves data unchanged", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output

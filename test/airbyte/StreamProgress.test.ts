@@ -4,7 +4,7 @@ import { type Choices, choices } from "../choices.ts"
 
 const range = (points: number) => ({ firstMillis: 60, lastMillis: 60 * points, stepMillis: 60 })
 
-/** Windows of one stream until all its points are done: how many points each has, and how many records. */
+/** The windows of a stream, each with its number of points and records. */
 const windows = (choices: Choices, points: number) => {
   const out: Array<{ readonly lastMillis: number; readonly records: number }> = []
   for (let done = 0; done < points; ) {
@@ -16,7 +16,7 @@ const windows = (choices: Choices, points: number) => {
 
 describe("StreamProgress", () => {
   it.prop(
-    "reports each window's records and points once, and ends with all of them",
+    "reports each window's records and points once, and all of them in total",
     [choices],
     ([choices]) => {
       const points = choices.between(1, 300)
@@ -37,7 +37,7 @@ describe("StreamProgress", () => {
     }
   )
 
-  it.prop("never lets the reported estimate be far from the present one", [choices], ([choices]) => {
+  it.prop("keeps the reported estimate close to the current one", [choices], ([choices]) => {
     const points = choices.between(1, 300)
     const progress = new StreamProgress(range(points), 0)
     let told: { readonly records: number; readonly bytes: number } | undefined
@@ -51,7 +51,7 @@ describe("StreamProgress", () => {
     assert.isAtMost(Math.abs(progress.records - told!.records), told!.records * 0.1)
   })
 
-  it("takes the rest to be as dense as what has been read", () => {
+  it("assumes that the rest is as dense as the part that has been read", () => {
     const progress = new StreamProgress(range(100), 0)
     progress.add(50, 5000)
     progress.endWindow(60 * 10)
@@ -64,13 +64,13 @@ describe("StreamProgress", () => {
     assert.deepStrictEqual(progress.newEstimate(), { records: 1007, bytes: 100_667 })
   })
 
-  it("is complete at once for a stream without points", () => {
+  it("is complete immediately for a stream without points", () => {
     const progress = new StreamProgress(range(0), 0)
     progress.endWindow(0)
     assert.deepStrictEqual([progress.share, progress.newEstimate()], [1, { records: 0, bytes: 0 }])
   })
 
-  it("has a line of progress logged every 10 s at most", () => {
+  it("logs progress at most every 10 s", () => {
     const progress = new StreamProgress(range(100), 5000)
     const due = [14_999, 15_000, 15_001, 24_999, 40_000, 49_999, 50_000].filter((now) =>
       progress.isLogDue(now)

@@ -1,4 +1,4 @@
-/** The verb `check` inside the process, where the clock of the test replaces its timeout. */
+/** The verb `check` in-process, with timeouts on the test clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
@@ -10,7 +10,7 @@ import { makeDatabase } from "../../src/mock/MockSeries.ts"
 import { layerQuick } from "../../src/sync/quickCheck.ts"
 import { makeCollector } from "./collector.ts"
 
-/** What a check of a silent server fails with, and after how many seconds. */
+/** The error of a check against a silent server, and the seconds until it. */
 const giveUp = Effect.fnUntraced(function* (config: object) {
   const mock = new MockPrometheus(makeDatabase([]), {
     faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
@@ -34,18 +34,18 @@ const giveUp = Effect.fnUntraced(function* (config: object) {
 })
 
 describe("check", () => {
-  it.effect("times out early on a silent server, and does not advise what would not help", () =>
+  it.effect("times out early on a silent server, without advice that would not help", () =>
     Effect.gen(function* () {
       const { message, seconds } = yield* giveUp({})
       assert.match(message, /did not respond within 15 s\. A check does not wait longer\. Check whether/)
       assert.notInclude(message, "request_timeout")
-      // Two tries, and a pause between them.
+      // Two attempts with a pause in between.
       assert.isAtLeast(seconds, 30)
       assert.isAtMost(seconds, 32)
     })
   )
 
-  it.effect("waits no longer than is configured, and says where", () =>
+  it.effect("waits no longer than configured, and names the server", () =>
     Effect.gen(function* () {
       const { message, seconds } = yield* giveUp({ request_timeout: 3, max_retries: 0 })
       assert.match(message, /did not respond within 3 s\. .*raise request_timeout/)

@@ -1,19 +1,19 @@
-/** An `Output` that keeps what is written, for tests of what writes to it. */
+/** An `Output` that collects everything written to it, for tests. */
 import { Effect, type Layer } from "effect"
 import { Output, type OutputClosed } from "../../src/airbyte/Output.ts"
 
-/** One line of what was written. */
+/** A written line. */
 export type Message = Readonly<Record<string, unknown>> & { readonly type: string }
 
-/** What was written so far, and the layer that writes there. */
+/** The lines written so far, and the layer that writes them. */
 export interface Collector {
   readonly layer: Layer.Layer<Output>
   readonly text: () => string
-  /** Throws where a line is not whole. */
+  /** Throws if a line is incomplete. */
   readonly messages: () => ReadonlyArray<Message>
 }
 
-/** Makes one; `before` runs before each write takes place, to delay it or to let it fail. */
+/** Creates a collector. `before` runs before each write, to delay it or make it fail. */
 export const makeCollector = (before: Effect.Effect<void, OutputClosed> = Effect.void): Collector => {
   let written = ""
   const text = () => written

@@ -1,10 +1,10 @@
-/** A file as a platform hands it over. */
+/** An input file, as a platform passes it. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
 
-/** Writes a file that goes with the scope: text as it is, anything else as JSON. */
+/** Writes a file that is deleted with the scope: a string unchanged, anything else as JSON. */
 export const inputFile = (content: unknown): Effect.Effect<string, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "input-file-"))),

@@ -1,4 +1,4 @@
-/** The verb `read` inside the process: the events of a read as messages. */
+/** The verb `read` in-process: the events of a read as messages. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Option } from "effect"
@@ -22,11 +22,11 @@ interface Setting {
   readonly points: number
   readonly config?: object
   readonly mock?: MockOptions
-  /** Takes the messages of a read that does not return any. */
+  /** Collects the messages of a read that fails. */
   readonly told?: Array<Message>
   /** The `state` of STATE messages of an earlier read. */
   readonly states?: ReadonlyArray<unknown>
-  /** Instead of the store that writes STATE messages. */
+  /** Replaces the store that writes STATE messages. */
   readonly store?: Layer.Layer<StateStore | StateReader>
 }
 
@@ -39,7 +39,7 @@ const configured = (name: string, more: Partial<ConfiguredStream> = {}): Configu
   ...more
 })
 
-/** Reads, and answers the messages and whether all was read. */
+/** Runs a read. Returns the messages, and whether everything was read. */
 const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredStream>, setting: Setting) {
   yield* TestClock.setTime(start + setting.points * minute)
   const mock = new MockPrometheus(makeDatabase(setting.series), {
@@ -110,7 +110,7 @@ const payloads = <A>(messages: ReadonlyArray<Message>, type: string): ReadonlyAr
   messages.filter((message) => message.type === type).map((message) => message[type.toLowerCase()] as A)
 
 const records = (messages: ReadonlyArray<Message>) => payloads<RecordMessage>(messages, "RECORD")
-/** All records, in an order of their own. */
+/** All records, sorted. */
 const dataOf = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
   records(messages)
     .map(({ data }) => JSON.stringify(data))
@@ -120,7 +120,7 @@ const traces = (messages: ReadonlyArray<Message>) => payloads<Trace>(messages, "
 const errors = (messages: ReadonlyArray<Message>) =>
   traces(messages).flatMap(({ error }) => (error === undefined ? [] : [error]))
 
-/** What was told of a stream, runs of records as one. */
+/** The messages about a stream, with consecutive records as one. */
 const story = (messages: ReadonlyArray<Message>, name: string): string => {
   const words = messages.flatMap((message) => {
     const record = message.record as RecordMessage | undefined
@@ -159,7 +159,7 @@ describe("read", () => {
       assert.isTrue(ok)
       assert.match(story(messages, "m"), /^STARTED RUNNING( records STATE){2,} COMPLETE$/)
       assert.strictEqual(records(messages).length, 600)
-      // Each state counts what came since the one before it.
+      // Each state counts the records since the previous one.
       let count = 0
       for (const message of messages) {
         if (message.type === "RECORD") count++
@@ -175,7 +175,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("has a state for a stream without records", () =>
+  it.effect("emits a state for a stream without records", () =>
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([configured("gone")], { series: [], points: 10 })
       assert.isTrue(ok)
@@ -184,7 +184,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("stamps records and traces with the present time", () =>
+  it.effect("stamps records and traces with the current time", () =>
     Effect.gen(function* () {
       const { messages } = yield* readAll([configured("m")], { series: gauge("m", 5), points: 5 })
       const now = start + 5 * minute
@@ -211,7 +211,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("ends a full refresh with the state that says so, and starts again from that", () =>
+  it.effect("ends a full refresh with its final state, from which the next one starts again", () =>
     Effect.gen(function* () {
       const stream = configured("m", { mode: "full_refresh", generationId: Option.some(3) })
       const setting = { series: gauge("m", 100), points: 100 }
@@ -261,7 +261,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("names streams that need quotes in JSON", () =>
+  it.effect("escapes stream names in JSON", () =>
     Effect.gen(function* () {
       const name = 'é"\\😀'
       const { messages } = yield* readAll([configured(name)], { series: gauge(name, 3), points: 3 })
@@ -347,7 +347,7 @@ describe("read", () => {
     })
   )
 
-  it.effect("reports until when it waits where the server limits the rate, and continues after that", () =>
+  it.effect("reports how long a rate limit lasts, and then continues", () =>
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([configured("m")], {
         series: gauge("m", 30),
@@ -381,14 +381,14 @@ describe("read", () => {
     })
   )
 
-  it.effect("is done at once without streams", () =>
+  it.effect("ends immediately without streams", () =>
     Effect.gen(function* () {
       const { messages, ok } = yield* readAll([], { series: [], points: 5 })
       assert.deepStrictEqual([ok, messages], [true, []])
     })
   )
 
-  it.effect("leaves no stream without an end when the program itself fails", () =>
+  it.effect("ends every stream when the program itself fails", () =>
     Effect.gen(function* () {
       const told: Array<Message> = []
       const exit = yield* Effect.exit(

@@ -11,7 +11,7 @@ import {
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { InputFileError } from "../../src/config/inputFile.ts"
 
-/** The paths of the keys that flags of one value stand for, and of those that may be repeated. */
+/** The paths of the keys with single-value flags, and of those with repeatable flags. */
 const single = {
   url: "base_url",
   start: "start_date",
@@ -49,7 +49,7 @@ const tenant = { name: "X-Scope-OrgID", value: "a" }
 
 const local = { url: "http://localhost:9090", start: "2026-01-01" }
 
-/** With these files and variables, and no others. */
+/** With only these files and environment variables. */
 const around = (files: Readonly<Record<string, string>>, variables: Readonly<Record<string, string>> = {}) =>
   [
     Effect.provide(
@@ -93,7 +93,7 @@ describe("settingsOf", () => {
     })
   )
 
-  it.effect("excludes the labels of the flags beside those of the file", () =>
+  it.effect("excludes the labels of the flags in addition to those of the file", () =>
     Effect.gen(function* () {
       const excluded = (file: object, ...excludeLabel: ReadonlyArray<string>) =>
         Effect.map(
@@ -144,7 +144,7 @@ describe("settingsOf", () => {
   const passwordOf = ({ basicAuth }: Effect.Success<ReturnType<typeof settings>>) =>
     Option.getOrUndefined(Option.map(basicAuth, ({ password, user }) => [user, Redacted.value(password)]))
 
-  it.effect("takes the password from the environment, or before that from a file", () =>
+  it.effect("takes the password from a file, or else from the environment", () =>
     Effect.gen(function* () {
       const variables = { [PASSWORD_VARIABLE]: "from variable" }
       const user = flags({ ...local, user: "u" })
@@ -190,7 +190,7 @@ describe("settingsOf", () => {
   const headersOf = ({ headers }: Effect.Success<ReturnType<typeof settings>>) =>
     headers.map(({ name, value }) => [name, Redacted.value(value)])
 
-  it.effect("takes a token from the environment, or before that from a file, and sends it as a header", () =>
+  it.effect("takes a token from a file, or else from the environment, and sends it as a header", () =>
     Effect.gen(function* () {
       const variables = { [TOKEN_VARIABLE]: "t1" }
       assert.deepStrictEqual(headersOf(yield* settings(flags(local), {}, variables)), [
@@ -225,7 +225,7 @@ describe("settingsOf", () => {
     })
   )
 
-  it.effect("says in words why a file with a secret cannot be read", () =>
+  it.effect("reports why a file with a secret cannot be read", () =>
     Effect.gen(function* () {
       const reason = PlatformError.systemError({ _tag: "NotFound", module: "FileSystem", method: "readFile" })
       const message = yield* settingsOf(flags({ ...local, user: "u", passwordFile: "p" })).pipe(
@@ -236,7 +236,7 @@ describe("settingsOf", () => {
     })
   )
 
-  it.effect("names the flags where something is wrong, and shows no password", () =>
+  it.effect("names the invalid flags, and shows no password", () =>
     Effect.gen(function* () {
       assert.match(
         yield* messageOf(settings(flags({ url: "http://x" }))),
@@ -336,7 +336,7 @@ describe("the demo", () => {
     })
   )
 
-  it.effect("is not read where a server is named, and not together with one", () =>
+  it.effect("is not read if a server is named, and is refused together with one", () =>
     Effect.gen(function* () {
       for (const given of [{ url: "http://x" }, { config: "c" }, { user: "u" }, { tokenFile: "t" }]) {
         assert.isFalse(yield* isDemo(flags(given), false))
@@ -346,7 +346,7 @@ describe("the demo", () => {
     })
   )
 
-  it.effect("takes flags too", () =>
+  it.effect("accepts other flags", () =>
     Effect.gen(function* () {
       const demo = { base_url: "http://127.0.0.1:1", start_date: "2026-01-01", step: 60 }
       const { isStepGiven, settings } = yield* demoSettingsOf(demo, flags({ step: "5m" }, { select: ["a"] }))

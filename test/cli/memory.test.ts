@@ -8,7 +8,7 @@ const peakOf = (...args: ReadonlyArray<string>): number =>
   Number(execFileSync(process.execPath, [program, ...args], { encoding: "utf8" }))
 
 describe("keepExternalMemoryLow", () => {
-  it("lets less pile up than V8 does", () => {
+  it("lets less garbage accumulate than V8 does", () => {
     // 8 MB live.
     assert.isBelow(peakOf("low"), 50)
     assert.isAbove(peakOf(), 60)

@@ -6,7 +6,7 @@ import { ConfigError } from "../../src/config/ConnectorConfig.ts"
 
 const wrong = new ConfigError({ message: "that is wrong" })
 
-/** Repeats runs that take so long each, in milliseconds, for a while; answers when each began, and what was told. */
+/** Repeats runs that take these times in milliseconds. Returns the start of each run, and the logs. */
 const runs = Effect.fnUntraced(function* (
   everyMillis: number,
   forMillis: number,
@@ -33,7 +33,7 @@ const runs = Effect.fnUntraced(function* (
 })
 
 describe("repeatedly", () => {
-  it.effect("keeps the pace of the first run's beginning", () =>
+  it.effect("keeps to multiples of the interval since the first start", () =>
     Effect.gen(function* () {
       const { begun, exit, told } = yield* runs(60_000, 200_000, [5000, 20_000, 0])
       assert.deepStrictEqual(begun, [0, 60_000, 120_000, 180_000])
@@ -43,14 +43,14 @@ describe("repeatedly", () => {
     })
   )
 
-  it.effect("leaves out runs for which one that takes long leaves no time", () =>
+  it.effect("skips runs whose time passes during a long one", () =>
     Effect.gen(function* () {
       const { begun } = yield* runs(60_000, 400_000, [150_000, 0, 60_000])
       assert.deepStrictEqual(begun, [0, 180_000, 240_000, 360_000])
     })
   )
 
-  it.effect("ends with the first run if that one fails", () =>
+  it.effect("ends if the first run fails", () =>
     Effect.gen(function* () {
       const { begun, exit } = yield* runs(1000, 10_000, [], [0])
       assert.deepStrictEqual(begun, [0])

@@ -37,7 +37,7 @@ describe("planOf", () => {
     })
   })
 
-  it("takes what the flags say", () => {
+  it("applies the flags", () => {
     const flags: RunFlags = {
       ...to("parquet", "p"),
       mode: Option.some("full_refresh_append"),
@@ -64,7 +64,7 @@ describe("planOf", () => {
     })
   })
 
-  it("refreshes the first time only, where it repeats itself", () => {
+  it("refreshes only in the first of repeated runs", () => {
     const plan = planOf({ ...none, fullRefresh: true, mode: Option.some("incremental_append") }, true)
     assert.strictEqual(plan.target.path, "demo.duckdb")
     assert.deepStrictEqual([plan.mode, plan.laterMode], ["full_refresh_overwrite", "incremental_append"])
@@ -81,7 +81,7 @@ describe("checkTogether", () => {
     ],
     [
       { fullRefresh: true, mode: Option.some<SyncMode>("full_refresh_append") },
-      /full_refresh_append keeps it: remove/
+      /full_refresh_append keeps them: remove/
     ],
     [{ dryRun: true, every: Option.some(1000) }, /remove --every\.$/],
     [{ dryRun: true, report: Option.some("x.html") }, /remove one of them\.$/]

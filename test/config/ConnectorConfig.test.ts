@@ -10,7 +10,7 @@ const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", s
 
 const settings = (given: Readonly<Record<string, unknown>> = {}) => decodeConfig({ ...minimal, ...given })
 
-/** Why a configuration is refused. */
+/** The error for a configuration. */
 const refusal = (given: Readonly<Record<string, unknown>>) =>
   Effect.map(Effect.flip(settings(given)), (error) => {
     assert.instanceOf(error, ConfigError)
@@ -21,7 +21,7 @@ const refusal = (given: Readonly<Record<string, unknown>>) =>
 const SECRET = "s3cr3t"
 
 describe("decodeConfig", () => {
-  it.effect("has a default for all that is not given", () =>
+  it.effect("has a default for every optional key", () =>
     Effect.gen(function* () {
       const { metrics, ...others } = yield* decodeConfig({
         base_url: "http://localhost:9090",
@@ -50,7 +50,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("takes every key", () =>
+  it.effect("accepts every key", () =>
     Effect.gen(function* () {
       const result = yield* decodeConfig({
         base_url: "https://example.com/prometheus/",
@@ -100,7 +100,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("sees null as absent, for every key that is not needed", () =>
+  it.effect("treats null as missing, for every optional key", () =>
     Effect.gen(function* () {
       const nulls = Object.fromEntries(
         Object.keys(keys).flatMap((key) => (key === "base_url" || key === "start_date" ? [] : [[key, null]]))
@@ -114,7 +114,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("sees undefined as absent, as a program would give it", () =>
+  it.effect("treats undefined as missing, as programs may pass it", () =>
     Effect.gen(function* () {
       const absent = { end_date: undefined, selector: undefined, step: undefined, headers: undefined }
       const { step: _, ...given } = minimal
@@ -123,7 +123,7 @@ describe("decodeConfig", () => {
   )
 
   it.effect.each(["basic_auth_user", "basic_auth_pass", "selector", "end_date"])(
-    "sees empty text as absent: %s",
+    "treats an empty string as missing: %s",
     (key) =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* settings({ [key]: "" }), yield* settings())
@@ -166,7 +166,7 @@ describe("decodeConfig", () => {
     "https://example.com/prometheus?"
   ])("refuses the base_url %j", (base_url) =>
     Effect.gen(function* () {
-      // What a query or fragment holds may be a token.
+      // A query or a fragment may contain a token.
       const shown = base_url.replace(/([?#])x.*$/, "$1***")
       assert.strictEqual(
         yield* refusal({ base_url }),
@@ -201,7 +201,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("says where credentials of the base_url belong", () =>
+  it.effect("says which keys to use instead of credentials in base_url", () =>
     Effect.gen(function* () {
       assert.strictEqual(
         yield* refusal({ base_url: `https://user:${SECRET}@example.com/p` }),
@@ -210,7 +210,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("wants both of user and password, or neither", () =>
+  it.effect("requires both user and password, or neither", () =>
     Effect.gen(function* () {
       assert.match(
         yield* refusal({ basic_auth_user: "u" }),
@@ -294,7 +294,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("takes leap days", () =>
+  it.effect("accepts leap days", () =>
     Effect.gen(function* () {
       const leap = yield* settings({ start_date: "2024-02-29", end_date: "2028-02-29T12:00:00Z" })
       assert.strictEqual(leap.startMillis, Date.UTC(2024, 1, 29))
@@ -302,7 +302,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("refuses patterns that are no regular expressions, by their place", () =>
+  it.effect("refuses invalid regular expressions, and names their position", () =>
     Effect.gen(function* () {
       const message = yield* refusal({ metrics: { include: ["a*", "(b"], exclude: ["[c"] } })
       assert.include(
@@ -316,7 +316,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("refuses a selector that is none, and one that names a metric", () =>
+  it.effect("refuses an invalid selector, and one that names a metric", () =>
     Effect.gen(function* () {
       assert.include(
         yield* refusal({ selector: '{env="prod"' }),
@@ -329,7 +329,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("refuses to leave out the name of the metric, or a label without a name", () =>
+  it.effect("refuses to exclude the name of the metric, or a label without a name", () =>
     Effect.gen(function* () {
       const message = yield* refusal({ exclude_labels: ["a", "__name__", ""] })
       assert.include(
@@ -340,7 +340,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("warns of what looks like a pattern among excluded labels, since it excludes nothing", () =>
+  it.effect("warns about patterns in exclude_labels, because they exclude nothing", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual((yield* settings({ exclude_labels: ["user_*", "_a1"] })).warnings, [
         'exclude_labels contains "user_*", which is taken as a label name and not as a pattern.'
@@ -386,7 +386,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("takes the headers that proxies and servers ask for", () =>
+  it.effect("accepts the headers that proxies and servers need", () =>
     Effect.gen(function* () {
       const headers = ["Cookie", "Proxy-Authorization", "X-Scope-OrgID", "User-Agent", "Accept"].map(
         (name) => ({
@@ -398,25 +398,23 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect(
-    "refuses a header that is there twice, also in another case, or beside basic authentication",
-    () =>
-      Effect.gen(function* () {
-        const message = yield* refusal({
-          headers: [
-            { name: "X-Scope-OrgID", value: "a" },
-            { name: "authorization", value: "Bearer b" },
-            { name: "x-scope-orgid", value: "c" }
-          ],
-          basic_auth_user: "u",
-          basic_auth_pass: "p"
-        })
-        assert.include(message, "headers[2].name is the same as headers[0].name: remove one of them.")
-        assert.include(
-          message,
-          "headers[1].name is authorization, which basic_auth_user and basic_auth_pass set too"
-        )
+  it.effect("refuses a repeated header, ignoring case, and Authorization with basic authentication", () =>
+    Effect.gen(function* () {
+      const message = yield* refusal({
+        headers: [
+          { name: "X-Scope-OrgID", value: "a" },
+          { name: "authorization", value: "Bearer b" },
+          { name: "x-scope-orgid", value: "c" }
+        ],
+        basic_auth_user: "u",
+        basic_auth_pass: "p"
       })
+      assert.include(message, "headers[2].name is the same as headers[0].name: remove one of them.")
+      assert.include(
+        message,
+        "headers[1].name is authorization, which basic_auth_user and basic_auth_pass set too"
+      )
+    })
   )
 
   it.effect.each([`${SECRET}\r\nx: y`, `${SECRET}\n`, `${SECRET}\u0000`, `${SECRET}\u007f`, `${SECRET}漢`])(
@@ -429,25 +427,23 @@ describe("decodeConfig", () => {
       })
   )
 
-  it.effect(
-    "refuses what is too long for a header, such as a file named by mistake, without showing it",
-    () =>
-      Effect.gen(function* () {
-        const long = SECRET.padEnd(16_385, "x")
-        const password = yield* refusal({ basic_auth_user: "u", basic_auth_pass: long })
-        assert.include(password, "basic_auth_pass has 16385 characters, but must have at most 16384")
-        const header = yield* refusal({ headers: [{ name: "x", value: long }] })
-        assert.include(header, "headers[0].value has 16385 characters, but must have at most 16384")
-        assert.notInclude(password + header, SECRET)
-        const fits = long.slice(1)
-        const settings = yield* decodeConfig({
-          ...minimal,
-          basic_auth_user: "u",
-          basic_auth_pass: fits,
-          headers: [{ name: "x", value: fits }]
-        })
-        assert.deepStrictEqual(redactedIn(settings), [fits, fits])
+  it.effect("refuses a value that is too long for a header, such as the wrong file, without showing it", () =>
+    Effect.gen(function* () {
+      const long = SECRET.padEnd(16_385, "x")
+      const password = yield* refusal({ basic_auth_user: "u", basic_auth_pass: long })
+      assert.include(password, "basic_auth_pass has 16385 characters, but must have at most 16384")
+      const header = yield* refusal({ headers: [{ name: "x", value: long }] })
+      assert.include(header, "headers[0].value has 16385 characters, but must have at most 16384")
+      assert.notInclude(password + header, SECRET)
+      const fits = long.slice(1)
+      const settings = yield* decodeConfig({
+        ...minimal,
+        basic_auth_user: "u",
+        basic_auth_pass: fits,
+        headers: [{ name: "x", value: fits }]
       })
+      assert.deepStrictEqual(redactedIn(settings), [fits, fits])
+    })
   )
 
   it.effect.each([
@@ -482,7 +478,7 @@ describe("decodeConfig", () => {
         Effect.map(({ warnings }) => ({ message: "", warnings })),
         Effect.catch(({ message }) => Effect.succeed({ message, warnings: [] }))
       )
-      // The names of keys that nobody knows, and of labels that look like patterns, are shown as they are.
+      // The names of unknown keys, and of labels that look like patterns, are quoted.
       if (warnings.length === 0 && key !== "exclude_labels") assert.notInclude(message, SECRET)
       if (key === "base_url") {
         assert.strictEqual(
@@ -525,7 +521,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("reports the problems between keys at once", () =>
+  it.effect("reports all problems between keys at once", () =>
     Effect.gen(function* () {
       const message = yield* refusal({
         base_url: "ftp://x",
@@ -559,7 +555,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("warns of keys that it does not know, without their values", () =>
+  it.effect("warns about unknown keys, without their values", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual((yield* settings({ basicauth: SECRET })).warnings, [
         "Unknown configuration key is ignored: basicauth."
@@ -582,7 +578,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("only counts unknown keys of which there are very many, and shortens long ones", () =>
+  it.effect("counts unknown keys if there are many, and truncates long ones", () =>
     Effect.gen(function* () {
       const many = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`k${i}`, i]))
       const [warning] = (yield* settings({ ["x".repeat(1_000_000)]: 1, ...many })).warnings
@@ -591,7 +587,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("takes keys that mean something to JavaScript for unknown ones", () =>
+  it.effect("treats keys named like members of Object.prototype as unknown", () =>
     Effect.gen(function* () {
       const given = JSON.parse(
         `{"__proto__": {"step": 1}, "constructor": 1, "metrics": {"__proto__": 1, "include": []}, ${JSON.stringify(minimal).slice(1)}`
@@ -605,7 +601,7 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect("says that a value is nested too deeply", () =>
+  it.effect("reports a value that is nested too deeply", () =>
     Effect.gen(function* () {
       let deep: unknown = 1
       for (let i = 0; i < 100_000; i++) deep = i % 2 === 0 ? [deep] : { a: deep }
@@ -619,7 +615,7 @@ describe("decodeConfig", () => {
   )
 
   it.effect(
-    "copes with texts of a megabyte in every key",
+    "handles strings of a megabyte in every key",
     () =>
       Effect.gen(function* () {
         for (const unit of ["/", "1", "1s", "{", '"', "\\", " ", "a=", "@", "?"]) {
@@ -665,7 +661,7 @@ describe("decodeConfig", () => {
       })
   )
 
-  it.effect("shortens what is long", () =>
+  it.effect("truncates long values", () =>
     Effect.gen(function* () {
       assert.isBelow((yield* refusal({ start_date: "x".repeat(100_000) })).length, 600)
     })
@@ -785,7 +781,7 @@ describe("files", () => {
     )
   )
 
-  it.effect("may be much too large, which is seen before they are read", () =>
+  it.effect("may be much too large, which is detected before reading", () =>
     inFolder((write, folder) =>
       Effect.gen(function* () {
         const files = yield* FileSystem.FileSystem
@@ -832,7 +828,7 @@ describe("files", () => {
     )
   )
 
-  it.effect("say on which line they are broken", () =>
+  it.effect("are reported with the line of a syntax error", () =>
     inFolder((write) =>
       Effect.gen(function* () {
         const file = yield* write("config.json", '{\n  "a": 1,\n  "b": 2,\n}')
@@ -841,7 +837,7 @@ describe("files", () => {
     )
   )
 
-  it.effect("are checked like any configuration", () =>
+  it.effect("are validated like any configuration", () =>
     inFolder((write) =>
       Effect.gen(function* () {
         const file = yield* write("config.json", JSON.stringify({ ...minimal, step: 0 }))
@@ -854,13 +850,13 @@ describe("files", () => {
 })
 
 describe("layerFrom", () => {
-  it.effect("makes the service", () =>
+  it.effect("provides the service", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* ConnectorConfig).stepSeconds, 60)
     }).pipe(Effect.provide(ConnectorConfig.layerFrom(minimal)))
   )
 
-  it.effect("fails with what is wrong", () =>
+  it.effect("fails with the problems", () =>
     Effect.gen(function* () {
       const error = yield* ConnectorConfig.pipe(
         Effect.provide(ConnectorConfig.layerFrom({ ...minimal, step: 0 })),
@@ -873,7 +869,7 @@ describe("layerFrom", () => {
 })
 
 describe("ConnectorConfig.layer", () => {
-  it.effect("takes a configuration that the compiler has checked, and checks it again", () =>
+  it.effect("accepts a typed configuration, and validates it too", () =>
     Effect.gen(function* () {
       const config = { base_url: "http://h", start_date: "2026-01-01", step: "5m" }
       assert.strictEqual(

@@ -1,4 +1,4 @@
-/** A table with two more keys, one of them secret: each appears everywhere without another line of code. */
+/** A table with two additional keys, one of them secret. Each works everywhere without further code. */
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { ConfigProvider, Effect, FileSystem, Predicate, Schema } from "effect"
@@ -43,7 +43,7 @@ const propertiesOf = (schema: unknown): Readonly<Record<string, unknown>> => {
 }
 
 describe("a new row of the table of keys", () => {
-  it("is decoded, by the schema as well as key by key", () => {
+  it("is decoded by the schema and key by key", () => {
     const { config, problems, warnings } = decodeKeys(table, { ...given, pause: "1m", api_key: "s3cr3t!" })
     assert.deepStrictEqual([problems, warnings], [[], []])
     assert.strictEqual(config.pause, 60)
@@ -58,14 +58,14 @@ describe("a new row of the table of keys", () => {
     assert.notProperty(config, "api_key")
   })
 
-  it("is in messages with what it accepts, and a secret is not quoted", () => {
+  it("is in messages with its accepted values, and a secret is not quoted", () => {
     assert.deepStrictEqual(decodeKeys(table, { ...given, pause: -1, api_key: ["s3cr3t!"] }).problems, [
       'pause is -1, but must be a whole number of seconds from 0 to 86400 (1 day), such as 3600, "3600" or "1h".',
       "api_key is not of the right type (its value is not shown), but must be text."
     ])
   })
 
-  it("is known: only other keys are warned of", () => {
+  it("is known: only other keys cause a warning", () => {
     assert.deepStrictEqual(decodeKeys(table, { ...given, pause: 1, paws: 1 }).warnings, [
       "Unknown configuration key is ignored: paws."
     ])
@@ -96,7 +96,7 @@ describe("a new row of the table of keys", () => {
     assert.deepStrictEqual(connectionSpecification(table).required, connectionSpecification().required)
   })
 
-  it("is masked wherever the settings have it", () => {
+  it("is masked wherever it is in the settings", () => {
     const { config } = decodeKeys(table, { ...given, api_key: "s3cr3t!" })
     const settings = { some: [{ place: new Map([["for", config.api_key]]) }] }
     assert.strictEqual(makeMask(redactedIn(settings))("It said s3cr3t! to me."), "It said **** to me.")
@@ -142,7 +142,7 @@ describe("a new row of the table of keys", () => {
   })
 })
 
-describe("keys inside of keys", () => {
+describe("nested keys", () => {
   const tls = object(
     {
       server_name: text({ title: "Server name", description: "Name in the certificate." }),

@@ -4,7 +4,7 @@ import { Choices, choices } from "../choices.ts"
 import { runs } from "../support/runs.ts"
 import { referenceMask } from "./referenceMask.ts"
 
-/** Overlapping and nested ones, with what JSON and addresses escape; none holds the mask's own character. */
+/** Overlapping and nested secrets with characters that JSON and URLs escape. None contains the mask's own character. */
 const secret = (choices: Choices): string =>
   choices
     .list(6, () =>
@@ -31,7 +31,7 @@ const secret = (choices: Choices): string =>
 
 const entities: Readonly<Record<string, string>> = { "&": "&amp;", '"': "&quot;", "<": "&lt;", "'": "&#39;" }
 
-/** As servers repeat a secret: plain, in JSON once or twice, in addresses, forms and web pages, in one line. */
+/** The forms in which servers repeat a secret: plain, in JSON once or twice, in URLs, forms and web pages, on one line. */
 const formsOf = (secret: string): ReadonlyArray<string> => {
   const json = JSON.stringify(secret).slice(1, -1)
   const address = encodeURIComponent(secret.toWellFormed())
@@ -52,7 +52,7 @@ const formsOf = (secret: string): ReadonlyArray<string> => {
 }
 
 describe("makeMask", () => {
-  it.prop("leaves no secret in a text, however it is written there", [choices], ([choices]) => {
+  it.prop("leaves no secret in a text, in any form", [choices], ([choices]) => {
     const secrets = choices.list(5, () => secret(choices)).filter((text) => !isCommon(text))
     const forms = secrets.flatMap(formsOf)
     const text = choices
@@ -62,7 +62,7 @@ describe("makeMask", () => {
     for (const form of forms.filter((form) => form.trim() !== "")) assert.notInclude(masked, form)
   })
 
-  it.prop("leaves a text without secrets as it is", [choices], ([choices]) => {
+  it.prop("leaves a text without secrets unchanged", [choices], ([choices]) => {
     const text = choices.list(12, () => secret(choices)).join("")
     assert.strictEqual(makeMask(["zz", "yyy"])(text), text)
     assert.strictEqual(makeMask([])(text), text)
@@ -94,7 +94,7 @@ describe("makeMask", () => {
           : choices.pick(forms)
       )
       .join("")
-    // What is one mask here may be several there.
+    // One mask here may be several there.
     const collapsed = (masked: string) => masked.replace(/\*+/g, "*")
     assert.strictEqual(
       collapsed(makeMask(secrets)(text)),
@@ -104,14 +104,14 @@ describe("makeMask", () => {
   }
 
   it.prop(
-    "masks what regular expressions for all forms of the secrets do",
+    "masks the same as regular expressions for all forms of the secrets",
     [choices],
     ([choices]) => assertAsReference(choices),
     { arbitrary: { runs: runs(30) }, timeout: 60_000 }
   )
 
-  // The blank at the end of one occurrence was taken for the beginning of the next one.
-  it("masks what regular expressions do where blanks belong to two occurrences", () => {
+  // The blank at the end of one occurrence is also the beginning of the next one.
+  it("masks the same as regular expressions if blanks belong to two occurrences", () => {
     assertAsReference(new Choices(2379883034, 200))
   })
 
@@ -121,7 +121,7 @@ describe("makeMask", () => {
     assert.strictEqual(makeMask(["ab-cd", "cd-efg"])("xab-cd-efgx"), "x****x")
   })
 
-  it("masks the longest, so that no tail of it remains", () => {
+  it("masks the longest secret, so that no tail of it remains", () => {
     assert.strictEqual(makeMask(["pass1", "pass1word", "1word"])("pass1word pass1 1word"), "**** **** ****")
     assert.strictEqual(makeMask(["a1b2", "a1b2a1b2a1b2"])("a1b2a1b2a1b2a1b2"), "****")
   })
@@ -136,7 +136,7 @@ describe("makeMask", () => {
   })
 
   it.each(["a", "1", "e", "s", "ab", "http", "Prometheus", "errör", "9090", "hunter"])(
-    "masks %s, which any text may have, only where it stands alone",
+    "masks %s, which any text may contain, only as a separate word",
     (common) => {
       assert.isTrue(isCommon(common))
       const mask = makeMask([common])
@@ -152,7 +152,7 @@ describe("makeMask", () => {
       }
       assert.strictEqual(mask(`not ${common}: "${common}",${common}.`), 'not ****: "****",****.')
       assert.strictEqual(mask(common), "****")
-      // Also behind what an escape ends with.
+      // Also after the end of an escape sequence.
       assert.strictEqual(
         mask(`user%3A${common}%40 \\n${common} \\u003a${common}`),
         "user%3A****%40 \\n**** \\u003a****"
@@ -160,13 +160,13 @@ describe("makeMask", () => {
     }
   )
 
-  it("takes no secret for common that is neither short nor a word nor a number", () => {
+  it("treats only short secrets, words and numbers as common", () => {
     for (const secret of ["a-b1", "s3cret", "correct horse", "abcdefghijklm", "123456789", "pass_word"]) {
       assert.isFalse(isCommon(secret), secret)
     }
   })
 
-  // Regular expressions that backtrack would take hours for these.
+  // Backtracking regular expressions would take hours for these.
   it.each([
     ["backslashes", "\\", "\nq!"],
     ["backslashes before a secret of them", "\\", "\\\\\\\\q!"],
@@ -188,13 +188,13 @@ describe("makeMask", () => {
     }
   })
 
-  it("finds a secret that is quoted in JSON or in an address", () => {
+  it("finds a secret that is quoted in JSON or in a URL", () => {
     const mask = makeMask(['p"w\\d\n', "p@ss w/ü"])
     assert.strictEqual(mask(JSON.stringify({ a: 'p"w\\d\n' })), '{"a":"****"}')
     assert.strictEqual(mask(`https://u:${encodeURIComponent("p@ss w/ü")}@host/`), "https://u:****@host/")
   })
 
-  it("masks the longest secrets that a configuration may have, of any characters", () => {
+  it("masks secrets of the maximum length, with any characters", () => {
     const password = '\u00a0"é\\<😀'.repeat(2341)
     const secrets = [password, Buffer.from(`${password}:${password}`).toString("base64")]
     assert.isAtLeast(password.length, 16_384)

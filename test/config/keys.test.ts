@@ -15,7 +15,7 @@ const refuses = (key: string, value: unknown): void => {
 }
 
 describe("ConfigSchema", () => {
-  it("takes a number of seconds in all its forms", () => {
+  it("accepts a number of seconds in all its forms", () => {
     for (const key of ["step", "lookback_window", "settle_delay", "request_timeout"] as const) {
       for (const [value, seconds] of [
         [1, 1],
@@ -68,7 +68,7 @@ describe("ConfigSchema", () => {
     }
   })
 
-  it("takes zero seconds where that means something", () => {
+  it("accepts zero seconds where it is meaningful", () => {
     for (const key of ["lookback_window", "settle_delay"] as const) {
       for (const zero of [0, "0", "0s", "0h"]) assert.strictEqual(decoded(key, zero), 0)
     }
@@ -92,7 +92,7 @@ describe("ConfigSchema", () => {
     for (const value of invalid) refuses(key, value)
   })
 
-  it("takes lists of patterns and of headers", () => {
+  it("accepts lists of patterns and of headers", () => {
     for (const metrics of [{}, { include: [] }, { include: ["a"], exclude: ["b", "c"] }]) {
       assert.deepStrictEqual(decoded("metrics", metrics), metrics)
     }
@@ -116,7 +116,7 @@ describe("ConfigSchema", () => {
     }
   })
 
-  it("has a default for the step, and wants the rest of what it needs", () => {
+  it("has a default for the step, and requires the other required keys", () => {
     const { step, ...others } = minimal
     assert.strictEqual(step, 60)
     assert.strictEqual(
@@ -129,7 +129,7 @@ describe("ConfigSchema", () => {
     }
   })
 
-  it("decodes secrets as such", () => {
+  it("decodes secrets as Redacted", () => {
     for (const password of ["p", ""]) {
       const decoded_ = decoded("basic_auth_pass", password)
       assert.strictEqual(Redacted.value(decoded_!), password)

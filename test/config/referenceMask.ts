@@ -19,7 +19,7 @@ export const referenceMask = (secrets: ReadonlyArray<string>): ((text: string) =
         const found = beginning.exec(text)
         // Within a pair of surrogates it goes back to the first.
         if (found === null || found.index < start) continue
-        // A pattern finds one of the ends that it may have.
+        // A pattern finds one of its possible ends.
         for (let end = start + 1; end <= text.length; end++) {
           if (end === start + found[0].length || entire.test(text.slice(start, end)))
             isSecret.fill(true, start, end)
@@ -32,7 +32,7 @@ export const referenceMask = (secrets: ReadonlyArray<string>): ((text: string) =
   }
 }
 
-/** Line breaks and runs of spaces are told as one space. */
+/** Line breaks and runs of blanks match as one blank. */
 const patternOf = (secret: string): string =>
   (secret.match(/\s+|\S/gu) ?? [])
     .map((part) => {
@@ -41,7 +41,7 @@ const patternOf = (secret: string): string =>
     })
     .join("")
 
-/** A pattern for all that a character is written as. */
+/** A pattern for all encodings of a character. */
 const formsOf = (character: string): string => {
   if (/^[0-9A-Za-z]$/.test(character)) return character
   const code = character.codePointAt(0)!
@@ -56,7 +56,7 @@ const formsOf = (character: string): string => {
     ...(character in entities ? [`&(?:${entities[character]});`] : [])
   ]
   if (character === " ") forms.push("\\+")
-  // Last, since what is longer counts.
+  // Last, because the longest alternative counts.
   forms.push(`\\u{${hex}}`)
   return `(?:${forms.join("|")})`
 }

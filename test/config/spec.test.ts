@@ -62,7 +62,7 @@ const wrong: ReadonlyArray<readonly [key: string, value: unknown]> = [
   ["compression", "zstd"]
 ]
 
-/** A configuration as a form makes it: the right types, not always the right values. */
+/** A configuration from a form: the right types, but not always valid values. */
 const formConfig = (choices: Choices): Json => {
   const optional = (key: string, values: ReadonlyArray<unknown>): Json =>
     choices.oneIn(2) ? { [key]: choices.pick(values) } : {}
@@ -96,7 +96,7 @@ describe("connectionSpecification", () => {
     assert.strictEqual(spec.type, "object")
   })
 
-  it.effect("has the defaults that are used", () =>
+  it.effect("has the defaults of the decoder", () =>
     Effect.gen(function* () {
       const defaults = Object.entries((spec.properties ?? {}) as Readonly<Record<string, Json>>).flatMap(
         ([key, property]) => ("default" in property ? [[key, property.default] as const] : [])
@@ -112,21 +112,21 @@ describe("connectionSpecification", () => {
 
   // The protocol wants a `format` beside the pattern, and JSON Schema has none for "a day or a date-time": with
   // `date` forms offer a day, and the pattern, which says more, admits both.
-  it("takes both forms of a date by its pattern, as the connector does", () => {
+  it("accepts both forms of a date by its pattern, like the connector", () => {
     const patterns = new Ajv({ strict: false, validateFormats: false }).compile(spec)
     for (const start_date of ["2026-01-01", "2026-01-01T12:00:00Z"]) {
       assert.isTrue(patterns({ ...minimal, start_date }), start_date)
     }
   })
 
-  it.effect.each(samples)("takes %j, and so does the connector", (config) =>
+  it.effect.each(samples)("accepts %j, like the connector", (config) =>
     Effect.gen(function* () {
       assert.isTrue(validate(config), explain(config))
       assert.strictEqual((yield* decodeConfig(config)).stepSeconds, 3600)
     })
   )
 
-  it.effect.each(wrong)("refuses %s %j, and so does the connector", ([key, value]) =>
+  it.effect.each(wrong)("refuses %s %j, like the connector", ([key, value]) =>
     Effect.gen(function* () {
       const config = { ...minimal, [key]: value }
       assert.isFalse(validate(config))
@@ -139,7 +139,7 @@ describe("connectionSpecification", () => {
   })
 
   it.effect.prop(
-    "takes all of a form's configurations that the connector takes",
+    "accepts all configurations of a form that the connector accepts",
     [choices],
     ([choices]) =>
       Effect.gen(function* () {
@@ -150,7 +150,7 @@ describe("connectionSpecification", () => {
     { arbitrary: { runs: 1000 } }
   )
 
-  it.effect("is of what the service reads", () =>
+  it.effect("describes the input of the service", () =>
     Effect.gen(function* () {
       const settings = yield* ConnectorConfig
       assert.strictEqual(settings.baseUrl, minimal.base_url)

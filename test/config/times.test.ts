@@ -1,4 +1,4 @@
-/** Dates and date-times of the configuration, beside a calendar that counts day by day. */
+/** Dates and date-times of the configuration, compared with a calendar that counts day by day. */
 import { assert, describe, it } from "@effect/vitest"
 import { DATE_PATTERN, parseMoment } from "../../src/config/times.ts"
 
@@ -13,10 +13,10 @@ const text = (year: number, month: number, day: number): string =>
   [String(year).padStart(4, "0"), String(month).padStart(2, "0"), String(day).padStart(2, "0")].join("-")
 
 describe("parseMoment", () => {
-  it("has every day from 1970 to 9999, and none that there is not", () => {
+  it("accepts every day from 1970 to 9999, and no invalid one", () => {
     let seconds = 0n
     for (let year = 1970; year <= 9999; year++) {
-      // The whole calendar comes again after 400 years; beyond that, the days at which it may break will do.
+      // The calendar repeats after 400 years. Beyond that, edge cases are enough.
       const months = year < 2401 ? [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] : [2, 12]
       let month = 1
       for (const checked of months) {
@@ -37,7 +37,7 @@ describe("parseMoment", () => {
     assert.strictEqual(seconds, 253_402_300_800n)
   })
 
-  it("has every second of a day, and none that there is not", () => {
+  it("accepts every second of a day, and no invalid one", () => {
     let seconds = 0
     for (let hour = 0; hour <= 25; hour++) {
       for (let minute = 0; minute <= 61; minute++) {
@@ -183,7 +183,7 @@ describe("parseMoment, by example", () => {
     assert.strictEqual(days, 146_097)
   })
 
-  it("keeps to the pattern of the spec", () => {
+  it("accepts the same as the pattern of the spec", () => {
     const pattern = new RegExp(DATE_PATTERN)
     assert.isTrue(pattern.test("2026-01-01"))
     assert.isTrue(pattern.test("2026-01-01T00:00:00Z"))

@@ -22,7 +22,7 @@ const reportPeak = pathToFileURL(fileURLToPath(new URL("../support/reportPeak.mj
 
 /** What the heap may be, and what a process may have in use at its peak; without trouble it is half of that. */
 const HEAP_MEGABYTES = 128
-const MOST_MEGABYTES = 300
+const MAX_MEGABYTES = 300
 
 interface Query {
   readonly metric: string
@@ -166,7 +166,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
       })
       assert.deepStrictEqual([result.code, result.stderr, result.errors], [0, "", []])
       assert.strictEqual(seen.size, MINUTES)
-      assert.isBelow(result.peak, MOST_MEGABYTES)
+      assert.isBelow(result.peak, MAX_MEGABYTES)
     })
   )
 
@@ -191,7 +191,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
       })
       assert.deepStrictEqual([result.code, result.stderr, result.errors], [0, "", []])
       assert.isTrue(seen.every((times) => times === 1))
-      assert.isBelow(result.peak, MOST_MEGABYTES)
+      assert.isBelow(result.peak, MAX_MEGABYTES)
     })
   )
 
@@ -241,7 +241,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
         assert.deepStrictEqual([result.code, result.stderr, records], [1, "", 0])
         assert.lengthOf(result.errors, 2)
         for (const error of result.errors) assert.match(error, message)
-        assert.isBelow(result.peak, MOST_MEGABYTES)
+        assert.isBelow(result.peak, MAX_MEGABYTES)
       })
     )
   }
@@ -257,7 +257,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
       let records = 0
       const result = yield* readMeasured(config, () => records++)
       assert.deepStrictEqual([result.code, result.stderr, records, result.errors], [0, "", 1, []])
-      assert.isBelow(result.peak, MOST_MEGABYTES)
+      assert.isBelow(result.peak, MAX_MEGABYTES)
     })
   )
 })

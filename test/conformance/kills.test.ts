@@ -26,10 +26,10 @@ const names = Object.keys(SERIES) as ReadonlyArray<Name>
 const MINUTES = 300
 
 /** Larger windows are refused, so that there are many. */
-const MOST_POINTS = 20
+const MAX_CURVE_POINTS = 20
 
 /** All that a read prints is twice as much: so a kill is likely, and states come before it. */
-const MOST_BYTES = 500_000
+const MAX_BYTES = 500_000
 
 const metricOf = ({ params }: Pick<MockRequest, "params">): string =>
   /"(\w+)"/.exec(params.get("query") ?? "")?.[1] ?? ""
@@ -139,7 +139,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
             MINUTES,
             {
               faults: (request, attempt) =>
-                pointsOf(request) > MOST_POINTS
+                pointsOf(request) > MAX_CURVE_POINTS
                   ? refusal
                   : pointsOf(request) > 0
                     ? randomFault(choices, attempt)
@@ -165,7 +165,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
                 .slice(from)
                 .filter((request) => metricOf(request) === name)
                 .map(pointsOf)
-                .filter((points) => points <= MOST_POINTS)
+                .filter((points) => points <= MAX_CURVE_POINTS)
             )
 
           for (let reads = 1, isComplete = false; !isComplete; reads++) {
@@ -175,7 +175,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
             const { isKilled, stdout } = yield* readAndKill(
               [...args, "--state", files.write("state.json", states)],
               // Later each time: refreshes that are complete begin again, and there must be an end.
-              choices.between(1, Math.round(MOST_BYTES * (1 + reads / 5))),
+              choices.between(1, Math.round(MAX_BYTES * (1 + reads / 5))),
               choices.oneIn(2)
             )
             let isInAWindow = false

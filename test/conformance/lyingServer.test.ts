@@ -271,7 +271,7 @@ describe("a dry run", { concurrent: true }, () => {
 
 describe("memory stays bounded", { concurrent: true }, () => {
   const reportPeak = pathToFileURL(join(import.meta.dirname, "../support/reportPeak.mjs")).href
-  const MOST_MEGABYTES = 300
+  const MAX_MEGABYTES = 300
 
   const bomb = gzipSync(Buffer.alloc(64_000_000, "["))
   const packed = { "content-encoding": "gzip" }
@@ -329,7 +329,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
         rules.checkLines(output)
         assert.strictEqual(output.code, code, output.stdout.slice(0, 2000))
         for (const log of output.logs) assert.isBelow(log.length, 1000)
-        assert.isBelow(Number(readFileSync(files.path("peak"), "utf8")), MOST_MEGABYTES)
+        assert.isBelow(Number(readFileSync(files.path("peak"), "utf8")), MAX_MEGABYTES)
       })
     )
   }

@@ -11,7 +11,7 @@ import {
   selectorText
 } from "../../src/promql/Matcher.ts"
 
-/** Half a surrogate pair is no text that a server could have. */
+/** A server cannot have a lone surrogate. */
 const text = Schema.String.check(Schema.makeFilter((value: string) => value.isWellFormed()))
 
 const matcher = Schema.Struct({
@@ -31,7 +31,7 @@ const failure = (text: string): string => {
 }
 
 describe("render", () => {
-  it("writes selectors as PromQL does", () => {
+  it("renders selectors in PromQL", () => {
     assert.strictEqual(render([]), "{}")
     assert.strictEqual(
       render([
@@ -44,19 +44,19 @@ describe("render", () => {
     )
   })
 
-  it("quotes names that PromQL does not take bare", () => {
+  it("quotes names that PromQL does not accept unquoted", () => {
     for (const name of ["http.status", "1a", "a-b", "é", "", 'a"b', "a b", "a:b"]) {
       assert.strictEqual(render([equal(name, "x")]), `{${quote(name)}="x"}`)
     }
   })
 
-  it("escapes what would end a string", () => {
+  it("escapes characters that would end a string", () => {
     assert.strictEqual(quote("a\"b\\c\nd'e`f\té😀"), '"a\\"b\\\\c\\nd\'e`f\té😀"')
   })
 })
 
 describe("metricSelector", () => {
-  it("names the metric in a way that every server takes", () => {
+  it("names the metric in a form that every server accepts", () => {
     assert.strictEqual(metricSelector("up"), '{__name__="up"}')
     assert.strictEqual(metricSelector('http."status"'), '{__name__="http.\\"status\\""}')
     assert.strictEqual(metricSelector("up", [equal("env", "prod")]), '{__name__="up",env="prod"}')
@@ -64,13 +64,13 @@ describe("metricSelector", () => {
 })
 
 describe("parse", () => {
-  it.prop("reads back what render writes", [Schema.Array(matcher)], ([matchers]) => {
+  it.prop("parses the output of render", [Schema.Array(matcher)], ([matchers]) => {
     assert.deepStrictEqual(parsed(render(matchers)), matchers)
     assert.deepStrictEqual(parsed(render(matchers).slice(1, -1)), matchers)
   })
 
   it.prop(
-    "always ends, with matchers or a sentence",
+    "always returns matchers or a sentence",
     [Schema.String, Schema.Array(matcher)],
     ([text, matchers]) => {
       const rendered = render(matchers)
@@ -181,7 +181,7 @@ describe("parse", () => {
 })
 
 describe("labelText", () => {
-  it("writes labels as Prometheus does", () => {
+  it("formats labels like Prometheus", () => {
     const labels = [
       ["a.b", "ü"],
       ["b", 'say "hi"\\\n']
@@ -190,7 +190,7 @@ describe("labelText", () => {
     assert.strictEqual(labelText([]), "{}")
   })
 
-  it("cuts what is long", () => {
+  it("truncates long labels", () => {
     const long = labelText([
       ["a", "\n🚀".repeat(500_000)],
       ["b", "1"]
@@ -203,7 +203,7 @@ describe("labelText", () => {
 })
 
 describe("selectorText", () => {
-  it("writes matchers with their operators", () => {
+  it("formats matchers with their operators", () => {
     assert.strictEqual(
       selectorText([hasLabel("a"), { label: "b", operator: "=~", value: "x|y" }]),
       '{a!="", b=~"x|y"}'

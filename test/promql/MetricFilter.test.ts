@@ -66,11 +66,11 @@ describe("compilePattern", () => {
     }
   )
 
-  it("refuses parentheses that only balance with its own", async () => {
+  it("refuses parentheses that only balance with the anchors", async () => {
     assert.match(await refusal("a)|(b"), /not a regular expression/)
   })
 
-  it("refuses what is too long or too deep, in a short sentence", async () => {
+  it("refuses a pattern that is too long or too deep, in a short sentence", async () => {
     assert.strictEqual(
       await refusal("a".repeat(65_537)),
       "a pattern has 65537 characters, but must have at most 65536"
@@ -84,7 +84,7 @@ describe("compilePattern", () => {
     }
   })
 
-  it.effect.prop("a name matches itself alone", [name, name], ([a, b]) =>
+  it.effect.prop("a name matches only itself", [name, name], ([a, b]) =>
     Effect.promise(async () => {
       const itself = await pattern(a)
       assert.isTrue(itself.test(a))
@@ -95,7 +95,7 @@ describe("compilePattern", () => {
     })
   )
 
-  it.prop("a glob matches what JavaScript's expression for it does", [choices], ([choices]) =>
+  it.prop("a glob matches the same as an equivalent JavaScript expression", [choices], ([choices]) =>
     Effect.promise(async () => {
       const text = () => choices.list(8, () => choices.pick(["a", "b", "😀"])).join("")
       const glob = choices.list(6, () => choices.pick(["a", "b", "😀", "*", "**", "?"])).join("") || "*"
@@ -108,7 +108,7 @@ describe("compilePattern", () => {
     })
   )
 
-  // JavaScript's own expressions would take years for these.
+  // JavaScript's regular expressions would take years for these.
   it.each([
     ["*a*a*a*a*a*a*a*a*b", false],
     ["*a*a*a*a*a*a*a*a*", true],
@@ -127,24 +127,24 @@ describe("compilePattern", () => {
 })
 
 describe("isIncluded", async () => {
-  it("takes all names without patterns", async () => {
+  it("includes all names without patterns", async () => {
     assert.isTrue(isIncluded(await filter([]), "up"))
     assert.isTrue(isIncluded(await filter([]), ""))
   })
 
-  it("takes what one of the patterns matches", async () => {
+  it("includes names that match one of the patterns", async () => {
     assert.isTrue(isIncluded(await filter(["up", "node_*"]), "node_x"))
     assert.isFalse(isIncluded(await filter(["up", "node_*"]), "go_x"))
   })
 
-  it("leaves out what is excluded, also if it is included", async () => {
+  it("omits excluded names, even if they are included", async () => {
     assert.isFalse(isIncluded(await filter([], ["go_*"]), "go_x"))
     assert.isTrue(isIncluded(await filter([], ["go_*"]), "up"))
     assert.isFalse(isIncluded(await filter(["go_*"], ["go_gc_*", "x"]), "go_gc_x"))
     assert.isTrue(isIncluded(await filter(["go_*"], ["go_gc_*"]), "go_x"))
   })
 
-  it("gives the same answer each time", async () => {
+  it("returns the same result each time", async () => {
     const twice = await filter(["node_*"], ["node_x"])
     for (let i = 0; i < 3; i++) {
       assert.isTrue(isIncluded(twice, "node_y"))

@@ -3,7 +3,7 @@ import { compileFullMatch } from "../../src/mock/regexp.ts"
 import { halveValues } from "../../src/promql/valuePattern.ts"
 import { type Choices, choices } from "../choices.ts"
 
-/** Characters that mean something in expressions, that are no single code unit, and that are none in all versions. */
+/** Characters that are special in expressions, surrogate pairs, and line feeds. */
 const characters = [..."ab01-._/:", ..."\\^$*+?()[]{}|", "\n", " ", '"', "é", "𝒳", "😀", "\u{10ffff}"]
 
 const randomValues = (random: Choices): ReadonlyArray<string> => {
@@ -17,7 +17,7 @@ const randomValues = (random: Choices): ReadonlyArray<string> => {
 }
 
 describe("halveValues", () => {
-  it("tells values apart by how they begin", () => {
+  it("distinguishes values by their first characters", () => {
     assert.deepStrictEqual(halveValues(["b", "a"]), { pattern: "(?s)a.*", matched: ["a"], others: ["b"] })
     assert.strictEqual(
       halveValues(Array.from({ length: 100 }, (_, n) => `node-${String(n).padStart(2, "0")}`)).pattern,
@@ -25,7 +25,7 @@ describe("halveValues", () => {
     )
   })
 
-  it("goes on to later characters where many values begin alike", () => {
+  it("uses later characters if many values begin alike", () => {
     const { matched, pattern } = halveValues([
       "10.0.0.1:9100",
       "10.0.0.2:9100",
@@ -37,7 +37,7 @@ describe("halveValues", () => {
     assert.lengthOf(matched, 2)
   })
 
-  it("tells a value from those that it begins", () => {
+  it("distinguishes a value from those that it is a prefix of", () => {
     assert.strictEqual(halveValues(["a", "aa"]).pattern, "(?s)a")
     assert.strictEqual(halveValues(["a", "aa", "ab"]).pattern, "(?s)a")
   })
@@ -53,7 +53,7 @@ describe("halveValues", () => {
     assert.isBelow(pattern.length, 20 * 5000)
   })
 
-  it("stays short for very many values", () => {
+  it("stays short for many values", () => {
     const values = Array.from(
       { length: 100_000 },
       (_, n) => `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}:9100`
@@ -68,7 +68,7 @@ describe("halveValues", () => {
 
   for (const isModern of [false, true]) {
     it.prop(
-      `matches exactly the values that it says, and not the empty one (line feeds: ${isModern})`,
+      `matches exactly the returned values, and not the empty one (line feeds: ${isModern})`,
       [choices],
       ([random]) => {
         const values = randomValues(random)

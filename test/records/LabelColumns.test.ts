@@ -31,7 +31,7 @@ const isReserved = (column: string): boolean =>
 
 describe("assignColumns", () => {
   it.prop(
-    "gives columns that a warehouse can distinguish, and that are none of ours",
+    "assigns columns that a warehouse can distinguish, and that are not reserved",
     [choices],
     ([choices]) => {
       const { columns } = assignColumns(labelNames(choices))
@@ -41,7 +41,7 @@ describe("assignColumns", () => {
     }
   )
 
-  it.prop("gives every label a column or reports its clash", [choices], ([choices]) => {
+  it.prop("assigns a column to every label or reports its clash", [choices], ([choices]) => {
     const labels = labelNames(choices)
     const { clashes, columns } = assignColumns(labels)
     const placed = [...columns, ...clashes].map(({ label }) => label)
@@ -64,7 +64,7 @@ describe("assignColumns", () => {
     assert.deepStrictEqual(columns, [...columns].sort())
   })
 
-  it("keeps plain names, and renames those of ours in whatever case", () => {
+  it("keeps plain names, and renames reserved ones, ignoring case", () => {
     assert.deepStrictEqual(assignColumns(["job", "time", "Value", "SERIES_ID", "labels"]).columns, [
       { column: "job", label: "job" },
       { column: "label_SERIES_ID", label: "SERIES_ID" },
@@ -74,7 +74,7 @@ describe("assignColumns", () => {
     ])
   })
 
-  it("prefers the label in lower case where two differ in nothing else", () => {
+  it("prefers the lower case label if two differ only in case", () => {
     assert.deepStrictEqual(assignColumns(["JOB", "Job", "job"]), {
       columns: [{ column: "job", label: "job" }],
       clashes: [
@@ -88,22 +88,22 @@ describe("assignColumns", () => {
     })
   })
 
-  it("does not let a label take the column that another one is renamed to", () => {
+  it("does not assign a column to which another label is renamed", () => {
     assert.deepStrictEqual(assignColumns(["label_time", "time"]), {
       columns: [{ column: "label_time", label: "time" }],
       clashes: [{ label: "label_time", column: "label_time" }]
     })
-    // Not even where the other one is not there: what a column means must not depend on the other labels.
+    // Not even if the other label is missing: the meaning of a column must not depend on other labels.
     assert.deepStrictEqual(assignColumns(["label_time"]).columns, [])
   })
 
-  it("has nothing to assign where there are no labels", () => {
+  it("assigns nothing without labels", () => {
     assert.deepStrictEqual(assignColumns([]), { columns: [], clashes: [] })
   })
 })
 
 describe("the columns of a table", () => {
-  it.prop("stay as they are, and are unique in whatever case", [choices], ([choices]) => {
+  it.prop("stay unchanged, and are unique, ignoring case", [choices], ([choices]) => {
     const known = ["Job", "instance"]
     const columns = labelColumns(known)
     const given = new Map<string, string>()
@@ -122,7 +122,7 @@ describe("the columns of a table", () => {
     for (const column of given.values()) assert.include(columns.names, column)
   })
 
-  it("are not more than there may be", () => {
+  it("are limited in number", () => {
     const columns = labelColumns(["a"], columnOf, 2)
     assert.deepStrictEqual(["b", "c", "a", "b"].map(columns.columnFor), ["b", undefined, "a", "b"])
     assert.deepStrictEqual(columns.names, ["a", "b"])

@@ -3,7 +3,7 @@ import { LineBuffer } from "../../src/records/LineBuffer.ts"
 import { choices } from "../choices.ts"
 
 describe("LineBuffer", () => {
-  it.prop("has all that was appended, in order", [choices], ([choices]) => {
+  it.prop("contains everything appended, in order", [choices], ([choices]) => {
     const buffer = new LineBuffer(choices.below(40))
     let expected: Array<number> = []
     for (let i = 0; i < 30; i++) {
@@ -37,7 +37,7 @@ describe("LineBuffer", () => {
     assert.isBelow(grown, 20)
   })
 
-  it("makes room for more than twice its size at once", () => {
+  it("reserves more than twice its size at once", () => {
     const buffer = new LineBuffer(1)
     buffer.append(Uint8Array.of(7))
     buffer.append(new Uint8Array(1000).fill(8))
@@ -45,7 +45,7 @@ describe("LineBuffer", () => {
     assert.strictEqual(buffer.length, 1001)
   })
 
-  it("keeps its bytes where there is room", () => {
+  it("does not reallocate if there is enough space", () => {
     const buffer = new LineBuffer(10)
     const { bytes } = buffer
     buffer.append(new Uint8Array(10))

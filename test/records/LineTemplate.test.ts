@@ -22,7 +22,7 @@ const block = (samples: ReadonlyArray<Sample>): TextBlock => {
   }
 }
 
-/** Appends all samples, what is not plain in the obvious way; answers the text and the indices of those. */
+/** Appends all samples, with a simple encoder for those that are not plain. Returns the text and the indices of those. */
 const append = (
   texts: readonly [string, string, string],
   samples: ReadonlyArray<Sample>,
@@ -61,20 +61,24 @@ const randomSample = (choices: Choices): Sample => {
 }
 
 describe("LineTemplate", () => {
-  it.prop("writes what the obvious way writes, and leaves only what is not plain", [choices], ([choices]) => {
-    const samples = choices.list(60, () => randomSample(choices))
-    const texts = [
-      choices.pick(["", '{"é":1,"t":"']),
-      choices.pick(['","v":', ""]),
-      choices.pick(["\n", "}}\n"])
-    ] as const
-    const { text, unusual } = append(texts, samples, choices.pick([1, 100, 10_000]))
-    assert.strictEqual(text, samples.map((sample) => obvious(texts, sample)).join(""))
-    assert.deepStrictEqual(
-      unusual,
-      samples.flatMap((sample, i) => (isPlain(sample) ? [] : [i]))
-    )
-  })
+  it.prop(
+    "writes the same as a simple encoder, and only leaves out samples that are not plain",
+    [choices],
+    ([choices]) => {
+      const samples = choices.list(60, () => randomSample(choices))
+      const texts = [
+        choices.pick(["", '{"é":1,"t":"']),
+        choices.pick(['","v":', ""]),
+        choices.pick(["\n", "}}\n"])
+      ] as const
+      const { text, unusual } = append(texts, samples, choices.pick([1, 100, 10_000]))
+      assert.strictEqual(text, samples.map((sample) => obvious(texts, sample)).join(""))
+      assert.deepStrictEqual(
+        unusual,
+        samples.flatMap((sample, i) => (isPlain(sample) ? [] : [i]))
+      )
+    }
+  )
 
   const check = (times: ReadonlyArray<number>): void => {
     const samples = times.map((time): Sample => [time, "1"])
@@ -123,7 +127,7 @@ describe("LineTemplate", () => {
     )
   })
 
-  it("leaves lines that are very long to others", () => {
+  it("does not encode very long lines", () => {
     const long = "x".repeat(40_000)
     for (const texts of [
       [long, " ", "\n"],
@@ -143,7 +147,7 @@ describe("LineTemplate", () => {
     }
   })
 
-  it("writes the first and the last second that it knows", () => {
+  it("writes the first and the last supported second", () => {
     check([0, 1000, Date.UTC(9999, 11, 31, 23, 59, 59), 0])
   })
 })

@@ -44,8 +44,8 @@ const recordsOf = (block: SampleBlock, shape: Partial<RecordShape> = {}): Readon
     .map((line) => JSON.parse(line))
 }
 
-// The compiler holds what is expected here against the type, and the test holds what is written against that.
-it("is what is written", () => {
+// The compiler checks the expected records against the type, and the test checks the written ones against them.
+it("is the type of written records", () => {
   const common = { series_id: series.id, job: "a", label_value: "b" }
   const written: ReadonlyArray<MetricRecord> = [
     { ...common, time: "1970-01-01T00:00:00Z", value: 1.5 },
@@ -61,7 +61,7 @@ it("is what is written", () => {
   assert.deepStrictEqual(recordsOf(histograms), [withHistogram])
 })
 
-it("has labels apart where the columns say so", () => {
+it("has a labels object if the columns are off", () => {
   const columns = new Set(["time", "value", "series_id", "other_labels"])
   const others: MetricRecord = {
     series_id: series.id,

@@ -21,7 +21,7 @@ const makeSeries = (labels: Iterable<readonly [string, string]>): Series => {
   return { labels: canonical, id: seriesId(canonical) }
 }
 
-/** A block whose values lie apart in bytes that hold more than them, as a response does. */
+/** A block whose values are spread over larger bytes, as in a response. */
 const floats = (
   series: Series,
   samples: ReadonlyArray<readonly [time: number, value: string]>
@@ -76,7 +76,7 @@ const encode = (
 
 type Member = readonly [column: string, value: unknown]
 
-/** One record as sorted members, its numbers as the text that they were written with. */
+/** A record as sorted members, with its numbers as the original text. */
 const members = (json: string): ReadonlyArray<Member> => {
   const reviver = (_key: string, value: unknown, context?: { readonly source?: string }): unknown =>
     typeof value === "number" ? { digits: context?.source } : value
@@ -97,7 +97,7 @@ const ours = ["time", "value", "special_value", "series_id", "histogram", "other
 
 const objectOf = (entries: ReadonlyArray<Member>): object => Object.fromEntries(entries)
 
-/** The obvious encoder: the members of each record of a block. */
+/** A simple encoder: the members of each record of a block. */
 const expectedRecords = (shape: RecordShape, block: SampleBlock): ReadonlyArray<ReadonlyArray<Member>> => {
   const has = (column: string) => shape.columns === "all" || shape.columns.has(column)
   return Array.from(block.times, (time, i) => {
@@ -216,14 +216,14 @@ const randomShape = (choices: Choices): RecordShape => {
 }
 
 describe("RecordEncoder", () => {
-  it.prop("writes what an obvious encoder writes, in the digits of the server", [choices], ([choices]) => {
+  it.prop("writes the same as a simple encoder, in the server's digits", [choices], ([choices]) => {
     const shape = randomShape(choices)
     const blocks = randomBlocks(choices)
     const expected = blocks.flatMap((block) => expectedRecords(shape, block))
     assert.deepStrictEqual(encode(shape, blocks).map(members), expected)
   })
 
-  it.prop("puts every line into the frame that came with its block", [choices], ([choices]) => {
+  it.prop("wraps every line in the frame of its block", [choices], ([choices]) => {
     const blocks = randomBlocks(choices)
     const frames = blocks.map(() => choices.pick([plain, wrapped]))
     const lines = encode(everything, blocks, (index) => frames[index]!)
@@ -235,7 +235,7 @@ describe("RecordEncoder", () => {
     )
   })
 
-  it.prop("never writes a column that is not declared", [choices], ([choices]) => {
+  it.prop("never writes an undeclared column", [choices], ([choices]) => {
     const shape = randomShape(choices)
     for (const line of encode(shape, randomBlocks(choices))) {
       for (const column of Object.keys(JSON.parse(line) as object)) {
@@ -244,7 +244,7 @@ describe("RecordEncoder", () => {
     }
   })
 
-  it("writes the series that it keeps, and those beyond them, the same each time", () => {
+  it("writes cached series and others the same each time", () => {
     const blocks = Array.from({ length: MAX_KNOWN_SERIES + 3 }, (_, i) =>
       floats(makeSeries([["n", `${i}`]]), [[start, `${i}`]])
     )
@@ -269,7 +269,7 @@ describe("RecordEncoder", () => {
     }
   })
 
-  it("writes null and the name of what is no finite number", () => {
+  it("writes null and the name of a value that is not finite", () => {
     const values = ["NaN", "+Inf", "-Inf", "1"]
     const lines = encode(everything, [
       floats(
@@ -291,7 +291,7 @@ describe("RecordEncoder", () => {
     )
   })
 
-  it("writes a native histogram as Prometheus does", () => {
+  it("writes a native histogram in Prometheus' format", () => {
     const series = makeSeries([])
     const [full, bare] = encode(everything, [
       histograms(series, [
@@ -316,7 +316,7 @@ describe("RecordEncoder", () => {
     })
   })
 
-  it("keeps labels called like parts of JavaScript", () => {
+  it("keeps labels named like members of Object.prototype", () => {
     const series = makeSeries([
       ["__proto__", "p"],
       ["constructor", "c"]
@@ -332,7 +332,7 @@ describe("RecordEncoder", () => {
     }
   })
 
-  it("puts labels that are not declared into other_labels, and has none where all are", () => {
+  it("puts undeclared labels into other_labels, which is absent if all are declared", () => {
     const block = floats(
       makeSeries([
         ["job", "api"],
@@ -370,7 +370,7 @@ describe("RecordEncoder", () => {
 })
 
 describe("shapeOf", () => {
-  it("takes the columns of the catalog, and the configuration's word where it has none", () => {
+  it("uses the columns of the catalog, or the configuration if it has none", () => {
     const shape = (properties: ReadonlyArray<string>, labelColumns: boolean) =>
       shapeOf({ properties, discoveredLabels: undefined }, labelColumns)
     assert.deepStrictEqual(shape([], true), { columns: "all", labelsObject: false })
@@ -422,7 +422,7 @@ describe("the parts of a block", () => {
   const samples = Array.from({ length: 5000 }, (_, i) => [start + i * 60_000, `${i}`] as const)
   const histogram = (count: number): Histogram => ({ count: `${count}`, sum: "1", buckets: [] })
 
-  it("are the block itself where its lines are as short as most", () => {
+  it("are the block itself if its lines are short", () => {
     const block = floats(makeSeries([["a", "b"]]), samples)
     assert.deepStrictEqual(new RecordEncoder(everything).parts(block), [block])
   })
@@ -456,7 +456,7 @@ describe("the parts of a block", () => {
     )
   })
 
-  it("have one line each where that alone is longer", () => {
+  it("have one line each if a single line is longer", () => {
     const block = floats(makeSeries([["a", "x".repeat(9_000_000)]]), samples.slice(0, 3))
     assert.deepStrictEqual(
       new RecordEncoder(everything).parts(block).map(({ length }) => length),
@@ -466,7 +466,7 @@ describe("the parts of a block", () => {
 })
 
 describe("numbers", () => {
-  it.prop("become the same lines as their text", [Values], ([values]) => {
+  it.prop("are encoded to the same lines as their text", [Values], ([values]) => {
     const numbers = numberBlock(makeSeries([["a", "1"]]), start + 500, values)
     for (const shape of [everything, { columns: new Set(["special_value"]), labelsObject: true }]) {
       assert.deepStrictEqual(

@@ -29,7 +29,7 @@ const compile = (schema: RecordSchema) => {
 }
 
 describe("streamSchema", () => {
-  it("declares our columns, a nullable text per label, and other_labels", () => {
+  it("declares the fixed columns, a nullable string per label, and other_labels", () => {
     const { properties } = schemaOf(["job", "time"])
     assert.deepStrictEqual(Object.keys(properties), [
       "time",
@@ -54,7 +54,7 @@ describe("streamSchema", () => {
     assert.strictEqual(properties.series_id?.type, "string")
   })
 
-  it("lists the labels that have a column, by which a deselected one is known", () => {
+  it("lists the labels with a column, to detect deselected ones", () => {
     const { properties } = schemaOf(["job", "Job", "time", "label_value"])
     assert.deepStrictEqual(discoveredLabels(properties), ["job", "time"])
     assert.isUndefined(discoveredLabels(schemaOf(undefined).properties))
@@ -74,7 +74,7 @@ describe("streamSchema", () => {
     assert.isBelow(3000 * JSON.stringify(schemaOf(labels, "x".repeat(150))).length, 7_000_000)
   })
 
-  it("declares one object for all labels instead, where columns are switched off", () => {
+  it("declares one object for all labels if columns are off", () => {
     const { properties } = schemaOf(undefined)
     assert.deepStrictEqual(Object.keys(properties), [
       "time",
@@ -87,7 +87,7 @@ describe("streamSchema", () => {
     assert.strictEqual(properties.labels?.type, "object")
   })
 
-  it("is a schema of draft 7 that takes records and refuses others", () => {
+  it("is a draft 7 schema that accepts records and refuses others", () => {
     const validate = compile(schemaOf(["job"]))
     const record = { time: "2026-01-01T00:00:00.001Z", value: 1e300, series_id: "0".repeat(32) }
     assert.isTrue(validate(record))
@@ -99,27 +99,27 @@ describe("streamSchema", () => {
     assert.isFalse(validate({ ...record, zone: "a" }))
   })
 
-  it("has labels called like parts of JavaScript as columns of their own", () => {
+  it("has columns for labels named like members of Object.prototype", () => {
     for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty"]) {
       assert.include(Object.keys(schemaOf([name]).properties), name)
     }
   })
 
-  it("uses nothing that platforms refuse", () => {
+  it("uses no keyword that platforms refuse", () => {
     const text = JSON.stringify([schemaOf(["job"], "A metric."), schemaOf(undefined)])
     for (const word of ["$ref", "allOf", "anyOf", "oneOf", '"not"', '"additionalProperties":false']) {
       assert.notInclude(text, word)
     }
   })
 
-  it("carries the description of the metric where there is one", () => {
+  it("includes the description of the metric, if there is one", () => {
     assert.strictEqual(schemaOf([], "counter. Requests.").description, "counter. Requests.")
     assert.notProperty(schemaOf([]), "description")
   })
 })
 
 describe("describeMetric", () => {
-  it("says type, help and unit as sentences", () => {
+  it("formats type, help and unit as sentences", () => {
     assert.strictEqual(
       describeMetric({ type: "counter", help: "Requests served.", unit: "seconds" }),
       "counter. Requests served. Unit: seconds."
@@ -128,7 +128,7 @@ describe("describeMetric", () => {
     assert.strictEqual(describeMetric({ type: "gauge", help: "", unit: "" }), "gauge.")
   })
 
-  it("shortens a long help text, between complete characters", () => {
+  it("truncates a long help text between characters", () => {
     for (const unit of ["x", "😀", "a😀"]) {
       const description = describeMetric({ type: "gauge", help: unit.repeat(100_000), unit: "" })
       assert.isBelow(description.length, 2100)
@@ -137,7 +137,7 @@ describe("describeMetric", () => {
     }
   })
 
-  it("says nothing of what is not known", () => {
+  it("omits unknown parts", () => {
     assert.strictEqual(describeMetric(undefined), "")
     assert.strictEqual(describeMetric({ type: "", help: "", unit: "" }), "")
   })

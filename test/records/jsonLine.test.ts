@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { jsonLine, jsonText } from "../../src/records/jsonLine.ts"
 
 describe("jsonLine", () => {
-  it.prop("is JSON that no reader breaks into lines", [Schema.String], ([text]) => {
+  it.prop("is JSON that no reader splits into lines", [Schema.String], ([text]) => {
     const value = { [text]: [text, `${text}\u0085\u2028\u2029\n`] }
     const line = jsonLine(value)
     assert.deepStrictEqual(JSON.parse(line), value)
@@ -11,10 +11,10 @@ describe("jsonLine", () => {
     assert.notMatch(line, /[\n\r\v\f\x1c-\x1e\u0085\u2028\u2029]/)
   })
 
-  it("has no character that a terminal obeys, and means the very same text", () => {
+  it("has no character that a terminal interprets, and parses to the same text", () => {
     const all = Array.from({ length: 0x10000 }, (_, code) => String.fromCharCode(code)).join("")
     for (const line of [jsonLine({ [all]: all }), jsonText(all)]) {
-      // Controls of ASCII, DEL, those of C1, and marks of direction.
+      // ASCII controls, DEL, C1 controls, and direction marks.
       assert.notMatch(line, /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/)
       assert.match(line, /\\u007f\\u0080\\u0081/)
     }
@@ -22,7 +22,7 @@ describe("jsonLine", () => {
     assert.strictEqual(JSON.parse(jsonText(all)), all)
   })
 
-  it("leaves everything else as JSON.stringify writes it", () => {
+  it("is otherwise the same as JSON.stringify", () => {
     assert.strictEqual(jsonLine({ a: 'é😀"\\' }), JSON.stringify({ a: 'é😀"\\' }))
     assert.strictEqual(jsonLine("\u2028"), '"\\u2028"')
   })

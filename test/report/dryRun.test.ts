@@ -44,7 +44,7 @@ Nothing was read or written.`
     )
   })
 
-  it("says so where nothing is new", () => {
+  it("reports that nothing is new", () => {
     assert.include(
       dryRunText(
         { ...runOf([stream("up", { samples: 0, bytes: 0 })]), span: undefined },
@@ -54,7 +54,7 @@ Nothing was read or written.`
     )
   })
 
-  it("counts what it leaves out of hundreds", () => {
+  it("counts the streams that it omits", () => {
     const many = runOf(Array.from({ length: 500 }, (_, i) => stream(`s${i}`, { samples: i })))
     const lines = dryRunText(many, { columns: 80, paint: plain }).split("\n")
     assert.strictEqual(lines[1]?.split(" ")[0], "s499")
@@ -63,7 +63,7 @@ Nothing was read or written.`
 
   const columns = Schema.Int.check(Schema.isBetween({ minimum: 20, maximum: 120 }))
   it.prop(
-    "has a table that is not wider than the terminal",
+    "has a table that fits the terminal",
     [Schema.Array(Schema.String), columns],
     ([names, columns]) => {
       const [rows] = dryRunText(runOf(names.map((name) => stream(name))), { columns, paint: plain }).split(
@@ -76,7 +76,7 @@ Nothing was read or written.`
 })
 
 describe("dryRunJson", () => {
-  it("has keys that stay", () => {
+  it("has stable keys", () => {
     const document: unknown = JSON.parse(dryRunJson(run))
     assert.deepStrictEqual(Schema.decodeUnknownSync(DryRunDocument)(document), {
       version: 1,

@@ -61,27 +61,23 @@ const lines = (state: RunState, columns: number, rows: number, now = 10_000) =>
   liveLines(state, now, 1500, { columns, rows }, plain)
 
 describe("liveLines", () => {
-  it.prop(
-    "fits into the terminal, whatever its size and the names",
-    [run, size, millis],
-    ([given, size, now]) => {
-      const drawn = liveLines(stateOf(given), now, 1e6, size, plain)
-      assert.isAtMost(drawn.length, Math.max(0, size.rows - 1))
-      for (const line of drawn) {
-        // What a terminal writes when ^C is pressed has room beside it.
-        assert.isAtMost(textWidth(line), size.columns - 3)
-        assert.notMatch(line, /\p{Cc}/u)
-      }
-      // Colours change no word of it.
-      const bright = liveLines(stateOf(given), now, 1e6, size, coloured)
-      assert.deepStrictEqual(
-        bright.map((line) => line.replaceAll(/\u001b\[\d+m/g, "")),
-        drawn
-      )
+  it.prop("fits any terminal size, with any names", [run, size, millis], ([given, size, now]) => {
+    const drawn = liveLines(stateOf(given), now, 1e6, size, plain)
+    assert.isAtMost(drawn.length, Math.max(0, size.rows - 1))
+    for (const line of drawn) {
+      // There is space for the ^C that a terminal writes.
+      assert.isAtMost(textWidth(line), size.columns - 3)
+      assert.notMatch(line, /\p{Cc}/u)
     }
-  )
+    // Colours do not change the text.
+    const bright = liveLines(stateOf(given), now, 1e6, size, coloured)
+    assert.deepStrictEqual(
+      bright.map((line) => line.replaceAll(/\u001b\[\d+m/g, "")),
+      drawn
+    )
+  })
 
-  it("has a bar for each stream and one for all, with speed and remaining time", () => {
+  it("has a bar for each stream and a total, with speed and remaining time", () => {
     const state = withActive(
       active("up"),
       active("温度", { committed: 0, samples: 0 }),
@@ -95,7 +91,7 @@ describe("liveLines", () => {
     ])
   })
 
-  it("says how many more streams there are than rows", () => {
+  it("counts the streams that do not fit", () => {
     const state = withActive(...Array.from({ length: 9 }, (_, i) => active(`s${i}`)))
     const drawn = lines(state, 80, 6)
     assert.deepStrictEqual(
@@ -106,7 +102,7 @@ describe("liveLines", () => {
     assert.deepStrictEqual(lines(state, 80, 1), [])
   })
 
-  it("has no bars where it is narrow, and cuts what is too long", () => {
+  it("has no bars on a narrow terminal, and truncates long lines", () => {
     const [first, last] = lines(withActive(active("http_requests_total")), 32, 10)
     assert.strictEqual(first, "http_reques…   50 %  1,234 s…")
     assert.notInclude(last, "━")
@@ -123,14 +119,14 @@ describe("liveLines", () => {
     assert.notInclude(last, "left")
   })
 
-  it("waits no longer than the wait", () => {
+  it("shows no negative wait", () => {
     const state = withActive(active("up", { waiting: { reason: "busy", until: 10_000 } }))
     assert.include(lines(state, 100, 10, 9_999)[0], "waiting 1 s: busy")
     assert.notInclude(lines(state, 100, 10, 10_000)[0], "waiting")
   })
 })
 
-describe("the lines of a run that is not drawn", () => {
+describe("the lines of a run without a live picture", () => {
   it("show progress", () => {
     assert.strictEqual(
       progressLine({ ...withActive(active("up")), failed: 1 }, 10_000),
@@ -155,7 +151,7 @@ describe("the lines of a run that is not drawn", () => {
       endedLine({ ...failedStream("up", "It is gone."), rows: 1 }, 2, plain),
       "✗ up  FAILED: It is gone. 1 row before that is saved."
     )
-    // On a terminal they fit, and what a server said never begins a line.
+    // On a terminal they fit, and a server's text never begins a line.
     const said = failedStream("up", `${"It is gone. ".repeat(10)}`)
     const lines = endedLine(said, 2, plain, 40).split("\n")
     assert.strictEqual(lines[0], "✗ up  FAILED: It is gone. It is")

@@ -1,4 +1,4 @@
-/** Tables of as many rows as a server may have metrics: more than a function of JavaScript can have arguments. */
+/** Tables with more rows than a JavaScript function can have arguments. */
 import { assert, describe, it } from "@effect/vitest"
 import { dryRunText } from "../../src/report/dryRun.ts"
 import { metricsTable } from "../../src/report/metricsTable.ts"

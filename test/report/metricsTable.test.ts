@@ -15,7 +15,7 @@ const metrics = [
 ]
 
 describe("metricsTable", () => {
-  it("has a line per metric, of any length where there is no terminal", () => {
+  it("has a line per metric, of any length without a terminal", () => {
     assert.strictEqual(
       metricsTable(metrics, undefined),
       `METRIC       TYPE   LABELS         HELP
@@ -24,7 +24,7 @@ queue_depth         queue`
     )
   })
 
-  it("cuts help texts first, and leaves out what says nothing any more", () => {
+  it("truncates help texts first, and omits columns that become too narrow", () => {
     assert.strictEqual(
       metricsTable(metrics, 60),
       `METRIC       TYPE   LABELS         HELP
@@ -46,7 +46,7 @@ queue_depth`
     assert.strictEqual(metricsTable(metrics, 8).split("\n").at(-1), "queue_…")
   })
 
-  it.prop("keeps to the width, and has every metric", [choices], ([choices]) => {
+  it.prop("fits the width, and has every metric", [choices], ([choices]) => {
     const texts = ["a", "metric_name", "日本語", "x".repeat(80), "two words", "\u001b[31m", "line\nbreak"]
     const many = Array.from({ length: choices.between(1, 5) }, () =>
       metric(
@@ -63,7 +63,7 @@ queue_depth`
     assert.notInclude(lines.join(""), "\u001b")
   })
 
-  it("has hundreds of thousands of metrics, and cuts long cells", () => {
+  it("supports hundreds of thousands of metrics, and truncates long cells", () => {
     const many = Array.from({ length: 300_000 }, (_, i) => metric(`m${i}`, ["a"], "gauge", "h"))
     assert.lengthOf(metricsTable(many, undefined).split("\n"), 300_001)
     const mega = "\u001b]0;x\u0007 ".repeat(125_000)
@@ -80,7 +80,7 @@ queue_depth`
     )
     assert.isBelow(text.length, 2000)
     assert.notInclude(text, "\u001b")
-    // All of a cell that is not the name is foreign, too.
+    // The other cells are untrusted too.
     assert.include(metricsTable([metric("up", [], "\u001b[2J", "")], undefined), "up      \\u001b[2J")
   })
 })

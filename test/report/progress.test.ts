@@ -1,4 +1,4 @@
-/** What is shown of a run while it goes on, on a terminal and where there is none. */
+/** The progress of a run, with and without a terminal. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
 import { TestClock } from "effect/testing"
@@ -6,7 +6,7 @@ import { stderrLogger } from "../../src/cli/stderrLogger.ts"
 import { makeMask } from "../../src/config/SecretMask.ts"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { masked } from "../../src/report/masked.ts"
-import * as shownProgress from "../../src/report/shownProgress.ts"
+import * as shownProgress from "../../src/report/terminalProgress.ts"
 import { Progress } from "../../src/run/Progress.ts"
 import type { Appearance } from "../../src/terminal/Appearance.ts"
 import { Screen } from "../../src/terminal/Screen.ts"
@@ -25,7 +25,7 @@ const begun = {
   streams: ["up", "slow", "gone"]
 }
 
-/** Runs a program against a progress on a terminal of its own. */
+/** Runs a program with progress on a fake terminal. */
 const shown = <A, E>(
   appearance: Appearance,
   program: (terminal: FakeTerminal) => Effect.Effect<A, E, Progress | Screen>
@@ -46,7 +46,7 @@ const terminal: Appearance = { isLive: true, hasColours: false }
 const log: Appearance = { isLive: false, hasColours: false }
 
 describe("progress on a terminal", () => {
-  it.effect("draws streams that are read, and leaves a line of each that has ended", () =>
+  it.effect("draws active streams, and prints a line for each stream that has ended", () =>
     Effect.gen(function* () {
       const after = yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {
@@ -83,7 +83,7 @@ describe("progress on a terminal", () => {
     })
   )
 
-  it.effect("draws ten times a second at most, however many events there are", () =>
+  it.effect("draws at most ten times a second, for any number of events", () =>
     Effect.gen(function* () {
       yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {
@@ -103,7 +103,7 @@ describe("progress on a terminal", () => {
     })
   )
 
-  it.effect("draws nothing more once the run is over", () =>
+  it.effect("draws nothing after the run", () =>
     Effect.gen(function* () {
       yield* shown(terminal, (terminal) =>
         Effect.gen(function* () {
@@ -120,7 +120,7 @@ describe("progress on a terminal", () => {
     })
   )
 
-  it.effect("leaves nothing of the picture behind when it is interrupted", () =>
+  it.effect("erases the picture when it is interrupted", () =>
     Effect.gen(function* () {
       let left: FakeTerminal | undefined
       yield* Effect.exit(
@@ -143,7 +143,7 @@ describe("progress on a terminal", () => {
 })
 
 describe("progress in a log", () => {
-  it.effect("is a line for each stream, and one every ten seconds", () =>
+  it.effect("is a line for each stream, and a total every ten seconds", () =>
     Effect.gen(function* () {
       const { written } = yield* shown(log, () =>
         Effect.gen(function* () {
@@ -162,7 +162,7 @@ describe("progress in a log", () => {
           yield* TestClock.adjust("1 minute")
         })
       )
-      // Of retries the log tells.
+      // The log has the retries.
       assert.strictEqual(
         written,
         `✓ up        2 series       2,880 rows  1.3 s

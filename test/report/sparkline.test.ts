@@ -1,23 +1,23 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { chosenCurve, sparkline } from "../../src/report/sparkline.ts"
+import { selectCurve, sparkline } from "../../src/report/sparkline.ts"
 import { curveOf } from "./summaries.ts"
 
 const spark = (values: ReadonlyArray<number>, columns: number) => sparkline(curveOf(values), columns)
 
 describe("sparkline", () => {
-  it("is high where values are", () => {
+  it("is high where values are high", () => {
     assert.strictEqual(spark([0, 1, 2, 3, 4, 5, 6, 7], 8), "▁▂▃▄▅▆▇█")
     assert.strictEqual(spark([0, 0, 10, 10, -10, -10], 3), "▅█▁")
   })
 
-  it("has blanks where there is nothing", () => {
+  it("has blanks for gaps", () => {
     assert.strictEqual(spark([0, 7, NaN, NaN, 7, 0, Infinity, 0], 8), "▁█  █▁ ▁")
     assert.strictEqual(spark([NaN, -Infinity], 8), "")
     assert.strictEqual(spark([], 8), "")
   })
 
-  it("is level where nothing changes, also of one value", () => {
+  it("is level for constant values, and for one value", () => {
     assert.strictEqual(spark([5, 5, 5, 5], 4), "▄▄▄▄")
     assert.strictEqual(spark([5], 4), "▄   ")
   })
@@ -27,28 +27,28 @@ describe("sparkline", () => {
     assert.strictEqual(spark([0, NaN, 1], 9), "▁▁▁▁    █")
   })
 
-  it("takes the largest floats there are", () => {
+  it("handles the largest floats", () => {
     assert.strictEqual(spark([-1.7e308, 1.7e308, 1.7e308, -1.7e308], 4), "▁██▁")
     assert.strictEqual(spark([1.7e308, 1.7e308, 0, 0], 2), "█▁")
   })
 
-  it("takes the smallest floats there are", () => {
+  it("handles the smallest floats", () => {
     assert.strictEqual(spark([-5e-324, 0], 2), "▁█")
   })
 
   const columns = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 30 }))
-  it.prop("is as wide as it is to be", [Schema.Array(Schema.Number), columns], ([values, columns]) => {
+  it.prop("has the requested width", [Schema.Array(Schema.Number), columns], ([values, columns]) => {
     const text = spark(values, columns)
     assert.match(text, /^[ ▁▂▃▄▅▆▇█]*$/)
     assert.strictEqual(text.length, values.some(Number.isFinite) ? columns : 0)
   })
 })
 
-describe("chosenCurve", () => {
-  it("is a curve that changes, if there is one", () => {
+describe("selectCurve", () => {
+  it("prefers a curve that changes", () => {
     const [flat, empty, moving] = [curveOf([1, 1, NaN]), curveOf([NaN]), curveOf([NaN, 1, 2])]
-    assert.strictEqual(chosenCurve([flat, empty, moving]), moving)
-    assert.strictEqual(chosenCurve([flat, empty]), flat)
-    assert.isUndefined(chosenCurve([]))
+    assert.strictEqual(selectCurve([flat, empty, moving]), moving)
+    assert.strictEqual(selectCurve([flat, empty]), flat)
+    assert.isUndefined(selectCurve([]))
   })
 })

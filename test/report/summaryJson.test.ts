@@ -6,7 +6,7 @@ import { failedStream, runOf, streamOf } from "./summaries.ts"
 describe("summaryJson", () => {
   const run = runOf([streamOf("up", { retries: 1 }), failedStream("gone", "It is gone.")])
 
-  it("has keys that stay", () => {
+  it("has stable keys", () => {
     assert.deepStrictEqual(JSON.parse(summaryJson(run)), {
       version: 1,
       succeeded: false,
@@ -46,7 +46,7 @@ describe("summaryJson", () => {
     })
   })
 
-  it("is what its schema says, which documents every key", () => {
+  it("matches its schema, which documents every key", () => {
     const decoded = Schema.decodeUnknownSync(SummaryDocument)(JSON.parse(summaryJson(run)))
     assert.deepStrictEqual(decoded, summaryDocument(run))
     const { schema } = Schema.toJsonSchemaDocument(SummaryDocument)

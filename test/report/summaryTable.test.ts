@@ -16,7 +16,7 @@ describe("summaryText", () => {
     failedStream("gone", "http://localhost:9090 returned HTTP 503. Try again later.")
   ])
 
-  it("has a row per stream, then what failed, the totals and how to look into it", () => {
+  it("has a row per stream, then failures, totals and a command to query the result", () => {
     assert.strictEqual(
       text(run),
       `STREAM               SERIES       ROWS  FIRST             LAST               TIME  VALUES
@@ -43,20 +43,16 @@ Query it:
     })
   )
   const columns = Schema.Int.check(Schema.isBetween({ minimum: 4, maximum: 200 }))
-  it.prop(
-    "is not wider than the terminal but for the command, which is to be copied",
-    [streams, columns],
-    ([given, columns]) => {
-      const run = runOf(given.map(({ name, ...stream }) => streamOf(name, stream)))
-      const lines = text(run, columns).split("\n")
-      for (const line of lines) {
-        assert.isTrue(textWidth(line) < columns || /^Query it:$|^ {2}duckdb /.test(line), line)
-        assert.notMatch(line, /\p{Cc}/u)
-      }
+  it.prop("fits the terminal, except for the command to copy", [streams, columns], ([given, columns]) => {
+    const run = runOf(given.map(({ name, ...stream }) => streamOf(name, stream)))
+    const lines = text(run, columns).split("\n")
+    for (const line of lines) {
+      assert.isTrue(textWidth(line) < columns || /^Query it:$|^ {2}duckdb /.test(line), line)
+      assert.notMatch(line, /\p{Cc}/u)
     }
-  )
+  })
 
-  it("leaves out times before names, where it is narrow", () => {
+  it("omits times before it truncates names", () => {
     const header = (columns: number) => text(run, columns).split("\n")[0]!.split(/ +/)
     assert.deepStrictEqual(header(120), ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"])
     assert.deepStrictEqual(header(80), ["STREAM", "SERIES", "ROWS", "LAST", "TIME", "VALUES"])
@@ -64,7 +60,7 @@ Query it:
     assert.deepStrictEqual(header(26), ["STREAM", "ROWS"])
   })
 
-  it("is limited to some streams, but has all that failed", () => {
+  it("is limited to some streams, but has all failed ones", () => {
     const many = runOf([
       ...Array.from({ length: 20 }, (_, i) => streamOf(`ok_${i}`)),
       ...Array.from({ length: 4 }, (_, i) => failedStream(`bad_${i}`, "Gone."))
@@ -88,20 +84,20 @@ Query it:
     assert.strictEqual(text(many, 100, 6).match(/^FAILED bad_\d: Gone\.$/gm)?.length, 4)
   })
 
-  it("has colours for what failed", () => {
+  it("colours failures", () => {
     const lines = summaryText(run, { columns: 100, paint: coloured }).split("\n")
     assert.match(lines[3]!, /^\u001b\[31mgone .*\u001b\[0m$/)
     assert.strictEqual(lines.join("\n").replaceAll(/\u001b\[\d+m/g, ""), text(run, 100))
   })
 
-  it("says so where nothing was there to read", () => {
+  it("reports that there was nothing to read", () => {
     assert.strictEqual(
       text(runOf([], { bytes: 0 })),
       "0 new rows of 0 series in 0 streams, in 2.5 s; prometheus.duckdb has 0 bytes."
     )
   })
 
-  it("names some hundred of those that failed, and counts the others", () => {
+  it("names some hundred failed streams, and counts the others", () => {
     const failed = Array.from({ length: 200_000 }, (_, i) => failedStream(`f${i}`, "It is gone."))
     const lines = summaryText(runOf([streamOf("up"), ...failed]), { columns: 80, paint: plain }).split("\n")
     assert.isBelow(lines.length, 500)
@@ -113,7 +109,7 @@ Query it:
     assert.include(lines, "… and 199,801 more")
   })
 
-  it("prints a command that can be copied, and that no terminal obeys", () => {
+  it("prints a command that can be copied, without control characters", () => {
     const text = summaryText(runOf([streamOf("up")], { previewCommand: "cat $'a\\033b' \u001b[2J" }), {
       columns: 80,
       paint: plain

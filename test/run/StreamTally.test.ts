@@ -21,13 +21,13 @@ const block = (instance: number, from: number, values: ReadonlyArray<string>) =>
   )
 
 describe("StreamTally", () => {
-  it("counts what was committed", () => {
+  it("counts committed rows", () => {
     const tally = tallyOf()
     tally.add(block(0, 0, ["1", "NaN", "+Inf"]))
     tally.add(block(1, 1, ["2.5"]))
     tally.retry()
     tally.commit()
-    // What was not committed may be lost.
+    // Uncommitted rows may be lost.
     tally.add(block(0, 3, ["99"]))
     tally.add(block(2, 3, ["99"]))
     const { curves, ...summary } = tally.summary(3500, "It is gone.")
@@ -49,7 +49,7 @@ describe("StreamTally", () => {
     )
   })
 
-  it.prop("has the same of numbers as of their text", [Values], ([values]) => {
+  it.prop("counts numbers like their text", [Values], ([values]) => {
     const numbers = numberBlock(series(0), start, values)
     const [fromNumbers, fromText] = [numbers, asTextBlock(numbers)].map((block) => {
       const tally = tallyOf()
@@ -60,7 +60,7 @@ describe("StreamTally", () => {
     const { curves: exact, ...rest } = fromNumbers!
     const { curves: approximate, ...same } = fromText!
     assert.deepStrictEqual(rest, same)
-    // The text of a value is read to 14 digits, which is enough for a picture.
+    // Values are parsed to 14 digits, which is enough for a chart.
     assert.strictEqual(exact.length, approximate.length)
     for (const [i, { label, times, values }] of exact.entries()) {
       const other = approximate[i]!
@@ -72,7 +72,7 @@ describe("StreamTally", () => {
     }
   })
 
-  it("has nothing of a stream without samples", () => {
+  it("is empty for a stream without samples", () => {
     const tally = tallyOf()
     tally.commit()
     const { curves, rows, series, span } = tally.summary(1000)
@@ -82,7 +82,7 @@ describe("StreamTally", () => {
     )
   })
 
-  it("shows the first series, and those of a window that was lost only if they come again", () => {
+  it("keeps the first series, and those of a discarded window only if they come again", () => {
     const tally = tallyOf({ series: 2, points: 100 })
     tally.add(block(7, 0, ["7"]))
     tally.discard()
@@ -96,7 +96,7 @@ describe("StreamTally", () => {
     assert.deepStrictEqual([rows, series], [3, 3])
   })
 
-  it("shows of histograms how much they counted, apart from numbers of the same series", () => {
+  it("keeps the counts of histograms separate from numbers of the same series", () => {
     const tally = tallyOf()
     tally.add(block(0, 0, ["5"]))
     tally.add(histogramOf(series(0), start + STEP, "12"))
@@ -112,7 +112,7 @@ describe("StreamTally", () => {
     assert.deepStrictEqual([rows, count], [2, 1])
   })
 
-  /** Windows of blocks, of which some are lost. */
+  /** Windows of blocks, some of which are discarded. */
   const windowsOf = (choices: Choices) => {
     let step = 0
     return choices.list(12, () => {
@@ -129,7 +129,7 @@ describe("StreamTally", () => {
     })
   }
 
-  it.prop("is the same as if what was lost had never been", [choices], ([choices]) => {
+  it.prop("does not depend on discarded windows", [choices], ([choices]) => {
     const limits = { series: 3, points: choices.between(4, 60) }
     const tally = tallyOf(limits)
     const expected = tallyOf(limits)
@@ -162,7 +162,7 @@ describe("StreamTally", () => {
 })
 
 describe("curveLimits", () => {
-  it("keeps less of each stream the more there are", () => {
+  it("keeps less of each stream if there are more", () => {
     assert.deepStrictEqual(curveLimits(1, true), { series: 8, points: 500 })
     assert.deepStrictEqual(curveLimits(100, true), { series: 8, points: 500 })
     assert.deepStrictEqual(curveLimits(400, true), { series: 4, points: 250 })
@@ -171,7 +171,7 @@ describe("curveLimits", () => {
     assert.deepStrictEqual(curveLimits(10_000, false), { series: 1, points: 40 })
   })
 
-  it("keeps no more points of any number of streams than a page can have", () => {
+  it("keeps at most as many points in total as a page can have", () => {
     for (const hasCharts of [true, false]) {
       for (const streams of [0, 1, 50, 99, 799, 6250, 6251, 12_500, 24_999, 25_000, 25_001, 700_000]) {
         const { points, series } = curveLimits(streams, hasCharts)
@@ -182,7 +182,7 @@ describe("curveLimits", () => {
 })
 
 describe("the labels of shown series", () => {
-  it("take no memory beyond what is shown of them", () => {
+  it("take no memory beyond their excerpt", () => {
     const tally = tallyOf()
     collectGarbage()
     const before = process.memoryUsage().heapUsed

@@ -18,7 +18,7 @@ const pointsOf = (curve: ThinCurve): ReadonlyArray<Sample> => {
   return Array.from(times, (time, i) => [time, values[i]!])
 }
 
-/** Some of a grid's points, in the order of time, with values that are not always finite. */
+/** Some points of a grid in the order of time, with values that may not be finite. */
 const samplesOf = (choices: Choices): ReadonlyArray<Sample> => {
   let time = start + choices.below(1000) * STEP
   return choices.list(400, () => {
@@ -31,7 +31,7 @@ const samplesOf = (choices: Choices): ReadonlyArray<Sample> => {
 const finite = (samples: ReadonlyArray<Sample>) => samples.filter(([, value]) => Number.isFinite(value))
 
 describe("ThinCurve", () => {
-  it("keeps every sample while there is room, with one gap where some are missing", () => {
+  it("keeps every sample while there is space, with one gap for missing ones", () => {
     const samples: ReadonlyArray<Sample> = [
       [start, 3],
       [start + STEP, NaN],
@@ -46,7 +46,7 @@ describe("ThinCurve", () => {
     assert.deepStrictEqual(pointsOf(thin(20, [])), [])
   })
 
-  it("keeps the least and the greatest of each slot", () => {
+  it("keeps the minimum and maximum of each slot", () => {
     const samples = Array.from(
       { length: 1000 },
       (_, i): Sample => [start + i * STEP, i === 500 ? 100 : i === 700 ? -100 : i % 3]
@@ -58,7 +58,7 @@ describe("ThinCurve", () => {
   })
 
   it.prop(
-    "is bounded, in order, and has nothing but samples and gaps, with the extremes",
+    "is bounded and in order, and has only samples and gaps, including the extremes",
     [choices],
     ([choices]) => {
       const points = choices.between(4, 100)
@@ -74,31 +74,27 @@ describe("ThinCurve", () => {
     }
   )
 
-  it.prop(
-    "does not depend on the order, but for samples as good as each other, nor on being merged",
-    [choices],
-    ([choices]) => {
-      const points = choices.between(4, 100)
-      // No two alike: of two as good as each other the one that came first would be kept.
-      const samples = samplesOf(choices).map(([time, value], i): Sample => [time, value + i / 1000])
-      const whole = finite(pointsOf(thin(points, samples)))
-      // Where it begins decides which slots there are, so that must not move.
-      const [first, ...rest] = samples
-      if (first === undefined) return
-      const parts = [thin(points, [first]), new ThinCurve(STEP, points)]
-      for (const [time, value] of rest) choices.pick(parts).add(time, value)
-      const [into, from] = parts
-      into!.merge(from!)
-      from!.clear()
-      assert.isTrue(from!.isEmpty)
-      const merged = finite(pointsOf(into!))
-      const extremes = (of: ReadonlyArray<Sample>) => of.map(([, value]) => value).sort((a, b) => a - b)
-      assert.strictEqual(extremes(merged)[0], extremes(whole)[0])
-      assert.strictEqual(extremes(merged).at(-1), extremes(whole).at(-1))
-      const known = new Map(samples)
-      for (const [time, value] of merged) assert.strictEqual(known.get(time), value)
-      assert.isAtMost(pointsOf(into!).length, points)
-      assert.deepStrictEqual(finite(pointsOf(thin(points, choices.shuffle(samples)))), whole)
-    }
-  )
+  it.prop("does not depend on order or merging, except for equal samples", [choices], ([choices]) => {
+    const points = choices.between(4, 100)
+    // No two equal values: of two equal ones, the first is kept.
+    const samples = samplesOf(choices).map(([time, value], i): Sample => [time, value + i / 1000])
+    const whole = finite(pointsOf(thin(points, samples)))
+    // The first sample decides the slots, so it must stay first.
+    const [first, ...rest] = samples
+    if (first === undefined) return
+    const parts = [thin(points, [first]), new ThinCurve(STEP, points)]
+    for (const [time, value] of rest) choices.pick(parts).add(time, value)
+    const [into, from] = parts
+    into!.merge(from!)
+    from!.clear()
+    assert.isTrue(from!.isEmpty)
+    const merged = finite(pointsOf(into!))
+    const extremes = (of: ReadonlyArray<Sample>) => of.map(([, value]) => value).sort((a, b) => a - b)
+    assert.strictEqual(extremes(merged)[0], extremes(whole)[0])
+    assert.strictEqual(extremes(merged).at(-1), extremes(whole).at(-1))
+    const known = new Map(samples)
+    for (const [time, value] of merged) assert.strictEqual(known.get(time), value)
+    assert.isAtMost(pointsOf(into!).length, points)
+    assert.deepStrictEqual(finite(pointsOf(thin(points, choices.shuffle(samples)))), whole)
+  })
 })

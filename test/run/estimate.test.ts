@@ -1,4 +1,4 @@
-/** What a dry run says, against what a read then does. */
+/** The estimates of a dry run, compared with the read. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -33,7 +33,7 @@ const estimateOf = Effect.fnUntraced(function* (
 })
 
 describe("estimate", () => {
-  it.effect("counts what is there all the time exactly", () =>
+  it.effect("counts permanent series exactly", () =>
     Effect.gen(function* () {
       const setting = { series: [...gauge("a", 5000, 3), ...gauge("b", 5000)], points: 5000 }
       const { dryRun, mock } = yield* estimateOf(setting)
@@ -68,7 +68,7 @@ describe("estimate", () => {
     })
   )
 
-  it.effect("comes close where series come and go", () =>
+  it.effect("is close if series come and go", () =>
     Effect.gen(function* () {
       const half = Array.from({ length: 1000 }, (_, i) => [start + (i + 500) * minute, i] as const)
       const series = [...gauge("a", 2000), makeSeries({ __name__: "a", late: "x" }, half)]
@@ -114,7 +114,7 @@ describe("estimate", () => {
     })
   )
 
-  it.effect("fails where there is nothing to read", () =>
+  it.effect("fails if there is nothing to read", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(estimateOf({ series: [], points: 10 }))
       assert.match(error.message, /^No metric/)
@@ -154,7 +154,7 @@ describe("an estimate by a server that cannot count", () => {
     )
   }
 
-  it.effect("takes none for none, and a large number for what it is", () =>
+  it.effect("accepts no series, and large numbers of series", () =>
     Effect.gen(function* () {
       const faults = onRange(() => ({ body: result(at("1e6")) }))
       const { dryRun } = yield* estimateOf({ series: gauge("a", 1), points: 1, mock: { faults } })
@@ -182,7 +182,7 @@ describe("windowsOf", () => {
     const perPoint = choices.below(10 ** choices.between(0, 5))
     const windows = windowsOf(points, perPoint)
     const most = Math.min(11_000, Math.max(1, Math.floor(250_000 / Math.max(1, perPoint))))
-    // The first one asks for 32 points, whatever they hold.
+    // The first one requests 32 points in any case.
     assert.isAtLeast(windows, Math.ceil(Math.max(0, points - 32) / most))
     // The first ones are small.
     assert.isAtMost(windows, Math.ceil(points / most) + 6)

@@ -1,4 +1,4 @@
-/** A run over the mock into a destination that is watched. */
+/** A run from the mock into a recording destination. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Option, Ref } from "effect"
 import {
@@ -75,7 +75,7 @@ const watched = (
   return { calls, rows, summaries, layer: Layer.merge(destination, progress) }
 }
 
-/** The options of a run beside its mode. */
+/** The options of a run without its mode. */
 interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "confirm">> {
   readonly failing?: string
   readonly isFatal?: boolean
@@ -110,7 +110,7 @@ const runOf = Effect.fnUntraced(function* (
   return { exit, logs, mock, rows, summaries, calls }
 })
 
-/** The calls of one stream, repeated ones as one. */
+/** The calls of one stream, with repeated ones as one. */
 const storyOf = (calls: ReadonlyArray<string>, stream: string): string =>
   calls
     .filter((what) => what.split(" ")[1] === stream && !what.startsWith("begin "))
@@ -159,7 +159,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("keeps what a stream had committed before it failed, and continues with the others", () =>
+  it.effect("keeps the committed rows of a stream that fails, and continues with the others", () =>
     Effect.gen(function* () {
       const faults = onRange(({ from, metric }) =>
         metric === "a" && from > 0 ? { status: 422, body: "no" } : undefined
@@ -178,7 +178,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("lets people look into a stream that did not fail, also where nothing is new", () =>
+  it.effect("previews a stream that did not fail, even if nothing is new", () =>
     Effect.gen(function* () {
       const faults = onRange(({ metric }) => (metric === "a" ? { status: 422, body: "no" } : undefined))
       const late = gauge("b", 1).map((one) => ({ ...one, times: one.times.map(() => start + 1) }))
@@ -200,25 +200,23 @@ describe("run", () => {
 
   const failures = ["open a incremental_append", "write a", "commit a", "complete a"]
 
-  it.effect.each(failures)(
-    "ends where the destination is lost at %j, and lets go of all streams",
-    (failing) =>
-      Effect.gen(function* () {
-        const series = [...gauge("a", 50), ...gauge("b", 50)]
-        const given = { failing, isFatal: true }
-        const { exit, calls } = yield* runOf({ series, points: 50 }, "incremental_append", given)
-        assert.deepStrictEqual(exit, Exit.fail(errorOf(failing, true)))
-        const opened = calls.filter((what) => what.startsWith("open ") && what !== failing)
-        const closed = calls.filter((what) => what.startsWith("close "))
-        assert.deepStrictEqual(
-          closed.map((what) => what.split(" ")[1]).sort(),
-          opened.map((what) => what.split(" ")[1]).sort()
-        )
-        assert.notInclude(calls, "finish")
-      })
+  it.effect.each(failures)("ends if the destination is lost at %j, and releases all streams", (failing) =>
+    Effect.gen(function* () {
+      const series = [...gauge("a", 50), ...gauge("b", 50)]
+      const given = { failing, isFatal: true }
+      const { exit, calls } = yield* runOf({ series, points: 50 }, "incremental_append", given)
+      assert.deepStrictEqual(exit, Exit.fail(errorOf(failing, true)))
+      const opened = calls.filter((what) => what.startsWith("open ") && what !== failing)
+      const closed = calls.filter((what) => what.startsWith("close "))
+      assert.deepStrictEqual(
+        closed.map((what) => what.split(" ")[1]).sort(),
+        opened.map((what) => what.split(" ")[1]).sort()
+      )
+      assert.notInclude(calls, "finish")
+    })
   )
 
-  it.effect.each(failures)("lets a stream fail alone where the destination fails it at %j", (failing) =>
+  it.effect.each(failures)("fails only the stream for which the destination fails at %j", (failing) =>
     Effect.gen(function* () {
       const series = [...gauge("a", 5000), ...gauge("b", 50)]
       const { exit, mock, rows, calls } = yield* runOf({ series, points: 5000 }, "incremental_append", {
@@ -255,7 +253,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("fails where there is nothing to read", () =>
+  it.effect("fails if there is nothing to read", () =>
     Effect.gen(function* () {
       const { exit } = yield* runOf({ series: [], points: 5 })
       assert.isTrue(Exit.isFailure(exit))
@@ -263,7 +261,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("says what was saved when it is stopped, and that the same command resumes", () =>
+  it.effect("reports what was saved when it is stopped, and that the same command resumes", () =>
     Effect.gen(function* () {
       const { services } = yield* setUp({ series: gauge("a", 3000, 2), points: 3000 })
       const { layer, calls } = watched(undefined, undefined, {}, false)
@@ -291,7 +289,7 @@ describe("run", () => {
   )
 })
 
-/** A state as a run leaves it. */
+/** A state as a run saves it. */
 const stateOf = (from: number, to: number, more: object = {}) => ({
   time: iso(start + to * minute),
   step: 60,
@@ -310,7 +308,7 @@ describe("a destination that was filled before", () => {
         cause.reasons.map((reason) => (reason._tag === "Fail" ? reason.error.message : "")).join()
     })
 
-  it.effect("refuses rows of another step, and names both and what to do", () =>
+  it.effect("refuses rows of another step, and names both steps and the remedies", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300, { step: 300 }) }
       for (const mode of [
@@ -328,7 +326,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("gives its step to a run that has none, and says so first", () =>
+  it.effect("provides the step of a run without one, and logs it first", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300, { step: 300 }) }
       const { exit, logs, rows } = yield* runOf({ series, points: 600, states }, undefined, {
@@ -340,7 +338,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("keeps the default for a run without a step where nothing is there", () =>
+  it.effect("is not needed for the default step of a first run", () =>
     Effect.gen(function* () {
       const { exit, logs } = yield* runOf({ series, points: 600 }, undefined, { isStepGiven: false })
       assert.strictEqual((yield* exit).stepSeconds, 60)
@@ -348,7 +346,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("requires a step where its streams have several", () =>
+  it.effect("requires a step if its streams have several", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { step: 300 }), b: stateOf(0, 300) }
       const { exit } = yield* runOf({ series, points: 600, states }, undefined, { isStepGiven: false })
@@ -356,7 +354,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("lets a full refresh bring another step", () =>
+  it.effect("allows another step in a full refresh", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { step: 300 }) }
       const { exit, rows } = yield* runOf({ series, points: 600, states }, "full_refresh_overwrite")
@@ -365,7 +363,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("logs another selector, with what to do", () =>
+  it.effect("logs a different selector, with remedies", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { selector: '{n="0"}' }), b: stateOf(0, 300) }
       const { exit, logs } = yield* runOf({ series, points: 600, states })
@@ -377,7 +375,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("logs other excluded labels, with what to do", () =>
+  it.effect("logs different excluded labels, with remedies", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(0, 300, { excluded_labels: "" }), b: stateOf(0, 300) }
       const config = { exclude_labels: ["n"] }
@@ -388,7 +386,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("gets what lies before it, if the start was moved back, and a line says so", () =>
+  it.effect("gets earlier rows if the start was moved back, and logs it", () =>
     Effect.gen(function* () {
       const states = { a: stateOf(200, 300), b: stateOf(0, 300) }
       const { exit, logs, rows } = yield* runOf({ series, points: 600, states })
@@ -409,7 +407,7 @@ describe("a destination that was filled before", () => {
   }
   const config = { start_date: iso(start - 100 * minute) }
 
-  it.effect("is not replaced by less: a refresh reports the loss, and reads nothing", () =>
+  it.effect("is not replaced by fewer rows: a refresh reports the loss, and reads nothing", () =>
     Effect.gen(function* () {
       const { exit, logs, calls } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
         contents: { a: older, b: { ...older, rows: 600, firstMillis: start } }
@@ -445,7 +443,7 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("is replaced by less with --yes, without counting before", () =>
+  it.effect("is replaced by fewer rows with --yes, without counting first", () =>
     Effect.gen(function* () {
       const { exit, mock, rows } = yield* runOf({ series, points: 600, config }, "full_refresh_overwrite", {
         contents: { a: older },
@@ -467,9 +465,9 @@ describe("a destination that was filled before", () => {
     })
   )
 
-  it.effect("is not replaced by what turned out to be less than the server had counted", () =>
+  it.effect("is not replaced if the refresh has fewer rows than the server had counted", () =>
     Effect.gen(function* () {
-      // It refuses to count, so that only the end can tell.
+      // It refuses to count, so the loss is only known at the end.
       const { exit, calls } = yield* runOf(
         {
           series,

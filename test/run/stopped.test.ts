@@ -1,4 +1,4 @@
-/** A run that is stopped while DuckDB is at work. */
+/** A run that is stopped while DuckDB runs a statement. */
 import { join } from "node:path"
 import { DuckDBConnection } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -11,7 +11,7 @@ import { floats, seriesOf, start, temporaryFolder } from "../destinations/drive.
 
 const about = { source: "http://mock", labelColumns: true }
 
-/** Tells of the first statement that begins from now on, and counts connections that are closed while they are at work. */
+/** Reports the first statement from now on, and counts connections that are closed during a statement. */
 const watchConnections = Effect.gen(function* () {
   const { closeSync, run } = DuckDBConnection.prototype
   const begun = Deferred.makeUnsafe<void>()
@@ -41,7 +41,7 @@ const watchConnections = Effect.gen(function* () {
 })
 
 describe("a stop", () => {
-  it.live("while a database is being opened lets DuckDB end what it is at", () =>
+  it.live("while a database is being opened waits for DuckDB's statement", () =>
     Effect.gen(function* () {
       const path = join(yield* temporaryFolder, "data")
       const { begun, counts } = yield* watchConnections

@@ -8,7 +8,7 @@ import { runs } from "../support/runs.ts"
 
 const T0 = 1_767_225_600
 
-/** A response with one series; its values show their response and sample. */
+/** A response with one series. Its values encode the response and the sample. */
 const answer = (n: number, samples: number): Uint8Array =>
   Buffer.from(
     `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"n":"${n}"},"values":[${Array.from(
@@ -72,7 +72,7 @@ describe("recycle", () => {
     assert.isAbove(again.length, 2)
   })
 
-  it("keeps arrays as long as one of their blocks is left", () => {
+  it("keeps arrays until all of their blocks are recycled", () => {
     const first = decode(1, 40_000)
     const kept = first[Math.floor(first.length / 2)] as TextBlock
     const before = Array.from(kept.times)

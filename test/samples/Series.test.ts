@@ -84,12 +84,12 @@ describe("seriesId", () => {
     for (let i = 0; i < 5; i++) assert.strictEqual(idOf(choices.shuffle(labels)), id)
   })
 
-  it.prop("sees an empty label as an absent one", [choices, Schema.String], ([choices, name]) => {
+  it.prop("treats an empty label as missing", [choices, Schema.String], ([choices, name]) => {
     const labels = choices.list(4, (i) => [`l${i}`, choices.pick(texts)] as const)
     assert.strictEqual(idOf([...labels, [`x${name}`, ""]]), idOf(labels))
   })
 
-  it.prop("differs where labels differ", [choices], ([choices]) => {
+  it.prop("differs if labels differ", [choices], ([choices]) => {
     const make = () =>
       canonicalLabels(
         new Map(
@@ -100,7 +100,7 @@ describe("seriesId", () => {
     assert.strictEqual(seriesId(a) === seriesId(b), JSON.stringify(a) === JSON.stringify(b))
   })
 
-  it("cannot be deceived by texts that run into each other", () => {
+  it("distinguishes labels whose concatenations are equal", () => {
     const sets: ReadonlyArray<Readonly<Record<string, string>>> = [
       { a: "bc" },
       { ab: "c" },
@@ -135,7 +135,7 @@ describe("canonicalLabels", () => {
     )
   })
 
-  it("puts what is outside the basic plane last", () => {
+  it("sorts characters beyond the basic plane last", () => {
     const names = ["Z", "_", "a", "é", "\ud7ff", "\ue000", "\uffff", "😀", "\u{10ffff}"]
     assert.deepStrictEqual(
       canonicalLabels(names.toReversed().map((name) => [name, "x"])).map(([name]) => name),
@@ -143,7 +143,7 @@ describe("canonicalLabels", () => {
     )
   })
 
-  it("leaves its input alone", () => {
+  it("does not change its input", () => {
     const labels: Labels = Object.freeze([
       ["b", "1"],
       ["a", "2"]
@@ -163,7 +163,7 @@ describe("DecodedSeries", () => {
     assert.strictEqual(series.id, seriesId(series.labels))
   })
 
-  it("has the identity of all its labels, those that are excluded too", () => {
+  it("has the identity of all its labels, including excluded ones", () => {
     const all = [
       ["__name__", "up"],
       ["job", "a"],

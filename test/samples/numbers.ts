@@ -2,10 +2,10 @@
 import { Schema } from "effect"
 import type { NumberBlock, Series } from "../../src/samples/Sample.ts"
 
-/** Values of all kinds: any float, those that are no finite number, and short ones. */
+/** Values of all kinds: any float, values that are not finite, and short ones. */
 export const Values = Schema.Array(Schema.Union([Schema.Number, Schema.Int])).check(Schema.isMaxLength(40))
 
-/** A sample a minute from a time on. */
+/** One sample per minute from a time on. */
 export const numberBlock = (series: Series, start: number, values: ReadonlyArray<number>): NumberBlock => ({
   _tag: "NumberBlock",
   series,

@@ -13,24 +13,24 @@ const readRoughly = (text: string): number => {
 }
 
 describe("parseFloat64", () => {
-  it.prop("reads what Number reads", [Schema.Number], ([number]) => {
+  it.prop("parses the same as Number", [Schema.Number], ([number]) => {
     const text = Number.isFinite(number) ? `${number}` : "0"
     assert.strictEqual(read(text), Number(text))
   })
 
-  it.prop("reads digits with a point to the last bit", [Schema.Int, Schema.Int], ([whole, part]) => {
+  it.prop("parses digits with a point to the last bit", [Schema.Int, Schema.Int], ([whole, part]) => {
     const text = `${whole}.${Math.abs(part)}`
     assert.strictEqual(read(text), Number(text))
   })
 
-  it("reads integers of 16 digits as exactly as floats are", () => {
+  it("parses integers of 16 digits to the nearest float", () => {
     for (let below = 0; below < 200; below++) {
       const text = `${Number.MAX_SAFE_INTEGER - below}`
       assert.strictEqual(read(text), Number(text), text)
     }
   })
 
-  it("reads what is no number", () => {
+  it("parses values that are not finite", () => {
     assert.isNaN(read("NaN"))
     assert.strictEqual(read("+Inf"), Number.POSITIVE_INFINITY)
     assert.strictEqual(read("-Inf"), Number.NEGATIVE_INFINITY)
@@ -41,26 +41,22 @@ describe("parseFloat64", () => {
 
 describe("parseFloatApproximately", () => {
   const digits = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 40 }))
-  it.prop(
-    "reads 14 digits of a number, however it is written",
-    [Schema.Finite, digits],
-    ([number, digits]) => {
-      const texts = [number, number % 1000].flatMap((number) => [
-        `${number}`,
-        number.toPrecision(digits),
-        number.toExponential(digits),
-        number.toFixed(digits)
-      ])
-      for (const text of texts) {
-        const expected = Number(text)
-        if (Number.isFinite(expected)) {
-          assert.isAtMost(Math.abs(readRoughly(text) - expected), Math.abs(expected) * 1e-14, text)
-        }
+  it.prop("parses 14 digits of a number in any notation", [Schema.Finite, digits], ([number, digits]) => {
+    const texts = [number, number % 1000].flatMap((number) => [
+      `${number}`,
+      number.toPrecision(digits),
+      number.toExponential(digits),
+      number.toFixed(digits)
+    ])
+    for (const text of texts) {
+      const expected = Number(text)
+      if (Number.isFinite(expected)) {
+        assert.isAtMost(Math.abs(readRoughly(text) - expected), Math.abs(expected) * 1e-14, text)
       }
     }
-  )
+  })
 
-  it("reads short numbers exactly, and what is no number", () => {
+  it("parses short numbers exactly, and values that are not finite", () => {
     for (const text of [
       "0",
       "1",

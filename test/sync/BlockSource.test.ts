@@ -1,4 +1,4 @@
-/** Reads from a source of raw samples: the read program knows nothing of how samples are requested. */
+/** Reads from a source of raw samples, because the read program does not depend on how samples are requested. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
@@ -14,7 +14,7 @@ import { checkpoints, drive, incremental, samplesOf, story } from "./readMock.ts
 
 const series: Series = { id: "0".repeat(32), labels: [["__name__", "m"]] }
 
-/** Samples every 25 s, off the grid, each with its second as its value. */
+/** Samples every 25 s, off the grid. The value of each is its second. */
 const times = Array.from({ length: 200 }, (_, i) => start - 59_000 + i * 25_000 + 7)
 
 const blockOf = (from: number, to: number, shift = 0): NumberBlock => {
@@ -30,7 +30,7 @@ const blockOf = (from: number, to: number, shift = 0): NumberBlock => {
 
 const cut = new PrometheusError({ reason: "BrokenResponse", summary: "The response is cut off." })
 
-/** A source of raw samples, the way of whose responses is given. */
+/** A source of raw samples with the given responses. */
 const sourceOf = (
   respond: (from: number, to: number, attempt: number) => Stream.Stream<NumberBlock, PrometheusError>
 ) => {
@@ -91,7 +91,7 @@ describe("a source of raw samples", () => {
     })
   )
 
-  it.effect("is requested again where a response breaks off, and each sample is emitted once", () =>
+  it.effect("is requested again if a response breaks off, and each sample is emitted once", () =>
     Effect.gen(function* () {
       const source = sourceOf((from, to, attempt) =>
         attempt % 2 === 0

@@ -1,4 +1,4 @@
-/** Which streams are found, and what the server is asked for that. */
+/** The discovered streams, and the requests for them. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
@@ -15,7 +15,7 @@ const HOUR = 3_600_000
 const LOOKBACK = 300_000
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
-/** A series with one sample, an hour after the start unless told otherwise. */
+/** A series with one sample, by default an hour after the start. */
 const series = (labels: LabelsInput, at = start + HOUR) => makeSeries(labels, [[at, 1]])
 
 const shop = [
@@ -131,7 +131,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("knows a metric by its own name or by its family's", () =>
+  it.effect("finds metadata by the name of a metric or of its family", () =>
     Effect.gen(function* () {
       const { result } = yield* run()
       assert.deepStrictEqual(
@@ -147,7 +147,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("does without metadata where the server has none", () =>
+  it.effect("works without metadata", () =>
     Effect.gen(function* () {
       for (const status of [400, 404, 405]) {
         const faults = ({ path }: { readonly path: string }): Fault | undefined =>
@@ -165,18 +165,16 @@ describe("discover", () => {
     return [...counts].sort()
   }
 
-  it.effect(
-    "requests the time, the names and the metadata once, and labels per metric where labels are many",
-    () =>
-      Effect.gen(function* () {
-        const { mock } = yield* run()
-        assert.deepStrictEqual(requestCounts(mock), [
-          ["/api/v1/label/__name__/values", 1],
-          ["/api/v1/labels", 1 + 5],
-          ["/api/v1/metadata", 1],
-          ["/api/v1/query", 1]
-        ])
-      })
+  it.effect("requests time, names and metadata once, and labels per metric if there are many labels", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* run()
+      assert.deepStrictEqual(requestCounts(mock), [
+        ["/api/v1/label/__name__/values", 1],
+        ["/api/v1/labels", 1 + 5],
+        ["/api/v1/metadata", 1],
+        ["/api/v1/query", 1]
+      ])
+    })
   )
 
   /** Seven metrics, each with some of three labels. */
@@ -193,7 +191,7 @@ describe("discover", () => {
     labels.map(([name, value]) => (name === "__name__" ? value : name))
   )
 
-  it.effect("requests per label where metrics are more", () =>
+  it.effect("requests per label if there are more metrics", () =>
     Effect.gen(function* () {
       const { mock, result } = yield* run({ series: few })
       assert.deepStrictEqual(
@@ -222,7 +220,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("requests per metric where a service accepts nothing else", () =>
+  it.effect("requests per metric if a service accepts nothing else", () =>
     Effect.gen(function* () {
       const faults = ({ params, path }: { readonly params: URLSearchParams; readonly path: string }) =>
         path.endsWith("/values") && params.has("match[]")
@@ -237,7 +235,7 @@ describe("discover", () => {
     })
   )
 
-  /** A server that counts series for the names it tells, and tells none of so many days. */
+  /** A server that counts series to list names, and refuses ranges of this many days. */
   const refusesDays =
     (days: number, applies: (request: MockRequest) => boolean = () => true) =>
     (request: MockRequest): Fault | undefined => {
@@ -247,7 +245,7 @@ describe("discover", () => {
         : undefined
     }
 
-  it.effect("requests parts of the range where the complete range is too large for names", () =>
+  it.effect("requests names in parts of the range if the complete range is refused", () =>
     Effect.gen(function* () {
       const eachDay = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((day) => [
         series({ __name__: "up", [`label_${day}`]: "x" }, start + day * DAY + HOUR),
@@ -263,7 +261,7 @@ describe("discover", () => {
   )
 
   it.effect(
-    "leaves a metric without columns whose labels are not returned even for a day, and reads the others",
+    "omits the columns of a metric whose labels are refused even for a day, and reads the others",
     () =>
       Effect.gen(function* () {
         const faults = refusesDays(0, ({ params }) => params.get("match[]")?.includes('"up"') ?? false)
@@ -282,7 +280,7 @@ describe("discover", () => {
   )
 
   it.effect(
-    "does not collect names without end from parts of the range",
+    "limits the names from parts of the range",
     () =>
       Effect.gen(function* () {
         let made = 0
@@ -300,7 +298,7 @@ describe("discover", () => {
     120_000
   )
 
-  it.effect("gives a metric no more than a thousand columns, and says so", () =>
+  it.effect("limits a metric to a thousand columns, and logs it", () =>
     Effect.gen(function* () {
       const many = Object.fromEntries(Array.from({ length: 1500 }, (_, i) => [`l${i + 1000}`, "x"]))
       const logs: Array<unknown> = []
@@ -321,7 +319,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("fails where the names of the metrics are not returned even for a day", () =>
+  it.effect("fails if the names of the metrics are refused even for a day", () =>
     Effect.gen(function* () {
       const faults = refusesDays(0, ({ path }) => path.includes("__name__"))
       const error = yield* Effect.flip(run({ mock: { faults } }))
@@ -329,7 +327,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("requests no labels where all go into one object", () =>
+  it.effect("requests no labels if all are in one object", () =>
     Effect.gen(function* () {
       const { mock, result } = yield* run({ config: { label_columns: false } })
       assert.deepStrictEqual(requestsTo(mock, "/api/v1/labels"), [])
@@ -364,7 +362,7 @@ describe("discover", () => {
     )
   }
 
-  it.effect("finds nothing on a server that has nothing", () =>
+  it.effect("finds nothing on an empty server", () =>
     Effect.gen(function* () {
       const { mock, result } = yield* run({ series: [] })
       assert.deepStrictEqual(result, [])
@@ -372,7 +370,7 @@ describe("discover", () => {
     })
   )
 
-  it.effect("fails where the names cannot be had", () =>
+  it.effect("fails if the names cannot be read", () =>
     Effect.gen(function* () {
       const faults = ({ path }: { readonly path: string }): Fault | undefined =>
         path.includes("__name__") ? { status: 401, body: "who are you?" } : undefined
@@ -386,7 +384,7 @@ describe("the range of the names", () => {
   const asked = Effect.fnUntraced(function* (config: object, now = start + DAY) {
     const { mock, result } = yield* provide(discoverNames, { config, now })
     const [request] = requestsTo(mock, "/api/v1/label/__name__/values")
-    // Where it ends at midnight, a millisecond more is asked for.
+    // If it ends at midnight, one more millisecond is requested.
     const times = ["start", "end"].map((key) => Math.floor(Number(request?.params.get(key))) * 1000)
     assert.deepStrictEqual(times, [result.range.startMillis, result.range.endMillis])
     return times
@@ -398,7 +396,7 @@ describe("the range of the names", () => {
     })
   )
 
-  it.effect("ends at end_date where that has passed", () =>
+  it.effect("ends at end_date if that has passed", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* asked({ end_date: iso(start + HOUR) }), [start - LOOKBACK, start + HOUR])
       assert.deepStrictEqual(yield* asked({ end_date: iso(start + 9 * DAY) }), [
@@ -417,7 +415,7 @@ describe("the range of the names", () => {
     })
   )
 
-  it.effect("leaves out metrics that ended before it or begin after it", () =>
+  it.effect("omits metrics that ended before it or begin after it", () =>
     Effect.gen(function* () {
       const all = [
         series({ __name__: "before" }, start - LOOKBACK - 1),
@@ -430,7 +428,7 @@ describe("the range of the names", () => {
     })
   )
 
-  it("never begins before the epoch and is never turned round", () => {
+  it("never begins before the epoch and is never reversed", () => {
     const of = (startMillis: number, end: number | undefined, now: number) =>
       discoveryRange({ startMillis, endMillis: Option.fromNullishOr(end) }, now)
     assert.deepStrictEqual(of(0, undefined, DAY), { startMillis: 0, endMillis: DAY })

@@ -1,4 +1,4 @@
-/** The read program over the mock, on a clock that only moves when a test moves it. */
+/** The read program against the mock, on the test clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
 import { HttpClient } from "effect/http"
@@ -76,7 +76,7 @@ describe("the events of a stream", () => {
     })
   )
 
-  it.effect("hold for each of many streams that are read side by side", () =>
+  it.effect("come in order for each of many concurrent streams", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 12 }, (_, i) => `m${i}`)
       const series = names.flatMap((name, i) => (i % 3 === 0 ? [] : gauge(name, 90, i)))
@@ -113,7 +113,7 @@ describe("the events of a stream", () => {
     })
   )
 
-  it.effect("do not include Running where the server never responded", () =>
+  it.effect("do not include Running if the server never responded", () =>
     Effect.gen(function* () {
       const faults = onRange(() => refusal(400, "parse error"))
       const { events } = yield* readAll(incremental("m"), { series: [], points: 5, mock: { faults } })
@@ -154,7 +154,7 @@ describe("windows", () => {
     })
   )
 
-  it.effect("stay near a number of samples, whatever the number of series", () =>
+  it.effect("stay near a number of samples, for any number of series", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 300, 2500),
@@ -173,7 +173,7 @@ describe("windows", () => {
     })
   )
 
-  it.effect("become smaller where the points are larger", () =>
+  it.effect("become smaller if the points have more samples", () =>
     Effect.gen(function* () {
       const WIDE = 35_000
       const wide = Array.from({ length: WIDE }, (_, n) =>
@@ -193,7 +193,7 @@ describe("windows", () => {
     })
   )
 
-  it.effect("are paced, so that a fast server is not stormed", () =>
+  it.effect("are paced, to spare a fast server", () =>
     Effect.gen(function* () {
       const { mock } = yield* readAll(incremental("m"), { series: gauge("m", 5), points: 40_000 })
       const times = rangeRequests(mock).map(({ nowMillis }) => nowMillis)
@@ -263,7 +263,7 @@ describe("exactly once", () => {
     { arbitrary: { runs: runs(8) }, timeout: 60_000 }
   )
 
-  it.effect("is guaranteed where the same long series is cut again and again", () =>
+  it.effect("is guaranteed if the same long series breaks off repeatedly", () =>
     Effect.gen(function* () {
       const cuts = [9000, 3000, 15_000, 500, 21_000]
       const setting: Setting = { series: gauge("m", 5000), points: 5000 }
@@ -283,7 +283,7 @@ describe("exactly once", () => {
     })
   )
 
-  it.effect("is guaranteed where the order of the series changes between two responses", () =>
+  it.effect("is guaranteed if the order of the series changes between two responses", () =>
     Effect.gen(function* () {
       const body = (order: ReadonlyArray<string>) =>
         JSON.stringify({
@@ -350,7 +350,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("take a date for it too", () =>
+  it.effect("accept a date for it", () =>
     Effect.gen(function* () {
       const now = start + 4 * minute + DELAY
       const fault = refusal(503, "later", { "retry-after": new Date(now + 42_000).toUTCString() })
@@ -358,7 +358,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("measure that date by the server's clock, whatever ours shows", () =>
+  it.effect("measure that date by the server's clock, not by ours", () =>
     Effect.gen(function* () {
       for (const hours of [-6, 6]) {
         const sent = start + hours * 60 * minute
@@ -378,7 +378,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("begin after about half a second and double", () =>
+  it.effect("begin after about half a second, which doubles", () =>
     Effect.gen(function* () {
       const counts = yield* requestsAfter(refusal(503, "not ready"), {}, [399, 601, 1199, 1801])
       assert.deepStrictEqual(counts, [1, 2, 2, 3])
@@ -386,7 +386,7 @@ describe("retries", () => {
   )
 
   for (const max_retries of [0, 1, 4]) {
-    it.effect(`are ${max_retries} where max_retries says so`, () =>
+    it.effect(`are limited to ${max_retries} by max_retries`, () =>
       Effect.gen(function* () {
         const { events, mock } = yield* readAll(incremental("m"), {
           series: gauge("m", 5),
@@ -460,7 +460,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("in the middle of a window is not followed by a checkpoint of it", () =>
+  it.effect("within a window is not followed by its checkpoint", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll(incremental("m"), {
         series: gauge("m", 30, 4),
@@ -472,7 +472,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("of a server that sends what was not requested fails the stream", () =>
+  it.effect("of a server that sends unrequested samples fails the stream", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: [],
@@ -542,7 +542,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("to understand the saved state of any stream comes before the first request", () =>
+  it.effect("to decode a saved state comes before the first request", () =>
     Effect.gen(function* () {
       const { error, mock, seen } = yield* failure({
         series: gauge("a", 5),
@@ -556,7 +556,7 @@ describe("a failure", () => {
 })
 
 describe("concurrency", () => {
-  /** The most range queries that were unanswered at the same time, when each takes a second. */
+  /** The maximum number of concurrent range queries, if each takes a second. */
   const mostInFlight = (mock: MockPrometheus): number => {
     const times = rangeRequests(mock).map(({ nowMillis }) => nowMillis)
     return Math.max(...times.map((time) => times.filter((t) => t <= time && t > time - 1000).length))
@@ -578,7 +578,7 @@ describe("concurrency", () => {
     )
   }
 
-  it.effect("does not make a retry wait for a permit that only it could give back", () =>
+  it.effect("does not deadlock a retry that waits for its own permit", () =>
     Effect.gen(function* () {
       for (const concurrency of [1, 2]) {
         const names = ["a", "b", "c", "d", "e"]
@@ -610,7 +610,7 @@ describe("concurrency", () => {
     })
   )
 
-  it.effect("requests the next window while this one is consumed, but not many more", () =>
+  it.effect("requests the next window while one is consumed, but not many more", () =>
     Effect.gen(function* () {
       const { mock, services } = yield* setUp({
         series: gauge("m", 3000, 1000),
@@ -626,7 +626,7 @@ describe("concurrency", () => {
       })
       const fiber = yield* launch(Effect.provide(reading, services))
       yield* TestClock.adjust("10 seconds")
-      // How large the second is to be is not known yet; the third has 250 points, as many as are wanted.
+      // The size of the second window is not known yet. The third one has the target size of 250 points.
       assert.lengthOf(rangeRequests(mock), 1)
       yield* Deferred.succeed(goOnWithFirst, undefined)
       yield* settle
@@ -643,25 +643,27 @@ describe("concurrency", () => {
     })
   )
 
-  it.effect("lets small streams pass a huge one, and requests no more of that at a time than of any", () =>
-    Effect.gen(function* () {
-      const small = ["a", "b"]
-      const { events, mock } = yield* readAll(incremental("huge", ...small), {
-        series: [...gauge("huge", 1000, 1500), ...small.flatMap((name) => gauge(name, 1000))],
-        points: 1000,
-        config: { concurrency: 2 }
+  it.effect(
+    "lets small streams pass a huge one, and limits its concurrent requests like those of others",
+    () =>
+      Effect.gen(function* () {
+        const small = ["a", "b"]
+        const { events, mock } = yield* readAll(incremental("huge", ...small), {
+          series: [...gauge("huge", 1000, 1500), ...small.flatMap((name) => gauge(name, 1000))],
+          points: 1000,
+          config: { concurrency: 2 }
+        })
+        const completed = events.flatMap((event) => (event._tag === "Completed" ? [event.stream] : []))
+        assert.deepStrictEqual(completed, [...small, "huge"])
+        const sizes = events.flatMap((event) =>
+          event._tag === "Samples" ? [event.blocks.reduce((sum, { length }) => sum + length, 0)] : []
+        )
+        assert.isAbove(rangeRequests(mock).length, 2 * 3 + 4)
+        assert.isBelow(Math.max(...sizes), 100_000)
       })
-      const completed = events.flatMap((event) => (event._tag === "Completed" ? [event.stream] : []))
-      assert.deepStrictEqual(completed, [...small, "huge"])
-      const sizes = events.flatMap((event) =>
-        event._tag === "Samples" ? [event.blocks.reduce((sum, { length }) => sum + length, 0)] : []
-      )
-      assert.isAbove(rangeRequests(mock).length, 2 * 3 + 4)
-      assert.isBelow(Math.max(...sizes), 100_000)
-    })
   )
 
-  it.effect("waits while nothing is consumed, whatever the number of streams", () =>
+  it.effect("waits while nothing is consumed, for any number of streams", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 20 }, (_, i) => `m${i}`)
       const { mock, services } = yield* setUp({
@@ -675,7 +677,7 @@ describe("concurrency", () => {
       )
       const fiber = yield* launch(Effect.provide(reading, services))
       yield* TestClock.adjust("100 seconds")
-      // One window of each stream that is read side by side, of which there is one more than queries at a time.
+      // One window of each concurrent stream. There is one more stream than concurrent queries.
       assert.isAtMost(rangeRequests(mock).length, 5)
       yield* Fiber.interrupt(fiber)
     })
@@ -699,7 +701,7 @@ describe("an incremental read", () => {
     })
   )
 
-  it.effect("reads the look-back window again, and its state does not go back", () =>
+  it.effect("reads the look-back window again without moving its state back", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll(incremental("m"), {
         series: gauge("m", 100),
@@ -743,7 +745,7 @@ describe("an incremental read", () => {
     })
   )
 
-  it.effect("with nothing new says so with the same state", () =>
+  it.effect("with nothing new keeps the same state", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 10),
@@ -775,7 +777,7 @@ describe("an incremental read", () => {
     })
   )
 
-  it.effect("reads each point once over many syncs while time goes by", () =>
+  it.effect("reads each point once over many syncs", () =>
     Effect.gen(function* () {
       const all: Array<ReadEvent> = []
       let states: Readonly<Record<string, unknown>> = {}
@@ -826,7 +828,7 @@ describe("a full refresh", () => {
     })
   )
 
-  it.effect("marks its checkpoints as its own", () =>
+  it.effect("marks its checkpoints", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll(fullRefresh("m", 3), setting)
       assert.isAbove(checkpoints(events).length, 1)
@@ -853,7 +855,7 @@ describe("a full refresh", () => {
 })
 
 describe("the range", () => {
-  it.effect("is empty while start_date is in the future, and its state loses nothing", () =>
+  it.effect("is empty while start_date is in the future, and its state skips nothing", () =>
     Effect.gen(function* () {
       const config = { start_date: iso(start + 10 * minute) }
       const first = yield* readAll(incremental("m"), { series: gauge("m", 30), points: 5, config })
@@ -876,7 +878,7 @@ describe("the range", () => {
     })
   )
 
-  it.effect("ends at end_date where that has settled, at the settle delay where not", () =>
+  it.effect("ends at end_date, or earlier at the settle delay", () =>
     Effect.gen(function* () {
       const setting: Setting = { series: gauge("m", 60), points: 60 }
       const early = yield* readAll(incremental("m"), {
@@ -915,7 +917,7 @@ describe("the range", () => {
 })
 
 describe("stopping", () => {
-  /** The client over a mock that never ends its responses, and the signals that abort them. */
+  /** A client for a mock that never ends its responses, and the signals that abort them. */
   const observed = Effect.fnUntraced(function* (setting: Setting) {
     const { base, mock } = yield* setUp(setting)
     const signals: Array<AbortSignal> = []
@@ -936,7 +938,7 @@ describe("stopping", () => {
     mock: { faults: onRange(() => ({ stallAfterBytes: 300 })), chunkBytes: 100 }
   }
 
-  it.effect("by interruption closes the open responses", () =>
+  it.effect("by interruption closes open responses", () =>
     Effect.gen(function* () {
       const { services, signals } = yield* observed(stalling)
       const fiber = yield* launch(Effect.provide(Stream.runDrain(read(incremental("a", "b"))), services))
@@ -964,7 +966,7 @@ describe("stopping", () => {
     })
   )
 
-  it.effect("early does not hang, wherever it is", () =>
+  it.effect("early never hangs", () =>
     Effect.gen(function* () {
       for (const concurrency of [1, 4]) {
         const names = ["a", "b", "c"]

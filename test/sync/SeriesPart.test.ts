@@ -15,7 +15,7 @@ const selected = (all: ReadonlyArray<Labels>, matchers: ReadonlyArray<Matcher>):
   return all.filter((series) => selector.matches((label) => valueOf(series, label)))
 }
 
-/** Of series that are in memory; `knows` chooses which of them are looked at. */
+/** Series in memory. `knows` selects those that are listed. */
 const indexOf = (
   knows: (matchers: ReadonlyArray<Matcher>) => ReadonlyArray<Labels>,
   asked: Array<string> = []
@@ -39,7 +39,7 @@ const randomSeries = (random: Choices): ReadonlyArray<Labels> => {
   const all = new Map<string, Labels>()
   for (const labels of random.list(25, () => {
     const labels = new Map([["__name__", "m"]])
-    // Labels that all have, that few have, that tell each series from the others, and that tell nothing.
+    // Labels that all series have, that few have, that are unique, and that are constant.
     if (!random.oneIn(9)) labels.set("instance", `10.0.${random.below(3)}.${random.below(40)}:9100`)
     if (random.oneIn(3)) labels.set("mode", random.pick(["idle", "user", "a\nb", "(x|y)"]))
     if (random.oneIn(5)) labels.set("rare", "é😀")
@@ -69,12 +69,12 @@ describe("split", () => {
     ["what there is in all", true]
   ] as const) {
     it.effect.prop(
-      `puts each series into one part, down to single series, of a server that tells ${name}`,
+      `puts each series into one part, down to single series, of a server that lists ${name}`,
       { choices },
       ({ choices }) =>
         Effect.gen(function* () {
           const all = randomSeries(choices)
-          // Another metric's labels are no help, but may be among what the server tells.
+          // The labels of other metrics do not help, but the server may list them.
           const others = knowsAll ? [series({ id: "1" }), series({ id: "2" }), series({ job: "x" })] : []
           const asked: Array<string> = []
           const index = indexOf(
@@ -92,7 +92,7 @@ describe("split", () => {
     )
   }
 
-  it.effect("says so where there is nothing to split", () =>
+  it.effect("reports that there is nothing to split", () =>
     Effect.gen(function* () {
       const one = [series({ a: "1", b: "2" })]
       assert.isUndefined(

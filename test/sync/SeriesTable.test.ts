@@ -5,13 +5,13 @@ import { choices } from "../choices.ts"
 
 const idOf = (n: number): string => createHash("sha256").update(`${n}`).digest("hex").slice(0, 32)
 
-/** Identities that look first in the same place, as their first eight digits are the same. */
+/** Identities that are first probed in the same slot, because their first eight digits are the same. */
 const clashing = (n: number): string => `0123abcd${idOf(n).slice(8)}`
 
 const YEAR_9999 = Date.UTC(9999, 11, 31)
 
 describe("SeriesTable", () => {
-  it.prop("keeps what a Map keeps", [choices], ([choices]) => {
+  it.prop("behaves like a Map", [choices], ([choices]) => {
     const make = choices.oneIn(3) ? clashing : idOf
     const table = new SeriesTable()
     const map = new Map<string, number>()
@@ -29,7 +29,7 @@ describe("SeriesTable", () => {
     for (const id of ids) assert.strictEqual(table.get(id), map.get(id))
   })
 
-  it.prop("takes over the later times of another table", [choices], ([choices]) => {
+  it.prop("merges the later times of another table", [choices], ([choices]) => {
     const ids = Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? idOf(n) : clashing(n)))
     const tables = [new SeriesTable(), new SeriesTable()] as const
     const highest = new Map<string, number>()

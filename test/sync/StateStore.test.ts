@@ -17,7 +17,7 @@ describe("StateStore.layerMemory", () => {
     }).pipe(Effect.provide(StateStore.layerMemory()))
   )
 
-  it.effect("starts with the states given", () =>
+  it.effect("starts with the given states", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
       assert.deepStrictEqual(yield* store.load("up"), Option.some(new StreamState({ ...saved, version: 1 })))
@@ -40,7 +40,7 @@ describe("StateStore.layerMemory", () => {
   )
 
   it.effect(
-    "keeps 100,000 streams in time that grows with their number alone",
+    "keeps 100,000 streams in linear time",
     () =>
       Effect.gen(function* () {
         const store = yield* StateStore
@@ -51,7 +51,7 @@ describe("StateStore.layerMemory", () => {
     60_000
   )
 
-  it.effect("keeps the marks of a full refresh", () =>
+  it.effect("keeps the markers of a full refresh", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
       const refresh = new StreamState({ ...saved, version: 1, full_refresh: true, generation_id: 7 })
@@ -60,7 +60,7 @@ describe("StateStore.layerMemory", () => {
     }).pipe(Effect.provide(StateStore.layerMemory()))
   )
 
-  it.effect("refuses a damaged state, of that stream alone", () =>
+  it.effect("refuses a damaged state, for that stream only", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
       const error = yield* Effect.flip(store.load("bad"))
@@ -87,7 +87,7 @@ describe("StateStore.layerMemory", () => {
 })
 
 describe("decodeState", () => {
-  it.effect("never reads a damaged state as none", () =>
+  it.effect("never treats a damaged state as missing", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* decodeState("up", undefined), Option.none())
       assert.isTrue(Option.isSome(yield* decodeState("up", saved)))
@@ -101,7 +101,7 @@ describe("decodeState", () => {
 describe("StateReader", () => {
   const load = (stream: string) => Effect.flatMap(StateReader, (reader) => reader.load(stream))
 
-  it.effect("reads the states it is given", () =>
+  it.effect("reads the given states", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* load("up"), Option.some(new StreamState({ ...saved, version: 1 })))
       assert.deepStrictEqual(yield* load("toString"), Option.none())
@@ -116,7 +116,7 @@ describe("StateReader", () => {
     )
   )
 
-  it.effect("reads JSON of a program's own", () =>
+  it.effect("reads JSON from a program's own storage", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* load("a"), Option.some(new StreamState({ ...saved, version: 1 })))
       assert.deepStrictEqual(yield* load("b"), Option.none())
@@ -165,7 +165,7 @@ describe("StateStore.layerJson", () => {
     })
   )
 
-  it.effect("fails with a sentence where a state cannot be saved", () =>
+  it.effect("fails with a sentence if a state cannot be saved", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
       const error = yield* Effect.flip(

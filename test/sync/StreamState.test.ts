@@ -41,14 +41,14 @@ describe("StreamState", () => {
     }
   )
 
-  it("is written as the contract has it", () => {
+  it("is written in the documented format", () => {
     assert.strictEqual(
       JSON.stringify(new StreamState({ time: "2026-01-01T00:00:00Z", step: 3600, version: 1 })),
       '{"time":"2026-01-01T00:00:00Z","step":3600,"version":1}'
     )
   })
 
-  it("may have keys of others", () => {
+  it("may have unknown keys", () => {
     assert.deepStrictEqual(JSON.parse(JSON.stringify(decoded({ ...valid, __platform: { a: null } }))), valid)
   })
 
@@ -79,7 +79,7 @@ describe("StreamState", () => {
     assert.include(message, JSON.stringify(json))
   })
 
-  // `Date.parse` takes all of these for some time; read on from there, data would be skipped or doubled.
+  // `Date.parse` accepts all of these. Resuming from such a time would skip or repeat data.
   it.each([
     "2026-02-31T00:00:00Z",
     "2023-02-29T00:00:00Z",
@@ -101,17 +101,17 @@ describe("StreamState", () => {
     }
   )
 
-  it("says what to do about it", () => {
+  it("says what to do", () => {
     const message = refusal({ cursor: 1 })
     assert.include(message, 'Expected {"time":"2026-01-01T00:00:00Z","step":3600,"version":1}.')
     assert.match(message, /Restore the state .* or clear the stream's state .* start_date/)
   })
 
-  it("shortens what is long", () => {
+  it("truncates long values", () => {
     assert.isBelow(refusal({ time: "x".repeat(100_000) }).length, 800)
   })
 
-  it.prop("takes or refuses any JSON", [Schema.Json], ([json]) => {
+  it.prop("decodes or refuses any JSON", [Schema.Json], ([json]) => {
     const result = decodeStreamState("up", json)
     if (Result.isFailure(result)) assert.instanceOf(result.failure, ConfigError)
     else assert.isTrue(Number.isFinite(result.success.timeMillis))

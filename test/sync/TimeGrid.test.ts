@@ -25,14 +25,14 @@ const points = ({ firstMillis, lastMillis, stepMillis }: GridRange): ReadonlyArr
   return out
 }
 
-/** All multiples of the step in a closed range, found by a look at every millisecond. */
+/** All multiples of the step in a closed range, found by testing every millisecond. */
 const multiples = (startMillis: number, endMillis: number, stepMillis: number): ReadonlyArray<number> => {
   const out: Array<number> = []
   for (let t = startMillis; t <= endMillis; t++) if (t % stepMillis === 0) out.push(t)
   return out
 }
 
-// Small enough to look at every millisecond.
+// Small enough to test every millisecond.
 const start = integer(0, 3000)
 const length = integer(-50, 2000)
 const step = integer(1, 400)
@@ -59,7 +59,7 @@ describe("gridRange", () => {
     assert.deepStrictEqual(points(gridRange(start, end, step)), expected)
   })
 
-  it("counts from the epoch, whatever the start", () => {
+  it("counts from the epoch, for any start", () => {
     assert.deepStrictEqual(gridRange(Date.UTC(2026, 0, 1, 0, 0, 1), Date.UTC(2026, 0, 1, 3), 3_600_000), {
       firstMillis: Date.UTC(2026, 0, 1, 1),
       lastMillis: Date.UTC(2026, 0, 1, 3),
@@ -100,7 +100,7 @@ describe("pointCount", () => {
 
 describe("afterCursor", () => {
   it.prop(
-    "leaves the points later than the cursor less the look-back",
+    "leaves the points later than the cursor minus the look-back",
     [start, length, step, integer(0, 4000), integer(0, 1000)],
     ([start, length, step, cursor, lookbackMillis]) => {
       const range = gridRange(start, start + length, step)
@@ -129,7 +129,7 @@ describe("afterCursor", () => {
     }
   )
 
-  it("has nothing for a cursor in the future", () => {
+  it("is empty for a cursor in the future", () => {
     const range = gridRange(0, 600_000, 60_000)
     assert.strictEqual(pointCount(afterCursor(range, 600_000, 0)), 0)
     assert.strictEqual(pointCount(afterCursor(range, Date.UTC(2999, 0, 1), 0)), 0)
@@ -142,7 +142,7 @@ describe("afterCursor", () => {
     assert.deepStrictEqual(afterCursor(range, 0, 0), range)
   })
 
-  it("keeps to its own grid, whatever grid the cursor was on", () => {
+  it("stays on its own grid, for a cursor on any grid", () => {
     const range = gridRange(0, 600_000, 60_000)
     assert.deepStrictEqual(points(afterCursor(range, 420_500, 0)), [480_000, 540_000, 600_000])
     assert.deepStrictEqual(points(afterCursor(range, 420_000, 0)), [480_000, 540_000, 600_000])
@@ -150,7 +150,7 @@ describe("afterCursor", () => {
   })
 })
 
-describe("what a sync reads", () => {
+describe("the points that a sync reads", () => {
   /** A configuration, the server's clock and a cursor, anywhere from 1970 to 9999; times in milliseconds. */
   const makePlan = (choices: Choices) => {
     const stepSeconds = choices.oneIn(2)
@@ -195,7 +195,7 @@ describe("what a sync reads", () => {
     return cursor === undefined ? range : afterCursor(range, cursor, lookback * 1000)
   }
 
-  /** The same in whole numbers without an end, one multiple of the step after the other. */
+  /** The same in unbounded integers, one multiple of the step after the other. */
   const expected = ({
     cursor,
     end,
@@ -233,7 +233,7 @@ describe("what a sync reads", () => {
       if (wanted.length === 0) empty++
       else if (wanted.at(-1)! > latest) latest = wanted.at(-1)!
     }
-    // Neither kind of plan is rare, and they are not all of our days.
+    // Neither kind of plan is rare, and they cover more than the present.
     assert.isTrue(empty > runs / 20 && empty < runs / 2, `${empty} of ${runs}`)
     assert.isTrue(latest > 240_000_000_000_000n, `${latest}`)
   })
@@ -241,7 +241,7 @@ describe("what a sync reads", () => {
 
 describe("takePoints", () => {
   it.prop(
-    "cuts a range in two, none lost and none twice",
+    "splits a range into two, without loss or repetition",
     [start, length, step, integer(1, 12_000)],
     ([start, length, step, count]) => {
       const range = gridRange(start, start + length, step)

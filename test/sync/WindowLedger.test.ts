@@ -22,7 +22,7 @@ const rawOf = ({ firstMillis, lastMillis, stepMillis }: GridRange): Expectation 
 
 const range = gridOf(window)
 
-/** The labels of a series; each response has an object of its own for each, as the decoder makes them. */
+/** The labels of a series. Each response has a new object for each series, as from the decoder. */
 const seriesOf = (name: string): DecodedSeries => {
   const series = new DecodedSeries()
   series.labels = [["__name__", name]]
@@ -33,7 +33,7 @@ type Kind = SampleBlock["_tag"]
 
 const kinds: ReadonlyArray<Kind> = ["TextBlock", "NumberBlock", "HistogramBlock"]
 
-/** A block whose values tell series and time, so that a wrong value would show. */
+/** A block whose values encode series and time, so that a wrong value is detected. */
 const block = (
   series: DecodedSeries,
   seconds: ReadonlyArray<number>,
@@ -68,7 +68,7 @@ const block = (
   }
 }
 
-/** Takes a block, and returns what was emitted or the error. */
+/** Accepts a block. Returns the emitted samples or the error. */
 const accept = (ledger: WindowLedger, block: SampleBlock): ReadonlyArray<string> | string => {
   const result = ledger.accept(block)
   if (result === undefined) return []
@@ -90,7 +90,7 @@ const describeSamples = (blocks: ReadonlyArray<SampleBlock>): ReadonlyArray<stri
   )
 
 describe("WindowLedger", () => {
-  it("hands on what comes, as it is", () => {
+  it("emits new blocks unchanged", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     const a = block(seriesOf("a"), [600, 660, 1200])
@@ -113,7 +113,7 @@ describe("WindowLedger", () => {
     }
   })
 
-  it("takes a series in several blocks", () => {
+  it("accepts a series in several blocks", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     const a = seriesOf("a")
@@ -123,7 +123,7 @@ describe("WindowLedger", () => {
     }
   })
 
-  it("skips what an earlier attempt has emitted", () => {
+  it("skips samples that an earlier attempt emitted", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660]))
@@ -141,7 +141,7 @@ describe("WindowLedger", () => {
     assert.isUndefined(ledger.accept(block(seriesOf("b"), [600])))
   })
 
-  it("takes the next attempt in smaller blocks than the one before", () => {
+  it("accepts smaller blocks in the next attempt", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660, 720]))
@@ -152,7 +152,7 @@ describe("WindowLedger", () => {
     assert.deepStrictEqual(accept(ledger, block(again, [720, 780])), ["a 780 780"])
   })
 
-  it("remembers the furthest of all attempts", () => {
+  it("remembers the latest time of all attempts", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660, 720, 780]))
@@ -162,7 +162,7 @@ describe("WindowLedger", () => {
     assert.deepStrictEqual(accept(ledger, block(seriesOf("a"), [600, 660, 720, 780, 840])), ["a 840 840"])
   })
 
-  it("knows floats and histograms of one series apart", () => {
+  it("distinguishes floats and histograms of one series", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     const a = seriesOf("a")
@@ -208,7 +208,7 @@ describe("WindowLedger", () => {
       ledger.begin(range)
       assert.match(
         String(accept(ledger, block(seriesOf("a"), times, kind))),
-        /^The server returned a sample of \{__name__="a"\} at .*, which is none of the requested points\.$/
+        /^The server returned a sample of \{__name__="a"\} at .*, which is not a requested point\.$/
       )
     }
   })
@@ -238,7 +238,7 @@ describe("WindowLedger", () => {
     }
   })
 
-  it("refuses the same series twice in a response, also where an earlier attempt has emitted it", () => {
+  it("refuses a repeated series in a response, even if an earlier attempt emitted it", () => {
     const ledger = new WindowLedger(range)
     ledger.begin(range)
     ledger.accept(block(seriesOf("a"), [600, 660]))
@@ -247,7 +247,7 @@ describe("WindowLedger", () => {
     assert.match(String(accept(ledger, block(seriesOf("a"), [600, 660]))), /twice or out of order/)
   })
 
-  it("names the labels, shortened", () => {
+  it("names the labels, truncated", () => {
     const series = new DecodedSeries()
     series.labels = [
       ["__name__", "up"],
@@ -262,7 +262,7 @@ describe("WindowLedger", () => {
     assert.isBelow(summary.length, 400)
   })
 
-  it("takes raw times later than the start of the range, up to and including its end", () => {
+  it("accepts raw times after the start of the range, up to and including its end", () => {
     const ledger = new WindowLedger(rawOf(window))
     const acceptFresh = (seconds: number) => {
       ledger.begin(rawOf(window))
@@ -287,14 +287,14 @@ describe("WindowLedger", () => {
         readonly times: ReadonlyArray<number>
       }
 
-      /** In seconds, as `block` takes them. */
+      /** In seconds, as for `block`. */
       const gridPoints = ({ firstMillis, stepMillis, ...range }: GridRange): ReadonlyArray<number> =>
         Array.from(
           { length: pointCount({ ...range, firstMillis, stepMillis }) },
           (_, i) => (firstMillis + i * stepMillis) / 1000
         )
 
-      /** Where the samples of a window are: at its points, or anywhere up to the point. */
+      /** The times of a window's samples: at its points, or anywhere up to the point. */
       const timesOf = (choices: Choices, range: GridRange): ReadonlyArray<number> =>
         gridPoints(range).map((point) => (expect === gridOf ? point : point - choices.below(60_000) / 1000))
 
@@ -341,7 +341,7 @@ describe("WindowLedger", () => {
           let shown = 0
 
           const readPart = (part: GridRange): void => {
-            // Some attempts break off in the middle, the last one does not.
+            // Some attempts break off, but not the last one.
             for (let failures = choices.below(4); failures >= 0; failures--) {
               ledger.begin(expect(part))
               const blocks = responseBlocks(choices, response, part)
@@ -363,7 +363,7 @@ describe("WindowLedger", () => {
 
           const readWindow = (part: GridRange): void => {
             if (pointCount(part) > 1 && choices.oneIn(3)) {
-              // The server refuses, at once or after it has failed some other way with a part of the response.
+              // The server refuses, either immediately or after another failure within the response.
               if (choices.oneIn(2)) {
                 ledger.begin(expect(part))
                 const blocks = responseBlocks(choices, response, part)
@@ -403,7 +403,7 @@ describe("WindowLedger", () => {
           const spoiled = choices.pick<(times: Array<number>) => Array<number>>([
             (times) => [...times, times.at(-1)!],
             (times) => [...times, times[0]! - 60],
-            // Only a grid has times that lie between.
+            // Only a grid has invalid times between its points.
             (times) => [...times, expect === gridOf ? times.at(-1)! + 30 : Number.NaN],
             (times) => [...times, 1260],
             (times) => [539, ...times],

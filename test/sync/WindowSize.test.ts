@@ -26,7 +26,7 @@ describe("WindowSize", () => {
     assertSane(initial)
   })
 
-  it("grows by a factor at most, where responses are small", () => {
+  it("grows at most by a factor if responses are small", () => {
     assert.strictEqual(afterResponse(initial, 32, 32, 0).points, 256)
     assert.strictEqual(afterResponse(initial, 32, 0, 0).points, 256)
     assert.strictEqual(afterResponse(initial, 256, 256, 0).points, 2048)
@@ -34,7 +34,7 @@ describe("WindowSize", () => {
     assert.strictEqual(afterResponse(initial, MAX_POINTS, 0, 0).points, MAX_POINTS)
   })
 
-  it("takes a step as large as the largest response so far", () => {
+  it("grows immediately to the size of the largest response so far", () => {
     assert.strictEqual(afterResponse(initial, 32, 3200, TARGET_SAMPLES / 2).points, 1250)
     assert.isTrue(afterResponse(initial, 32, 3200, TARGET_SAMPLES / 2).isGrowing)
     assert.strictEqual(afterResponse(initial, 32, 3200, TARGET_SAMPLES).points, 2500)
@@ -50,7 +50,7 @@ describe("WindowSize", () => {
     assert.strictEqual(afterResponse(initial, 1, 10_000_000, 0).points, 1)
   })
 
-  it("halves what was refused", () => {
+  it("halves a refused size", () => {
     const refused = afterRefusal({ ...initial, points: 256 }, 256)
     assert.deepInclude(refused, { points: 128, limit: 128 })
     assert.deepInclude(afterResponse(refused, 128, 0, 0), { points: 128, limit: 128 })
@@ -59,7 +59,7 @@ describe("WindowSize", () => {
     assert.deepInclude(afterRefusal(refused, 1), { points: 1, limit: 1 })
   })
 
-  it("recovers from one heavy moment", () => {
+  it("recovers from a moment of high load", () => {
     let size = initial
     for (let points = 256; points > 1; points = Math.ceil(points / 2)) size = afterRefusal(size, points)
     assert.strictEqual(size.points, 1)
@@ -68,7 +68,7 @@ describe("WindowSize", () => {
   })
 
   it.prop(
-    "is sane, whatever happens",
+    "stays within its limits for any responses",
     [Schema.Array(Schema.Tuple([Schema.Boolean, integer(1, MAX_POINTS), integer(0, 50_000_000)]))],
     ([events]) => {
       let size = initial
@@ -83,7 +83,7 @@ describe("WindowSize", () => {
     }
   )
 
-  it.prop("settles near the target for a steady stream", [integer(1, 200_000)], ([seriesCount]) => {
+  it.prop("converges to the target for a steady stream", [integer(1, 200_000)], ([seriesCount]) => {
     let size = initial
     for (let window = 0; window < 10; window++)
       size = afterResponse(size, size.points, size.points * seriesCount, 0)
@@ -95,7 +95,7 @@ describe("WindowSize", () => {
   })
 
   it.prop(
-    "gets below any limit of the server, and tries a higher one ever more rarely",
+    "gets below any limit of the server, and tries a higher one less and less often",
     [integer(1, MAX_POINTS)],
     ([serverLimit]) => {
       let size = initial

@@ -17,8 +17,8 @@ const pointsOf = (spans: ReadonlyArray<Span>): ReadonlyArray<number> =>
     Array.from({ length: (lastMillis - firstMillis) / STEP + 1 }, (_, i) => firstMillis / STEP + i)
   )
 
-describe("what has been read", () => {
-  it.prop("is the union of all spans, in order and apart", [Schema.Array(Ends)], ([ends]) => {
+describe("the spans that have been read", () => {
+  it.prop("are the union of all spans, in order and disjoint", [Schema.Array(Ends)], ([ends]) => {
     const spans = ends.map(spanOf)
     const covered = spans.reduce<ReadonlyArray<Span>>((covered, span) => cover(covered, span, STEP), [])
     assert.deepStrictEqual(
@@ -30,7 +30,7 @@ describe("what has been read", () => {
     }
   })
 
-  it.prop("leaves exactly the other points of a range", [Schema.Array(Ends), Ends], ([ends, of]) => {
+  it.prop("leave exactly the other points of a range", [Schema.Array(Ends), Ends], ([ends, of]) => {
     const covered = ends
       .map(spanOf)
       .reduce<ReadonlyArray<Span>>((covered, span) => cover(covered, span, STEP), [])
@@ -44,7 +44,7 @@ describe("what has been read", () => {
     for (const gap of gaps) assert.strictEqual(gap.stepMillis, STEP)
   })
 
-  it("leaves points of the range's own grid where it was read with another step", () => {
+  it("leave points of the range's own grid if the spans have another step", () => {
     const covered = [
       { firstMillis: 60, lastMillis: 120 },
       { firstMillis: 300, lastMillis: 420 }

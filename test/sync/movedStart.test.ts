@@ -1,4 +1,4 @@
-/** Reads of which states remember the range: a start that is moved makes them read what is missing, and nothing twice. */
+/** Reads whose states record the range: after a moved start they read the missing points, and nothing twice. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Ref, Schema, Stream } from "effect"
 import { read } from "../../src/sync/Read.ts"
@@ -10,7 +10,7 @@ import { checkpoints, drive, exact, fullRefresh, incremental, minutesOf, numbers
 /** Small windows, so that a read can be stopped between them. */
 const smallWindows = { mock: { ...exact, maxSamples: 7 } }
 
-/** One sync from a minute on, of so many points; `windowsRead` ends it after so many checkpoints. */
+/** One sync of some points from a minute on. `windowsRead` ends it after this number of checkpoints. */
 const sync = Effect.fnUntraced(function* (given: {
   readonly from: number
   readonly points: number
@@ -47,12 +47,12 @@ const sync = Effect.fnUntraced(function* (given: {
   return { events: collected, state: checkpoints(collected).at(-1) }
 })
 
-/** The minutes that were committed: what came after the last checkpoint is lost with a stop. */
+/** The committed minutes. A stop loses everything after the last checkpoint. */
 const committed = (events: ReadonlyArray<ReadEvent>) =>
   minutesOf(events.slice(0, events.findLastIndex(({ _tag }) => _tag === "Checkpoint") + 1))
 
 describe("a start that was moved", () => {
-  it.effect("back: what lies before is read and added", () =>
+  it.effect("back: earlier points are read and added", () =>
     Effect.gen(function* () {
       const first = yield* sync({ from: 20, points: 30 })
       assert.deepStrictEqual(minutesOf(first.events), numbers(20, 29))
@@ -95,7 +95,7 @@ describe("a start that was moved", () => {
     })
   )
 
-  it.effect("forward: what lies between stays out until the start is moved back", () =>
+  it.effect("forward: the gap stays until the start is moved back", () =>
     Effect.gen(function* () {
       const first = yield* sync({ from: 0, points: 10 })
       const second = yield* sync({ from: 20, points: 30, state: first.state })
@@ -135,7 +135,7 @@ describe("a start that was moved", () => {
 
   const Point = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
   it.effect.prop(
-    "however often, and wherever syncs stop: no point is committed twice, and the last sync leaves none out",
+    "any number of times, with any stops: no point is committed twice, and the last sync omits none",
     [
       Schema.Array(
         Schema.Struct({
@@ -149,7 +149,7 @@ describe("a start that was moved", () => {
       Effect.gen(function* () {
         let state: StreamState | undefined
         const all: Array<number> = []
-        // Points come one after the other, as time does.
+        // The points are in the order of time.
         let points = 1
         for (const { from, points: more, windowsRead } of syncs) {
           points = Math.max(points, more)

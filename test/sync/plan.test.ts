@@ -16,7 +16,7 @@ const settings = {
   excludedLabels: new Set<string>()
 }
 
-/** The state after so many minutes. */
+/** The state after some minutes. */
 const stateAt = (minutes: number, more: Partial<StreamState> = {}) =>
   new StreamState({ time: iso(start + minutes * minute), step: 60, version: 1, ...more })
 
@@ -55,7 +55,7 @@ const minutesOf = ({ firstMillis, lastMillis }: GridRange) => [
 const partsOf = ({ parts }: StreamPlan) => parts.map(({ range, reason }) => [reason, ...minutesOf(range)])
 
 describe("the parts of a stream", () => {
-  it("are all points up to the last one that has settled, without a state", () => {
+  it("are all points up to the last settled one, without a state", () => {
     assert.deepStrictEqual(partsOf(planOf({})), [["start", 0, 100]])
     assert.deepStrictEqual(partsOf(planOf({ settings: { settleDelayMillis: 60_001 } })), [["start", 0, 98]])
     assert.deepStrictEqual(partsOf(planOf({ settings: { endMillis: Option.some(start + 7 * minute) } })), [
@@ -63,7 +63,7 @@ describe("the parts of a stream", () => {
     ])
   })
 
-  it("resume after a state, less the look-back", () => {
+  it("resume after a state, minus the look-back", () => {
     assert.deepStrictEqual(partsOf(planOf({ state: stateAt(60) })), [["resume", 61, 100]])
     assert.deepStrictEqual(
       partsOf(planOf({ state: stateAt(60), settings: { lookbackMillis: 5 * minute } })),
@@ -74,18 +74,18 @@ describe("the parts of a stream", () => {
     ])
   })
 
-  it("are none where nothing is new, and of a state in the future", () => {
+  it("are none if nothing is new, or if the state is in the future", () => {
     for (const state of [stateAt(100), stateAt(1_000_000)]) {
       const planned = planOf({ state })
       assert.deepStrictEqual(partsOf(planned), [])
       assert.strictEqual(planned.points, 0)
       assert.strictEqual(pointCount(planned.range), 0)
-      assert.deepStrictEqual(encodeStreamState(planned.checkpointOfNothing.state), encodeStreamState(state))
+      assert.deepStrictEqual(encodeStreamState(planned.unchangedCheckpoint.state), encodeStreamState(state))
     }
     assert.deepStrictEqual(partsOf(planOf({ now: -5 })), [])
   })
 
-  it("are also the gaps that a moved start leaves, where states are detailed", () => {
+  it("include the gaps of a moved start if states are detailed", () => {
     const state = stateAt(60, readSpans([20, 40], [50, 60]))
     const gaps = [
       ["gap", 0, 19],
@@ -99,7 +99,7 @@ describe("the parts of a stream", () => {
     ])
   })
 
-  it("end at the configured end, also in a gap", () => {
+  it("end at the configured end, even in a gap", () => {
     const state = stateAt(60, readSpans([0, 10], [20, 60]))
     const ended = { endMillis: Option.some(start + 15 * minute) }
     assert.deepStrictEqual(partsOf(planOf({ state, detailedStates: true, settings: ended })), [
@@ -107,7 +107,7 @@ describe("the parts of a stream", () => {
     ])
   })
 
-  it("start again where a refresh is not the one of the state", () => {
+  it("start again if the state belongs to another refresh", () => {
     const own = { full_refresh: true, generation_id: 3 } as const
     const resumes = (state: StreamState, request = refresh) =>
       partsOf(planOf({ state, request }))[0]![0] === "resume"
@@ -146,7 +146,7 @@ describe("the checkpoint of a plan", () => {
     })
   })
 
-  it("lists all that was read, the selector and the excluded labels, where states are detailed", () => {
+  it("lists the ranges, the selector and the excluded labels if states are detailed", () => {
     const planned = planOf({
       state: stateAt(60, readSpans([20, 60])),
       detailedStates: true,
@@ -165,7 +165,7 @@ describe("the checkpoint of a plan", () => {
     assert.strictEqual(encoded(planned, 70).points, 30)
   })
 
-  it("is that of the refresh", () => {
+  it("is marked with the refresh", () => {
     assert.deepInclude(encoded(planOf({ request: refresh }), 5), { full_refresh: true, generation_id: 3 })
     assert.notProperty(encoded(planOf({}), 5), "full_refresh")
   })
@@ -210,7 +210,7 @@ describe("another process", () => {
 })
 
 describe("any plan", () => {
-  it.prop("has parts in order and apart, on the grid, each with points", [choices], ([choices]) => {
+  it.prop("has disjoint parts in order, on the grid, each with points", [choices], ([choices]) => {
     const planned = randomPlan(choices)
     let before = Number.NEGATIVE_INFINITY
     for (const { range } of planned.parts) {

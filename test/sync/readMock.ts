@@ -14,7 +14,7 @@ import { iso, minute, start } from "../support/gauge.ts"
 
 export const DELAY = 60_000
 
-/** What a test starts from: `points` of the grid have settled by now. */
+/** The start of a test: `points` grid points have settled by now. */
 export interface Setting {
   readonly series: ReadonlyArray<MockSeries>
   readonly points: number
@@ -23,7 +23,7 @@ export interface Setting {
   readonly states?: Readonly<Record<string, unknown>>
 }
 
-// A sample is the value of its own grid point and no other.
+// A sample is the value of a single grid point.
 export const exact: MockOptions = { lookbackMillis: 1000, version: "3.0.0" }
 
 export const setUp = Effect.fnUntraced(function* (setting: Setting) {
@@ -42,14 +42,14 @@ export const fullRefresh = (name: string, generation?: number): ReadonlyArray<St
   { name, mode: "full_refresh", generationId: Option.fromNullishOr(generation) }
 ]
 
-/** Lets what can go on without time do so. */
+/** Runs all fibers until they wait for time. */
 export const settle = Effect.repeat(Effect.yieldNow, { times: 200 })
 
-/** Starts an effect and lets it come to where it waits. */
+/** Starts an effect and runs it until it waits. */
 export const launch = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<Fiber.Fiber<A, X>, never, R> =>
   Effect.tap(Effect.forkChild(effect), settle)
 
-/** Lets time go by until the effect ends. */
+/** Advances the clock until the effect ends. */
 export const drive = <A, X, R>(effect: Effect.Effect<A, X, R>): Effect.Effect<A, X, R> =>
   Effect.gen(function* () {
     const fiber = yield* launch(effect)
@@ -76,7 +76,7 @@ export const readAll = Effect.fnUntraced(function* (
 export const rangeRequests = (mock: MockPrometheus) =>
   mock.requests.filter(({ path }) => path === "/api/v1/query_range")
 
-/** The windows that were asked for, in minutes from the start. */
+/** The requested windows, in minutes from the start. */
 export const windows = (mock: MockPrometheus): ReadonlyArray<readonly [first: number, last: number]> =>
   rangeRequests(mock).map(({ params }) => [
     (Number(params.get("start")) * 1000 - start) / minute,
@@ -88,7 +88,7 @@ export const textsOf = (block: SampleBlock): ReadonlyArray<string> =>
     ? block.histograms.map((histogram) => JSON.stringify(histogram))
     : Array.from({ length: block.length }, (_, i) => textAt(block, i))
 
-/** All samples by series and time. Throws where one comes twice. */
+/** All samples by series and time. Throws if one is repeated. */
 export const samplesOf = (events: Iterable<ReadEvent>): Map<string, string> => {
   const samples = new Map<string, string>()
   for (const event of events) {
@@ -113,7 +113,7 @@ export const minutesOf = (events: Iterable<ReadEvent>): ReadonlyArray<number> =>
 export const of = (events: ReadonlyArray<ReadEvent>, stream: string) =>
   events.filter((event) => event.stream === stream)
 
-/** The tags of one stream's events, runs of the same as one. */
+/** The tags of one stream's events, with repeated ones as one. */
 export const story = (events: ReadonlyArray<ReadEvent>): string =>
   events
     .map(({ _tag }) => _tag)

@@ -8,7 +8,7 @@ import { numberBlock, Values } from "../samples/numbers.ts"
 import { gauge, minute, start } from "../support/gauge.ts"
 import { drive, onRange, type Setting, setUp } from "./readMock.ts"
 
-/** All samples of a metric, and with what the stream failed if it did. */
+/** All samples of a metric, and the error if the stream failed. */
 const collect = Effect.fnUntraced(function* (metric: string, setting: Setting) {
   const { mock, services } = yield* setUp(setting)
   const taken: Array<Sample> = []
@@ -23,9 +23,9 @@ const collect = Effect.fnUntraced(function* (metric: string, setting: Setting) {
 })
 
 describe("samples", () => {
-  it.effect("are all of a metric, each once, whatever window it came in", () =>
+  it.effect("are all samples of a metric, each once, from all windows", () =>
     Effect.gen(function* () {
-      // More than the first window of a read, and others beside it that are not asked for.
+      // More than the first window of a read, and other series that are not requested.
       const { error, mock, taken } = yield* collect("m", {
         series: [...gauge("m", 30_000, 2), ...gauge("other", 5)],
         points: 30_000
@@ -46,7 +46,7 @@ describe("samples", () => {
     })
   )
 
-  it.effect("are numbers as JavaScript has them", () =>
+  it.effect("are JavaScript numbers", () =>
     Effect.gen(function* () {
       const values = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.1 + 0.2, -0, 5e-324]
       const series = [
@@ -64,7 +64,7 @@ describe("samples", () => {
     })
   )
 
-  it.effect("have native histograms beside a value that is none", () =>
+  it.effect("have native histograms and the value NaN", () =>
     Effect.gen(function* () {
       const histogram = {
         count: "3",
@@ -79,7 +79,7 @@ describe("samples", () => {
     })
   )
 
-  it.effect("end with the error that ended the read, after what came before it", () =>
+  it.effect("end with the error of the read, after the earlier samples", () =>
     Effect.gen(function* () {
       const { error, taken } = yield* collect("m", {
         series: gauge("m", 30_000),
@@ -101,7 +101,7 @@ describe("samples", () => {
 })
 
 describe("samplesOf", () => {
-  it("keeps nothing of the memory of a block, and a label of any name", () => {
+  it("shares no memory with a block, and keeps labels of any name", () => {
     const bytes = new TextEncoder().encode("12")
     const times = Float64Array.of(1000, 2000)
     const taken = samplesOf({
@@ -131,7 +131,7 @@ describe("samplesOf", () => {
     assert.deepStrictEqual(Object.entries(taken[0]!.labels), [["__proto__", "p"]])
   })
 
-  it.prop("has the same of numbers as of their text", [Values], ([values]) => {
+  it.prop("is the same for numbers and their text", [Values], ([values]) => {
     const numbers = numberBlock({ id: "x", labels: [["a", "b"]] }, 0, values)
     assert.deepStrictEqual(samplesOf(numbers), samplesOf(asTextBlock(numbers)))
   })

@@ -55,7 +55,7 @@ describe("the spans of a read", () => {
     })
   )
 
-  it.effect("have the requests that are retried, and the failure of a stream", () =>
+  it.effect("have retried requests, and the failure of a stream", () =>
     Effect.gen(function* () {
       const faults = onRange(({ attempt, metric }) => {
         if (metric === "bad") return refusal(400, "not today")

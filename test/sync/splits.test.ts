@@ -1,4 +1,4 @@
-/** What a server refuses at once is read in parts of time and of series. */
+/** Requests that are too large are split by time and by series. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { parseSelector, select } from "../../src/mock/evaluate.ts"
@@ -45,12 +45,12 @@ describe("a response that is too large", () => {
       const times = checkpoints(events).map(({ timeMillis }) => timeMillis)
       assert.deepStrictEqual(times, [...new Set(times)].sort())
       assert.strictEqual(times.at(-1), start + 49 * minute)
-      // What was learned is kept: the second window is not found out anew.
+      // The size learned is kept for the second window.
       assert.isBelow(windows(mock).length, 50 + 2 * 32 + 8)
     })
   )
 
-  it.effect("is requested in parts of the series where a single point is too large", () =>
+  it.effect("is split by series if a single point is too large", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: [...gauge("m", 40, 10), makeSeries({ __name__: "m" }, [[start, 1]])],
@@ -65,12 +65,12 @@ describe("a response that is too large", () => {
         [...new Set(times)].sort((a, b) => a - b)
       )
       assert.strictEqual(times.at(-1), 39)
-      // What was learned is kept: each later window is asked for in four parts or so at once.
+      // The splits are kept: each later window is requested in about four parts immediately.
       assert.isBelow(windows(mock).filter(([first]) => first > 32).length, 7 * 5 + 3)
     })
   )
 
-  it.effect("fails the stream where a single point of a single series is too large, and is not retried", () =>
+  it.effect("fails the stream without a retry if a single point of a single series is too large", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 32, 10),
@@ -86,14 +86,14 @@ describe("a response that is too large", () => {
         failuresOf(events),
         /too many samples into memory\. It does so even for one point of one series, at 2026-01-01T00:00:00Z of \{n=~"\(\?s\)0\.\*\|.*"\}\. Use selector/
       )
-      // Halved five times in time, then as often as there are series.
+      // Halved five times by time, then once per series.
       assert.isAtMost(windows(mock).length, 6 + 4)
     })
   )
 
   it.effect("keeps the checkpoints of the parts that could be read", () =>
     Effect.gen(function* () {
-      // From minute 20 on, nothing is small enough.
+      // From minute 20 on, every size is refused.
       const { events } = yield* readAll(incremental("m"), {
         series: gauge("m", 40),
         points: 40,
@@ -109,26 +109,28 @@ describe("a response that is too large", () => {
     })
   )
 
-  it.effect("is split by series at once where the server minds those, and by time where it is one", () =>
-    Effect.gen(function* () {
-      const series = gauge("m", 100, 8)
-      const { events, mock } = yield* readAll(incremental("m"), {
-        series,
-        points: 100,
-        mock: { faults: manySeries(series, () => 3) }
+  it.effect(
+    "is split by series immediately if the server limits series, and by time for a single series",
+    () =>
+      Effect.gen(function* () {
+        const series = gauge("m", 100, 8)
+        const { events, mock } = yield* readAll(incremental("m"), {
+          series,
+          points: 100,
+          mock: { faults: manySeries(series, () => 3) }
+        })
+        assert.strictEqual(failuresOf(events), "")
+        assert.strictEqual(samplesOf(events).size, 800)
+        // Eight, four and four, two and two each; then those four parts for the second and third window.
+        assert.isAtMost(windows(mock).length, 7 + 3 * 4)
+        const one = yield* readAll(incremental("m"), {
+          series: gauge("m", 32),
+          points: 32,
+          mock: { faults: onRange(({ points }) => (points > 8 ? refusal(422, SERIES_LIMIT) : undefined)) }
+        })
+        assert.deepStrictEqual(minutesOf(one.events), numbers(0, 31))
+        assert.strictEqual(windows(one.mock).filter(([first, last]) => last - first === 7).length, 4)
       })
-      assert.strictEqual(failuresOf(events), "")
-      assert.strictEqual(samplesOf(events).size, 800)
-      // Eight, four and four, two and two each; then those four parts for the second and third window.
-      assert.isAtMost(windows(mock).length, 7 + 3 * 4)
-      const one = yield* readAll(incremental("m"), {
-        series: gauge("m", 32),
-        points: 32,
-        mock: { faults: onRange(({ points }) => (points > 8 ? refusal(422, SERIES_LIMIT) : undefined)) }
-      })
-      assert.deepStrictEqual(minutesOf(one.events), numbers(0, 31))
-      assert.strictEqual(windows(one.mock).filter(([first, last]) => last - first === 7).length, 4)
-    })
   )
 
   it.effect("is split although the server refuses to list the labels of a part", () =>
@@ -170,7 +172,7 @@ describe("a response that is too large", () => {
   )
 
   it.effect.prop(
-    "is read completely, each sample once, whatever the labels and the limits",
+    "is read completely, each sample once, for any labels and limits",
     { choices },
     ({ choices }) =>
       Effect.gen(function* () {
@@ -217,7 +219,7 @@ describe("a response that is too large", () => {
     { arbitrary: { runs: runs(25) }, timeout: 120_000 }
   )
 
-  it.effect("may be one that never arrives: smaller ones are requested once retries are exhausted", () =>
+  it.effect("may never arrive: smaller ones are requested once retries are exhausted", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 300),
@@ -241,7 +243,7 @@ describe("a response that is too large", () => {
     })
   )
 
-  it.effect("is not assumed where the server has never responded", () =>
+  it.effect("is not assumed if the server has never responded", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: gauge("m", 300),
@@ -257,7 +259,7 @@ describe("a response that is too large", () => {
     })
   )
 
-  it.effect("is recognised by its text behind another code", () =>
+  it.effect("is recognised by its text despite another code", () =>
     Effect.gen(function* () {
       let asked = 0
       const { events, mock } = yield* readAll(incremental("m"), {
@@ -278,7 +280,7 @@ describe("a response that is too large", () => {
     })
   )
 
-  describe("and has ever new labels", () => {
+  describe("and has new labels each time", () => {
     /** Refuses queries of `m` for their series unless they have so many matchers; whoever asks for labels gets others each time. */
     const endlessLabels = (matchers: number) => {
       let made = 0
@@ -299,7 +301,7 @@ describe("a response that is too large", () => {
       }
     }
 
-    it.effect("fails its stream after a number of splits of one another", () =>
+    it.effect("fails its stream after a number of nested splits", () =>
       Effect.gen(function* () {
         const { events, mock } = yield* readAll(incremental("m", "n"), {
           series: [...gauge("m", 10), ...gauge("n", 10)],
@@ -316,7 +318,7 @@ describe("a response that is too large", () => {
     )
 
     it.effect(
-      "fails its stream after a number of splits in all",
+      "fails its stream after a number of splits in total",
       () =>
         Effect.gen(function* () {
           const { events, mock } = yield* readAll(incremental("m"), {

@@ -19,7 +19,7 @@ const at = (stream: string, millis: number) =>
   })
 
 describe("states in the future", () => {
-  it("are none where they are not later than the server's clock, or by seconds", () => {
+  it("are not reported if they are not later than the server's clock, or only by seconds", () => {
     const fresh = new StreamPlan({ stream: "d", mode: "incremental", grid, parts: [] })
     const states = [at("a", now - 60_000), at("b", now), at("c", now + 30_000), fresh]
     assert.isUndefined(futureStates(states, now))
@@ -34,7 +34,7 @@ describe("states in the future", () => {
     )
   })
 
-  it("are not all named where they are many", () => {
+  it("are not all named if there are many", () => {
     const states = Array.from({ length: 1000 }, (_, i) => at(`m${i}`, now + 86_400_000))
     const warning = futureStates(states, now)!
     assert.match(warning, /of 1,000 streams .*m4 \(\S+\) and 995 others\./)

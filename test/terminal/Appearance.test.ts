@@ -9,7 +9,7 @@ describe("appearanceOf", () => {
     assert.deepStrictEqual(appearanceOf({ TERM: "xterm" }, false), off)
     assert.deepStrictEqual(appearanceOf({ TERM: "dumb" }, true), off)
     assert.deepStrictEqual(appearanceOf({ NO_COLOR: "1" }, true), { isLive: true, hasColours: false })
-    // As no-color.org wants it.
+    // As no-color.org specifies.
     assert.deepStrictEqual(appearanceOf({ NO_COLOR: "" }, true), on)
     assert.deepStrictEqual(appearanceOf({ FORCE_COLOR: "1", NO_COLOR: "1" }, false), {
       isLive: false,
@@ -20,7 +20,7 @@ describe("appearanceOf", () => {
 })
 
 describe("paintFor", () => {
-  it("colours, or does not", () => {
+  it("colours a text if the terminal has colours", () => {
     assert.strictEqual(paintFor({ isLive: true, hasColours: true }), coloured)
     assert.strictEqual(paintFor({ isLive: true, hasColours: false }), plain)
     assert.strictEqual(coloured("bad", "no"), "\u001b[31mno\u001b[0m")

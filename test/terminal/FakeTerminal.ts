@@ -1,14 +1,14 @@
-/** A terminal as far as a `Screen` uses one: its lines, its cursor, and what scrolled off at its top. */
+/** The features of a terminal that a `Screen` uses: its lines, its cursor, and its scrollback. */
 import type { Size } from "../../src/terminal/Appearance.ts"
 import type { Terminal } from "../../src/terminal/Screen.ts"
 
 export class FakeTerminal implements Terminal {
   columns: number
   rows: number
-  /** All lines there ever were, those of the screen last. */
+  /** All lines including the scrollback, those of the screen last. */
   lines: Array<string> = [""]
   isCursorVisible = true
-  /** All that was written. */
+  /** Everything written. */
   written = ""
   private row = 0
   private column = 0
@@ -30,14 +30,14 @@ export class FakeTerminal implements Terminal {
     }
   }
 
-  /** What is seen, without blank lines at the end. */
+  /** The visible lines, without blank ones at the end. */
   get text(): ReadonlyArray<string> {
     const lines = this.lines.map((line) => line.trimEnd())
     while (lines.at(-1) === "") lines.pop()
     return lines
   }
 
-  /** Becomes another size as most do: lines that no longer fit are broken, and those broken before are not mended. */
+  /** Resizes like most terminals: lines that no longer fit are wrapped, and wrapped lines are not joined again. */
   resize({ columns, rows }: Size): void {
     const broken: Array<string> = []
     for (const [index, line] of this.lines.entries()) {

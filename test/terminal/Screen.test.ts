@@ -12,7 +12,7 @@ const make = (columns: number, rows: number) => {
 }
 
 describe("a screen", () => {
-  it("draws a picture in the place of the one before, below what is printed", () => {
+  it("redraws the picture in place, below the printed lines", () => {
     const { screen, terminal } = make(40, 10)
     screen.draw(["a 1", "b 1"])
     assert.isFalse(terminal.isCursorVisible)
@@ -26,7 +26,7 @@ describe("a screen", () => {
     assert.isTrue(terminal.isCursorVisible)
   })
 
-  it("prints nothing that a terminal would obey, but colours", () => {
+  it("prints no escape sequences other than colours", () => {
     const { screen, terminal } = make(40, 10)
     screen.printAbove("\u001b[31mred\u001b[0m\u001b[2J\u001b]0;title\u0007\r\nnext")
     screen.draw(["\u001b[8mhidden\u202e"])
@@ -36,7 +36,7 @@ describe("a screen", () => {
     assert.include(terminal.written, "\u001b[31mred\u001b[0m")
   })
 
-  it("is lines and nothing else where there is no terminal", () => {
+  it("prints only lines without a terminal", () => {
     const terminal = new FakeTerminal({ columns: 40, rows: 10 })
     const screen = makeScreen(terminal, { isLive: false, hasColours: false })
     screen.draw(["never"])
@@ -55,7 +55,7 @@ describe("a screen", () => {
     assert.isTrue(terminal.isCursorVisible)
   })
 
-  it("erases its picture also where a terminal has written behind it", () => {
+  it("erases its picture even if the terminal has written after it", () => {
     const { screen, terminal } = make(10, 10)
     screen.printAbove("first")
     screen.draw(["1234567", "1234567"])
@@ -64,39 +64,43 @@ describe("a screen", () => {
     assert.deepStrictEqual(terminal.text, ["first"])
   })
 
-  it.prop("never loses nor tears a line, whatever is drawn, printed or resized", [choices], ([choices]) => {
-    const { screen, terminal } = make(choices.between(20, 60), choices.between(6, 20))
-    const printed: Array<string> = []
-    let picture: ReadonlyArray<string> = []
-    for (let step = choices.between(1, 30); step > 0; step--) {
-      switch (choices.below(4)) {
-        case 0:
-          printed.push(`printed ${printed.length}`)
-          screen.printAbove(printed.at(-1)!)
-          break
-        case 1:
-          terminal.resize({ columns: choices.between(15, 60), rows: terminal.rows })
-          break
-        default: {
-          // As high as is allowed after a terminal has become so narrow that lines take up to four rows.
-          const { columns, rows } = terminal.size()
-          picture = choices.list(Math.floor((rows - 1) / 4), (line) =>
-            `${line} `.padEnd(choices.between(2, columns - 1), "x")
-          )
-          screen.draw(picture.map((line) => `\u001b[2m${line}\u001b[0m`))
+  it.prop(
+    "never loses or corrupts a line, for any drawing, printing and resizing",
+    [choices],
+    ([choices]) => {
+      const { screen, terminal } = make(choices.between(20, 60), choices.between(6, 20))
+      const printed: Array<string> = []
+      let picture: ReadonlyArray<string> = []
+      for (let step = choices.between(1, 30); step > 0; step--) {
+        switch (choices.below(4)) {
+          case 0:
+            printed.push(`printed ${printed.length}`)
+            screen.printAbove(printed.at(-1)!)
+            break
+          case 1:
+            terminal.resize({ columns: choices.between(15, 60), rows: terminal.rows })
+            break
+          default: {
+            // The maximum height if the terminal becomes so narrow that lines take up to four rows.
+            const { columns, rows } = terminal.size()
+            picture = choices.list(Math.floor((rows - 1) / 4), (line) =>
+              `${line} `.padEnd(choices.between(2, columns - 1), "x")
+            )
+            screen.draw(picture.map((line) => `\u001b[2m${line}\u001b[0m`))
+          }
         }
+        // A picture drawn for another width is wrapped until it is redrawn.
+        screen.draw([])
+        assert.deepStrictEqual(terminal.text, printed)
+        picture = picture.map((line) => line.slice(0, terminal.columns - 1))
+        screen.draw(picture)
+        assert.deepStrictEqual(terminal.text, [...printed, ...picture.map((line) => line.trimEnd())])
+        assert.strictEqual(terminal.isCursorVisible, picture.length === 0)
       }
-      // What was drawn for another width is broken until it is drawn again.
-      screen.draw([])
-      assert.deepStrictEqual(terminal.text, printed)
-      picture = picture.map((line) => line.slice(0, terminal.columns - 1))
-      screen.draw(picture)
-      assert.deepStrictEqual(terminal.text, [...printed, ...picture.map((line) => line.trimEnd())])
-      assert.strictEqual(terminal.isCursorVisible, picture.length === 0)
     }
-  })
+  )
 
-  it.effect("listens to the end of the process while it is there, to signals only if others do", () =>
+  it.effect("listens to the exit of the process, and to signals only if others do", () =>
     Effect.gen(function* () {
       const events = ["exit", "SIGINT", "SIGTERM"] as const
       const counts = () => events.map((event) => process.listenerCount(event))
@@ -116,7 +120,7 @@ describe("a screen", () => {
     ["a mistake", Effect.die("mistake")],
     ["interruption", Effect.interrupt]
   ] as const
-  it.effect.each(ends)("is left with its cursor after %s", ([, end]) =>
+  it.effect.each(ends)("shows its cursor after %s", ([, end]) =>
     Effect.gen(function* () {
       const terminal = new FakeTerminal({ columns: 40, rows: 10 })
       const program = Effect.gen(function* () {

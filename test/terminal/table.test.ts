@@ -5,7 +5,7 @@ const table = (...[header, rows, numbers = []]: [Table["header"], Table["rows"],
   tableLines({ header, rows, numbers }).join("\n")
 
 describe("tableLines", () => {
-  it("has columns as wide as their widest cell, and none without content", () => {
+  it("has columns as wide as their widest cell, and omits empty ones", () => {
     assert.strictEqual(
       table(
         ["NAME", "TYPE", "HELP"],
@@ -18,7 +18,7 @@ describe("tableLines", () => {
     )
   })
 
-  it("has numbers at the right of their columns, and wide characters in two of the terminal's", () => {
+  it("aligns numbers at the right, and counts wide characters as two columns", () => {
     assert.strictEqual(
       table(
         ["NAME", "ROWS", "NOTE"],
@@ -32,7 +32,7 @@ describe("tableLines", () => {
     )
   })
 
-  it("has room for hundreds of thousands of rows, and is not as wide as its widest cell where that is absurd", () => {
+  it("supports hundreds of thousands of rows, and limits the width of a column", () => {
     const rows = Array.from({ length: 300_000 }, (_, i) => [i === 7 ? "x".repeat(10_000) : "x", "y"])
     const lines = table(["A", "B"], rows).split("\n")
     assert.lengthOf(lines, 300_001)
@@ -40,7 +40,7 @@ describe("tableLines", () => {
     assert.strictEqual(lines[8], `${"x".repeat(10_000)}  y`)
   })
 
-  it("has no lines but its header where there are no rows", () => {
+  it("has only its header without rows", () => {
     assert.strictEqual(table(["A", "B"], []), "")
   })
 })
@@ -58,7 +58,7 @@ describe("fittingLines", () => {
   })
   const short = (): Table => ({ header: ["NAME"], rows: rows.map(([name]) => [name!]) })
 
-  it("takes the first table that fits", () => {
+  it("uses the first table that fits", () => {
     assert.deepStrictEqual(fittingLines([full, short], 17), [
       "NAME         ROWS",
       "a_long_name    12",
@@ -67,12 +67,12 @@ describe("fittingLines", () => {
     assert.deepStrictEqual(fittingLines([full, short], 10), ["NAME", "a_long_na…", "b"])
   })
 
-  it("cuts the cells of a column, unless that would leave too little of them", () => {
+  it("truncates the cells of a column, unless they become too narrow", () => {
     assert.deepStrictEqual(fittingLines([full, short], 12), ["NAME    ROWS", "a_lon…    12", "b          3"])
     assert.deepStrictEqual(fittingLines([full], 10), ["NAME   RO…", "a_lo…    …", "b        …"])
   })
 
-  it("makes no table that is not needed", () => {
+  it("builds no table that is not needed", () => {
     fittingLines([short, () => assert.fail("not needed")], 80)
   })
 })

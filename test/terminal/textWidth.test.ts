@@ -5,12 +5,12 @@ import { padEnd, padStart, textWidth, truncate, wrap } from "../../src/terminal/
 const width = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 }))
 
 describe("textWidth", () => {
-  it("counts the columns that a terminal gives", () => {
+  it("counts the columns of a terminal", () => {
     for (const [text, columns] of [
       ["", 0],
       ["up", 2],
       ["Zürich", 6],
-      // Its mark is a character of its own.
+      // Its mark is a separate character.
       ["Zu\u0308rich", 6],
       ["温度", 4],
       ["ﾃｽﾄ", 3],
@@ -22,7 +22,7 @@ describe("textWidth", () => {
       assert.strictEqual(textWidth(text), columns, text)
   })
 
-  // What tmux 3.3 gives them. Other terminals give some emoji more.
+  // The widths in tmux 3.3. Some emoji are wider in other terminals.
   it.each([
     ["नमस्ते", 4],
     ["தமிழ்", 4],
@@ -53,7 +53,7 @@ describe("truncate", () => {
 })
 
 describe("padEnd and padStart", () => {
-  it.prop("are as wide as they are to be, or as the text", [Schema.String, width], ([text, columns]) => {
+  it.prop("have the requested width, or the width of the text", [Schema.String, width], ([text, columns]) => {
     const expected = Math.max(columns, textWidth(text))
     assert.strictEqual(textWidth(padEnd(text, columns)), expected)
     assert.strictEqual(textWidth(padStart(text, columns)), expected)
@@ -67,10 +67,10 @@ describe("wrap", () => {
     assert.deepStrictEqual(wrap("one two", Infinity), ["one two"])
   })
 
-  it("takes a time that grows with the text alone", () => {
+  it("takes linear time", () => {
     const words = "word ".repeat(200_000).trim()
     assert.deepStrictEqual(wrap(words, Infinity), [words])
-    // Words that take no columns.
+    // Words without columns.
     const marks = `x ${"\u0301 ".repeat(200_000)}`
     const lines = wrap(marks, 80)
     for (const line of lines) assert.isAtMost(textWidth(line), 80)

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { byteText, durationText, grouped, rounded, stepText, timeText } from "../../src/text/figures.ts"
 
 describe("figures", () => {
-  it("are rounded to what can be read", () => {
+  it("are rounded to a readable number of digits", () => {
     assert.deepStrictEqual(
       [0, 7, 999, 1000, 1234, 9996, 99_960, 123_456, 999_600, 1_500_000, 2e18].map(rounded),
       ["0", "7", "999", "1.00 k", "1.23 k", "10.0 k", "100 k", "123 k", "1.00 M", "1.50 M", "2000 P"]

@@ -17,7 +17,7 @@ describe("expandHome", () => {
     assert.deepStrictEqual(expandHome(path, "/home/ada"), Result.succeed(expected))
   })
 
-  it("takes a home with a slash at its end, and the root", () => {
+  it("accepts a home with a trailing slash, and the root", () => {
     assert.deepStrictEqual(expandHome("~/a", "/home/ada/"), Result.succeed("/home/ada/a"))
     assert.deepStrictEqual(expandHome("~/a", "/"), Result.succeed("/a"))
     assert.deepStrictEqual(expandHome("~", "/"), Result.succeed("/"))
@@ -30,7 +30,7 @@ describe("expandHome", () => {
     )
   })
 
-  it("refuses what has no meaning without a home", () => {
+  it("refuses ~ without a home", () => {
     assert.isUndefined(homeOf({}))
     assert.isUndefined(homeOf({ HOME: "" }))
     assert.strictEqual(homeOf({ HOME: "", USERPROFILE: "C:\\Users\\ada" }), "C:\\Users\\ada")

@@ -11,7 +11,7 @@ describe("pluralize", () => {
     assert.strictEqual(pluralize(count, "row"), text)
   })
 
-  it("takes a plural that is not the singular with an s", () => {
+  it("accepts an irregular plural", () => {
     assert.deepStrictEqual(
       [1, 2].map((count) => pluralize(count, "retry", "retries")),
       ["1 retry", "2 retries"]

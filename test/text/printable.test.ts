@@ -1,7 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import {
-  cutTo,
   printable,
   printableJson,
   printableLines,
@@ -11,7 +10,7 @@ import {
 } from "../../src/text/printable.ts"
 import { type Choices, choices } from "../choices.ts"
 
-/** What a terminal obeys, what turns the direction, and what is not seen. */
+/** Control characters, direction marks, and invisible characters. */
 const hostile = [
   ...[
     "\u0000",
@@ -62,14 +61,14 @@ const bad =
   /[\0-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\u3164\u{e0000}-\u{e0fff}\p{Cs}]/u
 
 describe("visible", () => {
-  it("shows by its code what cannot be seen, and leaves the rest", () => {
+  it("shows invisible characters as codes, and leaves the rest", () => {
     assert.strictEqual(visible("a\u001b[2Jb\u0007\u009bc"), "a\\u001b[2Jb\\u0007\\u009bc")
     assert.strictEqual(visible("\u202egnp.exe\ud800\u{e0041}\n"), "\\u202egnp.exe\\ud800\\u{e0041}\\u000a")
     for (const text of harmless) assert.strictEqual(visible(text), text)
     for (const text of hostile) assert.notMatch(visible(text), bad)
   })
 
-  it.prop("is the same when it is done again", [choices], ([choices]) => {
+  it.prop("is idempotent", [choices], ([choices]) => {
     const text = anyText(choices)
     assert.strictEqual(visible(visible(text)), visible(text))
     assert.notMatch(visible(text), bad)
@@ -77,7 +76,7 @@ describe("visible", () => {
 })
 
 describe("visibleLines", () => {
-  it("leaves line feeds and nothing else", () => {
+  it("leaves only line feeds", () => {
     assert.strictEqual(visibleLines("a\r\nb\nc\rd\u001b"), "a\nb\nc\\u000dd\\u001b")
   })
 })
@@ -89,7 +88,7 @@ describe("printable", () => {
     assert.strictEqual(printable("温度 🚀 é"), "温度 🚀 é")
   })
 
-  it("is of a bounded length, whatever it is made of", () => {
+  it("has a bounded length for any text", () => {
     for (const part of ["x", "\u001b", "\u0301", "🚀", " ", "\n", "\\"]) {
       assert.isAtMost(printable(part.repeat(1_000_000)).length, 4000)
       assert.isAtMost(printableName(part.repeat(1_000_000)).length, 300)
@@ -97,7 +96,7 @@ describe("printable", () => {
     assert.strictEqual(printable("x".repeat(10), 5), "xxxx…")
   })
 
-  it.prop("has nothing that a terminal would obey", [choices, Schema.String], ([choices, text]) => {
+  it.prop("has no control characters", [choices, Schema.String], ([choices, text]) => {
     assert.notMatch(printable(anyText(choices)), bad)
     assert.notMatch(printable(text), bad)
   })
@@ -110,13 +109,6 @@ describe("printableLines", () => {
       "A name is a\n  All is well.\n    up: \\u001b[2J x  y"
     )
     assert.isAtMost(printableLines("x".repeat(1_000_000), 1000).length, 1000)
-  })
-})
-
-describe("cutTo", () => {
-  it("never cuts a character in halves", () => {
-    assert.strictEqual(cutTo("ab🚀c", 4), "ab…")
-    assert.strictEqual(cutTo("ab🚀c", 5), "ab🚀c")
   })
 })
 

@@ -9,14 +9,14 @@ const parts = ["a", "7", "\u001b", "\n", "\u009b", "\u202e", "'", '"', "$", "`",
 const anyWord = (choices: Choices): string => choices.list(8, () => choices.pick(parts)).join("")
 
 describe("shellQuote", () => {
-  it("leaves plain words, and escapes what a terminal would obey", () => {
+  it("leaves plain words, and escapes control characters", () => {
     assert.strictEqual(shellQuote("a/b.duckdb"), "a/b.duckdb")
     assert.strictEqual(shellQuote("it's"), `"it's"`)
     assert.strictEqual(shellQuote("a\u001bb'\\\n\u202e"), "$'a\\033b\\'\\\\\\012\\342\\200\\256'")
     assert.strictEqual(pathArgument("-x"), "./-x")
   })
 
-  it.prop("is read by a shell as the text it was, and can be printed", [choices], ([choices]) => {
+  it.prop("is parsed by a shell as the original text, and can be printed", [choices], ([choices]) => {
     const words = Array.from({ length: 20 }, () => anyWord(choices))
     const quoted = words.map(shellQuote).join(" ")
     assert.strictEqual(visible(quoted), quoted)

@@ -31,17 +31,17 @@ import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
 const COLUMN_BYTES = 1600
 
 /** The minimum memory limit for DuckDB, unless less is configured. */
-const LEAST_BYTES = 48_000_000
+const MIN_BYTES = 48_000_000
 
 /** The share of DuckDB's memory for rows that are not checkpointed. */
-const UNWRITTEN_PART = 3 / 8
+const MAX_UNCHECKPOINTED_SHARE = 3 / 8
 
 /** The same for tables of few rows: each column takes at least 32 KiB until a checkpoint compacts it. */
-const UNWRITTEN_BYTES_OF_FEW_ROWS = 24_000_000
+const MAX_UNCHECKPOINTED_BYTES_OF_FEW_ROWS = 24_000_000
 const FEW_ROWS = 50_000
 
 /** How much of the file stays cached in memory after a checkpoint. */
-const KEPT_BYTES = 24_000_000
+const CACHED_BYTES = 24_000_000
 
 /**
  * After writes to this many tables, the file is closed and reopened. Until then DuckDB keeps 30 KB or more for each table
@@ -51,8 +51,8 @@ const KEPT_BYTES = 24_000_000
 const TABLES_UNTIL_REOPENED = 80
 
 /** The memory use is checked after this many transactions, or rows. */
-const UNASKED_TRANSACTIONS = 10
-const UNASKED_ROWS = 100_000
+const CHECK_AFTER_TRANSACTIONS = 10
+const CHECK_AFTER_ROWS = 100_000
 
 /** The options of a database. */
 export interface DatabaseOptions extends OpenOptions, About {}
@@ -61,7 +61,7 @@ export interface DatabaseOptions extends OpenOptions, About {}
 export type Run = (sql: string) => Promise<number>
 
 /** Runs a query and returns its rows. */
-export type Ask = (sql: string) => Promise<ReadonlyArray<ReadonlyArray<unknown>>>
+export type RunQuery = (sql: string) => Promise<ReadonlyArray<ReadonlyArray<unknown>>>
 
 /**
  * Runs an INSERT that preserves the order of its rows. By default order is not preserved (`preserve_insertion_order`), which is
@@ -101,7 +101,7 @@ export interface Database {
     body: (run: Run) => Promise<Manifest>
   ) => Effect.Effect<Manifest, DestinationError>
   /** Runs queries, between transactions. */
-  readonly query: <A>(body: (ask: Ask) => Promise<A>) => Effect.Effect<A, DestinationError>
+  readonly query: <A>(body: (runQuery: RunQuery) => Promise<A>) => Effect.Effect<A, DestinationError>
   /** Moves committed data from the log into the file, if there is enough space. */
   readonly checkpoint: Effect.Effect<void>
   /** The shape of a table; undefined if it does not exist. */
@@ -115,15 +115,15 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     options,
     (database) => bookkeeping(database, options)
   )
-  const askNow: Ask = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
-  const ask = (sql: string) => attempt(() => askNow(sql))
+  const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
+  const querySafely = (sql: string) => attempt(() => runQuery(sql))
   /** The shapes of the tables that are unchanged since the file was opened. */
   const shapes = yield* attempt(() => shapesOf(connection, options.labelColumns))
   // A read-only file may have no bookkeeping yet.
   const { damaged, manifests } =
     isEmpty && readOnly
       ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadManifests(options, ask, { relations, shapes })
+      : yield* loadManifests(options, querySafely, { relations, shapes })
   if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
     yield* attempt(() => connection.run(renameAbout(options)))
   }
@@ -140,7 +140,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
       }
     })
   const unwritten = Effect.map(
-    ask("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
+    querySafely("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
   )
   const lock = yield* Semaphore.make(1)
@@ -150,17 +150,17 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     attempt(() => connection.run(`SET memory_limit = '${Math.floor(bytes / 1000)}KB'`))
   /** Sets DuckDB's memory limit to what the tables do not need. */
   const limitMemory = Effect.gen(function* () {
-    const [row] = yield* ask(
+    const [row] = yield* querySafely(
       `SELECT sum(column_count)::DOUBLE FROM duckdb_tables() WHERE database_name = '${DATABASE}'`
     )
-    const bytes = Math.max(Math.min(given, LEAST_BYTES), given - Number(row?.[0] ?? 0) * COLUMN_BYTES)
+    const bytes = Math.max(Math.min(given, MIN_BYTES), given - Number(row?.[0] ?? 0) * COLUMN_BYTES)
     if (Math.abs(bytes - memoryBytes) < given / 100) return
     yield* setLimit(bytes)
     memoryBytes = bytes
   }).pipe(Effect.ignore)
   /** Evicts blocks of the file from memory. When thousands of tables are written one by one, they are not needed again. */
-  const forgetBlocks = Effect.suspend(() =>
-    Effect.andThen(Effect.ignore(setLimit(KEPT_BYTES)), Effect.ignore(setLimit(memoryBytes)))
+  const evictBlocks = Effect.suspend(() =>
+    Effect.andThen(Effect.ignore(setLimit(CACHED_BYTES)), Effect.ignore(setLimit(memoryBytes)))
   )
   yield* limitMemory
   /** The staged samples that remained after the last checkpoint. */
@@ -168,11 +168,11 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
     Effect.andThen(unwritten),
     Effect.andThen((bytes) => {
-      const isOfFewRows = rowsUnwritten < FEW_ROWS
+      const isOfFewRows = rowsSinceCheckpoint < FEW_ROWS
       bytesAfterCheckpoint = bytes
-      rowsUnwritten = 0
+      rowsSinceCheckpoint = 0
       if (!isOfFewRows) return limitMemory
-      return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(limitMemory, forgetBlocks) : openAgain
+      return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(limitMemory, evictBlocks) : reopenFile
     })
   )
   /** The names of tables that were changed since the file was last opened. */
@@ -180,13 +180,13 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   /** Why the file is no longer open. */
   let lost: DestinationError | undefined
   /** Limits memory before reopening: memory freed by closing is not counted twice, and opening may need all of it. */
-  const roomToOpen = Effect.suspend(() => {
+  const freeMemory = Effect.suspend(() => {
     memoryBytes = given
-    return forgetBlocks
+    return evictBlocks
   })
-  const openAgain = Effect.suspend(() => {
+  const reopenFile = Effect.suspend(() => {
     touched.clear()
-    return reopen(roomToOpen)
+    return reopen(freeMemory)
   }).pipe(
     Effect.tapError((error) => Effect.sync(() => (lost = error))),
     Effect.andThen(unwritten),
@@ -194,10 +194,10 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     Effect.andThen(limitMemory)
   )
   /** Reopens the file exclusively: all other operations wait. */
-  const alone = <A>(effect: Effect.Effect<A, DestinationError>) =>
+  const exclusively = <A>(effect: Effect.Effect<A, DestinationError>) =>
     Effect.suspend(() => (lost === undefined ? effect : Effect.fail(lost))).pipe(lock.withPermits(1))
   /** The number of rows changed since the last checkpoint. */
-  let rowsUnwritten = 0
+  let rowsSinceCheckpoint = 0
   /** The number of rows changed since the memory use was last checked. */
   let transactions = 0
   let rowsChanged = 0
@@ -206,17 +206,18 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
    * short, so that some hundreds of small tables would fill the memory.
    */
   const checkpointIfFull = Effect.suspend(() => {
-    if (++transactions < UNASKED_TRANSACTIONS && rowsChanged < UNASKED_ROWS) return Effect.void
-    rowsUnwritten += rowsChanged
+    if (++transactions < CHECK_AFTER_TRANSACTIONS && rowsChanged < CHECK_AFTER_ROWS) return Effect.void
+    rowsSinceCheckpoint += rowsChanged
     transactions = 0
     rowsChanged = 0
-    const most = memoryBytes * UNWRITTEN_PART
-    const mostNow = rowsUnwritten < FEW_ROWS ? Math.min(most, UNWRITTEN_BYTES_OF_FEW_ROWS) : most
+    const most = memoryBytes * MAX_UNCHECKPOINTED_SHARE
+    const maxUncheckpointed =
+      rowsSinceCheckpoint < FEW_ROWS ? Math.min(most, MAX_UNCHECKPOINTED_BYTES_OF_FEW_ROWS) : most
     return unwritten.pipe(
       Effect.flatMap((bytes) => {
-        if (bytes - bytesAfterCheckpoint <= mostNow) return Effect.void
+        if (bytes - bytesAfterCheckpoint <= maxUncheckpointed) return Effect.void
         // V8 would let the garbage of hundreds of streams accumulate.
-        if (rowsUnwritten < FEW_ROWS) collectGarbage()
+        if (rowsSinceCheckpoint < FEW_ROWS) collectGarbage()
         return write
       }),
       Effect.ignore
@@ -262,11 +263,13 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           await own.run("ROLLBACK").catch(() => {})
           throw error
         }
-      }).pipe(Effect.tap(checkpointIfFull), alone, Effect.uninterruptible),
-    query: (body) => alone(attempt(() => body(askNow))),
-    checkpoint: Effect.ignore(alone(write)),
+      }).pipe(Effect.tap(checkpointIfFull), exclusively, Effect.uninterruptible),
+    query: (body) => exclusively(attempt(() => body(runQuery))),
+    checkpoint: Effect.ignore(exclusively(write)),
     shapeOf: (table) =>
-      changed.has(folded(table)) ? alone(changedShape(table)) : Effect.succeed(shapes.get(folded(table)))
+      changed.has(folded(table))
+        ? exclusively(changedShape(table))
+        : Effect.succeed(shapes.get(folded(table)))
   }
   return database
 })

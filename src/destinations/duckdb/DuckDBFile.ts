@@ -6,7 +6,7 @@
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
-import { MOST_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
 import { stateReaderOf } from "../manifest.ts"
@@ -52,11 +52,11 @@ export const layer = (
         path,
         labelColumns,
         database,
-        mostLabels: () =>
-          Math.min(MOST_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
+        maxLabels: () =>
+          Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
         stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
         tables: new Map<string, string>(),
-        taken: new Set(
+        tableNames: new Set(
           Array.from(database.manifests.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
         ),
         open: { count: 0 }

@@ -5,7 +5,7 @@ import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Database, Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import { quoteName } from "./quoteSql.ts"
-import { looksOurs } from "./shapes.ts"
+import { looksLikeOurs } from "./shapes.ts"
 import { addLabelColumn, createTable, folded, OWN_SCHEMA, ownColumns, tableName } from "./tables.ts"
 
 /** A database opened for a run. */
@@ -14,30 +14,30 @@ export interface OpenDatabase {
   readonly labelColumns: boolean
   readonly database: Database
   /** The most labels of a stream with their own columns. */
-  readonly mostLabels: () => number
+  readonly maxLabels: () => number
   /** The most bytes staged by all streams together. */
   readonly stagedBytes: () => number
   /** The tables of streams that may have no manifest yet. */
   readonly tables: Map<string, string>
   /** The folded names of all tables of streams, including planned ones. */
-  readonly taken: Set<string>
+  readonly tableNames: Set<string>
   /** The number of open streams. */
   readonly open: { count: number }
 }
 
 /** The table of a stream. It may not exist yet. */
 export const tableOf = (open: OpenDatabase, stream: string): string =>
-  open.database.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.taken)
+  open.database.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.tableNames)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, stream: string, mode: SyncMode) {
   const { database, path } = open
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
-  open.taken.add(folded(table))
+  open.tableNames.add(folded(table))
   const found = database.relations.get(folded(table))
   const shape = yield* database.shapeOf(table)
-  const isForeign = found === "view" || (shape !== undefined && !looksOurs(shape))
+  const isForeign = found === "view" || (shape !== undefined && !looksLikeOurs(shape))
   const none: Manifest = { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
   const known = database.manifests.get(stream) ?? none
   const refuse = (why: string) => new DestinationError({ message: `${path} ${why}` })
@@ -73,8 +73,11 @@ const columnsText = (names: ReadonlyArray<string>): string =>
 
 /** A name for another table of a stream, which is unlikely to be the name of a metric. */
 export const besideTable = (open: OpenDatabase, table: string, purpose: string): string => {
-  const name = tableName(`${table} (${purpose})`, new Set([...open.taken, ...open.database.relations.keys()]))
-  open.taken.add(folded(name))
+  const name = tableName(
+    `${table} (${purpose})`,
+    new Set([...open.tableNames, ...open.database.relations.keys()])
+  )
+  open.tableNames.add(folded(name))
   return name
 }
 

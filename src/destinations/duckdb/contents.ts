@@ -1,8 +1,8 @@
 /** Counts the rows of a stream in its tables, because users may have deleted some. */
 import { Effect } from "effect"
-import { type Contents, DestinationError, noRows } from "../Destination.ts"
+import { type Contents, DestinationError, emptyContents } from "../Destination.ts"
 import { refreshInProgress } from "../manifest.ts"
-import type { Ask } from "./Database.ts"
+import type { RunQuery } from "./Database.ts"
 import type { Manifest, TableManifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
 import { qualified } from "./tables.ts"
@@ -20,37 +20,41 @@ export const contentsOf = Effect.fnUntraced(function* (
     })
   }
   const manifest = manifests.get(stream)
-  if (manifest === undefined) return noRows
+  if (manifest === undefined) return emptyContents
   const isInProgress = refreshInProgress(manifest) !== undefined
   const next = isInProgress ? manifest.next : undefined
-  if (of === "refresh" && !isInProgress) return noRows
+  if (of === "refresh" && !isInProgress) return emptyContents
   const table: TableManifest | undefined =
     of === "refresh" && next !== undefined ? next : manifest.hasTable ? manifest : undefined
   const shape = table === undefined ? undefined : yield* shapeOf(table.table)
-  if (table === undefined || shape === undefined || shape.wrong.includes("time")) return noRows
-  return yield* query(async (ask) => {
+  if (table === undefined || shape === undefined || shape.wrong.includes("time")) return emptyContents
+  return yield* query(async (runQuery) => {
     const isAppended = of === "refresh" && next === undefined
-    return count(ask, table.table, isAppended ? `rowid >= ${await firstOfRefresh(ask, manifest)}` : "true")
+    return count(
+      runQuery,
+      table.table,
+      isAppended ? `rowid >= ${await firstOfRefresh(runQuery, manifest)}` : "true"
+    )
   })
 })
 
 /** The first id of the rows of the refresh in progress, which are the last rows of the table. */
-const firstOfRefresh = async (ask: Ask, { refreshRows = 0, table }: Manifest): Promise<number> => {
+const firstOfRefresh = async (runQuery: RunQuery, { refreshRows = 0, table }: Manifest): Promise<number> => {
   const from = qualified(table)
-  const [all] = await ask(`SELECT count(*)::DOUBLE, max(rowid)::DOUBLE FROM ${from}`)
+  const [all] = await runQuery(`SELECT count(*)::DOUBLE, max(rowid)::DOUBLE FROM ${from}`)
   const [rows, last] = [Number(all?.[0]), all?.[1]]
   const end = last === null ? 0 : Number(last) + 1
   if (refreshRows === 0) return end
   // Ids without gaps need no sorting.
   if (end === rows) return Math.max(0, end - refreshRows)
-  const [found] = await ask(
+  const [found] = await runQuery(
     `SELECT min(id)::DOUBLE FROM (SELECT rowid AS id FROM ${from} ORDER BY id DESC LIMIT ${refreshRows})`
   )
   return Number(found?.[0])
 }
 
-const count = async (ask: Ask, table: string, condition: string): Promise<Contents> => {
-  const [found] = await ask(
+const count = async (runQuery: RunQuery, table: string, condition: string): Promise<Contents> => {
+  const [found] = await runQuery(
     `SELECT count(*)::DOUBLE, epoch_ms(min(time))::DOUBLE, epoch_ms(max(time))::DOUBLE FROM ${qualified(table)} WHERE ${condition}`
   )
   const [rows, first, last] = found ?? []

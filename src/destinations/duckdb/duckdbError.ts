@@ -1,6 +1,6 @@
 /** DuckDB's errors as sentences that say what to do. */
 import { DestinationError } from "../Destination.ts"
-import { memorySentence } from "./staging/memory.ts"
+import { outOfMemoryAdvice } from "./staging/memory.ts"
 
 /** The context of an open database. */
 export interface ErrorContext {
@@ -55,5 +55,5 @@ const sentence = ({ memoryMegabytes, path }: ErrorContext, text: string): string
   if (/permission denied|read-only/i.test(text)) {
     return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`
   }
-  return memorySentence(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
+  return outOfMemoryAdvice(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
 }

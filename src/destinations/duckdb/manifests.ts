@@ -4,7 +4,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
 import { Count, manifestFields, without } from "../manifest.ts"
 import { quoteText } from "./quoteSql.ts"
-import { looksOurs, type Shape } from "./shapes.ts"
+import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
@@ -81,16 +81,16 @@ export interface Manifests {
 
 /** Reads the manifests, without references to tables that no longer exist. */
 export const loadManifests = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
-  const ask = (sql: string) =>
+  const runQuery = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
       /(Catalog|Binder) Error/.test(error.message)
         ? damage(about, `${OWN_SCHEMA} is not as this program writes it`)
         : error
     )
-  yield* checkAbout(about, ask)
+  yield* checkAbout(about, runQuery)
   const loaded: Manifests = { manifests: new Map(), damaged: new Set() }
   const { damaged, manifests } = loaded
-  for (const [key, text] of yield* ask(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
+  for (const [key, text] of yield* runQuery(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
     const stream = streamOf(key)
     // It belongs to no stream, so it can be ignored.
     if (stream === undefined) continue
@@ -113,7 +113,7 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
     const left = shapeOf(next.table)
     return {
       ...without(manifest, "next", "refreshState"),
-      ...(left !== undefined && looksOurs(left) ? { orphan: next.table } : {})
+      ...(left !== undefined && looksLikeOurs(left) ? { orphan: next.table } : {})
     }
   }
   return refreshRows === undefined || (hasTable && isUsable(table))
@@ -156,11 +156,14 @@ const damage = ({ path }: About, what: string) =>
   })
 
 /** Refuses a database of other programs or versions, or with other settings. */
-const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<ConfigError | DestinationError>) {
+const checkAbout = Effect.fnUntraced(function* (
+  options: About,
+  runQuery: Query<ConfigError | DestinationError>
+) {
   const { labelColumns, path, source } = options
   const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
-  const [about] = yield* ask(`SELECT * FROM ${ABOUT}`)
-  const [version, itsSource, itsLabelColumns] = about ?? []
+  const [about] = yield* runQuery(`SELECT * FROM ${ABOUT}`)
+  const [version, savedSource, savedLabelColumns] = about ?? []
   if (typeof version === "number" && version > VERSION) {
     return yield* refuse(
       "was written by a newer version of this program. Use that version, or choose another file."
@@ -171,18 +174,18 @@ const checkAbout = Effect.fnUntraced(function* (options: About, ask: Query<Confi
       "was written by an earlier build of this program, whose tables have primary keys. Choose another file, and read the streams again into it."
     )
   }
-  if (version !== VERSION || typeof itsSource !== "string" || typeof itsLabelColumns !== "boolean") {
+  if (version !== VERSION || typeof savedSource !== "string" || typeof savedLabelColumns !== "boolean") {
     return yield* damage(options, `${OWN_SCHEMA}.about is not as this program writes it`)
   }
-  const [counted] = yield* ask(`SELECT count(*) FROM ${STREAMS}`)
+  const [counted] = yield* runQuery(`SELECT count(*) FROM ${STREAMS}`)
   if (Number(counted?.[0]) === 0) return
-  if (itsSource !== source) {
-    return yield* refuse(`holds data of ${itsSource}, and this is ${source}. Choose another file.`)
+  if (savedSource !== source) {
+    return yield* refuse(`holds data of ${savedSource}, and this is ${source}. Choose another file.`)
   }
-  if (itsLabelColumns !== labelColumns) {
+  if (savedLabelColumns !== labelColumns) {
     const named = (columns: boolean) => (columns ? "a column per label" : "one column for all labels")
     return yield* refuse(
-      `has ${named(itsLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
+      `has ${named(savedLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
     )
   }
 })

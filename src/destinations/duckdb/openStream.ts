@@ -82,7 +82,7 @@ const openBackend = Effect.fnUntraced(function* (
   /** The label columns of the table; undefined while it does not exist. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target)
   const labels = open.labelColumns
-    ? labelColumns(targetLabels ?? [], duckdbColumnOf, open.mostLabels())
+    ? labelColumns(targetLabels ?? [], duckdbColumnOf, open.maxLabels())
     : undefined
   const staging = stageSamples(duckdb, connection, labels)
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
@@ -152,7 +152,7 @@ const openBackend = Effect.fnUntraced(function* (
     refreshRows = manifest.refreshRows ?? 0
     tableMillis = lastMillis
     marked = undefined
-    if (isOverwrite && isComplete) open.taken.delete(folded(target))
+    if (isOverwrite && isComplete) open.tableNames.delete(folded(target))
     // Closing the connection drops the staged tables.
     else yield* attempt(staging.removeMarked)
     return manifest

@@ -18,6 +18,6 @@ export const removeOrphan = Effect.fnUntraced(function* (
     await run(`DROP TABLE IF EXISTS ${qualified(orphan)}`)
     return without(manifest, "orphan")
   })
-  if (orphan !== table) open.taken.delete(folded(orphan))
+  if (orphan !== table) open.tableNames.delete(folded(orphan))
   return removed
 })

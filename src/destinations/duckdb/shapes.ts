@@ -15,7 +15,7 @@ export interface Shape {
 const MARKS = ["series_id", "special_value"]
 
 /** Whether source-prometheus probably created a table, even if it was changed later. */
-export const looksOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))
+export const looksLikeOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))
 
 /** The types by DuckDB's names. */
 const typeNames: Readonly<Record<string, string>> = { TIMESTAMPTZ: "TIMESTAMP WITH TIME ZONE" }

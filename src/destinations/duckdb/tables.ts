@@ -39,8 +39,8 @@ const PREFIX = "label_"
 /** The column of a label, by the rules of all records and those of DuckDB; undefined if SQL does not support its name. */
 export const duckdbColumnOf = (label: string): string | undefined => {
   if (folded(label) === ROW_ID) return PREFIX + label
-  const isSayable = label !== "" && !label.includes("\0") && label.isWellFormed()
-  if (folded(label) === PREFIX + ROW_ID || !isSayable) return undefined
+  const isRepresentable = label !== "" && !label.includes("\0") && label.isWellFormed()
+  if (folded(label) === PREFIX + ROW_ID || !isRepresentable) return undefined
   return columnOf(label)
 }
 

@@ -27,8 +27,8 @@ export const partsOf = Effect.fnUntraced(function* (
 ) {
   const rowsAtOnce = rowsAtOnceIn(database.memoryMegabytes())
   const where = range === undefined ? "true" : isBetween("time", range)
-  const parts = yield* database.query((ask) =>
-    ask(
+  const parts = yield* database.query((runQuery) =>
+    runQuery(
       `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
          SELECT minute, sum(count) OVER (ORDER BY minute) // ${rowsAtOnce} AS part FROM (
            SELECT epoch_ms(time) // 60000 AS minute, count(*) AS count FROM ${qualified(table)} WHERE ${where} GROUP BY minute

@@ -1,7 +1,7 @@
 /** How many rows something has, and from when to when they are. */
 import { Schema } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
-import { type Contents, noRows } from "../Destination.ts"
+import { type Contents, emptyContents } from "../Destination.ts"
 import { Count, later } from "../manifest.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
@@ -20,7 +20,7 @@ export const sumOf = (parts: ReadonlyArray<Contents>): Contents =>
       firstMillis: earlier(sum.firstMillis, firstMillis),
       lastMillis: later(sum.lastMillis, lastMillis)
     }),
-    noRows
+    emptyContents
   )
 
 /** Counts the rows of blocks, of which there are many: nothing is made for each. */
@@ -42,6 +42,6 @@ export class ContentsTally {
     this.rows = 0
     this.first = Number.POSITIVE_INFINITY
     this.last = Number.NEGATIVE_INFINITY
-    return rows === 0 ? noRows : { rows, firstMillis: first, lastMillis: last }
+    return rows === 0 ? emptyContents : { rows, firstMillis: first, lastMillis: last }
   }
 }

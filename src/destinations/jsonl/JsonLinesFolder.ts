@@ -8,7 +8,7 @@
 import { Effect, type FileSystem, Layer } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { pathArgument } from "../../text/shellQuote.ts"
-import { Destination, type DestinationError, noRows, type SyncMode } from "../Destination.ts"
+import { Destination, type DestinationError, emptyContents, type SyncMode } from "../Destination.ts"
 import { sumOf } from "../folder/contents.ts"
 import { formatOf, openStates, refuseReadOnly, unlessFatal } from "../folder/StateFolder.ts"
 import { stateReaderOf } from "../manifest.ts"
@@ -78,7 +78,7 @@ export const layer = (
             const damaged = states.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
             const manifest = states.manifests.get(stream)
-            if (manifest === undefined) return Effect.succeed(noRows)
+            if (manifest === undefined) return Effect.succeed(emptyContents)
             return Effect.succeed(
               sumOf([of === "current" ? allOf(manifest) : (manifest.appended ?? manifest.next ?? nothing)])
             )

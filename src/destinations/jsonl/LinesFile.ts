@@ -14,7 +14,7 @@ import { cannot, noFollow } from "../folder/durably.ts"
 /** The number of buffered bytes that make a write worthwhile. */
 const WRITE_BYTES = 1024 * 1024
 
-/** The disk starts to write after so many bytes: less is left for a commit to wait for. */
+/** A sync starts after this many bytes, so that a commit has less to wait for. */
 const SYNC_BYTES = 16 * 1024 * 1024
 
 /** Level 1 takes a third of the time of the default level. Its files are a little larger. */
@@ -57,7 +57,7 @@ export const openLines = Effect.fnUntraced(function* (
   let kept = bytes
   let mark = 0
   /** Whether the mark is after everything that was written or is being written. */
-  let isWrittenKept = true
+  let isWrittenMarked = true
   let isBroken = false
   let isSynced = true
   let unsynced = 0
@@ -96,10 +96,10 @@ export const openLines = Effect.fnUntraced(function* (
   })
 
   /** Waits for the current write. */
-  const settled = Effect.gen(function* () {
+  const writeFinished = Effect.gen(function* () {
     if (writing !== undefined) yield* Fiber.join(writing)
     writing = undefined
-    if (isWrittenKept) kept = written
+    if (isWrittenMarked) kept = written
   })
 
   // Bytes before and after the mark must not be in the same member.
@@ -110,36 +110,36 @@ export const openLines = Effect.fnUntraced(function* (
     }
     if (full.length > marked) yield* append(full.bytes.subarray(marked, full.length))
   })
-  const beginToWrite = Effect.gen(function* () {
-    yield* settled
+  const startWrite = Effect.gen(function* () {
+    yield* writeFinished
     const full = buffer
     const marked = mark
     buffer = spare ?? new LineBuffer(WRITE_BYTES / 4)
     buffer.length = 0
     spare = full
     mark = 0
-    isWrittenKept = full.length === marked
+    isWrittenMarked = full.length === marked
     // Uninterruptible: the file must not be closed or truncated during a write.
     writing = yield* Effect.forkDetach(write(full, marked), { startImmediately: true })
   })
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      yield* Effect.ignore(settled)
+      yield* Effect.ignore(writeFinished)
       yield* Effect.ignore(synced)
       yield* Scope.close(fileScope, Exit.void)
-      if (written !== kept || isBroken) yield* Effect.ignore(cutTo(files, path, kept))
+      if (written !== kept || isBroken) yield* Effect.ignore(truncateFile(files, path, kept))
     })
   )
   const lines: LinesFile = {
     buffer: () => buffer,
-    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : beginToWrite)),
+    flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : startWrite)),
     mark: () => {
       mark = buffer.length
-      isWrittenKept = true
+      isWrittenMarked = true
     },
     flush: Effect.gen(function* () {
-      yield* settled
+      yield* writeFinished
       if (mark > 0) {
         yield* append(buffer.bytes.subarray(0, mark))
         buffer.bytes.copyWithin(0, mark, buffer.length)
@@ -154,7 +154,7 @@ export const openLines = Effect.fnUntraced(function* (
       return kept
     }),
     create: Effect.gen(function* () {
-      yield* settled
+      yield* writeFinished
       if (written + buffer.length > 0) return
       yield* append(new Uint8Array(0))
       kept = written
@@ -165,7 +165,7 @@ export const openLines = Effect.fnUntraced(function* (
 })
 
 /** Truncates a file. An empty file is not valid gzip, so it is removed. */
-export const cutTo = (files: FileSystem.FileSystem, path: string, bytes: number) =>
+export const truncateFile = (files: FileSystem.FileSystem, path: string, bytes: number) =>
   (bytes === 0
     ? files.remove(path, { force: true })
     : Effect.scoped(

@@ -8,7 +8,7 @@ import { cannot, infoOf, isPlainFile, kindOf, noFollow, syncFolder } from "../fo
 import { fileName } from "../folder/fileName.ts"
 import { type StateFolder, unlessFatal } from "../folder/StateFolder.ts"
 import { without } from "../manifest.ts"
-import { cutTo } from "./LinesFile.ts"
+import { truncateFile } from "./LinesFile.ts"
 import { allOf, emptyManifest, type LinesManifest } from "./manifest.ts"
 
 /** An open folder. */
@@ -90,7 +90,7 @@ const cut = Effect.fnUntraced(function* (
     })
   }
   if (size > bytes) yield* refuseForeign(opened, stream, path)
-  if (size > bytes || (found === 0 && opened.gzip)) yield* cutTo(opened.files, path, bytes)
+  if (size > bytes || (found === 0 && opened.gzip)) yield* truncateFile(opened.files, path, bytes)
 })
 
 /** The frame of a stream's records, and the beginning of each record. */

@@ -1,6 +1,6 @@
 /** The manifest of a stream in a folder of JSON lines: which bytes of its file are live. */
 import { Schema } from "effect"
-import { noRows } from "../Destination.ts"
+import { emptyContents } from "../Destination.ts"
 import { contentsFields, sumOf } from "../folder/contents.ts"
 import { fileName } from "../folder/fileName.ts"
 import { STATE_VERSION } from "../folder/StateFolder.ts"
@@ -27,7 +27,7 @@ export const LinesManifest = Schema.Struct({
 })
 export type LinesManifest = typeof LinesManifest.Type
 
-export const nothing: Extent = { bytes: 0, ...noRows }
+export const nothing: Extent = { bytes: 0, ...emptyContents }
 
 /** Two consecutive extents as one. */
 export const joined = (a: Extent, b: Extent = nothing): Extent => ({

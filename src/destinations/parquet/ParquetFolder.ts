@@ -7,7 +7,7 @@
 import { Effect, type FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
-import { Destination, type DestinationError, noRows } from "../Destination.ts"
+import { Destination, type DestinationError, emptyContents } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/staging/memory.ts"
 import { sumOf } from "../folder/contents.ts"
@@ -63,7 +63,7 @@ export const layer = (
             const damaged = states.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
             const manifest = states.manifests.get(stream)
-            if (manifest === undefined) return Effect.succeed(noRows)
+            if (manifest === undefined) return Effect.succeed(emptyContents)
             return Effect.succeed(sumOf(of === "current" ? manifest.files : refreshFiles(manifest)))
           }),
         previewCommand: (stream: string) => `duckdb -c ${shellQuote(previewSql(folder, stream))}`

@@ -2,7 +2,7 @@
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { DestinationError } from "../Destination.ts"
-import { memorySentence } from "../duckdb/staging/memory.ts"
+import { outOfMemoryAdvice } from "../duckdb/staging/memory.ts"
 import { type DuckDB, loadDuckDB, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, fatalReason, randomName } from "../folder/durably.ts"
 import type { OpenFolder } from "./files.ts"
@@ -35,7 +35,7 @@ export const openEngine = Effect.fnUntraced(function* (
   const errorOf = (error: unknown): DestinationError => {
     const text = error instanceof Error ? error.message : String(error)
     const fatal = fatalReason(text)
-    const why = memorySentence(folder, memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
+    const why = outOfMemoryAdvice(folder, memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
     return new DestinationError(
       fatal === undefined
         ? { message: why }

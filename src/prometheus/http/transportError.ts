@@ -1,6 +1,6 @@
 /** Turns failures of the network and of TLS into readable errors. */
 import { Predicate } from "effect"
-import { beginning, shorten } from "../../text/excerpt.ts"
+import { beginning, excerptLine } from "../../text/excerpt.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 
 /** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
@@ -75,7 +75,7 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
         text:
           (isTls(error.code) ? handshakeText(message) : undefined) ??
           plainTexts[error.code] ??
-          withoutNodeHint(shorten(message))
+          withoutNodeHint(excerptLine(message))
       }
     }
     if (Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
@@ -84,5 +84,5 @@ const describeCause = (cause: unknown): { readonly code: string; readonly text: 
     else break
   }
   const message = Predicate.hasProperty(error, "message") ? error.message : error
-  return { code: "", text: shorten(String(message)) }
+  return { code: "", text: excerptLine(String(message)) }
 }

@@ -12,4 +12,4 @@ export interface LineData {
 export type PageData = ReadonlyArray<ReadonlyArray<LineData>>
 
 /** The most lines of a chart, which is the number of colours: `--line-0`, … */
-export const MOST_LINES = 8
+export const MAX_LINES = 8

@@ -8,19 +8,19 @@ import { byteText, durationText, grouped, rounded, stepText, timeText } from "..
 import { formatTime } from "../../text/formatTime.ts"
 import { pluralize } from "../../text/pluralize.ts"
 import { printableName } from "../../text/printable.ts"
-import { chosenStreams, failedOf } from "../chosenStreams.ts"
+import { failedOf, selectStreams } from "../selectStreams.ts"
 import { escaped, nameText, scriptJson, sentenceText } from "./html.ts"
 import { script, style } from "./page/assets.ts"
-import { type LineData, MOST_LINES, type PageData } from "./pageData.ts"
+import { type LineData, MAX_LINES, type PageData } from "./pageData.ts"
 
 /** With more streams than this, charts are collapsed at first: a page of hundreds of charts is for searching. */
-const MOST_UNFOLDED = 24
+const MAX_EXPANDED = 24
 
 /** The most streams of a page, failed ones first. No browser could open a page of hundreds of thousands. */
-const MOST_STREAMS = 5000
+const MAX_STREAMS = 5000
 
 /** The most errors listed. */
-const MOST_FAILURES = 500
+const MAX_FAILURES = 500
 
 /** Allows only the content of the page: it cannot send any request. */
 const policy = (): string =>
@@ -37,9 +37,9 @@ const hashOf = (text: string): string => `sha256-${createHash("sha256").update(t
 /** The page as a string. */
 export const reportHtml = (run: RunSummary): string => {
   const charts: Array<ReadonlyArray<LineData>> = []
-  const isUnfolded = run.streams.length <= MOST_UNFOLDED
-  const { left, shown } = chosenStreams(run.streams, MOST_STREAMS, MOST_STREAMS)
-  const sections = shown.map((stream, index) => streamSection(stream, index, charts, isUnfolded))
+  const isExpanded = run.streams.length <= MAX_EXPANDED
+  const { left, shown } = selectStreams(run.streams, MAX_STREAMS, MAX_STREAMS)
+  const sections = shown.map((stream, index) => streamSection(stream, index, charts, isExpanded))
   const failed = failedOf(run.streams)
   return `<!doctype html>
 <html lang="en">
@@ -85,7 +85,7 @@ ${sections.join("\n")}
 
 const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   const rows = left.reduce((total, stream) => total + stream.rows, 0)
-  return `${grouped(left.length)} more streams with ${pluralize(rows, "row")} are not shown: a page has ${grouped(MOST_STREAMS)} at most. Read them in reports of their own (--select).`
+  return `${grouped(left.length)} more streams with ${pluralize(rows, "row")} are not shown: a page has ${grouped(MAX_STREAMS)} at most. Read them in reports of their own (--select).`
 }
 
 const modes: Readonly<Record<RunSummary["mode"], string>> = {
@@ -124,10 +124,10 @@ const failures = (failed: ReadonlyArray<StreamSummary>, streams: number): string
 <p>Run again to resume where ${failed.length === 1 ? "it" : "each"} stopped.</p>
 <ul>
 ${failed
-  .slice(0, MOST_FAILURES)
+  .slice(0, MAX_FAILURES)
   .map(({ error, name }) => `<li><strong>${nameText(name)}</strong>: ${sentenceText(error!)}</li>`)
   .join("\n")}
-</ul>${failed.length <= MOST_FAILURES ? "" : `\n<p>${grouped(failed.length - MOST_FAILURES)} more failed.</p>`}
+</ul>${failed.length <= MAX_FAILURES ? "" : `\n<p>${grouped(failed.length - MAX_FAILURES)} more failed.</p>`}
 </section>`
 
 const timeElement = (millis: number): string =>
@@ -153,13 +153,13 @@ const streamSection = (
   stream: StreamSummary,
   index: number,
   charts: Array<ReadonlyArray<LineData>>,
-  isUnfolded: boolean
+  isExpanded: boolean
 ): string => {
-  const curves = stream.curves.slice(0, MOST_LINES)
+  const curves = stream.curves.slice(0, MAX_LINES)
   const about = escaped(aboutText(stream, curves.length))
   const error = stream.error === undefined ? "" : `<p class="error">Failed: ${sentenceText(stream.error)}</p>`
   const chart = curves.length === 0 ? "" : chartFigure(stream, curves, charts)
-  return `<details class="stream" id="s${index}" data-stream="${index}"${isUnfolded ? " open" : ""}>
+  return `<details class="stream" id="s${index}" data-stream="${index}"${isExpanded ? " open" : ""}>
 <summary><h3>${nameText(stream.name)}</h3> <span class="about">${about}</span></summary>
 ${error}${chart}
 </details>`

@@ -6,9 +6,7 @@ import { cannot, replaceFile } from "../../destinations/folder/durably.ts"
 import type { RunSummary } from "../../run/Progress.ts"
 
 /** Fails if the report cannot be written, before hours of reading instead of after them. */
-export const checkReportPlace = (
-  path: string
-): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
+export const checkReportPath = (path: string): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
   Effect.gen(function* () {
     const files = yield* FileSystem.FileSystem
     yield* files.access(dirname(path), { writable: true }).pipe(Effect.mapError(cannot("written", path)))

@@ -2,9 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
-import { floats, loadedTime, seriesOf, start } from "../drive.ts"
-import { change, databasePath, put, putBlocks, putStopped, query, stateAt, values } from "./steps.ts"
-import { logsOf, use } from "./use.ts"
+import { floats, loadedTime, logsOf, put, putBlocks, putStopped, seriesOf, start, stateAt } from "../drive.ts"
+import { change, databasePath, query, values } from "./steps.ts"
+import { use } from "./use.ts"
 
 const STREAMS = "_source_prometheus.streams"
 

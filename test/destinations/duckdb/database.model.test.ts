@@ -6,16 +6,16 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
-import { Destination, type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
+import { Destination, type SyncMode } from "../../../src/destinations/Destination.ts"
 import type { DuckDBOptions } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
-import { floats, histogramOf, loadedTime, seriesOf, start, temporaryFolder } from "../drive.ts"
+import { floats, histogramOf, logsOf, putStopped, seriesOf, start, temporaryFolder } from "../drive.ts"
 import { change, query } from "./steps.ts"
-import { logsOf, use } from "./use.ts"
+import { use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })
 
@@ -62,53 +62,13 @@ const refusal = (path: string, options?: Partial<DuckDBOptions>) =>
   Effect.map(Effect.flip(use(path, put("incremental_append", 1), options)), ({ message }) => message)
 
 describe("a DuckDB database", () => {
-  it.live("continues after the existing rows, and is replaced only by a complete refresh", () =>
+  it.live("has one table for a stream after a refresh, and one file", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       yield* use(path, put("incremental_append", 0, 1))
-      yield* use(
-        path,
-        Effect.gen(function* () {
-          assert.strictEqual(yield* loadedTime(), stateAt(1).time)
-          yield* put("incremental_append", 1, 2)
-          assert.isAbove(yield* Effect.flatMap(Destination, ({ bytes }) => bytes), 4096)
-        })
-      )
-      assert.deepStrictEqual(yield* values(path), [0, 1, 1, 2])
-      yield* use(path, put("incremental_append_deduped", 1, 2, 3))
-      assert.deepStrictEqual(yield* values(path), [0, 1, 2, 3])
-      yield* use(
-        path,
-        Effect.scoped(
-          Effect.gen(function* () {
-            const writer = yield* Effect.flatMap(Destination, ({ open }) =>
-              open("up", "full_refresh_overwrite")
-            )
-            yield* writer.write([floats(one, [at(0, "7")])])
-            yield* writer.commit(new StreamState({ ...stateAt(9), full_refresh: true }))
-          })
-        )
-      )
-      assert.deepStrictEqual(yield* values(path), [0, 1, 2, 3])
-      // It was stopped. An incremental sync resumes from it, and would not end the refresh without new samples.
-      assert.strictEqual(yield* use(path, loadedTime()), stateAt(3).time)
-      yield* use(
-        path,
-        Effect.scoped(
-          Effect.gen(function* () {
-            assert.strictEqual(yield* loadedTime("full_refresh_overwrite"), stateAt(9).time)
-            const writer = yield* Effect.flatMap(Destination, ({ open }) =>
-              open("up", "full_refresh_overwrite", true)
-            )
-            yield* writer.write([floats(one, [at(10, "8")])])
-            yield* writer.commit(new StreamState({ ...stateAt(10), full_refresh: true }))
-            yield* writer.complete
-            // An incremental sync resumes from there.
-            assert.strictEqual(yield* loadedTime(), stateAt(10).time)
-          })
-        )
-      )
-      assert.deepStrictEqual(yield* values(path), [7, 8])
+      yield* use(path, putStopped("up", "full_refresh_overwrite", 7))
+      yield* use(path, put("full_refresh_overwrite", 8))
+      assert.deepStrictEqual(yield* values(path), [8])
       assert.deepStrictEqual(
         yield* query(path, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main'"),
         [{ table_name: "up" }]
@@ -162,85 +122,6 @@ describe("a DuckDB database", () => {
       assert.strictEqual((yield* rows("again")).length, 8)
       yield* use(path, putAll("again", "incremental_append_deduped", []))
       assert.deepStrictEqual(yield* rows("again"), expected)
-    })
-  )
-
-  it.live(
-    "loses nothing when its process is killed at any moment, and resumes from it",
-    () =>
-      Effect.gen(function* () {
-        const path = yield* databasePath
-        const random = new Choices(6, Number.POSITIVE_INFINITY)
-        for (let kill = 0; kill < 6; kill++) {
-          const writer = yield* child.start([path], {
-            script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
-          })
-          const { point } = (yield* writer.waitFor((message) => "point" in message)) as {
-            readonly point: number
-          }
-          if (kill === 0) {
-            assert.match(
-              yield* refusal(path),
-              new RegExp(`data\\.duckdb is in use by process ${writer.process.pid} \\(.*node.*\\)\\. Wait`)
-            )
-          }
-          yield* Effect.sleep(random.below(500))
-          writer.kill("SIGKILL")
-          yield* writer.result
-          const time = yield* use(path, loadedTime())
-          const last = (Date.parse(time ?? "") - start) / 60_000
-          assert.isAtLeast(last, point)
-          const [found] = yield* query(
-            path,
-            `SELECT count(*)::INTEGER AS count, count(DISTINCT (series_id, time))::INTEGER AS different,
-               bool_and(value = epoch_ms(time) / 60000 - ${start / 60_000}) AS isRight FROM up WHERE number IS NOT NULL`
-          )
-          const count = 100 * (last + 1)
-          assert.deepStrictEqual(found, { count, different: count, isRight: true })
-          const hasWhole = yield* query(path, "FROM duckdb_tables() WHERE table_name = 'whole'")
-          if (hasWhole.length > 0) {
-            assert.deepStrictEqual(
-              yield* query(
-                path,
-                "SELECT count(*)::INTEGER AS count, count(DISTINCT value)::INTEGER AS refreshes FROM whole"
-              ),
-              [{ count: 4000, refreshes: 1 }]
-            )
-          }
-        }
-      }).pipe(Effect.scoped),
-    60_000
-  )
-
-  it.live.each(syncModes)("leaves out rows written after the last commit, however many: %s", (mode) =>
-    Effect.gen(function* () {
-      const path = yield* databasePath
-      const series = Array.from({ length: 100 }, (_, n) => seriesOf("up", { n: `${n}` }))
-      const blocks = (from: number, to: number) => {
-        const points = Array.from({ length: to - from }, (_, index) => at(from + index, `${from + index}`))
-        return series.map((one) => floats(one, points))
-      }
-      yield* use(
-        path,
-        Effect.scoped(
-          Effect.gen(function* () {
-            const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", mode))
-            yield* writer.write(blocks(0, 300))
-            yield* writer.commit(
-              new StreamState({
-                ...stateAt(299),
-                ...(mode.startsWith("full") ? { full_refresh: true } : {})
-              })
-            )
-            yield* writer.write(blocks(300, 2300))
-          })
-        )
-      )
-      const table = mode === "full_refresh_overwrite" ? '"up (refresh)"' : "up"
-      assert.deepStrictEqual(
-        yield* query(path, `SELECT count(*)::INTEGER AS count, max(value) AS last FROM ${table}`),
-        [{ count: 30_000, last: 299 }]
-      )
     })
   )
 
@@ -742,34 +623,6 @@ describe("contents", () => {
       })
     )
   const both = Effect.all({ current: contents("current"), refresh: contents("refresh") })
-
-  it.live("are those that readers see, and those of a refresh in progress", () =>
-    Effect.gen(function* () {
-      for (const mode of ["full_refresh_append", "full_refresh_overwrite"] as const) {
-        const path = yield* databasePath
-        assert.deepStrictEqual(yield* use(path, both), { current: nothing, refresh: nothing })
-        yield* use(path, put("incremental_append", 2, 3, 4))
-        assert.deepStrictEqual(yield* use(path, both), { current: between(3, 2, 4), refresh: nothing })
-        yield* use(path, refresh(mode, 0, 1))
-        // Readers see the rows of a refresh that appends as soon as they are committed.
-        const expected = (mode: SyncMode) => ({
-          current: mode === "full_refresh_append" ? between(5, 0, 4) : between(3, 2, 4),
-          refresh: between(2, 0, 1)
-        })
-        assert.deepStrictEqual(yield* use(path, both), expected(mode))
-        // A refresh in the other mode restarts, and leaves them until it has something.
-        const other = mode === "full_refresh_append" ? "full_refresh_overwrite" : "full_refresh_append"
-        const opened = Effect.scoped(Effect.flatMap(Destination, ({ open }) => open("up", other)))
-        assert.deepStrictEqual(yield* use(path, Effect.andThen(opened, both)), expected(mode))
-        yield* use(path, refresh(other, 6))
-        assert.deepStrictEqual(yield* use(path, both), {
-          current: mode === "full_refresh_append" ? between(5, 0, 4) : between(4, 2, 6),
-          refresh: between(1, 6, 6)
-        })
-        assert.deepStrictEqual(yield* use(path, contents("current", "else")), nothing)
-      }
-    })
-  )
 
   it.live("leave out rows that someone has deleted", () =>
     Effect.gen(function* () {

@@ -1,15 +1,15 @@
 /** A database without enough memory, disk or open files: one stream fails, or all of them, and no row is lost. */
 import { execFile } from "node:child_process"
 import { readdirSync, statSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { syncModes } from "../../../src/destinations/Destination.ts"
 import { duckdbError } from "../../../src/destinations/duckdb/duckdbError.ts"
 import * as child from "../../support/child.ts"
-import { floats, loadedTime, seriesOf, start } from "../drive.ts"
-import { databasePath, put, putBlocks, query, stateAt, values } from "./steps.ts"
+import { floats, loadedTime, put, putBlocks, seriesOf, start, stateAt } from "../drive.ts"
+import { databasePath, query, values } from "./steps.ts"
 import { use } from "./use.ts"
 
 /** Series of so many labels, with two points each. */
@@ -148,7 +148,14 @@ describe("a full disk", () => {
           const path = yield* databasePath
           const stderr = yield* Effect.callback<string>((resume) => {
             const command = `ulimit -f ${blocks}; exec "$0" "$@"`
-            const args = ["-c", command, process.execPath, scriptOf("writerProcess.ts"), path]
+            const args = [
+              "-c",
+              command,
+              process.execPath,
+              scriptOf("../writerProcess.ts"),
+              "duckdb",
+              dirname(path)
+            ]
             const writer = execFile("sh", args, { timeout: 60_000, maxBuffer: 2 ** 26 }, (_, __, stderr) =>
               resume(Effect.succeed(stderr))
             )

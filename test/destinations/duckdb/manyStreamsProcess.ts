@@ -6,8 +6,7 @@ import { readFileSync } from "node:fs"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect } from "effect"
 import { layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
-import { floats, seriesOf, start } from "../drive.ts"
-import { putBlocks } from "./steps.ts"
+import { floats, putBlocks, seriesOf, start } from "../drive.ts"
 
 const [, , path = "", streams, labels, memoryMegabytes, point] = process.argv
 

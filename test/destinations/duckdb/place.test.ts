@@ -13,15 +13,15 @@ import {
   writeFileSync
 } from "node:fs"
 import { createServer } from "node:net"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { Choices } from "../../choices.ts"
 import * as child from "../../support/child.ts"
-import { loadedTime, temporaryFolder } from "../drive.ts"
-import { change, databasePath, put, putStopped, stateAt, values } from "./steps.ts"
+import { loadedTime, put, putStopped, stateAt, temporaryFolder } from "../drive.ts"
+import { change, databasePath, values } from "./steps.ts"
 import { use } from "./use.ts"
 
 const refusal = (path: string, readOnly = false) =>
@@ -214,8 +214,8 @@ describe("a database that is opened for reading only", () => {
         const random = new Choices(7, Number.POSITIVE_INFINITY)
         for (let kill = 0; kill < 3; kill++) {
           const path = yield* databasePath
-          const writer = yield* child.start([path], {
-            script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
+          const writer = yield* child.start(["duckdb", dirname(path)], {
+            script: fileURLToPath(new URL("../writerProcess.ts", import.meta.url))
           })
           const first = yield* writer.waitFor((message) => "point" in message)
           assert.match(yield* refusal(path, true), new RegExp(`is in use by process ${writer.process.pid}`))

@@ -20,13 +20,3 @@ export const queryDatabase = async (
     instance.closeSync()
   }
 }
-
-/** Whether there is a table. */
-export const hasTable = async (path: string, table: string): Promise<boolean> => {
-  const text = table.replaceAll("'", "''")
-  const rows = await queryDatabase(
-    path,
-    `FROM duckdb_tables() WHERE schema_name = 'main' AND table_name = '${text}'`
-  )
-  return rows.length > 0
-}

@@ -4,8 +4,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination, type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
-import { floats, histogramOf, loadedTime, seriesOf, start } from "../drive.ts"
-import { change, databasePath, putBlocks, query, stateAt } from "./steps.ts"
+import { floats, histogramOf, loadedTime, putBlocks, seriesOf, start, stateAt } from "../drive.ts"
+import { change, databasePath, query } from "./steps.ts"
 import { use } from "./use.ts"
 
 const one = seriesOf("up", { job: "a" })

@@ -1,6 +1,6 @@
 /** Opens a database as a run does. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { Effect, Logger } from "effect"
+import { Effect } from "effect"
 import type { Destination } from "../../../src/destinations/Destination.ts"
 import { type DuckDBOptions, layer } from "../../../src/destinations/duckdb/DuckDBFile.ts"
 
@@ -14,11 +14,3 @@ export const use = <A, E>(
     Effect.provide(layer({ path, source: "http://mock", labelColumns: true, ...options })),
     Effect.provide(NodeServices.layer)
   )
-
-/** Collects the logs of an effect instead of printing them. */
-export const logsOf = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<ReadonlyArray<string>, E, R> =>
-  Effect.suspend(() => {
-    const logs: Array<string> = []
-    const logger = Logger.make(({ message }) => void logs.push(String(message)))
-    return effect.pipe(Effect.provide(Logger.layer([logger])), Effect.as(logs))
-  })

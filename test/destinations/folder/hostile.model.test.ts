@@ -9,7 +9,6 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
-  truncateSync,
   writeFileSync
 } from "node:fs"
 import { join } from "node:path"
@@ -423,71 +422,7 @@ for (const kind of kinds) {
       })
     )
 
-    it.live("has one stream's trouble fail that stream, says what it is, and is repaired by a refresh", () =>
-      Effect.gen(function* () {
-        const parent = yield* temporaryFolder
-        const mainOf = (folder: string) => join(folder, kind === "parquet" ? "up" : `up${ending[kind]}`)
-        const dataOf = (folder: string) =>
-          kind === "parquet" ? join(folder, "up", "day=2026-01-01", "part-00000001.parquet") : mainOf(folder)
-        const stateOf = (folder: string) => join(folder, "_state", "up.json")
-        const troubles: Readonly<Record<string, readonly [(folder: string) => void, RegExp]>> = {
-          removed: [(folder) => rmSync(dataOf(folder)), /is missing/],
-          "removed with its folder": [(folder) => rmSync(mainOf(folder), { recursive: true }), /is missing/],
-          truncated: [(folder) => truncateSync(dataOf(folder), 10), /has 10 bytes, but|not the file that/],
-          "an empty state": [(folder) => writeFileSync(stateOf(folder), ""), /up\.json is damaged/],
-          "no JSON in the state": [(folder) => writeFileSync(stateOf(folder), "{"), /up\.json is damaged/],
-          "a wrong state": [
-            (folder) =>
-              writeFileSync(
-                stateOf(folder),
-                readFileSync(stateOf(folder), "utf8").replace('"step":60', '"step":"x"')
-              ),
-            /up\.json is damaged/
-          ]
-        }
-        for (const [name, [trouble, expected]] of Object.entries(troubles)) {
-          for (const isStopped of [false, true]) {
-            const folder = join(parent, `${name} ${isStopped}`)
-            yield* use(
-              kind,
-              folder,
-              Effect.andThen(put("up", "incremental_append", 0), put("other", "incremental_append", 0))
-            )
-            if (isStopped) yield* use(kind, folder, put("up", "full_refresh_append", 1, false))
-            trouble(folder)
-            const error = yield* use(
-              kind,
-              folder,
-              Effect.gen(function* () {
-                const error = yield* Effect.flip(put("up", "incremental_append_deduped", 1))
-                yield* put("other", "incremental_append", 1)
-                assert.strictEqual(yield* rowsOf("other"), 2)
-                return error
-              })
-            )
-            assert.match(error.message, expected, name)
-            assert.match(error.message, /--full-refresh --select/)
-            assert.notProperty(error, "isFatal")
-            // The file of the refresh may be another one, and then it is resumed.
-            const isResumed =
-              (yield* use(kind, folder, loadedTime("full_refresh_overwrite", "up"))) !== undefined
-            if (kind !== "parquet") assert.isFalse(isResumed, name)
-            yield* use(
-              kind,
-              folder,
-              Effect.andThen(put("up", "full_refresh_overwrite", 5), put("up", "incremental_append", 6))
-            )
-            assert.deepStrictEqual(
-              yield* use(kind, folder, Effect.all([rowsOf("up"), loadedTime("incremental_append", "up")])),
-              [isResumed ? 3 : 2, stateAt(6).time],
-              name
-            )
-          }
-        }
-      })
-    )
-
-    it.live("begins a refresh anew whose file is lost", () =>
+    it.live("restarts a refresh whose file is lost", () =>
       Effect.gen(function* () {
         const folder = join(yield* temporaryFolder, "data")
         yield* use(kind, folder, put("up", "incremental_append", 0))

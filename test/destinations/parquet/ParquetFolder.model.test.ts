@@ -1,5 +1,6 @@
 /** A folder of Parquet files: what it has after any runs, killed or not. */
-import { existsSync, readdirSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { readdirSync } from "node:fs"
 import { join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -7,23 +8,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
 import { fileName } from "../../../src/destinations/folder/fileName.ts"
-import { layer } from "../../../src/destinations/parquet/ParquetFolder.ts"
+import { layer, previewSql } from "../../../src/destinations/parquet/ParquetFolder.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { choices } from "../../choices.ts"
-import { runs } from "../../support/runs.ts"
-import {
-  type Format,
-  floats,
-  histogramOf,
-  onFullDisk,
-  type Row,
-  randomRuns,
-  seriesOf,
-  start,
-  temporaryFolder
-} from "../drive.ts"
+import { floats, histogramOf, put, seriesOf, start, stateAt, temporaryFolder } from "../drive.ts"
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 
@@ -40,20 +29,10 @@ const ask = async (sql: string): Promise<ReadonlyArray<Readonly<Record<string, u
 const filesOf = (folder: string, stream: string): string =>
   `read_parquet('${join(folder, fileName(stream))}/*/*.parquet', union_by_name = true)`
 
-const format = (labelColumns = true): Format => ({
-  layer: (folder) => layer({ folder, source: "http://mock", labelColumns }),
-  rows: async (folder, stream) => {
-    if (!existsSync(join(folder, fileName(stream)))) return []
-    const [files] = await ask(
-      `SELECT count(*) AS n FROM glob('${join(folder, fileName(stream))}/*/*.parquet')`
-    )
-    if (files?.n === 0n) return []
-    const rows = await ask(
-      `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM ${filesOf(folder, stream)}`
-    )
-    return rows.map((row): Row => ({ key: `${row.series_id} ${row.time}`, value: `${row.value}` }))
-  }
-})
+const open = (folder: string, labelColumns = true) => layer({ folder, source: "http://mock", labelColumns })
+
+const use = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>) =>
+  body.pipe(Effect.provide(open(folder)), Effect.provide(NodeServices.layer))
 
 describe("ParquetFolder", () => {
   it.live("has the same texts in parts of many rows, which are written another way", () =>
@@ -84,7 +63,7 @@ describe("ParquetFolder", () => {
               )
               yield* writer.complete
             })
-          ).pipe(Effect.provide(format(labelColumns).layer(folder)), Effect.provide(NodeServices.layer))
+          ).pipe(Effect.provide(open(folder, labelColumns)), Effect.provide(NodeServices.layer))
         yield* write(points, [
           ...series.map((of) => floats(of, samples)),
           histogramOf(series[0]!, start - 1000, "7")
@@ -231,17 +210,130 @@ describe("ParquetFolder", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.effect.prop(
-    "has what was committed and nothing else, whatever happens",
-    [choices],
-    ([choices]) => randomRuns(format(choices.oneIn(2)), choices, 21_600),
-    { timeout: 240_000, arbitrary: { runs: runs(6) } }
+  it.live("has a preview command that works, whatever the folder is called", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "it's $HOME [1]*")
+      const command = yield* use(
+        folder,
+        Effect.andThen(
+          put("up", "incremental_append", 0, 1),
+          Effect.map(Destination, ({ previewCommand }) => previewCommand("up"))
+        )
+      )
+      // The arguments that a shell makes of it.
+      const sql = execFileSync("sh", ["-c", `duckdb() { printf %s "$2"; }; ${command}`]).toString()
+      assert.strictEqual(sql, previewSql(folder, "up"))
+      assert.lengthOf(yield* Effect.promise(() => ask(sql)), 2)
+    })
+  )
+})
+
+describe("the columns of Parquet files", () => {
+  it.live("are those of all records, and other readers understand them", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const write = (
+        blocks: ReadonlyArray<ReturnType<typeof floats> | ReturnType<typeof histogramOf>>,
+        point: number
+      ) =>
+        Effect.scoped(
+          Effect.gen(function* () {
+            const writer = yield* Effect.flatMap(Destination, ({ open }) => open("up", "incremental_append"))
+            yield* writer.write(blocks)
+            yield* writer.commit(stateAt(point))
+            yield* writer.complete
+          })
+        )
+      const labels = { job: "a", day: "Monday", time: "noon", Case: "1", case: "2", 'q"uote': "é\u2028" }
+      yield* use(
+        folder,
+        write(
+          [
+            floats(seriesOf("up", labels), [
+              [start, "1.5"],
+              [start + 1500, "NaN"],
+              [start + 86_400_000, "-Inf"]
+            ])
+          ],
+          1440
+        )
+      )
+      const later = start + 2 * 86_400_000
+      yield* use(
+        folder,
+        write(
+          [
+            floats(seriesOf("up", { late: "x", Case: "3" }), [[later, "1e300"]]),
+            histogramOf(seriesOf("up", { job: "h" }), later, "12")
+          ],
+          2880
+        )
+      )
+      const rows = yield* Effect.promise(() =>
+        ask(
+          `SELECT * EXCLUDE (series_id, time), epoch_ms(time) AS millis, typeof(time) AS type FROM read_parquet('${folder}/up/*/*.parquet', union_by_name = true) ORDER BY time, job NULLS LAST`
+        )
+      )
+      const common = { type: "TIMESTAMP WITH TIME ZONE", histogram: null, late: null, special_value: null }
+      const first = { job: "a", label_day: "Monday", label_time: "noon", 'q"uote': "é\u2028" }
+      assert.deepStrictEqual(
+        rows.slice(0, 3).map(({ day, millis, ...row }) => ({
+          ...row,
+          millis: Number(millis),
+          day: formatTime(Number(day)).slice(0, 10)
+        })),
+        [
+          { ...common, ...first, value: 1.5, millis: start, day: "2026-01-01" },
+          { ...common, ...first, value: null, special_value: "NaN", millis: start + 1500, day: "2026-01-01" },
+          {
+            ...common,
+            ...first,
+            value: null,
+            special_value: "-Inf",
+            millis: start + 86_400_000,
+            day: "2026-01-02"
+          }
+        ].map((row) => ({ ...row, Case: "1", other_labels: '{"case":"2"}' }))
+      )
+      assert.deepStrictEqual(
+        rows.slice(3).map(({ Case, histogram, job, late, value }) => ({ Case, histogram, job, late, value })),
+        [
+          {
+            Case: null,
+            histogram: '{"count":"12","sum":"1.5","buckets":[[0,"0","+Inf","12"]]}',
+            job: "h",
+            late: null,
+            value: null
+          },
+          { Case: "3", histogram: null, job: null, late: "x", value: 1e300 }
+        ]
+      )
+    })
   )
 
-  it.effect.prop(
-    "has what was committed and nothing else on a disk that is full",
-    [choices],
-    ([choices]) => randomRuns(onFullDisk(format()), choices, 21_600, { changes: 120 }),
-    { timeout: 240_000, arbitrary: { runs: runs(6) } }
+  it.live("have times in UTC, whatever the time zone here", () =>
+    Effect.gen(function* () {
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const before = process.env.TZ
+          process.env.TZ = "America/New_York"
+          return before
+        }),
+        (before) =>
+          Effect.sync(() => {
+            if (before === undefined) delete process.env.TZ
+            else process.env.TZ = before
+          })
+      )
+      const folder = join(yield* temporaryFolder, "data")
+      yield* use(folder, put("up", "incremental_append", 0, 1))
+      const rows = yield* Effect.promise(() =>
+        ask(`SELECT epoch_ms(time) AS millis FROM read_parquet('${folder}/up/*/*.parquet') ORDER BY time`)
+      )
+      assert.deepStrictEqual(
+        rows.map(({ millis }) => Number(millis)),
+        [start, start + 60_000]
+      )
+    }).pipe(Effect.scoped)
   )
 })

@@ -18,7 +18,7 @@ import { jsonText } from "../../../src/records/jsonLine.ts"
 import { canonicalLabels, seriesId } from "../../../src/samples/Series.ts"
 import { decodeStreamState } from "../../../src/sync/StreamState.ts"
 import { textWidth } from "../../../src/terminal/textWidth.ts"
-import { beginning, shorten } from "../../../src/text/excerpt.ts"
+import { beginning, excerptLine } from "../../../src/text/excerpt.ts"
 import { printable } from "../../../src/text/printable.ts"
 import { shellQuote } from "../../../src/text/shellQuote.ts"
 import { withinTime } from "../../support/withinTime.ts"
@@ -84,7 +84,7 @@ const functions: Readonly<Record<string, (text: string) => string | undefined>> 
   "a page": (text) => refuse(text, "text/html", 502),
   "a page with a title": (text) => refuse(`<html>${text}`, "", 200),
   "a content type": (text) => refuse("{}", text),
-  shorten,
+  excerptLine,
   beginning: (text) => beginning(text, 100),
   "the cause of a failure": (text) => causeText(new Error("outer", { cause: new Error(text) })),
   "a code of a failure": (text) =>

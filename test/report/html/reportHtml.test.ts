@@ -15,7 +15,7 @@ const temporaryFolder = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-/** What is between two texts, wherever they are. */
+/** All texts between two markers. */
 const between = (html: string, before: string, after: string): string => {
   const from = html.indexOf(before) + before.length
   return html.slice(from, html.indexOf(after, from))
@@ -25,7 +25,7 @@ const dataOf = (html: string): unknown =>
   JSON.parse(between(html, '<script type="application/json" id="data">', "</script>"))
 
 describe("escaped", () => {
-  it("has nothing that HTML would take for its own", () => {
+  it("has no HTML markup", () => {
     assert.strictEqual(
       escaped(`</script><a b="c" d='e'>&amp;`),
       "&lt;/script&gt;&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;amp;"
@@ -39,7 +39,7 @@ describe("escaped", () => {
 })
 
 describe("scriptJson", () => {
-  it.prop("reads back as it was, and never ends a script", [Schema.String], ([text]) => {
+  it.prop("parses to the original value, and never ends a script", [Schema.String], ([text]) => {
     const json = scriptJson([text, "</script><!--"])
     assert.notInclude(json, "<")
     assert.deepStrictEqual(JSON.parse(json), [text, "</script><!--"])
@@ -59,14 +59,14 @@ describe("reportHtml", () => {
     )
   )
 
-  it("has what others wrote as texts only", () => {
+  it("contains untrusted text only as text", () => {
     assert.notInclude(html, "<img")
     assert.strictEqual(html.match(/<\/script>/g)?.length, 2)
     assert.strictEqual(html.match(/<h3>([^<]*)<\/h3>/)?.[1], escaped(bad))
     assert.include(html, `<code>${escaped(`{a="${bad}"}`)}</code>`)
   })
 
-  it("allows its own script and style and nothing else, and refers to nothing", () => {
+  it("allows only its own script and style, and refers to no other resource", () => {
     const policy = between(html, 'http-equiv="Content-Security-Policy" content="', '"').replaceAll(
       "&#39;",
       "'"
@@ -86,7 +86,7 @@ describe("reportHtml", () => {
     assert.include(html, '<td class="n">0.3333333</td><td class="n">1</td>')
   })
 
-  it("says in words what charts show, and has tables with headers", () => {
+  it("describes charts in words, and has tables with headers", () => {
     assert.include(
       html,
       `role="img" aria-label="${escaped(`Line chart of ${bad} from 2026-01-01 00:00 to 2026-01-01 23:59: 1 series, between 0.3333333 and 1. The table below has the range of each.`)}"`
@@ -95,13 +95,13 @@ describe("reportHtml", () => {
     assert.include(html, '<html lang="en">')
   })
 
-  it("shows what failed", () => {
+  it("shows failures", () => {
     assert.include(html, `<li><strong>gone</strong>: It said ${escaped(bad)}.</li>`)
     assert.include(html, "1 of 3 streams failed")
     assert.notInclude(reportHtml(runOf([streamOf("up")])), "failed</h2>")
   })
 
-  it("folds the charts away where there are many", () => {
+  it("collapses the charts if there are many", () => {
     const many = reportHtml(runOf(Array.from({ length: 300 }, (_, i) => streamOf(`s${i}`))))
     assert.notMatch(many, /<details[^>]* open/)
     assert.match(reportHtml(runOf([streamOf("up")])), /<details[^>]* open/)
@@ -112,7 +112,7 @@ describe("reportHtml", () => {
 describe("the report of a hostile server", () => {
   const mega = `\u202e<b>"'&${"x".repeat(1_000_000)}`
 
-  it("shows what cannot be seen, and of long texts the beginning", () => {
+  it("shows invisible characters as codes, and truncates long texts", () => {
     const html = reportHtml(
       runOf([
         streamOf(mega, { curves: [curveOf([1], '{a="\u202e\u2066"}')] }),
@@ -128,7 +128,7 @@ describe("the report of a hostile server", () => {
     assert.include(html, "<h3>עברית</h3>")
   })
 
-  it("has some thousand of its streams, those that failed among them, and says how many more there are", () => {
+  it("has some thousand of its streams, including failed ones, and counts the others", () => {
     const streams = Array.from({ length: 300_000 }, (_, i) =>
       i % 400 === 399 ? failedStream(`s${i}`, "It is gone.") : streamOf(`s${i}`, { curves: [] })
     )
@@ -143,7 +143,7 @@ describe("the report of a hostile server", () => {
 })
 
 describe("writeReport", () => {
-  it.live("replaces what was there, and leaves nothing else behind", () =>
+  it.live("replaces an existing report, and leaves no other file behind", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       const path = join(folder, "report.html")
@@ -155,7 +155,7 @@ describe("writeReport", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("says why it cannot", () =>
+  it.live("reports why it cannot write", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       const path = join(folder, "missing", "report.html")

@@ -1,10 +1,10 @@
-/** Where a report is written: all of it or nothing, and to no file that somebody else chose. */
+/** Reports are written atomically, and never through a planted link. */
 import { lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { checkReportPlace, writeReport } from "../../../src/report/html/writeReport.ts"
+import { checkReportPath, writeReport } from "../../../src/report/html/writeReport.ts"
 import { temporaryFolder } from "../../destinations/drive.ts"
 import { runOf, streamOf } from "../summaries.ts"
 
@@ -20,7 +20,7 @@ describe("writeReport", () => {
       for (const name of ["report.html.new", ".report.html.new", "report.html"]) {
         symlinkSync(precious, join(folder, name))
       }
-      yield* checkReportPlace(report)
+      yield* checkReportPath(report)
       yield* writeReport(report, summary)
       assert.strictEqual(readFileSync(precious, "utf8"), "precious")
       assert.isTrue(lstatSync(report).isFile())
@@ -34,12 +34,12 @@ describe("writeReport", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("leaves nothing behind where it cannot write", () =>
+  it.live("leaves nothing behind if it cannot write", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       const report = join(folder, "report.html")
       mkdirSync(report)
-      const error = yield* Effect.flip(checkReportPlace(report))
+      const error = yield* Effect.flip(checkReportPath(report))
       assert.match(error.message, /is a folder, and --report wants a file/)
       yield* Effect.flip(writeReport(report, summary))
       assert.deepStrictEqual(readdirSync(folder), ["report.html"])

@@ -24,10 +24,10 @@ const ROW_BYTES = 24
 const SERIES_BYTES = 200
 
 /** Series are kept for later windows up to this size. */
-const MOST_SERIES_BYTES = 8 * 1024 * 1024
+const MAX_SERIES_BYTES = 8 * 1024 * 1024
 
 /** How many series are appended to their table at once. */
-const MOST_PENDING_SERIES = 2000
+const MAX_PENDING_SERIES = 2000
 
 /** The buffer of rows before they are appended to DuckDB. */
 interface RowBuffer {
@@ -55,7 +55,7 @@ const makeBuffer = ({ DOUBLE, DuckDBDataChunk, INTEGER, TIMESTAMPTZ }: DuckDB): 
  * for each of thousands of streams would be too much.
  */
 const idle: Array<RowBuffer> = []
-const MOST_IDLE = 16
+const MAX_IDLE_BUFFERS = 16
 
 /** The numbers of staged rows of a kind: from the first one to the mark, and up to the last one. */
 export interface Staged {
@@ -124,12 +124,12 @@ export const stageSamples = (
 
   let buffer: RowBuffer | undefined
   let filled = 0
-  const takeBuffer = (): RowBuffer => {
+  const acquireBuffer = (): RowBuffer => {
     buffer ??= idle.pop() ?? makeBuffer(duckdb)
     return buffer
   }
-  const giveBack = () => {
-    if (buffer !== undefined && idle.length < MOST_IDLE) idle.push(buffer)
+  const releaseBuffer = () => {
+    if (buffer !== undefined && idle.length < MAX_IDLE_BUFFERS) idle.push(buffer)
     buffer = undefined
   }
 
@@ -181,7 +181,7 @@ export const stageSamples = (
   const appendChunk = async () => {
     if (filled === 0) return
     appender ??= await connection.createAppender("staged", null, "temp")
-    const { chunk, vectors } = takeBuffer()
+    const { chunk, vectors } = acquireBuffer()
     for (const vector of vectors) vector.flush()
     chunk.rowCount = filled
     appender.appendDataChunk(chunk)
@@ -227,7 +227,7 @@ export const stageSamples = (
 
   const clear = async () => {
     filled = 0
-    giveBack()
+    releaseBuffer()
     appender?.closeSync()
     appender = undefined
     rows = { first: 0, marked: 0, all: 0 }
@@ -237,7 +237,7 @@ export const stageSamples = (
     lastTimes = []
     if (!hasTables) return
     await createSamples()
-    if (seriesBytes < MOST_SERIES_BYTES) return
+    if (seriesBytes < MAX_SERIES_BYTES) return
     numbers.clear()
     pending = []
     lastSeries = undefined
@@ -251,14 +251,14 @@ export const stageSamples = (
       if (length === 0) return
       await createTables()
       const number = numberOf(block.series)
-      if (pending.length >= MOST_PENDING_SERIES) await appendSeries()
+      if (pending.length >= MAX_PENDING_SERIES) await appendSeries()
       const lastTime = lastTimes[number]
       const last = block.times[length - 1]!
       if (lastTime !== undefined && block.times[0]! <= lastTime) hasRepeated = true
       lastTimes[number] = Math.max(lastTime ?? last, last)
       if (block._tag === "HistogramBlock") return appendHistograms(number, block)
       const { times } = block
-      const { places, series, values, words } = takeBuffer()
+      const { places, series, values, words } = acquireBuffer()
       for (let from = 0; from < length; ) {
         const to = Math.min(length, from + CHUNK_ROWS - filled)
         for (let i = from; i < to; i++, filled++) {
@@ -287,7 +287,7 @@ export const stageSamples = (
     hasRepeated: () => hasRepeated,
     flush: async () => {
       await appendChunk()
-      giveBack()
+      releaseBuffer()
       appender?.closeSync()
       appender = undefined
       await appendSeries()

@@ -4,7 +4,7 @@
 export const DEFAULT_MEMORY_MEGABYTES = 256
 
 /** What to do about an out-of-memory error of DuckDB; undefined for other errors. `path` could not be written. */
-export const memorySentence = (path: string, megabytes: number, text: string): string | undefined =>
+export const outOfMemoryAdvice = (path: string, megabytes: number, text: string): string | undefined =>
   /out of memory/i.test(text)
     ? `${path} cannot be written in the memory that DuckDB is given, ${megabytes} MB: ${text.split("\n")[0]}. Give it more with --memory, and run again: what was committed is kept.`
     : undefined

@@ -1,6 +1,6 @@
 /** The script of the report's page: draws charts as they scroll into view, and filters streams by name. */
 import uPlot from "uplot"
-import { type LineData, MOST_LINES, type PageData } from "../pageData.ts"
+import { type LineData, MAX_LINES, type PageData } from "../pageData.ts"
 import "uplot/dist/uPlot.min.css"
 import "./page.css"
 
@@ -101,7 +101,7 @@ const draw = (element: HTMLElement): uPlot => {
       series: [
         {},
         ...lines.map((_, line) => ({
-          stroke: colour(`--line-${line % MOST_LINES}`),
+          stroke: colour(`--line-${line % MAX_LINES}`),
           width: 1.5,
           points: single ? { show: true, size: 6 } : {}
         }))

@@ -1,7 +1,7 @@
 /** Selects the streams to show if there are too many. */
 import type { StreamSummary } from "../run/Progress.ts"
 
-export interface ChosenStreams {
+export interface StreamSelection {
   /** In the order of the run. */
   readonly shown: ReadonlyArray<StreamSummary>
   readonly left: ReadonlyArray<StreamSummary>
@@ -11,11 +11,11 @@ export interface ChosenStreams {
  * At most `mostFailed` failed streams, and then other streams up to `most` in all. There are more than `most` only if more of
  * them failed.
  */
-export const chosenStreams = (
+export const selectStreams = (
   streams: ReadonlyArray<StreamSummary>,
   most: number,
   mostFailed: number
-): ChosenStreams => {
+): StreamSelection => {
   const failed = failedOf(streams).length
   // A line that says "one more" is as long as the line of that stream.
   const limit = streams.length <= most ? streams.length : most - 1

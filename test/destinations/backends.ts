@@ -1,0 +1,173 @@
+/** The destinations that `suite.model.test.ts` tests. A new one in this list gets all of its scenarios. */
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { gunzipSync } from "node:zlib"
+import { Effect, type FileSystem, Layer } from "effect"
+import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
+import type { Destination, DestinationError } from "../../src/destinations/Destination.ts"
+import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
+import { fileName } from "../../src/destinations/folder/fileName.ts"
+import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
+import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
+import { queryDatabase } from "./duckdb/queryDatabase.ts"
+import { runOn } from "./duckdb/steps.ts"
+import { failStatements, killBeforeStatement } from "./duckdb/stopStatements.ts"
+import { fillDisk, killBeforeChange, killBeforeRename, type Stop } from "./stops.ts"
+
+/** A row: its series and time, and its value. */
+export interface Row {
+  readonly key: string
+  readonly value: string
+}
+
+export const textOf = ({ key, value }: Row): string => `${key} ${value}`
+
+export const timeOf = ({ key }: Row): number => Date.parse(key.split(" ")[1]!)
+
+export interface OpenOptions {
+  readonly source?: string
+  readonly labelColumns?: boolean
+}
+
+/** Damages something of a stream `up` that has been written. */
+type Trouble = readonly [damage: (folder: string) => Promise<void> | void, message: RegExp]
+
+/** A destination in a folder. */
+export interface TestBackend {
+  readonly name: string
+  readonly layer: (
+    folder: string,
+    options?: OpenOptions
+  ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
+  /** Reads the rows of a stream without source-prometheus. */
+  readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
+  /** Whether deduped mode replaces rows that are read again. Otherwise it refuses them. */
+  readonly replacesRows: boolean
+  /** Whether other programs can read it during a run. */
+  readonly isReadableWhileOpen: boolean
+  /** How runs are stopped: before any change, before a commit becomes visible, and by a full disk. */
+  readonly stops: { readonly kill: Stop; readonly killAtCommit: Stop; readonly fullDisk: Stop }
+  /** Damages of one stream, which a full refresh repairs. */
+  readonly troubles: Readonly<Record<string, Trouble>>
+  /** The number of random runs of each kind by default, which takes some seconds. */
+  readonly runs: number
+}
+
+const about = { source: "http://mock", labelColumns: true }
+
+/** The damages of a stream in a folder, whose data is at `main` and whose first file is at `file`. */
+const folderTroubles = (main: string, file: string): TestBackend["troubles"] => {
+  const statePath = (folder: string) => join(folder, "_state", "up.json")
+  const damaged = /up\.json is damaged/
+  return {
+    "a removed file": [(folder) => rmSync(join(folder, file)), /is missing/],
+    "a removed folder": [(folder) => rmSync(join(folder, main), { recursive: true }), /is missing/],
+    "a truncated file": [
+      (folder) => truncateSync(join(folder, file), 10),
+      /has 10 bytes, but|not the file that/
+    ],
+    "an empty state": [(folder) => writeFileSync(statePath(folder), ""), damaged],
+    "no JSON in the state": [(folder) => writeFileSync(statePath(folder), "{"), damaged],
+    "a wrong state": [
+      (folder) =>
+        writeFileSync(
+          statePath(folder),
+          readFileSync(statePath(folder), "utf8").replace('"step":60', '"step":"x"')
+        ),
+      damaged
+    ]
+  }
+}
+
+const folderStops = { kill: killBeforeChange, killAtCommit: killBeforeRename, fullDisk: fillDisk }
+
+const sqlRows = async (database: string, from: string): Promise<ReadonlyArray<Row>> => {
+  const rows = await queryDatabase(
+    database,
+    `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value FROM ${from}`
+  )
+  return rows.map((row): Row => ({ key: `${row.series_id} ${row.time}`, value: `${row.value}` }))
+}
+
+const databasePath = (folder: string): string => join(folder, "data.duckdb")
+
+const duckdb: TestBackend = {
+  name: "duckdb",
+  layer: (folder, options) =>
+    Layer.unwrap(
+      Effect.sync(() => {
+        mkdirSync(folder, { recursive: true })
+        return DuckDBFile.layer({ ...about, ...options, path: databasePath(folder) })
+      })
+    ),
+  rows: (folder, stream) =>
+    sqlRows(databasePath(folder), `"${stream.replaceAll('"', '""')}"`).catch((error: unknown) => {
+      if (String(error).includes("does not exist")) return []
+      throw error
+    }),
+  replacesRows: true,
+  isReadableWhileOpen: false,
+  stops: {
+    kill: killBeforeStatement(""),
+    killAtCommit: killBeforeStatement("COMMIT"),
+    fullDisk: failStatements(/^\s*(ATTACH|COMMIT|CREATE|INSERT|ALTER|CHECKPOINT)/)
+  },
+  troubles: {
+    "a dropped table": [
+      (folder) => runOn(databasePath(folder), "DROP TABLE up"),
+      /has no table "up", but .* records are missing/
+    ],
+    "a damaged manifest": [
+      (folder) =>
+        runOn(databasePath(folder), "UPDATE _source_prometheus.streams SET entry = '{}' WHERE stream = 'up'"),
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ]
+  },
+  runs: 4
+}
+
+const parquet: TestBackend = {
+  name: "parquet",
+  layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, folder }),
+  rows: async (folder, stream) => {
+    const pattern = join(folder, fileName(stream), "*", "*.parquet")
+    return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
+      if (String(error).includes("No files found")) return []
+      throw error
+    })
+  },
+  replacesRows: true,
+  isReadableWhileOpen: true,
+  stops: folderStops,
+  troubles: folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet"),
+  runs: 4
+}
+
+interface Line {
+  readonly data: { readonly series_id: string; readonly time: string; readonly value: number }
+}
+
+const jsonl = (gzip: boolean): TestBackend => {
+  const ending = gzip ? ".jsonl.gz" : ".jsonl"
+  return {
+    name: gzip ? "jsonl as gzip" : "jsonl",
+    layer: (folder, options) => JsonLinesFolder.layer({ ...about, ...options, folder, gzip }),
+    rows: async (folder, stream) => {
+      const path = join(folder, `${fileName(stream)}${ending}`)
+      if (!existsSync(path)) return []
+      const bytes = readFileSync(path)
+      const lines = (gzip ? gunzipSync(bytes) : bytes).toString().split("\n").slice(0, -1)
+      return lines.map((line): Row => {
+        const { data } = JSON.parse(line) as Line
+        return { key: `${data.series_id} ${data.time}`, value: `${data.value}` }
+      })
+    },
+    replacesRows: false,
+    isReadableWhileOpen: true,
+    stops: folderStops,
+    troubles: folderTroubles(`up${ending}`, `up${ending}`),
+    runs: 10
+  }
+}
+
+export const backends: ReadonlyArray<TestBackend> = [duckdb, parquet, jsonl(false), jsonl(true)]

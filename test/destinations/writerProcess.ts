@@ -1,0 +1,71 @@
+/**
+ * Writes to a destination for ever, for tests that kill it: `writerProcess.ts BACKEND FOLDER`. It prints a line of JSON per sync.
+ *
+ * `up` is read incrementally, with a look-back if the destination replaces rows. `complete` is replaced by one refresh after
+ * the other. The values of a refresh are its number.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { Effect, Option } from "effect"
+import { Destination } from "../../src/destinations/Destination.ts"
+import { backends } from "./backends.ts"
+import { floats, seriesOf, start, stateAt } from "./drive.ts"
+
+const SERIES = 100
+const POINTS = 40
+const LOOKBACK = 10
+const STEP_MILLIS = 60_000
+
+const [, , name, folder = ""] = process.argv
+const backend = backends.find((backend) => backend.name === name)!
+
+const blocks = (stream: string, from: number, value: (point: number) => string) =>
+  Array.from({ length: SERIES }, (_, number) =>
+    floats(
+      seriesOf(stream, { number: `${number}`, [`only${number % 7}`]: "x".repeat(20) }),
+      Array.from(
+        { length: POINTS },
+        (_, index) => [start + (from + index) * STEP_MILLIS, value(from + index)] as const
+      )
+    )
+  )
+
+const print = (what: Readonly<Record<string, unknown>>) =>
+  Effect.sync(() => process.stdout.write(`${JSON.stringify(what)}\n`))
+
+const program = Effect.gen(function* () {
+  const destination = yield* Destination
+  for (let round = 0; ; round++) {
+    const loaded = Option.getOrUndefined(yield* destination.states("incremental_append_deduped").load("up"))
+    const next = loaded === undefined ? 0 : (loaded.timeMillis - start) / STEP_MILLIS + 1
+    const from = backend.replacesRows ? Math.max(0, next - LOOKBACK) : next
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const writer = yield* destination.open("up", "incremental_append_deduped", loaded !== undefined)
+        for (let point = from; point < from + 3 * POINTS; point += POINTS) {
+          yield* writer.write(blocks("up", point, (at) => `${at}`))
+          // A new label.
+          yield* writer.write([
+            floats(seriesOf("up", { [`at${point}`]: "x" }), [[start + point * STEP_MILLIS, `${point}`]])
+          ])
+          yield* writer.commit(stateAt(point + POINTS - 1))
+        }
+        yield* writer.complete
+      })
+    )
+    yield* print({ point: from + 3 * POINTS - 1 })
+    // A read resumes a killed refresh, whose rows may all be there.
+    const isWritten = Option.isSome(yield* destination.states("full_refresh_overwrite").load("complete"))
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        const writer = yield* destination.open("complete", "full_refresh_overwrite", isWritten)
+        if (!isWritten) yield* writer.write(blocks("complete", 0, () => `${process.pid}${round}`))
+        yield* writer.commit(stateAt(POINTS - 1, true))
+        yield* writer.complete
+      })
+    )
+    yield* print({ round })
+  }
+})
+await Effect.runPromise(
+  program.pipe(Effect.provide(backend.layer(folder)), Effect.provide(NodeServices.layer))
+)
