@@ -62,7 +62,7 @@ describe.each([...helps])("the help of '%s'", (command, help) => {
 })
 
 it("lists the exit codes", () => {
-  assert.match(helps.get("")!, /Exits with 0 .* 1 .* 2 /)
+  assert.match(helps.get("")!, /Exit codes: 0 .* 1 .* 2 /)
 })
 
 describe.each(commands.map((command) => ({ command })))("a mistake in $command", ({ command }) => {
@@ -90,7 +90,7 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
   it("of a word too many gets a hint at what the shell may have done", () => {
     const { status, text } = reported(...required, "node_cpu", "node_load")
     assert.strictEqual(status, 2)
-    assert.match(text, /"node_cpu", "node_load".* quotes/)
+    assert.match(text, /"node_cpu", "node_load": quote patterns/)
   })
 
   it("of a flag without its value names the flag", () => {
