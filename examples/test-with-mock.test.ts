@@ -31,7 +31,7 @@ const database = makeDatabase([
   ])
 ])
 
-/** A mock in place of the server; it answers whatever address is configured. */
+/** A mock in place of the server; it responds at any configured address. */
 const mocked = (options: MockOptions = {}) => {
   const config = {
     base_url: "http://prometheus.example",

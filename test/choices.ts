@@ -19,7 +19,7 @@ export class Choices {
     this.state = seed | 0
   }
 
-  /** A whole number from 0 to `count − 1`. */
+  /** An integer from 0 to `count − 1`. */
   below(count: number): number {
     if (this.made++ >= this.budget) return 0
     // mulberry32
@@ -29,7 +29,7 @@ export class Choices {
     return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296) * count)
   }
 
-  /** A whole number from `minimum` to `maximum`. */
+  /** An integer from `minimum` to `maximum`. */
   between(minimum: number, maximum: number): number {
     return minimum + this.below(maximum - minimum + 1)
   }

@@ -1,4 +1,4 @@
-/** What tells registries, platforms and CI about the connector: it has to be right before anything is started. */
+/** The metadata for registries, platforms and CI, which has to be right before anything starts. */
 import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"

@@ -81,14 +81,16 @@ describe("rooms", () => {
     })
   }
 
-  it("has tests in the same rooms, beside those of the program as a whole", () => {
-    const whole = "clients conformance docs integration package process scripts shipping support".split(" ")
+  it("has tests in the same rooms, beside the tests of the entire program", () => {
+    const everything = "clients conformance docs integration package process scripts shipping support".split(
+      " "
+    )
     const folders = readdirSync(`${root}test`, { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map((entry) => entry.name)
     const top = new Set(names.map((name) => name.split("/")[0]!))
     assert.deepStrictEqual(
-      folders.filter((folder) => !top.has(folder) && !whole.includes(folder)),
+      folders.filter((folder) => !top.has(folder) && !everything.includes(folder)),
       []
     )
   })

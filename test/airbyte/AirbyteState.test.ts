@@ -73,7 +73,7 @@ describe("a state file", () => {
           type: "STREAM",
           stream: {
             stream_descriptor: { name: "m", namespace: null, other: 1 },
-            stream_state: { ...good, extra: "kept by nobody" },
+            stream_state: { ...good, extra: "ignored" },
             more: []
           },
           global: null,

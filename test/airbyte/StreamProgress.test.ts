@@ -40,15 +40,15 @@ describe("StreamProgress", () => {
   it.prop("keeps the reported estimate close to the current one", [choices], ([choices]) => {
     const points = choices.between(1, 300)
     const progress = new StreamProgress(range(points), 0)
-    let told: { readonly records: number; readonly bytes: number } | undefined
+    let estimate: { readonly records: number; readonly bytes: number } | undefined
     for (const window of windows(choices, points)) {
       progress.add(window.records, window.records * 10)
       progress.endWindow(window.lastMillis)
-      told = progress.newEstimate() ?? told
+      estimate = progress.newEstimate() ?? estimate
       const present = Math.round(progress.records / progress.share)
-      assert.isAtMost(Math.abs(present - told!.records), told!.records * 0.1)
+      assert.isAtMost(Math.abs(present - estimate!.records), estimate!.records * 0.1)
     }
-    assert.isAtMost(Math.abs(progress.records - told!.records), told!.records * 0.1)
+    assert.isAtMost(Math.abs(progress.records - estimate!.records), estimate!.records * 0.1)
   })
 
   it("assumes that the rest is as dense as the part that has been read", () => {

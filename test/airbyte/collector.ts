@@ -18,7 +18,7 @@ export const makeCollector = (before: Effect.Effect<void, OutputClosed> = Effect
   let written = ""
   const text = () => written
   return {
-    // Bytes are copied when the write takes place, as the operating system does: nobody may have changed them by then.
+    // Bytes are copied when the write takes place, as the operating system does: they must not have changed by then.
     layer: Output.layerSink({
       flushBytes: 1024 * 1024,
       isSlow: true,
@@ -32,7 +32,7 @@ export const makeCollector = (before: Effect.Effect<void, OutputClosed> = Effect
     }),
     text,
     messages: () => {
-      if (written !== "" && !written.endsWith("\n")) throw new Error("The last line is not whole.")
+      if (written !== "" && !written.endsWith("\n")) throw new Error("The last line is incomplete.")
       return written
         .split("\n")
         .slice(0, -1)

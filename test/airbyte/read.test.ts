@@ -23,7 +23,7 @@ interface Setting {
   readonly config?: object
   readonly mock?: MockOptions
   /** Collects the messages of a read that fails. */
-  readonly told?: Array<Message>
+  readonly printed?: Array<Message>
   /** The `state` of STATE messages of an earlier read. */
   readonly states?: ReadonlyArray<unknown>
   /** Replaces the store that writes STATE messages. */
@@ -77,7 +77,7 @@ const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredSt
     yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     yield* TestClock.adjust(1000)
   }
-  setting.told?.push(...collector.messages())
+  setting.printed?.push(...collector.messages())
   return { ok: yield* Fiber.join(fiber), messages: collector.messages() }
 })
 
@@ -198,14 +198,14 @@ describe("read", () => {
   it.effect("resumes from every state that it wrote", () =>
     Effect.gen(function* () {
       const setting = { series: gauge("m", 2000, 3), points: 2000 }
-      const whole = yield* readAll([configured("m")], setting)
-      assert.isAbove(states(whole.messages).length, 2)
-      for (const state of states(whole.messages)) {
+      const complete = yield* readAll([configured("m")], setting)
+      assert.isAbove(states(complete.messages).length, 2)
+      for (const state of states(complete.messages)) {
         const rest = yield* readAll([configured("m")], { ...setting, states: [state] })
         const until = state.stream.stream_state.time as string
         assert.deepStrictEqual(
           dataOf(rest.messages),
-          dataOf(whole.messages).filter((line) => (JSON.parse(line) as { time: string }).time > until)
+          dataOf(complete.messages).filter((line) => (JSON.parse(line) as { time: string }).time > until)
         )
       }
     })
@@ -226,8 +226,8 @@ describe("read", () => {
       const resumed = yield* readAll([stream], { ...setting, states: [middle] })
       assert.isBelow(records(resumed.messages).length, 100)
       const other = configured("m", { mode: "full_refresh", generationId: Option.some(4) })
-      const anew = yield* readAll([other], { ...setting, states: [middle] })
-      assert.strictEqual(records(anew.messages).length, 100)
+      const restarted = yield* readAll([other], { ...setting, states: [middle] })
+      assert.strictEqual(records(restarted.messages).length, 100)
     })
   )
 
@@ -242,8 +242,8 @@ describe("read", () => {
         return data
       })
       const common = { time: iso(start), value: null, special_value: "NaN" }
-      const whole = { ...common, job: "api", zone: "a" }
-      assert.deepStrictEqual(yield* dataOf([...base, "job", "zone", "other_labels"]), whole)
+      const complete = { ...common, job: "api", zone: "a" }
+      assert.deepStrictEqual(yield* dataOf([...base, "job", "zone", "other_labels"]), complete)
       assert.deepStrictEqual(yield* dataOf([...base, "job", "other_labels"]), {
         ...common,
         job: "api",
@@ -253,7 +253,7 @@ describe("read", () => {
         ...common,
         labels: { job: "api", zone: "a" }
       })
-      assert.deepStrictEqual(yield* dataOf([]), whole)
+      assert.deepStrictEqual(yield* dataOf([]), complete)
       assert.deepStrictEqual(yield* dataOf([], { label_columns: false }), {
         ...common,
         labels: { job: "api", zone: "a" }
@@ -316,9 +316,9 @@ describe("read", () => {
       )
       assert.isFalse(ok)
       for (const name of names) {
-        const told = story(messages, name)
-        if (told !== "") assert.match(told, /^STARTED.* (COMPLETE|INCOMPLETE)$/)
-        assert.notMatch(told, /INCOMPLETE .|COMPLETE STATE/)
+        const printed = story(messages, name)
+        if (printed !== "") assert.match(printed, /^STARTED.* (COMPLETE|INCOMPLETE)$/)
+        assert.notMatch(printed, /INCOMPLETE .|COMPLETE STATE/)
       }
       assert.match(story(messages, "m2"), /INCOMPLETE$/)
       const [only, ...rest] = errors(messages)
@@ -390,12 +390,12 @@ describe("read", () => {
 
   it.effect("ends every stream when the program itself fails", () =>
     Effect.gen(function* () {
-      const told: Array<Message> = []
+      const printed: Array<Message> = []
       const exit = yield* Effect.exit(
         readAll([configured("m"), configured("n")], {
           series: [...gauge("m", 5), ...gauge("n", 5)],
           points: 5,
-          told,
+          printed,
           mock: {
             faults: ({ path }) => {
               if (path === "/api/v1/query_range") throw new Error("a mistake")
@@ -405,7 +405,7 @@ describe("read", () => {
         })
       )
       assert.isTrue(Exit.hasDies(exit))
-      for (const name of ["m", "n"]) assert.strictEqual(story(told, name), "STARTED INCOMPLETE")
+      for (const name of ["m", "n"]) assert.strictEqual(story(printed, name), "STARTED INCOMPLETE")
     })
   )
 })

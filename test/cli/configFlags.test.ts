@@ -280,8 +280,8 @@ describe("withFlagsToCheck", () => {
       "No metric. Check start_date (--start) and end_date (--end), and whether metrics (--select, --exclude) and selector leave any."
     ],
     [
-      "Check base_url: what answers at base_url is none.",
-      "Check base_url (--url): what answers at base_url is none."
+      "Check base_url: the server at base_url is not Prometheus.",
+      "Check base_url (--url): the server at base_url is not Prometheus."
     ],
     ["It said: Checked step. All is well.", "It said: Checked step. All is well."]
   ])("names the flags of %s", (message, expected) => {
@@ -329,7 +329,7 @@ describe("the demo", () => {
     [{}, { select: ["up"] }, false],
     [{}, { exclude: ["up"] }, true],
     [{}, { excludeLabel: ["job"] }, false]
-  ] as const)("is not read by somebody who forgot the server: %j %j", ([given, more, hasTarget]) =>
+  ] as const)("is not read if the server is missing: %j %j", ([given, more, hasTarget]) =>
     Effect.gen(function* () {
       const { message } = yield* Effect.flip(isDemo(flags(given, more), hasTarget))
       assert.match(message, /No Prometheus server is given: add --url.* add --demo\./)

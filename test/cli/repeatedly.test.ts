@@ -14,8 +14,8 @@ const runs = Effect.fnUntraced(function* (
   failing: ReadonlyArray<number> = []
 ) {
   const begun: Array<number> = []
-  const told: Array<string> = []
-  const logger = Logger.make(({ message }) => void told.push(String(message)))
+  const logged: Array<string> = []
+  const logger = Logger.make(({ message }) => void logged.push(String(message)))
   const once = Effect.gen(function* () {
     const index = begun.push(yield* Effect.clockWith((clock) => clock.currentTimeMillis)) - 1
     yield* Effect.sleep(durations[index] ?? 0)
@@ -29,17 +29,17 @@ const runs = Effect.fnUntraced(function* (
   yield* TestClock.adjust(forMillis)
   const exit = fiber.pollUnsafe()
   yield* Fiber.interrupt(fiber)
-  return { begun, told, exit }
+  return { begun, logged, exit }
 })
 
 describe("repeatedly", () => {
   it.effect("keeps to multiples of the interval since the first start", () =>
     Effect.gen(function* () {
-      const { begun, exit, told } = yield* runs(60_000, 200_000, [5000, 20_000, 0])
+      const { begun, exit, logged } = yield* runs(60_000, 200_000, [5000, 20_000, 0])
       assert.deepStrictEqual(begun, [0, 60_000, 120_000, 180_000])
       assert.isUndefined(exit)
-      assert.deepStrictEqual(told[0], "Next run at 1970-01-01T00:01:00Z; press Ctrl-C to stop.")
-      assert.strictEqual(told.at(-1), "Stopped between runs. All data is saved.")
+      assert.deepStrictEqual(logged[0], "Next run at 1970-01-01T00:01:00Z; press Ctrl-C to stop.")
+      assert.strictEqual(logged.at(-1), "Stopped between runs. All data is saved.")
     })
   )
 
@@ -60,10 +60,10 @@ describe("repeatedly", () => {
 
   it.effect("reports a later failure, and continues", () =>
     Effect.gen(function* () {
-      const { begun, exit, told } = yield* runs(1000, 3500, [], [1, 2])
+      const { begun, exit, logged } = yield* runs(1000, 3500, [], [1, 2])
       assert.deepStrictEqual(begun, [0, 1000, 2000, 3000])
       assert.isUndefined(exit)
-      assert.strictEqual(told.filter((line) => line === wrong.message).length, 2)
+      assert.strictEqual(logged.filter((line) => line === wrong.message).length, 2)
     })
   )
 })

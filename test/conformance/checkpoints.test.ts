@@ -31,7 +31,7 @@ const isTooLarge = (request: MockRequest): boolean => {
 }
 
 /** A read as one looks at it from its end. */
-interface Whole {
+interface Completeness {
   /** The records of each stream, in the order in which they were printed. */
   readonly records: ReadonlyMap<string, ReadonlyArray<string>>
   readonly checkpoints: ReadonlyArray<Checkpoint>
@@ -45,7 +45,7 @@ interface Checkpoint {
   readonly done: ReadonlyMap<string, number>
 }
 
-const lookBack = (output: connector.Output): Whole => {
+const lookBack = (output: connector.Output): Completeness => {
   const records = new Map<string, Array<string>>(Object.keys(SERIES).map((name) => [name, []]))
   const latest = new Map<string, connector.StateOfStream>()
   const done = new Map<string, number>()

@@ -95,7 +95,7 @@ export class Destination {
 
   /**
    * Takes what a read printed, however it ended. What follows a stream's last STATE no one has confirmed to be stored,
-   * and here it is not: whoever resumes from the state has to read it again.
+   * and here it is not: a sync that resumes from the state has to read it again.
    */
   load(stdout: string, connection: Connection): void {
     const streams = new Map(connection.streams.map((stream) => [stream.stream.name, stream]))

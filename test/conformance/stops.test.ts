@@ -122,7 +122,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
               assertSameRows(keys, all, `${name}, stopped after ${moment} characters`)
             }
           }
-          assert.isAbove(states, 10, "states were there to go on from")
+          assert.isAbove(states, 10, "there were states to resume from")
         })
     )
   }

@@ -302,9 +302,9 @@ describe("a full refresh", () => {
       })
       const files = yield* connector.workspace
       const streams = yield* connector.discover(files, config)
-      const whole = yield* rules.read(files, config, refresh(streams, 1))
-      assert.strictEqual(connector.byKey(whole.records).size, 4 * 400)
-      const all = recordsOf(whole)
+      const everything = yield* rules.read(files, config, refresh(streams, 1))
+      assert.strictEqual(connector.byKey(everything.records).size, 4 * 400)
+      const all = recordsOf(everything)
 
       for (const { next, resumes, saved } of cases) {
         const what = `generation ${saved}, then ${next}`
@@ -338,7 +338,7 @@ describe("a full refresh", () => {
         }
       }
 
-      const { states } = destinationOf(whole, refresh(streams, 1))
+      const { states } = destinationOf(everything, refresh(streams, 1))
       for (const generation of [undefined, 1]) {
         const again = yield* rules.read(files, config, refresh(streams, generation), states)
         assert.strictEqual(connector.byKey(again.records).size, 4 * 400)

@@ -262,7 +262,7 @@ describe("an incremental sync", () => {
     )
   }
 
-  it.effect("tells the backend of its end, also where all rows are persisted", () =>
+  it.effect("reports its end to the backend, even if all rows are persisted", () =>
     Effect.gen(function* () {
       const { complete, persisted, put } = yield* opened("incremental_append")
       yield* put(0)

@@ -523,7 +523,7 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
-  it.effect("look back as far as they are told", () =>
+  it.effect("look back as far as configured", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({
         series: floats(series),

@@ -206,9 +206,9 @@ describe("run", () => {
       assert.match(first.stdout, /A run would read about 400 samples of 4 series in 2 streams/)
       assert.isFalse(existsSync(place.path))
       assert.isFalse(mock.requests.some(({ params }) => params.get("query") === "a"))
-      const folder = files.path("somebody")
+      const folder = files.path("foreign")
       mkdirSync(folder)
-      files.write("somebody/notes.txt", "theirs")
+      files.write("foreign/notes.txt", "theirs")
       for (const format of ["parquet", "jsonl"]) {
         const beside = yield* child.run([...args.slice(0, 3), "--to", `${format}:${folder}`, "--dry-run"])
         assert.strictEqual(beside.code, 0, beside.stderr)

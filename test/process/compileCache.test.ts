@@ -188,10 +188,10 @@ describe("code that someone else has compiled", () => {
     "that others may rename in": (home) => chmodSync(dirname(home), 0o777)
   }
   const placesOfOthers: Readonly<Record<string, (home: string, cache: string) => void>> = {
-    "that somebody else owns": (_, cache) => chownSync(cache, STRANGER, STRANGER),
-    "in a cache that somebody else owns": (home) => chownSync(join(home, ".cache"), STRANGER, STRANGER),
+    "that another user owns": (_, cache) => chownSync(cache, STRANGER, STRANGER),
+    "in a cache that another user owns": (home) => chownSync(join(home, ".cache"), STRANGER, STRANGER),
     // As with sudo, which keeps HOME.
-    "in the home of somebody else": (home) => chownSync(home, STRANGER, STRANGER)
+    "in the home of another user": (home) => chownSync(home, STRANGER, STRANGER)
   }
 
   const tryPlaces = (name: string, spoil: (home: string, cache: string) => void) =>

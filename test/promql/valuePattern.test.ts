@@ -44,7 +44,7 @@ describe("halveValues", () => {
 
   it.each([
     ["each begins the next", (n: number) => "a".repeat(n + 1)],
-    ["each ends where the next goes on", (n: number) => `${"a".repeat(n)}b`]
+    ["each is a prefix of the next", (n: number) => `${"a".repeat(n)}b`]
   ] as const)("takes time in proportion to the values where %s", { timeout: 60_000 }, (_, valueOf) => {
     const values = Array.from({ length: 5000 }, (_, n) => valueOf(n))
     const { matched, others, pattern } = halveValues(values)

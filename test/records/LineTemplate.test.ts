@@ -31,10 +31,10 @@ const append = (
   const [before, between, after] = texts.map((text) => Buffer.from(text)) as [Buffer, Buffer, Buffer]
   const template = new LineTemplate([before], between, after)
   const out = new LineBuffer(capacity)
-  const whole = block(samples)
+  const complete = block(samples)
   const unusual: Array<number> = []
   for (let i = 0; i < samples.length; i++) {
-    i = template.append(whole, i, out)
+    i = template.append(complete, i, out)
     if (i === samples.length) break
     unusual.push(i)
     out.append(Buffer.from(obvious(texts, samples[i]!)))
@@ -109,8 +109,8 @@ describe("LineTemplate", () => {
     assert.strictEqual(text, samples.map((sample) => obvious(["", " ", "\n"], sample)).join(""))
     assert.deepStrictEqual(unusual, [1])
 
-    const whole = block(samples)
-    const backwards = { ...whole, starts: whole.starts.toReversed(), ends: whole.ends.toReversed() }
+    const complete = block(samples)
+    const backwards = { ...complete, starts: complete.starts.toReversed(), ends: complete.ends.toReversed() }
     const out = new LineBuffer(1)
     const template = new LineTemplate([], Buffer.from(" "), Buffer.from("\n"))
     for (let i = 0; i < samples.length; ) {

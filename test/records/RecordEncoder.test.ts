@@ -440,8 +440,8 @@ describe("the parts of a block", () => {
   ] as const)("have the same lines where labels are long, a few megabytes each: %s", (_, make) => {
     const block = make(makeSeries([["a", "x".repeat(20_000)]]))
     const encoder = new RecordEncoder(everything)
-    const whole = new LineBuffer(0)
-    new RecordEncoder(everything).encode(block, plain, whole)
+    const complete = new LineBuffer(0)
+    new RecordEncoder(everything).encode(block, plain, complete)
     const inParts = new LineBuffer(0)
     const lengths = encoder.parts(block).map((part) => {
       const before = inParts.length
@@ -451,7 +451,7 @@ describe("the parts of a block", () => {
     assert.isAtLeast(lengths.length, 10)
     assert.isBelow(Math.max(...lengths), 10_000_000)
     assert.strictEqual(
-      Buffer.compare(inParts.bytes.subarray(0, inParts.length), whole.bytes.subarray(0, whole.length)),
+      Buffer.compare(inParts.bytes.subarray(0, inParts.length), complete.bytes.subarray(0, complete.length)),
       0
     )
   })

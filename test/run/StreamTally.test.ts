@@ -112,7 +112,7 @@ describe("StreamTally", () => {
     assert.deepStrictEqual([rows, count], [2, 1])
   })
 
-  /** Windows of blocks, some of which are discarded. */
+  /** Windows of blocks. Some are discarded. */
   const windowsOf = (choices: Choices) => {
     let step = 0
     return choices.list(12, () => {

@@ -78,7 +78,7 @@ describe("ThinCurve", () => {
     const points = choices.between(4, 100)
     // No two equal values: of two equal ones, the first is kept.
     const samples = samplesOf(choices).map(([time, value], i): Sample => [time, value + i / 1000])
-    const whole = finite(pointsOf(thin(points, samples)))
+    const complete = finite(pointsOf(thin(points, samples)))
     // The first sample decides the slots, so it must stay first.
     const [first, ...rest] = samples
     if (first === undefined) return
@@ -90,11 +90,11 @@ describe("ThinCurve", () => {
     assert.isTrue(from!.isEmpty)
     const merged = finite(pointsOf(into!))
     const extremes = (of: ReadonlyArray<Sample>) => of.map(([, value]) => value).sort((a, b) => a - b)
-    assert.strictEqual(extremes(merged)[0], extremes(whole)[0])
-    assert.strictEqual(extremes(merged).at(-1), extremes(whole).at(-1))
+    assert.strictEqual(extremes(merged)[0], extremes(complete)[0])
+    assert.strictEqual(extremes(merged).at(-1), extremes(complete).at(-1))
     const known = new Map(samples)
     for (const [time, value] of merged) assert.strictEqual(known.get(time), value)
     assert.isAtMost(pointsOf(into!).length, points)
-    assert.deepStrictEqual(finite(pointsOf(thin(points, choices.shuffle(samples)))), whole)
+    assert.deepStrictEqual(finite(pointsOf(thin(points, choices.shuffle(samples)))), complete)
   })
 })

@@ -239,7 +239,7 @@ describe("run", () => {
         assert.isBelow(
           Number(windows.at(-1)?.params.get("end") ?? 0),
           start / 1000 + 4999 * 60,
-          "nobody reads what nobody takes"
+          "no one reads it"
         )
       }
     })

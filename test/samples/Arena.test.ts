@@ -9,7 +9,7 @@ import { runs } from "../support/runs.ts"
 const T0 = 1_767_225_600
 
 /** A response with one series. Its values encode the response and the sample. */
-const answer = (n: number, samples: number): Uint8Array =>
+const response = (n: number, samples: number): Uint8Array =>
   Buffer.from(
     `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"n":"${n}"},"values":[${Array.from(
       { length: samples },
@@ -19,7 +19,7 @@ const answer = (n: number, samples: number): Uint8Array =>
 
 const decode = (n: number, samples: number): ReadonlyArray<SampleBlock> => {
   const decoder = new ResponseDecoder()
-  const bytes = answer(n, samples)
+  const bytes = response(n, samples)
   const blocks: Array<SampleBlock> = []
   for (let at = 0; at < bytes.length; at += 60_000)
     blocks.push(...decoder.push(bytes.subarray(at, at + 60_000)))
@@ -31,8 +31,8 @@ const check = (blocks: ReadonlyArray<SampleBlock>, n: number, samples: number): 
   let i = 0
   for (const block of blocks as ReadonlyArray<TextBlock>) {
     for (let j = 0; j < block.length; j++, i++) {
-      if (block.times[j] !== (T0 + i) * 1000) assert.fail(`time ${i} of answer ${n}`)
-      if (textAt(block, j) !== `${n}.${i}1`) assert.fail(`value ${i} of answer ${n}`)
+      if (block.times[j] !== (T0 + i) * 1000) assert.fail(`time ${i} of response ${n}`)
+      if (textAt(block, j) !== `${n}.${i}1`) assert.fail(`value ${i} of response ${n}`)
     }
   }
   assert.strictEqual(i, samples)

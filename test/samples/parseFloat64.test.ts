@@ -18,8 +18,8 @@ describe("parseFloat64", () => {
     assert.strictEqual(read(text), Number(text))
   })
 
-  it.prop("parses digits with a point to the last bit", [Schema.Int, Schema.Int], ([whole, part]) => {
-    const text = `${whole}.${Math.abs(part)}`
+  it.prop("parses digits with a point to the last bit", [Schema.Int, Schema.Int], ([complete, part]) => {
+    const text = `${complete}.${Math.abs(part)}`
     assert.strictEqual(read(text), Number(text))
   })
 

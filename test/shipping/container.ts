@@ -29,7 +29,7 @@ const given = (name: string): string => {
 export const root = given("VERIFIED_ROOT")
 export const base = given("VERIFIED_BASE")
 
-/** The image's own description, of which buildah shows both formats. */
+/** The image's own description. Buildah shows both formats. */
 export const config: ImageConfig = JSON.parse(readFileSync(given("VERIFIED_IMAGE"), "utf8")).Docker.config
 
 /** How a platform starts a container. */

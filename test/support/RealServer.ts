@@ -122,7 +122,7 @@ export const start = Effect.fnUntraced(function* (
 
   const get = Effect.fnUntraced(function* (path: string, params?: RawRequest["params"]) {
     const { status, text } = yield* request(path, params === undefined ? {} : { params })
-    if (status !== 200) return yield* new RealServerError({ message: `${path} answered ${status}: ${text}` })
+    if (status !== 200) return yield* new RealServerError({ message: `${path} returned ${status}: ${text}` })
     return yield* attempt(async (): Promise<unknown> => JSON.parse(text))
   })
 
@@ -139,7 +139,7 @@ export const start = Effect.fnUntraced(function* (
       body
     })
     if (status !== 204) {
-      return yield* new RealServerError({ message: `/api/v1/write answered ${status}: ${text}` })
+      return yield* new RealServerError({ message: `/api/v1/write returned ${status}: ${text}` })
     }
   })
 

@@ -50,7 +50,7 @@ export const make = Effect.fnUntraced(function* (
 const flush = Effect.fnUntraced(function* (server: RealServer) {
   const { status, text } = yield* server.request("/internal/force_flush")
   if (status !== 200) {
-    return yield* new RealServerError({ message: `/internal/force_flush answered ${status}: ${text}` })
+    return yield* new RealServerError({ message: `/internal/force_flush returned ${status}: ${text}` })
   }
 })
 

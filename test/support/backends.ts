@@ -167,7 +167,7 @@ export class MimirMock extends MockPrometheus {
     url.search = `${request.params}`
     if (to < earliest) {
       // No series is called like that.
-      for (const key of ["query", "match[]"]) url.searchParams.set(key, '{__name__="no series of anybody"}')
+      for (const key of ["query", "match[]"]) url.searchParams.set(key, '{__name__="no such series"}')
     } else {
       const step = Number(request.params.get("step") ?? "1")
       url.searchParams.set("start", `${from + Math.ceil((earliest - from) / step) * step}`)

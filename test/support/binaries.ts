@@ -123,7 +123,7 @@ const isExecutable = async (path: string): Promise<boolean> => {
 
 /**
  * Debian starts a service as its package is installed, which a test must not do to its host: a `policy-rc.d`
- * that answers 101 forbids it. Ours does so only while this process lives, so that one left behind by a crash
+ * that returns 101 forbids it. Ours does so only while this process lives, so that one left behind by a crash
  * does no harm; the host's own policy, where there is one, stays in charge.
  */
 const installDebianPackage = async (aptGet: string, source: Source<unknown>): Promise<void> => {

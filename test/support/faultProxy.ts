@@ -82,7 +82,7 @@ export interface FaultProxyOptions {
   readonly upstream: string
   /** Nothing is broken without it. */
   readonly plan?: Plan
-  /** How responses are framed; one of all by chance, unless told. */
+  /** How responses are framed; random by default. */
   readonly framing?: Framing
   /** Draws the framing. */
   readonly seed?: number
@@ -128,7 +128,7 @@ export const choicesOf = (
   return new Choices(hash, Number.POSITIVE_INFINITY)
 }
 
-/** A share of a whole, from 0 to nearly 1. */
+/** A share, from 0 to nearly 1. */
 export const someShare = (choices: Choices): number => choices.below(1_000_000) / 1_000_000
 
 /** Another body in the same response. What the server refuses stays as it is: a text for people has no wrong form. */
@@ -179,7 +179,7 @@ class Proxy implements FaultProxy {
   private readonly agent = new Agent({ keepAlive: true })
   private readonly sockets = new Set<Socket>()
   private server: Server | undefined
-  /** A bug of a plan or of ours, told when the scope closes. */
+  /** A bug of a plan or of this proxy, thrown when the scope closes. */
   private failure: unknown
 
   constructor(options: FaultProxyOptions) {
@@ -387,7 +387,7 @@ const message = (
   return { head: Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1"), framed }
 }
 
-/** A body in chunks of random sizes, one of which may be wrong. */
+/** A body in chunks of random sizes. One of them may be wrong. */
 const chunked = (
   body: Buffer,
   choices: Choices,

@@ -5,7 +5,7 @@
 /** Labels, the metric's name as `__name__` among them; pairs can also name labels such as `__proto__`. */
 export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
 
-/** One series and its samples, times in whole milliseconds since the Unix epoch. */
+/** One series and its samples, times in integer milliseconds since the Unix epoch. */
 export interface SeriesInput {
   readonly labels: LabelsInput
   readonly samples: ReadonlyArray<readonly [timeMillis: number, value: number]>
@@ -56,7 +56,7 @@ export const formatValue = (value: number): string => {
 const formatTime = (timeMillis: number): string => {
   if (!Number.isSafeInteger(timeMillis) || timeMillis < 0) {
     // promtool leaves out what is before 1970 without a word.
-    throw new Error(`A sample's time must be whole milliseconds since 1970, not ${timeMillis}`)
+    throw new Error(`A sample's time must be integer milliseconds since 1970, not ${timeMillis}`)
   }
   const milliseconds = timeMillis % 1000
   const seconds = (timeMillis - milliseconds) / 1000

@@ -1,6 +1,6 @@
 /**
  * Fails a test that prints. What a program logs is part of what it does: a test provides a logger, and asserts what it got,
- * instead of printing errors that nobody reads.
+ * instead of printing errors that no one reads.
  */
 import { afterEach, beforeEach } from "vitest"
 

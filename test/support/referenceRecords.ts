@@ -54,7 +54,7 @@ export const referenceRecords = async (query: ReferenceQuery): Promise<Map<strin
     }).toString()
     const response = await fetch(url, { headers })
     const text = await response.text()
-    if (!response.ok) throw new Error(`${url} answered ${response.status}: ${text}`)
+    if (!response.ok) throw new Error(`${url} returned ${response.status}: ${text}`)
     const result = JSON.parse(text) as RangeResult
     for (const { metric, values = [], histograms = [] } of result.data.result) {
       for (const [time, value] of values) add(metric, time, value)

@@ -1,4 +1,4 @@
-/** A key and a certificate for 127.0.0.1 that no one trusts unless told to, made again each time: none is kept in a file. */
+/** A key and a certificate for 127.0.0.1 that no one trusts by default, made again each time: none is kept in a file. */
 import { createSign, generateKeyPairSync } from "node:crypto"
 
 /** Both as PEM. */

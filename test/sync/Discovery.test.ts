@@ -252,11 +252,11 @@ describe("discover", () => {
         series({ __name__: `metric_${day}`, job: "x" }, start + day * DAY + HOUR)
       ])
       const setting = { series: eachDay, now: start + 8 * DAY }
-      const whole = yield* run(setting)
+      const complete = yield* run(setting)
       const parts = yield* run({ ...setting, mock: { faults: refusesDays(2) } })
-      assert.strictEqual(whole.result.length, 9)
-      assert.strictEqual(whole.result.find(({ name }) => name === "up")?.labels.length, 8)
-      assert.deepStrictEqual(parts.result, whole.result)
+      assert.strictEqual(complete.result.length, 9)
+      assert.strictEqual(complete.result.find(({ name }) => name === "up")?.labels.length, 8)
+      assert.deepStrictEqual(parts.result, complete.result)
     })
   )
 

@@ -617,18 +617,18 @@ describe("concurrency", () => {
         points: 3000,
         mock: { chunkBytes: 100_000 }
       })
-      const goOnWithFirst = yield* Deferred.make<void>()
-      let whole = 0
+      const resumeFirst = yield* Deferred.make<void>()
+      let completed = 0
       const reading = Stream.runForEach(read(incremental("m")), (event) => {
-        if (event._tag === "Checkpoint") whole++
+        if (event._tag === "Checkpoint") completed++
         if (event._tag !== "Samples") return Effect.void
-        return whole === 0 ? Deferred.await(goOnWithFirst) : whole === 1 ? Effect.void : Effect.never
+        return completed === 0 ? Deferred.await(resumeFirst) : completed === 1 ? Effect.void : Effect.never
       })
       const fiber = yield* launch(Effect.provide(reading, services))
       yield* TestClock.adjust("10 seconds")
       // The size of the second window is not known yet. The third one has the target size of 250 points.
       assert.lengthOf(rangeRequests(mock), 1)
-      yield* Deferred.succeed(goOnWithFirst, undefined)
+      yield* Deferred.succeed(resumeFirst, undefined)
       yield* settle
       yield* TestClock.adjust("10 seconds")
       assert.isAtLeast(rangeRequests(mock).length, 4)

@@ -65,8 +65,8 @@ const splitAll = (
 
 describe("split", () => {
   for (const [name, knowsAll] of [
-    ["what is in each part", false],
-    ["what there is in all", true]
+    ["what each part has", false],
+    ["what all parts have", true]
   ] as const) {
     it.effect.prop(
       `puts each series into one part, down to single series, of a server that lists ${name}`,

@@ -281,7 +281,7 @@ describe("a response that is too large", () => {
   )
 
   describe("and has new labels each time", () => {
-    /** Refuses queries of `m` for their series unless they have so many matchers; whoever asks for labels gets others each time. */
+    /** Refuses queries of `m` for their series unless they have that many matchers. Requests for labels return other ones each time. */
     const endlessLabels = (matchers: number) => {
       let made = 0
       const list = (length: number): Fault => ({

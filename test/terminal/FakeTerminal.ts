@@ -69,7 +69,7 @@ export class FakeTerminal implements Terminal {
         this.row = Math.max(this.lines.length - this.rows, 0, this.row - count)
         return
       case "K":
-        if (parameters !== "2") throw new Error("The terminal erases whole lines only.")
+        if (parameters !== "2") throw new Error("The terminal erases complete lines only.")
         this.lines[this.row] = ""
         return
       default:
@@ -78,7 +78,7 @@ export class FakeTerminal implements Terminal {
   }
 
   private put(character: string): void {
-    if (character < " ") throw new Error(`The terminal is told ${JSON.stringify(character)}.`)
+    if (character < " ") throw new Error(`The terminal received ${JSON.stringify(character)}.`)
     if (this.column >= this.columns) this.newLine()
     const line = this.lines[this.row]!
     this.lines[this.row] =

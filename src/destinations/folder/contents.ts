@@ -23,7 +23,7 @@ export const sumOf = (parts: ReadonlyArray<Contents>): Contents =>
     emptyContents
   )
 
-/** Counts the rows of blocks, of which there are many: nothing is made for each. */
+/** Counts the rows of blocks. It allocates nothing per block, because there are many. */
 export class ContentsTally {
   private rows = 0
   private first = Number.POSITIVE_INFINITY

@@ -1,22 +1,22 @@
 /**
- * Streams as names of files and folders. Metrics may be called anything, and a disk may not tell `A` from `a`, nor take
- * a colon, a long name, or `con`.
+ * The file and folder names of streams. A metric may have any name, but a disk may ignore case, or refuse a colon, a long
+ * name, or `con`.
  *
- * A name of small letters, digits, `_`, `-` and `.` stays as it is. Other characters become `%` and two hex digits per
- * byte; capitals stay and are told by a number after a `~`: bit i of it stands for letter i of the name.
+ * Lower-case letters, digits, `_`, `-` and `.` stay as they are. Other characters become `%` and two hex digits per byte.
+ * Capitals stay, and a number after a `~` marks them: bit i is set if letter i of the name is a capital.
  */
 import { createHash } from "node:crypto"
 
-/** Files may have 255 bytes in their names on most disks; endings need some of them. */
+/** Most disks allow 255 bytes per name. Endings need some of them. */
 const MAX_LENGTH = 180
 
-/** What Windows takes for a device, whatever its ending. */
+/** Names of Windows devices, with any ending. */
 const devices = /^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)/i
 
 const escaped = (text: string): string =>
   Array.from(Buffer.from(text), (byte) => `%${byte.toString(16).padStart(2, "0")}`).join("")
 
-/** The name, without an ending, of what belongs to a stream: different for different streams, in whatever case. */
+/** The name of a stream's file or folder, without an ending. Names of different streams differ even if case is ignored. */
 export const fileName = (stream: string): string => {
   const plain = stream
     .replace(/[^A-Za-z0-9_.-]+/g, escaped)
@@ -27,7 +27,7 @@ export const fileName = (stream: string): string => {
   return name !== "" && name.length <= MAX_LENGTH && stream.isWellFormed() ? name : shortened(stream, plain)
 }
 
-/** `~` and which letters are capitals, if any is. */
+/** A `~` and the positions of the capitals, if there are any. */
 const capitalsOf = (text: string): string => {
   let bits = 0n
   let at = 0n
@@ -38,12 +38,12 @@ const capitalsOf = (text: string): string => {
   return bits === 0n ? "" : `~${bits.toString(36)}`
 }
 
-/** What does not fit begins like the stream, and is told from others by a hash: only its state says it in full. */
+/** A long name is cut and gets a hash. Only the stream's state has the full name. */
 const shortened = (stream: string, plain: string): string => {
   const hash = createHash("sha256").update(Buffer.from(stream, "utf16le")).digest("hex")
   return `${plain.slice(0, 100).replace(/%.?$/, "").toLowerCase()}~~${hash.slice(0, 32)}`
 }
 
-/** The stream that a name belongs to; undefined where it was too long to be told from it. */
+/** The stream of a name; undefined if the name was shortened. */
 export const streamOf = (name: string): string | undefined =>
   name.includes("~~") ? undefined : decodeURIComponent(name.replace(/~.*$/, ""))

@@ -16,7 +16,7 @@ export const escaped = (text: string): string =>
 /** A name, truncated to fit a table. */
 export const nameText = (name: string): string => escaped(printableName(name))
 
-/** A sentence, any part of which may come from a server. */
+/** A sentence that may contain a server's text. */
 export const sentenceText = (text: string): string => escaped(printable(text))
 
 /** JSON for a `script` element. Nothing in it can end the element. */

@@ -119,7 +119,7 @@ export function scan(from: i32, to: i32, room: i32, base: u32): i32 {
   return outcome
 }
 
-/** Whether more bytes are needed to tell whether a value that ends at `stop` is the end of a sample. */
+/** Whether more bytes are needed to decide if a value that ends at `stop` is the end of a sample. */
 function isCut(stop: usize, end: usize): bool {
   if (stop === end) return true
   if (<u32>load<u8>(stop) !== QUOTE) return false

@@ -47,7 +47,7 @@ const age = (path: string, seconds: number) => {
   utimesSync(path, time, time)
 }
 
-/** Makes the owner of a lock dead, as far as those of its namespace can tell. */
+/** Makes the owner of a lock dead, for processes of its namespace. */
 const bury = (path: string) =>
   writeFileSync(
     path,

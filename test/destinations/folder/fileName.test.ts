@@ -34,7 +34,7 @@ describe("fileName", () => {
     assert.strictEqual(fileName("../etc/passwd"), "%2e.%2fetc%2fpasswd")
   })
 
-  it.prop("is safe, and can be told back", [Schema.String], ([stream]) => {
+  it.prop("is safe, and gives back its stream", [Schema.String], ([stream]) => {
     const name = fileName(stream)
     assert.match(name, /^[A-Za-z0-9%~][A-Za-z0-9_.%~-]*$/)
     assert.isBelow(length(name), 200)
@@ -42,7 +42,7 @@ describe("fileName", () => {
     if (!name.includes("~~")) assert.strictEqual(streamOf(name), stream)
   })
 
-  it("tells apart what a disk may not", () => {
+  it("distinguishes names that a disk may not", () => {
     const streams = [
       "a",
       "A",

@@ -29,7 +29,7 @@ const one = seriesOf("up", { job: "a" })
 const stateAt = (point: number) =>
   new StreamState({ time: formatTime(start + point * 60_000), step: 60, version: 1 })
 
-/** Writes points of `up`, the whole stream. */
+/** Writes points of `up`, the entire stream. */
 const put = (mode: SyncMode, ...points: ReadonlyArray<number>) =>
   Effect.scoped(
     Effect.gen(function* () {

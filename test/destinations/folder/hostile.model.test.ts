@@ -1,4 +1,4 @@
-/** Folders that somebody has tampered with: nothing is touched that this program did not make. */
+/** Folders that someone has tampered with: only files of this program are ever touched. */
 import {
   existsSync,
   lstatSync,
@@ -182,11 +182,11 @@ for (const kind of kinds) {
             const mode = choices.oneIn(2) ? "full_refresh_overwrite" : "full_refresh_append"
             yield* use(kind, folder, put("up", mode, 1, false))
           }
-          // Somebody's files in the folder, one of which is called like that of a stream.
+          // Foreign files in the folder. One has the name of a stream's file.
           writeFileSync(join(folder, "notes.txt"), "of the folder\n")
           const notes = join(folder, `notes${ending[kind]}`)
           if (kind === "parquet") mkdirSync(notes)
-          writeFileSync(kind === "parquet" ? join(notes, "file") : notes, "of somebody\n")
+          writeFileSync(kind === "parquet" ? join(notes, "file") : notes, "foreign\n")
           const statePath = join(folder, "_state", "up.json")
           const text = readFileSync(statePath, "utf8")
           const state = JSON.parse(text) as object
@@ -203,11 +203,11 @@ for (const kind of kinds) {
           if (kind === "parquet" && choices.oneIn(2)) {
             mkdirSync(join(folder, "_state", "_new", "notes"), { recursive: true })
           } else if (choices.oneIn(2)) {
-            writeFileSync(join(folder, "_state", "_new", `notes.1${ending[kind]}`), "of nobody\n")
+            writeFileSync(join(folder, "_state", "_new", `notes.1${ending[kind]}`), "foreign\n")
           }
-          const whole = exactTreeOf(parent)
+          const complete = exactTreeOf(parent)
           yield* Effect.exit(use(kind, folder, loadedTime("incremental_append", "up"), true))
-          assert.deepStrictEqual(exactTreeOf(parent), whole)
+          assert.deepStrictEqual(exactTreeOf(parent), complete)
           for (const stream of ["up", "notes"]) {
             yield* Effect.exit(use(kind, folder, put(stream, choices.pick(syncModes), 2, choices.oneIn(2))))
             assert.deepStrictEqual(notOurs(), before)
@@ -312,7 +312,7 @@ for (const kind of kinds) {
         mkdirSync(folder, { recursive: true })
         const theirs = join(folder, kind === "parquet" ? "up" : `up${ending[kind]}`)
         if (kind === "parquet") mkdirSync(theirs)
-        writeFileSync(kind === "parquet" ? join(theirs, "file") : theirs, "somebody's")
+        writeFileSync(kind === "parquet" ? join(theirs, "file") : theirs, "foreign")
         for (const mode of syncModes) {
           const before = treeOf(parent)
           const error = yield* Effect.flip(use(kind, folder, put("up", mode, 0)))
@@ -323,7 +323,7 @@ for (const kind of kinds) {
           assert.notProperty(error, "isFatal")
           assert.deepStrictEqual(treeOf(parent), before)
         }
-        // A folder called like that of the states, with states of nobody knows what.
+        // A folder called like that of the states, with unknown states.
         mkdirSync(join(folder, "_state"))
         writeFileSync(join(folder, "_state", "x.json"), "{}")
         const before = exactTreeOf(parent)
@@ -335,7 +335,7 @@ for (const kind of kinds) {
       })
     )
 
-    it.live("follows no link that somebody put where it writes", () =>
+    it.live("follows no link that someone planted where it writes", () =>
       Effect.gen(function* () {
         const parent = yield* temporaryFolder
         const outside = join(parent, "outside")
