@@ -1,5 +1,5 @@
 /**
- * Reads that are killed again and again, each after a random number of bytes of its output, and gone on with from the
+ * Reads that are killed again and again, each after a random number of bytes of its output, and resumed from the
  * last STATE that was received, until one completes: nothing is missing, nothing differs, and of each stream what came
  * after its last STATE comes once more, a part of one window.
  *

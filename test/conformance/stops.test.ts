@@ -101,7 +101,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
             else assertCleanEnd(result)
             if (how === "SIGTERM" || how === "SIGINT")
               assert.isTrue(result.stdout.endsWith("\n"), "complete lines")
-            assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped in its midst")
+            assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped midway")
             states += stopped.states.length
 
             // What came after the last states is not in there: it has to come again.
