@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Six projects. "unit", "model" (destinations against a model: random runs, kills, full disks, little memory) and
+ * Six projects. "unit", "model" (destinations against a model, and hostile servers, clients and texts: random runs, kills, full disks, deadlines) and
  * "conformance" (the built executable against the mock, rule by rule; in processes of all kinds; README's commands) need
  * nothing but Node;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
