@@ -1,7 +1,7 @@
 /** Queries that convert marked staged samples to rows of the stream's table. */
 import { quoteName } from "./quoteSql.ts"
 import type { Staged, StagedSamples } from "./staging/StagedSamples.ts"
-import { FLOAT_VALUE, SPECIAL_VALUE } from "./staging/stagedSql.ts"
+import { floatColumns } from "./staging/stagedSql.ts"
 import { ownColumns } from "./tables.ts"
 
 /** The columns of `stagedRows`, as the column list of an INSERT. */
@@ -29,7 +29,7 @@ export const stagedRows = (staged: StagedSamples, order: "any order" | "in order
     `SELECT r.time, ${columns}, s.rest${ofLabels}${isOrdered ? `, ${position}` : ""}
      FROM temp.${table} AS r JOIN ${series} AS s ON s.number = r.series WHERE ${isMarked(rows)}`
   const floats = select(
-    `${FLOAT_VALUE} AS value, ${SPECIAL_VALUE} AS special_value, s.series_id, NULL::JSON AS histogram`,
+    `${floatColumns(staged)}, s.series_id, NULL::JSON AS histogram`,
     "staged",
     "r.number AS place, 1 AS kind, 0 AS number",
     staged.floats()
@@ -48,11 +48,7 @@ export const stagedRows = (staged: StagedSamples, order: "any order" | "in order
 export const stagedValues = (staged: StagedSamples, where: string): string => {
   const select = (columns: string, table: string, rows: Staged) =>
     `SELECT r.series, r.time, ${columns} FROM temp.${table} AS r WHERE ${isMarked(rows)} AND ${where}`
-  const floats = select(
-    `${FLOAT_VALUE} AS value, ${SPECIAL_VALUE} AS special_value, NULL::VARCHAR AS histogram`,
-    "staged",
-    staged.floats()
-  )
+  const floats = select(`${floatColumns(staged)}, NULL::VARCHAR AS histogram`, "staged", staged.floats())
   return hasHistograms(staged)
     ? `${floats} UNION ALL ${select("NULL, NULL, r.histogram", "staged_histogram", staged.histograms())}`
     : floats

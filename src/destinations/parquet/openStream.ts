@@ -8,10 +8,11 @@ import type { SyncMode } from "../Destination.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
 import { makeFolder } from "../folder/durably.ts"
 import { later, without } from "../manifest.ts"
+import { Days } from "./Days.ts"
 import type { Engine } from "./engine.ts"
 import { manifestOf, type OpenFolder, removePath } from "./files.ts"
 import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
-import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
+import { type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
 
 /** The most that a killed process loses, and the next run reads again. */
@@ -85,6 +86,8 @@ const openBackend = Effect.fnUntraced(function* (
   }
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
   let isUnique = manifest.isUnique
+  /** The days of staged rows. */
+  const days = { kept: new Days(), rest: new Days() }
   /** The latest times of live rows, of committed rows, and of appended rows. */
   let liveMillis = sumOf(begun).lastMillis
   let committedMillis = liveMillis
@@ -92,9 +95,9 @@ const openBackend = Effect.fnUntraced(function* (
 
   /** Writes staged rows. If a day may already have some of them, its parts are rewritten without those. */
   const writeRows = Effect.fnUntraced(function* (part: Part) {
-    const days = yield* engine.attempt(() => daysOf(staging, connection, part))
+    yield* engine.attempt(staging.flush)
     const series = yield* engine.attempt(() => seriesOf(staging, connection))
-    for (const { midnight, ...span } of days) {
+    for (const [midnight, span] of days[part].drain()) {
       const day = dayOf(midnight)
       const rows = rowsOfDay(staging, series, part, midnight, isDeduped && staging.hasRepeated())
       const older = isDeduped && liveMillis !== null && midnight <= liveMillis ? parts.ofDay(day) : []
@@ -105,7 +108,7 @@ const openBackend = Effect.fnUntraced(function* (
              FROM ${parts.reading(older)}) AS older
              WHERE NOT EXISTS (FROM later WHERE later.series_id = older.series_id AND later.time = older.time)
              UNION ALL BY NAME FROM later`
-      yield* parts.write(day, query, older, sumOf([...older, span]))
+      yield* parts.write(day, query, older, sumOf([...older, { rows: 0, ...span }]))
     }
   })
 
@@ -115,15 +118,16 @@ const openBackend = Effect.fnUntraced(function* (
       if (!isDeduped && !isOverwrite && liveMillis !== null && block.times[0]! <= liveMillis) isUnique = false
       appendedMillis = later(appendedMillis, block.times[block.length - 1]!)
       yield* engine.attempt(() => staging.append(block))
+      days.rest.add(block)
       // Marked rows are only written by a commit.
-      if (staging.bytes() <= mostBytes() || hasPart(staging, "kept")) continue
+      if (staging.bytes() <= mostBytes() || !days.kept.isEmpty) continue
       yield* writeRows("rest")
       yield* engine.attempt(() => staging.clear())
     }
   })
 
   const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
-    if (hasPart(staging, "kept")) yield* writeRows("kept")
+    if (!days.kept.isEmpty) yield* writeRows("kept")
     yield* engine.attempt(() => staging.removeMarked())
     if (isComplete) yield* parts.compact
     const list = parts.list()
@@ -158,6 +162,7 @@ const openBackend = Effect.fnUntraced(function* (
     append: (blocks) => here(append(blocks)),
     mark: () => {
       staging.mark()
+      days.kept.take(days.rest)
       committedMillis = appendedMillis
     },
     unpersistedBytes: staging.bytes,

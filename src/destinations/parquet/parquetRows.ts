@@ -1,10 +1,10 @@
 /** The columns of Parquet files, and queries for the staged samples of each day. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnOf } from "../../records/Columns.ts"
-import type { Contents } from "../Destination.ts"
 import { quoteName } from "../duckdb/quoteSql.ts"
 import type { Staged, StagedSamples } from "../duckdb/staging/StagedSamples.ts"
-import { FLOAT_VALUE, SPECIAL_VALUE } from "../duckdb/staging/stagedSql.ts"
+import { floatColumns } from "../duckdb/staging/stagedSql.ts"
+import { DAY } from "./Days.ts"
 
 /** Columns that readers of Parquet files add. A label of that name is renamed like one named `time`. */
 const addedByReaders: ReadonlySet<string> = new Set(["day", "filename", "file_row_number"])
@@ -27,41 +27,6 @@ const isPart = (part: Part, { all, first, marked }: Staged): string =>
     ? `r.number >= ${first} AND r.number < ${marked}`
     : `r.number >= ${marked} AND r.number < ${all}`
 
-/** Whether a part has rows. */
-export const hasPart = (staged: StagedSamples, part: Part): boolean =>
-  [staged.floats(), staged.histograms()].some(({ all, first, marked }) =>
-    part === "kept" ? marked > first : all > marked
-  )
-
-const DAY = 86_400_000
-
-/** A day with rows. Its midnight is in milliseconds too. */
-export interface Day extends Contents {
-  readonly midnight: number
-}
-
-/** The days with rows in a part, in the order of time. */
-export const daysOf = async (
-  staged: StagedSamples,
-  connection: DuckDBConnection,
-  part: Part
-): Promise<ReadonlyArray<Day>> => {
-  await staged.flush()
-  const times = (table: string, of: Staged) =>
-    `SELECT epoch_ms(r.time) AS millis FROM temp.${table} AS r WHERE ${isPart(part, of)}`
-  const reader = await connection.runAndReadAll(
-    `SELECT millis // ${DAY} AS day, count(*), min(millis), max(millis)
-     FROM (${times("staged", staged.floats())} UNION ALL ${times("staged_histogram", staged.histograms())})
-     GROUP BY day ORDER BY day`
-  )
-  return reader.getRows().map(([day, rows, first, last]) => ({
-    midnight: Number(day) * DAY,
-    rows: Number(rows),
-    firstMillis: Number(first),
-    lastMillis: Number(last)
-  }))
-}
-
 /** The columns of the series, with their labels as `label_0` and so on. */
 const plainSeries = ({ labels }: StagedSamples): string =>
   `(SELECT number, series_id, rest${(labels?.names ?? []).map((_, index) => `, labels[${index + 1}] AS label_${index}`).join("")} FROM temp.staged_series)`
@@ -81,16 +46,15 @@ export const seriesOf = async (staged: StagedSamples, connection: DuckDBConnecti
   const count = staged.seriesCount()
   if (rows < ENCODED_ROWS || count > ENCODED_SERIES || count * ROWS_PER_SERIES > rows) return series
   const columns = ["series_id", "rest", ...(staged.labels?.names ?? []).map((_, index) => `label_${index}`)]
-  await connection.run("DROP TABLE IF EXISTS temp.encoded_series")
-  for (const column of columns) {
-    await connection.run(
-      `CREATE OR REPLACE TEMP TYPE ${column}_values AS ENUM (SELECT DISTINCT ${column} FROM ${series} WHERE ${column} IS NOT NULL)`
-    )
-  }
-  const encoded = columns.map((column) => `${column}::${column}_values AS ${column}`)
-  await connection.run(
-    `CREATE TEMP TABLE encoded_series AS SELECT number, ${encoded.join(", ")} FROM ${series}`
+  const types = columns.map(
+    (column) =>
+      `CREATE OR REPLACE TEMP TYPE ${column}_values AS ENUM (SELECT DISTINCT ${column} FROM ${series} WHERE ${column} IS NOT NULL);`
   )
+  const encoded = columns.map((column) => `${column}::${column}_values AS ${column}`)
+  await connection.run(`
+    DROP TABLE IF EXISTS temp.encoded_series;
+    ${types.join("\n")}
+    CREATE TEMP TABLE encoded_series AS SELECT number, ${encoded.join(", ")} FROM ${series}`)
   return "temp.encoded_series"
 }
 
@@ -108,30 +72,19 @@ export const rowsOfDay = (
   const { labels } = staged
   const columns = (labels?.names ?? []).map((column, index) => `, s.label_${index} AS ${quoteName(column)}`)
   const rest = labels === undefined ? "labels" : "other_labels"
-  const select = (
-    value: string,
-    special: string,
-    histogram: string,
-    place: string,
-    table: string,
-    of: Staged
-  ) => `
-    SELECT ${isUnique ? `${place} AS place, r.number AS number, ` : ""}s.series_id, r.time, ${value} AS value, ${special} AS special_value, ${histogram} AS histogram${columns.join("")}, s.rest AS ${rest}
+  const select = (values: string, place: string, table: string, of: Staged) => `
+    SELECT ${isUnique ? `${place} AS place, r.number AS number, ` : ""}s.series_id, r.time, ${values} AS histogram${columns.join("")}, s.rest AS ${rest}
     FROM temp.${table} AS r JOIN ${series} AS s ON s.number = r.series
     WHERE epoch_ms(r.time) // ${DAY} = ${midnight / DAY} AND ${isPart(part, of)}`
   const floats = select(
-    FLOAT_VALUE,
-    SPECIAL_VALUE,
-    "NULL::VARCHAR",
+    `${floatColumns(staged)}, NULL::VARCHAR`,
     "2 * r.number + 1",
     "staged",
     staged.floats()
   )
   const histograms = () =>
     select(
-      "NULL::DOUBLE",
-      "NULL::VARCHAR",
-      "r.histogram",
+      "NULL::DOUBLE AS value, NULL::VARCHAR AS special_value, r.histogram",
       "2 * r.before",
       "staged_histogram",
       staged.histograms()

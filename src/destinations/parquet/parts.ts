@@ -2,11 +2,11 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { sumOf } from "../contents.ts"
-import type { Contents } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { cannot, syncFile } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import { without } from "../manifest.ts"
+import type { TimeSpan } from "./Days.ts"
 import type { Engine } from "./engine.ts"
 import { type OpenFolder, recover, removePath } from "./files.ts"
 import { baseOf, freshPath, type ParquetManifest, type PartFile, placeOf, type Where } from "./manifest.ts"
@@ -44,7 +44,7 @@ export const openParts = Effect.fnUntraced(function* (
     day: string,
     query: string,
     instead: ReadonlyArray<PartFile>,
-    span: Pick<Contents, "firstMillis" | "lastMillis">
+    span: TimeSpan
   ) {
     const part = nextPart++
     const from = freshPath(stream, part)

@@ -87,6 +87,8 @@ export interface StagedSamples {
   readonly seriesCount: () => number
   /** Whether a series may have two samples of the same time. */
   readonly hasRepeated: () => boolean
+  /** Whether a value may not be finite. */
+  readonly hasSpecial: () => boolean
   /** Writes buffered samples to the tables. Call it before queries. */
   readonly flush: () => Promise<void>
   /** Removes the marked samples. */
@@ -120,6 +122,7 @@ export const stageSamples = (
   let rows: Staged = { first: 0, marked: 0, all: 0 }
   let histograms: Staged = { first: 0, marked: 0, all: 0 }
   let hasRepeated = false
+  let hasSpecial = false
   let appender: DuckDBAppender | undefined
 
   let buffer: RowBuffer | undefined
@@ -234,6 +237,7 @@ export const stageSamples = (
     histograms = { first: 0, marked: 0, all: 0 }
     histogramBytes = 0
     hasRepeated = false
+    hasSpecial = false
     lastTimes = []
     if (!hasTables) return
     await createSamples()
@@ -268,7 +272,9 @@ export const stageSamples = (
           const high = Math.floor(micros / WORD)
           words[filled * 2] = (micros - high * WORD) | 0
           words[filled * 2 + 1] = high
-          values[filled] = numberAt(block, i)
+          const value = numberAt(block, i)
+          if (!Number.isFinite(value)) hasSpecial = true
+          values[filled] = value
         }
         from = to
         if (filled === CHUNK_ROWS) await appendChunk()
@@ -285,6 +291,7 @@ export const stageSamples = (
     histograms: () => histograms,
     seriesCount: () => numbers.size,
     hasRepeated: () => hasRepeated,
+    hasSpecial: () => hasSpecial,
     flush: async () => {
       await appendChunk()
       releaseBuffer()
