@@ -1,5 +1,5 @@
 /** A complete sync without a platform: discovers the streams, reads them, and writes them to the destination. */
-import { Clock, Effect, Exit, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Fiber, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
@@ -145,10 +145,22 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     if (stream !== undefined) yield* orEnd(stream, onOpen(event, stream))
   })
 
+  const complete = Effect.fnUntraced(function* (name: string, stream: OpenStream) {
+    const { replaced, tally, writer } = stream
+    if (replaced !== undefined) yield* guardEnd(name, replaced, tally.contents, stepMillis)
+    yield* writer.complete
+    yield* end(stream)
+  })
+
+  /** One stream is completed while others are read: its last rows may take long to write and sync. */
+  let completing: Fiber.Fiber<void, DestinationError> | undefined
+  const completed = Effect.suspend(() => (completing === undefined ? Effect.void : Fiber.join(completing)))
+
   const onOpen = Effect.fnUntraced(function* (
     event: Exclude<ReadEvent, EventOf<"Started">>,
-    { replaced, scope, tally, writer }: OpenStream
+    stream: OpenStream
   ) {
+    const { tally, writer } = stream
     const name = event.stream
     switch (event._tag) {
       case "Running":
@@ -171,11 +183,11 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
         return yield* progress.committed(name, event.points)
       }
       case "Completed":
-        if (replaced !== undefined) yield* guardEnd(name, replaced, tally.contents, stepMillis)
-        yield* writer.complete
-        return yield* end({ scope, tally })
+        yield* completed
+        completing = yield* Effect.forkIn(orEnd(stream, complete(name, stream)), runScope)
+        return
       case "Failed":
-        return yield* end({ scope, tally }, event.error.message)
+        return yield* end(stream, event.error.message)
     }
   })
 
@@ -192,6 +204,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     }
   ).pipe(Stream.provide(layerStates(mode)))
   yield* withSettings(Stream.runForEach(events, onEvent))
+  yield* completed
 
   // Before the end time is taken, because this moves the last files into place.
   const bytes = yield* destination.bytes

@@ -60,7 +60,7 @@ export const openEngine = Effect.fnUntraced(function* (
     attempt,
     workPath,
     open: { count: 0 },
-    stageBytes: memoryMegabytes * 300_000
+    stageBytes: memoryMegabytes * 400_000
   }
   return engine
 })
