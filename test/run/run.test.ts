@@ -23,7 +23,8 @@ const watched = (
   failing: string | undefined,
   states: Setting["states"],
   contents: Readonly<Record<string, Contents>>,
-  isFatal: boolean
+  isFatal: boolean,
+  whileCompleting: NonNullable<Given["whileCompleting"]> = () => Effect.void
 ) => {
   const calls: Array<string> = []
   const rows = new Map<string, number>()
@@ -60,7 +61,7 @@ const watched = (
             Effect.andThen(Ref.getAndSet(pending, 0)),
             Effect.map((count) => void rows.set(stream, (rows.get(stream) ?? 0) + count))
           ),
-        complete: step(`complete ${stream}`)
+        complete: Effect.andThen(step(`complete ${stream}`), whileCompleting(stream, calls))
       }
     })
   })
@@ -81,15 +82,23 @@ interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "
   readonly failing?: string
   readonly isFatal?: boolean
   readonly contents?: Readonly<Record<string, Contents>>
+  /** What takes time in the completion of a stream. It gets all calls so far. */
+  readonly whileCompleting?: (stream: string, calls: ReadonlyArray<string>) => Effect.Effect<void>
 }
 
 const runOf = Effect.fnUntraced(function* (
   setting: Setting,
   mode: SyncMode = "incremental_append_deduped",
-  { contents = {}, failing, isFatal = false, ...options }: Given = {}
+  { contents = {}, failing, isFatal = false, whileCompleting, ...options }: Given = {}
 ) {
   const { mock, services } = yield* setUp(setting)
-  const { layer, rows, summaries, calls } = watched(failing, setting.states, contents, isFatal)
+  const { layer, rows, summaries, calls } = watched(
+    failing,
+    setting.states,
+    contents,
+    isFatal,
+    whileCompleting
+  )
   const logs: Array<string> = []
   const exit = yield* drive(
     Effect.exit(
@@ -256,6 +265,24 @@ describe("run", () => {
           "no one reads it"
         )
       }
+    })
+  )
+
+  it.effect("reads other streams while one is being completed", () =>
+    Effect.gen(function* () {
+      const { exit, calls } = yield* runOf(
+        { series: [...gauge("a", 5), ...gauge("b", 5000)], points: 5000 },
+        "incremental_append",
+        {
+          whileCompleting: (stream, calls) =>
+            Effect.gen(function* () {
+              const before = calls.length
+              while (stream === "a" && !calls.includes("commit b", before)) yield* Effect.yieldNow
+            })
+        }
+      )
+      assert.strictEqual((yield* exit).rows, 5005)
+      assert.isBelow(calls.indexOf("complete a"), calls.lastIndexOf("commit b"))
     })
   )
 
