@@ -16,10 +16,6 @@ import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
 
-/** The name of the format of a folder, for users. A folder has files of one format. */
-export const formatOf = (files: string, labelColumns: boolean): string =>
-  labelColumns ? files : `${files} with one object for all labels (label_columns)`
-
 /** The version of the files in `_state`. A folder with another version is refused. */
 export const STATE_VERSION = 2
 
@@ -260,17 +256,3 @@ const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boole
   [state, refreshState].every(
     (state) => state === undefined || Result.isSuccess(decodeStreamState(stream, state))
   )
-
-/** Ignores an error of one stream. Opening that stream reports it again, and other streams are not affected. */
-export const unlessFatal = <R>(
-  effect: Effect.Effect<void, DestinationError, R>
-): Effect.Effect<void, DestinationError, R> =>
-  Effect.catchIf(
-    effect,
-    ({ isFatal }) => isFatal !== true,
-    () => Effect.void
-  )
-
-/** The error of opening a stream in a read-only folder. */
-export const refuseReadOnly = (folder: string): Effect.Effect<never, DestinationError> =>
-  Effect.fail(new DestinationError({ message: `${folder} is open for reading only.` }))

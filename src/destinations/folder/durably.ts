@@ -170,16 +170,21 @@ export const replaceFile = Effect.fnUntraced(function* (
   yield* syncFolder(dirname(path))
 })
 
+/** The first bytes of a file. */
+export const readBeginning = (path: string, maxBytes: number) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    Effect.scoped(
+      Effect.flatMap(files.open(path, { flag: "r", ...noFollow }), (file) => file.readAlloc(maxBytes))
+    ).pipe(
+      Effect.map((bytes) => Buffer.from(Option.getOrElse(bytes, () => new Uint8Array()))),
+      Effect.mapError(cannot("read", path))
+    )
+  )
+
 /** The text of a file of at most `maxBytes`. None if it is larger, or no file. */
 export const readSmallFile = Effect.fnUntraced(function* (path: string, maxBytes: number) {
-  const files = yield* FileSystem.FileSystem
   const info = yield* infoOf(path)
   if (info?.type !== "File" || Number(info.size) > maxBytes) return Option.none<string>()
-  const text = yield* Effect.scoped(
-    Effect.gen(function* () {
-      const file = yield* files.open(path, { flag: "r", ...noFollow })
-      return Option.getOrElse(yield* file.readAlloc(Math.max(1, Number(info.size))), () => new Uint8Array())
-    })
-  ).pipe(Effect.mapError(cannot("read", path)))
-  return Option.some(Buffer.from(text).toString("utf8"))
+  const bytes = yield* readBeginning(path, Math.max(1, Number(info.size)))
+  return Option.some(bytes.toString("utf8"))
 })

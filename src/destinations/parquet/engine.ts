@@ -5,7 +5,7 @@ import { DestinationError } from "../Destination.ts"
 import { outOfMemoryAdvice } from "../duckdb/staging/memory.ts"
 import { type DuckDB, loadDuckDB, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, fatalReason, randomName } from "../folder/durably.ts"
-import type { OpenFolder } from "./files.ts"
+import type { ParquetFolder } from "./files.ts"
 
 export interface Engine {
   readonly duckdb: DuckDB
@@ -22,7 +22,7 @@ export interface Engine {
 
 /** Starts DuckDB until the scope closes. */
 export const openEngine = Effect.fnUntraced(function* (
-  { files, folder, states }: OpenFolder,
+  { files, folder, states }: ParquetFolder,
   memoryMegabytes: number
 ) {
   const duckdb = yield* loadDuckDB

@@ -15,11 +15,11 @@ import { floats, seriesOf, start, temporaryFolder } from "../drive.ts"
 
 const layers = {
   jsonl: (folder: string, source = "http://mock") =>
-    JsonLinesFolder.layer({ folder, source, labelColumns: true, gzip: false }),
+    JsonLinesFolder.layer({ path: folder, source, labelColumns: true, gzip: false }),
   gzip: (folder: string, source = "http://mock") =>
-    JsonLinesFolder.layer({ folder, source, labelColumns: true, gzip: true }),
+    JsonLinesFolder.layer({ path: folder, source, labelColumns: true, gzip: true }),
   parquet: (folder: string, source = "http://mock") =>
-    ParquetFolder.layer({ folder, source, labelColumns: true })
+    ParquetFolder.layer({ path: folder, source, labelColumns: true })
 }
 type Kind = keyof typeof layers
 const kinds = Object.keys(layers) as ReadonlyArray<Kind>
