@@ -17,7 +17,7 @@ import { tablesOf } from "./manifests.ts"
 import { type OpenDatabase, tableOf } from "./OpenDatabase.ts"
 import { openStream } from "./openStream.ts"
 import { quoteName } from "./quoteSql.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "./startDuckDB.ts"
 import { folded } from "./tables.ts"
 
 /** Each column takes several memory blocks in each inserting thread, even with few rows. */

@@ -1,7 +1,7 @@
 /** `duckdb:FILE`. */
 import type { DestinationKind } from "../DestinationKind.ts"
 import { layer } from "./DuckDBFile.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "./startDuckDB.ts"
 
 export const duckdb: DestinationKind = {
   scheme: "duckdb",

@@ -6,7 +6,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { cannot } from "../folder/durably.ts"
 import { checkPlace } from "./checkPlace.ts"
-import { duckdbError } from "./duckdbError.ts"
+import { databaseError } from "./duckdbError.ts"
 import { quoteText } from "./quoteSql.ts"
 import { type DuckDB, loadDuckDB, startDuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
@@ -74,7 +74,7 @@ export const attachFile = Effect.fnUntraced(function* (
     Effect.uninterruptible(
       Effect.tryPromise({
         try: run,
-        catch: (error) => duckdbError(options, error)
+        catch: (error) => databaseError(options, error)
       })
     )
   const temporary = readOnly ? "" : yield* folderBeside(path, file, TEMPORARY)
@@ -90,7 +90,7 @@ export const attachFile = Effect.fnUntraced(function* (
       // The memory must hold all parts that are waiting to be written.
       write_buffer_row_group_count: "1"
     },
-    errorOf: (error) => duckdbError(options, error)
+    errorOf: (error) => databaseError(options, error)
   })
   const connection = yield* Effect.acquireRelease(
     attempt(() => instance.connect()),

@@ -4,6 +4,9 @@ import { DestinationError } from "../Destination.ts"
 
 export type DuckDB = typeof import("@duckdb/node-api")
 
+/** The default memory limit for DuckDB's data, in megabytes. The rest of the process comes on top. */
+export const DEFAULT_MEMORY_MEGABYTES = 256
+
 /** DuckDB's own threads, beside the main one. Each of them needs some of the memory. */
 const THREADS = 2
 

@@ -15,7 +15,16 @@ import { hostname } from "node:os"
 import { basename, dirname } from "node:path"
 import { Clock, DateTime, Effect, FileSystem, Option, PlatformError, Schedule, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import { cannot, infoOf, kindOf, LOCK_LOST, noFollow, randomName, readSmallFile } from "./durably.ts"
+import {
+  cannot,
+  infoOf,
+  kindOf,
+  LOCK_LOST,
+  noFollow,
+  randomName,
+  readSmallFile,
+  unlessMissing
+} from "./durably.ts"
 
 /** The heartbeat of owners, and the silence after which a lock is lost. */
 const BEAT_SECONDS = 10
@@ -162,18 +171,14 @@ const lostLock = (folder: string) =>
 const numbersOf = Effect.fnUntraced(function* (path: string) {
   const files = yield* FileSystem.FileSystem
   const beginning = `${basename(path)}.`
-  const names = yield* files.readDirectory(dirname(path)).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason._tag === "NotFound",
-      () => Effect.succeed([])
-    ),
+  const names = yield* unlessMissing(files.readDirectory(dirname(path))).pipe(
     Effect.mapError(cannot("read", dirname(path)))
   )
-  return names
-    .flatMap((name) => {
-      const digits = name.startsWith(beginning) ? name.slice(beginning.length) : ""
-      return /^[1-9]\d{0,14}$/.test(digits) ? [Number(digits)] : []
-    })
+  return (names ?? [])
+    .filter((name) => name.startsWith(beginning))
+    .map((name) => name.slice(beginning.length))
+    .filter((digits) => /^[1-9]\d{0,14}$/.test(digits))
+    .map(Number)
     .sort((a, b) => a - b)
 })
 

@@ -1,10 +1,10 @@
 /** DuckDB as the Parquet writer of one folder. */
 import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect } from "effect"
-import { DestinationError } from "../Destination.ts"
-import { outOfMemoryAdvice } from "../duckdb/staging/memory.ts"
+import type { DestinationError } from "../Destination.ts"
+import { duckdbError } from "../duckdb/duckdbError.ts"
 import { type DuckDB, loadDuckDB, startDuckDB } from "../duckdb/startDuckDB.ts"
-import { cannot, fatalReason, randomName } from "../folder/durably.ts"
+import { cannot, randomName } from "../folder/durably.ts"
 import type { ParquetFolder } from "./files.ts"
 
 export interface Engine {
@@ -32,16 +32,7 @@ export const openEngine = Effect.fnUntraced(function* (
     files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
     () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))
   )
-  const errorOf = (error: unknown): DestinationError => {
-    const text = error instanceof Error ? error.message : String(error)
-    const fatal = fatalReason(text)
-    const why = outOfMemoryAdvice(folder, memoryMegabytes, text) ?? `${folder} cannot be written: ${text}`
-    return new DestinationError(
-      fatal === undefined
-        ? { message: why }
-        : { message: `${folder} cannot be written: ${fatal}`, isFatal: true }
-    )
-  }
+  const errorOf = (error: unknown) => duckdbError({ path: folder, memoryMegabytes }, error)
   const instance = yield* startDuckDB(duckdb, {
     memoryMegabytes,
     temporaryFolder: `${workPath}/spill`,

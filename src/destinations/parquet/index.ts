@@ -1,6 +1,6 @@
 /** `parquet:DIR`. */
 import type { DestinationKind } from "../DestinationKind.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/startDuckDB.ts"
 import { ownsFile } from "../folder/ownsFile.ts"
 import { layer } from "./ParquetFolder.ts"
 

@@ -567,7 +567,7 @@ describe("the tables", () => {
       const path = yield* databasePath
       assert.match(
         yield* refusal(path, { memoryMegabytes: 1 }),
-        /data\.duckdb cannot be written in the memory that DuckDB is given, 1 MB: [^\n]*\. Give it more with --memory/
+        /data\.duckdb cannot be written: DuckDB needs more memory than its limit of 1 MB: [^\n]*\. Raise it with --memory/
       )
     })
   )

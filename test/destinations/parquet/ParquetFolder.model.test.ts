@@ -137,7 +137,7 @@ describe("ParquetFolder", () => {
       )
       assert.match(
         error.message,
-        /data cannot be written in the memory that DuckDB is given, 64 MB: [^\n]*\. Give it more with --memory/
+        /data cannot be written: DuckDB needs more memory than its limit of 64 MB: [^\n]*\. Raise it with --memory/
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
