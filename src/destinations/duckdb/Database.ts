@@ -8,7 +8,6 @@ import { Effect, Semaphore } from "effect"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
 import {
-  type About,
   bookkeeping,
   deleteManifest,
   insertManifest,
@@ -19,7 +18,7 @@ import {
   tablesOf,
   updateManifest
 } from "./manifests.ts"
-import { attachFile, type OpenOptions } from "./openFile.ts"
+import { attachFile, type DatabaseOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
 import type { DuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
@@ -53,9 +52,6 @@ const TABLES_UNTIL_REOPENED = 80
 /** The memory use is checked after this many transactions, or rows. */
 const CHECK_AFTER_TRANSACTIONS = 10
 const CHECK_AFTER_ROWS = 100_000
-
-/** The options of a database. */
-export interface DatabaseOptions extends OpenOptions, About {}
 
 /** Runs a statement of a transaction. Returns the number of changed rows. */
 export type Run = (sql: string) => Promise<number>
