@@ -1,5 +1,5 @@
 /** A folder of files as a destination: what all formats of files share. A format adds the files of a stream. */
-import { Effect, FileSystem, Layer, type Schema, type Scope } from "effect"
+import { Effect, FileSystem, Layer, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import {
   type Contents,
@@ -12,7 +12,7 @@ import {
 import type { OpenOptions } from "../DestinationKind.ts"
 import { type StreamManifest, stateReaderOf } from "../manifest.ts"
 import { cannot, infoOf, isPlainFile, kindOf } from "./durably.ts"
-import { openStates, type StateFolder } from "./StateFolder.ts"
+import { type Format, openStates, type StateFolder } from "./StateFolder.ts"
 
 /** A folder that is open for a run. */
 export interface OpenFolder<M extends StreamManifest> {
@@ -21,15 +21,6 @@ export interface OpenFolder<M extends StreamManifest> {
   /** All changes to the folder use this. It fails once the lock is lost. */
   readonly files: FileSystem.FileSystem
   readonly states: StateFolder<M>
-}
-
-/** A format of files. */
-export interface Format<M extends StreamManifest> {
-  /** Such as `JSON lines`. Users see it. */
-  readonly name: string
-  readonly schema: Schema.Codec<M, unknown>
-  /** Whether source-prometheus can have written a manifest. */
-  readonly isOurs: (manifest: M) => boolean
 }
 
 type OfFiles<A> = Effect.Effect<A, DestinationError, FileSystem.FileSystem>
@@ -60,17 +51,15 @@ export interface FormatFiles<M extends StreamManifest> {
 
 /** Opens the folder for one run, with its states. */
 export const layerFolder = <M extends StreamManifest>(
-  { labelColumns, path, readOnly = false, source }: OpenOptions,
+  options: OpenOptions,
   format: Format<M>,
   filesOf: (opened: OpenFolder<M>) => FormatFiles<M>
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const name = labelColumns
-        ? format.name
-        : `${format.name} with one object for all labels (label_columns)`
-      const states = yield* openStates({ ...format, folder: path, source, format: name, readOnly })
+      const { labelColumns, path, readOnly = false } = options
+      const states = yield* openStates(options, format)
       const opened: OpenFolder<M> = { folder: path, labelColumns, files: states.files, states }
       const ours = filesOf(opened)
       const here = Effect.provideService(FileSystem.FileSystem, states.files)
