@@ -17,7 +17,7 @@ import { tablesOf } from "./manifests.ts"
 import { type OpenDatabase, tableOf } from "./OpenDatabase.ts"
 import { openStream } from "./openStream.ts"
 import { quoteName } from "./quoteSql.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "./startDuckDB.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "./startDuckDB.ts"
 import { folded } from "./tables.ts"
 
 /** Each column takes several memory blocks in each inserting thread, even with few rows. */
@@ -37,17 +37,16 @@ export const layer = (
       const files = yield* FileSystem.FileSystem
       const database = yield* openDatabase({ ...options, memoryMegabytes })
       const open: OpenDatabase = {
+        ...database,
         path,
         labelColumns,
-        database,
         maxLabels: () =>
           Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
-        stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
+        stagedBytes: divideBytes(() => database.memoryMegabytes() * 1_000_000 * STAGED_PART),
         tables: new Map<string, string>(),
         tableNames: new Set(
           Array.from(database.manifests.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
-        ),
-        open: { count: 0 }
+        )
       }
       const sizeOf = (file: string) =>
         files.stat(file).pipe(

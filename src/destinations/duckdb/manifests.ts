@@ -1,9 +1,9 @@
 /** The manifests of streams, in a separate schema. Users and other tools may have changed them. */
-import { Effect, Result, Schema } from "effect"
+import { Effect, Result, Schema, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { Count, manifestFields, without } from "../manifest.ts"
+import { Count, manifestFields } from "../manifest.ts"
 import { quoteText } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
@@ -97,13 +97,13 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
   if (next !== undefined && !isUsable(next.table)) {
     const left = shapeOf(next.table)
     return {
-      ...without(manifest, "next", "refreshState"),
+      ...Struct.omit(manifest, ["next", "refreshState"]),
       ...(left !== undefined && looksLikeOurs(left) ? { orphan: next.table } : {})
     }
   }
   return refreshRows === undefined || (hasTable && isUsable(table))
     ? manifest
-    : without(manifest, "refreshRows", "refreshState")
+    : Struct.omit(manifest, ["refreshRows", "refreshState"])
 }
 
 /** A stream as a text for SQL. Characters that SQL cannot represent are escaped. */

@@ -8,7 +8,7 @@ import { cannot } from "../folder/durably.ts"
 import { checkPlace } from "./checkPlace.ts"
 import { databaseError } from "./duckdbError.ts"
 import { quoteText } from "./quoteSql.ts"
-import { loadDuckDB, startDuckDB } from "./startDuckDB.ts"
+import { startDuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
 /** How a database is opened. */
@@ -32,7 +32,6 @@ export const attachFile = Effect.fnUntraced(function* (
   if (readOnly && !exists) {
     return yield* new DestinationError({ message: `${path} cannot be opened: it does not exist.` })
   }
-  const duckdb = yield* loadDuckDB
   yield* Effect.acquireRelease(
     Effect.gen(function* () {
       if (!opened.has(file)) return opened.add(file)
@@ -42,12 +41,8 @@ export const attachFile = Effect.fnUntraced(function* (
     }),
     () => Effect.sync(() => opened.delete(file))
   )
-  const errorOf = (error: unknown) => databaseError(options, error)
-  /** Runs an operation and maps DuckDB's errors. Uninterruptible: closing a connection during a query crashes. */
-  const attempt = <A>(run: () => Promise<A>) =>
-    Effect.uninterruptible(Effect.tryPromise({ try: run, catch: errorOf }))
   const temporary = readOnly ? "" : yield* folderBeside(path, file, TEMPORARY)
-  const instance = yield* startDuckDB(duckdb, {
+  const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes: options.memoryMegabytes,
     temporaryFolder: temporary,
     settings: {
@@ -59,12 +54,9 @@ export const attachFile = Effect.fnUntraced(function* (
       // The memory must hold all parts that are waiting to be written.
       write_buffer_row_group_count: "1"
     },
-    errorOf
+    errorOf: (error) => databaseError(options, error)
   })
-  const connection = yield* Effect.acquireRelease(
-    attempt(() => instance.connect()),
-    (connection) => Effect.sync(() => connection.closeSync())
-  )
+  const connection = yield* connect
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
   // A file keeps the storage version that it was created with.
@@ -125,7 +117,7 @@ export const attachFile = Effect.fnUntraced(function* (
   const main = tables.filter(([schema]) => schema === "main")
   return {
     duckdb,
-    instance,
+    connect,
     /** The file is attached to it as `DATABASE`. */
     connection,
     /** Its path, with symbolic links resolved. */

@@ -1,13 +1,12 @@
 /** The files of a folder of JSON lines: recovery after a crash, removal of orphans, and refusal of foreign files. */
 import { constants, gunzipSync } from "node:zlib"
-import { Effect } from "effect"
+import { Effect, Struct } from "effect"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, readBeginning, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import { manifestToOpen, type OpenFolder, ownInfo } from "../folder/layerFolder.ts"
-import { without } from "../manifest.ts"
 import { truncateFile } from "./LinesFile.ts"
 import { allOf, emptyManifest, type LinesManifest } from "./manifest.ts"
 
@@ -37,7 +36,7 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (opened: LinesFold
   return (size ?? 0) >= extent.bytes
     ? manifest
     : {
-        ...without(manifest, "refreshState", "next", "appended"),
+        ...Struct.omit(manifest, ["refreshState", "next", "appended"]),
         main: allOf(manifest),
         isUnique: manifest.isUnique && (manifest.appended?.rows ?? 0) === 0
       }

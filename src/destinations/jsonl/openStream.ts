@@ -1,5 +1,5 @@
 /** Writes one stream of a run to its file: the backend of the commit policy. */
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Struct } from "effect"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
@@ -7,7 +7,6 @@ import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { ContentsTally, sumOf } from "../folder/contents.ts"
 import { removePath } from "../folder/layerFolder.ts"
-import { without } from "../manifest.ts"
 import { dataPath, frameOf, type LinesFolder, manifestOf, newPath, replace } from "./files.ts"
 import { openLines } from "./LinesFile.ts"
 import { allOf, freshName, joined, type LinesManifest, nothing } from "./manifest.ts"
@@ -94,7 +93,7 @@ const openBackend = Effect.fnUntraced(function* (
     const bytes = yield* lines.flush
     own = { ...own, bytes: bytes - before.bytes }
     const rest = {
-      ...without(old, "next", "appended", "replacedBy", "state", "refreshState"),
+      ...Struct.omit(old, ["next", "appended", "replacedBy", "state", "refreshState"]),
       ...commitStates,
       isUnique
     }

@@ -1,12 +1,11 @@
 /** The files of a folder of Parquet: recovery after a crash, and refusal of foreign files. */
 import { basename, dirname } from "node:path"
-import { Effect } from "effect"
+import { Effect, Struct } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import { manifestToOpen, namesIn, type OpenFolder, ownInfo, removePath } from "../folder/layerFolder.ts"
-import { without } from "../manifest.ts"
 import {
   baseOf,
   emptyManifest,
@@ -39,7 +38,8 @@ export const withoutLostRefresh = Effect.fnUntraced(function* (
     const found = yield* Effect.forEach(places, (path) =>
       Effect.orElseSucceed(isIntact(`${folder}/${path}`, file), () => false)
     )
-    if (!found.includes(true)) return without(manifest, "refreshState", "next", "refreshFrom", "removed")
+    if (!found.includes(true))
+      return Struct.omit(manifest, ["refreshState", "next", "refreshFrom", "removed"])
   }
   return manifest
 })

@@ -1,5 +1,5 @@
 /** Writes one stream of a run to its part files: the backend of the commit policy. */
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Struct } from "effect"
 import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
@@ -8,7 +8,7 @@ import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
 import { sumOf } from "../folder/contents.ts"
 import { makeFolder } from "../folder/durably.ts"
 import { removePath } from "../folder/layerFolder.ts"
-import { later, without } from "../manifest.ts"
+import { later } from "../manifest.ts"
 import type { Engine } from "./engine.ts"
 import { manifestOf, type ParquetFolder } from "./files.ts"
 import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
@@ -31,12 +31,7 @@ export const openStream = Effect.fnUntraced(function* (
     mode === "incremental_append_deduped" && !found.isUnique
       ? yield* Effect.scoped(makeUnique(opened, engine, found))
       : found
-  const { open, stageBytes } = engine
-  yield* Effect.acquireRelease(
-    Effect.sync(() => open.count++),
-    () => Effect.sync(() => open.count--)
-  )
-  const limits = { millis: COMMIT_MILLIS, bytes: () => stageBytes / open.count }
+  const limits = { millis: COMMIT_MILLIS, bytes: yield* engine.stagedBytes }
   return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
     openBackend(opened, engine, manifest, mode, resumesRefresh, limits.bytes)
   )
@@ -50,9 +45,9 @@ const makeUnique = Effect.fnUntraced(function* (
 ) {
   const parts = yield* openParts(opened, engine, yield* engine.connect, manifest, "main", manifest.files)
   yield* parts.makeUnique
-  const kept = manifest.next === undefined ? without(manifest, "refreshFrom", "refreshState") : manifest
+  const kept = manifest.next === undefined ? Struct.omit(manifest, ["refreshFrom", "refreshState"]) : manifest
   return yield* parts.save({
-    ...without(kept, "isReplaced", "removed"),
+    ...Struct.omit(kept, ["isReplaced", "removed"]),
     nextPart: parts.nextPart(),
     files: parts.list(),
     isUnique: true,
@@ -84,7 +79,7 @@ const openBackend = Effect.fnUntraced(function* (
   let old = manifest
   if (isOverwrite && manifest.isReplaced === true) {
     // The previous replacement is done. In the next manifest it would refer to the folder of this refresh.
-    old = without(manifest, "isReplaced", "removed")
+    old = Struct.omit(manifest, ["isReplaced", "removed"])
     yield* opened.states.save(old)
   }
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
@@ -134,7 +129,7 @@ const openBackend = Effect.fnUntraced(function* (
     const live = new Set(list.map(({ part }) => part))
     const removedOf = (of: ParquetManifest["files"]) => of.filter(({ part }) => !live.has(part))
     const rest: Omit<ParquetManifest, "files"> = {
-      ...without(old, "next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"),
+      ...Struct.omit(old, ["next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"]),
       ...states,
       nextPart: parts.nextPart(),
       columns: [...(labels?.names ?? [])],
@@ -149,7 +144,7 @@ const openBackend = Effect.fnUntraced(function* (
         yield* makeFolder(nextPath)
         old = yield* parts.save({ ...rest, files: list, isUnique: true, isReplaced: true, removed })
       } else {
-        const kept = old.files.map((file) => without(file, "from"))
+        const kept = old.files.map((file) => Struct.omit(file, ["from"]))
         old = yield* parts.save({ ...rest, files: kept, next: { files: list }, removed })
       }
     }

@@ -1,13 +1,12 @@
 /** The part files that a run writes for a stream. Parts are immutable: a change writes a new part that supersedes the old one. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect } from "effect"
+import { Effect, Struct } from "effect"
 import type { Contents } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { sumOf } from "../folder/contents.ts"
 import { cannot, syncFile } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import { removePath } from "../folder/layerFolder.ts"
-import { without } from "../manifest.ts"
 import type { Engine } from "./engine.ts"
 import { type ParquetFolder, recover } from "./files.ts"
 import { baseOf, freshPath, type ParquetManifest, type PartFile, placeOf, type Where } from "./manifest.ts"
@@ -30,7 +29,7 @@ export const openParts = Effect.fnUntraced(function* (
   const { files, folder, states } = opened
   const { stream } = manifest
   /** The parts after the next commit. */
-  let working: ReadonlyArray<PartFile> = begun.map((file) => without(file, "from"))
+  let working: ReadonlyArray<PartFile> = begun.map((file) => Struct.omit(file, ["from"]))
   let nextPart = manifest.nextPart
   const touched = new Set<string>()
   /** New files that were superseded before they were moved into place. */
@@ -120,7 +119,7 @@ export const openParts = Effect.fnUntraced(function* (
       if (states.damaged(stream) !== undefined) yield* removePath(`${folder}/${baseOf("main", stream)}`)
       yield* states.save(changed)
       yield* recover(opened, changed)
-      working = working.map((file) => without(file, "from"))
+      working = working.map((file) => Struct.omit(file, ["from"]))
       yield* Effect.forEach(superseded.splice(0), (from) => removePath(`${folder}/${from}`), {
         discard: true
       })
