@@ -7,8 +7,8 @@
  */
 import { Effect } from "effect"
 import { pathArgument } from "../../text/shellQuote.ts"
+import { sumOf } from "../contents.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { sumOf } from "../folder/contents.ts"
 import { layerFolder } from "../folder/layerFolder.ts"
 import { dataPath, type LinesFolder, recover, withoutLostRefresh } from "./files.ts"
 import { allOf, hasOwnNames, LinesManifest, nothing } from "./manifest.ts"

@@ -6,10 +6,10 @@
  */
 import { Effect } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
+import { sumOf } from "../contents.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/startDuckDB.ts"
-import { sumOf } from "../folder/contents.ts"
 import { fileName } from "../folder/fileName.ts"
 import { layerFolder } from "../folder/layerFolder.ts"
 import { openEngine } from "./engine.ts"
