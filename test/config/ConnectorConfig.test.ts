@@ -660,7 +660,7 @@ describe("decodeConfig", () => {
         }
         yield* Effect.ignore(decodeConfig(a))
       }),
-    { arbitrary: { runs: runs(30) }, timeout: 60_000 }
+    { arbitrary: { runs: runs(30, 100) }, timeout: 60_000 }
   )
 
   it.effect("truncates long values", () =>

@@ -92,7 +92,7 @@ describe("split", () => {
           }
           if (!knowsAll) assert.lengthOf(parts, all.length)
         }),
-      { arbitrary: { runs: runs(9) }, timeout: 60_000 }
+      { arbitrary: { runs: runs(9, 125) }, timeout: 60_000 }
     )
   }
 
