@@ -8,7 +8,6 @@ import {
   evaluate,
   type Grid,
   hasSampleBetween,
-  isSelected,
   parseQuery,
   parseSelector,
   type Query,
@@ -224,7 +223,7 @@ const selectedSeries = (
     let weight = 0
     for (const match of params.getAll("match[]")) {
       const selector = yield* Result.mapError(parseSelector(match, release >= 3000), failed)
-      if (selector.matchesEmpty) {
+      if (selector.matches([])) {
         return yield* Result.fail(failed("match[] must contain at least one non-empty matcher"))
       }
       weight += selector.weight
@@ -234,7 +233,7 @@ const selectedSeries = (
     const until = Math.min(end, evaluation.untilMillis)
     return database.series.filter(
       (series) =>
-        (selectors.length === 0 || selectors.some((selector) => isSelected(series, selector))) &&
+        (selectors.length === 0 || selectors.some(({ matches }) => matches(series.labels))) &&
         hasSampleBetween(series, start, until)
     )
   })

@@ -15,10 +15,8 @@ export type Query =
 
 /** A compiled selector. */
 export interface Selector {
-  /** Whether it selects a series, given a lookup that returns `""` for an absent label. */
-  readonly matches: (value: (label: string) => string) => boolean
-  /** Whether it selects a series without labels: Prometheus refuses such a selector. */
-  readonly matchesEmpty: boolean
+  /** Whether it selects a series with these labels. Prometheus refuses a selector of one without labels. */
+  readonly matches: (labels: Labels) => boolean
   /** How large its regular expressions are together. */
   readonly weight: number
 }
@@ -55,8 +53,6 @@ const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
-const emptySelector = "vector selector must contain at least one non-empty matcher"
-
 /**
  * Parses a query; fails with the text of Prometheus' error, or one of the same form.
  * `modern`: as since Prometheus 3.0, where names may be quoted and `.` in expressions matches a line feed.
@@ -83,7 +79,8 @@ const parseVector = (text: string, modern: boolean): Result.Result<Selector, str
       return yield* Result.fail(error)
     }
     const selector = yield* compile(name, matchers, modern)
-    return selector.matchesEmpty ? yield* Result.fail(`1:1: parse error: ${emptySelector}`) : selector
+    if (!selector.matches([])) return selector
+    return yield* Result.fail("1:1: parse error: vector selector must contain at least one non-empty matcher")
   })
 
 /**
@@ -130,8 +127,7 @@ const compile = (
     const all = name === "" ? matchers : [Matcher.ofMetric(name), ...matchers]
     const tests = all.map((matcher) => ({ label: matcher.label, test: compileOne(matcher, dotAll) }))
     return Result.succeed({
-      matches: (value) => tests.every(({ label, test }) => test(value(label))),
-      matchesEmpty: tests.every(({ test }) => test("")),
+      matches: (labels) => tests.every(({ label, test }) => test(labelValue(labels, label))),
       weight
     })
   } catch (error) {
@@ -151,10 +147,7 @@ const compileOne = ({ operator, value }: Matcher.Matcher, dotAll: boolean): ((te
 
 /** The series that a selector selects, in the database's order. */
 export const select = (database: MockDatabase, selector: Selector): ReadonlyArray<MockSeries> =>
-  database.series.filter((series) => isSelected(series, selector))
-
-export const isSelected = (series: MockSeries, selector: Selector): boolean =>
-  selector.matches((name) => labelValue(series.labels, name))
+  database.series.filter(({ labels }) => selector.matches(labels))
 
 /** The index of the last of `times` at or before `timeMillis`, or -1. */
 const lastAtOrBefore = (times: Float64Array, timeMillis: number): number => {

@@ -4,12 +4,8 @@ import type { Histogram, Labels } from "../samples/Sample.ts"
 import type { ResultSeries } from "./evaluate.ts"
 
 /** A sample's time in seconds: an integer if it has no fraction, else three decimals. */
-export const formatTime = (timeMillis: number): string => {
-  const fraction = Math.abs(timeMillis % 1000)
-  if (fraction === 0) return String(timeMillis / 1000)
-  const sign = timeMillis < 0 ? "-" : ""
-  return `${sign}${Math.trunc(Math.abs(timeMillis) / 1000)}.${String(fraction).padStart(3, "0")}`
-}
+export const formatTime = (timeMillis: number): string =>
+  timeMillis % 1000 === 0 ? String(timeMillis / 1000) : (timeMillis / 1000).toFixed(3)
 
 const unsafeInHtml = /[<>&\u2028\u2029]/g
 
@@ -28,8 +24,10 @@ export const formatHistogram = (histogram: Histogram): string => {
   return `{"count":"${histogram.count}","sum":"${histogram.sum}"${tail}}`
 }
 
-const formatPoint = (timeMillis: number, value: number | Histogram): string =>
-  `[${formatTime(timeMillis)},${typeof value === "number" ? `"${formatFloat64(value)}"` : formatHistogram(value)}]`
+const formatPoint = (timeMillis: number, value: number | Histogram): string => {
+  const text = typeof value === "number" ? `"${formatFloat64(value)}"` : formatHistogram(value)
+  return `[${formatTime(timeMillis)},${text}]`
+}
 
 /** One series of a range query: floats under `values`, native histograms under `histograms`, both or either. */
 export const formatMatrixSeries = ({ labels, times, values }: ResultSeries): string => {

@@ -12,7 +12,7 @@ const valueOf = (series: Labels, label: string): string => series.get(label) ?? 
 
 const selected = (all: ReadonlyArray<Labels>, matchers: ReadonlyArray<Matcher>): ReadonlyArray<Labels> => {
   const selector = Result.getOrThrow(parseSelector(render(matchers)))
-  return all.filter((series) => selector.matches((label) => valueOf(series, label)))
+  return all.filter((series) => selector.matches([...series]))
 }
 
 /** Series in memory. `knows` selects those that are listed. */
