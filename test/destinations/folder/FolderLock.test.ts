@@ -206,9 +206,9 @@ const series = seriesOf("up", { job: "a" })
 for (const [kind, layer] of [
   [
     "jsonl",
-    (folder: string) => JsonLinesFolder.layer({ folder, source: "x", labelColumns: true, gzip: false })
+    (folder: string) => JsonLinesFolder.layer({ path: folder, source: "x", labelColumns: true, gzip: false })
   ],
-  ["parquet", (folder: string) => ParquetFolder.layer({ folder, source: "x", labelColumns: true })]
+  ["parquet", (folder: string) => ParquetFolder.layer({ path: folder, source: "x", labelColumns: true })]
 ] as const) {
   describe(kind, () => {
     it.live("is no longer written by a run that was suspended while another one took over", () => {

@@ -38,7 +38,9 @@ const sync = (
       if (isComplete) yield* writer.complete
     })
   ).pipe(
-    Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip: false, replacing })),
+    Effect.provide(
+      layer({ path: folder, source: "http://mock", labelColumns: true, gzip: false, replacing })
+    ),
     Effect.provide(NodeServices.layer)
   )
 
@@ -50,7 +52,9 @@ const values = (folder: string) =>
 
 const loads = (folder: string, mode: SyncMode) =>
   Effect.flatMap(Destination, ({ states }) => states(mode).load("up")).pipe(
-    Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip: false, readOnly: true })),
+    Effect.provide(
+      layer({ path: folder, source: "http://mock", labelColumns: true, gzip: false, readOnly: true })
+    ),
     Effect.provide(NodeServices.layer)
   )
 

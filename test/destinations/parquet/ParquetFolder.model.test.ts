@@ -29,7 +29,8 @@ const ask = async (sql: string): Promise<ReadonlyArray<Readonly<Record<string, u
 const filesOf = (folder: string, stream: string): string =>
   `read_parquet('${join(folder, fileName(stream))}/*/*.parquet', union_by_name = true)`
 
-const open = (folder: string, labelColumns = true) => layer({ folder, source: "http://mock", labelColumns })
+const open = (folder: string, labelColumns = true) =>
+  layer({ path: folder, source: "http://mock", labelColumns })
 
 const use = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>) =>
   body.pipe(Effect.provide(open(folder)), Effect.provide(NodeServices.layer))
@@ -129,12 +130,14 @@ describe("ParquetFolder", () => {
         yield* writer.complete
       }).pipe(
         Effect.scoped,
-        Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, memoryMegabytes: 64 })),
+        Effect.provide(
+          layer({ path: folder, source: "http://mock", labelColumns: true, memoryMegabytes: 64 })
+        ),
         Effect.flip
       )
       assert.match(
         error.message,
-        /data cannot be written in the memory that DuckDB is given, 64 MB: [^\n]*\. Give it more with --memory/
+        /data cannot be written: DuckDB needs more memory than its limit of 64 MB: [^\n]*\. Raise it with --memory/
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
@@ -151,7 +154,10 @@ describe("ParquetFolder", () => {
           const time = formatTime(start + points.at(-1)! * 3_600_000)
           yield* writer.commit(new StreamState({ time, step: 3600, version: 1 }))
           yield* writer.complete
-        }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(layer({ path: folder, source: "http://mock", labelColumns: true }))
+        )
       const parts = () =>
         readdirSync(join(folder, "up"))
           .toSorted()
@@ -196,7 +202,10 @@ describe("ParquetFolder", () => {
         yield* writer.write([floats(one, [[start + 1000, "4"]]), floats(two, [[start, "5"]])])
         yield* writer.commit(new StreamState({ time: formatTime(start + 1000), step: 1, version: 1 }))
         yield* writer.complete
-      }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(layer({ path: folder, source: "http://mock", labelColumns: true }))
+      )
       const rows = yield* Effect.promise(() =>
         ask(
           `SELECT job, value, json_extract_string(histogram, '$.count') AS count FROM ${filesOf(folder, "up")} ORDER BY job NULLS FIRST, time`
