@@ -1,4 +1,5 @@
 /** Masks secrets in all text that leaves the process: logs, traces and status messages. */
+import { Predicate, Redacted } from "effect"
 import { addSecret, State } from "./SecretForms.ts"
 
 const MASK = "****"
@@ -11,6 +12,12 @@ const MASK = "****"
  */
 export const isCommon = (secret: string): boolean =>
   secret.length < 4 || /^(?:\p{L}{1,12}|\d{1,8})$/u.test(secret)
+
+/** All secrets within a value, in the order in which they are found. */
+export const redactedIn = (value: unknown): ReadonlyArray<string> => {
+  if (Redacted.isRedacted(value)) return [String(Redacted.value(value))]
+  return Predicate.isObjectOrArray(value) ? Object.values(value).flatMap(redactedIn) : []
+}
 
 /**
  * Creates a function that masks every occurrence of the secrets, including the encodings that servers and proxies use in JSON,
