@@ -1,6 +1,6 @@
 /** Files named on the command line. */
 import { Effect, FileSystem, Predicate, Result, Schema } from "effect"
-import { expandHome, homeOf } from "../text/homePath.ts"
+import { expandHome } from "../text/homePath.ts"
 
 /** A file named on the command line cannot be read, or is not JSON. */
 export class InputFileError extends Schema.TaggedError<InputFileError>()("InputFileError", {
@@ -12,7 +12,7 @@ export const readTextFile = Effect.fnUntraced(function* (path: string, what: str
   const files = yield* FileSystem.FileSystem
   const failed = (why: string) =>
     new InputFileError({ message: `The ${what} file ${path} cannot be read: ${why}.` })
-  const expanded = yield* Effect.fromResult(Result.mapError(expandHome(path, homeOf(process.env)), failed))
+  const expanded = yield* Effect.fromResult(Result.mapError(expandHome(path), failed))
   // A pipe has no size.
   const size = yield* files.stat(expanded).pipe(
     Effect.map((info) => Number(info.size)),
