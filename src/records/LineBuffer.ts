@@ -41,14 +41,18 @@ interface Exports {
 }
 
 /** Views of the part of the program's memory before the lines. */
-interface Inputs {
-  readonly before: Uint8Array
-  readonly after: Uint8Array
-  readonly times: Float64Array
-  readonly starts: Uint32Array
-  readonly ends: Uint32Array
-  readonly values: Uint8Array
-}
+const viewInputs = ({ buffer }: Memory, program: Exports) => ({
+  before: new Uint8Array(buffer, program.BEFORE.value, program.BEFORE_CAPACITY.value),
+  after: new Uint8Array(buffer, program.AFTER.value, program.AFTER_CAPACITY.value),
+  times: new Float64Array(buffer, program.TIMES.value, program.SAMPLES_CAPACITY.value),
+  starts: new Uint32Array(buffer, program.STARTS.value, program.SAMPLES_CAPACITY.value),
+  ends: new Uint32Array(buffer, program.ENDS.value, program.SAMPLES_CAPACITY.value),
+  values: new Uint8Array(buffer, program.VALUES.value, program.VALUES_CAPACITY.value)
+})
+
+/** A view of the lines. */
+const viewLines = ({ buffer }: Memory, { FREE }: Exports): Uint8Array =>
+  new Uint8Array(buffer, FREE.value, buffer.byteLength - FREE.value - SLACK)
 
 /** The common parts of the lines of one series and day: see `LineTemplate`. */
 export interface Line {
@@ -65,7 +69,7 @@ export class LineBuffer {
 
   private readonly memory: Memory
   private readonly program: Exports
-  private inputs: Inputs
+  private inputs: ReturnType<typeof viewInputs>
   /** The line and the day that the program is prepared for. */
   private template: Line | undefined
   private midnight = Number.NaN
@@ -73,8 +77,8 @@ export class LineBuffer {
   constructor(capacity: number) {
     this.memory = newMemory()
     this.program = load<Exports>(appendLines, this.memory)
-    this.inputs = this.viewInputs()
-    this.bytes = this.viewBytes()
+    this.inputs = viewInputs(this.memory, this.program)
+    this.bytes = viewLines(this.memory, this.program)
     this.reserve(capacity)
   }
 
@@ -84,8 +88,8 @@ export class LineBuffer {
     if (needed <= this.bytes.length) return
     const larger = this.program.FREE.value + Math.max(needed, this.bytes.length * 2) + SLACK
     this.memory.grow(Math.ceil(larger / PAGE_BYTES) - this.memory.buffer.byteLength / PAGE_BYTES)
-    this.inputs = this.viewInputs()
-    this.bytes = this.viewBytes()
+    this.inputs = viewInputs(this.memory, this.program)
+    this.bytes = viewLines(this.memory, this.program)
   }
 
   append(bytes: Uint8Array): void {
@@ -140,26 +144,5 @@ export class LineBuffer {
 
   private hasRoomForValues(start: number, end: number): boolean {
     return start < end && end - start <= this.inputs.values.length
-  }
-
-  private viewInputs(): Inputs {
-    const { buffer } = this.memory
-    const { AFTER, AFTER_CAPACITY, BEFORE, BEFORE_CAPACITY, ENDS, SAMPLES_CAPACITY, STARTS, TIMES } =
-      this.program
-    const { VALUES, VALUES_CAPACITY } = this.program
-    return {
-      before: new Uint8Array(buffer, BEFORE.value, BEFORE_CAPACITY.value),
-      after: new Uint8Array(buffer, AFTER.value, AFTER_CAPACITY.value),
-      times: new Float64Array(buffer, TIMES.value, SAMPLES_CAPACITY.value),
-      starts: new Uint32Array(buffer, STARTS.value, SAMPLES_CAPACITY.value),
-      ends: new Uint32Array(buffer, ENDS.value, SAMPLES_CAPACITY.value),
-      values: new Uint8Array(buffer, VALUES.value, VALUES_CAPACITY.value)
-    }
-  }
-
-  private viewBytes(): Uint8Array {
-    const { buffer } = this.memory
-    const free = this.program.FREE.value
-    return new Uint8Array(buffer, free, buffer.byteLength - free - SLACK)
   }
 }
