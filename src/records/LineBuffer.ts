@@ -7,6 +7,7 @@
 import type { TextBlock } from "../samples/Sample.ts"
 import { appendLines } from "../wasm/appendLines.wasm.ts"
 import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
+import type { LineTemplate } from "./LineTemplate.ts"
 
 /** How many bytes after the lines the program may overwrite. */
 const SLACK = 16
@@ -54,14 +55,6 @@ const viewInputs = ({ buffer }: Memory, program: Exports) => ({
 const viewLines = ({ buffer }: Memory, { FREE }: Exports): Uint8Array =>
   new Uint8Array(buffer, FREE.value, buffer.byteLength - FREE.value - SLACK)
 
-/** The common parts of the lines of one series and day: see `LineTemplate`. */
-export interface Line {
-  readonly before: Uint8Array
-  readonly after: Uint8Array
-  readonly timeOfDayAt: number
-  readonly midnight: number
-}
-
 export class LineBuffer {
   /** Growing detaches the previous array and replaces it. */
   bytes: Uint8Array
@@ -71,7 +64,7 @@ export class LineBuffer {
   private readonly program: Exports
   private inputs: ReturnType<typeof viewInputs>
   /** The line and the day that the program is prepared for. */
-  private template: Line | undefined
+  private template: LineTemplate | undefined
   private midnight = Number.NaN
 
   constructor(capacity: number) {
@@ -99,10 +92,23 @@ export class LineBuffer {
   }
 
   /**
-   * Appends lines for the samples of one day from index `from` on: one batch, or up to the first sample that
-   * `LineTemplate.append` does not support. Returns the number of lines.
+   * Appends a line per sample, starting at index `from`, up to the first sample that is not plain: its value is not a number,
+   * or its time has milliseconds or is outside the years 1970 to 9999. Returns the index of that sample, or the block's length.
+   *
+   * Very long lines are never plain.
    */
-  appendLines(template: Line, block: TextBlock, from: number): number {
+  appendLines(template: LineTemplate, block: TextBlock, from: number): number {
+    let i = from
+    while (i < block.length && template.turnTo(block.times[i]!)) {
+      const count = this.appendBatch(template, block, i)
+      if (count === 0) break
+      i += count
+    }
+    return i
+  }
+
+  /** Appends lines for the samples of one day: one batch, or up to the first sample that is not plain. Returns their number. */
+  private appendBatch(template: LineTemplate, block: TextBlock, from: number): number {
     const { after, before, midnight, timeOfDayAt } = template
     const { inputs, program } = this
     if (before.length > inputs.before.length || after.length > inputs.after.length) return 0
@@ -134,7 +140,7 @@ export class LineBuffer {
     return count
   }
 
-  private prepare(template: Line): void {
+  private prepare(template: LineTemplate): void {
     if (template === this.template && template.midnight === this.midnight) return
     this.template = template
     this.midnight = template.midnight

@@ -140,7 +140,7 @@ export class RecordEncoder {
     this.template ??= new LineTemplate([this.frameBefore, this.data], BEFORE_VALUE, this.frameAfter)
     const template = this.template
     for (let i = 0; i < block.length; i++) {
-      if (this.hasValue) i = template.append(block, i, out)
+      if (this.hasValue) i = out.appendLines(template, block, i)
       if (i < block.length) this.encodeFloat(block, i, out)
     }
   }
