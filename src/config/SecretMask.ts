@@ -16,7 +16,8 @@ export const isCommon = (secret: string): boolean =>
 /** All secrets within a value, in the order in which they are found. */
 export const redactedIn = (value: unknown): ReadonlyArray<string> => {
   if (Redacted.isRedacted(value)) return [String(Redacted.value(value))]
-  return Predicate.isObjectOrArray(value) ? Object.values(value).flatMap(redactedIn) : []
+  if (!Predicate.isObjectOrArray(value)) return []
+  return (value instanceof Map ? [...value] : Object.values(value)).flatMap(redactedIn)
 }
 
 /**
