@@ -1,4 +1,4 @@
-/** What both folders have in common: whom they refuse, what they say, and that a killed process costs nothing. */
+/** What both kinds of folders do: which folders they refuse, and with which message. */
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -70,7 +70,7 @@ const values = async (kind: Kind, folder: string): Promise<ReadonlyArray<unknown
 
 for (const kind of kinds) {
   describe(kind, () => {
-    it.live("refuses what it does not know, in sentences, and touches nothing", () =>
+    it.live("refuses foreign and damaged folders, in sentences, and changes nothing", () =>
       Effect.gen(function* () {
         const folder = join(yield* temporaryFolder, "data")
         yield* use(kind, folder, put("incremental_append", 0))
@@ -111,7 +111,7 @@ for (const kind of kinds) {
       })
     )
 
-    it.live("says what is wrong with a place", () =>
+    it.live("reports what is wrong with a path", () =>
       Effect.gen(function* () {
         const inside = yield* temporaryFolder
         const file = join(inside, "file")
