@@ -260,7 +260,7 @@ describe("exactly once", () => {
           }
         }
       }),
-    { arbitrary: { runs: runs(3) }, timeout: 60_000 }
+    { arbitrary: { runs: runs(3, 40) }, timeout: 60_000 }
   )
 
   it.effect("is guaranteed if the same long series breaks off repeatedly", () =>

@@ -11,7 +11,7 @@ const clashing = (n: number): string => `0123abcd${idOf(n).slice(8)}`
 
 const YEAR_9999 = Date.UTC(9999, 11, 31)
 
-const few = { arbitrary: { runs: runs(25) } }
+const few = { arbitrary: { runs: runs(25, 100) } }
 
 describe("SeriesTable", () => {
   it.prop(

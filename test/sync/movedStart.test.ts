@@ -165,7 +165,7 @@ describe("a start that was moved", () => {
           numbers(0, 39)
         )
       }),
-    { arbitrary: { runs: runs(10) }, timeout: 60_000 }
+    { arbitrary: { runs: runs(10, 100) }, timeout: 60_000 }
   )
 })
 

@@ -220,7 +220,7 @@ describe("a response that is too large", () => {
         }
         assert.strictEqual(until, start + (points - 1) * minute)
       }),
-    { arbitrary: { runs: runs(9) }, timeout: 120_000 }
+    { arbitrary: { runs: runs(9, 125) }, timeout: 120_000 }
   )
 
   it.effect("may never arrive: smaller ones are requested once retries are exhausted", () =>

@@ -27,6 +27,6 @@ describe("shellQuote", () => {
       const read = execFileSync("bash", ["-c", `printf '%s\\0' ${quoted}`], { encoding: "utf8" })
       assert.deepStrictEqual(read.split("\0").slice(0, -1), words)
     },
-    { arbitrary: { runs: runs(20) }, timeout: 60_000 }
+    { arbitrary: { runs: runs(20, 100) }, timeout: 60_000 }
   )
 })
