@@ -45,16 +45,13 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams again.`
     })
   }
-  const names = new Set<string>()
-  const twice = decoded.success.streams.find(({ stream }) => {
-    const isKnown = names.has(stream.name)
-    names.add(stream.name)
-    return isKnown
-  })?.stream.name
-  if (twice !== undefined) {
-    return yield* new ConfigError({
-      message: `The catalog file ${path} has the stream ${twice.slice(0, 200)} twice.`
-    })
+  const byName = Map.groupBy(decoded.success.streams, ({ stream }) => stream.name)
+  for (const [name, streams] of byName) {
+    if (streams.length > 1) {
+      return yield* new ConfigError({
+        message: `The catalog file ${path} has the stream ${name.slice(0, 200)} twice.`
+      })
+    }
   }
   return decoded.success.streams.map(
     ({ generation_id, stream, sync_mode }): ConfiguredStream => ({

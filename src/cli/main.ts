@@ -48,7 +48,7 @@ const checkOpenFiles = (args: ReadonlyArray<string>) =>
     const message = working.has(args[0] ?? "") ? openFilesProblem() : undefined
     if (message === undefined) return
     if (isProtocol(args) && !args.includes("--human")) {
-      yield* Effect.andThen(traceError({ message, failureType: "system_error" }), flushOutput).pipe(
+      yield* Effect.andThen(traceError({ message, failure_type: "system_error" }), flushOutput).pipe(
         Effect.provide(Output.layer)
       )
     } else yield* Console.error(message)

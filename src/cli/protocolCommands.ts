@@ -7,7 +7,6 @@ import { readCatalog } from "../airbyte/Catalog.ts"
 import { check, checkFailed } from "../airbyte/check.ts"
 import { discover } from "../airbyte/discover.ts"
 import { toFailure, traceError } from "../airbyte/failures.ts"
-import { logLevel } from "../airbyte/logLevel.ts"
 import { Output, type OutputClosed } from "../airbyte/Output.ts"
 import * as ProtocolLogger from "../airbyte/ProtocolLogger.ts"
 import { read } from "../airbyte/read.ts"
@@ -51,8 +50,7 @@ const protocol = <R>(
 ): Effect.Effect<void, ExitWithCode | OutputClosed, Exclude<R, Output>> =>
   Effect.gen(function* () {
     const output = yield* Output
-    const { level, warnings } = yield* logLevel(debug)
-    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
+    const level = yield* ProtocolLogger.minimumLevel(debug)
     const succeeded = yield* verb.pipe(
       Effect.provideService(References.MinimumLogLevel, level),
       Effect.catchTag(["ConfigError", "InputFileError", "PrometheusError"], (error) =>
@@ -62,8 +60,8 @@ const protocol = <R>(
         Effect.as(
           traceError({
             message: "This is a bug in source-prometheus. Please report it with this message.",
-            failureType: "system_error",
-            internal: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
+            failure_type: "system_error",
+            internal_message: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
           }),
           false
         )
@@ -179,7 +177,7 @@ export const protocolPresenter: CliOutput.Presenter = {
             Effect.andThen(
               traceError({
                 message: usageText(event.errors, event.commandPath),
-                failureType: "config_error"
+                failure_type: "config_error"
               }),
               Effect.ignore(output.flush)
             )
