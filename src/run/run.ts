@@ -1,5 +1,5 @@
 /** A complete sync without a platform: discovers the streams, reads them, and writes them to the destination. */
-import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
@@ -201,11 +201,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     }
   })
 
-  const requests = names.map((name) => ({
-    name,
-    mode: syncKindOf(mode),
-    generationId: Option.none()
-  }))
+  const requests = names.map((name) => ({ name, mode: syncKindOf(mode) }))
   const events = read(requests, {
     detailedStates: true,
     isAbandoned: (name) => abandoned.has(name),

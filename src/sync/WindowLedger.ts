@@ -44,8 +44,8 @@ export class WindowLedger {
   begin(expected: Expectation): void {
     this.expected = expected
     this.samples = 0
-    this.emitted.floats.raise(this.seen.floats)
-    this.emitted.histograms.raise(this.seen.histograms)
+    this.emitted.floats.raiseAll(this.seen.floats)
+    this.emitted.histograms.raiseAll(this.seen.histograms)
     this.seen = new LatestTimes()
   }
 
@@ -71,7 +71,7 @@ export class WindowLedger {
         : lastOfRange(block, previous, expected)
     if (typeof last !== "number") return last
     this.latestMillis = Math.max(this.latestMillis, last)
-    seen.set(id, last)
+    seen.raise(id, last)
     const emitted = this.emitted.of(block)
     if (emitted.size === 0) return block
     const until = emitted.get(id) ?? Number.NEGATIVE_INFINITY

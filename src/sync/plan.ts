@@ -18,7 +18,7 @@ export interface StreamRequest {
   readonly name: string
   readonly mode: "full_refresh" | "incremental"
   /** The number of a full refresh, if the platform has one. Only the refresh with that number resumes from its checkpoints. */
-  readonly generationId?: Option.Option<number>
+  readonly generationId?: number | undefined
 }
 
 /** How states are used and written. */
@@ -116,33 +116,20 @@ export interface Plan {
   readonly streams: ReadonlyArray<StreamPlan>
 }
 
+type GridSettings = Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">
+
 /** The points to read at the server's time `nowMillis`: the settled ones between start and end. */
-export const gridToRead = (
-  settings: Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">,
-  nowMillis: number
-): GridRange => {
+export const gridToRead = (settings: GridSettings, nowMillis: number): GridRange => {
   const settled = nowMillis - settings.settleDelayMillis
-  const end = Option.match(settings.endMillis, {
-    onNone: () => settled,
-    onSome: (end) => Math.min(end, settled)
-  })
-  return gridRange(settings.startMillis, end, settings.stepSeconds * 1000)
+  const end = Option.getOrElse(settings.endMillis, () => settled)
+  return gridRange(settings.startMillis, Math.min(end, settled), settings.stepSeconds * 1000)
 }
 
 /** The plan of a sync from the saved states of its streams, by name, and the server's time. */
 export const plan = (
   requests: ReadonlyArray<StreamRequest>,
   states: ReadonlyMap<string, StreamState>,
-  settings: Pick<
-    Settings,
-    | "startMillis"
-    | "endMillis"
-    | "settleDelayMillis"
-    | "stepSeconds"
-    | "lookbackMillis"
-    | "matchers"
-    | "excludedLabels"
-  >,
+  settings: GridSettings & Pick<Settings, "lookbackMillis" | "matchers" | "excludedLabels">,
   nowMillis: number,
   { detailedStates = false }: PlanOptions = {}
 ): Plan => {
@@ -152,15 +139,14 @@ export const plan = (
     excluded_labels: labelsDigest(settings.excludedLabels)
   }
   const streams = requests.map((request) => {
-    const { mode, name } = request
+    const { generationId, mode, name } = request
     const saved = states.get(name)
     const resumed = saved !== undefined && isResumable(request, grid, saved) ? saved : undefined
     const lookbackMillis = mode === "incremental" ? settings.lookbackMillis : 0
-    const generationId = mode === "full_refresh" ? generationOf(request) : undefined
     return new StreamPlan({
       stream: name,
       mode,
-      ...(generationId === undefined ? {} : { generationId }),
+      ...(mode === "incremental" || generationId === undefined ? {} : { generationId }),
       grid,
       ...(resumed === undefined ? {} : { resumed }),
       ...(details === false ? {} : { details }),
@@ -178,10 +164,7 @@ const isResumable = (request: StreamRequest, grid: GridRange, state: StreamState
       state.step * 1000 === grid.stepMillis &&
       // If the start was moved forward since, drop the spans of the refresh before it.
       (state.covered[0]?.firstMillis ?? grid.firstMillis) >= grid.firstMillis &&
-      state.generation_id === generationOf(request)
-
-const generationOf = ({ generationId = Option.none() }: StreamRequest): number | undefined =>
-  Option.getOrUndefined(generationId)
+      state.generation_id === request.generationId
 
 const partsOf = (
   grid: GridRange,

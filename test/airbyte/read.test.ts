@@ -33,7 +33,7 @@ interface Setting {
 const configured = (name: string, more: Partial<ConfiguredStream> = {}): ConfiguredStream => ({
   name,
   mode: "incremental",
-  generationId: Option.none(),
+  generationId: undefined,
   properties: [],
   discoveredLabels: undefined,
   ...more
@@ -213,7 +213,7 @@ describe("read", () => {
 
   it.effect("ends a full refresh with its final state, from which the next one starts again", () =>
     Effect.gen(function* () {
-      const stream = configured("m", { mode: "full_refresh", generationId: Option.some(3) })
+      const stream = configured("m", { mode: "full_refresh", generationId: 3 })
       const setting = { series: gauge("m", 100), points: 100 }
       const first = yield* readAll([stream], setting)
       assert.match(story(first.messages, "m"), /^STARTED RUNNING( records STATE)+ STATE COMPLETE$/)
@@ -225,7 +225,7 @@ describe("read", () => {
       const middle = states(first.messages)[0]
       const resumed = yield* readAll([stream], { ...setting, states: [middle] })
       assert.isBelow(records(resumed.messages).length, 100)
-      const other = configured("m", { mode: "full_refresh", generationId: Option.some(4) })
+      const other = configured("m", { mode: "full_refresh", generationId: 4 })
       const restarted = yield* readAll([other], { ...setting, states: [middle] })
       assert.strictEqual(records(restarted.messages).length, 100)
     })

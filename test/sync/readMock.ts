@@ -1,4 +1,4 @@
-import { Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { Fault } from "../../src/mock/http.ts"
@@ -36,10 +36,10 @@ export const setUp = Effect.fnUntraced(function* (setting: Setting) {
 })
 
 export const incremental = (...names: ReadonlyArray<string>): ReadonlyArray<StreamRequest> =>
-  names.map((name) => ({ name, mode: "incremental", generationId: Option.none() }))
+  names.map((name) => ({ name, mode: "incremental" }))
 
 export const fullRefresh = (name: string, generation?: number): ReadonlyArray<StreamRequest> => [
-  { name, mode: "full_refresh", generationId: Option.fromNullishOr(generation) }
+  { name, mode: "full_refresh", generationId: generation }
 ]
 
 /** Runs all fibers until they wait for time. */
