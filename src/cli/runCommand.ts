@@ -14,7 +14,7 @@ import { estimate } from "../run/estimate.ts"
 import { fitSettings } from "../run/filledDestination.ts"
 import { compareWithServer, logLosses } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
-import { StateReader } from "../sync/StateReader.ts"
+import { StateStore } from "../sync/StateStore.ts"
 import { Screen } from "../terminal/Screen.ts"
 import {
   type ConfigFlags,
@@ -134,7 +134,7 @@ const dryRun = Effect.fnUntraced(function* (
           Effect.provideService(ConnectorConfig, fitted)
         )
       }).pipe(Effect.provide(destination))
-    : yield* Effect.provide(estimate(names, about), StateReader.layerMemory())
+    : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())
   yield* showDryRun(estimated, isJson)
 })
 

@@ -18,14 +18,6 @@ export class StateReader extends Context.Service<
     Layer.succeed(StateReader, {
       load: (stream) => Effect.flatMap(load(stream), (json) => decodeState(stream, json))
     })
-
-  /** The given states, as JSON. Without a state, a stream starts from the configured start. */
-  static readonly layerMemory = (
-    states: Iterable<readonly [stream: string, state: unknown]> = []
-  ): Layer.Layer<StateReader> => {
-    const byStream = new Map(states)
-    return StateReader.layerJson((stream) => Effect.succeed(byStream.get(stream)))
-  }
 }
 
 /** Decodes a stream's JSON; none if it is undefined. */

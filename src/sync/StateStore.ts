@@ -64,13 +64,11 @@ export class StateStore extends Context.Service<
   static readonly layerMemory = (
     initial: Iterable<readonly [stream: string, state: unknown]> = []
   ): Layer.Layer<StateStore | StateReader> =>
-    StateStore.layer(
-      Effect.sync(() => {
-        const states = new Map(initial)
-        return {
-          load: (stream) => Effect.suspend(() => decodeState(stream, states.get(stream))),
-          save: ({ state, stream }) => Effect.sync(() => void states.set(stream, encodeStreamState(state)))
-        }
+    Layer.suspend(() => {
+      const states = new Map(initial)
+      return StateStore.layerJson({
+        load: (stream) => Effect.sync(() => states.get(stream)),
+        save: (stream, state) => Effect.sync(() => void states.set(stream, state))
       })
-    )
+    })
 }

@@ -8,7 +8,6 @@ import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { cover, uncovered } from "./coverage.ts"
-import type { Checkpoint } from "./StateStore.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
@@ -71,27 +70,29 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   }
 
   /** The state to save after all points up to `lastMillis`, and the number of these points. */
-  checkpointAt(
-    lastMillis: number
-  ): Omit<Checkpoint, "recordCount"> & { readonly lastMillis: number; readonly points: number } {
-    const done = this.parts
+  checkpointAt(lastMillis: number) {
+    const { details, generationId, grid, mode, parts, resumed, stream } = this
+    const done = parts
       .filter(({ range }) => range.firstMillis <= lastMillis)
       .map(({ range }) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
-    const { details } = this
-    const covered = done.reduce(
-      (covered, range) => cover(covered, range, range.stepMillis),
-      this.resumed?.covered ?? []
-    )
+    // A new state is never earlier than the resumed one.
+    const { step, time } =
+      resumed !== undefined && resumed.timeMillis >= lastMillis
+        ? resumed
+        : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
+    const covered = () =>
+      done.reduce((spans, range) => cover(spans, range, range.stepMillis), resumed?.covered ?? [])
     return {
-      stream: this.stream,
+      stream,
       lastMillis,
       points: done.reduce((sum, range) => sum + pointCount(range), 0),
       state: new StreamState({
-        ...this.#timeAfter(lastMillis),
+        time,
+        step,
         version: 1,
-        ...(this.mode === "full_refresh" ? { full_refresh: true } : {}),
-        ...(this.generationId === undefined ? {} : { generation_id: this.generationId }),
-        ...(details === undefined ? {} : { read: encodeSpans(covered), ...details })
+        ...(mode === "full_refresh" ? { full_refresh: true } : {}),
+        ...(generationId === undefined ? {} : { generation_id: generationId }),
+        ...(details === undefined ? {} : { read: encodeSpans(covered()), ...details })
       })
     }
   }
@@ -99,14 +100,6 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   /** The state to save if there is nothing to read. */
   get unchangedCheckpoint() {
     return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
-  }
-
-  /** A new state is never earlier than the resumed one. */
-  #timeAfter(lastMillis: number): Pick<StreamState, "time" | "step"> {
-    const { grid, resumed } = this
-    return resumed !== undefined && resumed.timeMillis >= lastMillis
-      ? { time: resumed.time, step: resumed.step }
-      : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
   }
 }
 

@@ -7,7 +7,7 @@ import { recycle } from "../samples/recycle.ts"
 import { type Histogram, numberAt, type SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { read } from "./Read.ts"
-import { StateReader } from "./StateReader.ts"
+import { StateStore } from "./StateStore.ts"
 
 /** One sample of one series. */
 export interface Sample {
@@ -55,5 +55,5 @@ export const samples = (
       recycle(block)
       return Stream.fromArray(samples)
     }),
-    Stream.provide(StateReader.layerMemory())
+    Stream.provide(StateStore.layerMemory())
   )

@@ -7,7 +7,6 @@ import type { NumberBlock, Series } from "../../src/samples/Sample.ts"
 import { BlockSource } from "../../src/sync/BlockSource.ts"
 import { plan } from "../../src/sync/plan.ts"
 import { readPlanned } from "../../src/sync/Read.ts"
-import { StateReader } from "../../src/sync/StateReader.ts"
 import type { GridRange } from "../../src/sync/TimeGrid.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 import { checkpoints, drive, incremental, samplesOf, story } from "./readMock.ts"
@@ -65,7 +64,6 @@ const readFrom = (source: ReturnType<typeof sourceOf>) =>
     Effect.provide(
       Layer.mergeAll(
         source.layer,
-        StateReader.layerMemory(),
         ConnectorConfig.layerFrom({ base_url: "http://mock", start_date: iso(start), step: 60 })
       )
     )

@@ -101,21 +101,6 @@ describe("decodeState", () => {
 describe("StateReader", () => {
   const load = (stream: string) => Effect.flatMap(StateReader, (reader) => reader.load(stream))
 
-  it.effect("reads the given states", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* load("up"), Option.some(new StreamState({ ...saved, version: 1 })))
-      assert.deepStrictEqual(yield* load("toString"), Option.none())
-      assert.include((yield* Effect.flip(load("bad"))).message, "stream bad")
-    }).pipe(
-      Effect.provide(
-        StateReader.layerMemory([
-          ["up", saved],
-          ["bad", 1]
-        ])
-      )
-    )
-  )
-
   it.effect("reads JSON from a program's own storage", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* load("a"), Option.some(new StreamState({ ...saved, version: 1 })))
