@@ -36,8 +36,7 @@ export type { GridRange } from "./sync/TimeGrid.ts"
 
 // State between two reads.
 
-export { StateReader } from "./sync/StateReader.ts"
-export { type Checkpoint, StateStore, StateStoreError } from "./sync/StateStore.ts"
+export { type Checkpoint, StateReader, StateStore, StateStoreError } from "./sync/StateStore.ts"
 export { decodeStreamState, encodeStreamState, StreamState } from "./sync/StreamState.ts"
 
 // Samples in blocks, and as records.

@@ -10,7 +10,7 @@ import {
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { type RunOptions, run } from "../../src/run/run.ts"
 import type { SampleBlock } from "../../src/samples/Sample.ts"
-import { decodeState } from "../../src/sync/StateReader.ts"
+import { decodeState } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"
 

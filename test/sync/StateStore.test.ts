@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { ConfigError } from "../../src/config/ConnectorConfig.ts"
-import { decodeState, StateReader } from "../../src/sync/StateReader.ts"
-import { StateStore, StateStoreError } from "../../src/sync/StateStore.ts"
+import { decodeState, StateReader, StateStore, StateStoreError } from "../../src/sync/StateStore.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 
 const state = (time: string) => new StreamState({ time, step: 60, version: 1 })
