@@ -19,8 +19,6 @@ import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
 
-export type { RangeQuery, TimeRange } from "./api.ts"
-
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *

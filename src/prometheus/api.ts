@@ -240,8 +240,7 @@ export const rangeOutcome = (
       fromRefusal(address, {
         status: 200,
         body: JSON.stringify({ error }),
-        contentType: "application/json",
-        retryAfterMillis: undefined
+        contentType: "application/json"
       })
     )
   }
