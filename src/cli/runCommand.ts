@@ -8,11 +8,10 @@ import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReportPath, writeReport } from "../report/html/writeReport.ts"
-import { masked, maskedSummary } from "../report/masked.ts"
-import * as ShownProgress from "../report/terminalProgress.ts"
+import * as ScreenProgress from "../report/screenProgress.ts"
 import { estimate } from "../run/estimate.ts"
 import { fitSettings } from "../run/filledDestination.ts"
-import { compareWithServer, logLosses } from "../run/refreshGuard.ts"
+import { compareWithServer } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
 import { StateReader } from "../sync/StateReader.ts"
 import { Screen } from "../terminal/Screen.ts"
@@ -51,7 +50,6 @@ interface Source {
 /** Executes a plan. Fails if a stream failed. */
 const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { isStepGiven, name: source, settings } = from
-  const mask = makeMask(secretTexts(settings))
   const destination = plan.target.kind.layer(plan.target.path, {
     ...plan,
     source,
@@ -59,7 +57,6 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     replacing: replacing(),
     readOnly: plan.isDryRun
   })
-  const progress = masked(ShownProgress.layer, mask)
 
   const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
     const summary = yield* run({
@@ -69,11 +66,9 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
       hasCharts: plan.reportPath !== undefined,
       isStepGiven,
       mayShrink: plan.mayShrink,
-      confirm: confirmInTerminal()
-    }).pipe(
-      Effect.provide(Layer.merge(destination, progress)),
-      Effect.map((summary) => maskedSummary(summary, mask))
-    )
+      confirm: confirmInTerminal(),
+      mask: makeMask(secretTexts(settings))
+    }).pipe(Effect.provide(Layer.merge(destination, ScreenProgress.layer)))
     yield* showSummary(summary, plan.isJson)
     if (plan.reportPath !== undefined) {
       yield* writeReport(plan.reportPath, summary)
@@ -122,12 +117,7 @@ const dryRun = Effect.fnUntraced(function* (
     ? yield* Effect.gen(function* () {
         const fitted = yield* fitSettings(names, about)
         if (mode === "full_refresh_overwrite" && !mayShrink) {
-          const { losses, unknown } = yield* Effect.provideService(
-            compareWithServer(names),
-            ConnectorConfig,
-            fitted
-          )
-          yield* logLosses(losses, unknown, about.destination)
+          yield* Effect.provideService(compareWithServer(names, about.destination), ConnectorConfig, fitted)
         }
         return yield* estimate(names, about).pipe(
           Effect.provide(layerStates(mode)),

@@ -1,7 +1,6 @@
 /** The progress and the result of a run, for terminals, logs and programs. */
 import { Context, type Duration, type Effect } from "effect"
 import type { SyncMode } from "../destinations/Destination.ts"
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 
 /**
  * The values of one series in the order of time, thinned out for a chart. `NaN` is a gap: the server had no value at that time,
@@ -51,30 +50,21 @@ export interface RunSummary {
   readonly streams: ReadonlyArray<StreamSummary>
 }
 
-/** Receives the progress of a run. All methods are called often and must be fast. */
+/** Receives the progress of a run, with secrets masked. All methods are called often and must be fast. */
 export class Progress extends Context.Service<
   Progress,
   {
     /** The run starts, with these streams. */
-    readonly begin: (run: {
-      readonly source: string
-      readonly destination: string
-      readonly stepSeconds: number
-      readonly streams: ReadonlyArray<string>
-    }) => Effect.Effect<void>
+    readonly begin: (streams: ReadonlyArray<string>) => Effect.Effect<void>
     /** A stream starts. `points` is the number of grid points that it will request. */
     readonly started: (stream: string, points: number) => Effect.Effect<void>
     /** `samples` more samples of an incomplete window have been written. */
     readonly wrote: (stream: string, samples: number) => Effect.Effect<void>
     /** `points` grid points have been read and committed so far. */
     readonly committed: (stream: string, points: number) => Effect.Effect<void>
-    /** A request is retried after a delay. */
-    readonly retrying: (
-      stream: string,
-      error: PrometheusError,
-      delay: Duration.Duration
-    ) => Effect.Effect<void>
+    /** A request is retried after a delay, because of an error. */
+    readonly retrying: (stream: string, error: string, delay: Duration.Duration) => Effect.Effect<void>
     readonly ended: (stream: StreamSummary) => Effect.Effect<void>
-    readonly finish: (run: RunSummary) => Effect.Effect<void>
+    readonly finish: Effect.Effect<void>
   }
 >()("source-prometheus/run/Progress") {}

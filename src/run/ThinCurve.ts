@@ -9,9 +9,6 @@
 const lower = (a: number, b: number): boolean => Number.isFinite(a) && (a < b || !Number.isFinite(b))
 const higher = (a: number, b: number): boolean => Number.isFinite(a) && (a > b || !Number.isFinite(b))
 
-/** The time of a slot without samples. */
-const EMPTY = Number.NaN
-
 export class ThinCurve {
   /** The number of slots. */
   private readonly slots: number
@@ -22,88 +19,55 @@ export class ThinCurve {
   private first = 0
   /** The number of slots in use. */
   private used = 0
-  private readonly lowTimes: Float64Array
-  private readonly lows: Float64Array
-  private readonly highTimes: Float64Array
-  private readonly highs: Float64Array
+  /** Four numbers per slot: time and value of its minimum, then of its maximum. The times of an empty slot are NaN. */
+  private readonly extremes: Float64Array
 
   /** Has at most `points` points, but at least four, because times around the epoch always take two slots. */
   constructor(stepMillis: number, points: number) {
     this.stepMillis = stepMillis
     this.slots = Math.max(2, points >> 1)
-    this.lowTimes = new Float64Array(this.slots).fill(EMPTY)
-    this.lows = new Float64Array(this.slots)
-    this.highTimes = new Float64Array(this.slots).fill(EMPTY)
-    this.highs = new Float64Array(this.slots)
+    this.extremes = new Float64Array(4 * this.slots).fill(Number.NaN)
   }
 
   /** Adds a sample at a time in milliseconds. Samples may come in any order; the order of time is fastest. */
   add(time: number, value: number): void {
-    const slot = this.slotOf(time)
-    if (Number.isNaN(this.lowTimes[slot]!)) {
-      this.lowTimes[slot] = time
-      this.lows[slot] = value
-      this.highTimes[slot] = time
-      this.highs[slot] = value
-      return
+    const at = 4 * this.slotOf(time)
+    const { extremes } = this
+    const isEmpty = Number.isNaN(extremes[at]!)
+    if (isEmpty || lower(value, extremes[at + 1]!)) {
+      extremes[at] = time
+      extremes[at + 1] = value
     }
-    if (lower(value, this.lows[slot]!)) {
-      this.lowTimes[slot] = time
-      this.lows[slot] = value
-    }
-    if (higher(value, this.highs[slot]!)) {
-      this.highTimes[slot] = time
-      this.highs[slot] = value
+    if (isEmpty || higher(value, extremes[at + 3]!)) {
+      extremes[at + 2] = time
+      extremes[at + 3] = value
     }
   }
 
   /** Adds all values of another curve of the same kind. */
   merge(other: ThinCurve): void {
     while (this.width < other.width) this.widen()
-    for (let slot = 0; slot < other.used; slot++) {
-      const time = other.lowTimes[slot]!
-      if (Number.isNaN(time)) continue
-      this.add(time, other.lows[slot]!)
-      this.add(other.highTimes[slot]!, other.highs[slot]!)
-    }
-  }
-
-  clear(): void {
-    this.lowTimes.fill(EMPTY, 0, this.used)
-    this.highTimes.fill(EMPTY, 0, this.used)
-    this.used = 0
-    this.width = 1
-  }
-
-  get isEmpty(): boolean {
-    return this.used === 0
+    this.addAll(other.extremes.subarray(0, 4 * other.used))
   }
 
   /** The points to draw, in the order of time: one or two per slot, and a gap, `NaN`, for empty slots. */
   points(): { readonly times: Float64Array; readonly values: Float64Array } {
-    const times = new Float64Array(2 * this.used)
-    const values = new Float64Array(2 * this.used)
-    let count = 0
-    const push = (time: number, value: number): void => {
-      times[count] = time
-      values[count++] = value
-    }
+    const points: Array<readonly [time: number, value: number]> = []
+    let wasEmpty = false
     for (let slot = 0; slot < this.used; slot++) {
-      const low = this.lowTimes[slot]!
-      const high = this.highTimes[slot]!
-      if (Number.isNaN(low)) {
-        // One gap for consecutive empty slots.
-        if (!Number.isNaN(this.lowTimes[slot - 1]!)) {
-          push((this.first + slot) * this.width * this.stepMillis, Number.NaN)
-        }
-      } else if (low === high) push(low, this.lows[slot]!)
-      else {
-        if (low < high) push(low, this.lows[slot]!)
-        push(high, this.highs[slot]!)
-        if (low > high) push(low, this.lows[slot]!)
-      }
+      const [lowTime = NaN, low = NaN, highTime = NaN, high = NaN] = this.extremes.subarray(4 * slot)
+      const isEmpty = Number.isNaN(lowTime)
+      // One gap for consecutive empty slots.
+      if (isEmpty && !wasEmpty) points.push([(this.first + slot) * this.width * this.stepMillis, Number.NaN])
+      if (lowTime < highTime) points.push([lowTime, low])
+      if (!isEmpty) points.push([highTime, high])
+      if (lowTime > highTime) points.push([lowTime, low])
+      wasEmpty = isEmpty
     }
-    return { times: times.slice(0, count), values: values.slice(0, count) }
+    return {
+      times: Float64Array.from(points, ([time]) => time),
+      values: Float64Array.from(points, ([, value]) => value)
+    }
   }
 
   /** The slot of a time, added if necessary. */
@@ -118,7 +82,7 @@ export class ThinCurve {
         return slot
       }
       if (slot < 0 && this.used - slot <= this.slots) {
-        this.shift(-slot)
+        this.prepend(-slot)
         return 0
       }
       this.widen()
@@ -126,42 +90,27 @@ export class ThinCurve {
   }
 
   /** Inserts slots before the first one. */
-  private shift(by: number): void {
-    for (const array of [this.lowTimes, this.lows, this.highTimes, this.highs]) {
-      array.copyWithin(by, 0, this.used)
-    }
-    this.lowTimes.fill(EMPTY, 0, by)
-    this.highTimes.fill(EMPTY, 0, by)
-    this.first -= by
-    this.used += by
+  private prepend(slots: number): void {
+    this.extremes.copyWithin(4 * slots, 0, 4 * this.used)
+    this.extremes.fill(Number.NaN, 0, 4 * slots)
+    this.first -= slots
+    this.used += slots
   }
 
   /** Merges pairs of slots. */
   private widen(): void {
-    const { first, highTimes, highs, lowTimes, lows, used } = this
-    const before = Math.floor(first / 2)
-    this.width *= 2
-    this.first = before
+    const before = this.extremes.slice(0, 4 * this.used)
+    this.extremes.fill(Number.NaN)
     this.used = 0
-    for (let slot = 0; slot < used; slot++) {
-      const lowTime = lowTimes[slot]!
-      const low = lows[slot]!
-      const highTime = highTimes[slot]!
-      const high = highs[slot]!
-      // The target is never after the slot that is read.
-      lowTimes[slot] = EMPTY
-      highTimes[slot] = EMPTY
-      const to = Math.floor((first + slot) / 2) - before
-      this.used = to + 1
-      if (Number.isNaN(lowTime)) continue
-      if (Number.isNaN(lowTimes[to]!) || lower(low, lows[to]!)) {
-        lowTimes[to] = lowTime
-        lows[to] = low
-      }
-      if (Number.isNaN(highTimes[to]!) || higher(high, highs[to]!)) {
-        highTimes[to] = highTime
-        highs[to] = high
-      }
+    this.width *= 2
+    this.addAll(before)
+  }
+
+  /** Adds the samples of slots. */
+  private addAll(extremes: Float64Array): void {
+    for (let at = 0; at < extremes.length; at += 2) {
+      const time = extremes[at]!
+      if (!Number.isNaN(time)) this.add(time, extremes[at + 1]!)
     }
   }
 }

@@ -3,15 +3,13 @@ import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { makePlan } from "../sync/makePlan.ts"
-import type { StreamPlan } from "../sync/plan.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
 import { seriesCounts } from "./seriesCounts.ts"
 
-/** The estimate of one stream. Only samples and bytes are estimated. */
-export interface DryRunStream {
-  readonly name: string
+/** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
+export interface ReadEstimate {
   readonly series: number
   /** The number of grid points to read. */
   readonly points: number
@@ -20,6 +18,10 @@ export interface DryRunStream {
   readonly samples: number
   /** The size of the responses, uncompressed. */
   readonly bytes: number
+}
+
+export interface DryRunStream extends ReadEstimate {
+  readonly name: string
 }
 
 export interface DryRun {
@@ -37,74 +39,69 @@ const PROBES = 48
 /** The bytes of a sample in a response, for example `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
 
+/** The sum of estimates that have no series in common. */
+export const sumOfEstimates = (estimates: ReadonlyArray<ReadEstimate>): ReadEstimate =>
+  estimates.reduce(
+    (sum, { bytes, points, samples, series, windows }) => ({
+      series: sum.series + series,
+      points: sum.points + points,
+      windows: sum.windows + windows,
+      samples: sum.samples + samples,
+      bytes: sum.bytes + bytes
+    }),
+    { series: 0, points: 0, windows: 0, samples: 0, bytes: 0 }
+  )
+
 /** Estimates each stream, resuming from the states of the `StateReader`. */
 export const estimate = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
-  about: { readonly mode: SyncMode; readonly source: string; readonly destination: string }
+  { destination, mode, source }: Record<"source" | "destination", string> & { readonly mode: SyncMode }
 ) {
-  const settings = yield* ConnectorConfig
-  const mode = syncKindOf(about.mode)
+  const { concurrency, stepSeconds } = yield* ConnectorConfig
   const { grid, streams: plans } = yield* makePlan(
-    names.map((name) => ({ name, mode })),
+    names.map((name) => ({ name, mode: syncKindOf(mode) })),
     { detailedStates: true }
   )
-  const estimateStream = Effect.fnUntraced(function* ({ parts: planned, stream: name }: StreamPlan) {
-    const parts = yield* Effect.forEach(planned, ({ range }) => estimateRange(name, range))
-    const sum = (of: (part: Omit<DryRunStream, "name">) => number) =>
-      parts.reduce((total, part) => total + of(part), 0)
-    const stream: DryRunStream = {
-      name,
-      series: largest(parts.map(({ series }) => series)),
-      points: sum(({ points }) => points),
-      windows: sum(({ windows }) => windows),
-      samples: sum(({ samples }) => samples),
-      bytes: sum(({ bytes }) => bytes)
-    }
-    return stream
-  })
-
-  const streams = yield* Effect.forEach(plans, estimateStream, { concurrency: settings.concurrency })
+  const streams = yield* Effect.forEach(
+    plans,
+    ({ parts, stream: name }) =>
+      Effect.map(
+        Effect.forEach(parts, ({ range }) => estimateRange(name, range)),
+        (estimates) => ({
+          ...sumOfEstimates(estimates),
+          name,
+          series: largest(estimates.map(({ series }) => series))
+        })
+      ),
+    { concurrency }
+  )
   // From the start of the stream that has to catch up most.
-  const starts = plans.flatMap(({ parts }) => parts.slice(0, 1).map(({ range }) => range.firstMillis))
-  const firstMillis = starts.reduce((a, b) => Math.min(a, b), Infinity)
+  const firstMillis = plans.reduce((least, { range }) => Math.min(least, range.firstMillis), Infinity)
   const span =
     pointCount(grid) === 0
       ? undefined
-      : ([firstMillis === Infinity ? grid.firstMillis : firstMillis, grid.lastMillis] as const)
-  const dryRun: DryRun = {
-    source: about.source,
-    destination: about.destination,
-    stepSeconds: settings.stepSeconds,
-    span,
-    streams
-  }
-  return dryRun
+      : ([firstMillis > grid.lastMillis ? grid.firstMillis : firstMillis, grid.lastMillis] as const)
+  return { source, destination, stepSeconds, span, streams } satisfies DryRun
 })
 
-/** The estimate of one range of a metric. */
+/** The estimate of one range of a metric, from the number of its series at some of the points. */
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
-  const counts = yield* probe(name, range)
+  const every = Math.ceil(points / PROBES)
+  const probes = Math.ceil(points / every)
+  const stepMillis = range.stepMillis * every
+  const lastMillis = range.firstMillis + (probes - 1) * stepMillis
+  const { counts } = yield* seriesCounts(name, { ...range, lastMillis, stepMillis })
   // The server omits points without series.
-  const perPoint = counts.values.reduce((sum, count) => sum + count, 0) / counts.probes
+  const perPoint = counts.reduce((sum, count) => sum + count, 0) / probes
   const samples = Math.round(perPoint * points)
   return {
-    series: largest(counts.values),
+    series: largest(counts),
     points,
     windows: windowsOf(points, perPoint),
     samples,
     bytes: samples * SAMPLE_BYTES
   }
-})
-
-/** The number of series of a metric at some points of a range. */
-const probe = Effect.fnUntraced(function* (name: string, range: GridRange) {
-  const every = Math.ceil(pointCount(range) / PROBES)
-  const stepMillis = range.stepMillis * every
-  const probes = Math.ceil(pointCount(range) / every)
-  const lastMillis = range.firstMillis + (probes - 1) * stepMillis
-  const { counts } = yield* seriesCounts(name, { ...range, lastMillis, stepMillis })
-  return { probes, values: counts }
 })
 
 /** The number of windows of a stream with `samplesPerPoint` samples at each point, if no request is refused. */

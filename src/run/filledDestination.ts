@@ -1,5 +1,5 @@
 /** Compares the settings of a run with those that filled the destination: the step, the selector and the start. */
-import { Effect, Option, Result } from "effect"
+import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { Destination, type SyncMode } from "../destinations/Destination.ts"
 import { render } from "../promql/Matcher.ts"
@@ -27,8 +27,13 @@ export interface Filling {
 export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<string>, filling: Filling) {
   const settings = yield* ConnectorConfig
   const states = yield* statesIn
-  const selected = new Map(names.flatMap((name) => Option.toArray(entryOf(states, name))))
-  const stepSeconds = yield* Effect.fromResult(chooseStep(settings, filling, states, selected))
+  const selected = new Map(
+    names.flatMap((name) => {
+      const state = states.get(name)
+      return state === undefined ? [] : [[name, state] as const]
+    })
+  )
+  const stepSeconds = yield* chooseStep(settings, filling, states, selected)
   if (!filling.isStepGiven && states.size > 0) {
     yield* Effect.logInfo(
       `No step is given, so the run takes the step of ${filling.destination}: ${stepText(stepSeconds)}.`
@@ -47,11 +52,8 @@ type States = ReadonlyMap<string, StreamState>
 /** The latest states of all streams: of incremental runs, or otherwise of a stopped refresh. Damaged ones fail later. */
 const statesIn = Effect.gen(function* () {
   const { states, streams } = yield* Destination
-  const stores = [
-    states("incremental_append"),
-    states("full_refresh_overwrite"),
-    states("full_refresh_append")
-  ]
+  const modes = ["incremental_append", "full_refresh_overwrite", "full_refresh_append"] as const
+  const stores = modes.map(states)
   const found = new Map<string, StreamState>()
   for (const name of streams()) {
     for (const store of stores) {
@@ -62,34 +64,34 @@ const statesIn = Effect.gen(function* () {
   return found
 })
 
-const entryOf = (states: States, name: string) =>
-  Option.map(Option.fromUndefinedOr(states.get(name)), (state) => [name, state] as const)
-
 const chooseStep = (
   { stepSeconds }: Settings,
   { destination, isStepGiven, mode }: Filling,
   all: States,
   selected: States
-): Result.Result<number, ConfigError> => {
-  const fail = (message: string) => Result.fail(new ConfigError({ message }))
+): Effect.Effect<number, ConfigError> => {
   if (isStepGiven) {
     const others = [...selected].filter(([, { step }]) => step !== stepSeconds)
     // A refresh replaces all rows of a stream, including those with another step.
-    if (others.length === 0 || mode === "full_refresh_overwrite") return Result.succeed(stepSeconds)
+    if (others.length === 0 || mode === "full_refresh_overwrite") return Effect.succeed(stepSeconds)
     const steps = stepsOf(new Map(others)).map(stepText)
-    return fail(
-      `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+    return Effect.fail(
+      new ConfigError({
+        message: `The step is ${stepText(stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${steps.join(" or ")}. Rows of two steps cannot be distinguished later. Run with --step ${flagText(others[0]![1].step)}, choose another destination with --to, or read everything again with --full-refresh.`
+      })
     )
   }
-  const [step, ...more] = stepsOf(selected.size > 0 ? selected : all)
-  if (more.length === 0) return Result.succeed(step ?? stepSeconds)
-  if (selected.size === 0) return Result.succeed(stepSeconds)
-  const examples = [step!, ...more].map((one) => {
-    const [name] = [...selected].find(([, state]) => state.step === one)!
+  const steps = stepsOf(selected.size > 0 ? selected : all)
+  if (steps.length === 1) return Effect.succeed(steps[0]!)
+  if (selected.size === 0) return Effect.succeed(stepSeconds)
+  const examples = steps.map((one) => {
+    const [name] = [...selected].find(([, { step }]) => step === one)!
     return `${stepText(one)} (${name})`
   })
-  return fail(
-    `No step is given, and the streams of ${destination} have several: ${examples.join(", ")}. Give --step, or run once for each with --step and --select.`
+  return Effect.fail(
+    new ConfigError({
+      message: `No step is given, and the streams of ${destination} have several: ${examples.join(", ")}. Give --step, or run once for each with --step and --select.`
+    })
   )
 }
 
@@ -106,7 +108,7 @@ export const listNames = (names: ReadonlyArray<string>): string =>
     ? names.join(", ")
     : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
 
-/** Logs how a run differs from those that filled the destination. */
+/** How a run differs from those that filled the destination, as sentences. */
 const differences = (
   { excludedLabels, matchers }: Settings,
   { destination, mode }: Filling,
@@ -138,7 +140,7 @@ const differences = (
 
 const shown = (text: string): string => (text === "" ? "empty" : text)
 
-/** Logs the gaps of streams that the run fills: before the rows, if the start was moved back, or between them. */
+/** The gaps of streams that the run fills, as a sentence: before the rows, if the start was moved back, or between them. */
 const earlierStart = (
   { startMillis, stepSeconds }: Settings,
   { isDryRun = false }: Filling,

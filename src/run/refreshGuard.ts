@@ -4,6 +4,7 @@
  */
 import { Effect, type Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { sumOf } from "../destinations/contents.ts"
 import { type Contents, Destination, DestinationError } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { gridToRead } from "../sync/plan.ts"
@@ -11,45 +12,41 @@ import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { listNames } from "./filledDestination.ts"
-import { type ServerRows, serverRows } from "./serverRows.ts"
+import { serverRows } from "./serverRows.ts"
 
-/** The rows of one stream before and after a refresh. */
-export interface Loss {
+/** The rows of one stream before and after a refresh. The stream had rows before. */
+interface Change {
   readonly name: string
   readonly before: Contents
-  readonly after: ServerRows
+  readonly after: Contents
 }
 
 /**
  * Whether a refresh would leave fewer rows, a later first row or an earlier last row. With different steps, the last points may
  * differ by a step.
  */
-export const isLoss = (before: Contents, after: ServerRows, stepMillis: number): boolean =>
-  before.rows > 0 &&
-  (after.rows < before.rows ||
-    after.firstMillis === null ||
-    after.lastMillis === null ||
-    (before.firstMillis !== null && after.firstMillis > before.firstMillis) ||
-    (before.lastMillis !== null && after.lastMillis <= before.lastMillis - stepMillis))
+const isLoss = ({ after, before }: Change, stepMillis: number): boolean =>
+  after.rows < before.rows ||
+  after.firstMillis! > before.firstMillis! ||
+  after.lastMillis! <= before.lastMillis! - stepMillis
 
 /** The most streams with a line of their own. */
 const MAX_LINES = 20
 
 /** The minimum number of lost rows, because new rows may hide a loss. */
-const rowsLost = ({ after, before }: Loss): number => Math.max(0, before.rows - after.rows)
+const rowsLost = ({ after, before }: Change): number => Math.max(0, before.rows - after.rows)
 
 /** The loss of one stream, as a line. */
-export const lossLine = (loss: Loss): string => {
+const lossLine = (loss: Change): string => {
   const { after, before, name } = loss
   const lost = rowsLost(loss)
-  const gone = [
-    ...(after.firstMillis !== null && before.firstMillis !== null && after.firstMillis > before.firstMillis
-      ? [`all from ${formatTime(before.firstMillis)} to before ${formatTime(after.firstMillis)}`]
-      : []),
-    ...(after.lastMillis !== null && before.lastMillis !== null && after.lastMillis < before.lastMillis
-      ? [`all after ${formatTime(after.lastMillis)}`]
-      : [])
-  ]
+  const gone: Array<string> = []
+  if (after.firstMillis !== null && after.firstMillis > before.firstMillis!) {
+    gone.push(`all from ${formatTime(before.firstMillis!)} to before ${formatTime(after.firstMillis)}`)
+  }
+  if (after.lastMillis !== null && after.lastMillis < before.lastMillis!) {
+    gone.push(`all after ${formatTime(after.lastMillis)}`)
+  }
   const all = pluralize(before.rows, "row")
   return lost === 0
     ? `${name}: of ${all}, ${gone.join(" and ")} would be lost`
@@ -57,7 +54,7 @@ export const lossLine = (loss: Loss): string => {
 }
 
 /** The losses of a refresh, as lines. */
-export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): ReadonlyArray<string> => {
+const lossLines = (losses: ReadonlyArray<Change>, destination: string): ReadonlyArray<string> => {
   const lost = losses.reduce((sum, loss) => sum + rowsLost(loss), 0)
   const all = losses.reduce((sum, { before }) => sum + before.rows, 0)
   const more = losses.length - MAX_LINES
@@ -72,40 +69,55 @@ export const lossLines = (losses: ReadonlyArray<Loss>, destination: string): Rea
 /** Asks the user to confirm; none without a terminal. */
 export type Confirm = Option.Option<(question: string) => Effect.Effect<boolean>>
 
-/** Compares the rows of the streams in the destination with those on the server. */
-export const compareWithServer = Effect.fnUntraced(function* (names: ReadonlyArray<string>) {
+/**
+ * Compares the rows of the streams in the destination with those on the server, and logs what a refresh would lose. Returns the
+ * existing rows of each stream.
+ */
+export const compareWithServer = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  destinationName: string
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const destination = yield* Destination
-  const before = new Map<string, Contents>()
+  const existing = new Map<string, Contents>()
   /** Streams with damaged manifests, which may have rows. */
   const unknown: Array<string> = []
   for (const name of names) {
     const contents = yield* Effect.option(destination.contents(name, "current"))
     if (contents._tag === "None") unknown.push(name)
-    else if (contents.value.rows > 0) before.set(name, contents.value)
+    else if (contents.value.rows > 0) existing.set(name, contents.value)
   }
-  if (before.size === 0) return { before, losses: [], unknown }
-  yield* Effect.logInfo(
-    `Counting on the server what a full refresh of ${pluralize(before.size, "stream")} would bring (--yes skips that).`
-  )
-  const range = gridToRead(settings, (yield* client.clock).nowMillis)
-  const losses = yield* Effect.forEach(
-    before,
-    ([name, contents]) =>
-      serverRows(name, range).pipe(
-        Effect.map((after) =>
-          isLoss(contents, after, settings.stepSeconds * 1000) ? [{ name, before: contents, after }] : []
+  let losses: ReadonlyArray<Change> = []
+  if (existing.size > 0) {
+    yield* Effect.logInfo(
+      `Counting on the server what a full refresh of ${pluralize(existing.size, "stream")} would bring (--yes skips that).`
+    )
+    const range = gridToRead(settings, (yield* client.clock).nowMillis)
+    const changes = yield* Effect.forEach(
+      existing,
+      ([name, before]) =>
+        serverRows(name, range).pipe(
+          // The read fails in the same way and reports the error. The end of a refresh is guarded too.
+          Effect.catchIf(
+            ({ policy }) => policy.onExhausted === "stream",
+            () => Effect.succeed(before)
+          ),
+          Effect.map((after) => ({ name, before, after }))
         ),
-        // The read fails in the same way and reports the error. The end of a refresh is guarded too.
-        Effect.catchIf(
-          ({ policy }) => policy.onExhausted === "stream",
-          () => Effect.succeed<ReadonlyArray<Loss>>([])
-        )
-      ),
-    { concurrency: settings.concurrency }
-  )
-  return { before, losses: losses.flat(), unknown }
+      { concurrency: settings.concurrency }
+    )
+    losses = changes.filter((change) => isLoss(change, range.stepMillis))
+  }
+  if (losses.length > 0) {
+    yield* Effect.forEach(lossLines(losses, destinationName), (line) => Effect.logWarning(line))
+  }
+  if (unknown.length > 0) {
+    yield* Effect.logWarning(
+      `${destinationName} has rows of ${listNames(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
+    )
+  }
+  return { existing, isSafe: losses.length === 0 && unknown.length === 0 }
 })
 
 /**
@@ -117,9 +129,8 @@ export const guardRefresh = Effect.fnUntraced(function* (
   destination: string,
   confirm: Confirm
 ) {
-  const { before, losses, unknown } = yield* compareWithServer(names)
-  if (losses.length === 0 && unknown.length === 0) return before
-  yield* logLosses(losses, unknown, destination)
+  const { existing, isSafe } = yield* compareWithServer(names, destination)
+  if (isSafe) return existing
   if (confirm._tag === "None") {
     return yield* new ConfigError({
       message:
@@ -128,21 +139,6 @@ export const guardRefresh = Effect.fnUntraced(function* (
   }
   if (yield* confirm.value("Replace the rows anyway?")) return new Map<string, Contents>()
   return yield* new ConfigError({ message: "No data was changed." })
-})
-
-export const logLosses = Effect.fnUntraced(function* (
-  losses: ReadonlyArray<Loss>,
-  unknown: ReadonlyArray<string>,
-  destination: string
-) {
-  if (losses.length > 0) {
-    yield* Effect.forEach(lossLines(losses, destination), (line) => Effect.logWarning(line))
-  }
-  if (unknown.length > 0) {
-    yield* Effect.logWarning(
-      `${destination} has rows of ${listNames(unknown)} that cannot be counted, since their bookkeeping is damaged. A full refresh replaces them.`
-    )
-  }
 })
 
 /** The rows that a refresh replaces, and the rows of this refresh that an earlier run committed. */
@@ -158,19 +154,11 @@ export const guardEnd = (
   committed: Contents,
   stepMillis: number
 ): Effect.Effect<void, DestinationError> => {
-  const times = (of: (contents: Contents) => number | null) =>
-    [of(resumed), of(committed)].filter((millis) => millis !== null)
-  const firsts = times(({ firstMillis }) => firstMillis)
-  const lasts = times(({ lastMillis }) => lastMillis)
-  const after = {
-    rows: resumed.rows + committed.rows,
-    firstMillis: firsts.length === 0 ? null : Math.min(...firsts),
-    lastMillis: lasts.length === 0 ? null : Math.max(...lasts)
-  }
-  return isLoss(before, after, stepMillis)
+  const change = { name, before, after: sumOf([resumed, committed]) }
+  return isLoss(change, stepMillis)
     ? Effect.fail(
         new DestinationError({
-          message: `The full refresh would leave less than before, so the old rows stay. ${lossLine({ name, before, after })}. Run again with --yes to replace them anyway.`
+          message: `The full refresh would leave less than before, so the old rows stay. ${lossLine(change)}. Run again with --yes to replace them anyway.`
         })
       )
     : Effect.void

@@ -1,5 +1,5 @@
 /** A complete sync without a platform: discovers the streams, reads them, and writes them to the destination. */
-import { Clock, Effect, Exit, Option, Scope, Stream } from "effect"
+import { Clock, Effect, Exit, Scope, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
@@ -36,20 +36,27 @@ export interface RunOptions {
   readonly mayShrink: boolean
   /** Asks the user to confirm that. */
   readonly confirm: Confirm
+  /** Masks secrets. A server or a proxy may repeat them in a response, and errors quote it. */
+  readonly mask: (text: string) => string
 }
 
-/** The state of a stream during a read. */
-interface OpenStream {
-  readonly writer: StreamWriter
-  /** The scope of the writer. */
+/** A stream with the scope of its writer, which may not be open yet. */
+interface Counted {
   readonly scope: Scope.Closeable
   readonly tally: StreamTally
+}
+
+/** A stream during a read. */
+interface OpenStream extends Counted {
+  readonly writer: StreamWriter
   /** The rows that a refresh replaces, if it must not have fewer. */
   readonly replaced: Replaced | undefined
 }
 
-/** The number of rows that a run has committed so far. */
-interface Kept {
+type EventOf<Tag extends ReadEvent["_tag"]> = Extract<ReadEvent, { readonly _tag: Tag }>
+
+/** The rows that a run has committed so far, and their streams. */
+interface Saved {
   rows: number
   readonly streams: Set<string>
 }
@@ -60,9 +67,9 @@ interface Kept {
  */
 export const run = (options: RunOptions) =>
   Effect.suspend(() => {
-    const kept: Kept = { rows: 0, streams: new Set() }
-    return Effect.scoped(runInto(options, kept)).pipe(
-      Effect.onInterrupt(() => Effect.logWarning(stoppedText(options, kept)))
+    const saved: Saved = { rows: 0, streams: new Set() }
+    return Effect.scoped(runInto(options, saved)).pipe(
+      Effect.onInterrupt(() => Effect.logWarning(stoppedText(options, saved)))
     )
   })
 
@@ -72,154 +79,123 @@ export const namesToRead = Effect.gen(function* () {
   return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig) : names
 })
 
-const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Kept): string =>
+const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Saved): string =>
   rows === 0
     ? `Stopped: nothing new was saved in ${destination}. The same command starts again.`
     : `Stopped: ${pluralize(rows, "new row")} of ${pluralize(streams.size, "stream")} ${rows === 1 ? "is" : "are"} saved in ${destination}. The same command resumes${mode.startsWith("full_refresh") ? " the refresh" : " from there"}.`
 
-const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
-  const { hasCharts, mode, source } = options
+const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) {
+  const { mask, mode, source } = options
   const destination = yield* Destination
   const progress = yield* Progress
   const startedAt = yield* Clock.currentTimeMillis
   const begunAt = yield* steadyMillis
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, options)
+  const stepMillis = settings.stepSeconds * 1000
   const withSettings = Effect.provideService(ConnectorConfig, settings)
   const guarded =
     mode === "full_refresh_overwrite" && !options.mayShrink
       ? yield* withSettings(guardRefresh(names, options.destination, options.confirm))
       : new Map<string, Contents>()
-  yield* progress.begin({
-    source,
-    destination: options.destination,
-    stepSeconds: settings.stepSeconds,
-    streams: names
-  })
+  yield* progress.begin(names)
 
-  const scope = yield* Effect.scope
-  const limits = curveLimits(names.length, hasCharts)
+  const runScope = yield* Effect.scope
+  const limits = curveLimits(names.length, options.hasCharts)
   const open = new Map<string, OpenStream>()
-  /** Streams that failed in the destination and are not read any further. */
-  const abandoned = new Set<string>()
-  const ended: Array<StreamSummary> = []
+  const ended = new Map<string, StreamSummary>()
 
-  const end = Effect.fnUntraced(function* (
-    name: string,
-    { scope, tally }: Pick<OpenStream, "scope" | "tally">,
-    error: string | undefined
-  ) {
+  const end = Effect.fnUntraced(function* ({ scope, tally }: Counted, error?: string) {
+    const { name } = tally.stream
     open.delete(name)
     // Closing the scope discards uncommitted rows and may persist pending commits.
     yield* Scope.close(scope, Exit.void)
-    const summary = tally.summary(yield* steadyMillis, error)
-    ended.push(summary)
+    const summary = tally.summary(yield* steadyMillis, error === undefined ? undefined : mask(error))
+    ended.set(name, summary)
     yield* progress.ended(summary)
   })
 
   /** An error of the destination ends its stream, and no other. */
-  const orEnd = <R>(
-    name: string,
-    stream: Pick<OpenStream, "scope" | "tally">,
-    effect: Effect.Effect<void, DestinationError, R>
-  ) =>
+  const orEnd = <R>(stream: Counted, effect: Effect.Effect<void, DestinationError, R>) =>
     Effect.catchIf(
       effect,
       ({ isFatal }) => isFatal !== true,
-      ({ message }) => {
-        abandoned.add(name)
-        return end(name, stream, message)
-      }
+      ({ message }) => end(stream, message)
     )
 
-  const begin = Effect.fnUntraced(function* ({
-    isResumed,
-    points,
-    stream: name
-  }: Extract<ReadEvent, { readonly _tag: "Started" }>) {
-    const streamScope = yield* Scope.fork(scope)
-    const tally = new StreamTally({
-      name,
-      stepMillis: settings.stepSeconds * 1000,
-      startedAt: yield* steadyMillis,
-      limits
-    })
+  const begin = Effect.fnUntraced(function* ({ isResumed, points, stream: name }: EventOf<"Started">) {
+    const scope = yield* Scope.fork(runScope)
+    const tally = new StreamTally({ name, stepMillis, startedAt: yield* steadyMillis, limits })
     const before = guarded.get(name)
     const opened = Effect.gen(function* () {
-      const replaced =
-        before === undefined
-          ? undefined
-          : { before, resumed: isResumed ? yield* destination.contents(name, "refresh") : emptyContents }
-      const writer = yield* Scope.provide(destination.open(name, mode, isResumed), streamScope)
-      open.set(name, { writer, scope: streamScope, tally, replaced })
+      const replaced = before && {
+        before,
+        resumed: isResumed ? yield* destination.contents(name, "refresh") : emptyContents
+      }
+      const writer = yield* Scope.provide(destination.open(name, mode, isResumed), scope)
+      open.set(name, { writer, scope, tally, replaced })
+      yield* progress.started(name, points)
     })
-    yield* orEnd(name, { scope: streamScope, tally }, opened)
-    if (open.has(name)) yield* progress.started(name, points)
+    yield* orEnd({ scope, tally }, opened)
   })
 
   const onEvent = Effect.fnUntraced(function* (event: ReadEvent) {
-    const name = event.stream
     if (event._tag === "Started") return yield* begin(event)
-    const stream = open.get(name)
-    if (stream !== undefined) yield* orEnd(name, stream, onOpen(event, stream))
+    const stream = open.get(event.stream)
+    if (stream !== undefined) yield* orEnd(stream, onOpen(event, stream))
   })
 
   const onOpen = Effect.fnUntraced(function* (
-    event: Exclude<ReadEvent, { readonly _tag: "Started" }>,
-    stream: OpenStream
+    event: Exclude<ReadEvent, EventOf<"Started">>,
+    { replaced, scope, tally, writer }: OpenStream
   ) {
     const name = event.stream
     switch (event._tag) {
       case "Running":
         return
       case "Samples": {
-        yield* stream.writer.write(event.blocks)
+        yield* writer.write(event.blocks)
         let samples = 0
         for (const block of event.blocks) {
-          stream.tally.add(block)
+          tally.add(block)
           samples += block.length
           recycle(block)
         }
         return yield* progress.wrote(name, samples)
       }
       case "Checkpoint": {
-        yield* stream.writer.commit(event.state)
-        const rows = stream.tally.commit()
-        if (rows > 0) {
-          kept.rows += rows
-          kept.streams.add(name)
-        }
+        yield* writer.commit(event.state)
+        const rows = tally.commit()
+        saved.rows += rows
+        if (rows > 0) saved.streams.add(name)
         return yield* progress.committed(name, event.points)
       }
       case "Completed":
-        if (stream.replaced !== undefined)
-          yield* guardEnd(name, stream.replaced, stream.tally.kept, settings.stepSeconds * 1000)
-        yield* stream.writer.complete
-        return yield* end(name, stream, undefined)
+        if (replaced !== undefined) yield* guardEnd(name, replaced, tally.contents, stepMillis)
+        yield* writer.complete
+        return yield* end({ scope, tally })
       case "Failed":
-        return yield* end(name, stream, event.error.message)
+        return yield* end({ scope, tally }, event.error.message)
     }
   })
 
-  const requests = names.map((name) => ({
-    name,
-    mode: syncKindOf(mode),
-    generationId: Option.none()
-  }))
-  const events = read(requests, {
-    detailedStates: true,
-    isAbandoned: (name) => abandoned.has(name),
-    onRetry: (name, error, delay) => {
-      open.get(name)?.tally.retry()
-      return progress.retrying(name, error, delay)
+  const events = read(
+    names.map((name) => ({ name, mode: syncKindOf(mode) })),
+    {
+      detailedStates: true,
+      // A stream that failed in the destination is not read any further.
+      isAbandoned: (name) => ended.has(name),
+      onRetry: (name, error, delay) => {
+        open.get(name)?.tally.retry()
+        return progress.retrying(name, mask(error.summary), delay)
+      }
     }
-  }).pipe(Stream.provide(layerStates(mode)))
+  ).pipe(Stream.provide(layerStates(mode)))
   yield* withSettings(Stream.runForEach(events, onEvent))
 
-  const order = new Map(names.map((name, index) => [name, index]))
-  ended.sort((a, b) => order.get(a.name)! - order.get(b.name)!)
   // Before the end time is taken, because this moves the last files into place.
   const bytes = yield* destination.bytes
+  const streams = names.flatMap((name) => ended.get(name) ?? [])
   const summary: RunSummary = {
     source,
     destination: options.destination,
@@ -227,12 +203,12 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, kept: Kept) {
     stepSeconds: settings.stepSeconds,
     startedAt,
     seconds: ((yield* steadyMillis) - begunAt) / 1000,
-    rows: ended.reduce((sum, { rows }) => sum + rows, 0),
+    rows: saved.rows,
     bytes,
-    previewCommand: destination.previewCommand(streamToPreview(ended)?.name ?? names[0]!),
-    streams: ended
+    previewCommand: destination.previewCommand(streamToPreview(streams)?.name ?? names[0]!),
+    streams
   }
-  yield* progress.finish(summary)
+  yield* progress.finish
   return summary
 })
 

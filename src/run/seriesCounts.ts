@@ -9,17 +9,13 @@ import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { beginning } from "../text/excerpt.ts"
 
-/** Numbers of series at points in time, in order. Points without series are omitted. */
-export interface SeriesCounts {
-  /** Milliseconds since the epoch. */
-  readonly times: ReadonlyArray<number>
-  readonly counts: ReadonlyArray<number>
-}
-
 /** No server has more series, and sums stay exact. */
 const MAX_COUNT = 1e12
 
-/** Counts the series of a metric at the points of a range, which must not be more than one query returns. */
+/**
+ * Counts the series of a metric at the points of a range, which must not be more than one query returns. Points without series
+ * are omitted. Times are milliseconds.
+ */
 export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient

@@ -6,6 +6,7 @@ import { ConnectorConfig, decodeConfig } from "../../src/config/ConnectorConfig.
 import { keys } from "../../src/config/keys.ts"
 import { connectionSpecification } from "../../src/config/spec.ts"
 import { type Choices, choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -147,7 +148,7 @@ describe("connectionSpecification", () => {
         const settings = yield* Effect.result(decodeConfig(config))
         if (Result.isSuccess(settings)) assert.isTrue(validate(config), explain(config))
       }),
-    { arbitrary: { runs: 1000 } }
+    { arbitrary: { runs: runs(150, 1000) } }
   )
 
   it.effect("describes the input of the service", () =>

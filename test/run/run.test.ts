@@ -1,6 +1,7 @@
 /** A run from the mock into a recording destination. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Option, Ref } from "effect"
+import { makeMask } from "../../src/config/SecretMask.ts"
 import {
   type Contents,
   Destination,
@@ -64,13 +65,13 @@ const watched = (
     })
   })
   const progress = Layer.succeed(Progress, {
-    begin: ({ streams }) => step(`begin ${streams.join(" ")}`).pipe(Effect.ignore),
+    begin: (streams) => step(`begin ${streams.join(" ")}`).pipe(Effect.ignore),
     started: (stream, points) => step(`started ${stream} ${points}`).pipe(Effect.ignore),
     wrote: () => Effect.void,
     committed: (stream, points) => step(`committed ${stream} ${points}`).pipe(Effect.ignore),
-    retrying: (stream) => step(`retrying ${stream}`).pipe(Effect.ignore),
+    retrying: (stream, error) => step(`retrying ${stream} ${error}`).pipe(Effect.ignore),
     ended: (stream) => Effect.sync(() => void summaries.push(stream)),
-    finish: () => step("finish").pipe(Effect.ignore)
+    finish: step("finish").pipe(Effect.ignore)
   })
   return { calls, rows, summaries, layer: Layer.merge(destination, progress) }
 }
@@ -100,6 +101,7 @@ const runOf = Effect.fnUntraced(function* (
         isStepGiven: true,
         mayShrink: false,
         confirm: Option.none(),
+        mask: makeMask(["s3cret"]),
         ...options
       })
     )
@@ -193,8 +195,20 @@ describe("run", () => {
       const faults = onRange(({ attempt }) => (attempt === 1 ? { status: 503, body: "later" } : undefined))
       const { exit, calls } = yield* runOf({ series: gauge("a", 5), points: 5, mock: { faults } })
       const { streams } = yield* exit
-      assert.include(calls, "retrying a")
+      assert.isTrue(calls.some((what) => /^retrying a .*HTTP 503/.test(what)))
       assert.deepInclude(streams[0], { retries: 1, rows: 5, error: undefined })
+    })
+  )
+
+  it.effect("masks secrets that a server repeats in its errors", () =>
+    Effect.gen(function* () {
+      const faults = onRange(({ attempt }) => ({ status: attempt === 1 ? 503 : 422, body: "It is s3cret." }))
+      const { exit, calls, summaries } = yield* runOf({ series: gauge("a", 5), points: 5, mock: { faults } })
+      const { streams } = yield* exit
+      assert.deepStrictEqual(streams, summaries)
+      assert.include(streams[0]?.error, "****")
+      assert.isTrue(calls.some((what) => what.startsWith("retrying a ")))
+      assert.notInclude(JSON.stringify([calls, streams]), "s3cret")
     })
   )
 
@@ -273,7 +287,8 @@ describe("run", () => {
         hasCharts: false,
         isStepGiven: true,
         mayShrink: false,
-        confirm: Option.none()
+        confirm: Option.none(),
+        mask: makeMask([])
       }).pipe(
         Effect.provide(Layer.merge(services, layer)),
         Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))])),

@@ -1,7 +1,7 @@
 /** The manifest of a stream in a folder of JSON lines: which bytes of its file are live. */
 import { Schema } from "effect"
+import { contentsFields, sumOf } from "../contents.ts"
 import { emptyContents } from "../Destination.ts"
-import { contentsFields, sumOf } from "../folder/contents.ts"
 import { fileName } from "../folder/fileName.ts"
 import { STATE_VERSION } from "../folder/StateFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"

@@ -1,6 +1,6 @@
 /** The manifest of a stream in a folder of Parquet files: its live part files and their locations. */
 import { Schema } from "effect"
-import { contentsFields } from "../folder/contents.ts"
+import { contentsFields } from "../contents.ts"
 import { fileName } from "../folder/fileName.ts"
 import { STATE_VERSION } from "../folder/StateFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"

@@ -1,9 +1,9 @@
 /** The part files that a run writes for a stream. Parts are immutable: a change writes a new part that supersedes the old one. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
+import { sumOf } from "../contents.ts"
 import type { Contents } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
-import { sumOf } from "../folder/contents.ts"
 import { cannot, syncFile } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import { without } from "../manifest.ts"

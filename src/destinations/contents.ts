@@ -1,8 +1,8 @@
 /** How many rows something has, and from when to when they are. */
 import { Schema } from "effect"
-import type { SampleBlock } from "../../samples/Sample.ts"
-import { type Contents, emptyContents } from "../Destination.ts"
-import { Count, later } from "../manifest.ts"
+import type { SampleBlock } from "../samples/Sample.ts"
+import { type Contents, emptyContents } from "./Destination.ts"
+import { Count, later } from "./manifest.ts"
 
 const Millis = Schema.NullOr(Schema.Int)
 
