@@ -1,6 +1,6 @@
 /** Reads the body of a response in as few stream steps as possible. */
 import { finished, type Readable } from "node:stream"
-import { Array as Arr, Cause, Duration, Effect, type Pull, Stream } from "effect"
+import { Array as Arr, Cause, Clock, Effect, type Pull, Stream } from "effect"
 import type { PrometheusError } from "../PrometheusError.ts"
 
 /** The body is paused when so many bytes wait for the reader. */
@@ -43,21 +43,31 @@ export const bodyChunks = (
         return Effect.sync(() => {
           arrivals.onReady = undefined
         })
-      }).pipe(Effect.timeoutOrElse({ duration: timeoutMillis, orElse: () => Effect.fail(onSilence()) }))
+      }).pipe(
+        Effect.timeoutOrElse({
+          duration: timeoutMillis,
+          orElse: () => Effect.suspend(() => Effect.fail(onSilence()))
+        })
+      )
       const minBytes = (timeoutMillis / 1000) * MIN_BYTES_PER_SECOND
-      let waitedMillis = 0
+      const timeoutNanos = BigInt(Math.round(timeoutMillis * 1e6))
+      const clock = yield* Clock.Clock
+      let waitedNanos = 0n
       let receivedBefore = 0
       const isDripping = (): boolean => {
-        if (waitedMillis < timeoutMillis || arrivals.hasEnded) return false
+        if (waitedNanos < timeoutNanos || arrivals.hasEnded) return false
         if (arrivals.received - receivedBefore < minBytes) return true
-        waitedMillis = 0
+        waitedNanos = 0n
         receivedBefore = arrivals.received
         return false
       }
       /** Waits, and checks the rate after each timeout's worth of waiting. */
-      const waitForBytes = Effect.flatMap(Effect.timed(wait), ([waited]) => {
-        waitedMillis += Duration.toMillis(waited)
-        return isDripping() ? Effect.fail(onDrip()) : Effect.void
+      const waitForBytes = Effect.suspend(() => {
+        const startedAt = clock.monotonicTimeNanosUnsafe()
+        return Effect.flatMap(wait, () => {
+          waitedNanos += clock.monotonicTimeNanosUnsafe() - startedAt
+          return isDripping() ? Effect.fail(onDrip()) : Effect.void
+        })
       })
       const take = Effect.suspend((): ChunkPull => {
         const chunks = arrivals.take()
