@@ -50,8 +50,9 @@ interface Source {
 /** Executes a plan. Fails if a stream failed. */
 const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { isStepGiven, name: source, settings } = from
-  const destination = plan.target.kind.layer(plan.target.path, {
+  const destination = plan.target.kind.layer({
     ...plan,
+    path: plan.target.path,
     source,
     labelColumns: settings.labelColumns,
     replacing: replacing(),
@@ -80,7 +81,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = plan.everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
-    .map((mode) => plan.target.kind.refusal(mode, settings, replacing()))
+    .map((mode) => plan.target.kind.refusal?.(mode, settings, replacing()))
     .find((text) => text !== undefined)
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(plan.target)

@@ -3,7 +3,7 @@ import { Effect, Option, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { parseSeconds } from "../config/times.ts"
 import { type SyncMode, syncModes } from "../destinations/Destination.ts"
-import { expandHome, homeOf } from "../text/homePath.ts"
+import { expandHome } from "../text/homePath.ts"
 import { destinationKinds, placesText } from "./destinations.ts"
 import { parseTarget, type Target, targetText } from "./target.ts"
 
@@ -63,9 +63,7 @@ export const runFlags = {
     Flag.withDescription("Write an HTML page with the summary and charts of the data"),
     Flag.mapEffect((path) =>
       Effect.fromResult(
-        Result.mapError(expandHome(path, homeOf(process.env)), (why) =>
-          fail(`--report is ${JSON.stringify(path)}, but ${why}.`)
-        )
+        Result.mapError(expandHome(path), (why) => fail(`--report is ${JSON.stringify(path)}, but ${why}.`))
       )
     ),
     Flag.optional

@@ -41,10 +41,8 @@ export const stateReaderOf =
     })
 
 /** The state of a full refresh that is not complete. */
-export const refreshInProgress = ({ refreshState, stream }: StreamManifest): StreamState | undefined => {
-  const decoded = decodeStreamState(stream, refreshState)
-  return Result.isSuccess(decoded) ? decoded.success : undefined
-}
+export const refreshInProgress = ({ refreshState, stream }: StreamManifest): StreamState | undefined =>
+  Result.getOrUndefined(decodeStreamState(stream, refreshState))
 
 /** Whether a refresh in progress would be in this mode. */
 const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
@@ -53,16 +51,6 @@ const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
 /** The state of a stopped full refresh. Only a refresh in the same mode resumes it. */
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
   isOfMode(manifest, mode) ? refreshInProgress(manifest) : undefined
-
-/** An object without some of its members. */
-export const without = <E extends object, K extends keyof E>(
-  object: E,
-  ...keys: ReadonlyArray<K>
-): Omit<E, K> => {
-  const copy: Partial<E> = { ...object }
-  for (const key of keys) delete copy[key]
-  return copy as Omit<E, K>
-}
 
 /** The later of two times. Null is no time. */
 export const later = (a: number | null, b: number | null): number | null =>

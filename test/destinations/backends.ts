@@ -129,7 +129,7 @@ const duckdb: TestBackend = {
 
 const parquet: TestBackend = {
   name: "parquet",
-  layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, folder }),
+  layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, path: folder }),
   rows: async (folder, stream) => {
     const pattern = join(folder, fileName(stream), "*", "*.parquet")
     return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
@@ -152,7 +152,7 @@ const jsonl = (gzip: boolean): TestBackend => {
   const ending = gzip ? ".jsonl.gz" : ".jsonl"
   return {
     name: gzip ? "jsonl as gzip" : "jsonl",
-    layer: (folder, options) => JsonLinesFolder.layer({ ...about, ...options, folder, gzip }),
+    layer: (folder, options) => JsonLinesFolder.layer({ ...about, ...options, path: folder, gzip }),
     rows: async (folder, stream) => {
       const path = join(folder, `${fileName(stream)}${ending}`)
       if (!existsSync(path)) return []

@@ -8,7 +8,6 @@ import { Effect, Semaphore } from "effect"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
 import {
-  type About,
   bookkeeping,
   deleteManifest,
   insertManifest,
@@ -19,10 +18,9 @@ import {
   tablesOf,
   updateManifest
 } from "./manifests.ts"
-import { attachFile, type OpenOptions } from "./openFile.ts"
+import { attachFile, type DatabaseOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
-import type { DuckDB } from "./startDuckDB.ts"
-import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
+import { DATABASE, folded, qualified } from "./tables.ts"
 
 /**
  * DuckDB needs this much memory for each column of a table, even with few rows, and does not count it towards its limit.
@@ -54,9 +52,6 @@ const TABLES_UNTIL_REOPENED = 80
 const CHECK_AFTER_TRANSACTIONS = 10
 const CHECK_AFTER_ROWS = 100_000
 
-/** The options of a database. */
-export interface DatabaseOptions extends OpenOptions, About {}
-
 /** Runs a statement of a transaction. Returns the number of changed rows. */
 export type Run = (sql: string) => Promise<number>
 
@@ -76,42 +71,12 @@ export const inOrder = async (run: Run, sql: string): Promise<number> => {
   }
 }
 
-export interface Database {
-  readonly duckdb: DuckDB
-  /** The path of the file, with symbolic links resolved. */
-  readonly file: string
-  /** The manifests, by stream. */
-  readonly manifests: ReadonlyMap<string, Manifest>
-  /** Streams whose manifest was changed by another program. */
-  readonly damaged: ReadonlySet<string>
-  /** The tables and views that existed when the file was opened, by folded name. */
-  readonly relations: ReadonlyMap<string, Relation>
-  /** The memory that remains beside the tables, in megabytes. */
-  readonly memoryMegabytes: () => number
-  /** A separate connection, with its own temporary tables. */
-  readonly connect: Effect.Effect<DuckDBConnection, DestinationError>
-  /** Runs an operation and maps DuckDB's errors. */
-  readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
-  /**
-   * Runs `body` in a transaction, which also saves the manifest that it returns. Transactions are serialized: two could
-   * conflict in the manifests, and a checkpoint has to wait for all.
-   */
-  readonly transact: (
-    connection: DuckDBConnection,
-    body: (run: Run) => Promise<Manifest>
-  ) => Effect.Effect<Manifest, DestinationError>
-  /** Runs queries, between transactions. */
-  readonly query: <A>(body: (runQuery: RunQuery) => Promise<A>) => Effect.Effect<A, DestinationError>
-  /** Moves committed data from the log into the file, if there is enough space. */
-  readonly checkpoint: Effect.Effect<void>
-  /** The shape of a table; undefined if it does not exist. */
-  readonly shapeOf: (table: string) => Effect.Effect<Shape | undefined, DestinationError>
-}
+export type Database = Effect.Success<ReturnType<typeof openDatabase>>
 
 /** Opens the file until the scope closes. Creates it if it does not exist. */
 export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOptions) {
   const { readOnly = false } = options
-  const { attempt, connection, duckdb, file, instance, isEmpty, relations, reopen } = yield* attachFile(
+  const { attempt, connect, connection, duckdb, file, isEmpty, relations, reopen } = yield* attachFile(
     options,
     (database) => bookkeeping(database, options)
   )
@@ -143,7 +108,6 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     querySafely("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
   )
-  const lock = yield* Semaphore.make(1)
   const given = options.memoryMegabytes * 1_000_000
   let memoryBytes = given
   const setLimit = (bytes: number) =>
@@ -163,22 +127,18 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     Effect.andThen(Effect.ignore(setLimit(CACHED_BYTES)), Effect.ignore(setLimit(memoryBytes)))
   )
   yield* limitMemory
-  /** The staged samples that remained after the last checkpoint. */
+  /** The number of rows changed since the last checkpoint. */
+  let rowsSinceCheckpoint = 0
+  /** The staged samples that remained after it. */
   let bytesAfterCheckpoint = 0
-  const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
-    Effect.andThen(unwritten),
-    Effect.andThen((bytes) => {
-      const isOfFewRows = rowsSinceCheckpoint < FEW_ROWS
-      bytesAfterCheckpoint = bytes
-      rowsSinceCheckpoint = 0
-      if (!isOfFewRows) return limitMemory
-      return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(limitMemory, evictBlocks) : reopenFile
-    })
-  )
   /** The names of tables that were changed since the file was last opened. */
   const touched = new Set<string>()
   /** Why the file is no longer open. */
   let lost: DestinationError | undefined
+  const measure = Effect.flatMap(unwritten, (bytes) => {
+    bytesAfterCheckpoint = bytes
+    return limitMemory
+  })
   /** Limits memory before reopening: memory freed by closing is not counted twice, and opening may need all of it. */
   const freeMemory = Effect.suspend(() => {
     memoryBytes = given
@@ -189,16 +149,22 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     return reopen(freeMemory)
   }).pipe(
     Effect.tapError((error) => Effect.sync(() => (lost = error))),
-    Effect.andThen(unwritten),
-    Effect.andThen((bytes) => Effect.sync(() => (bytesAfterCheckpoint = bytes))),
-    Effect.andThen(limitMemory)
+    Effect.andThen(measure)
   )
-  /** Reopens the file exclusively: all other operations wait. */
+  const write = Effect.flatMap(
+    attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)),
+    () => {
+      const isOfFewRows = rowsSinceCheckpoint < FEW_ROWS
+      rowsSinceCheckpoint = 0
+      if (!isOfFewRows) return measure
+      return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(measure, evictBlocks) : reopenFile
+    }
+  )
+  const lock = yield* Semaphore.make(1)
+  /** Runs an operation while no other one runs, as the file may be reopened in between. */
   const exclusively = <A>(effect: Effect.Effect<A, DestinationError>) =>
     Effect.suspend(() => (lost === undefined ? effect : Effect.fail(lost))).pipe(lock.withPermits(1))
-  /** The number of rows changed since the last checkpoint. */
-  let rowsSinceCheckpoint = 0
-  /** The number of rows changed since the memory use was last checked. */
+  /** The number of transactions and of rows changed since the memory use was last checked. */
   let transactions = 0
   let rowsChanged = 0
   /**
@@ -225,16 +191,24 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   })
   /** The folded names of tables that were changed since the file was opened. */
   const changed = new Set<string>()
-  const database: Database = {
+  return {
     duckdb,
     file,
-    manifests,
-    damaged,
+    /** The manifests, by stream. */
+    manifests: manifests as ReadonlyMap<string, Manifest>,
+    /** Streams whose manifest was changed by another program. */
+    damaged: damaged as ReadonlySet<string>,
+    /** The tables and views that existed when the file was opened, by folded name. */
     relations,
+    /** The memory that remains beside the tables, in megabytes. */
     memoryMegabytes: () => memoryBytes / 1_000_000,
     attempt,
-    connect: attempt(() => instance.connect()),
-    transact: (own, body) =>
+    connect,
+    /**
+     * Runs `body` in a transaction, which also saves the manifest that it returns. Transactions are serialized: two could
+     * conflict in the manifests, and a checkpoint has to wait for all.
+     */
+    transact: (own: DuckDBConnection, body: (run: Run) => Promise<Manifest>) =>
       attempt(async () => {
         await own.run("BEGIN")
         try {
@@ -264,12 +238,14 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           throw error
         }
       }).pipe(Effect.tap(checkpointIfFull), exclusively, Effect.uninterruptible),
-    query: (body) => exclusively(attempt(() => body(runQuery))),
+    /** Runs queries, between transactions. */
+    query: <A>(body: (runQuery: RunQuery) => Promise<A>) => exclusively(attempt(() => body(runQuery))),
+    /** Moves committed data from the log into the file, if there is enough space. */
     checkpoint: Effect.ignore(exclusively(write)),
-    shapeOf: (table) =>
+    /** The shape of a table; undefined if it does not exist. */
+    shapeOf: (table: string) =>
       changed.has(folded(table))
         ? exclusively(changedShape(table))
         : Effect.succeed(shapes.get(folded(table)))
   }
-  return database
 })

@@ -1,5 +1,5 @@
 /** Streams as tables of a DuckDB database: their names, their columns, and their DDL. */
-import { columnOf } from "../../records/Columns.ts"
+import { columnOf } from "../../records/LabelColumns.ts"
 import { quoteName } from "./quoteSql.ts"
 
 /** The name under which the database is attached, whatever the name of its file. */
@@ -74,9 +74,6 @@ export const createTable = (
   ]
   return `CREATE TABLE ${qualified(table)} (${columns.join(", ")})`
 }
-
-export const addLabelColumn = (table: string, label: string): string =>
-  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(label)} VARCHAR`
 
 /** A time as an SQL literal. */
 export const timeLiteral = (millis: number): string => `make_timestamptz(${millis * 1000}::BIGINT)`

@@ -156,7 +156,7 @@ export class ResponseDecoder extends JsonCursor {
     const known = blocks.hasWaiting ? undefined : cache?.get(json)
     if (known === undefined) {
       series.describe(this.labels(this.parse(json)), this.excludedLabels)
-      cache?.add(json, series)
+      cache?.add(json, series, json.length)
     }
     blocks.label(known ?? series)
   }
