@@ -112,21 +112,23 @@ export const planOf = (flags: RunFlags, isDemo: boolean): RunPlan => {
 
 /** Fails if flags contradict each other. The message names the flag to remove. */
 export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.CliError> => {
+  const { everyMillis, fullRefresh, gzip, isDryRun, memoryMegabytes, mode, reportPath } = flags
   const { kind } = flags.to ?? defaultTarget(false)
   const only = (flag: string, kinds: typeof withGzip) =>
-    fail(`${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`)
-  if (flags.gzip && !withGzip.includes(kind)) return only("--gzip", withGzip)
-  if (flags.memoryMegabytes !== undefined && !withMemory.includes(kind)) return only("--memory", withMemory)
-  if (flags.fullRefresh && flags.mode === "full_refresh_append") {
-    return fail(
+    `${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`
+  const conflicts: ReadonlyArray<readonly [isPresent: boolean, message: string]> = [
+    [gzip && !withGzip.includes(kind), only("--gzip", withGzip)],
+    [memoryMegabytes !== undefined && !withMemory.includes(kind), only("--memory", withMemory)],
+    [
+      fullRefresh && mode === "full_refresh_append",
       "--full-refresh replaces the existing rows, and --mode full_refresh_append keeps them: remove one of them."
-    )
-  }
-  if (flags.isDryRun && flags.everyMillis !== undefined) {
-    return fail("--dry-run shows what one run would read: remove --every.")
-  }
-  if (flags.isDryRun && flags.reportPath !== undefined) {
-    return fail("--dry-run reads no data for --report to show: remove one of them.")
-  }
-  return Effect.void
+    ],
+    [isDryRun && everyMillis !== undefined, "--dry-run shows what one run would read: remove --every."],
+    [
+      isDryRun && reportPath !== undefined,
+      "--dry-run reads no data for --report to show: remove one of them."
+    ]
+  ]
+  const conflict = conflicts.find(([isPresent]) => isPresent)
+  return conflict === undefined ? Effect.void : fail(conflict[1])
 }

@@ -28,14 +28,10 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
     // Divide before adding: the sum of large values may overflow.
     means[to]! += value / counts[to]! - means[to]! / counts[to]!
   }
-  let least = Infinity
-  let greatest = -Infinity
-  for (const [column, count] of counts.entries()) {
-    if (count === 0) continue
-    least = Math.min(least, means[column]!)
-    greatest = Math.max(greatest, means[column]!)
-  }
-  if (least === Infinity) return ""
+  const filled = means.filter((_, column) => counts[column]! > 0)
+  if (filled.length === 0) return ""
+  const least = Math.min(...filled)
+  const greatest = Math.max(...filled)
   // With fewer samples than characters, samples are far apart without a gap between them.
   fillBetween(means, counts, gaps, values.length)
   // Halve the largest floats, whose difference overflows, but not the smallest, whose halves underflow.
