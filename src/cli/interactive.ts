@@ -30,18 +30,18 @@ const listMetrics = Effect.gen(function* () {
   yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
 
-/** Runs a program against the server of a configuration file, and reports its errors. */
+/** Runs a program against the server of a configuration file, and reports its errors. A `client` may replace the settings. */
 const withServer =
   (
     program: Effect.Effect<void, ExpectedError, ConnectorConfig | PrometheusClient>,
-    server: Layer.Layer<PrometheusClient, never, ConnectorConfig>
+    client: Layer.Layer<PrometheusClient, never, ConnectorConfig>
   ) =>
   (configPath: string) =>
     Effect.gen(function* () {
       const settings = yield* Effect.flatMap(readJsonFile(configPath, "configuration"), decodeConfig)
       yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning)).pipe(
         Effect.andThen(program),
-        Effect.provide(Layer.provideMerge(server, Layer.succeed(ConnectorConfig, settings))),
+        Effect.provide(Layer.provideMerge(client, Layer.succeed(ConnectorConfig, settings))),
         // Errors are reported here, where the secrets to mask are known.
         reportErrors,
         Effect.provide(stderrLogger(secretTexts(settings)))
@@ -52,8 +52,11 @@ const withServer =
       Effect.provideService(References.MinimumLogLevel, "Info")
     )
 
+/** The client of a check, with its configuration. */
+export const quickClient = Layer.provideMerge(PrometheusClient.layer, layerQuick)
+
 /** `check` with the configuration at a path. */
-export const checkForPeople = withServer(check, Layer.provideMerge(PrometheusClient.layer, layerQuick))
+export const checkForPeople = withServer(check, quickClient)
 
 /** `discover` with the configuration at a path. */
 export const discoverForPeople = withServer(listMetrics, PrometheusClient.layer)

@@ -17,10 +17,9 @@ import type { InputFileError } from "../config/inputFile.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { layerQuick } from "../sync/quickCheck.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { switchFlag, textFlag } from "./flags.ts"
-import { checkForPeople, discoverForPeople } from "./interactive.ts"
+import { checkForPeople, discoverForPeople, quickClient } from "./interactive.ts"
 
 const config = textFlag("config", "FILE", "Configuration file, JSON")
 
@@ -81,7 +80,8 @@ const configLayer = (path: string) =>
     })
   ).pipe(Layer.provideMerge(ConnectorConfig.layerFile(path)))
 
-const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
+/** The server of a configuration, for other verbs than `check`. */
+const serverLayer = (path: string) => Layer.provideMerge(PrometheusClient.layer, configLayer(path))
 
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
   Command.withDescription("Print the JSON Schema of the configuration (Airbyte protocol)"),
@@ -96,12 +96,7 @@ const checkCommand = Command.make("check", { config, debug, human }, ({ config, 
     : protocol(
         debug,
         check.pipe(
-          Effect.provide(
-            PrometheusClient.layer.pipe(
-              Layer.provideMerge(layerQuick),
-              Layer.provideMerge(configLayer(config))
-            )
-          ),
+          Effect.provide(Layer.provideMerge(quickClient, configLayer(config))),
           Effect.catchTag(["ConfigError", "PrometheusError", "CheckTimeout"], checkFailed)
         )
       )

@@ -1,5 +1,5 @@
 /** A series in one line of text. */
-import type { Curve } from "../run/Progress.ts"
+import { type Curve, isChanging } from "../run/Progress.ts"
 
 const blocks = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"] as const
 
@@ -61,7 +61,4 @@ const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array,
 
 /** The most interesting curve: the first that is not constant, or else the first. */
 export const selectCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
-  curves.find(({ values }) => {
-    const finite = values.filter(Number.isFinite)
-    return finite.some((value) => value !== finite[0])
-  }) ?? curves[0]
+  curves.find(isChanging) ?? curves[0]

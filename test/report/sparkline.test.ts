@@ -46,7 +46,7 @@ describe("sparkline", () => {
 
 describe("selectCurve", () => {
   it("prefers a curve that changes", () => {
-    const [flat, empty, moving] = [curveOf([1, 1, NaN]), curveOf([NaN]), curveOf([NaN, 1, 2])]
+    const [flat, empty, moving] = [curveOf([NaN, 1, 1]), curveOf([NaN]), curveOf([NaN, 1, 2])]
     assert.strictEqual(selectCurve([flat, empty, moving]), moving)
     assert.strictEqual(selectCurve([flat, empty]), flat)
     assert.isUndefined(selectCurve([]))
