@@ -27,6 +27,8 @@ export default defineConfig({
             "test/clients/**"
           ],
           setupFiles: ["test/support/quiet.ts"],
+          // A worker imports each module once for all of its files, not once per file.
+          isolate: false,
           testTimeout: 30_000
         }
       },
@@ -35,6 +37,7 @@ export default defineConfig({
           name: "model",
           include: ["test/**/*.model.test.ts"],
           setupFiles: ["test/support/quiet.ts"],
+          isolate: false,
           testTimeout: 240_000
         }
       },

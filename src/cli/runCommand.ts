@@ -54,12 +54,13 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
-    .map((mode) => target.kind.refusal(mode, settings, replacing()))
+    .map((mode) => target.kind.refusal?.(mode, settings, replacing()))
     .find((text) => text !== undefined)
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(target)
-  const destination = target.kind.layer(target.path, {
+  const destination = target.kind.layer({
     ...plan,
+    path: target.path,
     source,
     labelColumns: settings.labelColumns,
     replacing: replacing(),

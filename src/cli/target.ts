@@ -41,7 +41,7 @@ const localPath = (path: string): string =>
 /** A suggestion of the intended value, guessed from the text. */
 const suggestion = (text: string, kind: DestinationKind | undefined): string => {
   if (kind !== undefined || kindOf(text) !== undefined) return ", and the path is missing"
-  return destinationKinds.map(({ suggestion }) => suggestion(text)).find((end) => end !== undefined) ?? ""
+  return destinationKinds.map(({ suggestion }) => suggestion?.(text)).find((end) => end !== undefined) ?? ""
 }
 
 export const targetText = ({ kind, path }: Target): string => `${kind.scheme}:${path}`

@@ -4,12 +4,12 @@
  *
  * Commits are collected and persisted together. If a process is killed, the next run reads the pending ones again.
  */
-import { Effect, type Scope } from "effect"
+import { Effect, type Scope, Struct } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { encodeStreamState, StreamState } from "../sync/StreamState.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { type DestinationError, isRefresh, type StreamWriter, type SyncMode } from "./Destination.ts"
-import { refreshOf, type StreamManifest, without } from "./manifest.ts"
+import { refreshOf, type StreamManifest } from "./manifest.ts"
 
 /** The input of `persist`. */
 export interface Commit {
@@ -141,7 +141,7 @@ const statesToSave = (
       return { ...kept, refreshState: encodeStreamState(latest) }
     case "complete_refresh":
       return {
-        state: encodeStreamState(new StreamState(without(latest, "full_refresh", "generation_id")))
+        state: encodeStreamState(new StreamState(Struct.omit(latest, ["full_refresh", "generation_id"])))
       }
   }
 }

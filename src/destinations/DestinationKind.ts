@@ -5,18 +5,19 @@ import type { Destination, DestinationError, SyncMode } from "./Destination.ts"
 
 /** How a destination is opened. */
 export interface OpenOptions {
-  /** The source of the data. A destination accepts only one source. */
+  readonly path: string
+  /** The source of the data, such as the address of a server. A destination accepts only one source. */
   readonly source: string
   /** One column per label, or otherwise one column for all labels. */
   readonly labelColumns: boolean
   /** Whether files are compressed, if the kind supports it. */
-  readonly gzip: boolean
-  /** The memory limit of its engine, if it has one. */
-  readonly memoryMegabytes: number | undefined
+  readonly gzip?: boolean
+  /** The memory limit of its engine, if it has one. Data beyond it spills to disk. */
+  readonly memoryMegabytes?: number | undefined
   /** The destinations that replace rows, for a refusal to recommend. */
-  readonly replacing: string
+  readonly replacing?: string
   /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
-  readonly readOnly: boolean
+  readonly readOnly?: boolean
 }
 
 export interface DestinationKind {
@@ -29,22 +30,21 @@ export interface DestinationKind {
   /** Whether it supports `--gzip`. */
   readonly takesGzip: boolean
   /** The default of `--memory`; undefined if it does not support that flag. */
-  readonly memoryMegabytes: number | undefined
+  readonly memoryMegabytes?: number
   /** The end of a sentence that suggests this kind for a `--to` without a scheme; undefined if it does not fit. */
-  readonly suggestion: (text: string) => string | undefined
+  readonly suggestion?: (text: string) => string | undefined
   /** Whether rows that are read again replace the earlier ones, as deduped mode with a look-back needs. */
   readonly replacesRows: boolean
   /** Why these settings do not support a sync mode; undefined if they do. */
-  readonly refusal: (
+  readonly refusal?: (
     mode: SyncMode,
     settings: { readonly lookbackMillis: number },
-    replacing: OpenOptions["replacing"]
+    replacing: string
   ) => string | undefined
   /** Whether a file at `path` would be part of the destination at `place`. */
   readonly owns: (place: string, path: string) => boolean
-  /** Opens the destination for one run. */
+  /** Opens the destination for one run, with its states. */
   readonly layer: (
-    path: string,
     options: OpenOptions
   ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
 }

@@ -54,16 +54,6 @@ const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>
 export const refreshOf = (manifest: StreamManifest, mode: SyncMode): StreamState | undefined =>
   isOfMode(manifest, mode) ? refreshInProgress(manifest) : undefined
 
-/** An object without some of its members. */
-export const without = <E extends object, K extends keyof E>(
-  object: E,
-  ...keys: ReadonlyArray<K>
-): Omit<E, K> => {
-  const copy: Partial<E> = { ...object }
-  for (const key of keys) delete copy[key]
-  return copy as Omit<E, K>
-}
-
 /** The later of two times. Null is no time. */
 export const later = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b)

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import { Output, OutputClosed } from "../../src/airbyte/Output.ts"
 import type { AirbyteMessage } from "../../src/airbyte/Protocol.ts"
 import { choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 import { type Collector, makeCollector } from "./collector.ts"
 
 const log = (message: string): AirbyteMessage => ({ type: "LOG", log: { level: "INFO", message } })
@@ -75,7 +76,7 @@ describe("Output", () => {
         yield* Fiber.join(closing)
         assert.deepStrictEqual(logged(collector), expected)
       }),
-    { arbitrary: { runs: 15 }, timeout: 20_000 }
+    { arbitrary: { runs: runs(5, 15) }, timeout: 20_000 }
   )
 
   it.effect("writes pending lines after a short delay", () => {

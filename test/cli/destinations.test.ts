@@ -4,7 +4,7 @@ import { kindOf, replacing } from "../../src/cli/destinations.ts"
 describe("replacing", () => {
   it("names the destinations that JSON lines recommend instead", () => {
     assert.strictEqual(replacing(), "duckdb: or parquet:")
-    const refusal = kindOf("jsonl")?.refusal(
+    const refusal = kindOf("jsonl")?.refusal?.(
       "incremental_append_deduped",
       { lookbackMillis: 1000 },
       replacing()

@@ -29,9 +29,7 @@ describe.runIf(python !== undefined)("Parquet files", () => {
           yield* writer.commit(new StreamState({ time: "2026-01-02T00:00:00Z", step: 60, version: 1 }))
           yield* writer.complete
         })
-      ).pipe(
-        Effect.provide(layer({ folder: join(folder, "data"), source: "http://mock", labelColumns: true }))
-      )
+      ).pipe(Effect.provide(layer({ path: join(folder, "data"), source: "http://mock", labelColumns: true })))
       const { code, stderr, stdout } = yield* runPython(python ?? "", folder, [
         script("parquet_read.py"),
         join(folder, "data", "up")

@@ -1,6 +1,6 @@
 /**
- * The mask by regular expressions, one for all forms of a secret: plain to read, but it backtracks over some texts. The
- * real one is compared with it.
+ * A mask of regular expressions, one for all forms of a secret. It is simple, but backtracks for some texts. The real mask is
+ * compared with it.
  */
 
 const MASK = "****"
@@ -17,7 +17,7 @@ export const referenceMask = (secrets: ReadonlyArray<string>): ((text: string) =
       for (let start = 0; start < text.length; start++) {
         beginning.lastIndex = start
         const found = beginning.exec(text)
-        // Within a pair of surrogates it goes back to the first.
+        // Within a surrogate pair, the match begins at the first half.
         if (found === null || found.index < start) continue
         // A pattern finds one of its possible ends.
         for (let end = start + 1; end <= text.length; end++) {

@@ -92,7 +92,7 @@ describe("parseMoment", () => {
     assert.isNaN(parseMoment(text))
   })
 
-  // The schema asks for times since 1970; what lies before is negative, and no text means another zone's time.
+  // Times before 1970 are negative, and the schema refuses them. The zone of the machine has no effect.
   it("is the same in every zone", () => {
     const zone = process.env.TZ
     try {

@@ -26,7 +26,7 @@ const block = (point: number): SampleBlock =>
 
 const points = (blocks: ReadonlyArray<SampleBlock>) => blocks.map(({ times }) => (times[0]! - start) / 60_000)
 
-/** What a backend was asked to do. A block is a point and takes 10 bytes. */
+/** The calls of a backend. A block is a point and takes 10 bytes. */
 interface Persisted extends Commit {
   readonly points: ReadonlyArray<number>
 }
@@ -129,7 +129,7 @@ describe("a commit", () => {
     })
   )
 
-  it.effect("is not made of rows alone, however many", () =>
+  it.effect("is never made without a state, however many rows wait", () =>
     Effect.gen(function* () {
       const { close, persisted, write } = yield* opened("incremental_append")
       for (let point = 0; point < 50; point++) yield* write([block(point)])
@@ -199,7 +199,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("of a persist fails the commit or the end that was due, and is not tried again", () =>
+  it.effect("of a persist fails the commit or the end that was due, and is not retried", () =>
     Effect.gen(function* () {
       const failures = { persist: true }
       const { close, commit, complete, persisted, put } = yield* opened(
@@ -355,7 +355,7 @@ describe("a refresh", () => {
     })
   )
 
-  it.effect("is numbered no more once it is complete", () =>
+  it.effect("has no generation in its state once it is complete", () =>
     Effect.gen(function* () {
       const { commit, complete, persisted } = yield* opened("full_refresh_append")
       yield* commit(new StreamState({ ...stateAt(2, true), generation_id: 7 }))
@@ -369,7 +369,7 @@ describe("a refresh", () => {
 })
 
 describe("the span of a commit", () => {
-  /** What is in the spans of an effect, in the order in which they start. */
+  /** The names, attributes and exits of the spans of an effect, in the order in which they start. */
   const spansOf = Effect.fnUntraced(function* <A, E>(effect: Effect.Effect<A, E>) {
     const spans: Array<Tracer.NativeSpan> = []
     const tracer = Tracer.make({

@@ -9,6 +9,7 @@ import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
 import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
+import { runs } from "../support/runs.ts"
 import { queryDatabase } from "./duckdb/queryDatabase.ts"
 import { runOn } from "./duckdb/steps.ts"
 import { failStatements, killBeforeStatement } from "./duckdb/stopStatements.ts"
@@ -49,7 +50,7 @@ export interface TestBackend {
   readonly stops: { readonly kill: Stop; readonly killAtCommit: Stop; readonly fullDisk: Stop }
   /** Damages of one stream, which a full refresh repairs. */
   readonly troubles: Readonly<Record<string, Trouble>>
-  /** The number of random runs of each kind by default, which takes some seconds. */
+  /** The number of random runs of each kind, which take a second by default. */
   readonly runs: number
 }
 
@@ -123,12 +124,12 @@ const duckdb: TestBackend = {
       /is damaged: _source_prometheus\.streams has an entry of up that/
     ]
   },
-  runs: 4
+  runs: runs(2, 20)
 }
 
 const parquet: TestBackend = {
   name: "parquet",
-  layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, folder }),
+  layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, path: folder }),
   rows: async (folder, stream) => {
     const pattern = join(folder, fileName(stream), "*", "*.parquet")
     return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
@@ -140,7 +141,7 @@ const parquet: TestBackend = {
   isReadableWhileOpen: true,
   stops: folderStops,
   troubles: folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet"),
-  runs: 4
+  runs: runs(2, 20)
 }
 
 interface Line {
@@ -151,7 +152,7 @@ const jsonl = (gzip: boolean): TestBackend => {
   const ending = gzip ? ".jsonl.gz" : ".jsonl"
   return {
     name: gzip ? "jsonl as gzip" : "jsonl",
-    layer: (folder, options) => JsonLinesFolder.layer({ ...about, ...options, folder, gzip }),
+    layer: (folder, options) => JsonLinesFolder.layer({ ...about, ...options, path: folder, gzip }),
     rows: async (folder, stream) => {
       const path = join(folder, `${fileName(stream)}${ending}`)
       if (!existsSync(path)) return []
@@ -166,7 +167,7 @@ const jsonl = (gzip: boolean): TestBackend => {
     isReadableWhileOpen: true,
     stops: folderStops,
     troubles: folderTroubles(`up${ending}`, `up${ending}`),
-    runs: 10
+    runs: runs(4, 50)
   }
 }
 

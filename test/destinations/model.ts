@@ -1,5 +1,5 @@
 /**
- * Random runs into a destination, beside a slow and obvious model of its rows and states.
+ * Random runs into a destination, compared with a slow and obvious model of its rows and states.
  *
  * The world is a grid of points and some series. Every value that is read is a new number, so it shows whether a row is there
  * once, twice, or in an earlier version.

@@ -36,11 +36,11 @@ const destinations: Readonly<
     rows: (path: string) => queryDatabase(join(path, "m.duckdb"), "FROM m ORDER BY time")
   },
   parquet: {
-    layer: (folder: string) => ParquetFolder.layer({ ...about, folder }),
+    layer: (folder: string) => ParquetFolder.layer({ ...about, path: folder }),
     rows: (folder: string) => queryDatabase(":memory:", `FROM '${folder}/m/**/*.parquet' ORDER BY time`)
   },
   jsonl: {
-    layer: (folder: string) => JsonLinesFolder.layer({ ...about, folder, gzip: false }),
+    layer: (folder: string) => JsonLinesFolder.layer({ ...about, path: folder, gzip: false }),
     rows: async (folder: string) => readFileSync(join(folder, "m.jsonl"), "utf8").trim().split("\n")
   }
 }

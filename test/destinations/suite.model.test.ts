@@ -32,7 +32,7 @@ import { buryOwner } from "./stops.ts"
 const refreshModes = syncModes.filter(isRefresh)
 
 /** In CI, all combinations are tested. */
-const isThorough = runs(1) > 1
+const isThorough = runs(1, 5) > 1
 
 const newFolder = Effect.map(temporaryFolder, (folder) => join(folder, "data"))
 
@@ -296,7 +296,7 @@ describe.each(backends)("$name", (backend) => {
           seriesOf("up", { number: `${number}`, [`only${number % 7}`]: "x".repeat(20) })
         ).map(({ id }) => id)
       )
-      for (let kill = 0; kill < runs(2); kill++) {
+      for (let kill = 0; kill < runs(1, 10); kill++) {
         const writer = yield* child.start([backend.name, folder], {
           script: fileURLToPath(new URL("writerProcess.ts", import.meta.url))
         })
@@ -391,7 +391,7 @@ describe.each(backends)("$name", (backend) => {
     options: Omit<RunOptions, "backend" | "labelColumns">,
     labelColumns = true
   ) => randomRuns(choices, { backend, labelColumns, ...options })
-  const arbitrary = { runs: runs(backend.runs) }
+  const arbitrary = { runs: backend.runs }
 
   it.effect.prop(
     "has what was committed and nothing else, whatever happens",

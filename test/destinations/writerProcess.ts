@@ -1,8 +1,8 @@
 /**
- * Writes to a destination for ever, for tests that kill it: `writerProcess.ts BACKEND FOLDER`. It prints a line of JSON per sync.
+ * Writes to a destination until it is killed: `writerProcess.ts BACKEND FOLDER`. It prints a line of JSON per sync.
  *
  * `up` is read incrementally, with a look-back if the destination replaces rows. `complete` is replaced by one refresh after
- * the other. The values of a refresh are its number.
+ * another. The values of a refresh are its number.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Option } from "effect"
@@ -53,7 +53,7 @@ const program = Effect.gen(function* () {
       })
     )
     yield* print({ point: from + 3 * POINTS - 1 })
-    // A read resumes a killed refresh, whose rows may all be there.
+    // A read resumes a killed refresh, which may already have all rows.
     const isWritten = Option.isSome(yield* destination.states("full_refresh_overwrite").load("complete"))
     yield* Effect.scoped(
       Effect.gen(function* () {

@@ -22,6 +22,9 @@ const serve = Effect.map(
   })
 )
 
+/** How long a server may take to begin its response, on a busy machine too. */
+const FIRST_BYTE_MILLIS = 2000
+
 /** Sends a text, and returns what arrives until the server closes the connection or is silent for a moment. */
 const sendText = (port: number, text: string | Buffer, silentMillis = 150): Effect.Effect<string> =>
   Effect.callback((resume) => {
@@ -31,7 +34,7 @@ const sendText = (port: number, text: string | Buffer, silentMillis = 150): Effe
       socket.destroy()
       resume(Effect.succeed(received))
     }
-    let timer = setTimeout(done, silentMillis * 4)
+    let timer = setTimeout(done, FIRST_BYTE_MILLIS)
     socket.on("data", (chunk) => {
       received += chunk.toString("latin1")
       clearTimeout(timer)
@@ -151,18 +154,18 @@ describe("an invalid request", () => {
         }
         return Buffer.from(text, "latin1")
       }
-      const requests = Array.from({ length: runs(80) }, (_, i) =>
+      const requests = Array.from({ length: runs(30, 400) }, (_, i) =>
         mutated(new Choices(seed * 10_000 + i, 1e9))
       )
       const statuses = yield* Effect.forEach(
         requests,
         (request) => Effect.map(sendText(port, request, 40), statusOf),
         {
-          concurrency: 40
+          concurrency: 100
         }
       )
       // Not all of them are refused, and none makes the server fail.
-      assert.isAbove(statuses.filter((status) => status === 400).length, 50)
+      assert.isAbove(statuses.filter((status) => status === 400).length, requests.length / 2)
       assert.notInclude(statuses, 500)
       yield* assertServes(baseUrl, "all of them")
     })
@@ -252,7 +255,7 @@ describe("clients that are slow, or many", () => {
       )
       yield* assertServes(baseUrl, "400 clients")
       // A hundred requests at once on one connection get their responses in order.
-      const received = yield* sendText(port, get("/api/v1/labels").repeat(100))
+      const received = yield* sendText(port, get("/api/v1/labels").repeat(100), 1000)
       assert.strictEqual(received.match(/HTTP\/1\.1 200/g)?.length, 100)
     }).pipe(Effect.scoped)
   )
@@ -341,8 +344,9 @@ describe("invalid parameters", () => {
 
   it("are refused, or give no more points than a range may have", () => {
     const mock = new MockPrometheus(database, { version: "3.0.0", maxSamples: 50_000_000 })
+    const requests = runs(20, 300)
     let succeeded = 0
-    for (let i = 0; i < runs(60); i++) {
+    for (let i = 0; i < requests; i++) {
       const choices = new Choices(seed * 10_000 + i, 1e9)
       const url = new URL(`http://mock/api/v1/${choices.pick(paths)}`)
       for (const name of names) {
@@ -358,7 +362,7 @@ describe("invalid parameters", () => {
       assert.isBelow(bytes, 100_000_000)
       if (status === 200) succeeded++
     }
-    assert.isAbove(succeeded, runs(60) / 20)
+    assert.isAbove(succeeded, requests / 20)
   })
 
   it.each([

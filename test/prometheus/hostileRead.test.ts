@@ -2,7 +2,7 @@
  * Reads from a server that changes its responses to range queries at random. A read ends with the requested samples, or with an
  * error that is a sentence. It emits only samples that were requested and in a response, each once.
  *
- * MODEL_RUNS is the number of reads, HOSTILE_SEED their seed.
+ * MODEL_RUNS multiplies the number of reads, and HOSTILE_SEED is their seed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
@@ -25,8 +25,8 @@ import { randomChunks } from "./query/randomResponse.ts"
 import { type PlainSample, plainSamples } from "./query/referenceDecoder.ts"
 
 const many = {
-  arbitrary: { runs: runs(15), seed: process.env.HOSTILE_SEED ?? "hostile" },
-  timeout: 120_000 + 1000 * runs(15)
+  arbitrary: { runs: runs(5, 75), seed: process.env.HOSTILE_SEED ?? "hostile" },
+  timeout: 120_000 + 1000 * runs(5, 75)
 }
 
 const POINTS = 80
@@ -207,7 +207,7 @@ describe("a read of a server whose responses are changed", () => {
         assert.strictEqual(outcome.events.at(-1)?._tag, "Completed")
         assert.strictEqual(samplesOf(expected.events).length, 3 * POINTS)
       }),
-    { ...many, arbitrary: { ...many.arbitrary, runs: runs(5) } }
+    { ...many, arbitrary: { ...many.arbitrary, runs: runs(2, 25) } }
   )
 
   const at = (minutes: number): number => start / 1000 + minutes * 60

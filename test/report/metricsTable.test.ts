@@ -63,9 +63,9 @@ queue_depth`
     assert.notInclude(lines.join(""), "\u001b")
   })
 
-  it("supports hundreds of thousands of metrics, and truncates long cells", () => {
-    const many = Array.from({ length: 300_000 }, (_, i) => metric(`m${i}`, ["a"], "gauge", "h"))
-    assert.lengthOf(metricsTable(many, Infinity).split("\n"), 300_001)
+  it("supports 150,000 metrics, and truncates long cells", () => {
+    const many = Array.from({ length: 150_000 }, (_, i) => metric(`m${i}`, ["a"], "gauge", "h"))
+    assert.lengthOf(metricsTable(many, Infinity).split("\n"), 150_001)
     const mega = "\u001b]0;x\u0007 ".repeat(125_000)
     const text = metricsTable(
       [

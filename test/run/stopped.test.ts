@@ -62,9 +62,7 @@ describe("a stop", () => {
     Effect.gen(function* () {
       const path = join(yield* temporaryFolder, "data")
       const layer =
-        format === "duckdb"
-          ? DuckDBFile.layer({ path, ...about })
-          : ParquetFolder.layer({ folder: path, ...about })
+        format === "duckdb" ? DuckDBFile.layer({ path, ...about }) : ParquetFolder.layer({ path, ...about })
       yield* Effect.gen(function* () {
         const destination = yield* Destination
         const { begun, counts } = yield* watchConnections

@@ -61,7 +61,7 @@ describe("recycle", () => {
       }
       for (const { blocks, n, samples } of kept) check(blocks, n, samples)
     },
-    { arbitrary: { runs: runs(15) }, timeout: 60_000 }
+    { arbitrary: { runs: runs(5, 75) }, timeout: 60_000 }
   )
 
   it("lets later responses use the same arrays", () => {

@@ -8,7 +8,7 @@ if (process.argv[2] === "low") keepExternalMemoryLow()
 
 const kept: Array<unknown> = []
 let peak = 0
-for (let i = 0; i < 6000; i++) {
+for (let i = 0; i < 3000; i++) {
   kept.push(new Uint8Array(65_536), i % 4 === 0 ? Array.from({ length: 5000 }, () => ({})).length : 0)
   if (kept.length > 256) kept.splice(0, 2)
   peak = Math.max(peak, process.memoryUsage().arrayBuffers)

@@ -1,16 +1,12 @@
 /** Reads from a source of raw samples, because the read program does not depend on how samples are requested. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
-import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import type { NumberBlock, Series } from "../../src/samples/Sample.ts"
 import { BlockSource } from "../../src/sync/BlockSource.ts"
-import { plan } from "../../src/sync/plan.ts"
-import { readPlanned } from "../../src/sync/Read.ts"
-import { StateReader } from "../../src/sync/StateReader.ts"
 import type { GridRange } from "../../src/sync/TimeGrid.ts"
 import { iso, minute, start } from "../support/gauge.ts"
-import { checkpoints, drive, incremental, samplesOf, story } from "./readMock.ts"
+import { checkpoints, incremental, readFrom, samplesOf, story } from "./readMock.ts"
 
 const series: Series = { id: "0".repeat(32), labels: [["__name__", "m"]] }
 
@@ -56,20 +52,7 @@ const sourceOf = (
 
 const points = 80
 
-const readFrom = (source: ReturnType<typeof sourceOf>) =>
-  Effect.gen(function* () {
-    const settings = yield* ConnectorConfig
-    const { streams } = plan(incremental("m"), new Map(), settings, start + (points - 1) * minute + 60_000)
-    return yield* drive(Stream.runCollect(readPlanned(streams)))
-  }).pipe(
-    Effect.provide(
-      Layer.mergeAll(
-        source.layer,
-        StateReader.layerMemory(),
-        ConnectorConfig.layerFrom({ base_url: "http://mock", start_date: iso(start), step: 60 })
-      )
-    )
-  )
+const readPoints = (source: ReturnType<typeof sourceOf>) => readFrom(source.layer, points, incremental("m"))
 
 const expected = times.filter((time) => time > start - minute && time <= start + (points - 1) * minute)
 
@@ -80,7 +63,7 @@ describe("a source of raw samples", () => {
   it.effect("is read window by window, with the checkpoints of the grid", () =>
     Effect.gen(function* () {
       const source = sourceOf((from, to) => Stream.succeed(blockOf(from, to)))
-      const events = yield* readFrom(source)
+      const events = yield* readPoints(source)
       assert.match(story(events), /^Started Running( Samples Checkpoint)+ Completed$/)
       assert.deepStrictEqual(timesOf(events), expected)
       assert.isAbove(source.requests.length, 1)
@@ -98,7 +81,7 @@ describe("a source of raw samples", () => {
           ? Stream.succeed(blockOf(from, to))
           : Stream.concat(Stream.succeed(blockOf(from, from + (to - from) / 2)), Stream.fail(cut))
       )
-      const events = yield* readFrom(source)
+      const events = yield* readPoints(source)
       assert.strictEqual(events.at(-1)?._tag, "Completed")
       assert.deepStrictEqual(timesOf(events), expected)
     })
@@ -111,7 +94,7 @@ describe("a source of raw samples", () => {
   ] satisfies ReadonlyArray<readonly [string, Parameters<typeof sourceOf>[0]]>) {
     it.effect(`fails the stream for a sample ${what}`, () =>
       Effect.gen(function* () {
-        const events = yield* readFrom(sourceOf(respond))
+        const events = yield* readPoints(sourceOf(respond))
         const last = events.at(-1)
         assert.strictEqual(last?._tag, "Failed")
         assert.strictEqual(last?._tag === "Failed" && last.error.reason, "UnexpectedSample")

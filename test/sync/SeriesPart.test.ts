@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
-import { parseSelector } from "../../src/mock/evaluate.ts"
+import { parseSelector, type Selector } from "../../src/mock/evaluate.ts"
 import { type Matcher, render } from "../../src/promql/Matcher.ts"
 import { type PartIndex, SeriesPart, split } from "../../src/sync/SeriesPart.ts"
 import { type Choices, choices } from "../choices.ts"
@@ -10,8 +10,12 @@ type Labels = ReadonlyMap<string, string>
 
 const valueOf = (series: Labels, label: string): string => series.get(label) ?? ""
 
+/** The selectors of the parts, since most are used for each series. */
+const selectors = new WeakMap<ReadonlyArray<Matcher>, Selector>()
+
 const selected = (all: ReadonlyArray<Labels>, matchers: ReadonlyArray<Matcher>): ReadonlyArray<Labels> => {
-  const selector = Result.getOrThrow(parseSelector(render(matchers)))
+  const selector = selectors.get(matchers) ?? Result.getOrThrow(parseSelector(render(matchers)))
+  selectors.set(matchers, selector)
   return all.filter((series) => selector.matches((label) => valueOf(series, label)))
 }
 
@@ -88,7 +92,7 @@ describe("split", () => {
           }
           if (!knowsAll) assert.lengthOf(parts, all.length)
         }),
-      { arbitrary: { runs: runs(25) }, timeout: 60_000 }
+      { arbitrary: { runs: runs(9, 125) }, timeout: 60_000 }
     )
   }
 

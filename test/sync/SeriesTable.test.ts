@@ -2,6 +2,7 @@ import { createHash } from "node:crypto"
 import { assert, describe, it } from "@effect/vitest"
 import { SeriesTable } from "../../src/sync/SeriesTable.ts"
 import { choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 const idOf = (n: number): string => createHash("sha256").update(`${n}`).digest("hex").slice(0, 32)
 
@@ -10,41 +11,53 @@ const clashing = (n: number): string => `0123abcd${idOf(n).slice(8)}`
 
 const YEAR_9999 = Date.UTC(9999, 11, 31)
 
-describe("SeriesTable", () => {
-  it.prop("behaves like a Map", [choices], ([choices]) => {
-    const make = choices.oneIn(3) ? clashing : idOf
-    const table = new SeriesTable()
-    const map = new Map<string, number>()
-    const ids = Array.from({ length: 1 + choices.below(300) }, (_, n) => make(n))
-    for (let step = 0; step < 600; step++) {
-      const id = choices.pick(ids)
-      if (choices.oneIn(2)) {
-        const number = choices.pick([0, 1, step, -1, YEAR_9999, Number.NEGATIVE_INFINITY])
-        table.set(id, number)
-        map.set(id, number)
-      }
-      assert.strictEqual(table.get(id), map.get(id))
-      assert.strictEqual(table.size, map.size)
-    }
-    for (const id of ids) assert.strictEqual(table.get(id), map.get(id))
-  })
+const few = { arbitrary: { runs: runs(25, 100) } }
 
-  it.prop("merges the later times of another table", [choices], ([choices]) => {
-    const ids = Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? idOf(n) : clashing(n)))
-    const tables = [new SeriesTable(), new SeriesTable()] as const
-    const highest = new Map<string, number>()
-    for (const table of tables) {
-      for (const id of ids) {
-        if (choices.oneIn(2)) continue
-        const number = choices.below(100)
-        table.set(id, number)
-        highest.set(id, Math.max(highest.get(id) ?? 0, number))
+describe("SeriesTable", () => {
+  it.prop(
+    "behaves like a Map",
+    [choices],
+    ([choices]) => {
+      const make = choices.oneIn(3) ? clashing : idOf
+      const table = new SeriesTable()
+      const map = new Map<string, number>()
+      const ids = Array.from({ length: 1 + choices.below(300) }, (_, n) => make(n))
+      for (let step = 0; step < 600; step++) {
+        const id = choices.pick(ids)
+        if (choices.oneIn(2)) {
+          const number = choices.pick([0, 1, step, -1, YEAR_9999, Number.NEGATIVE_INFINITY])
+          table.set(id, number)
+          map.set(id, number)
+        }
+        assert.strictEqual(table.get(id), map.get(id))
+        assert.strictEqual(table.size, map.size)
       }
-    }
-    tables[0].raise(tables[1])
-    for (const id of ids) assert.strictEqual(tables[0].get(id), highest.get(id))
-    assert.strictEqual(tables[0].size, highest.size)
-  })
+      for (const id of ids) assert.strictEqual(table.get(id), map.get(id))
+    },
+    few
+  )
+
+  it.prop(
+    "merges the later times of another table",
+    [choices],
+    ([choices]) => {
+      const ids = Array.from({ length: 200 }, (_, n) => (n % 2 === 0 ? idOf(n) : clashing(n)))
+      const tables = [new SeriesTable(), new SeriesTable()] as const
+      const highest = new Map<string, number>()
+      for (const table of tables) {
+        for (const id of ids) {
+          if (choices.oneIn(2)) continue
+          const number = choices.below(100)
+          table.set(id, number)
+          highest.set(id, Math.max(highest.get(id) ?? 0, number))
+        }
+      }
+      tables[0].raise(tables[1])
+      for (const id of ids) assert.strictEqual(tables[0].get(id), highest.get(id))
+      assert.strictEqual(tables[0].size, highest.size)
+    },
+    few
+  )
 
   it("distinguishes identities that differ in any one digit", () => {
     const table = new SeriesTable()

@@ -1,7 +1,4 @@
-/**
- * The grid of time beside slow and obvious references. `TIME_GRID_RUNS` makes more of the random plans than usual, and
- * `TIME_GRID_SEED` others.
- */
+/** The grid of time compared with slow and obvious references. */
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Schema } from "effect"
 import { gridToRead } from "../../src/sync/plan.ts"
@@ -15,6 +12,7 @@ import {
   takePoints
 } from "../../src/sync/TimeGrid.ts"
 import { Choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -220,12 +218,11 @@ describe("the points that a sync reads", () => {
   }
 
   it("are the multiples of the step in the range that have settled and are later than the cursor", () => {
-    const runs = Number(process.env.TIME_GRID_RUNS ?? "3000")
-    const seed = Number(process.env.TIME_GRID_SEED ?? "0") * 1_000_000_000
+    const count = runs(600, 3000)
     let empty = 0
     let latest = 0n
-    for (let run = 0; run < runs; run++) {
-      const plan = makePlan(new Choices(seed + run, Number.POSITIVE_INFINITY))
+    for (let run = 0; run < count; run++) {
+      const plan = makePlan(new Choices(run, Number.POSITIVE_INFINITY))
       const range = planned(plan)
       const wanted = expected(plan)
       assert.deepStrictEqual(points(range).map(BigInt), wanted, JSON.stringify({ run, ...plan }))
@@ -234,7 +231,7 @@ describe("the points that a sync reads", () => {
       else if (wanted.at(-1)! > latest) latest = wanted.at(-1)!
     }
     // Neither kind of plan is rare, and they cover more than the present.
-    assert.isTrue(empty > runs / 20 && empty < runs / 2, `${empty} of ${runs}`)
+    assert.isTrue(empty > count / 20 && empty < count / 2, `${empty} of ${count}`)
     assert.isTrue(latest > 240_000_000_000_000n, `${latest}`)
   })
 })

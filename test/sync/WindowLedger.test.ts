@@ -8,6 +8,7 @@ import { type GridRange, halve, pointCount } from "../../src/sync/TimeGrid.ts"
 import { WindowLedger } from "../../src/sync/WindowLedger.ts"
 import { type Choices, choices } from "../choices.ts"
 import { plainSamples } from "../prometheus/query/referenceDecoder.ts"
+import { runs } from "../support/runs.ts"
 
 const window: GridRange = { firstMillis: 600_000, lastMillis: 1_200_000, stepMillis: 60_000 }
 
@@ -387,7 +388,7 @@ describe("WindowLedger", () => {
           if (!isDeepStrictEqual(actual, expected))
             assert.deepStrictEqual(actual, expected, `${shown} blocks`)
         },
-        { arbitrary: { runs: 1000 }, timeout: 60_000 }
+        { arbitrary: { runs: runs(200, 1000) }, timeout: 60_000 }
       )
 
       it.prop(
@@ -417,7 +418,7 @@ describe("WindowLedger", () => {
           assert.instanceOf(results[at], PrometheusError)
           assert.isFalse(results.slice(0, at).some((result) => result instanceof PrometheusError))
         },
-        { arbitrary: { runs: 300 } }
+        { arbitrary: { runs: runs(60, 300) } }
       )
     })
 })

@@ -5,6 +5,7 @@ import { read } from "../../src/sync/Read.ts"
 import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
 import { encodeStreamState, type StreamState } from "../../src/sync/StreamState.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { runs } from "../support/runs.ts"
 import { checkpoints, drive, exact, fullRefresh, incremental, minutesOf, numbers, setUp } from "./readMock.ts"
 
 /** Small windows, so that a read can be stopped between them. */
@@ -164,7 +165,7 @@ describe("a start that was moved", () => {
           numbers(0, 39)
         )
       }),
-    { arbitrary: { runs: 40 } }
+    { arbitrary: { runs: runs(10, 100) }, timeout: 60_000 }
   )
 })
 

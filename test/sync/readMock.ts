@@ -6,9 +6,11 @@ import * as Mock from "../../src/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
 import { type SampleBlock, textAt } from "../../src/samples/Sample.ts"
-import type { StreamRequest } from "../../src/sync/plan.ts"
-import { read } from "../../src/sync/Read.ts"
+import type { BlockSource } from "../../src/sync/BlockSource.ts"
+import { plan, type StreamRequest } from "../../src/sync/plan.ts"
+import { read, readPlanned } from "../../src/sync/Read.ts"
 import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
+import { StateReader } from "../../src/sync/StateReader.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 
@@ -73,6 +75,26 @@ export const readAll = Effect.fnUntraced(function* (
   return { events, mock }
 })
 
+/** Reads from a source other than a server, to the end, and returns the events. */
+export const readFrom = (
+  source: Layer.Layer<BlockSource>,
+  points: number,
+  requests: ReadonlyArray<StreamRequest>
+) =>
+  Effect.gen(function* () {
+    const settings = yield* ConnectorConfig
+    const { streams } = plan(requests, new Map(), settings, start + (points - 1) * minute + DELAY)
+    return yield* drive(Stream.runCollect(readPlanned(streams)))
+  }).pipe(
+    Effect.provide(
+      Layer.mergeAll(
+        source,
+        StateReader.layerMemory(),
+        ConnectorConfig.layerFrom({ base_url: "http://mock", start_date: iso(start), step: 60 })
+      )
+    )
+  )
+
 export const rangeRequests = (mock: MockPrometheus) =>
   mock.requests.filter(({ path }) => path === "/api/v1/query_range")
 
@@ -88,14 +110,15 @@ export const textsOf = (block: SampleBlock): ReadonlyArray<string> =>
     ? block.histograms.map((histogram) => JSON.stringify(histogram))
     : Array.from({ length: block.length }, (_, i) => textAt(block, i))
 
-/** All samples by series and time. Throws if one is repeated. */
+/** All samples by series and time, as JSON. Throws if one is repeated. */
 export const samplesOf = (events: Iterable<ReadEvent>): Map<string, string> => {
   const samples = new Map<string, string>()
   for (const event of events) {
     if (event._tag !== "Samples") continue
     for (const block of event.blocks) {
+      const labels = JSON.stringify(block.series.labels)
       for (const [i, text] of textsOf(block).entries()) {
-        const key = JSON.stringify([block.series.labels, block.times[i]])
+        const key = `[${labels},${block.times[i]}]`
         if (samples.has(key)) throw new Error(`${key} comes twice`)
         samples.set(key, text)
       }

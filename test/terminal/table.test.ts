@@ -32,10 +32,10 @@ describe("tableLines", () => {
     )
   })
 
-  it("supports hundreds of thousands of rows, and limits the width of a column", () => {
-    const rows = Array.from({ length: 300_000 }, (_, i) => [i === 7 ? "x".repeat(10_000) : "x", "y"])
+  it("supports 150,000 rows, and limits the width of a column", () => {
+    const rows = Array.from({ length: 150_000 }, (_, i) => [i === 7 ? "x".repeat(10_000) : "x", "y"])
     const lines = table(["A", "B"], rows).split("\n")
-    assert.lengthOf(lines, 300_001)
+    assert.lengthOf(lines, 150_001)
     assert.strictEqual(lines[1], `${"x".padEnd(200)}  y`)
     assert.strictEqual(lines[8], `${"x".repeat(10_000)}  y`)
   })

@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { visible } from "../../src/text/printable.ts"
 import { pathArgument, shellQuote } from "../../src/text/shellQuote.ts"
 import { type Choices, choices } from "../choices.ts"
+import { runs } from "../support/runs.ts"
 
 const parts = ["a", "7", "\u001b", "\n", "\u009b", "\u202e", "'", '"', "$", "`", "\\", "!", "é", " "]
 
@@ -16,11 +17,16 @@ describe("shellQuote", () => {
     assert.strictEqual(pathArgument("-x"), "./-x")
   })
 
-  it.prop("is parsed by a shell as the original text, and can be printed", [choices], ([choices]) => {
-    const words = Array.from({ length: 20 }, () => anyWord(choices))
-    const quoted = words.map(shellQuote).join(" ")
-    assert.strictEqual(visible(quoted), quoted)
-    const read = execFileSync("bash", ["-c", `printf '%s\\0' ${quoted}`], { encoding: "utf8" })
-    assert.deepStrictEqual(read.split("\0").slice(0, -1), words)
-  })
+  it.prop(
+    "is parsed by a shell as the original text, and can be printed",
+    [choices],
+    ([choices]) => {
+      const words = Array.from({ length: 20 }, () => anyWord(choices))
+      const quoted = words.map(shellQuote).join(" ")
+      assert.strictEqual(visible(quoted), quoted)
+      const read = execFileSync("bash", ["-c", `printf '%s\\0' ${quoted}`], { encoding: "utf8" })
+      assert.deepStrictEqual(read.split("\0").slice(0, -1), words)
+    },
+    { arbitrary: { runs: runs(20, 100) }, timeout: 60_000 }
+  )
 })

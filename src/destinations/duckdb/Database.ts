@@ -8,7 +8,6 @@ import { Effect, Semaphore } from "effect"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
 import {
-  type About,
   bookkeeping,
   deleteManifest,
   insertManifest,
@@ -19,10 +18,9 @@ import {
   tablesOf,
   updateManifest
 } from "./manifests.ts"
-import { attachFile, type OpenOptions } from "./openFile.ts"
+import { attachFile, type DatabaseOptions } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
-import type { DuckDB } from "./startDuckDB.ts"
-import { DATABASE, folded, qualified, type Relation } from "./tables.ts"
+import { DATABASE, folded, qualified } from "./tables.ts"
 
 /**
  * DuckDB needs this much memory for each column of a table, even with few rows, and does not count it towards its limit.
@@ -54,9 +52,6 @@ const TABLES_UNTIL_REOPENED = 80
 const CHECK_AFTER_TRANSACTIONS = 10
 const CHECK_AFTER_ROWS = 100_000
 
-/** The options of a database. */
-export interface DatabaseOptions extends OpenOptions, About {}
-
 /** Runs a statement of a transaction. Returns the number of changed rows. */
 export type Run = (sql: string) => Promise<number>
 
@@ -76,42 +71,12 @@ export const inOrder = async (run: Run, sql: string): Promise<number> => {
   }
 }
 
-export interface Database {
-  readonly duckdb: DuckDB
-  /** The path of the file, with symbolic links resolved. */
-  readonly file: string
-  /** The manifests, by stream. */
-  readonly manifests: ReadonlyMap<string, Manifest>
-  /** Streams whose manifest was changed by another program. */
-  readonly damaged: ReadonlySet<string>
-  /** The tables and views that existed when the file was opened, by folded name. */
-  readonly relations: ReadonlyMap<string, Relation>
-  /** The memory that remains beside the tables, in megabytes. */
-  readonly memoryMegabytes: () => number
-  /** A separate connection, with its own temporary tables. */
-  readonly connect: Effect.Effect<DuckDBConnection, DestinationError>
-  /** Runs an operation and maps DuckDB's errors. */
-  readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
-  /**
-   * Runs `body` in a transaction, which also saves the manifest that it returns. Transactions are serialized: two could
-   * conflict in the manifests, and a checkpoint has to wait for all.
-   */
-  readonly transact: (
-    connection: DuckDBConnection,
-    body: (run: Run) => Promise<Manifest>
-  ) => Effect.Effect<Manifest, DestinationError>
-  /** Runs queries, between transactions. */
-  readonly query: <A>(body: (runQuery: RunQuery) => Promise<A>) => Effect.Effect<A, DestinationError>
-  /** Moves committed data from the log into the file, if there is enough space. */
-  readonly checkpoint: Effect.Effect<void>
-  /** The shape of a table; undefined if it does not exist. */
-  readonly shapeOf: (table: string) => Effect.Effect<Shape | undefined, DestinationError>
-}
+export type Database = Effect.Success<ReturnType<typeof openDatabase>>
 
 /** Opens the file until the scope closes. Creates it if it does not exist. */
 export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOptions) {
   const { readOnly = false } = options
-  const { attempt, connection, duckdb, file, instance, isEmpty, relations, reopen } = yield* attachFile(
+  const { attempt, connect, connection, duckdb, file, isEmpty, relations, reopen } = yield* attachFile(
     options,
     (database) => bookkeeping(database, options)
   )
@@ -225,16 +190,24 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   })
   /** The folded names of tables that were changed since the file was opened. */
   const changed = new Set<string>()
-  const database: Database = {
+  return {
     duckdb,
     file,
-    manifests,
-    damaged,
+    /** The manifests, by stream. */
+    manifests: manifests as ReadonlyMap<string, Manifest>,
+    /** Streams whose manifest was changed by another program. */
+    damaged: damaged as ReadonlySet<string>,
+    /** The tables and views that existed when the file was opened, by folded name. */
     relations,
+    /** The memory that remains beside the tables, in megabytes. */
     memoryMegabytes: () => memoryBytes / 1_000_000,
     attempt,
-    connect: attempt(() => instance.connect()),
-    transact: (own, body) =>
+    connect,
+    /**
+     * Runs `body` in a transaction, which also saves the manifest that it returns. Transactions are serialized: two could
+     * conflict in the manifests, and a checkpoint has to wait for all.
+     */
+    transact: (own: DuckDBConnection, body: (run: Run) => Promise<Manifest>) =>
       attempt(async () => {
         await own.run("BEGIN")
         try {
@@ -264,12 +237,14 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
           throw error
         }
       }).pipe(Effect.tap(checkpointIfFull), exclusively, Effect.uninterruptible),
-    query: (body) => exclusively(attempt(() => body(runQuery))),
+    /** Runs queries, between transactions. */
+    query: <A>(body: (runQuery: RunQuery) => Promise<A>) => exclusively(attempt(() => body(runQuery))),
+    /** Moves committed data from the log into the file, if there is enough space. */
     checkpoint: Effect.ignore(exclusively(write)),
-    shapeOf: (table) =>
+    /** The shape of a table; undefined if it does not exist. */
+    shapeOf: (table: string) =>
       changed.has(folded(table))
         ? exclusively(changedShape(table))
         : Effect.succeed(shapes.get(folded(table)))
   }
-  return database
 })

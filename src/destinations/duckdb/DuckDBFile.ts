@@ -9,6 +9,7 @@ import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
 import { stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openDatabase } from "./Database.ts"
@@ -16,21 +17,8 @@ import { tablesOf } from "./manifests.ts"
 import { type OpenDatabase, tableOf } from "./OpenDatabase.ts"
 import { openStream } from "./openStream.ts"
 import { quoteName } from "./quoteSql.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "./startDuckDB.ts"
 import { folded } from "./tables.ts"
-
-/** The options of a DuckDB destination. */
-export interface DuckDBOptions {
-  readonly path: string
-  /** The source of the data, such as the address of a server. A file accepts only one source. */
-  readonly source: string
-  /** One column per label, or otherwise one JSON column `labels`. */
-  readonly labelColumns: boolean
-  /** How much memory DuckDB may use for data before it spills to disk. */
-  readonly memoryMegabytes?: number
-  /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
-  readonly readOnly?: boolean
-}
 
 /** Each column takes several memory blocks in each inserting thread, even with few rows. */
 const LABELS_PER_MEGABYTE = 1.5
@@ -40,7 +28,7 @@ const STAGED_PART = 3 / 10
 
 /** Opens the database for one run, with its states. */
 export const layer = (
-  options: DuckDBOptions
+  options: OpenOptions
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
   Layer.effect(
     Destination,
@@ -49,17 +37,16 @@ export const layer = (
       const files = yield* FileSystem.FileSystem
       const database = yield* openDatabase({ ...options, memoryMegabytes })
       const open: OpenDatabase = {
+        ...database,
         path,
         labelColumns,
-        database,
         maxLabels: () =>
           Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
-        stagedBytes: () => database.memoryMegabytes() * 1_000_000 * STAGED_PART,
+        stagedBytes: divideBytes(() => database.memoryMegabytes() * 1_000_000 * STAGED_PART),
         tables: new Map<string, string>(),
         tableNames: new Set(
           Array.from(database.manifests.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
-        ),
-        open: { count: 0 }
+        )
       }
       const sizeOf = (file: string) =>
         files.stat(file).pipe(

@@ -1,49 +1,54 @@
 /** The open database, and the tables of its streams. */
-import { Effect } from "effect"
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect, type Scope, Struct } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Database, Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import { quoteName } from "./quoteSql.ts"
 import { looksLikeOurs } from "./shapes.ts"
-import { addLabelColumn, createTable, folded, OWN_SCHEMA, ownColumns, tableName } from "./tables.ts"
+import {
+  addLabelColumn,
+  createTable,
+  folded,
+  OWN_SCHEMA,
+  ownColumns,
+  qualified,
+  tableName
+} from "./tables.ts"
 
 /** A database opened for a run. */
-export interface OpenDatabase {
+export interface OpenDatabase extends Database {
   readonly path: string
   readonly labelColumns: boolean
-  readonly database: Database
   /** The most labels of a stream with their own columns. */
   readonly maxLabels: () => number
-  /** The most bytes staged by all streams together. */
-  readonly stagedBytes: () => number
+  /** The bytes that a stream may stage. */
+  readonly stagedBytes: Effect.Effect<() => number, never, Scope.Scope>
   /** The tables of streams that may have no manifest yet. */
   readonly tables: Map<string, string>
   /** The folded names of all tables of streams, including planned ones. */
   readonly tableNames: Set<string>
-  /** The number of open streams. */
-  readonly open: { count: number }
 }
 
 /** The table of a stream. It may not exist yet. */
 export const tableOf = (open: OpenDatabase, stream: string): string =>
-  open.database.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.tableNames)
+  open.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.tableNames)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, stream: string, mode: SyncMode) {
-  const { database, path } = open
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
   open.tableNames.add(folded(table))
-  const found = database.relations.get(folded(table))
-  const shape = yield* database.shapeOf(table)
+  const found = open.relations.get(folded(table))
+  const shape = yield* open.shapeOf(table)
   const isForeign = found === "view" || (shape !== undefined && !looksLikeOurs(shape))
   const none: Manifest = { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
-  const known = database.manifests.get(stream) ?? none
-  const refuse = (why: string) => new DestinationError({ message: `${path} ${why}` })
+  const known = open.manifests.get(stream) ?? none
+  const refuse = (why: string) => new DestinationError({ message: `${open.path} ${why}` })
   const again = `--full-refresh --select ${shellQuote(stream)}`
   const restore = `Restore the file from before, or read the stream again with ${again}.`
-  const isDamaged = database.damaged.has(stream)
+  const isDamaged = open.damaged.has(stream)
   const isOwn = isDamaged || known.hasTable || known.orphan === table
 
   if (isForeign || (!isOwn && found !== undefined)) {
@@ -73,10 +78,7 @@ const columnsText = (names: ReadonlyArray<string>): string =>
 
 /** A name for another table of a stream, which is unlikely to be the name of a metric. */
 export const besideTable = (open: OpenDatabase, table: string, purpose: string): string => {
-  const name = tableName(
-    `${table} (${purpose})`,
-    new Set([...open.tableNames, ...open.database.relations.keys()])
-  )
+  const name = tableName(`${table} (${purpose})`, new Set([...open.tableNames, ...open.relations.keys()]))
   open.tableNames.add(folded(name))
   return name
 }
@@ -86,7 +88,7 @@ export const labelsOf = (
   open: OpenDatabase,
   table: string
 ): Effect.Effect<ReadonlyArray<string>, DestinationError> =>
-  Effect.map(open.database.shapeOf(table), (shape) => {
+  Effect.map(open.shapeOf(table), (shape) => {
     const own = new Set(ownColumns(open.labelColumns).map(([name]) => name))
     return shape?.names.filter((name) => !own.has(name)) ?? []
   })
@@ -106,3 +108,19 @@ export const grow = async (
   const there = new Set(known.map(folded))
   for (const name of wanted) if (!there.has(folded(name))) await run(addLabelColumn(table, name))
 }
+
+/** Removes the orphaned table of a stream, if it has one. A table stays until the refresh that replaces it is complete. */
+export const removeOrphan = Effect.fnUntraced(function* (
+  open: OpenDatabase,
+  connection: DuckDBConnection,
+  manifest: Manifest
+) {
+  const { orphan, table } = manifest
+  if (orphan === undefined) return manifest
+  const removed = yield* open.transact(connection, async (run): Promise<Manifest> => {
+    await run(`DROP TABLE IF EXISTS ${qualified(orphan)}`)
+    return Struct.omit(manifest, ["orphan"])
+  })
+  if (orphan !== table) open.tableNames.delete(folded(orphan))
+  return removed
+})

@@ -1,100 +1,67 @@
 /** Checks the path of a database, and the files beside it, before DuckDB opens it. DuckDB would follow links and block on pipes. */
 import { basename, dirname, join, resolve } from "node:path"
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Option } from "effect"
 import { DestinationError } from "../Destination.ts"
-import { cannot } from "../folder/durably.ts"
-
-/** The location of a database. */
-export interface Location {
-  /** Its path, with symbolic links resolved. */
-  readonly file: string
-  /** Whether the file exists. */
-  readonly exists: boolean
-}
-
-/** Kinds of files that are not regular. */
-const kinds: Readonly<Record<string, string>> = {
-  Directory: "a folder",
-  FIFO: "a named pipe",
-  Socket: "a socket",
-  CharacterDevice: "a device",
-  BlockDevice: "a device"
-}
+import { cannot, infoOf, kindOf, readBeginning, unlessMissing } from "../folder/durably.ts"
 
 /** The files that DuckDB writes beside a database. */
 const LOGS = [".wal", ".wal.checkpoint", ".wal.recovery"]
 
-/** Finds the file, which may not exist yet, and refuses anything else at its path. */
+/**
+ * Finds the file, which may not exist yet, and refuses anything else at its path. Returns its path with symbolic links
+ * resolved.
+ */
 export const checkPlace = Effect.fnUntraced(function* (path: string) {
   const files = yield* FileSystem.FileSystem
   const given = resolve(path)
   const refuse = (why: string) => new DestinationError({ message: `${path} cannot be opened: ${why}` })
-  const kindOf = (of: string) =>
-    files.stat(of).pipe(
-      Effect.map(({ type }): string | undefined => type),
-      Effect.catchIf(
-        (error) => error.reason._tag === "NotFound",
-        () => Effect.succeed(undefined)
-      ),
-      Effect.mapError(cannot("opened", path))
-    )
-  const linkOf = (of: string) => Effect.orElseSucceed(files.readLink(of), () => undefined)
+  const real = (at: string) => Effect.mapError(files.realPath(at), cannot("opened", path))
+  const infoAt = (at: string) => Effect.mapError(unlessMissing(files.stat(at)), cannot("opened", path))
   const folder = dirname(given)
-  if ((yield* kindOf(folder)) === undefined) {
+  if ((yield* infoAt(folder)) === undefined) {
     return yield* refuse(`the folder ${folder} does not exist. Make it, or choose another file.`)
   }
-  const kind = yield* kindOf(given)
-  const link = kind === undefined ? yield* linkOf(given) : undefined
-  if (link !== undefined) {
+  const info = yield* infoAt(given)
+  const link = yield* Effect.option(files.readLink(given))
+  if (info === undefined && Option.isSome(link)) {
     return yield* refuse(
-      `it is a symbolic link to ${link}, which does not exist. Remove the link, or choose another file.`
+      `it is a symbolic link to ${link.value}, which does not exist. Remove the link, or choose another file.`
     )
   }
-  if (kind !== undefined && kind !== "File") {
-    return yield* refuse(`it is ${kinds[kind] ?? "something else"}, not a file. Choose another file.`)
+  if (info !== undefined && info.type !== "File") {
+    return yield* refuse(`it is ${kindOf(info)}, not a file. Choose another file.`)
   }
-  const real = (of: string) => Effect.mapError(files.realPath(of), cannot("opened", path))
-  const file = kind === undefined ? join(yield* real(folder), basename(given)) : yield* real(given)
+  const exists = info !== undefined
+  const file = exists ? yield* real(given) : join(yield* real(folder), basename(given))
   for (const log of LOGS.map((ending) => file + ending)) {
-    const isLink = (yield* linkOf(log)) !== undefined
-    const kindOfLog = isLink ? undefined : yield* kindOf(log)
-    if (isLink || (kindOfLog !== undefined && kindOfLog !== "File")) {
+    const found = yield* infoOf(log)
+    if (found !== undefined && found.type !== "File") {
       return yield* refuse(
-        `DuckDB would write to ${log}, and that is ${isLink ? "a symbolic link" : (kinds[kindOfLog ?? ""] ?? "something else")}, not a file. Remove it, or choose another file.`
+        `DuckDB would write to ${log}, and that is ${kindOf(found)}, not a file. Remove it, or choose another file.`
       )
     }
   }
   const wal = `${file}.wal`
-  if ((yield* kindOf(wal)) !== undefined) {
-    if (kind === undefined) {
-      return yield* refuse(
-        `${wal} exists without a database, and DuckDB would remove it. Move it away, or choose another file.`
-      )
-    }
-    if (yield* isDatabase(wal)) {
-      return yield* refuse(
-        `${wal} is a database itself, and DuckDB would take it for the log of this one. Move it away, or choose another file.`
-      )
-    }
+  if (!exists && (yield* infoOf(wal)) !== undefined) {
+    return yield* refuse(
+      `${wal} exists without a database, and DuckDB would remove it. Move it away, or choose another file.`
+    )
+  }
+  if (yield* isDatabase(wal)) {
+    return yield* refuse(
+      `${wal} is a database itself, and DuckDB would take it for the log of this one. Move it away, or choose another file.`
+    )
   }
   const ownDatabase = /^(.+)\.wal$/s.exec(file)?.[1]
-  if (ownDatabase !== undefined && (yield* kindOf(ownDatabase)) !== undefined) {
+  if (ownDatabase !== undefined && (yield* infoAt(ownDatabase)) !== undefined) {
     return yield* refuse(`it is where DuckDB keeps the log of ${ownDatabase}. Choose another file.`)
   }
-  const location: Location = { file, exists: kind !== undefined }
-  return location
+  return { file, exists }
 })
 
-/** The magic bytes of a database, after its first eight bytes. */
-const MAGIC = Buffer.from("DUCK")
-
-const isDatabase = Effect.fnUntraced(function* (file: string) {
-  const files = yield* FileSystem.FileSystem
-  return yield* Effect.scoped(
-    Effect.gen(function* () {
-      const bytes = Buffer.alloc(12)
-      const read = Number(yield* (yield* files.open(file, { flag: "r" })).read(bytes))
-      return read === 12 && bytes.subarray(8).equals(MAGIC)
-    })
-  ).pipe(Effect.orElseSucceed(() => false))
-})
+/** Whether a file has the magic bytes of a database, after its first eight bytes. */
+const isDatabase = (file: string) =>
+  readBeginning(file, 12).pipe(
+    Effect.map((bytes) => bytes.subarray(8).toString() === "DUCK"),
+    Effect.orElseSucceed(() => false)
+  )

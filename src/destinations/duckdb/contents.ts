@@ -13,7 +13,7 @@ export const contentsOf = Effect.fnUntraced(function* (
   stream: string,
   of: "current" | "refresh"
 ) {
-  const { damaged, manifests, query, shapeOf } = open.database
+  const { damaged, manifests, query, shapeOf } = open
   if (damaged.has(stream)) {
     return yield* new DestinationError({
       message: `It is not known what ${open.path} has of ${stream}, as its entry is damaged.`

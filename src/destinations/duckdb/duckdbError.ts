@@ -1,59 +1,71 @@
 /** DuckDB's errors as sentences that say what to do. */
 import { DestinationError } from "../Destination.ts"
-import { outOfMemoryAdvice } from "./staging/memory.ts"
+import { systemError } from "../folder/durably.ts"
 
-/** The context of an open database. */
+/** What DuckDB writes to, and its memory limit. */
 export interface ErrorContext {
   readonly path: string
   readonly memoryMegabytes: number
 }
 
+/** The codes of system errors, by the system's words in DuckDB's text. */
+const systemErrors: ReadonlyArray<readonly [words: RegExp, code: string]> = [
+  [/no space left|disk full|max_temp_directory_size/i, "ENOSPC"],
+  [/disk quota exceeded/i, "EDQUOT"],
+  [/file too large/i, "EFBIG"],
+  [/permission denied/i, "EACCES"],
+  [/read-only file system/i, "EROFS"],
+  [/too many open files/i, "EMFILE"],
+  [/input\/output error/i, "EIO"],
+  [/stale file handle/i, "ESTALE"]
+]
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** An error of DuckDB about files at a path. It is fatal if it concerns the entire folder. */
+export const duckdbError = ({ memoryMegabytes, path }: ErrorContext, error: unknown): DestinationError => {
+  const text = textOf(error)
+  const [line] = text.split("\n")
+  const code = systemErrors.find(([words]) => words.test(text))?.[1]
+  const otherwise = /out of memory/i.test(text)
+    ? `DuckDB needs more memory than its limit of ${memoryMegabytes} MB: ${line}. Raise it with --memory, and run again: what was committed is kept.`
+    : text
+  return systemError("written", path, code, otherwise)
+}
+
+/** Texts of errors that concern the complete database. An error of the file may be wrapped in an error of a commit. */
+const fatal =
+  /^(IO|FATAL|INTERNAL|Permission|Connection) Error|has been invalidated|could not (open|read|write|sync|truncate|create) file|file too large|corrupt|permission denied|read-only|connection (is )?(closed|disconnected)/i
+
 /** An error of DuckDB about the database at a path. */
-export const duckdbError = (context: ErrorContext, error: unknown): DestinationError => {
-  const text = error instanceof Error ? error.message : String(error)
+export const databaseError = (context: ErrorContext, error: unknown): DestinationError => {
+  const text = textOf(error)
+  const { isFatal = fatal.test(text), message } = duckdbError(context, error)
+  const refusal = refusalOf(text)
   return new DestinationError({
-    message: sentence(context, text),
-    ...(isFatal(text) ? { isFatal: true } : {})
+    message: refusal === undefined ? message : `${context.path} ${refusal}`,
+    ...(isFatal ? { isFatal } : {})
   })
 }
 
-/** Whether an error concerns the complete database. An error of the file may be wrapped in an error of a commit. */
-const isFatal = (text: string): boolean => isDiskFull(text) || fatal.test(text)
-
-const fatal =
-  /^(IO|FATAL|INTERNAL|Permission|Connection) Error|has been invalidated|could not (open|read|write|sync|truncate|create) file|input\/output error|too many open files|file too large|corrupt|permission denied|read-only|connection (is )?(closed|disconnected)/i
-
-const isDiskFull = (text: string): boolean =>
-  /no space left|disk full|max_temp_directory_size|disk quota/i.test(text)
-
-const sentence = ({ memoryMegabytes, path }: ErrorContext, text: string): string => {
+/** Why DuckDB does not open a file; undefined for other errors. */
+const refusalOf = (text: string): string | undefined => {
+  const [line] = text.split("\n")
   const lock =
     /Conflicting lock is held(?: in (.+?))?(?: \(PID (\d+)\))?(?: by user .+?)?\. (?:See|However)/.exec(text)
   if (lock !== null || /could not set lock on file|used by another process/i.test(text)) {
     const program = lock?.[1] === undefined ? "" : ` (${lock[1]})`
     const who = lock?.[2] === undefined ? `another process${program}` : `process ${lock[2]}${program}`
-    return `${path} is in use by ${who}. Wait for its end or close the file there, or choose another file.`
+    return `is in use by ${who}. Wait for its end or close the file there, or choose another file.`
   }
   if (text.includes("not a valid DuckDB database file")) {
-    return `${path} is not a DuckDB database. Choose another file.`
+    return "is not a DuckDB database. Choose another file."
   }
   if (/database file with version number|created with a (newer|older)/i.test(text)) {
-    return `${path} was written by a version of DuckDB that this one does not understand: ${text.split("\n")[0]} Choose another file.`
+    return `was written by a version of DuckDB that this one does not understand: ${line} Choose another file.`
   }
   if (/corrupt database file/i.test(text)) {
-    return `${path} is damaged: ${text.split("\n")[0]}. Restore the file from before, or choose another one.`
+    return `is damaged: ${line}. Restore the file from before, or choose another one.`
   }
-  if (isDiskFull(text)) {
-    return `${path} cannot be written: the disk is full. Make room and run again: what was committed is kept.`
-  }
-  if (/too many open files/i.test(text)) {
-    return `${path} cannot be written: too many files are open. Raise the limit (ulimit -n) and run again: what was committed is kept.`
-  }
-  if (/file too large/i.test(text)) {
-    return `${path} cannot be written: it would be larger than a file may be here. Raise the limit (ulimit -f), or choose another disk: what was committed is kept.`
-  }
-  if (/permission denied|read-only/i.test(text)) {
-    return `${path} cannot be written: permission denied, or the disk is read-only. Allow it, or choose another file.`
-  }
-  return outOfMemoryAdvice(path, memoryMegabytes, text) ?? `${path} cannot be written: ${text}`
+  return undefined
 }

@@ -1,7 +1,7 @@
 /** `duckdb:FILE`. */
 import type { DestinationKind } from "../DestinationKind.ts"
 import { layer } from "./DuckDBFile.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "./staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "./startDuckDB.ts"
 
 export const duckdb: DestinationKind = {
   scheme: "duckdb",
@@ -10,8 +10,6 @@ export const duckdb: DestinationKind = {
   memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
   suggestion: (text) => (/\.(duckdb|db)$/i.test(text) ? `, such as duckdb:${text}` : undefined),
   replacesRows: true,
-  refusal: () => undefined,
   owns: (place, path) => [place, `${place}.wal`, `${place}.tmp`].includes(path),
-  layer: (path, { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly, source }) =>
-    layer({ path, source, labelColumns, memoryMegabytes, readOnly })
+  layer
 }

@@ -1,8 +1,9 @@
 /** The manifests of streams, in a separate schema. Users and other tools may have changed them. */
-import { Effect, Result, Schema } from "effect"
+import { Effect, Result, Schema, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
-import { Count, manifestFields, without } from "../manifest.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
+import { Count, manifestFields } from "../manifest.ts"
 import { quoteText } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
@@ -53,34 +54,17 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
     ? []
     : [manifest.table, manifest.next?.table, manifest.orphan].filter((table) => table !== undefined)
 
-/** The properties that all streams of a database share. */
-export interface About {
-  readonly path: string
-  /** The source of the data, such as the address of a server. A file accepts only one source. */
-  readonly source: string
-  /** One column per label, or otherwise one column `labels`. */
-  readonly labelColumns: boolean
-}
-
 /** Runs a query. */
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
 /** The tables and views in the schema `main`, by folded name. */
-export interface Found {
+interface Found {
   readonly relations: ReadonlyMap<string, Relation>
   readonly shapes: ReadonlyMap<string, Shape>
 }
 
-/** The manifests of a database. */
-export interface Manifests {
-  /** By stream. */
-  readonly manifests: Map<string, Manifest>
-  /** Streams whose manifest was changed by another program. */
-  readonly damaged: Set<string>
-}
-
 /** Reads the manifests, without references to tables that no longer exist. */
-export const loadManifests = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
+export const loadManifests = Effect.fnUntraced(function* (about: OpenOptions, query: Query, found: Found) {
   const runQuery = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
       /(Catalog|Binder) Error/.test(error.message)
@@ -88,8 +72,9 @@ export const loadManifests = Effect.fnUntraced(function* (about: About, query: Q
         : error
     )
   yield* checkAbout(about, runQuery)
-  const loaded: Manifests = { manifests: new Map(), damaged: new Set() }
-  const { damaged, manifests } = loaded
+  const manifests = new Map<string, Manifest>()
+  /** Streams whose manifest was changed by another program. */
+  const damaged = new Set<string>()
   for (const [key, text] of yield* runQuery(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
     const stream = streamOf(key)
     // It belongs to no stream, so it can be ignored.
@@ -100,7 +85,7 @@ export const loadManifests = Effect.fnUntraced(function* (about: About, query: Q
       manifests.delete(stream)
     } else if (!damaged.has(stream)) manifests.set(stream, asFound(decoded.success, found))
   }
-  return loaded
+  return { manifests, damaged }
 })
 
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
@@ -112,13 +97,13 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
   if (next !== undefined && !isUsable(next.table)) {
     const left = shapeOf(next.table)
     return {
-      ...without(manifest, "next", "refreshState"),
+      ...Struct.omit(manifest, ["next", "refreshState"]),
       ...(left !== undefined && looksLikeOurs(left) ? { orphan: next.table } : {})
     }
   }
   return refreshRows === undefined || (hasTable && isUsable(table))
     ? manifest
-    : without(manifest, "refreshRows", "refreshState")
+    : Struct.omit(manifest, ["refreshRows", "refreshState"])
 }
 
 /** A stream as a text for SQL. Characters that SQL cannot represent are escaped. */
@@ -135,7 +120,7 @@ const streamOf = (key: unknown): string | undefined => {
 }
 
 /** Records the source and the label columns of an empty database. */
-export const renameAbout = ({ labelColumns, source }: About): string =>
+export const renameAbout = ({ labelColumns, source }: OpenOptions): string =>
   `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
 /** Deletes the manifest of a stream, by the key $1. */
@@ -144,20 +129,20 @@ export const insertManifest = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
 export const updateManifest = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
 
 /** The statements that create the bookkeeping of a database. */
-export const bookkeeping = (database: string, { labelColumns, source }: About): string => `
+export const bookkeeping = (database: string, { labelColumns, source }: OpenOptions): string => `
   CREATE SCHEMA ${database}.${OWN_SCHEMA};
   CREATE TABLE ${database}.${OWN_SCHEMA}.about (version INTEGER, source VARCHAR, label_columns BOOLEAN);
   CREATE TABLE ${database}.${OWN_SCHEMA}.streams (stream VARCHAR, entry VARCHAR);
   INSERT INTO ${database}.${OWN_SCHEMA}.about VALUES (${VERSION}, ${quoteText(source)}, ${labelColumns})`
 
-const damage = ({ path }: About, what: string) =>
+const damage = ({ path }: OpenOptions, what: string) =>
   new ConfigError({
     message: `${path} is damaged: ${what}. Restore the file from before, or choose another one.`
   })
 
 /** Refuses a database of other programs or versions, or with other settings. */
 const checkAbout = Effect.fnUntraced(function* (
-  options: About,
+  options: OpenOptions,
   runQuery: Query<ConfigError | DestinationError>
 ) {
   const { labelColumns, path, source } = options

@@ -1,43 +1,19 @@
 /** Opens a DuckDB database file for this process only, and reports in sentences why it cannot. */
 import { basename, dirname, join } from "node:path"
-import type { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import { Effect, FileSystem, Option } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
 import { cannot } from "../folder/durably.ts"
 import { checkPlace } from "./checkPlace.ts"
-import { duckdbError } from "./duckdbError.ts"
+import { databaseError } from "./duckdbError.ts"
 import { quoteText } from "./quoteSql.ts"
-import { type DuckDB, loadDuckDB, startDuckDB } from "./startDuckDB.ts"
+import { startDuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
-/** The options for opening a file. */
-export interface OpenOptions {
-  readonly path: string
-  /** The memory limit of DuckDB. Data beyond it spills to a folder `<path>.tmp-…`. */
+/** How a database is opened. */
+export interface DatabaseOptions extends OpenOptions {
   readonly memoryMegabytes: number
-  /** Changes nothing on the disk, not even the leftovers of a killed run. */
-  readonly readOnly?: boolean
-}
-
-/** An open file, attached as `DATABASE`. */
-export interface OpenFile {
-  readonly duckdb: DuckDB
-  readonly instance: DuckDBInstance
-  readonly connection: DuckDBConnection
-  /** Its path, with symbolic links resolved. */
-  readonly file: string
-  /** Whether it was empty. */
-  readonly isEmpty: boolean
-  /** The tables and views that existed, by folded name. */
-  readonly relations: ReadonlyMap<string, Relation>
-  /** Runs an operation and maps DuckDB's errors. */
-  readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>
-  /**
-   * Closes the file and reopens it, which frees the memory that DuckDB keeps for written tables. Runs `whileClosed` in between.
-   * Nothing else may use the file meanwhile. After a failure, the file may be closed.
-   */
-  readonly reopen: (whileClosed: Effect.Effect<void>) => Effect.Effect<void, DestinationError>
 }
 
 /** The files that this process has open. DuckDB's locks only exclude other processes. */
@@ -48,7 +24,7 @@ const opened = new Set<string>()
  * database with tables of other programs is refused.
  */
 export const attachFile = Effect.fnUntraced(function* (
-  options: OpenOptions,
+  options: DatabaseOptions,
   initial: (database: string) => string
 ) {
   const { path, readOnly = false } = options
@@ -56,29 +32,17 @@ export const attachFile = Effect.fnUntraced(function* (
   if (readOnly && !exists) {
     return yield* new DestinationError({ message: `${path} cannot be opened: it does not exist.` })
   }
-  const duckdb = yield* loadDuckDB
   yield* Effect.acquireRelease(
-    Effect.suspend(() =>
-      opened.has(file)
-        ? Effect.fail(
-            new DestinationError({
-              message: `${path} is open in this process already. Close it there first.`
-            })
-          )
-        : Effect.sync(() => opened.add(file))
-    ),
+    Effect.gen(function* () {
+      if (!opened.has(file)) return opened.add(file)
+      return yield* new DestinationError({
+        message: `${path} is open in this process already. Close it there first.`
+      })
+    }),
     () => Effect.sync(() => opened.delete(file))
   )
-  // Uninterruptible: closing a connection during a query crashes.
-  const attempt = <A>(run: () => Promise<A>) =>
-    Effect.uninterruptible(
-      Effect.tryPromise({
-        try: run,
-        catch: (error) => duckdbError(options, error)
-      })
-    )
   const temporary = readOnly ? "" : yield* folderBeside(path, file, TEMPORARY)
-  const instance = yield* startDuckDB(duckdb, {
+  const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes: options.memoryMegabytes,
     temporaryFolder: temporary,
     settings: {
@@ -90,12 +54,9 @@ export const attachFile = Effect.fnUntraced(function* (
       // The memory must hold all parts that are waiting to be written.
       write_buffer_row_group_count: "1"
     },
-    errorOf: (error) => duckdbError(options, error)
+    errorOf: (error) => databaseError(options, error)
   })
-  const connection = yield* Effect.acquireRelease(
-    attempt(() => instance.connect()),
-    (connection) => Effect.sync(() => connection.closeSync())
-  )
+  const connection = yield* connect
   const run = (sql: string) => attempt(() => connection.run(sql))
   if (!exists) yield* makeFile(path, file, run, initial("made"))
   // A file keeps the storage version that it was created with.
@@ -117,6 +78,10 @@ export const attachFile = Effect.fnUntraced(function* (
     ),
     Effect.mapError(cannot("opened", path))
   )
+  /**
+   * Closes the file and reopens it, which frees the memory that DuckDB keeps for written tables. Runs `whileClosed` in between.
+   * Nothing else may use the file meanwhile. After a failure, the file may be closed.
+   */
   const reopen = Effect.fnUntraced(
     function* (whileClosed: Effect.Effect<void>) {
       // If it cannot be closed, it stays open.
@@ -150,17 +115,19 @@ export const attachFile = Effect.fnUntraced(function* (
     })
   }
   const main = tables.filter(([schema]) => schema === "main")
-  const open: OpenFile = {
+  return {
     duckdb,
-    instance,
+    connect,
+    /** The file is attached to it as `DATABASE`. */
     connection,
+    /** Its path, with symbolic links resolved. */
     file,
     isEmpty: tables.length === 0,
+    /** The tables and views that exist, by folded name. */
     relations: new Map(main.map(([, name, kind]) => [folded(String(name)), kind as Relation])),
     attempt,
     reopen
   }
-  return open
 })
 
 /**

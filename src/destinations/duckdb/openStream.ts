@@ -1,16 +1,15 @@
 /** Writes one stream of a run to its table. A commit of rows and manifest is one transaction. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect } from "effect"
+import { Effect, Struct } from "effect"
 import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import type { SyncMode } from "../Destination.ts"
-import { later, without } from "../manifest.ts"
+import { later } from "../manifest.ts"
 import { inOrder, type Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
-import { besideTable, grow, labelsOf, manifestOf, type OpenDatabase } from "./OpenDatabase.ts"
+import { besideTable, grow, labelsOf, manifestOf, type OpenDatabase, removeOrphan } from "./OpenDatabase.ts"
 import { quoteName } from "./quoteSql.ts"
-import { removeOrphan } from "./removeOrphan.ts"
 import { stagedColumns, stagedRows } from "./stagedRows.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, qualified } from "./tables.ts"
@@ -26,9 +25,7 @@ export const openStream = Effect.fnUntraced(function* (
   mode: SyncMode,
   isResumed: boolean
 ) {
-  const connection = yield* Effect.acquireRelease(open.database.connect, (connection) =>
-    Effect.sync(() => connection.closeSync())
-  )
+  const connection = yield* open.connect
   let manifest = yield* manifestOf(open, stream, mode)
   if (mode !== "full_refresh_overwrite" || manifest.orphan !== manifest.table) {
     manifest = yield* removeOrphan(open, connection, manifest)
@@ -41,11 +38,7 @@ export const openStream = Effect.fnUntraced(function* (
       `The stream ${stream} is in the table ${quoteName(manifest.table)}: DuckDB does not distinguish its name from that of another table.`
     )
   }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => open.open.count++),
-    () => Effect.sync(() => open.open.count--)
-  )
-  const limits = { millis: PENDING_MILLIS, bytes: () => open.stagedBytes() / open.open.count }
+  const limits = { millis: PENDING_MILLIS, bytes: yield* open.stagedBytes }
   return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
     openBackend(open, connection, manifest, mode, resumesRefresh)
   )
@@ -65,7 +58,7 @@ const openBackend = Effect.fnUntraced(function* (
   mode: SyncMode,
   resumesRefresh: boolean
 ) {
-  const { attempt, duckdb, transact } = open.database
+  const { attempt, duckdb, transact } = open
   const isOverwrite = mode === "full_refresh_overwrite"
   const isUnique = isOverwrite || mode === "incremental_append_deduped"
   let manifest = opened
@@ -133,7 +126,7 @@ const openBackend = Effect.fnUntraced(function* (
       }
       await grow(run, open, target, targetLabels, labels?.names ?? [])
       const count = await insert(run, parts)
-      const rest = { ...without(manifest, "next", "refreshRows", "state", "refreshState"), ...states }
+      const rest = { ...Struct.omit(manifest, ["next", "refreshRows", "state", "refreshState"]), ...states }
       if (!isOverwrite) {
         return {
           ...rest,
@@ -146,7 +139,7 @@ const openBackend = Effect.fnUntraced(function* (
       if (kind !== "complete_refresh") return { ...rest, next: { table: target, lastMillis } }
       if (hasTable || manifest.orphan === table) await run(`DROP TABLE IF EXISTS ${qualified(table)}`)
       await run(`ALTER TABLE ${qualified(target)} RENAME TO ${quoteName(table)}`)
-      return { ...without(rest, "orphan"), lastMillis, hasTable: true, isUnique: true }
+      return { ...Struct.omit(rest, ["orphan"]), lastMillis, hasTable: true, isUnique: true }
     })
     targetLabels = [...(labels?.names ?? [])]
     refreshRows = manifest.refreshRows ?? 0

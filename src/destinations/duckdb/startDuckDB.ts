@@ -1,8 +1,11 @@
 /** Loads DuckDB and starts it with the settings that all destinations share. */
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { DestinationError } from "../Destination.ts"
 
-export type DuckDB = typeof import("@duckdb/node-api")
+type DuckDB = typeof import("@duckdb/node-api")
+
+/** The default memory limit for DuckDB's data, in megabytes. The rest of the process comes on top. */
+export const DEFAULT_MEMORY_MEGABYTES = 256
 
 /** DuckDB's own threads, beside the main one. Each of them needs some of the memory. */
 const THREADS = 2
@@ -18,7 +21,7 @@ export interface EngineOptions {
 }
 
 /** Loads the native library. Prebuilt binaries exist for most systems only. */
-export const loadDuckDB: Effect.Effect<DuckDB, DestinationError> = Effect.tryPromise({
+const loadDuckDB: Effect.Effect<DuckDB, DestinationError> = Effect.tryPromise({
   try: () => import("@duckdb/node-api"),
   catch: (error) =>
     new DestinationError({
@@ -27,22 +30,43 @@ export const loadDuckDB: Effect.Effect<DuckDB, DestinationError> = Effect.tryPro
 })
 
 /** Starts the engine with a database in memory, until the scope closes. */
-export const startDuckDB = (
-  duckdb: DuckDB,
-  { errorOf, memoryMegabytes, settings, temporaryFolder }: EngineOptions
-) =>
-  Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () =>
-        duckdb.DuckDBInstance.create(":memory:", {
-          memory_limit: `${memoryMegabytes}MB`,
-          temp_directory: temporaryFolder,
-          threads: `${THREADS}`,
-          autoinstall_known_extensions: "false",
-          autoload_known_extensions: "false",
-          ...settings
-        }),
-      catch: errorOf
-    }),
+export const startDuckDB = Effect.fnUntraced(function* (options: EngineOptions) {
+  const duckdb = yield* loadDuckDB
+  /** Runs an operation and maps DuckDB's errors. Uninterruptible: closing a connection during a query crashes. */
+  const attempt = <A>(run: () => Promise<A>) =>
+    Effect.uninterruptible(Effect.tryPromise({ try: run, catch: options.errorOf }))
+  const instance = yield* Effect.acquireRelease(
+    attempt(() =>
+      duckdb.DuckDBInstance.create(":memory:", {
+        memory_limit: `${options.memoryMegabytes}MB`,
+        temp_directory: options.temporaryFolder,
+        threads: `${THREADS}`,
+        autoinstall_known_extensions: "false",
+        autoload_known_extensions: "false",
+        ...options.settings
+      })
+    ),
     (instance) => Effect.sync(() => instance.closeSync())
   )
+  return {
+    duckdb,
+    attempt,
+    /** A connection until the scope closes, with its own temporary tables. */
+    connect: Effect.acquireRelease(
+      attempt(() => instance.connect()),
+      (connection) => Effect.sync(() => connection.closeSync())
+    )
+  }
+})
+
+/** Divides bytes among the open streams. A stream is open until the scope closes. Returns its present part. */
+export const divideBytes = (bytes: () => number): Effect.Effect<() => number, never, Scope.Scope> => {
+  let open = 0
+  return Effect.acquireRelease(
+    Effect.sync(() => {
+      open++
+      return () => bytes() / open
+    }),
+    () => Effect.sync(() => open--)
+  )
+}

@@ -1,7 +1,6 @@
 /** Keeps series and time unique in a table without a key, because only this program writes to it. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect } from "effect"
-import { without } from "../manifest.ts"
+import { Effect, Struct } from "effect"
 import type { Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
@@ -20,14 +19,10 @@ export interface TimeRange {
 const rowsAtOnceIn = (megabytes: number): number => Math.max(10_000, Math.floor((megabytes - 32) * 5000))
 
 /** Conditions on a time that split a table into ranges whose rows fit into memory. */
-export const partsOf = Effect.fnUntraced(function* (
-  { database }: OpenDatabase,
-  table: string,
-  range?: TimeRange
-) {
-  const rowsAtOnce = rowsAtOnceIn(database.memoryMegabytes())
+export const partsOf = Effect.fnUntraced(function* (open: OpenDatabase, table: string, range?: TimeRange) {
+  const rowsAtOnce = rowsAtOnceIn(open.memoryMegabytes())
   const where = range === undefined ? "true" : isBetween("time", range)
-  const parts = yield* database.query((runQuery) =>
+  const parts = yield* open.query((runQuery) =>
     runQuery(
       `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
          SELECT minute, sum(count) OVER (ORDER BY minute) // ${rowsAtOnce} AS part FROM (
@@ -85,12 +80,12 @@ export const makeUnique = Effect.fnUntraced(function* (
   const { table } = manifest
   const name = qualified(table)
   const parts = yield* partsOf(open, table)
-  if (parts.length * rowsAtOnceIn(open.database.memoryMegabytes()) > MANY_ROWS) {
+  if (parts.length * rowsAtOnceIn(open.memoryMegabytes()) > MANY_ROWS) {
     yield* Effect.logInfo(
       `Removing repeated rows from the table ${quoteName(table)}, which may take minutes.`
     )
   }
-  return yield* open.database.transact(connection, async (run): Promise<Manifest> => {
+  return yield* open.transact(connection, async (run): Promise<Manifest> => {
     for (const part of parts) {
       // Rows inserted later have greater ids.
       await run(`
@@ -101,6 +96,6 @@ export const makeUnique = Effect.fnUntraced(function* (
         WHERE ${isBetween("old.time", part)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`)
     }
     // It is no longer known which rows a stopped refresh appended.
-    return { ...without(manifest, "refreshRows", "refreshState"), isUnique: true }
+    return { ...Struct.omit(manifest, ["refreshRows", "refreshState"]), isUnique: true }
   })
 })

@@ -15,7 +15,16 @@ import { hostname } from "node:os"
 import { basename, dirname } from "node:path"
 import { Clock, DateTime, Effect, FileSystem, Option, PlatformError, Schedule, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import { cannot, infoOf, kindOf, LOCK_LOST, noFollow, randomName, readSmallFile } from "./durably.ts"
+import {
+  cannot,
+  infoOf,
+  kindOf,
+  LOCK_LOST,
+  noFollow,
+  randomName,
+  readSmallFile,
+  unlessMissing
+} from "./durably.ts"
 
 /** The heartbeat of owners, and the silence after which a lock is lost. */
 const BEAT_SECONDS = 10
@@ -47,12 +56,7 @@ type Owner = typeof Owner.Type
 const textOf = (owner: Owner): Uint8Array => Buffer.from(`${JSON.stringify(owner).padEnd(LENGTH - 1)}\n`)
 
 /** The lock of a folder. */
-export interface FolderLock {
-  /** Fails once the lock is lost. */
-  readonly check: Effect.Effect<void, PlatformError.PlatformError>
-  /** Removes the lock, before its folder is removed. */
-  readonly remove: Effect.Effect<void>
-}
+export type FolderLock = Effect.Success<ReturnType<typeof lockFolder>>
 
 /** Locks `folder` with files named `path` and a number, until the scope closes. */
 export const lockFolder = Effect.fnUntraced(function* (folder: string, path: string) {
@@ -125,55 +129,44 @@ export const lockFolder = Effect.fnUntraced(function* (folder: string, path: str
 
   // Synchronous, without the thread pool: it precedes each write, and takes some microseconds.
   const inode = (number: number) => lstatSync(name(number), { bigint: true, throwIfNoEntry: false })?.ino
-  const lock: FolderLock = {
+  return {
+    /** Fails once the lock is lost. */
     check: Effect.try({
       try: () => {
         const next = inode(number + 1)
         const own = inode(number)
-        return next === undefined && own !== undefined && own === ino
+        if (next === undefined && own !== undefined && own === ino) return
+        throw Object.assign(new Error("the lock is lost"), { code: LOCK_LOST })
       },
       catch: (cause) =>
         PlatformError.systemError({
           _tag: "Unknown",
           module: "FileSystem",
-          method: "lstat",
+          method: "lock",
           pathOrDescriptor: name(number),
           cause
         })
-    }).pipe(Effect.flatMap((isOurs) => (isOurs ? Effect.void : lostLock(folder)))),
+    }),
+    /** Removes the lock, before its folder is removed. */
     remove: Effect.suspend(() => {
       isRemoved = true
       return Effect.ignore(files.remove(name(number), { force: true }))
     })
   }
-  return lock
 })
-
-const lostLock = (folder: string) =>
-  PlatformError.systemError({
-    _tag: "Unknown",
-    module: "FileSystem",
-    method: "lock",
-    pathOrDescriptor: folder,
-    cause: Object.assign(new Error("the lock is lost"), { code: LOCK_LOST })
-  })
 
 /** The numbers of existing locks, ascending. */
 const numbersOf = Effect.fnUntraced(function* (path: string) {
   const files = yield* FileSystem.FileSystem
   const beginning = `${basename(path)}.`
-  const names = yield* files.readDirectory(dirname(path)).pipe(
-    Effect.catchIf(
-      ({ reason }) => reason._tag === "NotFound",
-      () => Effect.succeed([])
-    ),
+  const names = yield* unlessMissing(files.readDirectory(dirname(path))).pipe(
     Effect.mapError(cannot("read", dirname(path)))
   )
-  return names
-    .flatMap((name) => {
-      const digits = name.startsWith(beginning) ? name.slice(beginning.length) : ""
-      return /^[1-9]\d{0,14}$/.test(digits) ? [Number(digits)] : []
-    })
+  return (names ?? [])
+    .filter((name) => name.startsWith(beginning))
+    .map((name) => name.slice(beginning.length))
+    .filter((digits) => /^[1-9]\d{0,14}$/.test(digits))
+    .map(Number)
     .sort((a, b) => a - b)
 })
 
@@ -264,9 +257,9 @@ const statOf = Effect.fnUntraced(function* (which: number | "self") {
 })
 
 /** Files that can be changed only while the lock is held. */
-export const guarded = (files: FileSystem.FileSystem, lock: FolderLock): FileSystem.FileSystem => {
+export const guarded = (files: FileSystem.FileSystem, { check }: FolderLock): FileSystem.FileSystem => {
   const guard = <A, R>(effect: Effect.Effect<A, PlatformError.PlatformError, R>) =>
-    Effect.andThen(lock.check, effect)
+    Effect.andThen(check, effect)
   return FileSystem.make({
     ...files,
     copy: (...args) => guard(files.copy(...args)),

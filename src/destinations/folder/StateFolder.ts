@@ -11,14 +11,11 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { decodeStreamState } from "../../sync/StreamState.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError } from "../Destination.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
 import type { StreamManifest } from "../manifest.ts"
 import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "./durably.ts"
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
-
-/** The name of the format of a folder, for users. A folder has files of one format. */
-export const formatOf = (files: string, labelColumns: boolean): string =>
-  labelColumns ? files : `${files} with one object for all labels (label_columns)`
 
 /** The version of the files in `_state`. A folder with another version is refused. */
 export const STATE_VERSION = 2
@@ -52,53 +49,50 @@ export interface StateFolder<E extends StreamManifest> {
   readonly check: Effect.Effect<void, DestinationError>
 }
 
-/** How a folder of manifests is opened. */
-export interface StateFolderOptions<E extends StreamManifest> {
-  readonly folder: string
-  readonly source: string
+/** A format of files. */
+export interface Format<E extends StreamManifest> {
   /** Such as `JSON lines`. Users see it. */
-  readonly format: string
+  readonly name: string
   readonly schema: Schema.Codec<E, unknown>
   /** Whether source-prometheus can have written a manifest. */
   readonly isOurs: (manifest: E) => boolean
-  /** Changes nothing on the disk, and takes no lock. */
-  readonly readOnly: boolean
 }
 
-/** Opens a folder for one `source` and one `format`. Creates it if it does not exist. */
+/** Opens a folder for one source and one format. Creates it if it does not exist. */
 export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>(
-  options: StateFolderOptions<E>
+  options: OpenOptions,
+  format: Format<E>
 ) {
-  const { folder, format, readOnly, source } = options
+  const { labelColumns, path: folder, readOnly = false, source } = options
+  const formatName = labelColumns
+    ? format.name
+    : `${format.name} with one object for all labels (label_columns)`
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
+  const check = checkFolder(options, formatName, inside)
   // A refused folder does not change.
-  const names = yield* checkFolder(options, inside)
+  const names = yield* check
   if (readOnly) {
-    return stateFolder(files, Effect.void, inside, newPath, yield* readManifests(options, inside, names))
+    return stateFolder(files, Effect.void, inside, newPath, yield* readManifests(format, inside, names))
   }
 
   // The folder itself first, so that errors name it and not a folder inside.
   const made = [...(yield* makeFolder(folder)), ...(yield* makeFolder(inside))]
   const lock = yield* lockFolder(folder, `${inside}/_lock`)
   const ours = guarded(files, lock)
-  const found = yield* readManifests(options, inside, yield* checkFolder(options, inside))
-  const check = Effect.mapError(lock.check, cannot("written", folder))
-  const states = stateFolder(ours, check, inside, newPath, found)
+  const here = Effect.provideService(FileSystem.FileSystem, ours)
+  const found = yield* readManifests(format, inside, yield* check)
+  const checkLock = Effect.mapError(lock.check, cannot("written", folder))
+  const states = stateFolder(ours, checkLock, inside, newPath, found)
   yield* Effect.addFinalizer(() =>
     made.length > 0 && states.manifests.size === 0 && found.damaged.size === 0
-      ? removeUnused(inside, newPath, lock.remove, made).pipe(
-          Effect.provideService(FileSystem.FileSystem, ours)
-        )
+      ? here(removeUnused(inside, newPath, lock.remove, made))
       : Effect.void
   )
   yield* makeFolder(newPath)
-  yield* replaceFile(
-    `${inside}/_about.json`,
-    `${JSON.stringify({ version: STATE_VERSION, source, format }, null, 2)}\n`,
-    newPath
-  ).pipe(Effect.provideService(FileSystem.FileSystem, ours))
+  const about = { version: STATE_VERSION, source, format: formatName }
+  yield* here(replaceFile(`${inside}/_about.json`, `${JSON.stringify(about, null, 2)}\n`, newPath))
   return states
 })
 
@@ -120,9 +114,9 @@ const removeUnused = Effect.fnUntraced(function* (
 })
 
 interface Found<E> {
-  readonly manifests: ReadonlyMap<string, E>
-  /** By the file names of streams. */
-  readonly damaged: ReadonlyMap<string, (stream: string) => DestinationError>
+  readonly manifests: Map<string, E>
+  /** Why manifests cannot be read, by the file names of their streams; undefined if they were read. */
+  readonly damaged: ReadonlyMap<string, DestinationError | undefined>
 }
 
 const stateFolder = <E extends StreamManifest>(
@@ -130,14 +124,22 @@ const stateFolder = <E extends StreamManifest>(
   check: Effect.Effect<void, DestinationError>,
   inside: string,
   newPath: string,
-  found: Found<E>
+  { damaged, manifests }: Found<E>
 ): StateFolder<E> => {
-  const manifests = new Map(found.manifests)
   const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
   return {
     manifests,
-    damaged: (stream) => (manifests.has(stream) ? undefined : found.damaged.get(fileName(stream))?.(stream)),
-    damagedNames: new Set(found.damaged.keys()),
+    damaged: (stream) => {
+      const name = fileName(stream)
+      if (manifests.has(stream) || !damaged.has(name)) return undefined
+      return (
+        damaged.get(name) ??
+        new DestinationError({
+          message: `${statePath(stream)} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+        })
+      )
+    },
+    damagedNames: new Set(damaged.keys()),
     newPath,
     statePath,
     files,
@@ -153,7 +155,8 @@ const stateFolder = <E extends StreamManifest>(
 
 /** Refuses a folder of another source or format. Changes nothing. Returns the file names of the manifests. */
 const checkFolder = Effect.fnUntraced(function* (
-  { folder, format, readOnly, source }: Omit<StateFolderOptions<StreamManifest>, "schema" | "isOurs">,
+  { path: folder, readOnly, source }: OpenOptions,
+  format: string,
   inside: string
 ) {
   const files = yield* FileSystem.FileSystem
@@ -178,99 +181,67 @@ const checkFolder = Effect.fnUntraced(function* (
     }
     if (info === undefined && path === inside) return []
   }
+  const refuse = (message: string) => new ConfigError({ message })
   const names = yield* files.readDirectory(inside).pipe(Effect.mapError(cannot("read", inside)))
   const streams = names.filter((name) => !name.startsWith("_") && name.endsWith(".json"))
-  if (names.includes("_about.json")) {
-    const about = Option.flatMap(
-      yield* readSmallFile(aboutPath, MAX_MANIFEST_BYTES),
-      Schema.decodeUnknownOption(About)
+  if (!names.includes("_about.json")) {
+    if (streams.length === 0) return streams
+    return yield* refuse(
+      `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another folder.`
     )
-    if (Option.isNone(about)) {
-      return yield* new ConfigError({
-        message: `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another folder.`
-      })
-    }
-    const known = about.value
-    if (streams.length > 0 && known.version !== STATE_VERSION) {
-      const which = known.version < STATE_VERSION ? "an earlier" : "a later"
-      return yield* new ConfigError({
-        message: `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another folder, or delete this one to read everything again.`
-      })
-    }
-    if (streams.length > 0 && known.format !== format) {
-      return yield* new ConfigError({
-        message: `${folder} holds ${known.format}, and this run writes ${format}. Choose another folder, or run as before.`
-      })
-    }
-    if (streams.length > 0 && known.source !== source) {
-      return yield* new ConfigError({
-        message: `${folder} holds data of ${known.source}, and this is ${source}. Choose another folder.`
-      })
-    }
-  } else if (streams.length > 0) {
-    return yield* new ConfigError({
-      message: `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another folder.`
-    })
+  }
+  const text = yield* readSmallFile(aboutPath, MAX_MANIFEST_BYTES)
+  const about = Option.getOrUndefined(Option.flatMap(text, Schema.decodeUnknownOption(About)))
+  if (about === undefined) {
+    return yield* refuse(
+      `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another folder.`
+    )
+  }
+  if (streams.length === 0) return streams
+  if (about.version !== STATE_VERSION) {
+    const which = about.version < STATE_VERSION ? "an earlier" : "a later"
+    return yield* refuse(
+      `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another folder, or delete this one to read everything again.`
+    )
+  }
+  if (about.format !== format) {
+    return yield* refuse(
+      `${folder} holds ${about.format}, and this run writes ${format}. Choose another folder, or run as before.`
+    )
+  }
+  if (about.source !== source) {
+    return yield* refuse(
+      `${folder} holds data of ${about.source}, and this is ${source}. Choose another folder.`
+    )
   }
   return streams
 })
 
 /** Reads the manifests from the files with these names. */
 const readManifests = Effect.fnUntraced(function* <E extends StreamManifest>(
-  { isOurs, schema }: StateFolderOptions<E>,
+  { isOurs, schema }: Format<E>,
   inside: string,
   names: ReadonlyArray<string>
 ) {
   const manifests = new Map<string, E>()
-  const damaged = new Map<string, (stream: string) => DestinationError>()
-  const decode = Schema.decodeUnknownResult(Schema.fromJsonString(schema))
-  for (const name of names) {
-    const path = `${inside}/${name}`
-    const text = yield* Effect.result(readSmallFile(path, MAX_MANIFEST_BYTES))
-    const decoded =
-      Result.isSuccess(text) && Option.isSome(text.success) ? decode(text.success.value) : undefined
-    const manifest = decoded !== undefined && Result.isSuccess(decoded) ? decoded.success : undefined
-    if (
-      manifest !== undefined &&
-      `${fileName(manifest.stream)}.json` === name &&
-      hasUsableStates(manifest) &&
-      isOurs(manifest)
-    ) {
-      manifests.set(manifest.stream, manifest)
-    } else {
-      damaged.set(name.slice(0, -".json".length), (stream) => damagedManifest(path, text, stream))
-    }
+  const damaged = new Map<string, DestinationError | undefined>()
+  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
+  for (const file of names) {
+    const name = file.slice(0, -".json".length)
+    const text = yield* Effect.result(readSmallFile(`${inside}/${file}`, MAX_MANIFEST_BYTES))
+    const manifest = Result.getOrElse(text, Option.none<string>).pipe(
+      Option.flatMap(decode),
+      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
+      Option.filter(isOurs)
+    )
+    if (Option.isSome(manifest)) manifests.set(manifest.value.stream, manifest.value)
+    else damaged.set(name, Option.getOrUndefined(Result.getFailure(text)))
   }
   return { manifests, damaged }
 })
-
-const damagedManifest = (
-  path: string,
-  text: Result.Result<Option.Option<string>, DestinationError>,
-  stream: string
-): DestinationError =>
-  Result.isFailure(text)
-    ? text.failure
-    : new DestinationError({
-        message: `${path} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
-      })
 
 /** Whether a read can resume from the states of a manifest. */
 const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>
   [state, refreshState].every(
     (state) => state === undefined || Result.isSuccess(decodeStreamState(stream, state))
   )
-
-/** Ignores an error of one stream. Opening that stream reports it again, and other streams are not affected. */
-export const unlessFatal = <R>(
-  effect: Effect.Effect<void, DestinationError, R>
-): Effect.Effect<void, DestinationError, R> =>
-  Effect.catchIf(
-    effect,
-    ({ isFatal }) => isFatal !== true,
-    () => Effect.void
-  )
-
-/** The error of opening a stream in a read-only folder. */
-export const refuseReadOnly = (folder: string): Effect.Effect<never, DestinationError> =>
-  Effect.fail(new DestinationError({ message: `${folder} is open for reading only.` }))

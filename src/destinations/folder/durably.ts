@@ -11,24 +11,23 @@ import { DestinationError } from "../Destination.ts"
 /** The error of an operation on `path`, such as "written": what happened, why, and what to do. */
 export const cannot =
   (what: string, path: string) =>
-  (error: PlatformError.PlatformError): DestinationError =>
-    new DestinationError({
-      message: `${path} cannot be ${what}: ${reasonOf(what, error)}`,
-      ...(fatal.has(codeOf(error)) ? { isFatal: true } : {})
-    })
+  (error: PlatformError.PlatformError): DestinationError => {
+    const { cause } = error.reason
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined
+    return systemError(what, path, code, `${error.message}.`)
+  }
 
-/** The system's code of an error. */
-const codeOf = ({ reason: { cause } }: PlatformError.PlatformError): string =>
-  cause instanceof Error && "code" in cause ? String(cause.code) : ""
-
-const reasonOf = (what: string, error: PlatformError.PlatformError): string => {
-  const code = codeOf(error)
-  // The file need not exist before, but its folder must.
-  if (code === "ENOENT" && what === "written")
-    return "its folder does not exist. Make it, or choose another one."
-  if (code === "ENOENT" && what === "made") return "no folder can be made there. Choose another one."
-  return reasons[code] ?? `${error.message}.`
-}
+/** The same by the system's code. `otherwise` is the reason of an unknown one. */
+export const systemError = (
+  what: string,
+  path: string,
+  code: string | undefined,
+  otherwise: string
+): DestinationError =>
+  new DestinationError({
+    message: `${path} cannot be ${what}: ${reasons[`${code} ${what}`] ?? reasons[`${code}`] ?? otherwise}`,
+    ...(fatal.has(code) ? { isFatal: true } : {})
+  })
 
 /** The code of an operation that was refused because the lock of its folder is lost. */
 export const LOCK_LOST = "ELOCKLOST"
@@ -43,10 +42,15 @@ const reasons: Readonly<Record<string, string>> = {
   EEXIST: "it is a file, not a folder. Choose another folder.",
   EISDIR: "it is a folder, not a file. Move it away, or choose another folder.",
   ENOENT: "it does not exist.",
+  // The file need not exist before, but its folder must.
+  "ENOENT written": "its folder does not exist. Make it, or choose another one.",
+  "ENOENT made": "no folder can be made there. Choose another one.",
   ELOOP: "it is a symbolic link. Remove the link, or choose another folder.",
   ENAMETOOLONG: "the path is too long. Choose another folder.",
   EMFILE: "too many files are open. Raise the limit (ulimit -n).",
   ENFILE: "too many files are open on this machine. Close some, and run again.",
+  EFBIG:
+    "it would be larger than a file may be here. Raise the limit (ulimit -f), or choose another disk: what was committed is kept.",
   EIO: "the disk reports an error. Check it, and run again: what was committed is kept.",
   ESTALE: "the network file system does not know it any more. Mount it again, and run again.",
   [LOCK_LOST]:
@@ -54,7 +58,7 @@ const reasons: Readonly<Record<string, string>> = {
 }
 
 /** Errors of the entire folder, on whichever file they occur. */
-const fatal: ReadonlySet<string> = new Set([
+const fatal: ReadonlySet<string | undefined> = new Set([
   "ENOSPC",
   "EDQUOT",
   "EROFS",
@@ -65,49 +69,39 @@ const fatal: ReadonlySet<string> = new Set([
   LOCK_LOST
 ])
 
-/** The reason for users of a DuckDB error that concerns the entire folder. Its text has the system's words and no code. */
-export const fatalReason = (text: string): string | undefined => {
-  const code = wordings.find(([wording]) => wording.test(text))?.[1]
-  return code === undefined ? undefined : reasons[code]
-}
-
-const wordings = [
-  [/no space left|disk full|max_temp_directory_size/i, "ENOSPC"],
-  [/disk quota exceeded/i, "EDQUOT"],
-  [/read-only file system/i, "EROFS"],
-  [/too many open files/i, "EMFILE"],
-  [/input\/output error/i, "EIO"],
-  [/stale file handle/i, "ESTALE"]
-] as const
-
 /** For opening files without following a symbolic link. Windows has no such option. */
 export const noFollow = { noFollow: process.platform !== "win32" }
+
+/** Undefined if the path of an operation does not exist. */
+export const unlessMissing = <A, R>(operation: Effect.Effect<A, PlatformError.PlatformError, R>) =>
+  Effect.catchIf(
+    operation,
+    ({ reason }) => reason._tag === "NotFound",
+    () => Effect.undefined
+  )
 
 /** The type and size of a path, without following a symbolic link. Undefined if it does not exist. */
 export const infoOf = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
-    files.lstat(path).pipe(
-      Effect.map((info): FileSystem.File.Info | undefined => info),
-      Effect.catchIf(
-        (error) => error.reason._tag === "NotFound",
-        () => Effect.undefined
-      ),
-      Effect.mapError(cannot("read", path))
-    )
+    Effect.mapError(unlessMissing(files.lstat(path)), cannot("read", path))
   )
 
 /** Whether a path is a file, and not a link or folder. */
 export const isPlainFile = (path: string) => Effect.map(infoOf(path), (info) => info?.type === "File")
 
 /** The type of a path, in words. */
-export const kindOf = ({ type }: FileSystem.File.Info): string =>
-  type === "SymbolicLink"
-    ? "a symbolic link"
-    : type === "Directory"
-      ? "a folder"
-      : type === "File"
-        ? "a file"
-        : "a device, socket or pipe"
+export const kindOf = ({ type }: FileSystem.File.Info): string => kinds[type]
+
+const kinds: Readonly<Record<FileSystem.File.Type, string>> = {
+  File: "a file",
+  Directory: "a folder",
+  SymbolicLink: "a symbolic link",
+  FIFO: "a named pipe",
+  Socket: "a socket",
+  BlockDevice: "a device",
+  CharacterDevice: "a device",
+  Unknown: "something else"
+}
 
 /**
  * Creates a folder with its parents, and returns the created ones. It creates one at a time: in `/proc`, Node's recursive call
@@ -170,16 +164,21 @@ export const replaceFile = Effect.fnUntraced(function* (
   yield* syncFolder(dirname(path))
 })
 
+/** The first bytes of a file. */
+export const readBeginning = (path: string, maxBytes: number) =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    Effect.scoped(
+      Effect.flatMap(files.open(path, { flag: "r", ...noFollow }), (file) => file.readAlloc(maxBytes))
+    ).pipe(
+      Effect.map((bytes) => Buffer.from(Option.getOrElse(bytes, () => new Uint8Array()))),
+      Effect.mapError(cannot("read", path))
+    )
+  )
+
 /** The text of a file of at most `maxBytes`. None if it is larger, or no file. */
 export const readSmallFile = Effect.fnUntraced(function* (path: string, maxBytes: number) {
-  const files = yield* FileSystem.FileSystem
   const info = yield* infoOf(path)
   if (info?.type !== "File" || Number(info.size) > maxBytes) return Option.none<string>()
-  const text = yield* Effect.scoped(
-    Effect.gen(function* () {
-      const file = yield* files.open(path, { flag: "r", ...noFollow })
-      return Option.getOrElse(yield* file.readAlloc(Math.max(1, Number(info.size))), () => new Uint8Array())
-    })
-  ).pipe(Effect.mapError(cannot("read", path)))
-  return Option.some(Buffer.from(text).toString("utf8"))
+  const bytes = yield* readBeginning(path, Math.max(1, Number(info.size)))
+  return Option.some(bytes.toString("utf8"))
 })

@@ -43,7 +43,3 @@ const shortened = (stream: string, plain: string): string => {
   const hash = createHash("sha256").update(Buffer.from(stream, "utf16le")).digest("hex")
   return `${plain.slice(0, 100).replace(/%.?$/, "").toLowerCase()}~~${hash.slice(0, 32)}`
 }
-
-/** The stream of a name; undefined if the name was shortened. */
-export const streamOf = (name: string): string | undefined =>
-  name.includes("~~") ? undefined : decodeURIComponent(name.replace(/~.*$/, ""))

@@ -1,63 +1,49 @@
 /** The files of a folder of JSON lines: recovery after a crash, removal of orphans, and refusal of foreign files. */
 import { constants, gunzipSync } from "node:zlib"
-import { Effect, FileSystem, Option } from "effect"
+import { Effect, Struct } from "effect"
 import { jsonLine } from "../../records/jsonLine.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
-import { cannot, infoOf, isPlainFile, kindOf, noFollow, syncFolder } from "../folder/durably.ts"
+import { cannot, readBeginning, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
-import { type StateFolder, unlessFatal } from "../folder/StateFolder.ts"
-import { without } from "../manifest.ts"
+import { manifestToOpen, type OpenFolder, ownInfo } from "../folder/layerFolder.ts"
 import { truncateFile } from "./LinesFile.ts"
 import { allOf, emptyManifest, type LinesManifest } from "./manifest.ts"
 
 /** An open folder. */
-export interface OpenFolder {
-  readonly folder: string
-  readonly labelColumns: boolean
+export interface LinesFolder extends OpenFolder<LinesManifest> {
   readonly gzip: boolean
-  readonly replacing?: string
+  readonly replacing: string | undefined
   /** The file name extension. */
   readonly ending: string
-  readonly files: FileSystem.FileSystem
-  readonly states: StateFolder<LinesManifest>
 }
 
-export const dataPath = ({ ending, folder }: OpenFolder, stream: string): string =>
+export const dataPath = ({ ending, folder }: LinesFolder, stream: string): string =>
   `${folder}/${fileName(stream)}${ending}`
 
-export const newPath = ({ states }: OpenFolder, file: string): string => `${states.newPath}/${file}`
-
-export const removeFile = ({ files }: OpenFolder, path: string) =>
-  files.remove(path, { force: true }).pipe(Effect.mapError(cannot("removed", path)))
+export const newPath = ({ states }: LinesFolder, file: string): string => `${states.newPath}/${file}`
 
 /** The size of one of our files; undefined if it does not exist. */
-const sizeOf = Effect.fnUntraced(function* ({ files }: OpenFolder, path: string) {
-  const info = yield* Effect.provideService(infoOf(path), FileSystem.FileSystem, files)
-  if (info === undefined || info.type === "File") return info && Number(info.size)
-  return yield* new DestinationError({
-    message: `${path} is ${kindOf(info)}, and this program writes only to files that it made. Move it away, or choose another folder.`
-  })
-})
+const sizeOf = (path: string) => Effect.map(ownInfo(path, "File"), (info) => info && Number(info.size))
 
 /** Drops a stopped refresh whose rows are missing, so that it restarts. */
-export const withoutLostRefresh = Effect.fnUntraced(function* (opened: OpenFolder, manifest: LinesManifest) {
+export const withoutLostRefresh = Effect.fnUntraced(function* (opened: LinesFolder, manifest: LinesManifest) {
   const { next, refreshState, stream } = manifest
   if (refreshState === undefined) return manifest
   const [path, extent] =
     next === undefined ? [dataPath(opened, stream), allOf(manifest)] : [newPath(opened, next.file), next]
-  const size = yield* Effect.orElseSucceed(sizeOf(opened, path), () => 0)
+  const size = yield* Effect.orElseSucceed(sizeOf(path), () => 0)
   return (size ?? 0) >= extent.bytes
     ? manifest
     : {
-        ...without(manifest, "refreshState", "next", "appended"),
+        ...Struct.omit(manifest, ["refreshState", "next", "appended"]),
         main: allOf(manifest),
         isUnique: manifest.isUnique && (manifest.appended?.rows ?? 0) === 0
       }
 })
 
 /** Recovers the files of a stream according to its manifest. */
-export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest: LinesManifest) {
+export const recover = Effect.fnUntraced(function* (opened: LinesFolder, manifest: LinesManifest) {
   const path = dataPath(opened, manifest.stream)
   if (manifest.replacedBy !== undefined) yield* replace(opened, manifest.stream, manifest.replacedBy)
   yield* cut(opened, manifest, path, allOf(manifest).bytes)
@@ -66,22 +52,22 @@ export const recover = Effect.fnUntraced(function* (opened: OpenFolder, manifest
 })
 
 /** Replaces the stream's file with a new file, unless that was done already. */
-export const replace = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, file: string) {
+export const replace = Effect.fnUntraced(function* (opened: LinesFolder, stream: string, file: string) {
   const from = newPath(opened, file)
   const to = dataPath(opened, stream)
-  if ((yield* sizeOf(opened, from)) === undefined) return
+  if ((yield* sizeOf(from)) === undefined) return
   yield* refuseForeign(opened, stream, to)
   yield* opened.files.rename(from, to).pipe(Effect.mapError(cannot("replaced", to)))
-  yield* Effect.provideService(syncFolder(opened.folder), FileSystem.FileSystem, opened.files)
+  yield* syncFolder(opened.folder)
 })
 
 const cut = Effect.fnUntraced(function* (
-  opened: OpenFolder,
+  opened: LinesFolder,
   { stream }: LinesManifest,
   path: string,
   bytes: number
 ) {
-  const found = yield* sizeOf(opened, path)
+  const found = yield* sizeOf(path)
   const size = found ?? 0
   if (size < bytes) {
     const problem = found === undefined ? "is missing" : `has ${size} bytes`
@@ -103,21 +89,13 @@ export const frameOf = (stream: string): { readonly before: string; readonly fir
 const HEAD_BYTES = 16 * 1024
 
 /** Refuses to truncate or replace a file that does not begin with a record of the stream. */
-const refuseForeign = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, path: string) {
-  const size = yield* sizeOf(opened, path)
+const refuseForeign = Effect.fnUntraced(function* ({ gzip }: LinesFolder, stream: string, path: string) {
+  const size = yield* sizeOf(path)
   if (size === undefined || size === 0) return
   const { before, first } = frameOf(stream)
   const frame = Buffer.from(before + first)
-  const head = yield* Effect.scoped(
-    Effect.gen(function* () {
-      const file = yield* opened.files.open(path, { flag: "r", ...noFollow })
-      return yield* file.readAlloc(opened.gzip ? HEAD_BYTES : frame.length)
-    })
-  ).pipe(Effect.mapError(cannot("read", path)))
-  const bytes = Option.match(head, {
-    onNone: () => undefined,
-    onSome: (bytes) => (opened.gzip ? unpacked(bytes) : Buffer.from(bytes))
-  })
+  const head = yield* readBeginning(path, gzip ? HEAD_BYTES : frame.length)
+  const bytes = gzip ? unpacked(head) : head
   if (bytes !== undefined && frame.subarray(0, bytes.length).equals(bytes.subarray(0, frame.length))) return
   return yield* new DestinationError({
     message: `${path} does not hold records of ${stream}, so this program did not write it. Move it away, or choose another folder.`
@@ -125,7 +103,7 @@ const refuseForeign = Effect.fnUntraced(function* (opened: OpenFolder, stream: s
 })
 
 /** The beginning of a gzip file, unpacked. */
-const unpacked = (bytes: Uint8Array): Buffer | undefined => {
+const unpacked = (bytes: Buffer): Buffer | undefined => {
   try {
     return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH })
   } catch {
@@ -133,49 +111,18 @@ const unpacked = (bytes: Uint8Array): Buffer | undefined => {
   }
 }
 
-/** Removes new files that are in no manifest. */
-export const removeOrphans = Effect.fnUntraced(function* ({ files, states }: OpenFolder) {
-  const wanted = new Set(
-    Array.from(states.manifests.values()).flatMap(({ next, replacedBy }) => [next?.file, replacedBy])
-  )
-  const damaged = Array.from(states.damagedNames, (name) => `${name}.`)
-  const names = yield* files
-    .readDirectory(states.newPath)
-    .pipe(Effect.mapError(cannot("cleaned", states.newPath)))
-  for (const name of names) {
-    if (wanted.has(name) || damaged.some((beginning) => name.startsWith(beginning))) continue
-    const path = `${states.newPath}/${name}`
-    yield* unlessFatal(
-      files.remove(path, { recursive: true, force: true }).pipe(Effect.mapError(cannot("removed", path)))
-    )
-  }
-})
-
 /** The manifest of a stream to open. Refuses files that were not created by source-prometheus. */
-export const manifestOf = Effect.fnUntraced(function* (opened: OpenFolder, stream: string, mode: SyncMode) {
+export const manifestOf = Effect.fnUntraced(function* (opened: LinesFolder, stream: string, mode: SyncMode) {
   const { states } = opened
   const path = dataPath(opened, stream)
-  const isOverwrite = mode === "full_refresh_overwrite"
-  // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.
-  if (isOverwrite) yield* refuseForeign(opened, stream, path)
-  const damaged = states.damaged(stream)
-  if (damaged !== undefined) {
-    return isOverwrite && (yield* isPlainFile(states.statePath(stream)))
-      ? emptyManifest(stream)
-      : yield* damaged
-  }
-  const manifest = states.manifests.get(stream)
-  if (manifest !== undefined) {
-    yield* isOverwrite ? unlessFatal(recover(opened, manifest)) : recover(opened, manifest)
-    return manifest
-  }
-  if (((yield* sizeOf(opened, path)) ?? 0) > 0) {
-    return yield* new DestinationError({
-      message: `${path} exists, but not its state ${states.statePath(stream)}, so it is not known what is in it. Move it away, or choose another folder.`
-    })
-  }
+  const manifest = yield* manifestToOpen(states, stream, mode, {
+    path,
+    hasData: Effect.map(sizeOf(path), (size = 0) => size > 0),
+    refuseForeign: refuseForeign(opened, stream, path),
+    recover: (manifest) => recover(opened, manifest),
+    empty: emptyManifest(stream)
+  })
   // Save the manifest before creating the file, so that the leftovers of a killed first run are known.
-  const empty = emptyManifest(stream)
-  yield* states.save(empty)
-  return empty
+  if (!states.manifests.has(stream) && states.damaged(stream) === undefined) yield* states.save(manifest)
+  return manifest
 })

@@ -9,12 +9,10 @@ export const jsonLines: DestinationKind = {
   place: "DIR",
   contents: "a file per stream",
   takesGzip: true,
-  memoryMegabytes: undefined,
   suggestion: (text) =>
     /\.jsonl?(\.gz)?$/i.test(text) ? ": JSON lines go into a folder with one file per stream" : undefined,
   replacesRows: false,
   refusal: refusalOfSettings,
   owns: ownsFile,
-  layer: (folder, { gzip, labelColumns, readOnly, replacing, source }) =>
-    layer({ folder, source, labelColumns, gzip, replacing, readOnly })
+  layer
 }

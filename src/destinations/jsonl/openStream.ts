@@ -1,13 +1,13 @@
 /** Writes one stream of a run to its file: the backend of the commit policy. */
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Struct } from "effect"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { ContentsTally, sumOf } from "../contents.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
-import { without } from "../manifest.ts"
-import { dataPath, frameOf, manifestOf, newPath, type OpenFolder, removeFile, replace } from "./files.ts"
+import { removePath } from "../folder/layerFolder.ts"
+import { dataPath, frameOf, type LinesFolder, manifestOf, newPath, replace } from "./files.ts"
 import { openLines } from "./LinesFile.ts"
 import { allOf, freshName, joined, type LinesManifest, nothing } from "./manifest.ts"
 import { mayHaveRowsOf, refusalOf, stateOf, wouldRepeat } from "./repeatedRows.ts"
@@ -16,20 +16,22 @@ import { mayHaveRowsOf, refusalOf, stateOf, wouldRepeat } from "./repeatedRows.t
 const limits = { millis: 5000, bytes: () => 64 * 1024 * 1024 }
 
 /** Opens a stream until the scope closes. */
-export const openStream = Effect.fnUntraced(
-  function* (opened: OpenFolder, stream: string, mode: SyncMode, isResumed: boolean) {
-    const manifest = yield* manifestOf(opened, stream, mode)
-    const refusal = refusalOf(opened, manifest, mode)
-    if (refusal !== undefined) return yield* new DestinationError({ message: refusal })
-    return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
-      openBackend(opened, manifest, mode, resumesRefresh)
-    )
-  },
-  (effect, { files }) => Effect.provideService(effect, FileSystem.FileSystem, files)
-)
+export const openStream = Effect.fnUntraced(function* (
+  opened: LinesFolder,
+  stream: string,
+  mode: SyncMode,
+  isResumed: boolean
+) {
+  const manifest = yield* manifestOf(opened, stream, mode)
+  const refusal = refusalOf(opened, manifest, mode)
+  if (refusal !== undefined) return yield* new DestinationError({ message: refusal })
+  return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+    openBackend(opened, manifest, mode, resumesRefresh)
+  )
+})
 
 const openBackend = Effect.fnUntraced(function* (
-  opened: OpenFolder,
+  opened: LinesFolder,
   manifest: LinesManifest,
   mode: SyncMode,
   resumesRefresh: boolean
@@ -48,7 +50,7 @@ const openBackend = Effect.fnUntraced(function* (
   const base = resumesRefresh && file === undefined ? manifest.main : allOf(manifest)
   let own = resumesRefresh ? (manifest.next ?? manifest.appended ?? nothing) : nothing
   const before = file === undefined ? base : nothing
-  if (file !== undefined && own.bytes === 0) yield* removeFile(opened, path)
+  if (file !== undefined && own.bytes === 0) yield* removePath(path)
 
   const lines = yield* openLines(files, path, before.bytes + own.bytes, gzip, states.check)
   const encoder = new RecordEncoder({ columns: "all", labelsObject: !opened.labelColumns })
@@ -91,7 +93,7 @@ const openBackend = Effect.fnUntraced(function* (
     const bytes = yield* lines.flush
     own = { ...own, bytes: bytes - before.bytes }
     const rest = {
-      ...without(old, "next", "appended", "replacedBy", "state", "refreshState"),
+      ...Struct.omit(old, ["next", "appended", "replacedBy", "state", "refreshState"]),
       ...commitStates,
       isUnique
     }
@@ -106,7 +108,7 @@ const openBackend = Effect.fnUntraced(function* (
     yield* states.save(saved)
     if (saved.replacedBy !== undefined) yield* replace(opened, stream, saved.replacedBy)
     if (old.next !== undefined && old.next.file !== file) {
-      yield* Effect.ignore(removeFile(opened, newPath(opened, old.next.file)))
+      yield* Effect.ignore(removePath(newPath(opened, old.next.file)))
     }
     persistedBytes = lines.bytes()
     old = saved

@@ -7,7 +7,7 @@ import type { SampleBlock } from "../../samples/Sample.ts"
 import { decodeStreamState, type StreamState } from "../../sync/StreamState.ts"
 import { formatTime } from "../../text/formatTime.ts"
 import type { Contents, SyncMode } from "../Destination.ts"
-import { dataPath, type OpenFolder } from "./files.ts"
+import { dataPath, type LinesFolder } from "./files.ts"
 import type { LinesManifest } from "./manifest.ts"
 
 const instead = (replacing: string | undefined): string =>
@@ -15,7 +15,7 @@ const instead = (replacing: string | undefined): string =>
 
 /** Why a sync in this mode must not append to a stream's file; undefined if it may. */
 export const refusalOf = (
-  opened: OpenFolder,
+  opened: LinesFolder,
   { appended, isUnique, stream }: LinesManifest,
   mode: SyncMode
 ): string | undefined =>

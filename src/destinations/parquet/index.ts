@@ -1,6 +1,6 @@
 /** `parquet:DIR`. */
 import type { DestinationKind } from "../DestinationKind.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/staging/memory.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/startDuckDB.ts"
 import { ownsFile } from "../folder/ownsFile.ts"
 import { layer } from "./ParquetFolder.ts"
 
@@ -10,10 +10,7 @@ export const parquet: DestinationKind = {
   contents: "a file per stream and day",
   takesGzip: false,
   memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
-  suggestion: () => undefined,
   replacesRows: true,
-  refusal: () => undefined,
   owns: ownsFile,
-  layer: (folder, { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly, source }) =>
-    layer({ folder, source, labelColumns, memoryMegabytes, readOnly })
+  layer
 }

@@ -1,5 +1,5 @@
 /** Writes one stream of a run to its part files: the backend of the commit policy. */
-import { Effect, FileSystem } from "effect"
+import { Effect, FileSystem, Struct } from "effect"
 import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
@@ -7,9 +7,10 @@ import { sumOf } from "../contents.ts"
 import type { SyncMode } from "../Destination.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
 import { makeFolder } from "../folder/durably.ts"
-import { later, without } from "../manifest.ts"
+import { removePath } from "../folder/layerFolder.ts"
+import { later } from "../manifest.ts"
 import type { Engine } from "./engine.ts"
-import { manifestOf, type OpenFolder, removePath } from "./files.ts"
+import { manifestOf, type ParquetFolder } from "./files.ts"
 import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
 import { daysOf, hasPart, type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
@@ -18,37 +19,35 @@ import { openParts } from "./parts.ts"
 const COMMIT_MILLIS = 30_000
 
 /** Opens a stream until the scope closes. */
-export const openStream = Effect.fnUntraced(
-  function* (opened: OpenFolder, engine: Engine, stream: string, mode: SyncMode, isResumed: boolean) {
-    const found = yield* manifestOf(opened, stream, mode)
-    const manifest =
-      mode === "incremental_append_deduped" && !found.isUnique
-        ? yield* Effect.scoped(makeUnique(opened, engine, found))
-        : found
-    const { open, stageBytes } = engine
-    yield* Effect.acquireRelease(
-      Effect.sync(() => open.count++),
-      () => Effect.sync(() => open.count--)
-    )
-    const limits = { millis: COMMIT_MILLIS, bytes: () => stageBytes / open.count }
-    return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
-      openBackend(opened, engine, manifest, mode, resumesRefresh, limits.bytes)
-    )
-  },
-  (effect, { files }) => Effect.provideService(effect, FileSystem.FileSystem, files)
-)
+export const openStream = Effect.fnUntraced(function* (
+  opened: ParquetFolder,
+  engine: Engine,
+  stream: string,
+  mode: SyncMode,
+  isResumed: boolean
+) {
+  const found = yield* manifestOf(opened, stream, mode)
+  const manifest =
+    mode === "incremental_append_deduped" && !found.isUnique
+      ? yield* Effect.scoped(makeUnique(opened, engine, found))
+      : found
+  const limits = { millis: COMMIT_MILLIS, bytes: yield* engine.stagedBytes }
+  return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
+    openBackend(opened, engine, manifest, mode, resumesRefresh, limits.bytes)
+  )
+})
 
 /** Removes repeated rows. It is unknown afterwards which rows a stopped refresh has appended, so that refresh is lost. */
 const makeUnique = Effect.fnUntraced(function* (
-  opened: OpenFolder,
+  opened: ParquetFolder,
   engine: Engine,
   manifest: ParquetManifest
 ) {
   const parts = yield* openParts(opened, engine, yield* engine.connect, manifest, "main", manifest.files)
   yield* parts.makeUnique
-  const kept = manifest.next === undefined ? without(manifest, "refreshFrom", "refreshState") : manifest
+  const kept = manifest.next === undefined ? Struct.omit(manifest, ["refreshFrom", "refreshState"]) : manifest
   return yield* parts.save({
-    ...without(kept, "isReplaced", "removed"),
+    ...Struct.omit(kept, ["isReplaced", "removed"]),
     nextPart: parts.nextPart(),
     files: parts.list(),
     isUnique: true,
@@ -57,7 +56,7 @@ const makeUnique = Effect.fnUntraced(function* (
 })
 
 const openBackend = Effect.fnUntraced(function* (
-  opened: OpenFolder,
+  opened: ParquetFolder,
   engine: Engine,
   manifest: ParquetManifest,
   mode: SyncMode,
@@ -69,9 +68,9 @@ const openBackend = Effect.fnUntraced(function* (
   const isOverwrite = mode === "full_refresh_overwrite"
   const isDeduped = mode === "incremental_append_deduped"
   const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
-  const nextPath = baseOf("next", stream)
+  const nextPath = `${folder}/${baseOf("next", stream)}`
   // The parts of a stopped refresh stay until the first commit of this one.
-  if (isOverwrite && manifest.next === undefined) yield* removePath(opened, nextPath)
+  if (isOverwrite && manifest.next === undefined) yield* removePath(nextPath)
 
   const connection = yield* engine.connect
   const labels = opened.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined
@@ -80,7 +79,7 @@ const openBackend = Effect.fnUntraced(function* (
   let old = manifest
   if (isOverwrite && manifest.isReplaced === true) {
     // The previous replacement is done. In the next manifest it would refer to the folder of this refresh.
-    old = without(manifest, "isReplaced", "removed")
+    old = Struct.omit(manifest, ["isReplaced", "removed"])
     yield* opened.states.save(old)
   }
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
@@ -130,7 +129,7 @@ const openBackend = Effect.fnUntraced(function* (
     const live = new Set(list.map(({ part }) => part))
     const removedOf = (of: ParquetManifest["files"]) => of.filter(({ part }) => !live.has(part))
     const rest: Omit<ParquetManifest, "files"> = {
-      ...without(old, "next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"),
+      ...Struct.omit(old, ["next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"]),
       ...states,
       nextPart: parts.nextPart(),
       columns: [...(labels?.names ?? [])],
@@ -142,10 +141,10 @@ const openBackend = Effect.fnUntraced(function* (
     } else {
       const removed = removedOf(old.next?.files ?? [])
       if (kind === "complete_refresh") {
-        yield* makeFolder(`${folder}/${nextPath}`)
+        yield* makeFolder(nextPath)
         old = yield* parts.save({ ...rest, files: list, isUnique: true, isReplaced: true, removed })
       } else {
-        const kept = old.files.map((file) => without(file, "from"))
+        const kept = old.files.map((file) => Struct.omit(file, ["from"]))
         old = yield* parts.save({ ...rest, files: kept, next: { files: list }, removed })
       }
     }

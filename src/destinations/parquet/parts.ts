@@ -1,14 +1,14 @@
 /** The part files that a run writes for a stream. Parts are immutable: a change writes a new part that supersedes the old one. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect } from "effect"
+import { Effect, Struct } from "effect"
 import { sumOf } from "../contents.ts"
 import type { Contents } from "../Destination.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { cannot, syncFile } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
-import { without } from "../manifest.ts"
+import { removePath } from "../folder/layerFolder.ts"
 import type { Engine } from "./engine.ts"
-import { type OpenFolder, recover, removePath } from "./files.ts"
+import { type ParquetFolder, recover } from "./files.ts"
 import { baseOf, freshPath, type ParquetManifest, type PartFile, placeOf, type Where } from "./manifest.ts"
 
 /** Smaller files of the same day are merged when the stream is complete. */
@@ -19,7 +19,7 @@ export const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]
 
 /** Starts with the parts `begun` of a manifest, which are in one folder. Closing the scope discards parts that were not saved. */
 export const openParts = Effect.fnUntraced(function* (
-  opened: OpenFolder,
+  opened: ParquetFolder,
   engine: Engine,
   connection: DuckDBConnection,
   manifest: ParquetManifest,
@@ -29,7 +29,7 @@ export const openParts = Effect.fnUntraced(function* (
   const { files, folder, states } = opened
   const { stream } = manifest
   /** The parts after the next commit. */
-  let working: ReadonlyArray<PartFile> = begun.map((file) => without(file, "from"))
+  let working: ReadonlyArray<PartFile> = begun.map((file) => Struct.omit(file, ["from"]))
   let nextPart = manifest.nextPart
   const touched = new Set<string>()
   /** New files that were superseded before they were moved into place. */
@@ -71,9 +71,13 @@ export const openParts = Effect.fnUntraced(function* (
       const saved = states.manifests.get(stream)
       const live = new Set([...(saved?.files ?? []), ...(saved?.next?.files ?? [])].map(({ part }) => part))
       const rest = working.flatMap(({ from, part }) => (live.has(part) ? [] : (from ?? [])))
-      return Effect.forEach([...superseded, ...rest], (from) => Effect.ignore(removePath(opened, from)), {
-        discard: true
-      })
+      return Effect.forEach(
+        [...superseded, ...rest],
+        (from) => Effect.ignore(removePath(`${folder}/${from}`)),
+        {
+          discard: true
+        }
+      )
     })
   )
 
@@ -112,11 +116,13 @@ export const openParts = Effect.fnUntraced(function* (
     /** Saves a manifest of these parts, and moves them into place. */
     save: Effect.fnUntraced(function* (changed: ParquetManifest) {
       // The contents of these files are unknown, and a new manifest would make them live.
-      if (states.damaged(stream) !== undefined) yield* removePath(opened, baseOf("main", stream))
+      if (states.damaged(stream) !== undefined) yield* removePath(`${folder}/${baseOf("main", stream)}`)
       yield* states.save(changed)
       yield* recover(opened, changed)
-      working = working.map((file) => without(file, "from"))
-      yield* Effect.forEach(superseded.splice(0), (from) => removePath(opened, from), { discard: true })
+      working = working.map((file) => Struct.omit(file, ["from"]))
+      yield* Effect.forEach(superseded.splice(0), (from) => removePath(`${folder}/${from}`), {
+        discard: true
+      })
       return changed
     })
   }

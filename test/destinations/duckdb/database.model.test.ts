@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { vi } from "vitest"
 import { Destination, type SyncMode } from "../../../src/destinations/Destination.ts"
-import type { DuckDBOptions } from "../../../src/destinations/duckdb/DuckDBFile.ts"
+import type { OpenOptions } from "../../../src/destinations/DestinationKind.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -58,7 +58,7 @@ const values = (path: string) =>
 
 const databasePath = Effect.map(temporaryFolder, (folder) => join(folder, "data.duckdb"))
 
-const refusal = (path: string, options?: Partial<DuckDBOptions>) =>
+const refusal = (path: string, options?: Partial<OpenOptions>) =>
   Effect.map(Effect.flip(use(path, put("incremental_append", 1), options)), ({ message }) => message)
 
 describe("a DuckDB database", () => {
@@ -567,7 +567,7 @@ describe("the tables", () => {
       const path = yield* databasePath
       assert.match(
         yield* refusal(path, { memoryMegabytes: 1 }),
-        /data\.duckdb cannot be written in the memory that DuckDB is given, 1 MB: [^\n]*\. Give it more with --memory/
+        /data\.duckdb cannot be written: DuckDB needs more memory than its limit of 1 MB: [^\n]*\. Raise it with --memory/
       )
     })
   )

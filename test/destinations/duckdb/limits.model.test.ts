@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { syncModes } from "../../../src/destinations/Destination.ts"
-import { duckdbError } from "../../../src/destinations/duckdb/duckdbError.ts"
+import { databaseError } from "../../../src/destinations/duckdb/duckdbError.ts"
 import * as child from "../../support/child.ts"
 import { floats, loadedTime, put, putBlocks, seriesOf, start, stateAt } from "../drive.ts"
 import { databasePath, query, values } from "./steps.ts"
@@ -64,7 +64,7 @@ describe("the memory", () => {
           const error = yield* Effect.flip(putBlocks("wide", mode, wide(380, 50), 5))
           assert.match(
             error.message,
-            /cannot be written in the memory that DuckDB is given, 40 MB: .*\. Give it more with --memory/
+            /cannot be written: DuckDB needs more memory than its limit of 40 MB: .*\. Raise it with --memory/
           )
           assert.notProperty(error, "isFatal")
           yield* put("up", mode, 0, 1)
@@ -185,7 +185,7 @@ describe("a full disk", () => {
 
   it("is distinguished from failures of one stream", () => {
     const about = { path: "data.duckdb", memoryMegabytes: 256 }
-    const of = (text: string) => duckdbError(about, new Error(text))
+    const of = (text: string) => databaseError(about, new Error(text))
     for (const text of [
       'TransactionContext Error: Failed to commit: Could not write file "data.duckdb.wal": No space left on device',
       'TransactionContext Error: Failed to commit: Could not write file "data.duckdb.wal": Disk quota exceeded',

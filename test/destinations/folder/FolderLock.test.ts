@@ -1,4 +1,4 @@
-/** Whose a folder is: processes of other containers and hosts cannot be looked up, so their locks are held by signs of life. */
+/** The owner of a folder. A process in another container or on another host cannot be looked up, so it renews its lock. */
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
@@ -13,7 +13,7 @@ import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { floats, loadedTime, seriesOf, start, temporaryFolder } from "../drive.ts"
 
-/** What the system says to a process of another PID namespace, or after the machine was started again. */
+/** The file system as a process of another PID namespace sees it, or a process after a restart of the machine. */
 const elsewhere = ({ boot, namespace }: { readonly boot?: string; readonly namespace?: string }) =>
   Layer.effect(
     FileSystem.FileSystem,
@@ -41,13 +41,13 @@ const lock = (folder: string) => lockFolder(folder, join(folder, "_lock"))
 
 const locksIn = (folder: string) => readdirSync(folder).filter((name) => name.startsWith("_lock"))
 
-/** Makes a lock one that was last written so many seconds ago. */
+/** Makes a lock look as if it was last renewed that many seconds ago. */
 const age = (path: string, seconds: number) => {
   const time = Date.now() / 1000 - seconds
   utimesSync(path, time, time)
 }
 
-/** Makes the owner of a lock dead, for processes of its namespace. */
+/** Replaces the owner of a lock by a process that does not exist. */
 const bury = (path: string) =>
   writeFileSync(
     path,
@@ -58,7 +58,7 @@ const refusal = (folder: string, who: typeof here) =>
   Effect.map(Effect.flip(Effect.scoped(Effect.provide(lock(folder), who))), ({ message }) => message)
 
 describe("the lock of a folder", () => {
-  it.live("is held against processes of the same machine as long as its own lives", () =>
+  it.live("is held against processes of the same machine while its owner runs", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       yield* Effect.scoped(
@@ -86,36 +86,38 @@ describe("the lock of a folder", () => {
     }).pipe(Effect.scoped, Effect.provide(here))
   )
 
-  it.live("is not taken from an owner elsewhere, dead or alive, unless that was silent for minutes", () =>
-    Effect.gen(function* () {
-      for (const who of [container, otherContainer, otherHost]) {
-        const folder = yield* temporaryFolder
-        const path = join(folder, "_lock.1")
-        yield* Effect.scoped(
-          Effect.gen(function* () {
-            const { check } = yield* lock(folder)
-            assert.match(
-              yield* refusal(folder, who),
-              /is being written by another run in another container or on another machine \(process \d+ on \S+, since \S+\)\. Wait .* the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted\./
-            )
-            bury(path)
-            age(path, 100)
-            assert.match(yield* refusal(folder, who), /free in (1\d|20|21) seconds/)
-            yield* check
-            age(path, 130)
-            yield* Effect.scoped(Effect.provide(lock(folder), who))
-            const error = yield* Effect.flip(check)
-            assert.strictEqual((error.reason.cause as NodeJS.ErrnoException).code, "ELOCKLOST")
-          })
-        )
-        assert.deepStrictEqual(locksIn(folder), ["_lock.2"])
-        // The one that lost it did not touch what is another's, so it is free.
-        yield* Effect.scoped(lock(folder))
-      }
-    }).pipe(Effect.scoped, Effect.provide(here))
+  it.live(
+    "is not taken from an owner elsewhere, dead or alive, unless it was not renewed for two minutes",
+    () =>
+      Effect.gen(function* () {
+        for (const who of [container, otherContainer, otherHost]) {
+          const folder = yield* temporaryFolder
+          const path = join(folder, "_lock.1")
+          yield* Effect.scoped(
+            Effect.gen(function* () {
+              const { check } = yield* lock(folder)
+              assert.match(
+                yield* refusal(folder, who),
+                /is being written by another run in another container or on another machine \(process \d+ on \S+, since \S+\)\. Wait .* the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted\./
+              )
+              bury(path)
+              age(path, 100)
+              assert.match(yield* refusal(folder, who), /free in (1\d|20|21) seconds/)
+              yield* check
+              age(path, 130)
+              yield* Effect.scoped(Effect.provide(lock(folder), who))
+              const error = yield* Effect.flip(check)
+              assert.strictEqual((error.reason.cause as NodeJS.ErrnoException).code, "ELOCKLOST")
+            })
+          )
+          assert.deepStrictEqual(locksIn(folder), ["_lock.2"])
+          // The loser did not touch the lock of the other, so the folder is free.
+          yield* Effect.scoped(lock(folder))
+        }
+      }).pipe(Effect.scoped, Effect.provide(here))
   )
 
-  it.live("is free at once where its owner says so, wherever that was", () =>
+  it.live("is free at once if its owner released it, wherever that was", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       for (const who of [here, container, otherHost, here]) {
@@ -125,7 +127,7 @@ describe("the lock of a folder", () => {
     }).pipe(Effect.scoped, Effect.provide(here))
   )
 
-  it.live("that says nothing yet, or nonsense, is held by its age alone", () =>
+  it.live("that is empty or invalid is held until it is two minutes old", () =>
     Effect.gen(function* () {
       for (const text of ["", '{"process":', "\0".repeat(512), "x".repeat(100_000), "{}"]) {
         const folder = yield* temporaryFolder
@@ -138,7 +140,7 @@ describe("the lock of a folder", () => {
     }).pipe(Effect.scoped, Effect.provide(here))
   )
 
-  it.effect("shows that its owner lives", () =>
+  it.effect("is renewed while its owner runs", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       const path = join(folder, "_lock.1")
@@ -146,7 +148,7 @@ describe("the lock of a folder", () => {
       age(path, 130)
       const before = statSync(path).mtimeMs
       yield* TestClock.adjust("10 seconds")
-      // The file is written on threads of its own.
+      // Node writes files on other threads.
       yield* Effect.promise(async () => {
         while (statSync(path).mtimeMs === before) await new Promise((resolve) => setTimeout(resolve, 5))
       })
@@ -204,12 +206,12 @@ const series = seriesOf("up", { job: "a" })
 for (const [kind, layer] of [
   [
     "jsonl",
-    (folder: string) => JsonLinesFolder.layer({ folder, source: "x", labelColumns: true, gzip: false })
+    (folder: string) => JsonLinesFolder.layer({ path: folder, source: "x", labelColumns: true, gzip: false })
   ],
-  ["parquet", (folder: string) => ParquetFolder.layer({ folder, source: "x", labelColumns: true })]
+  ["parquet", (folder: string) => ParquetFolder.layer({ path: folder, source: "x", labelColumns: true })]
 ] as const) {
   describe(kind, () => {
-    it.live("is no longer written by a run that was asleep while another one took over", () => {
+    it.live("is no longer written by a run that was suspended while another one took over", () => {
       const logs: Array<string> = []
       return Effect.gen(function* () {
         const folder = join(yield* temporaryFolder, "data")
@@ -223,7 +225,7 @@ for (const [kind, layer] of [
         yield* writer.write([floats(series, [[start, "0"]])])
         yield* writer.commit(stateAt(0))
         yield* writer.complete
-        // It has more, in memory and in its file, and stops here.
+        // It has more rows in memory and in its file, and is suspended here.
         yield* writer.write([
           floats(
             series,
@@ -261,7 +263,7 @@ for (const [kind, layer] of [
         } else {
           assert.lengthOf(readdirSync(join(folder, "up", "day=2026-01-01")), 1)
         }
-        // The error has said what the run that was asleep did not save.
+        // The error already reported what the suspended run did not save.
         assert.deepStrictEqual(logs, [])
       }).pipe(
         Effect.scoped,

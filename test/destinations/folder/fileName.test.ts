@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { fileName, streamOf } from "../../../src/destinations/folder/fileName.ts"
+import { fileName } from "../../../src/destinations/folder/fileName.ts"
+
+/** The stream of a name that was not shortened. */
+const streamOf = (name: string): string => decodeURIComponent(name.replace(/~.*$/, ""))
 
 const length = (text: string): number => Buffer.byteLength(text)
 
@@ -61,6 +64,6 @@ describe("fileName", () => {
     ]
     const names = streams.map((stream) => fileName(stream).toLowerCase())
     assert.strictEqual(new Set(names).size, streams.length)
-    assert.isUndefined(streamOf(fileName("x".repeat(300))))
+    assert.include(fileName("x".repeat(300)), "~~")
   })
 })

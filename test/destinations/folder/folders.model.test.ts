@@ -1,4 +1,4 @@
-/** What both folders have in common: whom they refuse, what they say, and that a killed process costs nothing. */
+/** What both kinds of folders do: which folders they refuse, and with which message. */
 import { execFileSync } from "node:child_process"
 import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -15,11 +15,11 @@ import { floats, seriesOf, start, temporaryFolder } from "../drive.ts"
 
 const layers = {
   jsonl: (folder: string, source = "http://mock") =>
-    JsonLinesFolder.layer({ folder, source, labelColumns: true, gzip: false }),
+    JsonLinesFolder.layer({ path: folder, source, labelColumns: true, gzip: false }),
   gzip: (folder: string, source = "http://mock") =>
-    JsonLinesFolder.layer({ folder, source, labelColumns: true, gzip: true }),
+    JsonLinesFolder.layer({ path: folder, source, labelColumns: true, gzip: true }),
   parquet: (folder: string, source = "http://mock") =>
-    ParquetFolder.layer({ folder, source, labelColumns: true })
+    ParquetFolder.layer({ path: folder, source, labelColumns: true })
 }
 type Kind = keyof typeof layers
 const kinds = Object.keys(layers) as ReadonlyArray<Kind>
@@ -70,7 +70,7 @@ const values = async (kind: Kind, folder: string): Promise<ReadonlyArray<unknown
 
 for (const kind of kinds) {
   describe(kind, () => {
-    it.live("refuses what it does not know, in sentences, and touches nothing", () =>
+    it.live("refuses foreign and damaged folders, in sentences, and changes nothing", () =>
       Effect.gen(function* () {
         const folder = join(yield* temporaryFolder, "data")
         yield* use(kind, folder, put("incremental_append", 0))
@@ -99,7 +99,7 @@ for (const kind of kinds) {
           assert.match(yield* refusal(), /up\.json is damaged or was not written by source-prometheus/)
         }
         rmSync(statePath)
-        assert.match(yield* refusal(), /(exists|has files), but .*no.* state|but not its state/)
+        assert.match(yield* refusal(), /has data, but there is no state/)
         writeFileSync(statePath, state)
         assert.deepStrictEqual(yield* Effect.promise(() => values(kind, folder)), [0])
         const inside = readdirSync(join(folder, "_state")).filter((name) => !name.startsWith("_lock."))
@@ -111,7 +111,7 @@ for (const kind of kinds) {
       })
     )
 
-    it.live("says what is wrong with a place", () =>
+    it.live("reports what is wrong with a path", () =>
       Effect.gen(function* () {
         const inside = yield* temporaryFolder
         const file = join(inside, "file")

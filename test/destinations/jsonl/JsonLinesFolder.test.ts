@@ -14,7 +14,7 @@ describe("the preview command of JSON lines", () => {
       const command = yield* Effect.andThen(
         put("up", "incremental_append", 0, 1),
         Effect.map(Destination, ({ previewCommand }) => previewCommand("up"))
-      ).pipe(Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip })))
+      ).pipe(Effect.provide(layer({ path: folder, source: "http://mock", labelColumns: true, gzip })))
       const lines = execFileSync("sh", ["-c", command]).toString().trim().split("\n")
       assert.lengthOf(lines, 2)
       assert.include(lines[0], '"value":0')

@@ -38,7 +38,9 @@ const sync = (
       if (isComplete) yield* writer.complete
     })
   ).pipe(
-    Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip: false, replacing })),
+    Effect.provide(
+      layer({ path: folder, source: "http://mock", labelColumns: true, gzip: false, replacing })
+    ),
     Effect.provide(NodeServices.layer)
   )
 
@@ -50,14 +52,16 @@ const values = (folder: string) =>
 
 const loads = (folder: string, mode: SyncMode) =>
   Effect.flatMap(Destination, ({ states }) => states(mode).load("up")).pipe(
-    Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, gzip: false, readOnly: true })),
+    Effect.provide(
+      layer({ path: folder, source: "http://mock", labelColumns: true, gzip: false, readOnly: true })
+    ),
     Effect.provide(NodeServices.layer)
   )
 
 const deduped = "incremental_append_deduped"
 
 describe("a file of JSON lines in deduped mode", () => {
-  it.live("gets earlier rows that were never there, and rows between those that are", () =>
+  it.live("gets earlier rows that are missing, and rows between existing ones", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
       yield* sync(folder, deduped, [10, 11], [[10, 11]])
@@ -95,7 +99,7 @@ describe("a file of JSON lines in deduped mode", () => {
     })
   )
 
-  it.live("refuses a block whose time was read already, and has none of it", () =>
+  it.live("refuses a block whose time was already read, and writes none of it", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
       yield* sync(folder, deduped, [10, 20], [[10, 20]])
@@ -107,13 +111,13 @@ describe("a file of JSON lines in deduped mode", () => {
         )
         assert.deepStrictEqual(values(folder), [10, 20])
       }
-      // The state is that of the rows that are there.
+      // The state matches the existing rows.
       yield* sync(folder, deduped, [21], [[10, 21]])
       assert.deepStrictEqual(values(folder), [10, 20, 21])
     })
   )
 
-  it.live("refuses rows between others where the state does not stand for all of them", () =>
+  it.live("refuses rows between others if the state does not cover all of them", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
       yield* sync(folder, "incremental_append", [10, 20], [[18, 20]])
@@ -122,7 +126,7 @@ describe("a file of JSON lines in deduped mode", () => {
     })
   )
 
-  it.live("is refused before a read where rows may be there twice, until a refresh replaces them", () =>
+  it.live("is refused before a read if rows may be repeated, until a refresh replaces them", () =>
     Effect.gen(function* () {
       const twice: ReadonlyArray<(folder: string) => ReturnType<typeof sync>> = [
         // A look-back.
@@ -153,7 +157,7 @@ describe("a file of JSON lines in deduped mode", () => {
     })
   )
 
-  it.live("is refused where a first refresh that appends was stopped and ended by another mode", () =>
+  it.live("is refused if a first refresh in append mode was stopped and completed in another mode", () =>
     Effect.gen(function* () {
       for (const mode of ["full_refresh_append", "full_refresh_overwrite", "incremental_append"] as const) {
         const folder = join(yield* temporaryFolder, "data")
@@ -162,7 +166,7 @@ describe("a file of JSON lines in deduped mode", () => {
         yield* sync(folder, mode, [mode === "full_refresh_append" ? 2 : 0], [[0, 2]], false)
         yield* Effect.flip(loads(folder, deduped))
         if (mode !== "full_refresh_append") continue
-        // Resumed to its end, it has each row once.
+        // Once the refresh is resumed and complete, each row is there once.
         yield* sync(folder, mode, [3], [[0, 3]])
         yield* sync(folder, deduped, [4], [[0, 4]])
         assert.deepStrictEqual(values(folder), [0, 1, 2, 3, 4])
@@ -170,7 +174,7 @@ describe("a file of JSON lines in deduped mode", () => {
     })
   )
 
-  it("is refused by its settings with a look-back alone", () => {
+  it("is refused with a look-back, by the settings alone", () => {
     assert.isUndefined(refusalOfSettings(deduped, { lookbackMillis: 0 }, replacing))
     assert.isUndefined(refusalOfSettings("incremental_append", { lookbackMillis: 60_000 }, replacing))
     assert.match(

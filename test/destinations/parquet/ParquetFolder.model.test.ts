@@ -1,4 +1,4 @@
-/** A folder of Parquet files: what it has after any runs, killed or not. */
+/** The contents of a folder of Parquet files after any runs, killed or not. */
 import { execFileSync } from "node:child_process"
 import { readdirSync } from "node:fs"
 import { join } from "node:path"
@@ -16,7 +16,7 @@ import { floats, histogramOf, put, seriesOf, start, stateAt, temporaryFolder } f
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 
-/** The rows of a query, with what it has of each by its column. */
+/** The rows of a query, with their values by column. */
 const ask = async (sql: string): Promise<ReadonlyArray<Readonly<Record<string, unknown>>>> => {
   const connection = await (await database).connect()
   try {
@@ -29,13 +29,14 @@ const ask = async (sql: string): Promise<ReadonlyArray<Readonly<Record<string, u
 const filesOf = (folder: string, stream: string): string =>
   `read_parquet('${join(folder, fileName(stream))}/*/*.parquet', union_by_name = true)`
 
-const open = (folder: string, labelColumns = true) => layer({ folder, source: "http://mock", labelColumns })
+const open = (folder: string, labelColumns = true) =>
+  layer({ path: folder, source: "http://mock", labelColumns })
 
 const use = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>) =>
   body.pipe(Effect.provide(open(folder)), Effect.provide(NodeServices.layer))
 
 describe("ParquetFolder", () => {
-  it.live("has the same texts in parts of many rows, which are written another way", () =>
+  it.live("has the same texts in parts of many rows, which are written in a different way", () =>
     Effect.gen(function* () {
       for (const labelColumns of [true, false]) {
         const folder = join(yield* temporaryFolder, "data")
@@ -114,7 +115,7 @@ describe("ParquetFolder", () => {
     })
   )
 
-  it.live("says what to do where a stream has more labels than DuckDB can write in its memory", () =>
+  it.live("says what to do if a stream has more labels than DuckDB can write in its memory", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
       const blocks = Array.from({ length: 20 }, (_, series) => {
@@ -129,17 +130,19 @@ describe("ParquetFolder", () => {
         yield* writer.complete
       }).pipe(
         Effect.scoped,
-        Effect.provide(layer({ folder, source: "http://mock", labelColumns: true, memoryMegabytes: 64 })),
+        Effect.provide(
+          layer({ path: folder, source: "http://mock", labelColumns: true, memoryMegabytes: 64 })
+        ),
         Effect.flip
       )
       assert.match(
         error.message,
-        /data cannot be written in the memory that DuckDB is given, 64 MB: [^\n]*\. Give it more with --memory/
+        /data cannot be written: DuckDB needs more memory than its limit of 64 MB: [^\n]*\. Raise it with --memory/
       )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("writes a part once, and again only where small ones of a day become one", () =>
+  it.live("writes a part once, and again only to merge the small parts of a day", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
       const put = (...points: ReadonlyArray<number>) =>
@@ -151,7 +154,10 @@ describe("ParquetFolder", () => {
           const time = formatTime(start + points.at(-1)! * 3_600_000)
           yield* writer.commit(new StreamState({ time, step: 3600, version: 1 }))
           yield* writer.complete
-        }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+        }).pipe(
+          Effect.scoped,
+          Effect.provide(layer({ path: folder, source: "http://mock", labelColumns: true }))
+        )
       const parts = () =>
         readdirSync(join(folder, "up"))
           .toSorted()
@@ -167,7 +173,7 @@ describe("ParquetFolder", () => {
         ["02", "00000002"]
       ])
       yield* put(25, 48)
-      // The second part of a day and the first one become one; the other days have one part each.
+      // The first two parts of a day are merged. The other days have one part each.
       assert.deepStrictEqual(parts(), [
         ["01", "00000001"],
         ["02", "00000005"],
@@ -176,7 +182,7 @@ describe("ParquetFolder", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("keeps the last of rows that come twice before they are written", () =>
+  it.live("keeps the last of repeated rows before they are written", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "data")
       const one = seriesOf("up", {})
@@ -196,7 +202,10 @@ describe("ParquetFolder", () => {
         yield* writer.write([floats(one, [[start + 1000, "4"]]), floats(two, [[start, "5"]])])
         yield* writer.commit(new StreamState({ time: formatTime(start + 1000), step: 1, version: 1 }))
         yield* writer.complete
-      }).pipe(Effect.scoped, Effect.provide(layer({ folder, source: "http://mock", labelColumns: true })))
+      }).pipe(
+        Effect.scoped,
+        Effect.provide(layer({ path: folder, source: "http://mock", labelColumns: true }))
+      )
       const rows = yield* Effect.promise(() =>
         ask(
           `SELECT job, value, json_extract_string(histogram, '$.count') AS count FROM ${filesOf(folder, "up")} ORDER BY job NULLS FIRST, time`
@@ -210,7 +219,7 @@ describe("ParquetFolder", () => {
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
-  it.live("has a preview command that works, whatever the folder is called", () =>
+  it.live("has a preview command that works for any name of the folder", () =>
     Effect.gen(function* () {
       const folder = join(yield* temporaryFolder, "it's $HOME [1]*")
       const command = yield* use(

@@ -90,8 +90,8 @@ const labels = (text: string): ReadonlyArray<PlainSample["labels"]> => {
   return complete.samples.map((sample) => sample.labels)
 }
 
-const many = { arbitrary: { runs: runs(40) }, timeout: 60_000 }
-const some = { arbitrary: { runs: runs(10) }, timeout: 60_000 }
+const many = { arbitrary: { runs: runs(14, 200) }, timeout: 60_000 }
+const some = { arbitrary: { runs: runs(4, 50) }, timeout: 60_000 }
 
 describe("ResponseDecoder", () => {
   describe("series of earlier responses", () => {

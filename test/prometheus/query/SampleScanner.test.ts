@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type ScanEnd, sampleScanner } from "../../../src/prometheus/query/SampleScanner.ts"
 import { Arena } from "../../../src/samples/Arena.ts"
 import { type Choices, choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 
 const NUMBER = String.raw`-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?`
 const PLAIN = new RegExp(String.raw`\[([1-9]\d{9}),"(${NUMBER}|NaN|[+-]Inf)"\]([,\]])`, "y")
@@ -100,7 +101,8 @@ describe("SampleScanner", () => {
       const text = `${choices.list(12, () => randomSample(choices)).join("")}]}`
       for (let end = 0; end <= text.length; end++) check(text.slice(0, end))
       for (let from = 0; from < text.length; from++) check(text, from)
-    }
+    },
+    { arbitrary: { runs: runs(20, 100) } }
   )
 
   it.prop("does not remember bytes that it scanned before", [choices], ([choices]) => {

@@ -1,0 +1,173 @@
+/** A folder of files as a destination: what all formats of files share. A format adds the files of a stream. */
+import { Effect, FileSystem, Layer, type Scope } from "effect"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
+import {
+  type Contents,
+  Destination,
+  DestinationError,
+  emptyContents,
+  type StreamWriter,
+  type SyncMode
+} from "../Destination.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
+import { type StreamManifest, stateReaderOf } from "../manifest.ts"
+import { cannot, infoOf, isPlainFile, kindOf } from "./durably.ts"
+import { type Format, openStates, type StateFolder } from "./StateFolder.ts"
+
+/** A folder that is open for a run. */
+export interface OpenFolder<M extends StreamManifest> {
+  readonly folder: string
+  readonly labelColumns: boolean
+  /** All changes to the folder use this. It fails once the lock is lost. */
+  readonly files: FileSystem.FileSystem
+  readonly states: StateFolder<M>
+}
+
+type OfFiles<A> = Effect.Effect<A, DestinationError, FileSystem.FileSystem>
+
+/** Opens a stream until the scope closes. */
+type Open = (
+  stream: string,
+  mode: SyncMode,
+  isResumed: boolean
+) => Effect.Effect<StreamWriter, DestinationError, FileSystem.FileSystem | Scope.Scope>
+
+/** The files of a format in an open folder. */
+export interface FormatFiles<M extends StreamManifest> {
+  /** Drops a stopped refresh whose rows are missing, so that it restarts. */
+  readonly withoutLostRefresh: (manifest: M) => OfFiles<M>
+  /** Recovers the files of a stream according to its manifest. A part of this may have been done already. */
+  readonly recover: (manifest: M) => OfFiles<void>
+  /** The names of the files in `states.newPath` that a manifest needs. */
+  readonly newFiles: (manifest: M) => ReadonlyArray<string>
+  readonly contents: (manifest: M, of: "current" | "refresh") => Contents
+  readonly bytes: (manifest: M) => number
+  readonly previewCommand: (stream: string) => string
+  /** Why a stream cannot be written in a mode; undefined if it can. */
+  readonly refusal?: (manifest: M, mode: SyncMode) => string | undefined
+  /** Starts to write to the folder. */
+  readonly start: Effect.Effect<Open, DestinationError, FileSystem.FileSystem | Scope.Scope>
+}
+
+/** Opens the folder for one run, with its states. */
+export const layerFolder = <M extends StreamManifest>(
+  options: OpenOptions,
+  format: Format<M>,
+  filesOf: (opened: OpenFolder<M>) => FormatFiles<M>
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    Destination,
+    Effect.gen(function* () {
+      const { labelColumns, path, readOnly = false } = options
+      const states = yield* openStates(options, format)
+      const opened: OpenFolder<M> = { folder: path, labelColumns, files: states.files, states }
+      const ours = filesOf(opened)
+      const here = Effect.provideService(FileSystem.FileSystem, states.files)
+      const manifests = () => Array.from(states.manifests.values())
+      for (const manifest of manifests()) states.assume(yield* here(ours.withoutLostRefresh(manifest)))
+      let open: Open = () =>
+        Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
+      if (!readOnly) {
+        for (const manifest of manifests()) yield* here(unlessFatal(ours.recover(manifest)))
+        yield* here(removeOrphans(states, new Set(manifests().flatMap(ours.newFiles))))
+        open = yield* here(ours.start)
+      }
+      const read = stateReaderOf(states)
+      return Destination.of({
+        open: (stream, mode, isResumed = false) => here(open(stream, mode, isResumed)),
+        streams: () => [...states.manifests.keys()],
+        states: (mode) => ({
+          // Fail before anything is read, not after.
+          load: (stream) => {
+            const manifest = states.manifests.get(stream)
+            const refusal = manifest && ours.refusal?.(manifest, mode)
+            return refusal === undefined
+              ? read(mode).load(stream)
+              : Effect.fail(new ConfigError({ message: refusal }))
+          }
+        }),
+        bytes: Effect.sync(() => manifests().reduce((sum, manifest) => sum + ours.bytes(manifest), 0)),
+        contents: (stream, of) =>
+          Effect.suspend(() => {
+            const damaged = states.damaged(stream)
+            if (damaged !== undefined) return Effect.fail(damaged)
+            const manifest = states.manifests.get(stream)
+            return Effect.succeed(manifest === undefined ? emptyContents : ours.contents(manifest, of))
+          }),
+        previewCommand: ours.previewCommand
+      })
+    })
+  )
+
+/** Ignores an error of one stream. Opening that stream reports it again, and other streams are not affected. */
+const unlessFatal = <R>(effect: Effect.Effect<void, DestinationError, R>) =>
+  Effect.catchIf(
+    effect,
+    ({ isFatal }) => isFatal !== true,
+    () => Effect.void
+  )
+
+/** Removes new files that no manifest needs. Those of a damaged manifest stay. */
+const removeOrphans = Effect.fnUntraced(function* (
+  { damagedNames, newPath }: Pick<StateFolder<StreamManifest>, "damagedNames" | "newPath">,
+  wanted: ReadonlySet<string>
+) {
+  const files = yield* FileSystem.FileSystem
+  const damaged = Array.from(damagedNames)
+  const names = yield* files.readDirectory(newPath).pipe(Effect.mapError(cannot("cleaned", newPath)))
+  for (const name of names) {
+    const isOf = (stream: string) => name.startsWith(stream) && /^([.=]|$)/.test(name.slice(stream.length))
+    if (!wanted.has(name) && !damaged.some(isOf)) yield* unlessFatal(removePath(`${newPath}/${name}`))
+  }
+})
+
+/** Removes a file or folder, if it exists. */
+export const removePath = (path: string): OfFiles<void> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    files.remove(path, { recursive: true, force: true }).pipe(Effect.mapError(cannot("removed", path)))
+  )
+
+/** The names in a folder. */
+export const namesIn = (path: string): OfFiles<ReadonlyArray<string>> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) =>
+    files.readDirectory(path).pipe(Effect.mapError(cannot("read", path)))
+  )
+
+/** The file or folder at a path, which this program must have created; undefined if it does not exist. */
+export const ownInfo = Effect.fnUntraced(function* (path: string, type: "File" | "Directory") {
+  const info = yield* infoOf(path)
+  if (info === undefined || info.type === type) return info
+  return yield* new DestinationError({
+    message: `${path} is ${kindOf(info)}, and this program writes only to files that it made. Move it away, or choose another folder.`
+  })
+})
+
+/** The manifest of a stream to open, whose data is at `path`. Refuses files that were not created by source-prometheus. */
+export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManifest>(
+  states: StateFolder<M>,
+  stream: string,
+  mode: SyncMode,
+  files: {
+    readonly path: string
+    readonly hasData: OfFiles<boolean>
+    readonly refuseForeign: OfFiles<void>
+    readonly recover: (manifest: M) => OfFiles<void>
+    readonly empty: M
+  }
+) {
+  const isOverwrite = mode === "full_refresh_overwrite"
+  const damaged = states.damaged(stream)
+  const known = states.manifests.get(stream)
+  const statePath = states.statePath(stream)
+  if (known === undefined && damaged === undefined && (yield* files.hasData)) {
+    return yield* new DestinationError({
+      message: `${files.path} has data, but there is no state ${statePath}, so it is not known what is in it. Move it away, or choose another folder.`
+    })
+  }
+  // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.
+  if (isOverwrite) yield* files.refuseForeign
+  if (damaged !== undefined && !(isOverwrite && (yield* isPlainFile(statePath)))) return yield* damaged
+  if (known === undefined) return files.empty
+  yield* isOverwrite ? unlessFatal(files.recover(known)) : files.recover(known)
+  return known
+})
