@@ -3,7 +3,7 @@ import { Effect, Result } from "effect"
 import { CliError, type Command, Flag } from "effect/cli"
 import { parseSeconds } from "../config/times.ts"
 import { isRefresh, type SyncMode, syncModes } from "../destinations/Destination.ts"
-import { expandHome, homeOf } from "../text/homePath.ts"
+import { expandHome } from "../text/homePath.ts"
 import { destinationKinds, placesText } from "./destinations.ts"
 import { optional, switchFlag, textFlag } from "./flags.ts"
 import { parseTarget, type Target, targetText } from "./target.ts"
@@ -67,7 +67,7 @@ export const runFlags = {
   isJson: switchFlag("json", "Print the summary as JSON instead of a table"),
   reportPath: textFlag("report", "FILE", "Write an HTML page with the summary and charts of the data").pipe(
     Flag.mapEffect((path) =>
-      Result.match(expandHome(path, homeOf(process.env)), {
+      Result.match(expandHome(path), {
         onSuccess: Effect.succeed,
         onFailure: (why) => fail(`--report is ${JSON.stringify(path)}, but ${why}.`)
       })

@@ -1,7 +1,7 @@
 /** The destination that `--to` names. */
 import { Result } from "effect"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
-import { expandHome, homeOf } from "../text/homePath.ts"
+import { expandHome } from "../text/homePath.ts"
 import { destinationKinds, kindOf, placesText } from "./destinations.ts"
 
 /** A destination that is not open yet. */
@@ -21,7 +21,7 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
     )
   }
   if (kind !== undefined && path !== "") {
-    return Result.mapBoth(expandHome(path, homeOf(process.env)), {
+    return Result.mapBoth(expandHome(path), {
       onSuccess: (path) => ({ kind, path }),
       onFailure: (why) => `--to is ${JSON.stringify(text)}, but ${why}.`
     })

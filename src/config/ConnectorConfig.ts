@@ -11,7 +11,7 @@ import {
   Schema
 } from "effect"
 import { type Matcher, parse as parseSelector } from "../promql/Matcher.ts"
-import { compilePattern, type MetricFilter, type NamePattern } from "../promql/MetricFilter.ts"
+import { compilePattern, type MetricFilter } from "../promql/MetricFilter.ts"
 import { crossProblems } from "./crossChecks.ts"
 import { decodeKeys } from "./decodeKeys.ts"
 import { type InputFileError, isTooDeep, readJsonFile, TOO_DEEP } from "./inputFile.ts"
@@ -90,28 +90,21 @@ const withoutAbsent = (input: Readonly<Record<string, unknown>>): Readonly<Recor
 
 const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, unknown>>) {
   const { config, problems, warnings } = decodeKeys(keys, given)
-  const [metrics, patternProblems] = yield* compileMetrics(config)
-  const all = [...problems, ...patternProblems, ...crossProblems(config)]
+  const [include, includeProblems] = yield* compilePatterns(config, "include")
+  const [exclude, excludeProblems] = yield* compilePatterns(config, "exclude")
+  const all = [...problems, ...includeProblems, ...excludeProblems, ...crossProblems(config)]
   if (all.length > 0) {
     return yield* new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
   }
   // Without problems, all keys are present.
-  return toSettings(config as Config, metrics, warnings)
+  return toSettings(config as Config, { include, exclude }, warnings)
 })
 
 /** The compiled patterns, and the problems of those that cannot be compiled. */
-const compileMetrics = Effect.fnUntraced(function* ({ metrics }: Partial<Config>) {
-  const problems: Array<string> = []
-  const compiled = { include: [] as Array<NamePattern>, exclude: [] as Array<NamePattern> }
-  for (const side of ["include", "exclude"] as const) {
-    for (const pattern of metrics?.[side] ?? []) {
-      const result = yield* Effect.result(compilePattern(pattern))
-      if (Result.isSuccess(result)) compiled[side].push(result.success)
-      else problems.push(`metrics.${side}: ${result.failure}.`)
-    }
-  }
-  return [compiled satisfies MetricFilter, problems] as const
-})
+const compilePatterns = ({ metrics }: Partial<Config>, side: keyof MetricFilter) =>
+  Effect.partition(metrics?.[side] ?? [], (pattern) =>
+    Effect.mapError(compilePattern(pattern), (problem) => `metrics.${side}: ${problem}.`)
+  )
 
 const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArray<string>): Settings => ({
   baseUrl: withoutSlashes(config.base_url.trim()),

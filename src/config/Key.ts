@@ -33,13 +33,14 @@ export type Field<S extends Schema.Top, O> = O extends { readonly default: S["En
     ? S
     : Schema.optionalKey<S>
 
+/** Keywords for the JSON Schema of a key. */
+export type Annotations = Readonly<Record<string, unknown>>
+
 /** The options that a kind of value adds to a row. */
 export interface Kind<S extends Schema.Top> {
   readonly value: S
-  /** The type of the value in a form, if it differs from the decoded one. */
-  readonly form?: Schema.Top
-  /** Further keywords of its JSON Schema. */
-  readonly annotations?: Readonly<Record<string, unknown>>
+  /** The schema of the value in a form, with annotations, if it differs from the decoded one. */
+  readonly form?: (annotations: Annotations) => Schema.Top
   /** A description of the accepted values, as the end of a sentence. */
   readonly accepted: string
   /** The keys of the object, or of each object in the list. */
@@ -48,8 +49,6 @@ export interface Kind<S extends Schema.Top> {
   readonly isList?: boolean
   /** The value is or contains a secret; no message quotes any of it. */
   readonly isSecret?: boolean
-  /** The value as messages may quote it. */
-  readonly quotable?: (value: unknown) => unknown
   /** The problems of a value of the right type, as sentences. `path` is its name for users. */
   readonly problems?: (value: S["Type"], path: string) => ReadonlyArray<string>
   /** Warnings about a valid but unusual value, as sentences. */
@@ -58,15 +57,9 @@ export interface Kind<S extends Schema.Top> {
 
 /** A row of the table of keys: the definition of one key of the configuration. */
 export interface Key<F extends Schema.Top = Schema.Top>
-  extends Readonly<Required<Omit<Kind<Schema.Top>, "value" | "form" | "annotations">>> {
-  readonly title: string
-  readonly description: string
-  readonly isRequired: boolean
-  readonly default: unknown
-  readonly flag: KeyFlag | undefined
+  extends KeyOptions,
+    Readonly<Required<Omit<Kind<Schema.Top>, "value">>> {
   readonly field: F
-  /** The schema of the key in a form, at its position. */
-  readonly formAt: (order: number) => Schema.Top
 }
 
 /** A table of keys. */
@@ -74,41 +67,24 @@ export type Keys = Readonly<Record<string, Key>>
 
 /** A row from its options and its kind. */
 export const makeKey = <S extends Schema.Top, const O extends KeyOptions<NoInfer<S["Encoded"]>>>(
-  { title, description, isRequired = false as never, examples, flag, ...options }: O,
-  kind: Kind<S>
+  options: O,
+  { value, ...kind }: Kind<S>
 ): Key<Field<S, O>> => {
-  const { value, form = Schema.toType(value) } = kind
+  const optional = options.isRequired ? value : Schema.optionalKey(value)
   const field =
-    options.default !== undefined
-      ? Schema.withDecodingDefaultKey(Effect.succeed(options.default))(value)
-      : isRequired
-        ? value
-        : Schema.optionalKey(value)
+    options.default === undefined
+      ? optional
+      : Schema.withDecodingDefaultKey(Effect.succeed(options.default))(value)
   return {
-    accepted: kind.accepted,
-    children: kind.children ?? {},
-    isList: kind.isList ?? false,
-    isSecret: kind.isSecret ?? false,
-    quotable: kind.quotable ?? ((value) => value),
-    problems: kind.problems ?? (() => []),
-    warnings: kind.warnings ?? (() => []),
-    title,
-    description,
-    isRequired,
-    default: options.default,
-    flag,
-    field: field as Field<S, O>,
-    formAt: (order) => {
-      const annotated = form.annotate({
-        ...kind.annotations,
-        title,
-        description,
-        order,
-        ...(examples === undefined ? {} : { examples }),
-        ...(options.default === undefined ? {} : { default: options.default })
-      }) as Schema.Top
-      return isRequired ? annotated : Schema.optionalKey(annotated)
-    }
+    form: (annotations) => Schema.toType(value).annotate(annotations),
+    children: {},
+    isList: false,
+    isSecret: false,
+    problems: () => [],
+    warnings: () => [],
+    ...kind,
+    ...options,
+    field: field as Field<S, O>
   }
 }
 
@@ -121,7 +97,12 @@ export const schemaOf = <const Table extends Keys>(table: Table): Schema.Struct<
 
 /** The schema of the same object in a form. */
 export const formOf = (table: Keys): Schema.Top =>
-  Schema.Struct(mapKeys(table, ({ formAt }, order) => formAt(order)))
+  Schema.Struct(
+    mapKeys(table, ({ description, examples, form, isRequired, title, ...key }, order) => {
+      const field = form({ title, description, examples, default: key.default, order })
+      return isRequired ? field : Schema.optionalKey(field)
+    })
+  )
 
 const mapKeys = <A>(table: Keys, f: (key: Key, index: number) => A): Record<string, A> =>
   Object.fromEntries(Object.entries(table).map(([name, key], index) => [name, f(key, index)]))

@@ -1,110 +1,94 @@
 /**
- * The encodings of a secret's characters in a text: plain, JSON, URLs, forms and web pages.
+ * The encodings of a secret in a text: plain, JSON, URLs, forms and web pages.
  *
- * The encodings of a character are an automaton, so that a text is read once, whatever it contains. An equivalent regular
- * expression would backtrack over long runs of backslashes, blanks or zeros.
+ * They are an automaton, so that a text is read once, whatever it contains. An equivalent regular expression would backtrack
+ * over long runs of backslashes, blanks or zeros.
  */
 
-/** The final state: the character has been read. */
-export const DONE = -1
+/** A state of the automaton. */
+export class State {
+  /** The states that follow, by code unit. */
+  readonly next = new Map<number, Array<State>>()
 
-/** The next state for each state and code unit. The first state is 0. */
-export type Forms = ReadonlyArray<ReadonlyMap<number, ReadonlyArray<number>>>
+  /** Adds a path over the units of a text, each in one of its variants. Returns its end. */
+  path(text: string, end = new State(), variants = (unit: string): Iterable<string> => [unit]): State {
+    connect(this, text.split(""), end, (from, unit, to) => {
+      for (const variant of variants(unit)) from.add(variant.charCodeAt(0), to)
+    })
+    return end
+  }
 
-/** All encodings of a character. Letters and digits are never encoded. */
-export const formsOf = (character: string): Forms => {
-  const known = cache.get(character)
-  if (known !== undefined) return known
-  const forms = makeForms(character)
-  if (cache.size < MAX_CACHED) cache.set(character, forms)
-  return forms
+  /** Adds a path over one or more of a unit. Returns its end. */
+  run(unit: string): State {
+    const end = this.path(unit)
+    return end.path(unit, end)
+  }
+
+  private add(code: number, to: State): void {
+    const states = this.next.get(code)
+    if (states === undefined) this.next.set(code, [to])
+    else states.push(to)
+  }
 }
 
-const cache = new Map<string, Forms>()
-const MAX_CACHED = 1000
-
-const makeForms = (character: string): Forms => {
-  const builder = new FormsBuilder()
-  builder.literal(0, character)
-  if (/^[0-9A-Za-z]$/.test(character)) return builder.states
-  const code = character.codePointAt(0)!
-  if (character === " ") builder.literal(0, "+")
-  // JSON, possibly quoted several times.
-  const backslashes = builder.newState()
-  builder.add(0, "\\", backslashes)
-  builder.add(backslashes, "\\", backslashes)
-  const short = shortEscapes[character]
-  if (short !== undefined) builder.literal(backslashes, short)
-  let from = backslashes
-  for (let i = 0; i < character.length; i++) {
-    const digits = builder.newState()
-    builder.add(from, "u", digits)
-    const isLast = i === character.length - 1
-    from = isLast ? DONE : builder.newState()
-    builder.anyCase(digits, hex(character.charCodeAt(i), 4), from)
-    if (isLast) break
-    const again = builder.newState()
-    builder.add(from, "\\", again)
-    builder.add(again, "\\", again)
-    from = again
+/** Connects two states by the paths of some items, one after the other. */
+const connect = <Item>(
+  start: State,
+  items: ReadonlyArray<Item>,
+  end: State,
+  addItem: (from: State, item: Item, to: State) => void
+): void => {
+  let from = start
+  for (const [i, item] of items.entries()) {
+    const to = i === items.length - 1 ? end : new State()
+    addItem(from, item, to)
+    from = to
   }
-  builder.anyCase(0, Array.from(Buffer.from(character), (byte) => `%${hex(byte, 2)}`).join(""), DONE)
-  const entity = builder.newState()
-  builder.add(0, "&", entity)
-  const number = builder.newState()
-  builder.add(entity, "#", number)
-  builder.add(number, "0", number)
-  builder.literal(number, `${code};`)
-  const hexNumber = builder.newState()
-  for (const x of "xX") builder.add(number, x, hexNumber)
-  builder.add(hexNumber, "0", hexNumber)
-  builder.anyCase(hexNumber, `${hex(code, 1)};`, DONE)
-  const name = entities[character]
-  if (name !== undefined) builder.literal(entity, `${name};`)
-  return builder.states
 }
 
-class FormsBuilder {
-  readonly states: Array<Map<number, Array<number>>> = [new Map()]
-
-  newState(): number {
-    return this.states.push(new Map()) - 1
-  }
-
-  add(from: number, unit: string, to: number): void {
-    const transitions = this.states[from]!
-    const code = unit.charCodeAt(0)
-    const targets = transitions.get(code)
-    if (targets === undefined) transitions.set(code, [to])
-    else targets.push(to)
-  }
-
-  /** Accepts the text itself, and with it the character. */
-  literal(from: number, text: string): void {
-    this.path(from, text, DONE, (unit) => [unit])
-  }
-
-  /** The text in upper or lower case. */
-  anyCase(from: number, text: string, to: number): void {
-    this.path(from, text, to, (unit) => [...new Set([unit.toLowerCase(), unit.toUpperCase()])])
-  }
-
-  private path(
-    from: number,
-    text: string,
-    to: number,
-    variants: (unit: string) => ReadonlyArray<string>
-  ): void {
-    let state = from
-    for (let i = 0; i < text.length; i++) {
-      const next = i === text.length - 1 ? to : this.newState()
-      for (const unit of variants(text[i]!)) this.add(state, unit, next)
-      state = next
+/** Adds all encodings of a secret. A run of white space in it also matches any other run. */
+export const addSecret = (start: State, secret: string, end: State): void =>
+  connect(start, secret.match(/\s+|\S/gu) ?? [], end, (from, part, to) => {
+    connect(from, Array.from(part), to, addCharacter)
+    if (!/\s/.test(part)) return
+    const within = new State()
+    for (const before of [from, within]) {
+      for (const space of spaces) before.path(space, within)
+      for (const space of spaces) before.path(space, to)
     }
-  }
+  })
+
+/** Letters and digits are never encoded. */
+const addCharacter = (from: State, character: string, to: State): void => {
+  from.path(character, to)
+  if (/^[0-9A-Za-z]$/.test(character)) return
+  const code = character.codePointAt(0)!
+  if (character === " ") from.path("+", to)
+  // JSON, possibly quoted several times.
+  const short = shortEscapes[character]
+  if (short !== undefined) from.run("\\").path(short, to)
+  connect(from, character.split(""), to, (from, unit, to) => {
+    from
+      .run("\\")
+      .path("u")
+      .path(hex(unit.charCodeAt(0), 4), to, inAnyCase)
+  })
+  from.path(Array.from(Buffer.from(character), (byte) => `%${hex(byte, 2)}`).join(""), to, inAnyCase)
+  const number = from.path("&#")
+  number.path("0", number).path(`${code};`, to)
+  const hexNumber = number.path("x", new State(), inAnyCase)
+  hexNumber.path("0", hexNumber).path(`${hex(code, 1)};`, to, inAnyCase)
+  const entity = entities[character]
+  if (entity !== undefined) from.path(`&${entity};`, to)
 }
+
+const inAnyCase = (unit: string): Iterable<string> => new Set([unit.toLowerCase(), unit.toUpperCase()])
 
 const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, "0")
+
+/** The characters that `\s` matches. */
+const spaces =
+  "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 
 const shortEscapes: Readonly<Record<string, string>> = {
   '"': '"',

@@ -1,5 +1,6 @@
 /** Masks secrets in all text that leaves the process: logs, traces and status messages. */
-import { DONE, type Forms, formsOf } from "./SecretForms.ts"
+import { Predicate, Redacted } from "effect"
+import { addSecret, State } from "./SecretForms.ts"
 
 const MASK = "****"
 
@@ -11,6 +12,13 @@ const MASK = "****"
  */
 export const isCommon = (secret: string): boolean =>
   secret.length < 4 || /^(?:\p{L}{1,12}|\d{1,8})$/u.test(secret)
+
+/** All secrets within a value, in the order in which they are found. */
+export const redactedIn = (value: unknown): ReadonlyArray<string> => {
+  if (Redacted.isRedacted(value)) return [String(Redacted.value(value))]
+  if (!Predicate.isObjectOrArray(value)) return []
+  return (value instanceof Map ? [...value] : Object.values(value)).flatMap(redactedIn)
+}
 
 /**
  * Creates a function that masks every occurrence of the secrets, including the encodings that servers and proxies use in JSON,
@@ -24,16 +32,16 @@ export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => str
     .filter((secret) => secret.length > LONG)
     .sort((a, b) => b.length - a.length)
     .flatMap(wholeForms)
-  const automaton = new SecretAutomaton(all.filter((secret) => secret.length <= LONG))
+  const findSecrets = makeSearch(all.filter((secret) => secret.length <= LONG))
   return (text) => {
     const rest = long.reduce((text, form) => text.replaceAll(form, MASK), text)
     let out = ""
     let from = 0
-    for (const { end, start } of automaton.findAll(rest)) {
+    for (const { end, start } of findSecrets(rest)) {
       out += rest.slice(from, start) + MASK
       from = end
     }
-    return from === 0 ? rest : out + rest.slice(from)
+    return out + rest.slice(from)
   }
 }
 
@@ -53,100 +61,37 @@ interface Match {
   readonly end: number
 }
 
-/** A position in a secret: what remains to be read from one of its characters on. */
-interface Position {
-  /** The encodings of the next character; undefined at the end of the secret. */
-  readonly forms: Forms | undefined
-  /** The position after a run of white space that begins here. Any other run of white space matches it. */
-  readonly afterSpace: number | undefined
-  readonly isCommon: boolean
-}
-
-/**
- * Searches a text for all secrets at once. A state combines a position in a secret and a state of that character's encoding in
- * one number. Each state has the index in the text where its match began, the earliest if there are several.
- */
-class SecretAutomaton {
-  private readonly positions: Array<Position> = []
-  private readonly stride: number
-  /** Used instead of an encoding state: within a run of white space. */
-  private readonly inSpace: number
-  /** The initial positions for each first code unit. */
-  private readonly beginnings = new Map<number, Array<number>>()
-  private current: States
-  private next: States
-
-  constructor(secrets: ReadonlyArray<string>) {
-    const starts = secrets.map((secret) => this.addSecret(secret))
-    this.inSpace = Math.max(0, ...this.positions.map(({ forms }) => forms?.length ?? 0))
-    this.stride = this.inSpace + 1
-    this.current = new States(this.positions.length * this.stride)
-    this.next = new States(this.positions.length * this.stride)
-    for (const start of starts) {
-      const { afterSpace, forms } = this.positions[start]!
-      const codes = new Set([...forms![0]!.keys(), ...(afterSpace === undefined ? [] : spaces)])
-      for (const code of codes) {
-        const others = this.beginnings.get(code)
-        if (others === undefined) this.beginnings.set(code, [start])
-        else others.push(start)
-      }
-    }
+/** Creates a function that finds the ranges of all secrets in a text, in order and without overlap. */
+const makeSearch = (secrets: ReadonlyArray<string>): ((text: string) => ReadonlyArray<Match>) => {
+  const beginning = new State()
+  const end = new State()
+  const beginningOfWord = new State()
+  const endOfWord = new State()
+  for (const secret of secrets) {
+    if (isCommon(secret)) addSecret(beginningOfWord, secret, endOfWord)
+    else addSecret(beginning, secret, end)
   }
-
-  private addSecret(secret: string): number {
-    const first = this.positions.length
-    const common = isCommon(secret)
-    for (const part of secret.match(/\s+|\S/gu) ?? []) {
-      const characters = Array.from(part)
-      const after = this.positions.length + characters.length
-      for (const [i, character] of characters.entries()) {
-        const afterSpace = i === 0 && isSpace(character.charCodeAt(0)) ? after : undefined
-        this.positions.push({ forms: formsOf(character), afterSpace, isCommon: common })
-      }
-    }
-    this.positions.push({ forms: undefined, afterSpace: undefined, isCommon: common })
-    return first
-  }
-
-  /** The ranges of secrets in a text, in order and without overlap. */
-  findAll(text: string): ReadonlyArray<Match> {
-    const { inSpace, positions, stride } = this
-    this.current.clear()
+  return (text) => {
     const matches: Array<Match> = []
+    /** The states that are reached, each with the index where its match began: the earliest if there are several. */
+    let current = new Map<State, number>()
     for (let i = 0; i < text.length; i++) {
       const code = text.charCodeAt(i)
-      const { current, next } = this
-      for (const position of this.beginnings.get(code) ?? []) {
-        if (!positions[position]!.isCommon || isBoundaryBefore(text, i)) current.add(position * stride, i)
-      }
-      if (current.length === 0) continue
-      /** Enters a position, unless the secret has been read completely. */
-      const enter = (index: number, start: number): void => {
-        const position = positions[index]!
-        if (position.forms !== undefined) next.add(index * stride, start)
-        else if (!(position.isCommon && isWordAt(text, i + 1))) addMatch(matches, start, i + 1)
-      }
-      for (let n = 0; n < current.length; n++) {
-        const start = current.starts[n]!
-        const state = current.states[n]!
-        const index = Math.floor(state / stride)
-        const within = state - index * stride
-        const { afterSpace, forms } = positions[index]!
-        if ((within === 0 || within === inSpace) && afterSpace !== undefined && isSpace(code)) {
-          next.add(index * stride + inSpace, start)
-          enter(afterSpace, start)
-        }
-        if (within === inSpace) continue
-        const targets = forms![within]!.get(code)
-        if (targets === undefined) continue
-        for (const target of targets) {
-          if (target === DONE) enter(index + 1, start)
-          else next.add(index * stride + target, start)
+      if (beginning.next.has(code)) current.set(beginning, i)
+      if (beginningOfWord.next.has(code) && isBoundaryBefore(text, i)) current.set(beginningOfWord, i)
+      if (current.size === 0) continue
+      const next = new Map<State, number>()
+      for (const [state, start] of current) {
+        for (const target of state.next.get(code) ?? []) {
+          next.set(target, Math.min(start, next.get(target) ?? start))
         }
       }
-      this.current = next
-      this.next = current
-      current.clear()
+      for (const target of [end, endOfWord]) {
+        const start = next.get(target)
+        if (start === undefined || (target === endOfWord && isWordAt(text, i + 1))) continue
+        addMatch(matches, start, i + 1)
+      }
+      current = next
     }
     return matches
   }
@@ -161,45 +106,6 @@ const addMatch = (matches: Array<Match>, start: number, end: number): void => {
   }
   matches.push({ start: first, end })
 }
-
-/** A set of states, each with the start of its match. */
-class States {
-  length = 0
-  readonly states: Array<number> = []
-  readonly starts: Array<number> = []
-  /** The index of a state in the lists. It is valid only if the lists have that state at this index. */
-  private readonly places: Uint32Array
-
-  constructor(count: number) {
-    this.places = new Uint32Array(count)
-  }
-
-  add(state: number, start: number): void {
-    const place = this.places[state]!
-    if (place < this.length && this.states[place] === state) {
-      if (start < this.starts[place]!) this.starts[place] = start
-      return
-    }
-    this.places[state] = this.length
-    this.states[this.length] = state
-    this.starts[this.length] = start
-    this.length++
-  }
-
-  clear(): void {
-    this.length = 0
-  }
-}
-
-/** The code units that `\s` matches. */
-const spaces: ReadonlySet<number> = new Set(
-  Array.from(
-    "\t\n\v\f\r \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff",
-    (space) => space.charCodeAt(0)
-  )
-)
-
-const isSpace = (code: number): boolean => spaces.has(code)
 
 const isWordAt = (text: string, index: number): boolean => /^[\p{L}\p{N}_]$/u.test(text.charAt(index))
 

@@ -1,18 +1,13 @@
 /** Decodes the keys of a table one by one, so that all problems of a configuration are found at once. */
 import { Predicate, Result, Schema } from "effect"
+import { truncateText } from "../text/excerpt.ts"
 import type { Fields, Key, Keys } from "./Key.ts"
 import { quote } from "./kinds.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The result of decoding: the values of the valid keys, and the problems and warnings as sentences. */
-export interface Decoded<Table extends Keys> {
-  readonly config: Partial<Schema.Struct<Fields<Table>>["Type"]>
-  readonly problems: ReadonlyArray<string>
-  readonly warnings: ReadonlyArray<string>
-}
-
-export const decodeKeys = <Table extends Keys>(table: Table, given: Json): Decoded<Table> => {
+/** The values of the valid keys, and the problems and warnings as sentences. */
+export const decodeKeys = <Table extends Keys>(table: Table, given: Json) => {
   const config: Record<string, unknown> = {}
   const problems: Array<string> = []
   const warnings: Array<string> = [...unknownKeyWarnings(table, given)]
@@ -28,7 +23,7 @@ export const decodeKeys = <Table extends Keys>(table: Table, given: Json): Decod
     problems.push(...key.problems(decoded.success[name], name))
     warnings.push(...key.warnings(decoded.success[name], name))
   }
-  return { config: config as Decoded<Table>["config"], problems, warnings }
+  return { config: config as Partial<Schema.Struct<Fields<Table>>["Type"]>, problems, warnings }
 }
 
 const problem = (name: string, key: Key, value: unknown): string =>
@@ -37,19 +32,17 @@ const problem = (name: string, key: Key, value: unknown): string =>
     : `${name} is ${quoted(key, value)}, but must be ${key.accepted}.`
 
 /** Quotes only scalars: a list or an object may contain a secret under any name. */
-const quoted = ({ isSecret, quotable }: Key, value: unknown): string => {
+const quoted = ({ isSecret }: Key, value: unknown): string => {
   if (isSecret) return "not of the right type (its value is not shown)"
   if (Array.isArray(value)) return "a list (its content is not shown)"
   if (Predicate.isObject(value)) return "an object (its content is not shown)"
-  return quote(quotable(value))
+  return quote(value)
 }
 
 const unknownKeyWarnings = (table: Keys, given: Json): ReadonlyArray<string> => {
   const unknown = unknownKeys(table, given, "")
   if (unknown.length === 0) return []
-  const named = unknown
-    .slice(0, MAX_SHOWN_KEYS)
-    .map((key) => (key.length > MAX_SHOWN_LENGTH ? `${key.slice(0, MAX_SHOWN_LENGTH)}…` : key))
+  const named = unknown.slice(0, MAX_SHOWN_KEYS).map((key) => truncateText(key, MAX_SHOWN_LENGTH))
   const more = unknown.length > named.length ? ` and ${unknown.length - named.length} more` : ""
   return [
     `Unknown configuration ${unknown.length === 1 ? "key is" : "keys are"} ignored: ${named.join(", ")}${more}.`

@@ -1,6 +1,6 @@
 /** Files named on the command line. */
-import { Effect, FileSystem, Result, Schema } from "effect"
-import { expandHome, homeOf } from "../text/homePath.ts"
+import { Effect, FileSystem, Predicate, Result, Schema } from "effect"
+import { expandHome } from "../text/homePath.ts"
 
 /** A file named on the command line cannot be read, or is not JSON. */
 export class InputFileError extends Schema.TaggedError<InputFileError>()("InputFileError", {
@@ -12,7 +12,7 @@ export const readTextFile = Effect.fnUntraced(function* (path: string, what: str
   const files = yield* FileSystem.FileSystem
   const failed = (why: string) =>
     new InputFileError({ message: `The ${what} file ${path} cannot be read: ${why}.` })
-  const expanded = yield* Effect.fromResult(Result.mapError(expandHome(path, homeOf(process.env)), failed))
+  const expanded = yield* Effect.fromResult(Result.mapError(expandHome(path), failed))
   // A pipe has no size.
   const size = yield* files.stat(expanded).pipe(
     Effect.map((info) => Number(info.size)),
@@ -45,7 +45,8 @@ export const readJsonFile = Effect.fnUntraced(function* (path: string, what: str
   const json = yield* Effect.try({
     try: (): unknown => JSON.parse(text),
     // The parser's own message quotes the text, which may contain a secret.
-    catch: () => new InputFileError({ message: `The ${what} file ${path} is not JSON${whereBroken(text)}.` })
+    catch: (error) =>
+      new InputFileError({ message: `The ${what} file ${path} is not JSON${whereBroken(text, error)}.` })
   })
   if (isTooDeep(json)) {
     return yield* new InputFileError({ message: `The ${what} file ${path} is ${TOO_DEEP}.` })
@@ -53,15 +54,10 @@ export const readJsonFile = Effect.fnUntraced(function* (path: string, what: str
   return json
 })
 
-const whereBroken = (text: string): string => {
+const whereBroken = (text: string, error: unknown): string => {
   if (text.trim() === "") return ": it is empty"
-  try {
-    JSON.parse(text)
-  } catch (error) {
-    const position = /position (\d+)/.exec(String(error))?.[1]
-    if (position !== undefined) return ` (line ${text.slice(0, Number(position)).split("\n").length})`
-  }
-  return ""
+  const position = /position (\d+)/.exec(String(error))?.[1]
+  return position === undefined ? "" : ` (line ${text.slice(0, Number(position)).split("\n").length})`
 }
 
 /** No valid input is nested more deeply. Recursive code would overflow the stack. */
@@ -71,18 +67,6 @@ const MAX_DEPTH = 100
 export const TOO_DEEP = `nested too deeply: at most ${MAX_DEPTH} levels of lists and objects are allowed`
 
 /** Whether a JSON value is nested too deeply. */
-export const isTooDeep = (json: unknown): boolean => {
-  let level: ReadonlyArray<unknown> = [json]
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > MAX_DEPTH) return true
-    const next: Array<unknown> = []
-    for (const value of level) {
-      if (typeof value !== "object" || value === null) continue
-      for (const inner of Object.values(value)) {
-        if (typeof inner === "object" && inner !== null) next.push(inner)
-      }
-    }
-    level = next
-  }
-  return false
-}
+export const isTooDeep = (json: unknown, depth = 0): boolean =>
+  Predicate.isObjectOrArray(json) &&
+  (depth > MAX_DEPTH || Object.values(json).some((inner) => isTooDeep(inner, depth + 1)))

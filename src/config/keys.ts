@@ -3,21 +3,7 @@
  * reference in the documentation are derived from these rows.
  */
 import { schemaOf } from "./Key.ts"
-import {
-  boolean,
-  choice,
-  integer,
-  labelNames,
-  matchers,
-  moment,
-  object,
-  objects,
-  patterns,
-  seconds,
-  secretText,
-  text,
-  url
-} from "./kinds.ts"
+import * as kind from "./kinds.ts"
 
 const ONE_DAY = 86_400
 
@@ -26,7 +12,7 @@ const TEN_YEARS = 3650 * ONE_DAY
 
 /** All keys, in the order in which forms show them. */
 export const keys = {
-  base_url: url({
+  base_url: kind.url({
     title: "Base URL",
     description: "Address of the Prometheus server, including its path prefix if it has one.",
     isRequired: true,
@@ -38,7 +24,7 @@ export const keys = {
       isOfServer: true
     }
   }),
-  basic_auth_user: text({
+  basic_auth_user: kind.text({
     title: "Basic auth username",
     description:
       "Username for HTTP basic authentication. Leave username and password empty if the server needs none.",
@@ -50,7 +36,7 @@ export const keys = {
       isOfServer: true
     }
   }),
-  basic_auth_pass: secretText({
+  basic_auth_pass: kind.secretText({
     title: "Basic auth password",
     description: "Password for HTTP basic authentication.",
     flag: {
@@ -61,7 +47,7 @@ export const keys = {
       isOfServer: true
     }
   }),
-  start_date: moment({
+  start_date: kind.moment({
     title: "Start date",
     description: "Replicate data from this date or time (UTC).",
     isRequired: true,
@@ -72,7 +58,7 @@ export const keys = {
       description: "Read data from this date or time (UTC): 2026-01-01 or 2026-01-01T00:00:00Z"
     }
   }),
-  step: seconds({
+  step: kind.seconds({
     title: "Step",
     description: "Seconds between two data points of a series.",
     isRequired: true,
@@ -85,15 +71,15 @@ export const keys = {
       description: "Time between two data points, such as 15s, 5m or 1h (default: 1h)"
     }
   }),
-  end_date: moment({
+  end_date: kind.moment({
     title: "End date",
     description: "Replicate data up to this date or time (UTC). Leave empty to continue up to the present.",
     examples: ["2026-02-01"],
     flag: { name: "end", metavar: "DATE", description: "Stop at this date or time instead of the present" }
   }),
-  metrics: object(
+  metrics: kind.object(
     {
-      include: patterns({
+      include: kind.patterns({
         title: "Include",
         description:
           "Replicate only metrics whose name matches one of these patterns. Leave empty for all metrics.",
@@ -104,7 +90,7 @@ export const keys = {
           description: "Read only these metrics, such as 'node_*'; repeat it for more patterns"
         }
       }),
-      exclude: patterns({
+      exclude: kind.patterns({
         title: "Exclude",
         description: "Skip metrics whose name matches one of these patterns.",
         examples: [["go_*", ".*_bucket"]],
@@ -121,17 +107,17 @@ export const keys = {
         "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A pattern with other special characters is an RE2 regular expression, as in Prometheus."
     }
   ),
-  selector: matchers({
+  selector: kind.matchers({
     title: "Selector",
     description: "Label matchers to add to every query, to replicate only some of the series.",
     examples: ['{env="prod",job=~"api.*"}']
   }),
-  label_columns: boolean({
+  label_columns: kind.boolean({
     title: "One column per label",
     description: "Turn off to get all labels of a series in one object column named labels.",
     default: true
   }),
-  exclude_labels: labelNames({
+  exclude_labels: kind.labelNames({
     title: "Excluded labels",
     description:
       "Labels to leave out of every record, for example because they contain personal data. The series_id of a series does not change.",
@@ -144,7 +130,7 @@ export const keys = {
       isAdded: true
     }
   }),
-  lookback_window: seconds({
+  lookback_window: kind.seconds({
     title: "Lookback window",
     description:
       "Seconds before its cursor that each incremental sync reads again, to include samples that arrived late.",
@@ -152,7 +138,7 @@ export const keys = {
     min: 0,
     max: TEN_YEARS
   }),
-  settle_delay: seconds({
+  settle_delay: kind.seconds({
     title: "Settle delay",
     description:
       "Data points younger than this many seconds, by the server's clock, are left for the next sync.",
@@ -160,15 +146,15 @@ export const keys = {
     min: 0,
     max: TEN_YEARS
   }),
-  headers: objects(
+  headers: kind.objects(
     {
-      name: text({
+      name: kind.text({
         title: "Name",
         description: "Name of the header.",
         isRequired: true,
         examples: ["X-Scope-OrgID"]
       }),
-      value: secretText({ title: "Value", description: "Value of the header.", isRequired: true })
+      value: kind.secretText({ title: "Value", description: "Value of the header.", isRequired: true })
     },
     {
       title: "HTTP headers",
@@ -176,34 +162,34 @@ export const keys = {
       example: { name: "X-Scope-OrgID", value: "tenant" }
     }
   ),
-  concurrency: integer({
+  concurrency: kind.integer({
     title: "Concurrency",
     description: "Number of queries to run on the server at the same time.",
     default: 4,
     min: 1,
     max: 64
   }),
-  request_timeout: seconds({
+  request_timeout: kind.seconds({
     title: "Request timeout",
     description: "Seconds to wait for a response to start, or to continue, before the request is retried.",
     default: 120,
     min: 1,
     max: ONE_DAY
   }),
-  max_retries: integer({
+  max_retries: kind.integer({
     title: "Retries",
     description: "Number of times to retry a request that failed for a temporary reason.",
     default: 5,
     min: 0,
     max: 20
   }),
-  compression: choice(["none", "gzip"], {
+  compression: kind.choice(["none", "gzip"], {
     title: "Compression",
     description:
       "gzip saves bandwidth on a slow network. none saves the server CPU time and is faster on a local network.",
     default: "none"
   }),
-  partial_data: choice(["fail", "accept"], {
+  partial_data: kind.choice(["fail", "accept"], {
     title: "Partial data",
     description:
       "What to do when the server warns that a response may lack data, as Thanos does when a store is unavailable. fail: the stream fails, and the next sync reads the data again. accept: the data is replicated, and a warning is logged.",

@@ -1,8 +1,9 @@
 /** The kinds of values, with a builder of rows for each. */
 import { Result, Schema, SchemaGetter } from "effect"
 import { isBareName, parse as parseSelector } from "../promql/Matcher.ts"
+import { truncateText } from "../text/excerpt.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { formOf, type KeyOptions, type Keys, makeKey, schemaOf } from "./Key.ts"
+import { type Annotations, formOf, type KeyOptions, type Keys, makeKey, schemaOf } from "./Key.ts"
 import { DATE_PATTERN, parseMoment, parseSeconds } from "./times.ts"
 
 type Texts = ReadonlyArray<string>
@@ -15,8 +16,7 @@ export const text = <const O extends KeyOptions<string>>(options: O) =>
 export const secretText = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, {
     value: Schema.RedactedFromValue(Schema.String),
-    form: Schema.String,
-    annotations: { airbyte_secret: true },
+    form: (annotations) => Schema.String.annotate({ ...annotations, airbyte_secret: true }),
     accepted: "text",
     isSecret: true
   })
@@ -28,7 +28,6 @@ export const url = <const O extends KeyOptions<string>>(options: O) => {
   return makeKey(options, {
     value: Schema.String,
     accepted,
-    quotable: (value) => (typeof value === "string" ? withoutCredentials(value) : value),
     problems: (value, path) => {
       const url = URL.canParse(value.trim()) ? new URL(value.trim()) : undefined
       const quoted = quote(withoutCredentials(value))
@@ -51,12 +50,13 @@ const withoutCredentials = (url: string): string =>
 export const moment = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, {
     value: Schema.String.check(Schema.makeFilter((value) => parseMoment(value) >= 0)),
-    form: Schema.String,
-    annotations: {
-      format: "date",
-      pattern: DATE_PATTERN,
-      pattern_descriptor: "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
-    },
+    form: (annotations) =>
+      Schema.String.annotate({
+        ...annotations,
+        format: "date",
+        pattern: DATE_PATTERN,
+        pattern_descriptor: "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
+      }),
     accepted: "a date since 1970 such as 2026-01-01, or a UTC time such as 2026-01-01T00:00:00Z"
   })
 
@@ -65,12 +65,14 @@ interface Range {
   readonly max: number
 }
 
-const inRange = ({ max, min }: Range) => Schema.Int.check(Schema.isBetween({ minimum: min, maximum: max }))
+const integerIn = ({ max, min }: Range, annotations: Annotations = {}) =>
+  Schema.Number.annotate(annotations).check(Schema.isInt(), Schema.isBetween({ minimum: min, maximum: max }))
 
 /** An integer in a range. */
 export const integer = <const O extends KeyOptions<number> & Range>(options: O) =>
   makeKey(options, {
-    value: inRange(options),
+    value: integerIn(options),
+    form: (annotations) => integerIn(options, annotations),
     accepted: `a whole number from ${options.min} to ${options.max}`
   })
 
@@ -78,13 +80,14 @@ export const integer = <const O extends KeyOptions<number> & Range>(options: O) 
 export const seconds = <const O extends KeyOptions<number | string> & Range>(options: O) =>
   makeKey(options, {
     value: Schema.Union([Schema.Number, Schema.String]).pipe(
-      Schema.decodeTo(inRange(options), {
+      Schema.decodeTo(integerIn(options), {
         decode: SchemaGetter.transform((value: number | string) =>
           typeof value === "string" ? parseSeconds(value.trim()) : value
         ),
-        encode: SchemaGetter.transform((value: number) => value)
+        encode: SchemaGetter.passthrough<number | string>()
       })
     ),
+    form: (annotations) => integerIn(options, annotations),
     accepted: `a whole number of seconds from ${options.min} to ${options.max} (${daysText(options.max)}), such as 3600, "3600" or "1h"`
   })
 
@@ -153,7 +156,7 @@ export const labelNames = <const O extends KeyOptions<Texts>>(options: O) =>
 export const object = <const T extends Keys, const O extends KeyOptions<never>>(children: T, options: O) =>
   makeKey(options, {
     value: schemaOf(children),
-    form: formOf(children),
+    form: (annotations) => formOf(children).annotate(annotations),
     accepted: `an object with ${Object.entries(children)
       .map(([name, { accepted }]) => `${name} (${accepted})`)
       .join(" and ")}`,
@@ -171,7 +174,7 @@ export const objects = <
 ) =>
   makeKey(options, {
     value: Schema.Array(schemaOf(children)),
-    form: Schema.Array(formOf(children)),
+    form: (annotations) => Schema.Array(formOf(children)).annotate(annotations),
     accepted: `a list of objects such as ${JSON.stringify(options.example)}`,
     children,
     isList: true,
@@ -181,7 +184,4 @@ export const objects = <
 const holdsSecret = (keys: Keys): boolean => Object.values(keys).some(({ isSecret }) => isSecret)
 
 /** A value as JSON, truncated if it is long. */
-export const quote = (value: unknown): string => {
-  const json = JSON.stringify(value)
-  return json.length > 200 ? `${json.slice(0, 200)}…` : json
-}
+export const quote = (value: unknown): string => truncateText(JSON.stringify(value), 200)

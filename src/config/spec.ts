@@ -1,5 +1,5 @@
 /** The JSON Schema from which platforms build the configuration form. */
-import { JsonSchema, Predicate, Schema } from "effect"
+import { JsonSchema, Schema } from "effect"
 import { formOf, type Keys } from "./Key.ts"
 import { keys } from "./keys.ts"
 
@@ -10,18 +10,5 @@ export const connectionSpecification = (table: Keys = keys): JsonSchema.JsonSche
   const { schema } = JsonSchema.toDocumentDraft07(
     Schema.toJsonSchemaDocument(formOf(table), { includeAnnotationKey: (key) => airbyteKeywords.has(key) })
   )
-  return { $schema: JsonSchema.META_SCHEMA_URI_DRAFT_07, title: "Prometheus", ...mergeAllOf(schema) }
+  return { $schema: JsonSchema.META_SCHEMA_URI_DRAFT_07, title: "Prometheus", ...schema }
 }
-
-/**
- * Platforms do not accept `allOf`, which Effect uses for two checks of one value. All of our checks constrain the same
- * keywords, and the later one is stricter.
- */
-const mergeAllOf = (schema: JsonSchema.JsonSchema): JsonSchema.JsonSchema =>
-  Object.fromEntries(
-    Object.entries(
-      Array.isArray(schema.allOf) ? Object.assign({}, schema, ...schema.allOf, { allOf: [] }) : schema
-    )
-      .filter(([key]) => key !== "allOf")
-      .map(([key, value]) => [key, Predicate.isObject(value) ? mergeAllOf(value) : value])
-  )

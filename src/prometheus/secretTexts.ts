@@ -1,7 +1,6 @@
 /** The secrets of a configuration in every form in which requests carry them. */
 import type { Settings } from "../config/ConnectorConfig.ts"
-import { redactedIn } from "../config/redactedIn.ts"
-import { isCommon } from "../config/SecretMask.ts"
+import { isCommon, redactedIn } from "../config/SecretMask.ts"
 import { authenticationOf, type Method } from "./http/authentication.ts"
 
 /**

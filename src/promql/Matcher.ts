@@ -34,16 +34,12 @@ const MAX_SHOWN_CHARACTERS = 500
 
 /** A selector for a message, such as `{env="prod", job=~"api.*"}`, truncated if it is long. */
 export const selectorText = (matchers: ReadonlyArray<Matcher>, maximum = MAX_SHOWN_CHARACTERS): string => {
-  const shown: Array<string> = []
-  let length = 0
-  for (const { label, operator, value } of matchers) {
-    if (length > maximum) break
-    // Truncate before quoting: a server may send megabytes.
-    shown.push(
+  // Truncate before quoting: a server may send megabytes.
+  const shown = matchers
+    .slice(0, maximum)
+    .map(({ label, operator, value }) =>
       renderOne({ label: truncateText(label, maximum), operator, value: truncateText(value, maximum) })
     )
-    length += shown.at(-1)!.length
-  }
   return truncateText(`{${shown.join(", ")}}`, maximum)
 }
 
@@ -99,6 +95,8 @@ const escapes: Readonly<Record<string, string>> = {
   "'": "'"
 }
 
+const escapeSequence = /^(?:[abfnrtv\\"']|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})/
+
 /** A recursive descent over the few tokens of a selector. Errors are thrown here and returned by `parse`. */
 class SelectorParser {
   readonly text: string
@@ -110,55 +108,42 @@ class SelectorParser {
 
   parse(): ReadonlyArray<Matcher> {
     const matchers: Array<Matcher> = []
-    this.space()
-    const braced = this.take("{")
-    this.space()
-    while (this.position < this.text.length && this.peek() !== "}") {
+    this.skipSpace()
+    const isBraced = this.take(/\{/y) !== undefined
+    while (!this.isAtEnd()) {
       matchers.push(this.matcher())
-      this.space()
-      if (!this.take(",")) break
-      this.space()
+      if (this.take(/,/y) === undefined) break
     }
-    if (braced && !this.take("}")) this.fail('expected "," or "}"')
-    this.space()
+    if (isBraced && this.take(/\}/y) === undefined) this.fail('expected "," or "}"')
     if (this.position < this.text.length) this.fail('expected label matchers such as {env="prod"}')
     return matchers
   }
 
   matcher(): Matcher {
-    const quoted = this.peek() === '"' || this.peek() === "'"
-    const label = quoted ? this.string() : this.name()
-    this.space()
-    if (quoted && (this.peek() === "," || this.peek() === "}" || this.peek() === "")) {
-      return { label: "__name__", operator: "=", value: label }
-    }
-    const operator = (["=~", "!~", "!=", "="] as const).find((op) => this.take(op))
-    if (operator === undefined) this.fail(`expected one of = != =~ !~ after the label ${label}`)
-    this.space()
-    const value = this.string()
-    return { label, operator, value }
-  }
-
-  name(): string {
-    const match = /^[a-zA-Z_][a-zA-Z0-9_]*/.exec(this.text.slice(this.position))
-    if (match === null) this.fail("expected a label name")
-    this.position += match[0].length
-    return match[0]
+    const isQuoted = /["']/.test(this.peek())
+    const label = isQuoted
+      ? this.string()
+      : (this.take(/[a-zA-Z_]\w*/y) ?? this.fail("expected a label name"))
+    if (isQuoted && (this.peek() === "," || this.isAtEnd())) return ofMetric(label)
+    const operator =
+      this.take(/=~|!~|!=|=/y) ?? this.fail(`expected one of = != =~ !~ after the label ${label}`)
+    return { label, operator: operator as MatchOperator, value: this.string() }
   }
 
   string(): string {
     const delimiter = this.peek()
-    if (delimiter !== '"' && delimiter !== "'" && delimiter !== "`") this.fail("expected a quoted value")
+    if (!/["'`]/.test(delimiter)) this.fail("expected a quoted value")
     this.position++
     // In bytes, because `\\x` and octal escapes stand for bytes.
     const parts: Array<Uint8Array> = []
     for (;;) {
-      const c = String.fromCodePoint(this.text.codePointAt(this.position) ?? 0)
-      if (this.position >= this.text.length) this.fail("the quoted value does not end")
-      this.position += c.length
-      if (c === delimiter) break
-      parts.push(c === "\\" && delimiter !== "`" ? this.escape() : Buffer.from(c))
+      const code = this.text.codePointAt(this.position) ?? this.fail("the quoted value does not end")
+      const character = String.fromCodePoint(code)
+      this.position += character.length
+      if (character === delimiter) break
+      parts.push(character === "\\" && delimiter !== "`" ? this.escape() : Buffer.from(character))
     }
+    this.skipSpace()
     try {
       return utf8.decode(Buffer.concat(parts))
     } catch {
@@ -167,22 +152,16 @@ class SelectorParser {
   }
 
   escape(): Uint8Array {
-    const c = this.peek()
-    const simple = escapes[c]
-    if (simple !== undefined) {
-      this.position++
-      return Buffer.from(simple)
-    }
-    const digits = /^(?:x[0-9a-fA-F]{2}|[0-3][0-7]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})/.exec(
-      this.text.slice(this.position)
-    )?.[0]
-    if (digits === undefined) return this.fail(`\\${c} is not an escape sequence of PromQL`)
-    this.position += digits.length
-    const isOctal = /^[0-7]/.test(digits)
-    const code = isOctal ? Number.parseInt(digits, 8) : Number.parseInt(digits.slice(1), 16)
-    if (isOctal || c === "x") return Buffer.of(code)
-    const isSurrogate = code >= 0xd800 && code <= 0xdfff
-    if (code > 0x10ffff || isSurrogate) this.fail(`\\${digits} is no character`)
+    const [escape] =
+      escapeSequence.exec(this.text.slice(this.position, this.position + 9)) ??
+      this.fail(`\\${this.peek()} is not an escape sequence of PromQL`)
+    this.position += escape.length
+    const simple = escapes[escape]
+    if (simple !== undefined) return Buffer.from(simple)
+    if (/^[0-7]/.test(escape)) return Buffer.of(Number.parseInt(escape, 8))
+    const code = Number.parseInt(escape.slice(1), 16)
+    if (escape.startsWith("x")) return Buffer.of(code)
+    if (code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff)) this.fail(`\\${escape} is no character`)
     return Buffer.from(String.fromCodePoint(code))
   }
 
@@ -190,18 +169,28 @@ class SelectorParser {
     return this.text.charAt(this.position)
   }
 
-  take(token: string): boolean {
-    if (!this.text.startsWith(token, this.position)) return false
-    this.position += token.length
-    return true
+  /** Whether no matcher follows. */
+  isAtEnd(): boolean {
+    return this.peek() === "}" || this.peek() === ""
   }
 
-  space(): void {
+  /** Takes a token and the white space after it. `token` must be sticky. */
+  take(token: RegExp): string | undefined {
+    token.lastIndex = this.position
+    const taken = token.exec(this.text)?.[0]
+    if (taken === undefined) return undefined
+    this.position += taken.length
+    this.skipSpace()
+    return taken
+  }
+
+  skipSpace(): void {
     while (/\s/.test(this.peek())) this.position++
   }
 
   fail(message: string): never {
-    const text = this.text.length > 200 ? `${this.text.slice(0, 200)}…` : this.text
-    throw new SelectorSyntaxError(`${message} (at character ${this.position + 1} of ${text})`)
+    throw new SelectorSyntaxError(
+      `${message} (at character ${this.position + 1} of ${truncateText(this.text, 200)})`
+    )
   }
 }

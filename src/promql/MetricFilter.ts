@@ -1,5 +1,6 @@
 /** Patterns for metric names, which select the metrics that become streams. */
 import { Effect } from "effect"
+import { truncateText } from "../text/excerpt.ts"
 
 /** A compiled pattern. Matching takes linear time in the length of the name. */
 export interface NamePattern {
@@ -36,9 +37,8 @@ export const compilePattern = Effect.fnUntraced(function* (
   const { compileExpression } = yield* Effect.promise(() => import("./RegularExpression.ts"))
   const compiled = compileExpression(pattern)
   if (compiled !== undefined) return compiled
-  const shown = pattern.length > 200 ? `${pattern.slice(0, 200)}…` : pattern
   return yield* Effect.fail(
-    `${JSON.stringify(shown)} is not a regular expression of RE2, the language of Prometheus`
+    `${JSON.stringify(truncateText(pattern, 200))} is not a regular expression of RE2, the language of Prometheus`
   )
 })
 

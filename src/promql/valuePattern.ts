@@ -64,13 +64,7 @@ const beginnings = (values: ReadonlyArray<string>, wanted: number): ReadonlyArra
 /** Groups the sorted values of a term by the first character in which they differ. */
 const byNextCharacter = ({ text, values }: Term): ReadonlyArray<Term> => {
   const common = commonLength(values, text.length)
-  const groups = new Map<number | undefined, Array<string>>()
-  for (const value of values) {
-    const next = value.codePointAt(common)
-    const group = groups.get(next)
-    if (group === undefined) groups.set(next, [value])
-    else group.push(value)
-  }
+  const groups = Map.groupBy(values, (value) => value.codePointAt(common))
   return Array.from(groups, ([next, group]) => ({
     text: next === undefined ? group[0]! : group[0]!.slice(0, common + (next > 0xffff ? 2 : 1)),
     isWhole: next === undefined,

@@ -1,5 +1,35 @@
-/** Assigns columns to labels. Columns that differ only in case are the same, as in warehouses and typed tables. */
-import { columnOf } from "./Columns.ts"
+/**
+ * How the labels of a series map to columns of a record. Columns that differ only in case are the same, as in warehouses and
+ * typed tables.
+ */
+
+/** The columns of every stream, in addition to its labels. */
+const reserved: ReadonlySet<string> = new Set([
+  "time",
+  "value",
+  "special_value",
+  "series_id",
+  "histogram",
+  "other_labels",
+  "labels"
+])
+
+const PREFIX = "label_"
+
+const isReserved = (name: string): boolean => reserved.has(name.toLowerCase())
+
+/**
+ * The column of a label: its own name, or `label_<name>` if that is a reserved column, ignoring case (warehouses do not
+ * distinguish `Time` from `time`).
+ *
+ * Undefined for a label whose own name looks like such a column (`label_time`). The name alone decides the meaning of a column,
+ * so that label goes to `other_labels`.
+ */
+export const columnOf = (label: string): string | undefined => {
+  if (isReserved(label)) return PREFIX + label
+  const rest = label.toLowerCase().startsWith(PREFIX) ? label.slice(PREFIX.length) : undefined
+  return rest !== undefined && isReserved(rest) ? undefined : label
+}
 
 /** By default, labels beyond this number have no column. */
 export const DEFAULT_LABEL_COLUMNS = 1000
@@ -10,8 +40,6 @@ export interface LabelColumns {
   readonly names: ReadonlyArray<string>
   /** The column of a label, added if necessary; undefined if the label cannot have one. */
   readonly columnFor: (label: string) => string | undefined
-  /** The existing column that clashes with the column of a label. */
-  readonly ownerOf: (label: string) => string | undefined
 }
 
 /**
@@ -25,13 +53,8 @@ export const labelColumns = (
 ): LabelColumns => {
   const names = [...known]
   const owners = new Map(names.map((name) => [name.toLowerCase(), name]))
-  const ownerOf = (label: string) => {
-    const column = nameOf(label)
-    return column === undefined ? undefined : owners.get(column.toLowerCase())
-  }
   return {
     names,
-    ownerOf,
     columnFor: (label) => {
       const column = nameOf(label)
       if (column === undefined) return undefined
@@ -52,22 +75,18 @@ export interface AssignedColumns {
 }
 
 /** Lower case first: of labels that differ only in case, users most likely mean that one. */
-const byPreference = (a: string, b: string): number => {
-  const plain = a < b ? -1 : a > b ? 1 : 0
-  return Number(a !== a.toLowerCase()) - Number(b !== b.toLowerCase()) || plain
-}
+const byPreference = (a: string, b: string): number =>
+  Number(a !== a.toLowerCase()) - Number(b !== b.toLowerCase()) || (a < b ? -1 : 1)
 
 /** Assigns a column to each label of a set, sorted by name. Of labels that differ only in case, one gets it. */
 export const assignColumns = (labels: Iterable<string>): AssignedColumns => {
-  const assigned = labelColumns([], columnOf, Infinity)
-  const columns: Array<{ readonly column: string; readonly label: string }> = []
-  const clashes: Array<{ readonly label: string; readonly column: string }> = []
+  const owners = new Map<string, AssignedColumns["columns"][number]>()
+  const clashes: Array<AssignedColumns["clashes"][number]> = []
   for (const label of Array.from(labels).sort(byPreference)) {
-    const owner = assigned.ownerOf(label)
-    const column = owner === undefined ? assigned.columnFor(label) : undefined
-    if (column === undefined) clashes.push({ label, column: owner ?? label })
-    else columns.push({ column, label })
+    const column = columnOf(label)
+    const owner = column === undefined ? undefined : owners.get(column.toLowerCase())
+    if (column === undefined || owner !== undefined) clashes.push({ label, column: owner?.column ?? label })
+    else owners.set(column.toLowerCase(), { column, label })
   }
-  columns.sort((a, b) => (a.column < b.column ? -1 : 1))
-  return { columns, clashes }
+  return { columns: Array.from(owners.values()).sort((a, b) => (a.column < b.column ? -1 : 1)), clashes }
 }

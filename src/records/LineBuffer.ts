@@ -7,6 +7,7 @@
 import type { TextBlock } from "../samples/Sample.ts"
 import { appendLines } from "../wasm/appendLines.wasm.ts"
 import { type Constant, load, type Memory, newMemory, PAGE_BYTES } from "../wasm/load.ts"
+import type { LineTemplate } from "./LineTemplate.ts"
 
 /** How many bytes after the lines the program may overwrite. */
 const SLACK = 16
@@ -41,22 +42,18 @@ interface Exports {
 }
 
 /** Views of the part of the program's memory before the lines. */
-interface Inputs {
-  readonly before: Uint8Array
-  readonly after: Uint8Array
-  readonly times: Float64Array
-  readonly starts: Uint32Array
-  readonly ends: Uint32Array
-  readonly values: Uint8Array
-}
+const viewInputs = ({ buffer }: Memory, program: Exports) => ({
+  before: new Uint8Array(buffer, program.BEFORE.value, program.BEFORE_CAPACITY.value),
+  after: new Uint8Array(buffer, program.AFTER.value, program.AFTER_CAPACITY.value),
+  times: new Float64Array(buffer, program.TIMES.value, program.SAMPLES_CAPACITY.value),
+  starts: new Uint32Array(buffer, program.STARTS.value, program.SAMPLES_CAPACITY.value),
+  ends: new Uint32Array(buffer, program.ENDS.value, program.SAMPLES_CAPACITY.value),
+  values: new Uint8Array(buffer, program.VALUES.value, program.VALUES_CAPACITY.value)
+})
 
-/** The common parts of the lines of one series and day: see `LineTemplate`. */
-export interface Line {
-  readonly before: Uint8Array
-  readonly after: Uint8Array
-  readonly timeOfDayAt: number
-  readonly midnight: number
-}
+/** A view of the lines. */
+const viewLines = ({ buffer }: Memory, { FREE }: Exports): Uint8Array =>
+  new Uint8Array(buffer, FREE.value, buffer.byteLength - FREE.value - SLACK)
 
 export class LineBuffer {
   /** Growing detaches the previous array and replaces it. */
@@ -65,16 +62,16 @@ export class LineBuffer {
 
   private readonly memory: Memory
   private readonly program: Exports
-  private inputs: Inputs
+  private inputs: ReturnType<typeof viewInputs>
   /** The line and the day that the program is prepared for. */
-  private template: Line | undefined
+  private template: LineTemplate | undefined
   private midnight = Number.NaN
 
   constructor(capacity: number) {
     this.memory = newMemory()
     this.program = load<Exports>(appendLines, this.memory)
-    this.inputs = this.viewInputs()
-    this.bytes = this.viewBytes()
+    this.inputs = viewInputs(this.memory, this.program)
+    this.bytes = viewLines(this.memory, this.program)
     this.reserve(capacity)
   }
 
@@ -84,8 +81,8 @@ export class LineBuffer {
     if (needed <= this.bytes.length) return
     const larger = this.program.FREE.value + Math.max(needed, this.bytes.length * 2) + SLACK
     this.memory.grow(Math.ceil(larger / PAGE_BYTES) - this.memory.buffer.byteLength / PAGE_BYTES)
-    this.inputs = this.viewInputs()
-    this.bytes = this.viewBytes()
+    this.inputs = viewInputs(this.memory, this.program)
+    this.bytes = viewLines(this.memory, this.program)
   }
 
   append(bytes: Uint8Array): void {
@@ -95,10 +92,23 @@ export class LineBuffer {
   }
 
   /**
-   * Appends lines for the samples of one day from index `from` on: one batch, or up to the first sample that
-   * `LineTemplate.append` does not support. Returns the number of lines.
+   * Appends a line per sample, starting at index `from`, up to the first sample that is not plain: its value is not a number,
+   * or its time has milliseconds or is outside the years 1970 to 9999. Returns the index of that sample, or the block's length.
+   *
+   * Very long lines are never plain.
    */
-  appendLines(template: Line, block: TextBlock, from: number): number {
+  appendLines(template: LineTemplate, block: TextBlock, from: number): number {
+    let i = from
+    while (i < block.length && template.turnTo(block.times[i]!)) {
+      const count = this.appendBatch(template, block, i)
+      if (count === 0) break
+      i += count
+    }
+    return i
+  }
+
+  /** Appends lines for the samples of one day: one batch, or up to the first sample that is not plain. Returns their number. */
+  private appendBatch(template: LineTemplate, block: TextBlock, from: number): number {
     const { after, before, midnight, timeOfDayAt } = template
     const { inputs, program } = this
     if (before.length > inputs.before.length || after.length > inputs.after.length) return 0
@@ -130,7 +140,7 @@ export class LineBuffer {
     return count
   }
 
-  private prepare(template: Line): void {
+  private prepare(template: LineTemplate): void {
     if (template === this.template && template.midnight === this.midnight) return
     this.template = template
     this.midnight = template.midnight
@@ -140,26 +150,5 @@ export class LineBuffer {
 
   private hasRoomForValues(start: number, end: number): boolean {
     return start < end && end - start <= this.inputs.values.length
-  }
-
-  private viewInputs(): Inputs {
-    const { buffer } = this.memory
-    const { AFTER, AFTER_CAPACITY, BEFORE, BEFORE_CAPACITY, ENDS, SAMPLES_CAPACITY, STARTS, TIMES } =
-      this.program
-    const { VALUES, VALUES_CAPACITY } = this.program
-    return {
-      before: new Uint8Array(buffer, BEFORE.value, BEFORE_CAPACITY.value),
-      after: new Uint8Array(buffer, AFTER.value, AFTER_CAPACITY.value),
-      times: new Float64Array(buffer, TIMES.value, SAMPLES_CAPACITY.value),
-      starts: new Uint32Array(buffer, STARTS.value, SAMPLES_CAPACITY.value),
-      ends: new Uint32Array(buffer, ENDS.value, SAMPLES_CAPACITY.value),
-      values: new Uint8Array(buffer, VALUES.value, VALUES_CAPACITY.value)
-    }
-  }
-
-  private viewBytes(): Uint8Array {
-    const { buffer } = this.memory
-    const free = this.program.FREE.value
-    return new Uint8Array(buffer, free, buffer.byteLength - free - SLACK)
   }
 }

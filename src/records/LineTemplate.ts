@@ -1,7 +1,4 @@
 /** A template for the lines of one series, which differ only in time and value. */
-import type { TextBlock } from "../samples/Sample.ts"
-import type { Line, LineBuffer } from "./LineBuffer.ts"
-
 const DAY = 86_400_000
 
 /** The first moment whose year has more than four digits. */
@@ -11,7 +8,7 @@ const TIME = Buffer.from("2026-01-01T00:00:00Z")
 /** The index of the end of the date. */
 const TIME_OF_DAY = TIME.indexOf("T") + 1
 
-export class LineTemplate implements Line {
+export class LineTemplate {
   /** The part of a line before its value, with the date of `midnight` and any time of day. */
   readonly before: Uint8Array
   /** The part of a line after its value. */
@@ -28,24 +25,8 @@ export class LineTemplate implements Line {
     this.timeOfDayAt = this.before.length - beforeValue.length - TIME.length + TIME_OF_DAY
   }
 
-  /**
-   * Appends a line per sample, starting at index `from`, up to the first sample that is not plain: its value is not a number,
-   * or its time has milliseconds or is outside the years 1970 to 9999. Returns the index of that sample, or the block's length.
-   *
-   * Very long lines are never plain.
-   */
-  append(block: TextBlock, from: number, out: LineBuffer): number {
-    let i = from
-    while (i < block.length && this.turnTo(block.times[i]!)) {
-      const count = out.appendLines(this, block, i)
-      if (count === 0) break
-      i += count
-    }
-    return i
-  }
-
-  /** Writes the date of a time into the line, if its year has four digits. */
-  private turnTo(time: number): boolean {
+  /** Writes the date of a time into the line. Returns false if the time is outside the years 1970 to 9999. */
+  turnTo(time: number): boolean {
     if (!(time >= 0 && time < YEAR_10000)) return false
     const midnight = Math.floor(time / DAY) * DAY
     if (midnight !== this.midnight) {

@@ -15,10 +15,10 @@ import {
   type TextBlock,
   textAt
 } from "../samples/Sample.ts"
-import { MAX_KNOWN_BYTES, MAX_KNOWN_SERIES, METRIC_NAME } from "../samples/Series.ts"
+import { METRIC_NAME, SeriesCache } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { columnOf } from "./Columns.ts"
 import { jsonLine, jsonText } from "./jsonLine.ts"
+import { columnOf } from "./LabelColumns.ts"
 import type { LineBuffer } from "./LineBuffer.ts"
 import { LineTemplate } from "./LineTemplate.ts"
 
@@ -79,8 +79,7 @@ export class RecordEncoder {
   private readonly shape: RecordShape
   /** The columns of labels, each as the beginning of a member: `"column":`. */
   private readonly columnsByLabel = new Map<string, string | undefined>()
-  private readonly dataBySeries = new Map<Series, Uint8Array>()
-  private knownBytes = 0
+  private readonly dataBySeries = new SeriesCache<Series, Uint8Array>()
   private readonly hasValue: boolean
   private frame: LineFrame = { before: "", after: "" }
   private frameBefore = bytesOf("")
@@ -131,28 +130,17 @@ export class RecordEncoder {
   private turnTo(series: Series): void {
     if (series === this.series) return
     this.series = series
-    this.data = this.dataOf(series)
     this.template = undefined
-  }
-
-  /** The windows of a stream have the same series. The first ones are cached. */
-  private dataOf(series: Series): Uint8Array {
-    let data = this.dataBySeries.get(series)
-    if (data === undefined) {
-      data = bytesOf(`{${this.seriesMembers(series)}"time":"`)
-      if (this.dataBySeries.size < MAX_KNOWN_SERIES && this.knownBytes + data.length <= MAX_KNOWN_BYTES) {
-        this.dataBySeries.set(series, data)
-        this.knownBytes += data.length
-      }
-    }
-    return data
+    const known = this.dataBySeries.get(series)
+    this.data = known ?? bytesOf(`{${this.seriesMembers(series)}"time":"`)
+    if (known === undefined) this.dataBySeries.add(series, this.data, this.data.length)
   }
 
   private encodeFloats(block: TextBlock, out: LineBuffer): void {
     this.template ??= new LineTemplate([this.frameBefore, this.data], BEFORE_VALUE, this.frameAfter)
     const template = this.template
     for (let i = 0; i < block.length; i++) {
-      if (this.hasValue) i = template.append(block, i, out)
+      if (this.hasValue) i = out.appendLines(template, block, i)
       if (i < block.length) this.encodeFloat(block, i, out)
     }
   }
@@ -161,18 +149,15 @@ export class RecordEncoder {
   private encodeFloat(block: TextBlock, i: number, out: LineBuffer): void {
     const text = textAt(block, i)
     const members = /[Nf]$/.test(text)
-      ? this.member("value", () => "null") + this.member("special_value", () => `"${text}"`)
-      : this.member("value", () => text)
+      ? this.member("value", "null") + this.member("special_value", `"${text}"`)
+      : this.member("value", text)
     this.appendLine(out, block.times[i]!, members)
   }
 
   private encodeHistograms(block: HistogramBlock, out: LineBuffer): void {
     for (const [i, histogram] of block.histograms.entries()) {
-      this.appendLine(
-        out,
-        block.times[i]!,
-        this.member("value", () => "null") + this.member("histogram", () => renderHistogram(histogram))
-      )
+      const members = this.member("value", "null") + this.member("histogram", renderHistogram(histogram))
+      this.appendLine(out, block.times[i]!, members)
     }
   }
 
@@ -185,8 +170,8 @@ export class RecordEncoder {
   }
 
   /** `,"name":json` if the stream has that column. */
-  private member(column: string, json: () => string): string {
-    return this.hasColumn(column) ? `,${jsonLine(column)}:${json()}` : ""
+  private member(column: string, json: string): string {
+    return this.hasColumn(column) ? `,"${column}":${json}` : ""
   }
 
   private hasColumn(column: string): boolean {

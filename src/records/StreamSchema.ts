@@ -4,39 +4,53 @@ import type { MetricMetadata } from "../prometheus/Metadata.ts"
 import { truncateText } from "../text/excerpt.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
 
-const time = {
-  type: "string",
-  format: "date-time",
-  airbyte_type: "timestamp_with_timezone",
-  description: "The sample's time, UTC."
+type Columns = AssignedColumns["columns"]
+
+/** The columns of every stream. */
+const commonProperties = {
+  time: {
+    type: "string",
+    format: "date-time",
+    airbyte_type: "timestamp_with_timezone",
+    description: "The sample's time, UTC."
+  },
+  value: {
+    type: ["number", "null"],
+    description: "The sample's value; null when it is not a finite number."
+  },
+  special_value: {
+    type: ["string", "null"],
+    description: "NaN, +Inf or -Inf, when the value is null for that reason."
+  },
+  series_id: {
+    type: "string",
+    description: "The identity of the series: 32 hex digits, hashed from its name and labels."
+  },
+  histogram: {
+    type: ["object", "null"],
+    additionalProperties: true,
+    description: "A native histogram: count, sum and buckets, as Prometheus writes them."
+  }
 }
 
-const value = {
-  type: ["number", "null"],
-  description: "The sample's value; null when it is not a finite number."
+const allLabels = {
+  labels: { type: "object", additionalProperties: true, description: "The labels of the series." }
 }
 
-const specialValue = {
+/** A catalog has tens of thousands of these. A description names the label only if the column has another name. */
+const labelColumn = ({ column, label }: Columns[number]) => ({
   type: ["string", "null"],
-  description: "NaN, +Inf or -Inf, when the value is null for that reason."
-}
+  ...(column === label ? {} : { description: `The label ${label}.` })
+})
 
-const seriesId = {
-  type: "string",
-  description: "The identity of the series: 32 hex digits, hashed from its name and labels."
-}
-
-const histogram = {
-  type: ["object", "null"],
-  additionalProperties: true,
-  description: "A native histogram: count, sum and buckets, as Prometheus writes them."
-}
-
-const otherLabels = (columns: AssignedColumns["columns"]) => ({
-  type: ["object", "null"],
-  additionalProperties: true,
-  description: "Labels of the series that have no column of their own.",
-  $comment: DISCOVERED + JSON.stringify(columns.map(({ label }) => label))
+const labelColumns = (columns: Columns) => ({
+  ...Object.fromEntries(columns.map((column) => [column.column, labelColumn(column)])),
+  other_labels: {
+    type: ["object", "null"],
+    additionalProperties: true,
+    description: "Labels of the series that have no column of their own.",
+    $comment: DISCOVERED + JSON.stringify(columns.map(({ label }) => label))
+  }
 })
 
 /**
@@ -59,36 +73,13 @@ export const discoveredLabels = (
     : undefined
 }
 
-/** A catalog has tens of thousands of these. A description names the label only if the column has another name. */
-const labelColumn = ({ column, label }: AssignedColumns["columns"][number]) => ({
-  type: ["string", "null"],
-  ...(column === label ? {} : { description: `The label ${label}.` })
-})
-
-const allLabels = { type: "object", additionalProperties: true, description: "The labels of the series." }
-
 /** The schema with a column per label, or with one `labels` object if `columns` is undefined. */
-export const streamSchema = (
-  columns: AssignedColumns["columns"] | undefined,
-  description: string
-): JsonSchema.JsonSchema => ({
+export const streamSchema = (columns: Columns | undefined, description: string): JsonSchema.JsonSchema => ({
   $schema: "http://json-schema.org/draft-07/schema#",
   type: "object",
   ...(description === "" ? {} : { description }),
   additionalProperties: true,
-  properties: Object.fromEntries<JsonSchema.JsonSchema>([
-    ["time", time],
-    ["value", value],
-    ["special_value", specialValue],
-    ["series_id", seriesId],
-    ["histogram", histogram],
-    ...(columns === undefined
-      ? [["labels", allLabels] as const]
-      : [
-          ...columns.map((column) => [column.column, labelColumn(column)] as const),
-          ["other_labels", otherLabels(columns)] as const
-        ])
-  ])
+  properties: { ...commonProperties, ...(columns === undefined ? allLabels : labelColumns(columns)) }
 })
 
 /** A metric's type, help and unit in one line, `counter. Requests served. Unit: seconds.` */

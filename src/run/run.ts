@@ -11,7 +11,7 @@ import {
   type SyncMode,
   syncKindOf
 } from "../destinations/Destination.ts"
-import { recycle } from "../samples/recycle.ts"
+import { recycle } from "../samples/Arena.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { read } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"

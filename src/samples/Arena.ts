@@ -4,6 +4,7 @@
  * Apart from the bytes themselves, they are two thirds of the allocations of a read. A consumer may recycle a block that it no
  * longer needs. An arena is refilled once all of its blocks are recycled. Blocks that are never recycled stay valid.
  */
+import type { SampleBlock, TextBlock } from "./Sample.ts"
 
 /** Samples per arena. A small response only needs a small one. */
 const SMALL = 256
@@ -20,15 +21,10 @@ export class Arena {
   private blocks = 0
   private isFull = false
 
-  private constructor(capacity: number) {
+  constructor(capacity = SMALL) {
     this.times = new Float64Array(capacity)
     this.starts = new Uint32Array(capacity)
     this.ends = new Uint32Array(capacity)
-  }
-
-  /** The first arena of a response, which may be small. */
-  static first(): Arena {
-    return new Arena(SMALL)
   }
 
   get capacity(): number {
@@ -66,3 +62,15 @@ export class Arena {
 }
 
 const free: Array<Arena> = []
+
+/** A block as the decoder creates it. The public type has no arena, so that other programs cannot recycle. */
+export interface ArenaBlock extends TextBlock {
+  readonly arena: Arena
+}
+
+const hasArena = (block: SampleBlock): block is ArenaBlock => "arena" in block
+
+/** Recycles the memory of a block. It must not be used afterwards, because its arrays may soon contain other samples. */
+export const recycle = (block: SampleBlock): void => {
+  if (hasArena(block)) block.arena.letGo()
+}

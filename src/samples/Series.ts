@@ -79,23 +79,24 @@ export class DecodedSeries implements Series {
 export const MAX_KNOWN_SERIES = 1000
 
 /** The most characters or bytes of their labels in total. */
-export const MAX_KNOWN_BYTES = 4 * 1024 * 1024
+const MAX_KNOWN_BYTES = 4 * 1024 * 1024
 
 /**
- * The series of earlier responses, by the bytes of their labels. The windows of a query have the same series, so they are
- * parsed, hashed and rendered once.
+ * Series, by the bytes of their labels, or other data of the series of a stream. The windows of a query have the same series,
+ * so they are parsed, hashed and rendered once.
  */
-export class SeriesCache {
-  private readonly known = new Map<string, Series>()
+export class SeriesCache<Key = string, Value = Series> {
+  private readonly known = new Map<Key, Value>()
   private length = 0
 
-  get(json: string): Series | undefined {
-    return this.known.get(json)
+  get(key: Key): Value | undefined {
+    return this.known.get(key)
   }
 
-  add(json: string, series: Series): void {
-    if (this.known.size === MAX_KNOWN_SERIES || this.length + json.length > MAX_KNOWN_BYTES) return
-    this.known.set(json, series)
-    this.length += json.length
+  /** Adds a value of a length in characters or bytes, unless the cache is full. */
+  add(key: Key, value: Value, length: number): void {
+    if (this.known.size === MAX_KNOWN_SERIES || this.length + length > MAX_KNOWN_BYTES) return
+    this.known.set(key, value)
+    this.length += length
   }
 }

@@ -50,7 +50,7 @@ export const plain: Paint = (_, text) => text
 export const coloured: Paint = (meaning, text) =>
   text === "" ? "" : `\u001b[${codes[meaning]}m${text}\u001b[0m`
 
-/** Matches the escape sequences of `coloured`, and no others. */
-export const colourCodes = new RegExp(`\u001b\\[(?:0|${Object.values(codes).join("|")})m`, "g")
+/** Matches the escape sequences of `coloured`, and no others. Its group is the sequence. */
+export const colourCodes = new RegExp(`(\u001b\\[(?:0|${Object.values(codes).join("|")})m)`, "g")
 
 export const paintFor = ({ hasColours }: Appearance): Paint => (hasColours ? coloured : plain)

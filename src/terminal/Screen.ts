@@ -24,13 +24,15 @@ const UP = `${ESC}A`
  * Removes control characters from a text, except our colours if the terminal has colours. Callers have already made untrusted
  * text printable, because a server could use the colours too. This is a second line of defence.
  */
-const withoutControls = (text: string, hasColours: boolean): string => {
-  const codes = hasColours ? text.match(colourCodes) : undefined
-  return text
+const withoutControls = (text: string, hasColours: boolean): string =>
+  text
     .split(colourCodes)
-    .map((part, index) => visibleLines(part) + (codes?.[index] ?? ""))
+    .map((part, index) => {
+      const isColour = index % 2 === 1
+      if (isColour) return hasColours ? part : ""
+      return visibleLines(part)
+    })
     .join("")
-}
 
 /** The width of a line, without its colour codes. */
 const visibleWidth = (line: string): number => textWidth(line.replaceAll(colourCodes, ""))
@@ -67,88 +69,74 @@ export const makeScreen = (terminal: Terminal, appearance: Appearance): ScreenMe
     return `\r${ERASE_LINE}${(UP + ERASE_LINE).repeat(rows - 1)}`
   }
 
+  /** The code that hides or shows the cursor, if that changes. */
+  const hideCursor = (isHidden: boolean): string => {
+    if (isHidden === isCursorHidden) return ""
+    isCursorHidden = isHidden
+    return isHidden ? HIDE_CURSOR : SHOW_CURSOR
+  }
+
   const show = (above: string, lines: ReadonlyArray<string>): void => {
-    let text = erase()
-    text += above
-    if (lines.length > 0 && !isCursorHidden && !isLeft) {
-      text += HIDE_CURSOR
-      isCursorHidden = true
-    }
-    text += lines.join("\n")
+    const text = erase() + above + hideCursor(lines.length > 0 && !isLeft) + lines.join("\n")
     picture = lines
-    if (lines.length === 0 && isCursorHidden) {
-      text += SHOW_CURSOR
-      isCursorHidden = false
-    }
     // In one write, because a terminal that shows half of a frame would flicker.
     if (text !== "") terminal.write(text)
   }
+
+  const safe = (text: string): string => withoutControls(text, appearance.hasColours)
 
   return {
     appearance,
     paint: paintFor(appearance),
     size: terminal.size,
-    printAbove: (text) => show(`${withoutControls(text, appearance.hasColours)}\n`, picture),
+    printAbove: (text) => show(`${safe(text)}\n`, picture),
     draw: (lines) => {
-      if (appearance.isLive)
-        show(
-          "",
-          lines.map((line) => withoutControls(line, appearance.hasColours))
-        )
+      if (appearance.isLive) show("", lines.map(safe))
     },
     clear: () => show("", []),
     leave: () => {
       isLeft = true
-      if (!isCursorHidden) return
-      isCursorHidden = false
-      terminal.write(SHOW_CURSOR)
+      if (isCursorHidden) terminal.write(hideCursor(false))
     }
   }
 }
-
-/** The size of a terminal that does not report one. */
-const usualSize: Size = { columns: 80, rows: 24 }
 
 const standardError: Terminal = {
   write: (text) => void process.stderr.write(text),
   size: () => {
     const { columns, rows } = process.stderr
     // A terminal on a serial line, or one that is being created, reports 0.
-    return { columns: columns || usualSize.columns, rows: rows || usualSize.rows }
+    return { columns: columns || 80, rows: rows || 24 }
   }
 }
 
 export class Screen extends Context.Service<Screen, ScreenMethods>()("source-prometheus/terminal/Screen") {
-  /**
-   * Standard error. The cursor is restored however the process ends: when the layer's scope closes, on a signal, or on exit.
-   */
-  static readonly layer: Layer.Layer<Screen> = Layer.effect(
-    Screen,
-    Effect.acquireRelease(
-      Effect.sync(() => {
-        const screen = makeScreen(standardError, appearanceOf(process.env, process.stderr.isTTY === true))
-        process.on("exit", screen.leave)
-        // Before the handlers that end the process. Without another handler, a signal must still end it immediately.
-        for (const signal of signals) {
-          if (process.listenerCount(signal) > 0) process.prependListener(signal, screen.leave)
-        }
-        return screen
-      }),
-      (screen) =>
-        Effect.sync(() => {
-          screen.clear()
-          for (const event of ["exit", ...signals]) process.off(event, screen.leave)
-        })
-    )
+  /** Standard error. */
+  static readonly layer: Layer.Layer<Screen> = Layer.suspend(() =>
+    Screen.layerOf(standardError, appearanceOf(process.env, process.stderr.isTTY === true))
   )
 
-  /** Any terminal, for tests. */
+  /**
+   * Any terminal. The cursor is restored however the process ends: when the layer's scope closes, on a signal, or on exit.
+   */
   static readonly layerOf = (terminal: Terminal, appearance: Appearance): Layer.Layer<Screen> =>
     Layer.effect(
       Screen,
       Effect.acquireRelease(
-        Effect.sync(() => makeScreen(terminal, appearance)),
-        (screen) => Effect.sync(screen.clear)
+        Effect.sync(() => {
+          const screen = makeScreen(terminal, appearance)
+          process.on("exit", screen.leave)
+          // Before the handlers that end the process. Without another handler, a signal must still end it immediately.
+          for (const signal of signals) {
+            if (process.listenerCount(signal) > 0) process.prependListener(signal, screen.leave)
+          }
+          return screen
+        }),
+        (screen) =>
+          Effect.sync(() => {
+            screen.clear()
+            for (const event of ["exit", ...signals]) process.off(event, screen.leave)
+          })
       )
     )
 }

@@ -63,34 +63,22 @@ export const padStart = (text: string, columns: number): string =>
 
 /** Wraps a text into lines of at most `columns` columns, between words if possible. */
 export const wrap = (text: string, columns: number): ReadonlyArray<string> => {
-  if (textWidth(text) <= columns) return [text]
+  const words = text.split(" ")
+  const parts = words.flatMap((word) => (textWidth(word) <= columns ? [word] : fill(word, "", columns)))
+  return fill(parts, " ", columns)
+}
+
+/** Joins texts into lines of at most `columns` columns. A wider text is a line of its own. */
+const fill = (texts: Iterable<string>, separator: string, columns: number): ReadonlyArray<string> => {
   const lines: Array<string> = []
-  let line = ""
   let width = 0
-  const breakLine = (): void => {
-    lines.push(line)
-    line = ""
-    width = 0
+  for (const text of texts) {
+    const textColumns = textWidth(text)
+    const joined = width + separator.length + textColumns
+    const fits = lines.length > 0 && joined <= columns
+    if (fits) lines[lines.length - 1] += separator + text
+    else lines.push(text)
+    width = fits ? joined : textColumns
   }
-  for (const word of text.split(" ")) {
-    const wordWidth = textWidth(word)
-    if (line !== "" && width + 1 + wordWidth <= columns) {
-      line += ` ${word}`
-      width += 1 + wordWidth
-      continue
-    }
-    if (line !== "") breakLine()
-    if (wordWidth <= columns) {
-      line = word
-      width = wordWidth
-      continue
-    }
-    for (const character of word) {
-      const more = columnsOf(character)
-      if (width + more > columns && line !== "") breakLine()
-      line += character
-      width += more
-    }
-  }
-  return [...lines, line]
+  return lines
 }

@@ -5,19 +5,15 @@
  */
 import { Result } from "effect"
 
-/** The home folder from the environment. */
-export const homeOf = (environment: Readonly<Record<string, string | undefined>>): string | undefined =>
-  environment.HOME || environment.USERPROFILE || undefined
-
 /** Expands `~` and `~/`. Fails with the end of a sentence about the path. */
-export const expandHome = (path: string, home: string | undefined): Result.Result<string, string> => {
+export const expandHome = (path: string, environment = process.env): Result.Result<string, string> => {
+  const home = environment.HOME || environment.USERPROFILE
   if (!path.startsWith("~")) return Result.succeed(path)
   if (path !== "~" && !path.startsWith("~/")) {
     return Result.fail(
       `only ~/ stands for a home folder. Write the path in full, or ./${path} for one that is called so`
     )
   }
-  if (home === undefined)
-    return Result.fail("HOME is not set, so that ~ has no meaning. Write the path in full")
+  if (!home) return Result.fail("HOME is not set, so that ~ has no meaning. Write the path in full")
   return Result.succeed(home.replace(/\/+$/, "") + path.slice(1) || "/")
 }

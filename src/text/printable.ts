@@ -20,24 +20,18 @@ const escapeOf = (character: string): string => {
   return code > 0xffff ? `\\u{${hex(code)}}` : `\\u${hex(code)}`
 }
 
-/** Shows invisible characters as codes, including line feeds. */
-export const replaceUnprintable = (text: string, escape: (character: string) => string): string =>
-  text.replace(unprintable, escape)
-
-/** A text with all invisible characters shown as codes. */
-export const visible = (text: string): string => replaceUnprintable(text, escapeOf)
+/** A text with all invisible characters shown as codes, including line feeds. */
+export const visible = (text: string, escape = escapeOf): string => text.replace(unprintable, escape)
 
 /** The same, but with line feeds unchanged. Only for texts whose line breaks come from the program, such as a stack trace. */
 export const visibleLines = (text: string): string =>
-  text
-    .replaceAll("\r\n", "\n")
-    .replace(unprintable, (character) => (character === "\n" ? "\n" : escapeOf(character)))
+  visible(text.replaceAll("\r\n", "\n"), (character) => (character === "\n" ? "\n" : escapeOf(character)))
 
 /** The maximum length of a name in a table or a line. */
-export const MAX_NAME = 300
+const MAX_NAME = 300
 
 /** The maximum length of a sentence. The program's own sentences are shorter; a server's may have any length. */
-export const MAX_SENTENCE = 4000
+const MAX_SENTENCE = 4000
 
 /** A text on one line: line breaks and tabs become a blank. It is truncated first, so that the cost is bounded. */
 export const printable = (text: string, most = MAX_SENTENCE): string =>
@@ -61,10 +55,7 @@ export const printableName = (name: string): string => printable(name, MAX_NAME)
 
 /** Makes a JSON document printable without changing its meaning: escapes characters that JSON allows unescaped, such as U+009B. */
 export const printableJson = (json: string): string =>
-  json.replace(unprintable, (character) => {
+  visible(json, (character) =>
     // Line feeds outside of strings come from the program. Inside they are already escaped.
-    if (character === "\n") return character
-    let escaped = ""
-    for (let unit = 0; unit < character.length; unit++) escaped += `\\u${hex(character.charCodeAt(unit))}`
-    return escaped
-  })
+    character === "\n" ? "\n" : character.replace(/[\s\S]/g, (unit) => `\\u${hex(unit.charCodeAt(0))}`)
+  )

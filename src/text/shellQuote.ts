@@ -1,4 +1,4 @@
-import { replaceUnprintable } from "./printable.ts"
+import { visible } from "./printable.ts"
 
 /** The bytes of a character, as octal escapes for `$'…'`. */
 const octal = (character: string): string =>
@@ -12,7 +12,7 @@ const octal = (character: string): string =>
 export const shellQuote = (text: string): string => {
   if (/^[\w@%+=:,./-]+$/.test(text)) return text
   const literal = text.replace(/[\\']/g, "\\$&")
-  const escaped = replaceUnprintable(literal, octal)
+  const escaped = visible(literal, octal)
   if (escaped !== literal) return `$'${escaped}'`
   return text.includes("'") && !/["$`\\!]/.test(text) ? `"${text}"` : `'${text.replaceAll("'", "'\\''")}'`
 }

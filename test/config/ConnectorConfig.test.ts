@@ -4,7 +4,7 @@ import { Effect, FileSystem, Option, Path, PlatformError, Redacted, Schema } fro
 import { ConfigError, ConnectorConfig, decodeConfig } from "../../src/config/ConnectorConfig.ts"
 import { InputFileError, readJsonFile } from "../../src/config/inputFile.ts"
 import { keys } from "../../src/config/keys.ts"
-import { redactedIn } from "../../src/config/redactedIn.ts"
+import { redactedIn } from "../../src/config/SecretMask.ts"
 import { longText, runs } from "../support/runs.ts"
 
 const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60 }

@@ -9,8 +9,7 @@ import { decodeKeys } from "../../src/config/decodeKeys.ts"
 import { keysWithPaths, schemaOf } from "../../src/config/Key.ts"
 import { keys } from "../../src/config/keys.ts"
 import { choice, object, objects, seconds, secretText, text } from "../../src/config/kinds.ts"
-import { redactedIn } from "../../src/config/redactedIn.ts"
-import { makeMask } from "../../src/config/SecretMask.ts"
+import { makeMask, redactedIn } from "../../src/config/SecretMask.ts"
 import { connectionSpecification } from "../../src/config/spec.ts"
 
 const table = {

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { columnOf, reservedColumns } from "../../src/records/Columns.ts"
-import { assignColumns, labelColumns } from "../../src/records/LabelColumns.ts"
+import { assignColumns, columnOf, labelColumns } from "../../src/records/LabelColumns.ts"
 import { type Choices, choices } from "../choices.ts"
+
+const reservedColumns = ["time", "value", "special_value", "series_id", "histogram", "other_labels", "labels"]
 
 const stems = [
   ...reservedColumns,
@@ -26,8 +27,7 @@ const labelNames = (choices: Choices): ReadonlySet<string> =>
     )
   )
 
-const isReserved = (column: string): boolean =>
-  (reservedColumns as ReadonlyArray<string>).includes(column.toLowerCase())
+const isReserved = (column: string): boolean => reservedColumns.includes(column.toLowerCase())
 
 describe("assignColumns", () => {
   it.prop(

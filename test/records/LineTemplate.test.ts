@@ -34,7 +34,7 @@ const append = (
   const complete = block(samples)
   const unusual: Array<number> = []
   for (let i = 0; i < samples.length; i++) {
-    i = template.append(complete, i, out)
+    i = out.appendLines(template, complete, i)
     if (i === samples.length) break
     unusual.push(i)
     out.append(Buffer.from(obvious(texts, samples[i]!)))
@@ -114,7 +114,7 @@ describe("LineTemplate", () => {
     const out = new LineBuffer(1)
     const template = new LineTemplate([], Buffer.from(" "), Buffer.from("\n"))
     for (let i = 0; i < samples.length; ) {
-      const next = template.append(backwards, i, out)
+      const next = out.appendLines(template, backwards, i)
       if (next === i) out.append(Buffer.from(`unusual ${i++}\n`))
       else i = next
     }

@@ -1,7 +1,7 @@
 /** Arrays are reused, but never under a block that is still in use. */
 import { assert, describe, it } from "@effect/vitest"
 import { ResponseDecoder } from "../../src/prometheus/query/ResponseDecoder.ts"
-import { recycle } from "../../src/samples/recycle.ts"
+import { recycle } from "../../src/samples/Arena.ts"
 import { type SampleBlock, type TextBlock, textAt } from "../../src/samples/Sample.ts"
 import { choices } from "../choices.ts"
 import { runs } from "../support/runs.ts"

@@ -1,5 +1,5 @@
 /** Streams as tables of a DuckDB database: their names, their columns, and their DDL. */
-import { columnOf } from "../../records/Columns.ts"
+import { columnOf } from "../../records/LabelColumns.ts"
 import { quoteName } from "./quoteSql.ts"
 
 /** The name under which the database is attached, whatever the name of its file. */

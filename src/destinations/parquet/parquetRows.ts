@@ -1,6 +1,6 @@
 /** The columns of Parquet files, and queries for the staged samples of each day. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { columnOf } from "../../records/Columns.ts"
+import { columnOf } from "../../records/LabelColumns.ts"
 import type { Contents } from "../Destination.ts"
 import { quoteName } from "../duckdb/quoteSql.ts"
 import type { Staged, StagedSamples } from "../duckdb/staging/StagedSamples.ts"

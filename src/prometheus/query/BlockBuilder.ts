@@ -1,6 +1,5 @@
 /** Cuts the samples of a response into blocks, series by series. */
-import { Arena } from "../../samples/Arena.ts"
-import type { ArenaBlock } from "../../samples/recycle.ts"
+import { Arena, type ArenaBlock } from "../../samples/Arena.ts"
 import type { SampleBlock, Series } from "../../samples/Sample.ts"
 import { DecodedSeries } from "../../samples/Series.ts"
 import { type ScanEnd, sampleScanner } from "./SampleScanner.ts"
@@ -15,7 +14,7 @@ export class BlockBuilder {
   private waiting: Array<SampleBlock> = []
   private ready: Array<SampleBlock> = []
 
-  private arena = Arena.first()
+  private arena = new Arena()
   private blockStart = 0
   private next = 0
 

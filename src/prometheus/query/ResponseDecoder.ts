@@ -193,7 +193,7 @@ export class ResponseDecoder extends JsonCursor {
     unlabelled.describe(this.labels(this.parse(json)), this.excludedLabels)
     blocks.label(unlabelled)
     this.waitingBytes = 0
-    cache?.add(json, unlabelled)
+    cache?.add(json, unlabelled, json.length)
   }
 
   private labels(metric: unknown): Labels {

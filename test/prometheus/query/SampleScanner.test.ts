@@ -37,7 +37,7 @@ const expected = (text: string, from: number): Scanned => {
   }
 }
 
-const scan = (text: string, from: number, first = Arena.first()): Scanned => {
+const scan = (text: string, from: number, first = new Arena()): Scanned => {
   const bytes = Buffer.from(text, "latin1")
   const samples: Array<readonly [number, string]> = []
   const scanner = sampleScanner()
