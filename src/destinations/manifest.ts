@@ -41,10 +41,8 @@ export const stateReaderOf =
     })
 
 /** The state of a full refresh that is not complete. */
-export const refreshInProgress = ({ refreshState, stream }: StreamManifest): StreamState | undefined => {
-  const decoded = decodeStreamState(stream, refreshState)
-  return Result.isSuccess(decoded) ? decoded.success : undefined
-}
+export const refreshInProgress = ({ refreshState, stream }: StreamManifest): StreamState | undefined =>
+  Result.getOrUndefined(decodeStreamState(stream, refreshState))
 
 /** Whether a refresh in progress would be in this mode. */
 const isOfMode = ({ next }: StreamManifest, mode: SyncMode): boolean =>

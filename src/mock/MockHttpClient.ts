@@ -11,10 +11,10 @@ export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
       const body = yield* bodyText(request)
       const now = yield* Clock.currentTimeMillis
       const reply = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
-      if (Number.isFinite(reply.delayMillis)) yield* Effect.sleep(reply.delayMillis)
-      else return yield* Effect.never
-      if (reply.ending === "reset") return yield* connectionReset(request)
-      return respond(request, reply)
+      yield* Effect.sleep(reply.delayMillis)
+      if (reply.ending !== "reset") return respond(request, reply)
+      const cause = new Error("read ECONNRESET")
+      return yield* failure(new HttpClientError.TransportError({ request, cause }))
     })
   )
 
@@ -22,33 +22,20 @@ export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
 export const layer = (mock: MockPrometheus): Layer.Layer<HttpClient.HttpClient> =>
   Layer.succeed(HttpClient.HttpClient, make(mock))
 
+const failure = (reason: HttpClientError.HttpClientErrorReason) =>
+  new HttpClientError.HttpClientError({ reason })
+
+/** The body as text; Prometheus reads no other bodies than these. */
 const bodyText = (
   request: HttpClientRequest.HttpClientRequest
 ): Effect.Effect<string, HttpClientError.HttpClientError> => {
-  switch (request.body._tag) {
-    case "Empty":
-      return Effect.succeed("")
-    case "Uint8Array":
-      return Effect.succeed(new TextDecoder().decode(request.body.body))
-    case "Stream":
-      return Stream.mkString(Stream.decodeText(request.body.stream)).pipe(
-        Effect.mapError(
-          (cause) =>
-            new HttpClientError.HttpClientError({
-              reason: new HttpClientError.EncodeError({ request, cause })
-            })
-        )
-      )
-    default:
-      // Prometheus reads no other body.
-      return Effect.succeed("")
-  }
+  const { body } = request
+  if (body._tag === "Uint8Array") return Effect.succeed(new TextDecoder().decode(body.body))
+  if (body._tag !== "Stream") return Effect.succeed("")
+  return Effect.mapError(Stream.mkString(Stream.decodeText(body.stream)), (cause) =>
+    failure(new HttpClientError.EncodeError({ request, cause }))
+  )
 }
-
-const connectionReset = (request: HttpClientRequest.HttpClientRequest) =>
-  new HttpClientError.HttpClientError({
-    reason: new HttpClientError.TransportError({ request, cause: new Error("read ECONNRESET") })
-  })
 
 /**
  * A response whose body is an Effect stream. `fromWeb` would read it through promises, which a TestClock does not wait for, so
@@ -67,25 +54,9 @@ const respond = (
     arrayBuffer: { get: () => Stream.mkArrayBuffer(stream) }
   })
   const chunks = Stream.fromIterable(reply.body, { chunkSize: 1 })
-  const stream = Stream.concat(chunks, after(request, response, reply))
+  const cause = new Error("aborted")
+  const aborted = Stream.fail(failure(new HttpClientError.DecodeError({ request, response, cause })))
+  const rest = reply.ending === "cut" ? aborted : Stream.never
+  const stream = reply.ending === "complete" ? chunks : Stream.concat(chunks, rest)
   return response
-}
-
-const after = (
-  request: HttpClientRequest.HttpClientRequest,
-  response: HttpClientResponse.HttpClientResponse,
-  reply: MockResponse
-): Stream.Stream<never, HttpClientError.HttpClientError> => {
-  switch (reply.ending) {
-    case "stall":
-      return Stream.never
-    case "cut":
-      return Stream.fail(
-        new HttpClientError.HttpClientError({
-          reason: new HttpClientError.DecodeError({ request, response, cause: new Error("aborted") })
-        })
-      )
-    default:
-      return Stream.empty
-  }
 }

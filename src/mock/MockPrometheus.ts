@@ -8,7 +8,7 @@
  * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, `count()` of
  * one, and `time()`.
  */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { type ApiResponse, plain, respond } from "./api.ts"
 import { defaultOptions } from "./evaluate.ts"
 import type { Faults } from "./faults.ts"
@@ -85,7 +85,10 @@ export class MockPrometheus {
     const fault = this.options.faults?.(request, attempt) ?? {}
     const replaced = fault.status !== undefined || fault.body !== undefined
     const reply = replaced ? undefined : this.#respond(request, nowMillis)
-    const body = reply === undefined ? replacement(fault.body ?? "") : this.#encode(reply)
+    const body =
+      reply === undefined
+        ? replacement(fault.body ?? "")
+        : encodeChunks(reply.body, this.options.chunkBytes ?? 65_536)
     const bytes = fault.cutAfterBytes ?? fault.stallAfterBytes
     return {
       delayMillis: fault.delayMillis ?? 0,
@@ -108,8 +111,7 @@ export class MockPrometheus {
   #count(request: MockRequest): number {
     const params = new URLSearchParams(request.params)
     params.sort()
-    const text = `${request.method} ${request.path}?${params}`
-    const key = text.length <= 1000 ? text : createHash("sha256").update(text).digest("base64")
+    const key = hash("sha256", `${request.method} ${request.path}?${params}`, "base64")
     const attempt = (this.#attempts.get(key) ?? 0) + 1
     // The latest goes to the end, and the oldest is dropped.
     this.#attempts.delete(key)
@@ -118,15 +120,21 @@ export class MockPrometheus {
     return attempt
   }
 
-  #encode(reply: ApiResponse): Iterable<Uint8Array> {
-    return encodeChunks(reply.body, this.options.chunkBytes ?? 65_536)
-  }
-
   #respond(request: MockRequest, nowMillis: number): ApiResponse {
-    const { basicAuth, pathPrefix = "", requiredHeaders = {} } = this.options
+    const {
+      basicAuth,
+      hideFuture = false,
+      infos = [],
+      lookbackMillis = defaultOptions.lookbackMillis,
+      maxSamples = Number.POSITIVE_INFINITY,
+      pathPrefix = "",
+      requiredHeaders = {},
+      version = "2.42.0",
+      warnings = []
+    } = this.options
     if (basicAuth !== undefined) {
-      const expected = `Basic ${base64(`${basicAuth.user}:${basicAuth.password}`)}`
-      if (request.headers.get("authorization") !== expected) {
+      const credentials = Buffer.from(`${basicAuth.user}:${basicAuth.password}`).toString("base64")
+      if (request.headers.get("authorization") !== `Basic ${credentials}`) {
         return plain(401, "Unauthorized", { "www-authenticate": "Basic" })
       }
     }
@@ -134,23 +142,13 @@ export class MockPrometheus {
       if (request.headers.get(name.toLowerCase()) !== value) return plain(401, "Unauthorized")
     }
     if (!request.path.startsWith(`${pathPrefix}/`)) return plain(404, "404 page not found")
-    const { lookbackMillis, maxSamples, hideFuture, version = "2.42.0", warnings, infos } = this.options
     const [major = 0, minor = 0] = version.split(".").map((part) => Number.parseInt(part, 10))
+    const release = major * 1000 + minor
+    const untilMillis = hideFuture ? nowMillis : defaultOptions.untilMillis
+    const evaluation = { lookbackMillis, lookbackClosed: major < 3, untilMillis }
+    const { database } = this
     return respond(
-      {
-        database: this.database,
-        nowMillis,
-        version,
-        release: major * 1000 + minor,
-        evaluation: {
-          lookbackMillis: lookbackMillis ?? defaultOptions.lookbackMillis,
-          lookbackClosed: major < 3,
-          untilMillis: hideFuture === true ? nowMillis : defaultOptions.untilMillis
-        },
-        maxSamples: maxSamples ?? Number.POSITIVE_INFINITY,
-        warnings: warnings ?? [],
-        infos: infos ?? []
-      },
+      { database, nowMillis, version, release, evaluation, maxSamples, warnings, infos },
       request,
       request.path.slice(pathPrefix.length)
     )
@@ -169,5 +167,3 @@ const replacement = (body: string | Uint8Array): ReadonlyArray<Uint8Array> => {
   const bytes = typeof body === "string" ? encoder.encode(body) : body
   return bytes.length === 0 ? [] : [bytes]
 }
-
-const base64 = (text: string): string => Buffer.from(text, "utf8").toString("base64")

@@ -5,7 +5,7 @@
  */
 import { labelText } from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
-import { canonicalLabels } from "../samples/Series.ts"
+import { byBytes, canonicalLabels } from "../samples/Series.ts"
 
 /** A float, a native histogram, or the stale marker, which ends a series. */
 export type MockValue = number | Histogram | "stale"
@@ -33,42 +33,24 @@ export interface MockDatabase {
 /** Labels as a record, or as pairs where a label has a name such as `__proto__`. */
 export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
 
-const isPairs = (input: LabelsInput): input is Iterable<readonly [string, string]> => Symbol.iterator in input
-
-/** Compares as Go compares strings: by UTF-8 bytes, which is the order of the code points. */
-export const compareText = (a: string, b: string): number => {
-  const length = Math.min(a.length, b.length)
-  for (let i = 0; i < length; i++) {
-    const x = a.charCodeAt(i)
-    const y = b.charCodeAt(i)
-    // UTF-16 puts the surrogates of high code points before U+E000 … U+FFFF.
-    if (x !== y) return x >= 0xd800 && y >= 0xd800 ? surrogatesLast(x) - surrogatesLast(y) : x - y
-  }
-  return a.length - b.length
-}
-
-const surrogatesLast = (unit: number): number => (unit < 0xe000 ? unit + 0x10000 : unit)
-
 /** The order of Prometheus' responses: label by label, name before value, shorter sets first. */
 export const compareLabels = (a: Labels, b: Labels): number => {
   for (let i = 0; i < a.length && i < b.length; i++) {
-    const byName = compareText(a[i]![0], b[i]![0])
+    const byName = byBytes(a[i]![0], b[i]![0])
     if (byName !== 0) return byName
-    const byValue = compareText(a[i]![1], b[i]![1])
+    const byValue = byBytes(a[i]![1], b[i]![1])
     if (byValue !== 0) return byValue
   }
   return a.length - b.length
 }
 
 /** The value of one label, `""` when it is absent, as PromQL sees it. */
-export const labelValue = (labels: Labels, name: string): string => {
-  for (const label of labels) if (label[0] === name) return label[1]
-  return ""
-}
+export const labelValue = (labels: Labels, name: string): string =>
+  labels.find((label) => label[0] === name)?.[1] ?? ""
 
 /** Canonical labels. If a name comes twice, the last value is used. */
 export const makeLabels = (input: LabelsInput): Labels =>
-  canonicalLabels(new Map(isPairs(input) ? input : Object.entries(input)))
+  canonicalLabels(new Map(Symbol.iterator in input ? input : Object.entries(input)))
 
 /**
  * A series from its labels, `__name__` included, and its samples in any order.
@@ -104,10 +86,6 @@ export const makeDatabase = (
     }
   }
   const families = new Map<string, Array<FamilyMetadata>>()
-  for (const [family, entry] of metadata) {
-    const entries = families.get(family)
-    if (entries === undefined) families.set(family, [entry])
-    else entries.push(entry)
-  }
+  for (const [family, entry] of metadata) families.set(family, [...(families.get(family) ?? []), entry])
   return { series: sorted, metadata: families }
 }

@@ -1,7 +1,9 @@
 /** The mock as a real HTTP server on loopback, for the demo and for tests of the executable. */
-
+import { once } from "node:events"
 import type * as Http from "node:http"
 import { createRequire } from "node:module"
+import type { AddressInfo } from "node:net"
+import { promises } from "node:stream"
 import { Clock, Effect, type Scope } from "effect"
 import { type MockResponse, makeRequest } from "./http.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
@@ -16,7 +18,7 @@ export interface MockServer {
 }
 
 /** The largest request body: it is kept in memory, and parameters need no more. */
-export const MAX_BODY_BYTES = 1_048_576
+const MAX_BODY_BYTES = 1_048_576
 
 /** How long a client may take for the headers of a request, and for the complete request. */
 const HEADERS_MILLIS = 20_000
@@ -31,28 +33,25 @@ export const make = Effect.fnUntraced(function* (
   port = 0
 ): Effect.fn.Return<MockServer, never, Scope.Scope> {
   const clock = yield* Clock.Clock
-  const serve = (request: Http.IncomingMessage, response: Http.ServerResponse): void => {
+  const serve = async (request: Http.IncomingMessage, response: Http.ServerResponse): Promise<void> => {
     // A client may go away at any time.
     request.on("error", () => {})
     response.on("error", () => {})
-    const url = addressOf(request)
-    if (url === undefined) {
-      refuse(request, response, 400)
-      return
-    }
-    receive(request, response, (body) => {
+    try {
+      const url = addressOf(request)
+      if (url === undefined) return refuse(request, response, 400)
+      const body = await bodyOf(request)
+      if (body === undefined) return refuse(request, response, 413)
       const headers = Object.entries(request.headersDistinct).map(
-        ([name, values]) => [name, (values ?? []).join(", ")] as const
+        ([name, values = []]) => [name, values.join(", ")] as const
       )
       const received = makeRequest(request.method ?? "GET", url, headers, body)
-      try {
-        respond(response, mock.handle(received, clock.currentTimeMillisUnsafe()))
-      } catch (error) {
-        // A bug in the faults of a test, such as an invalid header.
-        if (response.headersSent) response.destroy()
-        else refuse(request, response, 500, `The mock failed: ${error}`)
-      }
-    })
+      await send(response, mock.handle(received, clock.currentTimeMillisUnsafe()))
+    } catch (error) {
+      // The client went away, or there is a bug in the faults of a test, such as an invalid header.
+      if (response.headersSent) response.destroy()
+      else refuse(request, response, 500, `The mock failed: ${error}`)
+    }
   }
   const server = http.createServer(
     { headersTimeout: HEADERS_MILLIS, requestTimeout: REQUEST_MILLIS, connectionsCheckingInterval: 5000 },
@@ -65,10 +64,10 @@ export const make = Effect.fnUntraced(function* (
   })
   // As long as a real server's: a request must not arrive on a connection that is being closed.
   server.keepAliveTimeout = 300_000
-  yield* Effect.acquireRelease(listen(server, port), () => close(server))
-  const address = server.address()
-  const actual = address !== null && typeof address === "object" ? address.port : port
-  return { baseUrl: `http://127.0.0.1:${actual}${mock.options.pathPrefix ?? ""}` }
+  const listen = Effect.promise(() => once(server.listen(port, "127.0.0.1"), "listening"))
+  yield* Effect.acquireRelease(listen, () => close(server))
+  const address = server.address() as AddressInfo
+  return { baseUrl: `http://127.0.0.1:${address.port}${mock.options.pathPrefix ?? ""}` }
 })
 
 /** A name or an address, and a port. */
@@ -96,10 +95,7 @@ const refuse = (
   status: 400 | 413 | 500,
   why = http.STATUS_CODES[status]
 ): void => {
-  request.removeAllListeners("data").removeAllListeners("end").pause()
-  const { socket } = request
-  const timer = setTimeout(() => socket.destroy(), LINGER_MILLIS)
-  socket.once("close", () => clearTimeout(timer))
+  setTimeout(() => request.socket.destroy(), LINGER_MILLIS).unref()
   const body = Buffer.from(`${status} ${why}\n`)
   response.writeHead(status, {
     "content-type": "text/plain; charset=utf-8",
@@ -110,90 +106,42 @@ const refuse = (
   response.write(body)
 }
 
-const listen = (server: Http.Server, port: number) =>
-  Effect.callback<void>((resume) => {
-    server.once("error", (error) => resume(Effect.die(error)))
-    server.listen(port, "127.0.0.1", () => resume(Effect.void))
-  })
-
 const close = (server: Http.Server) =>
   Effect.callback<void>((resume) => {
     server.close(() => resume(Effect.void))
     server.closeAllConnections()
   })
 
-const receive = (
-  request: Http.IncomingMessage,
-  response: Http.ServerResponse,
-  done: (body: string) => void
-): void => {
-  if (isTooLarge(request)) {
-    refuse(request, response, 413)
-    return
-  }
+/** The body of a request; undefined if it is too large. */
+const bodyOf = async (request: Http.IncomingMessage): Promise<string | undefined> => {
+  if (isTooLarge(request)) return undefined
   const chunks: Array<Buffer> = []
   let bytes = 0
-  request.on("data", (chunk: Buffer) => {
+  // Not destroyed, since the connection is needed for the response.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     bytes += chunk.length
-    if (bytes > MAX_BODY_BYTES) refuse(request, response, 413)
-    else chunks.push(chunk)
-  })
-  request.on("end", () => done(Buffer.concat(chunks).toString("utf8")))
+    if (bytes > MAX_BODY_BYTES) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString("utf8")
 }
 
-const respond = (response: Http.ServerResponse, reply: MockResponse): void => {
+const send = async (response: Http.ServerResponse, reply: MockResponse): Promise<void> => {
   if (reply.delayMillis === Number.POSITIVE_INFINITY) return
   if (reply.delayMillis > 0) {
-    const timer = setTimeout(() => {
-      try {
-        send(response, reply)
-      } catch {
-        response.destroy()
-      }
-    }, reply.delayMillis)
-    response.once("close", () => clearTimeout(timer))
-  } else send(response, reply)
-}
-
-const send = (response: Http.ServerResponse, reply: MockResponse): void => {
+    await new Promise((resolve) => setTimeout(resolve, reply.delayMillis).unref())
+  }
+  const { socket } = response
   if (reply.ending === "reset") {
-    response.socket?.resetAndDestroy()
+    socket?.resetAndDestroy()
     return
   }
   response.writeHead(reply.status, reply.headers)
-  const chunks = reply.body[Symbol.iterator]()
-  const writeMore = (): void => {
-    try {
-      while (!response.destroyed) {
-        const next = chunks.next()
-        if (next.done === true) {
-          finish(response, reply)
-          return
-        }
-        if (!response.write(next.value)) {
-          response.once("drain", writeMore)
-          return
-        }
-      }
-    } catch {
-      // The body could not be generated: the client gets a response that is cut.
-      response.destroy()
-    }
-  }
-  writeMore()
-}
-
-const finish = (response: Http.ServerResponse, reply: MockResponse): void => {
-  switch (reply.ending) {
-    case "stall":
-      response.flushHeaders()
-      return
-    case "cut":
-      // Only after all bytes were sent, so that the client gets exactly that many.
-      response.flushHeaders()
-      response.socket?.write("", () => response.socket?.destroy())
-      return
-    default:
-      response.end()
-  }
+  const isComplete = reply.ending === "complete"
+  await promises.pipeline(reply.body, response, { end: isComplete })
+  if (isComplete) return
+  // Even if there is no body.
+  response.flushHeaders()
+  // Only after all bytes were sent, so that the client gets exactly that many.
+  if (reply.ending === "cut") socket?.write("", () => socket.destroy())
 }

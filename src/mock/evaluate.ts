@@ -2,26 +2,21 @@
  * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, and `time()`, with Prometheus' rules for
  * which sample is used at a point in time.
  */
-import { Result } from "effect"
+import { Iterable, Result } from "effect"
 import * as Matcher from "../promql/Matcher.ts"
-import type { Histogram } from "../samples/Sample.ts"
-import { labelValue, type MockDatabase, type MockSeries, type MockValue } from "./MockSeries.ts"
+import type { Histogram, Labels } from "../samples/Sample.ts"
+import { labelValue, type MockDatabase, type MockSeries } from "./MockSeries.ts"
 import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 
-/** A query that the mock can evaluate. */
+/** A query that the mock can evaluate: a selector, `count(…)` of one, or `time()`, the time of evaluation in seconds. */
 export type Query =
-  | { readonly _tag: "Selector"; readonly selector: Selector }
-  /** `count(…)`: how many series a selector selects. */
-  | { readonly _tag: "Count"; readonly selector: Selector }
-  /** `time()`: the time of evaluation in seconds. */
+  | { readonly _tag: "Selector" | "Count"; readonly selector: Selector }
   | { readonly _tag: "Time" }
 
 /** A compiled selector. */
 export interface Selector {
-  /** Whether it selects a series, given a lookup that returns `""` for an absent label. */
-  readonly matches: (value: (label: string) => string) => boolean
-  /** Whether it selects a series without labels: Prometheus refuses such a selector. */
-  readonly matchesEmpty: boolean
+  /** Whether it selects a series with these labels. Prometheus refuses a selector of one without labels. */
+  readonly matches: (labels: Labels) => boolean
   /** How large its regular expressions are together. */
   readonly weight: number
 }
@@ -58,8 +53,6 @@ const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
-const emptySelector = "vector selector must contain at least one non-empty matcher"
-
 /**
  * Parses a query; fails with the text of Prometheus' error, or one of the same form.
  * `modern`: as since Prometheus 3.0, where names may be quoted and `.` in expressions matches a line feed.
@@ -67,25 +60,28 @@ const emptySelector = "vector selector must contain at least one non-empty match
 export const parseQuery = (text: string, modern = false): Result.Result<Query, string> => {
   if (timeCall.test(text)) return Result.succeed({ _tag: "Time" })
   const counted = countCall.exec(text)?.[1]
-  if (counted !== undefined && !timeCall.test(counted) && !countCall.test(counted)) {
-    const before = text.indexOf("(") + 1
-    return Result.mapBoth(parseQuery(counted, modern), {
-      onFailure: (message) => message.replace(/^1:(\d+)/, (_, column) => `1:${Number(column) + before}`),
-      onSuccess: (query) => (query._tag === "Selector" ? { ...query, _tag: "Count" } : query)
-    })
+  if (counted === undefined) {
+    return Result.map(parseVector(text, modern), (selector) => ({ _tag: "Selector", selector }))
   }
-  if (text.trim() === "") return Result.fail("1:1: parse error: no expression found in input")
-  return Result.flatMap(parseParts(text, modern), ({ name, matchers }): Result.Result<Query, string> => {
-    if (name !== "" && matchers.some((m) => m.label === "__name__")) {
-      return Result.fail(`1:${name.length + 1}: parse error: metric name must not be set twice: "${name}"`)
-    }
-    return Result.flatMap(compile(name, matchers, modern), (selector) =>
-      selector.matchesEmpty
-        ? Result.fail(`1:1: parse error: ${emptySelector}`)
-        : Result.succeed({ _tag: "Selector", selector })
-    )
+  const before = text.indexOf("(") + 1
+  return Result.mapBoth(parseVector(counted, modern), {
+    onFailure: (message) => message.replace(/^1:(\d+)/, (_, column) => `1:${Number(column) + before}`),
+    onSuccess: (selector) => ({ _tag: "Count", selector })
   })
 }
+
+const parseVector = (text: string, modern: boolean): Result.Result<Selector, string> =>
+  Result.gen(function* () {
+    if (text.trim() === "") return yield* Result.fail("1:1: parse error: no expression found in input")
+    const { name, matchers } = yield* parseParts(text, modern)
+    if (name !== "" && matchers.some(({ label }) => label === "__name__")) {
+      const error = `1:${name.length + 1}: parse error: metric name must not be set twice: "${name}"`
+      return yield* Result.fail(error)
+    }
+    const selector = yield* compile(name, matchers, modern)
+    if (!selector.matches([])) return selector
+    return yield* Result.fail("1:1: parse error: vector selector must contain at least one non-empty matcher")
+  })
 
 /**
  * Parses a `match[]`: `name`, `{…}` or `name{…}`. The caller refuses a selector of everything, since the error differs. Unlike
@@ -124,14 +120,14 @@ const compile = (
   matchers: ReadonlyArray<Matcher.Matcher>,
   dotAll: boolean
 ): Result.Result<Selector, string> => {
-  const weight = weigh(matchers)
+  const expressions = matchers.filter(({ operator }) => operator.endsWith("~"))
+  const weight = expressions.reduce((sum, { value }) => sum + weightOf(value), 0)
   if (weight > MAX_WEIGHT) return Result.fail(`1:1: parse error: ${tooLarge}`)
   try {
     const all = name === "" ? matchers : [Matcher.ofMetric(name), ...matchers]
     const tests = all.map((matcher) => ({ label: matcher.label, test: compileOne(matcher, dotAll) }))
     return Result.succeed({
-      matches: (value) => tests.every(({ label, test }) => test(value(label))),
-      matchesEmpty: tests.every(({ test }) => test("")),
+      matches: (labels) => tests.every(({ label, test }) => test(labelValue(labels, label))),
       weight
     })
   } catch (error) {
@@ -144,26 +140,14 @@ const compile = (
 export const tooLarge =
   "the regular expressions are too large for the mock: use shorter ones, or fewer repetitions"
 
-const weigh = (matchers: ReadonlyArray<Matcher.Matcher>): number =>
-  matchers.reduce(
-    (sum, { operator, value }) => (operator === "=~" || operator === "!~" ? sum + weightOf(value) : sum),
-    0
-  )
-
 const compileOne = ({ operator, value }: Matcher.Matcher, dotAll: boolean): ((text: string) => boolean) => {
-  if (operator === "=") return (text) => text === value
-  if (operator === "!=") return (text) => text !== value
-  const pattern = compileFullMatch(value, dotAll)
-  const wanted = operator === "=~"
-  return (text) => pattern.test(text) === wanted
+  const isMatch = operator.endsWith("~") ? compileFullMatch(value, dotAll) : (text: string) => text === value
+  return operator.startsWith("!") ? (text) => !isMatch(text) : isMatch
 }
 
 /** The series that a selector selects, in the database's order. */
 export const select = (database: MockDatabase, selector: Selector): ReadonlyArray<MockSeries> =>
-  database.series.filter((series) => isSelected(series, selector))
-
-export const isSelected = (series: MockSeries, selector: Selector): boolean =>
-  selector.matches((name) => labelValue(series.labels, name))
+  database.series.filter(({ labels }) => selector.matches(labels))
 
 /** The index of the last of `times` at or before `timeMillis`, or -1. */
 const lastAtOrBefore = (times: Float64Array, timeMillis: number): number => {
@@ -183,18 +167,42 @@ export const hasSampleBetween = (series: MockSeries, startMillis: number, endMil
   return last >= 0 && series.times[last]! >= startMillis
 }
 
+/** One series of a result: `values[i]` at `times[i]`. */
+export interface ResultSeries {
+  readonly labels: Labels
+  readonly times: ReadonlyArray<number>
+  readonly values: ReadonlyArray<number | Histogram>
+  /** How many samples the engine holds for it. */
+  readonly loaded: number
+}
+
+/** The series of a result that have points, each evaluated when it is needed. */
+export function* evaluate(
+  query: Query,
+  database: MockDatabase,
+  grid: Grid,
+  options: EvaluateOptions
+): Generator<ResultSeries> {
+  if (query._tag === "Time") {
+    yield timeSeries(grid)
+    return
+  }
+  const selected = Iterable.map(select(database, query.selector), (series) => range(series, grid, options))
+  const result = query._tag === "Count" ? [count(selected)] : selected
+  for (const series of result) if (series.times.length > 0) yield series
+}
+
 /**
  * The points of one series on a grid: each has the value of the latest sample at or before it that is not older than
  * the look-back, unless that sample is a stale marker.
  */
 export const range = (
-  series: MockSeries,
+  { labels, times: samples, values: all }: MockSeries,
   grid: Grid,
   options: EvaluateOptions = defaultOptions
-): { readonly times: ReadonlyArray<number>; readonly values: ReadonlyArray<number | Histogram> } => {
+): ResultSeries => {
   const times: Array<number> = []
   const values: Array<number | Histogram> = []
-  const samples = series.times
   const existing = lastAtOrBefore(samples, options.untilMillis)
   let index = lastAtOrBefore(samples, Math.min(grid.startMillis, options.untilMillis))
   for (let time = grid.startMillis; time <= grid.endMillis; time += grid.stepMillis) {
@@ -202,32 +210,34 @@ export const range = (
     if (index < 0) continue
     const age = time - samples[index]!
     if (options.lookbackClosed ? age > options.lookbackMillis : age >= options.lookbackMillis) continue
-    const value: MockValue = series.values[index]!
+    const value = all[index]!
     if (value === "stale") continue
     times.push(time)
     values.push(value)
   }
-  return { times, values }
+  return { labels, times, values, loaded: times.length }
 }
 
-/** How many of the series have a value at each point of a grid at which any has. */
-export const count = (
-  selected: ReadonlyArray<MockSeries>,
-  grid: Grid,
-  options: EvaluateOptions = defaultOptions
-): { readonly times: ReadonlyArray<number>; readonly values: ReadonlyArray<number> } => {
+/** How many series have a value at each point at which any has. */
+const count = (selected: Iterable<ResultSeries>): ResultSeries => {
   const counts = new Map<number, number>()
-  for (const series of selected) {
-    for (const time of range(series, grid, options).times) counts.set(time, (counts.get(time) ?? 0) + 1)
+  for (const { times } of selected) {
+    for (const time of times) counts.set(time, (counts.get(time) ?? 0) + 1)
   }
-  const times = Array.from(counts.keys()).sort((a, b) => a - b)
-  return { times, values: times.map((time) => counts.get(time)!) }
+  const times = [...counts.keys()].sort((a, b) => a - b)
+  const values = times.map((time) => counts.get(time)!)
+  let counted = 0
+  // Beside what it counts, the engine holds the results so far, and the input of the next one.
+  let counting = 0
+  for (const [results, value] of values.entries()) {
+    counted += value
+    counting = Math.max(counting, results + value + 1)
+  }
+  return { labels: [], times, values, loaded: counted + counting }
 }
 
-/** The value of one series at one time, or undefined. */
-export const instant = (
-  series: MockSeries,
-  timeMillis: number,
-  options: EvaluateOptions = defaultOptions
-): number | Histogram | undefined =>
-  range(series, { startMillis: timeMillis, endMillis: timeMillis, stepMillis: 1 }, options).values[0]
+const timeSeries = ({ startMillis, endMillis, stepMillis }: Grid): ResultSeries => {
+  const times: Array<number> = []
+  for (let time = startMillis; time <= endMillis; time += stepMillis) times.push(time)
+  return { labels: [], times, values: times.map((time) => time / 1000), loaded: times.length }
+}

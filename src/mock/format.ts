@@ -1,15 +1,11 @@
 /** Times, strings and samples in the JSON that Prometheus writes, digit by digit. */
 import { formatFloat64 } from "../samples/formatFloat64.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
-import type { MockValue } from "./MockSeries.ts"
+import type { ResultSeries } from "./evaluate.ts"
 
 /** A sample's time in seconds: an integer if it has no fraction, else three decimals. */
-export const formatTime = (timeMillis: number): string => {
-  const fraction = Math.abs(timeMillis % 1000)
-  if (fraction === 0) return String(timeMillis / 1000)
-  const sign = timeMillis < 0 ? "-" : ""
-  return `${sign}${Math.trunc(Math.abs(timeMillis) / 1000)}.${String(fraction).padStart(3, "0")}`
-}
+export const formatTime = (timeMillis: number): string =>
+  timeMillis % 1000 === 0 ? String(timeMillis / 1000) : (timeMillis / 1000).toFixed(3)
 
 const unsafeInHtml = /[<>&\u2028\u2029]/g
 
@@ -28,30 +24,27 @@ export const formatHistogram = (histogram: Histogram): string => {
   return `{"count":"${histogram.count}","sum":"${histogram.sum}"${tail}}`
 }
 
+const formatPoint = (timeMillis: number, value: number | Histogram): string => {
+  const text = typeof value === "number" ? `"${formatFloat64(value)}"` : formatHistogram(value)
+  return `[${formatTime(timeMillis)},${text}]`
+}
+
 /** One series of a range query: floats under `values`, native histograms under `histograms`, both or either. */
-export const formatMatrixSeries = (
-  labels: Labels,
-  times: ReadonlyArray<number>,
-  values: ReadonlyArray<MockValue>
-): string => {
-  let floats = ""
-  let histograms = ""
-  for (let i = 0; i < times.length; i++) {
-    const value = values[i]!
-    const time = formatTime(times[i]!)
-    if (typeof value === "number") floats += `${floats === "" ? "" : ","}[${time},"${formatFloat64(value)}"]`
-    else if (value !== "stale") {
-      histograms += `${histograms === "" ? "" : ","}[${time},${formatHistogram(value)}]`
-    }
+export const formatMatrixSeries = ({ labels, times, values }: ResultSeries): string => {
+  const floats: Array<string> = []
+  const histograms: Array<string> = []
+  for (const [i, value] of values.entries()) {
+    const points = typeof value === "number" ? floats : histograms
+    points.push(formatPoint(times[i]!, value))
   }
   const parts = [`"metric":${formatLabels(labels)}`]
-  if (floats !== "") parts.push(`"values":[${floats}]`)
-  if (histograms !== "") parts.push(`"histograms":[${histograms}]`)
+  if (floats.length > 0) parts.push(`"values":[${floats.join(",")}]`)
+  if (histograms.length > 0) parts.push(`"histograms":[${histograms.join(",")}]`)
   return `{${parts.join(",")}}`
 }
 
-/** One series of an instant query. */
-export const formatVectorSample = (labels: Labels, timeMillis: number, value: number | Histogram): string =>
-  typeof value === "number"
-    ? `{"metric":${formatLabels(labels)},"value":[${formatTime(timeMillis)},"${formatFloat64(value)}"]}`
-    : `{"metric":${formatLabels(labels)},"histogram":[${formatTime(timeMillis)},${formatHistogram(value)}]}`
+/** One series of an instant query, which has one point. */
+export const formatVectorSample = ({ labels, times, values }: ResultSeries): string => {
+  const key = typeof values[0] === "number" ? "value" : "histogram"
+  return `{"metric":${formatLabels(labels)},"${key}":${formatPoint(times[0]!, values[0]!)}}`
+}

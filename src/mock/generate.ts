@@ -4,7 +4,7 @@
  * Every value is a pure function of the seed, the series and the time. So a database that ends later has the same samples and
  * further ones, like a real server: a second run of the demo finds new samples and no contradictions.
  */
-import type { FamilyMetadata, LabelsInput, MockDatabase, MockSeries, MockValue } from "./MockSeries.ts"
+import type { FamilyMetadata, MockDatabase, MockSeries } from "./MockSeries.ts"
 import { makeDatabase, makeSeries } from "./MockSeries.ts"
 
 /** What to generate. */
@@ -62,19 +62,33 @@ const families: ReadonlyArray<readonly [string, FamilyMetadata]> = [
   ]
 ]
 
+/** How busy a CPU is in each mode, by the activity. */
+const cpuModes = {
+  idle: (busy: number) => 1 - 0.8 * busy,
+  system: (busy: number) => 0.2 * busy,
+  user: (busy: number) => 0.6 * busy
+}
+
+const shareOfCode = { 200: 1, 404: 0.02, 500: 0.004 }
+
+const shareBelow = [
+  ["0.05", 0.6],
+  ["0.1", 0.2],
+  ["0.25", 0.12],
+  ["0.5", 0.05],
+  ["1", 0.02],
+  ["+Inf", 0.01]
+] as const
+
 /** Generates the database: twelve metrics, 76 series, one sample per series and interval. */
 export const generate = (options: GenerateOptions): MockDatabase => {
   const { endMillis, hours = 25, seed = 1, intervalMillis = 60_000 } = options
-  const startMillis = endMillis - hours * 3_600_000
-  const series: Array<MockSeries> = []
-  const add = (labels: LabelsInput, samples: Array<readonly [number, MockValue]>) => {
-    if (samples.length > 0) series.push(makeSeries(labels, samples))
-  }
-  instances.forEach((instance, index) => {
-    const target = new Target(instance, index, { startMillis, endMillis, seed, intervalMillis })
-    target.all(add)
-  })
-  return makeDatabase(series, families)
+  const span = { startMillis: endMillis - hours * 3_600_000, endMillis, seed, intervalMillis }
+  const series = instances.flatMap((instance, n) => [...new Target({ ...instance, ...span }, 1000 * n).all()])
+  return makeDatabase(
+    series.filter(({ times }) => times.length > 0),
+    families
+  )
 }
 
 interface Span {
@@ -84,193 +98,133 @@ interface Span {
   readonly intervalMillis: number
 }
 
-type Add = (labels: LabelsInput, samples: Array<readonly [number, MockValue]>) => void
+type Samples = Array<readonly [timeMillis: number, value: number | "stale"]>
 
 /** The series of one instance. */
 class Target {
-  readonly instance: Instance
-  readonly index: number
-  readonly span: Span
+  readonly target: Instance & Span
   /** Numbers the series, so that each has its own noise. */
-  #series = 0
+  #id: number
 
-  constructor(instance: Instance, index: number, span: Span) {
-    this.instance = instance
-    this.index = index
-    this.span = span
+  constructor(target: Instance & Span, firstId: number) {
+    this.target = target
+    this.#id = firstId
   }
 
-  all(add: Add): void {
-    this.#series = this.index * 1000
-    add(
-      this.#labels("up"),
-      [...this.#scrapes()].map(([time, up]) => [time, up ? 1 : 0])
+  *all(): Generator<MockSeries> {
+    const { downMillis, intervalMillis } = this.target
+    const up = [...this.#scrapes(this.target.startMillis)].map(([time, up]) => [time, up ? 1 : 0] as const)
+    yield this.#series("up", up)
+    const started = this.#samples((time) => (this.#downSince(time) + downMillis) / 1000)
+    yield this.#series("process_start_time_seconds", started)
+    const memory = this.#samples(
+      (time, random) => 4096 * Math.round(1_500_000 - 900_000 * activity(time) + 60_000 * random)
     )
-    add(
-      this.#labels("process_start_time_seconds"),
-      this.#gauge((time) => this.#startedMillis(time) / 1000)
-    )
-    add(
-      this.#labels("node_memory_MemAvailable_bytes"),
-      this.#gauge((time, random) => 4096 * Math.round(1_500_000 - 900_000 * activity(time) + 60_000 * random))
-    )
+    yield this.#series("node_memory_MemAvailable_bytes", memory)
     for (const cpu of ["0", "1"]) {
-      for (const [mode, share] of [
-        ["idle", 0.2],
-        ["system", 0.2],
-        ["user", 0.6]
-      ] as const) {
-        const rate = (time: number) => (mode === "idle" ? 1 - 0.8 * activity(time) : share * activity(time))
-        const cpuSeconds = this.#counter((time, random) => {
-          const seconds = (rate(time) * this.span.intervalMillis * (0.9 + 0.2 * random)) / 1000
-          return Math.round(seconds * 100) / 100
+      for (const [mode, rate] of Object.entries(cpuModes)) {
+        const cpuSeconds = this.#samples((time, random, before) => {
+          const seconds = (rate(activity(time)) * intervalMillis * (0.9 + 0.2 * random)) / 1000
+          // In the kernel's unit of hundredths, so that sums have no rounding errors.
+          return (Math.round(before * 100) + Math.round(seconds * 100)) / 100
         })
-        add(this.#labels("node_cpu_seconds_total", { cpu, mode }), hundredths(cpuSeconds))
+        yield this.#series("node_cpu_seconds_total", cpuSeconds, { cpu, mode })
       }
     }
-    for (const handler of ["/", "/api/orders"]) this.#requests(add, handler)
-    for (const queue of ["email", "reports"]) this.#queue(add, queue)
-    add(
-      this.#labels("cache_hit_ratio"),
-      this.#gauge((time, random) => (random < 0.02 ? Number.NaN : 1 - activity(time) * 0.3 * random))
+    yield* this.#requests("/", 240)
+    yield* this.#requests("/api/orders", 60)
+    for (const queue of ["email", "reports"]) {
+      const depth = this.#samples((time, random) => Math.floor(40 * activity(time) * random * random))
+      yield this.#series("queue_depth", depth, { queue })
+      const perJob = this.#samples((_, random) =>
+        random < 0.01 ? Number.POSITIVE_INFINITY : Math.round(random * 9000) / 1e6
+      )
+      yield this.#series("queue_seconds_per_job", perJob, { queue })
+    }
+    const hits = this.#samples((time, random) =>
+      random < 0.02 ? Number.NaN : 1 - activity(time) * 0.3 * random
     )
-    this.#builds(add)
+    yield this.#series("cache_hit_ratio", hits)
+    yield* this.#builds()
   }
 
-  #requests(add: Add, handler: string): void {
-    const perScrape = handler === "/" ? 240 : 60
-    for (const [code, share] of [
-      ["200", 1],
-      ["404", 0.02],
-      ["500", 0.004]
-    ] as const) {
-      add(
-        this.#labels("http_requests_total", { handler, method: "GET", code }),
-        this.#counter((time, random) => Math.floor(perScrape * share * activity(time) * 2 * random))
-      )
+  *#requests(handler: string, perScrape: number): Generator<MockSeries> {
+    const requests = (share: number) =>
+      this.#counter((time, random) => Math.floor(perScrape * share * activity(time) * 2 * random))
+    for (const [code, share] of Object.entries(shareOfCode)) {
+      yield this.#series("http_requests_total", requests(share), { handler, method: "GET", code })
     }
     // Each bucket has its own counter. Their sums are the cumulative buckets, which never decrease.
-    const bounds = [
-      ["0.05", 0.6],
-      ["0.1", 0.2],
-      ["0.25", 0.12],
-      ["0.5", 0.05],
-      ["1", 0.02],
-      ["+Inf", 0.01]
-    ] as const
-    let below: Array<readonly [number, MockValue]> = []
-    let sum: Array<readonly [number, MockValue]> = []
-    for (const [le, share] of bounds) {
-      const own = this.#counter((time, random) => Math.floor(perScrape * share * activity(time) * 2 * random))
-      const seconds = le === "+Inf" ? 2.5 : Number(le) * 0.7
-      sum = plus(
-        sum,
-        own.map(([time, n]) => [time, typeof n === "number" ? n * seconds : n])
-      )
-      below = plus(below, own)
-      add(this.#labels("http_request_duration_seconds_bucket", { handler, le }), below)
+    const counters = shareBelow.map(([, share]) => requests(share))
+    const seconds = shareBelow.map(([le]) => (le === "+Inf" ? 2.5 : Number(le) * 0.7))
+    const duration = "http_request_duration_seconds"
+    for (const [i, [le]] of shareBelow.entries()) {
+      yield this.#series(`${duration}_bucket`, sumOf(counters.slice(0, i + 1)), { handler, le })
     }
-    add(this.#labels("http_request_duration_seconds_sum", { handler }), sum)
-    add(this.#labels("http_request_duration_seconds_count", { handler }), below)
-  }
-
-  #queue(add: Add, queue: string): void {
-    add(
-      this.#labels("queue_depth", { queue }),
-      this.#gauge((time, random) => Math.floor(40 * activity(time) * random * random))
-    )
-    add(
-      this.#labels("queue_seconds_per_job", { queue }),
-      this.#gauge((_, random) => (random < 0.01 ? Number.POSITIVE_INFINITY : Math.round(random * 9000) / 1e6))
-    )
+    yield this.#series(`${duration}_sum`, sumOf(counters, seconds), { handler })
+    yield this.#series(`${duration}_count`, sumOf(counters), { handler })
   }
 
   /** A new version goes live at noon UTC: one series ends and another begins on each day. */
-  #builds(add: Add): void {
+  *#builds(): Generator<MockSeries> {
     const version = (time: number) => Math.floor((time + day / 2) / day)
-    const all = this.#gauge(() => 1)
-    const from = version(this.span.startMillis)
-    for (let current = from; current <= version(this.span.endMillis); current++) {
-      const own = all.filter(([time]) => version(time) === current)
-      const next = all.find(([time]) => version(time) > current)
+    const all = this.#samples(() => 1)
+    const builds = [...Map.groupBy(all, ([time]) => version(time))]
+    for (const [i, [current, own]] of builds.entries()) {
+      const next = builds[i + 1]?.[1][0]
       // The scrape that no longer finds a series marks it stale.
-      if (next !== undefined && own.length > 0) own.push([next[0], "stale"])
-      add(this.#labels("app_build_info", { version: `4.${current % 1000}.0` }), own)
+      if (next !== undefined) own.push([next[0], "stale"])
+      yield this.#series("app_build_info", own, { version: `4.${current % 1000}.0` })
     }
   }
 
-  #labels(name: string, labels: Readonly<Record<string, string>> = {}): LabelsInput {
-    return { __name__: name, job: "shop", instance: this.instance.name, ...labels }
+  #series(name: string, samples: Iterable<Samples[number]>, labels: Record<string, string> = {}): MockSeries {
+    return makeSeries({ __name__: name, job: "shop", instance: this.target.name, ...labels }, samples)
   }
 
   /** The times of all scrapes, and whether the instance was up. */
-  *#scrapes(sinceMillis = this.span.startMillis): Generator<readonly [timeMillis: number, up: boolean]> {
-    const { intervalMillis, endMillis } = this.span
-    const first = Math.ceil((sinceMillis - this.instance.offsetMillis) / intervalMillis)
+  *#scrapes(sinceMillis: number): Generator<readonly [timeMillis: number, up: boolean]> {
+    const { downMillis, endMillis, intervalMillis, offsetMillis } = this.target
+    const first = Math.ceil((sinceMillis - offsetMillis) / intervalMillis)
     for (let tick = first; ; tick++) {
-      const time = tick * intervalMillis + this.instance.offsetMillis
+      const time = tick * intervalMillis + offsetMillis
       if (time > endMillis) return
-      yield [time, time - this.#downSince(time) >= this.instance.downMillis]
+      yield [time, time - this.#downSince(time) >= downMillis]
     }
   }
 
   /** The last time at or before `timeMillis` at which the instance went down. */
   #downSince(timeMillis: number): number {
-    return Math.floor((timeMillis - this.instance.restartMillis) / day) * day + this.instance.restartMillis
+    const { restartMillis } = this.target
+    return Math.floor((timeMillis - restartMillis) / day) * day + restartMillis
   }
 
-  /** When the process that runs at `timeMillis` was started. */
-  #startedMillis(timeMillis: number): number {
-    return this.#downSince(timeMillis) + this.instance.downMillis
-  }
-
-  /** Samples of a gauge: a value per scrape while the instance is up, a stale marker when it goes down. */
-  #gauge(value: (timeMillis: number, random: number) => number): Array<readonly [number, MockValue]> {
-    const id = this.#series++
-    const samples: Array<readonly [number, MockValue]> = []
+  /** A value per scrape while the instance is up, and a stale marker when it goes down. `before` is 0 after a restart. */
+  #samples(next: (timeMillis: number, random: number, before: number) => number): Samples {
+    const { intervalMillis, seed, startMillis } = this.target
+    const id = this.#id++
+    const samples: Samples = []
+    let value = 0
     let wasUp = false
-    for (const [time, up] of this.#scrapes()) {
-      if (up) samples.push([time, value(time, this.#random(id, time))])
+    for (const [time, up] of this.#scrapes(this.#downSince(startMillis))) {
+      value = up ? next(time, noise(seed, id, Math.floor(time / intervalMillis)), value) : 0
+      if (time < startMillis) continue
+      if (up) samples.push([time, value])
       else if (wasUp) samples.push([time, "stale"])
       wasUp = up
     }
     return samples
   }
 
-  /** Samples of a counter: the total since the process started. A restart resets it. */
-  #counter(increase: (timeMillis: number, random: number) => number): Array<readonly [number, MockValue]> {
-    const id = this.#series++
-    const samples: Array<readonly [number, MockValue]> = []
-    const sinceMillis = this.#downSince(this.span.startMillis)
-    let total = 0
-    let wasUp = false
-    for (const [time, up] of this.#scrapes(sinceMillis)) {
-      total = up ? total + increase(time, this.#random(id, time)) : 0
-      if (time >= this.span.startMillis) {
-        if (up) samples.push([time, total])
-        else if (wasUp) samples.push([time, "stale"])
-        wasUp = up
-      }
-    }
-    return samples
-  }
-
-  #random(id: number, timeMillis: number): number {
-    return noise(this.span.seed, id, Math.floor(timeMillis / this.span.intervalMillis))
+  /** The total since the process started. */
+  #counter(increase: (timeMillis: number, random: number) => number): Samples {
+    return this.#samples((time, random, total) => total + increase(time, random))
   }
 }
 
-type Samples = Array<readonly [number, MockValue]>
-
-/** Adds two counters with the same scrapes. */
-const plus = (a: Samples, b: Samples): Samples =>
-  a.length === 0
-    ? b
-    : a.map(([time, x], i) => {
-        const y = b[i]?.[1]
-        return [time, typeof x === "number" && typeof y === "number" ? x + y : "stale"]
-      })
-
-/** Rounds sums, which have rounding errors, to the kernel's unit of hundredths. */
-const hundredths = (samples: Samples): Samples =>
-  samples.map(([time, x]) => [time, typeof x === "number" ? Math.round(x * 100) / 100 : x])
+/** The sum of counters with the same scrapes, each times its weight. */
+const sumOf = (counters: ReadonlyArray<Samples>, weights: ReadonlyArray<number> = []): Samples =>
+  counters[0]!.map(([time, first], i) => {
+    if (first === "stale") return [time, first]
+    return [time, counters.reduce((sum, counter, n) => sum + Number(counter[i]![1]) * (weights[n] ?? 1), 0)]
+  })

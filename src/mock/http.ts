@@ -13,9 +13,6 @@ export interface MockRequest {
   readonly headers: ReadonlyMap<string, string>
 }
 
-/** How a response ends: complete, broken off, stalled, or with a connection that is reset before it starts. */
-export type ResponseEnding = "complete" | "cut" | "stall" | "reset"
-
 /** A response as a transport sends it: without length or encoding. */
 export interface MockResponse {
   /** How long to wait first; `Infinity` for no response at all. */
@@ -24,8 +21,8 @@ export interface MockResponse {
   readonly headers: Readonly<Record<string, string>>
   /** Generated while it is read, once. */
   readonly body: Iterable<Uint8Array>
-  /** What happens after `body`. */
-  readonly ending: ResponseEnding
+  /** What happens after `body`: nothing, the connection breaks or stalls, or was reset before the response. */
+  readonly ending: "complete" | "cut" | "stall" | "reset"
 }
 
 /**
@@ -64,35 +61,24 @@ export const makeRequest = (
   return { method, url: url.href, path: url.pathname, params, headers: byName }
 }
 
-const encoder = new TextEncoder()
-
 /** Encodes pieces of text into chunks of exactly `chunkBytes`, the last one shorter. */
 export function* encodeChunks(pieces: Iterable<string>, chunkBytes: number): Generator<Uint8Array> {
-  let pending = ""
-  let rest = new Uint8Array(0)
+  let text = ""
+  let bytes = Buffer.alloc(0)
+  const encode = () => {
+    bytes = Buffer.concat([bytes, Buffer.from(text)])
+    text = ""
+  }
   for (const piece of pieces) {
-    pending += piece
-    if (rest.length + pending.length < chunkBytes) continue
-    rest = join(rest, encoder.encode(pending))
-    pending = ""
-    let offset = 0
-    for (; offset + chunkBytes <= rest.length; offset += chunkBytes) {
-      yield rest.subarray(offset, offset + chunkBytes)
+    text += piece
+    if (bytes.length + text.length < chunkBytes) continue
+    encode()
+    for (; bytes.length >= chunkBytes; bytes = bytes.subarray(chunkBytes)) {
+      yield bytes.subarray(0, chunkBytes)
     }
-    rest = rest.slice(offset)
   }
-  rest = join(rest, encoder.encode(pending))
-  for (let offset = 0; offset < rest.length; offset += chunkBytes) {
-    yield rest.subarray(offset, offset + chunkBytes)
-  }
-}
-
-const join = (a: Uint8Array<ArrayBuffer>, b: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
-  if (a.length === 0) return b
-  const joined = new Uint8Array(a.length + b.length)
-  joined.set(a)
-  joined.set(b, a.length)
-  return joined
+  encode()
+  for (; bytes.length > 0; bytes = bytes.subarray(chunkBytes)) yield bytes.subarray(0, chunkBytes)
 }
 
 /** The first `bytes` bytes of a body. */

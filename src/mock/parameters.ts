@@ -1,7 +1,7 @@
 /** Times and durations in requests, read as Prometheus reads them. */
 
 const float = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/
-const rfc3339 = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
+const rfc3339 = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:[.,](\d+))?(?:Z|([+-])(\d\d):(\d\d))$/
 const duration = /^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/
 /** No time is longer, and regular expressions would take long to refuse a long text. */
 const MAX_CHARACTERS = 100
@@ -23,23 +23,10 @@ export const parseTime = (text: string): number | undefined => {
   }
   const match = rfc3339.exec(text)
   if (match === null) return undefined
-  const [, year, month, day, hour, minute, second, fraction = "", sign, zoneHour = "0", zoneMinute = "0"] =
-    match
-  const fields = [
-    Number(year),
-    Number(month) - 1,
-    Number(day),
-    Number(hour),
-    Number(minute),
-    Number(second)
-  ] as const
-  const milliseconds = Number(fraction.slice(0, 3).padEnd(3, "0"))
-  const date = new Date(0)
-  date.setUTCFullYear(fields[0], fields[1], fields[2])
-  date.setUTCHours(fields[3], fields[4], fields[5], milliseconds)
-  // `Date` carries a field out of its range into the next one.
-  if (date.getUTCDate() !== fields[2] || date.getUTCHours() !== fields[3]) return undefined
-  if (date.getUTCMinutes() !== fields[4] || date.getUTCSeconds() !== fields[5]) return undefined
+  const [, utc, fraction = "", sign, zoneHour = "0", zoneMinute = "0"] = match
+  const date = new Date(`${utc}.${fraction.slice(0, 3).padEnd(3, "0")}Z`)
+  // `Date` turns 31 February into 3 March.
+  if (!Number.isFinite(date.getTime()) || !date.toISOString().startsWith(utc!)) return undefined
   if (Number(zoneHour) > 24 || Number(zoneMinute) > 59) return undefined
   const zone = (Number(zoneHour) * 60 + Number(zoneMinute)) * 60_000
   return date.getTime() - (sign === "-" ? -zone : zone)

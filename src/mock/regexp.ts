@@ -35,23 +35,16 @@ export const weightOf = (expression: string): number => {
  * `dotAll`: whether `.` matches a line feed, as it does since Prometheus 3.0. Throws a SyntaxError for syntax that RE2 does not
  * have.
  */
-export const compileFullMatch = (
-  expression: string,
-  dotAll: boolean
-): { readonly test: (text: string) => boolean } => {
+export const compileFullMatch = (expression: string, dotAll: boolean): ((text: string) => boolean) => {
   // Anchored as in Prometheus, so that the same expressions are refused.
   const compiled = loadEngine().compileExpression(`^(?:${expression})$`, dotAll)
   if (compiled === undefined) throw new SyntaxError(`invalid or unsupported syntax: \`${expression}\``)
   // Many series share few values.
   const known = new Map<string, boolean>()
-  return {
-    test: (text) => {
-      const before = known.get(text)
-      if (before !== undefined) return before
-      const isMatch = compiled.test(text)
-      if (known.size < MAX_KNOWN) known.set(text, isMatch)
-      return isMatch
-    }
+  return (text) => {
+    const isMatch = known.get(text) ?? compiled.test(text)
+    if (known.size < MAX_KNOWN) known.set(text, isMatch)
+    return isMatch
   }
 }
 

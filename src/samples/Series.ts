@@ -8,7 +8,7 @@ export const METRIC_NAME = "__name__"
 const hasSurrogates = /[\ud800-\uffff]/
 
 /** Compares by UTF-8 bytes. The order of UTF-16 code units is the same except for surrogates. */
-const byBytes = (a: string, b: string): number => {
+export const byBytes = (a: string, b: string): number => {
   const plain = a < b ? -1 : a > b ? 1 : 0
   return hasSurrogates.test(a + b) ? Buffer.compare(Buffer.from(a), Buffer.from(b)) : plain
 }

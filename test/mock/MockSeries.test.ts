@@ -1,13 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
-import {
-  compareLabels,
-  compareText,
-  labelValue,
-  makeDatabase,
-  makeLabels,
-  makeSeries
-} from "../../src/mock/MockSeries.ts"
+import { compareLabels, labelValue, makeDatabase, makeLabels, makeSeries } from "../../src/mock/MockSeries.ts"
 
 describe("labels", () => {
   it("are sorted, and empty ones are absent", () => {
@@ -43,20 +35,6 @@ describe("labels", () => {
       [["b", "1"]]
     ].map((pairs) => makeLabels(pairs.map(([name, value]) => [name!, value!] as const)))
     assert.deepStrictEqual([...sets].reverse().sort(compareLabels), sets)
-  })
-})
-
-describe("compareText", () => {
-  it.prop("has the order of UTF-8 bytes", [Schema.String, Schema.String], ([a, b]) => {
-    if (!a.isWellFormed() || !b.isWellFormed()) return
-    assert.strictEqual(Math.sign(compareText(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)))
-  })
-
-  it("puts high code points last", () => {
-    assert.isBelow(compareText("\uffee", "😀"), 0)
-    assert.isAbove(compareText("😀", "\ue000"), 0)
-    assert.isBelow(compareText("a", "😀"), 0)
-    assert.isBelow(compareText("😀", "😁"), 0)
   })
 })
 

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import type { Labels } from "../../src/samples/Sample.ts"
-import { canonicalLabels, DecodedSeries, seriesId } from "../../src/samples/Series.ts"
+import { byBytes, canonicalLabels, DecodedSeries, seriesId } from "../../src/samples/Series.ts"
 import { choices } from "../choices.ts"
 
 const idOf = (labels: Readonly<Record<string, string>> | Labels): string =>
@@ -21,6 +21,20 @@ const texts = [
   "\u0000",
   "__proto__"
 ]
+
+describe("byBytes", () => {
+  it.prop("has the order of UTF-8 bytes", [Schema.String, Schema.String], ([a, b]) => {
+    if (!a.isWellFormed() || !b.isWellFormed()) return
+    assert.strictEqual(Math.sign(byBytes(a, b)), Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  })
+
+  it("puts high code points last", () => {
+    assert.isBelow(byBytes("\uffee", "😀"), 0)
+    assert.isAbove(byBytes("😀", "\ue000"), 0)
+    assert.isBelow(byBytes("a", "😀"), 0)
+    assert.isBelow(byBytes("😀", "😁"), 0)
+  })
+})
 
 describe("seriesId", () => {
   // Made with Python, independently of this program:

@@ -16,7 +16,7 @@ const selectors = new WeakMap<ReadonlyArray<Matcher>, Selector>()
 const selected = (all: ReadonlyArray<Labels>, matchers: ReadonlyArray<Matcher>): ReadonlyArray<Labels> => {
   const selector = selectors.get(matchers) ?? Result.getOrThrow(parseSelector(render(matchers)))
   selectors.set(matchers, selector)
-  return all.filter((series) => selector.matches((label) => valueOf(series, label)))
+  return all.filter((series) => selector.matches([...series]))
 }
 
 /** Series in memory. `knows` selects those that are listed. */

@@ -108,7 +108,6 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     querySafely("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
   )
-  const lock = yield* Semaphore.make(1)
   const given = options.memoryMegabytes * 1_000_000
   let memoryBytes = given
   const setLimit = (bytes: number) =>
@@ -128,22 +127,18 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     Effect.andThen(Effect.ignore(setLimit(CACHED_BYTES)), Effect.ignore(setLimit(memoryBytes)))
   )
   yield* limitMemory
-  /** The staged samples that remained after the last checkpoint. */
+  /** The number of rows changed since the last checkpoint. */
+  let rowsSinceCheckpoint = 0
+  /** The staged samples that remained after it. */
   let bytesAfterCheckpoint = 0
-  const write = attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)).pipe(
-    Effect.andThen(unwritten),
-    Effect.andThen((bytes) => {
-      const isOfFewRows = rowsSinceCheckpoint < FEW_ROWS
-      bytesAfterCheckpoint = bytes
-      rowsSinceCheckpoint = 0
-      if (!isOfFewRows) return limitMemory
-      return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(limitMemory, evictBlocks) : reopenFile
-    })
-  )
   /** The names of tables that were changed since the file was last opened. */
   const touched = new Set<string>()
   /** Why the file is no longer open. */
   let lost: DestinationError | undefined
+  const measure = Effect.flatMap(unwritten, (bytes) => {
+    bytesAfterCheckpoint = bytes
+    return limitMemory
+  })
   /** Limits memory before reopening: memory freed by closing is not counted twice, and opening may need all of it. */
   const freeMemory = Effect.suspend(() => {
     memoryBytes = given
@@ -154,16 +149,22 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     return reopen(freeMemory)
   }).pipe(
     Effect.tapError((error) => Effect.sync(() => (lost = error))),
-    Effect.andThen(unwritten),
-    Effect.andThen((bytes) => Effect.sync(() => (bytesAfterCheckpoint = bytes))),
-    Effect.andThen(limitMemory)
+    Effect.andThen(measure)
   )
-  /** Reopens the file exclusively: all other operations wait. */
+  const write = Effect.flatMap(
+    attempt(() => connection.run(`CHECKPOINT ${DATABASE}`)),
+    () => {
+      const isOfFewRows = rowsSinceCheckpoint < FEW_ROWS
+      rowsSinceCheckpoint = 0
+      if (!isOfFewRows) return measure
+      return touched.size < TABLES_UNTIL_REOPENED ? Effect.andThen(measure, evictBlocks) : reopenFile
+    }
+  )
+  const lock = yield* Semaphore.make(1)
+  /** Runs an operation while no other one runs, as the file may be reopened in between. */
   const exclusively = <A>(effect: Effect.Effect<A, DestinationError>) =>
     Effect.suspend(() => (lost === undefined ? effect : Effect.fail(lost))).pipe(lock.withPermits(1))
-  /** The number of rows changed since the last checkpoint. */
-  let rowsSinceCheckpoint = 0
-  /** The number of rows changed since the memory use was last checked. */
+  /** The number of transactions and of rows changed since the memory use was last checked. */
   let transactions = 0
   let rowsChanged = 0
   /**

@@ -53,7 +53,7 @@ export const layer = (
           Effect.map(({ size }) => Number(size)),
           Effect.orElseSucceed(() => 0)
         )
-      const destination = Destination.of({
+      return Destination.of({
         open: (stream, mode, isResumed = false) =>
           readOnly
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
@@ -68,7 +68,6 @@ export const layer = (
         previewCommand: (stream) =>
           `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(previewSql(tableOf(open, stream)))}`
       })
-      return destination
     })
   )
 

@@ -7,15 +7,7 @@ import type { Database, Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import { quoteName } from "./quoteSql.ts"
 import { looksLikeOurs } from "./shapes.ts"
-import {
-  addLabelColumn,
-  createTable,
-  folded,
-  OWN_SCHEMA,
-  ownColumns,
-  qualified,
-  tableName
-} from "./tables.ts"
+import { createTable, folded, OWN_SCHEMA, ownColumns, qualified, tableName } from "./tables.ts"
 
 /** A database opened for a run. */
 export interface OpenDatabase extends Database {
@@ -106,7 +98,9 @@ export const grow = async (
     return
   }
   const there = new Set(known.map(folded))
-  for (const name of wanted) if (!there.has(folded(name))) await run(addLabelColumn(table, name))
+  for (const name of wanted.filter((name) => !there.has(folded(name)))) {
+    await run(`ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(name)} VARCHAR`)
+  }
 }
 
 /** Removes the orphaned table of a stream, if it has one. A table stays until the refresh that replaces it is complete. */

@@ -1,6 +1,7 @@
 /** The manifests of streams, in a separate schema. Users and other tools may have changed them. */
 import { Effect, Result, Schema, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { contentsFields } from "../contents.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { Count, manifestFields } from "../manifest.ts"
@@ -8,13 +9,11 @@ import { quoteText } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
-const Millis = Schema.NullOr(Schema.Int)
-
 const tableFields = {
   /** The name of the table. */
   table: Schema.String,
   /** The time of its latest row. */
-  lastMillis: Millis
+  lastMillis: contentsFields.lastMillis
 }
 
 const TableSchema = Schema.Struct(tableFields)

@@ -32,10 +32,11 @@ export const shapesOf = async (
   const inMain = `database_name = ${quoteText(DATABASE)} AND schema_name = 'main'`
   const shared = new Map<string, string>()
   const shapes = new Map<string, { names: Array<string>; wrong: Array<string> }>()
-  await forEachRow(
-    connection,
-    `SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE ${inMain}`,
-    ([table, column, type]) => {
+  const result = await connection.stream(
+    `SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE ${inMain}`
+  )
+  for await (const rows of result.yieldRows()) {
+    for (const [table, column, type] of rows) {
       const key = folded(String(table))
       let shape = shapes.get(key)
       if (shape === undefined) {
@@ -47,19 +48,6 @@ export const shapesOf = async (
       shape.names.push(shared.get(name)!)
       if (types.get(name) === type) shape.wrong.splice(shape.wrong.indexOf(name), 1)
     }
-  )
-  return shapes
-}
-
-const forEachRow = async (
-  connection: DuckDBConnection,
-  sql: string,
-  take: (row: ReadonlyArray<unknown>) => void
-): Promise<void> => {
-  const result = await connection.stream(sql)
-  for (;;) {
-    const chunk = await result.fetchChunk()
-    if (chunk === null || chunk.rowCount === 0) return
-    for (const row of chunk.getRows()) take(row)
   }
+  return shapes
 }

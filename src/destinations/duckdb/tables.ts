@@ -75,8 +75,5 @@ export const createTable = (
   return `CREATE TABLE ${qualified(table)} (${columns.join(", ")})`
 }
 
-export const addLabelColumn = (table: string, label: string): string =>
-  `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(label)} VARCHAR`
-
 /** A time as an SQL literal. */
 export const timeLiteral = (millis: number): string => `make_timestamptz(${millis * 1000}::BIGINT)`

@@ -86,9 +86,6 @@ export const infoOf = (path: string) =>
     Effect.mapError(unlessMissing(files.lstat(path)), cannot("read", path))
   )
 
-/** Whether a path is a file, and not a link or folder. */
-export const isPlainFile = (path: string) => Effect.map(infoOf(path), (info) => info?.type === "File")
-
 /** The type of a path, in words. */
 export const kindOf = ({ type }: FileSystem.File.Info): string => kinds[type]
 

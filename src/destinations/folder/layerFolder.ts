@@ -11,7 +11,7 @@ import {
 } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { type StreamManifest, stateReaderOf } from "../manifest.ts"
-import { cannot, infoOf, isPlainFile, kindOf } from "./durably.ts"
+import { cannot, infoOf, kindOf } from "./durably.ts"
 import { type Format, openStates, type StateFolder } from "./StateFolder.ts"
 
 /** A folder that is open for a run. */
@@ -166,7 +166,8 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
   }
   // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.
   if (isOverwrite) yield* files.refuseForeign
-  if (damaged !== undefined && !(isOverwrite && (yield* isPlainFile(statePath)))) return yield* damaged
+  if (damaged !== undefined && !(isOverwrite && (yield* infoOf(statePath))?.type === "File"))
+    return yield* damaged
   if (known === undefined) return files.empty
   yield* isOverwrite ? unlessFatal(files.recover(known)) : files.recover(known)
   return known

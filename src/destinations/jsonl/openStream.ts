@@ -86,25 +86,27 @@ const openBackend = Effect.fnUntraced(function* (
     mayRepeat = mayHaveRowsOf(joined(before, own), state)
   }
 
+  /** The rows of the manifest after a commit. */
+  const rowsAfter = (kind: Commit["kind"]): Partial<LinesManifest> => {
+    if (file === undefined) {
+      return kind === "refresh" ? { main: base, appended: own } : { main: joined(base, own) }
+    }
+    return kind === "complete_refresh"
+      ? { main: own, isUnique: true, replacedBy: file }
+      : { main: base, next: { file, ...own } }
+  }
+
   const persist = Effect.fnUntraced(function* ({ kind, states: commitStates }: Commit) {
-    const isComplete = kind === "complete_refresh"
     // Create the file, so that it can replace the old one.
-    if (file !== undefined && isComplete) yield* lines.create
+    if (file !== undefined && kind === "complete_refresh") yield* lines.create
     const bytes = yield* lines.flush
     own = { ...own, bytes: bytes - before.bytes }
-    const rest = {
+    const saved: LinesManifest = {
       ...Struct.omit(old, ["next", "appended", "replacedBy", "state", "refreshState"]),
       ...commitStates,
-      isUnique
+      isUnique,
+      ...rowsAfter(kind)
     }
-    const saved: LinesManifest =
-      file !== undefined
-        ? isComplete
-          ? { ...rest, main: own, isUnique: true, replacedBy: file }
-          : { ...rest, main: base, next: { file, ...own } }
-        : kind === "refresh"
-          ? { ...rest, main: base, appended: own }
-          : { ...rest, main: joined(base, own) }
     yield* states.save(saved)
     if (saved.replacedBy !== undefined) yield* replace(opened, stream, saved.replacedBy)
     if (old.next !== undefined && old.next.file !== file) {
