@@ -14,8 +14,9 @@ export type { ConfigInput } from "./config/keys.ts"
 
 // The server.
 
+export type { RangeQuery, TimeRange } from "./prometheus/api.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
-export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
+export { PrometheusClient } from "./prometheus/PrometheusClient.ts"
 export {
   type ErrorAction,
   type ErrorAttribution,

@@ -1,8 +1,9 @@
 /** Discovery: the metrics of the configured range, each with its labels and its metadata. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import type { TimeRange } from "../prometheus/api.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
-import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
