@@ -14,8 +14,9 @@ export type { ConfigInput } from "./config/keys.ts"
 
 // The server.
 
+export type { RangeQuery, TimeRange } from "./prometheus/api.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
-export { PrometheusClient, type RangeQuery, type TimeRange } from "./prometheus/PrometheusClient.ts"
+export { PrometheusClient } from "./prometheus/PrometheusClient.ts"
 export {
   type ErrorAction,
   type ErrorAttribution,
@@ -36,8 +37,7 @@ export type { GridRange } from "./sync/TimeGrid.ts"
 
 // State between two reads.
 
-export { StateReader } from "./sync/StateReader.ts"
-export { type Checkpoint, StateStore, StateStoreError } from "./sync/StateStore.ts"
+export { type Checkpoint, StateReader, StateStore, StateStoreError } from "./sync/StateStore.ts"
 export { decodeStreamState, encodeStreamState, StreamState } from "./sync/StreamState.ts"
 
 // Samples in blocks, and as records.

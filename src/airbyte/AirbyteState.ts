@@ -1,10 +1,8 @@
 /** The state that a platform saves: read from its state file, written as STATE messages. */
-import { Effect, type FileSystem, type Layer, Option, Predicate, Schema } from "effect"
+import { Effect, type FileSystem, Layer, Option, Predicate, Schema } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { type InputFileError, readJsonFile } from "../config/inputFile.ts"
-import { decodeState, type StateReader } from "../sync/StateReader.ts"
-import { StateStore } from "../sync/StateStore.ts"
-import { encodeStreamState } from "../sync/StreamState.ts"
+import { type StateReader, StateStore } from "../sync/StateStore.ts"
 import { Output } from "./Output.ts"
 import { type AirbyteMessage, FULL_REFRESH_COMPLETE, NO_CURSOR_STATE, StateEntry } from "./Protocol.ts"
 
@@ -22,16 +20,16 @@ export const stateMessage = (name: string, state: object, recordCount: number): 
 export const layer = (
   path: Option.Option<string>
 ): Layer.Layer<StateStore | StateReader, ConfigError | InputFileError, FileSystem.FileSystem | Output> =>
-  StateStore.layer(
+  Layer.unwrap(
     Effect.gen(function* () {
       const output = yield* Output
       const saved = Option.isSome(path)
         ? yield* parseStates(path.value, yield* readJsonFile(path.value, "state"))
         : new Map<string, unknown>()
-      return StateStore.of({
-        load: (stream) => decodeState(stream, saved.get(stream)),
-        save: ({ recordCount, state, stream }) =>
-          Effect.sync(() => output.message(stateMessage(stream, encodeStreamState(state), recordCount)))
+      return StateStore.layerJson({
+        load: (stream) => Effect.succeed(saved.get(stream)),
+        save: (stream, state, recordCount) =>
+          Effect.sync(() => output.message(stateMessage(stream, state, recordCount)))
       })
     })
   )

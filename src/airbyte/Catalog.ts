@@ -1,5 +1,5 @@
 /** The streams of the catalog that `discover` writes, and of a configured catalog. */
-import { Effect, Option, Result, Schema, SchemaIssue } from "effect"
+import { Effect, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import { assignColumns } from "../records/LabelColumns.ts"
@@ -31,7 +31,7 @@ export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetr
 
 /** A stream of the configured catalog: what to read, and the columns of its records. */
 export interface ConfiguredStream extends StreamRequest, Declared {
-  readonly generationId: Option.Option<number>
+  readonly generationId: number | undefined
 }
 
 /** Reads a configured catalog from a file. */
@@ -45,22 +45,19 @@ export const readCatalog = Effect.fnUntraced(function* (path: string) {
       message: `The catalog file ${path} is not a configured catalog${where === "" ? "" : ` (${where})`}: ${issue?.message ?? "it has another shape"}. Run discover again and configure the streams again.`
     })
   }
-  const names = new Set<string>()
-  const twice = decoded.success.streams.find(({ stream }) => {
-    const isKnown = names.has(stream.name)
-    names.add(stream.name)
-    return isKnown
-  })?.stream.name
-  if (twice !== undefined) {
-    return yield* new ConfigError({
-      message: `The catalog file ${path} has the stream ${twice.slice(0, 200)} twice.`
-    })
+  const byName = Map.groupBy(decoded.success.streams, ({ stream }) => stream.name)
+  for (const [name, streams] of byName) {
+    if (streams.length > 1) {
+      return yield* new ConfigError({
+        message: `The catalog file ${path} has the stream ${name.slice(0, 200)} twice.`
+      })
+    }
   }
   return decoded.success.streams.map(
     ({ generation_id, stream, sync_mode }): ConfiguredStream => ({
       name: stream.name,
       mode: sync_mode,
-      generationId: Option.fromNullishOr(generation_id),
+      generationId: generation_id ?? undefined,
       properties: Object.keys(stream.json_schema?.properties ?? {}),
       discoveredLabels: discoveredLabels(stream.json_schema?.properties ?? {})
     })

@@ -7,11 +7,11 @@
 
 import { fstatSync, write, writeSync } from "node:fs"
 import { isatty } from "node:tty"
-import { Context, Effect, Fiber, Layer, Schedule, Schema, Semaphore } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Schedule, Schema, Semaphore } from "effect"
 import { makeMask } from "../config/SecretMask.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { LineBuffer } from "../records/LineBuffer.ts"
-import type { AirbyteMessage } from "./Protocol.ts"
+import type { AirbyteMessage, Trace } from "./Protocol.ts"
 
 /** The reader has closed standard output, or it cannot be written (a full disk). */
 export class OutputClosed extends Schema.TaggedError<OutputClosed>()("OutputClosed", {
@@ -36,6 +36,8 @@ export class Output extends Context.Service<
     readonly buffer: () => LineBuffer
     /** Appends a message with its texts masked. */
     readonly message: (message: AirbyteMessage) => void
+    /** Appends a TRACE message with the present time. */
+    readonly trace: (trace: Trace) => Effect.Effect<void>
     /** Masks these values in all further messages. */
     readonly maskSecrets: (secrets: ReadonlyArray<string>) => void
     /** Whether the buffer is full enough for a `flushIfFull`. */
@@ -58,7 +60,6 @@ export class Output extends Context.Service<
         let filling = new LineBuffer(sink.flushBytes)
         let spare = new LineBuffer(sink.isSlow ? sink.flushBytes : 0)
         let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkDetach(Effect.void)
-        let closed: OutputClosed | undefined
         let mask = makeMask([])
         const written = Effect.suspend(() => Fiber.join(writing))
         // Even if the read is interrupted, a started line is completed.
@@ -75,14 +76,7 @@ export class Output extends Context.Service<
           filling.length = 0
           spare = full
           writing = yield* Effect.forkDetach(
-            sink.writeAll(full.bytes.subarray(0, full.length)).pipe(
-              Effect.tapError((error) =>
-                Effect.sync(() => {
-                  closed = error
-                })
-              ),
-              Effect.uninterruptible
-            )
+            Effect.uninterruptible(sink.writeAll(full.bytes.subarray(0, full.length)))
           )
         })
         const exclusively = (effect: Effect.Effect<void, OutputClosed>) =>
@@ -91,15 +85,20 @@ export class Output extends Context.Service<
         const isFull = () => filling.length >= sink.flushBytes
         const flushIfFull = Effect.suspend(() => {
           // If the write in the background has failed since, no more lines are encoded.
-          if (closed !== undefined) return Effect.fail(closed)
+          if (writing.pollUnsafe()?._tag === "Failure") return written
           return isFull() ? exclusively(startWriting) : Effect.void
         })
         // Logs appear even while nothing else is written.
         yield* Effect.forkScoped(Effect.repeat(Effect.ignore(flush), Schedule.spaced("200 millis")))
         yield* Effect.addFinalizer(() => Effect.ignore(flush))
+        const message = (message: AirbyteMessage) => filling.append(Buffer.from(`${render(message, mask)}\n`))
         return Output.of({
           buffer: () => filling,
-          message: (message) => filling.append(Buffer.from(`${render(message, mask)}\n`)),
+          message,
+          trace: (trace) =>
+            Effect.map(Clock.currentTimeMillis, (emitted_at) =>
+              message({ type: "TRACE", trace: { emitted_at, ...trace } })
+            ),
           maskSecrets: (secrets) => {
             mask = makeMask(secrets)
           },
@@ -129,13 +128,11 @@ const file = (fd: number): Sink => ({
   flushBytes: 256 * 1024,
   isSlow: false,
   writeAll: (bytes) =>
-    Effect.suspend(() => {
-      try {
+    Effect.try({
+      try: () => {
         for (let from = 0; from < bytes.length; ) from += writeSync(fd, bytes, from)
-        return Effect.void
-      } catch (error) {
-        return Effect.fail(closedBy(error as NodeJS.ErrnoException))
-      }
+      },
+      catch: (error) => closedBy(error as NodeJS.ErrnoException)
     })
 })
 
@@ -143,7 +140,9 @@ const file = (fd: number): Sink => ({
 const pipe = (fd: number): Sink => ({
   flushBytes: 2 * 1024 * 1024,
   isSlow: true,
-  writeAll: (bytes) => writeFully(fd, bytes, 0)
+  writeAll: Effect.fnUntraced(function* (bytes) {
+    for (let from = 0; from < bytes.length; ) from += yield* writeSome(fd, bytes, from)
+  })
 })
 
 const closedBy = ({ code, message }: NodeJS.ErrnoException): OutputClosed =>
@@ -159,21 +158,12 @@ const render = (message: AirbyteMessage, mask: (text: string) => string): string
       )
     : jsonLine(message)
 
-/** Writes until all bytes are written. Retries if a parent process made the descriptor non-blocking. */
-const writeFully = (fd: number, bytes: Uint8Array, from: number): Effect.Effect<void, OutputClosed> =>
-  writeSome(fd, bytes, from).pipe(
-    Effect.flatMap((written) =>
-      from + written === bytes.length ? Effect.void : writeFully(fd, bytes, from + written)
-    )
-  )
-
+/** Writes some of the bytes. Returns 0, after a pause, if a parent process made the descriptor non-blocking and it is full. */
 const writeSome = (fd: number, bytes: Uint8Array, from: number): Effect.Effect<number, OutputClosed> =>
-  Effect.callback<number, NodeJS.ErrnoException>((resume) => {
+  Effect.callback((resume) => {
     write(fd, bytes, from, bytes.length - from, null, (error, written) => {
-      resume(error === null ? Effect.succeed(written) : Effect.fail(error))
+      if (error === null) resume(Effect.succeed(written))
+      else if (error.code === "EAGAIN") resume(Effect.as(Effect.sleep("5 millis"), 0))
+      else resume(Effect.fail(closedBy(error)))
     })
-  }).pipe(
-    Effect.catch((error) =>
-      error.code === "EAGAIN" ? Effect.as(Effect.sleep("5 millis"), 0) : Effect.fail(closedBy(error))
-    )
-  )
+  })

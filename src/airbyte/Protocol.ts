@@ -1,12 +1,7 @@
 /** Airbyte's messages: those of the connector, and the schemas of its inputs. */
 import { Schema } from "effect"
 
-/** How a platform classifies a failure. */
-export type FailureType = "config_error" | "transient_error" | "system_error"
-
 export type LogLevel = "FATAL" | "ERROR" | "WARN" | "INFO" | "DEBUG" | "TRACE"
-
-export type StreamStatus = "STARTED" | "RUNNING" | "COMPLETE" | "INCOMPLETE"
 
 export interface StreamDescriptor {
   readonly name: string
@@ -23,11 +18,40 @@ export interface CatalogStream {
   readonly is_resumable: boolean
 }
 
-/** Why a stream is waiting. */
+/** A failure of a stream, or without a stream of the complete command. */
+export interface Failure {
+  readonly message: string
+  readonly internal_message?: string
+  readonly failure_type: "config_error" | "transient_error" | "system_error"
+  readonly stream_descriptor?: StreamDescriptor
+}
+
+export interface StreamStatus {
+  readonly stream_descriptor: StreamDescriptor
+  readonly status: "STARTED" | "RUNNING" | "COMPLETE" | "INCOMPLETE"
+  /** At most one, in addition to RUNNING: the server accepts no requests until this time, in epoch milliseconds. */
+  readonly reasons?: readonly [RateLimited]
+}
+
 export interface RateLimited {
   readonly type: "RATE_LIMITED"
   readonly rate_limited: { readonly quota_reset: number }
 }
+
+/** The estimated number and size of the records of a stream in this sync. */
+export interface Estimate {
+  readonly row_estimate: number
+  readonly byte_estimate: number
+}
+
+/** A TRACE message without its time. */
+export type Trace =
+  | { readonly type: "STREAM_STATUS"; readonly stream_status: StreamStatus }
+  | {
+      readonly type: "ESTIMATE"
+      readonly estimate: Estimate & { readonly name: string; readonly type: "STREAM" }
+    }
+  | { readonly type: "ERROR"; readonly error: Failure }
 
 /** Every message but RECORD, which is encoded as bytes. */
 export type AirbyteMessage =
@@ -49,42 +73,7 @@ export type AirbyteMessage =
       readonly type: "LOG"
       readonly log: { readonly level: LogLevel; readonly message: string; readonly stack_trace?: string }
     }
-  | {
-      readonly type: "TRACE"
-      readonly trace:
-        | {
-            readonly type: "STREAM_STATUS"
-            readonly emitted_at: number
-            readonly stream_status: {
-              readonly stream_descriptor: StreamDescriptor
-              readonly status: StreamStatus
-              /** At most one, in addition to RUNNING: the server accepts no requests until this time, in epoch milliseconds. */
-              readonly reasons?: readonly [RateLimited]
-            }
-          }
-        | {
-            readonly type: "ESTIMATE"
-            readonly emitted_at: number
-            /** The estimated number and size of the records of a stream in this sync. */
-            readonly estimate: {
-              readonly name: string
-              readonly type: "STREAM"
-              readonly row_estimate: number
-              readonly byte_estimate: number
-            }
-          }
-        | {
-            readonly type: "ERROR"
-            readonly emitted_at: number
-            readonly error: {
-              readonly message: string
-              readonly internal_message?: string
-              readonly stack_trace?: string
-              readonly failure_type: FailureType
-              readonly stream_descriptor?: StreamDescriptor
-            }
-          }
-    }
+  | { readonly type: "TRACE"; readonly trace: Trace & { readonly emitted_at: number } }
 
 /** The last state of a full refresh, which is complete. */
 export const FULL_REFRESH_COMPLETE = "__ab_full_refresh_sync_complete"
@@ -109,8 +98,6 @@ export const ConfiguredCatalog = Schema.Struct({
     })
   )
 })
-
-export type ConfiguredCatalog = typeof ConfiguredCatalog.Type
 
 /** One entry of a state file. */
 export const StateEntry = Schema.Struct({

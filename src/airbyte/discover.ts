@@ -21,12 +21,6 @@ const catalogCharacters = (metrics: ReadonlyArray<DiscoveredMetric>): number =>
     0
   )
 
-/** Groups of names that differ only in case. */
-const clashingNames = (names: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> =>
-  Object.values(Object.groupBy(names, (name) => name.toLowerCase())).flatMap((group = []) =>
-    group.length > 1 ? [group] : []
-  )
-
 /** Writes the catalog of all streams. */
 export const discover = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
@@ -38,9 +32,11 @@ export const discover = Effect.gen(function* () {
       message: `The catalog of ${pluralize(metrics.length, "metric")} is too large for one message. Select fewer metrics with metrics or selector, or set label_columns to false if they have many labels.`
     })
   }
-  for (const names of clashingNames(metrics.map(({ name }) => name))) {
+  for (const alike of Map.groupBy(metrics, ({ name }) => name.toLowerCase()).values()) {
+    if (alike.length === 1) continue
+    const names = alike.map(({ name }) => name).join(", ")
     yield* Effect.logWarning(
-      `These metrics differ only in upper and lower case, and destinations that ignore it may put them into one table: ${names.join(", ")}. Exclude all but one of them, or give them streams in separate connections.`
+      `These metrics differ only in upper and lower case, and destinations that ignore it may put them into one table: ${names}. Exclude all but one of them, or give them streams in separate connections.`
     )
   }
   const streams = yield* Effect.forEach(metrics, (metric) => catalogStream(metric, settings.labelColumns))

@@ -3,47 +3,38 @@
  * never from a flag, because every user of the machine can see the flags of a process.
  */
 import { Effect, Option, Predicate } from "effect"
-import { CliError, Flag } from "effect/cli"
+import { CliError, type Command } from "effect/cli"
 import { ConfigError, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import type { KeyFlag } from "../config/Key.ts"
 import { keys } from "../config/keys.ts"
-import { type FlagValues, flagNames, flagsOf, hasFlags, readSecret, withFlags } from "./keyFlags.ts"
+import { optional, switchFlag, textFlag } from "./flags.ts"
+import { flagNames, flagsOf, hasFlags, readSecret, withFlags } from "./keyFlags.ts"
 
 /** The environment variable for a bearer token. */
 export const TOKEN_VARIABLE = "SOURCE_PROMETHEUS_TOKEN"
 
-const file = (name: string, description: string) =>
-  Flag.String(name).pipe(Flag.withMetavar("FILE"), Flag.withDescription(description), Flag.optional)
-
 /** The flags that select what to read. */
 export const configFlags = {
-  demo: Flag.Boolean("demo").pipe(
-    Flag.withDefault(false),
-    Flag.withDescription(
-      "Read an embedded demo Prometheus; this is the default without any flag for a source or a destination"
-    )
+  demo: switchFlag(
+    "demo",
+    "Read an embedded demo Prometheus; this is the default without any flag for a source or a destination"
   ),
-  config: file("config", "Configuration file, JSON; other flags override its keys"),
-  tokenFile: file(
-    "token-file",
-    `File that contains a bearer token; without this flag it comes from ${TOKEN_VARIABLE}`
+  config: optional(textFlag("config", "FILE", "Configuration file, JSON; other flags override its keys")),
+  tokenFile: optional(
+    textFlag(
+      "token-file",
+      "FILE",
+      `File that contains a bearer token; without this flag it comes from ${TOKEN_VARIABLE}`
+    )
   ),
   keys: flagsOf(keys)
 }
 
 /** The values of these flags. */
-export interface ConfigFlags {
-  readonly demo: boolean
-  readonly config: Option.Option<string>
-  readonly tokenFile: Option.Option<string>
-  readonly keys: FlagValues
-}
+export type ConfigFlags = Command.Command.Config.Infer<typeof configFlags>
 
 const isOfServer = (flag: KeyFlag): boolean => flag.isOfServer === true
-
-const namesServer = ({ config, keys: values, tokenFile }: ConfigFlags): boolean =>
-  [config, tokenFile].some(Option.isSome) || hasFlags(keys, values, isOfServer)
 
 /**
  * Whether to read the demo: with `--demo`, or without any flag for a source or a destination. Fails if other flags are given
@@ -51,7 +42,7 @@ const namesServer = ({ config, keys: values, tokenFile }: ConfigFlags): boolean 
  */
 export const isDemo = (flags: ConfigFlags, hasTarget: boolean): Effect.Effect<boolean, CliError.CliError> => {
   const fail = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
-  const hasServer = namesServer(flags)
+  const hasServer = (flags.config ?? flags.tokenFile) !== undefined || hasFlags(keys, flags.keys, isOfServer)
   if (flags.demo) {
     return hasServer
       ? fail(
@@ -60,7 +51,7 @@ export const isDemo = (flags: ConfigFlags, hasTarget: boolean): Effect.Effect<bo
       : Effect.succeed(true)
   }
   if (hasServer) return Effect.succeed(false)
-  return hasTarget || hasFlags(keys, flags.keys, () => true)
+  return hasTarget || hasFlags(keys, flags.keys)
     ? fail(
         "No Prometheus server is given: add --url, such as --url http://localhost:9090, or --config FILE. To read the embedded demo, add --demo."
       )
@@ -69,20 +60,14 @@ export const isDemo = (flags: ConfigFlags, hasTarget: boolean): Effect.Effect<bo
 
 /** The merged settings of file, flags and environment, and whether one of them sets the step. */
 export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
-  const file = yield* Option.match(flags.config, {
-    onNone: () => Effect.succeed({}),
-    onSome: (path) => readJsonFile(path, "configuration")
-  })
+  const file = flags.config === undefined ? {} : yield* readJsonFile(flags.config, "configuration")
   // The decoder rejects anything but an object.
   if (!Predicate.isReadonlyObject(file)) return yield* decodeMerged(file)
-  const merged = yield* withFlags(keys, file, flags.keys, () => true)
-  const token = yield* readSecret("token", Option.getOrUndefined(flags.tokenFile), TOKEN_VARIABLE)
+  const merged = yield* withFlags(keys, file, flags.keys)
+  const token = yield* readSecret("token", flags.tokenFile, TOKEN_VARIABLE)
   if (Option.isNone(token)) return yield* decodeMerged(merged)
   if (!/^[\x20-\x7e]+$/.test(token.value)) {
-    const origin = Option.match(flags.tokenFile, {
-      onNone: () => TOKEN_VARIABLE,
-      onSome: (path) => `The token file ${path}`
-    })
+    const origin = flags.tokenFile === undefined ? TOKEN_VARIABLE : `The token file ${flags.tokenFile}`
     return yield* new ConfigError({
       message: `${origin} does not contain a bearer token, which is a single line of ASCII characters (its value is not shown).`
     })

@@ -1,6 +1,6 @@
 /** `check` and `discover` for a person at a terminal: sentences and tables instead of protocol messages. */
-import { Console, Effect, type FileSystem, Layer, References } from "effect"
-import { ConnectorConfig, decodeConfig, type Settings } from "../config/ConnectorConfig.ts"
+import { Console, Effect, Layer, References } from "effect"
+import { ConnectorConfig, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
@@ -8,14 +8,8 @@ import { discover, noMetrics } from "../sync/Discovery.ts"
 import { layerQuick, quickCheck } from "../sync/quickCheck.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable } from "../text/printable.ts"
-import type { ExitWithCode } from "./ExitWithCode.ts"
 import { showMetrics } from "./show.ts"
 import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.ts"
-
-/** An interactive command; it takes the path of the configuration. */
-export type InteractiveCommand = (
-  configPath: string
-) => Effect.Effect<void, ExitWithCode, FileSystem.FileSystem>
 
 /** Checks whether the server can be read, and prints the number of its metrics. */
 const check = Effect.gen(function* () {
@@ -36,23 +30,18 @@ const listMetrics = Effect.gen(function* () {
   yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
 
-/** Runs a program against the server of a configuration file, and reports its errors. */
+/** Runs a program against the server of a configuration file, and reports its errors. A `client` may replace the settings. */
 const withServer =
   (
     program: Effect.Effect<void, ExpectedError, ConnectorConfig | PrometheusClient>,
-    adapt: (config: Layer.Layer<ConnectorConfig>) => Layer.Layer<ConnectorConfig> = (config) => config
-  ): InteractiveCommand =>
-  (configPath) =>
+    client: Layer.Layer<PrometheusClient, never, ConnectorConfig>
+  ) =>
+  (configPath: string) =>
     Effect.gen(function* () {
-      const settings: Settings = yield* Effect.flatMap(
-        readJsonFile(configPath, "configuration"),
-        decodeConfig
-      )
+      const settings = yield* Effect.flatMap(readJsonFile(configPath, "configuration"), decodeConfig)
       yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning)).pipe(
         Effect.andThen(program),
-        Effect.provide(
-          PrometheusClient.layer.pipe(Layer.provideMerge(adapt(Layer.succeed(ConnectorConfig, settings))))
-        ),
+        Effect.provide(Layer.provideMerge(client, Layer.succeed(ConnectorConfig, settings))),
         // Errors are reported here, where the secrets to mask are known.
         reportErrors,
         Effect.provide(stderrLogger(secretTexts(settings)))
@@ -63,8 +52,11 @@ const withServer =
       Effect.provideService(References.MinimumLogLevel, "Info")
     )
 
-/** The commands that have an interactive form. */
-export const interactive = {
-  check: withServer(check, (config) => Layer.provide(layerQuick, config)),
-  discover: withServer(listMetrics)
-}
+/** The client of a check, with its configuration. */
+export const quickClient = Layer.provideMerge(PrometheusClient.layer, layerQuick)
+
+/** `check` with the configuration at a path. */
+export const checkForPeople = withServer(check, quickClient)
+
+/** `discover` with the configuration at a path. */
+export const discoverForPeople = withServer(listMetrics, PrometheusClient.layer)

@@ -3,9 +3,10 @@ import { Config, Effect, Option, Predicate } from "effect"
 import { Flag } from "effect/cli"
 import { InputFileError, readTextFile } from "../config/inputFile.ts"
 import { type Key, type KeyFlag, type Keys, keysWithPaths } from "../config/Key.ts"
+import { textFlag } from "./flags.ts"
 
 /** The values of each flag, by the path of its key, such as `metrics.include`. A flag that was not given has no values. */
-export type FlagValues = Readonly<Record<string, ReadonlyArray<string>>>
+type FlagValues = Readonly<Record<string, ReadonlyArray<string>>>
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -18,19 +19,18 @@ const flaggedKeys = (table: Keys): ReadonlyArray<readonly [path: string, key: Fl
 export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<ReadonlyArray<string>>>> =>
   Object.fromEntries(
     flaggedKeys(table).map(([path, { flag, isList }]) => {
-      const described = Flag.String(flag.name).pipe(
-        Flag.withMetavar(flag.metavar),
-        Flag.withDescription(flag.description)
-      )
-      return [
-        path,
-        isList ? Flag.atLeast(described, 0) : Flag.map(Flag.optional(described), Option.toArray)
-      ] as const
+      const one = textFlag(flag.name, flag.metavar, flag.description)
+      return [path, isList ? Flag.atLeast(one, 0) : Flag.map(Flag.optional(one), Option.toArray)] as const
     })
   )
 
+/** Selects flags. */
+type Selection = (flag: KeyFlag) => boolean
+
+const all: Selection = () => true
+
 /** Whether any of the flags that `isMeant` selects was given. */
-export const hasFlags = (table: Keys, values: FlagValues, isMeant: (flag: KeyFlag) => boolean): boolean =>
+export const hasFlags = (table: Keys, values: FlagValues, isMeant = all): boolean =>
   flaggedKeys(table).some(([path, { flag }]) => isMeant(flag) && (values[path] ?? []).length > 0)
 
 /** A configuration with the values of the selected flags, and with secrets from files or from the environment. */
@@ -38,7 +38,7 @@ export const withFlags = Effect.fnUntraced(function* (
   table: Keys,
   config: Json,
   values: FlagValues,
-  isMeant: (flag: KeyFlag) => boolean
+  isMeant: Selection = all
 ) {
   let merged = config
   for (const [path, key] of flaggedKeys(table)) {

@@ -3,18 +3,13 @@ import { isatty } from "node:tty"
 import { Console, Effect } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag } from "effect/cli"
 import packageJson from "../../package.json" with { type: "json" }
-import { traceError } from "../airbyte/failures.ts"
-import { Output } from "../airbyte/Output.ts"
 import { completions } from "./completions.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
-import { interactive } from "./interactive.ts"
 import { openFilesProblem } from "./openFiles.ts"
-import { protocolCommands, protocolPresenter } from "./protocolCommands.ts"
+import { protocolCommands, reportFailure } from "./protocolCommands.ts"
 import { runCommand } from "./runCommand.ts"
 import { withConsole } from "./stdout.ts"
-import { stderrPresenter, WRONG_USAGE } from "./usageErrors.ts"
-
-const verbCommands = protocolCommands(interactive)
+import { usagePresenter, WRONG_USAGE } from "./usageErrors.ts"
 
 const root = Command.make("source-prometheus").pipe(
   Command.withDescription(
@@ -31,31 +26,34 @@ const root = Command.make("source-prometheus").pipe(
       description: "Let your shell complete commands and flags"
     }
   ]),
-  Command.withSubcommands([...verbCommands, runCommand])
+  Command.withSubcommands([...protocolCommands, runCommand])
 )
+
+const verbs: ReadonlySet<string> = new Set<string>(protocolCommands.map(({ name }) => name))
 
 /** Whether all output, including errors, is protocol messages. */
 const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
-
-const verbs: ReadonlySet<string> = new Set<string>(verbCommands.map(({ name }) => name))
 
 /** The commands that open files or connections. */
 const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"])
 
 /** Fails early if the process may open too few files. */
-const checkOpenFiles = (args: ReadonlyArray<string>) =>
-  Effect.gen(function* () {
-    const message = working.has(args[0] ?? "") ? openFilesProblem() : undefined
-    if (message === undefined) return
-    if (isProtocol(args) && !args.includes("--human")) {
-      yield* Effect.andThen(traceError({ message, failureType: "system_error" }), flushOutput).pipe(
-        Effect.provide(Output.layer)
-      )
-    } else yield* Console.error(message)
-    return yield* new ExitWithCode({})
-  })
+const checkOpenFiles = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
+  const message = working.has(args[0] ?? "") ? openFilesProblem() : undefined
+  if (message === undefined) return
+  yield* isProtocol(args) && !args.includes("--human")
+    ? reportFailure({ message, failure_type: "system_error" })
+    : Console.error(message)
+  return yield* new ExitWithCode({})
+})
 
-const flushOutput = Effect.flatMap(Output, ({ flush }) => flush)
+/** Reports wrong usage. */
+const presenter = (args: ReadonlyArray<string>) =>
+  usagePresenter((message) =>
+    isProtocol(args)
+      ? Effect.ignore(reportFailure({ message, failure_type: "config_error" }))
+      : Console.error(message)
+  )
 
 const command = (args: ReadonlyArray<string>) =>
   checkOpenFiles(args).pipe(
@@ -71,7 +69,7 @@ const command = (args: ReadonlyArray<string>) =>
     Effect.provideService(CliConfig.CliConfig, {
       builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions]
     }),
-    Effect.provide(CliOutput.layerPresenter(isProtocol(args) ? protocolPresenter : stderrPresenter))
+    Effect.provide(CliOutput.layerPresenter(presenter(args)))
   )
 
 /**

@@ -1,14 +1,14 @@
 /** The verbs of Airbyte's protocol as commands, and the layers of each. */
 import { isatty } from "node:tty"
 import { Effect, Layer, Option, References } from "effect"
-import { CliOutput, Command, Flag } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import * as AirbyteState from "../airbyte/AirbyteState.ts"
 import { readCatalog } from "../airbyte/Catalog.ts"
 import { check, checkFailed } from "../airbyte/check.ts"
 import { discover } from "../airbyte/discover.ts"
 import { toFailure, traceError } from "../airbyte/failures.ts"
-import { logLevel } from "../airbyte/logLevel.ts"
 import { Output, type OutputClosed } from "../airbyte/Output.ts"
+import type { Failure } from "../airbyte/Protocol.ts"
 import * as ProtocolLogger from "../airbyte/ProtocolLogger.ts"
 import { read } from "../airbyte/read.ts"
 import { spec } from "../airbyte/spec.ts"
@@ -17,17 +17,13 @@ import type { InputFileError } from "../config/inputFile.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { layerQuick } from "../sync/quickCheck.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
-import type { InteractiveCommand } from "./interactive.ts"
-import { usageText } from "./usageErrors.ts"
+import { switchFlag, textFlag } from "./flags.ts"
+import { checkForPeople, discoverForPeople, quickClient } from "./interactive.ts"
 
-const config = Flag.String("config").pipe(
-  Flag.withMetavar("FILE"),
-  Flag.withDescription("Configuration file, JSON")
-)
+const config = textFlag("config", "FILE", "Configuration file, JSON")
 
-const debug = Flag.Boolean("debug").pipe(Flag.withDescription("Log more details"), Flag.withDefault(false))
+const debug = switchFlag("debug", "Log more details")
 
 const human = Flag.Boolean("human").pipe(
   Flag.withDescription("Print for people instead of protocol messages; the default on a terminal"),
@@ -51,8 +47,7 @@ const protocol = <R>(
 ): Effect.Effect<void, ExitWithCode | OutputClosed, Exclude<R, Output>> =>
   Effect.gen(function* () {
     const output = yield* Output
-    const { level, warnings } = yield* logLevel(debug)
-    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning))
+    const level = yield* ProtocolLogger.minimumLevel(debug)
     const succeeded = yield* verb.pipe(
       Effect.provideService(References.MinimumLogLevel, level),
       Effect.catchTag(["ConfigError", "InputFileError", "PrometheusError"], (error) =>
@@ -62,8 +57,8 @@ const protocol = <R>(
         Effect.as(
           traceError({
             message: "This is a bug in source-prometheus. Please report it with this message.",
-            failureType: "system_error",
-            internal: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
+            failure_type: "system_error",
+            internal_message: defect instanceof Error ? (defect.stack ?? defect.message) : String(defect)
           }),
           false
         )
@@ -84,7 +79,8 @@ const configLayer = (path: string) =>
     })
   ).pipe(Layer.provideMerge(ConnectorConfig.layerFile(path)))
 
-const serverLayer = (path: string) => PrometheusClient.layer.pipe(Layer.provideMerge(configLayer(path)))
+/** The server of a configuration, for other verbs than `check`. */
+const serverLayer = (path: string) => Layer.provideMerge(PrometheusClient.layer, configLayer(path))
 
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
   Command.withDescription("Print the JSON Schema of the configuration (Airbyte protocol)"),
@@ -93,56 +89,44 @@ const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debu
   ])
 )
 
-const checkCommand = (forPeople: InteractiveCommand) =>
-  Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
-    isInteractive(human)
-      ? forPeople(config)
-      : protocol(
-          debug,
-          check.pipe(
-            Effect.provide(
-              PrometheusClient.layer.pipe(
-                Layer.provideMerge(layerQuick),
-                Layer.provideMerge(configLayer(config))
-              )
-            ),
-            Effect.catchTag(["ConfigError", "PrometheusError", "CheckTimeout"], checkFailed)
-          )
+const checkCommand = Command.make("check", { config, debug, human }, ({ config, debug, human }) =>
+  isInteractive(human)
+    ? checkForPeople(config)
+    : protocol(
+        debug,
+        check.pipe(
+          Effect.provide(Layer.provideMerge(quickClient, configLayer(config))),
+          Effect.catchTag(["ConfigError", "PrometheusError", "CheckTimeout"], checkFailed)
         )
-  ).pipe(
-    Command.withDescription("Check that the configured server can be read (Airbyte protocol)"),
-    Command.withExamples([
-      { command: "source-prometheus check --config config.json", description: "Check a configuration" }
-    ])
-  )
+      )
+).pipe(
+  Command.withDescription("Check that the configured server can be read (Airbyte protocol)"),
+  Command.withExamples([
+    { command: "source-prometheus check --config config.json", description: "Check a configuration" }
+  ])
+)
 
-const discoverCommand = (forPeople: InteractiveCommand) =>
-  Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
-    isInteractive(human) ? forPeople(config) : protocol(debug, Effect.provide(discover, serverLayer(config)))
-  ).pipe(
-    Command.withDescription("List the streams, one per metric, and their columns (Airbyte protocol)"),
-    Command.withExamples([
-      { command: "source-prometheus discover --config config.json", description: "List the metrics" },
-      {
-        command: "source-prometheus discover --config config.json > catalog.json",
-        description: "Write the catalog as Airbyte expects it"
-      }
-    ])
-  )
+const discoverCommand = Command.make("discover", { config, debug, human }, ({ config, debug, human }) =>
+  isInteractive(human)
+    ? discoverForPeople(config)
+    : protocol(debug, Effect.provide(discover, serverLayer(config)))
+).pipe(
+  Command.withDescription("List the streams, one per metric, and their columns (Airbyte protocol)"),
+  Command.withExamples([
+    { command: "source-prometheus discover --config config.json", description: "List the metrics" },
+    {
+      command: "source-prometheus discover --config config.json > catalog.json",
+      description: "Write the catalog as Airbyte expects it"
+    }
+  ])
+)
 
 const readCommand = Command.make(
   "read",
   {
     config,
-    catalog: Flag.String("catalog").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("File with the configured catalog, JSON")
-    ),
-    state: Flag.String("state").pipe(
-      Flag.withMetavar("FILE"),
-      Flag.withDescription("File with the states of the last sync, JSON"),
-      Flag.optional
-    ),
+    catalog: textFlag("catalog", "FILE", "File with the configured catalog, JSON"),
+    state: Flag.optional(textFlag("state", "FILE", "File with the states of the last sync, JSON")),
     debug
   },
   ({ catalog, config, debug, state }) =>
@@ -167,24 +151,11 @@ const readCommand = Command.make(
 )
 
 /** All verbs of the protocol; some have an interactive form, too. */
-export const protocolCommands = (forPeople: Readonly<Record<"check" | "discover", InteractiveCommand>>) =>
-  [specCommand, checkCommand(forPeople.check), discoverCommand(forPeople.discover), readCommand] as const
+export const protocolCommands = [specCommand, checkCommand, discoverCommand, readCommand] as const
 
-/** Reports wrong usage of a verb as a TRACE message without help, because standard output belongs to the protocol. */
-export const protocolPresenter: CliOutput.Presenter = {
-  present: (event) =>
-    event._tag === "InvalidInvocation"
-      ? Effect.provide(
-          Effect.flatMap(Output, (output) =>
-            Effect.andThen(
-              traceError({
-                message: usageText(event.errors, event.commandPath),
-                failureType: "config_error"
-              }),
-              Effect.ignore(output.flush)
-            )
-          ),
-          Output.layer
-        )
-      : CliOutput.defaultPresenter.present(event)
-}
+/** Reports a failure outside of a verb as a TRACE message, because standard output belongs to the protocol. */
+export const reportFailure = (failure: Failure): Effect.Effect<void, OutputClosed> =>
+  traceError(failure).pipe(
+    Effect.andThen(Effect.flatMap(Output, ({ flush }) => flush)),
+    Effect.provide(Output.layer)
+  )

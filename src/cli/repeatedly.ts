@@ -10,18 +10,19 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 type Passing = ConfigError | DestinationError | PrometheusError
 
 /**
- * Runs now, and then every `everyMillis` after the start of the first run. A run that takes longer delays the next one, and
- * missed runs are skipped.
+ * Runs `first` now, and then `later` every `everyMillis` after the start of the first run. A run that takes longer delays the
+ * next one, and missed runs are skipped.
  *
  * An error of the first run ends the command, because it is likely to be in the configuration. Later errors, and those of
  * single streams, are logged, and the next run tries again.
  */
 export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
   everyMillis: number,
-  runOnce: Effect.Effect<void, E, R>
+  first: Effect.Effect<void, E, R>,
+  later: Effect.Effect<void, E, R>
 ) {
   const begunAt = yield* steadyMillis
-  yield* runOnce
+  yield* first
   for (;;) {
     const elapsed = (yield* steadyMillis) - begunAt
     const wait = everyMillis - (elapsed % everyMillis)
@@ -30,6 +31,6 @@ export const repeatedly = Effect.fnUntraced(function* <E extends Passing, R>(
     yield* Effect.sleep(wait).pipe(
       Effect.onInterrupt(() => Effect.logInfo("Stopped between runs. All data is saved."))
     )
-    yield* Effect.catch(runOnce, ({ message }) => Effect.logError(message))
+    yield* Effect.catch(later, ({ message }) => Effect.logError(message))
   }
 })

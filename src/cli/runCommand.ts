@@ -1,5 +1,5 @@
 /** The command `run`, wired. */
-import { Effect, FileSystem, Layer, Option, References } from "effect"
+import { Effect, FileSystem, Layer, References } from "effect"
 import { Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
@@ -13,7 +13,7 @@ import { estimate } from "../run/estimate.ts"
 import { fitSettings } from "../run/filledDestination.ts"
 import { compareWithServer } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
-import { StateReader } from "../sync/StateReader.ts"
+import { StateStore } from "../sync/StateStore.ts"
 import { Screen } from "../terminal/Screen.ts"
 import {
   type ConfigFlags,
@@ -49,57 +49,53 @@ interface Source {
 
 /** Executes a plan. Fails if a stream failed. */
 const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
+  const { everyMillis, reportPath, target } = plan
   const { isStepGiven, name: source, settings } = from
-  const destination = plan.target.kind.layer({
+  yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
+  const modes = everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
+  const refusal = modes
+    .map((mode) => target.kind.refusal?.(mode, settings, replacing()))
+    .find((text) => text !== undefined)
+  if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
+  yield* checkTarget(target)
+  const destination = target.kind.layer({
     ...plan,
-    path: plan.target.path,
+    path: target.path,
     source,
     labelColumns: settings.labelColumns,
     replacing: replacing(),
     readOnly: plan.isDryRun
   })
+  if (plan.isDryRun) return yield* dryRun(plan, from, destination)
+  if (reportPath !== undefined) {
+    yield* checkReportFile(reportPath, target)
+    yield* checkReportPath(reportPath)
+  }
+  yield* Effect.acquireRelease(
+    Effect.sync(() => setForcedStopNote(FORCED_STOP)),
+    () => Effect.sync(() => setForcedStopNote(""))
+  )
 
   const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
     const summary = yield* run({
       mode,
       source,
-      destination: targetText(plan.target),
-      hasCharts: plan.reportPath !== undefined,
+      destination: targetText(target),
+      hasCharts: reportPath !== undefined,
       isStepGiven,
       mayShrink: plan.mayShrink,
       confirm: confirmInTerminal(),
       mask: makeMask(secretTexts(settings))
     }).pipe(Effect.provide(Layer.merge(destination, ScreenProgress.layer)))
     yield* showSummary(summary, plan.isJson)
-    if (plan.reportPath !== undefined) {
-      yield* writeReport(plan.reportPath, summary)
-      yield* Effect.logInfo(`Wrote the report to ${plan.reportPath}.`)
+    if (reportPath !== undefined) {
+      yield* writeReport(reportPath, summary)
+      yield* Effect.logInfo(`Wrote the report to ${reportPath}.`)
     }
     return summary.streams.every(({ error }) => error === undefined)
   })
-
-  yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
-  const modes = plan.everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
-  const refusal = modes
-    .map((mode) => plan.target.kind.refusal?.(mode, settings, replacing()))
-    .find((text) => text !== undefined)
-  if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
-  yield* checkTarget(plan.target)
-  if (plan.isDryRun) return yield* dryRun(plan, from, destination)
-  if (plan.reportPath !== undefined) {
-    yield* checkReportFile(plan.reportPath, plan.target)
-    yield* checkReportPath(plan.reportPath)
-  }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => setForcedStopNote(FORCED_STOP)),
-    () => Effect.sync(() => setForcedStopNote(""))
-  )
-  if (plan.everyMillis !== undefined) {
-    let mode = plan.mode
-    const next = Effect.suspend(() => runOnce(mode)).pipe(
-      Effect.tap(() => Effect.sync(() => (mode = plan.laterMode)))
-    )
-    return yield* repeatedly(plan.everyMillis, next)
+  if (everyMillis !== undefined) {
+    return yield* repeatedly(everyMillis, runOnce(plan.mode), runOnce(plan.laterMode))
   }
   if (!(yield* runOnce(plan.mode))) return yield* new ExitWithCode({})
 })
@@ -112,20 +108,20 @@ const dryRun = Effect.fnUntraced(function* (
 ) {
   const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
   const names = yield* namesToRead
+  const resumed = Effect.gen(function* () {
+    if (mode === "full_refresh_overwrite" && !mayShrink) {
+      yield* compareWithServer(names, about.destination)
+    }
+    return yield* Effect.provide(estimate(names, about), layerStates(mode))
+  })
   const files = yield* FileSystem.FileSystem
   const isThere = yield* Effect.orElseSucceed(files.exists(target.path), () => true)
   const estimated = isThere
-    ? yield* Effect.gen(function* () {
-        const fitted = yield* fitSettings(names, about)
-        if (mode === "full_refresh_overwrite" && !mayShrink) {
-          yield* Effect.provideService(compareWithServer(names, about.destination), ConnectorConfig, fitted)
-        }
-        return yield* estimate(names, about).pipe(
-          Effect.provide(layerStates(mode)),
-          Effect.provideService(ConnectorConfig, fitted)
-        )
-      }).pipe(Effect.provide(destination))
-    : yield* Effect.provide(estimate(names, about), StateReader.layerMemory())
+    ? yield* Effect.provide(
+        Effect.provideServiceEffect(resumed, ConnectorConfig, fitSettings(names, about)),
+        destination
+      )
+    : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())
   yield* showDryRun(estimated, isJson)
 })
 
@@ -133,14 +129,14 @@ const runFromFlags = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
     // `validate` has already rejected ambiguous flags.
-    const readsDemo = yield* Effect.orDie(isDemo(given, Option.isSome(given.to)))
+    const readsDemo = yield* Effect.orDie(isDemo(given, given.to !== undefined))
     const { isStepGiven, settings } = yield* Effect.gen(function* () {
       if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
       return yield* settingsOf(given)
     }).pipe(
       Effect.catchIf(
         // Without a file the error is in the flags.
-        (error): error is ConfigError => error._tag === "ConfigError" && Option.isNone(given.config),
+        (error): error is ConfigError => error._tag === "ConfigError" && given.config === undefined,
         ({ message }) => Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
       )
     )
@@ -168,7 +164,7 @@ const runFromFlags = Effect.fnUntraced(
 
 /** `source-prometheus run`. */
 export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runFromFlags).pipe(
-  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, Option.isSome(given.to)))),
+  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, given.to !== undefined))),
   Command.withDescription(
     "Sync without Airbyte: read metrics into DuckDB, Parquet or JSON lines. The next run resumes where this one ended"
   ),

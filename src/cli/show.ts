@@ -12,10 +12,13 @@ import { appearanceOf, paintFor } from "../terminal/Appearance.ts"
 import { print } from "./stdout.ts"
 
 /** The layout of tables on standard output. Without a terminal their width is not limited. */
-const standardOutput = () => ({
-  columns: process.stdout.isTTY === true ? process.stdout.columns || undefined : undefined,
-  paint: paintFor(appearanceOf(process.env, process.stdout.isTTY === true))
-})
+const standardOutput = () => {
+  const { columns, isTTY } = process.stdout
+  return {
+    columns: (isTTY && columns) || Infinity,
+    paint: paintFor(appearanceOf(process.env, isTTY === true))
+  }
+}
 
 export const showSummary = (run: RunSummary, isJson: boolean) =>
   show(isJson ? summaryJson(run) : `\n${summaryText(run, standardOutput())}`)

@@ -23,12 +23,10 @@ export const GRACE_MILLIS = 2000
 /** The input of the worker. Its function is serialized, so it cannot see the rest of this module. */
 interface GuardData {
   readonly signals: Readonly<Record<StopSignal, number>>
+  readonly graceMillis: number
   /** A signal that arrived before the guard started. */
   readonly received: StopSignal | undefined
   readonly note: string
-  readonly forceAfterMillis: number
-  readonly retryForceAfterMillis: number
-  readonly killAfterMillis: number
 }
 
 /** Node's internal signal handle, the only one available in a worker. */
@@ -47,9 +45,10 @@ const guard = (load: NodeJS.Require): void => {
   const { internalBinding } = load("internal/test/binding") as {
     internalBinding: (name: string) => { Signal: new () => SignalHandle }
   }
-  const { forceAfterMillis, retryForceAfterMillis, killAfterMillis, signals, ...given } =
-    workerData as GuardData
+  const { graceMillis, signals, ...given } = workerData as GuardData
   const { Signal } = internalBinding("signal_wrap")
+  /** The time that the main thread has to end the process itself. */
+  const turnMillis = 300
   let { note, received } = given
   let isForced = false
 
@@ -57,7 +56,7 @@ const guard = (load: NodeJS.Require): void => {
     if (isForced) return
     isForced = true
     // The last resort for a main thread that is stuck in a system call.
-    setTimeout(() => process.kill(process.pid, "SIGKILL"), killAfterMillis)
+    setTimeout(() => process.kill(process.pid, "SIGKILL"), 400)
     // Asynchronous, because the reader of standard error may be stuck too.
     if (note !== "") write(2, `${isatty(2) ? "\r\u001b[?25h\n" : ""}${note}\n`, () => {})
     // The signal kills the process only after both threads have removed their handlers.
@@ -83,9 +82,8 @@ const guard = (load: NodeJS.Require): void => {
   }
 
   const onSignal = (signal: StopSignal): void => {
-    const first = received ?? signal
-    setTimeout(force, received === undefined ? forceAfterMillis : retryForceAfterMillis, first)
-    received = first
+    setTimeout(force, turnMillis + (received === undefined ? graceMillis : 0), received ?? signal)
+    received ??= signal
   }
 
   const handles = (Object.keys(signals) as Array<StopSignal>).map((signal) => {
@@ -94,10 +92,8 @@ const guard = (load: NodeJS.Require): void => {
     handle.start(signals[signal])
     return handle
   })
-  if (received !== undefined) setTimeout(force, forceAfterMillis, received)
-  parentPort?.on("message", (text: string) => {
-    note = text
-  })
+  if (received !== undefined) setTimeout(force, graceMillis + turnMillis, received)
+  parentPort?.on("message", (text: string) => (note = text))
 }
 
 let worker: Worker | undefined
@@ -109,11 +105,9 @@ export const guardStops = (received?: StopSignal): void => {
   if (worker !== undefined || isUnavailable) return
   const data: GuardData = {
     signals: { SIGINT: constants.signals.SIGINT, SIGTERM: constants.signals.SIGTERM },
+    graceMillis: GRACE_MILLIS,
     received,
-    note,
-    forceAfterMillis: GRACE_MILLIS + 300,
-    retryForceAfterMillis: 300,
-    killAfterMillis: 400
+    note
   }
   try {
     // Loaded lazily, because it would slow down the start of the program.

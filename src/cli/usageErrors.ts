@@ -1,5 +1,5 @@
 /** Messages for wrong usage: the error in the command line, and its fix. */
-import { Console } from "effect"
+import type { Effect } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
 import { printable } from "../text/printable.ts"
 
@@ -7,7 +7,7 @@ import { printable } from "../text/printable.ts"
 export const WRONG_USAGE = 2
 
 /** A sentence with a fix for each wrong flag, and a pointer to the help. */
-export const usageText = (
+const usageText = (
   errors: ReadonlyArray<CliError.NonShowHelpErrors>,
   commandPath: ReadonlyArray<string>
 ): string => {
@@ -46,10 +46,10 @@ const suggestion = (names: ReadonlyArray<string>): string =>
 
 const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
 
-/** Reports wrong usage on standard error in a few lines instead of the complete help. */
-export const stderrPresenter: CliOutput.Presenter = {
+/** Reports wrong usage in a few lines instead of the complete help. */
+export const usagePresenter = (report: (text: string) => Effect.Effect<void>): CliOutput.Presenter => ({
   present: (event) =>
     event._tag === "InvalidInvocation"
-      ? Console.error(usageText(event.errors, event.commandPath))
+      ? report(usageText(event.errors, event.commandPath))
       : CliOutput.defaultPresenter.present(event)
-}
+})

@@ -1,7 +1,7 @@
 /** The destination of a run's samples. Rows and states are committed together: both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
-import { StateReader } from "../sync/StateReader.ts"
+import { StateReader } from "../sync/StateStore.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
 /**

@@ -1,6 +1,6 @@
 /** The manifest of a stream, which all destinations save with its rows, and the states in it. */
 import { Effect, Result, Schema } from "effect"
-import { decodeState, StateReader } from "../sync/StateReader.ts"
+import { decodeState, StateReader } from "../sync/StateStore.ts"
 import { decodeStreamState, type StreamState } from "../sync/StreamState.ts"
 import { isRefresh, type SyncMode } from "./Destination.ts"
 

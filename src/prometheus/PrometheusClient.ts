@@ -19,8 +19,6 @@ import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
 
-export type { RangeQuery, TimeRange } from "./api.ts"
-
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
@@ -65,11 +63,7 @@ export class PrometheusClient extends Context.Service<
   static readonly layerNoDeps: Layer.Layer<PrometheusClient, never, ConnectorConfig | HttpClient.HttpClient> =
     Layer.effect(
       PrometheusClient,
-      Effect.gen(function* () {
-        const settings = yield* ConnectorConfig
-        const http = yield* HttpClient.HttpClient
-        return PrometheusClient.of(make(settings, http))
-      })
+      Effect.zipWith(ConnectorConfig, HttpClient.HttpClient, (settings, http) => make(settings, http))
     )
 
   /** Uses Node's HTTP client, with keep-alive connections. */

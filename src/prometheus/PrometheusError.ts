@@ -26,125 +26,99 @@ export interface ErrorPolicy {
   readonly advice: string
 }
 
+// What rows of the table share.
+const failsSync = { action: "sync", onExhausted: "sync", attribution: "config" } as const
+const failsStream = { action: "stream", onExhausted: "stream", attribution: "config" } as const
+const retries = { action: "retry", onExhausted: "stream", attribution: "transient" } as const
+const splits = { action: "split", onExhausted: "stream", attribution: "config" } as const
+
 const policies = {
   Unreachable: {
-    action: "retry",
+    ...retries,
     onExhausted: "sync",
-    attribution: "transient",
     advice: "Check base_url, that the server runs, and that this machine may connect to it."
   },
   Tls: {
-    action: "sync",
-    onExhausted: "sync",
-    attribution: "config",
+    ...failsSync,
     advice:
       "Check that base_url has the right scheme (http or https) and that the server's certificate is valid and trusted here."
   },
   Timeout: {
-    action: "retry",
+    ...retries,
     splitBy: "time",
-    onExhausted: "stream",
-    attribution: "transient",
     advice: "If the server is only slow, raise request_timeout (and that of proxies) or lower concurrency."
   },
   Unauthorized: {
-    action: "sync",
-    onExhausted: "sync",
-    attribution: "config",
+    ...failsSync,
     advice: "Check basic_auth_user, basic_auth_pass and headers."
   },
   WrongPath: {
-    action: "sync",
-    onExhausted: "sync",
-    attribution: "config",
+    ...failsSync,
     advice:
       "Check the path of base_url: it must be where /api/v1 starts, for example https://example.com/prometheus."
   },
   NotPrometheus: {
-    action: "sync",
-    onExhausted: "sync",
-    attribution: "config",
+    ...failsSync,
     advice: "Check base_url: the server there is not Prometheus. A web page is often a login page."
   },
   Redirected: {
-    action: "sync",
-    onExhausted: "sync",
-    attribution: "config",
+    ...failsSync,
     advice: "Set base_url to the address that it redirects to."
   },
   RateLimited: {
-    action: "retry",
-    onExhausted: "stream",
-    attribution: "transient",
+    ...retries,
     advice: "Lower concurrency, or raise the limit of the server."
   },
   Unavailable: {
-    action: "retry",
-    onExhausted: "stream",
-    attribution: "transient",
+    ...retries,
     advice: "The server or a proxy in front of it has a problem: try again later."
   },
   BrokenResponse: {
-    action: "retry",
-    onExhausted: "stream",
-    attribution: "transient",
+    ...retries,
     advice:
       "Something between the server and here may cut or change responses: check proxies and their timeouts."
   },
   Corrupted: {
-    action: "stream",
-    onExhausted: "stream",
+    ...failsStream,
     attribution: "transient",
     advice:
       "Its samples may be wrong; the next sync reads them again. Something between the server and here changes responses: check proxies, or set compression to none."
   },
   Oversized: {
-    action: "stream",
-    onExhausted: "stream",
-    attribution: "config",
+    ...failsStream,
     advice:
       "Prometheus does not send responses of that size: check which server is at base_url, or use selector to read fewer series."
   },
   UnexpectedSample: {
-    action: "stream",
-    onExhausted: "stream",
+    ...failsStream,
     attribution: "system",
     advice:
       "A cache in front of the server may have responded. If there is none, please report this with the server's name and version."
   },
   PartialResponse: {
-    action: "retry",
-    onExhausted: "stream",
-    attribution: "transient",
+    ...retries,
     advice:
       "Check that all of the server's sources respond. If the warning is known and harmless, set partial_data to accept."
   },
   TooLarge: {
-    action: "split",
+    ...splits,
     splitBy: "time",
-    onExhausted: "stream",
-    attribution: "config",
     advice: "Use selector to read fewer series, or raise the limit of the server."
   },
   TooManySeries: {
-    action: "split",
+    ...splits,
     splitBy: "series",
-    onExhausted: "stream",
-    attribution: "config",
     advice: "Use selector to read fewer series, or raise the limit of the server."
   },
   TooSlow: {
-    action: "split",
+    ...splits,
     splitBy: "time",
-    onExhausted: "stream",
     attribution: "transient",
     advice:
       "The server may be overloaded: lower concurrency, or raise request_timeout and the server's own limit (query.timeout)."
   },
   Refused: {
-    action: "stream",
-    onExhausted: "stream",
-    attribution: "config",
+    ...failsStream,
     advice: "The server refuses this query: check selector, and the limits of the server."
   }
 } as const satisfies Record<string, ErrorPolicy>

@@ -79,12 +79,12 @@ export interface Selection {
   readonly selector: ReadonlyArray<Matcher>
 }
 
-/** The parameter `match[]`; no parameter for all series. */
-const matchParams = ({ matchers = [], selector }: Selection): Readonly<Record<string, string>> => {
-  if (matchers.length === 0 && selector.length === 0) return {}
+/** The parameters that select series in a range. Without `match[]`, they select all. */
+const seriesParams = (range: TimeRange, { matchers = [], selector }: Selection): ApiRequest["params"] => {
+  if (matchers.length === 0 && selector.length === 0) return rangeParams(range)
   // Servers refuse a selector whose matchers all match the empty string.
   const first = matchers.length === 0 ? [hasLabel(METRIC_NAME)] : matchers
-  return { "match[]": render([...first, ...selector]) }
+  return { ...rangeParams(range), "match[]": render([...first, ...selector]) }
 }
 
 /**
@@ -191,16 +191,12 @@ const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<s
 /** The values of a label of the selected series. Prometheus does not accept a form here. */
 export const labelValues = (label: string, range: TimeRange, selection: Selection) =>
   names(
-    apiRequest(
-      `/api/v1/label/${encodeURIComponent(label)}/values`,
-      { ...rangeParams(range), ...matchParams(selection) },
-      false
-    )
+    apiRequest(`/api/v1/label/${encodeURIComponent(label)}/values`, seriesParams(range, selection), false)
   )
 
 /** The label names of those series, without `__name__`. */
 export const labelNames = (range: TimeRange, selection: Selection) =>
-  names(apiRequest("/api/v1/labels", { ...rangeParams(range), ...matchParams(selection) }), METRIC_NAME)
+  names(apiRequest("/api/v1/labels", seriesParams(range, selection)), METRIC_NAME)
 
 const MetadataData = Schema.Record(
   Schema.String,
@@ -240,8 +236,7 @@ export const rangeOutcome = (
       fromRefusal(address, {
         status: 200,
         body: JSON.stringify({ error }),
-        contentType: "application/json",
-        retryAfterMillis: undefined
+        contentType: "application/json"
       })
     )
   }

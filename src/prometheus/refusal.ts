@@ -9,7 +9,7 @@ export interface Refusal {
   /** The start of the body, as text. */
   readonly body: string
   readonly contentType: string
-  readonly retryAfterMillis: number | undefined
+  readonly retryAfterMillis?: number | undefined
 }
 
 /** A rule applies if the refusal meets all conditions that the rule has. */

@@ -1,22 +1,19 @@
 /** The secrets of a configuration in every form in which requests carry them. */
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { isCommon, redactedIn } from "../config/SecretMask.ts"
-import { authenticationOf, type Method } from "./http/authentication.ts"
+import { authenticationOf } from "./http/authentication.ts"
 
 /**
  * The secrets that all output masks. Secrets that any text may contain by chance are not among them: masking those would
  * reveal them.
  */
-export const secretTexts = (settings: Settings, methods?: ReadonlyArray<Method>): ReadonlyArray<string> =>
-  allSecretTexts(settings, methods).filter((secret) => !isCommon(secret))
+export const secretTexts = (settings: Settings): ReadonlyArray<string> =>
+  allSecretTexts(settings).filter((secret) => !isCommon(secret))
 
 /** All secrets. A server's text is masked with them before it becomes part of a message. */
-export const allSecretTexts = (
-  settings: Settings,
-  methods?: ReadonlyArray<Method>
-): ReadonlyArray<string> => [
+export const allSecretTexts = (settings: Settings): ReadonlyArray<string> => [
   ...redactedIn(settings),
   // Servers quote the token of `Bearer token` without the first word.
   ...redactedIn(settings.headers).flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
-  ...authenticationOf(settings, methods).derivedSecrets
+  ...authenticationOf(settings).derivedSecrets
 ]

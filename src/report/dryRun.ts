@@ -1,8 +1,7 @@
 /** The estimate of a run, for `--dry-run`. */
-
 import { Schema } from "effect"
 import { Count } from "../destinations/manifest.ts"
-import type { DryRun, DryRunStream } from "../run/estimate.ts"
+import { type DryRun, type DryRunStream, type ReadEstimate, sumOfEstimates } from "../run/estimate.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
@@ -31,43 +30,25 @@ const rowOf = ({ bytes, name, points, samples, series, windows }: DryRunStream):
 /** Zero is exact. */
 const estimate = (text: string, value: number): string => (value === 0 ? text : `~${text}`)
 
-const totals = (streams: ReadonlyArray<DryRunStream>) => {
-  const sum = (of: (stream: DryRunStream) => number): number =>
-    streams.reduce((total, stream) => total + of(stream), 0)
-  return {
-    series: sum(({ series }) => series),
-    windows: sum(({ windows }) => windows),
-    samples: sum(({ samples }) => samples),
-    bytes: sum(({ bytes }) => bytes)
-  }
-}
-
-/**
- * A table of the largest streams, largest first, and the totals of all streams. `columns` is the width of the terminal, if
- * there is one.
- */
+/** A table of the largest streams, largest first, and the totals of all streams, for a terminal of `columns`. */
 export const dryRunText = (
   { destination, source, span, stepSeconds, streams }: DryRun,
-  { columns, paint }: { readonly columns: number | undefined; readonly paint: Paint }
+  { columns, paint }: { readonly columns: number; readonly paint: Paint }
 ): string => {
-  const width = columns === undefined ? Infinity : Math.max(1, columns - 1)
+  const width = Math.max(1, columns - 1)
   const bySize = streams.toSorted((a, b) => b.samples - a.samples || (a.name < b.name ? -1 : 1))
   const shown = bySize.length <= MAX_ROWS ? bySize : bySize.slice(0, MAX_ROWS - 1)
   const left = bySize.slice(shown.length)
-  const all = totals(streams)
+  const all = sumOfEstimates(streams)
   const lines: Array<string> = []
   if (shown.length > 0) {
-    const table = {
-      header,
-      rows: shown.map(rowOf),
-      numbers: header.slice(1),
-      cut: { column: "STREAM", least: MIN_NAME }
-    }
-    const [first, ...rest] = fittingLines([() => table], width)
+    const cut = { column: "STREAM", least: MIN_NAME }
+    const table = () => ({ header, rows: shown.map(rowOf), numbers: header.slice(1), cut })
+    const [first, ...rest] = fittingLines([table], width)
     lines.push(paint("quiet", first!), ...rest)
   }
   if (left.length > 0) {
-    const more = `… and ${grouped(left.length)} more with ~${pluralize(totals(left).samples, "sample")}`
+    const more = `… and ${grouped(left.length)} more with ~${pluralize(sumOfEstimates(left).samples, "sample")}`
     lines.push(paint("quiet", truncate(more, width)))
   }
   if (lines.length > 0) lines.push("")
@@ -98,12 +79,7 @@ export const DryRunDocument = Schema.Struct({
   streams: Schema.Array(Schema.Struct({ name: Schema.String, points: Count, ...counts }))
 })
 
-const countsOf = ({
-  bytes,
-  samples,
-  series,
-  windows
-}: Pick<DryRunStream, "series" | "windows" | "samples" | "bytes">) => ({
+const countsOf = ({ bytes, samples, series, windows }: ReadEstimate) => ({
   series,
   windows,
   estimated_samples: Math.round(samples),
@@ -123,7 +99,7 @@ export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: 
         step_seconds: stepSeconds,
         first_time: span === undefined ? null : formatTime(span[0]),
         last_time: span === undefined ? null : formatTime(span[1]),
-        totals: countsOf(totals(streams)),
+        totals: countsOf(sumOfEstimates(streams)),
         streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
       }),
       null,

@@ -1,5 +1,4 @@
 /** The live picture of a run: a line per stream and a total line, fitted to the terminal. */
-
 import type { StreamSummary } from "../run/Progress.ts"
 import type { Paint, Size } from "../terminal/Appearance.ts"
 import { maxWidth, padEnd, textWidth, truncate, wrap } from "../terminal/textWidth.ts"
@@ -103,38 +102,35 @@ const fittingParts = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyAr
 
 const asIs = (text: string): string => text
 
-const nameCell = (name: string, { name: width }: Layout): string =>
-  padEnd(truncate(printableName(name), width), width)
-
-const percent = (done: number): string => `${Math.floor(done * 100)} %`.padStart(5)
-
-/** Renders the parts of a bar as one cell, with a colour for each part. */
-const barPart = (done: number, width: number, paint: Paint): ReadonlyArray<LinePart> => {
-  if (width === 0) return []
-  const filled = Math.round(done * width)
-  const full = "━".repeat(filled)
+/** The name of a line, its bar and its percentage. */
+const doneParts = (
+  name: string,
+  done: number,
+  layout: Layout,
+  paint: Paint
+): readonly [LinePart, ...ReadonlyArray<LinePart>] => {
+  const filled = Math.round(done * layout.bar)
+  const bar = "━".repeat(filled).padEnd(layout.bar, "─")
+  const paintBar = (text: string) => paint("good", text.slice(0, filled)) + paint("quiet", text.slice(filled))
   return [
-    [
-      full + "─".repeat(width - filled),
-      (text) => paint("good", text.slice(0, filled)) + paint("quiet", text.slice(filled))
-    ]
+    [padEnd(truncate(printableName(name), layout.name), layout.name), asIs],
+    ...(layout.bar === 0 ? [] : [[bar, paintBar] as const]),
+    [`${Math.floor(done * 100)} %`.padStart(5), asIs]
   ]
 }
 
 const streamLine = (stream: ActiveStream, now: number, layout: Layout, paint: Paint): string => {
-  const done = doneOf(stream)
-  const { samples, waiting } = stream
+  const { name, samples, waiting } = stream
+  const isWaiting = waiting !== undefined && waiting.until > now
+  const state = isWaiting
+    ? `waiting ${aboutText(Math.ceil((waiting.until - now) / 1000))}: ${printable(waiting.reason)}`
+    : samples === 0
+      ? "querying"
+      : pluralize(samples, "sample")
   return row(
     [
-      [nameCell(stream.name, layout), asIs],
-      ...barPart(done, layout.bar, paint),
-      [percent(done), asIs],
-      waiting !== undefined && waiting.until > now
-        ? [
-            `waiting ${aboutText(Math.ceil((waiting.until - now) / 1000))}: ${printable(waiting.reason)}`,
-            (text) => paint("waiting", text)
-          ]
-        : [samples === 0 ? "querying" : pluralize(samples, "sample"), (text) => paint("quiet", text)]
+      ...doneParts(name, doneOf(stream), layout, paint),
+      [state, (text) => paint(isWaiting ? "waiting" : "quiet", text)]
     ],
     layout.width
   )
@@ -144,12 +140,11 @@ const totalName = ({ ended, failed, streams }: RunState): string =>
   `${grouped(ended)} of ${pluralize(streams, "stream")}${failed === 0 ? "" : `, ${grouped(failed)} failed`}`
 
 const totalLine = (state: RunState, now: number, rate: number, layout: Layout, paint: Paint): string => {
-  const done = doneOfAll(state)
   const remaining = remainingSeconds(state, now)
+  const [[name], ...done] = doneParts(totalName(state), doneOfAll(state), layout, paint)
   const parts: ReadonlyArray<LinePart> = [
-    [nameCell(totalName(state), layout), (text) => paint("strong", text)],
-    ...barPart(done, layout.bar, paint),
-    [percent(done), asIs],
+    [name, (text) => paint("strong", text)],
+    ...done,
     ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
     [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
     [pluralize(state.samples, "sample"), (text) => paint("quiet", text)]

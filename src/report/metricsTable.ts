@@ -10,14 +10,8 @@ const MAX_CELL = 60
 /** A narrower cell is not worth showing. */
 const MIN_CELL = 10
 
-/**
- * `columns` is the width of the terminal, if there is one. The help is truncated first and then omitted, followed by the
- * labels.
- */
-export const metricsTable = (
-  metrics: ReadonlyArray<DiscoveredMetric>,
-  columns: number | undefined
-): string => {
+/** A table for a terminal of `columns`. The help is truncated first and then omitted, followed by the labels. */
+export const metricsTable = (metrics: ReadonlyArray<DiscoveredMetric>, columns: number): string => {
   const rows = metrics.map(({ labels, metadata, name }) => [
     printableName(name),
     cell(metadata?.type ?? ""),
@@ -30,10 +24,7 @@ export const metricsTable = (
     rows: rows.map((row) => row.slice(0, count)),
     ...(count > 2 ? { cut: { column: header[count - 1]!, least: MIN_CELL } } : {})
   })
-  return fittingLines(
-    [firstColumns(4), firstColumns(3), firstColumns(2)],
-    columns === undefined ? Infinity : Math.max(1, columns - 1)
-  ).join("\n")
+  return fittingLines([4, 3, 2].map(firstColumns), Math.max(1, columns - 1)).join("\n")
 }
 
 const cell = (text: string): string => truncate(printable(text, 4 * MAX_CELL), MAX_CELL)

@@ -1,21 +1,11 @@
 /** Selects the streams to show if there are too many. */
 import type { StreamSummary } from "../run/Progress.ts"
 
-export interface StreamSelection {
-  /** In the order of the run. */
-  readonly shown: ReadonlyArray<StreamSummary>
-  readonly left: ReadonlyArray<StreamSummary>
-}
-
 /**
  * At most `mostFailed` failed streams, and then other streams up to `most` in all. There are more than `most` only if more of
- * them failed.
+ * them failed. They stay in the order of the run.
  */
-export const selectStreams = (
-  streams: ReadonlyArray<StreamSummary>,
-  most: number,
-  mostFailed: number
-): StreamSelection => {
+export const selectStreams = (streams: ReadonlyArray<StreamSummary>, most: number, mostFailed: number) => {
   const failed = failedOf(streams).length
   // A line that says "one more" is as long as the line of that stream.
   const limit = streams.length <= most ? streams.length : most - 1

@@ -1,5 +1,5 @@
 /** A series in one line of text. */
-import type { Curve } from "../run/Progress.ts"
+import { type Curve, isChanging } from "../run/Progress.ts"
 
 const blocks = ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"] as const
 
@@ -16,28 +16,21 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
   if (first === undefined || last === undefined || columns < 1) return ""
   const means = new Float64Array(columns)
   const counts = new Uint32Array(columns)
-  const gaps = new Uint8Array(columns)
+  const endsInGap = new Uint8Array(columns)
   for (const [i, value] of values.entries()) {
     const column = last === first ? 0 : Math.floor(((times[i]! - first) / (last - first)) * columns)
     const to = Math.min(columns - 1, column)
-    if (!Number.isFinite(value)) {
-      gaps[to] = 1
-      continue
-    }
+    endsInGap[to] = Number.isFinite(value) ? 0 : 1
+    if (endsInGap[to] === 1) continue
     counts[to]!++
     // Divide before adding: the sum of large values may overflow.
     means[to]! += value / counts[to]! - means[to]! / counts[to]!
   }
-  let least = Infinity
-  let greatest = -Infinity
-  for (const [column, count] of counts.entries()) {
-    if (count === 0) continue
-    least = Math.min(least, means[column]!)
-    greatest = Math.max(greatest, means[column]!)
-  }
-  if (least === Infinity) return ""
-  // With fewer samples than characters, samples are far apart without a gap between them.
-  fillBetween(means, counts, gaps, values.length)
+  const filled = means.filter((_, column) => counts[column]! > 0)
+  if (filled.length === 0) return ""
+  const least = Math.min(...filled)
+  const greatest = Math.max(...filled)
+  if (last > first) fillBetween(means, counts, endsInGap)
   // Halve the largest floats, whose difference overflows, but not the smallest, whose halves underflow.
   const scale = Number.isFinite(greatest - least) ? 1 : 0.5
   return Array.from(counts, (count, column) => {
@@ -48,15 +41,12 @@ export const sparkline = ({ times, values }: Omit<Curve, "label">, columns: numb
   }).join("")
 }
 
-/** With fewer samples than characters, each value is repeated up to the next sample or gap. */
-const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array, samples: number): void => {
-  if (samples >= counts.length || samples < 2) return
-  const reach = Math.ceil(counts.length / (samples - 1))
-  let since = reach
+/** Repeats each value up to the next sample or gap, which may be some characters later. */
+const fillBetween = (means: Float64Array, counts: Uint32Array, endsInGap: Uint8Array): void => {
+  let isRepeated = false
   for (let column = 0; column < counts.length; column++) {
-    if (counts[column]! > 0) since = 0
-    else if (gaps[column] === 1) since = reach
-    else if (++since < reach) {
+    if (counts[column]! > 0 || endsInGap[column] === 1) isRepeated = endsInGap[column] === 0
+    else if (isRepeated) {
       means[column] = means[column - 1]!
       counts[column] = 1
     }
@@ -65,7 +55,4 @@ const fillBetween = (means: Float64Array, counts: Uint32Array, gaps: Uint8Array,
 
 /** The most interesting curve: the first that is not constant, or else the first. */
 export const selectCurve = (curves: ReadonlyArray<Curve>): Curve | undefined =>
-  curves.find(({ values }) => {
-    const finite = values.filter(Number.isFinite)
-    return finite.some((value) => value !== finite[0])
-  }) ?? curves[0]
+  curves.find(isChanging) ?? curves[0]

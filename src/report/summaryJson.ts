@@ -12,7 +12,7 @@ const described = <S extends Schema.Top>(schema: S, description: string): S["Reb
 const Seconds = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
 
 /** One stream in the document. */
-export const StreamDocument = Schema.Struct({
+const StreamDocument = Schema.Struct({
   name: described(Schema.String, "The name of the stream: that of its metric, or of its query."),
   succeeded: described(Schema.Boolean, "Whether it was read completely."),
   error: described(
@@ -48,16 +48,12 @@ export const SummaryDocument = Schema.Struct({
 
 export type SummaryDocument = typeof SummaryDocument.Type
 
-const streamDocument = (stream: StreamSummary): typeof StreamDocument.Type => ({
-  name: stream.name,
-  succeeded: stream.error === undefined,
-  error: stream.error ?? null,
-  series: stream.series,
-  rows: stream.rows,
-  first_time: stream.span === undefined ? null : formatTime(stream.span[0]),
-  last_time: stream.span === undefined ? null : formatTime(stream.span[1]),
-  seconds: stream.seconds,
-  retries: stream.retries
+const streamDocument = ({ curves, error, span, ...figures }: StreamSummary): typeof StreamDocument.Type => ({
+  ...figures,
+  succeeded: error === undefined,
+  error: error ?? null,
+  first_time: span === undefined ? null : formatTime(span[0]),
+  last_time: span === undefined ? null : formatTime(span[1])
 })
 
 export const summaryDocument = (run: RunSummary): SummaryDocument => ({

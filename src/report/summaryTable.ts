@@ -1,5 +1,4 @@
 /** The summary of a run for people: a table of the streams, errors, totals, and how to query the result. */
-
 import type { RunSummary, StreamSummary } from "../run/Progress.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
@@ -22,20 +21,14 @@ const INDENT = 2
 /** On a narrow terminal, names are truncated down to this width. */
 const MIN_NAME = 10
 
-export interface TableOptions {
-  /** The width of the terminal; undefined if lines may have any length. */
-  readonly columns: number | undefined
-  readonly paint: Paint
-  /** The most streams with a row, 40 by default. Up to 200 failed streams have a row in any case. */
-  readonly mostRows?: number
-}
-
-/** The complete summary as one text of several lines. */
-export const summaryText = (run: RunSummary, options: TableOptions): string => {
-  const { paint } = options
-  const width = options.columns === undefined ? Infinity : Math.max(1, options.columns - 1)
+/** The complete summary as one text of several lines, for a terminal of `columns`. */
+export const summaryText = (
+  run: RunSummary,
+  { columns, paint }: { readonly columns: number; readonly paint: Paint }
+): string => {
+  const width = Math.max(1, columns - 1)
   const notable = run.streams.filter(({ error, rows }) => error !== undefined || rows > 0)
-  const { left, shown } = selectStreams(notable, options.mostRows ?? MAX_ROWS, MAX_FAILED)
+  const { left, shown } = selectStreams(notable, MAX_ROWS, MAX_FAILED)
   const lines: Array<string> = []
   if (shown.length > 0) {
     const [header, ...rows] = streamLines(shown, width)
@@ -44,9 +37,7 @@ export const summaryText = (run: RunSummary, options: TableOptions): string => {
       lines.push(shown[index]!.error === undefined ? line : paint("bad", line))
     }
   }
-  if (left.length > 0) {
-    lines.push(paint("quiet", truncate(leftText(left), width)))
-  }
+  if (left.length > 0) lines.push(paint("quiet", truncate(leftText(left), width)))
   const quiet = run.streams.length - notable.length
   if (quiet > 0 && notable.length > 0) {
     lines.push(paint("quiet", truncate(`${pluralize(quiet, "stream")} had nothing new`, width)))
@@ -84,64 +75,45 @@ const leftText = (left: ReadonlyArray<StreamSummary>): string => {
   return `… and ${grouped(left.length)} more with ${pluralize(rows, "row")}${failed === 0 ? "" : `, ${grouped(failed)} of them failed`}`
 }
 
-/** The layouts, from all columns down to the name and the rows. */
-interface Layout {
-  readonly columns: ReadonlyArray<Column>
-  readonly spark: number
-}
-
-type Column = "STREAM" | "SERIES" | "ROWS" | "FIRST" | "LAST" | "TIME" | "VALUES"
-
-const all = ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"] as const
-
-const without = (...columns: ReadonlyArray<Column>): ReadonlyArray<Column> =>
-  all.filter((column) => !columns.includes(column))
-
-const layouts: readonly [Layout, ...ReadonlyArray<Layout>] = [
-  { columns: all, spark: 24 },
-  { columns: all, spark: 12 },
-  { columns: without("FIRST"), spark: 12 },
-  { columns: without("FIRST", "LAST"), spark: 12 },
-  { columns: without("FIRST", "LAST", "TIME"), spark: 12 },
-  { columns: without("FIRST", "LAST", "TIME", "VALUES"), spark: 0 },
-  { columns: ["STREAM", "ROWS"], spark: 0 }
-]
-
-const numbers: ReadonlyArray<Column> = ["SERIES", "ROWS", "TIME"]
-
-const cellOf = (stream: StreamSummary, column: Column, spark: number): string => {
-  switch (column) {
-    case "STREAM":
-      return printableName(stream.name)
-    case "SERIES":
-      return grouped(stream.series)
-    case "ROWS":
-      return grouped(stream.rows)
-    case "FIRST":
-      return stream.span === undefined ? "" : timeText(stream.span[0])
-    case "LAST":
-      return stream.span === undefined ? "" : timeText(stream.span[1])
-    case "TIME":
-      return durationText(stream.seconds)
-    case "VALUES": {
-      const curve = selectCurve(stream.curves)
-      return curve === undefined ? "" : sparkline(curve, spark)
-    }
+/** The columns with their cells. The last one has `spark` characters. */
+const cells = {
+  STREAM: ({ name }: StreamSummary) => printableName(name),
+  SERIES: ({ series }: StreamSummary) => grouped(series),
+  ROWS: ({ rows }: StreamSummary) => grouped(rows),
+  FIRST: ({ span }: StreamSummary) => (span === undefined ? "" : timeText(span[0])),
+  LAST: ({ span }: StreamSummary) => (span === undefined ? "" : timeText(span[1])),
+  TIME: ({ seconds }: StreamSummary) => durationText(seconds),
+  VALUES: ({ curves }: StreamSummary, spark: number) => {
+    const curve = selectCurve(curves)
+    return curve === undefined ? "" : sparkline(curve, spark)
   }
 }
 
+type Column = keyof typeof cells
+
+const numbers: ReadonlyArray<Column> = ["SERIES", "ROWS", "TIME"]
+
+/** The layouts, from all columns down to the name and the rows. */
+const layouts: ReadonlyArray<{ readonly spark: number; readonly columns: ReadonlyArray<Column> }> = [
+  { spark: 24, columns: ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"] },
+  { spark: 12, columns: ["STREAM", "SERIES", "ROWS", "FIRST", "LAST", "TIME", "VALUES"] },
+  { spark: 12, columns: ["STREAM", "SERIES", "ROWS", "LAST", "TIME", "VALUES"] },
+  { spark: 12, columns: ["STREAM", "SERIES", "ROWS", "TIME", "VALUES"] },
+  { spark: 12, columns: ["STREAM", "SERIES", "ROWS", "VALUES"] },
+  { spark: 0, columns: ["STREAM", "SERIES", "ROWS"] },
+  { spark: 0, columns: ["STREAM", "ROWS"] }
+]
+
 /** As many columns as fit. Names are truncated before columns other than the times are omitted. */
 const streamLines = (streams: ReadonlyArray<StreamSummary>, width: number): ReadonlyArray<string> => {
-  const tableOf =
-    ({ columns, spark }: Layout) =>
-    () => ({
-      header: columns,
-      rows: streams.map((stream) => columns.map((column) => cellOf(stream, column, spark))),
-      numbers,
-      cut: { column: "STREAM", least: Math.max(MIN_NAME, Math.floor(width * 0.3)) }
-    })
-  const [first, ...others] = layouts
-  return fittingLines([tableOf(first), ...others.map(tableOf)], width)
+  const cut = { column: "STREAM", least: Math.max(MIN_NAME, Math.floor(width * 0.3)) }
+  const tables = layouts.map(({ columns: header, spark }) => () => ({
+    header,
+    rows: streams.map((stream) => header.map((column) => cells[column](stream, spark))),
+    numbers,
+    cut
+  }))
+  return fittingLines(tables, width)
 }
 
 /** The result of the run in one sentence. */

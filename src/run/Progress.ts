@@ -15,6 +15,12 @@ export interface Curve {
   readonly values: Float64Array
 }
 
+/** Whether a curve has different values. Gaps do not count. */
+export const isChanging = ({ values }: Curve): boolean => {
+  const finite = values.filter(Number.isFinite)
+  return finite.some((value) => value !== finite[0])
+}
+
 /** The result of one stream in a run. */
 export interface StreamSummary {
   readonly name: string

@@ -18,7 +18,7 @@ import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
-import { type Curve, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
+import { isChanging, Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
 import { type Confirm, guardEnd, guardRefresh, type Replaced } from "./refreshGuard.ts"
 import { curveLimits, StreamTally } from "./StreamTally.ts"
 
@@ -232,6 +232,3 @@ const streamToPreview = (streams: ReadonlyArray<StreamSummary>): StreamSummary |
   // A failed stream may have no rows.
   return filled.find(({ curves }) => curves.some(isChanging)) ?? filled[0] ?? completed[0]
 }
-
-const isChanging = ({ values }: Curve): boolean =>
-  values.some((value) => Number.isFinite(value) && value !== values[0])

@@ -1,8 +1,9 @@
 /** Discovery: the metrics of the configured range, each with its labels and its metadata. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import type { TimeRange } from "../prometheus/api.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
-import { PrometheusClient, type TimeRange } from "../prometheus/PrometheusClient.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
@@ -111,38 +112,30 @@ const MAX_CHARACTERS = 64 * 1024 * 1024
 /** The most pairs of a metric and a label: a hundred thousand metrics with a hundred labels. */
 const MAX_PAIRS = 10_000_000
 
-const tooMany = (what: string): Effect.Effect<never, PrometheusError> =>
-  Effect.fail(new PrometheusError({ reason: "Oversized", summary: `The server lists ${what}.` }))
+const tooMany = (what: string) =>
+  new PrometheusError({ reason: "Oversized", summary: `The server lists ${what}.` })
 
 /**
  * Requests names. Servers that count the matching series may refuse a long range. Both halves are then requested, down to a
  * day, because some servers index names by day.
  */
-const inParts = (
+const inParts = Effect.fnUntraced(function* (
   range: TimeRange,
   request: (part: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
-): Effect.Effect<ReadonlyArray<string>, PrometheusError> => {
+): Effect.fn.Return<ReadonlyArray<string>, PrometheusError> {
   const { endMillis, startMillis } = range
   const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
-  return request(range).pipe(
-    Effect.catchIf(
-      ({ policy }) => policy.action === "split" && middle - startMillis >= DAY_MILLIS,
-      () =>
-        Effect.zip(
-          inParts({ startMillis, endMillis: middle }, request),
-          inParts({ startMillis: middle, endMillis }, request)
-        ).pipe(
-          Effect.flatMap(([earlier, later]) => {
-            const names = [...new Set([...earlier, ...later])]
-            const characters = names.reduce((sum, { length }) => sum + length, 0)
-            return characters > MAX_CHARACTERS
-              ? tooMany("more names in all parts of the range than fit into memory")
-              : Effect.succeed(names)
-          })
-        )
-    )
-  )
-}
+  const isTooLong = ({ policy }: PrometheusError) =>
+    policy.action === "split" && middle - startMillis >= DAY_MILLIS
+  const all = yield* Effect.catchIf(request(range), isTooLong, () => Effect.undefined)
+  if (all !== undefined) return all
+  const earlier = yield* inParts({ startMillis, endMillis: middle }, request)
+  const later = yield* inParts({ startMillis: middle, endMillis }, request)
+  const names = [...new Set([...earlier, ...later])]
+  const characters = names.reduce((sum, { length }) => sum + length, 0)
+  if (characters <= MAX_CHARACTERS) return names
+  return yield* tooMany("more names in all parts of the range than fit into memory")
+})
 
 /**
  * The labels of each metric, with as few requests as possible: one per metric, or one per label for all metrics that have it.
@@ -151,25 +144,23 @@ const inParts = (
 const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const client = yield* PrometheusClient
   const { concurrency, excludedLabels } = yield* ConnectorConfig
-  const labelsOf = (name: string) =>
-    inParts(range, (part) => client.labelNames(part, [ofMetric(name)])).pipe(
-      Effect.catchIf(
-        ({ policy }) => policy.action === "split",
-        // It can still be read: its labels share one column.
-        ({ summary }) =>
-          Effect.as(
-            Effect.logWarning(
-              `The labels of ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
-            ),
-            []
-          )
-      )
+  const labelsOf = Effect.fnUntraced(function* (name: string) {
+    const labels = yield* Effect.catchIf(
+      inParts(range, (part) => client.labelNames(part, [ofMetric(name)])),
+      ({ policy }) => policy.action === "split",
+      // It can still be read: its labels share one column.
+      ({ summary }) =>
+        Effect.as(
+          Effect.logWarning(
+            `The labels of ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+          ),
+          []
+        )
     )
-  const byMetric = Effect.map(
-    Effect.forEach(names, labelsOf, { concurrency }),
-    (labels) => new Map(names.map((name, index): readonly [string, Labels] => [name, labels[index]!]))
-  )
-  const byLabel = Effect.fnUntraced(function* (all: ReadonlyArray<string>) {
+    return [name, labels] as const
+  })
+  const byMetric = Effect.map(Effect.forEach(names, labelsOf, { concurrency }), (labels) => new Map(labels))
+  const byLabel = Effect.fnUntraced(function* (all: Labels) {
     const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
     let pairs = 0
     const addLabel = Effect.fnUntraced(function* (label: string) {

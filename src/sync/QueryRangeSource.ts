@@ -3,7 +3,7 @@ import { Effect, Layer } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { isBareName, metricSelector, ofMetric } from "../promql/Matcher.ts"
+import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource } from "./BlockSource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
@@ -15,20 +15,20 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
     return BlockSource.of({
-      open: (stream) => {
+      open: (metric) => {
         const series = new SeriesCache()
         return {
-          metric: stream,
+          metric,
           expect: (range) => ({ _tag: "Grid", ...range }),
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
             client.queryRange({
-              query: metricSelector(stream, [...matchers, ...settings.matchers]),
+              query: metricSelector(metric, [...matchers, ...settings.matchers]),
               startMillis: firstMillis,
               endMillis: lastMillis,
               stepMillis,
               series
             }),
-          index: (range) => indexOf(client, stream, range)
+          index: (range) => indexOf(client, metric, range)
         }
       }
     })
@@ -43,26 +43,23 @@ const indexOf = (
 ): PartIndex<PrometheusError> => {
   const range = { startMillis: Math.max(0, firstMillis - SERVER_LOOKBACK_MILLIS), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
-  const orElse = <A>(
-    lookUp: Effect.Effect<A, PrometheusError>,
-    fallback: Effect.Effect<A, PrometheusError>
+  const narrowed = (
+    matchers: ReadonlyArray<Matcher>,
+    list: (matchers?: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
   ) =>
     Effect.catchIf(
-      lookUp,
+      list([ofMetric(metric), ...matchers]),
       ({ policy }) => policy.action === "split",
-      () => fallback
+      () => list()
     )
   return {
     labelNames: (matchers) =>
       Effect.map(
-        orElse(client.labelNames(range, [ofMetric(metric), ...matchers]), client.labelNames(range)),
+        narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
         // Some servers cannot list the values of other labels.
         (names) => names.filter(isBareName)
       ),
     labelValues: (label, matchers) =>
-      orElse(
-        client.labelValues(label, range, [ofMetric(metric), ...matchers]),
-        client.labelValues(label, range)
-      )
+      narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
   }
 }

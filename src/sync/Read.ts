@@ -4,8 +4,9 @@
  * The windows of a stream come in order, and each ends with a checkpoint. The next windows are requested while one is consumed.
  * Several streams are read concurrently, with a limit on concurrent queries.
  */
-import { Effect, Ref, Semaphore, Stream } from "effect"
+import { Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "effect"
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { BlockSource } from "./BlockSource.ts"
@@ -13,8 +14,11 @@ import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
 import * as QueryRangeSource from "./QueryRangeSource.ts"
 import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
-import { readStream } from "./readStream.ts"
-import type { StateReader } from "./StateReader.ts"
+import { SeriesPart } from "./SeriesPart.ts"
+import type { StateReader } from "./StateStore.ts"
+import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
+import { requestAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
+import { initial } from "./WindowSize.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
 const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
@@ -44,20 +48,100 @@ export const readPlanned = (
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> =>
   Stream.unwrap(
     Effect.gen(function* () {
-      const settings = yield* ConnectorConfig
-      const source = yield* BlockSource
+      const { concurrency } = yield* ConnectorConfig
       const shared = {
-        settings,
-        source,
-        permits: yield* Semaphore.make(settings.concurrency),
-        largestResponse: yield* Ref.make(0),
-        options
+        permits: yield* Semaphore.make(concurrency),
+        largestResponse: yield* Ref.make(0)
       }
-      return Stream.fromIterable(streams.map((stream) => readStream(stream, shared))).pipe(
-        Stream.flatten({
-          concurrency: options.concurrentStreams ?? streamsFor(settings.concurrency),
-          bufferSize: 1
-        })
+      return Stream.fromIterable(streams.map((plan) => readStream(plan, shared, options))).pipe(
+        Stream.flatten({ concurrency: options.concurrentStreams ?? streamsFor(concurrency), bufferSize: 1 })
       )
+    })
+  )
+
+/** How many windows of a stream are requested ahead of the one that is consumed. */
+const LOOK_AHEAD = 2
+
+/** A pause between two requests of one stream spares a server that responds from memory. */
+const pacing = Schedule.spaced("10 millis").pipe(
+  Schedule.modifyDelay(({ attempt, duration }) => Effect.succeed(attempt === 1 ? 0 : duration))
+)
+
+/** Reads the parts of one stream in the order of time, each window by window. */
+const readStream = (
+  plan: StreamPlan,
+  shared: Pick<WindowContext, "permits" | "largestResponse">,
+  { isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
+): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> => {
+  const { mode, parts, points, range, stream } = plan
+
+  const windows = Effect.gen(function* () {
+    const { maxRetries } = yield* ConnectorConfig
+    const source = yield* BlockSource
+    const scope = yield* Effect.scope
+    const context: WindowContext = {
+      ...shared,
+      stream,
+      source: source.open(stream),
+      series: new SeriesPart(),
+      splits: yield* Ref.make(0),
+      retries: retryPolicy(maxRetries, `${stream}: `).pipe(
+        Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
+      ),
+      size: yield* Ref.make(initial),
+      sizeLearned: yield* Latch.make(),
+      hasResponded: yield* Ref.make(false)
+    }
+    let recordCount = 0
+    const toReadEvent = (event: WindowEvent): ReadEvent => {
+      if (event._tag !== "WindowCompleted") {
+        if (event._tag === "Samples") for (const { length } of event.blocks) recordCount += length
+        return event
+      }
+      const checkpoint = { ...plan.checkpointAt(event.lastMillis), recordCount }
+      recordCount = 0
+      return { _tag: "Checkpoint", ...checkpoint }
+    }
+    return Stream.fromIterable(parts).pipe(
+      Stream.flatMap((part) => nextWindows(part.range, context)),
+      Stream.schedule(pacing),
+      Stream.mapEffect((range) => Scope.provide(requestAhead(context, range), scope), {
+        concurrency: LOOK_AHEAD
+      }),
+      Stream.flatMap((requested) => windowEvents(context, requested)),
+      Stream.map(toReadEvent)
+    )
+  })
+
+  const nothing = Stream.make<Array<ReadEvent>>(
+    { _tag: "Running", stream },
+    { _tag: "Checkpoint", ...plan.unchangedCheckpoint, recordCount: 0 }
+  )
+  const isResumed = plan.resumed !== undefined
+  return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
+    Stream.concat(points === 0 ? nothing : Stream.unwrap(windows)),
+    Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Completed", stream, mode })),
+    Stream.withSpan("Read.stream", { attributes: { stream, mode, points } }),
+    Stream.catchIf(
+      (error) => error.policy.onExhausted === "stream",
+      (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
+    ),
+    Stream.takeUntil(() => isAbandoned(stream))
+  )
+}
+
+/**
+ * Cuts a range into windows, each with the best size at the time of its request. While windows grow, each one waits for the
+ * size learned from the previous one. Requested ahead, it would be no larger.
+ */
+const nextWindows = (range: GridRange, { size, sizeLearned }: WindowContext): Stream.Stream<GridRange> =>
+  Stream.paginate(
+    range,
+    Effect.fnUntraced(function* (rest) {
+      if (rest !== range) yield* sizeLearned.await
+      const { isGrowing, points } = yield* Ref.get(size)
+      if (isGrowing) yield* sizeLearned.close
+      const [window, next] = takePoints(rest, points)
+      return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
     })
   )

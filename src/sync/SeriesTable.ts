@@ -14,65 +14,61 @@ const FIRST_CAPACITY = 64
 const FULL = 0.6
 
 export class SeriesTable {
-  private capacity = FIRST_CAPACITY
-  private words = new Uint32Array(FIRST_CAPACITY * WORDS)
-  /** `NaN` in an empty slot. */
-  private times = new Float64Array(FIRST_CAPACITY).fill(Number.NaN)
-  private count = 0
+  /** The number of series with a time. */
+  size = 0
+  /** The words of the identity in each slot. */
+  words = new Uint32Array(FIRST_CAPACITY * WORDS)
+  /** The time in each slot, `NaN` if it is empty. */
+  times = new Float64Array(FIRST_CAPACITY).fill(Number.NaN)
   /** The words of the identity to look up. */
   private readonly wanted = new Uint32Array(WORDS)
 
-  /** The number of series with a time. */
-  get size(): number {
-    return this.count
-  }
-
   /** The time of a series, or undefined. */
   get(id: string): number | undefined {
-    const time = this.times[this.placeOf(id)]!
+    this.want(id)
+    const time = this.times[this.probe()]!
     return Number.isNaN(time) ? undefined : time
   }
 
-  /** Sets the time of a series. It must not be `NaN`. */
-  set(id: string, time: number): void {
-    const place = this.placeOf(id)
-    if (Number.isNaN(this.times[place])) {
-      this.words.set(this.wanted, place * WORDS)
-      this.count++
-    }
-    this.times[place] = time
-    if (this.count > FULL * this.capacity) this.grow()
+  /** Sets the time of a series, unless it has a later one. The time must not be `NaN`. */
+  raise(id: string, time: number): void {
+    this.want(id)
+    this.raiseWanted(time)
   }
 
   /** Merges the times of another table: the later time counts. */
-  raise(other: SeriesTable): void {
-    for (let place = 0; place < other.capacity; place++) {
-      const time = other.times[place]!
+  raiseAll({ times, words }: Pick<SeriesTable, "times" | "words">): void {
+    for (let place = 0; place < times.length; place++) {
+      const time = times[place]!
       if (Number.isNaN(time)) continue
-      this.wanted.set(other.words.subarray(place * WORDS, (place + 1) * WORDS))
-      const own = this.probe()
-      if (Number.isNaN(this.times[own])) {
-        this.words.set(this.wanted, own * WORDS)
-        this.count++
-        this.times[own] = time
-      } else this.times[own] = Math.max(this.times[own]!, time)
-      if (this.count > FULL * this.capacity) this.grow()
+      this.wanted.set(words.subarray(place * WORDS, (place + 1) * WORDS))
+      this.raiseWanted(time)
     }
   }
 
-  private placeOf(id: string): number {
+  private raiseWanted(time: number): void {
+    const place = this.probe()
+    const before = this.times[place]!
+    if (before >= time) return
+    this.times[place] = time
+    if (!Number.isNaN(before)) return
+    this.words.set(this.wanted, place * WORDS)
+    this.size++
+    if (this.size > FULL * this.times.length) this.grow()
+  }
+
+  private want(id: string): void {
     for (let i = 0; i < WORDS; i++) {
       let word = 0
       for (let j = i * 8; j < i * 8 + 8; j++) word = (word << 4) | hexDigit(id.charCodeAt(j))
       this.wanted[i] = word
     }
-    return this.probe()
   }
 
   /** The slot of the wanted words, or the empty slot for them. */
   private probe(): number {
     const { times, wanted, words } = this
-    const mask = this.capacity - 1
+    const mask = times.length - 1
     for (let place = wanted[0]! & mask; ; place = (place + 1) & mask) {
       if (Number.isNaN(times[place])) return place
       const at = place * WORDS
@@ -88,17 +84,11 @@ export class SeriesTable {
   }
 
   private grow(): void {
-    const { capacity, times, words } = this
-    this.capacity = capacity * 2
-    this.words = new Uint32Array(this.capacity * WORDS)
-    this.times = new Float64Array(this.capacity).fill(Number.NaN)
-    for (let place = 0; place < capacity; place++) {
-      if (Number.isNaN(times[place])) continue
-      this.wanted.set(words.subarray(place * WORDS, (place + 1) * WORDS))
-      const own = this.probe()
-      this.words.set(this.wanted, own * WORDS)
-      this.times[own] = times[place]!
-    }
+    const { times, words } = this
+    this.words = new Uint32Array(words.length * 2)
+    this.times = new Float64Array(times.length * 2).fill(Number.NaN)
+    this.size = 0
+    this.raiseAll({ times, words })
   }
 }
 

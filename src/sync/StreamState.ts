@@ -1,5 +1,5 @@
 /** The state of a stream between two syncs. */
-import { createHash } from "node:crypto"
+import { hash } from "node:crypto"
 import { Predicate, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { formatTime } from "../text/formatTime.ts"
@@ -27,7 +27,10 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
   read: Schema.optionalKey(
     Schema.Array(Schema.Tuple([Time, Time])).check(
       Schema.isMaxLength(MAX_SPANS),
-      Schema.makeFilter((spans) => areInOrder(spans.flat()))
+      Schema.makeFilter((spans) => {
+        const times = spans.flat().map(Date.parse)
+        return times.every((time, i) => i === 0 || times[i - 1]! <= time)
+      })
     )
   ),
   /** The selector of the series, if `run` saved the state. Empty for all series. */
@@ -51,22 +54,13 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
 
 /** The digest of a set of labels in a state. */
 export const labelsDigest = (labels: ReadonlySet<string>): string =>
-  labels.size === 0
-    ? ""
-    : createHash("sha256")
-        .update(JSON.stringify([...labels].sort()))
-        .digest("hex")
-        .slice(0, 32)
+  labels.size === 0 ? "" : hash("sha256", JSON.stringify([...labels].sort())).slice(0, 32)
 
 /** The ranges to list in a state: only the latest spans if there are too many. */
 export const encodeSpans = (spans: ReadonlyArray<Span>): NonNullable<StreamState["read"]> =>
   spans
     .slice(-MAX_SPANS)
     .map(({ firstMillis, lastMillis }) => [formatTime(firstMillis), formatTime(lastMillis)] as const)
-
-/** Whether the times are in order. */
-const areInOrder = (times: ReadonlyArray<string>): boolean =>
-  times.every((time, index) => index === 0 || Date.parse(times[index - 1]!) <= Date.parse(time))
 
 /** Whether a text is in the format of `formatTime`. JavaScript itself accepts 31 February and much else. */
 const isTime = (text: string): boolean => {

@@ -4,11 +4,9 @@
  * sample is emitted once.
  */
 import {
-  type Array as Arr,
   Effect,
   type Exit,
   type Latch,
-  type Pull,
   Ref,
   Schedule,
   Scope,
@@ -22,6 +20,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
+import type { ReadEvent } from "./ReadEvent.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
@@ -32,7 +31,6 @@ const MAX_SPLITS = 2000
 
 /** The state that the windows of a stream share. */
 export interface WindowContext {
-  /** The stream's name, for logs and spans. */
   readonly stream: string
   readonly source: StreamSource
   /** All series of the stream, and how they are split. Later windows reuse the splits of earlier ones. */
@@ -66,9 +64,7 @@ export interface RequestedWindow {
 
 /** The events of a window. */
 export type WindowEvent =
-  /** The server has sent its first response. */
-  | { readonly _tag: "Responded" }
-  | { readonly _tag: "Samples"; readonly blocks: ReadonlyArray<SampleBlock> }
+  | Extract<ReadEvent, { readonly _tag: "Running" | "Samples" }>
   /** All samples up to and including this grid point have been emitted, and no later ones. */
   | { readonly _tag: "WindowCompleted"; readonly lastMillis: number }
 
@@ -106,25 +102,23 @@ export const windowEvents = (
   context: WindowContext,
   requested: RequestedWindow
 ): Stream.Stream<WindowEvent, PrometheusError> => {
-  const { source } = context
+  const { source, stream } = context
   const ledger = new WindowLedger(source.expect(requested.range), source.metric)
   let ahead: RequestedWindow["response"] | undefined = requested.response
   /** Whether the server timed out, even on retries. */
   let isSlow = false
 
-  const withResponded = (events: Stream.Stream<WindowEvent, PrometheusError>) =>
-    Effect.map(Ref.getAndSet(context.hasResponded, true), (before) =>
-      before ? events : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Responded" }), events)
-    )
-
   /** The samples of one request, without those that an earlier attempt emitted. */
   const attempt = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
     Stream.unwrap(
-      Effect.suspend(() => {
+      Effect.gen(function* () {
         const response = ahead ?? request(context, range, part, requested)
         ahead = undefined
         ledger.begin(source.expect(range))
-        return Effect.flatMap(response, (blocks) => withResponded(accepted(ledger, blocks)))
+        const samples = accepted(stream, ledger, yield* response)
+        return (yield* Ref.getAndSet(context.hasResponded, true))
+          ? samples
+          : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Running", stream }), samples)
       })
     )
 
@@ -171,15 +165,20 @@ export const windowEvents = (
     const log = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
     if (points > 1 && refusal.policy.splitBy === "time") {
       yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
-      yield* learn((size) => afterRefusal(size, points))
-      return earlierAndLater(range, part)
+    } else {
+      const halves = yield* splitSeries(range, part, refusal)
+      if (halves !== undefined) {
+        yield* log(
+          `Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`
+        )
+        return bothHalves(range, part, halves)
+      }
+      if (points === 1) {
+        const series = part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`
+        const what = `one point of one series, at ${formatTime(range.lastMillis)}${series}`
+        return yield* because(refusal, `It does so even for ${what}.`)
+      }
     }
-    const halves = yield* splitSeries(range, part, refusal)
-    if (halves !== undefined) {
-      yield* log(`Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`)
-      return bothHalves(range, part, halves)
-    }
-    if (points === 1) return yield* tooMuch(range, part, refusal)
     yield* learn((size) => afterRefusal(size, points))
     return earlierAndLater(range, part)
   })
@@ -189,30 +188,21 @@ export const windowEvents = (
     part: SeriesPart,
     refusal: PrometheusError
   ) {
-    const limitReached = Effect.fnUntraced(function* () {
-      // Each split adds a matcher.
-      if (part.matchers.length >= MAX_SPLIT_DEPTH) return `${MAX_SPLIT_DEPTH} times, one part from another`
-      const splits = yield* Ref.getAndUpdate(context.splits, (splits) => splits + 1)
-      return splits >= MAX_SPLITS ? pluralize(MAX_SPLITS, "time") : undefined
-    })
-    const limit = yield* limitReached()
-    if (limit !== undefined) {
-      return yield* new PrometheusError({
-        reason: refusal.reason,
-        summary: `${refusal.summary} Its series were split ${limit}, and that is the limit.`
-      })
+    const limitReached = (times: string) =>
+      because(refusal, `Its series were split ${times}, and that is the limit.`)
+    // Each split adds a matcher.
+    if (part.matchers.length >= MAX_SPLIT_DEPTH) {
+      return yield* limitReached(`${MAX_SPLIT_DEPTH} times, one part from another`)
     }
-    return yield* context.permits.withPermit(split(part, source.index(range))).pipe(
-      Effect.catchIf(
-        (error) => error.policy.onExhausted === "stream",
-        (error) =>
-          Effect.fail(
-            new PrometheusError({
-              reason: refusal.reason,
-              summary: `${refusal.summary} Its series could not be requested in parts, since the server did not list them: ${error.summary}`
-            })
+    const splits = yield* Ref.getAndUpdate(context.splits, (splits) => splits + 1)
+    if (splits >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
+    return yield* Effect.mapError(context.permits.withPermit(split(part, source.index(range))), (error) =>
+      error.policy.onExhausted === "sync"
+        ? error
+        : because(
+            refusal,
+            `Its series could not be requested in parts, since the server did not list them: ${error.summary}`
           )
-      )
     )
   })
 
@@ -247,27 +237,21 @@ export const windowEvents = (
   )
 }
 
-/** Fails because even the smallest part is refused. */
-const tooMuch = (range: GridRange, part: SeriesPart, refusal: PrometheusError): PrometheusError =>
-  new PrometheusError({
-    reason: refusal.reason,
-    summary: `${refusal.summary} It does so even for one point of one series, at ${formatTime(range.lastMillis)}${part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`}.`
-  })
+/** A refusal after which the request could not be made smaller, and why. */
+const because = ({ reason, summary }: PrometheusError, why: string): PrometheusError =>
+  new PrometheusError({ reason, summary: `${summary} ${why}` })
 
 /** Emits the samples of a response that are new. If responses keep breaking off, any event counts as progress. */
-const accepted = (ledger: WindowLedger, response: Response): Stream.Stream<WindowEvent, PrometheusError> =>
-  Stream.transformPull(response, (pull) => {
-    const next: Pull.Pull<Arr.NonEmptyReadonlyArray<WindowEvent>, PrometheusError> = Effect.flatMap(
-      pull,
-      (blocks) => {
-        const fresh: Array<SampleBlock> = []
-        for (const block of blocks) {
-          const result = ledger.accept(block)
-          if (result instanceof PrometheusError) return Effect.fail(result)
-          if (result !== undefined) fresh.push(result)
-        }
-        return fresh.length === 0 ? next : Effect.succeed([{ _tag: "Samples", blocks: fresh }])
+const accepted = (stream: string, ledger: WindowLedger, response: Response) =>
+  Stream.chunks(response).pipe(
+    Stream.mapEffect((blocks) => {
+      const fresh: Array<SampleBlock> = []
+      for (const block of blocks) {
+        const result = ledger.accept(block)
+        if (result instanceof PrometheusError) return Effect.fail(result)
+        if (result !== undefined) fresh.push(result)
       }
-    )
-    return Effect.succeed(next)
-  })
+      return Effect.succeed<WindowEvent>({ _tag: "Samples", stream, blocks: fresh })
+    }),
+    Stream.filter((event) => event._tag === "Samples" && event.blocks.length > 0)
+  )

@@ -10,14 +10,7 @@ import type { Expectation } from "./BlockSource.ts"
 import { SeriesTable } from "./SeriesTable.ts"
 
 /** The latest time of each series. Floats and histograms are in two lists. */
-class LatestTimes {
-  readonly floats = new SeriesTable()
-  readonly histograms = new SeriesTable()
-
-  of({ _tag }: SampleBlock): SeriesTable {
-    return _tag === "HistogramBlock" ? this.histograms : this.floats
-  }
-}
+const latestTimes = () => ({ floats: new SeriesTable(), histograms: new SeriesTable() })
 
 /** One per window, for as long as the window is read. */
 export class WindowLedger {
@@ -26,9 +19,9 @@ export class WindowLedger {
   /** The series of the previous block, whose name has been checked. */
   private series: Series | undefined
   /** The samples that earlier attempts emitted. */
-  private readonly emitted = new LatestTimes()
+  private readonly emitted = latestTimes()
   /** The samples of the current attempt. */
-  private seen = new LatestTimes()
+  private seen = latestTimes()
   private expected: Expectation
   /** The number of samples in the current response, including repeated ones. */
   samples = 0
@@ -44,9 +37,9 @@ export class WindowLedger {
   begin(expected: Expectation): void {
     this.expected = expected
     this.samples = 0
-    this.emitted.floats.raise(this.seen.floats)
-    this.emitted.histograms.raise(this.seen.histograms)
-    this.seen = new LatestTimes()
+    this.emitted.floats.raiseAll(this.seen.floats)
+    this.emitted.histograms.raiseAll(this.seen.histograms)
+    this.seen = latestTimes()
   }
 
   /**
@@ -62,7 +55,8 @@ export class WindowLedger {
       this.series = block.series
     }
     const { id } = block.series
-    const seen = this.seen.of(block)
+    const kind = block._tag === "HistogramBlock" ? "histograms" : "floats"
+    const seen = this.seen[kind]
     const previous = seen.get(id) ?? Number.NEGATIVE_INFINITY
     const { expected } = this
     const last =
@@ -71,8 +65,8 @@ export class WindowLedger {
         : lastOfRange(block, previous, expected)
     if (typeof last !== "number") return last
     this.latestMillis = Math.max(this.latestMillis, last)
-    seen.set(id, last)
-    const emitted = this.emitted.of(block)
+    seen.raise(id, last)
+    const emitted = this.emitted[kind]
     if (emitted.size === 0) return block
     const until = emitted.get(id) ?? Number.NEGATIVE_INFINITY
     const { times } = block

@@ -3,7 +3,7 @@ import { Effect, Option } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { type PlanOptions, plan, type StreamRequest } from "./plan.ts"
-import { StateReader } from "./StateReader.ts"
+import { StateReader } from "./StateStore.ts"
 import type { StreamState } from "./StreamState.ts"
 import { futureStates, warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 

@@ -8,7 +8,6 @@ import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { cover, uncovered } from "./coverage.ts"
-import type { Checkpoint } from "./StateStore.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
@@ -18,7 +17,7 @@ export interface StreamRequest {
   readonly name: string
   readonly mode: "full_refresh" | "incremental"
   /** The number of a full refresh, if the platform has one. Only the refresh with that number resumes from its checkpoints. */
-  readonly generationId?: Option.Option<number>
+  readonly generationId?: number | undefined
 }
 
 /** How states are used and written. */
@@ -71,27 +70,29 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   }
 
   /** The state to save after all points up to `lastMillis`, and the number of these points. */
-  checkpointAt(
-    lastMillis: number
-  ): Omit<Checkpoint, "recordCount"> & { readonly lastMillis: number; readonly points: number } {
-    const done = this.parts
+  checkpointAt(lastMillis: number) {
+    const { details, generationId, grid, mode, parts, resumed, stream } = this
+    const done = parts
       .filter(({ range }) => range.firstMillis <= lastMillis)
       .map(({ range }) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
-    const { details } = this
-    const covered = done.reduce(
-      (covered, range) => cover(covered, range, range.stepMillis),
-      this.resumed?.covered ?? []
-    )
+    // A new state is never earlier than the resumed one.
+    const { step, time } =
+      resumed !== undefined && resumed.timeMillis >= lastMillis
+        ? resumed
+        : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
+    const covered = () =>
+      done.reduce((spans, range) => cover(spans, range, range.stepMillis), resumed?.covered ?? [])
     return {
-      stream: this.stream,
+      stream,
       lastMillis,
       points: done.reduce((sum, range) => sum + pointCount(range), 0),
       state: new StreamState({
-        ...this.#timeAfter(lastMillis),
+        time,
+        step,
         version: 1,
-        ...(this.mode === "full_refresh" ? { full_refresh: true } : {}),
-        ...(this.generationId === undefined ? {} : { generation_id: this.generationId }),
-        ...(details === undefined ? {} : { read: encodeSpans(covered), ...details })
+        ...(mode === "full_refresh" ? { full_refresh: true } : {}),
+        ...(generationId === undefined ? {} : { generation_id: generationId }),
+        ...(details === undefined ? {} : { read: encodeSpans(covered()), ...details })
       })
     }
   }
@@ -99,14 +100,6 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   /** The state to save if there is nothing to read. */
   get unchangedCheckpoint() {
     return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
-  }
-
-  /** A new state is never earlier than the resumed one. */
-  #timeAfter(lastMillis: number): Pick<StreamState, "time" | "step"> {
-    const { grid, resumed } = this
-    return resumed !== undefined && resumed.timeMillis >= lastMillis
-      ? { time: resumed.time, step: resumed.step }
-      : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
   }
 }
 
@@ -116,33 +109,20 @@ export interface Plan {
   readonly streams: ReadonlyArray<StreamPlan>
 }
 
+type GridSettings = Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">
+
 /** The points to read at the server's time `nowMillis`: the settled ones between start and end. */
-export const gridToRead = (
-  settings: Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">,
-  nowMillis: number
-): GridRange => {
+export const gridToRead = (settings: GridSettings, nowMillis: number): GridRange => {
   const settled = nowMillis - settings.settleDelayMillis
-  const end = Option.match(settings.endMillis, {
-    onNone: () => settled,
-    onSome: (end) => Math.min(end, settled)
-  })
-  return gridRange(settings.startMillis, end, settings.stepSeconds * 1000)
+  const end = Option.getOrElse(settings.endMillis, () => settled)
+  return gridRange(settings.startMillis, Math.min(end, settled), settings.stepSeconds * 1000)
 }
 
 /** The plan of a sync from the saved states of its streams, by name, and the server's time. */
 export const plan = (
   requests: ReadonlyArray<StreamRequest>,
   states: ReadonlyMap<string, StreamState>,
-  settings: Pick<
-    Settings,
-    | "startMillis"
-    | "endMillis"
-    | "settleDelayMillis"
-    | "stepSeconds"
-    | "lookbackMillis"
-    | "matchers"
-    | "excludedLabels"
-  >,
+  settings: GridSettings & Pick<Settings, "lookbackMillis" | "matchers" | "excludedLabels">,
   nowMillis: number,
   { detailedStates = false }: PlanOptions = {}
 ): Plan => {
@@ -152,15 +132,14 @@ export const plan = (
     excluded_labels: labelsDigest(settings.excludedLabels)
   }
   const streams = requests.map((request) => {
-    const { mode, name } = request
+    const { generationId, mode, name } = request
     const saved = states.get(name)
     const resumed = saved !== undefined && isResumable(request, grid, saved) ? saved : undefined
     const lookbackMillis = mode === "incremental" ? settings.lookbackMillis : 0
-    const generationId = mode === "full_refresh" ? generationOf(request) : undefined
     return new StreamPlan({
       stream: name,
       mode,
-      ...(generationId === undefined ? {} : { generationId }),
+      ...(mode === "incremental" || generationId === undefined ? {} : { generationId }),
       grid,
       ...(resumed === undefined ? {} : { resumed }),
       ...(details === false ? {} : { details }),
@@ -178,10 +157,7 @@ const isResumable = (request: StreamRequest, grid: GridRange, state: StreamState
       state.step * 1000 === grid.stepMillis &&
       // If the start was moved forward since, drop the spans of the refresh before it.
       (state.covered[0]?.firstMillis ?? grid.firstMillis) >= grid.firstMillis &&
-      state.generation_id === generationOf(request)
-
-const generationOf = ({ generationId = Option.none() }: StreamRequest): number | undefined =>
-  Option.getOrUndefined(generationId)
+      state.generation_id === request.generationId
 
 const partsOf = (
   grid: GridRange,

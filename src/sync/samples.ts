@@ -7,7 +7,7 @@ import { recycle } from "../samples/Arena.ts"
 import { type Histogram, numberAt, type SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import { read } from "./Read.ts"
-import { StateReader } from "./StateReader.ts"
+import { StateStore } from "./StateStore.ts"
 
 /** One sample of one series. */
 export interface Sample {
@@ -26,17 +26,14 @@ export interface Sample {
 /** The samples of a block, in order. They do not share its memory, so the block may be recycled afterwards. */
 export const samplesOf = (block: SampleBlock): ReadonlyArray<Sample> => {
   const labels = Object.fromEntries(block.series.labels.filter(([name]) => name !== METRIC_NAME))
-  const seriesId = block.series.id
-  const sampleAt = (index: number, value: number, histogram: Histogram | undefined): Sample => ({
-    time: new Date(block.times[index]!),
-    value,
-    histogram,
+  const isHistogram = block._tag === "HistogramBlock"
+  return Array.from({ length: block.length }, (_, i) => ({
+    time: new Date(block.times[i]!),
+    value: isHistogram ? Number.NaN : numberAt(block, i),
+    histogram: isHistogram ? block.histograms[i] : undefined,
     labels,
-    seriesId
-  })
-  return block._tag === "HistogramBlock"
-    ? block.histograms.map((histogram, i) => sampleAt(i, Number.NaN, histogram))
-    : Array.from({ length: block.length }, (_, i) => sampleAt(i, numberAt(block, i), undefined))
+    seriesId: block.series.id
+  }))
 }
 
 /**
@@ -50,19 +47,13 @@ export const samples = (
 ): Stream.Stream<Sample, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient> =>
   read([{ name: metric, mode: "full_refresh" }]).pipe(
     Stream.flatMap((event) => {
-      switch (event._tag) {
-        case "Samples":
-          return Stream.fromIterable(event.blocks)
-        case "Failed":
-          return Stream.fail(event.error)
-        default:
-          return Stream.empty
-      }
+      if (event._tag === "Failed") return Stream.fail(event.error)
+      return Stream.fromIterable(event._tag === "Samples" ? event.blocks : [])
     }),
     Stream.flatMap((block) => {
       const samples = samplesOf(block)
       recycle(block)
       return Stream.fromArray(samples)
     }),
-    Stream.provide(StateReader.layerMemory())
+    Stream.provide(StateStore.layerMemory())
   )

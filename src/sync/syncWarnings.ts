@@ -32,13 +32,9 @@ const MAX_NAMES = 5
 
 /** A warning about states later than the server's time, as a sentence; undefined if there are none. */
 export const futureStates = (streams: ReadonlyArray<StreamPlan>, nowMillis: number): string | undefined => {
-  const late = streams.flatMap(({ resumed, stream }) =>
-    resumed !== undefined && resumed.timeMillis > nowMillis + TOLERANCE_MILLIS
-      ? [{ stream, time: resumed.time }]
-      : []
-  )
+  const late = streams.filter(({ resumed }) => (resumed?.timeMillis ?? 0) > nowMillis + TOLERANCE_MILLIS)
   if (late.length === 0) return undefined
-  const named = late.slice(0, MAX_NAMES).map(({ stream, time }) => `${stream} (${time})`)
+  const named = late.slice(0, MAX_NAMES).map(({ resumed, stream }) => `${stream} (${resumed?.time})`)
   const others = late.length > MAX_NAMES ? ` and ${late.length - MAX_NAMES} others` : ""
   const now = formatTime(Math.floor(nowMillis / 1000) * 1000)
   return `The saved state of ${pluralize(late.length, "stream")} is later than the server's clock (${now}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`

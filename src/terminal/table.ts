@@ -33,10 +33,7 @@ export const tableLines = ({ header, numbers = [], rows }: Table): ReadonlyArray
  * The lines of the first table that fits, or can be truncated to fit. Otherwise the last table, with each line truncated.
  * Tables are built lazily.
  */
-export const fittingLines = (
-  tables: readonly [() => Table, ...ReadonlyArray<() => Table>],
-  columns: number
-): ReadonlyArray<string> => {
+export const fittingLines = (tables: ReadonlyArray<() => Table>, columns: number): ReadonlyArray<string> => {
   let lines: ReadonlyArray<string> = []
   for (const make of tables) {
     const table = make()

@@ -1,6 +1,6 @@
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Option } from "effect"
+import { Effect, Logger } from "effect"
 import { catalogStream, readCatalog } from "../../src/airbyte/Catalog.ts"
 import { inputFile } from "./inputFile.ts"
 
@@ -33,14 +33,14 @@ describe("readCatalog", () => {
         {
           name: "up",
           mode: "full_refresh",
-          generationId: Option.some(12),
+          generationId: 12,
           properties: ["time", "job"],
           discoveredLabels: undefined
         },
         {
           name: "down",
           mode: "incremental",
-          generationId: Option.none(),
+          generationId: undefined,
           properties: [],
           discoveredLabels: undefined
         }
@@ -81,7 +81,7 @@ describe("readCatalog", () => {
       assert.deepStrictEqual(
         streams.map(({ generationId, name, properties }) => [
           name,
-          Option.isNone(generationId),
+          generationId === undefined,
           properties.length
         ]),
         [

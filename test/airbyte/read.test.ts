@@ -11,8 +11,7 @@ import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import * as Mock from "../../src/mock/layer.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
-import type { StateReader } from "../../src/sync/StateReader.ts"
-import { StateStore } from "../../src/sync/StateStore.ts"
+import { type StateReader, StateStore } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { type Message, makeCollector } from "./collector.ts"
 import { inputFile } from "./inputFile.ts"
@@ -33,7 +32,7 @@ interface Setting {
 const configured = (name: string, more: Partial<ConfiguredStream> = {}): ConfiguredStream => ({
   name,
   mode: "incremental",
-  generationId: Option.none(),
+  generationId: undefined,
   properties: [],
   discoveredLabels: undefined,
   ...more
@@ -213,7 +212,7 @@ describe("read", () => {
 
   it.effect("ends a full refresh with its final state, from which the next one starts again", () =>
     Effect.gen(function* () {
-      const stream = configured("m", { mode: "full_refresh", generationId: Option.some(3) })
+      const stream = configured("m", { mode: "full_refresh", generationId: 3 })
       const setting = { series: gauge("m", 100), points: 100 }
       const first = yield* readAll([stream], setting)
       assert.match(story(first.messages, "m"), /^STARTED RUNNING( records STATE)+ STATE COMPLETE$/)
@@ -225,7 +224,7 @@ describe("read", () => {
       const middle = states(first.messages)[0]
       const resumed = yield* readAll([stream], { ...setting, states: [middle] })
       assert.isBelow(records(resumed.messages).length, 100)
-      const other = configured("m", { mode: "full_refresh", generationId: Option.some(4) })
+      const other = configured("m", { mode: "full_refresh", generationId: 4 })
       const restarted = yield* readAll([other], { ...setting, states: [middle] })
       assert.strictEqual(records(restarted.messages).length, 100)
     })

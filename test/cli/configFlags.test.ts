@@ -34,8 +34,8 @@ const flags = (
   const { demo = false, ...lists } = more
   return {
     demo,
-    config: Option.fromNullishOr(config),
-    tokenFile: Option.fromNullishOr(tokenFile),
+    config,
+    tokenFile,
     keys: Object.fromEntries([
       ...Object.entries(others).map(([name, value]) => [single[name as keyof typeof single], [value]]),
       ...Object.entries(lists).map(([name, values]) => [repeated[name as keyof typeof repeated], values])

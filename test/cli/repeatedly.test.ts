@@ -21,7 +21,7 @@ const runs = Effect.fnUntraced(function* (
     yield* Effect.sleep(durations[index] ?? 0)
     if (failing.includes(index)) return yield* wrong
   })
-  const fiber = yield* repeatedly(everyMillis, once).pipe(
+  const fiber = yield* repeatedly(everyMillis, once, once).pipe(
     Effect.provide(Logger.layer([logger])),
     Effect.provideService(References.MinimumLogLevel, "Info"),
     Effect.forkChild

@@ -5,7 +5,7 @@
  * MODEL_RUNS multiplies the number of reads, and HOSTILE_SEED is their seed.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { MockRequest, MockResponse } from "../../src/mock/http.ts"
@@ -95,7 +95,7 @@ const readFrom = Effect.fnUntraced(function* (mock: MockPrometheus) {
     )
   )
   const events: Array<ReadEvent> = []
-  const fiber = yield* read([{ name: "m", mode: "incremental", generationId: Option.none() }]).pipe(
+  const fiber = yield* read([{ name: "m", mode: "incremental" }]).pipe(
     Stream.runForEach((event) => Effect.sync(() => events.push(event))),
     Effect.provide(services),
     Effect.forkChild

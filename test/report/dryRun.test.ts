@@ -33,7 +33,7 @@ const run = runOf([
 describe("dryRunText", () => {
   it("has a row per stream, the largest first, and totals", () => {
     assert.strictEqual(
-      dryRunText(run, { columns: undefined, paint: plain }),
+      dryRunText(run, { columns: Infinity, paint: plain }),
       `STREAM               SERIES  POINTS  WINDOWS   SAMPLES     BYTES
 http_requests_total     100   1,440       15  ~144,000  ~1.73 MB
 up                       10   1,440        2   ~14,400   ~173 kB

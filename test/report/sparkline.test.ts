@@ -27,6 +27,15 @@ describe("sparkline", () => {
     assert.strictEqual(spark([0, NaN, 1], 9), "▁▁▁▁    █")
   })
 
+  it("has blanks only for gaps if samples are at uneven distances", () => {
+    const pairs = Array.from({ length: 23 }, (_, i) => [i * 64, i * 64 + 9]).flat()
+    const shown = (values: ReadonlyArray<number>) =>
+      sparkline({ times: Float64Array.from(pairs), values: Float64Array.from(values) }, 30)
+    assert.notInclude(shown(pairs.map((_, i) => i)), " ")
+    // A gap lasts to the next sample, even if it begins in the character of the sample before.
+    assert.match(shown(pairs.map((_, i) => (i % 2 === 1 && i > 10 ? NaN : 1))), /^▄+ /)
+  })
+
   it("handles the largest floats", () => {
     assert.strictEqual(spark([-1.7e308, 1.7e308, 1.7e308, -1.7e308], 4), "▁██▁")
     assert.strictEqual(spark([1.7e308, 1.7e308, 0, 0], 2), "█▁")
@@ -46,7 +55,7 @@ describe("sparkline", () => {
 
 describe("selectCurve", () => {
   it("prefers a curve that changes", () => {
-    const [flat, empty, moving] = [curveOf([1, 1, NaN]), curveOf([NaN]), curveOf([NaN, 1, 2])]
+    const [flat, empty, moving] = [curveOf([NaN, 1, 1]), curveOf([NaN]), curveOf([NaN, 1, 2])]
     assert.strictEqual(selectCurve([flat, empty, moving]), moving)
     assert.strictEqual(selectCurve([flat, empty]), flat)
     assert.isUndefined(selectCurve([]))

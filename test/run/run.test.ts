@@ -8,10 +8,11 @@ import {
   DestinationError,
   type SyncMode
 } from "../../src/destinations/Destination.ts"
+import { makeSeries } from "../../src/mock/MockSeries.ts"
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { type RunOptions, run } from "../../src/run/run.ts"
 import type { SampleBlock } from "../../src/samples/Sample.ts"
-import { decodeState } from "../../src/sync/StateReader.ts"
+import { decodeState } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"
 
@@ -196,6 +197,19 @@ describe("run", () => {
       const { exit } = yield* runOf({ series: [...gauge("a", 1), ...late], points: 1, mock: { faults } })
       const { previewCommand, rows } = yield* exit
       assert.deepStrictEqual({ previewCommand, rows }, { previewCommand: "look into b", rows: 0 })
+    })
+  )
+
+  it.effect("previews a stream whose values change, for which a gap is no change", () =>
+    Effect.gen(function* () {
+      const values = (name: string, ...values: ReadonlyArray<number>) =>
+        makeSeries(
+          { __name__: name },
+          values.map((value, i) => [start + i * minute, value])
+        )
+      const series = [values("a", NaN, 1, 1), values("b", NaN, 1, 2)]
+      const { exit } = yield* runOf({ series, points: 3 })
+      assert.strictEqual((yield* exit).previewCommand, "look into b")
     })
   )
 

@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
 import { ConfigError } from "../../src/config/ConnectorConfig.ts"
-import { decodeState, StateReader } from "../../src/sync/StateReader.ts"
-import { StateStore, StateStoreError } from "../../src/sync/StateStore.ts"
+import { decodeState, StateReader, StateStore, StateStoreError } from "../../src/sync/StateStore.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 
 const state = (time: string) => new StreamState({ time, step: 60, version: 1 })
@@ -100,21 +99,6 @@ describe("decodeState", () => {
 
 describe("StateReader", () => {
   const load = (stream: string) => Effect.flatMap(StateReader, (reader) => reader.load(stream))
-
-  it.effect("reads the given states", () =>
-    Effect.gen(function* () {
-      assert.deepStrictEqual(yield* load("up"), Option.some(new StreamState({ ...saved, version: 1 })))
-      assert.deepStrictEqual(yield* load("toString"), Option.none())
-      assert.include((yield* Effect.flip(load("bad"))).message, "stream bad")
-    }).pipe(
-      Effect.provide(
-        StateReader.layerMemory([
-          ["up", saved],
-          ["bad", 1]
-        ])
-      )
-    )
-  )
 
   it.effect("reads JSON from a program's own storage", () =>
     Effect.gen(function* () {

@@ -25,7 +25,7 @@ const readSpans = (...spans: ReadonlyArray<readonly [number, number]>) => ({
 })
 
 const incremental: StreamRequest = { name: "m", mode: "incremental" }
-const refresh: StreamRequest = { name: "m", mode: "full_refresh", generationId: Option.some(3) }
+const refresh: StreamRequest = { name: "m", mode: "full_refresh", generationId: 3 }
 
 /** The plan of one stream at minute 100. */
 const planOf = (given: {

@@ -1,4 +1,4 @@
-import { Effect, Fiber, Layer, Option, Stream } from "effect"
+import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { Fault } from "../../src/mock/http.ts"
@@ -10,7 +10,6 @@ import type { BlockSource } from "../../src/sync/BlockSource.ts"
 import { plan, type StreamRequest } from "../../src/sync/plan.ts"
 import { read, readPlanned } from "../../src/sync/Read.ts"
 import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
-import { StateReader } from "../../src/sync/StateReader.ts"
 import { StateStore } from "../../src/sync/StateStore.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 
@@ -38,10 +37,10 @@ export const setUp = Effect.fnUntraced(function* (setting: Setting) {
 })
 
 export const incremental = (...names: ReadonlyArray<string>): ReadonlyArray<StreamRequest> =>
-  names.map((name) => ({ name, mode: "incremental", generationId: Option.none() }))
+  names.map((name) => ({ name, mode: "incremental" }))
 
 export const fullRefresh = (name: string, generation?: number): ReadonlyArray<StreamRequest> => [
-  { name, mode: "full_refresh", generationId: Option.fromNullishOr(generation) }
+  { name, mode: "full_refresh", generationId: generation }
 ]
 
 /** Runs all fibers until they wait for time. */
@@ -89,7 +88,6 @@ export const readFrom = (
     Effect.provide(
       Layer.mergeAll(
         source,
-        StateReader.layerMemory(),
         ConnectorConfig.layerFrom({ base_url: "http://mock", start_date: iso(start), step: 60 })
       )
     )

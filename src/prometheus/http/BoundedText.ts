@@ -9,12 +9,7 @@ export interface Bounds extends ValueLimits {
   readonly bytes: number
 }
 
-/** The response exceeds its bounds; the message says which. */
-export class OversizedError extends Error {
-  override readonly name = "OversizedError"
-}
-
-/** Collects the bytes of a body: `push` each chunk, then `finish`. `push` throws an `OversizedError`. */
+/** Collects the bytes of a body: `push` each chunk, then `finish`. */
 export class BoundedText {
   private readonly bounds: Bounds
   private readonly scanner: ValueScanner
@@ -28,17 +23,17 @@ export class BoundedText {
     this.scanner = new ValueScanner(bounds)
   }
 
-  push(chunk: Uint8Array): void {
+  /** Takes the next bytes. Returns what is too much, if the response exceeds its bounds. */
+  push(chunk: Uint8Array): string | undefined {
     this.bytes += chunk.length
-    if (this.bytes > this.bounds.bytes) {
-      throw new OversizedError(`more than ${this.bounds.bytes / 1024} KiB`)
-    }
+    if (this.bytes > this.bounds.bytes) return `more than ${this.bounds.bytes / 1024} KiB`
     if (!this.isComplete) {
       const end = this.scanner.scan(chunk, 0, chunk.length)
-      if (end === EXCESSIVE) throw new OversizedError("too many objects or lists, or too many levels of them")
+      if (end === EXCESSIVE) return "too many objects or lists, or too many levels of them"
       this.isComplete = end !== INCOMPLETE
     }
     this.text += this.decoder.decode(chunk, { stream: true })
+    return undefined
   }
 
   finish(): string {

@@ -17,11 +17,11 @@ export interface Authentication {
   readonly derivedSecrets: ReadonlyArray<string>
 }
 
-/** Returns undefined if the settings have no credentials for it. */
-export type Method = (settings: Credentials) => Authentication | undefined
+/** None if the settings have no credentials for it. */
+type Method = (settings: Credentials) => Option.Option<Authentication>
 
 /** Sends fixed credentials as `Authorization: scheme credentials`. */
-export const authorization = (scheme: string, credentials: string): Authentication => ({
+const authorization = (scheme: string, credentials: string): Authentication => ({
   authenticate: (request) =>
     Effect.succeed(HttpClientRequest.setHeader(request, "authorization", `${scheme} ${credentials}`)),
   sendsSecrets: true,
@@ -29,25 +29,14 @@ export const authorization = (scheme: string, credentials: string): Authenticati
 })
 
 const basic: Method = ({ basicAuth }) =>
-  Option.getOrUndefined(
-    Option.map(basicAuth, ({ password, user }) =>
-      authorization("Basic", Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64"))
-    )
+  Option.map(basicAuth, ({ password, user }) =>
+    authorization("Basic", Buffer.from(`${user}:${Redacted.value(password)}`).toString("base64"))
   )
 
-/** All methods. */
-export const methods: ReadonlyArray<Method> = [basic]
+const methods: ReadonlyArray<Method> = [basic]
 
 const none: Authentication = { authenticate: Effect.succeed, sendsSecrets: false, derivedSecrets: [] }
 
 /** The first method that the settings have credentials for. */
-export const authenticationOf = (
-  settings: Credentials,
-  known: ReadonlyArray<Method> = methods
-): Authentication => {
-  for (const method of known) {
-    const authentication = method(settings)
-    if (authentication !== undefined) return authentication
-  }
-  return none
-}
+export const authenticationOf = (settings: Credentials): Authentication =>
+  Option.getOrElse(Option.firstSomeOf(methods.map((method) => method(settings))), () => none)

@@ -4,8 +4,8 @@ import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingM
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import { Effect, Predicate, Stream } from "effect"
 import type { HttpClientResponse } from "effect/http"
-import { PrometheusError } from "../PrometheusError.ts"
-import { BoundedText, type Bounds, OversizedError } from "./BoundedText.ts"
+import { PrometheusError, type Reason } from "../PrometheusError.ts"
+import { BoundedText, type Bounds } from "./BoundedText.ts"
 import { bodyChunks } from "./bodyChunks.ts"
 import { causeText } from "./transportError.ts"
 
@@ -17,14 +17,13 @@ export interface Body {
   readonly timeoutMillis: number
 }
 
-const tooSlow = ({ address, timeoutMillis }: Body, how: string): PrometheusError =>
-  new PrometheusError({
-    reason: "Timeout",
-    summary: `The response from ${address} ${how} within ${timeoutMillis / 1000} s.`
-  })
+const failure = (reason: Reason, { address }: Body, how: string): PrometheusError =>
+  new PrometheusError({ reason, summary: `The response from ${address} ${how}.` })
 
-const broken = ({ address }: Body, how: string): PrometheusError =>
-  new PrometheusError({ reason: "BrokenResponse", summary: `The response from ${address} ${how}.` })
+const broken = (body: Body, how: string): PrometheusError => failure("BrokenResponse", body, how)
+
+const tooSlow = (body: Body, how: string): PrometheusError =>
+  failure("Timeout", body, `${how} within ${body.timeoutMillis / 1000} s`)
 
 /** The bytes as they arrive from the network. */
 const receivedBytes = (body: Body): Stream.Stream<Uint8Array, PrometheusError> => {
@@ -64,12 +63,7 @@ export const bodyBytes = (
         if (Predicate.hasProperty(error, "code") && error.code === "Z_BUF_ERROR") {
           return broken(body, "broke off (its gzip ends early)")
         }
-        return isUsed()
-          ? new PrometheusError({
-              reason: "Corrupted",
-              summary: `The response from ${body.address} is not valid gzip.`
-            })
-          : broken(body, "is not valid gzip")
+        return failure(isUsed() ? "Corrupted" : "BrokenResponse", body, "is not valid gzip")
       }
     })
   )
@@ -88,20 +82,10 @@ export const bodyText = (body: Body, bounds: Bounds): Effect.Effect<string, Prom
     const text = new BoundedText(bounds)
     return withTimeout(
       body,
-      Stream.runForEachArray(bodyBytes(body), (chunks) =>
-        Effect.try({
-          try: () => {
-            for (const chunk of chunks) text.push(chunk)
-          },
-          catch: (error) => {
-            if (!(error instanceof OversizedError)) throw error
-            return new PrometheusError({
-              reason: "Oversized",
-              summary: `The response from ${body.address} has ${error.message}.`
-            })
-          }
-        })
-      ).pipe(Effect.map(() => text.finish()))
+      Stream.runForEach(bodyBytes(body), (chunk) => {
+        const excess = text.push(chunk)
+        return excess === undefined ? Effect.void : Effect.fail(failure("Oversized", body, `has ${excess}`))
+      }).pipe(Effect.map(() => text.finish()))
     )
   })
 

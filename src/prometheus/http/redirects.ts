@@ -8,9 +8,5 @@ export const keepsCredentials = (source: URL, target: URL): boolean =>
   target.origin === source.origin ||
   (target.hostname === source.hostname && source.protocol === "http:" && target.protocol === "https:")
 
-/** The target of a redirect; undefined if `location` is not an address. */
-export const redirectTarget = (location: string, source: string): URL | undefined =>
-  URL.parse(location, source) ?? undefined
-
 /** An address without its query. */
 export const withoutQuery = ({ host, pathname, protocol }: URL): string => `${protocol}//${host}${pathname}`

@@ -1,6 +1,6 @@
 /** Sends requests with the configured credentials, follows redirects, and separates successes from refusals. */
 import { Clock, Effect, Redacted, Result, type Scope, type Stream } from "effect"
-import { type Headers, HttpClient, HttpClientRequest, type HttpClientResponse, UrlParams } from "effect/http"
+import { type Headers, HttpClient, HttpClientRequest, UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
@@ -9,7 +9,7 @@ import type { Bounds } from "./BoundedText.ts"
 import { type Body, bodyBytes, bodyStart, bodyText } from "./body.ts"
 import { hasCredentials, isInTheClear } from "./connectionWarnings.ts"
 import { parseRetryAfter } from "./httpDate.ts"
-import { keepsCredentials, MAX_REDIRECTS, redirectTarget, withoutQuery } from "./redirects.ts"
+import { keepsCredentials, MAX_REDIRECTS, withoutQuery } from "./redirects.ts"
 import { fromTransport } from "./transportError.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
@@ -100,19 +100,21 @@ export const makeTransport = (
   const send = Effect.fnUntraced(function* (apiRequest: ApiRequest, endpoint: string) {
     const { method, path } = apiRequest
     const params = UrlParams.fromInput(apiRequest.params)
-    let request =
+    const requestTo = (url: string) =>
       method === "POST"
-        ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(endpoint), params)
-        : HttpClientRequest.setUrlParams(HttpClientRequest.get(endpoint), params)
+        ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
+        : HttpClientRequest.get(url)
+    let request = requestTo(endpoint)
+    if (method === "GET") request = HttpClientRequest.setUrlParams(request, params)
     for (let redirects = 0; ; redirects++) {
       const source = new URL(request.url)
       const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source))
       const { location } = response.headers
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
-      const target = redirectTarget(location, request.url)
+      const target = URL.parse(location, request.url)
       const isTooMany = redirects === MAX_REDIRECTS
-      if (target === undefined || isTooMany || !keepsCredentials(source, target)) {
-        const to = target === undefined ? "an invalid address" : shownAddress(target).replace(path, "")
+      if (target === null || isTooMany || !keepsCredentials(source, target)) {
+        const to = target === null ? "an invalid address" : shownAddress(target).replace(path, "")
         return yield* new PrometheusError({
           reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
@@ -126,10 +128,7 @@ export const makeTransport = (
         )
       }
       // A Location includes the query, unless the parameters are in a form.
-      request =
-        method === "POST"
-          ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(target), params)
-          : HttpClientRequest.get(target.href)
+      request = requestTo(target.href)
     }
   })
 
@@ -154,7 +153,7 @@ export const makeTransport = (
 
   return Effect.fnUntraced(function* (request) {
     const address = settings.baseUrl + request.path
-    const response: HttpClientResponse.HttpClientResponse = yield* send(request, address)
+    const response = yield* send(request, address)
     yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
     const contentType = response.headers["content-type"] ?? ""
     const body: Body = { address, response, timeoutMillis }
@@ -172,11 +171,4 @@ export const makeTransport = (
 
 const isJsonType = (contentType: string): boolean => /json/i.test(contentType)
 
-const isJson = (text: string): boolean => {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
-}
+const isJson = (text: string): boolean => Result.isSuccess(Result.try((): unknown => JSON.parse(text)))

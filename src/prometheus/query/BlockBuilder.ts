@@ -10,9 +10,9 @@ export class BlockBuilder {
   series: Series = new DecodedSeries()
   /** Whether its labels have been read. */
   isLabelled = false
-  /** Its blocks, while its labels have not been read. */
-  private waiting: Array<SampleBlock> = []
-  private ready: Array<SampleBlock> = []
+  private blocks: Array<SampleBlock> = []
+  /** The index of its first block. Its blocks wait for its labels. */
+  private waitingFrom = 0
 
   private arena = new Arena()
   private blockStart = 0
@@ -21,23 +21,22 @@ export class BlockBuilder {
   /** After a scan: the index of the first byte after the samples found. */
   position = 0
 
+  /** Whether blocks wait for the labels of their series. */
   get hasWaiting(): boolean {
-    return this.waiting.length > 0
+    return !this.isLabelled && this.blocks.length > this.waitingFrom
   }
 
   /** Starts another series. Its labels come before or after its samples. */
   begin(series: Series): void {
     this.series = series
     this.isLabelled = false
+    this.waitingFrom = this.blocks.length
   }
 
   /** The labels of the series have been read; `series` has them. */
   label(series: Series): void {
     this.series = series
     this.isLabelled = true
-    if (!this.hasWaiting) return
-    for (const block of this.waiting) this.ready.push(block)
-    this.waiting = []
   }
 
   /** Reads samples of plain form as far as they are complete. */
@@ -80,15 +79,15 @@ export class BlockBuilder {
 
   /** Adds a block of the current series. */
   add(block: SampleBlock): void {
-    if (this.isLabelled) this.ready.push(block)
-    else this.waiting.push(block)
+    this.blocks.push(block)
   }
 
   /** The blocks that are complete, each once. */
   take(): ReadonlyArray<SampleBlock> {
-    const blocks = this.ready
-    this.ready = []
-    return blocks
+    const ready = this.blocks
+    this.blocks = this.hasWaiting ? ready.splice(this.waitingFrom) : []
+    this.waitingFrom = 0
+    return ready
   }
 
   /** To be called after the last sample. */

@@ -94,12 +94,7 @@ export abstract class JsonCursor {
 
   /** Reads an array, or `null` as an empty one; `element` must read one element. */
   protected *array(element: (this: this) => Coroutine<void>): Coroutine<void> {
-    if (yield* this.null()) return
-    yield* this.expect(OPEN_BRACKET)
-    if ((yield* this.byte()) === CLOSE_BRACKET) {
-      this.position++
-      return
-    }
+    if (yield* this.emptyArray()) return
     for (;;) {
       yield* element.call(this)
       const separator = yield* this.byte()
@@ -109,16 +104,15 @@ export abstract class JsonCursor {
     }
   }
 
-  /** Reads `null` if it is the next value; returns whether it was. */
-  protected *null(): Coroutine<boolean> {
-    if ((yield* this.byte()) !== 0x6e) return false
-    if ((yield* this.token()) !== "null") this.fail("a value is not JSON")
-    return true
-  }
-
-  protected *optionalString(): Coroutine<string | undefined> {
-    const value = yield* this.json()
-    return typeof value === "string" ? value : undefined
+  /** Reads the start of an array, and returns whether it is empty: then it has been read, or a `null` in its place. */
+  protected *emptyArray(): Coroutine<boolean> {
+    const isNull = (yield* this.byte()) === 0x6e
+    if (isNull && (yield* this.token()) !== "null") this.fail("a value is not JSON")
+    if (isNull) return true
+    yield* this.expect(OPEN_BRACKET)
+    const isEmpty = (yield* this.byte()) === CLOSE_BRACKET
+    if (isEmpty) this.position++
+    return isEmpty
   }
 
   /** Reads any value at once. Only for small parts: labels, a histogram, warnings. */

@@ -4,8 +4,8 @@
  * Only the structure is read token by token. Runs of samples are nearly all of the bytes. One plain loop (`SampleScanner`)
  * scans them, and leaves other forms to the cursor.
  */
-import { Predicate } from "effect"
-import type { Histogram, HistogramBlock, Labels, SampleBlock } from "../../samples/Sample.ts"
+import { Predicate, type Types } from "effect"
+import type { Histogram, Labels, SampleBlock } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
 import { beginning } from "../../text/excerpt.ts"
 import { BlockBuilder } from "./BlockBuilder.ts"
@@ -56,17 +56,17 @@ export class ResponseDecoder extends JsonCursor {
   private readonly blocks = new BlockBuilder()
   private readonly cache: SeriesCache | undefined
   private readonly excludedLabels: ReadonlySet<string>
-  /** The current series, unless the cache has it. */
-  private unlabelled = new DecodedSeries()
   /** Bytes that have arrived while blocks wait for the labels of their series. */
   private waitingBytes = 0
 
   private hasResult = false
-  private status: string | undefined
-  private errorType: string | undefined
-  private isPartial = false
-  private error: string | undefined
-  private warnings: ReadonlyArray<string> = []
+  private readonly envelope: Types.Mutable<Envelope> = {
+    status: undefined,
+    errorType: undefined,
+    error: undefined,
+    warnings: [],
+    isPartial: false
+  }
 
   /** `cache` has the series of earlier responses to the same query. `excludedLabels` are removed from every series. */
   constructor(cache?: SeriesCache, excludedLabels: ReadonlySet<string> = new Set()) {
@@ -100,100 +100,65 @@ export class ResponseDecoder extends JsonCursor {
     if (this.failure !== undefined) throw this.failure
     if (!this.complete) throw new DecodeError("the response is cut short")
     this.blocks.finish()
-    return {
-      status: this.status,
-      errorType: this.errorType,
-      error: this.error,
-      warnings: this.warnings,
-      isPartial: this.isPartial
-    }
+    return this.envelope
   }
 
   // ---- structure ----------------------------------------------------------------------------------------
 
   private *response(): Coroutine<void> {
+    const { envelope } = this
     yield* this.object(function* (this: ResponseDecoder, key) {
-      switch (key) {
-        case "status":
-          this.status = shortened(yield* this.optionalString())
-          return
-        case "errorType":
-          this.errorType = shortened(yield* this.optionalString())
-          return
-        case "error":
-          this.error = shortened(yield* this.optionalString())
-          return
-        case "isPartial":
-          this.isPartial = (yield* this.json()) === true
-          return
-        case "warnings":
-          this.warnings = firstWarnings(yield* this.json())
-          return
-        case "data":
-          yield* this.data()
-          return
-        default:
-          yield* this.skip()
-      }
+      if (key === "status" || key === "errorType" || key === "error") {
+        envelope[key] = shortened(yield* this.json())
+      } else if (key === "isPartial") envelope.isPartial = (yield* this.json()) === true
+      else if (key === "warnings") envelope.warnings = firstWarnings(yield* this.json())
+      else if (key === "data") yield* this.data()
+      else yield* this.skip()
     })
-    if (this.status === undefined) this.fail('the response has no "status"')
-    if (this.status === "success" && !this.hasResult) this.fail('the response has no "result"')
+    if (envelope.status === undefined) this.fail('the response has no "status"')
+    if (envelope.status === "success" && !this.hasResult) this.fail('the response has no "result"')
   }
 
   private *data(): Coroutine<void> {
     if ((yield* this.byte()) !== OPEN_BRACE) return yield* this.skip()
-    let type: string | undefined
+    let type: unknown
     yield* this.object(function* (this: ResponseDecoder, key) {
-      switch (key) {
-        case "resultType":
-          type = yield* this.optionalString()
-          return
-        case "result":
-          this.hasResult = true
-          yield* this.array(() => this.oneSeries())
-          return
-        default:
-          yield* this.skip()
-      }
+      if (key === "resultType") type = yield* this.json()
+      else if (key === "result") {
+        this.hasResult = true
+        yield* this.array(() => this.oneSeries())
+      } else yield* this.skip()
     })
-    if (type !== undefined && type !== "matrix") this.fail(`the result is a ${excerpt(type)}, not a matrix`)
+    if (typeof type === "string" && type !== "matrix") {
+      this.fail(`the result is a ${excerpt(type)}, not a matrix`)
+    }
   }
 
   private *oneSeries(): Coroutine<void> {
-    this.unlabelled = new DecodedSeries()
-    this.blocks.begin(this.unlabelled)
+    const series = new DecodedSeries()
+    this.blocks.begin(series)
+    this.waitingBytes = 0
     yield* this.object(function* (this: ResponseDecoder, key) {
-      switch (key) {
-        case "metric":
-          yield* this.byte()
-          this.label(yield* this.token(MAX_LABELS_BYTES))
-          return
-        case "values":
-          yield* this.floats()
-          return
-        case "histograms":
-          yield* this.histograms()
-          return
-        default:
-          yield* this.skip()
-      }
+      if (key === "metric") {
+        yield* this.byte()
+        this.label(series, yield* this.token(MAX_LABELS_BYTES))
+      } else if (key === "values") yield* this.floats()
+      else if (key === "histograms") yield* this.histograms()
+      else yield* this.skip()
     })
     if (!this.blocks.isLabelled) this.fail('a series has no "metric"')
   }
 
-  private label(json: string): void {
-    const { blocks, cache, unlabelled } = this
+  private label(series: DecodedSeries, json: string): void {
+    const { blocks, cache } = this
     if (blocks.isLabelled) this.fail('a series has "metric" twice')
     // Waiting blocks point to the new series.
     const known = blocks.hasWaiting ? undefined : cache?.get(json)
-    if (known !== undefined) {
-      blocks.label(known)
-      return
+    if (known === undefined) {
+      series.describe(this.labels(this.parse(json)), this.excludedLabels)
+      cache?.add(json, series, json.length)
     }
-    unlabelled.describe(this.labels(this.parse(json)), this.excludedLabels)
-    blocks.label(unlabelled)
-    this.waitingBytes = 0
-    cache?.add(json, unlabelled, json.length)
+    blocks.label(known ?? series)
   }
 
   private labels(metric: unknown): Labels {
@@ -210,12 +175,7 @@ export class ResponseDecoder extends JsonCursor {
   // ---- samples ------------------------------------------------------------------------------------------
 
   private *floats(): Coroutine<void> {
-    if (yield* this.null()) return
-    yield* this.expect(OPEN_BRACKET)
-    if ((yield* this.byte()) === CLOSE_BRACKET) {
-      this.position++
-      return
-    }
+    if (yield* this.emptyArray()) return
     for (;;) {
       const end = this.blocks.scan(this.bytes, this.position)
       this.position = this.blocks.position
@@ -271,21 +231,19 @@ export class ResponseDecoder extends JsonCursor {
   }
 
   private *histograms(): Coroutine<void> {
-    if (yield* this.null()) return
     yield* this.array(function* (this: ResponseDecoder) {
       yield* this.expect(OPEN_BRACKET)
       const time = yield* this.time()
       yield* this.expect(COMMA)
       const histogram = this.histogram(yield* this.json())
       yield* this.expect(CLOSE_BRACKET)
-      const block: HistogramBlock = {
+      this.blocks.add({
         _tag: "HistogramBlock",
         series: this.blocks.series,
         length: 1,
         times: Float64Array.of(time),
         histograms: [histogram]
-      }
-      this.blocks.add(block)
+      })
     })
   }
 
@@ -325,8 +283,8 @@ export class ResponseDecoder extends JsonCursor {
 /** The beginning of a text, for a message. */
 const excerpt = (text: string): string => text.slice(0, 100)
 
-const shortened = (text: string | undefined): string | undefined =>
-  text === undefined ? undefined : beginning(text, MAX_ERROR_CHARACTERS)
+const shortened = (value: unknown): string | undefined =>
+  typeof value === "string" ? beginning(value, MAX_ERROR_CHARACTERS) : undefined
 
 /** Whether a warning is about the query rather than about the data that it reads. */
 export const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")

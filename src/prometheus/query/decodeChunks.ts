@@ -4,40 +4,30 @@ import { Array as Arr, Effect, type Pull, Stream } from "effect"
 /** Enough items for one step of a stream. More would only stay in memory longer. */
 const MANY = 64
 
-/** Decodes a chunk, and turns what that throws into an error. */
-export interface Decoding<A, E> {
-  readonly try: (chunk: Uint8Array) => Iterable<A>
-  readonly catch: (error: unknown) => E
-}
-
 /**
  * Decodes chunks as they arrive, many of those that arrived together in one step. A failure comes after everything decoded
- * before it.
+ * before it. `onError` turns what `decode` throws into an error.
  */
 export const decodeChunks =
-  <A, E>(decoding: Decoding<A, E>) =>
+  <A, E>(decode: (chunk: Uint8Array) => Iterable<A>, onError: (error: unknown) => E) =>
   (chunks: Stream.Stream<Uint8Array, E>): Stream.Stream<A, E> =>
     Stream.transformPull(chunks, (pull) =>
       Effect.sync(() => {
         let arrived: ReadonlyArray<Uint8Array> = []
         let at = 0
-        let end: Pull.Pull<never, E> | undefined
-        const decode = (): Array<A> => {
+        let failure: Pull.Pull<never, E> | undefined
+        const next: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E> = Effect.suspend(() => {
+          if (failure !== undefined) return failure
           const items: Array<A> = []
           try {
             while (at < arrived.length && items.length < MANY) {
-              for (const item of decoding.try(arrived[at++]!)) items.push(item)
+              for (const item of decode(arrived[at++]!)) items.push(item)
             }
           } catch (error) {
-            end = Effect.fail(decoding.catch(error))
+            failure = Effect.fail(onError(error))
           }
-          return items
-        }
-        const next: Pull.Pull<Arr.NonEmptyReadonlyArray<A>, E> = Effect.suspend(() => {
-          if (end !== undefined) return end
-          const items = decode()
           if (Arr.isArrayNonEmpty(items)) return Effect.succeed(items)
-          if (end !== undefined) return end
+          if (failure !== undefined) return failure
           return Effect.flatMap(pull, (chunks) => {
             arrived = chunks
             at = 0

@@ -32,8 +32,6 @@ export interface ValueLimits {
   readonly containers: number
 }
 
-const unlimited: ValueLimits = { depth: Infinity, containers: Infinity }
-
 /** Follows one JSON value through any number of chunks, to find where it ends. */
 export class ValueScanner {
   private readonly limits: ValueLimits
@@ -43,7 +41,7 @@ export class ValueScanner {
   private escaped = false
   private inScalar = false
 
-  constructor(limits = unlimited) {
+  constructor(limits: ValueLimits = { depth: Infinity, containers: Infinity }) {
     this.limits = limits
   }
 

@@ -1,5 +1,5 @@
 /** The samples of a range query's response, in blocks, as they arrive. */
-import { Effect, Result, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { SeriesCache } from "../../samples/Series.ts"
 import type { ApiResponse } from "../http/transport.ts"
@@ -37,10 +37,8 @@ export const rangeBlocks = (
     hasSamples ||= blocks.length > 0
     return blocks
   }
-  const end = Effect.suspend(() =>
-    Effect.flatMap(Effect.fromResult(Result.try({ try: () => decoder.finish(), catch: unreadable })), onEnd)
-  )
+  const end = Effect.flatMap(Effect.try({ try: () => decoder.finish(), catch: unreadable }), onEnd)
   return response
     .bytes(() => hasSamples)
-    .pipe(decodeChunks({ try: decode, catch: unreadable }), Stream.concat(Stream.fromEffectDrain(end)))
+    .pipe(decodeChunks(decode, unreadable), Stream.concat(Stream.fromEffectDrain(end)))
 }

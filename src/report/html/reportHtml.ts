@@ -204,14 +204,8 @@ ${rows.join("\n")}
 
 /** The minimum and maximum of the finite values. */
 const rangeOf = ({ values }: Curve): readonly [least: number, greatest: number] => {
-  let least = Infinity
-  let greatest = -Infinity
-  for (const value of values) {
-    if (!Number.isFinite(value)) continue
-    if (value < least) least = value
-    if (value > greatest) greatest = value
-  }
-  return [least, greatest]
+  const finite = values.filter(Number.isFinite)
+  return [Math.min(...finite), Math.max(...finite)]
 }
 
 /** A value in a readable number of digits. */

@@ -4,15 +4,14 @@ import { decodeChunks } from "../../../src/prometheus/query/decodeChunks.ts"
 import { choices } from "../../choices.ts"
 
 /** Each byte is an item; 255 cannot be decoded. */
-const decoding = {
-  *try(chunk: Uint8Array): Iterable<number> {
-    for (const byte of chunk) {
-      if (byte === 255) throw new Error("not decoded")
-      yield byte
-    }
-  },
-  catch: () => "broken" as const
+function* decode(chunk: Uint8Array): Iterable<number> {
+  for (const byte of chunk) {
+    if (byte === 255) throw new Error("not decoded")
+    yield byte
+  }
 }
+
+const decoded = decodeChunks(decode, () => "broken" as const)
 
 describe("decodeChunks", () => {
   it.effect.prop(
@@ -30,7 +29,7 @@ describe("decodeChunks", () => {
         const seen: Array<number> = []
         const exit = yield* Stream.fromIterable(chunks, { chunkSize: 1 + choices.below(8) }).pipe(
           Stream.mapError((never): "broken" => never),
-          decodeChunks(decoding),
+          decoded,
           Stream.chunks,
           Stream.runForEach((items) =>
             Effect.sync(() => {
@@ -50,7 +49,7 @@ describe("decodeChunks", () => {
       const sizes: Array<number> = []
       yield* Stream.fromIterable([Array.from({ length: 30 }, () => new Uint8Array(50))]).pipe(
         Stream.flattenIterable,
-        decodeChunks(decoding),
+        decoded,
         Stream.chunks,
         Stream.runForEach((items) => Effect.sync(() => void sizes.push(items.length)))
       )
