@@ -195,21 +195,12 @@ const makeFile = Effect.fnUntraced(function* (
 /** Removes the leftovers of killed runs beside the file, which is open for this process only. `own` is in use. */
 const removeLeftovers = Effect.fnUntraced(function* (file: string, own: string) {
   const files = yield* FileSystem.FileSystem
-  const remove = (path: string) => Effect.ignore(files.remove(path, { recursive: true }))
-  const namesIn = (folder: string) => Effect.orElseSucceed(files.readDirectory(folder), () => [])
-  const isLink = (path: string) =>
-    Effect.match(files.readLink(path), { onFailure: () => false, onSuccess: () => true })
-  const [folder, name] = [dirname(file), basename(file)]
-  for (const beside of yield* namesIn(folder)) {
-    const path = join(folder, beside)
-    if (beside.startsWith(name + UNFINISHED) || beside.startsWith(name + TEMPORARY)) {
-      if (path !== own) yield* remove(path)
-    }
-  }
-  // Earlier versions of this program used this folder. Only DuckDB's own files in it are removed.
-  const earlier = `${file}.tmp`
-  if (yield* isLink(earlier)) return
-  for (const one of yield* namesIn(earlier)) {
-    if (one.startsWith("duckdb_temp_")) yield* remove(join(earlier, one))
-  }
+  const folder = dirname(file)
+  const names = yield* Effect.orElseSucceed(files.readDirectory(folder), () => [])
+  const prefixes = [UNFINISHED, TEMPORARY].map((purpose) => basename(file) + purpose)
+  const leftovers = names
+    .filter((name) => prefixes.some((prefix) => name.startsWith(prefix)))
+    .map((name) => join(folder, name))
+    .filter((path) => path !== own)
+  yield* Effect.forEach(leftovers, (path) => Effect.ignore(files.remove(path, { recursive: true })))
 })

@@ -4,13 +4,14 @@ import { Effect, Struct } from "effect"
 import { labelColumns } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
-import type { SyncMode } from "../Destination.ts"
+import { ContentsTally, sumOf } from "../contents.ts"
+import { emptyContents, type SyncMode } from "../Destination.ts"
 import { later } from "../manifest.ts"
 import { inOrder, type Run } from "./Database.ts"
+import { insertStaged } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
 import { besideTable, grow, labelsOf, manifestOf, type OpenDatabase, removeOrphan } from "./OpenDatabase.ts"
 import { quoteName } from "./quoteSql.ts"
-import { stagedColumns, stagedRows } from "./stagedRows.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { duckdbColumnOf, folded, qualified } from "./tables.ts"
 import { insertUnique, makeUnique, partsOf, type TimeRange } from "./uniqueRows.ts"
@@ -44,12 +45,6 @@ export const openStream = Effect.fnUntraced(function* (
   )
 })
 
-/** The range of both. */
-const union = (a: TimeRange | undefined, b: TimeRange | undefined): TimeRange | undefined =>
-  a === undefined || b === undefined
-    ? (a ?? b)
-    : { first: Math.min(a.first, b.first), last: Math.max(a.last, b.last) }
-
 /** Stages the samples of a stream, and inserts them with each commit. */
 const openBackend = Effect.fnUntraced(function* (
   open: OpenDatabase,
@@ -81,35 +76,35 @@ const openBackend = Effect.fnUntraced(function* (
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
   /** The time of the latest row in the table. */
   let tableMillis = begun?.lastMillis ?? null
-  /** The time ranges of appended rows, before and after the mark. */
-  let marked: TimeRange | undefined
-  let unmarked: TimeRange | undefined
+  /** The appended rows, before and after the mark. */
+  let marked = emptyContents
+  const unmarked = new ContentsTally()
 
   const append = async (blocks: ReadonlyArray<SampleBlock>) => {
     for (const block of blocks) {
       if (block.length === 0) continue
-      unmarked = union(unmarked, { first: block.times[0]!, last: block.times[block.length - 1]! })
+      unmarked.add(block)
       await staging.append(block)
     }
   }
 
   /** The time range of marked rows that the table may already have. */
-  const overlapOf = (): TimeRange | undefined =>
-    marked === undefined || tableMillis === null || marked.first > tableMillis
-      ? undefined
-      : { first: marked.first, last: Math.min(marked.last, tableMillis) }
+  const overlapOf = (): TimeRange | undefined => {
+    const { firstMillis: first, lastMillis: last } = marked
+    if (first === null || last === null || tableMillis === null || first > tableMillis) return undefined
+    return { first, last: Math.min(last, tableMillis) }
+  }
 
   /** Inserts the marked rows. Returns their number. */
   const insert = async (run: Run, overlap: ReadonlyArray<TimeRange>): Promise<number> => {
-    if (marked === undefined) return 0
+    if (marked.rows === 0) return 0
     if (isUnique) {
       await insertUnique(run, target, staging, overlap)
       return 0
     }
     // Of repeated rows the last one counts, so the order matters.
     const isOrdered = staging.hasRepeated()
-    const rows = stagedRows(staging, isOrdered ? "in order" : "any order")
-    const sql = `INSERT INTO ${qualified(target)} (${stagedColumns(staging)}) ${rows}`
+    const sql = insertStaged(target, staging, isOrdered)
     return isOrdered ? inOrder(run, sql) : run(sql)
   }
 
@@ -117,7 +112,7 @@ const openBackend = Effect.fnUntraced(function* (
     yield* attempt(staging.flush)
     const overlap = overlapOf()
     const parts = isUnique && overlap !== undefined ? yield* partsOf(open, target, overlap) : []
-    const lastMillis = later(tableMillis, marked?.last ?? null)
+    const lastMillis = later(tableMillis, marked.lastMillis)
     const isNew = targetLabels === undefined
     manifest = yield* transact(connection, async (run): Promise<Manifest> => {
       const { hasTable, next, table } = manifest
@@ -144,7 +139,7 @@ const openBackend = Effect.fnUntraced(function* (
     targetLabels = [...(labels?.names ?? [])]
     refreshRows = manifest.refreshRows ?? 0
     tableMillis = lastMillis
-    marked = undefined
+    marked = emptyContents
     if (isOverwrite && isComplete) open.tableNames.delete(folded(target))
     // Closing the connection drops the staged tables.
     else yield* attempt(staging.removeMarked)
@@ -155,8 +150,7 @@ const openBackend = Effect.fnUntraced(function* (
     append: (blocks) => attempt(() => append(blocks)),
     mark: () => {
       staging.mark()
-      marked = union(marked, unmarked)
-      unmarked = undefined
+      marked = sumOf([marked, unmarked.take()])
     },
     unpersistedBytes: staging.bytes,
     persist

@@ -2,10 +2,10 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
 import type { Run } from "./Database.ts"
+import { insertStaged, removeRepeated, removeStaged, stagedValues } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
 import type { OpenDatabase } from "./OpenDatabase.ts"
 import { quoteName } from "./quoteSql.ts"
-import { removeRepeated, removeStaged, stagedColumns, stagedRows, stagedValues } from "./stagedRows.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { qualified, timeLiteral } from "./tables.ts"
 
@@ -65,7 +65,7 @@ export const insertUnique = async (
     const same = `SELECT s.number AS series, old.time FROM ${to} AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id WHERE ${isIn}`
     for (const statement of removeStaged(staged, same)) await run(statement)
   }
-  await run(`INSERT INTO ${to} (${stagedColumns(staged)}) ${stagedRows(staged, "any order")}`)
+  await run(insertStaged(table, staged, false))
 }
 
 /** Removing repeated rows from larger tables takes long enough to log a message. */

@@ -6,6 +6,7 @@ import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { sumOf } from "../contents.ts"
 import type { SyncMode } from "../Destination.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
+import type { Part } from "../duckdb/staging/stagedRows.ts"
 import { makeFolder } from "../folder/durably.ts"
 import { removePath } from "../folder/layerFolder.ts"
 import { later } from "../manifest.ts"
@@ -13,7 +14,7 @@ import { Days } from "./Days.ts"
 import type { Engine } from "./engine.ts"
 import { manifestOf, type ParquetFolder } from "./files.ts"
 import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
-import { type Part, parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
+import { parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
 
 /** The most that a killed process loses, and the next run reads again. */
@@ -49,7 +50,6 @@ const makeUnique = Effect.fnUntraced(function* (
   const kept = manifest.next === undefined ? Struct.omit(manifest, ["refreshFrom", "refreshState"]) : manifest
   return yield* parts.save({
     ...Struct.omit(kept, ["isReplaced", "removed"]),
-    nextPart: parts.nextPart(),
     files: parts.list(),
     isUnique: true,
     removed: manifest.files
@@ -86,7 +86,7 @@ const openBackend = Effect.fnUntraced(function* (
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
   let isUnique = manifest.isUnique
   /** The days of staged rows. */
-  const days = { kept: new Days(), rest: new Days() }
+  const days = { marked: new Days(), rest: new Days() }
   /** The latest times of live rows, of committed rows, and of appended rows. */
   let liveMillis = sumOf(begun).lastMillis
   let committedMillis = liveMillis
@@ -119,39 +119,36 @@ const openBackend = Effect.fnUntraced(function* (
       yield* engine.attempt(() => staging.append(block))
       days.rest.add(block)
       // Marked rows are only written by a commit.
-      if (staging.bytes() <= mostBytes() || !days.kept.isEmpty) continue
+      if (staging.bytes() <= mostBytes() || !days.marked.isEmpty) continue
       yield* writeRows("rest")
       yield* engine.attempt(() => staging.clear())
     }
   })
 
-  const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
-    if (!days.kept.isEmpty) yield* writeRows("kept")
-    yield* engine.attempt(() => staging.removeMarked())
-    if (isComplete) yield* parts.compact
+  /** The rows of the manifest after a commit. */
+  const rowsAfter = (kind: Commit["kind"]) => {
     const list = parts.list()
     const live = new Set(list.map(({ part }) => part))
-    const removedOf = (of: ParquetManifest["files"]) => of.filter(({ part }) => !live.has(part))
-    const rest: Omit<ParquetManifest, "files"> = {
+    const before = isOverwrite ? (old.next?.files ?? []) : old.files
+    const removed = before.filter(({ part }) => !live.has(part))
+    if (!isOverwrite) return { files: list, removed, ...(kind === "refresh" ? { refreshFrom } : {}) }
+    return kind === "complete_refresh"
+      ? { files: list, removed, isUnique: true, isReplaced: true as const }
+      : { files: old.files.map((file) => Struct.omit(file, ["from"])), removed, next: { files: list } }
+  }
+
+  const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
+    if (!days.marked.isEmpty) yield* writeRows("marked")
+    yield* engine.attempt(() => staging.removeMarked())
+    if (isComplete) yield* parts.compact
+    if (isOverwrite && kind === "complete_refresh") yield* makeFolder(nextPath)
+    old = yield* parts.save({
       ...Struct.omit(old, ["next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"]),
       ...states,
-      nextPart: parts.nextPart(),
       columns: [...(labels?.names ?? [])],
-      isUnique
-    }
-    if (!isOverwrite) {
-      const progress = kind === "refresh" ? { refreshFrom } : {}
-      old = yield* parts.save({ ...rest, ...progress, files: list, removed: removedOf(old.files) })
-    } else {
-      const removed = removedOf(old.next?.files ?? [])
-      if (kind === "complete_refresh") {
-        yield* makeFolder(nextPath)
-        old = yield* parts.save({ ...rest, files: list, isUnique: true, isReplaced: true, removed })
-      } else {
-        const kept = old.files.map((file) => Struct.omit(file, ["from"]))
-        old = yield* parts.save({ ...rest, files: kept, next: { files: list }, removed })
-      }
-    }
+      isUnique,
+      ...rowsAfter(kind)
+    })
     liveMillis = committedMillis
     return old
   })
@@ -161,7 +158,7 @@ const openBackend = Effect.fnUntraced(function* (
     append: (blocks) => here(append(blocks)),
     mark: () => {
       staging.mark()
-      days.kept.take(days.rest)
+      days.marked.take(days.rest)
       committedMillis = appendedMillis
     },
     unpersistedBytes: staging.bytes,

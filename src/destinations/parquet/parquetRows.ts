@@ -2,8 +2,8 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnOf } from "../../records/LabelColumns.ts"
 import { quoteName } from "../duckdb/quoteSql.ts"
-import type { Staged, StagedSamples } from "../duckdb/staging/StagedSamples.ts"
-import { floatColumns } from "../duckdb/staging/stagedSql.ts"
+import type { StagedSamples } from "../duckdb/staging/StagedSamples.ts"
+import { labelNames, type Part, stagedRows, stagedSeries } from "../duckdb/staging/stagedRows.ts"
 import { DAY } from "./Days.ts"
 
 /** Columns that readers of Parquet files add. A label of that name is renamed like one named `time`. */
@@ -19,18 +19,6 @@ export const parquetColumnOf = (label: string): string | undefined => {
   return label.includes("\0") ? undefined : columnOf(label)
 }
 
-/** A part of the staged rows: before the mark, or after it. */
-export type Part = "kept" | "rest"
-
-const isPart = (part: Part, { all, first, marked }: Staged): string =>
-  part === "kept"
-    ? `r.number >= ${first} AND r.number < ${marked}`
-    : `r.number >= ${marked} AND r.number < ${all}`
-
-/** The columns of the series, with their labels as `label_0` and so on. */
-const plainSeries = ({ labels }: StagedSamples): string =>
-  `(SELECT number, series_id, rest${(labels?.names ?? []).map((_, index) => `, labels[${index + 1}] AS label_${index}`).join("")} FROM temp.staged_series)`
-
 /** Encoding pays off above this number of rows. Each row group contains the dictionary of all series, so there must not be many. */
 const ENCODED_ROWS = 50_000
 const ENCODED_SERIES = 2000
@@ -41,11 +29,11 @@ const ROWS_PER_SERIES = 100
  * of the time, because it does not have to build the dictionary of a column.
  */
 export const seriesOf = async (staged: StagedSamples, connection: DuckDBConnection): Promise<string> => {
-  const series = plainSeries(staged)
+  const series = stagedSeries(staged)
   const rows = staged.floats().all - staged.floats().first
   const count = staged.seriesCount()
   if (rows < ENCODED_ROWS || count > ENCODED_SERIES || count * ROWS_PER_SERIES > rows) return series
-  const columns = ["series_id", "rest", ...(staged.labels?.names ?? []).map((_, index) => `label_${index}`)]
+  const columns = ["series_id", "rest", ...labelNames(staged)]
   const types = columns.map(
     (column) =>
       `CREATE OR REPLACE TEMP TYPE ${column}_values AS ENUM (SELECT DISTINCT ${column} FROM ${series} WHERE ${column} IS NOT NULL);`
@@ -69,29 +57,12 @@ export const rowsOfDay = (
   midnight: number,
   isUnique: boolean
 ): string => {
-  const { labels } = staged
-  const columns = (labels?.names ?? []).map((column, index) => `, s.label_${index} AS ${quoteName(column)}`)
-  const rest = labels === undefined ? "labels" : "other_labels"
-  const select = (values: string, place: string, table: string, of: Staged) => `
-    SELECT ${isUnique ? `${place} AS place, r.number AS number, ` : ""}s.series_id, r.time, ${values} AS histogram${columns.join("")}, s.rest AS ${rest}
-    FROM temp.${table} AS r JOIN ${series} AS s ON s.number = r.series
-    WHERE epoch_ms(r.time) // ${DAY} = ${midnight / DAY} AND ${isPart(part, of)}`
-  const floats = select(
-    `${floatColumns(staged)}, NULL::VARCHAR`,
-    "2 * r.number + 1",
-    "staged",
-    staged.floats()
-  )
-  const histograms = () =>
-    select(
-      "NULL::DOUBLE AS value, NULL::VARCHAR AS special_value, r.histogram",
-      "2 * r.before",
-      "staged_histogram",
-      staged.histograms()
-    )
-  const all = staged.histograms().all === 0 ? floats : `${floats} UNION ALL ${histograms()}`
-  if (!isUnique) return all
-  // A histogram comes after `before` floats, and before the next float.
-  return `SELECT * EXCLUDE (place, number) FROM (${all})
-    QUALIFY row_number() OVER (PARTITION BY series_id, time ORDER BY place DESC, number DESC) = 1`
+  const names = staged.labels?.names ?? []
+  const labels = labelNames(staged).map((label, index) => `, ${label} AS ${quoteName(names[index]!)}`)
+  const rest = staged.labels === undefined ? "labels" : "other_labels"
+  const rows = stagedRows(staged, part, series, `epoch_ms(r.time) // ${DAY} = ${midnight / DAY}`)
+  const all = `SELECT series_id, time, value, special_value, histogram${labels.join("")}, rest AS ${rest} FROM (${rows})`
+  return isUnique
+    ? `${all} QUALIFY row_number() OVER (PARTITION BY series_id, time ORDER BY place DESC, number DESC) = 1`
+    : all
 }

@@ -35,6 +35,7 @@ export const openParts = Effect.fnUntraced(function* (
   /** New files that were superseded before they were moved into place. */
   const superseded: Array<string> = []
 
+  const ofDay = (day: string): ReadonlyArray<PartFile> => working.filter((file) => file.day === day)
   const pathOf = (file: PartFile): string => `${folder}/${file.from ?? placeOf(where, stream, file)}`
   const reading = (list: ReadonlyArray<PartFile>): string =>
     `read_parquet([${list.map((file) => quoteText(globEscape(pathOf(file)))).join(", ")}], union_by_name = true, hive_partitioning = false`
@@ -71,26 +72,20 @@ export const openParts = Effect.fnUntraced(function* (
       const saved = states.manifests.get(stream)
       const live = new Set([...(saved?.files ?? []), ...(saved?.next?.files ?? [])].map(({ part }) => part))
       const rest = working.flatMap(({ from, part }) => (live.has(part) ? [] : (from ?? [])))
-      return Effect.forEach(
-        [...superseded, ...rest],
-        (from) => Effect.ignore(removePath(`${folder}/${from}`)),
-        {
-          discard: true
-        }
-      )
+      const removeNew = (from: string) => Effect.ignore(removePath(`${folder}/${from}`))
+      return Effect.forEach([...superseded, ...rest], removeNew, { discard: true })
     })
   )
 
   return {
     list: (): ReadonlyArray<PartFile> => working,
-    ofDay: (day: string): ReadonlyArray<PartFile> => working.filter((file) => file.day === day),
-    nextPart: (): number => nextPart,
+    ofDay,
     reading,
     write,
     /** Keeps only the last row of each series and time in parts that may repeat some. */
     makeUnique: Effect.gen(function* () {
       for (const day of new Set(working.map((file) => file.day))) {
-        const list = working.filter((file) => file.day === day)
+        const list = ofDay(day)
         const order = list.map((file, index) => `WHEN ${quoteText(pathOf(file))} THEN ${index}`).join(" ")
         yield* write(
           day,
@@ -107,14 +102,15 @@ export const openParts = Effect.fnUntraced(function* (
     /** Merges the small parts at the end of a day. */
     compact: Effect.gen(function* () {
       for (const day of touched) {
-        const list = working.filter((file) => file.day === day)
+        const list = ofDay(day)
         const last = list.slice(list.findLastIndex((file) => file.bytes >= SMALL_BYTES) + 1)
         if (last.length > 1) yield* write(day, `FROM ${reading(last)})`, last, sumOf(last))
       }
       touched.clear()
     }),
     /** Saves a manifest of these parts, and moves them into place. */
-    save: Effect.fnUntraced(function* (changed: ParquetManifest) {
+    save: Effect.fnUntraced(function* (rest: Omit<ParquetManifest, "nextPart">) {
+      const changed: ParquetManifest = { ...rest, nextPart }
       // The contents of these files are unknown, and a new manifest would make them live.
       if (states.damaged(stream) !== undefined) yield* removePath(`${folder}/${baseOf("main", stream)}`)
       yield* states.save(changed)

@@ -1,0 +1,58 @@
+/** Statements that insert or remove marked staged samples. */
+import { quoteName } from "./quoteSql.ts"
+import type { StagedSamples } from "./staging/StagedSamples.ts"
+import { sampleTables, stagedRows, stagedSeries } from "./staging/stagedRows.ts"
+import { ownColumns, qualified } from "./tables.ts"
+
+/** Inserts the samples into a table. `isOrdered`: in the order in which they were staged. */
+export const insertStaged = (table: string, staged: StagedSamples, isOrdered: boolean): string => {
+  const { labels } = staged
+  const columns = [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
+  // The text of a series is cast to JSON once, not in each of its rows.
+  const rows = stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"))
+  return `INSERT INTO ${qualified(table)} (${columns.map(quoteName).join(", ")})
+    SELECT * EXCLUDE (place, number) FROM (${rows})${isOrdered ? " ORDER BY place, number" : ""}`
+}
+
+/** The rows that satisfy a condition on `r.time`, without the columns of their series. */
+export const stagedValues = (staged: StagedSamples, where: string): string =>
+  sampleTables(staged, "marked")
+    .map(
+      ({ histogram, isInPart, name, values }) =>
+        `SELECT r.series, r.time, ${values}, ${histogram} FROM ${name} AS r WHERE ${isInPart} AND ${where}`
+    )
+    .join(" UNION ALL ")
+
+/** Statements that remove the staged rows of a query for `series` and `time`. */
+export const removeStaged = (staged: StagedSamples, query: string): ReadonlyArray<string> =>
+  sampleTables(staged, "marked").map(
+    ({ isInPart, name }) =>
+      `DELETE FROM ${name} AS r USING (${query}) AS found
+       WHERE ${isInPart} AND r.series = found.series AND r.time = found.time`
+  )
+
+/** Statements that remove a staged row if a later one has the same series and time. */
+export const removeRepeated = (staged: StagedSamples): ReadonlyArray<string> => {
+  const remove = (name: string, later: string, isEarlier: string) =>
+    `DELETE FROM ${name} AS r USING (${later}) AS later WHERE r.series = later.series AND r.time = later.time AND ${isEarlier}`
+  const tables = sampleTables(staged, "marked")
+  const repeated = tables.map(({ isInPart, name }) =>
+    remove(
+      name,
+      `SELECT series, time, max(number) AS number FROM ${name} AS r WHERE ${isInPart}
+       GROUP BY series, time HAVING count(*) > 1`,
+      "r.number < later.number"
+    )
+  )
+  const [floats, histograms] = tables
+  if (floats === undefined || histograms === undefined) return repeated
+  return [
+    ...repeated,
+    remove(
+      floats.name,
+      `FROM ${histograms.name} AS r WHERE ${histograms.isInPart}`,
+      "r.number < later.before"
+    ),
+    remove(histograms.name, `FROM ${floats.name} AS r WHERE ${floats.isInPart}`, "r.before <= later.number")
+  ]
+}
