@@ -12,16 +12,7 @@ import {
 import type { OpenOptions } from "../DestinationKind.ts"
 import { type StreamManifest, stateReaderOf } from "../manifest.ts"
 import { cannot, infoOf, kindOf } from "./durably.ts"
-import { type Format, openStates, type StateFolder } from "./StateFolder.ts"
-
-/** A folder that is open for a run. */
-export interface OpenFolder<M extends StreamManifest> {
-  readonly folder: string
-  readonly labelColumns: boolean
-  /** All changes to the folder use this. It fails once the lock is lost. */
-  readonly files: FileSystem.FileSystem
-  readonly states: StateFolder<M>
-}
+import { type Format, type OpenFolder, openFolder } from "./openFolder.ts"
 
 type OfFiles<A> = Effect.Effect<A, DestinationError, FileSystem.FileSystem>
 
@@ -38,7 +29,7 @@ export interface FormatFiles<M extends StreamManifest> {
   readonly withoutLostRefresh: (manifest: M) => OfFiles<M>
   /** Recovers the files of a stream according to its manifest. A part of this may have been done already. */
   readonly recover: (manifest: M) => OfFiles<void>
-  /** The names of the files in `states.newPath` that a manifest needs. */
+  /** The names of the files in `newPath` that a manifest needs. */
   readonly newFiles: (manifest: M) => ReadonlyArray<string>
   readonly contents: (manifest: M, of: "current" | "refresh") => Contents
   readonly bytes: (manifest: M) => number
@@ -58,28 +49,27 @@ export const layerFolder = <M extends StreamManifest>(
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const { labelColumns, path, readOnly = false } = options
-      const states = yield* openStates(options, format)
-      const opened: OpenFolder<M> = { folder: path, labelColumns, files: states.files, states }
+      const { path, readOnly = false } = options
+      const opened = yield* openFolder(options, format)
       const ours = filesOf(opened)
-      const here = Effect.provideService(FileSystem.FileSystem, states.files)
-      const manifests = () => Array.from(states.manifests.values())
-      for (const manifest of manifests()) states.assume(yield* here(ours.withoutLostRefresh(manifest)))
+      const here = Effect.provideService(FileSystem.FileSystem, opened.files)
+      const manifests = () => Array.from(opened.manifests.values())
+      for (const manifest of manifests()) opened.assume(yield* here(ours.withoutLostRefresh(manifest)))
       let open: Open = () =>
         Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
       if (!readOnly) {
         for (const manifest of manifests()) yield* here(unlessFatal(ours.recover(manifest)))
-        yield* here(removeOrphans(states, new Set(manifests().flatMap(ours.newFiles))))
+        yield* here(removeOrphans(opened, new Set(manifests().flatMap(ours.newFiles))))
         open = yield* here(ours.start)
       }
-      const read = stateReaderOf(states)
+      const read = stateReaderOf(opened)
       return Destination.of({
         open: (stream, mode, isResumed = false) => here(open(stream, mode, isResumed)),
-        streams: () => [...states.manifests.keys()],
+        streams: () => [...opened.manifests.keys()],
         states: (mode) => ({
           // Fail before anything is read, not after.
           load: (stream) => {
-            const manifest = states.manifests.get(stream)
+            const manifest = opened.manifests.get(stream)
             const refusal = manifest && ours.refusal?.(manifest, mode)
             return refusal === undefined
               ? read(mode).load(stream)
@@ -89,9 +79,9 @@ export const layerFolder = <M extends StreamManifest>(
         bytes: Effect.sync(() => manifests().reduce((sum, manifest) => sum + ours.bytes(manifest), 0)),
         contents: (stream, of) =>
           Effect.suspend(() => {
-            const damaged = states.damaged(stream)
+            const damaged = opened.damaged(stream)
             if (damaged !== undefined) return Effect.fail(damaged)
-            const manifest = states.manifests.get(stream)
+            const manifest = opened.manifests.get(stream)
             return Effect.succeed(manifest === undefined ? emptyContents : ours.contents(manifest, of))
           }),
         previewCommand: ours.previewCommand
@@ -109,7 +99,7 @@ const unlessFatal = <R>(effect: Effect.Effect<void, DestinationError, R>) =>
 
 /** Removes new files that no manifest needs. Those of a damaged manifest stay. */
 const removeOrphans = Effect.fnUntraced(function* (
-  { damagedNames, newPath }: Pick<StateFolder<StreamManifest>, "damagedNames" | "newPath">,
+  { damagedNames, newPath }: Pick<OpenFolder<StreamManifest>, "damagedNames" | "newPath">,
   wanted: ReadonlySet<string>
 ) {
   const files = yield* FileSystem.FileSystem
@@ -144,7 +134,7 @@ export const ownInfo = Effect.fnUntraced(function* (path: string, type: "File" |
 
 /** The manifest of a stream to open, whose data is at `path`. Refuses files that were not created by source-prometheus. */
 export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManifest>(
-  states: StateFolder<M>,
+  opened: OpenFolder<M>,
   stream: string,
   mode: SyncMode,
   files: {
@@ -156,9 +146,9 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
   }
 ) {
   const isOverwrite = mode === "full_refresh_overwrite"
-  const damaged = states.damaged(stream)
-  const known = states.manifests.get(stream)
-  const statePath = states.statePath(stream)
+  const damaged = opened.damaged(stream)
+  const known = opened.manifests.get(stream)
+  const statePath = opened.statePath(stream)
   if (known === undefined && damaged === undefined && (yield* files.hasData)) {
     return yield* new DestinationError({
       message: `${files.path} has data, but there is no state ${statePath}, so it is not known what is in it. Move it away, or choose another folder.`

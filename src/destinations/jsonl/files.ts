@@ -6,7 +6,8 @@ import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, readBeginning, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
-import { manifestToOpen, type OpenFolder, ownInfo } from "../folder/layerFolder.ts"
+import { manifestToOpen, ownInfo } from "../folder/layerFolder.ts"
+import type { OpenFolder } from "../folder/openFolder.ts"
 import { truncateFile } from "./LinesFile.ts"
 import { allOf, emptyManifest, type LinesManifest } from "./manifest.ts"
 
@@ -21,7 +22,7 @@ export interface LinesFolder extends OpenFolder<LinesManifest> {
 export const dataPath = ({ ending, folder }: LinesFolder, stream: string): string =>
   `${folder}/${fileName(stream)}${ending}`
 
-export const newPath = ({ states }: LinesFolder, file: string): string => `${states.newPath}/${file}`
+export const newPath = ({ newPath }: LinesFolder, file: string): string => `${newPath}/${file}`
 
 /** The size of one of our files; undefined if it does not exist. */
 const sizeOf = (path: string) => Effect.map(ownInfo(path, "File"), (info) => info && Number(info.size))
@@ -72,7 +73,7 @@ const cut = Effect.fnUntraced(function* (
   if (size < bytes) {
     const problem = found === undefined ? "is missing" : `has ${size} bytes`
     return yield* new DestinationError({
-      message: `${path} ${problem}, but ${opened.states.statePath(stream)} says it had ${bytes} bytes: records are missing. Restore both files together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+      message: `${path} ${problem}, but ${opened.statePath(stream)} says it had ${bytes} bytes: records are missing. Restore both files together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
     })
   }
   if (size > bytes) yield* refuseForeign(opened, stream, path)
@@ -113,9 +114,8 @@ const unpacked = (bytes: Buffer): Buffer | undefined => {
 
 /** The manifest of a stream to open. Refuses files that were not created by source-prometheus. */
 export const manifestOf = Effect.fnUntraced(function* (opened: LinesFolder, stream: string, mode: SyncMode) {
-  const { states } = opened
   const path = dataPath(opened, stream)
-  const manifest = yield* manifestToOpen(states, stream, mode, {
+  const manifest = yield* manifestToOpen(opened, stream, mode, {
     path,
     hasData: Effect.map(sizeOf(path), (size = 0) => size > 0),
     refuseForeign: refuseForeign(opened, stream, path),
@@ -123,6 +123,6 @@ export const manifestOf = Effect.fnUntraced(function* (opened: LinesFolder, stre
     empty: emptyManifest(stream)
   })
   // Save the manifest before creating the file, so that the leftovers of a killed first run are known.
-  if (!states.manifests.has(stream) && states.damaged(stream) === undefined) yield* states.save(manifest)
+  if (!opened.manifests.has(stream) && opened.damaged(stream) === undefined) yield* opened.save(manifest)
   return manifest
 })

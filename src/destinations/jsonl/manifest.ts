@@ -3,7 +3,7 @@ import { Schema } from "effect"
 import { contentsFields, sumOf } from "../contents.ts"
 import { emptyContents } from "../Destination.ts"
 import { fileName } from "../folder/fileName.ts"
-import { STATE_VERSION } from "../folder/StateFolder.ts"
+import { STATE_VERSION } from "../folder/openFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
 
 /** A byte range of a file. */

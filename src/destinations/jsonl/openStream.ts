@@ -36,7 +36,7 @@ const openBackend = Effect.fnUntraced(function* (
   mode: SyncMode,
   resumesRefresh: boolean
 ) {
-  const { ending, files, gzip, states } = opened
+  const { check, ending, files, gzip } = opened
   const { stream } = manifest
   /** The new file of a refresh that replaces rows. */
   const file =
@@ -52,7 +52,7 @@ const openBackend = Effect.fnUntraced(function* (
   const before = file === undefined ? base : nothing
   if (file !== undefined && own.bytes === 0) yield* removePath(path)
 
-  const lines = yield* openLines(files, path, before.bytes + own.bytes, gzip, states.check)
+  const lines = yield* openLines(files, path, before.bytes + own.bytes, gzip, check)
   const encoder = new RecordEncoder({ columns: "all", labelsObject: !opened.labelColumns })
   const frame = { before: frameOf(stream).before, after: "}\n" }
   const tally = new ContentsTally()
@@ -96,18 +96,18 @@ const openBackend = Effect.fnUntraced(function* (
       : { main: base, next: { file, ...own } }
   }
 
-  const persist = Effect.fnUntraced(function* ({ kind, states: commitStates }: Commit) {
+  const persist = Effect.fnUntraced(function* ({ kind, states }: Commit) {
     // Create the file, so that it can replace the old one.
     if (file !== undefined && kind === "complete_refresh") yield* lines.create
     const bytes = yield* lines.flush
     own = { ...own, bytes: bytes - before.bytes }
     const saved: LinesManifest = {
       ...Struct.omit(old, ["next", "appended", "replacedBy", "state", "refreshState"]),
-      ...commitStates,
+      ...states,
       isUnique,
       ...rowsAfter(kind)
     }
-    yield* states.save(saved)
+    yield* opened.save(saved)
     if (saved.replacedBy !== undefined) yield* replace(opened, stream, saved.replacedBy)
     if (old.next !== undefined && old.next.file !== file) {
       yield* Effect.ignore(removePath(newPath(opened, old.next.file)))

@@ -9,11 +9,11 @@ export type Engine = Effect.Success<ReturnType<typeof openEngine>>
 
 /** Starts DuckDB until the scope closes. */
 export const openEngine = Effect.fnUntraced(function* (
-  { files, folder, states }: ParquetFolder,
+  { check, files, folder, newPath }: ParquetFolder,
   memoryMegabytes: number
 ) {
   // DuckDB follows links, so it writes to an unpredictable folder, where no one can plant one.
-  const workPath = `${states.newPath}/.${randomName()}`
+  const workPath = `${newPath}/.${randomName()}`
   yield* Effect.acquireRelease(
     files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
     () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))
@@ -29,7 +29,7 @@ export const openEngine = Effect.fnUntraced(function* (
     duckdb,
     connect,
     // Another run took over the folder and removed the work folder of this one.
-    attempt: <A>(run: () => Promise<A>) => Effect.tapError(attempt(run), () => states.check),
+    attempt: <A>(run: () => Promise<A>) => Effect.tapError(attempt(run), () => check),
     /** The folder in which DuckDB writes. */
     workPath,
     /** The bytes that a stream may stage. */

@@ -5,7 +5,8 @@ import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
-import { manifestToOpen, namesIn, type OpenFolder, ownInfo, removePath } from "../folder/layerFolder.ts"
+import { manifestToOpen, namesIn, ownInfo, removePath } from "../folder/layerFolder.ts"
+import type { OpenFolder } from "../folder/openFolder.ts"
 import {
   baseOf,
   emptyManifest,
@@ -131,9 +132,9 @@ export const manifestOf = Effect.fnUntraced(function* (
   stream: string,
   mode: SyncMode
 ) {
-  const { folder, states } = opened
+  const { folder } = opened
   const path = `${folder}/${baseOf("main", stream)}`
-  const manifest = yield* manifestToOpen(states, stream, mode, {
+  const manifest = yield* manifestToOpen(opened, stream, mode, {
     path,
     hasData: Effect.gen(function* () {
       return (yield* isFolder(path)) && (yield* namesIn(path)).length > 0
@@ -147,7 +148,7 @@ export const manifestOf = Effect.fnUntraced(function* (
     const part = `${folder}/${placeOf("main", stream, file)}`
     if (yield* isIntact(part, file)) continue
     return yield* new DestinationError({
-      message: `${part} is missing or not the file that ${states.statePath(stream)} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+      message: `${part} is missing or not the file that ${opened.statePath(stream)} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
     })
   }
   return manifest

@@ -2,7 +2,7 @@
 import { Schema } from "effect"
 import { contentsFields } from "../contents.ts"
 import { fileName } from "../folder/fileName.ts"
-import { STATE_VERSION } from "../folder/StateFolder.ts"
+import { STATE_VERSION } from "../folder/openFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
 
 const PartFile = Schema.Struct({

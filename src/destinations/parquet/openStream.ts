@@ -81,7 +81,7 @@ const openBackend = Effect.fnUntraced(function* (
   if (isOverwrite && manifest.isReplaced === true) {
     // The previous replacement is done. In the next manifest it would refer to the folder of this refresh.
     old = Struct.omit(manifest, ["isReplaced", "removed"])
-    yield* opened.states.save(old)
+    yield* opened.save(old)
   }
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
   let isUnique = manifest.isUnique

@@ -26,7 +26,7 @@ export const openParts = Effect.fnUntraced(function* (
   where: Where,
   begun: ReadonlyArray<PartFile>
 ) {
-  const { files, folder, states } = opened
+  const { files, folder } = opened
   const { stream } = manifest
   /** The parts after the next commit. */
   let working: ReadonlyArray<PartFile> = begun.map((file) => Struct.omit(file, ["from"]))
@@ -69,7 +69,7 @@ export const openParts = Effect.fnUntraced(function* (
 
   yield* Effect.addFinalizer(() =>
     Effect.suspend(() => {
-      const saved = states.manifests.get(stream)
+      const saved = opened.manifests.get(stream)
       const live = new Set([...(saved?.files ?? []), ...(saved?.next?.files ?? [])].map(({ part }) => part))
       const rest = working.flatMap(({ from, part }) => (live.has(part) ? [] : (from ?? [])))
       const removeNew = (from: string) => Effect.ignore(removePath(`${folder}/${from}`))
@@ -112,8 +112,8 @@ export const openParts = Effect.fnUntraced(function* (
     save: Effect.fnUntraced(function* (rest: Omit<ParquetManifest, "nextPart">) {
       const changed: ParquetManifest = { ...rest, nextPart }
       // The contents of these files are unknown, and a new manifest would make them live.
-      if (states.damaged(stream) !== undefined) yield* removePath(`${folder}/${baseOf("main", stream)}`)
-      yield* states.save(changed)
+      if (opened.damaged(stream) !== undefined) yield* removePath(`${folder}/${baseOf("main", stream)}`)
+      yield* opened.save(changed)
       yield* recover(opened, changed)
       working = working.map((file) => Struct.omit(file, ["from"]))
       yield* Effect.forEach(superseded.splice(0), (from) => removePath(`${folder}/${from}`), {

@@ -27,8 +27,10 @@ const About = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Int, source: Schema.String, format: Schema.String })
 )
 
-/** The manifests of a folder, which is locked until the scope closes. */
-export interface StateFolder<E extends StreamManifest> {
+/** A folder and its manifests, locked until the scope closes. */
+export interface OpenFolder<E extends StreamManifest> {
+  readonly folder: string
+  readonly labelColumns: boolean
   /** By stream. */
   readonly manifests: ReadonlyMap<string, E>
   /** The error of a stream whose manifest cannot be used. */
@@ -59,7 +61,7 @@ export interface Format<E extends StreamManifest> {
 }
 
 /** Opens a folder for one source and one format. Creates it if it does not exist. */
-export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>(
+export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>(
   options: OpenOptions,
   format: Format<E>
 ) {
@@ -74,7 +76,8 @@ export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>
   // A refused folder does not change.
   const names = yield* check
   if (readOnly) {
-    return stateFolder(files, Effect.void, inside, newPath, yield* readManifests(format, inside, names))
+    const found = yield* readManifests(format, inside, names)
+    return withManifests({ folder, labelColumns, newPath, files, check: Effect.void }, inside, found)
   }
 
   // The folder itself first, so that errors name it and not a folder inside.
@@ -84,16 +87,20 @@ export const openStates = Effect.fnUntraced(function* <E extends StreamManifest>
   const here = Effect.provideService(FileSystem.FileSystem, ours)
   const found = yield* readManifests(format, inside, yield* check)
   const checkLock = Effect.mapError(lock.check, cannot("written", folder))
-  const states = stateFolder(ours, checkLock, inside, newPath, found)
+  const opened = withManifests(
+    { folder, labelColumns, newPath, files: ours, check: checkLock },
+    inside,
+    found
+  )
   yield* Effect.addFinalizer(() =>
-    made.length > 0 && states.manifests.size === 0 && found.damaged.size === 0
+    made.length > 0 && opened.manifests.size === 0 && found.damaged.size === 0
       ? here(removeUnused(inside, newPath, lock.remove, made))
       : Effect.void
   )
   yield* makeFolder(newPath)
   const about = { version: STATE_VERSION, source, format: formatName }
   yield* here(replaceFile(`${inside}/_about.json`, `${JSON.stringify(about, null, 2)}\n`, newPath))
-  return states
+  return opened
 })
 
 /** Removes the folders of a run that wrote nothing. */
@@ -119,15 +126,14 @@ interface Found<E> {
   readonly damaged: ReadonlyMap<string, DestinationError | undefined>
 }
 
-const stateFolder = <E extends StreamManifest>(
-  files: FileSystem.FileSystem,
-  check: Effect.Effect<void, DestinationError>,
+const withManifests = <E extends StreamManifest>(
+  folder: Pick<OpenFolder<E>, "folder" | "labelColumns" | "newPath" | "files" | "check">,
   inside: string,
-  newPath: string,
   { damaged, manifests }: Found<E>
-): StateFolder<E> => {
+): OpenFolder<E> => {
   const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
   return {
+    ...folder,
     manifests,
     damaged: (stream) => {
       const name = fileName(stream)
@@ -140,16 +146,13 @@ const stateFolder = <E extends StreamManifest>(
       )
     },
     damagedNames: new Set(damaged.keys()),
-    newPath,
     statePath,
-    files,
-    check,
     assume: (manifest) => void manifests.set(manifest.stream, manifest),
     save: (manifest) =>
       Effect.andThen(
-        replaceFile(statePath(manifest.stream), `${JSON.stringify(manifest)}\n`, newPath),
+        replaceFile(statePath(manifest.stream), `${JSON.stringify(manifest)}\n`, folder.newPath),
         Effect.sync(() => void manifests.set(manifest.stream, manifest))
-      ).pipe(Effect.provideService(FileSystem.FileSystem, files), Effect.uninterruptible)
+      ).pipe(Effect.provideService(FileSystem.FileSystem, folder.files), Effect.uninterruptible)
   }
 }
 
