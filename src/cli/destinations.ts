@@ -1,8 +1,8 @@
 /** The destinations of `run`. A new destination needs a folder and a line here. */
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
-import { duckdb } from "../destinations/duckdb/index.ts"
-import { jsonLines } from "../destinations/jsonl/index.ts"
-import { parquet } from "../destinations/parquet/index.ts"
+import { duckdb } from "../destinations/duckdb/DuckDBFile.ts"
+import { jsonLines } from "../destinations/jsonl/JsonLinesFolder.ts"
+import { parquet } from "../destinations/parquet/ParquetFolder.ts"
 
 /** The first one is the default of `--to`. */
 export const destinationKinds: readonly [DestinationKind, ...ReadonlyArray<DestinationKind>] = [

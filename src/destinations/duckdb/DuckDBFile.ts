@@ -9,7 +9,7 @@ import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openDatabase } from "./Database.ts"
@@ -73,3 +73,15 @@ export const layer = (
 
 /** A query that shows the latest rows of a table. */
 const previewSql = (table: string): string => `SELECT * FROM ${quoteName(table)} ORDER BY time DESC LIMIT 10`
+
+/** `duckdb:FILE`. */
+export const duckdb: DestinationKind = {
+  scheme: "duckdb",
+  place: "FILE",
+  takesGzip: false,
+  memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
+  suggestion: (text) => (/\.(duckdb|db)$/i.test(text) ? `, such as duckdb:${text}` : undefined),
+  replacesRows: true,
+  owns: (place, path) => [place, `${place}.wal`, `${place}.tmp`].includes(path),
+  layer
+}

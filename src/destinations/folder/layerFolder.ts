@@ -1,4 +1,5 @@
 /** A folder of files as a destination: what all formats of files share. A format adds the files of a stream. */
+import { relative, sep } from "node:path"
 import { Effect, FileSystem, Layer, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import {
@@ -162,3 +163,11 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
   yield* isOverwrite ? unlessFatal(files.recover(known)) : files.recover(known)
   return known
 })
+
+/** Whether a path is in a folder that is a destination. A page may be at its top, beside the files of streams. */
+export const ownsFile = (folder: string, path: string): boolean => {
+  const [first = "", ...rest] = relative(folder, path).split(sep)
+  if (first === "") return true
+  const isInside = first !== ".." && !first.includes(":")
+  return isInside && (rest.length > 0 || !/\.html?$/i.test(path))
+}

@@ -8,12 +8,12 @@
 import { Effect } from "effect"
 import { pathArgument } from "../../text/shellQuote.ts"
 import { sumOf } from "../contents.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
-import { layerFolder } from "../folder/layerFolder.ts"
+import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
+import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { dataPath, type LinesFolder, recover, withoutLostRefresh } from "./files.ts"
 import { allOf, hasOwnNames, LinesManifest, nothing } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
-import { refusalOf } from "./repeatedRows.ts"
+import { refusalOf, refusalOfSettings } from "./repeatedRows.ts"
 
 /** Opens the folder for one run, with its states. */
 export const layer = (options: OpenOptions) => {
@@ -41,4 +41,18 @@ export const layer = (options: OpenOptions) => {
       start: Effect.succeed((stream, mode, isResumed) => openStream(opened, stream, mode, isResumed))
     }
   })
+}
+
+/** `jsonl:DIR`. */
+export const jsonLines: DestinationKind = {
+  scheme: "jsonl",
+  place: "DIR",
+  contents: "a file per stream",
+  takesGzip: true,
+  suggestion: (text) =>
+    /\.jsonl?(\.gz)?$/i.test(text) ? ": JSON lines go into a folder with one file per stream" : undefined,
+  replacesRows: false,
+  refusal: refusalOfSettings,
+  owns: ownsFile,
+  layer
 }

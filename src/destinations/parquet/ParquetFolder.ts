@@ -7,11 +7,11 @@
 import { Effect } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { sumOf } from "../contents.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { quoteText } from "../duckdb/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/startDuckDB.ts"
 import { fileName } from "../folder/fileName.ts"
-import { layerFolder } from "../folder/layerFolder.ts"
+import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { openEngine } from "./engine.ts"
 import { newFiles, recover, withoutLostRefresh } from "./files.ts"
 import { hasOwnNames, ParquetManifest, refreshFiles } from "./manifest.ts"
@@ -38,3 +38,15 @@ export const layer = (options: OpenOptions) => {
 /** A query that shows some rows of a stream. */
 export const previewSql = (folder: string, stream: string): string =>
   `FROM read_parquet(${quoteText(`${globEscape(folder)}/${fileName(stream)}/*/*.parquet`)}, union_by_name=true) LIMIT 10`
+
+/** `parquet:DIR`. */
+export const parquet: DestinationKind = {
+  scheme: "parquet",
+  place: "DIR",
+  contents: "a file per stream and day",
+  takesGzip: false,
+  memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
+  replacesRows: true,
+  owns: ownsFile,
+  layer
+}
