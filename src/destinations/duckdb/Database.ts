@@ -5,21 +5,14 @@
  */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Semaphore } from "effect"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
-import {
-  bookkeeping,
-  deleteManifest,
-  insertManifest,
-  keyOf,
-  loadManifests,
-  type Manifest,
-  renameAbout,
-  tablesOf,
-  updateManifest
-} from "./manifests.ts"
-import { attachFile, type DatabaseOptions } from "./openFile.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
+import { loadManifests, type Manifest, renameAbout, saveManifest, tablesOf } from "./manifests.ts"
+import { attachFile } from "./openFile.ts"
 import { type Shape, shapesOf } from "./shapes.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "./startDuckDB.ts"
 import { DATABASE, folded, qualified } from "./tables.ts"
 
 /**
@@ -52,6 +45,12 @@ const TABLES_UNTIL_REOPENED = 80
 const CHECK_AFTER_TRANSACTIONS = 10
 const CHECK_AFTER_ROWS = 100_000
 
+/** Each column takes several memory blocks in each inserting thread, even with few rows. */
+const LABELS_PER_MEGABYTE = 1.5
+
+/** The share of DuckDB's memory for staged samples of all open streams. */
+const STAGED_PART = 3 / 10
+
 /** Runs a statement of a transaction. Returns the number of changed rows. */
 export type Run = (sql: string) => Promise<number>
 
@@ -74,12 +73,11 @@ export const inOrder = async (run: Run, sql: string): Promise<number> => {
 export type Database = Effect.Success<ReturnType<typeof openDatabase>>
 
 /** Opens the file until the scope closes. Creates it if it does not exist. */
-export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOptions) {
-  const { readOnly = false } = options
-  const { attempt, connect, connection, duckdb, file, isEmpty, relations, reopen } = yield* attachFile(
-    options,
-    (database) => bookkeeping(database, options)
-  )
+export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
+  const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = given
+  const options = { ...given, memoryMegabytes }
+  const { attempt, connect, connection, duckdb, file, isEmpty, relations, reopen } =
+    yield* attachFile(options)
   const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
   const querySafely = (sql: string) => attempt(() => runQuery(sql))
   /** The shapes of the tables that are unchanged since the file was opened. */
@@ -108,8 +106,8 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     querySafely("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
   )
-  const given = options.memoryMegabytes * 1_000_000
-  let memoryBytes = given
+  const allBytes = memoryMegabytes * 1_000_000
+  let memoryBytes = allBytes
   const setLimit = (bytes: number) =>
     attempt(() => connection.run(`SET memory_limit = '${Math.floor(bytes / 1000)}KB'`))
   /** Sets DuckDB's memory limit to what the tables do not need. */
@@ -117,8 +115,8 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     const [row] = yield* querySafely(
       `SELECT sum(column_count)::DOUBLE FROM duckdb_tables() WHERE database_name = '${DATABASE}'`
     )
-    const bytes = Math.max(Math.min(given, MIN_BYTES), given - Number(row?.[0] ?? 0) * COLUMN_BYTES)
-    if (Math.abs(bytes - memoryBytes) < given / 100) return
+    const bytes = Math.max(Math.min(allBytes, MIN_BYTES), allBytes - Number(row?.[0] ?? 0) * COLUMN_BYTES)
+    if (Math.abs(bytes - memoryBytes) < allBytes / 100) return
     yield* setLimit(bytes)
     memoryBytes = bytes
   }).pipe(Effect.ignore)
@@ -141,7 +139,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   })
   /** Limits memory before reopening: memory freed by closing is not counted twice, and opening may need all of it. */
   const freeMemory = Effect.suspend(() => {
-    memoryBytes = given
+    memoryBytes = allBytes
     return evictBlocks
   })
   const reopenFile = Effect.suspend(() => {
@@ -191,7 +189,18 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
   })
   /** The folded names of tables that were changed since the file was opened. */
   const changed = new Set<string>()
+  const memoryLeft = () => memoryBytes / 1_000_000
   return {
+    path: options.path,
+    labelColumns: options.labelColumns,
+    /** The most labels of a stream with their own columns. */
+    maxLabels: () => Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryLeft() * LABELS_PER_MEGABYTE)),
+    /** The bytes that a stream may stage. */
+    stagedBytes: divideBytes(() => memoryBytes * STAGED_PART),
+    /** The tables of streams that may have no manifest yet. */
+    tables: new Map<string, string>(),
+    /** The folded names of all tables of streams, including planned ones. */
+    tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
     duckdb,
     file,
     /** The manifests, by stream. */
@@ -201,7 +210,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
     /** The tables and views that existed when the file was opened, by folded name. */
     relations,
     /** The memory that remains beside the tables, in megabytes. */
-    memoryMegabytes: () => memoryBytes / 1_000_000,
+    memoryMegabytes: memoryLeft,
     attempt,
     connect,
     /**
@@ -218,12 +227,7 @@ export const openDatabase = Effect.fnUntraced(function* (options: DatabaseOption
             return result.rowsChanged
           })
           const before = manifests.get(manifest.stream)
-          const key = keyOf(manifest.stream)
-          if (damaged.has(manifest.stream)) await own.run(deleteManifest, [key])
-          await own.run(before === undefined ? insertManifest : updateManifest, [
-            key,
-            JSON.stringify(manifest)
-          ])
+          await saveManifest(own, manifest, before !== undefined, damaged.has(manifest.stream))
           await own.run("COMMIT")
           manifests.set(manifest.stream, manifest)
           damaged.delete(manifest.stream)

@@ -6,25 +6,16 @@
  */
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
-import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openDatabase } from "./Database.ts"
-import { tablesOf } from "./manifests.ts"
-import { type OpenDatabase, tableOf } from "./OpenDatabase.ts"
 import { openStream } from "./openStream.ts"
 import { quoteName } from "./quoteSql.ts"
-import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "./startDuckDB.ts"
-import { folded } from "./tables.ts"
-
-/** Each column takes several memory blocks in each inserting thread, even with few rows. */
-const LABELS_PER_MEGABYTE = 1.5
-
-/** The share of DuckDB's memory for staged samples of all open streams. */
-const STAGED_PART = 3 / 10
+import { DEFAULT_MEMORY_MEGABYTES } from "./startDuckDB.ts"
+import { tableOf } from "./streamTables.ts"
 
 /** Opens the database for one run, with its states. */
 export const layer = (
@@ -33,21 +24,9 @@ export const layer = (
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path, readOnly = false } = options
+      const { path, readOnly = false } = options
       const files = yield* FileSystem.FileSystem
-      const database = yield* openDatabase({ ...options, memoryMegabytes })
-      const open: OpenDatabase = {
-        ...database,
-        path,
-        labelColumns,
-        maxLabels: () =>
-          Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(database.memoryMegabytes() * LABELS_PER_MEGABYTE)),
-        stagedBytes: divideBytes(() => database.memoryMegabytes() * 1_000_000 * STAGED_PART),
-        tables: new Map<string, string>(),
-        tableNames: new Set(
-          Array.from(database.manifests.values()).flatMap((manifest) => tablesOf(manifest).map(folded))
-        )
-      }
+      const database = yield* openDatabase(options)
       const sizeOf = (file: string) =>
         files.stat(file).pipe(
           Effect.map(({ size }) => Number(size)),
@@ -57,16 +36,16 @@ export const layer = (
         open: (stream, mode, isResumed = false) =>
           readOnly
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
-            : openStream(open, stream, mode, isResumed),
+            : openStream(database, stream, mode, isResumed),
         streams: () => [...database.manifests.keys()],
         states: stateReaderOf(database),
-        contents: (stream, of) => contentsOf(open, stream, of),
+        contents: (stream, of) => contentsOf(database, stream, of),
         bytes: Effect.andThen(
           readOnly ? Effect.void : database.checkpoint,
           Effect.zipWith(sizeOf(database.file), sizeOf(`${database.file}.wal`), (file, log) => file + log)
         ),
         previewCommand: (stream) =>
-          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(previewSql(tableOf(open, stream)))}`
+          `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(previewSql(tableOf(database, stream)))}`
       })
     })
   )

@@ -2,14 +2,13 @@
 import { Effect } from "effect"
 import { type Contents, DestinationError, emptyContents } from "../Destination.ts"
 import { refreshInProgress } from "../manifest.ts"
-import type { RunQuery } from "./Database.ts"
-import type { Manifest, TableManifest } from "./manifests.ts"
-import type { OpenDatabase } from "./OpenDatabase.ts"
+import type { Database, RunQuery } from "./Database.ts"
+import type { Manifest } from "./manifests.ts"
 import { qualified } from "./tables.ts"
 
 /** The rows that readers see, or those of a refresh in progress. Returns no rows if a table is missing; `open` reports that. */
 export const contentsOf = Effect.fnUntraced(function* (
-  open: OpenDatabase,
+  open: Database,
   stream: string,
   of: "current" | "refresh"
 ) {
@@ -21,18 +20,16 @@ export const contentsOf = Effect.fnUntraced(function* (
   }
   const manifest = manifests.get(stream)
   if (manifest === undefined) return emptyContents
-  const isInProgress = refreshInProgress(manifest) !== undefined
-  const next = isInProgress ? manifest.next : undefined
-  if (of === "refresh" && !isInProgress) return emptyContents
-  const table: TableManifest | undefined =
-    of === "refresh" && next !== undefined ? next : manifest.hasTable ? manifest : undefined
-  const shape = table === undefined ? undefined : yield* shapeOf(table.table)
+  if (of === "refresh" && refreshInProgress(manifest) === undefined) return emptyContents
+  const next = of === "refresh" ? manifest.next : undefined
+  const table = next?.table ?? (manifest.hasTable ? manifest.table : undefined)
+  const shape = table === undefined ? undefined : yield* shapeOf(table)
   if (table === undefined || shape === undefined || shape.wrong.includes("time")) return emptyContents
   return yield* query(async (runQuery) => {
     const isAppended = of === "refresh" && next === undefined
     return count(
       runQuery,
-      table.table,
+      table,
       isAppended ? `rowid >= ${await firstOfRefresh(runQuery, manifest)}` : "true"
     )
   })

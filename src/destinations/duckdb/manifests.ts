@@ -1,4 +1,5 @@
 /** The manifests of streams, in a separate schema. Users and other tools may have changed them. */
+import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Result, Schema, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { contentsFields } from "../contents.ts"
@@ -10,16 +11,10 @@ import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
 const tableFields = {
-  /** The name of the table. */
   table: Schema.String,
   /** The time of its latest row. */
   lastMillis: contentsFields.lastMillis
 }
-
-const TableSchema = Schema.Struct(tableFields)
-
-/** The saved properties of a table. */
-export type TableManifest = typeof TableSchema.Type
 
 const ManifestSchema = Schema.Struct({
   ...manifestFields,
@@ -31,7 +26,7 @@ const ManifestSchema = Schema.Struct({
   /** How many of its last rows belong to a stopped refresh that appends. */
   refreshRows: Schema.optionalKey(Count),
   /** The table of a stopped refresh that replaces rows. */
-  next: Schema.optionalKey(TableSchema),
+  next: Schema.optionalKey(Schema.Struct(tableFields)),
   /** A table to remove. */
   orphan: Schema.optionalKey(Schema.String)
 })
@@ -106,7 +101,7 @@ const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => 
 }
 
 /** A stream as a text for SQL. Characters that SQL cannot represent are escaped. */
-export const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
+const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
 
 /** The stream of such a text; undefined if it is invalid. */
 const streamOf = (key: unknown): string | undefined => {
@@ -122,10 +117,20 @@ const streamOf = (key: unknown): string | undefined => {
 export const renameAbout = ({ labelColumns, source }: OpenOptions): string =>
   `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
-/** Deletes the manifest of a stream, by the key $1. */
-export const deleteManifest = `DELETE FROM ${STREAMS} WHERE stream = $1`
-export const insertManifest = `INSERT INTO ${STREAMS} VALUES ($1, $2)`
-export const updateManifest = `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1`
+/** Saves the manifest of a stream, which may have one already, or several damaged ones. */
+export const saveManifest = async (
+  connection: DuckDBConnection,
+  manifest: Manifest,
+  isKnown: boolean,
+  isDamaged: boolean
+): Promise<void> => {
+  const key = keyOf(manifest.stream)
+  if (isDamaged) await connection.run(`DELETE FROM ${STREAMS} WHERE stream = $1`, [key])
+  await connection.run(
+    isKnown ? `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1` : `INSERT INTO ${STREAMS} VALUES ($1, $2)`,
+    [key, JSON.stringify(manifest)]
+  )
+}
 
 /** The statements that create the bookkeeping of a database. */
 export const bookkeeping = (database: string, { labelColumns, source }: OpenOptions): string => `

@@ -7,25 +7,17 @@ import type { OpenOptions } from "../DestinationKind.ts"
 import { cannot } from "../folder/durably.ts"
 import { checkPlace } from "./checkPlace.ts"
 import { databaseError } from "./duckdbError.ts"
+import { bookkeeping } from "./manifests.ts"
 import { quoteText } from "./quoteSql.ts"
 import { startDuckDB } from "./startDuckDB.ts"
 import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
-/** How a database is opened. */
-export interface DatabaseOptions extends OpenOptions {
-  readonly memoryMegabytes: number
-}
-
 /** The files that this process has open. DuckDB's locks only exclude other processes. */
 const opened = new Set<string>()
 
-/**
- * Opens the file until the scope closes. `initial` returns the statements that initialize a database attached under a name. A
- * database with tables of other programs is refused.
- */
+/** Opens the file until the scope closes, and creates it if it does not exist. Refuses one with only tables of other programs. */
 export const attachFile = Effect.fnUntraced(function* (
-  options: DatabaseOptions,
-  initial: (database: string) => string
+  options: OpenOptions & { readonly memoryMegabytes: number }
 ) {
   const { path, readOnly = false } = options
   const { exists, file } = yield* checkPlace(path)
@@ -58,7 +50,7 @@ export const attachFile = Effect.fnUntraced(function* (
   })
   const connection = yield* connect
   const run = (sql: string) => attempt(() => connection.run(sql))
-  if (!exists) yield* makeFile(path, file, run, initial("made"))
+  if (!exists) yield* makeFile(path, file, run, bookkeeping("made", options))
   // A file keeps the storage version that it was created with.
   const attach = run(`ATTACH ${quoteText(file)} AS ${DATABASE}${readOnly ? " (READ_ONLY)" : ""}`)
   yield* Effect.acquireRelease(
@@ -108,7 +100,7 @@ export const attachFile = Effect.fnUntraced(function* (
     ).getRowsJS()
   )
   if (tables.length === 0) {
-    if (!readOnly) yield* run(`BEGIN; ${initial(DATABASE)}; COMMIT`)
+    if (!readOnly) yield* run(`BEGIN; ${bookkeeping(DATABASE, options)}; COMMIT`)
   } else if (!tables.some(([schema]) => schema === OWN_SCHEMA)) {
     return yield* new ConfigError({
       message: `${path} has tables, but none of this program's, so source-prometheus has not created it. Choose another file.`

@@ -7,12 +7,12 @@ import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { ContentsTally, sumOf } from "../contents.ts"
 import { emptyContents, type SyncMode } from "../Destination.ts"
 import { later } from "../manifest.ts"
-import { inOrder, type Run } from "./Database.ts"
+import { type Database, inOrder, type Run } from "./Database.ts"
 import { insertStaged } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
-import { besideTable, grow, labelsOf, manifestOf, type OpenDatabase, removeOrphan } from "./OpenDatabase.ts"
 import { quoteName } from "./quoteSql.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
+import { grow, labelsOf, manifestOf, refreshTable, removeOrphan } from "./streamTables.ts"
 import { duckdbColumnOf, folded, qualified } from "./tables.ts"
 import { insertUnique, makeUnique, partsOf, type TimeRange } from "./uniqueRows.ts"
 
@@ -21,7 +21,7 @@ const PENDING_MILLIS = 5000
 
 /** Opens a stream until the scope closes. */
 export const openStream = Effect.fnUntraced(function* (
-  open: OpenDatabase,
+  open: Database,
   stream: string,
   mode: SyncMode,
   isResumed: boolean
@@ -47,7 +47,7 @@ export const openStream = Effect.fnUntraced(function* (
 
 /** Stages the samples of a stream, and inserts them with each commit. */
 const openBackend = Effect.fnUntraced(function* (
-  open: OpenDatabase,
+  open: Database,
   connection: DuckDBConnection,
   opened: Manifest,
   mode: SyncMode,
@@ -64,9 +64,7 @@ const openBackend = Effect.fnUntraced(function* (
     : manifest.hasTable
       ? manifest
       : undefined
-  const target = isOverwrite
-    ? (manifest.next?.table ?? besideTable(open, manifest.table, "refresh"))
-    : manifest.table
+  const target = isOverwrite ? (manifest.next?.table ?? refreshTable(open, manifest.table)) : manifest.table
   /** The label columns of the table; undefined while it does not exist. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target)
   const labels = open.labelColumns

@@ -1,10 +1,9 @@
 /** Keeps series and time unique in a table without a key, because only this program writes to it. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
-import type { Run } from "./Database.ts"
+import type { Database, Run } from "./Database.ts"
 import { insertStaged, removeRepeated, removeStaged, stagedValues } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
-import type { OpenDatabase } from "./OpenDatabase.ts"
 import { quoteName } from "./quoteSql.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { qualified, timeLiteral } from "./tables.ts"
@@ -19,7 +18,7 @@ export interface TimeRange {
 const rowsAtOnceIn = (megabytes: number): number => Math.max(10_000, Math.floor((megabytes - 32) * 5000))
 
 /** Conditions on a time that split a table into ranges whose rows fit into memory. */
-export const partsOf = Effect.fnUntraced(function* (open: OpenDatabase, table: string, range?: TimeRange) {
+export const partsOf = Effect.fnUntraced(function* (open: Database, table: string, range?: TimeRange) {
   const rowsAtOnce = rowsAtOnceIn(open.memoryMegabytes())
   const where = range === undefined ? "true" : isBetween("time", range)
   const parts = yield* open.query((runQuery) =>
@@ -73,7 +72,7 @@ const MANY_ROWS = 5_000_000
 
 /** Makes the rows of a stream's table unique. Appending modes may have repeated some; the last one inserted stays. */
 export const makeUnique = Effect.fnUntraced(function* (
-  open: OpenDatabase,
+  open: Database,
   connection: DuckDBConnection,
   manifest: Manifest
 ) {

@@ -21,21 +21,6 @@ const SYNC_BYTES = 16 * 1024 * 1024
 const compress = promisify(gzip)
 const LEVEL = 1
 
-export interface LinesFile {
-  /** The buffer to append lines to. `flushIfFull` may replace it. */
-  readonly buffer: () => LineBuffer
-  /** Starts to write the buffer if it is full. */
-  readonly flushIfFull: Effect.Effect<void, DestinationError>
-  /** Sets the mark: everything appended so far is kept. */
-  readonly mark: () => void
-  /** Writes and syncs everything before the mark. Returns the size up to the mark. */
-  readonly flush: Effect.Effect<number, DestinationError>
-  /** Creates the file even if nothing was appended. */
-  readonly create: Effect.Effect<void, DestinationError>
-  /** The number of bytes appended; buffered bytes count uncompressed. */
-  readonly bytes: () => number
-}
-
 /**
  * Opens a file of `bytes` bytes. Closing the scope discards everything after the mark. `check` fails if the file must not be
  * written any more.
@@ -131,13 +116,17 @@ export const openLines = Effect.fnUntraced(function* (
       if (written !== kept || isBroken) yield* Effect.ignore(truncateFile(files, path, kept))
     })
   )
-  const lines: LinesFile = {
+  return {
+    /** The buffer to append lines to. `flushIfFull` may replace it. */
     buffer: () => buffer,
+    /** Starts to write the buffer if it is full. */
     flushIfFull: Effect.suspend(() => (buffer.length < WRITE_BYTES ? Effect.void : startWrite)),
+    /** Sets the mark: everything appended so far is kept. */
     mark: () => {
       mark = buffer.length
       isWrittenMarked = true
     },
+    /** Writes and syncs everything before the mark. Returns the size up to the mark. */
     flush: Effect.gen(function* () {
       yield* writeFinished
       if (mark > 0) {
@@ -153,15 +142,16 @@ export const openLines = Effect.fnUntraced(function* (
       unsynced = 0
       return kept
     }),
+    /** Creates the file even if nothing was appended. */
     create: Effect.gen(function* () {
       yield* writeFinished
       if (written + buffer.length > 0) return
       yield* append(new Uint8Array(0))
       kept = written
     }),
+    /** The number of bytes appended; buffered bytes count uncompressed. */
     bytes: () => written + (writing === undefined ? 0 : (spare?.length ?? 0)) + buffer.length
   }
-  return lines
 })
 
 /** Truncates a file. An empty file is not valid gzip, so it is removed. */

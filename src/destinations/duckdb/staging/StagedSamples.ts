@@ -64,48 +64,22 @@ export interface Staged {
   readonly all: number
 }
 
+export type StagedSamples = ReturnType<typeof stageSamples>
+
 /**
- * The temporary tables of the connection:
+ * Stages samples in the temporary tables of a connection of its own:
  * `staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
  * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR)`,
  * `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`.
  * DuckDB does not keep the order of rows, so both kinds of samples are numbered. `before` is the number of floats that came
- * before a histogram. `labels` has the labels with columns in the order of these, and `rest` the others as JSON.
- */
-export interface StagedSamples {
-  /** The label columns; undefined if all labels share one column. */
-  readonly labels: LabelColumns | undefined
-  /** Stages samples. */
-  readonly append: (block: SampleBlock) => Promise<void>
-  /** The approximate number of staged bytes. */
-  readonly bytes: () => number
-  /** Marks all samples so far. */
-  readonly mark: () => void
-  readonly floats: () => Staged
-  readonly histograms: () => Staged
-  /** The number of series in `staged_series`. */
-  readonly seriesCount: () => number
-  /** Whether a series may have two samples of the same time. */
-  readonly hasRepeated: () => boolean
-  /** Whether a value may not be finite. */
-  readonly hasSpecial: () => boolean
-  /** Writes buffered samples to the tables. Call it before queries. */
-  readonly flush: () => Promise<void>
-  /** Removes the marked samples. */
-  readonly removeMarked: () => Promise<void>
-  /** Removes all samples. */
-  readonly clear: () => Promise<void>
-}
-
-/**
- * Stages samples on a connection of its own. The tables are created with the first sample, because many streams have nothing
- * new.
+ * before a histogram. `labels` has the labels with columns in the order of these, and `rest` the others as JSON. The tables
+ * are created with the first sample, because many streams have nothing new.
  */
 export const stageSamples = (
   duckdb: DuckDB,
   connection: DuckDBConnection,
   labels: LabelColumns | undefined
-): StagedSamples => {
+) => {
   const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
   const numbers = new Map<string, number>()
   /** The latest staged time of each series, by its number. */
@@ -249,8 +223,9 @@ export const stageSamples = (
     await createSeries()
   }
   return {
+    /** The label columns; undefined if all labels share one column. */
     labels,
-    append: async (block) => {
+    append: async (block: SampleBlock): Promise<void> => {
       const { length } = block
       if (length === 0) return
       await createTables()
@@ -281,29 +256,37 @@ export const stageSamples = (
       }
       rows = { ...rows, all: rows.all + length }
     },
-    bytes: () =>
+    /** The approximate number of staged bytes. */
+    bytes: (): number =>
       (rows.all - rows.first + histograms.all - histograms.first) * ROW_BYTES + histogramBytes + seriesBytes,
-    mark: () => {
+    /** Marks all samples so far. */
+    mark: (): void => {
       rows = { ...rows, marked: rows.all }
       histograms = { ...histograms, marked: histograms.all }
     },
-    floats: () => rows,
-    histograms: () => histograms,
-    seriesCount: () => numbers.size,
-    hasRepeated: () => hasRepeated,
-    hasSpecial: () => hasSpecial,
-    flush: async () => {
+    floats: (): Staged => rows,
+    histograms: (): Staged => histograms,
+    /** The number of series in `staged_series`. */
+    seriesCount: (): number => numbers.size,
+    /** Whether a series may have two samples of the same time. */
+    hasRepeated: (): boolean => hasRepeated,
+    /** Whether a value may not be finite. */
+    hasSpecial: (): boolean => hasSpecial,
+    /** Writes buffered samples to the tables. Call it before queries. */
+    flush: async (): Promise<void> => {
       await appendChunk()
       releaseBuffer()
       appender?.closeSync()
       appender = undefined
       await appendSeries()
     },
-    removeMarked: async () => {
+    /** Removes the marked samples. */
+    removeMarked: async (): Promise<void> => {
       if (rows.marked === rows.all && histograms.marked === histograms.all) return clear()
       rows = { ...rows, first: rows.marked }
       histograms = { ...histograms, first: histograms.marked }
     },
+    /** Removes all samples. */
     clear
   }
 }

@@ -1,34 +1,20 @@
-/** The open database, and the tables of its streams. */
+/** The tables of the streams of an open database. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect, type Scope, Struct } from "effect"
+import { Effect, Struct } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Database, Run } from "./Database.ts"
 import type { Manifest } from "./manifests.ts"
 import { quoteName } from "./quoteSql.ts"
-import { looksLikeOurs } from "./shapes.ts"
+import { looksLikeOurs, type Shape } from "./shapes.ts"
 import { createTable, folded, OWN_SCHEMA, ownColumns, qualified, tableName } from "./tables.ts"
 
-/** A database opened for a run. */
-export interface OpenDatabase extends Database {
-  readonly path: string
-  readonly labelColumns: boolean
-  /** The most labels of a stream with their own columns. */
-  readonly maxLabels: () => number
-  /** The bytes that a stream may stage. */
-  readonly stagedBytes: Effect.Effect<() => number, never, Scope.Scope>
-  /** The tables of streams that may have no manifest yet. */
-  readonly tables: Map<string, string>
-  /** The folded names of all tables of streams, including planned ones. */
-  readonly tableNames: Set<string>
-}
-
 /** The table of a stream. It may not exist yet. */
-export const tableOf = (open: OpenDatabase, stream: string): string =>
+export const tableOf = (open: Database, stream: string): string =>
   open.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.tableNames)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
-export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, stream: string, mode: SyncMode) {
+export const manifestOf = Effect.fnUntraced(function* (open: Database, stream: string, mode: SyncMode) {
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
   open.tableNames.add(folded(table))
@@ -39,7 +25,6 @@ export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, strea
   const known = open.manifests.get(stream) ?? none
   const refuse = (why: string) => new DestinationError({ message: `${open.path} ${why}` })
   const again = `--full-refresh --select ${shellQuote(stream)}`
-  const restore = `Restore the file from before, or read the stream again with ${again}.`
   const isDamaged = open.damaged.has(stream)
   const isOwn = isDamaged || known.hasTable || known.orphan === table
 
@@ -48,36 +33,43 @@ export const manifestOf = Effect.fnUntraced(function* (open: OpenDatabase, strea
       `has a ${found ?? "table"} ${quoteName(table)} that was not created by source-prometheus. Rename it${isOwn ? `, and read the stream again with ${again}` : ""}, or choose another file.`
     )
   }
-  const wrong = isDamaged
+  const problem = isDamaged
     ? `is damaged: ${OWN_SCHEMA}.streams has an entry of ${stream} that this program has not written.`
-    : !known.hasTable
-      ? undefined
-      : shape === undefined
-        ? `has no table ${quoteName(table)}, but ${OWN_SCHEMA}.streams says it had: records are missing.`
-        : shape.wrong.length > 0
-          ? `has a table ${quoteName(table)} that was changed: ${columnsText(shape.wrong)} missing or of another type.`
-          : undefined
-  if (wrong === undefined) return known
-  if (mode !== "full_refresh_overwrite") return yield* refuse(`${wrong} ${restore}`)
+    : problemOf(known, shape)
+  if (problem === undefined) return known
+  if (mode !== "full_refresh_overwrite") {
+    return yield* refuse(`${problem} Restore the file from before, or read the stream again with ${again}.`)
+  }
   // If the manifest is damaged, no state says which rows the table has.
-  return isDamaged && shape !== undefined ? { ...none, orphan: table } : isDamaged ? none : known
+  if (!isDamaged) return known
+  return shape === undefined ? none : { ...none, orphan: table }
 })
 
-const columnsText = (names: ReadonlyArray<string>): string =>
-  names.length === 1
-    ? `its column ${names[0]} is`
-    : `its columns ${names.slice(0, -1).join(", ")} and ${names.at(-1)} are`
+/** How the table of a stream differs from its manifest. */
+const problemOf = ({ hasTable, table }: Manifest, shape: Shape | undefined): string | undefined => {
+  if (!hasTable) return undefined
+  if (shape === undefined) {
+    return `has no table ${quoteName(table)}, but ${OWN_SCHEMA}.streams says it had: records are missing.`
+  }
+  const last = shape.wrong.at(-1)
+  if (last === undefined) return undefined
+  const columns =
+    shape.wrong.length === 1
+      ? `its column ${last} is`
+      : `its columns ${shape.wrong.slice(0, -1).join(", ")} and ${last} are`
+  return `has a table ${quoteName(table)} that was changed: ${columns} missing or of another type.`
+}
 
-/** A name for another table of a stream, which is unlikely to be the name of a metric. */
-export const besideTable = (open: OpenDatabase, table: string, purpose: string): string => {
-  const name = tableName(`${table} (${purpose})`, new Set([...open.tableNames, ...open.relations.keys()]))
+/** A name for the table of a refresh, which is unlikely to be the name of a metric. */
+export const refreshTable = (open: Database, table: string): string => {
+  const name = tableName(`${table} (refresh)`, new Set([...open.tableNames, ...open.relations.keys()]))
   open.tableNames.add(folded(name))
   return name
 }
 
 /** The label columns of a table, or none if it does not exist. */
 export const labelsOf = (
-  open: OpenDatabase,
+  open: Database,
   table: string
 ): Effect.Effect<ReadonlyArray<string>, DestinationError> =>
   Effect.map(open.shapeOf(table), (shape) => {
@@ -88,7 +80,7 @@ export const labelsOf = (
 /** Creates a table with columns for some labels, or adds the missing columns. */
 export const grow = async (
   run: Run,
-  open: OpenDatabase,
+  open: Database,
   table: string,
   known: ReadonlyArray<string> | undefined,
   wanted: ReadonlyArray<string>
@@ -105,7 +97,7 @@ export const grow = async (
 
 /** Removes the orphaned table of a stream, if it has one. A table stays until the refresh that replaces it is complete. */
 export const removeOrphan = Effect.fnUntraced(function* (
-  open: OpenDatabase,
+  open: Database,
   connection: DuckDBConnection,
   manifest: Manifest
 ) {
