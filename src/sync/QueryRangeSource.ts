@@ -19,7 +19,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         const series = new SeriesCache()
         return {
           metric,
-          expect: (range) => ({ _tag: "Grid", ...range }),
+          expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
             client.queryRange({
               query: metricSelector(metric, [...matchers, ...settings.matchers]),

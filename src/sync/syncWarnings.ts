@@ -3,7 +3,7 @@ import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
 import type { ServerClock } from "../prometheus/serverClock.ts"
-import { formatTime } from "../text/formatTime.ts"
+import { formatSecond } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { StreamPlan } from "./plan.ts"
 
@@ -36,6 +36,5 @@ export const futureStates = (streams: ReadonlyArray<StreamPlan>, nowMillis: numb
   if (late.length === 0) return undefined
   const named = late.slice(0, MAX_NAMES).map(({ resumed, stream }) => `${stream} (${resumed?.time})`)
   const others = late.length > MAX_NAMES ? ` and ${late.length - MAX_NAMES} others` : ""
-  const now = formatTime(Math.floor(nowMillis / 1000) * 1000)
-  return `The saved state of ${pluralize(late.length, "stream")} is later than the server's clock (${now}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
+  return `The saved state of ${pluralize(late.length, "stream")} is later than the server's clock (${formatSecond(nowMillis)}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
 }
