@@ -30,7 +30,7 @@ import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
-import { reportErrors, reportErrorsAs, stderrLogger } from "./stderrLogger.ts"
+import { reportErrors, stderrLogger } from "./stderrLogger.ts"
 import { setForcedStopNote } from "./stopGuard.ts"
 import { checkTarget, targetText } from "./target.ts"
 import { WRONG_USAGE } from "./usageErrors.ts"
@@ -149,12 +149,12 @@ const runFromFlags = Effect.fnUntraced(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
       // Errors are reported here, where the secrets to mask are known.
-      reportErrorsAs(withFlagsToCheck),
+      reportErrors(withFlagsToCheck),
       Effect.provide(stderrLogger(secretTexts(settings), printAbove))
     )
   },
   Effect.scoped,
-  reportErrors,
+  reportErrors(),
   Effect.provide(stderrLogger([])),
   Effect.provide(Screen.layer),
   Effect.provideService(References.MinimumLogLevel, "Info")
