@@ -9,7 +9,8 @@ import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { type GridRange, rangeText } from "../sync/TimeGrid.ts"
-import { listed, pluralize } from "../text/pluralize.ts"
+import { listSome } from "../text/listSome.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { stateMessage } from "./AirbyteState.ts"
 import type { ConfiguredStream } from "./Catalog.ts"
@@ -39,8 +40,8 @@ const FRAME_MILLIS = 100
 const MAX_SHOWN_STREAMS = 1000
 
 const namesOf = (failures: ReadonlyArray<Failure>): string =>
-  listed(
-    failures.map(({ stream_descriptor }) => `${stream_descriptor?.name}`),
+  listSome(
+    failures.map(({ stream_descriptor }) => stream_descriptor?.name ?? ""),
     MAX_SHOWN_STREAMS
   )
 
@@ -60,7 +61,7 @@ const warnOfLabels = Effect.fnUntraced(function* (
   if (discoveredLabels !== undefined || properties.length === 0 || labelsWithoutColumn.length === 0) return
   const labels = labelsWithoutColumn.map((label) => label.slice(0, 100))
   yield* Effect.logWarning(
-    `${name}: labels without a column were written to other_labels: ${listed(labels, MAX_SHOWN_LABELS)}. The catalog does not list the labels that were discovered, so a deselected label cannot be distinguished from a new one. Refresh the schema of the source, or add labels that must not be replicated to exclude_labels.`
+    `${name}: labels without a column were written to other_labels: ${listSome(labels, MAX_SHOWN_LABELS)}. The catalog does not list the labels that were discovered, so a deselected label cannot be distinguished from a new one. Refresh the schema of the source, or add labels that must not be replicated to exclude_labels.`
   )
 })
 

@@ -42,7 +42,7 @@ const SAMPLE_BYTES = 25
 /** The sum of estimates that have no series in common. */
 export const sumOfEstimates = (estimates: ReadonlyArray<ReadEstimate>): ReadEstimate =>
   estimates.reduce<ReadEstimate>(
-    (sum, estimate) => Record.map({ ...sum }, (total, figure) => total + estimate[figure]),
+    (sum, estimate) => Record.map(sum, (total, figure) => total + estimate[figure]),
     { series: 0, points: 0, windows: 0, samples: 0, bytes: 0 }
   )
 
@@ -60,7 +60,7 @@ export const estimate = Effect.fnUntraced(function* (
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        Effect.forEach(parts, ({ range }) => estimateRange(name, range)),
+        Effect.forEach(parts, (range) => estimateRange(name, range)),
         (estimates) => ({
           ...sumOfEstimates(estimates),
           name,

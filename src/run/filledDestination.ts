@@ -7,7 +7,7 @@ import { uncovered } from "../sync/coverage.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { listed, pluralize } from "../text/pluralize.ts"
+import { pluralize } from "../text/pluralize.ts"
 
 /** A run into an existing destination. */
 export interface Filling {
@@ -104,7 +104,9 @@ const flagText = (seconds: number): string =>
 
 /** Some names, for a sentence. */
 export const listNames = (names: ReadonlyArray<string>): string =>
-  listed(names, 3, (count) => pluralize(count, "other stream"))
+  names.length <= 3
+    ? names.join(", ")
+    : `${names.slice(0, 3).join(", ")} and ${pluralize(names.length - 3, "other stream")}`
 
 /** How a run differs from those that filled the destination, as sentences. */
 const differences = (

@@ -27,7 +27,7 @@ export interface StreamSource {
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
   /** Lists the series in a range, so that a request can be split. */
-  readonly index: (range: GridRange) => PartIndex<PrometheusError>
+  readonly index: (range: GridRange) => PartIndex
 }
 
 /** A source of blocks of samples. */

@@ -6,9 +6,8 @@ import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import { authenticationOf } from "./authentication.ts"
 import { type Body, bodyStart } from "./body.ts"
-import { hasCredentials, isInTheClear } from "./connectionWarnings.ts"
+import { hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
 import { parseRetryAfter } from "./httpDate.ts"
-import { keepsCredentials, MAX_REDIRECTS, withoutQuery } from "./redirects.ts"
 import { fromTransport } from "./transportError.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
@@ -30,6 +29,9 @@ export interface TransportOptions {
   readonly mask: (text: string) => string
   readonly warnOnce: WarnOnce
 }
+
+/** How many redirects of one request are followed. */
+const MAX_REDIRECTS = 5
 
 /** How much of a refusal is read for its text. */
 const MAX_REFUSAL_BYTES = 64 * 1024
@@ -151,6 +153,9 @@ export const makeTransport = (
     return body
   })
 }
+
+/** An address without its query. */
+const withoutQuery = ({ host, pathname, protocol }: URL): string => `${protocol}//${host}${pathname}`
 
 const isJsonType = (contentType: string): boolean => /json/i.test(contentType)
 
