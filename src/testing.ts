@@ -23,8 +23,7 @@ export {
 
 // The transports.
 
-export { layer as layerMock } from "./mock/layer.ts"
-export { layer as layerMockHttpClient } from "./mock/MockHttpClient.ts"
+export { layer as layerMockHttpClient, layerClient as layerMock } from "./mock/MockHttpClient.ts"
 export { type MockServer, make as mockServer } from "./mock/MockServer.ts"
 
 // Injected failures.

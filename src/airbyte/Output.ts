@@ -97,7 +97,7 @@ export class Output extends Context.Service<
           message,
           trace: (trace) =>
             Effect.map(Clock.currentTimeMillis, (emitted_at) =>
-              message({ type: "TRACE", trace: { emitted_at, ...trace } })
+              message({ type: "TRACE", trace: { ...trace, emitted_at } })
             ),
           maskSecrets: (secrets) => {
             mask = makeMask(secrets)

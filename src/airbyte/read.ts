@@ -9,6 +9,7 @@ import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { type GridRange, rangeText } from "../sync/TimeGrid.ts"
+import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { stateMessage } from "./AirbyteState.ts"
@@ -38,11 +39,11 @@ const FRAME_MILLIS = 100
 /** The most streams named by the last message. Each stream has a message of its own. */
 const MAX_SHOWN_STREAMS = 1000
 
-const namesOf = (failures: ReadonlyArray<Failure>): string => {
-  const names = failures.slice(0, MAX_SHOWN_STREAMS).map(({ stream_descriptor }) => stream_descriptor?.name)
-  const more = failures.length - names.length
-  return `${names.join(", ")}${more === 0 ? "" : ` and ${more} more`}`
-}
+const namesOf = (failures: ReadonlyArray<Failure>): string =>
+  listSome(
+    failures.map(({ stream_descriptor }) => stream_descriptor?.name ?? ""),
+    MAX_SHOWN_STREAMS
+  )
 
 /** The most labels that a warning names. */
 const MAX_SHOWN_LABELS = 20
@@ -58,10 +59,9 @@ const warnOfLabels = Effect.fnUntraced(function* (
   { labelsWithoutColumn }: RecordEncoder
 ) {
   if (discoveredLabels !== undefined || properties.length === 0 || labelsWithoutColumn.length === 0) return
-  const labels = labelsWithoutColumn.slice(0, MAX_SHOWN_LABELS).map((label) => label.slice(0, 100))
-  const more = labelsWithoutColumn.length - labels.length
+  const labels = labelsWithoutColumn.map((label) => label.slice(0, 100))
   yield* Effect.logWarning(
-    `${name}: labels without a column were written to other_labels: ${labels.join(", ")}${more === 0 ? "" : ` and ${more} more`}. The catalog does not list the labels that were discovered, so a deselected label cannot be distinguished from a new one. Refresh the schema of the source, or add labels that must not be replicated to exclude_labels.`
+    `${name}: labels without a column were written to other_labels: ${listSome(labels, MAX_SHOWN_LABELS)}. The catalog does not list the labels that were discovered, so a deselected label cannot be distinguished from a new one. Refresh the schema of the source, or add labels that must not be replicated to exclude_labels.`
   )
 })
 

@@ -43,11 +43,11 @@ const withServer =
         Effect.andThen(program),
         Effect.provide(Layer.provideMerge(client, Layer.succeed(ConnectorConfig, settings))),
         // Errors are reported here, where the secrets to mask are known.
-        reportErrors,
+        reportErrors(),
         Effect.provide(stderrLogger(secretTexts(settings)))
       )
     }).pipe(
-      reportErrors,
+      reportErrors(),
       Effect.provide(stderrLogger([])),
       Effect.provideService(References.MinimumLogLevel, "Info")
     )

@@ -1,33 +1,33 @@
-/** Node's services: files, paths, processes and a terminal. */
-import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
+/** The services that Effect's commands require. */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import type { NodeServices } from "@effect/platform-node/NodeServices"
 import * as NodeStdio from "@effect/platform-node/NodeStdio"
-import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
-import { Effect, Layer, Scope, Terminal } from "effect"
+import { Effect, Layer, Terminal } from "effect"
+import type { Command } from "effect/cli"
+import { ChildProcessSpawner } from "effect/process"
+
+const unused = Effect.die("This service is for prompts and child processes, which no command has.")
 
 /**
- * Node's terminal, opened on first use. Opening it turns standard output into a Node stream. A pipe is then non-blocking, and a
- * full one rejects writes instead of waiting for its reader.
+ * A terminal that nothing uses. Node's would turn standard output into a Node stream. A pipe is then non-blocking, and a full
+ * one rejects writes instead of waiting for its reader.
  */
-const lazyTerminal = Layer.effect(
-  Terminal.Terminal,
-  Effect.gen(function* () {
-    const scope = yield* Effect.scope
-    const terminal = yield* Effect.cached(Scope.provide(NodeTerminal.make(), scope))
-    return Terminal.make({
-      columns: Effect.flatMap(terminal, ({ columns }) => columns),
-      rows: Effect.flatMap(terminal, ({ rows }) => rows),
-      size: Effect.flatMap(terminal, ({ size }) => size),
-      readInput: Effect.flatMap(terminal, ({ readInput }) => readInput),
-      readLine: Effect.flatMap(terminal, ({ readLine }) => readLine),
-      display: (text) => Effect.flatMap(terminal, ({ display }) => display(text))
-    })
-  })
-)
+const terminal = Terminal.make({
+  columns: unused,
+  rows: unused,
+  size: unused,
+  readInput: unused,
+  readLine: unused,
+  display: () => unused
+})
 
-/** All services that commands may use. */
-export const layer: Layer.Layer<NodeServices> = NodeChildProcessSpawner.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer, NodeStdio.layer, lazyTerminal))
+export const layer: Layer.Layer<Command.Environment> = Layer.mergeAll(
+  NodeFileSystem.layer,
+  NodePath.layer,
+  NodeStdio.layer,
+  Layer.succeed(Terminal.Terminal, terminal),
+  Layer.succeed(
+    ChildProcessSpawner.ChildProcessSpawner,
+    ChildProcessSpawner.make(() => unused)
+  )
 )

@@ -7,7 +7,7 @@ import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { checkReportPath, writeReport } from "../report/html/writeReport.ts"
+import { checkReport, writeReport } from "../report/html/writeReport.ts"
 import * as ScreenProgress from "../report/screenProgress.ts"
 import { estimate } from "../run/estimate.ts"
 import { fitSettings } from "../run/filledDestination.ts"
@@ -28,12 +28,11 @@ import { startDemo } from "./demo.ts"
 import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { repeatedly } from "./repeatedly.ts"
-import { checkReportFile, checkTarget } from "./reportPath.ts"
 import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
-import { reportErrors, reportErrorsAs, stderrLogger } from "./stderrLogger.ts"
+import { reportErrors, stderrLogger } from "./stderrLogger.ts"
 import { setForcedStopNote } from "./stopGuard.ts"
-import { targetText } from "./target.ts"
+import { checkTarget, targetText } from "./target.ts"
 import { WRONG_USAGE } from "./usageErrors.ts"
 
 /** Printed when a second signal, or the end of the grace period, ends the process. */
@@ -68,8 +67,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   })
   if (plan.isDryRun) return yield* dryRun(plan, from, destination)
   if (reportPath !== undefined) {
-    yield* checkReportFile(reportPath, target)
-    yield* checkReportPath(reportPath)
+    yield* checkReport(reportPath, { ...target, name: targetText(target) })
   }
   yield* Effect.acquireRelease(
     Effect.sync(() => setForcedStopNote(FORCED_STOP)),
@@ -151,12 +149,12 @@ const runFromFlags = Effect.fnUntraced(
         PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
       ),
       // Errors are reported here, where the secrets to mask are known.
-      reportErrorsAs(withFlagsToCheck),
+      reportErrors(withFlagsToCheck),
       Effect.provide(stderrLogger(secretTexts(settings), printAbove))
     )
   },
   Effect.scoped,
-  reportErrors,
+  reportErrors(),
   Effect.provide(stderrLogger([])),
   Effect.provide(Screen.layer),
   Effect.provideService(References.MinimumLogLevel, "Info")

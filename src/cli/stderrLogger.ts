@@ -40,15 +40,12 @@ export type ExpectedError =
   | DestinationError
   | ExitWithCode
 
-/** Logs an expected error with a reworded message, and exits with a code. */
-export const reportErrorsAs =
-  (reword: (message: string) => string) =>
+/** Logs an expected error, possibly with a reworded message, and exits with a code. */
+export const reportErrors =
+  (reword = (message: string): string => message) =>
   <A, R>(effect: Effect.Effect<A, ExpectedError, R>): Effect.Effect<A, ExitWithCode, R> =>
     Effect.catch(effect, (error) =>
       error._tag === "ExitWithCode"
         ? Effect.fail(error)
         : Effect.andThen(Effect.logError(reword(error.message)), new ExitWithCode({}))
     )
-
-/** The same with the original message. */
-export const reportErrors = reportErrorsAs((message) => message)

@@ -1,5 +1,7 @@
 /** The destination that `--to` names. */
-import { Result } from "effect"
+import { dirname, join, resolve } from "node:path"
+import { Effect, FileSystem, Result } from "effect"
+import { DestinationError } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { expandHome } from "../text/homePath.ts"
 import { destinationKinds, kindOf, placesText } from "./destinations.ts"
@@ -45,3 +47,20 @@ const suggestion = (text: string, kind: DestinationKind | undefined): string => 
 }
 
 export const targetText = ({ kind, path }: Target): string => `${kind.scheme}:${path}`
+
+/** Fails if a destination would be inside another one, which would delete it as unknown files. */
+export const checkTarget = Effect.fnUntraced(function* (target: Target) {
+  const files = yield* FileSystem.FileSystem
+  for (let folder = dirname(resolve(target.path)); ; folder = dirname(folder)) {
+    const isDestination = yield* Effect.orElseSucceed(
+      files.exists(join(folder, "_state/_about.json")),
+      () => false
+    )
+    if (isDestination) {
+      return yield* new DestinationError({
+        message: `${targetText(target)} would be inside ${folder}, which is another destination. Choose another path.`
+      })
+    }
+    if (folder === dirname(folder)) return
+  }
+})

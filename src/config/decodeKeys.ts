@@ -1,6 +1,7 @@
 /** Decodes the keys of a table one by one, so that all problems of a configuration are found at once. */
 import { Predicate, Result, Schema } from "effect"
 import { truncateText } from "../text/excerpt.ts"
+import { listSome } from "../text/listSome.ts"
 import type { Fields, Key, Keys } from "./Key.ts"
 import { quote } from "./kinds.ts"
 
@@ -42,10 +43,9 @@ const quoted = ({ isSecret }: Key, value: unknown): string => {
 const unknownKeyWarnings = (table: Keys, given: Json): ReadonlyArray<string> => {
   const unknown = unknownKeys(table, given, "")
   if (unknown.length === 0) return []
-  const named = unknown.slice(0, MAX_SHOWN_KEYS).map((key) => truncateText(key, MAX_SHOWN_LENGTH))
-  const more = unknown.length > named.length ? ` and ${unknown.length - named.length} more` : ""
+  const named = unknown.map((key) => truncateText(key, MAX_SHOWN_LENGTH))
   return [
-    `Unknown configuration ${unknown.length === 1 ? "key is" : "keys are"} ignored: ${named.join(", ")}${more}.`
+    `Unknown configuration ${unknown.length === 1 ? "key is" : "keys are"} ignored: ${listSome(named, MAX_SHOWN_KEYS)}.`
   ]
 }
 

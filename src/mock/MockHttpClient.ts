@@ -1,6 +1,8 @@
-/** The mock as an `HttpClient` inside the process, without sockets or promises; its time is that of Effect's `Clock`. */
+/** The mock inside the process, without sockets or promises; its time is that of Effect's `Clock`. */
 import { Clock, Effect, Layer, Stream } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, HttpClientResponse } from "effect/http"
+import type { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { type MockResponse, makeRequest } from "./http.ts"
 import type { MockPrometheus } from "./MockPrometheus.ts"
 
@@ -21,6 +23,10 @@ export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
 /** Provides the `HttpClient` of `make`. */
 export const layer = (mock: MockPrometheus): Layer.Layer<HttpClient.HttpClient> =>
   Layer.succeed(HttpClient.HttpClient, make(mock))
+
+/** The real `PrometheusClient`, whose requests go to a mock, whatever `base_url` is. */
+export const layerClient = (mock: MockPrometheus): Layer.Layer<PrometheusClient, never, ConnectorConfig> =>
+  PrometheusClient.layerNoDeps.pipe(Layer.provide(layer(mock)))
 
 const failure = (reason: HttpClientError.HttpClientErrorReason) =>
   new HttpClientError.HttpClientError({ reason })

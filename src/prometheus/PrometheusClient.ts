@@ -9,6 +9,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import type { RangeQuery, TimeRange } from "./api.ts"
 import * as Api from "./api.ts"
+import { bodyText } from "./http/body.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
 import { type ApiRequest, makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
@@ -87,10 +88,9 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     { bounds, decode, request }: Api.Endpoint<A>
   ): Effect.Effect<A, PrometheusError> =>
     Effect.gen(function* () {
-      const response = yield* send(request)
-      return yield* Effect.fromResult(
-        decode(yield* response.text(bounds), response.headers, { address: response.address, mask })
-      )
+      const body = yield* send(request)
+      const text = yield* bodyText(body, bounds)
+      return yield* Effect.fromResult(decode(text, body.response.headers, { address: body.address, mask }))
     }).pipe(
       Effect.scoped,
       Effect.retry(retries),
@@ -122,15 +122,15 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis)
       // The span ends with the scope, after the complete response has been read.
       const span = yield* Effect.makeSpanScoped("PrometheusClient.queryRange", spanOf(request))
-      const response = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
-      return rangeBlocks(response, {
+      const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
+      return rangeBlocks(body, {
         series: query.series,
         excludedLabels: settings.excludedLabels,
         mask,
         onEnd: (envelope) =>
           Effect.flatMap(
             Effect.fromResult(
-              Api.rangeOutcome(envelope, settings.partialData, { address: response.address, mask })
+              Api.rangeOutcome(envelope, settings.partialData, { address: body.address, mask })
             ),
             Effect.forEach((warning) => warnOnce(`${settings.baseUrl} warns: ${warning}`), { discard: true })
           )

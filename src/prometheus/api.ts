@@ -3,19 +3,20 @@
  *
  * Times are milliseconds everywhere else; here they become the API's seconds.
  */
-import { Effect, Result, Schema } from "effect"
+import { Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
-import { beginning, excerptLine } from "../text/excerpt.ts"
+import { beginning, endSentence, excerptLine } from "../text/excerpt.ts"
 import type { Bounds } from "./http/BoundedText.ts"
 import { parseHttpDate } from "./http/httpDate.ts"
 import type { ApiRequest } from "./http/transport.ts"
-import type { MetricMetadata } from "./Metadata.ts"
+import { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError } from "./PrometheusError.ts"
 import { isNumber } from "./query/jsonBytes.ts"
 import { type Envelope, isAboutQuery } from "./query/ResponseDecoder.ts"
 import { fromRefusal } from "./refusal.ts"
+import type { ClockReading } from "./serverClock.ts"
 
 /** A closed range of time, in milliseconds since the epoch. */
 export interface TimeRange {
@@ -159,20 +160,13 @@ const TimeData = Schema.Struct({
 })
 
 /** The server's time, in milliseconds, and the `Date` of the response. */
-export const serverTime: Endpoint<{
-  readonly serverMillis: number
-  readonly dateMillis: number | undefined
-}> = endpoint(
+export const serverTime: Endpoint<Omit<ClockReading, "ownMillis">> = endpoint(
   apiRequest("/api/v1/query", { query: "time()" }),
   { bytes: 64 * 1024, depth: 16, containers: 1000 },
   TimeData,
   ({ result }, headers) => {
     const [, seconds] = result.length === 1 ? result[0].value : result
-    const dateMillis = parseHttpDate(headers.date ?? "")
-    return {
-      serverMillis: Math.round(seconds * 1000),
-      dateMillis: Number.isNaN(dateMillis) ? undefined : dateMillis
-    }
+    return { serverMillis: Math.round(seconds * 1000), dateMillis: parseHttpDate(headers.date) }
   }
 )
 
@@ -198,23 +192,12 @@ export const labelValues = (label: string, range: TimeRange, selection: Selectio
 export const labelNames = (range: TimeRange, selection: Selection) =>
   names(apiRequest("/api/v1/labels", seriesParams(range, selection)), METRIC_NAME)
 
-const MetadataData = Schema.Record(
-  Schema.String,
-  Schema.Array(
-    Schema.Struct({
-      type: Schema.String,
-      help: Schema.String,
-      unit: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
-    })
-  )
-)
-
 /** Type, help and unit by metric family: the first entry of each. */
 export const metadata: Endpoint<ReadonlyMap<string, MetricMetadata>> = endpoint(
   apiRequest("/api/v1/metadata", {}),
   // Each family takes two.
   { bytes: 64 * MEBIBYTE, depth: 16, containers: 1_000_000 },
-  MetadataData,
+  Schema.Record(Schema.String, Schema.Array(MetricMetadata)),
   (data) =>
     new Map(
       Object.entries(data).flatMap(([family, [first]]) =>
@@ -227,9 +210,8 @@ export const metadata: Endpoint<ReadonlyMap<string, MetricMetadata>> = endpoint(
 export const rangeOutcome = (
   envelope: Envelope,
   partialData: "accept" | "fail",
-  context: ResponseContext
+  { address, mask }: ResponseContext
 ): Result.Result<ReadonlyArray<string>, PrometheusError> => {
-  const { address, mask } = context
   if (envelope.status !== "success") {
     const error = mask(envelope.error ?? envelope.errorType ?? `status ${envelope.status}`)
     return Result.fail(
@@ -240,23 +222,19 @@ export const rangeOutcome = (
       })
     )
   }
-  const partial = partialData === "fail" ? rejectPartialData(envelope, context) : undefined
-  if (partial !== undefined) return Result.fail(partial)
-  const lacksData = "the response lacks data because some of the server's sources did not respond"
-  const warnings = envelope.isPartial ? [...envelope.warnings, lacksData] : envelope.warnings
-  return Result.succeed(warnings.map((warning) => excerptLine(mask(warning))))
-}
-
-/** The error for a response whose flag or warnings say that it lacks data. */
-const rejectPartialData = (
-  { isPartial, warnings }: Envelope,
-  { address, mask }: ResponseContext
-): PrometheusError | undefined => {
+  const { isPartial, warnings } = envelope
   const missing = warnings.filter((warning) => !isAboutQuery(warning))
-  if (!isPartial && missing.length === 0) return undefined
-  const words = missing.length === 0 ? "" : ` It warns: ${excerptLine(mask(missing.join("; ")))}`
-  return new PrometheusError({
-    reason: "PartialResponse",
-    summary: `The response from ${address} may lack data.${words === "" || /[.!?…]$/.test(words) ? words : `${words}.`}`
-  })
+  if (partialData === "fail" && (isPartial || missing.length > 0)) {
+    const words = missing.length === 0 ? "" : ` It warns: ${excerptLine(mask(missing.join("; ")))}`
+    return Result.fail(
+      new PrometheusError({
+        reason: "PartialResponse",
+        summary: endSentence(`The response from ${address} may lack data.${words}`)
+      })
+    )
+  }
+  const lacksData = "the response lacks data because some of the server's sources did not respond"
+  return Result.succeed(
+    [...warnings, ...(isPartial ? [lacksData] : [])].map((warning) => excerptLine(mask(warning)))
+  )
 }

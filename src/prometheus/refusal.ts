@@ -1,6 +1,6 @@
 /** Interprets a response that is not a success, with one table of statuses and texts. */
 import { Predicate } from "effect"
-import { excerptLine } from "../text/excerpt.ts"
+import { endSentence, excerptLine } from "../text/excerpt.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 
 /** A response that is not a success. */
@@ -57,8 +57,7 @@ const rules: ReadonlyArray<Rule> = [
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const { error, isJson } = serverMessage(refusal)
   const text = excerptLine(error)
-  const returned = `${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`
-  const summary = /[.!?…]$/.test(returned) ? returned : `${returned}.`
+  const summary = endSentence(`${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`)
   const wait = refusal.retryAfterMillis === undefined ? {} : { retryAfterMillis: refusal.retryAfterMillis }
   return new PrometheusError({ reason: reasonOf(refusal, error, isJson), summary, ...wait })
 }

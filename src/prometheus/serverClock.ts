@@ -2,7 +2,7 @@
  * Checks whether the server's clock is plausible. Reads follow that clock, so a wrong one must be reported: after a sync up to
  * a time far in the future, later syncs read nothing.
  */
-import { formatTime } from "../text/formatTime.ts"
+import { formatSecond } from "../text/formatTime.ts"
 
 /** Synchronized clocks differ by seconds. */
 const TOLERANCE_MILLIS = 86_400_000
@@ -38,7 +38,7 @@ export const judgeClock = (
     { what: "the Date header of its response", millis: dateMillis },
     { what: "this machine's clock", millis: ownMillis }
   ].flatMap(({ millis, what }) =>
-    millis === undefined ? [] : [{ what: `${what} (${shown(millis)})`, off: serverMillis - millis }]
+    millis === undefined ? [] : [{ what: `${what} (${formatSecond(millis)})`, off: serverMillis - millis }]
   )
   const ahead = others.filter(({ off }) => off > TOLERANCE_MILLIS)
   const behind = others.filter(({ off }) => off < -TOLERANCE_MILLIS)
@@ -56,10 +56,7 @@ export const judgeClock = (
       : "Check both clocks: samples after the server's time are not read."
   return {
     nowMillis: isRefuted ? dateMillis : serverMillis,
-    problem: `The clock of ${server} shows ${shown(serverMillis)}, more than a day ${differences.join(" and ")}. ${consequence}`,
+    problem: `The clock of ${server} shows ${formatSecond(serverMillis)}, more than a day ${differences.join(" and ")}. ${consequence}`,
     isAhead
   }
 }
-
-/** Rounded down to seconds. */
-const shown = (millis: number): string => formatTime(Math.floor(millis / 1000) * 1000)

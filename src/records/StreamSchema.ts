@@ -1,7 +1,7 @@
 /** The JSON Schema of a stream's records. Every record satisfies it. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
-import { truncateText } from "../text/excerpt.ts"
+import { endSentence, truncateText } from "../text/excerpt.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
 
 type Columns = AssignedColumns["columns"]
@@ -89,7 +89,7 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
   return [type, help, unit === "" ? "" : `Unit: ${unit}`]
     .map((part) => truncateText(part.trim(), MAX_PART_CHARACTERS))
     .filter((part) => part !== "")
-    .map((part) => (/[.!?…]$/.test(part) ? part : `${part}.`))
+    .map(endSentence)
     .join(" ")
 }
 

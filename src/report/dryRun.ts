@@ -91,18 +91,14 @@ const encode = Schema.encodeSync(DryRunDocument)
 /** The document as indented text, with the streams in the order of the run and no line break at the end. */
 export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: DryRun): string =>
   printableJson(
-    JSON.stringify(
-      encode({
-        version: 1,
-        source,
-        destination,
-        step_seconds: stepSeconds,
-        first_time: span === undefined ? null : formatTime(span[0]),
-        last_time: span === undefined ? null : formatTime(span[1]),
-        totals: countsOf(sumOfEstimates(streams)),
-        streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
-      }),
-      null,
-      2
-    )
+    encode({
+      version: 1,
+      source,
+      destination,
+      step_seconds: stepSeconds,
+      first_time: span === undefined ? null : formatTime(span[0]),
+      last_time: span === undefined ? null : formatTime(span[1]),
+      totals: countsOf(sumOfEstimates(streams)),
+      streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
+    })
   )

@@ -74,30 +74,19 @@ type LinePart = readonly [text: string, paint: (text: string) => string]
 
 const GAP = 2
 
-/** Joins the parts that fit side by side, and truncates the last one. */
-const row = (parts: ReadonlyArray<LinePart>, width: number): string => {
+/** Joins the parts that fit side by side. The first one is truncated to fit, and so are the others if `cuts`. */
+const row = (parts: ReadonlyArray<LinePart>, width: number, cuts: boolean): string => {
   let line = ""
   let used = 0
   for (const [text, paint] of parts) {
     const gap = used === 0 ? 0 : GAP
-    if (used + gap >= width) break
-    const fit = truncate(text, width - used - gap)
+    const room = width - used - gap
+    if (room <= 0 || (!cuts && used > 0 && textWidth(text) > room)) break
+    const fit = truncate(text, room)
     line += " ".repeat(gap) + paint(fit)
     used += gap + textWidth(fit)
   }
   return line
-}
-
-/** The parts that fit completely. The first one is always included. */
-const fittingParts = (parts: ReadonlyArray<LinePart>, width: number): ReadonlyArray<LinePart> => {
-  let end = 0
-  let used = -GAP
-  for (const [text] of parts) {
-    used += GAP + textWidth(text)
-    if (used > width) break
-    end++
-  }
-  return parts.slice(0, Math.max(1, end))
 }
 
 const asIs = (text: string): string => text
@@ -107,13 +96,14 @@ const doneParts = (
   name: string,
   done: number,
   layout: Layout,
-  paint: Paint
-): readonly [LinePart, ...ReadonlyArray<LinePart>] => {
+  paint: Paint,
+  paintName = asIs
+): ReadonlyArray<LinePart> => {
   const filled = Math.round(done * layout.bar)
   const bar = "━".repeat(filled).padEnd(layout.bar, "─")
   const paintBar = (text: string) => paint("good", text.slice(0, filled)) + paint("quiet", text.slice(filled))
   return [
-    [padEnd(truncate(printableName(name), layout.name), layout.name), asIs],
+    [padEnd(truncate(printableName(name), layout.name), layout.name), paintName],
     ...(layout.bar === 0 ? [] : [[bar, paintBar] as const]),
     [`${Math.floor(done * 100)} %`.padStart(5), asIs]
   ]
@@ -132,7 +122,8 @@ const streamLine = (stream: ActiveStream, now: number, layout: Layout, paint: Pa
       ...doneParts(name, doneOf(stream), layout, paint),
       [state, (text) => paint(isWaiting ? "waiting" : "quiet", text)]
     ],
-    layout.width
+    layout.width,
+    true
   )
 }
 
@@ -141,15 +132,14 @@ const totalName = ({ ended, failed, streams }: RunState): string =>
 
 const totalLine = (state: RunState, now: number, rate: number, layout: Layout, paint: Paint): string => {
   const remaining = remainingSeconds(state, now)
-  const [[name], ...done] = doneParts(totalName(state), doneOfAll(state), layout, paint)
+  const strong = (text: string) => paint("strong", text)
   const parts: ReadonlyArray<LinePart> = [
-    [name, (text) => paint("strong", text)],
-    ...done,
+    ...doneParts(totalName(state), doneOfAll(state), layout, paint, strong),
     ...(remaining === undefined ? [] : [[`${aboutText(remaining)} left`, asIs] as const]),
     [`${rounded(rate)} samples/s`, (text) => paint("quiet", text)],
     [pluralize(state.samples, "sample"), (text) => paint("quiet", text)]
   ]
-  return row(fittingParts(parts, layout.width), layout.width)
+  return row(parts, layout.width, false)
 }
 
 /** The progress of a run in one line, for terminals that cannot redraw. */

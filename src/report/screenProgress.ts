@@ -29,24 +29,19 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
     const state: RunState = { startedAt: 0, streams: 0, ended: 0, failed: 0, samples: 0, active: new Map() }
     const meter = new RateMeter()
     let nameWidth = 0
-    let isOver = false
 
     const draw = Effect.map(steadyMillis, (now) => {
-      if (isOver || !isLive) return
+      if (!isLive) return
       meter.add(now, state.samples)
       screen.draw(liveLines(state, now, meter.perSecond, screen.size(), paint))
     })
     const printTotal = Effect.map(steadyMillis, (now) => {
-      if (!isOver) screen.printAbove(progressLine(state, now))
+      screen.printAbove(progressLine(state, now))
     })
     const repeated = isLive
       ? Effect.repeat(draw, Schedule.spaced(FRAME))
       : Effect.repeat(Effect.delay(printTotal, LINE), Schedule.forever)
-    const finish = Effect.sync(() => {
-      isOver = true
-      screen.clear()
-    })
-    yield* Effect.addFinalizer(() => finish)
+    yield* Effect.addFinalizer(() => Effect.sync(screen.clear))
 
     return Progress.of({
       begin: Effect.fnUntraced(function* (streams) {
@@ -89,8 +84,7 @@ export const layer: Layer.Layer<Progress, never, Screen> = Layer.effect(
         // Remove the stream before its line is printed, or the screen would show both until the next frame.
         yield* draw
         screen.printAbove(endedLine(stream, nameWidth, paint, columns()))
-      }),
-      finish
+      })
     })
   })
 )

@@ -74,5 +74,4 @@ export const summaryDocument = (run: RunSummary): SummaryDocument => ({
 const encode = Schema.encodeSync(SummaryDocument)
 
 /** The document as indented text, without a line break at the end. */
-export const summaryJson = (run: RunSummary): string =>
-  printableJson(JSON.stringify(encode(summaryDocument(run)), null, 2))
+export const summaryJson = (run: RunSummary): string => printableJson(encode(summaryDocument(run)))

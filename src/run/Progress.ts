@@ -71,6 +71,5 @@ export class Progress extends Context.Service<
     /** A request is retried after a delay, because of an error. */
     readonly retrying: (stream: string, error: string, delay: Duration.Duration) => Effect.Effect<void>
     readonly ended: (stream: StreamSummary) => Effect.Effect<void>
-    readonly finish: Effect.Effect<void>
   }
 >()("source-prometheus/run/Progress") {}

@@ -1,5 +1,5 @@
 /** Estimates what a run would read by a small query per metric, for `--dry-run`. */
-import { Effect } from "effect"
+import { Effect, Record } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { makePlan } from "../sync/makePlan.ts"
@@ -41,14 +41,8 @@ const SAMPLE_BYTES = 25
 
 /** The sum of estimates that have no series in common. */
 export const sumOfEstimates = (estimates: ReadonlyArray<ReadEstimate>): ReadEstimate =>
-  estimates.reduce(
-    (sum, { bytes, points, samples, series, windows }) => ({
-      series: sum.series + series,
-      points: sum.points + points,
-      windows: sum.windows + windows,
-      samples: sum.samples + samples,
-      bytes: sum.bytes + bytes
-    }),
+  estimates.reduce<ReadEstimate>(
+    (sum, estimate) => Record.map(sum, (total, figure) => total + estimate[figure]),
     { series: 0, points: 0, windows: 0, samples: 0, bytes: 0 }
   )
 
@@ -66,7 +60,7 @@ export const estimate = Effect.fnUntraced(function* (
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        Effect.forEach(parts, ({ range }) => estimateRange(name, range)),
+        Effect.forEach(parts, (range) => estimateRange(name, range)),
         (estimates) => ({
           ...sumOfEstimates(estimates),
           name,

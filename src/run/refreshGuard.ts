@@ -12,7 +12,7 @@ import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { listNames } from "./filledDestination.ts"
-import { serverRows } from "./serverRows.ts"
+import { serverRows } from "./seriesCounts.ts"
 
 /** The rows of one stream before and after a refresh. The stream had rows before. */
 interface Change {

@@ -209,7 +209,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
   // Before the end time is taken, because this moves the last files into place.
   const bytes = yield* destination.bytes
   const streams = names.flatMap((name) => ended.get(name) ?? [])
-  const summary: RunSummary = {
+  return {
     source,
     destination: options.destination,
     mode,
@@ -220,9 +220,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     bytes,
     previewCommand: destination.previewCommand(streamToPreview(streams)?.name ?? names[0]!),
     streams
-  }
-  yield* progress.finish
-  return summary
+  } satisfies RunSummary
 })
 
 /** The first stream with rows, preferably one whose values change. */

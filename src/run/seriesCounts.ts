@@ -1,12 +1,15 @@
-/** Counts the series of a metric on the server, which is far cheaper for it than sending their samples. */
+/** Counts the series and rows of a metric on the server, which is far cheaper for it than sending the samples. */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { sumOf } from "../destinations/contents.ts"
+import type { Contents } from "../destinations/Destination.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { metricSelector } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
-import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
+import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
+import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
 
 /** No server has more series, and sums stay exact. */
@@ -76,3 +79,35 @@ const addCounts = (
   }
   return Effect.succeed(found)
 }
+
+/** Counts the rows of a metric at the points of a range. */
+export const serverRows = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+  const windows: Array<Contents> = []
+  for (let rest = range; pointCount(rest) > 0; ) {
+    const [window, next] = takePoints(rest, MAX_POINTS)
+    windows.push(yield* count(metric, window))
+    rest = next
+  }
+  return sumOf(windows)
+})
+
+/** Counts in one query. If the server refuses, the range is split in halves. */
+const count = (
+  metric: string,
+  range: GridRange
+): Effect.Effect<Contents, PrometheusError, ConnectorConfig | PrometheusClient> =>
+  seriesCounts(metric, range).pipe(
+    Effect.map(({ counts, times }) => ({
+      rows: counts.reduce((sum, count) => sum + count, 0),
+      firstMillis: times[counts.findIndex((count) => count > 0)] ?? null,
+      lastMillis: times[counts.findLastIndex((count) => count > 0)] ?? null
+    })),
+    Effect.catchIf(
+      ({ policy }) => policy.action === "split" && pointCount(range) > 1,
+      () =>
+        Effect.map(
+          Effect.forEach(halve(range), (half) => count(metric, half)),
+          sumOf
+        )
+    )
+  )

@@ -9,19 +9,15 @@ import type { GridRange } from "./TimeGrid.ts"
 /** The samples of a response as they arrive. */
 export type Response = Stream.Stream<SampleBlock, PrometheusError>
 
-/** The times that the samples of a response may have. A `WindowLedger` rejects all others. */
-export type Expectation =
-  /** Points of a grid. */
-  | ({ readonly _tag: "Grid" } & GridRange)
-  /** Any time after `fromMillis`, up to and including `toMillis`. */
-  | { readonly _tag: "Raw"; readonly fromMillis: number; readonly toMillis: number }
-
 /** One stream of a source. */
 export interface StreamSource {
   /** The metric name of all its series; undefined if they may have any. */
   readonly metric: string | undefined
-  /** The expected times of a response for a range. The halves of a range cover it without a gap. */
-  readonly expect: (range: GridRange) => Expectation
+  /**
+   * The times that the samples of a response for a range may have: a `WindowLedger` rejects all others. Stored samples, which may
+   * have any time, are on a grid of one millisecond. The halves of a range cover it without a gap.
+   */
+  readonly expect: (range: GridRange) => GridRange
   /**
    * Requests a range of the series that satisfy the matchers. The effect ends when the response begins, so that the server can
    * evaluate the next request while this response is consumed. The scope holds the connection.
@@ -31,7 +27,7 @@ export interface StreamSource {
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
   /** Lists the series in a range, so that a request can be split. */
-  readonly index: (range: GridRange) => PartIndex<PrometheusError>
+  readonly index: (range: GridRange) => PartIndex
 }
 
 /** A source of blocks of samples. */

@@ -7,7 +7,7 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
-import { formatTime } from "../text/formatTime.ts"
+import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { SERVER_LOOKBACK_MILLIS } from "./TimeGrid.ts"
@@ -55,9 +55,8 @@ export const discoverNames = Effect.gen(function* () {
   const now = clock.nowMillis
   const range = discoveryRange(settings, now)
   if (settings.startMillis > now) {
-    const shown = formatTime(Math.floor(now / 1000) * 1000)
     yield* Effect.logWarning(
-      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${shown}: nothing can be read before that date. Metrics of the last day are listed instead.`
+      `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
   }
   const names = yield* inParts(range, (part) => client.metricNames(part))

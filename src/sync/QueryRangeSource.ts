@@ -19,7 +19,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         const series = new SeriesCache()
         return {
           metric,
-          expect: (range) => ({ _tag: "Grid", ...range }),
+          expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
             client.queryRange({
               query: metricSelector(metric, [...matchers, ...settings.matchers]),
@@ -40,7 +40,7 @@ const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange
-): PartIndex<PrometheusError> => {
+): PartIndex => {
   const range = { startMillis: Math.max(0, firstMillis - SERVER_LOOKBACK_MILLIS), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
   const narrowed = (

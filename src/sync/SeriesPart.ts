@@ -6,6 +6,7 @@
  * incomplete.
  */
 import { Effect } from "effect"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, type Matcher } from "../promql/Matcher.ts"
 import { halveValues } from "../promql/valuePattern.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
@@ -49,12 +50,14 @@ export class SeriesPart {
  * The label names and label values of a part, as the server lists them. A superfluous name causes empty responses, and a
  * missing name causes parts that cannot be split.
  */
-export interface PartIndex<E> {
-  readonly labelNames: (matchers: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, E>
+export interface PartIndex {
+  readonly labelNames: (
+    matchers: ReadonlyArray<Matcher>
+  ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
   readonly labelValues: (
     label: string,
     matchers: ReadonlyArray<Matcher>
-  ) => Effect.Effect<ReadonlyArray<string>, E>
+  ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
 }
 
 /**
@@ -70,7 +73,7 @@ const MAX_LABELS = 200
 const MAX_VALUE_CHARACTERS = 1000
 
 /** Splits a part permanently. Returns undefined if it cannot be split, because it is a single series. */
-export const split = Effect.fnUntraced(function* <E>(part: SeriesPart, index: PartIndex<E>) {
+export const split = Effect.fnUntraced(function* (part: SeriesPart, index: PartIndex) {
   const label = isSplittable(part.known) ? part.known : yield* mostValues(part, index)
   part.halves = isSplittable(label) ? byPattern(part, label) : yield* byPresence(part, index)
   if (part.halves !== undefined) part.known = undefined
@@ -93,7 +96,7 @@ const byPattern = ({ matchers, spent }: SeriesPart, { label, values }: LabelValu
 }
 
 /** The remaining label with the most values. */
-const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPart, index: PartIndex<E>) {
+const mostValues = Effect.fnUntraced(function* ({ matchers, spent }: SeriesPart, index: PartIndex) {
   const names = yield* index.labelNames(matchers)
   let most: LabelValues | undefined
   for (const label of names.filter((label) => !spent.has(label)).slice(0, MAX_LABELS)) {
@@ -106,10 +109,10 @@ const mostValues = Effect.fnUntraced(function* <E>({ matchers, spent }: SeriesPa
 })
 
 /** Splits by a label that only some series have, if no label has two values. */
-const byPresence = Effect.fnUntraced(function* <E>(
+const byPresence = Effect.fnUntraced(function* (
   { matchers, spent }: SeriesPart,
-  index: PartIndex<E>
-): Effect.fn.Return<Halves | undefined, E> {
+  index: PartIndex
+): Effect.fn.Return<Halves | undefined, PrometheusError> {
   for (const label of (yield* index.labelNames(matchers)).slice(0, MAX_LABELS)) {
     if (matchers.some((matcher) => matcher.label === label && matcher.value === "")) continue
     const without = [...matchers, { label, operator: "=", value: "" } as const]

@@ -1,6 +1,7 @@
 /** The states of streams between syncs, as services that read and save them: on a platform, in a file, or in memory. */
 import { Context, Effect, Layer, Option, Result, Schema } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
+import { endSentence } from "../text/excerpt.ts"
 import { decodeStreamState, encodeStreamState, type StreamState } from "./StreamState.ts"
 
 /** Reads the states of streams: all that a read needs to resume. */
@@ -72,7 +73,7 @@ export class StateStore extends Context.Service<
             kept.save(stream, encodeStreamState(state), recordCount),
             ({ message }) =>
               new StateStoreError({
-                message: `The state of the stream ${stream} (up to ${state.time}) could not be saved: ${message.replace(/\.?$/, ".")} The next sync reads again what came after the last saved state.`
+                message: `The state of the stream ${stream} (up to ${state.time}) could not be saved: ${endSentence(message)} The next sync reads again what came after the last saved state.`
               })
           )
       }))

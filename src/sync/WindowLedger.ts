@@ -6,8 +6,8 @@ import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { labelText } from "../promql/Matcher.ts"
 import { partOf, type SampleBlock, type Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
-import type { Expectation } from "./BlockSource.ts"
 import { SeriesTable } from "./SeriesTable.ts"
+import type { GridRange } from "./TimeGrid.ts"
 
 /** The latest time of each series. Floats and histograms are in two lists. */
 const latestTimes = () => ({ floats: new SeriesTable(), histograms: new SeriesTable() })
@@ -22,19 +22,20 @@ export class WindowLedger {
   private readonly emitted = latestTimes()
   /** The samples of the current attempt. */
   private seen = latestTimes()
-  private expected: Expectation
+  /** The times that its samples may have. */
+  private expected: GridRange
   /** The number of samples in the current response, including repeated ones. */
   samples = 0
   /** The time of the latest emitted sample. */
   latestMillis = Number.NEGATIVE_INFINITY
 
-  constructor(expected: Expectation, metric?: string) {
+  constructor(expected: GridRange, metric?: string) {
     this.expected = expected
     this.metric = metric
   }
 
   /** Starts another attempt, for the window or for a part of it. */
-  begin(expected: Expectation): void {
+  begin(expected: GridRange): void {
     this.expected = expected
     this.samples = 0
     this.emitted.floats.raiseAll(this.seen.floats)
@@ -58,11 +59,7 @@ export class WindowLedger {
     const kind = block._tag === "HistogramBlock" ? "histograms" : "floats"
     const seen = this.seen[kind]
     const previous = seen.get(id) ?? Number.NEGATIVE_INFINITY
-    const { expected } = this
-    const last =
-      expected._tag === "Grid"
-        ? lastOfGrid(block, previous, expected)
-        : lastOfRange(block, previous, expected)
+    const last = lastTime(block, previous, this.expected)
     if (typeof last !== "number") return last
     this.latestMillis = Math.max(this.latestMillis, last)
     seen.raise(id, last)
@@ -81,13 +78,11 @@ export class WindowLedger {
   }
 }
 
-type Expected<Tag> = Extract<Expectation, { readonly _tag: Tag }>
-
 /** The time of a block's last sample, if all samples are grid points after `previous`, in order. */
-const lastOfGrid = (
+const lastTime = (
   block: SampleBlock,
   previous: number,
-  { firstMillis, lastMillis, stepMillis }: Expected<"Grid">
+  { firstMillis, lastMillis, stepMillis }: GridRange
 ): number | PrometheusError => {
   const { length, times } = block
   // The plus tells V8 that this is a number. Without it, every time becomes an object.
@@ -101,25 +96,6 @@ const lastOfGrid = (
     }
     if (time < firstMillis || time > lastMillis || (time - firstMillis) % stepMillis !== 0) {
       return unexpected(block, time, "which is not a requested point")
-    }
-    if (time <= last) return unexpected(block, time, "which comes twice or out of order")
-    last = time
-  }
-  return last
-}
-
-/** The same for arbitrary times in a range. */
-const lastOfRange = (
-  block: SampleBlock,
-  previous: number,
-  { fromMillis, toMillis }: Expected<"Raw">
-): number | PrometheusError => {
-  const { length, times } = block
-  let last = +previous
-  for (let i = 0; i < length; i++) {
-    const time = times[i]!
-    if (!(time > fromMillis && time <= toMillis && Number.isInteger(time))) {
-      return unexpected(block, time, "which is outside of the requested range")
     }
     if (time <= last) return unexpected(block, time, "which comes twice or out of order")
     last = time

@@ -1,9 +1,10 @@
 /** Warnings of every sync: about insecure connections, and about implausible clocks and states. */
 import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { connectionWarnings } from "../prometheus/http/connectionWarnings.ts"
+import { connectionWarnings } from "../prometheus/http/connectionSafety.ts"
 import type { ServerClock } from "../prometheus/serverClock.ts"
-import { formatTime } from "../text/formatTime.ts"
+import { formatSecond } from "../text/formatTime.ts"
+import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { StreamPlan } from "./plan.ts"
 
@@ -34,8 +35,6 @@ const MAX_NAMES = 5
 export const futureStates = (streams: ReadonlyArray<StreamPlan>, nowMillis: number): string | undefined => {
   const late = streams.filter(({ resumed }) => (resumed?.timeMillis ?? 0) > nowMillis + TOLERANCE_MILLIS)
   if (late.length === 0) return undefined
-  const named = late.slice(0, MAX_NAMES).map(({ resumed, stream }) => `${stream} (${resumed?.time})`)
-  const others = late.length > MAX_NAMES ? ` and ${late.length - MAX_NAMES} others` : ""
-  const now = formatTime(Math.floor(nowMillis / 1000) * 1000)
-  return `The saved state of ${pluralize(late.length, "stream")} is later than the server's clock (${now}): ${named.join(", ")}${others}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
+  const named = late.map(({ resumed, stream }) => `${stream} (${resumed?.time})`)
+  return `The saved state of ${pluralize(late.length, "stream")} is later than the server's clock (${formatSecond(nowMillis)}): ${listSome(named, MAX_NAMES)}. Nothing is read until then. If a clock was wrong when they were saved, clear these states to read from start_date again.`
 }

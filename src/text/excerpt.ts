@@ -14,6 +14,9 @@ export const truncateText = (text: string, most: number): string => {
   return `${text.slice(0, /[\ud800-\udbff]/.test(text.charAt(end - 1)) ? end - 1 : end)}…`
 }
 
+/** A text with a full stop, unless it ends like a sentence already. */
+export const endSentence = (text: string): string => (/[.!?…]$/.test(text) ? text : `${text}.`)
+
 /** A server's text on one line, short enough for a message. */
 export const excerptLine = (text: string): string => {
   const line = beginning(text).replace(/\s+/g, " ").trim()

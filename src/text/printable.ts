@@ -53,9 +53,9 @@ export const printableLines = (text: string, most: number): string =>
 /** A printable name, truncated to fit a table. */
 export const printableName = (name: string): string => printable(name, MAX_NAME)
 
-/** Makes a JSON document printable without changing its meaning: escapes characters that JSON allows unescaped, such as U+009B. */
-export const printableJson = (json: string): string =>
-  visible(json, (character) =>
+/** A value as indented JSON that is printable: characters that JSON allows unescaped, such as U+009B, are escaped too. */
+export const printableJson = (value: unknown): string =>
+  visible(JSON.stringify(value, null, 2), (character) =>
     // Line feeds outside of strings come from the program. Inside they are already escaped.
     character === "\n" ? "\n" : character.replace(/[\s\S]/g, (unit) => `\\u${hex(unit.charCodeAt(0))}`)
   )

@@ -4,7 +4,7 @@ import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import { check } from "../../src/airbyte/check.ts"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
-import * as Mock from "../../src/mock/layer.ts"
+import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase } from "../../src/mock/MockSeries.ts"
 import { layerQuick } from "../../src/sync/quickCheck.ts"
@@ -22,7 +22,9 @@ const giveUp = Effect.fnUntraced(function* (config: object) {
     ...config
   })
   const fiber = yield* check.pipe(
-    Effect.provide(Mock.layer(mock).pipe(Layer.provideMerge(layerQuick), Layer.provideMerge(settings))),
+    Effect.provide(
+      MockHttpClient.layerClient(mock).pipe(Layer.provideMerge(layerQuick), Layer.provideMerge(settings))
+    ),
     Effect.provide(makeCollector().layer),
     Effect.provide(Logger.layer([])),
     Effect.flip,

@@ -8,7 +8,7 @@ import type { ConfiguredStream } from "../../src/airbyte/Catalog.ts"
 import { Output } from "../../src/airbyte/Output.ts"
 import { read } from "../../src/airbyte/read.ts"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
-import * as Mock from "../../src/mock/layer.ts"
+import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { type StateReader, StateStore } from "../../src/sync/StateStore.ts"
@@ -62,7 +62,7 @@ const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredSt
   }).pipe(
     Effect.provide(
       Layer.merge(
-        Layer.provideMerge(Mock.layer(mock), config),
+        Layer.provideMerge(MockHttpClient.layerClient(mock), config),
         setting.store ?? AirbyteState.layer(statePath)
       )
     ),

@@ -35,8 +35,10 @@ describe("formatTime", () => {
     assert.strictEqual(formatTime(time), text)
   })
 
-  it.prop("keeps the millisecond", [integer(-864e13, 864e13)], ([time]) => {
-    assert.strictEqual(Math.round(Number(formatTime(time)) * 1000), time)
+  // To the year 9999.
+  it.prop("keeps the millisecond", [integer(-253_402_300_800_000, 253_402_300_799_999)], ([time]) => {
+    const [seconds, millis = "000"] = formatTime(time).split(".")
+    assert.strictEqual(Number(`${seconds}${millis}`), time)
   })
 })
 

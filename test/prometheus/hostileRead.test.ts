@@ -9,7 +9,7 @@ import { Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { MockRequest, MockResponse } from "../../src/mock/http.ts"
-import * as Mock from "../../src/mock/layer.ts"
+import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
@@ -83,7 +83,7 @@ interface Outcome {
 const readFrom = Effect.fnUntraced(function* (mock: MockPrometheus) {
   yield* TestClock.setTime(start + (POINTS - 1) * minute + 60_000)
   const services = Layer.provideMerge(
-    Mock.layer(mock),
+    MockHttpClient.layerClient(mock),
     Layer.merge(
       StateStore.layerMemory([]),
       ConnectorConfig.layerFrom({

@@ -60,10 +60,9 @@ describe("progress on a terminal", () => {
           assert.isFalse(terminal.isCursorVisible)
           yield* TestClock.adjust("100 millis")
           assert.include(terminal.text[3], "2 of 3 streams, 1 fai")
-          yield* progress.finish
-          assert.isTrue(terminal.isCursorVisible)
         })
       )
+      assert.isTrue(after.isCursorVisible)
       assert.lengthOf(after.text, 3)
     })
   )
@@ -90,18 +89,18 @@ describe("progress on a terminal", () => {
 
   it.effect("draws nothing after the run", () =>
     Effect.gen(function* () {
-      yield* shown(terminal, (terminal) =>
+      const after = yield* shown(terminal, () =>
         Effect.gen(function* () {
           const progress = yield* Progress
           yield* progress.begin(begun)
           yield* progress.started("up", 100)
           yield* TestClock.adjust("1 second")
-          yield* progress.finish
-          const { written } = terminal
-          yield* TestClock.adjust("1 minute")
-          assert.strictEqual(terminal.written, written)
         })
       )
+      const { written } = after
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(after.written, written)
+      assert.deepStrictEqual(after.text, [])
     })
   )
 
@@ -130,7 +129,7 @@ describe("progress on a terminal", () => {
 describe("progress in a log", () => {
   it.effect("is a line for each stream, and a total every ten seconds", () =>
     Effect.gen(function* () {
-      const { written } = yield* shown(log, () =>
+      const after = yield* shown(log, () =>
         Effect.gen(function* () {
           const progress = yield* Progress
           yield* progress.begin(begun)
@@ -143,10 +142,10 @@ describe("progress in a log", () => {
           yield* progress.ended(streamOf("up"))
           yield* TestClock.adjust("1 millis")
           yield* progress.ended(failedStream("slow", "It said ****."))
-          yield* progress.finish
-          yield* TestClock.adjust("1 minute")
         })
       )
+      yield* TestClock.adjust("1 minute")
+      const { written } = after
       // The log has the retries.
       assert.strictEqual(
         written,

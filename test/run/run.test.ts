@@ -72,8 +72,7 @@ const watched = (
     wrote: () => Effect.void,
     committed: (stream, points) => step(`committed ${stream} ${points}`).pipe(Effect.ignore),
     retrying: (stream, error) => step(`retrying ${stream} ${error}`).pipe(Effect.ignore),
-    ended: (stream) => Effect.sync(() => void summaries.push(stream)),
-    finish: step("finish").pipe(Effect.ignore)
+    ended: (stream) => Effect.sync(() => void summaries.push(stream))
   })
   return { calls, rows, summaries, layer: Layer.merge(destination, progress) }
 }
@@ -137,7 +136,6 @@ describe("run", () => {
       const { exit, rows, summaries, calls } = yield* runOf({ series, points: 20 })
       const summary = yield* exit
       assert.include(calls, "begin a b")
-      assert.strictEqual(calls.at(-1), "finish")
       assert.include(calls, "open a incremental_append_deduped")
       assert.include(calls, "started a 20")
       assert.include(calls, "committed a 20")
@@ -249,7 +247,6 @@ describe("run", () => {
         closed.map((what) => what.split(" ")[1]).sort(),
         opened.map((what) => what.split(" ")[1]).sort()
       )
-      assert.notInclude(calls, "finish")
     })
   )
 

@@ -35,9 +35,9 @@ const sourceOf = (
     open: (stream) => ({
       metric: stream,
       expect: ({ firstMillis, lastMillis, stepMillis }) => ({
-        _tag: "Raw",
-        fromMillis: firstMillis - stepMillis,
-        toMillis: lastMillis
+        firstMillis: firstMillis - stepMillis + 1,
+        lastMillis,
+        stepMillis: 1
       }),
       request: (range) =>
         Effect.sync(() => {

@@ -4,7 +4,7 @@ import { Effect, Fiber, Layer, Logger, Option } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { Fault, MockRequest } from "../../src/mock/http.ts"
-import * as Mock from "../../src/mock/layer.ts"
+import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type FamilyMetadata, type LabelsInput, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { discover, discoverNames, discoveryRange } from "../../src/sync/Discovery.ts"
@@ -42,13 +42,13 @@ interface Setting {
 }
 
 const provide = Effect.fnUntraced(function* <A, E>(
-  effect: Effect.Effect<A, E, ConnectorConfig | Layer.Success<ReturnType<typeof Mock.layer>>>,
+  effect: Effect.Effect<A, E, ConnectorConfig | Layer.Success<ReturnType<typeof MockHttpClient.layerClient>>>,
   setting: Setting
 ) {
   yield* TestClock.setTime(setting.now ?? start + DAY)
   const mock = new MockPrometheus(makeDatabase(setting.series ?? shop, metadata), setting.mock)
   const config = { base_url: "http://mock", start_date: iso(start), ...setting.config }
-  const services = Layer.provideMerge(Mock.layer(mock), ConnectorConfig.layerFrom(config))
+  const services = Layer.provideMerge(MockHttpClient.layerClient(mock), ConnectorConfig.layerFrom(config))
   const fiber = yield* Effect.forkChild(
     effect.pipe(Effect.provide(services), Effect.provide(Logger.layer([])))
   )

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Result } from "effect"
 import { parseSelector, type Selector } from "../../src/mock/evaluate.ts"
+import type { PrometheusError } from "../../src/prometheus/PrometheusError.ts"
 import { type Matcher, render } from "../../src/promql/Matcher.ts"
 import { type PartIndex, SeriesPart, split } from "../../src/sync/SeriesPart.ts"
 import { type Choices, choices } from "../choices.ts"
@@ -23,7 +24,7 @@ const selected = (all: ReadonlyArray<Labels>, matchers: ReadonlyArray<Matcher>):
 const indexOf = (
   knows: (matchers: ReadonlyArray<Matcher>) => ReadonlyArray<Labels>,
   asked: Array<string> = []
-): PartIndex<never> => ({
+): PartIndex => ({
   labelNames: (matchers) => {
     asked.push("names")
     const names = knows(matchers).flatMap((series) => [...series.keys()])
@@ -58,8 +59,8 @@ const randomSeries = (random: Choices): ReadonlyArray<Labels> => {
 const splitAll = (
   part: SeriesPart,
   all: ReadonlyArray<Labels>,
-  index: PartIndex<never>
-): Effect.Effect<ReadonlyArray<SeriesPart>> =>
+  index: PartIndex
+): Effect.Effect<ReadonlyArray<SeriesPart>, PrometheusError> =>
   Effect.gen(function* () {
     if (selected(all, part.matchers).length <= 1) return [part]
     const halves = yield* split(part, index)

@@ -2,7 +2,7 @@ import { Effect, Fiber, Layer, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { Fault } from "../../src/mock/http.ts"
-import * as Mock from "../../src/mock/layer.ts"
+import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
 import { type SampleBlock, textAt } from "../../src/samples/Sample.ts"
@@ -33,7 +33,7 @@ export const setUp = Effect.fnUntraced(function* (setting: Setting) {
   const config = { base_url: "http://mock", start_date: iso(start), step: 60, ...setting.config }
   const store = StateStore.layerMemory(Object.entries(setting.states ?? {}))
   const base = Layer.merge(store, ConnectorConfig.layerFrom(config))
-  return { base, mock, services: Layer.provideMerge(Mock.layer(mock), base) }
+  return { base, mock, services: Layer.provideMerge(MockHttpClient.layerClient(mock), base) }
 })
 
 export const incremental = (...names: ReadonlyArray<string>): ReadonlyArray<StreamRequest> =>

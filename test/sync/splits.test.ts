@@ -298,7 +298,7 @@ describe("a response that is too large", () => {
       const layer = Layer.succeed(BlockSource, {
         open: (stream) => ({
           metric: stream,
-          expect: (range) => ({ _tag: "Grid", ...range }),
+          expect: (range) => range,
           request: (_, matchers) =>
             Effect.suspend(() => {
               requests++

@@ -37,7 +37,7 @@ describe("states in the future", () => {
   it("are not all named if there are many", () => {
     const states = Array.from({ length: 1000 }, (_, i) => at(`m${i}`, now + 86_400_000))
     const warning = futureStates(states, now)!
-    assert.match(warning, /of 1,000 streams .*m4 \(\S+\) and 995 others\./)
+    assert.match(warning, /of 1,000 streams .*m4 \(\S+\) and 995 more\./)
     assert.isBelow(warning.length, 600)
   })
 })

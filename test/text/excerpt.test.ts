@@ -1,10 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
-import { excerptLine, truncateText } from "../../src/text/excerpt.ts"
+import { endSentence, excerptLine, truncateText } from "../../src/text/excerpt.ts"
 
 describe("truncateText", () => {
   it("never cuts a surrogate pair", () => {
     assert.strictEqual(truncateText("ab🚀c", 4), "ab…")
     assert.strictEqual(truncateText("ab🚀c", 5), "ab🚀c")
+  })
+})
+
+describe("endSentence", () => {
+  it.each([
+    ["done", "done."],
+    ["done.", "done."],
+    ["done!", "done!"],
+    ["really?", "really?"],
+    ["and so on…", "and so on…"]
+  ])("%s", (text, sentence) => {
+    assert.strictEqual(endSentence(text), sentence)
   })
 })
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { formatTime } from "../../src/text/formatTime.ts"
+import { formatSecond, formatTime } from "../../src/text/formatTime.ts"
 
 const integer = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
 
@@ -13,6 +13,7 @@ describe("formatTime", () => {
     [1_709_164_800_000, "2024-02-29T00:00:00Z"]
   ])("%i ms is %s", (millis, text) => {
     assert.strictEqual(formatTime(millis), text)
+    assert.strictEqual(formatSecond(millis), text.replace(/\.\d+/, ""))
   })
 
   it.prop("reads back", [integer(0, 253_402_300_799_999)], ([millis]) => {

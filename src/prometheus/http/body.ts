@@ -9,11 +9,12 @@ import { BoundedText, type Bounds } from "./BoundedText.ts"
 import { bodyChunks } from "./bodyChunks.ts"
 import { causeText } from "./transportError.ts"
 
-/** A response, its address for messages, and how long to wait for it. */
+/** The body of a response, and what reading it needs. */
 export interface Body {
   /** The address of the request, without parameters. */
   readonly address: string
   readonly response: HttpClientResponse.HttpClientResponse
+  /** How long to wait for more of it. */
   readonly timeoutMillis: number
 }
 

@@ -1,6 +1,6 @@
 /** Reads the body of a response in as few stream steps as possible. */
 import { finished, type Readable } from "node:stream"
-import { Array as Arr, Cause, Clock, Effect, type Pull, Stream } from "effect"
+import { Array as Arr, Cause, Duration, Effect, type Pull, Stream } from "effect"
 import type { PrometheusError } from "../PrometheusError.ts"
 
 /** The body is paused when so many bytes wait for the reader. */
@@ -50,24 +50,16 @@ export const bodyChunks = (
         })
       )
       const minBytes = (timeoutMillis / 1000) * MIN_BYTES_PER_SECOND
-      const timeoutNanos = BigInt(Math.round(timeoutMillis * 1e6))
-      const clock = yield* Clock.Clock
-      let waitedNanos = 0n
+      let waitedMillis = 0
       let receivedBefore = 0
-      const isDripping = (): boolean => {
-        if (waitedNanos < timeoutNanos || arrivals.hasEnded) return false
-        if (arrivals.received - receivedBefore < minBytes) return true
-        waitedNanos = 0n
-        receivedBefore = arrivals.received
-        return false
-      }
       /** Waits, and checks the rate after each timeout's worth of waiting. */
-      const waitForBytes = Effect.suspend(() => {
-        const startedAt = clock.monotonicTimeNanosUnsafe()
-        return Effect.flatMap(wait, () => {
-          waitedNanos += clock.monotonicTimeNanosUnsafe() - startedAt
-          return isDripping() ? Effect.fail(onDrip()) : Effect.void
-        })
+      const waitForBytes = Effect.gen(function* () {
+        const [waited] = yield* Effect.timed(wait)
+        waitedMillis += Duration.toMillis(waited)
+        if (waitedMillis < timeoutMillis || arrivals.hasEnded) return
+        if (arrivals.received - receivedBefore < minBytes) return yield* onDrip()
+        waitedMillis = 0
+        receivedBefore = arrivals.received
       })
       const take = Effect.suspend((): ChunkPull => {
         const chunks = arrivals.take()

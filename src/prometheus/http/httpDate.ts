@@ -3,11 +3,12 @@
 /** Longer than any date. */
 const MAX_DATE_CHARACTERS = 64
 
-/** Milliseconds since the epoch, or NaN. The oldest form names no time zone; JavaScript would read it in the local one. */
-export const parseHttpDate = (header: string): number => {
+/** Milliseconds since the epoch. The oldest form names no time zone; JavaScript would read it in the local one. */
+export const parseHttpDate = (header = ""): number | undefined => {
   const text = header.trim()
-  if (text === "" || text.length > MAX_DATE_CHARACTERS) return Number.NaN
-  return Date.parse(/(Z|[A-Z]{3}|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text} GMT`)
+  if (text === "" || text.length > MAX_DATE_CHARACTERS) return undefined
+  const millis = Date.parse(/(Z|[A-Z]{3}|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text} GMT`)
+  return Number.isNaN(millis) ? undefined : millis
 }
 
 /**
@@ -22,6 +23,5 @@ export const parseRetryAfter = (
   const wait = header?.trim() ?? ""
   if (/^\d{1,15}$/.test(wait)) return Number(wait) * 1000
   const until = parseHttpDate(wait)
-  const sent = parseHttpDate(date ?? "")
-  return Number.isNaN(until) ? undefined : Math.max(0, until - (Number.isNaN(sent) ? nowMillis : sent))
+  return until === undefined ? undefined : Math.max(0, until - (parseHttpDate(date) ?? nowMillis))
 }

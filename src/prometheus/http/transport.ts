@@ -1,15 +1,13 @@
 /** Sends requests with the configured credentials, follows redirects, and separates successes from refusals. */
-import { Clock, Effect, Redacted, Result, type Scope, type Stream } from "effect"
-import { type Headers, HttpClient, HttpClientRequest, UrlParams } from "effect/http"
+import { Clock, Effect, Redacted, Result, type Scope } from "effect"
+import { HttpClient, HttpClientRequest, UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import { authenticationOf } from "./authentication.ts"
-import type { Bounds } from "./BoundedText.ts"
-import { type Body, bodyBytes, bodyStart, bodyText } from "./body.ts"
-import { hasCredentials, isInTheClear } from "./connectionWarnings.ts"
+import { type Body, bodyStart } from "./body.ts"
+import { hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
 import { parseRetryAfter } from "./httpDate.ts"
-import { keepsCredentials, MAX_REDIRECTS, withoutQuery } from "./redirects.ts"
 import { fromTransport } from "./transportError.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
@@ -21,19 +19,8 @@ export interface ApiRequest {
   readonly params: Readonly<Record<string, string>>
 }
 
-/** A successful response: its status is 200, and its type JSON. */
-export interface ApiResponse {
-  /** The address of the request, without parameters. */
-  readonly address: string
-  readonly headers: Headers.Headers
-  /** The bytes as they arrive; `isUsed` says whether some have been used. */
-  readonly bytes: (isUsed: () => boolean) => Stream.Stream<Uint8Array, PrometheusError>
-  /** All of a small response. */
-  readonly text: (bounds: Bounds) => Effect.Effect<string, PrometheusError>
-}
-
-/** Sends a request; the scope holds the connection. */
-export type Transport = (request: ApiRequest) => Effect.Effect<ApiResponse, PrometheusError, Scope.Scope>
+/** Sends a request, and succeeds if the status is 200 and the type JSON. The scope holds the connection. */
+export type Transport = (request: ApiRequest) => Effect.Effect<Body, PrometheusError, Scope.Scope>
 
 /** What a transport needs besides the settings. */
 export interface TransportOptions {
@@ -42,6 +29,9 @@ export interface TransportOptions {
   readonly mask: (text: string) => string
   readonly warnOnce: WarnOnce
 }
+
+/** How many redirects of one request are followed. */
+const MAX_REDIRECTS = 5
 
 /** How much of a refusal is read for its text. */
 const MAX_REFUSAL_BYTES = 64 * 1024
@@ -160,14 +150,12 @@ export const makeTransport = (
     if (response.status !== 200 || !(contentType === "" || isJsonType(contentType))) {
       return yield* yield* refusalError(body, contentType)
     }
-    return {
-      address,
-      headers: response.headers,
-      bytes: (isUsed) => bodyBytes(body, isUsed),
-      text: (bounds) => bodyText(body, bounds)
-    }
+    return body
   })
 }
+
+/** An address without its query. */
+const withoutQuery = ({ host, pathname, protocol }: URL): string => `${protocol}//${host}${pathname}`
 
 const isJsonType = (contentType: string): boolean => /json/i.test(contentType)
 

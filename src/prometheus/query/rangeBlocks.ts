@@ -2,7 +2,7 @@
 import { Effect, Stream } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { SeriesCache } from "../../samples/Series.ts"
-import type { ApiResponse } from "../http/transport.ts"
+import { type Body, bodyBytes } from "../http/body.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 import { decodeChunks } from "./decodeChunks.ts"
 import { DecodeError } from "./JsonCursor.ts"
@@ -20,7 +20,7 @@ export interface RangeDecoding {
 
 /** Decodes a response. */
 export const rangeBlocks = (
-  response: ApiResponse,
+  body: Body,
   { excludedLabels, mask, onEnd, series }: RangeDecoding
 ): Stream.Stream<SampleBlock, PrometheusError> => {
   const decoder = new ResponseDecoder(series, excludedLabels)
@@ -28,7 +28,7 @@ export const rangeBlocks = (
     if (!(error instanceof DecodeError)) throw error
     return new PrometheusError({
       reason: "BrokenResponse",
-      summary: `The response from ${response.address} cannot be read: ${mask(error.message)}.`
+      summary: `The response from ${body.address} cannot be read: ${mask(error.message)}.`
     })
   }
   let hasSamples = false
@@ -38,7 +38,8 @@ export const rangeBlocks = (
     return blocks
   }
   const end = Effect.flatMap(Effect.try({ try: () => decoder.finish(), catch: unreadable }), onEnd)
-  return response
-    .bytes(() => hasSamples)
-    .pipe(decodeChunks(decode, unreadable), Stream.concat(Stream.fromEffectDrain(end)))
+  return bodyBytes(body, () => hasSamples).pipe(
+    decodeChunks(decode, unreadable),
+    Stream.concat(Stream.fromEffectDrain(end))
+  )
 }

@@ -1,25 +1,62 @@
 /** The option `--report`: writes the report of a run as an HTML page. */
-import { dirname, join } from "node:path"
-import { Effect, FileSystem } from "effect"
+import { basename, dirname, join } from "node:path"
+import { Effect, FileSystem, Option } from "effect"
 import { DestinationError } from "../../destinations/Destination.ts"
-import { cannot, replaceFile } from "../../destinations/folder/durably.ts"
+import type { DestinationKind } from "../../destinations/DestinationKind.ts"
+import { cannot, readBeginning, replaceFile } from "../../destinations/folder/durably.ts"
 import type { RunSummary } from "../../run/Progress.ts"
 
-/** Fails if the report cannot be written, before hours of reading instead of after them. */
-export const checkReportPath = (path: string): Effect.Effect<void, DestinationError, FileSystem.FileSystem> =>
-  Effect.gen(function* () {
-    const files = yield* FileSystem.FileSystem
-    yield* files.access(dirname(path), { writable: true }).pipe(Effect.mapError(cannot("written", path)))
-    const isFolder = yield* files.stat(path).pipe(
-      Effect.map(({ type }) => type === "Directory"),
-      Effect.orElseSucceed(() => false)
+/** The beginning of an HTML page. A report may replace such a file. */
+const PAGE = /^\uFEFF?\s{0,100}<(!doctype\s+html|html)\b/i
+
+/**
+ * Fails, before hours of reading instead of after them, if the report cannot be written, would be inside the destination, or
+ * would replace a file that is not an HTML page.
+ */
+export const checkReport = Effect.fnUntraced(function* (
+  report: string,
+  destination: { readonly name: string; readonly path: string; readonly kind: Pick<DestinationKind, "owns"> }
+) {
+  const files = yield* FileSystem.FileSystem
+  const refuse = (why: string) =>
+    new DestinationError({
+      message: `--report is ${report}, ${why}. Choose another file, such as report.html.`
+    })
+  // A new file is compared by its folder, which exists.
+  const real = (path: string) =>
+    files.realPath(path).pipe(
+      Effect.catch(() => Effect.map(files.realPath(dirname(path)), (folder) => join(folder, basename(path)))),
+      Effect.orElseSucceed(() => path)
     )
-    if (isFolder) {
-      return yield* new DestinationError({
-        message: `${path} is a folder, and --report wants a file. Name one in it, such as ${join(path, "report.html")}.`
-      })
-    }
-  })
+  const typeOf = (path: string) =>
+    Effect.orElseSucceed(
+      Effect.map(files.stat(path), ({ type }) => type),
+      () => undefined
+    )
+  if (report.trim() === "") {
+    return yield* new DestinationError({ message: "--report needs a file name, such as report.html." })
+  }
+  const folder = dirname(report)
+  if (((yield* typeOf(folder)) ?? "Directory") !== "Directory") {
+    return yield* refuse(`and ${folder} is not a folder`)
+  }
+  const place = yield* real(report)
+  if (destination.kind.owns(yield* real(destination.path), place)) {
+    return yield* refuse(`which is in the destination ${destination.name}`)
+  }
+  yield* files.access(folder, { writable: true }).pipe(Effect.mapError(cannot("written", report)))
+  const type = yield* typeOf(report)
+  if (type === undefined) return
+  if (type === "Directory") {
+    return yield* new DestinationError({
+      message: `${report} is a folder, and --report wants a file. Name one in it, such as ${join(report, "report.html")}.`
+    })
+  }
+  if (type !== "File") return yield* refuse("which is not a regular file")
+  const beginning = yield* Effect.option(readBeginning(place, 256))
+  const isReplaceable = Option.exists(beginning, (bytes) => bytes.length === 0 || PAGE.test(bytes.toString()))
+  if (!isReplaceable) return yield* refuse("which exists and is not an HTML page")
+})
 
 /**
  * Writes the page to a file atomically. The code that renders the page is loaded lazily from a file beside the program, so that

@@ -1,4 +1,4 @@
-/** Warnings about connections that work but are not safe. */
+/** Which connections are safe for credentials, and warnings about others. */
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { authenticationOf } from "./authentication.ts"
 
@@ -12,6 +12,11 @@ export const hasCredentials = (connection: Connection): boolean =>
 /** Whether others can read what is sent to an address. */
 export const isInTheClear = ({ hostname, protocol }: URL): boolean =>
   protocol === "http:" && !isLoopback(hostname)
+
+/** Whether a redirect stays where credentials may be sent: on the same origin, or from http to https on the same host. */
+export const keepsCredentials = (source: URL, target: URL): boolean =>
+  target.origin === source.origin ||
+  (target.hostname === source.hostname && source.protocol === "http:" && target.protocol === "https:")
 
 /** As `URL` writes hosts: addresses in their shortest form. */
 const isLoopback = (hostname: string): boolean =>

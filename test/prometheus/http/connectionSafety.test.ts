@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Redacted } from "effect"
-import { type Connection, connectionWarnings } from "../../../src/prometheus/http/connectionWarnings.ts"
+import {
+  type Connection,
+  connectionWarnings,
+  keepsCredentials
+} from "../../../src/prometheus/http/connectionSafety.ts"
 
 const basicAuth = Option.some({ user: "tester", password: Redacted.make("Geheim-4711") })
 const headers = [{ name: "Authorization", value: Redacted.make("Bearer Geheim-4711") }]
@@ -47,5 +51,21 @@ describe("a connection", () => {
     const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" })
     assert.lengthOf(warnings, 1)
     assert.match(warnings[0]!, /^NODE_TLS_REJECT_UNAUTHORIZED is 0 .* certificates are not checked/)
+  })
+})
+
+describe("a redirect", () => {
+  it.each([
+    ["http://a:9090/x", "http://a:9090/y", true],
+    ["http://a/x", "https://a/x", true],
+    ["http://a:9090/x", "https://a/x", true],
+    ["https://a/x", "http://a/x", false],
+    ["https://a/x", "https://a:8443/x", false],
+    ["http://a:9090/x", "http://a:9091/x", false],
+    ["http://a/x", "http://b/x", false],
+    ["http://a/x", "https://b/x", false],
+    ["http://a.example/x", "http://b.a.example/x", false]
+  ])("from %s to %s keeps credentials: %s", (source, target, expected) => {
+    assert.strictEqual(keepsCredentials(new URL(source), new URL(target)), expected)
   })
 })
