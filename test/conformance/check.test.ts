@@ -1,4 +1,4 @@
-/** The verb `check`, rule by rule. */
+/** The command `check`, rule by rule. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
@@ -17,7 +17,7 @@ import {
 } from "./verbs.ts"
 
 describe("check", { concurrent: true }, () => {
-  it.live("succeeds where the server can be read", () =>
+  it.live("succeeds if the server can be read", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5)
       const { message, status } = yield* check(config)
@@ -38,7 +38,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live("succeeds below a path, with or without a slash at its end", () =>
+  it.live("succeeds under a path prefix, with or without a trailing slash", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, { pathPrefix: "/some/where" })
       for (const base_url of [config.base_url, `${config.base_url}/`]) {
@@ -57,8 +57,8 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  // Metrics may come later: an empty server is no wrong one, but a user who checks wants to know.
-  it.live("succeeds with a warning where the server has no metrics in the range", () =>
+  // Metrics may appear later: an empty server is not an error, but a user who runs a check wants to know.
+  it.live("succeeds with a warning if the server has no metrics in the range", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([], 5)
       const { logs, status } = yield* check(config)
@@ -67,7 +67,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live("goes over a passing failure", () =>
+  it.live("survives a transient failure", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
         faults: (_request, attempt) => (attempt === 1 ? { status: 503 } : undefined)
@@ -76,7 +76,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live("takes nulls and empty texts as not given", () =>
+  it.live("treats nulls and empty strings as not set", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 5), 5)
       const { logs, status } = yield* check({
@@ -101,7 +101,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live("warns of keys that it does not know, and ignores them", () =>
+  it.live("warns about unknown keys, and ignores them", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5)
       const { logs, status } = yield* check({
@@ -118,7 +118,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live.each(wrongConfigurations)("fails with the reason: $what", ({ more, says }) =>
+  it.live.each(wrongConfigurations)("fails and reports the reason: $what", ({ more, says }) =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 5), 5)
       const output = yield* check({ ...config, ...more })
@@ -129,7 +129,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails with a configuration that is no object", () =>
+  it.live("fails if the configuration is not an object", () =>
     Effect.gen(function* () {
       for (const config of ["null", "[]", '"http://localhost:9090"']) {
         const { message, status } = yield* check(config)
@@ -139,7 +139,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live.each(unusableServers)("fails where the server $what", (server) =>
+  it.live.each(unusableServers)("fails if the server $what", (server) =>
     Effect.gen(function* () {
       const output = yield* check(yield* serveUnusable(server))
       assert.strictEqual(output.status, "FAILED")
@@ -148,7 +148,7 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  // Without a configuration there is nothing to have an opinion of: that is not the status FAILED.
+  // Without a configuration there is nothing to check, so the status is not FAILED.
   const unreadable = [
     { what: "is not there", name: "none.json", text: /none\.json cannot be read: it does not exist\./ },
     { what: "is a folder", name: ".", text: /cannot be read: it is not a file\./ },
@@ -160,7 +160,7 @@ describe("check", { concurrent: true }, () => {
       text: /x\.json is not JSON \(line 3\)\./
     }
   ]
-  it.live.each(unreadable)("refuses a file that $what", ({ content, name, text }) =>
+  it.live.each(unreadable)("rejects a file that $what", ({ content, name, text }) =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const path = content === undefined ? files.path(name) : files.write(name, content)
@@ -170,10 +170,10 @@ describe("check", { concurrent: true }, () => {
     })
   )
 
-  it.live("refuses flags that it does not have", () =>
+  it.live("rejects unknown flags", () =>
     Effect.gen(function* () {
       assertRefused(yield* rules.verb(["check"]), "config_error", /--config/, /--help/)
-      // The suggestion stands in one line with the rest.
+      // The suggestion is on the same line as the rest.
       assertRefused(
         yield* rules.verb(["check", "--confg", "x"]),
         "config_error",

@@ -1,6 +1,6 @@
 /**
- * Checkpoints that hold: for every STATE of a long read of several streams, a new read from exactly that state prints
- * exactly the records that remained.
+ * Checkpoints are reliable: for every STATE of a long read of several streams, a new read from exactly that state emits
+ * exactly the remaining records.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -11,14 +11,14 @@ import { pointsOf, refusal, serve } from "../support/mockServer.ts"
 import { assertSameRows, linesOf, stateFile } from "./destination.ts"
 import * as rules from "./rules.ts"
 
-/** Numbers of series that differ, so that streams get on at different speeds and their states interleave. */
+/** Different numbers of series, so that streams progress at different speeds and their states interleave. */
 const SERIES = { one: 1, two: 2, three: 3, five: 5, eight: 8, four: 4 }
 const MINUTES = 86
 
-/** What a query may load: so few that windows stay small, of `eight` 5 points. */
+/** The samples that a query may load: so few that windows stay small, 5 points for `eight`. */
 const MAX_SAMPLES = 44
 
-/** How a server deals with queries that are too large, each sent so many times. */
+/** How the server handles queries that are too large. `attempt` counts repeats of the same query. */
 const servers = {
   "refuses queries for their size": () => refusal,
   "cuts responses and then refuses them for their size": (attempt: number) =>
@@ -30,18 +30,18 @@ const isTooLarge = (request: MockRequest): boolean => {
   return pointsOf(request) * (SERIES[name as keyof typeof SERIES] ?? 0) > MAX_SAMPLES
 }
 
-/** A read as one looks at it from its end. */
+/** A finished read, in retrospect. */
 interface Completeness {
-  /** The records of each stream, in the order in which they were printed. */
+  /** The records of each stream, in the order in which they were emitted. */
   readonly records: ReadonlyMap<string, ReadonlyArray<string>>
   readonly checkpoints: ReadonlyArray<Checkpoint>
 }
 
 /** A moment right after a STATE. */
 interface Checkpoint {
-  /** What the platform knows then: the latest state of each stream that has one. */
+  /** What the platform has at that moment: the latest state of each stream that has one. */
   readonly states: ReadonlyArray<connector.StateOfStream>
-  /** How many records of each stream its latest state stands for. */
+  /** How many records of each stream its latest state covers. */
   readonly done: ReadonlyMap<string, number>
 }
 
@@ -55,7 +55,7 @@ const lookBack = (output: connector.Output): Completeness => {
     if (line.type !== "STATE") continue
     latest.set(line.stream, line.state)
     const isComplete = line.state.stream.stream_state.__ab_full_refresh_sync_complete === true
-    // A refresh that is complete begins again from its start.
+    // A complete refresh restarts from the beginning.
     done.set(line.stream, isComplete ? 0 : records.get(line.stream)!.length)
     checkpoints.push({ states: [...latest.values()], done: new Map(done) })
   }
@@ -69,7 +69,7 @@ const cases = [
     mode: "incremental",
     server: "cuts responses and then refuses them for their size",
     generation: undefined,
-    // Of a window that was passed on in part, only its end can be a state.
+    // If a window was emitted in part, only its end can be a state.
     least: 15
   }
 ] as const
@@ -81,7 +81,7 @@ describe("every STATE", () => {
       name,
       () =>
         Effect.gen(function* () {
-          // The rest is read without limits, in other windows than before: a state must not depend on them.
+          // The rest is read without limits, in different windows: a state must not depend on them.
           let isLimited = true
           const { config } = yield* serve(
             Object.entries(SERIES).flatMap(([name, count]) => gauge(name, MINUTES, count)),
@@ -101,7 +101,7 @@ describe("every STATE", () => {
           const output = yield* rules.read(files, config, catalog)
           isLimited = false
           assert.strictEqual(output.code, 0)
-          // Throws where a record comes twice.
+          // Throws if a record occurs twice.
           assert.strictEqual(connector.byKey(output.records).size, 23 * MINUTES)
           const { checkpoints, records } = lookBack(output)
           assert.isAtLeast(checkpoints.length, least)
@@ -123,13 +123,13 @@ describe("every STATE", () => {
           }, Effect.scoped)
           yield* Effect.forEach(checkpoints, resume, { concurrency: 3, discard: true })
         }),
-      // A process for each of them.
+      // One process for each of them.
       300_000
     )
   }
 })
 
-/** All streams are read at once, or the test shows less than it says: most have a STATE between two of another. */
+/** Streams must be read concurrently, or the test shows less than it claims: most have another's STATE between their own. */
 const assertInterleaved = ({ states }: connector.Output): void => {
   const names = states.map(({ stream }) => stream.stream_descriptor.name)
   const interrupted = Object.keys(SERIES).filter((name) =>
@@ -138,7 +138,7 @@ const assertInterleaved = ({ states }: connector.Output): void => {
   assert.isAtLeast(interrupted.length, 4)
 }
 
-/** A state has these keys and no others, lies on the grid, and each is later than the one before. */
+/** Each state has these keys and no others, lies on the grid, and is later than the one before. */
 const assertStates = ({ states }: connector.Output, generation: number | undefined): void => {
   for (const name of Object.keys(SERIES)) {
     const own = states

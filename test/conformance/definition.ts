@@ -1,6 +1,6 @@
 /**
- * The protocol's definition (0.18) of what a source prints, as JSON Schema, narrowed to what this connector may say:
- * no key beside those named here. That the definition says the same is shown by `test/clients`.
+ * The protocol's definition (0.18) of a source's messages as JSON Schema, narrowed to what this connector may emit: no
+ * keys except those listed here. `test/clients` shows that this agrees with Airbyte's own definition.
  */
 import { Ajv, type ValidateFunction } from "ajv"
 import addFormats from "ajv-formats"
@@ -11,7 +11,7 @@ const count = { type: "integer", minimum: 0 }
 const millis = { type: "integer", minimum: 1_600_000_000_000 }
 const fieldPath = { type: "array", items: notEmpty, minItems: 1 }
 
-/** An object with these properties, all of them required but those that are named, and no others. */
+/** An object with these properties and no others. All are required, except the ones listed as optional. */
 const object = (properties: object, optional: ReadonlyArray<string> = []) => ({
   type: "object",
   properties,
@@ -67,13 +67,13 @@ const traces = {
       ["internal_message", "stack_trace", "stream_descriptor"]
     )
   },
-  // Estimates of streams and of the entire sync must not be mixed: ours are of streams.
+  // Estimates per stream and for the entire sync must not be mixed: ours are per stream.
   ESTIMATE: {
     estimate: object({ name: notEmpty, type: { const: "STREAM" }, row_estimate: count, byte_estimate: count })
   }
 }
 
-/** The payload of every type of message, under the key that holds it. */
+/** The payload of every message type, under its key. */
 const payloads = {
   RECORD: {
     record: object({ stream: notEmpty, emitted_at: millis, data: { ...anyObject, minProperties: 1 } })
@@ -108,10 +108,10 @@ const payloads = {
   CATALOG: { catalog: object({ streams: { type: "array", items: catalogStream, minItems: 1 } }) }
 }
 
-/** A type of message this connector prints. */
+/** A message type that this connector emits. */
 export type MessageType = keyof typeof payloads | "TRACE"
 
-/** The schema of each type of message; of TRACE, one per type of trace. */
+/** The schema of each message type; for TRACE, one per trace type. */
 export const schemas: Readonly<Record<string, object>> = {
   ...Object.fromEntries(
     Object.entries(payloads).map(([type, payload]) => [type, object({ type: { const: type }, ...payload })])
@@ -127,7 +127,7 @@ export const schemas: Readonly<Record<string, object>> = {
   )
 }
 
-/** A validator as strict as there is, for messages and for the records of a stream. */
+/** A validator in its strictest mode, for messages and for the records of a stream. */
 export const makeAjv = (): Ajv => {
   const ajv = new Ajv({
     strict: true,
@@ -143,7 +143,7 @@ const validators = new Map<string, ValidateFunction>(
   Object.entries(schemas).map(([type, schema]) => [type, ajv.compile(schema)])
 )
 
-/** What the definition has against a line, or undefined. */
+/** Why a line violates the definition, or undefined. */
 export const problemOfLine = (line: string): string | undefined => {
   let message: { readonly type?: unknown; readonly trace?: { readonly type?: unknown } }
   try {

@@ -1,12 +1,12 @@
 /**
- * A destination, and the platform that remembers states for it, as far as syncs amount to something there: what a
- * user finds in the tables, and what the next sync is given.
+ * A model of a destination and of the platform that stores states for it: what a user finds in the tables after each
+ * sync, and which states the next sync receives.
  */
 import { assert } from "@effect/vitest"
 import type { ChildResult } from "../support/child.ts"
 import { type Output, parseOutput, type StateOfStream } from "../support/connector.ts"
 
-/** A stream as a connection configures it. */
+/** A stream as configured in a connection. */
 export interface ConnectionStream {
   readonly stream: { readonly name: string; readonly json_schema: object }
   readonly sync_mode: "full_refresh" | "incremental"
@@ -22,16 +22,16 @@ export interface Connection {
   readonly streams: ReadonlyArray<ConnectionStream>
 }
 
-/** One row of a table: a record with what destinations add to it. */
+/** A row of a table: a record with the columns that destinations add. */
 export interface Row {
-  /** The record's data in the text that was printed. */
+  /** The record's data, as the text that was printed. */
   readonly text: string
   readonly data: Readonly<Record<string, unknown>>
   readonly emittedAt: number
   readonly generation: number
 }
 
-/** A line of a read, as far as a destination looks. */
+/** A line of a read, as far as a destination needs it. */
 export type Line =
   | { readonly type: "RECORD"; readonly stream: string; readonly row: Omit<Row, "generation"> }
   | { readonly type: "STATE"; readonly stream: string; readonly state: StateOfStream }
@@ -49,7 +49,7 @@ interface Message {
   }
 }
 
-/** What a read printed, in order. Half a line at the end, of a process that was killed, is none. */
+/** The messages of a read, in order. A killed process may end with a partial line, which is dropped. */
 export function* linesOf(stdout: string): Generator<Line> {
   for (const line of stdout.split("\n").slice(0, -1)) {
     const { record, state, trace, type } = JSON.parse(line) as Message
@@ -65,11 +65,11 @@ export function* linesOf(stdout: string): Generator<Line> {
   }
 }
 
-/** What a process that was killed has printed, without half a line at its end. */
+/** The output of a killed process, without a partial line at its end. */
 export const outputOfKilled = ({ code, signal, stderr, stdout }: ChildResult): Output =>
   parseOutput({ code, signal, stderr, stdout: stdout.slice(0, stdout.lastIndexOf("\n") + 1), messages: [] })
 
-/** The states of some streams as platforms hand them back: with keys of their own, and nulls. */
+/** The states of some streams as platforms return them: with additional keys, and nulls. */
 export const stateFile = (states: Iterable<StateOfStream>): ReadonlyArray<object> =>
   Array.from(states, ({ stream: { stream_descriptor, stream_state } }) => ({
     type: "STREAM",
@@ -78,24 +78,24 @@ export const stateFile = (states: Iterable<StateOfStream>): ReadonlyArray<object
     data: null
   }))
 
-/** Tables and states, from the first sync of a connection to its last. */
+/** The tables and states of a connection, from its first sync to its last. */
 export class Destination {
   readonly #tables = new Map<string, ReadonlyArray<Row>>()
   readonly #states = new Map<string, StateOfStream>()
 
-  /** What the platform gives to the next sync. */
+  /** What the platform passes to the next sync. */
   get states(): ReadonlyArray<object> {
     return stateFile(this.#states.values())
   }
 
-  /** The present content of a table. */
+  /** The current content of a table. */
   rows(stream: string): ReadonlyArray<Row> {
     return this.#tables.get(stream) ?? []
   }
 
   /**
-   * Takes what a read printed, however it ended. What follows a stream's last STATE no one has confirmed to be stored,
-   * and here it is not: a sync that resumes from the state has to read it again.
+   * Loads the output of a read, however it ended. Records after a stream's last STATE are not confirmed, and are not
+   * stored here: a sync that resumes from the state must read them again.
    */
   load(stdout: string, connection: Connection): void {
     const streams = new Map(connection.streams.map((stream) => [stream.stream.name, stream]))
@@ -121,7 +121,7 @@ export class Destination {
     )
   }
 
-  /** A complete stream replaces the generations before it, where it is to: that is what "overwrite" means. */
+  /** A complete stream replaces older generations if the catalog says so: that is what "overwrite" means. */
   #finish({ minimum_generation_id, stream }: ConnectionStream): void {
     const minimum = minimum_generation_id ?? 0
     this.#tables.set(
@@ -131,7 +131,7 @@ export class Destination {
   }
 }
 
-/** Of the rows with the same primary key the one with the latest cursor, then the one that was read last. */
+/** For each primary key, keeps the row with the latest cursor; among equal ones, the row that was read last. */
 const newest = (
   { cursor_field, primary_key }: ConnectionStream,
   rows: ReadonlyArray<Row>
@@ -150,7 +150,7 @@ const newest = (
 const isBefore = (a: readonly [string, number], b: readonly [string, number]): boolean =>
   a[0] === b[0] ? a[1] < b[1] : a[0] < b[0]
 
-/** Compares rows whatever their order, each as often as it comes; shows a few that differ. */
+/** Compares rows as multisets, regardless of order; shows a few that differ. */
 export const assertSameRows = (actual: Iterable<string>, expected: Iterable<string>, what: string): void => {
   const surplus = new Map<string, number>()
   let balance = 0

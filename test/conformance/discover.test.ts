@@ -1,4 +1,4 @@
-/** The verb `discover`, rule by rule. */
+/** The command `discover`, rule by rule. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Predicate } from "effect"
 import { type LabelsInput, makeSeries } from "../../src/mock/MockSeries.ts"
@@ -21,7 +21,7 @@ import {
 /** A series with one sample. */
 const series = (labels: LabelsInput, value = 1) => makeSeries(labels, [[start, value]])
 
-/** Names that mean something to JavaScript, to JSON Schema, to a warehouse or to us. */
+/** Names that have a meaning in JavaScript, in JSON Schema, in a warehouse or here. */
 const awkward = [
   series([
     ["__name__", "__proto__"],
@@ -39,13 +39,13 @@ const awkward = [
   series({ __name__: "up", job: "api" }, Number.NaN)
 ]
 
-/** Every schema and every value within one. */
+/** A schema, and every value inside it. */
 const within = (json: unknown): ReadonlyArray<Readonly<Record<string, unknown>>> =>
   Predicate.isObjectOrArray(json)
     ? [...(Predicate.isReadonlyObject(json) ? [json] : []), ...Object.values(json).flatMap(within)]
     : []
 
-/** What is discovered of the awkward names, once for all tests of it. */
+/** The catalog of the awkward names, discovered once for all tests. */
 const discovered = Effect.runSync(
   Effect.cached(
     Effect.scoped(
@@ -64,7 +64,7 @@ describe("a discovered catalog", { concurrent: true }, () => {
       for (const stream of streams) check(stream)
     })
 
-  it.live("has a stream of each metric, each name once", () =>
+  it.live("has one stream per metric, each name once", () =>
     Effect.gen(function* () {
       const names = (yield* discovered).streams.map(({ name }) => name)
       assert.deepStrictEqual(names, [...new Set(names)])
@@ -74,7 +74,7 @@ describe("a discovered catalog", { concurrent: true }, () => {
     })
   )
 
-  it.live("has schemas that are valid draft 7 of an object", () =>
+  it.live("has object schemas that are valid draft 7", () =>
     eachStream(({ json_schema, name }) => {
       const ajv = makeAjv()
       assert.propertyVal(json_schema, "$schema", "http://json-schema.org/draft-07/schema#")
@@ -84,17 +84,17 @@ describe("a discovered catalog", { concurrent: true }, () => {
     })
   )
 
-  it.live("uses no keyword that destinations do not take", () =>
+  it.live("uses only keywords that destinations accept", () =>
     eachStream(({ json_schema }) => {
       const { properties, ...rest } = json_schema
-      // A property may be called like a keyword: only what is beside and within properties is one.
+      // A property may have the name of a keyword: the names directly below `properties` are not keywords.
       for (const schema of [rest, ...Object.values(properties)].flatMap(within)) {
         assert.doesNotHaveAnyKeys(schema, ["$ref", "allOf", "anyOf", "oneOf", "not", "definitions"])
       }
     })
   )
 
-  it.live("has one type for each column, or one and null", () =>
+  it.live("has one type for each column, optionally with null", () =>
     eachStream(({ json_schema }) => {
       for (const [column, schema] of Object.entries(json_schema.properties)) {
         const { type } = schema as { readonly type?: unknown }
@@ -106,33 +106,33 @@ describe("a discovered catalog", { concurrent: true }, () => {
     })
   )
 
-  it.live("has a cursor and a primary key that are columns, and no objects or lists", () =>
+  it.live("has a cursor and a primary key that are columns with scalar types", () =>
     eachStream((stream) => {
       const { properties } = stream.json_schema
       assert.deepStrictEqual(stream.default_cursor_field, ["time"])
       assert.deepStrictEqual(stream.source_defined_primary_key, [["series_id"], ["time"]])
-      // Not nullable either: a key that may be null is none.
+      // Not nullable either: a key must not be null.
       for (const column of ["time", "series_id"]) assert.propertyVal(properties[column], "type", "string")
       assert.deepInclude(properties.time, { format: "date-time", airbyte_type: "timestamp_with_timezone" })
       assert.isTrue(stream.source_defined_cursor)
     })
   )
 
-  it.live("has both sync modes, and refreshes that can be resumed", () =>
+  it.live("supports both sync modes, and resumable full refreshes", () =>
     eachStream((stream) => {
       assert.deepStrictEqual(stream.supported_sync_modes, ["full_refresh", "incremental"])
       assert.isTrue(stream.is_resumable)
     })
   )
 
-  it.live("has no columns that differ in case only", () =>
+  it.live("has no columns that differ only in case", () =>
     eachStream(({ json_schema }) => {
       const lower = Object.keys(json_schema.properties).map((column) => column.toLowerCase())
       assert.deepStrictEqual(lower, [...new Set(lower)])
     })
   )
 
-  it.live("has a column for every label, beside our own", () =>
+  it.live("has a column for every label, in addition to our own columns", () =>
     Effect.gen(function* () {
       const { logs, streams } = yield* discovered
       const ours = ["time", "value", "special_value", "series_id", "histogram", "other_labels"]
@@ -163,7 +163,7 @@ describe("a discovered catalog", { concurrent: true }, () => {
         "with space",
         'with"quote'
       ])
-      // Those that have none are reported.
+      // Labels without a column are reported.
       const reported = logs.join("\n")
       assert.match(reported, /^WARN time: .*other_labels.*JOB \(job\), Job \(job\)/m)
       assert.match(reported, /^WARN value: .*other_labels.*label_time/m)
@@ -172,7 +172,7 @@ describe("a discovered catalog", { concurrent: true }, () => {
 
   for (const label_columns of [true, false]) {
     it.live(
-      `is kept by the records, ${label_columns ? "with a column per label" : "labels in one object"}`,
+      `matches the records, ${label_columns ? "with a column per label" : "labels in one object"}`,
       () =>
         Effect.gen(function* () {
           const { config } = yield* serve(awkward, 1, {}, { label_columns })
@@ -180,7 +180,7 @@ describe("a discovered catalog", { concurrent: true }, () => {
           const files = yield* connector.workspace
           const output = yield* rules.read(files, config, connector.configure(streams, "full_refresh"))
           assert.strictEqual(output.code, 0)
-          // Whichever columns they are in, no label is lost.
+          // No label is lost, whichever column it is in.
           assert.sameDeepMembers(
             output.records.map((record) => new Map(connector.labelsOf(record))),
             awkward.map(({ labels }) => new Map(labels))
@@ -228,7 +228,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("warns of metrics that a destination may put into one table", () =>
+  it.live("warns about metrics that a destination may put into the same table", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(
         ["up", "Up", "other", "UP"].flatMap((name) => gauge(name, 3)),
@@ -254,7 +254,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  // Samples are the business of a read: a discovery that requests some does not end on a large server.
+  // Only a read needs samples: a discovery that requested them would take forever on a large server.
   it.live("requests no samples", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 3), 3, { faults: onMetric("m", { status: 500 }) })
@@ -263,7 +263,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("goes without descriptions where the server has none", () =>
+  it.live("omits descriptions if the server has none", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 3), 3, {
         faults: ({ path }) => (path.endsWith("/metadata") ? { status: 404, body: "no" } : undefined)
@@ -276,7 +276,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails as one where the labels of one metric cannot be had", () =>
+  it.live("fails entirely if the labels of one metric cannot be read", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(
         [...gauge("a", 3), ...gauge("b", 3)],
@@ -293,7 +293,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("is not held up by patterns over names that would have others backtrack", () =>
+  it.live("is not slowed down by name patterns that make other engines backtrack", () =>
     Effect.gen(function* () {
       const long = "a".repeat(3000)
       const { config } = yield* serve(
@@ -315,7 +315,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails where there is nothing to read", () =>
+  it.live("fails if there is nothing to read", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 3), 3, {}, { metrics: { include: ["other"] } })
       assertRefused(
@@ -327,7 +327,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails with a wrong configuration", () =>
+  it.live("fails if the configuration is invalid", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 3), 3)
       for (const { more, says } of wrongConfigurations.slice(-2)) {
@@ -339,7 +339,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live.each(typicalServers)("fails where the server $what", (server) =>
+  it.live.each(typicalServers)("fails if the server $what", (server) =>
     Effect.gen(function* () {
       const output = yield* refused(yield* serveUnusable(server))
       assertRefused(output, server.failureType, ...server.says)
@@ -347,7 +347,7 @@ describe("discover", { concurrent: true }, () => {
     })
   )
 
-  it.live("refuses files that it cannot use, and flags that it does not have", () =>
+  it.live("rejects unusable files and unknown flags", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const broken = files.write("broken.json", `{"basic_auth_pass": "${password}"`)

@@ -1,6 +1,6 @@
 /**
- * The built executable against a server that sends whatever it likes: a read neither dies of it nor takes memory without
- * bound, and what it prints was sent.
+ * The built executable against a server that sends arbitrary bytes: a read does not crash, its memory stays bounded, and
+ * it emits only what the server sent.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -20,7 +20,7 @@ import * as rules from "./rules.ts"
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 const reportPeak = pathToFileURL(fileURLToPath(new URL("../support/reportPeak.mjs", import.meta.url))).href
 
-/** What the heap may be, and what a process may have in use at its peak; without trouble it is half of that. */
+/** The limits of the heap and of a process's peak memory; a normal read uses half of that. */
 const HEAP_MEGABYTES = 128
 const MAX_MEGABYTES = 300
 
@@ -31,11 +31,11 @@ interface Query {
   readonly end: number
 }
 
-/** The pieces of a body, made while it is sent; or with headers. */
+/** The pieces of a body, generated while they are sent, optionally with headers. */
 type Body = Iterable<string | Uint8Array>
 type Respond = (query: Query) => Body | { readonly headers: Record<string, string>; readonly body: Body }
 
-/** A server on loopback that reports the time, and responds to range queries as instructed. */
+/** A server on loopback that returns the time, and responds to range queries as instructed. */
 const serve = Effect.fnUntraced(function* (minutes: number, respond: Respond, more: object = {}) {
   let queries = 0
   const server = createServer((request, response) => {
@@ -55,7 +55,7 @@ const serve = Effect.fnUntraced(function* (minutes: number, respond: Respond, mo
     })
     const { body, headers } = "body" in result ? result : { body: result, headers: {} }
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-    // A refused client does not receive the rest.
+    // A client that gave up does not receive the rest.
     pipeline(Readable.from(body, { objectMode: false }), response).catch(() => {})
   })
   yield* Effect.acquireRelease(
@@ -94,7 +94,7 @@ function* resultOf(series: Iterable<string>): Generator<string> {
   yield text + END
 }
 
-/** The samples of a query, one a minute, without brackets around. */
+/** The samples of a query, one per minute, without the enclosing brackets. */
 const samplesOf = ({ end, start }: Query, value: (seconds: number) => string): string =>
   Array.from(
     { length: (end - start) / 60 + 1 },
@@ -107,7 +107,7 @@ const repeated = function* (head: string, piece: string, times: number, tail: st
   yield tail
 }
 
-/** A read in a small heap of whose output only what a test asks of each line is kept. */
+/** A read with a small heap. Record lines go to `look` and are not kept. */
 const readMeasured = Effect.fnUntraced(function* (config: object, look: (line: Buffer) => void) {
   const files = yield* connector.workspace
   const peakFile = files.path("peak")
@@ -147,7 +147,7 @@ const readMeasured = Effect.fnUntraced(function* (config: object, look: (line: B
 })
 
 describe("memory stays bounded", { concurrent: true }, () => {
-  it.live("where labels are long and samples many", () =>
+  it.live("if labels are long and samples are many", () =>
     Effect.gen(function* () {
       const MINUTES = 1500
       const label = "x".repeat(200_000)
@@ -170,14 +170,14 @@ describe("memory stays bounded", { concurrent: true }, () => {
     })
   )
 
-  it.live("where very many series have one sample each", () =>
+  it.live("if very many series have one sample each", () =>
     Effect.gen(function* () {
       const SERIES = 100_000
       const { config } = yield* serve(1, ({ start }) =>
         resultOf(
           (function* () {
             for (let i = 0; i < SERIES; i++) {
-              // Names of labels that are all different too.
+              // All label names differ, too.
               yield `{"metric":{"__name__":"m","n${i}":"${i}"},"values":[[${start},"${i}"]]}`
             }
           })()
@@ -203,7 +203,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
       () => repeated(`${BEGINNING}{"metric":{"__name__":"m","a":"`, chunk, MORE, `"}}${END}`),
       /a single value is longer than 1024 KiB/
     ],
-    "a series has labels without end": [
+    "a series has endless labels": [
       () =>
         repeated(
           `${BEGINNING}{"metric":{"__name__":"m"`,
@@ -233,7 +233,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
     ]
   }
   for (const [what, [body, message]] of Object.entries(refused)) {
-    it.live(`where ${what}`, () =>
+    it.live(`if ${what}`, () =>
       Effect.gen(function* () {
         const { config } = yield* serve(10, body)
         let records = 0
@@ -246,7 +246,7 @@ describe("memory stays bounded", { concurrent: true }, () => {
     )
   }
 
-  it.live("where 100 MB of spaces come packed in a few bytes", () =>
+  it.live("if 100 MB of spaces are compressed into a few bytes", () =>
     Effect.gen(function* () {
       const spaces = Buffer.alloc(100_000_000, " ")
       const end = Buffer.from(`{"metric":{"__name__":"m"},"values":[[${start / 1000},"7"]]}${END}`)
@@ -270,7 +270,7 @@ describe("a read of many streams", () => {
   const within = (series: string): string => `${BEGINNING}${series}${END}`
   const deep = "[".repeat(100_000)
 
-  /** The server's response, by the stream's name, and how many records of the two are printed. */
+  /** The server's response by stream name, and how many of the two records are emitted. */
   const responses: Readonly<Record<string, readonly [body: string | Uint8Array, records: 0 | 1 | 2]>> = {
     empty: ["", 0],
     spaces: [" \n\t ", 0],
@@ -319,7 +319,7 @@ describe("a read of many streams", () => {
     endless_time: [within(`{"metric":${metric},"values":[[1e999,"1"]]}`), 0]
   }
 
-  it.live("logs each metric with a nonsensical response, and reads the others", () =>
+  it.live("reports each metric with a malformed response, and reads the others", () =>
     Effect.gen(function* () {
       const good = ["good_first", "good_last"]
       const { config, queries } = yield* serve(2, ({ metric }) => {
@@ -352,7 +352,7 @@ describe("a read of many streams", () => {
       const own = output.errors.flatMap(({ stream_descriptor }) => stream_descriptor?.name ?? [])
       assert.deepStrictEqual(own.sort(), Object.keys(responses).sort())
 
-      // Never anything that was not sent, and never a row twice.
+      // Only what was sent, and no row twice.
       const expected = new Map([
         [iso(start), "1"],
         [iso(start + minute), "2"]

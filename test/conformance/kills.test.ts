@@ -1,9 +1,9 @@
 /**
- * Reads that are killed again and again, each after a random number of bytes of its output, and resumed from the
- * last STATE that was received, until one completes: nothing is missing, nothing differs, and of each stream what came
- * after its last STATE comes once more, a part of one window.
+ * Reads that are killed repeatedly, each after a random number of output bytes, and resumed from the last STATE that was
+ * received, until one completes. Nothing is missing and nothing differs. For each stream, only the records after its last
+ * STATE are repeated, and these are part of one window.
  *
- * KILL_SEEDS sets how many seeds there are, KILL_FIRST_SEED the first of them.
+ * KILL_SEEDS sets the number of seeds, KILL_FIRST_SEED the first one.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -18,23 +18,23 @@ import { linesOf, stateFile } from "./destination.ts"
 const SEEDS = Number(process.env.KILL_SEEDS ?? 3)
 const FIRST_SEED = Number(process.env.KILL_FIRST_SEED ?? 1)
 
-/** How many series a stream has. */
+/** The number of series of each stream. */
 const SERIES = { one: 1, two: 2, five: 5, eight: 8 } as const
 type Name = keyof typeof SERIES
 const names = Object.keys(SERIES) as ReadonlyArray<Name>
 
 const MINUTES = 300
 
-/** Larger windows are refused, so that there are many. */
+/** Larger windows are refused, so that there are many windows. */
 const MAX_CURVE_POINTS = 20
 
-/** All that a read prints is twice as much: so a kill is likely, and states come before it. */
+/** A complete read prints twice as much: so a kill is likely, and states precede it. */
 const MAX_BYTES = 500_000
 
 const metricOf = ({ params }: Pick<MockRequest, "params">): string =>
   /"(\w+)"/.exec(params.get("query") ?? "")?.[1] ?? ""
 
-/** What goes wrong with a response, if anything; with the same request only twice in a row. */
+/** What goes wrong with a response, if anything; the same request fails at most twice in a row. */
 const randomFault = (choices: Choices, attempt: number): Fault | undefined => {
   if (attempt % 3 === 0 || !choices.oneIn(16)) return undefined
   switch (choices.below(4)) {
@@ -49,7 +49,7 @@ const randomFault = (choices: Choices, attempt: number): Fault | undefined => {
   }
 }
 
-/** What a process has printed when it is killed after so many bytes, with the rest lost or not; or everything, if there is less. */
+/** The output of a process that is killed after `bytes` bytes, with or without later bytes; all of it if it is shorter. */
 const readAndKill = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   bytes: number,
@@ -68,14 +68,14 @@ const readAndKill = Effect.fnUntraced(function* (
   return { isKilled, stdout: isKilled && isRestLost ? result.stdout.slice(0, bytes) : result.stdout }
 }, Effect.scoped)
 
-/** What has been received of a stream, from the first read on. */
+/** What has been received of a stream since the first read. */
 class Received {
-  /** By primary key: the text of the record. */
+  /** The text of each record, by primary key. */
   readonly rows = new Map<string, string>()
   total = 0
-  /** Those that the next read has to bring again. */
+  /** The keys that the next read must repeat. */
   repeated = 0
-  /** Since the last STATE, and since the refresh began. */
+  /** Records since the last STATE, and since the refresh began. */
   private sinceState = 0
   private sinceStart = 0
   private isComplete = false
@@ -99,10 +99,10 @@ class Received {
     this.isComplete = state.stream.stream_state.__ab_full_refresh_sync_complete === true
   }
 
-  /** A read has been killed. Returns how much of a window was lost. */
+  /** Registers that a read was killed. Returns how many records of the window were lost. */
   kill(): number {
     const lost = this.sinceState
-    // A refresh that is complete begins again.
+    // A complete refresh restarts.
     const again = this.isComplete ? this.sinceStart : lost
     this.repeated += again
     this.sinceStart -= again
@@ -127,11 +127,11 @@ const modes = {
 let kills = 0
 const killed = { withStates: 0, inAWindow: 0 }
 
-// Side by side: pauses before retries are most of it.
+// Concurrent: most of the time is pauses before retries.
 describe("a read that is killed at random moments", { concurrent: true }, () => {
   for (const [mode, generation] of Object.entries(modes)) {
     for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
-      it.live(`loses nothing and repeats less than a window each time: ${mode}, seed ${seed}`, () =>
+      it.live(`loses nothing, and repeats less than a window each time: ${mode}, seed ${seed}`, () =>
         Effect.gen(function* () {
           const choices = new Choices(seed * 1000 + mode.length, Number.POSITIVE_INFINITY)
           const { config, mock } = yield* serve(
@@ -156,7 +156,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
           const args = connector.readArgs(files, config, catalog)
           const received = new Map(names.map((name) => [name as string, new Received()]))
 
-          /** The rows of the largest window of a stream with a response since a request. */
+          /** The rows of the largest window of a stream that got a response since a given request. */
           const largestWindow = (name: Name, from: number): number =>
             SERIES[name] *
             Math.max(
@@ -174,7 +174,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
             const from = mock.requests.length
             const { isKilled, stdout } = yield* readAndKill(
               [...args, "--state", files.write("state.json", states)],
-              // Later each time: refreshes that are complete begin again, and there must be an end.
+              // Each kill comes later: complete refreshes restart, and the test must terminate.
               choices.between(1, Math.round(MAX_BYTES * (1 + reads / 5))),
               choices.oneIn(2)
             )
@@ -214,7 +214,7 @@ describe("a read that is killed at random moments", { concurrent: true }, () => 
 })
 
 describe("these kills", () => {
-  it("were many, after states and in the midst of windows", () => {
+  it("were many, after states and in the middle of windows", () => {
     assert.isAtLeast(kills, SEEDS * 2)
     assert.isAtLeast(killed.withStates, kills)
     assert.isAtLeast(killed.inAWindow, kills / 4)

@@ -1,4 +1,4 @@
-/** Labels that must not leave: those that the configuration excludes, and those that a platform's catalog deselects. */
+/** Labels that must not be emitted: those that the configuration excludes, and those that a platform's catalog deselects. */
 import { mkdirSync, readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -18,7 +18,7 @@ const users = names.map((name) => `${name}@example.com`)
 
 const MINUTES = 10
 
-/** A series per user, so that only the excluded label distinguishes them. */
+/** One series per user, so that only the excluded label distinguishes them. */
 const series = users.map((user) =>
   makeSeries(
     { __name__: "requests", job: "api", user_email: user },
@@ -37,7 +37,7 @@ const assertNoUser = (text: string, what: string): void => {
   for (const name of names) assert.notInclude(text, name, what)
 }
 
-/** Of every user all records, each by its own key, and no word of any of them. */
+/** All records of every user, each with its own key, and no trace of a user's name. */
 const assertRecords = (output: connector.Output): void => {
   assert.strictEqual(output.code, 0, output.stdout)
   assert.lengthOf(output.records, users.length * MINUTES)
@@ -49,7 +49,7 @@ describe("exclude_labels", { concurrent: true }, () => {
   const exclude_labels = ["user_email"]
 
   for (const label_columns of [true, false]) {
-    it.live(`leaves a label out of catalog and records, label_columns: ${label_columns}`, () =>
+    it.live(`omits a label from catalog and records, label_columns: ${label_columns}`, () =>
       Effect.gen(function* () {
         const { config } = yield* serve(series, MINUTES, {}, { label_columns, exclude_labels })
         const { stdout, streams } = yield* discover(config)
@@ -68,7 +68,7 @@ describe("exclude_labels", { concurrent: true }, () => {
     )
   }
 
-  it.live("leaves it out where the catalog declares it, or declares nothing", () =>
+  it.live("omits it if the catalog declares it, or declares no columns", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(series, MINUTES)
       const { streams } = yield* discover(config)
@@ -79,7 +79,7 @@ describe("exclude_labels", { concurrent: true }, () => {
     })
   )
 
-  it.live("leaves it out where the series have to be split by it", () =>
+  it.live("omits it if the series must be split by it", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(
         series,
@@ -98,7 +98,7 @@ describe("exclude_labels", { concurrent: true }, () => {
   )
 
   it.live.each(["duckdb", "parquet", "jsonl"] as const)(
-    "leaves it out of %s, the report and all files",
+    "omits it from %s, the report and all files",
     (format) =>
       Effect.gen(function* () {
         const { config } = yield* serve(series, MINUTES, {}, { exclude_labels })
@@ -133,7 +133,7 @@ describe("exclude_labels", { concurrent: true }, () => {
   )
 })
 
-/** A catalog without a column, as platforms write it for a person who deselects one. */
+/** A catalog without a column, as platforms write it when a user deselects one. */
 const without = (streams: ReadonlyArray<connector.Stream>, ...columns: ReadonlyArray<string>) =>
   connector.configure(
     streams.map((stream) => ({
@@ -149,7 +149,7 @@ const without = (streams: ReadonlyArray<connector.Stream>, ...columns: ReadonlyA
   )
 
 describe("a label that a catalog deselects", { concurrent: true }, () => {
-  /** The same series, the label `zone` beside them, which no one knew at discovery. */
+  /** The same series with a new label `zone`, which was unknown at discovery. */
   const later = series.map(({ labels }, n) =>
     makeSeries(
       [...labels, ["zone", `z${n}`]],
@@ -170,7 +170,7 @@ describe("a label that a catalog deselects", { concurrent: true }, () => {
     return (yield* discover(config)).streams
   })
 
-  it.live("leaves nowhere, while one that appeared after discovery is not lost", () =>
+  it.live("is not emitted anywhere, while one that appeared after discovery is not lost", () =>
     Effect.gen(function* () {
       const output = yield* readLater(without(yield* discovered, "user_email"))
       assertNoUser(output.stdout, "stdout")
@@ -186,7 +186,7 @@ describe("a label that a catalog deselects", { concurrent: true }, () => {
     })
   )
 
-  it.live("leaves nowhere where no label is wanted at all", () =>
+  it.live("is not emitted, nor is a new label, if other_labels is deselected too", () =>
     Effect.gen(function* () {
       const streams = yield* discovered
       for (const columns of [
@@ -200,7 +200,7 @@ describe("a label that a catalog deselects", { concurrent: true }, () => {
     })
   )
 
-  it.live("is logged as a warning where the platform lost the discovered schema", () =>
+  it.live("causes a warning if the platform lost the discovered schema", () =>
     Effect.gen(function* () {
       const streams = (yield* discovered).map((stream) => ({
         ...stream,

@@ -1,4 +1,4 @@
-/** What a person who watches a sync sees. */
+/** What a user sees in the logs of a sync. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { makeSeries } from "../../src/mock/MockSeries.ts"
@@ -20,7 +20,7 @@ const estimatesOf = (messages: ReadonlyArray<Message>): ReadonlyArray<Estimate> 
     return trace?.type === "ESTIMATE" ? [trace.estimate] : []
   })
 
-/** Two metrics of 300 minutes; the first is refused once. */
+/** Two metrics of 300 minutes; the first one is refused once. */
 const setting = Effect.gen(function* () {
   const { config } = yield* serve([...gauge("a", 300, 2), ...gauge("b", 300, 3)], 300, {
     faults: (request, attempt) =>
@@ -32,7 +32,7 @@ const setting = Effect.gen(function* () {
 })
 
 describe("the log of a read", () => {
-  it.live("logs per stream what will be read, what went wrong, and how many records there were", () =>
+  it.live("reports for each stream what will be read, what went wrong, and the number of records", () =>
     Effect.gen(function* () {
       const { catalog, config, files } = yield* setting
       const { logs } = yield* rules.read(files, config, catalog)
@@ -54,7 +54,7 @@ describe("the log of a read", () => {
     })
   )
 
-  it.live("logs each window and its records with --debug", () =>
+  it.live("reports each window and its records with --debug", () =>
     Effect.gen(function* () {
       const { catalog, config, files } = yield* setting
       const result = yield* rules.verb([
@@ -70,7 +70,7 @@ describe("the log of a read", () => {
       const had = b.flatMap((text) => /b: (\d+) records, (.*)\.$/.exec(text)?.slice(1) ?? [])
       assert.isAbove(asked.length, 2)
       assert.strictEqual(asked.length + had.length, 2 * b.length)
-      // Three series: each window has three records a point.
+      // Three series: each window has three records per point.
       assert.deepStrictEqual(
         had,
         asked.map((text) => (/^\d+$/.test(text) ? `${3 * Number(text)}` : text))
@@ -78,7 +78,7 @@ describe("the log of a read", () => {
     })
   )
 
-  it.live("says that there is nothing new", () =>
+  it.live("reports that there is nothing new", () =>
     Effect.gen(function* () {
       const { catalog, config, files } = yield* setting
       const first = yield* rules.read(files, config, catalog)
@@ -95,7 +95,7 @@ describe("the log of a read", () => {
 })
 
 describe("estimates", () => {
-  it.live("come early, and are right where the data are even", () =>
+  it.live("are emitted early, and are correct if the data are evenly distributed", () =>
     Effect.gen(function* () {
       const { catalog, config, files } = yield* setting
       const output = yield* rules.read(files, config, catalog)
@@ -121,7 +121,7 @@ describe("estimates", () => {
     })
   )
 
-  it.live("are logged again when the data differ from the first estimate", () =>
+  it.live("are emitted again when the data differ from the first estimate", () =>
     Effect.gen(function* () {
       // Nine of ten series end after a fifth of the time.
       const { config } = yield* serve([...gauge("a", 1000), ...gauge("a", 200, 10).slice(1)], 1000)
@@ -151,7 +151,7 @@ describe("LOG_LEVEL", () => {
         ],
         { env: environment }
       )
-      // Whatever is logged, all else stays.
+      // The log level changes nothing else.
       assert.isAbove(states.length, 1)
       return [...new Set(logs.map((text) => text.split(" ")[0]))].sort()
     })
@@ -172,13 +172,13 @@ describe("LOG_LEVEL", () => {
     )
   }
 
-  it.live("gives way to --debug", () =>
+  it.live("is overridden by --debug", () =>
     Effect.gen(function* () {
       assert.include(yield* levelsOf({ LOG_LEVEL: "ERROR" }, "--debug"), "DEBUG")
     })
   )
 
-  it.live("that is no level is logged, and INFO is used", () =>
+  it.live("with an invalid level is reported, and INFO is used", () =>
     Effect.gen(function* () {
       const { logs, messages } = yield* rules.verb(["spec"], { env: { LOG_LEVEL: "loud" } })
       assert.deepStrictEqual(
@@ -190,8 +190,8 @@ describe("LOG_LEVEL", () => {
   )
 })
 
-describe("texts of a server", () => {
-  /** Escapes of a terminal in both of their forms, DEL, and marks that turn the direction of a text. */
+describe("text from the server", () => {
+  /** Terminal escapes in both forms, DEL, and marks that change the direction of text. */
   const hostile = "\x1b]0;title\x07\x9b2J\x7f\u202egnp.exe\u2066"
   const controls = /[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]/
 
@@ -200,7 +200,7 @@ describe("texts of a server", () => {
   )
 
   it.live(
-    "reach no terminal raw, be it in a catalog, a record or an error, and are the same texts once decoded",
+    "is never printed raw, whether in a catalog, a record or an error, and is unchanged once decoded",
     () =>
       Effect.gen(function* () {
         const { config } = yield* serve(

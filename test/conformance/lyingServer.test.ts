@@ -1,6 +1,6 @@
 /**
- * The built executable against a server that is wrong about its time, its names and its numbers, or is reached in a way that
- * is not safe: what users see of it in each verb.
+ * The built executable against a server whose time, names or numbers are wrong, or which is reached in an unsafe way: what
+ * users see in each command.
  */
 import { readFileSync } from "node:fs"
 import type { IncomingMessage, ServerResponse } from "node:http"
@@ -18,19 +18,19 @@ import * as rules from "./rules.ts"
 interface Lies {
   /** The server's clock, in seconds. */
   readonly clock?: () => number
-  /** When its responses say that they were sent. */
+  /** The time in the Date header of its responses. */
   readonly date?: () => Date
-  /** What its lists of names hold, as JSON. */
+  /** The contents of its lists of names, as JSON. */
   readonly names?: string
   /** The value at each point. */
   readonly value?: (query: string) => string
-  /** Responds in its own way, or returns false. */
+  /** Responds itself, or returns false. */
   readonly own?: (path: string, response: ServerResponse) => boolean
 }
 
 const MINUTES = 5
 
-/** A server of one series per metric, with a sample on each point of five minutes. */
+/** A server with one series per metric, and a sample at each point of five minutes. */
 const serve = (lies: Lies = {}) => {
   const {
     clock = () => Date.now() / 1000,
@@ -87,7 +87,7 @@ const decade = 10 * 365 * 86_400
 const inTenYears = () => Math.floor(Date.now() / 1000) + decade
 
 describe("a clock ten years ahead", { concurrent: true }, () => {
-  it.live("is refused by a check, and does not move the state of a sync there", () =>
+  it.live("fails a check, and does not move the state of a sync to that time", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const config = configOf(yield* serve({ clock: inTenYears }), { step: 86_400 })
@@ -115,7 +115,7 @@ describe("a clock ten years ahead", { concurrent: true }, () => {
     })
   )
 
-  it.live("of the entire machine is warned of in each sync, and later syncs name the states", () =>
+  it.live("on the entire machine causes a warning in each sync, and later syncs name the states", () =>
     Effect.gen(function* () {
       let isWrong = true
       const clock = () => (isWrong ? inTenYears() : Date.now() / 1000)
@@ -132,7 +132,7 @@ describe("a clock ten years ahead", { concurrent: true }, () => {
         warningsOf(first).join("\n"),
         /^The clock of \S+ shows 20[34]\S+, more than a day ahead of this machine's/
       )
-      // Once its clock is right again, every sync says why it reads nothing.
+      // Once the clock is correct again, every sync reports why it reads nothing.
       isWrong = false
       for (let sync = 0; sync < 2; sync++) {
         const later = yield* rules.read(files, config, catalog, first.states)
@@ -150,8 +150,8 @@ describe("a clock ten years ahead", { concurrent: true }, () => {
   )
 })
 
-describe("a clock that stands years behind", () => {
-  it.live("is warned of, and its data can be read", () =>
+describe("a clock that is years behind", () => {
+  it.live("causes a warning, and the data can be read", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const config = configOf(yield* serve({ clock: () => start / 1000 + 10 * 60 }))
@@ -170,8 +170,8 @@ describe("a clock that stands years behind", () => {
   )
 })
 
-describe("names that a server lists twice, or that are none", () => {
-  it.live("become one stream each, and each point is written once", () =>
+describe("a server's list of metric names", () => {
+  it.live("yields one stream per valid name even if it is listed twice, and each point once", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const long = "n".repeat(3000)
@@ -219,7 +219,7 @@ describe("names that a server lists twice, or that are none", () => {
     })
   )
 
-  it.live("are refused in a sentence where they are no text", () =>
+  it.live("is rejected with a clear message if it contains anything but strings", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const config = configOf(yield* serve({ names: '["m",null]' }))
@@ -229,7 +229,7 @@ describe("names that a server lists twice, or that are none", () => {
     })
   )
 
-  it.live("may be 700,000, for which no catalog has room", () =>
+  it.live("may have 700,000 names, which are reported as too many for a catalog", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const names = JSON.stringify(Array.from({ length: 700_000 }, (_, i) => `metric_${i}`))
@@ -251,7 +251,7 @@ describe("names that a server lists twice, or that are none", () => {
 
 describe("a dry run", { concurrent: true }, () => {
   for (const count of ["NaN", "+Inf", "-1", "0.5", "1e300"]) {
-    it.live(`ends with a sentence where ${count} series are counted`, () =>
+    it.live(`fails with a clear message if the server counts ${count} series`, () =>
       Effect.gen(function* () {
         const files = yield* connector.workspace
         const base = yield* serve({ value: (query) => (query.startsWith("count(") ? count : "1") })
@@ -335,11 +335,11 @@ describe("memory stays bounded", { concurrent: true }, () => {
   }
 })
 
-describe("credentials in the clear", () => {
-  it.live("are warned of in each verb and run", () =>
+describe("credentials sent in clear text", () => {
+  it.live("cause a warning in each command and run", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
-      // Another name for this machine, which is not known to be one.
+      // Another name for this machine, which is not recognized as such.
       const base = (yield* serve()).replace("127.0.0.1", "0.0.0.0")
       const config = configOf(base, { ...bounded, basic_auth_user: "reader", basic_auth_pass: "Geheim-4711" })
       const path = files.write("config.json", config)

@@ -1,4 +1,4 @@
-/** The verb `read`, rule by rule; `rules.read` holds each run against those that concern all of them. */
+/** The command `read`, rule by rule; `rules.read` also checks each run against the general rules. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Scope } from "effect"
 import type { Fault } from "../../src/mock/http.ts"
@@ -20,7 +20,7 @@ import {
   wrongConfigurations
 } from "./verbs.ts"
 
-/** Enough minutes for several windows, and so for several states. */
+/** Enough minutes for several windows, and therefore several states. */
 const minutes = 300
 
 const three = ["a", "b", "c"]
@@ -29,7 +29,7 @@ const read = Effect.fnUntraced(function* (config: object, catalog: rules.Catalog
   return yield* rules.read(yield* connector.workspace, config, catalog, state)
 })
 
-/** Reads what is discovered. */
+/** Reads all discovered streams. */
 const readAll = Effect.fnUntraced(function* (config: object, mode: "full_refresh" | "incremental") {
   const { streams } = yield* discover(config)
   return yield* read(config, connector.configure(streams, mode))
@@ -73,7 +73,7 @@ describe("a stream that is read", { concurrent: true }, () => {
       more: { start_date: "2126-01-01", end_date: null }
     }
   ]
-  it.live.each(empty)("reads as empty where it $what", ({ more, series }) =>
+  it.live.each(empty)("is read as empty if it $what", ({ more, series }) =>
     Effect.gen(function* () {
       const { config } = yield* serve(series, 5)
       for (const [mode, story] of [
@@ -87,7 +87,7 @@ describe("a stream that is read", { concurrent: true }, () => {
     })
   )
 
-  it.live("is read beside others that are empty", () =>
+  it.live("is read together with empty streams", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("b", 5), 5)
       const output = yield* read(config, catalogOf("incremental", ...three))
@@ -103,21 +103,23 @@ describe("a stream that is read", { concurrent: true }, () => {
     })
   )
 
-  it.live("has records that were emitted now, a second refresh the same ones later", () =>
-    Effect.gen(function* () {
-      const { config } = yield* serve(gauge("m", 20, 3), 20)
-      const before = Date.now()
-      const first = yield* readAll(config, "full_refresh")
-      const between = Date.now()
-      const second = yield* readAll(config, "full_refresh")
-      assert.strictEqual(first.records.length, 60)
-      assert.deepStrictEqual(dataOf(second), dataOf(first))
-      for (const { emittedAt } of first.records) assert.isTrue(emittedAt >= before && emittedAt <= between)
-      for (const { emittedAt } of second.records) assert.isAbove(emittedAt, between)
-    })
+  it.live(
+    "has records with the current emission time, and a second refresh has the same records with a later one",
+    () =>
+      Effect.gen(function* () {
+        const { config } = yield* serve(gauge("m", 20, 3), 20)
+        const before = Date.now()
+        const first = yield* readAll(config, "full_refresh")
+        const between = Date.now()
+        const second = yield* readAll(config, "full_refresh")
+        assert.strictEqual(first.records.length, 60)
+        assert.deepStrictEqual(dataOf(second), dataOf(first))
+        for (const { emittedAt } of first.records) assert.isTrue(emittedAt >= before && emittedAt <= between)
+        for (const { emittedAt } of second.records) assert.isAbove(emittedAt, between)
+      })
   )
 
-  it.live("waits where the server limits the rate, and says until when", () =>
+  it.live("waits if the server limits the rate, and reports until when", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
         faults: (request, attempt) =>
@@ -126,7 +128,7 @@ describe("a stream that is read", { concurrent: true }, () => {
       const output = yield* readAll(config, "incremental")
       assert.strictEqual(output.code, 0)
       assert.strictEqual(storyOf(output, "m"), "STARTED WAITING RUNNING RECORD STATE COMPLETE")
-      // That there is exactly one reason, in this shape, is the definition's.
+      // The definition checks that there is exactly one reason, in this shape.
       const [waiting] = output.messages.flatMap(({ trace }) => {
         const { emitted_at, stream_status } =
           (trace as {
@@ -143,7 +145,7 @@ describe("a stream that is read", { concurrent: true }, () => {
 })
 
 describe("a record", { concurrent: true }, () => {
-  /** The data of the only record, without the key, whose series has these labels. */
+  /** Reads a single record of a series with these labels. Returns its data without the key. */
   const dataOfOne = Effect.fnUntraced(function* (
     labels: LabelsInput,
     value: number,
@@ -173,7 +175,7 @@ describe("a record", { concurrent: true }, () => {
 
   const labels = { __name__: "m", job: "api", zone: "a" }
 
-  it.live("has a value that JSON can hold, or says which it cannot", () =>
+  it.live("has a value that JSON can represent, or else names the special value", () =>
     Effect.gen(function* () {
       const bucket = { boundaries: 0, lower: "1", upper: "2", count: "3" }
       const values: Readonly<Record<string, readonly [MockValue, object]>> = {
@@ -201,15 +203,15 @@ describe("a record", { concurrent: true }, () => {
     })
   )
 
-  it.live("has labels that came after discovery in other_labels", () =>
+  it.live("has labels that appeared after discovery in other_labels", () =>
     Effect.gen(function* () {
       const data = yield* dataOfOne(labels, 1, {}, (columns) => columns, ["zone"])
       assert.deepStrictEqual(data, { value: 1, job: "api", other_labels: { zone: "a" } })
     })
   )
 
-  // Who deselects columns in a platform gets a catalog without them.
-  it.live("has no column that was deselected", () =>
+  // When a user deselects columns, the platform removes them from the catalog.
+  it.live("has no deselected columns", () =>
     Effect.gen(function* () {
       const some = ({ job, series_id, time }: Record<string, unknown>) => ({ job, series_id, time })
       assert.deepStrictEqual(yield* dataOfOne(labels, 1, {}, some), { job: "api" })
@@ -219,7 +221,7 @@ describe("a record", { concurrent: true }, () => {
     })
   )
 
-  it.live("has the columns of its catalog where the configuration has changed since", () =>
+  it.live("has the columns of its catalog if the configuration has changed since", () =>
     Effect.gen(function* () {
       const columns = yield* dataOfOne(labels, 1, { label_columns: false })
       assert.deepStrictEqual(columns, { value: 1, job: "api", zone: "a" })
@@ -236,7 +238,7 @@ describe("a record", { concurrent: true }, () => {
     })
   )
 
-  it.live("has all columns where the catalog declares none", () =>
+  it.live("has all columns if the catalog declares none", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([makeSeries(labels, [[start, 1]])], 1)
       const catalog = { streams: [{ stream: { name: "m", json_schema: {} }, sync_mode: "full_refresh" }] }
@@ -266,20 +268,20 @@ describe("a stream that fails", { concurrent: true }, () => {
       text: /HTTP 422: no such thing\..*check selector/
     },
     {
-      what: "meets an error of the server",
+      what: "gets a server error",
       fault: refusal(500, "out of memory"),
       type: "transient_error",
       text: /HTTP 500: out of memory/
     },
     { what: "is cut off", fault: { cutAfterBytes: 200 }, type: "transient_error", text: /broke off/ },
     {
-      what: "gets a nonsensical response",
+      what: "gets a malformed response",
       fault: { body: '{"status":"success","data":' },
       type: "transient_error",
       text: /cannot be read/
     },
     {
-      what: "is left without an end",
+      what: "never ends",
       fault: { stallAfterBytes: 200 },
       more: { request_timeout: 1 },
       type: "transient_error",
@@ -288,7 +290,7 @@ describe("a stream that fails", { concurrent: true }, () => {
   ]
 
   it.live.each(faults)(
-    "is INCOMPLETE after its error where it $what, and the others continue",
+    "is INCOMPLETE after its error if it $what, and the others continue",
     ({ fault, more, text, type }) =>
       Effect.gen(function* () {
         const { config } = yield* serve(
@@ -314,7 +316,7 @@ describe("a stream that fails", { concurrent: true }, () => {
       })
   )
 
-  it.live("has never been RUNNING where it had no response", () =>
+  it.live("is never RUNNING if it gets no response", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, { faults: onMetric("m", refusal(422, "no")) })
       const output = yield* read(config, catalogOf("full_refresh", "m"))
@@ -323,30 +325,32 @@ describe("a stream that fails", { concurrent: true }, () => {
     })
   )
 
-  it.live("is named with all that failed, and one passing failure makes the total one transient", () =>
-    Effect.gen(function* () {
-      const fails = { a: onMetric("a", refusal(422, "no")), c: onMetric("c", refusal(500, "later")) }
-      const { config } = yield* serve(
-        three.flatMap((name) => gauge(name, 5)),
-        5,
-        { faults: (request) => fails.a(request) ?? fails.c(request) },
-        { max_retries: 0, concurrency: 1 }
-      )
-      const output = yield* read(config, catalogOf("incremental", ...three))
-      assert.strictEqual(output.code, 1)
-      assert.deepStrictEqual(
-        three.map((name) => storyOf(output, name).split(" ").at(-1)),
-        ["INCOMPLETE", "COMPLETE", "INCOMPLETE"]
-      )
-      assert.strictEqual(output.errors.length, 3)
-      assert.strictEqual(output.errors[2]?.failure_type, "transient_error")
-      assert.match(output.errors[2]?.message ?? "", /^2 of 3 streams failed: a, c\. /)
-    })
+  it.live(
+    "is named together with all that failed, and one transient failure makes the final error transient",
+    () =>
+      Effect.gen(function* () {
+        const fails = { a: onMetric("a", refusal(422, "no")), c: onMetric("c", refusal(500, "later")) }
+        const { config } = yield* serve(
+          three.flatMap((name) => gauge(name, 5)),
+          5,
+          { faults: (request) => fails.a(request) ?? fails.c(request) },
+          { max_retries: 0, concurrency: 1 }
+        )
+        const output = yield* read(config, catalogOf("incremental", ...three))
+        assert.strictEqual(output.code, 1)
+        assert.deepStrictEqual(
+          three.map((name) => storyOf(output, name).split(" ").at(-1)),
+          ["INCOMPLETE", "COMPLETE", "INCOMPLETE"]
+        )
+        assert.strictEqual(output.errors.length, 3)
+        assert.strictEqual(output.errors[2]?.failure_type, "transient_error")
+        assert.match(output.errors[2]?.message ?? "", /^2 of 3 streams failed: a, c\. /)
+      })
   )
 })
 
 describe("a read", { concurrent: true }, () => {
-  it.live.each(typicalServers)("fails as one, before any stream, where the server $what", (server) =>
+  it.live.each(typicalServers)("fails entirely, before any stream starts, if the server $what", (server) =>
     Effect.gen(function* () {
       const output = yield* read(yield* serveUnusable(server), catalogOf("incremental", ...three))
       assertRefused(output, server.failureType, ...server.says)
@@ -354,7 +358,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  /** Reads two streams; the first request for a later window of the second one is when `change` happens. */
+  /** Reads streams until `change` happens, at the first request for a later window of `b`. */
   const changing = Effect.fnUntraced(function* (change: () => Fault | undefined, more: object) {
     const isLater = onMetric("b", {}, true)
     let hasChanged = false
@@ -373,14 +377,14 @@ describe("a read", { concurrent: true }, () => {
     assert.strictEqual(output.code, 1)
     assert.match(storyOf(output, "a"), /^STARTED RUNNING RECORD( STATE)+ COMPLETE$/)
     assert.match(storyOf(output, "b"), /^STARTED RUNNING RECORD STATE( RECORD| STATE)* INCOMPLETE$/)
-    // What had not begun by then is not spoken of.
+    // There are no messages about a stream that had not started by then.
     assert.strictEqual(storyOf(output, "c"), "")
     assert.lengthOf(output.errors, 1)
     assert.strictEqual(typesOf(output).at(-1), "TRACE")
     return output.errors[0]!
   })
 
-  it.live("fails as one where the password is changed in the middle", () =>
+  it.live("fails entirely if the password is changed in the middle", () =>
     Effect.gen(function* () {
       const error = yield* changing(() => ({ status: 401, body: "Unauthorized" }), {})
       assert.strictEqual(error.failure_type, "config_error")
@@ -388,7 +392,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("fails as one where the server goes down in the middle", () =>
+  it.live("fails entirely if the server goes down in the middle", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const error = yield* changing(
@@ -403,7 +407,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("that fails names the streams that failed before", () =>
+  it.live("that fails names the streams that failed earlier", () =>
     Effect.gen(function* () {
       const refused = onMetric("a", { status: 422, body: "no" })
       const down = onMetric("b", { status: 401, body: "Unauthorized" })
@@ -423,7 +427,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("of no streams is done at once", () =>
+  it.live("without streams ends immediately", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5)
       const output = yield* read(config, { streams: [] })
@@ -449,12 +453,12 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("takes nulls for whatever a catalog may leave out, and keys that it does not know", () =>
+  it.live("accepts null for optional catalog keys, and unknown keys", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5)
       const { streams } = yield* discover(config)
       const [{ json_schema, name }] = streams as [connector.Stream]
-      // As Airbyte's Python CDK writes them, whose models have all of these.
+      // As Airbyte's Python CDK writes them: its models have all of these keys.
       const stream = {
         name,
         json_schema,
@@ -488,7 +492,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("takes what a platform says beside that", () =>
+  it.live("accepts the other keys of a platform's catalog", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5)
       const { streams } = yield* discover(config)
@@ -508,8 +512,8 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  // Meltano's wrapper leaves them out; ours are defined by the source.
-  it.live("needs neither a cursor nor a primary key from the catalog", () =>
+  // Meltano's wrapper omits them; the source defines them anyway.
+  it.live("needs neither a cursor nor a primary key in the catalog", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5)
       const { streams } = yield* discover(config)
@@ -526,7 +530,7 @@ describe("a read", { concurrent: true }, () => {
   const stream = { name: "m", json_schema: { type: "object", properties: {} } }
   const damaged = [
     {
-      what: "has a sync mode that there is not",
+      what: "has an unknown sync mode",
       catalog: {
         streams: [
           { stream: { ...stream, name: "__AIRBYTE__stream_that_does_not_exist" }, sync_mode: "INVALID" }
@@ -554,7 +558,7 @@ describe("a read", { concurrent: true }, () => {
     { what: "is cut off", catalog: '{"streams": [', text: /catalog file .*catalog\.json is not JSON/ },
     { what: "is empty", catalog: "", text: /catalog file .*catalog\.json is not JSON: it is empty/ }
   ]
-  it.live.each(damaged)("refuses a catalog that $what", ({ catalog, text }) =>
+  it.live.each(damaged)("rejects a catalog that $what", ({ catalog, text }) =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 5), 5)
       const files = yield* connector.workspace
@@ -570,7 +574,7 @@ describe("a read", { concurrent: true }, () => {
     })
   )
 
-  it.live("refuses wrong configurations, files that are not there, and flags that it does not have", () =>
+  it.live("rejects invalid configurations, missing files and unknown flags", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const { config, mock } = yield* serve(gauge("m", 5), 5)

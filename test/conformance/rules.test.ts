@@ -1,4 +1,4 @@
-/** The rules themselves: each finds what breaks it, or the suite would be green for nothing. */
+/** Tests of the rules themselves: each rule detects violations, or the suite would pass without checking anything. */
 import { assert, describe, it } from "@effect/vitest"
 import type * as connector from "../support/connector.ts"
 import * as rules from "./rules.ts"
@@ -73,7 +73,7 @@ const complete = status("COMPLETE")
 const incomplete = status("INCOMPLETE")
 const ofA = { stream_descriptor: { name: "a" } }
 
-/** A run of a process that printed these messages, or this text. */
+/** The output of a process that printed these messages, or this text. */
 const run = (
   messages: ReadonlyArray<object> | string,
   { code = 0, signal = null, stderr = "" }: Partial<connector.Output> = {}
@@ -116,7 +116,7 @@ describe("checkLines", () => {
     assert.doesNotThrow(() => rules.checkLines(run(messages)))
   })
 
-  it("passes half a line of a process that was stopped, and of no other", () => {
+  it("passes a partial last line only if the process was stopped", () => {
     const half = `${JSON.stringify(log)}\n{"type":"REC`
     assert.doesNotThrow(() => rules.checkLines(run(half, { code: null, signal: "SIGTERM" })))
     assert.throws(() => rules.checkLines(run(half)), /the last line is complete/)
@@ -129,11 +129,7 @@ describe("checkLines", () => {
     ["an empty line", "\n", /it is not JSON/],
     ["JSON that is no object", "5\n", /no messages of the type undefined/],
     ["a type that a source does not have", [{ type: "HELLO" }], /no messages of the type HELLO/],
-    [
-      "a trace of a type that there is not",
-      [{ type: "TRACE", trace: { type: "ANALYTICS" } }],
-      /TRACE ANALYTICS/
-    ],
+    ["a trace of an unknown type", [{ type: "TRACE", trace: { type: "ANALYTICS" } }], /TRACE ANALYTICS/],
     ["an unknown key of a message", [{ ...log, time: 1 }], /additional properties/],
     [
       "an unknown key of a payload",
@@ -148,12 +144,12 @@ describe("checkLines", () => {
       /fewer than 1/
     ],
     [
-      "a record that was emitted in seconds",
+      "a record with its emission time in seconds",
       [{ type: "RECORD", record: { ...record().record, emitted_at: at / 1000 } }],
       />=/
     ],
     [
-      "a state without its count",
+      "a state without its record count",
       [{ type: "STATE", state: { ...state(1).state, sourceStats: {} } }],
       /recordCount/
     ],
@@ -172,23 +168,23 @@ describe("checkLines", () => {
     ],
     ["no reason in a list of them", [status("RUNNING", "a", { reasons: [] })], /fewer than 1/],
     [
-      "an error without a type of failure",
+      "an error without a failure type",
       [{ ...error("x"), trace: { ...error("x").trace, error: { message: "x" } } }],
       /failure_type/
     ],
     ["an error that says nothing", [error("")], /fewer than 1/],
     ["a catalog without streams", [{ type: "CATALOG", catalog: { streams: [] } }], /fewer than 1/],
     [
-      "an estimate of the sync",
+      "an estimate for the sync",
       [{ ...estimate, trace: { ...estimate.trace, estimate: { ...estimate.trace.estimate, type: "SYNC" } } }],
       /constant/
     ]
   ]
-  it.each(broken)("refuses %s", (_what, messages, why) => {
+  it.each(broken)("rejects %s", (_what, messages, why) => {
     assert.throws(() => rules.checkLines(run(messages)), why)
   })
 
-  it("refuses anything on standard error", () => {
+  it("rejects anything on standard error", () => {
     assert.throws(
       () => rules.checkLines(run([log], { stderr: "(node:1) Warning\n" })),
       /standard error is silent/
@@ -199,7 +195,7 @@ describe("checkLines", () => {
 describe("checkRead", () => {
   const refreshed = { __ab_full_refresh_sync_complete: true }
 
-  it("passes reads that keep all rules", () => {
+  it("passes reads that follow all rules", () => {
     const of = (name: string) => [
       status("STARTED", name),
       status("RUNNING", name),
@@ -230,7 +226,7 @@ describe("checkRead", () => {
         ),
         catalog("incremental", "a", "b")
       ],
-      // All of them at once: what was open ends, what had not begun is not spoken of.
+      // The entire read fails: open streams end, and there are no messages about streams that had not started.
       [
         run([started, running, record(), incomplete, error("down")], { code: 1 }),
         catalog("incremental", "a", "b")
@@ -242,7 +238,7 @@ describe("checkRead", () => {
       assert.doesNotThrow(() => rules.checkRead(output, streams), undefined, undefined, output.stdout)
   })
 
-  it("passes all columns of a stream that declares none", () => {
+  it("passes any columns of a stream that declares none", () => {
     const bare: rules.Catalog = {
       streams: [{ stream: { name: "a", json_schema: {} }, sync_mode: "incremental" }]
     }
@@ -261,7 +257,7 @@ describe("checkRead", () => {
       /RECORD of a before RUNNING/
     ],
     [
-      "a record before RUNNING, but after a wait",
+      "a record after a wait, but before RUNNING",
       [started, status("RUNNING", "a", limited), record(), running, state(1), complete],
       /RECORD of a before RUNNING/
     ],
@@ -287,7 +283,7 @@ describe("checkRead", () => {
     ],
     ["a state after COMPLETE", [started, running, state(0), complete, state(0)], /STATE of a after its end/],
     [
-      "an error of a stream after its end",
+      "a stream's error after its end",
       [started, running, state(0), incomplete, error("x", ofA)],
       /ERROR of a after its end/
     ],
@@ -299,13 +295,13 @@ describe("checkRead", () => {
     ],
     ["a count that is too low", [started, running, record(), record(), state(1), complete], /recordCount/],
     [
-      "a count of the entire stream",
+      "a record count of the entire stream",
       [started, running, record(), state(1), record(), state(2), complete],
       /recordCount/
     ],
     ["a stream that is not in the catalog", [status("STARTED", "b")], /b is in the catalog/],
     [
-      "a column that is not declared",
+      "an undeclared column",
       [started, running, record({ job: "api" }), state(1), complete],
       /additional properties/
     ],
@@ -315,7 +311,7 @@ describe("checkRead", () => {
       /must be number,null/
     ],
     [
-      "a time that is none",
+      "an invalid time",
       [started, running, record({ time: "2026-02-30T00:00:00Z" }), state(1), complete],
       /date-time/
     ],
@@ -326,7 +322,7 @@ describe("checkRead", () => {
     ],
     ["a catalog in a read", [{ type: "CATALOG", catalog: { streams: [] } }], /to include 'CATALOG'/],
     [
-      "an incremental read that ends as a refresh",
+      "an incremental read that ends with the state of a refresh",
       [started, running, state(0, refreshed), complete],
       /state of its sync mode/
     ],
@@ -337,11 +333,11 @@ describe("checkRead", () => {
       /not failed before COMPLETE/
     ]
   ]
-  it.each(broken)("refuses %s", (_what, messages, why) => {
+  it.each(broken)("rejects %s", (_what, messages, why) => {
     assert.throws(() => rules.checkRead(run(messages), catalog()), why)
   })
 
-  it("refuses a refresh that does not end with the state that says so", () => {
+  it("rejects a refresh that does not end with the completion state", () => {
     for (const states of [[state(0)], [state(0, refreshed), state(0)]]) {
       assert.throws(
         () => rules.checkRead(run([started, running, ...states, complete]), catalog("full_refresh")),
@@ -354,17 +350,12 @@ describe("checkRead", () => {
   const brokenEnds: ReadonlyArray<
     readonly [what: string, messages: ReadonlyArray<object>, code: number, why: RegExp]
   > = [
-    [
-      "exit 0 with a stream that is INCOMPLETE",
-      [started, running, incomplete],
-      0,
-      /every stream is COMPLETE/
-    ],
+    ["exit 0 with an INCOMPLETE stream", [started, running, incomplete], 0, /every stream is COMPLETE/],
     ["exit 0 with a stream that was not read", [], 0, /every stream is COMPLETE/],
     ["exit 0 after an error", [...good, error("x")], 0, /no errors/],
     ["exit 1 without an error", good, 1, /an error is logged/],
     [
-      "exit 1 with a stream's error only",
+      "exit 1 with only a stream's error",
       [started, running, error("x", ofA), incomplete],
       1,
       /the entire read's/
@@ -376,14 +367,14 @@ describe("checkRead", () => {
       /names the failed streams/
     ],
     [
-      "a stream that failed and does not end",
+      "a failed stream that does not end",
       [started, running, error("x", ofA), error("a failed")],
       1,
       /every stream that was STARTED ends/
     ],
     ["another exit code", [error("x")], 2, /to equal 1/]
   ]
-  it.each(brokenEnds)("refuses %s", (_what, messages, code, why) => {
+  it.each(brokenEnds)("rejects %s", (_what, messages, code, why) => {
     assert.throws(() => rules.checkRead(run(messages, { code }), catalog()), why)
   })
 })

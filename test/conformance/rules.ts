@@ -1,4 +1,4 @@
-/** The rules that every run must keep, whatever it is asked and however it ends. */
+/** The rules for every run, whatever its arguments and however it ends. */
 
 import { assert } from "@effect/vitest"
 import type { ValidateFunction } from "ajv"
@@ -7,7 +7,7 @@ import type { ChildOptions } from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { makeAjv, problemOfLine } from "./definition.ts"
 
-/** A configured catalog, as far as rules look. */
+/** A configured catalog, as far as the rules need it. */
 export interface Catalog {
   readonly streams: ReadonlyArray<{
     readonly stream: { readonly name: string; readonly json_schema: object }
@@ -15,14 +15,14 @@ export interface Catalog {
   }>
 }
 
-/** Runs a verb. Every line must be one that the definition has, and standard error silent. */
+/** Runs a command. Every line must match the definition, and standard error must be empty. */
 export const verb = (args: ReadonlyArray<string>, options?: ChildOptions): Effect.Effect<connector.Output> =>
   Effect.map(connector.runVerb(args, options), (output) => {
     checkLines(output)
     return output
   })
 
-/** Reads a catalog; all rules of a read are checked, of one that fails too. */
+/** Reads a catalog, and checks all rules for a read, even if it fails. */
 export const read = (
   files: connector.Workspace,
   config: object,
@@ -36,7 +36,7 @@ export const read = (
     return output
   })
 
-/** A stopped process may leave half a line, which readers drop; nothing else may be broken. */
+/** A stopped process may leave a partial last line, which readers drop; all other lines must be complete. */
 const linesOf = (output: connector.Output): ReadonlyArray<string> => {
   const lines = output.stdout.split("\n")
   const rest = lines.pop()
@@ -44,7 +44,7 @@ const linesOf = (output: connector.Output): ReadonlyArray<string> => {
   return lines
 }
 
-/** Checks each line by itself. */
+/** Checks each line on its own. */
 export const checkLines = (output: connector.Output): void => {
   assert.strictEqual(output.stderr, "", "standard error is silent")
   for (const line of linesOf(output)) {
@@ -53,7 +53,7 @@ export const checkLines = (output: connector.Output): void => {
   }
 }
 
-/** What has been said of one stream so far. */
+/** The messages about one stream so far. */
 interface Progress {
   isRunning: boolean
   ended: "COMPLETE" | "INCOMPLETE" | undefined
@@ -93,8 +93,8 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
   const validators = new Map<string, ValidateFunction>(
     catalog.streams.map(({ stream }) => [
       stream.name,
-      // "additionalProperties" of the stream itself does not excuse a column that is not declared. A stream that
-      // declares nothing says nothing of its columns.
+      // The stream's own "additionalProperties" does not allow undeclared columns. A stream that declares no columns
+      // may have any.
       ajv.compile({
         type: "object",
         ...stream.json_schema,
@@ -105,7 +105,7 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
   const streams = new Map<string, Progress>()
   const errors: Array<connector.TraceError> = []
 
-  /** The progress of a stream that may still say something. */
+  /** The progress of a stream that may still emit messages. */
   const open = (name: string, what: string): Progress => {
     const progress = streams.get(name)
     if (progress === undefined) return assert.fail(`${what} of ${name} before STARTED`)
@@ -134,7 +134,7 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     }
     const progress = open(name, status)
     if (status === "RUNNING") {
-      // A stream that waits is RUNNING too, before or after its first response.
+      // A waiting stream is RUNNING too, before or after its first response.
       if (reasons !== undefined) return
       assert.isFalse(progress.isRunning, `${name} is RUNNING once`)
       progress.isRunning = true
@@ -196,7 +196,7 @@ export const checkRead = (output: connector.Output, catalog: Catalog): void => {
     assert.deepStrictEqual(errors, [], "exit 0: no errors")
   } else {
     assert.strictEqual(output.code, 1)
-    // The last error alone says what was wrong.
+    // Only the last error describes the failure of the read.
     assert.isDefined(errors.at(-1), "exit 1: an error is logged")
     assert.isUndefined(errors.at(-1)?.stream_descriptor, "the last error is the entire read's")
     for (const [name, { ended, failed }] of streams) {

@@ -1,4 +1,4 @@
-/** The sample files in `integration_tests`, which platforms, tests of theirs and newcomers begin with. */
+/** The sample files in `integration_tests`, which platforms, their tests and newcomers start from. */
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, it } from "@effect/vitest"
@@ -34,7 +34,7 @@ const read = Effect.fnUntraced(function* (state?: string) {
   return yield* connector.read(files, config, catalog, state === undefined ? undefined : sample(state))
 })
 
-it.live("config.json passes check, and its metrics are those of configured_catalog.json", () =>
+it.live("config.json passes check, and its metrics match configured_catalog.json", () =>
   Effect.gen(function* () {
     const { config, files } = yield* server
     const check = yield* connector.runVerb(["check", "--config", files.write("config.json", config)])
@@ -45,7 +45,7 @@ it.live("config.json passes check, and its metrics are those of configured_catal
   })
 )
 
-it.live("invalid_config.json is a failed check that says why", () =>
+it.live("invalid_config.json fails check with a reason", () =>
   Effect.gen(function* () {
     const check = yield* connector.runVerb(["check", "--config", pathOf("invalid_config")])
     assert.strictEqual(check.code, 0)
@@ -62,7 +62,7 @@ it.live("configured_catalog.json reads everything", () =>
   })
 )
 
-it.live("state.json reads what comes after it", () =>
+it.live("state.json reads only what is later", () =>
   Effect.gen(function* () {
     const { code, records } = yield* read("state")
     assert.strictEqual(code, 0)
@@ -75,7 +75,7 @@ it.live("state.json reads what comes after it", () =>
   })
 )
 
-it.live("abnormal_state.json, which is of the future, reads nothing, and is kept", () =>
+it.live("abnormal_state.json, which is in the future, reads nothing and is kept", () =>
   Effect.gen(function* () {
     const { code, records, states } = yield* read("abnormal_state")
     assert.deepStrictEqual([code, records], [0, []])

@@ -1,4 +1,4 @@
-/** Secrets are planted in every channel there is, and looked for in everything that is printed. */
+/** Secrets are planted in every channel, and must not occur in any output. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Fault, MockRequest } from "../../src/mock/http.ts"
@@ -8,14 +8,14 @@ import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
 import * as rules from "./rules.ts"
 
-/** With characters that JSON, addresses, forms and web pages all write in their own way. */
+/** With characters that JSON, addresses, forms and web pages escape differently. */
 const password = `S3cret/"pl&nted<Passw0rd>' \\é`
-/** The value of an Authorization header; servers quote its second word alone. */
+/** The second word of a header's value, which servers may quote on its own. */
 const token = "planted.t0ken+with/slash=="
 const tenant = "planted-tenant-secret"
 const basic = Buffer.from(`user:${password}`).toString("base64")
 
-/** No piece of a secret that is as long as this may be seen: what was cut in half would be. */
+/** No piece of a secret of this length may be visible: this also finds secrets that were cut off. */
 const PIECE = 8
 
 const secretConfig = {
@@ -30,7 +30,7 @@ const secretConfig = {
 const html = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
-/** A secret as a server may repeat it. */
+/** The forms in which a server may repeat a secret. */
 const forms: Readonly<Record<string, (secret: string) => string>> = {
   "as it is": (secret) => secret,
   "in JSON": (secret) => JSON.stringify(secret),
@@ -42,7 +42,7 @@ const forms: Readonly<Record<string, (secret: string) => string>> = {
 
 const all = [password, token, tenant, basic]
 
-/** Fails where a piece of a secret is found. */
+/** Fails if a piece of a secret is found. */
 const checkNoSecret = (text: string): void => {
   for (const secret of all) {
     for (const form of Object.values(forms)) {
@@ -56,10 +56,10 @@ const checkNoSecret = (text: string): void => {
   }
 }
 
-/** A server that repeats everything that it was given. */
+/** The text of a server that repeats everything it was sent. */
 const confession = (form: (secret: string) => string): string => all.map(form).join(" and ")
 
-/** Responses to every request that repeat the secrets; every way in which a server can speak to us. */
+/** Responses that repeat the secrets, in every way in which a server can send text. */
 const faults = (form: (secret: string) => string): Readonly<Record<string, Fault>> => {
   const json = (error: string) => JSON.stringify({ status: "error", errorType: "bad_data", error })
   const jsonHeaders = { "content-type": "application/json" }
@@ -78,17 +78,21 @@ const faults = (form: (secret: string) => string): Readonly<Record<string, Fault
       status: 302,
       headers: { location: `http://elsewhere/${encodeURIComponent(password)}/${token}` }
     },
-    "what is no envelope": {
+    "a response without an envelope": {
       status: 200,
       body: JSON.stringify({ reported: confession(form) }),
       headers: jsonHeaders
     },
     // Cut at 100 characters.
-    "what is no JSON": { status: 200, body: `${"x".repeat(95)}${confession(form)}`, headers: jsonHeaders }
+    "a response that is not JSON": {
+      status: 200,
+      body: `${"x".repeat(95)}${confession(form)}`,
+      headers: jsonHeaders
+    }
   }
 }
 
-/** All verbs and the command for people, as one text; they must have reported something. */
+/** The output of `check`, `discover`, `read` and `run`. */
 const runAll = Effect.fnUntraced(function* (config: object) {
   const files = yield* connector.workspace
   const path = files.write("config.json", { ...config, unknown_key: "unknown" })
@@ -113,7 +117,7 @@ const secretMock = {
   requiredHeaders: { "X-Token": `Bearer ${token}`, "X-Scope-OrgID": tenant }
 }
 
-/** Requests of samples only, so that a read gets that far. */
+/** Applies a fault only to requests for samples, so that a read gets that far. */
 const onSamples =
   (fault: Fault) =>
   ({ path }: MockRequest): Fault | undefined =>
@@ -132,7 +136,7 @@ describe("secrets", () => {
           )
           const texts = yield* runAll(config)
           texts.forEach(checkNoSecret)
-          // Every command that requests samples has failed, with a reason.
+          // Every command that requests samples has failed with a reason.
           for (const text of texts.slice(2))
             assert.match(text, /HTTP|redirects|is not a Prometheus|is not what|cannot be read/)
         }
@@ -160,7 +164,7 @@ describe("secrets", () => {
     })
   )
 
-  it.live("are not printed when a server warns of them, nor by a read that succeeds", () =>
+  it.live("are not printed when a server includes them in warnings, nor by a successful read", () =>
     Effect.gen(function* () {
       const reported = Object.values(forms).map(confession)
       const { config } = yield* serve(
@@ -176,7 +180,7 @@ describe("secrets", () => {
     })
   )
 
-  it.live("are not printed when they are wrong", () =>
+  it.live("are not printed when they are rejected", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(
         gauge("m", 5),
@@ -198,14 +202,14 @@ describe("secrets", () => {
     ["a password without a user", { basic_auth_user: undefined }],
     ["credentials in base_url", { base_url: `http://user:${encodeURIComponent(password)}@host:1/` }],
     ["unescaped credentials in base_url", { base_url: `http://user:${token}@host:1/?token=${tenant}` }],
-    ["an object in the place of base_url", { base_url: { url: "http://h", pass: password, token } }],
-    ["a list in the place of base_url", { base_url: ["http://h", tenant, { token }] }],
+    ["an object instead of base_url", { base_url: { url: "http://h", pass: password, token } }],
+    ["a list instead of base_url", { base_url: ["http://h", tenant, { token }] }],
     [
-      "secrets within keys that hold none",
+      "secrets in keys that are not secret",
       { step: { token }, metrics: [password], selector: { x: [tenant] } }
     ],
     ["a header that belongs to the connection", { headers: [{ name: "Trailer", value: token }] }],
-    ["another wrong key", { start_date: "yesterday" }]
+    ["another invalid key", { start_date: "yesterday" }]
   ] as const) {
     it.live(`are not printed for a configuration with ${what}`, () =>
       Effect.gen(function* () {
@@ -241,7 +245,7 @@ describe("secrets", () => {
     })
   )
 
-  it.live("stay as they are in records, where they are data", () =>
+  it.live("are unchanged in records, where they are data", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge(tenant.replaceAll("-", "_"), 2), 2, {}, secretConfig)
       const name = tenant.replaceAll("-", "_")
@@ -257,7 +261,7 @@ describe("secrets", () => {
   )
 
   it.live.each(["s", "1", "e", "http", "prometheus", "api", "hunter"])(
-    "do not show by their mask where they are %s, and are not repeated",
+    "are not revealed by the places of their mask if they are %s, and are not repeated",
     (common) =>
       Effect.gen(function* () {
         const says = `wrong password: ${common}, "${common}" (${common}) of prometheus`
@@ -271,7 +275,7 @@ describe("secrets", () => {
         const auth = (secret: string) => ({ basic_auth_user: "reader-7", basic_auth_pass: secret })
         const { config } = yield* faulty(auth(common))
         const reference = yield* faulty(auth("a-b1-c2-d3"))
-        // Neither addresses nor the time distinguish the two.
+        // Ignore addresses and times, which differ between the two.
         const plain = (text: string) => text.replace(/127\.0\.0\.1:\d+|\d{13}|source-prometheus-\w+/g, "~")
         const texts = (yield* runAll(config)).map(plain)
         const others = (yield* runAll(reference.config)).map(plain)
@@ -279,7 +283,7 @@ describe("secrets", () => {
           assert.notMatch(text, /\w\*{4}|\*{4}\w|\*{4}:\/\//)
           assert.match(text, /http:\/\/~/)
           assert.notInclude(text, `password: ${common}`)
-          // But for what the server says, all is as with a password that nothing has by chance.
+          // Except for the server's text, the output is the same as with a password that occurs nowhere by chance.
           const words = (text: string) => text.replace(/wrong password: .*? of (?:prometheus|\*{4})/g, "…")
           assert.strictEqual(words(text), words(others[i]!))
         }

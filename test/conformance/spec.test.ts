@@ -1,4 +1,4 @@
-/** The verb `spec`: what it prints, against the rules of the connector acceptance tests. */
+/** The command `spec`: its output against the rules of the connector acceptance tests. */
 import { assert, describe, it } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
@@ -9,19 +9,19 @@ import { assertRefused, typesOf } from "./verbs.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What platforms expect of a date that may be a day or a second. */
+/** The pattern that platforms expect for a date that may be a day or a second. */
 const datePattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$"
 
 const isObject: (value: unknown) => value is Json = Predicate.isReadonlyObject
 
 interface Place {
   readonly path: string
-  /** The name of the property whose schema this is, if it is one's. */
+  /** The name of the property, if this is the schema of one. */
   readonly name: string | undefined
   readonly schema: Json
 }
 
-/** Every schema within a schema, itself included. */
+/** Every schema inside a schema, including itself. */
 const places = (schema: unknown, path = "#", name?: string): ReadonlyArray<Place> => {
   if (!isObject(schema)) return []
   const inside = (value: unknown, where: string): ReadonlyArray<Place> =>
@@ -75,7 +75,7 @@ const object = (properties: Json, more: Json = {}): Json => ({ type: "object", p
 interface Rule {
   readonly rule: string
   readonly broken: (place: Place) => boolean
-  /** Schemas that break the rule, which shows that the rule finds something. */
+  /** Schemas that break the rule. They show that the rule detects violations. */
   readonly wrong: ReadonlyArray<Json>
 }
 
@@ -93,7 +93,7 @@ const discriminators = (variants: ReadonlyArray<unknown>): ReadonlyArray<string>
 
 const shapeRules: ReadonlyArray<Rule> = [
   {
-    rule: "has one type everywhere, or a type and null in that order",
+    rule: "has one type everywhere, optionally followed by null",
     broken: ({ schema }) => {
       if ("oneOf" in schema) return schema.type !== "object"
       const types = typesOfSchema(schema)
@@ -108,7 +108,7 @@ const shapeRules: ReadonlyArray<Rule> = [
     ]
   },
   {
-    rule: "uses no keyword that platforms do not take",
+    rule: "uses only keywords that platforms accept",
     broken: ({ schema }) => forbidden.some((keyword) => keyword in schema),
     wrong: forbidden.map((keyword) => object({ a: { type: "object", [keyword]: {} } }))
   },
@@ -145,7 +145,7 @@ const shapeRules: ReadonlyArray<Rule> = [
     wrong: [object({ a: { type: "string", const: "a", default: "b" } })]
   },
   {
-    rule: "marks what is called like a secret and holds a text as one",
+    rule: "marks string properties with the name of a secret as secrets",
     broken: ({ name, schema }) =>
       name !== undefined &&
       secretNames.test(name) &&
@@ -158,12 +158,12 @@ const shapeRules: ReadonlyArray<Rule> = [
     ]
   },
   {
-    rule: "marks only texts as secrets",
+    rule: "marks only strings as secrets",
     broken: ({ schema }) => "airbyte_secret" in schema && !typesOfSchema(schema).includes("string"),
     wrong: [object({ a: { type: "integer", airbyte_secret: true } })]
   },
   {
-    rule: "orders the properties of an object without a tie",
+    rule: "orders the properties of an object without ties",
     broken: ({ schema }) => {
       const orders = Object.values(isObject(schema.properties) ? schema.properties : {}).flatMap(
         (property) => (isObject(property) && "order" in property ? [property.order] : [])
@@ -173,7 +173,7 @@ const shapeRules: ReadonlyArray<Rule> = [
     wrong: [object({ a: { type: "string", order: 1 }, b: { type: "string", order: 1 } })]
   },
   {
-    rule: "groups properties at the top only",
+    rule: "groups properties only at the top level",
     broken: ({ path, schema }) => "group" in schema && path.split("/").length !== 3,
     wrong: [object({ a: object({ b: { type: "string", group: "x" } }) })]
   },
@@ -188,7 +188,7 @@ const shapeRules: ReadonlyArray<Rule> = [
     wrong: [object({ a: { type: "array" } }), object({ a: { type: "array", items: [{ type: "string" }] } })]
   },
   {
-    rule: "has a format, a pattern and a description of it for dates",
+    rule: "has a format, a pattern and a pattern descriptor for dates",
     broken: ({ schema }) =>
       isDate(schema) &&
       !(
@@ -203,7 +203,7 @@ const shapeRules: ReadonlyArray<Rule> = [
     ]
   },
   {
-    rule: "has a title, a description and a place for every property",
+    rule: "has a title, a description and an order for every property",
     broken: ({ name, schema }) =>
       name !== undefined &&
       !(
@@ -220,7 +220,7 @@ const shapeRules: ReadonlyArray<Rule> = [
 
 const makeAjv = (): Ajv => addFormats.default(new Ajv({ strict: false, allErrors: true }))
 
-/** What the executable prints, once for all tests. */
+/** The output of the executable, which runs once for all tests. */
 const printed = Effect.runSync(
   Effect.cached(
     Effect.map(rules.verb(["spec"]), (output) => {
@@ -242,7 +242,7 @@ const specification = Effect.map(printed, ({ connectionSpecification }) => conne
 describe("spec", () => {
   it.live("is printed as exactly one message, on one line", () => printed)
 
-  it.live("is printed with --debug too, with logs at most beside it", () =>
+  it.live("is printed with --debug too, with nothing but logs in addition", () =>
     Effect.gen(function* () {
       const output = yield* rules.verb(["spec", "--debug"])
       assert.deepStrictEqual(typesOf(output), ["SPEC"])
@@ -250,21 +250,21 @@ describe("spec", () => {
     })
   )
 
-  it.live("refuses what it does not take", () =>
+  it.live("rejects unknown arguments and flags", () =>
     Effect.gen(function* () {
       assertRefused(yield* rules.verb(["spec", "extra"]), "config_error", /extra/)
       assertRefused(yield* rules.verb(["spec", "--colour"]), "config_error", /--colour/)
     })
   )
 
-  // What else is to be known of it is tested without a process, in test/config.
-  it.live("is that of the configuration", () =>
+  // Further tests of the specification run in-process, in test/config.
+  it.live("is the specification of the configuration", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual<unknown>(yield* specification, connectionSpecification())
     })
   )
 
-  it.live("names a page of documentation", () =>
+  it.live("links to a documentation page", () =>
     Effect.gen(function* () {
       assert.match(
         (yield* printed).documentationUrl,
@@ -309,8 +309,8 @@ describe("spec", () => {
     })
   )
 
-  // A connection that was set up with the first version continues working with every later one.
-  it.live("only ever becomes wider than it was at first", () =>
+  // A connection that was set up with the first version works with every later one.
+  it.live("still accepts everything that its first version accepted", () =>
     Effect.gen(function* () {
       const now = new Map(places(yield* specification).map(({ path, schema }) => [path, schema]))
       assert.isEmpty(difference(now.get("#")?.required, ["base_url", "start_date", "step"]))
@@ -344,7 +344,7 @@ describe("spec", () => {
         assert.isDefined(schema, path)
         assert.isEmpty(difference(typesOfSchema(then), typesOfSchema(schema!)), path)
         assert.isEmpty(difference(schema!.required, then.required), path)
-        // An enum may grow or go, not appear.
+        // An enum may grow or be removed, but not be added.
         if (schema!.enum !== undefined)
           assert.isEmpty(difference(then.enum ?? [undefined], schema!.enum), path)
       }
@@ -352,6 +352,6 @@ describe("spec", () => {
   )
 })
 
-/** What of one list is not in another. */
+/** The elements of one list that are not in another. */
 const difference = (some: unknown, others: unknown): ReadonlyArray<unknown> =>
   Array.isArray(some) ? some.filter((item) => !(Array.isArray(others) && others.includes(item))) : []

@@ -1,4 +1,4 @@
-/** The state that `read` is given and the states that it gives back, rule by rule. */
+/** The state that `read` receives and the states that it emits, rule by rule. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
@@ -20,7 +20,7 @@ const read = Effect.fnUntraced(function* (
   return yield* rules.read(files, config, catalog, state)
 })
 
-/** A state of ours, complete up to a minute. */
+/** A state of this connector, complete up to a minute. */
 const upTo = (atMinute: number, more: object = {}) => ({
   time: iso(start + atMinute * minute),
   step: 60,
@@ -55,16 +55,16 @@ describe("a state file", { concurrent: true }, () => {
     { what: "is an empty object", state: {} },
     { what: "is null", state: "null" },
     { what: "has null for the stream's state", state: [entry(null)] },
-    { what: "has an empty state of the stream", state: [entry({})] },
+    { what: "has an empty state for the stream", state: [entry({})] },
     {
       what: "has a stream without a state",
       state: [{ type: "STREAM", stream: { stream_descriptor: { name: "m" } } }]
     },
     { what: "says that there is no cursor", state: [entry({ __ab_no_cursor_state_message: true })] },
-    // Whatever they may be: they are of no concern.
+    // Their contents do not matter.
     { what: "has states of other streams only", state: [entry(upTo(3), "n"), entry({ cursor: 1 }, "o")] }
   ]
-  it.live.each(none)("means no state where it $what", ({ state }) =>
+  it.live.each(none)("means no state if it $what", ({ state }) =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       assert.deepStrictEqual(minutesOf(yield* read(config, state)), from(0, 5))
@@ -110,9 +110,9 @@ describe("a state file", { concurrent: true }, () => {
       state: [{ type: "STREAM", stream: { stream_state: upTo(1) } }],
       text: /entry \(number 1\)/
     },
-    { what: "by name, as they once were", state: { m: upTo(1) }, text: /is not a list of states/ }
+    { what: "by stream name, the legacy format", state: { m: upTo(1) }, text: /is not a list of states/ }
   ]
-  it.live.each(refused)("is refused with states $what", ({ state, text }) =>
+  it.live.each(refused)("is rejected with states $what", ({ state, text }) =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("m", 6), 6)
       const output = yield* read(config, state)
@@ -127,7 +127,7 @@ describe("a state file", { concurrent: true }, () => {
     })
   )
 
-  it.live("is refused where it is no JSON", () =>
+  it.live("is rejected if it is not JSON", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       assertRefused(yield* read(config, "[{"), "config_error", /^The state file .*state\.json is not JSON/)
@@ -140,19 +140,19 @@ describe("a state", { concurrent: true }, () => {
   const damaged = [
     { what: "of another version", state: { ...upTo(3), version: 2 }, where: /version/ },
     { what: "without a time", state: { step: 60, version: 1 }, where: /time/ },
-    { what: "with a null for its time", state: { ...upTo(3), time: null }, where: /time/ },
-    { what: "with a time that is none", state: { ...upTo(3), time: "yesterday" }, where: /time/ },
+    { what: "with null as its time", state: { ...upTo(3), time: null }, where: /time/ },
+    { what: "with an invalid time", state: { ...upTo(3), time: "yesterday" }, where: /time/ },
     {
       what: "with a day that does not exist",
       state: { ...upTo(3), time: "2026-02-30T00:00:00Z" },
       where: /time/
     },
-    { what: "with a step of nothing", state: { ...upTo(3), step: 0 }, where: /step/ },
+    { what: "with a step of zero", state: { ...upTo(3), step: 0 }, where: /step/ },
     { what: "of another connector", state: { cursor: 17 }, where: /"cursor":17/ }
   ]
-  it.live.each(damaged)("$what is refused, and nothing is read then", ({ state, where }) =>
+  it.live.each(damaged)("$what is rejected, and nothing is read", ({ state, where }) =>
     Effect.gen(function* () {
-      // The other stream is in order, and does not begin either: a sync is not to be half of one.
+      // The other stream's state is valid, but that stream does not start either: a sync must not be partial.
       const { config, mock } = yield* serve([...gauge("a", 6), ...gauge("m", 6)], 6)
       const output = yield* read(config, [entry(upTo(3), "a"), entry(state)], "incremental", "a", "m")
       assertRefused(
@@ -166,7 +166,7 @@ describe("a state", { concurrent: true }, () => {
     })
   )
 
-  it.live("that a read ended with gives a state and no record again, until there is more", () =>
+  it.live("at the end of a read yields the same state and no records, until there is new data", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 300, 2), 200)
       const first = yield* read(config)
@@ -186,7 +186,7 @@ describe("a state", { concurrent: true }, () => {
     { what: "far in the future", state: { ...upTo(0), time: "2126-01-01T00:00:00Z" }, more: {} },
     { what: "after the configured end", state: upTo(5_000), more: {} },
     {
-      what: "far in the future, with a window to look back",
+      what: "far in the future, with a look-back window",
       state: { ...upTo(0), time: "2126-01-01T00:00:00Z" },
       more: { lookback_window: 3600 }
     },
@@ -196,7 +196,7 @@ describe("a state", { concurrent: true }, () => {
       more: { end_date: null, step: 86_400 }
     }
   ]
-  it.live.each(ahead)("$what gives no record, and comes back as it was", ({ more, state }) =>
+  it.live.each(ahead)("$what yields no records, and is emitted unchanged", ({ more, state }) =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       const output = yield* read({ ...config, ...more }, [entry(state)])
@@ -206,7 +206,7 @@ describe("a state", { concurrent: true }, () => {
     })
   )
 
-  it.live("does not go back where the look-back window is read again", () =>
+  it.live("does not move backwards when the look-back window is read again", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 300), 250, {}, { lookback_window: 200 * 60 })
       const output = yield* read(config, [entry(upTo(240))])
@@ -219,7 +219,7 @@ describe("a state", { concurrent: true }, () => {
     })
   )
 
-  it.live("of another step is gone on from, on the grid of the new one", () =>
+  it.live("of another step is resumed from, on the grid of the new step", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 30), 30)
       const coarser = yield* read({ ...config, step: 300 }, [entry(upTo(7))])
@@ -231,7 +231,7 @@ describe("a state", { concurrent: true }, () => {
     })
   )
 
-  it.live("before the configured start does not bring that forward", () =>
+  it.live("before the configured start does not move the start", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       const output = yield* read({ ...config, start_date: iso(start + 3 * minute) }, [entry(upTo(0))])
@@ -239,7 +239,7 @@ describe("a state", { concurrent: true }, () => {
     })
   )
 
-  it.live("is each stream's own", () =>
+  it.live("applies to its own stream only", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([...gauge("a", 6), ...gauge("b", 6), ...gauge("c", 6)], 6)
       const output = yield* read(
@@ -259,7 +259,7 @@ describe("a state", { concurrent: true }, () => {
 })
 
 describe("a full refresh", { concurrent: true }, () => {
-  /** With the number that the platform gives to a refresh. */
+  /** Runs a full refresh with a generation number, as the platform assigns it. */
   const refresh = Effect.fnUntraced(function* (config: object, generation_id: number, state?: unknown) {
     const files = yield* connector.workspace
     const { streams } = catalogOf("full_refresh", "m")
@@ -268,14 +268,17 @@ describe("a full refresh", { concurrent: true }, () => {
   })
 
   const again = [
-    { what: "one that was complete", state: { __ab_full_refresh_sync_complete: true } },
-    { what: "one without a cursor", state: { __ab_no_cursor_state_message: true } },
+    { what: "a completed refresh", state: { __ab_full_refresh_sync_complete: true } },
+    { what: "a refresh without a cursor", state: { __ab_no_cursor_state_message: true } },
     { what: "an incremental sync", state: upTo(3) },
     { what: "another refresh", state: upTo(3, { full_refresh: true, generation_id: 4 }) },
-    { what: "one without a number", state: upTo(3, { full_refresh: true }) },
-    { what: "one of another step", state: upTo(3, { full_refresh: true, generation_id: 5, step: 30 }) }
+    { what: "a refresh without a generation number", state: upTo(3, { full_refresh: true }) },
+    {
+      what: "a refresh with another step",
+      state: upTo(3, { full_refresh: true, generation_id: 5, step: 30 })
+    }
   ]
-  it.live.each(again)("begins at the start with the state of $what", ({ state }) =>
+  it.live.each(again)("starts from the beginning with the state of $what", ({ state }) =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       const output = yield* refresh(config, 5, [entry(state)])
@@ -284,7 +287,7 @@ describe("a full refresh", { concurrent: true }, () => {
     })
   )
 
-  it.live("resumes from a state of its own", () =>
+  it.live("resumes from its own state", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       const output = yield* refresh(config, 5, [entry(upTo(3, { full_refresh: true, generation_id: 5 }))])
@@ -292,7 +295,7 @@ describe("a full refresh", { concurrent: true }, () => {
     })
   )
 
-  // It stands for a part of a table that the next incremental sync may not have.
+  // The state covers a part of a table that may not exist in the next incremental sync.
   it.live("leaves no state that an incremental sync resumes from", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
@@ -302,7 +305,7 @@ describe("a full refresh", { concurrent: true }, () => {
     })
   )
 
-  it.live("that is read with the state it ended with has the same records", () =>
+  it.live("with the final state of an earlier refresh has the same records", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 6), 6)
       const first = yield* read(config, undefined, "full_refresh")

@@ -1,4 +1,4 @@
-/** How a read ends when someone ends it: by a signal, by closing its output, or by not reading it for a while. */
+/** How a read ends when it is stopped by a signal, when its output is closed, or when its output is not read for a while. */
 import { spawn } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { constants } from "node:os"
@@ -18,14 +18,14 @@ const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", impo
 
 const now = Effect.sync(() => performance.now())
 
-/** PyAirbyte kills a read ten seconds after the signal: the read has to end well before that. */
+/** PyAirbyte kills a read ten seconds after the signal: the read must end well before that. */
 const SOON = 8000
 
-/** Airbyte takes these for a stop, PyAirbyte all but 143. */
+/** Airbyte treats these as a stop, PyAirbyte all except 143. */
 const assertCleanEnd = ({ code, signal }: child.ChildResult): void =>
   assert.isTrue(signal === "SIGTERM" || code === 0 || code === 143, `it ended with ${signal ?? code}`)
 
-/** Starts a read, and ends it in some way once so many characters of its output have come. */
+/** Starts a read, and ends it in the given way once so many characters of its output have arrived. */
 const endAfter = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   characters: number,
@@ -54,7 +54,7 @@ const byClosing = (running: child.RunningChild): void => {
   running.process.stdout.destroy()
 }
 
-// Side by side: most of these wait.
+// Concurrent: most of the time is waiting.
 describe("a read that is stopped", { concurrent: true }, () => {
   const SERIES = { one: 1, two: 2, three: 3, five: 5, eight: 8 }
   const MINUTES = 1000
@@ -66,69 +66,67 @@ describe("a read that is stopped", { concurrent: true }, () => {
     { how: "EPIPE", end: byClosing }
   ] as const
 
-  /** In characters, of about three million: at the first message, after the first states, in the midst of streams. */
+  /** In characters, of about three million: at the first message, after the first states, in the middle of streams. */
   const moments = [1, 300_000, 1_200_000]
 
   for (const { end, how } of stops) {
-    it.live(
-      `by ${how} leaves complete lines and a state from which the rest, and only the rest, is read`,
-      () =>
-        Effect.gen(function* () {
-          // While a read is to be stopped, windows stay small, so that there are states; then they need not.
-          let isLimited = true
-          const { config } = yield* serve(
-            Object.entries(SERIES).flatMap(([name, count]) => gauge(name, MINUTES, count)),
-            MINUTES,
-            { faults: (request) => (isLimited && pointsOf(request) > 50 ? refusal : undefined) }
-          )
-          const files = yield* connector.workspace
-          const streams = yield* connector.discover(files, config)
-          const connection: Connection = {
-            streams: connector.configure(streams, "incremental").streams.map((stream) => ({
-              ...stream,
-              sync_mode: "incremental",
-              destination_sync_mode: "append"
-            }))
-          }
-          let states = 0
-          for (const moment of moments) {
-            isLimited = true
-            const result = yield* endAfter(connector.readArgs(files, config, connection), moment, end)
-            const stopped = outputOfKilled(result)
-            rules.checkLines(stopped)
-            rules.checkRead({ ...stopped, signal: "SIGTERM" }, connection)
-            if (how === "SIGINT" || how === "SIGKILL") assert.strictEqual(result.signal, how)
-            else assertCleanEnd(result)
-            if (how === "SIGTERM" || how === "SIGINT")
-              assert.isTrue(result.stdout.endsWith("\n"), "complete lines")
-            assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped midway")
-            states += stopped.states.length
+    it.live(`by ${how} leaves complete lines and a state from which exactly the rest is read`, () =>
+      Effect.gen(function* () {
+        // Windows are small until the read is stopped, so that there are states. The second read has no limit.
+        let isLimited = true
+        const { config } = yield* serve(
+          Object.entries(SERIES).flatMap(([name, count]) => gauge(name, MINUTES, count)),
+          MINUTES,
+          { faults: (request) => (isLimited && pointsOf(request) > 50 ? refusal : undefined) }
+        )
+        const files = yield* connector.workspace
+        const streams = yield* connector.discover(files, config)
+        const connection: Connection = {
+          streams: connector.configure(streams, "incremental").streams.map((stream) => ({
+            ...stream,
+            sync_mode: "incremental",
+            destination_sync_mode: "append"
+          }))
+        }
+        let states = 0
+        for (const moment of moments) {
+          isLimited = true
+          const result = yield* endAfter(connector.readArgs(files, config, connection), moment, end)
+          const stopped = outputOfKilled(result)
+          rules.checkLines(stopped)
+          rules.checkRead({ ...stopped, signal: "SIGTERM" }, connection)
+          if (how === "SIGINT" || how === "SIGKILL") assert.strictEqual(result.signal, how)
+          else assertCleanEnd(result)
+          if (how === "SIGTERM" || how === "SIGINT")
+            assert.isTrue(result.stdout.endsWith("\n"), "complete lines")
+          assert.notInclude(stopped.statuses, "eight:COMPLETE", "it was stopped midway")
+          states += stopped.states.length
 
-            // What came after the last states is not in there: it has to come again.
-            isLimited = false
-            const destination = new Destination()
-            destination.load(stopped.stdout, connection)
-            const rest = yield* connector.read(files, config, connection, destination.states)
-            assert.deepStrictEqual([rest.code, rest.stderr], [0, ""])
-            destination.load(rest.stdout, connection)
-            for (const [name, count] of Object.entries(SERIES)) {
-              const keys = destination.rows(name).map(({ data }) => `${data.n} ${data.time} ${data.value}`)
-              const all = gauge(name, MINUTES, count).flatMap(({ labels, times, values }) =>
-                Array.from(times, (time, i) => {
-                  const at = new Date(time).toISOString().replace(".000Z", "Z")
-                  return `${labels.find(([label]) => label === "n")![1]} ${at} ${values[i]}`
-                })
-              )
-              assertSameRows(keys, all, `${name}, stopped after ${moment} characters`)
-            }
+          // The destination does not contain records after the last states: they must be read again.
+          isLimited = false
+          const destination = new Destination()
+          destination.load(stopped.stdout, connection)
+          const rest = yield* connector.read(files, config, connection, destination.states)
+          assert.deepStrictEqual([rest.code, rest.stderr], [0, ""])
+          destination.load(rest.stdout, connection)
+          for (const [name, count] of Object.entries(SERIES)) {
+            const keys = destination.rows(name).map(({ data }) => `${data.n} ${data.time} ${data.value}`)
+            const all = gauge(name, MINUTES, count).flatMap(({ labels, times, values }) =>
+              Array.from(times, (time, i) => {
+                const at = new Date(time).toISOString().replace(".000Z", "Z")
+                return `${labels.find(([label]) => label === "n")![1]} ${at} ${values[i]}`
+              })
+            )
+            assertSameRows(keys, all, `${name}, stopped after ${moment} characters`)
           }
-          assert.isAbove(states, 10, "there were states to resume from")
-        })
+        }
+        assert.isAbove(states, 10, "there were states to resume from")
+      })
     )
   }
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    it.live(`by ${signal} is quick, leaves complete lines, and keeps what was completed`, () =>
+    it.live(`by ${signal} ends quickly, leaves complete lines, and keeps completed windows`, () =>
       Effect.gen(function* () {
         // The first window is complete; the second never ends.
         const { config } = yield* serve(gauge("m", 2000, 20), 2000, {
@@ -156,7 +154,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
     )
   }
 
-  it.live("is as quick while the server keeps it waiting", () =>
+  it.live("ends quickly, too, while it waits for the server", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
         faults: onMetric("m", { delayMillis: Number.POSITIVE_INFINITY })
@@ -171,7 +169,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
     })
   )
 
-  it.live("happens by itself when its output is closed, as by head -1", () =>
+  it.live("ends by itself when its output is closed, as by head -1", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 3000, 100), 3000)
       const files = yield* connector.workspace
@@ -185,7 +183,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
     })
   )
 
-  it.live("happens as soon when little is printed", () =>
+  it.live("ends early, too, when it prints little", () =>
     Effect.gen(function* () {
       const names = Array.from({ length: 60 }, (_, i) => `m${i}`)
       const { config, mock } = yield* serve(
@@ -207,7 +205,7 @@ describe("a read that is stopped", { concurrent: true }, () => {
   )
 })
 
-/** Starts a read of whose output nothing is taken before `stdout` is asked to; waits for the first bytes to be there. */
+/** Starts a read and waits for its first bytes, but consumes no output until `stdout` is read. */
 const startUnread = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   const process_ = yield* Effect.acquireRelease(
     Effect.sync(() => spawn(process.execPath, [executable, ...args], { stdio: ["ignore", "pipe", "pipe"] })),
@@ -224,7 +222,7 @@ const startUnread = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   const ended = new Promise<readonly [code: number | null, signal: NodeJS.Signals | null, stderr: string]>(
     (resolve) => process_.once("exit", (code, signal) => resolve([code, signal, stderr]))
   )
-  // Nothing more than a stream's own buffer is ever taken by this.
+  // This never takes more than the stream's own buffer.
   yield* Effect.callback<void>((resume) => {
     process_.stdout.once("readable", () => resume(Effect.void))
     process_.once("exit", () => resume(Effect.void))
@@ -232,8 +230,8 @@ const startUnread = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   return { process: process_, ended: Effect.promise(() => ended) }
 })
 
-describe("a reader that takes nothing", { concurrent: true }, () => {
-  it.live("does not hold up a stop for more than a grace period, a second signal or not", () =>
+describe("a reader that consumes nothing", { concurrent: true }, () => {
+  it.live("delays a stop by no more than the grace period, with or without a second signal", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 3000, 50), 3000)
       const files = yield* connector.workspace
@@ -245,8 +243,8 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
           stuck.process.kill(signal)
           yield* Effect.promise(() => handled(stuck.process.pid!, signal))
         }
-        // It dies of the first it sees, at once or when the grace period of two seconds is over. Which of two different
-        // ones that is, is for the kernel and the threads that take them to say.
+        // It is terminated by the first signal that it handles, immediately or after the grace period of two seconds. If
+        // there are two different signals, the kernel and the threads decide which one comes first.
         const [code, signal, stderr] = yield* stuck.ended
         assert.deepStrictEqual([code, stderr], [null, ""], signals.join(", then "))
         assert.include(signals, signal)
@@ -264,7 +262,7 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
   )
 
   it.live.runIf(process.platform === "linux")(
-    "for ten seconds costs neither memory nor requests, and then gets everything",
+    "for ten seconds causes neither memory growth nor requests, and then gets everything",
     () =>
       Effect.gen(function* () {
         const SERIES = 200
@@ -285,7 +283,7 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
           const at = Number(record.data.n) * MINUTES + (Date.parse(record.data.time) - start) / minute
           if (seen[at] === 0) taken.different++
           seen[at] = 1
-          // By then, windows are as large as they get.
+          // By then, windows have reached their maximum size.
           if (taken.records !== (SERIES * MINUTES) / 5) return undefined
           pause.push(use())
           return setTimeout(10_000).then(() => {
@@ -298,7 +296,7 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
         assert.deepStrictEqual(yield* slow.ended, [0, null, ""])
         const [before, after] = pause as [Use, Use]
         assert.isBelow(after.memory - before.memory, 64)
-        // Three are requested ahead of the one that is stuck.
+        // Three windows are requested ahead of the blocked one.
         assert.isAtMost(after.windows - before.windows, 3)
         assert.isAtLeast(windows() - after.windows, 2, "there was more to ask for")
       })
@@ -306,12 +304,12 @@ describe("a reader that takes nothing", { concurrent: true }, () => {
 })
 
 describe("a stop while the event loop is blocked", { concurrent: true }, () => {
-  /** A server that lets everything wait, so that whatever reads it is there to be blocked. */
+  /** A server that never responds, so that its reader waits and can be blocked. */
   const serveNothing = serve(gauge("m", 5), 5, {
     faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
   })
 
-  /** Blocks the loop of a program that waits for its server, stops it, and returns what became of it. */
+  /** Blocks the event loop of a program that waits for its server, and sends signals. Returns how it ended. */
   const stopBlocked = Effect.fnUntraced(function* (
     block: Block,
     signals: ReadonlyArray<NodeJS.Signals>,
@@ -348,7 +346,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
     { verb: "read", block: "a loop", argsOf: readM },
     { verb: "read", block: "a regular expression", argsOf: readM },
     { verb: "read", block: "a lock", argsOf: readM },
-    { verb: "read", block: "a call of the system", argsOf: readM },
+    { verb: "read", block: "a system call", argsOf: readM },
     { verb: "discover", block: "a loop", argsOf: withConfig("discover") },
     { verb: "check", block: "a regular expression", argsOf: withConfig("check") }
   ]
@@ -358,8 +356,8 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
       it.live(`by ${block}: ${verb} ends by ${signal}, silently`, () =>
         Effect.gen(function* () {
           const { millis, result } = yield* stopBlocked(block, [signal], argsOf)
-          // A call of the system that does not return leaves nothing but SIGKILL.
-          const expected = block === "a call of the system" ? "SIGKILL" : signal
+          // A system call that does not return leaves only SIGKILL.
+          const expected = block === "a system call" ? "SIGKILL" : signal
           assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, expected, ""])
           assert.isTrue(result.stdout === "" || result.stdout.endsWith("\n"), "complete lines")
           assert.isBelow(millis, SOON)
@@ -368,7 +366,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
     }
   }
 
-  it.live("is of the first signal, where there are two", () =>
+  it.live("ends by the first of two signals", () =>
     Effect.gen(function* () {
       const { millis, result } = yield* stopBlocked("a loop", ["SIGINT", "SIGTERM"], readM)
       assert.deepStrictEqual([result.code, result.signal, result.stderr], [null, "SIGINT", ""])
@@ -376,7 +374,7 @@ describe("a stop while the event loop is blocked", { concurrent: true }, () => {
     })
   )
 
-  it.live("says in a run that what was committed is kept", () =>
+  it.live("reports in a run that committed data is saved", () =>
     Effect.gen(function* () {
       const { millis, result } = yield* stopBlocked("a loop", ["SIGINT"], (files, config) => [
         ...withConfig("run")(files, config),
@@ -399,13 +397,13 @@ interface Line {
   readonly state: connector.StateOfStream
 }
 
-/** What a process has used so far: memory at its peak, in megabytes, and windows that it has requested. */
+/** What a process has used so far: its peak memory in megabytes, and the number of requested windows. */
 interface Use {
   readonly memory: number
   readonly windows: number
 }
 
-/** Waits until a process has been interrupted by a signal: the same one again would otherwise be no second one. */
+/** Waits until a process has received a signal: before that, sending the same signal again would have no effect. */
 const handled = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
   const bit = 1n << BigInt(constants.signals[signal] - 1)
   const isPending = (): boolean => {
@@ -416,7 +414,7 @@ const handled = async (pid: number, signal: NodeJS.Signals): Promise<void> => {
   while (isPending()) await setImmediate()
 }
 
-/** The most memory that a process has had in use so far. */
+/** The peak memory of a process so far. */
 const peakMegabytes = (pid: number): number =>
   Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))![1]) / 1024
 

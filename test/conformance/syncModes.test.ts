@@ -1,4 +1,4 @@
-/** The four sync modes that the setup guide offers, as a user finds them in the tables of a destination. */
+/** The four sync modes of the setup guide, and their results in the tables of a destination. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
@@ -17,7 +17,7 @@ import {
 } from "./destination.ts"
 import * as rules from "./rules.ts"
 
-/** A stream for each mode, named after it: the four are read side by side in one connection, as users mix them. */
+/** A stream for each mode, named after it. One connection reads the four together, because users mix modes. */
 const modes = [
   { name: "full_refresh_overwrite", sync: "full_refresh", destination: "overwrite" },
   { name: "full_refresh_append", sync: "full_refresh", destination: "append" },
@@ -25,10 +25,10 @@ const modes = [
   { name: "incremental_append_dedup", sync: "incremental", destination: "append_dedup" }
 ] as const
 
-/** What a server holds of every metric: by series, the value of each minute since `start`. */
+/** The server's data for every metric: by series, the value at each minute since `start`. */
 type Content = Readonly<Record<string, ReadonlyMap<number, number>>>
 
-/** The minutes from one to another, both included, with values that identify series and minutes. */
+/** The minutes of an inclusive range, with values that identify series and minute. */
 const minutes = (from: number, to: number, offset: number): ReadonlyMap<number, number> =>
   new Map(Array.from({ length: to - from + 1 }, (_, i) => [from + i, offset + (from + i) / 4] as const))
 
@@ -42,7 +42,7 @@ const seriesOf = (content: Content): ReadonlyArray<MockSeries> =>
     )
   )
 
-/** The key and the value of every sample of a content from one minute to another, both included. */
+/** The key and the value of every sample in an inclusive range of minutes. */
 const samplesBetween = (content: Content, first: number, last: number) =>
   Object.entries(content).flatMap(([n, values]) =>
     [...values]
@@ -50,7 +50,7 @@ const samplesBetween = (content: Content, first: number, last: number) =>
       .map(([at, value]) => [`${n} ${iso(start + at * minute)}`, value] as const)
   )
 
-/** One sync: what the server holds, its clock in minutes since `start`, and the last minute that is read. */
+/** One sync: the server's data, its clock in minutes since `start`, and the last minute that is read. */
 interface Sync {
   readonly content: Content
   readonly now: number
@@ -63,7 +63,7 @@ interface Story {
   readonly hideFuture: boolean
   readonly lookback: number
   readonly syncs: ReadonlyArray<Sync>
-  /** Whether nothing was lost and nothing came too late: then deduped history is what the server has in the end. */
+  /** Whether no samples disappear or arrive too late: then deduped history equals the server's final data. */
   readonly isWhole: boolean
 }
 
@@ -74,8 +74,8 @@ const without = (values: ReadonlyMap<number, number>, from: number, to: number) 
 
 const stories: ReadonlyArray<Story> = [
   {
-    // What is younger than the settle delay, of a minute, is left for the next sync.
-    what: "time goes by",
+    // Samples younger than the settle delay of one minute are left to the next sync.
+    what: "time passes",
     hideFuture: true,
     lookback: 0,
     isWhole: true,
@@ -98,7 +98,7 @@ const stories: ReadonlyArray<Story> = [
     }))
   },
   {
-    what: "the server is scraped on, gets and loses series, and forgets its oldest samples",
+    what: "the server gains new samples and series, loses series, and drops its oldest samples",
     hideFuture: false,
     lookback: 0,
     isWhole: false,
@@ -109,7 +109,7 @@ const stories: ReadonlyArray<Story> = [
     ]
   },
   {
-    what: "samples come late or are corrected, within the look-back window",
+    what: "samples arrive late or are corrected, within the look-back window",
     hideFuture: false,
     lookback: 15,
     isWhole: true,
@@ -118,7 +118,7 @@ const stories: ReadonlyArray<Story> = [
       {
         content: {
           a: without(minutes(0, 80, 0), 70, 80),
-          // From minute 35 on, the values are others than in the first sync.
+          // From minute 35 on, the values differ from the first sync.
           b: new Map([...minutes(0, 34, 1000), ...minutes(35, 80, 3000)]),
           late: minutes(26, 40, 2000)
         },
@@ -137,7 +137,7 @@ const stories: ReadonlyArray<Story> = [
     ]
   },
   {
-    what: "samples come later than the look-back window",
+    what: "samples arrive later than the look-back window",
     hideFuture: false,
     lookback: 5,
     isWhole: false,
@@ -149,7 +149,7 @@ const stories: ReadonlyArray<Story> = [
   }
 ]
 
-/** The catalog of a sync, numbered from 1, with generations as the platform counts them. */
+/** The catalog of a sync, numbered from 1, with generations as the platform assigns them. */
 const connectionOf = (streams: ReadonlyArray<connector.Stream>, sync: number): Connection => ({
   streams: modes.map(({ destination, name, sync: mode }) => ({
     stream: streams.find((stream) => stream.name === name)!,
@@ -163,7 +163,7 @@ const connectionOf = (streams: ReadonlyArray<connector.Stream>, sync: number): C
   }))
 })
 
-/** What the table of each mode has to hold after the given syncs. */
+/** The expected table of each mode after the given syncs. */
 const expectedTables = (lookback: number, syncs: ReadonlyArray<Sync>) => {
   const refreshes = syncs.map(({ content, last }) => samplesBetween(content, 0, last))
   const increments = syncs.map(({ content, last }, i) =>
@@ -184,13 +184,13 @@ const tableOf = (destination: Destination, name: string): ReadonlyArray<string> 
 
 describe("the four sync modes, over three syncs", () => {
   for (const { hideFuture, isWhole, lookback, syncs, what } of stories) {
-    // Time is the server's, and stands still unless it is set.
+    // The test clock is the server's time, which stands still until it is set.
     it.effect(`match the server's samples in the tables while ${what}`, () =>
       Effect.gen(function* () {
         const { config, mock } = yield* serve([], 1, { hideFuture })
         const files = yield* connector.workspace
         const destination = new Destination()
-        // Series come and go, but they all have the same labels.
+        // Series appear and disappear, but all have the same labels.
         mock.database = makeDatabase(seriesOf(syncs[0]!.content))
         yield* TestClock.setTime(start + syncs[0]!.now * minute)
         const streams = yield* connector.discover(files, { ...config, end_date: syncs[0]!.endDate })
@@ -221,7 +221,7 @@ describe("the four sync modes, over three syncs", () => {
     )
   }
 
-  it.live("resume from each other's states with nothing lost: a stream's mode may be changed", () =>
+  it.live("resume from each other's states without loss, so that a stream's mode may be changed", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 300, 3), 300, { maxSamples: 200 })
       const files = yield* connector.workspace
@@ -259,7 +259,7 @@ describe("a full refresh", () => {
 
   const complete = { __ab_full_refresh_sync_complete: true }
 
-  /** What a read printed of each stream, as text. */
+  /** The records of each stream in a read, as text. */
   const recordsOf = (output: connector.Output): ReadonlyMap<string, ReadonlyArray<string>> => {
     const records = new Map<string, Array<string>>([
       ["m", []],
@@ -287,10 +287,10 @@ describe("a full refresh", () => {
     { saved: undefined, next: 7, resumes: false }
   ]
 
-  it.live("that was killed resumes in the same generation, and restarts in another or when complete", () =>
+  it.live("resumes in the same generation after a kill, and restarts in another one or when complete", () =>
     Effect.gen(function* () {
       let isStuck = false
-      // A window holds 40 minutes of `m` and 120 of `n`; those that begin after minute 200 may never get a response.
+      // A window has 40 minutes of `m` and 120 of `n`. While stuck, windows that begin after minute 200 get no response.
       const { config } = yield* serve([...gauge("m", 400, 3), ...gauge("n", 400, 1)], 400, {
         maxSamples: 120,
         faults: ({ params, path }) =>
@@ -330,7 +330,7 @@ describe("a full refresh", () => {
           const last = output.states.findLast(({ stream }) => stream.stream_descriptor.name === name)
           assert.deepStrictEqual(last?.stream.stream_state, complete, what)
         }
-        // The table is both attempts of a generation, or the second alone.
+        // The table contains both attempts of the same generation, or only the second one.
         destination.load(output.stdout, second)
         for (const { name } of typeof next === "number" ? streams : []) {
           const rows = destination.rows(name).map(({ text }) => text)
@@ -347,7 +347,7 @@ describe("a full refresh", () => {
   )
 })
 
-it.live("numbers of generations and syncs may be null or absent in an incremental sync", () =>
+it.live("generation and sync IDs may be null or absent in an incremental sync", () =>
   Effect.gen(function* () {
     const { config } = yield* serve(gauge("m", 50, 2), 50)
     const files = yield* connector.workspace

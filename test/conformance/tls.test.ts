@@ -1,4 +1,4 @@
-/** The built executable against servers whose TLS is none, or too old, and in environments that switch its checks off. */
+/** The built executable against servers with missing or outdated TLS, and in environments that disable its verification. */
 import { once } from "node:events"
 import { createServer as createPlainServer } from "node:http"
 import { createServer, type ServerOptions } from "node:https"
@@ -14,7 +14,7 @@ const listening = Effect.fnUntraced(function* (make: () => Server) {
   const server = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const server = make()
-      // Handshakes that fail are what this is about.
+      // Failed handshakes are the subject of these tests.
       server.on("tlsClientError", () => {})
       await once(server.listen(0, "127.0.0.1"), "listening")
       return server
@@ -44,7 +44,7 @@ const tlsServer = (options: ServerOptions) =>
 
 const configOf = (base_url: string) => ({ base_url, start_date: "2026-01-01", max_retries: 0 })
 
-/** What a check says of a server, with the message of a read, which is the same. */
+/** The message of a failed check, which is also the message of a read. */
 const refusalOf = Effect.fnUntraced(function* (base_url: string) {
   const files = yield* connector.workspace
   const path = files.write("config.json", configOf(base_url))
@@ -63,7 +63,7 @@ const refusalOf = Effect.fnUntraced(function* (base_url: string) {
 
 describe("TLS", { concurrent: true }, () => {
   for (const maxVersion of ["TLSv1", "TLSv1.1"] as const) {
-    it.live(`of version ${maxVersion} is named as the problem`, () =>
+    it.live(`of version ${maxVersion} is reported as the problem`, () =>
       Effect.gen(function* () {
         const ciphers = "DEFAULT@SECLEVEL=0"
         const url = yield* tlsServer({ minVersion: "TLSv1", maxVersion, ciphers })
@@ -75,7 +75,7 @@ describe("TLS", { concurrent: true }, () => {
     )
   }
 
-  it.live("is distinguished from a server that does not speak it at all", () =>
+  it.live("is distinguished from a server without TLS", () =>
     Effect.gen(function* () {
       const url = yield* listening(() => createPlainServer((_, response) => response.end("{}")))
       const message = yield* refusalOf(url)
@@ -84,9 +84,9 @@ describe("TLS", { concurrent: true }, () => {
     })
   )
 
-  it.live("is distinguished from no common cipher", () =>
+  it.live("that fails for lack of a common cipher is reported as such", () =>
     Effect.gen(function* () {
-      // Of a key exchange that needs a key of RSA, and the server has none.
+      // The key exchange needs an RSA key, which the server does not have.
       const url = yield* tlsServer({ maxVersion: "TLSv1.2", ciphers: "ECDHE-RSA-AES128-GCM-SHA256" })
       const message = yield* refusalOf(url)
       assert.match(message, /it shares no cipher or key exchange with this program/)
@@ -94,32 +94,34 @@ describe("TLS", { concurrent: true }, () => {
     })
   )
 
-  it.live("that the environment has unchecked is warned of by each verb, on standard output alone", () =>
-    Effect.gen(function* () {
-      const url = yield* tlsServer({})
-      const files = yield* connector.workspace
-      const path = files.write("config.json", configOf(url))
-      const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" }
-      const outputs = [
-        yield* rules.verb(["check", "--config", path], { env }),
-        yield* rules.verb(["discover", "--config", path], { env }),
-        yield* rules.read(
-          files,
-          { ...configOf(url), start_date: "2999-01-01" },
-          connector.catalogOf("up"),
-          undefined,
-          {
-            env
-          }
-        )
-      ]
-      for (const { code, logs, stderr } of outputs) {
-        assert.deepStrictEqual([code, stderr], [0, ""])
-        const warnings = logs.filter((log) => log.startsWith("WARN NODE_TLS_REJECT_UNAUTHORIZED is 0"))
-        assert.lengthOf(warnings, 1)
-      }
-      const message = yield* refusalOf(url)
-      assert.match(message, /cannot be reached securely \(.*self-signed certificate/)
-    })
+  it.live(
+    "without verification, because of the environment, causes a warning in each command, only on standard output",
+    () =>
+      Effect.gen(function* () {
+        const url = yield* tlsServer({})
+        const files = yield* connector.workspace
+        const path = files.write("config.json", configOf(url))
+        const env = { NODE_TLS_REJECT_UNAUTHORIZED: "0" }
+        const outputs = [
+          yield* rules.verb(["check", "--config", path], { env }),
+          yield* rules.verb(["discover", "--config", path], { env }),
+          yield* rules.read(
+            files,
+            { ...configOf(url), start_date: "2999-01-01" },
+            connector.catalogOf("up"),
+            undefined,
+            {
+              env
+            }
+          )
+        ]
+        for (const { code, logs, stderr } of outputs) {
+          assert.deepStrictEqual([code, stderr], [0, ""])
+          const warnings = logs.filter((log) => log.startsWith("WARN NODE_TLS_REJECT_UNAUTHORIZED is 0"))
+          assert.lengthOf(warnings, 1)
+        }
+        const message = yield* refusalOf(url)
+        assert.match(message, /cannot be reached securely \(.*self-signed certificate/)
+      })
   )
 })

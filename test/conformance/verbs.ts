@@ -1,4 +1,4 @@
-/** The verbs with the output that each of them always has, and servers that none of them can use. */
+/** The protocol's commands with the output that each always has, and servers that none of them can use. */
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
 import type { MockOptions } from "../../src/mock/MockPrometheus.ts"
@@ -7,7 +7,7 @@ import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
 import * as rules from "./rules.ts"
 
-/** Runs `check`, which prints one status and exits with 0, whether it succeeds or fails. */
+/** Runs `check`, which emits one status and exits with 0, whether it succeeds or fails. */
 export const check = Effect.fnUntraced(function* (config: unknown) {
   const files = yield* connector.workspace
   const output = yield* rules.verb(["check", "--config", files.write("config.json", config)])
@@ -19,7 +19,7 @@ export const check = Effect.fnUntraced(function* (config: unknown) {
   return { ...output, message: connectionStatus?.message ?? "", status: connectionStatus?.status }
 })
 
-/** Runs `discover` on a valid configuration: it prints one catalog. */
+/** Runs `discover` with a valid configuration: it emits one catalog. */
 export const discover = Effect.fnUntraced(function* (config: unknown) {
   const files = yield* connector.workspace
   const output = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
@@ -31,11 +31,11 @@ export const discover = Effect.fnUntraced(function* (config: unknown) {
   return { ...output, streams: catalog.streams }
 })
 
-/** The types of what was printed, but for logs, which may be any number. */
+/** The types of the messages, except logs. */
 export const typesOf = (output: connector.Output): ReadonlyArray<unknown> =>
   output.messages.map(({ type }) => type).filter((type) => type !== "LOG")
 
-/** A verb could not begin: it says why in one TRACE, which is all that it does. */
+/** Asserts that a command could not start: it emits only one TRACE with the reason. */
 export const assertRefused = (
   output: connector.Output,
   failureType: string,
@@ -45,20 +45,20 @@ export const assertRefused = (
   const [error] = output.errors
   assert.strictEqual(error?.failure_type, failureType, error?.message)
   for (const text of says) assert.match(error?.message ?? "", text)
-  // Only what is said of a command line ends so.
+  // Only messages about the command line end like this.
   assert.strictEqual(output.code, error?.message.endsWith(" --help.") ? 2 : 1)
 }
 
-/** A password that no message may show, in the clear or as it is sent. */
+/** A password that no message may contain, in clear text or as it is sent. */
 export const password = "Geheim-4711"
 
-/** A password is never shown, whatever is said of a server that was given it. */
+/** Asserts that the password is not printed. */
 export const assertNoPassword = ({ stdout }: connector.Output): void => {
   assert.notInclude(stdout, password)
   assert.notInclude(stdout, Buffer.from(`reader:${password}`).toString("base64"))
 }
 
-/** A server that cannot be read, and what its user must read: what happened, where, and what to do. */
+/** A server that cannot be read, and what the message must contain: what happened, where, and what to do. */
 interface Unusable {
   readonly what: string
   readonly mock: MockOptions
@@ -123,7 +123,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
   {
     what: "never responds",
     mock: always({ delayMillis: Number.POSITIVE_INFINITY }),
-    // Of this server only: on a busy machine the others may take longer to respond.
+    // Only for this server: on a busy machine the others may take longer to respond.
     more: { request_timeout: 1 },
     failureType: "transient_error",
     says: [where, /did not respond within 1 s/, /raise request_timeout/]
@@ -143,12 +143,12 @@ export const unusableServers: ReadonlyArray<Unusable> = [
   }
 ]
 
-/** What `check` is shown to say of each is said alike by the other verbs: of these they show that they do. */
+/** The tests of `check` cover every unusable server; the other commands are tested with these. */
 export const typicalServers = unusableServers.filter(({ what }) =>
   ["refuses the password", "has an error of its own", "never responds", "is down"].includes(what)
 )
 
-/** The configuration of such a server, with a password. */
+/** Serves such a server. Returns its configuration, with a password. */
 export const serveUnusable = Effect.fnUntraced(function* ({ isDown, mock, more }: Unusable) {
   const server = serve(gauge("m", 5), 5, mock, {
     basic_auth_user: "reader",
@@ -156,11 +156,11 @@ export const serveUnusable = Effect.fnUntraced(function* ({ isDown, mock, more }
     max_retries: 0,
     ...more
   })
-  // Where the server has gone nothing listens any more.
+  // Once the scope is closed, nothing listens at the address.
   return (yield* isDown === true ? Effect.scoped(server) : server).config
 })
 
-/** Configurations that are wrong, and what is said of each: the key, what it is, and what it must be. */
+/** Invalid configurations, and what the message must contain: the key, its value, and what it must be. */
 export const wrongConfigurations: ReadonlyArray<{
   readonly what: string
   readonly more: object
@@ -172,7 +172,7 @@ export const wrongConfigurations: ReadonlyArray<{
     says: [/base_url is missing: it must be an http or https URL such as/]
   },
   {
-    what: "an address of another protocol",
+    what: "an address with another protocol",
     more: { base_url: "ftp://prometheus" },
     says: [/base_url is "ftp:\/\/prometheus", but must be an http or https URL/]
   },
@@ -182,7 +182,7 @@ export const wrongConfigurations: ReadonlyArray<{
     says: [/base_url .*must not contain a user or password: set basic_auth_user and basic_auth_pass/]
   },
   {
-    what: "no first day",
+    what: "no start date",
     more: { start_date: null },
     says: [/start_date is missing: it must be a date since 1970/]
   },
@@ -197,7 +197,7 @@ export const wrongConfigurations: ReadonlyArray<{
     says: [/end_date is 2026-01-01, but must not be before start_date 2026-01-02\./]
   },
   {
-    what: "a step of nothing",
+    what: "a step of zero",
     more: { step: 0 },
     says: [/step is 0, but must be a whole number of seconds from 1/]
   },
@@ -207,12 +207,12 @@ export const wrongConfigurations: ReadonlyArray<{
     says: [/basic_auth_pass is set without basic_auth_user: basic authentication needs both/]
   },
   {
-    what: "a password that is no text",
+    what: "a password that is not a string",
     more: { basic_auth_user: "reader", basic_auth_pass: { secret: password } },
     says: [/basic_auth_pass is not of the right type .*must be text/]
   },
   {
-    what: "a header that is none",
+    what: "an invalid header",
     more: { headers: [{ name: `X ${password}`, value: password }] },
     says: [/headers\[0\]\.name is not a valid HTTP header name: .*such as X-Scope-OrgID/]
   },
@@ -222,7 +222,7 @@ export const wrongConfigurations: ReadonlyArray<{
     says: [/selector must be label matchers such as \{env="prod"/]
   },
   {
-    what: "a pattern that is no regular expression",
+    what: "a pattern that is not a regular expression",
     more: { metrics: { include: ["("] } },
     says: [/metrics\.include: .*\(/]
   },
@@ -232,18 +232,18 @@ export const wrongConfigurations: ReadonlyArray<{
     says: [/concurrency is 65, but must be a whole number from 1 to 64/]
   },
   {
-    what: "a choice that there is not",
+    what: "an unknown choice",
     more: { compression: "zip" },
     says: [/compression is "zip", but must be "none" or "gzip"/]
   },
   {
-    what: "several things that are wrong",
+    what: "several errors",
     more: { step: "often", label_columns: "yes", basic_auth_pass: password },
     says: [/step is "often"/, /label_columns is "yes"/, /basic_auth_pass is set without basic_auth_user/]
   }
 ]
 
-/** What was printed of a stream: its statuses, states and errors in order, and runs of records as one. */
+/** The messages about a stream: its statuses, states and errors in order, with consecutive records as one. */
 export const storyOf = (output: connector.Output, name: string): string => {
   const words = output.messages.flatMap((message) => {
     const { record, state, trace } = message as {
@@ -268,7 +268,7 @@ export const storyOf = (output: connector.Output, name: string): string => {
   return words.filter((word, i) => word !== "RECORD" || words[i - 1] !== "RECORD").join(" ")
 }
 
-/** The data of all records, in an order of their own. */
+/** The data of all records, sorted. */
 export const dataOf = (output: connector.Output): ReadonlyArray<string> =>
   output.records.map(({ data, stream }) => JSON.stringify([stream, data])).sort()
 

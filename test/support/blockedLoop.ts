@@ -4,14 +4,14 @@ import { Effect } from "effect"
 import type { Workspace } from "./connector.ts"
 
 /** What keeps it busy. */
-export type Block = "a loop" | "a regular expression" | "a lock" | "a call of the system"
+export type Block = "a loop" | "a regular expression" | "a lock" | "a system call"
 
 const blocks: Readonly<Record<Block, string>> = {
   "a loop": "for (;;);",
   "a regular expression": 'void /^(a+)+$/.test("a".repeat(60) + "b")',
   "a lock": "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)",
   // A named pipe that no one writes to.
-  "a call of the system": `
+  "a system call": `
     execFileSync("mkfifo", [pipe])
     openSync(pipe, "r")`
 }
