@@ -1,4 +1,4 @@
-"""Decodes the lines of a file with both of Airbyte's models of the protocol, and reports what they do not know.
+"""Decodes the lines of a file with both of Airbyte's protocol models, and reports what they do not recognize.
 
 Prints {"types": {type: number of lines}, "problems": [...]} as JSON.
 """
@@ -24,7 +24,7 @@ PAYLOADS = {
 
 
 def unknown_fields(value, path=""):
-    """Where a decoded message has fields that the protocol does not name; a stream's state may have any."""
+    """The paths of fields that the protocol does not define; a stream's state may have any."""
     if isinstance(value, BaseModel):
         if not isinstance(value, AirbyteStateBlob):
             yield from (f"{path}.{name}" for name in value.model_extra or {})
@@ -46,7 +46,7 @@ def problems_of(line):
 
 
 def lost_fields(given, again, path=""):
-    """Where the CDK, which leaves out nulls and adds defaults, has not kept what it was given."""
+    """The paths of fields that the CDK has not preserved; it may omit nulls and add defaults."""
     if isinstance(given, dict) and isinstance(again, dict):
         for name, value in given.items():
             if value is not None:

@@ -1,4 +1,4 @@
-/** The definition by which the conformance suite judges every line, against Airbyte's own models of the protocol. */
+/** The conformance suite's definition of messages, compared with Airbyte's own models of the protocol. */
 import { assert, describe, inject, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { schemas } from "../conformance/definition.ts"
@@ -22,7 +22,7 @@ interface Definition extends Schema {
 
 const python = inject("python") ?? ""
 
-/** A schema that stands behind a reference, or is the one that is not null. */
+/** Resolves references, and alternatives with only one schema that is not null. */
 const resolve = (definition: Definition, schema: Schema): Schema => {
   if (schema.$ref !== undefined) {
     return resolve(definition, definition.$defs[schema.$ref.replace("#/$defs/", "")]!)
@@ -34,7 +34,7 @@ const resolve = (definition: Definition, schema: Schema): Schema => {
 const typeOf = ({ const: constant, enum: values, type }: Schema): string | undefined =>
   constant !== undefined || values !== undefined ? "string" : type
 
-/** Where ours allows what theirs does not: other keys, types or words, or the absence of what is required. */
+/** Where our schema allows what theirs does not: other keys, types or words, or missing required keys. */
 const disagreements = (definition: Definition, ours: Schema, theirs: Schema, path: string): Array<string> => {
   const their = resolve(definition, theirs)
   const words = ours.const === undefined ? (ours.enum ?? []) : [ours.const]
@@ -72,7 +72,7 @@ describe.runIf(python !== "")("the definition of messages", () => {
     return JSON.parse(stdout) as Definition
   })
 
-  it.effect("allows nothing that Airbyte's does not", () =>
+  it.effect("allows nothing that Airbyte's definition does not", () =>
     Effect.gen(function* () {
       const definition = yield* load
       for (const [type, schema] of Object.entries(schemas)) {
@@ -81,7 +81,7 @@ describe.runIf(python !== "")("the definition of messages", () => {
     })
   )
 
-  it.effect("is refused where it is changed", () =>
+  it.effect("does not pass if it is changed", () =>
     Effect.gen(function* () {
       const definition = yield* load
       const changed = (from: string, to: string) => {

@@ -1,4 +1,4 @@
-/** The database of a run, read by DuckDB for Python as README shows it: another version than the one that wrote it. */
+/** The database of a run, read by DuckDB for Python as README shows it. Its version differs from the one that wrote it. */
 import { readFileSync } from "node:fs"
 import { assert, describe, inject, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -9,7 +9,7 @@ import { runPython } from "./python.ts"
 const python = inject("python")
 
 describe.runIf(python !== undefined)("a DuckDB file", () => {
-  it.live("is read by README's program", () =>
+  it.live("can be read by README's program", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
       const run = yield* child.run(["run", "--demo", "--select", "queue_depth"], { cwd: path("") })

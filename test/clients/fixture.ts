@@ -1,11 +1,11 @@
-/** What Airbyte's clients are to read: a server with everything that has ever gone wrong, and a password. */
+/** The source for Airbyte's clients: a server with every kind of data that ever caused trouble, and a password. */
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 import { awkward, start } from "../support/dataset.ts"
 import type { SeriesInput } from "../support/openMetrics.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
 
-/** The built connector, which clients start by its path. */
+/** The path of the built connector, which clients start. */
 export const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
 /** A file of this folder. */
@@ -13,11 +13,11 @@ export const script = (name: string): string => fileURLToPath(new URL(name, impo
 
 const MINUTE = 60_000
 
-/** A moment so many hours after the data begin, as a configuration has it. */
+/** The time so many hours after the start of the data, in a configuration's format. */
 export const hours = (count: number): string =>
   new Date(start + count * 60 * MINUTE).toISOString().replace(".000Z", "Z")
 
-/** Values that are special, exact or unusual, and in the range that warehouses have for numbers. */
+/** Values that are special, exact or unusual, but within the numeric range of warehouses. */
 const unusualValues = [
   Number.NaN,
   Number.POSITIVE_INFINITY,
@@ -40,7 +40,7 @@ const unusual = (): SeriesInput => ({
   samples: Array.from({ length: 600 }, (_, i) => [start + i * MINUTE, unusualValues[i % 14]!] as const)
 })
 
-/** The last hour's native histograms, which only a running server takes in. */
+/** Native histograms of the last hour, which only a running server can ingest. */
 const histograms = {
   labels: { __name__: "latency", job: "api" },
   samples: Array.from({ length: 60 }, (_, i) => {
@@ -57,8 +57,8 @@ const histograms = {
 }
 
 /**
- * Twelve hours of data behind basic authentication. `extreme` keeps the values that a number of JSON can hold and
- * the DECIMAL(38, 9) of warehouses cannot: PyAirbyte's DuckDB refuses them from 1e29 on, and the entire load with them.
+ * Twelve hours of data behind basic authentication. `extreme` includes values that fit into a JSON number but not into
+ * the DECIMAL(38, 9) of warehouses: from 1e29 on, PyAirbyte's DuckDB rejects them, and with them the entire load.
  */
 export const makeServer = Effect.fnUntraced(function* (values: "extreme" | "storable") {
   const all = awkward().filter(({ labels }) => !("__name__" in labels) || labels.__name__ !== "special")
@@ -72,7 +72,7 @@ export const makeServer = Effect.fnUntraced(function* (values: "extreme" | "stor
   return server
 })
 
-/** The least that a user configures, with a step of a minute. */
+/** A minimal configuration, with a step of one minute. */
 export const configFor = (server: RealPrometheus.RealPrometheus) => ({
   base_url: server.baseUrl,
   basic_auth_user: RealPrometheus.basicAuthUser,
@@ -82,5 +82,5 @@ export const configFor = (server: RealPrometheus.RealPrometheus) => ({
   step: 60
 })
 
-/** No server's password. */
+/** A password that no server accepts. */
 export const wrongPassword = "not-the-password"

@@ -5,12 +5,12 @@ import { ensurePython } from "./python.ts"
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** The Python with Airbyte's clients; undefined where it cannot be had. */
+    /** The Python with Airbyte's clients; undefined if it is not available. */
     readonly python: string | undefined
   }
 }
 
-/** Runs once before the tests of the clients. Where it cannot provide for them, they are left out, but not in CI. */
+/** Runs once before the tests of the clients. If it cannot provide the clients, the tests are skipped, or fail in CI. */
 export const setup = (project: TestProject): Promise<void> =>
   Effect.runPromise(
     Effect.promise(ensurePrometheus).pipe(

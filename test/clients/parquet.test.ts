@@ -1,4 +1,4 @@
-/** The Parquet files of a run, read by Arrow: another reader than the one that wrote them. */
+/** The Parquet files of a run, read by Arrow, an independent implementation. */
 import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, inject, it } from "@effect/vitest"
@@ -13,7 +13,7 @@ import { runPython } from "./python.ts"
 const python = inject("python")
 
 describe.runIf(python !== undefined)("Parquet files", () => {
-  it.live("are what Arrow takes for partitions, times with a zone, numbers and texts", () =>
+  it.live("are read by Arrow as partitions, times with a zone, numbers and strings", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       yield* Effect.scoped(

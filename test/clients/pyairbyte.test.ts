@@ -1,4 +1,4 @@
-/** PyAirbyte, as a user runs it, loads a real Prometheus into DuckDB with the built connector. */
+/** PyAirbyte, used as by a user, loads a real Prometheus into DuckDB with the built connector. */
 import { readdirSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, inject, layer } from "@effect/vitest"
@@ -29,10 +29,10 @@ interface Report {
   readonly failed_read: Outcome
 }
 
-/** The second sync continues where the first ended; the third has nothing left to do. */
+/** The second sync continues after the first; the third finds nothing new. */
 const ends = [5, 12, 12]
 
-/** One session with PyAirbyte, about which all tests ask. */
+/** One session with PyAirbyte, shared by all tests. */
 class Session extends Context.Service<
   Session,
   {
@@ -40,7 +40,7 @@ class Session extends Context.Service<
     readonly report: Report
     /** The rows of all tables after the given sync, counted from 1. */
     readonly rows: (sync: number) => ReadonlyArray<connector.ParsedRecord>
-    /** All that was printed, and all files that were left, by their names. */
+    /** All output, and all files that were left, by name. */
     readonly traces: ReadonlyMap<string, Buffer>
   }
 >()("test/clients/Session") {
@@ -78,7 +78,7 @@ class Session extends Context.Service<
     )
 }
 
-/** The server's own samples of all streams, up to so many hours after the beginning. */
+/** The server's own samples of all streams, up to so many hours after the start. */
 const reference = ({ report, server }: Session["Service"], end: number) =>
   Effect.promise(async () => {
     const all = new Map<string, string>()
@@ -97,8 +97,8 @@ const reference = ({ report, server }: Session["Service"], end: number) =>
   })
 
 /**
- * Whether a value of PyAirbyte's database is the server's. Its columns are DECIMAL(38, 9), so nine decimals are what
- * can be kept, and DuckDB converts with the precision of a 64-bit float.
+ * Whether a value in PyAirbyte's database equals the server's. The columns are DECIMAL(38, 9), so only nine decimal
+ * places are kept, and DuckDB converts with the precision of a 64-bit float.
  */
 const isSameValue = (actual: string | undefined, expected: string): boolean => {
   if (actual === undefined) return false
@@ -132,7 +132,7 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
       Effect.gen(function* () {
         const session = yield* Session
         const expected = yield* reference(session, ends[sync - 1]!)
-        // Throws where a row comes twice.
+        // Throws if a row occurs twice.
         const actual = connector.byKey(session.rows(sync))
         const missing = [...expected].filter(([key]) => !actual.has(key))
         const surplus = [...actual].filter(([key]) => !expected.has(key))
@@ -148,7 +148,7 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
       })
     )
 
-    it.effect("reads in each sync only what is new", () =>
+    it.effect("reads only new data in each sync", () =>
       Effect.gen(function* () {
         const { report, rows } = yield* Session
         const counts = report.syncs.map(({ records }) => records)
@@ -156,7 +156,7 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
       })
     )
 
-    it.effect("keeps every series and moment once", () =>
+    it.effect("stores every series and time once", () =>
       Effect.gen(function* () {
         const keys = (yield* Session).rows(3).map(({ data }) => `${data.series_id} ${data.time}`)
         assert.strictEqual(new Set(keys).size, keys.length)
@@ -167,12 +167,12 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
       Effect.gen(function* () {
         const { stopped } = (yield* Session).report
         assert.strictEqual(stopped.returned, 5, stopped.raised)
-        // It kills whatever still runs after 10 s, and then reports a failure.
+        // PyAirbyte kills a process that still runs after 10 s, and then reports a failure.
         assert.isBelow(stopped.seconds, 9)
       })
     )
 
-    it.effect("says what is wrong", () =>
+    it.effect("reports what is wrong", () =>
       Effect.gen(function* () {
         const { report, server, traces } = yield* Session
         const { failed_read, wrong_date, wrong_password } = report
@@ -209,7 +209,7 @@ describe.runIf(python !== undefined)("PyAirbyte", () => {
       Effect.gen(function* () {
         const { traces } = yield* Session
         const logs = [...traces].filter(([path]) => path.endsWith(".log")).map(([, log]) => String(log))
-        // A line that it cannot decode it logs as it came, and errors in any case.
+        // It logs lines unchanged if it cannot decode them, or if they are errors.
         const raw = logs.join("\n").match(/^[^{]*\{"type":"(?!TRACE","trace":\{"type":"ERROR").*$/gm)
         assert.isAbove(logs.length, 6)
         assert.isNull(raw)

@@ -1,4 +1,4 @@
-/** The four sync modes with PyAirbyte, as far as it has them, each read twice into DuckDB. */
+/** The sync modes as far as PyAirbyte supports them, each read twice into DuckDB. */
 import { readFileSync } from "node:fs"
 import { assert, describe, inject, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -35,7 +35,7 @@ interface Sync {
   readonly tables: Readonly<Record<string, ReadonlyArray<Row>>>
 }
 
-/** Of how many reads each row is there after the second read: those of the first part, and those of the second. */
+/** How often each row is present after the second read, for rows of the first part and of the second. */
 const modes = {
   full_refresh_replace: { first: 1, second: 1, readsAgain: true },
   full_refresh_append: { first: 2, second: 1, readsAgain: true },
@@ -46,7 +46,7 @@ const modes = {
 const python = inject("python") ?? ""
 
 describe.runIf(python !== "")("PyAirbyte's modes", () => {
-  it.live("have each sample as often in DuckDB as the mode says", () =>
+  it.live("store each sample in DuckDB as often as the mode requires", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series })
       const files = yield* connector.workspace
@@ -98,7 +98,7 @@ describe.runIf(python !== "")("PyAirbyte's modes", () => {
 const repeat = (samples: ReadonlyArray<string>, times: number): ReadonlyArray<string> =>
   Array.from({ length: times }, () => samples).flat()
 
-/** Times and values, which identify the series too. */
+/** Times and values. The values also identify the series. */
 const samplesOf = (rows: ReadonlyArray<Row>): ReadonlyArray<string> =>
   rows.map(([, time, value]) => `${time} ${Number(value)}`).toSorted()
 

@@ -1,7 +1,7 @@
-"""The four sync modes with PyAirbyte: each reads twice into a database of its own, the second time with more to read.
+"""The four sync modes with PyAirbyte: each reads twice into its own database, the second time with more data.
 
-Takes a file of JSON: {"executable", "config", "ends"}. Writes the rows of every table after each read, and how many
-records the connector was read for, to modes.json in the working directory.
+Takes a JSON file: {"executable", "config", "ends"}. Writes the rows of every table after each read, and the number of
+records that PyAirbyte processed, to modes.json in the working directory.
 """
 
 import json
@@ -38,13 +38,13 @@ def source(end_date):
 
 
 def sync(mode, reader, cache):
-    """Reads once; answers how much the connector sent, and what is in the tables then."""
+    """Reads once. Returns the number of records that the connector sent, and the rows of the tables afterwards."""
     result = reader.read(cache=cache, skip_validation=True, **modes[mode])
     tables = {stream: rows(cache, stream) for stream in reader.get_selected_streams()}
     return {"records": result.processed_records, "tables": tables}
 
 
-# A source remembers what it discovered: two of them serve all modes.
+# A source caches its discovered catalog: two sources are enough for all modes.
 readers = [source(end) for end in task["ends"]]
 report = {}
 for mode in modes:

@@ -1,7 +1,7 @@
-"""A user's session with PyAirbyte: check, discover, sync, sync again, stop early, make mistakes.
+"""A user's session with PyAirbyte: check, discover, several syncs, an early stop, and mistakes.
 
-Takes a file of JSON: {"executable", "config", "ends", "wrong_password"}. Writes what happened to report.json, and the
-rows of every table after each sync to rows-<n>.jsonl, in the working directory.
+Takes a JSON file: {"executable", "config", "ends", "wrong_password"}. Writes the outcomes to report.json, and the rows
+of every table after each sync to rows-<n>.jsonl, in the working directory.
 """
 
 import json
@@ -24,7 +24,7 @@ def source(**changes):
 
 
 def timed(run):
-    """The outcome of a call: what it returned or raised, and how long it took."""
+    """The outcome of a call: what it returned or raised, and its duration."""
     started = time.monotonic()
     try:
         outcome = {"returned": run()}
@@ -34,7 +34,7 @@ def timed(run):
 
 
 def sync(end_date):
-    """Reads all streams into the database, incrementally where it has been before."""
+    """Reads all streams into the database, incrementally after the first sync."""
     reader = source(end_date=end_date)
     reader.select_all_streams()
     cache = DuckDBCache(db_path=database)
@@ -46,7 +46,7 @@ def sync(end_date):
 
 
 def dump(path, cache, tables, schemas):
-    """Writes all rows as {"stream", "data", "valueText"}: columns named as in the catalog, null ones left out."""
+    """Writes all rows as {"stream", "data", "valueText"}: columns named as in the catalog, without nulls."""
     with cache.processor.get_sql_connection() as connection, open(path, "w") as file:
         for stream, table in tables.items():
             names = {name.lower(): name for name in schemas[stream]["properties"]}
@@ -59,7 +59,7 @@ def dump(path, cache, tables, schemas):
 
 
 def first_records(stream, count):
-    """Takes a few records and stops the connector, which still has a lot to say."""
+    """Takes a few records and stops the connector, which still has many to send."""
     reader = source(end_date=task["ends"][-1], step=1)
     records = reader.get_records(stream, limit=count)
     return len(list(records))
@@ -76,7 +76,7 @@ report["wrong_date"] = timed(lambda: source(start_date="yesterday").check())
 
 
 def read_with_wrong_password():
-    """The password was right when the streams were chosen."""
+    """The password was correct when the streams were selected."""
     reader = source()
     reader.select_all_streams()
     reader.set_config({**task["config"], **wrong}, validate=False)

@@ -1,6 +1,6 @@
 /**
- * The Python that Airbyte's own clients need: found on the machine, with a virtual environment of ours that holds
- * exactly what requirements.txt names.
+ * The Python for Airbyte's own clients: an interpreter of the machine, with a virtual environment that contains exactly
+ * the packages of requirements.txt.
  */
 import { execFile } from "node:child_process"
 import { createHash } from "node:crypto"
@@ -14,15 +14,15 @@ import { Effect, Schema } from "effect"
 const root = fileURLToPath(new URL("../..", import.meta.url))
 const requirements = fileURLToPath(new URL("requirements.txt", import.meta.url))
 
-/** Where the virtual environments are: ignored by git, and gone with node_modules. */
+/** The folder of the virtual environments: ignored by git, and removed with node_modules. */
 const cache = join(root, "node_modules/.cache/airbyte-clients")
 
-/** Python or its packages cannot be had. */
+/** Python or its packages are not available. */
 export class PythonError extends Schema.TaggedError<PythonError>()("PythonError", {
   message: Schema.String
 }) {}
 
-/** Returns the virtual environment's Python. Makes the environment if it is missing, with 600 MB on disk. */
+/** Returns the virtual environment's Python. Creates the environment if it is missing, which takes 600 MB on disk. */
 export const ensurePython = Effect.tryPromise({
   try: async () => {
     const base = await findPython()
@@ -43,12 +43,12 @@ interface Python {
   readonly version: string
 }
 
-/** PyAirbyte needs 3.10, 3.11 or 3.12; Debian may leave `venv` out. */
+/** PyAirbyte needs 3.10, 3.11 or 3.12; on Debian, `venv` may be missing. */
 const probe = `import sys, venv, ensurepip
 assert (3, 10) <= sys.version_info[:2] < (3, 13)
 print(sys.executable, sys.version.split()[0], sep="\\n")`
 
-/** The Python of PYTHON_BIN, which then has to be suitable, else the first suitable one on the PATH. */
+/** The Python of PYTHON_BIN, which must be suitable if it is set, or else the first suitable one on the PATH. */
 const findPython = async (): Promise<Python> => {
   const wanted = process.env.PYTHON_BIN
   const candidates = wanted ? [wanted] : ["python3.12", "python3.11", "python3.10", "python3", "python"]
@@ -58,7 +58,7 @@ const findPython = async (): Promise<Python> => {
       const [path, version] = stdout.trim().split("\n")
       if (path !== undefined && version !== undefined) return { path, version }
     } catch {
-      // Not there, too old or too new.
+      // Missing, too old or too new.
     }
   }
   throw new Error(
@@ -68,8 +68,8 @@ Debian and Ubuntu: python3 and python3-venv), or set PYTHON_BIN to it.`
 }
 
 /**
- * Made elsewhere and moved when it is complete, so that a broken installation is never taken for one, and two runs at
- * once do no harm.
+ * Creates the environment elsewhere and moves it when it is complete, so that a broken installation is never used, and
+ * concurrent runs do not interfere.
  */
 const install = async (base: string, requirementsText: string, folder: string): Promise<void> => {
   const making = `${folder}.${process.pid}`
@@ -84,14 +84,14 @@ const install = async (base: string, requirementsText: string, folder: string): 
   } finally {
     await rm(making, { recursive: true, force: true })
   }
-  // What other requirements once needed.
+  // Remove the environments of earlier requirements.
   for (const name of await readdir(cache)) {
     const isMine = join(cache, name) === folder
     if (!isMine && !name.includes(".")) await rm(join(cache, name), { recursive: true, force: true })
   }
 }
 
-/** With uv, which takes 10 s instead of pip's 80; where it cannot reach the index, pip may be configured to. */
+/** Installs with uv, which takes 10 s instead of pip's 80. If it cannot reach the index, pip may be configured to. */
 const installPackages = async (python: string, requirementsText: string): Promise<void> => {
   const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile", "--no-deps"]
   const uv = /^uv==\S+/m.exec(requirementsText)?.[0]
@@ -123,8 +123,8 @@ export interface PythonResult {
 }
 
 /**
- * Runs Python in a folder, from which nothing leaks: clients write their logs and caches there and stay offline. The
- * connector, which they start by its path, finds the Node that the tests themselves run under.
+ * Runs Python in an isolated folder: clients write their logs and caches there, and stay offline. The connector, which
+ * they start by its path, finds the same Node as the tests.
  */
 export const runPython = (
   python: string,

@@ -1,4 +1,4 @@
-/** The standard tests of Airbyte's CDK ("FAST"), and its models of the protocol, on the built connector. */
+/** The standard tests of Airbyte's CDK ("FAST") and its protocol models, run against the built connector. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { assert, describe, inject, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -8,7 +8,7 @@ import { runPython } from "./python.ts"
 
 const python = inject("python") ?? ""
 
-/** Without Docker, and without a folder beside the tests. */
+/** Skips tests that need Docker, and creates no cache folder next to the tests. */
 const pytestOptions = ["-m", "not image_tests", "-p", "no:cacheprovider", "--strict-markers", "--junitxml"]
 
 describe.runIf(python !== "")("Airbyte's CDK", () => {
@@ -17,7 +17,7 @@ describe.runIf(python !== "")("Airbyte's CDK", () => {
       const server = yield* makeServer("extreme")
       const config = configFor(server)
       const files = yield* connector.workspace
-      // Its name is the connector's.
+      // The folder has the connector's name.
       mkdirSync(files.path("source-prometheus/configs"), { recursive: true })
       const write = (name: string, content: object) => {
         files.write(`source-prometheus/${name}`, content)
@@ -35,7 +35,7 @@ describe.runIf(python !== "")("Airbyte's CDK", () => {
         config_path: write(`configs/${name}.json`, { ...config, ...changes }),
         status: "failed"
       })
-      // YAML understands JSON.
+      // JSON is valid YAML.
       write("acceptance-test-config.yml", {
         connector_image: "source-prometheus:dev",
         test_strictness_level: "high",
@@ -67,7 +67,7 @@ describe.runIf(python !== "")("Airbyte's CDK", () => {
       const passed = [...testcases.matchAll(/<testcase [^>]*name="([^"]*)"[^>]*\/>/g)].map(([, name]) =>
         name!.replace(/\[.*'(.*)'.*\]/, " $1")
       )
-      // It has skipped the configurations that are not listed for a test, and nothing else.
+      // Only configurations that are not listed for a test were skipped.
       assert.deepStrictEqual(passed.sort(), [
         "test_basic_read config",
         "test_basic_read labels_object",
@@ -87,7 +87,7 @@ describe.runIf(python !== "")("Airbyte's CDK", () => {
     })
   )
 
-  it.effect("decodes every line without anything unknown", () =>
+  it.effect("decodes every line without unknown fields", () =>
     Effect.gen(function* () {
       const server = yield* makeServer("extreme")
       const config = configFor(server)

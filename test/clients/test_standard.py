@@ -1,7 +1,7 @@
 """The CDK's standard tests ("FAST") against the built connector.
 
-They know connectors in Python, which they run in their own process, and images, which they run with Docker. Here
-their runner starts an executable instead, and holds it to what a platform expects of a process.
+They support connectors in Python, which they run in-process, and images, which they run with Docker. Here their runner
+starts an executable instead, and checks that the process behaves as a platform expects.
 
 SOURCE_PROMETHEUS is the executable, CONNECTOR_ROOT a folder with acceptance-test-config.yml and its configurations.
 """
@@ -20,21 +20,21 @@ ROOT = Path(os.environ["CONNECTOR_ROOT"])
 
 
 class Executable:
-    """Stands for the connector where the suite wants an object that has a spec."""
+    """Represents the connector where the suite needs an object with a spec."""
 
     def spec(self, logger):
         raise NotImplementedError("The executable is run instead.")
 
 
 def run_executable(source, args, expecting_exception=None, *, expected_outcome=None):
-    """Takes the place of the function that runs a connector in Python with command line arguments."""
+    """Replaces the function that runs a Python connector with command-line arguments."""
     process = subprocess.run([EXECUTABLE, *args], capture_output=True, encoding="utf-8", timeout=120)
     assert process.stderr == "", "Something was printed beside the messages."
     # Only a line feed ends a message; splitlines() would also split at U+2028, which a label may contain.
     *lines, rest = process.stdout.split("\n")
     output = entrypoint_wrapper.EntrypointOutput(messages=lines, command=[EXECUTABLE, *args])
     assert rest == "" and all(line.startswith('{"type":"') for line in lines)
-    # The parser takes what it does not understand for a log.
+    # The parser treats lines that it does not understand as logs.
     logs = [line for line in lines if line.startswith('{"type":"LOG"')]
     assert len(output.get_message_by_types([Type.LOG])) == len(logs)
     assert process.returncode == (1 if output.errors else 0)

@@ -1,4 +1,4 @@
-/** What README shows: every command of it is executed, here or by a part of CI that is named here, and every JSON is what it says. */
+/** README's examples: every command is executed, here or by a part of CI that is named here, and every JSON is checked. */
 import { spawn } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { delimiter, join, resolve } from "node:path"
@@ -19,7 +19,7 @@ const readme = readFileSync("README.md", "utf8")
 const blocksOf = (language: string): ReadonlyArray<string> =>
   Array.from(readme.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\``, "gms")), ([, text]) => text!)
 
-/** The commands of a block: quotes and a backslash at the end hold lines together, and comments are left out. */
+/** The commands of a block, without comments. Quotes and a trailing backslash join lines. */
 const commandsIn = (block: string): ReadonlyArray<string> => {
   const parts = block.match(/'[^']*'|"[^"]*"|(?<= )#[^\n]*|\\\n *|[\s\S]/g) ?? []
   const commands = [""]
@@ -32,7 +32,7 @@ const commandsIn = (block: string): ReadonlyArray<string> => {
 
 const commands = blocksOf("sh").flatMap(commandsIn)
 
-/** A folder that looks like a clone, what stands for the server of README, and what a command left. */
+/** A folder that looks like a clone. */
 interface Place {
   readonly path: (name: string) => string
   readonly write: connector.Workspace["write"]
@@ -43,7 +43,7 @@ interface Left {
   readonly stderr: string
 }
 
-/** What must be true of a command that has been run. */
+/** Checks the outcome of a command. */
 type Check = (left: Left, place: Place) => void
 
 const hasNewRows =
@@ -66,7 +66,7 @@ const hasMessage =
       type
     )
 
-/** Those that are run here, in the order of README, each in the folder that the ones before it have left. */
+/** The commands that run here, in README's order, each in the folder as the previous ones left it. */
 const here: ReadonlyMap<string, Check> = new Map([
   ["npm start", hasNewRows("demo.duckdb")],
   ["dist/source-prometheus.js spec", hasMessage("SPEC")],
@@ -133,12 +133,12 @@ const here: ReadonlyMap<string, Check> = new Map([
   ]
 ])
 
-/** Programs that run until they are stopped, with what they print on standard error when they have done something. */
+/** Commands that run until they are stopped, with the text on standard error after which they are stopped. */
 const endless: ReadonlyMap<string, string> = new Map([
   ["npx source-prometheus run --config config.json --to parquet:metrics-of-now --every 15m", "Next run at "]
 ])
 
-/** Those that cannot be run in a test, and which file does it with which words. */
+/** Commands that cannot run in a test, with the file and the code that runs each of them. */
 const elsewhere: ReadonlyMap<string, readonly [file: string, words: string]> = new Map([
   ["npm test", [".ci/run", "npm test -- "]],
   ["npm run lint", [".ci/run", "npm run --silent lint"]],
@@ -157,13 +157,13 @@ const elsewhere: ReadonlyMap<string, readonly [file: string, words: string]> = n
     `docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" --workdir /data airbyte/source-prometheus run --url https://prometheus.example.com --start 2026-01-01 --to jsonl:metrics`,
     ["test/shipping/image.check.ts", '[...run, "--to", "jsonl:metrics"]']
   ],
-  // Evaluated, as README says there, and not built.
+  // These are evaluated, as README says, but not built.
   ["nix run . -- spec", ["test/shipping/outputs.nix", "apps"]],
   ["nix build .#image", ["test/shipping/outputs.nix", "packages"]],
   ["nix develop", ["test/shipping/outputs.nix", "devShells"]]
 ])
 
-/** Stands for DuckDB's own program, which few machines have: takes `[-readonly] [FILE] -c SQL`, and prints a row per line. */
+/** A stand-in for DuckDB's own program, which few machines have: takes `[-readonly] [FILE] -c SQL`, and prints a row per line. */
 const duckdb = `#!/usr/bin/env node
 const { DuckDBInstance } = require(process.cwd() + "/node_modules/@duckdb/node-api")
 const args = process.argv.slice(2)
@@ -178,12 +178,12 @@ const main = async () => {
 main()
 `
 
-/** The variables of a shell of its own: npm's are about the project whose tests these are. */
+/** The environment of a separate shell, without npm's variables, which describe this project. */
 const environment = (programs: string, cache: string): NodeJS.ProcessEnv => ({
   ...Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(npm_|INIT_CWD$|VITEST|NODE_ENV$)/i.test(name))
   ),
-  // Where npx remembers each folder that it was called in.
+  // npx records here each folder in which it was called.
   npm_config_cache: cache,
   PATH: [programs, resolve("node_modules/.bin"), process.env.PATH].join(delimiter)
 })
@@ -193,10 +193,10 @@ interface Ended extends Left {
   readonly signal: NodeJS.Signals | null
 }
 
-/** Runs a command in a shell, to its end or until it has said something, after which Ctrl-C ends it. */
+/** Runs a command in a shell to completion, or until it prints the given text: then Ctrl-C stops it. */
 const execute = (command: string, cwd: string, env: NodeJS.ProcessEnv, until?: string) =>
   Effect.callback<Ended>((resume) => {
-    // A group of its own, as a terminal gives a command: Ctrl-C is for all of it.
+    // A separate process group, as in a terminal: Ctrl-C reaches all of its processes.
     const child = spawn("sh", ["-c", command], {
       cwd,
       env,
@@ -221,7 +221,7 @@ const execute = (command: string, cwd: string, env: NodeJS.ProcessEnv, until?: s
   })
 
 describe("README", () => {
-  it("has exactly the commands that are known here", () => {
+  it("has exactly the commands that are listed here", () => {
     const known = [...here.keys(), ...endless.keys(), ...elsewhere.keys()]
     assert.sameMembers([...new Set(commands)], known)
   })
@@ -240,7 +240,7 @@ describe("README", () => {
   }
 
   it.live(
-    "has commands that do what it says, one after another",
+    "has commands that work as described, one after another",
     () =>
       Effect.gen(function* () {
         const server = yield* MockServer.make(
@@ -297,7 +297,7 @@ describe("README", () => {
     300_000
   )
 
-  it.effect("shows a configuration that is one, and a summary that is one", () =>
+  it.effect("shows a valid configuration and a valid summary", () =>
     Effect.gen(function* () {
       const [config, record, summary, ...others] = blocksOf("json").map((text) => JSON.parse(text))
       assert.lengthOf(others, 0)
@@ -307,7 +307,7 @@ describe("README", () => {
     })
   )
 
-  it.live("has the flags of run in its table, all of them and no others", () =>
+  it.live("lists exactly the flags of run in its table", () =>
     Effect.gen(function* () {
       const { stdout } = yield* child.run(["run", "--help"])
       const flags = /^FLAGS\n(.*?)^GLOBAL FLAGS$/ms.exec(stdout)![1]!.match(/(?<=^ {2})--[a-z-]+/gm)!
@@ -316,7 +316,7 @@ describe("README", () => {
     })
   )
 
-  it("points to files and headings that there are", () => {
+  it("links only to files and headings that exist", () => {
     const anchors = Array.from(readme.matchAll(/^#+ (.*)$/gm), ([, heading]) =>
       heading!
         .toLowerCase()

@@ -25,7 +25,7 @@ const tableUnder = (heading: string): ReadonlyArray<ReadonlyArray<string>> => {
 const unquoted = (cell: string): string => cell.replaceAll("`", "")
 
 describe("the setup guide", () => {
-  it("has the headings that Airbyte wants, in their order", () => {
+  it("has the headings that Airbyte requires, in order", () => {
     assert.deepStrictEqual(
       [...guide.matchAll(/^## (.*)$/gm)].map(([, heading]) => heading),
       [
@@ -41,7 +41,7 @@ describe("the setup guide", () => {
     )
   })
 
-  it("quotes messages that there are", () => {
+  it("quotes messages that exist in the sources", () => {
     const sources = readdirSync("src", { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".ts"))
       .map((file) => readFileSync(`src/${file}`, "utf8"))
@@ -57,7 +57,7 @@ describe("the setup guide", () => {
 })
 
 describe("the reference of keys", () => {
-  it.each(pages)("in %s is that of the table of keys; `node scripts/keyReference.ts` writes it", (page) => {
+  it.each(pages)("in %s matches the table of keys; `node scripts/keyReference.ts` updates it", (page) => {
     const text = readFileSync(page, "utf8")
     assert.strictEqual(text, withReference(text))
   })

@@ -1,4 +1,4 @@
-/** The command line as people meet it, command by command: help, mistakes, exit codes, and completions in a real shell. */
+/** The command line, command by command: help, mistakes, exit codes, and completions in a real shell. */
 import { execFileSync, spawnSync } from "node:child_process"
 import { symlinkSync } from "node:fs"
 import { dirname } from "node:path"
@@ -12,11 +12,11 @@ import { refusal, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
-/** What a command prints to its end. */
+/** Runs a command to completion. Returns its standard output. */
 const print = (...args: ReadonlyArray<string>): string =>
   execFileSync(process.execPath, [executable, ...args], { encoding: "utf8" })
 
-/** What stands under a heading of a help. */
+/** The text under a heading of a help page. */
 const section = (help: string, heading: string): string =>
   new RegExp(`^${heading}\\n(.*?)(?=^[A-Z]|(?![^]))`, "ms").exec(help)?.[1] ?? ""
 
@@ -34,7 +34,7 @@ function words(command: string): ReadonlyArray<string> {
 
 const flagsOf = (command: string): ReadonlyArray<string> => namesIn(helps.get(command)!, "FLAGS")
 
-it("has the commands that README names", () => {
+it("has the commands of README", () => {
   assert.includeMembers([...commands], ["spec", "check", "discover", "read", "run"])
 })
 
@@ -50,7 +50,7 @@ describe.each([...helps])("the help of '%s'", (command, help) => {
       const known = [...flagsOf(own), ...namesIn(helps.get(own)!, "GLOBAL FLAGS")]
       for (const [flag] of line.matchAll(/(?<= )--[a-z-]+/g)) assert.include(known, flag, line)
     }
-    // Each says what it is for.
+    // Each has a comment about its purpose.
     assert.strictEqual([...examples.matchAll(/^ {2}# \S/gm)].length, lines.length)
   })
 
@@ -66,7 +66,7 @@ it("lists the exit codes", () => {
 })
 
 describe.each(commands.map((command) => ({ command })))("a mistake in $command", ({ command }) => {
-  /** How it is printed: as a message of the protocol by its verbs, and on standard error by all others. */
+  /** The printed error: a protocol message of the protocol's commands, or the standard error of all others. */
   const reported = (...args: ReadonlyArray<string>) => {
     const { status, stderr, stdout } = spawnSync(process.execPath, [executable, command, ...args], {
       encoding: "utf8"
@@ -78,7 +78,7 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
 
   const required = flagsOf(command).flatMap((flag) => (/^--(config|catalog)$/.test(flag) ? [flag, "x"] : []))
 
-  it("of a flag's name gets the right one as a hint", () => {
+  it("in a flag's name yields the correct name as a hint", () => {
     const [flag] = flagsOf(command)
     const wrong = `${flag!.slice(0, -2)}${flag!.at(-1)}`
     const { status, text } = reported(wrong, "x")
@@ -87,13 +87,13 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
     assert.match(text, new RegExp(`^[^\\n]* See source-prometheus ${command} --help\\.\\n$`))
   })
 
-  it("of a word too many gets a hint at what the shell may have done", () => {
+  it("of extra words yields a hint about patterns that the shell expanded", () => {
     const { status, text } = reported(...required, "node_cpu", "node_load")
     assert.strictEqual(status, 2)
     assert.match(text, /"node_cpu", "node_load": quote patterns/)
   })
 
-  it("of a flag without its value names the flag", () => {
+  it("of a missing flag value is reported with the flag", () => {
     const help = section(helps.get(command)!, "FLAGS")
     for (const [, flag] of help.matchAll(/^ {2}(--[a-z-]+) (?:[A-Z]+|string) /gm)) {
       const { status, text } = reported(flag!)
@@ -104,7 +104,7 @@ describe.each(commands.map((command) => ({ command })))("a mistake in $command",
 })
 
 describe("the exit code", () => {
-  it.live("is one for each kind of end", () =>
+  it.live("is specific to each kind of outcome", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const { config } = yield* serve([...gauge("a", 5), ...gauge("b", 5)], 5)
@@ -128,7 +128,7 @@ describe("the exit code", () => {
         [0, ["discover", "--config", good]],
         [0, ["read", "--config", good, "--catalog", catalog]],
         [0, ["run", "--config", good]],
-        // A message of the protocol, not a failure to give one.
+        // The result is a protocol message, so the command itself succeeds.
         [0, ["check", "--config", bad]],
         [1, ["check", "--config", bad, "--human"]],
         [1, ["discover", "--config", bad]],
@@ -159,14 +159,14 @@ describe("the exit code", () => {
     })
   )
 
-  it.live("is that of a signal, as in a shell", () =>
+  it.live("is 128 plus the signal's number, as in a shell", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 5), 5, {
         faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })
       })
       const files = yield* connector.workspace
       const path = files.write("config.json", config)
-      // Whenever it comes, the silence of the server leaves it time.
+      // The server never responds, so the signal cannot arrive too late.
       const script = `"$0" "$1" run --config "$2" & sleep 1; kill -TERM $!; wait $!`
       const { status } = spawnSync("bash", ["-c", script, process.execPath, executable, path], {
         cwd: dirname(path)
@@ -177,7 +177,7 @@ describe("the exit code", () => {
 })
 
 describe("completions", () => {
-  /** What a real bash offers for the last word of a line. */
+  /** The completions that a real bash offers for the last word of a line. */
   const complete = (line: string, name = "source-prometheus", script = print("--completions", "bash")) => {
     const words = line.split(" ")
     const program = `${script}
@@ -194,7 +194,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
       .filter((word) => word !== "")
   }
 
-  it("for bash are a script without mistakes", () => {
+  it("for bash are a valid script", () => {
     const { status, stderr } = spawnSync("bash", ["-n"], {
       input: print("--completions", "bash"),
       encoding: "utf8"
@@ -207,7 +207,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
     assert.deepStrictEqual(complete("source-prometheus disc"), ["discover"])
   })
 
-  it.each(commands)("complete the flags of %s in bash, but none that is there", (command) => {
+  it.each(commands)("complete the flags of %s in bash, except the ones already present", (command) => {
     const flags = flagsOf(command)
     const offered = complete(`source-prometheus ${command} --`)
     assert.includeMembers(offered, [...flags])
@@ -215,12 +215,12 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
     assert.notInclude(complete(`source-prometheus ${command} ${first} --`), first)
   })
 
-  it("complete the names of files in bash", () => {
+  it("complete file names in bash", () => {
     assert.deepStrictEqual(complete("source-prometheus check --config main"), ["main.mjs"])
     assert.deepStrictEqual(complete("source-prometheus run --report main"), ["main.mjs"])
   })
 
-  it.each(["zsh", "fish", "powershell"])("for %s know all commands and their flags", (shell) => {
+  it.each(["zsh", "fish", "powershell"])("for %s contain all commands and their flags", (shell) => {
     const script = print("--completions", shell)
     for (const command of commands) {
       assert.include(script, command)
@@ -228,7 +228,7 @@ printf '%s\\n' "\${COMPREPLY[@]}"`
     }
   })
 
-  it.live("are for the name that the program was started by", () =>
+  it.live("are for the name by which the program was started", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const effect = files.path("effect")

@@ -1,4 +1,4 @@
-/** The package as it is published, installed into a project of its own, away from this one. */
+/** The package as it is published, installed into a separate project outside of this one. */
 import { execFileSync } from "node:child_process"
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -8,7 +8,7 @@ import packageJson from "../../package.json" with { type: "json" }
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
-/** What `npm pack` says of a package that it has made. */
+/** What `npm pack` reports about a package. */
 export interface Packed {
   readonly path: string
   readonly size: number
@@ -16,13 +16,13 @@ export interface Packed {
   readonly files: ReadonlyArray<{ readonly path: string; readonly mode: number }>
 }
 
-/** A folder to put projects into; `remove` takes it away. */
+/** A folder for projects; `remove` deletes it. */
 export const temporaryFolder = (): { readonly path: string; readonly remove: () => void } => {
   const path = mkdtempSync(join(tmpdir(), "source-prometheus-package-"))
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Packs what has been built. */
+/** Packs the build. */
 export const pack = (folder: string): Packed => {
   const [packed] = JSON.parse(
     execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
@@ -36,7 +36,7 @@ export const pack = (folder: string): Packed => {
 
 type DevDependency = keyof typeof packageJson.devDependencies
 
-/** Installs a package with dependencies of this project, in the versions that it has here. */
+/** Installs a package with some of this project's dependencies, in the same versions. */
 export const install = (
   folder: string,
   { path }: Pick<Packed, "path">,

@@ -1,4 +1,4 @@
-/** What is published: its files, its types, and that programs and examples run from it where nothing else is. */
+/** The published package: its files, its types, and whether programs and examples run from it alone. */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -45,7 +45,7 @@ describe("the package", () => {
   const declarations = () =>
     packed.files.map(({ path }) => path).filter((path) => path.startsWith("dist/types/"))
 
-  it("has the files that it needs, and nothing else", () => {
+  it("contains exactly the files that it needs", () => {
     const files = packed.files
       .map(({ path }) => path.replace(/^(dist\/shared-)\w+(\.js)$/, "$1$2"))
       .filter((path) => !path.startsWith("dist/types/"))
@@ -64,7 +64,7 @@ describe("the package", () => {
     ])
   })
 
-  it("has the declarations that others import, and no others", () => {
+  it("contains exactly the declarations that its entry points import", () => {
     const root = inProject("node_modules/source-prometheus")
     const reached = new Set<string>()
     const reach = (path: string): void => {
@@ -86,7 +86,7 @@ describe("the package", () => {
     assert.isBelow(packed.unpackedSize, 1_650_000)
   })
 
-  it("has whatever its description points to, executables with the permission", () => {
+  it("contains the files that package.json refers to, executables with permission", () => {
     const modes = new Map(packed.files.map(({ mode, path }) => [path, mode]))
     const { ".": library, "./testing": testing } = packageJson.exports
     const targets = [packageJson.main, packageJson.types, ...Object.values(packageJson.bin)]
@@ -108,7 +108,7 @@ describe("the package", () => {
 })
 
 describe("a fresh project", () => {
-  it("compiles the examples and README's code, strictly, declarations of all packages included", () => {
+  it("compiles the examples, README's code and all packages' declarations in strict mode", () => {
     const files = readdirSync(project).filter((name) => name.endsWith(".ts"))
     assert.sameMembers(files, [...examples, "readme0.ts", "readme1.test.ts"])
     writeFileSync(
@@ -119,7 +119,7 @@ describe("a fresh project", () => {
           exactOptionalPropertyTypes: true,
           noUncheckedIndexedAccess: true,
           target: "ES2024",
-          // Effect's own declarations are written for both.
+          // Effect's own declarations need both.
           lib: ["ES2024", "DOM"],
           types: ["node"],
           module: "NodeNext",
@@ -132,7 +132,7 @@ describe("a fresh project", () => {
     assert.strictEqual(compile(), "")
   })
 
-  it("learns its mistakes from the types", () => {
+  it("gets type errors for its mistakes", () => {
     writeFileSync(
       inProject("wrong.ts"),
       `import { ConnectorConfig, samples } from "source-prometheus"
@@ -154,7 +154,7 @@ Effect.runPromise(Stream.runDrain(samples("up")))
     assert.match(reported, /wrong\.ts\(4,\d+\): error .*(ConnectorConfig|PrometheusClient)/s)
   })
 
-  /** What the compiler has to say. */
+  /** The compiler's output. */
   const compile = (...args: ReadonlyArray<string>): string => {
     try {
       return execFileSync(process.execPath, ["node_modules/typescript/bin/tsc", ...args], {
@@ -166,7 +166,7 @@ Effect.runPromise(Stream.runDrain(samples("up")))
     }
   }
 
-  it.live("runs the tests of the examples and of README", () =>
+  it.live("runs the tests of the examples and README", () =>
     Effect.gen(function* () {
       const result = yield* child.run(["run", "--reporter=json", "--outputFile=report.json"], {
         script: inProject("node_modules/vitest/vitest.mjs"),
@@ -183,7 +183,7 @@ Effect.runPromise(Stream.runDrain(samples("up")))
   )
 
   it.live(
-    "gets from the mock the very errors that the library exports, and that its own Effect catches",
+    "gets from the mock the same errors that the library exports, and its own Effect catches them",
     () =>
       Effect.gen(function* () {
         writeFileSync(
@@ -207,7 +207,7 @@ console.log(error instanceof PrometheusError && error.reason)
       })
   )
 
-  it.live("has the engine of regular expressions where the mock looks for it", () =>
+  it.live("has the regular expression engine where the mock loads it", () =>
     Effect.gen(function* () {
       writeFileSync(
         inProject("expressions.ts"),
@@ -238,7 +238,7 @@ console.log(found.status, found.data.result.length)
   }
 })
 
-it("starts where it is installed alone, without Effect", () => {
+it("starts if it is installed alone, without Effect", () => {
   const folder = join(temporary.path, "alone")
   mkdirSync(folder)
   install(folder, packed, [])
@@ -255,7 +255,7 @@ describe("the examples", () => {
   const hour = 3_600_000
   const HOURS = 24 * 40
 
-  /** A sample an hour, in two series. */
+  /** One sample per hour, in two series. */
   const hourly = (metric: string, count: number) =>
     ["a", "b"].map((instance, n) =>
       makeSeries(
@@ -296,7 +296,7 @@ describe("the examples", () => {
     })
   )
 
-  /** The spans that a collector of OpenTelemetry gets, by their names, each with the names of those around it. */
+  /** The spans that an OpenTelemetry collector receives, as paths of names from the outermost span. */
   const collect = Effect.fnUntraced(function* () {
     interface Span {
       readonly name: string
@@ -347,12 +347,12 @@ describe("the examples", () => {
     })
   )
 
-  it("are ten lines for reading a metric", () => {
+  it("read a metric in ten lines", () => {
     const lines = readFileSync(inProject("read-metric.ts"), "utf8").split("\n")
     assert.isAtMost(lines.filter((line) => line !== "" && !line.startsWith("/**")).length, 10)
   })
 
-  it.live("of README read a metric, too", () =>
+  it.live("in README read a metric, too", () =>
     Effect.gen(function* () {
       const { baseUrl } = yield* serve(48)
       const code = readFileSync(inProject("readme0.ts"), "utf8")
@@ -394,13 +394,13 @@ describe("the examples", () => {
       )
     )
 
-  /** The hours that the queries for a metric began with. */
+  /** The first hour of each query for a metric. */
   const startsOf = (mock: MockPrometheus, metric: string): ReadonlyArray<number> =>
     mock.requests
       .filter((request) => onMetric(metric, {})(request) !== undefined)
       .map(({ params }) => (Number(params.get("start")) * 1000 - start) / hour)
 
-  it.live("replicate into a destination of one's own, and add only what is new", () =>
+  it.live("replicate into a custom destination, and add only new data", () =>
     Effect.gen(function* () {
       const { baseUrl, mock } = yield* serve(HOURS)
       const options = {
@@ -415,13 +415,13 @@ describe("the examples", () => {
       const second = yield* child.run([], options)
       assert.strictEqual(second.code, 0, second.stderr)
       assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
-      // It began where the first run ended, which was now.
+      // It started where the first run ended, at the current time.
       for (const from of startsOf(mock, "up")) assert.isAbove(from, HOURS)
     })
   )
 
   for (const end of ["a failure", "SIGKILL"] as const) {
-    it.live(`keep samples and state together there in spite of ${end}`, () =>
+    it.live(`keep samples and state consistent there despite ${end}`, () =>
       Effect.gen(function* () {
         const reached = yield* Deferred.make<void>()
         const broken = end === "SIGKILL" ? { stallAfterBytes: 3000 } : refusal(400, "broken")
@@ -451,7 +451,7 @@ describe("the examples", () => {
         const second = yield* child.run([], options)
         assert.strictEqual(second.code, 0, second.stderr)
         assert.deepStrictEqual(samplesIn(options.env.DATABASE), expectedSamples(HOURS))
-        // What was there is not requested again, and nothing else was there.
+        // Exactly the stored samples are not requested again.
         const [from] = startsOf(mock, "queue_depth")
         assert.strictEqual([...before.keys()].filter((key) => key.startsWith("queue_depth a ")).length, from)
       })

@@ -22,7 +22,7 @@ import { isRoot, STRANGER } from "./machine.ts"
 
 const dist = dirname(fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url)))
 
-/** No cache but one that the program chooses by itself. */
+/** Leaves only the cache that the program chooses itself. */
 const noCache = {
   HOME: undefined,
   XDG_CACHE_HOME: undefined,
@@ -33,7 +33,7 @@ const noCache = {
 const spec = (env: child.ChildOptions["env"], script?: string) =>
   child.run(["spec"], { env: { ...noCache, ...env }, ...(script === undefined ? {} : { script }) })
 
-/** It starts, and says nothing of its cache. */
+/** Asserts that the program starts, and prints nothing about its cache. */
 const assertStarts = ({ code, messages, stderr }: child.ChildResult): void =>
   assert.deepStrictEqual([code, stderr, messages.map(({ type }) => type)], [0, "", ["SPEC"]])
 
@@ -61,7 +61,7 @@ describe("the compile cache", () => {
       assert.isNotEmpty(files(cache))
       const written = files(cache).map((file) => [file, statSync(file).mtimeMs])
       assertStarts(yield* spec({ HOME: home }))
-      // What is there is used, not written again.
+      // The existing files are used, not written again.
       assert.deepStrictEqual(
         files(cache).map((file) => [file, statSync(file).mtimeMs]),
         written
@@ -69,7 +69,7 @@ describe("the compile cache", () => {
     })
   )
 
-  it.live("is where XDG_CACHE_HOME says, if that is an absolute path", () =>
+  it.live("is in XDG_CACHE_HOME, if that is an absolute path", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
       const home = folder(path("home"), 0o755)
@@ -82,7 +82,7 @@ describe("the compile cache", () => {
     })
   )
 
-  it.live("may be behind a link of the user's own", () =>
+  it.live("may be behind the user's own symbolic link", () =>
     Effect.gen(function* () {
       const { path } = yield* connector.workspace
       const home = folder(path("home"), 0o755)
@@ -93,7 +93,7 @@ describe("the compile cache", () => {
   )
 
   for (const decision of ["NODE_COMPILE_CACHE", "NODE_DISABLE_COMPILE_CACHE"]) {
-    it.live(`is nothing of ours where ${decision} is set`, () =>
+    it.live(`is left to Node if ${decision} is set`, () =>
       Effect.gen(function* () {
         const { path } = yield* connector.workspace
         const home = folder(path("home"), 0o755)
@@ -104,7 +104,7 @@ describe("the compile cache", () => {
     )
   }
 
-  it.live("is done without where there is no place for it, silently", () =>
+  it.live("is silently disabled if there is no place for it", () =>
     Effect.gen(function* () {
       const { path, write } = yield* connector.workspace
       const before = existsSync("/.cache")
@@ -120,13 +120,13 @@ describe("the compile cache", () => {
   )
 })
 
-/** Where a file of Node's cache has the size of the source, and its CRC. */
+/** Where a file of Node's cache stores the size of the source, and its CRC. */
 const SOURCE_SIZE = 4
 const SOURCE_CHECK = 12
 
 /**
- * A program, and a folder of compiled code that Node takes for the program's and that is another one's. Node compares the
- * source, which everybody knows; V8 its length.
+ * A program, and a folder of foreign compiled code that Node accepts as the program's. Node compares the source's size and
+ * CRC, which are public; V8 compares its length.
  */
 const poison = Effect.fnUntraced(function* ({ path }: connector.Workspace) {
   const program = folder(path("program"), 0o755)
@@ -147,7 +147,7 @@ const poison = Effect.fnUntraced(function* ({ path }: connector.Workspace) {
   const genuine = yield* cacheOf(source, path("genuine"))
   for (const at of [SOURCE_SIZE, SOURCE_CHECK]) genuine.bytes.copy(forged.bytes, at, at, at + 4)
   writeFileSync(forged.file, forged.bytes)
-  // Else the test would show nothing.
+  // The forged code must run here, or the test would show nothing.
   const trusting = yield* child.run(["spec"], {
     script,
     env: { ...noCache, NODE_COMPILE_CACHE: path("evil") }
@@ -164,8 +164,8 @@ const poison = Effect.fnUntraced(function* ({ path }: connector.Workspace) {
   return { script, plant }
 })
 
-describe("code that someone else has compiled", () => {
-  it.live("does not run out of a temporary folder", () =>
+describe("code that was compiled by another user", () => {
+  it.live("is not run from a temporary folder", () =>
     Effect.gen(function* () {
       const workspace = yield* connector.workspace
       const { plant, script } = yield* poison(workspace)
@@ -177,7 +177,7 @@ describe("code that someone else has compiled", () => {
     })
   )
 
-  /** Folders in which someone else can have put it, or can put it in a moment. */
+  /** Cache folders in which another user may have placed code, or could place some at any time. */
   const places: Readonly<Record<string, (home: string, cache: string) => void>> = {
     "that others may write to": (_, cache) => chmodSync(cache, 0o777),
     "that its group may write to": (_, cache) => chmodSync(cache, 0o770),
@@ -195,7 +195,7 @@ describe("code that someone else has compiled", () => {
   }
 
   const tryPlaces = (name: string, spoil: (home: string, cache: string) => void) =>
-    it.live(`does not run out of a folder ${name}`, () =>
+    it.live(`is not run from a folder ${name}`, () =>
       Effect.gen(function* () {
         const workspace = yield* connector.workspace
         const { plant, script } = yield* poison(workspace)
@@ -218,7 +218,7 @@ describe("code that someone else has compiled", () => {
 
   for (const [name, spoil] of Object.entries(places)) tryPlaces(name, spoil)
 
-  it.live("does not run out of a folder behind a link in the place of ours", () =>
+  it.live("is not run from a folder behind a symbolic link in place of ours", () =>
     Effect.gen(function* () {
       const workspace = yield* connector.workspace
       const { plant, script } = yield* poison(workspace)
@@ -232,7 +232,7 @@ describe("code that someone else has compiled", () => {
   describe.runIf(isRoot)("as another user", () => {
     for (const [name, spoil] of Object.entries(placesOfOthers)) tryPlaces(name, spoil)
 
-    it.live("leaves nothing in a home of someone else that has no cache yet", () =>
+    it.live("leaves nothing in another user's home that has no cache yet", () =>
       Effect.gen(function* () {
         const { path } = yield* connector.workspace
         const home = folder(path("home"), 0o755)

@@ -1,4 +1,4 @@
-/** A server with some data, and what the built program has of it in each of its destinations. */
+/** A server with some data, and helpers that read it back from each destination of the built program. */
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert } from "@effect/vitest"
@@ -13,10 +13,10 @@ export type Format = (typeof formats)[number]
 
 const MINUTES = 1500
 
-/** Each with so many series. */
+/** The number of series of each stream. */
 const STREAMS = { one: 1, three: 3 }
 
-/** A server whose windows stay small, so that there are several commits, and a configuration that reads so much of it. */
+/** A server with small windows, so that there are several commits, and configurations that read all or half of its data. */
 export const serveSome = Effect.map(
   serve(
     Object.entries(STREAMS).flatMap(([name, series]) => gauge(name, MINUTES, series)),
@@ -39,7 +39,7 @@ const rowsUntil = (minutes: number): ReadonlyArray<string> =>
     )
     .sort()
 
-/** All that the server has, and the half of it. */
+/** The rows of all data, and of half of it. */
 export const expected = { all: rowsUntil(MINUTES), half: rowsUntil(MINUTES / 2) }
 
 /** The rows of a destination, sorted. */
@@ -69,7 +69,7 @@ export const rowsOf = async (format: Format, path: string): Promise<ReadonlyArra
   return rows.sort()
 }
 
-/** Fails with a few that differ: there are thousands of rows. */
+/** Fails with a few differing rows: there are thousands. */
 export const assertRows = (
   actual: ReadonlyArray<string>,
   wanted: ReadonlyArray<string>,
@@ -87,7 +87,7 @@ export const assertRows = (
   )
 }
 
-/** Files and folders, with the numbers of parts left out: how many there are depends on what was in between. */
+/** Files and folders without part numbers: these depend on earlier failures. */
 export const treeOf = (folder: string): ReadonlyArray<string> => {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
   return [

@@ -1,4 +1,4 @@
-/** The program as the first process of a container, which no signal kills that it does not handle. */
+/** The program as the first process of a container, to which unhandled signals do nothing. */
 import { spawn } from "node:child_process"
 import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
@@ -9,7 +9,7 @@ import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
 import { isRoot, program } from "./machine.ts"
 
-/** Docker kills a container ten seconds after the signal: it has to end well before that. */
+/** Docker kills a container ten seconds after the signal: the program must end well before that. */
 const SOON = 8000
 
 describe.runIf(isRoot)("the first process of a container", { concurrent: true }, () => {

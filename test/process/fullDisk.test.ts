@@ -1,4 +1,4 @@
-/** A disk that is full at any moment of a run, and then has room again. */
+/** A disk that fills up at any moment of a run, and then has space again. */
 import { execFileSync } from "node:child_process"
 import { cpSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
@@ -8,7 +8,7 @@ import * as connector from "../support/connector.ts"
 import { assertRows, expected, type Format, formats, rowsOf, serveSome, treeOf } from "./destinations.ts"
 import { isRoot } from "./machine.ts"
 
-/** A disk of its own, in memory. */
+/** Mounts a separate disk in memory. */
 const disk = (folder: string) =>
   Effect.acquireRelease(
     Effect.sync(() => {
@@ -18,7 +18,7 @@ const disk = (folder: string) =>
     () => Effect.sync(() => execFileSync("umount", ["--lazy", folder]))
   )
 
-/** Takes all the room but so many kilobytes. */
+/** Fills the disk except for so many kilobytes. */
 const fill = (folder: string, kilobytes: number): string => {
   const { bavail, bsize } = statfsSync(folder)
   const path = `${folder}/filler`
@@ -26,7 +26,7 @@ const fill = (folder: string, kilobytes: number): string => {
   return path
 }
 
-/** What is left, in kilobytes: nothing, a file, a part of the data, nearly all of it. */
+/** Free space in kilobytes: for nothing, a file, some of the data, nearly all of it. */
 const rooms: Readonly<Record<Format, ReadonlyArray<number>>> = {
   duckdb: [0, 32, 128, 512],
   parquet: [0, 8, 16, 40],
@@ -36,7 +36,7 @@ const rooms: Readonly<Record<Format, ReadonlyArray<number>>> = {
 describe.runIf(isRoot)("a full disk", { concurrent: true }, () => {
   for (const format of formats) {
     it.live(
-      `ends a run with a sentence, keeps what was there, and all comes later: ${format}`,
+      `ends a run with a clear message and keeps existing data, and the next run writes everything: ${format}`,
       () =>
         Effect.gen(function* () {
           const { all, half } = yield* serveSome
@@ -89,7 +89,7 @@ describe.runIf(isRoot)("a full disk", { concurrent: true }, () => {
     )
   }
 
-  it.live("ends a run whose report does not fit, with the data in its place", () =>
+  it.live("ends a run whose report does not fit, with all data written", () =>
     Effect.gen(function* () {
       const { all } = yield* serveSome
       const files = yield* connector.workspace

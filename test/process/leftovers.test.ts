@@ -1,4 +1,4 @@
-/** What a stopped run leaves: nothing that the next one does not clean up. */
+/** The leftovers of a stopped run: the next run removes all of them. */
 import { mkdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -6,7 +6,7 @@ import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { assertRows, expected, formats, rowsOf, serveSome, treeOf } from "./destinations.ts"
 
-/** Of the time that a run takes: while the program is loaded, the destination opened, data written, the end. */
+/** Fractions of a run's duration: while it loads the program, opens the destination, writes data, and ends. */
 const MOMENTS = 10
 
 describe("a run that is stopped at any moment", { concurrent: true }, () => {
@@ -44,6 +44,8 @@ describe("a run that is stopped at any moment", { concurrent: true }, () => {
       }
       assert.isAtLeast(stopped, MOMENTS / 4)
     })
-    it.live(`leaves nothing behind after the next one: ${format}`, () => stop, { timeout: 900_000 })
+    it.live(`leaves nothing behind once the next run is complete: ${format}`, () => stop, {
+      timeout: 900_000
+    })
   }
 })

@@ -1,4 +1,4 @@
-/** What tests of a process need of the machine. */
+/** The machine's capabilities that tests of a process need. */
 import { spawn } from "node:child_process"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -6,25 +6,25 @@ import { Effect } from "effect"
 import type { ChildResult } from "../support/child.ts"
 
 /**
- * Whether other users, mounts and limits can be had: root on Linux. In CI they have to be there, so what needs them fails
- * instead of being left out.
+ * Whether other users, mounts and limits are available: root on Linux. CI must have them, so that tests that need them
+ * fail there instead of being skipped.
  */
 export const isRoot =
   process.platform === "linux" && (process.getuid?.() === 0 || process.env.CI !== undefined)
 
-/** A user that has no entry in the list of users. */
+/** A user ID without an entry in the user database. */
 export const STRANGER = 12345
 
-/** How a program is started. */
+/** How to start a program. */
 export interface ExecuteOptions {
-  /** All its variables: none of this process's own. */
+  /** All of its environment variables, except PATH: none are inherited from this process. */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  /** In mounts of its own, which are gone with it. */
+  /** Runs it in its own mount namespace, which ends with it. */
   readonly unshare?: boolean
 }
 
-/** Runs any program to its end; an interruption kills it. Its standard input is empty. */
+/** Runs a program to completion; an interruption kills it. Its standard input is empty. */
 export const execute = (
   command: ReadonlyArray<string>,
   { cwd, env = {}, unshare = false }: ExecuteOptions = {}
@@ -45,7 +45,7 @@ export const execute = (
     return Effect.sync(() => child.kill("SIGKILL"))
   })
 
-/** A script for `sh`, with the command that it has as `"$@"`. */
+/** A script for `sh`, which has the command as `"$@"`. */
 export const sh = (script: string, command: ReadonlyArray<string>): ReadonlyArray<string> => [
   "sh",
   "-c",
@@ -54,7 +54,7 @@ export const sh = (script: string, command: ReadonlyArray<string>): ReadonlyArra
   ...command
 ]
 
-/** Where the program and what it needs are. */
+/** The folder of the program and its dependencies. */
 export const repository = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "")
 
 /** The built program with its arguments. */
@@ -64,6 +64,6 @@ export const program = (...args: ReadonlyArray<string>): ReadonlyArray<string> =
   ...args
 ]
 
-/** The same where the repository is mounted in another place, such as one that all users can read. */
+/** The command for a repository that is mounted elsewhere, such as where all users can read it. */
 export const movedTo = (place: string, command: ReadonlyArray<string>): ReadonlyArray<string> =>
   command.map((text) => (text.startsWith(`${repository}/`) ? place + text.slice(repository.length) : text))

@@ -1,4 +1,4 @@
-/** The built program wherever it is started: as any user, in any locale, with little around it. */
+/** The built program in any environment: as any user, in any locale, with few resources. */
 import { existsSync, mkdirSync, readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -7,7 +7,7 @@ import * as connector from "../support/connector.ts"
 import { assertRows, expected, formats, rowsOf, serveSome } from "./destinations.ts"
 import { execute, isRoot, movedTo, program, repository, STRANGER, sh } from "./machine.ts"
 
-/** What the program is started with to do each of its things, and the folder that it writes to. */
+/** The arguments of each of the program's functions, and the folder that it writes to. */
 const commands = Effect.gen(function* () {
   const { all } = yield* serveSome
   const files = yield* connector.workspace
@@ -33,12 +33,12 @@ const commands = Effect.gen(function* () {
   }
 })
 
-/** Each of these starts the program seven times: no limit but against one that hangs. */
+/** Each test starts the program seven times: the timeout only protects against a hang. */
 const PATIENCE = { timeout: 900_000 }
 
 type Result = Pick<child.ChildResult, "code" | "signal" | "stdout" | "stderr">
 
-/** Does all of it in some way, and looks at what came out. */
+/** Runs all commands in a given way, and checks their output. */
 const assertWorks = Effect.fnUntraced(function* (
   start: (args: ReadonlyArray<string>, folder: string) => Effect.Effect<Result>
 ) {
@@ -64,7 +64,7 @@ describe("the program works", { concurrent: true }, () => {
   const environments: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "without any variables": {},
     "in the C locale, in a time zone": { LC_ALL: "C", LANG: "C", TZ: "Asia/Kathmandu" },
-    "in a time zone that there is not": { TZ: "Nowhere/Never", HOME: "/missing" }
+    "in a time zone that does not exist": { TZ: "Nowhere/Never", HOME: "/missing" }
   }
   for (const [name, env] of Object.entries(environments)) {
     it.live(name, () => assertWorks((args) => start(args, env)), PATIENCE)
@@ -76,10 +76,10 @@ describe("the program works", { concurrent: true }, () => {
     PATIENCE
   )
 
-  describe.runIf(isRoot)("in mounts of its own", { concurrent: true }, () => {
-    it.live("as a user that the system does not know", () =>
+  describe.runIf(isRoot)("in its own mount namespace", { concurrent: true }, () => {
+    it.live("as an unknown user", () =>
       assertWorks((args, folder) =>
-        // Where the repository is, that user may not be let in.
+        // That user may not have access to the repository's own path.
         execute(
           sh(
             `set -e
@@ -94,7 +94,7 @@ describe("the program works", { concurrent: true }, () => {
       )
     )
 
-    it.live("where nothing but its destination can be written", () =>
+    it.live("if only its destination can be written", () =>
       assertWorks((args, folder) =>
         execute(
           sh(
@@ -110,7 +110,7 @@ describe("the program works", { concurrent: true }, () => {
       )
     )
 
-    it.live("or says that the disk is read-only", () =>
+    it.live("or reports that the disk is read-only", () =>
       Effect.gen(function* () {
         const { folder, runs } = yield* commands
         for (const { args, format } of runs) {
@@ -134,8 +134,8 @@ describe("the program works", { concurrent: true }, () => {
   })
 })
 
-describe.runIf(process.platform === "linux")("with too few files", () => {
-  it.live("it says what it needs", () =>
+describe.runIf(process.platform === "linux")("with too few open files", () => {
+  it.live("it reports how many it needs", () =>
     Effect.gen(function* () {
       const { runs, verbs } = yield* commands
       const message =
@@ -163,7 +163,7 @@ describe.runIf(process.platform === "linux")("with too few files", () => {
 })
 
 describe.runIf(process.platform === "linux")("output that cannot be written", () => {
-  it.live("is an error of whatever prints something", () =>
+  it.live("is an error of every command", () =>
     Effect.gen(function* () {
       const { config, runs, verbs } = yield* commands
       const toFull = (args: ReadonlyArray<string>) => execute(sh('exec "$@" > /dev/full', program(...args)))
@@ -191,7 +191,7 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
         assert.match(result.stderr, /^Cannot write to standard output: ENOSPC\.$/m, args.join(" "))
         assert.notMatch(result.stderr, /mistake|bug/)
       }
-      // What was committed before the summary is there.
+      // The data was committed before the summary.
       assertRows(yield* Effect.promise(() => rowsOf("jsonl", runs[2]!.path)), expected.all, "jsonl")
     })
   )
@@ -211,7 +211,7 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
 })
 
 describe("a folder that has been removed", () => {
-  it.live("is no place to start from, which is said in a sentence", () =>
+  it.live("as the current folder is an error with a clear message", () =>
     Effect.gen(function* () {
       const { config, files } = yield* commands
       mkdirSync(files.path("gone"))
