@@ -15,14 +15,14 @@ const needed = engines.node.replace(/^>=/, "")
 
 rmSync(folder, { recursive: true, force: true })
 
-// The program: `source-prometheus.js` starts `main.mjs`, which is nearly all the rest.
+// The program: `source-prometheus.js` starts `main.mjs`, which contains nearly everything.
 //
-// Two files, since Node caches compiled code only of modules loaded after the cache is enabled: a start then takes a fifth
-// less. The launcher is old JavaScript, so that an old Node can print its message.
+// There are two files because Node only caches the compiled code of modules that are loaded after the cache is enabled.
+// This reduces startup time by a fifth. The launcher is old JavaScript, so that an old Node can print its message.
 //
-// Node runs any code that it finds in its cache. By default the cache is in the temporary folder, where another user may have
-// created it first. Ours belongs to the user, and no one else can write to it or replace a folder above it: each folder belongs
-// to the user or to root, and others cannot write to it unless it is sticky. Otherwise there is no cache.
+// Node runs any code in its cache. By default the cache is in the temporary folder, where another user may have created it
+// first. Our cache belongs to the user, and no one else can write to it or replace a folder above it: each folder belongs
+// to the user or to root, and others cannot write to it unless it is sticky. Otherwise no cache is used.
 const launcher = `#!/usr/bin/env node
 import fs from "node:fs"
 import module from "node:module"
@@ -90,7 +90,7 @@ const unused = {
 }
 
 // Parts that few runs need are separate files, loaded on first use, so that they do not slow down every start. The library
-// uses the same file of regular expressions.
+// shares the file with the regular expressions.
 const apart = {
   name: "apart",
   setup: ({ onResolve }) => {
@@ -118,7 +118,7 @@ const program = await build({
   outfile: `${folder}/main.mjs`,
   minify: true,
   legalComments: "inline",
-  // Native, and only needed where it is installed.
+  // A native module, which is only used if it is installed.
   external: ["@duckdb/node-api"],
   plugins: [unused, apart]
 })
@@ -141,8 +141,8 @@ const expressions = await build({
   legalComments: "inline"
 })
 
-// The library: what it has in common with its mock is in a file of its own, so that both have the same services. Effect is
-// the importer's own; the parts of the platform's package that it uses are bundled, since that package requires more.
+// The library: a separate file contains what it shares with its mock, so that both have the same services. The importer
+// provides Effect. The used parts of the platform package are bundled, because that package has more dependencies.
 const library = await build({
   ...common,
   entryPoints: ["src/index.ts", "src/testing.ts"],
@@ -159,7 +159,7 @@ execFileSync(
   { stdio: "inherit" }
 )
 
-/** The declarations that a file imports, and those that they import, and so on. */
+/** The declarations that a file imports, directly or indirectly. */
 const neededBy = (file, found = new Set()) => {
   if (found.has(file)) return found
   found.add(file)
@@ -181,6 +181,6 @@ const bundles = [program.metafile, library.metafile, report.metafile, expression
 const outputs = Object.assign({}, ...bundles.map((bundle) => bundle.outputs))
 writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
 
-// Last: its presence says that the build is complete.
+// Written last: its presence marks the build as complete.
 writeFileSync(executable, launcher)
 chmodSync(executable, 0o755)

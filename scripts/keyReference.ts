@@ -1,4 +1,4 @@
-// Writes the reference of the keys of the configuration into README.md and docs/prometheus.md, from the table of keys:
+// Writes the reference of configuration keys into README.md and docs/prometheus.md, from the table of keys:
 //   node scripts/keyReference.ts
 import { readFileSync, writeFileSync } from "node:fs"
 import { type Key, type Keys, keysWithPaths } from "../src/config/Key.ts"
@@ -24,14 +24,14 @@ const acceptedText = ({ accepted, children, isList, isSecret }: Key): string => 
   return isSecret ? `${accepted}, secret` : accepted
 }
 
-/** A text in which Markdown finds nothing of its own: what has special characters becomes code. */
+/** Escapes a text for Markdown: text with special characters becomes code. */
 const withCode = (text: string): string =>
   text.replace(
     /[[{].*[\]}]|[^\s(]*[*_"~|][^\s,.;:)]*|(?<= )\?(?= )/g,
     (code) => `\`${code.replaceAll("|", "\\|")}\``
   )
 
-/** A page with the current reference in place of the one that it has. */
+/** Replaces the reference in a page with the current one. */
 export const withReference = (page: string): string => {
   const start = page.indexOf(HEADER)
   if (start < 0) throw new Error(`The page has no table that begins with ${HEADER}`)

@@ -1,4 +1,4 @@
-// The licences of what a bundle contains: they ask to go where their code goes.
+// The licences of bundled packages, which must accompany their code.
 import { readdirSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 
@@ -16,7 +16,7 @@ const licenceOf = (folder) => {
   return { title: `${name} ${version} (${license})`, text: readFileSync(join(folder, file), "utf8").trim() }
 }
 
-/** As one text, from esbuild's metafile: packages in order of their names, with only those whose code is in an output. */
+/** Creates one text from esbuild's metafile: the packages with code in an output, sorted by name. */
 export const thirdPartyLicences = ({ outputs }) => {
   const bundled = Object.values(outputs).flatMap(({ inputs }) =>
     Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))

@@ -4,7 +4,7 @@ import { build, type Metafile, type Plugin } from "esbuild"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** Texts for a `script` and a `style` element, and the modules they were made of. */
+/** Texts for a `script` and a `style` element, and their source modules. */
 export interface Page {
   readonly script: string
   readonly style: string
@@ -36,7 +36,7 @@ export const bundlePage = async (): Promise<Page> => {
   return { script: textOf(".js"), style: textOf(".css"), outputs: metafile.outputs }
 }
 
-/** Puts the texts of a page into a bundle instead of the code that makes them. */
+/** Replaces the code that bundles a page with the bundled texts. */
 export const inlined = ({ script, style }: Page): Plugin => ({
   name: "page",
   setup: ({ onLoad }) =>

@@ -1,7 +1,7 @@
 /**
- * Makes the pictures of README, docs/pictures: what a terminal shows of real runs, and the report of one.
+ * Creates the pictures of README in docs/pictures: terminals with real runs, and the report of a run.
  *
- * Needs tmux, Chromium, and the built program. Values and times are those of the day on which it is run.
+ * Needs tmux, Chromium, and the built program. Values and times depend on the current day.
  */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs"
@@ -21,7 +21,7 @@ import { terminalSvg } from "./terminalSvg.ts"
 
 const folder = "docs/pictures"
 
-/** Larger ones would make the page slow to open. */
+/** Larger pictures would make the page load slowly. */
 const MAX_BYTES = 200_000
 
 const save = (name: string, content: string | Uint8Array): void => {
@@ -32,7 +32,7 @@ const save = (name: string, content: string | Uint8Array): void => {
   console.log(`${path}: ${size} bytes`)
 }
 
-/** Where npx remembers each folder that it was called in. */
+/** The cache where npx records each folder in which it was called. */
 const cache = join(tmpdir(), `source-prometheus-pictures-${process.pid}`)
 
 /** A folder that looks like a clone, for one picture. */
@@ -48,7 +48,7 @@ const project: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease
 /** The width of all terminals. */
 const columns = 118
 
-/** A terminal with a shell in a folder, on a server of tmux of its own. */
+/** Opens a terminal with a shell in a folder, on a separate tmux server. */
 const openTerminal = Effect.fnUntraced(function* (cwd: string, rows: number) {
   const socket = `pictures-${process.pid}-${rows}`
   const tmux = (...args: ReadonlyArray<string>): string =>
@@ -74,7 +74,7 @@ const openTerminal = Effect.fnUntraced(function* (cwd: string, rows: number) {
     tmux("capture-pane", "-p", "-e", "-t", "main").trimEnd().split("\n")
   return {
     type: (text: string) => Effect.sync(() => tmux("send-keys", "-t", "main", text, "Enter")),
-    /** What it shows as soon as that is what is wanted. */
+    /** Waits until the terminal shows the expected text. Returns its lines. */
     until: Effect.fnUntraced(function* (isWanted: (text: string) => boolean) {
       for (let tries = 0; tries < 1200; tries++) {
         const lines = capture()
@@ -102,7 +102,7 @@ const pictureOfStart = Effect.gen(function* () {
   )
 }).pipe(Effect.scoped)
 
-/** The middle of a longer run, from a server that takes its time. */
+/** A longer run midway, from a slow server. */
 const pictureOfRun = Effect.gen(function* () {
   const faults: Faults = ({ params, path }) =>
     path.endsWith("/query_range") ? { delayMillis: 200 + 10 * (params.get("query") ?? "").length } : undefined
@@ -114,7 +114,7 @@ const pictureOfRun = Effect.gen(function* () {
   const lines = yield* until((text) => {
     const names = text.match(/(?<=^(?:✓ )?)[a-z]\w+(?= {2})/gm) ?? []
     const underWay = text.match(/━─.* [1-9]\d % /g) ?? []
-    // Between two frames a stream may be seen twice: as one that has ended, and as one that is read.
+    // Between two frames a stream may be visible twice: as complete, and as in progress.
     const isWhole = new Set(names).size === names.length && !text.includes("…")
     return isWhole && text.includes("✓ http") && underWay.length >= 4 && text.includes(" left")
   })
@@ -123,7 +123,7 @@ const pictureOfRun = Effect.gen(function* () {
   save("run.svg", terminalSvg(lines, { columns, title }))
 }).pipe(Effect.scoped)
 
-/** The report of a run of the demo, by day and by night. */
+/** The report of a demo run, in a light and a dark colour scheme. */
 const picturesOfReport = Effect.gen(function* () {
   const cwd = yield* project
   const select = ["http_requests_total", "node_*"]

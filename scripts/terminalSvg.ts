@@ -1,18 +1,18 @@
 /**
- * Turns the output of `tmux capture-pane -p -e`, colours included, into an SVG picture.
+ * Converts the output of `tmux capture-pane -p -e`, including colours, into an SVG picture.
  *
- * Every run of characters is put where its columns are and stretched to their width, so that tables stay tables whatever
- * font there is. Bars and blocks are drawn: fonts leave gaps between them.
+ * Every run of characters is placed at its columns and stretched to their width, so that tables stay aligned in any font.
+ * Bars and blocks are drawn, because fonts leave gaps between them.
  */
 
-/** How characters are shown, as the codes of a terminal set it. */
+/** The style of characters, as set by terminal escape codes. */
 interface Style {
   readonly colour: string | undefined
   readonly isBold: boolean
   readonly isDim: boolean
 }
 
-/** Characters side by side in one style. */
+/** Adjacent characters with the same style. */
 interface Run {
   readonly column: number
   readonly text: string
@@ -21,7 +21,7 @@ interface Run {
 
 const plain: Style = { colour: undefined, isBold: false, isDim: false }
 
-/** A terminal brings its own background, so the picture is the same on a light page and on a dark one. */
+/** A terminal has its own background, so the picture is the same on a light and on a dark page. */
 const INK = "#d7dde5"
 const PAPER = "#16191f"
 const BAR = "#22262e"
@@ -43,7 +43,7 @@ const BAR_HEIGHT = 34
 const FONTS =
   "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 
-/** The style after the numbers of one escape sequence. */
+/** The style after the codes of one escape sequence. */
 const styleAfter = (style: Style, codes: ReadonlyArray<number>): Style => {
   let next = style
   for (const code of codes) {
@@ -52,7 +52,7 @@ const styleAfter = (style: Style, codes: ReadonlyArray<number>): Style => {
     else if (code === 2) next = { ...next, isDim: true }
     else if (code === 22) next = { ...next, isBold: false, isDim: false }
     else if (code === 39) next = { ...next, colour: undefined }
-    // The usual background, which is the only one here.
+    // The default background, which is the only one in use.
     else if (code === 49) continue
     else if (colours.has(code)) next = { ...next, colour: colours.get(code) }
     else throw new Error(`The terminal used the code ${code}, for which there is no picture yet.`)
@@ -60,7 +60,7 @@ const styleAfter = (style: Style, codes: ReadonlyArray<number>): Style => {
   return next
 }
 
-/** Lines as runs of one style each. A style holds until it is changed, beyond the end of a line too. */
+/** Splits lines into runs of one style. A style applies until it is changed, even past the end of a line. */
 const runsOf = (lines: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<Run>> => {
   let style = plain
   return lines.map((line) => {
@@ -91,7 +91,7 @@ const fillOf = ({ colour, isDim }: Style): string => {
   return isDim ? `${fill} opacity=".62"` : fill
 }
 
-/** Blocks that fill so many eighths of a cell from below, and lines in the middle of a cell. */
+/** Blocks by the eighths of a cell that they fill from below, and lines in the middle of a cell. */
 const drawn = (character: string, x: number, y: number, width: number): string | undefined => {
   const eighths = "▁▂▃▄▅▆▇█".indexOf(character) + 1
   const top = y - FONT_SIZE + 1
@@ -105,7 +105,7 @@ const drawn = (character: string, x: number, y: number, width: number): string |
   return `<rect x="${number(x)}" y="${number(y - 5 - thickness / 2)}" width="${number(width)}" height="${thickness}"`
 }
 
-/** Words apart: what is between them needs no picture. Lines are one rectangle, blocks one each. */
+/** Draws each word separately: the space between needs no picture. A line is one rectangle, and so is each block. */
 const pieces = /[━]+|[─]+|[▁▂▃▄▅▆▇█]|(?:(?! {2})[^━─▁▂▃▄▅▆▇█])+/gu
 
 const runSvg = ({ column, style, text }: Run, y: number): string => {
@@ -127,7 +127,7 @@ const runSvg = ({ column, style, text }: Run, y: number): string => {
   return out.join("")
 }
 
-/** A picture of the lines, in a window of so many columns; `title` is for those who do not see it. */
+/** A picture of the lines in a window of so many columns; `title` is the text for screen readers. */
 export const terminalSvg = (
   lines: ReadonlyArray<string>,
   { columns, title }: { readonly columns: number; readonly title: string }

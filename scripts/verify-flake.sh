@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Evaluates every output of the flake, with a stand-in for nixpkgs (test/shipping/nixpkgs), and checks what it would build
-# with (test/shipping/flake.check.ts). Nothing is built, and nixpkgs is not fetched. Debian's nix-bin will do.
+# Evaluates every output of the flake with a stand-in for nixpkgs (test/shipping/nixpkgs), and checks the inputs of its
+# builds (test/shipping/flake.check.ts). Nothing is built, and nixpkgs is not fetched. Debian's nix-bin is sufficient.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,15 +18,15 @@ export PATH="$PWD/node_modules/.bin:$PATH"
 
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-# Neither the machine's store nor its settings take part.
+# Do not use the machine's store or settings.
 export NIX_CONF_DIR=$work/etc NIX_USER_CONF_FILES=/dev/null HOME=$work
 export NIX_CONFIG=$'experimental-features = nix-command flakes\nbuild-users-group ='
-# What git knows of, as Nix sees a flake in a repository.
+# Copy the files that git knows, as Nix sees a flake in a repository.
 mkdir "$work/flake"
 git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents --target-directory="$work/flake"
 flake=path:$work/flake
 
-# Shows what Nix says only where it failed: that the lock file is not the stand-in's, for one.
+# Shows Nix's messages only on failure: otherwise it warns, for example, that the lock file does not match the stand-in.
 run() {
   nix "$@" --store "$work/store" --no-write-lock-file --override-input nixpkgs "$flake/test/shipping/nixpkgs" \
     2> "$work/log" || { cat "$work/log" >&2; exit 1; }
@@ -35,7 +35,7 @@ run flake check "$flake" --no-build
 for output in packages apps devShells checks; do
   run eval "$flake#$output" --json --apply "($(cat test/shipping/outputs.nix)).$output" > "$work/$output.json"
 done
-# Fails where the lock file is not the one of flake.nix.
+# Fails if the lock file does not match flake.nix.
 nix flake metadata --json --store "$work/store" --no-update-lock-file "$flake" > "$work/metadata.json"
 
 VERIFIED_FLAKE=$work vitest run --config test/shipping/vitest.config.ts flake

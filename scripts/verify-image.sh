@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the image from the Dockerfile as it is, and runs it the way Kubernetes and Docker do (test/shipping). Needs root on
-# Debian or Ubuntu, and no Docker: buildah builds, on a base that is made here of Debian's packages and Node's own from npm,
-# under the name that the Dockerfile asks for. The base is kept in node_modules/.cache/image, all else is removed.
+# Builds the image from the unchanged Dockerfile, and runs it as Kubernetes and Docker do (test/shipping). Needs root on
+# Debian or Ubuntu, but no Docker: buildah builds it, on a base image that this script creates from Debian's packages and
+# npm's Node package, under the name in the Dockerfile. The base stays in node_modules/.cache/image; all else is removed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,14 +31,14 @@ cache=$PWD/node_modules/.cache/image
 mkdir -p "$cache"
 exec 9> "$cache/lock"
 flock 9
-# Storage and containers of its own, which have nothing to do with those of the machine.
+# Separate storage and containers, independent of the machine's.
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$cache/storage" "$cache/run" > "$cache/storage.conf"
 export CONTAINERS_STORAGE_CONF=$cache/storage.conf
 image=localhost/source-prometheus:verified
 
 work=$(mktemp -d)
-# Also what a run that was killed has left.
+# Also removes the leftovers of a killed run.
 clean() {
   buildah umount --all > /dev/null 2>&1 || true
   buildah rm --all > /dev/null 2>&1 || true
@@ -48,7 +48,7 @@ clean() {
 trap 'status=$?; clean; rm -rf "$work"; exit "$status"' EXIT
 clean
 
-# Says what it does, and shows what a step printed only where that failed.
+# Prints the name of a step, and the step's output only if it fails.
 step() {
   echo "$1 ..." >&2
   shift
@@ -65,7 +65,7 @@ make_base() {
   chroot "$root" useradd --uid 1000 --gid node --shell /bin/bash --create-home node
   install -D node_modules/node/bin/node "$root/usr/local/bin/node"
   npm install --global --prefix "$root/usr/local" --no-audit --no-fund "npm@$(npm --version)"
-  # Where the build below sees files of this machine: buildah would leave these in the image that it builds.
+  # Mount points for files of this machine in the build below: buildah would otherwise leave them in the built image.
   mkdir -p "$root/root/.npm"
   touch "$root/run/certificates.pem" "$root/etc/hosts"
   buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin --env "NODE_VERSION=$node" \
@@ -80,7 +80,7 @@ if [ "$(cat "$cache/recipe" 2> /dev/null)" != "$recipe" ] || ! buildah inspect -
   echo "$recipe" > "$cache/recipe"
 fi
 
-# npm's settings as they are here, wherever they come from, and the certificates that are trusted here.
+# The current npm settings from all sources, and the certificates that this machine trusts.
 settings=$work/npmrc
 (umask 077 && {
   for file in "$(npm config get globalconfig)" "$(npm config get userconfig)"; do

@@ -33,12 +33,12 @@ export const names = readdirSync(ASSEMBLY)
   .filter((file) => file.endsWith(".ts"))
   .map((file) => file.slice(0, -3))
 
-/** Compiles all programs, and writes those that changed. */
+/** Compiles all programs, and writes the changed ones. */
 export const compileAll = async (): Promise<void> => {
   for (const name of names) {
     const path = `src/wasm/${name}.wasm.ts`
     const compiled = await compile(name)
-    // An unchanged file keeps its time, so that no build is triggered.
+    // An unchanged file keeps its modification time, so that no build is triggered.
     if (!existsSync(path) || readFileSync(path, "utf8") !== compiled) writeFileSync(path, compiled)
   }
 }

@@ -133,7 +133,7 @@ describe("a state file", () => {
     )
   }
 
-  it.effect("is refused if a state is damaged, instead of starting again", () =>
+  it.effect("is refused if a state is damaged, instead of restarting", () =>
     Effect.gen(function* () {
       for (const state of [
         { ...good, version: 2 },

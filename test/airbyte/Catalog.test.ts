@@ -139,7 +139,7 @@ describe("readCatalog", () => {
 
   const wrong: ReadonlyArray<readonly [what: string, content: unknown, where: RegExp]> = [
     [
-      "a sync mode that there is not",
+      "an unknown sync mode",
       { streams: [stream("a"), stream("b", { sync_mode: "INVALID" })] },
       /streams\.1\.sync_mode/
     ],
@@ -152,7 +152,7 @@ describe("readCatalog", () => {
     ],
     ["a name that is no text", { streams: [stream("a"), { stream: { name: 5 } }] }, /streams\.1/],
     [
-      "a generation that is no number",
+      "a generation that is not a number",
       { streams: [stream("a", { generation_id: "7" })] },
       /streams\.0\.generation_id/
     ],

@@ -202,7 +202,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(makeCollector(closed).layer))
   )
 
-  it.effect("masks only texts, because a secret may be a word of the protocol", () => {
+  it.effect("masks only free text, because a secret may be a word of the protocol", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output
@@ -227,7 +227,7 @@ describe("Output", () => {
     }).pipe(Effect.provide(collector.layer))
   })
 
-  it.effect("masks secrets in texts for people, and leaves data unchanged", () => {
+  it.effect("masks secrets in text for users, and leaves data unchanged", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output

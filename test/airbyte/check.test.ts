@@ -1,4 +1,4 @@
-/** The verb `check` in-process, with timeouts on the test clock. */
+/** The command `check` in-process, with timeouts on the test clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
@@ -10,7 +10,7 @@ import { makeDatabase } from "../../src/mock/MockSeries.ts"
 import { layerQuick } from "../../src/sync/quickCheck.ts"
 import { makeCollector } from "./collector.ts"
 
-/** The error of a check against a silent server, and the seconds until it. */
+/** The error of a check against a silent server, and after how many seconds it occurs. */
 const giveUp = Effect.fnUntraced(function* (config: object) {
   const mock = new MockPrometheus(makeDatabase([]), {
     faults: () => ({ delayMillis: Number.POSITIVE_INFINITY })

@@ -1,4 +1,4 @@
-/** The verb `read` in-process: the events of a read as messages. */
+/** The command `read` in-process: the events of a read as messages. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Logger, Option } from "effect"
@@ -38,7 +38,7 @@ const configured = (name: string, more: Partial<ConfiguredStream> = {}): Configu
   ...more
 })
 
-/** Runs a read. Returns the messages, and whether everything was read. */
+/** Runs a read. Returns its messages, and whether all streams were read. */
 const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredStream>, setting: Setting) {
   yield* TestClock.setTime(start + setting.points * minute)
   const mock = new MockPrometheus(makeDatabase(setting.series), {
@@ -71,7 +71,7 @@ const readAll = Effect.fnUntraced(function* (streams: ReadonlyArray<ConfiguredSt
     Effect.provide(Logger.layer([]))
   )
   const fiber = yield* Effect.forkChild(verb)
-  // Files are read outside the clock, so that a turn of the event loop may pass without anything waiting on it.
+  // File reads do not use the test clock, so a turn of the event loop may pass with nothing waiting on the clock.
   while (fiber.pollUnsafe() === undefined) {
     yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
     yield* TestClock.adjust(1000)
@@ -133,7 +133,7 @@ const story = (messages: ReadonlyArray<Message>, name: string): string => {
   return words.filter((word, i) => word !== "records" || words[i - 1] !== "records").join(" ")
 }
 
-it.effect("a state that cannot be saved ends the read with an error of the system, without a COMPLETE", () =>
+it.effect("a state that cannot be saved ends the read with a system error, without a COMPLETE", () =>
   Effect.gen(function* () {
     const store = StateStore.layerJson({
       load: () => Effect.undefined,

@@ -314,7 +314,7 @@ describe("the demo", () => {
     [{}, { demo: true }, true],
     [{ step: "5m" }, { demo: true, select: ["a"] }, false]
   ] as const)(
-    "is read where nothing says what to read or where to write, or with --demo: %j %j",
+    "is read if no source and no destination are given, or with --demo: %j %j",
     ([given, more, hasTarget]) =>
       Effect.gen(function* () {
         assert.isTrue(yield* isDemo(flags(given, more), hasTarget))

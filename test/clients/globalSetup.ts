@@ -20,7 +20,7 @@ export const setup = (project: TestProject): Promise<void> =>
           return Effect.fail(error)
         }
         console.error(
-          `\nLEFT OUT: the tests with Airbyte's own Python clients (test/clients), because their Python cannot be had.
+          `\nLEFT OUT: the tests with Airbyte's own Python clients (test/clients), because their Python is not available.
 ${error.message}
 Then run them with: npx vitest run --project clients\n`
         )

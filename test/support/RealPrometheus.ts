@@ -30,26 +30,26 @@ export { basicAuthHeader, basicAuthPassword, basicAuthUser, type MatrixSeries } 
 /** The password's bcrypt hash, of the lowest cost. */
 const basicAuthHash = "$2b$04$N1h2lq0QmTz8cXvW5rYbKeow3cH7E1Y7Qek5ijA9Vo8eyu3u.Qbfq"
 
-/** How to make a Prometheus. */
+/** Options of a Prometheus. */
 export interface RealPrometheusOptions extends RealServerOptions {
-  /** The same as text, instead of `series`: every line with a time, `# EOF` at the end. */
+  /** OpenMetrics text instead of `series`: every line with a time, `# EOF` at the end. */
   readonly openMetrics?: string
   /**
-   * Scrape this text from a small HTTP server of ours; one with `# EOF` is served as OpenMetrics, which knows units.
-   * Its series get the labels `job` and `instance`. The first scrape, which takes some six seconds, has happened
-   * when the server is handed out.
+   * Scrape this text from a small HTTP server; text with `# EOF` is served as OpenMetrics, which supports units. Its
+   * series get the labels `job` and `instance`. The first scrape, which takes about six seconds, is complete when the
+   * server is returned.
    */
   readonly scrape?: { readonly text: string; readonly intervalSeconds?: number }
-  /** Accept remote write, as `remoteWrite` needs it. */
+  /** Accept remote write, which `remoteWrite` needs. */
   readonly remoteWriteReceiver?: boolean
-  /** How much older than the newest sample a written one may be, such as `1h`. */
+  /** How much older than the newest sample a written sample may be, such as `1h`. */
   readonly outOfOrderWindow?: string
 }
 
 /** A running Prometheus. */
 export type RealPrometheus = RealServer
 
-/** Makes a database and starts a server on it, until the scope closes: no process and no file remains. */
+/** Creates a database and runs a server on it until the scope closes: no process and no file remains. */
 export const make = Effect.fnUntraced(function* (
   options: RealPrometheusOptions = {}
 ): Effect.fn.Return<RealPrometheus, RealServerError, Scope.Scope> {
@@ -79,7 +79,7 @@ export const make = Effect.fnUntraced(function* (
 
 const dataFolder = (folder: string): string => join(folder, "data")
 
-/** Turns the options' samples into blocks on disk, with `promtool`. */
+/** Writes the samples of the options to disk as blocks, with `promtool`. */
 const createBlocks = async (
   promtool: string,
   folder: string,
@@ -91,7 +91,7 @@ const createBlocks = async (
   if (text === undefined) return
   const file = join(folder, "samples.om")
   await writeFile(file, text)
-  // promtool reads the entire file once per block: with its default of two hours a year would take for ever.
+  // promtool reads the entire file once per block: with its default of two hours, a year would take forever.
   const args = ["tsdb", "create-blocks-from", "--max-block-duration=100000h", "openmetrics", file]
   try {
     await promisify(execFile)(promtool, [...args, dataFolder(folder)], { signal })
@@ -106,7 +106,7 @@ const writeConfiguration = async (
   options: RealPrometheusOptions,
   target: string | undefined
 ): Promise<void> => {
-  // JSON is YAML too, and needs no care for quoting and indenting.
+  // JSON is valid YAML, and needs no care for quoting and indentation.
   const interval = `${options.scrape?.intervalSeconds ?? 1}s`
   const config = {
     global: { scrape_interval: interval, scrape_timeout: interval },
@@ -160,8 +160,8 @@ const scrapeTarget = (text: string): Effect.Effect<string, RealServerError, Scop
   ).pipe(Effect.map((server) => `127.0.0.1:${(server.address() as AddressInfo).port}`))
 
 /**
- * Waits until the target's samples can be queried. `up` is written together with them, whereas the targets page
- * and the metadata are earlier.
+ * Waits until the target's samples can be queried. `up` is written together with them, whereas the targets page and
+ * the metadata appear earlier.
  */
 const firstScrape = async (request: RealServer["request"], signal: AbortSignal): Promise<void> => {
   const text = (path: string) =>

@@ -1,5 +1,5 @@
 /**
- * A real server as a scoped resource: what is the same of all of them, whichever program it is.
+ * A real server as a scoped resource: the part that all programs share.
  *
  * Nothing here waits on Effect's clock, so that tests under the TestClock can use it.
  */
@@ -11,19 +11,19 @@ import type { SeriesInput } from "./openMetrics.ts"
 import { type RemoteSeriesInput, remoteWriteBody, remoteWriteHeaders } from "./remoteWrite.ts"
 import { ServerProcess, type ServerProgram } from "./ServerProcess.ts"
 
-/** The user and the password of a server with basic auth: a colon and a letter beyond ASCII, on purpose. */
+/** The user and the password of a server with basic auth, deliberately with a colon and a non-ASCII letter. */
 export const basicAuthUser = "tester"
 export const basicAuthPassword = "open:sésame 1"
-/** What a client sends to such a server in its `Authorization` header. */
+/** The `Authorization` header for such a server. */
 export const basicAuthHeader = `Basic ${Buffer.from(`${basicAuthUser}:${basicAuthPassword}`).toString("base64")}`
 
-/** How to make a server of any kind. */
+/** Options of a server of any kind. */
 export interface RealServerOptions {
-  /** What the database contains from the start. */
+  /** The initial contents of the database. */
   readonly series?: Iterable<SeriesInput>
   /** More command-line flags, such as `--query.max-samples=1000`. */
   readonly flags?: ReadonlyArray<string>
-  /** Ask for `basicAuthUser` and `basicAuthPassword`. */
+  /** Require `basicAuthUser` and `basicAuthPassword`. */
   readonly basicAuth?: boolean
   /** Serve under a path, such as `/prometheus`; `baseUrl` includes it. */
   readonly routePrefix?: string
@@ -43,30 +43,30 @@ export interface RawResponse {
   readonly text: string
 }
 
-/** What to send besides the path: the parameters go into the query, or with POST into a form. */
+/** What to send in addition to the path: the parameters go into the query, or with POST into a form. */
 export interface RawRequest {
   readonly method?: "GET" | "POST"
   readonly params?: Readonly<Record<string, string>> | ReadonlyArray<readonly [string, string]>
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: Uint8Array<ArrayBuffer>
-  /** False leaves out the credentials of a server with basic auth. */
+  /** False omits the credentials of a server with basic auth. */
   readonly authenticate?: boolean
 }
 
-/** A server could not be started, or did not respond as the test harness needs. */
+/** A server could not be started, or did not respond as the test harness expects. */
 export class RealServerError extends Schema.TaggedError<RealServerError>()("RealServerError", {
   message: Schema.String
 }) {}
 
-/** A running server. All paths are relative to `baseUrl`, credentials are sent where the server wants them. */
+/** A running server. All paths are relative to `baseUrl`; credentials are sent if the server requires them. */
 export interface RealServer {
-  /** Such as `http://127.0.0.1:41234`, with the route prefix and without a slash at the end. */
+  /** Such as `http://127.0.0.1:41234`, with the route prefix and without a trailing slash. */
   readonly baseUrl: string
-  /** Where its files are until the scope closes. */
+  /** The folder of its files, which exists until the scope closes. */
   readonly folder: string
-  /** The server's process. It changes with `restart`. */
+  /** The server's process ID. It changes with `restart`. */
   readonly pid: () => number
-  /** Any request, whatever the status of its response. */
+  /** Sends a request, and accepts any status. */
   readonly request: (path: string, request?: RawRequest) => Effect.Effect<RawResponse, RealServerError>
   /** The parsed JSON of a GET; fails unless the status is 200. */
   readonly get: (path: string, params?: RawRequest["params"]) => Effect.Effect<unknown, RealServerError>
@@ -81,11 +81,11 @@ export interface RealServer {
   readonly remoteWrite: (series: Iterable<RemoteSeriesInput>) => Effect.Effect<void, RealServerError>
   /** Stops the process; requests are refused from then on. */
   readonly stop: Effect.Effect<void>
-  /** Starts it again, stopping it first where needed, with the same data at the same address. */
+  /** Restarts it with the same data at the same address, and stops it first if necessary. */
   readonly restart: Effect.Effect<void, RealServerError>
 }
 
-/** A folder that goes with the scope. */
+/** A folder that is removed with the scope. */
 export const folder: Effect.Effect<string, RealServerError, Scope.Scope> = Effect.suspend(() =>
   Effect.acquireRelease(
     attempt(() => mkdtemp(join(tmpdir(), "source-prometheus-real-"))),
@@ -93,7 +93,7 @@ export const folder: Effect.Effect<string, RealServerError, Scope.Scope> = Effec
   )
 )
 
-/** Starts a server whose files are in a folder, until the scope closes. */
+/** Runs a server with its files in a folder, until the scope closes. */
 export const start = Effect.fnUntraced(function* (
   folder: string,
   program: ServerProgram,
@@ -171,11 +171,11 @@ export const attempt = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Eff
     }
   })
 
-/** The headers that a server with such options wants. */
+/** The headers that a server with these options requires. */
 export const credentials = (options: RealServerOptions): Record<string, string> =>
   options.basicAuth === true ? { Authorization: basicAuthHeader } : {}
 
-/** The path under which a server with such options serves: empty, or with a slash at its start only. */
+/** The path under which a server with these options serves: empty, or with a leading slash only. */
 export const prefix = (options: RealServerOptions): string => {
   const path = (options.routePrefix ?? "").replace(/^\/+|\/+$/g, "")
   return path === "" ? "" : `/${path}`

@@ -1,8 +1,8 @@
 /**
  * A real VictoriaMetrics (a single node) as a scoped resource: a fresh folder, a fresh port, a known database.
  *
- * What it does not keep of what it is given: NaN, the sign of zero, and more than some 12 significant digits; nor very
- * small values beside very large ones, since a block of samples has one exponent.
+ * It does not preserve NaN, the sign of zero, or more than about 12 significant digits; nor very small values next to
+ * very large ones, because a block of samples has one exponent.
  */
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
@@ -19,7 +19,7 @@ import {
   type RealServerOptions
 } from "./RealServer.ts"
 
-/** Starts a server and gives it its samples, until the scope closes: no process and no file remains. */
+/** Runs a server with the given samples until the scope closes: no process and no file remains. */
 export const make = Effect.fnUntraced(function* (
   options: RealServerOptions = {}
 ): Effect.fn.Return<RealServer, RealServerError, Scope.Scope> {
@@ -31,7 +31,7 @@ export const make = Effect.fnUntraced(function* (
       program,
       args: (port) => [...flags(folder, options), `-httpListenAddr=127.0.0.1:${port}`],
       pathPrefix: prefix(options),
-      // It does not log which port it got. Another one may have taken the port that was chosen: its folder is its own.
+      // It does not log its port. Another server may have taken the chosen port, so the folder identifies this one.
       ready: async (baseUrl) => {
         const response = await fetch(`${baseUrl}/metrics`, { headers: credentials(options) })
         const text = await response.text()
@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function* (
   return { ...server, remoteWrite }
 })
 
-/** Makes what was written searchable at once, which takes up to seconds else. */
+/** Makes written samples searchable immediately, which would otherwise take up to several seconds. */
 const flush = Effect.fnUntraced(function* (server: RealServer) {
   const { status, text } = yield* server.request("/internal/force_flush")
   if (status !== 200) {

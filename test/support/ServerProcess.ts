@@ -1,33 +1,33 @@
-/** The process of a real server: started on a port of loopback, waited for until it is ready, and stopped. */
+/** The process of a real server: starts it on a loopback port, waits until it is ready, and stops it. */
 import { type ChildProcess, spawn } from "node:child_process"
 import { once } from "node:events"
 import { createServer } from "node:net"
 import { setTimeout as sleep } from "node:timers/promises"
 
-/** How long a server may take to get ready, and to end after SIGTERM before it is killed. */
+/** How long a server may take to become ready, and to end after SIGTERM before it is killed. */
 const startTimeoutMillis = 60_000
 const stopTimeoutMillis = 10_000
 
-/** What is the same of a server each time that it starts. */
+/** The properties of a server that do not change when it restarts. */
 export interface ServerProgram {
   readonly program: string
-  /** Its arguments, when it is to listen on this port of 127.0.0.1. */
+  /** Its arguments, for listening on this port of 127.0.0.1. */
   readonly args: (port: number) => ReadonlyArray<string>
-  /** Begins the path of every address, such as `/prometheus`; empty for none. */
+  /** The prefix of every path, such as `/prometheus`; empty for none. */
   readonly pathPrefix: string
   /**
-   * Finds the port in the log of a server started with port 0, which cannot collide. Without
-   * it the port is chosen for the server, which may find it taken and is then given another.
+   * Finds the port in the log of a server that was started with port 0, which cannot collide. Without it, a port is
+   * chosen for the server; if that port is taken, another one is chosen.
    */
   readonly portInLog?: RegExp
   /** Whether the server at this address responds, and is this one. */
   readonly ready: (baseUrl: string) => Promise<boolean>
 }
 
-/** How often another port is chosen. */
+/** How many ports are tried. */
 const PORTS = 5
 
-/** A server's process. What it logs is kept, to find its port and to explain a failed start. */
+/** A server's process. Its log is kept, to find its port and to explain a failed start. */
 export class ServerProcess {
   readonly server: ServerProgram
   /** Zero until it is known; a restart keeps it. */
@@ -47,7 +47,7 @@ export class ServerProcess {
     return this.child?.pid ?? 0
   }
 
-  /** Spawns the process and waits until it is ready. When that fails, `stop` is still to be called. */
+  /** Spawns the process and waits until it is ready. If that fails, `stop` must still be called. */
   async start(signal: AbortSignal): Promise<void> {
     const choose = this.port === 0 && this.server.portInLog === undefined
     for (let left = choose ? PORTS : 1; ; ) {
@@ -103,7 +103,7 @@ export class ServerProcess {
     }
   }
 
-  /** Ends the process, and waits for its end. */
+  /** Stops the process, and waits until it has ended. */
   async stop(): Promise<void> {
     const child = this.child
     if (child === undefined || child.pid === undefined || hasEnded(child)) return
@@ -117,7 +117,7 @@ export class ServerProcess {
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
 
-/** A port of 127.0.0.1 on which nothing listens at the moment. */
+/** A port of 127.0.0.1 on which nothing is listening at the moment. */
 const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, "127.0.0.1")
   await once(server, "listening")
@@ -128,7 +128,7 @@ const freePort = async (): Promise<number> => {
   return address.port
 }
 
-/** A scope that never closes, because the test process exits early, must not leave a server behind. */
+/** Stops the servers even if a scope never closes because the test process exits early. */
 const running = new Set<ChildProcess>()
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL")

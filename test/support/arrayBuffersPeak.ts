@@ -1,4 +1,4 @@
-/** Makes what a read makes, bytes that live for a while, and prints how many megabytes of them there were at most. */
+/** Allocates short-lived buffers, as a read does, and prints their peak size in megabytes. */
 import { setTimeout as sleep } from "node:timers/promises"
 import { setFlagsFromString } from "node:v8"
 import { keepExternalMemoryLow } from "../../src/cli/memory.ts"

@@ -1,10 +1,10 @@
 /**
- * Programs that respond like Prometheus, as far as a reader notices: responses as faults of the mock, and mocks
- * that treat requests as those programs do.
+ * Programs with Prometheus' API, as far as a client can tell: their responses as faults of the mock, and mocks that
+ * handle requests as those programs do.
  *
- * What VictoriaMetrics says was recorded from version 1.79.5; test/integration/victoriaMetrics.test.ts compares status, type
- * and the words that matter with a real one. Mimir, Thanos and Cortex were not at hand: theirs are put together from public
- * documentation and reports, so that their words and codes are to be trusted more than the rest of their texts.
+ * The texts of VictoriaMetrics were recorded from version 1.79.5; test/integration/victoriaMetrics.test.ts compares status,
+ * type and the relevant words with a real server. Mimir, Thanos and Cortex were not available: their texts are assembled
+ * from public documentation and bug reports, so their key words and codes are more reliable than the rest.
  */
 import { type Fault, type MockRequest, type MockResponse, makeRequest } from "../../src/mock/http.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
@@ -46,7 +46,7 @@ export const mimir = {
   ),
   /** The queue of the query frontend is full. */
   queueFull: { status: 429, headers: text, body: "too many outstanding requests" },
-  /** The same through a gateway that says when to come back. */
+  /** The same through a gateway that reports when to retry. */
   queueFullFor: (seconds: number): Fault => ({
     status: 429,
     headers: { ...text, "retry-after": `${seconds}` },
@@ -68,7 +68,7 @@ export const mimir = {
 const missingStore =
   'receive series from Addr: 10.0.0.7:10901 LabelSets: {replica="a"} MinTime: 1767225600000 MaxTime: 9223372036854775807: rpc error: code = Unavailable desc = connection error: desc = "transport: Error while dialing: dial tcp 10.0.0.7:10901: connect: connection refused"'
 
-/** Thanos Query, and Cortex, which reads its blocks as Thanos does. */
+/** Thanos Query, and Cortex, which reads blocks with the same code. */
 export const thanos = {
   /** A store that a query needs does not respond. */
   storeMissing: refusal(
@@ -76,7 +76,7 @@ export const thanos = {
     "execution",
     `expanding series: proxy Series(): rpc error: code = Aborted desc = ${missingStore}`
   ),
-  /** The same from the query frontend, when the querier cannot be reached. */
+  /** The same from the query frontend, if it cannot reach the querier. */
   unavailable: refusal(503, "unavailable", missingStore),
   maxSeries: refusal(
     422,
@@ -88,7 +88,7 @@ export const thanos = {
 const evaluated = (query: string) =>
   `error when executing query="${query}" on the time range (start=1767225600000, end=1767229200000, step=60000): `
 
-/** VictoriaMetrics, queried for `wide` from 2026-01-01T00:00:00Z, an hour by the minute. */
+/** VictoriaMetrics, queried for `wide` from 2026-01-01T00:00:00Z, one hour in steps of a minute. */
 export const victoriaMetrics = {
   maxSamplesPerQuery: refusal(
     422,
@@ -120,13 +120,13 @@ export const victoriaMetrics = {
     "422",
     `${evaluated("wide")}too long query; got 4 bytes; mustn't exceed \`-search.maxQueryLen=3\` bytes`
   ),
-  /** Not compared with a real server: it takes a query of seconds. */
+  /** Not compared with a real server: this needs a query that runs for seconds. */
   maxQueryDuration: refusal(
     422,
     "422",
     `${evaluated("wide")}cannot execute query: cannot evaluate "wide": timeout exceeded during query execution: 1.000 seconds (elapsed 3.585 seconds); the timeout can be adjusted with \`-search.maxQueryDuration\` command-line flag`
   ),
-  /** Not compared with a real server: it takes a query of seconds beside it. */
+  /** Not compared with a real server: this needs a concurrent query that runs for seconds. */
   queueFull: {
     status: 503,
     headers: text,
@@ -134,15 +134,15 @@ export const victoriaMetrics = {
   }
 } satisfies Record<string, Fault>
 
-/** Responds with a fault to range queries, where it applies. */
+/** Responds with a fault to the range queries to which it applies. */
 export const onRangeQueries =
   (fault: Fault, applies: (request: MockRequest, attempt: number) => boolean = () => true) =>
   (request: MockRequest, attempt: number): Fault | undefined =>
     pointsOf(request) > 0 && applies(request, attempt) ? fault : undefined
 
 /**
- * A Mimir: under `/prometheus`, only for a tenant, and its past ends at the look-back of queries. A range that begins
- * earlier is cut without a word, and one that ends earlier has an empty success.
+ * A Mimir: it serves under `/prometheus`, requires a tenant, and limits how far queries look back. It silently truncates
+ * a range that begins earlier, and responds to a range that ends earlier with an empty success.
  */
 export class MimirMock extends MockPrometheus {
   readonly lookbackMillis: number
@@ -166,7 +166,7 @@ export class MimirMock extends MockPrometheus {
     const url = new URL(request.url)
     url.search = `${request.params}`
     if (to < earliest) {
-      // No series is called like that.
+      // No series has this name.
       for (const key of ["query", "match[]"]) url.searchParams.set(key, '{__name__="no such series"}')
     } else {
       const step = Number(request.params.get("step") ?? "1")
@@ -177,8 +177,8 @@ export class MimirMock extends MockPrometheus {
 }
 
 /**
- * A Thanos Query. It adds members to its data, and as long as a store is missing it returns what it has with a warning,
- * or refuses to where that is not wanted.
+ * A Thanos Query. It adds members to its data. While a store is missing it returns partial data with a warning, or an
+ * error if the request does not allow partial data.
  */
 export class ThanosMock extends MockPrometheus {
   readonly storeIsMissing: () => boolean

@@ -1,6 +1,6 @@
 /**
- * Where the programs of the real servers are (`prometheus` with `promtool`, `victoria-metrics`), and a browser, and how they
- * get there on a machine without them.
+ * Finds the programs of the real servers (`prometheus` with `promtool`, `victoria-metrics`) and a browser, and installs
+ * them on a machine without them.
  */
 import { spawn } from "node:child_process"
 import { constants } from "node:fs"
@@ -13,10 +13,10 @@ export interface PrometheusBinaries {
   readonly promtool: string
 }
 
-/** Programs that are needed together: all of them are there, or a package has to bring them. */
+/** Programs that are needed together: either all of them exist, or a package must be installed. */
 interface Source<Found> {
   readonly lookUp: () => Promise<Found | undefined>
-  /** Debian's. */
+  /** The name of Debian's package. */
   readonly package: string
   readonly advice: string
 }
@@ -35,7 +35,7 @@ PROMETHEUS_BIN and PROMTOOL_BIN to the two files.`
 }
 
 const victoriaMetrics: Source<string> = {
-  // Releases call it by the second name.
+  // The second name is that of the official releases.
   lookUp: () => lookUp("VICTORIA_METRICS_BIN", "victoria-metrics", "victoria-metrics-prod"),
   package: "victoria-metrics",
   advice: `The integration tests run against a real VictoriaMetrics and need its program "victoria-metrics" \
@@ -52,22 +52,22 @@ const chromium: Source<string> = {
 chromium" (Debian), or set CHROMIUM_BIN to the file of any Chromium or Chrome.`
 }
 
-/** Finds both programs: by PROMETHEUS_BIN and PROMTOOL_BIN, else on the PATH. Rejects with how to get them. */
+/** Finds both programs by PROMETHEUS_BIN and PROMTOOL_BIN, or else on the PATH. Rejects with instructions. */
 export const findPrometheus = (): Promise<PrometheusBinaries> => find(prometheus)
 
-/** Finds the program: by VICTORIA_METRICS_BIN, else on the PATH. Rejects with how to get it. */
+/** Finds the program by VICTORIA_METRICS_BIN, or else on the PATH. Rejects with instructions. */
 export const findVictoriaMetrics = (): Promise<string> => find(victoriaMetrics)
 
-/** Finds Chromium or Chrome: by CHROMIUM_BIN, else on the PATH. Rejects with how to get it. */
+/** Finds Chromium or Chrome by CHROMIUM_BIN, or else on the PATH. Rejects with instructions. */
 export const findChromium = (): Promise<string> => find(chromium)
 
-/** Finds Prometheus' programs; where they are missing and it may, installs Debian's package first. */
+/** Finds Prometheus' programs. If they are missing and it has the permission, it installs Debian's package first. */
 export const ensurePrometheus = (): Promise<PrometheusBinaries> => ensure(prometheus)
 
-/** Finds VictoriaMetrics; where it is missing and it may, installs Debian's package first. */
+/** Finds VictoriaMetrics. If it is missing and there is permission, it installs Debian's package first. */
 export const ensureVictoriaMetrics = (): Promise<string> => ensure(victoriaMetrics)
 
-/** Finds Chromium; where it is missing and it may, installs Debian's package first. */
+/** Finds Chromium. If it is missing and there is permission, it installs Debian's package first. */
 export const ensureChromium = (): Promise<string> => ensure(chromium)
 
 const find = async <Found>(source: Source<Found>): Promise<Found> => {
@@ -95,7 +95,7 @@ const lookUp = async (variable: string, ...programs: ReadonlyArray<string>): Pro
   return undefined
 }
 
-/** A variable that names no program is a mistake to report, not a reason to look elsewhere. */
+/** A variable that does not name a program is an error to report, not a reason to look elsewhere. */
 const fromEnvironment = async (name: string): Promise<string | undefined> => {
   const path = process.env[name]
   if (path === undefined || path === "") return undefined
@@ -122,9 +122,9 @@ const isExecutable = async (path: string): Promise<boolean> => {
 }
 
 /**
- * Debian starts a service as its package is installed, which a test must not do to its host: a `policy-rc.d`
- * that returns 101 forbids it. Ours does so only while this process lives, so that one left behind by a crash
- * does no harm; the host's own policy, where there is one, stays in charge.
+ * Debian starts a service when its package is installed, which a test must not do to its host. A `policy-rc.d` that
+ * returns 101 prevents this. Ours does so only while this process runs, so that one left behind by a crash does no
+ * harm. If the host has its own policy, that policy stays in effect.
  */
 const installDebianPackage = async (aptGet: string, source: Source<unknown>): Promise<void> => {
   const policy = "/usr/sbin/policy-rc.d"
@@ -142,7 +142,7 @@ const installDebianPackage = async (aptGet: string, source: Source<unknown>): Pr
   }
 }
 
-/** Another apt-get, such as the nightly upgrade, may be at work. */
+/** Another apt-get, such as the nightly upgrade, may be running. */
 const patience = ["-o", "DPkg::Lock::Timeout=120"]
 
 const runQuietly = (program: string, args: ReadonlyArray<string>, advice: string): Promise<void> =>

@@ -1,9 +1,9 @@
-/** Blocks the event loop of the built program, which has nothing in it for that: a module that Node preloads does. */
+/** Blocks the event loop of the built program, with a module that Node preloads. */
 import { existsSync } from "node:fs"
 import { Effect } from "effect"
 import type { Workspace } from "./connector.ts"
 
-/** What keeps it busy. */
+/** What blocks the event loop. */
 export type Block = "a loop" | "a regular expression" | "a lock" | "a system call"
 
 const blocks: Readonly<Record<Block, string>> = {
@@ -16,7 +16,7 @@ const blocks: Readonly<Record<Block, string>> = {
     openSync(pipe, "r")`
 }
 
-/** How to start a program whose loop is to be blocked. */
+/** Prepares a program's start so that its event loop gets blocked. */
 export const blockable = (files: Workspace, block: Block) => {
   const report = files.path("blocked")
   const path = files.write(
@@ -32,7 +32,7 @@ export const blockable = (files: Workspace, block: Block) => {
   )
   return {
     nodeOptions: ["--import", path],
-    /** Waits until the loop is blocked, which it is once the program guards against that. */
+    /** Waits until the loop is blocked, which happens once the program's guard runs. */
     blocked: Effect.gen(function* () {
       while (!existsSync(report)) yield* Effect.sleep("20 millis")
       yield* Effect.sleep("100 millis")

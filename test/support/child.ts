@@ -1,5 +1,5 @@
 /**
- * The built executable as a child process: what users and Airbyte start, with its real streams and exit codes.
+ * The built executable as a child process: as users and Airbyte start it, with its real streams and exit codes.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process"
 import { existsSync } from "node:fs"
@@ -8,14 +8,14 @@ import { Effect, type Scope } from "effect"
 
 const builtExecutable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
-/** How to start it. */
+/** How to start the process. */
 export interface ChildOptions {
-  /** What it reads from its standard input, which is empty otherwise. */
+  /** Its standard input, which is empty by default. */
   readonly stdin?: string
-  /** Variables beside this process's own; undefined takes one away. */
+  /** Variables in addition to this process's own; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
-  /** Another script than the built executable. */
+  /** A script to run instead of the built executable. */
   readonly script?: string
   /** Options of Node itself, such as `--max-old-space-size=64`. */
   readonly nodeOptions?: ReadonlyArray<string>
@@ -24,33 +24,33 @@ export interface ChildOptions {
 /** One line of JSON. */
 export type Message = Readonly<Record<string, unknown>>
 
-/** What a process left behind. */
+/** The outcome of a process. */
 export interface ChildResult {
-  /** The exit code, or null when a signal ended it. */
+  /** The exit code, or null if a signal ended it. */
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
   readonly stderr: string
-  /** Its lines on stdout, parsed. Throws where one is not a JSON object: only ask when all are to be. */
+  /** Its parsed lines on stdout. Throws if one is not a JSON object, so use it only if all must be. */
   readonly messages: ReadonlyArray<Message>
 }
 
-/** A process that may still run. */
+/** A process that may still be running. */
 export interface RunningChild {
   readonly process: ChildProcessWithoutNullStreams
-  /** Sends a signal; `result` then says how it ended. */
+  /** Sends a signal; `result` then shows how it ended. */
   readonly kill: (signal: NodeJS.Signals) => void
-  /** The first message so far or to come that satisfies the predicate; dies when the process ends without one. */
+  /** The first message, past or future, that satisfies the predicate. Dies if the process ends without one. */
   readonly waitFor: (predicate: (message: Message) => boolean) => Effect.Effect<Message>
-  /** Waits for its end. */
+  /** Waits until it has ended. */
   readonly result: Effect.Effect<ChildResult>
 }
 
-/** Runs it to its end. An interruption, such as a test's timeout, kills it. */
+/** Runs it to completion. An interruption, such as a test's timeout, kills it. */
 export const run = (args: ReadonlyArray<string>, options: ChildOptions = {}): Effect.Effect<ChildResult> =>
   Effect.scoped(Effect.flatMap(start(args, options), (child) => child.result))
 
-/** Starts it. It is killed, where it still runs, when the scope closes. */
+/** Starts it. If it is still running when the scope closes, it is killed. */
 export const start = (
   args: ReadonlyArray<string>,
   options: ChildOptions = {}
@@ -71,7 +71,7 @@ const spawnChild = (args: ReadonlyArray<string>, options: ChildOptions): Running
     cwd: options.cwd,
     env: { ...process.env, ...options.env }
   })
-  // A process that ends without reading its input is no error of the test's.
+  // A process that ends without reading its input is not an error in the test.
   child.stdin.on("error", () => {})
   child.stdin.end(options.stdin ?? "")
 
@@ -98,7 +98,7 @@ const spawnChild = (args: ReadonlyArray<string>, options: ChildOptions): Running
       })
     })
   })
-  // No one may be waiting yet when it fails; `result` still has it.
+  // Nothing may be waiting yet when it fails; `result` keeps the failure.
   ended.catch(() => {})
 
   return {

@@ -8,7 +8,7 @@ import { Effect, type Scope } from "effect"
 import * as child from "./child.ts"
 import { recordKey } from "./referenceRecords.ts"
 
-/** A stream as `discover` prints it, as far as tests look. */
+/** A stream as `discover` emits it, as far as tests need it. */
 export interface Stream {
   readonly name: string
   readonly json_schema: {
@@ -18,7 +18,7 @@ export interface Stream {
   readonly [key: string]: unknown
 }
 
-/** One record, its value in the digits that were printed (`null` for null). */
+/** One record, with its value in the printed digits (`null` for null). */
 export interface ParsedRecord {
   readonly stream: string
   readonly data: Readonly<Record<string, unknown>>
@@ -26,7 +26,7 @@ export interface ParsedRecord {
   readonly emittedAt: number
 }
 
-/** What a run of the connector printed, sorted by kind. */
+/** The output of the connector, grouped by kind. */
 export interface Output extends child.ChildResult {
   readonly records: ReadonlyArray<ParsedRecord>
   /** The `state` of each STATE message, in order. */
@@ -78,7 +78,7 @@ export interface Workspace {
   readonly write: (name: string, content: unknown) => string
 }
 
-/** Makes a folder that goes with the scope. Text is written as it is, anything else as JSON. */
+/** Creates a folder that is removed with the scope. Text is written unchanged, anything else as JSON. */
 export const workspace: Effect.Effect<Workspace, never, Scope.Scope> = Effect.map(
   Effect.acquireRelease(
     Effect.sync(() => mkdtempSync(join(tmpdir(), "source-prometheus-"))),
@@ -94,11 +94,11 @@ export const workspace: Effect.Effect<Workspace, never, Scope.Scope> = Effect.ma
   })
 )
 
-/** Runs a verb and sorts what it printed. */
+/** Runs a command and groups its output. */
 export const runVerb = (args: ReadonlyArray<string>, options?: child.ChildOptions): Effect.Effect<Output> =>
   Effect.map(child.run(args, options), parseOutput)
 
-/** Sorts what a run printed. */
+/** Groups the output of a run. */
 export const parseOutput = (result: child.ChildResult): Output => {
   const lines = result.stdout.split("\n").filter((line) => line !== "")
   const messages = lines.map(parseLine)
@@ -154,7 +154,7 @@ export const discover = Effect.fnUntraced(function* (files: Workspace, config: o
   return catalogs[0]!.catalog.streams
 })
 
-/** A stream as it would have been discovered before it had some labels, by their columns. */
+/** A stream as discovered before it had certain labels, given by their columns. */
 export const beforeLabels = (stream: Stream, columns: ReadonlyArray<string>): Stream => {
   const { other_labels, ...properties } = stream.json_schema.properties
   const { $comment = "discovered_labels: []", ...rest } = (other_labels ?? {}) as {
@@ -188,7 +188,7 @@ export const configure = (streams: ReadonlyArray<Stream>, syncMode: "full_refres
   }))
 })
 
-/** An incremental catalog of streams by their names alone, which leaves the columns to the configuration. */
+/** An incremental catalog with only stream names, which leaves the columns to the configuration. */
 export const catalogOf = (...names: ReadonlyArray<string>) => ({
   streams: names.map((name) => ({
     stream: { name, json_schema: {} },
@@ -197,7 +197,7 @@ export const catalogOf = (...names: ReadonlyArray<string>) => ({
   }))
 })
 
-/** The arguments of a read, with its files written. */
+/** Writes the files of a read. Returns its arguments. */
 export const readArgs = (files: Workspace, config: object, catalog: object): ReadonlyArray<string> => [
   "read",
   "--config",
@@ -206,7 +206,7 @@ export const readArgs = (files: Workspace, config: object, catalog: object): Rea
   files.write("catalog.json", catalog)
 ]
 
-/** Reads a configured catalog, with state where there is some. */
+/** Reads a configured catalog, with an optional state. */
 export const read = (
   files: Workspace,
   config: object,
@@ -224,7 +224,7 @@ export const read = (
 
 const ours = new Set(["time", "value", "special_value", "series_id", "histogram", "other_labels", "labels"])
 
-/** The labels of a record, from their columns, with the metric's name. */
+/** The labels of a record, from its columns, including the metric's name. */
 export const labelsOf = ({ data, stream }: ParsedRecord): ReadonlyArray<readonly [string, string]> => {
   const labels: Array<readonly [string, string]> = [["__name__", stream]]
   for (const [column, value] of Object.entries(data)) {
@@ -238,7 +238,7 @@ export const labelsOf = ({ data, stream }: ParsedRecord): ReadonlyArray<readonly
   return labels
 }
 
-/** Records by the key of `referenceRecords`, with the text of their value. Throws where a key comes twice. */
+/** Records by the key of `referenceRecords`, with the text of their value. Throws if a key occurs twice. */
 export const byKey = (records: ReadonlyArray<ParsedRecord>): Map<string, string> => {
   const out = new Map<string, string>()
   for (const record of records) {

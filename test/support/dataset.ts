@@ -1,4 +1,4 @@
-/** Series with everything that has ever gone wrong in an export. */
+/** Series with every kind of data that ever went wrong in an export. */
 import type { SeriesInput } from "./openMetrics.ts"
 
 /** 2026-01-01T00:00:00Z, in milliseconds. */
@@ -37,7 +37,7 @@ export const specialValues = [
   2 ** 53 + 2
 ]
 
-/** Labels that clash with our columns, or with JavaScript. */
+/** Labels that conflict with our columns, or with JavaScript. */
 export const awkwardLabels: ReadonlyArray<readonly [string, string]> = [
   ["time", "noon"],
   ["value", "dear"],
@@ -65,9 +65,9 @@ export const awkwardValues = [
   "\u2028 </script>"
 ]
 
-/** Ten hours of it, a sample a minute. */
+/** Ten hours of such data, one sample per minute. */
 export const awkward = (): ReadonlyArray<SeriesInput> => [
-  // Gaps of more than the look-back, series that begin and end inside.
+  // Gaps longer than the look-back, and series that begin or end inside the range.
   everyMinute({ __name__: "requests_total", job: "api", code: "200" }, 600, (i) => i * 3),
   everyMinute({ __name__: "requests_total", job: "api", code: "500" }, 600, (i) =>
     i % 100 < 60 ? i : undefined

@@ -1,9 +1,9 @@
 /**
- * A proxy in front of a server that breaks what it passes on: connections, framing, bodies and complete responses.
+ * A proxy in front of a server that injects faults: into connections, framing, bodies and entire responses.
  *
- * It speaks HTTP by hand over sockets, since most of its faults are ones that no HTTP library would write. A plan says
- * what befalls which request; whatever a plan draws at random comes from its seed and the request, never from
- * the order in which requests arrive, so that the same seed does the same again.
+ * It implements HTTP on sockets, because no HTTP library would produce most of these faults. A plan defines which
+ * request gets which fault. Random choices of a plan depend on its seed and the request, never on the order in which
+ * requests arrive, so that a seed is reproducible.
  */
 import { once } from "node:events"
 import { Agent, request as httpRequest } from "node:http"
@@ -25,15 +25,15 @@ export interface SeenRequest {
   readonly headers: ReadonlyMap<string, string>
   /** The metric that a range query requests. */
   readonly metric: string | undefined
-  /** How many different requests there were before this one: of the metric, or else of the path. */
+  /** The number of different requests before this one, for the same metric, or else for the same path. */
   readonly ordinal: number
-  /** How often the very same was asked before. */
+  /** How often the same request was sent before. */
   readonly attempt: number
-  /** When it came, in milliseconds since the epoch. */
+  /** When it arrived, in milliseconds since the epoch. */
   readonly atMillis: number
 }
 
-/** A response: the server's, or one made up. */
+/** A response: the server's, or a made-up one. */
 export interface ProxiedResponse {
   readonly status: number
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
@@ -43,28 +43,28 @@ export interface ProxiedResponse {
 /** How the end of a body is marked: by its length, in chunks, or by the end of the connection. */
 export type Framing = "length" | "chunks" | "close"
 
-/** Where in a response's bytes something happens: before any, or after that share of its head or its framed body. */
+/** A position in a response's bytes: after that share of its head or of its framed body. */
 export type Place = { readonly part: "head" | "body"; readonly share: number }
 
 export const atOnce: Place = { part: "head", share: 0 }
 
-/** What befalls a request. */
+/** What happens to a request. */
 export type Fault =
   /** The connection is reset, or ends with a FIN as if all were well. */
   | { readonly type: "break"; readonly how: "reset" | "end"; readonly at: Place }
-  /** Nothing follows any more, while the connection stays. */
+  /** Nothing more is sent, but the connection stays open. */
   | { readonly type: "stall"; readonly at: Place }
-  /** The complete response comes, so many bytes at a time. */
+  /** The complete response is sent, so many bytes at a time. */
   | { readonly type: "trickle"; readonly bytes: number; readonly everyMillis: number }
-  /** Another response, or another body of the server's response, in good framing. */
+  /** Another response, or another body of the server's response, with correct framing. */
   | { readonly type: "change"; readonly to: (response: ProxiedResponse) => ProxiedResponse }
-  /** A response without asking the server. */
+  /** A response without a request to the server. */
   | { readonly type: "response"; readonly response: ProxiedResponse }
-  /** Content-Length is off by so many bytes; after the body, the connection ends or stays. */
+  /** Content-Length is off by so many bytes; after the body, the connection ends or stays open. */
   | { readonly type: "wrong length"; readonly off: number; readonly after: "end" | "stay" }
-  /** The message is written by hand. `share` chooses which chunk is wrong. */
+  /** The message has wrong chunks. `share` selects the wrong chunk. */
   | { readonly type: "wrong chunks"; readonly how: WrongChunks; readonly share: number }
-  /** The head is written by hand, in front of the body as it is. */
+  /** The head is replaced, and the body is unchanged. */
   | { readonly type: "wrong head"; readonly head: (length: number) => string }
 
 export type WrongChunks =
@@ -74,19 +74,19 @@ export type WrongChunks =
   | "ends early"
   | "no end"
 
-/** The fault of a request, if it has one; a promise holds the request up until it is known. */
+/** Chooses the fault of a request, if any; a promise delays the request until it resolves. */
 export type Plan = (request: SeenRequest) => Fault | undefined | Promise<Fault | undefined>
 
 export interface FaultProxyOptions {
   /** The server's address; its path is kept. */
   readonly upstream: string
-  /** Nothing is broken without it. */
+  /** Without a plan, there are no faults. */
   readonly plan?: Plan
   /** How responses are framed; random by default. */
   readonly framing?: Framing
-  /** Draws the framing. */
+  /** The seed for random framing. */
   readonly seed?: number
-  /** Speaks TLS. */
+  /** Use TLS. */
   readonly tls?: { readonly key: string; readonly cert: string }
 }
 
@@ -94,17 +94,17 @@ export interface FaultProxy {
   /** Its address, with the path of the upstream. */
   readonly baseUrl: string
   readonly port: number
-  /** What it has been asked so far. */
+  /** The requests so far. */
   readonly requests: ReadonlyArray<SeenRequest>
-  /** Those of them that a fault has befallen. */
+  /** The requests that got a fault. */
   readonly hits: ReadonlyArray<SeenRequest>
-  /** Refuses connections from now on, and resets those that there are. */
+  /** Refuses connections from now on, and resets the open ones. */
   readonly leave: () => Promise<void>
   /** Accepts connections again, at the same address. */
   readonly comeBack: () => Promise<void>
 }
 
-/** Starts a proxy, until the scope closes. */
+/** Runs a proxy until the scope closes. */
 export const make = (options: FaultProxyOptions): Effect.Effect<FaultProxy, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.promise(async () => {
@@ -115,7 +115,7 @@ export const make = (options: FaultProxyOptions): Effect.Effect<FaultProxy, neve
     (proxy) => Effect.promise(() => proxy.close())
   )
 
-/** Choices that depend on a seed and on what a request asks, and on nothing else. */
+/** Choices that depend only on a seed and the contents of a request. */
 export const choicesOf = (
   seed: number,
   { attempt, metric, ordinal, path }: Pick<SeenRequest, "attempt" | "metric" | "ordinal" | "path">
@@ -131,13 +131,13 @@ export const choicesOf = (
 /** A share, from 0 to nearly 1. */
 export const someShare = (choices: Choices): number => choices.below(1_000_000) / 1_000_000
 
-/** Another body in the same response. What the server refuses stays as it is: a text for people has no wrong form. */
+/** Changes the body of a response. Error responses are unchanged: their text has no format that could be wrong. */
 export const changeBody = (change: (body: Buffer) => Buffer): Fault => ({
   type: "change",
   to: (response) => (response.status === 200 ? { ...response, body: change(response.body) } : response)
 })
 
-/** The server's own response, with warnings: as of one whose own sources did not all respond. Unpacked, if it is gzip. */
+/** Adds warnings to the server's response, as if some of its own sources had not responded. Decompresses gzip. */
 export const withWarnings = (...warnings: ReadonlyArray<string>): Fault => ({
   type: "change",
   to: ({ body, headers, status }) => {
@@ -151,7 +151,7 @@ export const withWarnings = (...warnings: ReadonlyArray<string>): Fault => ({
   }
 })
 
-/** A made-up response; text is sent as HTML if it begins like that, other things as JSON. */
+/** A made-up response; text that begins like HTML is sent as HTML, everything else as JSON. */
 export const response = (
   status: number,
   body: string | object = "",
@@ -179,7 +179,7 @@ class Proxy implements FaultProxy {
   private readonly agent = new Agent({ keepAlive: true })
   private readonly sockets = new Set<Socket>()
   private server: Server | undefined
-  /** A bug of a plan or of this proxy, thrown when the scope closes. */
+  /** A bug in a plan or in this proxy, thrown when the scope closes. */
   private failure: unknown
 
   constructor(options: FaultProxyOptions) {
@@ -196,13 +196,13 @@ class Proxy implements FaultProxy {
     const accept = (socket: Socket): void => {
       this.sockets.add(socket)
       socket.setNoDelay(true)
-      // Clients break connections too: that is no error of the proxy's.
+      // Clients break connections too: that is not an error of the proxy.
       socket.on("error", () => {})
       socket.once("close", () => this.sockets.delete(socket))
       this.serve(socket)
     }
     const { tls } = this.options
-    // A client that does not trust us breaks off the handshake, which by itself closes the socket.
+    // A client that does not trust the certificate aborts the handshake, which closes the socket.
     this.server = tls === undefined ? createServer(accept) : createTlsServer(tls, accept)
     this.server.listen(this.port, "127.0.0.1")
     await once(this.server, "listening")
@@ -298,7 +298,7 @@ class Proxy implements FaultProxy {
     try {
       response = fault?.type === "response" ? fault.response : await this.ask(request, body)
     } catch {
-      // The server is not there: neither are we.
+      // The server is down, so the proxy behaves the same.
       return this.reset(socket)
     }
     if (fault?.type === "change") response = fault.to(response)
@@ -316,7 +316,7 @@ class Proxy implements FaultProxy {
       case "break":
         await write(socket, complete.subarray(0, place(fault.at)))
         if (fault.how === "end") return void socket.end()
-        // A reset takes along what has not been read by then: let some of it be read.
+        // A reset discards unread data: let the client read some of it first.
         await sleep(20)
         return this.reset(socket)
       case "stall":
@@ -336,7 +336,7 @@ class Proxy implements FaultProxy {
     if (ends) socket.end()
   }
 
-  /** The server's response, compressed as it comes. */
+  /** The server's response, still compressed. */
   private async ask(request: SeenRequest, body: Buffer): Promise<ProxiedResponse> {
     const outgoing = httpRequest({
       agent: this.agent,
@@ -410,7 +410,7 @@ const chunked = (
     parts.push(`${size}\r\n`, chunk, "\r\n")
   }
   if (wrong?.how !== "no end") parts.push("0\r\n\r\n")
-  // What follows an early end is taken for the next response.
+  // The client takes whatever follows an early end for the next response.
   if (wrong?.how === "ends early") parts.push(...chunks.slice(wrongAt))
   return Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(part) : part)))
 }

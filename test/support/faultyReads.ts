@@ -1,4 +1,4 @@
-/** Reads of one real server through a proxy that breaks things, and what must hold of them whatever breaks. */
+/** Reads of a real server through a proxy that injects faults, and what they must satisfy despite any fault. */
 import { assert } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
 import { Choices } from "../choices.ts"
@@ -24,13 +24,13 @@ const everyMinute = (
   )
 })
 
-/** Digits of all lengths. */
+/** Generates numbers with digits of all lengths. */
 const longDigits = (seed: number) => {
   const choices = new Choices(seed, Number.POSITIVE_INFINITY)
   return () => (choices.below(2_000_000) - 1_000_000) * 10 ** (choices.below(40) - 20)
 }
 
-/** Little, but with all that a break in its middle could hurt: long digits, bytes beyond ASCII, gaps, histograms. */
+/** A small data set with everything that an interruption could damage: long digits, non-ASCII text, gaps, histograms. */
 const dataset: ReadonlyArray<RemoteSeriesInput> = [
   ...Array.from({ length: 3 }, (_, n) => everyMinute({ __name__: "digits", n: `${n}` }, longDigits(n))),
   ...awkwardValues.map((text, n) => everyMinute({ __name__: "texts", text }, (i) => i * n)),
@@ -54,14 +54,14 @@ const dataset: ReadonlyArray<RemoteSeriesInput> = [
           }
     )
   ),
-  // More than the server takes at once: its windows are halved.
+  // More samples than the server allows per query: its windows are halved.
   ...Array.from({ length: 12 }, (_, n) => everyMinute({ __name__: "wide", n: `${n}` }, (i) => i * 100 + n))
 ]
 
 /** The names of the streams. */
 export const streams = ["digits", "gaps", "histograms", "special", "texts", "wide"] as const
 
-/** A server with all of it. */
+/** A server with this data set. */
 export const makeServer = Effect.gen(function* () {
   const server = yield* RealPrometheus.make({
     remoteWriteReceiver: true,
@@ -71,7 +71,7 @@ export const makeServer = Effect.gen(function* () {
   return server
 })
 
-/** The server, and every record that a read of it has to bring. */
+/** The server, and every record that a read of it must emit. */
 export class Source extends Context.Service<
   Source,
   {
@@ -103,7 +103,7 @@ export class Source extends Context.Service<
   )
 }
 
-/** What of a read is different from others. */
+/** The options of a read. */
 export interface ReadOptions {
   readonly config?: object
   readonly state?: ReadonlyArray<connector.StateOfStream>
@@ -111,7 +111,7 @@ export interface ReadOptions {
   readonly child?: ChildOptions
 }
 
-/** What reads everything at some address. */
+/** The configuration that reads everything at an address. */
 export const settings = (baseUrl: string, more: object = {}) => ({
   base_url: baseUrl,
   start_date: iso(start),
@@ -120,7 +120,7 @@ export const settings = (baseUrl: string, more: object = {}) => ({
   ...more
 })
 
-/** Reads at some address, in folders of its own: several reads may run at the same time. */
+/** Reads at an address, in a separate folder: several reads may run concurrently. */
 export const readFrom = (baseUrl: string, options: ReadOptions = {}): Effect.Effect<connector.Output> =>
   Effect.scoped(
     Effect.flatMap(connector.workspace, (files) =>
@@ -145,7 +145,7 @@ export const readThrough = Effect.fnUntraced(function* (
   return { output, proxy: through }
 }, Effect.scoped)
 
-/** How a seed chooses whom a fault befalls: in every stream some windows, each so many times before it gets a response. */
+/** A plan that injects a fault into some windows of every stream, each so many times before it gets a response. */
 export const someWindows =
   (
     seed: number,
@@ -155,7 +155,7 @@ export const someWindows =
   (request) => {
     if (request.metric === undefined || request.attempt >= times) return undefined
     const whichever = faultProxy.choicesOf(seed, { ...request, attempt: -1, ordinal: -1 })
-    // One of the first two windows for sure: every stream has these.
+    // Always one of the first two windows, which every stream has.
     const isHit =
       request.ordinal === whichever.below(2) ||
       faultProxy.choicesOf(seed, { ...request, attempt: -1 }).oneIn(3)
@@ -184,7 +184,7 @@ const confirmed = (output: connector.Output, name: string): number =>
     .filter(({ stream }) => stream.stream_descriptor.name === name)
     .reduce((sum, { sourceStats }) => sum + sourceStats.recordCount, 0)
 
-/** What comes before a state is not later than it, so a reader of the state continues right after it. */
+/** No record before a state is later than the state, so a read that resumes from it continues right after it. */
 const assertStatesInOrder = (output: connector.Output, context: string): void => {
   const latest = new Map<string, string>()
   for (const message of output.messages as ReadonlyArray<unknown> as ReadonlyArray<RecordOrState>) {
@@ -210,7 +210,7 @@ type RecordOrState =
     }
   | { readonly type: "STATE"; readonly state: connector.StateOfStream }
 
-/** Every record has come once, in the server's digits, and the states stand for all of them. */
+/** Asserts that every record was emitted once, in the server's digits, and that the states cover all of them. */
 export const assertWhole = (
   output: connector.Output,
   expected: ReadonlyMap<string, string>,
@@ -230,13 +230,13 @@ export const assertWhole = (
   }
 }
 
-/** How a read has to fail. */
+/** How a read must fail. */
 export interface Failure {
   readonly type: "config_error" | "transient_error" | "system_error"
   readonly texts: ReadonlyArray<RegExp>
 }
 
-/** It has failed as it should, in words for people, and no stream is left without an end. */
+/** Asserts that it failed as expected, with a readable message, and that every stream has ended. */
 export const assertFailed = (output: connector.Output, { texts, type }: Failure, context = ""): void => {
   const error = output.errors.at(-1)
   assert.strictEqual(error?.failure_type, type, `${context}\n${output.logs.join("\n")}`)
@@ -247,14 +247,14 @@ export const assertFailed = (output: connector.Output, { texts, type }: Failure,
   assert.strictEqual(output.statuses.filter((s) => /:(COMPLETE|INCOMPLETE)$/.test(s)).length, began, context)
 }
 
-/** The state of each stream that a platform keeps: its last. */
+/** The last state of each stream, which a platform stores. */
 export const lastStates = (output: connector.Output): ReadonlyArray<connector.StateOfStream> => [
   ...new Map(output.states.map((state) => [state.stream.stream_descriptor.name, state])).values()
 ]
 
 /**
- * What a failed read has printed is right as far as it goes, and another that resumes from its states, without faults,
- * brings exactly what these do not stand for: nothing is lost, and only unconfirmed rows come again, with the same values.
+ * Asserts that the output of a failed read is correct, and that another read that resumes from its states, without faults,
+ * emits exactly the records that they do not cover: nothing is lost, and only unconfirmed rows are repeated, unchanged.
  */
 export const assertResumes = Effect.fnUntraced(function* (failed: connector.Output, context = "") {
   const { expected, server } = yield* Source

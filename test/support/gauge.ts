@@ -1,16 +1,16 @@
-/** The plainest series for a mock: what most tests of reading need. */
+/** Simple series for a mock, sufficient for most tests of reading. */
 import { type MockSeries, makeSeries } from "../../src/mock/MockSeries.ts"
 
 /** 2026-01-01T00:00:00Z, in milliseconds. */
 export const start = Date.UTC(2026, 0, 1)
 
-/** In milliseconds. */
+/** One minute in milliseconds. */
 export const minute = 60_000
 
-/** A time as configurations and records have it. */
+/** A time in the format of configurations and records. */
 export const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
-/** A gauge with a sample a minute from `start` on, in so many series. */
+/** A gauge with one sample per minute from `start` on, in so many series. */
 export const gauge = (name: string, minutes: number, seriesCount = 1): ReadonlyArray<MockSeries> =>
   Array.from({ length: seriesCount }, (_, n) =>
     makeSeries(

@@ -1,4 +1,4 @@
-/** The mock Prometheus on a socket, with what the built connector needs to read it. */
+/** The mock Prometheus on a socket, and a configuration for the built connector. */
 import { Effect } from "effect"
 import * as faults from "../../src/mock/faults.ts"
 import type { Fault, MockRequest } from "../../src/mock/http.ts"
@@ -7,7 +7,7 @@ import { type MockSeries, makeDatabase } from "../../src/mock/MockSeries.ts"
 import * as MockServer from "../../src/mock/MockServer.ts"
 import { iso, minute, start } from "./gauge.ts"
 
-/** A mock server, and a configuration that reads so many minutes of it, from `start` on. */
+/** A mock server, and a configuration that reads so many minutes from `start` on. */
 export const serve = (
   series: ReadonlyArray<MockSeries>,
   minutes: number,
@@ -18,7 +18,7 @@ export const serve = (
   return serveMock(new MockPrometheus(makeDatabase(series), all), minutes, more)
 }
 
-/** The same with a mock of any kind. */
+/** The same for any mock. */
 export const serveMock = Effect.fnUntraced(function* (
   mock: MockPrometheus,
   minutes: number,
@@ -35,7 +35,7 @@ export const serveMock = Effect.fnUntraced(function* (
   return { config, mock }
 })
 
-/** A fault of the range queries of one metric, later windows than its first only if asked so. */
+/** A fault for the range queries of one metric, optionally only for windows after the first. */
 export const onMetric =
   (metric: string, fault: Fault, laterOnly = false) =>
   (request: Pick<MockRequest, "params" | "path">): Fault | undefined =>
@@ -43,13 +43,13 @@ export const onMetric =
       ? undefined
       : faults.onMetric(metric, fault)(request)
 
-/** How many points a request requests; none, if it is no range query. */
+/** The number of points in a request; zero, if it is not a range query. */
 export const pointsOf = ({ params, path }: Pick<MockRequest, "params" | "path">): number =>
   path.endsWith("/api/v1/query_range")
     ? Math.floor((Number(params.get("end")) - Number(params.get("start"))) / Number(params.get("step"))) + 1
     : 0
 
-/** What a server says of a query that loads more samples than it allows. */
+/** A server's error for a query that loads more samples than it allows. */
 export const refusal = faults.refusal(
   422,
   "query processing would load too many samples into memory in query execution"

@@ -1,5 +1,5 @@
 /**
- * Series of samples as OpenMetrics text, the format from which `promtool` makes a database's blocks.
+ * Series of samples as OpenMetrics text, the format from which `promtool` creates database blocks.
  */
 
 /** Labels, the metric's name as `__name__` among them; pairs can also name labels such as `__proto__`. */
@@ -11,11 +11,11 @@ export interface SeriesInput {
   readonly samples: ReadonlyArray<readonly [timeMillis: number, value: number]>
 }
 
-/** Labels as pairs, in the order they were given. */
+/** Labels as pairs, in their given order. */
 export const labelPairs = (labels: LabelsInput): Array<readonly [name: string, value: string]> =>
   Symbol.iterator in labels ? [...labels] : Object.entries(labels)
 
-/** Renders series as OpenMetrics text: each metric's series together, each series in the order of time. */
+/** Renders series as OpenMetrics text: grouped by metric, and each series in time order. */
 export const openMetrics = (series: Iterable<SeriesInput>): string => {
   const linesByMetric = new Map<string, Array<string>>()
   for (const { labels, samples } of series) {
@@ -50,12 +50,12 @@ export const formatValue = (value: number): string => {
 }
 
 /**
- * Milliseconds as seconds. The parser multiplies by 1000 and drops the fraction, so that 1.009 would become
- * 1008 ms: a fifth of a millisecond more keeps the right one, also for a parser that rounds.
+ * Milliseconds as seconds. The parser multiplies by 1000 and truncates, so that 1.009 would become 1008 ms. An extra
+ * fifth of a millisecond avoids this, and is correct for a parser that rounds, too.
  */
 const formatTime = (timeMillis: number): string => {
   if (!Number.isSafeInteger(timeMillis) || timeMillis < 0) {
-    // promtool leaves out what is before 1970 without a word.
+    // promtool silently drops samples before 1970.
     throw new Error(`A sample's time must be integer milliseconds since 1970, not ${timeMillis}`)
   }
   const milliseconds = timeMillis % 1000

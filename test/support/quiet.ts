@@ -1,5 +1,5 @@
 /**
- * Fails a test that prints. What a program logs is part of what it does: a test provides a logger, and asserts what it got,
+ * Fails a test that prints. A program's logs are part of its behaviour: a test provides a logger and asserts the logs,
  * instead of printing errors that no one reads.
  */
 import { afterAll, afterEach, beforeEach } from "vitest"
@@ -13,7 +13,7 @@ for (const method of methods) {
   const print = console[method].bind(console)
   console[method] = (...values: ReadonlyArray<unknown>) => {
     const text = values.map(String).join(" ")
-    // On a busy machine the test clock has notes of its own.
+    // On a busy machine the test clock prints its own warnings.
     if (!text.includes("test clock")) printed.push(text)
     print(...values)
   }
@@ -27,7 +27,7 @@ afterEach(() => {
   if (printed.length > 0) throw new Error(`This test printed:\n${printed.join("\n")}`)
 })
 
-// The next file of the same worker has a console of its own.
+// The next file in the same worker patches the console again.
 afterAll(() => {
   for (const method of methods) console[method] = original[method]
 })

@@ -1,4 +1,4 @@
-/** A server on loopback that sends whatever a test likes, byte by byte if it likes. */
+/** A server on loopback that sends arbitrary bytes, one by one if a test needs that. */
 import { once } from "node:events"
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -24,10 +24,10 @@ export const serveRaw = (listener: RequestListener): Effect.Effect<string, never
       })
   ).pipe(Effect.map((server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`))
 
-/** The path of a request, and its parameters. */
+/** The path and parameters of a request. */
 export const addressOf = (request: IncomingMessage): URL => new URL(request.url ?? "/", "http://server")
 
-/** Sends a body piece by piece, until it ends or no one listens. */
+/** Sends a body piece by piece, until it ends or the client disconnects. */
 export const send = (
   response: ServerResponse,
   body: Iterable<string | Uint8Array> | AsyncIterable<string | Uint8Array>,
@@ -35,17 +35,17 @@ export const send = (
   status = 200
 ): void => {
   response.writeHead(status, { "content-type": "application/json", ...headers })
-  // A refused client does not receive the rest.
+  // A client that disconnects does not receive the rest.
   pipeline(Readable.from(body, { objectMode: false }), response).catch(() => {})
 }
 
-/** A piece again and again, after a beginning. */
+/** An endless body: a beginning, and then the same piece repeatedly. */
 export function* endless(beginning: string | Uint8Array, piece: string | Uint8Array) {
   yield beginning
   for (;;) yield piece
 }
 
-/** A text, byte by byte with pauses between them. */
+/** A text, byte by byte with pauses in between. */
 export async function* drip(text: string, pauseMillis: number) {
   for (const byte of text) {
     yield byte

@@ -1,7 +1,7 @@
 /**
- * The oracle: reads a metric slowly and obviously, to be compared with what the connector read.
+ * The test oracle: reads a metric in a slow but obviously correct way, for comparison with the connector's records.
  *
- * It shares no code with `src`, on purpose.
+ * It deliberately shares no code with `src`.
  */
 
 /** What to read; times and the step in seconds. */

@@ -1,11 +1,11 @@
 /**
- * Prometheus remote write, version 1: the way to give a running server late samples and stale markers.
+ * Prometheus remote write, version 1: the way to send late samples and stale markers to a running server.
  *
- * A request is the protobuf message `WriteRequest` in snappy's block format, both written by hand here.
+ * A request is the protobuf message `WriteRequest` in snappy's block format. Both are encoded here without a library.
  */
 import { type LabelsInput, labelPairs } from "./openMetrics.ts"
 
-/** A native histogram of the float kind, its buckets without gaps from index `offset` on. */
+/** A native float histogram, with buckets without gaps from index `offset` on. */
 export interface NativeHistogram {
   readonly count: number
   readonly sum: number
@@ -39,7 +39,7 @@ export const remoteWriteBody = (series: Iterable<RemoteSeriesInput>): Uint8Array
 
 const timeSeries = ({ labels, samples }: RemoteSeriesInput): Buffer =>
   Buffer.concat([
-    // The server takes labels only when they are sorted by name, in the order of their bytes.
+    // The server accepts labels only if they are sorted by name, in byte order.
     ...labelPairs(labels)
       .toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
       .map(([name, value]) =>
@@ -76,7 +76,7 @@ const zigzag = (value: number): Buffer => varint(value < 0 ? -2 * value - 1 : 2 
 const sample = (timeMillis: number, value: number | "stale"): Buffer =>
   Buffer.concat([Buffer.of((1 << 3) | 1), float64(value), Buffer.of(2 << 3), varint(timeMillis)])
 
-/** The stale marker is one special NaN. Its bits are written as an integer: a number may lose them on its way. */
+/** The stale marker is a special NaN. Its bits are written as an integer, because a number may lose them. */
 const float64 = (value: number | "stale"): Buffer => {
   const bytes = Buffer.alloc(8)
   if (value === "stale") bytes.writeBigUInt64LE(0x7ff0000000000002n)
@@ -100,7 +100,7 @@ const varint = (value: number): Buffer => {
   return Buffer.from(bytes)
 }
 
-/** Snappy without compression: the length, then everything as one literal whose length takes four bytes. */
+/** Snappy without compression: the length, then everything as one literal with a four-byte length. */
 const snappyLiteral = (content: Buffer): Uint8Array<ArrayBuffer> => {
   if (content.length === 0) return new Uint8Array(varint(0))
   const length = Buffer.alloc(4)

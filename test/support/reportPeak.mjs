@@ -1,12 +1,12 @@
 /**
- * Preloaded with `--import` into a process that is measured: writes its peak memory in megabytes to the file PEAK_FILE
- * as it ends.
+ * Preloaded with `--import` into a measured process: writes its peak memory in megabytes to the file PEAK_FILE when it
+ * exits.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs"
 
 process.once("exit", () => {
   const path = "/proc/self/status"
-  // Where there is that, it is better: the other one includes what the process was a copy of before it became Node.
+  // This file is better if it exists: maxRSS includes the memory of the parent that the process was forked from.
   const kibibytes = existsSync(path)
     ? /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(path, "utf8"))[1]
     : process.resourceUsage().maxRSS

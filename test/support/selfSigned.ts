@@ -1,4 +1,4 @@
-/** A key and a certificate for 127.0.0.1 that no one trusts by default, made again each time: none is kept in a file. */
+/** A key and a certificate for 127.0.0.1 that nothing trusts by default. They are generated each time, and not stored. */
 import { createSign, generateKeyPairSync } from "node:crypto"
 
 /** Both as PEM. */
@@ -7,7 +7,7 @@ export interface SelfSigned {
   readonly cert: string
 }
 
-/** Makes a certificate that is good from 2020 to 2049. */
+/** Generates a certificate that is valid from 2020 to 2049. */
 export const selfSigned = (): SelfSigned => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
   const ecdsaWithSha256 = sequence(der(0x06, bytes("2a8648ce3d040302")))

@@ -1,4 +1,4 @@
-/** The programs that are read as Prometheus, for tests that expect the same of all of them. */
+/** The programs with Prometheus' API, for tests with the same expectations of all of them. */
 import type { Effect, Scope } from "effect"
 import * as RealPrometheus from "./RealPrometheus.ts"
 import type { RealServer, RealServerError, RealServerOptions } from "./RealServer.ts"
@@ -8,7 +8,7 @@ import * as RealVictoriaMetrics from "./RealVictoriaMetrics.ts"
 export interface ServerKind {
   readonly name: "Prometheus" | "VictoriaMetrics"
   readonly make: (options?: RealServerOptions) => Made
-  /** One that takes samples while it runs, up to an hour late. */
+  /** A server that accepts samples while it runs, up to an hour late. */
   readonly makeWritable: (options?: RealServerOptions) => Made
 }
 

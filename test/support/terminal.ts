@@ -1,4 +1,4 @@
-/** The built executable on a terminal, as a person has it: what it writes to both of its outputs, byte by byte. */
+/** The built executable in a terminal, as a person uses it: the bytes that it writes to both of its outputs. */
 import { spawn } from "node:child_process"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
@@ -17,13 +17,13 @@ export interface TerminalOptions {
 
 export interface TerminalResult {
   readonly code: number | null
-  /** All that was written, with the line feeds that the program wrote. */
+  /** The complete output, with the program's own line feeds. */
   readonly written: Buffer
 }
 
 const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`
 
-/** Runs it to its end. The terminal is made by `script`, of util-linux, and changes nothing of what is written. */
+/** Runs it to completion. The terminal is created by util-linux's `script`, and does not change the output. */
 export const runOnTerminal = (
   args: ReadonlyArray<string>,
   { columns = 80, cwd, env, interruptAt, rows = 24 }: TerminalOptions = {}

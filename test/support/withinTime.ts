@@ -1,9 +1,9 @@
-/** Protection against a function that never returns: a test's own timeout cannot stop what blocks the event loop. */
+/** Protection against a function that never returns: a test's timeout cannot stop code that blocks the event loop. */
 import { runInThisContext } from "node:vm"
 
 const given = globalThis as { functionInTime?: (() => unknown) | undefined }
 
-/** Calls a function, which is stopped with an error if it takes longer: even in the middle of a regular expression. */
+/** Calls a function, and stops it with an error if it takes longer, even in the middle of a regular expression. */
 export const withinTime = <A>(millis: number, f: () => A): A => {
   given.functionInTime = f
   try {

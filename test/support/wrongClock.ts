@@ -1,10 +1,10 @@
-/** A machine whose clock is wrong, as the process alone sees it: options of Node for `ChildOptions.nodeOptions`. */
+/** A wrong clock that only one process sees: Node options for `ChildOptions.nodeOptions`. */
 
-/** How far off the clock of a process is. */
+/** The error of a process's clock. */
 export interface ClockError {
-  /** What the clock shows beyond the right time, in milliseconds. */
+  /** How far the clock is ahead of the correct time, in milliseconds. */
   readonly millis: number
-  /** Each look at it is now more than that ahead, now more behind: it is set all the time. */
+  /** Readings alternate between more than that ahead and behind, like a clock that is constantly adjusted. */
   readonly swings?: true
 }
 
@@ -17,21 +17,21 @@ export const wrongClocks: ReadonlyArray<{ readonly what: string; readonly error:
   { what: "six hours ahead", error: { millis: 6 * hour } },
   { what: "three years behind", error: { millis: -3 * year } },
   { what: "three years ahead", error: { millis: 3 * year } },
-  { what: "set back and forth by hours all the time", error: { millis: 6 * hour, swings: true } }
+  { what: "alternating between hours ahead and hours behind", error: { millis: 6 * hour, swings: true } }
 ]
 
 const day = 24 * hour
 
-/** Whether a process with that clock finds the server's too far ahead for a check to pass. */
+/** Whether a check fails because the server's clock seems too far ahead of that clock. */
 export const refusesServer = ({ millis }: ClockError): boolean => millis < -day
 
-/** The messages that a run printed, without when that was, and without its warnings of a clock far from its own. */
+/** The messages of a run, without emission times and without warnings about a different clock. */
 export const withoutOwnTime = (stdout: string): string =>
   stdout
     .replace(/"emitted_at":\d+/g, '"emitted_at":0')
     .replace(/^\{"type":"LOG","log":\{"level":"WARN","message":"The clock of .*\n/gm, "")
 
-/** Starts Node with a clock that is off. */
+/** Node options for a wrong clock. */
 export const clockOff = ({ millis, swings }: ClockError): ReadonlyArray<string> => {
   const preload = new URL("./wrongClockPreload.ts", import.meta.url)
   preload.searchParams.set("millis", `${millis}`)

@@ -1,7 +1,7 @@
 /**
- * Makes this process believe in another time, from its first moment on. Loaded with `--import`, see `wrongClock.ts`.
+ * Gives this process a wrong clock from its start. Loaded with `--import`, see `wrongClock.ts`.
  *
- * What measures how long something takes (timers, `performance.now`) continues as it does on a machine whose clock is wrong.
+ * Durations (timers, `performance.now`) are unaffected, as on a machine whose clock is wrong.
  */
 const { searchParams } = new URL(import.meta.url)
 const RightDate = Date
@@ -13,7 +13,7 @@ let looks = 0
 const now = (): number => {
   if (!swings) return rightNow() + shift
   looks++
-  // A little more each time, so that no two looks agree.
+  // A little more each time, so that no two readings are consistent.
   return rightNow() + (looks % 2 === 0 ? shift : -shift) * (1 + looks / 100)
 }
 
