@@ -9,9 +9,7 @@ const licenceOf = (folder) => {
   const { license, name, version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"))
   const file = readdirSync(folder).find((entry) => /^licen[cs]e(\.(md|txt))?$/i.test(entry))
   if (typeof license !== "string" || file === undefined) {
-    throw new Error(
-      `${name} ${version} is bundled, but its package does not say under which licence: look it up.`
-    )
+    throw new Error(`${name} ${version} is bundled, but its package does not name a licence: look it up.`)
   }
   return { title: `${name} ${version} (${license})`, text: readFileSync(join(folder, file), "utf8").trim() }
 }

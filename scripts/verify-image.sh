@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-  echo "scripts/verify-image.sh makes chroots and installs Debian's packages: run it as root on Debian or Ubuntu." >&2
+  echo "scripts/verify-image.sh creates chroots and installs Debian's packages: run it as root on Debian or Ubuntu." >&2
   exit 1
 fi
 missing=()

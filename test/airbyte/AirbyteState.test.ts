@@ -30,11 +30,11 @@ const load = (content: unknown, stream = "m") =>
 
 describe("a state file", () => {
   const none: ReadonlyArray<readonly [what: string, content: unknown]> = [
-    ["is not there", undefined],
+    ["is not given", undefined],
     ["is an empty list", []],
     ["is an empty object", {}],
     ["is null", "null"],
-    ["has a null for the state", [entry(null)]],
+    ["has null as the state", [entry(null)]],
     ["has no state", [{ type: "STREAM", stream: { stream_descriptor: { name: "m" } } }]],
     ["has an empty state", [entry({})]],
     ["says that the refresh is complete", [entry({ __ab_full_refresh_sync_complete: true })]],
@@ -42,7 +42,7 @@ describe("a state file", () => {
     ["has another stream", [entry(good, {}, "other")]]
   ]
   for (const [what, content] of none) {
-    it.effect(`means no state where it ${what}`, () =>
+    it.effect(`means no state if it ${what}`, () =>
       Effect.gen(function* () {
         assert.isUndefined(yield* load(content))
       })
@@ -116,7 +116,7 @@ describe("a state file", () => {
     ["a state without type", [{ stream: { stream_descriptor: { name: "m" }, stream_state: good } }]],
     ["a state of type GLOBAL", [{ type: "GLOBAL", global: {} }]],
     ["an object of states", { m: good }],
-    ["a text", '"state"'],
+    ["a string", '"state"'],
     ["a number", "5"],
     ["an entry without a name", [{ type: "STREAM", stream: { stream_descriptor: {}, stream_state: good } }]],
     ["a state that is a list", [entry([1])]],

@@ -150,14 +150,14 @@ describe("readCatalog", () => {
       { streams: [{ stream: {}, sync_mode: "incremental" }] },
       /streams\.0\.stream\.name/
     ],
-    ["a name that is no text", { streams: [stream("a"), { stream: { name: 5 } }] }, /streams\.1/],
+    ["a name that is not a string", { streams: [stream("a"), { stream: { name: 5 } }] }, /streams\.1/],
     [
       "a generation that is not a number",
       { streams: [stream("a", { generation_id: "7" })] },
       /streams\.0\.generation_id/
     ],
     ["no streams at all", {}, /streams/],
-    ["a stream that is there twice", { streams: [stream("a"), stream("b"), stream("a")] }, /stream a twice/],
+    ["a duplicate stream", { streams: [stream("a"), stream("b"), stream("a")] }, /stream a twice/],
     ["a list", [], /not a configured catalog/],
     ["null", "null", /not a configured catalog/]
   ]

@@ -150,7 +150,7 @@ describe("check", { concurrent: true }, () => {
 
   // Without a configuration there is nothing to check, so the status is not FAILED.
   const unreadable = [
-    { what: "is not there", name: "none.json", text: /none\.json cannot be read: it does not exist\./ },
+    { what: "does not exist", name: "none.json", text: /none\.json cannot be read: it does not exist\./ },
     { what: "is a folder", name: ".", text: /cannot be read: it is not a file\./ },
     { what: "is empty", name: "x.json", content: " ", text: /x\.json is not JSON: it is empty\./ },
     {

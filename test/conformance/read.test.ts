@@ -44,7 +44,7 @@ describe("a stream that is read", { concurrent: true }, () => {
       )
       for (const [mode, story] of [
         ["incremental", /^STARTED RUNNING( RECORD STATE){2,} COMPLETE$/],
-        // The last state of a refresh says that it is complete.
+        // The last state of a refresh marks it as complete.
         ["full_refresh", /^STARTED RUNNING( RECORD STATE){2,} STATE COMPLETE$/]
       ] as const) {
         const output = yield* readAll(config, mode)

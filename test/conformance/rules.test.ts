@@ -127,7 +127,7 @@ describe("checkLines", () => {
   > = [
     ["a line that is not JSON", "hello\n", /it is not JSON/],
     ["an empty line", "\n", /it is not JSON/],
-    ["JSON that is no object", "5\n", /no messages of the type undefined/],
+    ["JSON that is not an object", "5\n", /no messages of the type undefined/],
     ["a type that a source does not have", [{ type: "HELLO" }], /no messages of the type HELLO/],
     ["a trace of an unknown type", [{ type: "TRACE", trace: { type: "ANALYTICS" } }], /TRACE ANALYTICS/],
     ["an unknown key of a message", [{ ...log, time: 1 }], /additional properties/],
@@ -137,7 +137,7 @@ describe("checkLines", () => {
       /additional properties/
     ],
     ["a payload under another key", [{ type: "LOG", message: log.log }], /required property 'log'/],
-    ["a level that there is not", [{ type: "LOG", log: { level: "INFORMATION", message: "x" } }], /level/],
+    ["an unknown level", [{ type: "LOG", log: { level: "INFORMATION", message: "x" } }], /level/],
     [
       "a record without data",
       [{ type: "RECORD", record: { stream: "a", emitted_at: at, data: {} } }],

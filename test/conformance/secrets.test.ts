@@ -144,7 +144,7 @@ describe("secrets", () => {
     )
   }
 
-  it.live("are not printed however a server writes them", () =>
+  it.live("are not printed in any form in which a server may repeat them", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const catalog = { streams: [{ stream: { name: "m", json_schema: {} }, sync_mode: "incremental" }] }

@@ -109,7 +109,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     says: [where, /redirects to https:\/\/login\.example\.com\//, /Set base_url/]
   },
   {
-    what: "has an error of its own",
+    what: "has an internal error",
     mock: always({ status: 500, body: "out of memory" }),
     failureType: "transient_error",
     says: [where, /HTTP 500: out of memory/, /try again later/]
@@ -145,7 +145,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
 
 /** The tests of `check` cover every unusable server; the other commands are tested with these. */
 export const typicalServers = unusableServers.filter(({ what }) =>
-  ["refuses the password", "has an error of its own", "never responds", "is down"].includes(what)
+  ["refuses the password", "has an internal error", "never responds", "is down"].includes(what)
 )
 
 /** Serves such a server. Returns its configuration, with a password. */

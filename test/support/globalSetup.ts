@@ -1,8 +1,8 @@
 import { ensureChromium, ensurePrometheus, ensureVictoriaMetrics } from "./binaries.ts"
 
-/** Runs once before the integration tests, which then find the programs of the real servers, and the browser, themselves. */
+/** Runs once before the integration tests, and installs the real servers and the browser if they are missing. */
 export const setup = async (): Promise<void> => {
-  // One after the other: all may have to use apt-get.
+  // One after the other, because each may run apt-get.
   await ensurePrometheus()
   await ensureVictoriaMetrics()
   await ensureChromium()
