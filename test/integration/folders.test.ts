@@ -1,4 +1,4 @@
-/** Folders that several containers share, and disks that are full: the built executable in namespaces of its own. */
+/** Folders that containers share, and full disks: the built executable in its own Linux namespaces. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
@@ -28,7 +28,7 @@ const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", impo
 
 const reportPeak = fileURLToPath(new URL("../support/reportPeak.mjs", import.meta.url))
 
-/** Runs a command in namespaces of its own, as a container does; as root of a user namespace where it is not root here. */
+/** Runs a command in its own namespaces, like a container. Without root, it also gets a user namespace. */
 const inNamespaces = (
   namespaces: ReadonlyArray<string>,
   command: ReadonlyArray<string>,
@@ -60,7 +60,7 @@ const inNamespaces = (
       )
   )
 
-/** What a container has: a PID namespace in which the process is number 1. */
+/** Like in a container, the process has PID 1 in its own PID namespace. */
 const container = ["--pid", "--fork", "--kill-child", "--mount-proc"]
 
 const tables = {
@@ -85,73 +85,75 @@ const waitUntil = (isSo: () => boolean) =>
   })
 
 describe("a folder that containers share", () => {
-  it.live.each(formats)("is written by one of them, and by the next when that one is gone: %s", (format) =>
-    Effect.gen(function* () {
-      // The later windows wait, so that the first container is at work for as long as the test wants.
-      let isHeld = true
-      const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
-        lookbackMillis: 1000,
-        version: "3.0.0",
-        faults: (request) =>
-          isHeld && pointsOf(request) > 0 && Number(request.params.get("start")) * 1000 > start
-            ? { delayMillis: 600_000 }
-            : undefined
+  it.live.each(formats)(
+    "is written by one of them at a time, and by another once that one has ended: %s",
+    (format) =>
+      Effect.gen(function* () {
+        // Later windows wait, so that the first container runs for as long as the test needs.
+        let isHeld = true
+        const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
+          lookbackMillis: 1000,
+          version: "3.0.0",
+          faults: (request) =>
+            isHeld && pointsOf(request) > 0 && Number(request.params.get("start")) * 1000 > start
+              ? { delayMillis: 600_000 }
+              : undefined
+        })
+        const { config } = yield* serveMock(mock, 200)
+        const files = yield* connector.workspace
+        const folder = files.path("data")
+        const run = (to = folder) => [
+          process.execPath,
+          executable,
+          "run",
+          "--config",
+          files.write("c.json", config),
+          "--to",
+          `${format}:${to}`,
+          "--json"
+        ]
+        const first = yield* inNamespaces(container, run())
+        const lock = join(folder, "_state", "_lock.1")
+        yield* waitUntil(() => existsSync(lock) && mock.requests.length > 2)
+
+        const second = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+        assert.notStrictEqual(second.code, 0)
+        assert.match(
+          second.stderr,
+          /data is being written by another run in another container or on another machine \(process 1 on \S+, since \S+\)/
+        )
+        const outside = yield* Effect.flatMap(inNamespaces(["--mount"], run()), ({ result }) => result)
+        assert.match(outside.stderr, /in another container or on another machine \(process 1 on /)
+
+        // Like Kubernetes: the container is killed and restarted elsewhere.
+        first.child.kill("SIGKILL")
+        yield* first.result
+        isHeld = false
+        const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+        assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
+        // Makes the lock two minutes old, so that it has expired.
+        utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
+        const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))
+        const results = yield* Effect.forEach(contenders, ({ result }) => result)
+        const succeeded = results.filter(({ code }) => code === 0)
+        assert.isNotEmpty(succeeded, results.map(({ stderr }) => stderr).join("\n"))
+        for (const { code, stderr } of results) {
+          if (code !== 0) assert.match(stderr, /is being (written|opened) by (another|other) run/)
+        }
+        assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
+        const last = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+        assert.strictEqual(last.code, 0, last.stderr)
+        assert.strictEqual(
+          Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(last.stdout).rows,
+          0
+        )
+        assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
       })
-      const { config } = yield* serveMock(mock, 200)
-      const files = yield* connector.workspace
-      const folder = files.path("data")
-      const run = (to = folder) => [
-        process.execPath,
-        executable,
-        "run",
-        "--config",
-        files.write("c.json", config),
-        "--to",
-        `${format}:${to}`,
-        "--json"
-      ]
-      const first = yield* inNamespaces(container, run())
-      const lock = join(folder, "_state", "_lock.1")
-      yield* waitUntil(() => existsSync(lock) && mock.requests.length > 2)
-
-      const second = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-      assert.notStrictEqual(second.code, 0)
-      assert.match(
-        second.stderr,
-        /data is being written by another run in another container or on another machine \(process 1 on \S+, since \S+\)/
-      )
-      const outside = yield* Effect.flatMap(inNamespaces(["--mount"], run()), ({ result }) => result)
-      assert.match(outside.stderr, /in another container or on another machine \(process 1 on /)
-
-      // As Kubernetes does it: killed, and started again elsewhere.
-      first.child.kill("SIGKILL")
-      yield* first.result
-      isHeld = false
-      const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-      assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
-      // The two minutes are over.
-      utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
-      const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))
-      const results = yield* Effect.forEach(contenders, ({ result }) => result)
-      const succeeded = results.filter(({ code }) => code === 0)
-      assert.isNotEmpty(succeeded, results.map(({ stderr }) => stderr).join("\n"))
-      for (const { code, stderr } of results) {
-        if (code !== 0) assert.match(stderr, /is being (written|opened) by (another|other) run/)
-      }
-      assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
-      const last = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-      assert.strictEqual(last.code, 0, last.stderr)
-      assert.strictEqual(
-        Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(last.stdout).rows,
-        0
-      )
-      assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
-    })
   )
 })
 
-describe("a disk that is full", () => {
-  it.live.each(formats)("costs nothing that was committed: %s", (format) =>
+describe("a full disk", () => {
+  it.live.each(formats)("fails a run, and the next one completes it once there is room: %s", (format) =>
     Effect.gen(function* () {
       const series = gauge("up", 200, 60)
       const { config } = yield* serve(series, 200)
@@ -160,7 +162,7 @@ describe("a disk that is full", () => {
       const out = files.path("out")
       for (const path of [disk, out]) mkdirSync(path)
       files.write("c.json", config)
-      // Small at first, then larger; the results are copied out, as the disk goes with the namespace.
+      // The disk is small at first, then larger. The script copies the results, because the disk ends with the namespace.
       const script = `
         set -e
         mount -t tmpfs -o size=$SIZE tmpfs "$DISK"
@@ -192,7 +194,7 @@ describe("a disk that is full", () => {
   )
 })
 
-/** All that is in a folder, with its content and the time of its last change. */
+/** Everything in a folder, with content and modification times. */
 const treeOf = (folder: string): ReadonlyArray<unknown> =>
   readdirSync(folder, { recursive: true })
     .map((path) => {
@@ -202,7 +204,7 @@ const treeOf = (folder: string): ReadonlyArray<unknown> =>
     .sort()
 
 describe("a dry run", () => {
-  it.live.each(formats)("changes nothing of what is there: %s", (format) =>
+  it.live.each(formats)("changes no file of the destination: %s", (format) =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("up", 20), 20)
       const files = yield* connector.workspace
@@ -217,7 +219,7 @@ describe("a dry run", () => {
           ...flags
         ])
       assert.strictEqual((yield* run(9)).code, 0)
-      // What a killed run leaves.
+      // The remains of a killed run.
       writeFileSync(join(folder, "_state", "_new", "up.1.jsonl"), "half a line")
       if (format === "jsonl") appendFileSync(join(folder, "up.jsonl"), "half a line")
       const before = treeOf(folder)
@@ -250,7 +252,7 @@ describe("the memory of a run", () => {
         )
         const { config } = yield* serve(streams, 4)
         const files = yield* connector.workspace
-        // The second run finds the files of the first one, and merges with them.
+        // The second run merges with the files of the first one.
         for (const [end, rows] of [
           [start + minute, 2000],
           [start + 3 * minute, 2000]
