@@ -1,4 +1,4 @@
-/** The mock on a socket against clients that send anything: it refuses them, and continues to serve all others. */
+/** The mock on a socket against clients that send anything. It refuses invalid requests, and continues to serve others. */
 import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -22,7 +22,7 @@ const serve = Effect.map(
   })
 )
 
-/** How long a server may take to begin its response, on a busy machine too. */
+/** The maximum time until a response begins, even on a busy machine. */
 const FIRST_BYTE_MILLIS = 2000
 
 /** Sends a text, and returns what arrives until the server closes the connection or is silent for a moment. */
@@ -173,7 +173,7 @@ describe("an invalid request", () => {
 })
 
 describe("a body that is too large", () => {
-  /** Sends without end. Returns how much was accepted before the connection was closed, and the response. */
+  /** Sends up to `most` bytes. Returns how many were accepted before the connection was closed, and the response. */
   const flood = (port: number, head: string, piece: Buffer, most: number) =>
     Effect.callback<{ readonly sent: number; readonly received: string }>((resume) => {
       let received = ""
@@ -213,7 +213,7 @@ describe("a body that is too large", () => {
       const { baseUrl, port } = yield* serve
       const { received, sent } = yield* flood(port, post("", header), piece, most)
       assert.strictEqual(statusOf(received), 413, received)
-      // The buffers of the sockets, and the most that is read.
+      // Allows for the socket buffers and the maximum that the mock reads.
       assert.isBelow(sent, 40_000_000)
       yield* assertServes(baseUrl, header)
     })

@@ -116,7 +116,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("breaks the connection after so many bytes", () =>
+  it.live("breaks the connection after the given number of bytes", () =>
     Effect.gen(function* () {
       const { baseUrl, client } = yield* faulty({ cutAfterBytes: 100_000 })
       const response = yield* client.get(`${baseUrl}${path}`, { urlParams: params })

@@ -165,7 +165,7 @@ describe("a read of a server whose responses are changed", () => {
     ([choices]) =>
       Effect.gen(function* () {
         let round = 0
-        // Some responses are let through, so that others are reached.
+        // Some responses are unchanged, so that the read gets to later ones.
         const more = (): Choices => new Choices(choices.seed + round++, 3000)
         const mock = new HostilePrometheus(
           (body) => {
@@ -183,7 +183,7 @@ describe("a read of a server whose responses are changed", () => {
   )
 
   it.effect.prop(
-    "has all samples in the end if the last responses are complete",
+    "eventually has all samples if the last responses are complete",
     [choices],
     ([choices]) =>
       Effect.gen(function* () {
@@ -194,7 +194,7 @@ describe("a read of a server whose responses are changed", () => {
         )
         const expected = yield* readFrom(original)
         const mock = new HostilePrometheus(
-          // Cut short: what is there is true.
+          // The responses are only cut short, so their samples are correct.
           (body, attempt) =>
             attempt <= RETRIES
               ? body.subarray(0, new Choices(choices.seed + round++, 3000).below(body.length))

@@ -162,7 +162,7 @@ describe("an estimate by a server that cannot count", () => {
     })
   )
 
-  it.effect("does not wait for ever for a count that never ends", () =>
+  it.effect("does not wait forever for a count that never ends", () =>
     Effect.gen(function* () {
       const faults = onRange(() => ({ body: result(at("1")), stallAfterBytes: 90 }))
       const setting = { series: gauge("a", 1), points: 1, config: { max_retries: 0 }, mock: { faults } }

@@ -82,7 +82,7 @@ interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "
   readonly failing?: string
   readonly isFatal?: boolean
   readonly contents?: Readonly<Record<string, Contents>>
-  /** What takes time in the completion of a stream. It gets all calls so far. */
+  /** Runs during the completion of a stream, and gets all calls so far. */
   readonly whileCompleting?: (stream: string, calls: ReadonlyArray<string>) => Effect.Effect<void>
 }
 
@@ -198,7 +198,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("previews a stream whose values change, for which a gap is no change", () =>
+  it.effect("previews a stream whose values change, and does not count a gap as a change", () =>
     Effect.gen(function* () {
       const values = (name: string, ...values: ReadonlyArray<number>) =>
         makeSeries(

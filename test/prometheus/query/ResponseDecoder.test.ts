@@ -104,7 +104,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("are the same objects, so that derived values are made once", () => {
+    it("are the same objects, so that derived values are computed once", () => {
       const cache = new SeriesCache()
       const seriesOf = (labels: string) => {
         const decoder = new ResponseDecoder(cache)
@@ -282,7 +282,7 @@ describe("ResponseDecoder", () => {
       )
     })
 
-    it("may write their values with escapes", () => {
+    it("may have values with escapes", () => {
       assert.deepStrictEqual(floats(withValues('[[1,"1"],[2,"\\u0031\\u002e5"],[3,"\\u002bInf"],[4,"4"]]')), [
         [1000, "1"],
         [2000, "1.5"],
@@ -315,7 +315,7 @@ describe("ResponseDecoder", () => {
       ])
     })
 
-    it("may be numerous", () => {
+    it("may be many", () => {
       const series = Array.from(
         { length: 20 },
         (_, s) =>
@@ -365,7 +365,7 @@ describe("ResponseDecoder", () => {
       )
     })
 
-    it("may be none", () => {
+    it("may be empty", () => {
       assert.deepStrictEqual(labels(withMetric("{}")), [[]])
       assert.deepStrictEqual(labels(withMetric('{ "a" : "" }')), [[]])
     })
