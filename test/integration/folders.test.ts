@@ -85,70 +85,68 @@ const waitUntil = (isSo: () => boolean) =>
   })
 
 describe("a folder that containers share", () => {
-  it.live.each(formats)(
-    "is written by one of them at a time, and by another once that one has ended: %s",
-    (format) =>
-      Effect.gen(function* () {
-        // Later windows wait, so that the first container runs for as long as the test needs.
-        let isHeld = true
-        const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
-          lookbackMillis: 1000,
-          version: "3.0.0",
-          faults: (request) =>
-            isHeld && pointsOf(request) > 0 && Number(request.params.get("start")) * 1000 > start
-              ? { delayMillis: 600_000 }
-              : undefined
-        })
-        const { config } = yield* serveMock(mock, 200)
-        const files = yield* connector.workspace
-        const folder = files.path("data")
-        const run = (to = folder) => [
-          process.execPath,
-          executable,
-          "run",
-          "--config",
-          files.write("c.json", config),
-          "--to",
-          `${format}:${to}`,
-          "--json"
-        ]
-        const first = yield* inNamespaces(container, run())
-        const lock = join(folder, "_state", "_lock.1")
-        yield* waitUntil(() => existsSync(lock) && mock.requests.length > 2)
-
-        const second = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-        assert.notStrictEqual(second.code, 0)
-        assert.match(
-          second.stderr,
-          /data is being written by another run in another container or on another machine \(process 1 on \S+, since \S+\)/
-        )
-        const outside = yield* Effect.flatMap(inNamespaces(["--mount"], run()), ({ result }) => result)
-        assert.match(outside.stderr, /in another container or on another machine \(process 1 on /)
-
-        // Like Kubernetes: the container is killed and restarted elsewhere.
-        first.child.kill("SIGKILL")
-        yield* first.result
-        isHeld = false
-        const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-        assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
-        // Makes the lock two minutes old, so that it has expired.
-        utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
-        const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))
-        const results = yield* Effect.forEach(contenders, ({ result }) => result)
-        const succeeded = results.filter(({ code }) => code === 0)
-        assert.isNotEmpty(succeeded, results.map(({ stderr }) => stderr).join("\n"))
-        for (const { code, stderr } of results) {
-          if (code !== 0) assert.match(stderr, /is being (written|opened) by (another|other) run/)
-        }
-        assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
-        const last = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-        assert.strictEqual(last.code, 0, last.stderr)
-        assert.strictEqual(
-          Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(last.stdout).rows,
-          0
-        )
-        assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
+  it.live.each(formats)("is written by one of them, and by the next once that one is gone: %s", (format) =>
+    Effect.gen(function* () {
+      // Later windows wait, so that the first container runs for as long as the test needs.
+      let isHeld = true
+      const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
+        lookbackMillis: 1000,
+        version: "3.0.0",
+        faults: (request) =>
+          isHeld && pointsOf(request) > 0 && Number(request.params.get("start")) * 1000 > start
+            ? { delayMillis: 600_000 }
+            : undefined
       })
+      const { config } = yield* serveMock(mock, 200)
+      const files = yield* connector.workspace
+      const folder = files.path("data")
+      const run = (to = folder) => [
+        process.execPath,
+        executable,
+        "run",
+        "--config",
+        files.write("c.json", config),
+        "--to",
+        `${format}:${to}`,
+        "--json"
+      ]
+      const first = yield* inNamespaces(container, run())
+      const lock = join(folder, "_state", "_lock.1")
+      yield* waitUntil(() => existsSync(lock) && mock.requests.length > 2)
+
+      const second = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+      assert.notStrictEqual(second.code, 0)
+      assert.match(
+        second.stderr,
+        /data is being written by another run in another container or on another machine \(process 1 on \S+, since \S+\)/
+      )
+      const outside = yield* Effect.flatMap(inNamespaces(["--mount"], run()), ({ result }) => result)
+      assert.match(outside.stderr, /in another container or on another machine \(process 1 on /)
+
+      // Like Kubernetes: the container is killed and restarted elsewhere.
+      first.child.kill("SIGKILL")
+      yield* first.result
+      isHeld = false
+      const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+      assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
+      // Makes the lock two minutes old, so that it has expired.
+      utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
+      const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))
+      const results = yield* Effect.forEach(contenders, ({ result }) => result)
+      const succeeded = results.filter(({ code }) => code === 0)
+      assert.isNotEmpty(succeeded, results.map(({ stderr }) => stderr).join("\n"))
+      for (const { code, stderr } of results) {
+        if (code !== 0) assert.match(stderr, /is being (written|opened) by (another|other) run/)
+      }
+      assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
+      const last = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
+      assert.strictEqual(last.code, 0, last.stderr)
+      assert.strictEqual(
+        Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(last.stdout).rows,
+        0
+      )
+      assert.deepStrictEqual(yield* count(format, folder), { rows: 200, keys: 200 })
+    })
   )
 })
 

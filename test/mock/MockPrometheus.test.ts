@@ -370,7 +370,7 @@ describe("options", () => {
     assert.notInclude(make({ version: "3.0.0" }).send("/api/v1/query", { params }).body, '"value"')
   })
 
-  it("set the size of the pieces of a body", () => {
+  it("set the size of the chunks of a body", () => {
     const { mock } = make({ chunkBytes: 7 })
     const request = makeRequest("GET", new URL("http://mock/api/v1/series?match[]=a"), [], "")
     const chunks = [...mock.handle(request, nowMillis).body]

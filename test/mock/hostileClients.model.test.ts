@@ -202,9 +202,9 @@ describe("a body that is too large", () => {
   const most = 600_000_000
 
   it.live.each([
-    ["with its length", `Content-Length: ${most}`, piece],
+    ["with Content-Length", `Content-Length: ${most}`, piece],
     [
-      "in pieces",
+      "in chunks",
       "Transfer-Encoding: chunked",
       Buffer.concat([Buffer.from("10000\r\n"), piece, Buffer.from("\r\n")])
     ]

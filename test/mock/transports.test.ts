@@ -57,7 +57,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
 
   const faulty = (fault: Fault, options: MockOptions = {}) => open({ ...options, faults: () => fault })
 
-  it.live("streams a body in pieces", () =>
+  it.live("streams a body in chunks", () =>
     Effect.gen(function* () {
       const { mock, baseUrl, client } = yield* open({ chunkBytes: 10_000 })
       const response = yield* client.get(`${baseUrl}${path}`, { urlParams: params })

@@ -154,7 +154,7 @@ describe("an estimate by a server that cannot count", () => {
     )
   }
 
-  it.effect("accepts no series, and large numbers of series", () =>
+  it.effect("accepts zero and large numbers of series", () =>
     Effect.gen(function* () {
       const faults = onRange(() => ({ body: result(at("1e6")) }))
       const { dryRun } = yield* estimateOf({ series: gauge("a", 1), points: 1, mock: { faults } })

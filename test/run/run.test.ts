@@ -130,7 +130,7 @@ const storyOf = (calls: ReadonlyArray<string>, stream: string): string =>
     .join(" ")
 
 describe("run", () => {
-  it.effect("writes, commits and completes each stream, and sums it up", () =>
+  it.effect("writes, commits and completes each stream, and returns a summary", () =>
     Effect.gen(function* () {
       const series = [...gauge("a", 20, 3), ...gauge("b", 20)]
       const { exit, rows, summaries, calls } = yield* runOf({ series, points: 20 })

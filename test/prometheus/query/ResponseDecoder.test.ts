@@ -151,7 +151,7 @@ describe("ResponseDecoder", () => {
     )
 
     it.prop(
-      "into two chunks gives the same, wherever it is",
+      "into two chunks gives the same, at any position",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -406,7 +406,7 @@ describe("ResponseDecoder", () => {
     })
 
     it("never merge two series", () => {
-      // Half of a pair of surrogates is no text: SHA-256 would see U+FFFD in both.
+      // A lone surrogate is not valid text: SHA-256 would see U+FFFD in both.
       const bytes = encode(
         responseWith(
           '[{"metric":{"a":"\\ud800"},"values":[[1,"1"]]},{"metric":{"a":"\\ufffd"},"values":[[1,"2"]]},{"metric":{"a":"\\udc00"},"values":[[1,"3"]]}]'
@@ -487,7 +487,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("keeps the first of very many warnings, and the one about data among those about the query", () => {
+    it("keeps the first of very many warnings, including one about data among those about the query", () => {
       const warnings = Array.from({ length: 200_000 }, (_, i) => `PromQL info ${i}`)
       warnings[150_000] = `no store: ${"x".repeat(5_000_000)}`
       const text = `{"warnings":${JSON.stringify(warnings)},${responseWith("[]").slice(1)}`
@@ -513,7 +513,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("says that a response is partial, if the server says so", () => {
+    it("reports that a response is partial if the server does", () => {
       for (const [json, isPartial] of [
         ["true", true],
         ["false", false],
@@ -535,7 +535,7 @@ describe("ResponseDecoder", () => {
     const complete = withValues('[[1,"2.5"]]')
 
     it.prop(
-      "the response is cut short, wherever, and never invents samples",
+      "the response is cut short anywhere, and never invents samples",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
