@@ -85,15 +85,15 @@ describe("responses that are too large", () => {
   const limits: ReadonlyArray<readonly [string, Fault]> = [
     ["Mimir's chunks", mimir.maxChunks],
     ["Mimir's series", mimir.maxSeries],
-    ["Mimir's length of time", mimir.maxTotalQueryLength],
-    ["Mimir's messages", mimir.tooLarge],
+    ["Mimir's query length", mimir.maxTotalQueryLength],
+    ["Mimir's message size", mimir.tooLarge],
     ["Thanos' series", thanos.maxSeries],
     ["VictoriaMetrics' samples", victoriaMetrics.maxSamplesPerQuery],
     ["VictoriaMetrics' series", victoriaMetrics.maxUniqueTimeseries],
     ["VictoriaMetrics' points", victoriaMetrics.maxPointsPerTimeseries],
     ["VictoriaMetrics' samples per series", victoriaMetrics.maxSamplesPerSeries],
     ["VictoriaMetrics' memory", victoriaMetrics.memory],
-    ["VictoriaMetrics' duration", victoriaMetrics.maxQueryDuration]
+    ["VictoriaMetrics' query duration", victoriaMetrics.maxQueryDuration]
   ]
   for (const [name, fault] of limits) {
     it.live(`are requested in smaller parts: ${name}`, () =>

@@ -137,7 +137,7 @@ describe("an error", () => {
     })
   )
 
-  it.effect("refuses a state that is damaged or of another connector, and nothing is read", () =>
+  it.effect("is reported for a damaged or foreign state, and nothing is read", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: gauge("up", 1) })
       const files = yield* connector.workspace

@@ -44,7 +44,7 @@ describe("memory", () => {
       assert.strictEqual(
         mock.requests.filter(({ path }) => path === "/api/v1/query_range").length,
         1,
-        "it was one response"
+        "one response"
       )
       assert.strictEqual(
         new Set(output.records.map(({ data }) => `${data.series_id} ${data.time}`)).size,

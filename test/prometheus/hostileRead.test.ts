@@ -225,12 +225,12 @@ describe("a read of a server whose responses are changed", () => {
     ["zero", `{${n},${values(0)}}`],
     ["in milliseconds", `{${n},${values(at(0) * 1000)}}`],
     ["huge", `{${n},${values("1e300")}}`],
-    ["infinite", `{${n},${values("1e999")}}`],
-    ["minus infinite", `{${n},${values("-1e999")}}`],
+    ["infinity", `{${n},${values("1e999")}}`],
+    ["minus infinity", `{${n},${values("-1e999")}}`],
     ["of 400 digits", `{${n},${values("9".repeat(400))}}`],
     ["out of order", `{${n},${values(at(1), at(0))}}`],
     ["twice", `{${n},${values(at(1), at(1))}}`],
-    ["in two series that are one", `{${n},${values(at(1))}},{${n},${values(at(1))}}`],
+    ["in two copies of a series", `{${n},${values(at(1))}},{${n},${values(at(1))}}`],
     ["in two lists of one series", `{${n},${values(at(1))},${values(at(1))}}`],
     [
       "in two series that differ only in an empty label",
@@ -253,7 +253,7 @@ describe("a read of a server whose responses are changed", () => {
         "Checkpoint"
       )
       assertHonest(mock, { events, error: undefined })
-      // It is not retried: a server that does this always does it.
+      // The read does not retry, because a server that does this will do it again.
       assert.strictEqual(mock.sent[0]?.firstMillis, start)
       assert.strictEqual(new Set(mock.sent.map(({ firstMillis }) => firstMillis)).size, mock.sent.length)
     })

@@ -153,8 +153,8 @@ describe("too much", { concurrent: true }, () => {
 
     for (const [kind, body, headers] of [
       ["64 MB of lists in 64 kB of gzip", [bomb], gzip],
-      ["lists within lists", ["[".repeat(50_000)], {}],
-      ["objects within objects", [`{"status":"success","data":${'{"a":'.repeat(10_000)}`], {}],
+      ["nested lists", ["[".repeat(50_000)], {}],
+      ["nested objects", [`{"status":"success","data":${'{"a":'.repeat(10_000)}`], {}],
       ["very many objects", [names(`[${"{},".repeat(10_000)}1]`)], {}]
     ] as const) {
       it.live(`${what} is refused before it is parsed: ${kind}`, () =>

@@ -588,11 +588,11 @@ describe("ResponseDecoder", () => {
     })
 
     it.each([
-      ["a continuation byte alone", [0x80]],
-      ["a start without its end", [0xc3]],
+      ["a lone continuation byte", [0x80]],
+      ["a truncated sequence", [0xc3]],
       ["an overlong form", [0xc0, 0xaf]],
       ["a surrogate", [0xed, 0xa0, 0x80]],
-      ["more than Unicode has", [0xf4, 0x90, 0x80, 0x80]],
+      ["a code point beyond Unicode", [0xf4, 0x90, 0x80, 0x80]],
       ["0xFF", [0xff]]
     ])("a text is not UTF-8: %s", (_, bytes) => {
       const [before, after] = withMetric('{"a":"x@y"}').split("@")
