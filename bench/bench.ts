@@ -1,4 +1,4 @@
-/** `npm run bench`: measures the built connector beside its peers, against a real Prometheus. */
+/** `npm run bench`: compares the built connector with its peers, against a real Prometheus. */
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -19,7 +19,7 @@ const main = async (): Promise<void> => {
   assertLinux()
   const { prometheus, promtool } = await ensurePrometheus()
   const temporaryFolder = mkdtempSync(join(tmpdir(), "source-prometheus-bench-"))
-  // On exit, and not as the promise settles: Ctrl-C ends the process while the promise is pending.
+  // On exit, not when the promise settles: Ctrl-C ends the process while the promise is pending.
   process.once("exit", () => rmSync(temporaryFolder, { recursive: true, force: true }))
 
   const sets = datasets(options)
@@ -36,7 +36,7 @@ const main = async (): Promise<void> => {
     }
   })
   console.log(report(results, sets))
-  if (options.small) log("With so little data the figures only show that the bench works.")
+  if (options.small) log("With so little data, the figures only show that the bench works.")
   if (options.save) {
     await save(results, options.rounds)
     log("Appended to bench/results.jsonl.")
@@ -44,7 +44,7 @@ const main = async (): Promise<void> => {
 }
 
 main().catch((error: unknown) => {
-  // A failure of the bench explains itself; where in the bench it happened is of use only for what is unforeseen.
+  // A usage error explains itself. The stack trace helps only with other errors.
   console.error(error instanceof UsageError ? error.message : error)
   process.exitCode = error instanceof UsageError ? 2 : 1
 })

@@ -4,7 +4,7 @@ import { constants } from "node:os"
 
 const running = new Set<ChildProcess>()
 
-/** Starts a process in a group of its own, so that `kill` reaches whatever a shell has started. */
+/** Starts a process in its own group, so that `kill` also reaches the children of a shell. */
 export const start = (program: string, args: ReadonlyArray<string>, options: SpawnOptions): ChildProcess => {
   const child = spawn(program, args, { ...options, detached: true })
   running.add(child)
@@ -12,17 +12,17 @@ export const start = (program: string, args: ReadonlyArray<string>, options: Spa
   return child
 }
 
-/** Kills a process and its group, unless it has ended. */
+/** Kills a process and its group, unless it has exited. */
 export const kill = (child: ChildProcess): void => {
   if (child.pid === undefined || !running.has(child)) return
   try {
     process.kill(-child.pid, "SIGKILL")
   } catch {
-    // It ended in this very moment.
+    // It has just exited.
   }
 }
 
-/** How a process ended: 0 is well. Rejects where it could not be started. */
+/** The exit code of a process, or the signal that killed it. Rejects if it could not be started. */
 export const exitOf = (child: ChildProcess): Promise<number | NodeJS.Signals> =>
   new Promise((resolve, reject) => {
     child.once("error", (error) => {
@@ -32,7 +32,7 @@ export const exitOf = (child: ChildProcess): Promise<number | NodeJS.Signals> =>
     child.once("exit", (code, signal) => resolve(code ?? signal!))
   })
 
-/** Collects what a stream says, from the end where it is a lot: for error messages. */
+/** Collects the output of a stream for error messages: only the end if it is long. */
 export const collect = (stream: NodeJS.ReadableStream | null): (() => string) => {
   let text = ""
   stream?.on("data", (chunk: Buffer) => {
@@ -44,7 +44,7 @@ export const collect = (stream: NodeJS.ReadableStream | null): (() => string) =>
 process.once("exit", () => {
   for (const child of running) kill(child)
 })
-// Without these a signal would end the process and run no `exit` handler.
+// Without these, a signal would end the process without its `exit` handlers.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.once(signal, () => process.exit(128 + constants.signals[signal]))
 }

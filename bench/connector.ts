@@ -14,14 +14,14 @@ export const spec = nodeCommand(executable, "spec")
 export interface Connector {
   readonly discover: Command
   readonly read: Command
-  /** The command `run` into a destination of its own, each time another one; it prints its summary as JSON. */
+  /** The command `run` into a new destination each time. It prints its summary as JSON. */
   readonly runInto: (format: Format) => Promise<Command>
 }
 
 /** The destinations of `run`. */
 export type Format = "duckdb" | "parquet" | "jsonl"
 
-/** Writes a configuration, with further options where they are given, and the catalog that a platform would make of what the connector itself discovers. */
+/** Writes a configuration with the given options, and the catalog that a platform would make of the discovered streams. */
 export const prepareConnector = async (
   folder: string,
   dataset: Dataset,
@@ -63,7 +63,7 @@ interface CatalogMessage {
   readonly catalog: { readonly streams: ReadonlyArray<Stream> }
 }
 
-/** Fails unless they are the metrics of the data set. */
+/** The discovered streams. Fails unless they are the metrics of the data set. */
 const discoveredStreams = async (discover: Command, dataset: Dataset): Promise<ReadonlyArray<Stream>> => {
   const messages = (await outputOf(discover))
     .split("\n")

@@ -1,4 +1,4 @@
-/** Makes the database of a data set, once: it is kept for the next run. */
+/** Creates the database of a data set once, and keeps it for later runs. */
 import { createHash } from "node:crypto"
 import { existsSync } from "node:fs"
 import { mkdir, rename, rm, writeFile } from "node:fs/promises"
@@ -7,16 +7,16 @@ import { collect, exitOf, start } from "./children.ts"
 import type { Dataset } from "./datasets.ts"
 import { writeOpenMetrics } from "./openMetricsFile.ts"
 
-/** To be raised whenever the same data set becomes other data: what was kept is then made again. */
+/** Increase this when the generator writes different data for the same data set. Saved databases are then recreated. */
 const GENERATION = 1
 
-/** A folder that a server can be started on. */
+/** The folder and configuration file for a server. */
 export interface Database {
   readonly configFile: string
   readonly folder: string
 }
 
-/** Answers the database of a data set, which is made if it is not there yet. */
+/** Returns the database of a data set. Creates it if it does not exist yet. */
 export const ensureDatabase = async (
   dataFolder: string,
   dataset: Dataset,
@@ -25,8 +25,8 @@ export const ensureDatabase = async (
 ): Promise<Database> => {
   const kept = join(dataFolder, `${dataset.name}-${fingerprint(dataset)}`)
   if (!existsSync(kept)) {
-    log(`making the data, kept in ${dataFolder}`)
-    // Only a finished database gets its final name.
+    log(`creating the database, kept in ${dataFolder}`)
+    // A database gets its final name only when it is complete.
     const unfinished = `${kept}.unfinished`
     await rm(unfinished, { recursive: true, force: true })
     await mkdir(unfinished, { recursive: true })
@@ -50,10 +50,10 @@ const configFileIn = (folder: string): string => join(folder, "prometheus.yml")
 const dataIn = (folder: string): string => join(folder, "data")
 
 const createBlocks = async (promtool: string, text: string, folder: string): Promise<void> => {
-  // promtool reads the entire file once per block: with its default of two hours, a year would take hours.
+  // promtool reads the entire file once per block. With its default block of two hours, a year would take hours.
   const args = ["tsdb", "create-blocks-from", "--max-block-duration=100000h", "openmetrics", text, folder]
   const child = start(promtool, args, { stdio: ["ignore", "ignore", "pipe"] })
   const stderr = collect(child.stderr)
   const exit = await exitOf(child)
-  if (exit !== 0) throw new Error(`promtool could not make a database, it ended with ${exit}: ${stderr()}`)
+  if (exit !== 0) throw new Error(`promtool could not create a database (${exit}): ${stderr()}`)
 }

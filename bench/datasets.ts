@@ -1,29 +1,29 @@
-/** What there is to read: the size and shape of each database. */
+/** The data sets: the size and shape of each database. */
 
-/** Series of samples on a grid: each series has a sample at every point. */
+/** Series with samples on a grid: each series has a sample at every point. */
 export interface Dataset {
   readonly name: string
   readonly metrics: number
-  /** Of all metrics together, spread evenly. */
+  /** The total over all metrics, spread evenly. */
   readonly series: number
   /** Per series. */
   readonly points: number
   readonly stepSeconds: number
 }
 
-/** The data sets, by what they are for. */
+/** The data sets by purpose. */
 export interface Datasets {
-  /** The one that everything is compared on: ten metrics, a day of a sample every 15 seconds. */
+  /** The basis of all comparisons: ten metrics over a day, with a sample every 15 seconds. */
   readonly day: Dataset
-  /** One metric of very many series. */
+  /** One metric with very many series. */
   readonly wide: Dataset
-  /** One metric of few series over a long time. */
+  /** One metric with few series over a long time. */
   readonly year: Dataset
-  /** Many metrics, to be discovered. */
+  /** Many metrics, for discovery. */
   readonly catalog: Dataset
 }
 
-/** All data begin at 2025-01-01T00:00:00Z, in seconds: long enough ago that no end lies in the future. */
+/** The start of all data, in seconds: long enough ago that no data set ends in the future. */
 export const START = Date.UTC(2025, 0, 1) / 1000
 
 const DAY_POINTS = (24 * 3600) / 15
@@ -35,7 +35,7 @@ const full: Datasets = {
   catalog: { name: "catalog", metrics: 3000, series: 20_000, points: 4, stepSeconds: 15 }
 }
 
-// The lengths of time stay where windows depend on them.
+// Data sets keep their time range if windows depend on it.
 const small: Datasets = {
   day: { ...full.day, name: "small-day", series: 20 },
   wide: { ...full.wide, name: "small-wide", series: 2000 },
@@ -45,10 +45,10 @@ const small: Datasets = {
 
 export const datasets = (options: { readonly small: boolean }): Datasets => (options.small ? small : full)
 
-/** The same series, and the first tenth of the time. */
+/** The same series over the first tenth of the time. */
 export const firstTenth = (dataset: Dataset): Dataset => ({ ...dataset, points: dataset.points / 10 })
 
-/** The same series, with ten times the points: one every second, each the latest sample before it. */
+/** The same series with ten times the points: one per second, each with the latest sample. */
 export const tenfold = (dataset: Dataset): Dataset => ({
   ...dataset,
   points: dataset.points * 10,
@@ -63,11 +63,11 @@ export const lastTime = ({ points, stepSeconds }: Dataset): number => START + (p
 export const metricNames = ({ metrics }: Dataset): ReadonlyArray<string> =>
   Array.from({ length: metrics }, (_, n) => `bench_${String(n).padStart(4, "0")}`)
 
-/** How many series the n-th metric has. */
+/** The number of series of the n-th metric. */
 export const seriesOfMetric = ({ metrics, series }: Dataset, n: number): number =>
   Math.floor(((n + 1) * series) / metrics) - Math.floor((n * series) / metrics)
 
-/** Five labels, of lengths that make a record of some 250 bytes. The address identifies the series of a metric. */
+/** Five labels that make a record of about 250 bytes. The instance is unique within a metric. */
 export const labelsOf = (n: number): ReadonlyArray<readonly [name: string, value: string]> => [
   ["instance", `10.${n >> 16}.${(n >> 8) & 255}.${n & 255}:9100`],
   ["job", "node"],

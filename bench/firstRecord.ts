@@ -1,18 +1,18 @@
-/** How soon the first record follows the first response. */
+/** Measures the time from the first response to the first record. */
 import { once } from "node:events"
 import { createServer, request } from "node:http"
 import type { AddressInfo } from "node:net"
 import type { Command } from "./measure.ts"
 import { firstRecordAt } from "./output.ts"
 
-/** A proxy between the connector and a server that notes when the first response to a range query begins. */
+/** A proxy between the connector and a server. It notes when the first response to a range query begins. */
 export interface Watcher {
   readonly baseUrl: string
-  /** Runs the connector until its first record: the seconds since that response began. */
+  /** Runs the connector until its first record. Returns the seconds since that response began. */
   readonly secondsToFirstRecord: (read: Command) => Promise<number>
 }
 
-/** Starts a watcher, hands it out, and stops it. */
+/** Starts a watcher, passes it to `use`, and stops it. */
 export const withWatcher = async <A>(
   serverUrl: string,
   use: (watcher: Watcher) => Promise<A>
@@ -25,7 +25,7 @@ export const withWatcher = async <A>(
       outgoing.writeHead(response.statusCode!, response.headers)
       response.pipe(outgoing)
     })
-    // The connector is killed as soon as it has written a record, with requests on their way.
+    // The connector is killed after its first record, while it has requests in flight.
     outgoing.once("close", () => forwarded.destroy())
     forwarded.on("error", () => outgoing.destroy())
     incoming.pipe(forwarded)

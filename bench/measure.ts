@@ -8,30 +8,30 @@ export interface Command {
   readonly args: ReadonlyArray<string>
 }
 
-/** What one run took. */
+/** The time and memory of one run. */
 export interface Measurement {
   readonly seconds: number
-  /** User and system time, of `cat` too where it reads a pipe. */
+  /** User and system time, including `cat` if there is a pipe. */
   readonly cpuSeconds: number
-  /** In megabytes of a million bytes; of programs of Node only, that were asked for it. */
+  /** In megabytes of a million bytes. Only commands of Node report it, on request. */
   readonly peakRssMegabytes?: number
 }
 
-/** A command that runs a script in this process's own Node. */
+/** A command that runs a script in the Node of this process. */
 export const nodeCommand = (...args: ReadonlyArray<string>): Command => ({ program: process.execPath, args })
 
 const reporter = new URL("./peers/reportUsage.mjs", import.meta.url).href
 
-/** Runs it with its output to /dev/null, and nothing added. */
+/** Runs a command with its output to /dev/null, and nothing added. */
 export const measure = async (command: Command): Promise<Measurement> => {
   const { report: _, ...measurement } = await run(command)
   return measurement
 }
 
-/** Runs a command of Node with its output to /dev/null, and asks for its memory. */
+/** Runs a command of Node with its output to /dev/null, and measures its memory too. */
 export const measureNode = (command: Command): Promise<Measurement> => reported(command, reporting(command))
 
-/** The same with its output through a pipe. A shell makes it, since Node's own "pipe" is a socket. */
+/** The same with its output through a pipe. A shell creates the pipe, since Node's own "pipe" is a socket. */
 export const measureNodeThroughPipe = (command: Command): Promise<Measurement> => {
   const { args, program } = reporting(command)
   return reported(command, {
@@ -47,7 +47,7 @@ const reporting = ({ args, program }: Command): Command => ({
 
 const reported = async (command: Command, actual: Command): Promise<Measurement> => {
   const { report, ...measurement } = await run(actual)
-  // A shell reports how the last process of a pipe ended, so the first one reports its own end.
+  // A shell returns the exit code of the last process of a pipe, so the first one reports its own.
   const { exitCode, peakRssMegabytes } = parseReport(report)
   if (exitCode !== 0) throw failure(command, exitCode ?? "no report, so it must have been killed")
   return { ...measurement, peakRssMegabytes }
@@ -71,6 +71,6 @@ const run = async (command: Command): Promise<Measurement & { readonly report: s
   return { seconds, cpuSeconds, report: report() }
 }
 
-/** Says which command failed, and what it said. */
+/** An error with the command that failed, and its output. */
 export const failure = ({ args, program }: Command, exit: number | string, details = ""): Error =>
   new Error(`This command of the bench failed (${exit}): ${[program, ...args].join(" ")}\n${details}`)

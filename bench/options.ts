@@ -1,16 +1,16 @@
-/** What the command line asks for. */
+/** The options of the command line. */
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 
 /** How to run the bench. */
 export interface Options {
-  /** A fiftieth of the data and one round: it shows that the bench works, not how fast anything is. */
+  /** A fiftieth of the data and one round. It shows only that the bench works, not how fast anything is. */
   readonly small: boolean
-  /** How often everything is measured. */
+  /** The number of measurements of each workload. */
   readonly rounds: number
   /** Append the results to the results file. */
   readonly save: boolean
-  /** Where data are kept for the next run. */
+  /** The folder of the databases, which are kept for later runs. */
   readonly dataFolder: string
 }
 
@@ -18,9 +18,9 @@ const usage = `Usage: npm run bench -- [options]
   --small         a fiftieth of the data, one round, nothing saved: shows that the bench works
   --rounds N      how often everything is measured (default 5); medians are reported
   --no-save       do not append the results to bench/results.jsonl
-  --data FOLDER   where the data are kept for the next run (default node_modules/.cache/bench)`
+  --data FOLDER   keep the databases here for later runs (default node_modules/.cache/bench)`
 
-/** The command line cannot be understood; the message says how it is meant. */
+/** The command line is not valid. The message explains the usage. */
 export class UsageError extends Error {}
 
 /** Reads the arguments after the script's name. */

@@ -1,4 +1,4 @@
-/** What a command writes, when it is not being measured. */
+/** The output of commands that are not being measured. */
 import type { ChildProcess } from "node:child_process"
 import { collect, exitOf, kill, start } from "./children.ts"
 import { type Command, failure } from "./measure.ts"
@@ -6,7 +6,7 @@ import { type Command, failure } from "./measure.ts"
 const RECORD = '"type":"RECORD"'
 const LINE_FEED = 10
 
-/** What a command wrote. */
+/** The size of a command's output. */
 export interface Written {
   readonly records: number
   readonly bytes: number
@@ -19,16 +19,16 @@ export const outputOf = async (command: Command): Promise<string> => {
   return Buffer.concat(chunks).toString()
 }
 
-/** Counts its records, and fails where the command does. */
+/** Counts the records that a command writes. Fails if the command fails. */
 export const countOutput = async (command: Command): Promise<Written> => {
   const counter = new RecordCounter()
-  // What is no record, such as the trace of an error, is little and explains a failure.
+  // `consume` keeps the end of the output: it explains a failure.
   await consume(command, (chunk) => counter.add(chunk))
   counter.end()
   return { records: counter.records, bytes: counter.bytes }
 }
 
-/** Waits for the first record, then kills the command: the time at which it came, by `performance.now()`. */
+/** Waits for the first record, then kills the command. Returns the time of the record, by `performance.now()`. */
 export const firstRecordAt = async (command: Command): Promise<number> => {
   const child = startPiped(command)
   const stderr = collect(child.stderr)
@@ -46,7 +46,7 @@ export const firstRecordAt = async (command: Command): Promise<number> => {
   return at
 }
 
-/** Counts the lines of a stream that are records, wherever in the line they say so. */
+/** Counts the lines of a stream that are records, wherever `RECORD` is in the line. */
 class RecordCounter {
   records = 0
   bytes = 0
@@ -59,7 +59,7 @@ class RecordCounter {
       this.rest = Buffer.concat([this.rest, chunk])
       return
     }
-    // Only the line across the border of two chunks is copied.
+    // Copies only the line that spans two chunks.
     const firstEnd = chunk.indexOf(LINE_FEED) + 1
     this.count(Buffer.concat([this.rest, chunk.subarray(0, firstEnd)]))
     this.count(chunk.subarray(firstEnd, end))
@@ -70,7 +70,7 @@ class RecordCounter {
     if (this.rest.length > 0) throw new Error("The output ends in the middle of a line.")
   }
 
-  /** A quote inside of a label's value is escaped, so a line contains this at most once. */
+  /** Quotes in label values are escaped, so a line contains `RECORD` at most once. */
   private count(lines: Buffer): void {
     for (let at = lines.indexOf(RECORD); at !== -1; at = lines.indexOf(RECORD, at + RECORD.length)) {
       this.records++
@@ -92,6 +92,6 @@ const consume = async (command: Command, onData: (chunk: Buffer) => void): Promi
   const closed = new Promise<void>((resolve) => child.once("close", () => resolve()))
   const exit = await exitOf(child)
   await closed
-  // The connector explains itself on stdout, as the protocol wants it.
+  // The connector reports errors on stdout, as the protocol requires.
   if (exit !== 0) throw failure(command, exit, `${stderr()}${last}`)
 }

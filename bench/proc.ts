@@ -1,7 +1,7 @@
 /** Memory and CPU time of processes, from /proc. */
 import { readFileSync } from "node:fs"
 
-/** Fails with what to do where there is no such thing. */
+/** Fails with instructions on systems without /proc. */
 export const assertLinux = (): void => {
   if (process.platform !== "linux") {
     throw new Error(
@@ -10,13 +10,13 @@ export const assertLinux = (): void => {
   }
 }
 
-/** Ticks of the clock in /proc; the same on every Linux that Node runs on. */
+/** The clock ticks of /proc, the same on every Linux that Node supports. */
 const TICKS_PER_SECOND = 100
 
 /** User and system CPU seconds of a process so far. */
 export const cpuSeconds = (pid: number): number => times(pid, 13)
 
-/** User and system CPU seconds of all ended children of this process, and of theirs. */
+/** User and system CPU seconds of all exited descendants of this process. */
 export const endedChildrenCpuSeconds = (): number => times(process.pid, 15)
 
 /** The sum of a field of /proc/PID/stat and the next, counted from 0. */

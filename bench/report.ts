@@ -37,7 +37,7 @@ const measurementRows = (results: Results, datasets: Datasets): Rows => {
   ]
 }
 
-/** What reads the same samples as curl. */
+/** The workloads that read the same samples as curl. */
 const comparedWithCurl: ReadonlySet<MeasurementName> = new Set<MeasurementName>([
   "curl",
   "read",
@@ -87,7 +87,7 @@ const fixed = (value: number | undefined): string => (value === undefined ? "" :
 
 const integer = (value: number): string => Math.round(value).toLocaleString("en-US")
 
-/** The first column to the left, all others to the right, as in Markdown, into which it may be pasted. */
+/** A Markdown table with the first column aligned left and the others right. */
 const table = (rows: Rows): string => {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
   const line = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`

@@ -1,21 +1,21 @@
-/** Measures peers side by side: in every round each of them once, so that a change of the machine's speed affects all. */
+/** Measures peers side by side: each of them once per round, so that a change of the machine's speed affects all. */
 import type { Measurement } from "./measure.ts"
 
-/** Something to be measured. */
+/** One of the compared commands. */
 export interface Peer<Name extends string> {
   readonly name: Name
   readonly run: () => Promise<Measurement>
-  /** How many records it writes, if any. */
+  /** The number of records that it writes, if any. */
   readonly records?: number
 }
 
-/** The summary of the rounds: medians, except the memory. */
+/** The summary of the rounds: medians, except for the memory. */
 export interface Summary {
   readonly seconds: number
   readonly cpuSeconds: number
-  /** What the server used meanwhile, where there is one. */
+  /** The CPU time of the server meanwhile, if there is one. */
   readonly serverCpuSeconds?: number
-  /** The highest of all rounds: a limit that is sometimes exceeded is not kept. */
+  /** The highest of all rounds: a limit must hold in every round. */
   readonly peakRssMegabytes?: number
   readonly records?: number
   readonly recordsPerSecond?: number
@@ -25,7 +25,7 @@ interface Sample extends Measurement {
   readonly serverCpuSeconds?: number
 }
 
-/** Runs all peers, `rounds` times in turns, every other time in the opposite order. */
+/** Runs all peers in each round, every other time in the opposite order. */
 export const alternate = async <Name extends string>(
   rounds: number,
   peers: ReadonlyArray<Peer<Name>>,
@@ -35,7 +35,7 @@ export const alternate = async <Name extends string>(
   const samples = new Map<Name, Array<Sample>>(peers.map(({ name }) => [name, []]))
   for (let round = 1; round <= rounds; round++) {
     log(`round ${round} of ${rounds}`)
-    // Every other round runs backwards: what one peer leaves in a server costs the next.
+    // Every other round runs backwards, because the state in which one peer leaves the server affects the next.
     for (const { name, run } of round % 2 === 1 ? peers : peers.toReversed()) {
       const before = serverCpuSeconds?.()
       const measurement = await run()
@@ -66,7 +66,7 @@ const summary = (samples: ReadonlyArray<Sample>, records: number | undefined): S
   }
 }
 
-/** The middle one, or the mean of the two in the middle. */
+/** The middle value, or the mean of the two middle values. */
 export const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length / 2

@@ -1,4 +1,4 @@
-/** Saves results: one line of JSON per run, with the machine's processor and versions, and nothing that identifies it. */
+/** Saves results: one line of JSON per run, with the processor and versions, and nothing that identifies the machine. */
 import { execFile } from "node:child_process"
 import { appendFile } from "node:fs/promises"
 import { cpus } from "node:os"
@@ -10,7 +10,7 @@ import type { Results } from "./workloads.ts"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const resultsFile = fileURLToPath(new URL("./results.jsonl", import.meta.url))
 
-/** Appends them to `bench/results.jsonl`. */
+/** Appends the results to `bench/results.jsonl`. */
 export const save = async (results: Results, rounds: number): Promise<void> => {
   const { measurements, prometheusVersion, ...others } = results
   const processors = cpus()
@@ -36,11 +36,11 @@ export const save = async (results: Results, rounds: number): Promise<void> => {
   await appendFile(resultsFile, `${JSON.stringify(row, rounded)}\n`)
 }
 
-/** Four significant digits are more than anything measured has. */
+/** Four significant digits are more than any measurement is accurate to. */
 const rounded = (_: string, value: unknown): unknown =>
   typeof value === "number" && !Number.isInteger(value) ? Number(value.toPrecision(4)) : value
 
-/** Such as `452d2b1`, with a `+` where the files were not those of the commit. */
+/** The commit, such as `452d2b1`, with a `+` if files were changed since. */
 const commit = async (): Promise<string> => {
   const git = async (...args: ReadonlyArray<string>): Promise<string> =>
     (await promisify(execFile)("git", args, { cwd: root })).stdout.trim()

@@ -9,16 +9,16 @@ import { cpuSeconds } from "./proc.ts"
 export interface Server {
   readonly baseUrl: string
   readonly version: string
-  /** CPU seconds that it has used so far. */
+  /** The CPU seconds used so far. */
   readonly cpuSeconds: () => number
-  /** How many API requests it has served so far, by its own count. */
+  /** The number of API requests served so far, by the server's own count. */
   readonly apiRequests: () => Promise<number>
 }
 
 const START_TIMEOUT_MILLIS = 60_000
 const STOP_TIMEOUT_MILLIS = 10_000
 
-/** Starts a server, hands it out, and stops it, whatever happens. */
+/** Starts a server, passes it to `use`, and always stops it. */
 export const withServer = async <A>(
   prometheus: string,
   database: Database,
@@ -60,7 +60,7 @@ export const withServer = async <A>(
   }
 }
 
-/** The port is known from the log: asking for port 0 cannot collide with anything, unlike choosing one. */
+/** Reads the port from the log. Prometheus listens on port 0, so the system picks a free one. */
 const whenReady = async (log: () => string, end: () => string | undefined): Promise<string> => {
   const deadline = performance.now() + START_TIMEOUT_MILLIS
   for (;;) {

@@ -1,4 +1,4 @@
-/** The limits and aims of the bench, and whether a measurement meets them. */
+/** The limits and aims of the bench, and whether measurements meet them. */
 import type { Results } from "./workloads.ts"
 
 /** One limit or aim, and the measured value. */
@@ -170,7 +170,7 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
   ]
 }
 
-/** Whether a measured value meets its target; "" where the target has no limit. */
+/** Whether a measured value meets its target, or "" if the target has no limit. */
 export const verdict = ({ aim, limit, measured }: Target): "" | "missed" | "met" | "aim met" => {
   if (limit === undefined) return ""
   if (measured > limit) return "missed"

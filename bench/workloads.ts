@@ -1,4 +1,4 @@
-/** What is measured, on which data, and what is verified before anything is timed. */
+/** The workloads, their data, and the checks before anything is timed. */
 import { mkdtemp } from "node:fs/promises"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -27,7 +27,7 @@ import { curlCommand, downloadedBytes } from "./peers/curl.ts"
 import { alternate, median, type Peer, type Summary } from "./rounds.ts"
 import type { Server } from "./server.ts"
 
-/** All that is measured, by name, in the order of the report. */
+/** The names of all measurements, in the order of the report. */
 export const measurementNames = [
   "curl",
   "read",
@@ -52,13 +52,13 @@ export type MeasurementName = (typeof measurementNames)[number]
 /** All measurements of one run of the bench. */
 export interface Results {
   readonly measurements: Record<MeasurementName, Summary>
-  /** The mean size of a record of the day, line feed included. */
+  /** The mean size of a record of the data set `day`, including the line feed. */
   readonly bytesPerRecord: number
-  /** What curl downloads of the day. */
+  /** The size of curl's download of `day`. */
   readonly downloadedMegabytes: number
-  /** The size of the DuckDB file with the day. */
+  /** The size of the DuckDB file of `day`. */
   readonly duckdbFileMegabytes: number
-  /** From the beginning of the first response to a range query. */
+  /** Measured from the start of the first response to a range query. */
   readonly secondsToFirstRecord: number
   readonly discoverRequests: number
   readonly prometheusVersion: string
@@ -68,11 +68,11 @@ export interface Results {
 export interface Setting {
   readonly datasets: Datasets
   readonly rounds: number
-  /** Runs something against a server that has a data set. */
+  /** Calls `use` with a server that has a data set. */
   readonly withServerOn: <A>(dataset: Dataset, use: (server: Server) => Promise<A>) => Promise<A>
   /** Prints progress. */
   readonly log: (what: string) => void
-  /** A folder for files that nobody needs afterwards. */
+  /** A folder for temporary files. */
   readonly temporaryFolder: string
 }
 
@@ -124,7 +124,7 @@ const measureDay = (setting: Setting, day: Dataset) =>
     ]
     const measurements = {
       ...(await alternate(setting.rounds, peers, log, server.cpuSeconds)),
-      // Apart from the short ones: they keep the machine busy for so long that it would slow down the next peer.
+      // Separate from the short workloads: these are so long that they would slow down the next peer.
       ...(await alternate(
         Math.min(setting.rounds, LONG_ROUNDS),
         [
@@ -181,7 +181,7 @@ const measureRead = (setting: Setting, dataset: Dataset): Promise<Summary> =>
 const measureDiscover = (setting: Setting, dataset: Dataset) =>
   setting.withServerOn(dataset, async (server) => {
     const log = (what: string): void => setting.log(`${dataset.name}: ${what}`)
-    // What it discovers is checked here.
+    // This also checks the discovered streams.
     const { discover } = await prepare(setting, dataset, server.baseUrl)
     const peer = { name: "discover", run: () => measureNode(discover) }
     const before = await server.apiRequests()
@@ -190,7 +190,7 @@ const measureDiscover = (setting: Setting, dataset: Dataset) =>
     return { discover: summaries.discover!, discoverRequests: requests }
   })
 
-/** Starts per round: a start is short and varies more than a long workload. */
+/** Starts per round: a start is short, and its time varies more than that of a long workload. */
 const STARTS_PER_ROUND = 4
 
 const measureStart = (setting: Setting): Promise<Record<"spec" | "nodeAlone", Summary>> => {
@@ -201,7 +201,7 @@ const measureStart = (setting: Setting): Promise<Record<"spec" | "nodeAlone", Su
   return alternate(setting.rounds * STARTS_PER_ROUND, peers, (what) => setting.log(`start: ${what}`))
 }
 
-/** Every dataset is prepared in a folder of its own. */
+/** Prepares a data set in its own folder. */
 const prepare = async (
   setting: Setting,
   dataset: Dataset,
@@ -221,7 +221,7 @@ const jsonParseCommand = (baseUrl: string, dataset: Dataset): Command =>
 const measureRun = async ({ runInto }: Connector, format: Format): Promise<Measurement> =>
   measureNode(await runInto(format))
 
-/** Fails unless a run reports as many rows as there are samples. Tests check the rows themselves. */
+/** Fails unless a run reports one row per sample. Tests check the rows themselves. */
 const verifyRun = async ({ runInto }: Connector, format: Format, dataset: Dataset) => {
   const summary = JSON.parse(await outputOf(await runInto(format))) as {
     readonly rows: number
@@ -236,7 +236,7 @@ const verifyRun = async ({ runInto }: Connector, format: Format, dataset: Datase
   return summary
 }
 
-/** Fails unless a command writes as many records as there are samples. */
+/** Fails unless a command writes one record per sample. */
 const verify = async (command: Command, dataset: Dataset) => {
   const written = await countOutput(command)
   if (written.records !== sampleCount(dataset)) {

@@ -1,6 +1,6 @@
 /**
  * Replicates metrics into a SQLite database of your own, exactly once: samples and state are committed in one transaction,
- * so that the next run resumes where this one ended, however it ended. Run it by `node custom-destination.ts`.
+ * so that the next run resumes where this one ended, even after a crash. Run it with `node custom-destination.ts`.
  */
 import { DatabaseSync } from "node:sqlite"
 import { Console, Effect, Layer, Stream } from "effect"
@@ -26,7 +26,7 @@ const insertSample = database.prepare("INSERT OR REPLACE INTO samples VALUES (?,
 const insertState = database.prepare("INSERT OR REPLACE INTO states VALUES (?, ?)")
 const selectState = database.prepare("SELECT state FROM states WHERE metric = ?")
 
-/** What a read resumes from. */
+/** The states from which a read resumes. */
 const states = StateReader.layerJson((metric) =>
   Effect.sync(() => {
     const row = selectState.get(metric)
@@ -47,7 +47,7 @@ const handle = Effect.fnUntraced(function* (event: ReadEvent) {
       }
       return
     case "Checkpoint":
-      // The read has emitted all samples up to here: they become visible together with the state that says so.
+      // The read has emitted all samples up to this state. The commit makes both visible together.
       if (!database.isTransaction) database.exec("BEGIN")
       insertState.run(metric, JSON.stringify(encodeStreamState(event.state)))
       return database.exec("COMMIT")

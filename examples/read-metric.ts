@@ -1,4 +1,4 @@
-/** Prints a metric, sample by sample. Run it by `node read-metric.ts`. */
+/** Prints a metric, sample by sample. Run it with `node read-metric.ts`. */
 import { Console, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig, PrometheusClient, samples } from "source-prometheus"
 

@@ -1,4 +1,4 @@
-/** Tests a program that reads a Prometheus, without a Prometheus. Run it by `vitest`. */
+/** Tests a program that reads from Prometheus, without a Prometheus. Run it with `vitest`. */
 import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { ConnectorConfig, samples } from "source-prometheus"
@@ -13,7 +13,7 @@ import {
   refusal
 } from "source-prometheus/testing"
 
-/** What is tested: the most jobs that ever waited. */
+/** The code under test: the largest number of waiting jobs. */
 const longestQueue = samples("queue_depth").pipe(
   Stream.runFold(
     () => 0,
@@ -31,7 +31,7 @@ const database = makeDatabase([
   ])
 ])
 
-/** A mock in place of the server; it responds at any configured address. */
+/** A mock in place of the server. It responds at any configured address. */
 const mocked = (options: MockOptions = {}) => {
   const config = {
     base_url: "http://prometheus.example",
@@ -53,13 +53,13 @@ it.live("finds the longest queue", () =>
 
 const busy = onMetric("queue_depth", refusal(503, "the server is starting"))
 
-it.live("finds it though the server is busy at first", () =>
+it.live("finds it although the server is busy at first", () =>
   Effect.gen(function* () {
     assert.strictEqual(yield* longestQueue, 9)
   }).pipe(Effect.provide(mocked({ faults: firstTries(1, busy) })))
 )
 
-it.live("says so where the server stays busy", () =>
+it.live("fails if the server stays busy", () =>
   Effect.gen(function* () {
     const error = yield* Effect.flip(longestQueue)
     assert.strictEqual(error._tag === "PrometheusError" && error.reason, "Unavailable")

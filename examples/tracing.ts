@@ -1,5 +1,5 @@
 /**
- * Sends the spans of a read to an OpenTelemetry collector, such as Jaeger: one per window and one per request. Run it by
+ * Sends the spans of a read to an OpenTelemetry collector, such as Jaeger: one per window and one per request. Run it with
  * `node tracing.ts`.
  */
 import { Console, Effect, Layer, Stream } from "effect"

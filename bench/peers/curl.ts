@@ -31,6 +31,6 @@ const rangeQuery = (baseUrl: string, dataset: Dataset, metric: string): string =
     step: `${dataset.stepSeconds}`
   })}`
 
-/** How many bytes it downloads. */
+/** The number of bytes that curl downloads. */
 export const downloadedBytes = async (command: Command): Promise<number> =>
   (await outputOf(command)).split("\n").reduce((sum, line) => sum + Number(line), 0)

@@ -1,7 +1,7 @@
 /**
- * For comparison: the exporter that one would write first, `JSON.parse` in and `JSON.stringify` out, one response after
- * another. Its records are those of the connector, save that values go through a number. It has neither retries nor
- * state, and holds each response as a string and as objects.
+ * For comparison: the obvious exporter, with `JSON.parse` in and `JSON.stringify` out, one response after another. Its
+ * records are those of the connector, except that values pass through a JavaScript number. It has neither retries nor
+ * state, and keeps each response in memory as a string and as objects.
  *
  * `node jsonParse.ts BASE_URL START END STEP METRIC…`, times in seconds since 1970.
  */
@@ -27,7 +27,7 @@ const seriesId = (labels: Readonly<Record<string, string>>): string => {
   return hash.digest("hex").slice(0, 32)
 }
 
-/** A pipe takes as much as it has room for. */
+/** A write to a pipe may accept only a part. */
 const writeAll = (text: string): void => {
   const bytes = Buffer.from(text)
   for (let at = 0; at < bytes.length; ) at += writeSync(STDOUT, bytes, at)
@@ -38,7 +38,7 @@ const [baseUrl, start, end, step, ...metrics] = process.argv.slice(2)
 for (const stream of metrics) {
   const query = new URLSearchParams({ query: stream, start: start!, end: end!, step: step! })
   const response = await fetch(`${baseUrl}/api/v1/query_range?${query}`, {
-    // As curl and the connector ask; fetch by itself would have the server compress.
+    // The same as curl and the connector. By default, fetch requests compression.
     headers: { "Accept-Encoding": "identity" }
   })
   const text = await response.text()

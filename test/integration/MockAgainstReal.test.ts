@@ -1,7 +1,7 @@
 /**
- * Proves that the mock is right: the same series and the same requests, and a real server's responses.
+ * Compares the mock with a real server that has the same series and gets the same requests.
  *
- * Successful responses have to be equal byte for byte, and so do errors whose text the mock imitates.
+ * Successful responses must be equal byte for byte, and so must errors whose text the mock imitates.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -12,7 +12,7 @@ import * as RealPrometheus from "../support/RealPrometheus.ts"
 import type { RealServerError } from "../support/RealServer.ts"
 import type { RemoteSeriesInput as AnySeriesInput } from "../support/remoteWrite.ts"
 
-/** A fixed sequence of random numbers in [0, 1), so that a failure can be repeated. */
+/** A seeded sequence of random numbers in [0, 1), so that failures can be reproduced. */
 const randomNumbers = (seed: number): (() => number) => {
   let state = seed
   return () => {
@@ -71,7 +71,7 @@ const anyValue = (dice: Dice): number => {
   return dice.chance(0.5) ? dice.integer(0, 100_000) : dice.integer(-1e9, 1e9) / 2 ** dice.integer(0, 60)
 }
 
-/** Irregular times: regular scrapes, late ones, gaps of up to an hour, a beginning and an end somewhere. */
+/** Irregular times: regular and late scrapes, gaps of up to an hour, and a random start and end. */
 const anyTimes = (dice: Dice, lastMillis: number): ReadonlyArray<number> => {
   const times: Array<number> = []
   const interval = dice.pick([1000, 15_000, 60_000, 300_000])
@@ -101,13 +101,13 @@ const anySeries = (
   return [...series.values()]
 }
 
-/** Histograms are written by `live.test.ts`. */
+/** Without histograms: `live.test.ts` tests those. */
 type RemoteSeriesInput = AnySeriesInput<number | "stale">
 
 const mockOf = (series: ReadonlyArray<RemoteSeriesInput>, options: MockOptions = {}) =>
   new MockPrometheus(makeDatabase(series.map((s) => makeSeries(s.labels, s.samples))), options)
 
-/** The same samples by time, since a server takes none that is an hour older than its newest one. */
+/** Slices the samples by time, since a server refuses samples that are an hour older than its newest one. */
 const slices = (series: ReadonlyArray<RemoteSeriesInput>, lengthMillis: number) =>
   Array.from({ length: Math.ceil((endMillis + 1 - startMillis) / lengthMillis) }, (_, i) => {
     const from = startMillis + i * lengthMillis
@@ -117,7 +117,7 @@ const slices = (series: ReadonlyArray<RemoteSeriesInput>, lengthMillis: number) 
       .filter(({ samples }) => samples.length > 0)
   })
 
-/** Without stale markers, as they are made into blocks. */
+/** Replaces stale markers by NaN: blocks are made from text, which cannot express them. */
 const floats = (series: ReadonlyArray<RemoteSeriesInput>) =>
   series.map(({ labels, samples }) => ({
     labels,
@@ -180,7 +180,7 @@ const expressions = [
   ],
   ...[".*\\-.*|.*:.*", ".*?", "1\\{", "1{", "1{,2}", "[\\w.:]+", "\\x31", "(?i)a|É", "\r", "1\\r2", "1.2"]
 ]
-/** RE2 refuses these, and so should the mock. */
+/** RE2 refuses these, and so must the mock. */
 const badExpressions = [
   ...["(", ")", "[", "*", "a**", "\\", "(?=1)", "(?!1)", "(?<=1)", "\\1", "\\e", "[b-a]", "a{2,1}", "(?z)"],
   ...["\\p{Nope}", "[[:nope:]]"]
@@ -225,7 +225,7 @@ const anyRange = (dice: Dice, lastMillis = endMillis): Record<string, string> =>
 
 type Params = ReadonlyArray<readonly [string, string]>
 
-/** Asks both servers the same; `exact` compares errors' texts too, otherwise their kind only. */
+/** Sends the same request to both servers. Compares errors by kind, and by text too if `exact`. */
 const compare = Effect.fnUntraced(function* (
   real: RealPrometheus.RealPrometheus,
   mock: MockPrometheus,
@@ -253,13 +253,13 @@ const compare = Effect.fnUntraced(function* (
 
 const pairs = (params: Record<string, string>): Params => Object.entries(params)
 
-/** Another one makes other series and requests. */
+/** Another seed generates other series and requests. */
 const seed = Number(process.env.MOCK_SEED ?? "0") * 1_000_000
 const dice = new Dice(seed + 1)
 const series = anySeries(dice, anyValue)
 const mock = mockOf(series)
 
-/** Compares many random requests and returns how many had a result, so that a test can see that it tests something. */
+/** Compares many random requests. Returns how many had a result, so that a test can check that it compared enough. */
 const compareMany = Effect.fnUntraced(function* (
   count: number,
   one: (index: number) => Effect.Effect<{ text: string }, RealServerError>
@@ -283,7 +283,7 @@ describe("the mock and a real Prometheus 2", () => {
         })
       )
       assert.isAbove(filled, 200)
-      // Every series in full, at every point where the look-back may still find a sample.
+      // All series together, at points where a sample just enters or leaves the look-back.
       for (const { samples } of series) {
         const times = samples
           .slice(0, 20)
@@ -320,7 +320,7 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
-  it.effect("agree on how many series there are", () =>
+  it.effect("agree on the number of series", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({ series: floats(series) })
       const filled = yield* compareMany(200, (i) => {
@@ -350,7 +350,7 @@ describe("the mock and a real Prometheus 2", () => {
   it.effect("agree on labels, label values and series", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({ series: floats(series) })
-      // A real server knows chunks and blocks rather than samples, so only times before, over and after all are compared.
+      // A real server selects by chunks and blocks, not samples, so only ranges before, over and after all of them are compared.
       const spans: ReadonlyArray<Params> = [
         [],
         pairs({ start: `${startMillis / 1000}`, end: `${endMillis / 1000}` }),
@@ -372,7 +372,7 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
-  it.effect("refuse the same requests in the same words", () =>
+  it.effect("refuse the same requests with the same errors", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({ series: floats(series) })
       const range = { query: "a", start: "1", end: "10", step: "1" }
@@ -468,7 +468,7 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
-  it.effect("count samples alike", () =>
+  it.effect("count samples against the limit in the same way", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({
         series: floats(series),
@@ -481,7 +481,7 @@ describe("the mock and a real Prometheus 2", () => {
         return compare(real, limited, "query_range", pairs({ ...params, query }), { exact: true })
       })
       assert.isTrue(filled > 50 && filled < 180, `${filled}`)
-      // A query that loads exactly the limit passes, one sample more does not.
+      // A query that loads exactly the limit succeeds, one sample more fails.
       const one = '{__name__="exact"}'
       const exact = { labels: { __name__: "exact" }, samples: [[startMillis, 1]] as const }
       const tight = yield* RealPrometheus.make({ series: [exact], flags: ["--query.max-samples=10"] })
@@ -489,7 +489,7 @@ describe("the mock and a real Prometheus 2", () => {
       for (const [query, most] of [
         [one, 10],
         ["time()", 10],
-        // Results, and what goes into one, count beside what is counted.
+        // The result of `count` and its inputs are counted too, not only the loaded samples.
         [`count(${one})`, 4]
       ] as const) {
         for (const points of [most - 1, most, most + 1]) {
@@ -508,8 +508,8 @@ describe("the mock and a real Prometheus 2", () => {
 
   it.effect("end series at stale markers", () =>
     Effect.gen(function* () {
-      // Over three hours a server begins to compact what was written; with late samples a response was once seen to
-      // lack one, presumably for that.
+      // After three hours of data, a server starts to compact. With late samples, a response once lacked one, presumably
+      // for that reason.
       const lastMillis = startMillis + 2.5 * 3_600_000
       const values = (dice: Dice) => (dice.chance(0.1) ? "stale" : anyValue(dice))
       const stale = anySeries(new Dice(seed + 2), values, lastMillis)
@@ -547,7 +547,7 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
-  it.effect("require a password alike", () =>
+  it.effect("require a password in the same way", () =>
     Effect.gen(function* () {
       const real = yield* RealPrometheus.make({ basicAuth: true })
       const guarded = mockOf([], {

@@ -1,4 +1,4 @@
-/** How the built connector fares with Mimir, Thanos and VictoriaMetrics where they differ from Prometheus, as mocks. */
+/** The built connector against mocks of Mimir, Thanos and VictoriaMetrics, where they differ from Prometheus. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Fault, MockRequest } from "../../src/mock/http.ts"
@@ -13,7 +13,7 @@ const read = Effect.fnUntraced(function* (config: object, ...streams: ReadonlyAr
   return yield* connector.read(files, config, connector.catalogOf(...streams))
 })
 
-/** Everything was read, once: so many samples. */
+/** Asserts that the read succeeded, and that each of so many samples was read once. */
 const assertWhole = (output: connector.Output, samples: number): void => {
   assert.deepStrictEqual(output.errors, [])
   assert.strictEqual(output.code, 0)
@@ -47,18 +47,18 @@ describe("transient responses", () => {
     )
   }
 
-  it.live("are retried no earlier than the server wants", () =>
+  it.live("are retried no earlier than Retry-After says", () =>
     Effect.gen(function* () {
       const faults = onRangeQueries(mimir.queueFullFor(2), (_, attempt) => attempt === 1)
       const { config, mock } = yield* serve(gauge("m", 30), 30, { faults }, { max_retries: 1 })
       assertWhole(yield* read(config, "m"), 30)
       const [first, second] = mock.requests.filter((request) => pointsOf(request) > 0)
-      // Timers and clocks may differ by a little.
+      // Timers and clocks may differ slightly.
       assert.isAtLeast(second!.nowMillis - first!.nowMillis, 1990)
     })
   )
 
-  it.live("fail their stream in the end, and leave the others alone", () =>
+  it.live("fail their stream once retries are exhausted, but not the others", () =>
     Effect.gen(function* () {
       const faults = onMetric("b", mimir.queueFull)
       const { config } = yield* serve(
@@ -85,30 +85,30 @@ describe("responses that are too large", () => {
   const limits: ReadonlyArray<readonly [string, Fault]> = [
     ["Mimir's chunks", mimir.maxChunks],
     ["Mimir's series", mimir.maxSeries],
-    ["Mimir's length of time", mimir.maxTotalQueryLength],
-    ["Mimir's messages", mimir.tooLarge],
+    ["Mimir's query length", mimir.maxTotalQueryLength],
+    ["Mimir's message size", mimir.tooLarge],
     ["Thanos' series", thanos.maxSeries],
     ["VictoriaMetrics' samples", victoriaMetrics.maxSamplesPerQuery],
     ["VictoriaMetrics' series", victoriaMetrics.maxUniqueTimeseries],
     ["VictoriaMetrics' points", victoriaMetrics.maxPointsPerTimeseries],
     ["VictoriaMetrics' samples per series", victoriaMetrics.maxSamplesPerSeries],
     ["VictoriaMetrics' memory", victoriaMetrics.memory],
-    ["VictoriaMetrics' duration", victoriaMetrics.maxQueryDuration]
+    ["VictoriaMetrics' query duration", victoriaMetrics.maxQueryDuration]
   ]
   for (const [name, fault] of limits) {
-    it.live(`are requested in parts: ${name}`, () =>
+    it.live(`are requested in smaller parts: ${name}`, () =>
       Effect.gen(function* () {
         const faults = onRangeQueries(fault, (request) => pointsOf(request) > 7)
         const { config, mock } = yield* serve(gauge("m", 60, 3), 60, { faults })
         const output = yield* read(config, "m")
         assertWhole(output, 180)
-        // A permanent refusal: a retry would be useless.
+        // The refusal is permanent, so there are no retries.
         assert.isTrue(mock.requests.every((request) => pointsOf(request) === 0 || request.attempt === 1))
       })
     )
   }
 
-  it.live("fail their stream with the server's words where a single point is too much", () =>
+  it.live("fail their stream with the server's error if a single point is too large", () =>
     Effect.gen(function* () {
       const faults = onMetric("b", mimir.maxSeries)
       const { config } = yield* serve(
@@ -130,7 +130,7 @@ describe("responses that are too large", () => {
 describe("Mimir", () => {
   const series = ["a", "b"].flatMap((name) => gauge(name, 60))
 
-  it.live("wants a tenant, and is read with one", () =>
+  it.live("requires a tenant, and is read with one", () =>
     Effect.gen(function* () {
       const { config } = yield* serveMock(new MimirMock(makeDatabase(series), options), 60)
       const without = yield* read(config, "a")
@@ -141,13 +141,13 @@ describe("Mimir", () => {
     })
   )
 
-  it.live("has no past before its look-back, and says nothing of it", () =>
+  it.live("has no samples older than its query look-back, and does not report that", () =>
     Effect.gen(function* () {
-      // The earliest sample that is left is the 40th.
+      // The sample at minute 40 is the earliest that the server returns.
       const now = Date.now()
       const lookback = now - (start + 39.5 * minute)
       const mock = new MimirMock(makeDatabase(series), options, lookback)
-      // The look-back moves with the time: what is requested must not depend on how long the test takes.
+      // The look-back moves with time. A fixed clock makes the test independent of its own duration.
       const { handle } = mock
       mock.handle = (request: MockRequest) => handle.call(mock, request, now)
       const { config } = yield* serveMock(mock, 60, { headers: tenant })
@@ -156,7 +156,7 @@ describe("Mimir", () => {
       assert.strictEqual(output.records[0]!.data.time, iso(start + 40 * minute))
       const early = yield* read({ ...config, end_date: iso(start + 20 * minute) }, "a", "b")
       assertWhole(early, 0)
-      // It is a response like any other: the next sync resumes from there.
+      // An empty response is a valid one: the next sync resumes after it.
       assert.deepStrictEqual(
         early.states.map(({ stream }) => stream.stream_state.time),
         [iso(start + 20 * minute), iso(start + 20 * minute)]
@@ -166,14 +166,14 @@ describe("Mimir", () => {
 })
 
 describe("Thanos", () => {
-  it.live("is read completely, whatever it adds to its responses", () =>
+  it.live("is read completely, despite its additions to responses", () =>
     Effect.gen(function* () {
       const { config } = yield* serveMock(new ThanosMock(makeDatabase(gauge("m", 60, 3)), options), 60)
       assertWhole(yield* read(config, "m"), 180)
     })
   )
 
-  it.live("does not return part of the data while a store is missing", () =>
+  it.live("is not read while a store is missing, since it would return partial data", () =>
     Effect.gen(function* () {
       const mock = new ThanosMock(makeDatabase(gauge("m", 60, 3)), options, () => true)
       const { config } = yield* serveMock(mock, 60, { max_retries: 0 })

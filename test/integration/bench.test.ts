@@ -1,4 +1,4 @@
-/** The bench in its small variant: that it still works, not how fast anything is. */
+/** The bench in its small variant. This shows that it works, not how fast anything is. */
 import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
@@ -17,7 +17,7 @@ const results = (): string => {
   }
 }
 
-/** The rows of the report's tables, headers included, without the rules below these. */
+/** The rows of the report's tables, with headers, but without the lines below them. */
 const rowsOf = (report: string): ReadonlyArray<ReadonlyArray<string>> =>
   report
     .split("\n")
@@ -31,7 +31,7 @@ const rowsOf = (report: string): ReadonlyArray<ReadonlyArray<string>> =>
 
 describe("the bench", () => {
   it.live(
-    "counts what it reads, and fills every row of its tables",
+    "verifies what is read, and fills every row of its tables",
     () =>
       Effect.gen(function* () {
         const files = yield* connector.workspace
@@ -94,7 +94,7 @@ describe("the bench", () => {
     300_000
   )
 
-  it.live("says how it is meant where it cannot understand its arguments", () =>
+  it.live("prints its usage for invalid arguments", () =>
     Effect.gen(function* () {
       for (const args of [["--rounds", "0"], ["--rounds", "many"], ["--tiny"], ["small"]]) {
         const { code, stderr, stdout } = yield* child.run(args, { script })

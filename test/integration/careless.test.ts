@@ -1,4 +1,4 @@
-/** What a slip of a person's must not lose, in every destination: the built program against the mock. */
+/** User mistakes that must not lose data, in every destination: the built program against the mock. */
 import { createHash } from "node:crypto"
 import {
   linkSync,
@@ -33,7 +33,7 @@ const place = (format: Format, folder: string) => {
   return {
     path,
     to: `${format}:${path}`,
-    /** The minutes from the start that a stream of one series has rows of, in order. */
+    /** The times of the rows of a stream with one series, in minutes from the start, in order. */
     minutes: (stream: string) =>
       Effect.map(
         query(
@@ -47,7 +47,7 @@ const place = (format: Format, folder: string) => {
 
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
-/** Everything in a folder: names, sizes, times and what the bytes hash to. */
+/** Everything in a folder: names, sizes, times and hashes of the content. */
 const tree = (folder: string): ReadonlyArray<string> =>
   readdirSync(folder, { recursive: true, withFileTypes: true })
     .map((entry) => {
@@ -58,7 +58,7 @@ const tree = (folder: string): ReadonlyArray<string> =>
     })
     .sort()
 
-describe.each(formats)("a slip, in %s", (format) => {
+describe.each(formats)("a mistake, with %s", (format) => {
   const setUp = Effect.gen(function* () {
     const series = [...gauge("a", 200), ...gauge("b", 200)]
     const { config, mock } = yield* serve(series, 200)
@@ -79,7 +79,7 @@ describe.each(formats)("a slip, in %s", (format) => {
     return { config: config as Record<string, unknown>, destination, files, mock, run, withoutStep }
   })
 
-  it.live("another step is refused, and none takes that of the destination", () =>
+  it.live("a different step is refused, and a run without a step uses that of the destination", () =>
     Effect.gen(function* () {
       const { config, destination, run, withoutStep } = yield* setUp
       const first = yield* run({ ...config, step: 300, end_date: iso(start + 99 * minute) })
@@ -99,7 +99,7 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("a start that is moved back adds what lies before, after a dry run that changes nothing", () =>
+  it.live("a start that is moved back adds the earlier rows, and its dry run changes nothing", () =>
     Effect.gen(function* () {
       const { config, destination, files, run } = yield* setUp
       const first = yield* run({
@@ -131,11 +131,11 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("a refresh of less is refused without a terminal, unless it was accepted", () =>
+  it.live("a refresh that would lose rows is refused without a terminal, unless --yes is given", () =>
     Effect.gen(function* () {
       const { config, destination, run } = yield* setUp
       assert.strictEqual((yield* run(config)).code, 0)
-      // As after the server has dropped the older half: the read does not get it any more.
+      // Has the same effect as a server that has deleted the older half.
       const less = { ...config, start_date: iso(start + 100 * minute) }
       for (const flags of [["--full-refresh"], ["--mode", "full_refresh_overwrite"]]) {
         const refused = yield* run(less, ...flags)
@@ -159,7 +159,7 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("a report does not replace the destination, nor any file that is no page", () =>
+  it.live("a report replaces neither the destination nor a file that is not a report", () =>
     Effect.gen(function* () {
       const { config, destination, files, run } = yield* setUp
       assert.strictEqual((yield* run(config)).code, 0)
@@ -195,7 +195,7 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("data that was removed by hand fails its stream alone, until a full refresh repairs it", () =>
+  it.live("data that was deleted by hand fails only its stream, until a full refresh repairs it", () =>
     Effect.gen(function* () {
       const { config, destination, run } = yield* setUp
       const first = yield* run({ ...config, end_date: iso(start + 99 * minute) })
@@ -221,10 +221,10 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("data of others under a stream's name fails that stream alone, and stays", () =>
+  it.live("foreign data under a stream's name fails only that stream, and is kept", () =>
     Effect.gen(function* () {
       const { config, destination, run } = yield* setUp
-      // Something of ours is there, so that it is known whose destination this is.
+      // The first run makes this a destination of source-prometheus.
       assert.strictEqual((yield* run(config, "--select", "b")).code, 0)
       const theirs = join(destination.path, format === "parquet" ? "a/theirs.parquet" : "a.jsonl")
       if (format === "duckdb") {
@@ -250,11 +250,11 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("an earlier end, and a refresh of what cannot be counted, are refused like other losses", () =>
+  it.live("a refresh with an earlier end or of uncountable rows is refused like other losses", () =>
     Effect.gen(function* () {
       const { config, destination, run } = yield* setUp
       assert.strictEqual((yield* run({ ...config, start_date: iso(start + 50 * minute) })).code, 0)
-      // More rows than there are, and an earlier first one, but not the last ones.
+      // The refresh has more rows and starts earlier, but lacks the last rows.
       const shorter = yield* run({ ...config, end_date: iso(start + 180 * minute) }, "--full-refresh")
       assert.strictEqual(shorter.code, 1)
       assert.include(shorter.stderr, `all after ${iso(start + 180 * minute)}`)
@@ -274,7 +274,7 @@ describe.each(formats)("a slip, in %s", (format) => {
     })
   )
 
-  it.live("a destination inside of another is refused", () =>
+  it.live("a destination inside another one is refused", () =>
     Effect.gen(function* () {
       const { config, destination, files, run } = yield* setUp
       assert.strictEqual((yield* run(config)).code, 0)

@@ -1,4 +1,4 @@
-/** The built executable from the outside: how it starts, what it prints where, how it ends. The server is the mock. */
+/** The built executable from the outside: how it starts, what it prints, how it exits. The server is the mock. */
 import { execFileSync, spawn, spawnSync } from "node:child_process"
 import {
   accessSync,
@@ -45,7 +45,7 @@ interface JsonRecord {
   readonly value: number | null
 }
 
-/** The keys of the records of a folder. Throws where one comes twice. */
+/** The keys of the records in a folder. Throws if one is repeated. */
 const keysOf = (folder: string): ReadonlySet<string> => {
   const keys = new Set<string>()
   for (const { data, stream } of linesOf(folder)) {
@@ -57,14 +57,14 @@ const keysOf = (folder: string): ReadonlySet<string> => {
 }
 
 describe("the executable", () => {
-  /** Its two files, alone in a folder. */
+  /** Copies its two files into a folder. */
   const copyAlone = (folder: string): string => {
     for (const file of [basename(executable), "main.mjs"])
       copyFileSync(join(dirname(executable), file), join(folder, file))
     return join(folder, basename(executable))
   }
 
-  /** Started by its path as PyAirbyte does it. */
+  /** Starts the copy by its path, as PyAirbyte does. */
   const startAlone = (folder: string, args: ReadonlyArray<string>) => {
     return spawnSync(copyAlone(folder), args, {
       cwd: folder,
@@ -73,7 +73,7 @@ describe("the executable", () => {
     })
   }
 
-  it.live("says that it cannot write, where a disk is full, and does not exit as if stopped", () =>
+  it.live("reports that it cannot write to a full disk, and exits with 1", () =>
     Effect.gen(function* () {
       const result = yield* Effect.promise(
         () =>
@@ -100,7 +100,7 @@ describe("the executable", () => {
     })
   )
 
-  it.live("starts by itself from an empty folder, without node_modules", () =>
+  it.live("starts from a folder without node_modules", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const folder = dirname(files.write("x", ""))
@@ -112,7 +112,7 @@ describe("the executable", () => {
     })
   )
 
-  it.live("reads a server from there", () =>
+  it.live("reads a server from such a folder", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("m", 10, 3), 10)
       const files = yield* connector.workspace
@@ -127,29 +127,29 @@ describe("the executable", () => {
     })
   )
 
-  it("has the executable bit and a line that names its interpreter", () => {
+  it("has the executable bit and a shebang line", () => {
     assert.doesNotThrow(() => accessSync(executable, constants.X_OK))
     assert.strictEqual(statSync(executable).mode & 0o111, 0o111)
     assert.strictEqual(readFileSync(executable, "utf8").split("\n", 1)[0], "#!/usr/bin/env node")
   })
 
-  it("holds nothing that it would have to find elsewhere", () => {
+  it("imports only modules of Node", () => {
     const imports = readFileSync(executable, "utf8").matchAll(/^import\s[^"']*["']([^"']+)["'];?$/gm)
     for (const [, name] of imports) assert.match(name!, /^node:/)
   })
 })
 
-describe("an unsuitable Node", () => {
+describe("an unsupported Node", () => {
   const needed = packageJson.engines.node.replace(">=", "")
 
-  /** Lets the Node of the tests call itself another version. */
+  /** Makes the Node of the tests report another version. */
   const as = (version: string): child.ChildOptions => {
     const lie = `Object.defineProperty(process, "versions", { value: { ...process.versions, node: "${version}" } })`
     return { nodeOptions: ["--import", `data:text/javascript,${encodeURIComponent(lie)}`] }
   }
 
   for (const version of ["18.20.8", "20.19.5", "21.99.9", "22.0.0", "22.18.99"]) {
-    it.live(`says so: ${version}`, () =>
+    it.live(`is reported: ${version}`, () =>
       Effect.gen(function* () {
         const result = yield* child.run(["spec"], as(version))
         assert.strictEqual(result.code, 1)
@@ -171,9 +171,9 @@ describe("an unsuitable Node", () => {
     )
   }
 
-  // The faked version above tests the comparison. Only an old Node shows whether the file can be parsed
-  // and linked that far: one that is on the PATH, else one from npm.
-  it.live("says so even when it knows less of the language", () =>
+  // The faked versions above test the comparison. Only an old Node shows that it can parse and link the file up to the
+  // check. The test takes one from the PATH, or else from npm.
+  it.live("is reported even if it lacks features of the language", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const old = findOldNode() ?? fetchOldNode(files.path("old"))
@@ -217,7 +217,7 @@ describe("the command line", () => {
   })
 
   for (const args of [["--help"], ["-h"], ["read", "--help"], ["run", "--help"], ["check", "--help"]]) {
-    it.live(`helps: ${args.join(" ")}`, () =>
+    it.live(`prints help: ${args.join(" ")}`, () =>
       Effect.gen(function* () {
         const result = yield* child.run(args)
         assert.deepStrictEqual([result.code, result.stderr], [0, ""])
@@ -243,7 +243,7 @@ describe("the command line", () => {
   )
 
   for (const args of [["nope"], ["run", "--nope"], ["run", "--to"], ["Read"]]) {
-    it.live(`refuses what it does not know: ${args.join(" ")}`, () =>
+    it.live(`refuses unknown arguments: ${args.join(" ")}`, () =>
       Effect.gen(function* () {
         const result = yield* child.run(args)
         assert.notStrictEqual(result.code, 0)
@@ -255,10 +255,10 @@ describe("the command line", () => {
   }
 })
 
-describe("check and discover for people", () => {
+describe("check and discover with --human", () => {
   const metrics = [...gauge("a", 5, 2), ...gauge("b", 5)]
 
-  it.live("describe what was found in a sentence and a table", () =>
+  it.live("print their results as a sentence and a table", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(metrics, 5)
       const files = yield* connector.workspace
@@ -275,7 +275,7 @@ describe("check and discover for people", () => {
     })
   )
 
-  it.live("say what is wrong, and exit with 1", () =>
+  it.live("print errors as sentences, and exit with 1", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(metrics, 5, { basicAuth: { user: "u", password: "other" } })
       const files = yield* connector.workspace
@@ -294,7 +294,7 @@ describe("check and discover for people", () => {
     })
   )
 
-  /** Runs it with a terminal as its standard output. */
+  /** Runs the executable with a terminal as its standard output. */
   const inTerminal = (args: ReadonlyArray<string>): Effect.Effect<string> =>
     Effect.promise(
       () =>
@@ -316,7 +316,7 @@ describe("check and discover for people", () => {
         })
     )
 
-  it.live("are what a terminal gets, unless it wants the protocol", () =>
+  it.live("are the default on a terminal, unless --no-human is given", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(metrics, 5)
       const files = yield* connector.workspace
@@ -332,7 +332,7 @@ describe("check and discover for people", () => {
 })
 
 describe("run", () => {
-  it.live("needs no file but flags, and reads the password from the environment or a file", () =>
+  it.live("needs only flags, and reads the password from the environment or a file", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([...gauge("a_one", 5), ...gauge("a_two", 5), ...gauge("b", 5)], 5, {
         basicAuth: { user: "tester", password: "s3cr3t 1" }
@@ -365,7 +365,7 @@ describe("run", () => {
     })
   )
 
-  it.live("reads an embedded demo without configuration, and a second run adds nothing twice", () =>
+  it.live("reads the embedded demo without configuration, and a second run adds no duplicates", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const cwd = dirname(files.write("x", ""))
@@ -382,12 +382,12 @@ describe("run", () => {
         [...before].filter((key) => !after.has(key)),
         []
       )
-      // A minute may have passed between the two, and a few more on a slow machine.
+      // The second run may start some minutes later, and read new samples.
       assert.isBelow(after.size - before.size, 76 * 10)
     })
   )
 
-  it.live("reads a server into the file that it is given, folders included", () =>
+  it.live("reads a server into the given folder, creates its parents, and later adds only new rows", () =>
     Effect.gen(function* () {
       const { config } = yield* serve([...gauge("a", 100, 2), ...gauge("b", 50)], 60)
       const files = yield* connector.workspace
@@ -407,7 +407,7 @@ describe("run", () => {
     })
   )
 
-  it.live("says in a line what is wrong, and exits with 1", () =>
+  it.live("prints errors without a stack trace, and exits with 1", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const { config } = yield* serve([], 5)
@@ -433,7 +433,7 @@ describe("run", () => {
   )
 
   it.live(
-    "keeps the complete streams when one fails, names it, and a later run repairs it without repeating",
+    "keeps the complete streams if one fails, names that one, and a later run completes it without duplicates",
     () =>
       Effect.gen(function* () {
         let broken = true
@@ -458,10 +458,10 @@ describe("run", () => {
   )
 
   for (const signal of ["SIGKILL", "SIGINT"] as const) {
-    it.live(`loses and repeats nothing when ${signal} ends it in the middle of a stream`, () =>
+    it.live(`neither loses nor repeats rows if ${signal} ends it in the middle of a stream`, () =>
       Effect.gen(function* () {
         let broken = true
-        // One stream stands still in the middle of a window while the others come to their end.
+        // One stream stalls in the middle of a window while the others complete.
         const fault = onMetric("z", { stallAfterBytes: 9000 }, true)
         const { config } = yield* serve(
           ["a", "b", "z"].flatMap((name) => gauge(name, 300, 5)),
@@ -489,7 +489,7 @@ describe("run", () => {
     )
   }
 
-  it.live("continues after a first run that was killed before its first window was complete", () =>
+  it.live("recovers from a first run that was killed before its first window was complete", () =>
     Effect.gen(function* () {
       let broken = true
       const fault = onMetric("m", { stallAfterBytes: 900_000 })

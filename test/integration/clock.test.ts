@@ -1,6 +1,6 @@
 /**
- * A real Prometheus that takes in data while it is read by machines whose clocks are wrong: its own clock is the one that
- * counts. It has samples of the next minutes too, so that a sync which trusts another clock reads too much or too little.
+ * A real Prometheus that is read by machines with wrong clocks. Only the server's clock counts. The server has samples
+ * of the next minutes too, so a sync that trusts another clock reads too much or too little.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -13,7 +13,7 @@ import { clockOff, refusesServer, withoutOwnTime, wrongClocks } from "../support
 
 const STEP = 5
 
-/** A server with a live metric: a sample every five seconds, from half an hour ago to ten minutes from now. */
+/** A server with a sample every five seconds, from half an hour ago to ten minutes from now. */
 const live = Effect.gen(function* () {
   const server = yield* RealPrometheus.make({ remoteWriteReceiver: true })
   const start = Math.floor(Date.now() / minute - 30) * minute
@@ -24,7 +24,7 @@ const live = Effect.gen(function* () {
     }))
   )
   const config = { base_url: server.baseUrl, start_date: iso(start), step: STEP }
-  /** What the server's clock shows. */
+  /** The time of the server's clock. */
   const now = Effect.map(
     server.get("/api/v1/query", { query: "time()" }),
     (response) => (response as { data: { result: readonly [number, string] } }).data.result[0] * 1000
@@ -32,12 +32,12 @@ const live = Effect.gen(function* () {
   return { config, now, server, start }
 })
 
-/** The last settled point of the grid at a moment. */
+/** The last point of the grid that has settled at a given time. */
 const settledAt = (millis: number, delaySeconds: number): number =>
   Math.floor((millis / 1000 - delaySeconds) / STEP) * STEP * 1000
 
 describe("a real Prometheus", { concurrent: true }, () => {
-  it.effect("is read up to its own now, by machines with different clocks", () =>
+  it.effect("is read up to its own current time by machines with different clocks", () =>
     Effect.gen(function* () {
       const { config, now, server, start } = yield* live
       const files = yield* connector.workspace
@@ -47,7 +47,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
       let state: ReadonlyArray<connector.StateOfStream> | undefined
       let last = start - STEP * 1000
       for (const [index, { nodeOptions, off, what }] of turns.entries()) {
-        // Each turn has less of a delay, so that there is something new without waiting for it; the last has none.
+        // The settle delay decreases to zero, so that each turn has new points without waiting.
         const settle_delay = (turns.length - 1 - index) * 240
         const before = yield* now
         const output = yield* connector.read(files, { ...config, settle_delay }, catalog, state, {
@@ -57,7 +57,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
         assert.deepStrictEqual([output.code, output.stderr], [0, ""], what)
         state = output.states
         const end = Date.parse(state.at(-1)!.stream.stream_state.time as string)
-        // Mostly these two are one and the same point.
+        // Usually both bounds are the same point.
         assert.isTrue(
           settledAt(before, settle_delay) <= end && end <= settledAt(after, settle_delay),
           `${what}: ${iso(end)} between ${iso(before)} and ${iso(after)}`
@@ -65,12 +65,12 @@ describe("a real Prometheus", { concurrent: true }, () => {
         assert.isAbove(end, last, what)
         const times = output.records.map(({ data }) => Date.parse(data.time as string))
         for (const time of times) assert.isTrue(time > last && time <= end, `${what}: ${iso(time)}`)
-        // The clock was wrong in earnest.
+        // The clock was really wrong.
         assert.isAbove(Math.abs(output.records[0]!.emittedAt - after), off - 120_000, what)
         records.push(...output.records)
         last = end
       }
-      // Nothing lost, nothing changed; and `byKey` throws where a record comes twice.
+      // No record is lost or changed. `byKey` throws if one is repeated.
       const expected = yield* Effect.promise(() =>
         referenceRecords({
           baseUrl: server.baseUrl,
@@ -86,7 +86,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
     })
   )
 
-  it.effect("is checked and discovered alike by machines whose clocks are wrong", () =>
+  it.effect("is checked and discovered in the same way by machines with wrong clocks", () =>
     Effect.gen(function* () {
       const { config } = yield* live
       const files = yield* connector.workspace
@@ -98,7 +98,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
         for (const { error, what } of wrongClocks) {
           const wrong = yield* child.run([verb, "--config", path], { nodeOptions: clockOff(error) })
           assert.deepStrictEqual([wrong.code, wrong.stderr], [0, ""], what)
-          // A check cannot know which of two clocks is the wrong one.
+          // A check cannot know which of the two clocks is wrong.
           if (verb === "check" && refusesServer(error)) {
             assert.match(
               wrong.stdout,

@@ -1,6 +1,6 @@
 /**
- * Permanent faults: the read fails in words that say what happened, prints nothing that is wrong, and
- * the next read, from its last states, brings exactly what these do not stand for.
+ * Permanent faults. The read fails with an error that says what happened, and emits no wrong record. The next read
+ * resumes from its last states and emits exactly the missing records.
  */
 import { constants, gunzipSync, gzipSync } from "node:zlib"
 import { assert, describe, layer } from "@effect/vitest"
@@ -28,7 +28,7 @@ import {
 
 const html = (title: string): string => `<html><head><title>${title}</title></head><body></body></html>`
 
-/** From its second window on, one stream meets a fault whenever it asks. */
+/** From the second window on, all requests of one stream fail. */
 const later =
   (fault: Fault | ((request: SeenRequest) => Fault)): Plan =>
   ({ metric, ordinal, ...rest }) =>
@@ -42,7 +42,7 @@ interface Case extends Failure {
   readonly what: string
   readonly plan: Plan
   readonly config?: object
-  /** Whether the other streams are read all the same. */
+  /** Whether the other streams are still read. */
   readonly alone: boolean
 }
 
@@ -71,7 +71,7 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "compressed responses that cannot be unpacked",
+    what: "compressed responses that end early",
     plan: later(changeBody((body) => body.subarray(0, 300))),
     config: { compression: "gzip" },
     type: "transient_error",
@@ -93,14 +93,14 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "packed responses that are changed in the middle",
+    what: "compressed responses that are changed in the middle",
     plan: later(
       changeBody((body) => {
         const plain = gunzipSync(body)
         const good = gzipSync(plain.subarray(0, plain.length / 2), {
           finishFlush: constants.Z_FULL_FLUSH
         })
-        // A block of a kind that does not exist.
+        // A block of an invalid type.
         return Buffer.concat([good, Buffer.from([0b111]), Buffer.alloc(500, 0x55)])
       })
     ),
@@ -121,7 +121,7 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "silence",
+    what: "a response that stalls",
     plan: later({ type: "stall", at: inBody(0.4) }),
     config: { request_timeout: 2 },
     type: "transient_error",
@@ -140,7 +140,7 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "a limit of requests",
+    what: "a rate limit",
     plan: later(
       response(429, { status: "error", error: "too many outstanding requests" }, { "Retry-After": "1" })
     ),
@@ -160,7 +160,7 @@ const cases: ReadonlyArray<Case> = [
     alone: true
   },
   {
-    what: "credentials that are no longer good",
+    what: "credentials that are no longer valid",
     plan: later(response(401, "Unauthorized")),
     type: "config_error",
     texts: [/HTTP 401: Unauthorized/, /Check basic_auth_user/],
@@ -174,7 +174,7 @@ const cases: ReadonlyArray<Case> = [
     alone: false
   },
   {
-    what: "a path that is no longer there",
+    what: "a path that no longer exists",
     plan: later(response(404, "404 page not found")),
     type: "config_error",
     texts: [/HTTP 404/, /Check the path of base_url/],
@@ -189,10 +189,10 @@ const cases: ReadonlyArray<Case> = [
   }
 ]
 
-describe("a read that fails midway", { concurrent: true }, () => {
+describe("a read", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
     for (const { alone, config, plan, what, ...failure } of cases) {
-      it.effect(`because of ${what}, and then resumes`, () =>
+      it.effect(`fails midway because of ${what}, and then resumes`, () =>
         Effect.gen(function* () {
           const { output } = yield* readThrough({ plan }, { config: { max_retries: 1, ...config } })
           assertFailed(output, failure)
@@ -206,7 +206,7 @@ describe("a read that fails midway", { concurrent: true }, () => {
       )
     }
 
-    it.effect("because of a server that is away for longer than all retries, and then resumes", () =>
+    it.effect("fails midway if the server is down for longer than all retries, and then resumes", () =>
       Effect.gen(function* () {
         const { server } = yield* Source
         const proxy = yield* make({
@@ -226,7 +226,7 @@ describe("a read that fails midway", { concurrent: true }, () => {
       })
     )
 
-    it.effect("not by one that comes back before", () =>
+    it.effect("succeeds if the server is back before retries are exhausted", () =>
       Effect.gen(function* () {
         const { expected, server } = yield* Source
         const proxy = yield* make({
@@ -245,7 +245,7 @@ describe("a read that fails midway", { concurrent: true }, () => {
       })
     )
 
-    it.effect("not by one that is restarted", () =>
+    it.effect("succeeds if the server is restarted", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const server = yield* makeServer

@@ -1,4 +1,4 @@
-/** What a user sees when something is wrong: messages and exit codes, with real servers where one is needed. */
+/** Error messages and exit codes, with real servers where one is needed. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
@@ -17,7 +17,7 @@ const config = (base_url: string, more: object = {}) => ({
   ...more
 })
 
-/** A gauge of so many series, a sample a minute for an hour. */
+/** A gauge with so many series, and a sample per minute for an hour. */
 const gauge = (name: string, seriesCount: number) =>
   Array.from({ length: seriesCount }, (_, n) => ({
     labels: { __name__: name, n: `${n}` },
@@ -45,7 +45,7 @@ const allVerbs = Effect.fnUntraced(function* (settings: object) {
   return { check, discover, read }
 })
 
-/** The one CONNECTION_STATUS of a check, which is a result and so exits with 0. */
+/** Asserts that a check failed. A CONNECTION_STATUS of FAILED is a result, so the exit code is 0. */
 const assertCheckFailed = (output: connector.Output, ...texts: ReadonlyArray<RegExp>): void => {
   const statuses = output.messages.filter(({ type }) => type === "CONNECTION_STATUS")
   assert.strictEqual(statuses.length, 1, output.stdout)
@@ -84,7 +84,7 @@ const assertAllFail = Effect.fnUntraced(function* (
   return [check, discover, read].map(({ stderr, stdout }) => stdout + stderr).join("\n")
 })
 
-describe("failing", () => {
+describe("an error", () => {
   it.effect("names a host that does not exist", () =>
     Effect.gen(function* () {
       const output = yield* assertAllFail(
@@ -98,7 +98,7 @@ describe("failing", () => {
   )
 
   it.effect.each(servers)(
-    "distinguishes a wrong password of $name from a right one, and shows neither",
+    "is reported for a wrong password of $name, which it does not show, but not for the right one",
     ({ make }) =>
       Effect.gen(function* () {
         const server = yield* make({ series: gauge("up", 1), basicAuth: true })
@@ -127,7 +127,7 @@ describe("failing", () => {
       })
   )
 
-  it.effect("explains a wrong path, and reads under the right one", () =>
+  it.effect("explains a wrong path, but not the right one", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: gauge("up", 1), routePrefix: "/metrics/here" })
       const wrong = server.baseUrl.replace("/metrics/here", "/prometheus")
@@ -137,7 +137,7 @@ describe("failing", () => {
     })
   )
 
-  it.effect("refuses state that is damaged or another connector's, and reads nothing then", () =>
+  it.effect("is reported for a damaged or foreign state, and nothing is read", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: gauge("up", 1) })
       const files = yield* connector.workspace

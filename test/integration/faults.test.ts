@@ -1,9 +1,8 @@
 /**
- * Whatever breaks between a server and a read that is tried again in the end: every record comes once, in the
- * server's digits.
+ * Transient faults between the server and a read. Every record is emitted once, in the server's digits.
  *
- * A seed chooses whom a fault befalls, where in a response's bytes, and which of its kinds it is. `FAULT_SEEDS=50` tries
- * that many of them instead of two, and `FAULT_SEED=17` begins with another than the first.
+ * A seed chooses which requests fail, where in the response, and how. `FAULT_SEEDS=50` runs 50 seeds instead of two, and
+ * `FAULT_SEED=17` starts at seed 17.
  */
 import { gunzipSync, gzipSync } from "node:zlib"
 import { assert, describe, layer } from "@effect/vitest"
@@ -35,10 +34,10 @@ import {
 const first = Number(process.env.FAULT_SEED ?? 1)
 const seeds = Array.from({ length: Number(process.env.FAULT_SEEDS ?? 2) }, (_, i) => first + i)
 
-/** What more is to be looked at once a read is through. */
+/** A further check after a read. */
 type Check = (proxy: FaultProxy, output: connector.Output) => void
 
-/** Reads with every seed; the plan must have befallen someone each time. */
+/** Reads with every seed. The plan must have caused a fault each time. */
 const survives = Effect.fnUntraced(function* (
   plan: (seed: number) => Plan,
   options: ReadOptions = {},
@@ -62,7 +61,7 @@ const anywhere = (choices: Choices) => ({
   share: someShare(choices)
 })
 
-/** Any byte that is none of JSON's wherever it stands, or one that is not where it is put. */
+/** Replaces a byte by one that is invalid anywhere in JSON, or by one that is invalid at its position. */
 const corrupted = (choices: Choices) =>
   changeBody((body) => {
     const out = Buffer.from(body)
@@ -97,7 +96,7 @@ const html = (title: string): string => `<html><head><title>${title}</title></he
 
 describe("a read whose responses break", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
-    it.effect("continues where every response was cut, again and again", () =>
+    it.effect("succeeds although the first two responses to every range query are cut", () =>
       survives((seed) => (request) => {
         const choices = choicesOf(seed, request)
         return request.metric === undefined || request.attempt >= 2
@@ -110,7 +109,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       })
     )
 
-    it.effect("survives connections that are reset or end, before, in and after the head", () =>
+    it.effect("survives connections that are reset or closed anywhere in the head or the body", () =>
       survives((seed) =>
         someWindows(
           seed,
@@ -120,7 +119,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives framing that is wrong", () =>
+    it.effect("survives invalid framing", () =>
       survives((seed) =>
         someWindows(seed, (choices): Fault => {
           const share = someShare(choices)
@@ -159,7 +158,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives bodies that are cut short or changed, in good framing", () =>
+    it.effect("survives bodies that are cut short or changed, in valid framing", () =>
       survives((seed) =>
         someWindows(
           seed,
@@ -172,7 +171,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives packed bodies that are cut, not packed at all, or of a part only", () =>
+    it.effect("survives gzip bodies that are cut, not compressed at all, or incomplete inside", () =>
       survives(
         (seed) =>
           someWindows(seed, (choices) =>
@@ -187,7 +186,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives silence, in whatever part of a response", () =>
+    it.effect("survives stalls in any part of a response", () =>
       survives(
         (seed) =>
           someWindows(seed, (choices, { ordinal }) =>
@@ -202,7 +201,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("waits as long as a response continues, be it by a byte at a time", () =>
+    it.effect("waits while a response continues, even one byte at a time", () =>
       Effect.gen(function* () {
         const { expected } = yield* Source
         const { output, proxy } = yield* readThrough(
@@ -220,7 +219,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       })
     )
 
-    it.effect("survives a response that breaks off and is then refused for its size", () =>
+    it.effect("survives a response that breaks off and is refused for its size on the retry", () =>
       survives(
         (seed) =>
           ({ attempt, metric, ordinal, params }) => {
@@ -240,7 +239,7 @@ describe("a read whose responses break", { concurrent: true }, () => {
       )
     )
 
-    it.effect("survives refusals that pass, and waits as long as instructed to", () => {
+    it.effect("survives transient refusals, and waits as long as Retry-After says", () => {
       const notBefore = new Map<SeenRequest, number>()
       return survives(
         (seed) =>
@@ -280,14 +279,14 @@ describe("a read whose responses break", { concurrent: true }, () => {
               (request) => request.metric === metric && request.ordinal === ordinal
             )
             const until = notBefore.get(ofIt[attempt]!) ?? 0
-            // Node's timers may be a millisecond early.
+            // Node's timers may fire a millisecond early.
             assert.isAtLeast(ofIt[attempt + 1]!.atMillis, until - 2)
           }
         }
       )
     })
 
-    it.effect("survives them before its first window, and so does a discovery", () =>
+    it.effect("survives faults before its first window, and so does a discovery", () =>
       Effect.gen(function* () {
         const { expected, server } = yield* Source
         const plan =

@@ -1,4 +1,4 @@
-/** Folders that several containers share, and disks that are full: the built executable in namespaces of its own. */
+/** Folders that containers share, and full disks: the built executable in its own Linux namespaces. */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import {
@@ -28,7 +28,7 @@ const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", impo
 
 const reportPeak = fileURLToPath(new URL("../support/reportPeak.mjs", import.meta.url))
 
-/** Runs a command in namespaces of its own, as a container does; as root of a user namespace where it is not root here. */
+/** Runs a command in its own namespaces, like a container. Without root, it also gets a user namespace. */
 const inNamespaces = (
   namespaces: ReadonlyArray<string>,
   command: ReadonlyArray<string>,
@@ -60,7 +60,7 @@ const inNamespaces = (
       )
   )
 
-/** What a container has: a PID namespace in which the process is number 1. */
+/** Like in a container, the process has PID 1 in its own PID namespace. */
 const container = ["--pid", "--fork", "--kill-child", "--mount-proc"]
 
 const tables = {
@@ -85,9 +85,9 @@ const waitUntil = (isSo: () => boolean) =>
   })
 
 describe("a folder that containers share", () => {
-  it.live.each(formats)("is written by one of them, and by the next when that one is gone: %s", (format) =>
+  it.live.each(formats)("is written by one of them, and by the next once that one is gone: %s", (format) =>
     Effect.gen(function* () {
-      // The later windows wait, so that the first container is at work for as long as the test wants.
+      // Later windows wait, so that the first container runs for as long as the test needs.
       let isHeld = true
       const mock = new MockPrometheus(makeDatabase(gauge("up", 200)), {
         lookbackMillis: 1000,
@@ -123,13 +123,13 @@ describe("a folder that containers share", () => {
       const outside = yield* Effect.flatMap(inNamespaces(["--mount"], run()), ({ result }) => result)
       assert.match(outside.stderr, /in another container or on another machine \(process 1 on /)
 
-      // As Kubernetes does it: killed, and started again elsewhere.
+      // Like Kubernetes: the container is killed and restarted elsewhere.
       first.child.kill("SIGKILL")
       yield* first.result
       isHeld = false
       const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
       assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
-      // The two minutes are over.
+      // Makes the lock two minutes old, so that it has expired.
       utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
       const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))
       const results = yield* Effect.forEach(contenders, ({ result }) => result)
@@ -150,8 +150,8 @@ describe("a folder that containers share", () => {
   )
 })
 
-describe("a disk that is full", () => {
-  it.live.each(formats)("costs nothing that was committed: %s", (format) =>
+describe("a full disk", () => {
+  it.live.each(formats)("fails a run, and the next one completes it once there is room: %s", (format) =>
     Effect.gen(function* () {
       const series = gauge("up", 200, 60)
       const { config } = yield* serve(series, 200)
@@ -160,7 +160,7 @@ describe("a disk that is full", () => {
       const out = files.path("out")
       for (const path of [disk, out]) mkdirSync(path)
       files.write("c.json", config)
-      // Small at first, then larger; the results are copied out, as the disk goes with the namespace.
+      // The disk is small at first, then larger. The script copies the results, because the disk ends with the namespace.
       const script = `
         set -e
         mount -t tmpfs -o size=$SIZE tmpfs "$DISK"
@@ -192,7 +192,7 @@ describe("a disk that is full", () => {
   )
 })
 
-/** All that is in a folder, with its content and the time of its last change. */
+/** Everything in a folder, with content and modification times. */
 const treeOf = (folder: string): ReadonlyArray<unknown> =>
   readdirSync(folder, { recursive: true })
     .map((path) => {
@@ -202,7 +202,7 @@ const treeOf = (folder: string): ReadonlyArray<unknown> =>
     .sort()
 
 describe("a dry run", () => {
-  it.live.each(formats)("changes nothing of what is there: %s", (format) =>
+  it.live.each(formats)("changes no file of the destination: %s", (format) =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("up", 20), 20)
       const files = yield* connector.workspace
@@ -217,7 +217,7 @@ describe("a dry run", () => {
           ...flags
         ])
       assert.strictEqual((yield* run(9)).code, 0)
-      // What a killed run leaves.
+      // The remains of a killed run.
       writeFileSync(join(folder, "_state", "_new", "up.1.jsonl"), "half a line")
       if (format === "jsonl") appendFileSync(join(folder, "up.jsonl"), "half a line")
       const before = treeOf(folder)
@@ -250,7 +250,7 @@ describe("the memory of a run", () => {
         )
         const { config } = yield* serve(streams, 4)
         const files = yield* connector.workspace
-        // The second run finds the files of the first one, and merges with them.
+        // The second run merges with the files of the first one.
         for (const [end, rows] of [
           [start + minute, 2000],
           [start + 3 * minute, 2000]

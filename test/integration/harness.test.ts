@@ -1,4 +1,4 @@
-/** Proves the harness itself: what it puts into a real server comes back, and nothing of it stays behind. */
+/** Tests the test harness: its real servers return the data that it writes, and it leaves nothing behind. */
 import { access, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -18,7 +18,7 @@ const gauge = (name: string, values: ReadonlyArray<number>) => ({
   samples: values.map((value, i) => [(start + i * 60) * 1000, value] as const)
 })
 
-/** Whether a process of that id exists. */
+/** Whether a process exists. */
 const isAlive = (pid: number): boolean => {
   try {
     return process.kill(pid, 0)
@@ -28,7 +28,7 @@ const isAlive = (pid: number): boolean => {
 }
 
 describe("a real Prometheus", () => {
-  it.effect("gives every value back digit for digit", () =>
+  it.effect("returns every value in exact digits", () =>
     Effect.gen(function* () {
       const values = [
         [0.1 + 0.2, "0.30000000000000004"],
@@ -65,7 +65,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("gives labels and times back as they were", () =>
+  it.effect("returns labels and times unchanged", () =>
     Effect.gen(function* () {
       const labels = [
         ["Time", "T"],
@@ -121,7 +121,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("takes a form, and returns an error in the server's words", () =>
+  it.effect("accepts a form, and returns the server's own error", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({
         flags: ["--query.max-samples=5"],
@@ -134,9 +134,9 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("knows the metadata of what it scrapes", () =>
+  it.effect("has the metadata of scraped metrics", () =>
     Effect.gen(function* () {
-      // A server looks for its targets every five seconds only: both do so at the same time.
+      // A server looks for targets only every five seconds, so the servers do it at the same time.
       const make = (text: string) => RealPrometheus.make({ scrape: { text } })
       const [server, modern, failed] = yield* Effect.all(
         [
@@ -162,7 +162,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("ends a series at a stale marker, and takes late samples", () =>
+  it.effect("ends a series at a stale marker, and accepts late samples", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ remoteWriteReceiver: true, outOfOrderWindow: "1h" })
       const labels = { __name__: "written", zone: "é", area: "b" }
@@ -191,7 +191,7 @@ describe("a real Prometheus", () => {
     })
   )
 
-  it.effect("says what the server said when it does not start", () =>
+  it.effect("reports the error of a server that does not start, or of promtool", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(RealPrometheus.make({ flags: ["--query.timeout=never"] }))
       assert.include(error.message, "not a valid duration string")
@@ -202,7 +202,7 @@ describe("a real Prometheus", () => {
 })
 
 describe.each(servers)("a real $name as a resource", ({ make }) => {
-  it.effect("serves under a route prefix only", () =>
+  it.effect("serves only under its route prefix", () =>
     Effect.gen(function* () {
       const server = yield* make({
         series: [gauge("m", [1])],
@@ -215,7 +215,7 @@ describe.each(servers)("a real $name as a resource", ({ make }) => {
     })
   )
 
-  it.effect("stops, and comes back at the same address with the same data", () =>
+  it.effect("stops, and restarts at the same address with the same data", () =>
     Effect.gen(function* () {
       const server = yield* make({ series: [gauge("m", [1])] })
       const before = server.pid()
@@ -229,7 +229,7 @@ describe.each(servers)("a real $name as a resource", ({ make }) => {
     })
   )
 
-  it.effect("is gone when its scope closes", () =>
+  it.effect("is stopped, and its folder deleted, when its scope closes", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const server = yield* make().pipe(Scope.provide(scope))
@@ -244,7 +244,7 @@ describe.each(servers)("a real $name as a resource", ({ make }) => {
 })
 
 describe("the reference reader", () => {
-  it.effect("finds every sample once, however it is divided into requests", () =>
+  it.effect("finds every sample once, for any number of points per request", () =>
     Effect.gen(function* () {
       const series = ["a", "b", "c"].map((zone) => ({
         labels: { __name__: "m", zone },
@@ -280,7 +280,7 @@ describe("the reference reader", () => {
 })
 
 describe("a child process", () => {
-  /** A script in a folder of its own, which goes with the scope. */
+  /** A script in its own folder, which is deleted with the scope. */
   const script = (code: string) =>
     Effect.acquireRelease(
       Effect.promise(() => mkdtemp(join(tmpdir(), "source-prometheus-child-"))),
@@ -290,7 +290,7 @@ describe("a child process", () => {
       Effect.map((folder) => join(folder, "script.mjs"))
     )
 
-  it.effect("reports its streams, its messages and its exit code", () =>
+  it.effect("returns its output, messages and exit code", () =>
     Effect.gen(function* () {
       const path = yield* script(`
         let input = ""
@@ -308,7 +308,7 @@ describe("a child process", () => {
     })
   )
 
-  it.effect("refuses what is not a message", () =>
+  it.effect("rejects a line that is not a message", () =>
     Effect.gen(function* () {
       const result = yield* child.run([], { script: yield* script(`console.log("{}\\nhello")`) })
       assert.strictEqual(result.stdout, "{}\nhello\n")
@@ -347,8 +347,8 @@ describe("a child process", () => {
   )
 })
 
-describe("a proxy that breaks things", () => {
-  it.effect("passes on everything without a fault, and can add the warnings of a server", () =>
+describe("a fault proxy", () => {
+  it.effect("forwards everything without a fault, and can add warnings", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ series: [gauge("m", [1, 2, 3])], routePrefix: "/prefix" })
       const proxy = yield* faultProxy.make({

@@ -1,4 +1,4 @@
-/** A `~` that no shell has replaced, as in `--to parquet:~/metrics`, is the home folder wherever a file is named. */
+/** A `~` that no shell expands, as in `--to parquet:~/metrics`, means the home folder wherever a flag names a file. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -35,7 +35,7 @@ describe("a ~ in a flag", () => {
       assert.strictEqual(dry.code, 0, dry.stderr)
       const first = yield* run("--report", "~/report.html")
       assert.strictEqual(first.code, 0, first.stderr)
-      // The same place is found again.
+      // The second run finds the same destination.
       const second = yield* run()
       assert.include(second.stdout, "0 new rows")
       const beside = (name: string) => ![".cache", "data.wal"].includes(name)
@@ -49,7 +49,7 @@ describe("a ~ in a flag", () => {
     })
   )
 
-  it.live("is refused where it stands for another program's, or for nothing", () =>
+  it.live("is refused for another user's home folder, or if HOME is not set", () =>
     Effect.gen(function* () {
       const { cwd, home } = yield* folders
       const refused = Effect.fnUntraced(function* (

@@ -1,4 +1,4 @@
-/** Real servers that take in data while they run: by scraping, and by remote write. */
+/** Real servers that receive data while they run: by scraping and by remote write. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
@@ -10,7 +10,7 @@ const iso = (millis: number): string => new Date(millis).toISOString().replace("
 
 const minute = 60_000
 
-/** Two hours ago, at a full minute. */
+/** The time two hours ago, at a full minute. */
 const recently = (): number => Math.floor(Date.now() / minute - 120) * minute
 
 const exposition = `# HELP jobs_done Jobs that were done
@@ -28,8 +28,8 @@ untold 1
 # EOF
 `
 
-describe("a real Prometheus that runs", () => {
-  it.effect("gives streams the type, help and unit of what it scrapes", () =>
+describe("a real Prometheus that scrapes", () => {
+  it.effect("gives streams the type, help and unit of the scraped metrics", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({ scrape: { text: exposition } })
       const files = yield* connector.workspace
@@ -51,7 +51,7 @@ describe("a real Prometheus that runs", () => {
     })
   )
 
-  it.effect("reads native histograms and series that change their kind", () =>
+  it.effect("is read with native histograms, and series that change between floats and histograms", () =>
     Effect.gen(function* () {
       const server = yield* RealPrometheus.make({
         remoteWriteReceiver: true,
@@ -119,8 +119,8 @@ describe("a real Prometheus that runs", () => {
   )
 })
 
-describe.each(servers)("a real $name that is written to", ({ makeWritable }) => {
-  it.effect("ends a series at its stale marker, and reads its new beginning", () =>
+describe.each(servers)("a real $name with remote write", ({ makeWritable }) => {
+  it.effect("has a series that ends at its stale marker and resumes later", () =>
     Effect.gen(function* () {
       const server = yield* makeWritable()
       const start = recently()
@@ -159,7 +159,7 @@ describe.each(servers)("a real $name that is written to", ({ makeWritable }) => 
         new Map([...connector.byKey(output.records)].sort()),
         new Map([...expected].sort())
       )
-      // From the last sample on, servers repeat it as long as they look back.
+      // After the last sample, servers repeat it for the length of their look-back.
       const until = start + 22 * minute
       assert.deepStrictEqual(
         output.records
@@ -182,10 +182,10 @@ describe.each(servers)("a real $name that is written to", ({ makeWritable }) => 
     })
   )
 
-  it.effect("leaves what has not settled, and finds late samples in the look-back window", () =>
+  it.effect("is read only up to the settle delay, with late samples from the look-back window", () =>
     Effect.gen(function* () {
       const server = yield* makeWritable()
-      // So near to now that only settled points may be read.
+      // So recent that the last points have not settled.
       const start = Math.floor(Date.now() / minute - 20) * minute
       yield* server.remoteWrite([
         {
@@ -218,7 +218,7 @@ describe.each(servers)("a real $name that is written to", ({ makeWritable }) => 
       const ids = (records: ReadonlyArray<connector.ParsedRecord>) =>
         new Set(records.map(({ data }) => `${data.series_id} ${data.time}`))
       const before = ids(first.records)
-      // The overlap comes again under its old keys: those that are new are only the late series and newer points.
+      // The overlap has the same keys as before. Only the late series and newer points have new keys.
       for (const { data } of second.records) {
         const isNew = data.host === "late" || Date.parse(data.time as string) > latest
         assert.strictEqual(before.has(`${data.series_id} ${data.time}`), !isNew)

@@ -1,4 +1,4 @@
-/** Memory: a response that is far larger than the heap may be is read nevertheless. */
+/** A response is read even if its samples would not fit into the heap. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
@@ -9,11 +9,11 @@ import * as connector from "../support/connector.ts"
 const start = Date.UTC(2026, 0, 1)
 const minute = 60_000
 
-/** As objects, the samples of one window would take several times this. */
+/** As objects, the samples of the window would need several times as much. */
 const HEAP_MEGABYTES = 48
 
 describe("memory", () => {
-  it.live("does not grow with series times points", () =>
+  it.live("does not grow with the samples of a response: 640,000 need a heap of 48 MB at most", () =>
     Effect.gen(function* () {
       const seriesCount = 20_000
       const points = 32
@@ -44,7 +44,7 @@ describe("memory", () => {
       assert.strictEqual(
         mock.requests.filter(({ path }) => path === "/api/v1/query_range").length,
         1,
-        "it was one response"
+        "one response"
       )
       assert.strictEqual(
         new Set(output.records.map(({ data }) => `${data.series_id} ${data.time}`)).size,

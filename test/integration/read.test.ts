@@ -1,4 +1,4 @@
-/** What is read from real servers, sample for sample against the server's own responses. */
+/** Reads of real servers, compared sample by sample with the server's own responses. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
@@ -22,7 +22,7 @@ const config = <More extends object>(server: RealServer, more: More = {} as More
   ...more
 })
 
-/** The server's own samples of all streams between two times, from one query each. */
+/** The server's own samples of all streams in a range, from one query per stream. */
 const reference = (
   server: RealServer,
   streams: ReadonlyArray<connector.Stream>,
@@ -77,7 +77,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
         const columns = Object.keys(streams[0]!.json_schema.properties)
         for (const [label] of awkwardLabels) {
           const clashes = /^(time|value|series_id|special_value|labels|other_labels|histogram)$/i.test(label)
-          // Warehouses cannot distinguish `label_Time` from `label_time`: one of them has no column of its own.
+          // Warehouses cannot distinguish `label_Time` from `label_time`, so one of the two labels has no column.
           if (label === "Time") assert.notInclude(columns, "label_Time")
           else assert.include(columns, clashes ? `label_${label}` : label)
         }
@@ -91,7 +91,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("reads everything once in a full refresh, in the digits of the server", () =>
+    it.effect("reads everything once in a full refresh, in the server's digits", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
@@ -106,7 +106,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
           connector.byKey(output.records),
           yield* reference(server, streams, start, start + 10 * HOUR, 15)
         )
-        // 2,401 points: more than one window of any size that a first window has.
+        // 2,401 points are more than any first window has.
         for (const { name } of streams) {
           const states = output.states.filter(({ stream }) => stream.stream_descriptor.name === name)
           assert.isAbove(states.length, 2)
@@ -128,7 +128,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("writes records that keep the promise of their catalog", () =>
+    it.effect("writes records that match the schemas of the catalog", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
@@ -163,7 +163,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("reads in two incremental syncs what one long sync reads", () =>
+    it.effect("reads the same in two incremental syncs as in one long sync", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
@@ -177,7 +177,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
         assertClean(first)
         const second = yield* connector.read(files, config(server), catalog, first.states)
         assertClean(second)
-        // `byKey` throws where a record comes twice.
+        // `byKey` throws if a record is repeated.
         assertSame(
           connector.byKey([...first.records, ...second.records]),
           yield* reference(server, streams, start, start + 10 * HOUR, 15)
@@ -189,7 +189,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("resumes from every state that it ever printed", () =>
+    it.effect("resumes from every state that it emitted", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
@@ -237,7 +237,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("puts labels that were not there at discovery into other_labels", () =>
+    it.effect("puts labels that appeared after discovery into other_labels", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace
@@ -282,7 +282,7 @@ describe.each(servers)("reading a real $name", ({ make }) => {
       })
     )
 
-    it.effect("asks in a form where a selector is too long for an address", () =>
+    it.effect("sends requests as forms if the selector is too long for a URL", () =>
       Effect.gen(function* () {
         const server = yield* Server
         const files = yield* connector.workspace

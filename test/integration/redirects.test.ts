@@ -1,4 +1,4 @@
-/** Redirects in front of a real server: where they are followed, and that credentials go nowhere else. */
+/** Redirects in front of a real server: which are followed, and that no other host gets credentials. */
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
@@ -41,7 +41,7 @@ describe("redirects", { concurrent: true }, () => {
         const { expected } = yield* Source
         const statuses = [301, 302, 303, 307, 308]
         const plan: Plan = ({ ordinal, params, target }) =>
-          // Only the last of some hops lets it through.
+          // The request reaches the server after three redirects.
           params.get("hop") === "3"
             ? undefined
             : redirect(
@@ -85,7 +85,7 @@ describe("redirects", { concurrent: true }, () => {
     }
 
     it.effect(
-      "from http to https are followed on the same host, with credentials, but not without trust",
+      "from http to https are followed on the same host, with credentials, if the certificate is trusted",
       () =>
         Effect.gen(function* () {
           const { expected, server } = yield* Source
@@ -112,7 +112,7 @@ describe("redirects", { concurrent: true }, () => {
           assert.strictEqual(secure.requests.length, proxy.requests.length)
           assertCarried(secure.requests)
 
-          // And never back: what was safe would not be any more.
+          // Redirects from https to http are never followed: the connection would no longer be secure.
           const plain = yield* make({ upstream: server.baseUrl })
           const leaving = yield* make({
             upstream: server.baseUrl,
@@ -127,7 +127,7 @@ describe("redirects", { concurrent: true }, () => {
         })
     )
 
-    it.effect("in a circle end, and so do ones to a login page or to nowhere", () =>
+    it.effect("fail if they loop, or lead to a login page or an invalid address", () =>
       Effect.gen(function* () {
         const cases: ReadonlyArray<readonly [Plan, number, ReadonlyArray<RegExp>]> = [
           [({ target }) => redirect(302, target), 6, [/redirects more than 5 times/]],

@@ -1,4 +1,4 @@
-/** The report in a browser: what is seen, that nothing is asked of any network, and how it fits into small windows. */
+/** The report in a browser: its content, that it sends no requests, and its layout in small windows. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -15,7 +15,7 @@ const browser: Effect.Effect<Browser, never, Scope.Scope> = Effect.acquireReleas
   Effect.promise(async () =>
     puppeteer.launch({
       executablePath: await findChromium(),
-      // Its sandbox cannot be had as root, and a container has little shared memory.
+      // Chromium has no sandbox as root, and a container has little shared memory.
       args: ["--no-sandbox", "--disable-dev-shm-usage"]
     })
   ),
@@ -46,7 +46,7 @@ interface Opening {
   readonly scheme?: "light" | "dark"
 }
 
-/** Opens a report from a file as people do. */
+/** Opens a report from a file, like a user. */
 const open = Effect.fnUntraced(function* (
   run: RunSummary,
   { height = 900, scheme = "light", width = 1200 }: Opening = {}
@@ -74,9 +74,9 @@ const open = Effect.fnUntraced(function* (
     await page.goto(address)
   })
   const ask = <A>(script: string) => Effect.promise(() => page.evaluate(script) as Promise<A>)
-  /** Until something holds in the page. */
+  /** Waits until a condition is true in the page. */
   const until = (condition: string) => Effect.promise(() => page.waitForFunction(condition))
-  /** Scrolls to the end, bit by bit, as a reader does. */
+  /** Scrolls to the end in small steps, like a reader. */
   const readAll = ask<void>(`(async () => {
     for (let y = 0; y < document.documentElement.scrollHeight; y += 300) {
       scrollTo(0, y)
@@ -86,7 +86,7 @@ const open = Effect.fnUntraced(function* (
   return { address, ask, page, problems, readAll, requests, until }
 })
 
-/** Of each chart that is drawn, how many of its pixels are in the colour of its first line. */
+/** For each chart, the number of pixels in the colour of its first line. */
 const inkOfCharts = `Array.from(document.querySelectorAll(".chart canvas"), (canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height)
   const wanted = getComputedStyle(document.documentElement).getPropertyValue("--line-0").trim()
@@ -101,14 +101,14 @@ const background = `getComputedStyle(document.body).backgroundColor`
 
 describe("a report in a browser", () => {
   for (const scheme of ["light", "dark"] as const) {
-    it.live(`draws its charts without any request, in ${scheme} colours`, () =>
+    it.live(`draws its charts without network requests, in ${scheme} colours`, () =>
       Effect.gen(function* () {
         const { address, ask, problems, readAll, requests, until } = yield* open(run, { scheme })
         yield* readAll
         yield* until(`document.querySelectorAll(".chart canvas").length === 5`)
         const ink = yield* ask<ReadonlyArray<number>>(inkOfCharts)
         for (const count of ink.slice(0, 4)) assert.isAbove(count, 100)
-        // Nothing of it can be drawn.
+        // This chart has no value that can be drawn.
         assert.strictEqual(ink[4], 0)
         assert.strictEqual(
           yield* ask(background),
@@ -120,7 +120,7 @@ describe("a report in a browser", () => {
     )
   }
 
-  it.live("draws its charts again when the colours change", () =>
+  it.live("redraws its charts when the colour scheme changes", () =>
     Effect.gen(function* () {
       const { ask, page, until } = yield* open(run)
       yield* until(`document.querySelectorAll(".chart canvas").length > 0`)
@@ -133,7 +133,7 @@ describe("a report in a browser", () => {
     })
   )
 
-  it.live("has what others wrote as text", () =>
+  it.live("shows foreign markup as text", () =>
     Effect.gen(function* () {
       const { ask } = yield* open(run)
       assert.strictEqual(yield* ask(`document.querySelector("#s1 h3").textContent`), bad)
@@ -146,7 +146,7 @@ describe("a report in a browser", () => {
   )
 
   for (const width of [320, 390, 1200]) {
-    it.live(`is not wider than a window of ${width} pixels, also after that changes`, () =>
+    it.live(`is not wider than a window of ${width} pixels, even after it is resized`, () =>
       Effect.gen(function* () {
         const { ask, page, problems, readAll, until } = yield* open(run, { width, height: 800 })
         yield* readAll
@@ -179,7 +179,7 @@ describe("a report in a browser", () => {
     })
   )
 
-  it.live("draws of hundreds of streams those that are looked at, and finds one by its name", () =>
+  it.live("draws only visible charts if there are hundreds of streams, and filters streams by name", () =>
     Effect.gen(function* () {
       const many = runOf(
         Array.from({ length: 400 }, (_, i) => streamOf(`stream_${i}`, { curves: [curveOf(wave(200, i))] }))

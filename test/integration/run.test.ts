@@ -15,7 +15,7 @@ import { onMetric, serve } from "../support/mockServer.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
-/** The destinations, and how one of their streams is read as a table. */
+/** The destinations, and how to query a stream of each as a table. */
 const destinations = {
   duckdb: { path: "data.duckdb", table: (_: string, stream: string) => `"${stream}"` },
   parquet: {
@@ -32,14 +32,14 @@ const destinations = {
 type Format = keyof typeof destinations
 const formats = Object.keys(destinations) as ReadonlyArray<Format>
 
-/** A place for a destination, and what is in it. */
+/** A destination in a folder, and its content. */
 const placeOf = (format: Format, folder: string) => {
   const { path: name, table } = destinations[format]
   const path = join(folder, name)
   return {
     to: `${format}:${path}`,
     path,
-    /** How many rows a stream has, how many keys, and the sum of its values. */
+    /** The number of rows and keys of a stream, and the sum of its values. */
     count: (stream: string) =>
       Effect.map(
         query(
@@ -56,7 +56,7 @@ const sumOf = (minutes: number): number => (minutes * (minutes - 1)) / 2
 const summaryOf = (stdout: string) => Schema.decodeUnknownSync(Schema.fromJsonString(SummaryDocument))(stdout)
 
 describe("run", () => {
-  it.live("reads the demo into DuckDB without arguments, and adds nothing twice", () =>
+  it.live("reads the demo into DuckDB without arguments, and a second run adds no duplicates", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const cwd = files.path("")
@@ -92,7 +92,7 @@ describe("run", () => {
     })
   )
 
-  it.live.each(formats)("continues, looks back, and restarts in %s", (format) =>
+  it.live.each(formats)("resumes, appends, looks back and refreshes in %s", (format) =>
     Effect.gen(function* () {
       const { config } = yield* serve([...gauge("a", 100), ...gauge("b", 100)], 60)
       const files = yield* connector.workspace
@@ -117,7 +117,7 @@ describe("run", () => {
       assert.deepInclude(first, { rows: 120, mode: "incremental_append_deduped", succeeded: true })
       assert.deepStrictEqual(yield* count("a"), { rows: 60, keys: 60, sum: sumOf(60) })
 
-      // JSON lines are only appended: rows that are read again cannot replace others there.
+      // JSON lines can only be appended, so rows that are read again cannot replace earlier ones.
       const canReplace = format !== "jsonl"
       const later = { end_date: iso(start + 79 * minute), lookback_window: 600 }
       assert.strictEqual(
@@ -141,7 +141,7 @@ describe("run", () => {
       assert.deepStrictEqual(yield* count("a"), { rows: 50, keys: 50, sum: sumOf(50) })
       assert.deepInclude(yield* count("b"), { rows: 100 })
 
-      // What a refresh has read is not read again.
+      // The next run resumes after the refresh.
       assert.strictEqual((yield* runWith({ end_date: iso(start + 99 * minute) }, "--select", "a")).rows, 50)
       assert.deepStrictEqual(yield* count("a"), { rows: 100, keys: 100, sum: sumOf(100) })
 
@@ -152,10 +152,10 @@ describe("run", () => {
 
   for (const format of formats) {
     for (const signal of ["SIGKILL", "SIGINT"] as const) {
-      it.live(`loses and repeats nothing in ${format} when ${signal} ends it`, () =>
+      it.live(`neither loses nor repeats rows in ${format} if ${signal} ends it`, () =>
         Effect.gen(function* () {
           let broken = true
-          // One stream stands still in the middle of a window while the others come to their end.
+          // One stream stalls in the middle of a window while the others complete.
           const fault = onMetric("z", { stallAfterBytes: 9000 }, true)
           const { config } = yield* serve(
             ["a", "z"].flatMap((name) => gauge(name, 300, 5)),
@@ -174,7 +174,7 @@ describe("run", () => {
             })
           })
 
-          // No one else may write there meanwhile.
+          // No other run may write there meanwhile.
           const other = yield* child.run(args)
           assert.deepStrictEqual([other.code, other.stdout], [1, ""])
           assert.match(other.stderr, new RegExp(`process ${running.process.pid}|PID ${running.process.pid}`))
@@ -194,7 +194,7 @@ describe("run", () => {
     }
   }
 
-  it.live("shows what it would read, and touches nothing", () =>
+  it.live("shows what it would read with --dry-run, and changes nothing", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve([...gauge("a", 100, 3), ...gauge("b", 100)], 100)
       const files = yield* connector.workspace
@@ -231,7 +231,7 @@ describe("run", () => {
   )
 
   for (const more of [[], ["--dry-run"]]) {
-    it.live(`fails where its summary cannot be written ${more.join("")}`, () =>
+    it.live(`fails if its summary cannot be written ${more.join("")}`, () =>
       Effect.gen(function* () {
         const { config } = yield* serve(gauge("a", 10), 10)
         const files = yield* connector.workspace
@@ -264,39 +264,37 @@ describe("run", () => {
     )
   }
 
-  it.live(
-    "runs again and again until it is stopped, each time from a destination that is closed between",
-    () =>
-      Effect.gen(function* () {
-        const { config } = yield* serve(gauge("a", 50), 50)
-        const files = yield* connector.workspace
-        const place = placeOf("duckdb", files.path(""))
-        const report = files.path("report.html")
-        const args = ["run", "--config", files.write("c.json", config), "--to", place.to, "--every", "1s"]
-        const running = yield* child.start([...args, "--full-refresh", "--report", report])
-        let stdout = ""
-        let stderr = ""
-        running.process.stdout.on("data", (chunk: string) => {
-          stdout += chunk
-        })
-        yield* Effect.callback<void>((resume) => {
-          running.process.stderr.on("data", (chunk: string) => {
-            stderr += chunk
-            if (stderr.split("Next run at ").length > 3) resume(Effect.void)
-          })
-        })
-        running.kill("SIGINT")
-        assert.strictEqual((yield* running.result).signal, "SIGINT")
-        const [first = "", ...others] = stdout.split(/\n(?=\d+ new rows)/).slice(1)
-        assert.match(first, /^50 new rows/)
-        // Only the first one restarts.
-        for (const text of others) assert.match(text, /^0 new rows/)
-        assert.deepInclude(yield* place.count("a"), { rows: 50, keys: 50 })
-        assert.include(readFileSync(report, "utf8"), "<!doctype html>")
+  it.live("repeats with --every until it is stopped, and refreshes only in its first run", () =>
+    Effect.gen(function* () {
+      const { config } = yield* serve(gauge("a", 50), 50)
+      const files = yield* connector.workspace
+      const place = placeOf("duckdb", files.path(""))
+      const report = files.path("report.html")
+      const args = ["run", "--config", files.write("c.json", config), "--to", place.to, "--every", "1s"]
+      const running = yield* child.start([...args, "--full-refresh", "--report", report])
+      let stdout = ""
+      let stderr = ""
+      running.process.stdout.on("data", (chunk: string) => {
+        stdout += chunk
       })
+      yield* Effect.callback<void>((resume) => {
+        running.process.stderr.on("data", (chunk: string) => {
+          stderr += chunk
+          if (stderr.split("Next run at ").length > 3) resume(Effect.void)
+        })
+      })
+      running.kill("SIGINT")
+      assert.strictEqual((yield* running.result).signal, "SIGINT")
+      const [first = "", ...others] = stdout.split(/\n(?=\d+ new rows)/).slice(1)
+      assert.match(first, /^50 new rows/)
+      // Only the first run is a full refresh.
+      for (const text of others) assert.match(text, /^0 new rows/)
+      assert.deepInclude(yield* place.count("a"), { rows: 50, keys: 50 })
+      assert.include(readFileSync(report, "utf8"), "<!doctype html>")
+    })
   )
 
-  it.live("writes a report that needs no other file, and compresses JSON lines", () =>
+  it.live("writes a report, and compresses JSON lines", () =>
     Effect.gen(function* () {
       const { config } = yield* serve(gauge("a", 50), 50)
       const files = yield* connector.workspace
@@ -315,7 +313,7 @@ describe("run", () => {
   )
 
   it.live(
-    "says before it reads that a report cannot be written, or that a destination has another shape",
+    "reports that a report cannot be written before any request, and a destination of another shape before it reads",
     () =>
       Effect.gen(function* () {
         const { config, mock } = yield* serve(gauge("a", 50), 50)
@@ -344,7 +342,7 @@ describe("run", () => {
       })
   )
 
-  it.live("refuses a look-back into JSON lines before it asks the server, and takes it elsewhere", () =>
+  it.live("refuses a look-back with JSON lines before any request, but not with append mode or Parquet", () =>
     Effect.gen(function* () {
       const { config, mock } = yield* serve(gauge("up", 3), 3)
       const files = yield* connector.workspace

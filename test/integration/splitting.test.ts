@@ -1,4 +1,4 @@
-/** Real servers with low limits: what they refuse is requested in smaller parts, and arrives complete, each sample once. */
+/** Real servers with low limits: refused requests are split, and every sample is read once. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import * as connector from "../support/connector.ts"
@@ -10,7 +10,7 @@ import { recordKey } from "../support/referenceRecords.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
-/** A gauge of so many series, a sample a minute, one of them without labels. */
+/** A gauge with so many series, one of them without labels, and a sample per minute. */
 const wide = (seriesCount: number, minutes: number) =>
   Array.from({ length: seriesCount }, (_, n) => ({
     labels: {
@@ -20,7 +20,7 @@ const wide = (seriesCount: number, minutes: number) =>
     samples: Array.from({ length: minutes }, (_, i) => [start + i * 60_000, i + n / 8] as const)
   }))
 
-/** Reads `wide` from a server with these flags, and compares it with a server without limits. */
+/** Reads `wide` from a server with the given flags, and compares it with a server without limits. */
 const readLimited = Effect.fnUntraced(function* (
   make: (options: RealServerOptions) => Effect.Effect<RealServer, RealServerError, Scope.Scope>,
   seriesCount: number,
@@ -49,7 +49,7 @@ const readLimited = Effect.fnUntraced(function* (
 })
 
 describe("a real Prometheus", { concurrent: true }, () => {
-  it.effect("with a low --query.max-samples is read in parts of the series, and none is left out", () =>
+  it.effect("with a very low --query.max-samples is read by parts of the series, without missing one", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealPrometheus.make, 300, 30, ["--query.max-samples=100"])
       assert.isTrue(
@@ -60,7 +60,7 @@ describe("a real Prometheus", { concurrent: true }, () => {
     })
   )
 
-  it.effect("with a low --query.max-samples splits time where that is enough", () =>
+  it.effect("with a low --query.max-samples is read in shorter ranges if that is enough", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealPrometheus.make, 100, 61, ["--query.max-samples=700"])
       assert.isTrue(output.logs.some((text) => /too many samples.* Requesting \d+ points/.test(text)))
@@ -68,15 +68,15 @@ describe("a real Prometheus", { concurrent: true }, () => {
     })
   )
 
-  it.effect("with a low --query.timeout is read in windows that it can evaluate in that time", () =>
+  it.effect("with a low --query.timeout is read in windows that it can evaluate within the timeout", () =>
     Effect.gen(function* () {
-      // Too little for the second window on any machine, and enough for one point on a slow one.
+      // Too short for the second window on any machine, and long enough for one point on a slow one.
       const output = yield* readLimited(RealPrometheus.make, 4000, 240, ["--query.timeout=50ms"])
       assert.isTrue(output.logs.some((text) => /timed out in expression evaluation.* Requesting /.test(text)))
     })
   )
 
-  it.effect("with --query.max-concurrency=1 is read like any other, whatever the concurrency", () =>
+  it.effect("with --query.max-concurrency=1 is read completely, even with a concurrency of 16", () =>
     readLimited(RealPrometheus.make, 200, 300, ["--query.max-concurrency=1", "--query.timeout=3s"], {
       concurrency: 16
     })
@@ -84,26 +84,22 @@ describe("a real Prometheus", { concurrent: true }, () => {
 })
 
 describe("a real VictoriaMetrics", { concurrent: true }, () => {
-  it.effect("with low limits of samples, which refuses single points, is read in parts of the series", () =>
+  it.effect("with a limit of samples that refuses single points is read by parts of the series", () =>
     Effect.gen(function* () {
       const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, ["-search.maxSamplesPerQuery=200"])
       assert.isTrue(output.logs.some((text) => /cannot select more than .* Requesting its series/.test(text)))
     })
   )
 
-  it.effect(
-    "with few series allowed, which does not even list its series, is read in parts nevertheless",
-    () =>
-      Effect.gen(function* () {
-        const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, [
-          "-search.maxUniqueTimeseries=40"
-        ])
-        assert.isTrue(
-          output.logs.some((text) =>
-            /number of matching timeseries exceeds 40.* Requesting its series/.test(text)
-          )
+  it.effect("with a limit of series that even refuses to list them is read by parts of the series", () =>
+    Effect.gen(function* () {
+      const output = yield* readLimited(RealVictoriaMetrics.make, 300, 20, ["-search.maxUniqueTimeseries=40"])
+      assert.isTrue(
+        output.logs.some((text) =>
+          /number of matching timeseries exceeds 40.* Requesting its series/.test(text)
         )
-        assert.isFalse(output.logs.some((text) => /Requesting \d+ points/.test(text)))
-      })
+      )
+      assert.isFalse(output.logs.some((text) => /Requesting \d+ points/.test(text)))
+    })
   )
 })

@@ -1,6 +1,6 @@
 /**
- * The built executable on a real terminal, against a server that puts control sequences wherever it can write: none of
- * them arrives, whatever the command, and the sequences that draw the picture are the only ones.
+ * The built executable on a real terminal, against a server that sends control sequences wherever it can. Whatever the
+ * command, none of them reaches the terminal. The only sequences are those that draw the live picture.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -16,7 +16,7 @@ import { minute, start } from "../support/gauge.ts"
 import { onMetric, serveMock } from "../support/mockServer.ts"
 import { runOnTerminal } from "../support/terminal.ts"
 
-/** What a terminal would obey or hide, by kind: each begins with a word to find it by. */
+/** Texts that a terminal would interpret or hide. Each starts with a word that identifies it. */
 const attacks = [
   "title\u001b]0;owned\u0007",
   "clipboard\u001b]52;c;cm0gLXJm\u0007",
@@ -35,20 +35,20 @@ const attacks = [
   "over\rFORGED"
 ]
 
-/** What our own picture is made of. */
+/** The sequences of the live picture. */
 const ours = /\u001b\[(?:\?25[lh]|2K|A|0m|1m|2m|3[123]m)|\r(?=\u001b\[2K)/g
 
 const unseen =
   /[\0-\x09\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffd\u{e0000}-\u{e0fff}\p{Cs}]/u
 
-/** That all of it is what we write ourselves. `\ufffd` would be bytes that are not UTF-8. */
+/** Asserts that the output has only our own sequences. `\ufffd` would mean bytes that are not UTF-8. */
 const assertOurs = (written: string | Buffer, what: string): string => {
   const text = typeof written === "string" ? written : written.toString("utf8")
   const rest = text.replace(ours, "")
   const at = rest.search(unseen)
   assert.strictEqual(at, -1, `${what}: ${JSON.stringify(rest.slice(Math.max(0, at - 200), at + 100))}`)
   assert.notMatch(rest, /^FORGED/m, what)
-  // Hiding, blinking and the like are no one's colours.
+  // Our own red always precedes a word or a failure mark. The red of an attack does not.
   assert.strictEqual(
     (text.match(/\u001b\[31m/g) ?? []).length,
     (text.match(/\u001b\[31m[✗F\w]/gu) ?? []).length,
@@ -59,7 +59,7 @@ const assertOurs = (written: string | Buffer, what: string): string => {
 
 const seed = Number(process.env.TERMINAL_SEED ?? "1")
 
-/** Attacks in any order and number. */
+/** Some attacks in random order. */
 const anyText = (choices: Choices): string =>
   Array.from({ length: choices.between(1, 4) }, () => choices.pick(attacks)).join(" ")
 
@@ -71,12 +71,12 @@ const names = Array.from(
   ])
 )
 
-/** A megabyte of JSON, which is the most that a label may be. */
+/** A megabyte of JSON, the maximum of a label. */
 const long = `${attacks.join(" ")} `.repeat(
   Math.floor(1_000_000 / Buffer.byteLength(JSON.stringify(attacks.join(" "))))
 )
 
-/** Names, labels, types, help and units of a server that means harm. */
+/** A server with attacks in its names, labels, types, help texts and units. */
 const hostileMock = (options: MockOptions = {}) => {
   const series = names.flatMap((name, i) =>
     [0, 1].map((n) =>
@@ -177,7 +177,7 @@ describe("a hostile server", () => {
     })
   )
 
-  it.live("cannot control the terminal by what is shown instead of a run", () =>
+  it.live("cannot control the terminal with the output of check, discover, a dry run or --json", () =>
     Effect.gen(function* () {
       const { configPath, folder } = yield* setUp()
       for (const args of [
@@ -194,7 +194,7 @@ describe("a hostile server", () => {
         assertOurs(stderr, args.join(" "))
         assertOurs(stdout, args.join(" "))
         if (!args.includes("--json")) continue
-        // Programs get the names as they are.
+        // Programs get the original names.
         const { streams } = JSON.parse(stdout) as { streams: ReadonlyArray<{ name: string }> }
         assert.sameMembers(
           streams.map(({ name }) => name),
@@ -204,7 +204,7 @@ describe("a hostile server", () => {
     })
   )
 
-  it.live("cannot control the terminal where it refuses all", () =>
+  it.live("cannot control the terminal with its errors", () =>
     Effect.gen(function* () {
       for (const attack of attacks) {
         const { configPath } = yield* setUp({
@@ -220,10 +220,10 @@ describe("a hostile server", () => {
 })
 
 describe("a command line with control sequences", () => {
-  it.live("is quoted so that a terminal does not obey it", () =>
+  it.live("is escaped in messages, so that a terminal does not interpret it", () =>
     Effect.gen(function* () {
       const folder = yield* files
-      // A path has no such sign.
+      // File names cannot contain a slash.
       const all = attacks.join(" ").replaceAll("/", "")
       const broken = join(folder, `broken ${attacks[3]}`)
       writeFileSync(broken, '{"base_url": "\u001b[2J')
@@ -258,7 +258,7 @@ describe("a command line with control sequences", () => {
 })
 
 describe("a run that is stopped while it draws", () => {
-  it.live("leaves the terminal with its cursor, on a line of its own", () =>
+  it.live("shows the cursor again, at the start of a line", () =>
     Effect.gen(function* () {
       const { configPath, folder } = yield* setUp({
         faults: onMetric("plain", { delayMillis: Number.POSITIVE_INFINITY })
@@ -274,7 +274,7 @@ describe("a run that is stopped while it draws", () => {
         const hidden = text.lastIndexOf("\u001b[?25l")
         assert.isAtLeast(hidden, 0)
         assert.isAbove(text.lastIndexOf("\u001b[?25h"), hidden)
-        // The picture is taken away: whatever the shell prints begins where a line does.
+        // The live picture is erased, so the output of the shell starts at the start of a line.
         assert.match(text, /(?:\n|\u001b\[2K)(?:\u001b\[\?25h)?$/)
       }
     })

@@ -1,4 +1,4 @@
-/** Where VictoriaMetrics differs from Prometheus by its nature: what is read then, and that it is all there is. */
+/** Where VictoriaMetrics differs from Prometheus by design: what is read, and that it is complete. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import type { Fault } from "../../src/mock/http.ts"
@@ -20,7 +20,7 @@ const series = (name: string, samples: SeriesInput["samples"], labels = {}): Ser
   samples
 })
 
-/** Reads everything that `discover` finds with these settings. */
+/** Reads all streams that `discover` finds with the given settings. */
 const readAll = Effect.fnUntraced(function* (settings: object) {
   const files = yield* connector.workspace
   const streams = yield* connector.discover(files, settings)
@@ -31,7 +31,7 @@ const readAll = Effect.fnUntraced(function* (settings: object) {
 })
 
 describe("a real VictoriaMetrics", () => {
-  it.effect("keeps neither NaN nor the sign of zero, and a dozen digits, printed without exponents", () =>
+  it.effect("drops NaN and the sign of zero, keeps a dozen digits, and prints no exponents", () =>
     Effect.gen(function* () {
       const values = [
         [0.1, "0.1"],
@@ -49,7 +49,7 @@ describe("a real VictoriaMetrics", () => {
       ] as const
       const server = yield* RealVictoriaMetrics.make({
         series: [
-          // A series each: the samples of a block share an exponent, so that great ones cost small ones their digits.
+          // One series per value: the samples of a block share an exponent, so large values cost small ones their digits.
           ...values.map(([value], i) => series("alone", [[start, value]], { i: `${i}` })),
           series("together", [
             [start, 1e12],
@@ -79,9 +79,9 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("repeats values over gaps for longer or shorter, but every sample is read", () =>
+  it.effect("repeats values over gaps for a varying time, but every sample is read", () =>
     Effect.gen(function* () {
-      // How long it looks back is guessed from the first intervals of each response: 5 s to 15 min apart here.
+      // It estimates its look-back from the first intervals of each response. Here these are 5 s to 15 min.
       const gaps = [5, 60, 15, 900, 60, 400, 5, 5, 60, 15, 60, 900, 400, 15]
       const samples: Array<readonly [number, number]> = []
       for (let time = start, i = 0; i < 400; time += gaps[(i * i + 3 * i) % gaps.length]! * 1000, i++) {
@@ -103,7 +103,7 @@ describe("a real VictoriaMetrics", () => {
         const grid = (time: number) => Math.ceil(time / (step * 1000)) * step * 1000
         const last = new Map(samples.map(([time, value]) => [grid(time), `${value}`]))
         for (const [time, value] of last) if (time <= end) assert.strictEqual(read.get(time), value)
-        // Anything else repeats the sample before it.
+        // All other points repeat the previous sample.
         for (const [time, value] of read) {
           assert.strictEqual(value, `${samples.findLast(([sampled]) => sampled <= time)![1]}`)
         }
@@ -111,7 +111,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("lists metrics by full days; those without samples in the range are empty", () =>
+  it.effect("lists metrics by full days, and those without samples in the range are empty", () =>
     Effect.gen(function* () {
       const at = (name: string, time: number) => series(name, [[time, 1]])
       const server = yield* RealVictoriaMetrics.make({
@@ -134,7 +134,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("is asked by parts for the names and the samples of series that come and go", () =>
+  it.effect("is requested in parts for the labels and the samples of series that come and go", () =>
     Effect.gen(function* () {
       const pods = [0, 1, 2, 3].flatMap((d) =>
         Array.from({ length: 10 }, (_, n) =>
@@ -145,7 +145,7 @@ describe("a real VictoriaMetrics", () => {
           )
         )
       )
-      // Two days of pods are fine, the four of the range are not.
+      // The limit allows the pods of two days, but not of all four.
       const server = yield* RealVictoriaMetrics.make({
         series: pods,
         flags: ["-search.maxUniqueTimeseries=25"]
@@ -163,7 +163,7 @@ describe("a real VictoriaMetrics", () => {
         ...["label_0", "label_1", "label_2", "label_3"]
       ])
       const { records } = yield* readAll(settings)
-      // Its last sample is repeated once.
+      // The last sample of each pod is repeated once.
       assert.strictEqual(connector.byKey(records).size, 40 * 13)
       assert.strictEqual(new Set(records.map(({ data }) => `${data.pod} ${data.value}`)).size, 40 * 12)
     })
@@ -195,9 +195,9 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("reads nothing newer than the server has completely, without a settle delay", () =>
+  it.effect("is read only up to the time for which it is complete, even without a settle delay", () =>
     Effect.gen(function* () {
-      // The value is the time of its sample. The server repeats old values for what is newer than 30 s.
+      // The value of each sample is its time. For points newer than 30 s, the server repeats old values.
       const first = Math.floor(Date.now() / minute - 5) * minute
       const server = yield* RealVictoriaMetrics.make({
         series: [
@@ -218,7 +218,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("splits a window that is too large for it, as far as its blocks of storage reach", () =>
+  it.effect("is read in parts if a range has too many samples, which it counts by storage blocks", () =>
     Effect.gen(function* () {
       const count = 40_000
       const server = yield* RealVictoriaMetrics.make({
@@ -245,7 +245,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  it.effect("gives a series whose first sample is at midnight, the end of a window", () =>
+  it.effect("returns a series whose first sample is at midnight, at the end of a window", () =>
     Effect.gen(function* () {
       const midnight = Date.UTC(2026, 0, 3)
       const server = yield* RealVictoriaMetrics.make({
@@ -270,7 +270,7 @@ describe("a real VictoriaMetrics", () => {
     })
   )
 
-  // The words identify the limit; versions of the server differ in the rest.
+  // The words identify the limit. The rest of the message depends on the version of the server.
   it.effect.each<{ readonly flag: string; readonly words: string; readonly said: Fault }>([
     {
       flag: "-search.maxSamplesPerQuery=1000",
@@ -302,7 +302,7 @@ describe("a real VictoriaMetrics", () => {
       words: "too long query",
       said: backends.victoriaMetrics.maxQueryLen
     }
-  ])("says what is recorded of it: $flag", ({ flag, said, words }) =>
+  ])("returns the error that the mock imitates: $flag", ({ flag, said, words }) =>
     Effect.gen(function* () {
       const first = Date.UTC(2026, 0, 1)
       const server = yield* RealVictoriaMetrics.make({

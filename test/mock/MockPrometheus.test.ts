@@ -88,7 +88,7 @@ describe("query_range", () => {
     assert.strictEqual(send("/api/v1/query_range", { params: earlier }).body, empty)
   })
 
-  it("counts series if there are any", () => {
+  it("counts series, and returns an empty result if there are none", () => {
     const count = (query: string, from = params.start) =>
       send("/api/v1/query_range", { params: { ...params, start: from, query: `count(${query})` } }).body
     assert.strictEqual(
@@ -100,7 +100,7 @@ describe("query_range", () => {
     assert.strictEqual(count("nope"), success('{"resultType":"matrix","result":[]}'))
   })
 
-  it("knows time()", () => {
+  it("supports time()", () => {
     const response = send("/api/v1/query_range", { params: { ...params, query: "time()", step: "60" } })
     assert.strictEqual(
       response.body,
@@ -110,7 +110,7 @@ describe("query_range", () => {
     )
   })
 
-  it("takes a form, whose parameters come before those of the address", () => {
+  it("accepts a form, whose parameters take precedence over those of the URL", () => {
     const form = new URLSearchParams(params).toString()
     const posted = send("/api/v1/query_range", { method: "POST", form, params: { query: "b" } })
     assert.strictEqual(posted.body, send("/api/v1/query_range", { params }).body)
@@ -163,7 +163,7 @@ describe("query_range", () => {
     )
   })
 
-  it("takes a look-back of its own", () => {
+  it("accepts a look-back per request since version 2.43", () => {
     const one = { ...params, query: "b", start: `${start - 1}`, end: `${start}`, step: "1" }
     assert.include(send("/api/v1/query_range", { params: one }).body, '"values":[[1700000000,"1e-07"]]')
     const late = { ...params, query: 'a{x="1"}', start: `${start + 20}`, end: `${start + 20}` }
@@ -200,7 +200,7 @@ describe("query", () => {
     )
   })
 
-  it("knows time(), a scalar", () => {
+  it("supports time(), a scalar", () => {
     assert.strictEqual(
       send("/api/v1/query", { params: { query: "time()" } }).body,
       success('{"resultType":"scalar","result":[1700000300,"1700000300"]}')
@@ -211,7 +211,7 @@ describe("query", () => {
     )
   })
 
-  it("refuses what it cannot read", () => {
+  it("refuses an invalid time and an unsupported query", () => {
     const response = send("/api/v1/query", { params: { query: "a", time: "foo" } })
     assert.strictEqual(
       response.body,
@@ -274,7 +274,7 @@ describe("labels, label values and series", () => {
     assert.strictEqual(response.body, failure(error))
   })
 
-  it("take any label name on version 3", () => {
+  it("accept any label name since version 3", () => {
     const three = make({ version: "3.5.0" })
     assert.strictEqual(three.send("/api/v1/label/b-c/values").body, success("[]"))
     assert.strictEqual(three.send("/api/v1/label/%C3%A9/values").body, success('["\\u003c"]'))
@@ -356,7 +356,7 @@ describe("options", () => {
     assert.strictEqual(tenant.send("/api/v1/labels", { headers: { "X-SCOPE-ORGID": "team" } }).status, 200)
   })
 
-  it("hide the future", () => {
+  it("hide future samples", () => {
     const live = make({ hideFuture: true })
     assert.strictEqual(live.send("/api/v1/label/__name__/values").body, success('["a","b"]'))
     const params = { query: "h", start: `${start}`, end: `${start + 900}`, step: "60" }
@@ -370,7 +370,7 @@ describe("options", () => {
     assert.notInclude(make({ version: "3.0.0" }).send("/api/v1/query", { params }).body, '"value"')
   })
 
-  it("set the size of the pieces of a body", () => {
+  it("set the size of the chunks of a body", () => {
     const { mock } = make({ chunkBytes: 7 })
     const request = makeRequest("GET", new URL("http://mock/api/v1/series?match[]=a"), [], "")
     const chunks = [...mock.handle(request, nowMillis).body]

@@ -282,11 +282,11 @@ describe("selectors", () => {
     assert.isTrue(matches(true))
   })
 
-  it.each(["count(a)", " COUNT ( a ) ", 'count({__name__="a"})'])("knows %s", (text) => {
+  it.each(["count(a)", " COUNT ( a ) ", 'count({__name__="a"})'])("supports %s", (text) => {
     assert.strictEqual(Result.getOrThrow(parseQuery(text))._tag, "Count")
   })
 
-  it.each(["time()", " time ( ) "])("knows %s", (text) => {
+  it.each(["time()", " time ( ) "])("supports %s", (text) => {
     assert.deepStrictEqual(parseQuery(text), Result.succeed({ _tag: "Time" as const }))
   })
 })

@@ -33,7 +33,7 @@ describe("a fault", () => {
     assert.strictEqual(faultOf(onPath("", fault), "/anything"), fault)
   })
 
-  it("of the first tries only", () => {
+  it("of the first attempts only", () => {
     const faults = firstTries(2, onPath("", fault))
     assert.deepStrictEqual(
       [1, 2, 3].map((attempt) => faultOf(faults, "/x", "", attempt)),
@@ -41,7 +41,7 @@ describe("a fault", () => {
     )
   })
 
-  it("out of several is the first that applies", () => {
+  it("of a list is the first that applies", () => {
     const other = { reset: true }
     const faults = anyOf(onPath("/a", fault), onPath("/b", other), onPath("", { delayMillis: 1 }))
     assert.deepStrictEqual(

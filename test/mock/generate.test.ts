@@ -7,7 +7,7 @@ const hour = 3_600_000
 const endMillis = Date.UTC(2026, 0, 15, 9, 30)
 const database = generate({ endMillis })
 
-/** The series of a metric: at least one, so that no test of them passes without any. */
+/** The series of a metric. Fails if there are none, so that no test passes without series. */
 const named = (name: string, from = database): ReadonlyArray<MockSeries> => {
   const series = from.series.filter((s) => labelValue(s.labels, "__name__") === name)
   assert.isNotEmpty(series, name)
@@ -19,12 +19,12 @@ const numbers = (series: MockSeries) => series.values.filter((v) => typeof v ===
 const falls = (values: ReadonlyArray<number>) => values.filter((v, i) => i > 0 && v < values[i - 1]!).length
 
 describe("the generated database", () => {
-  it("is the same every time, and another with another seed", () => {
+  it("is the same every time, but differs with another seed", () => {
     assert.deepStrictEqual(generate({ endMillis }), database)
     assert.notDeepEqual(generate({ endMillis, seed: 2 }), database)
   })
 
-  it("covers its hours, scrape by scrape", () => {
+  it("has a sample per scrape for all of its hours", () => {
     for (const up of named("up")) {
       assert.strictEqual(up.times.length, 25 * 60)
       assert.isAtLeast(up.times[0]!, endMillis - 25 * hour)
@@ -56,12 +56,12 @@ describe("the generated database", () => {
     )
   })
 
-  it("has the same samples and more when it ends later", () => {
+  it("has the same samples and later ones if it ends later", () => {
     const later = generate({ endMillis: endMillis + 3 * hour })
     for (const series of database.series) {
       const labels = JSON.stringify(series.labels)
       const same = later.series.find((other) => JSON.stringify(other.labels) === labels)
-      // From the second scrape of the later one: the first has no sample to look back to.
+      // From the second scrape of the later database, because its first one has no previous sample.
       const from = endMillis - 22 * hour + 60_000
       const tail = (s: MockSeries | undefined) =>
         s === undefined
@@ -142,7 +142,7 @@ describe("the generated database", () => {
     }
   })
 
-  it("knows every family", () => {
+  it("has metadata for every family", () => {
     for (const series of database.series) {
       const name = labelValue(series.labels, "__name__")
       const family = name.replace(/_(bucket|sum|count|total)$/, "")

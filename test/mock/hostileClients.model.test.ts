@@ -1,4 +1,4 @@
-/** The mock on a socket against clients that send anything: it refuses them, and continues to serve all others. */
+/** The mock on a socket against clients that send anything. It refuses invalid requests, and continues to serve others. */
 import { connect, type Socket } from "node:net"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -22,7 +22,7 @@ const serve = Effect.map(
   })
 )
 
-/** How long a server may take to begin its response, on a busy machine too. */
+/** The maximum time until a response begins, even on a busy machine. */
 const FIRST_BYTE_MILLIS = 2000
 
 /** Sends a text, and returns what arrives until the server closes the connection or is silent for a moment. */
@@ -78,12 +78,12 @@ describe("an invalid request", () => {
     ["a host with a path", get("/api/v1/labels", "Host: a/b?c"), [400]],
     ["a host with a user", get("/api/v1/labels", "Host: u:p@a"), [400]],
     ["an invalid port", get("/api/v1/labels", "Host: a:99999"), [400]],
-    ["an address in IPv6", get("/api/v1/labels", "Host: [::1]:80"), [200]],
+    ["an IPv6 address", get("/api/v1/labels", "Host: [::1]:80"), [200]],
     ["an invalid IPv6 address", get("/api/v1/labels", "Host: [:::::]:80"), [400]],
     ["no host", get("/api/v1/labels", "A: b"), [400]],
     ["two hosts", get("/api/v1/labels", "Host: a", "Host: b"), [200, 400]],
-    ["all of an address", get("http://other.example/api/v1/labels"), [200]],
-    ["an invalid absolute address", get("http://[/api/v1/labels"), [400]],
+    ["an absolute URL", get("http://other.example/api/v1/labels"), [200]],
+    ["an invalid absolute URL", get("http://[/api/v1/labels"), [400]],
     ["another scheme", get("ftp://a/api/v1/labels"), [400]],
     ["no path", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", [400]],
     ["a tunnel", "CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n", [0, 400]],
@@ -92,21 +92,25 @@ describe("an invalid request", () => {
       get("/api/v1/labels", "Host: a", "Connection: Upgrade", "Upgrade: websocket"),
       [200]
     ],
-    ["percent signs of nothing", get("/api/v1/label/%zz/values"), [400]],
-    ["percent signs that are no UTF-8", get("/api/v1/label/%ff%fe/values"), [400]],
-    ["percent signs in a query", get("/api/v1/query?query=%zz%ff"), [400]],
-    ["a path out of the root", get("/../../../../etc/passwd"), [404]],
+    ["invalid percent escapes", get("/api/v1/label/%zz/values"), [400]],
+    ["percent escapes that are not UTF-8", get("/api/v1/label/%ff%fe/values"), [400]],
+    ["invalid percent escapes in a query", get("/api/v1/query?query=%zz%ff"), [400]],
+    ["a path above the root", get("/../../../../etc/passwd"), [404]],
     ["a path with two slashes", get("//evil.example/api/v1/labels"), [404]],
     ["an unknown method", "BREW /api/v1/labels HTTP/1.1\r\nHost: a\r\n\r\n", [400]],
     ["another method", "DELETE /api/v1/labels HTTP/1.1\r\nHost: a\r\n\r\n", [405]],
     ["headers of a megabyte", get("/api/v1/labels", "Host: a", `A: ${"a".repeat(1_000_000)}`), [431, 0]],
-    ["an address of a megabyte", get(`/api/v1/labels?a=${"a".repeat(1_000_000)}`), [431, 0]],
+    ["a URL of a megabyte", get(`/api/v1/labels?a=${"a".repeat(1_000_000)}`), [431, 0]],
     ["control characters", get("/api/v1/labels\u0000\u001b[2J"), [400]],
-    ["bytes of no text", "\u0016\u0003\u0001\u0002\u0000\u0001\u0000", [400]],
-    ["two lengths", post("a=b", "Content-Length: 3", "Content-Length: 4"), [400]],
-    ["a length and pieces", post("0\r\n\r\n", "Content-Length: 5", "Transfer-Encoding: chunked"), [400]],
-    ["pieces that are none", post("zz\r\n", "Transfer-Encoding: chunked"), [400]],
-    ["an invalid length", post("", "Content-Length: -1"), [400]],
+    ["binary data", "\u0016\u0003\u0001\u0002\u0000\u0001\u0000", [400]],
+    ["two content lengths", post("a=b", "Content-Length: 3", "Content-Length: 4"), [400]],
+    [
+      "a content length and chunks",
+      post("0\r\n\r\n", "Content-Length: 5", "Transfer-Encoding: chunked"),
+      [400]
+    ],
+    ["invalid chunks", post("zz\r\n", "Transfer-Encoding: chunked"), [400]],
+    ["an invalid content length", post("", "Content-Length: -1"), [400]],
     ["an unknown expectation", post("a=b", "Content-Length: 3", "Expect: miracles"), [417]],
     ["a body after `100 Continue`", post("a=b", "Content-Length: 3", "Expect: 100-continue"), [100]]
   ])("%s", ([name, request, statuses]) =>
@@ -173,7 +177,7 @@ describe("an invalid request", () => {
 })
 
 describe("a body that is too large", () => {
-  /** Sends without end. Returns how much was accepted before the connection was closed, and the response. */
+  /** Sends up to `most` bytes. Returns how many were accepted before the connection was closed, and the response. */
   const flood = (port: number, head: string, piece: Buffer, most: number) =>
     Effect.callback<{ readonly sent: number; readonly received: string }>((resume) => {
       let received = ""
@@ -202,9 +206,9 @@ describe("a body that is too large", () => {
   const most = 600_000_000
 
   it.live.each([
-    ["with its length", `Content-Length: ${most}`, piece],
+    ["with Content-Length", `Content-Length: ${most}`, piece],
     [
-      "in pieces",
+      "in chunks",
       "Transfer-Encoding: chunked",
       Buffer.concat([Buffer.from("10000\r\n"), piece, Buffer.from("\r\n")])
     ]
@@ -213,7 +217,7 @@ describe("a body that is too large", () => {
       const { baseUrl, port } = yield* serve
       const { received, sent } = yield* flood(port, post("", header), piece, most)
       assert.strictEqual(statusOf(received), 413, received)
-      // The buffers of the sockets, and the most that is read.
+      // Allows for the socket buffers and the maximum that the mock reads.
       assert.isBelow(sent, 40_000_000)
       yield* assertServes(baseUrl, header)
     })
@@ -342,7 +346,7 @@ describe("invalid parameters", () => {
     "metric"
   ]
 
-  it("are refused, or give no more points than a range may have", () => {
+  it("are refused, or return no more points than a range may have", () => {
     const mock = new MockPrometheus(database, { version: "3.0.0", maxSamples: 50_000_000 })
     const requests = runs(20, 300)
     let succeeded = 0

@@ -36,7 +36,7 @@ describe("parseTime", () => {
     assert.isUndefined(parseTime(text))
   })
 
-  it("hits every millisecond", () => {
+  it("is exact to the millisecond", () => {
     for (let ms = 0; ms < 1000; ms++) {
       const text = `1700000000.${String(ms).padStart(3, "0")}`
       assert.strictEqual(parseTime(text), 1_700_000_000_000 + ms)

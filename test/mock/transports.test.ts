@@ -57,7 +57,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
 
   const faulty = (fault: Fault, options: MockOptions = {}) => open({ ...options, faults: () => fault })
 
-  it.live("streams a body in pieces", () =>
+  it.live("streams a body in chunks", () =>
     Effect.gen(function* () {
       const { mock, baseUrl, client } = yield* open({ chunkBytes: 10_000 })
       const response = yield* client.get(`${baseUrl}${path}`, { urlParams: params })
@@ -116,7 +116,7 @@ describe.each(transports)("the mock $name", ({ connect }) => {
     })
   )
 
-  it.live("breaks the connection after so many bytes", () =>
+  it.live("breaks the connection after the given number of bytes", () =>
     Effect.gen(function* () {
       const { baseUrl, client } = yield* faulty({ cutAfterBytes: 100_000 })
       const response = yield* client.get(`${baseUrl}${path}`, { urlParams: params })

@@ -252,7 +252,7 @@ describe("PrometheusClient", () => {
   const json = { "content-type": "application/json" }
   const tooMany = '{"status":"error","errorType":"execution","error":"would load too many samples"}'
 
-  it.live("retries a refusal whose text broke off, since the rest may be specific", () =>
+  it.live("retries a refusal whose text broke off, since the rest may give the reason", () =>
     Effect.forEach(
       [
         { status: 422, body: tooMany, headers: json, cutAfterBytes: 40 },
@@ -272,7 +272,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("needs no text if the status is enough", () =>
+  it.live("does not need the text of a refusal if its status gives the reason", () =>
     Effect.forEach(
       [
         [401, "Unauthorized"],
@@ -299,7 +299,7 @@ describe("PrometheusClient", () => {
     const changed = gzipSync(
       `{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"m"},"values":[${values}]}]}}`
     )
-    // Its checksum.
+    // Damages the checksum.
     changed[changed.length - 5]! ^= 1
     return withClient(
       { mock: { faults: onRange({ body: changed, headers: gzip }) }, config: { compression: "gzip" } },
@@ -408,7 +408,7 @@ describe("PrometheusClient", () => {
     )
   )
 
-  it.live("sets a timeout on the server that ends first", () =>
+  it.live("sends the server a timeout that is shorter than its own", () =>
     withClient({ config: { request_timeout: 60 } }, (client, mock) =>
       Effect.gen(function* () {
         yield* samples(client)

@@ -165,7 +165,7 @@ describe("a read of a server whose responses are changed", () => {
     ([choices]) =>
       Effect.gen(function* () {
         let round = 0
-        // Some responses are let through, so that others are reached.
+        // Some responses are unchanged, so that the read gets to later ones.
         const more = (): Choices => new Choices(choices.seed + round++, 3000)
         const mock = new HostilePrometheus(
           (body) => {
@@ -183,7 +183,7 @@ describe("a read of a server whose responses are changed", () => {
   )
 
   it.effect.prop(
-    "has all samples in the end if the last responses are complete",
+    "eventually has all samples if the last responses are complete",
     [choices],
     ([choices]) =>
       Effect.gen(function* () {
@@ -194,7 +194,7 @@ describe("a read of a server whose responses are changed", () => {
         )
         const expected = yield* readFrom(original)
         const mock = new HostilePrometheus(
-          // Cut short: what is there is true.
+          // The responses are only cut short, so their samples are correct.
           (body, attempt) =>
             attempt <= RETRIES
               ? body.subarray(0, new Choices(choices.seed + round++, 3000).below(body.length))
@@ -225,12 +225,12 @@ describe("a read of a server whose responses are changed", () => {
     ["zero", `{${n},${values(0)}}`],
     ["in milliseconds", `{${n},${values(at(0) * 1000)}}`],
     ["huge", `{${n},${values("1e300")}}`],
-    ["infinite", `{${n},${values("1e999")}}`],
-    ["minus infinite", `{${n},${values("-1e999")}}`],
+    ["infinity", `{${n},${values("1e999")}}`],
+    ["minus infinity", `{${n},${values("-1e999")}}`],
     ["of 400 digits", `{${n},${values("9".repeat(400))}}`],
     ["out of order", `{${n},${values(at(1), at(0))}}`],
     ["twice", `{${n},${values(at(1), at(1))}}`],
-    ["in two series that are one", `{${n},${values(at(1))}},{${n},${values(at(1))}}`],
+    ["in two copies of a series", `{${n},${values(at(1))}},{${n},${values(at(1))}}`],
     ["in two lists of one series", `{${n},${values(at(1))},${values(at(1))}}`],
     [
       "in two series that differ only in an empty label",
@@ -253,7 +253,7 @@ describe("a read of a server whose responses are changed", () => {
         "Checkpoint"
       )
       assertHonest(mock, { events, error: undefined })
-      // It is not retried: a server that does this always does it.
+      // The read does not retry, because a server that does this will do it again.
       assert.strictEqual(mock.sent[0]?.firstMillis, start)
       assert.strictEqual(new Set(mock.sent.map(({ firstMillis }) => firstMillis)).size, mock.sent.length)
     })

@@ -1,6 +1,6 @@
 /**
- * The client against a server that sends what no Prometheus would: too much, too deep, too slow, or something else. Each
- * request ends soon, with a sentence.
+ * The client against a server that sends what no Prometheus would: bodies that are too large, too deep, too slow or
+ * invalid. Each request ends soon, with a readable error.
  */
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { gzipSync } from "node:zlib"
@@ -133,9 +133,9 @@ describe("too much", { concurrent: true }, () => {
       readonly [call: (client: Client) => Effect.Effect<unknown, PrometheusError>, message: RegExp]
     >
   > = {
-    "from the clock": [nowOf, /more than 64 KiB/],
-    "from a list of metrics": [metricNamesOf, /more than 65536 KiB/],
-    "from a list of labels": [labelNamesOf, /more than 65536 KiB/]
+    "for the clock": [nowOf, /more than 64 KiB/],
+    "for a list of metrics": [metricNamesOf, /more than 65536 KiB/],
+    "for a list of labels": [labelNamesOf, /more than 65536 KiB/]
   }
   for (const [what, [call, message]] of Object.entries(oversized)) {
     it.live(`${what} is not read to its end`, () =>
@@ -153,8 +153,8 @@ describe("too much", { concurrent: true }, () => {
 
     for (const [kind, body, headers] of [
       ["64 MB of lists in 64 kB of gzip", [bomb], gzip],
-      ["lists within lists", ["[".repeat(50_000)], {}],
-      ["objects within objects", [`{"status":"success","data":${'{"a":'.repeat(10_000)}`], {}],
+      ["nested lists", ["[".repeat(50_000)], {}],
+      ["nested objects", [`{"status":"success","data":${'{"a":'.repeat(10_000)}`], {}],
       ["very many objects", [names(`[${"{},".repeat(10_000)}1]`)], {}]
     ] as const) {
       it.live(`${what} is refused before it is parsed: ${kind}`, () =>
@@ -285,7 +285,7 @@ describe("names", { concurrent: true }, () => {
     )
   }
 
-  it.live("may be 700,000", () =>
+  it.live("can be as many as 700,000", () =>
     withServer(
       (_, response) =>
         send(response, [
@@ -309,7 +309,7 @@ describe("a body that arrives too slowly", { concurrent: true }, () => {
     ["a list of metrics", metricNamesOf, names('["a_metric_with_a_long_name","and_another_one"]')]
   ]
   for (const [what, call, body] of endpoints) {
-    it.live(`is given up: ${what}`, () =>
+    it.live(`is aborted: ${what}`, () =>
       withServer(
         (_, response) => send(response, drip(body, 200)),
         (client) =>
@@ -323,7 +323,7 @@ describe("a body that arrives too slowly", { concurrent: true }, () => {
     )
   }
 
-  it.live("is given up: a refusal", () =>
+  it.live("is aborted: a refusal", () =>
     withServer(
       (_, response) => send(response, drip("x".repeat(1000), 200), { "content-type": "text/plain" }, 400),
       (client) =>
@@ -334,7 +334,7 @@ describe("a body that arrives too slowly", { concurrent: true }, () => {
     )
   )
 
-  it.live("is given up: samples", () =>
+  it.live("is aborted: samples", () =>
     withServer(
       (_, response) => send(response, drip(" ".repeat(1000), 200)),
       (client) =>

@@ -29,7 +29,7 @@ describe("secretTexts", () => {
     })
   )
 
-  it.effect("leaves out secrets that any message may contain by chance", () =>
+  it.effect("omits secrets that any message could contain by chance", () =>
     Effect.gen(function* () {
       for (const common of ["a", "1", "http", "prometheus"]) {
         const headers = [{ name: "X-Scope-OrgID", value: common }]
@@ -42,7 +42,7 @@ describe("secretTexts", () => {
     })
   )
 
-  it.effect("makes every log mask what the method of authentication derives", () =>
+  it.effect("makes every log mask values that are derived for authentication", () =>
     Effect.gen(function* () {
       const secrets = secretTexts(yield* settings({ basic_auth_user: "u", basic_auth_pass: "drowssap-1" }))
       const log = Effect.logInfo(`The server refused ${Buffer.from("u:drowssap-1").toString("base64")} of u.`)

@@ -36,27 +36,27 @@ describe("the server's clock", () => {
 
   it.each([
     [
-      "this machine alone is behind",
+      "only this machine is behind",
       { ownMillis: now - 3 * year },
       /ahead of this machine's clock \(2023/,
       true
     ],
     ["there is no Date", { dateMillis: undefined, ownMillis: now - 3 * year }, /ahead of this machine/, true],
     [
-      "its Date alone is behind",
+      "only its Date is behind",
       { dateMillis: now - 2 * day },
       /ahead of the Date header of its response/,
       true
     ],
     ["this machine is ahead", { ownMillis: now + 2 * day }, /behind this machine's clock/, false],
     [
-      "it stands still",
+      "both others are a year ahead",
       { dateMillis: now + year, ownMillis: now + year },
       /behind the Date header of its response \(2027-\S+\) and behind this machine's clock \(2027/,
       false
     ],
     [
-      "no two agree",
+      "no two clocks agree",
       { dateMillis: now + year, ownMillis: now - year },
       /ahead of this machine's clock \(2025-\S+\) and behind the Date header/,
       true

@@ -7,7 +7,7 @@ describe("jsonLine", () => {
     const value = { [text]: [text, `${text}\u0085\u2028\u2029\n`] }
     const line = jsonLine(value)
     assert.deepStrictEqual(JSON.parse(line), value)
-    // What Python's `splitlines` splits at.
+    // The characters at which Python's `splitlines` splits.
     assert.notMatch(line, /[\n\r\v\f\x1c-\x1e\u0085\u2028\u2029]/)
   })
 

@@ -9,7 +9,7 @@ describe("RateMeter", () => {
     assert.strictEqual(meter.perSecond, 0)
     for (let now = 100; now <= 10_000; now += 100) meter.add(now, now * 2)
     assert.strictEqual(meter.perSecond, 2000)
-    // It halts.
+    // The run stalls.
     for (let now = 10_100; now <= 12_500; now += 100) meter.add(now, 20_000)
     assert.strictEqual(meter.perSecond, 1000)
     for (let now = 12_600; now <= 15_000; now += 100) meter.add(now, 20_000)

@@ -10,7 +10,7 @@ describe("selectStreams", () => {
   const failed = ["bad_0", "bad_1", "bad_2", "bad_3"]
 
   it.each([
-    // A line is for the number of the others.
+    // One line is reserved for the number of omitted streams.
     [6, ["ok_0", ...failed]],
     [3, failed],
     [24, streams.map(({ name }) => name)]
@@ -23,7 +23,7 @@ describe("selectStreams", () => {
     assert.lengthOf(left, 24 - expected.length)
   })
 
-  it("takes only some of very many failed ones", () => {
+  it("takes only some of the failed ones if there are very many", () => {
     const { left, shown } = selectStreams(streams, 6, 3)
     assert.deepStrictEqual([shown.length, left.length], [5, 19])
     assert.lengthOf(

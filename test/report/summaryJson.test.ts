@@ -54,7 +54,7 @@ describe("summaryJson", () => {
     assert.isAtLeast(described?.length ?? 0, 20)
   })
 
-  it("succeeded where all streams did", () => {
+  it("reports success if all streams succeeded", () => {
     assert.isTrue(summaryDocument(runOf([streamOf("up")])).succeeded)
   })
 })

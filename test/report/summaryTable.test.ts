@@ -60,7 +60,7 @@ Query it:
     assert.deepStrictEqual(header(26), ["STREAM", "ROWS"])
   })
 
-  it("is limited to 40 streams, but has all failed ones", () => {
+  it("is limited to 40 lines, including all failed streams", () => {
     const many = runOf([
       ...Array.from({ length: 60 }, (_, i) => streamOf(`ok_${i}`)),
       ...Array.from({ length: 4 }, (_, i) => failedStream(`bad_${i}`, "Gone."))
@@ -91,7 +91,7 @@ Query it:
     )
   })
 
-  it("names some hundred failed streams, and counts the others", () => {
+  it("names a few hundred failed streams, and counts the others", () => {
     const failed = Array.from({ length: 150_000 }, (_, i) => failedStream(`f${i}`, "It is gone."))
     const lines = summaryText(runOf([streamOf("up"), ...failed]), { columns: 80, paint: plain }).split("\n")
     assert.isBelow(lines.length, 500)

@@ -180,7 +180,7 @@ describe("the labels of shown series", () => {
     collectGarbage()
     const before = process.memoryUsage().heapUsed
     for (let i = 0; i < 8; i++) {
-      // As they come from a decoder: a string of one piece.
+      // A flat string, as from a decoder.
       const label = Buffer.alloc(4_000_000, `${i}`).toString("latin1")
       tally.add(floats(seriesOf("up", { a: label }), [[start, "1"]]))
     }

@@ -82,7 +82,7 @@ interface Given extends Partial<Pick<RunOptions, "isStepGiven" | "mayShrink" | "
   readonly failing?: string
   readonly isFatal?: boolean
   readonly contents?: Readonly<Record<string, Contents>>
-  /** What takes time in the completion of a stream. It gets all calls so far. */
+  /** Runs during the completion of a stream, and gets all calls so far. */
   readonly whileCompleting?: (stream: string, calls: ReadonlyArray<string>) => Effect.Effect<void>
 }
 
@@ -130,7 +130,7 @@ const storyOf = (calls: ReadonlyArray<string>, stream: string): string =>
     .join(" ")
 
 describe("run", () => {
-  it.effect("writes, commits and completes each stream, and sums it up", () =>
+  it.effect("writes, commits and completes each stream, and returns a summary", () =>
     Effect.gen(function* () {
       const series = [...gauge("a", 20, 3), ...gauge("b", 20)]
       const { exit, rows, summaries, calls } = yield* runOf({ series, points: 20 })
@@ -198,7 +198,7 @@ describe("run", () => {
     })
   )
 
-  it.effect("previews a stream whose values change, for which a gap is no change", () =>
+  it.effect("previews a stream whose values change, and does not count a gap as a change", () =>
     Effect.gen(function* () {
       const values = (name: string, ...values: ReadonlyArray<number>) =>
         makeSeries(

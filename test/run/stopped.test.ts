@@ -30,7 +30,7 @@ const watchConnections = Effect.gen(function* () {
       }
       DuckDBConnection.prototype.closeSync = function () {
         counts.closed++
-        // It would crash.
+        // Closing it would crash DuckDB.
         if (atWork.has(this)) counts.closedAtWork++
         else closeSync.apply(this)
       }
@@ -58,7 +58,7 @@ describe("a stop", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live.each(["duckdb", "parquet"] as const)("while a stream is being written does so, too: %s", (format) =>
+  it.live.each(["duckdb", "parquet"] as const)("while a stream is being written waits, too: %s", (format) =>
     Effect.gen(function* () {
       const path = join(yield* temporaryFolder, "data")
       const layer =

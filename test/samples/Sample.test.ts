@@ -47,7 +47,7 @@ describe("a value of a block", () => {
 
 describe("a part of a block", () => {
   it.each([text, asTextBlock(text), numberBlock(series, 1000, [1.5, Number.NaN, -0, Infinity])])(
-    "has the samples from one to before another: $_tag",
+    "has the samples of a half-open range: $_tag",
     (block) => {
       const part = partOf(block, 1, 3)
       assert.strictEqual(part.length, 2)

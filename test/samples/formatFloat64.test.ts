@@ -60,7 +60,7 @@ describe("formatFloat64", () => {
     if (digits.length > 1) assert.notStrictEqual(Number(value.toPrecision(digits.length - 1)), value)
   })
 
-  // Of `strconv.FormatFloat`, with the format that Prometheus chooses.
+  // From `strconv.FormatFloat`, with the format that Prometheus uses.
   it.each([
     ["4d65822107fcfd52", "7.078406569534682e+64"],
     ["436390022e6a69df", "44050908804501240"],

@@ -18,7 +18,7 @@ describe("parseFloat64", () => {
     assert.strictEqual(read(text), Number(text))
   })
 
-  it.prop("parses digits with a point to the last bit", [Schema.Int, Schema.Int], ([complete, part]) => {
+  it.prop("parses decimals to the last bit", [Schema.Int, Schema.Int], ([complete, part]) => {
     const text = `${complete}.${Math.abs(part)}`
     assert.strictEqual(read(text), Number(text))
   })

@@ -121,7 +121,7 @@ describe("the events of a stream", () => {
     })
   )
 
-  it.effect("are none for no streams", () =>
+  it.effect("are none if there are no streams", () =>
     Effect.gen(function* () {
       const { events } = yield* readAll([], { series: [], points: 5 })
       assert.deepStrictEqual(events, [])
@@ -350,7 +350,7 @@ describe("retries", () => {
     })
   )
 
-  it.effect("accept a date for it", () =>
+  it.effect("accept a date in Retry-After", () =>
     Effect.gen(function* () {
       const now = start + 4 * minute + DELAY
       const fault = refusal(503, "later", { "retry-after": new Date(now + 42_000).toUTCString() })
@@ -435,7 +435,7 @@ describe("retries", () => {
 })
 
 describe("a failure", () => {
-  it.effect("of one stream leaves the others alone, and no checkpoint follows it", () =>
+  it.effect("of one stream does not affect the others, and no checkpoint follows it", () =>
     Effect.gen(function* () {
       const names = ["a", "b", "c"]
       const { events } = yield* readAll(incremental(...names), {
@@ -472,7 +472,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("of a server that sends unrequested samples fails the stream", () =>
+  it.effect("for unrequested samples ends the stream without a retry", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: [],
@@ -527,7 +527,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("to reach the server ends the read once its retries are used up", () =>
+  it.effect("to reach the server ends the read once retries are exhausted", () =>
     Effect.gen(function* () {
       const { error, mock } = yield* failure({
         series: gauge("a", 5),
@@ -644,7 +644,7 @@ describe("concurrency", () => {
   )
 
   it.effect(
-    "lets small streams pass a huge one, and limits its concurrent requests like those of others",
+    "lets small streams overtake a huge one, and limits its concurrent requests like those of others",
     () =>
       Effect.gen(function* () {
         const small = ["a", "b"]

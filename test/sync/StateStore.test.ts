@@ -149,7 +149,7 @@ describe("StateStore.layerJson", () => {
     })
   )
 
-  it.effect("fails with a sentence if a state cannot be saved", () =>
+  it.effect("fails with a readable error if a state cannot be saved", () =>
     Effect.gen(function* () {
       const store = yield* StateStore
       const error = yield* Effect.flip(

@@ -1,4 +1,4 @@
-/** The grid of time compared with slow and obvious references. */
+/** The time grid, compared with slow and obvious references. */
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Schema } from "effect"
 import { gridToRead } from "../../src/sync/plan.ts"
@@ -98,7 +98,7 @@ describe("pointCount", () => {
 
 describe("afterCursor", () => {
   it.prop(
-    "leaves the points later than the cursor minus the look-back",
+    "keeps the points after the cursor minus the look-back",
     [start, length, step, integer(0, 4000), integer(0, 1000)],
     ([start, length, step, cursor, lookbackMillis]) => {
       const range = gridRange(start, start + length, step)
@@ -134,7 +134,7 @@ describe("afterCursor", () => {
     assert.strictEqual(pointCount(afterCursor(range, 599_999, 0)), 1)
   })
 
-  it("never goes back behind the start", () => {
+  it("never goes back before the start", () => {
     const range = gridRange(600_000, 1_200_000, 60_000)
     assert.deepStrictEqual(afterCursor(range, 600_000, 86_400_000), range)
     assert.deepStrictEqual(afterCursor(range, 0, 0), range)

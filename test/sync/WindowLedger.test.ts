@@ -197,8 +197,8 @@ describe("WindowLedger", () => {
     ["off the grid", [601]],
     ["off the grid by a millisecond", [600.001]],
     ["among others", [600, 660, 690, 720]],
-    ["at no time", [Number.NaN]],
-    ["at no end of time", [Number.POSITIVE_INFINITY]],
+    ["at NaN", [Number.NaN]],
+    ["at infinity", [Number.POSITIVE_INFINITY]],
     ["before the epoch", [-60]]
   ])("refuses a sample %s", (_, times) => {
     for (const kind of kinds) {
@@ -217,7 +217,7 @@ describe("WindowLedger", () => {
     ["twice in two blocks", [[600, 660], [660]]],
     ["out of order in two blocks", [[660], [600]]],
     [
-      "once more from the start",
+      "again from the start",
       [
         [600, 660],
         [600, 660]

@@ -82,7 +82,7 @@ describe("a start that was moved", () => {
     })
   )
 
-  it.effect("back, and stopped on the way: the time of the state stays, and the rest follows", () =>
+  it.effect("back, and stopped midway: the state keeps its time, and the next sync reads the rest", () =>
     Effect.gen(function* () {
       const first = yield* sync({ from: 20, points: 30 })
       const stopped = yield* sync({ from: 0, points: 30, state: first.state, windowsRead: 1 })
@@ -107,7 +107,7 @@ describe("a start that was moved", () => {
     })
   )
 
-  it.effect("back: the look-back reads its part again, and no other", () =>
+  it.effect("back: only the look-back window is read again", () =>
     Effect.gen(function* () {
       const first = yield* sync({ from: 20, points: 30 })
       const second = yield* sync({
@@ -120,7 +120,7 @@ describe("a start that was moved", () => {
     })
   )
 
-  it.effect("in a stopped refresh: back resumes it, forward begins another", () =>
+  it.effect("in a stopped refresh: back resumes it, forward restarts it", () =>
     Effect.gen(function* () {
       const stopped = yield* sync({ from: 10, points: 30, isRefresh: true, windowsRead: 2 })
       const before = committed(stopped.events)

@@ -47,7 +47,7 @@ describe("a connection", () => {
     assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }), [])
   })
 
-  it("causes a warning if the environment turns off the check of certificates", () => {
+  it("causes a warning if the environment disables the verification of certificates", () => {
     const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" })
     assert.lengthOf(warnings, 1)
     assert.match(warnings[0]!, /^NODE_TLS_REJECT_UNAUTHORIZED is 0 .* certificates are not checked/)

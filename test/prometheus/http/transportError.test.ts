@@ -102,7 +102,7 @@ describe("fromTransport", () => {
     assert.strictEqual(causeText(new AggregateError([], "all failed")), "all failed")
   })
 
-  it("ends for an error that is its own cause", () => {
+  it("terminates for an error that is its own cause", () => {
     const cause: { cause?: unknown; message: string } = { message: "round" }
     cause.cause = cause
     assert.strictEqual(causeText(cause), "round")

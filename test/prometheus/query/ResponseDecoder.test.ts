@@ -104,7 +104,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("are the same objects, so that derived values are made once", () => {
+    it("are the same objects, so that derived values are computed once", () => {
       const cache = new SeriesCache()
       const seriesOf = (labels: string) => {
         const decoder = new ResponseDecoder(cache)
@@ -151,7 +151,7 @@ describe("ResponseDecoder", () => {
     )
 
     it.prop(
-      "into two chunks gives the same, wherever it is",
+      "into two chunks gives the same, at any position",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -282,7 +282,7 @@ describe("ResponseDecoder", () => {
       )
     })
 
-    it("may write their values with escapes", () => {
+    it("may have values with escapes", () => {
       assert.deepStrictEqual(floats(withValues('[[1,"1"],[2,"\\u0031\\u002e5"],[3,"\\u002bInf"],[4,"4"]]')), [
         [1000, "1"],
         [2000, "1.5"],
@@ -315,7 +315,7 @@ describe("ResponseDecoder", () => {
       ])
     })
 
-    it("may be numerous", () => {
+    it("may be many", () => {
       const series = Array.from(
         { length: 20 },
         (_, s) =>
@@ -365,7 +365,7 @@ describe("ResponseDecoder", () => {
       )
     })
 
-    it("may be none", () => {
+    it("may be empty", () => {
       assert.deepStrictEqual(labels(withMetric("{}")), [[]])
       assert.deepStrictEqual(labels(withMetric('{ "a" : "" }')), [[]])
     })
@@ -406,7 +406,7 @@ describe("ResponseDecoder", () => {
     })
 
     it("never merge two series", () => {
-      // Half of a pair of surrogates is no text: SHA-256 would see U+FFFD in both.
+      // A lone surrogate is not valid text: SHA-256 would see U+FFFD in both.
       const bytes = encode(
         responseWith(
           '[{"metric":{"a":"\\ud800"},"values":[[1,"1"]]},{"metric":{"a":"\\ufffd"},"values":[[1,"2"]]},{"metric":{"a":"\\udc00"},"values":[[1,"3"]]}]'
@@ -487,7 +487,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("keeps the first of very many warnings, and the one about data among those about the query", () => {
+    it("keeps the first of very many warnings, including one about data among those about the query", () => {
       const warnings = Array.from({ length: 200_000 }, (_, i) => `PromQL info ${i}`)
       warnings[150_000] = `no store: ${"x".repeat(5_000_000)}`
       const text = `{"warnings":${JSON.stringify(warnings)},${responseWith("[]").slice(1)}`
@@ -513,7 +513,7 @@ describe("ResponseDecoder", () => {
       }
     })
 
-    it("says that a response is partial, if the server says so", () => {
+    it("reports that a response is partial if the server does", () => {
       for (const [json, isPartial] of [
         ["true", true],
         ["false", false],
@@ -535,7 +535,7 @@ describe("ResponseDecoder", () => {
     const complete = withValues('[[1,"2.5"]]')
 
     it.prop(
-      "the response is cut short, wherever, and never invents samples",
+      "the response is cut short anywhere, and never invents samples",
       [choices],
       ([choices]) => {
         const bytes = encode(randomResponse(choices, { unknownKeys: true }))
@@ -588,11 +588,11 @@ describe("ResponseDecoder", () => {
     })
 
     it.each([
-      ["a continuation byte alone", [0x80]],
-      ["a start without its end", [0xc3]],
+      ["a lone continuation byte", [0x80]],
+      ["a truncated sequence", [0xc3]],
       ["an overlong form", [0xc0, 0xaf]],
       ["a surrogate", [0xed, 0xa0, 0x80]],
-      ["more than Unicode has", [0xf4, 0x90, 0x80, 0x80]],
+      ["a code point beyond Unicode", [0xf4, 0x90, 0x80, 0x80]],
       ["0xFF", [0xff]]
     ])("a text is not UTF-8: %s", (_, bytes) => {
       const [before, after] = withMetric('{"a":"x@y"}').split("@")

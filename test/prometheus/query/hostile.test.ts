@@ -224,7 +224,7 @@ describe("something very long", () => {
   it.each([
     ["a label", series('[[1,"1"]]', `{"a":"${long(10 * megabytes)}"}`), /longer than 1024 KiB/],
     ["the name of a label", series('[[1,"1"]]', `{"${long(10 * megabytes)}":"a"}`), /longer than 1024 KiB/],
-    ["a label that is no text", series('[[1,"1"]]', `{"${long(megabytes)}":1}`), /is not a string/],
+    ["a label that is not a string", series('[[1,"1"]]', `{"${long(megabytes)}":1}`), /is not a string/],
     ["a million labels", series('[[1,"1"]]', labels(1_000_000)), /longer than 1024 KiB/],
     ["a value", series(`[[1,"${"1".repeat(10 * megabytes)}"]]`), /longer than 4 KiB/],
     ["a value with escapes", series(`[[1,"${"\\u0031".repeat(megabytes)}"]]`), /longer than 4 KiB/],

@@ -65,7 +65,7 @@ const shortEscapes: Readonly<Record<string, string>> = {
 class Writer {
   readonly choices: Choices
   readonly options: ResponseOptions
-  /** Half of all responses are as servers write them: without white space and needless escapes. */
+  /** Half of all responses are as servers write them: without white space and unnecessary escapes. */
   readonly plain: boolean
 
   constructor(choices: Choices, options: ResponseOptions) {

@@ -128,7 +128,7 @@ describe("the report of a hostile server", () => {
     assert.include(html, "<h3>עברית</h3>")
   })
 
-  it("has some thousand of its streams, including failed ones, and counts the others", () => {
+  it("shows a few thousand of its streams, including failed ones, and counts the others", () => {
     const streams = Array.from({ length: 150_000 }, (_, i) =>
       i % 200 === 199 ? failedStream(`s${i}`, "It is gone.") : streamOf(`s${i}`, { curves: [] })
     )
