@@ -95,7 +95,7 @@ const pictureOfStart = Effect.gen(function* () {
   const { type, until } = yield* openTerminal(yield* project, 50)
   yield* until(isPrompt)
   yield* type("npm start")
-  const lines = yield* until((text) => text.includes("Look into it") && isPrompt(text))
+  const lines = yield* until((text) => text.includes("Query it:") && isPrompt(text))
   save(
     "start.svg",
     terminalSvg(lines, { columns, title: "npm start reads the embedded demo into demo.duckdb" })

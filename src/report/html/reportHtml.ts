@@ -61,7 +61,7 @@ ${facts(run, failed.length)}
 <main>
 ${failed.length === 0 ? "" : failures(failed, run.streams.length)}
 <section aria-labelledby="look">
-<h2 id="look">Look into it</h2>
+<h2 id="look">Query it</h2>
 <pre tabindex="0" aria-label="Command"><code>${escaped(run.previewCommand)}</code></pre>
 </section>
 <section aria-labelledby="streams">
