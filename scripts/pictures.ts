@@ -128,7 +128,7 @@ const picturesOfReport = Effect.gen(function* () {
   const cwd = yield* project
   const select = ["http_requests_total", "node_*"]
   const flags = select.flatMap((pattern) => ["--select", pattern])
-  execFileSync("npx", ["source-prometheus", "run", "--report", "report.html", ...flags], {
+  execFileSync("npx", ["source-prometheus", "run", "--demo", "--report", "report.html", ...flags], {
     cwd,
     env: { ...process.env, npm_config_cache: cache },
     stdio: ["ignore", "ignore", "inherit"]
