@@ -85,7 +85,7 @@ const lastTime = (
   { firstMillis, lastMillis, stepMillis }: GridRange
 ): number | PrometheusError => {
   const { length, times } = block
-  // The plus tells V8 that this is a number. Without it, every time becomes an object.
+  // The plus makes this a number for V8. Without it, every time is stored as an object.
   let last = +previous
   for (let i = 0; i < length; i++) {
     const time = times[i]!
