@@ -60,7 +60,7 @@ export const estimate = Effect.fnUntraced(function* (
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        Effect.forEach(parts, (range) => estimateRange(name, range)),
+        Effect.forEach(parts, ({ range }) => estimateRange(name, range)),
         (estimates) => ({
           ...sumOfEstimates(estimates),
           name,

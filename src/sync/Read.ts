@@ -103,7 +103,7 @@ const readStream = (
       return { _tag: "Checkpoint", ...checkpoint }
     }
     return Stream.fromIterable(parts).pipe(
-      Stream.flatMap((part) => nextWindows(part, context)),
+      Stream.flatMap((part) => nextWindows(part.range, context)),
       Stream.schedule(pacing),
       Stream.mapEffect((range) => Scope.provide(requestAhead(context, range), scope), {
         concurrency: LOOK_AHEAD

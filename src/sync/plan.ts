@@ -30,6 +30,19 @@ export interface PlanOptions {
   readonly detailedStates?: boolean
 }
 
+/** A range of points of one stream. Any process can read a part, and reading it twice does no harm. */
+export const Part = Schema.Struct({
+  stream: Schema.String,
+  range: GridRange,
+  /**
+   * Why it is read. `start`: there is no state to resume from. `resume`: it is after the state's time minus the look-back.
+   * `gap`: it is earlier, and not among the ranges that the state lists as read.
+   */
+  reason: Schema.Literals(["start", "resume", "gap"])
+})
+
+export type Part = typeof Part.Type
+
 /** The plan of one stream. */
 export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   stream: Schema.String,
@@ -41,41 +54,38 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
   resumed: Schema.optionalKey(StreamState),
   /** The other details that detailed states list. */
   details: Schema.optionalKey(Schema.Struct({ selector: Schema.String, excluded_labels: Schema.String })),
-  /**
-   * The ranges to read, in the order of time, without empty ones. There are several only if states are detailed. Any process can
-   * read a part, and reading it twice does no harm.
-   */
-  parts: Schema.Array(GridRange)
+  /** In the order of time, without empty ones. There are several only if states are detailed. */
+  parts: Schema.Array(Part)
 }) {
   /** How many points are read. */
   get points(): number {
-    return countPoints(this.parts)
+    return this.parts.reduce((sum, { range }) => sum + pointCount(range), 0)
   }
 
   /** From the first point to read to the last one; empty if there is none. */
   get range(): GridRange {
     const { grid, parts } = this
-    const firstMillis = parts[0]?.firstMillis ?? grid.lastMillis + grid.stepMillis
-    return { ...grid, firstMillis, lastMillis: parts.at(-1)?.lastMillis ?? grid.lastMillis }
+    const firstMillis = parts[0]?.range.firstMillis ?? grid.lastMillis + grid.stepMillis
+    return { ...grid, firstMillis, lastMillis: parts.at(-1)?.range.lastMillis ?? grid.lastMillis }
   }
 
   /** The state to save after all points up to `lastMillis`, and the number of these points. */
   checkpointAt(lastMillis: number) {
     const { details, generationId, grid, mode, parts, resumed, stream } = this
     const done = parts
-      .filter(({ firstMillis }) => firstMillis <= lastMillis)
-      .map((part) => ({ ...part, lastMillis: Math.min(part.lastMillis, lastMillis) }))
+      .filter(({ range }) => range.firstMillis <= lastMillis)
+      .map(({ range }) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
     // A new state is never earlier than the resumed one.
     const { step, time } =
       resumed !== undefined && resumed.timeMillis >= lastMillis
         ? resumed
         : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
     const covered = () =>
-      done.reduce((spans, part) => cover(spans, part, part.stepMillis), resumed?.covered ?? [])
+      done.reduce((spans, range) => cover(spans, range, range.stepMillis), resumed?.covered ?? [])
     return {
       stream,
       lastMillis,
-      points: countPoints(done),
+      points: done.reduce((sum, range) => sum + pointCount(range), 0),
       state: new StreamState({
         time,
         step,
@@ -92,9 +102,6 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
     return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
   }
 }
-
-const countPoints = (ranges: ReadonlyArray<GridRange>): number =>
-  ranges.reduce((sum, range) => sum + pointCount(range), 0)
 
 /** All streams of a sync, in the order of their requests. */
 export interface Plan {
@@ -136,7 +143,7 @@ export const plan = (
       grid,
       ...(resumed === undefined ? {} : { resumed }),
       ...(details === false ? {} : { details }),
-      parts: partsOf(grid, resumed, lookbackMillis, detailedStates).filter((part) => pointCount(part) > 0)
+      parts: partsOf(grid, resumed, lookbackMillis, detailedStates).map((part) => ({ stream: name, ...part }))
     })
   })
   return { grid, streams }
@@ -152,21 +159,20 @@ const isResumable = (request: StreamRequest, grid: GridRange, state: StreamState
       (state.covered[0]?.firstMillis ?? grid.firstMillis) >= grid.firstMillis &&
       state.generation_id === request.generationId
 
-/**
- * The points after the state's time minus the look-back, or all of them without a state. If states are detailed, also the earlier
- * ones that are not among the ranges that the state lists as read.
- */
 const partsOf = (
   grid: GridRange,
   resumed: StreamState | undefined,
   lookbackMillis: number,
   detailedStates: boolean
-): ReadonlyArray<GridRange> => {
-  if (resumed === undefined) return [grid]
+): ReadonlyArray<Omit<Part, "stream">> => {
+  if (resumed === undefined) return pointCount(grid) === 0 ? [] : [{ range: grid, reason: "start" }]
   const tail = afterCursor(grid, resumed.timeMillis, lookbackMillis)
   // An end that was moved back may be before the state's time.
   const lastMillis = Math.min(grid.lastMillis, tail.firstMillis - tail.stepMillis)
   const gaps =
     detailedStates && resumed.read !== undefined ? uncovered({ ...grid, lastMillis }, resumed.covered) : []
-  return [...gaps, tail]
+  return [
+    ...gaps.map((range) => ({ range, reason: "gap" as const })),
+    { range: tail, reason: "resume" as const }
+  ].filter(({ range }) => pointCount(range) > 0)
 }

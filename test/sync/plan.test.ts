@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Schema } from "effect"
-import { plan, StreamPlan, type StreamRequest } from "../../src/sync/plan.ts"
+import { Part, plan, StreamPlan, type StreamRequest } from "../../src/sync/plan.ts"
 import { encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
 import { type GridRange, pointCount } from "../../src/sync/TimeGrid.ts"
 import { type Choices, choices } from "../choices.ts"
@@ -51,26 +51,26 @@ const minutesOf = ({ firstMillis, lastMillis }: GridRange) => [
   (lastMillis - start) / minute
 ]
 
-/** The first and the last minute of each part. */
-const partsOf = ({ parts }: StreamPlan) => parts.map(minutesOf)
+/** Each part as its reason and its first and last minute. */
+const partsOf = ({ parts }: StreamPlan) => parts.map(({ range, reason }) => [reason, ...minutesOf(range)])
 
 describe("the parts of a stream", () => {
   it("are all points up to the last settled one, without a state", () => {
-    assert.deepStrictEqual(partsOf(planOf({})), [[0, 100]])
-    assert.deepStrictEqual(partsOf(planOf({ settings: { settleDelayMillis: 60_001 } })), [[0, 98]])
+    assert.deepStrictEqual(partsOf(planOf({})), [["start", 0, 100]])
+    assert.deepStrictEqual(partsOf(planOf({ settings: { settleDelayMillis: 60_001 } })), [["start", 0, 98]])
     assert.deepStrictEqual(partsOf(planOf({ settings: { endMillis: Option.some(start + 7 * minute) } })), [
-      [0, 7]
+      ["start", 0, 7]
     ])
   })
 
   it("resume after a state, minus the look-back", () => {
-    assert.deepStrictEqual(partsOf(planOf({ state: stateAt(60) })), [[61, 100]])
+    assert.deepStrictEqual(partsOf(planOf({ state: stateAt(60) })), [["resume", 61, 100]])
     assert.deepStrictEqual(
       partsOf(planOf({ state: stateAt(60), settings: { lookbackMillis: 5 * minute } })),
-      [[56, 100]]
+      [["resume", 56, 100]]
     )
     assert.deepStrictEqual(partsOf(planOf({ state: stateAt(2), settings: { lookbackMillis: 5 * minute } })), [
-      [0, 100]
+      ["resume", 0, 100]
     ])
   })
 
@@ -88,25 +88,29 @@ describe("the parts of a stream", () => {
   it("include the gaps of a moved start if states are detailed", () => {
     const state = stateAt(60, readSpans([20, 40], [50, 60]))
     const gaps = [
-      [0, 19],
-      [41, 49],
-      [61, 100]
+      ["gap", 0, 19],
+      ["gap", 41, 49],
+      ["resume", 61, 100]
     ]
     assert.deepStrictEqual(partsOf(planOf({ state, detailedStates: true })), gaps)
-    assert.deepStrictEqual(partsOf(planOf({ state })), [[61, 100]])
-    assert.deepStrictEqual(partsOf(planOf({ state: stateAt(60), detailedStates: true })), [[61, 100]])
+    assert.deepStrictEqual(partsOf(planOf({ state })), [["resume", 61, 100]])
+    assert.deepStrictEqual(partsOf(planOf({ state: stateAt(60), detailedStates: true })), [
+      ["resume", 61, 100]
+    ])
   })
 
   it("end at the configured end, even in a gap", () => {
     const state = stateAt(60, readSpans([0, 10], [20, 60]))
     const ended = { endMillis: Option.some(start + 15 * minute) }
-    assert.deepStrictEqual(partsOf(planOf({ state, detailedStates: true, settings: ended })), [[11, 15]])
+    assert.deepStrictEqual(partsOf(planOf({ state, detailedStates: true, settings: ended })), [
+      ["gap", 11, 15]
+    ])
   })
 
   it("start again if the state belongs to another refresh", () => {
     const own = { full_refresh: true, generation_id: 3 } as const
     const resumes = (state: StreamState, request = refresh) =>
-      partsOf(planOf({ state, request }))[0]![0] === 61
+      partsOf(planOf({ state, request }))[0]![0] === "resume"
     assert.isTrue(resumes(stateAt(60, own)))
     assert.isFalse(resumes(stateAt(60, { ...own, generation_id: 4 })))
     assert.isFalse(resumes(stateAt(60, { ...own, step: 120 })))
@@ -194,10 +198,11 @@ describe("another process", () => {
   const throughJson = <S extends Schema.Codec<unknown, unknown>>(schema: S, value: S["Type"]): S["Type"] =>
     Schema.decodeUnknownSync(schema)(JSON.parse(JSON.stringify(Schema.encodeSync(schema)(value))))
 
-  it.prop("has the same plan and checkpoints", [choices], ([choices]) => {
+  it.prop("has the same plan, parts and checkpoints", [choices], ([choices]) => {
     const planned = randomPlan(choices)
     const other = throughJson(StreamPlan, planned)
     assert.deepStrictEqual(other, planned)
+    for (const part of planned.parts) assert.deepStrictEqual(throughJson(Part, part), part)
     const at = start + choices.between(-10, 200) * minute
     assert.deepStrictEqual(other.checkpointAt(at), planned.checkpointAt(at))
     assert.deepStrictEqual(other.range, planned.range)
@@ -208,7 +213,7 @@ describe("any plan", () => {
   it.prop("has disjoint parts in order, on the grid, each with points", [choices], ([choices]) => {
     const planned = randomPlan(choices)
     let before = Number.NEGATIVE_INFINITY
-    for (const range of planned.parts) {
+    for (const { range } of planned.parts) {
       assert.isAbove(pointCount(range), 0)
       assert.isAbove(range.firstMillis, before)
       assert.strictEqual(range.firstMillis % range.stepMillis, 0)
@@ -217,7 +222,7 @@ describe("any plan", () => {
       before = range.lastMillis
     }
     if (planned.points > 0) {
-      const last = planned.parts.at(-1)!.lastMillis
+      const last = planned.parts.at(-1)!.range.lastMillis
       assert.strictEqual(planned.checkpointAt(last).points, planned.points)
     }
   })
