@@ -9,6 +9,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 import type { RangeQuery, TimeRange } from "./api.ts"
 import * as Api from "./api.ts"
+import { type Backend, unknownBackend } from "./Backend.ts"
 import { bodyText } from "./http/body.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
 import { type ApiRequest, makeTransport } from "./http/transport.ts"
@@ -33,6 +34,13 @@ export class PrometheusClient extends Context.Service<
     readonly clock: Effect.Effect<ServerClock, PrometheusError>
     /** The server's time, in milliseconds since the epoch. */
     readonly now: Effect.Effect<number, PrometheusError>
+    /** What kind of server it is. Asked once, without holding up a read: an unknown server is read too. */
+    readonly backend: Effect.Effect<Backend>
+    /**
+     * Why samples may be missing although responses do not say so, as a sentence: a source of the server is away. Only some
+     * backends report this.
+     */
+    readonly missingSource: Effect.Effect<string | undefined, PrometheusError>
     /** The distinct metric names of the series that the configured selector and `matchers` select in a range. */
     readonly metricNames: (
       range: TimeRange,
@@ -105,6 +113,8 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
   return {
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
+    backend: Effect.succeed(unknownBackend),
+    missingSource: Effect.undefined,
     metricNames: (range, matchers) =>
       call("metricNames", Api.labelValues(METRIC_NAME, range, { matchers, selector })),
     labelValues: (label, range, matchers) =>

@@ -57,6 +57,11 @@ const policies = {
     advice:
       "Check the path of base_url: it must be where /api/v1 starts, for example https://example.com/prometheus."
   },
+  NoLabelApi: {
+    ...failsSync,
+    advice:
+      "Metrics cannot be listed without the endpoints for labels: allow them, or name each metric in metrics.include without patterns."
+  },
   NotPrometheus: {
     ...failsSync,
     advice: "Check base_url: the server there is not Prometheus. A web page is often a login page."
@@ -69,12 +74,20 @@ const policies = {
     ...retries,
     advice: "Lower concurrency, or raise the limit of the server."
   },
+  Disconnected: {
+    ...retries,
+    splitBy: "time",
+    advice:
+      "The server or a proxy in front of it ended the connection: see its log, since it may have failed on this request."
+  },
   Unavailable: {
     ...retries,
+    splitBy: "time",
     advice: "The server or a proxy in front of it has a problem: try again later."
   },
   BrokenResponse: {
     ...retries,
+    splitBy: "time",
     advice:
       "Something between the server and here may cut or change responses: check proxies and their timeouts."
   },
@@ -90,7 +103,8 @@ const policies = {
       "Prometheus does not send responses of that size: check which server is at base_url, or use selector to read fewer series."
   },
   UnexpectedSample: {
-    ...failsStream,
+    ...splits,
+    splitBy: "time",
     attribution: "system",
     advice:
       "A cache in front of the server may have responded. If there is none, please report this with the server's name and version."
@@ -117,8 +131,20 @@ const policies = {
     advice:
       "The server may be overloaded: lower concurrency, or raise request_timeout and the server's own limit (query.timeout)."
   },
-  Refused: {
+  Damaged: {
+    ...splits,
+    splitBy: "time",
+    attribution: "system",
+    advice:
+      "Part of the server's own data is damaged: see its log, and repair or remove the block that it names."
+  },
+  InvalidQuery: {
     ...failsStream,
+    advice: "Check selector, and whether this server supports the syntax."
+  },
+  Refused: {
+    ...splits,
+    splitBy: "time",
     advice: "The server refuses this query: check selector, and the limits of the server."
   }
 } as const satisfies Record<string, ErrorPolicy>

@@ -22,11 +22,12 @@ const MAX_COUNT = 1e12
 export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
+  const { latestSample } = yield* client.backend
   const { firstMillis, lastMillis, stepMillis } = range
   const most = pointCount(range)
   return yield* client
     .queryRange({
-      query: `count(${metricSelector(metric, settings.matchers)})`,
+      query: `count(${latestSample(metricSelector(metric, settings.matchers))})`,
       startMillis: firstMillis,
       endMillis: lastMillis,
       stepMillis

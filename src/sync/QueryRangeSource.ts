@@ -7,13 +7,14 @@ import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Ma
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource } from "./BlockSource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
-import { type GridRange, SERVER_LOOKBACK_MILLIS } from "./TimeGrid.ts"
+import type { GridRange } from "./TimeGrid.ts"
 
 export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
   BlockSource,
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
+    const backend = yield* client.backend
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -22,13 +23,13 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
             client.queryRange({
-              query: metricSelector(metric, [...matchers, ...settings.matchers]),
+              query: backend.latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
               startMillis: firstMillis,
               endMillis: lastMillis,
               stepMillis,
               series
             }),
-          index: (range) => indexOf(client, metric, range)
+          index: (range) => indexOf(client, metric, range, backend.lookbackMillis)
         }
       }
     })
@@ -39,9 +40,10 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
 const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
-  { firstMillis, lastMillis }: GridRange
+  { firstMillis, lastMillis }: GridRange,
+  lookbackMillis: number
 ): PartIndex => {
-  const range = { startMillis: Math.max(0, firstMillis - SERVER_LOOKBACK_MILLIS), endMillis: lastMillis }
+  const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
   const narrowed = (
     matchers: ReadonlyArray<Matcher>,
