@@ -34,7 +34,7 @@ const anyLimit: ReadonlyArray<RegExp> = [
   /at most/i,
   /no more than/i,
   /(greater|longer|larger|bigger|more) than/i,
-  /(not enough|out of|of) memory/i,
+  /not enough memory/i,
   /try (a )?(smaller|shorter)/i,
   /reduc(e|ing) the/i,
   /narrow(er)? /i
