@@ -60,6 +60,17 @@ export const isIncluded = (filter: MetricFilter, name: string): boolean =>
   (filter.include.length === 0 || filter.include.some((pattern) => pattern.test(name))) &&
   !filter.exclude.some((pattern) => pattern.test(name))
 
+/** The metrics that are included by name and not excluded, and whether nothing else is included. */
+export const exactNames = (
+  filter: MetricFilter
+): { readonly names: ReadonlyArray<string>; readonly isComplete: boolean } => {
+  const exact = filter.include.filter(({ isExact }) => isExact)
+  return {
+    names: [...new Set(exact.map(({ text }) => text))].filter((name) => isIncluded(filter, name)),
+    isComplete: exact.length > 0 && exact.length === filter.include.length
+  }
+}
+
 /**
  * Matches a glob without backtracking. Only the last `*` so far may take more characters: extending an earlier one could not
  * help.

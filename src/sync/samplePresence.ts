@@ -65,9 +65,12 @@ const inOne = Effect.fnUntraced(function* (
 ) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const partMillis = Math.max(1, Math.ceil((endMillis - startMillis + 1) / parts))
-  const count = Math.ceil((endMillis - startMillis + 1) / partMillis)
-  // A part ends at its point. Version 2 includes both ends of it, version 3 only the later one.
+  const length = endMillis - startMillis + 1
+  const count = Math.min(parts, length)
+  const stepMillis = Math.floor(length / count)
+  // Parts overlap by a few milliseconds, so that together they are exactly the range. A part ends at its point. Version 2 includes
+  // both ends of it, version 3 only the later one.
+  const partMillis = length - (count - 1) * stepMillis
   const firstPoint = startMillis - 1 + partMillis
   const selector = render([...matchers, ...settings.matchers])
   const waitMillis = Math.min(MAX_WAIT_MILLIS, settings.requestTimeoutMillis)
@@ -75,8 +78,8 @@ const inOne = Effect.fnUntraced(function* (
     .queryRange({
       query: `count by (${METRIC_NAME}) (last_over_time(${selector}[${partMillis}ms]))`,
       startMillis: firstPoint,
-      endMillis: firstPoint + (count - 1) * partMillis,
-      stepMillis: partMillis
+      endMillis,
+      stepMillis
     })
     .pipe(
       Effect.flatMap(
@@ -90,7 +93,7 @@ const inOne = Effect.fnUntraced(function* (
             if (found.size > MAX_FOUND) return Effect.fail(tooMuch)
             for (let i = 0; i < length; i++) {
               const end = Math.min(endMillis, times[i]!)
-              const start = Math.max(startMillis, times[i]! - partMillis + 1)
+              const start = Math.max(startMillis, end - partMillis + 1)
               if (start <= end) ranges.push({ startMillis: start, endMillis: end })
             }
             return Effect.succeed(found)

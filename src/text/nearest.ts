@@ -8,24 +8,32 @@ const MIN_PREFIX = 4
 
 /**
  * The candidates that are most like a text, at most `most`, best first: a few edits away, in any case, or with a long common
- * prefix.
+ * prefix. With `isPart`, the text is the beginning or the end of a name.
  */
-export const nearest = (text: string, candidates: Iterable<string>, most: number): ReadonlyArray<string> => {
+export const nearest = (
+  text: string,
+  candidates: Iterable<string>,
+  most: number,
+  isPart = false
+): ReadonlyArray<string> => {
   const wanted = text.toLowerCase()
-  if (wanted.length === 0 || wanted.length > MAX_CHARACTERS) return []
-  const mostEdits = Math.max(1, Math.floor(wanted.length / 4))
+  const { length } = wanted
+  if (length === 0 || length > MAX_CHARACTERS) return []
+  const mostEdits = Math.max(1, Math.floor(length / 4))
   const found: Array<{ readonly name: string; readonly score: number }> = []
   for (const name of candidates) {
     if (name.length > MAX_CHARACTERS) continue
     const other = name.toLowerCase()
-    const edits =
-      Math.abs(other.length - wanted.length) <= mostEdits ? distance(wanted, other, mostEdits) : mostEdits + 1
+    const parts = isPart
+      ? [length - 1, length, length + 1].flatMap((n) => [other.slice(0, n), other.slice(-n)])
+      : []
+    const edits = Math.min(...[other, ...parts].map((part) => distance(wanted, part, mostEdits)))
     if (edits <= mostEdits) found.push({ name, score: edits })
     else {
       const prefix = commonPrefix(wanted, other)
       // At least half of the shorter one, so that `node_x` is not like everything of the node exporter.
-      if (prefix >= MIN_PREFIX && prefix * 2 >= Math.min(wanted.length, other.length)) {
-        found.push({ name, score: 1000 - prefix + Math.abs(other.length - wanted.length) / 1000 })
+      if (prefix >= MIN_PREFIX && prefix * 2 >= Math.min(length, other.length)) {
+        found.push({ name, score: 1000 - prefix + Math.abs(other.length - length) / 1000 })
       }
     }
   }
@@ -43,6 +51,7 @@ const commonPrefix = (a: string, b: string): number => {
 
 /** The number of characters to insert, delete, replace or swap with the next one; more than `most` if it is larger than that. */
 const distance = (a: string, b: string, most: number): number => {
+  if (Math.abs(a.length - b.length) > most) return most + 1
   let [beforeLast, last] = [[] as Array<number>, Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {
     const row = [i]
