@@ -84,8 +84,9 @@ export interface DiscoveredNames {
   readonly isUnlisted: boolean
 }
 
-/** How long a check waits for lists that it can do without. */
+/** How long a check waits for lists that it can do without, and from how many names on it does without them. */
 const QUICK_MILLIS = 10_000
+const QUICK_NAMES = 20_000
 
 /**
  * Finds the names of the metrics to read. All of them, whatever the server's lists lack: see `listNames.ts`. Metrics that are
@@ -129,7 +130,7 @@ const discoverWith = Effect.fnUntraced(function* (
   }
   yield* warnOfRoundLimit("metrics", all.names.size)
 
-  /** The parts, if the list is not all that is needed. A check does without what takes long. */
+  /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
   const more = Effect.gen(function* () {
     const missing = exact.names.filter((name) => !all.names.has(name))
     if (exact.isComplete && missing.length === 0) return undefined
@@ -147,9 +148,11 @@ const discoverWith = Effect.fnUntraced(function* (
     if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range))
     return accepted ? lists : { isCut: false, parts: [range] }
   })
-  const lists = isQuick
-    ? Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
-    : yield* more
+  const lists = !isQuick
+    ? yield* more
+    : all.names.size > QUICK_NAMES
+      ? undefined
+      : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
 
   const usable = [...all.names].filter(({ length }) => length <= MAX_NAME_CHARACTERS)
   if (usable.length < all.names.size) {

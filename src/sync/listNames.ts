@@ -81,7 +81,7 @@ const SHORT_PART_MILLIS = 7 * DAY_MILLIS
 const MAX_PARTS = 110
 
 /** With long lists there are fewer parts, so that not more names than this are received in all. */
-const MAX_RECEIVED = 5_000_000
+const MAX_RECEIVED = 2_000_000
 
 /** At most `count` equal parts of a range that are at least `leastMillis` long. */
 export const equalParts = (
@@ -138,13 +138,14 @@ export const addNamesOfParts = Effect.fnUntraced(function* (
     )
     return { full: parts.filter((_, i) => listed[i]), added: all.names.size - before }
   })
-  const parts = firstParts(range)
+  const most = Math.floor(MAX_RECEIVED / (inRange + 1))
+  const parts = equalParts(range, Math.max(2, Math.min(PARTS, most)), MIN_PART_MILLIS)
   if (parts.length === 1) return { isCut: false, parts }
   const { added, full } = yield* listAll(parts)
   // If lists are shortened, an empty one does not mean that the part is empty.
   const long = (added > 0 ? parts : full).filter((part) => lengthOf(part) > SHORT_PART_MILLIS)
-  const most = Math.max(PARTS, Math.min(MAX_PARTS, Math.floor(MAX_RECEIVED / (inRange + 1)) - PARTS))
-  const shortMillis = Math.max(SHORT_PART_MILLIS, long.reduce((sum, part) => sum + lengthOf(part), 0) / most)
+  const left = Math.max(1, Math.min(MAX_PARTS, most - parts.length))
+  const shortMillis = Math.max(SHORT_PART_MILLIS, long.reduce((sum, part) => sum + lengthOf(part), 0) / left)
   const short = long.flatMap((part) => equalParts(part, Math.ceil(lengthOf(part) / shortMillis)))
   const shorter = yield* listAll(short.length > long.length ? short : [])
   if (failure !== undefined) {
@@ -158,9 +159,9 @@ export const addNamesOfParts = Effect.fnUntraced(function* (
   }
 })
 
-/** Whether an error may concern a part of a range only: a server may fail on the time before its data. */
+/** Whether an error may concern a part of a range only: a server may fail, or reset the connection, before its data. */
 const mayBeOfPart = ({ policy, reason }: PrometheusError): boolean =>
-  reason !== "PartialResponse" && policy.onExhausted === "stream"
+  reason !== "PartialResponse" && policy.action !== "sync"
 
 export const lengthOf = ({ endMillis, startMillis }: TimeRange): number => endMillis - startMillis
 
