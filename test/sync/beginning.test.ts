@@ -5,6 +5,7 @@ import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import { type MockSeries, makeSeries } from "../../src/mock/MockSeries.ts"
 import { choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { runs } from "../support/runs.ts"
 import {
   checkpoints,
   incremental,
