@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -7,13 +7,13 @@ import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Ma
 import { SeriesCache } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
-import { firstTime } from "./beginning.ts"
+import { type BeginningHints, firstTime } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 import { MAX_POINTS } from "./WindowSize.ts"
 
 /** How long the beginning of a metric is searched for, before all is read. */
-const BEGINNING_MILLIS = 60_000
+const BEGINNING_LIMIT = Duration.minutes(1)
 
 /** How many labels whose names are not plain are tried. Each costs a request. */
 const MAX_PROBED = 50
@@ -27,8 +27,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
-    /** Where another metric begins. Often all metrics of a server begin at the same time. */
-    let guess: number | undefined
+    const hints: BeginningHints = {}
     const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
       const { firstMillis, lastMillis, stepMillis } = range
       const found = yield* firstTime(
@@ -36,21 +35,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         { startMillis: Math.max(0, firstMillis - backend.lookbackMillis), endMillis: lastMillis },
         // Less than a window, which costs one request.
         (MAX_POINTS / 2) * stepMillis,
-        guess
-      ).pipe(
-        Effect.provide(services),
-        Effect.timeout(BEGINNING_MILLIS),
-        Effect.tapError((error) =>
-          Effect.logDebug(`${metric}: its first sample was not found. ${error.message}`)
-        ),
-        Effect.orElseSucceed(() => firstMillis)
-      )
+        BEGINNING_LIMIT,
+        hints
+      ).pipe(Effect.provide(services))
       const beginning = Math.max(
         firstMillis,
         Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
       )
       if (beginning > firstMillis) {
-        if (beginning < lastMillis) guess = found
         yield* Effect.logDebug(
           `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
         )
