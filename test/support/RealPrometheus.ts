@@ -12,7 +12,7 @@ import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { promisify } from "node:util"
 import { Effect, type Scope } from "effect"
-import { findPrometheus } from "./binaries.ts"
+import { findPrometheus, type PrometheusRelease } from "./binaries.ts"
 import { openMetrics } from "./openMetrics.ts"
 import * as Server from "./RealServer.ts"
 import {
@@ -32,6 +32,8 @@ const basicAuthHash = "$2b$04$N1h2lq0QmTz8cXvW5rYbKeow3cH7E1Y7Qek5ijA9Vo8eyu3u.Q
 
 /** Options of a Prometheus. */
 export interface RealPrometheusOptions extends RealServerOptions {
+  /** The version to run; 2 by default. */
+  readonly release?: PrometheusRelease
   /** OpenMetrics text instead of `series`: every line with a time, `# EOF` at the end. */
   readonly openMetrics?: string
   /**
@@ -44,6 +46,10 @@ export interface RealPrometheusOptions extends RealServerOptions {
   readonly remoteWriteReceiver?: boolean
   /** How much older than the newest sample a written sample may be, such as `1h`. */
   readonly outOfOrderWindow?: string
+  /** How long a block of the initial contents is, in hours, from 2 on; one block for everything by default. */
+  readonly blockHours?: number
+  /** What to do to the files of the database before the server starts. */
+  readonly prepare?: (dataFolder: string) => Promise<void>
 }
 
 /** A running Prometheus. */
@@ -53,9 +59,10 @@ export type RealPrometheus = RealServer
 export const make = Effect.fnUntraced(function* (
   options: RealPrometheusOptions = {}
 ): Effect.fn.Return<RealPrometheus, RealServerError, Scope.Scope> {
-  const binaries = yield* attempt(findPrometheus)
+  const binaries = yield* attempt(() => findPrometheus(options.release))
   const folder = yield* Server.folder
   yield* attempt((signal) => createBlocks(binaries.promtool, folder, options, signal))
+  yield* attempt(async () => options.prepare?.(dataFolder(folder)))
   const target = options.scrape === undefined ? undefined : yield* scrapeTarget(options.scrape.text)
   yield* attempt(() => writeConfiguration(folder, options, target))
   const server = yield* Server.start(
@@ -92,7 +99,8 @@ const createBlocks = async (
   const file = join(folder, "samples.om")
   await writeFile(file, text)
   // promtool reads the entire file once per block: with its default of two hours, a year would take forever.
-  const args = ["tsdb", "create-blocks-from", "--max-block-duration=100000h", "openmetrics", file]
+  const duration = `--max-block-duration=${options.blockHours ?? 100_000}h`
+  const args = ["tsdb", "create-blocks-from", duration, "openmetrics", file]
   try {
     await promisify(execFile)(promtool, [...args, dataFolder(folder)], { signal })
   } catch (error) {

@@ -13,6 +13,9 @@ export interface PrometheusBinaries {
   readonly promtool: string
 }
 
+/** The major versions of Prometheus that tests run. */
+export type PrometheusRelease = 2 | 3
+
 /** Programs that are needed together: either all of them exist, or a package must be installed. */
 interface Source<Found> {
   readonly lookUp: () => Promise<Found | undefined>
@@ -34,6 +37,16 @@ const prometheus: Source<PrometheusBinaries> = {
 PROMETHEUS_BIN and PROMTOOL_BIN to the two files.`
 }
 
+const prometheus3: Source<PrometheusBinaries> = {
+  lookUp: async () => {
+    const prometheus = await fromEnvironment("PROMETHEUS_3_BIN")
+    const promtool = await fromEnvironment("PROMTOOL_3_BIN")
+    return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool }
+  },
+  package: "prometheus",
+  advice: "Set PROMETHEUS_3_BIN and PROMTOOL_3_BIN to the programs of a Prometheus 3."
+}
+
 const victoriaMetrics: Source<string> = {
   // The second name is that of the official releases.
   lookUp: () => lookUp("VICTORIA_METRICS_BIN", "victoria-metrics", "victoria-metrics-prod"),
@@ -52,8 +65,12 @@ const chromium: Source<string> = {
 chromium" (Debian), or set CHROMIUM_BIN to the file of any Chromium or Chrome.`
 }
 
-/** Finds both programs by PROMETHEUS_BIN and PROMTOOL_BIN, or else on the PATH. Rejects with instructions. */
-export const findPrometheus = (): Promise<PrometheusBinaries> => find(prometheus)
+/**
+ * Finds both programs of a version. Version 2 is given by PROMETHEUS_BIN and PROMTOOL_BIN, or else on the PATH; version 3
+ * by PROMETHEUS_3_BIN and PROMTOOL_3_BIN. Rejects with instructions.
+ */
+export const findPrometheus = (release: PrometheusRelease = 2): Promise<PrometheusBinaries> =>
+  find(release === 2 ? prometheus : prometheus3)
 
 /** Finds the program by VICTORIA_METRICS_BIN, or else on the PATH. Rejects with instructions. */
 export const findVictoriaMetrics = (): Promise<string> => find(victoriaMetrics)
