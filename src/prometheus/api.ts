@@ -342,12 +342,15 @@ export const flags: Endpoint<Readonly<Record<string, string>>> = endpoint(
     )
 )
 
-/** Whether the server evaluates `default_rollup`, which is VictoriaMetrics' own. */
-export const rollup: Endpoint<void> = endpoint(
-  apiRequest("/api/v1/query", { query: "default_rollup(time()[5m:1m])" }),
+/**
+ * How the server evaluates `default_rollup`, which is VictoriaMetrics' own: a value at every quarter of an hour, and a time that
+ * is eight minutes later. Old releases extend the window of five minutes to the interval between the samples.
+ */
+export const rollup: Endpoint<"fixed" | "growing"> = endpoint(
+  apiRequest("/api/v1/query", { query: "default_rollup(time()[5m:15m])", time: "1767226980" }),
   smallBounds,
-  Schema.Unknown,
-  () => undefined
+  Schema.Struct({ result: Schema.Array(Schema.Unknown) }),
+  ({ result }) => (result.length === 0 ? "fixed" : "growing")
 )
 
 /** A source of samples that a Thanos server asks. */

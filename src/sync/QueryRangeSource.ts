@@ -14,7 +14,8 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
-    const backend = yield* client.backend
+    // Asked for with the first window: a read that cannot begin sends no request.
+    const backend = yield* Effect.cached(client.backend)
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -22,14 +23,22 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           metric,
           expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
-            client.queryRange({
-              query: backend.latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
-              startMillis: firstMillis,
-              endMillis: lastMillis,
-              stepMillis,
-              series
-            }),
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis)
+            Effect.flatMap(backend, ({ latestSample }) =>
+              client.queryRange({
+                query: latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
+                startMillis: firstMillis,
+                endMillis: lastMillis,
+                stepMillis,
+                series
+              })
+            ),
+          index: (range) =>
+            indexOf(
+              client,
+              metric,
+              range,
+              Effect.map(backend, (known) => known.lookbackMillis)
+            )
         }
       }
     })
@@ -41,9 +50,12 @@ const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange,
-  lookbackMillis: number
+  lookback: Effect.Effect<number>
 ): PartIndex => {
-  const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
+  const range = Effect.map(lookback, (millis) => ({
+    startMillis: Math.max(0, firstMillis - millis),
+    endMillis: lastMillis
+  }))
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
   const narrowed = (
     matchers: ReadonlyArray<Matcher>,
@@ -57,11 +69,15 @@ const indexOf = (
   return {
     labelNames: (matchers) =>
       Effect.map(
-        narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
+        narrowed(matchers, (matchers) =>
+          Effect.flatMap(range, (range) => client.labelNames(range, matchers))
+        ),
         // Some servers cannot list the values of other labels.
         (names) => names.filter(isBareName)
       ),
     labelValues: (label, matchers) =>
-      narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+      narrowed(matchers, (matchers) =>
+        Effect.flatMap(range, (range) => client.labelValues(label, range, matchers))
+      )
   }
 }

@@ -40,7 +40,7 @@ export class EvidenceLog {
       buildInfo: undefined,
       hasStores: false,
       flags: undefined,
-      knowsRollup: undefined
+      rollup: undefined
     }
   }
 
@@ -82,9 +82,9 @@ export const detect = Effect.fnUntraced(function* (log: EvidenceLog, attempt: Tr
       flags: Result.getOrUndefined(flags)
     })
   }
-  if (profiles[kindOf(log.known)].latestSample === undefined) return
+  if (profiles[kindOf(log.known)].isRollup !== true) return
   const rollup = yield* attempt(Api.rollup)
-  if (Result.isSuccess(rollup)) log.add({ knowsRollup: true })
-  // Anything else may pass.
-  else if (rollup.failure.policy.action !== "retry") log.add({ knowsRollup: false })
+  if (Result.isSuccess(rollup)) log.add({ rollup: rollup.success })
+  // Another failure may pass.
+  else if (rollup.failure.policy.action !== "retry") log.add({ rollup: "none" })
 })

@@ -29,8 +29,8 @@ export interface Evidence {
   readonly hasStores: boolean
   /** `/api/v1/status/flags`. */
   readonly flags: Readonly<Record<string, string>> | undefined
-  /** Whether it evaluates `default_rollup`, if it was asked. */
-  readonly knowsRollup: boolean | undefined
+  /** How it evaluates `default_rollup`, if it was asked: see `Api.rollup`. */
+  readonly rollup: "fixed" | "growing" | "none" | undefined
 }
 
 const kindOfHost = ({ hostname }: URL): BackendKind | undefined => {
@@ -116,15 +116,26 @@ const lookbackOf = ({ flags }: Evidence): number => {
     : millis
 }
 
+/**
+ * VictoriaMetrics estimates the look-back of a selector from the intervals of the samples that one query reads, so that rows
+ * would depend on the windows. `default_rollup` with a fixed window returns what Prometheus does: the latest sample of the last
+ * five minutes, with the metric's name, and nothing after a stale marker. Where the window is extended all the same, points
+ * without a sample in five minutes are left out; that reads the samples twice.
+ */
+const latestInFiveMinutes = {
+  fixed: (selector: string): string => `default_rollup(${selector}[5m])`,
+  growing: (selector: string): string => `default_rollup(${selector}[5m]) if count_over_time(${selector}[5m])`
+}
+
 /** The server, as far as the evidence says. */
 export const identify = (evidence: Evidence): Backend => {
   const kind = kindOf(evidence)
-  const { latestSample, listLimits, name } = profiles[kind]
-  // A proxy may add what only VictoriaMetrics has to the responses of another server.
-  const hasRollup = evidence.knowsRollup ?? evidence.headers.has("x-server-hostname")
+  const { isRollup, listLimits, name } = profiles[kind]
   const common = { kind, name: name + shownVersion(kind, evidence), listLimits }
-  return latestSample !== undefined && hasRollup
+  // A proxy may add what only VictoriaMetrics has to the responses of another server.
+  const rollup = evidence.rollup ?? (evidence.headers.has("x-server-hostname") ? "growing" : "none")
+  return isRollup === true && rollup !== "none"
     ? // The window is fixed, so that the server's own setting does not count.
-      { ...common, lookbackMillis: DEFAULT_LOOKBACK_MILLIS, latestSample }
+      { ...common, lookbackMillis: DEFAULT_LOOKBACK_MILLIS, latestSample: latestInFiveMinutes[rollup] }
     : { ...common, lookbackMillis: lookbackOf(evidence), latestSample: (selector) => selector }
 }

@@ -27,8 +27,8 @@ export interface Profile {
   readonly missingData: string
   /** Its lists may be cut without a word at these lengths. */
   readonly listLimits: ReadonlyArray<number>
-  /** The expression for the latest sample, if a selector alone is evaluated in another way. */
-  readonly latestSample?: (selector: string) => string
+  /** Whether the look-back of a selector depends on the query, so that a rollup with a fixed window is needed. */
+  readonly isRollup?: boolean
 }
 
 const allParams: ReadonlyArray<ExactnessParam> = [
@@ -49,13 +49,6 @@ const prometheus: Profile = {
   listLimits: []
 }
 
-/**
- * VictoriaMetrics estimates the look-back of a selector from the intervals of the samples that one query reads, so that rows
- * would depend on the windows. `default_rollup` with a fixed window returns what Prometheus does: the latest sample of the last
- * five minutes, with the metric's name, and nothing after a stale marker.
- */
-const latestInFiveMinutes = (selector: string): string => `default_rollup(${selector}[5m])`
-
 const victoriaMetrics: Profile = {
   name: "VictoriaMetrics",
   rangeParams: ["timeout", "nocache"],
@@ -63,7 +56,7 @@ const victoriaMetrics: Profile = {
   limits: "30,000 points per series; 300,000 series and 30 seconds per query",
   missingData: "not at all; lists end at -search.maxTagValues and -search.maxLabelsAPISeries",
   listLimits: [100_000, 1_000_000],
-  latestSample: latestInFiveMinutes
+  isRollup: true
 }
 
 const mimir: Profile = {
