@@ -16,6 +16,8 @@ import { inCi } from "./runs.ts"
 export interface ServerKind {
   readonly name: "Prometheus 2" | "Prometheus 3" | "VictoriaMetrics 1.79" | "current VictoriaMetrics"
   readonly program: "Prometheus" | "VictoriaMetrics"
+  /** Whether a sample that is exactly as old as the look-back is the value of a point. */
+  readonly lookback: "closed" | "left-open"
   /** Its programs are not on this machine. */
   readonly isMissing: boolean
   readonly make: (options?: RealServerOptions) => Made
@@ -47,6 +49,7 @@ const prometheus = async (release: PrometheusRelease): Promise<PrometheusKind> =
   return {
     name: `Prometheus ${release}`,
     program: "Prometheus",
+    lookback: release === 2 ? "closed" : "left-open",
     release,
     isMissing: await isMissing(findPrometheus(release)),
     make,
@@ -59,6 +62,7 @@ const victoriaMetrics = async (release: VictoriaMetricsRelease): Promise<Victori
   return {
     name: release === "Debian" ? "VictoriaMetrics 1.79" : "current VictoriaMetrics",
     program: "VictoriaMetrics",
+    lookback: "left-open",
     release,
     isMissing: await isMissing(findVictoriaMetrics(release)),
     make,
