@@ -2,7 +2,7 @@
 import { Console, Effect, Layer, References } from "effect"
 import { ConnectorConfig, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
-import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { discoverSelected, noMetrics } from "../sync/Discovery.ts"
 import { layerQuick, quickCheck } from "../sync/quickCheck.ts"
@@ -60,4 +60,7 @@ export const quickClient = Layer.provideMerge(PrometheusClient.layer, layerQuick
 export const checkForPeople = withServer(check, quickClient)
 
 /** `discover` with the configuration at a path. */
-export const discoverForPeople = withServer(listMetrics, PrometheusClient.layer)
+export const discoverForPeople = withServer(
+  listMetrics,
+  Layer.provide(PrometheusClient.layer, Layer.succeed(IsAwaited, true))
+)

@@ -2,6 +2,7 @@
 import { Clock, Effect, Redacted, Result, type Scope } from "effect"
 import { type Headers, HttpClient, HttpClientRequest, type UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
+import { isLoginAddress, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import type { ApiRequest } from "./ApiRequest.ts"
@@ -38,6 +39,7 @@ const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
 /** Reasons derived from a status that may mean something else at one endpoint. */
 const statusOnlyReasons: ReadonlySet<Reason> = new Set([
   "Unauthorized",
+  "Forbidden",
   "WrongPath",
   "Unavailable",
   "Refused"
@@ -120,7 +122,8 @@ export const makeTransport = (
           reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
             ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
-            : `${endpoint} redirects to ${to}, which is not followed.`
+            : `${endpoint} redirects to ${to}, which is not followed.`,
+          ...(target !== null && isLoginAddress(target) ? { advice: needsLogin } : {})
         })
       }
       if (hasCredentials(settings) && isInTheClear(source) && target.protocol === "https:") {
@@ -147,6 +150,7 @@ export const makeTransport = (
       status,
       body: mask(text),
       contentType,
+      finalAddress: body.response.request.url,
       retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
     })
     const refused = (error: PrometheusError): Refused => ({ status, text, error })

@@ -85,9 +85,9 @@ class Reader {
       error: text("error"),
       signs: this.signs,
       isEmpty: this.isEmpty,
-      warnings: Array.isArray(content.warnings)
-        ? content.warnings.filter((item) => typeof item === "string")
-        : []
+      warnings: [content.warnings]
+        .flat()
+        .filter((item) => typeof item === "string" && item !== "") as Array<string>
     }
   }
 
