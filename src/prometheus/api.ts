@@ -5,6 +5,7 @@
  */
 import { Predicate, Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
+import { escapeName } from "../promql/escapeName.ts"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
 import { beginning } from "../text/excerpt.ts"
@@ -284,7 +285,7 @@ const listOptions = (exactness: Exactness): Partial<ApiRequest> => ({
 /** The values of a label of the selected series. Prometheus does not accept a form here. */
 export const labelValues = (label: string, range: TimeRange, selection: Selection, exactness: Exactness) =>
   names(
-    apiRequest(`/api/v1/label/${encodeURIComponent(label)}/values`, seriesParams(range, selection), {
+    apiRequest(`/api/v1/label/${escapeName(label)}/values`, seriesParams(range, selection), {
       ...listOptions(exactness),
       takesForm: false
     })

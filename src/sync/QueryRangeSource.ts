@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer } from "effect"
+import { Context, Duration, Effect, Layer } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -7,13 +7,16 @@ import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Ma
 import { SeriesCache } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
-import { firstTime } from "./beginning.ts"
+import { type BeginningHints, firstTime } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 import { MAX_POINTS } from "./WindowSize.ts"
 
 /** How long the beginning of a metric is searched for, before all is read. */
-const BEGINNING_MILLIS = 60_000
+const BEGINNING_LIMIT = Duration.minutes(1)
+
+/** How many labels whose names are not plain are tried. Each costs a request. */
+const MAX_PROBED = 50
 
 export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
   BlockSource,
@@ -22,9 +25,10 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const client = yield* PrometheusClient
     // Asked for with the first window: a read that cannot begin sends no request.
     const backend = yield* Effect.cached(client.backend)
+    /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
+    const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
-    /** Where another metric begins. Often all metrics of a server begin at the same time. */
-    let guess: number | undefined
+    const hints: BeginningHints = {}
     const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
       const { firstMillis, lastMillis, stepMillis } = range
       const { lookbackMillis } = yield* backend
@@ -33,21 +37,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis },
         // Less than a window, which costs one request.
         (MAX_POINTS / 2) * stepMillis,
-        guess
-      ).pipe(
-        Effect.provide(services),
-        Effect.timeout(BEGINNING_MILLIS),
-        Effect.tapError((error) =>
-          Effect.logDebug(`${metric}: its first sample was not found. ${error.message}`)
-        ),
-        Effect.orElseSucceed(() => firstMillis)
-      )
+        BEGINNING_LIMIT,
+        hints
+      ).pipe(Effect.provide(services))
       const beginning = Math.max(
         firstMillis,
         Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
       )
       if (beginning > firstMillis) {
-        if (beginning < lastMillis) guess = found
         yield* Effect.logDebug(
           `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
         )
@@ -70,13 +67,16 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
                 series
               })
             ),
-          index: (range) =>
-            indexOf(
-              client,
-              metric,
-              range,
-              Effect.map(backend, (known) => known.lookbackMillis)
-            ),
+          index: (range) => {
+            const index = Effect.map(backend, ({ lookbackMillis }) =>
+              indexOf(client, metric, range, lookbackMillis, selectable)
+            )
+            return {
+              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+              labelValues: (label, matchers) =>
+                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+            }
+          },
           beginning: (range) => beginningOf(metric, range)
         }
       }
@@ -89,12 +89,10 @@ const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange,
-  lookback: Effect.Effect<number>
+  lookbackMillis: number,
+  selectable: Map<string, boolean>
 ): PartIndex => {
-  const range = Effect.map(lookback, (millis) => ({
-    startMillis: Math.max(0, firstMillis - millis),
-    endMillis: lastMillis
-  }))
+  const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
   const narrowed = (
     matchers: ReadonlyArray<Matcher>,
@@ -105,18 +103,31 @@ const indexOf = (
       ({ policy }) => policy.action === "split",
       () => list()
     )
+  const labelValues: PartIndex["labelValues"] = (label, matchers) =>
+    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+  /**
+   * Older servers store names that are not plain, as `k8s.pod`, but refuse them in selectors, and list no values under their
+   * escaped form.
+   */
+  const isSelectable = Effect.fnUntraced(function* (label: string) {
+    const known = selectable.get(label)
+    if (known !== undefined) return known
+    const values = yield* Effect.orElseSucceed(labelValues(label, []), () => [])
+    selectable.set(label, values.length > 0)
+    return values.length > 0
+  })
   return {
     labelNames: (matchers) =>
-      Effect.map(
-        narrowed(matchers, (matchers) =>
-          Effect.flatMap(range, (range) => client.labelNames(range, matchers))
-        ),
-        // Some servers cannot list the values of other labels.
-        (names) => names.filter(isBareName)
+      Effect.flatMap(
+        narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
+        (names) => {
+          const others = names.filter((name) => !isBareName(name)).slice(0, MAX_PROBED)
+          return Effect.map(Effect.filter(others, isSelectable), (more) => [
+            ...names.filter(isBareName),
+            ...more
+          ])
+        }
       ),
-    labelValues: (label, matchers) =>
-      narrowed(matchers, (matchers) =>
-        Effect.flatMap(range, (range) => client.labelValues(label, range, matchers))
-      )
+    labelValues
   }
 }

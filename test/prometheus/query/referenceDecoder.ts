@@ -129,9 +129,9 @@ export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
       status,
       errorType: stringOr(body.errorType),
       error: stringOr(body.error),
-      warnings: Array.isArray(body.warnings)
-        ? body.warnings.filter((item) => typeof item === "string" && item !== "")
-        : [],
+      warnings: listOrNull(Array.isArray(body.warnings) ? body.warnings : null).flatMap((item) =>
+        typeof item === "string" && item !== "" ? [item] : []
+      ),
       signs: body.isPartial === true ? ["isPartial is true"] : [],
       isEmpty: all.length === 0
     }
