@@ -10,12 +10,17 @@ import { type BeginningHints, firstPoint } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
+/** How many labels whose names are not plain are tried. Each costs a request. */
+const MAX_PROBED = 50
+
 export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
   BlockSource,
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
     const backend = yield* client.backend
+    /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
+    const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     return BlockSource.of({
@@ -32,7 +37,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
               stepMillis,
               series
             }),
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis),
+          index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }
@@ -45,7 +50,8 @@ const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange,
-  lookbackMillis: number
+  lookbackMillis: number,
+  selectable: Map<string, boolean>
 ): PartIndex => {
   const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
@@ -58,14 +64,31 @@ const indexOf = (
       ({ policy }) => policy.action === "split",
       () => list()
     )
+  const labelValues: PartIndex["labelValues"] = (label, matchers) =>
+    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+  /**
+   * Older servers store names that are not plain, as `k8s.pod`, but refuse them in selectors, and list no values under their
+   * escaped form.
+   */
+  const isSelectable = Effect.fnUntraced(function* (label: string) {
+    const known = selectable.get(label)
+    if (known !== undefined) return known
+    const values = yield* Effect.orElseSucceed(labelValues(label, []), () => [])
+    selectable.set(label, values.length > 0)
+    return values.length > 0
+  })
   return {
     labelNames: (matchers) =>
-      Effect.map(
+      Effect.flatMap(
         narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
-        // Some servers cannot list the values of other labels.
-        (names) => names.filter(isBareName)
+        (names) => {
+          const others = names.filter((name) => !isBareName(name)).slice(0, MAX_PROBED)
+          return Effect.map(Effect.filter(others, isSelectable), (more) => [
+            ...names.filter(isBareName),
+            ...more
+          ])
+        }
       ),
-    labelValues: (label, matchers) =>
-      narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+    labelValues
   }
 }
