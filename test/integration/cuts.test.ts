@@ -16,7 +16,7 @@ import { iso, minute, start } from "../support/gauge.ts"
 import { anySeries, latestSample, slices } from "../support/randomSeries.ts"
 import { recordKey } from "../support/referenceRecords.ts"
 import { runs } from "../support/runs.ts"
-import { describeEach, prometheusServers } from "../support/servers.ts"
+import { describeEach, servers } from "../support/servers.ts"
 
 /** How much data a metric has. */
 const hours = 2
@@ -96,7 +96,7 @@ const assertSame = (
 /** Another seed generates other series and cuts. */
 const seed = Number(process.env.CUTS_SEED ?? "0") * 1000
 
-describeEach(prometheusServers, "a range on a real $name", ({ lookback, makeWritable }) => {
+describeEach(servers, "a range on a real $name", ({ lookback, makeWritable }) => {
   it.live("has the same rows in one full refresh, in windows of any size and in any syncs", () =>
     Effect.gen(function* () {
       const server = yield* makeWritable()
