@@ -1,6 +1,6 @@
 /** The rows of a range are the same however it is cut into windows and syncs: those of Prometheus' rule. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Logger, Stream } from "effect"
 import {
   ConnectorConfig,
   encodeStreamState,
@@ -54,7 +54,8 @@ const readRange = Effect.fnUntraced(function* (
     Effect.provide(
       PrometheusClient.layer.pipe(
         Layer.provideMerge(config),
-        Layer.merge(StateReader.layerJson(() => Effect.succeed(state)))
+        Layer.merge(StateReader.layerJson(() => Effect.succeed(state))),
+        Layer.merge(Logger.layer([]))
       )
     )
   )
