@@ -1,19 +1,14 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Duration, Effect, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
 import { SeriesCache } from "../samples/Series.ts"
-import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
-import { type BeginningHints, firstTime } from "./beginning.ts"
+import { type BeginningHints, firstPoint } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
-import { MAX_POINTS } from "./WindowSize.ts"
-
-/** How long the beginning of a metric is searched for, before all is read. */
-const BEGINNING_LIMIT = Duration.minutes(1)
 
 /** How many labels whose names are not plain are tried. Each costs a request. */
 const MAX_PROBED = 50
@@ -23,32 +18,12 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
-    const backend = yield* client.backend
+    // Asked for with the first window: a read that cannot begin sends no request.
+    const backend = yield* Effect.cached(client.backend)
     /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
-    const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
-      const { firstMillis, lastMillis, stepMillis } = range
-      const found = yield* firstTime(
-        metric,
-        { startMillis: Math.max(0, firstMillis - backend.lookbackMillis), endMillis: lastMillis },
-        // Less than a window, which costs one request.
-        (MAX_POINTS / 2) * stepMillis,
-        BEGINNING_LIMIT,
-        hints
-      ).pipe(Effect.provide(services))
-      const beginning = Math.max(
-        firstMillis,
-        Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
-      )
-      if (beginning > firstMillis) {
-        yield* Effect.logDebug(
-          `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
-        )
-      }
-      return beginning
-    })
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -56,15 +31,26 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           metric,
           expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
-            client.queryRange({
-              query: backend.latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
-              startMillis: firstMillis,
-              endMillis: lastMillis,
-              stepMillis,
-              series
-            }),
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
-          beginning: (range) => beginningOf(metric, range)
+            Effect.flatMap(backend, ({ latestSample }) =>
+              client.queryRange({
+                query: latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
+                startMillis: firstMillis,
+                endMillis: lastMillis,
+                stepMillis,
+                series
+              })
+            ),
+          index: (range) => {
+            const index = Effect.map(backend, ({ lookbackMillis }) =>
+              indexOf(client, metric, range, lookbackMillis, selectable)
+            )
+            return {
+              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+              labelValues: (label, matchers) =>
+                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+            }
+          },
+          beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }
     })
