@@ -5,53 +5,25 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
 import { SeriesCache } from "../samples/Series.ts"
-import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
-import { firstTime } from "./beginning.ts"
+import { type BeginningHints, firstPoint } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
-import { MAX_POINTS } from "./WindowSize.ts"
 
-/** How long the beginning of a metric is searched for, before all is read. */
-const BEGINNING_MILLIS = 60_000
+/** How many labels whose names are not plain are tried. Each costs a request. */
+const MAX_PROBED = 50
 
 export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
   BlockSource,
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
-    const backend = yield* client.backend
+    // Asked for with the first window: a read that cannot begin sends no request.
+    const backend = yield* Effect.cached(client.backend)
+    /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
+    const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
-    /** Where another metric begins. Often all metrics of a server begin at the same time. */
-    let guess: number | undefined
-    const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
-      const { firstMillis, lastMillis, stepMillis } = range
-      const found = yield* firstTime(
-        metric,
-        { startMillis: Math.max(0, firstMillis - backend.lookbackMillis), endMillis: lastMillis },
-        // Less than a window, which costs one request.
-        (MAX_POINTS / 2) * stepMillis,
-        guess
-      ).pipe(
-        Effect.provide(services),
-        Effect.timeout(BEGINNING_MILLIS),
-        Effect.tapError((error) =>
-          Effect.logDebug(`${metric}: its first sample was not found. ${error.message}`)
-        ),
-        Effect.orElseSucceed(() => firstMillis)
-      )
-      const beginning = Math.max(
-        firstMillis,
-        Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
-      )
-      if (beginning > firstMillis) {
-        if (beginning < lastMillis) guess = found
-        yield* Effect.logDebug(
-          `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
-        )
-      }
-      return beginning
-    })
+    const hints: BeginningHints = {}
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -59,15 +31,26 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           metric,
           expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
-            client.queryRange({
-              query: backend.latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
-              startMillis: firstMillis,
-              endMillis: lastMillis,
-              stepMillis,
-              series
-            }),
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis),
-          beginning: (range) => beginningOf(metric, range)
+            Effect.flatMap(backend, ({ latestSample }) =>
+              client.queryRange({
+                query: latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
+                startMillis: firstMillis,
+                endMillis: lastMillis,
+                stepMillis,
+                series
+              })
+            ),
+          index: (range) => {
+            const index = Effect.map(backend, ({ lookbackMillis }) =>
+              indexOf(client, metric, range, lookbackMillis, selectable)
+            )
+            return {
+              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+              labelValues: (label, matchers) =>
+                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+            }
+          },
+          beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }
     })
@@ -79,7 +62,8 @@ const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange,
-  lookbackMillis: number
+  lookbackMillis: number,
+  selectable: Map<string, boolean>
 ): PartIndex => {
   const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
@@ -92,14 +76,31 @@ const indexOf = (
       ({ policy }) => policy.action === "split",
       () => list()
     )
+  const labelValues: PartIndex["labelValues"] = (label, matchers) =>
+    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+  /**
+   * Older servers store names that are not plain, as `k8s.pod`, but refuse them in selectors, and list no values under their
+   * escaped form.
+   */
+  const isSelectable = Effect.fnUntraced(function* (label: string) {
+    const known = selectable.get(label)
+    if (known !== undefined) return known
+    const values = yield* Effect.orElseSucceed(labelValues(label, []), () => [])
+    selectable.set(label, values.length > 0)
+    return values.length > 0
+  })
   return {
     labelNames: (matchers) =>
-      Effect.map(
+      Effect.flatMap(
         narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
-        // Some servers cannot list the values of other labels.
-        (names) => names.filter(isBareName)
+        (names) => {
+          const others = names.filter((name) => !isBareName(name)).slice(0, MAX_PROBED)
+          return Effect.map(Effect.filter(others, isSelectable), (more) => [
+            ...names.filter(isBareName),
+            ...more
+          ])
+        }
       ),
-    labelValues: (label, matchers) =>
-      narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+    labelValues
   }
 }
