@@ -148,13 +148,22 @@ const exactnessParams = (
   )
 }
 
+/** Who configures a resolution knows that Thanos is there. */
+const rangeParamNames = ({
+  maxSourceResolution,
+  profile: { rangeParams }
+}: Exactness): ReadonlyArray<ExactnessParam> =>
+  maxSourceResolution === "raw" || rangeParams.includes("max_source_resolution")
+    ? rangeParams
+    : [...rangeParams, "max_source_resolution"]
+
 /** A range query. */
 export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness: Exactness): ApiRequest =>
   apiRequest(
     "/api/v1/query_range",
     { query: query.query, ...rangeParams(query), step: String(query.stepMillis / 1000) },
     {
-      optional: exactnessParams(exactness.profile.rangeParams, exactness, timeoutMillis),
+      optional: exactnessParams(rangeParamNames(exactness), exactness, timeoutMillis),
       isGuess: exactness.isGuess
     }
   )
