@@ -26,6 +26,8 @@ export interface StreamSource {
     range: GridRange,
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
+  /** Why samples may be missing although no response says so, as a sentence. */
+  readonly missing: Effect.Effect<string | undefined, PrometheusError>
   /** Lists the series in a range, so that a request can be split. */
   readonly index: (range: GridRange) => PartIndex
 }

@@ -29,6 +29,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
               stepMillis,
               series
             }),
+          missing: client.missingSource,
           index: (range) => indexOf(client, metric, range, backend.lookbackMillis)
         }
       }

@@ -44,6 +44,7 @@ const sourceOf = (
           requests.push(range)
           return respond(range.firstMillis - range.stepMillis, range.lastMillis, requests.length)
         }),
+      missing: Effect.undefined,
       index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
     })
   })
