@@ -28,6 +28,8 @@ export interface TimeRange {
 export interface RangeQuery extends TimeRange {
   readonly query: string
   readonly stepMillis: number
+  /** How old the sample of a point may be, instead of the server's look-back. Some servers ignore this. */
+  readonly lookbackMillis?: number
   /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache
 }
@@ -110,6 +112,7 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number): ApiReque
     ...rangeParams(query),
     step: String(query.stepMillis / 1000),
     timeout: String((timeoutMillis / 1000) * 0.9),
+    ...(query.lookbackMillis === undefined ? {} : { lookback_delta: String(query.lookbackMillis / 1000) }),
     ...exactnessParams
   })
 

@@ -26,6 +26,14 @@ export interface StreamSource {
     range: GridRange,
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
+  /**
+   * The samples at one point of a series that the server refuses to return, looked for only shortly before it: older samples may
+   * be damaged. Empty if that does not find any, or none that are surely those of the point.
+   */
+  readonly closeTo: (
+    point: GridRange,
+    matchers: ReadonlyArray<Matcher>
+  ) => Effect.Effect<ReadonlyArray<SampleBlock>>
   /** Why samples may be missing although no response says so, as a sentence. */
   readonly missing: Effect.Effect<string | undefined, PrometheusError>
   /** Lists the series in a range, so that a request can be split. */

@@ -303,14 +303,17 @@ const splitSeries = Effect.fnUntraced(function* (
   }
   const done = yield* Ref.getAndUpdate(splits, (splits) => splits + 1)
   if (done >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
-  const halves = yield* Effect.mapError(permits.withPermit(split(part, source.index(range))), (error) =>
-    error.policy.onExhausted === "sync"
-      ? error
-      : because(
-          refusal,
-          `Its series could not be requested in parts, since the server did not list them: ${error.summary}`
-        )
-  )
+  const halves = yield* Effect.catch(permits.withPermit(split(part, source.index(range))), (error) => {
+    if (error.policy.onExhausted === "sync" && error.reason !== "NoLabelApi") return Effect.fail(error)
+    // A damaged index cannot list them either.
+    if (mayBeDamage) return Effect.undefined
+    return Effect.fail(
+      because(
+        refusal,
+        `Its series could not be requested in parts, since the server did not list them: ${error.summary}`
+      )
+    )
+  })
   if (mayBeDamage && halves !== undefined) window.splits.push(part)
   return halves
 })
@@ -331,7 +334,14 @@ const isolated = Effect.fnUntraced(function* (
   if (mayBeDamage !== true || !(yield* answersOthers(window, range))) return yield* failure
   // It may answer others only because it is well again.
   if (action === "retry" && (yield* answers(window, range, part))) return eventsOf(window, range, part)
-  return yield* leaveOut(window, range, part, refusal)
+  const { damage, source, stream } = window.context
+  // The sample of the point may be intact, and only an older one within its look-back damaged.
+  const close = damage.isWideAt(range.firstMillis) ? [] : yield* source.closeTo(range, part.matchers)
+  if (close.length === 0) return yield* leaveOut(window, range, part, refusal)
+  window.ledger.begin(source.expect(range))
+  return accepted(stream, window.ledger, Stream.fromIterable(close)).pipe(
+    Stream.concat(completed(window, range, part))
+  )
 })
 
 /** Whether the server answers requests for other points: the latest that it returned, or if there are none, later ones. */

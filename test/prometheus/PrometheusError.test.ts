@@ -18,9 +18,13 @@ describe("PrometheusError", () => {
     ["RateLimited", "retry", "stream", "transient"],
     ["Unavailable", "retry", "stream", "transient"],
     ["BrokenResponse", "retry", "stream", "transient"],
-    ["UnexpectedSample", "stream", "stream", "system"],
+    ["UnexpectedSample", "split", "stream", "system"],
     ["TooLarge", "split", "stream", "config"],
-    ["Refused", "stream", "stream", "config"]
+    ["Refused", "split", "stream", "config"],
+    ["Damaged", "split", "stream", "system"],
+    ["Disconnected", "retry", "stream", "transient"],
+    ["InvalidQuery", "stream", "stream", "config"],
+    ["NoLabelApi", "sync", "sync", "config"]
   ])("%s leads to %s, then fails the %s, and is a %s problem", (reason, action, last, attribution) => {
     const error = new PrometheusError({ reason, summary: "It failed." })
     assert.deepInclude(error.policy, { action, onExhausted: last, attribution })
