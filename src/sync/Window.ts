@@ -262,8 +262,13 @@ const inParts = Effect.fnUntraced(function* (
   const { action, mayBeDamage, splitBy } = refusal.policy
   const points = pointCount(range)
   if (action === "retry") window.isStubborn = true
-  const log = (what: string) => Effect.logInfo(`${window.context.stream}: ${refusal.summary} ${what}`)
-  if (mayBeDamage && points > 1 && window.context.damage.isLongBefore(range, part)) {
+  const { damage, stream } = window.context
+  const log = (what: string) => {
+    const text = `${stream}: ${refusal.summary} ${what}`
+    // Every damaged point would have its own lines.
+    return damage.isEmpty ? Effect.logInfo(text) : Effect.logDebug(text)
+  }
+  if (mayBeDamage && points > 1 && damage.isLongBefore(range, part)) {
     if (yield* isHole(window, range, part)) return yield* leaveOut(window, range, part, refusal)
   } else if (points > 1 && splitBy === "time") {
     yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
@@ -331,10 +336,11 @@ const isolated = Effect.fnUntraced(function* (
     refusal,
     `It does so even for one point of one series, at ${formatTime(range.lastMillis)}${series}.`
   )
-  if (mayBeDamage !== true || !(yield* answersOthers(window, range))) return yield* failure
+  const { damage, source, stream } = window.context
+  const isKnown = action === "split" && !damage.isEmpty
+  if (mayBeDamage !== true || !(isKnown || (yield* answersOthers(window, range)))) return yield* failure
   // It may answer others only because it is well again.
   if (action === "retry" && (yield* answers(window, range, part))) return eventsOf(window, range, part)
-  const { damage, source, stream } = window.context
   // The sample of the point may be intact, and only an older one within its look-back damaged.
   const close = damage.isWideAt(range.firstMillis) ? [] : yield* source.closeTo(range, part.matchers)
   if (close.length === 0) return yield* leaveOut(window, range, part, refusal)
