@@ -309,7 +309,7 @@ const splitSeries = Effect.fnUntraced(function* (
   const done = yield* Ref.getAndUpdate(splits, (splits) => splits + 1)
   if (done >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
   const halves = yield* Effect.catch(permits.withPermit(split(part, source.index(range))), (error) => {
-    if (error.policy.onExhausted === "sync" && error.reason !== "NoLabelApi") return Effect.fail(error)
+    if (error.reason === "Unreachable") return Effect.fail(error)
     // A damaged index cannot list them either.
     if (mayBeDamage) return Effect.undefined
     return Effect.fail(
