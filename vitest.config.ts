@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config"
  * Six projects. "unit", "model" (destinations against a model, and hostile servers, clients and texts: random runs, kills, full disks, deadlines) and
  * "conformance" (the built executable against the mock, rule by rule; in processes of all kinds; README's commands) need
  * nothing but Node;
- * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs a real
- * Prometheus, a real VictoriaMetrics and Chromium, which its global setup finds or installs; "clients" needs Python beside Prometheus,
+ * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs
+ * real servers and Chromium, which its global setup finds, installs or builds; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.
  */
 export default defineConfig({

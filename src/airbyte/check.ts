@@ -7,10 +7,14 @@ import { Output } from "./Output.ts"
 /** Checks that a sync can read from the server. */
 export const check = Effect.gen(function* () {
   const output = yield* Output
-  const names = yield* quickCheck
+  const { backend, names, unmatched } = yield* quickCheck
+  if (backend !== undefined) yield* Effect.logInfo(`The server is ${backend}.`)
   if (names.length === 0) {
     yield* Effect.logWarning(
-      "The server responds, but no metric has data in the configured range: check start_date, end_date, metrics and selector."
+      [
+        "The server responds, but no metric has data in the configured range: check start_date, end_date, metrics and selector.",
+        ...unmatched
+      ].join(" ")
     )
   } else {
     yield* Effect.logInfo(`The server has ${pluralize(names.length, "metric")} to read.`)

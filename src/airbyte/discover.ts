@@ -1,7 +1,7 @@
 /** The verb `discover`. */
 import { Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { type DiscoveredMetric, discover as discoverMetrics, noMetrics } from "../sync/Discovery.ts"
+import { type DiscoveredMetric, discoverSelected, noMetrics } from "../sync/Discovery.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
@@ -25,8 +25,8 @@ const catalogCharacters = (metrics: ReadonlyArray<DiscoveredMetric>): number =>
 export const discover = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const output = yield* Output
-  const metrics = yield* discoverMetrics
-  if (metrics.length === 0) return yield* noMetrics(settings)
+  const { metrics, unmatched } = yield* discoverSelected
+  if (metrics.length === 0) return yield* noMetrics(settings, unmatched)
   if (catalogCharacters(metrics) > MAX_CATALOG_CHARACTERS) {
     return yield* new ConfigError({
       message: `The catalog of ${pluralize(metrics.length, "metric")} is too large for one message. Select fewer metrics with metrics or selector, or set label_columns to false if they have many labels.`

@@ -117,6 +117,8 @@ const withFlag = (key: string): string => (names.has(key) ? `${key} (${names.get
 const withFlagNames = (message: string): string =>
   message.replace(/(?<=^|[.!] | without )(\w+)(?=:| is | must )/g, withFlag)
 
-/** The same for the part of an error that says which keys to check. */
+/** The same for the parts of an error that say which keys to check or to set. */
 export const withFlagsToCheck = (message: string): string =>
-  message.replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+/g, withFlag))
+  message
+    .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+/g, withFlag))
+    .replace(/(?<=\b[Ss]et )(base_url|headers)\b/g, withFlag)

@@ -2,9 +2,9 @@
 import { Console, Effect, Layer, References } from "effect"
 import { ConnectorConfig, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
-import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { discover, noMetrics } from "../sync/Discovery.ts"
+import { discoverSelected, noMetrics } from "../sync/Discovery.ts"
 import { layerQuick, quickCheck } from "../sync/quickCheck.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable } from "../text/printable.ts"
@@ -14,18 +14,19 @@ import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.t
 /** Checks whether the server can be read, and prints the number of its metrics. */
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  const names = yield* quickCheck
-  if (names.length === 0) return yield* noMetrics(settings)
+  const { backend, names, unmatched } = yield* quickCheck
+  if (names.length === 0) return yield* noMetrics(settings, unmatched)
+  const kind = backend === undefined ? "" : ` (${backend})`
   yield* Console.log(
-    printable(`Connected to ${settings.baseUrl}: it has ${pluralize(names.length, "metric")} to read.`)
+    printable(`Connected to ${settings.baseUrl}${kind}: it has ${pluralize(names.length, "metric")} to read.`)
   )
 })
 
 /** Prints a table of the metrics. */
 const listMetrics = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  const metrics = yield* discover
-  if (metrics.length === 0) return yield* noMetrics(settings)
+  const { metrics, unmatched } = yield* discoverSelected
+  if (metrics.length === 0) return yield* noMetrics(settings, unmatched)
   yield* showMetrics(metrics)
   yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
 })
@@ -59,4 +60,7 @@ export const quickClient = Layer.provideMerge(PrometheusClient.layer, layerQuick
 export const checkForPeople = withServer(check, quickClient)
 
 /** `discover` with the configuration at a path. */
-export const discoverForPeople = withServer(listMetrics, PrometheusClient.layer)
+export const discoverForPeople = withServer(
+  listMetrics,
+  Layer.provide(PrometheusClient.layer, Layer.succeed(IsAwaited, true))
+)

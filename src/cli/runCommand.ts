@@ -5,7 +5,7 @@ import { ConfigError, ConnectorConfig, type Settings } from "../config/Connector
 import { makeMask } from "../config/SecretMask.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
-import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReport, writeReport } from "../report/html/writeReport.ts"
 import * as ScreenProgress from "../report/screenProgress.ts"
@@ -147,7 +147,11 @@ const runFromFlags = Effect.fnUntraced(
     }
     yield* executePlan(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
       Effect.provide(
-        PrometheusClient.layer.pipe(Layer.provideMerge(Layer.succeed(ConnectorConfig, settings)))
+        PrometheusClient.layer.pipe(
+          // A repeated run may have been started together with the server.
+          Layer.provide(Layer.succeed(IsAwaited, plan.everyMillis === undefined)),
+          Layer.provideMerge(Layer.succeed(ConnectorConfig, settings))
+        )
       ),
       // Errors are reported here, where the secrets to mask are known.
       reportErrors(withFlagsToCheck),

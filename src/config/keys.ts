@@ -104,7 +104,7 @@ export const keys = {
     {
       title: "Metrics",
       description:
-        "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A pattern with other special characters is an RE2 regular expression, as in Prometheus."
+        "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A dot is part of a name: http.server.duration is one metric, *.duration all that end so. A pattern with .* or other special characters is an RE2 regular expression, as in Prometheus."
     }
   ),
   selector: kind.matchers({

@@ -6,7 +6,7 @@
  *
  * There are two known differences. For labels, label values and series, the mock compares `start` and `end` with samples; a
  * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, `count()` of
- * one, and `time()`.
+ * one, `time()`, and `count by (__name__) (last_over_time(…))`.
  */
 import { hash } from "node:crypto"
 import { type ApiResponse, plain, respond } from "./api.ts"

@@ -1,16 +1,22 @@
 /**
- * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, and `time()`, with Prometheus' rules for
- * which sample is used at a point in time.
+ * The part of PromQL that the mock understands: plain selectors, `count(…)` of one, `time()`, and the query that asks in which
+ * parts of a range metrics have samples; with Prometheus' rules for which sample is used at a point in time.
  */
 import { Iterable, Result } from "effect"
 import * as Matcher from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
+import { byBytes, METRIC_NAME } from "../samples/Series.ts"
 import { labelValue, type MockDatabase, type MockSeries } from "./MockSeries.ts"
+import { parseDuration } from "./parameters.ts"
 import { compileFullMatch, MAX_WEIGHT, weightOf } from "./regexp.ts"
 
-/** A query that the mock can evaluate: a selector, `count(…)` of one, or `time()`, the time of evaluation in seconds. */
+/**
+ * A query that the mock can evaluate: a selector, `count(…)` of one, `time()`, the time of evaluation in seconds, or
+ * `count by (__name__) (last_over_time(selector[duration]))`.
+ */
 export type Query =
   | { readonly _tag: "Selector" | "Count"; readonly selector: Selector }
+  | { readonly _tag: "CountOver"; readonly selector: Selector; readonly windowMillis: number }
   | { readonly _tag: "Time" }
 
 /** A compiled selector. */
@@ -51,6 +57,7 @@ const notMetric = /^(?:inf|nan|bool|on|ignoring|group_left|group_right|atan2)$/i
 /** A matcher's operator and value: without them, only names remain in quotes. */
 const quotedValue = /[=~]\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`[^`]*`)/gs
 const countCall = /^\s*count\s*\((.*)\)\s*$/is
+const countOverCall = /^count by \(__name__\) \(last_over_time\((.*)\[(\w+)\]\)\)$/s
 const timeCall = /^\s*time\s*\(\s*\)\s*$/
 
 /**
@@ -59,6 +66,15 @@ const timeCall = /^\s*time\s*\(\s*\)\s*$/
  */
 export const parseQuery = (text: string, modern = false): Result.Result<Query, string> => {
   if (timeCall.test(text)) return Result.succeed({ _tag: "Time" })
+  const over = countOverCall.exec(text)
+  const windowMillis = parseDuration(over?.[2] ?? "")
+  if (over !== null && windowMillis !== undefined && windowMillis > 0) {
+    return Result.map(parseVector(over[1]!, modern), (selector) => ({
+      _tag: "CountOver",
+      selector,
+      windowMillis
+    }))
+  }
   const counted = countCall.exec(text)?.[1]
   if (counted === undefined) {
     return Result.map(parseVector(text, modern), (selector) => ({ _tag: "Selector", selector }))
@@ -187,6 +203,10 @@ export function* evaluate(
     yield timeSeries(grid)
     return
   }
+  if (query._tag === "CountOver") {
+    yield* countOver(select(database, query.selector), grid, query.windowMillis, options)
+    return
+  }
   const selected = Iterable.map(select(database, query.selector), (series) => range(series, grid, options))
   const result = query._tag === "Count" ? [count(selected)] : selected
   for (const series of result) if (series.times.length > 0) yield series
@@ -234,6 +254,33 @@ const count = (selected: Iterable<ResultSeries>): ResultSeries => {
     counting = Math.max(counting, results + value + 1)
   }
   return { labels: [], times, values, loaded: counted + counting }
+}
+
+/** For each name, how many series have a sample in the window before each point at which any has. */
+function* countOver(
+  selected: ReadonlyArray<MockSeries>,
+  grid: Grid,
+  windowMillis: number,
+  options: EvaluateOptions
+): Generator<ResultSeries> {
+  const byName = Map.groupBy(selected, ({ labels }) => labelValue(labels, METRIC_NAME))
+  for (const [name, all] of [...byName].sort(([a], [b]) => byBytes(a, b))) {
+    const found = count(
+      all.map((series) => range(withoutStale(series), grid, { ...options, lookbackMillis: windowMillis }))
+    )
+    if (found.times.length > 0) yield { ...found, labels: [[METRIC_NAME, name]] }
+  }
+}
+
+/** A range has no stale markers. */
+const withoutStale = (series: MockSeries): MockSeries => {
+  if (!series.values.includes("stale")) return series
+  const kept = series.values.flatMap((value, i) => (value === "stale" ? [] : [i]))
+  return {
+    ...series,
+    times: Float64Array.from(kept, (i) => series.times[i]!),
+    values: kept.map((i) => series.values[i]!)
+  }
 }
 
 const timeSeries = ({ startMillis, endMillis, stepMillis }: Grid): ResultSeries => {

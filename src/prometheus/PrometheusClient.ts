@@ -15,11 +15,19 @@ import { retryPolicy } from "./http/retryPolicy.ts"
 import { type ApiRequest, makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
 import type { MetricMetadata } from "./Metadata.ts"
-import type { PrometheusError } from "./PrometheusError.ts"
+import type { PrometheusError, Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+
+/**
+ * Whether a person waits for the first response. If nothing listens at the address, or its host does not exist, they learn it
+ * soon: it is likely to be wrong. Otherwise the server may be starting.
+ */
+export const IsAwaited = Context.Reference<boolean>("source-prometheus/prometheus/IsAwaited", {
+  defaultValue: () => false
+})
 
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
@@ -72,7 +80,9 @@ export class PrometheusClient extends Context.Service<
   static readonly layerNoDeps: Layer.Layer<PrometheusClient, never, ConnectorConfig | HttpClient.HttpClient> =
     Layer.effect(
       PrometheusClient,
-      Effect.zipWith(ConnectorConfig, HttpClient.HttpClient, (settings, http) => make(settings, http))
+      Effect.gen(function* () {
+        return make(yield* ConnectorConfig, yield* HttpClient.HttpClient, yield* IsAwaited)
+      })
     )
 
   /** Uses Node's HTTP client, with keep-alive connections. */
@@ -83,11 +93,25 @@ export class PrometheusClient extends Context.Service<
     )
 }
 
-const make = (settings: Settings, httpClient: HttpClient.HttpClient): PrometheusClient["Service"] => {
+const make = (
+  settings: Settings,
+  httpClient: HttpClient.HttpClient,
+  isAwaited: boolean
+): PrometheusClient["Service"] => {
   const mask = makeMask(allSecretTexts(settings))
   const warnOnce = makeWarnOnce(settings.baseUrl)
-  const send = makeTransport(settings, { httpClient, mask, warnOnce })
-  const retries = retryPolicy(settings.maxRetries)
+  let isFirst = isAwaited
+  const transport = makeTransport(settings, { httpClient, mask, warnOnce })
+  const heard = (reason?: Reason) =>
+    Effect.sync(() => {
+      if (reason !== "NoServer") isFirst = false
+    })
+  const send = (request: ApiRequest) =>
+    transport(request).pipe(
+      Effect.tap(() => heard()),
+      Effect.tapError(({ reason }) => heard(reason))
+    )
+  const retries = retryPolicy(settings.maxRetries, "", () => isFirst)
   const { matchers: selector } = settings
   const spanOf = (request: ApiRequest) => requestSpan(settings.baseUrl, request, mask)
 
@@ -123,7 +147,7 @@ const make = (settings: Settings, httpClient: HttpClient.HttpClient): Prometheus
     metadata: call("metadata", Api.metadata).pipe(
       // Not every backend has metadata, and a stream needs no description.
       Effect.catchIf(
-        ({ reason }) => reason !== "Unreachable" && reason !== "Tls",
+        ({ reason }) => reason !== "Unreachable" && reason !== "NoServer" && reason !== "Tls",
         ({ summary }) =>
           Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
       )

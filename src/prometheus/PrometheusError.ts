@@ -24,6 +24,11 @@ export interface ErrorPolicy {
   /** What fails after all retries and splits. */
   readonly onExhausted: "stream" | "sync"
   readonly attribution: ErrorAttribution
+  /**
+   * How often it is retried at most before the server has ever responded, where a person waits for the result. The address is
+   * then likely to be wrong.
+   */
+  readonly firstRetries?: number
   /** What the user can do, as a sentence. */
   readonly advice: string
 }
@@ -40,6 +45,13 @@ const policies = {
     onExhausted: "sync",
     advice: "Check base_url, that the server runs, and that this machine may connect to it."
   },
+  /** Nothing listens at the address, or its host does not exist. */
+  NoServer: {
+    ...retries,
+    onExhausted: "sync",
+    firstRetries: 2,
+    advice: "Check base_url, that the server runs, and that this machine may connect to it."
+  },
   Tls: {
     ...failsSync,
     advice:
@@ -54,6 +66,12 @@ const policies = {
     ...failsSync,
     advice: "Check basic_auth_user, basic_auth_pass and headers."
   },
+  /** The credentials are known, and may be allowed to read other streams. */
+  Forbidden: {
+    ...failsStream,
+    advice:
+      "The server does not let these credentials read this. Check what they may read, and basic_auth_user, basic_auth_pass and headers."
+  },
   WrongPath: {
     ...failsSync,
     advice:
@@ -66,7 +84,14 @@ const policies = {
   },
   NotPrometheus: {
     ...failsSync,
-    advice: "Check base_url: the server there is not Prometheus. A web page is often a login page."
+    advice:
+      "Check base_url: the server there is not Prometheus. A web page is often a login page, which needs a token in headers."
+  },
+  /** Prometheus in agent mode. */
+  NothingStored: {
+    ...failsSync,
+    advice:
+      "A Prometheus in agent mode only forwards samples, and stores nothing that can be read. Set base_url to the server that it forwards to: see remote_write in its configuration."
   },
   Redirected: {
     ...failsSync,
@@ -119,6 +144,11 @@ const policies = {
     advice:
       "Check that all of the server's sources respond. If the warning is known and harmless, set partial_data to accept."
   },
+  TooLongRequest: {
+    ...failsStream,
+    advice:
+      "The server, or a proxy in front of it, refuses requests of this length. Check headers and selector: a token or a cookie may be the longest part."
+  },
   TooLarge: {
     ...splits,
     splitBy: "time",
@@ -166,11 +196,19 @@ export class PrometheusError extends Schema.TaggedError<PrometheusError>()("Prom
   reason: Schema.Literals(reasons),
   /** What happened, as a sentence. */
   summary: Schema.String,
+  /** What the user can do, if more is known than the reason. */
+  advice: Schema.optionalKey(Schema.String),
   /** Milliseconds that the server asked to wait before the next try. */
   retryAfterMillis: Schema.optionalKey(Schema.Number)
 }) {
   override get message(): string {
-    return `${this.summary} ${this.policy.advice}`
+    return `${this.summary} ${this.advice ?? this.policy.advice}`
+  }
+
+  /** The same error with another summary. */
+  saying(summary: string): PrometheusError {
+    const { advice, reason } = this
+    return new PrometheusError({ reason, summary, ...(advice === undefined ? {} : { advice }) })
   }
 
   get policy(): ErrorPolicy {

@@ -18,7 +18,7 @@ import { type Envelope, isAboutQuery } from "./query/ResponseDecoder.ts"
 import { fromRefusal } from "./refusal.ts"
 import type { ClockReading } from "./serverClock.ts"
 
-/** A closed range of time, in milliseconds since the epoch. */
+/** A closed range of time, in milliseconds since the epoch. For lists of names, an infinite end is none. */
 export interface TimeRange {
   readonly startMillis: number
   readonly endMillis: number
@@ -71,9 +71,14 @@ const DAY_MILLIS = 86_400_000
  * midnight, it misses series that start at midnight. One more millisecond includes them, and adds no point to a grid of
  * seconds.
  */
-const rangeParams = ({ endMillis, startMillis }: TimeRange) => ({
+const rangeParams = ({
+  endMillis,
+  startMillis
+}: TimeRange): { readonly start: string; readonly end?: string } => ({
   start: String(startMillis / 1000),
-  end: String((endMillis % DAY_MILLIS === 0 ? endMillis + 1 : endMillis) / 1000)
+  ...(endMillis === Number.POSITIVE_INFINITY
+    ? {}
+    : { end: String((endMillis % DAY_MILLIS === 0 ? endMillis + 1 : endMillis) / 1000) })
 })
 
 /** The matchers that select series: those of the request, and those of the configured selector. */

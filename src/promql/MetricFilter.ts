@@ -4,6 +4,10 @@ import { truncateText } from "../text/excerpt.ts"
 
 /** A compiled pattern. Matching takes linear time in the length of the name. */
 export interface NamePattern {
+  /** As it was written. */
+  readonly text: string
+  /** Whether it is a name, which only that metric has. */
+  readonly isExact: boolean
   /** Whether it matches the complete name. */
   readonly test: (name: string) => boolean
 }
@@ -17,12 +21,19 @@ export interface MetricFilter {
 /** The maximum length of a pattern, enough for thousands of names. */
 export const MAX_PATTERN_CHARACTERS = 65_536
 
-// Characters that a glob does not have. A pattern with one of them is a regular expression.
-const isExpression = (pattern: string): boolean => /[.()[\]{}|^$+\\]/.test(pattern)
+// Characters that neither a name nor a glob has. A pattern with one of them is a regular expression.
+const isExpression = (pattern: string): boolean => /[()[\]{}|^$+\\]/.test(pattern)
+
+/** A dot is part of many names (`http.server.duration`), so on its own it does not make a regular expression. */
+const hasRepeatedDot = (pattern: string): boolean => /\.[*?]/.test(pattern)
 
 /**
- * Compiles a pattern that must match a complete name: a glob (`node_*`, `up?`), or an RE2 regular expression (`node_.*_total`)
- * if it has other special characters. Fails with a sentence.
+ * Compiles a pattern that must match a complete name. It is one of three, and fails with a sentence if it is none:
+ *
+ * - a name, if it has no other special characters than dots: `up`, `http.server.duration`
+ * - a glob, if it also has `*` or `?`, but not after a dot: `node_*`, `*.duration`
+ * - an RE2 regular expression, if it has `.*`, `.?` or any other special character: `node_.*_total`, `a|b`, `k8s\.pod\..+`. If
+ *   it only has dots and stars and is not valid as such, it is a glob: `*.http.*`
  */
 export const compilePattern = Effect.fnUntraced(function* (
   pattern: string
@@ -33,10 +44,12 @@ export const compilePattern = Effect.fnUntraced(function* (
       `a pattern has ${pattern.length} characters, but must have at most ${MAX_PATTERN_CHARACTERS}`
     )
   }
-  if (!isExpression(pattern)) return compileGlob(pattern)
+  const mayBeGlob = !isExpression(pattern)
+  if (mayBeGlob && !hasRepeatedDot(pattern)) return compileGlob(pattern)
   const { compileExpression } = yield* Effect.promise(() => import("./RegularExpression.ts"))
   const compiled = compileExpression(pattern)
-  if (compiled !== undefined) return compiled
+  if (compiled !== undefined) return { text: pattern, isExact: false, test: compiled.test }
+  if (mayBeGlob) return compileGlob(pattern)
   return yield* Effect.fail(
     `${JSON.stringify(truncateText(pattern, 200))} is not a regular expression of RE2, the language of Prometheus`
   )
@@ -47,6 +60,17 @@ export const isIncluded = (filter: MetricFilter, name: string): boolean =>
   (filter.include.length === 0 || filter.include.some((pattern) => pattern.test(name))) &&
   !filter.exclude.some((pattern) => pattern.test(name))
 
+/** The metrics that are included by name and not excluded, and whether nothing else is included. */
+export const exactNames = (
+  filter: MetricFilter
+): { readonly names: ReadonlyArray<string>; readonly isComplete: boolean } => {
+  const exact = filter.include.filter(({ isExact }) => isExact)
+  return {
+    names: [...new Set(exact.map(({ text }) => text))].filter((name) => isIncluded(filter, name)),
+    isComplete: exact.length > 0 && exact.length === filter.include.length
+  }
+}
+
 /**
  * Matches a glob without backtracking. Only the last `*` so far may take more characters: extending an earlier one could not
  * help.
@@ -54,7 +78,11 @@ export const isIncluded = (filter: MetricFilter, name: string): boolean =>
 const compileGlob = (glob: string): NamePattern => {
   const parts = Array.from(glob.replace(/\*+/g, "*"))
   const isPlain = !parts.includes("*") && !parts.includes("?")
-  return { test: isPlain ? (name) => name === glob : (name) => matchGlob(parts, Array.from(name)) }
+  return {
+    text: glob,
+    isExact: isPlain,
+    test: isPlain ? (name) => name === glob : (name) => matchGlob(parts, Array.from(name))
+  }
 }
 
 /** Pattern and name as code points, so that `?` does not match half of one. */

@@ -87,3 +87,7 @@ const commonLength = (values: ReadonlyArray<string>, from: number): number => {
 
 const render = ({ isWhole, text }: Term): string =>
   text.replace(/[\\.+*?()|[\]{}^$]/g, "\\$&") + (isWhole ? "" : ".*")
+
+/** An expression that matches exactly the values. */
+export const exactPattern = (values: ReadonlyArray<string>): string =>
+  values.map((text) => render({ isWhole: true, text, values: [] })).join("|")

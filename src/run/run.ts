@@ -77,8 +77,8 @@ export const run = (options: RunOptions) =>
 
 /** The metrics to read. Fails if there are none. */
 export const namesToRead = Effect.gen(function* () {
-  const { names } = yield* discoverNames
-  return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig) : names
+  const { names, unmatched } = yield* discoverNames
+  return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig, unmatched) : names
 })
 
 const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Saved): string =>

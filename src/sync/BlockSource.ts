@@ -38,6 +38,11 @@ export interface StreamSource {
   readonly missing: Effect.Effect<string | undefined, PrometheusError>
   /** Lists the series in a range, so that a request can be split. */
   readonly index: (range: GridRange) => PartIndex
+  /**
+   * The first point of a range from which on to read, because all points before it are certainly empty. At most the last point.
+   * Called after empty responses, if the source can find that out with a few requests. Never fails, and never takes long.
+   */
+  readonly beginning?: (range: GridRange) => Effect.Effect<number>
 }
 
 /** A source of blocks of samples. */

@@ -2,7 +2,7 @@
  * The holes of a stream: points that the server cannot return although it returns others. A damaged chunk or block in its
  * storage does that. Everything else is read; the holes are reported.
  */
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { render, selectorText } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -86,11 +86,10 @@ export class Damage {
 
   /** The error of a stream that has been read around its holes. */
   error(stream: string): PrometheusError {
-    const { reason, summary } = this.firstRefusal!
-    return new PrometheusError({
-      reason,
-      summary: `${summary} The rest of ${stream} was read, but ${this.text}. The server returns other points of it, so its data may be damaged there. The state stays before ${formatTime(this.firstMillis)}. To go on without these points, set damaged_data to skip.`
-    })
+    const refusal = this.firstRefusal!
+    return refusal.saying(
+      `${refusal.summary} The rest of ${stream} was read, but ${this.text}. The server returns other points of it, so its data may be damaged there. The state stays before ${formatTime(this.firstMillis)}. To go on without these points, set damaged_data to skip.`
+    )
   }
 
   /** What is missing, for a sentence. */

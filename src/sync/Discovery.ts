@@ -1,16 +1,28 @@
 /** Discovery: the metrics of the configured range, each with its labels and its metadata. */
-import { Effect, Option } from "effect"
+import { Duration, Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { TimeRange } from "../prometheus/api.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
-import { isIncluded } from "../promql/MetricFilter.ts"
+import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
+import {
+  addNames,
+  addNamesOfParts,
+  DAY_MILLIS,
+  firstParts,
+  lengthOf,
+  NameSet,
+  namesIn,
+  type PartLists,
+  tooMany,
+  warnOfRoundLimit
+} from "./listNames.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
-import { SERVER_LOOKBACK_MILLIS } from "./TimeGrid.ts"
+import { unlistedNames, unmatchedPatterns, youngNames } from "./unlistedNames.ts"
 
 /** A metric that can be read. */
 export interface DiscoveredMetric {
@@ -20,71 +32,164 @@ export interface DiscoveredMetric {
   readonly metadata: MetricMetadata | undefined
 }
 
-const DAY_MILLIS = 86_400_000
-
 /** No destination supports a longer name, and no exporter has one. */
 const MAX_NAME_CHARACTERS = 10_000
 
 /** The most label columns of a metric: a server must not be able to create a table of a million columns. */
 const MAX_LABEL_COLUMNS = 1000
 
-/** The range in which metrics are discovered. If the configured range is in the future, the last day before now. */
+/**
+ * The range in which metrics are discovered: that of the points, and the server's look-back before it. If the configured range
+ * is in the future, the last day before now.
+ */
 export const discoveryRange = (
   settings: Pick<ConnectorConfig["Service"], "startMillis" | "endMillis">,
-  nowMillis: number
+  nowMillis: number,
+  lookbackMillis: number
 ): TimeRange => {
   const endMillis = Math.min(
     nowMillis,
     Option.getOrElse(settings.endMillis, () => nowMillis)
   )
   const startMillis = settings.startMillis <= endMillis ? settings.startMillis : endMillis - DAY_MILLIS
-  return { startMillis: Math.max(0, startMillis - SERVER_LOOKBACK_MILLIS), endMillis }
+  return { startMillis: Math.max(0, startMillis - lookbackMillis), endMillis }
 }
 
-/** Nothing can be read, most likely because of a mistake in the configuration. */
-export const noMetrics = ({ baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl">): ConfigError =>
+/**
+ * Nothing can be read, most likely because of a mistake in the configuration. `unmatched` says which patterns select nothing.
+ */
+export const noMetrics = (
+  { baseUrl }: Pick<ConnectorConfig["Service"], "baseUrl">,
+  unmatched: ReadonlyArray<string> = []
+): ConfigError =>
   new ConfigError({
-    message: `No metric of ${baseUrl} has data in the configured range. Check start_date and end_date, and whether metrics and selector leave any.`
+    message: [
+      `No metric of ${baseUrl} has data in the configured range.`,
+      ...unmatched,
+      "Check start_date and end_date, and whether metrics and selector leave any."
+    ].join(" ")
   })
 
-/** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
-export const discoverNames = Effect.gen(function* () {
+/** The names of the metrics to read, and how they were found. */
+export interface DiscoveredNames {
+  /** Sorted and distinct. */
+  readonly names: ReadonlyArray<string>
+  /** For each pattern that selects no metric, a sentence that names it and similar metrics. */
+  readonly unmatched: ReadonlyArray<string>
+  readonly range: TimeRange
+  readonly clock: Effect.Success<PrometheusClient["Service"]["clock"]>
+  /** How the server lists the parts of the range; undefined if they were not needed. */
+  readonly lists: PartLists | undefined
+  /** Whether the server lists no names: those of the configuration are used. */
+  readonly isUnlisted: boolean
+}
+
+/** How long a check waits for lists that it can do without, and from how many names on it does without them. */
+const QUICK_MILLIS = 10_000
+const QUICK_NAMES = 20_000
+
+/**
+ * Finds the names of the metrics to read. All of them, whatever the server's lists lack: see `listNames.ts`. Metrics that are
+ * included by their exact name are found without being listed.
+ */
+const discoverWith = Effect.fnUntraced(function* (
+  isQuick: boolean
+): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const clock = yield* client.clock
   const now = clock.nowMillis
-  const range = discoveryRange(settings, now)
+  const { lookbackMillis } = yield* client.backend
+  const range = discoveryRange(settings, now, lookbackMillis)
   if (settings.startMillis > now) {
     yield* Effect.logWarning(
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
   }
-  const names = yield* inParts(range, (part) => client.metricNames(part))
-  const usable = names.filter(({ length }) => length <= MAX_NAME_CHARACTERS)
-  if (usable.length < names.length) {
+  const exact = exactNames(settings.metrics)
+  const all = new NameSet()
+  const request = (part: TimeRange) => client.metricNames(part)
+  const accepted = yield* addNames(all, range, request).pipe(
+    Effect.catchIf(
+      (error) => isAboutLists(error) && exact.isComplete,
+      (error) => Effect.succeed(error)
+    )
+  )
+  if (typeof accepted !== "boolean") {
     yield* Effect.logWarning(
-      `Left out: ${pluralize(names.length - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
+      `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
+    )
+    return {
+      clock,
+      range,
+      names: exact.names.toSorted(),
+      unmatched: [],
+      lists: undefined,
+      isUnlisted: true
+    }
+  }
+  yield* warnOfRoundLimit("metrics", all.names.size)
+
+  /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
+  const more = Effect.gen(function* () {
+    const missing = exact.names.filter((name) => !all.names.has(name))
+    if (exact.isComplete && missing.length === 0) return undefined
+    // If the server refused the range, its parts have been listed.
+    const lists =
+      exact.isComplete || !accepted
+        ? undefined
+        : yield* addNamesOfParts(all, range, request, settings.concurrency)
+    yield* all.add(
+      yield* unlistedNames(
+        missing.filter((name) => !all.names.has(name)),
+        range
+      )
+    )
+    if (!exact.isComplete) yield* all.add(yield* youngNames(all.names, range))
+    return accepted ? lists : { isCut: false, parts: [range] }
+  })
+  const lists = !isQuick
+    ? yield* more
+    : all.names.size > QUICK_NAMES
+      ? undefined
+      : Option.getOrUndefined(yield* Effect.timeoutOption(more, Duration.millis(QUICK_MILLIS)))
+
+  const usable = [...all.names].filter(({ length }) => length <= MAX_NAME_CHARACTERS)
+  if (usable.length < all.names.size) {
+    yield* Effect.logWarning(
+      `Left out: ${pluralize(all.names.size - usable.length, "metric")} whose name has more than ${MAX_NAME_CHARACTERS} characters.`
     )
   }
-  return { clock, range, names: usable.filter((name) => isIncluded(settings.metrics, name)).sort() }
+  const names = usable.filter((name) => isIncluded(settings.metrics, name)).sort()
+  const unmatched = unmatchedPatterns(settings.metrics, usable)
+  if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
+  return { clock, range, names, unmatched, lists, isUnlisted: false }
 })
 
-/** Discovers all metrics with their labels and metadata. */
-export const discover = Effect.gen(function* () {
+/** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
+export const discoverNames = discoverWith(false)
+
+/** The same for a check, which does not wait for everything. */
+export const discoverNamesQuickly = discoverWith(true)
+
+/** Whether a server that has responded to a query cannot list its metrics, or not all of them. */
+const isAboutLists = ({ reason }: PrometheusError): boolean =>
+  reason === "NoLabelApi" || reason === "WrongPath" || reason === "PartialResponse"
+
+/** Discovers all metrics with their labels and metadata, and the patterns that select none. */
+export const discoverSelected = Effect.gen(function* () {
   const { excludedLabels, labelColumns } = yield* ConnectorConfig
   const client = yield* PrometheusClient
   yield* warnOfConnection
-  const { clock, names, range } = yield* discoverNames
+  const discovered = yield* discoverNames
+  const { clock, names, unmatched } = discovered
   yield* warnOfClock(clock)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels, their names are not needed.
-    [
-      client.metadata,
-      labelColumns ? labelsByMetric(names, range) : Effect.succeed(new Map<string, Labels>())
-    ],
+    [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],
     { concurrency: 2 }
   )
-  return yield* Effect.forEach(
+  const metrics = yield* Effect.forEach(
     names,
     Effect.fnUntraced(function* (name) {
       const all = (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label))
@@ -101,69 +206,53 @@ export const discover = Effect.gen(function* () {
       return metric
     })
   )
+  return { metrics, unmatched }
 })
 
-type Labels = ReadonlyArray<string>
+/** Discovers all metrics with their labels and metadata. */
+export const discover = Effect.map(discoverSelected, ({ metrics }) => metrics)
 
-/** The most characters of all names from several parts of a range. A single response has no more. */
-const MAX_CHARACTERS = 64 * 1024 * 1024
+type Labels = ReadonlyArray<string>
 
 /** The most pairs of a metric and a label: a hundred thousand metrics with a hundred labels. */
 const MAX_PAIRS = 10_000_000
 
-const tooMany = (what: string) =>
-  new PrometheusError({ reason: "Oversized", summary: `The server lists ${what}.` })
-
-/**
- * Requests names. Servers that count the matching series may refuse a long range. Both halves are then requested, down to a
- * day, because some servers index names by day.
- */
-const inParts = Effect.fnUntraced(function* (
-  range: TimeRange,
-  request: (part: TimeRange) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
-): Effect.fn.Return<ReadonlyArray<string>, PrometheusError> {
-  const { endMillis, startMillis } = range
-  const middle = startMillis + Math.floor((endMillis - startMillis) / 2)
-  const isTooLong = ({ policy }: PrometheusError) =>
-    policy.action === "split" && middle - startMillis >= DAY_MILLIS
-  const all = yield* Effect.catchIf(request(range), isTooLong, () => Effect.undefined)
-  if (all !== undefined) return all
-  const earlier = yield* inParts({ startMillis, endMillis: middle }, request)
-  const later = yield* inParts({ startMillis: middle, endMillis }, request)
-  const names = [...new Set([...earlier, ...later])]
-  const characters = names.reduce((sum, { length }) => sum + length, 0)
-  if (characters <= MAX_CHARACTERS) return names
-  return yield* tooMany("more names in all parts of the range than fit into memory")
-})
-
 /**
  * The labels of each metric, with as few requests as possible: one per metric, or one per label for all metrics that have it.
- * Servers have thousands of metrics, and a hundred labels.
+ * Servers have thousands of metrics, and a hundred labels. From a server that shortens the lists of long ranges, in parts.
  */
-const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
+const labelsByMetric = Effect.fnUntraced(function* ({ isUnlisted, lists, names, range }: DiscoveredNames) {
   const client = yield* PrometheusClient
   const { concurrency, excludedLabels } = yield* ConnectorConfig
-  const labelsOf = Effect.fnUntraced(function* (name: string) {
-    const labels = yield* Effect.catchIf(
-      inParts(range, (part) => client.labelNames(part, [ofMetric(name)])),
-      ({ policy }) => policy.action === "split",
-      // It can still be read: its labels share one column.
-      ({ summary }) =>
-        Effect.as(
-          Effect.logWarning(
-            `The labels of ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
-          ),
-          []
-        )
-    )
-    return [name, labels] as const
-  })
-  const byMetric = Effect.map(Effect.forEach(names, labelsOf, { concurrency }), (labels) => new Map(labels))
-  const byLabel = Effect.fnUntraced(function* (all: Labels) {
+  /** The parts of the range to request: itself, and others if its list may lack some. */
+  const parts = lists?.parts ?? firstParts(range)
+  const beside = [range, ...parts.filter((part) => lengthOf(part) < lengthOf(range))]
+  const labelsOf = (ranges: ReadonlyArray<TimeRange>) =>
+    Effect.fnUntraced(function* (name: string) {
+      const labels = yield* Effect.catchIf(
+        namesIn(ranges, (part) => client.labelNames(part, [ofMetric(name)])),
+        ({ policy }) => policy.action === "split",
+        // It can still be read: its labels share one column.
+        ({ summary }) =>
+          Effect.as(
+            Effect.logWarning(
+              `The labels of ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+            ),
+            []
+          )
+      )
+      return [name, labels] as const
+    })
+  const byMetric = (ranges: ReadonlyArray<TimeRange>) =>
+    Effect.map(Effect.forEach(names, labelsOf(ranges), { concurrency }), (labels) => new Map(labels))
+  const byLabel = Effect.fnUntraced(function* (all: Labels, ranges: ReadonlyArray<TimeRange>) {
     const labels = new Map(names.map((name): readonly [string, Array<string>] => [name, []]))
     let pairs = 0
     const addLabel = Effect.fnUntraced(function* (label: string) {
-      for (const name of yield* client.metricNames(range, [hasLabel(label)])) {
+      const listed = yield* ranges.length === 1
+        ? client.metricNames(range, [hasLabel(label)])
+        : namesIn(ranges, (part) => client.metricNames(part, [hasLabel(label)]))
+      for (const name of listed) {
         labels.get(name)?.push(label)
         pairs++
       }
@@ -172,11 +261,38 @@ const labelsByMetric = Effect.fnUntraced(function* (names: ReadonlyArray<string>
     yield* Effect.forEach(all, addLabel, { concurrency, discard: true })
     return labels
   })
-  if (names.length <= 2) return yield* byMetric
-  const known = yield* Effect.catchIf(client.labelNames(range), isTooWide, () => Effect.undefined)
-  const all = known?.filter((label) => !excludedLabels.has(label))
-  if (all === undefined || all.length >= names.length) return yield* byMetric
-  return yield* Effect.catchIf(byLabel(all), isTooWide, () => byMetric)
+  if (isUnlisted) {
+    return yield* Effect.catchIf(byMetric([range]), isAboutLists, ({ summary }) =>
+      Effect.as(
+        Effect.logWarning(
+          `The labels of the metrics are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+        ),
+        new Map<string, Labels>()
+      )
+    )
+  }
+  if (names.length <= 2) return yield* byMetric(beside)
+  const known = new NameSet()
+  const isListed = yield* Effect.catchIf(
+    Effect.flatMap(client.labelNames(range), (labels) => Effect.as(known.add(labels), true)),
+    isTooWide,
+    () => Effect.succeed(false)
+  )
+  if (!isListed) return yield* byMetric(lists?.isCut === true ? beside : [range])
+  const inRange = known.names.size
+  yield* warnOfRoundLimit("labels", inRange)
+  if (beside.length > 1) {
+    const listed = yield* Effect.forEach(
+      beside.slice(1),
+      (part) => Effect.catchIf(client.labelNames(part), isTooWide, () => Effect.succeed([])),
+      { concurrency }
+    )
+    yield* known.add(listed.flat())
+  }
+  const ranges = lists?.isCut === true || known.names.size > inRange ? beside : [range]
+  const all = [...known.names].filter((label) => !excludedLabels.has(label))
+  if (all.length >= names.length) return yield* byMetric(ranges)
+  return yield* Effect.catchIf(byLabel(all, ranges), isTooWide, () => byMetric(ranges))
 })
 
 /** Some services only accept requests that name one metric. */

@@ -1,14 +1,20 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
+import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
+import { firstTime } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
+import { MAX_POINTS } from "./WindowSize.ts"
+
+/** How long the beginning of a metric is searched for, before all is read. */
+const BEGINNING_MILLIS = 60_000
 
 export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
   BlockSource,
@@ -16,6 +22,37 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
     const backend = yield* client.backend
+    const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
+    /** Where another metric begins. Often all metrics of a server begin at the same time. */
+    let guess: number | undefined
+    const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+      const { firstMillis, lastMillis, stepMillis } = range
+      const found = yield* firstTime(
+        metric,
+        { startMillis: Math.max(0, firstMillis - backend.lookbackMillis), endMillis: lastMillis },
+        // Less than a window, which costs one request.
+        (MAX_POINTS / 2) * stepMillis,
+        guess
+      ).pipe(
+        Effect.provide(services),
+        Effect.timeout(BEGINNING_MILLIS),
+        Effect.tapError((error) =>
+          Effect.logDebug(`${metric}: its first sample was not found. ${error.message}`)
+        ),
+        Effect.orElseSucceed(() => firstMillis)
+      )
+      const beginning = Math.max(
+        firstMillis,
+        Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
+      )
+      if (beginning > firstMillis) {
+        if (beginning < lastMillis) guess = found
+        yield* Effect.logDebug(
+          `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
+        )
+      }
+      return beginning
+    })
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -54,7 +91,8 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             )
           },
           missing: client.missingSource,
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis)
+          index: (range) => indexOf(client, metric, range, backend.lookbackMillis),
+          beginning: (range) => beginningOf(metric, range)
         }
       }
     })

@@ -19,7 +19,7 @@ import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { requestAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
-import { initialWithin, ServerLimits } from "./WindowSize.ts"
+import { initialWithin, MAX_POINTS, ServerLimits } from "./WindowSize.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
 const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
@@ -100,13 +100,18 @@ const readStream = (
     /** A source of the server may be away without a word in the responses. */
     const checkSources = partialData === "accept" ? Effect.void : allSourcesRespond(source)
     let recordCount = 0
+    const quiet = new Quiet()
     const toReadEvents = Effect.fnUntraced(function* (
       event: WindowEvent
     ): Effect.fn.Return<ReadonlyArray<ReadEvent>, PrometheusError> {
       if (event._tag !== "WindowCompleted") {
-        if (event._tag === "Samples") for (const { length } of event.blocks) recordCount += length
+        if (event._tag === "Samples") {
+          for (const { length } of event.blocks) recordCount += length
+          quiet.end()
+        }
         return [event]
       }
+      if (recordCount === 0) quiet.windows++
       yield* checkSources
       const { lastMillis } = event
       const skipsHoles = damage.isEmpty || damagedData === "skip"
@@ -124,7 +129,7 @@ const readStream = (
     })
     yield* checkSources
     return Stream.fromIterable(parts).pipe(
-      Stream.flatMap((part) => nextWindows(part.range, context)),
+      Stream.flatMap((part) => nextWindows(part.range, context, quiet)),
       Stream.schedule(pacing),
       Stream.mapEffect((range) => Scope.provide(requestAhead(context, range), scope), {
         concurrency: LOOK_AHEAD
@@ -161,18 +166,64 @@ const allSourcesRespond = ({ missing }: StreamSource): Effect.Effect<void, Prome
       : Effect.fail(new PrometheusError({ reason: "PartialResponse", summary }))
   )
 
+/** With fewer points left, it is not worth a search where the samples begin. */
+const SEARCHED_POINTS = 2 * MAX_POINTS
+
+/** After how many empty windows between samples the next sample is searched for. */
+const QUIET_WINDOWS = 4
+
+/** How many windows in a row were empty, and when to search for the next sample. */
+class Quiet {
+  windows = 0
+  #searchAfter = 0
+
+  /** A part begins. If its first window is empty, its beginning is searched for. */
+  begin(): void {
+    this.windows = 0
+    this.#searchAfter = 0
+  }
+
+  /** There are samples. */
+  end(): void {
+    this.windows = 0
+    this.#searchAfter = QUIET_WINDOWS
+  }
+
+  get isSearchDue(): boolean {
+    return this.windows >= this.#searchAfter
+  }
+
+  /** The samples are sparse: searches become rare if they do not help. */
+  searched(): void {
+    this.windows = 0
+    this.#searchAfter = Math.max(QUIET_WINDOWS, 2 * this.#searchAfter)
+  }
+}
+
 /**
  * Cuts a range into windows, each with the best size at the time of its request. While windows grow, each one waits for the
- * size learned from the previous one. Requested ahead, it would be no larger.
+ * size learned from the previous one. Requested ahead, it would be no larger. Many points without samples are left out.
  */
-const nextWindows = (range: GridRange, { size, sizeLearned }: WindowContext): Stream.Stream<GridRange> =>
+const nextWindows = (
+  range: GridRange,
+  { permits, size, sizeLearned, source }: WindowContext,
+  quiet: Quiet
+): Stream.Stream<GridRange> =>
   Stream.paginate(
     range,
     Effect.fnUntraced(function* (rest) {
-      if (rest !== range) yield* sizeLearned.await
+      let from = rest
+      if (rest === range) quiet.begin()
+      else {
+        yield* sizeLearned.await
+        if (source.beginning !== undefined && quiet.isSearchDue && pointCount(rest) > SEARCHED_POINTS) {
+          from = { ...rest, firstMillis: yield* permits.withPermit(source.beginning(rest)) }
+          quiet.searched()
+        }
+      }
       const { isGrowing, points } = yield* Ref.get(size)
       if (isGrowing) yield* sizeLearned.close
-      const [window, next] = takePoints(rest, points)
+      const [window, next] = takePoints(from, points)
       return [[window], pointCount(next) === 0 ? Option.none() : Option.some(next)] as const
     })
   )

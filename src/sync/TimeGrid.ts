@@ -15,9 +15,6 @@ export const GridRange = Schema.Struct({
 
 export type GridRange = typeof GridRange.Type
 
-/** A grid point has the value of the latest sample up to this age, unless the server is configured otherwise. */
-export const SERVER_LOOKBACK_MILLIS = 300_000
-
 /** The number of points in a range. */
 export const pointCount = ({ firstMillis, lastMillis, stepMillis }: GridRange): number =>
   Math.max(0, Math.floor((lastMillis - firstMillis) / stepMillis) + 1)

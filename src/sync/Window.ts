@@ -162,7 +162,7 @@ const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart): Event
     return attempt(window, range, part).pipe(
       Stream.retry(retriesOf(window, range)),
       Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromResponse(window, range, part)))),
-      Stream.concat(completed(window, range, part)),
+      Stream.concat(Stream.unwrap(Effect.suspend(() => afterResponseTo(window, range, part)))),
       Stream.catchIf(
         (error) => error.policy.splitBy !== undefined,
         (error) => Stream.unwrap(inParts(window, range, part, error))
@@ -225,6 +225,17 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   }
   return learn(window, (size) => afterResponse(size, points, samples, limits))
 }
+
+/**
+ * A server that limits how far back queries look may move the start of a range by less than a step. All points are then beside
+ * the grid, where hourly samples on the grid are too old: the response is empty. A range of one point cannot be moved.
+ */
+const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: GridRange, part: SeriesPart) {
+  const last = { ...range, firstMillis: range.lastMillis }
+  const isMoved =
+    window.ledger.samples === 0 && pointCount(range) > 1 && (yield* samplesIn(window, last, part)) > 0
+  return isMoved ? earlierAndLater(window, range, part) : completed(window, range, part)
+})
 
 const completed = (
   { context, ledger }: OpenWindow,
@@ -309,7 +320,7 @@ const splitSeries = Effect.fnUntraced(function* (
   const done = yield* Ref.getAndUpdate(splits, (splits) => splits + 1)
   if (done >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
   const halves = yield* Effect.catch(permits.withPermit(split(part, source.index(range))), (error) => {
-    if (error.reason === "Unreachable") return Effect.fail(error)
+    if (error.reason === "Unreachable" || error.reason === "NoServer") return Effect.fail(error)
     // A damaged index cannot list them either.
     if (mayBeDamage) return Effect.undefined
     return Effect.fail(
@@ -380,19 +391,33 @@ const isHole = Effect.fnUntraced(function* (window: OpenWindow, range: GridRange
   return yield* answersOthers(window, range)
 })
 
-/** Requests points, and reads the response without emitting it. */
+/** Requests points, and reads the response without emitting it. Returns the number of samples. */
 const drain = ({ context, requested }: OpenWindow, range: GridRange, part: SeriesPart) =>
   Effect.scoped(
     Effect.flatMap(Effect.scope, (scope) =>
       Effect.flatMap(
         request(context, range, part, { scope, span: requested.span }),
-        Stream.runForEach((block) => Effect.sync(() => recycle(block)))
+        Stream.runFold(
+          () => 0,
+          (samples, block) => {
+            recycle(block)
+            return samples + block.length
+          }
+        )
       )
     )
   )
 
+/** The number of samples at some points; none if the server refuses. Fails if no stream can be read. */
+const samplesIn = (window: OpenWindow, range: GridRange, part: SeriesPart) =>
+  Effect.catchIf(
+    drain(window, range, part),
+    ({ policy }) => policy.onExhausted === "stream",
+    () => Effect.succeed(0)
+  )
+
 /** Whether a request succeeds. Fails if no stream can be read. */
-const succeeds = (effect: Effect.Effect<void, PrometheusError>): Effect.Effect<boolean, PrometheusError> =>
+const succeeds = (effect: Effect.Effect<unknown, PrometheusError>): Effect.Effect<boolean, PrometheusError> =>
   Effect.as(effect, true).pipe(
     Effect.catchIf(
       ({ policy }) => policy.onExhausted === "stream",
@@ -439,8 +464,8 @@ const isFirstOf = (whole: SeriesPart, part: SeriesPart): boolean =>
   whole === part || (whole.halves !== undefined && isFirstOf(whole.halves[0], part))
 
 /** A refusal after which the request could not be made smaller, and why. */
-const because = ({ reason, summary }: PrometheusError, why: string): PrometheusError =>
-  new PrometheusError({ reason, summary: `${summary} ${why}` })
+const because = (refusal: PrometheusError, why: string): PrometheusError =>
+  refusal.saying(`${refusal.summary} ${why}`)
 
 /** Emits the samples of a response that are new. If responses keep breaking off, any event counts as progress. */
 const accepted = (stream: string, ledger: WindowLedger, response: Response) =>

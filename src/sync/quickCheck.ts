@@ -1,7 +1,9 @@
 /** A fast check of whether a server can be read, while a user waits for the result. */
 import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { discoverNames } from "./Discovery.ts"
+import { unknownBackend } from "../prometheus/Backend.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { discoverNamesQuickly } from "./Discovery.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
 
 /** The maximum time to wait for a response. */
@@ -22,11 +24,15 @@ export const layerQuick = Layer.effect(
   }))
 )
 
-/** The names of the metrics to read, from the same requests that a sync makes first. */
+/**
+ * The names of the metrics to read, from the requests that a sync makes first; the patterns that select none; and what kind of
+ * server it is, if that is known.
+ */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
   yield* warnOfConnection
-  const { clock, names } = yield* discoverNames.pipe(
+  const client = yield* PrometheusClient
+  const { clock, names, unmatched } = yield* discoverNamesQuickly.pipe(
     Effect.mapError((error) =>
       error.reason === "Timeout" && requestTimeoutMillis === MAX_TIMEOUT_MILLIS
         ? new CheckTimeout({
@@ -36,5 +42,6 @@ export const quickCheck = Effect.gen(function* () {
     )
   )
   yield* refuseClockAhead(clock)
-  return names
+  const { name } = yield* client.backend
+  return { names, unmatched, backend: name === unknownBackend.name ? undefined : name }
 })

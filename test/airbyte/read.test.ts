@@ -310,7 +310,7 @@ describe("read", () => {
           series: names.flatMap((name) => gauge(name, 200)),
           points: 200,
           config: { concurrency: 2 },
-          mock: refusing('"m2"', 403)
+          mock: refusing('"m2"', 401)
         }
       )
       assert.isFalse(ok)
@@ -324,7 +324,26 @@ describe("read", () => {
       assert.deepStrictEqual(rest, [])
       assert.isUndefined(only?.stream_descriptor)
       assert.strictEqual(only?.failure_type, "config_error")
-      assert.match(only?.message ?? "", /HTTP 403/)
+      assert.match(only?.message ?? "", /HTTP 401/)
+    })
+  )
+
+  it.effect("ends only the stream that may not be read", () =>
+    Effect.gen(function* () {
+      const names = ["m0", "m1", "m2"]
+      const { messages, ok } = yield* readAll(
+        names.map((name) => configured(name)),
+        { series: names.flatMap((name) => gauge(name, 200)), points: 200, mock: refusing('"m1"', 403) }
+      )
+      assert.isFalse(ok)
+      for (const name of ["m0", "m2"]) assert.match(story(messages, name), / COMPLETE$/)
+      assert.match(story(messages, "m1"), /INCOMPLETE$/)
+      const [only, ...rest] = errors(messages).filter(
+        ({ stream_descriptor }) => stream_descriptor !== undefined
+      )
+      assert.deepStrictEqual(rest, [])
+      assert.strictEqual(only?.stream_descriptor?.name, "m1")
+      assert.match(only?.message ?? "", /HTTP 403.* does not let these credentials read this/)
     })
   )
 

@@ -283,6 +283,12 @@ describe("withFlagsToCheck", () => {
       "Check base_url: the server at base_url is not Prometheus.",
       "Check base_url (--url): the server at base_url is not Prometheus."
     ],
+    [
+      "It expects TLS: set base_url to an address with https.",
+      "It expects TLS: set base_url (--url) to an address with https."
+    ],
+    ["A page. Set headers, or set base_url.", "A page. Set headers (--token-file), or set base_url (--url)."],
+    ["The parts of headers and base_url.", "The parts of headers and base_url."],
     ["It said: Checked step. All is well.", "It said: Checked step. All is well."]
   ])("names the flags of %s", (message, expected) => {
     assert.strictEqual(withFlagsToCheck(message), expected)

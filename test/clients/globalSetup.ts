@@ -1,6 +1,7 @@
 import { Effect } from "effect"
 import type { TestProject } from "vitest/node"
 import { ensurePrometheus } from "../support/binaries.ts"
+import { inCi } from "../support/runs.ts"
 import { ensurePython } from "./python.ts"
 
 declare module "vitest" {
@@ -13,12 +14,10 @@ declare module "vitest" {
 /** Runs once before the tests of the clients. If it cannot provide the clients, the tests are skipped, or fail in CI. */
 export const setup = (project: TestProject): Promise<void> =>
   Effect.runPromise(
-    Effect.promise(ensurePrometheus).pipe(
+    Effect.promise(() => ensurePrometheus()).pipe(
       Effect.andThen(ensurePython),
       Effect.catch((error) => {
-        if (process.env.CI !== undefined && process.env.CI !== "" && process.env.CI !== "false") {
-          return Effect.fail(error)
-        }
+        if (inCi) return Effect.fail(error)
         console.error(
           `\nLEFT OUT: the tests with Airbyte's own Python clients (test/clients), because their Python is not available.
 ${error.message}

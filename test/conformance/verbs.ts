@@ -94,7 +94,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
       body: "<!doctype html><html><head><title>Sign in</title></head></html>"
     }),
     failureType: "config_error",
-    says: [where, /a web page titled "Sign in"/, /Check base_url/]
+    says: [where, /a web page titled "Sign in"/, /looks like a login page.*Set headers/]
   },
   {
     what: "is another program that speaks JSON",
@@ -106,7 +106,17 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     what: "redirects to another host",
     mock: always({ status: 302, headers: { location: "https://login.example.com/?from=prometheus" } }),
     failureType: "config_error",
-    says: [where, /redirects to https:\/\/login\.example\.com\//, /Set base_url/]
+    says: [
+      where,
+      /redirects to https:\/\/login\.example\.com\//,
+      /looks like a login page.*Set headers.* Bearer and a token/
+    ]
+  },
+  {
+    what: "redirects to another address",
+    mock: always({ status: 302, headers: { location: "https://metrics.example.com/x" } }),
+    failureType: "config_error",
+    says: [where, /redirects to https:\/\/metrics\.example\.com\/x/, /Set base_url to the address that/]
   },
   {
     what: "has an internal error",
@@ -132,7 +142,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     what: "breaks every connection",
     mock: always({ reset: true }),
     failureType: "transient_error",
-    says: [where, /the connection was reset/, /Check base_url, that the server runs/]
+    says: [where, /the connection was reset/, /If it expects TLS, set base_url to an address with https/]
   },
   {
     what: "is down",

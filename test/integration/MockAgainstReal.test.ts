@@ -331,6 +331,19 @@ describe("the mock and a real Prometheus 2", () => {
     })
   )
 
+  it.effect("agree on the parts of a range that have samples", () =>
+    Effect.gen(function* () {
+      const real = yield* RealPrometheus.make({ series: floats(series) })
+      const filled = yield* compareMany(200, (i) => {
+        const dice = new Dice(seed + 8000 + i)
+        const params = anyRange(dice)
+        const query = `count by (__name__) (last_over_time(${params.query}[${dice.integer(1, 3_600_000)}ms]))`
+        return compare(real, mock, "query_range", pairs({ ...params, query }))
+      })
+      assert.isAbove(filled, 50)
+    })
+  )
+
   it.effect("agree on regular expressions", () =>
     Effect.gen(function* () {
       const texts = [...labelValues.filter((value) => value !== ""), "a", "a]", "1\r2", "É", "1{", "\u2028"]

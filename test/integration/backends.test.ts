@@ -90,6 +90,7 @@ describe("responses that are too large", () => {
     ["Thanos' series", thanos.maxSeries],
     ["VictoriaMetrics' samples", victoriaMetrics.maxSamplesPerQuery],
     ["VictoriaMetrics' series", victoriaMetrics.maxUniqueTimeseries],
+    ["VictoriaMetrics' series of a response", victoriaMetrics.maxResponseSeries],
     ["VictoriaMetrics' points", victoriaMetrics.maxPointsPerTimeseries],
     ["VictoriaMetrics' samples per series", victoriaMetrics.maxSamplesPerSeries],
     ["VictoriaMetrics' memory", victoriaMetrics.memory],

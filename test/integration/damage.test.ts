@@ -1,9 +1,10 @@
 /** Real servers whose blocks are damaged: what they refuse, and what they still return. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as damagedPrometheus from "../support/damagedPrometheus.ts"
 import { minute, start } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
+import { describeEach, prometheusServers } from "../support/servers.ts"
 
 /** One sample a minute for six hours. The values of the hosts are a million apart, so that chunks can be told apart. */
 const series = ["a", "b"].map((host, n) => ({
@@ -29,7 +30,7 @@ const pointsOf = Effect.fnUntraced(function* (server: RealServer, query: string,
 const minutes = (from: number, to: number): Array<number> =>
   Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
-describe.each([2, 3] as const)("a damaged Prometheus %i", (release) => {
+describeEach(prometheusServers, "a damaged $name", ({ release }) => {
   it.effect("refuses ranges that touch a damaged chunk, and returns everything else", () =>
     Effect.gen(function* () {
       const server = yield* damagedPrometheus.make(

@@ -170,7 +170,7 @@ const cases: ReadonlyArray<Case> = [
     what: "a login page",
     plan: later(response(200, html("Sign in"))),
     type: "config_error",
-    texts: [/HTTP 200: a web page titled "Sign in"/, /Check base_url/],
+    texts: [/HTTP 200: a web page titled "Sign in"/, /looks like a login page/],
     alone: false
   },
   {
@@ -184,8 +184,12 @@ const cases: ReadonlyArray<Case> = [
     what: "connections that are reset before any response",
     plan: later({ type: "break", how: "reset", at: { part: "head", share: 0 } }),
     type: "transient_error",
-    texts: [/cannot be reached \(the connection was reset\)/, /Check base_url/],
-    alone: false
+    texts: [
+      /1 of 6 streams failed: texts/,
+      /cannot be reached \(the connection was reset\)/,
+      /it may have failed on this request/
+    ],
+    alone: true
   }
 ]
 

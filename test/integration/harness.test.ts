@@ -8,7 +8,7 @@ import * as child from "../support/child.ts"
 import * as faultProxy from "../support/faultProxy.ts"
 import * as RealPrometheus from "../support/RealPrometheus.ts"
 import { recordKey, referenceRecords } from "../support/referenceRecords.ts"
-import { servers } from "../support/servers.ts"
+import { describeEach, prometheusServers, servers } from "../support/servers.ts"
 
 const start = 1_700_000_000
 
@@ -27,7 +27,7 @@ const isAlive = (pid: number): boolean => {
   }
 }
 
-describe("a real Prometheus", () => {
+describeEach(prometheusServers, "a real $name", ({ make, makeWritable }) => {
   it.effect("returns every value in exact digits", () =>
     Effect.gen(function* () {
       const values = [
@@ -47,7 +47,7 @@ describe("a real Prometheus", () => {
         [2 ** 53, "9007199254740992"],
         [-1.2345678901234567, "-1.2345678901234567"]
       ] as const
-      const server = yield* RealPrometheus.make({
+      const server = yield* make({
         series: [
           gauge(
             "special",
@@ -81,7 +81,7 @@ describe("a real Prometheus", () => {
       const times = [
         1, 999, 1009, 1018, 1_700_000_000_000, 1_700_000_000_001, 1_700_000_000_123, 1_700_000_000_999
       ]
-      const server = yield* RealPrometheus.make({
+      const server = yield* make({
         series: [
           { labels, samples: times.map((time, i) => [time, i]) },
           gauge("other", [1]),
@@ -109,7 +109,7 @@ describe("a real Prometheus", () => {
 
   it.effect("requires the password under basic auth", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({ series: [gauge("guarded", [1])], basicAuth: true })
+      const server = yield* make({ series: [gauge("guarded", [1])], basicAuth: true })
       const path = "/api/v1/labels"
       const without = yield* server.request(path, { authenticate: false })
       assert.strictEqual(without.status, 401)
@@ -123,7 +123,7 @@ describe("a real Prometheus", () => {
 
   it.effect("accepts a form, and returns the server's own error", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({
+      const server = yield* make({
         flags: ["--query.max-samples=5"],
         series: [gauge("m", [1, 2])]
       })
@@ -137,14 +137,14 @@ describe("a real Prometheus", () => {
   it.effect("has the metadata of scraped metrics", () =>
     Effect.gen(function* () {
       // A server looks for targets only every five seconds, so the servers do it at the same time.
-      const make = (text: string) => RealPrometheus.make({ scrape: { text } })
+      const scraping = (text: string) => make({ scrape: { text } })
       const [server, modern, failed] = yield* Effect.all(
         [
-          make("# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 3\n"),
-          make(
+          scraping("# HELP jobs_total Jobs done.\n# TYPE jobs_total counter\njobs_total 3\n"),
+          scraping(
             "# HELP wait_seconds Waits.\n# TYPE wait_seconds gauge\n# UNIT wait_seconds seconds\nwait_seconds 1\n# EOF\n"
           ),
-          Effect.flip(make("not { a metric\n"))
+          Effect.flip(scraping("not { a metric\n"))
         ],
         { concurrency: "unbounded" }
       )
@@ -164,7 +164,7 @@ describe("a real Prometheus", () => {
 
   it.effect("ends a series at a stale marker, and accepts late samples", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({ remoteWriteReceiver: true, outOfOrderWindow: "1h" })
+      const server = yield* makeWritable()
       const labels = { __name__: "written", zone: "é", area: "b" }
       const at = (minute: number) => (start + minute * 60) * 1000
       yield* server.remoteWrite([
@@ -193,15 +193,15 @@ describe("a real Prometheus", () => {
 
   it.effect("reports the error of a server that does not start, or of promtool", () =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(RealPrometheus.make({ flags: ["--query.timeout=never"] }))
+      const error = yield* Effect.flip(make({ flags: ["--query.timeout=never"] }))
       assert.include(error.message, "not a valid duration string")
-      const invalid = yield* Effect.flip(RealPrometheus.make({ openMetrics: "m{ 1 2\n" }))
+      const invalid = yield* Effect.flip(make({ openMetrics: "m{ 1 2\n" }))
       assert.include(invalid.message, "promtool could not make blocks")
     })
   )
 })
 
-describe.each(servers)("a real $name as a resource", ({ make }) => {
+describeEach(servers, "a real $name as a resource", ({ make }) => {
   it.effect("serves only under its route prefix", () =>
     Effect.gen(function* () {
       const server = yield* make({

@@ -1,10 +1,9 @@
 /** Real servers that receive data while they run: by scraping and by remote write. */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as connector from "../support/connector.ts"
-import * as RealPrometheus from "../support/RealPrometheus.ts"
 import { referenceRecords } from "../support/referenceRecords.ts"
-import { servers } from "../support/servers.ts"
+import { describeEach, prometheusServers, servers } from "../support/servers.ts"
 
 const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
 
@@ -28,10 +27,10 @@ untold 1
 # EOF
 `
 
-describe("a real Prometheus that scrapes", () => {
+describeEach(prometheusServers, "a real $name that scrapes", ({ make }) => {
   it.effect("gives streams the type, help and unit of the scraped metrics", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({ scrape: { text: exposition } })
+      const server = yield* make({ scrape: { text: exposition } })
       const files = yield* connector.workspace
       const streams = yield* connector.discover(files, {
         base_url: server.baseUrl,
@@ -53,7 +52,7 @@ describe("a real Prometheus that scrapes", () => {
 
   it.effect("is read with native histograms, and series that change between floats and histograms", () =>
     Effect.gen(function* () {
-      const server = yield* RealPrometheus.make({
+      const server = yield* make({
         remoteWriteReceiver: true,
         flags: ["--enable-feature=native-histograms"]
       })
@@ -119,7 +118,7 @@ describe("a real Prometheus that scrapes", () => {
   )
 })
 
-describe.each(servers)("a real $name with remote write", ({ makeWritable }) => {
+describeEach(servers, "a real $name with remote write", ({ makeWritable }) => {
   it.effect("has a series that ends at its stale marker and resumes later", () =>
     Effect.gen(function* () {
       const server = yield* makeWritable()

@@ -1,5 +1,5 @@
 /** Reads of real servers, compared sample by sample with the server's own responses. */
-import { assert, describe, layer } from "@effect/vitest"
+import { assert, layer } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
 import { Context, Effect, Layer } from "effect"
@@ -7,7 +7,7 @@ import * as connector from "../support/connector.ts"
 import { awkward, awkwardLabels, start } from "../support/dataset.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import { referenceRecords } from "../support/referenceRecords.ts"
-import { servers } from "../support/servers.ts"
+import { describeEach, servers } from "../support/servers.ts"
 
 class Server extends Context.Service<Server, RealServer>()("test/Server") {}
 
@@ -63,7 +63,7 @@ const assertClean = (output: connector.Output): void => {
   assert.strictEqual(output.code, 0)
 }
 
-describe.each(servers)("reading a real $name", ({ make }) => {
+describeEach(servers, "reading a real $name", ({ make }) => {
   layer(Layer.effect(Server, make({ series: awkward() })), { timeout: 120_000 })((it) => {
     it.effect("discovers every metric with its labels", () =>
       Effect.gen(function* () {

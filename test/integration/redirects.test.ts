@@ -100,7 +100,7 @@ describe("redirects", { concurrent: true }, () => {
               new RegExp(
                 `^${secure.baseUrl}/api/v1/query cannot be reached securely \\(self-signed certificate`
               ),
-              /certificate is valid and trusted/
+              /name a PEM file with the authority of its certificate in the environment variable NODE_EXTRA_CA_CERTS/
             ]
           })
           assert.deepStrictEqual(secure.requests, [])
@@ -135,7 +135,7 @@ describe("redirects", { concurrent: true }, () => {
             ({ path }) =>
               path === "/login" ? response(200, "<title>Sign in</title>") : redirect(302, "/login?next=/"),
             2,
-            [/HTTP 200: a web page titled "Sign in"/, /Check base_url/]
+            [/HTTP 200: a web page titled "Sign in"/, /looks like a login page/]
           ],
           [() => redirect(302, "http://"), 1, [/redirects to an invalid address/]],
           [

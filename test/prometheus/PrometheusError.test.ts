@@ -20,11 +20,14 @@ describe("PrometheusError", () => {
     ["BrokenResponse", "retry", "stream", "transient"],
     ["UnexpectedSample", "split", "stream", "system"],
     ["TooLarge", "split", "stream", "config"],
-    ["Refused", "split", "stream", "config"],
-    ["Damaged", "split", "stream", "system"],
-    ["Disconnected", "retry", "stream", "transient"],
     ["InvalidQuery", "stream", "stream", "config"],
-    ["NoLabelApi", "sync", "sync", "config"]
+    ["Damaged", "split", "stream", "system"],
+    ["NoServer", "retry", "sync", "transient"],
+    ["Disconnected", "retry", "stream", "transient"],
+    ["Forbidden", "stream", "stream", "config"],
+    ["NothingStored", "sync", "sync", "config"],
+    ["TooLongRequest", "stream", "stream", "config"],
+    ["Refused", "split", "stream", "config"]
   ])("%s leads to %s, then fails the %s, and is a %s problem", (reason, action, last, attribution) => {
     const error = new PrometheusError({ reason, summary: "It failed." })
     assert.deepInclude(error.policy, { action, onExhausted: last, attribution })
@@ -32,6 +35,17 @@ describe("PrometheusError", () => {
     assert.isTrue(error.message.startsWith("It failed."))
     assert.match(error.message, /\.$/)
     assert.strictEqual(error.message.trim(), error.message)
+  })
+
+  it("gives better advice than that of its reason where it has some", () => {
+    const error = new PrometheusError({ reason: "Refused", summary: "It failed.", advice: "Try this." })
+    assert.strictEqual(error.message, "It failed. Try this.")
+    assert.strictEqual(error.saying("It failed twice.").message, "It failed twice. Try this.")
+    const plain = new PrometheusError({ reason: "Refused", summary: "It failed." })
+    assert.strictEqual(
+      plain.saying("It failed twice.").message,
+      plain.message.replace("failed", "failed twice")
+    )
   })
 
   it("names the configuration keys that can help", () => {

@@ -183,7 +183,7 @@ describe("the end of a range query's response", () => {
 
   it.each([
     ["exceeded maximum resolution of 11,000 points per timeseries. Try decreasing …", "TooLarge"],
-    ["1:4: parse error: unexpected end of input inside braces", "Refused"],
+    ["1:4: parse error: unexpected end of input inside braces", "InvalidQuery"],
     ["query timed out in expression evaluation", "TooSlow"]
   ])("is an error: %s", (text, reason) => {
     const failure = error({ status: "error", errorType: "bad_data", error: `${text} s3cret` })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import {
   compilePattern,
+  exactNames,
   isIncluded,
   type MetricFilter,
   type NamePattern
@@ -39,10 +40,16 @@ describe("compilePattern", () => {
     ["(go|node)_.+", ["go_x", "node_x"], ["go_", "xgo_x"]],
     ["[a-c]x", ["ax", "cx"], ["dx", "[a-c]x"]],
     ["http\\.status", ["http.status"], ["httpxstatus"]],
-    ["http.status", ["http.status", "httpxstatus"], ["http_status_total"]],
+    ["http.status", ["http.status"], ["httpxstatus", "http_status"]],
+    ["*.duration", ["http.duration", "a.b.duration"], ["http_duration", "duration"]],
+    ["http.se*", ["http.server", "http.server.duration"], ["http_server"]],
+    ["k8s?pod.name", ["k8s.pod.name", "k8s_pod.name"], ["k8s.pod_name"]],
+    ["http.*", ["http.server", "http_server"], ["xhttp"]],
+    ["*.http.*", ["a.http.b"], ["http.b", "a.http"]],
     ["^up$", ["up"], ["xup"]],
     ["a{2}", ["aa"], ["a", "aaa"]],
-    [".", ["a", "\n"], ["", "ab"]]
+    [".", ["."], ["a", ""]],
+    [".+", ["a", "\n"], [""]]
   ])("%s", async (text, matching, others) => {
     const compiled = await pattern(text)
     for (const name of matching) assert.isTrue(compiled.test(name), name)
@@ -51,12 +58,12 @@ describe("compilePattern", () => {
 
   it("counts characters, not halves of them", async () => {
     assert.isTrue((await pattern("temp_?")).test("temp_😀"))
-    assert.isTrue((await pattern("temp_.")).test("temp_😀"))
+    assert.isTrue((await pattern("temp_(.)")).test("temp_😀"))
     assert.isFalse((await pattern("temp_??")).test("temp_😀"))
     assert.isFalse((await pattern("*????")).test("a😀b"))
   })
 
-  it.each(["(", "[a", "a)", "*.b", "a{2,1}", "a|*", "\\", "+a", "(?=a)b", "(a)\\1", "a{1001}"])(
+  it.each(["(", "[a", "a)", "a{2,1}", "a|*", "\\", "+a", "(?=a)b", "(a)\\1", "a{1001}"])(
     "refuses %s",
     async (text) => {
       assert.strictEqual(
@@ -95,6 +102,29 @@ describe("compilePattern", () => {
     })
   )
 
+  it.prop("dots make no regular expression, unless * or ? follows one", [choices], ([choices]) =>
+    Effect.promise(async () => {
+      const text = () => choices.list(8, () => choices.pick(["a", "b", "."])).join("")
+      const glob = choices.list(6, () => choices.pick(["a", "b", ".", "*", "?"])).join("") || "a.b"
+      const isGlob = !/\.[*?]/.test(glob)
+      const reference = new RegExp(
+        `^${glob
+          .replaceAll(".", "\\.")
+          .replace(/\*+/g, ".*")
+          .replace(/(?<!\.)\?/g, ".")}$`,
+        "s"
+      )
+      const compiled = await pattern(glob)
+      assert.strictEqual(compiled.text, glob)
+      assert.strictEqual(compiled.isExact, !/[*?]/.test(glob))
+      for (let i = 0; i < 20; i++) {
+        const name = text()
+        // With `.*` it is wider as an expression than as a glob: each name that the glob means is matched.
+        if (isGlob) assert.strictEqual(compiled.test(name), reference.test(name), `${glob} over ${name}`)
+      }
+    })
+  )
+
   it.prop("a glob matches the same as an equivalent JavaScript expression", [choices], ([choices]) =>
     Effect.promise(async () => {
       const text = () => choices.list(8, () => choices.pick(["a", "b", "😀"])).join("")
@@ -123,6 +153,17 @@ describe("compilePattern", () => {
   ] as const)("matches %s in linear time", { timeout: 60_000 }, async (text, matches) => {
     const compiled = await pattern(text)
     for (const length of [3000, 1_000_000]) assert.strictEqual(compiled.test("a".repeat(length)), matches)
+  })
+})
+
+describe("exactNames", () => {
+  it("are the included names without patterns, if they are not excluded", async () => {
+    assert.deepStrictEqual(exactNames(await filter(["up", "a.b", "up", "go_*", "x"], ["x"])), {
+      names: ["up", "a.b"],
+      isComplete: false
+    })
+    assert.isTrue(exactNames(await filter(["up", "a.b"])).isComplete)
+    assert.deepStrictEqual(exactNames(await filter([])), { names: [], isComplete: false })
   })
 })
 

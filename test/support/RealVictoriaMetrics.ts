@@ -6,7 +6,7 @@
  */
 import { join } from "node:path"
 import { Effect, type Scope } from "effect"
-import { findVictoriaMetrics } from "./binaries.ts"
+import { findVictoriaMetrics, type VictoriaMetricsRelease } from "./binaries.ts"
 import * as Server from "./RealServer.ts"
 import {
   attempt,
@@ -19,11 +19,17 @@ import {
   type RealServerOptions
 } from "./RealServer.ts"
 
+/** Options of a VictoriaMetrics. */
+export interface RealVictoriaMetricsOptions extends RealServerOptions {
+  /** The release to run; Debian's by default. */
+  readonly release?: VictoriaMetricsRelease
+}
+
 /** Runs a server with the given samples until the scope closes: no process and no file remains. */
 export const make = Effect.fnUntraced(function* (
-  options: RealServerOptions = {}
+  options: RealVictoriaMetricsOptions = {}
 ): Effect.fn.Return<RealServer, RealServerError, Scope.Scope> {
-  const program = yield* attempt(findVictoriaMetrics)
+  const program = yield* attempt(() => findVictoriaMetrics(options.release))
   const folder = yield* Server.folder
   const server = yield* Server.start(
     folder,

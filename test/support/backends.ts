@@ -100,6 +100,12 @@ export const victoriaMetrics = {
     "422",
     `${evaluated("wide")}cannot execute query: cannot evaluate "wide": search error after reading 0 data blocks: error when searching for tagFilters=[{__name__="wide"}] on the time range [2025-12-31T23:54:00Z..2026-01-01T01:00:00Z]: error when searching tsids: the number of matching timeseries exceeds 20; either narrow down the search or increase -search.max* command-line flag values at vmselect; see https://docs.victoriametrics.com/#resource-usage-limits`
   ),
+  /** Recorded from version 1.151. */
+  maxResponseSeries: refusal(
+    422,
+    "422",
+    `${evaluated("wide")}the response contains more than -search.maxResponseSeries=20 time series: 30 series; either increase -search.maxResponseSeries or change the query in order to return smaller number of series`
+  ),
   maxPointsPerTimeseries: refusal(
     422,
     "422",

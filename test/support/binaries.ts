@@ -1,11 +1,12 @@
 /**
- * Finds the programs of the real servers (`prometheus` with `promtool`, `victoria-metrics`) and a browser, and installs
- * them on a machine without them.
+ * Finds the programs of the real servers (`prometheus` with `promtool`, `victoria-metrics`), each in an old and a current
+ * release, and a browser. It installs or builds them on a machine without them.
  */
 import { spawn } from "node:child_process"
 import { constants } from "node:fs"
 import { access, chmod, rm, stat, writeFile } from "node:fs/promises"
 import { delimiter, join } from "node:path"
+import { build, built, releases } from "../../scripts/servers.ts"
 
 /** Absolute paths of Prometheus' programs. */
 export interface PrometheusBinaries {
@@ -16,73 +17,103 @@ export interface PrometheusBinaries {
 /** The major versions of Prometheus that tests run. */
 export type PrometheusRelease = 2 | 3
 
-/** Programs that are needed together: either all of them exist, or a package must be installed. */
+/** The releases of VictoriaMetrics that tests run: Debian's 1.79, and a current one. */
+export type VictoriaMetricsRelease = "Debian" | "current"
+
+/** Programs that are needed together. */
 interface Source<Found> {
   readonly lookUp: () => Promise<Found | undefined>
-  /** The name of Debian's package. */
-  readonly package: string
+  /** Brings them onto a machine that lacks them, or rejects with instructions. */
+  readonly install: () => Promise<unknown>
+  /** How to get them. */
   readonly advice: string
 }
 
-const prometheus: Source<PrometheusBinaries> = {
+/** Programs of a package of Debian. */
+const debian = <Found>(name: string, source: Omit<Source<Found>, "install">): Source<Found> => ({
+  ...source,
+  install: () => installDebianPackage(name, source.advice)
+})
+
+const prometheus: Source<PrometheusBinaries> = debian("prometheus", {
   lookUp: async () => {
     const prometheus = await lookUp("PROMETHEUS_BIN", "prometheus")
     const promtool = await lookUp("PROMTOOL_BIN", "promtool")
     return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool }
   },
-  package: "prometheus",
-  advice: `The integration tests run against a real Prometheus and need its programs "prometheus" and "promtool" \
-(version 2.42 or newer). Install them with "apt-get install prometheus" (Debian, Ubuntu) or "brew install prometheus" \
-(macOS), or unpack a release from https://prometheus.io/download/ and either put its folder on the PATH or set \
-PROMETHEUS_BIN and PROMTOOL_BIN to the two files.`
-}
+  advice: `The integration tests run against a real Prometheus 2 and need its programs "prometheus" and "promtool" \
+(version 2.42 or newer). Install them with "apt-get install prometheus" (Debian, Ubuntu), or unpack a release of version 2 \
+from https://prometheus.io/download/ and either put its folder on the PATH or set PROMETHEUS_BIN and PROMTOOL_BIN to the \
+two files.`
+})
 
-const prometheus3: Source<PrometheusBinaries> = {
-  lookUp: async () => {
-    const prometheus = await fromEnvironment("PROMETHEUS_3_BIN")
-    const promtool = await fromEnvironment("PROMTOOL_3_BIN")
-    return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool }
-  },
-  package: "prometheus",
-  advice: "Set PROMETHEUS_3_BIN and PROMTOOL_3_BIN to the programs of a Prometheus 3."
-}
-
-const victoriaMetrics: Source<string> = {
+const victoriaMetrics: Source<string> = debian("victoria-metrics", {
   // The second name is that of the official releases.
   lookUp: () => lookUp("VICTORIA_METRICS_BIN", "victoria-metrics", "victoria-metrics-prod"),
-  package: "victoria-metrics",
   advice: `The integration tests run against a real VictoriaMetrics and need its program "victoria-metrics" \
 (version 1.79 or newer). Install it with "apt-get install victoria-metrics" (Debian, Ubuntu) or "brew install \
 victoriametrics" (macOS), or unpack a release from https://github.com/VictoriaMetrics/VictoriaMetrics/releases and either \
 put its folder on the PATH or set VICTORIA_METRICS_BIN to the file.`
-}
+})
 
-const chromium: Source<string> = {
+const chromium: Source<string> = debian("chromium", {
   lookUp: () =>
     lookUp("CHROMIUM_BIN", "chromium", "chromium-browser", "google-chrome-stable", "google-chrome"),
-  package: "chromium",
   advice: `The tests of the report open it in Chromium and need its program "chromium". Install it with "apt-get install \
 chromium" (Debian), or set CHROMIUM_BIN to the file of any Chromium or Chrome.`
+})
+
+const currentPrometheus: Source<PrometheusBinaries> = {
+  lookUp: async () => {
+    const programs = await built(releases.prometheus)
+    const prometheus = (await fromEnvironment("PROMETHEUS_3_BIN")) ?? programs?.get("prometheus")
+    const promtool = (await fromEnvironment("PROMTOOL_3_BIN")) ?? programs?.get("promtool")
+    return prometheus === undefined || promtool === undefined ? undefined : { prometheus, promtool }
+  },
+  install: () => build(releases.prometheus),
+  advice: `Prometheus 3 has not been built. Run "node scripts/servers.ts", or set PROMETHEUS_3_BIN and PROMTOOL_3_BIN to \
+its programs.`
 }
+
+const currentVictoriaMetrics: Source<string> = {
+  lookUp: async () =>
+    (await fromEnvironment("VICTORIA_METRICS_CURRENT_BIN")) ??
+    (await built(releases.victoriaMetrics))?.get("victoria-metrics"),
+  install: () => build(releases.victoriaMetrics),
+  advice: `A current VictoriaMetrics has not been built. Run "node scripts/servers.ts", or set \
+VICTORIA_METRICS_CURRENT_BIN to its program.`
+}
+
+const prometheusSource = (release: PrometheusRelease): Source<PrometheusBinaries> =>
+  release === 2 ? prometheus : currentPrometheus
+
+const victoriaMetricsSource = (release: VictoriaMetricsRelease): Source<string> =>
+  release === "Debian" ? victoriaMetrics : currentVictoriaMetrics
 
 /**
  * Finds both programs of a version. Version 2 is given by PROMETHEUS_BIN and PROMTOOL_BIN, or else on the PATH; version 3
- * by PROMETHEUS_3_BIN and PROMTOOL_3_BIN. Rejects with instructions.
+ * is given by PROMETHEUS_3_BIN and PROMTOOL_3_BIN, or else in the cache. Rejects with instructions.
  */
 export const findPrometheus = (release: PrometheusRelease = 2): Promise<PrometheusBinaries> =>
-  find(release === 2 ? prometheus : prometheus3)
+  find(prometheusSource(release))
 
-/** Finds the program by VICTORIA_METRICS_BIN, or else on the PATH. Rejects with instructions. */
-export const findVictoriaMetrics = (): Promise<string> => find(victoriaMetrics)
+/**
+ * Finds the program of a release. Debian's is given by VICTORIA_METRICS_BIN, or else on the PATH; a current one is given by
+ * VICTORIA_METRICS_CURRENT_BIN, or else in the cache. Rejects with instructions.
+ */
+export const findVictoriaMetrics = (release: VictoriaMetricsRelease = "Debian"): Promise<string> =>
+  find(victoriaMetricsSource(release))
 
 /** Finds Chromium or Chrome by CHROMIUM_BIN, or else on the PATH. Rejects with instructions. */
 export const findChromium = (): Promise<string> => find(chromium)
 
-/** Finds Prometheus' programs. If they are missing and it has the permission, it installs Debian's package first. */
-export const ensurePrometheus = (): Promise<PrometheusBinaries> => ensure(prometheus)
+/** Finds Prometheus' programs. If they are missing, it installs Debian's package or builds them, if it can. */
+export const ensurePrometheus = (release: PrometheusRelease = 2): Promise<PrometheusBinaries> =>
+  ensure(prometheusSource(release))
 
-/** Finds VictoriaMetrics. If it is missing and there is permission, it installs Debian's package first. */
-export const ensureVictoriaMetrics = (): Promise<string> => ensure(victoriaMetrics)
+/** Finds VictoriaMetrics. If it is missing, it installs Debian's package or builds it, if it can. */
+export const ensureVictoriaMetrics = (release: VictoriaMetricsRelease = "Debian"): Promise<string> =>
+  ensure(victoriaMetricsSource(release))
 
 /** Finds Chromium. If it is missing and there is permission, it installs Debian's package first. */
 export const ensureChromium = (): Promise<string> => ensure(chromium)
@@ -96,9 +127,7 @@ const find = async <Found>(source: Source<Found>): Promise<Found> => {
 const ensure = async <Found>(source: Source<Found>): Promise<Found> => {
   const found = await source.lookUp()
   if (found !== undefined) return found
-  const aptGet = await onPath("apt-get")
-  if (process.getuid?.() !== 0 || aptGet === undefined) throw new Error(source.advice)
-  await installDebianPackage(aptGet, source)
+  await source.install()
   return find(source)
 }
 
@@ -143,7 +172,9 @@ const isExecutable = async (path: string): Promise<boolean> => {
  * returns 101 prevents this. Ours does so only while this process runs, so that one left behind by a crash does no
  * harm. If the host has its own policy, that policy stays in effect.
  */
-const installDebianPackage = async (aptGet: string, source: Source<unknown>): Promise<void> => {
+const installDebianPackage = async (name: string, advice: string): Promise<void> => {
+  const aptGet = await onPath("apt-get")
+  if (process.getuid?.() !== 0 || aptGet === undefined) throw new Error(advice)
   const policy = "/usr/sbin/policy-rc.d"
   const ourPolicy = !(await isExecutable(policy))
   try {
@@ -151,9 +182,9 @@ const installDebianPackage = async (aptGet: string, source: Source<unknown>): Pr
       await writeFile(policy, `#!/bin/sh\nif kill -0 ${process.pid} 2>/dev/null; then exit 101; fi\nexit 0\n`)
       await chmod(policy, 0o755)
     }
-    const install = ["install", "-y", "--no-install-recommends", ...patience, source.package]
-    await runQuietly(aptGet, ["update"], source.advice)
-    await runQuietly(aptGet, install, source.advice)
+    const install = ["install", "-y", "--no-install-recommends", ...patience, name]
+    await runQuietly(aptGet, ["update"], advice)
+    await runQuietly(aptGet, install, advice)
   } finally {
     if (ourPolicy) await rm(policy, { force: true })
   }

@@ -10,3 +10,6 @@ export const runs = (few: number, many: number): number =>
 
 /** The length of a text that must be handled in linear time. In CI, quadratic time would exceed the timeout of a test. */
 export const longText = CI ? 1_000_000 : 50_000
+
+/** Whether tests run in CI, where those that lack a program fail instead of being skipped. */
+export const inCi = CI !== undefined && CI !== "" && CI !== "false"

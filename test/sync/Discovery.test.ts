@@ -7,7 +7,7 @@ import type { Fault, MockRequest } from "../../src/mock/http.ts"
 import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { type FamilyMetadata, type LabelsInput, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
-import { discover, discoverNames, discoveryRange } from "../../src/sync/Discovery.ts"
+import { discover, discoverNames, discoveryRange, noMetrics } from "../../src/sync/Discovery.ts"
 
 const start = Date.UTC(2026, 0, 1)
 const DAY = 86_400_000
@@ -39,6 +39,32 @@ interface Setting {
   readonly mock?: MockOptions
   readonly series?: ReadonlyArray<ReturnType<typeof makeSeries>>
   readonly now?: number
+  /** Changes the range of a request for names, as some servers do without a sign. */
+  readonly clamp?: (range: Range) => Range
+  readonly logs?: Array<string>
+}
+
+interface Range {
+  readonly start: number
+  readonly end: number
+}
+
+/** A mock that lists the names of another range than the requested one. */
+class ClampedPrometheus extends MockPrometheus {
+  clamp: (range: Range) => Range = (range) => range
+
+  override handle(request: MockRequest, nowMillis: number) {
+    if (!/label/.test(request.path)) return super.handle(request, nowMillis)
+    const params = new URLSearchParams(request.params)
+    const end = params.get("end")
+    const range = this.clamp({
+      start: Number(params.get("start")) * 1000,
+      end: end === null ? Number.POSITIVE_INFINITY : Number(end) * 1000
+    })
+    params.set("start", `${range.start / 1000}`)
+    if (range.end !== Number.POSITIVE_INFINITY) params.set("end", `${range.end / 1000}`)
+    return super.handle({ ...request, params }, nowMillis)
+  }
 }
 
 const provide = Effect.fnUntraced(function* <A, E>(
@@ -46,14 +72,18 @@ const provide = Effect.fnUntraced(function* <A, E>(
   setting: Setting
 ) {
   yield* TestClock.setTime(setting.now ?? start + DAY)
-  const mock = new MockPrometheus(makeDatabase(setting.series ?? shop, metadata), setting.mock)
+  const mock = new ClampedPrometheus(makeDatabase(setting.series ?? shop, metadata), setting.mock)
+  if (setting.clamp !== undefined) mock.clamp = setting.clamp
+  const logger = Logger.make(({ message }) => void setting.logs?.push(String(message)))
   const config = { base_url: "http://mock", start_date: iso(start), ...setting.config }
   const services = Layer.provideMerge(MockHttpClient.layerClient(mock), ConnectorConfig.layerFrom(config))
   const fiber = yield* Effect.forkChild(
-    effect.pipe(Effect.provide(services), Effect.provide(Logger.layer([])))
+    effect.pipe(Effect.provide(services), Effect.provide(Logger.layer([logger])))
   )
-  yield* Effect.repeat(Effect.yieldNow, { times: 500 })
-  yield* TestClock.adjust("1 hour")
+  for (let hours = 0; hours < 20 && fiber.pollUnsafe() === undefined; hours++) {
+    yield* Effect.repeat(Effect.yieldNow, { times: 2000 })
+    yield* TestClock.adjust("1 hour")
+  }
   return { mock, result: yield* Fiber.join(fiber) }
 })
 
@@ -108,10 +138,8 @@ describe("discover", () => {
   it.effect("requests the labels of the selected metrics only", () =>
     Effect.gen(function* () {
       const { mock } = yield* run({ config: { metrics: { include: ["up"] } } })
-      assert.deepStrictEqual(
-        requestsTo(mock, "/api/v1/labels").map(({ params }) => params.get("match[]")),
-        ['{__name__="up"}']
-      )
+      const matchers = requestsTo(mock, "/api/v1/labels").map(({ params }) => params.get("match[]"))
+      assert.deepStrictEqual(new Set(matchers), new Set(['{__name__="up"}']))
     })
   )
 
@@ -165,12 +193,17 @@ describe("discover", () => {
     return [...counts].sort()
   }
 
-  it.effect("requests time, names and metadata once, and labels per metric if there are many labels", () =>
+  // Beside the range, its 16 parts, and the range without its end.
+  const NAMES = 1 + 16 + 1
+  // Beside the range, the only part that has metrics.
+  const LABELS = 1 + 1
+
+  it.effect("requests time and metadata once, and labels per metric if there are many labels", () =>
     Effect.gen(function* () {
       const { mock } = yield* run()
       assert.deepStrictEqual(requestCounts(mock), [
-        ["/api/v1/label/__name__/values", 1],
-        ["/api/v1/labels", 1 + 5],
+        ["/api/v1/label/__name__/values", NAMES],
+        ["/api/v1/labels", LABELS + 5],
         ["/api/v1/metadata", 1],
         ["/api/v1/query", 1]
       ])
@@ -199,8 +232,8 @@ describe("discover", () => {
         labelsOfFew.map((names) => [...names].sort())
       )
       assert.deepStrictEqual(requestCounts(mock), [
-        ["/api/v1/label/__name__/values", 1 + 3],
-        ["/api/v1/labels", 1],
+        ["/api/v1/label/__name__/values", NAMES + 3],
+        ["/api/v1/labels", LABELS],
         ["/api/v1/metadata", 1],
         ["/api/v1/query", 1]
       ])
@@ -231,7 +264,7 @@ describe("discover", () => {
         result.map(({ labels, name }) => [name, ...labels].sort()),
         labelsOfFew.map((names) => [...names].sort())
       )
-      assert.lengthOf(requestsTo(mock, "/api/v1/labels"), 1 + 7)
+      assert.lengthOf(requestsTo(mock, "/api/v1/labels"), LABELS + 7)
     })
   )
 
@@ -331,7 +364,7 @@ describe("discover", () => {
     Effect.gen(function* () {
       const { mock, result } = yield* run({ config: { label_columns: false } })
       assert.deepStrictEqual(requestsTo(mock, "/api/v1/labels"), [])
-      assert.strictEqual(mock.requests.length, 3)
+      assert.strictEqual(mock.requests.length, 2 + NAMES)
       assert.deepStrictEqual(
         result.map(({ labels, name }) => [name, labels.length]),
         [
@@ -376,6 +409,224 @@ describe("discover", () => {
         path.includes("__name__") ? { status: 401, body: "who are you?" } : undefined
       const error = yield* Effect.flip(run({ mock: { faults } }))
       assert.strictEqual(error._tag === "PrometheusError" && error.reason, "Unauthorized")
+    })
+  )
+})
+
+describe("a server that lists less than it has", () => {
+  /** One metric per month of a year, and one that is there all the time. */
+  const year = 365 * DAY
+  const months = Array.from({ length: 12 }, (_, month) =>
+    series({ __name__: `month_${month}`, [`label_${month}`]: "x" }, start + (month * 30 + 10) * DAY)
+  )
+  const always = makeSeries(
+    { __name__: "always", job: "x" },
+    Array.from({ length: 365 }, (_, day) => [start + day * DAY + HOUR, day])
+  )
+  const setting: Setting = { series: [...months, always], now: start + year }
+  const complete = [
+    ...months.map(({ labels }) => labels.map(([name, value]) => (name === "__name__" ? value : name)))
+  ]
+
+  const lists = (metrics: ReadonlyArray<{ readonly name: string; readonly labels: ReadonlyArray<string> }>) =>
+    metrics.map(({ labels, name }) => [name, ...labels].sort())
+
+  const expected = [...complete, ["always", "job"]].map((names) => [...names].sort())
+  const sorted = (names: ReadonlyArray<ReadonlyArray<string>>) => names.map(String).sort()
+
+  for (const [what, clamp] of [
+    [
+      "moves the start to 60 days before the end",
+      ({ end, start }) => ({ start: Math.max(start, end - 60 * DAY), end })
+    ],
+    [
+      "moves the start to a week before the end",
+      ({ end, start }) => ({ start: Math.max(start, end - 7 * DAY), end })
+    ],
+    [
+      "moves the end to 32 days after the start",
+      ({ end, start }) => ({ start, end: Math.min(end, start + 32 * DAY) })
+    ],
+    ["lists everything", (range) => range]
+  ] as ReadonlyArray<readonly [string, (range: Range) => Range]>) {
+    it.effect(`finds all metrics and labels if the server ${what}`, () =>
+      Effect.gen(function* () {
+        const { mock, result } = yield* run({ ...setting, clamp })
+        assert.deepStrictEqual(sorted(lists(result)), sorted(expected))
+        assert.isAtMost(requestsTo(mock, "/api/v1/label/__name__/values").length, 128 + 13 * 128)
+      })
+    )
+  }
+
+  it.effect("finds all labels of a metric if the server moves the start of a list of labels", () =>
+    Effect.gen(function* () {
+      const one = months.map(({ labels }, month) =>
+        series({ ...Object.fromEntries(labels), __name__: "one" }, start + (month * 30 + 10) * DAY)
+      )
+      const clamp = ({ end, start }: Range) => ({ start: Math.max(start, end - 40 * DAY), end })
+      for (const beside of [[], [always, series({ __name__: "b" }), series({ __name__: "c" })]]) {
+        const { result } = yield* run({ series: [...one, ...beside], now: start + year, clamp })
+        assert.lengthOf(result.find(({ name }) => name === "one")!.labels, 12)
+      }
+    })
+  )
+
+  it.effect("spends a handful of requests on empty years", () =>
+    Effect.gen(function* () {
+      const { mock, result } = yield* provide(discoverNames, {
+        series: [series({ __name__: "up" }, start)],
+        config: { start_date: iso(start - 10 * year) }
+      })
+      assert.deepStrictEqual(result.names, ["up"])
+      const days = requestsTo(mock, "/api/v1/label/__name__/values").filter(
+        ({ params }) => Number(params.get("end") ?? start / 1000) * 1000 < start - 5 * year
+      )
+      assert.isAtMost(days.length, 8)
+      assert.isAtMost(mock.requests.length, 128)
+    })
+  )
+
+  it.effect("finds a metric that is listed only in a range without end, if it has samples in the range", () =>
+    Effect.gen(function* () {
+      const clamp = ({ end, start: from }: Range) =>
+        end === Number.POSITIVE_INFINITY ? { start: from, end } : { start: from, end: start }
+      const all = [
+        series({ __name__: "first" }, start),
+        series({ __name__: "written_late" }, start + HOUR),
+        series({ __name__: "young" }, start + 3 * HOUR)
+      ]
+      const config = { end_date: iso(start + 2 * HOUR) }
+      assert.deepStrictEqual(yield* namesOf({ series: all, config, clamp }), ["first", "written_late"])
+    })
+  )
+
+  it.effect("uses the other parts if the server fails on some, and warns", () =>
+    Effect.gen(function* () {
+      const logs: Array<string> = []
+      const faults = ({ params, path }: MockRequest): Fault | undefined =>
+        path.includes("__name__") && Number(params.get("end")) * 1000 < start + 30 * DAY && params.has("end")
+          ? { status: 500, body: "panic" }
+          : undefined
+      const { result } = yield* provide(discoverNames, { ...setting, logs, mock: { faults } })
+      assert.lengthOf(result.names, 13)
+      assert.lengthOf(
+        logs.filter((log) =>
+          /^The names of metrics could not be listed for each part of the range/.test(log)
+        ),
+        1
+      )
+    })
+  )
+
+  it.effect("warns of a list whose length is a round limit", () =>
+    Effect.gen(function* () {
+      const warned = Effect.fnUntraced(function* (count: number) {
+        const logs: Array<string> = []
+        const all = Array.from({ length: count }, (_, i) => series({ __name__: `m${i}` }))
+        yield* provide(discoverNames, { series: all, logs })
+        return logs.filter((log) =>
+          log.startsWith("The server lists exactly 1,000 metrics. That may be a limit")
+        )
+      })
+      assert.lengthOf(yield* warned(1000), 1)
+      assert.lengthOf(yield* warned(999), 0)
+    })
+  )
+})
+
+describe("metrics that are included by name", () => {
+  /** A server without the label API. */
+  const refusesLists = ({ path }: MockRequest): Fault | undefined =>
+    /label/.test(path) ? { status: 404, body: "404 page not found" } : undefined
+
+  it.effect("are found though the server does not list them, if they have samples", () =>
+    Effect.gen(function* () {
+      const clamp = () => ({ start, end: start })
+      const logs: Array<string> = []
+      const { result } = yield* provide(discoverNames, {
+        clamp,
+        logs,
+        series: [...shop, series({ __name__: "now" }, start)],
+        config: { metrics: { include: ["go_gc", "gone", "now"] } }
+      })
+      assert.deepStrictEqual(result.names, ["go_gc", "now"])
+      assert.deepStrictEqual(logs, ["No metric is named gone."])
+    })
+  )
+
+  it.effect("are not included if they are excluded", () =>
+    Effect.gen(function* () {
+      const clamp = () => ({ start, end: start })
+      const { result } = yield* provide(discoverNames, {
+        clamp,
+        config: { metrics: { include: ["go_gc", "up"], exclude: ["u*"] } }
+      })
+      assert.deepStrictEqual(result.names, ["go_gc"])
+    })
+  )
+
+  it.effect("need no list, so that a server without one can be read", () =>
+    Effect.gen(function* () {
+      const logs: Array<string> = []
+      const { result } = yield* run({
+        logs,
+        mock: { faults: refusesLists },
+        config: { metrics: { include: ["up", "http.server.duration"] } }
+      })
+      assert.deepStrictEqual(
+        result.map(({ labels, name }) => [name, ...labels]),
+        [["http.server.duration"], ["up"]]
+      )
+      assert.match(logs[0]!, /are read without a list of all metrics, because each is named exactly\.$/)
+      assert.match(logs[1]!, /are found in other_labels/)
+      assert.lengthOf(logs, 2)
+    })
+  )
+
+  it.effect("need one as soon as there is a pattern, too", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(
+        run({ mock: { faults: refusesLists }, config: { metrics: { include: ["up", "go_*"] } } })
+      )
+      assert.match(error.message, /label\/__name__\/values returned HTTP 404/)
+    })
+  )
+
+  it.effect("are requested without parts of the range if the list has them", () =>
+    Effect.gen(function* () {
+      const { mock } = yield* provide(discoverNames, { config: { metrics: { include: ["up"] } } })
+      assert.lengthOf(requestsTo(mock, "/api/v1/label/__name__/values"), 1)
+    })
+  )
+})
+
+describe("patterns that select nothing", () => {
+  const unmatched = Effect.fnUntraced(function* (...include: ReadonlyArray<string>) {
+    const logs: Array<string> = []
+    const { result } = yield* provide(discoverNames, { logs, config: { metrics: { include } } })
+    return { logs, ...result }
+  })
+
+  it.effect("are named in warnings if others select something", () =>
+    Effect.gen(function* () {
+      const { logs } = yield* unmatched("up", "reqests_total", "latncy_*", "zzz.*", "*_totl")
+      assert.deepStrictEqual(logs, [
+        "No metric is named reqests_total. Did you mean requests_total?",
+        "No metric matches the pattern latncy_*. Did you mean latency_bucket or latency_sum?",
+        "No metric matches the pattern zzz.*.",
+        "No metric matches the pattern *_totl. Did you mean requests_total?"
+      ])
+    })
+  )
+
+  it.effect("are named in the error if nothing is left", () =>
+    Effect.gen(function* () {
+      const { logs, names, unmatched: sentences } = yield* unmatched("latency_sun")
+      assert.deepStrictEqual([names, logs], [[], []])
+      assert.strictEqual(
+        noMetrics({ baseUrl: "http://mock" }, sentences).message,
+        "No metric of http://mock has data in the configured range. No metric is named latency_sun. Did you mean latency_sum or latency_bucket? Check start_date and end_date, and whether metrics and selector leave any."
+      )
     })
   )
 })
@@ -430,7 +681,7 @@ describe("the range of the names", () => {
 
   it("never begins before the epoch and is never reversed", () => {
     const of = (startMillis: number, end: number | undefined, now: number) =>
-      discoveryRange({ startMillis, endMillis: Option.fromNullishOr(end) }, now)
+      discoveryRange({ startMillis, endMillis: Option.fromNullishOr(end) }, now, LOOKBACK)
     assert.deepStrictEqual(of(0, undefined, DAY), { startMillis: 0, endMillis: DAY })
     assert.deepStrictEqual(of(HOUR, undefined, 1000), { startMillis: 0, endMillis: 1000 })
     for (const [from, end, now] of [

@@ -2,6 +2,7 @@
 import { Clock, Effect, Redacted, Result, type Scope } from "effect"
 import { HttpClient, HttpClientRequest, UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
+import { isLoginAddress, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import { authenticationOf } from "./authentication.ts"
@@ -109,7 +110,8 @@ export const makeTransport = (
           reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
             ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
-            : `${endpoint} redirects to ${to}, which is not followed.`
+            : `${endpoint} redirects to ${to}, which is not followed.`,
+          ...(target !== null && isLoginAddress(target) ? { advice: needsLogin } : {})
         })
       }
       if (hasCredentials(settings) && isInTheClear(source) && target.protocol === "https:") {
@@ -131,6 +133,7 @@ export const makeTransport = (
       status,
       body: mask(text),
       contentType,
+      finalAddress: body.response.request.url,
       retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
     })
     if (!vagueReasons.has(refusal.reason)) return refusal
