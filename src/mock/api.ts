@@ -1,5 +1,6 @@
 /** Prometheus' HTTP API over a mock database: turns a path, without its prefix, and parameters into a status and a text. */
 import { Iterable, Result } from "effect"
+import { unescapeName } from "../promql/escapeName.ts"
 import { isBareName } from "../promql/Matcher.ts"
 import { formatFloat64 } from "../samples/formatFloat64.ts"
 import { byBytes } from "../samples/Series.ts"
@@ -246,12 +247,15 @@ const labels: Handler = (context, params) =>
     sorted(found.flatMap((series) => series.labels.map(([name]) => name)))
   )
 
-const labelValues: Handler = (context, params, name) =>
-  context.release < 3000 && !isBareName(name)
+const labelValues: Handler = (context, params, segment) => {
+  const isModern = context.release >= 3000
+  const name = isModern ? unescapeName(segment) : segment
+  return !isModern && !isBareName(name)
     ? Result.fail(badData(`invalid label name: ${JSON.stringify(name)}`))
     : Result.map(selectedSeries(context, params), (found) =>
         sorted(found.map((series) => labelValue(series.labels, name)).filter((value) => value !== ""))
       )
+}
 
 const series: Handler = (context, params) =>
   params.has("match[]")

@@ -5,6 +5,7 @@
  */
 import { Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
+import { escapeName } from "../promql/escapeName.ts"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
 import { beginning, endSentence, excerptLine } from "../text/excerpt.ts"
@@ -192,9 +193,7 @@ const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<s
 
 /** The values of a label of the selected series. Prometheus does not accept a form here. */
 export const labelValues = (label: string, range: TimeRange, selection: Selection) =>
-  names(
-    apiRequest(`/api/v1/label/${encodeURIComponent(label)}/values`, seriesParams(range, selection), false)
-  )
+  names(apiRequest(`/api/v1/label/${escapeName(label)}/values`, seriesParams(range, selection), false))
 
 /** The label names of those series, without `__name__`. */
 export const labelNames = (range: TimeRange, selection: Selection) =>

@@ -26,6 +26,8 @@ export interface StreamSource {
     range: GridRange,
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
+  /** Whether the server may begin a range later than requested, beside the grid, without a word. */
+  readonly mayMoveStart: boolean
   /**
    * The samples at one point of a series that the server refuses to return, looked for only shortly before it: older samples may
    * be damaged. Empty if that does not find any, or none that are surely those of the point.

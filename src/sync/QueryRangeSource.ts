@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Duration, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -8,13 +8,16 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
-import { firstTime } from "./beginning.ts"
+import { type BeginningHints, firstTime } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 import { MAX_POINTS } from "./WindowSize.ts"
 
 /** How long the beginning of a metric is searched for, before all is read. */
-const BEGINNING_MILLIS = 60_000
+const BEGINNING_LIMIT = Duration.minutes(1)
+
+/** How many labels whose names are not plain are tried. Each costs a request. */
+const MAX_PROBED = 50
 
 export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | PrometheusClient> = Layer.effect(
   BlockSource,
@@ -22,9 +25,10 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
     const backend = yield* client.backend
+    /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
+    const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
-    /** Where another metric begins. Often all metrics of a server begin at the same time. */
-    let guess: number | undefined
+    const hints: BeginningHints = {}
     const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
       const { firstMillis, lastMillis, stepMillis } = range
       const found = yield* firstTime(
@@ -32,21 +36,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         { startMillis: Math.max(0, firstMillis - backend.lookbackMillis), endMillis: lastMillis },
         // Less than a window, which costs one request.
         (MAX_POINTS / 2) * stepMillis,
-        guess
-      ).pipe(
-        Effect.provide(services),
-        Effect.timeout(BEGINNING_MILLIS),
-        Effect.tapError((error) =>
-          Effect.logDebug(`${metric}: its first sample was not found. ${error.message}`)
-        ),
-        Effect.orElseSucceed(() => firstMillis)
-      )
+        BEGINNING_LIMIT,
+        hints
+      ).pipe(Effect.provide(services))
       const beginning = Math.max(
         firstMillis,
         Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
       )
       if (beginning > firstMillis) {
-        if (beginning < lastMillis) guess = found
         yield* Effect.logDebug(
           `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
         )
@@ -75,6 +72,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           metric,
           expect: (range) => range,
           request: (range, matchers) => query(range, backend.latestSample(selectorOf(matchers))),
+          mayMoveStart: true,
           closeTo: (point, matchers) => {
             const selector = selectorOf(matchers)
             const samples = (expression: string, lookbackMillis?: number) =>
@@ -91,7 +89,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             )
           },
           missing: client.missingSource,
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis),
+          index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
           beginning: (range) => beginningOf(metric, range)
         }
       }
@@ -141,7 +139,8 @@ const indexOf = (
   client: PrometheusClient["Service"],
   metric: string,
   { firstMillis, lastMillis }: GridRange,
-  lookbackMillis: number
+  lookbackMillis: number,
+  selectable: Map<string, boolean>
 ): PartIndex => {
   const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
   /** A server that refuses to search that many series can still list the names or values of all metrics. */
@@ -154,14 +153,31 @@ const indexOf = (
       ({ policy }) => policy.action === "split",
       () => list()
     )
+  const labelValues: PartIndex["labelValues"] = (label, matchers) =>
+    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+  /**
+   * Older servers store names that are not plain, as `k8s.pod`, but refuse them in selectors, and list no values under their
+   * escaped form.
+   */
+  const isSelectable = Effect.fnUntraced(function* (label: string) {
+    const known = selectable.get(label)
+    if (known !== undefined) return known
+    const values = yield* Effect.orElseSucceed(labelValues(label, []), () => [])
+    selectable.set(label, values.length > 0)
+    return values.length > 0
+  })
   return {
     labelNames: (matchers) =>
-      Effect.map(
+      Effect.flatMap(
         narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
-        // Some servers cannot list the values of other labels.
-        (names) => names.filter(isBareName)
+        (names) => {
+          const others = names.filter((name) => !isBareName(name)).slice(0, MAX_PROBED)
+          return Effect.map(Effect.filter(others, isSelectable), (more) => [
+            ...names.filter(isBareName),
+            ...more
+          ])
+        }
       ),
-    labelValues: (label, matchers) =>
-      narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+    labelValues
   }
 }

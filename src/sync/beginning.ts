@@ -2,73 +2,110 @@
  * Finds where the samples of a metric begin, so that empty years before them cost a handful of requests instead of thousands of
  * empty windows.
  *
- * The index of series says where to look, and costs the server no samples. But it may be cut, or lack what is not in a block yet.
- * So nothing is skipped before a query has confirmed that it is empty. Such a query costs nothing if it is.
+ * The index of series says where to look, and costs the server no samples. But it may be cut, it knows series by blocks of up to
+ * weeks only, and VictoriaMetrics' has no times at all for more than 40 days. So nothing is skipped before a query has shown that
+ * it is empty. Such a query costs nothing if it is, and otherwise less than reading the same samples.
  */
-import { Effect } from "effect"
+import { type Duration, Effect } from "effect"
 import type { TimeRange } from "../prometheus/api.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { ofMetric } from "../promql/Matcher.ts"
 import { samplePresence } from "./samplePresence.ts"
 
-/** In how many parts the skipped range is checked. */
+/** What the search for one metric tells about the others of the same server. */
+export interface BeginningHints {
+  /** Where a metric began. Often all of them begin at the same time. */
+  guess?: number
+  /** Whether the index listed a metric where it had no samples, so that it is of no use. */
+  isIndexCoarse?: boolean
+}
+
+/** In how many parts a range is searched. */
 const PARTS = 64
 
-/** Indexes know series by blocks of hours, so a search for minutes finds nothing more. */
-const LEAST_MILLIS = 300_000
+/** The longest block of Prometheus, by default: in the first one that lists a metric, it begins. */
+const BLOCK_MILLIS = 32 * 86_400_000
 
 /**
- * The earliest time of a closed range at which the metric may have a sample: never later than the first one, and at most about
- * `exactMillis` earlier. The end of the range if there is none. `guess` is a time at which it may begin: that of another metric.
+ * The earliest time of a closed range at which the metric may have a sample: never later than its first one, and at most about
+ * `exactMillis` earlier if the server helps. The end of the range if there is none. Ends within `limit`, with what is known then.
  */
 export const firstTime = Effect.fnUntraced(function* (
   metric: string,
   range: TimeRange,
   exactMillis: number,
-  guess?: number
+  limit: Duration.Input,
+  hints: BeginningHints = {}
 ) {
-  const { endMillis, startMillis } = range
-  const from = yield* firstListed(metric, range, Math.max(LEAST_MILLIS, exactMillis), guess)
-  if (from <= startMillis) return startMillis
-  return yield* firstPresent(metric, { startMillis, endMillis: from - 1 }, Math.min(from, endMillis))
+  const { endMillis } = range
+  /** There are no samples before this time. */
+  let empty = range.startMillis
+
+  /** The first part of a range from `empty` on that has samples. If there is none, the range is known to be empty. */
+  const firstPart = Effect.fnUntraced(function* (lastMillis: number) {
+    const { guess } = hints
+    let part = yield* presentPart(metric, { startMillis: empty, endMillis: lastMillis })
+    if (part === undefined) {
+      empty = Math.min(endMillis, lastMillis + 1)
+      return false
+    }
+    empty = part.startMillis
+    // The server can search a part that has samples in smaller parts.
+    if (part.endMillis - part.startMillis > exactMillis) part = (yield* presentPart(metric, part)) ?? part
+    empty = part.startMillis
+    if (guess === undefined || Math.abs(guess - empty) > exactMillis) hints.guess = empty
+    return true
+  })
+
+  const search = Effect.gen(function* () {
+    const { guess } = hints
+    if (guess !== undefined && guess > empty && guess < endMillis) {
+      if (yield* firstPart(guess - 1)) return
+      if (yield* firstPart(Math.min(endMillis, guess + exactMillis))) return
+    }
+    if (hints.isIndexCoarse !== true) {
+      const listed = yield* firstListed(metric, { startMillis: empty, endMillis }, exactMillis)
+      if (listed > empty && (yield* firstPart(listed - 1))) return
+      if (empty >= endMillis - 1) return
+      if (yield* firstPart(Math.min(endMillis, empty + Math.max(exactMillis, BLOCK_MILLIS)))) return
+      hints.isIndexCoarse = true
+    }
+    while (endMillis - empty > exactMillis) {
+      if (yield* firstPart(empty + Math.floor((endMillis - empty) / 2))) return
+    }
+  })
+
+  yield* search.pipe(
+    Effect.timeout(limit),
+    Effect.tapError(({ message }) =>
+      Effect.logDebug(`${metric}: where its samples begin was not found exactly. ${message}`)
+    ),
+    Effect.ignore
+  )
+  return empty
 })
 
-/** The earliest time at which the index lists the metric, or somewhat earlier. */
+const presentPart = (metric: string, range: TimeRange) =>
+  Effect.map(samplePresence([ofMetric(metric)], range, PARTS), (presence) => presence.get(metric)?.[0])
+
+/** The earliest time at which the index lists the metric, or somewhat earlier; the end if it does not. */
 const firstListed = Effect.fnUntraced(function* (
   metric: string,
   { endMillis, startMillis }: TimeRange,
-  exactMillis: number,
-  guess?: number
+  exactMillis: number
 ) {
   const client = yield* PrometheusClient
   const isListed = (startMillis: number, endMillis: number) =>
     Effect.map(client.metricNames({ startMillis, endMillis }, [ofMetric(metric)]), ({ length }) => length > 0)
-  /** Nothing is listed before `low`, and something between `low` and `high`, unless nothing is listed at all. */
+  // It may have ended before.
+  if (!(yield* isListed(startMillis, endMillis))) return endMillis
+  /** Nothing is listed before `low`, and something between `low` and `high`. */
   let low = startMillis
   let high = endMillis
-  if (guess !== undefined && guess > startMillis && guess < endMillis) {
-    if (yield* isListed(startMillis, guess - 1)) high = guess
-    else {
-      low = guess
-      const near = Math.min(endMillis, guess + exactMillis)
-      if (yield* isListed(guess, near)) high = near
-    }
-  }
   while (high - low > exactMillis) {
     const middle = low + Math.floor((high - low) / 2)
     if (yield* isListed(low, middle)) high = middle
     else low = middle
   }
   return low
-})
-
-/** The beginning of the first part of a range that has samples, or `otherwise`. */
-const firstPresent = Effect.fnUntraced(function* (metric: string, range: TimeRange, otherwise: number) {
-  const first = (range: TimeRange) =>
-    Effect.map(samplePresence([ofMetric(metric)], range, PARTS), (presence) => presence.get(metric)?.[0])
-  const part = yield* first(range)
-  if (part === undefined) return otherwise
-  // Without the samples of the later parts, the server can say it more exactly. If not, the part is exact enough.
-  const smaller = yield* Effect.orElseSucceed(first(part), () => undefined)
-  return (smaller ?? part).startMillis
 })

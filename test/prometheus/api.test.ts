@@ -27,7 +27,7 @@ describe("requests", () => {
     const selection = { matchers, selector: Result.getOrThrow(parse('{env="prod"}')) }
     assert.deepStrictEqual(Api.labelValues("näme/x", range, selection).request, {
       method: "GET",
-      path: "/api/v1/label/n%C3%A4me%2Fx/values",
+      path: "/api/v1/label/U__n_e4_me_2f_x/values",
       params: {
         start: "1795944815",
         end: "1795944817.25",

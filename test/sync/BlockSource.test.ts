@@ -45,6 +45,7 @@ const sourceOf = (
           return respond(range.firstMillis - range.stepMillis, range.lastMillis, requests.length)
         }),
       missing: Effect.undefined,
+      mayMoveStart: false,
       closeTo: () => Effect.succeed([]),
       index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
     })
