@@ -2,6 +2,7 @@
 import { Effect, Record } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
+import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
 import { makePlan } from "../sync/makePlan.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
@@ -56,11 +57,12 @@ export const estimate = Effect.fnUntraced(function* (
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
     { detailedStates: true }
   )
+  const hints: BeginningHints = {}
   const streams = yield* Effect.forEach(
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        Effect.forEach(parts, ({ range }) => estimateRange(name, range)),
+        Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
         (estimates) => ({
           ...sumOfEstimates(estimates),
           name,
@@ -78,23 +80,40 @@ export const estimate = Effect.fnUntraced(function* (
   return { source, destination, stepSeconds, span, streams } satisfies DryRun
 })
 
-/** The estimate of one range of a metric, from the number of its series at some of the points. */
-const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange) {
+/**
+ * The estimate of one range of a metric, from the number of its series at some of the points. If it begins late, at more points
+ * of the time from then on, since a read leaves out the time before.
+ */
+const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange, hints: BeginningHints) {
+  const all = yield* estimateAll(name, range)
+  const before = { ...range, lastMillis: all.firstMillis ?? range.lastMillis }
+  if (pointCount(before) <= SEARCHED_POINTS) return all.estimate
+  const firstMillis = yield* firstPoint(name, range, hints)
+  if (firstMillis === range.firstMillis) return all.estimate
+  const { estimate } = yield* estimateAll(name, { ...range, firstMillis })
+  return { ...estimate, points: pointCount(range), windows: estimate.windows + 1 }
+})
+
+const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
   const every = Math.ceil(points / PROBES)
   const probes = Math.ceil(points / every)
   const stepMillis = range.stepMillis * every
   const lastMillis = range.firstMillis + (probes - 1) * stepMillis
-  const { counts } = yield* seriesCounts(name, { ...range, lastMillis, stepMillis })
+  const { counts, times } = yield* seriesCounts(name, { ...range, lastMillis, stepMillis })
   // The server omits points without series.
   const perPoint = counts.reduce((sum, count) => sum + count, 0) / probes
   const samples = Math.round(perPoint * points)
   return {
-    series: largest(counts),
-    points,
-    windows: windowsOf(points, perPoint),
-    samples,
-    bytes: samples * SAMPLE_BYTES
+    estimate: {
+      series: largest(counts),
+      points,
+      windows: windowsOf(points, perPoint),
+      samples,
+      bytes: samples * SAMPLE_BYTES
+    },
+    /** The first point that was found to have samples. */
+    firstMillis: times[0]
   }
 })
 

@@ -7,6 +7,7 @@ import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { sumOf } from "../destinations/contents.ts"
 import { type Contents, Destination, DestinationError } from "../destinations/Destination.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { BeginningHints } from "../sync/beginning.ts"
 import { gridToRead } from "../sync/plan.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
@@ -94,10 +95,11 @@ export const compareWithServer = Effect.fnUntraced(function* (
       `Counting on the server what a full refresh of ${pluralize(existing.size, "stream")} would bring (--yes skips that).`
     )
     const range = gridToRead(settings, (yield* client.clock).nowMillis)
+    const hints: BeginningHints = {}
     const changes = yield* Effect.forEach(
       existing,
       ([name, before]) =>
-        serverRows(name, range).pipe(
+        serverRows(name, range, hints).pipe(
           // The read fails in the same way and reports the error. The end of a refresh is guarded too.
           Effect.catchIf(
             ({ policy }) => policy.onExhausted === "stream",

@@ -8,6 +8,7 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { metricSelector } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
+import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
@@ -81,13 +82,27 @@ const addCounts = (
   return Effect.succeed(found)
 }
 
-/** Counts the rows of a metric at the points of a range. */
-export const serverRows = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+/** After how many empty windows the next row is searched for again. */
+const QUIET_WINDOWS = 8
+
+/** Counts the rows of a metric at the points of a range. Empty years cost few queries. */
+export const serverRows = Effect.fnUntraced(function* (
+  metric: string,
+  range: GridRange,
+  hints: BeginningHints = {}
+) {
   const windows: Array<Contents> = []
+  /** How many windows in a row were empty. The first empty one is reason enough. */
+  let quiet = QUIET_WINDOWS - 1
   for (let rest = range; pointCount(rest) > 0; ) {
     const [window, next] = takePoints(rest, MAX_POINTS)
-    windows.push(yield* count(metric, window))
+    const counted = yield* count(metric, window)
+    windows.push(counted)
+    quiet = counted.rows > 0 ? 0 : quiet + 1
     rest = next
+    if (quiet > 0 && quiet % QUIET_WINDOWS === 0 && pointCount(next) > SEARCHED_POINTS) {
+      rest = { ...next, firstMillis: yield* firstPoint(metric, next, hints) }
+    }
   }
   return sumOf(windows)
 })

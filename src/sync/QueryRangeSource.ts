@@ -1,20 +1,15 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Duration, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
-import { formatTime } from "../text/formatTime.ts"
 import { BlockSource } from "./BlockSource.ts"
-import { type BeginningHints, firstTime } from "./beginning.ts"
+import { type BeginningHints, firstPoint } from "./beginning.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
-import { MAX_POINTS } from "./WindowSize.ts"
-
-/** How long the beginning of a metric is searched for, before all is read. */
-const BEGINNING_LIMIT = Duration.minutes(1)
 
 /** How many labels whose names are not plain are tried. Each costs a request. */
 const MAX_PROBED = 50
@@ -29,27 +24,6 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
-    const beginningOf = Effect.fnUntraced(function* (metric: string, range: GridRange) {
-      const { firstMillis, lastMillis, stepMillis } = range
-      const found = yield* firstTime(
-        metric,
-        { startMillis: Math.max(0, firstMillis - backend.lookbackMillis), endMillis: lastMillis },
-        // Less than a window, which costs one request.
-        (MAX_POINTS / 2) * stepMillis,
-        BEGINNING_LIMIT,
-        hints
-      ).pipe(Effect.provide(services))
-      const beginning = Math.max(
-        firstMillis,
-        Math.min(lastMillis, Math.ceil(found / stepMillis) * stepMillis)
-      )
-      if (beginning > firstMillis) {
-        yield* Effect.logDebug(
-          `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(beginning)}. Reading on from there.`
-        )
-      }
-      return beginning
-    })
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -90,7 +64,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           },
           missing: client.missingSource,
           index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
-          beginning: (range) => beginningOf(metric, range)
+          beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }
     })

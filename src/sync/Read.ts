@@ -10,6 +10,7 @@ import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
+import { SEARCHED_POINTS } from "./beginning.ts"
 import { Damage } from "./Damage.ts"
 import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
@@ -19,7 +20,7 @@ import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { requestAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
-import { initialWithin, MAX_POINTS, ServerLimits } from "./WindowSize.ts"
+import { initialWithin, ServerLimits } from "./WindowSize.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
 const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
@@ -165,9 +166,6 @@ const allSourcesRespond = ({ missing }: StreamSource): Effect.Effect<void, Prome
       ? Effect.void
       : Effect.fail(new PrometheusError({ reason: "PartialResponse", summary }))
   )
-
-/** With fewer points left, it is not worth a search where the samples begin. */
-const SEARCHED_POINTS = 2 * MAX_POINTS
 
 /** After how many empty windows between samples the next sample is searched for. */
 const QUIET_WINDOWS = 4

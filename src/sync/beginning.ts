@@ -6,11 +6,14 @@
  * weeks only, and VictoriaMetrics' has no times at all for more than 40 days. So nothing is skipped before a query has shown that
  * it is empty. Such a query costs nothing if it is, and otherwise less than reading the same samples.
  */
-import { type Duration, Effect } from "effect"
+import { Duration, Effect } from "effect"
 import type { TimeRange } from "../prometheus/api.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { ofMetric } from "../promql/Matcher.ts"
+import { formatTime } from "../text/formatTime.ts"
 import { samplePresence } from "./samplePresence.ts"
+import type { GridRange } from "./TimeGrid.ts"
+import { MAX_POINTS } from "./WindowSize.ts"
 
 /** What the search for one metric tells about the others of the same server. */
 export interface BeginningHints {
@@ -83,6 +86,41 @@ export const firstTime = Effect.fnUntraced(function* (
     Effect.ignore
   )
   return empty
+})
+
+/** How long the beginning of a metric is searched for, before all is read. */
+const LIMIT = Duration.minutes(1)
+
+/** With fewer points, it is not worth a search where the samples begin. */
+export const SEARCHED_POINTS = 2 * MAX_POINTS
+
+/**
+ * The first point of a range from which on to read, because all points before it are empty. At most the last point. Never fails:
+ * without help from the server, it is the first point of the range.
+ */
+export const firstPoint = Effect.fnUntraced(function* (
+  metric: string,
+  range: GridRange,
+  hints: BeginningHints
+) {
+  const client = yield* PrometheusClient
+  const { lookbackMillis } = yield* client.backend
+  const { firstMillis, lastMillis, stepMillis } = range
+  const time = yield* firstTime(
+    metric,
+    { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis },
+    // Less than a window, which costs one request.
+    (MAX_POINTS / 2) * stepMillis,
+    LIMIT,
+    hints
+  )
+  const point = Math.max(firstMillis, Math.min(lastMillis, Math.ceil(time / stepMillis) * stepMillis))
+  if (point > firstMillis) {
+    yield* Effect.logDebug(
+      `${metric}: no samples from ${formatTime(firstMillis)} to ${formatTime(point)}. Reading on from there.`
+    )
+  }
+  return point
 })
 
 const presentPart = (metric: string, range: TimeRange) =>

@@ -33,6 +33,24 @@ const estimateOf = Effect.fnUntraced(function* (
 })
 
 describe("estimate", () => {
+  it.effect("finds the samples of an hour after ten empty years", () =>
+    Effect.gen(function* () {
+      const from = start - 10 * 365 * 86_400_000
+      const config = { start_date: iso(from), step: 15 }
+      const setting = { series: [...gauge("a", 60, 3), ...gauge("b", 60)], points: 60, config }
+      const { dryRun, mock } = yield* estimateOf({ ...setting, mock: { lookbackMillis: minute - 1 } })
+      const estimates = dryRun.streams.map(({ points, samples, series }) => ({ points, samples, series }))
+      const points = (start + 59 * minute - from) / 15_000 + 1
+      for (const [i, series] of [3, 1].entries()) {
+        assert.deepStrictEqual({ ...estimates[i]!, samples: 0 }, { points, samples: 0, series })
+        const right = series * (59 * 4 + 1)
+        assert.isAtLeast(estimates[i]!.samples, right * 0.9)
+        assert.isAtMost(estimates[i]!.samples, right * 1.1)
+      }
+      assert.isBelow(mock.requests.length, 100)
+    })
+  )
+
   it.effect("counts permanent series exactly", () =>
     Effect.gen(function* () {
       const setting = { series: [...gauge("a", 5000, 3), ...gauge("b", 5000)], points: 5000 }
