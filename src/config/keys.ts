@@ -206,6 +206,12 @@ export const keys = {
       description:
         "What to do about points that the server cannot return because its data is damaged (default: fail)"
     }
+  }),
+  max_source_resolution: kind.choice(["raw", "auto", "5m", "1h"], {
+    title: "Resolution of Thanos",
+    description:
+      "Which blocks of Thanos may be read. raw: only samples as they were scraped. auto, 5m, 1h: downsampled ones too, as coarse as that, where Thanos keeps raw samples for a shorter time. Other servers ignore it.",
+    default: "raw"
   })
 }
 

@@ -27,7 +27,7 @@ export interface StreamSource {
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
   /** Whether the server may begin a range later than requested, beside the grid, without a word. */
-  readonly mayMoveStart: boolean
+  readonly mayMoveStart: Effect.Effect<boolean>
   /**
    * The samples at one point of a series that the server refuses to return, looked for only shortly before it: older samples may
    * be damaged. Empty if that does not find any, or none that are surely those of the point.

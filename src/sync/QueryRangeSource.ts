@@ -19,7 +19,8 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
-    const backend = yield* client.backend
+    // Asked for with the first window: a read that cannot begin sends no request.
+    const backend = yield* Effect.cached(client.backend)
     /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
@@ -45,8 +46,9 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         return {
           metric,
           expect: (range) => range,
-          request: (range, matchers) => query(range, backend.latestSample(selectorOf(matchers))),
-          mayMoveStart: true,
+          request: (range, matchers) =>
+            Effect.flatMap(backend, ({ latestSample }) => query(range, latestSample(selectorOf(matchers)))),
+          mayMoveStart: Effect.map(backend, ({ mayMoveStart }) => mayMoveStart),
           closeTo: (point, matchers) => {
             const selector = selectorOf(matchers)
             const samples = (expression: string, lookbackMillis?: number) =>
@@ -55,15 +57,25 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
                   Stream.runCollect(Stream.take(response, MAX_CLOSE))
                 )
               )
-            return findClose(
-              (lookbackMillis) => samples(selector, lookbackMillis),
-              // Whatever its look-back, a server that evaluates this finds a sample at that very time.
-              samples(`last_over_time(${selector}[1ms])`),
-              backend.lookbackMillis
+            // Whatever its look-back, a server that evaluates this finds a sample at that very time.
+            const atPoint = samples(`last_over_time(${selector}[1ms])`)
+            return Effect.flatMap(backend, ({ latestSample, lookbackMillis }) =>
+              latestSample(selector) === selector
+                ? findClose((lookbackMillis) => samples(selector, lookbackMillis), atPoint, lookbackMillis)
+                : Effect.orElseSucceed(atPoint, () => [])
             )
           },
           missing: client.missingSource,
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
+          index: (range) => {
+            const index = Effect.map(backend, ({ lookbackMillis }) =>
+              indexOf(client, metric, range, lookbackMillis, selectable)
+            )
+            return {
+              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+              labelValues: (label, matchers) =>
+                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+            }
+          },
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }

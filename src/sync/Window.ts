@@ -232,9 +232,11 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
  */
 const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: GridRange, part: SeriesPart) {
   const last = { ...range, firstMillis: range.lastMillis }
-  const mayBeMoved =
-    window.context.source.mayMoveStart && window.ledger.samples === 0 && pointCount(range) > 1
-  const isMoved = mayBeMoved && (yield* samplesIn(window, last, part)) > 0
+  const isMoved =
+    window.ledger.samples === 0 &&
+    pointCount(range) > 1 &&
+    (yield* window.context.source.mayMoveStart) &&
+    (yield* samplesIn(window, last, part)) > 0
   return isMoved ? earlierAndLater(window, range, part) : completed(window, range, part)
 })
 

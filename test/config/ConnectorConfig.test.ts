@@ -46,6 +46,7 @@ describe("decodeConfig", () => {
         compression: "none",
         partialData: "fail",
         damagedData: "fail",
+        maxSourceResolution: "raw",
         warnings: []
       })
       assert.deepStrictEqual(metrics, { include: [], exclude: [] })

@@ -45,7 +45,7 @@ const sourceOf = (
           return respond(range.firstMillis - range.stepMillis, range.lastMillis, requests.length)
         }),
       missing: Effect.undefined,
-      mayMoveStart: false,
+      mayMoveStart: Effect.succeed(false),
       closeTo: () => Effect.succeed([]),
       index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
     })

@@ -344,7 +344,7 @@ describe("a response that is too large", () => {
               return stream === "m" && matchers.length < splits ? tooMany : Effect.succeed(Stream.empty)
             }),
           missing: Effect.undefined,
-          mayMoveStart: false,
+          mayMoveStart: Effect.succeed(false),
           closeTo: () => Effect.succeed([]),
           index: () => ({ labelNames: () => list("label", 1), labelValues: () => list("value", 16) })
         })
