@@ -73,7 +73,7 @@ export interface Decoded<A> {
 
 /** The parameters for exact data, of those that the kind of server takes. */
 export interface Exactness {
-  readonly profile: Pick<Profile, "rangeParams" | "listParams">
+  readonly profile: Pick<Profile, "rangeParams" | "listParams" | "isRollup">
   /** Whether the parameters are a guess, since the kind of server is not known. */
   readonly isGuess: boolean
   readonly partialData: "accept" | "fail"
