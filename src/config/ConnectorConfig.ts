@@ -20,7 +20,9 @@ import { parseMoment } from "./times.ts"
 
 /** The configuration is missing, unreadable or invalid. `message` names every invalid key. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
-  message: Schema.String
+  message: Schema.String,
+  /** The sentences of the message about keys. */
+  problems: Schema.optionalKey(Schema.Array(Schema.String))
 }) {}
 
 /** The decoded configuration. Times are milliseconds since the epoch, durations are milliseconds. */
@@ -98,7 +100,10 @@ const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, 
   const [exclude, excludeProblems] = yield* compilePatterns(config, "exclude")
   const all = [...problems, ...includeProblems, ...excludeProblems, ...crossProblems(config)]
   if (all.length > 0) {
-    return yield* new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
+    return yield* new ConfigError({
+      message: `The configuration is not valid. ${all.join(" ")}`,
+      problems: all
+    })
   }
   // Without problems, all keys are present.
   return toSettings(config as Config, { include, exclude }, warnings)
