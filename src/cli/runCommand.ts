@@ -90,6 +90,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
       mode,
       source,
       destination: targetText(target),
+      replacesRows: target.kind.replacesRows,
       hasCharts: reportPath !== undefined,
       isStepGiven,
       mayShrink: plan.mayShrink,

@@ -47,6 +47,8 @@ export interface Settings {
   readonly compression: Config["compression"]
   /** How to handle a response that has a warning about missing data. */
   readonly partialData: Config["partial_data"]
+  /** How to handle points that the server cannot return although it returns others. */
+  readonly damagedData: Config["damaged_data"]
   /** Which of Thanos' blocks may be read. */
   readonly maxSourceResolution: Config["max_source_resolution"]
   /** Warnings about valid but unusual values, as sentences. */
@@ -134,6 +136,7 @@ const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArr
   maxRetries: config.max_retries,
   compression: config.compression,
   partialData: config.partial_data,
+  damagedData: config.damaged_data,
   maxSourceResolution: config.max_source_resolution,
   warnings
 })

@@ -45,6 +45,7 @@ describe("decodeConfig", () => {
         maxRetries: 5,
         compression: "none",
         partialData: "fail",
+        damagedData: "fail",
         maxSourceResolution: "raw",
         warnings: []
       })
