@@ -7,6 +7,7 @@ import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Ma
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
+import { makeExplainer } from "./explainEmpty.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -23,6 +24,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
+    const explain = yield* makeExplainer
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -38,6 +40,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
               series
             }),
           index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
+          explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }

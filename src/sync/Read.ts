@@ -9,7 +9,7 @@ import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { BlockSource } from "./BlockSource.ts"
+import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { SEARCHED_POINTS } from "./beginning.ts"
 import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
@@ -75,6 +75,11 @@ const readStream = (
   { isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> => {
   const { mode, parts, points, range, stream } = plan
+  /** Says why the stream has no samples, until it has some. */
+  let explainEmpty: StreamSource["explainEmpty"]
+  const explained = Effect.suspend(() =>
+    explainEmpty === undefined ? Effect.undefined : shared.permits.withPermit(explainEmpty(range))
+  )
 
   const windows = Effect.gen(function* () {
     const { maxRetries } = yield* ConnectorConfig
@@ -93,6 +98,7 @@ const readStream = (
       sizeLearned: yield* Latch.make(),
       hasResponded: yield* Ref.make(false)
     }
+    explainEmpty = context.source.explainEmpty
     let recordCount = 0
     const quiet = new Quiet()
     const toReadEvent = (event: WindowEvent): ReadEvent => {
@@ -100,6 +106,7 @@ const readStream = (
         if (event._tag === "Samples") {
           for (const { length } of event.blocks) recordCount += length
           quiet.end()
+          explainEmpty = undefined
         }
         return event
       }
@@ -126,7 +133,19 @@ const readStream = (
   const isResumed = plan.resumed !== undefined
   return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
     Stream.concat(points === 0 ? nothing : Stream.unwrap(windows)),
-    Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Completed", stream, mode })),
+    Stream.concat(
+      Stream.fromEffect(
+        Effect.map(
+          explained,
+          (notice): ReadEvent => ({
+            _tag: "Completed",
+            stream,
+            mode,
+            ...(notice === undefined ? {} : { notice })
+          })
+        )
+      )
+    ),
     Stream.withSpan("Read.stream", { attributes: { stream, mode, points } }),
     Stream.catchIf(
       (error) => error.policy.onExhausted === "stream",
