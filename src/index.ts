@@ -15,6 +15,7 @@ export type { ConfigInput } from "./config/keys.ts"
 // The server.
 
 export type { RangeQuery, TimeRange } from "./prometheus/api.ts"
+export type { Backend, BackendKind } from "./prometheus/Backend.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
 export { PrometheusClient } from "./prometheus/PrometheusClient.ts"
 export {

@@ -45,6 +45,8 @@ export interface Settings {
   readonly compression: Config["compression"]
   /** How to handle a response that has a warning about missing data. */
   readonly partialData: Config["partial_data"]
+  /** Which of Thanos' blocks may be read. */
+  readonly maxSourceResolution: Config["max_source_resolution"]
   /** Warnings about valid but unusual values, as sentences. */
   readonly warnings: ReadonlyArray<string>
 }
@@ -127,6 +129,7 @@ const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArr
   maxRetries: config.max_retries,
   compression: config.compression,
   partialData: config.partial_data,
+  maxSourceResolution: config.max_source_resolution,
   warnings
 })
 

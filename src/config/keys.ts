@@ -194,6 +194,12 @@ export const keys = {
     description:
       "What to do when the server warns that a response may lack data, as Thanos does when a store is unavailable. fail: the stream fails, and the next sync reads the data again. accept: the data is replicated, and a warning is logged.",
     default: "fail"
+  }),
+  max_source_resolution: kind.choice(["raw", "auto", "5m", "1h"], {
+    title: "Resolution of Thanos",
+    description:
+      "Which blocks of Thanos may be read. raw: only samples as they were scraped. auto, 5m, 1h: downsampled ones too, as coarse as that, where Thanos keeps raw samples for a shorter time. Other servers ignore it.",
+    default: "raw"
   })
 }
 

@@ -1,18 +1,34 @@
 /** What kind of server responds, and what that means for a reader. */
 
-/** A kind of server. */
+/** The kinds that are told apart. */
+export type BackendKind =
+  | "prometheus"
+  | "prometheus2"
+  | "prometheus3"
+  | "victoriaMetrics"
+  | "victoriaMetricsCluster"
+  | "thanos"
+  | "mimir"
+  | "cortex"
+  | "grafanaCloud"
+  | "amazon"
+  | "google"
+  | "azure"
+  | "m3"
+  | "unknown"
+
+/** A server, as far as its kind is known. */
 export interface Backend {
+  readonly kind: BackendKind
   /** For people, with the version if it is known: `Prometheus 3.16.0`. */
   readonly name: string
   /** The maximum age of the sample that a point of the grid has. */
   readonly lookbackMillis: number
   /** The expression whose value at each point of the grid is the latest sample of the selected series. */
   readonly latestSample: (selector: string) => string
+  /** Lists of names or values with exactly so many entries may have been cut without a word. */
+  readonly listLimits: ReadonlyArray<number>
 }
 
-/** A server that is not known evaluates a selector with Prometheus' default look-back. */
-export const unknownBackend: Backend = {
-  name: "unknown",
-  lookbackMillis: 300_000,
-  latestSample: (selector) => selector
-}
+/** Prometheus' default, which all others share. */
+export const DEFAULT_LOOKBACK_MILLIS = 300_000

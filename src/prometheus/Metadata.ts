@@ -1,14 +1,11 @@
 /** Types, help texts and units of metrics. */
-import { Effect, Schema } from "effect"
 
 /** The metadata of a metric family that the server scrapes now. */
-export const MetricMetadata = Schema.Struct({
-  type: Schema.String,
-  help: Schema.String,
-  unit: Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
-})
-
-export type MetricMetadata = typeof MetricMetadata.Type
+export interface MetricMetadata {
+  readonly type: string
+  readonly help: string
+  readonly unit: string
+}
 
 const familySuffix = /_(?:bucket|sum|count|total|created|info|gsum|gcount)$/
 

@@ -1,21 +1,27 @@
 /** The service for Prometheus' HTTP API, as far as a reader needs it. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Clock, Context, Effect, Layer, type Scope, type Stream } from "effect"
+import { Clock, Context, Effect, Fiber, Layer, Result, type Scope, type Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
+import { endSentence, excerptLine } from "../text/excerpt.ts"
 import type { RangeQuery, TimeRange } from "./api.ts"
 import * as Api from "./api.ts"
-import { type Backend, unknownBackend } from "./Backend.ts"
-import { bodyText } from "./http/body.ts"
+import type { Backend } from "./Backend.ts"
+import { detect, EvidenceLog, type Observed } from "./backend/EvidenceLog.ts"
+import { identify } from "./backend/identify.ts"
+import { profiles } from "./backend/profiles.ts"
+import { judgeCompleteness } from "./completeness.ts"
+import type { ApiRequest } from "./http/ApiRequest.ts"
+import { type Body, bodyText } from "./http/body.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
-import { type ApiRequest, makeTransport } from "./http/transport.ts"
+import { makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
 import type { MetricMetadata } from "./Metadata.ts"
-import type { PrometheusError, Reason } from "./PrometheusError.ts"
+import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { rangeBlocks } from "./query/rangeBlocks.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
@@ -100,8 +106,10 @@ const make = (
 ): PrometheusClient["Service"] => {
   const mask = makeMask(allSecretTexts(settings))
   const warnOnce = makeWarnOnce(settings.baseUrl)
+  const evidence = new EvidenceLog(settings)
+  const observe = (response: Observed) => evidence.observe(response)
   let isFirst = isAwaited
-  const transport = makeTransport(settings, { httpClient, mask, warnOnce })
+  const transport = makeTransport(settings, { httpClient, mask, observe, warnOnce })
   const heard = (reason?: Reason) =>
     Effect.sync(() => {
       if (reason !== "NoServer") isFirst = false
@@ -112,48 +120,149 @@ const make = (
       Effect.tapError(({ reason }) => heard(reason))
     )
   const retries = retryPolicy(settings.maxRetries, "", () => isFirst)
-  const { matchers: selector } = settings
+  const { matchers: selector, partialData } = settings
   const spanOf = (request: ApiRequest) => requestSpan(settings.baseUrl, request, mask)
 
-  const call = <A>(
-    name: string,
-    { bounds, decode, request }: Api.Endpoint<A>
-  ): Effect.Effect<A, PrometheusError> =>
+  const withSpan = (name: string, { request }: Api.Endpoint<unknown>) =>
+    Effect.withSpan(`PrometheusClient.${name}`, spanOf(request), { captureStackTrace: false })
+
+  /** Sends a request once. */
+  const attempt = <A>({
+    bounds,
+    decode,
+    request
+  }: Api.Endpoint<A>): Effect.Effect<Api.Decoded<A>, PrometheusError> =>
     Effect.gen(function* () {
       const body = yield* send(request)
       const text = yield* bodyText(body, bounds)
-      return yield* Effect.fromResult(decode(text, body.response.headers, { address: body.address, mask }))
-    }).pipe(
-      Effect.scoped,
-      Effect.retry(retries),
-      Effect.withSpan(`PrometheusClient.${name}`, spanOf(request), { captureStackTrace: false })
+      const decoded = yield* Effect.fromResult(decode(text, contextOf(body)))
+      evidence.observe({ members: decoded.members })
+      return decoded
+    }).pipe(Effect.scoped)
+
+  const contextOf = ({ address, response: { headers, status } }: Body): Api.ResponseContext => ({
+    address,
+    headers,
+    status,
+    mask
+  })
+
+  /** Logs what a response says about missing data, or fails. */
+  const judge = (result: Result.Result<ReadonlyArray<string>, PrometheusError>) => {
+    if (Result.isFailure(result) && result.failure.reason === "PartialResponse") {
+      evidence.observe({ lacksData: true })
+    }
+    return Effect.flatMap(
+      Effect.fromResult(result),
+      Effect.forEach((warning) => warnOnce(`${settings.baseUrl} warns: ${warning}`), { discard: true })
     )
+  }
+
+  /** Sends a request, with retries, and requires that the response is complete. */
+  const call = <A>(name: string, endpoint: Api.Endpoint<A>): Effect.Effect<A, PrometheusError> =>
+    attempt(endpoint).pipe(
+      Effect.tap(({ completeness }) =>
+        judge(
+          judgeCompleteness(completeness, {
+            address: settings.baseUrl + endpoint.request.path,
+            mask,
+            partialData
+          })
+        )
+      ),
+      Effect.map(({ value }) => value),
+      Effect.retry(retries),
+      withSpan(name, endpoint)
+    )
+
+  /** Sends a request that nothing depends on: once, and not for long. */
+  const tryOnce = <A>(name: string, endpoint: Api.Endpoint<A>) =>
+    attempt(endpoint).pipe(
+      Effect.timeoutOrElse({
+        duration: optionalTimeoutMillis,
+        orElse: () =>
+          Effect.fail(
+            new PrometheusError({
+              reason: "Timeout",
+              summary: `${settings.baseUrl}${endpoint.request.path} did not respond within ${optionalTimeoutMillis / 1000} s.`
+            })
+          )
+      }),
+      withSpan(name, endpoint)
+    )
+  const optionalTimeoutMillis = Math.min(OPTIONAL_TIMEOUT_MILLIS, settings.requestTimeoutMillis)
 
   const clock = Effect.gen(function* () {
     const times = yield* call("clock", Api.serverTime)
     return judgeClock(settings.baseUrl, { ...times, ownMillis: yield* Clock.currentTimeMillis })
   })
 
+  // Later responses may say more.
+  const backend = Effect.map(
+    once(
+      detect(evidence, (endpoint) =>
+        Effect.result(Effect.map(tryOnce("backend", endpoint), ({ value }) => value))
+      )
+    ),
+    () => identify(evidence.known)
+  )
+
+  /** The parameters for the server, as far as it is known now. */
+  const exactness = Effect.map(
+    backend,
+    ({ kind }): Api.Exactness => ({
+      profile: profiles[kind],
+      isGuess: kind === "unknown" || kind === "m3",
+      partialData,
+      maxSourceResolution: settings.maxSourceResolution
+    })
+  )
+
+  const missingSource = Effect.gen(function* () {
+    yield* backend
+    if (!evidence.known.hasStores || partialData === "accept") return undefined
+    const away = (yield* call("missingSource", Api.stores)).filter(({ error }) => error !== undefined)
+    if (away.length === 0) return undefined
+    const [{ error = "", name }] = away as [Api.Store]
+    const others = away.length === 1 ? "" : ` (and ${away.length - 1} more)`
+    return endSentence(
+      `${settings.baseUrl} cannot reach its store ${excerptLine(mask(name))}${others}: ${excerptLine(mask(error))}`
+    )
+  })
+
   return {
     clock,
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
-    backend: Effect.succeed(unknownBackend),
-    missingSource: Effect.undefined,
+    backend,
+    missingSource,
     metricNames: (range, matchers) =>
-      call("metricNames", Api.labelValues(METRIC_NAME, range, { matchers, selector })),
+      Effect.flatMap(exactness, (exactness) =>
+        call("metricNames", Api.labelValues(METRIC_NAME, range, { matchers, selector }, exactness))
+      ),
     labelValues: (label, range, matchers) =>
-      call("labelValues", Api.labelValues(label, range, { matchers, selector })),
-    labelNames: (range, matchers) => call("labelNames", Api.labelNames(range, { matchers, selector })),
-    metadata: call("metadata", Api.metadata).pipe(
-      // Not every backend has metadata, and a stream needs no description.
-      Effect.catchIf(
-        ({ reason }) => reason !== "Unreachable" && reason !== "NoServer" && reason !== "Tls",
-        ({ summary }) =>
-          Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
-      )
-    ),
+      Effect.flatMap(exactness, (exactness) =>
+        call("labelValues", Api.labelValues(label, range, { matchers, selector }, exactness))
+      ),
+    labelNames: (range, matchers) =>
+      Effect.flatMap(exactness, (exactness) =>
+        call("labelNames", Api.labelNames(range, { matchers, selector }, exactness))
+      ),
+    // Not every backend has metadata, and a stream needs no description.
+    metadata: Effect.matchEffect(tryOnce("metadata", Api.metadata), {
+      onSuccess: ({ completeness: { signs, warnings }, value }) =>
+        Effect.as(
+          signs.length + warnings.length === 0
+            ? Effect.void
+            : Effect.logInfo(
+                `Metric types and help texts may be incomplete: ${excerptLine(mask([...warnings, ...signs].join("; ")))}`
+              ),
+          value
+        ),
+      onFailure: ({ summary }) =>
+        Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
+    }),
     queryRange: Effect.fnUntraced(function* (query) {
-      const request = Api.rangeRequest(query, settings.requestTimeoutMillis)
+      const request = Api.rangeRequest(query, settings.requestTimeoutMillis, yield* exactness)
       // The span ends with the scope, after the complete response has been read.
       const span = yield* Effect.makeSpanScoped("PrometheusClient.queryRange", spanOf(request))
       const body = yield* Effect.withParentSpan(send(request), span, { captureStackTrace: false })
@@ -161,14 +270,27 @@ const make = (
         series: query.series,
         excludedLabels: settings.excludedLabels,
         mask,
-        onEnd: (envelope) =>
-          Effect.flatMap(
-            Effect.fromResult(
-              Api.rangeOutcome(envelope, settings.partialData, { address: body.address, mask })
-            ),
-            Effect.forEach((warning) => warnOnce(`${settings.baseUrl} warns: ${warning}`), { discard: true })
-          )
+        onEnd: (envelope, members) => {
+          evidence.observe({ members })
+          return judge(Api.rangeOutcome(envelope, partialData, contextOf(body)))
+        }
       })
     })
   }
+}
+
+/** How long a request may take that nothing depends on. */
+const OPTIONAL_TIMEOUT_MILLIS = 5000
+
+/** Runs an effect once for all who ask. It goes on if they are interrupted. */
+const once = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => {
+  let running: Fiber.Fiber<A> | undefined
+  return Effect.suspend(() =>
+    running === undefined
+      ? Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), (fiber) => {
+          running ??= fiber
+          return Fiber.join(fiber)
+        })
+      : Fiber.join(running)
+  )
 }

@@ -127,6 +127,11 @@ const policies = {
     advice:
       "Prometheus does not send responses of that size: check which server is at base_url, or use selector to read fewer series."
   },
+  LongLabels: {
+    ...failsStream,
+    advice:
+      "Leave the label out with exclude_labels, or its series with selector, or shorten it where it is made."
+  },
   UnexpectedSample: {
     ...splits,
     splitBy: "time",

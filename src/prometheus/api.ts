@@ -3,19 +3,28 @@
  *
  * Times are milliseconds everywhere else; here they become the API's seconds.
  */
-import { Result, Schema } from "effect"
+import { Predicate, Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
 import { escapeName } from "../promql/escapeName.ts"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
-import { beginning, endSentence, excerptLine } from "../text/excerpt.ts"
+import { beginning } from "../text/excerpt.ts"
+import type { BuildInfo } from "./backend/identify.ts"
+import type { ExactnessParam, Profile } from "./backend/profiles.ts"
+import {
+  type Completeness,
+  firstWarnings,
+  judgeCompleteness,
+  memberSign,
+  responseSigns
+} from "./completeness.ts"
+import type { ApiRequest } from "./http/ApiRequest.ts"
 import type { Bounds } from "./http/BoundedText.ts"
 import { parseHttpDate } from "./http/httpDate.ts"
-import type { ApiRequest } from "./http/transport.ts"
-import { MetricMetadata } from "./Metadata.ts"
-import { PrometheusError } from "./PrometheusError.ts"
+import type { MetricMetadata } from "./Metadata.ts"
+import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { isNumber } from "./query/jsonBytes.ts"
-import { type Envelope, isAboutQuery } from "./query/ResponseDecoder.ts"
+import type { Envelope } from "./query/ResponseDecoder.ts"
 import { fromRefusal } from "./refusal.ts"
 import type { ClockReading } from "./serverClock.ts"
 
@@ -33,10 +42,13 @@ export interface RangeQuery extends TimeRange {
   readonly series?: SeriesCache
 }
 
-/** What decoding needs besides the response. */
+/** What decoding needs besides the text of a response. */
 export interface ResponseContext {
   /** The address of the request, without parameters, for messages. */
   readonly address: string
+  /** The status of a success: 200, or 206. */
+  readonly status: number
+  readonly headers: Headers.Headers
   /** Masks secrets in a server's text. */
   readonly mask: (text: string) => string
 }
@@ -46,11 +58,24 @@ export interface Endpoint<A> {
   readonly request: ApiRequest
   readonly bounds: Bounds
   /** Decodes the text of a successful response. */
-  readonly decode: (
-    text: string,
-    headers: Headers.Headers,
-    context: ResponseContext
-  ) => Result.Result<A, PrometheusError>
+  readonly decode: (text: string, context: ResponseContext) => Result.Result<Decoded<A>, PrometheusError>
+}
+
+/** A decoded response. */
+export interface Decoded<A> {
+  readonly value: A
+  readonly completeness: Completeness
+  /** The names of its members, and of those of a query's result. */
+  readonly members: ReadonlyArray<string>
+}
+
+/** The parameters for exact data, of those that the kind of server takes. */
+export interface Exactness {
+  readonly profile: Pick<Profile, "rangeParams" | "listParams">
+  /** Whether the parameters are a guess, since the kind of server is not known. */
+  readonly isGuess: boolean
+  readonly partialData: "accept" | "fail"
+  readonly maxSourceResolution: "raw" | "auto" | "5m" | "1h"
 }
 
 // ---- requests -------------------------------------------------------------------------------------------
@@ -58,9 +83,14 @@ export interface Endpoint<A> {
 /** Longer parameters go into a form: servers and proxies limit the length of an address. */
 const MAX_QUERY_CHARACTERS = 4000
 
-const apiRequest = (path: string, params: ApiRequest["params"], takesForm = true): ApiRequest => {
-  const isLong = takesForm && UrlParams.toString(UrlParams.fromInput(params)).length > MAX_QUERY_CHARACTERS
-  return { method: isLong ? "POST" : "GET", path, params }
+const apiRequest = (
+  path: string,
+  params: ApiRequest["params"],
+  { takesForm = true, ...others }: Partial<ApiRequest> = {}
+): ApiRequest => {
+  const all = UrlParams.fromInput({ ...params, ...others.optional })
+  const isLong = takesForm && UrlParams.toString(all).length > MAX_QUERY_CHARACTERS
+  return { method: isLong ? "POST" : "GET", path, params, takesForm, ...others }
 }
 
 const DAY_MILLIS = 86_400_000
@@ -96,28 +126,38 @@ const seriesParams = (range: TimeRange, { matchers = [], selector }: Selection):
 
 /**
  * By default, Thanos and VictoriaMetrics' cluster return partial data, and its gaps look like gaps in the metrics.
- * VictoriaMetrics also responds from a cache, which lacks late samples. Prometheus ignores unknown parameters.
+ * VictoriaMetrics also responds from a cache, which lacks late samples.
  */
-const exactnessParams = {
-  partial_response: "false",
-  dedup: "true",
-  max_source_resolution: "0s",
-  deny_partial_response: "1",
-  nocache: "1"
+const exactnessParams = (
+  names: ReadonlyArray<ExactnessParam>,
+  { maxSourceResolution, partialData }: Exactness,
+  timeoutMillis: number
+): Readonly<Record<string, string>> => {
+  const accepts = partialData === "accept"
+  const values: Readonly<Record<ExactnessParam, string | undefined>> = {
+    // A little shorter than the client's, so that the server can report that it was too slow.
+    timeout: String((timeoutMillis / 1000) * 0.9),
+    partial_response: String(accepts),
+    dedup: "true",
+    max_source_resolution: maxSourceResolution === "raw" ? "0s" : maxSourceResolution,
+    deny_partial_response: accepts ? undefined : "1",
+    nocache: "1"
+  }
+  return Object.fromEntries(
+    names.flatMap((name) => (values[name] === undefined ? [] : [[name, values[name]]]))
+  )
 }
 
-/**
- * A range query. The server's timeout is a little shorter than the client's, so that the server can report that it was too
- * slow.
- */
-export const rangeRequest = (query: RangeQuery, timeoutMillis: number): ApiRequest =>
-  apiRequest("/api/v1/query_range", {
-    query: query.query,
-    ...rangeParams(query),
-    step: String(query.stepMillis / 1000),
-    timeout: String((timeoutMillis / 1000) * 0.9),
-    ...exactnessParams
-  })
+/** A range query. */
+export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness: Exactness): ApiRequest =>
+  apiRequest(
+    "/api/v1/query_range",
+    { query: query.query, ...rangeParams(query), step: String(query.stepMillis / 1000) },
+    {
+      optional: exactnessParams(exactness.profile.rangeParams, exactness, timeoutMillis),
+      isGuess: exactness.isGuess
+    }
+  )
 
 // ---- responses ------------------------------------------------------------------------------------------
 
@@ -133,17 +173,51 @@ const endpoint = <D, A>(
   return {
     request,
     bounds,
-    decode: (text, headers, { address, mask }) => {
-      const unusable = (reason: "BrokenResponse" | "NotPrometheus") => () =>
+    decode: (text, { address, headers, mask, status }) => {
+      const unusable = (reason: Reason) => () =>
         new PrometheusError({
           reason,
           summary: `The response from ${address} is not a Prometheus response: ${beginning(mask(beginning(text)), 100)}`
         })
-      return Result.try({ try: (): unknown => JSON.parse(text), catch: unusable("BrokenResponse") }).pipe(
-        Result.flatMap((json) => Result.fromOption(decode(json), unusable("NotPrometheus"))),
-        Result.map(({ data }) => meaning(data, headers))
-      )
+      return Result.gen(function* () {
+        const json = yield* Result.try({
+          try: (): unknown => JSON.parse(text),
+          catch: unusable("BrokenResponse")
+        })
+        // Only an endpoint that is missing has nothing at all.
+        const reason = isSuccessWithNull(json)
+          ? (request.statusReasons?.[404] ?? "NotPrometheus")
+          : "NotPrometheus"
+        const { data } = yield* Result.fromOption(decode(json), unusable(reason))
+        return {
+          value: meaning(data, headers),
+          ...completenessOf(json, responseSigns(status, headers))
+        }
+      })
     }
+  }
+}
+
+const isSuccessWithNull = (json: unknown): boolean =>
+  Predicate.isObject(json) && json.status === "success" && json.data === null
+
+const isEmptyData = (data: unknown): boolean =>
+  Array.isArray(data) ? data.length === 0 : !Predicate.isObject(data) || Object.keys(data).length === 0
+
+/** What the members of a response say about its completeness. */
+const completenessOf = (json: unknown, signs: ReadonlyArray<string>): Omit<Decoded<never>, "value"> => {
+  if (!Predicate.isObject(json)) return { completeness: { warnings: [], signs, isEmpty: true }, members: [] }
+  const { data, warnings, ...others } = json
+  // The result of a query has members of its own. Those of other data are names of metrics.
+  const inner = Predicate.isObject(data) && "result" in data ? { ...data, result: undefined } : {}
+  const members = Object.entries({ ...inner, ...others })
+  return {
+    completeness: {
+      warnings: firstWarnings(warnings),
+      signs: [...members.flatMap(([name, value]) => memberSign(name, value)), ...signs],
+      isEmpty: isEmptyData(data)
+    },
+    members: members.map(([name]) => name)
   }
 }
 
@@ -179,42 +253,148 @@ export const serverTime: Endpoint<Omit<ClockReading, "ownMillis">> = endpoint(
 /** About a million names, more if they are short. */
 const namesBounds: Bounds = { bytes: 64 * MEBIBYTE, depth: 16, containers: 1000 }
 
-/** Some servers merge the names of several others and repeat some. An empty name is no name. */
+/** At the endpoints for labels only: the server lives, but it has no such endpoint, or hides it. */
+const labelStatuses: ApiRequest["statusReasons"] = {
+  403: "NoLabelApi",
+  404: "NoLabelApi",
+  405: "NoLabelApi",
+  501: "NoLabelApi"
+}
+
+/**
+ * Some servers merge the names of several others and repeat some. An empty name is no name, and neither is what is not a text.
+ */
 const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<string>> =>
-  endpoint(request, namesBounds, Schema.Array(Schema.String), (data) => {
-    const names = new Set(data)
-    names.delete("")
-    if (excluded !== undefined) names.delete(excluded)
-    return [...names]
-  })
+  endpoint(
+    { ...request, statusReasons: labelStatuses },
+    namesBounds,
+    Schema.Array(Schema.Unknown),
+    (data) => {
+      const names = new Set(data.filter((name) => typeof name === "string"))
+      names.delete("")
+      if (excluded !== undefined) names.delete(excluded)
+      return [...names]
+    }
+  )
+
+const listOptions = (exactness: Exactness): Partial<ApiRequest> => ({
+  optional: exactnessParams(exactness.profile.listParams, exactness, 0),
+  isGuess: exactness.isGuess
+})
 
 /** The values of a label of the selected series. Prometheus does not accept a form here. */
-export const labelValues = (label: string, range: TimeRange, selection: Selection) =>
-  names(apiRequest(`/api/v1/label/${escapeName(label)}/values`, seriesParams(range, selection), false))
+export const labelValues = (label: string, range: TimeRange, selection: Selection, exactness: Exactness) =>
+  names(
+    apiRequest(`/api/v1/label/${escapeName(label)}/values`, seriesParams(range, selection), {
+      ...listOptions(exactness),
+      takesForm: false
+    })
+  )
 
 /** The label names of those series, without `__name__`. */
-export const labelNames = (range: TimeRange, selection: Selection) =>
-  names(apiRequest("/api/v1/labels", seriesParams(range, selection)), METRIC_NAME)
+export const labelNames = (range: TimeRange, selection: Selection, exactness: Exactness) =>
+  names(apiRequest("/api/v1/labels", seriesParams(range, selection), listOptions(exactness)), METRIC_NAME)
+
+/** The members of any entry; null stands for none. */
+const MetadataEntry = Schema.Struct({
+  type: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  help: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  unit: Schema.optionalKey(Schema.NullOr(Schema.String))
+})
 
 /** Type, help and unit by metric family: the first entry of each. */
 export const metadata: Endpoint<ReadonlyMap<string, MetricMetadata>> = endpoint(
   apiRequest("/api/v1/metadata", {}),
   // Each family takes two.
   { bytes: 64 * MEBIBYTE, depth: 16, containers: 1_000_000 },
-  Schema.Record(Schema.String, Schema.Array(MetricMetadata)),
+  Schema.NullOr(Schema.Record(Schema.String, Schema.NullOr(Schema.Array(Schema.NullOr(MetadataEntry))))),
   (data) =>
     new Map(
-      Object.entries(data).flatMap(([family, [first]]) =>
-        first === undefined ? [] : [[family, { ...first, help: beginning(first.help) }] as const]
-      )
+      Object.entries(data ?? {}).flatMap(([family, entries]) => {
+        const first = entries?.find((entry) => entry !== null)
+        if (first === undefined || first === null) return []
+        return [
+          [
+            family,
+            { type: first.type ?? "unknown", help: beginning(first.help ?? ""), unit: first.unit ?? "" }
+          ]
+        ] as const
+      })
     )
 )
 
-/** Interprets the envelope of a range query's response: returns the warnings to log, or an error. */
+// ---- what kind of server it is --------------------------------------------------------------------------
+
+const smallBounds: Bounds = { bytes: MEBIBYTE, depth: 16, containers: 10_000 }
+
+const optionalText = Schema.optionalKey(Schema.String)
+
+/** The version of the server. VictoriaMetrics has none, or that of an old Prometheus. */
+export const buildInfo: Endpoint<BuildInfo> = endpoint(
+  apiRequest("/api/v1/status/buildinfo", {}),
+  smallBounds,
+  Schema.Struct({ version: optionalText, application: optionalText, goVersion: optionalText }),
+  (data) => data
+)
+
+/** The flags of the server, as texts. */
+export const flags: Endpoint<Readonly<Record<string, string>>> = endpoint(
+  apiRequest("/api/v1/status/flags", {}),
+  smallBounds,
+  Schema.Record(Schema.String, Schema.Unknown),
+  (data) =>
+    Object.fromEntries(
+      Object.entries(data).filter((entry): entry is [string, string] => typeof entry[1] === "string")
+    )
+)
+
+/**
+ * How the server evaluates `default_rollup`, which is VictoriaMetrics' own: a value at every quarter of an hour, and a time that
+ * is eight minutes later. Old releases extend the window of five minutes to the interval between the samples.
+ */
+export const rollup: Endpoint<"fixed" | "growing"> = endpoint(
+  apiRequest("/api/v1/query", { query: "default_rollup(time()[5m:15m])", time: "1767226980" }),
+  smallBounds,
+  Schema.Struct({ result: Schema.Array(Schema.Unknown) }),
+  ({ result }) => (result.length === 0 ? "fixed" : "growing")
+)
+
+/** A source of samples that a Thanos server asks. */
+export interface Store {
+  readonly name: string
+  /** Why the last attempt to reach it failed, if it did. */
+  readonly error: string | undefined
+}
+
+const StoreStatus = Schema.Struct({
+  name: Schema.optionalKey(Schema.NullOr(Schema.String)),
+  lastError: Schema.optionalKey(Schema.Unknown)
+})
+
+/** Null and an empty text are no error; some releases write the error as an object. */
+const lastErrorOf = (error: unknown): string | undefined => {
+  if (error === undefined || error === null || error === "") return undefined
+  return typeof error === "string" ? error : JSON.stringify(error)
+}
+
+/** The stores of Thanos, of all types. */
+export const stores: Endpoint<ReadonlyArray<Store>> = endpoint(
+  apiRequest("/api/v1/stores", {}),
+  { bytes: 16 * MEBIBYTE, depth: 32, containers: 1_000_000 },
+  Schema.Record(Schema.String, Schema.NullOr(Schema.Array(StoreStatus))),
+  (data) =>
+    Object.entries(data).flatMap(([type, stores]) =>
+      (stores ?? []).map(({ lastError, name }) => ({ name: name ?? type, error: lastErrorOf(lastError) }))
+    )
+)
+
+// ---- the end of a range query ---------------------------------------------------------------------------
+
+/** Interprets the end of a range query's response: returns the warnings to log, or an error. */
 export const rangeOutcome = (
   envelope: Envelope,
   partialData: "accept" | "fail",
-  { address, mask }: ResponseContext
+  { address, headers, mask, status }: ResponseContext
 ): Result.Result<ReadonlyArray<string>, PrometheusError> => {
   if (envelope.status !== "success") {
     const error = mask(envelope.error ?? envelope.errorType ?? `status ${envelope.status}`)
@@ -226,19 +406,6 @@ export const rangeOutcome = (
       })
     )
   }
-  const { isPartial, warnings } = envelope
-  const missing = warnings.filter((warning) => !isAboutQuery(warning))
-  if (partialData === "fail" && (isPartial || missing.length > 0)) {
-    const words = missing.length === 0 ? "" : ` It warns: ${excerptLine(mask(missing.join("; ")))}`
-    return Result.fail(
-      new PrometheusError({
-        reason: "PartialResponse",
-        summary: endSentence(`The response from ${address} may lack data.${words}`)
-      })
-    )
-  }
-  const lacksData = "the response lacks data because some of the server's sources did not respond"
-  return Result.succeed(
-    [...warnings, ...(isPartial ? [lacksData] : [])].map((warning) => excerptLine(mask(warning)))
-  )
+  const signs = [...envelope.signs, ...responseSigns(status, headers)]
+  return judgeCompleteness({ ...envelope, signs }, { address, mask, partialData })
 }

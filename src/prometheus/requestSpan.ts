@@ -1,6 +1,6 @@
 /** The span of a request, for users who provide a tracer. */
 import type { Tracer } from "effect"
-import type { ApiRequest } from "./http/transport.ts"
+import type { ApiRequest } from "./http/ApiRequest.ts"
 
 /** The parameters that a span shows. */
 const shownParams = new Set(["query", "match[]", "start", "end", "step"])

@@ -74,12 +74,29 @@ const textIn = (json: unknown, depth = 0): string | undefined => {
 // Only plain searches read a server's text, each in one pass. A regular expression with two quantifiers tries all combinations
 // of their matches, and a server could send a text for which that takes hours.
 
-/** VictoriaMetrics repeats the query, which may be long, before the error. */
+/** VictoriaMetrics repeats the query, which may be long, before the error, and then each part that it could not evaluate. */
 const withoutOwnQuery = (error: string): string => {
   if (!error.startsWith('error when executing query="')) return error
   const range = error.lastIndexOf('" on the time range (')
   const end = range < 0 ? -1 : error.indexOf(")", range)
-  return end >= 0 && error.startsWith("): ", end) ? error.slice(end + 3) : error
+  return end >= 0 && error.startsWith("): ", end) ? withoutParts(error.slice(end + 3)) : error
+}
+
+const partPrefixes = ["cannot execute query: ", 'cannot execute "', 'cannot evaluate "']
+
+const withoutParts = (error: string): string => {
+  let from = 0
+  for (;;) {
+    const prefix = partPrefixes.find((prefix) => error.startsWith(prefix, from))
+    if (prefix === undefined) return error.slice(from)
+    let next = from + prefix.length
+    if (prefix.endsWith('"')) {
+      while (next < error.length && error[next] !== '"') next += error[next] === "\\" ? 2 : 1
+      if (!error.startsWith('": ', next)) return error.slice(from)
+      next += 3
+    }
+    from = next
+  }
 }
 
 /** A text without what it quotes: names, labels and queries, whose words say nothing about the error. */

@@ -19,7 +19,8 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const client = yield* PrometheusClient
-    const backend = yield* client.backend
+    // Asked for with the first window: a read that cannot begin sends no request.
+    const backend = yield* Effect.cached(client.backend)
     /** Labels whose names are not plain, and whether the server takes them in paths and selectors. */
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
@@ -32,14 +33,25 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           metric,
           expect: (range) => range,
           request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
-            client.queryRange({
-              query: backend.latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
-              startMillis: firstMillis,
-              endMillis: lastMillis,
-              stepMillis,
-              series
-            }),
-          index: (range) => indexOf(client, metric, range, backend.lookbackMillis, selectable),
+            Effect.flatMap(backend, ({ latestSample }) =>
+              client.queryRange({
+                query: latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
+                startMillis: firstMillis,
+                endMillis: lastMillis,
+                stepMillis,
+                series
+              })
+            ),
+          index: (range) => {
+            const index = Effect.map(backend, ({ lookbackMillis }) =>
+              indexOf(client, metric, range, lookbackMillis, selectable)
+            )
+            return {
+              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+              labelValues: (label, matchers) =>
+                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+            }
+          },
           explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }

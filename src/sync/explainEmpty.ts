@@ -27,12 +27,9 @@ const LIMIT = "1 minute"
 export const makeExplainer = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
-  const { lookbackMillis, name: backend } = yield* client.backend
-  /** Requested once for all streams. */
-  const everListed = yield* Effect.cached(
-    Effect.flatMap(client.clock, ({ nowMillis }) =>
-      listedIn(discoveryRange(settings, nowMillis, lookbackMillis))
-    )
+  /** The configured range. */
+  const configured = Effect.zipWith(client.clock, client.backend, ({ nowMillis }, { lookbackMillis }) =>
+    discoveryRange(settings, nowMillis, lookbackMillis)
   )
   const listedByRange = new Map<string, Effect.Effect<ReadonlySet<string>>>()
   const listedIn = (range: TimeRange) =>
@@ -41,7 +38,11 @@ export const makeExplainer = Effect.gen(function* () {
       (names): ReadonlySet<string> => new Set(names)
     )
 
+  /** Requested once for all streams. */
+  const everListed = yield* Effect.cached(Effect.flatMap(configured, listedIn))
+
   const explain = Effect.fnUntraced(function* (metric: string, grid: GridRange) {
+    const { kind, lookbackMillis } = yield* client.backend
     const { firstMillis, lastMillis } = grid
     const read = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
     const key = `${firstMillis} ${lastMillis}`
@@ -50,15 +51,14 @@ export const makeExplainer = Effect.gen(function* () {
     const isListed = (yield* listed).has(metric)
     // Without samples in this range, but in others: it has nothing new.
     if (!isListed && (yield* everListed).has(metric)) return undefined
-    const { nowMillis } = yield* client.clock
-    const range = isListed ? read : discoveryRange(settings, nowMillis, lookbackMillis)
+    const range = isListed ? read : yield* configured
     const parts = (yield* samplePresence([ofMetric(metric)], range, PARTS)).get(metric) ?? []
     const inRead = parts.filter(
       ({ endMillis, startMillis }) => endMillis >= read.startMillis && startMillis <= read.endMillis
     )
     if (inRead.length > 0) return yield* betweenPoints(metric, grid, inRead[0]!, inRead.at(-1)!)
     if (parts.length > 0) return undefined
-    if (isListed && backend.startsWith("Thanos")) {
+    if (isListed && kind === "thanos") {
       return `Thanos lists it from ${formatTime(firstMillis)} to ${formatTime(lastMillis)}, but has no raw samples of it there. If older data were downsampled, max_source_resolution (5m or 1h) shows them.`
     }
     if (isListed) return undefined
@@ -74,7 +74,8 @@ export const makeExplainer = Effect.gen(function* () {
   ) {
     const first = yield* zoom(metric, firstPart, (parts) => parts[0])
     const last = yield* zoom(metric, lastPart, (parts) => parts.at(-1))
-    const step = yield* visibleStep(metric, first.endMillis, stepMillis, lastMillis)
+    const { lookbackMillis } = yield* client.backend
+    const step = yield* visibleStep(metric, first.endMillis, { stepMillis, lastMillis, lookbackMillis })
     const age = stepText(lookbackMillis / 1000)
     const advice =
       step === undefined
@@ -105,8 +106,7 @@ export const makeExplainer = Effect.gen(function* () {
   const visibleStep = Effect.fnUntraced(function* (
     metric: string,
     timeMillis: number,
-    stepMillis: number,
-    lastMillis: number
+    { lastMillis, lookbackMillis, stepMillis }: Record<"stepMillis" | "lastMillis" | "lookbackMillis", number>
   ) {
     const steps = niceSteps.filter((step) => step * 1000 < stepMillis && step * 1000 <= lookbackMillis)
     for (const step of steps) {

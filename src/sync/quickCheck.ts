@@ -1,7 +1,6 @@
 /** A fast check of whether a server can be read, while a user waits for the result. */
 import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { unknownBackend } from "../prometheus/Backend.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { discoverNamesQuickly } from "./Discovery.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
@@ -42,6 +41,6 @@ export const quickCheck = Effect.gen(function* () {
     )
   )
   yield* refuseClockAhead(clock)
-  const { name } = yield* client.backend
-  return { names, unmatched, backend: name === unknownBackend.name ? undefined : name }
+  const { kind, name } = yield* client.backend
+  return { names, unmatched, backend: kind === "unknown" ? undefined : name }
 })

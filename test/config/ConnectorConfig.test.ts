@@ -45,6 +45,7 @@ describe("decodeConfig", () => {
         maxRetries: 5,
         compression: "none",
         partialData: "fail",
+        maxSourceResolution: "raw",
         warnings: []
       })
       assert.deepStrictEqual(metrics, { include: [], exclude: [] })

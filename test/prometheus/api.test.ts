@@ -3,15 +3,36 @@ import { assert, describe, it } from "@effect/vitest"
 import { Result, Schema } from "effect"
 import { Headers } from "effect/http"
 import * as Api from "../../src/prometheus/api.ts"
+import type { BackendKind } from "../../src/prometheus/Backend.ts"
+import { profiles } from "../../src/prometheus/backend/profiles.ts"
 import type { Envelope } from "../../src/prometheus/query/ResponseDecoder.ts"
 import { parse } from "../../src/promql/Matcher.ts"
 
 const range = { startMillis: 1_795_944_815_000, endMillis: 1_795_944_817_250 }
-const context = { address: "http://h/api", mask: (text: string) => text.replaceAll("s3cret", "****") }
+const context = {
+  address: "http://h/api",
+  mask: (text: string) => text.replaceAll("s3cret", "****"),
+  status: 200,
+  headers: Headers.empty
+}
 const matchers = Result.getOrThrow(parse('{job="a",code!~"5.."}'))
 
-const decode = <A>({ decode }: Api.Endpoint<A>, text: string, headers: Record<string, string> = {}) =>
-  decode(text, Headers.fromInput(headers), context)
+/** The parameters for a kind of server. */
+const exactness = (kind: BackendKind, overrides: Partial<Api.Exactness> = {}): Api.Exactness => ({
+  profile: profiles[kind],
+  isGuess: kind === "unknown",
+  partialData: "fail",
+  maxSourceResolution: "raw",
+  ...overrides
+})
+
+const prometheus = exactness("prometheus")
+
+const decodeAll = <A>({ decode }: Api.Endpoint<A>, text: string, headers: Record<string, string> = {}) =>
+  decode(text, { ...context, headers: Headers.fromInput(headers) })
+
+const decode = <A>(endpoint: Api.Endpoint<A>, text: string, headers: Record<string, string> = {}) =>
+  Result.map(decodeAll(endpoint, text, headers), ({ value }) => value)
 
 const success = (data: string) => `{"status":"success","data":${data}}`
 
@@ -20,12 +41,17 @@ const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: Date.UTC
 describe("requests", () => {
   it("get the server's time", () => {
     const { request } = Api.serverTime
-    assert.deepStrictEqual(request, { method: "GET", path: "/api/v1/query", params: { query: "time()" } })
+    assert.deepStrictEqual(request, {
+      method: "GET",
+      path: "/api/v1/query",
+      params: { query: "time()" },
+      takesForm: true
+    })
   })
 
   it("get label values of the series that a selector and matchers select in a range", () => {
     const selection = { matchers, selector: Result.getOrThrow(parse('{env="prod"}')) }
-    assert.deepStrictEqual(Api.labelValues("näme/x", range, selection).request, {
+    assert.deepInclude(Api.labelValues("näme/x", range, selection, prometheus).request, {
       method: "GET",
       path: "/api/v1/label/U__n_e4_me_2f_x/values",
       params: {
@@ -35,35 +61,82 @@ describe("requests", () => {
       }
     })
     assert.strictEqual(
-      Api.labelNames(range, { selector: selection.selector }).request.params["match[]"],
+      Api.labelNames(range, { selector: selection.selector }, prometheus).request.params["match[]"],
       '{__name__!="",env="prod"}'
     )
-    assert.notProperty(Api.labelNames(range, { selector: [] }).request.params, "match[]")
+    assert.notProperty(Api.labelNames(range, { selector: [] }, prometheus).request.params, "match[]")
   })
 
+  const optional = (kind: BackendKind, overrides: Partial<Api.Exactness> = {}) =>
+    Api.rangeRequest({ ...range, query: "up", stepMillis: 15_000 }, 60_000, exactness(kind, overrides))
+      .optional
+
   it("demand exact data of a range query, and a response before the timeout", () => {
-    const request = Api.rangeRequest({ ...range, query: "up", stepMillis: 15_000 }, 60_000)
+    const request = Api.rangeRequest({ ...range, query: "up", stepMillis: 15_000 }, 60_000, prometheus)
     assert.strictEqual(request.method, "GET")
     assert.strictEqual(request.path, "/api/v1/query_range")
-    assert.deepInclude(request.params, {
+    assert.deepStrictEqual(request.params, {
       query: "up",
       start: "1795944815",
       end: "1795944817.25",
-      step: "15",
-      timeout: "54",
-      partial_response: "false",
-      deny_partial_response: "1",
-      nocache: "1",
-      dedup: "true",
-      max_source_resolution: "0s"
+      step: "15"
     })
+    assert.isFalse(request.isGuess)
+  })
+
+  it("have the parameters that the kind of server takes, and all where it is not known", () => {
+    const timeout = "54"
+    for (const kind of [
+      "prometheus2",
+      "prometheus3",
+      "mimir",
+      "cortex",
+      "amazon",
+      "google",
+      "azure"
+    ] as const) {
+      assert.deepStrictEqual(optional(kind), { timeout }, kind)
+    }
+    const thanos = { timeout, partial_response: "false", dedup: "true", max_source_resolution: "0s" }
+    assert.deepStrictEqual(optional("thanos"), thanos)
+    assert.deepStrictEqual(optional("victoriaMetrics"), { timeout, nocache: "1" })
+    const cluster = { timeout, nocache: "1", deny_partial_response: "1" }
+    assert.deepStrictEqual(optional("victoriaMetricsCluster"), cluster)
+    assert.deepStrictEqual(optional("unknown"), { ...thanos, ...cluster })
+  })
+
+  it("allow partial and coarse data where the configuration does", () => {
+    assert.deepInclude(optional("thanos", { partialData: "accept", maxSourceResolution: "1h" }), {
+      partial_response: "true",
+      max_source_resolution: "1h"
+    })
+    assert.notProperty(optional("victoriaMetricsCluster", { partialData: "accept" }), "deny_partial_response")
+    assert.deepInclude(optional("unknown", { maxSourceResolution: "auto" }), {
+      max_source_resolution: "auto"
+    })
+  })
+
+  it("forbid partial lists where the kind of server can", () => {
+    const lists = (kind: BackendKind) => {
+      const names = Api.labelNames(range, { selector: [] }, exactness(kind)).request.optional
+      assert.deepStrictEqual(
+        Api.labelValues("a", range, { selector: [] }, exactness(kind)).request.optional,
+        names
+      )
+      return names
+    }
+    assert.deepStrictEqual(lists("prometheus3"), {})
+    assert.deepStrictEqual(lists("victoriaMetrics"), {})
+    assert.deepStrictEqual(lists("thanos"), { partial_response: "false" })
+    assert.deepStrictEqual(lists("victoriaMetricsCluster"), { deny_partial_response: "1" })
+    assert.deepStrictEqual(lists("unknown"), { partial_response: "false", deny_partial_response: "1" })
   })
 
   it.prop(
     "have times in seconds, exact to the millisecond; a range that ends at midnight ends a millisecond later",
     [Millis, Millis],
     ([startMillis, endMillis]) => {
-      const { params } = Api.labelNames({ startMillis, endMillis }, { selector: [] }).request
+      const { params } = Api.labelNames({ startMillis, endMillis }, { selector: [] }, prometheus).request
       assert.strictEqual(Math.round(Number(params.start) * 1000), startMillis)
       const isMidnight = endMillis % 86_400_000 === 0
       assert.strictEqual(Math.round(Number(params.end) * 1000), isMidnight ? endMillis + 1 : endMillis)
@@ -72,13 +145,13 @@ describe("requests", () => {
 
   it("of more than 4000 characters are sent as a form, except for label values", () => {
     const query = (length: number) =>
-      Api.rangeRequest({ ...range, query: "x".repeat(length), stepMillis: 1 }, 1)
-    const fixed = new URLSearchParams(query(0).params).toString().length
+      Api.rangeRequest({ ...range, query: "x".repeat(length), stepMillis: 1 }, 1000, prometheus)
+    const fixed = new URLSearchParams({ ...query(0).params, ...query(0).optional }).toString().length
     assert.strictEqual(query(4000 - fixed).method, "GET")
     assert.strictEqual(query(4001 - fixed).method, "POST")
     const selector = [{ label: "a", operator: "=", value: "x".repeat(5000) } as const]
-    assert.strictEqual(Api.labelNames(range, { selector }).request.method, "POST")
-    assert.strictEqual(Api.labelValues("a", range, { selector }).request.method, "GET")
+    assert.strictEqual(Api.labelNames(range, { selector }, prometheus).request.method, "POST")
+    assert.strictEqual(Api.labelValues("a", range, { selector }, prometheus).request.method, "GET")
   })
 })
 
@@ -101,18 +174,20 @@ describe("responses", () => {
   it("have names", () => {
     const names = '["scrape_duration_seconds","scrape_samples_scraped","up"]'
     assert.deepStrictEqual(
-      Result.getOrThrow(decode(Api.labelValues("__name__", range, { selector: [] }), success(names))),
+      Result.getOrThrow(
+        decode(Api.labelValues("__name__", range, { selector: [] }, prometheus), success(names))
+      ),
       ["scrape_duration_seconds", "scrape_samples_scraped", "up"]
     )
     const labels = '["__name__","instance","job"]'
     assert.deepStrictEqual(
-      Result.getOrThrow(decode(Api.labelNames(range, { selector: [] }), success(labels))),
+      Result.getOrThrow(decode(Api.labelNames(range, { selector: [] }, prometheus), success(labels))),
       ["instance", "job"]
     )
   })
 
   it.prop("have distinct names, and no empty one", [Schema.Array(Schema.String)], ([given]) => {
-    const endpoint = Api.labelValues("job", range, { selector: [] })
+    const endpoint = Api.labelValues("job", range, { selector: [] }, prometheus)
     const names = Result.getOrThrow(decode(endpoint, success(JSON.stringify([...given, ...given]))))
     assert.deepStrictEqual(
       names,
@@ -139,7 +214,7 @@ describe("responses", () => {
   const endpoints: ReadonlyArray<Api.Endpoint<unknown>> = [
     Api.serverTime,
     Api.metadata,
-    Api.labelNames(range, { selector: [] })
+    Api.labelNames(range, { selector: [] }, prometheus)
   ]
 
   it.prop("with any other text are errors with a sentence", [Schema.String, Schema.Json], ([text, json]) => {
@@ -170,7 +245,8 @@ describe("the end of a range query's response", () => {
     errorType: undefined,
     error: undefined,
     warnings: [],
-    isPartial: false,
+    signs: [],
+    isEmpty: false,
     ...overrides
   })
   const outcome = (overrides: Partial<Envelope>, partialData: "accept" | "fail" = "fail") =>
@@ -199,18 +275,21 @@ describe("the end of a range query's response", () => {
   const missing = ["No StoreAPIs matched", "s3cret: rpc error"]
 
   it("rejects partial data, or accepts it with warnings", () => {
-    assert.strictEqual(error({ isPartial: true }).reason, "PartialResponse")
+    assert.strictEqual(error({ signs: ["isPartial is true"] }).reason, "PartialResponse")
     const failure = error({ warnings: ["PromQL info: a", ...missing] })
     assert.strictEqual(failure.reason, "PartialResponse")
     assert.strictEqual(
       failure.summary,
       "The response from http://h/api may lack data. It warns: No StoreAPIs matched; ****: rpc error."
     )
-    assert.deepStrictEqual(Result.getOrThrow(outcome({ isPartial: true, warnings: missing }, "accept")), [
-      "No StoreAPIs matched",
-      "****: rpc error",
-      "the response lacks data because some of the server's sources did not respond"
-    ])
+    assert.deepStrictEqual(
+      Result.getOrThrow(outcome({ signs: ["isPartial is true"], warnings: missing }, "accept")),
+      [
+        "No StoreAPIs matched",
+        "****: rpc error",
+        "the response lacks data because some of the server's sources did not respond"
+      ]
+    )
   })
 
   it("has warnings about the query", () => {

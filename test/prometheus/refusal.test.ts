@@ -562,6 +562,19 @@ describe("fromRefusal", () => {
     assert.match(refuse(422, json("422", text)).summary, /HTTP 422: cannot select more than/)
   })
 
+  it("reads the text behind the parts of a query that could not be evaluated", () => {
+    const part = String.raw`m{a=~\"exceeded series limit.*\"}`
+    const parts = `cannot execute query: cannot execute "default_rollup(${part}[5m]) if count_over_time(${part}[5m])": cannot evaluate "count_over_time(${part}[5m])": `
+    const own = 'error when executing query="m" on the time range (start=1, end=2, step=1): '
+    const error = refuse(422, json("422", `${own}${parts}not enough memory for processing 5 points`))
+    assert.strictEqual(error.reason, "TooLarge")
+    assert.match(error.summary, /HTTP 422: not enough memory for processing 5 points\.$/)
+    assert.match(
+      refuse(422, json("422", `${own}cannot execute "m`)).summary,
+      /HTTP 422: cannot execute "m\.$/
+    )
+  })
+
   it("quotes the server", () => {
     assert.strictEqual(
       refuse(400, json("bad_data", "parse error")).summary,

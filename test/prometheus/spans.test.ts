@@ -24,7 +24,8 @@ const spansOf = Effect.fnUntraced(function* <A, E>(
   const tracer = Tracer.make({
     span: (options) => {
       const span = new Tracer.NativeSpan(options)
-      spans.push(span)
+      // Which kind of server it is, is asked in a number of requests that does not matter here.
+      if (span.name !== "PrometheusClient.backend") spans.push(span)
       return span
     }
   })

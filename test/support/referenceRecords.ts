@@ -41,13 +41,14 @@ export const referenceRecords = async (query: ReferenceQuery): Promise<Map<strin
 
   const name = `__name__=${JSON.stringify(metric)}`
   const selector = matchers === undefined ? `{${name}}` : `{${name},${matchers}}`
+  const expression = (await isVictoriaMetrics(query)) ? latestInFiveMinutes(selector) : selector
   const first = Math.ceil(query.start / step) * step
   const last = Math.floor(query.end / step) * step
   for (let from = first; from <= last; from += pointsPerRequest * step) {
     const to = Math.min(from + (pointsPerRequest - 1) * step, last)
     const url = new URL(`${baseUrl}/api/v1/query_range`)
     url.search = new URLSearchParams({
-      query: selector,
+      query: expression,
       start: `${from}`,
       end: `${to}`,
       step: `${step}`
@@ -63,6 +64,16 @@ export const referenceRecords = async (query: ReferenceQuery): Promise<Map<strin
   }
   return records
 }
+
+const isVictoriaMetrics = async ({ baseUrl, headers = {} }: ReferenceQuery): Promise<boolean> => {
+  const response = await fetch(`${baseUrl}/api/v1/query?query=1`, { headers })
+  await response.arrayBuffer()
+  return response.headers.has("x-server-hostname")
+}
+
+/** Its look-back varies from query to query, unless it is written down. Old releases extend it all the same. */
+const latestInFiveMinutes = (selector: string): string =>
+  `default_rollup(${selector}[5m]) if count_over_time(${selector}[5m])`
 
 interface RangeResult {
   readonly data: {

@@ -2,8 +2,9 @@
 import { createGunzip } from "node:zlib"
 import { NodeHttpIncomingMessage } from "@effect/platform-node/NodeHttpIncomingMessage"
 import * as NodeStream from "@effect/platform-node/NodeStream"
-import { Effect, Predicate, Stream } from "effect"
+import { Effect, Option, Predicate, type Scope, Sink, Stream } from "effect"
 import type { HttpClientResponse } from "effect/http"
+import { beginning } from "../../text/excerpt.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { BoundedText, type Bounds } from "./BoundedText.ts"
 import { bodyChunks } from "./bodyChunks.ts"
@@ -16,6 +17,8 @@ export interface Body {
   readonly response: HttpClientResponse.HttpClientResponse
   /** How long to wait for more of it. */
   readonly timeoutMillis: number
+  /** Its bytes, uncompressed, if reading has begun. */
+  readonly bytes?: Stream.Stream<Uint8Array, PrometheusError>
 }
 
 const failure = (reason: Reason, { address }: Body, how: string): PrometheusError =>
@@ -52,10 +55,16 @@ export const bodyBytes = (
   body: Body,
   isUsed: () => boolean = () => false
 ): Stream.Stream<Uint8Array, PrometheusError> => {
-  const encoding = body.response.headers["content-encoding"] ?? "identity"
-  if (encoding === "identity") return receivedBytes(body)
-  if (encoding !== "gzip") {
-    return Stream.fail(broken(body, `is encoded as ${encoding}, which was not requested`))
+  if (body.bytes !== undefined) return body.bytes
+  const header = body.response.headers["content-encoding"] ?? ""
+  const encodings = header
+    .toLowerCase()
+    .split(",")
+    .map((encoding) => encoding.trim())
+    .filter((encoding) => encoding !== "" && encoding !== "identity")
+  if (encodings.length === 0) return receivedBytes(body)
+  if (encodings.length > 1 || (encodings[0] !== "gzip" && encodings[0] !== "x-gzip")) {
+    return Stream.fail(broken(body, `is encoded as ${beginning(header, 100)}, which was not requested`))
   }
   return receivedBytes(body).pipe(
     NodeStream.pipeThroughDuplex({
@@ -69,6 +78,15 @@ export const bodyBytes = (
     })
   )
 }
+
+/** Reads the first bytes of a body ahead. They stay part of it. */
+export const withPeekedBytes = Effect.fnUntraced(function* (
+  body: Body
+): Effect.fn.Return<Body & { readonly start: Uint8Array }, PrometheusError, Scope.Scope> {
+  const [first, rest] = yield* Stream.peel(bodyBytes(body), Sink.head<Uint8Array>())
+  const start = Option.getOrElse(first, () => new Uint8Array(0))
+  return { ...body, start, bytes: Stream.concat(Stream.succeed(start), rest) }
+})
 
 /** A small body must be complete within the time that other responses have to start. */
 const withTimeout = <A>(body: Body, effect: Effect.Effect<A, PrometheusError>) =>

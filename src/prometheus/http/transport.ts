@@ -1,26 +1,20 @@
 /** Sends requests with the configured credentials, follows redirects, and separates successes from refusals. */
 import { Clock, Effect, Redacted, Result, type Scope } from "effect"
-import { HttpClient, HttpClientRequest, UrlParams } from "effect/http"
+import { type Headers, HttpClient, HttpClientRequest, type UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { isLoginAddress, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
+import type { ApiRequest } from "./ApiRequest.ts"
 import { authenticationOf } from "./authentication.ts"
-import { type Body, bodyStart } from "./body.ts"
+import { type Body, bodyStart, withPeekedBytes } from "./body.ts"
 import { hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
 import { parseRetryAfter } from "./httpDate.ts"
+import { type Form, type FormRefusal, paramsOf, RequestForms, saysMore } from "./RequestForms.ts"
 import { fromTransport } from "./transportError.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
-/** A request to an endpoint of the API. */
-export interface ApiRequest {
-  readonly method: "GET" | "POST"
-  /** Below `base_url`. */
-  readonly path: string
-  readonly params: Readonly<Record<string, string>>
-}
-
-/** Sends a request, and succeeds if the status is 200 and the type JSON. The scope holds the connection. */
+/** Sends a request, and succeeds if the status is 200 or 206 and the body JSON. The scope holds the connection. */
 export type Transport = (request: ApiRequest) => Effect.Effect<Body, PrometheusError, Scope.Scope>
 
 /** What a transport needs besides the settings. */
@@ -29,6 +23,8 @@ export interface TransportOptions {
   /** Masks secrets in a server's text, before it is shortened: half of a secret would not be recognised. */
   readonly mask: (text: string) => string
   readonly warnOnce: WarnOnce
+  /** Called with the headers of every response, and with the text of every refusal. */
+  readonly observe?: (response: { readonly headers?: Headers.Headers; readonly refusal?: string }) => void
 }
 
 /** How many redirects of one request are followed. */
@@ -40,20 +36,32 @@ const MAX_REFUSAL_BYTES = 64 * 1024
 /** Reasons derived from the status alone: the text may be more specific. */
 const vagueReasons: ReadonlySet<Reason> = new Set(["Refused", "NotPrometheus"])
 
+/** Reasons derived from a status that may mean something else at one endpoint. */
+const statusOnlyReasons: ReadonlySet<Reason> = new Set([
+  "Unauthorized",
+  "Forbidden",
+  "WrongPath",
+  "Unavailable",
+  "Refused"
+])
+
 /** The transport for a server. */
 export const makeTransport = (
   settings: Pick<Settings, "baseUrl" | "basicAuth" | "headers" | "compression" | "requestTimeoutMillis">,
-  { httpClient, mask, warnOnce }: TransportOptions
+  { httpClient, mask, observe = () => {}, warnOnce }: TransportOptions
 ): Transport => {
   // The scope closes the connection of a response that is not read to its end.
   const http = HttpClient.withScope(httpClient)
   const timeoutMillis = settings.requestTimeoutMillis
   const { authenticate } = authenticationOf(settings)
+  const forms = new RequestForms()
 
   const withHeaders = (request: HttpClientRequest.HttpClientRequest) =>
     HttpClientRequest.setHeaders(request, {
       accept: "application/json",
       "accept-encoding": settings.compression === "gzip" ? "gzip" : "identity",
+      // The result caches of Thanos, Mimir and Cortex hide samples that arrived late.
+      "cache-control": "no-store",
       "user-agent": "source-prometheus"
     }).pipe(
       authenticate,
@@ -88,9 +96,12 @@ export const makeTransport = (
     `${url.protocol}${mask(withoutQuery(url).slice(url.protocol.length))}`
 
   /** Sends a request and follows redirects, but never carries credentials to another host. */
-  const send = Effect.fnUntraced(function* (apiRequest: ApiRequest, endpoint: string) {
-    const { method, path } = apiRequest
-    const params = UrlParams.fromInput(apiRequest.params)
+  const send = Effect.fnUntraced(function* (
+    { path }: ApiRequest,
+    method: ApiRequest["method"],
+    params: UrlParams.UrlParams
+  ) {
+    const endpoint = settings.baseUrl + path
     const requestTo = (url: string) =>
       method === "POST"
         ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
@@ -100,6 +111,7 @@ export const makeTransport = (
     for (let redirects = 0; ; redirects++) {
       const source = new URL(request.url)
       const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source))
+      observe({ headers: response.headers })
       const { location } = response.headers
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
       const target = URL.parse(location, request.url)
@@ -124,11 +136,16 @@ export const makeTransport = (
     }
   })
 
-  /** The error for a response that is not a success. */
-  const refusalError = Effect.fnUntraced(function* (body: Body, contentType: string) {
+  /** Interprets a response that is not a success. */
+  const refusalOf = Effect.fnUntraced(function* (
+    body: Body,
+    request: ApiRequest
+  ): Effect.fn.Return<Refused, never, Scope.Scope> {
     const { headers, status } = body.response
+    const contentType = contentTypeOf(body)
     const start = yield* Effect.result(bodyStart(body, MAX_REFUSAL_BYTES))
     const text = Result.getOrElse(start, () => "")
+    observe({ refusal: text })
     const refusal = fromRefusal(body.address, {
       status,
       body: mask(text),
@@ -136,29 +153,86 @@ export const makeTransport = (
       finalAddress: body.response.request.url,
       retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
     })
-    if (!vagueReasons.has(refusal.reason)) return refusal
+    const refused = (error: PrometheusError): Refused => ({ status, text, error })
+    const reason = request.statusReasons?.[status]
+    if (reason !== undefined && statusOnlyReasons.has(refusal.reason)) {
+      return refused(new PrometheusError({ reason, summary: refusal.summary }))
+    }
+    if (!vagueReasons.has(refusal.reason)) return refused(refusal)
     // A text that broke off may have asked for smaller requests.
-    if (Result.isFailure(start)) return start.failure
-    return isJsonType(contentType) && text.length < MAX_REFUSAL_BYTES && !isJson(text)
-      ? new PrometheusError({ reason: "BrokenResponse", summary: refusal.summary })
-      : refusal
+    if (Result.isFailure(start)) return refused(start.failure)
+    return refused(
+      isJsonType(contentType) && text.length < MAX_REFUSAL_BYTES && !isJson(text)
+        ? new PrometheusError({ reason: "BrokenResponse", summary: refusal.summary })
+        : refusal
+    )
+  })
+
+  /** Sends a request in one form. */
+  const attempt = Effect.fnUntraced(function* (request: ApiRequest, { method, optional }: Form) {
+    const address = settings.baseUrl + request.path
+    const response = yield* send(request, method, paramsOf(request, optional))
+    yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
+    const received: Body = { address, response, timeoutMillis }
+    if (response.status !== 200 && response.status !== 206) {
+      return Result.fail(yield* refusalOf(received, request))
+    }
+    const contentType = contentTypeOf(received)
+    if (contentType === "" || isJsonType(contentType)) return Result.succeed(received)
+    // Some servers do not name the type of their responses. A web page does not start like an object.
+    const body = yield* withPeekedBytes(received)
+    return startsWithBrace(body.start) ? Result.succeed(body) : Result.fail(yield* refusalOf(body, request))
   })
 
   return Effect.fnUntraced(function* (request) {
-    const address = settings.baseUrl + request.path
-    const response = yield* send(request, address)
-    yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
-    const contentType = response.headers["content-type"] ?? ""
-    const body: Body = { address, response, timeoutMillis }
-    if (response.status !== 200 || !(contentType === "" || isJsonType(contentType))) {
-      return yield* yield* refusalError(body, contentType)
+    let form = forms.first(request)
+    let before: Refused | undefined
+    for (;;) {
+      const result = yield* attempt(request, form)
+      if (Result.isSuccess(result)) {
+        forms.succeeded(request, form)
+        return result.success
+      }
+      const refused = result.failure
+      const next = forms.next(request, form, refused)
+      if (next === undefined) return yield* reported(request, form, refused, before)
+      form = next
+      before = refused
     }
-    return body
   })
+}
+
+/** A refusal, and the error for it. */
+interface Refused extends FormRefusal {
+  readonly error: PrometheusError
+}
+
+/** The error to report for a request that was refused in two forms: of the form that it was meant to have. */
+const reported = (
+  request: ApiRequest,
+  { attempt }: Form,
+  refused: Refused,
+  before: Refused | undefined
+): PrometheusError => {
+  if (before === undefined || attempt === "params") return refused.error
+  if (attempt === "noParams") return before.error
+  const [form, address] = attempt === "form" ? [refused, before] : [before, refused]
+  if (saysMore(refused) || (attempt === "form" && saysMore(form))) return refused.error
+  return address.status === 414 || address.status === 431
+    ? new PrometheusError({
+        reason: "InvalidQuery",
+        summary: `${before.error.summary} As ${attempt === "form" ? "a form" : "an address"}, it returned HTTP ${refused.status}: the query has ${(request.params.query ?? request.params["match[]"] ?? "").length} characters.`
+      })
+    : before.error
 }
 
 /** An address without its query. */
 const withoutQuery = ({ host, pathname, protocol }: URL): string => `${protocol}//${host}${pathname}`
+
+const contentTypeOf = ({ response }: Body): string => response.headers["content-type"] ?? ""
+
+/** Whether the first byte that is not white space starts an object. */
+const startsWithBrace = (bytes: Uint8Array): boolean => /^\s*\{/.test(Buffer.from(bytes).toString("latin1"))
 
 const isJsonType = (contentType: string): boolean => /json/i.test(contentType)
 

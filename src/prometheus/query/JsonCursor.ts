@@ -130,14 +130,17 @@ export abstract class JsonCursor {
   }
 
   /** The text of the value that starts at the current byte. */
-  protected *token(limit = MAX_TOKEN_BYTES): Coroutine<string> {
+  protected *token(
+    limit = MAX_TOKEN_BYTES,
+    onLong: () => never = () => this.failForLength(limit)
+  ): Coroutine<string> {
     const scanner = new ValueScanner(limits)
     let scanned = 0
     for (;;) {
       const stop = scanner.scan(this.bytes, this.position + scanned, this.end)
       if (stop === EXCESSIVE)
         this.fail("a single value has too many objects or lists, or too many levels of them")
-      if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) this.failForLength(limit)
+      if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) onLong()
       if (stop !== INCOMPLETE) {
         const start = this.position
         this.position = stop

@@ -7,19 +7,12 @@
 import { Predicate, type Types } from "effect"
 import type { Histogram, Labels, SampleBlock } from "../../samples/Sample.ts"
 import { canonicalLabels, DecodedSeries, type SeriesCache } from "../../samples/Series.ts"
-import { beginning } from "../../text/excerpt.ts"
+import { beginning, truncateText } from "../../text/excerpt.ts"
+import { firstWarnings, isMissingName, memberSign } from "../completeness.ts"
 import { BlockBuilder } from "./BlockBuilder.ts"
+import { canonicalValue } from "./canonicalValue.ts"
 import { type Coroutine, DecodeError, JsonCursor, MAX_TOKEN_BYTES } from "./JsonCursor.ts"
-import {
-  CLOSE_BRACKET,
-  COMMA,
-  INCOMPLETE,
-  isNumber,
-  isSpecial,
-  OPEN_BRACE,
-  OPEN_BRACKET,
-  QUOTE
-} from "./jsonBytes.ts"
+import { CLOSE_BRACKET, COMMA, INCOMPLETE, isNumber, OPEN_BRACE, OPEN_BRACKET, QUOTE } from "./jsonBytes.ts"
 
 /** The envelope around the samples. */
 export interface Envelope {
@@ -27,12 +20,14 @@ export interface Envelope {
   readonly errorType: string | undefined
   readonly error: string | undefined
   readonly warnings: ReadonlyArray<string>
-  /** Parts of the data are missing. Only some servers report this. */
-  readonly isPartial: boolean
+  /** The members that say that data are missing. Only some servers report this. */
+  readonly signs: ReadonlyArray<string>
+  /** The result has no series. */
+  readonly isEmpty: boolean
 }
 
-/** The longest labels of a series: every one of its records repeats them. */
-const MAX_LABELS_BYTES = 1024 * 1024
+/** The longest labels of a series, in characters: every one of its records repeats them. */
+const MAX_LABEL_CHARACTERS = 1024 * 1024
 
 /** The longest part of a `[time,"value"]`, which is scanned again with every chunk until it is complete. */
 const MAX_SAMPLE_BYTES = 4096
@@ -40,8 +35,11 @@ const MAX_SAMPLE_BYTES = 4096
 /** How much of an error is kept: a server may repeat a long query before it says what is wrong. */
 const MAX_ERROR_CHARACTERS = 64 * 1024
 
-/** How many warnings of each kind are kept, each shortened. */
-const MAX_WARNINGS = 20
+/** More text than that is not parsed as labels: objects take several times the memory of their text. */
+const MAX_LABELS_BYTES = 4 * 1024 * 1024
+
+/** How many names of members are kept, and how many signs. */
+const MAX_MEMBERS = 20
 
 /**
  * Decodes one response: `push` every chunk, then `finish`. Both throw a `DecodeError`.
@@ -59,13 +57,16 @@ export class ResponseDecoder extends JsonCursor {
   /** Bytes that have arrived while blocks wait for the labels of their series. */
   private waitingBytes = 0
 
+  /** The names of members that are not part of every response: they tell servers apart. */
+  readonly members = new Set<string>()
   private hasResult = false
   private readonly envelope: Types.Mutable<Envelope> = {
     status: undefined,
     errorType: undefined,
     error: undefined,
     warnings: [],
-    isPartial: false
+    signs: [],
+    isEmpty: true
   }
 
   /** `cache` has the series of earlier responses to the same query. `excludedLabels` are removed from every series. */
@@ -110,13 +111,21 @@ export class ResponseDecoder extends JsonCursor {
     yield* this.object(function* (this: ResponseDecoder, key) {
       if (key === "status" || key === "errorType" || key === "error") {
         envelope[key] = shortened(yield* this.json())
-      } else if (key === "isPartial") envelope.isPartial = (yield* this.json()) === true
-      else if (key === "warnings") envelope.warnings = firstWarnings(yield* this.json())
+      } else if (key === "warnings") envelope.warnings = firstWarnings(yield* this.json())
       else if (key === "data") yield* this.data()
-      else yield* this.skip()
+      else yield* this.other(key)
     })
     if (envelope.status === undefined) this.fail('the response has no "status"')
     if (envelope.status === "success" && !this.hasResult) this.fail('the response has no "result"')
+  }
+
+  /** A member that is not part of every envelope. */
+  private *other(key: string): Coroutine<void> {
+    const { envelope, members } = this
+    if (members.size < MAX_MEMBERS) members.add(beginning(key, 100))
+    if (envelope.signs.length < MAX_MEMBERS && isMissingName(key)) {
+      envelope.signs = [...envelope.signs, ...memberSign(key, yield* this.json())]
+    } else yield* this.skip()
   }
 
   private *data(): Coroutine<void> {
@@ -127,7 +136,7 @@ export class ResponseDecoder extends JsonCursor {
       else if (key === "result") {
         this.hasResult = true
         yield* this.array(() => this.oneSeries())
-      } else yield* this.skip()
+      } else yield* this.other(key)
     })
     if (typeof type === "string" && type !== "matrix") {
       this.fail(`the result is a ${excerpt(type)}, not a matrix`)
@@ -136,12 +145,13 @@ export class ResponseDecoder extends JsonCursor {
 
   private *oneSeries(): Coroutine<void> {
     const series = new DecodedSeries()
+    this.envelope.isEmpty = false
     this.blocks.begin(series)
     this.waitingBytes = 0
     yield* this.object(function* (this: ResponseDecoder, key) {
       if (key === "metric") {
         yield* this.byte()
-        this.label(series, yield* this.token(MAX_LABELS_BYTES))
+        this.label(series, yield* this.token(MAX_LABELS_BYTES, this.failForLabels))
       } else if (key === "values") yield* this.floats()
       else if (key === "histograms") yield* this.histograms()
       else yield* this.skip()
@@ -156,9 +166,27 @@ export class ResponseDecoder extends JsonCursor {
     const known = blocks.hasWaiting ? undefined : cache?.get(json)
     if (known === undefined) {
       series.describe(this.labels(this.parse(json)), this.excludedLabels)
+      if (json.length > MAX_LABEL_CHARACTERS) this.checkLength(series.labels)
       cache?.add(json, series, json.length)
     }
     blocks.label(known ?? series)
+  }
+
+  private checkLength(labels: Labels): void {
+    const length = labels.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+    if (length <= MAX_LABEL_CHARACTERS) return
+    const [longest, value] = labels.reduce((a, b) => (b[1].length > a[1].length ? b : a))
+    const shown = labels.map(([name, value]) => `${excerpt(name)}="${truncateText(value, 40)}"`)
+    throw new LongLabelsError(
+      `the label ${excerpt(longest)} has ${value.length} characters in the series {${truncateText(shown.join(", "), 400)}}`
+    )
+  }
+
+  private readonly failForLabels = (): never => {
+    const start = excerpt(Buffer.from(this.bytes.subarray(this.position, this.position + 300)).toString())
+    throw new LongLabelsError(
+      `the labels of a series have more than ${MAX_LABELS_BYTES / 1024 ** 2} MiB; they begin with ${start}`
+    )
   }
 
   private labels(metric: unknown): Labels {
@@ -199,12 +227,12 @@ export class ResponseDecoder extends JsonCursor {
     yield* this.expect(OPEN_BRACKET)
     const time = yield* this.time()
     yield* this.expect(COMMA)
-    if ((yield* this.byte()) !== QUOTE) this.fail("the value of a sample is not a string")
+    const isText = (yield* this.byte()) === QUOTE
     const token = yield* this.token(MAX_SAMPLE_BYTES)
-    const text = this.parse(token)
-    if (typeof text !== "string" || (!isNumber(text) && !isSpecial(text))) {
-      this.fail(`${excerpt(token)} is not the value of a sample`)
-    }
+    if (token === "") this.fail("a sample has no value")
+    // Some servers write values as JSON numbers.
+    const text = canonicalValue(isText ? this.parse(token) : token)
+    if (text === undefined) return this.fail(`${excerpt(token)} is not the value of a sample`)
     yield* this.expect(CLOSE_BRACKET)
     // Its bytes may be gone by now, or were written with escapes: it gets a block and bytes of its own.
     this.blocks.flush(this.bytes)
@@ -250,7 +278,7 @@ export class ResponseDecoder extends JsonCursor {
   private histogram(json: unknown): Histogram {
     const wrong = (): never => this.fail("a native histogram does not have the shape count, sum, buckets")
     const number = (value: unknown): string =>
-      typeof value === "string" && (isNumber(value) || isSpecial(value)) ? value : wrong()
+      canonicalValue(typeof value === "number" ? String(value) : value) ?? wrong()
     if (!Predicate.isObject(json)) return wrong()
     const { buckets: given, count, sum } = json
     const buckets = given ?? []
@@ -280,21 +308,11 @@ export class ResponseDecoder extends JsonCursor {
   }
 }
 
+/** A series has labels that are too long to be repeated in every record. The response is in order otherwise. */
+export class LongLabelsError extends DecodeError {}
+
 /** The beginning of a text, for a message. */
 const excerpt = (text: string): string => text.slice(0, 100)
 
 const shortened = (value: unknown): string | undefined =>
   typeof value === "string" ? beginning(value, MAX_ERROR_CHARACTERS) : undefined
-
-/** Whether a warning is about the query rather than about the data that it reads. */
-export const isAboutQuery = (warning: string): boolean => warning.startsWith("PromQL ")
-
-/** The first warnings of each kind: many about the query must not hide one about missing data. */
-const firstWarnings = (value: unknown): ReadonlyArray<string> => {
-  const warnings = Array.isArray(value) ? value.filter((item) => typeof item === "string") : []
-  let aboutQuery = 0
-  let aboutData = 0
-  return warnings
-    .filter((warning) => (isAboutQuery(warning) ? ++aboutQuery : ++aboutData) <= MAX_WARNINGS)
-    .map((warning) => beginning(warning))
-}

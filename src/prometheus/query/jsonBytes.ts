@@ -16,8 +16,6 @@ export const CLOSE_BRACE = 0x7d
 /** The bytes end inside the token; more may follow. */
 export const INCOMPLETE = -1
 
-export const isSpecial = (text: string): boolean => text === "NaN" || text === "+Inf" || text === "-Inf"
-
 export const isNumber = (text: string): boolean =>
   /^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$/.test(text)
 

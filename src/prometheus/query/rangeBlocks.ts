@@ -2,11 +2,12 @@
 import { Effect, Stream } from "effect"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import type { SeriesCache } from "../../samples/Series.ts"
+import { endSentence, excerptLine } from "../../text/excerpt.ts"
 import { type Body, bodyBytes } from "../http/body.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 import { decodeChunks } from "./decodeChunks.ts"
 import { DecodeError } from "./JsonCursor.ts"
-import { type Envelope, ResponseDecoder } from "./ResponseDecoder.ts"
+import { type Envelope, LongLabelsError, ResponseDecoder } from "./ResponseDecoder.ts"
 
 /** How a response is decoded. */
 export interface RangeDecoding {
@@ -14,8 +15,8 @@ export interface RangeDecoding {
   readonly series: SeriesCache | undefined
   readonly excludedLabels: ReadonlySet<string>
   readonly mask: (text: string) => string
-  /** Called at the end, with the envelope of the response. */
-  readonly onEnd: (envelope: Envelope) => Effect.Effect<void, PrometheusError>
+  /** Called at the end, with the envelope of the response and the names of its unusual members. */
+  readonly onEnd: (envelope: Envelope, members: ReadonlySet<string>) => Effect.Effect<void, PrometheusError>
 }
 
 /** Decodes a response. */
@@ -26,6 +27,14 @@ export const rangeBlocks = (
   const decoder = new ResponseDecoder(series, excludedLabels)
   const unreadable = (error: unknown): PrometheusError => {
     if (!(error instanceof DecodeError)) throw error
+    if (error instanceof LongLabelsError) {
+      return new PrometheusError({
+        reason: "LongLabels",
+        summary: endSentence(
+          `A series in the response from ${body.address} is too long to be repeated in every record: ${excerptLine(mask(error.message))}`
+        )
+      })
+    }
     return new PrometheusError({
       reason: "BrokenResponse",
       summary: `The response from ${body.address} cannot be read: ${mask(error.message)}.`
@@ -37,7 +46,9 @@ export const rangeBlocks = (
     hasSamples ||= blocks.length > 0
     return blocks
   }
-  const end = Effect.flatMap(Effect.try({ try: () => decoder.finish(), catch: unreadable }), onEnd)
+  const end = Effect.flatMap(Effect.try({ try: () => decoder.finish(), catch: unreadable }), (envelope) =>
+    onEnd(envelope, decoder.members)
+  )
   return bodyBytes(body, () => hasSamples).pipe(
     decodeChunks(decode, unreadable),
     Stream.concat(Stream.fromEffectDrain(end))

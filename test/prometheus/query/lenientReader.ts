@@ -4,6 +4,7 @@
  * Unlike `referenceDecode`, it reads responses that are not complete JSON, and reads every occurrence of a repeated member. For
  * any bytes, a decoder may emit only what this reader finds.
  */
+import { isMissingName, memberSign } from "../../../src/prometheus/completeness.ts"
 import type { Envelope } from "../../../src/prometheus/query/ResponseDecoder.ts"
 import type { Histogram, Labels } from "../../../src/samples/Sample.ts"
 import type { PlainSample } from "./referenceDecoder.ts"
@@ -29,8 +30,13 @@ const SPACE = /[ \n\r\t]*/y
 /** The tokens of a skipped value: complete strings, brackets, and the rest. */
 const PIECE = /"(?:[^"\\]|\\.)*"|[[{]|[\]}]|[, \n\r\t]|[^"[{\]}, \n\r\t]+/sy
 
-const isNumberText = (text: string): boolean =>
-  ["NaN", "+Inf", "-Inf"].includes(text) || new RegExp(`^(?:${NUMBER.source})$`).test(text)
+const numberText = (text: string): string | undefined => {
+  if (/^[+-]?nan$/i.test(text)) return "NaN"
+  if (/^[+-]?inf(inity)?$/i.test(text)) return text.startsWith("-") ? "-Inf" : "+Inf"
+  return new RegExp(`^(?:${NUMBER.source})$`).test(text) ? text : undefined
+}
+
+const BARE_WORD = /[^"[\]{},:\s]+/y
 
 class Reader {
   readonly samples: Array<PlainSample> = []
@@ -41,6 +47,8 @@ class Reader {
   private readonly bytes: Uint8Array
   private at = 0
   private seriesCount = 0
+  private isEmpty = true
+  private readonly signs: Array<string> = []
 
   constructor(bytes: Uint8Array) {
     this.bytes = bytes
@@ -59,12 +67,12 @@ class Reader {
           else if (key === "result") {
             hasResult = true
             this.list(() => this.series())
-          } else this.skip()
+          } else this.other(key)
         })
         if (typeof type === "string" && type !== "matrix") throw new Break("not a matrix")
-      } else if (["status", "errorType", "error", "isPartial", "warnings"].includes(key)) {
+      } else if (["status", "errorType", "error", "warnings"].includes(key)) {
         content[key] = this.json()
-      } else this.skip()
+      } else this.other(key)
     })
     const text = (key: string): string | undefined =>
       typeof content[key] === "string" ? (content[key] as string) : undefined
@@ -75,14 +83,22 @@ class Reader {
       status: text("status"),
       errorType: text("errorType"),
       error: text("error"),
-      isPartial: content.isPartial === true,
-      warnings: Array.isArray(content.warnings)
-        ? content.warnings.filter((item) => typeof item === "string")
-        : []
+      signs: this.signs,
+      isEmpty: this.isEmpty,
+      warnings: [content.warnings]
+        .flat()
+        .filter((item) => typeof item === "string" && item !== "") as Array<string>
     }
   }
 
+  /** A member that is not part of every response. */
+  private other(key: string): void {
+    if (isMissingName(key)) this.signs.push(...memberSign(key, this.json()))
+    else this.skip()
+  }
+
   private series(): void {
+    this.isEmpty = false
     const before = this.samples.length
     const index = this.seriesCount
     let labels: Labels | undefined
@@ -107,10 +123,11 @@ class Reader {
         } else if (key === "values") {
           this.list(() => {
             const time = this.time()
-            const text = this.json()
-            if (typeof text !== "string" || !isNumberText(text)) throw new Break("no value")
+            const text = this.next() === '"' ? this.string() : this.match(BARE_WORD)
+            const value = numberText(text)
+            if (value === undefined) throw new Break("no value")
             this.expect("]")
-            add(time, text)
+            add(time, value)
           })
         } else if (key === "histograms") {
           this.list(() => {
@@ -271,10 +288,14 @@ const labelsOf = (metric: unknown): Labels => {
     .sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 }
 
+const no = (what: string): never => {
+  throw new Break(`no ${what}`)
+}
+
 const histogramOf = (json: unknown): Histogram => {
   const number = (value: unknown): string => {
-    if (typeof value !== "string" || !isNumberText(value)) throw new Break("no number")
-    return value
+    const text = typeof value === "number" ? String(value) : value
+    return (typeof text === "string" ? numberText(text) : undefined) ?? no("number")
   }
   if (typeof json !== "object" || json === null) throw new Break("no histogram")
   const { buckets, count, sum } = json as Record<string, unknown>

@@ -44,10 +44,12 @@ const parse = (text: string): Json => {
   }
 }
 
-/** The text of a number: a JSON number, or one of three others. */
+/** The text of a number: a JSON number, or one of three others, which have other spellings too. */
 const numberText = (json: Json | undefined): string => {
+  if (typeof json === "number") return String(json)
   if (typeof json !== "string") return fail("a number that is not a string")
-  if (["NaN", "+Inf", "-Inf"].includes(json)) return json
+  if (/^[+-]?nan$/i.test(json)) return "NaN"
+  if (/^[+-]?inf(inity)?$/i.test(json)) return json.startsWith("-") ? "-Inf" : "+Inf"
   return typeof parse(json) === "number" && json.trim() === json ? json : fail("not a number")
 }
 
@@ -127,8 +129,11 @@ export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
       status,
       errorType: stringOr(body.errorType),
       error: stringOr(body.error),
-      warnings: Array.isArray(body.warnings) ? body.warnings.filter((item) => typeof item === "string") : [],
-      isPartial: body.isPartial === true
+      warnings: listOrNull(Array.isArray(body.warnings) ? body.warnings : null).flatMap((item) =>
+        typeof item === "string" && item !== "" ? [item] : []
+      ),
+      signs: body.isPartial === true ? ["isPartial is true"] : [],
+      isEmpty: all.length === 0
     }
   }
 }
