@@ -81,15 +81,18 @@ export const readSecret = Effect.fnUntraced(function* (
 ) {
   if (path !== undefined) {
     const content = yield* readTextFile(path, what)
-    const secret = content.replace(/\r?\n$/, "")
+    const secret = withoutLineFeed(content)
     if (secret === "") return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })
     return Option.some(secret)
   }
   const value = yield* Effect.orElseSucceed(Config.option(Config.String(variable)), () =>
     Option.none<string>()
   )
-  return Option.filter(value, (secret) => secret !== "")
+  return Option.filter(Option.map(value, withoutLineFeed), (secret) => secret !== "")
 })
+
+/** A secret as it is meant: tools that write files and secrets of Kubernetes like to add a line feed. */
+const withoutLineFeed = (secret: string): string => secret.replace(/\r?\n$/, "")
 
 /** The flag or variable that sets each key of a table, such as `--url` for `base_url`. */
 export const flagNames = (table: Keys): ReadonlyMap<string, string> =>

@@ -1,13 +1,14 @@
 /** Runs at a fixed interval until stopped. */
 import { Clock, Effect } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
+import type { InputFileError } from "../config/inputFile.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 
 /** Errors that may be gone in the next run. */
-type Passing = ConfigError | DestinationError | PrometheusError
+type Passing = ConfigError | DestinationError | InputFileError | PrometheusError
 
 /**
  * Runs `first` now, and then `later` every `everyMillis` after the start of the first run. A run that takes longer delays the

@@ -2,6 +2,7 @@
 import { Effect, FileSystem, Layer, References } from "effect"
 import { Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
+import type { InputFileError } from "../config/inputFile.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
@@ -27,8 +28,9 @@ import { confirmInTerminal } from "./confirmInTerminal.ts"
 import { startDemo } from "./demo.ts"
 import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
+import { withCredentialsOf, withRenewal } from "./renewal.ts"
 import { repeatedly } from "./repeatedly.ts"
-import { checkTogether, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
+import { checkTogether, isAnyGiven, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
 import { showDryRun, showSummary } from "./show.ts"
 import { reportErrors, stderrLogger } from "./stderrLogger.ts"
 import { setForcedStopNote } from "./stopGuard.ts"
@@ -39,17 +41,26 @@ import { WRONG_USAGE } from "./usageErrors.ts"
 const FORCED_STOP =
   "Stopped immediately. All committed data is saved, and the same command resumes from there."
 
+/** Provides what the settings of a source say. */
+type Connect = <A, E, R>(
+  effect: Effect.Effect<A, E, R>
+) => Effect.Effect<A, E, Exclude<R, PrometheusClient | ConnectorConfig>>
+
 /** The source of a run: its settings, whether the user gave a step, and its name for messages. */
 interface Source {
   readonly settings: Settings
+  /** The settings with the credentials that files contain now: tokens expire, and another program renews them. */
+  readonly renewed: Effect.Effect<Settings, ConfigError | InputFileError, FileSystem.FileSystem>
   readonly isStepGiven: boolean
   readonly name: string
+  /** Provides the server, and a log that masks the secrets of these settings. */
+  readonly connect: (settings: Settings) => Connect
 }
 
 /** Executes a plan. Fails if a stream failed. */
 const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   const { everyMillis, reportPath, target } = plan
-  const { isStepGiven, name: source, settings } = from
+  const { connect, isStepGiven, name: source, renewed, settings } = from
   yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning))
   const modes = everyMillis === undefined ? [plan.mode] : [plan.mode, plan.laterMode]
   const refusal = modes
@@ -65,7 +76,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     replacing: replacing(),
     readOnly: plan.isDryRun
   })
-  if (plan.isDryRun) return yield* dryRun(plan, from, destination)
+  if (plan.isDryRun) return yield* connect(settings)(dryRun(plan, from, destination))
   if (reportPath !== undefined) {
     yield* checkReport(reportPath, { ...target, name: targetText(target) })
   }
@@ -74,11 +85,12 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     () => Effect.sync(() => setForcedStopNote(""))
   )
 
-  const runOnce = Effect.fnUntraced(function* (mode: SyncMode) {
+  const runOnce = Effect.fnUntraced(function* (mode: SyncMode, settings: Settings) {
     const summary = yield* run({
       mode,
       source,
       destination: targetText(target),
+      replacesRows: target.kind.replacesRows,
       hasCharts: reportPath !== undefined,
       isStepGiven,
       mayShrink: plan.mayShrink,
@@ -92,10 +104,13 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     }
     return summary.streams.every(({ error }) => error === undefined)
   })
+  const runConnected = (mode: SyncMode, settings: Settings) =>
+    withRenewal(settings, renewed, (settings) => connect(settings)(runOnce(mode, settings)))
   if (everyMillis !== undefined) {
-    return yield* repeatedly(everyMillis, runOnce(plan.mode), runOnce(plan.laterMode))
+    const later = Effect.flatMap(renewed, (settings) => runConnected(plan.laterMode, settings))
+    return yield* repeatedly(everyMillis, runConnected(plan.mode, settings), later)
   }
-  if (!(yield* runOnce(plan.mode))) return yield* new ExitWithCode({})
+  if (!(yield* runConnected(plan.mode, settings))) return yield* new ExitWithCode({})
 })
 
 /** Reads the states of an existing destination to show where a run would resume. Creates and changes nothing. */
@@ -127,31 +142,41 @@ const runFromFlags = Effect.fnUntraced(
   function* (given: ConfigFlags & RunFlags) {
     const { printAbove } = yield* Screen
     // `validate` has already rejected ambiguous flags.
-    const readsDemo = yield* Effect.orDie(isDemo(given, given.to !== undefined))
-    const { isStepGiven, settings } = yield* Effect.gen(function* () {
-      if (readsDemo) return yield* demoSettingsOf(yield* startDemo, given)
-      return yield* settingsOf(given)
-    }).pipe(
-      Effect.catchIf(
-        // Without a file the error is in the flags.
-        (error): error is ConfigError => error._tag === "ConfigError" && given.config === undefined,
-        ({ message }) => Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
-      )
+    const readsDemo = yield* Effect.orDie(isDemo(given, isAnyGiven(given)))
+    const demo = readsDemo ? yield* startDemo : undefined
+    const read = Effect.gen(function* () {
+      return demo === undefined ? yield* settingsOf(given) : yield* demoSettingsOf(demo, given)
+    })
+    const { isStepGiven, settings } = yield* Effect.catchTag(read, "WrongFlags", ({ message }) =>
+      Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
     )
     const plan = planOf(given, readsDemo)
     if (readsDemo && !given.demo) {
-      yield* Effect.logInfo(
-        "Reading the embedded demo Prometheus, because neither --url nor --config is given."
-      )
+      yield* Effect.logInfo("Reading the embedded demo Prometheus, because no flag is given.")
     }
-    yield* executePlan(plan, { settings, isStepGiven, name: readsDemo ? "the demo" : settings.baseUrl }).pipe(
-      Effect.provide(
-        PrometheusClient.layer.pipe(
-          // A repeated run may have been started together with the server.
-          Layer.provide(Layer.succeed(IsAwaited, plan.everyMillis === undefined)),
-          Layer.provideMerge(Layer.succeed(ConnectorConfig, settings))
+    const connect =
+      (settings: Settings): Connect =>
+      (effect) =>
+        effect.pipe(
+          Effect.provide(
+            PrometheusClient.layer.pipe(
+              // A repeated run may have been started together with the server.
+              Layer.provide(Layer.succeed(IsAwaited, plan.everyMillis === undefined)),
+              Layer.provideMerge(Layer.succeed(ConnectorConfig, settings))
+            )
+          ),
+          Effect.provide(stderrLogger(secretTexts(settings), printAbove))
         )
+    yield* executePlan(plan, {
+      settings,
+      renewed: read.pipe(
+        Effect.map((renewed) => withCredentialsOf(renewed.settings, settings)),
+        Effect.catchTag("WrongFlags", ({ message }) => new ConfigError({ message }))
       ),
+      isStepGiven,
+      name: readsDemo ? "the demo" : settings.baseUrl,
+      connect
+    }).pipe(
       // Errors are reported here, where the secrets to mask are known.
       reportErrors(withFlagsToCheck),
       Effect.provide(stderrLogger(secretTexts(settings), printAbove))
@@ -166,7 +191,7 @@ const runFromFlags = Effect.fnUntraced(
 
 /** `source-prometheus run`. */
 export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runFromFlags).pipe(
-  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, given.to !== undefined))),
+  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, isAnyGiven(given)))),
   Command.withDescription(
     "Sync without Airbyte: read metrics into DuckDB, Parquet or JSON lines. The next run resumes where this one ended"
   ),

@@ -92,6 +92,12 @@ export const runFlags = {
 /** The values of the flags. */
 export type RunFlags = Command.Command.Config.Infer<typeof runFlags>
 
+/** Whether any of the flags is given. */
+export const isAnyGiven = (flags: RunFlags): boolean =>
+  Object.keys(runFlags).some(
+    (name) => ![undefined, false].includes(flags[name as keyof RunFlags] as undefined)
+  )
+
 /** What the flags mean together. */
 export interface RunPlan extends RunFlags {
   readonly target: Target

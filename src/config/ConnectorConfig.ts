@@ -20,7 +20,9 @@ import { parseMoment } from "./times.ts"
 
 /** The configuration is missing, unreadable or invalid. `message` names every invalid key. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
-  message: Schema.String
+  message: Schema.String,
+  /** The sentences of the message about keys. */
+  problems: Schema.optionalKey(Schema.Array(Schema.String))
 }) {}
 
 /** The decoded configuration. Times are milliseconds since the epoch, durations are milliseconds. */
@@ -45,6 +47,8 @@ export interface Settings {
   readonly compression: Config["compression"]
   /** How to handle a response that has a warning about missing data. */
   readonly partialData: Config["partial_data"]
+  /** How to handle points that the server cannot return although it returns others. */
+  readonly damagedData: Config["damaged_data"]
   /** Which of Thanos' blocks may be read. */
   readonly maxSourceResolution: Config["max_source_resolution"]
   /** Warnings about valid but unusual values, as sentences. */
@@ -96,7 +100,10 @@ const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, 
   const [exclude, excludeProblems] = yield* compilePatterns(config, "exclude")
   const all = [...problems, ...includeProblems, ...excludeProblems, ...crossProblems(config)]
   if (all.length > 0) {
-    return yield* new ConfigError({ message: `The configuration is not valid. ${all.join(" ")}` })
+    return yield* new ConfigError({
+      message: `The configuration is not valid. ${all.join(" ")}`,
+      problems: all
+    })
   }
   // Without problems, all keys are present.
   return toSettings(config as Config, { include, exclude }, warnings)
@@ -129,6 +136,7 @@ const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArr
   maxRetries: config.max_retries,
   compression: config.compression,
   partialData: config.partial_data,
+  damagedData: config.damaged_data,
   maxSourceResolution: config.max_source_resolution,
   warnings
 })

@@ -90,7 +90,7 @@ const headerProblems: Check = ({ basic_auth_user, headers = [] }) => {
         basic_auth_user !== undefined &&
         `${path}.name is ${name}, which basic_auth_user and basic_auth_pass set too: remove one of them.`,
       !/^[\t\x20-\x7e\x80-\xff]*$/.test(value) &&
-        `${path}.value has characters that are not allowed in an HTTP header (its value is not shown).`
+        `${path}.value ${/^[^\r\n]*[\r\n]+$/.test(value) ? "ends with a line feed, which is" : "has characters that are"} not allowed in an HTTP header (its value is not shown).`
     ]
     return [
       ...problems.filter((problem) => problem !== false),

@@ -195,6 +195,18 @@ export const keys = {
       "What to do when the server warns that a response may lack data, as Thanos does when a store is unavailable. fail: the stream fails, and the next sync reads the data again. accept: the data is replicated, and a warning is logged.",
     default: "fail"
   }),
+  damaged_data: kind.choice(["fail", "skip"], {
+    title: "Damaged data",
+    description:
+      "What to do when the server cannot return some points although it returns those around them, because part of its own data is damaged. Everything else is replicated in both cases. fail: the stream fails, and the next sync tries these points again. skip: a warning names the points, and later syncs do not try them again.",
+    default: "fail",
+    flag: {
+      name: "damaged-data",
+      metavar: "fail|skip",
+      description:
+        "What to do about points that the server cannot return because its data is damaged (default: fail)"
+    }
+  }),
   max_source_resolution: kind.choice(["raw", "auto", "5m", "1h"], {
     title: "Resolution of Thanos",
     description:

@@ -1,5 +1,5 @@
 /** The kinds of values, with a builder of rows for each. */
-import { Result, Schema, SchemaGetter } from "effect"
+import { Redacted, Result, Schema, SchemaGetter } from "effect"
 import { isBareName, parse as parseSelector } from "../promql/Matcher.ts"
 import { truncateText } from "../text/excerpt.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -18,7 +18,13 @@ export const secretText = <const O extends KeyOptions<string>>(options: O) =>
     value: Schema.RedactedFromValue(Schema.String),
     form: (annotations) => Schema.String.annotate({ ...annotations, airbyte_secret: true }),
     accepted: "text",
-    isSecret: true
+    isSecret: true,
+    warnings: (secret, path) =>
+      /[\r\n]$/.test(Redacted.value(secret))
+        ? [
+            `${path} ends with a line feed, which is sent as a part of it (its value is not shown). If the server refuses it, remove the line feed: it is often added by mistake.`
+          ]
+        : []
   })
 
 /** The URL of an HTTP server. */
@@ -46,14 +52,16 @@ export const url = <const O extends KeyOptions<string>>(options: O) => {
 const withoutCredentials = (url: string): string =>
   url.replace(/^.*@/s, "***@").replace(/([?#]).+$/s, "$1***")
 
-/** A day or a second since 1970, UTC. */
+/**
+ * A day or a second since 1970, UTC. JSON Schema has no `format` for both, and platforms that check `date` refuse a second: the
+ * pattern alone says what is accepted.
+ */
 export const moment = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, {
     value: Schema.String.check(Schema.makeFilter((value) => parseMoment(value) >= 0)),
     form: (annotations) =>
       Schema.String.annotate({
         ...annotations,
-        format: "date",
         pattern: DATE_PATTERN,
         pattern_descriptor: "YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ"
       }),

@@ -15,7 +15,8 @@ export const make = (mock: MockPrometheus): HttpClient.HttpClient =>
       const reply = mock.handle(makeRequest(request.method, url, Object.entries(request.headers), body), now)
       yield* Effect.sleep(reply.delayMillis)
       if (reply.ending !== "reset") return respond(request, reply)
-      const cause = new Error("read ECONNRESET")
+      // As Node does.
+      const cause = Object.assign(new Error("read ECONNRESET"), { code: "ECONNRESET" })
       return yield* failure(new HttpClientError.TransportError({ request, cause }))
     })
   )

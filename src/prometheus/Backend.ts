@@ -24,6 +24,8 @@ export interface Backend {
   readonly name: string
   /** The maximum age of the sample that a point of the grid has. */
   readonly lookbackMillis: number
+  /** Whether it may begin a range later than requested, beside the grid, without a word. */
+  readonly mayMoveStart: boolean
   /** The expression whose value at each point of the grid is the latest sample of the selected series. */
   readonly latestSample: (selector: string) => string
   /** Lists of names or values with exactly so many entries may have been cut without a word. */

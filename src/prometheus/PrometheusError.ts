@@ -19,6 +19,8 @@ export interface ErrorPolicy {
   readonly action: ErrorAction
   /** How a request is split first, if at all: at once, or after all retries have failed. */
   readonly splitBy?: "time" | "series"
+  /** Whether the server may refuse these points because its own data is damaged: the others can then still be read. */
+  readonly mayBeDamage?: boolean
   /** What fails after all retries and splits. */
   readonly onExhausted: "stream" | "sync"
   readonly attribution: ErrorAttribution
@@ -102,17 +104,20 @@ const policies = {
   Disconnected: {
     ...retries,
     splitBy: "time",
+    mayBeDamage: true,
     advice:
       "The server or a proxy in front of it ended the connection: see its log, since it may have failed on this request."
   },
   Unavailable: {
     ...retries,
     splitBy: "time",
+    mayBeDamage: true,
     advice: "The server or a proxy in front of it has a problem: try again later."
   },
   BrokenResponse: {
     ...retries,
     splitBy: "time",
+    mayBeDamage: true,
     advice:
       "Something between the server and here may cut or change responses: check proxies and their timeouts."
   },
@@ -169,6 +174,7 @@ const policies = {
   Damaged: {
     ...splits,
     splitBy: "time",
+    mayBeDamage: true,
     attribution: "system",
     advice:
       "Part of the server's own data is damaged: see its log, and repair or remove the block that it names."
@@ -180,6 +186,7 @@ const policies = {
   Refused: {
     ...splits,
     splitBy: "time",
+    mayBeDamage: true,
     advice: "The server refuses this query: check selector, and the limits of the server."
   }
 } as const satisfies Record<string, ErrorPolicy>

@@ -38,6 +38,8 @@ export interface TimeRange {
 export interface RangeQuery extends TimeRange {
   readonly query: string
   readonly stepMillis: number
+  /** How old the sample of a point may be, instead of the server's look-back. Some servers ignore this. */
+  readonly lookbackMillis?: number
   /** The series of earlier responses to the same query. */
   readonly series?: SeriesCache
 }
@@ -71,7 +73,7 @@ export interface Decoded<A> {
 
 /** The parameters for exact data, of those that the kind of server takes. */
 export interface Exactness {
-  readonly profile: Pick<Profile, "rangeParams" | "listParams">
+  readonly profile: Pick<Profile, "rangeParams" | "listParams" | "isRollup">
   /** Whether the parameters are a guess, since the kind of server is not known. */
   readonly isGuess: boolean
   readonly partialData: "accept" | "fail"
@@ -108,6 +110,12 @@ const rangeParams = ({
   ...(endMillis === Number.POSITIVE_INFINITY
     ? {}
     : { end: String((endMillis % DAY_MILLIS === 0 ? endMillis + 1 : endMillis) / 1000) })
+})
+
+/** A range of points, as it is. */
+const exactRange = ({ endMillis, startMillis }: TimeRange) => ({
+  start: String(startMillis / 1000),
+  end: String(endMillis / 1000)
 })
 
 /** The matchers that select series: those of the request, and those of the configured selector. */
@@ -148,13 +156,28 @@ const exactnessParams = (
   )
 }
 
+/** Who configures a resolution knows that Thanos is there. */
+const rangeParamNames = ({
+  maxSourceResolution,
+  profile: { rangeParams }
+}: Exactness): ReadonlyArray<ExactnessParam> =>
+  maxSourceResolution === "raw" || rangeParams.includes("max_source_resolution")
+    ? rangeParams
+    : [...rangeParams, "max_source_resolution"]
+
 /** A range query. */
 export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness: Exactness): ApiRequest =>
   apiRequest(
     "/api/v1/query_range",
-    { query: query.query, ...rangeParams(query), step: String(query.stepMillis / 1000) },
     {
-      optional: exactnessParams(exactness.profile.rangeParams, exactness, timeoutMillis),
+      query: query.query,
+      // A server that moves the start of a range would move that of one point off the grid.
+      ...(exactness.profile.isRollup === true ? rangeParams(query) : exactRange(query)),
+      step: String(query.stepMillis / 1000),
+      ...(query.lookbackMillis === undefined ? {} : { lookback_delta: String(query.lookbackMillis / 1000) })
+    },
+    {
+      optional: exactnessParams(rangeParamNames(exactness), exactness, timeoutMillis),
       isGuess: exactness.isGuess
     }
   )

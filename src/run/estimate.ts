@@ -128,7 +128,7 @@ export const windowsOf = (points: number, samplesPerPoint: number): number => {
     const samples = Math.round(taken * samplesPerPoint)
     largestResponse = Math.max(largestResponse, samples)
     left -= taken
-    const next = afterResponse(size, taken, samples, largestResponse)
+    const next = afterResponse(size, taken, samples, { largestResponse })
     if (!next.isGrowing && next.points === size.points) return windows + 1 + Math.ceil(left / size.points)
     size = next
   }

@@ -30,6 +30,8 @@ export interface RunOptions {
   /** The address of the source without secrets, and the destination as the user named it. */
   readonly source: string
   readonly destination: string
+  /** Whether the destination replaces rows that are read again. */
+  readonly replacesRows: boolean
   /** Whether values are kept for charts, or only for sparklines. */
   readonly hasCharts: boolean
   /** Whether the user gave a step. If not, the run uses the step of the destination. */
@@ -214,6 +216,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
     {
       detailedStates: true,
+      checkpointsPastHoles: options.replacesRows && mode === "incremental_append_deduped",
       // A stream that failed in the destination is not read any further.
       isAbandoned: (name) => ended.has(name),
       onRetry: (name, error, delay) => {

@@ -26,6 +26,18 @@ export interface StreamSource {
     range: GridRange,
     matchers: ReadonlyArray<Matcher>
   ) => Effect.Effect<Response, PrometheusError, Scope.Scope>
+  /** Whether the server may begin a range later than requested, beside the grid, without a word. */
+  readonly mayMoveStart: Effect.Effect<boolean>
+  /**
+   * The samples at one point of a series that the server refuses to return, looked for only shortly before it: older samples may
+   * be damaged. Empty if that does not find any, or none that are surely those of the point.
+   */
+  readonly closeTo: (
+    point: GridRange,
+    matchers: ReadonlyArray<Matcher>
+  ) => Effect.Effect<ReadonlyArray<SampleBlock>>
+  /** Why samples may be missing although no response says so, as a sentence. */
+  readonly missing: Effect.Effect<string | undefined, PrometheusError>
   /** Lists the series in a range, so that a request can be split. */
   readonly index: (range: GridRange) => PartIndex
   /**

@@ -1,9 +1,10 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
+import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
@@ -29,19 +30,44 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
+        const query = (
+          { firstMillis, lastMillis, stepMillis }: GridRange,
+          expression: string,
+          lookbackMillis?: number
+        ) =>
+          client.queryRange({
+            query: expression,
+            startMillis: firstMillis,
+            endMillis: lastMillis,
+            stepMillis,
+            ...(lookbackMillis === undefined ? {} : { lookbackMillis }),
+            series
+          })
+        const selectorOf = (matchers: ReadonlyArray<Matcher>) =>
+          metricSelector(metric, [...matchers, ...settings.matchers])
         return {
           metric,
           expect: (range) => range,
-          request: ({ firstMillis, lastMillis, stepMillis }, matchers) =>
-            Effect.flatMap(backend, ({ latestSample }) =>
-              client.queryRange({
-                query: latestSample(metricSelector(metric, [...matchers, ...settings.matchers])),
-                startMillis: firstMillis,
-                endMillis: lastMillis,
-                stepMillis,
-                series
-              })
-            ),
+          request: (range, matchers) =>
+            Effect.flatMap(backend, ({ latestSample }) => query(range, latestSample(selectorOf(matchers)))),
+          mayMoveStart: Effect.map(backend, ({ mayMoveStart }) => mayMoveStart),
+          closeTo: (point, matchers) => {
+            const selector = selectorOf(matchers)
+            const samples = (expression: string, lookbackMillis?: number) =>
+              Effect.scoped(
+                Effect.flatMap(query(point, expression, lookbackMillis), (response) =>
+                  Stream.runCollect(Stream.take(response, MAX_CLOSE))
+                )
+              )
+            // Whatever its look-back, a server that evaluates this finds a sample at that very time.
+            const atPoint = samples(`last_over_time(${selector}[1ms])`)
+            return Effect.flatMap(backend, ({ latestSample, lookbackMillis }) =>
+              latestSample(selector) === selector
+                ? findClose((lookbackMillis) => samples(selector, lookbackMillis), atPoint, lookbackMillis)
+                : Effect.orElseSucceed(atPoint, () => [])
+            )
+          },
+          missing: client.missingSource,
           index: (range) => {
             const index = Effect.map(backend, ({ lookbackMillis }) =>
               indexOf(client, metric, range, lookbackMillis, selectable)
@@ -59,6 +85,43 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     })
   })
 )
+
+/** The most samples at one point: a series may have a float and a histogram. */
+const MAX_CLOSE = 16
+
+type Found = Effect.Effect<ReadonlyArray<SampleBlock>, PrometheusError>
+
+/**
+ * Looks for samples with ever longer look-backs, until some are found or the server refuses. They are the latest ones, so the
+ * full look-back would find the same. `atPoint` finds samples at the very time of the point, on servers that know no look-back
+ * per query.
+ */
+const findClose = Effect.fnUntraced(function* (
+  within: (lookbackMillis: number) => Found,
+  atPoint: Found,
+  maximum: number
+): Effect.fn.Return<ReadonlyArray<SampleBlock>> {
+  const look = (found: Found) => Effect.catch(found, () => Effect.undefined)
+  let empty = 0
+  for (let lookback = 1000; lookback < maximum; lookback *= 2) {
+    const found = yield* look(within(lookback))
+    if (found === undefined) {
+      if (empty === 0) return (yield* look(atPoint)) ?? []
+      // Some may be between the last two look-backs.
+      for (let refused = lookback; refused - empty > 1000; ) {
+        const middle = Math.floor((empty + refused) / 2)
+        const between = yield* look(within(middle))
+        if (between === undefined) refused = middle
+        else if (between.length > 0) return between
+        else empty = middle
+      }
+      return []
+    }
+    if (found.length > 0) return found
+    empty = lookback
+  }
+  return []
+})
 
 /** Lists the series of a metric in a range. */
 const indexOf = (

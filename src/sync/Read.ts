@@ -8,9 +8,10 @@ import { Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { SEARCHED_POINTS } from "./beginning.ts"
+import { Damage } from "./Damage.ts"
 import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
 import * as QueryRangeSource from "./QueryRangeSource.ts"
@@ -19,7 +20,7 @@ import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { requestAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
-import { initial } from "./WindowSize.ts"
+import { initialWithin, ServerLimits } from "./WindowSize.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
 const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)
@@ -52,7 +53,7 @@ export const readPlanned = (
       const { concurrency } = yield* ConnectorConfig
       const shared = {
         permits: yield* Semaphore.make(concurrency),
-        largestResponse: yield* Ref.make(0)
+        limits: new ServerLimits()
       }
       return Stream.fromIterable(streams.map((plan) => readStream(plan, shared, options))).pipe(
         Stream.flatten({ concurrency: options.concurrentStreams ?? streamsFor(concurrency), bufferSize: 1 })
@@ -71,8 +72,8 @@ const pacing = Schedule.spaced("10 millis").pipe(
 /** Reads the parts of one stream in the order of time, each window by window. */
 const readStream = (
   plan: StreamPlan,
-  shared: Pick<WindowContext, "permits" | "largestResponse">,
-  { isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
+  shared: Pick<WindowContext, "permits" | "limits">,
+  { checkpointsPastHoles = false, isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> => {
   const { mode, parts, points, range, stream } = plan
   /** Says why the stream has no samples, until it has some. */
@@ -82,39 +83,59 @@ const readStream = (
   )
 
   const windows = Effect.gen(function* () {
-    const { maxRetries } = yield* ConnectorConfig
-    const source = yield* BlockSource
+    const { damagedData, maxRetries, partialData } = yield* ConnectorConfig
+    const source = (yield* BlockSource).open(stream)
     const scope = yield* Effect.scope
+    const damage = new Damage()
     const context: WindowContext = {
       ...shared,
       stream,
-      source: source.open(stream),
+      source,
       series: new SeriesPart(),
       splits: yield* Ref.make(0),
       retries: retryPolicy(maxRetries, `${stream}: `).pipe(
         Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
       ),
-      size: yield* Ref.make(initial),
+      size: yield* Ref.make(initialWithin(shared.limits.mostPoints)),
       sizeLearned: yield* Latch.make(),
-      hasResponded: yield* Ref.make(false)
+      hasResponded: yield* Ref.make(false),
+      damage,
+      lastMillis: range.lastMillis,
+      answered: {}
     }
-    explainEmpty = context.source.explainEmpty
+    explainEmpty = source.explainEmpty
+    /** A source of the server may be away without a word in the responses. */
+    const checkSources = partialData === "accept" ? Effect.void : allSourcesRespond(source)
     let recordCount = 0
     const quiet = new Quiet()
-    const toReadEvent = (event: WindowEvent): ReadEvent => {
+    const toReadEvents = Effect.fnUntraced(function* (
+      event: WindowEvent
+    ): Effect.fn.Return<ReadonlyArray<ReadEvent>, PrometheusError> {
       if (event._tag !== "WindowCompleted") {
         if (event._tag === "Samples") {
           for (const { length } of event.blocks) recordCount += length
           quiet.end()
           explainEmpty = undefined
         }
-        return event
+        return [event]
       }
       if (recordCount === 0) quiet.windows++
-      const checkpoint = { ...plan.checkpointAt(event.lastMillis), recordCount }
+      yield* checkSources
+      const { lastMillis } = event
+      const skipsHoles = damage.isEmpty || damagedData === "skip"
+      if (!skipsHoles && !checkpointsPastHoles && lastMillis >= damage.firstMillis) return []
+      const checkpoint = { ...plan.checkpointAt(lastMillis, skipsHoles ? [] : damage.spans), recordCount }
       recordCount = 0
-      return { _tag: "Checkpoint", ...checkpoint }
-    }
+      return [{ _tag: "Checkpoint", ...checkpoint }]
+    })
+    const end = Effect.suspend(() => {
+      if (damage.isEmpty) return Effect.void
+      if (damagedData === "fail") return Effect.fail(damage.error(stream))
+      return Effect.logWarning(
+        `${stream}: read without the points that the server cannot return: ${damage.text}. Later syncs do not read them again (damaged_data is skip).`
+      )
+    })
+    yield* checkSources
     return Stream.fromIterable(parts).pipe(
       Stream.flatMap((part) => nextWindows(part.range, context, quiet)),
       Stream.schedule(pacing),
@@ -122,7 +143,9 @@ const readStream = (
         concurrency: LOOK_AHEAD
       }),
       Stream.flatMap((requested) => windowEvents(context, requested)),
-      Stream.map(toReadEvent)
+      Stream.mapEffect(toReadEvents),
+      Stream.flattenIterable,
+      Stream.concat(Stream.fromEffectDrain(end))
     )
   })
 
@@ -154,6 +177,14 @@ const readStream = (
     Stream.takeUntil(() => isAbandoned(stream))
   )
 }
+
+/** Fails if the server says that one of its sources is away: samples of it would be missing. */
+const allSourcesRespond = ({ missing }: StreamSource): Effect.Effect<void, PrometheusError> =>
+  Effect.flatMap(missing, (summary) =>
+    summary === undefined
+      ? Effect.void
+      : Effect.fail(new PrometheusError({ reason: "PartialResponse", summary }))
+  )
 
 /** After how many empty windows between samples the next sample is searched for. */
 const QUIET_WINDOWS = 4

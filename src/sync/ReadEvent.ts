@@ -46,6 +46,12 @@ export type ReadEvent =
 export interface ReadOptions extends PlanOptions {
   /** How many streams are read concurrently. The default keeps the server busy. */
   readonly concurrentStreams?: number
+  /**
+   * Whether there are checkpoints after points that the server cannot return. Their states list what has been read, so that the
+   * next read requests only the missing points: with the other series of these points, which the caller must replace. For
+   * detailed states only.
+   */
+  readonly checkpointsPastHoles?: boolean
   /** Called before a stream waits to retry a request because of `error`. */
   readonly onRetry?: (stream: string, error: PrometheusError, delay: Duration.Duration) => Effect.Effect<void>
   /** Called before each event of a stream. An abandoned stream is not read any further and emits no end. */

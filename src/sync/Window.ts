@@ -1,7 +1,7 @@
 /**
  * One window of one stream. It is requested ahead of time. If the response breaks off, the rest is requested again. If the
- * server refuses the window for its size, it is split by time, down to a single point, and then by series. In every case each
- * sample is emitted once.
+ * server refuses the window, for whatever reason, it is split by time, down to a single point, and then by series. What the
+ * server cannot return at all, although it returns other points, becomes a hole. In every case each sample is emitted once.
  */
 import {
   Effect,
@@ -14,17 +14,19 @@ import {
   Stream,
   type Tracer
 } from "effect"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError, type Reason } from "../prometheus/PrometheusError.ts"
 import { selectorText } from "../promql/Matcher.ts"
+import { recycle } from "../samples/Arena.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response, StreamSource } from "./BlockSource.ts"
+import type { Damage } from "./Damage.ts"
 import type { ReadEvent } from "./ReadEvent.ts"
 import { type Halves, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount, rangeText } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
-import { afterRefusal, afterResponse, type WindowSize } from "./WindowSize.ts"
+import { afterRefusal, afterResponse, larger, type ServerLimits, type WindowSize } from "./WindowSize.ts"
 
 /** The most splits of the series of a stream. Each split adds a request to every window. */
 const MAX_SPLITS = 2000
@@ -43,12 +45,18 @@ export interface WindowContext {
   readonly retries: Schedule.Schedule<unknown, PrometheusError>
   /** The size of the next window. Each window updates it. */
   readonly size: Ref.Ref<WindowSize>
-  /** The most samples in a response to any stream. */
-  readonly largestResponse: Ref.Ref<number>
+  /** What all streams have learned about the sizes that the server accepts. */
+  readonly limits: ServerLimits
   /** Opened whenever `size` is updated. */
   readonly sizeLearned: Latch.Latch
   /** Whether the server has responded to this stream: only the first response emits an event. */
   readonly hasResponded: Ref.Ref<boolean>
+  /** The points that the server cannot return. */
+  readonly damage: Damage
+  /** The last point of the stream. */
+  readonly lastMillis: number
+  /** A point that the server has returned, and the series of that request. */
+  readonly answered: { latest?: readonly [point: GridRange, part: SeriesPart] }
 }
 
 /** A window that has been requested. */
@@ -76,7 +84,7 @@ const request = (
   { permits, source }: WindowContext,
   range: GridRange,
   { matchers }: SeriesPart,
-  { scope, span }: Pick<RequestedWindow, "scope" | "span">
+  { scope, span }: { readonly scope: Scope.Scope; readonly span: Tracer.Span }
 ) =>
   permits.withPermit(Scope.provide(source.request(range, matchers), scope)).pipe(Effect.withParentSpan(span))
 
@@ -97,149 +105,370 @@ export const requestAhead = Effect.fnUntraced(function* (context: WindowContext,
   return { part, range, response, scope, span } satisfies RequestedWindow
 })
 
-/** The samples of a requested window, and its progress. Must be run to release the window. */
-export const windowEvents = (
-  context: WindowContext,
-  requested: RequestedWindow
-): Stream.Stream<WindowEvent, PrometheusError> => {
-  const { source, stream } = context
-  const ledger = new WindowLedger(source.expect(requested.range), source.metric)
-  let ahead: RequestedWindow["response"] | undefined = requested.response
-  /** Whether the server timed out, even on retries. */
-  let isSlow = false
-
-  /** The samples of one request, without those that an earlier attempt emitted. */
-  const attempt = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
-    Stream.unwrap(
-      Effect.gen(function* () {
-        const response = ahead ?? request(context, range, part, requested)
-        ahead = undefined
-        ledger.begin(source.expect(range))
-        const samples = accepted(stream, ledger, yield* response)
-        return (yield* Ref.getAndSet(context.hasResponded, true))
-          ? samples
-          : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Running", stream }), samples)
-      })
-    )
-
-  const learn = (update: (size: WindowSize) => WindowSize) =>
-    Effect.andThen(Ref.update(context.size, update), context.sizeLearned.open)
-
-  const learnFromResponse = (range: GridRange) =>
-    Effect.flatMap(
-      Ref.updateAndGet(context.largestResponse, (largest) => Math.max(largest, ledger.samples)),
-      (largest) => learn((size) => afterResponse(size, pointCount(range), ledger.samples, largest))
-    )
-
-  const completed = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent> =>
-    Stream.suspend(() =>
-      part !== context.series ||
-      // If a window broke off and was then split, it may have emitted later samples already.
-      ledger.latestMillis > range.lastMillis
-        ? Stream.empty
-        : Stream.succeed<WindowEvent>({ _tag: "WindowCompleted", lastMillis: range.lastMillis })
-    )
-
-  const bothHalves = (
-    range: GridRange,
-    part: SeriesPart,
-    [some, others]: Halves
-  ): Stream.Stream<WindowEvent, PrometheusError> =>
-    events(range, some).pipe(Stream.concat(events(range, others)), Stream.concat(completed(range, part)))
-
-  const earlierAndLater = (range: GridRange, part: SeriesPart) => {
-    const [earlier, later] = halve(range)
-    return Stream.concat(events(earlier, part), events(later, part))
-  }
-
-  /** Continues with smaller parts after a refusal. Fails with the refusal if the window cannot be split. */
-  const inParts = Effect.fnUntraced(function* (range: GridRange, part: SeriesPart, refusal: PrometheusError) {
-    // It was requested before an earlier window was split.
-    if (part.halves !== undefined) return events(range, part)
-    const points = pointCount(range)
-    if (refusal.policy.action === "retry") {
-      // The server may be too slow for a large query. But if it has never responded, the size is not the reason.
-      if (points === 1 || !(yield* Ref.get(context.hasResponded))) return yield* refusal
-      isSlow = true
-    }
-    const log = (what: string) => Effect.logInfo(`${context.stream}: ${refusal.summary} ${what}`)
-    if (points > 1 && refusal.policy.splitBy === "time") {
-      yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
-    } else {
-      const halves = yield* splitSeries(range, part, refusal)
-      if (halves !== undefined) {
-        yield* log(
-          `Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`
-        )
-        return bothHalves(range, part, halves)
-      }
-      if (points === 1) {
-        const series = part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`
-        const what = `one point of one series, at ${formatTime(range.lastMillis)}${series}`
-        return yield* because(refusal, `It does so even for ${what}.`)
-      }
-    }
-    yield* learn((size) => afterRefusal(size, points))
-    return earlierAndLater(range, part)
-  })
-
-  const splitSeries = Effect.fnUntraced(function* (
-    range: GridRange,
-    part: SeriesPart,
-    refusal: PrometheusError
-  ) {
-    const limitReached = (times: string) =>
-      because(refusal, `Its series were split ${times}, and that is the limit.`)
-    // Each split adds a matcher.
-    if (part.matchers.length >= MAX_SPLIT_DEPTH) {
-      return yield* limitReached(`${MAX_SPLIT_DEPTH} times, one part from another`)
-    }
-    const splits = yield* Ref.getAndUpdate(context.splits, (splits) => splits + 1)
-    if (splits >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
-    return yield* Effect.mapError(context.permits.withPermit(split(part, source.index(range))), (error) =>
-      error.policy.onExhausted === "sync"
-        ? error
-        : because(
-            refusal,
-            `Its series could not be requested in parts, since the server did not list them: ${error.summary}`
-          )
-    )
-  })
-
-  const events = (range: GridRange, part: SeriesPart): Stream.Stream<WindowEvent, PrometheusError> =>
-    Stream.unwrap(
-      Effect.map(Ref.get(context.size), ({ limit }) => {
-        // It would be refused again.
-        if (ahead === undefined && pointCount(range) > limit) return earlierAndLater(range, part)
-        const isAhead = ahead !== undefined && part === requested.part
-        if (!isAhead && part.halves !== undefined) return bothHalves(range, part, part.halves)
-        return attempt(range, part).pipe(
-          Stream.retry(
-            Schedule.while(
-              context.retries,
-              ({ input }) =>
-                // It has already been retried. A smaller request is more likely to succeed.
-                !(isSlow && input.policy.splitBy !== undefined && pointCount(range) > 1)
-            )
-          ),
-          Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromResponse(range)))),
-          Stream.concat(completed(range, part)),
-          Stream.catchIf(
-            (error) => error.policy.splitBy !== undefined,
-            (error) => Stream.unwrap(inParts(range, part, error))
-          )
-        )
-      })
-    )
-
-  return events(requested.range, context.series).pipe(
-    Stream.onExit((exit) => Scope.close(requested.scope, exit))
-  )
+/** A window while it is read. */
+interface OpenWindow {
+  readonly context: WindowContext
+  readonly requested: RequestedWindow
+  readonly ledger: WindowLedger
+  /** The size of windows before this one was read. */
+  readonly sizeBefore: WindowSize
+  /** The response that was requested ahead, until it is used. */
+  ahead: RequestedWindow["response"] | undefined
+  /** The most points to request at once, because larger parts of the window were refused for their size. */
+  limit: number
+  /** The fewest points of the window that were refused. */
+  refusedPoints: number
+  /** Whether retries were in vain for a part of the window. A smaller request is then more likely to succeed. */
+  isStubborn: boolean
+  /** Parts of the series that were split, perhaps only because of damage. */
+  readonly splits: Array<SeriesPart>
+  /** The number of points in holes of the window. */
+  holePoints: number
 }
 
+type Events = Stream.Stream<WindowEvent, PrometheusError>
+
+/** The samples of a requested window, and its progress. Must be run to release the window. */
+export const windowEvents = (context: WindowContext, requested: RequestedWindow): Events =>
+  Stream.unwrap(
+    Effect.map(Ref.get(context.size), (size) => {
+      const { part, range, response } = requested
+      const window: OpenWindow = {
+        context,
+        requested,
+        ledger: new WindowLedger(context.source.expect(range), context.source.metric),
+        sizeBefore: size,
+        // Its part may have been joined with others since.
+        ahead: isFirstOf(context.series, part) ? response : undefined,
+        limit: size.limit,
+        refusedPoints: Number.POSITIVE_INFINITY,
+        isStubborn: false,
+        splits: [],
+        holePoints: 0
+      }
+      return eventsOf(window, range, context.series).pipe(
+        Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => endOf(window))))
+      )
+    })
+  ).pipe(Stream.onExit((exit) => Scope.close(requested.scope, exit)))
+
+/** The samples of some points and series of a window, in as many requests as necessary. */
+const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart): Events =>
+  Stream.suspend(() => {
+    const isAhead = window.ahead !== undefined && part === window.requested.part
+    // It would be refused again.
+    if (!isAhead && pointCount(range) > window.limit) return earlierAndLater(window, range, part)
+    if (!isAhead && part.halves !== undefined) return bothHalves(window, range, part, part.halves)
+    return attempt(window, range, part).pipe(
+      Stream.retry(retriesOf(window, range)),
+      Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromResponse(window, range, part)))),
+      Stream.concat(Stream.unwrap(Effect.suspend(() => afterResponseTo(window, range, part)))),
+      Stream.catchIf(
+        (error) => error.policy.splitBy !== undefined,
+        (error) => Stream.unwrap(inParts(window, range, part, error))
+      )
+    )
+  })
+
+/** The samples of one request, without those that an earlier attempt emitted. */
+const attempt = (window: OpenWindow, range: GridRange, part: SeriesPart): Events =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const { context, ledger, requested } = window
+      const { source, stream } = context
+      const response =
+        window.ahead !== undefined && part === requested.part
+          ? window.ahead
+          : request(context, range, part, requested)
+      window.ahead = undefined
+      ledger.begin(source.expect(range))
+      const samples = accepted(stream, ledger, yield* response)
+      return (yield* Ref.getAndSet(context.hasResponded, true))
+        ? samples
+        : Stream.concat(Stream.succeed<WindowEvent>({ _tag: "Running", stream }), samples)
+    })
+  )
+
+/** Responses that break off, maybe at the same size each time. */
+const breaksOff: ReadonlySet<Reason> = new Set(["BrokenResponse", "Disconnected", "Timeout"])
+
+/**
+ * The retries of a request. It is not repeated if a smaller one is more likely to succeed: after two responses that broke off
+ * with nothing new, or after retries were in vain for another part of the window.
+ */
+const retriesOf = (window: OpenWindow, range: GridRange) => {
+  const { damage, retries } = window.context
+  const canShrink = pointCount(range) > 1
+  let breaks = 0
+  let emitted = window.ledger.emittedSamples
+  return Schedule.while(retries, ({ input }) => {
+    breaks = window.ledger.emittedSamples > emitted ? 0 : breaks + 1
+    emitted = window.ledger.emittedSamples
+    if (input.policy.splitBy === undefined) return true
+    if (canShrink) return !window.isStubborn && (breaks < 2 || !breaksOff.has(input.reason))
+    return input.policy.mayBeDamage !== true || damage.isEmpty
+  })
+}
+
+const learn = ({ context }: OpenWindow, update: (size: WindowSize) => WindowSize) =>
+  Effect.andThen(Ref.update(context.size, update), context.sizeLearned.open)
+
+const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPart) => {
+  const { context, holePoints, ledger, refusedPoints } = window
+  const { answered, limits } = context
+  const points = pointCount(range)
+  const { samples } = ledger
+  answered.latest = [{ ...range, firstMillis: range.lastMillis }, part]
+  limits.onResponse(samples)
+  if (Number.isFinite(refusedPoints) && holePoints === 0) {
+    limits.onRefusal(refusedPoints, (samples / points) * refusedPoints)
+  }
+  return learn(window, (size) => afterResponse(size, points, samples, limits))
+}
+
+/**
+ * A server that limits how far back queries look may move the start of a range by less than a step. All points are then beside
+ * the grid, where hourly samples on the grid are too old: the response is empty. A range of one point cannot be moved.
+ */
+const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: GridRange, part: SeriesPart) {
+  const last = { ...range, firstMillis: range.lastMillis }
+  const isMoved =
+    window.ledger.samples === 0 &&
+    pointCount(range) > 1 &&
+    (yield* window.context.source.mayMoveStart) &&
+    (yield* samplesIn(window, last, part)) > 0
+  return isMoved ? earlierAndLater(window, range, part) : completed(window, range, part)
+})
+
+const completed = (
+  { context, ledger }: OpenWindow,
+  range: GridRange,
+  part: SeriesPart
+): Stream.Stream<WindowEvent> =>
+  Stream.suspend(() =>
+    part !== context.series ||
+    // If a window broke off and was then split, it may have emitted later samples already.
+    ledger.latestMillis > range.lastMillis
+      ? Stream.empty
+      : Stream.succeed<WindowEvent>({ _tag: "WindowCompleted", lastMillis: range.lastMillis })
+  )
+
+const bothHalves = (window: OpenWindow, range: GridRange, part: SeriesPart, [some, others]: Halves): Events =>
+  eventsOf(window, range, some).pipe(
+    Stream.concat(eventsOf(window, range, others)),
+    Stream.concat(completed(window, range, part))
+  )
+
+const earlierAndLater = (window: OpenWindow, range: GridRange, part: SeriesPart): Events => {
+  const [earlier, later] = halve(range)
+  return Stream.concat(eventsOf(window, earlier, part), eventsOf(window, later, part))
+}
+
+/** Continues with smaller parts after a refusal. Fails with the refusal if the window cannot be split. */
+const inParts = Effect.fnUntraced(function* (
+  window: OpenWindow,
+  range: GridRange,
+  part: SeriesPart,
+  refusal: PrometheusError
+): Effect.fn.Return<Events, PrometheusError> {
+  // It was requested before an earlier window was split.
+  if (part.halves !== undefined) return eventsOf(window, range, part)
+  const { action, mayBeDamage, splitBy } = refusal.policy
+  const points = pointCount(range)
+  if (action === "retry") window.isStubborn = true
+  const { damage, stream } = window.context
+  const log = (what: string) => {
+    const text = `${stream}: ${refusal.summary} ${what}`
+    // Every damaged point would have its own lines.
+    return damage.isEmpty ? Effect.logInfo(text) : Effect.logDebug(text)
+  }
+  if (mayBeDamage && points > 1 && damage.isLongBefore(range, part)) {
+    if (yield* isHole(window, range, part)) return yield* leaveOut(window, range, part, refusal)
+  } else if (points > 1 && splitBy === "time") {
+    yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
+  } else {
+    const halves = yield* splitSeries(window, range, part, refusal)
+    if (halves !== undefined) {
+      yield* log(`Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`)
+      return bothHalves(window, range, part, halves)
+    }
+    if (points === 1) return yield* isolated(window, range, part, refusal)
+  }
+  // Damage is not a matter of size: other parts of the window are requested as they are.
+  if (mayBeDamage !== true) window.limit = Math.min(window.limit, Math.ceil(points / 2))
+  window.refusedPoints = Math.min(window.refusedPoints, points)
+  yield* learn(window, (size) => afterRefusal(size, points))
+  return earlierAndLater(window, range, part)
+})
+
+/** Splits the series of a part; undefined if there is only one, or if they need not be told apart. */
+const splitSeries = Effect.fnUntraced(function* (
+  window: OpenWindow,
+  range: GridRange,
+  part: SeriesPart,
+  refusal: PrometheusError
+): Effect.fn.Return<Halves | undefined, PrometheusError> {
+  const { damage, hasResponded, permits, source, splits } = window.context
+  const { action, mayBeDamage } = refusal.policy
+  if (refusal.reason === "UnexpectedSample") return undefined
+  // If the server has never responded, the size is not the reason.
+  if (action === "retry" && !(yield* Ref.get(hasResponded))) return undefined
+  if (mayBeDamage && damage.isWideAt(range.firstMillis)) return undefined
+  const limitReached = (times: string) =>
+    because(refusal, `Its series were split ${times}, and that is the limit.`)
+  // Each split adds a matcher.
+  if (part.matchers.length >= MAX_SPLIT_DEPTH) {
+    return yield* limitReached(`${MAX_SPLIT_DEPTH} times, one part from another`)
+  }
+  const done = yield* Ref.getAndUpdate(splits, (splits) => splits + 1)
+  if (done >= MAX_SPLITS) return yield* limitReached(pluralize(MAX_SPLITS, "time"))
+  const halves = yield* Effect.catch(permits.withPermit(split(part, source.index(range))), (error) => {
+    if (error.reason === "Unreachable" || error.reason === "NoServer") return Effect.fail(error)
+    // A damaged index cannot list them either.
+    if (mayBeDamage) return Effect.undefined
+    return Effect.fail(
+      because(
+        refusal,
+        `Its series could not be requested in parts, since the server did not list them: ${error.summary}`
+      )
+    )
+  })
+  if (mayBeDamage && halves !== undefined) window.splits.push(part)
+  return halves
+})
+
+/** Handles one point that was refused and cannot be split: it is a hole if the server returns others. */
+const isolated = Effect.fnUntraced(function* (
+  window: OpenWindow,
+  range: GridRange,
+  part: SeriesPart,
+  refusal: PrometheusError
+): Effect.fn.Return<Events, PrometheusError> {
+  const { action, mayBeDamage } = refusal.policy
+  const series = part.matchers.length === 0 ? "" : ` of ${selectorText(part.matchers)}`
+  const failure = because(
+    refusal,
+    `It does so even for one point of one series, at ${formatTime(range.lastMillis)}${series}.`
+  )
+  const { damage, source, stream } = window.context
+  const isKnown = action === "split" && !damage.isEmpty
+  if (mayBeDamage !== true || !(isKnown || (yield* answersOthers(window, range)))) return yield* failure
+  // It may answer others only because it is well again.
+  if (action === "retry" && (yield* answers(window, range, part))) return eventsOf(window, range, part)
+  // The sample of the point may be intact, and only an older one within its look-back damaged.
+  const close = damage.isWideAt(range.firstMillis) ? [] : yield* source.closeTo(range, part.matchers)
+  if (close.length === 0) return yield* leaveOut(window, range, part, refusal)
+  window.ledger.begin(source.expect(range))
+  return accepted(stream, window.ledger, Stream.fromIterable(close)).pipe(
+    Stream.concat(completed(window, range, part))
+  )
+})
+
+/** Whether the server answers requests for other points: the latest that it returned, or if there are none, later ones. */
+const answersOthers = Effect.fnUntraced(function* (
+  window: OpenWindow,
+  range: GridRange
+): Effect.fn.Return<boolean, PrometheusError> {
+  const { answered, lastMillis, retries, series } = window.context
+  if (answered.latest !== undefined) {
+    const [point, part] = answered.latest
+    return yield* drain(window, point, part).pipe(Effect.retry(retries), succeeds)
+  }
+  for (let distance = 1, millis = range.lastMillis; millis < lastMillis; distance *= 2) {
+    millis = Math.min(lastMillis, range.lastMillis + distance * range.stepMillis)
+    if (yield* answers(window, { ...range, firstMillis: millis, lastMillis: millis }, series)) return true
+  }
+  return false
+})
+
+/** How many points of a range are requested to find out whether it is a hole. */
+const PROBES = 8
+
+/** Whether the server returns none of some points of a range, but others: then the range is taken as a hole. */
+const isHole = Effect.fnUntraced(function* (window: OpenWindow, range: GridRange, part: SeriesPart) {
+  const steps = pointCount(range) - 1
+  for (let probe = 1; probe <= PROBES; probe++) {
+    const millis = range.firstMillis + Math.ceil((steps * probe) / PROBES) * range.stepMillis
+    if (yield* answers(window, { ...range, firstMillis: millis, lastMillis: millis }, part)) return false
+  }
+  return yield* answersOthers(window, range)
+})
+
+/** Requests points, and reads the response without emitting it. Returns the number of samples. */
+const drain = ({ context, requested }: OpenWindow, range: GridRange, part: SeriesPart) =>
+  Effect.scoped(
+    Effect.flatMap(Effect.scope, (scope) =>
+      Effect.flatMap(
+        request(context, range, part, { scope, span: requested.span }),
+        Stream.runFold(
+          () => 0,
+          (samples, block) => {
+            recycle(block)
+            return samples + block.length
+          }
+        )
+      )
+    )
+  )
+
+/** The number of samples at some points; none if the server refuses. Fails if no stream can be read. */
+const samplesIn = (window: OpenWindow, range: GridRange, part: SeriesPart) =>
+  Effect.catchIf(
+    drain(window, range, part),
+    ({ policy }) => policy.onExhausted === "stream",
+    () => Effect.succeed(0)
+  )
+
+/** Whether a request succeeds. Fails if no stream can be read. */
+const succeeds = (effect: Effect.Effect<unknown, PrometheusError>): Effect.Effect<boolean, PrometheusError> =>
+  Effect.as(effect, true).pipe(
+    Effect.catchIf(
+      ({ policy }) => policy.onExhausted === "stream",
+      () => Effect.succeed(false)
+    )
+  )
+
+const answers = (window: OpenWindow, range: GridRange, part: SeriesPart) =>
+  succeeds(drain(window, range, part))
+
+/** Leaves a hole. */
+const leaveOut = Effect.fnUntraced(function* (
+  window: OpenWindow,
+  range: GridRange,
+  part: SeriesPart,
+  refusal: PrometheusError
+): Effect.fn.Return<Events, PrometheusError> {
+  const { damage, stream } = window.context
+  if (window.holePoints === 0) {
+    yield* Effect.logWarning(
+      `${stream}: ${refusal.summary} The server returns other points, so its data may be damaged there. Reading goes on around them.`
+    )
+  }
+  damage.add(range, part, refusal)
+  window.holePoints += pointCount(range)
+  return completed(window, range, part)
+})
+
+/** Damage changes neither the size of later windows nor how their series are split. */
+const endOf = ({ context, holePoints, requested, sizeBefore, splits }: OpenWindow): Effect.Effect<void> => {
+  const { damage, size, sizeLearned } = context
+  if (holePoints > 0) {
+    damage.splits = [...damage.splits, ...splits]
+    const isAll = holePoints >= pointCount(requested.range)
+    return Effect.andThen(Ref.set(size, isAll ? larger(sizeBefore) : sizeBefore), sizeLearned.open)
+  }
+  for (const part of damage.splits) part.halves = undefined
+  damage.splits = []
+  return Effect.void
+}
+
+/** Whether a part is the one that a request of the whole asks for first. */
+const isFirstOf = (whole: SeriesPart, part: SeriesPart): boolean =>
+  whole === part || (whole.halves !== undefined && isFirstOf(whole.halves[0], part))
+
 /** A refusal after which the request could not be made smaller, and why. */
-const because = ({ reason, summary }: PrometheusError, why: string): PrometheusError =>
-  new PrometheusError({ reason, summary: `${summary} ${why}` })
+const because = (refusal: PrometheusError, why: string): PrometheusError =>
+  refusal.saying(`${refusal.summary} ${why}`)
 
 /** Emits the samples of a response that are new. If responses keep breaking off, any event counts as progress. */
 const accepted = (stream: string, ledger: WindowLedger, response: Response) =>

@@ -26,6 +26,8 @@ export class WindowLedger {
   private expected: GridRange
   /** The number of samples in the current response, including repeated ones. */
   samples = 0
+  /** The number of samples that have been emitted. */
+  emittedSamples = 0
   /** The time of the latest emitted sample. */
   latestMillis = Number.NEGATIVE_INFINITY
 
@@ -64,11 +66,15 @@ export class WindowLedger {
     this.latestMillis = Math.max(this.latestMillis, last)
     seen.raise(id, last)
     const emitted = this.emitted[kind]
-    if (emitted.size === 0) return block
+    if (emitted.size === 0) {
+      this.emittedSamples += block.length
+      return block
+    }
     const until = emitted.get(id) ?? Number.NEGATIVE_INFINITY
     const { times } = block
     let skip = 0
     while (skip < block.length && times[skip]! <= until) skip++
+    this.emittedSamples += block.length - skip
     return skip === block.length ? undefined : skip === 0 ? block : partOf(block, skip, block.length)
   }
 

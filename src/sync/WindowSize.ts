@@ -49,9 +49,36 @@ export const initial: WindowSize = {
   isGrowing: true
 }
 
+/** The size of a stream's first window, on a server that accepts no more than `mostPoints`. */
+export const initialWithin = (mostPoints: number): WindowSize => ({
+  ...initial,
+  points: Math.min(FIRST_POINTS, mostPoints),
+  limit: mostPoints
+})
+
+/** What the responses to all streams show about the sizes that the server accepts: streams that start later begin with it. */
+export class ServerLimits {
+  /** The most samples in a response to any stream. */
+  largestResponse = 0
+  /** The most points of a window, if the server limits the range and not the samples. */
+  mostPoints = MAX_POINTS
+  /** The target number of samples in a response. */
+  targetSamples = TARGET_SAMPLES
+
+  /** A response had so many samples. */
+  onResponse(samples: number): void {
+    this.largestResponse = Math.max(this.largestResponse, samples)
+  }
+
+  /** The server refused a window of that size for a stream of which it returns smaller windows. */
+  onRefusal(points: number, samples: number): void {
+    if (samples <= this.largestResponse) this.mostPoints = Math.min(this.mostPoints, Math.ceil(points / 2))
+    else this.targetSamples = Math.min(this.targetSamples, Math.max(1, Math.ceil(samples / 2)))
+  }
+}
+
 /**
- * Updates the size after a window of `points` points returned `samples` samples. `largestResponse` is the largest number of
- * samples in a response to any stream.
+ * Updates the size after a window of `points` points returned `samples` samples.
  *
  * A refusal may have been due to a moment of high load, so a limit does not last for ever. But trials of a higher limit become
  * rare if the server keeps refusing it.
@@ -60,14 +87,17 @@ export const afterResponse = (
   size: WindowSize,
   points: number,
   samples: number,
-  largestResponse: number
+  {
+    largestResponse,
+    targetSamples = TARGET_SAMPLES
+  }: { readonly largestResponse: number; readonly targetSamples?: number }
 ): WindowSize => {
   const streak = points < size.limit ? size.streak : size.streak + 1
   const isRaised = streak >= size.trialAfter && size.limit < MAX_POINTS
   const limit = isRaised ? Math.min(MAX_POINTS, size.limit * 2) : size.limit
   const pointsOf = (samplesInAll: number): number =>
     Math.floor((samplesInAll / Math.max(1, samples)) * points)
-  const fitting = pointsOf(TARGET_SAMPLES)
+  const fitting = pointsOf(targetSamples)
   const cautious = Math.max(points * GROWTH, pointsOf(largestResponse))
   return {
     points: Math.max(1, Math.min(fitting, cautious, limit)),
@@ -91,3 +121,9 @@ export const afterRefusal = (size: WindowSize, points: number): WindowSize => {
     isGrowing: false
   }
 }
+
+/** A larger size after a window that had no answer at all: the server may return none of these points. */
+export const larger = (size: WindowSize): WindowSize => ({
+  ...size,
+  points: Math.min(size.limit, size.points * GROWTH)
+})

@@ -7,7 +7,7 @@ import { Option, Schema } from "effect"
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { cover, uncovered } from "./coverage.ts"
+import { cover, type Span, uncovered } from "./coverage.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
@@ -69,19 +69,26 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
     return { ...grid, firstMillis, lastMillis: parts.at(-1)?.range.lastMillis ?? grid.lastMillis }
   }
 
-  /** The state to save after all points up to `lastMillis`, and the number of these points. */
-  checkpointAt(lastMillis: number) {
+  /**
+   * The state to save after all points up to `lastMillis` except for `holes`, and the number of these points. Its time is before
+   * the first hole.
+   */
+  checkpointAt(lastMillis: number, holes: ReadonlyArray<Span> = []) {
     const { details, generationId, grid, mode, parts, resumed, stream } = this
     const done = parts
       .filter(({ range }) => range.firstMillis <= lastMillis)
       .map(({ range }) => ({ ...range, lastMillis: Math.min(range.lastMillis, lastMillis) }))
+    const firstHole = holes[0]?.firstMillis ?? Number.POSITIVE_INFINITY
+    const timeMillis = Math.min(lastMillis, firstHole - grid.stepMillis)
     // A new state is never earlier than the resumed one.
     const { step, time } =
-      resumed !== undefined && resumed.timeMillis >= lastMillis
+      resumed !== undefined && resumed.timeMillis >= timeMillis
         ? resumed
-        : { time: formatTime(lastMillis), step: grid.stepMillis / 1000 }
+        : { time: formatTime(timeMillis), step: grid.stepMillis / 1000 }
     const covered = () =>
-      done.reduce((spans, range) => cover(spans, range, range.stepMillis), resumed?.covered ?? [])
+      done
+        .flatMap((range) => uncovered(range, holes))
+        .reduce((spans, range) => cover(spans, range, range.stepMillis), resumed?.covered ?? [])
     return {
       stream,
       lastMillis,
@@ -166,11 +173,13 @@ const partsOf = (
   detailedStates: boolean
 ): ReadonlyArray<Omit<Part, "stream">> => {
   if (resumed === undefined) return pointCount(grid) === 0 ? [] : [{ range: grid, reason: "start" }]
-  const tail = afterCursor(grid, resumed.timeMillis, lookbackMillis)
+  // The state's time is before the first hole; what was read after it is among the spans.
+  const covered = detailedStates ? resumed.covered : []
+  const cursorMillis = Math.max(resumed.timeMillis, covered.at(-1)?.lastMillis ?? 0)
+  const tail = afterCursor(grid, cursorMillis, lookbackMillis)
   // An end that was moved back may be before the state's time.
   const lastMillis = Math.min(grid.lastMillis, tail.firstMillis - tail.stepMillis)
-  const gaps =
-    detailedStates && resumed.read !== undefined ? uncovered({ ...grid, lastMillis }, resumed.covered) : []
+  const gaps = detailedStates && resumed.read !== undefined ? uncovered({ ...grid, lastMillis }, covered) : []
   return [
     ...gaps.map((range) => ({ range, reason: "gap" as const })),
     { range: tail, reason: "resume" as const }

@@ -6,6 +6,7 @@ import {
   isDemo,
   settingsOf,
   TOKEN_VARIABLE,
+  type WrongFlags,
   withFlagsToCheck
 } from "../../src/cli/configFlags.ts"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
@@ -72,7 +73,7 @@ const settings = (given: ConfigFlags, files = {}, variables = {}) => {
   )
 }
 
-const messageOf = <A, R>(effect: Effect.Effect<A, ConfigError | InputFileError, R>) =>
+const messageOf = <A, R>(effect: Effect.Effect<A, ConfigError | InputFileError | WrongFlags, R>) =>
   Effect.map(Effect.flip(effect), ({ message }) => message)
 
 describe("settingsOf", () => {
@@ -225,6 +226,45 @@ describe("settingsOf", () => {
     })
   )
 
+  it.effect("takes a secret of the environment without a line feed at its end, like one of a file", () =>
+    Effect.gen(function* () {
+      for (const secret of ["s3cr3t 1", "s3cr3t 1\n", "s3cr3t 1\r\n"]) {
+        const { basicAuth } = yield* settings(
+          flags({ ...local, user: "u" }),
+          {},
+          { [PASSWORD_VARIABLE]: secret }
+        )
+        assert.strictEqual(Redacted.value(Option.getOrThrow(basicAuth).password), "s3cr3t 1")
+      }
+      assert.deepStrictEqual(headersOf(yield* settings(flags(local), {}, { [TOKEN_VARIABLE]: "t1\n" })), [
+        ["Authorization", "Bearer t1"]
+      ])
+    })
+  )
+
+  it.effect.each([
+    // Without a file, all problems are of the flags.
+    [{ url: "http://x" }, undefined, "WrongFlags"],
+    [{ ...local, user: "u" }, undefined, "WrongFlags"],
+    [{ ...local, step: "5x" }, undefined, "WrongFlags"],
+    [{ step: "5x" }, { base_url: "http://x", start_date: "2026-01-01" }, "WrongFlags"],
+    [{ url: "x" }, { start_date: "2026-01-01" }, "WrongFlags"],
+    [{ user: "u" }, { base_url: "http://x", start_date: "2026-01-01" }, "WrongFlags"],
+    [{ end: "2025-01-01" }, { base_url: "http://x", start_date: "2026-01-01" }, "WrongFlags"],
+    // Both are wrong.
+    [{ step: "5x" }, { base_url: "x", start_date: "2026-01-01" }, "WrongFlags"],
+    // The file is wrong, and flags do not mend it.
+    [{}, {}, "ConfigError"],
+    [{ step: "5m" }, { base_url: "x", start_date: "2026-01-01" }, "ConfigError"],
+    [{}, [], "ConfigError"]
+  ] as const)("distinguishes wrong flags from a wrong file: %j %j", ([given, file, tag]) =>
+    Effect.gen(function* () {
+      const some = file === undefined ? flags(given) : flags({ ...given, config: "c" })
+      const error = yield* Effect.flip(settings(some, { c: JSON.stringify(file) }))
+      assert.strictEqual(error._tag, tag)
+    })
+  )
+
   it.effect("reports why a file with a secret cannot be read", () =>
     Effect.gen(function* () {
       const reason = PlatformError.systemError({ _tag: "NotFound", module: "FileSystem", method: "readFile" })
@@ -319,12 +359,10 @@ describe("the demo", () => {
     [{}, {}, false],
     [{}, { demo: true }, true],
     [{ step: "5m" }, { demo: true, select: ["a"] }, false]
-  ] as const)(
-    "is read if no source and no destination are given, or with --demo: %j %j",
-    ([given, more, hasTarget]) =>
-      Effect.gen(function* () {
-        assert.isTrue(yield* isDemo(flags(given, more), hasTarget))
-      })
+  ] as const)("is read if no flag is given, or with --demo: %j %j", ([given, more, hasOthers]) =>
+    Effect.gen(function* () {
+      assert.isTrue(yield* isDemo(flags(given, more), hasOthers))
+    })
   )
 
   it.effect.each([
@@ -335,9 +373,9 @@ describe("the demo", () => {
     [{}, { select: ["up"] }, false],
     [{}, { exclude: ["up"] }, true],
     [{}, { excludeLabel: ["job"] }, false]
-  ] as const)("is not read if the server is missing: %j %j", ([given, more, hasTarget]) =>
+  ] as const)("is not read if the server is missing: %j %j", ([given, more, hasOthers]) =>
     Effect.gen(function* () {
-      const { message } = yield* Effect.flip(isDemo(flags(given, more), hasTarget))
+      const { message } = yield* Effect.flip(isDemo(flags(given, more), hasOthers))
       assert.match(message, /No Prometheus server is given: add --url.* add --demo\./)
     })
   )

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"
 import { kindOf } from "../../src/cli/destinations.ts"
-import { checkTogether, planOf, type RunFlags } from "../../src/cli/runFlags.ts"
+import { checkTogether, isAnyGiven, planOf, type RunFlags } from "../../src/cli/runFlags.ts"
 
 const none: RunFlags = {
   to: undefined,
@@ -44,6 +44,27 @@ describe("planOf", () => {
     const plan = planOf({ ...none, fullRefresh: true, mode: "incremental_append" }, true)
     assert.strictEqual(plan.target.path, "demo.duckdb")
     assert.deepStrictEqual([plan.mode, plan.laterMode], ["full_refresh_overwrite", "incremental_append"])
+  })
+})
+
+describe("isAnyGiven", () => {
+  it("sees each flag, and nothing else", () => {
+    assert.isFalse(isAnyGiven(none))
+    assert.isFalse(isAnyGiven({ ...none, demo: true, keys: {} } as RunFlags))
+    const given: ReadonlyArray<Partial<RunFlags>> = [
+      to("jsonl"),
+      { mode: "incremental_append" },
+      { fullRefresh: true },
+      { mayShrink: true },
+      { everyMillis: 1000 },
+      { isDryRun: true },
+      { isJson: true },
+      { reportPath: "r.html" },
+      { gzip: true },
+      { memoryMegabytes: 64 }
+    ]
+    assert.sameMembers(given.flatMap(Object.keys), Object.keys(none))
+    for (const flag of given) assert.isTrue(isAnyGiven({ ...none, ...flag }), JSON.stringify(flag))
   })
 })
 

@@ -45,6 +45,7 @@ describe("decodeConfig", () => {
         maxRetries: 5,
         compression: "none",
         partialData: "fail",
+        damagedData: "fail",
         maxSourceResolution: "raw",
         warnings: []
       })
@@ -419,13 +420,36 @@ describe("decodeConfig", () => {
     })
   )
 
-  it.effect.each([`${SECRET}\r\nx: y`, `${SECRET}\n`, `${SECRET}\u0000`, `${SECRET}\u007f`, `${SECRET}漢`])(
+  it.effect.each([`${SECRET}\r\nx: y`, `${SECRET}\u0000`, `${SECRET}\u007f`, `${SECRET}漢`])(
     "refuses the header value %j without showing it",
     (value) =>
       Effect.gen(function* () {
         const message = yield* refusal({ headers: [{ name: "x", value }] })
         assert.include(message, "headers[0].value has characters that are not allowed in an HTTP header")
         assert.notInclude(message, SECRET)
+      })
+  )
+
+  it.effect(
+    "says of a header value and of a password that they end with a line feed, without showing them",
+    () =>
+      Effect.gen(function* () {
+        for (const end of ["\n", "\r\n"]) {
+          const message = yield* refusal({ headers: [{ name: "x", value: SECRET + end }] })
+          assert.include(
+            message,
+            "headers[0].value ends with a line feed, which is not allowed in an HTTP header"
+          )
+          const { warnings } = yield* decodeConfig({
+            base_url: "http://x",
+            start_date: "2026-01-01",
+            basic_auth_user: "u",
+            basic_auth_pass: SECRET + end
+          })
+          assert.lengthOf(warnings, 1)
+          assert.match(warnings[0]!, /^basic_auth_pass ends with a line feed, which is sent as a part of it/)
+          assert.notInclude(message + warnings[0], SECRET)
+        }
       })
   )
 

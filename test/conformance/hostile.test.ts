@@ -332,7 +332,8 @@ describe("a read of many streams", () => {
       const output = yield* connector.read(files, config, catalog)
       rules.checkLines(output)
       assert.deepStrictEqual([output.code, output.signal], [1, null])
-      assert.strictEqual(queries(), names.length)
+      // A refused window of two points is requested once more as each of them.
+      assert.isAtMost(queries(), good.length + 3 * Object.keys(responses).length)
 
       const ended = (status: string): ReadonlyArray<string> =>
         output.statuses.flatMap((text) => (text.endsWith(`:${status}`) ? [text.split(":")[0]!] : [])).sort()

@@ -9,7 +9,7 @@ import { assertRefused, typesOf } from "./verbs.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The pattern that platforms expect for a date that may be a day or a second. */
+/** The pattern for a date that may be a day or a second. */
 const datePattern = "^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}:[0-9]{2}Z)?$"
 
 const isObject: (value: unknown) => value is Json = Predicate.isReadonlyObject
@@ -188,17 +188,19 @@ const shapeRules: ReadonlyArray<Rule> = [
     wrong: [object({ a: { type: "array" } }), object({ a: { type: "array", items: [{ type: "string" }] } })]
   },
   {
-    rule: "has a format, a pattern and a pattern descriptor for dates",
+    // Platforms check formats, and no format accepts both a day and a second.
+    rule: "has a pattern, a pattern descriptor and no format for dates",
     broken: ({ schema }) =>
       isDate(schema) &&
       !(
-        (schema.format === "date" || schema.format === "date-time") &&
+        schema.format === undefined &&
         schema.pattern === datePattern &&
         Predicate.isString(schema.pattern_descriptor)
       ),
     wrong: [
       object({ a: { type: "string", format: "date" } }),
-      object({ a: { type: "string", pattern: datePattern, pattern_descriptor: "x" } }),
+      object({ a: { type: "string", pattern: datePattern } }),
+      object({ a: { type: "string", format: "date", pattern: datePattern, pattern_descriptor: "x" } }),
       object({ a: { type: "string", format: "date-time", pattern: "^.*$", pattern_descriptor: "x" } })
     ]
   },

@@ -1,6 +1,6 @@
 /** The rows of a range are the same however it is cut into windows and syncs: those of Prometheus' rule. */
 import { assert, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Effect, Layer, Logger, Stream } from "effect"
 import {
   ConnectorConfig,
   encodeStreamState,
@@ -16,7 +16,7 @@ import { iso, minute, start } from "../support/gauge.ts"
 import { anySeries, latestSample, slices } from "../support/randomSeries.ts"
 import { recordKey } from "../support/referenceRecords.ts"
 import { runs } from "../support/runs.ts"
-import { describeEach, prometheusServers } from "../support/servers.ts"
+import { describeEach, servers } from "../support/servers.ts"
 
 /** How much data a metric has. */
 const hours = 2
@@ -54,7 +54,8 @@ const readRange = Effect.fnUntraced(function* (
     Effect.provide(
       PrometheusClient.layer.pipe(
         Layer.provideMerge(config),
-        Layer.merge(StateReader.layerJson(() => Effect.succeed(state)))
+        Layer.merge(StateReader.layerJson(() => Effect.succeed(state))),
+        Layer.merge(Logger.layer([]))
       )
     )
   )
@@ -96,7 +97,7 @@ const assertSame = (
 /** Another seed generates other series and cuts. */
 const seed = Number(process.env.CUTS_SEED ?? "0") * 1000
 
-describeEach(prometheusServers, "a range on a real $name", ({ lookback, makeWritable }) => {
+describeEach(servers, "a range on a real $name", ({ lookback, makeWritable }) => {
   it.live("has the same rows in one full refresh, in windows of any size and in any syncs", () =>
     Effect.gen(function* () {
       const server = yield* makeWritable()

@@ -1,6 +1,6 @@
 /** The command `run` of the built executable, into each of its destinations. The server is the mock. */
 import { spawn } from "node:child_process"
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from "node:fs"
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
@@ -86,7 +86,7 @@ describe("run", () => {
         return all.reduce((sum, { rows }) => sum + rows, 0)
       })
       assert.strictEqual(yield* count, rows)
-      const second = yield* child.run(["run", "--json"], { cwd })
+      const second = yield* child.run(["run", "--demo", "--json"], { cwd })
       assert.strictEqual(second.code, 0, second.stderr)
       assert.strictEqual(yield* count, rows + summaryOf(second.stdout).rows)
     })
@@ -291,6 +291,62 @@ describe("run", () => {
       for (const text of others) assert.match(text, /^0 new rows/)
       assert.deepInclude(yield* place.count("a"), { rows: 50, keys: 50 })
       assert.include(readFileSync(report, "utf8"), "<!doctype html>")
+    })
+  )
+
+  it.live("reads the file of a token before each run, and again if a token expires during a run", () =>
+    Effect.gen(function* () {
+      let valid = "token-1"
+      const files = yield* connector.workspace
+      const tokenFile = files.path("token")
+      const seen = new Set<string>()
+      let expiresAtLabels = false
+      const { config, mock } = yield* serve(gauge("a", 50), 50, {
+        faults: ({ headers, path }) => {
+          if (expiresAtLabels && path.endsWith("/values")) {
+            expiresAtLabels = false
+            valid = "token-3"
+            writeFileSync(tokenFile, valid)
+          }
+          if (headers.get("authorization") !== `Bearer ${valid}`) return { status: 401, body: "Unauthorized" }
+          seen.add(valid)
+          return undefined
+        }
+      })
+      writeFileSync(tokenFile, valid)
+      const to = `jsonl:${files.path("data")}`
+      const args = ["run", "--config", files.write("c.json", config), "--to", to, "--token-file", tokenFile]
+      const running = yield* child.start([...args, "--every", "1s"])
+      let stderr = ""
+      yield* Effect.callback<void>((resume) => {
+        let runs = 0
+        running.process.stderr.on("data", (chunk: string) => {
+          stderr += chunk
+          const after = stderr.split("Next run at ").length - 1
+          if (after === runs) return
+          runs = after
+          // Between two runs, and in the middle of one.
+          if (runs === 1) {
+            valid = "token-2"
+            writeFileSync(tokenFile, valid)
+          } else if (runs === 2) expiresAtLabels = true
+          else resume(Effect.void)
+        })
+      })
+      running.kill("SIGINT")
+      yield* running.result
+      assert.deepStrictEqual([...seen], ["token-1", "token-2", "token-3"])
+      assert.strictEqual(stderr.split("HTTP 401").length - 1, 1, stderr)
+      assert.match(stderr, /HTTP 401: Unauthorized\. The credentials have been renewed/)
+      assert.notMatch(stderr, /token-\d/)
+
+      // The same credentials are not tried again.
+      const before = mock.requests.length
+      valid = "another"
+      const failed = yield* child.run(args)
+      assert.strictEqual(failed.code, 1)
+      assert.match(failed.stderr, /HTTP 401.* Check basic_auth_user/)
+      assert.strictEqual(mock.requests.length, before + 1)
     })
   )
 

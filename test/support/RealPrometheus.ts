@@ -30,6 +30,15 @@ export { basicAuthHeader, basicAuthPassword, basicAuthUser, type MatrixSeries } 
 /** The password's bcrypt hash, of the lowest cost. */
 const basicAuthHash = "$2b$04$N1h2lq0QmTz8cXvW5rYbKeow3cH7E1Y7Qek5ijA9Vo8eyu3u.Qbfq"
 
+/** What a server scrapes. */
+export interface Scrape {
+  /** The target's text; with a function, that of each scrape. Or a protobuf message per metric, from `metricFamily`. */
+  readonly text: string | Uint8Array | (() => string | Uint8Array)
+  readonly intervalSeconds?: number
+  /** More of the scrape's configuration. */
+  readonly config?: object
+}
+
 /** Options of a Prometheus. */
 export interface RealPrometheusOptions extends RealServerOptions {
   /** The version to run; 2 by default. */
@@ -41,7 +50,7 @@ export interface RealPrometheusOptions extends RealServerOptions {
    * series get the labels `job` and `instance`. The first scrape, which takes about six seconds, is complete when the
    * server is returned.
    */
-  readonly scrape?: { readonly text: string; readonly intervalSeconds?: number }
+  readonly scrape?: Scrape
   /** Accept remote write, which `remoteWrite` needs. */
   readonly remoteWriteReceiver?: boolean
   /** How much older than the newest sample a written sample may be, such as `1h`. */
@@ -120,7 +129,11 @@ const writeConfiguration = async (
     global: { scrape_interval: interval, scrape_timeout: interval },
     ...(target === undefined
       ? {}
-      : { scrape_configs: [{ job_name: "test", static_configs: [{ targets: [target] }] }] }),
+      : {
+          scrape_configs: [
+            { job_name: "test", static_configs: [{ targets: [target] }], ...options.scrape?.config }
+          ]
+        }),
     ...(options.outOfOrderWindow === undefined
       ? {}
       : { storage: { tsdb: { out_of_order_time_window: options.outOfOrderWindow } } })
@@ -142,18 +155,22 @@ const flags = (folder: string, options: RealPrometheusOptions): ReadonlyArray<st
   ...(options.flags ?? [])
 ]
 
+const contentType = (text: string | Uint8Array): string => {
+  if (typeof text !== "string") {
+    return "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+  }
+  return text.trimEnd().endsWith("# EOF")
+    ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    : "text/plain; version=0.0.4"
+}
+
 /** Serves a text under `/metrics`; returns the address to scrape. */
-const scrapeTarget = (text: string): Effect.Effect<string, RealServerError, Scope.Scope> =>
+const scrapeTarget = (exposition: Scrape["text"]): Effect.Effect<string, RealServerError, Scope.Scope> =>
   Effect.acquireRelease(
     attempt(async () => {
       const server = createServer((_, response) => {
-        const openMetrics = text.trimEnd().endsWith("# EOF")
-        response.setHeader(
-          "Content-Type",
-          openMetrics
-            ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-            : "text/plain; version=0.0.4"
-        )
+        const text = typeof exposition === "function" ? exposition() : exposition
+        response.setHeader("Content-Type", contentType(text))
         response.end(text)
       })
       server.listen(0, "127.0.0.1")

@@ -67,10 +67,10 @@ const histogram = (timeMillis: number, value: NativeHistogram): Buffer =>
     varint(timeMillis)
   ])
 
-const double = (number: number, value: number): Buffer =>
+export const double = (number: number, value: number): Buffer =>
   Buffer.concat([Buffer.of((number << 3) | 1), float64(value)])
 
-const zigzag = (value: number): Buffer => varint(value < 0 ? -2 * value - 1 : 2 * value)
+export const zigzag = (value: number): Buffer => varint(value < 0 ? -2 * value - 1 : 2 * value)
 
 /** Field 1 is the value as a fixed 64-bit float, field 2 the time as a varint. */
 const sample = (timeMillis: number, value: number | "stale"): Buffer =>
@@ -85,11 +85,11 @@ const float64 = (value: number | "stale"): Buffer => {
 }
 
 /** A field whose content is preceded by its length: a message or a string. */
-const field = (number: number, content: Buffer): Buffer =>
+export const field = (number: number, content: Buffer): Buffer =>
   Buffer.concat([Buffer.of((number << 3) | 2), varint(content.length), content])
 
 /** Base 128, lowest digits first; a negative number is written as its 64-bit two's complement. */
-const varint = (value: number): Buffer => {
+export const varint = (value: number): Buffer => {
   const bytes: Array<number> = []
   let rest = BigInt.asUintN(64, BigInt(value))
   while (rest > 0x7fn) {

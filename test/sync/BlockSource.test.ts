@@ -44,6 +44,9 @@ const sourceOf = (
           requests.push(range)
           return respond(range.firstMillis - range.stepMillis, range.lastMillis, requests.length)
         }),
+      missing: Effect.undefined,
+      mayMoveStart: Effect.succeed(false),
+      closeTo: () => Effect.succeed([]),
       index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
     })
   })

@@ -272,8 +272,8 @@ describe("exactly once", () => {
         ...setting,
         mock: {
           chunkBytes: 1000,
-          faults: onRange(({ attempt }) => {
-            const cutAfterBytes = cuts[attempt - 1]
+          faults: onRange(({ attempt, points }) => {
+            const cutAfterBytes = points < 2000 ? undefined : cuts[attempt - 1]
             return cutAfterBytes === undefined ? undefined : { cutAfterBytes }
           })
         }
@@ -394,7 +394,13 @@ describe("retries", () => {
           config: { max_retries },
           mock: { faults: onRange(() => refusal(503, "not ready")) }
         })
-        assert.strictEqual(rangeRequests(mock).length, 1 + max_retries)
+        // Five points, then three, two and one, without a retry of more than one.
+        const sizes = windows(mock).map(([first, last]) => Math.floor(last - first) + 1)
+        assert.deepStrictEqual(sizes.slice(0, 3 + max_retries), [...Array(1 + max_retries).fill(5), 3, 2])
+        assert.strictEqual(
+          sizes.filter((points, i) => points === 1 && i < 4 + 2 * max_retries).length,
+          1 + max_retries
+        )
         assert.strictEqual(story(events), "Started Failed")
       })
     )
@@ -402,12 +408,25 @@ describe("retries", () => {
 
   it.effect("do not follow an error that no retry can resolve", () =>
     Effect.gen(function* () {
-      const { mock } = yield* readAll(incremental("m"), {
+      const { events, mock } = yield* readAll(incremental("m"), {
         series: [],
         points: 5,
-        mock: { faults: onRange(() => refusal(400, "unknown function")) }
+        mock: { faults: onRange(() => refusal(400, "something else")) }
       })
-      assert.strictEqual(rangeRequests(mock).length, 1)
+      assert.strictEqual(story(events), "Started Failed")
+      // Five points, then three, two and one; none of the later ones is answered either.
+      assert.deepStrictEqual(
+        windows(mock).map(([first, last]) => [first, Math.floor(last)]),
+        [
+          [0, 4],
+          [0, 2],
+          [0, 1],
+          [0, 0],
+          [1, 1],
+          [2, 2],
+          [4, 4]
+        ]
+      )
     })
   )
 
@@ -472,7 +491,7 @@ describe("a failure", () => {
     })
   )
 
-  it.effect("for unrequested samples ends the stream without a retry", () =>
+  it.effect("for unrequested samples ends the stream once a single point has some", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {
         series: [],
@@ -493,7 +512,10 @@ describe("a failure", () => {
       assert.strictEqual(story(events), "Started Running Failed")
       const last = events.at(-1)
       assert.strictEqual(last?._tag === "Failed" && last.error.reason, "UnexpectedSample")
-      assert.strictEqual(rangeRequests(mock).length, 1)
+      assert.deepStrictEqual(
+        windows(mock).map(([, last]) => Math.floor(last)),
+        [4, 2, 1, 0]
+      )
     })
   )
 

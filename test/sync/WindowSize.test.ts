@@ -27,33 +27,33 @@ describe("WindowSize", () => {
   })
 
   it("grows at most by a factor if responses are small", () => {
-    assert.strictEqual(afterResponse(initial, 32, 32, 0).points, 256)
-    assert.strictEqual(afterResponse(initial, 32, 0, 0).points, 256)
-    assert.strictEqual(afterResponse(initial, 256, 256, 0).points, 2048)
-    assert.strictEqual(afterResponse(initial, 2048, 2048, 0).points, MAX_POINTS)
-    assert.strictEqual(afterResponse(initial, MAX_POINTS, 0, 0).points, MAX_POINTS)
+    assert.strictEqual(afterResponse(initial, 32, 32, { largestResponse: 0 }).points, 256)
+    assert.strictEqual(afterResponse(initial, 32, 0, { largestResponse: 0 }).points, 256)
+    assert.strictEqual(afterResponse(initial, 256, 256, { largestResponse: 0 }).points, 2048)
+    assert.strictEqual(afterResponse(initial, 2048, 2048, { largestResponse: 0 }).points, MAX_POINTS)
+    assert.strictEqual(afterResponse(initial, MAX_POINTS, 0, { largestResponse: 0 }).points, MAX_POINTS)
   })
 
   it("grows immediately to the size of the largest response so far", () => {
-    assert.strictEqual(afterResponse(initial, 32, 3200, TARGET_SAMPLES / 2).points, 1250)
-    assert.isTrue(afterResponse(initial, 32, 3200, TARGET_SAMPLES / 2).isGrowing)
-    assert.strictEqual(afterResponse(initial, 32, 3200, TARGET_SAMPLES).points, 2500)
-    assert.isFalse(afterResponse(initial, 32, 3200, TARGET_SAMPLES).isGrowing)
-    assert.strictEqual(afterResponse(initial, 32, 3200, TARGET_SAMPLES * 9).points, 2500)
-    assert.strictEqual(afterResponse(initial, 32, 3200, 3200).points, 256)
+    assert.strictEqual(afterResponse(initial, 32, 3200, { largestResponse: TARGET_SAMPLES / 2 }).points, 1250)
+    assert.isTrue(afterResponse(initial, 32, 3200, { largestResponse: TARGET_SAMPLES / 2 }).isGrowing)
+    assert.strictEqual(afterResponse(initial, 32, 3200, { largestResponse: TARGET_SAMPLES }).points, 2500)
+    assert.isFalse(afterResponse(initial, 32, 3200, { largestResponse: TARGET_SAMPLES }).isGrowing)
+    assert.strictEqual(afterResponse(initial, 32, 3200, { largestResponse: TARGET_SAMPLES * 9 }).points, 2500)
+    assert.strictEqual(afterResponse(initial, 32, 3200, { largestResponse: 3200 }).points, 256)
   })
 
   it("aims at the target", () => {
-    assert.strictEqual(afterResponse(initial, 32, 32_000, 0).points, 250)
-    assert.strictEqual(afterResponse(initial, 32, 320_000, 0).points, 25)
-    assert.strictEqual(afterResponse(initial, 100, TARGET_SAMPLES, 0).points, 100)
-    assert.strictEqual(afterResponse(initial, 1, 10_000_000, 0).points, 1)
+    assert.strictEqual(afterResponse(initial, 32, 32_000, { largestResponse: 0 }).points, 250)
+    assert.strictEqual(afterResponse(initial, 32, 320_000, { largestResponse: 0 }).points, 25)
+    assert.strictEqual(afterResponse(initial, 100, TARGET_SAMPLES, { largestResponse: 0 }).points, 100)
+    assert.strictEqual(afterResponse(initial, 1, 10_000_000, { largestResponse: 0 }).points, 1)
   })
 
   it("halves a refused size", () => {
     const refused = afterRefusal({ ...initial, points: 256 }, 256)
     assert.deepInclude(refused, { points: 128, limit: 128 })
-    assert.deepInclude(afterResponse(refused, 128, 0, 0), { points: 128, limit: 128 })
+    assert.deepInclude(afterResponse(refused, 128, 0, { largestResponse: 0 }), { points: 128, limit: 128 })
     assert.deepInclude(afterRefusal(refused, 2000), { points: 128, limit: 128 })
     assert.deepInclude(afterRefusal(refused, 3), { points: 2, limit: 2 })
     assert.deepInclude(afterRefusal(refused, 1), { points: 1, limit: 1 })
@@ -63,7 +63,8 @@ describe("WindowSize", () => {
     let size = initial
     for (let points = 256; points > 1; points = Math.ceil(points / 2)) size = afterRefusal(size, points)
     assert.strictEqual(size.points, 1)
-    for (let windows = 0; windows < 150; windows++) size = afterResponse(size, size.points, size.points, 0)
+    for (let windows = 0; windows < 150; windows++)
+      size = afterResponse(size, size.points, size.points, { largestResponse: 0 })
     assert.strictEqual(size.points, MAX_POINTS)
   })
 
@@ -74,7 +75,9 @@ describe("WindowSize", () => {
       let size = initial
       for (const [isResponse, points, samples] of events) {
         const before = size
-        size = isResponse ? afterResponse(size, points, samples, 0) : afterRefusal(size, points)
+        size = isResponse
+          ? afterResponse(size, points, samples, { largestResponse: 0 })
+          : afterRefusal(size, points)
         assertSane(size)
         assert.isAtMost(size.limit, isResponse ? before.limit * 2 : before.limit)
         if (isResponse) assert.isAtMost(size.points, points * 8)
@@ -86,12 +89,12 @@ describe("WindowSize", () => {
   it.prop("converges to the target for a steady stream", [integer(1, 200_000)], ([seriesCount]) => {
     let size = initial
     for (let window = 0; window < 10; window++)
-      size = afterResponse(size, size.points, size.points * seriesCount, 0)
+      size = afterResponse(size, size.points, size.points * seriesCount, { largestResponse: 0 })
     const samples = size.points * seriesCount
     assert.isTrue(samples <= TARGET_SAMPLES || size.points === 1)
     // One point more would be too much.
     assert.isTrue((size.points + 1) * seriesCount > TARGET_SAMPLES || size.points === MAX_POINTS)
-    assert.strictEqual(afterResponse(size, size.points, samples, 0).points, size.points)
+    assert.strictEqual(afterResponse(size, size.points, samples, { largestResponse: 0 }).points, size.points)
   })
 
   it.prop(
@@ -105,7 +108,7 @@ describe("WindowSize", () => {
           refusals++
           size = afterRefusal(size, size.points)
         } else {
-          size = afterResponse(size, size.points, 0, 0)
+          size = afterResponse(size, size.points, 0, { largestResponse: 0 })
         }
       }
       for (let window = 0; window < 40; window++) ask()

@@ -130,8 +130,8 @@ const latestInFiveMinutes = {
 /** The server, as far as the evidence says. */
 export const identify = (evidence: Evidence): Backend => {
   const kind = kindOf(evidence)
-  const { isRollup, listLimits, name } = profiles[kind]
-  const common = { kind, name: name + shownVersion(kind, evidence), listLimits }
+  const { isRollup, listLimits, mayMoveStart = false, name } = profiles[kind]
+  const common = { kind, name: name + shownVersion(kind, evidence), listLimits, mayMoveStart }
   // A proxy may add what only VictoriaMetrics has to the responses of another server.
   const rollup = evidence.rollup ?? (evidence.headers.has("x-server-hostname") ? "growing" : "none")
   return isRollup === true && rollup !== "none"

@@ -27,6 +27,8 @@ export interface Profile {
   readonly missingData: string
   /** Its lists may be cut without a word at these lengths. */
   readonly listLimits: ReadonlyArray<number>
+  /** Whether it begins the range of a query later than requested, without a word, if it limits how far back queries look. */
+  readonly mayMoveStart?: boolean
   /** Whether the look-back of a selector depends on the query, so that a rollup with a fixed window is needed. */
   readonly isRollup?: boolean
 }
@@ -66,7 +68,8 @@ const mimir: Profile = {
   limits:
     "per tenant: the length of a query, series, chunks and bytes per query; earlier times than the tenant's look-back are cut off",
   missingData: "errors for queries; ranges of label queries are clamped without a word",
-  listLimits: []
+  listLimits: [],
+  mayMoveStart: true
 }
 
 /** One entry per kind. */
@@ -128,6 +131,7 @@ export const profiles: Readonly<Record<BackendKind, Profile>> = {
     listParams: ["partial_response", "deny_partial_response"],
     limits: "not known",
     missingData: "any of the above",
-    listLimits: [1000, 10_000, 30_000, 100_000, 1_000_000]
+    listLimits: [1000, 10_000, 30_000, 100_000, 1_000_000],
+    mayMoveStart: true
   }
 }

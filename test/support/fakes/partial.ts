@@ -10,6 +10,7 @@ import {
   isRange,
   type Layer,
   refusal,
+  selectorsOf,
   withHeaders,
   withMembers
 } from "./fake.ts"
@@ -57,7 +58,9 @@ export const loseWithHeader =
 export const victoriaCluster =
   (loss: Omit<Loss, "endpoints">): Layer =>
   async (ask, next) => {
-    if (!isRange(ask) && !isList(ask) && !isInstant(ask)) return next(ask)
+    // `time()` needs no storage node.
+    const needsStorage = isRange(ask) || isList(ask) || (isInstant(ask) && selectorsOf(ask).length > 0)
+    if (!needsStorage) return next(ask)
     if (/^(1|true|yes)$/.test(ask.params.get("deny_partial_response") ?? "")) {
       return refusal(
         503,
