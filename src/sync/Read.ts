@@ -78,7 +78,7 @@ const readStream = (
   const { mode, parts, points, range, stream } = plan
 
   const windows = Effect.gen(function* () {
-    const { damagedData, maxRetries, partialData } = yield* ConnectorConfig
+    const { damagedData, maxRetries } = yield* ConnectorConfig
     const source = (yield* BlockSource).open(stream)
     const scope = yield* Effect.scope
     const damage = new Damage()
@@ -99,7 +99,7 @@ const readStream = (
       answered: {}
     }
     /** A source of the server may be away without a word in the responses. */
-    const checkSources = partialData === "accept" ? Effect.void : allSourcesRespond(source)
+    const checkSources = allSourcesRespond(source)
     let recordCount = 0
     const quiet = new Quiet()
     const toReadEvents = Effect.fnUntraced(function* (
