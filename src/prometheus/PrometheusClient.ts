@@ -38,8 +38,8 @@ export const IsAwaited = Context.Reference<boolean>("source-prometheus/prometheu
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
  *
- * All methods but `queryRange` retry. The reader of a range query retries it, since only the reader knows how much of the
- * response it has used.
+ * All methods retry, but for `backend` and `metadata`, which nothing depends on, and `queryRange`: only the reader of a range
+ * query knows how much of the response it has used.
  */
 export class PrometheusClient extends Context.Service<
   PrometheusClient,

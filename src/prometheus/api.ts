@@ -156,6 +156,15 @@ const exactnessParams = (
   )
 }
 
+/** Who configures a resolution knows that Thanos is there. */
+const rangeParamNames = ({
+  maxSourceResolution,
+  profile: { rangeParams }
+}: Exactness): ReadonlyArray<ExactnessParam> =>
+  maxSourceResolution === "raw" || rangeParams.includes("max_source_resolution")
+    ? rangeParams
+    : [...rangeParams, "max_source_resolution"]
+
 /** A range query. */
 export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness: Exactness): ApiRequest =>
   apiRequest(
@@ -168,7 +177,7 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness
       ...(query.lookbackMillis === undefined ? {} : { lookback_delta: String(query.lookbackMillis / 1000) })
     },
     {
-      optional: exactnessParams(exactness.profile.rangeParams, exactness, timeoutMillis),
+      optional: exactnessParams(rangeParamNames(exactness), exactness, timeoutMillis),
       isGuess: exactness.isGuess
     }
   )

@@ -111,9 +111,9 @@ describe("requests", () => {
       max_source_resolution: "1h"
     })
     assert.notProperty(optional("victoriaMetricsCluster", { partialData: "accept" }), "deny_partial_response")
-    assert.deepInclude(optional("unknown", { maxSourceResolution: "auto" }), {
-      max_source_resolution: "auto"
-    })
+    for (const kind of ["unknown", "prometheus2", "mimir"] as const) {
+      assert.deepInclude(optional(kind, { maxSourceResolution: "auto" }), { max_source_resolution: "auto" })
+    }
   })
 
   it("forbid partial lists where the kind of server can", () => {

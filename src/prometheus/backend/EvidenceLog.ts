@@ -20,6 +20,9 @@ export interface Observed {
 const isTelling = (name: string): boolean =>
   name === "x-server-hostname" || name.startsWith("m3-") || name === "isPartial" || name === "analysis"
 
+/** How many names are kept: a server may send others in each response. */
+const MAX_NAMES = 100
+
 /** The words with which Google's front end refuses an unknown parameter. */
 const googleRefusal = /Invalid JSON payload received|Cannot bind query parameter/
 
@@ -48,13 +51,17 @@ export class EvidenceLog {
     return this.evidence
   }
 
+  private addNames(known: Set<string>, names: Iterable<string>): void {
+    for (const name of names) if (known.size < MAX_NAMES && isTelling(name)) known.add(name)
+  }
+
   add(evidence: Partial<Evidence>): void {
     this.evidence = { ...this.evidence, ...evidence }
   }
 
   observe({ headers = {}, lacksData = false, members = [], refusal = "" }: Observed): void {
-    for (const name of Object.keys(headers)) if (isTelling(name)) this.headers.add(name)
-    for (const name of members) if (isTelling(name)) this.members.add(name)
+    this.addNames(this.headers, Object.keys(headers))
+    this.addNames(this.members, members)
     if (lacksData && !this.evidence.lacksData) this.add({ lacksData })
     if (googleRefusal.test(refusal)) this.add({ refusesAsGoogle: true })
   }

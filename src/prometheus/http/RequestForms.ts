@@ -28,11 +28,19 @@ export interface FormRefusal {
   readonly text: string
 }
 
-/** Servers that take addresses only refuse a form so. */
-const refusesForm: ReadonlySet<number> = new Set([403, 404, 405, 415, 501])
+/** Servers that take addresses only refuse a form so, or do not find the query in it. */
+const refusesForm = ({ status, text }: FormRefusal): boolean =>
+  [403, 404, 405, 415, 501].includes(status) ||
+  (status === 400 &&
+    /no expression found|(missing|required|empty).{0,40}\bquery\b|\bquery\b.{0,40}(missing|required|empty)/i.test(
+      text
+    ))
 
-/** The address is too long, or the headers with it. */
-const refusesLength: ReadonlySet<number> = new Set([414, 431])
+/** The address is too long, or the headers with it. nginx writes that on a page. */
+export const refusesLength = ({ status, text }: FormRefusal): boolean =>
+  status === 414 ||
+  status === 431 ||
+  ((status === 400 || status === 494) && /request (header|line|ur[il]).{0,40}too (large|long)/i.test(text))
 
 /** These say nothing about the parameters. */
 const neverAboutParams: ReadonlySet<number> = new Set([401, 404, 429])
@@ -47,11 +55,12 @@ export const refusedParams = (
   { status, text }: FormRefusal
 ): ReadonlyArray<string> => {
   if (status < 400 || status >= 500 || neverAboutParams.has(status) || !aboutParams.test(text)) return []
+  const words = text.replace(/"errorType"\s*:\s*"\w*"/g, "")
   return names.filter((name) =>
     // The word alone is also part of other errors.
     name === "timeout"
-      ? /["'`]timeout\\?["'`]|(parameters?|name|field|argument):? timeout\b/i.test(text)
-      : new RegExp(`(?<![\\w-])${name}(?![\\w-])`).test(text)
+      ? /["'`]timeout\\?["'`]|(parameters?|name|field|argument):? timeout\b/i.test(words)
+      : new RegExp(`(?<![\\w-])${name}(?![\\w-])`).test(words)
   )
 }
 
@@ -91,10 +100,10 @@ export class RequestForms {
       if (form.attempt === "address" && saysMore(refusal)) this.takesForms = false
       return undefined
     }
-    if (method === "POST" && refusesForm.has(refusal.status)) {
+    if (method === "POST" && refusesForm(refusal)) {
       return { method: "GET", optional, attempt: "address" }
     }
-    if (method === "GET" && refusesLength.has(refusal.status) && request.takesForm === true) {
+    if (method === "GET" && refusesLength(refusal) && request.takesForm === true) {
       return this.takesForms ? { method: "POST", optional, attempt: "form" } : undefined
     }
     const isUnclear =
@@ -116,8 +125,12 @@ export class RequestForms {
 }
 
 /** Whether the refusal of an address is about more than the way it was sent. */
-export const saysMore = ({ status }: FormRefusal): boolean =>
-  status < 500 && status !== 401 && status !== 429 && !refusesForm.has(status) && !refusesLength.has(status)
+export const saysMore = (refusal: FormRefusal): boolean =>
+  refusal.status < 500 &&
+  refusal.status !== 401 &&
+  refusal.status !== 429 &&
+  !refusesForm(refusal) &&
+  !refusesLength(refusal)
 
 /** The parameters of a form. */
 export const paramsOf = ({ optional = {}, params }: ApiRequest, names: ReadonlyArray<string>) =>

@@ -10,7 +10,14 @@ import { authenticationOf } from "./authentication.ts"
 import { type Body, bodyStart, withPeekedBytes } from "./body.ts"
 import { hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
 import { parseRetryAfter } from "./httpDate.ts"
-import { type Form, type FormRefusal, paramsOf, RequestForms, saysMore } from "./RequestForms.ts"
+import {
+  type Form,
+  type FormRefusal,
+  paramsOf,
+  RequestForms,
+  refusesLength,
+  saysMore
+} from "./RequestForms.ts"
 import { fromTransport } from "./transportError.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
@@ -218,7 +225,7 @@ const reported = (
   if (attempt === "noParams") return before.error
   const [form, address] = attempt === "form" ? [refused, before] : [before, refused]
   if (saysMore(refused) || (attempt === "form" && saysMore(form))) return refused.error
-  return address.status === 414 || address.status === 431
+  return refusesLength(address)
     ? new PrometheusError({
         reason: "InvalidQuery",
         summary: `${before.error.summary} As ${attempt === "form" ? "a form" : "an address"}, it returned HTTP ${refused.status}: the query has ${(request.params.query ?? request.params["match[]"] ?? "").length} characters.`

@@ -130,17 +130,16 @@ export abstract class JsonCursor {
   }
 
   /** The text of the value that starts at the current byte. */
-  protected *token(
-    limit = MAX_TOKEN_BYTES,
-    onLong: () => never = () => this.failForLength(limit)
-  ): Coroutine<string> {
+  protected *token(limit = MAX_TOKEN_BYTES, onLong?: () => never): Coroutine<string> {
     const scanner = new ValueScanner(limits)
     let scanned = 0
     for (;;) {
       const stop = scanner.scan(this.bytes, this.position + scanned, this.end)
       if (stop === EXCESSIVE)
         this.fail("a single value has too many objects or lists, or too many levels of them")
-      if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) onLong()
+      if ((stop === INCOMPLETE ? this.end : stop) - this.position > limit) {
+        return onLong === undefined ? this.failForLength(limit) : onLong()
+      }
       if (stop !== INCOMPLETE) {
         const start = this.position
         this.position = stop

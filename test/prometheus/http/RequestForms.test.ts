@@ -42,6 +42,7 @@ describe("the parameters that a refusal names", () => {
     ["invalid parameter query: timeout exceeded", 400, []],
     ["1:5: parse error: unexpected identifier", 400, []],
     ["nocache", 400, []],
+    ['{"errorType":"timeout","error":"invalid"}', 422, []],
     ["unknown name nocache", 503, []],
     ["unknown name nocache", 404, []],
     ["unknown name nocache_2 or x-dedup", 400, []]
@@ -106,6 +107,21 @@ describe("a request", () => {
       assert.isUndefined(forms.next(long, forms.first(long), refusal(414)))
     }
   )
+
+  it.each([
+    '{"status":"error","errorType":"bad_data","error":"invalid parameter \\"query\\": unknown position: parse error: no expression found in input"}',
+    "Missing required parameter: query",
+    "query parameter is empty"
+  ])("is sent as an address where the query is not found in a form: %s", (text) => {
+    const forms = new RequestForms()
+    assert.strictEqual(forms.next(long, forms.first(long), refusal(400, text))?.attempt, "address")
+  })
+
+  it("is sent as a form where nginx finds its headers too large", () => {
+    const forms = new RequestForms()
+    const page = "<title>400 Request Header Or Cookie Too Large</title>"
+    assert.strictEqual(forms.next(request, forms.first(request), refusal(400, page))?.attempt, "form")
+  })
 
   it("is an address from then on if the server reads that, and refuses what it asks for", () => {
     const forms = new RequestForms()
