@@ -8,8 +8,9 @@ import { Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { BlockSource, type StreamSource } from "./BlockSource.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { allSourcesRespond } from "./allSourcesRespond.ts"
+import { BlockSource } from "./BlockSource.ts"
 import { SEARCHED_POINTS } from "./beginning.ts"
 import { Damage } from "./Damage.ts"
 import { makePlan } from "./makePlan.ts"
@@ -99,7 +100,7 @@ const readStream = (
       answered: {}
     }
     /** A source of the server may be away without a word in the responses. */
-    const checkSources = allSourcesRespond(source)
+    const checkSources = allSourcesRespond(source.missing)
     let recordCount = 0
     const quiet = new Quiet()
     const toReadEvents = Effect.fnUntraced(function* (
@@ -158,14 +159,6 @@ const readStream = (
     Stream.takeUntil(() => isAbandoned(stream))
   )
 }
-
-/** Fails if the server says that one of its sources is away: samples of it would be missing. */
-const allSourcesRespond = ({ missing }: StreamSource): Effect.Effect<void, PrometheusError> =>
-  Effect.flatMap(missing, (summary) =>
-    summary === undefined
-      ? Effect.void
-      : Effect.fail(new PrometheusError({ reason: "PartialResponse", summary }))
-  )
 
 /** After how many empty windows between samples the next sample is searched for. */
 const QUIET_WINDOWS = 4
