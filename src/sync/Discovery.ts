@@ -20,7 +20,7 @@ import {
   namesIn,
   type PartLists,
   tooMany,
-  warnOfRoundLimit
+  warnOfLimit
 } from "./listNames.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { unlistedNames, unmatchedPatterns, youngNames } from "./unlistedNames.ts"
@@ -100,8 +100,8 @@ const discoverWith = Effect.fnUntraced(function* (
   const client = yield* PrometheusClient
   const clock = yield* client.clock
   const now = clock.nowMillis
-  const { lookbackMillis } = yield* client.backend
-  const range = discoveryRange(settings, now, lookbackMillis)
+  const backend = yield* client.backend
+  const range = discoveryRange(settings, now, backend.lookbackMillis)
   if (settings.startMillis > now) {
     yield* Effect.logWarning(
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
@@ -131,6 +131,7 @@ const discoverWith = Effect.fnUntraced(function* (
   }
   yield* allSourcesRespond(client.missingSource)
   yield* warnOfRoundLimit("metrics", all.names.size)
+  yield* warnOfLimit("metrics", all.names.size, backend)
 
   /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
   const more = Effect.gen(function* () {
@@ -283,7 +284,7 @@ const labelsByMetric = Effect.fnUntraced(function* ({ isUnlisted, lists, names, 
   )
   if (!isListed) return yield* byMetric(lists?.isCut === true ? beside : [range])
   const inRange = known.names.size
-  yield* warnOfRoundLimit("labels", inRange)
+  yield* warnOfLimit("labels", inRange, yield* client.backend)
   if (beside.length > 1) {
     const listed = yield* Effect.forEach(
       beside.slice(1),

@@ -77,6 +77,11 @@ const readStream = (
   { checkpointsPastHoles = false, isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> => {
   const { mode, parts, points, range, stream } = plan
+  /** Says why the stream has no samples, until it has some. */
+  let explainEmpty: StreamSource["explainEmpty"]
+  const explained = Effect.suspend(() =>
+    explainEmpty === undefined ? Effect.undefined : shared.permits.withPermit(explainEmpty(range))
+  )
 
   const windows = Effect.gen(function* () {
     const { damagedData, maxRetries } = yield* ConnectorConfig
@@ -99,6 +104,7 @@ const readStream = (
       lastMillis: range.lastMillis,
       answered: {}
     }
+    explainEmpty = source.explainEmpty
     /** A source of the server may be away without a word in the responses. */
     const checkSources = allSourcesRespond(source.missing)
     let recordCount = 0
@@ -110,6 +116,7 @@ const readStream = (
         if (event._tag === "Samples") {
           for (const { length } of event.blocks) recordCount += length
           quiet.end()
+          explainEmpty = undefined
         }
         return [event]
       }
@@ -150,7 +157,19 @@ const readStream = (
   const isResumed = plan.resumed !== undefined
   return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
     Stream.concat(points === 0 ? nothing : Stream.unwrap(windows)),
-    Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Completed", stream, mode })),
+    Stream.concat(
+      Stream.fromEffect(
+        Effect.map(
+          explained,
+          (notice): ReadEvent => ({
+            _tag: "Completed",
+            stream,
+            mode,
+            ...(notice === undefined ? {} : { notice })
+          })
+        )
+      )
+    ),
     Stream.withSpan("Read.stream", { attributes: { stream, mode, points } }),
     Stream.catchIf(
       (error) => error.policy.onExhausted === "stream",
