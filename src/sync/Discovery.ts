@@ -130,7 +130,6 @@ const discoverWith = Effect.fnUntraced(function* (
     }
   }
   yield* allSourcesRespond(client.missingSource)
-  yield* warnOfRoundLimit("metrics", all.names.size)
   yield* warnOfLimit("metrics", all.names.size, backend)
 
   /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
