@@ -9,6 +9,7 @@ import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
+import { allSourcesRespond } from "./allSourcesRespond.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -128,6 +129,7 @@ const discoverWith = Effect.fnUntraced(function* (
       isUnlisted: true
     }
   }
+  yield* allSourcesRespond(client.missingSource)
   yield* warnOfLimit("metrics", all.names.size, backend)
 
   /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
@@ -189,6 +191,7 @@ export const discoverSelected = Effect.gen(function* () {
     [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],
     { concurrency: 2 }
   )
+  yield* allSourcesRespond(client.missingSource)
   const metrics = yield* Effect.forEach(
     names,
     Effect.fnUntraced(function* (name) {

@@ -8,7 +8,8 @@ import { Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { allSourcesRespond } from "./allSourcesRespond.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { SEARCHED_POINTS } from "./beginning.ts"
 import { Damage } from "./Damage.ts"
@@ -83,7 +84,7 @@ const readStream = (
   )
 
   const windows = Effect.gen(function* () {
-    const { damagedData, maxRetries, partialData } = yield* ConnectorConfig
+    const { damagedData, maxRetries } = yield* ConnectorConfig
     const source = (yield* BlockSource).open(stream)
     const scope = yield* Effect.scope
     const damage = new Damage()
@@ -105,7 +106,7 @@ const readStream = (
     }
     explainEmpty = source.explainEmpty
     /** A source of the server may be away without a word in the responses. */
-    const checkSources = partialData === "accept" ? Effect.void : allSourcesRespond(source)
+    const checkSources = allSourcesRespond(source.missing)
     let recordCount = 0
     const quiet = new Quiet()
     const toReadEvents = Effect.fnUntraced(function* (
@@ -177,14 +178,6 @@ const readStream = (
     Stream.takeUntil(() => isAbandoned(stream))
   )
 }
-
-/** Fails if the server says that one of its sources is away: samples of it would be missing. */
-const allSourcesRespond = ({ missing }: StreamSource): Effect.Effect<void, PrometheusError> =>
-  Effect.flatMap(missing, (summary) =>
-    summary === undefined
-      ? Effect.void
-      : Effect.fail(new PrometheusError({ reason: "PartialResponse", summary }))
-  )
 
 /** After how many empty windows between samples the next sample is searched for. */
 const QUIET_WINDOWS = 4
