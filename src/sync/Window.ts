@@ -124,6 +124,8 @@ interface OpenWindow {
   readonly splits: Array<SeriesPart>
   /** The number of points in holes of the window. */
   holePoints: number
+  /** Whether the server began a range later than requested. */
+  isMoved: boolean
 }
 
 type Events = Stream.Stream<WindowEvent, PrometheusError>
@@ -144,7 +146,8 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
         refusedPoints: Number.POSITIVE_INFINITY,
         isStubborn: false,
         splits: [],
-        holePoints: 0
+        holePoints: 0,
+        isMoved: false
       }
       return eventsOf(window, range, context.series).pipe(
         Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => endOf(window))))
@@ -237,6 +240,7 @@ const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: 
     pointCount(range) > 1 &&
     (yield* window.context.source.mayMoveStart) &&
     (yield* samplesIn(window, last, part)) > 0
+  window.isMoved ||= isMoved
   return isMoved ? earlierAndLater(window, range, part) : completed(window, range, part)
 })
 
@@ -276,6 +280,7 @@ const inParts = Effect.fnUntraced(function* (
   const { action, mayBeDamage, splitBy } = refusal.policy
   const points = pointCount(range)
   if (action === "retry") window.isStubborn = true
+  if (refusal.reason === "UnexpectedSample") window.isMoved = true
   const { damage, stream } = window.context
   const log = (what: string) => {
     const text = `${stream}: ${refusal.summary} ${what}`
@@ -450,17 +455,24 @@ const leaveOut = Effect.fnUntraced(function* (
 })
 
 /** Damage changes neither the size of later windows nor how their series are split. */
-const endOf = ({ context, holePoints, requested, sizeBefore, splits }: OpenWindow): Effect.Effect<void> => {
-  const { damage, size, sizeLearned } = context
+const endOf = Effect.fnUntraced(function* (window: OpenWindow) {
+  const { context, holePoints, isMoved, ledger, requested, sizeBefore, splits } = window
+  const { damage, size, sizeLearned, stream } = context
+  if (isMoved && Number.isFinite(ledger.earliestMillis)) {
+    yield* Effect.logWarning(
+      `${stream}: the server returns nothing before ${formatTime(ledger.earliestMillis)}, because it limits how far back queries look.`
+    )
+  }
   if (holePoints > 0) {
     damage.splits = [...damage.splits, ...splits]
     const isAll = holePoints >= pointCount(requested.range)
-    return Effect.andThen(Ref.set(size, isAll ? larger(sizeBefore) : sizeBefore), sizeLearned.open)
+    yield* Ref.set(size, isAll ? larger(sizeBefore) : sizeBefore)
+    yield* sizeLearned.open
+    return
   }
   for (const part of damage.splits) part.halves = undefined
   damage.splits = []
-  return Effect.void
-}
+})
 
 /** Whether a part is the one that a request of the whole asks for first. */
 const isFirstOf = (whole: SeriesPart, part: SeriesPart): boolean =>

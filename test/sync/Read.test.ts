@@ -1,7 +1,7 @@
 /** The read program against the mock, on the test clock. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
-import { HttpClient } from "effect/http"
+import { HttpClient, HttpClientError } from "effect/http"
 import { TestClock } from "effect/testing"
 import type { Fault } from "../../src/mock/http.ts"
 import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
@@ -551,16 +551,47 @@ describe("a failure", () => {
 
   it.effect("to reach the server ends the read once retries are exhausted", () =>
     Effect.gen(function* () {
-      const { error, mock } = yield* failure({
+      const { base, mock } = yield* setUp({
         series: gauge("a", 5),
         points: 5,
-        config: { max_retries: 2, concurrency: 1 },
-        mock: { faults: onRange(() => ({ reset: true })) }
+        config: { max_retries: 2, concurrency: 1 }
       })
-      assert.strictEqual(error?.reason, "Unreachable")
-      const attempts = (metric: string) =>
-        rangeRequests(mock).filter(({ params }) => params.get("query")?.includes(`"${metric}"`)).length
-      assert.strictEqual(Math.max(attempts("a"), attempts("b")), 3)
+      let attempts = 0
+      // The server stops after it has told the time.
+      const http = HttpClient.make((request, url) => {
+        if (!url.pathname.endsWith("/query_range")) {
+          return MockHttpClient.make(mock).execute(request)
+        }
+        attempts++
+        const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" })
+        return Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({ request, cause })
+          })
+        )
+      })
+      const client = PrometheusClient.layerNoDeps.pipe(
+        Layer.provide(Layer.succeed(HttpClient.HttpClient, http)),
+        Layer.provideMerge(base)
+      )
+      const reading = Stream.runDrain(read(incremental("a", "b")))
+      const error = yield* drive(Effect.flip(Effect.provide(reading, client)))
+      assert.strictEqual(error._tag === "PrometheusError" && error.policy.onExhausted, "sync")
+      assert.strictEqual(attempts, 3)
+    })
+  )
+
+  it.effect("of a connection ends its stream once retries are exhausted", () =>
+    Effect.gen(function* () {
+      const { error, seen } = yield* failure({
+        series: [...gauge("a", 5), ...gauge("b", 5)],
+        points: 5,
+        config: { max_retries: 2, concurrency: 1 },
+        mock: { faults: onRange(({ metric }) => (metric === "a" ? { reset: true } : undefined)) }
+      })
+      assert.isUndefined(error)
+      assert.strictEqual(story(of(seen, "a")), "Started Failed")
+      assert.strictEqual(of(seen, "b").at(-1)?._tag, "Completed")
     })
   )
 
