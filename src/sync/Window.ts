@@ -118,6 +118,10 @@ interface OpenWindow {
   limit: number
   /** The fewest points of the window that were refused. */
   refusedPoints: number
+  /** How many ranges of each number of points were refused, perhaps for their size and perhaps for damage. */
+  readonly refusals: Map<number, number>
+  /** The most points of the window that were returned at once. */
+  answeredPoints: number
   /** Whether retries were in vain for a part of the window. A smaller request is then more likely to succeed. */
   isStubborn: boolean
   /** Parts of the series that were split, perhaps only because of damage. */
@@ -144,6 +148,8 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
         ahead: isFirstOf(context.series, part) ? response : undefined,
         limit: size.limit,
         refusedPoints: Number.POSITIVE_INFINITY,
+        refusals: new Map(),
+        answeredPoints: 0,
         isStubborn: false,
         splits: [],
         holePoints: 0,
@@ -222,6 +228,7 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   const points = pointCount(range)
   const { samples } = ledger
   answered.latest = [{ ...range, firstMillis: range.lastMillis }, part]
+  window.answeredPoints = Math.max(window.answeredPoints, points)
   limits.onResponse(samples)
   if (Number.isFinite(refusedPoints) && holePoints === 0) {
     limits.onRefusal(refusedPoints, (samples / points) * refusedPoints)
@@ -299,12 +306,23 @@ const inParts = Effect.fnUntraced(function* (
     }
     if (points === 1) return yield* isolated(window, range, part, refusal)
   }
-  // Damage is not a matter of size: other parts of the window are requested as they are.
-  if (mayBeDamage !== true) window.limit = Math.min(window.limit, Math.ceil(points / 2))
+  if (mayBeDamage !== true || isForSize(window, points)) {
+    window.limit = Math.min(window.limit, Math.ceil(points / 2))
+  }
   window.refusedPoints = Math.min(window.refusedPoints, points)
   yield* learn(window, (size) => afterRefusal(size, points))
   return earlierAndLater(window, range, part)
 })
+
+/**
+ * Whether ranges of so many points are refused for their size rather than for damage: no range of the window that was returned
+ * is as long, and more than one was refused. If it is damage, other parts of the window can be requested as they are.
+ */
+const isForSize = ({ answeredPoints, refusals }: OpenWindow, points: number): boolean => {
+  const refused = (refusals.get(points) ?? 0) + 1
+  refusals.set(points, refused)
+  return refused > 1 && answeredPoints > 0 && answeredPoints < points
+}
 
 /** Splits the series of a part; undefined if there is only one, or if they need not be told apart. */
 const splitSeries = Effect.fnUntraced(function* (
@@ -316,8 +334,8 @@ const splitSeries = Effect.fnUntraced(function* (
   const { damage, hasResponded, permits, source, splits } = window.context
   const { action, mayBeDamage } = refusal.policy
   if (refusal.reason === "UnexpectedSample") return undefined
-  // If the server has never responded, the size is not the reason.
-  if (action === "retry" && !(yield* Ref.get(hasResponded))) return undefined
+  // If the server is too slow for one point and has never responded, the series are not the reason.
+  if (action === "retry" && mayBeDamage !== true && !(yield* Ref.get(hasResponded))) return undefined
   if (mayBeDamage && damage.isWideAt(range.firstMillis)) return undefined
   const limitReached = (times: string) =>
     because(refusal, `Its series were split ${times}, and that is the limit.`)
