@@ -3,6 +3,8 @@ import { assert, layer } from "@effect/vitest"
 import { Ajv } from "ajv"
 import addFormats from "ajv-formats"
 import { Context, Effect, Layer } from "effect"
+import { query } from "../destinations/duckdb/steps.ts"
+import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { awkward, awkwardLabels, start } from "../support/dataset.ts"
 import type { RealServer } from "../support/RealServer.ts"
@@ -234,6 +236,31 @@ describeEach(servers, "reading a real $name", ({ make }) => {
         )
         assert.isAbove(overlap.length, 100)
         for (const [key, data] of overlap) assert.deepStrictEqual(again.get(key), data)
+      })
+    )
+
+    it.effect("runs into a database of DuckDB, and a second run adds nothing", () =>
+      Effect.gen(function* () {
+        const server = yield* Server
+        const files = yield* connector.workspace
+        const streams = yield* connector.discover(files, config(server))
+        const expected = yield* reference(server, streams, start, start + 10 * HOUR, 60)
+        const path = files.path("data.duckdb")
+        const args = ["run", "--config", files.write("c.json", config(server, { step: 60 }))]
+        for (let i = 0; i < 2; i++) {
+          const result = yield* child.run([...args, "--to", `duckdb:${path}`])
+          assert.strictEqual(result.code, 0, result.stderr)
+          for (const { name } of streams) {
+            const [counted] = yield* query(
+              path,
+              `SELECT count(*)::INT AS rows, count(DISTINCT (series_id, time))::INT AS keys FROM "${name}"`
+            )
+            const rows = [...expected.keys()].filter((key) =>
+              key.includes(`["__name__",${JSON.stringify(name)}]`)
+            )
+            assert.deepStrictEqual(counted, { rows: rows.length, keys: rows.length }, name)
+          }
+        }
       })
     )
 
