@@ -15,7 +15,7 @@ export const catalogStream = Effect.fnUntraced(function* (metric: DiscoveredMetr
   if (labelColumns && clashes.length > 0) {
     const names = clashes.map(({ column, label }) => `${label} (${column})`).join(", ")
     yield* Effect.logWarning(
-      `${metric.name}: these labels are found in other_labels, because another label has the column that they would share with it: ${names}.`
+      `${metric.name}: these labels are found in other_labels, because platforms would store them in the column of another label or in one of their own: ${names}.`
     )
   }
   return {

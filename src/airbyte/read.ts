@@ -162,6 +162,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
         if (event.mode === "full_refresh") {
           output.message(stateMessage(name, { [FULL_REFRESH_COMPLETE]: true }, 0))
         }
+        if (event.notice !== undefined) yield* Effect.logWarning(`${name}: ${event.notice}`)
         yield* warnOfLabels(declared.get(name)!, encoder)
         yield* Effect.logInfo(`${name}: complete, ${pluralize(progress.records, "record")}.`)
         yield* writeStatus(name, "COMPLETE")

@@ -220,14 +220,17 @@ const make = (
 
   const missingSource = Effect.gen(function* () {
     yield* backend
-    if (!evidence.known.hasStores || partialData === "accept") return undefined
+    if (!evidence.known.hasStores) return undefined
     const away = (yield* call("missingSource", Api.stores)).filter(({ error }) => error !== undefined)
     if (away.length === 0) return undefined
     const [{ error = "", name }] = away as [Api.Store]
     const others = away.length === 1 ? "" : ` (and ${away.length - 1} more)`
-    return endSentence(
+    const sentence = endSentence(
       `${settings.baseUrl} cannot reach its store ${excerptLine(mask(name))}${others}: ${excerptLine(mask(error))}`
     )
+    if (partialData === "fail") return sentence
+    yield* warnOnce(`${sentence} Samples of it are missing (partial_data is accept).`)
+    return undefined
   })
 
   return {

@@ -1,6 +1,6 @@
 /**
  * How the labels of a series map to columns of a record. Columns that differ only in case are the same, as in warehouses and
- * typed tables.
+ * typed tables. In a catalog, columns that a platform would store under one name are the same, too.
  */
 
 /** The columns of every stream, in addition to its labels. */
@@ -74,19 +74,55 @@ export interface AssignedColumns {
   readonly clashes: ReadonlyArray<{ readonly label: string; readonly column: string }>
 }
 
-/** Lower case first: of labels that differ only in case, users most likely mean that one. */
-const byPreference = (a: string, b: string): number =>
-  Number(a !== a.toLowerCase()) - Number(b !== b.toLowerCase()) || (a < b ? -1 : 1)
+/**
+ * The names under which platforms and warehouses may store a column. They keep letters and digits of ASCII, in lower case; the
+ * first form is PyAirbyte's, the second that of Airbyte's destinations, which also remove accents. Names may not begin with a
+ * digit.
+ */
+const storedNames = (column: string): ReadonlyArray<string> => {
+  const withoutAccents = column.normalize("NFKD").replace(/\p{M}/gu, "").replace(/\s+/gu, "_")
+  return [column, withoutAccents].map((name) =>
+    name
+      .toLowerCase()
+      .replace(/[^a-z0-9]/gu, "_")
+      .replace(/^(?=[0-9])/, "_")
+  )
+}
 
-/** Assigns a column to each label of a set, sorted by name. Of labels that differ only in case, one gets it. */
+/** The columns that platforms add to every table. */
+const isOfPlatform = (stored: string): boolean => stored.startsWith("_airbyte_") || stored.startsWith("_ab_")
+
+/** Plain names first, and lower case: of labels that share a column, users most likely mean that one. */
+const byPreference = (a: string, b: string): number =>
+  Number(!isPlain(a)) - Number(!isPlain(b)) ||
+  Number(a !== a.toLowerCase()) - Number(b !== b.toLowerCase()) ||
+  (a < b ? -1 : 1)
+
+const isPlain = (name: string): boolean => /^[A-Za-z_]\w*$/.test(name)
+
+/**
+ * Assigns a column to each label of a set, sorted by name. Of labels that a platform or a warehouse would store in one column,
+ * one gets it. A label has none if its column would have the name of another column, or no letter and no digit.
+ */
 export const assignColumns = (labels: Iterable<string>): AssignedColumns => {
-  const owners = new Map<string, AssignedColumns["columns"][number]>()
+  const columns: Array<AssignedColumns["columns"][number]> = []
   const clashes: Array<AssignedColumns["clashes"][number]> = []
+  // Each form has owners of its own: a name of one form says nothing about those of the other.
+  const owners = storedNames("").map(() => new Map(Array.from(reserved, (column) => [column, column])))
   for (const label of Array.from(labels).sort(byPreference)) {
     const column = columnOf(label)
-    const owner = column === undefined ? undefined : owners.get(column.toLowerCase())
-    if (column === undefined || owner !== undefined) clashes.push({ label, column: owner?.column ?? label })
-    else owners.set(column.toLowerCase(), { column, label })
+    const stored = column === undefined ? [] : storedNames(column)
+    const owner = stored.map((name, form) => owners[form]!.get(name)).find((owner) => owner !== undefined)
+    if (
+      column === undefined ||
+      owner !== undefined ||
+      stored.some((name) => isOfPlatform(name) || /^_*$/.test(name))
+    ) {
+      clashes.push({ label, column: owner ?? label })
+      continue
+    }
+    columns.push({ column, label })
+    for (const [form, name] of stored.entries()) owners[form]!.set(name, column)
   }
-  return { columns: Array.from(owners.values()).sort((a, b) => (a.column < b.column ? -1 : 1)), clashes }
+  return { columns: columns.sort((a, b) => (a.column < b.column ? -1 : 1)), clashes }
 }

@@ -184,6 +184,13 @@ export const endedLine = (
     return [paint("bad", first!), ...rest.map((line) => " ".repeat(INDENT) + line)].join("\n")
   }
   const retries = stream.retries === 0 ? "" : `  ${pluralize(stream.retries, "retry", "retries")}`
+  if (stream.notice !== undefined) {
+    const [first, ...rest] = wrap(
+      `! ${name}  no rows: ${printable(stream.notice)}`,
+      Math.max(INDENT + MIN_NAME, columns - 1) - INDENT
+    )
+    return [first!, ...rest.map((line) => " ".repeat(INDENT) + line)].join("\n")
+  }
   const result =
     stream.rows === 0
       ? "nothing new"

@@ -19,6 +19,10 @@ const StreamDocument = Schema.Struct({
     Schema.NullOr(Schema.String),
     "Why it failed: what happened, where, and what to do; null if it succeeded."
   ),
+  notice: described(
+    Schema.NullOr(Schema.String),
+    "Why it has no rows, if that is more than that there is nothing new; otherwise null."
+  ),
   series: described(Count, "How many series had rows in this run."),
   rows: described(Count, "The rows that this run committed."),
   first_time: described(
@@ -48,10 +52,17 @@ export const SummaryDocument = Schema.Struct({
 
 export type SummaryDocument = typeof SummaryDocument.Type
 
-const streamDocument = ({ curves, error, span, ...figures }: StreamSummary): typeof StreamDocument.Type => ({
+const streamDocument = ({
+  curves,
+  error,
+  notice,
+  span,
+  ...figures
+}: StreamSummary): typeof StreamDocument.Type => ({
   ...figures,
   succeeded: error === undefined,
   error: error ?? null,
+  notice: notice ?? null,
   first_time: span === undefined ? null : formatTime(span[0]),
   last_time: span === undefined ? null : formatTime(span[1])
 })

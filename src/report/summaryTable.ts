@@ -38,9 +38,21 @@ export const summaryText = (
     }
   }
   if (left.length > 0) lines.push(paint("quiet", truncate(leftText(left), width)))
-  const quiet = run.streams.length - notable.length
+  const quiet = run.streams.length - notable.length - run.streams.filter(hasNotice).length
   if (quiet > 0 && notable.length > 0) {
     lines.push(paint("quiet", truncate(`${pluralize(quiet, "stream")} had nothing new`, width)))
+  }
+  const noticed = run.streams.filter(hasNotice)
+  if (noticed.length > 0) {
+    lines.push("")
+    const indent = width < 8 ? 0 : INDENT
+    for (const { name, notice } of noticed.slice(0, MAX_ROWS)) {
+      const [first, ...rest] = wrap(`NO ROWS ${printableName(name)}: ${printable(notice!)}`, width - indent)
+      lines.push(first!, ...rest.map((line) => " ".repeat(indent) + line))
+    }
+    if (noticed.length > MAX_ROWS) {
+      lines.push(truncate(`… and ${grouped(noticed.length - MAX_ROWS)} more without rows`, width))
+    }
   }
   const failed = failedOf(run.streams)
   if (failed.length > 0) {
@@ -65,6 +77,9 @@ export const summaryText = (
     lines.push("", "Query it:", `  ${paint("strong", visible(run.previewCommand))}`)
   return lines.join("\n")
 }
+
+/** Whether there is something to say about its lack of rows. */
+const hasNotice = ({ error, notice }: StreamSummary): boolean => error === undefined && notice !== undefined
 
 const sum = <A>(items: ReadonlyArray<A>, of: (item: A) => number): number =>
   items.reduce((total, item) => total + of(item), 0)

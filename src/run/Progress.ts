@@ -26,6 +26,8 @@ export interface StreamSummary {
   readonly name: string
   /** Why it failed; undefined if it succeeded. */
   readonly error: string | undefined
+  /** Why it has no rows, if that is more than that there is nothing new. */
+  readonly notice?: string | undefined
   readonly series: number
   /** Rows that this run committed. */
   readonly rows: number

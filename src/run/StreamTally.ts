@@ -64,6 +64,8 @@ export class StreamTally {
   /** The committed rows. */
   contents: Contents = emptyContents
   private retries = 0
+  /** Why there are no rows. */
+  notice: string | undefined
   /** The series of the last block, because the next block often has the same one. */
   private lastSeries: Series | undefined
 
@@ -124,6 +126,7 @@ export class StreamTally {
     return {
       name: this.stream.name,
       error,
+      notice: this.notice,
       series: this.series.size,
       rows,
       span: firstMillis === null || lastMillis === null ? undefined : [firstMillis, lastMillis],

@@ -11,10 +11,12 @@ import {
   type SyncMode,
   syncKindOf
 } from "../destinations/Destination.ts"
+import { isIncluded } from "../promql/MetricFilter.ts"
 import { recycle } from "../samples/Arena.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { read } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
+import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings } from "./filledDestination.ts"
@@ -81,6 +83,21 @@ export const namesToRead = Effect.gen(function* () {
   return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig, unmatched) : names
 })
 
+/** The most names in a warning. */
+const MAX_NAMES = 5
+
+/** Warns of streams in the destination that the run would read, but whose metrics the server has no longer. */
+const warnOfGone = Effect.fnUntraced(function* (names: ReadonlyArray<string>, destinationName: string) {
+  const { metrics } = yield* ConnectorConfig
+  const { streams } = yield* Destination
+  const present = new Set(names)
+  const gone = streams().filter((name) => isIncluded(metrics, name) && !present.has(name))
+  if (gone.length === 0) return
+  yield* Effect.logWarning(
+    `${destinationName} has ${pluralize(gone.length, "stream")} that the server does not have in the range any more: ${listSome(gone.toSorted(), MAX_NAMES)}. ${gone.length === 1 ? "The metric was" : "The metrics were"} removed or renamed, or the data has expired. Existing rows stay.`
+  )
+})
+
 const stoppedText = ({ destination, mode }: RunOptions, { rows, streams }: Saved): string =>
   rows === 0
     ? `Stopped: nothing new was saved in ${destination}. The same command starts again.`
@@ -100,6 +117,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     mode === "full_refresh_overwrite" && !options.mayShrink
       ? yield* withSettings(guardRefresh(names, options.destination, options.confirm))
       : new Map<string, Contents>()
+  yield* warnOfGone(names, options.destination)
   yield* progress.begin(names)
 
   const runScope = yield* Effect.scope
@@ -185,6 +203,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
         return yield* progress.committed(name, event.points)
       }
       case "Completed":
+        tally.notice = event.notice === undefined ? undefined : mask(event.notice)
         yield* completed
         completing = yield* Effect.forkIn(orEnd(stream, complete(name, stream)), runScope)
         return

@@ -45,6 +45,11 @@ export interface StreamSource {
    * Called after empty responses, if the source can find that out with a few requests. Never fails, and never takes long.
    */
   readonly beginning?: (range: GridRange) => Effect.Effect<number>
+  /**
+   * Why the stream has no samples in a range that was read, as a sentence; undefined if there is nothing to say. Never fails, and
+   * never takes long.
+   */
+  readonly explainEmpty?: (range: GridRange) => Effect.Effect<string | undefined>
 }
 
 /** A source of blocks of samples. */

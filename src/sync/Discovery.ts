@@ -9,6 +9,7 @@ import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
+import { allSourcesRespond } from "./allSourcesRespond.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -19,7 +20,7 @@ import {
   namesIn,
   type PartLists,
   tooMany,
-  warnOfRoundLimit
+  warnOfLimit
 } from "./listNames.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { unlistedNames, unmatchedPatterns, youngNames } from "./unlistedNames.ts"
@@ -99,8 +100,8 @@ const discoverWith = Effect.fnUntraced(function* (
   const client = yield* PrometheusClient
   const clock = yield* client.clock
   const now = clock.nowMillis
-  const { lookbackMillis } = yield* client.backend
-  const range = discoveryRange(settings, now, lookbackMillis)
+  const backend = yield* client.backend
+  const range = discoveryRange(settings, now, backend.lookbackMillis)
   if (settings.startMillis > now) {
     yield* Effect.logWarning(
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
@@ -128,7 +129,8 @@ const discoverWith = Effect.fnUntraced(function* (
       isUnlisted: true
     }
   }
-  yield* warnOfRoundLimit("metrics", all.names.size)
+  yield* allSourcesRespond(client.missingSource)
+  yield* warnOfLimit("metrics", all.names.size, backend)
 
   /** Adds what the list may lack. Returns the lists of the parts, if they were needed. */
   const more = Effect.gen(function* () {
@@ -189,6 +191,7 @@ export const discoverSelected = Effect.gen(function* () {
     [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],
     { concurrency: 2 }
   )
+  yield* allSourcesRespond(client.missingSource)
   const metrics = yield* Effect.forEach(
     names,
     Effect.fnUntraced(function* (name) {
@@ -280,7 +283,7 @@ const labelsByMetric = Effect.fnUntraced(function* ({ isUnlisted, lists, names, 
   )
   if (!isListed) return yield* byMetric(lists?.isCut === true ? beside : [range])
   const inRange = known.names.size
-  yield* warnOfRoundLimit("labels", inRange)
+  yield* warnOfLimit("labels", inRange, yield* client.backend)
   if (beside.length > 1) {
     const listed = yield* Effect.forEach(
       beside.slice(1),

@@ -8,6 +8,7 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
+import { makeExplainer } from "./explainEmpty.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -25,6 +26,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const selectable = new Map<string, boolean>()
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
+    const explain = yield* makeExplainer
     return BlockSource.of({
       open: (metric) => {
         const series = new SeriesCache()
@@ -76,6 +78,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
                 Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
             }
           },
+          explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
       }

@@ -8,7 +8,8 @@ import { Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { allSourcesRespond } from "./allSourcesRespond.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { SEARCHED_POINTS } from "./beginning.ts"
 import { Damage } from "./Damage.ts"
@@ -76,9 +77,14 @@ const readStream = (
   { checkpointsPastHoles = false, isAbandoned = () => false, onRetry = () => Effect.void }: ReadOptions
 ): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | BlockSource> => {
   const { mode, parts, points, range, stream } = plan
+  /** Says why the stream has no samples, until it has some. */
+  let explainEmpty: StreamSource["explainEmpty"]
+  const explained = Effect.suspend(() =>
+    explainEmpty === undefined ? Effect.undefined : shared.permits.withPermit(explainEmpty(range))
+  )
 
   const windows = Effect.gen(function* () {
-    const { damagedData, maxRetries, partialData } = yield* ConnectorConfig
+    const { damagedData, maxRetries } = yield* ConnectorConfig
     const source = (yield* BlockSource).open(stream)
     const scope = yield* Effect.scope
     const damage = new Damage()
@@ -98,8 +104,9 @@ const readStream = (
       lastMillis: range.lastMillis,
       answered: {}
     }
+    explainEmpty = source.explainEmpty
     /** A source of the server may be away without a word in the responses. */
-    const checkSources = partialData === "accept" ? Effect.void : allSourcesRespond(source)
+    const checkSources = allSourcesRespond(source.missing)
     let recordCount = 0
     const quiet = new Quiet()
     const toReadEvents = Effect.fnUntraced(function* (
@@ -109,6 +116,7 @@ const readStream = (
         if (event._tag === "Samples") {
           for (const { length } of event.blocks) recordCount += length
           quiet.end()
+          explainEmpty = undefined
         }
         return [event]
       }
@@ -149,7 +157,19 @@ const readStream = (
   const isResumed = plan.resumed !== undefined
   return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(
     Stream.concat(points === 0 ? nothing : Stream.unwrap(windows)),
-    Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Completed", stream, mode })),
+    Stream.concat(
+      Stream.fromEffect(
+        Effect.map(
+          explained,
+          (notice): ReadEvent => ({
+            _tag: "Completed",
+            stream,
+            mode,
+            ...(notice === undefined ? {} : { notice })
+          })
+        )
+      )
+    ),
     Stream.withSpan("Read.stream", { attributes: { stream, mode, points } }),
     Stream.catchIf(
       (error) => error.policy.onExhausted === "stream",
@@ -158,14 +178,6 @@ const readStream = (
     Stream.takeUntil(() => isAbandoned(stream))
   )
 }
-
-/** Fails if the server says that one of its sources is away: samples of it would be missing. */
-const allSourcesRespond = ({ missing }: StreamSource): Effect.Effect<void, PrometheusError> =>
-  Effect.flatMap(missing, (summary) =>
-    summary === undefined
-      ? Effect.void
-      : Effect.fail(new PrometheusError({ reason: "PartialResponse", summary }))
-  )
 
 /** After how many empty windows between samples the next sample is searched for. */
 const QUIET_WINDOWS = 4

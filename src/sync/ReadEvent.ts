@@ -32,7 +32,13 @@ export type ReadEvent =
       readonly lastMillis: number
       readonly points: number
     })
-  | { readonly _tag: "Completed"; readonly stream: string; readonly mode: StreamRequest["mode"] }
+  /** All points have been read. `notice` says why there are no samples, if that is more than that there is nothing new. */
+  | {
+      readonly _tag: "Completed"
+      readonly stream: string
+      readonly mode: StreamRequest["mode"]
+      readonly notice?: string
+    }
   /** The stream ends early. Its checkpoints stay valid. */
   | { readonly _tag: "Failed"; readonly stream: string; readonly error: PrometheusError }
 

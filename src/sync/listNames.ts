@@ -4,6 +4,7 @@
  */
 import { Effect } from "effect"
 import type { TimeRange } from "../prometheus/api.ts"
+import type { Backend } from "../prometheus/Backend.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { grouped } from "../text/figures.ts"
 
@@ -165,7 +166,7 @@ const mayBeOfPart = ({ policy, reason }: PrometheusError): boolean =>
 
 export const lengthOf = ({ endMillis, startMillis }: TimeRange): number => endMillis - startMillis
 
-/** Limits of servers on the length of a list: those of VictoriaMetrics, Mimir, Grafana and gateways. */
+/** Usual limits on the length of a list, of servers, gateways and tenants. */
 const isRoundLimit = (count: number): boolean =>
   [1000, 2000, 2500, 5000, 10_000, 20_000, 30_000, 40_000, 50_000, 100_000, 200_000, 500_000].includes(
     count
@@ -173,8 +174,12 @@ const isRoundLimit = (count: number): boolean =>
   (count > 0 && count % 1_000_000 === 0)
 
 /** Warns of a list whose length looks like a limit, since some servers cut lists without a sign. */
-export const warnOfRoundLimit = (what: string, count: number): Effect.Effect<void> =>
-  isRoundLimit(count)
+export const warnOfLimit = (
+  what: string,
+  count: number,
+  { listLimits }: Pick<Backend, "listLimits">
+): Effect.Effect<void> =>
+  isRoundLimit(count) || listLimits.includes(count)
     ? Effect.logWarning(
         `The server lists exactly ${grouped(count)} ${what}. That may be a limit of the server, and others may be missing: raise it there, or use selector or several connections to list fewer at once.`
       )

@@ -13,8 +13,36 @@ const stems = [
   "constructor",
   "toString",
   "x y",
-  "label"
+  "label",
+  "k8s.pod.name",
+  "k8s_pod_name",
+  "k8s-pod name",
+  "special.value",
+  "1a",
+  "_1a",
+  "_",
+  "漢字",
+  "_airbyte_raw_id",
+  "airbyte_raw_id"
 ]
+
+/** How PyAirbyte names a column, character by character. */
+const pyAirbyteName = (column: string): string => {
+  const name = Array.from(column.toLowerCase(), (character) =>
+    /^[a-z0-9]$/.test(character) ? character : "_"
+  ).join("")
+  return /^[0-9]/.test(name) ? `_${name}` : name
+}
+
+/** How Airbyte's destinations do: without accents, and a run of blanks is one character. */
+const destinationName = (column: string): string =>
+  pyAirbyteName(
+    Array.from(column.normalize("NFKD"))
+      .filter((character) => !/\p{M}/u.test(character))
+      .join("")
+      .split(/\s+/u)
+      .join("_")
+  )
 
 const recase = (choices: Choices, text: string): string =>
   choices.pick([text, text.toUpperCase(), `${text.charAt(0).toUpperCase()}${text.slice(1)}`])
@@ -41,6 +69,56 @@ describe("assignColumns", () => {
     }
   )
 
+  it.prop(
+    "assigns columns that a platform stores under different names, also from its own and from ours",
+    [choices],
+    ([choices]) => {
+      const { columns } = assignColumns(labelNames(choices))
+      const all = [...columns.map(({ column }) => column), ...reservedColumns]
+      for (const storedName of [pyAirbyteName, destinationName]) {
+        const stored = all.map(storedName)
+        assert.strictEqual(new Set(stored).size, stored.length, JSON.stringify(stored))
+        for (const name of stored) {
+          assert.match(name, /[a-z0-9]/)
+          assert.notMatch(name, /^_(airbyte|ab)_/)
+        }
+      }
+    }
+  )
+
+  it.each<readonly [labels: ReadonlyArray<string>, columns: ReadonlyArray<string>, clashes: object]>([
+    [["k8s.pod.name", "k8s_pod_name"], ["k8s_pod_name"], { "k8s.pod.name": "k8s_pod_name" }],
+    [["a-b", "a b"], ["a b"], { "a-b": "a b" }],
+    [["a-b", "A b"], ["a-b"], { "A b": "a-b" }],
+    [["k8s.pod.name"], ["k8s.pod.name"], {}],
+    [["a_b", "a__b"], ["a__b", "a_b"], {}],
+    [["a  b", "a b"], ["a  b"], { "a b": "a  b" }],
+    [["é", "e", "ê"], ["e"], { é: "e", ê: "e" }],
+    [["1a", "_1a"], ["_1a"], { "1a": "_1a" }],
+    [
+      ["_airbyte_raw_id", "_ab_cdc", "airbyte"],
+      ["airbyte"],
+      { _airbyte_raw_id: "_airbyte_raw_id", _ab_cdc: "_ab_cdc" }
+    ],
+    [
+      ["special.value", "series-id", "time"],
+      ["label_time"],
+      { "special.value": "special_value", "series-id": "series_id" }
+    ],
+    [["label.time", "time"], ["label_time"], { "label.time": "label_time" }],
+    [["_", "漢字", "x漢"], ["x漢"], { _: "_", 漢字: "漢字" }]
+  ])("of %j has %j", (labels, columns, clashes) => {
+    const assigned = assignColumns(labels)
+    assert.deepStrictEqual(
+      assigned.columns.map(({ column }) => column),
+      columns
+    )
+    assert.deepStrictEqual(
+      Object.fromEntries(assigned.clashes.map(({ column, label }) => [label, column])),
+      clashes
+    )
+  })
+
   it.prop("assigns a column to every label or reports its clash", [choices], ([choices]) => {
     const labels = labelNames(choices)
     const { clashes, columns } = assignColumns(labels)
@@ -50,7 +128,9 @@ describe("assignColumns", () => {
     for (const { column, label } of columns) assert.strictEqual(columnOf(label), column)
     for (const { column, label } of clashes) {
       const owner = columns.some((other) => other.column === column)
-      assert.isTrue(owner || columnOf(label) === undefined, `${label} clashes with ${column}`)
+      const hasName = /[a-z0-9]/.test(pyAirbyteName(label)) && !/^_(airbyte|ab)_/i.test(label)
+      const isOurs = isReserved(column)
+      assert.isTrue(owner || isOurs || !hasName || columnOf(label) === undefined, `${label}: ${column}`)
     }
   })
 

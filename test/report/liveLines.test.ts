@@ -144,6 +144,10 @@ describe("the lines of a run without a live picture", () => {
       "✓ up  nothing new  1.3 s"
     )
     assert.strictEqual(
+      endedLine(streamOf("up", { rows: 0, notice: "It has\nnone." }), 2, plain),
+      "! up  no rows: It has none."
+    )
+    assert.strictEqual(
       endedLine(failedStream("a\u001bb", "It is\ngone."), 8, plain),
       "✗ a\\u001bb  FAILED: It is gone."
     )

@@ -24,6 +24,7 @@ describe("summaryJson", () => {
           name: "up",
           succeeded: true,
           error: null,
+          notice: null,
           series: 2,
           rows: 2880,
           first_time: "2026-01-01T00:00:00Z",
@@ -35,6 +36,7 @@ describe("summaryJson", () => {
           name: "gone",
           succeeded: false,
           error: "It is gone.",
+          notice: null,
           series: 0,
           rows: 0,
           first_time: null,
@@ -44,6 +46,11 @@ describe("summaryJson", () => {
         }
       ]
     })
+  })
+
+  it("says why a stream has no rows", () => {
+    const { streams } = summaryDocument(runOf([streamOf("up", { rows: 0, notice: "It has none." })]))
+    assert.deepStrictEqual([streams[0]!.succeeded, streams[0]!.notice], [true, "It has none."])
   })
 
   it("matches its schema, which documents every key", () => {

@@ -35,6 +35,19 @@ Query it:
     )
   })
 
+  it("says why a stream has no rows", () => {
+    const between = streamOf("between", {
+      rows: 0,
+      series: 0,
+      span: undefined,
+      curves: [],
+      notice: "It has a sample\nbetween points."
+    })
+    const lines = text(runOf([streamOf("up"), between])).split("\n")
+    assert.include(lines, "NO ROWS between: It has a sample between points.")
+    assert.isFalse(lines.some((line) => line.includes("nothing new")))
+  })
+
   const streams = Schema.Array(
     Schema.Struct({
       name: Schema.String,

@@ -34,6 +34,7 @@ describe("StreamTally", () => {
     assert.deepStrictEqual(summary, {
       name: "up",
       error: "It is gone.",
+      notice: undefined,
       series: 2,
       rows: 4,
       span: [start, start + 2 * STEP],

@@ -306,6 +306,36 @@ describe("run", () => {
     })
   )
 
+  it.effect("says in the summary why a stream has no rows", () =>
+    Effect.gen(function* () {
+      const between = makeSeries({ __name__: "between" }, [[start + 30_000, 1]])
+      const { exit, summaries } = yield* runOf({ series: [...gauge("a", 5), between], points: 5 })
+      yield* exit
+      assert.match(
+        summaries.find(({ name }) => name === "between")!.notice!,
+        /^It has a sample at 2026-01-01T00:00:30Z, but no point of the step of 1 min shows one/
+      )
+      assert.isUndefined(summaries.find(({ name }) => name === "a")!.notice)
+    })
+  )
+
+  it.effect("warns of streams that the server has no longer, if they are selected", () =>
+    Effect.gen(function* () {
+      const states = Object.fromEntries(
+        ["a", "b", "old", "other"].map((name) => [name, { time: iso(start + minute), step: 60, version: 1 }])
+      )
+      const config = { metrics: { exclude: ["other"] } }
+      const { exit, logs } = yield* runOf({ series: gauge("a", 5), points: 5, states, config })
+      yield* exit
+      assert.deepStrictEqual(
+        logs.filter((log) => log.includes("any more")),
+        [
+          "memory:x has 2 streams that the server does not have in the range any more: b, old. The metrics were removed or renamed, or the data has expired. Existing rows stay."
+        ]
+      )
+    })
+  )
+
   it.effect("fails if there is nothing to read", () =>
     Effect.gen(function* () {
       const { exit } = yield* runOf({ series: [], points: 5 })

@@ -137,7 +137,14 @@ const overview = (streams: ReadonlyArray<StreamSummary>): string => {
   const headers = ["Stream", "Series", "Rows", "First", "Last", "Duration", "Result"]
   const rows = streams.map((stream, index) => {
     const [first, last] = stream.span === undefined ? ["–", "–"] : stream.span.map(timeElement)
-    const result = stream.error !== undefined ? "✗ failed" : stream.rows === 0 ? "nothing new" : "✓ read"
+    const result =
+      stream.error !== undefined
+        ? "✗ failed"
+        : stream.notice !== undefined
+          ? "! no rows"
+          : stream.rows === 0
+            ? "nothing new"
+            : "✓ read"
     return `<tr data-stream="${index}"${stream.error === undefined ? "" : ' class="failed"'}><th scope="row"><a href="#s${index}">${nameText(stream.name)}</a></th><td class="n">${grouped(stream.series)}</td><td class="n">${grouped(stream.rows)}</td><td>${first}</td><td>${last}</td><td class="n">${escaped(durationText(stream.seconds))}</td><td>${result}</td></tr>`
   })
   return `<div class="wide" role="region" aria-label="Streams of this run" tabindex="0"><table>
@@ -158,15 +165,16 @@ const streamSection = (
   const curves = stream.curves.slice(0, MAX_LINES)
   const about = escaped(aboutText(stream, curves.length))
   const error = stream.error === undefined ? "" : `<p class="error">Failed: ${sentenceText(stream.error)}</p>`
+  const notice = stream.notice === undefined ? "" : `<p>${sentenceText(stream.notice)}</p>`
   const chart = curves.length === 0 ? "" : chartFigure(stream, curves, charts)
   return `<details class="stream" id="s${index}" data-stream="${index}"${isExpanded ? " open" : ""}>
 <summary><h3>${nameText(stream.name)}</h3> <span class="about">${about}</span></summary>
-${error}${chart}
+${error}${notice}${chart}
 </details>`
 }
 
-const aboutText = ({ rows, series }: StreamSummary, shown: number): string => {
-  if (rows === 0) return "nothing new"
+const aboutText = ({ notice, rows, series }: StreamSummary, shown: number): string => {
+  if (rows === 0) return notice === undefined ? "nothing new" : "no rows"
   const all = `${pluralize(rows, "row")} of ${pluralize(series, "series", "series")}`
   return shown > 0 && shown < series ? `${all}, ${shown === 1 ? "one" : shown} shown` : all
 }
