@@ -219,7 +219,7 @@ export const rules: ReadonlyArray<Rule> = [
     statuses: [200, 400, 422],
     words: [
       /\bunparsed data/i,
-      /unknown func(tion)?\b/i,
+      /(unknown|unsupported) func(tion)?\b/i,
       /unexpected (character|identifier|token|left|right)\b/i,
       /error parsing regexp/i,
       /invalid regexp?\b/i,

@@ -303,6 +303,7 @@ const invalidQueries: ReadonlyArray<readonly [status: number, text: string]> = [
   [422, 'invalid regexp in a="(": error parsing regexp: missing closing ): `(`'],
   [400, "error parsing regexp: invalid nested repetition operator: `**`"],
   [400, 'unknown func "top"'],
+  [400, 'unsupported function "top"'],
   [400, "match[] must contain at least one non-empty matcher"],
   [400, "failed to parse query: unexpected symbol"],
   [
