@@ -219,10 +219,22 @@ describe("a server's list of metric names", () => {
     })
   )
 
-  it.live("is rejected with a clear message if it contains anything but strings", () =>
+  it.live("may contain what is no name, which is left out", () =>
     Effect.gen(function* () {
       const files = yield* connector.workspace
-      const config = configOf(yield* serve({ names: '["m",null]' }))
+      const config = configOf(yield* serve({ names: '["m",null,"",5,["b"],"m"]' }))
+      const streams = yield* connector.discover(files, config)
+      assert.deepStrictEqual(
+        streams.map(({ name }) => name),
+        ["m"]
+      )
+    })
+  )
+
+  it.live("is rejected with a clear message if it is not a list", () =>
+    Effect.gen(function* () {
+      const files = yield* connector.workspace
+      const config = configOf(yield* serve({ names: '{"m":1}' }))
       const output = yield* rules.verb(["discover", "--config", files.write("config.json", config)])
       assert.strictEqual(output.code, 1)
       assert.match(output.errors[0]!.message, /^The response from \S+ is not a Prometheus response: /)

@@ -1,11 +1,11 @@
-/** The rows of a range do not depend on how it is cut into windows, on a real VictoriaMetrics. */
-import { assert, describe, it } from "@effect/vitest"
+/** The kind of a real server, and its latest samples at points of a grid, however the grid is cut into windows. */
+import { assert, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import { PrometheusClient } from "../../src/prometheus/PrometheusClient.ts"
 import { numberAt, type SampleBlock } from "../../src/samples/Sample.ts"
-import * as RealVictoriaMetrics from "../support/RealVictoriaMetrics.ts"
 import type { RemoteValue } from "../support/remoteWrite.ts"
+import { describeEach, servers } from "../support/servers.ts"
 
 const second = 1000
 const minute = 60 * second
@@ -47,11 +47,11 @@ const expected = (samples: ReadonlyArray<readonly [number, RemoteValue]>, isOpen
   return rows
 }
 
-describe("the latest samples of a real VictoriaMetrics", () => {
+describeEach(servers, "the latest samples of a real $name", (server) => {
   it.live("are those of the last five minutes, however a range is cut into windows", () =>
     Effect.gen(function* () {
-      const server = yield* RealVictoriaMetrics.make()
-      yield* server.remoteWrite(
+      const { baseUrl, remoteWrite } = yield* server.makeWritable()
+      yield* remoteWrite(
         Object.entries(series).map(([kind, samples]) => ({
           labels: { __name__: "m", kind },
           samples
@@ -62,13 +62,19 @@ describe("the latest samples of a real VictoriaMetrics", () => {
           yield* Layer.build(
             Layer.provide(
               PrometheusClient.layer,
-              ConnectorConfig.layer({ base_url: server.baseUrl, start_date: "2026-01-01" })
+              ConnectorConfig.layer({ base_url: baseUrl, start_date: "2026-01-01" })
             )
           )
         )
       )
       const { kind, latestSample, lookbackMillis, name } = yield* client.backend
-      assert.deepStrictEqual([kind, name, lookbackMillis], ["victoriaMetrics", "VictoriaMetrics", lookback])
+      assert.strictEqual(lookbackMillis, lookback)
+      if (server.program === "VictoriaMetrics") {
+        assert.deepStrictEqual([kind, name], ["victoriaMetrics", "VictoriaMetrics"])
+      } else {
+        assert.strictEqual(kind, server.name === "Prometheus 2" ? "prometheus2" : "prometheus3")
+        assert.isTrue(name.startsWith(server.name), name)
+      }
       const read = Effect.fnUntraced(function* (size: number) {
         const rows = new Map<string, Array<string>>()
         for (let first = 0; first < points; first += size) {
@@ -96,10 +102,14 @@ describe("the latest samples of a real VictoriaMetrics", () => {
         }
         return rows
       })
-      for (const size of [points, 100, 49, 7, 1]) {
+      for (const size of [points, 100, 49, 7, 2]) {
         const rows = yield* read(size)
         for (const [kind, samples] of Object.entries(series)) {
-          assert.deepStrictEqual(rows.get(kind), expected(samples, true), `${kind} in windows of ${size}`)
+          assert.deepStrictEqual(
+            rows.get(kind),
+            expected(samples, server.lookback === "left-open"),
+            `${kind} in windows of ${size}`
+          )
         }
       }
     }).pipe(Effect.scoped)

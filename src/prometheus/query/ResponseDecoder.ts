@@ -231,7 +231,7 @@ export class ResponseDecoder extends JsonCursor {
     const token = yield* this.token(MAX_SAMPLE_BYTES)
     if (token === "") this.fail("a sample has no value")
     // Some servers write values as JSON numbers.
-    const text = canonicalValue(isText ? this.parse(token) : token)
+    const text = isText || isNumber(token) ? canonicalValue(isText ? this.parse(token) : token) : undefined
     if (text === undefined) return this.fail(`${excerpt(token)} is not the value of a sample`)
     yield* this.expect(CLOSE_BRACKET)
     // Its bytes may be gone by now, or were written with escapes: it gets a block and bytes of its own.

@@ -631,6 +631,8 @@ describe("ResponseDecoder", () => {
       '"1\\n"',
       '"\\u00b9"',
       '"١"',
+      "NaN",
+      "Infinity",
       "null",
       "true",
       "[]",

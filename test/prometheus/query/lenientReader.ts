@@ -36,8 +36,6 @@ const numberText = (text: string): string | undefined => {
   return new RegExp(`^(?:${NUMBER.source})$`).test(text) ? text : undefined
 }
 
-const BARE_WORD = /[^"[\]{},:\s]+/y
-
 class Reader {
   readonly samples: Array<PlainSample> = []
   readonly ends: Array<number> = []
@@ -123,7 +121,7 @@ class Reader {
         } else if (key === "values") {
           this.list(() => {
             const time = this.time()
-            const text = this.next() === '"' ? this.string() : this.match(BARE_WORD)
+            const text = this.next() === '"' ? this.string() : this.match(NUMBER)
             const value = numberText(text)
             if (value === undefined) throw new Break("no value")
             this.expect("]")
