@@ -104,6 +104,58 @@ describeEach(servers, "$name", (kind) => {
   )
 })
 
+describeEach(servers, "$name, with samples between the points of the grid", (kind) => {
+  it.live("has a word for each such metric, with a step that shows it", () =>
+    Effect.gen(function* () {
+      const at = (name: string, times: ReadonlyArray<number>): SeriesInput => ({
+        labels: { __name__: name },
+        samples: times.map((time, i) => [start + time * minute, i])
+      })
+      const hours = Array.from({ length: 24 }, (_, i) => i * 60)
+      const server = yield* kind.make({
+        series: [
+          at(
+            "hourly",
+            hours.map((hour) => hour + 10)
+          ),
+          at(
+            "pod",
+            Array.from({ length: 80 }, (_, i) => 320 + i / 4)
+          ),
+          at("seen", hours)
+        ]
+      })
+      const config = { base_url: server.baseUrl, start_date: iso(start), end_date: iso(start + DAY) }
+      const { services } = using({ ...config, step: 3600 })
+      const requests = ["hourly", "pod", "seen", "gone"].map((name) => ({
+        name,
+        mode: "incremental" as const
+      }))
+      const events = yield* Effect.provide(Stream.runCollect(read(requests)), services)
+      const notices = Object.fromEntries(
+        [...events].flatMap((event) => (event._tag === "Completed" ? [[event.stream, event.notice]] : []))
+      )
+      const between =
+        "but no point of the step of 1 h shows one, because a point shows a sample for 5 min only."
+      const advice = "A step of 5 min (300) shows them."
+      assert.strictEqual(
+        notices.hourly,
+        `It has samples between 2026-01-01T00:10:00Z and 2026-01-01T23:10:00Z, ${between} ${advice}`
+      )
+      assert.strictEqual(
+        notices.pod,
+        `It has samples between 2026-01-01T05:20:00Z and 2026-01-01T05:39:45Z, ${between} ${advice}`
+      )
+      assert.isUndefined(notices.seen)
+      assert.match(notices.gone!, /^The server has no such metric from 2025-12-31T23:55:00Z on\./)
+      const { services: smaller } = using({ ...config, step: 300 })
+      const samples = yield* Effect.provide(readCounts("hourly", "pod"), smaller)
+      assert.isAtLeast(samples.hourly!, 24)
+      assert.isAtLeast(samples.pod!, 4)
+    })
+  )
+})
+
 describeEach(prometheusServers, "$name with out-of-order samples", (kind) => {
   it.live("has the metrics that it lists only in a range without end", () =>
     Effect.gen(function* () {
