@@ -205,7 +205,7 @@ export const rules: ReadonlyArray<Rule> = [
   // ---- the query, for certain -----------------------------------------------------------------------------
   {
     statuses: [200, 400, 422],
-    words: [/\d: parse error: /i, /parse error at char/i],
+    words: [/\d: parse error: /i, /parse error at char/i, /parse error: unexpected /i],
     reason: "InvalidQuery"
   },
 

@@ -118,12 +118,18 @@ interface OpenWindow {
   limit: number
   /** The fewest points of the window that were refused. */
   refusedPoints: number
+  /** How many ranges of each number of points were refused, perhaps for their size and perhaps for damage. */
+  readonly refusals: Map<number, number>
+  /** The most points of the window that were returned at once. */
+  answeredPoints: number
   /** Whether retries were in vain for a part of the window. A smaller request is then more likely to succeed. */
   isStubborn: boolean
   /** Parts of the series that were split, perhaps only because of damage. */
   readonly splits: Array<SeriesPart>
   /** The number of points in holes of the window. */
   holePoints: number
+  /** Whether the server began a range later than requested. */
+  isMoved: boolean
 }
 
 type Events = Stream.Stream<WindowEvent, PrometheusError>
@@ -142,9 +148,12 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
         ahead: isFirstOf(context.series, part) ? response : undefined,
         limit: size.limit,
         refusedPoints: Number.POSITIVE_INFINITY,
+        refusals: new Map(),
+        answeredPoints: 0,
         isStubborn: false,
         splits: [],
-        holePoints: 0
+        holePoints: 0,
+        isMoved: false
       }
       return eventsOf(window, range, context.series).pipe(
         Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => endOf(window))))
@@ -219,6 +228,7 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   const points = pointCount(range)
   const { samples } = ledger
   answered.latest = [{ ...range, firstMillis: range.lastMillis }, part]
+  window.answeredPoints = Math.max(window.answeredPoints, points)
   limits.onResponse(samples)
   if (Number.isFinite(refusedPoints) && holePoints === 0) {
     limits.onRefusal(refusedPoints, (samples / points) * refusedPoints)
@@ -237,6 +247,7 @@ const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: 
     pointCount(range) > 1 &&
     (yield* window.context.source.mayMoveStart) &&
     (yield* samplesIn(window, last, part)) > 0
+  window.isMoved ||= isMoved
   return isMoved ? earlierAndLater(window, range, part) : completed(window, range, part)
 })
 
@@ -276,6 +287,7 @@ const inParts = Effect.fnUntraced(function* (
   const { action, mayBeDamage, splitBy } = refusal.policy
   const points = pointCount(range)
   if (action === "retry") window.isStubborn = true
+  if (refusal.reason === "UnexpectedSample") window.isMoved = true
   const { damage, stream } = window.context
   const log = (what: string) => {
     const text = `${stream}: ${refusal.summary} ${what}`
@@ -294,12 +306,23 @@ const inParts = Effect.fnUntraced(function* (
     }
     if (points === 1) return yield* isolated(window, range, part, refusal)
   }
-  // Damage is not a matter of size: other parts of the window are requested as they are.
-  if (mayBeDamage !== true) window.limit = Math.min(window.limit, Math.ceil(points / 2))
+  if (mayBeDamage !== true || isForSize(window, points)) {
+    window.limit = Math.min(window.limit, Math.ceil(points / 2))
+  }
   window.refusedPoints = Math.min(window.refusedPoints, points)
   yield* learn(window, (size) => afterRefusal(size, points))
   return earlierAndLater(window, range, part)
 })
+
+/**
+ * Whether ranges of so many points are refused for their size rather than for damage: no range of the window that was returned
+ * is as long, and more than one was refused. If it is damage, other parts of the window can be requested as they are.
+ */
+const isForSize = ({ answeredPoints, refusals }: OpenWindow, points: number): boolean => {
+  const refused = (refusals.get(points) ?? 0) + 1
+  refusals.set(points, refused)
+  return refused > 1 && answeredPoints > 0 && answeredPoints < points
+}
 
 /** Splits the series of a part; undefined if there is only one, or if they need not be told apart. */
 const splitSeries = Effect.fnUntraced(function* (
@@ -311,8 +334,8 @@ const splitSeries = Effect.fnUntraced(function* (
   const { damage, hasResponded, permits, source, splits } = window.context
   const { action, mayBeDamage } = refusal.policy
   if (refusal.reason === "UnexpectedSample") return undefined
-  // If the server has never responded, the size is not the reason.
-  if (action === "retry" && !(yield* Ref.get(hasResponded))) return undefined
+  // If the server is too slow for one point and has never responded, the series are not the reason.
+  if (action === "retry" && mayBeDamage !== true && !(yield* Ref.get(hasResponded))) return undefined
   if (mayBeDamage && damage.isWideAt(range.firstMillis)) return undefined
   const limitReached = (times: string) =>
     because(refusal, `Its series were split ${times}, and that is the limit.`)
@@ -450,17 +473,24 @@ const leaveOut = Effect.fnUntraced(function* (
 })
 
 /** Damage changes neither the size of later windows nor how their series are split. */
-const endOf = ({ context, holePoints, requested, sizeBefore, splits }: OpenWindow): Effect.Effect<void> => {
-  const { damage, size, sizeLearned } = context
+const endOf = Effect.fnUntraced(function* (window: OpenWindow) {
+  const { context, holePoints, isMoved, ledger, requested, sizeBefore, splits } = window
+  const { damage, size, sizeLearned, stream } = context
+  if (isMoved && Number.isFinite(ledger.earliestMillis)) {
+    yield* Effect.logWarning(
+      `${stream}: the server returns nothing before ${formatTime(ledger.earliestMillis)}, because it limits how far back queries look.`
+    )
+  }
   if (holePoints > 0) {
     damage.splits = [...damage.splits, ...splits]
     const isAll = holePoints >= pointCount(requested.range)
-    return Effect.andThen(Ref.set(size, isAll ? larger(sizeBefore) : sizeBefore), sizeLearned.open)
+    yield* Ref.set(size, isAll ? larger(sizeBefore) : sizeBefore)
+    yield* sizeLearned.open
+    return
   }
   for (const part of damage.splits) part.halves = undefined
   damage.splits = []
-  return Effect.void
-}
+})
 
 /** Whether a part is the one that a request of the whole asks for first. */
 const isFirstOf = (whole: SeriesPart, part: SeriesPart): boolean =>

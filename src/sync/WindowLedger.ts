@@ -28,6 +28,8 @@ export class WindowLedger {
   samples = 0
   /** The number of samples that have been emitted. */
   emittedSamples = 0
+  /** The time of the earliest sample. */
+  earliestMillis = Number.POSITIVE_INFINITY
   /** The time of the latest emitted sample. */
   latestMillis = Number.NEGATIVE_INFINITY
 
@@ -64,6 +66,7 @@ export class WindowLedger {
     const last = lastTime(block, previous, this.expected)
     if (typeof last !== "number") return last
     this.latestMillis = Math.max(this.latestMillis, last)
+    this.earliestMillis = Math.min(this.earliestMillis, block.times[0] ?? Number.POSITIVE_INFINITY)
     seen.raise(id, last)
     const emitted = this.emitted[kind]
     if (emitted.size === 0) {
