@@ -37,7 +37,7 @@ const words = [
   "quota exhausted for this operation",
   ""
 ]
-const statuses = [400, 413, 422]
+const statuses = [400, 413, 422, 500, 503]
 
 describe("a limit whose words are unknown", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
@@ -154,6 +154,7 @@ describe("a limit whose words are unknown", { concurrent: true }, () => {
 /** Errors of the query itself, which no smaller window avoids. */
 const wrong: ReadonlyArray<readonly [number, string]> = [
   [400, "invalid parameter \"query\": 1:5: parse error: unexpected character: '!'"],
+  [400, 'parse error: unexpected "}" in label matching, expected string'],
   [422, 'unknown function with name "foo"'],
   [422, 'cannot parse the query: unparsed data left: "}"']
 ]
@@ -182,13 +183,15 @@ const slow: ReadonlyArray<readonly [number, string]> = [
   [422, "context deadline exceeded"],
   [500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"],
   [422, "expanding series: failed to receive any data in 1m0s from store-gateway-2"],
+  [500, "rpc error: code = Unavailable desc = stream terminated by RST_STREAM with error code: CANCEL"],
   [503, "query timed out in query execution"],
   [422, "would load too many series"],
   [422, "would read too many samples"],
   [422, "the response contains more than -search.maxResponseSeries=2 time series"],
   [422, "the query hit the aggregated chunks size limit (limit: 5 bytes)"],
   [422, "the query hit the aggregated data size limit (limit: 5 bytes)"],
-  [422, "the query response size exceeds limit"]
+  [422, "the query response size exceeds limit"],
+  [504, "<html><title>504 Gateway Time-out</title></html>"]
 ]
 
 describe("what is too much or too slow, in the words of several programs", { concurrent: true }, () => {
