@@ -176,8 +176,8 @@ describe("a read of a server whose responses are changed", () => {
         )
         const outcome = yield* readFrom(mock)
         assertHonest(mock, outcome)
-        // Each window is requested once and retried, more often only if each retry delivers samples.
-        assert.isBelow(mock.sent.length, 60)
+        // A window is retried, and then requested in halves down to single points: 2 × 80 ranges at most.
+        assert.isBelow(mock.sent.length, 2 * POINTS * (1 + RETRIES))
       }),
     many
   )

@@ -715,7 +715,7 @@ describe("a response", () => {
       "-Inf"
     ]
     const floats = values.map((value, i) => `[${1767225600 + 60 * i},"${value}"]`)
-    const histogram = '[1767225600,{"count":"2","sum":"inf","buckets":[[0,"-inf","Infinity",2]]}]'
+    const histogram = '[1767225600,{"count":"2","sum":"inf","buckets":[[0,"-inf","Infinity","2"]]}]'
     const body = `{"status":"success","data":{"result":[{"metric":{"__name__":"m"},"values":[${floats},[1767229200,1.50]],"histograms":[${histogram}]}]}}`
     return withServer(
       ({ path }) => (path === "/api/v1/query_range" ? { body } : undefined),

@@ -277,8 +277,8 @@ export class ResponseDecoder extends JsonCursor {
 
   private histogram(json: unknown): Histogram {
     const wrong = (): never => this.fail("a native histogram does not have the shape count, sum, buckets")
-    const number = (value: unknown): string =>
-      canonicalValue(typeof value === "number" ? String(value) : value) ?? wrong()
+    // Not from a JSON number, whose digits are lost when it is parsed.
+    const number = (value: unknown): string => canonicalValue(value) ?? wrong()
     if (!Predicate.isObject(json)) return wrong()
     const { buckets: given, count, sum } = json
     const buckets = given ?? []

@@ -291,10 +291,8 @@ const no = (what: string): never => {
 }
 
 const histogramOf = (json: unknown): Histogram => {
-  const number = (value: unknown): string => {
-    const text = typeof value === "number" ? String(value) : value
-    return (typeof text === "string" ? numberText(text) : undefined) ?? no("number")
-  }
+  const number = (value: unknown): string =>
+    (typeof value === "string" ? numberText(value) : undefined) ?? no("number")
   if (typeof json !== "object" || json === null) throw new Break("no histogram")
   const { buckets, count, sum } = json as Record<string, unknown>
   if (!Array.isArray(buckets ?? [])) throw new Break("no buckets")

@@ -44,9 +44,9 @@ const parse = (text: string): Json => {
   }
 }
 
-/** The text of a number: a JSON number, or one of three others, which have other spellings too. */
+/** The text of a number, or of one of three others, which have other spellings too. */
 const numberText = (json: Json | undefined): string => {
-  if (typeof json === "number") return String(json)
+  // `JSON.parse` does not keep the digits of a JSON number.
   if (typeof json !== "string") return fail("a number that is not a string")
   if (/^[+-]?nan$/i.test(json)) return "NaN"
   if (/^[+-]?inf(inity)?$/i.test(json)) return json.startsWith("-") ? "-Inf" : "+Inf"
@@ -129,9 +129,13 @@ export const referenceDecode = (bytes: Uint8Array): PlainResponse => {
       status,
       errorType: stringOr(body.errorType),
       error: stringOr(body.error),
-      warnings: listOrNull(Array.isArray(body.warnings) ? body.warnings : null).flatMap((item) =>
-        typeof item === "string" && item !== "" ? [item] : []
-      ),
+      warnings: listOrNull(
+        typeof body.warnings === "string"
+          ? [body.warnings]
+          : Array.isArray(body.warnings)
+            ? body.warnings
+            : null
+      ).flatMap((item) => (typeof item === "string" && item !== "" ? [item] : [])),
       signs: body.isPartial === true ? ["isPartial is true"] : [],
       isEmpty: all.length === 0
     }
