@@ -4,7 +4,7 @@ import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { TimeRange } from "../prometheus/api.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
@@ -114,6 +114,15 @@ const discoverWith = Effect.fnUntraced(function* (
     Effect.catchIf(
       (error) => isAboutLists(error) && exact.isComplete,
       (error) => Effect.succeed(error)
+    ),
+    Effect.mapError((error) =>
+      error.policy.action === "split"
+        ? new PrometheusError({
+            reason: error.reason,
+            summary: error.summary,
+            advice: `${error.policy.advice} Or name each metric in metrics.include without patterns: then no list is needed.`
+          })
+        : error
     )
   )
   if (typeof accepted !== "boolean") {
@@ -175,8 +184,11 @@ export const discoverNames = discoverWith(false)
 export const discoverNamesQuickly = discoverWith(true)
 
 /** Whether a server that has responded to a query cannot list its metrics, or not all of them. */
-const isAboutLists = ({ reason }: PrometheusError): boolean =>
-  reason === "NoLabelApi" || reason === "WrongPath" || reason === "PartialResponse"
+const isAboutLists = ({ policy, reason }: PrometheusError): boolean =>
+  reason === "NoLabelApi" ||
+  reason === "WrongPath" ||
+  reason === "PartialResponse" ||
+  policy.action === "split"
 
 /** Discovers all metrics with their labels and metadata, and the patterns that select none. */
 export const discoverSelected = Effect.gen(function* () {
@@ -224,7 +236,7 @@ const MAX_PAIRS = 10_000_000
  * The labels of each metric, with as few requests as possible: one per metric, or one per label for all metrics that have it.
  * Servers have thousands of metrics, and a hundred labels. From a server that shortens the lists of long ranges, in parts.
  */
-const labelsByMetric = Effect.fnUntraced(function* ({ isUnlisted, lists, names, range }: DiscoveredNames) {
+const listLabels = Effect.fnUntraced(function* ({ isUnlisted, lists, names, range }: DiscoveredNames) {
   const client = yield* PrometheusClient
   const { concurrency, excludedLabels } = yield* ConnectorConfig
   /** The parts of the range to request: itself, and others if its list may lack some. */
@@ -264,16 +276,7 @@ const labelsByMetric = Effect.fnUntraced(function* ({ isUnlisted, lists, names, 
     yield* Effect.forEach(all, addLabel, { concurrency, discard: true })
     return labels
   })
-  if (isUnlisted) {
-    return yield* Effect.catchIf(byMetric([range]), isAboutLists, ({ summary }) =>
-      Effect.as(
-        Effect.logWarning(
-          `The labels of the metrics are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
-        ),
-        new Map<string, Labels>()
-      )
-    )
-  }
+  if (isUnlisted) return yield* byMetric([range])
   if (names.length <= 2) return yield* byMetric(beside)
   const known = new NameSet()
   const isListed = yield* Effect.catchIf(
@@ -297,6 +300,20 @@ const labelsByMetric = Effect.fnUntraced(function* ({ isUnlisted, lists, names, 
   if (all.length >= names.length) return yield* byMetric(ranges)
   return yield* Effect.catchIf(byLabel(all, ranges), isTooWide, () => byMetric(ranges))
 })
+
+/** The labels of each metric. Those that a server does not list are found in `other_labels`. */
+const labelsByMetric = (discovered: DiscoveredNames) =>
+  Effect.catchIf(
+    listLabels(discovered),
+    (error) => error.reason === "NoLabelApi" || (discovered.isUnlisted && isAboutLists(error)),
+    ({ summary }) =>
+      Effect.as(
+        Effect.logWarning(
+          `The labels of the metrics are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+        ),
+        new Map<string, Labels>()
+      )
+  )
 
 /** Some services only accept requests that name one metric. */
 const isTooWide = ({ reason, policy }: PrometheusError): boolean =>

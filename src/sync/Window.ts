@@ -246,7 +246,7 @@ const afterResponseTo = Effect.fnUntraced(function* (window: OpenWindow, range: 
     window.ledger.samples === 0 &&
     pointCount(range) > 1 &&
     (yield* window.context.source.mayMoveStart) &&
-    (yield* samplesIn(window, last, part)) > 0
+    (yield* drain(window, last, part)) > 0
   window.isMoved ||= isMoved
   return isMoved ? earlierAndLater(window, range, part) : completed(window, range, part)
 })
@@ -432,14 +432,6 @@ const drain = ({ context, requested }: OpenWindow, range: GridRange, part: Serie
         )
       )
     )
-  )
-
-/** The number of samples at some points; none if the server refuses. Fails if no stream can be read. */
-const samplesIn = (window: OpenWindow, range: GridRange, part: SeriesPart) =>
-  Effect.catchIf(
-    drain(window, range, part),
-    ({ policy }) => policy.onExhausted === "stream",
-    () => Effect.succeed(0)
   )
 
 /** Whether a request succeeds. Fails if no stream can be read. */

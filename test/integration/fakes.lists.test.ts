@@ -29,6 +29,8 @@ import {
 import { answerTo, delayed } from "../support/fakes/faults.ts"
 import { changeLists } from "../support/fakes/partial.ts"
 
+const isLabels = ({ path }: Ask): boolean => path.endsWith("/labels")
+
 /** An order that is no order, but always the same. */
 const shuffled = (entries: ReadonlyArray<string>): ReadonlyArray<string> =>
   entries.toSorted((a, b) => hash(a) - hash(b))
@@ -86,7 +88,8 @@ const missing: ReadonlyArray<readonly [string, () => Answer]> = [
   ["403", () => text(403, "Forbidden\n")],
   ["405", () => text(405, "Method Not Allowed\n")],
   ["501", () => refusal(501, "not implemented", "internal")],
-  ["a null", () => success(null)]
+  ["a null", () => success(null)],
+  ["an error of its own", () => refusal(400, "label queries are disabled for this tenant", "bad_data")]
 ]
 
 describe("a server without endpoints for labels", { concurrent: true }, () => {
@@ -123,6 +126,21 @@ describe("a server without endpoints for labels", { concurrent: true }, () => {
         })
       )
     }
+
+    it.effect("but with names: labels go to other_labels", () =>
+      Effect.gen(function* () {
+        const server = yield* Source
+        const { baseUrl } = yield* fake(
+          server.baseUrl,
+          answerTo(isLabels, () => text(404, "404 page not found\n"))
+        )
+        const found = yield* discover(baseUrl)
+        assert.deepStrictEqual([found.code, found.names], [0, [...metrics]], said(found))
+        const files = yield* connector.workspace
+        const catalog = connector.configure(found.streams, "incremental")
+        assertWhole(yield* connector.read(files, settings(baseUrl), catalog), yield* expectedFrom(server))
+      })
+    )
 
     it.effect("an exact name without data is named, and does not fail the others", () =>
       Effect.gen(function* () {
