@@ -19,6 +19,8 @@ import { MAX_POINTS } from "./WindowSize.ts"
 export interface BeginningHints {
   /** Where a metric began. Often all of them begin at the same time. */
   guess?: number
+  /** Whether a search did not end in time: none is tried again. */
+  isSlow?: boolean
   /** Whether the index listed a metric where it had no samples, so that it is of no use. */
   isIndexCoarse?: boolean
 }
@@ -79,7 +81,12 @@ export const firstTime = Effect.fnUntraced(function* (
   })
 
   yield* search.pipe(
-    Effect.timeout(limit),
+    Effect.timeoutOption(limit),
+    Effect.tap(({ _tag }) =>
+      Effect.sync(() => {
+        if (_tag === "None") hints.isSlow = true
+      })
+    ),
     Effect.tapError(({ message }) =>
       Effect.logDebug(`${metric}: where its samples begin was not found exactly. ${message}`)
     ),
@@ -89,7 +96,7 @@ export const firstTime = Effect.fnUntraced(function* (
 })
 
 /** How long the beginning of a metric is searched for, before all is read. */
-const LIMIT = Duration.minutes(1)
+const LIMIT = Duration.seconds(20)
 
 /** With fewer points, it is not worth a search where the samples begin. */
 export const SEARCHED_POINTS = 2 * MAX_POINTS
@@ -106,6 +113,7 @@ export const firstPoint = Effect.fnUntraced(function* (
   const client = yield* PrometheusClient
   const { lookbackMillis } = yield* client.backend
   const { firstMillis, lastMillis, stepMillis } = range
+  if (hints.isSlow === true) return firstMillis
   const time = yield* firstTime(
     metric,
     { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis },
