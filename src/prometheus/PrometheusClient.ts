@@ -158,15 +158,19 @@ const make = (
     )
   }
 
-  /** Sends a request, with retries, and requires that the response is complete. */
-  const call = <A>(name: string, endpoint: Api.Endpoint<A>): Effect.Effect<A, PrometheusError> =>
+  /** Sends a request, with retries, and requires that the response is complete unless partial data are accepted. */
+  const call = <A>(
+    name: string,
+    endpoint: Api.Endpoint<A>,
+    partial = partialData
+  ): Effect.Effect<A, PrometheusError> =>
     attempt(endpoint).pipe(
       Effect.tap(({ completeness }) =>
         judge(
           judgeCompleteness(completeness, {
             address: settings.baseUrl + endpoint.request.path,
             mask,
-            partialData
+            partialData: partial
           })
         )
       ),
@@ -193,7 +197,8 @@ const make = (
   const optionalTimeoutMillis = Math.min(OPTIONAL_TIMEOUT_MILLIS, settings.requestTimeoutMillis)
 
   const clock = Effect.gen(function* () {
-    const times = yield* call("clock", Api.serverTime)
+    // The time does not depend on data.
+    const times = yield* call("clock", Api.serverTime, "accept")
     return judgeClock(settings.baseUrl, { ...times, ownMillis: yield* Clock.currentTimeMillis })
   })
 

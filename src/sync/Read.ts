@@ -20,8 +20,9 @@ import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
 import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
-import { requestAhead, type WindowContext, type WindowEvent, windowEvents } from "./Window.ts"
+import { type WindowEvent, windowEvents } from "./Window.ts"
 import { initialWithin, ServerLimits } from "./WindowSize.ts"
+import { requestAhead, type WindowContext } from "./windowRequests.ts"
 
 /** How many streams keep the server busy with this many concurrent queries: while one starts with small windows, others end. */
 const streamsFor = (queries: number): number => (queries === 1 ? 1 : queries + 1)

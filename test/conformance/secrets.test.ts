@@ -171,12 +171,12 @@ describe("secrets", () => {
         gauge("m", 5),
         5,
         { ...secretMock, warnings: reported, infos: reported },
-        secretConfig
+        { ...secretConfig, partial_data: "accept" }
       )
       const texts = yield* runAll(config)
       texts.forEach(checkNoSecret)
       assert.match(texts[2]!, /warns: .*\*\*\*\*/)
-      assert.match(texts[2]!, /COMPLETE/)
+      assert.match(texts[2]!, /"COMPLETE"/)
     })
   )
 

@@ -266,7 +266,7 @@ describe("check and discover with --human", () => {
       const check = yield* child.run(["check", "--human", "--config", path])
       assert.deepStrictEqual(
         [check.code, check.stdout],
-        [0, `Connected to ${config.base_url}: it has 2 metrics to read.\n`]
+        [0, `Connected to ${config.base_url} (Prometheus 3.0.0): it has 2 metrics to read.\n`]
       )
       assert.match(check.stderr, /^Unknown configuration key is ignored: unknown_key\.\n$/)
       const discover = yield* child.run(["discover", "--human", "--config", path])

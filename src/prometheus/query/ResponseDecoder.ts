@@ -254,8 +254,9 @@ export class ResponseDecoder extends JsonCursor {
   protected override onChunk(chunk: Uint8Array): void {
     if (!this.blocks.hasWaiting) return
     this.waitingBytes += chunk.length
-    if (this.waitingBytes > MAX_TOKEN_BYTES)
-      this.fail(`a series has no "metric" within ${MAX_TOKEN_BYTES / 1024 ** 2} MiB`)
+    if (this.waitingBytes > MAX_TOKEN_BYTES) {
+      throw new LateLabelsError(`a series has no "metric" within ${MAX_TOKEN_BYTES / 1024 ** 2} MiB`)
+    }
   }
 
   private *histograms(): Coroutine<void> {
@@ -310,6 +311,9 @@ export class ResponseDecoder extends JsonCursor {
 
 /** A series has labels that are too long to be repeated in every record. The response is in order otherwise. */
 export class LongLabelsError extends DecodeError {}
+
+/** A series whose labels do not come before more samples than fit into memory. No server does that. */
+export class LateLabelsError extends DecodeError {}
 
 /** The beginning of a text, for a message. */
 const excerpt = (text: string): string => text.slice(0, 100)

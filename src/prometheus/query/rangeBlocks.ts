@@ -7,7 +7,7 @@ import { type Body, bodyBytes } from "../http/body.ts"
 import { PrometheusError } from "../PrometheusError.ts"
 import { decodeChunks } from "./decodeChunks.ts"
 import { DecodeError } from "./JsonCursor.ts"
-import { type Envelope, LongLabelsError, ResponseDecoder } from "./ResponseDecoder.ts"
+import { type Envelope, LateLabelsError, LongLabelsError, ResponseDecoder } from "./ResponseDecoder.ts"
 
 /** How a response is decoded. */
 export interface RangeDecoding {
@@ -36,7 +36,7 @@ export const rangeBlocks = (
       })
     }
     return new PrometheusError({
-      reason: "BrokenResponse",
+      reason: error instanceof LateLabelsError ? "Oversized" : "BrokenResponse",
       summary: `The response from ${body.address} cannot be read: ${mask(error.message)}.`
     })
   }
