@@ -130,14 +130,14 @@ const attempt = (window: OpenWindow, range: GridRange, part: SeriesPart): Events
 const breaksOff: ReadonlySet<Reason> = new Set(["BrokenResponse", "Disconnected", "Timeout"])
 
 /**
- * The retries of a request. It is not repeated if a smaller one is more likely to succeed: after two responses that broke off
- * with nothing new, or after retries were in vain for another part of the window.
+ * The retries of a request. It is not repeated if a smaller one is more likely to succeed: after two more responses that broke
+ * off with nothing new, or after retries were in vain for another part of the window.
  */
 const retriesOf = (window: OpenWindow, range: GridRange) => {
   const { damage, retries } = window.context
   const canShrink = pointCount(range) > 1
   let breaks = 0
-  let emitted = window.ledger.emittedSamples
+  let emitted = -1
   return Schedule.while(retries, ({ input }) => {
     breaks = window.ledger.emittedSamples > emitted ? 0 : breaks + 1
     emitted = window.ledger.emittedSamples
@@ -157,6 +157,7 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   const { samples } = ledger
   answered.latest = [{ ...range, firstMillis: range.lastMillis }, part]
   window.answeredPoints = Math.max(window.answeredPoints, points)
+  window.isStubborn = false
   limits.onResponse(samples)
   if (Number.isFinite(refusedPoints) && holePoints === 0) {
     limits.onRefusal(refusedPoints, (samples / points) * refusedPoints)
