@@ -40,14 +40,16 @@ describe("redirects", { concurrent: true }, () => {
       Effect.gen(function* () {
         const { expected } = yield* Source
         const statuses = [301, 302, 303, 307, 308]
-        const plan: Plan = ({ ordinal, params, target }) =>
+        const plan: Plan = ({ ordinal, params, target }) => {
           // The request reaches the server after three redirects.
-          params.get("hop") === "3"
-            ? undefined
-            : redirect(
-                statuses[ordinal % statuses.length]!,
-                `${target.replace(/&hop=\d/, "")}&hop=${Number(params.get("hop") ?? 0) + 1}`
-              )
+          if (params.get("hop") === "3") return undefined
+          const before = target.replace(/[?&]hop=\d/, "")
+          const hop = `hop=${Number(params.get("hop") ?? 0) + 1}`
+          return redirect(
+            statuses[ordinal % statuses.length]!,
+            `${before}${before.includes("?") ? "&" : "?"}${hop}`
+          )
+        }
         const { output, proxy } = yield* readThrough({ plan }, withCredentials())
         assertWhole(output, expected)
         assertCarried(proxy.requests)

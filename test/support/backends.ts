@@ -200,6 +200,11 @@ export class ThanosMock extends MockPrometheus {
 
   override handle(request: MockRequest, nowMillis: number): MockResponse {
     const response = super.handle(request, nowMillis)
+    if (request.path.endsWith("/api/v1/stores")) {
+      // A store that is missing is not marked at once.
+      const stores = { status: "success", data: { sidecar: [{ name: "10.0.0.7:10901", lastError: null }] } }
+      return { ...response, status: 200, headers: json, body: [Buffer.from(JSON.stringify(stores))] }
+    }
     if (response.status !== 200 || pointsOf(request) === 0) return response
     const body = Buffer.concat([...response.body]).toString()
     const warnings = this.storeIsMissing() ? `,"warnings":[${JSON.stringify(missingStore)}]` : ""
