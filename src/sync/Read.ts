@@ -4,7 +4,7 @@
  * The windows of a stream come in order, and each ends with a checkpoint. The next windows are requested while one is consumed.
  * Several streams are read concurrently, with a limit on concurrent queries.
  */
-import { Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "effect"
+import { Array as Arr, Effect, Latch, Option, Ref, Schedule, Scope, Semaphore, Stream } from "effect"
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import type { PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -110,26 +110,38 @@ const readStream = (
     const checkSources = allSourcesRespond(source.missing)
     let recordCount = 0
     const quiet = new Quiet()
-    const toReadEvents = Effect.fnUntraced(function* (
+    const count = (event: WindowEvent): void => {
+      if (event._tag !== "Samples") return
+      for (const { length } of event.blocks) recordCount += length
+      quiet.end()
+      explainEmpty = undefined
+    }
+    /** None at a checkpoint that must not be saved. */
+    const toReadEvent = Effect.fnUntraced(function* (
       event: WindowEvent
-    ): Effect.fn.Return<ReadonlyArray<ReadEvent>, PrometheusError> {
+    ): Effect.fn.Return<ReadEvent | undefined, PrometheusError> {
       if (event._tag !== "WindowCompleted") {
-        if (event._tag === "Samples") {
-          for (const { length } of event.blocks) recordCount += length
-          quiet.end()
-          explainEmpty = undefined
-        }
-        return [event]
+        count(event)
+        return event
       }
       if (recordCount === 0) quiet.windows++
       yield* checkSources
       const { lastMillis } = event
       const skipsHoles = damage.isEmpty || damagedData === "skip"
-      if (!skipsHoles && !checkpointsPastHoles && lastMillis >= damage.firstMillis) return []
+      if (!skipsHoles && !checkpointsPastHoles && lastMillis >= damage.firstMillis) return undefined
       const checkpoint = { ...plan.checkpointAt(lastMillis, skipsHoles ? [] : damage.spans), recordCount }
       recordCount = 0
-      return [{ _tag: "Checkpoint", ...checkpoint }]
+      return { _tag: "Checkpoint", ...checkpoint }
     })
+    /** Nearly all events are samples, which need no effect. */
+    const toReadEvents = (events: Arr.NonEmptyReadonlyArray<WindowEvent>) => {
+      const read = events.filter(isOfRead)
+      if (read.length < events.length || !Arr.isReadonlyArrayNonEmpty(read)) {
+        return Effect.forEach(events, toReadEvent)
+      }
+      for (const event of read) count(event)
+      return Effect.succeed<Arr.NonEmptyReadonlyArray<ReadEvent | undefined>>(read)
+    }
     const end = Effect.suspend(() => {
       if (damage.isEmpty) return Effect.void
       if (damagedData === "fail") return Effect.fail(damage.error(stream))
@@ -145,8 +157,8 @@ const readStream = (
         concurrency: LOOK_AHEAD
       }),
       Stream.flatMap((requested) => windowEvents(context, requested)),
-      Stream.mapEffect(toReadEvents),
-      Stream.flattenIterable,
+      Stream.mapArrayEffect(toReadEvents),
+      Stream.filter((event) => event !== undefined),
       Stream.concat(Stream.fromEffectDrain(end))
     )
   })
@@ -179,6 +191,9 @@ const readStream = (
     Stream.takeUntil(() => isAbandoned(stream))
   )
 }
+
+const isOfRead = (event: WindowEvent): event is Exclude<WindowEvent, { readonly _tag: "WindowCompleted" }> =>
+  event._tag !== "WindowCompleted"
 
 /** After how many empty windows between samples the next sample is searched for. */
 const QUIET_WINDOWS = 4
