@@ -269,15 +269,37 @@ describe("names", { concurrent: true }, () => {
     )
   )
 
-  for (const data of ['["a",null]', '["a",1]', '[["a"]]', '{"a":"b"}', "null", '"a"']) {
-    it.live(`that are not names are refused: ${data}`, () =>
+  for (const [data, expected] of [
+    ['["a",null]', ["a"]],
+    ['["a",1]', ["a"]],
+    ['[["a"]]', []]
+  ] as const) {
+    it.live(`that are not names are skipped: ${data}`, () =>
+      withServer(
+        (_, response) => send(response, [names(data)]),
+        (client) =>
+          Effect.gen(function* () {
+            for (const call of [metricNamesOf, labelNamesOf]) {
+              assert.deepStrictEqual(yield* call(client), expected)
+            }
+          })
+      )
+    )
+  }
+
+  for (const [data, reason] of [
+    ['{"a":"b"}', "NotPrometheus"],
+    ['"a"', "NotPrometheus"],
+    ["null", "NoLabelApi"]
+  ] as const) {
+    it.live(`that are no list are refused: ${data}`, () =>
       withServer(
         (_, response) => send(response, [names(data)]),
         (client) =>
           Effect.gen(function* () {
             for (const call of [metricNamesOf, labelNamesOf]) {
               const error = yield* Effect.flip(call(client))
-              assert.strictEqual(error.reason, "NotPrometheus")
+              assert.strictEqual(error.reason, reason)
               isSentence(error)
             }
           })
