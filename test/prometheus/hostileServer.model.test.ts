@@ -338,7 +338,10 @@ describe("a body that arrives too slowly", { concurrent: true }, () => {
           Effect.gen(function* () {
             const error = yield* Effect.flip(call(client))
             assert.strictEqual(error.reason, "Timeout")
-            assert.match(error.message, /(was not complete|did not continue|delivered only a few bytes) within 1 s\./)
+            assert.match(
+              error.message,
+              /(was not complete|did not continue|delivered only a few bytes) within 1 s\./
+            )
           }),
         config
       )
@@ -350,7 +353,10 @@ describe("a body that arrives too slowly", { concurrent: true }, () => {
       (_, response) => send(response, drip("x".repeat(1000), 200), { "content-type": "text/plain" }, 400),
       (client) =>
         Effect.gen(function* () {
-          assert.match((yield* Effect.flip(client.now)).message, /(was not complete|did not continue|delivered only a few bytes) within 1 s\./)
+          assert.match(
+            (yield* Effect.flip(client.now)).message,
+            /(was not complete|did not continue|delivered only a few bytes) within 1 s\./
+          )
         }),
       config
     )
