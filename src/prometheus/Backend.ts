@@ -1,6 +1,6 @@
 /** What kind of server responds, and what that means for a reader. */
 
-/** The kinds that are told apart. */
+/** The kinds of servers that have a profile of their own. */
 export type BackendKind =
   | "prometheus"
   | "prometheus2"

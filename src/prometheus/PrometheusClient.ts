@@ -290,7 +290,7 @@ const make = (
 /** How long a request may take that nothing depends on. */
 const OPTIONAL_TIMEOUT_MILLIS = 5000
 
-/** Runs an effect once for all who ask. It goes on if they are interrupted. */
+/** Runs an effect at most once and shares its result. It continues if a caller is interrupted. */
 const once = <A>(effect: Effect.Effect<A>): Effect.Effect<A> => {
   let running: Fiber.Fiber<A> | undefined
   return Effect.suspend(() =>

@@ -101,9 +101,9 @@ export const judgeCompleteness = (
   { isEmpty, signs, warnings }: Completeness,
   { address, mask, partialData }: CompletenessContext
 ): Result.Result<ReadonlyArray<string>, PrometheusError> => {
-  const told =
+  const reported =
     isEmpty && signs.length === 0 ? warnings.filter((warning) => !saysNothingMatched(warning)) : warnings
-  const missing = told.filter((warning) => !isAboutQuery(warning))
+  const missing = reported.filter((warning) => !isAboutQuery(warning))
   if (partialData === "fail" && (signs.length > 0 || missing.length > 0)) {
     const words = [
       ...(missing.length === 0 ? [] : [` It warns: ${excerptLine(mask(missing.join("; ")))}`]),
@@ -118,7 +118,7 @@ export const judgeCompleteness = (
     )
   }
   return Result.succeed([
-    ...told.map((warning) => excerptLine(mask(warning))),
+    ...reported.map((warning) => excerptLine(mask(warning))),
     ...signs.map((sign) =>
       sign === KNOWN_SIGN
         ? "the response lacks data because some of the server's sources did not respond"

@@ -256,7 +256,8 @@ export const rules: ReadonlyArray<Rule> = [
   {
     statuses: [451],
     reason: "Forbidden",
-    advice: "Whoever runs the server must not let it be read from here, for legal reasons: ask them."
+    advice:
+      "The operator of the server may not serve it here, for legal reasons. Ask the operator for another address."
   },
   { statuses: [429], reason: "RateLimited" },
   // A proxy that got no response in time; 522 and 524 are Cloudflare's.

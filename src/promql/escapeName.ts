@@ -21,7 +21,7 @@ const escapeCharacter = (character: string, index: number): string => {
   return `_${code.toString(16)}_`
 }
 
-/** The name of which this is a segment of a path, as servers read it. One that is not escaped correctly is unchanged. */
+/** The name in a segment of a path, as servers decode it. A segment that is not escaped correctly is returned unchanged. */
 export const unescapeName = (segment: string): string => {
   if (!segment.startsWith(PREFIX)) return segment
   const escaped = segment.slice(PREFIX.length)

@@ -21,7 +21,7 @@ interface Hole {
 /** From so many refused points in a row on, not every further point is requested. */
 const LONG_RUN = 128
 
-/** If more series are damaged at one point, the rest are not told apart. */
+/** If more series are damaged at one point, the remaining ones are not split any further. */
 const MAX_SERIES = 16
 
 /** The most holes that a message names, and the most that are kept. */
@@ -79,7 +79,7 @@ export class Damage {
     return before !== undefined && isNext(before.range, range) && pointCount(before.range) >= LONG_RUN
   }
 
-  /** Whether so many series are damaged at a point that the others are not told apart. */
+  /** Whether so many series are damaged at a point that the remaining ones are not split any further. */
   isWideAt(millis: number): boolean {
     return this.refusedAt.millis === millis && this.refusedAt.parts >= MAX_SERIES
   }

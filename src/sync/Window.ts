@@ -253,7 +253,7 @@ const isForSize = ({ answeredPoints, refusals }: OpenWindow, points: number): bo
   return refused > 1 && answeredPoints > 0 && answeredPoints < points
 }
 
-/** Splits the series of a part; undefined if there is only one, or if they need not be told apart. */
+/** Splits the series of a part; undefined if there is only one, or if they need not be split. */
 const splitSeries = Effect.fnUntraced(function* (
   window: OpenWindow,
   range: GridRange,
