@@ -89,6 +89,20 @@ const unused = {
     )
 }
 
+// What the command line of Effect imports for features that no command has: prompts, and files of arguments in TOML and YAML.
+// A bundler cannot see that, so an import of them is replaced by one that fails when it is used.
+const withoutPrompts = {
+  name: "withoutPrompts",
+  setup: ({ onLoad }) =>
+    onLoad(
+      { filter: /\/effect\/dist\/(cli\/(Prompt|internal\/wizard)|encoding\/(Toml|Yaml))\.js$/ },
+      ({ path }) => ({
+        contents: `module.exports = new Proxy({}, { get(_, name) { throw new Error("${path.replace(/^.*\/dist\//, "")} is not in this bundle: " + String(name)) } })`,
+        loader: "js"
+      })
+    )
+}
+
 // Parts that few runs need are separate files, loaded on first use, so that they do not slow down every start. The library
 // shares the file with the regular expressions.
 const apart = {
@@ -120,7 +134,7 @@ const program = await build({
   legalComments: "inline",
   // A native module, which is only used if it is installed.
   external: ["@duckdb/node-api"],
-  plugins: [unused, apart]
+  plugins: [unused, withoutPrompts, apart]
 })
 
 const page = await bundlePage()

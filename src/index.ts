@@ -14,7 +14,6 @@ export type { ConfigInput } from "./config/keys.ts"
 
 // The server.
 
-export type { RangeQuery, TimeRange } from "./prometheus/api.ts"
 export type { Backend, BackendKind } from "./prometheus/Backend.ts"
 export type { MetricMetadata } from "./prometheus/Metadata.ts"
 export { PrometheusClient } from "./prometheus/PrometheusClient.ts"
@@ -25,6 +24,7 @@ export {
   PrometheusError,
   type Reason
 } from "./prometheus/PrometheusError.ts"
+export type { RangeQuery, TimeRange } from "./prometheus/RangeQuery.ts"
 export type { Matcher } from "./promql/Matcher.ts"
 
 // Reading: discovery; the samples of one metric; or all events of many streams.

@@ -2,7 +2,8 @@
  * The keys of the configuration, one row each. Decoding, defaults, messages, the JSON Schema of `spec`, flags, masking and the
  * reference in the documentation are derived from these rows.
  */
-import { schemaOf } from "./Key.ts"
+import type { Schema } from "effect"
+import { type Fields, schemaOf } from "./Key.ts"
 import * as kind from "./kinds.ts"
 
 const ONE_DAY = 86_400
@@ -216,7 +217,7 @@ export const keys = {
 }
 
 /** Decodes a configuration. */
-export const ConfigSchema = schemaOf(keys)
+export const ConfigSchema: Schema.Struct<Fields<typeof keys>> = schemaOf(keys)
 
 /** The decoded configuration: durations are integer seconds, and defaults are applied. */
 export type Config = typeof ConfigSchema.Type

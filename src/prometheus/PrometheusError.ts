@@ -39,7 +39,10 @@ const failsStream = { action: "stream", onExhausted: "stream", attribution: "con
 const retries = { action: "retry", onExhausted: "stream", attribution: "transient" } as const
 const splits = { action: "split", onExhausted: "stream", attribution: "config" } as const
 
-const policies = {
+// The type names the reasons only: declarations would otherwise repeat every policy.
+const tableOf = <R extends string>(policies: Readonly<Record<R, ErrorPolicy>>) => policies
+
+const policies = tableOf({
   Unreachable: {
     ...retries,
     onExhausted: "sync",
@@ -189,7 +192,7 @@ const policies = {
     mayBeDamage: true,
     advice: "The server refuses this query: check selector, and the limits of the server."
   }
-} as const satisfies Record<string, ErrorPolicy>
+})
 
 /** Why a request failed. */
 export type Reason = keyof typeof policies

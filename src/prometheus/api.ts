@@ -7,7 +7,7 @@ import { Predicate, Result, Schema } from "effect"
 import { type Headers, UrlParams } from "effect/http"
 import { escapeName } from "../promql/escapeName.ts"
 import { hasLabel, type Matcher, render } from "../promql/Matcher.ts"
-import { METRIC_NAME, type SeriesCache } from "../samples/Series.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
 import { beginning } from "../text/excerpt.ts"
 import type { BuildInfo } from "./backend/identify.ts"
 import type { ExactnessParam, Profile } from "./backend/profiles.ts"
@@ -25,24 +25,9 @@ import type { MetricMetadata } from "./Metadata.ts"
 import { PrometheusError, type Reason } from "./PrometheusError.ts"
 import { isNumber } from "./query/jsonBytes.ts"
 import type { Envelope } from "./query/ResponseDecoder.ts"
+import type { RangeQuery, TimeRange } from "./RangeQuery.ts"
 import { fromRefusal } from "./refusal.ts"
 import type { ClockReading } from "./serverClock.ts"
-
-/** A closed range of time, in milliseconds since the epoch. For lists of names, an infinite end is none. */
-export interface TimeRange {
-  readonly startMillis: number
-  readonly endMillis: number
-}
-
-/** A range query: points at start, start + step, … up to and including end, in milliseconds. */
-export interface RangeQuery extends TimeRange {
-  readonly query: string
-  readonly stepMillis: number
-  /** How old the sample of a point may be, instead of the server's look-back. Some servers ignore this. */
-  readonly lookbackMillis?: number
-  /** The series of earlier responses to the same query. */
-  readonly series?: SeriesCache
-}
 
 /** What decoding needs besides the text of a response. */
 export interface ResponseContext {

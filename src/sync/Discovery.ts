@@ -1,10 +1,10 @@
 /** Discovery: the metrics of the configured range, each with its labels and its metadata. */
 import { Duration, Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
-import type { TimeRange } from "../prometheus/api.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
 import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"

@@ -7,8 +7,8 @@
  * it is empty. Such a query costs nothing if it is, and otherwise less than reading the same samples.
  */
 import { Duration, Effect } from "effect"
-import type { TimeRange } from "../prometheus/api.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { ofMetric } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { samplePresence } from "./samplePresence.ts"

@@ -4,8 +4,8 @@
  */
 import { Effect, Option, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import type { TimeRange } from "../prometheus/api.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { metricSelector, ofMetric } from "../promql/Matcher.ts"
 import { stepText } from "../text/figures.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"

@@ -3,9 +3,9 @@
  * not been written to a block yet, or cut the list. So names are requested for the range, for its parts, and without its end.
  */
 import { Effect } from "effect"
-import type { TimeRange } from "../prometheus/api.ts"
 import type { Backend } from "../prometheus/Backend.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { grouped } from "../text/figures.ts"
 
 export const DAY_MILLIS = 86_400_000

@@ -7,10 +7,10 @@
  */
 import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import type { TimeRange } from "../prometheus/api.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { type Matcher, render } from "../promql/Matcher.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 

@@ -1,8 +1,8 @@
 /** Metrics that a server has but does not list, and patterns that select none of those that it lists. */
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import type { TimeRange } from "../prometheus/api.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import { ofMetric } from "../promql/Matcher.ts"
 import { isIncluded, type MetricFilter, type NamePattern } from "../promql/MetricFilter.ts"
