@@ -8,7 +8,7 @@
 import { fstatSync, write, writeSync } from "node:fs"
 import { isatty } from "node:tty"
 import { Clock, Context, Effect, Fiber, Layer, Schedule, Schema, Semaphore } from "effect"
-import { makeMask } from "../config/SecretMask.ts"
+import { GrowingMask } from "../config/SecretMask.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { LineBuffer } from "../records/LineBuffer.ts"
 import type { AirbyteMessage, Trace } from "./Protocol.ts"
@@ -39,7 +39,7 @@ export class Output extends Context.Service<
     /** Appends a TRACE message with the present time. */
     readonly trace: (trace: Trace) => Effect.Effect<void>
     /** Masks these values in all further messages. */
-    readonly maskSecrets: (secrets: ReadonlyArray<string>) => void
+    readonly maskSecrets: (...secrets: ReadonlyArray<string>) => void
     /** Whether the buffer is full enough for a `flushIfFull`. */
     readonly isFull: () => boolean
     /**
@@ -60,7 +60,7 @@ export class Output extends Context.Service<
         let filling = new LineBuffer(sink.flushBytes)
         let spare = new LineBuffer(sink.isSlow ? sink.flushBytes : 0)
         let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkDetach(Effect.void)
-        let mask = makeMask([])
+        const { add, mask } = new GrowingMask()
         const written = Effect.suspend(() => Fiber.join(writing))
         // Even if the read is interrupted, a started line is completed.
         const startWriting = Effect.gen(function* () {
@@ -99,9 +99,7 @@ export class Output extends Context.Service<
             Effect.map(Clock.currentTimeMillis, (emitted_at) =>
               message({ type: "TRACE", trace: { ...trace, emitted_at } })
             ),
-          maskSecrets: (secrets) => {
-            mask = makeMask(secrets)
-          },
+          maskSecrets: add,
           isFull,
           flushIfFull,
           flush

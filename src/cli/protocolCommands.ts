@@ -14,7 +14,7 @@ import { read } from "../airbyte/read.ts"
 import { spec } from "../airbyte/spec.ts"
 import { type ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import type { InputFileError } from "../config/inputFile.ts"
-import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { OnFetchedSecret, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
@@ -74,13 +74,22 @@ const configLayer = (path: string) =>
     Effect.gen(function* () {
       const settings = yield* ConnectorConfig
       const output = yield* Output
-      output.maskSecrets(secretTexts(settings))
+      output.maskSecrets(...secretTexts(settings))
       yield* Effect.forEach(settings.warnings, (warning) => Effect.logWarning(warning), { discard: true })
     })
   ).pipe(Layer.provideMerge(ConnectorConfig.layerFile(path)))
 
-/** The server of a configuration, for other verbs than `check`. */
-const serverLayer = (path: string) => Layer.provideMerge(PrometheusClient.layer, configLayer(path))
+/** Masks secrets in all output, also those that a client fetches. */
+const maskFetchedSecrets = Layer.effect(
+  OnFetchedSecret,
+  Effect.map(Output, ({ maskSecrets }) => maskSecrets)
+)
+
+/** The server of a configuration. */
+const serverLayer = (
+  path: string,
+  client: Layer.Layer<PrometheusClient, never, ConnectorConfig> = PrometheusClient.layer
+) => client.pipe(Layer.provide(maskFetchedSecrets), Layer.provideMerge(configLayer(path)))
 
 const specCommand = Command.make("spec", { debug }, ({ debug }) => protocol(debug, spec)).pipe(
   Command.withDescription("Print the JSON Schema of the configuration (Airbyte protocol)"),
@@ -95,7 +104,7 @@ const checkCommand = Command.make("check", { config, debug, human }, ({ config, 
     : protocol(
         debug,
         check.pipe(
-          Effect.provide(Layer.provideMerge(quickClient, configLayer(config))),
+          Effect.provide(serverLayer(config, quickClient)),
           Effect.catchTag(["ConfigError", "PrometheusError", "CheckTimeout"], checkFailed)
         )
       )

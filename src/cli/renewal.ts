@@ -7,8 +7,11 @@ import { allSecretTexts } from "../prometheus/secretTexts.ts"
 /** Other settings with the credentials of `renewed`. Nothing else of a running command changes. */
 export const withCredentialsOf = (renewed: Settings, settings: Settings): Settings => ({
   ...settings,
-  basicAuth: renewed.basicAuth,
-  headers: renewed.headers
+  authentication: renewed.authentication,
+  headers: renewed.headers,
+  parameters: renewed.parameters,
+  proxyUrl: renewed.proxyUrl,
+  tls: renewed.tls
 })
 
 interface Tagged {

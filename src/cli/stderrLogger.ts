@@ -1,9 +1,10 @@
 /** Logs for a person: plain lines on standard error. Standard output is for results. */
-import { Cause, Effect, Logger } from "effect"
+import { Cause, Effect, Layer, Logger } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import type { InputFileError } from "../config/inputFile.ts"
-import { makeMask } from "../config/SecretMask.ts"
+import { GrowingMask } from "../config/SecretMask.ts"
 import type { DestinationError } from "../destinations/Destination.ts"
+import { OnFetchedSecret } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { CheckTimeout } from "../sync/quickCheck.ts"
 import { truncateText } from "../text/excerpt.ts"
@@ -16,12 +17,12 @@ const MAX_CHARACTERS = 20_000
 const printError = (text: string): void => void process.stderr.write(`${text}\n`)
 
 /**
- * Prints logs as lines on standard error, or with `print`, which writes above the picture of a `Screen`. Secrets are masked. A
- * server's text can neither forge a log line nor control the terminal.
+ * Prints logs as lines on standard error, or with `print`, which writes above the picture of a `Screen`. Secrets are masked, also
+ * those that are fetched later. A server's text can neither forge a log line nor control the terminal.
  */
 export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
-  const mask = makeMask(secrets)
-  return Logger.layer([
+  const { add, mask } = new GrowingMask(secrets)
+  const logger = Logger.layer([
     Logger.make(({ cause, message }) => {
       const texts = Array.isArray(message) ? message : [message]
       const text = printableLines(mask(texts.join(" ")), MAX_CHARACTERS)
@@ -29,6 +30,7 @@ export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: strin
       print(`${text} ${visibleLines(truncateText(mask(Cause.pretty(cause)), MAX_CHARACTERS))}`)
     })
   ])
+  return Layer.merge(logger, Layer.succeed(OnFetchedSecret, add))
 }
 
 /** Errors with a message for users. */

@@ -25,12 +25,34 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
   problems: Schema.optionalKey(Schema.Array(Schema.String))
 }) {}
 
+/** How requests are authenticated: basic authentication, or one of the forms of the key `authentication`. */
+export type AuthenticationSettings =
+  | { readonly auth_type: "basic"; readonly user: string; readonly password: Redacted.Redacted }
+  | NonNullable<Config["authentication"]>
+
+/** The name of a method of authentication. */
+export type AuthType = AuthenticationSettings["auth_type"]
+
+/** The settings of one method of authentication. */
+export type AuthenticationOf<Type extends AuthType> = Extract<
+  AuthenticationSettings,
+  { readonly auth_type: Type }
+>
+
+/** How connections with https are secured. */
+export type TlsSettings = NonNullable<Config["tls"]>
+
 /** The decoded configuration. Times are milliseconds since the epoch, durations are milliseconds. */
 export interface Settings {
   /** Without a slash at the end. */
   readonly baseUrl: string
-  readonly basicAuth: Option.Option<{ readonly user: string; readonly password: Redacted.Redacted }>
-  readonly headers: ReadonlyArray<{ readonly name: string; readonly value: Redacted.Redacted }>
+  readonly authentication: AuthenticationSettings
+  readonly tls: TlsSettings
+  /** Without one, the environment variables say which proxy is used. */
+  readonly proxyUrl: Option.Option<Redacted.Redacted>
+  readonly headers: ReadonlyArray<NameAndValue>
+  /** Parameters in the address of every request. */
+  readonly parameters: ReadonlyArray<NameAndValue>
   readonly startMillis: number
   readonly endMillis: Option.Option<number>
   readonly stepSeconds: number
@@ -53,6 +75,12 @@ export interface Settings {
   readonly maxSourceResolution: Config["max_source_resolution"]
   /** Warnings about valid but unusual values, as sentences. */
   readonly warnings: ReadonlyArray<string>
+}
+
+/** A header or a parameter. */
+export interface NameAndValue {
+  readonly name: string
+  readonly value: Redacted.Redacted
 }
 
 /** The configuration of this run. */
@@ -117,11 +145,14 @@ const compilePatterns = ({ metrics }: Partial<Config>, side: keyof MetricFilter)
 
 const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArray<string>): Settings => ({
   baseUrl: withoutSlashes(config.base_url.trim()),
-  basicAuth: Option.map(Option.fromNullishOr(config.basic_auth_pass), (password) => ({
-    user: config.basic_auth_user ?? "",
-    password
-  })),
+  authentication:
+    config.basic_auth_pass === undefined
+      ? (config.authentication ?? { auth_type: "none" })
+      : { auth_type: "basic", user: config.basic_auth_user ?? "", password: config.basic_auth_pass },
+  tls: config.tls ?? { verify: true },
+  proxyUrl: Option.fromNullishOr(config.proxy_url),
   headers: config.headers ?? [],
+  parameters: config.parameters ?? [],
   startMillis: parseMoment(config.start_date),
   endMillis: Option.map(Option.fromNullishOr(config.end_date), parseMoment),
   stepSeconds: config.step,

@@ -1,5 +1,5 @@
 /** The type of a row in the table of keys. `kinds.ts` builds rows, `keys.ts` lists them. */
-import { Effect, Schema } from "effect"
+import { Effect, Predicate, Schema } from "effect"
 
 /** The command-line flag for a key. */
 export interface KeyFlag {
@@ -14,6 +14,9 @@ export interface KeyFlag {
   readonly variable?: string
 }
 
+/** The groups of keys in forms. */
+export type KeyGroup = "connection" | "selection" | "tuning"
+
 /** The options of every row. */
 export interface KeyOptions<Input = unknown> {
   readonly title: string
@@ -23,6 +26,10 @@ export interface KeyOptions<Input = unknown> {
   /** The default, as a configuration would write it. */
   readonly default?: Input
   readonly examples?: ReadonlyArray<Input>
+  /** Where forms show a key of the top level. */
+  readonly group?: KeyGroup
+  /** Forms show the optional key without being asked to. */
+  readonly alwaysShow?: true
   readonly flag?: KeyFlag
 }
 
@@ -45,6 +52,8 @@ export interface Kind<S extends Schema.Top> {
   readonly accepted: string
   /** The keys of the object, or of each object in the list. */
   readonly children?: Keys
+  /** The object has other keys for each value of one of them. */
+  readonly variants?: Variants | undefined
   /** The value is a list. */
   readonly isList?: boolean
   /** The value is or contains a secret; no message quotes any of it. */
@@ -53,6 +62,14 @@ export interface Kind<S extends Schema.Top> {
   readonly problems?: (value: S["Type"], path: string) => ReadonlyArray<string>
   /** Warnings about a valid but unusual value, as sentences. */
   readonly warnings?: (value: S["Type"], path: string) => ReadonlyArray<string>
+}
+
+/** The tables of keys of an object that has one of several forms. */
+export interface Variants {
+  /** The key that names the form. */
+  readonly by: string
+  /** The other keys of each form. */
+  readonly tables: Readonly<Record<string, Keys>>
 }
 
 /** A row of the table of keys: the definition of one key of the configuration. */
@@ -78,6 +95,7 @@ export const makeKey = <S extends Schema.Top, const O extends KeyOptions<NoInfer
   return {
     form: (annotations) => Schema.toType(value).annotate(annotations),
     children: {},
+    variants: undefined,
     isList: false,
     isSecret: false,
     problems: () => [],
@@ -98,8 +116,16 @@ export const schemaOf = <const Table extends Keys>(table: Table): Schema.Struct<
 /** The schema of the same object in a form. */
 export const formOf = (table: Keys): Schema.Top =>
   Schema.Struct(
-    mapKeys(table, ({ description, examples, form, isRequired, title, ...key }, order) => {
-      const field = form({ title, description, examples, default: key.default, order })
+    mapKeys(table, ({ alwaysShow, description, examples, form, group, isRequired, title, ...key }, order) => {
+      const field = form({
+        title,
+        description,
+        examples,
+        default: key.default,
+        order,
+        ...(group === undefined ? {} : { group }),
+        ...(alwaysShow === undefined ? {} : { always_show: true })
+      })
       return isRequired ? field : Schema.optionalKey(field)
     })
   )
@@ -111,5 +137,15 @@ const mapKeys = <A>(table: Keys, f: (key: Key, index: number) => A): Record<stri
 export const keysWithPaths = (table: Keys, prefix = ""): ReadonlyArray<readonly [path: string, key: Key]> =>
   Object.entries(table).flatMap(([name, key]) => [
     [prefix + name, key] as const,
-    ...keysWithPaths(key.children, `${prefix}${name}${key.isList ? "[]" : ""}.`)
+    ...[key.children, ...Object.values(key.variants?.tables ?? {})].flatMap((inner) =>
+      keysWithPaths(inner, `${prefix}${name}${key.isList ? "[]" : ""}.`)
+    )
   ])
+
+/** The keys that an object may have: undefined if it is none, or does not say which form it has. */
+export const keysOf = ({ children, isList, variants }: Key, value: unknown): Keys | undefined => {
+  if (isList || !Predicate.isReadonlyObject(value)) return undefined
+  if (variants === undefined) return Object.keys(children).length === 0 ? undefined : children
+  const form = value[variants.by]
+  return typeof form === "string" && Object.hasOwn(variants.tables, form) ? variants.tables[form] : undefined
+}

@@ -45,6 +45,24 @@ export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => str
   }
 }
 
+/** A mask to which secrets can be added, such as tokens that are fetched later. */
+export class GrowingMask {
+  private readonly secrets = new Set<string>()
+  private current = (text: string): string => text
+
+  constructor(secrets: ReadonlyArray<string> = []) {
+    this.add(...secrets)
+  }
+
+  readonly add = (...secrets: ReadonlyArray<string>): void => {
+    const { size } = this.secrets
+    for (const secret of secrets) this.secrets.add(secret)
+    if (this.secrets.size > size) this.current = makeMask([...this.secrets])
+  }
+
+  readonly mask = (text: string): string => this.current(text)
+}
+
 /** No password is that long. A longer secret is searched as plain text. */
 const LONG = 2000
 

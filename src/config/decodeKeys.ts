@@ -2,35 +2,75 @@
 import { Predicate, Result, Schema } from "effect"
 import { truncateText } from "../text/excerpt.ts"
 import { listSome } from "../text/listSome.ts"
-import type { Fields, Key, Keys } from "./Key.ts"
-import { quote } from "./kinds.ts"
+import { type Fields, type Key, type Keys, keysOf } from "./Key.ts"
+import { orList, quote } from "./kinds.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
 /** The values of the valid keys, and the problems and warnings as sentences. */
 export const decodeKeys = <Table extends Keys>(table: Table, given: Json) => {
-  const config: Record<string, unknown> = {}
-  const problems: Array<string> = []
-  const warnings: Array<string> = [...unknownKeyWarnings(table, given)]
-  for (const [name, key] of Object.entries(table)) {
-    const decode = Schema.decodeUnknownResult(Schema.Struct({ [name]: key.field as Schema.Codec<unknown> }))
-    const decoded = decode(given)
-    if (Result.isFailure(decoded)) {
-      problems.push(problem(name, key, given[name]))
-      continue
-    }
-    Object.assign(config, decoded.success)
-    if (!(name in decoded.success)) continue
-    problems.push(...key.problems(decoded.success[name], name))
-    warnings.push(...key.warnings(decoded.success[name], name))
+  const { config, problems, warnings } = decodeTable(table, given, "")
+  return {
+    config: config as Partial<Schema.Struct<Fields<Table>>["Type"]>,
+    problems,
+    warnings: [...unknownKeyWarnings(table, given), ...warnings]
   }
-  return { config: config as Partial<Schema.Struct<Fields<Table>>["Type"]>, problems, warnings }
 }
 
-const problem = (name: string, key: Key, value: unknown): string =>
-  value === undefined
-    ? `${name} is missing: it must be ${key.accepted}.`
-    : `${name} is ${quoted(key, value)}, but must be ${key.accepted}.`
+interface Decoded {
+  readonly config: Json
+  readonly problems: ReadonlyArray<string>
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** `prefix` is that of the keys' paths. */
+const decodeTable = (table: Keys, given: Json, prefix: string): Decoded => {
+  const config: Record<string, unknown> = {}
+  const problems: Array<string> = []
+  const warnings: Array<string> = []
+  for (const [name, key] of Object.entries(table)) {
+    const path = prefix + name
+    const decoded = decodeKey(name, key, given, path)
+    problems.push(...decoded.problems)
+    warnings.push(...decoded.warnings)
+    if (!(name in decoded.config)) continue
+    config[name] = decoded.config[name]
+    if (decoded.problems.length > 0) continue
+    problems.push(...key.problems(config[name], path))
+    warnings.push(...key.warnings(config[name], path))
+  }
+  return { config, problems, warnings }
+}
+
+/** Decodes one key of an object. The keys of an inner object are decoded one by one, too. */
+const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded => {
+  const value = given[name]
+  const inner = keysOf(key, value)
+  if (inner !== undefined && Predicate.isReadonlyObject(value)) {
+    const by = key.variants?.by
+    const decoded = decodeTable(inner, value, `${path}.`)
+    const config = by === undefined ? decoded.config : { [by]: value[by], ...decoded.config }
+    return { ...decoded, config: { [name]: config } }
+  }
+  const decode = Schema.decodeUnknownResult(Schema.Struct({ [name]: key.field as Schema.Codec<unknown> }))
+  const decoded = decode(given)
+  return Result.isSuccess(decoded)
+    ? { config: decoded.success, problems: [], warnings: [] }
+    : { config: {}, problems: [problem(path, key, value)], warnings: [] }
+}
+
+const problem = (path: string, key: Key, value: unknown): string => {
+  if (value === undefined) return `${path} is missing: it must be ${key.accepted}.`
+  if (key.variants !== undefined && Predicate.isReadonlyObject(value)) {
+    const { by, tables } = key.variants
+    const form = value[by]
+    const accepted = orList(Object.keys(tables).map((name) => JSON.stringify(name)))
+    return form === undefined
+      ? `${path}.${by} is missing: it must be ${accepted}.`
+      : `${path}.${by} is ${quoted({ ...key, isSecret: false }, form)}, but must be ${accepted}.`
+  }
+  return `${path} is ${quoted(key, value)}, but must be ${key.accepted}.`
+}
 
 /** Quotes only scalars: a list or an object may contain a secret under any name. */
 const quoted = ({ isSecret }: Key, value: unknown): string => {
@@ -58,12 +98,15 @@ const unknownKeys = (table: Keys, given: unknown, path: string): ReadonlyArray<s
   if (!Predicate.isReadonlyObject(given)) return []
   return [
     ...Object.keys(given).flatMap((name) => (Object.hasOwn(table, name) ? [] : [path + name])),
-    ...Object.entries(table).flatMap(([name, { children, isList }]) => {
+    ...Object.entries(table).flatMap(([name, key]) => {
       const value = given[name]
-      if (Object.keys(children).length === 0) return []
-      if (!isList) return unknownKeys(children, value, `${path}${name}.`)
-      return Array.isArray(value)
-        ? value.flatMap((item, index) => unknownKeys(children, item, `${path}${name}[${index}].`))
+      const inner = keysOf(key, value)
+      if (inner !== undefined) {
+        const names = key.variants === undefined ? inner : { ...inner, [key.variants.by]: key }
+        return unknownKeys(names, value, `${path}${name}.`)
+      }
+      return key.isList && Object.keys(key.children).length > 0 && Array.isArray(value)
+        ? value.flatMap((item, index) => unknownKeys(key.children, item, `${path}${name}[${index}].`))
         : []
     })
   ]

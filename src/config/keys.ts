@@ -15,6 +15,7 @@ const TEN_YEARS = 3650 * ONE_DAY
 export const keys = {
   base_url: kind.url({
     title: "Base URL",
+    group: "connection",
     description: "Address of the Prometheus server, including its path prefix if it has one.",
     isRequired: true,
     examples: ["https://prometheus.example.com", "https://example.com/prometheus"],
@@ -27,6 +28,7 @@ export const keys = {
   }),
   basic_auth_user: kind.text({
     title: "Basic auth username",
+    group: "connection",
     description:
       "Username for HTTP basic authentication. Leave username and password empty if the server needs none.",
     flag: {
@@ -39,6 +41,7 @@ export const keys = {
   }),
   basic_auth_pass: kind.secretText({
     title: "Basic auth password",
+    group: "connection",
     description: "Password for HTTP basic authentication.",
     flag: {
       name: "password-file",
@@ -48,8 +51,230 @@ export const keys = {
       isOfServer: true
     }
   }),
+  authentication: kind.oneOf(
+    "auth_type",
+    {
+      none: {
+        title: "None, or username and password",
+        description: "No authentication, or basic authentication with the username and password above.",
+        keys: {}
+      },
+      bearer_token: {
+        title: "Bearer token",
+        description: "A fixed token, such as an API token or that of a service account of Kubernetes.",
+        keys: {
+          token: kind.secretText({
+            title: "Token",
+            description: "Sent with every request as Authorization: Bearer.",
+            isRequired: true
+          })
+        }
+      },
+      oauth2: {
+        title: "OAuth 2.0 client credentials",
+        description: "Tokens from an OAuth 2.0 server, such as Microsoft Entra ID, Keycloak, Okta or Auth0.",
+        keys: {
+          token_url: kind.pageUrl({
+            title: "Token URL",
+            description: "Address where the OAuth 2.0 server issues tokens.",
+            isRequired: true,
+            examples: ["https://login.microsoftonline.com/TENANT/oauth2/v2.0/token"]
+          }),
+          client_id: kind.text({
+            title: "Client ID",
+            description: "Name under which the OAuth 2.0 server knows this client.",
+            isRequired: true,
+            examples: ["source-prometheus"]
+          }),
+          client_secret: kind.secretText({
+            title: "Client secret",
+            description: "Secret of this client.",
+            isRequired: true
+          }),
+          scopes: kind.texts({
+            title: "Scopes",
+            description: "What the token is requested for. Leave empty if the server needs none.",
+            examples: [["https://prometheus.monitor.azure.com/.default"]]
+          }),
+          audience: kind.text({
+            title: "Audience",
+            description:
+              "Server that the token is for, where the OAuth 2.0 server asks for it, as Auth0 does.",
+            examples: ["https://prometheus.example.com"]
+          }),
+          parameters: kind.objects(
+            {
+              name: kind.text({
+                title: "Name",
+                description: "Name of the parameter.",
+                isRequired: true,
+                examples: ["resource"]
+              }),
+              value: kind.secretText({
+                title: "Value",
+                description: "Value of the parameter.",
+                isRequired: true
+              })
+            },
+            {
+              title: "Other parameters",
+              description: "Further parameters of the request for a token.",
+              example: { name: "resource", value: "https://prometheus.example.com" }
+            }
+          ),
+          client_secret_in: kind.choice(["header", "body"], {
+            title: "Send the client secret in",
+            description:
+              "header: as basic authentication. body: among the parameters, for servers that read it only there.",
+            default: "header"
+          })
+        }
+      },
+      aws_sigv4: {
+        title: "AWS Signature Version 4",
+        description: "For Amazon Managed Service for Prometheus, and other services of AWS.",
+        keys: {
+          region: kind.text({
+            title: "Region",
+            description: "Region of the workspace.",
+            isRequired: true,
+            examples: ["eu-central-1"]
+          }),
+          service: kind.text({
+            title: "Service",
+            description: "Name of the service in signatures.",
+            default: "aps",
+            examples: ["aps"]
+          }),
+          access_key_id: kind.text({
+            title: "Access key ID",
+            description:
+              "Leave it and the secret access key empty to use the credentials of the machine: AWS's environment variables and profiles, and the roles of EC2, ECS and EKS.",
+            examples: ["AKIAIOSFODNN7EXAMPLE"]
+          }),
+          secret_access_key: kind.secretText({
+            title: "Secret access key",
+            description: "Secret of the access key."
+          }),
+          session_token: kind.secretText({
+            title: "Session token",
+            description: "Only for temporary access keys."
+          }),
+          role_arn: kind.text({
+            title: "Role",
+            description: "ARN of a role to assume with these credentials.",
+            examples: ["arn:aws:iam::123456789012:role/prometheus-reader"]
+          }),
+          external_id: kind.text({
+            title: "External ID",
+            description: "What the role demands of other accounts that assume it.",
+            examples: ["tenant-4711"]
+          })
+        }
+      },
+      google: {
+        title: "Google Cloud",
+        description: "For Google Cloud Managed Service for Prometheus.",
+        keys: {
+          service_account_key: kind.secretLines({
+            title: "Service account key",
+            description:
+              "JSON key of a service account. Leave it empty to use the credentials of the machine: that of GOOGLE_APPLICATION_CREDENTIALS, or its own service account."
+          })
+        }
+      }
+    },
+    {
+      title: "Authentication",
+      group: "connection",
+      alwaysShow: true,
+      description: "How requests are authenticated, other than by username and password."
+    }
+  ),
+  tls: kind.object(
+    {
+      ca_certificate: kind.certificates({
+        title: "CA certificates",
+        description:
+          "PEM text with the authorities that have signed the server's certificate, in addition to those of the system.",
+        examples: ["-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"]
+      }),
+      client_certificate: kind.certificates({
+        title: "Client certificate",
+        description: "PEM text with the certificate for this client, if the server demands one.",
+        examples: ["-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"]
+      }),
+      client_key: kind.secretLines({
+        title: "Client key",
+        description: "PEM text with the private key of the client certificate."
+      }),
+      client_key_passphrase: kind.secretText({
+        title: "Passphrase of the client key",
+        description: "Only if the key is encrypted."
+      }),
+      server_name: kind.text({
+        title: "Server name",
+        description: "Name that the server's certificate must have, if it is not the host of the base URL.",
+        examples: ["prometheus.internal"]
+      }),
+      verify: kind.boolean({
+        title: "Verify the server's certificate",
+        description:
+          "Turn off only for a test: without it, anyone on the way can read and change what is sent, credentials included.",
+        default: true
+      })
+    },
+    {
+      title: "TLS",
+      group: "connection",
+      description: "Certificates for https, where those of the system are not enough."
+    }
+  ),
+  proxy_url: kind.proxyUrl({
+    title: "Proxy",
+    group: "connection",
+    description:
+      "URL of an HTTP proxy for all requests, with user and password if it needs them. Leave empty to use the environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
+    examples: ["http://proxy.example.com:3128"]
+  }),
+  headers: kind.objects(
+    {
+      name: kind.text({
+        title: "Name",
+        description: "Name of the header.",
+        isRequired: true,
+        examples: ["X-Scope-OrgID"]
+      }),
+      value: kind.secretText({ title: "Value", description: "Value of the header.", isRequired: true })
+    },
+    {
+      title: "HTTP headers",
+      group: "connection",
+      description: "Headers to send with every request, for example X-Scope-OrgID for Mimir.",
+      example: { name: "X-Scope-OrgID", value: "tenant" }
+    }
+  ),
+  parameters: kind.objects(
+    {
+      name: kind.text({
+        title: "Name",
+        description: "Name of the parameter.",
+        isRequired: true,
+        examples: ["namespace"]
+      }),
+      value: kind.secretText({ title: "Value", description: "Value of the parameter.", isRequired: true })
+    },
+    {
+      title: "URL parameters",
+      group: "connection",
+      description:
+        "Parameters to add to the address of every request, for example namespace for OpenShift or an API key.",
+      example: { name: "namespace", value: "monitoring" }
+    }
+  ),
   start_date: kind.moment({
     title: "Start date",
+    group: "selection",
     description: "Replicate data from this date or time (UTC).",
     isRequired: true,
     examples: ["2026-01-01"],
@@ -61,6 +286,7 @@ export const keys = {
   }),
   step: kind.seconds({
     title: "Step",
+    group: "selection",
     description: "Seconds between two data points of a series.",
     isRequired: true,
     default: 3600,
@@ -74,6 +300,7 @@ export const keys = {
   }),
   end_date: kind.moment({
     title: "End date",
+    group: "selection",
     description: "Replicate data up to this date or time (UTC). Leave empty to continue up to the present.",
     examples: ["2026-02-01"],
     flag: { name: "end", metavar: "DATE", description: "Stop at this date or time instead of the present" }
@@ -104,22 +331,27 @@ export const keys = {
     },
     {
       title: "Metrics",
+      group: "selection",
+      alwaysShow: true,
       description:
         "Which metrics to replicate. A pattern must match the complete name: * stands for any characters and ? for one. A dot is part of a name: http.server.duration is one metric, *.duration all that end so. A pattern with .* or other special characters is an RE2 regular expression, as in Prometheus."
     }
   ),
   selector: kind.matchers({
     title: "Selector",
+    group: "selection",
     description: "Label matchers to add to every query, to replicate only some of the series.",
     examples: ['{env="prod",job=~"api.*"}']
   }),
   label_columns: kind.boolean({
     title: "One column per label",
+    group: "selection",
     description: "Turn off to get all labels of a series in one object column named labels.",
     default: true
   }),
   exclude_labels: kind.labelNames({
     title: "Excluded labels",
+    group: "selection",
     description:
       "Labels to leave out of every record, for example because they contain personal data. The series_id of a series does not change.",
     examples: [["user_email", "client_ip"]],
@@ -133,6 +365,7 @@ export const keys = {
   }),
   lookback_window: kind.seconds({
     title: "Lookback window",
+    group: "tuning",
     description:
       "Seconds before its cursor that each incremental sync reads again, to include samples that arrived late.",
     default: 0,
@@ -141,30 +374,16 @@ export const keys = {
   }),
   settle_delay: kind.seconds({
     title: "Settle delay",
+    group: "tuning",
     description:
       "Data points younger than this many seconds, by the server's clock, are left for the next sync.",
     default: 60,
     min: 0,
     max: TEN_YEARS
   }),
-  headers: kind.objects(
-    {
-      name: kind.text({
-        title: "Name",
-        description: "Name of the header.",
-        isRequired: true,
-        examples: ["X-Scope-OrgID"]
-      }),
-      value: kind.secretText({ title: "Value", description: "Value of the header.", isRequired: true })
-    },
-    {
-      title: "HTTP headers",
-      description: "Headers to send with every request, for example X-Scope-OrgID for Mimir.",
-      example: { name: "X-Scope-OrgID", value: "tenant" }
-    }
-  ),
   concurrency: kind.integer({
     title: "Concurrency",
+    group: "tuning",
     description: "Number of queries to run on the server at the same time.",
     default: 4,
     min: 1,
@@ -172,6 +391,7 @@ export const keys = {
   }),
   request_timeout: kind.seconds({
     title: "Request timeout",
+    group: "tuning",
     description: "Seconds to wait for a response to start, or to continue, before the request is retried.",
     default: 120,
     min: 1,
@@ -179,6 +399,7 @@ export const keys = {
   }),
   max_retries: kind.integer({
     title: "Retries",
+    group: "tuning",
     description: "Number of times to retry a request that failed for a temporary reason.",
     default: 5,
     min: 0,
@@ -186,18 +407,21 @@ export const keys = {
   }),
   compression: kind.choice(["none", "gzip"], {
     title: "Compression",
+    group: "tuning",
     description:
       "gzip saves bandwidth on a slow network. none saves the server CPU time and is faster on a local network.",
     default: "none"
   }),
   partial_data: kind.choice(["fail", "accept"], {
     title: "Partial data",
+    group: "tuning",
     description:
       "What to do when the server warns that a response may lack data, as Thanos does when a store is unavailable. fail: the stream fails, and the next sync reads the data again. accept: the data is replicated, and a warning is logged.",
     default: "fail"
   }),
   damaged_data: kind.choice(["fail", "skip"], {
     title: "Damaged data",
+    group: "tuning",
     description:
       "What to do when the server cannot return some points although it returns those around them, because part of its own data is damaged. Everything else is replicated in both cases. fail: the stream fails, and the next sync tries these points again. skip: a warning names the points, and later syncs do not try them again.",
     default: "fail",
@@ -210,6 +434,7 @@ export const keys = {
   }),
   max_source_resolution: kind.choice(["raw", "auto", "5m", "1h"], {
     title: "Resolution of Thanos",
+    group: "tuning",
     description:
       "Which blocks of Thanos may be read. raw: only samples as they were scraped. auto, 5m, 1h: downsampled ones too, as coarse as that, where Thanos keeps raw samples for a shorter time. Other servers ignore it.",
     default: "raw"

@@ -3,7 +3,16 @@ import { Redacted, Result, Schema, SchemaGetter } from "effect"
 import { isBareName, parse as parseSelector } from "../promql/Matcher.ts"
 import { truncateText } from "../text/excerpt.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { type Annotations, formOf, type KeyOptions, type Keys, makeKey, schemaOf } from "./Key.ts"
+import {
+  type Annotations,
+  type Fields,
+  formOf,
+  type Key,
+  type KeyOptions,
+  type Keys,
+  makeKey,
+  schemaOf
+} from "./Key.ts"
 import { DATE_PATTERN, parseMoment, parseSeconds } from "./times.ts"
 
 type Texts = ReadonlyArray<string>
@@ -27,7 +36,26 @@ export const secretText = <const O extends KeyOptions<string>>(options: O) =>
         : []
   })
 
-/** The URL of an HTTP server. */
+/** Certificates as PEM text. */
+export const certificates = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value: Schema.String,
+    form: (annotations) => Schema.String.annotate({ ...annotations, multiline: true }),
+    accepted: `PEM text that begins with ${PEM_CERTIFICATE}`
+  })
+
+const PEM_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
+
+/** A secret text of several lines. */
+export const secretLines = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value: Schema.RedactedFromValue(Schema.String),
+    form: (annotations) => Schema.String.annotate({ ...annotations, airbyte_secret: true, multiline: true }),
+    accepted: "text",
+    isSecret: true
+  })
+
+/** The address of an HTTP server, which paths are added to. */
 export const url = <const O extends KeyOptions<string>>(options: O) => {
   const accepted =
     "an http or https URL such as https://prometheus.example.com/prometheus, without user, query or fragment"
@@ -35,17 +63,54 @@ export const url = <const O extends KeyOptions<string>>(options: O) => {
     value: Schema.String,
     accepted,
     problems: (value, path) => {
-      const url = URL.canParse(value.trim()) ? new URL(value.trim()) : undefined
-      const quoted = quote(withoutCredentials(value))
-      if (url === undefined || !/^https?:$/.test(url.protocol) || /[?#]/.test(value)) {
-        return [`${path} is ${quoted}, but must be ${accepted}.`]
+      if (!isHttpUrl(value) || /[?#]/.test(value)) {
+        return [`${path} is ${quote(withoutCredentials(value))}, but must be ${accepted}.`]
       }
-      if (url.username === "" && url.password === "") return []
-      return [
-        `${path} is ${quoted}, but must not contain a user or password: set basic_auth_user and basic_auth_pass.`
-      ]
+      return userProblems(value, path, "set basic_auth_user and basic_auth_pass")
     }
   })
+}
+
+/** The address of one page, with its query if it has one. */
+export const pageUrl = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted = "an http or https URL such as https://login.example.com/oauth2/token, without user"
+  return makeKey(options, {
+    value: Schema.String,
+    accepted,
+    problems: (value, path) =>
+      isHttpUrl(value)
+        ? userProblems(value, path, "set the keys beside it")
+        : [`${path} is ${quote(withoutCredentials(value))}, but must be ${accepted}.`]
+  })
+}
+
+/** The address of a proxy, which may contain a user and a password. It is never shown. */
+export const proxyUrl = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted =
+    "the http or https URL of a proxy, such as http://proxy.example.com:3128 or http://user:password@proxy.example.com:3128"
+  return makeKey(options, {
+    value: Schema.RedactedFromValue(Schema.String),
+    form: (annotations) => Schema.String.annotate({ ...annotations, airbyte_secret: true }),
+    accepted,
+    isSecret: true,
+    problems: (secret, path) => {
+      const value = Redacted.value(secret)
+      const { pathname = "", search = "" } = isHttpUrl(value) ? new URL(value.trim()) : {}
+      return pathname === "/" && search === ""
+        ? []
+        : [`${path} must be ${accepted} (its value is not shown).`]
+    }
+  })
+}
+
+const isHttpUrl = (value: string): boolean => /^https?:$/.test(URL.parse(value.trim())?.protocol ?? "")
+
+const userProblems = (value: string, path: string, instead: string): ReadonlyArray<string> => {
+  const { password, username } = new URL(value.trim())
+  if (username === "" && password === "") return []
+  return [
+    `${path} is ${quote(withoutCredentials(value))}, but must not contain a user or password: ${instead}.`
+  ]
 }
 
 /** The part before the last `@` may be a password, and the part after `?` a token. */
@@ -111,7 +176,7 @@ export const boolean = <const O extends KeyOptions<boolean>>(options: O) =>
 
 /** One of several words. */
 export const choice = <const W extends Texts, const O extends KeyOptions<W[number]>>(words: W, options: O) =>
-  makeKey(options, { value: Schema.Literals(words), accepted: words.map((word) => `"${word}"`).join(" or ") })
+  makeKey(options, { value: Schema.Literals(words), accepted: orList(words.map((word) => `"${word}"`)) })
 
 /** Label matchers, without the name of a metric. */
 export const matchers = <const O extends KeyOptions<string>>(options: O) => {
@@ -136,6 +201,16 @@ export const patterns = <const O extends KeyOptions<Texts>>(options: O) =>
   makeKey(options, {
     value: Schema.Array(Schema.String),
     accepted: "a list of patterns such as node_* or http_.*_total",
+    isList: true
+  })
+
+/** A list of texts that are sent as they are. */
+export const texts = <const O extends KeyOptions<Texts> & { readonly examples: readonly [Texts] }>(
+  options: O
+) =>
+  makeKey(options, {
+    value: Schema.Array(Schema.String),
+    accepted: `a list of texts such as ${JSON.stringify(options.examples[0])}`,
     isList: true
   })
 
@@ -171,6 +246,63 @@ export const object = <const T extends Keys, const O extends KeyOptions<never>>(
     children,
     isSecret: holdsSecret(children)
   })
+
+/** One form of an object, with its keys besides the one that names it. */
+interface Variant<T extends Keys> {
+  readonly title: string
+  readonly description: string
+  readonly keys: T
+}
+
+/** The decoded object of one of several forms. */
+type VariantSchema<By extends string, V extends Readonly<Record<string, Variant<Keys>>>> = {
+  readonly [Name in keyof V]: Schema.Struct<
+    { readonly [_ in By]: Schema.Literal<Name & string> } & Fields<V[Name]["keys"]>
+  >
+}[keyof V]
+
+/** An object that has one of several forms. The key `by` names the form. */
+export const oneOf = <
+  const By extends string,
+  const V extends Readonly<Record<string, Variant<Keys>>>,
+  const O extends KeyOptions<never>
+>(
+  by: By,
+  variants: V,
+  options: O
+) => {
+  const entries = Object.entries(variants)
+  const members = entries.map(([name, { keys }]) =>
+    Schema.Struct({ [by]: Schema.Literal(name), ...schemaOf(keys).fields })
+  ) as unknown as ReadonlyArray<VariantSchema<By, V>>
+  return makeKey(options, {
+    value: Schema.Union(members),
+    form: (annotations) =>
+      Schema.Union(
+        entries.map(([name, { description, keys, title }]) =>
+          formOf({ [by]: constant(name), ...keys }).annotate({ title, description })
+        ),
+        { mode: "oneOf" }
+      ).annotate({ ...annotations, type: "object" }),
+    accepted: `an object with ${by}: ${orList(entries.map(([name]) => JSON.stringify(name)))}`,
+    variants: { by, tables: Object.fromEntries(entries.map(([name, { keys }]) => [name, keys])) },
+    isSecret: entries.some(([, { keys }]) => holdsSecret(keys))
+  })
+}
+
+/** The key that names a form. */
+const constant = (name: string): Key =>
+  makeKey(
+    { title: "Type", description: "Type of authentication.", isRequired: true },
+    {
+      value: Schema.String,
+      form: ({ order }) => Schema.String.annotate({ title: "Type", order, const: name, default: name }),
+      accepted: JSON.stringify(name)
+    }
+  )
+
+/** Alternatives in a sentence. */
+export const orList = (words: ReadonlyArray<string>): string => words.join(" or ")
 
 /** A list of objects with the same keys. `example` is one of them. */
 export const objects = <

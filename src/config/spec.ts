@@ -3,7 +3,17 @@ import { JsonSchema, Schema } from "effect"
 import { formOf, type Keys } from "./Key.ts"
 import { keys } from "./keys.ts"
 
-const airbyteKeywords = new Set(["airbyte_secret", "order", "pattern", "pattern_descriptor"])
+const airbyteKeywords = new Set([
+  "airbyte_secret",
+  "always_show",
+  "const",
+  "group",
+  "multiline",
+  "order",
+  "pattern",
+  "pattern_descriptor",
+  "type"
+])
 
 /** The `connectionSpecification` of the protocol's SPEC message, draft 7. */
 export const connectionSpecification = (table: Keys = keys): JsonSchema.JsonSchema => {

@@ -1,9 +1,8 @@
 /** The service for Prometheus' HTTP API, as far as a reader needs it. */
-import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Clock, Context, Effect, Fiber, Layer, Result, type Scope, type Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
-import { makeMask } from "../config/SecretMask.ts"
+import { GrowingMask } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
@@ -16,6 +15,7 @@ import { profiles } from "./backend/profiles.ts"
 import { judgeCompleteness } from "./completeness.ts"
 import type { ApiRequest } from "./http/ApiRequest.ts"
 import { type Body, bodyText } from "./http/body.ts"
+import { layerNode, TokenClient } from "./http/nodeClients.ts"
 import { retryPolicy } from "./http/retryPolicy.ts"
 import { makeTransport } from "./http/transport.ts"
 import { makeWarnOnce } from "./http/warnOnce.ts"
@@ -34,6 +34,12 @@ import { judgeClock, type ServerClock } from "./serverClock.ts"
 export const IsAwaited = Context.Reference<boolean>("source-prometheus/prometheus/IsAwaited", {
   defaultValue: () => false
 })
+
+/** Called with each secret that was fetched, such as a token, so that the log masks it. */
+export const OnFetchedSecret = Context.Reference<(secret: string) => void>(
+  "source-prometheus/prometheus/OnFetchedSecret",
+  { defaultValue: () => () => {} }
+)
 
 /**
  * A Prometheus server. Every request carries the configured credentials and headers.
@@ -87,29 +93,43 @@ export class PrometheusClient extends Context.Service<
     Layer.effect(
       PrometheusClient,
       Effect.gen(function* () {
-        return make(yield* ConnectorConfig, yield* HttpClient.HttpClient, yield* IsAwaited)
+        const httpClient = yield* HttpClient.HttpClient
+        return make(yield* ConnectorConfig, {
+          httpClient,
+          tokenClient: (yield* TokenClient) ?? httpClient,
+          onFetchedSecret: yield* OnFetchedSecret,
+          isAwaited: yield* IsAwaited
+        })
       })
     )
 
-  /** Uses Node's HTTP client, with keep-alive connections. */
+  /** Uses Node's HTTP client, with keep-alive connections, and the proxy and the certificates of the configuration. */
   static readonly layer: Layer.Layer<PrometheusClient, never, ConnectorConfig> =
-    PrometheusClient.layerNoDeps.pipe(
-      Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
-      Layer.provide(NodeHttpClient.layerAgentOptions({ keepAlive: true, scheduling: "fifo" }))
-    )
+    PrometheusClient.layerNoDeps.pipe(Layer.provide(layerNode))
+}
+
+/** What a client uses besides its settings. */
+interface ClientOptions {
+  readonly httpClient: HttpClient.HttpClient
+  readonly tokenClient: HttpClient.HttpClient
+  readonly onFetchedSecret: (secret: string) => void
+  readonly isAwaited: boolean
 }
 
 const make = (
   settings: Settings,
-  httpClient: HttpClient.HttpClient,
-  isAwaited: boolean
+  { httpClient, isAwaited, onFetchedSecret, tokenClient }: ClientOptions
 ): PrometheusClient["Service"] => {
-  const mask = makeMask(allSecretTexts(settings))
+  const { add, mask } = new GrowingMask(allSecretTexts(settings))
+  const addSecret = (secret: string) => {
+    add(secret)
+    onFetchedSecret(secret)
+  }
   const warnOnce = makeWarnOnce(settings.baseUrl)
   const evidence = new EvidenceLog(settings)
   const observe = (response: Observed) => evidence.observe(response)
   let isFirst = isAwaited
-  const transport = makeTransport(settings, { httpClient, mask, observe, warnOnce })
+  const transport = makeTransport(settings, { httpClient, tokenClient, addSecret, mask, observe, warnOnce })
   const heard = (reason?: Reason) =>
     Effect.sync(() => {
       if (reason !== "NoServer") isFirst = false

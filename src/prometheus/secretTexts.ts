@@ -1,7 +1,7 @@
 /** The secrets of a configuration in every form in which requests carry them. */
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { isCommon, redactedIn } from "../config/SecretMask.ts"
-import { authenticationOf } from "./http/authentication.ts"
+import { derivedSecrets } from "./http/authentication/authentication.ts"
 
 /**
  * The secrets that all output masks. Secrets that any text may contain by chance are not among them: masking those would
@@ -15,5 +15,5 @@ export const allSecretTexts = (settings: Settings): ReadonlyArray<string> => [
   ...redactedIn(settings),
   // Servers quote the token of `Bearer token` without the first word.
   ...redactedIn(settings.headers).flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
-  ...authenticationOf(settings).derivedSecrets
+  ...derivedSecrets(settings.authentication)
 ]

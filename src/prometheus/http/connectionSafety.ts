@@ -1,13 +1,13 @@
 /** Which connections are safe for credentials, and warnings about others. */
 import type { Settings } from "../../config/ConnectorConfig.ts"
-import { authenticationOf } from "./authentication.ts"
+import { sendsSecrets } from "./authentication/authentication.ts"
 
 /** The settings that say where requests go, and with which secrets. */
-export type Connection = Pick<Settings, "baseUrl" | "basicAuth" | "headers">
+export type Connection = Pick<Settings, "baseUrl" | "authentication" | "headers" | "parameters" | "tls">
 
 /** Whether requests carry a secret that anyone who sees them can use. */
-export const hasCredentials = (connection: Connection): boolean =>
-  authenticationOf(connection).sendsSecrets || connection.headers.length > 0
+export const hasCredentials = ({ authentication, headers, parameters }: Connection): boolean =>
+  sendsSecrets(authentication) || headers.length > 0 || parameters.length > 0
 
 /** Whether others can read what is sent to an address. */
 export const isInTheClear = ({ hostname, protocol }: URL): boolean =>
@@ -35,6 +35,11 @@ export const connectionWarnings = (
         `Credentials are sent to ${connection.baseUrl} without encryption: anyone on the way can read them. Use an address with https.`
       ]
     : []),
+  ...(connection.tls.verify
+    ? []
+    : [
+        `tls.verify is false: the certificate of ${connection.baseUrl} is not checked, so anyone on the way can read and change what is sent. Turn it on, and set tls.ca_certificate to the authority of the server's certificate.`
+      ]),
   ...(environment.NODE_TLS_REJECT_UNAUTHORIZED === "0"
     ? [
         "NODE_TLS_REJECT_UNAUTHORIZED is 0 in the environment: certificates are not checked, so anyone on the way can read and change what is sent. Unset it, and name the authority of the server's certificate in NODE_EXTRA_CA_CERTS."

@@ -6,9 +6,10 @@ import { isLoginAddress, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import type { ApiRequest } from "./ApiRequest.ts"
-import { authenticationOf } from "./authentication.ts"
+import { authenticationOf } from "./authentication/authentication.ts"
+import type { CredentialRefusal } from "./authentication/Method.ts"
 import { type Body, bodyStart, withPeekedBytes } from "./body.ts"
-import { hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
+import { type Connection, hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
 import { parseRetryAfter } from "./httpDate.ts"
 import {
   type Form,
@@ -27,6 +28,10 @@ export type Transport = (request: ApiRequest) => Effect.Effect<Body, PrometheusE
 /** What a transport needs besides the settings. */
 export interface TransportOptions {
   readonly httpClient: HttpClient.HttpClient
+  /** Sends requests for tokens. It must not present the credentials that are meant for Prometheus, such as certificates. */
+  readonly tokenClient: HttpClient.HttpClient
+  /** Called with each secret that was fetched, such as a token. */
+  readonly addSecret: (secret: string) => void
   /** Masks secrets in a server's text, before it is shortened: half of a secret would not be recognised. */
   readonly mask: (text: string) => string
   readonly warnOnce: WarnOnce
@@ -52,15 +57,21 @@ const statusOnlyReasons: ReadonlySet<Reason> = new Set([
   "Refused"
 ])
 
+/** The statuses of refusals that may be about credentials. */
+const credentialStatuses: ReadonlySet<number> = new Set([400, 401, 403])
+
+/** The settings that a transport uses. */
+export type TransportSettings = Connection & Pick<Settings, "compression" | "requestTimeoutMillis">
+
 /** The transport for a server. */
-export const makeTransport = (
-  settings: Pick<Settings, "baseUrl" | "basicAuth" | "headers" | "compression" | "requestTimeoutMillis">,
-  { httpClient, mask, observe = () => {}, warnOnce }: TransportOptions
-): Transport => {
+export const makeTransport = (settings: TransportSettings, options: TransportOptions): Transport => {
+  const { httpClient, mask, observe = () => {}, warnOnce } = options
   // The scope closes the connection of a response that is not read to its end.
   const http = HttpClient.withScope(httpClient)
   const timeoutMillis = settings.requestTimeoutMillis
-  const { authenticate } = authenticationOf(settings)
+  const { authenticate, renew } = authenticationOf(settings.authentication, { ...options, timeoutMillis })
+  const parameters = settings.parameters.map(({ name, value }) => [name, Redacted.value(value)] as const)
+  const isConfigured = new Set(parameters.map(([name]) => name))
   const forms = new RequestForms()
 
   const withHeaders = (request: HttpClientRequest.HttpClientRequest) =>
@@ -71,12 +82,10 @@ export const makeTransport = (
       "cache-control": "no-store",
       "user-agent": "source-prometheus"
     }).pipe(
-      authenticate,
-      Effect.map(
-        HttpClientRequest.setHeaders(
-          settings.headers.map(({ name, value }) => [name, Redacted.value(value)] as const)
-        )
-      )
+      HttpClientRequest.setHeaders(
+        settings.headers.map(({ name, value }) => [name, Redacted.value(value)] as const)
+      ),
+      authenticate
     )
 
   const execute = (request: HttpClientRequest.HttpClientRequest, address: string) =>
@@ -113,8 +122,8 @@ export const makeTransport = (
       method === "POST"
         ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
         : HttpClientRequest.get(url)
-    let request = requestTo(endpoint)
-    if (method === "GET") request = HttpClientRequest.setUrlParams(request, params)
+    let request = HttpClientRequest.appendUrlParams(requestTo(endpoint), parameters)
+    if (method === "GET") request = HttpClientRequest.appendUrlParams(request, params)
     for (let redirects = 0; ; redirects++) {
       const source = new URL(request.url)
       const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source))
@@ -160,7 +169,8 @@ export const makeTransport = (
       finalAddress: body.response.request.url,
       retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
     })
-    const refused = (error: PrometheusError): Refused => ({ status, text, error })
+    const { request: sent } = body.response
+    const refused = (error: PrometheusError): Refused => ({ status, text, error, headers, request: sent })
     const reason = request.statusReasons?.[status]
     if (reason !== undefined && statusOnlyReasons.has(refusal.reason)) {
       return refused(new PrometheusError({ reason, summary: refusal.summary }))
@@ -178,7 +188,9 @@ export const makeTransport = (
   /** Sends a request in one form. */
   const attempt = Effect.fnUntraced(function* (request: ApiRequest, { method, optional }: Form) {
     const address = settings.baseUrl + request.path
-    const response = yield* send(request, method, paramsOf(request, optional))
+    // A parameter of the configuration replaces ours.
+    const names = optional.filter((name) => !isConfigured.has(name))
+    const response = yield* send(request, method, paramsOf(request, names))
     yield* Effect.annotateCurrentSpan("http.response.status_code", response.status)
     const received: Body = { address, response, timeoutMillis }
     if (response.status !== 200 && response.status !== 206) {
@@ -194,6 +206,7 @@ export const makeTransport = (
   return Effect.fnUntraced(function* (request) {
     let form = forms.first(request)
     let before: Refused | undefined
+    let isRenewed = false
     for (;;) {
       const result = yield* attempt(request, form)
       if (Result.isSuccess(result)) {
@@ -201,6 +214,10 @@ export const makeTransport = (
         return result.success
       }
       const refused = result.failure
+      if (!isRenewed && credentialStatuses.has(refused.status) && (yield* renew(refused))) {
+        isRenewed = true
+        continue
+      }
       const next = forms.next(request, form, refused)
       if (next === undefined) return yield* reported(request, form, refused, before)
       form = next
@@ -210,7 +227,7 @@ export const makeTransport = (
 }
 
 /** A refusal, and the error for it. */
-interface Refused extends FormRefusal {
+interface Refused extends FormRefusal, CredentialRefusal {
   readonly error: PrometheusError
 }
 

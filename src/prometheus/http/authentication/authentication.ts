@@ -1,0 +1,32 @@
+/** How requests are authenticated: one entry per method. */
+import type { AuthenticationOf, AuthenticationSettings, AuthType } from "../../../config/ConnectorConfig.ts"
+import { awsSigV4 } from "./awsSigV4.ts"
+import { basic, bearerToken, none } from "./fixed.ts"
+import { google } from "./google.ts"
+import type { Authentication, AuthenticationContext, Method } from "./Method.ts"
+import { oauth2 } from "./oauth2.ts"
+
+const methods: { readonly [Type in AuthType]: Method<AuthenticationOf<Type>> } = {
+  none,
+  basic,
+  bearer_token: bearerToken,
+  oauth2,
+  aws_sigv4: awsSigV4,
+  google
+}
+
+const methodOf = ({ auth_type }: AuthenticationSettings) =>
+  methods[auth_type] as Method<AuthenticationSettings>
+
+/** The authentication that the settings say. */
+export const authenticationOf = (
+  settings: AuthenticationSettings,
+  context: AuthenticationContext
+): Authentication => methodOf(settings).make(settings, context)
+
+/** Whether requests carry a secret that anyone who sees them can use. */
+export const sendsSecrets = (settings: AuthenticationSettings): boolean => methodOf(settings).sendsSecrets
+
+/** Secrets that follow from those of the settings. Every text masks them. */
+export const derivedSecrets = (settings: AuthenticationSettings): ReadonlyArray<string> =>
+  methodOf(settings).derivedSecrets?.(settings) ?? []
