@@ -73,31 +73,42 @@ const parse = (text: string, origin: string): Effect.Effect<GoogleCredentials, P
         advice: `Set ${FILE_VARIABLE} to the path of a file with the JSON key of a service account, or set authentication.service_account_key to its content.`
       })
     )
-  let json: unknown
-  try {
-    json = JSON.parse(text.replace(/^\uFEFF/, ""))
-  } catch {
-    return fail("the file is not JSON")
-  }
-  if (!Predicate.isReadonlyObject(json)) return fail("the file is JSON, but not an object")
-  const { type } = json
-  if (typeof type !== "string" || !Object.hasOwn(required, type)) {
-    return fail(`its type must be one of ${Object.keys(required).join(", ")}`)
-  }
-  const problems =
-    type === "service_account"
-      ? keyProblems(json)
-      : (required[type] ?? []).filter((name) => !json[name]).map((name) => `it has no ${name}`)
+  const json = parseJson(text.replace(/^\uFEFF/, ""))
+  if (json === undefined) return fail("the file is not JSON")
+  const problems = problemsOf(json)
   return problems.length === 0
-    ? Effect.succeed({ json: { ...json, type }, origin })
+    ? Effect.succeed({ json: json as GoogleJson, origin })
     : fail(problems.join(", and "))
 }
 
-/** What each type of credentials must have. */
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** What credentials of each type must have. */
 const required: Readonly<Record<string, ReadonlyArray<string>>> = {
   service_account: [],
   authorized_user: ["client_id", "client_secret", "refresh_token"],
   external_account: ["audience", "subject_token_type", "token_url", "credential_source"],
   external_account_authorized_user: ["audience", "refresh_token", "token_url", "client_id", "client_secret"],
   impersonated_service_account: ["service_account_impersonation_url", "source_credentials"]
+}
+
+/** What is wrong with credentials, as clauses. */
+const problemsOf = (json: unknown): ReadonlyArray<string> => {
+  if (!Predicate.isReadonlyObject(json)) return ["they are JSON, but not an object"]
+  const { type } = json
+  if (typeof type !== "string" || !Object.hasOwn(required, type)) {
+    return [`their type must be one of ${Object.keys(required).join(", ")}`]
+  }
+  if (type === "service_account") return keyProblems(json)
+  const missing = (required[type] ?? []).filter((name) => !json[name])
+  if (missing.length > 0) return missing.map((name) => `they have no ${name}`)
+  return type === "impersonated_service_account"
+    ? problemsOf(json.source_credentials).map((problem) => `in source_credentials, ${problem}`)
+    : []
 }
