@@ -218,5 +218,8 @@ const secretsOf = (json: unknown): ReadonlyArray<string> =>
             : []
       )
 
+/** Those of a form. */
 const sentSecrets = (body: unknown): ReadonlyArray<string> =>
-  body instanceof URLSearchParams ? secretsOf(Object.fromEntries(body)) : []
+  typeof body === "string" || body instanceof URLSearchParams
+    ? secretsOf(Object.fromEntries(new URLSearchParams(body)))
+    : []

@@ -102,6 +102,9 @@ const clientOf = (json: GoogleJson, scope: string, fetch: Fetch): AuthClient => 
       )
       if (client === null) throw new Error("it is no configuration of workload identity federation")
       client.scopes = [scope]
+      // The library exchanges tokens with a transporter of its own.
+      const { stsCredential } = client as unknown as { readonly stsCredential: object }
+      Object.assign(stsCredential, { transporter: client.transporter })
       return client
     }
     default: {
