@@ -7,7 +7,7 @@ import { once } from "node:events"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Effect, type Scope } from "effect"
-import { type Ask, json, type Layer } from "./fake.ts"
+import { json, type Layer } from "./fake.ts"
 
 /** The scope that programs ask for to read metrics. */
 export const SCOPE = "https://www.googleapis.com/auth/monitoring.read"
@@ -53,6 +53,8 @@ export interface GoogleIdentity {
   readonly requests: ReadonlyArray<TokenRequest>
   /** All tokens so far for the scope of metrics. */
   readonly issued: ReadonlyArray<string>
+  /** How many requests had no valid token. */
+  readonly refusals: number
   /** Makes all tokens invalid that were issued so far. */
   readonly revoke: () => void
   /** Accepts only its tokens. */
@@ -86,6 +88,7 @@ const open = async ({ delayMillis = 0, instead, lifeSeconds = 3600 }: GoogleIden
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength: 2048 })
   const requests: Array<TokenRequest> = []
   const tokens = new Map<string, Issued>()
+  let refusals = 0
   const server = createServer((request, response) => {
     const respond = async () => {
       const received = await receive(request)
@@ -186,7 +189,14 @@ const open = async ({ delayMillis = 0, instead, lifeSeconds = 3600 }: GoogleIden
     revoke: () => {
       for (const [token, { scope }] of tokens) tokens.set(token, { scope, untilMillis: 0 })
     },
-    layer: (ask, next) => (scopeOf(ask.headers.authorization) === SCOPE ? next(ask) : refuse(ask))
+    get refusals() {
+      return refusals
+    },
+    layer: (ask, next) => {
+      if (scopeOf(ask.headers.authorization) === SCOPE) return next(ask)
+      refusals++
+      return refuse()
+    }
   }
   const close = async () => {
     const closed = once(server, "close")
@@ -206,7 +216,7 @@ const unauthenticated = {
   }
 }
 
-const refuse = (_: Ask) =>
+const refuse = () =>
   json(401, unauthenticated, {
     "www-authenticate": 'Bearer realm="https://accounts.google.com/", error="invalid_token"'
   })
