@@ -1,7 +1,7 @@
 // Writes the reference of configuration keys into README.md and docs/prometheus.md, from the table of keys:
 //   node scripts/keyReference.ts
 import { readFileSync, writeFileSync } from "node:fs"
-import { type Key, type Keys, keysWithPaths } from "../src/config/Key.ts"
+import { type Key, type Keys, type KeyWithPath, keysWithPaths } from "../src/config/Key.ts"
 import { keys } from "../src/config/keys.ts"
 
 const HEADER = "| Option | Key | Default | Accepts | Description |"
@@ -13,7 +13,7 @@ export const pages = ["README.md", "docs/prometheus.md"] as const
 export const keyReference = (table: Keys): string =>
   [HEADER, "| --- | --- | --- | --- | --- |", ...keysWithPaths(table).map(row)].join("\n")
 
-const row = ([path, key]: readonly [string, Key]): string =>
+const row = ({ key, path }: KeyWithPath): string =>
   `| ${key.title} | \`${path}\` | ${defaultText(key)} | ${withCode(acceptedText(key))} | ${withCode(key.description)} |`
 
 const defaultText = (key: Key): string =>

@@ -4,14 +4,23 @@ import { Effect, Predicate, Schema } from "effect"
 /** The command-line flag for a key. */
 export interface KeyFlag {
   readonly name: string
-  readonly metavar: string
+  /** What stands for its value in the help. A switch has none. */
+  readonly metavar?: string
   readonly description: string
   /** The flag's values are added to those of the configuration file instead of replacing them. */
   readonly isAdded?: true
-  /** The flag selects the server or sets its credentials. */
+  /** The flag selects the server, or says how to reach it and with which credentials. */
   readonly isOfServer?: true
-  /** A secret has no flag of its own. This environment variable holds it, or the flag names a file that contains it. */
+  /** What a switch sets the key to. */
+  readonly sets?: boolean
+  /** The flag names a file that contains the value. No flag takes a secret itself. */
+  readonly isFile?: true
+  /** The environment variable with the value, if the flag is not given. */
   readonly variable?: string
+  /** The value is a list of objects with name and value: a line for each, with this text between the two. */
+  readonly separator?: string
+  /** Why a value may not be on the command line, as the end of a sentence. */
+  readonly refusal?: (value: string) => string | undefined
 }
 
 /** The groups of keys in forms. */
@@ -133,14 +142,38 @@ export const formOf = (table: Keys): Schema.Top =>
 const mapKeys = <A>(table: Keys, f: (key: Key, index: number) => A): Record<string, A> =>
   Object.fromEntries(Object.entries(table).map(([name, key], index) => [name, f(key, index)]))
 
+/** One of the forms of an object. */
+export interface Form {
+  /** The path of the object. */
+  readonly of: string
+  /** The key that names the form. */
+  readonly by: string
+  readonly name: string
+}
+
+/** A key, its path, and the innermost form that has it. */
+export interface KeyWithPath {
+  readonly path: string
+  readonly key: Key
+  readonly form?: Form | undefined
+}
+
 /** All keys of a table with their paths, such as `metrics.include`. Nested keys follow their parent. */
-export const keysWithPaths = (table: Keys, prefix = ""): ReadonlyArray<readonly [path: string, key: Key]> =>
-  Object.entries(table).flatMap(([name, key]) => [
-    [prefix + name, key] as const,
-    ...[key.children, ...Object.values(key.variants?.tables ?? {})].flatMap((inner) =>
-      keysWithPaths(inner, `${prefix}${name}${key.isList ? "[]" : ""}.`)
-    )
-  ])
+export const keysWithPaths = (
+  table: Keys,
+  prefix = "",
+  form: Form | undefined = undefined
+): ReadonlyArray<KeyWithPath> =>
+  Object.entries(table).flatMap(([name, key]): ReadonlyArray<KeyWithPath> => {
+    const path = prefix + name
+    const inner = `${path}${key.isList ? "[]" : ""}.`
+    const { by = "", tables = {} } = key.variants ?? {}
+    return [
+      { path, key, form },
+      ...keysWithPaths(key.children, inner, form),
+      ...Object.entries(tables).flatMap(([name, keys]) => keysWithPaths(keys, inner, { of: path, by, name }))
+    ]
+  })
 
 /** The keys that an object may have: undefined if it is none, or does not say which form it has. */
 export const keysOf = ({ children, isList, variants }: Key, value: unknown): Keys | undefined => {

@@ -1,0 +1,64 @@
+/** Secrets, which are never shown, and certificates. */
+import { Redacted, Schema } from "effect"
+import { headerProblems } from "../headerText.ts"
+import { type Annotations, type KeyOptions, makeKey } from "../Key.ts"
+
+const value = Schema.RedactedFromValue(Schema.String)
+
+const form = (annotations: Annotations) => Schema.String.annotate({ ...annotations, airbyte_secret: true })
+
+const lines = (annotations: Annotations) => form({ ...annotations, multiline: true })
+
+/** A secret string. */
+export const secretText = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value,
+    form,
+    accepted: "text",
+    isSecret: true,
+    warnings: (secret, path) =>
+      /[\r\n]$/.test(Redacted.value(secret))
+        ? [
+            `${path} ends with a line feed, which is sent as a part of it (its value is not shown). If the server refuses it, remove the line feed: it is often added by mistake.`
+          ]
+        : []
+  })
+
+/** A secret that is sent in a header as it is. */
+export const headerSecret = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value,
+    form,
+    accepted: "a single line of ASCII characters",
+    isSecret: true,
+    problems: (secret, path) => singleLineProblems(path, Redacted.value(secret))
+  })
+
+const singleLineProblems = (path: string, text: string) => headerProblems(path, text, /^[\x20-\x7e]*$/)
+
+/** A token that is sent after the word Bearer. */
+export const bearerToken = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value,
+    form,
+    accepted: "a single line of ASCII characters",
+    isSecret: true,
+    problems: (secret, path) =>
+      /^(?:authorization: *)?bearer /i.test(Redacted.value(secret))
+        ? [`${path} must be the token alone, without the word Bearer before it (its value is not shown).`]
+        : singleLineProblems(path, Redacted.value(secret))
+  })
+
+/** A secret text of several lines. */
+export const secretLines = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, { value, form: lines, accepted: "text", isSecret: true })
+
+/** Certificates as PEM text. */
+export const certificates = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, {
+    value: Schema.String,
+    form: (annotations) => Schema.String.annotate({ ...annotations, multiline: true }),
+    accepted: `PEM text that begins with ${PEM_CERTIFICATE}`
+  })
+
+const PEM_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
