@@ -116,10 +116,13 @@ const withFlag = (key: string): string => (names.has(key) ? `${key} (${names.get
 
 /** A message about keys, with the flags added for a user who may only know those. */
 const withFlagNames = (message: string): string =>
-  message.replace(/(?<=^|[.!] | without )([\w.]+)(?=:| is | must | contains | ends | has | have )/g, withFlag)
+  message.replace(
+    /(?<=^|[.!] | without )(\w+(?:\.\w+)*)(?=:| is | must | contains | ends | has | have )/g,
+    withFlag
+  )
 
 /** The same for the parts of an error that say which keys to check or to set. */
 export const withFlagsToCheck = (message: string): string =>
   message
-    .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+/g, withFlag))
+    .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+(?:\.\w+)*/g, withFlag))
     .replace(/(?<=\b[Ss]et )(base_url|headers)\b/g, withFlag)

@@ -28,7 +28,8 @@ const flaggedKeys = (table: Keys): ReadonlyArray<FlaggedKey> =>
 /** The flags of a table of keys, by the path of the key. */
 export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<ReadonlyArray<string>>>> =>
   Object.fromEntries(
-    flaggedKeys(table).map(({ flag, key: { isList }, path }) => {
+    flaggedKeys(table).map((entry) => {
+      const { flag, key, path } = entry
       if (flag.metavar === undefined) {
         return [
           path,
@@ -38,10 +39,14 @@ export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<Readonly
       const one = visible(flag, textFlag(flag.name, flag.metavar, flag.description))
       return [
         path,
-        isList && flag.isFile !== true ? Flag.atLeast(one, 0) : Flag.map(Flag.optional(one), Option.toArray)
+        key.isList && !takesFile(entry) ? Flag.atLeast(one, 0) : Flag.map(Flag.optional(one), Option.toArray)
       ] as const
     })
   )
+
+/** Whether a flag names a file with the value. A secret is never on the command line, where all users of the machine see it. */
+const takesFile = ({ flag, key: { isSecret, variants } }: FlaggedKey): boolean =>
+  flag.isFile ?? (isSecret && variants === undefined && flag.refusal === undefined)
 
 /** Refuses values that only a file or the environment may contain. They are not quoted. */
 const visible = ({ name, refusal }: KeyFlag, flag: Flag.Flag<string>): Flag.Flag<string> =>
@@ -132,13 +137,13 @@ const holdsKeys = (table: Keys, of: string, name: string): boolean =>
   ).length > 0
 
 /** The value for a key: of its flag, of the file that the flag names, or of the environment. */
-const valueOf = Effect.fnUntraced(function* (
-  { flag, key: { isList } }: FlaggedKey,
-  given: ReadonlyArray<string>
-) {
-  const { isFile, name, separator, sets, variable } = flag
+const valueOf = Effect.fnUntraced(function* (entry: FlaggedKey, given: ReadonlyArray<string>) {
+  const {
+    flag: { name, separator, sets, variable },
+    key: { isList }
+  } = entry
   if (sets !== undefined) return given.length > 0 ? Option.some<unknown>(sets) : Option.none()
-  if (isFile !== true) {
+  if (!takesFile(entry)) {
     return given.length > 0 ? Option.some<unknown>(isList ? given : given[0]) : Option.none()
   }
   const what = name

@@ -13,7 +13,7 @@ export interface KeyFlag {
   readonly isOfServer?: true
   /** What a switch sets the key to. */
   readonly sets?: boolean
-  /** The flag names a file that contains the value. No flag takes a secret itself. */
+  /** The flag names a file that contains the value. That of a secret always does, unless it has a `refusal`. */
   readonly isFile?: true
   /** The environment variable with the value, if the flag is not given. */
   readonly variable?: string

@@ -76,10 +76,10 @@ export const headerListProblems: Check = (config) => {
       ...headerProblems(`${path}.value`, Redacted.value(redacted), /^[\t\x20-\x7e\x80-\xff]*$/)
     ]
   })
-  const total = headers.reduce((sum, { name, value }) => sum + name.length + Redacted.value(value).length, 0)
+  const total = headers.reduce((sum, { value }) => sum + Redacted.value(value).length, 0)
   return problems.length === 0 && total > MAX_HEADER_CHARACTERS
     ? [
-        `headers have ${total} characters together, but must have at most ${MAX_HEADER_CHARACTERS}, because servers refuse more.`
+        `the values of headers have ${total} characters together, but must have at most ${MAX_HEADER_CHARACTERS}, because servers refuse more.`
       ]
     : problems
 }

@@ -47,7 +47,6 @@ export const keys = {
       name: "password-file",
       metavar: "FILE",
       description: "File that contains the password",
-      isFile: true,
       variable: "SOURCE_PROMETHEUS_PASSWORD",
       isOfServer: true
     }
@@ -72,7 +71,6 @@ export const keys = {
               name: "token-file",
               metavar: "FILE",
               description: "File that contains a bearer token",
-              isFile: true,
               variable: "SOURCE_PROMETHEUS_TOKEN",
               isOfServer: true
             }
@@ -115,7 +113,6 @@ export const keys = {
               name: "client-secret-file",
               metavar: "FILE",
               description: "File that contains the secret of this client",
-              isFile: true,
               variable: "SOURCE_PROMETHEUS_CLIENT_SECRET",
               isOfServer: true
             }
@@ -166,7 +163,6 @@ export const keys = {
                 metavar: "FILE",
                 description:
                   "File with further parameters of the request for a token, NAME=VALUE on each line",
-                isFile: true,
                 separator: "=",
                 variable: "SOURCE_PROMETHEUS_TOKEN_PARAMETERS",
                 isAdded: true,
@@ -271,7 +267,6 @@ export const keys = {
               name: "service-account-file",
               metavar: "FILE",
               description: "JSON key of a service account of Google Cloud",
-              isFile: true,
               isOfServer: true
             }
           })
@@ -326,7 +321,6 @@ export const keys = {
           name: "key-file",
           metavar: "FILE",
           description: "Private key (PEM) of the client certificate",
-          isFile: true,
           isOfServer: true
         }
       }),
@@ -337,7 +331,6 @@ export const keys = {
           name: "key-passphrase-file",
           metavar: "FILE",
           description: "File that contains the passphrase of the private key",
-          isFile: true,
           variable: "SOURCE_PROMETHEUS_KEY_PASSPHRASE",
           isOfServer: true
         }
@@ -410,7 +403,6 @@ export const keys = {
         name: "header-file",
         metavar: "FILE",
         description: "File with headers to send with every request, NAME: VALUE on each line",
-        isFile: true,
         separator: ": ",
         variable: "SOURCE_PROMETHEUS_HEADERS",
         isAdded: true,
@@ -438,7 +430,6 @@ export const keys = {
         name: "parameter-file",
         metavar: "FILE",
         description: "File with parameters for the address of every request, NAME=VALUE on each line",
-        isFile: true,
         separator: "=",
         variable: "SOURCE_PROMETHEUS_PARAMETERS",
         isAdded: true,

@@ -106,10 +106,10 @@ describe("a new row of the table of keys", () => {
     Effect.gen(function* () {
       const command = Command.make("test", { keys: flagsOf(table) }, ({ keys: values }) =>
         Effect.gen(function* () {
-          const fromFile = yield* withFlags(table, { pause: "2m" }, values)
+          const { config: fromFile } = yield* withFlags(table, { pause: "2m" }, values)
           assert.deepStrictEqual(fromFile, { pause: "1m", api_key: "from file" })
           const { api_key: _, ...others } = values
-          const fromVariable = yield* withFlags(table, {}, others)
+          const { config: fromVariable } = yield* withFlags(table, {}, others)
           assert.deepStrictEqual(fromVariable, { pause: "1m", api_key: "from variable" })
         })
       )
