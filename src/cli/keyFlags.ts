@@ -131,10 +131,10 @@ const withForm = Effect.fnUntraced(function* (
 })
 
 /** Whether a form has keys: one without has nothing to lose. */
-const holdsKeys = (table: Keys, of: string, name: string): boolean =>
-  Object.keys(
-    keysWithPaths(table).find(({ path }) => path === of)?.key.variants?.tables[name] ?? { other: 1 }
-  ).length > 0
+const holdsKeys = (table: Keys, of: string, name: string): boolean => {
+  const forms = keysWithPaths(table).find(({ path }) => path === of)?.key.variants?.forms ?? {}
+  return !Object.hasOwn(forms, name) || Object.keys(forms[name]?.keys ?? {}).length > 0
+}
 
 /** The value for a key: of its flag, of the file that the flag names, or of the environment. */
 const valueOf = Effect.fnUntraced(function* (entry: FlaggedKey, given: ReadonlyArray<string>) {

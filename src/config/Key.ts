@@ -73,12 +73,18 @@ export interface Kind<S extends Schema.Top> {
   readonly warnings?: (value: S["Type"], path: string) => ReadonlyArray<string>
 }
 
-/** The tables of keys of an object that has one of several forms. */
+/** An object that has one of several forms. */
 export interface Variants {
   /** The key that names the form. */
   readonly by: string
-  /** The other keys of each form. */
-  readonly tables: Readonly<Record<string, Keys>>
+  readonly forms: Readonly<Record<string, Variant<Keys>>>
+}
+
+/** One form of an object, with its keys besides the one that names it. */
+export interface Variant<T extends Keys> {
+  readonly title: string
+  readonly description: string
+  readonly keys: T
 }
 
 /** A row of the table of keys: the definition of one key of the configuration. */
@@ -167,11 +173,13 @@ export const keysWithPaths = (
   Object.entries(table).flatMap(([name, key]): ReadonlyArray<KeyWithPath> => {
     const path = prefix + name
     const inner = `${path}${key.isList ? "[]" : ""}.`
-    const { by = "", tables = {} } = key.variants ?? {}
+    const { by = "", forms = {} } = key.variants ?? {}
     return [
       { path, key, form },
       ...keysWithPaths(key.children, inner, form),
-      ...Object.entries(tables).flatMap(([name, keys]) => keysWithPaths(keys, inner, { of: path, by, name }))
+      ...Object.entries(forms).flatMap(([name, { keys }]) =>
+        keysWithPaths(keys, inner, { of: path, by, name })
+      )
     ]
   })
 
@@ -180,5 +188,7 @@ export const keysOf = ({ children, isList, variants }: Key, value: unknown): Key
   if (isList || !Predicate.isReadonlyObject(value)) return undefined
   if (variants === undefined) return Object.keys(children).length === 0 ? undefined : children
   const form = value[variants.by]
-  return typeof form === "string" && Object.hasOwn(variants.tables, form) ? variants.tables[form] : undefined
+  return typeof form === "string" && Object.hasOwn(variants.forms, form)
+    ? variants.forms[form]?.keys
+    : undefined
 }

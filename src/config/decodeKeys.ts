@@ -77,9 +77,9 @@ const isListOfObjects = ({ children, isList }: Key): boolean => isList && Object
 const problem = (path: string, key: Key, value: unknown): string => {
   if (value === undefined) return `${path} is missing: it must be ${key.accepted}.`
   if (key.variants !== undefined && Predicate.isReadonlyObject(value)) {
-    const { by, tables } = key.variants
+    const { by, forms } = key.variants
     const form = value[by]
-    const accepted = orList(Object.keys(tables).map((name) => JSON.stringify(name)))
+    const accepted = orList(Object.keys(forms).map((name) => JSON.stringify(name)))
     return form === undefined
       ? `${path}.${by} is missing: it must be ${accepted}.`
       : `${path}.${by} is ${quoted({ ...key, isSecret: false }, form)}, but must be ${accepted}.`

@@ -137,7 +137,11 @@ describe("a new row of the table of keys", () => {
       '| Pause | `pause` | `5` | a whole number of seconds from 0 to 86400 (1 day), such as 3600, `"3600"` or `"1h"` | Seconds between two requests. |',
       "| API key | `api_key` |  | text, secret | Key of the API. |"
     ])
-    assert.lengthOf(lines, keysWithPaths(table).length + 2)
+    // The rows of keys, and of the forms of authentication.
+    assert.lengthOf(
+      lines,
+      keysWithPaths(table).length + Object.keys(keys.authentication.variants!.forms).length + 2
+    )
   })
 })
 

@@ -1,6 +1,15 @@
 /** Objects with keys of their own: one, a list of them, or one of several forms. */
 import { Schema } from "effect"
-import { type Fields, formOf, type Key, type KeyOptions, type Keys, makeKey, schemaOf } from "../Key.ts"
+import {
+  type Fields,
+  formOf,
+  type Key,
+  type KeyOptions,
+  type Keys,
+  makeKey,
+  schemaOf,
+  type Variant
+} from "../Key.ts"
 import { orList } from "./wording.ts"
 
 /** An object with its own keys. */
@@ -29,13 +38,6 @@ export const objects = <
     isList: true,
     isSecret: holdsSecret(children)
   })
-
-/** One form of an object, with its keys besides the one that names it. */
-interface Variant<T extends Keys> {
-  readonly title: string
-  readonly description: string
-  readonly keys: T
-}
 
 /** The decoded object of one of several forms. */
 type VariantSchema<By extends string, V extends Readonly<Record<string, Variant<Keys>>>> = {
@@ -68,7 +70,7 @@ export const oneOf = <
         { mode: "oneOf" }
       ).annotate({ ...annotations, type: "object" }),
     accepted: `an object with ${by}: ${orList(entries.map(([name]) => JSON.stringify(name)))}`,
-    variants: { by, tables: Object.fromEntries(entries.map(([name, { keys }]) => [name, keys])) },
+    variants: { by, forms: variants },
     isSecret: entries.some(([, { keys }]) => holdsSecret(keys))
   })
 }
