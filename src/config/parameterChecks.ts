@@ -8,21 +8,17 @@ const forParts = "would make the server omit data"
 
 /**
  * Parameters that are refused, and why: those that say what is read. Those that only say how a backend reads it are allowed, such
- * as `dedup`, `engine` or `extra_filters[]`, and replace those of the program.
+ * as `dedup`, `partial_response` or `extra_filters[]`, and replace those of the program.
  */
 const refusedParameters: ReadonlyMap<string, string> = new Map([
-  ["deny_partial_response", "follows from the key partial_data"],
   ["end", byQueries],
   ["limit", forParts],
   ["lookback_delta", byQueries],
   ["match[]", `${byQueries}: use the keys metrics and selector`],
-  ["max_source_resolution", "follows from the key max_source_resolution"],
-  ["partial_response", "follows from the key partial_data"],
   ["query", byQueries],
   ["start", `${byQueries}: use the key start_date`],
   ["step", `${byQueries}: use the key step`],
-  ["time", byQueries],
-  ["timeout", "follows from the key request_timeout"]
+  ["time", byQueries]
 ])
 
 /** A name may be there several times, as `extra_filters[]` of VictoriaMetrics. */

@@ -53,11 +53,11 @@ export const bearerToken = <const O extends KeyOptions<string>>(options: O) =>
 export const secretLines = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, { value, form: lines, accepted: "text", isSecret: true })
 
-/** Certificates as PEM text. */
+/** Certificates as PEM text. They are no secrets, but platforms demand by the name of the key that forms treat them as such. */
 export const certificates = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, {
     value: Schema.String,
-    form: (annotations) => Schema.String.annotate({ ...annotations, multiline: true }),
+    form: lines,
     accepted: `PEM text that begins with ${PEM_CERTIFICATE}`
   })
 
