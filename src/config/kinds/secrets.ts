@@ -1,7 +1,8 @@
 /** Secrets, which are never shown, and certificates. */
-import { Redacted, Schema } from "effect"
+import { Redacted, Result, Schema } from "effect"
 import { headerProblems } from "../headerText.ts"
 import { type Annotations, type KeyOptions, makeKey } from "../Key.ts"
+import { parseServiceAccountKey } from "../serviceAccountKey.ts"
 
 const value = Schema.RedactedFromValue(Schema.String)
 
@@ -52,6 +53,23 @@ export const bearerToken = <const O extends KeyOptions<string>>(options: O) =>
 /** A secret text of several lines. */
 export const secretLines = <const O extends KeyOptions<string>>(options: O) =>
   makeKey(options, { value, form: lines, accepted: "text", isSecret: true })
+
+/** The JSON key of a service account of Google, as text. */
+export const serviceAccountKey = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted = "the JSON key of a service account, as text"
+  return makeKey(options, {
+    value,
+    form: lines,
+    accepted,
+    isSecret: true,
+    problems: (secret, path) => {
+      const parsed = parseServiceAccountKey(Redacted.value(secret))
+      return Result.isSuccess(parsed)
+        ? []
+        : [`${path} must be ${accepted} (its content is not shown): ${parsed.failure.join(", and ")}.`]
+    }
+  })
+}
 
 /** Certificates as PEM text. They are no secrets, but platforms demand by the name of the key that forms treat them as such. */
 export const certificates = <const O extends KeyOptions<string>>(options: O) =>
