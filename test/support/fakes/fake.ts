@@ -21,6 +21,9 @@ export interface Ask {
   readonly params: URLSearchParams
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
+  /** The path and the query as they were sent. */
+  readonly target: string
+  readonly body: Buffer
 }
 
 /** A response, or something else that happens to a connection. */
@@ -105,14 +108,16 @@ const received = async (request: IncomingMessage): Promise<Ask> => {
   const url = new URL(request.url ?? "/", "http://fake")
   const chunks: Array<Buffer> = []
   for await (const chunk of request) chunks.push(chunk)
+  const body = Buffer.concat(chunks)
   const params = new URLSearchParams(url.search)
-  for (const [name, value] of new URLSearchParams(Buffer.concat(chunks).toString()))
-    params.append(name, value)
+  for (const [name, value] of new URLSearchParams(body.toString())) params.append(name, value)
   return {
     method: request.method ?? "GET",
     path: url.pathname,
     params,
-    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, `${value}`]))
+    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, `${value}`])),
+    target: request.url ?? "/",
+    body
   }
 }
 
