@@ -2,6 +2,7 @@
 import { Redacted } from "effect"
 import type { Config } from "./keys.ts"
 import { parseMoment } from "./times.ts"
+import { tlsProblems } from "./tlsChecks.ts"
 
 type Check = (config: Partial<Config>) => ReadonlyArray<string>
 
@@ -9,7 +10,8 @@ type Check = (config: Partial<Config>) => ReadonlyArray<string>
 export const crossProblems: Check = (config) => [
   ...authProblems(config),
   ...dateProblems(config),
-  ...headerProblems(config)
+  ...headerProblems(config),
+  ...tlsProblems(config)
 ]
 
 /** More than HTTP servers accept for all headers together, and the most that the mask of secrets can handle. */
