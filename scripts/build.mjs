@@ -1,7 +1,7 @@
 // Builds `dist`: the program, and the library.
 import { execFileSync } from "node:child_process"
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { dirname, join, resolve } from "node:path"
+import { basename, dirname, join, resolve } from "node:path"
 import { build } from "esbuild"
 import { thirdPartyLicences } from "./licenses.mjs"
 import { bundlePage, inlined } from "./page.ts"
@@ -104,14 +104,22 @@ const withoutPrompts = {
 }
 
 // Parts that few runs need are separate files, loaded on first use, so that they do not slow down every start. The library
-// shares the file with the regular expressions.
+// shares them with the program.
+const parts = [
+  { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
+  { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" }
+]
+
 const apart = {
   name: "apart",
   setup: ({ onResolve }) => {
-    const files = { "./reportHtml.ts": "./report.mjs", "./RegularExpression.ts": "./regexp.mjs" }
-    onResolve({ filter: /^\.\/(reportHtml|RegularExpression)\.ts$/ }, ({ kind, path }) =>
-      kind === "dynamic-import" ? { path: files[path], external: true } : undefined
-    )
+    const files = new Map(parts.map(({ entry, file }) => [basename(entry), file]))
+    onResolve({ filter: /^\.\// }, ({ kind, path }) => {
+      const file = files.get(basename(path))
+      return kind === "dynamic-import" && file !== undefined
+        ? { path: `./${file}`, external: true }
+        : undefined
+    })
   }
 }
 
@@ -137,23 +145,24 @@ const program = await build({
   plugins: [unused, withoutPrompts, apart]
 })
 
-const page = await bundlePage()
-const report = await build({
-  ...common,
-  entryPoints: ["src/report/html/reportHtml.ts"],
-  outfile: `${folder}/report.mjs`,
-  minify: true,
-  legalComments: "inline",
-  plugins: [inlined(page)]
-})
-
-const expressions = await build({
-  ...common,
-  entryPoints: ["src/promql/RegularExpression.ts"],
-  outfile: `${folder}/regexp.mjs`,
-  minify: true,
-  legalComments: "inline"
-})
+const page = bundlePage()
+const bundledParts = []
+for (const { entry, file, plugins } of parts) {
+  bundledParts.push(
+    await build({
+      ...common,
+      entryPoints: [entry],
+      outfile: `${folder}/${file}`,
+      minify: true,
+      legalComments: "inline",
+      // Packages in the older format of modules use it.
+      banner: {
+        js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);'
+      },
+      plugins: (await plugins?.()) ?? []
+    })
+  )
+}
 
 // The library: a separate file contains what it shares with its mock, so that both have the same services. The importer
 // provides Effect. The used parts of the platform package are bundled, because that package has more dependencies.
@@ -191,8 +200,8 @@ for (const { name: file, parentPath } of readdirSync(types, { recursive: true, w
   if (file.endsWith(".d.ts") && !public_.has(path)) rmSync(path)
 }
 
-const bundles = [program.metafile, library.metafile, report.metafile, expressions.metafile, page]
-const outputs = Object.assign({}, ...bundles.map((bundle) => bundle.outputs))
+const bundles = [program, library, ...bundledParts].map(({ metafile }) => metafile)
+const outputs = Object.assign({}, ...[...bundles, await page].map((bundle) => bundle.outputs))
 writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
 
 // Written last: its presence marks the build as complete.

@@ -20,8 +20,11 @@ export const thirdPartyLicences = ({ outputs }) => {
     Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : []))
   )
   const folders = [...new Set(bundled.map(packageOf).filter((folder) => folder !== undefined))].sort()
-  const licences = folders
-    .map(licenceOf)
-    .map(({ text, title }) => `${title}\n${"=".repeat(title.length)}\n\n${text}\n`)
+  // Packages of one project have the same text, which is written once.
+  const titles = Map.groupBy(folders.map(licenceOf), ({ text }) => text)
+  const licences = [...titles].map(([text, packages]) => {
+    const names = packages.map(({ title }) => title).join("\n")
+    return `${names}\n${"=".repeat(Math.max(...packages.map(({ title }) => title.length)))}\n\n${text}\n`
+  })
   return `This program contains code of these packages.\n\n${licences.join("\n\n")}`
 }

@@ -206,7 +206,7 @@ describe("Output", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output
-      output.maskSecrets(["config", "error", "ERROR", "TRACE"])
+      output.maskSecrets("config", "error", "ERROR", "TRACE")
       output.message({
         type: "TRACE",
         trace: {
@@ -231,7 +231,7 @@ describe("Output", () => {
     const collector = makeCollector()
     return Effect.gen(function* () {
       const output = yield* Output
-      output.maskSecrets(["s3cret", "TRACE"])
+      output.maskSecrets("s3cret", "TRACE")
       output.message(log("a s3cret b"))
       output.message({
         type: "TRACE",

@@ -142,8 +142,10 @@ describe("settingsOf", () => {
     })
   )
 
-  const passwordOf = ({ basicAuth }: Effect.Success<ReturnType<typeof settings>>) =>
-    Option.getOrUndefined(Option.map(basicAuth, ({ password, user }) => [user, Redacted.value(password)]))
+  const passwordOf = ({ authentication }: Effect.Success<ReturnType<typeof settings>>) =>
+    authentication.auth_type === "basic"
+      ? [authentication.user, Redacted.value(authentication.password)]
+      : undefined
 
   it.effect("takes the password from a file, or else from the environment", () =>
     Effect.gen(function* () {
@@ -229,12 +231,8 @@ describe("settingsOf", () => {
   it.effect("takes a secret of the environment without a line feed at its end, like one of a file", () =>
     Effect.gen(function* () {
       for (const secret of ["s3cr3t 1", "s3cr3t 1\n", "s3cr3t 1\r\n"]) {
-        const { basicAuth } = yield* settings(
-          flags({ ...local, user: "u" }),
-          {},
-          { [PASSWORD_VARIABLE]: secret }
-        )
-        assert.strictEqual(Redacted.value(Option.getOrThrow(basicAuth).password), "s3cr3t 1")
+        const made = yield* settings(flags({ ...local, user: "u" }), {}, { [PASSWORD_VARIABLE]: secret })
+        assert.deepStrictEqual(passwordOf(made), ["u", "s3cr3t 1"])
       }
       assert.deepStrictEqual(headersOf(yield* settings(flags(local), {}, { [TOKEN_VARIABLE]: "t1\n" })), [
         ["Authorization", "Bearer t1"]
@@ -406,7 +404,8 @@ describe("the demo", () => {
     const [withFiles, withVariables] = around({}, { [PASSWORD_VARIABLE]: "s3cr3t" })
     return Effect.gen(function* () {
       const demo = { base_url: "http://127.0.0.1:1", start_date: "2026-01-01" }
-      assert.isTrue(Option.isNone((yield* demoSettingsOf(demo, flags({}))).settings.basicAuth))
+      const { settings } = yield* demoSettingsOf(demo, flags({}))
+      assert.deepStrictEqual(settings.authentication, { auth_type: "none" })
     }).pipe(withFiles, withVariables)
   })
 })

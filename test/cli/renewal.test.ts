@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Logger, Option, Redacted } from "effect"
+import { Effect, Logger, Redacted } from "effect"
 import { withCredentialsOf, withRenewal } from "../../src/cli/renewal.ts"
 import { ConfigError, decodeConfig, type Settings } from "../../src/config/ConnectorConfig.ts"
 import { PrometheusError, type Reason } from "../../src/prometheus/PrometheusError.ts"
@@ -84,7 +84,7 @@ describe("withCredentialsOf", () => {
       assert.strictEqual(both.baseUrl, "http://x")
       assert.strictEqual(both.stepSeconds, 60)
       assert.deepStrictEqual(both.headers, [])
-      assert.strictEqual(Option.getOrThrow(both.basicAuth).user, "u")
+      assert.deepInclude(both.authentication, { auth_type: "basic", user: "u" })
     })
   )
 })

@@ -30,8 +30,11 @@ describe("decodeConfig", () => {
       })
       assert.deepStrictEqual(others, {
         baseUrl: "http://localhost:9090",
-        basicAuth: Option.none(),
+        authentication: { auth_type: "none" },
+        tls: { verify: true },
+        proxyUrl: Option.none(),
         headers: [],
+        parameters: [],
         startMillis: 1_767_225_600_000,
         endMillis: Option.none(),
         stepSeconds: 3600,
@@ -75,9 +78,11 @@ describe("decodeConfig", () => {
         compression: "gzip"
       })
       assert.strictEqual(result.baseUrl, "https://example.com/prometheus")
-      const auth = Option.getOrThrow(result.basicAuth)
-      assert.strictEqual(auth.user, "user")
-      assert.strictEqual(Redacted.value(auth.password), SECRET)
+      assert.deepStrictEqual(result.authentication, {
+        auth_type: "basic",
+        user: "user",
+        password: Redacted.make(SECRET)
+      })
       assert.strictEqual(result.startMillis, Date.UTC(2026, 0, 1, 12))
       assert.strictEqual(result.stepSeconds, 5400)
       assert.deepStrictEqual(result.endMillis, Option.some(Date.UTC(2026, 1, 1)))

@@ -165,14 +165,20 @@ describe("nested keys", () => {
     assert.deepStrictEqual(redactedIn(config), ["k1", "t1", "t2"])
   })
 
-  it("make the key around them secret", () => {
+  it("are named in messages, and a secret makes the key around it secret", () => {
     const { problems, warnings } = decodeKeys(nested, {
-      tls: { client_key: 1, server_name: "s3cr3t" },
+      tls: { client_key: 1, server_name: 2 },
       tokens: [{ token: "s3cr3t", tok: 1 }]
     })
-    assert.lengthOf(problems, 1)
-    assert.match(problems[0]!, /^tls is not of the right type \(its value is not shown\)/)
+    assert.deepStrictEqual(problems, [
+      "tls.server_name is 2, but must be text.",
+      "tls.client_key is not of the right type (its value is not shown), but must be text."
+    ])
     assert.deepStrictEqual(warnings, ["Unknown configuration key is ignored: tokens[0].tok."])
+    assert.match(
+      decodeKeys(nested, { tls: "s3cr3t" }).problems[0]!,
+      /^tls is not of the right type \(its value is not shown\)/
+    )
   })
 
   it("are in the JSON Schema, those with a default not required", () => {

@@ -57,7 +57,7 @@ describe("secretTexts", () => {
       const collector = makeCollector()
       yield* Effect.gen(function* () {
         const output = yield* Output
-        output.maskSecrets(secrets)
+        output.maskSecrets(...secrets)
         yield* log
         yield* output.flush
       }).pipe(Effect.provide(ProtocolLogger.layer), Effect.provide(collector.layer))

@@ -1,18 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Option, Redacted } from "effect"
+import { Redacted } from "effect"
 import {
   type Connection,
   connectionWarnings,
   keepsCredentials
 } from "../../../src/prometheus/http/connectionSafety.ts"
 
-const basicAuth = Option.some({ user: "tester", password: Redacted.make("Geheim-4711") })
+const authentication = {
+  auth_type: "basic",
+  user: "tester",
+  password: Redacted.make("Geheim-4711")
+} as const
 const headers = [{ name: "Authorization", value: Redacted.make("Bearer Geheim-4711") }]
 
-const connection = (baseUrl: string, more: Partial<Connection> = { basicAuth }): Connection => ({
+const connection = (baseUrl: string, more: Partial<Connection> = { authentication }): Connection => ({
   baseUrl,
-  basicAuth: Option.none(),
+  authentication: { auth_type: "none" },
   headers: [],
+  parameters: [],
+  tls: { verify: true },
   ...more
 })
 
@@ -24,7 +30,10 @@ describe("a connection", () => {
     connection("http://[fd00::1]:9090"),
     connection("http://localhost.example.com"),
     connection("HTTP://PROMETHEUS.EXAMPLE.COM"),
-    connection("http://prometheus:9090", { headers })
+    connection("http://prometheus:9090", { headers }),
+    connection("http://prometheus:9090", {
+      parameters: [{ name: "key", value: Redacted.make("Geheim-4711") }]
+    })
   ])("causes a warning if it carries credentials in the clear: $baseUrl", (connection) => {
     const warnings = connectionWarnings(connection, {})
     assert.lengthOf(warnings, 1)
@@ -45,6 +54,12 @@ describe("a connection", () => {
     connection("http://0x7f000001", { headers })
   ])("causes no warning otherwise: $baseUrl", (connection) => {
     assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }), [])
+  })
+
+  it("causes a warning if certificates are not checked", () => {
+    const warnings = connectionWarnings(connection("https://a", { tls: { verify: false } }), {})
+    assert.lengthOf(warnings, 1)
+    assert.match(warnings[0]!, /^tls\.verify is false: .* https:\/\/a .*tls\.ca_certificate/)
   })
 
   it("causes a warning if the environment disables the verification of certificates", () => {
