@@ -1,10 +1,15 @@
 /** Node's agents, with connections through proxies, and with the certificates that a server presented if TLS fails. */
-import type { X509Certificate } from "node:crypto"
+import { X509Certificate } from "node:crypto"
 import * as Http from "node:http"
 import * as Https from "node:https"
 import { connect as connectTcp, isIP } from "node:net"
 import type { Duplex } from "node:stream"
-import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls"
+import {
+  type ConnectionOptions,
+  connect as connectTls,
+  type DetailedPeerCertificate,
+  type TLSSocket
+} from "node:tls"
 import { Result } from "effect"
 import { ProxyFailure } from "./ProxyFailure.ts"
 import type { Proxy, ProxyChoice, Server } from "./proxies.ts"
@@ -97,14 +102,12 @@ export class TunnellingAgent extends Https.Agent {
   /** Connects with TLS, and keeps the certificates of the server for the message of a failure. */
   private secure(options: Http.ClientRequestArgs, callback?: Created) {
     const socket = super.createConnection(options, callback) as TLSSocket
-    let peer: X509Certificate | undefined
+    let chain: ReadonlyArray<Buffer> = []
     // The certificates cannot be read any more when the error is reported.
     socket.prependListener("secure", () => {
-      peer = socket.getPeerX509Certificate()
+      chain = chainOf(socket.getPeerCertificate(true))
     })
-    socket.prependListener("error", (error) => {
-      if (peer !== undefined) peers.set(error, peer)
-    })
+    socket.prependListener("error", (error) => peers.set(error, chain))
     return socket
   }
 
@@ -154,10 +157,25 @@ const refusal = (proxy: Proxy, { headers, statusCode, statusMessage }: Http.Inco
       .join(", ")
   })
 
-const peers = new WeakMap<object, X509Certificate>()
+const peers = new WeakMap<object, ReadonlyArray<Buffer>>()
 
-/** The certificate of the server, if TLS failed with this error after it was received. */
-export const peerOf = (error: object): X509Certificate | undefined => peers.get(error)
+/** The certificates of the server, its own first, if TLS failed with this error after they were received. */
+export const peerOf = (error: object): ReadonlyArray<X509Certificate> =>
+  (peers.get(error) ?? []).map((certificate) => new X509Certificate(certificate))
+
+/** A certificate and those of the authorities above it. A root is its own authority. */
+const chainOf = (peer: DetailedPeerCertificate): ReadonlyArray<Buffer> => {
+  const chain: Array<Buffer> = []
+  let next: DetailedPeerCertificate | undefined = peer
+  // A server without a certificate has an empty one.
+  while (next?.raw !== undefined && chain.length < MAX_CHAIN && !chain.some((raw) => raw.equals(next!.raw))) {
+    chain.push(next.raw)
+    next = next.issuerCertificate
+  }
+  return chain
+}
+
+const MAX_CHAIN = 10
 
 const failed = (problem: string, callback: Created | undefined): undefined => {
   // The agent expects the callback after this call.

@@ -54,7 +54,7 @@ export const connectionWarnings = (
   ...expiryWarnings(connection.tls, nowMillis),
   ...(environment.NODE_TLS_REJECT_UNAUTHORIZED === "0"
     ? [
-        "NODE_TLS_REJECT_UNAUTHORIZED is 0 in the environment: certificates are not checked, so anyone on the way can read and change what is sent. Unset it, and name the authority of the server's certificate in NODE_EXTRA_CA_CERTS."
+        "NODE_TLS_REJECT_UNAUTHORIZED is 0 in the environment: certificates are not checked, so anyone on the way can read and change what is sent. Unset it, and set tls.ca_certificate to the authority of the server's certificate."
       ]
     : [])
 ]

@@ -20,7 +20,7 @@ interface Failed {
 }
 
 /** A proxy without its credentials, and where it comes from. */
-export const proxyName = ({ address, source }: Proxy): string => `${address} (from ${source})`
+export const proxyName = ({ address, source }: Proxy): string => `${address} of ${source}`
 
 export const fromProxyFailure = (failed: Failed): PrometheusError => {
   const { endpoint, failure, isHttp, reason, text, way } = failed

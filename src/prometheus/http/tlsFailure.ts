@@ -17,8 +17,8 @@ export interface TlsFailure {
   readonly code: string
   readonly message: string
   readonly way?: Way | undefined
-  /** The server's certificate, if it was received. */
-  readonly peer?: X509Certificate | undefined
+  /** The certificates of the server, its own first, if they were received. */
+  readonly chain: ReadonlyArray<X509Certificate>
 }
 
 /** Whether the code of an error is one of TLS or of certificates. */
@@ -167,8 +167,7 @@ const certificates: ReadonlyArray<readonly [code: RegExp, explain: (failure: Tls
   ]
 ]
 
-const ofAuthority = ({ code, message, peer, way }: TlsFailure): Explained => {
-  const chain = peer === undefined ? [] : chainOf(peer)
+const ofAuthority = ({ chain, code, message, way }: TlsFailure): Explained => {
   const issuer = chain.at(-1)?.issuer
   const isOwn = code === "DEPTH_ZERO_SELF_SIGNED_CERT"
   const named = issuer === undefined ? "" : `: ${nameOf(issuer)}`
@@ -184,11 +183,11 @@ const ofAuthority = ({ code, message, peer, way }: TlsFailure): Explained => {
     way?.proxy === undefined ? "" : " A proxy that inspects TLS presents certificates of its own authority."
   return {
     text: withoutNodeHint(excerptLine(message)),
-    advice: `${advice}${isAlone ? " The server may also lack the certificates of authorities between: it sends only its own." : ""}${inspected}`
+    advice: `${advice}${isAlone ? " Or the server should send the certificates of its intermediate authorities too: it sends only its own." : ""}${inspected}`
   }
 }
 
-const ofName = ({ peer, way }: TlsFailure): Explained => {
+const ofName = ({ chain: [peer], way }: TlsFailure): Explained => {
   const expected = (way?.kind === "prometheus" ? way.tls.server_name : undefined) ?? way?.server.host
   const names = [...(peer?.subjectAltName ?? "").matchAll(/(?:DNS|IP Address):"?([^,"]+)/g)].map(
     ([, name = ""]) => name
@@ -200,7 +199,7 @@ const ofName = ({ peer, way }: TlsFailure): Explained => {
           text:
             names.length === 0
               ? `its certificate has no names of hosts, and so not ${expected}`
-              : `its certificate is for ${excerptLine(listSome(names, MAX_NAMES))}, not for ${expected}`
+              : `its certificate is for ${excerptLine(listSome(names, MAX_NAMES))}, but not for ${expected}`
         }
   if (way?.kind === "tokens") {
     return {
@@ -222,38 +221,22 @@ const MAX_NAMES = 5
 
 /** Says which certificate of the server's chain is out of its time, and when. */
 const ofTime = (
-  { peer }: TlsFailure,
+  { chain }: TlsFailure,
   isWrong: (certificate: X509Certificate) => boolean,
   verb: string,
   time: (certificate: X509Certificate) => string
 ): Explained => {
-  if (peer === undefined) return {}
-  const wrong = chainOf(peer).find(isWrong)
+  if (chain.length === 0) return {}
+  const wrong = chain.find(isWrong)
   if (wrong === undefined) {
     return {
       text: `the certificate of an authority of the server ${verb.replace(/ at$/, "")}; it may be that in tls.ca_certificate`
     }
   }
   const whose =
-    wrong === peer ? "its certificate" : `the certificate of its authority ${nameOf(wrong.subject)}`
+    wrong === chain[0] ? "its certificate" : `the certificate of its authority ${nameOf(wrong.subject)}`
   return { text: `${whose} ${verb} ${formatSecond(Date.parse(time(wrong)))}` }
 }
-
-/** The certificates that the server sent, its own first. */
-const chainOf = (peer: X509Certificate): ReadonlyArray<X509Certificate> => {
-  const chain = [peer]
-  for (
-    let next = peer.issuerCertificate;
-    next !== undefined && chain.length < MAX_CHAIN;
-    next = next.issuerCertificate
-  ) {
-    if (chain.some(({ fingerprint256 }) => fingerprint256 === next?.fingerprint256)) break
-    chain.push(next)
-  }
-  return chain
-}
-
-const MAX_CHAIN = 10
 
 /** The name of a subject, which has one line for each of its parts. */
 const nameOf = (subject: string): string => {

@@ -138,7 +138,7 @@ const describeCause = (cause: unknown): Described => {
     if (typeof error.code === "string") {
       const { code } = error
       const message = typeof error.message === "string" ? error.message : code
-      const { advice, text } = isTls(code) ? explainTls({ code, message, way, peer: peerOf(error) }) : {}
+      const { advice, text } = isTls(code) ? explainTls({ code, message, way, chain: peerOf(error) }) : {}
       return {
         code,
         text: text ?? plainTexts[code] ?? withoutNodeHint(excerptLine(message)),
