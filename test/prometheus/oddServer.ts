@@ -20,6 +20,8 @@ export interface Received {
   readonly method: string
   readonly path: string
   readonly params: URLSearchParams
+  /** Those in the address. */
+  readonly addressParams: URLSearchParams
   readonly headers: IncomingMessage["headers"]
 }
 
@@ -76,7 +78,13 @@ export const receive = async (request: IncomingMessage): Promise<Received> => {
   for await (const chunk of request) body += chunk
   const params = new URLSearchParams(body)
   for (const [name, value] of searchParams) params.append(name, value)
-  return { method: request.method ?? "", path: pathname, params, headers: request.headers }
+  return {
+    method: request.method ?? "",
+    path: pathname,
+    params,
+    addressParams: searchParams,
+    headers: request.headers
+  }
 }
 
 /** A client of a server with some peculiarities. Without a reply (`undefined`), it never responds. */

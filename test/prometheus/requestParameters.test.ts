@@ -7,6 +7,7 @@ import {
   range,
   rangeRequests,
   refused,
+  samples,
   to,
   valuesOf,
   withServer
@@ -134,6 +135,104 @@ describe("a front end", () => {
           config
         ),
       { discard: true }
+    )
+  )
+})
+
+describe("the parameters of the configuration", () => {
+  const config = {
+    parameters: [
+      { name: "namespace", value: "a b+c&d" },
+      { name: "api_key", value: "s3cr3t/key" },
+      { name: "extra", value: "1" },
+      { name: "extra", value: "2" }
+    ]
+  }
+  const inAddress = ({ addressParams }: Received) => [
+    addressParams.get("namespace"),
+    addressParams.get("api_key"),
+    ...addressParams.getAll("extra")
+  ]
+  const expected = ["a b+c&d", "s3cr3t/key", "1", "2"]
+  const long = { query: `m{a=~"${"x|".repeat(3000)}b"}` }
+
+  it.live("are in the address of every request, of forms too", () =>
+    withServer(
+      ({ method }) => (method === "GET" ? undefined : samples),
+      (client, received) =>
+        Effect.gen(function* () {
+          yield* client.now
+          yield* client.backend
+          yield* client.metadata
+          yield* client.labelNames(range)
+          yield* client.metricNames(range)
+          assert.deepStrictEqual(yield* valuesOf(client), ["7"])
+          assert.deepStrictEqual(yield* valuesOf(client, long), ["7"])
+          assert.isAbove(received.length, 6)
+          assert.include(
+            received.map(({ method }) => method),
+            "POST"
+          )
+          for (const request of received) assert.deepStrictEqual(inAddress(request), expected)
+          const form = received.at(-1)!
+          assert.isFalse(form.addressParams.has("query"))
+          assert.strictEqual(form.params.get("query"), long.query)
+        }),
+      config
+    )
+  )
+
+  it.live("replace those that make responses exact", () =>
+    withServer(
+      () => undefined,
+      (client, received) =>
+        Effect.gen(function* () {
+          yield* valuesOf(client)
+          const [before] = rangeRequests(received)
+          assert.deepStrictEqual(before!.params.getAll("partial_response"), ["true"])
+          assert.deepStrictEqual(before!.params.getAll("nocache"), ["1"])
+        }),
+      { parameters: [{ name: "partial_response", value: "true" }] }
+    )
+  )
+
+  for (const keeps of [true, false]) {
+    it.live(`are kept by a redirect whose address ${keeps ? "contains" : "lacks"} the query of a form`, () =>
+      withServer(
+        ({ addressParams, method, path }) =>
+          method === "POST" && !path.startsWith("/new")
+            ? {
+                status: 307,
+                headers: { location: `/new${path}${keeps ? `?${addressParams}` : ""}` },
+                body: ""
+              }
+            : path.startsWith("/new")
+              ? samples
+              : undefined,
+        (client, received) =>
+          Effect.gen(function* () {
+            assert.deepStrictEqual(yield* valuesOf(client, long), ["7"])
+            const last = received.at(-1)!
+            assert.strictEqual(last.path, "/new/api/v1/query_range")
+            assert.deepStrictEqual(inAddress(last), expected)
+          }),
+        config
+      )
+    )
+  }
+
+  it.live("are masked in what a server repeats of them", () =>
+    withServer(
+      ({ addressParams, path }) =>
+        path === "/api/v1/query_range"
+          ? refused(403, `key ${addressParams.get("api_key")} of ?${addressParams} is not allowed`)
+          : undefined,
+      (client) =>
+        Effect.map(Effect.flip(valuesOf(client)), ({ message }) => {
+          assert.include(message, "key **** of")
+          assert.notMatch(message, /s3cr3t/)
+        }),
+      config
     )
   )
 })

@@ -147,8 +147,9 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
           `${settings.baseUrl} redirects to ${withoutQuery(target).replace(path, "")}, but credentials are sent without encryption before the redirect. Set base_url to that address.`
         )
       }
-      // A Location includes the query, unless the parameters are in a form.
-      request = requestTo(target.href)
+      // A Location includes the query. That of a form may lack it.
+      const lacking = parameters.filter(([name]) => method === "POST" && !target.searchParams.has(name))
+      request = HttpClientRequest.appendUrlParams(requestTo(target.href), lacking)
     }
   })
 
