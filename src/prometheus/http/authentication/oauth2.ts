@@ -29,6 +29,8 @@ export const oauth2: Method<Settings> = {
     withoutPadding(basicCredentials(settings)),
     withoutPadding(toBase64(`${settings.client_id}:${Redacted.value(settings.client_secret)}`))
   ],
+  keysToCheck:
+    "which tokens the server accepts, with authentication.token_url, authentication.scopes and authentication.audience",
   make: (settings, context) => {
     const { renew, token } = makeTokenSource(fetchToken(settings, context))
     return {
@@ -130,12 +132,13 @@ const toBase64 = (text: string): string => Buffer.from(text).toString("base64")
 
 const withoutPadding = (base64: string): string => base64.replace(/=+$/, "")
 
-const parametersOf = ({ audience, parameters = [], scopes = [] }: Settings): URLSearchParams =>
-  new URLSearchParams([
-    ...(scopes.length === 0 ? [] : [["scope", scopes.join(" ")] as const]),
-    ...(audience === undefined ? [] : [["audience", audience] as const]),
-    ...parameters.map(({ name, value }) => [name, Redacted.value(value)] as const)
-  ] as Array<[string, string]>)
+const parametersOf = ({ audience, parameters = [], scopes = [] }: Settings): URLSearchParams => {
+  const form = new URLSearchParams()
+  if (scopes.length > 0) form.append("scope", scopes.join(" "))
+  if (audience !== undefined) form.append("audience", audience)
+  for (const { name, value } of parameters) form.append(name, Redacted.value(value))
+  return form
+}
 
 const WHO = "authentication.client_id and authentication.client_secret"
 
