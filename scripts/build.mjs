@@ -89,6 +89,10 @@ const unused = {
     )
 }
 
+/** A module that fails when something of it is used. */
+const absent = (name) =>
+  `module.exports = new Proxy({}, { get(_, member) { throw new Error("${name} is not in this bundle: " + String(member)) } })`
+
 // What the command line of Effect imports for features that no command has: prompts, and files of arguments in TOML and YAML.
 // A bundler cannot see that, so an import of them is replaced by one that fails when it is used.
 const withoutPrompts = {
@@ -97,7 +101,7 @@ const withoutPrompts = {
     onLoad(
       { filter: /\/effect\/dist\/(cli\/(Prompt|internal\/wizard)|encoding\/(Toml|Yaml))\.js$/ },
       ({ path }) => ({
-        contents: `module.exports = new Proxy({}, { get(_, name) { throw new Error("${path.replace(/^.*\/dist\//, "")} is not in this bundle: " + String(name)) } })`,
+        contents: absent(path.replace(/^.*\/dist\//, "")),
         loader: "js"
       })
     )
@@ -107,8 +111,25 @@ const withoutPrompts = {
 // shares them with the program.
 const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
-  { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" }
+  { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
+  {
+    entry: "src/prometheus/http/authentication/googleLibrary.ts",
+    file: "google.mjs",
+    plugins: () => [withoutNetwork]
+  }
 ]
+
+// What Google's library would send requests with. The program does that itself.
+const withoutNetwork = {
+  name: "withoutNetwork",
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /^(gcp-metadata|https-proxy-agent|node-fetch)$/ }, ({ path }) => ({
+      path,
+      namespace: "withoutNetwork"
+    }))
+    onLoad({ filter: /^/, namespace: "withoutNetwork" }, ({ path }) => ({ contents: absent(path) }))
+  }
+}
 
 const apart = {
   name: "apart",

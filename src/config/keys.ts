@@ -176,7 +176,7 @@ export const keys = {
         title: "Google Cloud",
         description: "For Google Cloud Managed Service for Prometheus.",
         keys: {
-          service_account_key: kind.secretLines({
+          service_account_key: kind.serviceAccountKey({
             title: "Service account key",
             description:
               "JSON key of a service account. Leave it empty to use the credentials of the machine: that of GOOGLE_APPLICATION_CREDENTIALS, or its own service account."

@@ -13,6 +13,7 @@ import {
   makeKey,
   schemaOf
 } from "./Key.ts"
+import { parseServiceAccountKey } from "./serviceAccountKey.ts"
 import { DATE_PATTERN, parseMoment, parseSeconds } from "./times.ts"
 
 type Texts = ReadonlyArray<string>
@@ -54,6 +55,23 @@ export const secretLines = <const O extends KeyOptions<string>>(options: O) =>
     accepted: "text",
     isSecret: true
   })
+
+/** The JSON key of a service account of Google, as text. */
+export const serviceAccountKey = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted = "the JSON key of a service account, as text"
+  return makeKey(options, {
+    value: Schema.RedactedFromValue(Schema.String),
+    form: (annotations) => Schema.String.annotate({ ...annotations, airbyte_secret: true, multiline: true }),
+    accepted,
+    isSecret: true,
+    problems: (secret, path) => {
+      const parsed = parseServiceAccountKey(Redacted.value(secret))
+      return Result.isSuccess(parsed)
+        ? []
+        : [`${path} must be ${accepted} (its content is not shown): ${parsed.failure.join(", and ")}.`]
+    }
+  })
+}
 
 /** The address of an HTTP server, which paths are added to. */
 export const url = <const O extends KeyOptions<string>>(options: O) => {

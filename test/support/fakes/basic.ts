@@ -126,15 +126,14 @@ export const read = (baseUrl: string, options: ReadOptions = {}): Effect.Effect<
   )
 
 /** Runs `discover` at an address: its output, and the names of the streams that it found. */
-export const discover = (baseUrl: string, config: object = {}) =>
+export const discover = (baseUrl: string, config: object = {}, options?: child.ChildOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const files = yield* connector.workspace
-      const output = yield* connector.runVerb([
-        "discover",
-        "--config",
-        files.write("config.json", settings(baseUrl, config))
-      ])
+      const output = yield* connector.runVerb(
+        ["discover", "--config", files.write("config.json", settings(baseUrl, config))],
+        options
+      )
       const catalog = output.messages.find(({ type }) => type === "CATALOG") as
         | { readonly catalog: { readonly streams: ReadonlyArray<connector.Stream> } }
         | undefined
@@ -144,15 +143,14 @@ export const discover = (baseUrl: string, config: object = {}) =>
   )
 
 /** Runs `check` at an address: whether it succeeded, and its message. */
-export const check = (baseUrl: string, config: object = {}) =>
+export const check = (baseUrl: string, config: object = {}, options?: child.ChildOptions) =>
   Effect.scoped(
     Effect.gen(function* () {
       const files = yield* connector.workspace
-      const output = yield* connector.runVerb([
-        "check",
-        "--config",
-        files.write("config.json", settings(baseUrl, config))
-      ])
+      const output = yield* connector.runVerb(
+        ["check", "--config", files.write("config.json", settings(baseUrl, config))],
+        options
+      )
       const found = output.messages.find(({ type }) => type === "CONNECTION_STATUS") as
         | { readonly connectionStatus: { readonly status: string; readonly message?: string } }
         | undefined
@@ -172,13 +170,18 @@ export interface Summary {
 }
 
 /** The command `run` into JSON lines: how it ended, its summary, and what it printed for people. */
-export const run = (baseUrl: string, config: object = {}, flags: ReadonlyArray<string> = []) =>
+export const run = (
+  baseUrl: string,
+  config: object = {},
+  flags: ReadonlyArray<string> = [],
+  options?: child.ChildOptions
+) =>
   Effect.scoped(
     Effect.gen(function* () {
       const files = yield* connector.workspace
       const file = files.write("config.json", settings(baseUrl, config))
       const to = `jsonl:${files.path("out")}`
-      const result = yield* child.run(["run", "--config", file, "--json", "--to", to, ...flags])
+      const result = yield* child.run(["run", "--config", file, "--json", "--to", to, ...flags], options)
       const summary = result.stdout === "" ? undefined : (JSON.parse(result.stdout) as Summary)
       return { code: result.code, stderr: result.stderr, summary }
     })
