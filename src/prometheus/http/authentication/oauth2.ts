@@ -104,11 +104,11 @@ const fetchToken = (
         headers,
         status,
         text,
-        advice: Object.hasOwn(adviceByCode, code) ? adviceByCode[code] : undefined,
+        knownAdvice: Object.hasOwn(adviceByCode, code) ? adviceByCode[code] : undefined,
         isTemporary: temporaryCodes.has(code),
         nowMillis: yield* Clock.currentTimeMillis
       },
-      { ...server, generalAdvice: adviceByStatus[status] ?? GENERAL, mask: context.mask }
+      { ...server, advice: adviceByStatus[status] ?? GENERAL, mask: context.mask }
     )
   })
 

@@ -44,7 +44,7 @@ export interface TokenRefusal {
   /** What the body says, if the method knows better than to look for the usual keys. */
   readonly text?: string | undefined
   /** What to do, if the server says by a code what is wrong. */
-  readonly advice?: string | undefined
+  readonly knownAdvice?: string | undefined
   /** Whether the same request may succeed later, if the status does not say so. */
   readonly isTemporary?: boolean
   readonly nowMillis: number
@@ -53,15 +53,15 @@ export interface TokenRefusal {
 /** How to report a refusal. */
 export interface RefusalOptions extends TokenServer {
   /** What to do if the server does not accept the credentials, as a sentence. */
-  readonly generalAdvice: string
+  readonly advice: string
   /** Masks secrets in a server's text. */
   readonly mask: (text: string) => string
 }
 
 /** The error for a response that has no token. */
 export const fromTokenRefusal = (
-  { address, advice, body, headers, isTemporary, nowMillis, status, text }: TokenRefusal,
-  { addressKey, generalAdvice, mask }: RefusalOptions
+  { address, body, headers, isTemporary, knownAdvice, nowMillis, status, text }: TokenRefusal,
+  { addressKey, advice, mask }: RefusalOptions
 ): PrometheusError => {
   const error = (reason: Reason, summary: string, advice: string, retryAfterMillis?: number) =>
     new PrometheusError({
@@ -95,7 +95,7 @@ export const fromTokenRefusal = (
   if (status === 408 || status >= 500 || isTemporary === true)
     return error("Unreachable", summary, UNAVAILABLE, retryAfter)
   if (status === 407) return error("Unauthorized", summary, PROXY)
-  if (advice !== undefined) return error("Unauthorized", summary, advice)
+  if (knownAdvice !== undefined) return error("Unauthorized", summary, knownAdvice)
   if (isPage(page) || wrongPlaces.has(status)) {
     return error(
       "Unauthorized",
@@ -103,7 +103,7 @@ export const fromTokenRefusal = (
       `Check ${addressKey}: it must be the address where the server issues tokens to programs, not that of a page for people.`
     )
   }
-  return error("Unauthorized", summary, generalAdvice)
+  return error("Unauthorized", summary, advice)
 }
 
 const TOO_MANY = "The server limits how many tokens it issues: try again later, or raise its limit."
