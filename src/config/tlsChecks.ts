@@ -4,7 +4,7 @@ import { createSecureContext } from "node:tls"
 import { Predicate, Redacted, Result } from "effect"
 import { formatSecond } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
-import type { Config } from "./keys.ts"
+import type { Check } from "./Check.ts"
 import { decodedBase64, isPrivateKey, type PemBlock, pemBlocks } from "./pem.ts"
 import {
   authorities,
@@ -19,7 +19,7 @@ import {
 type Sentences = ReadonlyArray<string>
 
 /** The problems of `tls`, as sentences. */
-export const tlsProblems = ({ tls = { verify: true } }: Partial<Config>): Sentences => [
+export const tlsProblems: Check = ({ tls = {} }) => [
   ...certificateProblems(tls.ca_certificate, "tls.ca_certificate"),
   ...certificateProblems(tls.client_certificate, "tls.client_certificate"),
   ...clientProblems(tls),

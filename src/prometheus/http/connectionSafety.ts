@@ -30,6 +30,16 @@ const isLoopback = (hostname: string): boolean =>
 const hasTls = ({ verify, ...others }: Connection["tls"]): boolean =>
   Object.values(others).some((value) => value !== undefined)
 
+const tokenUrlWarnings = ({ authentication }: Connection): ReadonlyArray<string> => {
+  if (authentication.auth_type !== "oauth2") return []
+  const url = new URL(authentication.token_url)
+  return isInTheClear(url)
+    ? [
+        `The client secret is sent to ${url.origin}${url.pathname} without encryption, and tokens come back without it: anyone on the way can read them. Set authentication.token_url to an address with https.`
+      ]
+    : []
+}
+
 /** Warnings before each sync, in sentences. `environment` is that of the process, and `nowMillis` the time of this machine. */
 export const connectionWarnings = (
   connection: Connection,
@@ -41,6 +51,7 @@ export const connectionWarnings = (
         `Credentials are sent to ${connection.baseUrl} without encryption: anyone on the way can read them. Use an address with https.`
       ]
     : []),
+  ...tokenUrlWarnings(connection),
   ...(connection.tls.verify
     ? []
     : [
