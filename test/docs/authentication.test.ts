@@ -9,16 +9,15 @@ import { selfSigned } from "../support/selfSigned.ts"
 
 const page = readFileSync("docs/authentication.md", "utf8")
 
-/** The configurations of the page, each with its heading. */
-const configurations = [...page.matchAll(/^#+ (?<heading>.*)$|^```json\n(?<json>[^]*?)^```$/gm)].reduce<
-  ReadonlyArray<{ readonly heading: string; readonly json?: string }>
->(
-  (all, { groups: { heading = all.at(-1)?.heading ?? "", json } = {} }) => [
-    ...all,
-    json === undefined ? { heading } : { heading, json }
-  ],
-  []
-)
+/** The headings of the page, and its configurations, each with its heading. */
+const headings: Array<string> = []
+const examples: Array<{ readonly heading: string; readonly json: string }> = []
+for (const { groups = {} } of page.matchAll(
+  /^#+ (?<heading>.*)$|^```json\n(?<json>(?:(?!```).*\n)*)```$/gm
+)) {
+  if (groups.heading !== undefined) headings.push(groups.heading)
+  else examples.push({ heading: headings.at(-1) ?? "", json: groups.json ?? "" })
+}
 
 /** What stands for the texts that the page cannot show. */
 const pair = selfSigned()
@@ -42,14 +41,11 @@ const filled = (json: string): Readonly<Record<string, unknown>> =>
     typeof value === "string" && value.includes("…") && Object.hasOwn(secrets, name) ? secrets[name] : value
   )
 
-const examples = configurations.flatMap(({ heading, json }) => (json === undefined ? [] : [{ heading, json }]))
-
 describe("the page about authentication", () => {
   it("has an example in each section that describes a way in", () => {
-    const described = configurations.map(({ heading }) => heading)
     const withExample = new Set(examples.map(({ heading }) => heading))
     assert.deepStrictEqual(
-      [...new Set(described)].filter((heading) => !withExample.has(heading)),
+      headings.filter((heading) => !withExample.has(heading)),
       ["Authentication, TLS and proxies", "What holds for every method", "OAuth 2.0"]
     )
   })
@@ -81,7 +77,9 @@ describe("the page about authentication", () => {
   })
 
   it("uses Azure's three addresses of the same cloud in each row of its table", () => {
-    const rows = [...page.matchAll(/^\| .* \| `(https:\/\/login[^`]*)` \| `(https[^`]*)` \| `….([^`]*)` \|$/gm)]
+    const rows = [
+      ...page.matchAll(/^\| .* \| `(https:\/\/login[^`]*)` \| `(https[^`]*)` \| `….([^`]*)` \|$/gm)
+    ]
     assert.strictEqual(rows.length, 3)
     for (const [, tokenUrl = "", scope = "", endpoint = ""] of rows) {
       assert.match(tokenUrl, /^https:\/\/[^/]+\/TENANT\/oauth2\/v2\.0\/token$/)
@@ -90,7 +88,7 @@ describe("the page about authentication", () => {
   })
 
   it("links to sections that it has", () => {
-    const anchors = [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    const anchors = headings.map((heading) =>
       heading
         .toLowerCase()
         .replace(/[^\w\s-]/g, "")
