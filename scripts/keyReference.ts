@@ -1,7 +1,8 @@
 // Writes the reference of configuration keys into README.md and docs/prometheus.md, from the table of keys:
 //   node scripts/keyReference.ts
 import { readFileSync, writeFileSync } from "node:fs"
-import { type Key, type Keys, keysWithPaths } from "../src/config/Key.ts"
+import { Predicate } from "effect"
+import type { Key, Keys } from "../src/config/Key.ts"
 import { keys } from "../src/config/keys.ts"
 
 const HEADER = "| Option | Key | Default | Accepts | Description |"
@@ -9,17 +10,38 @@ const HEADER = "| Option | Key | Default | Accepts | Description |"
 /** The pages with the reference. */
 export const pages = ["README.md", "docs/prometheus.md"] as const
 
-/** A Markdown table with a row for each key. */
+/** A Markdown table with a row for each key, and for each form that an object may have. */
 export const keyReference = (table: Keys): string =>
-  [HEADER, "| --- | --- | --- | --- | --- |", ...keysWithPaths(table).map(row)].join("\n")
+  [HEADER, "| --- | --- | --- | --- | --- |", ...rows(table)].join("\n")
 
-const row = ([path, key]: readonly [string, Key]): string =>
-  `| ${key.title} | \`${path}\` | ${defaultText(key)} | ${withCode(acceptedText(key))} | ${withCode(key.description)} |`
+/** Inner keys follow their parent. `prefix` is that of their paths. */
+const rows = (table: Keys, prefix = ""): ReadonlyArray<string> =>
+  Object.entries(table).flatMap(([name, key]) => {
+    const path = prefix + name
+    const inner = `${path}${key.isList ? "[]" : ""}.`
+    const { by = "", forms = {} } = key.variants ?? {}
+    return [
+      row(key.title, path, defaultText(key), acceptedText(key), key.description),
+      ...rows(key.children, inner),
+      ...Object.entries(forms).flatMap(([name, { description, keys, title }]) => [
+        row(`**${title}**`, inner + by, "", JSON.stringify(name), description),
+        ...rows(keys, inner)
+      ])
+    ]
+  })
+
+const row = (option: string, path: string, value: string, accepted: string, description: string): string =>
+  `| ${option} | \`${path}\` | ${value} | ${withCode(accepted)} | ${withCode(description)} |`
 
 const defaultText = (key: Key): string =>
-  key.default !== undefined ? `\`${key.default}\`` : key.isRequired ? "required" : ""
+  key.default !== undefined && !Predicate.isObject(key.default)
+    ? `\`${key.default}\``
+    : key.isRequired
+      ? "required"
+      : ""
 
-const acceptedText = ({ accepted, children, isList, isSecret }: Key): string => {
+const acceptedText = ({ accepted, children, isList, isSecret, variants }: Key): string => {
+  if (variants !== undefined) return `an object with ${variants.by} and the keys of its type`
   if (Object.keys(children).length > 0) return isList ? "a list of objects" : "an object"
   return isSecret ? `${accepted}, secret` : accepted
 }

@@ -2,29 +2,19 @@
  * The configuration of `run`: a file, flags that override it, and secrets. Secrets come from a file or from the environment,
  * never from a flag, because every user of the machine can see the flags of a process.
  */
-import { Effect, Option, Predicate, Result, Schema } from "effect"
+import { Effect, Predicate, Result } from "effect"
 import { CliError, type Command } from "effect/cli"
 import { ConfigError, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import type { KeyFlag } from "../config/Key.ts"
 import { keys } from "../config/keys.ts"
 import { optional, switchFlag, textFlag } from "./flags.ts"
-import { flagNames, flagsOf, hasFlags, readSecret, withFlags } from "./keyFlags.ts"
-
-/** The environment variable for a bearer token. */
-export const TOKEN_VARIABLE = "SOURCE_PROMETHEUS_TOKEN"
+import { flagNames, flagsOf, hasFlags, WrongFlags, withFlags } from "./keyFlags.ts"
 
 /** The flags that select what to read. */
 export const configFlags = {
   demo: switchFlag("demo", "Read an embedded demo Prometheus; this is the default without any flag"),
   config: optional(textFlag("config", "FILE", "Configuration file, JSON; other flags override its keys")),
-  tokenFile: optional(
-    textFlag(
-      "token-file",
-      "FILE",
-      `File that contains a bearer token; without this flag it comes from ${TOKEN_VARIABLE}`
-    )
-  ),
   keys: flagsOf(keys)
 }
 
@@ -40,7 +30,7 @@ const isOfServer = (flag: KeyFlag): boolean => flag.isOfServer === true
  */
 export const isDemo = (flags: ConfigFlags, hasOthers: boolean): Effect.Effect<boolean, CliError.CliError> => {
   const fail = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
-  const hasServer = (flags.config ?? flags.tokenFile) !== undefined || hasFlags(keys, flags.keys, isOfServer)
+  const hasServer = flags.config !== undefined || hasFlags(keys, flags.keys, isOfServer)
   if (flags.demo) {
     return hasServer
       ? fail(
@@ -55,9 +45,6 @@ export const isDemo = (flags: ConfigFlags, hasOthers: boolean): Effect.Effect<bo
       )
     : Effect.succeed(true)
 }
-
-/** The flags, or the environment, make the configuration invalid: wrong usage. An invalid file is an error like any other. */
-export class WrongFlags extends Schema.TaggedError<WrongFlags>()("WrongFlags", { message: Schema.String }) {}
 
 /**
  * The merged settings of file, flags and environment, and whether one of them sets the step. Fails with `WrongFlags` if the file
@@ -75,21 +62,25 @@ export const settingsOf = Effect.fnUntraced(function* (flags: ConfigFlags) {
     if (problems?.every((problem) => ofFile.includes(problem))) return yield* decoded.failure
     return yield* new WrongFlags({ message })
   })
-  const merged = yield* withFlags(keys, file, flags.keys)
-  const token = yield* readSecret("token", flags.tokenFile, TOKEN_VARIABLE)
-  if (Option.isNone(token)) return yield* decodeWithFlags(merged)
-  if (!/^[\x20-\x7e]+$/.test(token.value)) {
-    const origin = flags.tokenFile === undefined ? TOKEN_VARIABLE : `The token file ${flags.tokenFile}`
-    return yield* new WrongFlags({
-      message: `${origin} does not contain a bearer token, which is a single line of ASCII characters (its value is not shown).`
-    })
-  }
-  if ((merged.basic_auth_user ?? "") !== "") {
-    return yield* new WrongFlags({
-      message: `A user (--user or basic_auth_user) and a token (--token-file or ${TOKEN_VARIABLE}) are both set, but a server accepts only one of them: remove the other.`
-    })
-  }
-  return yield* decodeWithFlags(withToken(merged, token.value))
+  const { config, origins } = yield* withFlags(keys, file, flags.keys)
+  yield* checkOneMethod(config, origins)
+  return yield* decodeWithFlags(config)
+})
+
+/** Fails if a flag or a variable selects one of two methods of authentication. */
+const checkOneMethod = Effect.fnUntraced(function* (
+  config: Readonly<Record<string, unknown>>,
+  origins: ReadonlyMap<string, string>
+) {
+  const { authentication, basic_auth_user: user = "" } = config
+  const method = Predicate.isReadonlyObject(authentication) ? authentication.auth_type : undefined
+  if ((user ?? "") === "" || typeof method !== "string" || method === "none") return
+  const user_ = origins.get("basic_auth_user")
+  const other = origins.get("authentication.auth_type")
+  if (user_ === undefined && other === undefined) return
+  return yield* new WrongFlags({
+    message: `${user_ ?? "basic_auth_user of the configuration file"} selects basic authentication, and ${other ?? "authentication of the configuration file"} selects ${method}, but a request can carry only one of them: remove one.`
+  })
 })
 
 /** The settings of the demo, with the flags that apply to it. */
@@ -98,7 +89,7 @@ export const demoSettingsOf = Effect.fnUntraced(function* (
   flags: ConfigFlags
 ) {
   const { settings } = yield* decodeMerged(
-    yield* withFlags(keys, demo, flags.keys, (flag) => !isOfServer(flag))
+    (yield* withFlags(keys, demo, flags.keys, (flag) => !isOfServer(flag))).config
   )
   return { settings, isStepGiven: (flags.keys.step ?? []).length > 0 }
 })
@@ -119,25 +110,19 @@ const problemsOf = (config: unknown): Effect.Effect<ReadonlyArray<string>> =>
     onFailure: ({ problems = [] }) => problems
   })
 
-/** A configuration with a bearer token in its headers, which replaces other credentials there. */
-const withToken = (config: Readonly<Record<string, unknown>>, token: string) => {
-  const headers = Array.isArray(config.headers) ? config.headers : []
-  const others = headers.filter(
-    (header) => !(Predicate.isReadonlyObject(header) && String(header.name).toLowerCase() === "authorization")
-  )
-  return { ...config, headers: [...others, { name: "Authorization", value: `Bearer ${token}` }] }
-}
-
-const names: ReadonlyMap<string, string> = new Map([...flagNames(keys), ["headers", "--token-file"]])
+const names = flagNames(keys)
 
 const withFlag = (key: string): string => (names.has(key) ? `${key} (${names.get(key)})` : key)
 
 /** A message about keys, with the flags added for a user who may only know those. */
 const withFlagNames = (message: string): string =>
-  message.replace(/(?<=^|[.!] | without )(\w+)(?=:| is | must )/g, withFlag)
+  message.replace(
+    /(?<=^|[.!] | without )(\w+(?:\.\w+)*)(?=:| is | must | contains | ends | has | have )/g,
+    withFlag
+  )
 
 /** The same for the parts of an error that say which keys to check or to set. */
 export const withFlagsToCheck = (message: string): string =>
   message
-    .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+/g, withFlag))
+    .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+(?:\.\w+)*/g, withFlag))
     .replace(/(?<=\b[Ss]et )(base_url|headers)\b/g, withFlag)

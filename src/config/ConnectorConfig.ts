@@ -111,8 +111,15 @@ export const decodeConfig = (input: unknown): Effect.Effect<Settings, ConfigErro
       })
     }
     if (isTooDeep(input)) return new ConfigError({ message: `The configuration is ${TOO_DEEP}.` })
-    return decodeGiven(withoutAbsent(input))
+    const given = withoutAbsent(input)
+    return decodeGiven(hasEmptyPassword(input) ? { ...given, basic_auth_pass: "" } : given)
   })
+
+/** Where an API key is the user, the password is empty. Without a user, the field of a form is empty. */
+const hasEmptyPassword = ({
+  basic_auth_pass: password,
+  basic_auth_user: user
+}: Readonly<Record<string, unknown>>): boolean => password === "" && (user ?? "") !== ""
 
 /** Platforms send null for an empty field, and some send an empty string. Both mean "not given". */
 const withoutAbsent = (input: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>

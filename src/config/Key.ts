@@ -4,14 +4,23 @@ import { Effect, Predicate, Schema } from "effect"
 /** The command-line flag for a key. */
 export interface KeyFlag {
   readonly name: string
-  readonly metavar: string
+  /** What stands for its value in the help. A switch has none. */
+  readonly metavar?: string
   readonly description: string
   /** The flag's values are added to those of the configuration file instead of replacing them. */
   readonly isAdded?: true
-  /** The flag selects the server or sets its credentials. */
+  /** The flag selects the server, or says how to reach it and with which credentials. */
   readonly isOfServer?: true
-  /** A secret has no flag of its own. This environment variable holds it, or the flag names a file that contains it. */
+  /** What a switch sets the key to. */
+  readonly sets?: boolean
+  /** The flag names a file that contains the value. That of a secret always does, unless it has a `refusal`. */
+  readonly isFile?: true
+  /** The environment variable with the value, if the flag is not given. */
   readonly variable?: string
+  /** The value is a list of objects with name and value: a line for each, with this text between the two. */
+  readonly separator?: string
+  /** Why a value may not be on the command line, as the end of a sentence. */
+  readonly refusal?: (value: string) => string | undefined
 }
 
 /** The groups of keys in forms. */
@@ -64,12 +73,18 @@ export interface Kind<S extends Schema.Top> {
   readonly warnings?: (value: S["Type"], path: string) => ReadonlyArray<string>
 }
 
-/** The tables of keys of an object that has one of several forms. */
+/** An object that has one of several forms. */
 export interface Variants {
   /** The key that names the form. */
   readonly by: string
-  /** The other keys of each form. */
-  readonly tables: Readonly<Record<string, Keys>>
+  readonly forms: Readonly<Record<string, Variant<Keys>>>
+}
+
+/** One form of an object, with its keys besides the one that names it. */
+export interface Variant<T extends Keys> {
+  readonly title: string
+  readonly description: string
+  readonly keys: T
 }
 
 /** A row of the table of keys: the definition of one key of the configuration. */
@@ -133,19 +148,47 @@ export const formOf = (table: Keys): Schema.Top =>
 const mapKeys = <A>(table: Keys, f: (key: Key, index: number) => A): Record<string, A> =>
   Object.fromEntries(Object.entries(table).map(([name, key], index) => [name, f(key, index)]))
 
+/** One of the forms of an object. */
+export interface Form {
+  /** The path of the object. */
+  readonly of: string
+  /** The key that names the form. */
+  readonly by: string
+  readonly name: string
+}
+
+/** A key, its path, and the innermost form that has it. */
+export interface KeyWithPath {
+  readonly path: string
+  readonly key: Key
+  readonly form?: Form | undefined
+}
+
 /** All keys of a table with their paths, such as `metrics.include`. Nested keys follow their parent. */
-export const keysWithPaths = (table: Keys, prefix = ""): ReadonlyArray<readonly [path: string, key: Key]> =>
-  Object.entries(table).flatMap(([name, key]) => [
-    [prefix + name, key] as const,
-    ...[key.children, ...Object.values(key.variants?.tables ?? {})].flatMap((inner) =>
-      keysWithPaths(inner, `${prefix}${name}${key.isList ? "[]" : ""}.`)
-    )
-  ])
+export const keysWithPaths = (
+  table: Keys,
+  prefix = "",
+  form: Form | undefined = undefined
+): ReadonlyArray<KeyWithPath> =>
+  Object.entries(table).flatMap(([name, key]): ReadonlyArray<KeyWithPath> => {
+    const path = prefix + name
+    const inner = `${path}${key.isList ? "[]" : ""}.`
+    const { by = "", forms = {} } = key.variants ?? {}
+    return [
+      { path, key, form },
+      ...keysWithPaths(key.children, inner, form),
+      ...Object.entries(forms).flatMap(([name, { keys }]) =>
+        keysWithPaths(keys, inner, { of: path, by, name })
+      )
+    ]
+  })
 
 /** The keys that an object may have: undefined if it is none, or does not say which form it has. */
 export const keysOf = ({ children, isList, variants }: Key, value: unknown): Keys | undefined => {
   if (isList || !Predicate.isReadonlyObject(value)) return undefined
   if (variants === undefined) return Object.keys(children).length === 0 ? undefined : children
   const form = value[variants.by]
-  return typeof form === "string" && Object.hasOwn(variants.tables, form) ? variants.tables[form] : undefined
+  return typeof form === "string" && Object.hasOwn(variants.forms, form)
+    ? variants.forms[form]?.keys
+    : undefined
 }

@@ -3,7 +3,7 @@ import { Predicate, Result, Schema } from "effect"
 import { truncateText } from "../text/excerpt.ts"
 import { listSome } from "../text/listSome.ts"
 import { type Fields, type Key, type Keys, keysOf } from "./Key.ts"
-import { orList, quote } from "./kinds.ts"
+import { orList, quote } from "./kinds/wording.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -42,7 +42,7 @@ const decodeTable = (table: Keys, given: Json, prefix: string): Decoded => {
   return { config, problems, warnings }
 }
 
-/** Decodes one key of an object. The keys of an inner object are decoded one by one, too. */
+/** Decodes one key of an object. The keys of inner objects are decoded one by one, too. */
 const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded => {
   const value = given[name]
   const inner = keysOf(key, value)
@@ -52,6 +52,16 @@ const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded =
     const config = by === undefined ? decoded.config : { [by]: value[by], ...decoded.config }
     return { ...decoded, config: { [name]: config } }
   }
+  if (isListOfObjects(key) && Array.isArray(value) && value.every(Predicate.isReadonlyObject)) {
+    const items = value.map((item, index) => decodeTable(key.children, item, `${path}[${index}].`))
+    const problems = items.flatMap(({ problems }) => problems)
+    return {
+      // Other checks count on complete items, and on their places.
+      config: problems.length > 0 ? {} : { [name]: items.map(({ config }) => config) },
+      problems: problems.slice(0, MAX_PROBLEMS),
+      warnings: items.flatMap(({ warnings }) => warnings)
+    }
+  }
   const decode = Schema.decodeUnknownResult(Schema.Struct({ [name]: key.field as Schema.Codec<unknown> }))
   const decoded = decode(given)
   return Result.isSuccess(decoded)
@@ -59,12 +69,17 @@ const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded =
     : { config: {}, problems: [problem(path, key, value)], warnings: [] }
 }
 
+/** Problems of one list beyond this number are not reported. */
+const MAX_PROBLEMS = 5
+
+const isListOfObjects = ({ children, isList }: Key): boolean => isList && Object.keys(children).length > 0
+
 const problem = (path: string, key: Key, value: unknown): string => {
   if (value === undefined) return `${path} is missing: it must be ${key.accepted}.`
   if (key.variants !== undefined && Predicate.isReadonlyObject(value)) {
-    const { by, tables } = key.variants
+    const { by, forms } = key.variants
     const form = value[by]
-    const accepted = orList(Object.keys(tables).map((name) => JSON.stringify(name)))
+    const accepted = orList(Object.keys(forms).map((name) => JSON.stringify(name)))
     return form === undefined
       ? `${path}.${by} is missing: it must be ${accepted}.`
       : `${path}.${by} is ${quoted({ ...key, isSecret: false }, form)}, but must be ${accepted}.`
@@ -105,7 +120,7 @@ const unknownKeys = (table: Keys, given: unknown, path: string): ReadonlyArray<s
         const names = key.variants === undefined ? inner : { ...inner, [key.variants.by]: key }
         return unknownKeys(names, value, `${path}${name}.`)
       }
-      return key.isList && Object.keys(key.children).length > 0 && Array.isArray(value)
+      return isListOfObjects(key) && Array.isArray(value)
         ? value.flatMap((item, index) => unknownKeys(key.children, item, `${path}${name}[${index}].`))
         : []
     })

@@ -63,10 +63,17 @@ export const keys = {
         title: "Bearer token",
         description: "A fixed token, such as an API token or that of a service account of Kubernetes.",
         keys: {
-          token: kind.secretText({
+          token: kind.bearerToken({
             title: "Token",
             description: "Sent with every request as Authorization: Bearer.",
-            isRequired: true
+            isRequired: true,
+            flag: {
+              name: "token-file",
+              metavar: "FILE",
+              description: "File that contains a bearer token",
+              variable: "SOURCE_PROMETHEUS_TOKEN",
+              isOfServer: true
+            }
           })
         }
       },
@@ -78,29 +85,60 @@ export const keys = {
             title: "Token URL",
             description: "Address where the OAuth 2.0 server issues tokens.",
             isRequired: true,
-            examples: ["https://login.microsoftonline.com/TENANT/oauth2/v2.0/token"]
+            examples: ["https://login.microsoftonline.com/TENANT/oauth2/v2.0/token"],
+            flag: {
+              name: "token-url",
+              metavar: "URL",
+              description: "Where an OAuth 2.0 server issues tokens",
+              isOfServer: true
+            }
           }),
           client_id: kind.text({
             title: "Client ID",
             description: "Name under which the OAuth 2.0 server knows this client.",
             isRequired: true,
-            examples: ["source-prometheus"]
+            examples: ["source-prometheus"],
+            flag: {
+              name: "client-id",
+              metavar: "ID",
+              description: "Name of this client for the OAuth 2.0 server",
+              isOfServer: true
+            }
           }),
           client_secret: kind.secretText({
             title: "Client secret",
             description: "Secret of this client.",
-            isRequired: true
+            isRequired: true,
+            flag: {
+              name: "client-secret-file",
+              metavar: "FILE",
+              description: "File that contains the secret of this client",
+              variable: "SOURCE_PROMETHEUS_CLIENT_SECRET",
+              isOfServer: true
+            }
           }),
           scopes: kind.texts({
             title: "Scopes",
             description: "What the token is requested for. Leave empty if the server needs none.",
-            examples: [["https://prometheus.monitor.azure.com/.default"]]
+            examples: [["https://prometheus.monitor.azure.com/.default"]],
+            flag: {
+              name: "scope",
+              metavar: "SCOPE",
+              description: "What the token is requested for; repeat it for more scopes",
+              isOfServer: true
+            }
           }),
           audience: kind.text({
             title: "Audience",
             description:
               "Server that the token is for, where the OAuth 2.0 server asks for it, as Auth0 does.",
-            examples: ["https://prometheus.example.com"]
+            examples: ["https://prometheus.example.com"],
+            flag: {
+              name: "audience",
+              metavar: "NAME",
+              description: "Server that the token is for, as Auth0 asks for it",
+              isOfServer: true
+            }
           }),
           parameters: kind.objects(
             {
@@ -119,14 +157,30 @@ export const keys = {
             {
               title: "Other parameters",
               description: "Further parameters of the request for a token.",
-              example: { name: "resource", value: "https://prometheus.example.com" }
+              example: { name: "resource", value: "https://prometheus.example.com" },
+              flag: {
+                name: "token-parameter-file",
+                metavar: "FILE",
+                description:
+                  "File with further parameters of the request for a token, NAME=VALUE on each line",
+                separator: "=",
+                variable: "SOURCE_PROMETHEUS_TOKEN_PARAMETERS",
+                isAdded: true,
+                isOfServer: true
+              }
             }
           ),
           client_secret_in: kind.choice(["header", "body"], {
             title: "Send the client secret in",
             description:
               "header: as basic authentication. body: among the parameters, for servers that read it only there.",
-            default: "header"
+            default: "header",
+            flag: {
+              name: "client-secret-in",
+              metavar: "header|body",
+              description: "How the secret of this client is sent (default: header)",
+              isOfServer: true
+            }
           })
         }
       },
@@ -134,19 +188,32 @@ export const keys = {
         title: "AWS Signature Version 4",
         description: "For Amazon Managed Service for Prometheus, and other services of AWS.",
         keys: {
-          region: kind.text({
+          region: kind.textLike(/^[A-Za-z0-9-]+$/, "the name of a region such as eu-central-1", {
             title: "Region",
             description: "Region of the workspace.",
             isRequired: true,
-            examples: ["eu-central-1"]
+            examples: ["eu-central-1"],
+            flag: {
+              name: "aws-region",
+              metavar: "REGION",
+              description:
+                "Sign requests for AWS in this region; access keys come from AWS's own variables and profiles, or from the machine's role",
+              isOfServer: true
+            }
           }),
-          service: kind.text({
+          service: kind.textLike(/^[A-Za-z0-9._-]+$/, "the name of a service such as aps", {
             title: "Service",
-            description: "Name of the service in signatures.",
+            description: "Name of the service in signatures: aps for Amazon Managed Service for Prometheus.",
             default: "aps",
-            examples: ["aps"]
+            examples: ["aps"],
+            flag: {
+              name: "aws-service",
+              metavar: "NAME",
+              description: "Name of AWS's service in signatures (default: aps)",
+              isOfServer: true
+            }
           }),
-          access_key_id: kind.text({
+          access_key_id: kind.textLike(/^[\x21-\x7e]+$/, "an access key ID such as AKIAIOSFODNN7EXAMPLE", {
             title: "Access key ID",
             description:
               "Leave it and the secret access key empty to use the credentials of the machine: AWS's environment variables and profiles, and the roles of EC2, ECS and EKS.",
@@ -156,19 +223,35 @@ export const keys = {
             title: "Secret access key",
             description: "Secret of the access key."
           }),
-          session_token: kind.secretText({
+          session_token: kind.headerSecret({
             title: "Session token",
             description: "Only for temporary access keys."
           }),
-          role_arn: kind.text({
-            title: "Role",
-            description: "ARN of a role to assume with these credentials.",
-            examples: ["arn:aws:iam::123456789012:role/prometheus-reader"]
-          }),
+          role_arn: kind.textLike(
+            /^arn:[\w-]+:iam::\d+:role\/[\x21-\x7e]+$/,
+            "the ARN of a role such as arn:aws:iam::123456789012:role/prometheus-reader",
+            {
+              title: "Role",
+              description: "ARN of a role to assume with these credentials.",
+              examples: ["arn:aws:iam::123456789012:role/prometheus-reader"],
+              flag: {
+                name: "aws-role",
+                metavar: "ARN",
+                description: "ARN of a role of AWS to assume",
+                isOfServer: true
+              }
+            }
+          ),
           external_id: kind.text({
             title: "External ID",
             description: "What the role demands of other accounts that assume it.",
-            examples: ["tenant-4711"]
+            examples: ["tenant-4711"],
+            flag: {
+              name: "aws-external-id",
+              metavar: "ID",
+              description: "What the role demands of other accounts",
+              isOfServer: true
+            }
           })
         }
       },
@@ -179,7 +262,13 @@ export const keys = {
           service_account_key: kind.serviceAccountKey({
             title: "Service account key",
             description:
-              "JSON key of a service account. Leave it empty to use the credentials of the machine: that of GOOGLE_APPLICATION_CREDENTIALS, or its own service account."
+              "JSON key of a service account. Leave it empty to use the credentials of the machine: that of GOOGLE_APPLICATION_CREDENTIALS, or its own service account.",
+            flag: {
+              name: "service-account-file",
+              metavar: "FILE",
+              description: "JSON key of a service account of Google Cloud",
+              isOfServer: true
+            }
           })
         }
       }
@@ -188,7 +277,14 @@ export const keys = {
       title: "Authentication",
       group: "connection",
       alwaysShow: true,
-      description: "How requests are authenticated, other than by username and password."
+      description: "How requests are authenticated, other than by username and password.",
+      flag: {
+        name: "auth",
+        metavar: "TYPE",
+        description:
+          "Method of authentication, if no other flag selects it: google or aws_sigv4 with the credentials of the machine",
+        isOfServer: true
+      }
     }
   ),
   tls: kind.object(
@@ -197,31 +293,71 @@ export const keys = {
         title: "CA certificates",
         description:
           "PEM text with the authorities that have signed the server's certificate, in addition to those of the system.",
-        examples: ["-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"]
+        examples: ["-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"],
+        flag: {
+          name: "ca-file",
+          metavar: "FILE",
+          description: "Certificates (PEM) of the authorities that have signed the server's",
+          isFile: true,
+          isOfServer: true
+        }
       }),
       client_certificate: kind.certificates({
         title: "Client certificate",
         description: "PEM text with the certificate for this client, if the server demands one.",
-        examples: ["-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"]
+        examples: ["-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n"],
+        flag: {
+          name: "cert-file",
+          metavar: "FILE",
+          description: "Certificate (PEM) for this client",
+          isFile: true,
+          isOfServer: true
+        }
       }),
       client_key: kind.secretLines({
         title: "Client key",
-        description: "PEM text with the private key of the client certificate."
+        description: "PEM text with the private key of the client certificate.",
+        flag: {
+          name: "key-file",
+          metavar: "FILE",
+          description: "Private key (PEM) of the client certificate",
+          isOfServer: true
+        }
       }),
       client_key_passphrase: kind.secretText({
         title: "Passphrase of the client key",
-        description: "Only if the key is encrypted."
+        description: "Only if the key is encrypted.",
+        flag: {
+          name: "key-passphrase-file",
+          metavar: "FILE",
+          description: "File that contains the passphrase of the private key",
+          variable: "SOURCE_PROMETHEUS_KEY_PASSPHRASE",
+          isOfServer: true
+        }
       }),
       server_name: kind.text({
         title: "Server name",
         description: "Name that the server's certificate must have, if it is not the host of the base URL.",
-        examples: ["prometheus.internal"]
+        examples: ["prometheus.internal"],
+        flag: {
+          name: "server-name",
+          metavar: "NAME",
+          description: "Name that the server's certificate must have, if it is not the host of --url",
+          isOfServer: true
+        }
       }),
       verify: kind.boolean({
         title: "Verify the server's certificate",
         description:
           "Turn off only for a test: without it, anyone on the way can read and change what is sent, credentials included.",
-        default: true
+        default: true,
+        flag: {
+          name: "insecure",
+          description:
+            "Do not verify the server's certificate: anyone on the way can read and change what is sent",
+          sets: false,
+          isOfServer: true
+        }
       })
     },
     {
@@ -235,7 +371,18 @@ export const keys = {
     group: "connection",
     description:
       "URL of an HTTP proxy for all requests, with user and password if it needs them. Leave empty to use the environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY.",
-    examples: ["http://proxy.example.com:3128"]
+    examples: ["http://proxy.example.com:3128"],
+    flag: {
+      name: "proxy",
+      metavar: "URL",
+      description:
+        "Proxy for all requests; by default HTTPS_PROXY, HTTP_PROXY and NO_PROXY of the environment",
+      refusal: (value) =>
+        value.includes("@")
+          ? "must not contain a user or password, because all users of the machine can see flags (its value is not shown): set HTTPS_PROXY in the environment, or proxy_url in a configuration file"
+          : undefined,
+      isOfServer: true
+    }
   }),
   headers: kind.objects(
     {
@@ -251,7 +398,16 @@ export const keys = {
       title: "HTTP headers",
       group: "connection",
       description: "Headers to send with every request, for example X-Scope-OrgID for Mimir.",
-      example: { name: "X-Scope-OrgID", value: "tenant" }
+      example: { name: "X-Scope-OrgID", value: "tenant" },
+      flag: {
+        name: "header-file",
+        metavar: "FILE",
+        description: "File with headers to send with every request, NAME: VALUE on each line",
+        separator: ": ",
+        variable: "SOURCE_PROMETHEUS_HEADERS",
+        isAdded: true,
+        isOfServer: true
+      }
     }
   ),
   parameters: kind.objects(
@@ -269,7 +425,16 @@ export const keys = {
       group: "connection",
       description:
         "Parameters to add to the address of every request, for example namespace for OpenShift or an API key.",
-      example: { name: "namespace", value: "monitoring" }
+      example: { name: "namespace", value: "monitoring" },
+      flag: {
+        name: "parameter-file",
+        metavar: "FILE",
+        description: "File with parameters for the address of every request, NAME=VALUE on each line",
+        separator: "=",
+        variable: "SOURCE_PROMETHEUS_PARAMETERS",
+        isAdded: true,
+        isOfServer: true
+      }
     }
   ),
   start_date: kind.moment({

@@ -5,10 +5,9 @@ import {
   demoSettingsOf,
   isDemo,
   settingsOf,
-  TOKEN_VARIABLE,
-  type WrongFlags,
   withFlagsToCheck
 } from "../../src/cli/configFlags.ts"
+import type { WrongFlags } from "../../src/cli/keyFlags.ts"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { InputFileError } from "../../src/config/inputFile.ts"
 
@@ -19,24 +18,43 @@ const single = {
   end: "end_date",
   step: "step",
   user: "basic_auth_user",
-  passwordFile: "basic_auth_pass"
+  passwordFile: "basic_auth_pass",
+  auth: "authentication.auth_type",
+  tokenFile: "authentication.token",
+  tokenUrl: "authentication.token_url",
+  clientId: "authentication.client_id",
+  clientSecretFile: "authentication.client_secret",
+  audience: "authentication.audience",
+  tokenParameterFile: "authentication.parameters",
+  awsRegion: "authentication.region",
+  awsRole: "authentication.role_arn",
+  serviceAccountFile: "authentication.service_account_key",
+  caFile: "tls.ca_certificate",
+  certFile: "tls.client_certificate",
+  keyFile: "tls.client_key",
+  keyPassphraseFile: "tls.client_key_passphrase",
+  serverName: "tls.server_name",
+  insecure: "tls.verify",
+  proxy: "proxy_url",
+  headerFile: "headers",
+  parameterFile: "parameters"
 } as const
 const repeated = {
   select: "metrics.include",
   exclude: "metrics.exclude",
-  excludeLabel: "exclude_labels"
+  excludeLabel: "exclude_labels",
+  scope: "authentication.scopes"
 } as const
 
 const flags = (
-  given: Partial<Record<keyof typeof single | "config" | "tokenFile", string>>,
+  given: Partial<Record<keyof typeof single | "config", string>>,
   more: Partial<Record<keyof typeof repeated, ReadonlyArray<string>>> & { readonly demo?: boolean } = {}
 ): ConfigFlags => {
-  const { config, tokenFile, ...others } = given
+  const { config, ...others } = given
   const { demo = false, ...lists } = more
   return {
     demo,
     config,
-    tokenFile,
     keys: Object.fromEntries([
       ...Object.entries(others).map(([name, value]) => [single[name as keyof typeof single], [value]]),
       ...Object.entries(lists).map(([name, values]) => [repeated[name as keyof typeof repeated], values])
@@ -45,6 +63,8 @@ const flags = (
 }
 
 const PASSWORD_VARIABLE = "SOURCE_PROMETHEUS_PASSWORD"
+
+const TOKEN_VARIABLE = "SOURCE_PROMETHEUS_TOKEN"
 
 const tenant = { name: "X-Scope-OrgID", value: "a" }
 
@@ -190,41 +210,259 @@ describe("settingsOf", () => {
     )
   )
 
-  const headersOf = ({ headers }: Effect.Success<ReturnType<typeof settings>>) =>
-    headers.map(({ name, value }) => [name, Redacted.value(value)])
+  const pairsOf = (list: ReadonlyArray<{ readonly name: string; readonly value: Redacted.Redacted }>) =>
+    list.map(({ name, value }) => [name, Redacted.value(value)])
 
-  it.effect("takes a token from a file, or else from the environment, and sends it as a header", () =>
+  const tokenOf = ({ authentication }: Effect.Success<ReturnType<typeof settings>>) =>
+    authentication.auth_type === "bearer_token" ? Redacted.value(authentication.token) : undefined
+
+  it.effect("takes a token from a file, or else from the environment", () =>
     Effect.gen(function* () {
       const variables = { [TOKEN_VARIABLE]: "t1" }
-      assert.deepStrictEqual(headersOf(yield* settings(flags(local), {}, variables)), [
-        ["Authorization", "Bearer t1"]
-      ])
+      assert.strictEqual(tokenOf(yield* settings(flags(local), {}, variables)), "t1")
       const given = {
-        c: JSON.stringify({ headers: [tenant, { name: "authorization", value: "old" }] }),
+        c: JSON.stringify({ headers: [tenant], authentication: { auth_type: "bearer_token", token: "old" } }),
         t: "t2\n"
       }
-      const both = flags({ ...local, config: "c", tokenFile: "t" })
-      assert.deepStrictEqual(headersOf(yield* settings(both, given, variables)), [
-        ["X-Scope-OrgID", "a"],
-        ["Authorization", "Bearer t2"]
-      ])
-      assert.deepStrictEqual(headersOf(yield* settings(flags({ ...local, config: "c" }), given)), [
-        ["X-Scope-OrgID", "a"],
-        ["authorization", "old"]
-      ])
-      const user = { [PASSWORD_VARIABLE]: "p", [TOKEN_VARIABLE]: "s3cr3t" }
-      const message = yield* messageOf(settings(flags({ ...local, user: "u" }), {}, user))
-      assert.match(message, /a token \(--token-file or SOURCE_PROMETHEUS_TOKEN\) are both set/)
-      assert.notInclude(message, "s3cr3t")
+      const both = yield* settings(flags({ ...local, config: "c", tokenFile: "t" }), given, variables)
+      assert.strictEqual(tokenOf(both), "t2")
+      assert.deepStrictEqual(pairsOf(both.headers), [["X-Scope-OrgID", "a"]])
+      assert.strictEqual(tokenOf(yield* settings(flags({ ...local, config: "c" }), given)), "old")
       assert.match(
         yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "" })),
         /token file t is empty/
       )
       const broken = yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "s3cr3t\n\n" }))
-      assert.match(broken, /^The token file t does not contain a bearer token, which is a single line/)
+      assert.match(
+        broken,
+        /authentication\.token \(SOURCE_PROMETHEUS_TOKEN or --token-file\) ends with a line feed, which is not allowed/
+      )
       const variable = yield* messageOf(settings(flags(local), {}, { [TOKEN_VARIABLE]: "s3cr3t\u0001" }))
-      assert.match(variable, /^SOURCE_PROMETHEUS_TOKEN does not contain a bearer token/)
+      assert.match(
+        variable,
+        /authentication\.token \(SOURCE_PROMETHEUS_TOKEN or --token-file\) has characters that are not allowed/
+      )
       assert.notInclude(`${broken} ${variable}`, "s3cr3t")
+    })
+  )
+
+  it.effect("sets every key of the connection", () =>
+    Effect.gen(function* () {
+      const oauth2 = flags(
+        {
+          ...local,
+          tokenUrl: "https://login/token",
+          clientId: "id",
+          clientSecretFile: "s",
+          audience: "a",
+          tokenParameterFile: "p",
+          caFile: "ca",
+          certFile: "cert",
+          keyFile: "key",
+          serverName: "name",
+          insecure: "",
+          proxy: "http://proxy:3128",
+          headerFile: "h",
+          parameterFile: "q"
+        },
+        { scope: ["x", "y"] }
+      )
+      const files = {
+        s: "s3cr3t\n",
+        p: "resource=https://r?a=b\r\nempty=\n\n",
+        ca: "CA\n",
+        cert: "CERT\n",
+        key: "KEY\n",
+        h: "X-Scope-OrgID: a:b\nX-Empty:\nx-y:z \n",
+        q: "namespace=a b=c\nextra_filters[]=x\nextra_filters[]=y\n"
+      }
+      const made = yield* settings(oauth2, files, { SOURCE_PROMETHEUS_KEY_PASSPHRASE: "pass" })
+      assert.deepStrictEqual(made.authentication, {
+        auth_type: "oauth2",
+        token_url: "https://login/token",
+        client_id: "id",
+        client_secret: Redacted.make("s3cr3t"),
+        scopes: ["x", "y"],
+        audience: "a",
+        parameters: [
+          { name: "resource", value: Redacted.make("https://r?a=b") },
+          { name: "empty", value: Redacted.make("") }
+        ],
+        client_secret_in: "header"
+      })
+      assert.deepStrictEqual(made.tls, {
+        ca_certificate: "CA",
+        client_certificate: "CERT",
+        client_key: Redacted.make("KEY"),
+        client_key_passphrase: Redacted.make("pass"),
+        server_name: "name",
+        verify: false
+      })
+      assert.strictEqual(Redacted.value(Option.getOrThrow(made.proxyUrl)), "http://proxy:3128")
+      assert.deepStrictEqual(pairsOf(made.headers), [
+        ["X-Scope-OrgID", "a:b"],
+        ["X-Empty", ""],
+        ["x-y", "z"]
+      ])
+      assert.deepStrictEqual(pairsOf(made.parameters), [
+        ["namespace", "a b=c"],
+        ["extra_filters[]", "x"],
+        ["extra_filters[]", "y"]
+      ])
+      const aws = yield* settings(
+        flags({ ...local, awsRegion: "eu-central-1", awsRole: "arn:aws:iam::1:role/r" })
+      )
+      assert.deepStrictEqual(aws.authentication, {
+        auth_type: "aws_sigv4",
+        region: "eu-central-1",
+        service: "aps",
+        role_arn: "arn:aws:iam::1:role/r"
+      })
+      const google = yield* settings(flags({ ...local, auth: "google" }))
+      assert.deepStrictEqual(google.authentication, { auth_type: "google" })
+    })
+  )
+
+  it.effect("adds headers and parameters to those of the file", () =>
+    Effect.gen(function* () {
+      const c = JSON.stringify({ headers: [tenant], parameters: [{ name: "a", value: "b" }] })
+      const variables = { SOURCE_PROMETHEUS_HEADERS: "X-A: b", SOURCE_PROMETHEUS_PARAMETERS: "c=d" }
+      const made = yield* settings(flags({ ...local, config: "c" }), { c }, variables)
+      assert.deepStrictEqual(pairsOf(made.headers), [
+        ["X-Scope-OrgID", "a"],
+        ["X-A", "b"]
+      ])
+      assert.deepStrictEqual(pairsOf(made.parameters), [
+        ["a", "b"],
+        ["c", "d"]
+      ])
+    })
+  )
+
+  it.effect("names the line of a file that has no name, but not its text", () =>
+    Effect.gen(function* () {
+      for (const [given, files, variables, expected] of [
+        [
+          { headerFile: "h" },
+          { h: "a: b\n\ns3cr3t\n" },
+          {},
+          "Line 3 of the header file h is not NAME: VALUE"
+        ],
+        [{ headerFile: "h" }, { h: ": s3cr3t" }, {}, "Line 1 of the header file h is not NAME: VALUE"],
+        [
+          {},
+          {},
+          { SOURCE_PROMETHEUS_PARAMETERS: "s3cr3t" },
+          "Line 1 of SOURCE_PROMETHEUS_PARAMETERS is not NAME=VALUE"
+        ],
+        [
+          { tokenParameterFile: "p" },
+          { p: "s3cr3t" },
+          {},
+          "Line 1 of the token parameter file p is not NAME=VALUE"
+        ]
+      ] as const) {
+        const message = yield* messageOf(settings(flags({ ...local, ...given }), files, variables))
+        assert.include(message, expected)
+        assert.notInclude(message, "s3cr3t")
+      }
+    })
+  )
+
+  it.effect.each([
+    [
+      { tokenFile: "t", awsRegion: "r" },
+      undefined,
+      {},
+      /^--token-file sets .* bearer_token, but --aws-region sets it to aws_sigv4: remove one/
+    ],
+    [
+      { auth: "google", clientId: "c" },
+      undefined,
+      {},
+      /^--auth sets .* to google, but --client-id sets it to oauth2/
+    ],
+    [
+      { serviceAccountFile: "t" },
+      undefined,
+      { [TOKEN_VARIABLE]: "x" },
+      /^SOURCE_PROMETHEUS_TOKEN sets .* but --service-account-file sets it to google/
+    ],
+    [
+      { awsRegion: "r" },
+      { auth_type: "bearer_token", token: "x" },
+      {},
+      /^--aws-region sets .* to aws_sigv4, but the configuration file sets it to bearer_token/
+    ],
+    [
+      { auth: "none" },
+      { auth_type: "google" },
+      {},
+      /^--auth sets .* to none, but the configuration file sets it to google/
+    ],
+    [
+      { auth: "bearer" },
+      undefined,
+      {},
+      /authentication\.auth_type \(--auth\) is "bearer", but must be "none" or/
+    ],
+    [
+      { auth: "bearer_token" },
+      undefined,
+      {},
+      /authentication\.token \(SOURCE_PROMETHEUS_TOKEN or --token-file\) is missing/
+    ],
+    [
+      { tokenUrl: "http://t" },
+      undefined,
+      {},
+      /authentication\.client_id \(--client-id\) is missing.* authentication\.client_secret \(SOURCE_PROMETHEUS_CLIENT_SECRET or --client-secret-file\) is missing/
+    ],
+    [
+      { awsRole: "arn:aws:iam::1:role/r" },
+      undefined,
+      {},
+      /authentication\.region \(--aws-region\) is missing/
+    ],
+    [
+      { user: "u", tokenFile: "t" },
+      undefined,
+      { [PASSWORD_VARIABLE]: "p" },
+      /^--user selects basic authentication, and --token-file selects bearer_token, but/
+    ],
+    [
+      { user: "u" },
+      { auth_type: "google" },
+      { [PASSWORD_VARIABLE]: "p" },
+      /^--user selects basic .* and authentication of the configuration file selects google/
+    ]
+  ] as const)(
+    "refuses two methods of authentication, and half of one: %j",
+    ([given, authentication, variables, expected]) =>
+      Effect.gen(function* () {
+        const some =
+          authentication === undefined
+            ? flags({ ...local, ...given })
+            : flags({ ...local, ...given, config: "c" })
+        const error = yield* Effect.flip(
+          settings(some, { c: JSON.stringify({ authentication }), t: "s3cr3t-token" }, variables)
+        )
+        assert.strictEqual(error._tag, "WrongFlags")
+        assert.match(error.message.replace("The configuration is not valid. ", ""), expected)
+        assert.notInclude(error.message, "s3cr3t")
+      })
+  )
+
+  it.effect("lets a flag select a method where the file has none", () =>
+    Effect.gen(function* () {
+      for (const authentication of [undefined, null, {}, { auth_type: "none" }, { auth_type: null }]) {
+        const c = JSON.stringify({ authentication })
+        const made = yield* settings(flags({ ...local, config: "c", tokenFile: "t" }), { c, t: "x" })
+        assert.strictEqual(tokenOf(made), "x")
+      }
+      const c = JSON.stringify({ authentication: { auth_type: "aws_sigv4", region: "a", service: "b" } })
+      const made = yield* settings(flags({ ...local, config: "c", awsRegion: "r" }), { c })
+      assert.deepStrictEqual(made.authentication, { auth_type: "aws_sigv4", region: "r", service: "b" })
     })
   )
 
@@ -234,9 +472,7 @@ describe("settingsOf", () => {
         const made = yield* settings(flags({ ...local, user: "u" }), {}, { [PASSWORD_VARIABLE]: secret })
         assert.deepStrictEqual(passwordOf(made), ["u", "s3cr3t 1"])
       }
-      assert.deepStrictEqual(headersOf(yield* settings(flags(local), {}, { [TOKEN_VARIABLE]: "t1\n" })), [
-        ["Authorization", "Bearer t1"]
-      ])
+      assert.strictEqual(tokenOf(yield* settings(flags(local), {}, { [TOKEN_VARIABLE]: "t1\n" })), "t1")
     })
   )
 
@@ -311,7 +547,7 @@ describe("withFlagsToCheck", () => {
   it.each([
     [
       "HTTP 401. Check basic_auth_user, basic_auth_pass and headers.",
-      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file) and headers (--token-file)."
+      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file) and headers (SOURCE_PROMETHEUS_HEADERS or --header-file)."
     ],
     [
       "No metric. Check start_date and end_date, and whether metrics and selector leave any.",
@@ -325,7 +561,10 @@ describe("withFlagsToCheck", () => {
       "It expects TLS: set base_url to an address with https.",
       "It expects TLS: set base_url (--url) to an address with https."
     ],
-    ["A page. Set headers, or set base_url.", "A page. Set headers (--token-file), or set base_url (--url)."],
+    [
+      "A page. Set headers, or set base_url.",
+      "A page. Set headers (SOURCE_PROMETHEUS_HEADERS or --header-file), or set base_url (--url)."
+    ],
     ["The parts of headers and base_url.", "The parts of headers and base_url."],
     ["It said: Checked step. All is well.", "It said: Checked step. All is well."]
   ])("names the flags of %s", (message, expected) => {

@@ -484,9 +484,11 @@ describe("decodeConfig", () => {
     ["headers", SECRET],
     ["headers", { authorization: SECRET }],
     ["headers", [SECRET]],
-    ["headers", [{ name: "x", value: { secret: SECRET } }]],
-    ["headers", [{ name: SECRET }]],
-    ["headers", [null]]
+    ["headers", [null]],
+    ["authentication", SECRET],
+    ["authentication", [SECRET]],
+    ["tls", SECRET],
+    ["proxy_url", [SECRET]]
   ] as const)("never shows a secret of the wrong type: %s %j", ([key, value]) =>
     Effect.gen(function* () {
       const message = yield* refusal({ [key]: value })
@@ -494,6 +496,66 @@ describe("decodeConfig", () => {
         message,
         `The configuration is not valid. ${key} is not of the right type (its value is not shown), but must be ${keys[key].accepted}.`
       )
+    })
+  )
+
+  it.effect.each([
+    [
+      "headers",
+      [{ name: "x", value: { secret: SECRET } }],
+      "headers[0].value is not of the right type (its value is not shown), but must be text."
+    ],
+    ["headers", [{ name: SECRET }], "headers[0].value is missing: it must be text."],
+    [
+      "headers",
+      [
+        { name: "x", value: SECRET },
+        { name: ["y"], value: null }
+      ],
+      "headers[1].name is a list (its content is not shown), but must be text. headers[1].value is not of the right type (its value is not shown), but must be text."
+    ],
+    [
+      "authentication",
+      { auth_type: "bearer_token", token: [SECRET] },
+      "authentication.token is not of the right type (its value is not shown), but must be a single line of ASCII characters."
+    ],
+    [
+      "authentication",
+      { auth_type: "bearer_token", Token: SECRET },
+      "authentication.token is missing: it must be a single line of ASCII characters."
+    ],
+    [
+      "authentication",
+      { auth_type: "bearer", token: SECRET },
+      'authentication.auth_type is "bearer", but must be "none" or "bearer_token" or "oauth2" or "aws_sigv4" or "google".'
+    ],
+    [
+      "authentication",
+      { token: SECRET },
+      'authentication.auth_type is missing: it must be "none" or "bearer_token" or "oauth2" or "aws_sigv4" or "google".'
+    ],
+    [
+      "authentication",
+      { auth_type: { bearer_token: SECRET } },
+      'authentication.auth_type is an object (its content is not shown), but must be "none" or "bearer_token" or "oauth2" or "aws_sigv4" or "google".'
+    ],
+    [
+      "tls",
+      { client_key: [SECRET], verify: "no" },
+      'tls.client_key is not of the right type (its value is not shown), but must be text. tls.verify is "no", but must be true or false.'
+    ]
+  ] as const)("names the inner key that is wrong, without its secret: %s %j", ([key, value, problems]) =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* refusal({ [key]: value }), `The configuration is not valid. ${problems}`)
+    })
+  )
+
+  it.effect("reports some problems of a list, and counts on no item of it", () =>
+    Effect.gen(function* () {
+      const wrong = Array.from({ length: 100 }, () => ({ name: 1, value: SECRET }))
+      const message = yield* refusal({ headers: [{ name: "Host", value: "x" }, ...wrong] })
+      assert.match(message, /headers\[1\]\.name is 1, .* headers\[5\]\.name is 1, but must be text\.$/)
+      assert.notInclude(message, "Host")
     })
   )
 

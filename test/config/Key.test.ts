@@ -106,10 +106,10 @@ describe("a new row of the table of keys", () => {
     Effect.gen(function* () {
       const command = Command.make("test", { keys: flagsOf(table) }, ({ keys: values }) =>
         Effect.gen(function* () {
-          const fromFile = yield* withFlags(table, { pause: "2m" }, values)
+          const { config: fromFile } = yield* withFlags(table, { pause: "2m" }, values)
           assert.deepStrictEqual(fromFile, { pause: "1m", api_key: "from file" })
           const { api_key: _, ...others } = values
-          const fromVariable = yield* withFlags(table, {}, others)
+          const { config: fromVariable } = yield* withFlags(table, {}, others)
           assert.deepStrictEqual(fromVariable, { pause: "1m", api_key: "from variable" })
         })
       )
@@ -137,7 +137,11 @@ describe("a new row of the table of keys", () => {
       '| Pause | `pause` | `5` | a whole number of seconds from 0 to 86400 (1 day), such as 3600, `"3600"` or `"1h"` | Seconds between two requests. |',
       "| API key | `api_key` |  | text, secret | Key of the API. |"
     ])
-    assert.lengthOf(lines, keysWithPaths(table).length + 2)
+    // The rows of keys, and of the forms of authentication.
+    assert.lengthOf(
+      lines,
+      keysWithPaths(table).length + Object.keys(keys.authentication.variants!.forms).length + 2
+    )
   })
 })
 
