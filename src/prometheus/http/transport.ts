@@ -167,6 +167,7 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       status,
       body: mask(text),
       contentType,
+      errorType: headers["x-amzn-errortype"],
       finalAddress: body.response.request.url,
       retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
     })

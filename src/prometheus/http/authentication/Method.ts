@@ -41,7 +41,7 @@ export interface AuthenticationContext {
 /** A method of authentication. */
 export interface Method<Settings> {
   /** Whether requests carry a secret that anyone who sees them can use. */
-  readonly sendsSecrets: boolean
+  readonly sendsSecrets: boolean | ((settings: Settings) => boolean)
   /** Secrets that follow from those of the settings, such as an encoded password. Every text masks them. */
   readonly derivedSecrets?: (settings: Settings) => ReadonlyArray<string>
   readonly make: (settings: Settings, context: AuthenticationContext) => Authentication

@@ -25,7 +25,10 @@ export const authenticationOf = (
 ): Authentication => methodOf(settings).make(settings, context)
 
 /** Whether requests carry a secret that anyone who sees them can use. */
-export const sendsSecrets = (settings: AuthenticationSettings): boolean => methodOf(settings).sendsSecrets
+export const sendsSecrets = (settings: AuthenticationSettings): boolean => {
+  const { sendsSecrets } = methodOf(settings)
+  return typeof sendsSecrets === "boolean" ? sendsSecrets : sendsSecrets(settings)
+}
 
 /** Secrets that follow from those of the settings. Every text masks them. */
 export const derivedSecrets = (settings: AuthenticationSettings): ReadonlyArray<string> =>
