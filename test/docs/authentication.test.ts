@@ -61,8 +61,8 @@ describe("the page about authentication", () => {
 
   it("has an example of every method, and of every key of each", () => {
     const used = examples.map(({ json }) => filled(json))
-    const methods = keys.authentication.variants?.tables ?? {}
-    for (const [method, table] of Object.entries(methods)) {
+    const methods = keys.authentication.variants?.forms ?? {}
+    for (const [method, { keys: table }] of Object.entries(methods)) {
       if (method === "none") continue
       const examplesOf = used.flatMap(({ authentication }) => {
         const given = authentication as { readonly auth_type?: string } | undefined
