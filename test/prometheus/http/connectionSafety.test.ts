@@ -69,7 +69,7 @@ describe("a connection", () => {
       client_secret: Redacted.make("Geheim-4711"),
       client_secret_in: "header"
     } as const
-    const warnings = connectionWarnings(connection("https://a", { authentication }), {})
+    const warnings = connectionWarnings(connection("https://a", { authentication }), {}, 0)
     assert.lengthOf(warnings, isWarned ? 1 : 0)
     if (!isWarned) return
     assert.match(
