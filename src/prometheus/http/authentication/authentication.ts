@@ -1,5 +1,6 @@
 /** How requests are authenticated: one entry per method. */
 import type { AuthenticationOf, AuthenticationSettings, AuthType } from "../../../config/ConnectorConfig.ts"
+import type { Reason } from "../../PrometheusError.ts"
 import { awsSigV4 } from "./awsSigV4.ts"
 import { basic, bearerToken, none } from "./fixed.ts"
 import { google } from "./google.ts"
@@ -33,3 +34,13 @@ export const sendsSecrets = (settings: AuthenticationSettings): boolean => {
 /** Secrets that follow from those of the settings. Every text masks them. */
 export const derivedSecrets = (settings: AuthenticationSettings): ReadonlyArray<string> =>
   methodOf(settings).derivedSecrets?.(settings) ?? []
+
+/** What to do if Prometheus does not accept the credentials. Undefined if the reason says it already. */
+export const refusedAdvice = (settings: AuthenticationSettings, reason: Reason): string | undefined => {
+  const { keysToCheck } = methodOf(settings)
+  if (keysToCheck === undefined) return undefined
+  if (reason === "Unauthorized") return `Check ${keysToCheck}.`
+  return reason === "Forbidden"
+    ? `The server does not let these credentials read this. Check what they may read, and ${keysToCheck}.`
+    : undefined
+}
