@@ -16,13 +16,14 @@ import { Effect, type Scope } from "effect"
 /** A request. Layers may send a changed copy of it on. */
 export interface Ask {
   readonly method: string
+  /** The path and the query, as they were sent. */
+  readonly target: string
   readonly path: string
   /** Those of the address, or of the form. */
   readonly params: URLSearchParams
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
-  /** The path and the query as they were sent. */
-  readonly target: string
+  /** The body, as it was sent. */
   readonly body: Buffer
 }
 
@@ -113,11 +114,11 @@ const received = async (request: IncomingMessage): Promise<Ask> => {
   for (const [name, value] of new URLSearchParams(body.toString())) params.append(name, value)
   return {
     method: request.method ?? "GET",
+    target: request.url ?? "/",
     path: url.pathname,
     params,
-    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, `${value}`])),
-    target: request.url ?? "/",
-    body
+    body,
+    headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, `${value}`]))
   }
 }
 
