@@ -316,7 +316,7 @@ describe("AWS", { concurrent: true }, () => {
             const { host } = new URL(baseUrl)
             const warnings = output.logs.filter((line) => /signature/i.test(line))
             assert.deepStrictEqual(warnings, [
-              `WARN The clock of this machine is about 20 min ${millis < 0 ? "behind" : "ahead of"} that of ${host}, which refused a signature because of its time. Requests are signed with the time of ${host} now. Correct the clock of this machine.`
+              `WARN The clock of this machine is about 20 min ${millis < 0 ? "behind" : "ahead of"} that of ${host}, which only accepts signatures of its own time. Requests are signed with that time from now on. Correct the clock of this machine.`
             ])
           })
       )
