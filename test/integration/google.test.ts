@@ -28,7 +28,7 @@ const service = Effect.fnUntraced(function* (
   ...layers: ReadonlyArray<Layer>
 ) {
   const identity = yield* googleIdentity(options)
-  const { baseUrl, requests } = yield* fake((yield* Source).baseUrl, ...layers, identity.layer, google)
+  const { baseUrl, requests } = yield* fake((yield* Source).baseUrl, identity.layer, ...layers, google)
   return { ...identity, baseUrl, requests, issued: () => identity.issued, refusals: () => identity.refusals }
 })
 
@@ -119,7 +119,7 @@ describe("Google Cloud", { concurrent: true }, () => {
           if (isRange(ask)) await new Promise((resolve) => setTimeout(resolve, 300))
           return next(ask)
         }
-        const google = yield* service({ lifeSeconds: 2 }, slowly)
+        const google = yield* service({ lifeSeconds: 4 }, slowly)
         const output = yield* read(google.baseUrl, {
           config: { ...withKey(google.key), concurrency: 1 },
           child: { env: nothing }
