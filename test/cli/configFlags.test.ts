@@ -546,8 +546,8 @@ describe("settingsOf", () => {
 describe("withFlagsToCheck", () => {
   it.each([
     [
-      "HTTP 401. Check basic_auth_user, basic_auth_pass and headers.",
-      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file) and headers (SOURCE_PROMETHEUS_HEADERS or --header-file)."
+      "HTTP 401. Check basic_auth_user, basic_auth_pass, authentication and headers.",
+      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file), authentication (--auth) and headers (SOURCE_PROMETHEUS_HEADERS or --header-file)."
     ],
     [
       "No metric. Check start_date and end_date, and whether metrics and selector leave any.",

@@ -416,7 +416,7 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
   [404, "unavailable with Prometheus Agent", "NothingStored", /agent mode/],
   [401, "no org id", "Unauthorized", /X-Scope-OrgID/],
   [403, '{"message":"Missing Authentication Token"}', "Unauthorized", /Missing Authentication Token.*SigV4/],
-  [401, "Unauthorized", "Unauthorized", /basic_auth_user, basic_auth_pass and headers/],
+  [401, "Unauthorized", "Unauthorized", /basic_auth_user, basic_auth_pass, authentication and headers/],
   [403, "Forbidden", "Forbidden", /does not let these credentials read this\. Check what they may read/],
   [407, "", "Unauthorized", /Proxy-Authorization in headers/],
   [511, "", "Unauthorized", /network .* login/],
