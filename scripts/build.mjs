@@ -112,6 +112,7 @@ const withoutPrompts = {
 const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
   { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
+  { entry: "src/prometheus/http/authentication/awsCredentials.ts", file: "aws.mjs" },
   {
     entry: "src/prometheus/http/authentication/googleLibrary.ts",
     file: "google.mjs",

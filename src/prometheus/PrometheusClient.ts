@@ -2,7 +2,7 @@
 import { Clock, Context, Effect, Fiber, Layer, Result, type Scope, type Stream } from "effect"
 import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
-import { GrowingMask } from "../config/SecretMask.ts"
+import { GrowingMask, isCommon } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
@@ -123,7 +123,8 @@ const make = (
   const { add, mask } = new GrowingMask(allSecretTexts(settings))
   const addSecret = (secret: string) => {
     add(secret)
-    onFetchedSecret(secret)
+    // As for the configured secrets: only a server's text is masked with those that any text may contain.
+    if (!isCommon(secret)) onFetchedSecret(secret)
   }
   const warnOnce = makeWarnOnce(settings.baseUrl)
   const evidence = new EvidenceLog(settings)

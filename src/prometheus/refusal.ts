@@ -11,6 +11,8 @@ export interface Refusal {
   /** The start of the body, as text. */
   readonly body: string
   readonly contentType: string
+  /** The name of the error, which AWS sends in a header. */
+  readonly errorType?: string | undefined
   /** The address that responded, after redirects, if it is another one. */
   readonly finalAddress?: string | undefined
   readonly retryAfterMillis?: number | undefined
@@ -19,9 +21,10 @@ export interface Refusal {
 /** Turns a refusal into an error. `endpoint` is the address of the request, without its query. */
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const said = serverText(refusal.body, refusal.contentType)
-  const text = excerptLine(said.text)
+  const errorType = /^\w{1,100}/.exec(refusal.errorType ?? "")?.[0] ?? ""
+  const text = excerptLine(said.text) || errorType
   const summary = endSentence(`${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`)
-  const { reason, advice = adviceFor(reason, refusal) } = ruleFor(refusal.status, said)
+  const { reason, advice = adviceFor(reason, refusal) } = ruleFor(refusal.status, said, errorType)
   return new PrometheusError({
     reason,
     summary,
@@ -37,8 +40,8 @@ const adviceFor = (reason: Reason, { contentType, finalAddress = "" }: Refusal):
   return address !== null && isLoginAddress(address) ? needsLogin : undefined
 }
 
-const ruleFor = (status: number, { hasError, page, text }: ServerText): Rule => {
-  const words = beginning(withoutQuotes(text))
+const ruleFor = (status: number, { hasError, page, text }: ServerText, errorType: string): Rule => {
+  const words = `${beginning(withoutQuotes(text))} ${errorType}`
   return rules.find(
     (rule) =>
       (rule.statuses?.includes(status) ?? true) &&

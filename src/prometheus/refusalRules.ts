@@ -46,6 +46,21 @@ export const needsHttps =
 export const needsClientCertificate =
   "The server wants a client certificate, which this version cannot send: set base_url to an address that needs none, such as that of a proxy that sends one."
 
+/** The statuses with which AWS refuses a signature. */
+const signatureStatuses = [400, 401, 403]
+
+/** AWS says that the time of a signature is not its own. */
+const awsClock: ReadonlyArray<RegExp> = [
+  /signature (has )?expired/i,
+  /signature (is )?not yet (current|valid)/i,
+  /RequestTimeTooSkewed|RequestExpired|RequestInTheFuture/,
+  /(?<!in the )request (has|is) expired/i,
+  /difference between the request time and the (current|server'?s?) time/i
+]
+
+/** Whether a text of AWS says so. */
+export const isAboutClock = (text: string): boolean => awsClock.some((pattern) => pattern.test(text))
+
 /**
  * The first rule that applies gives the reason. Texts come first, since servers and releases use different statuses for them. Of
  * the texts, limits come first: a request that is refused for its size must never be taken for a wrong one.
@@ -86,17 +101,59 @@ export const rules: ReadonlyArray<Rule> = [
     advice:
       "The server has several tenants. Add X-Scope-OrgID to headers, with the name of the tenant to read."
   },
+  // ---- AWS ------------------------------------------------------------------------------------------------------
   {
-    statuses: [400, 401, 403],
+    statuses: signatureStatuses,
+    words: [/Missing ?Authentication ?Token/i, /equal-sign\) in Authorization header/i],
+    reason: "Unauthorized",
+    advice:
+      "AWS wants requests with a signature: set authentication.auth_type to aws_sigv4, with authentication.region. If it is, check that the path of base_url is that of the workspace: /workspaces/ws-…."
+  },
+  {
+    statuses: signatureStatuses,
+    words: awsClock,
+    reason: "Unauthorized",
+    advice:
+      "AWS accepts a signature for some minutes only: correct the clock of this machine, or of the server that checks signatures."
+  },
+  {
+    statuses: signatureStatuses,
+    words: [/security token (included in the request )?(is|has) expired/i, /\bExpired ?Token/i],
+    reason: "Unauthorized",
+    advice:
+      "The temporary access key has expired: set authentication.access_key_id, authentication.secret_access_key and authentication.session_token to a new one, or renew the credentials of this machine that are used instead."
+  },
+  {
+    statuses: signatureStatuses,
     words: [
-      /Missing Authentication Token/i,
       /security token included in the request/i,
-      /request signature we calculated/i,
-      /equal-sign\) in Authorization header/i
+      /\b(UnrecognizedClient|InvalidClientTokenId|InvalidAccessKeyId)/,
+      /access key id you provided does not exist/i
     ],
     reason: "Unauthorized",
     advice:
-      "Amazon wants requests with a signature (SigV4), which this version cannot make. Set base_url to a proxy that signs, such as aws-sigv4-proxy."
+      "AWS does not know the access key: check authentication.access_key_id, and authentication.session_token, which temporary keys need and others must not have; or the credentials of this machine, if those are empty."
+  },
+  {
+    statuses: signatureStatuses,
+    words: [/Credential should be scoped to/i],
+    reason: "Unauthorized",
+    advice:
+      "The signature is for another region or service: check authentication.region, and authentication.service, which is aps for Amazon Managed Service for Prometheus."
+  },
+  {
+    statuses: signatureStatuses,
+    words: [/request signature/i, /\b(SignatureDoesNotMatch|InvalidSignature|IncompleteSignature)/],
+    reason: "Unauthorized",
+    advice:
+      "Check authentication.secret_access_key, authentication.region and authentication.service. A proxy must not change what is signed: the address with its query, its host, and the body."
+  },
+  {
+    statuses: signatureStatuses,
+    words: [/not authorized to perform:? ?[\w-]+:/i],
+    reason: "Forbidden",
+    advice:
+      "AWS knows the access key, but its user or role may not do this: allow the action that the message names in a policy (AmazonPrometheusQueryAccess has all that are needed), or set authentication.role_arn to a role that may."
   },
 
   // ---- time -------------------------------------------------------------------------------------------------

@@ -566,6 +566,10 @@ describe("withFlagsToCheck", () => {
       "A page. Set headers (SOURCE_PROMETHEUS_HEADERS or --header-file), or set base_url (--url)."
     ],
     ["The parts of headers and base_url.", "The parts of headers and base_url."],
+    [
+      "It refused it (see docs.example): check authentication.region and tls.verify. Check authentication.token.",
+      "It refused it (see docs.example): check authentication.region (--aws-region) and tls.verify (--insecure). Check authentication.token (SOURCE_PROMETHEUS_TOKEN or --token-file)."
+    ],
     ["It said: Checked step. All is well.", "It said: Checked step. All is well."]
   ])("names the flags of %s", (message, expected) => {
     assert.strictEqual(withFlagsToCheck(message), expected)

@@ -415,7 +415,60 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
   ],
   [404, "unavailable with Prometheus Agent", "NothingStored", /agent mode/],
   [401, "no org id", "Unauthorized", /X-Scope-OrgID/],
-  [403, '{"message":"Missing Authentication Token"}', "Unauthorized", /Missing Authentication Token.*SigV4/],
+  [
+    403,
+    '{"message":"Missing Authentication Token"}',
+    "Unauthorized",
+    /Missing Authentication Token.* set authentication\.auth_type to aws_sigv4/
+  ],
+  [
+    403,
+    '{"message":"The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method."}',
+    "Unauthorized",
+    /Check authentication\.secret_access_key, authentication\.region and authentication\.service/
+  ],
+  [
+    403,
+    '{"message":"Credential should be scoped to correct service: \'aps\'."}',
+    "Unauthorized",
+    /another region or service: check authentication\.region, and authentication\.service/
+  ],
+  [
+    403,
+    '{"message":"The security token included in the request is invalid."}',
+    "Unauthorized",
+    /does not know the access key: check authentication\.access_key_id, and authentication\.session_token/
+  ],
+  [
+    403,
+    '{"message":"The security token included in the request is expired"}',
+    "Unauthorized",
+    /has expired: set authentication\.access_key_id, .* authentication\.session_token/
+  ],
+  [
+    400,
+    '{"__type":"ExpiredTokenException","message":"The security token included in the request is expired"}',
+    "Unauthorized",
+    /temporary access key has expired/
+  ],
+  [
+    403,
+    '{"message":"Signature expired: 20261129T120000Z is now earlier than 20261129T121500Z (20261129T122000Z - 5 min.)"}',
+    "Unauthorized",
+    /correct the clock of this machine/
+  ],
+  [
+    403,
+    '{"message":"Signature not yet current: 20261129T123000Z is still later than 20261129T122500Z (20261129T122000Z + 5 min.)"}',
+    "Unauthorized",
+    /correct the clock of this machine/
+  ],
+  [
+    403,
+    '{"Message":"User: arn:aws:iam::123456789012:user/reader is not authorized to perform: aps:QueryMetrics on resource: arn:aws:aps:eu-central-1:123456789012:workspace/ws-1 because no identity-based policy allows the aps:QueryMetrics action"}',
+    "Forbidden",
+    /aps:QueryMetrics action\. .*AmazonPrometheusQueryAccess.*authentication\.role_arn/
+  ],
   [401, "Unauthorized", "Unauthorized", /basic_auth_user, basic_auth_pass, authentication and headers/],
   [403, "Forbidden", "Forbidden", /does not let these credentials read this\. Check what they may read/],
   [407, "", "Unauthorized", /Proxy-Authorization in headers/],

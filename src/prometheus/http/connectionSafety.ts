@@ -25,6 +25,16 @@ const isLoopback = (hostname: string): boolean =>
   /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
   hostname === "[::1]"
 
+const tokenUrlWarnings = ({ authentication }: Connection): ReadonlyArray<string> => {
+  if (authentication.auth_type !== "oauth2") return []
+  const url = new URL(authentication.token_url)
+  return isInTheClear(url)
+    ? [
+        `The client secret is sent to ${url.origin}${url.pathname} without encryption, and tokens come back without it: anyone on the way can read them. Set authentication.token_url to an address with https.`
+      ]
+    : []
+}
+
 /** Warnings before each sync, in sentences. `environment` is that of the process. */
 export const connectionWarnings = (
   connection: Connection,
@@ -35,6 +45,7 @@ export const connectionWarnings = (
         `Credentials are sent to ${connection.baseUrl} without encryption: anyone on the way can read them. Use an address with https.`
       ]
     : []),
+  ...tokenUrlWarnings(connection),
   ...(connection.tls.verify
     ? []
     : [

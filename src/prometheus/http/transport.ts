@@ -6,7 +6,7 @@ import { isLoginAddress, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import type { ApiRequest } from "./ApiRequest.ts"
-import { authenticationOf } from "./authentication/authentication.ts"
+import { authenticationOf, refusedAdvice } from "./authentication/authentication.ts"
 import type { CredentialRefusal } from "./authentication/Method.ts"
 import { type Body, bodyStart, withPeekedBytes } from "./body.ts"
 import { type Connection, hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
@@ -89,22 +89,24 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
     )
 
   const execute = (request: HttpClientRequest.HttpClientRequest, address: string) =>
-    withHeaders(request).pipe(
-      Effect.flatMap((request) =>
-        Effect.mapError(http.execute(request), (error) => fromTransport(address, error))
-      ),
+    // A request for a token has a time of its own.
+    Effect.flatMap(withHeaders(request), (request) =>
+      Effect.timeoutOrElse(
+        Effect.mapError(http.execute(request), (error) => fromTransport(address, error)),
+        {
+          duration: timeoutMillis,
+          orElse: () =>
+            Effect.fail(
+              new PrometheusError({
+                reason: "Timeout",
+                summary: `${address} did not respond within ${timeoutMillis / 1000} s.`
+              })
+            )
+        }
+      )
+    ).pipe(
       // Servers do not expect the headers of traces, and some proxies refuse them. The request has a span of its own.
-      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
-      Effect.timeoutOrElse({
-        duration: timeoutMillis,
-        orElse: () =>
-          Effect.fail(
-            new PrometheusError({
-              reason: "Timeout",
-              summary: `${address} did not respond within ${timeoutMillis / 1000} s.`
-            })
-          )
-      })
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true)
     )
 
   /** An address from a server, masked except for its scheme. */
@@ -153,6 +155,12 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
     }
   })
 
+  /** A refusal of credentials with the keys of their method, unless it says more already. */
+  const withMethodsAdvice = (error: PrometheusError): PrometheusError => {
+    const advice = error.advice ?? refusedAdvice(settings.authentication, error.reason)
+    return advice === undefined ? error : new PrometheusError({ ...error, advice })
+  }
+
   /** Interprets a response that is not a success. */
   const refusalOf = Effect.fnUntraced(function* (
     body: Body,
@@ -163,13 +171,20 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
     const start = yield* Effect.result(bodyStart(body, MAX_REFUSAL_BYTES))
     const text = Result.getOrElse(start, () => "")
     observe({ refusal: text })
-    const refusal = fromRefusal(body.address, {
-      status,
-      body: mask(text),
-      contentType,
-      finalAddress: body.response.request.url,
-      retryAfterMillis: parseRetryAfter(headers["retry-after"], headers.date, yield* Clock.currentTimeMillis)
-    })
+    const refusal = withMethodsAdvice(
+      fromRefusal(body.address, {
+        status,
+        body: mask(text),
+        contentType,
+        errorType: headers["x-amzn-errortype"],
+        finalAddress: body.response.request.url,
+        retryAfterMillis: parseRetryAfter(
+          headers["retry-after"],
+          headers.date,
+          yield* Clock.currentTimeMillis
+        )
+      })
+    )
     const { request: sent } = body.response
     const refused = (error: PrometheusError): Refused => ({ status, text, error, headers, request: sent })
     const reason = request.statusReasons?.[status]

@@ -56,6 +56,29 @@ describe("a connection", () => {
     assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }), [])
   })
 
+  it.each([
+    ["http://login.example.com/token?key=Geheim-4711", true],
+    [" HTTP://10.0.0.7/token", true],
+    ["http://127.0.0.1:8080/token", false],
+    ["https://login.example.com/token", false]
+  ])("causes a warning if it gets its tokens in the clear: %s: %s", (token_url, isWarned) => {
+    const authentication = {
+      auth_type: "oauth2",
+      token_url,
+      client_id: "x",
+      client_secret: Redacted.make("Geheim-4711"),
+      client_secret_in: "header"
+    } as const
+    const warnings = connectionWarnings(connection("https://a", { authentication }), {})
+    assert.lengthOf(warnings, isWarned ? 1 : 0)
+    if (!isWarned) return
+    assert.match(
+      warnings[0]!,
+      /client secret is sent to http:[^ ?]+token without encryption.*token_url.*https/
+    )
+    assert.notInclude(warnings[0], "Geheim")
+  })
+
   it("causes a warning if certificates are not checked", () => {
     const warnings = connectionWarnings(connection("https://a", { tls: { verify: false } }), {})
     assert.lengthOf(warnings, 1)

@@ -41,8 +41,10 @@ export interface AuthenticationContext {
 /** A method of authentication. */
 export interface Method<Settings> {
   /** Whether requests carry a secret that anyone who sees them can use. */
-  readonly sendsSecrets: boolean
+  readonly sendsSecrets: boolean | ((settings: Settings) => boolean)
   /** Secrets that follow from those of the settings, such as an encoded password. Every text masks them. */
   readonly derivedSecrets?: (settings: Settings) => ReadonlyArray<string>
+  /** The keys to check if Prometheus does not accept the credentials. By default they are those of basic authentication. */
+  readonly keysToCheck?: string
   readonly make: (settings: Settings, context: AuthenticationContext) => Authentication
 }

@@ -1,6 +1,7 @@
 /** A token that expires, fetched when it is needed and shared by all requests. */
-import { Clock, Effect, Semaphore } from "effect"
+import { Clock, Effect } from "effect"
 import type { PrometheusError } from "../../PrometheusError.ts"
+import { sharedWhileRunning } from "./whileRunning.ts"
 
 /** A token from a server. */
 export interface Token {
@@ -20,42 +21,75 @@ export interface TokenSource {
 /** A token that expires sooner is renewed, so that it does not expire on its way. */
 const MARGIN_MILLIS = 60_000
 
-/** Creates a source. Requests that need a token at the same time share one `fetch`. */
+/** How long a request waits for a new token while the current one is still valid. */
+const PATIENCE_MILLIS = 5000
+
+/** How long the current token is used after it could not be renewed, before the next try. */
+const PAUSE_MILLIS = 10_000
+
+/**
+ * Creates a source. Requests that need a token at the same time share one `fetch`, which ends early only if all of them are
+ * interrupted. Failures are not kept.
+ */
 export const makeTokenSource = (fetch: Effect.Effect<Token, PrometheusError>): TokenSource => {
-  const one = Semaphore.makeUnsafe(1)
   let current: Token | undefined
   let renewAtMillis = 0
 
-  const fetchNext = Effect.gen(function* () {
-    const startMillis = yield* Clock.currentTimeMillis
-    const next = yield* fetch
-    const lifeMillis = (next.expiresAtMillis ?? Number.POSITIVE_INFINITY) - startMillis
-    current = next
-    // A token of a minute is used for most of that minute.
-    renewAtMillis = startMillis + lifeMillis - Math.min(MARGIN_MILLIS, lifeMillis / 4)
-    return next
-  })
+  const next = sharedWhileRunning(
+    Effect.gen(function* () {
+      const startMillis = yield* Clock.currentTimeMillis
+      const token = yield* fetch
+      const lifeMillis = expiryOf(token) - startMillis
+      current = token
+      // A token of a minute is used for most of that minute.
+      renewAtMillis = startMillis + lifeMillis - Math.min(MARGIN_MILLIS, lifeMillis / 4)
+      return token
+    })
+  )
+
+  /** Renews a token that is still valid. A failure does no harm yet, and a slow server need not be waited for. */
+  const renewEarly = (known: Token, leftMillis: number) =>
+    next.pipe(
+      Effect.map((token) => ({ token, problem: undefined })),
+      Effect.catch(({ summary }) => Effect.succeed({ token: known, problem: summary })),
+      Effect.timeoutOrElse({
+        duration: Math.min(PATIENCE_MILLIS, leftMillis / 2),
+        orElse: () => Effect.succeed({ token: known, problem: "The server for tokens is slow." })
+      }),
+      Effect.tap(({ problem }) =>
+        Effect.gen(function* () {
+          const now = yield* Clock.currentTimeMillis
+          // Requests at the same time log it once.
+          if (problem === undefined || current !== known || now < renewAtMillis) return
+          renewAtMillis = now + Math.min(PAUSE_MILLIS, leftMillis / 2)
+          yield* Effect.logWarning(
+            `${problem} The current token is used until it expires in ${Math.ceil((expiryOf(known) - now) / 1000)} s.`
+          )
+        })
+      ),
+      Effect.map(({ token }) => token)
+    )
 
   const token = Effect.gen(function* () {
     const known = current
-    if (known === undefined) return (yield* fetchNext).value
+    if (known === undefined) return (yield* next).value
     const now = yield* Clock.currentTimeMillis
     if (now < renewAtMillis) return known.value
-    // As long as it is valid, a failure to renew it does no harm.
-    const isValid = now < (known.expiresAtMillis ?? Number.POSITIVE_INFINITY)
-    return (yield* isValid ? Effect.orElseSucceed(fetchNext, () => known) : fetchNext).value
+    const leftMillis = expiryOf(known) - now
+    return (yield* leftMillis > 0 ? renewEarly(known, leftMillis) : next).value
   })
 
   return {
-    token: one.withPermit(token),
+    token,
     renew: (refused) =>
-      one.withPermit(
-        Effect.suspend(() =>
-          // Another request has already renewed it.
-          current !== undefined && current.value !== refused
-            ? Effect.succeed(true)
-            : Effect.map(fetchNext, ({ value }) => value !== refused)
-        )
-      )
+      Effect.suspend(() => {
+        // Another request has already renewed it.
+        if (current !== undefined && current.value !== refused) return Effect.succeed(true)
+        // If this fails, the next request must not send it again.
+        current = undefined
+        return Effect.map(next, ({ value }) => value !== refused)
+      })
   }
 }
+
+const expiryOf = ({ expiresAtMillis = Number.POSITIVE_INFINITY }: Token): number => expiresAtMillis

@@ -1,19 +1,8 @@
-/** How requests are authenticated: one entry per method. */
-import type { AuthenticationOf, AuthenticationSettings, AuthType } from "../../../config/ConnectorConfig.ts"
-import { awsSigV4 } from "./awsSigV4.ts"
-import { basic, bearerToken, none } from "./fixed.ts"
-import { google } from "./google.ts"
+/** How requests are authenticated: by the method that the settings name. */
+import type { AuthenticationSettings } from "../../../config/ConnectorConfig.ts"
+import type { Reason } from "../../PrometheusError.ts"
 import type { Authentication, AuthenticationContext, Method } from "./Method.ts"
-import { oauth2 } from "./oauth2.ts"
-
-const methods: { readonly [Type in AuthType]: Method<AuthenticationOf<Type>> } = {
-  none,
-  basic,
-  bearer_token: bearerToken,
-  oauth2,
-  aws_sigv4: awsSigV4,
-  google
-}
+import { methods } from "./methods.ts"
 
 const methodOf = ({ auth_type }: AuthenticationSettings) =>
   methods[auth_type] as Method<AuthenticationSettings>
@@ -25,8 +14,21 @@ export const authenticationOf = (
 ): Authentication => methodOf(settings).make(settings, context)
 
 /** Whether requests carry a secret that anyone who sees them can use. */
-export const sendsSecrets = (settings: AuthenticationSettings): boolean => methodOf(settings).sendsSecrets
+export const sendsSecrets = (settings: AuthenticationSettings): boolean => {
+  const { sendsSecrets } = methodOf(settings)
+  return typeof sendsSecrets === "boolean" ? sendsSecrets : sendsSecrets(settings)
+}
 
 /** Secrets that follow from those of the settings. Every text masks them. */
 export const derivedSecrets = (settings: AuthenticationSettings): ReadonlyArray<string> =>
   methodOf(settings).derivedSecrets?.(settings) ?? []
+
+/** What to do if Prometheus does not accept the credentials. Undefined if the reason says it already. */
+export const refusedAdvice = (settings: AuthenticationSettings, reason: Reason): string | undefined => {
+  const { keysToCheck } = methodOf(settings)
+  if (keysToCheck === undefined) return undefined
+  if (reason === "Unauthorized") return `Check ${keysToCheck}.`
+  return reason === "Forbidden"
+    ? `The server does not let these credentials read this. Check what they may read, and ${keysToCheck}.`
+    : undefined
+}

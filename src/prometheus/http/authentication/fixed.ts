@@ -33,5 +33,6 @@ export const basic: Method<AuthenticationOf<"basic">> = {
 /** A bearer token (RFC 6750). */
 export const bearerToken: Method<AuthenticationOf<"bearer_token">> = {
   sendsSecrets: true,
+  keysToCheck: "authentication.token and headers",
   make: ({ token }) => authorization("Bearer", Redacted.value(token))
 }

@@ -43,6 +43,10 @@ export interface TokenRefusal {
   readonly body: string
   /** What the body says, if the method knows better than to look for the usual keys. */
   readonly text?: string | undefined
+  /** What to do, if the server says by a code what is wrong. */
+  readonly knownAdvice?: string | undefined
+  /** Whether the same request may succeed later, if the status does not say so. */
+  readonly isTemporary?: boolean
   readonly nowMillis: number
 }
 
@@ -56,7 +60,7 @@ export interface RefusalOptions extends TokenServer {
 
 /** The error for a response that has no token. */
 export const fromTokenRefusal = (
-  { address, body, headers, nowMillis, status, text }: TokenRefusal,
+  { address, body, headers, isTemporary, knownAdvice, nowMillis, status, text }: TokenRefusal,
   { addressKey, advice, mask }: RefusalOptions
 ): PrometheusError => {
   const error = (reason: Reason, summary: string, advice: string, retryAfterMillis?: number) =>
@@ -88,8 +92,10 @@ export const fromTokenRefusal = (
     nowMillis
   )
   if (status === 429) return error("RateLimited", summary, TOO_MANY, retryAfter)
-  if (status === 408 || status >= 500) return error("Unreachable", summary, UNAVAILABLE, retryAfter)
+  if (status === 408 || status >= 500 || isTemporary === true)
+    return error("Unreachable", summary, UNAVAILABLE, retryAfter)
   if (status === 407) return error("Unauthorized", summary, PROXY)
+  if (knownAdvice !== undefined) return error("Unauthorized", summary, knownAdvice)
   if (isPage(page) || wrongPlaces.has(status)) {
     return error(
       "Unauthorized",
