@@ -6,6 +6,7 @@ import type { InputFileError } from "../config/inputFile.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
+import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
 import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReport, writeReport } from "../report/html/writeReport.ts"
@@ -162,6 +163,8 @@ const runFromFlags = Effect.fnUntraced(
             PrometheusClient.layer.pipe(
               // A repeated run may have been started together with the server.
               Layer.provide(Layer.succeed(IsAwaited, plan.everyMillis === undefined)),
+              // No proxy can reach the demo.
+              Layer.provide(Layer.succeed(ProxyEnvironment, readsDemo ? {} : process.env)),
               Layer.provideMerge(Layer.succeed(ConnectorConfig, settings))
             )
           ),

@@ -4,13 +4,15 @@ import type { Check } from "./Check.ts"
 import { headerListProblems } from "./headerChecks.ts"
 import { parameterProblems } from "./parameterChecks.ts"
 import { parseMoment } from "./times.ts"
+import { tlsProblems } from "./tlsChecks.ts"
 
 /** The problems, as sentences. */
 export const crossProblems: Check = (config) => [
   ...authenticationProblems(config),
   ...dateProblems(config),
   ...headerListProblems(config),
-  ...parameterProblems(config)
+  ...parameterProblems(config),
+  ...tlsProblems(config)
 ]
 
 const dateProblems: Check = ({ end_date, start_date }) =>

@@ -60,6 +60,11 @@ const policies = tableOf({
     advice:
       "Check that base_url has the right scheme (http or https) and that the server's certificate is valid and trusted here."
   },
+  /** The proxy between here and the server does not connect them. */
+  ProxyRefused: {
+    ...failsSync,
+    advice: "Check proxy_url, or the environment variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY."
+  },
   Timeout: {
     ...retries,
     splitBy: "time",

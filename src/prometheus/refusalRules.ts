@@ -44,7 +44,10 @@ export const needsHttps =
   "The server expects TLS there: set base_url to the same address with https instead of http."
 
 export const needsClientCertificate =
-  "The server wants a client certificate, which this version cannot send: set base_url to an address that needs none, such as that of a proxy that sends one."
+  "The server wants a client certificate: set tls.client_certificate and tls.client_key."
+
+export const refusesClientCertificate =
+  "The server refuses the client certificate: it may have expired, be meant for something else, or come from an authority that the server does not accept. Check tls.client_certificate. If its authority is not the root, add its own certificate after it."
 
 /** The statuses with which AWS refuses a signature. */
 const signatureStatuses = [400, 401, 403]
@@ -73,9 +76,11 @@ export const rules: ReadonlyArray<Rule> = [
     reason: "Tls",
     advice: needsHttps
   },
+  // nginx verifies the certificate before it responds.
+  { statuses: [400, 495], page: /SSL certificate error/i, reason: "Tls", advice: refusesClientCertificate },
   {
     statuses: [400, 401, 403, 495, 496],
-    page: /No required SSL certificate was sent|SSL certificate error|client certificate (is )?(required|missing)|(requires?|needs?|missing|no valid) (an? )?(SSL |TLS |valid )?client certificate/i,
+    page: /No required SSL certificate was sent|client certificate (is )?(required|missing)|(requires?|needs?|missing|no valid) (an? )?(SSL |TLS |valid )?client certificate/i,
     reason: "Tls",
     advice: needsClientCertificate
   },
@@ -298,7 +303,8 @@ export const rules: ReadonlyArray<Rule> = [
   {
     statuses: [407],
     reason: "Unauthorized",
-    advice: "A proxy in front of the server wants credentials of its own. Set Proxy-Authorization in headers."
+    advice:
+      "A proxy in front of the server wants credentials of its own. Set them in proxy_url if it is a forward proxy, or Proxy-Authorization in headers."
   },
   {
     statuses: [511],

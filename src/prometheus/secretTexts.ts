@@ -2,17 +2,25 @@
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { isCommon, redactedIn } from "../config/SecretMask.ts"
 import { derivedSecrets } from "./http/authentication/authentication.ts"
+import { type Environment, proxySecrets } from "./http/proxies.ts"
 
 /**
  * The secrets that all output masks. Secrets that any text may contain by chance are not among them: masking those would
  * reveal them.
  */
-export const secretTexts = (settings: Settings): ReadonlyArray<string> =>
-  allSecretTexts(settings).filter((secret) => !isCommon(secret))
+export const secretTexts = (
+  settings: Settings,
+  environment: Environment = process.env
+): ReadonlyArray<string> => allSecretTexts(settings, environment).filter((secret) => !isCommon(secret))
 
 /** All secrets. A server's text is masked with them before it becomes part of a message. */
-export const allSecretTexts = (settings: Settings): ReadonlyArray<string> => [
-  ...redactedIn(settings),
+export const allSecretTexts = (
+  settings: Settings,
+  environment: Environment = process.env
+): ReadonlyArray<string> => [
+  // Messages name the proxy: only its credentials are secret.
+  ...redactedIn({ ...settings, proxyUrl: undefined }),
+  ...proxySecrets(settings, environment),
   // Servers quote the token of `Bearer token` without the first word.
   ...redactedIn(settings.headers).flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
   ...derivedSecrets(settings.authentication)

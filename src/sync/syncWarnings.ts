@@ -1,5 +1,5 @@
 /** Warnings of every sync: about insecure connections, and about implausible clocks and states. */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { connectionWarnings } from "../prometheus/http/connectionSafety.ts"
 import type { ServerClock } from "../prometheus/serverClock.ts"
@@ -9,11 +9,10 @@ import { pluralize } from "../text/pluralize.ts"
 import type { StreamPlan } from "./plan.ts"
 
 /** Warns about a connection that others can read or change. */
-export const warnOfConnection = Effect.flatMap(ConnectorConfig, (settings) =>
-  Effect.forEach(connectionWarnings(settings, process.env), (warning) => Effect.logWarning(warning), {
-    discard: true
-  })
-)
+export const warnOfConnection = Effect.gen(function* () {
+  const warnings = connectionWarnings(yield* ConnectorConfig, process.env, yield* Clock.currentTimeMillis)
+  yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+})
 
 /** Warns about a server's clock that is far from others. */
 export const warnOfClock = ({ problem }: ServerClock): Effect.Effect<void> =>

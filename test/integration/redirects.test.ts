@@ -102,7 +102,7 @@ describe("redirects", { concurrent: true }, () => {
               new RegExp(
                 `^${secure.baseUrl}/api/v1/query cannot be reached securely \\(self-signed certificate`
               ),
-              /name a PEM file with the authority of its certificate in the environment variable NODE_EXTRA_CA_CERTS/
+              /set tls.ca_certificate to the certificate of the server itself/
             ]
           })
           assert.deepStrictEqual(secure.requests, [])

@@ -378,7 +378,7 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
     400,
     "<html><head><title>400 No required SSL certificate was sent</title></head></html>",
     "Tls",
-    /wants a client certificate, which this version cannot send/
+    /wants a client certificate: set tls.client_certificate and tls.client_key/
   ],
   [
     400,

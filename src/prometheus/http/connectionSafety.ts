@@ -1,5 +1,6 @@
 /** Which connections are safe for credentials, and warnings about others. */
 import type { Settings } from "../../config/ConnectorConfig.ts"
+import { expiryWarnings } from "../../config/tlsChecks.ts"
 import { sendsSecrets } from "./authentication/authentication.ts"
 
 /** The settings that say where requests go, and with which secrets. */
@@ -25,6 +26,10 @@ const isLoopback = (hostname: string): boolean =>
   /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
   hostname === "[::1]"
 
+/** Whether anything says how connections are secured, besides `verify`, which has its own warning. */
+const hasTls = ({ verify, ...others }: Connection["tls"]): boolean =>
+  Object.values(others).some((value) => value !== undefined)
+
 const tokenUrlWarnings = ({ authentication }: Connection): ReadonlyArray<string> => {
   if (authentication.auth_type !== "oauth2") return []
   const url = new URL(authentication.token_url)
@@ -35,10 +40,11 @@ const tokenUrlWarnings = ({ authentication }: Connection): ReadonlyArray<string>
     : []
 }
 
-/** Warnings before each sync, in sentences. `environment` is that of the process. */
+/** Warnings before each sync, in sentences. `environment` is that of the process, and `nowMillis` the time of this machine. */
 export const connectionWarnings = (
   connection: Connection,
-  environment: Readonly<Record<string, string | undefined>>
+  environment: Readonly<Record<string, string | undefined>>,
+  nowMillis: number
 ): ReadonlyArray<string> => [
   ...(hasCredentials(connection) && isInTheClear(new URL(connection.baseUrl))
     ? [
@@ -51,9 +57,15 @@ export const connectionWarnings = (
     : [
         `tls.verify is false: the certificate of ${connection.baseUrl} is not checked, so anyone on the way can read and change what is sent. Turn it on, and set tls.ca_certificate to the authority of the server's certificate.`
       ]),
+  ...(connection.baseUrl.startsWith("http:") && hasTls(connection.tls)
+    ? [
+        `tls is set, but ${connection.baseUrl} does not use it: set base_url to an address with https, or remove tls.`
+      ]
+    : []),
+  ...expiryWarnings(connection.tls, nowMillis),
   ...(environment.NODE_TLS_REJECT_UNAUTHORIZED === "0"
     ? [
-        "NODE_TLS_REJECT_UNAUTHORIZED is 0 in the environment: certificates are not checked, so anyone on the way can read and change what is sent. Unset it, and name the authority of the server's certificate in NODE_EXTRA_CA_CERTS."
+        "NODE_TLS_REJECT_UNAUTHORIZED is 0 in the environment: certificates are not checked, so anyone on the way can read and change what is sent. Unset it, and set tls.ca_certificate to the authority of the server's certificate."
       ]
     : [])
 ]

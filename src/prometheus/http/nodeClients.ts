@@ -1,9 +1,13 @@
 /** Node's HTTP clients: one for Prometheus, with its certificates, and one for servers that issue tokens. */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Context, Effect, Layer } from "effect"
-import { HttpClient } from "effect/http"
-import { ConnectorConfig } from "../../config/ConnectorConfig.ts"
-import { agentOptions } from "./agentOptions.ts"
+import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+import { ConnectorConfig, type Settings } from "../../config/ConnectorConfig.ts"
+import { type ServerKind, tlsOptions } from "./agentOptions.ts"
+import { ForwardingAgent, TunnellingAgent } from "./agents.ts"
+import { ProxyFailure } from "./ProxyFailure.ts"
+import { type Environment, proxyChoice } from "./proxies.ts"
+import { FailedOnWay, type Way, wayTo } from "./Way.ts"
 
 /** Sends requests for tokens. By default it is the `HttpClient` of the other requests. */
 export const TokenClient = Context.Reference<HttpClient.HttpClient | undefined>(
@@ -11,17 +15,87 @@ export const TokenClient = Context.Reference<HttpClient.HttpClient | undefined>(
   { defaultValue: () => undefined }
 )
 
-const clientWith = (options: ReturnType<typeof agentOptions>) =>
-  Layer.provide(NodeHttpClient.layerNodeHttpNoAgent, NodeHttpClient.layerAgentOptions(options))
+/** The variables that name proxies. */
+export const ProxyEnvironment = Context.Reference<Environment>(
+  "source-prometheus/prometheus/ProxyEnvironment",
+  { defaultValue: () => process.env }
+)
 
 /** The clients that the settings describe. Connections are kept alive. */
 export const layerNode: Layer.Layer<HttpClient.HttpClient, never, ConnectorConfig> = Layer.unwrap(
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
+    const environment = yield* ProxyEnvironment
     const tokenClient = Layer.effect(
       TokenClient,
       Effect.map(HttpClient.HttpClient, (client): HttpClient.HttpClient | undefined => client)
-    ).pipe(Layer.provide(clientWith(agentOptions(settings, "tokens"))))
-    return Layer.merge(clientWith(agentOptions(settings, "prometheus")), tokenClient)
+    ).pipe(Layer.provide(clientFor("tokens", settings, environment)))
+    return Layer.merge(clientFor("prometheus", settings, environment), tokenClient)
   })
 )
+
+/** A client for one kind of servers. Its failures know the way of the request. */
+const clientFor = (
+  kind: ServerKind,
+  settings: Settings,
+  environment: Environment
+): Layer.Layer<HttpClient.HttpClient> => {
+  const { requestTimeoutMillis: timeoutMillis, tls } = settings
+  const proxyFor = proxyChoice(settings, environment)
+  const agents = Layer.effect(
+    NodeHttpClient.HttpAgent,
+    Effect.acquireRelease(
+      Effect.sync(() => {
+        const options = {
+          proxyFor,
+          tls: tlsOptions(tls, kind),
+          proxyTls: tlsOptions(tls, "tokens"),
+          timeoutMillis
+        }
+        return { http: new ForwardingAgent(options), https: new TunnellingAgent(options) }
+      }),
+      ({ http, https }) =>
+        Effect.sync(() => {
+          http.destroy()
+          https.destroy()
+        })
+    )
+  )
+  const failedOn = (way: Way, request: HttpClientRequest.HttpClientRequest, cause: unknown) =>
+    new HttpClientError.HttpClientError({
+      reason: new HttpClientError.TransportError({ request, cause: new FailedOnWay({ cause, way }) })
+    })
+  const knowingWay = (client: HttpClient.HttpClient) =>
+    HttpClient.transform(client, (response, request) => {
+      const way = wayTo(request.url, kind, tls, proxyFor)
+      if (way === undefined) return response
+      return response.pipe(
+        Effect.mapError((error) =>
+          error.reason._tag === "TransportError" ? failedOn(way, request, error.reason.cause) : error
+        ),
+        Effect.flatMap((response) => {
+          const refusal = refusalOf(way, response)
+          return refusal === undefined
+            ? Effect.succeed(response)
+            : Effect.fail(failedOn(way, request, refusal))
+        })
+      )
+    })
+  return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, knowingWay)).pipe(
+    Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
+    Layer.provide(agents)
+  )
+}
+
+/** The refusal of a proxy that forwards a request, in place of the server's response. Only some of them can be told apart. */
+const refusalOf = (
+  { proxy, server }: Way,
+  { headers, status }: HttpClientResponse.HttpClientResponse
+): ProxyFailure | undefined => {
+  const squid = headers["x-squid-error"]
+  const isRefusal =
+    status === 407 || (status >= 400 && (squid !== undefined || /^tinyproxy\b/i.test(headers.server ?? "")))
+  return proxy !== undefined && server.protocol === "http:" && isRefusal
+    ? new ProxyFailure("The proxy refused to forward.", proxy, { status, text: squid ?? "" })
+    : undefined
+}

@@ -1,12 +1,34 @@
-/** Turns failures of the network and of TLS into readable errors. */
+/** Turns failures of the network, of TLS and of proxies into readable errors. */
 import { Predicate } from "effect"
-import { beginning, excerptLine } from "../../text/excerpt.ts"
+import { excerptLine } from "../../text/excerpt.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
-import { needsClientCertificate, needsHttps } from "../refusalRules.ts"
+import { needsHttps } from "../refusalRules.ts"
+import { peerOf } from "./agents.ts"
+import { ProxyFailure } from "./ProxyFailure.ts"
+import { fromProxyFailure, proxyName } from "./proxyErrors.ts"
+import { explainTls, isTls, withoutNodeHint } from "./tlsFailure.ts"
+import { FailedOnWay, type Way } from "./Way.ts"
 
 /** Turns a failure to connect, send or receive into an error. `cause` is what the platform threw. */
 export const fromTransport = (endpoint: string, cause: unknown): PrometheusError => {
-  const { advice, code, received, text } = describeCause(cause)
+  const described = describeCause(cause)
+  const { advice, code, proxyFailure, received, text, way } = described
+  const reason: Reason = isTls(code) ? "Tls" : (reasons[code] ?? "Unreachable")
+  // Without TLS, all of the connection is one to the proxy.
+  const atProxy = proxyFailure ?? (way?.server.protocol === "http:" && way.proxy !== undefined)
+  if (atProxy !== false) {
+    const failure = proxyFailure ?? new ProxyFailure("The proxy failed.", way?.proxy)
+    return fromProxyFailure({
+      endpoint,
+      failure,
+      way,
+      reason,
+      text,
+      advice,
+      isHttp: !code.startsWith("HPE_")
+    })
+  }
+  const through = way?.proxy === undefined ? "" : ` through the proxy ${proxyName(way.proxy)}`
   const error = (reason: Reason, summary: string, better = advice) =>
     new PrometheusError({ reason, summary, ...(better === undefined ? {} : { advice: better }) })
   if (code.startsWith("HPE_")) {
@@ -17,14 +39,10 @@ export const fromTransport = (endpoint: string, cause: unknown): PrometheusError
       advice
     )
   }
-  if (isTls(code)) return error("Tls", `${endpoint} cannot be reached securely (${text}).`)
-  const isHttp = endpoint.startsWith("http:")
-  const reason = reasons[code] ?? "Unreachable"
-  return error(
-    reason,
-    `${endpoint} cannot be reached (${text}).`,
-    reason === "Disconnected" && isHttp ? maybeHttps : advice
-  )
+  if (reason === "Tls") return error("Tls", `${endpoint} cannot be reached securely${through} (${text}).`)
+  const summary = `${endpoint} cannot be reached${through} (${text}).`
+  if (reason !== "Disconnected") return error(reason, summary)
+  return error(reason, summary, endpoint.startsWith("http:") ? maybeHttps : maybeClientCertificate(way))
 }
 
 const reasons: Readonly<Record<string, Reason>> = {
@@ -34,10 +52,18 @@ const reasons: Readonly<Record<string, Reason>> = {
   EPIPE: "Disconnected"
 }
 
-const isTls = (code: string): boolean => /CERT|TLS|SSL|EPROTO|SELF_SIGNED|UNABLE_TO/.test(code)
-
 const maybeHttps =
   "The server or a proxy in front of it ended the connection. If it expects TLS, set base_url to an address with https. If not, see its log: it may have failed on this request."
+
+/** With TLS 1.3, a server refuses a client certificate after the handshake, and its reason may be lost with the connection. */
+const maybeClientCertificate = (way: Way | undefined): string | undefined =>
+  way?.kind !== "prometheus"
+    ? undefined
+    : `The server or a proxy in front of it ended the connection. ${
+        way.tls.client_certificate === undefined
+          ? "If it wants a client certificate, set tls.client_certificate and tls.client_key."
+          : "It may refuse tls.client_certificate."
+      } If not, see its log: it may have failed on this request.`
 
 const plainTexts: Readonly<Record<string, string>> = {
   ECONNREFUSED: "connection refused",
@@ -85,77 +111,6 @@ const notHttp = (received: Uint8Array | undefined): NotHttp | undefined => {
   }
 }
 
-/** A failure in words, and what to do if more is known than its kind. */
-interface Explained {
-  readonly text?: string
-  readonly advice?: string
-}
-
-/** Readable texts for OpenSSL's handshake errors, which contain names of its source files. */
-const handshakes: ReadonlyArray<readonly [words: RegExp, explained: Explained]> = [
-  // The server sent an alert, or this side found no common version.
-  [
-    /alert protocol version|unsupported protocol|version too low|no protocols available/i,
-    {
-      text: "it does not offer TLS 1.2 or later; enable TLS 1.2 or 1.3 on the server, or on a proxy in front of it"
-    }
-  ],
-  [
-    /alert certificate required|alert bad certificate|alert no certificate/i,
-    { text: "certificate required", advice: needsClientCertificate }
-  ],
-  [
-    /alert unrecognized name|alert internal error/i,
-    {
-      text: "it has no certificate for this host name",
-      advice: "Check the host of base_url: the server there expects the name of one of its sites."
-    }
-  ],
-  [
-    /handshake failure|no shared cipher|no ciphers available/i,
-    {
-      text: "it shares no cipher or key exchange with this program, does not serve this host name, or requires a client certificate",
-      advice:
-        "Check the host of base_url, and what the server demands of TLS. This version cannot send a client certificate: if the server wants one, set base_url to the address of a proxy that sends it."
-    }
-  ],
-  [
-    /wrong version number|packet length too long|unknown protocol|http request|record layer failure/i,
-    {
-      text: "it does not use TLS, which https requires",
-      advice: "Set base_url to the same address with http instead of https, or to the port for https."
-    }
-  ]
-]
-
-/** What to do about a certificate that is not accepted, by the code of the error. */
-const certificates: ReadonlyArray<readonly [code: RegExp, advice: string]> = [
-  [
-    /SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)/,
-    "If the server is the right one, name a PEM file with the authority of its certificate in the environment variable NODE_EXTRA_CA_CERTS."
-  ],
-  [
-    /ALTNAME_INVALID/,
-    "Check the host of base_url: the server's certificate must contain that name, and it contains others."
-  ],
-  [/CERT_HAS_EXPIRED/, "Renew the server's certificate, or correct the clock of this machine."],
-  [/CERT_NOT_YET_VALID/, "Correct the clock of this machine, or the server's certificate."]
-]
-
-const explain = (code: string, message: string): Explained => {
-  if (!isTls(code)) return {}
-  const handshake = handshakes.find(([words]) => words.test(beginning(message)))?.[1]
-  if (handshake !== undefined) return handshake
-  const advice = certificates.find(([codes]) => codes.test(code))?.[1]
-  return advice === undefined ? {} : { advice }
-}
-
-/** Removes Node's advice about its own flags. */
-const withoutNodeHint = (text: string): string => {
-  const hint = text.search(/;? if the root CA is installed locally/i)
-  return hint < 0 ? text : text.slice(0, hint)
-}
-
 /** A failure of the platform, in a few words for a person. */
 export const causeText = (cause: unknown): string => describeCause(cause).text
 
@@ -166,20 +121,31 @@ interface Described {
   readonly advice?: string | undefined
   /** The bytes that are not HTTP. */
   readonly received?: Uint8Array | undefined
+  /** The way of the request, if it is known. */
+  readonly way?: Way | undefined
+  /** The proxy did not connect. */
+  readonly proxyFailure?: ProxyFailure | undefined
 }
 
 /** The innermost error with a code, if any: platforms wrap errors in errors, or several in one. */
 const describeCause = (cause: unknown): Described => {
   let error = cause
-  for (let depth = 0; depth < 8 && Predicate.isObject(error); depth++) {
+  let way: Way | undefined
+  let proxyFailure: ProxyFailure | undefined
+  for (let depth = 0; depth < 10 && Predicate.isObject(error); depth++) {
+    if (error instanceof FailedOnWay) way = error.way
+    if (error instanceof ProxyFailure) proxyFailure = error
     if (typeof error.code === "string") {
-      const message = typeof error.message === "string" ? error.message : error.code
-      const { advice, text } = explain(error.code, message)
+      const { code } = error
+      const message = typeof error.message === "string" ? error.message : code
+      const { advice, text } = isTls(code) ? explainTls({ code, message, way, chain: peerOf(error) }) : {}
       return {
-        code: error.code,
-        text: text ?? plainTexts[error.code] ?? withoutNodeHint(excerptLine(message)),
+        code,
+        text: text ?? plainTexts[code] ?? withoutNodeHint(excerptLine(message)),
         advice,
-        received: error.rawPacket instanceof Uint8Array ? error.rawPacket : undefined
+        received: error.rawPacket instanceof Uint8Array ? error.rawPacket : undefined,
+        way,
+        proxyFailure
       }
     }
     if (Array.isArray(error.errors) && error.errors.length > 0) error = error.errors[0]
@@ -188,5 +154,5 @@ const describeCause = (cause: unknown): Described => {
     else break
   }
   const message = Predicate.hasProperty(error, "message") ? error.message : error
-  return { code: "", text: excerptLine(String(message)) }
+  return { code: "", text: excerptLine(String(message)), way, proxyFailure }
 }

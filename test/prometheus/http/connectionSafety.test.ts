@@ -35,7 +35,7 @@ describe("a connection", () => {
       parameters: [{ name: "key", value: Redacted.make("Geheim-4711") }]
     })
   ])("causes a warning if it carries credentials in the clear: $baseUrl", (connection) => {
-    const warnings = connectionWarnings(connection, {})
+    const warnings = connectionWarnings(connection, {}, 0)
     assert.lengthOf(warnings, 1)
     assert.include(warnings[0], connection.baseUrl)
     assert.match(warnings[0]!, /without encryption.*https/)
@@ -53,7 +53,7 @@ describe("a connection", () => {
     connection("http://[::1]:9090"),
     connection("http://0x7f000001", { headers })
   ])("causes no warning otherwise: $baseUrl", (connection) => {
-    assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }), [])
+    assert.deepStrictEqual(connectionWarnings(connection, { NODE_TLS_REJECT_UNAUTHORIZED: "1" }, 0), [])
   })
 
   it.each([
@@ -69,7 +69,7 @@ describe("a connection", () => {
       client_secret: Redacted.make("Geheim-4711"),
       client_secret_in: "header"
     } as const
-    const warnings = connectionWarnings(connection("https://a", { authentication }), {})
+    const warnings = connectionWarnings(connection("https://a", { authentication }), {}, 0)
     assert.lengthOf(warnings, isWarned ? 1 : 0)
     if (!isWarned) return
     assert.match(
@@ -80,13 +80,13 @@ describe("a connection", () => {
   })
 
   it("causes a warning if certificates are not checked", () => {
-    const warnings = connectionWarnings(connection("https://a", { tls: { verify: false } }), {})
+    const warnings = connectionWarnings(connection("https://a", { tls: { verify: false } }), {}, 0)
     assert.lengthOf(warnings, 1)
     assert.match(warnings[0]!, /^tls\.verify is false: .* https:\/\/a .*tls\.ca_certificate/)
   })
 
   it("causes a warning if the environment disables the verification of certificates", () => {
-    const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" })
+    const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" }, 0)
     assert.lengthOf(warnings, 1)
     assert.match(warnings[0]!, /^NODE_TLS_REJECT_UNAUTHORIZED is 0 .* certificates are not checked/)
   })

@@ -59,10 +59,13 @@ describe("fromTransport", () => {
     ["wrong version number", /does not use TLS, which https requires/],
     ["packet length too long", /does not use TLS, which https requires/],
     ["ssl/tls alert handshake failure", /no cipher or key exchange.*requires a client certificate/],
-    ["sslv3 alert handshake failure", /host of base_url.*cannot send a client certificate/],
+    [
+      "sslv3 alert handshake failure",
+      /host of base_url.*client certificate, set tls.client_certificate and tls.client_key/
+    ],
     [
       "tlsv13 alert certificate required",
-      /\(certificate required\).*wants a client certificate.*this version cannot send/
+      /\(certificate required\).*wants a client certificate: set tls.client_certificate/
     ],
     ["sslv3 alert bad certificate", /wants a client certificate/],
     ["tlsv1 alert unrecognized name", /no certificate for this host name.*host of base_url/],
@@ -85,10 +88,10 @@ describe("fromTransport", () => {
   })
 
   it.each<readonly [code: string, advice: RegExp]>([
-    ["DEPTH_ZERO_SELF_SIGNED_CERT", /NODE_EXTRA_CA_CERTS/],
-    ["SELF_SIGNED_CERT_IN_CHAIN", /NODE_EXTRA_CA_CERTS/],
-    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", /NODE_EXTRA_CA_CERTS/],
-    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", /NODE_EXTRA_CA_CERTS/],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", /set tls\.ca_certificate to the certificate of/],
+    ["SELF_SIGNED_CERT_IN_CHAIN", /set tls\.ca_certificate to the certificate of/],
+    ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", /set tls\.ca_certificate to the certificate of/],
+    ["UNABLE_TO_GET_ISSUER_CERT_LOCALLY", /set tls\.ca_certificate to the certificate of/],
     ["ERR_TLS_CERT_ALTNAME_INVALID", /host of base_url/],
     ["CERT_HAS_EXPIRED", /Renew the server's certificate/],
     ["CERT_NOT_YET_VALID", /clock of this machine/]

@@ -1,0 +1,21 @@
+/** Why a proxy did not connect a request to its server. */
+import type { Proxy } from "./proxies.ts"
+
+/** What a proxy responded instead of connecting. */
+export interface ProxyResponse {
+  readonly status: number
+  /** The proxy's own words: the reason after the status, and the code that Squid has for it. */
+  readonly text: string
+}
+
+/** A proxy did not connect, or cannot be used. */
+export class ProxyFailure extends Error {
+  readonly proxy: Proxy | undefined
+  readonly response: ProxyResponse | undefined
+
+  constructor(message: string, proxy?: Proxy, response?: ProxyResponse, options?: ErrorOptions) {
+    super(message, options)
+    this.proxy = proxy
+    this.response = response
+  }
+}
