@@ -10,6 +10,7 @@ import {
 import type { WrongFlags } from "../../src/cli/keyFlags.ts"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { InputFileError } from "../../src/config/inputFile.ts"
+import { selfSigned } from "../support/selfSigned.ts"
 
 /** The paths of the keys with single-value flags, and of those with repeatable flags. */
 const single = {
@@ -267,12 +268,14 @@ describe("settingsOf", () => {
         },
         { scope: ["x", "y"] }
       )
+      const { cert, key } = selfSigned()
+      const other = selfSigned()
       const files = {
         s: "s3cr3t\n",
         p: "resource=https://r?a=b\r\nempty=\n\n",
-        ca: "CA\n",
-        cert: "CERT\n",
-        key: "KEY\n",
+        ca: other.cert,
+        cert,
+        key,
         h: "X-Scope-OrgID: a:b\nX-Empty:\nx-y:z \n",
         q: "namespace=a b=c\nextra_filters[]=x\nextra_filters[]=y\n"
       }
@@ -291,9 +294,9 @@ describe("settingsOf", () => {
         client_secret_in: "header"
       })
       assert.deepStrictEqual(made.tls, {
-        ca_certificate: "CA",
-        client_certificate: "CERT",
-        client_key: Redacted.make("KEY"),
+        ca_certificate: other.cert.trim(),
+        client_certificate: cert.trim(),
+        client_key: Redacted.make(key.trim()),
         client_key_passphrase: Redacted.make("pass"),
         server_name: "name",
         verify: false

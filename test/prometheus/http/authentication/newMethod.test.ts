@@ -1,8 +1,7 @@
-/** A method that is added to a copy of the table works everywhere without further code. */
-import { assert, describe, it } from "@effect/vitest"
+/** A method that is added to the table works everywhere without further code. */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { Effect, Layer, Logger, Redacted } from "effect"
 import { HttpClient, HttpClientRequest, HttpClientResponse } from "effect/http"
-import { vi } from "vitest"
 import {
   type AuthenticationSettings,
   ConnectorConfig,
@@ -10,6 +9,7 @@ import {
   type Settings
 } from "../../../../src/config/ConnectorConfig.ts"
 import type { Method } from "../../../../src/prometheus/http/authentication/Method.ts"
+import { methods } from "../../../../src/prometheus/http/authentication/methods.ts"
 import { connectionWarnings } from "../../../../src/prometheus/http/connectionSafety.ts"
 import { OnFetchedSecret, PrometheusClient } from "../../../../src/prometheus/PrometheusClient.ts"
 import { allSecretTexts, secretTexts } from "../../../../src/prometheus/secretTexts.ts"
@@ -42,18 +42,14 @@ const pin: Method<Pin> = {
 
 const reversed = (text: string): string => [...text].reverse().join("")
 
-vi.mock("../../../../src/prometheus/http/authentication/methods.ts", async (original) => {
-  const { methods } =
-    await original<typeof import("../../../../src/prometheus/http/authentication/methods.ts")>()
-  // This function is moved to the beginning of the file.
-  return {
-    methods: {
-      ...methods,
-      get pin() {
-        return pin
-      }
-    }
-  }
+const table = methods as Record<string, unknown>
+
+beforeAll(() => {
+  table.pin = pin
+})
+
+afterAll(() => {
+  delete table.pin
 })
 
 const PIN = "pin-123456"
@@ -134,7 +130,7 @@ describe("a new method of authentication", () => {
       assert.includeMembers([...secretTexts(made)], [PIN, reversed(PIN)])
       assert.includeMembers([...allSecretTexts(made)], [PIN, reversed(PIN)])
       assert.match(
-        connectionWarnings(made, {})[0] ?? "",
+        connectionWarnings(made, {}, 0)[0] ?? "",
         /^Credentials are sent to http:\/\/far\.example without encryption/
       )
     })
