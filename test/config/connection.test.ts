@@ -268,12 +268,22 @@ describe("authentication", () => {
     [`${SECRET}\u2026`, /has characters that are not allowed/],
     [`Bearer ${SECRET}`, /^authentication\.token must be the token alone, without the word Bearer before it/],
     [`authorization: bearer ${SECRET}`, /without the word Bearer/],
+    [` Bearer\t${SECRET}`, /without the word Bearer/],
+    [
+      ` ${SECRET}`,
+      /^authentication\.token begins or ends with a blank, which no token has \(its value is not shown\)/
+    ],
+    [`${SECRET} `, /begins or ends with a blank/],
+    [`${SECRET} ${SECRET}`, /^authentication\.token contains a blank/],
+    [`${SECRET}\t`, /has characters that are not allowed/],
+    ["t\u00f6ken", /has characters that are not allowed/],
     ["x".repeat(16_385), /has 16385 characters, but must have at most 16384/]
   ] as const)("refuses a token that no header can have: %j", ([token, expected]) =>
     Effect.gen(function* () {
       const problems = yield* problemsOf({ authentication: { auth_type: "bearer_token", token } })
       assert.lengthOf(problems, 1)
       assert.match(problems[0]!, expected)
+      assert.notInclude(problems[0], SECRET)
     })
   )
 
