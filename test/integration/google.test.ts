@@ -346,9 +346,9 @@ describe("Google Cloud", { concurrent: true }, () => {
           assertWhole(output, yield* expectedFrom(yield* Source))
           assert.isNotEmpty(proxy.targets)
           assert.deepStrictEqual(
-          proxy.targets.filter((target) => target.startsWith(`http://${google.host}/`)),
-          []
-        )
+            proxy.targets.filter((target) => target.startsWith(`http://${google.host}/`)),
+            []
+          )
         })
     )
 
