@@ -287,6 +287,45 @@ describe("AWS", { concurrent: true }, () => {
         })
     )
 
+    it.effect("is reached through a proxy, as is STS, but no endpoint of the machine itself", () =>
+      Effect.gen(function* () {
+        const { baseUrl, cloud } = yield* service()
+        const proxy = yield* fake("http://127.0.0.1:1", async ({ body, headers, method, target }) => {
+          const { connection, host, "content-length": length, ...others } = headers
+          const response = await fetch(target, {
+            method,
+            headers: others,
+            ...(method === "GET" ? {} : { body })
+          })
+          return {
+            status: response.status,
+            headers: { "content-type": response.headers.get("content-type") ?? "" },
+            body: Buffer.from(await response.arrayBuffer())
+          }
+        })
+        const output = yield* read(baseUrl, {
+          config: { authentication: { ...ofMachine, ...role }, proxy_url: proxy.baseUrl },
+          child: {
+            env: {
+              ...nothing,
+              AWS_CONTAINER_CREDENTIALS_FULL_URI: `${cloud.endpoint}/container`,
+              AWS_CONTAINER_AUTHORIZATION_TOKEN: CONTAINER_TOKEN,
+              AWS_ENDPOINT_URL_STS: cloud.endpoint
+            }
+          }
+        })
+        assertWhole(output, yield* expectedFrom(yield* Source))
+        assert.deepStrictEqual(cloud.issued, ["container", "AssumeRole source-prometheus"])
+        assert.deepStrictEqual(cloud.refusals, [])
+        const targets = proxy.requests.map(({ target }) => target)
+        assert.deepStrictEqual(
+          targets.filter((target) => !target.startsWith(baseUrl)),
+          [`${cloud.endpoint}/`]
+        )
+        assert.isAtLeast(targets.length, 4)
+      })
+    )
+
     it.effect("is followed to another address on the same host, with another signature", () =>
       Effect.gen(function* () {
         const moving: Layer = (ask, next) =>
