@@ -92,10 +92,14 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
 /** The samples of some points and series of a window, in as many requests as necessary. */
 const eventsOf = (window: OpenWindow, range: GridRange, part: SeriesPart): Events =>
   Stream.suspend(() => {
-    const isAhead = window.ahead !== undefined && part === window.requested.part
+    const { requested } = window
+    // The response that was requested ahead is that of the first part.
+    const hasAhead = isAhead(window, range) && isFirstOf(part, requested.part)
     // It would be refused again.
-    if (!isAhead && pointCount(range) > window.limit) return earlierAndLater(window, range, part)
-    if (!isAhead && part.halves !== undefined) return bothHalves(window, range, part, part.halves)
+    if (!hasAhead && pointCount(range) > window.limit) return earlierAndLater(window, range, part)
+    if (part.halves !== undefined && !(hasAhead && part === requested.part)) {
+      return bothHalves(window, range, part, part.halves)
+    }
     return attempt(window, range, part).pipe(
       Stream.retry(retriesOf(window, range)),
       Stream.concat(Stream.fromEffectDrain(Effect.suspend(() => learnFromResponse(window, range, part)))),
@@ -114,7 +118,7 @@ const attempt = (window: OpenWindow, range: GridRange, part: SeriesPart): Events
       const { context, ledger, requested } = window
       const { source, stream } = context
       const response =
-        window.ahead !== undefined && part === requested.part
+        window.ahead !== undefined && isAhead(window, range) && part === requested.part
           ? window.ahead
           : request(context, range, part, requested)
       window.ahead = undefined
@@ -353,6 +357,10 @@ const endOf = Effect.fnUntraced(function* (window: OpenWindow) {
   for (const part of damage.splits) part.halves = undefined
   damage.splits = []
 })
+
+/** Whether a response to exactly this range was requested ahead, and has not been used. */
+const isAhead = ({ ahead, requested }: OpenWindow, range: GridRange): boolean =>
+  ahead !== undefined && range === requested.range
 
 /** Whether a part is the one that a request of the whole asks for first. */
 const isFirstOf = (whole: SeriesPart, part: SeriesPart): boolean =>

@@ -51,7 +51,9 @@ describe("selectors of requests", { concurrent: true }, () => {
       method: "GET",
       path: "/api/v1/query_range",
       params: new URLSearchParams({ query }),
-      headers: {}
+      headers: {},
+      target: "",
+      body: Buffer.alloc(0)
     })
 
     it.effect("are found in expressions, and narrowed there", () =>

@@ -254,10 +254,16 @@ export const lastStates = (output: connector.Output): ReadonlyArray<connector.St
 
 /**
  * Asserts that the output of a failed read is correct, and that another read that resumes from its states, without faults,
- * emits exactly the records that they do not cover: nothing is lost, and only unconfirmed rows are repeated, unchanged.
+ * emits exactly the records that they do not cover: nothing is lost, and only unconfirmed rows are repeated, unchanged. `from` says
+ * how it reads; by default it asks the server itself.
  */
-export const assertResumes = Effect.fnUntraced(function* (failed: connector.Output, context = "") {
+export const assertResumes = Effect.fnUntraced(function* (
+  failed: connector.Output,
+  context = "",
+  from: { readonly baseUrl?: string; readonly config?: object; readonly child?: ChildOptions } = {}
+) {
   const { expected, server } = yield* Source
+  const { baseUrl = server.baseUrl, ...options } = from
   assertStatesInOrder(failed, context)
   const states = lastStates(failed)
   const cursors = new Map(
@@ -275,7 +281,7 @@ export const assertResumes = Effect.fnUntraced(function* (failed: connector.Outp
     new Map([...of].filter(([key]) => keep(key)))
   assertSame(part(isConfirmed, before), part(isConfirmed, expected), `${context}: confirmed`)
 
-  const rest = yield* readFrom(server.baseUrl, { state: states })
+  const rest = yield* readFrom(baseUrl, { ...options, state: states })
   assert.deepStrictEqual(rest.errors, [], context)
   assert.deepStrictEqual([rest.code, rest.stderr], [0, ""], context)
   assertSame(

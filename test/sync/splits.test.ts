@@ -263,6 +263,35 @@ describe("a response that is too large", () => {
     { arbitrary: { runs: runs(9, 125) }, timeout: 120_000 }
   )
 
+  it.effect.prop(
+    "is read completely from a server that is too slow for some requests, now for these and now for others",
+    { choices },
+    ({ choices }) =>
+      Effect.gen(function* () {
+        const points = 40 + choices.below(400)
+        const setting = { series: gauge("m", points, 2 + choices.below(6)), points }
+        const expected = samplesOf((yield* readAll(incremental("m"), setting)).events)
+        const oneIn = 2 + choices.below(6)
+        const slow = refusal(503, "query timed out in expression evaluation")
+        const { events } = yield* readAll(incremental("m"), {
+          ...setting,
+          config: { max_retries: 1, concurrency: 1 + choices.below(4) },
+          mock: {
+            faults: ({ params, path }) => {
+              const query = params.get("query") ?? ""
+              if (!path.endsWith("query_range") || query.startsWith("count by")) return undefined
+              // Never for one point of a part of the series, which cannot be split further.
+              const isSmall = /[=!]~/.test(query) && params.get("start") === params.get("end")
+              return !isSmall && choices.oneIn(oneIn) ? slow : undefined
+            }
+          }
+        })
+        assert.strictEqual(failuresOf(events), "")
+        assert.deepStrictEqual([...samplesOf(events)].sort(), [...expected].sort())
+      }),
+    { arbitrary: { runs: runs(20, 200) }, timeout: 120_000 }
+  )
+
   it.effect("may never arrive: smaller ones are requested once retries are exhausted", () =>
     Effect.gen(function* () {
       const { events, mock } = yield* readAll(incremental("m"), {

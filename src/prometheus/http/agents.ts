@@ -1,7 +1,6 @@
 /** Node's agents, with connections through proxies, and with the certificates that a server presented if TLS fails. */
 import { X509Certificate } from "node:crypto"
-import * as Http from "node:http"
-import * as Https from "node:https"
+import type * as Http from "node:http"
 import { connect as connectTcp, isIP } from "node:net"
 import type { Duplex } from "node:stream"
 import {
@@ -11,6 +10,7 @@ import {
   type TLSSocket
 } from "node:tls"
 import { Result } from "effect"
+import { http, https } from "./nodeHttp.ts"
 import { ProxyFailure } from "./ProxyFailure.ts"
 import type { Proxy, ProxyChoice, Server } from "./proxies.ts"
 
@@ -35,7 +35,7 @@ type Tunnel = Result.Result<Duplex, ProxyFailure>
 const common = { keepAlive: true, scheduling: "fifo" } as const
 
 /** Forwards requests to servers without TLS through a proxy, by their complete address (RFC 9112, section 3.2.2). */
-export class ForwardingAgent extends Http.Agent {
+export class ForwardingAgent extends http.Agent {
   private readonly settings: AgentSettings
 
   constructor(settings: AgentSettings) {
@@ -67,12 +67,12 @@ export class ForwardingAgent extends Http.Agent {
 }
 
 // Not declared by the types, but overridden by agents of all kinds since Node has them.
-const { addRequest } = Http.Agent.prototype as unknown as {
+const { addRequest } = http.Agent.prototype as unknown as {
   readonly addRequest: (this: Http.Agent, ...args: ReadonlyArray<unknown>) => void
 }
 
 /** Connects to servers with TLS through a tunnel of a proxy (RFC 9110, section 9.3.6). */
-export class TunnellingAgent extends Https.Agent {
+export class TunnellingAgent extends https.Agent {
   private readonly settings: AgentSettings
   private readonly pending = new Set<Http.ClientRequest>()
 
@@ -115,7 +115,7 @@ export class TunnellingAgent extends Https.Agent {
   private openTunnel(proxy: Proxy, { host, port }: Server, done: (tunnel: Tunnel) => void): void {
     const { settings } = this
     const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
-    const request = Http.request({
+    const request = http.request({
       method: "CONNECT",
       path: authority,
       headers: {

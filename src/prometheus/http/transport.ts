@@ -157,7 +157,7 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
 
   /** A refusal of credentials with the keys of their method, unless it says more already. */
   const withMethodsAdvice = (error: PrometheusError): PrometheusError => {
-    const advice = error.advice ?? refusedAdvice(settings.authentication, error.reason)
+    const advice = error.advice ?? refusedAdvice(settings, error.reason)
     return advice === undefined ? error : new PrometheusError({ ...error, advice })
   }
 

@@ -16,11 +16,15 @@ import { Effect, type Scope } from "effect"
 /** A request. Layers may send a changed copy of it on. */
 export interface Ask {
   readonly method: string
+  /** The path and the query, as they were sent. */
+  readonly target: string
   readonly path: string
   /** Those of the address, or of the form. */
   readonly params: URLSearchParams
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
+  /** The body, as it was sent. */
+  readonly body: Buffer
 }
 
 /** A response, or something else that happens to a connection. */
@@ -105,13 +109,15 @@ const received = async (request: IncomingMessage): Promise<Ask> => {
   const url = new URL(request.url ?? "/", "http://fake")
   const chunks: Array<Buffer> = []
   for await (const chunk of request) chunks.push(chunk)
+  const body = Buffer.concat(chunks)
   const params = new URLSearchParams(url.search)
-  for (const [name, value] of new URLSearchParams(Buffer.concat(chunks).toString()))
-    params.append(name, value)
+  for (const [name, value] of new URLSearchParams(body.toString())) params.append(name, value)
   return {
     method: request.method ?? "GET",
+    target: request.url ?? "/",
     path: url.pathname,
     params,
+    body,
     headers: Object.fromEntries(Object.entries(request.headers).map(([name, value]) => [name, `${value}`]))
   }
 }

@@ -1,5 +1,10 @@
 /** How requests are authenticated: one entry per method. */
-import type { AuthenticationOf, AuthenticationSettings, AuthType } from "../../../config/ConnectorConfig.ts"
+import type {
+  AuthenticationOf,
+  AuthenticationSettings,
+  AuthType,
+  Settings
+} from "../../../config/ConnectorConfig.ts"
 import type { Reason } from "../../PrometheusError.ts"
 import { awsSigV4 } from "./awsSigV4.ts"
 import { basic, bearerToken, none } from "./fixed.ts"
@@ -36,11 +41,18 @@ export const derivedSecrets = (settings: AuthenticationSettings): ReadonlyArray<
   methodOf(settings).derivedSecrets?.(settings) ?? []
 
 /** What to do if Prometheus does not accept the credentials. Undefined if the reason says it already. */
-export const refusedAdvice = (settings: AuthenticationSettings, reason: Reason): string | undefined => {
-  const { keysToCheck } = methodOf(settings)
-  if (keysToCheck === undefined) return undefined
-  if (reason === "Unauthorized") return `Check ${keysToCheck}.`
+export const refusedAdvice = (
+  { authentication, parameters }: Pick<Settings, "authentication" | "parameters">,
+  reason: Reason
+): string | undefined => {
+  const { keysToCheck } = methodOf(authentication)
+  const keys =
+    parameters.length === 0
+      ? keysToCheck
+      : `${keysToCheck ?? "basic_auth_user, basic_auth_pass and headers"}, and parameters`
+  if (keys === undefined) return undefined
+  if (reason === "Unauthorized") return `Check ${keys}.`
   return reason === "Forbidden"
-    ? `The server does not let these credentials read this. Check what they may read, and ${keysToCheck}.`
+    ? `The server does not let these credentials read this. Check what they may read, and ${keys}.`
     : undefined
 }

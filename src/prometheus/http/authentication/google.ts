@@ -27,6 +27,7 @@ const QUOTA_PROJECT = "x-goog-user-project"
 /** A token from Google Cloud, in the header `Authorization`. */
 export const google: Method<AuthenticationOf<"google">> = {
   sendsSecrets: true,
+  keysToCheck: `${KEY}, or the credentials of this machine, whose account needs the role roles/monitoring.viewer, and headers`,
   derivedSecrets: (settings) => {
     const key = keyOf(settings)
     return key === undefined ? [] : secretsOfPrivateKey(key.private_key)
