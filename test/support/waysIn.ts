@@ -63,7 +63,7 @@ export const assertReads = Effect.fnUntraced(function* (
     output: [checked, discovered, read, run].map(({ stderr, stdout }) => stdout + stderr).join(""),
     warnings: [
       ...[checked, discovered, read].map(({ logs }) => warningsOf(logs)),
-      warningsOf(run.stderr.split("\n"))
+      run.stderr.split("\n").filter((line) => /warning/i.test(line) || line.includes("tls.verify"))
     ]
   }
 })
