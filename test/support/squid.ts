@@ -1,5 +1,4 @@
 /** A real Squid as a scoped resource: a forward proxy with users and rules, and a log of what it forwards. */
-import { execFileSync } from "node:child_process"
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
@@ -11,6 +10,9 @@ import { ServerProcess } from "./ServerProcess.ts"
 /** The user and the password of a Squid with users, deliberately with characters that URLs reserve. */
 export const proxyUser = "proxy@user"
 export const proxyPassword = "p:a/s#s sésame 4711"
+/** The password's hash, as `openssl passwd -apr1` makes it. */
+const passwordHash = "$apr1$tests$Vf36RIzcofR9lGpaSYCAW."
+
 /** Both as a URL has them. */
 export const proxyCredentials = `${encodeURIComponent(proxyUser)}:${encodeURIComponent(proxyPassword)}`
 
@@ -31,11 +33,7 @@ export const make = Effect.fnUntraced(function* ({ forbiddenPort, hasUsers = fal
   mkdirSync(logs)
   chmodSync(logs, 0o777)
   const users = join(path, "users")
-  const hash = execFileSync("openssl", ["passwd", "-apr1", "-stdin"], {
-    input: `${proxyPassword}\n`,
-    encoding: "utf8"
-  })
-  writeFileSync(users, `${proxyUser}:${hash}`)
+  writeFileSync(users, `${proxyUser}:${passwordHash}\n`)
   const log = join(logs, "access.log")
   const configuration = (port: number) => `
     http_port 127.0.0.1:${port}
