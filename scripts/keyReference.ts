@@ -41,7 +41,7 @@ const defaultText = (key: Key): string =>
       : ""
 
 const acceptedText = ({ accepted, children, isList, isSecret, variants }: Key): string => {
-  if (variants !== undefined) return `an object with ${variants.by} and the keys of its type`
+  if (variants !== undefined) return `an object with ${variants.by} and the keys of its form`
   if (Object.keys(children).length > 0) return isList ? "a list of objects" : "an object"
   return isSecret ? `${accepted}, secret` : accepted
 }

@@ -40,6 +40,8 @@ export class Output extends Context.Service<
     readonly trace: (trace: Trace) => Effect.Effect<void>
     /** Masks these values in all further messages. */
     readonly maskSecrets: (...secrets: ReadonlyArray<string>) => void
+    /** Masks a secret that expires, such as a token, in further messages. */
+    readonly maskFetchedSecret: (secret: string) => void
     /** Whether the buffer is full enough for a `flushIfFull`. */
     readonly isFull: () => boolean
     /**
@@ -60,7 +62,7 @@ export class Output extends Context.Service<
         let filling = new LineBuffer(sink.flushBytes)
         let spare = new LineBuffer(sink.isSlow ? sink.flushBytes : 0)
         let writing: Fiber.Fiber<void, OutputClosed> = yield* Effect.forkDetach(Effect.void)
-        const { add, mask } = new GrowingMask()
+        const { add, addFetched, mask } = new GrowingMask()
         const written = Effect.suspend(() => Fiber.join(writing))
         // Even if the read is interrupted, a started line is completed.
         const startWriting = Effect.gen(function* () {
@@ -100,6 +102,7 @@ export class Output extends Context.Service<
               message({ type: "TRACE", trace: { ...trace, emitted_at } })
             ),
           maskSecrets: add,
+          maskFetchedSecret: addFetched,
           isFull,
           flushIfFull,
           flush

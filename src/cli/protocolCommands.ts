@@ -82,7 +82,7 @@ const configLayer = (path: string) =>
 /** Masks secrets in all output, also those that a client fetches. */
 const maskFetchedSecrets = Layer.effect(
   OnFetchedSecret,
-  Effect.map(Output, ({ maskSecrets }) => maskSecrets)
+  Effect.map(Output, ({ maskFetchedSecret }) => maskFetchedSecret)
 )
 
 /** The server of a configuration. */

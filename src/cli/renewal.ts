@@ -1,17 +1,20 @@
-/** Credentials that another program renews while this one runs, such as a file with a token. */
-import { Effect } from "effect"
+/** Credentials that another program renews while this one runs, such as a file with a token or a certificate. */
+import { Effect, Equal } from "effect"
 import type { Settings } from "../config/ConnectorConfig.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { allSecretTexts } from "../prometheus/secretTexts.ts"
 
 /** Other settings with the credentials of `renewed`. Nothing else of a running command changes. */
 export const withCredentialsOf = (renewed: Settings, settings: Settings): Settings => ({
   ...settings,
-  authentication: renewed.authentication,
-  headers: renewed.headers,
-  parameters: renewed.parameters,
-  proxyUrl: renewed.proxyUrl,
-  tls: renewed.tls
+  ...credentialsOf(renewed)
+})
+
+const credentialsOf = ({ authentication, headers, parameters, proxyUrl, tls }: Settings) => ({
+  authentication,
+  headers,
+  parameters,
+  proxyUrl,
+  tls
 })
 
 interface Tagged {
@@ -20,19 +23,19 @@ interface Tagged {
 
 /**
  * Runs with these settings. If the server does not accept the credentials, and `renewed` has others, runs once more with those:
- * a token may have expired in the meantime.
+ * a token or a certificate may have expired in the meantime.
  */
 export const withRenewal = <A, E extends Tagged, R, E2, R2>(
   settings: Settings,
   renewed: Effect.Effect<Settings, E2, R2>,
   run: (settings: Settings) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R | R2> =>
-  Effect.catchIf(run(settings), isUnauthorized<E>, (error) =>
+  Effect.catchIf(run(settings), mayConcernCredentials<E>, (error) =>
     Effect.matchEffect(renewed, {
       // The first error says more.
       onFailure: () => Effect.fail(error),
       onSuccess: (now) =>
-        hasSameSecrets(now, settings)
+        Equal.equals(credentialsOf(now), credentialsOf(settings))
           ? Effect.fail(error)
           : Effect.andThen(
               Effect.logWarning(
@@ -43,8 +46,8 @@ export const withRenewal = <A, E extends Tagged, R, E2, R2>(
     })
   )
 
-const isUnauthorized = <E extends Tagged>(error: E): error is Extract<E, PrometheusError> =>
-  error._tag === "PrometheusError" && "reason" in error && error.reason === "Unauthorized"
-
-const hasSameSecrets = (one: Settings, other: Settings): boolean =>
-  JSON.stringify(allSecretTexts(one)) === JSON.stringify(allSecretTexts(other))
+/** A server that refuses the client's certificate ends the connection. */
+const mayConcernCredentials = <E extends Tagged>(error: E): error is Extract<E, PrometheusError> =>
+  error._tag === "PrometheusError" &&
+  "reason" in error &&
+  (error.reason === "Unauthorized" || error.reason === "Tls")

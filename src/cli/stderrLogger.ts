@@ -21,7 +21,7 @@ const printError = (text: string): void => void process.stderr.write(`${text}\n`
  * those that are fetched later. A server's text can neither forge a log line nor control the terminal.
  */
 export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: string) => void = printError) => {
-  const { add, mask } = new GrowingMask(secrets)
+  const { addFetched, mask } = new GrowingMask(secrets)
   const logger = Logger.layer([
     Logger.make(({ cause, message }) => {
       const texts = Array.isArray(message) ? message : [message]
@@ -30,7 +30,7 @@ export const stderrLogger = (secrets: ReadonlyArray<string>, print: (text: strin
       print(`${text} ${visibleLines(truncateText(mask(Cause.pretty(cause)), MAX_CHARACTERS))}`)
     })
   ])
-  return Layer.merge(logger, Layer.succeed(OnFetchedSecret, add))
+  return Layer.merge(logger, Layer.succeed(OnFetchedSecret, addFetched))
 }
 
 /** Errors with a message for users. */

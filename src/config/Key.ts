@@ -23,8 +23,15 @@ export interface KeyFlag {
   readonly refusal?: (value: string) => string | undefined
 }
 
-/** The groups of keys in forms. */
-export type KeyGroup = "connection" | "selection" | "tuning"
+/** The groups of keys in forms, in their order, with their titles. */
+export const keyGroups = {
+  connection: "Connection",
+  selection: "What to read",
+  tuning: "Tuning"
+} as const
+
+/** A group of keys in forms. */
+export type KeyGroup = keyof typeof keyGroups
 
 /** The options of every row. */
 export interface KeyOptions<Input = unknown> {

@@ -45,22 +45,46 @@ export const makeMask = (secrets: ReadonlyArray<string>): ((text: string) => str
   }
 }
 
+/** How many fetched secrets are masked: those in use, and some that have just expired. */
+const MAX_FETCHED = 8
+
 /** A mask to which secrets can be added, such as tokens that are fetched later. */
 export class GrowingMask {
   private readonly secrets = new Set<string>()
-  private current = (text: string): string => text
+  private readonly fetched = new Set<string>()
+  /** Made when it is needed: few tokens are followed by a log. */
+  private current: ((text: string) => string) | undefined
 
   constructor(secrets: ReadonlyArray<string> = []) {
     this.add(...secrets)
   }
 
+  /** Adds secrets that are masked from now on. */
   readonly add = (...secrets: ReadonlyArray<string>): void => {
     const { size } = this.secrets
     for (const secret of secrets) this.secrets.add(secret)
-    if (this.secrets.size > size) this.current = makeMask([...this.secrets])
+    if (this.secrets.size > size) this.current = undefined
   }
 
-  readonly mask = (text: string): string => this.current(text)
+  /**
+   * Adds a secret that expires. The latest ones are masked: a run of days fetches hundreds, and a mask of all of them would take
+   * its time and memory.
+   */
+  readonly addFetched = (secret: string): void => {
+    const isKnown = this.fetched.delete(secret)
+    this.fetched.add(secret)
+    if (isKnown) return
+    for (const oldest of this.fetched) {
+      if (this.fetched.size <= MAX_FETCHED) break
+      this.fetched.delete(oldest)
+    }
+    this.current = undefined
+  }
+
+  readonly mask = (text: string): string => {
+    this.current ??= makeMask([...this.secrets, ...this.fetched])
+    return this.current(text)
+  }
 }
 
 /** No password is that long. A longer secret is searched as plain text. */

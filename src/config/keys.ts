@@ -31,6 +31,7 @@ export const keys = {
     group: "connection",
     description:
       "Username for HTTP basic authentication. Leave username and password empty if the server needs none.",
+    examples: ["reader"],
     flag: {
       name: "user",
       metavar: "NAME",
@@ -95,7 +96,7 @@ export const keys = {
           }),
           client_id: kind.text({
             title: "Client ID",
-            description: "Name under which the OAuth 2.0 server knows this client.",
+            description: "ID of this connector at the OAuth 2.0 server, also called application ID.",
             isRequired: true,
             examples: ["source-prometheus"],
             flag: {
@@ -107,7 +108,7 @@ export const keys = {
           }),
           client_secret: kind.secretText({
             title: "Client secret",
-            description: "Secret of this client.",
+            description: "Secret that the OAuth 2.0 server has issued for this client ID.",
             isRequired: true,
             flag: {
               name: "client-secret-file",
@@ -151,7 +152,8 @@ export const keys = {
               value: kind.secretText({
                 title: "Value",
                 description: "Value of the parameter.",
-                isRequired: true
+                isRequired: true,
+                examples: ["https://prometheus.example.com"]
               })
             },
             {
@@ -190,7 +192,7 @@ export const keys = {
         keys: {
           region: kind.textLike(/^[A-Za-z0-9-]+$/, "the name of a region such as eu-central-1", {
             title: "Region",
-            description: "Region of the workspace.",
+            description: "AWS region of the workspace.",
             isRequired: true,
             examples: ["eu-central-1"],
             flag: {
@@ -263,6 +265,7 @@ export const keys = {
             title: "Service account key",
             description:
               "JSON key of a service account. Leave it empty to use the credentials of the machine: that of GOOGLE_APPLICATION_CREDENTIALS, or its own service account.",
+            examples: ['{"type": "service_account", "private_key": "…", "client_email": "…", …}'],
             flag: {
               name: "service-account-file",
               metavar: "FILE",
@@ -317,6 +320,7 @@ export const keys = {
       client_key: kind.secretLines({
         title: "Client key",
         description: "PEM text with the private key of the client certificate.",
+        examples: ["-----BEGIN PRIVATE KEY-----\nMIIE…\n-----END PRIVATE KEY-----\n"],
         flag: {
           name: "key-file",
           metavar: "FILE",
@@ -392,7 +396,12 @@ export const keys = {
         isRequired: true,
         examples: ["X-Scope-OrgID"]
       }),
-      value: kind.secretText({ title: "Value", description: "Value of the header.", isRequired: true })
+      value: kind.secretText({
+        title: "Value",
+        description: "Value of the header.",
+        isRequired: true,
+        examples: ["tenant"]
+      })
     },
     {
       title: "HTTP headers",
@@ -418,7 +427,12 @@ export const keys = {
         isRequired: true,
         examples: ["namespace"]
       }),
-      value: kind.secretText({ title: "Value", description: "Value of the parameter.", isRequired: true })
+      value: kind.secretText({
+        title: "Value",
+        description: "Value of the parameter.",
+        isRequired: true,
+        examples: ["monitoring"]
+      })
     },
     {
       title: "URL parameters",
@@ -442,7 +456,7 @@ export const keys = {
     group: "selection",
     description: "Replicate data from this date or time (UTC).",
     isRequired: true,
-    examples: ["2026-01-01"],
+    examples: ["2026-01-01", "2026-01-01T00:00:00Z"],
     flag: {
       name: "start",
       metavar: "DATE",
@@ -452,7 +466,8 @@ export const keys = {
   step: kind.seconds({
     title: "Step",
     group: "selection",
-    description: "Seconds between two data points of a series.",
+    description: "Seconds between two data points of a series. An hour is 3600.",
+    examples: [3600],
     isRequired: true,
     default: 3600,
     min: 1,
@@ -467,7 +482,7 @@ export const keys = {
     title: "End date",
     group: "selection",
     description: "Replicate data up to this date or time (UTC). Leave empty to continue up to the present.",
-    examples: ["2026-02-01"],
+    examples: ["2026-02-01", "2026-02-01T12:00:00Z"],
     flag: { name: "end", metavar: "DATE", description: "Stop at this date or time instead of the present" }
   }),
   metrics: kind.object(
@@ -533,6 +548,7 @@ export const keys = {
     group: "tuning",
     description:
       "Seconds before its cursor that each incremental sync reads again, to include samples that arrived late.",
+    examples: [3600],
     default: 0,
     min: 0,
     max: TEN_YEARS
@@ -542,6 +558,7 @@ export const keys = {
     group: "tuning",
     description:
       "Data points younger than this many seconds, by the server's clock, are left for the next sync.",
+    examples: [60],
     default: 60,
     min: 0,
     max: TEN_YEARS
@@ -550,6 +567,7 @@ export const keys = {
     title: "Concurrency",
     group: "tuning",
     description: "Number of queries to run on the server at the same time.",
+    examples: [4],
     default: 4,
     min: 1,
     max: 64
@@ -558,6 +576,7 @@ export const keys = {
     title: "Request timeout",
     group: "tuning",
     description: "Seconds to wait for a response to start, or to continue, before the request is retried.",
+    examples: [120],
     default: 120,
     min: 1,
     max: ONE_DAY
@@ -566,6 +585,7 @@ export const keys = {
     title: "Retries",
     group: "tuning",
     description: "Number of times to retry a request that failed for a temporary reason.",
+    examples: [5],
     default: 5,
     min: 0,
     max: 20

@@ -1,6 +1,6 @@
 /** The JSON Schema from which platforms build the configuration form. */
 import { JsonSchema, Schema } from "effect"
-import { formOf, type Keys } from "./Key.ts"
+import { formOf, type Keys, keyGroups } from "./Key.ts"
 import { keys } from "./keys.ts"
 
 const airbyteKeywords = new Set([
@@ -20,5 +20,6 @@ export const connectionSpecification = (table: Keys = keys): JsonSchema.JsonSche
   const { schema } = JsonSchema.toDocumentDraft07(
     Schema.toJsonSchemaDocument(formOf(table), { includeAnnotationKey: (key) => airbyteKeywords.has(key) })
   )
-  return { $schema: JsonSchema.META_SCHEMA_URI_DRAFT_07, title: "Prometheus", ...schema }
+  const groups = Object.entries(keyGroups).map(([id, title]) => ({ id, title }))
+  return { $schema: JsonSchema.META_SCHEMA_URI_DRAFT_07, title: "Prometheus", groups, ...schema }
 }

@@ -120,9 +120,9 @@ const make = (
   settings: Settings,
   { httpClient, isAwaited, onFetchedSecret, tokenClient }: ClientOptions
 ): PrometheusClient["Service"] => {
-  const { add, mask } = new GrowingMask(allSecretTexts(settings))
+  const { addFetched, mask } = new GrowingMask(allSecretTexts(settings))
   const addSecret = (secret: string) => {
-    add(secret)
+    addFetched(secret)
     // As for the configured secrets: only a server's text is masked with those that any text may contain.
     if (!isCommon(secret)) onFetchedSecret(secret)
   }

@@ -72,13 +72,13 @@ const policies = tableOf({
   },
   Unauthorized: {
     ...failsSync,
-    advice: "Check basic_auth_user, basic_auth_pass and headers."
+    advice: "Check basic_auth_user, basic_auth_pass, authentication and headers."
   },
   /** The credentials are known, and may be allowed to read other streams. */
   Forbidden: {
     ...failsStream,
     advice:
-      "The server does not let these credentials read this. Check what they may read, and basic_auth_user, basic_auth_pass and headers."
+      "The server does not let these credentials read this. Check what they may read, and basic_auth_user, basic_auth_pass, authentication and headers."
   },
   WrongPath: {
     ...failsSync,
@@ -93,7 +93,7 @@ const policies = tableOf({
   NotPrometheus: {
     ...failsSync,
     advice:
-      "Check base_url: the server there is not Prometheus. A web page is often a login page, which needs a token in headers."
+      "Check base_url: the server there is not Prometheus. A web page is often a login page, which needs a token: see authentication."
   },
   /** Prometheus in agent mode. */
   NothingStored: {

@@ -10,6 +10,7 @@ import {
 import type { WrongFlags } from "../../src/cli/keyFlags.ts"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { InputFileError } from "../../src/config/inputFile.ts"
+import { selfSigned } from "../support/selfSigned.ts"
 
 /** The paths of the keys with single-value flags, and of those with repeatable flags. */
 const single = {
@@ -267,12 +268,14 @@ describe("settingsOf", () => {
         },
         { scope: ["x", "y"] }
       )
+      const { cert, key } = selfSigned()
+      const other = selfSigned()
       const files = {
         s: "s3cr3t\n",
         p: "resource=https://r?a=b\r\nempty=\n\n",
-        ca: "CA\n",
-        cert: "CERT\n",
-        key: "KEY\n",
+        ca: other.cert,
+        cert,
+        key,
         h: "X-Scope-OrgID: a:b\nX-Empty:\nx-y:z \n",
         q: "namespace=a b=c\nextra_filters[]=x\nextra_filters[]=y\n"
       }
@@ -291,9 +294,9 @@ describe("settingsOf", () => {
         client_secret_in: "header"
       })
       assert.deepStrictEqual(made.tls, {
-        ca_certificate: "CA",
-        client_certificate: "CERT",
-        client_key: Redacted.make("KEY"),
+        ca_certificate: other.cert.trim(),
+        client_certificate: cert.trim(),
+        client_key: Redacted.make(key.trim()),
         client_key_passphrase: Redacted.make("pass"),
         server_name: "name",
         verify: false
@@ -546,8 +549,8 @@ describe("settingsOf", () => {
 describe("withFlagsToCheck", () => {
   it.each([
     [
-      "HTTP 401. Check basic_auth_user, basic_auth_pass and headers.",
-      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file) and headers (SOURCE_PROMETHEUS_HEADERS or --header-file)."
+      "HTTP 401. Check basic_auth_user, basic_auth_pass, authentication and headers.",
+      "HTTP 401. Check basic_auth_user (--user), basic_auth_pass (SOURCE_PROMETHEUS_PASSWORD or --password-file), authentication (--auth) and headers (SOURCE_PROMETHEUS_HEADERS or --header-file)."
     ],
     [
       "No metric. Check start_date and end_date, and whether metrics and selector leave any.",
@@ -566,6 +569,10 @@ describe("withFlagsToCheck", () => {
       "A page. Set headers (SOURCE_PROMETHEUS_HEADERS or --header-file), or set base_url (--url)."
     ],
     ["The parts of headers and base_url.", "The parts of headers and base_url."],
+    [
+      "It refused it (see docs.example): check authentication.region and tls.verify. Check authentication.token.",
+      "It refused it (see docs.example): check authentication.region (--aws-region) and tls.verify (--insecure). Check authentication.token (SOURCE_PROMETHEUS_TOKEN or --token-file)."
+    ],
     ["It said: Checked step. All is well.", "It said: Checked step. All is well."]
   ])("names the flags of %s", (message, expected) => {
     assert.strictEqual(withFlagsToCheck(message), expected)

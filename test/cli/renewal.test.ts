@@ -8,7 +8,7 @@ const settingsWith = (token: string, more: object = {}) =>
   decodeConfig({
     base_url: "http://x",
     start_date: "2026-01-01",
-    headers: [{ name: "Authorization", value: `Bearer ${token}` }],
+    headers: [{ name: "X-Token", value: `Bearer ${token}` }],
     ...more
   })
 
@@ -66,6 +66,61 @@ describe("withRenewal", () => {
         assert.strictEqual(error?.reason, reason)
         assert.deepStrictEqual([tokens.length, logs], [1, []])
       }
+    })
+  )
+})
+
+describe("credentials", () => {
+  it.effect.each([
+    [
+      { authentication: { auth_type: "bearer_token", token: "a" } },
+      { authentication: { auth_type: "bearer_token", token: "b" } }
+    ],
+    [
+      { basic_auth_user: "u", basic_auth_pass: "a" },
+      { basic_auth_user: "u", basic_auth_pass: "b" }
+    ],
+    [
+      { authentication: { auth_type: "oauth2", token_url: "http://t", client_id: "c", client_secret: "a" } },
+      { authentication: { auth_type: "oauth2", token_url: "http://t", client_id: "c", client_secret: "b" } }
+    ],
+    [{ proxy_url: "http://u:a@proxy" }, { proxy_url: "http://u:b@proxy" }],
+    [{ parameters: [{ name: "apikey", value: "a" }] }, { parameters: [{ name: "apikey", value: "b" }] }]
+  ] as const)("are compared in all keys: %j", ([before, after]) =>
+    Effect.gen(function* () {
+      for (const reason of ["Unauthorized", "Tls"] as const) {
+        const ran: Array<Settings> = []
+        const first = yield* settingsWith("t", before)
+        const renewed = yield* settingsWith("t", after)
+        const exit = yield* withRenewal(first, Effect.succeed(renewed), (settings) =>
+          ran.push(settings) === 1
+            ? Effect.fail(new PrometheusError({ reason, summary: "It failed." }))
+            : Effect.void
+        ).pipe(Effect.result, Effect.provide(Logger.layer([])))
+        assert.strictEqual(exit._tag, "Success")
+        assert.strictEqual(ran[1], renewed)
+        const same = yield* settingsWith("t", before)
+        const again = yield* withRenewal(first, Effect.succeed(same), () =>
+          Effect.fail(new PrometheusError({ reason, summary: "It failed." }))
+        ).pipe(Effect.result)
+        assert.strictEqual(again._tag, "Failure")
+      }
+    })
+  )
+})
+
+describe("certificates", () => {
+  it.effect("are renewed, too", () =>
+    Effect.gen(function* () {
+      const first = yield* settingsWith("t")
+      const renewed = { ...first, tls: { ...first.tls, client_certificate: "new" } }
+      const certificates: Array<string | undefined> = []
+      yield* withRenewal(first, Effect.succeed(renewed), ({ tls }) =>
+        certificates.push(tls.client_certificate) === 1
+          ? Effect.fail(new PrometheusError({ reason: "Tls", summary: "It is expired." }))
+          : Effect.void
+      ).pipe(Effect.provide(Logger.layer([])))
+      assert.deepStrictEqual(certificates, [undefined, "new"])
     })
   )
 })

@@ -8,7 +8,7 @@ import { flagNames, flagsOf, withFlags } from "../../src/cli/keyFlags.ts"
 import { decodeKeys } from "../../src/config/decodeKeys.ts"
 import { keysWithPaths, schemaOf } from "../../src/config/Key.ts"
 import { keys } from "../../src/config/keys.ts"
-import { choice, object, objects, seconds, secretText, text } from "../../src/config/kinds.ts"
+import { boolean, choice, object, objects, oneOf, seconds, secretText, text } from "../../src/config/kinds.ts"
 import { makeMask, redactedIn } from "../../src/config/SecretMask.ts"
 import { connectionSpecification } from "../../src/config/spec.ts"
 
@@ -191,5 +191,197 @@ describe("nested keys", () => {
     assert.notProperty(properties.tls, "required")
     assert.nestedPropertyVal(properties, "tokens.items.required[0]", "token")
     assert.nestedPropertyVal(properties, "tokens.items.properties.token.airbyte_secret", true)
+  })
+})
+
+describe("a new row with several forms", () => {
+  const login = oneOf(
+    "kind",
+    {
+      off: { title: "Off", description: "No login.", keys: {} },
+      pin: {
+        title: "PIN",
+        description: "A number.",
+        keys: {
+          pin: secretText({
+            title: "Number",
+            description: "The PIN.",
+            isRequired: true,
+            flag: {
+              name: "pin-file",
+              metavar: "FILE",
+              description: "File with the PIN",
+              variable: "TEST_PIN"
+            }
+          }),
+          strict: boolean({
+            title: "Strict",
+            description: "Whether it is strict.",
+            default: true,
+            flag: { name: "lax", description: "Not strict", sets: false }
+          })
+        }
+      },
+      word: {
+        title: "Word",
+        description: "Words.",
+        keys: {
+          words: objects(
+            {
+              name: text({ title: "Name", description: "Name.", isRequired: true }),
+              value: secretText({ title: "Value", description: "Value.", isRequired: true })
+            },
+            {
+              title: "Words",
+              description: "All words.",
+              example: { name: "a", value: "b" },
+              flag: {
+                name: "word-file",
+                metavar: "FILE",
+                description: "File with the words",
+                separator: "=",
+                isAdded: true
+              }
+            }
+          ),
+          language: text({
+            title: "Language",
+            description: "Of the words.",
+            isRequired: true,
+            flag: { name: "language", metavar: "NAME", description: "Language of the words" }
+          })
+        }
+      }
+    },
+    {
+      title: "Login",
+      description: "How to log in.",
+      flag: { name: "login", metavar: "KIND", description: "How to log in" }
+    }
+  )
+  const table = { ...keys, login }
+
+  /** The configuration of command-line arguments. */
+  const configOf = (args: ReadonlyArray<string>, file = {}, variables = {}) => {
+    let merged: unknown
+    const command = Command.make("test", { keys: flagsOf(table) }, ({ keys: values }) =>
+      Effect.map(withFlags(table, file, values), ({ config }) => {
+        merged = config
+      })
+    )
+    return Command.runWith(command, { version: "1" })(args).pipe(
+      Effect.map(() => merged),
+      Effect.provide(
+        FileSystem.layerNoop({
+          readFileString: (path) => Effect.succeed(path === "p" ? "s3cr3t!\n" : "x=s3cr3t!\ny=\n")
+        })
+      ),
+      Effect.provide(NodeServices.layer),
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown(variables))
+    )
+  }
+
+  it.effect("has flags, each of which selects its form", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* configOf(["--pin-file", "p", "--lax"]), {
+        login: { kind: "pin", pin: "s3cr3t!", strict: false }
+      })
+      assert.deepStrictEqual(
+        yield* configOf(["--lax"], { login: { kind: "pin", pin: "1" } }, { TEST_PIN: "2" }),
+        { login: { kind: "pin", pin: "2", strict: false } }
+      )
+      assert.deepStrictEqual(
+        yield* configOf(["--language", "de", "--word-file", "w"], {
+          login: { kind: "word", words: [{ name: "z", value: "1" }] }
+        }),
+        {
+          login: {
+            kind: "word",
+            language: "de",
+            words: [
+              { name: "z", value: "1" },
+              { name: "x", value: "s3cr3t!" },
+              { name: "y", value: "" }
+            ]
+          }
+        }
+      )
+      assert.deepStrictEqual(yield* configOf(["--login", "word"], { login: { kind: "off" } }), {
+        login: { kind: "word" }
+      })
+      for (const [args, message] of [
+        [
+          ["--lax", "--language", "de"],
+          "--lax sets login.kind to pin, but --language sets it to word: remove one of them."
+        ],
+        [
+          ["--login", "off", "--pin-file", "p"],
+          "--login sets login.kind to off, but --pin-file sets it to pin: remove one of them."
+        ]
+      ] as const) {
+        assert.propertyVal(yield* Effect.flip(configOf(args)), "message", message)
+      }
+      assert.propertyVal(
+        yield* Effect.flip(configOf(["--lax"], { login: { kind: "word" } })),
+        "message",
+        "--lax sets login.kind to pin, but the configuration file sets it to word: remove one of them."
+      )
+    })
+  )
+
+  it("is named with its flags", () => {
+    const names = flagNames(table)
+    assert.strictEqual(names.get("login"), "--login")
+    assert.strictEqual(names.get("login.kind"), "--login")
+    assert.strictEqual(names.get("login.pin"), "TEST_PIN or --pin-file")
+    assert.strictEqual(names.get("login.words"), "--word-file")
+  })
+
+  it("is decoded with its secrets, and no message quotes them", () => {
+    const decode = (value: unknown) => decodeKeys({ login }, { login: value })
+    const { config } = decode({ kind: "word", language: "de", words: [{ name: "a", value: "s3cr3t!" }] })
+    assert.deepStrictEqual(redactedIn(config), ["s3cr3t!"])
+    assert.deepStrictEqual(decode({ kind: "pin", pin: ["s3cr3t!"], strict: 1, other: 1 }), {
+      config: { login: { kind: "pin" } } as never,
+      problems: [
+        "login.pin is not of the right type (its value is not shown), but must be text.",
+        "login.strict is 1, but must be true or false."
+      ],
+      warnings: ["Unknown configuration key is ignored: login.other."]
+    })
+    assert.deepStrictEqual(decode({ kind: "s3cret", pin: "s3cr3t!" }).problems, [
+      'login.kind is "s3cret", but must be "off" or "pin" or "word".'
+    ])
+    assert.deepStrictEqual(decode("s3cr3t!").problems, [
+      'login is not of the right type (its value is not shown), but must be an object with kind: "off" or "pin" or "word".'
+    ])
+  })
+
+  it("is in the JSON Schema of spec, with a constant for each form", () => {
+    const properties = propertiesOf(connectionSpecification(table))
+    assert.nestedPropertyVal(properties, "login.type", "object")
+    const forms = (properties.login as { readonly oneOf: ReadonlyArray<unknown> }).oneOf
+    assert.deepStrictEqual(
+      forms.map((form) => Object.keys(propertiesOf(form))),
+      [["kind"], ["kind", "pin", "strict"], ["kind", "words", "language"]]
+    )
+    assert.nestedPropertyVal(forms[1], "properties.kind.const", "pin")
+    assert.nestedPropertyVal(forms[1], "properties.pin.airbyte_secret", true)
+    assert.deepPropertyVal(forms[1], "required", ["kind", "pin"])
+  })
+
+  it("has its forms in the reference of keys", () => {
+    assert.deepStrictEqual(keyReference({ login }).split("\n").slice(2), [
+      "| Login | `login` |  | an object with kind and the keys of its form | How to log in. |",
+      '| **Off** | `login.kind` |  | `"off"` | No login. |',
+      '| **PIN** | `login.kind` |  | `"pin"` | A number. |',
+      "| Number | `login.pin` | required | text, secret | The PIN. |",
+      "| Strict | `login.strict` | `true` | true or false | Whether it is strict. |",
+      '| **Word** | `login.kind` |  | `"word"` | Words. |',
+      "| Words | `login.words` |  | a list of objects | All words. |",
+      "| Name | `login.words[].name` | required | text | Name. |",
+      "| Value | `login.words[].value` | required | text, secret | Value. |",
+      "| Language | `login.language` | required | text | Of the words. |"
+    ])
   })
 })

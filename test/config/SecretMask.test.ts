@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { isCommon, makeMask } from "../../src/config/SecretMask.ts"
+import { GrowingMask, isCommon, makeMask } from "../../src/config/SecretMask.ts"
 import { Choices, choices } from "../choices.ts"
 import { longText, runs } from "../support/runs.ts"
 import { referenceMask } from "./referenceMask.ts"
@@ -213,5 +213,23 @@ describe("makeMask", () => {
 
   it("does not reveal the length of a secret", () => {
     assert.strictEqual(makeMask(["x"])("x"), makeMask(["x".repeat(99)])("x".repeat(99)))
+  })
+})
+
+describe("a mask that grows", () => {
+  const numbered = (i: number) => `token-${String(i).padStart(4, "0")}`
+
+  it("masks the configured secrets always, and the latest of those that were fetched", () => {
+    const { add, addFetched, mask } = new GrowingMask(["Geheim-4711"])
+    assert.strictEqual(mask("Geheim-4711 token-0000"), "**** token-0000")
+    add("Zusatz-0815")
+    for (let i = 0; i < 300; i++) addFetched(numbered(i))
+    for (const latest of [292, 299]) assert.strictEqual(mask(numbered(latest)), "****")
+    assert.strictEqual(mask("Geheim-4711 Zusatz-0815"), "**** ****")
+    // The time and the memory of a mask depend on the number of secrets.
+    assert.strictEqual(mask(numbered(0)), numbered(0))
+    addFetched(numbered(292))
+    addFetched(numbered(300))
+    assert.strictEqual(mask(numbered(292)), "****")
   })
 })

@@ -3,9 +3,11 @@ import { Ajv, type ValidateFunction } from "ajv"
 import addFormats from "ajv-formats"
 import { Effect, Result, Schema } from "effect"
 import { ConnectorConfig, decodeConfig } from "../../src/config/ConnectorConfig.ts"
+import { type Key, keysWithPaths } from "../../src/config/Key.ts"
 import { keys } from "../../src/config/keys.ts"
 import { connectionSpecification } from "../../src/config/spec.ts"
 import { type Choices, choices } from "../choices.ts"
+import { accepted, refused } from "../support/formConfigs.ts"
 import { runs } from "../support/runs.ts"
 
 type Json = Readonly<Record<string, unknown>>
@@ -86,8 +88,44 @@ const formConfig = (choices: Choices): Json => {
     ...optional("request_timeout", seconds),
     ...optional("max_retries", [0, 20, 21]),
     ...optional("compression", ["none", "gzip"]),
+    ...optional("authentication", [
+      {},
+      { auth_type: "none" },
+      { auth_type: "bearer_token", token: "t" },
+      { auth_type: "bearer_token" },
+      { auth_type: "aws_sigv4", region: "r", access_key_id: "a" },
+      { auth_type: "oauth2", token_url: "http://t", client_id: "c", client_secret: "" }
+    ]),
+    ...optional("tls", [{}, { verify: false }, { server_name: "" }, { ca_certificate: "x" }]),
+    ...optional("proxy_url", ["", "http://proxy:3128", "proxy"]),
+    ...optional("parameters", [[], [{ name: "a", value: "" }], [{ name: "query", value: "up" }]]),
     ...optional("unknown", ["x", 1, {}])
   }
+}
+
+/** The forms of authentication with what each requires. */
+const completeForms: Readonly<Record<string, Json>> = {
+  bearer_token: { auth_type: "bearer_token", token: "t" },
+  oauth2: { auth_type: "oauth2", token_url: "https://t", client_id: "c", client_secret: "s" },
+  aws_sigv4: {
+    auth_type: "aws_sigv4",
+    region: "r",
+    access_key_id: "a",
+    secret_access_key: "s",
+    role_arn: "arn:aws:iam::1:role/r"
+  },
+  google: { auth_type: "google" }
+}
+
+const isObject = ({ children, isList, variants }: Key): boolean =>
+  variants !== undefined || (!isList && Object.keys(children).length > 0)
+
+/** The examples of a key in its form. */
+const examplesOf = (key: Key): ReadonlyArray<unknown> => {
+  const { properties } = connectionSpecification({ key }) as unknown as {
+    readonly properties: { readonly key: { readonly examples?: ReadonlyArray<unknown> } }
+  }
+  return properties.key.examples ?? []
 }
 
 describe("connectionSpecification", () => {
@@ -103,7 +141,7 @@ describe("connectionSpecification", () => {
         ([key, property]) => ("default" in property ? [[key, property.default] as const] : [])
       )
       const { base_url, start_date } = minimal
-      assert.lengthOf(defaults, 11)
+      assert.lengthOf(defaults, 12)
       assert.deepStrictEqual(
         yield* decodeConfig({ base_url, start_date, ...Object.fromEntries(defaults) }),
         yield* decodeConfig({ base_url, start_date })
@@ -137,6 +175,112 @@ describe("connectionSpecification", () => {
       assert.match((yield* Effect.flip(decodeConfig(config))).message, new RegExp(`\\b${key}\\b`))
     })
   )
+
+  it.effect.each(accepted)(
+    "accepts what the documentation promises, formats included, like the connector: %j",
+    (config) =>
+      Effect.gen(function* () {
+        // A form leaves out what is empty.
+        const sent = JSON.parse(JSON.stringify(config))
+        assert.isTrue(validate(sent), explain(sent))
+        yield* decodeConfig(config)
+      })
+  )
+
+  it.effect.each(refused)("refuses what no form of the documentation is, like the connector: %j", (config) =>
+    Effect.gen(function* () {
+      assert.isFalse(validate(JSON.parse(JSON.stringify(config))))
+      yield* Effect.flip(decodeConfig(config))
+    })
+  )
+
+  it.effect("has examples for every key, which the connector accepts", () =>
+    Effect.gen(function* () {
+      const withoutExamples: Array<string> = []
+      for (const { form, key, path } of keysWithPaths(keys)) {
+        const isChoice = /^(?:true or false$|")/.test(key.accepted)
+        const examples = examplesOf(key)
+        if (examples.length === 0 && !isChoice && !isObject(key)) withoutExamples.push(path)
+        for (const example of examples) {
+          // Certificates and keys are too long for an example.
+          if (JSON.stringify(example).includes("…") || path.includes("[]")) continue
+          const sibling = form === undefined ? {} : { ...completeForms[form.name] }
+          const [outer = "", inner] = path.split(".")
+          const config =
+            inner === undefined ? { [outer]: example } : { [outer]: { ...sibling, [inner]: example } }
+          yield* decodeConfig({
+            ...minimal,
+            ...(path === "basic_auth_user" ? { basic_auth_pass: "p" } : {}),
+            ...config
+          })
+        }
+      }
+      // Secrets have no form that an example could show.
+      assert.deepStrictEqual(withoutExamples, [
+        "basic_auth_pass",
+        "authentication.token",
+        "authentication.client_secret",
+        "authentication.secret_access_key",
+        "authentication.session_token",
+        "tls.client_key_passphrase"
+      ])
+    })
+  )
+
+  it("has groups with titles, one for each key", () => {
+    const groups = spec.groups as ReadonlyArray<{ readonly id: string; readonly title: string }>
+    assert.deepStrictEqual(groups, [
+      { id: "connection", title: "Connection" },
+      { id: "selection", title: "What to read" },
+      { id: "tuning", title: "Tuning" }
+    ])
+    const of = Object.values(spec.properties as Readonly<Record<string, Json>>).map(({ group }) => group)
+    assert.sameMembers(
+      [...new Set(of)],
+      groups.map(({ id }) => id)
+    )
+    // The keys of a group are together.
+    assert.deepStrictEqual(
+      of.filter((group, index) => group !== of[index - 1]),
+      groups.map(({ id }) => id)
+    )
+  })
+
+  it("always shows authentication and metrics, and nothing that is required", () => {
+    const properties = Object.entries(spec.properties as Readonly<Record<string, Json>>)
+    assert.deepStrictEqual(
+      properties.filter(([, property]) => property.always_show === true).map(([name]) => name),
+      ["authentication", "metrics"]
+    )
+  })
+
+  it("describes authentication as platforms show alternatives", () => {
+    const {
+      default: default_,
+      oneOf,
+      type
+    } = (spec.properties as Readonly<Record<string, Json>>).authentication!
+    assert.strictEqual(type, "object")
+    assert.deepStrictEqual(default_, { auth_type: "none" })
+    const forms = oneOf as ReadonlyArray<{
+      readonly title: string
+      readonly properties: Readonly<Record<string, Json>>
+    }>
+    assert.deepStrictEqual(
+      forms.map(({ properties }) => properties.auth_type?.const),
+      ["none", "bearer_token", "oauth2", "aws_sigv4", "google"]
+    )
+    for (const { properties, title } of forms) {
+      assert.isNotEmpty(title)
+      const constants = Object.entries(properties).filter(([, property]) => "const" in property)
+      assert.deepStrictEqual(
+        constants.map(([name]) => name),
+        ["auth_type"]
+      )
+      assert.strictEqual(properties.auth_type?.default, properties.auth_type?.const)
+      for (const property of Object.values(properties)) assert.notProperty(property, "group")
+    }
+  })
 
   it.each(["base_url", "start_date", "step"])("requires %s", (key) => {
     assert.isFalse(validate(Object.fromEntries(Object.entries(minimal).filter(([name]) => name !== key))))

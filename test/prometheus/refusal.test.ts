@@ -469,7 +469,7 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
     "Forbidden",
     /aps:QueryMetrics action\. .*AmazonPrometheusQueryAccess.*authentication\.role_arn/
   ],
-  [401, "Unauthorized", "Unauthorized", /basic_auth_user, basic_auth_pass and headers/],
+  [401, "Unauthorized", "Unauthorized", /basic_auth_user, basic_auth_pass, authentication and headers/],
   [403, "Forbidden", "Forbidden", /does not let these credentials read this\. Check what they may read/],
   [407, "", "Unauthorized", /Proxy-Authorization in headers/],
   [511, "", "Unauthorized", /network .* login/],

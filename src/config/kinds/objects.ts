@@ -32,7 +32,8 @@ export const objects = <
 ) =>
   makeKey(options, {
     value: Schema.Array(schemaOf(children)),
-    form: (annotations) => Schema.Array(formOf(children)).annotate(annotations),
+    form: (annotations) =>
+      Schema.Array(formOf(children)).annotate({ ...annotations, examples: [[options.example]] }),
     accepted: `a list of objects such as ${JSON.stringify(options.example)}`,
     children,
     isList: true,
@@ -46,7 +47,7 @@ type VariantSchema<By extends string, V extends Readonly<Record<string, Variant<
   >
 }[keyof V]
 
-/** An object that has one of several forms. The key `by` names the form. */
+/** An object that has one of several forms. The key `by` names the form. That of the first one stands for an absent object. */
 export const oneOf = <
   const By extends string,
   const V extends Readonly<Record<string, Variant<Keys>>>,
@@ -68,7 +69,7 @@ export const oneOf = <
           formOf({ [by]: constant(name, description), ...keys }).annotate({ title, description })
         ),
         { mode: "oneOf" }
-      ).annotate({ ...annotations, type: "object" }),
+      ).annotate({ ...annotations, type: "object", default: { [by]: entries[0]?.[0] } }),
     accepted: `an object with ${by}: ${orList(entries.map(([name]) => JSON.stringify(name)))}`,
     variants: { by, forms: variants },
     isSecret: entries.some(([, { keys }]) => holdsSecret(keys))

@@ -44,10 +44,22 @@ export const bearerToken = <const O extends KeyOptions<string>>(options: O) =>
     form,
     accepted: "a single line of ASCII characters",
     isSecret: true,
-    problems: (secret, path) =>
-      /^(?:authorization: *)?bearer /i.test(Redacted.value(secret))
-        ? [`${path} must be the token alone, without the word Bearer before it (its value is not shown).`]
-        : singleLineProblems(path, Redacted.value(secret))
+    problems: (secret, path) => {
+      const token = Redacted.value(secret)
+      if (/^\s*(?:authorization: *)?bearer\s/i.test(token)) {
+        return [
+          `${path} must be the token alone, without the word Bearer before it (its value is not shown).`
+        ]
+      }
+      // RFC 6750 has none, and one at an end is copied by mistake.
+      const blank = /^ | $/.test(token) ? "begins or ends with" : / /.test(token) ? "contains" : undefined
+      return [
+        ...(blank === undefined
+          ? []
+          : [`${path} ${blank} a blank, which no token has (its value is not shown): remove it.`]),
+        ...singleLineProblems(path, token)
+      ]
+    }
   })
 
 /** A secret text of several lines. */

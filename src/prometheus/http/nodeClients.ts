@@ -98,7 +98,8 @@ const clientFor = (
       )
     })
   return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, knowingWay)).pipe(
-    Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
+    // Layers are shared. Without `fresh`, all clients would have the agents of the first one.
+    Layer.provide(Layer.fresh(NodeHttpClient.layerNodeHttpNoAgent)),
     Layer.provide(agents)
   )
 }

@@ -1,25 +1,8 @@
-/** How requests are authenticated: one entry per method. */
-import type {
-  AuthenticationOf,
-  AuthenticationSettings,
-  AuthType,
-  Settings
-} from "../../../config/ConnectorConfig.ts"
+/** How requests are authenticated: by the method that the settings name. */
+import type { AuthenticationSettings, Settings } from "../../../config/ConnectorConfig.ts"
 import type { Reason } from "../../PrometheusError.ts"
-import { awsSigV4 } from "./awsSigV4.ts"
-import { basic, bearerToken, none } from "./fixed.ts"
-import { google } from "./google.ts"
 import type { Authentication, AuthenticationContext, Method } from "./Method.ts"
-import { oauth2 } from "./oauth2.ts"
-
-const methods: { readonly [Type in AuthType]: Method<AuthenticationOf<Type>> } = {
-  none,
-  basic,
-  bearer_token: bearerToken,
-  oauth2,
-  aws_sigv4: awsSigV4,
-  google
-}
+import { methods } from "./methods.ts"
 
 const methodOf = ({ auth_type }: AuthenticationSettings) =>
   methods[auth_type] as Method<AuthenticationSettings>

@@ -135,7 +135,9 @@ export const machineKeys = async (options: LibraryOptions): Promise<FetchedKeys>
         .replace(/^(Error: )+/, "")
         .replace(/\.$/, "")
       if (variable !== undefined) {
-        details.push(`${variable} is set, but ${missing === undefined ? text : `${missing} is not`}`)
+        details.push(
+          `${variable} is set, but ${missing === undefined ? `fails: ${text}` : `${missing} is not`}`
+        )
       } else if (isEndpoint) details.push(`there is no instance metadata: ${text}`)
       if (isEndpoint) throw new NoKeys(details, variable !== undefined && !/status: 4\d\d$/.test(text))
     }

@@ -116,7 +116,7 @@ class ServerClock {
     if (isKnown) return
     this.offsetMillis = offsetMillis
     yield* Effect.logWarning(
-      `The clock of this machine is ${durationText(Math.abs(offsetMillis) / 1000)} ${offsetMillis > 0 ? "behind" : "ahead of"} that of ${host}, which refused a signature because of its time. Requests are signed with the time of ${host} now. Correct the clock of this machine.`
+      `The clock of this machine is about ${durationText(Math.round(Math.abs(offsetMillis) / 60_000) * 60)} ${offsetMillis > 0 ? "behind" : "ahead of"} that of ${host}, which refused a signature because of its time. Requests are signed with the time of ${host} now. Correct the clock of this machine.`
     )
   })
 }

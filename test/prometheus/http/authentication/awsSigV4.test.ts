@@ -175,7 +175,7 @@ describe("awsSigV4", () => {
       assert.deepStrictEqual(result, [true, true])
       // Once, and kept for later requests.
       assert.deepStrictEqual(logs, [
-        `The clock of this machine is ${length} ${how} that of aps-workspaces.eu-central-1.amazonaws.com, which refused a signature because of its time. Requests are signed with the time of aps-workspaces.eu-central-1.amazonaws.com now. Correct the clock of this machine.`
+        `The clock of this machine is about ${length} ${how} that of aps-workspaces.eu-central-1.amazonaws.com, which refused a signature because of its time. Requests are signed with the time of aps-workspaces.eu-central-1.amazonaws.com now. Correct the clock of this machine.`
       ])
       yield* at(NOW + skew + 5000)
       const next = yield* authenticate(get)
