@@ -28,8 +28,7 @@ RUN groupmod --new-name airbyte node \
     && usermod --login airbyte --home /home/airbyte --move-home node \
     && install --directory --owner=airbyte --group=airbyte /airbyte /config /secrets
 # All that the program consists of, and the licences of what is in it. It belongs to root, so that nothing that runs as another user can change it.
-COPY --from=build /build/LICENSE /build/dist/source-prometheus.js /build/dist/main.mjs /build/dist/report.mjs /build/dist/regexp.mjs \
-    /build/dist/THIRD-PARTY-LICENSES \
+COPY --from=build /build/LICENSE /build/dist/source-prometheus.js /build/dist/*.mjs /build/dist/THIRD-PARTY-LICENSES \
     /usr/local/lib/source-prometheus/
 ARG VERSION
 LABEL io.airbyte.name="airbyte/source-prometheus" \

@@ -1,5 +1,8 @@
 /** Google Cloud: the built program with a key, a file and a machine's own credentials, each token verified by a server. */
 
+import { once } from "node:events"
+import { createServer, request } from "node:http"
+import type { AddressInfo } from "node:net"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import type { ChildOptions } from "../support/child.ts"
@@ -19,7 +22,7 @@ import {
   said
 } from "../support/fakes/basic.ts"
 import { google } from "../support/fakes/clouds.ts"
-import { fake, isRange, type Layer } from "../support/fakes/fake.ts"
+import { fake, isRange, json, type Layer } from "../support/fakes/fake.ts"
 import { type GoogleIdentityOptions, googleIdentity } from "../support/fakes/googleIdentity.ts"
 
 /** Google's service in front of the real server, and its servers for tokens. */
@@ -28,11 +31,40 @@ const service = Effect.fnUntraced(function* (
   ...layers: ReadonlyArray<Layer>
 ) {
   const identity = yield* googleIdentity(options)
-  const { baseUrl, requests } = yield* fake((yield* Source).baseUrl, ...layers, identity.layer, google)
+  const { baseUrl, requests } = yield* fake((yield* Source).baseUrl, identity.layer, ...layers, google)
   return { ...identity, baseUrl, requests, issued: () => identity.issued, refusals: () => identity.refusals }
 })
 
 type Service = Effect.Success<ReturnType<typeof service>>
+
+/** A forward proxy on loopback until the scope closes, and the addresses that it was asked for. */
+const forwardProxy = Effect.map(
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const targets: Array<string> = []
+      const server = createServer((incoming, response) => {
+        const { headers, method, url = "" } = incoming
+        targets.push(url)
+        const outgoing = request(url, { method, headers }, (answer) => {
+          response.writeHead(answer.statusCode ?? 502, answer.headers)
+          answer.pipe(response)
+        })
+        outgoing.on("error", () => response.destroy())
+        incoming.pipe(outgoing)
+      })
+      await once(server.listen(0, "127.0.0.1"), "listening")
+      return { server, targets }
+    }),
+    ({ server }) =>
+      Effect.promise(async () => {
+        const closed = once(server, "close")
+        server.close()
+        server.closeAllConnections()
+        await closed
+      })
+  ),
+  ({ server, targets }) => ({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, targets })
+)
 
 /** No credentials of the machine that runs the tests. */
 const nothing = {
@@ -119,7 +151,7 @@ describe("Google Cloud", { concurrent: true }, () => {
           if (isRange(ask)) await new Promise((resolve) => setTimeout(resolve, 300))
           return next(ask)
         }
-        const google = yield* service({ lifeSeconds: 2 }, slowly)
+        const google = yield* service({ lifeSeconds: 4 }, slowly)
         const output = yield* read(google.baseUrl, {
           config: { ...withKey(google.key), concurrency: 1 },
           child: { env: nothing }
@@ -196,6 +228,128 @@ describe("Google Cloud", { concurrent: true }, () => {
         assertWhole(output, yield* expectedFrom(yield* Source))
         assert.isTrue(output.logs.some((line) => /HTTP 503: backend error/.test(line)))
       })
+    )
+
+    it.effect(
+      "fails with a key that is deleted in between, which the message names, and resumes with another one",
+      () =>
+        Effect.gen(function* () {
+          let responses = 0
+          let isDeleted = false
+          let revoke = () => {}
+          const deleting: Layer = async (ask, next) => {
+            const response = await next(ask)
+            if (isRange(ask) && ++responses === 7) {
+              isDeleted = true
+              revoke()
+            }
+            return response
+          }
+          const instead = () =>
+            isDeleted
+              ? { status: 400, body: { error: "invalid_grant", error_description: "Invalid JWT Signature." } }
+              : undefined
+          const google = yield* service({ instead }, deleting)
+          revoke = google.revoke
+          const config = { ...withKey(google.key), concurrency: 1 }
+          const output = yield* read(google.baseUrl, { config, child: { env: nothing } })
+          assertFails(
+            output,
+            /\/token returned HTTP 400: Invalid JWT Signature\. Check authentication\.service_account_key: .*deleted/
+          )
+          assert.isNotEmpty(output.states)
+          isDeleted = false
+          const state = [
+            ...new Map(output.states.map((state) => [state.stream.stream_descriptor.name, state])).values()
+          ]
+          const rest = yield* read(google.baseUrl, { config, state, child: { env: nothing } })
+          assert.strictEqual(rest.code, 0, said(rest))
+          const all = new Set([
+            ...connector.byKey(output.records).keys(),
+            ...connector.byKey(rest.records).keys()
+          ])
+          assert.deepStrictEqual(all, new Set((yield* expectedFrom(yield* Source)).keys()))
+        })
+    )
+
+    it.effect("names the role that the account lacks", () =>
+      Effect.gen(function* () {
+        const forbidding: Layer = (ask, next) =>
+          isRange(ask)
+            ? json(403, {
+                error: {
+                  code: 403,
+                  message: "Permission monitoring.timeSeries.list denied (or the resource may not exist).",
+                  status: "PERMISSION_DENIED"
+                }
+              })
+            : next(ask)
+        const google = yield* service({}, forbidding)
+        const output = yield* read(google.baseUrl, { config: withKey(google.key), child: { env: nothing } })
+        assertFails(
+          output,
+          /HTTP 403: Permission monitoring\.timeSeries\.list denied/,
+          /roles\/monitoring\.viewer/
+        )
+        // Another token would not help.
+        assert.strictEqual(google.issued().length, 1)
+      })
+    )
+
+    it.effect("is written by run with a key file, which is read again if the server refuses the key", () =>
+      Effect.gen(function* () {
+        const files = yield* connector.workspace
+        let replace = () => {}
+        const google = yield* service({
+          instead: (request) => {
+            if (request > 0) return undefined
+            replace()
+            return {
+              status: 400,
+              body: { error: "invalid_grant", error_description: "Invalid JWT Signature." }
+            }
+          }
+        })
+        const file = files.write("key.json", google.key)
+        const flags = ["--service-account-file", file]
+        let replaced = 0
+        replace = () => {
+          replaced++
+          files.write("key.json", { ...google.key, private_key_id: "another" })
+        }
+        const written = yield* run(google.baseUrl, {}, flags, { env: nothing })
+        assert.strictEqual(written.code, 0, written.stderr)
+        assert.strictEqual(written.summary?.rows, metrics.length * RECORDS)
+        assert.strictEqual(replaced, 1)
+        assertNoSecrets(google, written.stderr)
+      })
+    )
+
+    it.effect(
+      "is reached through a proxy, but never the metadata server, whose token would be the proxy's own",
+      () =>
+        Effect.gen(function* () {
+          const google = yield* service()
+          const proxy = yield* forwardProxy
+          const keyed = { ...withKey(google.key), proxy_url: proxy.url }
+          assertWhole(
+            yield* read(google.baseUrl, { config: keyed, child: { env: nothing } }),
+            yield* expectedFrom(yield* Source)
+          )
+          assert.isTrue(proxy.targets.includes(google.tokenUri))
+          assert.isTrue(proxy.targets.some((target) => target.startsWith(google.baseUrl)))
+          proxy.targets.length = 0
+          const output = yield* read(google.baseUrl, {
+            config: { ...ofMachine, proxy_url: proxy.url },
+            child: { env: { ...nothing, GCE_METADATA_HOST: google.host } }
+          })
+          assertWhole(output, yield* expectedFrom(yield* Source))
+          assert.isNotEmpty(proxy.targets)
+          assert.deepStrictEqual(
+            proxy.targets.filter((target) => target.startsWith(`http://${google.host}/`)),
+            []
+          )
+        })
     )
 
     it.effect("logs no token, whatever Google's library is set to log", () =>

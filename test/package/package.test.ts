@@ -53,6 +53,8 @@ describe("the package", () => {
       "LICENSE",
       "README.md",
       "dist/THIRD-PARTY-LICENSES",
+      "dist/aws.mjs",
+      "dist/google.mjs",
       "dist/index.js",
       "dist/main.mjs",
       "dist/regexp.mjs",
@@ -82,8 +84,9 @@ describe("the package", () => {
   })
 
   it("is small", () => {
-    assert.isBelow(packed.size, 550_000)
-    assert.isBelow(packed.unpackedSize, 1_650_000)
+    // The libraries of AWS and Google are 170 and 570 kB of these.
+    assert.isBelow(packed.size, 810_000)
+    assert.isBelow(packed.unpackedSize, 2_600_000)
   })
 
   it("contains the files that package.json refers to, executables with permission", () => {

@@ -15,6 +15,7 @@ describe("PrometheusError", () => {
     ["WrongPath", "sync", "sync", "config"],
     ["NotPrometheus", "sync", "sync", "config"],
     ["Redirected", "sync", "sync", "config"],
+    ["ProxyRefused", "sync", "sync", "config"],
     ["RateLimited", "retry", "stream", "transient"],
     ["Unavailable", "retry", "stream", "transient"],
     ["BrokenResponse", "retry", "stream", "transient"],

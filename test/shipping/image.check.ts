@@ -59,6 +59,8 @@ describe("the image", () => {
       program,
       `${program}/LICENSE`,
       `${program}/THIRD-PARTY-LICENSES`,
+      `${program}/aws.mjs`,
+      `${program}/google.mjs`,
       `${program}/main.mjs`,
       `${program}/regexp.mjs`,
       `${program}/report.mjs`,
@@ -139,6 +141,25 @@ describe("a container", () => {
       const duckdb = yield* container.run(run, options)
       assert.deepStrictEqual([duckdb.code, duckdb.stdout], [1, ""])
       assert.match(duckdb.stderr, /DuckDB.*cannot be loaded.*--to jsonl:DIR/s)
+    })
+  )
+
+  it.live("has the libraries of AWS and Google, which it loads when it needs credentials", () =>
+    Effect.gen(function* () {
+      const { config, files } = yield* source
+      openToAll(files.path(""))
+      const options = { user: "1000:1000", cwd: "/source", mounts: { [files.path("")]: "/source" } }
+      for (const [authentication, message] of [
+        [{ auth_type: "aws_sigv4", region: "eu-central-1" }, /no AWS credentials/],
+        [{ auth_type: "google" }, /no credentials for Google Cloud/]
+      ] as const) {
+        files.write("connectorConfig.json", { ...config, authentication })
+        const ran = yield* container.run(byPlatform("check --config connectorConfig.json"), options)
+        const check = connector.parseOutput(ran)
+        assert.deepStrictEqual([check.code, check.stderr], [0, ""])
+        const last = check.messages.at(-1) as { readonly connectionStatus?: { readonly message?: string } }
+        assert.match(last.connectionStatus?.message ?? "", message)
+      }
     })
   )
 

@@ -7,6 +7,7 @@ import { execFile } from "node:child_process"
 import { once } from "node:events"
 import { mkdir, writeFile } from "node:fs/promises"
 import { createServer } from "node:http"
+import { get as httpsGet } from "node:https"
 import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
@@ -39,6 +40,16 @@ export interface Scrape {
   readonly config?: object
 }
 
+/** How a Prometheus serves HTTPS. */
+export interface ServerTls {
+  /** Its certificate, with those of the authorities up to the root, and the key. */
+  readonly certificate: { readonly cert: string; readonly key: string }
+  /** Require client certificates of these authorities. */
+  readonly clientAuthorities?: string
+  /** A client certificate that it accepts, to find out when it is ready. */
+  readonly client?: { readonly cert: string; readonly key: string }
+}
+
 /** Options of a Prometheus. */
 export interface RealPrometheusOptions extends RealServerOptions {
   /** The version to run; 2 by default. */
@@ -55,6 +66,8 @@ export interface RealPrometheusOptions extends RealServerOptions {
   readonly remoteWriteReceiver?: boolean
   /** How much older than the newest sample a written sample may be, such as `1h`. */
   readonly outOfOrderWindow?: string
+  /** Serve HTTPS. The effects of the server, such as `request`, cannot be used then. */
+  readonly tls?: ServerTls
   /** How long a block of the initial contents is, in hours, from 2 on; one block for everything by default. */
   readonly blockHours?: number
   /** What to do to the files of the database before the server starts. */
@@ -81,7 +94,9 @@ export const make = Effect.fnUntraced(function* (
       args: (port) => [...flags(folder, options), `--web.listen-address=127.0.0.1:${port}`],
       pathPrefix: prefix(options),
       portInLog: /msg="Listening on".* address=127\.0\.0\.1:(\d+)/,
+      isSecure: options.tls !== undefined,
       ready: async (baseUrl) => {
+        if (options.tls !== undefined) return isReadySecurely(baseUrl, options)
         const response = await fetch(`${baseUrl}/-/ready`, { headers: credentials(options) })
         await response.arrayBuffer()
         return response.ok
@@ -92,6 +107,20 @@ export const make = Effect.fnUntraced(function* (
   if (options.scrape !== undefined) yield* attempt((signal) => firstScrape(server.request, signal))
   return server
 })
+
+/** A request with TLS, whoever the server's certificate is from. */
+const isReadySecurely = (baseUrl: string, options: RealPrometheusOptions): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    const request = httpsGet(
+      `${baseUrl}/-/ready`,
+      { ...options.tls?.client, rejectUnauthorized: false, agent: false, headers: credentials(options) },
+      (response) => {
+        response.resume()
+        resolve(response.statusCode === 200)
+      }
+    )
+    request.once("error", reject)
+  })
 
 const dataFolder = (folder: string): string => join(folder, "data")
 
@@ -139,17 +168,39 @@ const writeConfiguration = async (
       : { storage: { tsdb: { out_of_order_time_window: options.outOfOrderWindow } } })
   }
   await writeFile(join(folder, "prometheus.yml"), JSON.stringify(config))
-  if (options.basicAuth === true) {
-    const webConfig = { basic_auth_users: { [basicAuthUser]: basicAuthHash } }
-    await writeFile(join(folder, "web.yml"), JSON.stringify(webConfig))
+  if (!hasWebConfig(options)) return
+  const { tls } = options
+  const write = (name: string, content: string) => writeFile(join(folder, name), content)
+  if (tls !== undefined) {
+    await write("server.pem", tls.certificate.cert)
+    await write("server.key", tls.certificate.key)
+    await write("clients.pem", tls.clientAuthorities ?? "")
   }
+  const webConfig = {
+    ...(options.basicAuth === true ? { basic_auth_users: { [basicAuthUser]: basicAuthHash } } : {}),
+    ...(tls === undefined
+      ? {}
+      : {
+          tls_server_config: {
+            cert_file: "server.pem",
+            key_file: "server.key",
+            ...(tls.clientAuthorities === undefined
+              ? {}
+              : { client_auth_type: "RequireAndVerifyClientCert", client_ca_file: "clients.pem" })
+          }
+        })
+  }
+  await write("web.yml", JSON.stringify(webConfig))
 }
+
+const hasWebConfig = ({ basicAuth, tls }: RealPrometheusOptions): boolean =>
+  basicAuth === true || tls !== undefined
 
 const flags = (folder: string, options: RealPrometheusOptions): ReadonlyArray<string> => [
   `--config.file=${join(folder, "prometheus.yml")}`,
   `--storage.tsdb.path=${dataFolder(folder)}`,
   "--storage.tsdb.retention.time=100y",
-  ...(options.basicAuth === true ? [`--web.config.file=${join(folder, "web.yml")}`] : []),
+  ...(hasWebConfig(options) ? [`--web.config.file=${join(folder, "web.yml")}`] : []),
   ...(prefix(options) === "" ? [] : [`--web.route-prefix=${prefix(options)}`]),
   ...(options.remoteWriteReceiver === true ? ["--web.enable-remote-write-receiver"] : []),
   ...(options.flags ?? [])

@@ -15,6 +15,8 @@ export interface ServerProgram {
   readonly args: (port: number) => ReadonlyArray<string>
   /** The prefix of every path, such as `/prometheus`; empty for none. */
   readonly pathPrefix: string
+  /** It serves HTTPS. */
+  readonly isSecure?: boolean
   /**
    * Finds the port in the log of a server that was started with port 0, which cannot collide. Without it, a port is
    * chosen for the server; if that port is taken, another one is chosen.
@@ -40,7 +42,7 @@ export class ServerProcess {
   }
 
   get baseUrl(): string {
-    return `http://127.0.0.1:${this.port}${this.server.pathPrefix}`
+    return `${this.server.isSecure === true ? "https" : "http"}://127.0.0.1:${this.port}${this.server.pathPrefix}`
   }
 
   get pid(): number {

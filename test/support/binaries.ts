@@ -63,6 +63,18 @@ const chromium: Source<string> = debian("chromium", {
 chromium" (Debian), or set CHROMIUM_BIN to the file of any Chromium or Chrome.`
 })
 
+const nginx: Source<string> = debian("nginx-light", {
+  lookUp: () => lookUp("NGINX_BIN", "nginx"),
+  advice: `The tests of TLS and of proxies run nginx. Install it with "apt-get install nginx-light" (Debian, Ubuntu), or set \
+NGINX_BIN to the program.`
+})
+
+const squid: Source<string> = debian("squid", {
+  lookUp: () => lookUp("SQUID_BIN", "squid"),
+  advice: `The tests of proxies run Squid with its program basic_ncsa_auth. Install it with "apt-get install squid" (Debian, \
+Ubuntu), or set SQUID_BIN to the program.`
+})
+
 const currentPrometheus: Source<PrometheusBinaries> = {
   lookUp: async () => {
     const programs = await built(releases.prometheus)
@@ -106,6 +118,18 @@ export const findVictoriaMetrics = (release: VictoriaMetricsRelease = "Debian"):
 
 /** Finds Chromium or Chrome by CHROMIUM_BIN, or else on the PATH. Rejects with instructions. */
 export const findChromium = (): Promise<string> => find(chromium)
+
+/** Finds nginx by NGINX_BIN, or else on the PATH. Rejects with instructions. */
+export const findNginx = (): Promise<string> => find(nginx)
+
+/** Finds Squid by SQUID_BIN, or else on the PATH. Rejects with instructions. */
+export const findSquid = (): Promise<string> => find(squid)
+
+/** Finds nginx. If it is missing and there is permission, it installs Debian's package first. */
+export const ensureNginx = (): Promise<string> => ensure(nginx)
+
+/** Finds Squid. If it is missing and there is permission, it installs Debian's package first. */
+export const ensureSquid = (): Promise<string> => ensure(squid)
 
 /** Finds Prometheus' programs. If they are missing, it installs Debian's package or builds them, if it can. */
 export const ensurePrometheus = (release: PrometheusRelease = 2): Promise<PrometheusBinaries> =>
@@ -151,7 +175,7 @@ const fromEnvironment = async (name: string): Promise<string | undefined> => {
 
 const onPath = async (program: string): Promise<string | undefined> => {
   const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "")
-  for (const folder of [...folders, "/usr/bin", "/usr/local/bin"]) {
+  for (const folder of [...folders, "/usr/bin", "/usr/local/bin", "/usr/sbin"]) {
     const path = join(folder, program)
     if (await isExecutable(path)) return path
   }

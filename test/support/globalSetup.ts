@@ -1,6 +1,8 @@
 import {
   ensureChromium,
+  ensureNginx,
   ensurePrometheus,
+  ensureSquid,
   ensureVictoriaMetrics,
   findPrometheus,
   findVictoriaMetrics
@@ -13,6 +15,8 @@ export const setup = async (): Promise<void> => {
   await ensurePrometheus(2)
   await ensureVictoriaMetrics("Debian")
   await ensureChromium()
+  await ensureNginx()
+  await ensureSquid()
   await optional(
     "Prometheus 3",
     () => findPrometheus(3),

@@ -18,9 +18,9 @@ import type { Proxy, ProxyChoice, Server } from "./proxies.ts"
 export interface AgentSettings {
   readonly proxyFor: ProxyChoice
   /** The options of TLS for servers. */
-  readonly tls: ConnectionOptions
+  readonly tls: () => ConnectionOptions
   /** The options of TLS for proxies, which get no certificate of the client. */
-  readonly proxyTls: ConnectionOptions
+  readonly proxyTls: () => ConnectionOptions
   /** How long a proxy may take to connect. */
   readonly timeoutMillis: number
 }
@@ -77,7 +77,7 @@ export class TunnellingAgent extends https.Agent {
   private readonly pending = new Set<Http.ClientRequest>()
 
   constructor(settings: AgentSettings) {
-    super({ ...common, ...settings.tls })
+    super(common)
     this.settings = settings
   }
 
@@ -101,7 +101,8 @@ export class TunnellingAgent extends https.Agent {
 
   /** Connects with TLS, and keeps the certificates of the server for the message of a failure. */
   private secure(options: Http.ClientRequestArgs, callback?: Created) {
-    const socket = super.createConnection(options, callback) as TLSSocket
+    const secured = { ...options, ...this.settings.tls() } as Http.ClientRequestArgs
+    const socket = super.createConnection(secured, callback) as TLSSocket
     let chain: ReadonlyArray<Buffer> = []
     // The certificates cannot be read any more when the error is reported.
     socket.prependListener("secure", () => {
@@ -192,4 +193,4 @@ const serverOf = ({ host, port }: Http.ClientRequestArgs, protocol: Server["prot
 const connectToProxy = ({ host, port, protocol }: Proxy, { proxyTls }: AgentSettings): Duplex =>
   protocol === "http:"
     ? connectTcp({ host, port })
-    : connectTls({ ...proxyTls, host, port, ...(isIP(host) === 0 ? { servername: host } : {}) })
+    : connectTls({ ...proxyTls(), host, port, ...(isIP(host) === 0 ? { servername: host } : {}) })

@@ -1,4 +1,5 @@
 /** Node's HTTP clients: one for Prometheus, with its certificates, and one for servers that issue tokens. */
+import type { ConnectionOptions } from "node:tls"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import { Context, Effect, Layer } from "effect"
 import { HttpClient, HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
@@ -26,17 +27,32 @@ export const layerNode: Layer.Layer<HttpClient.HttpClient, never, ConnectorConfi
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
     const environment = yield* ProxyEnvironment
+    const tlsFor = {
+      prometheus: once(() => tlsOptions(settings.tls, "prometheus")),
+      tokens: once(() => tlsOptions(settings.tls, "tokens"))
+    }
+    const clientOf = (kind: ServerKind) => clientFor(kind, tlsFor, settings, environment)
     const tokenClient = Layer.effect(
       TokenClient,
       Effect.map(HttpClient.HttpClient, (client): HttpClient.HttpClient | undefined => client)
-    ).pipe(Layer.provide(clientFor("tokens", settings, environment)))
-    return Layer.merge(clientFor("prometheus", settings, environment), tokenClient)
+    ).pipe(Layer.provide(clientOf("tokens")))
+    return Layer.merge(clientOf("prometheus"), tokenClient)
   })
 )
+
+/** Reading the certificates takes some 30 ms, which only connections with TLS need. */
+const once = <A>(make: () => A): (() => A) => {
+  let made: A | undefined
+  return () => {
+    made ??= make()
+    return made
+  }
+}
 
 /** A client for one kind of servers. Its failures know the way of the request. */
 const clientFor = (
   kind: ServerKind,
+  tlsFor: Readonly<Record<ServerKind, () => ConnectionOptions>>,
   settings: Settings,
   environment: Environment
 ): Layer.Layer<HttpClient.HttpClient> => {
@@ -48,8 +64,8 @@ const clientFor = (
       Effect.sync(() => {
         const options = {
           proxyFor,
-          tls: tlsOptions(tls, kind),
-          proxyTls: tlsOptions(tls, "tokens"),
+          tls: tlsFor[kind],
+          proxyTls: tlsFor.tokens,
           timeoutMillis
         }
         return { http: new ForwardingAgent(options), https: new TunnellingAgent(options) }
@@ -82,7 +98,8 @@ const clientFor = (
       )
     })
   return Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, knowingWay)).pipe(
-    Layer.provide(NodeHttpClient.layerNodeHttpNoAgent),
+    // Layers are shared. Without `fresh`, all clients would have the agents of the first one.
+    Layer.provide(Layer.fresh(NodeHttpClient.layerNodeHttpNoAgent)),
     Layer.provide(agents)
   )
 }

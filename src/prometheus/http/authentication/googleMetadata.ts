@@ -3,7 +3,7 @@
  * would give the token of its own machine.
  */
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
-import { Clock, Effect, Predicate } from "effect"
+import { Clock, Effect, Layer, Predicate } from "effect"
 import { HttpClient } from "effect/http"
 import { PrometheusError } from "../../PrometheusError.ts"
 import { type Environment, FILE_VARIABLE } from "./googleFile.ts"
@@ -21,6 +21,11 @@ const HEADER = "metadata-flavor"
 const HOST_VARIABLE = "GCE_METADATA_HOST"
 
 const ADDRESS = "169.254.169.254"
+
+/** A client without a proxy. Layers are shared: without `fresh`, it would be that of the other requests. */
+const direct = Layer.fresh(NodeHttpClient.layerNodeHttpNoAgent).pipe(
+  Layer.provide(Layer.fresh(NodeHttpClient.layerAgent))
+)
 
 /** The metadata server did not respond, so there may be none. */
 export class NoMetadataServer extends PrometheusError {}
@@ -53,7 +58,7 @@ export const metadataToken = Effect.fnUntraced(function* (
       (error) => new PrometheusError({ reason: "Unreachable", summary: `${addressOf(url)}: ${error}.` })
     )
   }).pipe(
-    Effect.provide(NodeHttpClient.layerNodeHttp),
+    Effect.provide(direct),
     Effect.mapError(({ summary }) => new NoMetadataServer({ reason: "Unreachable", summary }))
   )
   if (response.headers.get(HEADER) !== "Google") {
