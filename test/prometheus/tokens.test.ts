@@ -1,6 +1,7 @@
 /** Requests with tokens: what happens if the server does not accept them, or no token is issued. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { OnFetchedSecret } from "../../src/prometheus/PrometheusClient.ts"
 import { serveRaw } from "../support/rawServer.ts"
 import {
   notFound,
@@ -154,6 +155,28 @@ describe("a token", () => {
           }),
         config
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is masked in messages of the program too, unless any text may contain it", () =>
+    Effect.gen(function* () {
+      for (const [access_token, masked] of [
+        ["Geheim-4711-token", ["Geheim-4711-token"]],
+        ["token", []]
+      ] as const) {
+        const { config } = yield* tokenServer({ access_token })
+        const fetched: Array<string> = []
+        yield* withServer(
+          (request) => refused(422, `no: ${tokenOf(request)}`),
+          (client) =>
+            Effect.gen(function* () {
+              const { message } = yield* Effect.flip(client.labelNames(range))
+              assert.include(message, "no: Bearer ****")
+            }),
+          config
+        ).pipe(Effect.provideService(OnFetchedSecret, (secret) => void fetched.push(secret)))
+        assert.deepStrictEqual(fetched, [...masked])
+      }
     }).pipe(Effect.scoped)
   )
 
