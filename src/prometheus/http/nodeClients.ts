@@ -56,7 +56,7 @@ const clientFor = (
   settings: Settings,
   environment: Environment
 ): Layer.Layer<HttpClient.HttpClient> => {
-  const { requestTimeoutMillis: timeoutMillis, tls } = settings
+  const { requestTimeoutMillis, tls } = settings
   const proxyFor = proxyChoice(settings, environment)
   const agents = Layer.effect(
     NodeHttpClient.HttpAgent,
@@ -66,7 +66,8 @@ const clientFor = (
           proxyFor,
           tls: tlsFor[kind],
           proxyTls: tlsFor.tokens,
-          timeoutMillis
+          // Before the request itself is given up, whose message would not name the proxy.
+          timeoutMillis: requestTimeoutMillis * 0.9
         }
         return { http: new ForwardingAgent(options), https: new TunnellingAgent(options) }
       }),
