@@ -1,5 +1,8 @@
 /** AWS Signature Version 4: the built program with keys from each place, in front of a server that verifies every signature. */
 
+import { createHash } from "node:crypto"
+import { mkdirSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { assert, describe, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import type { ChildOptions } from "../support/child.ts"
@@ -12,6 +15,7 @@ import {
   EXTERNAL_ID,
   REGION,
   ROLE,
+  SSO_TOKEN,
   WEB_IDENTITY,
   WORKSPACE
 } from "../support/fakes/awsCloud.ts"
@@ -70,6 +74,19 @@ const role = { role_arn: ROLE, external_id: EXTERNAL_ID }
 
 const credentialsFile = ({ user }: AwsCloud, profile = "default") =>
   `[${profile}]\naws_access_key_id = ${user.accessKeyId}\naws_secret_access_key = ${user.secretAccessKey}\n`
+
+const SSO_START = "https://example.awsapps.com/start"
+
+/** What `aws sso login` leaves in a home. */
+const signIn = (files: connector.Workspace): string => {
+  const folder = files.path("home/.aws/sso/cache")
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(
+    join(folder, `${createHash("sha1").update(SSO_START).digest("hex")}.json`),
+    JSON.stringify({ accessToken: SSO_TOKEN, expiresAt: "2099-01-01T00:00:00Z" })
+  )
+  return files.path("home")
+}
 
 /** Each way to keys: the configuration, the variables of the process, and what is asked for keys. */
 const ways: ReadonlyArray<{
@@ -158,6 +175,31 @@ const ways: ReadonlyArray<{
     issued: "AssumeRoleWithWebIdentity pod"
   },
   {
+    name: "a profile with web identity",
+    config: () => ofMachine,
+    env: ({ endpoint }, files) => ({
+      AWS_CONFIG_FILE: files.write(
+        "config",
+        `[default]\nrole_arn = ${ROLE}\nrole_session_name = profile\nweb_identity_token_file = ${files.write("token", WEB_IDENTITY)}\n`
+      ),
+      AWS_ENDPOINT_URL_STS: endpoint
+    }),
+    issued: "AssumeRoleWithWebIdentity profile"
+  },
+  {
+    name: "the sign-in of a person",
+    config: () => ofMachine,
+    env: ({ endpoint }, files) => ({
+      HOME: signIn(files),
+      AWS_CONFIG_FILE: files.write(
+        "config",
+        `[default]\nsso_start_url = ${SSO_START}\nsso_region = ${REGION}\nsso_account_id = 123456789012\nsso_role_name = Reader of metrics\n`
+      ),
+      AWS_ENDPOINT_URL_SSO: endpoint
+    }),
+    issued: "sso"
+  },
+  {
     name: "a role, with keys in the configuration",
     config: (cloud) => ({ ...withKeys(cloud), ...role }),
     env: ({ endpoint }) => ({ AWS_ENDPOINT_URL_STS: endpoint }),
@@ -196,6 +238,7 @@ describe("AWS", { concurrent: true }, () => {
           const options = { env: { ...nothing, ...env(cloud, files) } }
           const checked = yield* check(baseUrl, { authentication }, options)
           assert.strictEqual(checked.status, "SUCCEEDED", checked.output.stdout)
+          assert.include(checked.output.logs, "INFO The server is Amazon Managed Service for Prometheus.")
           const found = yield* discover(baseUrl, { authentication }, options)
           assert.deepStrictEqual([found.code, found.names], [0, [...metrics]], said(found))
           const output = yield* read(baseUrl, { config: { authentication }, child: options })
@@ -244,6 +287,45 @@ describe("AWS", { concurrent: true }, () => {
         })
     )
 
+    it.effect("is reached through a proxy, as is STS, but no endpoint of the machine itself", () =>
+      Effect.gen(function* () {
+        const { baseUrl, cloud } = yield* service()
+        const proxy = yield* fake("http://127.0.0.1:1", async ({ body, headers, method, target }) => {
+          const { connection, host, "content-length": length, ...others } = headers
+          const response = await fetch(target, {
+            method,
+            headers: others,
+            ...(method === "GET" ? {} : { body })
+          })
+          return {
+            status: response.status,
+            headers: { "content-type": response.headers.get("content-type") ?? "" },
+            body: Buffer.from(await response.arrayBuffer())
+          }
+        })
+        const output = yield* read(baseUrl, {
+          config: { authentication: { ...ofMachine, ...role }, proxy_url: proxy.baseUrl },
+          child: {
+            env: {
+              ...nothing,
+              AWS_CONTAINER_CREDENTIALS_FULL_URI: `${cloud.endpoint}/container`,
+              AWS_CONTAINER_AUTHORIZATION_TOKEN: CONTAINER_TOKEN,
+              AWS_ENDPOINT_URL_STS: cloud.endpoint
+            }
+          }
+        })
+        assertWhole(output, yield* expectedFrom(yield* Source))
+        assert.deepStrictEqual(cloud.issued, ["container", "AssumeRole source-prometheus"])
+        assert.deepStrictEqual(cloud.refusals, [])
+        const targets = proxy.requests.map(({ target }) => target)
+        assert.deepStrictEqual(
+          targets.filter((target) => !target.startsWith(baseUrl)),
+          [`${cloud.endpoint}/`]
+        )
+        assert.isAtLeast(targets.length, 4)
+      })
+    )
+
     it.effect("is followed to another address on the same host, with another signature", () =>
       Effect.gen(function* () {
         const moving: Layer = (ask, next) =>
@@ -273,7 +355,7 @@ describe("AWS", { concurrent: true }, () => {
             const { host } = new URL(baseUrl)
             const warnings = output.logs.filter((line) => /signature/i.test(line))
             assert.deepStrictEqual(warnings, [
-              `WARN The clock of this machine is about 20 min ${millis < 0 ? "behind" : "ahead of"} that of ${host}, which refused a signature because of its time. Requests are signed with the time of ${host} now. Correct the clock of this machine.`
+              `WARN The clock of this machine is about 20 min ${millis < 0 ? "behind" : "ahead of"} that of ${host}, which only accepts signatures of its own time. Requests are signed with that time from now on. Correct the clock of this machine.`
             ])
           })
       )

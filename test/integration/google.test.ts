@@ -148,10 +148,10 @@ describe("Google Cloud", { concurrent: true }, () => {
     it.effect("is read with a token that expires in between: it is renewed before that", () =>
       Effect.gen(function* () {
         const slowly: Layer = async (ask, next) => {
-          if (isRange(ask)) await new Promise((resolve) => setTimeout(resolve, 300))
+          if (isRange(ask)) await new Promise((resolve) => setTimeout(resolve, 1000))
           return next(ask)
         }
-        const google = yield* service({ lifeSeconds: 4 }, slowly)
+        const google = yield* service({ lifeSeconds: 8 }, slowly)
         const output = yield* read(google.baseUrl, {
           config: { ...withKey(google.key), concurrency: 1 },
           child: { env: nothing }

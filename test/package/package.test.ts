@@ -105,7 +105,7 @@ describe("the package", () => {
       const imports = [...text.matchAll(/^(?:import|export|\}) ?[^"'\n]*\bfrom "([^"]+)"/gm)].map(
         ([, name]) => name!
       )
-      for (const name of imports) assert.match(name, /^(node:\w+|effect(\/[\w/]+)?|\.\/shared-\w+\.js)$/)
+      for (const name of imports) assert.match(name, /^(node:[\w/]+|effect(\/[\w/]+)?|\.\/shared-\w+\.js)$/)
     }
   })
 })
@@ -228,6 +228,36 @@ console.log(found.status, found.data.result.length)
       )
       const result = yield* child.run([], { script: inProject("expressions.ts"), cwd: project })
       assert.deepStrictEqual([result.stdout, result.stderr], ["success 1\n", ""])
+    })
+  )
+
+  it.live("has the libraries of AWS and Google where the client loads them", () =>
+    Effect.gen(function* () {
+      writeFileSync(
+        inProject("credentials.ts"),
+        `import { Effect, Layer } from "effect"
+import { ConnectorConfig, PrometheusClient } from "source-prometheus"
+
+for (const authentication of [{ auth_type: "aws_sigv4", region: "eu-central-1" }, { auth_type: "google" }] as const) {
+  const config = ConnectorConfig.layer({ base_url: "http://localhost:9", start_date: "2026-01-01", max_retries: 0, authentication })
+  const error = await Effect.flatMap(PrometheusClient, ({ now }) => Effect.flip(now)).pipe(
+    Effect.provide(Layer.provide(PrometheusClient.layer, config)),
+    Effect.runPromise
+  )
+  console.log(error.reason, error.summary.split(":")[0])
+}
+`
+      )
+      // A machine without credentials.
+      const env = { HOME: project, AWS_EC2_METADATA_DISABLED: "true", GCE_METADATA_HOST: "127.0.0.1:9" }
+      const result = yield* child.run([], { script: inProject("credentials.ts"), cwd: project, env })
+      assert.deepStrictEqual(
+        [result.stdout, result.stderr],
+        [
+          "Unauthorized There are no AWS credentials\nUnauthorized This machine has no credentials for Google Cloud\n",
+          ""
+        ]
+      )
     })
   )
 

@@ -1,6 +1,7 @@
 /** Requests with tokens: what happens if the server does not accept them, or no token is issued. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { OnFetchedSecret } from "../../src/prometheus/PrometheusClient.ts"
 import { serveRaw } from "../support/rawServer.ts"
 import {
   notFound,
@@ -104,6 +105,43 @@ describe("a token", () => {
     }).pipe(Effect.scoped)
   )
 
+  const login = '<html><title>Sign in</title><form><input type="password"></form></html>'
+
+  it.live.each<readonly [what: string, reply: Reply]>([
+    [
+      "a redirect to a login page",
+      { status: 302, headers: { location: "https://sso.example/login" }, body: "" }
+    ],
+    ["a login page", { status: 200, headers: { "content-type": "text/html" }, body: login }],
+    ["a login page with status 403", { status: 403, headers: { "content-type": "text/html" }, body: login }],
+    ["403 and words", { status: 403, body: '{"message":"Token expired"}' }],
+    [
+      "400 and a challenge",
+      { status: 400, headers: { "www-authenticate": 'Bearer error="invalid_token"' }, body: "" }
+    ]
+  ])("is renewed once where %s is the refusal", ([, denial]) =>
+    Effect.gen(function* () {
+      const { config, issued } = yield* tokenServer()
+      let accepted = "Bearer access-1"
+      yield* withServer(
+        (request) => (tokenOf(request) === accepted ? undefined : denial),
+        (client, received) =>
+          Effect.gen(function* () {
+            assert.deepStrictEqual(yield* valuesOf(client), ["7"])
+            accepted = "Bearer access-2"
+            assert.deepStrictEqual(yield* valuesOf(client), ["7"])
+            assert.strictEqual(issued(), 2)
+            accepted = "none"
+            const before = to("/api/v1/query_range", received).length
+            yield* Effect.flip(valuesOf(client))
+            assert.strictEqual(issued(), 3)
+            assert.strictEqual(to("/api/v1/query_range", received).length, before + 2)
+          }),
+        config
+      )
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is masked wherever the server repeats it, and so is the secret", () =>
     Effect.gen(function* () {
       const { config } = yield* tokenServer()
@@ -117,6 +155,28 @@ describe("a token", () => {
           }),
         config
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is masked in messages of the program too, unless any text may contain it", () =>
+    Effect.gen(function* () {
+      for (const [access_token, masked] of [
+        ["Geheim-4711-token", ["Geheim-4711-token"]],
+        ["token", []]
+      ] as const) {
+        const { config } = yield* tokenServer({ access_token })
+        const fetched: Array<string> = []
+        yield* withServer(
+          (request) => refused(422, `no: ${tokenOf(request)}`),
+          (client) =>
+            Effect.gen(function* () {
+              const { message } = yield* Effect.flip(client.labelNames(range))
+              assert.include(message, "no: Bearer ****")
+            }),
+          config
+        ).pipe(Effect.provideService(OnFetchedSecret, (secret) => void fetched.push(secret)))
+        assert.deepStrictEqual(fetched, [...masked])
+      }
     }).pipe(Effect.scoped)
   )
 

@@ -32,10 +32,15 @@ export class EvidenceLog {
   private readonly headers = new Set<string>()
   private readonly members = new Set<string>()
 
-  constructor({ baseUrl, headers }: Pick<Settings, "baseUrl" | "headers">) {
+  constructor({
+    authentication,
+    baseUrl,
+    headers
+  }: Pick<Settings, "authentication" | "baseUrl" | "headers">) {
     this.evidence = {
       baseUrl,
       hasTenant: headers.some(({ name }) => name.toLowerCase() === "x-scope-orgid"),
+      isSignedForAmazon: authentication.auth_type === "aws_sigv4" && authentication.service === "aps",
       headers: this.headers,
       members: this.members,
       refusesAsGoogle: false,

@@ -15,6 +15,8 @@ export interface Evidence {
   readonly baseUrl: string
   /** Whether requests name a tenant. */
   readonly hasTenant: boolean
+  /** Whether requests are signed for Amazon's service, which no other server accepts. */
+  readonly isSignedForAmazon: boolean
   /** Lower-case names of headers of any response. */
   readonly headers: ReadonlySet<string>
   /** Members of the JSON of any response, and of its `data`. */
@@ -34,7 +36,8 @@ export interface Evidence {
 }
 
 const kindOfHost = ({ hostname }: URL): BackendKind | undefined => {
-  if (/^aps-workspaces\b.*\.amazonaws\.com(\.cn)?$/.test(hostname)) return "amazon"
+  // Private endpoints have a name of their own in front.
+  if (/(^|\.)aps-workspaces(-fips)?\..+\.(amazonaws\.com(\.cn)?|api\.aws)$/.test(hostname)) return "amazon"
   if (/(^|\.)monitoring\.googleapis\.com$/.test(hostname)) return "google"
   if (/\.prometheus\.monitor\.azure\.(com|us|cn)$/.test(hostname)) return "azure"
   return /\.grafana(-ops)?\.net$/.test(hostname) ? "grafanaCloud" : undefined
@@ -59,6 +62,7 @@ export const kindOf = (evidence: Evidence): BackendKind => {
   }
   if (evidence.hasStores || members.has("analysis")) return "thanos"
   if ([...headers].some((name) => name.startsWith("m3-"))) return "m3"
+  if (evidence.isSignedForAmazon && (buildInfo === null || buildInfo === undefined)) return "amazon"
   if (buildInfo === null) {
     return evidence.hasTenant || url.pathname.endsWith("/api/prom") ? "cortex" : "unknown"
   }

@@ -2,7 +2,7 @@
 import { Clock, Effect, Redacted, Result, type Scope } from "effect"
 import { type Headers, HttpClient, HttpClientRequest, type UrlParams } from "effect/http"
 import type { Settings } from "../../config/ConnectorConfig.ts"
-import { isLoginAddress, needsLogin } from "../loginPage.ts"
+import { isLoginAddress, loginPage, needsLogin } from "../loginPage.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
 import { fromRefusal } from "../refusal.ts"
 import type { ApiRequest } from "./ApiRequest.ts"
@@ -124,8 +124,10 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       method === "POST"
         ? HttpClientRequest.bodyUrlParams(HttpClientRequest.post(url), params)
         : HttpClientRequest.get(url)
-    let request = HttpClientRequest.appendUrlParams(requestTo(endpoint), parameters)
-    if (method === "GET") request = HttpClientRequest.appendUrlParams(request, params)
+    let first = HttpClientRequest.appendUrlParams(requestTo(endpoint), parameters)
+    if (method === "GET") first = HttpClientRequest.appendUrlParams(first, params)
+    let request = first
+    let isRenewed = false
     for (let redirects = 0; ; redirects++) {
       const source = new URL(request.url)
       const response = yield* execute(request, redirects === 0 ? endpoint : shownAddress(source))
@@ -134,14 +136,23 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       if (response.status < 300 || response.status >= 400 || location === undefined) return response
       const target = URL.parse(location, request.url)
       const isTooMany = redirects === MAX_REDIRECTS
+      const isLogin = target !== null && isLoginAddress(target)
       if (target === null || isTooMany || !keepsCredentials(source, target)) {
+        // Some proxies send a browser to a login page, instead of refusing a token that has expired.
+        const { headers, request: sent, status } = response
+        if (isLogin && !isRenewed && (yield* renew({ status, headers, text: "", request: sent, isLogin }))) {
+          isRenewed = true
+          request = first
+          redirects = -1
+          continue
+        }
         const to = target === null ? "an invalid address" : shownAddress(target).replace(path, "")
         return yield* new PrometheusError({
           reason: isTooMany ? "NotPrometheus" : "Redirected",
           summary: isTooMany
             ? `${endpoint} redirects more than ${MAX_REDIRECTS} times, the last time to ${to}.`
             : `${endpoint} redirects to ${to}, which is not followed.`,
-          ...(target !== null && isLoginAddress(target) ? { advice: needsLogin } : {})
+          ...(isLogin ? { advice: needsLogin } : {})
         })
       }
       if (hasCredentials(settings) && isInTheClear(source) && target.protocol === "https:") {
@@ -186,7 +197,14 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
       })
     )
     const { request: sent } = body.response
-    const refused = (error: PrometheusError): Refused => ({ status, text, error, headers, request: sent })
+    const refused = (error: PrometheusError): Refused => ({
+      status,
+      text,
+      error,
+      headers,
+      request: sent,
+      isLogin: error.advice === needsLogin || loginPage.test(text)
+    })
     const reason = request.statusReasons?.[status]
     if (reason !== undefined && statusOnlyReasons.has(refusal.reason)) {
       return refused(new PrometheusError({ reason, summary: refusal.summary }))
@@ -230,7 +248,8 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
         return result.success
       }
       const refused = result.failure
-      if (!isRenewed && credentialStatuses.has(refused.status) && (yield* renew(refused))) {
+      const mayBeCredentials = refused.isLogin === true || credentialStatuses.has(refused.status)
+      if (!isRenewed && mayBeCredentials && (yield* renew(refused))) {
         isRenewed = true
         continue
       }

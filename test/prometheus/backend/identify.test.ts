@@ -7,6 +7,7 @@ import { profiles } from "../../../src/prometheus/backend/profiles.ts"
 const nothing: Evidence = {
   baseUrl: "http://localhost:9090",
   hasTenant: false,
+  isSignedForAmazon: false,
   headers: new Set(),
   members: new Set(),
   refusesAsGoogle: false,
@@ -64,6 +65,32 @@ describe("a server", () => {
       { baseUrl: "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1" }
     ],
     [
+      "Amazon Managed Service for Prometheus",
+      "amazon",
+      {
+        baseUrl: "https://vpce-0a1b-2c3d.aps-workspaces.us-east-1.vpce.amazonaws.com/workspaces/ws-1"
+      }
+    ],
+    [
+      "Amazon Managed Service for Prometheus",
+      "amazon",
+      { baseUrl: "https://aps-workspaces-fips.us-gov-west-1.amazonaws.com/workspaces/ws-1" }
+    ],
+    [
+      "Amazon Managed Service for Prometheus",
+      "amazon",
+      { baseUrl: "https://aps-workspaces.eu-west-1.api.aws/workspaces/ws-1" }
+    ],
+    // Behind an address of one's own, its policies forbid the endpoint of buildinfo.
+    ["Amazon Managed Service for Prometheus", "amazon", { isSignedForAmazon: true }],
+    ["Amazon Managed Service for Prometheus", "amazon", { isSignedForAmazon: true, buildInfo: null }],
+    ["Thanos", "thanos", { isSignedForAmazon: true, hasStores: true }],
+    [
+      "Prometheus 2.42.0",
+      "prometheus2",
+      { isSignedForAmazon: true, buildInfo: { version: "2.42.0", goVersion } }
+    ],
+    [
       "Azure Monitor managed service for Prometheus",
       "azure",
       { baseUrl: "https://ws-abcd.westeurope.prometheus.monitor.azure.com" }
@@ -95,7 +122,9 @@ describe("a server", () => {
       "http://monitoring.googleapis.com.example.com",
       "http://mymonitoring.googleapis.com",
       "http://grafana.net",
-      "http://aps-workspaces.example.com"
+      "http://aps-workspaces.example.com",
+      "http://aps-workspaces.eu-west-1.amazonaws.com.example.com",
+      "http://my-aps-workspaces.eu-west-1.amazonaws.com"
     ]) {
       assert.strictEqual(known({ baseUrl }).kind, "unknown", baseUrl)
     }

@@ -16,6 +16,11 @@ export const EXTERNAL_ID = "tenant-4711"
 export const WEB_IDENTITY = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwb2QifQ.c2lnbmF0dXJlLW9mLWEtcG9k"
 export const CONTAINER_TOKEN = "Bearer container-token-1234"
 
+/** The token of a sign-in with `aws sso login`. */
+export const SSO_TOKEN = "sso-token-of-a-person-0123456789"
+
+const SSO_QUERY = "role_name=Reader%20of%20metrics&account_id=123456789012"
+
 /** Below this path the workspace has the API of Prometheus. */
 export const WORKSPACE = "/workspaces/ws-6b1d6d4f-0c5b-4e4b-8a6f-2f7c1d9f3a10"
 
@@ -64,7 +69,7 @@ export const awsCloud = (options: AwsCloudOptions = {}): Effect.Effect<AwsCloud,
 
 const open = async ({ lifeSeconds = 3600, stsError }: AwsCloudOptions) => {
   const known = new Map<string, KnownKeys>()
-  const secrets = new Set<string>([WEB_IDENTITY, "container-token-1234"])
+  const secrets = new Set<string>([WEB_IDENTITY, SSO_TOKEN, "container-token-1234"])
   const refusals: Array<string> = []
   const issued: Array<string> = []
   let count = 0
@@ -201,6 +206,19 @@ const open = async ({ lifeSeconds = 3600, stsError }: AwsCloudOptions) => {
       return headers.authorization === CONTAINER_TOKEN
         ? plain(response, 200, document("container"))
         : plain(response, 403, { Code: "AccessDenied", Message: "wrong token" })
+    }
+    if (target === `/federation/credentials?${SSO_QUERY}`) {
+      const { AccessKeyId, Expiration, SecretAccessKey, Token } = document("sso")
+      return headers["x-amz-sso_bearer_token"] === SSO_TOKEN
+        ? plain(response, 200, {
+            roleCredentials: {
+              accessKeyId: AccessKeyId,
+              secretAccessKey: SecretAccessKey,
+              sessionToken: Token,
+              expiration: Date.parse(Expiration)
+            }
+          })
+        : plain(response, 401, { message: "Session token not found or invalid" })
     }
     if (target === "/latest/api/token" && method === "PUT") return plain(response, 200, "imds-token")
     if (target.startsWith("/latest/") && headers["x-aws-ec2-metadata-token"] !== "imds-token") {

@@ -16,12 +16,14 @@ export interface Authentication {
   readonly renew: (refusal: CredentialRefusal) => Effect.Effect<boolean, PrometheusError>
 }
 
-/** A response with status 400, 401 or 403. */
+/** A response with status 400, 401 or 403, or a login page, or a redirect to one. */
 export interface CredentialRefusal {
   readonly status: number
   readonly headers: Headers.Headers
   /** The start of its body. */
   readonly text: string
+  /** Whether it is a login page, or redirects to one. */
+  readonly isLogin?: boolean
   /** The request as it was sent, with its credentials. */
   readonly request: HttpClientRequest.HttpClientRequest
 }

@@ -9,8 +9,12 @@ import type { CredentialRefusal } from "./Method.ts"
 const wordsOf = ({ headers, text }: CredentialRefusal): string =>
   `${beginning(headers["x-amzn-errortype"] ?? "", 200)} ${beginning(text)}`
 
-/** Half of the shortest time for which AWS accepts a signature. Smaller differences are those of the network. */
-const LARGEST_DIFFERENCE_MILLIS = 150_000
+/** How much the time of a signature may differ from AWS' own. Some of its services accept more. */
+const LARGEST_DIFFERENCE_MILLIS = 300_000
+
+/** Causes that have nothing to do with the time. */
+const otherCause =
+  /not authorized to perform|AccessDenied|explicit deny|security token|UnrecognizedClient|ExpiredToken|InvalidClientTokenId|Missing ?Authentication/i
 
 /** The server's time if it refuses a request because of the time of its signature. */
 export const serverTimeOf = (refusal: CredentialRefusal): number | undefined => {
@@ -19,9 +23,12 @@ export const serverTimeOf = (refusal: CredentialRefusal): number | undefined => 
   const dateMillis = parseHttpDate(headers.date)
   // A proxy may have written the header, and its clock may be another one.
   if (isAboutClock(words)) return timeInText(words) ?? dateMillis
-  if (refusal.status === 400 || deniedWords.test(words) || dateMillis === undefined) return undefined
+  // The header of a cached response is older.
+  if (refusal.status === 400 || otherCause.test(words) || "age" in headers) return undefined
   const signedMillis = parseAmzDate(request.headers["x-amz-date"] ?? "")
-  return signedMillis !== undefined && Math.abs(dateMillis - signedMillis) > LARGEST_DIFFERENCE_MILLIS
+  return signedMillis !== undefined &&
+    dateMillis !== undefined &&
+    Math.abs(dateMillis - signedMillis) > LARGEST_DIFFERENCE_MILLIS
     ? dateMillis
     : undefined
 }

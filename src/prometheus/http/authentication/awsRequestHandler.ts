@@ -18,7 +18,8 @@ export const awsRequestHandler = (fetch: typeof globalThis.fetch, addSecret: (se
   handle: async (request: LibraryRequest, { abortSignal }: { readonly abortSignal?: unknown } = {}) => {
     const body = typeof request.body === "string" ? request.body : undefined
     const token = new URLSearchParams(body ?? "").get("WebIdentityToken")
-    for (const secret of [token, request.headers["x-amz-security-token"]]) if (secret) addSecret(secret)
+    const secrets = [token, ...SECRET_HEADERS.map((name) => request.headers[name])]
+    for (const secret of secrets) if (secret) addSecret(secret)
     const address = `${request.protocol}//${hostOf(request)}${request.path}${queryOf(request)}`
     const response = await fetch(address, {
       method: request.method,
@@ -38,6 +39,8 @@ export const awsRequestHandler = (fetch: typeof globalThis.fetch, addSecret: (se
   updateHttpClientConfig: () => {},
   httpHandlerConfigs: () => ({})
 })
+
+const SECRET_HEADERS = ["x-amz-security-token", "x-amz-sso_bearer_token"]
 
 const hostOf = ({ hostname, port }: LibraryRequest): string =>
   port === undefined ? hostname : `${hostname}:${port}`

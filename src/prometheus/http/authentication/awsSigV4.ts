@@ -3,7 +3,7 @@ import { Clock, Effect, Option, Redacted } from "effect"
 import { HttpClientRequest, UrlParams } from "effect/http"
 import type { AuthenticationOf } from "../../../config/ConnectorConfig.ts"
 import { durationText } from "../../../text/figures.ts"
-import type { PrometheusError } from "../../PrometheusError.ts"
+import { PrometheusError } from "../../PrometheusError.ts"
 import { fetchKeys } from "./awsKeys.ts"
 import { concernsKeys, serverTimeOf } from "./awsRefusal.ts"
 import {
@@ -31,7 +31,10 @@ export const awsSigV4: Method<Settings> = {
       authenticate: Effect.fnUntraced(function* (request) {
         const keys = yield* source.keys
         const scope = { region, service, timeMillis: yield* clock.now }
-        return yield* Effect.promise(() => sign(request, keys, scope, derivedKeys))
+        return yield* Effect.tryPromise({
+          try: () => sign(request, keys, scope, derivedKeys),
+          catch: unsendable
+        })
       }),
       renew: Effect.fnUntraced(function* (refusal) {
         const serverMillis = serverTimeOf(refusal)
@@ -115,14 +118,25 @@ class ServerClock {
     const isKnown = Math.abs(offsetMillis - this.offsetMillis) < SAME_TIME_MILLIS
     if (isKnown) return
     this.offsetMillis = offsetMillis
-    yield* Effect.logWarning(
-      `The clock of this machine is about ${durationText(Math.round(Math.abs(offsetMillis) / 60_000) * 60)} ${offsetMillis > 0 ? "behind" : "ahead of"} that of ${host}, which refused a signature because of its time. Requests are signed with the time of ${host} now. Correct the clock of this machine.`
-    )
+    yield* Math.abs(offsetMillis) < SAME_TIME_MILLIS
+      ? Effect.logInfo(`The clock of this machine agrees with that of ${host} again.`)
+      : Effect.logWarning(
+          `The clock of this machine is about ${durationText(Math.round(Math.abs(offsetMillis) / 60_000) * 60)} ${offsetMillis > 0 ? "behind" : "ahead of"} that of ${host}, which only accepts signatures of its own time. Requests are signed with that time from now on. Correct the clock of this machine.`
+        )
   })
 }
 
 /** Two readings of one clock, over a network. */
 const SAME_TIME_MILLIS = 60_000
+
+/** Only what headers cannot contain makes a signature fail. */
+const unsendable = () =>
+  new PrometheusError({
+    reason: "Unauthorized",
+    summary: "The AWS access key cannot be sent: it has characters that are not allowed in an HTTP header.",
+    advice:
+      "Check authentication.access_key_id and authentication.session_token for line breaks and other characters that do not belong there; or the credentials of this machine, if those are empty."
+  })
 
 /** Signs a request. Its address is written as it is signed. */
 const sign = async (

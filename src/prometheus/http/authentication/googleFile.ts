@@ -1,4 +1,5 @@
 /** Files of Google's credentials on this machine: where they are, and what they contain. */
+import { existsSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { Effect, Predicate } from "effect"
@@ -40,28 +41,21 @@ export const readCredentials = Effect.fnUntraced(function* (
   const named = environment[FILE_VARIABLE]
   if (named) return yield* parse(yield* read(named, FILE_VARIABLE), `${FILE_VARIABLE} (${named})`)
   const path = gcloudFile(environment)
-  if (path === undefined) return undefined
-  const text = yield* Effect.catchIf(read(path, "gcloud"), isMissing, () => Effect.succeed(undefined))
-  return text === undefined ? undefined : yield* parse(text, `gcloud (${path})`)
+  // A folder that this user may not enter is that of somebody else.
+  return path === undefined || !existsSync(path)
+    ? undefined
+    : yield* parse(yield* read(path, "gcloud"), `gcloud (${path})`)
 })
-
-class MissingFile extends PrometheusError {}
-
-const isMissing = (error: PrometheusError): error is MissingFile => error instanceof MissingFile
 
 const read = (path: string, origin: string) =>
   Effect.tryPromise({
     try: () => readFile(path, "utf8"),
-    catch: (cause) => {
-      const error = {
+    catch: (cause) =>
+      new PrometheusError({
         reason: "Unauthorized",
         summary: `The file with credentials of ${origin}, ${path}, cannot be read (${causeText(cause)}).`,
         advice: `Set ${FILE_VARIABLE} to a file that this program may read, or set authentication.service_account_key.`
-      } as const
-      return Predicate.hasProperty(cause, "code") && cause.code === "ENOENT"
-        ? new MissingFile(error)
-        : new PrometheusError(error)
-    }
+      })
   })
 
 const parse = (text: string, origin: string): Effect.Effect<GoogleCredentials, PrometheusError> => {

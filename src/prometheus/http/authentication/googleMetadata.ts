@@ -37,7 +37,14 @@ export const metadataToken = Effect.fnUntraced(function* (
   { addSecret, mask }: Pick<AuthenticationContext, "addSecret" | "mask">
 ): Effect.fn.Return<Token, PrometheusError> {
   const host = environment[HOST_VARIABLE] || environment.GCE_METADATA_IP || ADDRESS
-  const url = `http://${host}/computeMetadata/v1/instance/service-accounts/default/token?scopes=${encodeURIComponent(scope)}`
+  const base = /^https?:\/\//.test(host) ? host.replace(/\/+$/, "") : `http://${host}`
+  const url = `${base}/computeMetadata/v1/instance/service-accounts/default/token?scopes=${encodeURIComponent(scope)}`
+  if (environment.METADATA_SERVER_DETECTION?.trim().toLowerCase() === "none") {
+    return yield* new NoMetadataServer({
+      reason: "Unreachable",
+      summary: "METADATA_SERVER_DETECTION is none, so none is asked."
+    })
+  }
   if (URL.parse(url) === null) {
     return yield* new PrometheusError({
       reason: "Unauthorized",

@@ -49,7 +49,8 @@ export const oauth2: Method<Settings> = {
 const SCHEME = "Bearer "
 
 /** Whether another token may be accepted: without that, each request that is forbidden would request a token. */
-const isAboutToken = ({ headers, status, text }: CredentialRefusal): boolean =>
+const isAboutToken = ({ headers, isLogin, status, text }: CredentialRefusal): boolean =>
+  isLogin === true ||
   status === 401 ||
   /\binvalid_token\b/.test(headers["www-authenticate"] ?? "") ||
   /\b(expired|invalid|revoked|inactive)\b.{0,20}\btoken\b|\b(token|jwt)\b.{0,20}\b(expired|invalid|revoked|inactive)\b/i.test(

@@ -23,7 +23,8 @@ export const tokenResponse = (status: number, body: string): Result.Result<Grant
   const parsed = parse(body)
   const json = parsed ?? {}
   // Some servers report errors with status 200.
-  if (typeof json.error === "string") return Result.fail(denial(json.error, json.error_description))
+  if (typeof json.error === "string" && json.error !== "")
+    return Result.fail(denial(json.error, json.error_description))
   if (status < 200 || status > 299 || !body.trimStart().startsWith("{")) return Result.fail({})
   if (parsed === undefined) return Result.fail({ problem: "is not JSON" })
   const { access_token: token, expires_in, token_type: type } = json

@@ -96,7 +96,7 @@ export const fromTokenRefusal = (
     return error("Unreachable", summary, UNAVAILABLE, retryAfter)
   if (status === 407) return error("Unauthorized", summary, PROXY)
   if (knownAdvice !== undefined) return error("Unauthorized", summary, knownAdvice)
-  if (isPage(page) || wrongPlaces.has(status)) {
+  if ((isPage(page) && status !== 401) || wrongPlaces.has(status)) {
     return error(
       "Unauthorized",
       summary,

@@ -175,7 +175,7 @@ describe("awsSigV4", () => {
       assert.deepStrictEqual(result, [true, true])
       // Once, and kept for later requests.
       assert.deepStrictEqual(logs, [
-        `The clock of this machine is about ${length} ${how} that of aps-workspaces.eu-central-1.amazonaws.com, which refused a signature because of its time. Requests are signed with the time of aps-workspaces.eu-central-1.amazonaws.com now. Correct the clock of this machine.`
+        `The clock of this machine is about ${length} ${how} that of aps-workspaces.eu-central-1.amazonaws.com, which only accepts signatures of its own time. Requests are signed with that time from now on. Correct the clock of this machine.`
       ])
       yield* at(NOW + skew + 5000)
       const next = yield* authenticate(get)
@@ -197,17 +197,51 @@ describe("awsSigV4", () => {
     })
   )
 
-  it.effect("does not take the clock for wrong if the keys may not do something", () =>
+  it.effect("notices when the clock has been corrected meanwhile", () =>
+    Effect.gen(function* () {
+      yield* at(NOW - 1_200_000)
+      const { authenticate, renew } = make(settings)
+      const { logs } = yield* captureLogs(
+        Effect.gen(function* () {
+          yield* renew(refusal(yield* authenticate(get), "RequestExpired"))
+          yield* at(NOW)
+          const ahead = yield* authenticate(get)
+          assert.strictEqual(ahead.headers["x-amz-date"], "20261129T122000Z")
+          assert.isTrue(yield* renew(refusal(ahead, "", { "x-amzn-errortype": "RequestInTheFuture" })))
+        })
+      )
+      assert.deepStrictEqual(logs.slice(1), [
+        "The clock of this machine agrees with that of aps-workspaces.eu-central-1.amazonaws.com again."
+      ])
+      assert.strictEqual((yield* authenticate(get)).headers["x-amz-date"], "20261129T120000Z")
+    })
+  )
+
+  it.effect.each([
+    { ...settings, access_key_id: "AKIA\nx9k" },
+    { ...settings, session_token: Redacted.make("abc\nx9k") },
+    { ...settings, session_token: Redacted.make("x9k→") }
+  ])("reports keys that no header can have", (wrong) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(make(wrong).authenticate(get))
+      assert.strictEqual(error.reason, "Unauthorized")
+      assert.match(error.message, /not allowed in an HTTP header.*authentication\.session_token/)
+      assert.notInclude(error.message, "x9k")
+    })
+  )
+
+  it.effect.each([
+    ['{"message":"Forbidden"}', { age: "600" }, 403],
+    ['{"message":"The security token included in the request is invalid."}', {}, 403],
+    ['{"message":"Missing Authentication Token"}', {}, 403],
+    ['{"status":"error","errorType":"bad_data","error":"parse error"}', {}, 400],
+    ['{"Message":"User: arn:aws:iam::1:user/a is not authorized to perform: aps:QueryMetrics"}', {}, 403]
+  ] as const)("does not take the clock for wrong if something else is: %s", ([text, headers, status]) =>
     Effect.gen(function* () {
       yield* at(NOW + 600_000)
       const { authenticate, renew } = make(settings)
       const { logs, result } = yield* captureLogs(
-        renew(
-          refusal(
-            yield* authenticate(get),
-            '{"Message":"User: arn:aws:iam::1:user/a is not authorized to perform: aps:QueryMetrics"}'
-          )
-        )
+        renew(refusal(yield* authenticate(get), text, headers, status))
       )
       assert.isFalse(result)
       assert.deepStrictEqual(logs, [])

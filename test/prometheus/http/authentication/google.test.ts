@@ -25,7 +25,8 @@ const variables = [
   "GCE_METADATA_IP",
   "GOOGLE_APPLICATION_CREDENTIALS",
   "GOOGLE_CLOUD_QUOTA_PROJECT",
-  "HOME"
+  "HOME",
+  "METADATA_SERVER_DETECTION"
 ] as const
 
 type Variables = { readonly [Name in (typeof variables)[number]]?: string }
@@ -145,11 +146,20 @@ describe("google, with the key of a service account", () => {
         Effect.gen(function* () {
           const { authenticate } = yield* authentication(identity.key)
           const first = yield* authenticate(request)
-          yield* Effect.sleep("1600 millis")
-          const second = yield* authenticate(request)
-          assert.notStrictEqual(second.headers.authorization, first.headers.authorization)
+          const beganMillis = Date.now()
+          const renewed = Effect.gen(function* () {
+            for (;;) {
+              const { headers } = yield* authenticate(request)
+              if (headers.authorization !== first.headers.authorization) return Date.now() - beganMillis
+              yield* Effect.sleep("100 millis")
+            }
+          })
+          const afterMillis = yield* renewed
+          assert.isBelow(afterMillis, 8000)
+          assert.isAbove(afterMillis, 4000)
+          assert.strictEqual(identity.issued.length, 2)
         }),
-      { lifeSeconds: 2 }
+      { lifeSeconds: 8 }
     )
   )
 
@@ -357,14 +367,29 @@ describe("google, with the credentials of the machine", () => {
     )
   )
 
-  live("asks the metadata server for a token with the scope", () =>
+  for (const prefix of ["", "http://"]) {
+    live(`asks the metadata server for a token with the scope: ${prefix}host:port`, () =>
+      withIdentity((identity) =>
+        Effect.gen(function* () {
+          yield* withVariables({ ...elsewhere, GCE_METADATA_HOST: `${prefix}${identity.host}` })
+          const { authenticate } = yield* authentication()
+          const { headers } = yield* authenticate(request)
+          assert.strictEqual(headers.authorization, `Bearer ${identity.issued[0]}`)
+          assert.strictEqual(identity.requests.length, 1)
+        })
+      )
+    )
+  }
+
+  live("passes over a folder of gcloud that this user may not enter, and asks the metadata server", () =>
     withIdentity((identity) =>
       Effect.gen(function* () {
-        yield* withVariables({ ...elsewhere, GCE_METADATA_HOST: identity.host })
+        const files = yield* workspace
+        // What is no folder cannot be entered by anyone, not even by root.
+        yield* withVariables({ CLOUDSDK_CONFIG: files.write("file", ""), GCE_METADATA_HOST: identity.host })
         const { authenticate } = yield* authentication()
         const { headers } = yield* authenticate(request)
         assert.strictEqual(headers.authorization, `Bearer ${identity.issued[0]}`)
-        assert.strictEqual(identity.requests.length, 1)
       })
     )
   )
@@ -399,6 +424,22 @@ describe("google, with the credentials of the machine", () => {
           )
         }),
       { instead: () => "silence" }
+    )
+  )
+
+  live("does not ask a metadata server if the variable of Google's libraries says so", () =>
+    withIdentity((identity) =>
+      Effect.gen(function* () {
+        yield* withVariables({
+          ...elsewhere,
+          GCE_METADATA_HOST: identity.host,
+          METADATA_SERVER_DETECTION: "none"
+        })
+        const { authenticate } = yield* authentication()
+        const error = yield* Effect.flip(authenticate(request))
+        assert.match(error.message, /METADATA_SERVER_DETECTION is none/)
+        assert.strictEqual(identity.requests.length, 0)
+      })
     )
   )
 

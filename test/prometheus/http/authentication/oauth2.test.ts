@@ -182,6 +182,7 @@ layer(NodeHttpClient.layerNodeHttp)("oauth2", (it) => {
     ["of type bearer", granted("t", { token_type: "bearer" })],
     ["of type BEARER", granted("t", { token_type: "BEARER" })],
     ["without a type", granted("t", { token_type: undefined })],
+    ["with an empty error", granted("t", { error: "", error_description: null })],
     ["with status 201", { ...granted("t"), status: 201 }],
     ["as text", { ...granted("t"), headers: { "content-type": "text/plain; charset=utf-8" } }],
     [
@@ -300,6 +301,13 @@ layer(NodeHttpClient.layerNodeHttp)("oauth2", (it) => {
       "Unauthorized",
       'URL returned HTTP 403: a web page titled "Sign in".',
       place
+    ],
+    [
+      "a page with status 401",
+      { status: 401, body: "<html><title>401 Unauthorized</title></html>", headers: html },
+      "Unauthorized",
+      'URL returned HTTP 401: a web page titled "401 Unauthorized".',
+      `Check ${credentials}, and ${elsewhere}.`
     ],
     ["nothing", { body: "" }, "Unauthorized", "URL returned HTTP 200.", place],
     ["a list", { body: "[]" }, "Unauthorized", "URL returned HTTP 200: [].", place],
