@@ -10,6 +10,7 @@ import { HttpClient } from "effect/http"
 import { ConnectorConfig } from "../../../src/config/ConnectorConfig.ts"
 import { layerNode, ProxyEnvironment, TokenClient } from "../../../src/prometheus/http/nodeClients.ts"
 import { fromTransport } from "../../../src/prometheus/http/transportError.ts"
+import { PrometheusClient } from "../../../src/prometheus/PrometheusClient.ts"
 import { certificate } from "../../support/certificates.ts"
 
 const root = certificate({ commonName: "Root", isAuthority: true })
@@ -126,7 +127,10 @@ describe("a proxy", () => {
       const error = yield* failureOf("https://[::1]:9443/", { proxy_url })
       assert.match(proxy.heads[0]!, /^CONNECT \[::1\]:9443 HTTP\/1\.1\r\nhost: \[::1\]:9443\r\n/i)
       assert.match(error.message, /does not connect to ::1:9443 \(HTTP 403 No\)/)
-      yield* failureOf("http://[::1]:9090/x?y=1", { proxy_url })
+      yield* Effect.provide(
+        Effect.flatMap(HttpClient.HttpClient, (client) => statusOf(client, "http://[::1]:9090/x?y=1")),
+        layerFor({ proxy_url })
+      )
       assert.match(proxy.heads[1]!, /^GET http:\/\/\[::1\]:9090\/x\?y=1 HTTP\/1\.1\r\n/)
     })
   )
@@ -158,6 +162,27 @@ describe("a proxy", () => {
       const config = { proxy_url: `http://127.0.0.1:${proxy.port}`, request_timeout: 1 }
       const error = yield* failureOf("https://127.0.0.1:9443/", config)
       assert.match(error.message, message)
+    })
+  )
+
+  it.live("that may have responded itself is named beside the response", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyThat((socket) =>
+        socket.end("HTTP/1.1 403 No\r\ncontent-length: 6\r\n\r\nPolicy")
+      )
+      const settings = ConnectorConfig.layerFrom({
+        base_url: "http://127.0.0.1:9090",
+        start_date: "2026-01-01",
+        step: 60,
+        proxy_url: `http://127.0.0.1:${proxy.port}`
+      })
+      const error = yield* Effect.flatMap(PrometheusClient, ({ now }) => Effect.flip(now)).pipe(
+        Effect.provide(PrometheusClient.layer.pipe(Layer.provide(settings)))
+      )
+      assert.strictEqual(
+        error.summary,
+        `http://127.0.0.1:9090/api/v1/query, through the proxy http://127.0.0.1:${proxy.port} of proxy_url, returned HTTP 403: Policy.`
+      )
     })
   )
 
