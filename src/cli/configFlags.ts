@@ -125,6 +125,6 @@ const withFlagNames = (message: string): string =>
 export const withFlagsToCheck = (message: string): string =>
   message
     .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+(?:\.\w+)*/g, withFlag))
-    .replace(/(?<=\b[Ss]et )(base_url|headers)\b/g, withFlag)
+    .replace(/(?<=\b[Ss]et )(authentication|base_url|headers)\b/g, withFlag)
     // An inner key is no word of a sentence.
     .replace(/\b[a-z_]+\.[a-z_]+\b(?! \()/g, withFlag)

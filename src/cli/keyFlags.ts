@@ -36,7 +36,7 @@ export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<Readonly
           Flag.map(switchFlag(flag.name, flag.description), (isOn) => (isOn ? [""] : []))
         ] as const
       }
-      const one = visible(flag, textFlag(flag.name, flag.metavar, flag.description))
+      const one = visible(flag, textFlag(flag.name, flag.metavar, describe(flag)))
       return [
         path,
         key.isList && !takesFile(entry) ? Flag.atLeast(one, 0) : Flag.map(Flag.optional(one), Option.toArray)
@@ -47,6 +47,19 @@ export const flagsOf = (table: Keys): Readonly<Record<string, Flag.Flag<Readonly
 /** Whether a flag names a file with the value. A secret is never on the command line, where all users of the machine see it. */
 const takesFile = ({ flag, key: { isSecret, variants } }: FlaggedKey): boolean =>
   flag.isFile ?? (isSecret && variants === undefined && flag.refusal === undefined)
+
+/** The section of the help for a flag: those that say how to reach a server are many, and most servers need none of them. */
+export const helpSections = (table: Keys): ReadonlyMap<string, string> =>
+  new Map(
+    flaggedKeys(table).flatMap(({ flag: { isOfServer, name }, path }) => {
+      if (isOfServer !== true || path === "base_url") return []
+      const isCredential = /^(?:basic_auth_|authentication\.)/.test(path)
+      return [[name, isCredential ? "FLAGS FOR AUTHENTICATION" : "FLAGS FOR THE CONNECTION"] as const]
+    })
+  )
+
+const describe = ({ description, variable }: KeyFlag): string =>
+  variable === undefined ? description : `${description}, or set ${variable}`
 
 /** Refuses values that only a file or the environment may contain. They are not quoted. */
 const visible = ({ name, refusal }: KeyFlag, flag: Flag.Flag<string>): Flag.Flag<string> =>

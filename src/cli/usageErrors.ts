@@ -1,7 +1,10 @@
 /** Messages for wrong usage: the error in the command line, and its fix. */
 import type { Effect } from "effect"
 import { type CliError, CliOutput } from "effect/cli"
+import { keys } from "../config/keys.ts"
 import { printable } from "../text/printable.ts"
+import { printHelp } from "./help.ts"
+import { helpSections } from "./keyFlags.ts"
 
 /** The usual exit code for wrong usage. */
 export const WRONG_USAGE = 2
@@ -46,10 +49,18 @@ const suggestion = (names: ReadonlyArray<string>): string =>
 
 const oneLine = (text: string): string => `${text.replace(/\s+/g, " ").replace(/[.?]? *$/, "")}.`
 
-/** Reports wrong usage in a few lines instead of the complete help. */
+/** Reports wrong usage in a few lines instead of the complete help. Help has the flags in sections. */
 export const usagePresenter = (report: (text: string) => Effect.Effect<void>): CliOutput.Presenter => ({
-  present: (event) =>
-    event._tag === "InvalidInvocation"
-      ? report(usageText(event.errors, event.commandPath))
-      : CliOutput.defaultPresenter.present(event)
+  present: (event) => {
+    switch (event._tag) {
+      case "InvalidInvocation":
+        return report(usageText(event.errors, event.commandPath))
+      case "Help": {
+        const sections = helpSections(keys)
+        return printHelp(event.helpDoc, (flag) => sections.get(flag))
+      }
+      default:
+        return CliOutput.defaultPresenter.present(event)
+    }
+  }
 })

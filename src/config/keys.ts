@@ -35,8 +35,7 @@ export const keys = {
     flag: {
       name: "user",
       metavar: "NAME",
-      description:
-        "Username for basic authentication; the password comes from SOURCE_PROMETHEUS_PASSWORD or --password-file",
+      description: "Username for basic authentication",
       isOfServer: true
     }
   }),

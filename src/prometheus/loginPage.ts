@@ -1,7 +1,7 @@
 /** Recognises login pages: a proxy sends a browser there, and a program cannot go on. */
 
 export const needsLogin =
-  "It looks like a login page, which only a browser can use. Set headers so that no login is needed, for example Authorization to Bearer and a token, or set base_url to the server's own address behind the login."
+  "It looks like a login page, which only a browser can use. Set authentication so that no login is needed, for example to a bearer token, or set base_url to the server's own address behind the login."
 
 /** Hosts and folders of login pages, as complete words. */
 const words =

@@ -569,6 +569,7 @@ describe("withFlagsToCheck", () => {
       "A page. Set headers (SOURCE_PROMETHEUS_HEADERS or --header-file), or set base_url (--url)."
     ],
     ["The parts of headers and base_url.", "The parts of headers and base_url."],
+    ["A page. Set authentication so.", "A page. Set authentication (--auth) so."],
     [
       "It refused it (see docs.example): check authentication.region and tls.verify. Check authentication.token.",
       "It refused it (see docs.example): check authentication.region (--aws-region) and tls.verify (--insecure). Check authentication.token (SOURCE_PROMETHEUS_TOKEN or --token-file)."

@@ -94,7 +94,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
       body: "<!doctype html><html><head><title>Sign in</title></head></html>"
     }),
     failureType: "config_error",
-    says: [where, /a web page titled "Sign in"/, /looks like a login page.*Set headers/]
+    says: [where, /a web page titled "Sign in"/, /looks like a login page.*Set authentication/]
   },
   {
     what: "is another program that speaks JSON",
@@ -109,7 +109,7 @@ export const unusableServers: ReadonlyArray<Unusable> = [
     says: [
       where,
       /redirects to https:\/\/login\.example\.com\//,
-      /looks like a login page.*Set headers.* Bearer and a token/
+      /looks like a login page.*Set authentication .* bearer token/
     ]
   },
   {
