@@ -1,5 +1,5 @@
 /**
- * The encodings of a secret in a text: plain, JSON, URLs, forms and web pages.
+ * The encodings of a secret in a text: plain, JSON, URLs, forms, web pages and logs.
  *
  * They are an automaton, so that a text is read once, whatever it contains. An equivalent regular expression would backtrack
  * over long runs of backslashes, blanks or zeros.
@@ -73,7 +73,18 @@ const addCharacter = (from: State, character: string, to: State): void => {
       .path("u")
       .path(hex(unit.charCodeAt(0), 4), to, inAnyCase)
   })
-  from.path(Array.from(Buffer.from(character), (byte) => `%${hex(byte, 2)}`).join(""), to, inAnyCase)
+  const bytes = [...Buffer.from(character)]
+  // URLs, also within the query of others: the percent sign itself is encoded there.
+  connect(from, bytes, to, (from, byte, to) => {
+    const sign = from.path("%")
+    sign.path("25", sign).path(hex(byte, 2), to, inAnyCase)
+  })
+  // Logs of nginx, and texts of Go and Python.
+  connect(from, bytes, to, (from, byte, to) => {
+    from.run("\\").path("x").path(hex(byte, 2), to, inAnyCase)
+  })
+  // UTF-8 that was read as Latin-1, as headers are.
+  if (code > 0x7f) from.path(Buffer.from(character).toString("latin1"), to)
   const number = from.path("&#")
   number.path("0", number).path(`${code};`, to)
   const hexNumber = number.path("x", new State(), inAnyCase)

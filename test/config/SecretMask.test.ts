@@ -45,6 +45,13 @@ const formsOf = (secret: string): ReadonlyArray<string> => {
     ),
     address,
     address.replace(/%[0-9A-F]{2}/g, (escape) => escape.toLowerCase()),
+    encodeURIComponent(address),
+    Array.from(Buffer.from(secret), (byte) =>
+      byte >= 0x20 && byte < 0x7f && byte !== 0x22 && byte !== 0x5c
+        ? String.fromCharCode(byte)
+        : `\\x${byte.toString(16).padStart(2, "0")}`
+    ).join(""),
+    Buffer.from(secret).toString("latin1"),
     new URLSearchParams({ q: secret }).toString().slice(2),
     secret.replace(/[&"<']/g, (character) => entities[character]!),
     secret.replace(/\s+/g, " ")

@@ -51,6 +51,8 @@ const formsOf = (character: string): string => {
     ...(character in shortEscapes ? [`\\\\+${shortEscapes[character]}`] : []),
     Array.from({ length: character.length }, (_, i) => unicodeEscape(character.charCodeAt(i))).join(""),
     percentEscape(character),
+    byteEscape(character),
+    ...(code > 0x7f ? [Buffer.from(character).toString("latin1")] : []),
     `&#0*${code};`,
     `&#[xX]0*${anyCase(hex)};`,
     ...(character in entities ? [`&(?:${entities[character]});`] : [])
@@ -85,7 +87,14 @@ const entities: Readonly<Record<string, string>> = {
 const unicodeEscape = (unit: number): string => `\\\\+u${anyCase(unit.toString(16).padStart(4, "0"))}`
 
 const percentEscape = (character: string): string =>
-  Array.from(Buffer.from(character), (byte) => `%${anyCase(byte.toString(16).padStart(2, "0"))}`).join("")
+  Array.from(Buffer.from(character), (byte) => `%(?:25)*${anyCase(byte.toString(16).padStart(2, "0"))}`).join(
+    ""
+  )
+
+const byteEscape = (character: string): string =>
+  Array.from(Buffer.from(character), (byte) => `\\\\+x${anyCase(byte.toString(16).padStart(2, "0"))}`).join(
+    ""
+  )
 
 const anyCase = (hex: string): string =>
   hex.replace(/[a-f]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)

@@ -111,8 +111,9 @@ const send = (client: HttpClient.HttpClient, request: Request, body: Uint8Array,
 
 const requestOf = ({ headers, method, url }: Request, body: Uint8Array) => {
   const request = HttpClientRequest.make(method as "POST")(url).pipe(
-    HttpClientRequest.setHeader("user-agent", "source-prometheus"),
     HttpClientRequest.setHeaders([...headers]),
+    // Libraries name themselves.
+    HttpClientRequest.setHeader("user-agent", "source-prometheus"),
     HttpClientRequest.setHeader("accept-encoding", "identity")
   )
   return body.length === 0

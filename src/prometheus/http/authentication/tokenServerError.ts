@@ -83,9 +83,15 @@ export const fromTokenRefusal = (
       `Set ${addressKey} to the address that it redirects to, if that is the right one.`
     )
   }
-  const { page, text: found } = serverText(mask(body), headers.get("content-type") ?? "")
-  const said = excerptLine(text === undefined ? found : mask(text))
-  const summary = endSentence(`${address} returned HTTP ${status}${said === "" ? "" : `: ${said}`}`)
+  const masked = mask(body)
+  const { page, text: found } = serverText(masked, headers.get("content-type") ?? "")
+  // The body of a success may be a token in another form. No mask knows it yet.
+  const mayBeToken = text === undefined && status < 300 && found !== "" && found === masked
+  const said = mayBeToken ? "" : excerptLine(text === undefined ? found : mask(text))
+  const what = mayBeToken
+    ? ", but no JSON object with a token (its content is not shown)"
+    : said && `: ${said}`
+  const summary = endSentence(`${address} returned HTTP ${status}${what}`)
   const retryAfter = parseRetryAfter(
     headers.get("retry-after") ?? undefined,
     headers.get("date") ?? undefined,

@@ -44,7 +44,7 @@ layer(NodeHttpClient.layerNodeHttp)("libraryFetch", (it) => {
       const response = yield* Effect.promise(() =>
         fetch(`${url}/token?tenant=1`, {
           method: "POST",
-          headers: { authorization: "Basic eDp5" },
+          headers: { authorization: "Basic eDp5", "user-agent": "a-library/1" },
           body: new URLSearchParams({ scope: "a b", x: "ü&" })
         })
       )

@@ -207,6 +207,7 @@ layer(NodeHttpClient.layerNodeHttp)("oauth2", (it) => {
   const page =
     "<!doctype html><html><head><title>Sign in</title></head><body><input type=password></body></html>"
   const html = { "content-type": "text/html" }
+  const notShown = "URL returned HTTP 200, but no JSON object with a token (its content is not shown)."
 
   it.effect.each<
     readonly [what: string, reply: Reply, reason: string, summary: string, advice: string | RegExp]
@@ -310,7 +311,11 @@ layer(NodeHttpClient.layerNodeHttp)("oauth2", (it) => {
       `Check ${credentials}, and ${elsewhere}.`
     ],
     ["nothing", { body: "" }, "Unauthorized", "URL returned HTTP 200.", place],
-    ["a list", { body: "[]" }, "Unauthorized", "URL returned HTTP 200: [].", place],
+    ["a list", { body: "[]" }, "Unauthorized", notShown, place],
+    ["a form", { body: "access_token=Geheim-4711&token_type=bearer" }, "Unauthorized", notShown, place],
+    ["a token alone", { body: "Geheim-4711" }, "Unauthorized", notShown, place],
+    ["a token as JSON", { body: '"Geheim-4711"' }, "Unauthorized", notShown, place],
+    ["a list of tokens", { body: '[{"access_token":"Geheim-4711"}]' }, "Unauthorized", notShown, place],
     [
       "broken JSON",
       { body: '{"access_token":' },
