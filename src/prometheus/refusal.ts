@@ -22,7 +22,8 @@ export interface Refusal {
 export const fromRefusal = (endpoint: string, refusal: Refusal): PrometheusError => {
   const said = serverText(refusal.body, refusal.contentType)
   const errorType = /^\w{1,100}/.exec(refusal.errorType ?? "")?.[0] ?? ""
-  const text = excerptLine(said.text) || errorType
+  const texts = said.text.includes(errorType) ? [said.text] : [errorType, said.text]
+  const text = excerptLine(texts.filter((text) => text !== "").join(": "))
   const summary = endSentence(`${endpoint} returned HTTP ${refusal.status}${text === "" ? "" : `: ${text}`}`)
   const { reason, advice = adviceFor(reason, refusal) } = ruleFor(refusal.status, said, errorType)
   return new PrometheusError({

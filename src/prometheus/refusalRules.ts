@@ -155,10 +155,10 @@ export const rules: ReadonlyArray<Rule> = [
   },
   {
     statuses: signatureStatuses,
-    words: [/not authorized to perform:? ?[\w-]+:/i],
+    words: [/not authorized to perform:? ?[\w-]+:/i, /\bAccessDenied(Exception)?\b/],
     reason: "Forbidden",
     advice:
-      "AWS knows the access key, but its user or role may not do this: allow the action that the message names in a policy (AmazonPrometheusQueryAccess has all that are needed), or set authentication.role_arn to a role that may."
+      "AWS knows the access key, but its user or role may not do this: allow it in a policy (AmazonPrometheusQueryAccess has all actions that are needed), or set authentication.role_arn to a role that may."
   },
 
   // ---- time -------------------------------------------------------------------------------------------------

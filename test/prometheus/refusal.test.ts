@@ -467,7 +467,7 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
     403,
     '{"Message":"User: arn:aws:iam::123456789012:user/reader is not authorized to perform: aps:QueryMetrics on resource: arn:aws:aps:eu-central-1:123456789012:workspace/ws-1 because no identity-based policy allows the aps:QueryMetrics action"}',
     "Forbidden",
-    /aps:QueryMetrics action\. .*AmazonPrometheusQueryAccess.*authentication\.role_arn/
+    /may not do this: allow it in a policy .*AmazonPrometheusQueryAccess.*authentication\.role_arn/
   ],
   [401, "Unauthorized", "Unauthorized", /basic_auth_user, basic_auth_pass, authentication and headers/],
   [403, "Forbidden", "Forbidden", /does not let these credentials read this\. Check what they may read/],
@@ -486,6 +486,30 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
   [200, html, "NotPrometheus", /looks like a login page.* Bearer and a token/],
   [200, '<html><title>x</title><input type="password"></html>', "NotPrometheus", /looks like a login page/]
 ]
+
+describe("the name of an error, in a header of AWS", () => {
+  it.each([
+    ["AccessDeniedException:http://internal.amazon.com/", "{}", "Forbidden", "AccessDeniedException: {}."],
+    ["AccessDeniedException", "", "Forbidden", "AccessDeniedException."],
+    ["UnrecognizedClientException", '{"message":"No."}', "Unauthorized", "UnrecognizedClientException: No."],
+    [
+      "ExpiredTokenException",
+      '{"message":"ExpiredTokenException"}',
+      "Unauthorized",
+      "ExpiredTokenException."
+    ],
+    ["RequestTimeTooSkewed", "", "Unauthorized", "RequestTimeTooSkewed."],
+    ["<script>", '{"message":"Forbidden"}', "Forbidden", "Forbidden."]
+  ])("%s of %s means %s", (errorType, body, reason, text) => {
+    const error = fromRefusal(endpoint, {
+      status: 403,
+      body,
+      contentType: "application/json",
+      errorType
+    })
+    assert.deepStrictEqual([error.reason, error.summary], [reason, `${endpoint} returned HTTP 403: ${text}`])
+  })
+})
 
 describe("fromRefusal", () => {
   it.each(cases)("HTTP $status $body means $reason: $action", ({ body, action, reason, status, type }) => {

@@ -29,6 +29,20 @@ describe("secretTexts", () => {
     })
   )
 
+  it.effect("has the credentials of proxies, of the environment too, but not their addresses", () =>
+    Effect.gen(function* () {
+      const base64 = Buffer.from("u:drowssap-1").toString("base64")
+      const proxy_url = "http://u:drowssap-1@proxy.example.com:3128"
+      const expected = ["u:drowssap-1", "drowssap-1", base64]
+      for (const texts of [allSecretTexts, secretTexts]) {
+        assert.deepStrictEqual(texts(yield* settings({ proxy_url }), {}), expected)
+        assert.deepStrictEqual(texts(yield* settings({}), { https_proxy: proxy_url }), expected)
+        const proxy = { proxy_url: "http://proxy.example.com:3128" }
+        assert.deepStrictEqual(texts(yield* settings(proxy), {}), [])
+      }
+    })
+  )
+
   it.effect("omits secrets that any message could contain by chance", () =>
     Effect.gen(function* () {
       for (const common of ["a", "1", "http", "prometheus"]) {

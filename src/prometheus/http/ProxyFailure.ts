@@ -1,6 +1,9 @@
 /** Why a proxy did not connect a request to its server. */
 import type { Proxy } from "./proxies.ts"
 
+/** The code of an error: the proxy neither connected nor refused in time. */
+export const PROXY_TIMEOUT = "PROXY_TIMEOUT"
+
 /** What a proxy responded instead of connecting. */
 export interface ProxyResponse {
   readonly status: number

@@ -15,6 +15,15 @@ export interface Way {
 /** A failure of the platform, with the way of the request. */
 export class FailedOnWay extends Data.Error<{ readonly cause: unknown; readonly way: Way }> {}
 
+const forwarders = new WeakMap<object, Proxy>()
+
+/** Remembers that a proxy forwarded a response, which may be its own. */
+export const rememberForwarder = (response: object, proxy: Proxy): void =>
+  void forwarders.set(response, proxy)
+
+/** The proxy that forwarded a response, if any. One with TLS comes from the server for certain. */
+export const forwarderOf = (response: object): Proxy | undefined => forwarders.get(response)
+
 /** The way of a request to an address. */
 export const wayTo = (
   address: string,

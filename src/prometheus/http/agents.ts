@@ -11,7 +11,7 @@ import {
 } from "node:tls"
 import { Result } from "effect"
 import { http, https } from "./nodeHttp.ts"
-import { ProxyFailure } from "./ProxyFailure.ts"
+import { PROXY_TIMEOUT, ProxyFailure } from "./ProxyFailure.ts"
 import type { Proxy, ProxyChoice, Server } from "./proxies.ts"
 
 /** How to connect. */
@@ -114,6 +114,7 @@ export class TunnellingAgent extends https.Agent {
 
   private openTunnel(proxy: Proxy, { host, port }: Server, done: (tunnel: Tunnel) => void): void {
     const { settings } = this
+    const { timeoutMillis } = settings
     const authority = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
     const request = http.request({
       method: "CONNECT",
@@ -123,21 +124,24 @@ export class TunnellingAgent extends https.Agent {
         "user-agent": "source-prometheus",
         ...(proxy.authorization === undefined ? {} : { "proxy-authorization": proxy.authorization })
       },
-      createConnection: () => connectToProxy(proxy, settings),
-      timeout: settings.timeoutMillis
+      createConnection: () => connectToProxy(proxy, settings)
     })
     this.pending.add(request)
     const fail = (failure: ProxyFailure) => done(Result.fail(failure))
-    request.once("close", () => this.pending.delete(request))
-    request.once("timeout", () =>
-      request.destroy(Object.assign(new Error("timed out"), { code: "ETIMEDOUT" }))
-    )
+    const timer = setTimeout(() => {
+      const what = `did not connect to ${authority} within ${timeoutMillis / 1000} s`
+      request.destroy(Object.assign(new Error(what), { code: PROXY_TIMEOUT }))
+    }, timeoutMillis)
+    request.once("close", () => {
+      clearTimeout(timer)
+      this.pending.delete(request)
+    })
     request.once("error", (cause) =>
       fail(new ProxyFailure("The proxy did not connect.", proxy, undefined, { cause }))
     )
     // Called with any status.
     request.once("connect", (response, socket, head) => {
-      socket.setTimeout(0)
+      clearTimeout(timer)
       if (response.statusCode === undefined || response.statusCode < 200 || response.statusCode > 299) {
         socket.destroy()
         return fail(refusal(proxy, response))
@@ -145,6 +149,8 @@ export class TunnellingAgent extends https.Agent {
       if (head.length > 0) socket.unshift(head)
       done(Result.succeed(socket))
     })
+    // Some proxies would take it to mean the tunnel.
+    request.removeHeader("connection")
     request.end()
   }
 }

@@ -7,8 +7,8 @@ import { ConnectorConfig, type Settings } from "../../config/ConnectorConfig.ts"
 import { type ServerKind, tlsOptions } from "./agentOptions.ts"
 import { ForwardingAgent, TunnellingAgent } from "./agents.ts"
 import { ProxyFailure } from "./ProxyFailure.ts"
-import { type Environment, proxyChoice } from "./proxies.ts"
-import { FailedOnWay, type Way, wayTo } from "./Way.ts"
+import { type Environment, type Proxy, proxyChoice } from "./proxies.ts"
+import { FailedOnWay, rememberForwarder, type Way, wayTo } from "./Way.ts"
 
 /** Sends requests for tokens. By default it is the `HttpClient` of the other requests. */
 export const TokenClient = Context.Reference<HttpClient.HttpClient | undefined>(
@@ -56,7 +56,7 @@ const clientFor = (
   settings: Settings,
   environment: Environment
 ): Layer.Layer<HttpClient.HttpClient> => {
-  const { requestTimeoutMillis: timeoutMillis, tls } = settings
+  const { requestTimeoutMillis, tls } = settings
   const proxyFor = proxyChoice(settings, environment)
   const agents = Layer.effect(
     NodeHttpClient.HttpAgent,
@@ -66,7 +66,8 @@ const clientFor = (
           proxyFor,
           tls: tlsFor[kind],
           proxyTls: tlsFor.tokens,
-          timeoutMillis
+          // Before the request itself is given up, whose message would not name the proxy.
+          timeoutMillis: requestTimeoutMillis * 0.9
         }
         return { http: new ForwardingAgent(options), https: new TunnellingAgent(options) }
       }),
@@ -90,7 +91,10 @@ const clientFor = (
           error.reason._tag === "TransportError" ? failedOn(way, request, error.reason.cause) : error
         ),
         Effect.flatMap((response) => {
-          const refusal = refusalOf(way, response)
+          const { proxy, server } = way
+          if (proxy === undefined || server.protocol === "https:") return Effect.succeed(response)
+          rememberForwarder(response, proxy)
+          const refusal = refusalOf(proxy, response)
           return refusal === undefined
             ? Effect.succeed(response)
             : Effect.fail(failedOn(way, request, refusal))
@@ -106,13 +110,13 @@ const clientFor = (
 
 /** The refusal of a proxy that forwards a request, in place of the server's response. Only some of them can be told apart. */
 const refusalOf = (
-  { proxy, server }: Way,
+  proxy: Proxy,
   { headers, status }: HttpClientResponse.HttpClientResponse
 ): ProxyFailure | undefined => {
   const squid = headers["x-squid-error"]
   const isRefusal =
     status === 407 || (status >= 400 && (squid !== undefined || /^tinyproxy\b/i.test(headers.server ?? "")))
-  return proxy !== undefined && server.protocol === "http:" && isRefusal
+  return isRefusal
     ? new ProxyFailure("The proxy refused to forward.", proxy, { status, text: squid ?? "" })
     : undefined
 }

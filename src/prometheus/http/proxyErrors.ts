@@ -1,7 +1,7 @@
 /** The errors of requests that a proxy did not connect to their server. */
 import { excerptLine } from "../../text/excerpt.ts"
 import { PrometheusError, type Reason } from "../PrometheusError.ts"
-import type { ProxyFailure, ProxyResponse } from "./ProxyFailure.ts"
+import { PROXY_TIMEOUT, type ProxyFailure, type ProxyResponse } from "./ProxyFailure.ts"
 import type { Proxy } from "./proxies.ts"
 import type { Way } from "./Way.ts"
 
@@ -11,26 +11,28 @@ interface Failed {
   readonly endpoint: string
   readonly failure: ProxyFailure
   readonly way: Way | undefined
-  /** The reason, text and advice of the innermost error. */
+  /** The reason, code, text and advice of the innermost error. */
   readonly reason: Reason
+  readonly code: string
   readonly text: string
   readonly advice: string | undefined
-  /** Whether what it sent is HTTP, if it sent anything. */
-  readonly isHttp: boolean
 }
 
 /** A proxy without its credentials, and where it comes from. */
 export const proxyName = ({ address, source }: Proxy): string => `${address} of ${source}`
 
 export const fromProxyFailure = (failed: Failed): PrometheusError => {
-  const { endpoint, failure, isHttp, reason, text, way } = failed
+  const { code, endpoint, failure, reason, text, way } = failed
   const { proxy, response } = failure
   const error = (reason: Reason, what: string, advice: string) =>
     new PrometheusError({ reason, summary: `${endpoint} cannot be reached: ${what}`, advice })
   if (proxy === undefined) return error("ProxyRefused", failure.message, without(undefined, way))
   const name = `the proxy ${proxyName(proxy)}`
   if (response !== undefined) return error(...refused(name, proxy, response, way))
-  if (!isHttp) {
+  if (code === PROXY_TIMEOUT) {
+    return error("Unreachable", `${name} ${text}.`, `${serverAdvice(way)} ${without(proxy, way)}`)
+  }
+  if (code.startsWith("HPE_")) {
     return error(
       "ProxyRefused",
       `${name} does not respond with HTTP (${text}).`,
@@ -85,11 +87,10 @@ const refused = (
   }
   const target = way === undefined ? "the server" : `${way.server.host}:${way.server.port}`
   if (isPassing(status)) {
-    const key = way?.kind === "tokens" ? "of the server that issues tokens" : "of base_url"
     return [
       "Unreachable",
       `${name} cannot connect to ${target} (${said}).`,
-      `Check the host and port ${key}, that the server runs, and that the proxy may connect to it. ${without({ source }, way)}`
+      `${serverAdvice(way)} ${without({ source }, way)}`
     ]
   }
   return [
@@ -98,6 +99,10 @@ const refused = (
     `Its rules may forbid this host or port: have them allowed there. ${without({ source }, way)}`
   ]
 }
+
+/** What to check if a proxy does not reach the server. */
+const serverAdvice = (way: Way | undefined): string =>
+  `Check the host and port of ${way?.kind === "tokens" ? "the server that issues tokens" : "base_url"}, that the server runs, and that the proxy may connect to it.`
 
 /** How to connect without the proxy. */
 const without = (proxy: Pick<Proxy, "source"> | undefined, way: Way | undefined): string =>

@@ -11,6 +11,7 @@ import type { CredentialRefusal } from "./authentication/Method.ts"
 import { type Body, bodyStart, withPeekedBytes } from "./body.ts"
 import { type Connection, hasCredentials, isInTheClear, keepsCredentials } from "./connectionSafety.ts"
 import { parseRetryAfter } from "./httpDate.ts"
+import { proxyName } from "./proxyErrors.ts"
 import {
   type Form,
   type FormRefusal,
@@ -20,6 +21,7 @@ import {
   saysMore
 } from "./RequestForms.ts"
 import { fromTransport } from "./transportError.ts"
+import { forwarderOf } from "./Way.ts"
 import type { WarnOnce } from "./warnOnce.ts"
 
 /** Sends a request, and succeeds if the status is 200 or 206 and the body JSON. The scope holds the connection. */
@@ -182,19 +184,23 @@ export const makeTransport = (settings: TransportSettings, options: TransportOpt
     const start = yield* Effect.result(bodyStart(body, MAX_REFUSAL_BYTES))
     const text = Result.getOrElse(start, () => "")
     observe({ refusal: text })
+    const forwarder = forwarderOf(body.response)
     const refusal = withMethodsAdvice(
-      fromRefusal(body.address, {
-        status,
-        body: mask(text),
-        contentType,
-        errorType: headers["x-amzn-errortype"],
-        finalAddress: body.response.request.url,
-        retryAfterMillis: parseRetryAfter(
-          headers["retry-after"],
-          headers.date,
-          yield* Clock.currentTimeMillis
-        )
-      })
+      fromRefusal(
+        `${body.address}${forwarder === undefined ? "" : `, through the proxy ${proxyName(forwarder)},`}`,
+        {
+          status,
+          body: mask(text),
+          contentType,
+          errorType: headers["x-amzn-errortype"],
+          finalAddress: body.response.request.url,
+          retryAfterMillis: parseRetryAfter(
+            headers["retry-after"],
+            headers.date,
+            yield* Clock.currentTimeMillis
+          )
+        }
+      )
     )
     const { request: sent } = body.response
     const refused = (error: PrometheusError): Refused => ({

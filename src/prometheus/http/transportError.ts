@@ -25,7 +25,7 @@ export const fromTransport = (endpoint: string, cause: unknown): PrometheusError
       reason,
       text,
       advice,
-      isHttp: !code.startsWith("HPE_")
+      code
     })
   }
   const through = way?.proxy === undefined ? "" : ` through the proxy ${proxyName(way.proxy)}`

@@ -22,6 +22,8 @@ export const awsSigV4: Method<Settings> = {
   // A signature is of no use for other requests, and of none for the same request after some minutes. The token of a temporary
   // key is sent as it is: it is of no use without its secret, but it is nothing to show to everyone either.
   sendsSecrets: (settings) => settings.session_token !== undefined || isTemporary(settings),
+  keysToCheck:
+    "authentication.access_key_id or the AWS credentials of this machine, authentication.role_arn, authentication.region, authentication.service and headers",
   make: (settings, context) => {
     const { region, service } = settings
     const clock = new ServerClock()
