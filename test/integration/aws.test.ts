@@ -600,9 +600,9 @@ describe("AWS", { concurrent: true }, () => {
 
     it.effect("is not waited for if the endpoint of a machine never responds", () =>
       Effect.gen(function* () {
+        // Without a limit, they would be waited for until this test fails.
         const silent = yield* fake("http://127.0.0.1:1", () => "silence")
         const { baseUrl } = yield* service()
-        const started = Date.now()
         for (const env of [
           { AWS_EC2_METADATA_DISABLED: undefined, AWS_EC2_METADATA_SERVICE_ENDPOINT: silent.baseUrl },
           { AWS_CONTAINER_CREDENTIALS_FULL_URI: `${silent.baseUrl}/container` }
@@ -613,8 +613,6 @@ describe("AWS", { concurrent: true }, () => {
           })
           assertFails(output, /There are no AWS credentials/)
         }
-        // It would be waited for until the test ends.
-        assert.isBelow(Date.now() - started, 60_000)
       })
     )
   })

@@ -228,6 +228,44 @@ describe("OAuth 2.0", { concurrent: true }, () => {
       })
     )
 
+    it.effect("reads a secret in a file again in the middle of a run, when it was replaced", () =>
+      Effect.gen(function* () {
+        const files = yield* connector.workspace
+        const [first, second] = ["Erster-0815", "Zweiter-4711"]
+        const file = files.write("secret", `${first}\n`)
+        let secret = first
+        let ranges = 0
+        let revoke = () => {}
+        const rotating: Layer = async (ask, next) => {
+          const answer = await next(ask)
+          if (isRange(ask) && ++ranges === 3) {
+            secret = second
+            writeFileSync(file, `${second}\n`)
+            revoke()
+          }
+          return answer
+        }
+        const { baseUrl, oauth } = yield* service({ secret: () => secret }, rotating)
+        revoke = oauth.revoke
+        const out = files.path("out")
+        const config = files.write("config.json", settings(baseUrl, { concurrency: 1 }))
+        const { code, stderr, stdout } = yield* child.run([
+          ...["run", "--config", config, "--to", `jsonl:${out}`],
+          ...["--token-url", oauth.tokenUrl, "--client-id", CLIENT_ID, "--client-secret-file", file]
+        ])
+        assert.strictEqual(code, 0, stderr)
+        for (const metric of metrics) {
+          const lines = readFileSync(`${out}/${metric}.jsonl`, "utf8").trim().split("\n")
+          assert.deepStrictEqual([lines.length, new Set(lines).size], [RECORDS, RECORDS], metric)
+        }
+        // A token, a refused secret, and a token for the new one.
+        assert.strictEqual(oauth.requests.length, 3)
+        assert.lengthOf(oauth.issued, 2)
+        assertNoSecrets(oauth, stdout, stderr)
+        assert.notMatch(stdout + stderr, /Erster|Zweiter/)
+      })
+    )
+
     it.effect(
       "fails with a client that the server refuses, says which keys to check, and asks nothing of Prometheus",
       () =>

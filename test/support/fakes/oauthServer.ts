@@ -21,6 +21,8 @@ export interface Instead {
 export interface OAuthServerOptions {
   /** How long tokens are valid. */
   readonly lifeSeconds?: number
+  /** The secret of the client at the moment. */
+  readonly secret?: () => string
   /** What else a request gets, by its number from 0 on. */
   readonly instead?: (number: number, request: TokenRequest) => Instead | undefined
 }
@@ -61,7 +63,10 @@ export const oauthServer = (
     (server) => Effect.promise(() => server.stop())
   ).pipe(Effect.map((server) => running(server, options)))
 
-const running = (server: OAuth2Server, { instead, lifeSeconds = 3600 }: OAuthServerOptions): OAuthServer => {
+const running = (
+  server: OAuth2Server,
+  { instead, lifeSeconds = 3600, secret = () => CLIENT_SECRET }: OAuthServerOptions
+): OAuthServer => {
   const issuer = `http://127.0.0.1:${server.address().port}`
   server.issuer.url = issuer
   const requests: Array<TokenRequest> = []
@@ -82,7 +87,7 @@ const running = (server: OAuth2Server, { instead, lifeSeconds = 3600 }: OAuthSer
       const request = { headers, form }
       const own =
         instead?.(requests.length, request) ??
-        (isKnown(request)
+        (isKnown(request, secret())
           ? undefined
           : { status: 401, body: { error: "invalid_client", error_description: "Unknown client or secret" } })
       requests.push(request)
@@ -131,15 +136,15 @@ export const tokenOf = ({ headers }: Ask): string =>
   /^Bearer (.+)$/.exec(headers.authorization ?? "")?.[1] ?? ""
 
 /** Whether a request has the credentials of the client, in its header or in its form. */
-const isKnown = ({ form, headers }: TokenRequest): boolean => {
-  if (form.client_id === CLIENT_ID && form.client_secret === CLIENT_SECRET) return true
+const isKnown = ({ form, headers }: TokenRequest, expected: string): boolean => {
+  if (form.client_id === CLIENT_ID && form.client_secret === expected) return true
   const basic = /^Basic (.+)$/.exec(headers.authorization ?? "")?.[1] ?? ""
   // RFC 6749: both are encoded as in a form.
   const [id, secret] = Buffer.from(basic, "base64")
     .toString()
     .split(":")
     .map((part) => new URLSearchParams(`part=${part}`).get("part"))
-  return id === CLIENT_ID && secret === CLIENT_SECRET
+  return id === CLIENT_ID && secret === expected
 }
 
 interface Claims {
