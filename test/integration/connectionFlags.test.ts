@@ -52,7 +52,7 @@ describe("run", () => {
       const login = yield* oauthServer()
       const apiKey = "k3y-in-a-header"
       const tenant = "t3nant/with +&="
-      const isOpen = true
+      let isOpen = true
       const { config, mock } = yield* serve(gauge("a", 50), 50, {
         faults: ({ headers, params }) => {
           const token = headers.get("authorization")
