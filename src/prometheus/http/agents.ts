@@ -51,6 +51,8 @@ export class ForwardingAgent extends http.Agent {
   ): void {
     const proxy = Result.getOrUndefined(this.settings.proxyFor(serverOf(options, "http:")))
     if (proxy !== undefined) {
+      // Some proxies end the connection after a response without saying so: the next request would be lost.
+      request.shouldKeepAlive = false
       request.path = `http://${request.getHeader("host")}${request.path}`
       if (proxy.authorization !== undefined) request.setHeader("proxy-authorization", proxy.authorization)
     }
