@@ -114,17 +114,23 @@ const names = flagNames(keys)
 
 const withFlag = (key: string): string => (names.has(key) ? `${key} (${names.get(key)})` : key)
 
+/** An inner key is no word of a sentence. */
+const withFlagsOfInnerKeys = (message: string): string =>
+  message.replace(/\b[a-z_]+\.[a-z_]+\b(?! \()/g, withFlag)
+
 /** A message about keys, with the flags added for a user who may only know those. */
 const withFlagNames = (message: string): string =>
-  message.replace(
-    /(?<=^|[.!] | without )(\w+(?:\.\w+)*)(?=:| is | must | contains | ends | has | have )/g,
-    withFlag
+  withFlagsOfInnerKeys(
+    message.replace(
+      /(?<=^|[.!] | without )(\w+(?:\.\w+)*)(?=:| is | must | contains | ends | has | have )/g,
+      withFlag
+    )
   )
 
 /** The same for the parts of an error that say which keys to check or to set. */
 export const withFlagsToCheck = (message: string): string =>
-  message
-    .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+(?:\.\w+)*/g, withFlag))
-    .replace(/(?<=\b[Ss]et )(authentication|base_url|headers)\b/g, withFlag)
-    // An inner key is no word of a sentence.
-    .replace(/\b[a-z_]+\.[a-z_]+\b(?! \()/g, withFlag)
+  withFlagsOfInnerKeys(
+    message
+      .replace(/(?<=\. |^)Check [^:]*/, (advice) => advice.replace(/\w+(?:\.\w+)*/g, withFlag))
+      .replace(/(?<=\b[Ss]et )(authentication|base_url|headers)\b/g, withFlag)
+  )

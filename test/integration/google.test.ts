@@ -23,7 +23,12 @@ import {
 } from "../support/fakes/basic.ts"
 import { google } from "../support/fakes/clouds.ts"
 import { fake, isRange, json, type Layer } from "../support/fakes/fake.ts"
-import { type GoogleIdentityOptions, googleIdentity } from "../support/fakes/googleIdentity.ts"
+import {
+  type GoogleIdentityOptions,
+  googleIdentity,
+  SUBJECT_TOKEN,
+  TARGET_ACCOUNT
+} from "../support/fakes/googleIdentity.ts"
 
 /** Google's service in front of the real server, and its servers for tokens. */
 const service = Effect.fnUntraced(function* (
@@ -101,6 +106,32 @@ const ways: ReadonlyArray<{
     })
   },
   {
+    name: "workload identity federation",
+    config: () => ofMachine,
+    env: ({ host }, files) => ({
+      ...nothing,
+      GOOGLE_APPLICATION_CREDENTIALS: files.write("federated.json", {
+        type: "external_account",
+        audience: "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        subject_token_type: "urn:ietf:params:oauth:token-type:jwt",
+        token_url: `http://${host}/sts`,
+        credential_source: { file: files.write("token", SUBJECT_TOKEN) }
+      })
+    })
+  },
+  {
+    name: "another account, as which that of a key acts",
+    config: () => ofMachine,
+    env: ({ host, key }, files) => ({
+      ...nothing,
+      GOOGLE_APPLICATION_CREDENTIALS: files.write("impersonated.json", {
+        type: "impersonated_service_account",
+        service_account_impersonation_url: `http://${host}/v1/projects/-/serviceAccounts/${TARGET_ACCOUNT}:generateAccessToken`,
+        source_credentials: key
+      })
+    })
+  },
+  {
     name: "a metadata server",
     config: () => ofMachine,
     env: ({ host }) => ({ ...nothing, GCE_METADATA_HOST: host })
@@ -110,7 +141,7 @@ const ways: ReadonlyArray<{
 /** The secrets of a service, of which no output may have any. */
 const assertNoSecrets = ({ issued, key, requests, user }: Service, ...outputs: ReadonlyArray<string>) => {
   const lines = (key.private_key ?? "").split("\n").slice(1, -2)
-  const all = [...issued(), ...lines, user.refresh_token ?? "", user.client_secret ?? ""]
+  const all = [...issued(), ...lines, user.refresh_token ?? "", user.client_secret ?? "", SUBJECT_TOKEN]
   for (const output of outputs) for (const secret of all) assert.notInclude(output, secret)
   assert.isNotEmpty(requests)
 }

@@ -483,7 +483,7 @@ const advices: ReadonlyArray<readonly [status: number, body: string, reason: Rea
   ],
   [526, "", "Unavailable", /Cloudflare cannot use TLS/],
   [200, "<html><title>Grafana</title></html>", "NotPrometheus", /often a login page, which needs a token/],
-  [200, html, "NotPrometheus", /looks like a login page.* Bearer and a token/],
+  [200, html, "NotPrometheus", /looks like a login page.*Set authentication .* bearer token/],
   [200, '<html><title>x</title><input type="password"></html>', "NotPrometheus", /looks like a login page/]
 ]
 

@@ -51,6 +51,8 @@ export class ForwardingAgent extends http.Agent {
   ): void {
     const proxy = Result.getOrUndefined(this.settings.proxyFor(serverOf(options, "http:")))
     if (proxy !== undefined) {
+      // Some proxies end the connection after a response without saying so: the next request would be lost.
+      request.shouldKeepAlive = false
       request.path = `http://${request.getHeader("host")}${request.path}`
       if (proxy.authorization !== undefined) request.setHeader("proxy-authorization", proxy.authorization)
     }
@@ -161,7 +163,8 @@ const refusal = (proxy: Proxy, { headers, statusCode, statusMessage }: Http.Inco
     status: statusCode ?? 0,
     text: [statusMessage ?? "", String(headers["x-squid-error"] ?? "")]
       .filter((text) => text !== "")
-      .join(", ")
+      .join(", "),
+    challenge: headers["proxy-authenticate"]?.toString()
   })
 
 const peers = new WeakMap<object, ReadonlyArray<Buffer>>()

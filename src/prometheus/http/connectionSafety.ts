@@ -26,9 +26,15 @@ const isLoopback = (hostname: string): boolean =>
   /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
   hostname === "[::1]"
 
-/** Whether anything says how connections are secured, besides `verify`, which has its own warning. */
-const hasTls = ({ verify, ...others }: Connection["tls"]): boolean =>
-  Object.values(others).some((value) => value !== undefined)
+/** The keys of `tls` that have no effect. The authorities are those of token servers, too. `verify` has its own warning. */
+const unusedTlsKeys = ({ authentication, baseUrl, tls }: Connection): ReadonlyArray<string> => {
+  if (new URL(baseUrl).protocol === "https:") return []
+  const keys = ["client_certificate", "client_key", "client_key_passphrase", "server_name"] as const
+  const isForPrometheusOnly = ["none", "basic", "bearer_token"].includes(authentication.auth_type)
+  return [...(isForPrometheusOnly ? (["ca_certificate"] as const) : []), ...keys]
+    .filter((key) => tls[key] !== undefined)
+    .map((key) => `tls.${key}`)
+}
 
 const tokenUrlWarnings = ({ authentication }: Connection): ReadonlyArray<string> => {
   if (authentication.auth_type !== "oauth2") return []
@@ -57,11 +63,11 @@ export const connectionWarnings = (
     : [
         `tls.verify is false: the certificate of ${connection.baseUrl} is not checked, so anyone on the way can read and change what is sent. Turn it on, and set tls.ca_certificate to the authority of the server's certificate.`
       ]),
-  ...(connection.baseUrl.startsWith("http:") && hasTls(connection.tls)
-    ? [
-        `tls is set, but ${connection.baseUrl} does not use it: set base_url to an address with https, or remove tls.`
-      ]
-    : []),
+  ...(unusedTlsKeys(connection).length === 0
+    ? []
+    : [
+        `${unusedTlsKeys(connection).join(", ")} ${unusedTlsKeys(connection).length === 1 ? "has" : "have"} no effect, because ${connection.baseUrl} is without TLS: set base_url to an address with https.`
+      ]),
   ...expiryWarnings(connection.tls, nowMillis),
   ...(environment.NODE_TLS_REJECT_UNAUTHORIZED === "0"
     ? [

@@ -5,6 +5,7 @@ import {
   connectionWarnings,
   keepsCredentials
 } from "../../../src/prometheus/http/connectionSafety.ts"
+import { certificate } from "../../support/certificates.ts"
 
 const authentication = {
   auth_type: "basic",
@@ -12,6 +13,8 @@ const authentication = {
   password: Redacted.make("Geheim-4711")
 } as const
 const headers = [{ name: "Authorization", value: Redacted.make("Bearer Geheim-4711") }]
+
+const root = certificate({ isAuthority: true })
 
 const connection = (baseUrl: string, more: Partial<Connection> = { authentication }): Connection => ({
   baseUrl,
@@ -89,6 +92,32 @@ describe("a connection", () => {
     const warnings = connectionWarnings(connection("https://a"), { NODE_TLS_REJECT_UNAUTHORIZED: "0" }, 0)
     assert.lengthOf(warnings, 1)
     assert.match(warnings[0]!, /^NODE_TLS_REJECT_UNAUTHORIZED is 0 .* certificates are not checked/)
+  })
+
+  it("causes a warning if keys of tls have no effect", () => {
+    const tls = { verify: true, ca_certificate: root.cert, server_name: "a" }
+    const warningsOf = (baseUrl: string, more: Partial<Connection> = {}) =>
+      connectionWarnings(connection(baseUrl, { tls, ...more }), {}, Date.now())
+    assert.deepStrictEqual(warningsOf("https://a"), [])
+    assert.deepStrictEqual(warningsOf("HTTP://a"), [
+      "tls.ca_certificate, tls.server_name have no effect, because HTTP://a is without TLS: set base_url to an address with https."
+    ])
+    // The servers that issue tokens need the authorities.
+    const google: Partial<Connection> = { authentication: { auth_type: "google" } }
+    assert.deepStrictEqual(warningsOf("http://localhost", google), [
+      "tls.server_name has no effect, because http://localhost is without TLS: set base_url to an address with https."
+    ])
+  })
+
+  it("causes a warning if a certificate of the configuration has expired", () => {
+    const tls = { verify: true, ca_certificate: root.cert }
+    const after = Date.parse("2051-01-01T00:00:00Z")
+    const [warning, ...more] = connectionWarnings(connection("https://a", { tls }), {}, after)
+    assert.match(
+      warning!,
+      /^The certificate in tls\.ca_certificate is no longer valid since 2049-12-31T23:59:59Z/
+    )
+    assert.deepStrictEqual(more, [])
   })
 })
 

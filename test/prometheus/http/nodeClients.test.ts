@@ -165,6 +165,24 @@ describe("a proxy", () => {
     })
   )
 
+  it.live("that ends the connection after each response, and does not say so, is asked again", () =>
+    Effect.gen(function* () {
+      const proxy = yield* proxyThat((socket) => {
+        socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        // As Tinyproxy does: it reads nothing more.
+        socket.once("data", () => socket.resetAndDestroy())
+        setTimeout(() => socket.end(), 50)
+      })
+      yield* Effect.gen(function* () {
+        const httpClient = yield* HttpClient.HttpClient
+        for (let i = 0; i < 3; i++) {
+          assert.strictEqual(yield* statusOf(httpClient, "http://prometheus.test/"), 200)
+        }
+      }).pipe(Effect.provide(layerFor({ proxy_url: `http://127.0.0.1:${proxy.port}` })))
+      assert.strictEqual(proxy.heads.length, 3)
+    })
+  )
+
   it.live("that may have responded itself is named beside the response", () =>
     Effect.gen(function* () {
       const proxy = yield* proxyThat((socket) =>

@@ -109,7 +109,14 @@ const sourcesOf = (options: LibraryOptions): ReadonlyArray<Source> => {
       missing: isSet("AWS_ROLE_ARN") === undefined ? "AWS_ROLE_ARN" : undefined
     },
     ...(container !== undefined
-      ? [{ provide: fromHttp({ ...init, maxRetries: 0 }), variable: container, isEndpoint: true }]
+      ? [
+          {
+            // After a timeout of its own, the library would only print a warning.
+            provide: fromHttp({ ...init, maxRetries: 0, timeout: 0 }),
+            variable: container,
+            isEndpoint: true
+          }
+        ]
       : isDisabled
         ? []
         : [{ provide: fromInstanceMetadata(init), isEndpoint: true }])
