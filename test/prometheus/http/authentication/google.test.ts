@@ -237,7 +237,8 @@ const failures: ReadonlyArray<{
     name: "sends JSON without a token",
     options: { instead: () => ({ status: 200, body: { token_type: "Bearer" } }) },
     reason: "Unauthorized",
-    message: /HTTP 200, but no JSON object with a token .*\. Check token_uri of authentication\.service_account_key/
+    message:
+      /HTTP 200, but no JSON object with a token .*\. Check token_uri of authentication\.service_account_key/
   },
   {
     name: "redirects",
