@@ -9,6 +9,8 @@ export interface ProxyResponse {
   readonly status: number
   /** The proxy's own words: the reason after the status, and the code that Squid has for it. */
   readonly text: string
+  /** The value of `Proxy-Authenticate`: how it wants to be given credentials. */
+  readonly challenge?: string | undefined
 }
 
 /** A proxy did not connect, or cannot be used. */

@@ -163,7 +163,8 @@ const refusal = (proxy: Proxy, { headers, statusCode, statusMessage }: Http.Inco
     status: statusCode ?? 0,
     text: [statusMessage ?? "", String(headers["x-squid-error"] ?? "")]
       .filter((text) => text !== "")
-      .join(", ")
+      .join(", "),
+    challenge: headers["proxy-authenticate"]?.toString()
   })
 
 const peers = new WeakMap<object, ReadonlyArray<Buffer>>()

@@ -117,6 +117,10 @@ const refusalOf = (
   const isRefusal =
     status === 407 || (status >= 400 && (squid !== undefined || /^tinyproxy\b/i.test(headers.server ?? "")))
   return isRefusal
-    ? new ProxyFailure("The proxy refused to forward.", proxy, { status, text: squid ?? "" })
+    ? new ProxyFailure("The proxy refused to forward.", proxy, {
+        status,
+        text: squid ?? "",
+        challenge: headers["proxy-authenticate"]
+      })
     : undefined
 }

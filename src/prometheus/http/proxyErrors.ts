@@ -68,10 +68,17 @@ const isPassing = (status: number): boolean => status >= 500 || status === 408 |
 const refused = (
   name: string,
   { authorization, source }: Proxy,
-  { status, text }: ProxyResponse,
+  { challenge, status, text }: ProxyResponse,
   way: Way | undefined
 ): readonly [Reason, what: string, advice: string] => {
   const said = excerptLine(`HTTP ${status} ${text}`)
+  if (status === 407 && challenge !== undefined && !/\bbasic\b/i.test(challenge)) {
+    return [
+      "ProxyRefused",
+      `${name} wants credentials of a kind that is not supported, ${excerptLine(challenge)} (${said}).`,
+      `It must offer Basic, or let this machine through without credentials. ${without({ source }, way)}`
+    ]
+  }
   if (status === 407) {
     return authorization === undefined
       ? [

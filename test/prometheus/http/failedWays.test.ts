@@ -186,6 +186,16 @@ describe("a failure through a proxy", () => {
     assert.notInclude(error.message, "dGVzdA")
   })
 
+  it("for the kind of credentials that it wants names that kind", () => {
+    const challenged = (challenge: string) =>
+      failed(throughProxy, new ProxyFailure("", proxy, { status: 407, text: "", challenge }))
+    assert.match(
+      challenged("Negotiate, NTLM").message,
+      /wants credentials of a kind that is not supported, Negotiate, NTLM \(HTTP 407\)\. It must offer Basic/
+    )
+    assert.match(challenged('Negotiate, Basic realm="x"').message, /wants a user and a password/)
+  })
+
   it("because the variable is not valid has its problem", () => {
     const error = failed(throughProxy, new ProxyFailure("HTTPS_PROXY must be a URL."))
     assert.strictEqual(error.reason, "ProxyRefused")
