@@ -345,7 +345,10 @@ describe("run", () => {
       valid = "another"
       const failed = yield* child.run(args)
       assert.strictEqual(failed.code, 1)
-      assert.match(failed.stderr, /HTTP 401.* Check basic_auth_user/)
+      assert.match(
+        failed.stderr,
+        /HTTP 401.* Check authentication\.token \(SOURCE_PROMETHEUS_TOKEN or --token-file\)/
+      )
       assert.strictEqual(mock.requests.length, before + 1)
     })
   )
