@@ -4,6 +4,9 @@
  *
  * What the library would keep, retry, or log by itself is left to the program. Its errors are passed on as they are.
  */
+import { AsyncLocalStorage } from "node:async_hooks"
+import { subscribe } from "node:diagnostics_channel"
+import type { ClientRequest } from "node:http"
 import {
   fromEnv,
   fromHttp,
@@ -135,7 +138,7 @@ export const machineKeys = async (options: LibraryOptions): Promise<FetchedKeys>
   const details: Array<string> = []
   for (const { isEndpoint = false, missing, provide, variable } of sourcesOf(options)) {
     try {
-      return fromLibrary(await (isEndpoint ? inTime(provide()) : provide()))
+      return fromLibrary(await (isEndpoint ? inTime(provide) : provide()))
     } catch (error) {
       if (!isEndpoint && !isSkipped(error)) throw error
       const text = messageOf(error)
@@ -156,20 +159,34 @@ export const machineKeys = async (options: LibraryOptions): Promise<FetchedKeys>
 const isSkipped = (error: unknown): boolean =>
   error instanceof Error && "tryNextLink" in error && error.tryNextLink === true
 
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+/** The parser of JSON quotes the text, which may be a secret. */
+const messageOf = (error: unknown): string =>
+  error instanceof SyntaxError
+    ? "the response is not JSON (it is not shown)"
+    : error instanceof Error
+      ? error.message
+      : String(error)
 
 /** An endpoint of the machine responds within milliseconds, if there is one. */
 const ENDPOINT_TIMEOUT_MILLIS = 5000
 
-const inTime = <A>(promise: Promise<A>): Promise<A> => {
+/** The requests of a call to the library, which has no way to end them: they would keep the process running. */
+const requests = new AsyncLocalStorage<Set<ClientRequest>>()
+
+subscribe("http.client.request.start", (message) => {
+  requests.getStore()?.add((message as { readonly request: ClientRequest }).request)
+})
+
+const inTime = <A>(provide: () => Promise<A>): Promise<A> => {
+  const sent = new Set<ClientRequest>()
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`no response within ${ENDPOINT_TIMEOUT_MILLIS / 1000} s`)),
-      ENDPOINT_TIMEOUT_MILLIS
-    )
+    timer = setTimeout(() => {
+      reject(new Error(`no response within ${ENDPOINT_TIMEOUT_MILLIS / 1000} s`))
+      for (const request of sent) request.destroy()
+    }, ENDPOINT_TIMEOUT_MILLIS)
   })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+  return Promise.race([requests.run(sent, provide), late]).finally(() => clearTimeout(timer))
 }
 
 /** Under which AWS lists who uses a role. */

@@ -37,11 +37,11 @@ export const google: Method<AuthenticationOf<"google">> = {
     const key = keyOf(settings)
     const fetch = key === undefined ? machineToken(process.env, context) : tokenFor(ofKey(key), context)
     const source = makeTokenSource(
-      Effect.tap(fetch, (token) =>
-        Effect.sync(() => {
-          quotaProject = token.quotaProject
-        })
-      )
+      Effect.tap(fetch, (token) => {
+        if (!/^[\x21-\x7e]+$/.test(token.value)) return Effect.fail(invalidToken)
+        quotaProject = token.quotaProject
+        return Effect.void
+      })
     )
     return {
       authenticate: (request) =>
@@ -60,6 +60,13 @@ export const google: Method<AuthenticationOf<"google">> = {
     }
   }
 }
+
+const invalidToken = new PrometheusError({
+  reason: "Unauthorized",
+  summary:
+    "The token for Google Cloud has characters that are not allowed in an HTTP header (it is not shown).",
+  advice: `Check which server issues it: GCE_METADATA_HOST, token_uri of ${KEY}, or that of the file of ${FILE_VARIABLE}.`
+})
 
 /** The key of the configuration, which is checked there. */
 const keyOf = ({ service_account_key }: AuthenticationOf<"google">): ServiceAccountKey | undefined =>

@@ -458,6 +458,27 @@ describe("google, with the credentials of the machine", () => {
     )
   )
 
+  live("does not send a token with a line feed", () =>
+    withIdentity(
+      (identity) =>
+        Effect.gen(function* () {
+          yield* withVariables({ ...elsewhere, GCE_METADATA_HOST: identity.host })
+          const { authenticate } = yield* authentication()
+          const error = yield* Effect.flip(authenticate(request))
+          assert.strictEqual(error.reason, "Unauthorized")
+          assert.match(error.message, /characters that are not allowed in an HTTP header/)
+          assert.notInclude(error.message, "Geheim")
+        }),
+      {
+        instead: () => ({
+          status: 200,
+          body: { access_token: "Geheim-4711\nX: y", expires_in: 60 },
+          headers: { "metadata-flavor": "Google" }
+        })
+      }
+    )
+  )
+
   live("says that a machine has no service account", () =>
     withIdentity(
       (identity) =>
