@@ -150,6 +150,7 @@ const tokenFor = (
     const server = { addressKey: json.type === "service_account" ? `token_uri of ${origin}` : origin }
     const nowMillis = yield* Clock.currentTimeMillis
     let noToken: PrometheusError | undefined
+    let isObject = true
     const { expiresAtMillis, quotaProject, value } = yield* callLibrary(
       context,
       server,
@@ -159,7 +160,9 @@ const tokenFor = (
           for (const secret of sentSecrets(init?.body)) addSecret(secret)
           const response = await fetch(input, init)
           const body = await response.clone().text()
-          for (const secret of secretsOf(parseJson(body))) addSecret(secret)
+          const json = parseJson(body)
+          isObject = Predicate.isReadonlyObject(json)
+          for (const secret of secretsOf(json)) addSecret(secret)
           const { headers, status } = response
           const refusal = { address: addressOf(urlOf(input)), status, headers, body, nowMillis }
           noToken = fromTokenRefusal(refusal, { ...server, advice, mask })
@@ -168,6 +171,8 @@ const tokenFor = (
         })
       },
       (error) =>
+        // The library's message may quote what is not an object, such as a token alone.
+        (isObject ? undefined : noToken) ??
         new PrometheusError({
           reason: "Unauthorized",
           summary: `The credentials of ${origin} cannot be used: ${excerptLine(mask(messageOf(error)))}.`,

@@ -323,6 +323,27 @@ describe("google, with the credentials of the machine", () => {
     )
   )
 
+  live("does not quote a token that is not in a JSON object", () =>
+    withIdentity(
+      (identity) =>
+        Effect.gen(function* () {
+          const files = yield* workspace
+          yield* withVariables({
+            ...elsewhere,
+            GOOGLE_APPLICATION_CREDENTIALS: files.write("user.json", identity.user)
+          })
+          const { authenticate } = yield* authentication()
+          const error = yield* Effect.flip(authenticate(request))
+          assert.strictEqual(error.reason, "Unauthorized")
+          assert.match(error.message, /HTTP 200, but no JSON object with a token/)
+          assert.notInclude(error.message, "Geheim")
+        }),
+      {
+        instead: () => ({ status: 200, body: "Geheim-4711", headers: { "content-type": "text/plain" } })
+      }
+    )
+  )
+
   live("exchanges the token of another identity provider", () =>
     withIdentity((identity) =>
       Effect.gen(function* () {
