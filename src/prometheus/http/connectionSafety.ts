@@ -2,6 +2,7 @@
 import type { Settings } from "../../config/ConnectorConfig.ts"
 import { expiryWarnings } from "../../config/tlsChecks.ts"
 import { sendsSecrets } from "./authentication/authentication.ts"
+import { isLoopback } from "./hosts.ts"
 
 /** The settings that say where requests go, and with which secrets. */
 export type Connection = Pick<Settings, "baseUrl" | "authentication" | "headers" | "parameters" | "tls">
@@ -18,13 +19,6 @@ export const isInTheClear = ({ hostname, protocol }: URL): boolean =>
 export const keepsCredentials = (source: URL, target: URL): boolean =>
   target.origin === source.origin ||
   (target.hostname === source.hostname && source.protocol === "http:" && target.protocol === "https:")
-
-/** As `URL` writes hosts: addresses in their shortest form. */
-const isLoopback = (hostname: string): boolean =>
-  hostname === "localhost" ||
-  hostname.endsWith(".localhost") ||
-  /^127\.\d+\.\d+\.\d+$/.test(hostname) ||
-  hostname === "[::1]"
 
 /** The keys of `tls` that have no effect. The authorities are those of token servers, too. `verify` has its own warning. */
 const unusedTlsKeys = ({ authentication, baseUrl, tls }: Connection): ReadonlyArray<string> => {

@@ -9,6 +9,7 @@ import {
 } from "../../../config/serviceAccountKey.ts"
 import { excerptLine } from "../../../text/excerpt.ts"
 import { PrometheusError } from "../../PrometheusError.ts"
+import { isGoogle, isLoopback } from "../hosts.ts"
 import { type Environment, FILE_VARIABLE, type GoogleCredentials, readCredentials } from "./googleFile.ts"
 import { metadataToken, NoMetadataServer } from "./googleMetadata.ts"
 import { callLibrary } from "./libraryFetch.ts"
@@ -45,13 +46,17 @@ export const google: Method<AuthenticationOf<"google">> = {
     )
     return {
       authenticate: (request) =>
-        Effect.map(source.token, (token) =>
-          HttpClientRequest.setHeaders(request, {
-            ...(quotaProject === undefined ? {} : { [QUOTA_PROJECT]: quotaProject }),
-            // One of the configuration is more deliberate.
-            ...(QUOTA_PROJECT in request.headers ? { [QUOTA_PROJECT]: request.headers[QUOTA_PROJECT] } : {}),
-            authorization: `Bearer ${token}`
-          })
+        Effect.map(
+          Effect.andThen(key === undefined ? mayHaveToken(request) : Effect.void, source.token),
+          (token) =>
+            HttpClientRequest.setHeaders(request, {
+              ...(quotaProject === undefined ? {} : { [QUOTA_PROJECT]: quotaProject }),
+              // One of the configuration is more deliberate.
+              ...(QUOTA_PROJECT in request.headers
+                ? { [QUOTA_PROJECT]: request.headers[QUOTA_PROJECT] }
+                : {}),
+              authorization: `Bearer ${token}`
+            })
         ),
       renew: ({ request, status }) =>
         status === 401
@@ -67,6 +72,20 @@ const invalidToken = new PrometheusError({
     "The token for Google Cloud has characters that are not allowed in an HTTP header (it is not shown).",
   advice: `Check which server issues it: GCE_METADATA_HOST, token_uri of ${KEY}, or that of the file of ${FILE_VARIABLE}.`
 })
+
+/** Who writes a configuration must not get the token of the machine that reads it: it is sent only to Google, or to this machine. */
+const mayHaveToken = ({ url }: HttpClientRequest.HttpClientRequest): Effect.Effect<void, PrometheusError> => {
+  const { host, hostname } = new URL(url)
+  return isGoogle(hostname) || isLoopback(hostname)
+    ? Effect.void
+    : Effect.fail(
+        new PrometheusError({
+          reason: "Unauthorized",
+          summary: `The token of this machine for Google Cloud is not sent to ${host}, which is no host of googleapis.com.`,
+          advice: `Set base_url to an address of Google, such as https://monitoring.googleapis.com/v1/projects/PROJECT/location/global/prometheus, or set ${KEY}.`
+        })
+      )
+}
 
 /** The key of the configuration, which is checked there. */
 const keyOf = ({ service_account_key }: AuthenticationOf<"google">): ServiceAccountKey | undefined =>

@@ -16,7 +16,7 @@ import {
   TARGET_ACCOUNT
 } from "../../../support/fakes/googleIdentity.ts"
 
-const request = HttpClientRequest.get("http://h/api/v1/query")
+const request = HttpClientRequest.get("https://monitoring.googleapis.com/v1/api/v1/query")
 
 /** The variables that say where credentials of the machine are. */
 const variables = [
@@ -591,5 +591,33 @@ describe("google, with the credentials of the machine", () => {
         )
       })
     )
+  )
+})
+
+describe("the token of the machine", () => {
+  it.each([
+    ["https://monitoring.googleapis.com/v1/projects/p/location/global/prometheus", true],
+    ["https://monitoring.us-central1.rep.googleapis.com", true],
+    ["http://127.0.0.1:9090", true],
+    ["http://localhost:9090", true],
+    ["http://[::1]:9090", true],
+    ["https://prometheus.example.com", false],
+    ["https://googleapis.com.example.com", false],
+    ["https://notgoogleapis.com", false],
+    ["http://10.0.0.1:9090", false]
+  ])("is sent to %s: %s", (url, isSent) =>
+    Effect.gen(function* () {
+      yield* withVariables({ GOOGLE_APPLICATION_CREDENTIALS: "/nonexistent/key.json" })
+      const { authenticate } = yield* Effect.provide(authentication(), NodeHttpClient.layerNodeHttp)
+      const error = yield* Effect.flip(authenticate(HttpClientRequest.get(url)))
+      if (isSent) assert.match(error.summary, /^The file with credentials of GOOGLE_APPLICATION_CREDENTIALS/)
+      else {
+        assert.strictEqual(error.reason, "Unauthorized")
+        assert.match(
+          error.message,
+          /^The token of this machine for Google Cloud is not sent to \S+, .*Set base_url to/
+        )
+      }
+    }).pipe(Effect.scoped, Effect.runPromise)
   )
 })
