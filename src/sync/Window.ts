@@ -330,7 +330,7 @@ const leaveOut = Effect.fnUntraced(function* (
   const { damage, stream } = window.context
   if (window.holePoints === 0) {
     yield* Effect.logWarning(
-      `${stream}: ${refusal.summary} The server returns other points, so its data may be damaged there. Reading goes on around them.`
+      `${stream}: ${refusal.summary} The server returns other points, so its data may be damaged there. The rest is read.`
     )
   }
   damage.add(range, part, refusal)

@@ -70,7 +70,7 @@ export class ServerLimits {
     this.largestResponse = Math.max(this.largestResponse, samples)
   }
 
-  /** The server refused a window of that size for a stream of which it returns smaller windows. */
+  /** The server refused a window of that size for a stream, but returns smaller ones. */
   onRefusal(points: number, samples: number): void {
     if (samples <= this.largestResponse) this.mostPoints = Math.min(this.mostPoints, Math.ceil(points / 2))
     else this.targetSamples = Math.min(this.targetSamples, Math.max(1, Math.ceil(samples / 2)))

@@ -22,7 +22,7 @@ const MAX_NAMES = 20_000
 const presentNames = (matchers: ReadonlyArray<Matcher>, range: TimeRange) =>
   Effect.map(samplePresence(matchers, range, PARTS), (presence) => [...presence.keys()])
 
-/** Those of the names that have samples in the range, or of which the server does not say whether they have. */
+/** The names that have samples in the range, or may have some because the server does not say. */
 export const unlistedNames = Effect.fnUntraced(function* (names: ReadonlyArray<string>, range: TimeRange) {
   const { concurrency } = yield* ConnectorConfig
   const found = yield* Effect.forEach(

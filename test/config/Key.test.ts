@@ -281,7 +281,7 @@ describe("a new row with several forms", () => {
     )
   }
 
-  it.effect("has flags, each of which selects its form", () =>
+  it.effect("has flags that select their form", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* configOf(["--pin-file", "p", "--lax"]), {
         login: { kind: "pin", pin: "s3cr3t!", strict: false }

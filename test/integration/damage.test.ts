@@ -6,7 +6,7 @@ import { minute, start } from "../support/gauge.ts"
 import type { RealServer } from "../support/RealServer.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
-/** One sample a minute for six hours. The values of the hosts are a million apart, so that chunks can be told apart. */
+/** One sample a minute for six hours. The values of the hosts are a million apart, so that chunks can be distinguished. */
 const series = ["a", "b"].map((host, n) => ({
   labels: { __name__: "m", host },
   samples: Array.from({ length: 360 }, (_, i) => [start + i * minute, n * 1e6 + i] as const)

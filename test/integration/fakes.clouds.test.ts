@@ -57,7 +57,7 @@ describe("servers that refuse parameters", { concurrent: true }, () => {
       )
     }
 
-    it.effect("are told what was refused by name if it matters, and its text is read from an object", () =>
+    it.effect("get a message that names what was refused, with the text inside an error object", () =>
       Effect.gen(function* () {
         const { baseUrl } = yield* fake(
           (yield* Source).baseUrl,

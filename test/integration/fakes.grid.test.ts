@@ -48,7 +48,7 @@ class OffGrid extends Context.Service<OffGrid, RealPrometheus.RealPrometheus>()(
 const warningOf = (logs: ReadonlyArray<string>, metric: string): string =>
   logs.find((line) => line.startsWith("WARN") && line.includes(metric)) ?? ""
 
-describe("metrics of which no point of the grid has a sample", { concurrent: true }, () => {
+describe("metrics without a sample at any point of the grid", { concurrent: true }, () => {
   layer(OffGrid.layer, { timeout: 120_000 })((it) => {
     const config = { step: 3600, end_date: iso(to) }
 

@@ -162,7 +162,7 @@ const wrong: ReadonlyArray<readonly [number, string]> = [
 describe("an error of the query itself", { concurrent: true }, () => {
   layer(Source.layer, { timeout: 120_000 })((it) => {
     for (const [status, error] of wrong) {
-      it.effect(`is told at once: ${error}`, () =>
+      it.effect(`is reported at once: ${error}`, () =>
         Effect.gen(function* () {
           const { baseUrl, requestsOf } = yield* fake(
             (yield* Source).baseUrl,

@@ -199,7 +199,7 @@ describe("ranges before all data of Thanos", { concurrent: true }, () => {
       )
     }
 
-    it.effect("are empty, too, if the whole range is before it: the next sync goes on after it", () =>
+    it.effect("are empty, too, if the whole range is before it: the next sync resumes after it", () =>
       Effect.gen(function* () {
         const { baseUrl } = yield* fake((yield* Source).baseUrl, noStoresBefore(start), stores(up))
         const config = { start_date: iso(start - 2 * day), end_date: iso(start - day) }
@@ -226,7 +226,7 @@ describe("downsampled data of Thanos", { concurrent: true }, () => {
       )
     }
 
-    it.effect("are told of if there are no raw data in the range", () =>
+    it.effect("cause a warning if there is no raw data in the range", () =>
       Effect.gen(function* () {
         const server = yield* Source
         const { baseUrl } = yield* fake(server.baseUrl, downsampledBefore(end + 1), stores(up))

@@ -138,7 +138,7 @@ const ways: ReadonlyArray<{
   }
 ]
 
-/** The secrets of a service, of which no output may have any. */
+/** The secrets of a service. No output may contain one. */
 const assertNoSecrets = ({ issued, key, requests, user }: Service, ...outputs: ReadonlyArray<string>) => {
   const lines = (key.private_key ?? "").split("\n").slice(1, -2)
   const all = [...issued(), ...lines, user.refresh_token ?? "", user.client_secret ?? "", SUBJECT_TOKEN]

@@ -14,7 +14,7 @@ const step = minute
 const points = 4 * 60
 const lookback = 5 * minute
 
-/** Samples of which the value is their number, with a pause after each. */
+/** Samples whose value is their number, with a pause after each. */
 const every = (count: number, from: number, pause: (i: number) => number) => {
   const samples: Array<readonly [number, number]> = []
   for (let i = 0, time = from; i < count; time += pause(i) * second, i++) samples.push([time, i])

@@ -317,7 +317,7 @@ describe("OAuth 2.0", { concurrent: true }, () => {
       })
     )
 
-    it.effect("masks tokens and the secret, whoever repeats them, also with --debug", () =>
+    it.effect("masks tokens and the secret in every text, also with --debug", () =>
       Effect.gen(function* () {
         const oauth = yield* oauthServer()
         const repeated = (ask: Ask): string => {

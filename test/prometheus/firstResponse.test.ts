@@ -53,7 +53,7 @@ const tries = (isAwaited: boolean, outcomes: ReadonlyArray<Outcome>, calls = 1) 
     return count - before
   }).pipe(Effect.scoped, Effect.provide(Logger.layer([])))
 
-describe("a server of which nothing has been heard yet", () => {
+describe("a server that has not responded yet", () => {
   it.effect.each(["ENOTFOUND", "ECONNREFUSED"])("is given up soon where a person waits: %s", (code) =>
     Effect.gen(function* () {
       assert.strictEqual(yield* tries(true, [code]), 3)

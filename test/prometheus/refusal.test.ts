@@ -353,7 +353,7 @@ const undamaged: ReadonlyArray<readonly [text: string, reason: Reason]> = [
   ["expanding series: Get http://store/x: unexpected EOF", "Unavailable"]
 ]
 
-/** What the user is told to do, where the reason alone says too little. */
+/** The advice where the reason alone says too little. */
 const advices: ReadonlyArray<readonly [status: number, body: string, reason: Reason, message: RegExp]> = [
   [
     400,

@@ -108,7 +108,7 @@ export const make = Effect.fnUntraced(function* (
   return server
 })
 
-/** A request with TLS, whoever the server's certificate is from. */
+/** A request with TLS. The server's certificate is not verified. */
 const isReadySecurely = (baseUrl: string, options: RealPrometheusOptions): Promise<boolean> =>
   new Promise((resolve, reject) => {
     const request = httpsGet(

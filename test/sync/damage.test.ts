@@ -100,7 +100,7 @@ describe("points that the server cannot return", () => {
     )
   }
 
-  it.effect("are left out if the user wants that, and the state goes on", () =>
+  it.effect("are left out if the user wants that, and the state advances", () =>
     Effect.gen(function* () {
       const series = gauge("m", 300, 2)
       const damage = [{ n: 0, first: 50, last: 59 }]
@@ -195,7 +195,7 @@ describe("points that the server cannot return", () => {
           config: { max_retries: 1 },
           mock: { faults: damagedBy(series, damage, fault) }
         })
-        // A point of which no series is returned, and no other point either, is not damage but a refusal of everything.
+        // If no series and no other point is returned either, it is not damage but a refusal of everything.
         if (!isAll) assert.deepStrictEqual(readKeys(events).sort(), keysOf(series, points, damage).sort())
         assert.strictEqual(events.at(-1)?._tag, damage.length === 0 ? "Completed" : "Failed")
         const first = start + Math.min(...damage.map(({ first }) => first)) * minute

@@ -108,7 +108,7 @@ const clientFor = (
   )
 }
 
-/** The refusal of a proxy that forwards a request, in place of the server's response. Only some of them can be told apart. */
+/** The refusal of a proxy that forwards a request, in place of the server's response. Only some proxies mark theirs. */
 const refusalOf = (
   proxy: Proxy,
   { headers, status }: HttpClientResponse.HttpClientResponse

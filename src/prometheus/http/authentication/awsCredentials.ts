@@ -155,7 +155,7 @@ export const machineKeys = async (options: LibraryOptions): Promise<FetchedKeys>
   throw new NoKeys(details, false)
 }
 
-/** The library goes on to the next source after such an error. */
+/** After such an error, the library tries the next source. */
 const isSkipped = (error: unknown): boolean =>
   error instanceof Error && "tryNextLink" in error && error.tryNextLink === true
 

@@ -41,7 +41,7 @@ export const readCredentials = Effect.fnUntraced(function* (
   const named = environment[FILE_VARIABLE]
   if (named) return yield* parse(yield* read(named, FILE_VARIABLE), `${FILE_VARIABLE} (${named})`)
   const path = gcloudFile(environment)
-  // A folder that this user may not enter is that of somebody else.
+  // A folder that this user may not enter belongs to another user.
   return path === undefined || !existsSync(path)
     ? undefined
     : yield* parse(yield* read(path, "gcloud"), `gcloud (${path})`)
