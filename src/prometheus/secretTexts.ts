@@ -23,5 +23,17 @@ export const allSecretTexts = (
   ...proxySecrets(settings, environment),
   // Servers quote the token of `Bearer token` without the first word.
   ...redactedIn(settings.headers).flatMap((value) => /^\w+ +(.+)$/.exec(value)?.[1] ?? []),
+  ...redactedIn(settings.headers).flatMap(passwordIn),
+  ...redactedIn(settings.headers.filter(({ name }) => name.toLowerCase() === "cookie")).flatMap(cookiesIn),
   ...derivedSecrets(settings.authentication)
 ]
+
+/** The password in the value of a header for basic authentication. */
+const passwordIn = (value: string): ReadonlyArray<string> => {
+  const encoded = /^Basic +(.+)$/i.exec(value)?.[1] ?? ""
+  return /^[^:]*:(.+)$/s.exec(Buffer.from(encoded, "base64").toString())?.slice(1) ?? []
+}
+
+/** The values in a header with cookies. */
+const cookiesIn = (value: string): ReadonlyArray<string> =>
+  value.split(";").flatMap((cookie) => /=(.+)$/s.exec(cookie.trim())?.[1] ?? [])

@@ -96,6 +96,25 @@ describe("a front end", () => {
     )
   )
 
+  it.live.each([
+    [431, ""],
+    [400, "<html><head><title>400 Request Header Or Cookie Too Large</title></head></html>"]
+  ] as const)(
+    "that refuses the headers in both forms with HTTP %i is no error of the query",
+    ([status, body]) =>
+      withServer(
+        () => ({ status, headers: { "content-type": "text/html" }, body }),
+        (client) =>
+          Effect.map(Effect.flip(valuesOf(client)), (error) => {
+            assert.strictEqual(error.reason, "TooLongRequest")
+            assert.match(
+              error.message,
+              /Check headers and selector: a token or a cookie may be the longest part/
+            )
+          })
+      )
+  )
+
   it.live("that takes short addresses only gets forms", () =>
     withServer(
       ({ method, params }) =>

@@ -29,6 +29,19 @@ describe("secretTexts", () => {
     })
   )
 
+  it.effect("has the parts of headers that servers quote alone", () =>
+    Effect.gen(function* () {
+      const basic = `Basic ${Buffer.from("u:drowssap-1").toString("base64")}`
+      const cookies = "sid=drowssap-2; theme=drowssap=3;"
+      const headers = [
+        { name: "Proxy-Authorization", value: basic },
+        { name: "cookie", value: cookies }
+      ]
+      const texts = secretTexts(yield* settings({ headers }))
+      assert.includeMembers(texts, [basic, "drowssap-1", cookies, "drowssap-2", "drowssap=3"])
+    })
+  )
+
   it.effect("has the credentials of proxies, of the environment too, but not their addresses", () =>
     Effect.gen(function* () {
       const base64 = Buffer.from("u:drowssap-1").toString("base64")

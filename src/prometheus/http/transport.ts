@@ -282,6 +282,8 @@ const reported = (
   if (before === undefined || attempt === "params") return refused.error
   if (attempt === "noParams") return before.error
   const [form, address] = attempt === "form" ? [refused, before] : [before, refused]
+  // The query is not in the head of a form: what is too long there is a header, such as a token.
+  if (refusesLength(address) && refusesLength(form)) return form.error
   if (saysMore(refused) || (attempt === "form" && saysMore(form))) return refused.error
   return refusesLength(address)
     ? new PrometheusError({
