@@ -38,7 +38,7 @@ describe("secretTexts", () => {
         { name: "cookie", value: cookies }
       ]
       const texts = secretTexts(yield* settings({ headers }))
-      assert.includeMembers(texts, [basic, "drowssap-1", cookies, "drowssap-2", "drowssap=3"])
+      assert.includeMembers([...texts], [basic, "drowssap-1", cookies, "drowssap-2", "drowssap=3"])
     })
   )
 
