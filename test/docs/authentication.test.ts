@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { decodeConfig } from "../../src/config/ConnectorConfig.ts"
 import { keys } from "../../src/config/keys.ts"
+import { connectionSpecification } from "../../src/config/spec.ts"
 import { selfSigned } from "../support/selfSigned.ts"
 
 const page = readFileSync("docs/authentication.md", "utf8")
@@ -42,6 +43,12 @@ const filled = (json: string): Readonly<Record<string, unknown>> =>
   )
 
 describe("the page about authentication", () => {
+  it("has all keys in each configuration that platforms require", () => {
+    const required = connectionSpecification().required as ReadonlyArray<string>
+    for (const { heading, json } of examples)
+      assert.containsAllKeys(JSON.parse(json) as object, [...required], heading)
+  })
+
   it("has an example in each section that describes a way in", () => {
     const withExample = new Set(examples.map(({ heading }) => heading))
     assert.deepStrictEqual(
