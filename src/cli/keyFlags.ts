@@ -152,7 +152,7 @@ const holdsKeys = (table: Keys, of: string, name: string): boolean => {
 /** The value for a key: of its flag, of the file that the flag names, or of the environment. */
 const valueOf = Effect.fnUntraced(function* (entry: FlaggedKey, given: ReadonlyArray<string>) {
   const {
-    flag: { name, separator, sets, variable },
+    flag: { mayBeEmpty, name, separator, sets, variable },
     key: { isList }
   } = entry
   if (sets !== undefined) return given.length > 0 ? Option.some<unknown>(sets) : Option.none()
@@ -163,7 +163,7 @@ const valueOf = Effect.fnUntraced(function* (entry: FlaggedKey, given: ReadonlyA
     .replace(/-file$/, "")
     .replaceAll("-", " ")
     .replace(/^ca$/, "CA")
-  const secret = yield* readSecret(what, given[0], variable)
+  const secret = yield* readSecret(what, given[0], variable, mayBeEmpty)
   if (Option.isNone(secret) || separator === undefined) return secret as Option.Option<unknown>
   const pairs = pairsOf(secret.value, separator)
   if (Result.isSuccess(pairs)) return Option.some<unknown>(pairs.success)
@@ -219,12 +219,14 @@ const withValue = (config: Json, path: ReadonlyArray<string>, { flag }: FlaggedK
 const readSecret = Effect.fnUntraced(function* (
   what: string,
   path: string | undefined,
-  variable: string | undefined
+  variable: string | undefined,
+  mayBeEmpty = false
 ) {
   if (path !== undefined) {
     const content = yield* readTextFile(path, what)
     const secret = withoutLineFeed(content)
-    if (secret === "") return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })
+    if (secret === "" && !mayBeEmpty)
+      return yield* new InputFileError({ message: `The ${what} file ${path} is empty.` })
     return Option.some(secret)
   }
   if (variable === undefined) return Option.none<string>()

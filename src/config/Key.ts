@@ -9,6 +9,8 @@ export interface KeyFlag {
   readonly description: string
   /** The flag's values are added to those of the configuration file instead of replacing them. */
   readonly isAdded?: true
+  /** An empty file is an empty secret, and not a mistake. */
+  readonly mayBeEmpty?: true
   /** The flag selects the server, or says how to reach it and with which credentials. */
   readonly isOfServer?: true
   /** What a switch sets the key to. */

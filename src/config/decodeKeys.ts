@@ -45,6 +45,10 @@ const decodeTable = (table: Keys, given: Json, prefix: string): Decoded => {
 /** Decodes one key of an object. The keys of inner objects are decoded one by one, too. */
 const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded => {
   const value = given[name]
+  // A form that was opened and left empty.
+  if (key.variants !== undefined && Predicate.isReadonlyObject(value) && Object.keys(value).length === 0) {
+    return { config: {}, problems: [], warnings: [] }
+  }
   const inner = keysOf(key, value)
   if (inner !== undefined && Predicate.isReadonlyObject(value)) {
     const by = key.variants?.by

@@ -46,7 +46,8 @@ export const keys = {
     flag: {
       name: "password-file",
       metavar: "FILE",
-      description: "File that contains the password",
+      description: "File that contains the password; an empty file is an empty password",
+      mayBeEmpty: true,
       variable: "SOURCE_PROMETHEUS_PASSWORD",
       isOfServer: true
     }

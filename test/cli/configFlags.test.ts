@@ -469,6 +469,15 @@ describe("settingsOf", () => {
     })
   )
 
+  it.effect("takes an empty password from an empty file, as where an API key is the user", () =>
+    Effect.gen(function* () {
+      for (const content of ["", "\n"]) {
+        const made = yield* settings(flags({ ...local, user: "key", passwordFile: "p" }), { p: content })
+        assert.deepStrictEqual(passwordOf(made), ["key", ""])
+      }
+    })
+  )
+
   it.effect("takes a secret of the environment without a line feed at its end, like one of a file", () =>
     Effect.gen(function* () {
       for (const secret of ["s3cr3t 1", "s3cr3t 1\n", "s3cr3t 1\r\n"]) {
@@ -538,8 +547,8 @@ describe("settingsOf", () => {
       )
       assert.notInclude(message, "s3cr3t")
       assert.match(
-        yield* messageOf(settings(flags({ ...local, passwordFile: "p" }), { p: "\n" })),
-        /file p is empty/
+        yield* messageOf(settings(flags({ ...local, tokenFile: "t" }), { t: "\n" })),
+        /file t is empty/
       )
       assert.match(yield* messageOf(settings(flags({ config: "c" }), { c: "[1]" })), /must be a JSON object/)
     })

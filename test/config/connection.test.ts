@@ -44,6 +44,14 @@ describe("basic authentication", () => {
     })
   )
 
+  it.effect.each([{}, { auth_type: "" }, { auth_type: null, token: null }])(
+    "is none in a form that was left empty: %j",
+    (authentication) =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual((yield* accepts({ authentication })).authentication, { auth_type: "none" })
+      })
+  )
+
   it.effect.each([{}, { basic_auth_pass: null }])("needs a password that is given: %j", (given) =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* problemsOf({ basic_auth_user: "u", ...given }), [
@@ -175,10 +183,6 @@ describe("authentication", () => {
     [
       { ...authentication.aws_sigv4, region: "" },
       "authentication.region is missing: it must be the name of a region such as eu-central-1."
-    ],
-    [
-      { auth_type: "" },
-      'authentication.auth_type is missing: it must be "none" or "bearer_token" or "oauth2" or "aws_sigv4" or "google".'
     ],
     [
       { auth_type: null, token: SECRET },

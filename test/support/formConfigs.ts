@@ -71,7 +71,6 @@ export const refused: ReadonlyArray<Json> = [
   { auth_type: "bearer_token" },
   { auth_type: "bearer", token: "t" },
   { token: "t" },
-  {},
   "bearer_token",
   { ...oauth2, client_secret: undefined },
   { ...oauth2, scopes: "read" },

@@ -52,7 +52,7 @@ export const connectionWarnings = (
       ]
     : []),
   ...tokenUrlWarnings(connection),
-  ...(connection.tls.verify
+  ...(connection.tls.verify || new URL(connection.baseUrl).protocol === "http:"
     ? []
     : [
         `tls.verify is false: the certificate of ${connection.baseUrl} is not checked, so anyone on the way can read and change what is sent. Turn it on, and set tls.ca_certificate to the authority of the server's certificate.`

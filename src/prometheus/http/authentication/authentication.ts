@@ -32,7 +32,9 @@ export const refusedAdvice = (
   const keys =
     parameters.length === 0
       ? keysToCheck
-      : `${keysToCheck ?? "basic_auth_user, basic_auth_pass and headers"}, and parameters`
+      : keysToCheck === undefined
+        ? "basic_auth_user, basic_auth_pass, headers and parameters"
+        : `${keysToCheck}, and parameters`
   if (keys === undefined) return undefined
   if (reason === "Unauthorized") return `Check ${keys}.`
   return reason === "Forbidden"
