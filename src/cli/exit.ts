@@ -4,12 +4,12 @@ import { OutputClosed } from "../airbyte/Output.ts"
 import { visibleLines } from "../text/printable.ts"
 import { dieOfSignal } from "./signals.ts"
 
-/** Exits with the code of the program, re-raises the signal that stopped it, or reports an unexpected error. */
+/**
+ * Exits with the code of the program, re-raises the signal that stopped it, or reports an unexpected error. All output is written
+ * by then. A success exits too: otherwise Node would wait for connections that a library left open.
+ */
 export const teardown = <E>(exit: Exit.Exit<E, unknown>, onExit: (code: number) => void): void => {
-  if (Exit.isSuccess(exit)) {
-    onExit(exit.value as number)
-    return
-  }
+  if (Exit.isSuccess(exit)) process.exit(exit.value as number)
   const error = Cause.squash(exit.cause)
   // A reader that closes our output stops the program, like a signal.
   const isReaderGone = error instanceof OutputClosed && error.code === "EPIPE"

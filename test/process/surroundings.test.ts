@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type * as child from "../support/child.ts"
+import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { assertRows, expected, formats, rowsOf, serveSome } from "./destinations.ts"
 import { execute, isRoot, movedTo, program, repository, STRANGER, sh } from "./machine.ts"
@@ -209,6 +209,18 @@ describe.runIf(process.platform === "linux")("output that cannot be written", ()
     })
   )
 })
+
+it.live("the program exits when it has done its work, even if something in its process still waits", () =>
+  Effect.gen(function* () {
+    const { config, verbs } = yield* commands
+    const waits = "data:text/javascript,setInterval(() => {}, 1e6)"
+    for (const args of [...verbs, ["check", "--human", "--config", config], ["--version"]]) {
+      const result = yield* child.run(args, { nodeOptions: ["--import", waits] })
+      assert.deepStrictEqual([result.code, result.signal], [0, null], `${args[0]}: ${result.stderr}`)
+      assert.notStrictEqual(result.stdout + result.stderr, "")
+    }
+  })
+)
 
 describe("a folder that has been removed", () => {
   it.live("as the current folder is an error with a clear message", () =>

@@ -28,6 +28,8 @@ const configOf = (way: WayIn) => ({
   end_date: iso(start + (POINTS - 1) * minute),
   step: 60,
   max_retries: 0,
+  // A request without a response is then an error with a message, before the test's own time is over.
+  request_timeout: 30,
   ...way
 })
 
