@@ -308,7 +308,7 @@ const isolated = Effect.fnUntraced(function* (
   )
   const { damage, source, stream } = window.context
   const isKnown = action === "split" && !damage.isEmpty
-  if (mayBeDamage !== true || !(isKnown || (yield* answersOthers(window, range)))) return yield* failure
+  if (mayBeDamage !== true || !(isKnown || (yield* answersOthers(window, range, part)))) return yield* failure
   // It may answer others only because it is well again.
   if (action === "retry" && (yield* answers(window, range, part))) return eventsOf(window, range, part)
   // The sample of the point may be intact, and only an older one within its look-back damaged.

@@ -93,10 +93,14 @@ export const requestAhead = Effect.fnUntraced(function* (context: WindowContext,
   return { part, range, response, scope, span } satisfies RequestedWindow
 })
 
-/** Whether the server answers requests for other points: the latest that it returned, or if there are none, later ones. */
+/**
+ * Whether the server answers requests for others than some series at a point: the latest that it returned, or if there are none,
+ * later points, or other series at this point.
+ */
 export const answersOthers = Effect.fnUntraced(function* (
   window: Window,
-  range: GridRange
+  range: GridRange,
+  part: SeriesPart
 ): Effect.fn.Return<boolean, PrometheusError> {
   const { answered, lastMillis, retries, series } = window.context
   if (answered.latest !== undefined) {
@@ -107,8 +111,17 @@ export const answersOthers = Effect.fnUntraced(function* (
     millis = Math.min(lastMillis, range.lastMillis + distance * range.stepMillis)
     if (yield* answers(window, { ...range, firstMillis: millis, lastMillis: millis }, series)) return true
   }
+  // One series may be damaged everywhere.
+  const point = { ...range, firstMillis: range.lastMillis }
+  for (const other of leavesOf(series)) {
+    if (other !== part && (yield* answers(window, point, other))) return true
+  }
   return false
 })
+
+/** The parts of the series that are not split, but not more than need to be tried. */
+const leavesOf = (part: SeriesPart): ReadonlyArray<SeriesPart> =>
+  part.halves === undefined ? [part] : part.halves.flatMap(leavesOf).slice(0, PROBES)
 
 /** How many points of a range are requested to find out whether it is a hole. */
 const PROBES = 8
@@ -120,7 +133,7 @@ export const isHole = Effect.fnUntraced(function* (window: Window, range: GridRa
     const millis = range.firstMillis + Math.ceil((steps * probe) / PROBES) * range.stepMillis
     if (yield* answers(window, { ...range, firstMillis: millis, lastMillis: millis }, part)) return false
   }
-  return yield* answersOthers(window, range)
+  return yield* answersOthers(window, range, part)
 })
 
 /** Requests points, and reads the response without emitting it. Returns the number of samples. */

@@ -174,6 +174,23 @@ describe("points that the server cannot return", () => {
     })
   )
 
+  it.effect("may be all of one series: the others are read", () =>
+    Effect.gen(function* () {
+      for (const n of [0, 1, 2]) {
+        const series = gauge("m", 5, 3)
+        const damage = [{ n, first: 0, last: 4 }]
+        const { events } = yield* readAll(incremental("m"), {
+          series,
+          points: 5,
+          config: { max_retries: 1 },
+          mock: { faults: damagedBy(series, damage, answers["500"]!) }
+        })
+        assert.deepStrictEqual(readKeys(events).sort(), keysOf(series, 5, damage).sort())
+        assert.strictEqual(events.at(-1)?._tag, "Failed")
+      }
+    })
+  )
+
   it.effect.prop(
     "are the only ones missing, wherever they are",
     [choices],
