@@ -4,12 +4,27 @@ import { OutputClosed } from "../airbyte/Output.ts"
 import { visibleLines } from "../text/printable.ts"
 import { dieOfSignal } from "./signals.ts"
 
+/** How long Node may wait for what a library left open, such as a connection. */
+const PATIENCE_MILLIS = 500
+
 /**
- * Exits with the code of the program, re-raises the signal that stopped it, or reports an unexpected error. All output is written
- * by then. A success exits too: otherwise Node would wait for connections that a library left open.
+ * Ends the process when nothing is left to wait for. `process.exit` may wait for ever: it joins V8's threads, and one that
+ * compiles may wait for a garbage collection of the main thread (https://github.com/nodejs/node/issues/54918).
  */
-export const teardown = <E>(exit: Exit.Exit<E, unknown>, onExit: (code: number) => void): void => {
-  if (Exit.isSuccess(exit)) process.exit(exit.value as number)
+const exitWith = (code: number): void => {
+  process.exitCode = code
+  setTimeout(() => process.exit(code), PATIENCE_MILLIS).unref()
+}
+
+/**
+ * Ends with the code of the program, re-raises the signal that stopped it, or reports an unexpected error. All output is written
+ * by then.
+ */
+export const teardown = (exit: Exit.Exit<unknown, unknown>): void => {
+  if (Exit.isSuccess(exit)) {
+    exitWith(exit.value as number)
+    return
+  }
   const error = Cause.squash(exit.cause)
   // A reader that closes our output stops the program, like a signal.
   const isReaderGone = error instanceof OutputClosed && error.code === "EPIPE"
@@ -18,7 +33,7 @@ export const teardown = <E>(exit: Exit.Exit<E, unknown>, onExit: (code: number) 
     return
   }
   process.stderr.write(`${messageOf(error, exit.cause)}\n`)
-  onExit(1)
+  exitWith(1)
 }
 
 const messageOf = (error: unknown, cause: Cause.Cause<unknown>): string => {
