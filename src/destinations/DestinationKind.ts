@@ -2,6 +2,7 @@
 import type { FileSystem, Layer } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import type { Destination, DestinationError, SyncMode } from "./Destination.ts"
+import type { SharedDestination } from "./SharedDestination.ts"
 
 /** How a destination is opened. */
 export interface OpenOptions {
@@ -47,4 +48,8 @@ export interface DestinationKind {
   readonly layer: (
     options: OpenOptions
   ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
+  /** Opens the destination for parts, beside other processes; undefined if only one process can write to it. */
+  readonly sharedLayer?: (
+    options: OpenOptions
+  ) => Layer.Layer<SharedDestination, ConfigError | DestinationError, FileSystem.FileSystem>
 }

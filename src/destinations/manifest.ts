@@ -13,6 +13,8 @@ export interface StreamManifest {
   readonly refreshState?: unknown
   /** The location of the rows of that refresh, in overwrite mode. A refresh that appends has none. */
   readonly next?: unknown
+  /** The length of its parts in milliseconds, if several processes write it. */
+  readonly partMillis?: number
 }
 
 /** The schema fields of all manifests. */
@@ -20,7 +22,8 @@ export const manifestFields = {
   version: Schema.Literal(1),
   stream: Schema.String,
   state: Schema.optionalKey(Schema.Unknown),
-  refreshState: Schema.optionalKey(Schema.Unknown)
+  refreshState: Schema.optionalKey(Schema.Unknown),
+  partMillis: Schema.optionalKey(Schema.Int)
 }
 
 /** A number of things, or a position. */
