@@ -1,8 +1,8 @@
 /** DuckDB as the Parquet writer of one folder. */
 import { Effect } from "effect"
-import { duckdbError } from "../duckdb/duckdbError.ts"
-import { divideBytes, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, randomName } from "../folder/durably.ts"
+import { duckdbError } from "../tables/duckdbError.ts"
+import { divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
 import type { ParquetFolder } from "./files.ts"
 
 export type Engine = Effect.Success<ReturnType<typeof openEngine>>
