@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config"
 /**
  * Six projects. "unit" and "conformance" (the built executable against the mock, rule by rule; in processes of all kinds; README's
  * commands) need nothing but Node; "model" (destinations against a model, and hostile servers, clients and texts: random runs,
- * kills, full disks, deadlines) needs PostgreSQL and DuckDB's extensions, which its global setup finds or installs;
+ * kills, full disks, deadlines) needs PostgreSQL, DuckDB's extensions and an S3 server, which its global setup finds or installs;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs
  * real servers and Chromium, which its global setup finds, installs or builds; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.

@@ -24,6 +24,8 @@ export interface ServerProgram {
   readonly portInLog?: RegExp
   /** The user that runs it, if that is another one. */
   readonly user?: { readonly uid: number; readonly gid: number } | undefined
+  /** Variables beside those of this process. */
+  readonly environment?: Readonly<Record<string, string>>
   /** The signal that stops it; SIGTERM by default. */
   readonly stopSignal?: NodeJS.Signals
   /** Whether the server at this address responds, and is this one. */
@@ -71,7 +73,11 @@ export class ServerProcess {
     this.log = ""
     const { program } = this.server
     const args = this.server.args(this.port)
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"], ...this.server.user })
+    const child = spawn(program, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...this.server.environment },
+      ...this.server.user
+    })
     this.child = child
     child.stderr.on("data", (chunk: Buffer) => {
       this.log = (this.log + chunk.toString()).slice(-100_000)

@@ -123,6 +123,14 @@ const currentVictoriaMetrics: Source<string> = {
 VICTORIA_METRICS_CURRENT_BIN to its program.`
 }
 
+const s3Server: Source<string> = {
+  lookUp: async () =>
+    (await fromEnvironment("VERSITYGW_BIN")) ?? (await built(releases.versityGateway))?.get("versitygw"),
+  install: () => build(releases.versityGateway),
+  advice: `The tests of destinations in object stores run a real S3 server, the Versity gateway, which has not been built. Run \
+"node scripts/servers.ts", or set VERSITYGW_BIN to its program.`
+}
+
 const prometheusSource = (release: PrometheusRelease): Source<PrometheusBinaries> =>
   release === 2 ? prometheus : currentPrometheus
 
@@ -157,6 +165,12 @@ export const findPostgres = (): Promise<PostgresBinaries> => find(postgres)
 
 /** Finds PostgreSQL. If it is missing and there is permission, it installs Debian's package first. */
 export const ensurePostgres = (): Promise<PostgresBinaries> => ensure(postgres)
+
+/** Finds the S3 server by VERSITYGW_BIN, or else in the cache. Rejects with instructions. */
+export const findS3Server = (): Promise<string> => find(s3Server)
+
+/** Finds the S3 server. If it is missing, it builds it, if it can. */
+export const ensureS3Server = (): Promise<string> => ensure(s3Server)
 
 /** Finds nginx. If it is missing and there is permission, it installs Debian's package first. */
 export const ensureNginx = (): Promise<string> => ensure(nginx)
