@@ -75,7 +75,9 @@ export const keepAlive = Effect.fnUntraced(function* (
 
 /** What a file says of its owner. */
 export type FoundOwner =
-  | { readonly _tag: "None" | "Released" | "Dead" }
+  | { readonly _tag: "None" | "Released" }
+  /** `silentSeconds` is undefined if its process has certainly ended. */
+  | { readonly _tag: "Dead"; readonly silentSeconds: number | undefined }
   | {
       readonly _tag: "Alive"
       /** Undefined while the file is being created. */
@@ -104,12 +106,12 @@ export const ownerAt = Effect.fnUntraced(function* (
   if (owner?.isReleased === true) return { _tag: "Released" }
   const isHere = owner !== undefined && owner.place === me.place
   const isRunning = isHere && (yield* runs(owner))
-  if (isHere && !isRunning) return { _tag: "Dead" }
+  if (isHere && !isRunning) return { _tag: "Dead", silentSeconds: undefined }
   if (isRunning && owner.started !== "") {
     return { _tag: "Alive", owner, isHere, secondsLeft: undefined }
   }
   const silent = yield* secondsSince(info, path)
-  if (Math.abs(silent) > LIMIT_SECONDS) return { _tag: "Dead" }
+  if (Math.abs(silent) > LIMIT_SECONDS) return { _tag: "Dead", silentSeconds: silent }
   return { _tag: "Alive", owner, isHere, secondsLeft: Math.ceil(LIMIT_SECONDS - silent) }
 })
 

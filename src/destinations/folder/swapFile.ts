@@ -19,6 +19,7 @@ import { cannot, noFollow, randomName, syncFolder, unlessMissing } from "./durab
 /** The version of a text; undefined if there is no file. */
 type Version = string | undefined
 
+/** The version of a text. */
 export const versionOf = (text: string): string => createHash("sha256").update(text).digest("hex")
 
 /** A writer holds the lock for some milliseconds. Who takes it over too early only makes it try again. */
