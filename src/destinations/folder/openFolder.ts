@@ -17,6 +17,7 @@ import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
 import { MAX_MANIFEST_BYTES } from "./ManifestStore.ts"
+import { refuseSharers } from "./sharers.ts"
 
 /** The version of the files in `_state`. A folder with another version is refused. */
 export const STATE_VERSION = 2
@@ -58,15 +59,21 @@ export interface Format<E extends StreamManifest> {
   readonly isOurs: (manifest: E) => boolean
 }
 
+/** A format as `_about.json` names it. */
+export const formatText = ({ labelColumns }: OpenOptions, { name }: { readonly name: string }): string =>
+  labelColumns ? name : `${name} with one object for all labels (label_columns)`
+
+/** The text of `_about.json`. */
+export const aboutText = ({ source }: OpenOptions, format: string): string =>
+  `${JSON.stringify({ version: STATE_VERSION, source, format }, null, 2)}\n`
+
 /** Opens a folder for one source and one format. Creates it if it does not exist. */
 export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>(
   options: OpenOptions,
   format: Format<E>
 ) {
-  const { labelColumns, path: folder, readOnly = false, source } = options
-  const formatName = labelColumns
-    ? format.name
-    : `${format.name} with one object for all labels (label_columns)`
+  const { labelColumns, path: folder, readOnly = false } = options
+  const formatName = formatText(options, format)
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
@@ -81,6 +88,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
   // The folder itself first, so that errors name it and not a folder inside.
   const made = [...(yield* makeFolder(folder)), ...(yield* makeFolder(inside))]
   const lock = yield* lockFolder(folder, `${inside}/_lock`)
+  yield* refuseSharers({ folder, inside, newPath })
   const ours = guarded(files, lock)
   const here = Effect.provideService(FileSystem.FileSystem, ours)
   const found = yield* readManifests(format, inside, yield* check)
@@ -96,8 +104,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
       : Effect.void
   )
   yield* makeFolder(newPath)
-  const about = { version: STATE_VERSION, source, format: formatName }
-  yield* here(replaceFile(`${inside}/_about.json`, `${JSON.stringify(about, null, 2)}\n`, newPath))
+  yield* here(replaceFile(`${inside}/_about.json`, aboutText(options, formatName), newPath))
   return opened
 })
 
@@ -136,12 +143,7 @@ const withManifests = <E extends StreamManifest>(
     damaged: (stream) => {
       const name = fileName(stream)
       if (manifests.has(stream) || !damaged.has(name)) return undefined
-      return (
-        damaged.get(name) ??
-        new DestinationError({
-          message: `${statePath(stream)} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
-        })
-      )
+      return damaged.get(name) ?? damagedManifest(stream, statePath(stream))
     },
     damagedNames: new Set(damaged.keys()),
     statePath,
@@ -155,7 +157,7 @@ const withManifests = <E extends StreamManifest>(
 }
 
 /** Refuses a folder of another source or format. Changes nothing. Returns the file names of the manifests. */
-const checkFolder = Effect.fnUntraced(function* (
+export const checkFolder = Effect.fnUntraced(function* (
   { path: folder, readOnly, source }: OpenOptions,
   format: string,
   inside: string
@@ -220,26 +222,38 @@ const checkFolder = Effect.fnUntraced(function* (
 
 /** Reads the manifests from the files with these names. */
 const readManifests = Effect.fnUntraced(function* <E extends StreamManifest>(
-  { isOurs, schema }: Format<E>,
+  format: Format<E>,
   inside: string,
   names: ReadonlyArray<string>
 ) {
   const manifests = new Map<string, E>()
   const damaged = new Map<string, DestinationError | undefined>()
-  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
+  const decode = manifestDecoder(format)
   for (const file of names) {
     const name = file.slice(0, -".json".length)
     const text = yield* Effect.result(readSmallFile(`${inside}/${file}`, MAX_MANIFEST_BYTES))
-    const manifest = Result.getOrElse(text, Option.none<string>).pipe(
-      Option.flatMap(decode),
-      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
-      Option.filter(isOurs)
-    )
+    const manifest = Option.flatMap(Result.getOrElse(text, Option.none<string>), (text) => decode(name, text))
     if (Option.isSome(manifest)) manifests.set(manifest.value.stream, manifest.value)
     else damaged.set(name, Option.getOrUndefined(Result.getFailure(text)))
   }
   return { manifests, damaged }
 })
+
+/** Decodes the text of a manifest with a file name. None if it is damaged or was not written by source-prometheus. */
+export const manifestDecoder = <E extends StreamManifest>({ isOurs, schema }: Format<E>) => {
+  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
+  return (name: string, text: string): Option.Option<E> =>
+    decode(text).pipe(
+      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
+      Option.filter(isOurs)
+    )
+}
+
+/** The error of a stream whose manifest at a path cannot be used. */
+export const damagedManifest = (stream: string, path: string): DestinationError =>
+  new DestinationError({
+    message: `${path} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+  })
 
 /** Whether a read can resume from the states of a manifest. */
 const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>
