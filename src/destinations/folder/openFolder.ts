@@ -59,21 +59,15 @@ export interface Format<E extends StreamManifest> {
   readonly isOurs: (manifest: E) => boolean
 }
 
-/** A format as `_about.json` names it. */
-export const formatText = ({ labelColumns }: OpenOptions, { name }: { readonly name: string }): string =>
-  labelColumns ? name : `${name} with one object for all labels (label_columns)`
-
-/** The text of `_about.json`. */
-export const aboutText = ({ source }: OpenOptions, format: string): string =>
-  `${JSON.stringify({ version: STATE_VERSION, source, format }, null, 2)}\n`
-
 /** Opens a folder for one source and one format. Creates it if it does not exist. */
 export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>(
   options: OpenOptions,
   format: Format<E>
 ) {
-  const { labelColumns, path: folder, readOnly = false } = options
-  const formatName = formatText(options, format)
+  const { labelColumns, path: folder, readOnly = false, source } = options
+  const formatName = labelColumns
+    ? format.name
+    : `${format.name} with one object for all labels (label_columns)`
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
@@ -104,7 +98,8 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
       : Effect.void
   )
   yield* makeFolder(newPath)
-  yield* here(replaceFile(`${inside}/_about.json`, aboutText(options, formatName), newPath))
+  const about = { version: STATE_VERSION, source, format: formatName }
+  yield* here(replaceFile(`${inside}/_about.json`, `${JSON.stringify(about, null, 2)}\n`, newPath))
   return opened
 })
 
@@ -143,7 +138,12 @@ const withManifests = <E extends StreamManifest>(
     damaged: (stream) => {
       const name = fileName(stream)
       if (manifests.has(stream) || !damaged.has(name)) return undefined
-      return damaged.get(name) ?? damagedManifest(stream, statePath(stream))
+      return (
+        damaged.get(name) ??
+        new DestinationError({
+          message: `${statePath(stream)} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+        })
+      )
     },
     damagedNames: new Set(damaged.keys()),
     statePath,
@@ -157,7 +157,7 @@ const withManifests = <E extends StreamManifest>(
 }
 
 /** Refuses a folder of another source or format. Changes nothing. Returns the file names of the manifests. */
-export const checkFolder = Effect.fnUntraced(function* (
+const checkFolder = Effect.fnUntraced(function* (
   { path: folder, readOnly, source }: OpenOptions,
   format: string,
   inside: string
@@ -222,38 +222,26 @@ export const checkFolder = Effect.fnUntraced(function* (
 
 /** Reads the manifests from the files with these names. */
 const readManifests = Effect.fnUntraced(function* <E extends StreamManifest>(
-  format: Format<E>,
+  { isOurs, schema }: Format<E>,
   inside: string,
   names: ReadonlyArray<string>
 ) {
   const manifests = new Map<string, E>()
   const damaged = new Map<string, DestinationError | undefined>()
-  const decode = manifestDecoder(format)
+  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
   for (const file of names) {
     const name = file.slice(0, -".json".length)
     const text = yield* Effect.result(readSmallFile(`${inside}/${file}`, MAX_MANIFEST_BYTES))
-    const manifest = Option.flatMap(Result.getOrElse(text, Option.none<string>), (text) => decode(name, text))
+    const manifest = Result.getOrElse(text, Option.none<string>).pipe(
+      Option.flatMap(decode),
+      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
+      Option.filter(isOurs)
+    )
     if (Option.isSome(manifest)) manifests.set(manifest.value.stream, manifest.value)
     else damaged.set(name, Option.getOrUndefined(Result.getFailure(text)))
   }
   return { manifests, damaged }
 })
-
-/** Decodes the text of a manifest with a file name. None if it is damaged or was not written by source-prometheus. */
-export const manifestDecoder = <E extends StreamManifest>({ isOurs, schema }: Format<E>) => {
-  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
-  return (name: string, text: string): Option.Option<E> =>
-    decode(text).pipe(
-      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
-      Option.filter(isOurs)
-    )
-}
-
-/** The error of a stream whose manifest at a path cannot be used. */
-export const damagedManifest = (stream: string, path: string): DestinationError =>
-  new DestinationError({
-    message: `${path} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
-  })
 
 /** Whether a read can resume from the states of a manifest. */
 const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>

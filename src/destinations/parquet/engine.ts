@@ -1,12 +1,11 @@
 /** DuckDB as the Parquet writer of one folder. */
 import { Effect } from "effect"
-import type { DestinationError } from "../Destination.ts"
 import { duckdbError } from "../duckdb/duckdbError.ts"
 import { divideBytes, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, randomName } from "../folder/durably.ts"
 import type { ParquetFolder } from "./files.ts"
 
-export type Engine = Effect.Success<ReturnType<typeof startEngine>>
+export type Engine = Effect.Success<ReturnType<typeof openEngine>>
 
 /** Starts DuckDB until the scope closes. */
 export const openEngine = Effect.fnUntraced(function* (
@@ -19,30 +18,12 @@ export const openEngine = Effect.fnUntraced(function* (
     files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
     () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))
   )
-  return yield* startEngine({ path: folder, workPath, check }, memoryMegabytes)
-})
-
-/** Where DuckDB writes. */
-interface Workplace {
-  /** The destination, for errors. */
-  readonly path: string
-  /** A local folder of this process. */
-  readonly workPath: string
-  /** Fails once the destination is lost to another run. */
-  readonly check: Effect.Effect<void, DestinationError>
-}
-
-/** Starts DuckDB in a folder that exists, until the scope closes. */
-export const startEngine = Effect.fnUntraced(function* (
-  { check, path, workPath }: Workplace,
-  memoryMegabytes: number
-) {
   const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes,
     temporaryFolder: `${workPath}/spill`,
     // Each file is read only once, and cached files do not count towards the memory limit.
     settings: { enable_external_file_cache: "false" },
-    errorOf: (error) => duckdbError({ path, memoryMegabytes }, error)
+    errorOf: (error) => duckdbError({ path: folder, memoryMegabytes }, error)
   })
   return {
     duckdb,
