@@ -3,16 +3,18 @@ import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { duckdb } from "../destinations/duckdb/DuckDBFile.ts"
 import { jsonLines } from "../destinations/jsonl/JsonLinesFolder.ts"
 import { parquet } from "../destinations/parquet/ParquetFolder.ts"
+import { postgres } from "../destinations/postgres/PostgresSchema.ts"
 
 /** The first one is the default of `--to`. */
 export const destinationKinds: readonly [DestinationKind, ...ReadonlyArray<DestinationKind>] = [
   duckdb,
   parquet,
-  jsonLines
+  jsonLines,
+  postgres
 ]
 
 export const kindOf = (scheme: string): DestinationKind | undefined =>
-  destinationKinds.find((kind) => kind.scheme === scheme)
+  destinationKinds.find((kind) => kind.scheme === scheme || kind.aliases?.includes(scheme))
 
 /** The kinds that replace rows, for a sentence. */
 export const replacing = (): string =>

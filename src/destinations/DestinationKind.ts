@@ -26,6 +26,8 @@ export interface OpenOptions {
 export interface DestinationKind {
   /** The scheme in `--to`, such as `parquet`. */
   readonly scheme: string
+  /** Other schemes that mean the same. */
+  readonly aliases?: ReadonlyArray<string>
   /** The placeholder after the scheme, for the help text. */
   readonly place: "FILE" | "DIR" | "CATALOG" | "URL"
   /** The contents of the place, for the help text. */

@@ -74,7 +74,7 @@ describe("checkTogether", () => {
     [{ gzip: true, ...to("parquet") }, /remove it, or give --to jsonl:DIR\.$/],
     [
       { memoryMegabytes: 128, ...to("jsonl") },
-      /^--memory is for duckdb:FILE or parquet:DIR alone: remove it/
+      /^--memory is for duckdb:FILE, parquet:DIR or postgres:URL alone: remove it/
     ],
     [{ fullRefresh: true, mode: "full_refresh_append" }, /full_refresh_append keeps them: remove/],
     [{ isDryRun: true, everyMillis: 1000 }, /remove --every\.$/],

@@ -31,16 +31,16 @@ describe("parseTarget", () => {
   })
 
   it.each([
-    ["", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
+    ["", "duckdb:FILE, parquet:DIR, jsonl:DIR or postgres:URL."],
     ["duckdb", ", and the path is missing."],
     ["duckdb:", ", and the path is missing."],
     ["x.duckdb", ", such as duckdb:x.duckdb."],
     ["out.jsonl", ": JSON lines go into a folder with one file per stream."],
-    ["md:metrics", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    ["postgres:dbname=x", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    ["csv:out", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    [":memory:", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    ["DuckDB:x", "duckdb:FILE, parquet:DIR or jsonl:DIR."]
+    ["md:metrics", "duckdb:FILE, parquet:DIR, jsonl:DIR or postgres:URL."],
+    ["postgres:", ", and the path is missing."],
+    ["csv:out", "duckdb:FILE, parquet:DIR, jsonl:DIR or postgres:URL."],
+    [":memory:", "duckdb:FILE, parquet:DIR, jsonl:DIR or postgres:URL."],
+    ["DuckDB:x", "duckdb:FILE, parquet:DIR, jsonl:DIR or postgres:URL."]
   ] as const)("says what to give instead of %j", (text, end) => {
     const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
     assert.isTrue(message.startsWith(`--to is ${JSON.stringify(text)}, but must be duckdb:FILE`), message)

@@ -2,17 +2,19 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
-import { Effect, type FileSystem, Layer } from "effect"
+import { Effect, type FileSystem, Layer, type Scope } from "effect"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { Destination, DestinationError } from "../../src/destinations/Destination.ts"
 import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
 import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
+import * as PostgresSchema from "../../src/destinations/postgres/PostgresSchema.ts"
+import * as Postgres from "../support/postgres.ts"
 import { runs } from "../support/runs.ts"
 import { queryDatabase } from "./duckdb/queryDatabase.ts"
 import { runOn } from "./duckdb/steps.ts"
-import { failStatements, killBeforeStatement } from "./duckdb/stopStatements.ts"
+import { failStatements, killBeforeStatement, killHere } from "./duckdb/stopStatements.ts"
 import { fillDisk, killBeforeChange, killBeforeRename, type Stop } from "./stops.ts"
 
 /** A row: its series and time, and its value. */
@@ -36,6 +38,8 @@ type Trouble = readonly [damage: (folder: string) => Promise<void> | void, messa
 /** A destination in a folder. */
 export interface TestBackend {
   readonly name: string
+  /** Starts the server that it needs, until the scope closes. */
+  readonly server?: Effect.Effect<void, unknown, Scope.Scope>
   readonly layer: (
     folder: string,
     options?: OpenOptions
@@ -144,6 +148,66 @@ const parquet: TestBackend = {
   runs: runs(2, 20)
 }
 
+/** The variable with the address of the server, for child processes too. */
+const POSTGRES = "TEST_POSTGRES_URL"
+
+/** The schema of a folder has its name, so that errors name it. */
+const schemaOf = (folder: string) => `"${folder}"`
+
+/** Runs psql, which prints nothing else than the values. */
+const psql = async (sql: string) => (await Postgres.runPsql(process.env[POSTGRES]!, sql)).trimEnd()
+
+const postgres: TestBackend = {
+  name: "postgres",
+  server: Effect.map(Postgres.make(), (server) => {
+    process.env[POSTGRES] = server.urlOf()
+  }),
+  layer: (folder, options) =>
+    Layer.suspend(() =>
+      PostgresSchema.layer({ ...about, ...options, path: `${process.env[POSTGRES]}?schema=${folder}` })
+    ),
+  rows: async (folder, stream) => {
+    const lines = await psql(
+      `SELECT series_id || ' ' || to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), value
+       FROM ${schemaOf(folder)}."${stream.replaceAll('"', '""')}"`
+    ).catch((error: unknown) => {
+      if (String(error).includes("does not exist")) return ""
+      throw error
+    })
+    return lines
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line): Row => {
+        const [key = "", value = ""] = line.split("|")
+        return { key, value }
+      })
+  },
+  replacesRows: true,
+  isReadableWhileOpen: true,
+  stops: {
+    kill: killHere(""),
+    killAtCommit: killHere("COMMIT"),
+    fullDisk: failStatements(
+      /^\s*(ATTACH|COMMIT|CREATE|INSERT|ALTER|CALL postgres_execute)/,
+      'Failed to execute query: ERROR:  could not extend file "base/5/16384": No space left on device'
+    )
+  },
+  troubles: {
+    "a dropped table": [
+      async (folder) => void (await psql(`DROP TABLE ${schemaOf(folder)}.up`)),
+      /has no table "up", but .* records are missing/
+    ],
+    "a damaged manifest": [
+      async (folder) =>
+        void (await psql(
+          `UPDATE ${schemaOf(folder)}._source_prometheus_streams SET entry = '{}' WHERE stream = 'up'`
+        )),
+      /is damaged: _source_prometheus_streams has an entry of up that/
+    ]
+  },
+  runs: runs(1, 5)
+}
+
 interface Line {
   readonly data: { readonly series_id: string; readonly time: string; readonly value: number }
 }
@@ -171,4 +235,4 @@ const jsonl = (gzip: boolean): TestBackend => {
   }
 }
 
-export const backends: ReadonlyArray<TestBackend> = [duckdb, parquet, jsonl(false), jsonl(true)]
+export const backends: ReadonlyArray<TestBackend> = [duckdb, parquet, jsonl(false), jsonl(true), postgres]

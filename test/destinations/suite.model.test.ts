@@ -1,8 +1,8 @@
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import { Effect, Exit, Layer, Scope } from "effect"
 import {
   Destination,
   emptyContents,
@@ -69,6 +69,10 @@ const isDiskFull = (error: { readonly message: string }): boolean => {
 }
 
 describe.each(backends)("$name", (backend) => {
+  const scope = Scope.makeUnsafe()
+  beforeAll(() => Effect.runPromise(Scope.provide(backend.server ?? Effect.void, scope)))
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
   /** Does something with the destination, which is open for as long as that takes. */
   const use = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>, options?: OpenOptions) =>
     body.pipe(Effect.provide(backend.layer(folder, options)), Effect.provide(NodeServices.layer))

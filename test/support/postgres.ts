@@ -33,6 +33,29 @@ const serverUser = () => {
 /** Crashes of the server lose nothing without these: only those of the machine would. */
 const fast = { fsync: "off", full_page_writes: "off", max_wal_size: "256MB", shared_buffers: "32MB" }
 
+/** Runs psql, which prints rows as unaligned text, in the order of its statements. */
+export const runPsql = async (
+  url: string,
+  sql: string,
+  args: ReadonlyArray<string> = []
+): Promise<string> => {
+  const programs = await findPostgres()
+  const psql = execFile(
+    programs.psql,
+    ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", ...args, "-d", url, "-f", "-"],
+    { env: { ...process.env, PGTZ: "UTC", PGOPTIONS: "-c client_min_messages=warning" }, maxBuffer: 1e9 },
+    () => {}
+  )
+  let [output, errors] = ["", ""]
+  psql.stdout!.on("data", (text: string) => (output += text))
+  psql.stderr!.on("data", (text: string) => (errors += text))
+  psql.stdin!.on("error", () => {})
+  psql.stdin!.end(sql)
+  const code = await new Promise<number | null>((resolve) => psql.once("close", resolve))
+  if (code !== 0) throw new Error(`psql ended with code ${code}: ${errors}`)
+  return output
+}
+
 /** Runs PostgreSQL until the scope closes. */
 export const make = Effect.fnUntraced(function* ({ settings = {}, tls }: PostgresOptions = {}) {
   const programs = yield* attempt(findPostgres)
@@ -66,23 +89,6 @@ export const make = Effect.fnUntraced(function* ({ settings = {}, tls }: Postgre
     ...settings
   }
   const urlOf = (port: number, database: string) => `postgresql://postgres@127.0.0.1:${port}/${database}`
-  /** Runs psql, which prints rows as unaligned text, in the order of its statements. */
-  const psqlOn = async (url: string, sql: string, args: ReadonlyArray<string> = []): Promise<string> => {
-    const psql = execFile(
-      programs.psql,
-      ["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", ...args, "-d", url, "-f", "-"],
-      { env: { ...process.env, PGTZ: "UTC", PGOPTIONS: "-c client_min_messages=warning" }, maxBuffer: 1e9 },
-      () => {}
-    )
-    let [output, errors] = ["", ""]
-    psql.stdout!.on("data", (text: string) => (output += text))
-    psql.stderr!.on("data", (text: string) => (errors += text))
-    psql.stdin!.on("error", () => {})
-    psql.stdin!.end(sql)
-    const code = await new Promise<number | null>((resolve) => psql.once("close", resolve))
-    if (code !== 0) throw new Error(`psql ended with code ${code}: ${errors}`)
-    return output
-  }
   const server = yield* Effect.acquireRelease(
     Effect.sync(
       () =>
@@ -97,7 +103,7 @@ export const make = Effect.fnUntraced(function* ({ settings = {}, tls }: Postgre
           // Does not wait for clients.
           stopSignal: "SIGINT",
           ready: async (baseUrl) => {
-            await psqlOn(urlOf(Number(new URL(baseUrl).port), "postgres"), "SELECT 1")
+            await runPsql(urlOf(Number(new URL(baseUrl).port), "postgres"), "SELECT 1")
             return true
           }
         })
@@ -105,7 +111,7 @@ export const make = Effect.fnUntraced(function* ({ settings = {}, tls }: Postgre
     (server) => Effect.promise(() => server.stop())
   )
   yield* attempt((signal) => server.start(signal))
-  const psql = (sql: string, database = "postgres") => psqlOn(urlOf(server.port, database), sql)
+  const psql = (sql: string, database = "postgres") => runPsql(urlOf(server.port, database), sql)
   /** The rows of a query, with the texts of their values by column. */
   const rows = async (
     sql: string,
@@ -123,7 +129,7 @@ export const make = Effect.fnUntraced(function* ({ settings = {}, tls }: Postgre
     /** Runs statements, and returns what psql prints: unaligned, without headings. */
     psql,
     /** Runs psql on any address. */
-    psqlOn,
+    psqlOn: runPsql,
     rows,
     /** Ends the connections of all clients but psql's own, as a lost network would, and returns their number. */
     disconnectClients: async (where = "true"): Promise<number> =>

@@ -23,6 +23,8 @@ export interface Dialect {
   readonly tableName: (stream: string, taken: ReadonlySet<string>) => string
   /** The column of a label; undefined if it has none. */
   readonly columnOf: (label: string) => string | undefined
+  /** Whether a column can have this text. A label with another one is in the column for other labels. Undefined if all can. */
+  readonly acceptsText?: (text: string) => boolean
   /** The fully qualified name of a table of streams. */
   readonly qualified: (table: string) => string
   readonly createTable: (
@@ -39,6 +41,10 @@ export interface Dialect {
   readonly contents: (table: string, where: string) => string
   /** A condition for the last rows of a table, of which there are so many. */
   readonly lastRows: (runQuery: RunQuery, table: string, rows: number) => Promise<string>
+  /** Has the database number the rows that are appended to a table from now on, if it does not keep their order by itself. */
+  readonly numberRows?: (table: string) => string
+  /** Saves the text of a manifest, if parameters of a statement are not what does it. */
+  readonly saveManifest?: (key: string, entry: string, isKnown: boolean) => string
   /** Removes rows of a time range if a row inserted later has their series and time. */
   readonly removeEarlier: (table: string, range: TimeRange) => string
 }

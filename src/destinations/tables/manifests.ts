@@ -106,7 +106,7 @@ const asFound = ({ folded }: Dialect, manifest: Manifest, { relations, shapes }:
 }
 
 /** A stream as a text for SQL. Characters that SQL cannot represent are escaped. */
-const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
+export const keyOf = (stream: string): string => JSON.stringify(stream).slice(1, -1)
 
 /** The stream of such a text; undefined if it is invalid. */
 const streamOf = (key: unknown): string | undefined => {
@@ -124,13 +124,18 @@ export const renameAbout = ({ dialect, labelColumns, source }: About): string =>
 
 /** Saves the manifest of a stream, which may have one already, or several damaged ones. */
 export const saveManifest = async (
-  { streams }: Dialect,
+  dialect: Dialect,
   connection: DuckDBConnection,
   manifest: Manifest,
   isKnown: boolean,
   isDamaged: boolean
 ): Promise<void> => {
+  const { streams } = dialect
   const key = keyOf(manifest.stream)
+  if (dialect.saveManifest !== undefined) {
+    await connection.run(dialect.saveManifest(key, JSON.stringify(manifest), isKnown && !isDamaged))
+    return
+  }
   if (isDamaged) await connection.run(`DELETE FROM ${streams} WHERE stream = $1`, [key])
   await connection.run(
     isKnown ? `UPDATE ${streams} SET entry = $2 WHERE stream = $1` : `INSERT INTO ${streams} VALUES ($1, $2)`,

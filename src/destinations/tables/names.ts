@@ -8,7 +8,7 @@ export const DATABASE = "data"
 export const OWN_SCHEMA = "_source_prometheus"
 
 /** The kinds of objects with a name in a schema. */
-export type Relation = "table" | "view"
+export type Relation = "table" | "view" | "index" | "sequence" | "type"
 
 /** The first and the last time, both included, in milliseconds. */
 export interface TimeRange {

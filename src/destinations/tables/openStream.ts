@@ -71,8 +71,9 @@ const openBackend = Effect.fnUntraced(function* (
   const labels = open.labelColumns
     ? labelColumns(targetLabels ?? [], dialect.columnOf, open.maxLabels())
     : undefined
-  const staging = stageSamples(duckdb, connection, labels)
+  const staging = stageSamples(duckdb, connection, labels, dialect.acceptsText)
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
+  let isNumbered = false
   /** The time of the latest row in the table. */
   let tableMillis = begun?.lastMillis ?? null
   /** The appended rows, before and after the mark. */
@@ -119,6 +120,7 @@ const openBackend = Effect.fnUntraced(function* (
         await run(dialect.dropTable(next.table))
       }
       await grow(run, open, target, targetLabels, labels?.names ?? [])
+      if (!isUnique && !isNumbered && dialect.numberRows !== undefined) await run(dialect.numberRows(target))
       const count = await insert(run, parts)
       const rest = { ...Struct.omit(manifest, ["next", "refreshRows", "state", "refreshState"]), ...states }
       if (!isOverwrite) {
@@ -135,6 +137,7 @@ const openBackend = Effect.fnUntraced(function* (
       await run(dialect.renameTable(target, table))
       return { ...Struct.omit(rest, ["orphan"]), lastMillis, hasTable: true, isUnique: true }
     })
+    isNumbered = true
     targetLabels = [...(labels?.names ?? [])]
     refreshRows = manifest.refreshRows ?? 0
     tableMillis = lastMillis

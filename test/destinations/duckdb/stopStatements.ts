@@ -44,15 +44,34 @@ export const killBeforeStatement =
       })
     })
 
+/** Kills a run before a statement with this beginning. What it has committed is on a server. */
+export const killHere =
+  (beginning: string): Stop =>
+  (folder, at, onStop) =>
+    Layer.suspend(() => {
+      let count = 0
+      let isKilled = false
+      return watchStatements((sql) => {
+        if (!isKilled && sql.startsWith(beginning) && count++ === at) {
+          onStop(folder)
+          isKilled = true
+        }
+        return isKilled ? new Error(killed) : undefined
+      })
+    })
+
 /** Fills the disk: that statement and all later ones fail if they need space. */
 export const failStatements =
-  (needSpace: RegExp): Stop =>
+  (
+    needSpace: RegExp,
+    text = 'IO Error: Could not write file "data.duckdb.wal": No space left on device'
+  ): Stop =>
   (folder, at, onStop) =>
     Layer.suspend(() => {
       let count = 0
       return watchStatements((sql) => {
         if (count++ < at || !needSpace.test(sql)) return undefined
         onStop(folder)
-        return new Error('IO Error: Could not write file "data.duckdb.wal": No space left on device')
+        return new Error(text)
       })
     })

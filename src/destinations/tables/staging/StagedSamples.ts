@@ -78,7 +78,8 @@ export type StagedSamples = ReturnType<typeof stageSamples>
 export const stageSamples = (
   duckdb: DuckDB,
   connection: DuckDBConnection,
-  labels: LabelColumns | undefined
+  labels: LabelColumns | undefined,
+  acceptsText: (text: string) => boolean = () => true
 ) => {
   const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
   const numbers = new Map<string, number>()
@@ -139,7 +140,7 @@ export const stageSamples = (
       for (const [label, value] of one.labels) {
         seriesBytes += label.length + value.length
         if (label === METRIC_NAME) continue
-        const column = labels?.columnFor(label)
+        const column = acceptsText(value) ? labels?.columnFor(label) : undefined
         // DuckDB's JSON does not support lone surrogates.
         if (column === undefined) rest.push([label.toWellFormed(), value.toWellFormed()])
         else values.set(column, value)

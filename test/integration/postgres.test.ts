@@ -1,0 +1,207 @@
+/** Runs of the built executable into a real PostgreSQL, read by psql. */
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import * as child from "../support/child.ts"
+import * as connector from "../support/connector.ts"
+import { gauge, iso, minute, start } from "../support/gauge.ts"
+import { pointsOf, serve, serveMock } from "../support/mockServer.ts"
+import * as Postgres from "../support/postgres.ts"
+
+/** The rows and the distinct rows of a table, as psql prints them. */
+const countOf = (server: Postgres.Postgres, table: string) =>
+  Effect.promise(async () =>
+    (await server.psql(`SELECT count(*), count(DISTINCT (series_id, time)) FROM ${table}`)).trim()
+  )
+
+const succeeded = ({ code, stderr }: child.ChildResult): void => assert.strictEqual(code, 0, stderr)
+
+describe("postgres:", () => {
+  it.live("writes tables that psql reads, and later runs add to them", () =>
+    Effect.gen(function* () {
+      const server = yield* Postgres.make()
+      const files = yield* connector.workspace
+      const long = `metric_with_a_name_that_is_longer_than_postgresql_keeps_of_names_${"x".repeat(20)}`
+      const series = [
+        makeSeries({ __name__: "up", job: "a\tb\\N", Job: "c", ctid: "1", ["l".repeat(70)]: "long" }, [
+          [start, 0.1],
+          [start + minute, Number.NaN],
+          [start + 2 * minute, 1e-310]
+        ]),
+        ...gauge("Up", 100),
+        ...[`${long}_a`, `${long}_b`].flatMap((name) => gauge(name, 3))
+      ]
+      const to = `postgres:${server.urlOf()}?schema=metrics`
+      // Both runs read the same server.
+      const { config } = yield* serve(series, 3)
+      const runUntil = (minutes: number) =>
+        child.run([
+          "run",
+          ...[
+            "--config",
+            files.write("c.json", {
+              ...config,
+              end_date: iso(start + (minutes - 1) * minute)
+            })
+          ],
+          ...["--to", to, "--json"]
+        ])
+      const first = yield* runUntil(2)
+      succeeded(first)
+      assert.notInclude(first.stderr, "ERROR")
+      succeeded(yield* runUntil(100))
+      const rows = yield* Effect.promise(() =>
+        server.rows(
+          `SELECT to_char(time AT TIME ZONE 'UTC', 'HH24:MI') AS time, value, special_value, job, label_ctid, other_labels::text AS other
+           FROM metrics.up ORDER BY 1`
+        )
+      )
+      const same = {
+        job: "a\tb\\N",
+        label_ctid: "1",
+        other: JSON.stringify({ Job: "c", ["l".repeat(70)]: "long" })
+      }
+      assert.deepStrictEqual(rows as unknown, [
+        { time: "00:00", value: 0.1, special_value: null, ...same },
+        { time: "00:01", value: null, special_value: "NaN", ...same },
+        { time: "00:02", value: 1e-310, special_value: null, ...same }
+      ])
+      assert.strictEqual(yield* countOf(server, `metrics."Up_2"`), "100|100")
+      const tables = yield* Effect.promise(() =>
+        server.rows(
+          "SELECT tablename FROM pg_tables WHERE schemaname = 'metrics' AND tablename LIKE 'metric%' ORDER BY 1"
+        )
+      )
+      assert.lengthOf(tables, 2)
+      for (const { tablename } of tables)
+        assert.strictEqual(yield* countOf(server, `metrics."${tablename}"`), "3|3")
+      const indexes = yield* Effect.promise(() =>
+        server.psql(
+          "SELECT DISTINCT regexp_replace(indexdef, '.*USING ', '') FROM pg_indexes WHERE schemaname = 'metrics'"
+        )
+      )
+      assert.strictEqual(indexes.trim(), 'brin ("time")')
+      // The command that a person gets.
+      const shown = yield* child.run(["run", "--config", files.path("c.json"), "--to", to])
+      succeeded(shown)
+      const command = /psql -d .*/.exec(shown.stdout + shown.stderr)?.[0]
+      assert.isDefined(command)
+      const { stdout } = yield* Effect.promise(() => promisify(execFile)("sh", ["-c", command!]))
+      assert.match(stdout, /\(\d+ rows\)/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("has each row once when the server is restarted in the middle of runs", () =>
+    Effect.gen(function* () {
+      const server = yield* Postgres.make()
+      let isHeld = true
+      const names = Array.from({ length: 60 }, (_, index) => `metric_${index}`)
+      const mock = new MockPrometheus(makeDatabase(names.flatMap((name) => gauge(name, 200, 5))), {
+        lookbackMillis: 1000,
+        version: "3.0.0",
+        faults: (request) => (isHeld && pointsOf(request) > 0 ? { delayMillis: 500 } : undefined)
+      })
+      const { config } = yield* serveMock(mock, 200)
+      const files = yield* connector.workspace
+      const to = `postgres:${server.urlOf()}`
+      const args = ["run", "--config", files.write("c.json", config), "--to", to, "--json"]
+      for (const how of ["stop", "kill"] as const) {
+        mock.requests.length = 0
+        const running = yield* child.start(args)
+        while (mock.requests.filter((request) => pointsOf(request) > 0).length < 8) {
+          yield* Effect.sleep("20 millis")
+        }
+        yield* Effect.promise(() => server.restart(how, 3000))
+        const { code, stderr } = yield* running.result
+        assert.notStrictEqual(code, 0, stderr)
+        assert.match(stderr, /(lost the connection|cannot be reached).*Check/)
+        assert.notMatch(stderr, /(IO|Binder|Context|Invalid|Catalog) Error|application_name/)
+      }
+      isHeld = false
+      succeeded(yield* child.run(args))
+      for (const name of names) {
+        assert.strictEqual(yield* countOf(server, `prometheus.${name}`), "1000|1000", name)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("refuses what it cannot open in sentences, without passwords", () =>
+    Effect.gen(function* () {
+      const server = yield* Postgres.make()
+      yield* Effect.promise(() =>
+        server.psql(`
+          CREATE ROLE reader LOGIN PASSWORD 'right';
+          CREATE ROLE writer LOGIN PASSWORD 'right';
+          GRANT CREATE ON DATABASE postgres TO writer;
+          CREATE SCHEMA foreign_tables; CREATE TABLE foreign_tables.up (n int);
+        `)
+      )
+      const { config } = yield* serve(gauge("up", 3), 3)
+      const files = yield* connector.workspace
+      const path = files.write("c.json", config)
+      const attempt = (to: string, password: string | undefined) =>
+        child.run(["run", "--config", path, "--to", to], { env: { PGPASSWORD: password } })
+      const at = `127.0.0.1:${server.port}`
+      const refusals: ReadonlyArray<readonly [to: string, password: string | undefined, message: RegExp]> = [
+        [
+          `postgres:postgresql://reader@${at}/postgres`,
+          "hunter2",
+          /refuses this user: .*password authentication failed.*PGPASSWORD/
+        ],
+        [
+          `postgres:postgresql://reader@${at}/postgres`,
+          "right",
+          /cannot be written: permission denied.*Grant/
+        ],
+        [
+          `postgres:postgresql://writer:hunter2@${at}/postgres`,
+          undefined,
+          /has a password, which other users.*PGPASSWORD/
+        ],
+        [
+          `postgres:postgresql://postgres@${at}/nothing`,
+          undefined,
+          /database "nothing" does not exist\. Create it/
+        ],
+        [
+          "postgres:postgresql://postgres@127.0.0.1:9/postgres",
+          undefined,
+          /cannot be reached: .*refused\. Check the host/
+        ],
+        [
+          `postgres:postgresql://postgres@${at}/postgres?sslmode=require`,
+          undefined,
+          /cannot be reached safely: .*SSL.*sslmode/
+        ],
+        [`postgres:service=nowhere`, undefined, /definition of service "nowhere" not found\. Correct/],
+        [
+          `postgres:postgresql://postgres@${at}/postgres?schema=foreign_tables`,
+          undefined,
+          /has not created it\. Choose another schema/
+        ]
+      ]
+      for (const [to, password, message] of refusals) {
+        const { code, stderr, stdout } = yield* attempt(to, password)
+        assert.notStrictEqual(code, 0, to)
+        assert.match(stderr, message)
+        assert.notInclude(stderr + stdout, "hunter2")
+      }
+      succeeded(
+        yield* attempt(
+          `postgres:host=127.0.0.1 port=${server.port} dbname=postgres user=writer schema=m`,
+          "right"
+        )
+      )
+      assert.strictEqual(yield* countOf(server, "m.up"), "3|3")
+      assert.strictEqual(
+        yield* Effect.promise(() =>
+          server.psql("SELECT count(*) FROM pg_class WHERE relnamespace = 'foreign_tables'::regnamespace")
+        ),
+        "1\n"
+      )
+    }).pipe(Effect.scoped)
+  )
+})
