@@ -14,7 +14,9 @@ const PartFile = Schema.Struct({
   bytes: Count,
   ...contentsFields,
   /** The path in the folder from which it is moved into place. */
-  from: Schema.optionalKey(Schema.String)
+  from: Schema.optionalKey(Schema.String),
+  /** The name that the process gave it, if several write to the folder. No other file ever has it. */
+  id: Schema.optionalKey(Schema.String)
 })
 export type PartFile = typeof PartFile.Type
 
@@ -73,14 +75,8 @@ export const missingPart = (path: string, statePath: string, stream: string): De
     message: `${path} is missing or not the file that ${statePath} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
   })
 
-/** The path of a new file that belongs to one run, which has a random name. */
-export const runPath = (stream: string, part: number, run: string): string =>
-  `${freshPath(stream, part)}.${run}`
-
-const isRunPath = (path: string | undefined, stream: string, part: number): boolean => {
-  const beginning = `${freshPath(stream, part)}.`
-  return path?.startsWith(beginning) === true && /^[0-9a-f]{18}$/.test(path.slice(beginning.length))
-}
+/** The path of a new file of one of several processes before it is moved into place. */
+export const asidePath = (stream: string, id: string): string => `_state/_new/${fileName(stream)}=${id}`
 
 /** A day as in the name of a folder. */
 export const dayOf = (midnight: number): string => new Date(midnight).toISOString().split("T")[0]!
@@ -96,13 +92,15 @@ export const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: Par
   for (const file of [...files, ...(next?.files ?? []), ...removed]) {
     if (!isDay(file.day) || file.part >= nextPart || parts.has(file.part)) return false
     parts.add(file.part)
+    if (file.id !== undefined && !/^[0-9a-f]{18}-\d{1,15}$/.test(file.id)) return false
     const known = [
       undefined,
+      ...(file.id === undefined ? [] : [asidePath(stream, file.id)]),
       freshPath(stream, file.part),
       placeOf("main", stream, file),
       placeOf("next", stream, file)
     ]
-    if (!known.includes(file.from) && !isRunPath(file.from, stream, file.part)) return false
+    if (!known.includes(file.from)) return false
   }
   return true
 }

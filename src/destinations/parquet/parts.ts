@@ -65,7 +65,7 @@ export const openParts = Effect.fnUntraced(function* (
     queryOf: (paths: ReadonlyArray<string>) => string
   ) {
     const part = nextPart++
-    const from = place.freshPath(stream, part)
+    const fresh = place.freshPlace(stream, part)
     const path = `${engine.workPath}/${fileName(stream)}=${part}`
     const { rowsChanged } = yield* Effect.scoped(
       Effect.flatMap(pathsOf(instead), (paths) =>
@@ -75,7 +75,7 @@ export const openParts = Effect.fnUntraced(function* (
       )
     )
     const { size } = yield* files.stat(path).pipe(Effect.mapError(cannot("read", path)))
-    yield* place.addPart(path, from)
+    yield* place.addPart(path, fresh.from)
     const replaced = new Set(instead)
     // A manifest lists those that were saved.
     const unsaved = instead.filter((file) => !saved.has(file.part))
@@ -84,7 +84,7 @@ export const openParts = Effect.fnUntraced(function* (
     const { firstMillis, lastMillis } = span
     working = [
       ...working.filter((file) => !replaced.has(file)),
-      { day, part, bytes: Number(size), rows: rowsChanged, firstMillis, lastMillis, from }
+      { day, part, bytes: Number(size), rows: rowsChanged, firstMillis, lastMillis, ...fresh }
     ]
     touched.add(day)
   })
