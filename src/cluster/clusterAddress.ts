@@ -1,0 +1,23 @@
+/** The value of `--cluster`. */
+import { Result } from "effect"
+import type { ClusterAddress } from "./PartQueue.ts"
+
+/** Where a password belongs, for a sentence. */
+export const PASSWORD_PLACES = "the environment variable PGPASSWORD or the file ~/.pgpass (or PGPASSFILE)"
+
+/** Parses the URL of a PostgreSQL database. Fails with a sentence for the user, which does not repeat a password. */
+export const parseClusterAddress = (text: string): Result.Result<ClusterAddress, string> => {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || !["postgres:", "postgresql:"].includes(url.protocol)) {
+    return Result.fail(
+      "--cluster must be the URL of a PostgreSQL database, such as postgresql://user@host:5432/database."
+    )
+  }
+  if (url.password !== "" || url.searchParams.has("password")) {
+    return Result.fail(
+      `--cluster has a password, which every user of this machine could see. Remove it, and put it into ${PASSWORD_PLACES}.`
+    )
+  }
+  const name = decodeURIComponent(url.pathname.slice(1)) || url.searchParams.get("dbname") || url.username
+  return Result.succeed({ url: text, text: `postgresql://${url.host}/${name}` })
+}
