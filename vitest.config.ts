@@ -1,9 +1,9 @@
 import { defineConfig } from "vitest/config"
 
 /**
- * Six projects. "unit", "model" (destinations against a model, and hostile servers, clients and texts: random runs, kills, full disks, deadlines) and
- * "conformance" (the built executable against the mock, rule by rule; in processes of all kinds; README's commands) need
- * nothing but Node;
+ * Six projects. "unit" and "conformance" (the built executable against the mock, rule by rule; in processes of all kinds; README's
+ * commands) need nothing but Node; "model" (destinations against a model, and hostile servers, clients and texts: random runs,
+ * kills, full disks, deadlines) needs PostgreSQL, DuckDB's extensions and an S3 server, which its global setup finds or installs;
  * "package" (what is published, installed into a fresh project) needs npm's registry or cache too; "integration" needs
  * real servers and Chromium, which its global setup finds, installs or builds; "clients" needs Python beside Prometheus,
  * for Airbyte's own programs. A plain `vitest run` runs all of them.
@@ -36,6 +36,7 @@ export default defineConfig({
         test: {
           name: "model",
           include: ["test/**/*.model.test.ts"],
+          globalSetup: ["test/support/databasesSetup.ts"],
           setupFiles: ["test/support/quiet.ts"],
           isolate: false,
           testTimeout: 240_000
@@ -60,7 +61,7 @@ export default defineConfig({
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          globalSetup: ["test/support/globalSetup.ts"],
+          globalSetup: ["test/support/globalSetup.ts", "test/support/databasesSetup.ts"],
           testTimeout: 120_000,
           hookTimeout: 120_000
         }

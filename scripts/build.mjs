@@ -1,10 +1,11 @@
-// Builds `dist`: the program, and the library.
+// Builds `dist`: the program, the library, and npm's package of each (dist/packages).
 import { execFileSync } from "node:child_process"
 import { chmodSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, dirname, join, resolve } from "node:path"
 import { build } from "esbuild"
 import { connectionSpecification } from "../src/config/spec.ts"
 import { thirdPartyLicences } from "./licenses.mjs"
+import { writePackages } from "./packages.mjs"
 import { bundlePage, inlined } from "./page.ts"
 import { compileAll } from "./wasm.ts"
 
@@ -234,9 +235,15 @@ for (const { name: file, parentPath } of readdirSync(types, { recursive: true, w
 }
 
 const bundles = [program, library, ...bundledParts].map(({ metafile }) => metafile)
-const outputs = Object.assign({}, ...[...bundles, await page].map((bundle) => bundle.outputs))
-writeFileSync(`${folder}/THIRD-PARTY-LICENSES`, thirdPartyLicences({ outputs }))
+const { outputs: pageOutputs } = await page
+const outputs = Object.assign({}, ...bundles.map((bundle) => bundle.outputs))
+writeFileSync(
+  `${folder}/THIRD-PARTY-LICENSES`,
+  thirdPartyLicences({ outputs: { ...outputs, ...pageOutputs } })
+)
 
-// Written last: its presence marks the build as complete.
 writeFileSync(executable, launcher)
 chmodSync(executable, 0o755)
+writePackages({ folder, outputs, page: pageOutputs, types })
+// Its time marks the build as complete.
+writeFileSync(executable, launcher)

@@ -36,6 +36,13 @@ export const releases = {
     version: "v1.151.0",
     packages: ["app/victoria-metrics"],
     flags: []
+  },
+  /** An S3 server. */
+  versityGateway: {
+    module: "github.com/versity/versitygw",
+    version: "v1.8.0",
+    packages: ["cmd/versitygw"],
+    flags: []
   }
 } satisfies Record<string, Release>
 
@@ -176,13 +183,13 @@ const withoutGo = (release: Release): string =>
 (https://go.dev/dl/) and put its folder on the PATH. ${orGive(release)}`
 
 /** The variables that name ready programs: `test/support/binaries.ts` reads them. */
-const orGive = (release: Release): string => {
-  const variables =
-    release.module === releases.prometheus.module
-      ? "PROMETHEUS_3_BIN and PROMTOOL_3_BIN"
-      : "VICTORIA_METRICS_CURRENT_BIN"
-  return `Or set ${variables} to ready programs.`
-}
+const orGive = ({ module }: Release): string => `Or set ${variablesOf.get(module)} to ready programs.`
+
+const variablesOf: ReadonlyMap<string, string> = new Map([
+  [releases.prometheus.module, "PROMETHEUS_3_BIN and PROMTOOL_3_BIN"],
+  [releases.victoriaMetrics.module, "VICTORIA_METRICS_CURRENT_BIN"],
+  [releases.versityGateway.module, "VERSITYGW_BIN"]
+])
 
 if (import.meta.main) {
   try {

@@ -38,7 +38,7 @@ export const ensurePython = Effect.tryPromise({
   catch: (error) => new PythonError({ message: describe(error) })
 })
 
-interface Python {
+export interface Python {
   readonly path: string
   readonly version: string
 }
@@ -49,7 +49,7 @@ assert (3, 10) <= sys.version_info[:2] < (3, 13)
 print(sys.executable, sys.version.split()[0], sep="\\n")`
 
 /** The Python of PYTHON_BIN, which must be suitable if it is set, or else the first suitable one on the PATH. */
-const findPython = async (): Promise<Python> => {
+export const findPython = async (): Promise<Python> => {
   const wanted = process.env.PYTHON_BIN
   const candidates = wanted ? [wanted] : ["python3.12", "python3.11", "python3.10", "python3", "python"]
   for (const candidate of candidates) {

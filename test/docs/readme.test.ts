@@ -150,6 +150,9 @@ const elsewhere: ReadonlyMap<string, readonly [file: string, words: string]> = n
     "npm install source-prometheus effect",
     ["test/package/package.test.ts", 'install(project, packed, ["effect"']
   ],
+  ["npx source-prometheus-cli run --demo", ["test/package/cli.test.ts", 'execute(folder, "npx", args']],
+  ["npm install --global source-prometheus-cli", ["test/package/cli.test.ts", '"--global"']],
+  ["effect run --demo", ["test/package/cli.test.ts", 'execute(prefix, "effect", ["run", "--demo"']],
   // buildah builds from the same file, and the containers are entered without Docker.
   ["docker build --tag airbyte/source-prometheus .", ["scripts/verify-image.sh", "buildah build "]],
   ["docker run --rm airbyte/source-prometheus spec", ["test/shipping/image.check.ts", 'verb("spec")']],

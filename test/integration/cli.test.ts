@@ -212,7 +212,7 @@ describe("an unsupported Node", () => {
 describe("the command line", () => {
   it("has two names", () => {
     const { bin } = packageJson
-    assert.deepStrictEqual(Object.keys(bin), ["effect", "source-prometheus"])
+    assert.deepStrictEqual(Object.keys(bin), ["source-prometheus", "effect"])
     assert.strictEqual(bin.effect, bin["source-prometheus"])
   })
 

@@ -1,4 +1,4 @@
-/** The package as it is published, installed into a separate project outside of this one. */
+/** The packages as they are published, installed into separate projects outside of this one. */
 import { execFileSync } from "node:child_process"
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -8,8 +8,12 @@ import packageJson from "../../package.json" with { type: "json" }
 
 const root = fileURLToPath(new URL("../..", import.meta.url))
 
+/** The library, and the commands. */
+export type PackageName = "source-prometheus" | "source-prometheus-cli"
+
 /** What `npm pack` reports about a package. */
 export interface Packed {
+  readonly name: string
   readonly path: string
   readonly size: number
   readonly unpackedSize: number
@@ -22,10 +26,10 @@ export const temporaryFolder = (): { readonly path: string; readonly remove: () 
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) }
 }
 
-/** Packs the build. */
-export const pack = (folder: string): Packed => {
+/** Packs a package that the build has written. */
+export const pack = (folder: string, name: PackageName): Packed => {
   const [packed] = JSON.parse(
-    execFileSync("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
+    execFileSync("npm", ["pack", "--json", "--pack-destination", folder, `./dist/packages/${name}`], {
       cwd: root,
       encoding: "utf8",
       stdio: ["ignore", "pipe", "ignore"]
@@ -39,7 +43,7 @@ type DevDependency = keyof typeof packageJson.devDependencies
 /** Installs a package with some of this project's dependencies, in the same versions. */
 export const install = (
   folder: string,
-  { path }: Pick<Packed, "path">,
+  { name, path }: Pick<Packed, "name" | "path">,
   dependencies: ReadonlyArray<DevDependency>
 ): void => {
   const versions = dependencies.map((name) => [name, packageJson.devDependencies[name]] as const)
@@ -48,7 +52,7 @@ export const install = (
     JSON.stringify({
       private: true,
       type: "module",
-      dependencies: { "source-prometheus": `file:${path}`, ...Object.fromEntries(versions) }
+      dependencies: { [name]: `file:${path}`, ...Object.fromEntries(versions) }
     })
   )
   try {

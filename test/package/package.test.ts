@@ -1,4 +1,4 @@
-/** The published package: its files, its types, and whether programs and examples run from it alone. */
+/** The published library: its files, its types, and whether programs and examples run from it alone. */
 import { execFileSync } from "node:child_process"
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { dirname, join, resolve } from "node:path"
@@ -22,6 +22,9 @@ let packed: Packed
 
 const inProject = (name: string): string => join(project, name)
 
+const installedManifest = () =>
+  JSON.parse(readFileSync(inProject("node_modules/source-prometheus/package.json"), "utf8")) as object
+
 /** The TypeScript blocks of README's section about the library. */
 const readmeBlocks = (): ReadonlyArray<string> => {
   const readme = readFileSync(fileURLToPath(new URL("../../README.md", import.meta.url)), "utf8")
@@ -30,7 +33,7 @@ const readmeBlocks = (): ReadonlyArray<string> => {
 }
 
 beforeAll(() => {
-  packed = pack(temporary.path)
+  packed = pack(temporary.path, "source-prometheus")
   mkdirSync(project)
   install(project, packed, ["effect", "typescript", "@types/node", "vitest", "@effect/vitest"])
   copyExamples(project)
@@ -41,7 +44,7 @@ beforeAll(() => {
 
 afterAll(() => temporary.remove())
 
-describe("the package", () => {
+describe("the library's package", () => {
   const declarations = () =>
     packed.files.map(({ path }) => path).filter((path) => path.startsWith("dist/types/"))
 
@@ -56,11 +59,8 @@ describe("the package", () => {
       "dist/aws.mjs",
       "dist/google.mjs",
       "dist/index.js",
-      "dist/main.mjs",
       "dist/regexp.mjs",
-      "dist/report.mjs",
       "dist/shared-.js",
-      "dist/source-prometheus.js",
       "dist/testing.js",
       "package.json"
     ])
@@ -84,19 +84,42 @@ describe("the package", () => {
   })
 
   it("is small", () => {
-    // The libraries of AWS and Google are 170 and 570 kB of these.
-    assert.isBelow(packed.size, 810_000)
-    assert.isBelow(packed.unpackedSize, 2_600_000)
+    // The libraries of AWS and Google are a fifth and a third of these.
+    assert.isBelow(packed.size, 420_000)
+    assert.isBelow(packed.unpackedSize, 1_500_000)
   })
 
-  it("contains the files that package.json refers to, executables with permission", () => {
-    const modes = new Map(packed.files.map(({ mode, path }) => [path, mode]))
+  it("contains the files that package.json refers to", () => {
+    const paths = packed.files.map(({ path }) => path)
     const { ".": library, "./testing": testing } = packageJson.exports
-    const targets = [packageJson.main, packageJson.types, ...Object.values(packageJson.bin)]
+    const targets = [packageJson.main, packageJson.types]
     for (const target of [...targets, ...Object.values({ ...library }), ...Object.values({ ...testing })]) {
-      assert.isTrue(modes.has(target.replace(/^\.\//, "")), target)
+      assert.include(paths, target.replace(/^\.\//, ""))
     }
-    for (const bin of Object.values(packageJson.bin)) assert.strictEqual(modes.get(bin)! & 0o111, 0o111)
+  })
+
+  it("brings neither a command nor DuckDB into a project", () => {
+    assert.notProperty(installedManifest(), "bin")
+    assert.notProperty(installedManifest(), "dependencies")
+    const modules = readdirSync(inProject("node_modules"))
+    assert.includeMembers(modules, ["effect", "source-prometheus"])
+    assert.notInclude(modules, "@duckdb")
+    const commands = readdirSync(inProject("node_modules/.bin"))
+    assert.include(commands, "tsc")
+    assert.deepStrictEqual(
+      commands.filter((command) => /^(effect|source-prometheus.*)$/.test(command)),
+      []
+    )
+  })
+
+  it("names the licences of what it contains, and of nothing else", () => {
+    const licences = readFileSync(
+      inProject("node_modules/source-prometheus/dist/THIRD-PARTY-LICENSES"),
+      "utf8"
+    )
+    assert.include(licences, `\nre2js ${packageJson.devDependencies.re2js} (`)
+    // The page of reports is in the other package.
+    assert.notMatch(licences, /^uplot /m)
   })
 
   it("imports nothing but Effect and Node", () => {
@@ -260,27 +283,6 @@ for (const authentication of [{ auth_type: "aws_sigv4", region: "eu-central-1" }
       )
     })
   )
-
-  for (const command of ["source-prometheus", "effect"] as const) {
-    it(`has the command ${command}`, () => {
-      const npx = (...args: ReadonlyArray<string>) =>
-        execFileSync("npx", ["--no-install", command, ...args], { cwd: project, encoding: "utf8" })
-      assert.strictEqual(npx("--version"), `source-prometheus v${packageJson.version}\n`)
-      assert.strictEqual((JSON.parse(npx("spec")) as { readonly type: string }).type, "SPEC")
-    })
-  }
-})
-
-it("starts if it is installed alone, without Effect", () => {
-  const folder = join(temporary.path, "alone")
-  mkdirSync(folder)
-  install(folder, packed, [])
-  assert.notInclude(readdirSync(join(folder, "node_modules")), "effect")
-  const spec = execFileSync("npx", ["--no-install", "source-prometheus", "spec"], {
-    cwd: folder,
-    encoding: "utf8"
-  })
-  assert.strictEqual((JSON.parse(spec) as { readonly type: string }).type, "SPEC")
 })
 
 describe("the examples", () => {

@@ -22,6 +22,12 @@ export interface ServerProgram {
    * chosen for the server; if that port is taken, another one is chosen.
    */
   readonly portInLog?: RegExp
+  /** The user that runs it, if that is another one. */
+  readonly user?: { readonly uid: number; readonly gid: number } | undefined
+  /** Variables beside those of this process. */
+  readonly environment?: Readonly<Record<string, string>>
+  /** The signal that stops it; SIGTERM by default. */
+  readonly stopSignal?: NodeJS.Signals
   /** Whether the server at this address responds, and is this one. */
   readonly ready: (baseUrl: string) => Promise<boolean>
 }
@@ -67,7 +73,11 @@ export class ServerProcess {
     this.log = ""
     const { program } = this.server
     const args = this.server.args(this.port)
-    const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] })
+    const child = spawn(program, args, {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...this.server.environment },
+      ...this.server.user
+    })
     this.child = child
     child.stderr.on("data", (chunk: Buffer) => {
       this.log = (this.log + chunk.toString()).slice(-100_000)
@@ -110,7 +120,7 @@ export class ServerProcess {
     const child = this.child
     if (child === undefined || child.pid === undefined || hasEnded(child)) return
     const ended = once(child, "exit")
-    child.kill("SIGTERM")
+    child.kill(this.server.stopSignal ?? "SIGTERM")
     const timer = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMillis)
     await ended
     clearTimeout(timer)

@@ -5,13 +5,20 @@
 import { spawn } from "node:child_process"
 import { constants } from "node:fs"
 import { access, chmod, rm, stat, writeFile } from "node:fs/promises"
-import { delimiter, join } from "node:path"
+import { delimiter, isAbsolute, join } from "node:path"
 import { build, built, releases } from "../../scripts/servers.ts"
 
 /** Absolute paths of Prometheus' programs. */
 export interface PrometheusBinaries {
   readonly prometheus: string
   readonly promtool: string
+}
+
+/** Absolute paths of PostgreSQL's programs. */
+export interface PostgresBinaries {
+  readonly initdb: string
+  readonly postgres: string
+  readonly psql: string
 }
 
 /** The major versions of Prometheus that tests run. */
@@ -75,6 +82,26 @@ const squid: Source<string> = debian("squid", {
 Ubuntu), or set SQUID_BIN to the program.`
 })
 
+const postgres: Source<PostgresBinaries> = debian("postgresql", {
+  lookUp: async () => {
+    const initdb = await lookUp("INITDB_BIN", ...postgresPrograms("initdb"))
+    const postgres = await lookUp("POSTGRES_BIN", ...postgresPrograms("postgres"))
+    const psql = await lookUp("PSQL_BIN", ...postgresPrograms("psql"))
+    return initdb === undefined || postgres === undefined || psql === undefined
+      ? undefined
+      : { initdb, postgres, psql }
+  },
+  advice: `The tests of the destinations in PostgreSQL run a real server and need its programs "initdb", "postgres" and \
+"psql" (version 13 or newer). Install them with "apt-get install postgresql" (Debian, Ubuntu), or set INITDB_BIN, \
+POSTGRES_BIN and PSQL_BIN to the programs.`
+})
+
+/** Debian has the programs of each version in a folder that is not on the PATH. */
+const postgresPrograms = (name: string): ReadonlyArray<string> => [
+  ...[18, 17, 16, 15, 14, 13].map((version) => `/usr/lib/postgresql/${version}/bin/${name}`),
+  name
+]
+
 const currentPrometheus: Source<PrometheusBinaries> = {
   lookUp: async () => {
     const programs = await built(releases.prometheus)
@@ -94,6 +121,14 @@ const currentVictoriaMetrics: Source<string> = {
   install: () => build(releases.victoriaMetrics),
   advice: `A current VictoriaMetrics has not been built. Run "node scripts/servers.ts", or set \
 VICTORIA_METRICS_CURRENT_BIN to its program.`
+}
+
+const s3Server: Source<string> = {
+  lookUp: async () =>
+    (await fromEnvironment("VERSITYGW_BIN")) ?? (await built(releases.versityGateway))?.get("versitygw"),
+  install: () => build(releases.versityGateway),
+  advice: `The tests of destinations in object stores run a real S3 server, the Versity gateway, which has not been built. Run \
+"node scripts/servers.ts", or set VERSITYGW_BIN to its program.`
 }
 
 const prometheusSource = (release: PrometheusRelease): Source<PrometheusBinaries> =>
@@ -124,6 +159,18 @@ export const findNginx = (): Promise<string> => find(nginx)
 
 /** Finds Squid by SQUID_BIN, or else on the PATH. Rejects with instructions. */
 export const findSquid = (): Promise<string> => find(squid)
+
+/** Finds PostgreSQL by INITDB_BIN, POSTGRES_BIN and PSQL_BIN, or else where Debian has it. Rejects with instructions. */
+export const findPostgres = (): Promise<PostgresBinaries> => find(postgres)
+
+/** Finds PostgreSQL. If it is missing and there is permission, it installs Debian's package first. */
+export const ensurePostgres = (): Promise<PostgresBinaries> => ensure(postgres)
+
+/** Finds the S3 server by VERSITYGW_BIN, or else in the cache. Rejects with instructions. */
+export const findS3Server = (): Promise<string> => find(s3Server)
+
+/** Finds the S3 server. If it is missing, it builds it, if it can. */
+export const ensureS3Server = (): Promise<string> => ensure(s3Server)
 
 /** Finds nginx. If it is missing and there is permission, it installs Debian's package first. */
 export const ensureNginx = (): Promise<string> => ensure(nginx)
@@ -174,6 +221,7 @@ const fromEnvironment = async (name: string): Promise<string | undefined> => {
 }
 
 const onPath = async (program: string): Promise<string | undefined> => {
+  if (isAbsolute(program)) return (await isExecutable(program)) ? program : undefined
   const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "")
   for (const folder of [...folders, "/usr/bin", "/usr/local/bin", "/usr/sbin"]) {
     const path = join(folder, program)

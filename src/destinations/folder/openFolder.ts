@@ -16,12 +16,10 @@ import type { StreamManifest } from "../manifest.ts"
 import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "./durably.ts"
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
+import { MAX_MANIFEST_BYTES } from "./ManifestStore.ts"
 
 /** The version of the files in `_state`. A folder with another version is refused. */
 export const STATE_VERSION = 2
-
-/** A manifest is smaller, even with a Parquet file for each day of a century. */
-const MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 
 const About = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Int, source: Schema.String, format: Schema.String })
