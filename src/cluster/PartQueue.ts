@@ -3,31 +3,20 @@
  *
  * Only `layerPartQueue` and `work` know how: on the cluster of Effect, whose modules are not stable yet.
  */
-import { Context, type Effect, Schema } from "effect"
-import { Part } from "../sync/plan.ts"
-import { GridRange } from "../sync/TimeGrid.ts"
-
-/** A part of a sync, as a worker receives it. It has no secrets: each worker has its own settings. */
-export const PartJob = Schema.Struct({
-  ...Part.fields,
-  /** All points of the sync, from its configured start. */
-  grid: GridRange
-})
-
-export type PartJob = typeof PartJob.Type
+import { Context, type Duration, type Effect, Schema } from "effect"
+import type { SyncPart } from "../sync/parts.ts"
 
 /** What a worker has read and committed. */
 export const PartDone = Schema.Struct({
   /** The rows, and how many series they are of. */
   rows: Schema.Int,
   series: Schema.Int,
-  /** The times of the first and the last row, in milliseconds since the epoch. Null without rows. */
-  firstMillis: Schema.NullOr(Schema.Int),
-  lastMillis: Schema.NullOr(Schema.Int),
+  /** The times of the first and the last row, in milliseconds since the epoch. */
+  span: Schema.optional(Schema.Tuple([Schema.Int, Schema.Int])),
   /** How many requests were retried. */
   retries: Schema.Int,
   /** Why there are no rows, if that is more than that there are none. */
-  notice: Schema.optionalKey(Schema.String)
+  notice: Schema.optional(Schema.String)
 })
 
 export type PartDone = typeof PartDone.Type
@@ -36,7 +25,9 @@ export type PartDone = typeof PartDone.Type
 export class PartFailed extends Schema.TaggedError<PartFailed>()("PartFailed", {
   message: Schema.String,
   /** Whether the same part may succeed later, or on another worker. */
-  isTransient: Schema.Boolean
+  isTransient: Schema.Boolean,
+  /** Whether the other streams would fail too. */
+  isFatal: Schema.Boolean
 }) {}
 
 /** The cluster cannot be used at all. `message` says why, and what to do. */
@@ -51,15 +42,20 @@ export interface Workers {
   readonly slots: number
 }
 
+/** What happens to a part. */
+export interface Watching {
+  /** It is submitted for the first time. */
+  readonly onStart?: Effect.Effect<void>
+  /** It will be submitted again after a delay. */
+  readonly onRetry?: (error: PartFailed, delay: Duration.Duration) => Effect.Effect<void>
+}
+
 /** The queue of one sync. It limits how many parts are submitted at the same time. */
 export class PartQueue extends Context.Service<
   PartQueue,
   {
     /** Submits a part and waits for its end. A part that fails for a passing reason is submitted again, a few times. */
-    readonly submit: (
-      job: PartJob,
-      onRetry?: (error: PartFailed) => Effect.Effect<void>
-    ) => Effect.Effect<PartDone, PartFailed>
+    readonly submit: (part: SyncPart, watching?: Watching) => Effect.Effect<PartDone, PartFailed>
     /** The workers that are alive. */
     readonly workers: Effect.Effect<Workers>
     /** Fails once the sync belongs to another process. */

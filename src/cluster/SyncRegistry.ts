@@ -84,7 +84,13 @@ const make = Effect.fnUntraced(function* (settings: SyncSettings) {
     leave: Effect.asVoid(
       sql`UPDATE syncs SET alive_at = to_timestamp(0) WHERE name = ${group} AND id = ${self}`
     ),
-    end: Effect.asVoid(sql`DELETE FROM syncs WHERE name = ${group} AND id = ${self}`),
+    end: sql`DELETE FROM ${sql(`${group}_replies`)}`.pipe(
+      // Executions of an earlier submitter whose results no one needs any more.
+      Effect.andThen(sql`DELETE FROM ${sql(`${group}_messages`)}`),
+      Effect.andThen(sql`DELETE FROM syncs WHERE name = ${group} AND id = ${self}`),
+      sql.withTransaction,
+      Effect.asVoid
+    ),
     workers: Effect.map(
       sql<{ readonly count: number; readonly slots: number }>`
         SELECT count(*)::int AS count, coalesce(sum(slots), 0)::int AS slots

@@ -1,6 +1,7 @@
 /** Submits the parts of one sync, as one process at a time. */
 import { Cause, Deferred, Duration, Effect, Exit, type FileSystem, Layer, Schedule, Semaphore } from "effect"
 import { EntityAddress, EntityId, EntityType, MessageStorage, Sharding } from "effect/cluster"
+import type { SyncPart } from "../sync/parts.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
@@ -10,8 +11,8 @@ import {
   type ClusterOptions,
   type PartDone,
   PartFailed,
-  type PartJob,
   PartQueue,
+  type Watching,
   type Workers
 } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
@@ -47,8 +48,8 @@ const make = Effect.fnUntraced(function* ({ settings }: ClusterOptions) {
     yield* available(storage.clearAddress(EntityAddress.make({ entityId, entityType, shardId })))
   })
 
-  const execute = Effect.fnUntraced(function* (job: PartJob) {
-    const payload = { syncId, ...job }
+  const execute = Effect.fnUntraced(function* (part: SyncPart, attempt: number) {
+    const payload = { syncId, attempt, ...part }
     const exit = yield* available(
       PartWorkflow.execute(payload).pipe(
         Effect.exit,
@@ -61,21 +62,28 @@ const make = Effect.fnUntraced(function* ({ settings }: ClusterOptions) {
     yield* forget(yield* PartWorkflow.executionId(payload))
     return yield* Effect.catchDefect(
       exit,
-      (defect) => new PartFailed({ message: `A worker has a bug: ${String(defect)}`, isTransient: false })
+      (defect) =>
+        new PartFailed({
+          message: `A worker has a bug: ${String(defect)}`,
+          isTransient: false,
+          isFatal: false
+        })
     )
   }, Effect.provideContext(services))
 
   const submit = Effect.fnUntraced(function* (
-    job: PartJob,
-    onRetry: (error: PartFailed) => Effect.Effect<void> = () => Effect.void
+    part: SyncPart,
+    { onRetry = () => Effect.void, onStart = Effect.void }: Watching = {}
   ): Effect.fn.Return<PartDone, PartFailed> {
     for (let attempt = 1; ; attempt++) {
-      const result = yield* Effect.result(permits.withPermit(execute(job)))
+      const start = attempt === 1 ? onStart : Effect.void
+      const result = yield* Effect.result(permits.withPermit(Effect.andThen(start, execute(part, attempt))))
       if (result._tag === "Success") return result.success
       const { failure } = result
       if (!failure.isTransient || attempt >= MAX_ATTEMPTS) return yield* failure
-      yield* onRetry(failure)
-      yield* Effect.sleep(backoff(attempt))
+      const delay = backoff(attempt)
+      yield* onRetry(failure, delay)
+      yield* Effect.sleep(delay)
     }
   })
 

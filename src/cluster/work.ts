@@ -1,22 +1,17 @@
 /** A worker: takes the parts that fit its settings, until it is stopped. */
 import { Effect, type FileSystem, Layer, Schedule, Semaphore } from "effect"
+import type { SyncPart } from "../sync/parts.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
 import { outage } from "./outage.ts"
-import {
-  ClusterError,
-  type ClusterOptions,
-  type PartDone,
-  type PartFailed,
-  type PartJob
-} from "./PartQueue.ts"
+import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
 import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
 import { HEARTBEAT, LAST_STATEMENT } from "./timings.ts"
 
 /** What a worker does with a part. */
-export type ExecutePart<R> = (job: PartJob) => Effect.Effect<PartDone, PartFailed, R>
+export type ExecutePart<R> = (part: SyncPart) => Effect.Effect<PartDone, PartFailed, R>
 
 /** Executes up to `slots` parts at a time, for ever. An interrupt gives unfinished parts back. */
 export const work = <R>(
@@ -29,7 +24,7 @@ export const work = <R>(
   const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
   const parts = Layer.unwrap(
     Effect.map(Semaphore.make(slots), (permits) =>
-      PartWorkflow.toLayer(({ syncId: _, ...job }) => permits.withPermit(execute(job)))
+      PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }) => permits.withPermit(execute(part)))
     )
   )
   return Layer.launch(
