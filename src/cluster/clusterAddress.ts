@@ -18,6 +18,18 @@ export const parseClusterAddress = (text: string): Result.Result<ClusterAddress,
       `--cluster has a password, which every user of this machine could see. Remove it, and put it into ${PASSWORD_PLACES}.`
     )
   }
-  const name = decodeURIComponent(url.pathname.slice(1)) || url.searchParams.get("dbname") || url.username
+  const texts = [url.pathname, url.username, url.hostname].map(decoded)
+  if (texts.includes(undefined)) {
+    return Result.fail("--cluster has a percent sign that encodes nothing: write %25 for the sign itself.")
+  }
+  const name = texts[0]?.slice(1) || url.searchParams.get("dbname") || url.username
   return Result.succeed({ url: text, text: `postgresql://${url.host}/${name}` })
+}
+
+const decoded = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }

@@ -27,7 +27,7 @@ export const passwordIn = (text: string, { database, host, port, user }: Login):
     if (line.startsWith("#")) continue
     const fields = fieldsOf(line)
     const matches = wanted.every((value, i) => fields[i] === "*" || unescape(fields[i]) === value)
-    if (fields.length >= 5 && matches) return unescape(fields[4])
+    if (matches && fields[4]) return unescape(fields[4])
   }
   return undefined
 }
