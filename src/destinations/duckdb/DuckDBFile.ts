@@ -9,7 +9,7 @@ import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
 import { Destination, DestinationError } from "../Destination.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
-import { stateReaderOf } from "../manifest.ts"
+import { partLengthsOf, stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openDatabase } from "./Database.ts"
 import { openStream } from "./openStream.ts"
@@ -38,6 +38,7 @@ export const layer = (
             ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
             : openStream(database, stream, mode, isResumed),
         streams: () => [...database.manifests.keys()],
+        partLengths: partLengthsOf(database),
         states: stateReaderOf(database),
         contents: (stream, of) => contentsOf(database, stream, of),
         bytes: Effect.andThen(
