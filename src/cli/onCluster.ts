@@ -1,8 +1,8 @@
 /** What `run --cluster` and `worker` share. */
-import { Effect, Result } from "effect"
+import { Effect, Layer, Result } from "effect"
 import { CliError, Flag } from "effect/cli"
 import { parseClusterAddress } from "../cluster/clusterAddress.ts"
-import type { ClusterOptions } from "../cluster/PartQueue.ts"
+import type { ClusterAddress, ClusterOptions } from "../cluster/PartQueue.ts"
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { stepText } from "../text/figures.ts"
@@ -41,3 +41,7 @@ export const sharedSettings = (
   damaged_data: settings.damagedData,
   max_source_resolution: settings.maxSourceResolution
 })
+
+/** The queue of a run. */
+export const layerQueue = (address: ClusterAddress, settings: ClusterOptions["settings"]) =>
+  Layer.unwrap(Effect.map(loadCluster, ({ layerPartQueue }) => layerPartQueue({ address, settings })))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Layer } from "effect"
+import { Effect, FileSystem } from "effect"
 import { passwordFor, passwordIn } from "../../src/cluster/postgresPassword.ts"
 
 const login = { host: "db.example.com", port: 5432, database: "cluster", user: "sync" }
@@ -32,7 +32,7 @@ describe("passwordFor", () => {
   const read = (files: Readonly<Record<string, string>>, environment: NodeJS.ProcessEnv) =>
     passwordFor(login, environment).pipe(
       Effect.provide(
-        Layer.mock(FileSystem.FileSystem, {
+        FileSystem.layerNoop({
           readFileString: (path) => Effect.sync(() => files[path] ?? "")
         })
       )
