@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer } from "effect"
 import { kindOf } from "../../src/cli/destinations.ts"
 import { checkTogether, isAnyGiven, planOf, type RunFlags } from "../../src/cli/runFlags.ts"
+import { SharedDestination } from "../../src/destinations/SharedDestination.ts"
 
 const none: RunFlags = {
   to: undefined,
@@ -131,9 +132,12 @@ describe("checkTogether", () => {
 })
 
 /** A destination that several processes can write. */
-const shared = {
+const shared: Required<Pick<RunFlags, "to">> = {
   to: {
-    kind: { ...kindOf("parquet")!, sharedLayer: () => Layer.unwrap(Effect.die("not opened")) },
+    kind: {
+      ...kindOf("parquet")!,
+      sharedLayer: () => Layer.effect(SharedDestination, Effect.die("not opened"))
+    },
     path: "x",
     isRemote: false
   }
