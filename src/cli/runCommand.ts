@@ -1,6 +1,6 @@
 /** The command `run`, wired. */
 import { Effect, FileSystem, Layer, References } from "effect"
-import { Command } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import type { InputFileError } from "../config/inputFile.ts"
 import { makeMask } from "../config/SecretMask.ts"
@@ -15,6 +15,7 @@ import { estimate } from "../run/estimate.ts"
 import { fitSettings, statesIn } from "../run/filledDestination.ts"
 import { compareWithServer } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
+import { runOnCluster } from "../run/runOnCluster.ts"
 import { runParts } from "../run/runParts.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { Screen } from "../terminal/Screen.ts"
@@ -30,6 +31,7 @@ import { confirmInTerminal } from "./confirmInTerminal.ts"
 import { startDemo } from "./demo.ts"
 import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
+import { layerQueue, sharedSettings } from "./onCluster.ts"
 import { withCredentialsOf, withRenewal } from "./renewal.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkTogether, isAnyGiven, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
@@ -100,14 +102,23 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
       confirm: confirmInTerminal(),
       mask: makeMask(secretTexts(settings))
     }
-    const { share } = plan
-    const { sharedLayer } = target.kind
-    const summary = yield* share !== undefined && sharedLayer !== undefined
-      ? Effect.provide(
-          runParts({ ...options, share }),
-          Layer.merge(sharedLayer(opening), ScreenProgress.layer)
-        )
-      : Effect.provide(run(options), Layer.merge(destination, ScreenProgress.layer))
+    const { cluster, partMillis: lengthMillis, share } = plan
+    const shared = target.kind.sharedLayer?.(opening)
+    const inShared =
+      shared === undefined
+        ? undefined
+        : cluster !== undefined
+          ? runOnCluster({ ...options, lengthMillis }).pipe(
+              Effect.provide(layerQueue(cluster, sharedSettings(target, source, settings))),
+              Effect.catchTag("ClusterError", ({ message }) => new ConfigError({ message })),
+              Effect.provide(shared)
+            )
+          : share !== undefined
+            ? Effect.provide(runParts({ ...options, share }), shared)
+            : undefined
+    const summary = yield* (inShared ?? Effect.provide(run(options), destination)).pipe(
+      Effect.provide(ScreenProgress.layer)
+    )
     yield* showSummary(summary, plan.isJson)
     if (reportPath !== undefined) {
       yield* writeReport(reportPath, summary)
@@ -212,7 +223,19 @@ const runFromFlags = Effect.fnUntraced(
 
 /** `source-prometheus run`. */
 export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runFromFlags).pipe(
-  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, isAnyGiven(given)))),
+  Command.validate((given) =>
+    checkTogether(given).pipe(
+      Effect.andThen(isDemo(given, isAnyGiven(given))),
+      Effect.flatMap((readsDemo) =>
+        readsDemo && given.cluster !== undefined
+          ? new CliError.ValidationError({
+              message:
+                "Workers cannot read the demo, which each process has for itself: remove --cluster or --demo."
+            })
+          : Effect.void
+      )
+    )
+  ),
   Command.withDescription(
     "Sync without Airbyte: read metrics into DuckDB, Parquet or JSON lines. The next run resumes where this one ended"
   ),

@@ -7,6 +7,7 @@ import type { Share } from "../run/runParts.ts"
 import { expandHome } from "../text/homePath.ts"
 import { destinationKinds, placesText } from "./destinations.ts"
 import { optional, switchFlag, textFlag } from "./flags.ts"
+import { clusterFlag } from "./onCluster.ts"
 import { INDEX_VARIABLE, MAX_PROCESSES, parsePart, shareOf } from "./parts.ts"
 import { parseTarget, type Target, targetText } from "./target.ts"
 
@@ -101,6 +102,9 @@ export const runFlags = {
     ),
     optional
   ),
+  cluster: clusterFlag(
+    "Let workers read the parts: processes with source-prometheus worker and the same flags, on any machines. URL is a PostgreSQL database that all of them reach, without a password"
+  ),
   partMillis: textFlag(
     "part-length",
     "DURATION",
@@ -164,6 +168,7 @@ export const checkTogether = (
   env: NodeJS.ProcessEnv = process.env
 ): Effect.Effect<void, CliError.CliError> => {
   const {
+    cluster,
     everyMillis,
     fullRefresh,
     gzip,
@@ -175,8 +180,13 @@ export const checkTogether = (
     parts,
     reportPath
   } = flags
-  const partFlag = part !== undefined ? "--part" : parts !== undefined ? "--parts" : "--part-length"
-  const hasParts = part !== undefined || parts !== undefined || partMillis !== undefined
+  const dividing = [
+    part === undefined ? [] : ["--part"],
+    parts === undefined ? [] : ["--parts"],
+    cluster === undefined ? [] : ["--cluster"]
+  ].flat()
+  const [partFlag = "--part-length"] = dividing
+  const hasParts = dividing.length > 0 || partMillis !== undefined
   const { kind } = flags.to ?? defaultTarget(false)
   const only = (flag: string, kinds: typeof withGzip) =>
     `${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`
@@ -196,6 +206,7 @@ export const checkTogether = (
       part !== undefined && parts !== undefined,
       "--part already says how many processes there are: remove --parts."
     ],
+    [dividing.length > 1, `${dividing.join(" and ")} divide the work in different ways: remove one of them.`],
     [
       hasParts && (fullRefresh || (mode ?? DEFAULT_MODE) !== DEFAULT_MODE),
       `${partFlag} is for the mode ${DEFAULT_MODE} alone, because several processes cannot replace or append the same rows together: remove ${fullRefresh ? "--full-refresh" : "--mode"}.`
@@ -207,12 +218,12 @@ export const checkTogether = (
         : `${partFlag} is for destinations that several processes can write, and ${kind.scheme}: has one writer only: remove it, or give --to ${placesText(withParts)}.`
     ],
     [
-      (part !== undefined || parts !== undefined) && reportPath !== undefined,
-      "--report shows a complete run, and each process reads only parts of it: remove one of them."
+      dividing.length > 0 && reportPath !== undefined,
+      `--report shows the data that one process reads, and ${partFlag} divides it: remove one of them.`
     ],
     [
-      partMillis !== undefined && part === undefined && parts === undefined && !isDryRun,
-      "--part-length is for runs in parts: remove it, or give --part or --parts."
+      partMillis !== undefined && dividing.length === 0 && !isDryRun,
+      "--part-length is for runs in parts: remove it, or give --part, --parts or --cluster."
     ]
   ]
   const conflict = conflicts.find(([isPresent]) => isPresent)

@@ -16,9 +16,12 @@ const none: RunFlags = {
   part: undefined,
   parts: undefined,
   partMillis: undefined,
+  cluster: undefined,
   gzip: false,
   memoryMegabytes: undefined
 }
+
+const cluster = { url: "postgresql://db/x", text: "postgresql://db/x" }
 
 /** Without the variable that gives processes their numbers. */
 const noEnv = {}
@@ -87,6 +90,7 @@ describe("isAnyGiven", () => {
       { part: { index: 0, processes: 2 } },
       { parts: 2 },
       { partMillis: 1000 },
+      { cluster },
       { gzip: true },
       { memoryMegabytes: 64 }
     ]
@@ -152,10 +156,20 @@ describe("checkTogether for parts", () => {
     ],
     [{ part }, /and duckdb: has one writer only/],
     [{ parts: 2, ...to("jsonl"), isDryRun: true }, /^--parts is for destinations/],
-    [{ part, reportPath: "x.html", ...shared }, /^--report shows a complete run/],
+    [
+      { part, reportPath: "x.html", ...shared },
+      /^--report shows the data that one process reads, and --part divides it: remove one of them\.$/
+    ],
+    [{ cluster, ...to("jsonl") }, /^--cluster is for destinations that several processes can write/],
+    [{ cluster, mode: "incremental_append", ...shared }, /^--cluster is for the mode .*: remove --mode\.$/],
+    [{ cluster, reportPath: "x.html", ...shared }, /^--report shows .*, and --cluster divides it/],
+    [
+      { cluster, part, ...shared },
+      /^--part and --cluster divide the work in different ways: remove one of them\.$/
+    ],
     [
       { partMillis: 1000, ...shared },
-      /^--part-length is for runs in parts: remove it, or give --part or --parts\.$/
+      /^--part-length is for runs in parts: remove it, or give --part, --parts or --cluster\.$/
     ],
     [
       { parts: 2, ...shared },
@@ -173,6 +187,7 @@ describe("checkTogether for parts", () => {
     { part, partMillis: 1000, everyMillis: 1000, isJson: true },
     { part, mode: "incremental_append_deduped" },
     { part, isDryRun: true },
+    { cluster, partMillis: 1000, everyMillis: 1000 },
     { parts: 2, isDryRun: true },
     { partMillis: 1000, isDryRun: true }
   ] as const)("accepts %j", (given) => checkTogether({ ...none, ...shared, ...given }, noEnv))
