@@ -125,6 +125,8 @@ const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
   { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
   { entry: "src/prometheus/http/authentication/awsCredentials.ts", file: "aws.mjs" },
+  // Its other format of modules, of which a bundler takes only what is used.
+  { entry: "src/destinations/objects/s3Library.ts", file: "s3.mjs", mainFields: ["module", "main"] },
   {
     entry: "src/prometheus/http/authentication/googleLibrary.ts",
     file: "google.mjs",
@@ -168,10 +170,14 @@ const common = {
   metafile: true
 }
 
+// The cluster is a separate file too, but its services are those of the program, and so is Effect: both share a third file.
 const program = await build({
   ...common,
-  entryPoints: ["src/bin.ts"],
-  outfile: `${folder}/main.mjs`,
+  entryPoints: { main: "src/bin.ts", cluster: "src/cluster/cluster.ts" },
+  outdir: folder,
+  outExtension: { ".js": ".mjs" },
+  splitting: true,
+  chunkNames: "main-[hash]",
   minify: true,
   legalComments: "inline",
   // A native module, which is only used if it is installed.
@@ -181,10 +187,11 @@ const program = await build({
 
 const page = bundlePage()
 const bundledParts = []
-for (const { entry, file, plugins } of parts) {
+for (const { entry, file, mainFields, plugins } of parts) {
   bundledParts.push(
     await build({
       ...common,
+      ...(mainFields === undefined ? {} : { mainFields }),
       entryPoints: [entry],
       outfile: `${folder}/${file}`,
       minify: true,
