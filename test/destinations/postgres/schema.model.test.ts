@@ -52,7 +52,7 @@ describe("a schema of PostgreSQL", () => {
         assert.deepStrictEqual(
           yield* rowsOf(
             server,
-            "SELECT value::text, special_value, tab, nul, other_labels::text AS other FROM prometheus.up WHERE job IS NULL ORDER BY time"
+            "SELECT value::text, special_value, tab, lone, other_labels::text AS other FROM prometheus.up WHERE job IS NULL ORDER BY time"
           ),
           [
             ["-0", null],
@@ -62,7 +62,7 @@ describe("a schema of PostgreSQL", () => {
             value: value!,
             special_value: special_value!,
             tab: "\t\\N\r\n\"'",
-            nul: null,
+            lone: "\ufffd",
             other: '{"nul":"a\\u0000b"}'
           }))
         )
