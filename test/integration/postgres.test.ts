@@ -3,12 +3,11 @@ import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
-import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import { makeSeries } from "../../src/mock/MockSeries.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
-import { pointsOf, serve, serveMock } from "../support/mockServer.ts"
+import { serve } from "../support/mockServer.ts"
 import * as Postgres from "../support/postgres.ts"
 
 /** The rows and the distinct rows of a table, as psql prints them. */
@@ -26,7 +25,7 @@ describe("postgres:", () => {
       const files = yield* connector.workspace
       const long = `metric_with_a_name_that_is_longer_than_postgresql_keeps_of_names_${"x".repeat(20)}`
       const series = [
-        makeSeries({ __name__: "up", job: "a\tb\\N", Job: "c", ctid: "1", ["l".repeat(70)]: "long" }, [
+        makeSeries({ __name__: "up", Job: "a\tb\\N", job: "c", ctid: "1", ["l".repeat(70)]: "long" }, [
           [start, 0.1],
           [start + minute, Number.NaN],
           [start + 2 * minute, 1e-310]
@@ -55,21 +54,21 @@ describe("postgres:", () => {
       succeeded(yield* runUntil(100))
       const rows = yield* Effect.promise(() =>
         server.rows(
-          `SELECT to_char(time AT TIME ZONE 'UTC', 'HH24:MI') AS time, value, special_value, job, label_ctid, other_labels::text AS other
-           FROM metrics.up ORDER BY 1`
+          `SELECT to_char(time AT TIME ZONE 'UTC', 'HH24:MI') AS time, value, special_value, "Job" AS job, label_ctid, other_labels::text AS other
+           FROM metrics.up_2 ORDER BY 1`
         )
       )
       const same = {
         job: "a\tb\\N",
         label_ctid: "1",
-        other: JSON.stringify({ Job: "c", ["l".repeat(70)]: "long" })
+        other: JSON.stringify({ job: "c", ["l".repeat(70)]: "long" })
       }
       assert.deepStrictEqual(rows as unknown, [
         { time: "00:00", value: 0.1, special_value: null, ...same },
         { time: "00:01", value: null, special_value: "NaN", ...same },
         { time: "00:02", value: 1e-310, special_value: null, ...same }
       ])
-      assert.strictEqual(yield* countOf(server, `metrics."Up_2"`), "100|100")
+      assert.strictEqual(yield* countOf(server, `metrics."Up"`), "100|100")
       const tables = yield* Effect.promise(() =>
         server.rows(
           "SELECT tablename FROM pg_tables WHERE schemaname = 'metrics' AND tablename LIKE 'metric%' ORDER BY 1"
@@ -91,40 +90,6 @@ describe("postgres:", () => {
       assert.isDefined(command)
       const { stdout } = yield* Effect.promise(() => promisify(execFile)("sh", ["-c", command!]))
       assert.match(stdout, /\(\d+ rows\)/)
-    }).pipe(Effect.scoped)
-  )
-
-  it.live("has each row once when the server is restarted in the middle of runs", () =>
-    Effect.gen(function* () {
-      const server = yield* Postgres.make()
-      let isHeld = true
-      const names = Array.from({ length: 60 }, (_, index) => `metric_${index}`)
-      const mock = new MockPrometheus(makeDatabase(names.flatMap((name) => gauge(name, 200, 5))), {
-        lookbackMillis: 1000,
-        version: "3.0.0",
-        faults: (request) => (isHeld && pointsOf(request) > 0 ? { delayMillis: 500 } : undefined)
-      })
-      const { config } = yield* serveMock(mock, 200)
-      const files = yield* connector.workspace
-      const to = `postgres:${server.urlOf()}`
-      const args = ["run", "--config", files.write("c.json", config), "--to", to, "--json"]
-      for (const how of ["stop", "kill"] as const) {
-        mock.requests.length = 0
-        const running = yield* child.start(args)
-        while (mock.requests.filter((request) => pointsOf(request) > 0).length < 8) {
-          yield* Effect.sleep("20 millis")
-        }
-        yield* Effect.promise(() => server.restart(how, 3000))
-        const { code, stderr } = yield* running.result
-        assert.notStrictEqual(code, 0, stderr)
-        assert.match(stderr, /(lost the connection|cannot be reached).*Check/)
-        assert.notMatch(stderr, /(IO|Binder|Context|Invalid|Catalog) Error|application_name/)
-      }
-      isHeld = false
-      succeeded(yield* child.run(args))
-      for (const name of names) {
-        assert.strictEqual(yield* countOf(server, `prometheus.${name}`), "1000|1000", name)
-      }
     }).pipe(Effect.scoped)
   )
 
