@@ -129,7 +129,7 @@ const dryRun = Effect.fnUntraced(function* (
     return yield* Effect.provide(estimate(names, about), layerStates(mode))
   })
   const files = yield* FileSystem.FileSystem
-  const isThere = yield* Effect.orElseSucceed(files.exists(target.path), () => true)
+  const isThere = target.isRemote || (yield* Effect.orElseSucceed(files.exists(target.path), () => true))
   const estimated = isThere
     ? yield* Effect.provide(
         Effect.provideServiceEffect(resumed, ConnectorConfig, fitSettings(names, about)),

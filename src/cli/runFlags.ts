@@ -19,7 +19,8 @@ const DEFAULT_MODE: SyncMode = "incremental_append_deduped"
 /** The default destination for a server, or for the demo. */
 export const defaultTarget = (isDemo: boolean): Target => {
   const [kind] = destinationKinds
-  return { kind, path: `${isDemo ? "demo" : "prometheus"}${kind.place === "FILE" ? `.${kind.scheme}` : ""}` }
+  const path = `${isDemo ? "demo" : "prometheus"}${kind.place === "FILE" ? `.${kind.scheme}` : ""}`
+  return { kind, path, isRemote: false }
 }
 
 const withGzip = destinationKinds.filter(({ takesGzip }) => takesGzip)

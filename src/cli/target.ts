@@ -10,6 +10,8 @@ import { destinationKinds, kindOf, placesText } from "./destinations.ts"
 export interface Target {
   readonly kind: DestinationKind
   readonly path: string
+  /** Whether the place is not a path on this machine. */
+  readonly isRemote: boolean
 }
 
 /** Parses a value of `--to`, such as `parquet:DIR`. Fails with a sentence for the user. */
@@ -17,14 +19,18 @@ export const parseTarget = (text: string): Result.Result<Target, string> => {
   const colon = text.indexOf(":")
   const kind = kindOf(text.slice(0, Math.max(0, colon)))
   const path = text.slice(colon + 1)
+  const remote = kind?.remotePlace?.(path)
+  if (kind !== undefined && remote !== undefined) {
+    return Result.map(remote, (path) => ({ kind, path, isRemote: true }))
+  }
   if (kind !== undefined && isElsewhere(path)) {
     return Result.fail(
-      `--to is ${JSON.stringify(text)}, but must name a path on this machine: remote destinations are not supported.${localPath(path)}`
+      `--to is ${JSON.stringify(text)}, but must name a path on this machine.${localPath(path)}`
     )
   }
   if (kind !== undefined && path !== "") {
     return Result.mapBoth(expandHome(path), {
-      onSuccess: (path) => ({ kind, path }),
+      onSuccess: (path) => ({ kind, path, isRemote: false }),
       onFailure: (why) => `--to is ${JSON.stringify(text)}, but ${why}.`
     })
   }
@@ -50,6 +56,7 @@ export const targetText = ({ kind, path }: Target): string => `${kind.scheme}:${
 
 /** Fails if a destination would be inside another one, which would delete it as unknown files. */
 export const checkTarget = Effect.fnUntraced(function* (target: Target) {
+  if (target.isRemote) return
   const files = yield* FileSystem.FileSystem
   for (let folder = dirname(resolve(target.path)); ; folder = dirname(folder)) {
     const isDestination = yield* Effect.orElseSucceed(

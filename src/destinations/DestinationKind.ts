@@ -1,5 +1,5 @@
 /** A kind of destination for the command line. Each folder of `destinations` exports one. */
-import type { FileSystem, Layer } from "effect"
+import type { FileSystem, Layer, Result } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
 import type { Destination, DestinationError, SyncMode } from "./Destination.ts"
 import type { SharedDestination } from "./SharedDestination.ts"
@@ -17,6 +17,8 @@ export interface OpenOptions {
   readonly memoryMegabytes?: number | undefined
   /** The destinations that replace rows, for a refusal to recommend. */
   readonly replacing?: string
+  /** Where the data goes, for a kind whose `path` only names a catalog, such as `s3://BUCKET/PREFIX`. */
+  readonly dataPath?: string | undefined
   /** Only read states: nothing on the disk is changed, and streams cannot be opened. */
   readonly readOnly?: boolean
 }
@@ -25,9 +27,16 @@ export interface DestinationKind {
   /** The scheme in `--to`, such as `parquet`. */
   readonly scheme: string
   /** The placeholder after the scheme, for the help text. */
-  readonly place: "FILE" | "DIR"
+  readonly place: "FILE" | "DIR" | "CATALOG" | "URL"
   /** The contents of the place, for the help text. */
   readonly contents?: string
+  /**
+   * Reads a place that is not a path on this machine, such as an address. Undefined for a path. Fails with a sentence, which does
+   * not quote passwords.
+   */
+  readonly remotePlace?: (place: string) => Result.Result<string, string> | undefined
+  /** Whether it supports `--data-path`. */
+  readonly takesDataPath?: boolean
   /** Whether it supports `--gzip`. */
   readonly takesGzip: boolean
   /** The default of `--memory`; undefined if it does not support that flag. */

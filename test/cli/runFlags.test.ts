@@ -17,14 +17,14 @@ const none: RunFlags = {
 }
 
 const to = (scheme: "duckdb" | "parquet" | "jsonl", path = "x") => ({
-  to: { kind: kindOf(scheme)!, path }
+  to: { kind: kindOf(scheme)!, path, isRemote: false }
 })
 
 describe("planOf", () => {
   it("syncs incrementally into DuckDB, without duplicates, by default", () => {
     assert.deepStrictEqual(planOf(none, false), {
       ...none,
-      target: { kind: kindOf("duckdb")!, path: "prometheus.duckdb" },
+      target: { kind: kindOf("duckdb")!, path: "prometheus.duckdb", isRemote: false },
       mode: "incremental_append_deduped",
       laterMode: "incremental_append_deduped"
     })
@@ -34,7 +34,7 @@ describe("planOf", () => {
     const flags: RunFlags = { ...none, ...to("parquet", "p"), mode: "full_refresh_append" }
     assert.deepStrictEqual(planOf(flags, false), {
       ...flags,
-      target: { kind: kindOf("parquet")!, path: "p" },
+      target: { kind: kindOf("parquet")!, path: "p", isRemote: false },
       mode: "full_refresh_append",
       laterMode: "full_refresh_append"
     })
