@@ -17,6 +17,7 @@ import { cannot, infoOf, kindOf, makeFolder, readSmallFile, replaceFile } from "
 import { guarded, lockFolder } from "./FolderLock.ts"
 import { fileName } from "./fileName.ts"
 import { MAX_MANIFEST_BYTES } from "./ManifestStore.ts"
+import { refuseSharers } from "./sharers.ts"
 
 /** The version of the files in `_state`. A folder with another version is refused. */
 export const STATE_VERSION = 2
@@ -81,6 +82,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
   // The folder itself first, so that errors name it and not a folder inside.
   const made = [...(yield* makeFolder(folder)), ...(yield* makeFolder(inside))]
   const lock = yield* lockFolder(folder, `${inside}/_lock`)
+  yield* refuseSharers({ folder, inside, newPath })
   const ours = guarded(files, lock)
   const here = Effect.provideService(FileSystem.FileSystem, ours)
   const found = yield* readManifests(format, inside, yield* check)

@@ -12,7 +12,9 @@ const PartFile = Schema.Struct({
   bytes: Count,
   ...contentsFields,
   /** The path in the folder from which it is moved into place. */
-  from: Schema.optionalKey(Schema.String)
+  from: Schema.optionalKey(Schema.String),
+  /** The name that the process gave it, if several write to the folder. No other file ever has it. */
+  id: Schema.optionalKey(Schema.String)
 })
 export type PartFile = typeof PartFile.Type
 
@@ -62,6 +64,9 @@ export const placeOf = (where: Where, stream: string, { day, part }: PartFile): 
 /** The path of a new file before it is moved into place. */
 export const freshPath = (stream: string, part: number): string => `_state/_new/${fileName(stream)}=${part}`
 
+/** The path of a new file of one of several processes before it is moved into place. */
+export const asidePath = (stream: string, id: string): string => `_state/_new/${fileName(stream)}=${id}`
+
 /** A day as in the name of a folder. */
 export const dayOf = (midnight: number): string => new Date(midnight).toISOString().split("T")[0]!
 
@@ -76,8 +81,10 @@ export const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: Par
   for (const file of [...files, ...(next?.files ?? []), ...removed]) {
     if (!isDay(file.day) || file.part >= nextPart || parts.has(file.part)) return false
     parts.add(file.part)
+    if (file.id !== undefined && !/^[0-9a-f]{18}-\d{1,15}$/.test(file.id)) return false
     const known = [
       undefined,
+      ...(file.id === undefined ? [] : [asidePath(stream, file.id)]),
       freshPath(stream, file.part),
       placeOf("main", stream, file),
       placeOf("next", stream, file)
