@@ -12,7 +12,7 @@ export interface LakeCatalog {
   readonly dataPath: string | undefined
   /** Rejects if this process no longer holds the catalog. */
   readonly check: () => Promise<void>
-  /** The size of the catalog itself, if it is a file. */
+  /** The size of the catalog itself, which also has small commits of rows. */
   readonly bytes: Effect.Effect<number>
 }
 

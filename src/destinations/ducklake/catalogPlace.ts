@@ -15,7 +15,9 @@ const otherCatalog = /^(sqlite|mysql|quack|md|motherduck|duckdb|:memory:)/i
 export const catalogOf = (place: string): Catalog => {
   if (isUrl(place)) return { kind: "postgres", connection: place }
   const connection = /^postgres(?:ql)?:(.*)$/s.exec(place)?.[1]
-  return connection === undefined ? { kind: "file", path: place } : { kind: "postgres", connection: connection.trim() }
+  return connection === undefined
+    ? { kind: "file", path: place }
+    : { kind: "postgres", connection: connection.trim() }
 }
 
 /** Checks a place that is not a file. Undefined for a file. The sentence of a failure has no password in it. */

@@ -86,7 +86,16 @@ export const attachLake = Effect.fnUntraced(function* (
   )
   // Nothing to attach without creating it.
   if (readOnly && !isThere) {
-    return { attempt, catalog, connect, connection, duckdb, isEmpty: true, relations: new Map<string, Relation>(), reopen: Effect.void }
+    return {
+      attempt,
+      catalog,
+      connect,
+      connection,
+      duckdb,
+      isEmpty: true,
+      relations: new Map<string, Relation>(),
+      reopen: Effect.void
+    }
   }
   yield* Effect.acquireRelease(attach, () => Effect.ignore(run(`DETACH ${DATABASE}`)))
   const tables = yield* attempt(async () =>
@@ -189,9 +198,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
   const changedShape = (table: string) =>
     attempt(async (): Promise<Shape | undefined> => {
       try {
-        const names = (
-          await connection.run(`FROM ${ducklakeDialect.qualified(table)} LIMIT 0`)
-        ).columnNames()
+        const names = (await connection.run(`FROM ${ducklakeDialect.qualified(table)} LIMIT 0`)).columnNames()
         return { names, wrong: [] }
       } catch (error) {
         if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
@@ -253,8 +260,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
     path: options.path,
     dialect: ducklakeDialect,
     labelColumns: options.labelColumns,
-    maxLabels: () =>
-      Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryMegabytes * LABELS_PER_MEGABYTE)),
+    maxLabels: () => Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryMegabytes * LABELS_PER_MEGABYTE)),
     stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_PART),
     tables: new Map<string, string>(),
     tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
@@ -266,11 +272,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
     attempt,
     connect,
     transact: (own, body) =>
-      attempt(() => commit(own, body)).pipe(
-        Effect.tap(reopenIfFull),
-        exclusively,
-        Effect.uninterruptible
-      ),
+      attempt(() => commit(own, body)).pipe(Effect.tap(reopenIfFull), exclusively, Effect.uninterruptible),
     query: (body) => exclusively(attempt(() => body(runQuery))),
     shapeOf: (table) =>
       changed.has(folded(table))

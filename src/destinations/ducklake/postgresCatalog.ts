@@ -33,9 +33,7 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
   { attempt, connection }: CatalogEngine
 ) {
   const rows = async (sql: string) =>
-    (
-      await connection.runAndReadAll(`FROM postgres_query('${GUARD}', ${quoteText(sql)})`)
-    ).getRowsJS()
+    (await connection.runAndReadAll(`FROM postgres_query('${GUARD}', ${quoteText(sql)})`)).getRowsJS()
   yield* loadExtension(connection, "postgres_scanner")
   yield* Effect.acquireRelease(
     attempt(async () => {
@@ -50,7 +48,9 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
     () => Effect.ignore(attempt(() => connection.run(`DETACH ${GUARD}`)))
   )
   const { holders, isHeld, server } = yield* attempt(async () => {
-    const take = { alone: "pg_try_advisory_lock", shared: "pg_try_advisory_lock_shared", none: undefined }[hold]
+    const take = { alone: "pg_try_advisory_lock", shared: "pg_try_advisory_lock_shared", none: undefined }[
+      hold
+    ]
     const isHeld = take === undefined || (await rows(`SELECT ${take}(${LOCK})`))[0]?.[0] === true
     const holders = isHeld
       ? []
@@ -90,7 +90,13 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
         isFatal: true
       })
     },
-    bytes: Effect.succeed(0)
+    bytes: attempt(async () => {
+      const [size] = await rows(
+        `SELECT coalesce(sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass)), 0)::float8
+         FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'ducklake%'`
+      )
+      return Number(size?.[0])
+    }).pipe(Effect.orElseSucceed(() => 0))
   }
   return catalog
 })
