@@ -1,6 +1,8 @@
-/** The manifest of a stream in a folder of Parquet files: its live part files and their locations. */
+/** The manifest of a stream of Parquet files: its live part files and their locations. */
 import { Schema } from "effect"
+import { shellQuote } from "../../text/shellQuote.ts"
 import { contentsFields } from "../contents.ts"
+import { DestinationError } from "../Destination.ts"
 import { fileName } from "../folder/fileName.ts"
 import { STATE_VERSION } from "../folder/openFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
@@ -63,6 +65,15 @@ export const placeOf = (where: Where, stream: string, { day, part }: PartFile): 
 
 /** The path of a new file before it is moved into place. */
 export const freshPath = (stream: string, part: number): string => `_state/_new/${fileName(stream)}=${part}`
+
+/** Whether a file may be a part in the folder of a day. */
+export const isPartName = (name: string): boolean => /^part-\d{8,}\.parquet$/.test(name)
+
+/** The error of a part that is not what a manifest lists. */
+export const missingPart = (path: string, statePath: string, stream: string): DestinationError =>
+  new DestinationError({
+    message: `${path} is missing or not the file that ${statePath} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+  })
 
 /** The path of a new file of one of several processes before it is moved into place. */
 export const asidePath = (stream: string, id: string): string => `_state/_new/${fileName(stream)}=${id}`
