@@ -54,6 +54,8 @@ import datetime, duckdb, json, os, sys
 for line in sys.stdin:
     try:
         with duckdb.connect(":memory:", config={"extension_directory": os.environ["DUCKDB_EXTENSION_DIRECTORY"], "threads": 1}) as connection:
+            # It would be printed between the rows, when a statement takes long.
+            connection.execute("SET enable_progress_bar = false")
             for sql in json.loads(line):
                 result = connection.execute(sql)
             print(json.dumps({"rows": result.fetchall()}, default=str), flush=True)

@@ -23,11 +23,11 @@ export const layer = (
   Layer.effect(
     Destination,
     Effect.gen(function* () {
-      const { bytes, catalog, database } = yield* openLake(options)
+      const { access, bytes, catalog, database } = yield* openLake(options)
       return destinationOf(database, {
         readOnly: options.readOnly ?? false,
         bytes,
-        previewCommand: (stream) => previewCommand(catalog, tableOf(database, stream))
+        previewCommand: (stream) => previewCommand({ access, catalog }, tableOf(database, stream))
       })
     })
   )

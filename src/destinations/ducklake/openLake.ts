@@ -9,6 +9,7 @@ import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { folderBeside, removeLeftovers, TEMPORARY } from "../duckdb/openFile.ts"
 import { cannot } from "../folder/durably.ts"
+import { isS3Url } from "../objects/S3Url.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
 import { bookkeeping, loadManifests, type Manifest, renameAbout, tablesOf } from "../tables/manifests.ts"
@@ -23,6 +24,7 @@ import { ducklakeDialect } from "./ducklakeDialect.ts"
 import { holdCatalogFile, openCatalogFile } from "./fileCatalog.ts"
 import { isConflict, lakeError } from "./lakeError.ts"
 import { type Hold, openPostgresCatalog } from "./postgresCatalog.ts"
+import { openS3Access, type S3Access } from "./s3Access.ts"
 
 /** Each column takes several memory blocks in each inserting thread, even with few rows. */
 const LABELS_PER_MEGABYTE = 1.5
@@ -55,6 +57,7 @@ export const attachLake = Effect.fnUntraced(function* (
           .makeTempDirectoryScoped({ prefix: "source-prometheus-" })
           .pipe(Effect.mapError(cannot("made", path)))
       : yield* folderBeside(path, held.file, TEMPORARY)
+  let access: S3Access | undefined
   const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes: options.memoryMegabytes,
     temporaryFolder: temporary,
@@ -63,7 +66,7 @@ export const attachLake = Effect.fnUntraced(function* (
       // Secrets that a user has saved for other databases do not belong to this one.
       secret_directory: join(tmpdir(), "source-prometheus-no-secrets")
     },
-    errorOf: (error) => lakeError({ ...options, mask: (text) => text }, error)
+    errorOf: (error) => lakeError({ ...options, mask: (text) => access?.mask(text) ?? text }, error)
   })
   const connection = yield* connect
   const run = (sql: string) => attempt(() => connection.run(sql))
@@ -75,6 +78,14 @@ export const attachLake = Effect.fnUntraced(function* (
   if (held !== undefined && !readOnly) yield* removeLeftovers(held.file, temporary)
   const dataPath = yield* dataPathOf(options, catalog.dataPath, catalog.isPostgres)
   yield* loadExtension(connection, "ducklake")
+  if (dataPath !== undefined && isObjectStore(dataPath)) {
+    if (!isS3Url(dataPath)) {
+      return yield* new ConfigError({
+        message: `The data of ${path} is at ${dataPath}, but must be in a folder or in S3 (s3://BUCKET/PREFIX).`
+      })
+    }
+    access = yield* openS3Access(dataPath, connection)
+  }
   const isThere = catalog.dataPath !== undefined
   const attach = run(
     `ATTACH ${quoteText(`ducklake:${catalog.address}`)} AS ${DATABASE} (${[
@@ -87,6 +98,7 @@ export const attachLake = Effect.fnUntraced(function* (
   // Nothing to attach without creating it.
   if (readOnly && !isThere) {
     return {
+      access,
       attempt,
       catalog,
       connect,
@@ -133,6 +145,7 @@ export const attachLake = Effect.fnUntraced(function* (
   }).pipe(Effect.mapError(({ message }) => new DestinationError({ message, isFatal: true })))
   const main = tables.filter(([schema]) => schema === "main")
   return {
+    access,
     attempt,
     catalog,
     connect,
@@ -180,7 +193,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
   const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = given
   const options = { ...given, dialect: ducklakeDialect, memoryMegabytes }
   const lake = yield* attachLake(options, readOnly ? "none" : "alone")
-  const { attempt, catalog, connect, connection, duckdb, isEmpty, relations } = lake
+  const { access, attempt, catalog, connect, connection, duckdb, isEmpty, relations } = lake
   const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
   const shapes =
     isEmpty && readOnly
@@ -210,7 +223,9 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
   let lost: DestinationError | undefined
   /** Runs an operation while no other one runs, as the catalog may be reopened in between. */
   const exclusively = <A>(effect: Effect.Effect<A, DestinationError>) =>
-    Effect.suspend(() => (lost === undefined ? effect : Effect.fail(lost))).pipe(lock.withPermits(1))
+    Effect.suspend(() =>
+      lost === undefined ? Effect.andThen(access?.renew ?? Effect.void, effect) : Effect.fail(lost)
+    ).pipe(lock.withPermits(1))
   /** The folded names of tables that were changed since the DuckLake was opened. */
   const changed = new Set<string>()
   let tableChanges = 0
@@ -281,6 +296,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
   }
   return {
     database,
+    access,
     catalog,
     /** The size of the files of all tables, and of a catalog in a file. */
     bytes: Effect.zipWith(
