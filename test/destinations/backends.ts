@@ -11,10 +11,13 @@ import { fileName } from "../../src/destinations/folder/fileName.ts"
 import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
 import { runs } from "../support/runs.ts"
+import { environmentOf } from "../support/s3.ts"
+import { S3_DATA, S3_ENDPOINT } from "../support/s3Setup.ts"
 import { queryDatabase } from "./duckdb/queryDatabase.ts"
 import { runOn } from "./duckdb/steps.ts"
 import { failStatements, killBeforeStatement, stopStatements } from "./duckdb/stopStatements.ts"
 import { fileLake, postgresLake, type TestLake } from "./lakes.ts"
+import { fillStore, killAtCommitOfStore, killBeforeChangeOfStore } from "./stopRequests.ts"
 import { fillDisk, killBeforeChange, killBeforeRename, type Stop } from "./stops.ts"
 
 /** A row: its series and time, and its value. */
@@ -50,6 +53,8 @@ export interface TestBackend {
   readonly isReadableWhileOpen: boolean
   /** What messages name it, if that is not its folder. */
   readonly nameIn?: (folder: string) => string
+  /** Where its files are, if that is not the folder itself. */
+  readonly filesOf?: (folder: string) => string
   /** How runs are stopped: before any change, before a commit becomes visible, and by a full disk. */
   readonly stops: { readonly kill: Stop; readonly killAtCommit: Stop; readonly fullDisk: Stop }
   /** Damages of one stream, which a full refresh repairs. */
@@ -180,21 +185,47 @@ const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend =>
   },
   runs: runs(1, 6)
 })
+const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
+  const pattern = join(folder, fileName(stream), "*", "*.parquet")
+  return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
+    if (String(error).includes("No files found")) return []
+    throw error
+  })
+}
 
 const parquet: TestBackend = {
   name: "parquet",
   layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, path: folder }),
-  rows: async (folder, stream) => {
-    const pattern = join(folder, fileName(stream), "*", "*.parquet")
-    return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
-      if (String(error).includes("No files found")) return []
-      throw error
-    })
-  },
+  rows: parquetRows,
   replacesRows: true,
   isReadableWhileOpen: true,
   stops: folderStops,
   troubles: folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet"),
+  runs: runs(2, 20)
+}
+
+/** The S3 server keeps each object in a file, which is read and damaged there. */
+const filesInStore = (folder: string): string => join(process.env[S3_DATA] ?? "", "metrics", folder)
+
+const parquetInS3: TestBackend = {
+  name: "parquet in S3",
+  layer: (folder, options) =>
+    Layer.unwrap(
+      Effect.sync(() => {
+        Object.assign(process.env, environmentOf(process.env[S3_ENDPOINT] ?? ""))
+        return ParquetFolder.layer({ ...about, ...options, path: `s3://metrics${folder}` })
+      })
+    ),
+  rows: (folder, stream) => parquetRows(filesInStore(folder), stream),
+  replacesRows: true,
+  isReadableWhileOpen: true,
+  filesOf: filesInStore,
+  stops: { kill: killBeforeChangeOfStore, killAtCommit: killAtCommitOfStore, fullDisk: fillStore },
+  troubles: Object.fromEntries(
+    Object.entries(folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet")).map(
+      ([name, [damage, message]]) => [name, [(folder) => damage(filesInStore(folder)), message]] as const
+    )
+  ),
   runs: runs(2, 20)
 }
 
@@ -230,6 +261,7 @@ export const backends: ReadonlyArray<TestBackend> = [
   ducklake("ducklake in a file", fileLake, true),
   ducklake("ducklake in PostgreSQL", postgresLake, false),
   parquet,
+  parquetInS3,
   jsonl(false),
   jsonl(true)
 ]

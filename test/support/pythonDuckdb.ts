@@ -51,16 +51,17 @@ export const ensurePythonDuckdb = async (): Promise<void> => {
 
 const program = `
 import datetime, duckdb, json, os, sys
+# DuckDB prints the progress of long statements.
+output = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for line in sys.stdin:
     try:
         with duckdb.connect(":memory:", config={"extension_directory": os.environ["DUCKDB_EXTENSION_DIRECTORY"], "threads": 1}) as connection:
-            # It would be printed between the rows, when a statement takes long.
-            connection.execute("SET enable_progress_bar = false")
             for sql in json.loads(line):
                 result = connection.execute(sql)
-            print(json.dumps({"rows": result.fetchall()}, default=str), flush=True)
+            print(json.dumps({"rows": result.fetchall()}, default=str), file=output, flush=True)
     except Exception as error:
-        print(json.dumps({"error": str(error)}), flush=True)
+        print(json.dumps({"error": str(error)}), file=output, flush=True)
 `
 
 interface Reader {

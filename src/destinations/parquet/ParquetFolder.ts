@@ -49,17 +49,20 @@ export const previewSql = (folder: string, stream: string): string =>
 /** Addresses of other stores, which people may expect to work. */
 const otherStore = /^(s3[an]|gs|gcs|r2|az|abfss?|wasbs?|https?|oss|cos|b2|minio):\/\//i
 
+/** Some put keys into an address, which messages do not repeat. */
+const withoutUser = (place: string): string => place.replace(/\/\/.*@/, "//***@")
+
 /** `parquet:s3://BUCKET/PREFIX`. */
 const remotePlace = (place: string): Result.Result<string, string> | undefined => {
   if (isS3Url(place)) {
     return Result.mapBoth(parseS3Url(place), {
       onSuccess: ({ url }) => url,
-      onFailure: (why) => `--to is "parquet:${place}", but ${why}.`
+      onFailure: (why) => `--to is "parquet:${withoutUser(place)}", but ${why}.`
     })
   }
   if (!otherStore.test(place)) return undefined
   return Result.fail(
-    `--to is "parquet:${place.replace(/\/\/[^/]*@/, "//***@")}", but must be a folder or parquet:s3://BUCKET/PREFIX. AWS_ENDPOINT_URL_S3 names the endpoint of another store that speaks S3.`
+    `--to is "parquet:${withoutUser(place)}", but must be a folder or parquet:s3://BUCKET/PREFIX. AWS_ENDPOINT_URL_S3 names the endpoint of another store that speaks S3.`
   )
 }
 
@@ -69,6 +72,7 @@ export const parquet: DestinationKind = {
   place: "DIR",
   contents: "a file per stream and day; also parquet:s3://BUCKET/PREFIX",
   remotePlace,
+  suggestion: (text) => (isS3Url(text) && !text.includes("@") ? `, such as parquet:${text}` : undefined),
   takesGzip: false,
   memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
   replacesRows: true,
