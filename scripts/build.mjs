@@ -125,6 +125,8 @@ const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
   { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
   { entry: "src/prometheus/http/authentication/awsCredentials.ts", file: "aws.mjs" },
+  // Its other format of modules, of which a bundler takes only what is used.
+  { entry: "src/destinations/objects/s3Library.ts", file: "s3.mjs", mainFields: ["module", "main"] },
   {
     entry: "src/prometheus/http/authentication/googleLibrary.ts",
     file: "google.mjs",
@@ -181,10 +183,11 @@ const program = await build({
 
 const page = bundlePage()
 const bundledParts = []
-for (const { entry, file, plugins } of parts) {
+for (const { entry, file, mainFields, plugins } of parts) {
   bundledParts.push(
     await build({
       ...common,
+      ...(mainFields === undefined ? {} : { mainFields }),
       entryPoints: [entry],
       outfile: `${folder}/${file}`,
       minify: true,

@@ -1,4 +1,4 @@
-/** A folder of files as a destination: what all formats of files share. A format adds the files of a stream. */
+/** A place for files as a destination: what all formats of files share. A format adds the files of a stream. */
 import { relative, sep } from "node:path"
 import { Effect, FileSystem, Layer, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
@@ -13,7 +13,7 @@ import {
 import type { OpenOptions } from "../DestinationKind.ts"
 import { type StreamManifest, stateReaderOf } from "../manifest.ts"
 import { cannot, infoOf, kindOf } from "./durably.ts"
-import { type Format, type OpenFolder, openFolder } from "./openFolder.ts"
+import { type Format, type OpenFolder, type OpenPlace, openFolder } from "./openFolder.ts"
 
 type OfFiles<A> = Effect.Effect<A, DestinationError, FileSystem.FileSystem>
 
@@ -24,14 +24,14 @@ type Open = (
   isResumed: boolean
 ) => Effect.Effect<StreamWriter, DestinationError, FileSystem.FileSystem | Scope.Scope>
 
-/** The files of a format in an open folder. */
+/** The files of a format in an open place. */
 export interface FormatFiles<M extends StreamManifest> {
   /** Drops a stopped refresh whose rows are missing, so that it restarts. */
   readonly withoutLostRefresh: (manifest: M) => OfFiles<M>
   /** Recovers the files of a stream according to its manifest. A part of this may have been done already. */
   readonly recover: (manifest: M) => OfFiles<void>
-  /** The names of the files in `newPath` that a manifest needs. */
-  readonly newFiles: (manifest: M) => ReadonlyArray<string>
+  /** Removes new files that no manifest needs. Those of a damaged manifest stay. */
+  readonly removeOrphans: OfFiles<void>
   readonly contents: (manifest: M, of: "current" | "refresh") => Contents
   readonly bytes: (manifest: M) => number
   readonly previewCommand: (stream: string) => string
@@ -41,31 +41,52 @@ export interface FormatFiles<M extends StreamManifest> {
   readonly start: Effect.Effect<Open, DestinationError, FileSystem.FileSystem | Scope.Scope>
 }
 
-/** Opens the folder for one run, with its states. */
+/** The files of a format in an open folder. */
+export interface FolderFiles<M extends StreamManifest> extends Omit<FormatFiles<M>, "removeOrphans"> {
+  /** The names of the files in `newPath` that a manifest needs. */
+  readonly newFiles: (manifest: M) => ReadonlyArray<string>
+}
+
+/** Opens a folder for one run, with its states. */
 export const layerFolder = <M extends StreamManifest>(
   options: OpenOptions,
   format: Format<M>,
-  filesOf: (opened: OpenFolder<M>) => FormatFiles<M>
+  filesOf: (opened: OpenFolder<M>) => FolderFiles<M>
+): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  layerPlace<M, OpenFolder<M>>(options, openFolder(options, format), (opened) => {
+    const ours = filesOf(opened)
+    const removeOrphans = Effect.suspend(() => {
+      const wanted = Array.from(opened.manifests.values()).flatMap(ours.newFiles)
+      return removeUnwanted(opened, new Set(wanted))
+    })
+    return { ...ours, removeOrphans }
+  })
+
+/** Opens a place for one run, with its states. */
+export const layerPlace = <M extends StreamManifest, P extends OpenPlace<M>>(
+  options: OpenOptions,
+  open: Effect.Effect<P, ConfigError | DestinationError, FileSystem.FileSystem | Scope.Scope>,
+  filesOf: (opened: P) => FormatFiles<M>
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
   Layer.effect(
     Destination,
     Effect.gen(function* () {
       const { path, readOnly = false } = options
-      const opened = yield* openFolder(options, format)
+      const opened = yield* open
       const ours = filesOf(opened)
       const here = Effect.provideService(FileSystem.FileSystem, opened.files)
       const manifests = () => Array.from(opened.manifests.values())
       for (const manifest of manifests()) opened.assume(yield* here(ours.withoutLostRefresh(manifest)))
-      let open: Open = () =>
+      let openStream: Open = () =>
         Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
       if (!readOnly) {
         for (const manifest of manifests()) yield* here(unlessFatal(ours.recover(manifest)))
-        yield* here(removeOrphans(opened, new Set(manifests().flatMap(ours.newFiles))))
-        open = yield* here(ours.start)
+        yield* here(ours.removeOrphans)
+        openStream = yield* here(ours.start)
       }
       const read = stateReaderOf(opened)
       return Destination.of({
-        open: (stream, mode, isResumed = false) => here(open(stream, mode, isResumed)),
+        open: (stream, mode, isResumed = false) => here(openStream(stream, mode, isResumed)),
         streams: () => [...opened.manifests.keys()],
         states: (mode) => ({
           // Fail before anything is read, not after.
@@ -99,7 +120,7 @@ const unlessFatal = <R>(effect: Effect.Effect<void, DestinationError, R>) =>
   )
 
 /** Removes new files that no manifest needs. Those of a damaged manifest stay. */
-const removeOrphans = Effect.fnUntraced(function* (
+const removeUnwanted = Effect.fnUntraced(function* (
   { damagedNames, newPath }: Pick<OpenFolder<StreamManifest>, "damagedNames" | "newPath">,
   wanted: ReadonlySet<string>
 ) {
@@ -118,6 +139,10 @@ export const removePath = (path: string): OfFiles<void> =>
     files.remove(path, { recursive: true, force: true }).pipe(Effect.mapError(cannot("removed", path)))
   )
 
+/** Whether a path is a file, which can be replaced. */
+export const isFile = (path: string): OfFiles<boolean> =>
+  Effect.map(infoOf(path), (info) => info?.type === "File")
+
 /** The names in a folder. */
 export const namesIn = (path: string): OfFiles<ReadonlyArray<string>> =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
@@ -135,11 +160,13 @@ export const ownInfo = Effect.fnUntraced(function* (path: string, type: "File" |
 
 /** The manifest of a stream to open, whose data is at `path`. Refuses files that were not created by source-prometheus. */
 export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManifest>(
-  opened: OpenFolder<M>,
+  opened: OpenPlace<M>,
   stream: string,
   mode: SyncMode,
   files: {
     readonly path: string
+    /** Whether the manifest is one that can be replaced. */
+    readonly isReplaceable: OfFiles<boolean>
     readonly hasData: OfFiles<boolean>
     readonly refuseForeign: OfFiles<void>
     readonly recover: (manifest: M) => OfFiles<void>
@@ -157,8 +184,7 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
   }
   // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.
   if (isOverwrite) yield* files.refuseForeign
-  if (damaged !== undefined && !(isOverwrite && (yield* infoOf(statePath))?.type === "File"))
-    return yield* damaged
+  if (damaged !== undefined && !(isOverwrite && (yield* files.isReplaceable))) return yield* damaged
   if (known === undefined) return files.empty
   yield* isOverwrite ? unlessFatal(files.recover(known)) : files.recover(known)
   return known

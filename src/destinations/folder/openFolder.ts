@@ -26,8 +26,9 @@ const About = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Int, source: Schema.String, format: Schema.String })
 )
 
-/** A folder and its manifests, locked until the scope closes. */
-export interface OpenFolder<E extends StreamManifest> {
+/** A place for files and its manifests, for one run at a time. */
+export interface OpenPlace<E extends StreamManifest> {
+  /** Its name, which the paths in it begin with. */
   readonly folder: string
   readonly labelColumns: boolean
   /** By stream. */
@@ -40,14 +41,18 @@ export interface OpenFolder<E extends StreamManifest> {
   readonly save: (manifest: E) => Effect.Effect<void, DestinationError>
   /** Uses a manifest from now on, without saving it. */
   readonly assume: (manifest: E) => void
-  /** The folder for files that readers do not see yet. */
-  readonly newPath: string
   /** The path of a stream's manifest. */
   readonly statePath: (stream: string) => string
-  /** All changes to the folder use this. It fails once the lock is lost. */
+  /** All changes to local files use this. In a folder, it fails once the lock is lost. */
   readonly files: FileSystem.FileSystem
-  /** Fails once the lock is lost. */
+  /** Fails once another run has taken over the place. */
   readonly check: Effect.Effect<void, DestinationError>
+}
+
+/** A folder and its manifests, locked until the scope closes. */
+export interface OpenFolder<E extends StreamManifest> extends OpenPlace<E> {
+  /** The folder for files that readers do not see yet. */
+  readonly newPath: string
 }
 
 /** A format of files. */
@@ -59,15 +64,17 @@ export interface Format<E extends StreamManifest> {
   readonly isOurs: (manifest: E) => boolean
 }
 
+/** The name of a format in `_about.json`. */
+export const formatOf = ({ name }: { readonly name: string }, labelColumns: boolean): string =>
+  labelColumns ? name : `${name} with one object for all labels (label_columns)`
+
 /** Opens a folder for one source and one format. Creates it if it does not exist. */
 export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>(
   options: OpenOptions,
   format: Format<E>
 ) {
   const { labelColumns, path: folder, readOnly = false, source } = options
-  const formatName = labelColumns
-    ? format.name
-    : `${format.name} with one object for all labels (label_columns)`
+  const formatName = formatOf(format, labelColumns)
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
@@ -98,8 +105,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
       : Effect.void
   )
   yield* makeFolder(newPath)
-  const about = { version: STATE_VERSION, source, format: formatName }
-  yield* here(replaceFile(`${inside}/_about.json`, `${JSON.stringify(about, null, 2)}\n`, newPath))
+  yield* here(replaceFile(`${inside}/_about.json`, aboutText(source, formatName), newPath))
   return opened
 })
 
@@ -120,7 +126,8 @@ const removeUnused = Effect.fnUntraced(function* (
   yield* Effect.forEach(made, removeEmpty, { discard: true })
 })
 
-interface Found<E> {
+/** The manifests of a place. */
+export interface Found<E> {
   readonly manifests: Map<string, E>
   /** Why manifests cannot be read, by the file names of their streams; undefined if they were read. */
   readonly damaged: ReadonlyMap<string, DestinationError | undefined>
@@ -129,11 +136,27 @@ interface Found<E> {
 const withManifests = <E extends StreamManifest>(
   folder: Pick<OpenFolder<E>, "folder" | "labelColumns" | "newPath" | "files" | "check">,
   inside: string,
+  found: Found<E>
+): OpenFolder<E> => ({
+  ...folder,
+  ...lookUps(inside, found),
+  save: (manifest) =>
+    Effect.andThen(
+      replaceFile(`${inside}/${fileName(manifest.stream)}.json`, textOf(manifest), folder.newPath),
+      Effect.sync(() => void found.manifests.set(manifest.stream, manifest))
+    ).pipe(Effect.provideService(FileSystem.FileSystem, folder.files), Effect.uninterruptible)
+})
+
+/** The text of a manifest. */
+export const textOf = (manifest: StreamManifest): string => `${JSON.stringify(manifest)}\n`
+
+/** Looks up the manifests of a place, which are in its folder `inside`. */
+export const lookUps = <E extends StreamManifest>(
+  inside: string,
   { damaged, manifests }: Found<E>
-): OpenFolder<E> => {
+): Pick<OpenPlace<E>, "manifests" | "damaged" | "damagedNames" | "statePath" | "assume"> => {
   const statePath = (stream: string): string => `${inside}/${fileName(stream)}.json`
   return {
-    ...folder,
     manifests,
     damaged: (stream) => {
       const name = fileName(stream)
@@ -147,12 +170,7 @@ const withManifests = <E extends StreamManifest>(
     },
     damagedNames: new Set(damaged.keys()),
     statePath,
-    assume: (manifest) => void manifests.set(manifest.stream, manifest),
-    save: (manifest) =>
-      Effect.andThen(
-        replaceFile(statePath(manifest.stream), `${JSON.stringify(manifest)}\n`, folder.newPath),
-        Effect.sync(() => void manifests.set(manifest.stream, manifest))
-      ).pipe(Effect.provideService(FileSystem.FileSystem, folder.files), Effect.uninterruptible)
+    assume: (manifest) => void manifests.set(manifest.stream, manifest)
   }
 }
 
@@ -184,64 +202,86 @@ const checkFolder = Effect.fnUntraced(function* (
     }
     if (info === undefined && path === inside) return []
   }
-  const refuse = (message: string) => new ConfigError({ message })
   const names = yield* files.readDirectory(inside).pipe(Effect.mapError(cannot("read", inside)))
   const streams = names.filter((name) => !name.startsWith("_") && name.endsWith(".json"))
-  if (!names.includes("_about.json")) {
-    if (streams.length === 0) return streams
-    return yield* refuse(
-      `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another folder.`
-    )
+  const text = names.includes("_about.json")
+    ? Option.getOrElse(yield* readSmallFile(aboutPath, MAX_MANIFEST_BYTES), () => "")
+    : undefined
+  const refusal = refusalOf(text, streams.length > 0, { aboutPath, folder, format, source })
+  return refusal === undefined ? streams : yield* new ConfigError({ message: refusal })
+})
+
+/** The text about the data of a place. */
+export const aboutText = (source: string, format: string): string =>
+  `${JSON.stringify({ version: STATE_VERSION, source, format }, null, 2)}\n`
+
+/** Why this run cannot write to a place with this text about its data; undefined if it can. */
+export const refusalOf = (
+  text: string | undefined,
+  hasStreams: boolean,
+  {
+    aboutPath,
+    folder,
+    format,
+    source
+  }: {
+    readonly aboutPath: string
+    readonly folder: string
+    readonly format: string
+    readonly source: string
   }
-  const text = yield* readSmallFile(aboutPath, MAX_MANIFEST_BYTES)
-  const about = Option.getOrUndefined(Option.flatMap(text, Schema.decodeUnknownOption(About)))
+): string | undefined => {
+  if (text === undefined) {
+    return hasStreams
+      ? `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another folder.`
+      : undefined
+  }
+  const about = Option.getOrUndefined(Schema.decodeUnknownOption(About)(text))
   if (about === undefined) {
-    return yield* refuse(
-      `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another folder.`
-    )
+    return `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another folder.`
   }
-  if (streams.length === 0) return streams
+  if (!hasStreams) return undefined
   if (about.version !== STATE_VERSION) {
     const which = about.version < STATE_VERSION ? "an earlier" : "a later"
-    return yield* refuse(
-      `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another folder, or delete this one to read everything again.`
-    )
+    return `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another folder, or delete this one to read everything again.`
   }
   if (about.format !== format) {
-    return yield* refuse(
-      `${folder} holds ${about.format}, and this run writes ${format}. Choose another folder, or run as before.`
-    )
+    return `${folder} holds ${about.format}, and this run writes ${format}. Choose another folder, or run as before.`
   }
   if (about.source !== source) {
-    return yield* refuse(
-      `${folder} holds data of ${about.source}, and this is ${source}. Choose another folder.`
-    )
+    return `${folder} holds data of ${about.source}, and this is ${source}. Choose another folder.`
   }
-  return streams
-})
+  return undefined
+}
 
 /** Reads the manifests from the files with these names. */
 const readManifests = Effect.fnUntraced(function* <E extends StreamManifest>(
-  { isOurs, schema }: Format<E>,
+  format: Format<E>,
   inside: string,
   names: ReadonlyArray<string>
 ) {
   const manifests = new Map<string, E>()
   const damaged = new Map<string, DestinationError | undefined>()
-  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
+  const decode = manifestDecoder(format)
   for (const file of names) {
     const name = file.slice(0, -".json".length)
     const text = yield* Effect.result(readSmallFile(`${inside}/${file}`, MAX_MANIFEST_BYTES))
-    const manifest = Result.getOrElse(text, Option.none<string>).pipe(
-      Option.flatMap(decode),
-      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
-      Option.filter(isOurs)
-    )
+    const manifest = Option.flatMap(Result.getOrElse(text, Option.none<string>), (text) => decode(name, text))
     if (Option.isSome(manifest)) manifests.set(manifest.value.stream, manifest.value)
     else damaged.set(name, Option.getOrUndefined(Result.getFailure(text)))
   }
   return { manifests, damaged }
 })
+
+/** Decodes the text of the manifest with a name. None if it is damaged, or was not written by source-prometheus. */
+export const manifestDecoder = <E extends StreamManifest>({ isOurs, schema }: Format<E>) => {
+  const decode = Schema.decodeUnknownOption(Schema.fromJsonString(schema))
+  return (name: string, text: string): Option.Option<E> =>
+    decode(text).pipe(
+      Option.filter((manifest) => fileName(manifest.stream) === name && hasUsableStates(manifest)),
+      Option.filter(isOurs)
+    )
+}
 
 /** Whether a read can resume from the states of a manifest. */
 const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>

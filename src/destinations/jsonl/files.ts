@@ -6,7 +6,7 @@ import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, readBeginning, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
-import { manifestToOpen, ownInfo } from "../folder/layerFolder.ts"
+import { isFile, manifestToOpen, ownInfo } from "../folder/layerFolder.ts"
 import type { OpenFolder } from "../folder/openFolder.ts"
 import { truncateFile } from "./LinesFile.ts"
 import { allOf, emptyManifest, type LinesManifest } from "./manifest.ts"
@@ -117,6 +117,7 @@ export const manifestOf = Effect.fnUntraced(function* (opened: LinesFolder, stre
   const path = dataPath(opened, stream)
   const manifest = yield* manifestToOpen(opened, stream, mode, {
     path,
+    isReplaceable: isFile(opened.statePath(stream)),
     hasData: Effect.map(sizeOf(path), (size = 0) => size > 0),
     refuseForeign: refuseForeign(opened, stream, path),
     recover: (manifest) => recover(opened, manifest),

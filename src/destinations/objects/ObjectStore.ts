@@ -15,6 +15,8 @@ export interface ObjectInfo {
 export interface StoredBytes {
   readonly bytes: Uint8Array
   readonly version: string
+  /** When it was saved, by the clock of the store. */
+  readonly modifiedMillis: number
 }
 
 /** What must be at a key for a put to succeed: an object of a version, or none. */
@@ -36,8 +38,8 @@ export interface ObjectStore {
   readonly upload: (key: string, path: string) => Effect.Effect<void, DestinationError>
   /** Writes an object to a new local file. */
   readonly download: (key: string, path: string) => Effect.Effect<void, DestinationError>
-  /** Copies an object inside the store. False if there is no such object. */
-  readonly copy: (from: string, to: string) => Effect.Effect<boolean, DestinationError>
+  /** Copies an object of so many bytes inside the store. False if there is no such object. */
+  readonly copy: (from: string, to: string, bytes: number) => Effect.Effect<boolean, DestinationError>
   /** Removes an object, if it exists. */
   readonly remove: (key: string) => Effect.Effect<void, DestinationError>
   /** The objects whose keys start with a prefix. */

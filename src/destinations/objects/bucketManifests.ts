@@ -19,14 +19,6 @@ export const bucketManifests = (objects: ObjectStore): ManifestStore => {
         .map((name) => name.slice(0, -".json".length))
     ),
     load,
-    replace: Effect.fnUntraced(function* (name, version, text) {
-      const saved = yield* objects.put(keyOf(name), Buffer.from(text), { version })
-      if (Option.isSome(saved)) return saved
-      // The put may have taken effect although its response was lost, and was then repeated.
-      return yield* Effect.map(
-        load(name),
-        Option.flatMap((found) => (found.text === text ? Option.some(found.version) : Option.none()))
-      )
-    })
+    replace: (name, version, text) => objects.put(keyOf(name), Buffer.from(text), { version })
   }
 }

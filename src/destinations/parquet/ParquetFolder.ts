@@ -13,7 +13,7 @@ import { DEFAULT_MEMORY_MEGABYTES } from "../duckdb/startDuckDB.ts"
 import { fileName } from "../folder/fileName.ts"
 import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { openEngine } from "./engine.ts"
-import { newFiles, recover, withoutLostRefresh } from "./files.ts"
+import { folderParts, newFiles, recover, withoutLostRefresh } from "./files.ts"
 import { hasOwnNames, ParquetManifest, refreshFiles } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
 import { globEscape } from "./parts.ts"
@@ -29,8 +29,9 @@ export const layer = (options: OpenOptions) => {
     bytes: ({ files, next }) => [...files, ...(next?.files ?? [])].reduce((sum, { bytes }) => sum + bytes, 0),
     previewCommand: (stream) => `duckdb -c ${shellQuote(previewSql(options.path, stream))}`,
     start: Effect.map(
-      openEngine(opened, options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES),
-      (engine) => (stream, mode, isResumed) => openStream(opened, engine, stream, mode, isResumed)
+      openEngine(opened, opened.newPath, options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES),
+      (engine) => (stream, mode, isResumed) =>
+        openStream(folderParts(opened), engine, stream, mode, isResumed)
     )
   }))
 }

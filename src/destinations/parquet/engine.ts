@@ -1,19 +1,21 @@
-/** DuckDB as the Parquet writer of one folder. */
+/** DuckDB as the Parquet writer of one place. */
 import { Effect } from "effect"
 import { duckdbError } from "../duckdb/duckdbError.ts"
 import { divideBytes, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, randomName } from "../folder/durably.ts"
-import type { ParquetFolder } from "./files.ts"
+import type { OpenPlace } from "../folder/openFolder.ts"
+import type { StreamManifest } from "../manifest.ts"
 
 export type Engine = Effect.Success<ReturnType<typeof openEngine>>
 
-/** Starts DuckDB until the scope closes. */
+/** Starts DuckDB until the scope closes. It writes to a folder in the local folder `within`. */
 export const openEngine = Effect.fnUntraced(function* (
-  { check, files, folder, newPath }: ParquetFolder,
+  { check, files, folder }: Pick<OpenPlace<StreamManifest>, "check" | "files" | "folder">,
+  within: string,
   memoryMegabytes: number
 ) {
   // DuckDB follows links, so it writes to an unpredictable folder, where no one can plant one.
-  const workPath = `${newPath}/.${randomName()}`
+  const workPath = `${within}/.${randomName()}`
   yield* Effect.acquireRelease(
     files.makeDirectory(workPath, { mode: 0o700 }).pipe(Effect.mapError(cannot("made", workPath))),
     () => Effect.ignore(files.remove(workPath, { recursive: true, force: true }))

@@ -1,22 +1,25 @@
-/** The files of a folder of Parquet: recovery after a crash, and refusal of foreign files. */
+/** The parts in a folder on a disk: recovery after a crash, and refusal of foreign files. */
 import { basename, dirname } from "node:path"
 import { Effect, Struct } from "effect"
-import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
-import { cannot, syncFolder } from "../folder/durably.ts"
+import { cannot, makeFolder, syncFile, syncFolder } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
-import { manifestToOpen, namesIn, ownInfo, removePath } from "../folder/layerFolder.ts"
+import { isFile, manifestToOpen, namesIn, ownInfo, removePath } from "../folder/layerFolder.ts"
 import type { OpenFolder } from "../folder/openFolder.ts"
 import {
   baseOf,
   emptyManifest,
+  freshPath,
   isDay,
+  isPartName,
+  missingPart,
   type ParquetManifest,
   type PartFile,
   placeOf,
   refreshFiles,
   type Where
 } from "./manifest.ts"
+import type { PartPlace } from "./PartPlace.ts"
 
 /** An open folder. */
 export type ParquetFolder = OpenFolder<ParquetManifest>
@@ -57,7 +60,7 @@ const refuseForeign = Effect.fnUntraced(function* (path: string) {
     if (!day.startsWith("day=") || !isDay(day.slice(4))) return yield* refuse(inside)
     yield* isFolder(inside)
     for (const part of yield* namesIn(inside)) {
-      if (!/^part-\d{8,}\.parquet$/.test(part)) return yield* refuse(`${inside}/${part}`)
+      if (!isPartName(part)) return yield* refuse(`${inside}/${part}`)
       yield* ownInfo(`${inside}/${part}`, "File")
     }
   }
@@ -136,6 +139,7 @@ export const manifestOf = Effect.fnUntraced(function* (
   const path = `${folder}/${baseOf("main", stream)}`
   const manifest = yield* manifestToOpen(opened, stream, mode, {
     path,
+    isReplaceable: isFile(opened.statePath(stream)),
     hasData: Effect.gen(function* () {
       return (yield* isFolder(path)) && (yield* namesIn(path)).length > 0
     }),
@@ -147,9 +151,39 @@ export const manifestOf = Effect.fnUntraced(function* (
   for (const file of manifest.files) {
     const part = `${folder}/${placeOf("main", stream, file)}`
     if (yield* isIntact(part, file)) continue
-    return yield* new DestinationError({
-      message: `${part} is missing or not the file that ${opened.statePath(stream)} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
-    })
+    return yield* missingPart(part, opened.statePath(stream), stream)
   }
   return manifest
 })
+
+/** The parts in an open folder. */
+export const folderParts = (opened: ParquetFolder): PartPlace => {
+  const { files, folder } = opened
+  const nextPath = (stream: string): string => `${folder}/${baseOf("next", stream)}`
+  return {
+    ...opened,
+    freshPath,
+    addPart: Effect.fnUntraced(function* (localPath, path) {
+      yield* syncFile(localPath)
+      const to = `${folder}/${path}`
+      yield* files.rename(localPath, to).pipe(Effect.mapError(cannot("written", to)))
+    }),
+    localFiles: (paths) => Effect.succeed(paths.map((path) => `${folder}/${path}`)),
+    removeNew: (_stream, path) => removePath(`${folder}/${path}`),
+    settled: (_where, file) => Struct.omit(file, ["from"]),
+    manifestOf: (stream, mode) => manifestOf(opened, stream, mode),
+    beginRefresh: Effect.fnUntraced(function* (manifest) {
+      // The parts of a stopped refresh stay until the first commit of this one.
+      if (manifest.next === undefined) yield* removePath(nextPath(manifest.stream))
+      if (manifest.isReplaced !== true) return manifest
+      // The previous replacement is done. In the next manifest it would refer to the folder of this refresh.
+      const changed = Struct.omit(manifest, ["isReplaced", "removed"])
+      yield* opened.save(changed)
+      return changed
+    }),
+    endRefresh: (stream) => makeFolder(nextPath(stream)),
+    removeUnknown: (stream) => removePath(`${folder}/${baseOf("main", stream)}`),
+    recover: (manifest) => recover(opened, manifest),
+    mostSmallParts: 1
+  }
+}

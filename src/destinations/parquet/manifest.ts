@@ -1,6 +1,8 @@
-/** The manifest of a stream in a folder of Parquet files: its live part files and their locations. */
+/** The manifest of a stream of Parquet files: its live part files and their locations. */
 import { Schema } from "effect"
+import { shellQuote } from "../../text/shellQuote.ts"
 import { contentsFields } from "../contents.ts"
+import { DestinationError } from "../Destination.ts"
 import { fileName } from "../folder/fileName.ts"
 import { STATE_VERSION } from "../folder/openFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
@@ -67,6 +69,24 @@ export const freshPath = (stream: string, part: number): string => `_state/_new/
 /** The path of a new file of one of several processes before it is moved into place. */
 export const asidePath = (stream: string, id: string): string => `_state/_new/${fileName(stream)}=${id}`
 
+/** Whether a file may be a part in the folder of a day. */
+export const isPartName = (name: string): boolean => /^part-\d{8,}\.parquet$/.test(name)
+
+/** The error of a part that is not what a manifest lists. */
+export const missingPart = (path: string, statePath: string, stream: string): DestinationError =>
+  new DestinationError({
+    message: `${path} is missing or not the file that ${statePath} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+  })
+
+/** The path of a new file that belongs to one run, which has a random name. */
+export const runPath = (stream: string, part: number, run: string): string =>
+  `${freshPath(stream, part)}.${run}`
+
+const isRunPath = (path: string | undefined, stream: string, part: number): boolean => {
+  const beginning = `${freshPath(stream, part)}.`
+  return path?.startsWith(beginning) === true && /^[0-9a-f]{18}$/.test(path.slice(beginning.length))
+}
+
 /** A day as in the name of a folder. */
 export const dayOf = (midnight: number): string => new Date(midnight).toISOString().split("T")[0]!
 
@@ -89,7 +109,7 @@ export const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: Par
       placeOf("main", stream, file),
       placeOf("next", stream, file)
     ]
-    if (!known.includes(file.from)) return false
+    if (!known.includes(file.from) && !isRunPath(file.from, stream, file.part)) return false
   }
   return true
 }

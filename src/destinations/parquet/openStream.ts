@@ -7,13 +7,11 @@ import { sumOf } from "../contents.ts"
 import type { SyncMode } from "../Destination.ts"
 import { stageSamples } from "../duckdb/staging/StagedSamples.ts"
 import type { Part } from "../duckdb/staging/stagedRows.ts"
-import { makeFolder } from "../folder/durably.ts"
-import { removePath } from "../folder/layerFolder.ts"
 import { later } from "../manifest.ts"
 import { Days } from "./Days.ts"
 import type { Engine } from "./engine.ts"
-import { manifestOf, type ParquetFolder } from "./files.ts"
-import { baseOf, dayOf, type ParquetManifest } from "./manifest.ts"
+import { dayOf, type ParquetManifest } from "./manifest.ts"
+import type { PartPlace } from "./PartPlace.ts"
 import { parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
 
@@ -22,30 +20,26 @@ const COMMIT_MILLIS = 30_000
 
 /** Opens a stream until the scope closes. */
 export const openStream = Effect.fnUntraced(function* (
-  opened: ParquetFolder,
+  place: PartPlace,
   engine: Engine,
   stream: string,
   mode: SyncMode,
   isResumed: boolean
 ) {
-  const found = yield* manifestOf(opened, stream, mode)
+  const found = yield* place.manifestOf(stream, mode)
   const manifest =
     mode === "incremental_append_deduped" && !found.isUnique
-      ? yield* Effect.scoped(makeUnique(opened, engine, found))
+      ? yield* Effect.scoped(makeUnique(place, engine, found))
       : found
   const limits = { millis: COMMIT_MILLIS, bytes: yield* engine.stagedBytes }
   return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
-    openBackend(opened, engine, manifest, mode, resumesRefresh, limits.bytes)
+    openBackend(place, engine, manifest, mode, resumesRefresh, limits.bytes)
   )
 })
 
 /** Removes repeated rows. It is unknown afterwards which rows a stopped refresh has appended, so that refresh is lost. */
-const makeUnique = Effect.fnUntraced(function* (
-  opened: ParquetFolder,
-  engine: Engine,
-  manifest: ParquetManifest
-) {
-  const parts = yield* openParts(opened, engine, yield* engine.connect, manifest, "main", manifest.files)
+const makeUnique = Effect.fnUntraced(function* (place: PartPlace, engine: Engine, manifest: ParquetManifest) {
+  const parts = yield* openParts(place, engine, yield* engine.connect, manifest, "main", manifest.files)
   yield* parts.makeUnique
   const kept = manifest.next === undefined ? Struct.omit(manifest, ["refreshFrom", "refreshState"]) : manifest
   return yield* parts.save({
@@ -57,32 +51,24 @@ const makeUnique = Effect.fnUntraced(function* (
 })
 
 const openBackend = Effect.fnUntraced(function* (
-  opened: ParquetFolder,
+  place: PartPlace,
   engine: Engine,
   manifest: ParquetManifest,
   mode: SyncMode,
   resumesRefresh: boolean,
   mostBytes: () => number
 ) {
-  const { files, folder } = opened
+  const { files } = place
   const { stream } = manifest
   const isOverwrite = mode === "full_refresh_overwrite"
   const isDeduped = mode === "incremental_append_deduped"
   const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
-  const nextPath = `${folder}/${baseOf("next", stream)}`
-  // The parts of a stopped refresh stay until the first commit of this one.
-  if (isOverwrite && manifest.next === undefined) yield* removePath(nextPath)
 
   const connection = yield* engine.connect
-  const labels = opened.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined
+  const labels = place.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined
   const staging = stageSamples(engine.duckdb, connection, labels)
-  const parts = yield* openParts(opened, engine, connection, manifest, isOverwrite ? "next" : "main", begun)
-  let old = manifest
-  if (isOverwrite && manifest.isReplaced === true) {
-    // The previous replacement is done. In the next manifest it would refer to the folder of this refresh.
-    old = Struct.omit(manifest, ["isReplaced", "removed"])
-    yield* opened.save(old)
-  }
+  const parts = yield* openParts(place, engine, connection, manifest, isOverwrite ? "next" : "main", begun)
+  let old = isOverwrite ? yield* place.beginRefresh(manifest) : manifest
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
   let isUnique = manifest.isUnique
   /** The days of staged rows. */
@@ -92,22 +78,14 @@ const openBackend = Effect.fnUntraced(function* (
   let committedMillis = liveMillis
   let appendedMillis = liveMillis
 
-  /** Writes staged rows. If a day may already have some of them, its parts are rewritten without those. */
+  /** Writes staged rows. */
   const writeRows = Effect.fnUntraced(function* (part: Part) {
     yield* engine.attempt(staging.flush)
     const series = yield* engine.attempt(() => seriesOf(staging, connection))
     for (const [midnight, span] of days[part].drain()) {
       const day = dayOf(midnight)
       const rows = rowsOfDay(staging, series, part, midnight, isDeduped && staging.hasRepeated())
-      const older = isDeduped && liveMillis !== null && midnight <= liveMillis ? parts.ofDay(day) : []
-      const query =
-        older.length === 0
-          ? rows
-          : `WITH later AS MATERIALIZED (${rows})
-             FROM ${parts.reading(older)}) AS older
-             WHERE NOT EXISTS (FROM later WHERE later.series_id = older.series_id AND later.time = older.time)
-             UNION ALL BY NAME FROM later`
-      yield* parts.write(day, query, older, sumOf([...older, { rows: 0, ...span }]))
+      yield* parts.writeRows(day, rows, span, isDeduped)
     }
   })
 
@@ -141,7 +119,7 @@ const openBackend = Effect.fnUntraced(function* (
     if (!days.marked.isEmpty) yield* writeRows("marked")
     yield* engine.attempt(() => staging.removeMarked())
     if (isComplete) yield* parts.compact
-    if (isOverwrite && kind === "complete_refresh") yield* makeFolder(nextPath)
+    if (isOverwrite && kind === "complete_refresh") yield* place.endRefresh(stream)
     old = yield* parts.save({
       ...Struct.omit(old, ["next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"]),
       ...states,

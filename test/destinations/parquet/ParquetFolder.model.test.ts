@@ -12,7 +12,7 @@ import { layer, previewSql } from "../../../src/destinations/parquet/ParquetFold
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
-import { floats, histogramOf, put, seriesOf, start, stateAt, temporaryFolder } from "../drive.ts"
+import { floats, histogramOf, pointsOf, put, seriesOf, start, stateAt, temporaryFolder } from "../drive.ts"
 
 const database = DuckDBInstance.create(":memory:", { threads: "1" })
 
@@ -179,6 +179,46 @@ describe("ParquetFolder", () => {
         ["02", "00000005"],
         ["03", "00000004"]
       ])
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("rewrites only parts that may have rows of the times that are read again", () =>
+    Effect.gen(function* () {
+      const folder = join(yield* temporaryFolder, "data")
+      const large = Array.from({ length: 40 }, (_, index) => index)
+      const parts = () =>
+        readdirSync(join(folder, "up", "day=2026-01-01"))
+          .map((name) => Number(name.slice(5, 13)))
+          .toSorted((a, b) => a - b)
+      yield* Effect.gen(function* () {
+        const { open } = yield* Destination
+        const mode = "incremental_append_deduped"
+        /** Writes points in commits of their own, without the end that merges them. */
+        const commit = (...points: ReadonlyArray<number>) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const writer = yield* open("up", mode, true)
+              yield* writer.write([pointsOf("up", points)])
+              yield* writer.commit(stateAt(points.at(-1)!))
+            })
+          )
+        yield* commit(...large)
+        yield* commit(50, 60)
+        yield* commit(70)
+        assert.deepStrictEqual(parts(), [1, 2, 3])
+        // Between parts, and at the edges of some: only the second one is rewritten.
+        yield* commit(45)
+        assert.deepStrictEqual(parts(), [1, 2, 3, 4])
+        yield* commit(60, 61)
+        assert.deepStrictEqual(parts(), [1, 3, 4, 5])
+      }).pipe(Effect.provide(open(folder)))
+      const rows = yield* Effect.promise(() =>
+        ask(`SELECT value::INTEGER AS value FROM ${filesOf(folder, "up")} ORDER BY time`)
+      )
+      assert.deepStrictEqual(
+        rows.map(({ value }) => value),
+        [...large, 45, 50, 60, 61, 70]
+      )
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 
