@@ -4,7 +4,7 @@ import { Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import type { InputFileError } from "../config/inputFile.ts"
 import { makeMask } from "../config/SecretMask.ts"
-import { layerStates, type SyncMode } from "../destinations/Destination.ts"
+import { Destination, layerStates, type SyncMode } from "../destinations/Destination.ts"
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
 import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
@@ -12,7 +12,7 @@ import { secretTexts } from "../prometheus/secretTexts.ts"
 import { checkReport, writeReport } from "../report/html/writeReport.ts"
 import * as ScreenProgress from "../report/screenProgress.ts"
 import { estimate } from "../run/estimate.ts"
-import { fitSettings } from "../run/filledDestination.ts"
+import { fitSettings, statesIn } from "../run/filledDestination.ts"
 import { compareWithServer } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
 import { StateStore } from "../sync/StateStore.ts"
@@ -132,7 +132,11 @@ const dryRun = Effect.fnUntraced(function* (
   const isThere = target.isRemote || (yield* Effect.orElseSucceed(files.exists(target.path), () => true))
   const estimated = isThere
     ? yield* Effect.provide(
-        Effect.provideServiceEffect(resumed, ConnectorConfig, fitSettings(names, about)),
+        Effect.provideServiceEffect(
+          resumed,
+          ConnectorConfig,
+          Effect.flatMap(Effect.flatMap(Destination, statesIn), (states) => fitSettings(names, about, states))
+        ),
         destination
       )
     : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())

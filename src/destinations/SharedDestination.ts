@@ -30,8 +30,8 @@ export class SharedDestination extends Context.Service<
     /** The streams that have a manifest now. */
     readonly streams: Effect.Effect<ReadonlyArray<string>, DestinationError>
     /**
-     * The length of the parts of each stream in milliseconds. Saves the given length of a stream that has none yet, so that all
-     * processes cut it at the same times.
+     * The lengths of the parts of all streams that have one, in milliseconds. Saves the given length of a stream that has none
+     * yet, so that all processes cut it at the same times. Without lengths to propose it changes nothing.
      */
     readonly partLengths: (
       proposed: ReadonlyMap<string, number>

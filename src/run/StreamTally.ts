@@ -115,6 +115,17 @@ export class StreamTally {
     return added.rows
   }
 
+  /** Forgets everything added since the last commit. */
+  discard(): void {
+    this.pending.take()
+    this.pendingSeries.clear()
+    this.lastSeries = undefined
+    for (const [key, shown] of this.shown) {
+      shown.pending = undefined
+      if (shown.committed === undefined) this.shown.delete(key)
+    }
+  }
+
   /** Counts a retried request. */
   retry(): void {
     this.retries++

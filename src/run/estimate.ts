@@ -7,7 +7,7 @@ import { makePlan } from "../sync/makePlan.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
-import { seriesCounts } from "./seriesCounts.ts"
+import { probe } from "./seriesCounts.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
 export interface ReadEstimate {
@@ -33,9 +33,6 @@ export interface DryRun {
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
 }
-
-/** The number of points, spread over the range, at which the series of a metric are counted. */
-const PROBES = 48
 
 /** The bytes of a sample in a response, for example `[1735689600,"90.808853"],`. */
 const SAMPLE_BYTES = 25
@@ -96,13 +93,7 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
-  const every = Math.ceil(points / PROBES)
-  const probes = Math.ceil(points / every)
-  const stepMillis = range.stepMillis * every
-  const lastMillis = range.firstMillis + (probes - 1) * stepMillis
-  const { counts, times } = yield* seriesCounts(name, { ...range, lastMillis, stepMillis })
-  // The server omits points without series.
-  const perPoint = counts.reduce((sum, count) => sum + count, 0) / probes
+  const { counts, perPoint, times } = yield* probe(name, range)
   const samples = Math.round(perPoint * points)
   return {
     estimate: {

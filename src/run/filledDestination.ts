@@ -1,9 +1,11 @@
 /** Compares the settings of a run with those that filled the destination: the step, the selector and the start. */
 import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
-import { Destination, type SyncMode } from "../destinations/Destination.ts"
+import type { Destination, SyncMode } from "../destinations/Destination.ts"
+import type { SharedDestination } from "../destinations/SharedDestination.ts"
 import { render } from "../promql/Matcher.ts"
 import { uncovered } from "../sync/coverage.ts"
+import type { StateReader } from "../sync/StateStore.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
 import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
@@ -24,9 +26,12 @@ export interface Filling {
  * The settings for the read. If the user gave no step, it is that of the destination. Fails if a table would get rows of two
  * steps. Logs all other differences from the settings that filled the destination.
  */
-export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<string>, filling: Filling) {
+export const fitSettings = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  filling: Filling,
+  states: States
+) {
   const settings = yield* ConnectorConfig
-  const states = yield* statesIn
   const selected = new Map(
     names.flatMap((name) => {
       const state = states.get(name)
@@ -50,12 +55,22 @@ export const fitSettings = Effect.fnUntraced(function* (names: ReadonlyArray<str
 type States = ReadonlyMap<string, StreamState>
 
 /** The latest states of all streams: of incremental runs, or otherwise of a stopped refresh. Damaged ones fail later. */
-const statesIn = Effect.gen(function* () {
-  const { states, streams } = yield* Destination
-  const modes = ["incremental_append", "full_refresh_overwrite", "full_refresh_append"] as const
-  const stores = modes.map(states)
+export const statesIn = ({ states, streams }: Destination["Service"]) =>
+  loadStates(
+    streams(),
+    (["incremental_append", "full_refresh_overwrite", "full_refresh_append"] as const).map(states)
+  )
+
+/** The same, of a destination that several processes write. */
+export const sharedStatesIn = ({ states, streams }: SharedDestination["Service"]) =>
+  Effect.flatMap(streams, (names) => loadStates(names, [states]))
+
+const loadStates = Effect.fnUntraced(function* (
+  names: ReadonlyArray<string>,
+  stores: ReadonlyArray<StateReader["Service"]>
+) {
   const found = new Map<string, StreamState>()
-  for (const name of streams()) {
+  for (const name of names) {
     for (const store of stores) {
       const state = Option.flatten(yield* Effect.option(store.load(name)))
       if (Option.isSome(state) && !found.has(name)) found.set(name, state.value)

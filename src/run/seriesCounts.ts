@@ -55,6 +55,20 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
     )
 })
 
+/** The number of points, spread over the range, at which the series of a metric are counted. */
+const PROBES = 48
+
+/** Counts the series of a metric at some points of a range, by one query. `perPoint` is their mean number. */
+export const probe = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+  const every = Math.max(1, Math.ceil(pointCount(range) / PROBES))
+  const probes = Math.ceil(pointCount(range) / every)
+  const stepMillis = range.stepMillis * every
+  const lastMillis = range.firstMillis + (probes - 1) * stepMillis
+  const found = yield* seriesCounts(metric, { ...range, lastMillis, stepMillis })
+  // The server omits points without series.
+  return { ...found, stepMillis, perPoint: found.counts.reduce((sum, count) => sum + count, 0) / probes }
+})
+
 /** Adds the counts of a block. Rejects invalid counts, and more counts than requested, because the server may return anything. */
 const addCounts = (
   metric: string,

@@ -129,7 +129,8 @@ const readStream = (
       const { lastMillis } = event
       const skipsHoles = damage.isEmpty || damagedData === "skip"
       if (!skipsHoles && !checkpointsPastHoles && lastMillis >= damage.firstMillis) return undefined
-      const checkpoint = { ...plan.checkpointAt(lastMillis, skipsHoles ? [] : damage.spans), recordCount }
+      const holes = skipsHoles ? [] : damage.spans
+      const checkpoint = { ...plan.checkpointAt(lastMillis, holes), holes, recordCount }
       recordCount = 0
       return { _tag: "Checkpoint", ...checkpoint }
     })
@@ -165,7 +166,7 @@ const readStream = (
 
   const nothing = Stream.make<Array<ReadEvent>>(
     { _tag: "Running", stream },
-    { _tag: "Checkpoint", ...plan.unchangedCheckpoint, recordCount: 0 }
+    { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
   )
   const isResumed = plan.resumed !== undefined
   return Stream.succeed<ReadEvent>({ _tag: "Started", stream, isResumed, range, points }).pipe(

@@ -31,6 +31,8 @@ export type ReadEvent =
       readonly _tag: "Checkpoint"
       readonly lastMillis: number
       readonly points: number
+      /** The points that the state leaves out, because the server could not return all of their series. */
+      readonly holes: ReadonlyArray<Pick<GridRange, "firstMillis" | "lastMillis">>
     })
   /** All points have been read. `notice` says why there are no samples, if that is more than that there is nothing new. */
   | {

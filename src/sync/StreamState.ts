@@ -7,8 +7,23 @@ import type { Span } from "./coverage.ts"
 
 const Time = Schema.String.check(Schema.makeFilter((text: string) => isTime(text)))
 
-/** A user does not move the start often enough for more spans. */
-const MAX_SPANS = 1000
+/**
+ * The most spans in a list. Parts that several processes read in any order leave gaps between them, but `parts.ts` keeps their
+ * number far below this one.
+ */
+export const MAX_SPANS = 100_000
+
+/** First and last grid points of ranges, in the order of time. */
+const Spans = Schema.Array(Schema.Tuple([Time, Time])).check(
+  Schema.isMaxLength(MAX_SPANS),
+  Schema.makeFilter((spans) => {
+    const times = spans.flat().map(Date.parse)
+    return times.every((time, i) => i === 0 || times[i - 1]! <= time)
+  })
+)
+
+const millisOf = (spans: typeof Spans.Type): ReadonlyArray<Span> =>
+  spans.map(([first, last]) => ({ firstMillis: Date.parse(first), lastMillis: Date.parse(last) }))
 
 /** Everything up to and including `time` has been read, on a grid of `step` seconds. */
 export class StreamState extends Schema.Class<StreamState>("StreamState")({
@@ -24,15 +39,12 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
    * The first and last grid points of all ranges that have been read, in the order of time. Only `run` saves them: after the
    * start was moved back it reads what is missing. On a platform the user clears the state instead.
    */
-  read: Schema.optionalKey(
-    Schema.Array(Schema.Tuple([Time, Time])).check(
-      Schema.isMaxLength(MAX_SPANS),
-      Schema.makeFilter((spans) => {
-        const times = spans.flat().map(Date.parse)
-        return times.every((time, i) => i === 0 || times[i - 1]! <= time)
-      })
-    )
-  ),
+  read: Schema.optionalKey(Spans),
+  /**
+   * Ranges that the next `run` reads again and replaces, since there may be rows of them: the server could not return all of
+   * their series (these are not in `read`), or late samples may still arrive.
+   */
+  read_again: Schema.optionalKey(Spans),
   /** The selector of the series, if `run` saved the state. Empty for all series. */
   selector: Schema.optionalKey(Schema.String),
   /** A digest of the excluded labels, if `run` saved the state. Empty for none. The names themselves are not saved. */
@@ -45,10 +57,12 @@ export class StreamState extends Schema.Class<StreamState>("StreamState")({
 
   /** `read` in milliseconds. */
   get covered(): ReadonlyArray<Span> {
-    return (this.read ?? []).map(([first, last]) => ({
-      firstMillis: Date.parse(first),
-      lastMillis: Date.parse(last)
-    }))
+    return millisOf(this.read ?? [])
+  }
+
+  /** `read_again` in milliseconds. */
+  get again(): ReadonlyArray<Span> {
+    return millisOf(this.read_again ?? [])
   }
 }
 

@@ -38,3 +38,53 @@ export const cover = (covered: ReadonlyArray<Span>, span: Span, stepMillis: numb
   )
   return [...covered.filter((other) => !touches(other)), joined].sort((a, b) => a.firstMillis - b.firstMillis)
 }
+
+/** All points of both, as disjoint spans in order. */
+export const union = (
+  spans: ReadonlyArray<Span>,
+  more: ReadonlyArray<Span>,
+  stepMillis: number
+): ReadonlyArray<Span> => {
+  const joined: Array<{ firstMillis: number; lastMillis: number }> = []
+  for (const { firstMillis, lastMillis } of [...spans, ...more].sort(
+    (a, b) => a.firstMillis - b.firstMillis
+  )) {
+    const before = joined.at(-1)
+    if (before === undefined || firstMillis > before.lastMillis + stepMillis)
+      joined.push({ firstMillis, lastMillis })
+    else before.lastMillis = Math.max(before.lastMillis, lastMillis)
+  }
+  return joined
+}
+
+/** The points of spans that are not among others. */
+export const without = (
+  spans: ReadonlyArray<Span>,
+  others: ReadonlyArray<Span>,
+  stepMillis: number
+): ReadonlyArray<Span> =>
+  others.length === 0
+    ? spans
+    : spans.flatMap((span) =>
+        uncovered({ ...span, stepMillis }, others).map(({ firstMillis, lastMillis }) => ({
+          firstMillis,
+          lastMillis
+        }))
+      )
+
+/** The points that are in both. Each list is disjoint and in order. */
+export const intersection = (
+  spans: ReadonlyArray<Span>,
+  others: ReadonlyArray<Span>
+): ReadonlyArray<Span> => {
+  const both: Array<Span> = []
+  for (let i = 0, j = 0; i < spans.length && j < others.length; ) {
+    const [a, b] = [spans[i]!, others[j]!]
+    const firstMillis = Math.max(a.firstMillis, b.firstMillis)
+    const lastMillis = Math.min(a.lastMillis, b.lastMillis)
+    if (firstMillis <= lastMillis) both.push({ firstMillis, lastMillis })
+    if (a.lastMillis < b.lastMillis) i++
+    else j++
+  }
+  return both
+}

@@ -7,7 +7,7 @@ import { Option, Schema } from "effect"
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
-import { cover, type Span, uncovered } from "./coverage.ts"
+import { intersection, type Span, uncovered, union, without } from "./coverage.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
@@ -36,7 +36,7 @@ export const Part = Schema.Struct({
   range: GridRange,
   /**
    * Why it is read. `start`: there is no state to resume from. `resume`: it is after the state's time minus the look-back.
-   * `gap`: it is earlier, and not among the ranges that the state lists as read.
+   * `gap`: it is earlier, and not among the ranges that the state lists as read, or among those to read again.
    */
   reason: Schema.Literals(["start", "resume", "gap"])
 })
@@ -85,10 +85,15 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
       resumed !== undefined && resumed.timeMillis >= timeMillis
         ? resumed
         : { time: formatTime(timeMillis), step: grid.stepMillis / 1000 }
-    const covered = () =>
-      done
-        .flatMap((range) => uncovered(range, holes))
-        .reduce((spans, range) => cover(spans, range, range.stepMillis), resumed?.covered ?? [])
+    const { stepMillis } = grid
+    const covered = () => union(resumed?.covered ?? [], without(done, holes, stepMillis), stepMillis)
+    /** Some series of the holes may have been written. */
+    const again = () =>
+      union(
+        without(resumed?.again ?? [], done, stepMillis),
+        without(intersection(holes, done), resumed?.covered ?? [], stepMillis),
+        stepMillis
+      )
     return {
       stream,
       lastMillis,
@@ -99,7 +104,7 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
         version: 1,
         ...(mode === "full_refresh" ? { full_refresh: true } : {}),
         ...(generationId === undefined ? {} : { generation_id: generationId }),
-        ...(details === undefined ? {} : { read: encodeSpans(covered()), ...details })
+        ...(details === undefined ? {} : { read: encodeSpans(covered()), ...listed(again()), ...details })
       })
     }
   }
@@ -109,6 +114,8 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
     return this.checkpointAt(pointCount(this.grid) === 0 ? 0 : this.grid.lastMillis)
   }
 }
+
+const listed = (again: ReadonlyArray<Span>) => (again.length === 0 ? {} : { read_again: encodeSpans(again) })
 
 /** All streams of a sync, in the order of their requests. */
 export interface Plan {
@@ -179,7 +186,8 @@ const partsOf = (
   const tail = afterCursor(grid, cursorMillis, lookbackMillis)
   // An end that was moved back may be before the state's time.
   const lastMillis = Math.min(grid.lastMillis, tail.firstMillis - tail.stepMillis)
-  const gaps = detailedStates && resumed.read !== undefined ? uncovered({ ...grid, lastMillis }, covered) : []
+  const done = without(covered, resumed.again, grid.stepMillis)
+  const gaps = detailedStates && resumed.read !== undefined ? uncovered({ ...grid, lastMillis }, done) : []
   return [
     ...gaps.map((range) => ({ range, reason: "gap" as const })),
     { range: tail, reason: "resume" as const }

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
-import { cover, type Span, uncovered } from "../../src/sync/coverage.ts"
+import { cover, intersection, type Span, uncovered, union, without } from "../../src/sync/coverage.ts"
 
 const STEP = 60
 
@@ -55,4 +55,23 @@ describe("the spans that have been read", () => {
       { firstMillis: 450, lastMillis: 540, stepMillis: 90 }
     ])
   })
+
+  it.prop(
+    "are joined, compared and taken away like sets",
+    [Schema.Array(Ends), Schema.Array(Ends)],
+    ([a, b]) => {
+      const [one, other] = [union(a.map(spanOf), [], STEP), union([], b.map(spanOf), STEP)]
+      const [ones, others] = [new Set(pointsOf(one)), new Set(pointsOf(other))]
+      const inOrder = (points: ReadonlySet<number>) => [...points].sort((x, y) => x - y)
+      assert.deepStrictEqual(pointsOf(union(one, other, STEP)), inOrder(new Set([...ones, ...others])))
+      assert.deepStrictEqual(
+        pointsOf(intersection(one, other)),
+        pointsOf(one).filter((point) => others.has(point))
+      )
+      assert.deepStrictEqual(
+        pointsOf(without(one, other, STEP)),
+        pointsOf(one).filter((point) => !others.has(point))
+      )
+    }
+  )
 })

@@ -3,17 +3,20 @@
  *
  * The file is attached to an in-memory database, so that its name in SQL is always the same.
  */
-import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Semaphore } from "effect"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { loadManifests, type Manifest, renameAbout, saveManifest, tablesOf } from "./manifests.ts"
+import type { RunQuery } from "../tables/Dialect.ts"
+import { duckdbDialect } from "../tables/duckdbDialect.ts"
+import { loadManifests, type Manifest, renameAbout, tablesOf } from "../tables/manifests.ts"
+import { DATABASE, folded } from "../tables/names.ts"
+import { type Shape, shapesOf } from "../tables/shapes.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "../tables/startDuckDB.ts"
+import type { TableDatabase } from "../tables/TableDatabase.ts"
+import { transaction } from "../tables/transaction.ts"
 import { attachFile } from "./openFile.ts"
-import { type Shape, shapesOf } from "./shapes.ts"
-import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "./startDuckDB.ts"
-import { DATABASE, folded, qualified } from "./tables.ts"
 
 /**
  * DuckDB needs this much memory for each column of a table, even with few rows, and does not count it towards its limit.
@@ -51,31 +54,10 @@ const LABELS_PER_MEGABYTE = 1.5
 /** The share of DuckDB's memory for staged samples of all open streams. */
 const STAGED_PART = 3 / 10
 
-/** Runs a statement of a transaction. Returns the number of changed rows. */
-export type Run = (sql: string) => Promise<number>
-
-/** Runs a query and returns its rows. */
-export type RunQuery = (sql: string) => Promise<ReadonlyArray<ReadonlyArray<unknown>>>
-
-/**
- * Runs an INSERT that preserves the order of its rows. By default order is not preserved (`preserve_insertion_order`), which is
- * faster.
- */
-export const inOrder = async (run: Run, sql: string): Promise<number> => {
-  await run("SET preserve_insertion_order = true")
-  try {
-    return await run(sql)
-  } finally {
-    await run("SET preserve_insertion_order = false")
-  }
-}
-
-export type Database = Effect.Success<ReturnType<typeof openDatabase>>
-
 /** Opens the file until the scope closes. Creates it if it does not exist. */
 export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
   const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = given
-  const options = { ...given, memoryMegabytes }
+  const options = { ...given, dialect: duckdbDialect, memoryMegabytes }
   const { attempt, connect, connection, duckdb, file, isEmpty, relations, reopen } =
     yield* attachFile(options)
   const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
@@ -95,7 +77,7 @@ export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
   const changedShape = (table: string) =>
     attempt(async (): Promise<Shape | undefined> => {
       try {
-        const names = (await connection.run(`FROM ${qualified(table)} LIMIT 0`)).columnNames()
+        const names = (await connection.run(`FROM ${duckdbDialect.qualified(table)} LIMIT 0`)).columnNames()
         return { names, wrong: [] }
       } catch (error) {
         if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
@@ -190,66 +172,44 @@ export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
   /** The folded names of tables that were changed since the file was opened. */
   const changed = new Set<string>()
   const memoryLeft = () => memoryBytes / 1_000_000
-  return {
+  const database: TableDatabase = {
     path: options.path,
+    dialect: duckdbDialect,
     labelColumns: options.labelColumns,
-    /** The most labels of a stream with their own columns. */
     maxLabels: () => Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryLeft() * LABELS_PER_MEGABYTE)),
-    /** The bytes that a stream may stage. */
     stagedBytes: divideBytes(() => memoryBytes * STAGED_PART),
-    /** The tables of streams that may have no manifest yet. */
     tables: new Map<string, string>(),
-    /** The folded names of all tables of streams, including planned ones. */
     tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
     duckdb,
-    file,
-    /** The manifests, by stream. */
-    manifests: manifests as ReadonlyMap<string, Manifest>,
-    /** Streams whose manifest was changed by another program. */
-    damaged: damaged as ReadonlySet<string>,
-    /** The tables and views that existed when the file was opened, by folded name. */
+    manifests,
+    damaged,
     relations,
-    /** The memory that remains beside the tables, in megabytes. */
+    /** What remains beside the tables. */
     memoryMegabytes: memoryLeft,
     attempt,
     connect,
-    /**
-     * Runs `body` in a transaction, which also saves the manifest that it returns. Transactions are serialized: two could
-     * conflict in the manifests, and a checkpoint has to wait for all.
-     */
-    transact: (own: DuckDBConnection, body: (run: Run) => Promise<Manifest>) =>
+    transact: (own, body) =>
       attempt(async () => {
-        await own.run("BEGIN")
-        try {
-          const manifest = await body(async (sql) => {
-            const result = await own.run(sql)
-            rowsChanged += result.rowsChanged
-            return result.rowsChanged
-          })
-          const before = manifests.get(manifest.stream)
-          await saveManifest(own, manifest, before !== undefined, damaged.has(manifest.stream))
-          await own.run("COMMIT")
-          manifests.set(manifest.stream, manifest)
-          damaged.delete(manifest.stream)
-          for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
-            shapes.delete(folded(table))
-            changed.add(folded(table))
-            touched.add(folded(table))
-          }
-          return manifest
-        } catch (error) {
-          await own.run("ROLLBACK").catch(() => {})
-          throw error
+        const done = await transaction(duckdbDialect, own, { manifests, damaged }, body)
+        const { before, manifest } = done
+        rowsChanged += done.rowsChanged
+        for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
+          shapes.delete(folded(table))
+          changed.add(folded(table))
+          touched.add(folded(table))
         }
+        return manifest
       }).pipe(Effect.tap(checkpointIfFull), exclusively, Effect.uninterruptible),
-    /** Runs queries, between transactions. */
-    query: <A>(body: (runQuery: RunQuery) => Promise<A>) => exclusively(attempt(() => body(runQuery))),
-    /** Moves committed data from the log into the file, if there is enough space. */
-    checkpoint: Effect.ignore(exclusively(write)),
-    /** The shape of a table; undefined if it does not exist. */
-    shapeOf: (table: string) =>
+    query: (body) => exclusively(attempt(() => body(runQuery))),
+    shapeOf: (table) =>
       changed.has(folded(table))
         ? exclusively(changedShape(table))
         : Effect.succeed(shapes.get(folded(table)))
+  }
+  return {
+    database,
+    file,
+    /** Moves committed data from the log into the file, if there is enough space. */
+    checkpoint: Effect.ignore(exclusively(write))
   }
 })

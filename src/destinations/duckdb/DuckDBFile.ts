@@ -7,15 +7,13 @@
 import { Effect, FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../config/ConnectorConfig.ts"
 import { pathArgument, shellQuote } from "../../text/shellQuote.ts"
-import { Destination, DestinationError } from "../Destination.ts"
+import { Destination, type DestinationError } from "../Destination.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
-import { stateReaderOf } from "../manifest.ts"
-import { contentsOf } from "./contents.ts"
+import { destinationOf } from "../tables/destinationOf.ts"
+import { quoteName } from "../tables/quoteSql.ts"
+import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
+import { tableOf } from "../tables/streamTables.ts"
 import { openDatabase } from "./Database.ts"
-import { openStream } from "./openStream.ts"
-import { quoteName } from "./quoteSql.ts"
-import { DEFAULT_MEMORY_MEGABYTES } from "./startDuckDB.ts"
-import { tableOf } from "./streamTables.ts"
 
 /** Opens the database for one run, with its states. */
 export const layer = (
@@ -26,23 +24,17 @@ export const layer = (
     Effect.gen(function* () {
       const { path, readOnly = false } = options
       const files = yield* FileSystem.FileSystem
-      const database = yield* openDatabase(options)
+      const { checkpoint, database, file } = yield* openDatabase(options)
       const sizeOf = (file: string) =>
         files.stat(file).pipe(
           Effect.map(({ size }) => Number(size)),
           Effect.orElseSucceed(() => 0)
         )
-      return Destination.of({
-        open: (stream, mode, isResumed = false) =>
-          readOnly
-            ? Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
-            : openStream(database, stream, mode, isResumed),
-        streams: () => [...database.manifests.keys()],
-        states: stateReaderOf(database),
-        contents: (stream, of) => contentsOf(database, stream, of),
+      return destinationOf(database, {
+        readOnly,
         bytes: Effect.andThen(
-          readOnly ? Effect.void : database.checkpoint,
-          Effect.zipWith(sizeOf(database.file), sizeOf(`${database.file}.wal`), (file, log) => file + log)
+          readOnly ? Effect.void : checkpoint,
+          Effect.zipWith(sizeOf(file), sizeOf(`${file}.wal`), (file, log) => file + log)
         ),
         previewCommand: (stream) =>
           `duckdb -readonly ${pathArgument(path)} -c ${shellQuote(previewSql(tableOf(database, stream)))}`

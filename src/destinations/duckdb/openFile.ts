@@ -5,12 +5,12 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { cannot } from "../folder/durably.ts"
+import { bookkeeping } from "../tables/manifests.ts"
+import { DATABASE, folded, OWN_SCHEMA, type Relation } from "../tables/names.ts"
+import { quoteText } from "../tables/quoteSql.ts"
+import { startDuckDB } from "../tables/startDuckDB.ts"
 import { checkPlace } from "./checkPlace.ts"
-import { databaseError } from "./duckdbError.ts"
-import { bookkeeping } from "./manifests.ts"
-import { quoteText } from "./quoteSql.ts"
-import { startDuckDB } from "./startDuckDB.ts"
-import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
+import { databaseError } from "./databaseError.ts"
 
 /** The files that this process has open. DuckDB's locks only exclude other processes. */
 const opened = new Set<string>()

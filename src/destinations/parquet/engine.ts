@@ -1,10 +1,10 @@
 /** DuckDB as the Parquet writer of one place. */
 import { Effect } from "effect"
-import { duckdbError } from "../duckdb/duckdbError.ts"
-import { divideBytes, startDuckDB } from "../duckdb/startDuckDB.ts"
 import { cannot, randomName } from "../folder/durably.ts"
 import type { OpenPlace } from "../folder/openFolder.ts"
 import type { StreamManifest } from "../manifest.ts"
+import { duckdbError } from "../tables/duckdbError.ts"
+import { divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
 
 export type Engine = Effect.Success<ReturnType<typeof openEngine>>
 

@@ -1,9 +1,9 @@
 /** The columns of Parquet files, and queries for the staged samples of each day. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { columnOf } from "../../records/LabelColumns.ts"
-import { quoteName } from "../duckdb/quoteSql.ts"
-import type { StagedSamples } from "../duckdb/staging/StagedSamples.ts"
-import { labelNames, type Part, stagedRows, stagedSeries } from "../duckdb/staging/stagedRows.ts"
+import { quoteName } from "../tables/quoteSql.ts"
+import type { StagedSamples } from "../tables/staging/StagedSamples.ts"
+import { labelNames, type Part, stagedRows, stagedSeries } from "../tables/staging/stagedRows.ts"
 import { DAY } from "./Days.ts"
 
 /** Columns that readers of Parquet files add. A label of that name is renamed like one named `time`. */

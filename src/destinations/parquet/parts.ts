@@ -2,25 +2,25 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import { sumOf } from "../contents.ts"
-import { quoteText } from "../duckdb/quoteSql.ts"
 import { cannot } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
+import { quoteText } from "../tables/quoteSql.ts"
 import type { TimeSpan } from "./Days.ts"
 import type { Engine } from "./engine.ts"
 import { type ParquetManifest, type PartFile, placeOf, type Where } from "./manifest.ts"
 import type { PartPlace } from "./PartPlace.ts"
 
 /** Smaller files of the same day are merged when the stream is complete. */
-const SMALL_BYTES = 32 * 1024 * 1024
+export const SMALL_BYTES = 32 * 1024 * 1024
 
 /** A path as a glob pattern that matches only this path. */
 export const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]")
 
 /** A query of the rows in local files. Without its end, for more parameters. */
-const reading = (paths: ReadonlyArray<string>): string =>
+export const reading = (paths: ReadonlyArray<string>): string =>
   `read_parquet([${paths.map((path) => quoteText(globEscape(path))).join(", ")}], union_by_name = true, hive_partitioning = false`
 
-const overlaps = (a: TimeSpan, b: TimeSpan): boolean =>
+export const overlaps = (a: TimeSpan, b: TimeSpan): boolean =>
   a.firstMillis !== null &&
   a.lastMillis !== null &&
   b.firstMillis !== null &&
@@ -65,7 +65,7 @@ export const openParts = Effect.fnUntraced(function* (
     queryOf: (paths: ReadonlyArray<string>) => string
   ) {
     const part = nextPart++
-    const from = place.freshPath(stream, part)
+    const fresh = place.freshPlace(stream, part)
     const path = `${engine.workPath}/${fileName(stream)}=${part}`
     const { rowsChanged } = yield* Effect.scoped(
       Effect.flatMap(pathsOf(instead), (paths) =>
@@ -75,7 +75,7 @@ export const openParts = Effect.fnUntraced(function* (
       )
     )
     const { size } = yield* files.stat(path).pipe(Effect.mapError(cannot("read", path)))
-    yield* place.addPart(path, from)
+    yield* place.addPart(path, fresh.from)
     const replaced = new Set(instead)
     // A manifest lists those that were saved.
     const unsaved = instead.filter((file) => !saved.has(file.part))
@@ -84,7 +84,7 @@ export const openParts = Effect.fnUntraced(function* (
     const { firstMillis, lastMillis } = span
     working = [
       ...working.filter((file) => !replaced.has(file)),
-      { day, part, bytes: Number(size), rows: rowsChanged, firstMillis, lastMillis, from }
+      { day, part, bytes: Number(size), rows: rowsChanged, firstMillis, lastMillis, ...fresh }
     ]
     touched.add(day)
   })

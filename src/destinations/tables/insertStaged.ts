@@ -1,16 +1,18 @@
 /** Statements that insert or remove marked staged samples. */
+
+import type { Run } from "./Dialect.ts"
+import { ownColumns } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { sampleTables, stagedRows, stagedSeries } from "./staging/stagedRows.ts"
-import { ownColumns, qualified } from "./tables.ts"
 
-/** Inserts the samples into a table. `isOrdered`: in the order in which they were staged. */
+/** Inserts the samples into a qualified table. `isOrdered`: in the order in which they were staged. */
 export const insertStaged = (table: string, staged: StagedSamples, isOrdered: boolean): string => {
   const { labels } = staged
   const columns = [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
   // The text of a series is cast to JSON once, not in each of its rows.
   const rows = stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"))
-  return `INSERT INTO ${qualified(table)} (${columns.map(quoteName).join(", ")})
+  return `INSERT INTO ${table} (${columns.map(quoteName).join(", ")})
     SELECT * EXCLUDE (place, number) FROM (${rows})${isOrdered ? " ORDER BY place, number" : ""}`
 }
 
@@ -55,4 +57,17 @@ export const removeRepeated = (staged: StagedSamples): ReadonlyArray<string> => 
     ),
     remove(histograms.name, `FROM ${floats.name} AS r WHERE ${floats.isInPart}`, "r.before <= later.number")
   ]
+}
+
+/**
+ * Runs an INSERT that preserves the order of its rows. By default order is not preserved (`preserve_insertion_order`), which is
+ * faster.
+ */
+export const inOrder = async (run: Run, sql: string): Promise<number> => {
+  await run("SET preserve_insertion_order = true")
+  try {
+    return await run(sql)
+  } finally {
+    await run("SET preserve_insertion_order = false")
+  }
 }

@@ -3,18 +3,22 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
-import type { Database, Run } from "./Database.ts"
+import type { Run } from "./Dialect.ts"
 import type { Manifest } from "./manifests.ts"
+import { ownColumns } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
-import { createTable, folded, OWN_SCHEMA, ownColumns, qualified, tableName } from "./tables.ts"
+import type { TableDatabase } from "./TableDatabase.ts"
 
 /** The table of a stream. It may not exist yet. */
-export const tableOf = (open: Database, stream: string): string =>
-  open.manifests.get(stream)?.table ?? open.tables.get(stream) ?? tableName(stream, open.tableNames)
+export const tableOf = (open: TableDatabase, stream: string): string =>
+  open.manifests.get(stream)?.table ??
+  open.tables.get(stream) ??
+  open.dialect.tableName(stream, open.tableNames)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
-export const manifestOf = Effect.fnUntraced(function* (open: Database, stream: string, mode: SyncMode) {
+export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stream: string, mode: SyncMode) {
+  const { folded, place, streamsName } = open.dialect
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
   open.tableNames.add(folded(table))
@@ -30,15 +34,17 @@ export const manifestOf = Effect.fnUntraced(function* (open: Database, stream: s
 
   if (isForeign || (!isOwn && found !== undefined)) {
     return yield* refuse(
-      `has a ${found ?? "table"} ${quoteName(table)} that was not created by source-prometheus. Rename it${isOwn ? `, and read the stream again with ${again}` : ""}, or choose another file.`
+      `has a ${found ?? "table"} ${quoteName(table)} that was not created by source-prometheus. Rename it${isOwn ? `, and read the stream again with ${again}` : ""}, or choose another ${place}.`
     )
   }
   const problem = isDamaged
-    ? `is damaged: ${OWN_SCHEMA}.streams has an entry of ${stream} that this program has not written.`
-    : problemOf(known, shape)
+    ? `is damaged: ${streamsName} has an entry of ${stream} that this program has not written.`
+    : problemOf(open, known, shape)
   if (problem === undefined) return known
   if (mode !== "full_refresh_overwrite") {
-    return yield* refuse(`${problem} Restore the file from before, or read the stream again with ${again}.`)
+    return yield* refuse(
+      `${problem} Restore the ${place} from before, or read the stream again with ${again}.`
+    )
   }
   // If the manifest is damaged, no state says which rows the table has.
   if (!isDamaged) return known
@@ -46,10 +52,14 @@ export const manifestOf = Effect.fnUntraced(function* (open: Database, stream: s
 })
 
 /** How the table of a stream differs from its manifest. */
-const problemOf = ({ hasTable, table }: Manifest, shape: Shape | undefined): string | undefined => {
+const problemOf = (
+  { dialect }: TableDatabase,
+  { hasTable, table }: Manifest,
+  shape: Shape | undefined
+): string | undefined => {
   if (!hasTable) return undefined
   if (shape === undefined) {
-    return `has no table ${quoteName(table)}, but ${OWN_SCHEMA}.streams says it had: records are missing.`
+    return `has no table ${quoteName(table)}, but ${dialect.streamsName} says it had: records are missing.`
   }
   const last = shape.wrong.at(-1)
   if (last === undefined) return undefined
@@ -61,7 +71,8 @@ const problemOf = ({ hasTable, table }: Manifest, shape: Shape | undefined): str
 }
 
 /** A name for the table of a refresh, which is unlikely to be the name of a metric. */
-export const refreshTable = (open: Database, table: string): string => {
+export const refreshTable = (open: TableDatabase, table: string): string => {
+  const { folded, tableName } = open.dialect
   const name = tableName(`${table} (refresh)`, new Set([...open.tableNames, ...open.relations.keys()]))
   open.tableNames.add(folded(name))
   return name
@@ -69,7 +80,7 @@ export const refreshTable = (open: Database, table: string): string => {
 
 /** The label columns of a table, or none if it does not exist. */
 export const labelsOf = (
-  open: Database,
+  open: TableDatabase,
   table: string
 ): Effect.Effect<ReadonlyArray<string>, DestinationError> =>
   Effect.map(open.shapeOf(table), (shape) => {
@@ -80,33 +91,31 @@ export const labelsOf = (
 /** Creates a table with columns for some labels, or adds the missing columns. */
 export const grow = async (
   run: Run,
-  open: Database,
+  { dialect, labelColumns }: TableDatabase,
   table: string,
   known: ReadonlyArray<string> | undefined,
   wanted: ReadonlyArray<string>
 ): Promise<void> => {
   if (known === undefined) {
-    await run(createTable(table, open.labelColumns, wanted))
+    for (const sql of dialect.createTable(table, labelColumns, wanted)) await run(sql)
     return
   }
-  const there = new Set(known.map(folded))
-  for (const name of wanted.filter((name) => !there.has(folded(name)))) {
-    await run(`ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(name)} VARCHAR`)
-  }
+  const there = new Set(known.map(dialect.folded))
+  for (const name of wanted) if (!there.has(dialect.folded(name))) await run(dialect.addColumn(table, name))
 }
 
 /** Removes the orphaned table of a stream, if it has one. A table stays until the refresh that replaces it is complete. */
 export const removeOrphan = Effect.fnUntraced(function* (
-  open: Database,
+  open: TableDatabase,
   connection: DuckDBConnection,
   manifest: Manifest
 ) {
   const { orphan, table } = manifest
   if (orphan === undefined) return manifest
   const removed = yield* open.transact(connection, async (run): Promise<Manifest> => {
-    await run(`DROP TABLE IF EXISTS ${qualified(orphan)}`)
+    await run(open.dialect.dropTable(orphan))
     return Struct.omit(manifest, ["orphan"])
   })
-  if (orphan !== table) open.tableNames.delete(folded(orphan))
+  if (orphan !== table) open.tableNames.delete(open.dialect.folded(orphan))
   return removed
 })

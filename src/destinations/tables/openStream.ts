@@ -7,21 +7,22 @@ import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { ContentsTally, sumOf } from "../contents.ts"
 import { emptyContents, type SyncMode } from "../Destination.ts"
 import { later } from "../manifest.ts"
-import { type Database, inOrder, type Run } from "./Database.ts"
-import { insertStaged } from "./insertStaged.ts"
+import type { Run } from "./Dialect.ts"
+import { inOrder, insertStaged } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
+import type { TimeRange } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 import { stageSamples } from "./staging/StagedSamples.ts"
 import { grow, labelsOf, manifestOf, refreshTable, removeOrphan } from "./streamTables.ts"
-import { duckdbColumnOf, folded, qualified } from "./tables.ts"
-import { insertUnique, makeUnique, partsOf, type TimeRange } from "./uniqueRows.ts"
+import type { TableDatabase } from "./TableDatabase.ts"
+import { insertUnique, makeUnique, partsOf } from "./uniqueRows.ts"
 
 /** How long commits are batched. If a run is killed, the next one reads them again. */
 const PENDING_MILLIS = 5000
 
 /** Opens a stream until the scope closes. */
 export const openStream = Effect.fnUntraced(function* (
-  open: Database,
+  open: TableDatabase,
   stream: string,
   mode: SyncMode,
   isResumed: boolean
@@ -36,7 +37,7 @@ export const openStream = Effect.fnUntraced(function* (
   }
   if (manifest.table !== stream) {
     yield* Effect.logWarning(
-      `The stream ${stream} is in the table ${quoteName(manifest.table)}: DuckDB does not distinguish its name from that of another table.`
+      `The stream ${stream} is in the table ${quoteName(manifest.table)}: ${open.dialect.engine} does not distinguish its name from that of another table.`
     )
   }
   const limits = { millis: PENDING_MILLIS, bytes: yield* open.stagedBytes }
@@ -47,13 +48,13 @@ export const openStream = Effect.fnUntraced(function* (
 
 /** Stages the samples of a stream, and inserts them with each commit. */
 const openBackend = Effect.fnUntraced(function* (
-  open: Database,
+  open: TableDatabase,
   connection: DuckDBConnection,
   opened: Manifest,
   mode: SyncMode,
   resumesRefresh: boolean
 ) {
-  const { attempt, duckdb, transact } = open
+  const { attempt, dialect, duckdb, transact } = open
   const isOverwrite = mode === "full_refresh_overwrite"
   const isUnique = isOverwrite || mode === "incremental_append_deduped"
   let manifest = opened
@@ -68,7 +69,7 @@ const openBackend = Effect.fnUntraced(function* (
   /** The label columns of the table; undefined while it does not exist. */
   let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target)
   const labels = open.labelColumns
-    ? labelColumns(targetLabels ?? [], duckdbColumnOf, open.maxLabels())
+    ? labelColumns(targetLabels ?? [], dialect.columnOf, open.maxLabels())
     : undefined
   const staging = stageSamples(duckdb, connection, labels)
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
@@ -97,12 +98,12 @@ const openBackend = Effect.fnUntraced(function* (
   const insert = async (run: Run, overlap: ReadonlyArray<TimeRange>): Promise<number> => {
     if (marked.rows === 0) return 0
     if (isUnique) {
-      await insertUnique(run, target, staging, overlap)
+      await insertUnique(run, dialect.qualified(target), staging, overlap)
       return 0
     }
     // Of repeated rows the last one counts, so the order matters.
     const isOrdered = staging.hasRepeated()
-    const sql = insertStaged(target, staging, isOrdered)
+    const sql = insertStaged(dialect.qualified(target), staging, isOrdered)
     return isOrdered ? inOrder(run, sql) : run(sql)
   }
 
@@ -115,7 +116,7 @@ const openBackend = Effect.fnUntraced(function* (
     manifest = yield* transact(connection, async (run): Promise<Manifest> => {
       const { hasTable, next, table } = manifest
       if (next !== undefined && (isNew || !isOverwrite)) {
-        await run(`DROP TABLE IF EXISTS ${qualified(next.table)}`)
+        await run(dialect.dropTable(next.table))
       }
       await grow(run, open, target, targetLabels, labels?.names ?? [])
       const count = await insert(run, parts)
@@ -130,15 +131,15 @@ const openBackend = Effect.fnUntraced(function* (
         }
       }
       if (kind !== "complete_refresh") return { ...rest, next: { table: target, lastMillis } }
-      if (hasTable || manifest.orphan === table) await run(`DROP TABLE IF EXISTS ${qualified(table)}`)
-      await run(`ALTER TABLE ${qualified(target)} RENAME TO ${quoteName(table)}`)
+      if (hasTable || manifest.orphan === table) await run(dialect.dropTable(table))
+      await run(dialect.renameTable(target, table))
       return { ...Struct.omit(rest, ["orphan"]), lastMillis, hasTable: true, isUnique: true }
     })
     targetLabels = [...(labels?.names ?? [])]
     refreshRows = manifest.refreshRows ?? 0
     tableMillis = lastMillis
     marked = emptyContents
-    if (isOverwrite && isComplete) open.tableNames.delete(folded(target))
+    if (isOverwrite && isComplete) open.tableNames.delete(dialect.folded(target))
     // Closing the connection drops the staged tables.
     else yield* attempt(staging.removeMarked)
     return manifest

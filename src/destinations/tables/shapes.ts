@@ -1,7 +1,7 @@
 /** The shapes of a database's tables. Users and other tools may have changed them. */
 import type { DuckDBConnection } from "@duckdb/node-api"
+import { DATABASE, folded, ownColumns } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
-import { DATABASE, folded, ownColumns } from "./tables.ts"
 
 /** A table. */
 export interface Shape {

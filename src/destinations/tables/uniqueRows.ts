@@ -1,31 +1,25 @@
 /** Keeps series and time unique in a table without a key, because only this program writes to it. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
-import type { Database, Run } from "./Database.ts"
+import type { Run } from "./Dialect.ts"
 import { insertStaged, removeRepeated, removeStaged, stagedValues } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
+import { isBetween, type TimeRange } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
-import { qualified, timeLiteral } from "./tables.ts"
-
-/** The first and the last time, both included, in milliseconds. */
-export interface TimeRange {
-  readonly first: number
-  readonly last: number
-}
+import type { TableDatabase } from "./TableDatabase.ts"
 
 /** How many rows are compared at once. DuckDB needs the first megabytes for itself. */
 const rowsAtOnceIn = (megabytes: number): number => Math.max(10_000, Math.floor((megabytes - 32) * 5000))
 
 /** Conditions on a time that split a table into ranges whose rows fit into memory. */
-export const partsOf = Effect.fnUntraced(function* (open: Database, table: string, range?: TimeRange) {
+export const partsOf = Effect.fnUntraced(function* (open: TableDatabase, table: string, range?: TimeRange) {
   const rowsAtOnce = rowsAtOnceIn(open.memoryMegabytes())
-  const where = range === undefined ? "true" : isBetween("time", range)
   const parts = yield* open.query((runQuery) =>
     runQuery(
       `SELECT min(minute)::DOUBLE, max(minute)::DOUBLE FROM (
          SELECT minute, sum(count) OVER (ORDER BY minute) // ${rowsAtOnce} AS part FROM (
-           SELECT epoch_ms(time) // 60000 AS minute, count(*) AS count FROM ${qualified(table)} WHERE ${where} GROUP BY minute
+           ${open.dialect.rowsByMinute(table, range)}
          )
        ) GROUP BY part ORDER BY part`
     )
@@ -35,9 +29,6 @@ export const partsOf = Effect.fnUntraced(function* (open: Database, table: strin
   )
 })
 
-const isBetween = (time: string, { first, last }: TimeRange): string =>
-  `${time} BETWEEN ${timeLiteral(first)} AND ${timeLiteral(last)}`
-
 /** Whether two rows differ. 0 and -0 are equal. */
 const DIFFERS = `(
   old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
@@ -45,16 +36,15 @@ const DIFFERS = `(
 )`
 
 /**
- * Inserts staged rows. In the overlap, the ranges of the table that may have some of them, a staged row replaces the row with
+ * Inserts staged rows into a qualified table. In the overlap, the ranges of the table that may have some of them, a staged row replaces the row with
  * the same series and time. A row with the same value stays, so that windows that are read again take no space.
  */
 export const insertUnique = async (
   run: Run,
-  table: string,
+  to: string,
   staged: StagedSamples,
   overlap: ReadonlyArray<TimeRange>
 ): Promise<void> => {
-  const to = qualified(table)
   if (staged.hasRepeated()) for (const statement of removeRepeated(staged)) await run(statement)
   for (const part of overlap) {
     const isIn = isBetween("old.time", part)
@@ -64,7 +54,7 @@ export const insertUnique = async (
     const same = `SELECT s.number AS series, old.time FROM ${to} AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id WHERE ${isIn}`
     for (const statement of removeStaged(staged, same)) await run(statement)
   }
-  await run(insertStaged(table, staged, false))
+  await run(insertStaged(to, staged, false))
 }
 
 /** Removing repeated rows from larger tables takes long enough to log a message. */
@@ -72,12 +62,11 @@ const MANY_ROWS = 5_000_000
 
 /** Makes the rows of a stream's table unique. Appending modes may have repeated some; the last one inserted stays. */
 export const makeUnique = Effect.fnUntraced(function* (
-  open: Database,
+  open: TableDatabase,
   connection: DuckDBConnection,
   manifest: Manifest
 ) {
   const { table } = manifest
-  const name = qualified(table)
   const parts = yield* partsOf(open, table)
   if (parts.length * rowsAtOnceIn(open.memoryMegabytes()) > MANY_ROWS) {
     yield* Effect.logInfo(
@@ -85,15 +74,7 @@ export const makeUnique = Effect.fnUntraced(function* (
     )
   }
   return yield* open.transact(connection, async (run): Promise<Manifest> => {
-    for (const part of parts) {
-      // Rows inserted later have greater ids.
-      await run(`
-        DELETE FROM ${name} AS old USING (
-          SELECT series_id, time, max(rowid) AS id FROM ${name} WHERE ${isBetween("time", part)}
-          GROUP BY series_id, time HAVING count(*) > 1
-        ) AS last
-        WHERE ${isBetween("old.time", part)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`)
-    }
+    for (const part of parts) await run(open.dialect.removeEarlier(table, part))
     // It is no longer known which rows a stopped refresh appended.
     return { ...Struct.omit(manifest, ["refreshRows", "refreshState"]), isUnique: true }
   })

@@ -6,9 +6,10 @@ import { contentsFields } from "../contents.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { Count, manifestFields } from "../manifest.ts"
+import type { Dialect } from "./Dialect.ts"
+import { OWN_SCHEMA, type Relation } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
-import { DATABASE, folded, OWN_SCHEMA, type Relation } from "./tables.ts"
 
 const tableFields = {
   table: Schema.String,
@@ -39,9 +40,6 @@ const ManifestJson = Schema.fromJsonString(ManifestSchema)
 /** The version of this schema. Other versions are refused: tables of version 1 have a primary key. */
 const VERSION = 2
 
-const ABOUT = `${DATABASE}.${OWN_SCHEMA}.about`
-const STREAMS = `${DATABASE}.${OWN_SCHEMA}.streams`
-
 /** The names of the tables of a stream. */
 export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> =>
   manifest === undefined
@@ -51,14 +49,19 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
 /** Runs a query. */
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
-/** The tables and views in the schema `main`, by folded name. */
+/** How the manifests are read, and by whom. */
+interface About extends Pick<OpenOptions, "labelColumns" | "path" | "source"> {
+  readonly dialect: Dialect
+}
+
+/** The tables and views beside the tables of streams, by folded name. */
 interface Found {
   readonly relations: ReadonlyMap<string, Relation>
   readonly shapes: ReadonlyMap<string, Shape>
 }
 
 /** Reads the manifests, without references to tables that no longer exist. */
-export const loadManifests = Effect.fnUntraced(function* (about: OpenOptions, query: Query, found: Found) {
+export const loadManifests = Effect.fnUntraced(function* (about: About, query: Query, found: Found) {
   const runQuery = (sql: string) =>
     Effect.mapError(query(sql), (error) =>
       /(Catalog|Binder) Error/.test(error.message)
@@ -69,7 +72,9 @@ export const loadManifests = Effect.fnUntraced(function* (about: OpenOptions, qu
   const manifests = new Map<string, Manifest>()
   /** Streams whose manifest was changed by another program. */
   const damaged = new Set<string>()
-  for (const [key, text] of yield* runQuery(`SELECT stream, entry FROM ${STREAMS} ORDER BY stream`)) {
+  for (const [key, text] of yield* runQuery(
+    `SELECT stream, entry FROM ${about.dialect.streams} ORDER BY stream`
+  )) {
     const stream = streamOf(key)
     // It belongs to no stream, so it can be ignored.
     if (stream === undefined) continue
@@ -77,13 +82,13 @@ export const loadManifests = Effect.fnUntraced(function* (about: OpenOptions, qu
     if (Result.isFailure(decoded) || decoded.success.stream !== stream || manifests.has(stream)) {
       damaged.add(stream)
       manifests.delete(stream)
-    } else if (!damaged.has(stream)) manifests.set(stream, asFound(decoded.success, found))
+    } else if (!damaged.has(stream)) manifests.set(stream, asFound(about.dialect, decoded.success, found))
   }
   return { manifests, damaged }
 })
 
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
-const asFound = (manifest: Manifest, { relations, shapes }: Found): Manifest => {
+const asFound = ({ folded }: Dialect, manifest: Manifest, { relations, shapes }: Found): Manifest => {
   const shapeOf = (table: string): Shape | undefined =>
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
   const isUsable = (table: string): boolean => shapeOf(table)?.wrong.length === 0
@@ -114,67 +119,72 @@ const streamOf = (key: unknown): string | undefined => {
 }
 
 /** Records the source and the label columns of an empty database. */
-export const renameAbout = ({ labelColumns, source }: OpenOptions): string =>
-  `UPDATE ${ABOUT} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
+export const renameAbout = ({ dialect, labelColumns, source }: About): string =>
+  `UPDATE ${dialect.about} SET source = ${quoteText(source)}, label_columns = ${labelColumns}`
 
 /** Saves the manifest of a stream, which may have one already, or several damaged ones. */
 export const saveManifest = async (
+  { streams }: Dialect,
   connection: DuckDBConnection,
   manifest: Manifest,
   isKnown: boolean,
   isDamaged: boolean
 ): Promise<void> => {
   const key = keyOf(manifest.stream)
-  if (isDamaged) await connection.run(`DELETE FROM ${STREAMS} WHERE stream = $1`, [key])
+  if (isDamaged) await connection.run(`DELETE FROM ${streams} WHERE stream = $1`, [key])
   await connection.run(
-    isKnown ? `UPDATE ${STREAMS} SET entry = $2 WHERE stream = $1` : `INSERT INTO ${STREAMS} VALUES ($1, $2)`,
+    isKnown ? `UPDATE ${streams} SET entry = $2 WHERE stream = $1` : `INSERT INTO ${streams} VALUES ($1, $2)`,
     [key, JSON.stringify(manifest)]
   )
 }
 
 /** The statements that create the bookkeeping of a database. */
-export const bookkeeping = (database: string, { labelColumns, source }: OpenOptions): string => `
+export const bookkeeping = (
+  database: string,
+  { labelColumns, source }: Pick<OpenOptions, "labelColumns" | "source">
+): string => `
   CREATE SCHEMA ${database}.${OWN_SCHEMA};
   CREATE TABLE ${database}.${OWN_SCHEMA}.about (version INTEGER, source VARCHAR, label_columns BOOLEAN);
   CREATE TABLE ${database}.${OWN_SCHEMA}.streams (stream VARCHAR, entry VARCHAR);
   INSERT INTO ${database}.${OWN_SCHEMA}.about VALUES (${VERSION}, ${quoteText(source)}, ${labelColumns})`
 
-const damage = ({ path }: OpenOptions, what: string) =>
+const damage = ({ dialect, path }: About, what: string) =>
   new ConfigError({
-    message: `${path} is damaged: ${what}. Restore the file from before, or choose another one.`
+    message: `${path} is damaged: ${what}. Restore the ${dialect.place} from before, or choose another one.`
   })
 
 /** Refuses a database of other programs or versions, or with other settings. */
 const checkAbout = Effect.fnUntraced(function* (
-  options: OpenOptions,
+  options: About,
   runQuery: Query<ConfigError | DestinationError>
 ) {
-  const { labelColumns, path, source } = options
+  const { dialect, labelColumns, path, source } = options
+  const { place } = dialect
   const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
-  const [about] = yield* runQuery(`SELECT * FROM ${ABOUT}`)
+  const [about] = yield* runQuery(`SELECT * FROM ${dialect.about}`)
   const [version, savedSource, savedLabelColumns] = about ?? []
   if (typeof version === "number" && version > VERSION) {
     return yield* refuse(
-      "was written by a newer version of this program. Use that version, or choose another file."
+      `was written by a newer version of this program. Use that version, or choose another ${place}.`
     )
   }
   if (version === 1) {
     return yield* refuse(
-      "was written by an earlier build of this program, whose tables have primary keys. Choose another file, and read the streams again into it."
+      `was written by an earlier build of this program, whose tables have primary keys. Choose another ${place}, and read the streams again into it.`
     )
   }
   if (version !== VERSION || typeof savedSource !== "string" || typeof savedLabelColumns !== "boolean") {
-    return yield* damage(options, `${OWN_SCHEMA}.about is not as this program writes it`)
+    return yield* damage(options, `${dialect.aboutName} is not as this program writes it`)
   }
-  const [counted] = yield* runQuery(`SELECT count(*) FROM ${STREAMS}`)
+  const [counted] = yield* runQuery(`SELECT count(*) FROM ${dialect.streams}`)
   if (Number(counted?.[0]) === 0) return
   if (savedSource !== source) {
-    return yield* refuse(`holds data of ${savedSource}, and this is ${source}. Choose another file.`)
+    return yield* refuse(`holds data of ${savedSource}, and this is ${source}. Choose another ${place}.`)
   }
   if (savedLabelColumns !== labelColumns) {
     const named = (columns: boolean) => (columns ? "a column per label" : "one column for all labels")
     return yield* refuse(
-      `has ${named(savedLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another file, or run as before.`
+      `has ${named(savedLabelColumns)}, and this run writes ${named(labelColumns)} (label_columns). Choose another ${place}, or run as before.`
     )
   }
 })

@@ -1,6 +1,5 @@
-/** Streams as tables of a DuckDB database: their names, their columns, and their DDL. */
+/** Streams as tables of a database: their names and their columns. */
 import { columnOf } from "../../records/LabelColumns.ts"
-import { quoteName } from "./quoteSql.ts"
 
 /** The name under which the database is attached, whatever the name of its file. */
 export const DATABASE = "data"
@@ -11,8 +10,11 @@ export const OWN_SCHEMA = "_source_prometheus"
 /** The kinds of objects with a name in a schema. */
 export type Relation = "table" | "view"
 
-/** The fully qualified table of a stream: a schema or another database may have the same name. */
-export const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
+/** The first and the last time, both included, in milliseconds. */
+export interface TimeRange {
+  readonly first: number
+  readonly last: number
+}
 
 /** A name as DuckDB compares it: case-insensitive. */
 export const folded = (name: string): string => name.toLowerCase()
@@ -59,21 +61,9 @@ export const ownColumns = (
   [hasLabelColumns ? "other_labels" : "labels", "JSON"]
 ]
 
-/**
- * Creates a table. It declares no key, which would halve the speed and add two thirds to the file. `uniqueRows.ts` keeps rows
- * unique.
- */
-export const createTable = (
-  table: string,
-  hasLabelColumns: boolean,
-  labels: ReadonlyArray<string>
-): string => {
-  const columns = [
-    ...ownColumns(hasLabelColumns).map(([name, type]) => `${quoteName(name)} ${type}`),
-    ...labels.map((name) => `${quoteName(name)} VARCHAR`)
-  ]
-  return `CREATE TABLE ${qualified(table)} (${columns.join(", ")})`
-}
-
 /** A time as an SQL literal. */
 export const timeLiteral = (millis: number): string => `make_timestamptz(${millis * 1000}::BIGINT)`
+
+/** A condition on a time. */
+export const isBetween = (time: string, { first, last }: TimeRange): string =>
+  `${time} BETWEEN ${timeLiteral(first)} AND ${timeLiteral(last)}`

@@ -1,0 +1,92 @@
+/** A run that reads its own parts of all streams, beside other processes that read the other ones. */
+import { Clock, Effect, Stream } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { SharedDestination } from "../destinations/SharedDestination.ts"
+import { ownerOf, planToRead } from "../sync/parts.ts"
+import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
+import { readPlanned } from "../sync/Read.ts"
+import { steadyMillis } from "../text/steadyMillis.ts"
+import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
+import type { RunSummary } from "./Progress.ts"
+import { planParts } from "./planParts.ts"
+import { nothingSaved, readInto, type Saved, streamToPreview } from "./readInto.ts"
+import { namesToRead, type RunOptions, stoppedText, warnOfGone } from "./run.ts"
+import { openParts } from "./writeParts.ts"
+
+/** Which parts a process reads. */
+export interface Share {
+  /** The number of this process, from 0 on. */
+  readonly index: number
+  /** The number of processes. */
+  readonly processes: number
+  /** The length of the parts of streams that have none yet; undefined to derive it from the number of their series. */
+  readonly lengthMillis?: number | undefined
+}
+
+/** The options of a run in parts. Its mode is `incremental_append_deduped`. */
+export interface PartsOptions
+  extends Pick<RunOptions, "source" | "destination" | "hasCharts" | "isStepGiven" | "mask"> {
+  readonly share: Share
+}
+
+const mode = "incremental_append_deduped"
+
+/** Reads the parts of one process. In the result, a failed stream has an `error`; its committed parts stay. */
+export const runParts = (options: PartsOptions) =>
+  Effect.suspend(() => {
+    const saved = nothingSaved()
+    return Effect.scoped(runShare(options, saved)).pipe(
+      Effect.onInterrupt(() => Effect.logWarning(stoppedText({ ...options, mode }, saved)))
+    )
+  })
+
+const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Saved) {
+  const { destination, hasCharts, mask, share, source } = options
+  const shared = yield* SharedDestination
+  const startedAt = yield* Clock.currentTimeMillis
+  const begunAt = yield* steadyMillis
+  const names = yield* namesToRead
+  const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
+  yield* warnOfGone(names, yield* shared.streams, destination)
+
+  const withSettings = Effect.provideService(ConnectorConfig, settings)
+  const planned = yield* withSettings(planParts(names, share.lengthMillis))
+  const own = new Map(
+    planned.map(({ parts, stream }) => [
+      stream,
+      parts.filter((part) => ownerOf(part, share.processes) === share.index)
+    ])
+  )
+  const streams = yield* withSettings(
+    readInto(
+      {
+        names,
+        stepMillis: settings.stepSeconds * 1000,
+        hasCharts,
+        mask,
+        open: ({ stream }) =>
+          Effect.provideService(openParts(stream, own.get(stream) ?? []), SharedDestination, shared),
+        events: (watching) =>
+          readPlanned(
+            planned.map(({ grid, stream }) => planToRead(stream, grid, own.get(stream) ?? [])),
+            { ...watching, checkpointsPastHoles: true }
+          ).pipe(Stream.provide(QueryRangeSource.layer))
+      },
+      saved
+    )
+  )
+
+  const bytes = yield* shared.bytes
+  return {
+    source,
+    destination,
+    mode,
+    stepSeconds: settings.stepSeconds,
+    startedAt,
+    seconds: ((yield* steadyMillis) - begunAt) / 1000,
+    rows: saved.rows,
+    bytes,
+    previewCommand: shared.previewCommand(streamToPreview(streams)?.name ?? names[0]!),
+    streams
+  } satisfies RunSummary
+})
