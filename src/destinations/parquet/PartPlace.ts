@@ -12,7 +12,7 @@ type OfFiles<A, R = never> = Effect.Effect<A, DestinationError, FileSystem.FileS
 /** An open place for parts, and its manifests. */
 export interface PartPlace extends OpenPlace<ParquetManifest> {
   /** Where a new part is until its manifest is saved. No other run writes to this path. */
-  readonly freshPath: (stream: string, part: number) => string
+  readonly freshPlace: (stream: string, part: number) => { readonly from: string; readonly id?: string }
   /** Moves a complete local file to a fresh path. */
   readonly addPart: (localPath: string, path: string) => OfFiles<void>
   /** Local files with the contents of parts, until the scope closes. */

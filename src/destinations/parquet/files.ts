@@ -162,7 +162,7 @@ export const folderParts = (opened: ParquetFolder): PartPlace => {
   const nextPath = (stream: string): string => `${folder}/${baseOf("next", stream)}`
   return {
     ...opened,
-    freshPath,
+    freshPlace: (stream, part) => ({ from: freshPath(stream, part) }),
     addPart: Effect.fnUntraced(function* (localPath, path) {
       yield* syncFile(localPath)
       const to = `${folder}/${path}`

@@ -66,9 +66,6 @@ export const placeOf = (where: Where, stream: string, { day, part }: PartFile): 
 /** The path of a new file before it is moved into place. */
 export const freshPath = (stream: string, part: number): string => `_state/_new/${fileName(stream)}=${part}`
 
-/** The path of a new file of one of several processes before it is moved into place. */
-export const asidePath = (stream: string, id: string): string => `_state/_new/${fileName(stream)}=${id}`
-
 /** Whether a file may be a part in the folder of a day. */
 export const isPartName = (name: string): boolean => /^part-\d{8,}\.parquet$/.test(name)
 
@@ -78,14 +75,8 @@ export const missingPart = (path: string, statePath: string, stream: string): De
     message: `${path} is missing or not the file that ${statePath} names. Restore them together, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
   })
 
-/** The path of a new file that belongs to one run, which has a random name. */
-export const runPath = (stream: string, part: number, run: string): string =>
-  `${freshPath(stream, part)}.${run}`
-
-const isRunPath = (path: string | undefined, stream: string, part: number): boolean => {
-  const beginning = `${freshPath(stream, part)}.`
-  return path?.startsWith(beginning) === true && /^[0-9a-f]{18}$/.test(path.slice(beginning.length))
-}
+/** The path of a new file of one of several processes before it is moved into place. */
+export const asidePath = (stream: string, id: string): string => `_state/_new/${fileName(stream)}=${id}`
 
 /** A day as in the name of a folder. */
 export const dayOf = (midnight: number): string => new Date(midnight).toISOString().split("T")[0]!
@@ -109,7 +100,7 @@ export const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: Par
       placeOf("main", stream, file),
       placeOf("next", stream, file)
     ]
-    if (!known.includes(file.from) && !isRunPath(file.from, stream, file.part)) return false
+    if (!known.includes(file.from)) return false
   }
   return true
 }
