@@ -10,7 +10,8 @@ import { dirname } from "node:path"
 import { Clock, DateTime, Effect, FileSystem, Option, Schedule, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
-import { cannot, infoOf, kindOf, noFollow, randomName, readSmallFile } from "./durably.ts"
+import { cannot, infoOf, kindOf, noFollow, randomName } from "./durably.ts"
+import { readReplaced } from "./swapFile.ts"
 
 /** The heartbeat of owners, and the silence after which they count as dead. */
 const BEAT_SECONDS = 10
@@ -100,9 +101,10 @@ export const ownerAt = Effect.fnUntraced(function* (
       message: `${path} is ${kindOf(info)}, and the lock of ${folder} needs a file there. Remove it, or choose another folder.`
     })
   }
-  const text = Option.getOrElse(yield* readSmallFile(path, LENGTH), () => "")
+  const text = yield* readReplaced(path, LENGTH)
+  if (Option.isNone(text) && (yield* infoOf(path)) === undefined) return { _tag: "None" }
   // A file that is being created is empty.
-  const owner = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(text))
+  const owner = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(Option.getOrElse(text, () => "")))
   if (owner?.isReleased === true) return { _tag: "Released" }
   const isHere = owner !== undefined && owner.place === me.place
   const isRunning = isHere && (yield* runs(owner))

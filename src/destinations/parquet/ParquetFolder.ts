@@ -17,10 +17,13 @@ import { folderParts, newFiles, recover, withoutLostRefresh } from "./files.ts"
 import { hasOwnNames, ParquetManifest, refreshFiles } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
 import { globEscape } from "./parts.ts"
+import { openSharedFolder } from "./sharedFolder.ts"
+import { makeSharedLayer } from "./sharedLayer.ts"
+
+const format = { name: "Parquet", schema: ParquetManifest, isOurs: hasOwnNames }
 
 /** Opens the folder for one run, with its states. */
 export const layer = (options: OpenOptions) => {
-  const format = { name: "Parquet", schema: ParquetManifest, isOurs: hasOwnNames }
   return layerFolder(options, format, (opened) => ({
     withoutLostRefresh: (manifest) => withoutLostRefresh(opened, manifest),
     recover: (manifest) => recover(opened, manifest),
@@ -36,6 +39,15 @@ export const layer = (options: OpenOptions) => {
   }))
 }
 
+/** Opens the folder for parts, beside other processes. */
+export const sharedLayer = (options: OpenOptions) =>
+  makeSharedLayer({
+    options,
+    place: openSharedFolder(options, format),
+    exclusive: layer(options),
+    previewSql: (stream) => previewSql(options.path, stream)
+  })
+
 /** A query that shows some rows of a stream. */
 export const previewSql = (folder: string, stream: string): string =>
   `FROM read_parquet(${quoteText(`${globEscape(folder)}/${fileName(stream)}/*/*.parquet`)}, union_by_name=true) LIMIT 10`
@@ -49,5 +61,6 @@ export const parquet: DestinationKind = {
   memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
   replacesRows: true,
   owns: ownsFile,
-  layer
+  layer,
+  sharedLayer
 }

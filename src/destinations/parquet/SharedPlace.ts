@@ -31,6 +31,8 @@ export interface SharedPlace {
   readonly check: Effect.Effect<void, DestinationError>
   /** All latest manifests that are not damaged. */
   readonly manifests: Effect.Effect<ReadonlyArray<ParquetManifest>, DestinationError>
+  /** Whether only a run that has the place for itself can complete what a killed one has left of a stream. */
+  readonly needsRecovery: (manifest: ParquetManifest) => Effect.Effect<boolean, DestinationError>
   readonly latest: (stream: string) => Effect.Effect<Latest, DestinationError>
   /** Saves a manifest if the latest one has that version. False if another process was faster, or rarely if this one was. */
   readonly replace: (

@@ -29,7 +29,7 @@ import {
 } from "../folder/openFolder.ts"
 import { joinFolder, removeRemains } from "../folder/sharers.ts"
 import { readReplaced } from "../folder/swapFile.ts"
-import { asidePath, emptyManifest, type ParquetManifest, placeOf } from "./manifest.ts"
+import { asidePath, baseOf, emptyManifest, type ParquetManifest, placeOf } from "./manifest.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
 
 /** Opens a folder beside other processes until the scope closes. Creates it if it does not exist. */
@@ -98,6 +98,8 @@ export const openSharedFolder = Effect.fnUntraced(function* (
         found.flatMap((one) => Option.getOrUndefined(one)?.manifest ?? [])
       )
     ),
+    needsRecovery: ({ isReplaced, stream }) =>
+      isReplaced === true ? place.exists(baseOf("next", stream)) : Effect.succeed(false),
     latest: Effect.fnUntraced(function* (stream) {
       const name = fileName(stream)
       const found = yield* load(name)

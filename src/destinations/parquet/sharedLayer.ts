@@ -1,13 +1,12 @@
 /** Parquet files as the destination of parts, which several processes write at the same time. */
 import { Effect, type FileSystem, Layer, Option, Schedule, type Scope } from "effect"
-import type { ConfigError } from "../../config/ConnectorConfig.ts"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { SharedDestination } from "../SharedDestination.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { openEngine } from "./engine.ts"
-import type { ParquetManifest } from "./manifest.ts"
 import { openPart, stateOf } from "./openPart.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
 
@@ -21,8 +20,6 @@ export interface SharedOpening {
   >
   /** Opens the same place for one run. */
   readonly exclusive: Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
-  /** Whether only a run that has the place for itself can complete what a killed one has left of a stream. */
-  readonly needsRecovery: (manifest: ParquetManifest) => Effect.Effect<boolean, DestinationError>
   readonly previewSql: (stream: string) => string
 }
 
@@ -50,7 +47,7 @@ export const makeSharedLayer = (
       const unfit = (place: SharedPlace) =>
         Effect.flatMap(place.manifests, (manifests) =>
           Effect.filter(manifests, (manifest) =>
-            manifest.isUnique ? opening.needsRecovery(manifest) : Effect.succeed(true)
+            manifest.isUnique ? place.needsRecovery(manifest) : Effect.succeed(true)
           )
         )
       const found = yield* Effect.scoped(Effect.flatMap(opening.place, unfit))
@@ -93,15 +90,13 @@ export const makeSharedLayer = (
       return SharedDestination.of({
         openPart: (stream) => openPart(place, engine, stream, nextId),
         states: {
-          load: Effect.fnUntraced(
-            function* (stream) {
+          load: (stream) =>
+            Effect.gen(function* () {
               const { manifest } = yield* place.latest(stream)
               // What a killed process has committed becomes visible.
               yield* place.settle(manifest)
               return Option.fromUndefinedOr(stateOf(manifest))
-            },
-            Effect.mapError(({ message }) => message as never)
-          )
+            }).pipe(Effect.mapError(({ message }) => new ConfigError({ message })))
         },
         streams: Effect.map(place.manifests, (manifests) => manifests.map(({ stream }) => stream)),
         partLengths: (proposed) =>

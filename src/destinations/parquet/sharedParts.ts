@@ -84,9 +84,9 @@ export const openSharedParts = Effect.fnUntraced(function* (
     }))
     return {
       ...manifest,
-      files: [...latest.files.filter(({ part }) => !gone.has(part)).map(place.settled), ...files],
+      files: [...latest.files.filter(({ part }) => !gone.has(part)), ...files],
       nextPart: latest.nextPart + added.length,
-      removed: removed.map(place.settled)
+      removed
     }
   }
 
@@ -124,7 +124,8 @@ export const openSharedParts = Effect.fnUntraced(function* (
         return true
       }
       yield* place.settle(manifest)
-      const next = yield* change(manifest).pipe(
+      const settled = { ...manifest, files: manifest.files.map(place.settled) }
+      const next = yield* change(settled).pipe(
         // Another process may have superseded a file that was being read.
         Effect.catch((error) =>
           Effect.flatMap(place.latest(stream), (now) =>
@@ -135,7 +136,7 @@ export const openSharedParts = Effect.fnUntraced(function* (
       if (next === undefined) return false
       last = next === "again" ? [] : next.added
       if (next === "again") continue
-      const saved = changed(manifest, next)
+      const saved = changed(settled, next)
       // If this fails, the files may have been committed.
       for (const { id } of last) aside.delete(id)
       const isSaved = yield* place.replace(saved, version)
