@@ -8,7 +8,7 @@
  */
 import type { Effect, FileSystem, Scope } from "effect"
 import type { DestinationError } from "../Destination.ts"
-import type { ParquetManifest, PartFile } from "./manifest.ts"
+import type { ParquetManifest } from "./manifest.ts"
 
 /** The latest manifest of a stream, which is empty if it has none. */
 export interface Latest {
@@ -48,8 +48,9 @@ export interface SharedPlace {
   readonly exists: (path: string) => Effect.Effect<boolean, DestinationError>
   /** Removes a file that no manifest names. */
   readonly remove: (path: string) => Effect.Effect<void, DestinationError>
-  /** Moves the parts of a saved manifest into place, and deletes those they supersede. */
-  readonly settle: (manifest: ParquetManifest) => Effect.Effect<void, DestinationError>
-  /** A part of a manifest after `settle`. */
-  readonly settled: (file: PartFile) => PartFile
+  /**
+   * Moves the parts of a saved manifest into place, and deletes those they supersede. Returns the manifest without what is done:
+   * the paths from which files were moved, and the files that were deleted.
+   */
+  readonly settle: (manifest: ParquetManifest) => Effect.Effect<ParquetManifest, DestinationError>
 }

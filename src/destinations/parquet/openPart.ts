@@ -72,7 +72,7 @@ export const openPart = Effect.fnUntraced(function* (
         moved.push(
           yield* parts.rewrite({ aside: [file], live: [] }, (rows) =>
             Effect.flatMap(
-              engine.attempt(() => withColumns(connection, `FROM ${rows})`, before, after)),
+              engine.attempt(() => withColumns(engine.duckdb, connection, `FROM ${rows})`, before, after)),
               (query) => parts.write(file.day, query, file)
             )
           )

@@ -49,6 +49,7 @@ const BATCH = 500
  * rows with these columns. `rows` is a query with the columns `before`.
  */
 export const withColumns = async (
+  { LIST, VARCHAR }: typeof import("@duckdb/node-api"),
   connection: DuckDBConnection,
   rows: string,
   before: SeenLabels,
@@ -82,7 +83,10 @@ export const withColumns = async (
       appender.appendVarchar(id!)
       if (rest.length === 0) appender.appendNull()
       else appender.appendVarchar(jsonLine(Object.fromEntries(rest.sort(([a], [b]) => byBytes(a, b)))))
-      appender.appendList(after.names.map((name) => moved.get(name) ?? null))
+      appender.appendList(
+        after.names.map((name) => moved.get(name) ?? null),
+        LIST(VARCHAR)
+      )
       appender.endRow()
     }
     appender.closeSync()

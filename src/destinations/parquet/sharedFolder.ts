@@ -151,9 +151,12 @@ export const openSharedFolder = Effect.fnUntraced(function* (
             if ((yield* ownInfo(dirname(`${folder}/${path}`), "Directory")) === undefined) continue
             if ((yield* ownInfo(`${folder}/${path}`, "File")) !== undefined) yield* place.remove(path)
           }
+          return {
+            ...Struct.omit(manifest, ["removed"]),
+            files: manifest.files.map((file) => Struct.omit(file, ["from"]))
+          }
         })
-      ),
-    settled: (file) => Struct.omit(file, ["from"])
+      )
   }
   return place
 })

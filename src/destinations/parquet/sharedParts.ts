@@ -22,6 +22,9 @@ const MOST_PAUSE_MILLIS = 1000
 /** More attempts than a hundred processes need that commit to one stream all the time. */
 const ATTEMPTS = 1000
 
+/** A file that is moved while it is read is in its place the next time. */
+const MOST_FAILURES = 3
+
 export type SharedParts = Effect.Success<ReturnType<typeof openSharedParts>>
 
 /** Closing the scope removes the files that were not committed. */
@@ -86,7 +89,7 @@ export const openSharedParts = Effect.fnUntraced(function* (
       ...manifest,
       files: [...latest.files.filter(({ part }) => !gone.has(part)), ...files],
       nextPart: latest.nextPart + added.length,
-      removed
+      removed: [...(latest.removed ?? []), ...removed]
     }
   }
 
@@ -112,6 +115,7 @@ export const openSharedParts = Effect.fnUntraced(function* (
     change: (latest: ParquetManifest) => Effect.Effect<Change | undefined, DestinationError, R>
   ) {
     let last: ReadonlyArray<NewFile> = []
+    let failures = 0
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       if (attempt > 0) {
         const most = Math.min(MOST_PAUSE_MILLIS, PAUSE_MILLIS * attempt)
@@ -123,13 +127,16 @@ export const openSharedParts = Effect.fnUntraced(function* (
         for (const { id } of last) aside.delete(id)
         return true
       }
-      yield* place.settle(manifest)
-      const settled = { ...manifest, files: manifest.files.map(place.settled) }
+      // Whoever shuts this process out does so before anything else, and replaces the manifest before it removes files.
+      yield* place.check
+      const settled = yield* place.settle(manifest)
       const next = yield* change(settled).pipe(
-        // Another process may have superseded a file that was being read.
+        // Another process may have moved or superseded a file that was being read.
         Effect.catch((error) =>
           Effect.flatMap(place.latest(stream), (now) =>
-            now.version === version ? Effect.fail(error) : Effect.succeed("again" as const)
+            now.version === version && ++failures > MOST_FAILURES
+              ? Effect.fail(error)
+              : Effect.succeed("again" as const)
           )
         )
       )

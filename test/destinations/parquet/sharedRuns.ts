@@ -42,7 +42,11 @@ const readPart = (choices: Choices, part: PartResult, next: () => number): Task 
   const [{ firstMillis, lastMillis } = { firstMillis: 0, lastMillis: -1 }] = part.covered
   for (let n = 0; n < choices.between(1, 3); n++) {
     const which = choices.below(4)
-    const series = seriesOf("up", { n: `${which}`, [which % 2 === 0 ? "Case" : "case"]: "x", [`only${which}`]: "y" })
+    const series = seriesOf("up", {
+      n: `${which}`,
+      [which % 2 === 0 ? "Case" : "case"]: "x",
+      [`only${which}`]: "y"
+    })
     const samples: Array<readonly [number, string]> = []
     for (let time = firstMillis; time <= lastMillis; time += step) {
       if (choices.oneIn(6)) continue
@@ -88,7 +92,8 @@ interface Manifest {
   readonly removed?: ReadonlyArray<{ readonly day: string; readonly part: number }>
 }
 
-const manifestIn = (folder: string): Manifest => JSON.parse(readFileSync(join(folder, "_state/up.json"), "utf8"))
+const manifestIn = (folder: string): Manifest =>
+  JSON.parse(readFileSync(join(folder, "_state/up.json"), "utf8"))
 
 /** Processes in some rounds. Throws if the folder differs from the model. */
 export const sharedRuns = Effect.fnUntraced(
@@ -107,7 +112,10 @@ export const sharedRuns = Effect.fnUntraced(
         Effect.gen(function* () {
           const destination = yield* SharedDestination
           const lengths = yield* destination.partLengths(new Map([["up", 1000 + number]]))
-          assert.strictEqual(lengths.get("up"), JSON.parse(readFileSync(join(folder, "_state/up.json"), "utf8")).partMillis)
+          assert.strictEqual(
+            lengths.get("up"),
+            JSON.parse(readFileSync(join(folder, "_state/up.json"), "utf8")).partMillis
+          )
           for (let n = 0; n < tasks; n++) {
             const state = Option.getOrUndefined(yield* destination.states.load("up"))
             const first = choices.below(points)
@@ -217,4 +225,3 @@ export const sharedRuns = Effect.fnUntraced(
   Effect.provide(NodeServices.layer),
   (body) => Effect.catchDefect(body, (defect) => (defect === killed ? Effect.void : Effect.die(defect)))
 )
-

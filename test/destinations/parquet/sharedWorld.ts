@@ -4,8 +4,8 @@
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
-import { Clock, Effect, FileSystem, Layer } from "effect"
 import { DuckDBInstance } from "@duckdb/node-api"
+import { type Clock, Effect, FileSystem, Layer } from "effect"
 import { fileName } from "../../../src/destinations/folder/fileName.ts"
 import type { Choices } from "../../choices.ts"
 import { killed } from "../stops.ts"
@@ -81,7 +81,9 @@ export class Turns {
       monotonicTimeNanosUnsafe: nanos,
       monotonicTimeNanos: Effect.sync(nanos),
       sleep: (duration: Parameters<Clock.Clock["sleep"]>[0]) => {
-        const millis = Number((duration as unknown as { readonly value?: { readonly millis?: number } }).value?.millis ?? 0)
+        const millis = Number(
+          (duration as unknown as { readonly value?: { readonly millis?: number } }).value?.millis ?? 0
+        )
         return millis >= LONG_MILLIS ? Effect.never : this.wait(process)
       }
     } as Clock.Clock
@@ -140,7 +142,11 @@ export const rowsIn = async (folder: string, stream: string): Promise<ReadonlyAr
 /** Turns processes into ones that have ended. */
 export const buryProcess = (folder: string, id: string): void => {
   const path = join(folder, "_state", `_shared.${id}`)
-  writeFileSync(path, `${JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), process: 4_194_305 })}\n`)
+  writeFileSync(
+    path,
+    `${JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), process: 4_194_305 })}\n`
+  )
 }
 
-export const isManifest = (path: string, stream: string): boolean => basename(path) === `${fileName(stream)}.json`
+export const isManifest = (path: string, stream: string): boolean =>
+  basename(path) === `${fileName(stream)}.json`
