@@ -115,8 +115,8 @@
             ];
             Env = [
               "PATH=/usr/local/bin:/bin:/usr/bin"
-              "AIRBYTE_ENTRYPOINT=${node} ${folder}/source-prometheus.js"
               "MALLOC_ARENA_MAX=1"
+              "AIRBYTE_ENTRYPOINT=${node} ${folder}/source-prometheus.js"
             ];
             Labels = {
               "io.airbyte.name" = "airbyte/source-prometheus";

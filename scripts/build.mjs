@@ -170,10 +170,14 @@ const common = {
   metafile: true
 }
 
+// The cluster is a separate file too, but its services are those of the program, and so is Effect: both share a third file.
 const program = await build({
   ...common,
-  entryPoints: ["src/bin.ts"],
-  outfile: `${folder}/main.mjs`,
+  entryPoints: { main: "src/bin.ts", cluster: "src/cluster/cluster.ts" },
+  outdir: folder,
+  outExtension: { ".js": ".mjs" },
+  splitting: true,
+  chunkNames: "main-[hash]",
   minify: true,
   legalComments: "inline",
   // A native module, which is only used if it is installed.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image from the unchanged Dockerfile, and runs it as Kubernetes and Docker do (test/shipping). Needs root on
-# Debian or Ubuntu, but no Docker: buildah builds it, on a base image that this script creates from Debian's packages and
+# Builds both images from the unchanged Dockerfile, and runs them as Kubernetes and Docker do (test/shipping). Needs root on
+# Debian or Ubuntu, but no Docker: buildah builds them, on a base image that this script creates from Debian's packages and
 # npm's Node package, under the name in the Dockerfile. The base stays in node_modules/.cache/image; all else is removed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,14 +35,15 @@ flock 9
 export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$cache/storage" "$cache/run" > "$cache/storage.conf"
 export CONTAINERS_STORAGE_CONF=$cache/storage.conf
-image=localhost/source-prometheus:verified
+connector=localhost/source-prometheus:verified
+run=localhost/source-prometheus:verified-run
 
 work=$(mktemp -d)
 # Also removes the leftovers of a killed run.
 clean() {
   buildah umount --all > /dev/null 2>&1 || true
   buildah rm --all > /dev/null 2>&1 || true
-  buildah rmi "$image" > /dev/null 2>&1 || true
+  buildah rmi "$connector" "$run" > /dev/null 2>&1 || true
   buildah rmi --prune > /dev/null 2>&1 || true
 }
 trap 'status=$?; clean; rm -rf "$work"; exit "$status"' EXIT
@@ -92,13 +93,23 @@ settings=$work/npmrc
 build() {
   local volumes=(--volume "$(npm config get cache):/root/.npm")
   if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then volumes+=(--volume "$NODE_EXTRA_CA_CERTS:/run/certificates.pem:ro"); fi
-  buildah build --pull-never --secret "id=npmrc,src=$settings" "${volumes[@]}" --tag "$image" .
+  buildah build --pull-never --secret "id=npmrc,src=$settings" "${volumes[@]}" "$@" .
 }
 mkdir -p "$(npm config get cache)"
-step "Building the image" build
+# The connector's first: a build that names no target makes it.
+step "Building the connector's image" build --tag "$connector"
+step "Building the image with DuckDB" build --target run --tag "$run"
 
-container=$(buildah from --pull-never "$image")
-base_container=$(buildah from --pull-never "$base")
-buildah inspect --type image "$image" > "$work/image.json"
-VERIFIED_IMAGE=$work/image.json VERIFIED_ROOT=$(buildah mount "$container") VERIFIED_BASE=$(buildah mount "$base_container") \
-  vitest run --config test/shipping/vitest.config.ts image
+# Where an image's files are.
+unpack() {
+  buildah mount "$(buildah from --pull-never "$1")"
+}
+VERIFIED_BASE=$(unpack "$base")
+VERIFIED_CONNECTOR_ROOT=$(unpack "$connector")
+VERIFIED_RUN_ROOT=$(unpack "$run")
+VERIFIED_CONNECTOR_IMAGE=$work/connector.json
+VERIFIED_RUN_IMAGE=$work/run.json
+buildah inspect --type image "$connector" > "$VERIFIED_CONNECTOR_IMAGE"
+buildah inspect --type image "$run" > "$VERIFIED_RUN_IMAGE"
+export VERIFIED_BASE VERIFIED_CONNECTOR_ROOT VERIFIED_RUN_ROOT VERIFIED_CONNECTOR_IMAGE VERIFIED_RUN_IMAGE
+vitest run --config test/shipping/vitest.config.ts image runImage

@@ -72,7 +72,7 @@ describe("metadata.yaml", () => {
 
   it("describes this connector", () => {
     assert.strictEqual(data.definitionId, "7ec889b8-d1aa-4c1b-b52e-dae6ca8eb8a0")
-    assert.strictEqual(data.dockerRepository, dockerfile.labels["io.airbyte.name"])
+    assert.strictEqual(data.dockerRepository, dockerfile.connector.labels["io.airbyte.name"])
     assert.strictEqual(data.license, packageJson.license)
     assert.include(data.tags, "language:typescript")
     assert.isTrue(existsSync(join(root, data.icon)))
@@ -94,7 +94,10 @@ describe("the version", () => {
   it("is package.json's in all places", () => {
     assert.strictEqual(data.dockerImageTag, packageJson.version)
     assert.strictEqual(dockerfile.argument("VERSION"), packageJson.version)
-    assert.strictEqual(dockerfile.labels["io.airbyte.version"], packageJson.version)
+    assert.strictEqual(dockerfile.connector.labels["io.airbyte.version"], packageJson.version)
+    for (const { labels } of [dockerfile.connector, dockerfile.run]) {
+      assert.strictEqual(labels["org.opencontainers.image.version"], packageJson.version)
+    }
     const lock = JSON.parse(text("package-lock.json"))
     assert.deepStrictEqual(
       [lock.version, lock.packages[""].version],
@@ -114,6 +117,15 @@ describe("the version", () => {
     const tag = `docker.io/library/node:${packageJson.devDependencies.node}-bookworm`
     assert.strictEqual(dockerfile.argument("NODE_IMAGE"), `${tag}-slim`)
     assert.strictEqual(parse(text(".github/workflows/ci.yml")).jobs.check.container.image, tag)
+  })
+})
+
+describe("the Dockerfile", () => {
+  it("builds the connector without a target, and the image with DuckDB by another", () => {
+    assert.strictEqual(dockerfile.targets.at(-1), "connector")
+    assert.include(dockerfile.targets, "run")
+    const released = /for target in (.+); do/.exec(text(".github/workflows/release.yml"))?.[1]?.split(" ")
+    assert.deepStrictEqual(released, ["connector:", "run:-run"])
   })
 })
 

@@ -10,6 +10,7 @@ import { protocolCommands, reportFailure } from "./protocolCommands.ts"
 import { runCommand } from "./runCommand.ts"
 import { withConsole } from "./stdout.ts"
 import { usagePresenter, WRONG_USAGE } from "./usageErrors.ts"
+import { workerCommand } from "./workerCommand.ts"
 
 const root = Command.make("source-prometheus").pipe(
   Command.withDescription(
@@ -26,7 +27,7 @@ const root = Command.make("source-prometheus").pipe(
       description: "Let your shell complete commands and flags"
     }
   ]),
-  Command.withSubcommands([...protocolCommands, runCommand])
+  Command.withSubcommands([...protocolCommands, runCommand, workerCommand])
 )
 
 const verbs: ReadonlySet<string> = new Set<string>(protocolCommands.map(({ name }) => name))
@@ -35,7 +36,7 @@ const verbs: ReadonlySet<string> = new Set<string>(protocolCommands.map(({ name 
 const isProtocol = (args: ReadonlyArray<string>): boolean => verbs.has(args[0] ?? "") && !isatty(1)
 
 /** The commands that open files or connections. */
-const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run"])
+const working: ReadonlySet<string> = new Set(["check", "discover", "read", "run", "worker"])
 
 /** Fails early if the process may open too few files. */
 const checkOpenFiles = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {

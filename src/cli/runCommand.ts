@@ -1,11 +1,11 @@
 /** The command `run`, wired. */
 import { Effect, FileSystem, Layer, References } from "effect"
-import { Command } from "effect/cli"
+import { CliError, Command } from "effect/cli"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import type { InputFileError } from "../config/inputFile.ts"
 import { makeMask } from "../config/SecretMask.ts"
 import { Destination, layerStates, type SyncMode } from "../destinations/Destination.ts"
-import type { DestinationKind } from "../destinations/DestinationKind.ts"
+import type { DestinationKind, OpenOptions } from "../destinations/DestinationKind.ts"
 import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
 import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
@@ -15,6 +15,8 @@ import { estimate } from "../run/estimate.ts"
 import { fitSettings, statesIn } from "../run/filledDestination.ts"
 import { compareWithServer } from "../run/refreshGuard.ts"
 import { namesToRead, run } from "../run/run.ts"
+import { runOnCluster } from "../run/runOnCluster.ts"
+import { runParts } from "../run/runParts.ts"
 import { StateStore } from "../sync/StateStore.ts"
 import { Screen } from "../terminal/Screen.ts"
 import {
@@ -29,6 +31,7 @@ import { confirmInTerminal } from "./confirmInTerminal.ts"
 import { startDemo } from "./demo.ts"
 import { replacing } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
+import { layerQueue, sharedSettings } from "./onCluster.ts"
 import { withCredentialsOf, withRenewal } from "./renewal.ts"
 import { repeatedly } from "./repeatedly.ts"
 import { checkTogether, isAnyGiven, planOf, type RunFlags, type RunPlan, runFlags } from "./runFlags.ts"
@@ -69,14 +72,15 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     .find((text) => text !== undefined)
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   yield* checkTarget(target)
-  const destination = target.kind.layer({
+  const opening: OpenOptions = {
     ...plan,
     path: target.path,
     source,
     labelColumns: settings.labelColumns,
     replacing: replacing(),
     readOnly: plan.isDryRun
-  })
+  }
+  const destination = target.kind.layer(opening)
   if (plan.isDryRun) return yield* connect(settings)(dryRun(plan, from, destination))
   if (reportPath !== undefined) {
     yield* checkReport(reportPath, { ...target, name: targetText(target) })
@@ -87,7 +91,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
   )
 
   const runOnce = Effect.fnUntraced(function* (mode: SyncMode, settings: Settings) {
-    const summary = yield* run({
+    const options = {
       mode,
       source,
       destination: targetText(target),
@@ -97,7 +101,24 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
       mayShrink: plan.mayShrink,
       confirm: confirmInTerminal(),
       mask: makeMask(secretTexts(settings))
-    }).pipe(Effect.provide(Layer.merge(destination, ScreenProgress.layer)))
+    }
+    const { cluster, partMillis: lengthMillis, share } = plan
+    const shared = target.kind.sharedLayer?.(opening)
+    const inShared =
+      shared === undefined
+        ? undefined
+        : cluster !== undefined
+          ? runOnCluster({ ...options, lengthMillis }).pipe(
+              Effect.provide(layerQueue(cluster, sharedSettings(target, source, settings))),
+              Effect.catchTag("ClusterError", ({ message }) => new ConfigError({ message })),
+              Effect.provide(shared)
+            )
+          : share !== undefined
+            ? Effect.provide(runParts({ ...options, share }), shared)
+            : undefined
+    const summary = yield* (inShared ?? Effect.provide(run(options), destination)).pipe(
+      Effect.provide(ScreenProgress.layer)
+    )
     yield* showSummary(summary, plan.isJson)
     if (reportPath !== undefined) {
       yield* writeReport(reportPath, summary)
@@ -116,17 +137,21 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
 
 /** Reads the states of an existing destination to show where a run would resume. Creates and changes nothing. */
 const dryRun = Effect.fnUntraced(function* (
-  { isJson, mayShrink, mode, target }: RunPlan,
+  { isJson, mayShrink, mode, partMillis, processes, target }: RunPlan,
   { isStepGiven, name: source }: Source,
   destination: ReturnType<DestinationKind["layer"]>
 ) {
   const about = { mode, source, destination: targetText(target), isStepGiven, isDryRun: true }
   const names = yield* namesToRead
+  const hasParts = target.kind.sharedLayer !== undefined && mode === "incremental_append_deduped"
+  const partsWith = (known: ReadonlyMap<string, number>) =>
+    hasParts ? { known, lengthMillis: partMillis, processes } : undefined
   const resumed = Effect.gen(function* () {
+    const { partLengths } = yield* Destination
     if (mode === "full_refresh_overwrite" && !mayShrink) {
       yield* compareWithServer(names, about.destination)
     }
-    return yield* Effect.provide(estimate(names, about), layerStates(mode))
+    return yield* Effect.provide(estimate(names, about, partsWith(partLengths())), layerStates(mode))
   })
   const files = yield* FileSystem.FileSystem
   const isThere = target.isRemote || (yield* Effect.orElseSucceed(files.exists(target.path), () => true))
@@ -139,7 +164,7 @@ const dryRun = Effect.fnUntraced(function* (
         ),
         destination
       )
-    : yield* Effect.provide(estimate(names, about), StateStore.layerMemory())
+    : yield* Effect.provide(estimate(names, about, partsWith(new Map())), StateStore.layerMemory())
   yield* showDryRun(estimated, isJson)
 })
 
@@ -198,7 +223,19 @@ const runFromFlags = Effect.fnUntraced(
 
 /** `source-prometheus run`. */
 export const runCommand = Command.make("run", { ...configFlags, ...runFlags }, runFromFlags).pipe(
-  Command.validate((given) => Effect.andThen(checkTogether(given), isDemo(given, isAnyGiven(given)))),
+  Command.validate((given) =>
+    checkTogether(given).pipe(
+      Effect.andThen(isDemo(given, isAnyGiven(given))),
+      Effect.flatMap((readsDemo) =>
+        readsDemo && given.cluster !== undefined
+          ? new CliError.ValidationError({
+              message:
+                "Workers cannot read the demo, which each process has for itself: remove --cluster or --demo."
+            })
+          : Effect.void
+      )
+    )
+  ),
   Command.withDescription(
     "Sync without Airbyte: read metrics into DuckDB, Parquet or JSON lines. The next run resumes where this one ended"
   ),

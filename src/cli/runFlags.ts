@@ -3,18 +3,24 @@ import { Effect, Result } from "effect"
 import { CliError, type Command, Flag } from "effect/cli"
 import { parseSeconds } from "../config/times.ts"
 import { isRefresh, type SyncMode, syncModes } from "../destinations/Destination.ts"
+import type { Share } from "../run/runParts.ts"
 import { expandHome } from "../text/homePath.ts"
 import { destinationKinds, placesText } from "./destinations.ts"
 import { optional, switchFlag, textFlag } from "./flags.ts"
+import { clusterFlag } from "./onCluster.ts"
+import { INDEX_VARIABLE, MAX_PROCESSES, parsePart, shareOf } from "./parts.ts"
 import { parseTarget, type Target, targetText } from "./target.ts"
 
 /** With less, DuckDB cannot hold its working set. */
 const MIN_MEMORY = 64
 
-/** Ten years, for `--every`. */
+/** Ten years, for durations. */
 const MAX_SECONDS = 315_360_000
 
 const DEFAULT_MODE: SyncMode = "incremental_append_deduped"
+
+/** The kinds that several processes can write. */
+const withParts = destinationKinds.filter(({ sharedLayer }) => sharedLayer !== undefined)
 
 /** The default destination for a server, or for the demo. */
 export const defaultTarget = (isDemo: boolean): Target => {
@@ -27,6 +33,14 @@ const withGzip = destinationKinds.filter(({ takesGzip }) => takesGzip)
 const withMemory = destinationKinds.filter(({ memoryMegabytes }) => memoryMegabytes !== undefined)
 
 const fail = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
+
+/** Parses the milliseconds of a flag. */
+const duration = (flag: string, expected: string) => (text: string) => {
+  const seconds = parseSeconds(text.trim())
+  return Number.isInteger(seconds) && seconds >= 1 && seconds <= MAX_SECONDS
+    ? Effect.succeed(seconds * 1000)
+    : fail(`--${flag} is ${JSON.stringify(text)}, but must be ${expected}.`)
+}
 
 export const runFlags = {
   to: textFlag(
@@ -51,14 +65,7 @@ export const runFlags = {
     "DURATION",
     "Repeat the run at this interval, such as 5m or 1h, until stopped"
   ).pipe(
-    Flag.mapEffect((text) => {
-      const seconds = parseSeconds(text.trim())
-      return Number.isInteger(seconds) && seconds >= 1 && seconds <= MAX_SECONDS
-        ? Effect.succeed(seconds * 1000)
-        : fail(
-            `--every is ${JSON.stringify(text)}, but must be a duration of at least a second, such as 30s, 5m or 1h.`
-          )
-    }),
+    Flag.mapEffect(duration("every", "a duration of at least a second, such as 30s, 5m or 1h")),
     optional
   ),
   isDryRun: switchFlag(
@@ -73,6 +80,37 @@ export const runFlags = {
         onFailure: (why) => fail(`--report is ${JSON.stringify(path)}, but ${why}.`)
       })
     ),
+    optional
+  ),
+  part: textFlag(
+    "part",
+    "I/N",
+    `Read only the parts of process I of N processes that run at the same time or later: I is from 0 to N-1. For ${placesText(withParts)}`
+  ).pipe(
+    Flag.mapEffect((text) => Result.match(parsePart(text), { onSuccess: Effect.succeed, onFailure: fail })),
+    optional
+  ),
+  parts: Flag.Int("parts").pipe(
+    Flag.withMetavar("N"),
+    Flag.withDescription(
+      `The same with I from ${INDEX_VARIABLE}, which Kubernetes sets in the pods of an indexed Job. With --dry-run: show who would read what`
+    ),
+    Flag.mapEffect((processes) =>
+      processes >= 1 && processes <= MAX_PROCESSES
+        ? Effect.succeed(processes)
+        : fail(`--parts is ${processes}, but must be the number of processes, from 1 to ${MAX_PROCESSES}.`)
+    ),
+    optional
+  ),
+  cluster: clusterFlag(
+    "Let workers read the parts: processes with source-prometheus worker and the same flags, on any machines. URL is a PostgreSQL database that all of them reach, without a password"
+  ),
+  partMillis: textFlag(
+    "part-length",
+    "DURATION",
+    "How long the parts of new streams are, such as 1h or 1d (default: so that each takes half a minute or more)"
+  ).pipe(
+    Flag.mapEffect(duration("part-length", "a duration of at least a second, such as 1h, 6h or 1d")),
     optional
   ),
   gzip: switchFlag("gzip", `Compress the files of ${placesText(withGzip)}`),
@@ -105,12 +143,19 @@ export interface RunPlan extends RunFlags {
   /** The mode of the first run, and of the runs after it. */
   readonly mode: SyncMode
   readonly laterMode: SyncMode
+  /** The parts that this process reads; undefined if it reads everything. */
+  readonly share: Share | undefined
+  /** The number of processes, also in a dry run that is none of them. */
+  readonly processes: number | undefined
 }
 
-export const planOf = (flags: RunFlags, isDemo: boolean): RunPlan => {
+export const planOf = (flags: RunFlags, isDemo: boolean, env: NodeJS.ProcessEnv = process.env): RunPlan => {
   const laterMode = flags.mode ?? DEFAULT_MODE
+  const share = Result.getOrUndefined(shareOf(flags, env))
   return {
     ...flags,
+    share,
+    processes: flags.part?.processes ?? flags.parts,
     target: flags.to ?? defaultTarget(isDemo),
     mode: flags.fullRefresh && !isRefresh(laterMode) ? "full_refresh_overwrite" : laterMode,
     laterMode
@@ -118,8 +163,30 @@ export const planOf = (flags: RunFlags, isDemo: boolean): RunPlan => {
 }
 
 /** Fails if flags contradict each other. The message names the flag to remove. */
-export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.CliError> => {
-  const { everyMillis, fullRefresh, gzip, isDryRun, memoryMegabytes, mode, reportPath } = flags
+export const checkTogether = (
+  flags: RunFlags,
+  env: NodeJS.ProcessEnv = process.env
+): Effect.Effect<void, CliError.CliError> => {
+  const {
+    cluster,
+    everyMillis,
+    fullRefresh,
+    gzip,
+    isDryRun,
+    memoryMegabytes,
+    mode,
+    part,
+    partMillis,
+    parts,
+    reportPath
+  } = flags
+  const dividing = [
+    part === undefined ? [] : ["--part"],
+    parts === undefined ? [] : ["--parts"],
+    cluster === undefined ? [] : ["--cluster"]
+  ].flat()
+  const [partFlag = "--part-length"] = dividing
+  const hasParts = dividing.length > 0 || partMillis !== undefined
   const { kind } = flags.to ?? defaultTarget(false)
   const only = (flag: string, kinds: typeof withGzip) =>
     `${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`
@@ -134,8 +201,35 @@ export const checkTogether = (flags: RunFlags): Effect.Effect<void, CliError.Cli
     [
       isDryRun && reportPath !== undefined,
       "--dry-run reads no data for --report to show: remove one of them."
+    ],
+    [
+      part !== undefined && parts !== undefined,
+      "--part already says how many processes there are: remove --parts."
+    ],
+    [dividing.length > 1, `${dividing.join(" and ")} divide the work in different ways: remove one of them.`],
+    [
+      hasParts && (fullRefresh || (mode ?? DEFAULT_MODE) !== DEFAULT_MODE),
+      `${partFlag} is for the mode ${DEFAULT_MODE} alone, because several processes cannot replace or append the same rows together: remove ${fullRefresh ? "--full-refresh" : "--mode"}.`
+    ],
+    [
+      hasParts && kind.sharedLayer === undefined,
+      withParts.length === 0
+        ? `${partFlag} is for destinations that several processes can write, and ${kind.scheme}: has one writer only: remove it.`
+        : `${partFlag} is for destinations that several processes can write, and ${kind.scheme}: has one writer only: remove it, or give --to ${placesText(withParts)}.`
+    ],
+    [
+      dividing.length > 0 && reportPath !== undefined,
+      `--report shows the data that one process reads, and ${partFlag} divides it: remove one of them.`
+    ],
+    [
+      partMillis !== undefined && dividing.length === 0 && !isDryRun,
+      "--part-length is for runs in parts: remove it, or give --part, --parts or --cluster."
     ]
   ]
   const conflict = conflicts.find(([isPresent]) => isPresent)
-  return conflict === undefined ? Effect.void : fail(conflict[1])
+  if (conflict !== undefined) return fail(conflict[1])
+  // A dry run shows the parts of all processes.
+  return isDryRun
+    ? Effect.void
+    : Result.match(shareOf(flags, env), { onSuccess: () => Effect.void, onFailure: fail })
 }

@@ -25,7 +25,7 @@ export const handleSignals = ([verb = ""]: ReadonlyArray<string>): void => {
   }
   // These two end soon, but their input may be any text from a server. At a terminal, the user may stop a run at any time.
   if (verb === "check" || verb === "discover" || (verb === "run" && isatty(2))) guardStops()
-  else if (verb === "read" || verb === "run") guardStopsLater()
+  else if (verb === "read" || verb === "run" || verb === "worker") guardStopsLater()
 }
 
 /** Ends the process without waiting for pending work. The guard ends it if this cannot write its note. */

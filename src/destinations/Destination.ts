@@ -66,6 +66,8 @@ export class Destination extends Context.Service<
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
     /** The streams that have a manifest. */
     readonly streams: () => ReadonlyArray<string>
+    /** The lengths of the parts of its streams in milliseconds, if several processes write them. */
+    readonly partLengths: () => ReadonlyMap<string, number>
     /** The states that a read in a mode resumes. */
     readonly states: (mode: SyncMode) => StateReader["Service"]
     /**

@@ -43,6 +43,16 @@ export const stateReaderOf =
       }
     })
 
+/** The lengths of the parts of all streams that have one, in milliseconds. */
+export const partLengthsOf =
+  ({ manifests }: { readonly manifests: ReadonlyMap<string, StreamManifest> }) =>
+  (): ReadonlyMap<string, number> =>
+    new Map(
+      Array.from(manifests.values()).flatMap(({ partMillis, stream }) =>
+        partMillis === undefined ? [] : [[stream, partMillis] as const]
+      )
+    )
+
 /** The state of a full refresh that is not complete. */
 export const refreshInProgress = ({ refreshState, stream }: StreamManifest): StreamState | undefined =>
   Result.getOrUndefined(decodeStreamState(stream, refreshState))

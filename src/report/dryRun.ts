@@ -1,12 +1,20 @@
 /** The estimate of a run, for `--dry-run`. */
 import { Schema } from "effect"
 import { Count } from "../destinations/manifest.ts"
-import { type DryRun, type DryRunStream, type ReadEstimate, sumOfEstimates } from "../run/estimate.ts"
+import {
+  type DryRun,
+  type DryRunPart,
+  type DryRunStream,
+  type ReadEstimate,
+  sumOfEstimates
+} from "../run/estimate.ts"
+import { pointCount } from "../sync/TimeGrid.ts"
 import type { Paint } from "../terminal/Appearance.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
 import { byteText, grouped, stepText, timeText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
+import { largest } from "../text/largest.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { printable, printableJson, printableName } from "../text/printable.ts"
 
@@ -32,7 +40,7 @@ const estimate = (text: string, value: number): string => (value === 0 ? text : 
 
 /** A table of the largest streams, largest first, and the totals of all streams, for a terminal of `columns`. */
 export const dryRunText = (
-  { destination, source, span, stepSeconds, streams }: DryRun,
+  { destination, parts, source, span, stepSeconds, streams }: DryRun,
   { columns, paint }: { readonly columns: number; readonly paint: Paint }
 ): string => {
   const width = Math.max(1, columns - 1)
@@ -60,12 +68,43 @@ export const dryRunText = (
     all.samples === 0
       ? `A run would read nothing new from ${pluralize(streams.length, "stream")} at ${printable(source)}${period}.`
       : `A run would read about ${pluralize(all.samples, "sample")} of ${pluralize(all.series, "series", "series")} in ${pluralize(streams.length, "stream")} at ${printable(source)}${period}: at least ${pluralize(all.windows, "query", "queries")}, about ${byteText(all.bytes)} of responses, into ${printable(destination)}.`,
+    ...(parts === undefined || parts.length === 0 ? [] : [partsText(parts)]),
     "Nothing was read or written."
   )
   return lines.join("\n")
 }
 
+const partsText = (parts: ReadonlyArray<DryRunPart>): string => {
+  const all = `These are ${pluralize(parts.length, "part")} that several processes can read at the same time`
+  const owners = new Map<number, number>()
+  for (const { owner } of parts) {
+    if (owner !== undefined) owners.set(owner, (owners.get(owner) ?? 0) + 1)
+  }
+  const most = largest([...owners.values()])
+  return owners.size === 0
+    ? `${all}, each with --part I/N.`
+    : `${all}: at most ${pluralize(most, "part")} per process.`
+}
+
 const counts = { series: Count, windows: Count, estimated_samples: Count, estimated_bytes: Count }
+
+const described = <S extends Schema.Top>(schema: S, description: string): S["Rebuild"] =>
+  schema.annotate({ description })
+
+const PartDocument = Schema.Struct({
+  stream: described(Schema.String, "The name of the stream."),
+  first_time: described(Schema.String, "The first point of the part, UTC."),
+  last_time: described(Schema.String, "The last point of the part, UTC."),
+  reason: described(
+    Schema.Literals(["start", "resume", "gap"]),
+    "Why it is read. `start`: the stream has no rows yet. `resume`: it follows the existing rows, minus the look-back. `gap`: it is missing or incomplete between or before them."
+  ),
+  points: described(Count, "The number of its points."),
+  estimated_samples: described(Count, "The estimated number of its samples."),
+  owner: Schema.optionalKey(
+    described(Count, "The process that reads it, from 0 on, if the number of processes is given.")
+  )
+})
 
 /** The same as JSON. Its keys are stable. */
 export const DryRunDocument = Schema.Struct({
@@ -76,7 +115,13 @@ export const DryRunDocument = Schema.Struct({
   first_time: Schema.NullOr(Schema.String),
   last_time: Schema.NullOr(Schema.String),
   totals: Schema.Struct(counts),
-  streams: Schema.Array(Schema.Struct({ name: Schema.String, points: Count, ...counts }))
+  streams: Schema.Array(Schema.Struct({ name: Schema.String, points: Count, ...counts })),
+  parts: Schema.optionalKey(
+    described(
+      Schema.Array(PartDocument),
+      "The parts that several processes can read, if the destination supports that."
+    )
+  )
 })
 
 const countsOf = ({ bytes, samples, series, windows }: ReadEstimate) => ({
@@ -89,7 +134,7 @@ const countsOf = ({ bytes, samples, series, windows }: ReadEstimate) => ({
 const encode = Schema.encodeSync(DryRunDocument)
 
 /** The document as indented text, with the streams in the order of the run and no line break at the end. */
-export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: DryRun): string =>
+export const dryRunJson = ({ destination, parts, source, span, stepSeconds, streams }: DryRun): string =>
   printableJson(
     encode({
       version: 1,
@@ -99,6 +144,19 @@ export const dryRunJson = ({ destination, source, span, stepSeconds, streams }: 
       first_time: span === undefined ? null : formatTime(span[0]),
       last_time: span === undefined ? null : formatTime(span[1]),
       totals: countsOf(sumOfEstimates(streams)),
-      streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) }))
+      streams: streams.map((stream) => ({ name: stream.name, points: stream.points, ...countsOf(stream) })),
+      ...(parts === undefined
+        ? {}
+        : {
+            parts: parts.map(({ part, samples, ...owner }) => ({
+              stream: part.stream,
+              first_time: formatTime(part.range.firstMillis),
+              last_time: formatTime(part.range.lastMillis),
+              reason: part.reason,
+              points: pointCount(part.range),
+              estimated_samples: samples,
+              ...owner
+            }))
+          })
     })
   )

@@ -4,9 +4,12 @@ import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type SyncMode, syncKindOf } from "../destinations/Destination.ts"
 import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
 import { makePlan } from "../sync/makePlan.ts"
+import { ownerOf, type SyncPart } from "../sync/parts.ts"
+import type { StreamPlan } from "../sync/plan.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
+import { partsOf, proposeLengths } from "./planParts.ts"
 import { probe } from "./seriesCounts.ts"
 
 /** The estimate of one stream, or of a part of it. Only samples and bytes are estimated. */
@@ -32,6 +35,16 @@ export interface DryRun {
   /** The times of the first and the last grid point, in milliseconds; undefined if there is none. */
   readonly span: readonly [first: number, last: number] | undefined
   readonly streams: ReadonlyArray<DryRunStream>
+  /** The parts that several processes can read, if the destination supports them. */
+  readonly parts?: ReadonlyArray<DryRunPart>
+}
+
+export interface DryRunPart {
+  readonly part: SyncPart
+  /** The estimated number of its samples. */
+  readonly samples: number
+  /** The process that reads it, from 0 on, if their number is known. */
+  readonly owner?: number
 }
 
 /** The bytes of a sample in a response, for example `[1735689600,"90.808853"],`. */
@@ -44,10 +57,21 @@ export const sumOfEstimates = (estimates: ReadonlyArray<ReadEstimate>): ReadEsti
     { series: 0, points: 0, windows: 0, samples: 0, bytes: 0 }
   )
 
+/** How parts are estimated. */
+export interface PartsToEstimate {
+  /** The lengths of the parts of streams in the destination. */
+  readonly known: ReadonlyMap<string, number>
+  /** The length of those of the other streams; undefined to derive it from the number of their series. */
+  readonly lengthMillis?: number | undefined
+  /** The number of processes, if it is known. */
+  readonly processes?: number | undefined
+}
+
 /** Estimates each stream, resuming from the states of the `StateReader`. */
 export const estimate = Effect.fnUntraced(function* (
   names: ReadonlyArray<string>,
-  { destination, mode, source }: Record<"source" | "destination", string> & { readonly mode: SyncMode }
+  { destination, mode, source }: Record<"source" | "destination", string> & { readonly mode: SyncMode },
+  toEstimate?: PartsToEstimate
 ) {
   const { concurrency, stepSeconds } = yield* ConnectorConfig
   const { grid, streams: plans } = yield* makePlan(
@@ -55,16 +79,22 @@ export const estimate = Effect.fnUntraced(function* (
     { detailedStates: true }
   )
   const hints: BeginningHints = {}
-  const streams = yield* Effect.forEach(
+  const found = yield* Effect.forEach(
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
         Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
-        (estimates) => ({
-          ...sumOfEstimates(estimates),
-          name,
-          series: largest(estimates.map(({ series }) => series))
-        })
+        (ranges) => {
+          const estimates = ranges.map(({ estimate }) => estimate)
+          return {
+            ranges,
+            stream: {
+              ...sumOfEstimates(estimates),
+              name,
+              series: largest(estimates.map(({ series }) => series))
+            }
+          }
+        }
       ),
     { concurrency }
   )
@@ -74,8 +104,72 @@ export const estimate = Effect.fnUntraced(function* (
     pointCount(grid) === 0
       ? undefined
       : ([firstMillis > grid.lastMillis ? grid.firstMillis : firstMillis, grid.lastMillis] as const)
-  return { source, destination, stepSeconds, span, streams } satisfies DryRun
+  const dryRun: DryRun = {
+    source,
+    destination,
+    stepSeconds,
+    span,
+    streams: found.map(({ stream }) => stream)
+  }
+  if (toEstimate === undefined) return dryRun
+  return {
+    ...dryRun,
+    parts: yield* estimateParts(
+      plans,
+      new Map(found.map(({ ranges, stream }) => [stream.name, ranges])),
+      toEstimate
+    )
+  }
 })
+
+/** The parts that several processes would read. */
+const estimateParts = Effect.fnUntraced(function* (
+  plans: ReadonlyArray<StreamPlan>,
+  estimates: ReadonlyMap<string, ReadonlyArray<EstimatedRange>>,
+  { known, lengthMillis, processes }: PartsToEstimate
+) {
+  const { lookbackMillis } = yield* ConnectorConfig
+  const unknown = plans.filter(({ points, stream }) => points > 0 && !known.has(stream))
+  const lengths = new Map([...known, ...(yield* proposeLengths(unknown, lengthMillis))])
+  return partsOf(plans, lengths, lookbackMillis).flatMap(({ parts, stream }) =>
+    parts.map((part): DryRunPart => {
+      const ranges = estimates.get(stream) ?? []
+      const samples = ranges.reduce((sum, range) => sum + samplesWithin(range, part.range), 0)
+      return {
+        part,
+        samples: Math.round(samples),
+        ...(processes === undefined ? {} : { owner: ownerOf(part, processes) })
+      }
+    })
+  )
+})
+
+/** An estimate with the numbers of series that it is from. */
+interface EstimatedRange {
+  readonly estimate: ReadEstimate
+  /** The points at which series were counted. */
+  readonly probed: GridRange
+  /** The numbers of series at these points that have some. */
+  readonly counts: ReadonlyMap<number, number>
+}
+
+/** The estimated number of samples in a part of a range, from the nearest points at which series were counted. */
+const samplesWithin = ({ counts, probed }: EstimatedRange, range: GridRange): number => {
+  const { firstMillis, lastMillis, stepMillis } = probed
+  const first = Math.max(range.firstMillis, firstMillis)
+  const last = Math.min(range.lastMillis, lastMillis + stepMillis - range.stepMillis)
+  const points = pointCount({ ...range, firstMillis: first, lastMillis: last })
+  if (points === 0) return 0
+  let sum = 0
+  let probes = 0
+  const before = firstMillis + Math.floor((first - firstMillis) / stepMillis) * stepMillis
+  for (let time = before; time <= last; time += stepMillis) {
+    if (time < first && time + stepMillis <= last) continue
+    sum += counts.get(time) ?? 0
+    probes++
+  }
+  return (sum / probes) * points
+}
 
 /**
  * The estimate of one range of a metric, from the number of its series at some of the points. If it begins late, at more points
@@ -84,16 +178,20 @@ export const estimate = Effect.fnUntraced(function* (
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange, hints: BeginningHints) {
   const all = yield* estimateAll(name, range)
   const before = { ...range, lastMillis: all.firstMillis ?? range.lastMillis }
-  if (pointCount(before) <= SEARCHED_POINTS) return all.estimate
+  if (pointCount(before) <= SEARCHED_POINTS) return all
   const firstMillis = yield* firstPoint(name, range, hints)
-  if (firstMillis === range.firstMillis) return all.estimate
-  const { estimate } = yield* estimateAll(name, { ...range, firstMillis })
-  return { ...estimate, points: pointCount(range), windows: estimate.windows + 1 }
+  if (firstMillis === range.firstMillis) return all
+  const later = yield* estimateAll(name, { ...range, firstMillis })
+  const { estimate } = later
+  return {
+    ...later,
+    estimate: { ...estimate, points: pointCount(range), windows: estimate.windows + 1 }
+  }
 })
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {
   const points = pointCount(range)
-  const { counts, perPoint, times } = yield* probe(name, range)
+  const { counts, perPoint, probed, times } = yield* probe(name, range)
   const samples = Math.round(perPoint * points)
   return {
     estimate: {
@@ -103,6 +201,8 @@ const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange)
       samples,
       bytes: samples * SAMPLE_BYTES
     },
+    probed,
+    counts: new Map(times.map((time, i) => [time, counts[i]!])),
     /** The first point that was found to have samples. */
     firstMillis: times[0]
   }

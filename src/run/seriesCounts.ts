@@ -64,9 +64,10 @@ export const probe = Effect.fnUntraced(function* (metric: string, range: GridRan
   const probes = Math.ceil(pointCount(range) / every)
   const stepMillis = range.stepMillis * every
   const lastMillis = range.firstMillis + (probes - 1) * stepMillis
-  const found = yield* seriesCounts(metric, { ...range, lastMillis, stepMillis })
+  const probed: GridRange = { ...range, lastMillis, stepMillis }
+  const found = yield* seriesCounts(metric, probed)
   // The server omits points without series.
-  return { ...found, stepMillis, perPoint: found.counts.reduce((sum, count) => sum + count, 0) / probes }
+  return { ...found, probed, perPoint: found.counts.reduce((sum, count) => sum + count, 0) / probes }
 })
 
 /** Adds the counts of a block. Rejects invalid counts, and more counts than requested, because the server may return anything. */

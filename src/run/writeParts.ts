@@ -8,10 +8,12 @@ import { intersection, type Span, without } from "../sync/coverage.ts"
 import type { PartResult } from "../sync/partState.ts"
 import { planToRead, type SyncPart } from "../sync/parts.ts"
 import { readPlanned } from "../sync/Read.ts"
-import type { ReadOptions } from "../sync/ReadEvent.ts"
 import { stepText } from "../text/figures.ts"
 import { pluralize } from "../text/pluralize.ts"
+import { steadyMillis } from "../text/steadyMillis.ts"
+import type { StreamSummary } from "./Progress.ts"
 import type { EventOf, StreamSink } from "./readInto.ts"
+import { curveLimits, StreamTally } from "./StreamTally.ts"
 
 /** A part with more samples is committed in several steps, since a stream may have grown since its length was agreed on. */
 const COMMIT_SAMPLES = 50_000_000
@@ -111,41 +113,46 @@ const checkKnown = Effect.fnUntraced(function* (
   }
 })
 
-/** The result of one part. */
-export interface PartOutcome {
-  /** The rows that were committed; none if another process had committed the same part. */
-  readonly rows: number
-}
+/** The result of one part. The rows are those that were committed; none if another process had committed the same part. */
+export type PartOutcome = Pick<StreamSummary, "rows" | "series" | "span" | "retries" | "notice">
 
 /**
  * Reads exactly one part and commits it. Twice, at the same time, or killed half-way, it changes nothing in the result. Around
  * damaged points of the server it commits what can be read, and fails then. The settings must be those of the plan.
  */
-export const executePart = Effect.fn("run.part")(function* (
-  part: SyncPart,
-  options: Pick<ReadOptions, "onRetry"> = {}
-) {
+export const executePart = Effect.fn("run.part")(function* (part: SyncPart) {
   const { grid, stream } = part
   const sink = yield* openParts(stream, [part])
-  let pending = 0
-  let rows = 0
+  const startedAt = yield* steadyMillis
+  const tally = new StreamTally({
+    name: stream,
+    stepMillis: grid.stepMillis,
+    startedAt,
+    limits: curveLimits(Number.POSITIVE_INFINITY, false)
+  })
   let failure: PrometheusError | undefined
-  const events = readPlanned([planToRead(stream, grid, [part])], { ...options, checkpointsPastHoles: true })
+  const events = readPlanned([planToRead(stream, grid, [part])], {
+    onRetry: () => Effect.sync(() => tally.retry()),
+    checkpointsPastHoles: true
+  })
   yield* Stream.runForEach(
     events,
     Effect.fnUntraced(function* (event) {
       if (event._tag === "Samples") {
         yield* sink.write(event.blocks)
         for (const block of event.blocks) {
-          pending += block.length
+          tally.add(block)
           recycle(block)
         }
       } else if (event._tag === "Checkpoint") {
         const outcome = yield* sink.checkpoint(event)
-        if (outcome === "committed") rows += pending
-        if (outcome !== "pending") pending = 0
-      } else if (event._tag === "Failed") failure = event.error
+        if (outcome === "committed") tally.commit()
+        else if (outcome === "discarded") tally.discard()
+      } else if (event._tag === "Completed") tally.notice = event.notice
+      else if (event._tag === "Failed") failure = event.error
     })
   )
-  return failure === undefined ? ({ rows } satisfies PartOutcome) : yield* failure
+  return failure === undefined
+    ? (tally.summary(yield* steadyMillis) satisfies PartOutcome as PartOutcome)
+    : yield* failure
 }, Effect.scoped)

@@ -154,11 +154,12 @@ const elsewhere: ReadonlyMap<string, readonly [file: string, words: string]> = n
   ["npm install --global source-prometheus-cli", ["test/package/cli.test.ts", '"--global"']],
   ["effect run --demo", ["test/package/cli.test.ts", 'execute(prefix, "effect", ["run", "--demo"']],
   // buildah builds from the same file, and the containers are entered without Docker.
-  ["docker build --tag airbyte/source-prometheus .", ["scripts/verify-image.sh", "buildah build "]],
+  ["docker build --tag airbyte/source-prometheus .", ["scripts/verify-image.sh", 'build --tag "$connector"']],
   ["docker run --rm airbyte/source-prometheus spec", ["test/shipping/image.check.ts", 'verb("spec")']],
+  ["docker build --target run --tag source-prometheus .", ["scripts/verify-image.sh", "build --target run"]],
   [
-    `docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" --workdir /data airbyte/source-prometheus run --url https://prometheus.example.com --start 2026-01-01 --to jsonl:metrics`,
-    ["test/shipping/image.check.ts", '[...run, "--to", "jsonl:metrics"]']
+    `docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" source-prometheus run --url https://prometheus.example.com --start 2026-01-01 --to duckdb:x.duckdb`,
+    ["test/shipping/runImage.check.ts", '"--to", "duckdb:x.duckdb"]']
   ],
   // These are evaluated, as README says, but not built.
   ["nix run . -- spec", ["test/shipping/outputs.nix", "apps"]],

@@ -42,6 +42,7 @@ const watched = (
         (of === "current" ? contents[stream] : undefined) ?? { rows: 0, firstMillis: null, lastMillis: null }
       ),
     streams: () => Object.keys({ ...states, ...contents }),
+    partLengths: () => new Map(),
     previewCommand: (stream) => `look into ${stream}`,
     states: (kind) => {
       calls.push(`states ${kind}`)

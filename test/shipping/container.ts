@@ -25,12 +25,27 @@ const given = (name: string): string => {
   return value
 }
 
-/** The image's files, and those of the image it was built from. */
-export const root = given("VERIFIED_ROOT")
-export const base = given("VERIFIED_BASE")
+/** An image that scripts/verify-image.sh has built and unpacked. */
+export interface Image {
+  /** The folder of its files. */
+  readonly root: string
+  readonly config: ImageConfig
+}
 
-/** The image's own description. Buildah shows both formats. */
-export const config: ImageConfig = JSON.parse(readFileSync(given("VERIFIED_IMAGE"), "utf8")).Docker.config
+const imageOf = (name: string): Image => ({
+  root: given(`VERIFIED_${name}_ROOT`),
+  // The image's own description. Buildah shows both formats.
+  config: JSON.parse(readFileSync(given(`VERIFIED_${name}_IMAGE`), "utf8")).Docker.config
+})
+
+/** The image for Airbyte. */
+export const connectorImage = imageOf("CONNECTOR")
+
+/** The image with DuckDB. */
+export const runImage = imageOf("RUN")
+
+/** The files of the image that both were built from. */
+export const base = given("VERIFIED_BASE")
 
 /** How a platform starts a container. */
 export interface ContainerOptions {
@@ -73,6 +88,7 @@ exit "$status"`
 
 /** Runs a command as the first process of a container. */
 export const run = Effect.fnUntraced(function* (
+  { config, root }: Image,
   command: ReadonlyArray<string>,
   options: ContainerOptions = {}
 ) {

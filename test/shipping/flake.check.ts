@@ -97,12 +97,15 @@ for (const system of systems) {
       if (image === null) return
       assert.deepStrictEqual([image.name, image.tag], ["airbyte/source-prometheus", packageJson.version])
       const { Entrypoint, Env, Labels, User, WorkingDir } = image.config
-      assert.deepStrictEqual(Entrypoint, dockerfile.entrypoint)
-      assert.deepStrictEqual(Labels, dockerfile.labels)
-      assert.deepStrictEqual([User, WorkingDir], [dockerfile.user, dockerfile.workingFolder])
+      assert.deepStrictEqual(Entrypoint, dockerfile.connector.entrypoint)
+      assert.deepStrictEqual(Labels, dockerfile.connector.labels)
+      assert.deepStrictEqual(
+        [User, WorkingDir],
+        [dockerfile.connector.user, dockerfile.connector.workingFolder]
+      )
       assert.deepStrictEqual(
         Env.filter((variable) => !variable.startsWith("PATH=")),
-        Object.entries(dockerfile.environment).map((pair) => pair.join("="))
+        Object.entries(dockerfile.connector.environment).map((pair) => pair.join("="))
       )
     })
   })

@@ -1,4 +1,4 @@
-/** What Airbyte, Kubernetes and people at a command line expect of the image. */
+/** What Airbyte, Kubernetes and people at a command line expect of the connector's image. */
 import { chmodSync, existsSync, readFileSync } from "node:fs"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -10,9 +10,10 @@ import { serve } from "../support/mockServer.ts"
 import * as container from "./container.ts"
 import { filesOf, isWritableBy, sizeOf } from "./files.ts"
 
+const image = container.connectorImage
 const AIRBYTE = 1000
 const program = "/usr/local/lib/source-prometheus"
-const { Cmd, Entrypoint, Env, Labels, User, WorkingDir } = container.config
+const { Cmd, Entrypoint, Env, Labels, User, WorkingDir } = image.config
 
 describe("the image", () => {
   it("has its name, its version and its entry point as labels for Airbyte", () => {
@@ -26,12 +27,12 @@ describe("the image", () => {
   it("runs as the user airbyte, who owns the folders that Airbyte mounts and nothing else", () => {
     assert.strictEqual(User, `${AIRBYTE}:${AIRBYTE}`)
     assert.strictEqual(WorkingDir, "/airbyte")
-    const users = readFileSync(join(container.root, "etc/passwd"), "utf8").split("\n")
+    const users = readFileSync(join(image.root, "etc/passwd"), "utf8").split("\n")
     assert.deepStrictEqual(
       users.map((user) => user.split(":")).filter(([, , uid]) => uid === `${AIRBYTE}`),
       [["airbyte", "x", `${AIRBYTE}`, `${AIRBYTE}`, "", "/home/airbyte", "/bin/bash"]]
     )
-    const writable = [...filesOf(container.root)]
+    const writable = [...filesOf(image.root)]
       .filter(([, stats]) => !stats.isSymbolicLink() && isWritableBy(AIRBYTE, stats))
       .map(([path]) => path)
       .filter((path) => !/^\/(dev|proc|sys)\//.test(path))
@@ -48,7 +49,7 @@ describe("the image", () => {
 
   it("adds the program to its base, and nothing else", () => {
     const before = filesOf(container.base)
-    const after = filesOf(container.root)
+    const after = filesOf(image.root)
     const added = [...after.keys()].filter(
       (path) => !before.has(path) && !before.has(path.replace("/home/airbyte", "/home/node"))
     )
@@ -96,7 +97,7 @@ describe("a container", () => {
           // A user who is not the one that wrote the files, as a platform's init container.
           openToAll(files.path(""))
           const verb = (words: string) =>
-            Effect.map(container.run(byPlatform(words), options), connector.parseOutput)
+            Effect.map(container.run(image, byPlatform(words), options), connector.parseOutput)
 
           const spec = yield* verb("spec")
           assert.deepStrictEqual([spec.code, spec.stderr, spec.messages.length], [0, "", 1])
@@ -127,18 +128,18 @@ describe("a container", () => {
       const { config, files } = yield* source
       openToAll(files.path(""))
       const options = { user: "4711:4711", cwd: "/data", mounts: { [files.path("")]: "/data" } }
-      const help = yield* container.run([...Entrypoint, "--help"], options)
+      const help = yield* container.run(image, [...Entrypoint, "--help"], options)
       assert.deepStrictEqual([help.code, help.stderr], [0, ""])
       const range = ["--start", config.start_date, "--end", config.end_date, "--step", "1m"]
       const run = [...Entrypoint, "run", "--url", config.base_url, ...range]
-      const ran = yield* container.run([...run, "--to", "jsonl:metrics"], options)
+      const ran = yield* container.run(image, [...run, "--to", "jsonl:metrics"], options)
       assert.strictEqual(ran.code, 0, ran.stderr)
       const lines = readFileSync(files.path("metrics/up.jsonl"), "utf8").trimEnd().split("\n")
       assert.strictEqual(lines.length, SERIES * MINUTES)
       assert.isTrue(existsSync(files.path("metrics/_state/up.json")))
 
       // DuckDB is not in the image, and a run into it says what to do.
-      const duckdb = yield* container.run(run, options)
+      const duckdb = yield* container.run(image, run, options)
       assert.deepStrictEqual([duckdb.code, duckdb.stdout], [1, ""])
       assert.match(duckdb.stderr, /DuckDB.*cannot be loaded.*--to jsonl:DIR/s)
     })
@@ -154,7 +155,7 @@ describe("a container", () => {
         [{ auth_type: "google" }, /no credentials for Google Cloud/]
       ] as const) {
         files.write("connectorConfig.json", { ...config, authentication })
-        const ran = yield* container.run(byPlatform("check --config connectorConfig.json"), options)
+        const ran = yield* container.run(image, byPlatform("check --config connectorConfig.json"), options)
         const check = connector.parseOutput(ran)
         assert.deepStrictEqual([check.code, check.stderr], [0, ""])
         const last = check.messages.at(-1) as { readonly connectionStatus?: { readonly message?: string } }
@@ -166,9 +167,11 @@ describe("a container", () => {
   it.live("lets the user airbyte write where Airbyte does", () =>
     Effect.gen(function* () {
       const write = "for folder in /airbyte /config /secrets /tmp; do echo test > $folder/written; done"
-      const wrote = yield* container.run(["sh", "-c", write], { writable: true })
+      const wrote = yield* container.run(image, ["sh", "-c", write], { writable: true })
       assert.deepStrictEqual([wrote.code, wrote.stderr], [0, ""])
-      const spoil = yield* container.run(["sh", "-c", `echo test > ${program}/main.mjs`], { writable: true })
+      const spoil = yield* container.run(image, ["sh", "-c", `echo test > ${program}/main.mjs`], {
+        writable: true
+      })
       assert.notStrictEqual(spoil.code, 0)
     })
   )
@@ -185,7 +188,7 @@ describe("a container", () => {
         connector.readArgs(files, config, connector.catalogOf("slow"))
         openToAll(files.path(""))
         const args = ["read", "--config", "config.json", "--catalog", "catalog.json"]
-        const stopped = yield* container.run([...Entrypoint, ...args], {
+        const stopped = yield* container.run(image, [...Entrypoint, ...args], {
           cwd: "/source",
           mounts: { [files.path("")]: "/source" },
           onOutput: (kill) => kill(signal)

@@ -82,6 +82,12 @@ const squid: Source<string> = debian("squid", {
 Ubuntu), or set SQUID_BIN to the program.`
 })
 
+const systemd: Source<string> = debian("systemd", {
+  lookUp: () => lookUp("SYSTEMD_ANALYZE_BIN", "systemd-analyze"),
+  advice: `The tests of examples/systemd check the units with "systemd-analyze". Install it with "apt-get install systemd" \
+(Debian, Ubuntu), or set SYSTEMD_ANALYZE_BIN to the program.`
+})
+
 const postgres: Source<PostgresBinaries> = debian("postgresql", {
   lookUp: async () => {
     const initdb = await lookUp("INITDB_BIN", ...postgresPrograms("initdb"))
@@ -171,6 +177,12 @@ export const findS3Server = (): Promise<string> => find(s3Server)
 
 /** Finds the S3 server. If it is missing, it builds it, if it can. */
 export const ensureS3Server = (): Promise<string> => ensure(s3Server)
+
+/** Finds systemd's program that checks units. Rejects with instructions. */
+export const findSystemdAnalyze = (): Promise<string> => find(systemd)
+
+/** Finds systemd's program that checks units. If it is missing and there is permission, it installs Debian's package first. */
+export const ensureSystemdAnalyze = (): Promise<string> => ensure(systemd)
 
 /** Finds nginx. If it is missing and there is permission, it installs Debian's package first. */
 export const ensureNginx = (): Promise<string> => ensure(nginx)

@@ -3,6 +3,7 @@ import {
   ensureNginx,
   ensurePrometheus,
   ensureSquid,
+  ensureSystemdAnalyze,
   ensureVictoriaMetrics,
   findPrometheus,
   findVictoriaMetrics
@@ -17,6 +18,7 @@ export const setup = async (): Promise<void> => {
   await ensureChromium()
   await ensureNginx()
   await ensureSquid()
+  await ensureSystemdAnalyze()
   await optional(
     "Prometheus 3",
     () => findPrometheus(3),

@@ -11,7 +11,7 @@ import {
   type SyncMode
 } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { type StreamManifest, stateReaderOf } from "../manifest.ts"
+import { partLengthsOf, type StreamManifest, stateReaderOf } from "../manifest.ts"
 import { cannot, infoOf, kindOf } from "./durably.ts"
 import { type Format, type OpenFolder, type OpenPlace, openFolder } from "./openFolder.ts"
 
@@ -88,6 +88,7 @@ export const layerPlace = <M extends StreamManifest, P extends OpenPlace<M>>(
       return Destination.of({
         open: (stream, mode, isResumed = false) => here(openStream(stream, mode, isResumed)),
         streams: () => [...opened.manifests.keys()],
+        partLengths: partLengthsOf(opened),
         states: (mode) => ({
           // Fail before anything is read, not after.
           load: (stream) => {

@@ -1,7 +1,7 @@
 /** The service of a destination over an open database. */
 import { Effect } from "effect"
 import { Destination, DestinationError } from "../Destination.ts"
-import { stateReaderOf } from "../manifest.ts"
+import { partLengthsOf, stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openStream } from "./openStream.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
@@ -21,6 +21,7 @@ export const destinationOf = (
         ? Effect.fail(new DestinationError({ message: `${database.path} is open for reading only.` }))
         : openStream(database, stream, mode, isResumed),
     streams: () => [...database.manifests.keys()],
+    partLengths: partLengthsOf(database),
     states: stateReaderOf(database),
     contents: (stream, of) => contentsOf(database, stream, of),
     bytes,

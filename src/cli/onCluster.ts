@@ -1,0 +1,47 @@
+/** What `run --cluster` and `worker` share. */
+import { Effect, Layer, Result } from "effect"
+import { CliError, Flag } from "effect/cli"
+import { parseClusterAddress } from "../cluster/clusterAddress.ts"
+import type { ClusterAddress, ClusterOptions } from "../cluster/PartQueue.ts"
+import type { Settings } from "../config/ConnectorConfig.ts"
+import { render } from "../promql/Matcher.ts"
+import { stepText } from "../text/figures.ts"
+import { optional, textFlag } from "./flags.ts"
+import type { Target } from "./target.ts"
+import { targetText } from "./target.ts"
+
+/** The flag `--cluster`. */
+export const clusterFlag = (description: string) =>
+  textFlag("cluster", "URL", description).pipe(
+    Flag.mapEffect((text) =>
+      Result.match(parseClusterAddress(text), {
+        onSuccess: Effect.succeed,
+        onFailure: (message) => Effect.fail(new CliError.ValidationError({ message }))
+      })
+    ),
+    optional
+  )
+
+/** The libraries of the cluster are large, and few runs need them. */
+export const loadCluster = Effect.promise(() => import("../cluster/cluster.ts"))
+
+/** What workers must have in common with the run: all settings on which the rows depend. */
+export const sharedSettings = (
+  target: Target,
+  source: string,
+  settings: Settings
+): ClusterOptions["settings"] => ({
+  source,
+  destination: targetText(target),
+  step: stepText(settings.stepSeconds),
+  selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
+  excluded_labels: Array.from(settings.excludedLabels).sort().join(", "),
+  label_columns: settings.labelColumns ? "on" : "off",
+  partial_data: settings.partialData,
+  damaged_data: settings.damagedData,
+  max_source_resolution: settings.maxSourceResolution
+})
+
+/** The queue of a run. */
+export const layerQueue = (address: ClusterAddress, settings: ClusterOptions["settings"]) =>
+  Layer.unwrap(Effect.map(loadCluster, ({ layerPartQueue }) => layerPartQueue({ address, settings })))

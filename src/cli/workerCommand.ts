@@ -1,0 +1,199 @@
+/** The command `worker`, wired: takes the parts of runs with `--cluster`. */
+import { hostname } from "node:os"
+import { Effect, Layer, RcRef, References, type Scope } from "effect"
+import { CliError, Command } from "effect/cli"
+import { PartFailed } from "../cluster/PartQueue.ts"
+import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
+import { makeMask } from "../config/SecretMask.ts"
+import type { DestinationError } from "../destinations/Destination.ts"
+import type { SharedDestination } from "../destinations/SharedDestination.ts"
+import { ProxyEnvironment } from "../prometheus/http/nodeClients.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { secretTexts } from "../prometheus/secretTexts.ts"
+import { executePart } from "../run/writeParts.ts"
+import type { SyncPart } from "../sync/parts.ts"
+import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
+import { rangeText } from "../sync/TimeGrid.ts"
+import { pluralize } from "../text/pluralize.ts"
+import { steadyMillis } from "../text/steadyMillis.ts"
+import { type ConfigFlags, configFlags, isDemo, settingsOf, withFlagsToCheck } from "./configFlags.ts"
+import { destinationKinds, placesText } from "./destinations.ts"
+import { ExitWithCode } from "./ExitWithCode.ts"
+import { clusterFlag, loadCluster, sharedSettings } from "./onCluster.ts"
+import { withCredentialsOf, withRenewal } from "./renewal.ts"
+import { runFlags } from "./runFlags.ts"
+import { reportErrors, stderrLogger } from "./stderrLogger.ts"
+import { checkTarget } from "./target.ts"
+import { WRONG_USAGE } from "./usageErrors.ts"
+
+/** An idle worker closes the destination after this time: others may need it for themselves. */
+const IDLE = "10 seconds"
+
+const workerFlags = {
+  cluster: clusterFlag("The PostgreSQL database that the workers and the run share, without a password"),
+  to: runFlags.to,
+  gzip: runFlags.gzip,
+  memoryMegabytes: runFlags.memoryMegabytes
+}
+
+type WorkerFlags = ConfigFlags & Command.Command.Config.Infer<typeof workerFlags>
+
+/** The kinds that several processes can write. */
+const shared = destinationKinds.filter(({ sharedLayer }) => sharedLayer !== undefined)
+
+const checkFlags = Effect.fnUntraced(function* (given: WorkerFlags) {
+  const fail = (message: string) => new CliError.ValidationError({ message })
+  if (given.cluster === undefined) {
+    return yield* fail(
+      "No cluster is given: add --cluster with the URL of a PostgreSQL database, such as --cluster postgresql://user@host/database."
+    )
+  }
+  if (yield* isDemo(given, true)) {
+    return yield* fail("Workers cannot read the demo, which each process has for itself: remove --demo.")
+  }
+  const { to } = given
+  if (to === undefined || to.kind.sharedLayer === undefined) {
+    return yield* fail(
+      `A worker writes beside others: give --to ${placesText(shared)}, the same one as the run.`
+    )
+  }
+})
+
+type Failure = PrometheusError | DestinationError | ConfigError
+
+/** What a failure means for a run. */
+const toPartFailed = (error: Failure, mask: (text: string) => string): PartFailed => {
+  const message = `${mask(error.message)} (on ${hostname()})`
+  switch (error._tag) {
+    case "ConfigError":
+      return new PartFailed({ message, isTransient: false, isFatal: true })
+    case "DestinationError":
+      return new PartFailed({ message, isTransient: true, isFatal: error.isFatal === true })
+    case "PrometheusError": {
+      const isFatal = error.policy.onExhausted === "sync"
+      return new PartFailed({
+        message,
+        isTransient: isFatal || error.policy.attribution === "transient",
+        isFatal
+      })
+    }
+  }
+}
+
+const workFromFlags = Effect.fnUntraced(
+  function* (given: WorkerFlags) {
+    const { cluster, to } = given
+    if (cluster === undefined || to?.kind.sharedLayer === undefined) return yield* new ExitWithCode({})
+    const read = settingsOf(given)
+    const { settings } = yield* Effect.catchTag(read, "WrongFlags", ({ message }) =>
+      Effect.andThen(Effect.logError(message), new ExitWithCode({ exitCode: WRONG_USAGE }))
+    )
+    const source = settings.baseUrl
+    const destination = to.kind.sharedLayer({
+      ...given,
+      path: to.path,
+      source,
+      labelColumns: settings.labelColumns
+    })
+    const renewed = read.pipe(
+      Effect.map((renewed) => withCredentialsOf(renewed.settings, settings)),
+      Effect.catchTag("WrongFlags", ({ message }) => new ConfigError({ message }))
+    )
+    const working = Effect.gen(function* () {
+      yield* checkTarget(to)
+      // What is wrong here would fail every part.
+      yield* Effect.scoped(Layer.build(destination))
+      const { work } = yield* loadCluster
+      const execute = yield* makeExecute(settings, renewed, destination)
+      return yield* work(
+        { address: cluster, settings: sharedSettings(to, source, settings) },
+        settings.concurrency,
+        execute
+      )
+    })
+    yield* working.pipe(
+      Effect.catchTag("ClusterError", ({ message }) => new ConfigError({ message })),
+      reportErrors(withFlagsToCheck),
+      Effect.provide(stderrLogger(secretTexts(settings)))
+    )
+  },
+  Effect.scoped,
+  reportErrors(),
+  Effect.provide(stderrLogger([])),
+  Effect.provideService(References.MinimumLogLevel, "Info")
+)
+
+/** Executes a part with the client of the settings, which is renewed with their credentials. */
+const makeExecute = Effect.fnUntraced(function* <R, E>(
+  settings: Settings,
+  renewed: Effect.Effect<Settings, E, R>,
+  destination: Layer.Layer<SharedDestination, Failure, R>
+) {
+  const scope: Scope.Scope = yield* Effect.scope
+  const environment = yield* Effect.context<R>()
+  const clientOf = (settings: Settings) =>
+    Layer.buildWithScope(
+      PrometheusClient.layer.pipe(
+        Layer.provide(Layer.succeed(ProxyEnvironment, process.env)),
+        Layer.provide(Layer.succeed(ConnectorConfig, settings))
+      ),
+      scope
+    )
+  let current = { settings, client: yield* clientOf(settings) }
+  const opened = yield* RcRef.make({ acquire: Layer.build(destination), idleTimeToLive: IDLE })
+
+  const execute = Effect.fnUntraced(
+    function* (part: SyncPart) {
+      const begun = yield* steadyMillis
+      const shared = yield* RcRef.get(opened)
+      const text = `${part.stream}, ${rangeText(part.range)}`
+      const readWith = Effect.fnUntraced(function* (settings: Settings) {
+        if (settings !== current.settings) current = { settings, client: yield* clientOf(settings) }
+        const fitted: Settings = {
+          ...settings,
+          startMillis: part.grid.firstMillis,
+          stepSeconds: part.grid.stepMillis / 1000,
+          // So many parts are read at the same time, each with one request.
+          concurrency: 1
+        }
+        return yield* executePart(part).pipe(
+          Effect.provide(QueryRangeSource.layer),
+          Effect.provideContext(current.client),
+          Effect.provideService(ConnectorConfig, fitted)
+        )
+      })
+      const done = yield* withRenewal(current.settings, renewed, readWith).pipe(
+        Effect.provideContext(shared),
+        Effect.onInterrupt(() => Effect.logWarning(`Gave back ${text}.`))
+      )
+      const seconds = ((yield* steadyMillis) - begun) / 1000
+      yield* Effect.logInfo(`Read ${text}: ${pluralize(done.rows, "new row")} in ${seconds.toFixed(1)} s.`)
+      return done
+    },
+    Effect.scoped,
+    Effect.provideContext(environment)
+  )
+
+  const mask = makeMask(secretTexts(settings))
+  return (part: SyncPart) =>
+    Effect.catch(execute(part), (error) => {
+      const failed = toPartFailed(error as Failure, mask)
+      return Effect.andThen(Effect.logError(`${part.stream}: ${failed.message}`), failed)
+    })
+})
+
+/** `source-prometheus worker`. */
+export const workerCommand = Command.make("worker", { ...configFlags, ...workerFlags }, workFromFlags).pipe(
+  Command.validate(checkFlags),
+  Command.withDescription(
+    "Take the parts of runs with --cluster, until stopped: start as many as you like, on any machines, with the flags of the run"
+  ),
+  Command.withExamples([
+    {
+      command:
+        "source-prometheus worker --cluster postgresql://sync@db/cluster --url http://prometheus:9090 --start 2020-01-01 --to postgres:postgresql://sync@db/metrics",
+      description: "Take parts of the run with the same flags"
+    }
+  ])
+)

@@ -1,0 +1,3 @@
+/** What other rooms load of the cluster, lazily: its libraries are large. */
+export { layerPartQueue } from "./submitParts.ts"
+export { work } from "./work.ts"

@@ -1,0 +1,53 @@
+/** Effect's cluster over PostgreSQL alone: no process opens a port, and none has to reach another. */
+import { randomUUID } from "node:crypto"
+import { hostname } from "node:os"
+import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
+import { Duration, Layer, Option } from "effect"
+import {
+  ClusterWorkflowEngine,
+  RunnerAddress,
+  RunnerHealth,
+  Runners,
+  Sharding,
+  ShardingConfig,
+  SqlMessageStorage,
+  SqlRunnerStorage
+} from "effect/cluster"
+import { ALIVE_SECONDS } from "./timings.ts"
+
+/** More shards than workers, so that each has about as many. */
+const SHARDS = 512
+
+/**
+ * The workflow engine of a submitter, or of a worker, which also gets its share of the shards. `group`: the prefix of its tables.
+ */
+export const layerEngine = (group: string, role: "submitter" | "worker") => {
+  const config = ShardingConfig.layer({
+    // No one connects to this address: it only has to be unique.
+    runnerAddress:
+      role === "worker" ? Option.some(RunnerAddress.make(`${hostname()}-${randomUUID()}`, 1)) : Option.none(),
+    shardsPerGroup: SHARDS,
+    // Leases in a table survive a lost connection and a restart of PostgreSQL, which advisory locks do not.
+    shardLockDisableAdvisory: true,
+    shardLockExpiration: Duration.seconds(ALIVE_SECONDS),
+    shardLockRefreshInterval: Duration.seconds(10),
+    refreshAssignmentsInterval: Duration.seconds(2),
+    entityMessagePollInterval: Duration.seconds(1),
+    entityReplyPollInterval: Duration.millis(250),
+    // A part is given back, not finished: it may take longer than a process may take to stop.
+    entityTerminationTimeout: Duration.seconds(1),
+    simulateRemoteSerialization: false
+  })
+  const prefix = { prefix: group }
+  const sharding = Sharding.layer.pipe(
+    Layer.provide([
+      Runners.layerNoop,
+      RunnerHealth.layerNoop,
+      Layer.orDie(SqlRunnerStorage.layerWith(prefix))
+    ]),
+    Layer.provideMerge(SqlMessageStorage.layerWith(prefix)),
+    Layer.provide(config),
+    Layer.provide(NodeCrypto.layerDigest)
+  )
+  return ClusterWorkflowEngine.layer.pipe(Layer.provideMerge(sharding))
+}

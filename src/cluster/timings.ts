@@ -1,0 +1,14 @@
+/**
+ * The times of a cluster. The parts of a worker that was killed are taken over once its locks have expired; a worker under load
+ * has several chances to refresh them before.
+ */
+import { Duration } from "effect"
+
+/** A process that has not been heard of for so long counts as dead. */
+export const ALIVE_SECONDS = 30
+
+/** A process says so often that it is alive. */
+export const HEARTBEAT = Duration.seconds(5)
+
+/** How long a worker that stops waits for its last statements. The whole stop may take two seconds. */
+export const LAST_STATEMENT = Duration.millis(500)

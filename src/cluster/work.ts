@@ -1,0 +1,65 @@
+/** A worker: takes the parts that fit its settings, until it is stopped. */
+import { Effect, type FileSystem, Layer, Schedule, Semaphore } from "effect"
+import type { SyncPart } from "../sync/parts.ts"
+import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
+import { layerEngine } from "./clusterLayer.ts"
+import { outage } from "./outage.ts"
+import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } from "./PartQueue.ts"
+import { PartWorkflow } from "./partWorkflow.ts"
+import { SyncRegistry } from "./SyncRegistry.ts"
+import { differencesText, groupOf } from "./syncSettings.ts"
+import { HEARTBEAT, LAST_STATEMENT } from "./timings.ts"
+
+/** What a worker does with a part. */
+export type ExecutePart<R> = (part: SyncPart) => Effect.Effect<PartDone, PartFailed, R>
+
+/** Executes up to `slots` parts at a time, for ever. An interrupt gives unfinished parts back. */
+export const work = <R>(
+  options: ClusterOptions,
+  slots: number,
+  execute: ExecutePart<R>
+): Effect.Effect<never, ClusterError, R | FileSystem.FileSystem> => {
+  const { settings } = options
+  const group = groupOf(settings)
+  const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
+  const parts = Layer.unwrap(
+    Effect.map(Semaphore.make(slots), (permits) =>
+      PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }) => permits.withPermit(execute(part)))
+    )
+  )
+  return Layer.launch(
+    parts.pipe(
+      Layer.provide(layerEngine(group, "worker")),
+      // A worker joins after its check, and leaves before its shards do.
+      Layer.provideMerge(member),
+      Layer.provide(SyncRegistry.layer(options)),
+      Layer.provide(layerDatabase(options.address))
+    )
+  )
+}
+
+/** Is among the living workers. Refuses to be one beside a sync that it could not help. */
+const stayMember = Effect.fnUntraced(function* (settings: ClusterOptions["settings"], slots: number) {
+  const registry = yield* SyncRegistry
+  const available = yield* outage
+  const known = new Set<string>()
+  const mismatches = Effect.map(registry.strangers("syncs"), (syncs) =>
+    syncs.flatMap((sync) => {
+      if (known.has(sync.id)) return []
+      known.add(sync.id)
+      return [
+        `A run into ${settings.destination} has other settings than this worker: ${differencesText(sync.settings, settings)}. Start the worker with the same flags as the run.`
+      ]
+    })
+  )
+  const [mismatch] = yield* mismatches
+  if (mismatch !== undefined) return yield* new ClusterError({ message: mismatch })
+  const beat = Effect.gen(function* () {
+    yield* registry.work(slots)
+    yield* Effect.forEach(yield* mismatches, (text) => Effect.logError(text))
+  })
+  yield* registry.work(slots)
+  yield* Effect.logInfo(`Waiting for parts of syncs into ${settings.destination}. Press Ctrl-C to stop.`)
+  yield* Effect.forkScoped(Effect.repeat(Effect.delay(available(beat), HEARTBEAT), Schedule.forever))
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(registry.rest, LAST_STATEMENT)))
+})
