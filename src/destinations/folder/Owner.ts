@@ -103,8 +103,21 @@ export const ownerAt = Effect.fnUntraced(function* (
   }
   const text = yield* readReplaced(path, LENGTH)
   if (Option.isNone(text) && (yield* infoOf(path)) === undefined) return { _tag: "None" }
+  return yield* ownerIn(
+    Option.getOrElse(text, () => ""),
+    me,
+    secondsSince(info, path)
+  )
+})
+
+/** Looks at the owner in a text. `silence`: the seconds since it was written. */
+export const ownerIn = Effect.fnUntraced(function* <E, R>(
+  text: string,
+  me: Owner,
+  silence: Effect.Effect<number, E, R>
+): Effect.fn.Return<FoundOwner, E, FileSystem.FileSystem | R> {
   // A file that is being created is empty.
-  const owner = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(Option.getOrElse(text, () => "")))
+  const owner = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(text))
   if (owner?.isReleased === true) return { _tag: "Released" }
   const isHere = owner !== undefined && owner.place === me.place
   const isRunning = isHere && (yield* runs(owner))
@@ -112,7 +125,7 @@ export const ownerAt = Effect.fnUntraced(function* (
   if (isRunning && owner.started !== "") {
     return { _tag: "Alive", owner, isHere, secondsLeft: undefined }
   }
-  const silent = yield* secondsSince(info, path)
+  const silent = yield* silence
   if (Math.abs(silent) > LIMIT_SECONDS) return { _tag: "Dead", silentSeconds: silent }
   return { _tag: "Alive", owner, isHere, secondsLeft: Math.ceil(LIMIT_SECONDS - silent) }
 })

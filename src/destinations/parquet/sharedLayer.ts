@@ -71,11 +71,7 @@ export const makeSharedLayer = (
       }
 
       const place = yield* opening.place
-      const engine = yield* openEngine(
-        place,
-        place.within,
-        options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
-      )
+      const engine = yield* openEngine(place, place, options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES)
       let files = 0
       const nextId = (): string => `${place.id}-${++files}`
 
