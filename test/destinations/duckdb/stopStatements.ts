@@ -44,8 +44,8 @@ export const killBeforeStatement =
       })
     })
 
-/** Kills a run before a statement with this beginning. What it has committed is on a server. */
-export const killHere =
+/** Kills a run before a statement with this beginning, in place: nothing more is done, and nothing uncommitted is left. */
+export const stopStatements =
   (beginning: string): Stop =>
   (folder, at, onStop) =>
     Layer.suspend(() => {
