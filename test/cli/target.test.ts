@@ -16,7 +16,40 @@ describe("parseTarget", () => {
   })
 
   it.each([
-    "parquet:s3://bucket/metrics",
+    ["parquet:s3://my.bucket/a b/ü%20", "s3://my.bucket/a b/ü%20"],
+    ["parquet:S3://bucket", "s3://bucket"],
+    ["parquet:s3://bucket//a///", "s3://bucket/a"]
+  ])("reads the address of a prefix in a bucket: %s", (text, path) => {
+    const target = Result.getOrThrow(parseTarget(text))
+    assert.deepStrictEqual([target.kind.scheme, target.path, target.isRemote], ["parquet", path, true])
+  })
+
+  it.each([
+    ["parquet:s3://", "has no bucket: write s3://BUCKET/PREFIX."],
+    ["parquet:s3:///a", "has no bucket"],
+    ["parquet:s3://b!/a", "has a bucket that cannot exist"],
+    ["parquet:s3://bucket/a/../b", 'has an empty part, "." or ".." in its prefix'],
+    ["parquet:s3://bucket/a//b", 'has an empty part, "." or ".." in its prefix'],
+    ["parquet:s3://bucket/a\u0000b", "has characters in its prefix that are not allowed"],
+    [`parquet:s3://bucket/${"a".repeat(700)}`, "has a prefix that is too long"],
+    ["parquet:gs://bucket/a", "must be a folder or parquet:s3://BUCKET/PREFIX. AWS_ENDPOINT_URL_S3 names"]
+  ])("says what is wrong with the address %j", (text, reason) => {
+    const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
+    assert.include(message, `--to is "${text}", but `)
+    assert.include(message, reason)
+  })
+
+  it.each(["parquet:s3://KEY:s3cr/et+@bucket/a", "parquet:s3a://KEY:s3cr/et+@bucket/a"])(
+    "does not repeat keys in an address: %s",
+    (text) => {
+      const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
+      assert.match(message, /^--to is "parquet:s3a?:\/\/\*\*\*@bucket\/a", but /)
+      assert.notInclude(message, "s3cr")
+    }
+  )
+
+  it.each([
+    "jsonl:s3://bucket/metrics",
     "jsonl:file:///data/metrics",
     "duckdb::memory:",
     "duckdb:md:metrics",
@@ -34,6 +67,7 @@ describe("parseTarget", () => {
     ["", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
     ["duckdb", ", and the path is missing."],
     ["duckdb:", ", and the path is missing."],
+    ["s3://bucket/a", ", such as parquet:s3://bucket/a."],
     ["x.duckdb", ", such as duckdb:x.duckdb."],
     ["out.jsonl", ": JSON lines go into a folder with one file per stream."],
     ["md:metrics", "duckdb:FILE, parquet:DIR or jsonl:DIR."],

@@ -10,9 +10,12 @@ import { fileName } from "../../src/destinations/folder/fileName.ts"
 import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
 import { runs } from "../support/runs.ts"
+import { environmentOf } from "../support/s3.ts"
+import { S3_DATA, S3_ENDPOINT } from "../support/s3Setup.ts"
 import { queryDatabase } from "./duckdb/queryDatabase.ts"
 import { runOn } from "./duckdb/steps.ts"
 import { failStatements, killBeforeStatement } from "./duckdb/stopStatements.ts"
+import { fillStore, killAtCommitOfStore, killBeforeChangeOfStore } from "./stopRequests.ts"
 import { fillDisk, killBeforeChange, killBeforeRename, type Stop } from "./stops.ts"
 
 /** A row: its series and time, and its value. */
@@ -46,6 +49,8 @@ export interface TestBackend {
   readonly replacesRows: boolean
   /** Whether other programs can read it during a run. */
   readonly isReadableWhileOpen: boolean
+  /** Where its files are, if that is not the folder itself. */
+  readonly filesOf?: (folder: string) => string
   /** How runs are stopped: before any change, before a commit becomes visible, and by a full disk. */
   readonly stops: { readonly kill: Stop; readonly killAtCommit: Stop; readonly fullDisk: Stop }
   /** Damages of one stream, which a full refresh repairs. */
@@ -127,20 +132,48 @@ const duckdb: TestBackend = {
   runs: runs(2, 20)
 }
 
+/** The rows in Parquet files of a folder. */
+const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
+  const pattern = join(folder, fileName(stream), "*", "*.parquet")
+  return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
+    if (String(error).includes("No files found")) return []
+    throw error
+  })
+}
+
 const parquet: TestBackend = {
   name: "parquet",
   layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, path: folder }),
-  rows: async (folder, stream) => {
-    const pattern = join(folder, fileName(stream), "*", "*.parquet")
-    return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
-      if (String(error).includes("No files found")) return []
-      throw error
-    })
-  },
+  rows: parquetRows,
   replacesRows: true,
   isReadableWhileOpen: true,
   stops: folderStops,
   troubles: folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet"),
+  runs: runs(2, 20)
+}
+
+/** The S3 server keeps each object in a file, which is read and damaged there. */
+const filesInStore = (folder: string): string => join(process.env[S3_DATA] ?? "", "metrics", folder)
+
+const parquetInS3: TestBackend = {
+  name: "parquet in S3",
+  layer: (folder, options) =>
+    Layer.unwrap(
+      Effect.sync(() => {
+        Object.assign(process.env, environmentOf(process.env[S3_ENDPOINT] ?? ""))
+        return ParquetFolder.layer({ ...about, ...options, path: `s3://metrics${folder}` })
+      })
+    ),
+  rows: (folder, stream) => parquetRows(filesInStore(folder), stream),
+  replacesRows: true,
+  isReadableWhileOpen: true,
+  filesOf: filesInStore,
+  stops: { kill: killBeforeChangeOfStore, killAtCommit: killAtCommitOfStore, fullDisk: fillStore },
+  troubles: Object.fromEntries(
+    Object.entries(folderTroubles("up", "up/day=2026-01-01/part-00000001.parquet")).map(
+      ([name, [damage, message]]) => [name, [(folder) => damage(filesInStore(folder)), message]] as const
+    )
+  ),
   runs: runs(2, 20)
 }
 
@@ -171,4 +204,4 @@ const jsonl = (gzip: boolean): TestBackend => {
   }
 }
 
-export const backends: ReadonlyArray<TestBackend> = [duckdb, parquet, jsonl(false), jsonl(true)]
+export const backends: ReadonlyArray<TestBackend> = [duckdb, parquet, parquetInS3, jsonl(false), jsonl(true)]

@@ -295,7 +295,7 @@ export const randomRuns = Effect.fnUntraced(
       if (left !== undefined) {
         if (left !== folder) rmSync(folder, { recursive: true, force: true })
         folder = left
-        buryOwner(folder)
+        buryOwner(backend.filesOf?.(folder) ?? folder)
       }
       yield* check(possible)
       points += choices.below(5)

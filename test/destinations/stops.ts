@@ -110,7 +110,7 @@ export const buryOwner = (folder: string): void => {
   const inside = join(folder, "_state")
   for (const name of existsSync(inside) ? readdirSync(inside) : []) {
     const path = join(inside, name)
-    if (!name.startsWith("_lock.")) continue
+    if (!/^_(lock|lease)\./.test(name)) continue
     const text = readFileSync(path, "utf8")
     if (text.trim().endsWith("}")) {
       writeFileSync(path, `${JSON.stringify({ ...JSON.parse(text), process: 4_194_305 })}\n`)

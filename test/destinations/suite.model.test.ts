@@ -62,7 +62,7 @@ const restart = (mode: SyncMode, point: number, isComplete: boolean) =>
 
 /** Runs that a full disk stops, and that report it. */
 const isDiskFull = (error: { readonly message: string }): boolean => {
-  assert.match(error.message, /the disk is full\. Make room and run again/)
+  assert.match(error.message, /(the disk is full|its quota is used up)\. Make room and run again/)
   assert.propertyVal(error, "_tag", "DestinationError")
   assert.propertyVal(error, "isFatal", true)
   return true
@@ -273,7 +273,7 @@ describe.each(backends)("$name", (backend) => {
               )
             )
           )
-          buryOwner(folder)
+          buryOwner(backend.filesOf?.(folder) ?? folder)
           const time = yield* use(folder, loadedTime(mode))
           if (isStopped && time !== stateAt(8).time) {
             assert.deepStrictEqual(yield* use(folder, kept), before, `${mode} at ${at}`)

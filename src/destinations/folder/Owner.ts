@@ -101,6 +101,15 @@ export const ownerAt = Effect.fnUntraced(function* (
     })
   }
   const text = Option.getOrElse(yield* readSmallFile(path, LENGTH), () => "")
+  return yield* ownerIn(text, me, secondsSince(info, path))
+})
+
+/** Looks at the owner in a text. `silence`: the seconds since it was written. */
+export const ownerIn = Effect.fnUntraced(function* <E, R>(
+  text: string,
+  me: Owner,
+  silence: Effect.Effect<number, E, R>
+): Effect.fn.Return<FoundOwner, E, FileSystem.FileSystem | R> {
   // A file that is being created is empty.
   const owner = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(text))
   if (owner?.isReleased === true) return { _tag: "Released" }
@@ -110,7 +119,7 @@ export const ownerAt = Effect.fnUntraced(function* (
   if (isRunning && owner.started !== "") {
     return { _tag: "Alive", owner, isHere, secondsLeft: undefined }
   }
-  const silent = yield* secondsSince(info, path)
+  const silent = yield* silence
   if (Math.abs(silent) > LIMIT_SECONDS) return { _tag: "Dead", silentSeconds: silent }
   return { _tag: "Alive", owner, isHere, secondsLeft: Math.ceil(LIMIT_SECONDS - silent) }
 })

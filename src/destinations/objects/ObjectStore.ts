@@ -26,6 +26,8 @@ export type Condition = { readonly version: string | undefined }
 export interface ObjectStore {
   /** The prefix for people and other programs, such as `s3://BUCKET/PREFIX`. */
   readonly url: string
+  /** The configured endpoint; undefined for Amazon's own, or before the first request. */
+  readonly endpoint: () => string | undefined
   /** A small object. */
   readonly get: (key: string) => Effect.Effect<Option.Option<StoredBytes>, DestinationError>
   /** Saves a small object, and returns its version. None if the condition does not hold: another process has saved something. */

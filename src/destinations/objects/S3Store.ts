@@ -286,6 +286,7 @@ export const openS3Store = Effect.fnUntraced(function* ({ bucket, prefix, url }:
 
   const store: ObjectStore = {
     url,
+    endpoint: client.endpoint,
     get: (key) =>
       Effect.map(
         attempt(key, "GetObject", () => readObject(key)),

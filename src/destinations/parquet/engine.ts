@@ -8,10 +8,10 @@ import { divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
 
 export type Engine = Effect.Success<ReturnType<typeof openEngine>>
 
-/** Starts DuckDB until the scope closes. It writes to a folder in the local folder `within`. */
+/** Starts DuckDB until the scope closes. It writes to a folder in the local folder `within`, which is part of `folder`. */
 export const openEngine = Effect.fnUntraced(function* (
-  { check, files, folder }: Pick<OpenPlace<StreamManifest>, "check" | "files" | "folder">,
-  within: string,
+  { check, files }: Pick<OpenPlace<StreamManifest>, "check" | "files">,
+  { folder, within }: { readonly folder: string; readonly within: string },
   memoryMegabytes: number
 ) {
   // DuckDB follows links, so it writes to an unpredictable folder, where no one can plant one.

@@ -104,3 +104,10 @@ export const hasOwnNames = ({ files, next, nextPart, removed = [], stream }: Par
   }
   return true
 }
+
+/** The size of all parts. */
+export const bytesOf = ({ files, next }: ParquetManifest): number =>
+  [...files, ...(next?.files ?? [])].reduce((sum, { bytes }) => sum + bytes, 0)
+
+/** The format of the manifests. */
+export const format = { name: "Parquet", schema: ParquetManifest, isOurs: hasOwnNames }
