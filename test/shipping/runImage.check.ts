@@ -5,9 +5,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import packageJson from "../../package.json" with { type: "json" }
 import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
+import { ensurePostgres, ensureS3Server } from "../support/binaries.ts"
 import * as connector from "../support/connector.ts"
+import { ensureExtensions } from "../support/duckdbExtensions.ts"
 import { gauge } from "../support/gauge.ts"
 import { serve } from "../support/mockServer.ts"
+import * as Postgres from "../support/postgres.ts"
+import * as S3 from "../support/s3.ts"
 import * as container from "./container.ts"
 import * as dockerfile from "./dockerfile.ts"
 import { filesOf, isWritableBy, sizeOf } from "./files.ts"
@@ -131,5 +135,32 @@ describe("a container with DuckDB", () => {
           }
         }
       })
+  )
+
+  it.live("writes into PostgreSQL, a DuckLake and S3, with extensions of DuckDB from a mounted folder", () =>
+    Effect.gen(function* () {
+      const { files, run } = yield* source
+      const extensions = yield* Effect.promise(ensureExtensions)
+      yield* Effect.promise(ensurePostgres)
+      yield* Effect.promise(ensureS3Server)
+      const database = yield* Postgres.make()
+      const s3 = yield* S3.make()
+      const rows = `${SERIES * MINUTES} new rows of ${SERIES} series in 1 stream`
+      for (const to of [
+        `postgres:${database.urlOf()}`,
+        "ducklake:lake.ducklake",
+        "parquet:s3://metrics/prefix"
+      ]) {
+        const variables = Object.entries(s3.environment).map((pair) => pair.join("="))
+        const ran = yield* container.run(image, ["/usr/bin/env", ...variables, ...run, "--to", to], {
+          user: "4711:4711",
+          mounts: { [files.path("")]: "/data", [extensions]: "/var/lib/duckdb" }
+        })
+        assert.strictEqual(ran.code, 0, ran.stderr)
+        assert.include(ran.stdout, rows)
+      }
+      const counted = yield* Effect.promise(() => database.psql("SELECT count(*) FROM prometheus.up"))
+      assert.strictEqual(counted.trim(), `${SERIES * MINUTES}`)
+    })
   )
 })
