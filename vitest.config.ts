@@ -36,7 +36,11 @@ export default defineConfig({
         test: {
           name: "model",
           include: ["test/**/*.model.test.ts"],
-          globalSetup: ["test/support/databasesSetup.ts", "test/support/s3Setup.ts"],
+          globalSetup: [
+            "test/support/databasesSetup.ts",
+            "test/support/s3Setup.ts",
+            "test/support/lakeSetup.ts"
+          ],
           setupFiles: ["test/support/quiet.ts"],
           isolate: false,
           testTimeout: 240_000

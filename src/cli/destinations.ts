@@ -1,12 +1,14 @@
 /** The destinations of `run`. A new destination needs a folder and a line here. */
 import type { DestinationKind } from "../destinations/DestinationKind.ts"
 import { duckdb } from "../destinations/duckdb/DuckDBFile.ts"
+import { ducklake } from "../destinations/ducklake/DuckLake.ts"
 import { jsonLines } from "../destinations/jsonl/JsonLinesFolder.ts"
 import { parquet } from "../destinations/parquet/ParquetFolder.ts"
 
 /** The first one is the default of `--to`. */
 export const destinationKinds: readonly [DestinationKind, ...ReadonlyArray<DestinationKind>] = [
   duckdb,
+  ducklake,
   parquet,
   jsonLines
 ]

@@ -30,6 +30,7 @@ export const defaultTarget = (isDemo: boolean): Target => {
 }
 
 const withGzip = destinationKinds.filter(({ takesGzip }) => takesGzip)
+const withDataPath = destinationKinds.filter(({ takesDataPath }) => takesDataPath === true)
 const withMemory = destinationKinds.filter(({ memoryMegabytes }) => memoryMegabytes !== undefined)
 
 const fail = (message: string) => Effect.fail(new CliError.ValidationError({ message }))
@@ -49,6 +50,19 @@ export const runFlags = {
     `Where the data goes: ${placesText(destinationKinds, ({ contents, place, scheme }) => `${scheme}:${place}${contents === undefined ? "" : ` (${contents})`}`)}; ${targetText(defaultTarget(false))} by default, ${targetText(defaultTarget(true))} for the demo`
   ).pipe(
     Flag.mapEffect((text) => Result.match(parseTarget(text), { onSuccess: Effect.succeed, onFailure: fail })),
+    optional
+  ),
+  dataPath: textFlag(
+    "data-path",
+    "PATH",
+    `Where a new DuckLake keeps its data: a folder, or s3://BUCKET/PREFIX; beside a catalog in a file by default (${placesText(withDataPath)})`
+  ).pipe(
+    Flag.mapEffect((path) =>
+      Result.match(expandHome(path), {
+        onSuccess: Effect.succeed,
+        onFailure: (why) => fail(`--data-path is ${JSON.stringify(path)}, but ${why}.`)
+      })
+    ),
     optional
   ),
   mode: Flag.Literals("mode", syncModes).pipe(
@@ -169,6 +183,7 @@ export const checkTogether = (
 ): Effect.Effect<void, CliError.CliError> => {
   const {
     cluster,
+    dataPath,
     everyMillis,
     fullRefresh,
     gzip,
@@ -192,6 +207,7 @@ export const checkTogether = (
     `${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`
   const conflicts: ReadonlyArray<readonly [isPresent: boolean, message: string]> = [
     [gzip && !withGzip.includes(kind), only("--gzip", withGzip)],
+    [dataPath !== undefined && !withDataPath.includes(kind), only("--data-path", withDataPath)],
     [memoryMegabytes !== undefined && !withMemory.includes(kind), only("--memory", withMemory)],
     [
       fullRefresh && mode === "full_refresh_append",

@@ -6,6 +6,7 @@ import { SharedDestination } from "../../src/destinations/SharedDestination.ts"
 
 const none: RunFlags = {
   to: undefined,
+  dataPath: undefined,
   mode: undefined,
   fullRefresh: false,
   mayShrink: false,
@@ -26,7 +27,7 @@ const cluster = { url: "postgresql://db/x", text: "postgresql://db/x" }
 /** Without the variable that gives processes their numbers. */
 const noEnv = {}
 
-const to = (scheme: "duckdb" | "parquet" | "jsonl", path = "x") => ({
+const to = (scheme: "duckdb" | "ducklake" | "parquet" | "jsonl", path = "x") => ({
   to: { kind: kindOf(scheme)!, path, isRemote: false }
 })
 
@@ -80,6 +81,7 @@ describe("isAnyGiven", () => {
     assert.isFalse(isAnyGiven({ ...none, demo: true, keys: {} } as RunFlags))
     const given: ReadonlyArray<Partial<RunFlags>> = [
       to("jsonl"),
+      { dataPath: "data" },
       { mode: "incremental_append" },
       { fullRefresh: true },
       { mayShrink: true },
@@ -105,8 +107,9 @@ describe("checkTogether", () => {
     [{ gzip: true, ...to("parquet") }, /remove it, or give --to jsonl:DIR\.$/],
     [
       { memoryMegabytes: 128, ...to("jsonl") },
-      /^--memory is for duckdb:FILE or parquet:DIR alone: remove it/
+      /^--memory is for duckdb:FILE, ducklake:CATALOG or parquet:DIR alone: remove it/
     ],
+    [{ dataPath: "data" }, /^--data-path is for ducklake:CATALOG alone: remove it/],
     [{ fullRefresh: true, mode: "full_refresh_append" }, /full_refresh_append keeps them: remove/],
     [{ isDryRun: true, everyMillis: 1000 }, /remove --every\.$/],
     [{ isDryRun: true, reportPath: "x.html" }, /remove one of them\.$/]
@@ -122,6 +125,7 @@ describe("checkTogether", () => {
     { gzip: true, ...to("jsonl") },
     { memoryMegabytes: 128 },
     { memoryMegabytes: 128, ...to("parquet") },
+    { dataPath: "s3://bucket/lake", ...to("ducklake") },
     { isDryRun: true, isJson: true, fullRefresh: true },
     { everyMillis: 1000, reportPath: "x.html", isJson: true }
   ])("accepts %j", (given) =>

@@ -16,6 +16,37 @@ describe("parseTarget", () => {
   })
 
   it.each([
+    "ducklake:postgres:dbname=lake host=db",
+    "ducklake:postgres:",
+    "ducklake:postgresql://me@db/lake"
+  ])("reads the catalog of a DuckLake in PostgreSQL: %s", (text) => {
+    const target = Result.getOrThrow(parseTarget(text))
+    assert.deepStrictEqual([target.kind.scheme, target.isRemote], ["ducklake", true])
+    assert.strictEqual(targetText(target), text)
+  })
+
+  it.each([
+    "ducklake:postgres:dbname=lake password=s3cret",
+    "ducklake:postgres:password = 's3cret' dbname=lake",
+    "ducklake:postgres:SSLPASSWORD=s3cret",
+    "ducklake:postgres://me:s3cret@db/lake",
+    "ducklake:postgres:postgresql://me:s3cret@db/lake",
+    "ducklake:postgresql://db/lake?user=me&password=s3cret"
+  ])("refuses a password without quoting it: %s", (text) => {
+    const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
+    assert.include(message, "PGPASSWORD")
+    assert.notInclude(message, "s3cret")
+  })
+
+  it.each(["ducklake:sqlite:x.db", "ducklake:mysql:db=lake", "ducklake:md:lake"])(
+    "names the catalogs of a DuckLake: %s",
+    (text) => {
+      const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
+      assert.include(message, "must be a file, or PostgreSQL: ducklake:postgres:dbname=DATABASE")
+    }
+  )
+
+  it.each([
     ["parquet:s3://my.bucket/a b/ü%20", "s3://my.bucket/a b/ü%20"],
     ["parquet:S3://bucket", "s3://bucket"],
     ["parquet:s3://bucket//a///", "s3://bucket/a"]
@@ -64,17 +95,18 @@ describe("parseTarget", () => {
   })
 
   it.each([
-    ["", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
+    ["", "duckdb:FILE, ducklake:CATALOG, parquet:DIR or jsonl:DIR."],
     ["duckdb", ", and the path is missing."],
     ["duckdb:", ", and the path is missing."],
     ["s3://bucket/a", ", such as parquet:s3://bucket/a."],
     ["x.duckdb", ", such as duckdb:x.duckdb."],
+    ["lake.ducklake", ", such as ducklake:lake.ducklake."],
     ["out.jsonl", ": JSON lines go into a folder with one file per stream."],
-    ["md:metrics", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    ["postgres:dbname=x", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    ["csv:out", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    [":memory:", "duckdb:FILE, parquet:DIR or jsonl:DIR."],
-    ["DuckDB:x", "duckdb:FILE, parquet:DIR or jsonl:DIR."]
+    ["md:metrics", "duckdb:FILE, ducklake:CATALOG, parquet:DIR or jsonl:DIR."],
+    ["postgres:dbname=x", "duckdb:FILE, ducklake:CATALOG, parquet:DIR or jsonl:DIR."],
+    ["csv:out", "duckdb:FILE, ducklake:CATALOG, parquet:DIR or jsonl:DIR."],
+    [":memory:", "duckdb:FILE, ducklake:CATALOG, parquet:DIR or jsonl:DIR."],
+    ["DuckDB:x", "duckdb:FILE, ducklake:CATALOG, parquet:DIR or jsonl:DIR."]
   ] as const)("says what to give instead of %j", (text, end) => {
     const message = Result.getOrElse(Result.flip(parseTarget(text)), () => "")
     assert.isTrue(message.startsWith(`--to is ${JSON.stringify(text)}, but must be duckdb:FILE`), message)

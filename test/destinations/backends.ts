@@ -6,6 +6,7 @@ import { Effect, type FileSystem, Layer } from "effect"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { Destination, DestinationError } from "../../src/destinations/Destination.ts"
 import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
+import * as DuckLake from "../../src/destinations/ducklake/DuckLake.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
 import * as JsonLinesFolder from "../../src/destinations/jsonl/JsonLinesFolder.ts"
 import * as ParquetFolder from "../../src/destinations/parquet/ParquetFolder.ts"
@@ -14,7 +15,8 @@ import { environmentOf } from "../support/s3.ts"
 import { S3_DATA, S3_ENDPOINT } from "../support/s3Setup.ts"
 import { queryDatabase } from "./duckdb/queryDatabase.ts"
 import { runOn } from "./duckdb/steps.ts"
-import { failStatements, killBeforeStatement } from "./duckdb/stopStatements.ts"
+import { failStatements, killBeforeStatement, stopStatements } from "./duckdb/stopStatements.ts"
+import { fileLake, postgresLake, type TestLake } from "./lakes.ts"
 import { fillStore, killAtCommitOfStore, killBeforeChangeOfStore } from "./stopRequests.ts"
 import { fillDisk, killBeforeChange, killBeforeRename, type Stop } from "./stops.ts"
 
@@ -49,6 +51,8 @@ export interface TestBackend {
   readonly replacesRows: boolean
   /** Whether other programs can read it during a run. */
   readonly isReadableWhileOpen: boolean
+  /** What messages name it, if that is not its folder. */
+  readonly nameIn?: (folder: string) => string
   /** Where its files are, if that is not the folder itself. */
   readonly filesOf?: (folder: string) => string
   /** How runs are stopped: before any change, before a commit becomes visible, and by a full disk. */
@@ -132,7 +136,55 @@ const duckdb: TestBackend = {
   runs: runs(2, 20)
 }
 
-/** The rows in Parquet files of a folder. */
+const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend => ({
+  name,
+  layer: (folder, options) =>
+    Layer.unwrap(
+      Effect.promise(async () =>
+        DuckLake.layer({
+          ...about,
+          ...options,
+          path: await lake.place(folder),
+          dataPath: lake.dataPath(folder)
+        })
+      )
+    ),
+  rows: async (folder, stream) => {
+    const from = `lake."${stream.replaceAll('"', '""')}"`
+    const select = `SELECT series_id, strftime(time, '%Y-%m-%dT%H:%M:%SZ'), value FROM ${from}`
+    try {
+      const rows = await lake.query(folder, [select], true)
+      return rows.map(([series, time, value]): Row => ({ key: `${series} ${time}`, value: `${value}` }))
+    } catch (error) {
+      if (/does not exist|not been initialized|non-existing DuckLake|no such file/i.test(String(error)))
+        return []
+      throw error
+    }
+  },
+  replacesRows: true,
+  isReadableWhileOpen: !isFile,
+  nameIn: isFile ? (folder) => folder : () => "postgres:dbname=lake_",
+  stops: {
+    // Its data is at absolute paths, so it cannot be copied.
+    kill: stopStatements(""),
+    killAtCommit: stopStatements("COMMIT"),
+    fullDisk: failStatements(/^\s*(ATTACH|COMMIT|CREATE|INSERT|ALTER|CHECKPOINT)/)
+  },
+  troubles: {
+    "a dropped table": [
+      async (folder) => void (await lake.query(folder, ["DROP TABLE lake.up"])),
+      /has no table "up", but .* records are missing/
+    ],
+    "a damaged manifest": [
+      async (folder) =>
+        void (await lake.query(folder, [
+          "UPDATE lake._source_prometheus.streams SET entry = '{}' WHERE stream = 'up'"
+        ])),
+      /is damaged: _source_prometheus\.streams has an entry of up that/
+    ]
+  },
+  runs: runs(1, 6)
+})
 const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
   const pattern = join(folder, fileName(stream), "*", "*.parquet")
   return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
@@ -204,4 +256,12 @@ const jsonl = (gzip: boolean): TestBackend => {
   }
 }
 
-export const backends: ReadonlyArray<TestBackend> = [duckdb, parquet, parquetInS3, jsonl(false), jsonl(true)]
+export const backends: ReadonlyArray<TestBackend> = [
+  duckdb,
+  ducklake("ducklake in a file", fileLake, true),
+  ducklake("ducklake in PostgreSQL", postgresLake, false),
+  parquet,
+  parquetInS3,
+  jsonl(false),
+  jsonl(true)
+]

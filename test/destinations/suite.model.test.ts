@@ -307,7 +307,7 @@ describe.each(backends)("$name", (backend) => {
           const refused = yield* Effect.flip(use(folder, loadedTime()))
           assert.match(
             refused.message,
-            new RegExp(`${folder}.* \\(?process ${writer.process.pid} .*\\. Wait`)
+            new RegExp(`${backend.nameIn?.(folder) ?? folder}.* \\(?process ${writer.process.pid} .*\\. Wait`)
           )
         }
         yield* Effect.sleep(random.below(500))

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Schema } from "effect"
 import { DryRunDocument, dryRunJson, dryRunText } from "../../src/report/dryRun.ts"
-import type { DryRun, DryRunStream } from "../../src/run/estimate.ts"
+import type { DryRun, DryRunPart, DryRunStream } from "../../src/run/estimate.ts"
 import { plain } from "../../src/terminal/Appearance.ts"
 import { textWidth } from "../../src/terminal/textWidth.ts"
 import { start } from "./summaries.ts"
@@ -106,5 +106,58 @@ describe("dryRunJson", () => {
         { name: "fresh", points: 0, series: 10, windows: 0, estimated_samples: 0, estimated_bytes: 0 }
       ]
     })
+  })
+})
+
+describe("the parts of a dry run", () => {
+  const part = (first: number, owner?: number): DryRunPart => {
+    const range = { firstMillis: start + first, lastMillis: start + first + 3_540_000, stepMillis: 60_000 }
+    const details = { selector: "", excluded_labels: "" }
+    return {
+      part: {
+        stream: "up",
+        range,
+        reason: "gap",
+        slot: 1,
+        grid: range,
+        isReread: false,
+        lookbackMillis: 0,
+        details
+      },
+      samples: 600,
+      ...(owner === undefined ? {} : { owner })
+    }
+  }
+  const textOf = (parts: ReadonlyArray<DryRunPart>) =>
+    dryRunText({ ...run, parts }, { columns: Infinity, paint: plain })
+
+  it("are counted", () => {
+    assert.include(
+      textOf([part(0), part(3_600_000)]),
+      "These are 2 parts that several processes can read at the same time, each with --part I/N.\n"
+    )
+    assert.include(
+      textOf([part(0, 2), part(3_600_000, 1), part(7_200_000, 1)]),
+      ": at most 2 parts per process.\n"
+    )
+    assert.notInclude(textOf([]), "part")
+  })
+
+  it("have stable keys", () => {
+    const documentOf = (parts: ReadonlyArray<DryRunPart>) =>
+      Schema.decodeUnknownSync(DryRunDocument)(JSON.parse(dryRunJson({ ...run, parts })))
+    const expected = {
+      stream: "up",
+      first_time: "2026-01-01T00:00:00Z",
+      last_time: "2026-01-01T00:59:00Z",
+      reason: "gap",
+      points: 60,
+      estimated_samples: 600
+    }
+    assert.deepStrictEqual<unknown>(documentOf([part(0), part(0, 3)]).parts, [
+      expected,
+      { ...expected, owner: 3 }
+    ])
+    assert.notProperty(JSON.parse(dryRunJson(run)), "parts")
   })
 })

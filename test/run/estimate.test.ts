@@ -4,8 +4,10 @@ import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import type { SyncMode } from "../../src/destinations/Destination.ts"
 import { makeSeries } from "../../src/mock/MockSeries.ts"
-import { estimate, windowsOf } from "../../src/run/estimate.ts"
+import { type DryRun, estimate, type PartsToEstimate, windowsOf } from "../../src/run/estimate.ts"
 import { namesToRead } from "../../src/run/run.ts"
+import { ownerOf } from "../../src/sync/parts.ts"
+import { pointCount } from "../../src/sync/TimeGrid.ts"
 import { choices } from "../choices.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import {
@@ -22,11 +24,12 @@ import {
 
 const estimateOf = Effect.fnUntraced(function* (
   setting: Setting,
-  mode: SyncMode = "incremental_append_deduped"
+  mode: SyncMode = "incremental_append_deduped",
+  parts?: PartsToEstimate
 ) {
   const { mock, services } = yield* setUp(setting)
   const dryRun = yield* namesToRead.pipe(
-    Effect.flatMap((names) => estimate(names, { mode, source: "a mock", destination: "jsonl:x" })),
+    Effect.flatMap((names) => estimate(names, { mode, source: "a mock", destination: "jsonl:x" }, parts)),
     Effect.provide(services)
   )
   return { dryRun, mock }
@@ -136,6 +139,80 @@ describe("estimate", () => {
     Effect.gen(function* () {
       const error = yield* Effect.flip(estimateOf({ series: [], points: 10 }))
       assert.match(error.message, /^No metric/)
+    })
+  )
+})
+
+describe("the parts of an estimate", () => {
+  const shown = ({ parts = [] }: DryRun) =>
+    parts.map(({ owner, part, samples }) => [
+      part.stream,
+      part.reason,
+      (part.range.firstMillis - start) / minute,
+      pointCount(part.range),
+      samples,
+      owner
+    ])
+
+  it.effect("have the samples and the owners that they will have", () =>
+    Effect.gen(function* () {
+      const late = Array.from({ length: 60 }, (_, i) => [start + (i + 40) * minute, i] as const)
+      const setting = {
+        series: [...gauge("a", 100, 3), makeSeries({ __name__: "a", late: "x" }, late)],
+        points: 100
+      }
+      const { dryRun } = yield* estimateOf(setting, "incremental_append_deduped", {
+        known: new Map([["a", 20 * minute]]),
+        lengthMillis: 60 * minute,
+        processes: 3
+      })
+      const owner = (slot: number) => ownerOf({ stream: "a", slot: start / (20 * minute) + slot }, 3)
+      assert.deepStrictEqual(shown(dryRun), [
+        ["a", "start", 0, 20, 60, owner(0)],
+        ["a", "start", 20, 20, 60, owner(1)],
+        ["a", "start", 40, 20, 80, owner(2)],
+        ["a", "start", 60, 20, 80, owner(3)],
+        ["a", "start", 80, 20, 80, owner(4)]
+      ])
+    })
+  )
+
+  it.effect("are those of a resumed stream, with the length that is given or measured for new streams", () =>
+    Effect.gen(function* () {
+      const read = [[iso(start + 30 * minute), iso(start + 79 * minute)]]
+      const state = {
+        time: iso(start + 79 * minute),
+        step: 60,
+        version: 1,
+        read,
+        selector: "",
+        excluded_labels: ""
+      }
+      const setting = { series: gauge("a", 100, 2), points: 100, states: { a: state } }
+      const mode = "incremental_append_deduped"
+      const given = yield* estimateOf(setting, mode, { known: new Map(), lengthMillis: 60 * minute })
+      assert.deepStrictEqual(shown(given.dryRun), [
+        ["a", "gap", 0, 30, 60, undefined],
+        ["a", "resume", 80, 20, 40, undefined]
+      ])
+      const measured = yield* estimateOf(setting, mode, { known: new Map() })
+      assert.lengthOf(measured.dryRun.parts ?? [], 2)
+      assert.notProperty((yield* estimateOf(setting)).dryRun, "parts")
+    })
+  )
+
+  it.effect("have about as many samples as the streams, however they are cut", () =>
+    Effect.gen(function* () {
+      const half = Array.from({ length: 500 }, (_, i) => [start + (i + 250) * minute, i] as const)
+      const series = [...gauge("a", 1000), makeSeries({ __name__: "a", late: "x" }, half)]
+      for (const length of [7, 60, 333]) {
+        const { dryRun } = yield* estimateOf({ series, points: 1000 }, "incremental_append_deduped", {
+          known: new Map(),
+          lengthMillis: length * minute
+        })
+        const sum = (dryRun.parts ?? []).reduce((sum, { samples }) => sum + samples, 0)
+        assert.approximately(sum, dryRun.streams[0]!.samples, 50)
+      }
     })
   )
 })

@@ -31,8 +31,7 @@ export const make = Effect.fnUntraced(function* ({ buckets = ["metrics"], tls }:
   const program = yield* attempt(findS3Server)
   const path = yield* folder
   const data = join(path, "data")
-  const sidecar = join(path, "sidecar")
-  for (const made of [data, sidecar, ...buckets.map((name) => join(data, name))]) mkdirSync(made)
+  for (const made of [data, ...buckets.map((name) => join(data, name))]) mkdirSync(made)
   const server = yield* Effect.acquireRelease(
     Effect.sync(
       () =>
@@ -41,8 +40,9 @@ export const make = Effect.fnUntraced(function* ({ buckets = ["metrics"], tls }:
           args: (port) => [
             ...["--port", `127.0.0.1:${port}`, "--region", s3Region, "--quiet", "--keep-alive"],
             ...(tls === undefined ? [] : ["--cert", tls.certPath, "--key", tls.keyPath]),
-            // Not every file system of a temporary folder has extended attributes.
-            ...["posix", "--sidecar", sidecar, data]
+            // The versions of objects are extended attributes of their files: with its other way to keep them, an object and its
+            // version are not read together.
+            ...["posix", data]
           ],
           environment: { ROOT_ACCESS_KEY: s3Keys.accessKeyId, ROOT_SECRET_KEY: s3Keys.secretAccessKey },
           pathPrefix: "",

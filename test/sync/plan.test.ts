@@ -165,6 +165,40 @@ describe("the checkpoint of a plan", () => {
     assert.strictEqual(encoded(planned, 70).points, 30)
   })
 
+  it("lists the holes up to its last point, until they have been read", () => {
+    const hole = (first: number, last: number) => ({
+      firstMillis: start + first * minute,
+      lastMillis: start + last * minute
+    })
+    const holes = [hole(5, 7), hole(30, 30)]
+    const planned = planOf({ detailedStates: true })
+    const { state } = planned.checkpointAt(start + 20 * minute, holes)
+    assert.strictEqual(state.time, iso(start + 4 * minute))
+    assert.deepStrictEqual(state.read, readSpans([0, 4], [8, 20]).read)
+    assert.deepStrictEqual(state.read_again, readSpans([5, 7]).read)
+    // The next sync reads these points again, and the others that are listed.
+    const next = planOf({
+      state: new StreamState({ ...state, read_again: readSpans([5, 7], [10, 12]).read }),
+      detailedStates: true
+    })
+    assert.deepStrictEqual(partsOf(next), [
+      ["gap", 5, 7],
+      ["gap", 10, 12],
+      ["resume", 21, 100]
+    ])
+    assert.deepStrictEqual(next.checkpointAt(start + 8 * minute).state.read_again, readSpans([10, 12]).read)
+    assert.isUndefined(next.checkpointAt(start + 50 * minute).state.read_again)
+    // Not in a hole that was read before: its rows stay.
+    const before = planOf({
+      state: stateAt(60, readSpans([0, 60])),
+      detailedStates: true,
+      settings: { lookbackMillis: 10 * minute }
+    })
+    const reread = before.checkpointAt(start + 70 * minute, [hole(55, 56)]).state
+    assert.deepStrictEqual(reread.read, readSpans([0, 70]).read)
+    assert.isUndefined(reread.read_again)
+  })
+
   it("is marked with the refresh", () => {
     assert.deepInclude(encoded(planOf({ request: refresh }), 5), { full_refresh: true, generation_id: 3 })
     assert.notProperty(encoded(planOf({}), 5), "full_refresh")

@@ -15,6 +15,18 @@ import { databaseError } from "./databaseError.ts"
 /** The files that this process has open. DuckDB's locks only exclude other processes. */
 const opened = new Set<string>()
 
+/** Refuses a file that this process has open already, until the scope closes. */
+export const holdFile = (path: string, file: string) =>
+  Effect.acquireRelease(
+    Effect.gen(function* () {
+      if (!opened.has(file)) return opened.add(file)
+      return yield* new DestinationError({
+        message: `${path} is open in this process already. Close it there first.`
+      })
+    }),
+    () => Effect.sync(() => opened.delete(file))
+  )
+
 /** Opens the file until the scope closes, and creates it if it does not exist. Refuses one with only tables of other programs. */
 export const attachFile = Effect.fnUntraced(function* (
   options: OpenOptions & { readonly memoryMegabytes: number }
@@ -24,15 +36,7 @@ export const attachFile = Effect.fnUntraced(function* (
   if (readOnly && !exists) {
     return yield* new DestinationError({ message: `${path} cannot be opened: it does not exist.` })
   }
-  yield* Effect.acquireRelease(
-    Effect.gen(function* () {
-      if (!opened.has(file)) return opened.add(file)
-      return yield* new DestinationError({
-        message: `${path} is open in this process already. Close it there first.`
-      })
-    }),
-    () => Effect.sync(() => opened.delete(file))
-  )
+  yield* holdFile(path, file)
   const temporary = readOnly ? "" : yield* folderBeside(path, file, TEMPORARY)
   const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes: options.memoryMegabytes,
@@ -137,10 +141,10 @@ const STORAGE_VERSION = "v1.3.0"
 
 /** Prefixes of names beside the file, each followed by a random suffix. */
 const UNFINISHED = ".new-"
-const TEMPORARY = ".tmp-"
+export const TEMPORARY = ".tmp-"
 
 /** Creates a private folder beside the file, and removes it when the scope closes. */
-const folderBeside = (path: string, file: string, purpose: typeof UNFINISHED | typeof TEMPORARY) =>
+export const folderBeside = (path: string, file: string, purpose: typeof UNFINISHED | typeof TEMPORARY) =>
   Effect.flatMap(FileSystem.FileSystem, (files) =>
     Effect.acquireRelease(
       files
@@ -154,16 +158,16 @@ const folderBeside = (path: string, file: string, purpose: typeof UNFINISHED | t
  * Creates a file under a temporary name and renames it when it is complete, because an incomplete database cannot be opened. If
  * several runs do so at once, the first one wins, and the others use its file.
  */
-const makeFile = Effect.fnUntraced(function* (
+export const makeFile = Effect.fnUntraced(function* (
   path: string,
   file: string,
   run: (sql: string) => Effect.Effect<unknown, DestinationError>,
-  statements: string
+  statements: string = ""
 ) {
   const files = yield* FileSystem.FileSystem
   const aside = join(yield* folderBeside(path, file, UNFINISHED), "database")
   yield* run(
-    `ATTACH ${quoteText(aside)} AS made (BLOCK_SIZE ${BLOCK_BYTES}, STORAGE_VERSION '${STORAGE_VERSION}'); ${statements}; DETACH made`
+    `ATTACH ${quoteText(aside)} AS made (BLOCK_SIZE ${BLOCK_BYTES}, STORAGE_VERSION '${STORAGE_VERSION}'); ${statements === "" ? "" : `${statements}; `}DETACH made`
   ).pipe(
     Effect.andThen(
       files.link(aside, file).pipe(
@@ -185,7 +189,7 @@ const makeFile = Effect.fnUntraced(function* (
 }, Effect.scoped)
 
 /** Removes the leftovers of killed runs beside the file, which is open for this process only. `own` is in use. */
-const removeLeftovers = Effect.fnUntraced(function* (file: string, own: string) {
+export const removeLeftovers = Effect.fnUntraced(function* (file: string, own: string) {
   const files = yield* FileSystem.FileSystem
   const folder = dirname(file)
   const names = yield* Effect.orElseSucceed(files.readDirectory(folder), () => [])

@@ -10,7 +10,8 @@ import { dirname } from "node:path"
 import { Clock, DateTime, Effect, FileSystem, Option, Schedule, Schema } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { DestinationError } from "../Destination.ts"
-import { cannot, infoOf, kindOf, noFollow, randomName, readSmallFile } from "./durably.ts"
+import { cannot, infoOf, kindOf, noFollow, randomName } from "./durably.ts"
+import { readReplaced } from "./swapFile.ts"
 
 /** The heartbeat of owners, and the silence after which they count as dead. */
 const BEAT_SECONDS = 10
@@ -100,8 +101,13 @@ export const ownerAt = Effect.fnUntraced(function* (
       message: `${path} is ${kindOf(info)}, and the lock of ${folder} needs a file there. Remove it, or choose another folder.`
     })
   }
-  const text = Option.getOrElse(yield* readSmallFile(path, LENGTH), () => "")
-  return yield* ownerIn(text, me, secondsSince(info, path))
+  const text = yield* readReplaced(path, LENGTH)
+  if (Option.isNone(text) && (yield* infoOf(path)) === undefined) return { _tag: "None" }
+  return yield* ownerIn(
+    Option.getOrElse(text, () => ""),
+    me,
+    secondsSince(info, path)
+  )
 })
 
 /** Looks at the owner in a text. `silence`: the seconds since it was written. */

@@ -161,12 +161,7 @@ export const lookUps = <E extends StreamManifest>(
     damaged: (stream) => {
       const name = fileName(stream)
       if (manifests.has(stream) || !damaged.has(name)) return undefined
-      return (
-        damaged.get(name) ??
-        new DestinationError({
-          message: `${statePath(stream)} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
-        })
-      )
+      return damaged.get(name) ?? damagedManifest(stream, statePath(stream))
     },
     damagedNames: new Set(damaged.keys()),
     statePath,
@@ -175,7 +170,7 @@ export const lookUps = <E extends StreamManifest>(
 }
 
 /** Refuses a folder of another source or format. Changes nothing. Returns the file names of the manifests. */
-const checkFolder = Effect.fnUntraced(function* (
+export const checkFolder = Effect.fnUntraced(function* (
   { path: folder, readOnly, source }: OpenOptions,
   format: string,
   inside: string
@@ -282,6 +277,12 @@ export const manifestDecoder = <E extends StreamManifest>({ isOurs, schema }: Fo
       Option.filter(isOurs)
     )
 }
+
+/** The error of a stream whose manifest at a path cannot be used. */
+export const damagedManifest = (stream: string, path: string): DestinationError =>
+  new DestinationError({
+    message: `${path} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+  })
 
 /** Whether a read can resume from the states of a manifest. */
 const hasUsableStates = ({ refreshState, state, stream }: StreamManifest): boolean =>

@@ -51,8 +51,22 @@ export type Send = <O extends Operation>(
   signal?: AbortSignal
 ) => Promise<Operations[O][1]>
 
+/** What another program needs to send requests like the client's. */
+export interface S3Settings {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken: string | undefined
+  /** When the key ends, in milliseconds since the epoch; undefined if it does not. */
+  readonly expiresAtMillis: number | undefined
+  readonly region: string
+  /** Whether the bucket is in the path of addresses, and not in the name of the host. */
+  readonly hasBucketInPath: boolean
+}
+
 /** An open client. */
 export interface S3Client {
+  /** The present keys, which the client renews. */
+  readonly settings: () => Promise<S3Settings>
   readonly send: Send
   /** The configured endpoint; undefined for Amazon's own, or before the first request. */
   readonly endpoint: () => string | undefined

@@ -20,7 +20,7 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand
 } from "@aws-sdk/client-s3"
-import type { Send } from "./S3Requests.ts"
+import type { S3Settings, Send } from "./S3Requests.ts"
 
 const commands = {
   AbortMultipartUpload: AbortMultipartUploadCommand,
@@ -71,10 +71,11 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
   // Others have one address for all buckets. Only here it is known whether the endpoint is one of them.
   const { endpointProvider } = client.config
   let endpoint: string | undefined
+  let isPerBucket = true
   client.config.endpointProvider = (params, context) => {
     const given = params.Endpoint
     endpoint = given?.replace(/\/\/[^/@]*@/, "//")
-    const isPerBucket = given === undefined || perBucket.test(new URL(given).hostname)
+    isPerBucket = given === undefined || perBucket.test(new URL(given).hostname)
     return endpointProvider(isPerBucket ? params : { ...params, ForcePathStyle: true }, context)
   }
   const send: Send = async (operation, input, signal) => {
@@ -85,6 +86,17 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
     send,
     /** The configured endpoint; undefined for Amazon's own, or before the first request. */
     endpoint: () => endpoint,
+    settings: async (): Promise<S3Settings> => {
+      const { accessKeyId, expiration, secretAccessKey, sessionToken } = await client.config.credentials()
+      return {
+        accessKeyId,
+        secretAccessKey,
+        sessionToken,
+        expiresAtMillis: expiration?.getTime(),
+        region: await client.config.region(),
+        hasBucketInPath: !isPerBucket || client.config.forcePathStyle === true
+      }
+    },
     close: () => client.destroy()
   }
 }

@@ -4,13 +4,15 @@
  * Part files are immutable. The manifest lists the live ones. A commit writes new parts aside, atomically replaces the
  * manifest, moves the parts into place and deletes those they supersede. After a crash, the next run completes these steps.
  */
-import { Effect, Result } from "effect"
+import { Effect, Layer, Result } from "effect"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { sumOf } from "../contents.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { fileName } from "../folder/fileName.ts"
 import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { isS3Url, parseS3Url } from "../objects/S3Url.ts"
+import { SharedDestination } from "../SharedDestination.ts"
 import { quoteText } from "../tables/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { openEngine } from "./engine.ts"
@@ -19,6 +21,8 @@ import { bytesOf, format, refreshFiles } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
 import { layerBucket } from "./ParquetBucket.ts"
 import { globEscape } from "./parts.ts"
+import { openSharedFolder } from "./sharedFolder.ts"
+import { makeSharedLayer } from "./sharedLayer.ts"
 
 /** Opens the folder or the prefix for one run, with its states. */
 export const layer = (options: OpenOptions) => {
@@ -40,6 +44,24 @@ export const layer = (options: OpenOptions) => {
         openStream(folderParts(opened), engine, stream, mode, isResumed)
     )
   }))
+}
+
+/** Opens the folder for parts, beside other processes. */
+export const sharedLayer = (options: OpenOptions) => {
+  if (isS3Url(options.path)) {
+    return Layer.effect(
+      SharedDestination,
+      Effect.fail(
+        new ConfigError({ message: `${options.path} cannot be written in parts yet. Choose a folder.` })
+      )
+    )
+  }
+  return makeSharedLayer({
+    options,
+    place: openSharedFolder(options, format),
+    exclusive: layer(options),
+    previewSql: (stream) => previewSql(options.path, stream)
+  })
 }
 
 /** A query that shows some rows of a stream. */
@@ -77,5 +99,6 @@ export const parquet: DestinationKind = {
   memoryMegabytes: DEFAULT_MEMORY_MEGABYTES,
   replacesRows: true,
   owns: (place, path) => !isS3Url(place) && ownsFile(place, path),
-  layer
+  layer,
+  sharedLayer
 }

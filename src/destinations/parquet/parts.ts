@@ -11,16 +11,16 @@ import { type ParquetManifest, type PartFile, placeOf, type Where } from "./mani
 import type { PartPlace } from "./PartPlace.ts"
 
 /** Smaller files of the same day are merged when the stream is complete. */
-const SMALL_BYTES = 32 * 1024 * 1024
+export const SMALL_BYTES = 32 * 1024 * 1024
 
 /** A path as a glob pattern that matches only this path. */
 export const globEscape = (path: string): string => path.replace(/[[*?]/g, "[$&]")
 
 /** A query of the rows in local files. Without its end, for more parameters. */
-const reading = (paths: ReadonlyArray<string>): string =>
+export const reading = (paths: ReadonlyArray<string>): string =>
   `read_parquet([${paths.map((path) => quoteText(globEscape(path))).join(", ")}], union_by_name = true, hive_partitioning = false`
 
-const overlaps = (a: TimeSpan, b: TimeSpan): boolean =>
+export const overlaps = (a: TimeSpan, b: TimeSpan): boolean =>
   a.firstMillis !== null &&
   a.lastMillis !== null &&
   b.firstMillis !== null &&

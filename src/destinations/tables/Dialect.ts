@@ -31,6 +31,8 @@ export interface Dialect {
     labels: ReadonlyArray<string>
   ) => ReadonlyArray<string>
   readonly addColumn: (table: string, column: string) => string
+  /** Whether a transaction that adds a column may not rename the table too. */
+  readonly addsColumnsApart?: boolean
   readonly dropTable: (table: string) => string
   readonly renameTable: (table: string, to: string) => string
   /** A query for the number of rows of each minute since the epoch: `minute` and `count`. */

@@ -107,12 +107,27 @@ const openBackend = Effect.fnUntraced(function* (
     return isOrdered ? inOrder(run, sql) : run(sql)
   }
 
+  /** Whether the table exists, and lacks columns of staged labels. */
+  const lacksColumns = (): boolean => {
+    if (targetLabels === undefined) return false
+    const there = new Set(targetLabels.map(dialect.folded))
+    return labels?.names.some((name) => !there.has(dialect.folded(name))) === true
+  }
+
   const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
     yield* attempt(staging.flush)
     const overlap = overlapOf()
     const parts = isUnique && overlap !== undefined ? yield* partsOf(open, target, overlap) : []
     const lastMillis = later(tableMillis, marked.lastMillis)
     const isNew = targetLabels === undefined
+    if (dialect.addsColumnsApart === true && kind === "complete_refresh" && isOverwrite && lacksColumns()) {
+      const unchanged = manifest
+      yield* transact(connection, async (run) => {
+        await grow(run, open, target, targetLabels, labels?.names ?? [])
+        return unchanged
+      })
+      targetLabels = [...(labels?.names ?? [])]
+    }
     manifest = yield* transact(connection, async (run): Promise<Manifest> => {
       const { hasTable, next, table } = manifest
       if (next !== undefined && (isNew || !isOverwrite)) {

@@ -44,6 +44,22 @@ export const killBeforeStatement =
       })
     })
 
+/** Kills a run before a statement with this beginning, in place: nothing more is done, and nothing uncommitted is left. */
+export const stopStatements =
+  (beginning: string): Stop =>
+  (folder, at, onStop) =>
+    Layer.suspend(() => {
+      let count = 0
+      let isKilled = false
+      return watchStatements((sql) => {
+        if (!isKilled && sql.startsWith(beginning) && count++ === at) {
+          onStop(folder)
+          isKilled = true
+        }
+        return isKilled ? new Error(killed) : undefined
+      })
+    })
+
 /** Fills the disk: that statement and all later ones fail if they need space. */
 export const failStatements =
   (needSpace: RegExp): Stop =>

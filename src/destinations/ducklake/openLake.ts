@@ -1,0 +1,315 @@
+/** A DuckLake, opened for one run, and the transactions that change streams' manifests together with their rows. */
+import { tmpdir } from "node:os"
+import { isAbsolute, join, resolve } from "node:path"
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect, FileSystem, Semaphore } from "effect"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
+import { DestinationError } from "../Destination.ts"
+import type { OpenOptions } from "../DestinationKind.ts"
+import { folderBeside, removeLeftovers, TEMPORARY } from "../duckdb/openFile.ts"
+import { cannot } from "../folder/durably.ts"
+import { isS3Url } from "../objects/S3Url.ts"
+import type { Run, RunQuery } from "../tables/Dialect.ts"
+import { loadExtension } from "../tables/extensions.ts"
+import { bookkeeping, loadManifests, type Manifest, renameAbout, tablesOf } from "../tables/manifests.ts"
+import { DATABASE, folded, OWN_SCHEMA, type Relation } from "../tables/names.ts"
+import { quoteText } from "../tables/quoteSql.ts"
+import { type Shape, shapesOf } from "../tables/shapes.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
+import type { TableDatabase } from "../tables/TableDatabase.ts"
+import { transaction } from "../tables/transaction.ts"
+import { catalogOf } from "./catalogPlace.ts"
+import { ducklakeDialect } from "./ducklakeDialect.ts"
+import { holdCatalogFile, openCatalogFile } from "./fileCatalog.ts"
+import { isConflict, lakeError } from "./lakeError.ts"
+import { type Hold, openPostgresCatalog } from "./postgresCatalog.ts"
+import { openS3Access, type S3Access } from "./s3Access.ts"
+
+/** Each column takes several memory blocks in each inserting thread, even with few rows. */
+const LABELS_PER_MEGABYTE = 1.5
+
+/** The share of DuckDB's memory for staged samples of all open streams. */
+const STAGED_PART = 3 / 10
+
+/**
+ * After so many changes of tables, the catalog is closed and reopened. DuckLake keeps each version of all tables in memory until
+ * then.
+ */
+const CHANGES_UNTIL_REOPENED = 20
+
+/** Other programs may change the DuckLake at the same time, and compact its files. */
+const ATTEMPTS = 5
+
+/** Attaches a DuckLake until the scope closes, and creates it if there is none. */
+export const attachLake = Effect.fnUntraced(function* (
+  options: OpenOptions & { readonly memoryMegabytes: number },
+  hold: Hold
+) {
+  const { path, readOnly = false } = options
+  const place = catalogOf(path)
+  const files = yield* FileSystem.FileSystem
+  const held = place.kind === "file" ? yield* holdCatalogFile(place.path, readOnly) : undefined
+  const temporary = readOnly
+    ? ""
+    : held === undefined
+      ? yield* files
+          .makeTempDirectoryScoped({ prefix: "source-prometheus-" })
+          .pipe(Effect.mapError(cannot("made", path)))
+      : yield* folderBeside(path, held.file, TEMPORARY)
+  let access: S3Access | undefined
+  const { attempt, connect, duckdb } = yield* startDuckDB({
+    memoryMegabytes: options.memoryMegabytes,
+    temporaryFolder: temporary,
+    settings: {
+      preserve_insertion_order: "false",
+      // Secrets that a user has saved for other databases do not belong to this one.
+      secret_directory: join(tmpdir(), "source-prometheus-no-secrets")
+    },
+    errorOf: (error) => lakeError({ ...options, mask: (text) => access?.mask(text) ?? text }, error)
+  })
+  const connection = yield* connect
+  const run = (sql: string) => attempt(() => connection.run(sql))
+  const engine = { connection, attempt }
+  const catalog =
+    place.kind === "file"
+      ? yield* openCatalogFile(path, held!, engine)
+      : yield* openPostgresCatalog(path, place.connection, hold, engine)
+  if (held !== undefined && !readOnly) yield* removeLeftovers(held.file, temporary)
+  const dataPath = yield* dataPathOf(options, catalog.dataPath, catalog.isPostgres)
+  yield* loadExtension(connection, "ducklake")
+  if (dataPath !== undefined && isObjectStore(dataPath)) {
+    if (!isS3Url(dataPath)) {
+      return yield* new ConfigError({
+        message: `The data of ${path} is at ${dataPath}, but must be in a folder or in S3 (s3://BUCKET/PREFIX).`
+      })
+    }
+    access = yield* openS3Access(dataPath, connection)
+  }
+  const isThere = catalog.dataPath !== undefined
+  const attach = run(
+    `ATTACH ${quoteText(`ducklake:${catalog.address}`)} AS ${DATABASE} (${[
+      ...(readOnly ? ["READ_ONLY"] : []),
+      ...(!isThere && dataPath !== undefined ? [`DATA_PATH ${quoteText(dataPath)}`] : []),
+      // Files that a killed transaction has left are never visible, and a table of the catalog lists all others.
+      "AUTOMATIC_MIGRATION false"
+    ].join(", ")})`
+  )
+  // Nothing to attach without creating it.
+  if (readOnly && !isThere) {
+    return {
+      access,
+      attempt,
+      catalog,
+      connect,
+      connection,
+      duckdb,
+      isEmpty: true,
+      relations: new Map<string, Relation>(),
+      reopen: Effect.void
+    }
+  }
+  yield* Effect.acquireRelease(attach, () => Effect.ignore(run(`DETACH ${DATABASE}`)))
+  const tables = yield* attempt(async () =>
+    (
+      await connection.runAndReadAll(
+        `SELECT schema_name, table_name, 'table' FROM duckdb_tables() WHERE database_name = '${DATABASE}'
+         UNION ALL
+         SELECT schema_name, view_name, 'view' FROM duckdb_views() WHERE database_name = '${DATABASE}' AND NOT internal`
+      )
+    ).getRowsJS()
+  )
+  const isEmpty = !tables.some(([schema]) => schema === OWN_SCHEMA)
+  if (isEmpty && !readOnly) {
+    yield* attempt(async () => {
+      await connection.run("BEGIN")
+      await connection.run(bookkeeping(DATABASE, options))
+      await connection.run("COMMIT")
+    }).pipe(Effect.tapError(() => Effect.ignore(run("ROLLBACK"))))
+  }
+  const snapshot = attempt(async () => {
+    const result = await connection.runAndReadAll(`FROM ducklake_current_snapshot('${DATABASE}')`)
+    return String(result.getRowsJS()[0]?.[0])
+  })
+  /** Closes the catalog and reopens it. Nothing else may use it meanwhile. After a failure, it may be closed. */
+  const reopen = Effect.gen(function* () {
+    const before = yield* snapshot
+    // If it cannot be closed, it stays open.
+    if (yield* Effect.isFailure(run(`DETACH ${DATABASE}`))) return
+    yield* attach
+    // A closed file is not locked.
+    if (catalog.isPostgres || (yield* snapshot) === before) return
+    yield* new DestinationError({
+      message: `${path} was changed by another program while this run wrote to it. Close it there, and run again: what was committed is kept.`
+    })
+  }).pipe(Effect.mapError(({ message }) => new DestinationError({ message, isFatal: true })))
+  const main = tables.filter(([schema]) => schema === "main")
+  return {
+    access,
+    attempt,
+    catalog,
+    connect,
+    /** The DuckLake is attached to it as `DATABASE`. */
+    connection,
+    duckdb,
+    isEmpty,
+    /** The tables and views that exist, by folded name. */
+    relations: new Map(main.map(([, name, kind]) => [folded(String(name)), kind as Relation])),
+    reopen
+  }
+})
+
+const isObjectStore = (path: string): boolean => /^[a-z][a-z0-9+.-]+:\/\//i.test(path)
+
+/** A data path as DuckLake saves it. */
+const normalPath = (path: string): string => {
+  const full = isObjectStore(path) || isAbsolute(path) ? path : resolve(path)
+  return full.endsWith("/") ? full : `${full}/`
+}
+
+/** Where the data goes. Undefined for DuckLake's own choice, beside a catalog in a file. */
+const dataPathOf = Effect.fnUntraced(function* (
+  { dataPath: given, path, readOnly = false }: OpenOptions,
+  saved: string | undefined,
+  isPostgres: boolean
+) {
+  const wanted = given === undefined ? undefined : normalPath(given)
+  if (saved !== undefined) {
+    if (wanted === undefined || wanted === normalPath(saved)) return normalPath(saved)
+    return yield* new ConfigError({
+      message: `The data of ${path} is at ${saved}, and --data-path is ${given}. Leave it out, or choose another catalog.`
+    })
+  }
+  if (wanted === undefined && isPostgres && !readOnly) {
+    return yield* new ConfigError({
+      message: `${path} has no DuckLake yet, and a new one needs a place for its data: --data-path DIR, or --data-path s3://BUCKET/PREFIX.`
+    })
+  }
+  return wanted
+})
+
+/** Opens the DuckLake until the scope closes. */
+export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
+  const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = given
+  const options = { ...given, dialect: ducklakeDialect, memoryMegabytes }
+  const lake = yield* attachLake(options, readOnly ? "none" : "alone")
+  const { access, attempt, catalog, connect, connection, duckdb, isEmpty, relations } = lake
+  const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
+  const shapes =
+    isEmpty && readOnly
+      ? new Map<string, Shape>()
+      : yield* attempt(() => shapesOf(connection, options.labelColumns))
+  const { damaged, manifests } =
+    isEmpty && readOnly
+      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
+      : yield* loadManifests(options, (sql) => attempt(() => runQuery(sql)), { relations, shapes })
+  if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
+    yield* attempt(() => connection.run(renameAbout(options)))
+  }
+
+  /** A changed table has all of our own columns. */
+  const changedShape = (table: string) =>
+    attempt(async (): Promise<Shape | undefined> => {
+      try {
+        const names = (await connection.run(`FROM ${ducklakeDialect.qualified(table)} LIMIT 0`)).columnNames()
+        return { names, wrong: [] }
+      } catch (error) {
+        if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
+        throw error
+      }
+    })
+  const lock = yield* Semaphore.make(1)
+  /** Why the DuckLake is no longer open. */
+  let lost: DestinationError | undefined
+  /** Runs an operation while no other one runs, as the catalog may be reopened in between. */
+  const exclusively = <A>(effect: Effect.Effect<A, DestinationError>) =>
+    Effect.suspend(() =>
+      lost === undefined ? Effect.andThen(access?.renew ?? Effect.void, effect) : Effect.fail(lost)
+    ).pipe(lock.withPermits(1))
+  /** The folded names of tables that were changed since the DuckLake was opened. */
+  const changed = new Set<string>()
+  let tableChanges = 0
+
+  /** A lost lock is noticed before the commit: what another run has committed by then conflicts with this transaction. */
+  const whileHeld =
+    (body: (run: Run) => Promise<Manifest>) =>
+    async (run: Run): Promise<Manifest> => {
+      await run(`FROM ${ducklakeDialect.about} LIMIT 0`)
+      await catalog.check()
+      return body((sql) => {
+        if (/^\s*(CREATE|ALTER|DROP)/.test(sql)) tableChanges++
+        return run(sql)
+      })
+    }
+
+  const commit = async (
+    own: DuckDBConnection,
+    body: (run: Run) => Promise<Manifest>,
+    attempts = ATTEMPTS
+  ): Promise<Manifest> => {
+    try {
+      const { before, manifest } = await transaction(
+        ducklakeDialect,
+        own,
+        { manifests, damaged },
+        whileHeld(body)
+      )
+      for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
+        shapes.delete(folded(table))
+        changed.add(folded(table))
+      }
+      return manifest
+    } catch (error) {
+      if (attempts <= 1 || !isConflict(error)) throw error
+      return commit(own, body, attempts - 1)
+    }
+  }
+
+  const reopenIfFull = Effect.suspend(() => {
+    if (tableChanges < CHANGES_UNTIL_REOPENED) return Effect.void
+    tableChanges = 0
+    return Effect.ignore(Effect.tapError(lake.reopen, (error) => Effect.sync(() => (lost = error))))
+  })
+
+  const database: TableDatabase = {
+    path: options.path,
+    dialect: ducklakeDialect,
+    labelColumns: options.labelColumns,
+    maxLabels: () => Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryMegabytes * LABELS_PER_MEGABYTE)),
+    stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_PART),
+    tables: new Map<string, string>(),
+    tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
+    duckdb,
+    manifests,
+    damaged,
+    relations,
+    memoryMegabytes: () => memoryMegabytes,
+    attempt,
+    connect,
+    transact: (own, body) =>
+      attempt(() => commit(own, body)).pipe(Effect.tap(reopenIfFull), exclusively, Effect.uninterruptible),
+    query: (body) => exclusively(attempt(() => body(runQuery))),
+    shapeOf: (table) =>
+      changed.has(folded(table))
+        ? exclusively(changedShape(table))
+        : Effect.succeed(shapes.get(folded(table)))
+  }
+  return {
+    database,
+    access,
+    catalog,
+    /** The size of the files of all tables, and of a catalog in a file. */
+    bytes: Effect.zipWith(
+      isEmpty && readOnly
+        ? Effect.succeed(0)
+        : database.query(async (runQuery) => {
+            const [row] = await runQuery(
+              `SELECT coalesce(sum(file_size_bytes + coalesce(delete_file_size_bytes, 0)), 0)::DOUBLE FROM ducklake_table_info('${DATABASE}')`
+            )
+            return Number(row?.[0])
+          }),
+      catalog.bytes,
+      (data, own) => data + own
+    )
+  }
+})

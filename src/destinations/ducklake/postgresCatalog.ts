@@ -1,0 +1,102 @@
+/**
+ * A catalog in PostgreSQL. Its lock is an advisory lock, which a connection of its own holds as long as the run lasts: exclusive
+ * runs hold it alone, writers of parts share it, and PostgreSQL releases it when the process ends.
+ */
+import { hostname } from "node:os"
+import { Effect } from "effect"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { DestinationError } from "../Destination.ts"
+import { loadExtension } from "../tables/extensions.ts"
+import { quoteText } from "../tables/quoteSql.ts"
+import { type CatalogEngine, type LakeCatalog, METADATA_TABLE } from "./LakeCatalog.ts"
+
+/** Whether a process holds a catalog alone, shares it with others, or only reads it. */
+export type Hold = "alone" | "shared" | "none"
+
+/** The lock of the DuckLake in a database, which each has its own locks. The first number is of this program. */
+const LOCK = "1936618573, 1"
+
+/** The name under which the connection of the lock is attached. */
+const GUARD = "guard"
+
+const NAME = "source-prometheus"
+
+/** A lost connection of another process is noticed by PostgreSQL after a minute and a half. */
+const SESSION = `SET application_name = ${quoteText(`${NAME} ${process.pid} on ${hostname()}`.slice(0, 63))};
+  SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 15; SET tcp_keepalives_count = 4`
+
+/** Connects to PostgreSQL, takes the lock until the scope closes, and reads the catalog, if there is one. */
+export const openPostgresCatalog = Effect.fnUntraced(function* (
+  path: string,
+  connectionString: string,
+  hold: Hold,
+  { attempt, connection }: CatalogEngine
+) {
+  const rows = async (sql: string) =>
+    (await connection.runAndReadAll(`FROM postgres_query('${GUARD}', ${quoteText(sql)})`)).getRowsJS()
+  yield* loadExtension(connection, "postgres_scanner")
+  yield* Effect.acquireRelease(
+    attempt(async () => {
+      // One connection, which is never closed while it is idle, keeps the lock.
+      await connection.run("SET pg_pool_max_connections = 1")
+      await connection.run("SET pg_pool_idle_timeout_millis = 0")
+      await connection.run(`ATTACH ${quoteText(connectionString)} AS ${GUARD} (TYPE postgres)`)
+      await connection.run("RESET pg_pool_max_connections")
+      await connection.run("RESET pg_pool_idle_timeout_millis")
+      await connection.run(`CALL postgres_execute('${GUARD}', ${quoteText(SESSION)})`)
+    }),
+    () => Effect.ignore(attempt(() => connection.run(`DETACH ${GUARD}`)))
+  )
+  const { holders, isHeld, server } = yield* attempt(async () => {
+    const take = { alone: "pg_try_advisory_lock", shared: "pg_try_advisory_lock_shared", none: undefined }[
+      hold
+    ]
+    const isHeld = take === undefined || (await rows(`SELECT ${take}(${LOCK})`))[0]?.[0] === true
+    const holders = isHeld
+      ? []
+      : await rows(
+          `SELECT application_name FROM pg_locks JOIN pg_stat_activity USING (pid)
+           WHERE locktype = 'advisory' AND granted AND (classid, objid) = (${LOCK}) AND objsubid = 2
+           AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+        )
+    return { isHeld, holders, server: String((await rows("SELECT pg_backend_pid()"))[0]?.[0]) }
+  })
+  if (!isHeld) {
+    const names = holders.map(([name]) => String(name).replace(NAME, "process"))
+    const who = names.length === 0 ? "another process" : names.slice(0, 3).join(", ")
+    return yield* new ConfigError({
+      message: `${path} is in use by ${who}. Wait for its end, or choose another catalog.`
+    })
+  }
+  const dataPath = yield* attempt(async () => {
+    const [found] = await rows(
+      `SELECT count(*) > 0 FROM pg_tables WHERE schemaname = 'public' AND tablename = '${METADATA_TABLE}'`
+    )
+    if (found?.[0] !== true) return undefined
+    const [value] = await rows(
+      `SELECT value FROM public.${METADATA_TABLE} WHERE key = 'data_path' AND scope IS NULL`
+    )
+    return value === undefined ? "" : String(value[0])
+  })
+  const catalog: LakeCatalog = {
+    address: `postgres:${connectionString}`,
+    isPostgres: true,
+    dataPath,
+    check: async () => {
+      const now = await rows("SELECT pg_backend_pid()").catch(() => undefined)
+      if (String(now?.[0]?.[0]) === server) return
+      throw new DestinationError({
+        message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
+        isFatal: true
+      })
+    },
+    bytes: attempt(async () => {
+      const [size] = await rows(
+        `SELECT coalesce(sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass)), 0)::float8
+         FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE 'ducklake%'`
+      )
+      return Number(size?.[0])
+    }).pipe(Effect.orElseSucceed(() => 0))
+  }
+  return catalog
+})

@@ -1,0 +1,97 @@
+/**
+ * The columns that a process has given to the labels of a part, and what to do if other processes have given the columns of the
+ * stream in another order meanwhile: of labels that differ only in case, the first one gets the column.
+ */
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { jsonLine } from "../../records/jsonLine.ts"
+import { type LabelColumns, labelColumns } from "../../records/LabelColumns.ts"
+import { byBytes } from "../../samples/Series.ts"
+import { quoteName } from "../tables/quoteSql.ts"
+import { parquetColumnOf } from "./parquetRows.ts"
+
+/** Columns of labels that are remembered by label. */
+export interface SeenLabels extends LabelColumns {
+  /** The column of each label so far; undefined if it has none. */
+  readonly seen: ReadonlyMap<string, string | undefined>
+}
+
+/** Starts with the columns that a stream has. */
+export const seenLabels = (known: ReadonlyArray<string>): SeenLabels => {
+  const columns = labelColumns(known, parquetColumnOf)
+  const seen = new Map<string, string | undefined>()
+  return {
+    names: columns.names,
+    seen,
+    columnFor: (label) => {
+      const column = columns.columnFor(label)
+      seen.set(label, column)
+      return column
+    }
+  }
+}
+
+/** The same labels with the columns that a stream has now. */
+export const seenAgain = ({ seen }: SeenLabels, known: ReadonlyArray<string>): SeenLabels => {
+  const again = seenLabels(known)
+  for (const label of seen.keys()) again.columnFor(label)
+  return again
+}
+
+/** Whether all labels have the same columns. */
+export const areSame = (a: SeenLabels, b: SeenLabels): boolean =>
+  Array.from(a.seen).every(([label, column]) => b.seen.get(label) === column)
+
+/** How many series are inserted at once. */
+const BATCH = 500
+
+/**
+ * Writes the labels of the series in some rows with other columns to a temporary table `moved_series`. Returns a query for the
+ * rows with these columns. `rows` is a query with the columns `before`.
+ */
+export const withColumns = async (
+  { LIST, VARCHAR }: typeof import("@duckdb/node-api"),
+  connection: DuckDBConnection,
+  rows: string,
+  before: SeenLabels,
+  after: SeenLabels
+): Promise<string> => {
+  const described = await connection.runAndReadAll(`DESCRIBE ${rows}`)
+  const present = new Set(described.getRowObjectsJS().map((row) => String(row.column_name)))
+  const old = Array.from(before.seen).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined && present.has(entry[1])
+  )
+  const columns = ["series_id", "other_labels", ...old.map(([, column]) => column)]
+  const series = await connection.runAndReadAll(
+    `SELECT DISTINCT ${columns.map(quoteName).join(", ")} FROM (${rows})`
+  )
+  await connection.run(
+    "CREATE OR REPLACE TEMP TABLE moved_series (series_id VARCHAR, rest VARCHAR, labels VARCHAR[])"
+  )
+  const all = series.getRowsJS() as ReadonlyArray<ReadonlyArray<string | null>>
+  for (let from = 0; from < all.length; from += BATCH) {
+    const appender = await connection.createAppender("moved_series", null, "temp")
+    for (const [id, others, ...values] of all.slice(from, from + BATCH)) {
+      const labels: Array<readonly [string, string]> = others ? Object.entries(JSON.parse(others)) : []
+      for (const [index, value] of values.entries()) if (value !== null) labels.push([old[index]![0], value!])
+      const moved = new Map<string, string>()
+      const rest: Array<readonly [string, string]> = []
+      for (const [label, value] of labels) {
+        const column = after.columnFor(label)
+        if (column === undefined) rest.push([label, value])
+        else moved.set(column, value)
+      }
+      appender.appendVarchar(id!)
+      if (rest.length === 0) appender.appendNull()
+      else appender.appendVarchar(jsonLine(Object.fromEntries(rest.sort(([a], [b]) => byBytes(a, b)))))
+      appender.appendList(
+        after.names.map((name) => moved.get(name) ?? null),
+        LIST(VARCHAR)
+      )
+      appender.endRow()
+    }
+    appender.closeSync()
+  }
+  const names = after.names.map((name, index) => `, m.labels[${index + 1}] AS ${quoteName(name)}`)
+  return `SELECT r.series_id, r.time, r.value, r.special_value, r.histogram${names.join("")}, m.rest AS other_labels
+    FROM (${rows}) AS r JOIN temp.moved_series AS m ON m.series_id = r.series_id`
+}
