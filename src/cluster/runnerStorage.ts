@@ -44,7 +44,10 @@ export const layerRunnerStorage = (prefix: string) =>
             collecting.shards.add(shardId.toString())
             return yield* Deferred.await(collecting.done)
           }
-          const batch: Batch = { shards: new Set([shardId.toString()]), done: Deferred.makeUnsafe<void, ClusterError.PersistenceError>() }
+          const batch: Batch = {
+            shards: new Set([shardId.toString()]),
+            done: Deferred.makeUnsafe<void, ClusterError.PersistenceError>()
+          }
           collecting = batch
           yield* Effect.sleep(COLLECTING).pipe(
             Effect.andThen(
