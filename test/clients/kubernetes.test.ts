@@ -30,7 +30,7 @@ describe.runIf(python !== undefined)("the manifests of examples/kubernetes", () 
       const lines = stdout.trimEnd().split("\n")
       // All of them passed: a kind without a schema is only a warning.
       for (const line of lines) assert.match(line, /^INFO .* passed for resource \w+\/source-prometheus/)
-      assert.lengthOf(lines, 7 * releases.length)
+      assert.lengthOf(lines, 8 * releases.length)
     })
   )
 

@@ -86,7 +86,8 @@ export interface Workload {
 export const workloads: ReadonlyMap<string, Workload> = new Map(
   manifests.flatMap(({ metadata: { name }, spec }) => {
     const job = spec?.jobTemplate?.spec ?? spec
-    return job === undefined ? [] : [[name, workloadOf(name, job, spec?.replicas)] as const]
+    // A claim of a volume has a specification, too.
+    return job?.template === undefined ? [] : [[name, workloadOf(name, job, spec?.replicas)] as const]
   })
 )
 
