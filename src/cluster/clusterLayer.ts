@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import * as NodeCrypto from "@effect/platform-node/NodeCrypto"
-import { Duration, Layer, Option } from "effect"
+import { Duration, Layer, Option, References } from "effect"
 import {
   ClusterWorkflowEngine,
   RunnerAddress,
@@ -10,13 +10,13 @@ import {
   Runners,
   Sharding,
   ShardingConfig,
-  SqlMessageStorage,
-  SqlRunnerStorage
+  SqlMessageStorage
 } from "effect/cluster"
+import { layerRunnerStorage } from "./runnerStorage.ts"
 import { ALIVE_SECONDS } from "./timings.ts"
 
 /** More shards than workers, so that each has about as many. */
-const SHARDS = 512
+const SHARDS = 300
 
 /**
  * The workflow engine of a submitter, or of a worker, which also gets its share of the shards. `group`: the prefix of its tables.
@@ -40,14 +40,14 @@ export const layerEngine = (group: string, role: "submitter" | "worker") => {
   })
   const prefix = { prefix: group }
   const sharding = Sharding.layer.pipe(
-    Layer.provide([
-      Runners.layerNoop,
-      RunnerHealth.layerNoop,
-      Layer.orDie(SqlRunnerStorage.layerWith(prefix))
-    ]),
+    Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop, Layer.orDie(layerRunnerStorage(group))]),
     Layer.provideMerge(SqlMessageStorage.layerWith(prefix)),
     Layer.provide(config),
     Layer.provide(NodeCrypto.layerDigest)
   )
-  return ClusterWorkflowEngine.layer.pipe(Layer.provideMerge(sharding))
+  return ClusterWorkflowEngine.layer.pipe(
+    Layer.provideMerge(sharding),
+    // Its messages are for who knows its source. Ours say when the database cannot be used.
+    Layer.provide(Layer.succeed(References.MinimumLogLevel, "Fatal"))
+  )
 }

@@ -1,5 +1,5 @@
 /** A worker: takes the parts that fit its settings, until it is stopped. */
-import { Effect, type FileSystem, Layer, Schedule, Semaphore } from "effect"
+import { Effect, type FileSystem, Layer, References, Schedule, Semaphore } from "effect"
 import type { SyncPart } from "../sync/parts.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
@@ -23,9 +23,13 @@ export const work = <R>(
   const group = groupOf(settings)
   const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
   const parts = Layer.unwrap(
-    Effect.map(Semaphore.make(slots), (permits) =>
-      PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }) => permits.withPermit(execute(part)))
-    )
+    Effect.gen(function* () {
+      const permits = yield* Semaphore.make(slots)
+      const level = yield* References.MinimumLogLevel
+      return PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }) =>
+        permits.withPermit(execute(part)).pipe(Effect.provideService(References.MinimumLogLevel, level))
+      )
+    })
   )
   return Layer.launch(
     parts.pipe(

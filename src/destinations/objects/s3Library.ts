@@ -74,7 +74,7 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
   let isPerBucket = true
   client.config.endpointProvider = (params, context) => {
     const given = params.Endpoint
-    endpoint = given?.replace(/\/\/[^/@]*@/, "//")
+    endpoint = given?.replace(/\/\/[^/@]*@/, "//").replace(/\/$/, "")
     isPerBucket = given === undefined || perBucket.test(new URL(given).hostname)
     return endpointProvider(isPerBucket ? params : { ...params, ForcePathStyle: true }, context)
   }
