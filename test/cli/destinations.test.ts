@@ -9,6 +9,9 @@ describe("replacing", () => {
       { lookbackMillis: 1000 },
       replacing()
     )
-    assert.include(refusal, "choose a destination that replaces rows (duckdb:, ducklake:, parquet: or postgres:).")
+    assert.include(
+      refusal,
+      "choose a destination that replaces rows (duckdb:, ducklake:, parquet: or postgres:)."
+    )
   })
 })
