@@ -187,7 +187,7 @@ const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend =>
       /is damaged: _source_prometheus\.streams has an entry of up that/
     ]
   },
-  runs: runs(1, 6)
+  runs: runs(1, 3)
 })
 const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
   const pattern = join(folder, fileName(stream), "*", "*.parquet")
@@ -265,7 +265,7 @@ const postgres: TestBackend = {
       /is damaged: _source_prometheus_streams has an entry of up that/
     ]
   },
-  runs: runs(1, 5)
+  runs: runs(1, 3)
 }
 
 /** The S3 server keeps each object in a file, which is read and damaged there. */
@@ -290,7 +290,7 @@ const parquetInS3: TestBackend = {
       ([name, [damage, message]]) => [name, [(folder) => damage(filesInStore(folder)), message]] as const
     )
   ),
-  runs: runs(2, 20)
+  runs: runs(1, 5)
 }
 
 interface Line {

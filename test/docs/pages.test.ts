@@ -33,7 +33,7 @@ describe.each(pages)("%s", (page) => {
   })
 })
 
-describe.each(["docs/scale-out.md"])("%s", (page) => {
+describe.each(["docs/scale-out.md", "docs/destinations.md"])("%s", (page) => {
   it("names flags of run", () => {
     const code = readFileSync(join(root, page), "utf8").match(/^```sh\n.*?^```|`[^`\n]+`/gms) ?? []
     const flags = code.flatMap((text) => text.match(/(?<![\w-])--[a-z-]+(?![\w.])/g) ?? [])
