@@ -74,7 +74,7 @@ export const attachLake = Effect.fnUntraced(function* (
   const catalog =
     place.kind === "file"
       ? yield* openCatalogFile(path, held!, engine)
-      : yield* openPostgresCatalog(path, place.connection, hold, engine)
+      : yield* openPostgresCatalog(path, place.connection, hold, { ...engine, connect })
   if (held !== undefined && !readOnly) yield* removeLeftovers(held.file, temporary)
   const dataPath = yield* dataPathOf(options, catalog.dataPath, catalog.isPostgres)
   yield* loadExtension(connection, "ducklake")

@@ -3,12 +3,16 @@
  * runs hold it alone, writers of parts share it, and PostgreSQL releases it when the process ends.
  */
 import { hostname } from "node:os"
-import { Effect } from "effect"
+import type { DuckDBConnection } from "@duckdb/node-api"
+import { Effect, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { loadExtension } from "../tables/extensions.ts"
 import { quoteText } from "../tables/quoteSql.ts"
 import { type CatalogEngine, type LakeCatalog, METADATA_TABLE } from "./LakeCatalog.ts"
+
+/** Opens a connection of DuckDB. */
+type Connect = Effect.Effect<DuckDBConnection, DestinationError, Scope.Scope>
 
 /** Whether a process holds a catalog alone, shares it with others, or only reads it. */
 export type Hold = "alone" | "shared" | "none"
@@ -30,28 +34,39 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
   path: string,
   connectionString: string,
   hold: Hold,
-  { attempt, connection }: CatalogEngine
+  { attempt, connect }: CatalogEngine & { readonly connect: Connect }
 ) {
   const rows = async (sql: string) =>
     (await connection.runAndReadAll(`FROM postgres_query('${GUARD}', ${quoteText(sql)})`)).getRowsJS()
+  const connection = yield* connect
   yield* loadExtension(connection, "postgres_scanner")
   yield* Effect.acquireRelease(
     attempt(async () => {
-      // One connection, which is never closed while it is idle, keeps the lock.
-      await connection.run("SET pg_pool_max_connections = 1")
+      // Connections are never closed while they are idle, since one of them keeps the lock.
       await connection.run("SET pg_pool_idle_timeout_millis = 0")
       await connection.run(`ATTACH ${quoteText(connectionString)} AS ${GUARD} (TYPE postgres)`)
-      await connection.run("RESET pg_pool_max_connections")
       await connection.run("RESET pg_pool_idle_timeout_millis")
+      // Between transactions, DuckDB resets its connections, and the lock would be lost. The transaction of PostgreSQL itself
+      // ends, since it would keep VACUUM from removing old rows.
+      await connection.run("BEGIN")
+      await rows("SELECT 1")
+      await connection.run(`CALL postgres_execute('${GUARD}', 'COMMIT')`)
       await connection.run(`CALL postgres_execute('${GUARD}', ${quoteText(SESSION)})`)
     }),
     () => Effect.ignore(attempt(() => connection.run(`DETACH ${GUARD}`)))
   )
-  const { holders, isHeld, server } = yield* attempt(async () => {
+  /** The connection that keeps the lock: DuckDB has several. */
+  let holder = ""
+  const takeLock = async (take: string): Promise<boolean> => {
+    const [taken] = await rows(`SELECT ${take}(${LOCK}), pg_backend_pid()`)
+    holder = String(taken?.[1])
+    return taken?.[0] === true
+  }
+  const { holders, isHeld } = yield* attempt(async () => {
     const take = { alone: "pg_try_advisory_lock", shared: "pg_try_advisory_lock_shared", none: undefined }[
       hold
     ]
-    const isHeld = take === undefined || (await rows(`SELECT ${take}(${LOCK})`))[0]?.[0] === true
+    const isHeld = take === undefined || (await takeLock(take))
     const holders = isHeld
       ? []
       : await rows(
@@ -59,7 +74,7 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
            WHERE locktype = 'advisory' AND granted AND (classid, objid) = (${LOCK}) AND objsubid = 2
            AND pg_locks.database = (SELECT oid FROM pg_database WHERE datname = current_database())`
         )
-    return { isHeld, holders, server: String((await rows("SELECT pg_backend_pid()"))[0]?.[0]) }
+    return { isHeld, holders }
   })
   if (!isHeld) {
     const names = holders.map(([name]) => String(name).replace(NAME, "process"))
@@ -83,8 +98,10 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
     isPostgres: true,
     dataPath,
     check: async () => {
-      const now = await rows("SELECT pg_backend_pid()").catch(() => undefined)
-      if (String(now?.[0]?.[0]) === server) return
+      const now = await rows(
+        `SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = ${holder} AND (classid, objid) = (${LOCK})`
+      ).catch(() => undefined)
+      if (now?.[0]?.[0] === true) return
       throw new DestinationError({
         message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
         isFatal: true
