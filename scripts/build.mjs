@@ -17,7 +17,7 @@ const needed = engines.node.replace(/^>=/, "")
 
 rmSync(folder, { recursive: true, force: true })
 
-// The program: `source-prometheus.js` starts `main.mjs`, which contains nearly everything.
+// The program: `source-prometheus.js` starts `main.mjs`. With the file that it shares with the cluster, that is nearly everything.
 //
 // There are two files because Node only caches the compiled code of modules that are loaded after the cache is enabled.
 // This reduces startup time by a fifth. The launcher is old JavaScript, so that an old Node can print its message.
@@ -177,7 +177,7 @@ const program = await build({
   outdir: folder,
   outExtension: { ".js": ".mjs" },
   splitting: true,
-  chunkNames: "main-[hash]",
+  chunkNames: "common-[hash]",
   minify: true,
   legalComments: "inline",
   // A native module, which is only used if it is installed.
