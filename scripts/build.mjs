@@ -125,7 +125,7 @@ const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
   { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
   { entry: "src/prometheus/http/authentication/awsCredentials.ts", file: "aws.mjs" },
-  // Its other format of modules, of which a bundler takes only what is used.
+  // Its newer format of modules: a bundler can leave out unused parts of it.
   { entry: "src/destinations/objects/s3Library.ts", file: "s3.mjs", mainFields: ["module", "main"] },
   {
     entry: "src/prometheus/http/authentication/googleLibrary.ts",
