@@ -10,5 +10,8 @@ export const ALIVE_SECONDS = 30
 /** A process says so often that it is alive. */
 export const HEARTBEAT = Duration.seconds(5)
 
+/** How long a run that starts waits for a database that cannot be reached. Workers wait for ever, as services do. */
+export const PATIENCE = Duration.seconds(30)
+
 /** How long a worker that stops waits for its last statements. The whole stop may take two seconds. */
 export const LAST_STATEMENT = Duration.millis(500)

@@ -58,10 +58,10 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
     yield* Effect.forEach(
       parts,
       Effect.fnUntraced(function* (part) {
-        // Such an error would fail the other parts too.
-        if (tally.error !== undefined) return
         const result = yield* Effect.result(
           queue.submit(part, {
+            // Such an error would fail the other parts too.
+            isWanted: () => tally.error === undefined,
             onStart,
             onRetry: (error, delay) => {
               tally.retry()
@@ -71,8 +71,10 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
         )
         ended++
         if (result._tag === "Failure") return yield* onFailure(tally, result.failure)
-        tally.add(result.success, pointCount(part.range))
-        yield* progress.wrote(stream, result.success.rows)
+        const done = result.success
+        if (done === undefined) return
+        tally.add(done, pointCount(part.range))
+        yield* progress.wrote(stream, done.rows)
         yield* progress.committed(stream, tally.points)
       }),
       { concurrency: "unbounded", discard: true }
