@@ -8,7 +8,7 @@ import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } fro
 import { PartWorkflow } from "./partWorkflow.ts"
 import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
-import { HEARTBEAT, LAST_STATEMENT } from "./timings.ts"
+import { HEARTBEAT, LAST_STATEMENT_OF_WORKER } from "./timings.ts"
 
 /** What a worker does with a part. */
 export type ExecutePart<R> = (part: SyncPart) => Effect.Effect<PartDone, PartFailed, R>
@@ -64,5 +64,5 @@ const stayMember = Effect.fnUntraced(function* (settings: ClusterOptions["settin
   yield* registry.work(slots)
   yield* Effect.logInfo(`Waiting for parts of syncs into ${settings.destination}. Press Ctrl-C to stop.`)
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(available(beat), HEARTBEAT), Schedule.forever))
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(registry.rest, LAST_STATEMENT)))
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(registry.rest, LAST_STATEMENT_OF_WORKER)))
 })
