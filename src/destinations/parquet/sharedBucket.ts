@@ -7,7 +7,7 @@
 import { Effect, FileSystem, Option, Semaphore, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { cannot, randomName } from "../folder/durably.ts"
+import { randomName } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import {
   aboutText,
@@ -79,7 +79,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
       (file) => !isMine(file)
     )
     if (others.length === 0) return manifest
-    const present = yield* alive
+    const present = yield* Effect.provideService(alive, FileSystem.FileSystem, files)
     const isLeft = (file: PartFile): boolean => !isMine(file) && !present.has(moverOf(file) ?? "")
     if (!others.some(isLeft)) return manifest
     const { manifest: latest, version } = yield* place.latest(stream)
@@ -154,7 +154,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
         found.flatMap((one) => Option.getOrUndefined(one)?.manifest ?? [])
       )
     ),
-    needsRecovery: ({ files: manifestFiles, isReplaced, stream }) =>
+    needsRecovery: ({ files: manifestFiles, isReplaced }) =>
       isReplaced === true
         ? Effect.map(
             Effect.forEach(manifestFiles, ({ from }) =>
