@@ -21,6 +21,8 @@ export interface SharedPlace {
   /** Its name, which the paths in it begin with. */
   readonly folder: string
   readonly labelColumns: boolean
+  /** The configured endpoint of an object store; undefined for others. */
+  readonly endpoint: () => string | undefined
   /** The id of this process. */
   readonly id: string
   /** A local folder of this process. */

@@ -89,6 +89,7 @@ export const openSharedFolder = Effect.fnUntraced(function* (
   const place: SharedPlace = {
     folder,
     labelColumns,
+    endpoint: () => undefined,
     id,
     within: own,
     files,
