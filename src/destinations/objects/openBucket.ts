@@ -30,7 +30,8 @@ import { refuseSharers } from "./sharers.ts"
 export const CONCURRENCY = 16
 
 const INSIDE = "_state/"
-const NEW = `${INSIDE}_new/`
+/** Where new parts are until their manifest is saved. */
+export const NEW = `${INSIDE}_new/`
 /** The object that says what a prefix holds. */
 export const ABOUT = `${INSIDE}_about.json`
 

@@ -63,6 +63,8 @@ export const joinBucket = Effect.fnUntraced(function* (objects: ObjectStore) {
     check: Effect.flatMap(objects.get(keyOf(id)), (found) =>
       Option.isSome(found) ? Effect.void : Effect.fail(lost(objects))
     ),
+    /** Shuts out a process that is silent. */
+    shutOut: (id: string) => objects.remove(keyOf(id)),
     /** The ids of all processes that are not silent. */
     alive: Effect.map(
       sharersOf(objects),

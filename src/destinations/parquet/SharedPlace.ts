@@ -43,9 +43,12 @@ export interface SharedPlace {
   ) => Effect.Effect<boolean, DestinationError>
   /** Moves a complete local file to a path aside. */
   readonly addPart: (localPath: string, path: string) => Effect.Effect<void, DestinationError>
-  /** Local files with the contents of parts, until the scope closes. */
+  /**
+   * Local files with the contents of parts, until the scope closes. One that another process may move while it is read has two
+   * paths: the one from which it is moved, and then the other one.
+   */
   readonly localFiles: (
-    paths: ReadonlyArray<string>
+    parts: ReadonlyArray<ReadonlyArray<string>>
   ) => Effect.Effect<ReadonlyArray<string>, DestinationError, Scope.Scope>
   readonly exists: (path: string) => Effect.Effect<boolean, DestinationError>
   /** Removes a file that no manifest names. */

@@ -3,6 +3,9 @@
  *
  * A store cannot rename, and a copy may take seconds. Two copies of one part could end after it was superseded and deleted. So
  * only one process copies a part into place: the one that wrote it, or the one that a later manifest names, once that is silent.
+ *
+ * It copies the part, deletes it where it was, and then looks into the latest manifest: if the part was superseded meanwhile, it
+ * deletes the copy. Other processes delete a superseded part only once it is not aside any more. So whoever comes last deletes it.
  */
 import { Effect, FileSystem, Option, Semaphore, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
@@ -19,11 +22,14 @@ import {
   textOf
 } from "../folder/openFolder.ts"
 import { bucketManifests } from "../objects/bucketManifests.ts"
-import { ABOUT, CONCURRENCY, openObjects } from "../objects/openBucket.ts"
+import { ABOUT, CONCURRENCY, NEW, openObjects } from "../objects/openBucket.ts"
 import { joinBucket } from "../objects/sharers.ts"
 import { localFolder } from "./bucketParts.ts"
 import { asidePath, emptyManifest, type ParquetManifest, type PartFile, placeOf } from "./manifest.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
+
+/** The new file of a process: the name of its stream, the id of its process, and a number. */
+const newFile = /^(.+)=([0-9a-f]{18})-\d+$/
 
 /** Opens a prefix beside other processes until the scope closes. */
 export const openSharedBucket = Effect.fnUntraced(function* (
@@ -53,7 +59,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     return text !== undefined
   })
   const exists = yield* refuseOther
-  const { alive, check, id } = yield* joinBucket(objects)
+  const { alive, check, id, shutOut } = yield* joinBucket(objects)
   if (!exists) {
     yield* objects.put(ABOUT, Buffer.from(aboutText(source, formatName)), { version: undefined })
     // Another process may have created it for another source.
@@ -72,6 +78,8 @@ export const openSharedBucket = Effect.fnUntraced(function* (
   const moverOf = (file: PartFile): string | undefined => file.mover ?? file.id?.split("-")[0]
   const isMine = (file: PartFile): boolean => moverOf(file) === id
 
+  const present = Effect.provideService(alive, FileSystem.FileSystem, files)
+
   /** Makes this process move the files of those that are silent. Others may be faster. */
   const claim = Effect.fnUntraced(function* (manifest: ParquetManifest) {
     const { files, removed = [], stream } = manifest
@@ -79,11 +87,14 @@ export const openSharedBucket = Effect.fnUntraced(function* (
       (file) => !isMine(file)
     )
     if (others.length === 0) return manifest
-    const present = yield* Effect.provideService(alive, FileSystem.FileSystem, files)
-    const isLeft = (file: PartFile): boolean => !isMine(file) && !present.has(moverOf(file) ?? "")
-    if (!others.some(isLeft)) return manifest
+    // Its process was there before the manifest was loaded. Others have joined since, and the latest manifest may have their files.
+    const alive = yield* present
+    const isLeft = (file: PartFile): boolean => !isMine(file) && !alive.has(moverOf(file) ?? "")
+    const left = new Set(others.filter(isLeft).map(({ part }) => part))
+    if (left.size === 0) return manifest
     const { manifest: latest, version } = yield* place.latest(stream)
-    const take = (file: PartFile): PartFile => (isLeft(file) ? { ...file, mover: id } : file)
+    const take = (file: PartFile): PartFile =>
+      left.has(file.part) && isLeft(file) ? { ...file, mover: id } : file
     const claimed: ParquetManifest = {
       ...latest,
       files: latest.files.map((file) => (file.from === undefined ? file : take(file))),
@@ -92,54 +103,89 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     return (yield* place.replace(claimed, version)) ? claimed : manifest
   })
 
-  const existsAt = (path: string) =>
-    Effect.map(objects.list(path), (list) => list.some(({ key }) => key === path))
+  const inParallel = { concurrency: CONCURRENCY }
+
+  /** Deletes the copies of files that were superseded while this process made them. */
+  const removeLate = Effect.fnUntraced(function* (stream: string, copied: ReadonlyArray<PartFile>) {
+    if (copied.length === 0) return
+    const { manifest } = yield* place.latest(stream)
+    const live = new Set(manifest.files.map(({ part }) => part))
+    const late = copied.filter(({ part }) => part < manifest.nextPart && !live.has(part))
+    yield* Effect.forEach(late, (file) => objects.remove(placeOf("main", stream, file)), inParallel)
+  })
 
   const settle = Effect.fnUntraced(function* (manifest: ParquetManifest) {
     const { stream } = manifest
     const fromOf = (file: PartFile): string | undefined =>
       file.from ?? (file.id === undefined ? undefined : asidePath(stream, file.id))
-    const isAside = Effect.fnUntraced(function* (file: PartFile) {
-      const from = fromOf(file)
-      return from !== undefined && (yield* existsAt(from))
-    })
     const isPending = ({ from }: PartFile): boolean => from !== undefined
     if (!manifest.files.some(isPending) && (manifest.removed ?? []).length === 0) return manifest
-    const { files, removed = [] } = yield* claim(manifest)
+    const current = yield* claim(manifest)
+    const copied: Array<PartFile> = []
 
     /** The file after this: without the path from which it was moved, if it is in place. */
     const move = Effect.fnUntraced(function* (file: PartFile) {
       const from = file.from!
       const to = placeOf("main", stream, file)
       const moved = Struct.omit(file, ["from", "mover"])
-      if (isMine(file)) {
-        if (yield* objects.copy(from, to, file.bytes)) yield* objects.remove(from)
+      if (!isMine(file)) {
+        if (yield* objects.exists(from)) return file
+      } else if (yield* objects.copy(from, to, file.bytes)) {
+        yield* objects.remove(from)
+        copied.push(file)
         return moved
       }
-      return (yield* isAside(file)) || !(yield* existsAt(to)) ? file : moved
+      return (yield* objects.exists(to)) ? moved : file
     })
     /** Undefined once it is deleted. */
     const remove = Effect.fnUntraced(function* (file: PartFile) {
       const from = fromOf(file)
-      // Whoever moves it may be doing so.
-      if (!isMine(file) && (yield* isAside(file))) return file
-      if (isMine(file) && from !== undefined) yield* objects.remove(from)
+      if (from !== undefined) {
+        if (isMine(file)) yield* objects.remove(from)
+        // The process that copies it deletes the copy.
+        else if (yield* objects.exists(from)) return file
+      }
       yield* objects.remove(placeOf("main", stream, file))
       return undefined
     })
-    const inParallel = { concurrency: CONCURRENCY }
     const settled = yield* Effect.forEach(
-      files,
+      current.files,
       (file) => (isPending(file) ? move(file) : Effect.succeed(file)),
       inParallel
     )
-    const left = yield* Effect.forEach(removed, remove, inParallel)
-    return {
-      ...manifest,
-      files: settled,
-      removed: left.filter((file) => file !== undefined)
-    }
+    yield* removeLate(stream, copied)
+    const left = yield* Effect.forEach(current.removed ?? [], remove, inParallel)
+    return { ...current, files: settled, removed: left.filter((file) => file !== undefined) }
   }, settling.withPermits(1))
+
+  /** Removes the new files of processes that have ended or are silent, and that no manifest names. */
+  const removeRemains = Effect.gen(function* () {
+    // Before the processes: one that comes later has no file among these.
+    const list = yield* objects.list(NEW)
+    const alive = yield* present
+    const remains = list.flatMap(({ key }) => {
+      const [, name = "", owner = ""] = newFile.exec(key.slice(NEW.length)) ?? []
+      return owner === "" || alive.has(owner) ? [] : [{ key, name, owner }]
+    })
+    yield* Effect.forEach(new Set(remains.map(({ owner }) => owner)), shutOut, inParallel)
+    for (const [name, those] of Map.groupBy(remains, ({ name }) => name)) {
+      const found = Option.getOrUndefined(yield* load(name))
+      if (found?.manifest === undefined) continue
+      const { files, next, removed = [] } = found.manifest
+      const named = new Set(
+        [...files, ...(next?.files ?? []), ...removed].flatMap(({ from, id }) => [
+          ...(from === undefined ? [] : [from]),
+          ...(id === undefined ? [] : [asidePath(found.manifest!.stream, id)])
+        ])
+      )
+      const orphans = those.filter(({ key }) => !named.has(key))
+      if (orphans.length === 0) continue
+      // A process that wakes up cannot commit them to another manifest.
+      const fence = { ...found.manifest, nextPart: found.manifest.nextPart + 1 }
+      if (!(yield* place.replace(fence, found.version))) continue
+      yield* Effect.forEach(orphans, ({ key }) => objects.remove(key), inParallel)
+    }
+  })
 
   const place: SharedPlace = {
     folder,
@@ -158,7 +204,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
       isReplaced === true
         ? Effect.map(
             Effect.forEach(manifestFiles, ({ from }) =>
-              from === undefined ? Effect.succeed(false) : existsAt(from)
+              from === undefined ? Effect.succeed(false) : objects.exists(from)
             ),
             (found) => found.includes(true)
           )
@@ -178,23 +224,26 @@ export const openSharedBucket = Effect.fnUntraced(function* (
       yield* objects.upload(path, localPath)
       yield* Effect.ignore(files.remove(localPath, { force: true }))
     }),
-    localFiles: (paths) =>
+    localFiles: (parts) =>
       Effect.forEach(
-        paths,
-        (path) => {
+        parts,
+        ([path = "", after]) => {
           const local = `${within}/${randomName()}.parquet`
+          const download = objects.download(path, local)
+          // If it is not aside any more, it is in place.
+          const either =
+            after === undefined ? download : Effect.catch(download, () => objects.download(after, local))
           return Effect.as(
-            Effect.acquireRelease(objects.download(path, local), () =>
-              Effect.ignore(files.remove(local, { force: true }))
-            ),
+            Effect.acquireRelease(either, () => Effect.ignore(files.remove(local, { force: true }))),
             local
           )
         },
         { concurrency: 4 }
       ),
-    exists: existsAt,
+    exists: objects.exists,
     remove: objects.remove,
     settle
   }
+  yield* removeRemains
   return place
 })
