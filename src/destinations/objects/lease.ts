@@ -110,7 +110,7 @@ export const lost = (objects: ObjectStore): DestinationError =>
   })
 
 /** Fails if a store ignores the condition of a put, which then cannot hold. */
-const refuseBlind = Effect.fnUntraced(function* (
+export const refuseBlind = Effect.fnUntraced(function* (
   objects: ObjectStore,
   path: string,
   put: () => ReturnType<ObjectStore["put"]>

@@ -77,24 +77,42 @@ export const openSharedBucket = Effect.fnUntraced(function* (
   /** The process that moves a file. */
   const moverOf = (file: PartFile): string | undefined => file.mover ?? file.id?.split("-")[0]
   const isMine = (file: PartFile): boolean => moverOf(file) === id
+  /** The path of a file aside. */
+  const fromOf = (stream: string, file: PartFile): string | undefined =>
+    file.from ?? (file.id === undefined ? undefined : asidePath(stream, file.id))
+  const inParallel = { concurrency: CONCURRENCY }
 
-  const present = Effect.provideService(alive, FileSystem.FileSystem, files)
+  const aliveOf = (ids: ReadonlySet<string>) =>
+    Effect.provideService(alive(ids), FileSystem.FileSystem, files)
 
-  /** Makes this process move the files of those that are silent. Others may be faster. */
-  const claim = Effect.fnUntraced(function* (manifest: ParquetManifest) {
-    const { files, removed = [], stream } = manifest
+  /** The numbers of the files that are still aside, of those that other processes move. */
+  const asideOf = Effect.fnUntraced(function* ({ files, removed = [], stream }: ParquetManifest) {
     const others = [...files.filter(({ from }) => from !== undefined), ...removed].filter(
       (file) => !isMine(file)
     )
-    if (others.length === 0) return manifest
-    // Its process was there before the manifest was loaded. Others have joined since, and the latest manifest may have their files.
-    const alive = yield* present
-    const isLeft = (file: PartFile): boolean => !isMine(file) && !alive.has(moverOf(file) ?? "")
-    const left = new Set(others.filter(isLeft).map(({ part }) => part))
-    if (left.size === 0) return manifest
-    const { manifest: latest, version } = yield* place.latest(stream)
-    const take = (file: PartFile): PartFile =>
-      left.has(file.part) && isLeft(file) ? { ...file, mover: id } : file
+    const aside = yield* Effect.filter(
+      others,
+      (file) => {
+        const from = fromOf(stream, file)
+        return from === undefined ? Effect.succeed(false) : objects.exists(from)
+      },
+      inParallel
+    )
+    return new Map(aside.map((file) => [file.part, moverOf(file) ?? ""]))
+  })
+
+  /** Makes this process move those of the files aside whose processes are silent. Others may be faster. */
+  const claim = Effect.fnUntraced(function* (manifest: ParquetManifest, aside: ReadonlyMap<number, string>) {
+    if (aside.size === 0) return manifest
+    // Other processes have joined meanwhile, and the latest manifest may have their files.
+    const present = yield* aliveOf(new Set(aside.values()))
+    const isLeft = (file: PartFile): boolean => {
+      const mover = aside.get(file.part)
+      return mover !== undefined && mover === (moverOf(file) ?? "") && !present.has(mover)
+    }
+    if (![...manifest.files, ...(manifest.removed ?? [])].some(isLeft)) return manifest
+    const { manifest: latest, version } = yield* place.latest(manifest.stream)
+    const take = (file: PartFile): PartFile => (isLeft(file) ? { ...file, mover: id } : file)
     const claimed: ParquetManifest = {
       ...latest,
       files: latest.files.map((file) => (file.from === undefined ? file : take(file))),
@@ -102,8 +120,6 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     }
     return (yield* place.replace(claimed, version)) ? claimed : manifest
   })
-
-  const inParallel = { concurrency: CONCURRENCY }
 
   /** Deletes the copies of files that were superseded while this process made them. */
   const removeLate = Effect.fnUntraced(function* (stream: string, copied: ReadonlyArray<PartFile>) {
@@ -116,11 +132,10 @@ export const openSharedBucket = Effect.fnUntraced(function* (
 
   const settle = Effect.fnUntraced(function* (manifest: ParquetManifest) {
     const { stream } = manifest
-    const fromOf = (file: PartFile): string | undefined =>
-      file.from ?? (file.id === undefined ? undefined : asidePath(stream, file.id))
     const isPending = ({ from }: PartFile): boolean => from !== undefined
     if (!manifest.files.some(isPending) && (manifest.removed ?? []).length === 0) return manifest
-    const current = yield* claim(manifest)
+    const aside = yield* asideOf(manifest)
+    const current = yield* claim(manifest, aside)
     const copied: Array<PartFile> = []
 
     /** The file after this: without the path from which it was moved, if it is in place. */
@@ -129,7 +144,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
       const to = placeOf("main", stream, file)
       const moved = Struct.omit(file, ["from", "mover"])
       if (!isMine(file)) {
-        if (yield* objects.exists(from)) return file
+        if (aside.has(file.part) || (yield* objects.exists(from))) return file
       } else if (yield* objects.copy(from, to, file.bytes)) {
         yield* objects.remove(from)
         copied.push(file)
@@ -139,11 +154,12 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     })
     /** Undefined once it is deleted. */
     const remove = Effect.fnUntraced(function* (file: PartFile) {
-      const from = fromOf(file)
-      if (from !== undefined) {
-        if (isMine(file)) yield* objects.remove(from)
+      const from = fromOf(stream, file)
+      if (isMine(file)) {
+        if (from !== undefined) yield* objects.remove(from)
+      } else if (aside.has(file.part) || (from !== undefined && (yield* objects.exists(from)))) {
         // The process that copies it deletes the copy.
-        else if (yield* objects.exists(from)) return file
+        return file
       }
       yield* objects.remove(placeOf("main", stream, file))
       return undefined
@@ -162,11 +178,12 @@ export const openSharedBucket = Effect.fnUntraced(function* (
   const removeRemains = Effect.gen(function* () {
     // Before the processes: one that comes later has no file among these.
     const list = yield* objects.list(NEW)
-    const alive = yield* present
-    const remains = list.flatMap(({ key }) => {
+    const all = list.flatMap(({ key }) => {
       const [, name = "", owner = ""] = newFile.exec(key.slice(NEW.length)) ?? []
-      return owner === "" || alive.has(owner) ? [] : [{ key, name, owner }]
+      return owner === "" ? [] : [{ key, name, owner }]
     })
+    const present = yield* aliveOf(new Set(all.map(({ owner }) => owner)))
+    const remains = all.filter(({ owner }) => !present.has(owner))
     yield* Effect.forEach(new Set(remains.map(({ owner }) => owner)), shutOut, inParallel)
     for (const [name, those] of Map.groupBy(remains, ({ name }) => name)) {
       const found = Option.getOrUndefined(yield* load(name))
