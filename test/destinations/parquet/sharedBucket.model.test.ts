@@ -199,7 +199,7 @@ describe("parts in a bucket of Parquet files", () => {
       const place = yield* newPlace
       const prefix = place.path.slice("s3://metrics/".length)
       const store = yield* openS3Store({ bucket: "metrics", prefix, url: place.path })
-      for (let round = 0; round < 100; round++) {
+      for (let round = 0; round < 20; round++) {
         yield* store.put("part", Buffer.from("x"), { version: undefined })
         yield* Effect.all(
           Array.from({ length: 8 }, () => store.remove("part")),
