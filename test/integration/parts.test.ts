@@ -28,11 +28,14 @@ const folders: SharedPlace = {
   filesOf: (folder) => join(folder, "data")
 }
 
-const bucket = Effect.map(S3.make(), ({ data, environment }): SharedPlace => ({
-  to: (folder) => `parquet:s3://metrics/${basename(folder)}`,
-  env: environment,
-  filesOf: (folder) => join(data, "metrics", basename(folder))
-}))
+const bucket = Effect.map(
+  S3.make(),
+  ({ data, environment }): SharedPlace => ({
+    to: (folder) => `parquet:s3://metrics/${basename(folder)}`,
+    env: environment,
+    filesOf: (folder) => join(data, "metrics", basename(folder))
+  })
+)
 
 const sharedPlaces = [
   { name: "a folder of Parquet files", place: Effect.succeed(folders) },
@@ -135,7 +138,9 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags), { env }),
+            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags), {
+              env
+            }),
             ({ code, stderr, stdout }) => {
               assert.strictEqual(code, 0, stderr)
               return documentOf(DryRunDocument, stdout).parts ?? []

@@ -52,8 +52,11 @@ export const points = (labels: Readonly<Record<string, string>>, first: number, 
   )
 
 /** Opens the place for parts. */
-export const share = <A, E>(place: Place, body: Effect.Effect<A, E, SharedDestination>, source = "http://mock") =>
-  body.pipe(Effect.provide(sharedLayer({ ...options(place), source })), Effect.provide(NodeServices.layer))
+export const share = <A, E>(
+  place: Place,
+  body: Effect.Effect<A, E, SharedDestination>,
+  source = "http://mock"
+) => body.pipe(Effect.provide(sharedLayer({ ...options(place), source })), Effect.provide(NodeServices.layer))
 
 /** Opens the place for a run alone. */
 export const alone = <A, E>(place: Place, body: Effect.Effect<A, E, Destination>) =>
