@@ -61,7 +61,7 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
   it.live.each(sharedPlaces)(
-    "have the rows and states of one process in $name, whoever is killed when",
+    "have the rows and states of one process in $name, if some are killed at any moment",
     ({ place }) =>
       Effect.gen(function* () {
         const { env, filesOf, to } = yield* place

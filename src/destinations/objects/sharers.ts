@@ -57,7 +57,9 @@ export const joinBucket = Effect.fnUntraced(function* (objects: ObjectStore) {
   // Another text, because a put whose text is there counts as done.
   const other = Buffer.from(`${JSON.stringify({ ...owner, beat: -1 })}\n`)
   for (const version of ['"00000000000000000000000000000000"', undefined]) {
-    yield* refuseBlind(objects, `${objects.url}/${keyOf(id)}`, () => objects.put(keyOf(id), other, { version }))
+    yield* refuseBlind(objects, `${objects.url}/${keyOf(id)}`, () =>
+      objects.put(keyOf(id), other, { version })
+    )
   }
   // An object that others have removed is not made again, since its version is another one.
   yield* write.pipe(

@@ -5,7 +5,7 @@
  * only one process copies a part into place: the one that wrote it, or the one that a later manifest names, once that is silent.
  *
  * It copies the part, deletes it where it was, and then looks into the latest manifest: if the part was superseded meanwhile, it
- * deletes the copy. Other processes delete a superseded part only once it is not aside any more. So whoever comes last deletes it.
+ * deletes the copy. Other processes delete a superseded part only once it is not aside any more. So the last of them deletes it.
  */
 import { Effect, FileSystem, Option, Semaphore, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"

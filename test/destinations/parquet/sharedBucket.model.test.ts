@@ -174,7 +174,7 @@ describe("parts in a bucket of Parquet files", () => {
           )
           for (const id of processesIn(place.files)) buryProcess(place.files, id)
           const load = Effect.flatMap(SharedDestination, ({ states }) => states.load("up"))
-          // Whoever comes next completes it.
+          // The next process completes it.
           if (at % 4 < 2) yield* alone(place, Effect.void)
           const state = Option.getOrThrow(yield* share(place, load))
           const last = state.covered.at(-1)!.lastMillis

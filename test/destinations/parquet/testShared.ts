@@ -84,7 +84,7 @@ export const testShared = ({ filesOf, path }: TestPlace): void => {
     return { path: path(name), files: filesOf(name) }
   })
 
-  it.live("have columns that all processes agree on, whoever saw a label first", () =>
+  it.live("have columns that all processes agree on, although each may see a label first", () =>
     Effect.gen(function* () {
       const place = yield* newPlace
       const one = { Case: "1", time: "noon", é: "x" }
