@@ -5,7 +5,7 @@ import { sharedRuns } from "./sharedRuns.ts"
 
 describe("a folder of Parquet files that several processes write", () => {
   it.live.prop(
-    "has the rows and the state of all committed parts, while processes are killed and paused",
+    "has the rows and the state of all committed parts, if some are killed or paused at any moment",
     [choices],
     ([choices]) => sharedRuns(choices),
     { arbitrary: { runs: runs(4, 15) }, timeout: 240_000 }

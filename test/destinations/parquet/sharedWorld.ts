@@ -2,7 +2,7 @@
  * Processes that write parts to one folder, in an order that choices decide: before each operation on files, a process waits for
  * its turn. A process may be killed, or paused until the others are done.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { type Clock, Effect, FileSystem, Layer } from "effect"
@@ -139,6 +139,10 @@ export const rowsIn = async (folder: string, stream: string): Promise<ReadonlyAr
     connection.closeSync()
   }
 }
+
+/** The ids of the processes that write parts to a folder. */
+export const processesIn = (folder: string): ReadonlyArray<string> =>
+  readdirSync(join(folder, "_state")).flatMap((name) => /^_shared\.(.*)$/.exec(name)?.[1] ?? [])
 
 /** Turns processes into ones that have ended. */
 export const buryProcess = (folder: string, id: string): void => {
