@@ -1,6 +1,6 @@
 /** A sync that several processes divide among them with `--part`, killed again and again, from real servers. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
@@ -9,31 +9,38 @@ import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { iso, minute, start } from "../support/gauge.ts"
+import * as S3 from "../support/s3.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
-/** A destination that several processes can write, in a folder of its own. */
+/** A destination that several processes can write. Folders have names of their own. */
 interface SharedPlace {
-  readonly name: string
-  /** The value of `--to`. */
+  /** The value of `--to` for a folder. */
   readonly to: (folder: string) => string
-  /** The table of a stream, and the database to query it in. */
-  readonly table: (folder: string, stream: string) => readonly [database: string, from: string]
-  /** The saved state of a stream as JSON. */
-  readonly state: (folder: string, stream: string) => unknown
+  /** The variables that it needs. */
+  readonly env: Readonly<Record<string, string>>
+  /** The path of its files. */
+  readonly filesOf: (folder: string) => string
 }
 
-const parquet: SharedPlace = {
-  name: "parquet",
+const folders: SharedPlace = {
   to: (folder) => `parquet:${folder}/data`,
-  table: (folder, stream) => [
-    ":memory:",
-    `read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true)`
-  ],
-  state: (folder, stream) => {
-    const path = join(folder, "data", "_state", `${stream}.json`)
-    return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).state : undefined
-  }
+  env: {},
+  filesOf: (folder) => join(folder, "data")
 }
+
+const bucket = Effect.map(
+  S3.make(),
+  ({ data, environment }): SharedPlace => ({
+    to: (folder) => `parquet:s3://metrics/${basename(folder)}`,
+    env: environment,
+    filesOf: (folder) => join(data, "metrics", basename(folder))
+  })
+)
+
+const sharedPlaces = [
+  { name: "a folder of Parquet files", place: Effect.succeed(folders) },
+  { name: "a bucket of Parquet files", place: bucket }
+]
 
 const streams = ["cpu", "memory", "up"]
 
@@ -53,10 +60,11 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
   Schema.decodeUnknownSync(Schema.fromJsonString(schema))(text)
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
-  it.live.each([parquet])(
-    "have the rows and states of one process in $name, whoever is killed when",
-    ({ state, table, to }) =>
+  it.live.each(sharedPlaces)(
+    "have the rows and states of one process in $name, if some are killed at any moment",
+    ({ place }) =>
       Effect.gen(function* () {
+        const { env, filesOf, to } = yield* place
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -79,7 +87,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           ...flags
         ]
         const single = (hours: number) =>
-          Effect.map(child.run(argumentsOf(hours, places.single)), ({ code, stderr }) =>
+          Effect.map(child.run(argumentsOf(hours, places.single), { env }), ({ code, stderr }) =>
             assert.strictEqual(code, 0, stderr)
           )
         const part = (index: number, processes: number, hours: number) =>
@@ -90,7 +98,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           for (let left = kills; ; left--) {
             const result = yield* Effect.scoped(
               Effect.gen(function* () {
-                const process = yield* child.start(args)
+                const process = yield* child.start(args, { env })
                 if (left > 0) {
                   yield* Effect.sleep(600 + Math.random() * 1500)
                   process.kill("SIGKILL")
@@ -104,15 +112,18 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         })
 
         const rowsOf = Effect.fnUntraced(function* (folder: string, stream: string) {
-          const [database, from] = table(folder, stream)
           const rows = yield* Effect.promise(() =>
             queryDatabase(
-              database,
-              `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value FROM ${from} ORDER BY ALL`
+              ":memory:",
+              `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
+               FROM read_parquet('${filesOf(folder)}/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
             )
           )
           return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
         })
+
+        const state = (folder: string, stream: string): unknown =>
+          JSON.parse(readFileSync(join(filesOf(folder), "_state", `${stream}.json`), "utf8")).state
 
         const compare = Effect.fnUntraced(function* () {
           for (const stream of streams) {
@@ -127,7 +138,9 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags)),
+            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags), {
+              env
+            }),
             ({ code, stderr, stdout }) => {
               assert.strictEqual(code, 0, stderr)
               return documentOf(DryRunDocument, stdout).parts ?? []
@@ -138,7 +151,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         const planned = yield* partsOf(8, "--parts", "4")
         assert.lengthOf(planned, 3 * 16)
         assert.deepStrictEqual([...new Set(planned.map(({ owner }) => owner))].sort(), [0, 1, 2, 3])
-        assert.isFalse(existsSync(`${places.parts}/data`))
+        assert.isFalse(existsSync(filesOf(places.parts)))
 
         // A backfill: four processes, one of them twice, some of them killed.
         yield* single(8)
@@ -161,7 +174,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* compare()
 
         // A run of everything, beside no other process, continues from parts.
-        const all = yield* child.run(argumentsOf(HOURS, places.parts))
+        const all = yield* child.run(argumentsOf(HOURS, places.parts), { env })
         assert.strictEqual(all.code, 0, all.stderr)
         yield* single(HOURS)
         yield* compare()
