@@ -7,7 +7,7 @@ import { runOnCluster } from "../../src/run/runOnCluster.ts"
 import { executePart } from "../../src/run/writeParts.ts"
 import type { SyncPart } from "../../src/sync/parts.ts"
 import * as QueryRangeSource from "../../src/sync/QueryRangeSource.ts"
-import { gauge, minute } from "../support/gauge.ts"
+import { gauge, minute, start } from "../support/gauge.ts"
 import { MemoryParts } from "../support/MemoryParts.ts"
 import { drive, type Setting, setUp } from "../sync/readMock.ts"
 
@@ -78,6 +78,11 @@ describe("a run on a cluster", () => {
       const memory = new MemoryParts()
       const { submitted, summary } = yield* runWith(memory)
       assert.strictEqual(submitted.length, 3 * 10)
+      // One part of each stream in turn, since commits to one stream wait for each other.
+      assert.deepStrictEqual(
+        submitted.slice(0, 6).map(({ range, stream }) => `${stream} ${range.firstMillis - start}`),
+        [0, 10 * minute].flatMap((at) => ["a", "b", "c"].map((stream) => `${stream} ${at}`))
+      )
       assert.strictEqual(summary.rows, 95 * 6)
       assert.deepStrictEqual(
         summary.streams.map(({ error, name, rows, series }) => [name, series, rows, error]),
