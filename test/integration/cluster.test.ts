@@ -49,7 +49,7 @@ const until = (isSo: () => boolean, what: () => string) =>
   Effect.gen(function* () {
     while (!isSo()) yield* Effect.sleep("50 millis")
   }).pipe(
-    Effect.timeout("80 seconds"),
+    Effect.timeout("120 seconds"),
     Effect.catch(() => Effect.die(new Error(`Waited in vain: ${what()}`)))
   )
 
@@ -162,7 +162,7 @@ describe("a run on a cluster", () => {
         yield* Effect.sleep(Math.max(0, pausedAt + 33_000 - Date.now()))
         paused!.kill("SIGCONT")
 
-        const result = yield* Effect.timeout(run.result, "100 seconds").pipe(
+        const result = yield* Effect.timeout(run.result, "150 seconds").pipe(
           Effect.catch(() => Effect.die(new Error(`The run did not end.\n${run.text()}\n${logs()}`)))
         )
         assert.strictEqual(result.code, 0, result.stderr)
@@ -181,6 +181,6 @@ describe("a run on a cluster", () => {
         // Those that were killed.
         assert.strictEqual(living, 3)
       }).pipe(Effect.scoped),
-    { timeout: 220_000 }
+    { timeout: 400_000 }
   )
 })
