@@ -16,6 +16,9 @@ export type Hold = "alone" | "shared" | "none"
 /** The lock of the DuckLake in a database, which each has its own locks. The first number is of this program. */
 const LOCK = "1936618573, 1"
 
+/** The lock of a commit, which the processes that share a DuckLake take in turn. */
+const TURN = "1936618573, 2"
+
 /** The name under which the connection of the lock is attached. */
 const GUARD = "guard"
 
@@ -78,17 +81,27 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
     )
     return value === undefined ? "" : String(value[0])
   })
+  const check = async () => {
+    const now = await rows("SELECT pg_backend_pid()").catch(() => undefined)
+    if (String(now?.[0]?.[0]) === server) return
+    throw new DestinationError({
+      message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
+      isFatal: true
+    })
+  }
   const catalog: LakeCatalog = {
     address: `postgres:${connectionString}`,
     isPostgres: true,
     dataPath,
-    check: async () => {
-      const now = await rows("SELECT pg_backend_pid()").catch(() => undefined)
-      if (String(now?.[0]?.[0]) === server) return
-      throw new DestinationError({
-        message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
-        isFatal: true
-      })
+    check,
+    inTurn: async (body) => {
+      await rows(`SELECT pg_advisory_lock(${TURN})`)
+      try {
+        await check()
+        return await body()
+      } finally {
+        await rows(`SELECT pg_advisory_unlock(${TURN})`).catch(() => {})
+      }
     },
     bytes: attempt(async () => {
       const [size] = await rows(
