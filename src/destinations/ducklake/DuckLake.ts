@@ -6,14 +6,16 @@
  * manifest.
  */
 import { Effect, type FileSystem, Layer } from "effect"
-import type { ConfigError } from "../../config/ConnectorConfig.ts"
+import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
+import { SharedDestination } from "../SharedDestination.ts"
 import { destinationOf } from "../tables/destinationOf.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { tableOf } from "../tables/streamTables.ts"
 import { catalogOf, remoteCatalog } from "./catalogPlace.ts"
 import { openLake } from "./openLake.ts"
+import { openShared, recoveryRetry } from "./openShared.ts"
 import { previewCommand } from "./previewCommand.ts"
 
 /** Opens the DuckLake for one run, with its states. */
@@ -32,6 +34,40 @@ export const layer = (
     })
   )
 
+/** Opens the DuckLake for parts. Only PostgreSQL lets several processes use a catalog. */
+export const sharedLayer = (
+  options: OpenOptions
+): Layer.Layer<SharedDestination, ConfigError | DestinationError, FileSystem.FileSystem> =>
+  Layer.effect(
+    SharedDestination,
+    Effect.gen(function* () {
+      const { path } = options
+      if (catalogOf(path).kind === "file") {
+        return yield* new ConfigError({
+          message: `${path} is a catalog in a file, which DuckDB locks for one process: parts need a catalog in PostgreSQL (--to ducklake:postgres:dbname=DATABASE host=HOST).`
+        })
+      }
+      const look = Effect.scoped(Effect.map(openShared(options), ({ repeated }) => repeated))
+      // An exclusive run removes them. Another process that starts may be doing it.
+      const recover = Effect.flatMap(look, (streams) =>
+        streams.length === 0
+          ? Effect.void
+          : Effect.flatMap(Destination, ({ open }) =>
+              Effect.forEach(
+                streams,
+                (stream) => Effect.scoped(open(stream, "incremental_append_deduped", true)),
+                { discard: true }
+              )
+            ).pipe(Effect.provide(layer(options)))
+      )
+      yield* Effect.retry(recover, { ...recoveryRetry, while: isInUse })
+      return (yield* openShared(options)).service
+    })
+  )
+
+/** Whether another process holds the catalog, which may end soon. */
+const isInUse = ({ message }: { readonly message: string }): boolean => message.includes(" is in use by ")
+
 /** `ducklake:CATALOG`. */
 export const ducklake: DestinationKind = {
   scheme: "ducklake",
@@ -46,5 +82,6 @@ export const ducklake: DestinationKind = {
   owns: (place, path) =>
     catalogOf(place).kind === "file" &&
     ([place, `${place}.wal`, `${place}.tmp`].includes(path) || path.startsWith(`${place}.files/`)),
-  layer
+  layer,
+  sharedLayer
 }

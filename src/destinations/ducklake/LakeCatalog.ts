@@ -12,6 +12,8 @@ export interface LakeCatalog {
   readonly dataPath: string | undefined
   /** Rejects if this process no longer holds the catalog. */
   readonly check: () => Promise<void>
+  /** Runs something while no other process that shares the catalog runs something in this way. */
+  readonly inTurn: <A>(body: () => Promise<A>) => Promise<A>
   /** The size of the catalog itself, which also has small commits of rows. */
   readonly bytes: Effect.Effect<number>
 }

@@ -20,6 +20,9 @@ export type Hold = "alone" | "shared" | "none"
 /** The lock of the DuckLake in a database, which each has its own locks. The first number is of this program. */
 const LOCK = "1936618573, 1"
 
+/** The lock of a commit, which the processes that share a DuckLake take in turn. */
+const TURN = "1936618573, 2"
+
 /** The name under which the connection of the lock is attached. */
 const GUARD = "guard"
 
@@ -93,20 +96,21 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
     )
     return value === undefined ? "" : String(value[0])
   })
+  const check = async () => {
+    const now = await rows(
+      `SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = ${holder} AND (classid, objid) = (${LOCK})`
+    ).catch(() => undefined)
+    if (now?.[0]?.[0] === true) return
+    throw new DestinationError({
+      message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
+      isFatal: true
+    })
+  }
   const catalog: LakeCatalog = {
     address: `postgres:${connectionString}`,
     isPostgres: true,
     dataPath,
-    check: async () => {
-      const now = await rows(
-        `SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = ${holder} AND (classid, objid) = (${LOCK})`
-      ).catch(() => undefined)
-      if (now?.[0]?.[0] === true) return
-      throw new DestinationError({
-        message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
-        isFatal: true
-      })
-    },
+    check,
     bytes: attempt(async () => {
       const [size] = await rows(
         `SELECT coalesce(sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass)), 0)::float8
