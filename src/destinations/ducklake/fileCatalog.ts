@@ -56,7 +56,6 @@ export const openCatalogFile = Effect.fnUntraced(function* (
     isPostgres: false,
     dataPath,
     check: async () => {},
-    inTurn: (body) => body(),
     bytes: Effect.zipWith(sizeOf(file), sizeOf(`${file}.wal`), (file, log) => file + log)
   }
   return catalog
