@@ -1,6 +1,7 @@
 /** A sync that several processes divide among them with `--part`, killed again and again, from real servers. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
+import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
@@ -8,32 +9,78 @@ import { SummaryDocument } from "../../src/report/summaryJson.ts"
 import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
+import { EXTENSIONS_VARIABLE } from "../support/duckdbExtensions.ts"
 import { iso, minute, start } from "../support/gauge.ts"
+import * as postgres from "../support/postgres.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
 /** A destination that several processes can write, in a folder of its own. */
 interface SharedPlace {
-  readonly name: string
-  /** The value of `--to`. */
-  readonly to: (folder: string) => string
-  /** The table of a stream, and the database to query it in. */
-  readonly table: (folder: string, stream: string) => readonly [database: string, from: string]
+  readonly flags: (folder: string) => ReadonlyArray<string>
+  /** The rows of a query of a stream's table, whose columns are named in `select`. */
+  readonly rows: (
+    folder: string,
+    stream: string,
+    select: string
+  ) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
   /** The saved state of a stream as JSON. */
-  readonly state: (folder: string, stream: string) => unknown
+  readonly state: (folder: string, stream: string) => Promise<unknown>
 }
 
 const parquet: SharedPlace = {
-  name: "parquet",
-  to: (folder) => `parquet:${folder}/data`,
-  table: (folder, stream) => [
-    ":memory:",
-    `read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true)`
-  ],
-  state: (folder, stream) => {
+  flags: (folder) => ["--to", `parquet:${folder}/data`],
+  rows: (folder, stream, select) =>
+    queryDatabase(
+      ":memory:",
+      `SELECT ${select} FROM read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
+    ),
+  state: async (folder, stream) => {
     const path = join(folder, "data", "_state", `${stream}.json`)
     return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).state : undefined
   }
 }
+
+/** A DuckLake with a catalog in a PostgreSQL of its own, and a database for each folder. */
+const ducklake = Effect.gen(function* () {
+  const server = yield* postgres.make({ settings: { max_connections: "100" } })
+  for (const name of ["single", "parts"]) yield* Effect.promise(() => server.psql(`CREATE DATABASE ${name}`))
+  const catalogOf = (folder: string) =>
+    `ducklake:postgres:dbname=${basename(folder)} host=127.0.0.1 port=${server.port} user=postgres`
+  const query = async (folder: string, sql: string) => {
+    const instance = await DuckDBInstance.create(":memory:", {
+      threads: "1",
+      extension_directory: process.env[EXTENSIONS_VARIABLE]!
+    })
+    try {
+      const connection = await instance.connect()
+      for (const name of ["ducklake", "postgres_scanner"]) await connection.run(`LOAD ${name}`)
+      await connection.run(`ATTACH '${catalogOf(folder)}' AS lake (READ_ONLY)`)
+      await connection.run("SET TimeZone = 'UTC'")
+      const rows = (await connection.runAndReadAll(sql)).getRowObjectsJS()
+      connection.closeSync()
+      return rows
+    } finally {
+      instance.closeSync()
+    }
+  }
+  const place: SharedPlace = {
+    flags: (folder) => ["--to", catalogOf(folder), "--data-path", `${folder}/data`],
+    rows: (folder, stream, select) => query(folder, `SELECT ${select} FROM lake.main."${stream}" ORDER BY ALL`),
+    state: async (folder, stream) => {
+      const [row] = await query(
+        folder,
+        `SELECT entry FROM lake._source_prometheus.streams WHERE stream = '${stream}'`
+      )
+      return row === undefined ? undefined : JSON.parse(String(row.entry)).state
+    }
+  }
+  return place
+})
+
+const sharedPlaces = [
+  { name: "parquet", open: Effect.succeed(parquet) },
+  { name: "ducklake in PostgreSQL", open: ducklake }
+]
 
 const streams = ["cpu", "memory", "up"]
 
@@ -53,10 +100,11 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
   Schema.decodeUnknownSync(Schema.fromJsonString(schema))(text)
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
-  it.live.each([parquet])(
+  it.live.each(sharedPlaces)(
     "have the rows and states of one process in $name, whoever is killed when",
-    ({ state, table, to }) =>
+    ({ open }) =>
       Effect.gen(function* () {
+        const { flags: destination, rows, state } = yield* open
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -73,8 +121,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           "run",
           "--config",
           config(hours),
-          "--to",
-          to(folder),
+          ...destination(folder),
           "--json",
           ...flags
         ]
@@ -104,14 +151,14 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         })
 
         const rowsOf = Effect.fnUntraced(function* (folder: string, stream: string) {
-          const [database, from] = table(folder, stream)
-          const rows = yield* Effect.promise(() =>
-            queryDatabase(
-              database,
-              `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value FROM ${from} ORDER BY ALL`
+          const found = yield* Effect.promise(() =>
+            rows(
+              folder,
+              stream,
+              "series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value"
             )
           )
-          return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
+          return found.map((row) => `${row.series_id} ${row.time} ${row.value}`)
         })
 
         const compare = Effect.fnUntraced(function* () {
@@ -120,8 +167,11 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
             const found = yield* rowsOf(places.parts, stream)
             assert.isAbove(expected.length, 300)
             assert.deepStrictEqual(found, expected, stream)
-            const { read_again, ...saved } = state(places.parts, stream) as Record<string, unknown>
-            assert.deepStrictEqual<unknown>(saved, state(places.single, stream), stream)
+            const [parts, single] = yield* Effect.promise(() =>
+              Promise.all([state(places.parts, stream), state(places.single, stream)])
+            )
+            const { read_again, ...saved } = parts as Record<string, unknown>
+            assert.deepStrictEqual<unknown>(saved, single, stream)
           }
         })
 
@@ -166,6 +216,6 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* single(HOURS)
         yield* compare()
       }),
-    180_000
+    300_000
   )
 })

@@ -89,7 +89,7 @@ export const shareLake = Effect.fnUntraced(function* (
       return { result }
     } catch (error) {
       await own.run("ROLLBACK").catch(() => {})
-      if (isConflict(error)) return { conflict: error }
+      if (!(error instanceof DestinationError) && isConflict(error)) return { conflict: error }
       throw error
     }
   }

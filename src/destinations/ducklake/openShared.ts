@@ -19,7 +19,7 @@ import { openDataFiles } from "./dataFiles.ts"
 import { ducklakeDialect as dialect } from "./ducklakeDialect.ts"
 import { attachLake } from "./openLake.ts"
 import { openPart, stateOf } from "./openPart.ts"
-import { newManifest, savedManifest } from "./prepareTable.ts"
+import { newManifests, savedManifest } from "./prepareTable.ts"
 import { previewCommand } from "./previewCommand.ts"
 import { shareLake } from "./SharedLake.ts"
 
@@ -49,11 +49,12 @@ export const openShared = Effect.fnUntraced(function* (given: OpenOptions) {
     const missing = Array.from(proposed).filter(([stream]) => !saved.has(stream))
     if (missing.length === 0) return saved
     const own = yield* lake.connect
-    const agreed = yield* lake.transact(own, "the length of parts", async ({ run, runQuery }) => {
+    const agreed = yield* lake.transact(own, "the length of parts", async (transaction) => {
+      const add = newManifests(lake, transaction)
       const lengths = new Map<string, number>()
       for (const [stream, partMillis] of missing) {
-        const found = await savedManifest(lake, runQuery, stream)
-        const manifest: Manifest = found ?? (await newManifest(lake, run, runQuery, stream))
+        const found = await savedManifest(lake, transaction.runQuery, stream)
+        const manifest: Manifest = found ?? (await add(stream))
         lengths.set(stream, manifest.partMillis ?? partMillis)
         if (manifest.partMillis === undefined) {
           await saveManifest(dialect, own, { ...manifest, partMillis }, found !== undefined, false)

@@ -9,10 +9,10 @@ import { DestinationError } from "../Destination.ts"
 import type { RunQuery } from "../tables/Dialect.ts"
 import { type Manifest, readManifest, renameAbout, saveManifest, tablesOf } from "../tables/manifests.ts"
 import { DATABASE, folded, ownColumns } from "../tables/names.ts"
-import { quoteName, quoteText } from "../tables/quoteSql.ts"
+import { quoteName } from "../tables/quoteSql.ts"
 import type { SeenLabels } from "../tables/staging/seenLabels.ts"
 import { ducklakeDialect as dialect } from "./ducklakeDialect.ts"
-import type { SharedLake } from "./SharedLake.ts"
+import type { SharedLake, Transaction } from "./SharedLake.ts"
 
 /** The saved manifest of a stream. Fails if parts cannot be written to it. */
 export const savedManifest = async (
@@ -38,42 +38,49 @@ export const savedManifest = async (
 export const isPrepared = ({ hasTable, next, orphan, refreshRows, refreshState }: Manifest): boolean =>
   hasTable && [next, orphan, refreshRows, refreshState].every((left) => left === undefined)
 
-/** A new manifest in a transaction that adds it. Of two such transactions, only one is committed. */
-export const newManifest = async (
-  { options }: Pick<SharedLake, "options">,
-  run: (sql: string) => Promise<unknown>,
-  runQuery: RunQuery,
-  stream: string
-): Promise<Manifest> => {
+/** Makes new manifests in a transaction that adds them. Of two such transactions, only one is committed. */
+export const newManifests = ({ options }: Pick<SharedLake, "options">, { run, runQuery }: Transaction) => {
   const { labelColumns, path, source } = options
-  const entries = await runQuery(`SELECT entry FROM ${dialect.streams}`)
-  const [about] = await runQuery(`SELECT source, label_columns FROM ${dialect.about}`)
-  if (entries.length > 0 && (about?.[0] !== source || about?.[1] !== labelColumns)) {
-    throw new DestinationError({
-      message: `${path} holds data of ${about?.[0]}${about?.[1] === labelColumns ? "" : " with other columns for labels (label_columns)"}, and this is ${source}. Choose another catalog.`,
-      isFatal: true
-    })
+  /** The folded names of the tables of streams, and of all others. */
+  let names: { readonly taken: Set<string>; readonly foreign: ReadonlySet<string> } | undefined
+  const readNames = async () => {
+    const entries = await runQuery(`SELECT entry FROM ${dialect.streams}`)
+    const [about] = await runQuery(`SELECT source, label_columns FROM ${dialect.about}`)
+    if (entries.length > 0 && (about?.[0] !== source || about?.[1] !== labelColumns)) {
+      throw new DestinationError({
+        message:
+          about?.[0] === source
+            ? `${path} is written by other processes with another value of label_columns. Choose another catalog, or use the same value.`
+            : `${path} holds data of ${about?.[0]}, and this is ${source}. Choose another catalog.`,
+        isFatal: true
+      })
+    }
+    await run(renameAbout({ ...options, dialect }))
+    const taken = new Set(
+      entries.flatMap(([entry]) => {
+        try {
+          return tablesOf(JSON.parse(String(entry)) as Manifest).map(folded)
+        } catch {
+          return []
+        }
+      })
+    )
+    const found =
+      await runQuery(`SELECT table_name FROM duckdb_tables() WHERE database_name = '${DATABASE}' AND schema_name = 'main'
+      UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = '${DATABASE}' AND schema_name = 'main' AND NOT internal`)
+    return { taken, foreign: new Set(found.map(([name]) => folded(String(name)))) }
   }
-  await run(renameAbout({ ...options, dialect }))
-  const taken = new Set(
-    entries.flatMap(([entry]) => {
-      try {
-        return tablesOf(JSON.parse(String(entry)) as Manifest).map(folded)
-      } catch {
-        return []
-      }
-    })
-  )
-  const table = dialect.tableName(stream, taken)
-  const names =
-    await runQuery(`SELECT table_name FROM duckdb_tables() WHERE database_name = '${DATABASE}' AND schema_name = 'main'
-    UNION ALL SELECT view_name FROM duckdb_views() WHERE database_name = '${DATABASE}' AND schema_name = 'main' AND NOT internal`)
-  if (names.some(([name]) => folded(String(name)) === folded(table))) {
-    throw new DestinationError({
-      message: `${path} has a table ${quoteName(table)} that was not created by source-prometheus. Rename it, or choose another catalog.`
-    })
+  return async (stream: string): Promise<Manifest> => {
+    names ??= await readNames()
+    const table = dialect.tableName(stream, names.taken)
+    if (names.foreign.has(folded(table))) {
+      throw new DestinationError({
+        message: `${path} has a table ${quoteName(table)} that was not created by source-prometheus. Rename it, or choose another catalog.`
+      })
+    }
+    names.taken.add(folded(table))
+    return { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
   }
-  return { version: 1, stream, table, hasTable: false, lastMillis: null, isUnique: true }
 }
 
 /** The label columns that the table of a manifest has now. */
@@ -84,9 +91,11 @@ const labelsIn = async (
 ): Promise<ReadonlyArray<string> | undefined> => {
   if (!hasTable) return undefined
   const own = new Set(ownColumns(labelColumns).map(([name]) => name))
-  const rows = await runQuery(
-    `SELECT column_name FROM duckdb_columns() WHERE database_name = '${DATABASE}' AND schema_name = 'main'
-     AND table_name = ${quoteText(table)} ORDER BY column_index`
+  const rows = await runQuery(`SELECT column_name FROM (DESCRIBE ${dialect.qualified(table)})`).catch(
+    (error: unknown) => {
+      if (error instanceof Error && error.message.startsWith("Catalog Error")) return []
+      throw error
+    }
   )
   const names = rows.map(([name]) => String(name))
   const missing = Array.from(own).filter((name) => !names.includes(name))
@@ -136,9 +145,10 @@ export const prepareTable = Effect.fnUntraced(function* (
     return hasAll(again, there) ? { table: manifest.table, labels: again } : undefined
   })
   if (found !== undefined) return found
-  return yield* lake.transact(own, `the table of ${stream}`, async ({ run, runQuery }) => {
+  return yield* lake.transact(own, `the table of ${stream}`, async (transaction) => {
+    const { run, runQuery } = transaction
     const saved = await savedManifest(lake, runQuery, stream)
-    const manifest = saved ?? (await newManifest(lake, run, runQuery, stream))
+    const manifest = saved ?? (await newManifests(lake, transaction)(stream))
     const { next, orphan, table } = manifest
     for (const left of [next?.table, orphan]) {
       if (left !== undefined && left !== table) await run(dialect.dropTable(left))

@@ -5,9 +5,12 @@ import { Effect, Option } from "effect"
 import { sharedLayer } from "../../../src/destinations/ducklake/DuckLake.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
+import { choices } from "../../choices.ts"
+import { runs } from "../../support/runs.ts"
 import { loadedTime, put, start, temporaryFolder } from "../drive.ts"
 import { postgresLake } from "../lakes.ts"
 import { alone, filesIn, MINUTE, newLake, partOf, points, rowsIn, share, write } from "./sharedLakes.ts"
+import { sharedRuns } from "./sharedRuns.ts"
 
 describe("parts in a DuckLake", () => {
   it.live("have columns that all processes agree on, whoever saw a label first", () =>
@@ -108,6 +111,42 @@ describe("parts in a DuckLake", () => {
       yield* share(folder, write(partOf(3, 4), [points({ job: "a" }, 3, 4)]))
       assert.lengthOf(yield* rowsIn(folder), 4)
     })
+  )
+
+  it.live("are written once, and to one DuckLake, by processes that start at the same time", () =>
+    Effect.gen(function* () {
+      const folder = yield* newLake
+      const committed = yield* Effect.forEach(
+        [1, 2, 3, 4],
+        (number) =>
+          share(
+            folder,
+            Effect.gen(function* () {
+              const { partLengths } = yield* SharedDestination
+              const lengths = yield* partLengths(new Map([["up", number * 1000]]))
+              const isCommitted = yield* write(partOf(0, 19), [points({ job: "a", [`only${number}`]: "x" }, 0, 19)])
+              return { isCommitted, length: lengths.get("up") }
+            })
+          ),
+        { concurrency: "unbounded" }
+      )
+      assert.lengthOf(
+        committed.filter(({ isCommitted }) => isCommitted),
+        1
+      )
+      assert.strictEqual(new Set(committed.map(({ length }) => length)).size, 1)
+      assert.lengthOf(yield* rowsIn(folder), 20)
+      const { listed, onDisk } = yield* filesIn(folder)
+      assert.deepStrictEqual(onDisk, listed)
+      assert.lengthOf(listed, 1)
+    })
+  )
+
+  it.live.prop(
+    "have the rows and the state of all committed parts, whoever was killed before which statement",
+    [choices],
+    ([choices]) => sharedRuns(choices),
+    { arbitrary: { runs: runs(2, 15) }, timeout: 240_000 }
   )
 
   it.live("refuse a run at the same time, data of another source, and a catalog in a file", () =>
