@@ -63,7 +63,8 @@ export const shareLake = Effect.fnUntraced(function* (
     if (versions < VERSIONS_UNTIL_REOPENED) return Effect.void
     versions = 0
     return Effect.ignore(Effect.tapError(lake.reopen, (error) => Effect.sync(() => (lost = error)))).pipe(
-      use.withPermits(2)
+      use.withPermits(2),
+      Effect.uninterruptible
     )
   })
 
@@ -103,12 +104,14 @@ export const shareLake = Effect.fnUntraced(function* (
       unlessLost(attempt(() => body(queryOn(connection)))).pipe(use.withPermits(1), reads.withPermits(1)),
     /**
      * Runs a transaction, again and again if others were faster. It is rolled back if it is not done. It must change the row of a
-     * stream in the table of manifests, or the one about the DuckLake: only one of two such transactions is committed.
+     * stream in the table of manifests, or the one about the DuckLake: only one of two such transactions is committed. After a
+     * conflict, it calls `undone`: then it is certain that nothing was committed.
      */
     transact: <A>(
       own: DuckDBConnection,
       what: string,
-      body: (transaction: Transaction) => Promise<Outcome<A>>
+      body: (transaction: Transaction) => Promise<Outcome<A>>,
+      undone: () => void = () => {}
     ): Effect.Effect<A, DestinationError> =>
       Effect.gen(function* () {
         const end = (yield* Clock.currentTimeMillis) + PATIENCE_MILLIS
@@ -119,6 +122,7 @@ export const shareLake = Effect.fnUntraced(function* (
             writes.withPermits(1)
           )
           if ("result" in outcome) return outcome.result
+          undone()
           if ((yield* Clock.currentTimeMillis) > end) {
             return yield* new DestinationError({
               message: `${path}: other processes commit all the time, so ${what} was not committed within ${PATIENCE_MILLIS / 60_000} minutes: ${textOf(outcome.conflict).split("\n").at(-1)}. Run again with fewer processes: what was committed is kept.`

@@ -44,24 +44,20 @@ export const openDataFiles = Effect.fnUntraced(function* ({
       where: string
     ) {
       const path = `${yield* folderOf(table)}source-prometheus-${randomUUID()}.parquet`
-      yield* access?.renew ?? Effect.void
-      const rows = yield* attempt(
-        async () =>
-          (
-            await own.run(
-              `COPY (${rowsOf(staged, where)}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`
-            )
-          ).rowsChanged
-      ).pipe(Effect.tapError(() => Effect.ignore(remove(path))))
-      if (rows === 0) {
-        yield* remove(path)
-        return undefined
-      }
-      if (!isS3Url(path)) {
-        yield* onDisk(syncFile(path))
-        yield* onDisk(syncFolder(dirname(path)))
-      }
-      return path
+      const sql = `COPY (${rowsOf(staged, where)}) TO ${quoteText(path)} (FORMAT parquet, COMPRESSION zstd)`
+      const write = Effect.gen(function* () {
+        yield* access?.renew ?? Effect.void
+        const { rowsChanged } = yield* attempt(() => own.run(sql))
+        if (rowsChanged > 0 && !isS3Url(path)) {
+          yield* onDisk(syncFile(path))
+          yield* onDisk(syncFolder(dirname(path)))
+        }
+        return rowsChanged
+      })
+      const rows = yield* Effect.tapError(write, () => Effect.ignore(remove(path)))
+      if (rows > 0) return path
+      yield* remove(path)
+      return undefined
     }),
     remove: (path: string) => remove(path)
   }

@@ -102,13 +102,15 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
       const without = JSON.stringify(assumed)
       if (file?.without !== without) yield* removeFile
       if (rows > 0 && file === undefined) {
-        const path = yield* files.write(own, table, staged, `NOT ${isIn(assumed)}`)
-        if (path !== undefined) file = { path, without, mayBeCommitted: false }
+        const write = files.write(own, table, staged, `NOT ${isIn(assumed)}`)
+        yield* Effect.uninterruptible(
+          Effect.map(write, (path) => {
+            if (path !== undefined) file = { path, without, mayBeCommitted: false }
+          })
+        )
       }
       const added = file
       const isCommitted = yield* lake.transact(own, `a part of ${stream}`, async ({ run, runQuery }) => {
-        // The transaction before this one had a conflict.
-        if (added !== undefined) file = { ...added, mayBeCommitted: false }
         const again = { result: undefined, isDone: false }
         const manifest = await savedManifest(lake, runQuery, stream)
         if (manifest === undefined || !isPrepared(manifest) || manifest.table !== table) return again
@@ -134,6 +136,8 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
         await saveManifest(dialect, own, saved, true, false)
         if (added !== undefined) file = { ...added, mayBeCommitted: true }
         return { result: true, isDone: true }
+      }, () => {
+        file = added
       })
       if (isCommitted === undefined) continue
       yield* removeFile
@@ -143,7 +147,7 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
 
   const writer: PartWriter = {
     write: (blocks) => attempt(() => append(blocks)),
-    commit: (part) => Effect.uninterruptible(commit(part))
+    commit
   }
   return writer
 })

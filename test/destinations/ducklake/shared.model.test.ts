@@ -1,12 +1,17 @@
 /** Parts of several processes in a DuckLake whose catalog is in PostgreSQL. */
+import { readdirSync } from "node:fs"
+import { join } from "node:path"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Option } from "effect"
+import { Destination } from "../../../src/destinations/Destination.ts"
 import { sharedLayer } from "../../../src/destinations/ducklake/DuckLake.ts"
 import { SharedDestination } from "../../../src/destinations/SharedDestination.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
 import { choices } from "../../choices.ts"
 import { runs } from "../../support/runs.ts"
+import { environmentOf } from "../../support/s3.ts"
+import { S3_DATA, S3_ENDPOINT } from "../../support/s3Setup.ts"
 import { loadedTime, put, start, temporaryFolder } from "../drive.ts"
 import { postgresLake } from "../lakes.ts"
 import { alone, filesIn, MINUTE, newLake, partOf, points, rowsIn, share, write } from "./sharedLakes.ts"
@@ -147,6 +152,39 @@ describe("parts in a DuckLake", () => {
     [choices],
     ([choices]) => sharedRuns(choices),
     { arbitrary: { runs: runs(2, 15) }, timeout: 240_000 }
+  )
+
+  it.live("have their files in a bucket, without those of parts that had nothing left to do", () =>
+    Effect.gen(function* () {
+      Object.assign(process.env, environmentOf(process.env[S3_ENDPOINT] ?? ""))
+      const folder = yield* newLake
+      const more = { dataPath: `s3://metrics${folder}/lake` }
+      const twice = yield* share(
+        folder,
+        Effect.all(
+          [1, 2].map(() => write(partOf(0, 19), [points({ job: "a" }, 0, 19)])),
+          { concurrency: "unbounded" }
+        ),
+        more
+      )
+      assert.deepStrictEqual(twice.toSorted(), [false, true])
+      const objects = readdirSync(join(process.env[S3_DATA] ?? "", "metrics", folder, "lake", "main", "up"))
+      assert.lengthOf(
+        objects.filter((name) => name.endsWith(".parquet")),
+        1
+      )
+      yield* share(folder, write(partOf(10, 29, true), [points({ job: "a" }, 10, 29, "2")]), more)
+      const contents = yield* alone(
+        folder,
+        Effect.flatMap(Destination, ({ contents }) => contents("up", "current")),
+        more
+      )
+      assert.deepStrictEqual(contents, {
+        rows: 30,
+        firstMillis: start,
+        lastMillis: start + 29 * MINUTE
+      })
+    })
   )
 
   it.live("refuse a run at the same time, data of another source, and a catalog in a file", () =>

@@ -38,9 +38,13 @@ export const share = <A, E>(
     body.pipe(Effect.provide(sharedLayer({ ...options, ...more })), Effect.provide(NodeServices.layer))
   )
 
-export const alone = <A, E>(folder: string, body: Effect.Effect<A, E, Destination>) =>
+export const alone = <A, E>(
+  folder: string,
+  body: Effect.Effect<A, E, Destination>,
+  more: Partial<OpenOptions> = {}
+) =>
   Effect.flatMap(optionsOf(folder), (options) =>
-    body.pipe(Effect.provide(layer(options)), Effect.provide(NodeServices.layer))
+    body.pipe(Effect.provide(layer({ ...options, ...more })), Effect.provide(NodeServices.layer))
   )
 
 /** A part from one minute to another one. */
