@@ -147,7 +147,8 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
       unlockCreation: Effect.asVoid(attempt(() => rows(`SELECT pg_advisory_unlock(${CREATION})`))),
       folderOf: async (table) => {
         const [found] = await rows(
-          `SELECT s.path::text, s.path_is_relative, t.path::text, t.path_is_relative FROM public.ducklake_table AS t
+          `SELECT s.path::text AS schema_path, s.path_is_relative AS is_schema_relative, t.path::text AS table_path, t.path_is_relative AS is_table_relative
+           FROM public.ducklake_table AS t
            JOIN public.ducklake_schema AS s USING (schema_id)
            WHERE t.end_snapshot IS NULL AND s.end_snapshot IS NULL AND s.schema_name = 'main' AND t.table_name = ${serverText(table)}`
         )
