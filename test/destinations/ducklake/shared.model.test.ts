@@ -14,7 +14,7 @@ import { environmentOf } from "../../support/s3.ts"
 import { S3_DATA, S3_ENDPOINT } from "../../support/s3Setup.ts"
 import { loadedTime, put, start, temporaryFolder } from "../drive.ts"
 import { postgresLake } from "../lakes.ts"
-import { alone, filesIn, MINUTE, newLake, partOf, points, rowsIn, share, write } from "./sharedLakes.ts"
+import { alone, filesIn, MINUTE, newLake, optionsOf, partOf, points, rowsIn, share, write } from "./sharedLakes.ts"
 import { sharedRuns } from "./sharedRuns.ts"
 
 describe("parts in a DuckLake", () => {
@@ -121,6 +121,8 @@ describe("parts in a DuckLake", () => {
   it.live("are written once, and to one DuckLake, by processes that start at the same time", () =>
     Effect.gen(function* () {
       const folder = yield* newLake
+      // Creates the database, but nothing in it.
+      yield* optionsOf(folder)
       const committed = yield* Effect.forEach(
         [1, 2, 3, 4],
         (number) =>
