@@ -65,7 +65,8 @@ const ducklake = Effect.gen(function* () {
   }
   const place: SharedPlace = {
     flags: (folder) => ["--to", catalogOf(folder), "--data-path", `${folder}/data`],
-    rows: (folder, stream, select) => query(folder, `SELECT ${select} FROM lake.main."${stream}" ORDER BY ALL`),
+    rows: (folder, stream, select) =>
+      query(folder, `SELECT ${select} FROM lake.main."${stream}" ORDER BY ALL`),
     state: async (folder, stream) => {
       const [row] = await query(
         folder,

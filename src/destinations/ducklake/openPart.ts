@@ -110,35 +110,40 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
         )
       }
       const added = file
-      const isCommitted = yield* lake.transact(own, `a part of ${stream}`, async ({ run, runQuery }) => {
-        const again = { result: undefined, isDone: false }
-        const manifest = await savedManifest(lake, runQuery, stream)
-        if (manifest === undefined || !isPrepared(manifest) || manifest.table !== table) return again
-        const latest = stateOf(manifest)
-        const state = withPart(latest, part)
-        if (state === undefined) return { result: false, isDone: false }
-        // The rows of the file are outside of these ranges.
-        const overlap = replacedBy(latest, part)
-        if (JSON.stringify(overlap) !== without) return again
-        if (rows > 0 && overlap.length > 0) {
-          const to = dialect.qualified(table)
-          await removeDifferent(run, to, staged, overlap)
-          // A row with the same value stays. Staged rows stay too: they are needed if this transaction has a conflict.
-          const isNew = `NOT EXISTS (FROM ${to} AS old WHERE old.time = r.time AND old.series_id = s.series_id)`
-          await run(insertStaged(to, staged, false, `${isIn(overlap)} AND ${isNew}`))
+      const isCommitted = yield* lake.transact(
+        own,
+        `a part of ${stream}`,
+        async ({ run, runQuery }) => {
+          const again = { result: undefined, isDone: false }
+          const manifest = await savedManifest(lake, runQuery, stream)
+          if (manifest === undefined || !isPrepared(manifest) || manifest.table !== table) return again
+          const latest = stateOf(manifest)
+          const state = withPart(latest, part)
+          if (state === undefined) return { result: false, isDone: false }
+          // The rows of the file are outside of these ranges.
+          const overlap = replacedBy(latest, part)
+          if (JSON.stringify(overlap) !== without) return again
+          if (rows > 0 && overlap.length > 0) {
+            const to = dialect.qualified(table)
+            await removeDifferent(run, to, staged, overlap)
+            // A row with the same value stays. Staged rows stay too: they are needed if this transaction has a conflict.
+            const isNew = `NOT EXISTS (FROM ${to} AS old WHERE old.time = r.time AND old.series_id = s.series_id)`
+            await run(insertStaged(to, staged, false, `${isIn(overlap)} AND ${isNew}`))
+          }
+          if (added !== undefined) await run(addFile(table, added.path))
+          const saved: Manifest = {
+            ...manifest,
+            state: encodeStreamState(state),
+            lastMillis: later(manifest.lastMillis, lastMillis)
+          }
+          await saveManifest(dialect, own, saved, true, false)
+          if (added !== undefined) file = { ...added, mayBeCommitted: true }
+          return { result: true, isDone: true }
+        },
+        () => {
+          file = added
         }
-        if (added !== undefined) await run(addFile(table, added.path))
-        const saved: Manifest = {
-          ...manifest,
-          state: encodeStreamState(state),
-          lastMillis: later(manifest.lastMillis, lastMillis)
-        }
-        await saveManifest(dialect, own, saved, true, false)
-        if (added !== undefined) file = { ...added, mayBeCommitted: true }
-        return { result: true, isDone: true }
-      }, () => {
-        file = added
-      })
+      )
       if (isCommitted === undefined) continue
       yield* removeFile
       return isCommitted

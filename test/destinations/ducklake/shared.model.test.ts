@@ -14,7 +14,18 @@ import { environmentOf } from "../../support/s3.ts"
 import { S3_DATA, S3_ENDPOINT } from "../../support/s3Setup.ts"
 import { loadedTime, put, start, temporaryFolder } from "../drive.ts"
 import { postgresLake } from "../lakes.ts"
-import { alone, filesIn, MINUTE, newLake, optionsOf, partOf, points, rowsIn, share, write } from "./sharedLakes.ts"
+import {
+  alone,
+  filesIn,
+  MINUTE,
+  newLake,
+  optionsOf,
+  partOf,
+  points,
+  rowsIn,
+  share,
+  write
+} from "./sharedLakes.ts"
 import { sharedRuns } from "./sharedRuns.ts"
 
 describe("parts in a DuckLake", () => {
@@ -131,7 +142,9 @@ describe("parts in a DuckLake", () => {
             Effect.gen(function* () {
               const { partLengths } = yield* SharedDestination
               const lengths = yield* partLengths(new Map([["up", number * 1000]]))
-              const isCommitted = yield* write(partOf(0, 19), [points({ job: "a", [`only${number}`]: "x" }, 0, 19)])
+              const isCommitted = yield* write(partOf(0, 19), [
+                points({ job: "a", [`only${number}`]: "x" }, 0, 19)
+              ])
               return { isCommitted, length: lengths.get("up") }
             })
           ),

@@ -1,6 +1,7 @@
 /** Processes that write parts of one stream to a DuckLake at the same time, one of which is killed before one of its statements. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
+
 import { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert } from "@effect/vitest"
 import { Effect, Exit, FileSystem, Layer, Option } from "effect"
 import { sharedLayer } from "../../../src/destinations/ducklake/DuckLake.ts"
@@ -188,7 +189,9 @@ export const sharedRuns = Effect.fnUntraced(function* (choices: Choices) {
   const found = new Map(rows)
   assert.strictEqual(found.size, rows.length, "a series has two rows of one time")
   const writers = Map.groupBy(
-    tasks.filter(({ isCommitted }) => isCommitted !== false).flatMap((task) => [...task.rows.keys()].map((key) => ({ key, task }))),
+    tasks
+      .filter(({ isCommitted }) => isCommitted !== false)
+      .flatMap((task) => [...task.rows.keys()].map((key) => ({ key, task }))),
     ({ key }) => key
   )
   for (const key of found.keys()) assert.isTrue(writers.has(key), key)
