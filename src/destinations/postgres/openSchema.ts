@@ -99,7 +99,7 @@ export const openSchema = Effect.fnUntraced(function* (options: OpenOptions) {
     )
     kinds = yield* read()
   }
-  /** Whoever writes is named in the database, so that a run that has lost its lock commits nothing more. */
+  /** The present writer is named in the database, so that a run that has lost its lock commits nothing more. */
   const writer = randomUUID()
   const shapes = yield* readShapes(querySafely, schema, labelColumns)
   const { damaged, manifests } =
