@@ -1,86 +1,124 @@
 /** A sync that several processes divide among them with `--part`, killed again and again, from real servers. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { basename, join } from "node:path"
-import { DuckDBInstance } from "@duckdb/node-api"
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, type Scope } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
 import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
-import { EXTENSIONS_VARIABLE } from "../support/duckdbExtensions.ts"
 import { iso, minute, start } from "../support/gauge.ts"
-import * as postgres from "../support/postgres.ts"
+import * as Postgres from "../support/postgres.ts"
+import { runInPython } from "../support/pythonDuckdb.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
-/** A destination that several processes can write, in a folder of its own. */
+/** A destination that several processes can write, in a folder of its own, or in a schema of that name. */
 interface SharedPlace {
-  readonly flags: (folder: string) => ReadonlyArray<string>
-  /** The rows of a query of a stream's table, whose columns are named in `select`. */
-  readonly rows: (
-    folder: string,
-    stream: string,
-    select: string
-  ) => Promise<ReadonlyArray<Readonly<Record<string, unknown>>>>
+  /** The value of `--to`. */
+  readonly to: (folder: string) => string
+  /** Other flags of the destination. */
+  readonly flags?: (folder: string) => ReadonlyArray<string>
+  /** The rows of a stream: series, time and value. */
+  readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<string>>
   /** The saved state of a stream as JSON. */
   readonly state: (folder: string, stream: string) => Promise<unknown>
+  /** Whether there is anything yet. */
+  readonly exists: (folder: string) => Promise<boolean>
 }
 
 const parquet: SharedPlace = {
-  flags: (folder) => ["--to", `parquet:${folder}/data`],
-  rows: (folder, stream, select) =>
-    queryDatabase(
+  to: (folder) => `parquet:${folder}/data`,
+  rows: async (folder, stream) => {
+    const rows = await queryDatabase(
       ":memory:",
-      `SELECT ${select} FROM read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
-    ),
+      `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
+       FROM read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
+    )
+    return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
+  },
   state: async (folder, stream) => {
     const path = join(folder, "data", "_state", `${stream}.json`)
     return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).state : undefined
-  }
+  },
+  exists: async (folder) => existsSync(`${folder}/data`)
 }
 
-/** A DuckLake with a catalog in a PostgreSQL of its own, and a database for each folder. */
-const ducklake = Effect.gen(function* () {
-  const server = yield* postgres.make({ settings: { max_connections: "100" } })
-  for (const name of ["single", "parts"]) yield* Effect.promise(() => server.psql(`CREATE DATABASE ${name}`))
+const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
+  to: (folder) => `postgres:${server.urlOf()}?schema=${basename(folder)}`,
+  rows: async (folder, stream) => {
+    const rows = await server.rows(
+      `SELECT series_id || ' ' || to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value AS row
+       FROM "${basename(folder)}"."${stream}" ORDER BY series_id COLLATE "C", time`
+    )
+    return rows.map(({ row }) => row!)
+  },
+  state: async (folder, stream) => {
+    const [row] = await server.rows(
+      `SELECT entry::json ->> 'state' AS state FROM "${basename(folder)}"._source_prometheus_streams WHERE stream = '${stream}'`
+    )
+    return row?.state ? JSON.parse(row.state) : undefined
+  },
+  exists: async (folder) =>
+    (await server.rows(`SELECT 1 AS found FROM pg_namespace WHERE nspname = '${basename(folder)}'`)).length >
+    0
+})
+
+/** A DuckLake with a catalog in PostgreSQL, whose database has the name of the folder. */
+const lakePlace = (server: Postgres.Postgres): SharedPlace => {
+  const databaseOf = (folder: string) => basename(folder)
   const catalogOf = (folder: string) =>
-    `ducklake:postgres:dbname=${basename(folder)} host=127.0.0.1 port=${server.port} user=postgres`
-  const query = async (folder: string, sql: string) => {
-    const instance = await DuckDBInstance.create(":memory:", {
-      threads: "1",
-      extension_directory: process.env[EXTENSIONS_VARIABLE]!
-    })
-    try {
-      const connection = await instance.connect()
-      for (const name of ["ducklake", "postgres_scanner"]) await connection.run(`LOAD ${name}`)
-      await connection.run(`ATTACH '${catalogOf(folder)}' AS lake (READ_ONLY)`)
-      await connection.run("SET TimeZone = 'UTC'")
-      const rows = (await connection.runAndReadAll(sql)).getRowObjectsJS()
-      connection.closeSync()
-      return rows
-    } finally {
-      instance.closeSync()
-    }
-  }
-  const place: SharedPlace = {
-    flags: (folder) => ["--to", catalogOf(folder), "--data-path", `${folder}/data`],
-    rows: (folder, stream, select) =>
-      query(folder, `SELECT ${select} FROM lake.main."${stream}" ORDER BY ALL`),
+    `ducklake:postgres:dbname=${databaseOf(folder)} host=127.0.0.1 port=${server.port} user=postgres`
+  const query = (folder: string, sql: string) =>
+    runInPython([
+      ...["ducklake", "postgres_scanner"].map((name) => `LOAD ${name}`),
+      `ATTACH '${catalogOf(folder)}' AS lake (READ_ONLY)`,
+      "SET TimeZone = 'UTC'",
+      sql
+    ])
+  return {
+    to: catalogOf,
+    flags: (folder) => ["--data-path", `${folder}/data`],
+    rows: async (folder, stream) => {
+      const rows = await query(
+        folder,
+        `SELECT series_id || ' ' || strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') || ' ' || value::VARCHAR
+         FROM lake.main."${stream}" ORDER BY series_id, time`
+      )
+      return rows.map(([row]) => String(row))
+    },
     state: async (folder, stream) => {
       const [row] = await query(
         folder,
         `SELECT entry FROM lake._source_prometheus.streams WHERE stream = '${stream}'`
       )
-      return row === undefined ? undefined : JSON.parse(String(row.entry)).state
-    }
+      return row === undefined ? undefined : JSON.parse(String(row[0])).state
+    },
+    exists: async (folder) =>
+      (await server.psql(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
+        databaseOf(folder)
+      )) !== "0\n"
   }
-  return place
-})
+}
 
-const sharedPlaces = [
-  { name: "parquet", open: Effect.succeed(parquet) },
-  { name: "ducklake in PostgreSQL", open: ducklake }
+/** The destinations, with the servers that they need. */
+const places: ReadonlyArray<{
+  readonly name: string
+  readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope>
+}> = [
+  { name: "parquet", make: Effect.succeed(parquet) },
+  { name: "postgres", make: Effect.map(Postgres.make(), postgresPlace) },
+  {
+    name: "ducklake",
+    make: Effect.gen(function* () {
+      const server = yield* Postgres.make({ settings: { max_connections: "100" } })
+      // The names of the folders below.
+      for (const name of ["single", "parts"])
+        yield* Effect.promise(() => server.psql(`CREATE DATABASE ${name}`))
+      return lakePlace(server)
+    })
+  }
 ]
 
 const streams = ["cpu", "memory", "up"]
@@ -101,11 +139,11 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
   Schema.decodeUnknownSync(Schema.fromJsonString(schema))(text)
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
-  it.live.each(sharedPlaces)(
-    "have the rows and states of one process in $name, whoever is killed when",
-    ({ open }) =>
+  it.live.each(places)(
+    "have the rows and states of one process in $name after kills at random times",
+    ({ make: makePlace }) =>
       Effect.gen(function* () {
-        const { flags: destination, rows, state } = yield* open
+        const { exists, flags: more, rows, state, to } = yield* makePlace
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -116,22 +154,24 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
             step: 60,
             lookback_window: 600
           })
-        const places = { single: files.path("single"), parts: files.path("parts") }
-        for (const folder of Object.values(places)) mkdirSync(folder)
+        const folders = { single: files.path("single"), parts: files.path("parts") }
+        for (const folder of Object.values(folders)) mkdirSync(folder)
         const argumentsOf = (hours: number, folder: string, ...flags: ReadonlyArray<string>) => [
           "run",
           "--config",
           config(hours),
-          ...destination(folder),
+          "--to",
+          to(folder),
+          ...(more?.(folder) ?? []),
           "--json",
           ...flags
         ]
         const single = (hours: number) =>
-          Effect.map(child.run(argumentsOf(hours, places.single)), ({ code, stderr }) =>
+          Effect.map(child.run(argumentsOf(hours, folders.single)), ({ code, stderr }) =>
             assert.strictEqual(code, 0, stderr)
           )
         const part = (index: number, processes: number, hours: number) =>
-          argumentsOf(hours, places.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
+          argumentsOf(hours, folders.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
 
         /** Starts a process again and again until it ends by itself; the first times it is killed. */
         const persistently = Effect.fnUntraced(function* (args: ReadonlyArray<string>, kills: number) {
@@ -151,34 +191,26 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           }
         })
 
-        const rowsOf = Effect.fnUntraced(function* (folder: string, stream: string) {
-          const found = yield* Effect.promise(() =>
-            rows(
-              folder,
-              stream,
-              "series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value"
-            )
-          )
-          return found.map((row) => `${row.series_id} ${row.time} ${row.value}`)
-        })
+        const rowsOf = (folder: string, stream: string) => Effect.promise(() => rows(folder, stream))
+        const stateOf = (folder: string, stream: string) => Effect.promise(() => state(folder, stream))
 
         const compare = Effect.fnUntraced(function* () {
           for (const stream of streams) {
-            const expected = yield* rowsOf(places.single, stream)
-            const found = yield* rowsOf(places.parts, stream)
+            const expected = yield* rowsOf(folders.single, stream)
+            const found = yield* rowsOf(folders.parts, stream)
             assert.isAbove(expected.length, 300)
             assert.deepStrictEqual(found, expected, stream)
-            const [parts, single] = yield* Effect.promise(() =>
-              Promise.all([state(places.parts, stream), state(places.single, stream)])
-            )
-            const { read_again, ...saved } = parts as Record<string, unknown>
-            assert.deepStrictEqual<unknown>(saved, single, stream)
+            const { read_again, ...saved } = (yield* stateOf(folders.parts, stream)) as Record<
+              string,
+              unknown
+            >
+            assert.deepStrictEqual<unknown>(saved, yield* stateOf(folders.single, stream), stream)
           }
         })
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags)),
+            child.run(argumentsOf(hours, folders.parts, "--dry-run", "--part-length", "30m", ...flags)),
             ({ code, stderr, stdout }) => {
               assert.strictEqual(code, 0, stderr)
               return documentOf(DryRunDocument, stdout).parts ?? []
@@ -189,7 +221,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         const planned = yield* partsOf(8, "--parts", "4")
         assert.lengthOf(planned, 3 * 16)
         assert.deepStrictEqual([...new Set(planned.map(({ owner }) => owner))].sort(), [0, 1, 2, 3])
-        assert.isFalse(existsSync(`${places.parts}/data`))
+        assert.isFalse(yield* Effect.promise(() => exists(folders.parts)))
 
         // A backfill: four processes, one of them twice, some of them killed.
         yield* single(8)
@@ -212,11 +244,11 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* compare()
 
         // A run of everything, beside no other process, continues from parts.
-        const all = yield* child.run(argumentsOf(HOURS, places.parts))
+        const all = yield* child.run(argumentsOf(HOURS, folders.parts))
         assert.strictEqual(all.code, 0, all.stderr)
         yield* single(HOURS)
         yield* compare()
       }),
-    300_000
+    180_000
   )
 })

@@ -14,7 +14,13 @@ import { insertStaged, removeRepeated } from "../tables/insertStaged.ts"
 import { type Manifest, saveManifest } from "../tables/manifests.ts"
 import { isBetween, type TimeRange } from "../tables/names.ts"
 import { type StagedSamples, stageSamples } from "../tables/staging/StagedSamples.ts"
-import { areSame, moveLabels, seenLabels } from "../tables/staging/seenLabels.ts"
+import {
+  areSame,
+  type SeenLabels,
+  seenAgain,
+  seenLabels,
+  stageSeriesAgain
+} from "../tables/staging/seenLabels.ts"
 import { removeDifferent } from "../tables/uniqueRows.ts"
 import { addFile, type DataFiles } from "./dataFiles.ts"
 import { ducklakeDialect as dialect } from "./ducklakeDialect.ts"
@@ -42,8 +48,11 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   const { attempt, options } = lake
   const own = yield* lake.connect
   const known = yield* lake.query((runQuery) => knownLabels(lake, runQuery, stream))
-  const most = Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(options.memoryMegabytes * LABELS_PER_MEGABYTE))
-  let labels = options.labelColumns ? seenLabels(known, dialect.columnOf, most) : undefined
+  const rules = {
+    columnOf: dialect.columnOf,
+    most: Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(options.memoryMegabytes * LABELS_PER_MEGABYTE))
+  }
+  let labels: SeenLabels | undefined = options.labelColumns ? seenLabels(known, rules) : undefined
   const staging = stageSamples(lake.duckdb, own, labels)
   let staged: StagedSamples = staging
   const tally = new ContentsTally()
@@ -68,16 +77,17 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   /** Gives the labels the columns that the table has now. */
   const prepare = Effect.gen(function* () {
     const before = labels
-    const prepared = yield* prepareTable(lake, own, stream, before)
-    const after = prepared.labels
-    if (before !== undefined && after !== undefined) {
-      if (staging.seriesCount() > 0 && !(areSame(before, after) && sameOrder(before.names, after.names))) {
-        staged = yield* attempt(() => moveLabels(lake.duckdb, own, staged, before, after))
-        yield* removeFile
-      }
+    const { labels: after, table } = yield* prepareTable(lake, own, stream, (known) =>
+      before === undefined ? undefined : seenAgain(before, known, rules)
+    )
+    // Labels stay in the order in which they were staged, as long as they have the same columns.
+    if (before !== undefined && after !== undefined && !areSame(before, after)) {
+      yield* removeFile
+      yield* attempt(() => stageSeriesAgain(lake.duckdb, own, before, after))
       labels = after
+      staged = { ...staging, labels: after }
     }
-    return prepared.table
+    return table
   })
 
   const commit = Effect.fnUntraced(function* (part: PartResult) {
@@ -156,7 +166,3 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   }
   return writer
 })
-
-/** Whether columns are the first ones of others, so that the columns of rows stay the same. */
-const sameOrder = (before: ReadonlyArray<string>, after: ReadonlyArray<string>): boolean =>
-  before.every((name, index) => after[index] === name)

@@ -128,12 +128,12 @@ export const knownLabels = async (
   return (found === undefined ? undefined : await labelsIn(lake, runQuery, found)) ?? []
 }
 
-/** Gives a stream a table with columns for labels, if it has none yet. */
+/** Gives a stream a table with columns for labels, if it has none yet. `fit` gives the labels columns beside those of the table. */
 export const prepareTable = Effect.fnUntraced(function* (
   lake: SharedLake,
   own: DuckDBConnection,
   stream: string,
-  labels: SeenLabels | undefined
+  fit: (columns: ReadonlyArray<string>) => SeenLabels | undefined
 ) {
   const hasAll = (again: SeenLabels | undefined, there: ReadonlyArray<string>) =>
     again === undefined || again.names.length === there.length
@@ -141,7 +141,7 @@ export const prepareTable = Effect.fnUntraced(function* (
     const manifest = await savedManifest(lake, runQuery, stream)
     if (manifest === undefined || !isPrepared(manifest)) return undefined
     const there = (await labelsIn(lake, runQuery, manifest)) ?? []
-    const again = labels?.again(there)
+    const again = fit(there)
     return hasAll(again, there) ? { table: manifest.table, labels: again } : undefined
   })
   if (found !== undefined) return found
@@ -154,7 +154,7 @@ export const prepareTable = Effect.fnUntraced(function* (
       if (left !== undefined && left !== table) await run(dialect.dropTable(left))
     }
     const there = await labelsIn(lake, runQuery, manifest)
-    const again = labels?.again(there ?? [])
+    const again = fit(there ?? [])
     if (there === undefined) {
       for (const sql of dialect.createTable(table, lake.options.labelColumns, again?.names ?? [])) {
         await run(sql)

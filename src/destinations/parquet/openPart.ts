@@ -7,16 +7,16 @@ import { DestinationError } from "../Destination.ts"
 import { refreshInProgress } from "../manifest.ts"
 import type { PartWriter } from "../SharedDestination.ts"
 import { stageSamples } from "../tables/staging/StagedSamples.ts"
-import { areSame, type SeenLabels, seenLabels } from "../tables/staging/seenLabels.ts"
+import { areSame, type SeenLabels } from "../tables/staging/seenLabels.ts"
 import { DAY, Days } from "./Days.ts"
 import type { Engine } from "./engine.ts"
 import { dayOf, type ParquetManifest, type PartFile } from "./manifest.ts"
 import { mergeParts } from "./mergeParts.ts"
-import { parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
+import { rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { overlaps } from "./parts.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
+import { seenAgain, seenLabels, withColumns } from "./seenLabels.ts"
 import { type NewFile, openSharedParts } from "./sharedParts.ts"
-import { withColumns } from "./withColumns.ts"
 
 /** The saved state of a manifest, which was decoded with it. */
 export const stateOf = ({ state, stream }: ParquetManifest): StreamState | undefined =>
@@ -36,9 +36,7 @@ export const openPart = Effect.fnUntraced(function* (
     })
   }
   const connection = yield* engine.connect
-  let labels: SeenLabels | undefined = place.labelColumns
-    ? seenLabels(manifest.columns, parquetColumnOf)
-    : undefined
+  let labels: SeenLabels | undefined = place.labelColumns ? seenLabels(manifest.columns) : undefined
   const staging = stageSamples(engine.duckdb, connection, labels)
   const mostBytes = yield* engine.stagedBytes
   const parts = yield* openSharedParts(place, engine, connection, stream, nextId)
@@ -68,7 +66,7 @@ export const openPart = Effect.fnUntraced(function* (
   const fitColumns = Effect.fnUntraced(function* (columns: ReadonlyArray<string>) {
     if (labels === undefined) return
     const before = labels
-    const after = before.again(columns)
+    const after = seenAgain(before, columns)
     if (!areSame(before, after)) {
       const moved: Array<NewFile> = []
       for (const file of written) {

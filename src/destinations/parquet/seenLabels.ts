@@ -1,9 +1,24 @@
-/** Moves labels in files to other columns, because other processes have given the columns in another order meanwhile. */
+/** Gives the labels of rows in files other columns, if other processes have given the columns of the stream in another order. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { jsonLine } from "../../records/jsonLine.ts"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { byBytes } from "../../samples/Series.ts"
 import { quoteName } from "../tables/quoteSql.ts"
-import type { SeenLabels } from "../tables/staging/seenLabels.ts"
+import {
+  seenLabels as begin,
+  seenAgain as beginAgain,
+  type SeenLabels
+} from "../tables/staging/seenLabels.ts"
+import { parquetColumnOf } from "./parquetRows.ts"
+
+const rules = { columnOf: parquetColumnOf, most: DEFAULT_LABEL_COLUMNS }
+
+/** Starts with the columns that a stream has. */
+export const seenLabels = (known: ReadonlyArray<string>): SeenLabels => begin(known, rules)
+
+/** The same labels with the columns that a stream has now. */
+export const seenAgain = (seen: SeenLabels, known: ReadonlyArray<string>): SeenLabels =>
+  beginAgain(seen, known, rules)
 
 /** How many series are inserted at once. */
 const BATCH = 500
