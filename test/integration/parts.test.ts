@@ -2,123 +2,44 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema, type Scope } from "effect"
+import { Effect, Schema } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
 import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { iso, minute, start } from "../support/gauge.ts"
-import * as Postgres from "../support/postgres.ts"
-import { runInPython } from "../support/pythonDuckdb.ts"
+import * as S3 from "../support/s3.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
-/** A destination that several processes can write, in a folder of its own, or in a schema of that name. */
+/** A destination that several processes can write. Folders have names of their own. */
 interface SharedPlace {
-  /** The value of `--to`. */
+  /** The value of `--to` for a folder. */
   readonly to: (folder: string) => string
-  /** Other flags of the destination. */
-  readonly flags?: (folder: string) => ReadonlyArray<string>
-  /** The rows of a stream: series, time and value. */
-  readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<string>>
-  /** The saved state of a stream as JSON. */
-  readonly state: (folder: string, stream: string) => Promise<unknown>
-  /** Whether there is anything yet. */
-  readonly exists: (folder: string) => Promise<boolean>
+  /** The variables that it needs. */
+  readonly env: Readonly<Record<string, string>>
+  /** The path of its files. */
+  readonly filesOf: (folder: string) => string
 }
 
-const parquet: SharedPlace = {
+const folders: SharedPlace = {
   to: (folder) => `parquet:${folder}/data`,
-  rows: async (folder, stream) => {
-    const rows = await queryDatabase(
-      ":memory:",
-      `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
-       FROM read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
-    )
-    return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
-  },
-  state: async (folder, stream) => {
-    const path = join(folder, "data", "_state", `${stream}.json`)
-    return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).state : undefined
-  },
-  exists: async (folder) => existsSync(`${folder}/data`)
+  env: {},
+  filesOf: (folder) => join(folder, "data")
 }
 
-const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
-  to: (folder) => `postgres:${server.urlOf()}?schema=${basename(folder)}`,
-  rows: async (folder, stream) => {
-    const rows = await server.rows(
-      `SELECT series_id || ' ' || to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value AS row
-       FROM "${basename(folder)}"."${stream}" ORDER BY series_id COLLATE "C", time`
-    )
-    return rows.map(({ row }) => row!)
-  },
-  state: async (folder, stream) => {
-    const [row] = await server.rows(
-      `SELECT entry::json ->> 'state' AS state FROM "${basename(folder)}"._source_prometheus_streams WHERE stream = '${stream}'`
-    )
-    return row?.state ? JSON.parse(row.state) : undefined
-  },
-  exists: async (folder) =>
-    (await server.rows(`SELECT 1 AS found FROM pg_namespace WHERE nspname = '${basename(folder)}'`)).length >
-    0
-})
+const bucket = Effect.map(
+  S3.make(),
+  ({ data, environment }): SharedPlace => ({
+    to: (folder) => `parquet:s3://metrics/${basename(folder)}`,
+    env: environment,
+    filesOf: (folder) => join(data, "metrics", basename(folder))
+  })
+)
 
-/** A DuckLake with a catalog in PostgreSQL, whose database has the name of the folder. */
-const lakePlace = (server: Postgres.Postgres): SharedPlace => {
-  const databaseOf = (folder: string) => basename(folder)
-  const catalogOf = (folder: string) =>
-    `ducklake:postgres:dbname=${databaseOf(folder)} host=127.0.0.1 port=${server.port} user=postgres`
-  const query = (folder: string, sql: string) =>
-    runInPython([
-      ...["ducklake", "postgres_scanner"].map((name) => `LOAD ${name}`),
-      `ATTACH '${catalogOf(folder)}' AS lake (READ_ONLY)`,
-      "SET TimeZone = 'UTC'",
-      sql
-    ])
-  return {
-    to: catalogOf,
-    flags: (folder) => ["--data-path", `${folder}/data`],
-    rows: async (folder, stream) => {
-      const rows = await query(
-        folder,
-        `SELECT series_id || ' ' || strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') || ' ' || value::VARCHAR
-         FROM lake.main."${stream}" ORDER BY series_id, time`
-      )
-      return rows.map(([row]) => String(row))
-    },
-    state: async (folder, stream) => {
-      const [row] = await query(
-        folder,
-        `SELECT entry FROM lake._source_prometheus.streams WHERE stream = '${stream}'`
-      )
-      return row === undefined ? undefined : JSON.parse(String(row[0])).state
-    },
-    exists: async (folder) =>
-      (await server.psql(
-        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
-        databaseOf(folder)
-      )) !== "0\n"
-  }
-}
-
-/** The destinations, with the servers that they need. */
-const places: ReadonlyArray<{
-  readonly name: string
-  readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope>
-}> = [
-  { name: "parquet", make: Effect.succeed(parquet) },
-  { name: "postgres", make: Effect.map(Postgres.make(), postgresPlace) },
-  {
-    name: "ducklake",
-    make: Effect.gen(function* () {
-      const server = yield* Postgres.make({ settings: { max_connections: "100" } })
-      // The names of the folders below.
-      for (const name of ["single", "parts"])
-        yield* Effect.promise(() => server.psql(`CREATE DATABASE ${name}`))
-      return lakePlace(server)
-    })
-  }
+const sharedPlaces = [
+  { name: "a folder of Parquet files", place: Effect.succeed(folders) },
+  { name: "a bucket of Parquet files", place: bucket }
 ]
 
 const streams = ["cpu", "memory", "up"]
@@ -139,11 +60,11 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
   Schema.decodeUnknownSync(Schema.fromJsonString(schema))(text)
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
-  it.live.each(places)(
-    "have the rows and states of one process in $name after kills at random times",
-    ({ make: makePlace }) =>
+  it.live.each(sharedPlaces)(
+    "have the rows and states of one process in $name, if some are killed at any moment",
+    ({ place }) =>
       Effect.gen(function* () {
-        const { exists, flags: more, rows, state, to } = yield* makePlace
+        const { env, filesOf, to } = yield* place
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -154,31 +75,30 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
             step: 60,
             lookback_window: 600
           })
-        const folders = { single: files.path("single"), parts: files.path("parts") }
-        for (const folder of Object.values(folders)) mkdirSync(folder)
+        const places = { single: files.path("single"), parts: files.path("parts") }
+        for (const folder of Object.values(places)) mkdirSync(folder)
         const argumentsOf = (hours: number, folder: string, ...flags: ReadonlyArray<string>) => [
           "run",
           "--config",
           config(hours),
           "--to",
           to(folder),
-          ...(more?.(folder) ?? []),
           "--json",
           ...flags
         ]
         const single = (hours: number) =>
-          Effect.map(child.run(argumentsOf(hours, folders.single)), ({ code, stderr }) =>
+          Effect.map(child.run(argumentsOf(hours, places.single), { env }), ({ code, stderr }) =>
             assert.strictEqual(code, 0, stderr)
           )
         const part = (index: number, processes: number, hours: number) =>
-          argumentsOf(hours, folders.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
+          argumentsOf(hours, places.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
 
         /** Starts a process again and again until it ends by itself; the first times it is killed. */
         const persistently = Effect.fnUntraced(function* (args: ReadonlyArray<string>, kills: number) {
           for (let left = kills; ; left--) {
             const result = yield* Effect.scoped(
               Effect.gen(function* () {
-                const process = yield* child.start(args)
+                const process = yield* child.start(args, { env })
                 if (left > 0) {
                   yield* Effect.sleep(600 + Math.random() * 1500)
                   process.kill("SIGKILL")
@@ -191,26 +111,36 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           }
         })
 
-        const rowsOf = (folder: string, stream: string) => Effect.promise(() => rows(folder, stream))
-        const stateOf = (folder: string, stream: string) => Effect.promise(() => state(folder, stream))
+        const rowsOf = Effect.fnUntraced(function* (folder: string, stream: string) {
+          const rows = yield* Effect.promise(() =>
+            queryDatabase(
+              ":memory:",
+              `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
+               FROM read_parquet('${filesOf(folder)}/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
+            )
+          )
+          return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
+        })
+
+        const state = (folder: string, stream: string): unknown =>
+          JSON.parse(readFileSync(join(filesOf(folder), "_state", `${stream}.json`), "utf8")).state
 
         const compare = Effect.fnUntraced(function* () {
           for (const stream of streams) {
-            const expected = yield* rowsOf(folders.single, stream)
-            const found = yield* rowsOf(folders.parts, stream)
+            const expected = yield* rowsOf(places.single, stream)
+            const found = yield* rowsOf(places.parts, stream)
             assert.isAbove(expected.length, 300)
             assert.deepStrictEqual(found, expected, stream)
-            const { read_again, ...saved } = (yield* stateOf(folders.parts, stream)) as Record<
-              string,
-              unknown
-            >
-            assert.deepStrictEqual<unknown>(saved, yield* stateOf(folders.single, stream), stream)
+            const { read_again, ...saved } = state(places.parts, stream) as Record<string, unknown>
+            assert.deepStrictEqual<unknown>(saved, state(places.single, stream), stream)
           }
         })
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, folders.parts, "--dry-run", "--part-length", "30m", ...flags)),
+            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags), {
+              env
+            }),
             ({ code, stderr, stdout }) => {
               assert.strictEqual(code, 0, stderr)
               return documentOf(DryRunDocument, stdout).parts ?? []
@@ -221,7 +151,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         const planned = yield* partsOf(8, "--parts", "4")
         assert.lengthOf(planned, 3 * 16)
         assert.deepStrictEqual([...new Set(planned.map(({ owner }) => owner))].sort(), [0, 1, 2, 3])
-        assert.isFalse(yield* Effect.promise(() => exists(folders.parts)))
+        assert.isFalse(existsSync(filesOf(places.parts)))
 
         // A backfill: four processes, one of them twice, some of them killed.
         yield* single(8)
@@ -244,7 +174,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* compare()
 
         // A run of everything, beside no other process, continues from parts.
-        const all = yield* child.run(argumentsOf(HOURS, folders.parts))
+        const all = yield* child.run(argumentsOf(HOURS, places.parts), { env })
         assert.strictEqual(all.code, 0, all.stderr)
         yield* single(HOURS)
         yield* compare()
