@@ -29,7 +29,7 @@ import {
 import { sharedRuns } from "./sharedRuns.ts"
 
 describe("parts in a DuckLake", () => {
-  it.live("have columns that all processes agree on, whoever saw a label first", () =>
+  it.live("have columns that all processes agree on, in any order of new labels", () =>
     Effect.gen(function* () {
       const folder = yield* newLake
       const one = { Case: "1", time: "noon", é: "x" }
@@ -163,7 +163,7 @@ describe("parts in a DuckLake", () => {
   )
 
   it.live.prop(
-    "have the rows and the state of all committed parts, whoever was killed before which statement",
+    "have the rows and the state of all committed parts, with kills before any statement",
     [choices],
     ([choices]) => sharedRuns(choices),
     { arbitrary: { runs: runs(2, 15) }, timeout: 240_000 }
