@@ -34,6 +34,7 @@ const workerFlags = {
   cluster: clusterFlag("The PostgreSQL database that the workers and the run share, without a password"),
   to: runFlags.to,
   gzip: runFlags.gzip,
+  dataPath: runFlags.dataPath,
   memoryMegabytes: runFlags.memoryMegabytes
 }
 
