@@ -155,21 +155,21 @@ const onCluster = async (world: World, load: Load, count: number): Promise<Outco
 }
 
 interface TakeOver {
-  /** From the kill until the other worker has all locks. */
+  /** From the signal until the other worker has all locks. */
   readonly locks: number
-  /** From the kill until the end of the run. */
+  /** From the signal until the end of the run. */
   readonly end: number
 }
 
-/** Kills one of two workers in the middle of a run. */
-const afterKill = (world: World, load: Load): Promise<TakeOver> =>
+/** Stops one of two workers in the middle of a run. */
+const afterSignal = (world: World, load: Load, signal: "SIGKILL" | "SIGTERM"): Promise<TakeOver> =>
   withWorkers(world, load, 2, async ({ args, query, workers }) => {
     const ended = runToEnd(load, args, (rows) => rows > 0)
     const tables = `SELECT tablename FROM pg_tables WHERE tablename LIKE 'v%_locks'`
     const locks = await query(tables)
     await until(() => query(`SELECT count(*) > 0 FROM ${locks.replace(/_locks$/, "_replies")}`), "t")
     const killed = performance.now()
-    workers[0]!.kill("SIGKILL")
+    workers[0]!.kill(signal)
     await until(() => query(`SELECT count(DISTINCT address) FROM ${locks} WHERE address IS NOT NULL`), "1")
     const seconds = (performance.now() - killed) / 1000
     await ended
@@ -202,13 +202,14 @@ const measureAll = async (world: World, day: Dataset): Promise<string> => {
   }
   const large = await table(largeParts(day), [1, 2, 4])
   const small = await table(smallParts(day), [1, 2, 4])
-  log("a worker is killed")
-  const { end, locks } = await afterKill(world, largeParts(day))
-  return [
-    large,
-    small,
-    `One of two workers killed: the other one had its locks after ${locks.toFixed(1)} s, and the run ended after ${end.toFixed(1)} s.`
-  ].join("\n\n")
+  const stops: Array<string> = []
+  for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    log(`one of two workers: ${signal}`)
+    const { end, locks } = await afterSignal(world, largeParts(day), signal)
+    stops.push(`| ${signal} | ${locks.toFixed(1)} | ${end.toFixed(1)} |`)
+  }
+  const head = "| one of two workers | the other one has its locks after s | the run ends after s |"
+  return [large, small, [head, "| --- | ---: | ---: |", ...stops].join("\n")].join("\n\n")
 }
 
 const main = Effect.gen(function* () {
