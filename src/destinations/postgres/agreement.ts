@@ -41,8 +41,8 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
   const { attempt, dialect, labelColumns, path } = database
   const table = (name: string) => `${quoteName(schema)}.${quoteName(name)}`
   const streams = table(ownRelations.streams)
-  /** What DuckDB has seen of the columns of tables. */
-  const seenShapes = new Map<string, string>()
+  /** The columns of tables, by folded name, that DuckDB has seen at least. It looks again only if its cache is cleared. */
+  const seenColumns = new Map(Array.from(opened.shapes, ([name, { names }]) => [name, JSON.stringify(names)]))
 
   const runOn = (own: DuckDBConnection) => (sql: string) => attempt(() => own.run(sql))
   const queryOn =
@@ -81,16 +81,16 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
     attempt(() => saveManifest(dialect, own, manifest, isKnown, false))
 
   /** A short transaction. */
-  const briefly = <A, E extends object>(body: Effect.Effect<A, E>) =>
+  const briefly = <A>(body: Effect.Effect<A, DestinationError>) =>
     persistently(
       exclusively(
         within(
           connection,
           run,
           Effect.tap(body, () => run(isStillWriter))
-        ) as Effect.Effect<A, DestinationError>
+        )
       )
-    ) as Effect.Effect<A, E | DestinationError>
+    )
 
   /** Reads by the connection that all streams share. */
   const alone = <A>(body: Effect.Effect<A, DestinationError>) => persistently(exclusively(body))
@@ -145,10 +145,14 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
 
   /** The manifest of a stream, which gets one if it has none. Refuses a table that is not this program's. */
   const open = Effect.fnUntraced(function* (stream: string) {
-    const found = yield* alone(latest(stream))
-    if (found === undefined) yield* enter(new Map([[stream, undefined]]))
-    const { manifest } = found ?? (yield* alone(latest(stream))) ?? (yield* damaged(stream))
-    const relations = yield* alone(readRelations(query, schema, manifest.table))
+    const entered = alone(latest(stream)).pipe(
+      Effect.flatMap((found) => (found === undefined ? damaged(stream) : Effect.succeed(found.manifest)))
+    )
+    if ((yield* alone(latest(stream))) === undefined) yield* enter(new Map([[stream, undefined]]))
+    const { table } = yield* entered
+    const relations = yield* alone(readRelations(query, schema, table))
+    // Read after the relations: another process may just have created the table, with an entry in the manifest.
+    const manifest = yield* entered
     const fresh = {
       ...database,
       manifests: new Map([[stream, manifest]]),
@@ -222,9 +226,9 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
       })
     }
     const columns = JSON.stringify(shape.names)
-    if (seenShapes.get(table) !== columns) {
+    if (seenColumns.get(folded(table)) !== columns) {
       yield* alone(run(CLEAR_CACHE))
-      seenShapes.set(table, columns)
+      seenColumns.set(folded(table), columns)
     }
     return labelsIn(shape)
   })

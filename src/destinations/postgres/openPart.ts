@@ -20,7 +20,6 @@ import type { OpenSchema } from "./openSchema.ts"
 import { fromServer, onServer, timeBetween } from "./postgresDialect.ts"
 import { isPassing } from "./postgresError.ts"
 import { KEEP_ALIVE } from "./schemaLock.ts"
-import { rollBack } from "./within.ts"
 
 /** How an attempt to commit ends: it is rolled back unless it is committed. */
 type Outcome = "committed" | "nothing left" | "changed meanwhile"
@@ -113,13 +112,18 @@ export const openPart = Effect.fnUntraced(function* (
       AND new.xmin = pg_current_xact_id()::xid AND old.xmin <> pg_current_xact_id()::xid
       AND new.series_id = old.series_id AND new.time = old.time`)
 
+  const rollBack = Effect.promise(() => connection.run("ROLLBACK").then(
+    () => {},
+    () => {}
+  ))
+
   /** Whether the outcome of an earlier attempt is unknown, because the connection was lost during its commit. */
   let mayBeCommitted = false
 
   const tryCommit = Effect.fnUntraced(function* (part: PartResult, rows: Contents, leavesSame: boolean) {
     const found = yield* agreement.open(stream)
     const first = yield* stateOf(found.manifest)
-    if (withPart(first, part) === undefined) return "nothing left"
+    if (withPart(first, part) === undefined) return "nothing left" as const
     if (!found.manifest.isUnique) {
       return yield* new DestinationError({
         message: `${stream} in ${database.path} may have repeated rows, which a run without parts has appended meanwhile. Start this process again.`
@@ -150,9 +154,9 @@ export const openPart = Effect.fnUntraced(function* (
       }
       const state = yield* stateOf(now.manifest)
       const next = withPart(state, part)
-      if (next === undefined) return "nothing left"
+      if (next === undefined) return "nothing left" as const
       // The rows that are in the table already may have been replaced.
-      if (left > 0 && now.text !== before?.text) return "changed meanwhile"
+      if (left > 0 && now.text !== before?.text) return "changed meanwhile" as const
       const overlap = overlapOf(state, part, rows)
       if (overlap !== undefined) yield* run(replace(table, overlap))
       yield* agreement.save(connection, {
@@ -161,7 +165,7 @@ export const openPart = Effect.fnUntraced(function* (
         lastMillis: later(now.manifest.lastMillis, rows.lastMillis)
       })
       yield* run(isStillWriter)
-      return "committed"
+      return "committed" as const
     })
     return yield* run("BEGIN").pipe(
       Effect.andThen(transaction),
@@ -172,11 +176,11 @@ export const openPart = Effect.fnUntraced(function* (
                 mayBeCommitted = isPassing(error)
               })
             )
-          : rollBack(connection)
+          : rollBack
       ),
-      Effect.onError(() => rollBack(connection)),
+      Effect.onError(() => rollBack),
       exclusively
-    ) as Effect.Effect<Outcome, DestinationError>
+    )
   })
 
   const commit = Effect.fnUntraced(function* (part: PartResult) {

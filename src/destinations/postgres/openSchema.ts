@@ -12,6 +12,7 @@ import { loadExtension } from "../tables/extensions.ts"
 import { loadManifests, type Manifest, tablesOf } from "../tables/manifests.ts"
 import { DATABASE, folded, type Relation } from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
+import type { Shape } from "../tables/shapes.ts"
 import { DEFAULT_MEMORY_MEGABYTES, divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
@@ -116,7 +117,7 @@ export const openSchema = Effect.fnUntraced(function* (
   const load = Effect.gen(function* () {
     const relations = yield* readRelations(querySafely, schema)
     const shapes = yield* readShapes(querySafely, schema, labelColumns)
-    return { relations, ...(yield* loadManifests(about, querySafely, { relations, shapes })) }
+    return { relations, shapes, ...(yield* loadManifests(about, querySafely, { relations, shapes })) }
   })
   /**
    * Whoever writes is named in the database, so that a process that has lost its lock commits nothing more. The row of the name is
@@ -147,11 +148,12 @@ export const openSchema = Effect.fnUntraced(function* (
   })
   const none = {
     relations: new Map<string, Relation>(),
+    shapes: new Map<string, Shape>(),
     manifests: new Map<string, Manifest>(),
     damaged: new Set<string>(),
     writer: ""
   }
-  const { damaged, manifests, relations, writer } =
+  const { damaged, manifests, relations, shapes, writer } =
     hold !== "none"
       ? yield* within(connection, run, begin)
       : isOurs
@@ -208,6 +210,8 @@ export const openSchema = Effect.fnUntraced(function* (
     address,
     schema,
     about,
+    /** The shapes of all tables, by folded name. */
+    shapes,
     /** Fails a transaction if this process is no longer the writer, or one of the writers. */
     isStillWriter,
     lockNames,

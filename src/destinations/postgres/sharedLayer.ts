@@ -1,5 +1,5 @@
 /** A schema of PostgreSQL as the destination of parts, which several processes write at the same time. */
-import { Effect, type FileSystem, Layer } from "effect"
+import { Effect, Exit, type FileSystem, Layer, Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { decodeState } from "../../sync/StateStore.ts"
 import { Destination, type DestinationError } from "../Destination.ts"
@@ -25,15 +25,6 @@ const RECOVERY_ATTEMPTS = 10
 const isUnfit = ({ hasTable, isUnique, orphan }: Manifest): boolean =>
   (hasTable && !isUnique) || orphan !== undefined
 
-const unfitStreams = (options: OpenOptions) =>
-  Effect.scoped(
-    Effect.map(openSchema(options, "shared"), ({ database }) =>
-      Array.from(database.manifests.values())
-        .filter(isUnfit)
-        .map(({ stream }) => stream)
-    )
-  )
-
 /** Opens these streams for a run, which repairs them. */
 const recover = ({ exclusive }: SharedOpening, streams: ReadonlyArray<string>) =>
   Effect.scoped(
@@ -44,14 +35,21 @@ const recover = ({ exclusive }: SharedOpening, streams: ReadonlyArray<string>) =
     )
   ).pipe(Effect.provide(exclusive))
 
-const makeFit = Effect.fnUntraced(function* (opening: SharedOpening) {
+/** Opens the schema beside other processes, with nothing left to repair, until the scope closes. */
+const openFit = Effect.fnUntraced(function* (opening: SharedOpening) {
+  const scope = yield* Effect.scope
   for (let left = RECOVERY_ATTEMPTS; ; left--) {
-    const streams = yield* unfitStreams(opening.options)
-    if (streams.length === 0) return
-    // Another process that starts may be doing it.
-    const failed = yield* Effect.flip(Effect.asVoid(recover(opening, streams))).pipe(Effect.option)
-    if (failed._tag === "None") return
-    if (left === 0) return yield* failed.value
+    const attempt = yield* Scope.fork(scope)
+    const opened = yield* Scope.provide(openSchema(opening.options, "shared"), attempt)
+    const unfit = Array.from(opened.database.manifests.values()).filter(isUnfit)
+    if (unfit.length === 0) return opened
+    yield* Scope.close(attempt, Exit.void)
+    const repair = recover(
+      opening,
+      unfit.map(({ stream }) => stream)
+    )
+    // Another process that starts may be doing it, which would make this one wait for the lock in vain.
+    yield* left > 0 ? Effect.ignore(repair) : repair
   }
 })
 
@@ -62,8 +60,7 @@ export const makeSharedLayer = (
   Layer.effect(
     SharedDestination,
     Effect.gen(function* () {
-      yield* makeFit(opening)
-      const opened = yield* openSchema(opening.options, "shared")
+      const opened = yield* openFit(opening)
       const connection = yield* opened.database.connect
       const agreement = makeAgreement(opened, connection)
       const manifests = Effect.map(agreement.alone(agreement.all), ({ manifests }) => [...manifests.values()])

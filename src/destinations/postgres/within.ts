@@ -18,7 +18,7 @@ export const within = <A, E>(
   )
 
 /** DuckDB may know changes of tables that are rolled back. */
-export const rollBack = (connection: DuckDBConnection): Effect.Effect<void> =>
+const rollBack = (connection: DuckDBConnection): Effect.Effect<void> =>
   Effect.promise(async () => {
     await connection.run("ROLLBACK").catch(() => {})
     await connection.run(CLEAR_CACHE).catch(() => {})

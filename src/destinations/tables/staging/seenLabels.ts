@@ -62,7 +62,7 @@ export const stageSeriesAgain = async (
 ): Promise<void> => {
   const labelOf = new Map(Array.from(before.seen, ([label, column]) => [column, label] as const))
   const read = await connection.runAndReadAll("SELECT number, series_id, rest, labels FROM temp.staged_series")
-  const all = read.getRowsJS() as ReadonlyArray<
+  const all = read.getRowsJS() as unknown as ReadonlyArray<
     readonly [number, string, string | null, ReadonlyArray<string | null>]
   >
   await connection.run(
