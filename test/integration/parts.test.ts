@@ -1,39 +1,70 @@
 /** A sync that several processes divide among them with `--part`, killed again and again, from real servers. */
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, type Scope } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
 import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { iso, minute, start } from "../support/gauge.ts"
+import * as Postgres from "../support/postgres.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
-/** A destination that several processes can write, in a folder of its own. */
+/** A destination that several processes can write, in a folder of its own, or in a schema of that name. */
 interface SharedPlace {
-  readonly name: string
   /** The value of `--to`. */
   readonly to: (folder: string) => string
-  /** The table of a stream, and the database to query it in. */
-  readonly table: (folder: string, stream: string) => readonly [database: string, from: string]
+  /** The rows of a stream: series, time and value. */
+  readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<string>>
   /** The saved state of a stream as JSON. */
-  readonly state: (folder: string, stream: string) => unknown
+  readonly state: (folder: string, stream: string) => Promise<unknown>
+  /** Whether there is anything yet. */
+  readonly exists: (folder: string) => Promise<boolean>
 }
 
 const parquet: SharedPlace = {
-  name: "parquet",
   to: (folder) => `parquet:${folder}/data`,
-  table: (folder, stream) => [
-    ":memory:",
-    `read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true)`
-  ],
-  state: (folder, stream) => {
+  rows: async (folder, stream) => {
+    const rows = await queryDatabase(
+      ":memory:",
+      `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
+       FROM read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
+    )
+    return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
+  },
+  state: async (folder, stream) => {
     const path = join(folder, "data", "_state", `${stream}.json`)
     return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).state : undefined
-  }
+  },
+  exists: async (folder) => existsSync(`${folder}/data`)
 }
+
+const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
+  to: (folder) => `postgres:${server.urlOf()}?schema=${basename(folder)}`,
+  rows: async (folder, stream) => {
+    const rows = await server.rows(
+      `SELECT series_id || ' ' || to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value AS row
+       FROM "${basename(folder)}"."${stream}" ORDER BY series_id COLLATE "C", time`
+    )
+    return rows.map(({ row }) => row!)
+  },
+  state: async (folder, stream) => {
+    const [row] = await server.rows(
+      `SELECT entry::json ->> 'state' AS state FROM "${basename(folder)}"._source_prometheus_streams WHERE stream = '${stream}'`
+    )
+    return row?.state ? JSON.parse(row.state) : undefined
+  },
+  exists: async (folder) =>
+    (await server.rows(`SELECT 1 AS found FROM pg_namespace WHERE nspname = '${basename(folder)}'`)).length > 0
+})
+
+/** The destinations, with the servers that they need. */
+const places: ReadonlyArray<{ readonly name: string; readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope> }> = [
+  { name: "parquet", make: Effect.succeed(parquet) },
+  { name: "postgres", make: Effect.map(Postgres.make(), postgresPlace) }
+]
 
 const streams = ["cpu", "memory", "up"]
 
@@ -53,10 +84,11 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
   Schema.decodeUnknownSync(Schema.fromJsonString(schema))(text)
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
-  it.live.each([parquet])(
+  it.live.each(places)(
     "have the rows and states of one process in $name, whoever is killed when",
-    ({ state, table, to }) =>
+    ({ make: makePlace }) =>
       Effect.gen(function* () {
+        const { exists, rows, state, to } = yield* makePlace
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -67,8 +99,8 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
             step: 60,
             lookback_window: 600
           })
-        const places = { single: files.path("single"), parts: files.path("parts") }
-        for (const folder of Object.values(places)) mkdirSync(folder)
+        const folders = { single: files.path("single"), parts: files.path("parts") }
+        for (const folder of Object.values(folders)) mkdirSync(folder)
         const argumentsOf = (hours: number, folder: string, ...flags: ReadonlyArray<string>) => [
           "run",
           "--config",
@@ -79,11 +111,11 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           ...flags
         ]
         const single = (hours: number) =>
-          Effect.map(child.run(argumentsOf(hours, places.single)), ({ code, stderr }) =>
+          Effect.map(child.run(argumentsOf(hours, folders.single)), ({ code, stderr }) =>
             assert.strictEqual(code, 0, stderr)
           )
         const part = (index: number, processes: number, hours: number) =>
-          argumentsOf(hours, places.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
+          argumentsOf(hours, folders.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
 
         /** Starts a process again and again until it ends by itself; the first times it is killed. */
         const persistently = Effect.fnUntraced(function* (args: ReadonlyArray<string>, kills: number) {
@@ -103,31 +135,26 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           }
         })
 
-        const rowsOf = Effect.fnUntraced(function* (folder: string, stream: string) {
-          const [database, from] = table(folder, stream)
-          const rows = yield* Effect.promise(() =>
-            queryDatabase(
-              database,
-              `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value FROM ${from} ORDER BY ALL`
-            )
-          )
-          return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
-        })
+        const rowsOf = (folder: string, stream: string) => Effect.promise(() => rows(folder, stream))
+        const stateOf = (folder: string, stream: string) => Effect.promise(() => state(folder, stream))
 
         const compare = Effect.fnUntraced(function* () {
           for (const stream of streams) {
-            const expected = yield* rowsOf(places.single, stream)
-            const found = yield* rowsOf(places.parts, stream)
+            const expected = yield* rowsOf(folders.single, stream)
+            const found = yield* rowsOf(folders.parts, stream)
             assert.isAbove(expected.length, 300)
             assert.deepStrictEqual(found, expected, stream)
-            const { read_again, ...saved } = state(places.parts, stream) as Record<string, unknown>
-            assert.deepStrictEqual<unknown>(saved, state(places.single, stream), stream)
+            const { read_again, ...saved } = (yield* stateOf(folders.parts, stream)) as Record<
+              string,
+              unknown
+            >
+            assert.deepStrictEqual<unknown>(saved, yield* stateOf(folders.single, stream), stream)
           }
         })
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags)),
+            child.run(argumentsOf(hours, folders.parts, "--dry-run", "--part-length", "30m", ...flags)),
             ({ code, stderr, stdout }) => {
               assert.strictEqual(code, 0, stderr)
               return documentOf(DryRunDocument, stdout).parts ?? []
@@ -138,7 +165,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         const planned = yield* partsOf(8, "--parts", "4")
         assert.lengthOf(planned, 3 * 16)
         assert.deepStrictEqual([...new Set(planned.map(({ owner }) => owner))].sort(), [0, 1, 2, 3])
-        assert.isFalse(existsSync(`${places.parts}/data`))
+        assert.isFalse(yield* Effect.promise(() => exists(folders.parts)))
 
         // A backfill: four processes, one of them twice, some of them killed.
         yield* single(8)
@@ -161,7 +188,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* compare()
 
         // A run of everything, beside no other process, continues from parts.
-        const all = yield* child.run(argumentsOf(HOURS, places.parts))
+        const all = yield* child.run(argumentsOf(HOURS, folders.parts))
         assert.strictEqual(all.code, 0, all.stderr)
         yield* single(HOURS)
         yield* compare()

@@ -19,10 +19,10 @@ import { isPassing } from "./postgresError.ts"
 import { type Query, readRelations, readShapes } from "./relations.ts"
 import { within } from "./within.ts"
 
-/** The manifest of a stream, and its text in the database. */
+/** The manifest of a stream, and its version, which each commit changes. */
 export interface Saved {
   readonly manifest: Manifest
-  readonly text: string
+  readonly version: string
 }
 
 /** How often a transaction is repeated that may succeed then: for half a minute or more. */
@@ -60,12 +60,14 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
   /** The manifest of a stream as the last commit left it; undefined if it has none. */
   const latest = (stream: string, ask: Query = query) =>
     Effect.flatMap(
-      ask(fromServer(`SELECT entry FROM ${streams} WHERE stream = ${serverText(keyOf(stream))}`)),
+      ask(fromServer(`SELECT entry, ctid::text || ' ' || xmin::text FROM ${streams} WHERE stream = ${serverText(keyOf(stream))}`)),
       Effect.fnUntraced(function* (rows) {
         if (rows.length === 0) return undefined
-        const text = String(rows[0]![0])
+        const [text, version] = rows[0]!
         const manifest = rows.length === 1 ? manifestFrom(stream, text) : undefined
-        return manifest === undefined ? yield* damaged(stream) : ({ manifest, text } satisfies Saved)
+        return manifest === undefined
+          ? yield* damaged(stream)
+          : ({ manifest, version: String(version) } satisfies Saved)
       })
     )
 

@@ -155,8 +155,8 @@ export const openPart = Effect.fnUntraced(function* (
       const state = yield* stateOf(now.manifest)
       const next = withPart(state, part)
       if (next === undefined) return "nothing left" as const
-      // The rows that are in the table already may have been replaced.
-      if (left > 0 && now.text !== before?.text) return "changed meanwhile" as const
+      // The rows that were in the table already may have been replaced.
+      if (left > 0 && now.version !== before?.version) return "changed meanwhile" as const
       const overlap = overlapOf(state, part, rows)
       if (overlap !== undefined) yield* run(replace(table, overlap))
       yield* agreement.save(connection, {
