@@ -85,7 +85,8 @@ export const sharedRuns = Effect.fnUntraced(
     for (let round = choices.between(1, 3); round > 0; round--) {
       /** The task that a process commits, until it is committed. */
       const committing = new Map<number, Task>()
-      const count = choices.between(2, 4)
+      // A statement that waits for a lock occupies one of the four threads of Node.
+      const count = choices.between(2, 3)
       const victim = choices.below(count)
       const kind = choices.pick(["kill", "pause", "none"] as const)
       const when = choices.below(120)
