@@ -57,11 +57,15 @@ const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
     return row?.state ? JSON.parse(row.state) : undefined
   },
   exists: async (folder) =>
-    (await server.rows(`SELECT 1 AS found FROM pg_namespace WHERE nspname = '${basename(folder)}'`)).length > 0
+    (await server.rows(`SELECT 1 AS found FROM pg_namespace WHERE nspname = '${basename(folder)}'`)).length >
+    0
 })
 
 /** The destinations, with the servers that they need. */
-const places: ReadonlyArray<{ readonly name: string; readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope> }> = [
+const places: ReadonlyArray<{
+  readonly name: string
+  readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope>
+}> = [
   { name: "parquet", make: Effect.succeed(parquet) },
   { name: "postgres", make: Effect.map(Postgres.make(), postgresPlace) }
 ]

@@ -8,7 +8,14 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Schedule, Struct } from "effect"
 import { DestinationError } from "../Destination.ts"
-import { keyOf, loadManifests, type Manifest, manifestFrom, saveManifest, tablesOf } from "../tables/manifests.ts"
+import {
+  keyOf,
+  loadManifests,
+  type Manifest,
+  manifestFrom,
+  saveManifest,
+  tablesOf
+} from "../tables/manifests.ts"
 import { folded, ownColumns } from "../tables/names.ts"
 import { quoteName } from "../tables/quoteSql.ts"
 import type { Shape } from "../tables/shapes.ts"
@@ -28,7 +35,9 @@ export interface Saved {
 /** How often a transaction is repeated that may succeed then: for half a minute or more. */
 const ATTEMPTS = 10
 
-const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("8 seconds")]))
+const pauses = Schedule.jittered(
+  Schedule.min([Schedule.exponential("100 millis"), Schedule.spaced("8 seconds")])
+)
 
 /** Repeats a transaction after errors that may be over. It must not matter whether it was committed before. */
 export const persistently = <A, E extends object, R>(body: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
@@ -60,7 +69,11 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
   /** The manifest of a stream as the last commit left it; undefined if it has none. */
   const latest = (stream: string, ask: Query = query) =>
     Effect.flatMap(
-      ask(fromServer(`SELECT entry, ctid::text || ' ' || xmin::text FROM ${streams} WHERE stream = ${serverText(keyOf(stream))}`)),
+      ask(
+        fromServer(
+          `SELECT entry, ctid::text || ' ' || xmin::text FROM ${streams} WHERE stream = ${serverText(keyOf(stream))}`
+        )
+      ),
       Effect.fnUntraced(function* (rows) {
         if (rows.length === 0) return undefined
         const [text, version] = rows[0]!
@@ -122,7 +135,15 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
             taken.add(folded(name))
             yield* save(
               connection,
-              { version: 1, stream, table: name, hasTable: false, lastMillis: null, isUnique: true, ...length },
+              {
+                version: 1,
+                stream,
+                table: name,
+                hasTable: false,
+                lastMillis: null,
+                isUnique: true,
+                ...length
+              },
               false
             )
           } else if (partMillis !== undefined && !lengths.has(stream)) {

@@ -13,7 +13,13 @@ import type { Manifest } from "../tables/manifests.ts"
 import { isBetween, type TimeRange } from "../tables/names.ts"
 import { quoteName } from "../tables/quoteSql.ts"
 import { type StagedSamples, stageSamples } from "../tables/staging/StagedSamples.ts"
-import { areSame, type SeenLabels, seenAgain, seenLabels, stageSeriesAgain } from "../tables/staging/seenLabels.ts"
+import {
+  areSame,
+  type SeenLabels,
+  seenAgain,
+  seenLabels,
+  stageSeriesAgain
+} from "../tables/staging/seenLabels.ts"
 import { DIFFERS, partsOf } from "../tables/uniqueRows.ts"
 import { type Agreement, persistently } from "./agreement.ts"
 import type { OpenSchema } from "./openSchema.ts"
@@ -112,10 +118,12 @@ export const openPart = Effect.fnUntraced(function* (
       AND new.xmin = pg_current_xact_id()::xid AND old.xmin <> pg_current_xact_id()::xid
       AND new.series_id = old.series_id AND new.time = old.time`)
 
-  const rollBack = Effect.promise(() => connection.run("ROLLBACK").then(
-    () => {},
-    () => {}
-  ))
+  const rollBack = Effect.promise(() =>
+    connection.run("ROLLBACK").then(
+      () => {},
+      () => {}
+    )
+  )
 
   /** Whether the outcome of an earlier attempt is unknown, because the connection was lost during its commit. */
   let mayBeCommitted = false

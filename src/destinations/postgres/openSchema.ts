@@ -17,7 +17,14 @@ import { DEFAULT_MEMORY_MEGABYTES, divideBytes, startDuckDB } from "../tables/st
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
 import { parseAddress, withName } from "./address.ts"
-import { CLEAR_CACHE, fromServer, onServer, ownRelations, postgresDialect, serverText } from "./postgresDialect.ts"
+import {
+  CLEAR_CACHE,
+  fromServer,
+  onServer,
+  ownRelations,
+  postgresDialect,
+  serverText
+} from "./postgresDialect.ts"
 import { postgresError } from "./postgresError.ts"
 import { readRelations, readShapes } from "./relations.ts"
 import { type Hold, lockSchema } from "./schemaLock.ts"
@@ -124,7 +131,11 @@ export const openSchema = Effect.fnUntraced(function* (
    * locked while manifests are loaded: such a process cannot change them afterwards.
    */
   const begin = Effect.gen(function* () {
-    yield* run(onServer(`DO $source_prometheus$ BEGIN PERFORM 1 FROM ${aboutTable} FOR UPDATE; END $source_prometheus$`))
+    yield* run(
+      onServer(
+        `DO $source_prometheus$ BEGIN PERFORM 1 FROM ${aboutTable} FOR UPDATE; END $source_prometheus$`
+      )
+    )
     const loaded = yield* load
     const isEmpty = loaded.manifests.size === 0 && loaded.damaged.size === 0
     const mine = `${hold === "shared" ? SHARED_TOKEN : ""}${randomUUID()}`
@@ -154,11 +165,7 @@ export const openSchema = Effect.fnUntraced(function* (
     writer: ""
   }
   const { damaged, manifests, relations, shapes, writer } =
-    hold !== "none"
-      ? yield* within(connection, run, begin)
-      : isOurs
-        ? { ...(yield* load), writer: "" }
-        : none
+    hold !== "none" ? yield* within(connection, run, begin) : isOurs ? { ...(yield* load), writer: "" } : none
   const isStillWriter = onServer(`DO $source_prometheus$ BEGIN
     IF NOT EXISTS (SELECT 1 FROM ${aboutTable} WHERE writer = ${serverText(writer)} FOR SHARE) THEN
       RAISE EXCEPTION 'another run has taken over the schema';

@@ -32,7 +32,9 @@ export const lockSchema = Effect.fnUntraced(function* (
     attempt(() => holder.run("BEGIN")),
     () => Effect.ignore(attempt(() => holder.run("ROLLBACK")))
   )
-  yield* attempt(() => holder.run(onServer(`SET LOCAL idle_in_transaction_session_timeout = 0; ${KEEP_ALIVE}`)))
+  yield* attempt(() =>
+    holder.run(onServer(`SET LOCAL idle_in_transaction_session_timeout = 0; ${KEEP_ALIVE}`))
+  )
   const take = hold === "alone" ? "pg_try_advisory_xact_lock" : "pg_try_advisory_xact_lock_shared"
   const tryLock = Effect.flatMap(rows(`SELECT ${take}(${key})`), ([row]) =>
     row?.[0] === true ? Effect.void : Effect.fail("held" as const)

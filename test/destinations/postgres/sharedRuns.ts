@@ -160,7 +160,10 @@ export const sharedRuns = Effect.fnUntraced(
                  FROM "${schema}".up`
               )
             )
-      assert.deepStrictEqual(sorted(rows.map(({ key, value }) => [key!, value!] as const)), sorted(model.rows))
+      assert.deepStrictEqual(
+        sorted(rows.map(({ key, value }) => [key!, value!] as const)),
+        sorted(model.rows)
+      )
       const { contents, loaded } = yield* Effect.gen(function* () {
         const destination = yield* Destination
         return {

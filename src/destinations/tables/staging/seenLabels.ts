@@ -61,7 +61,9 @@ export const stageSeriesAgain = async (
   acceptsText: (text: string) => boolean = () => true
 ): Promise<void> => {
   const labelOf = new Map(Array.from(before.seen, ([label, column]) => [column, label] as const))
-  const read = await connection.runAndReadAll("SELECT number, series_id, rest, labels FROM temp.staged_series")
+  const read = await connection.runAndReadAll(
+    "SELECT number, series_id, rest, labels FROM temp.staged_series"
+  )
   const all = read.getRowsJS() as unknown as ReadonlyArray<
     readonly [number, string, string | null, ReadonlyArray<string | null>]
   >
