@@ -17,7 +17,7 @@ const needed = engines.node.replace(/^>=/, "")
 
 rmSync(folder, { recursive: true, force: true })
 
-// The program: `source-prometheus.js` starts `main.mjs`, which contains nearly everything.
+// The program: `source-prometheus.js` starts `main.mjs`. With the file that it shares with the cluster, that is nearly everything.
 //
 // There are two files because Node only caches the compiled code of modules that are loaded after the cache is enabled.
 // This reduces startup time by a fifth. The launcher is old JavaScript, so that an old Node can print its message.
@@ -125,7 +125,7 @@ const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
   { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
   { entry: "src/prometheus/http/authentication/awsCredentials.ts", file: "aws.mjs" },
-  // Its other format of modules, of which a bundler takes only what is used.
+  // Its newer format of modules: a bundler can leave out unused parts of it.
   { entry: "src/destinations/objects/s3Library.ts", file: "s3.mjs", mainFields: ["module", "main"] },
   {
     entry: "src/prometheus/http/authentication/googleLibrary.ts",
@@ -177,7 +177,7 @@ const program = await build({
   outdir: folder,
   outExtension: { ".js": ".mjs" },
   splitting: true,
-  chunkNames: "main-[hash]",
+  chunkNames: "common-[hash]",
   minify: true,
   legalComments: "inline",
   // A native module, which is only used if it is installed.

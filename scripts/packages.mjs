@@ -1,5 +1,5 @@
 // The two packages of npm, made from one build: the library without a command and without DuckDB, and the commands with it.
-// Whoever imports the library gets neither 70 MB of DuckDB nor a command called `effect`.
+// Projects that use the library get neither 70 MB of DuckDB nor a command called `effect`.
 import { copyFileSync, cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { thirdPartyLicences } from "./licenses.mjs"

@@ -58,7 +58,7 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
     yield* Effect.forEach(
       parts,
       Effect.fnUntraced(function* (part) {
-        // What failed for good would fail for the other parts too.
+        // Such an error would fail the other parts too.
         if (tally.error !== undefined) return
         const result = yield* Effect.result(
           queue.submit(part, {
@@ -120,7 +120,7 @@ class PartsTally {
   error: string | undefined
   points = 0
   #rows = 0
-  /** Workers count the series of their parts, most of which are the same. */
+  /** Workers count the series of their parts. Most of these are the same. */
   #series = 0
   #retries = 0
   #span: StreamSummary["span"]

@@ -1,4 +1,4 @@
-/** The destinations that `suite.model.test.ts` tests. A new one in this list gets all of its scenarios. */
+/** The destinations that the files `suite.*.model.test.ts` test. A new one in this list gets all scenarios of `suite.ts`. */
 import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -187,7 +187,7 @@ const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend =>
       /is damaged: _source_prometheus\.streams has an entry of up that/
     ]
   },
-  runs: runs(1, 3)
+  runs: runs(1, 2)
 })
 const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
   const pattern = join(folder, fileName(stream), "*", "*.parquet")
@@ -265,7 +265,7 @@ const postgres: TestBackend = {
       /is damaged: _source_prometheus_streams has an entry of up that/
     ]
   },
-  runs: runs(1, 3)
+  runs: runs(1, 2)
 }
 
 /** The S3 server keeps each object in a file, which is read and damaged there. */
@@ -330,3 +330,9 @@ export const backends: ReadonlyArray<TestBackend> = [
   jsonl(true),
   postgres
 ]
+
+/** Whether a destination of the list is a DuckLake. */
+export const isLake = (name: string): boolean => name.startsWith("ducklake")
+
+/** Whether it is on a server. */
+export const isRemote = (name: string): boolean => ["parquet in S3", "postgres"].includes(name)

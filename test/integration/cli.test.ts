@@ -23,6 +23,7 @@ import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { onMetric, serve } from "../support/mockServer.ts"
+import { modulesAtStart } from "../support/programFiles.ts"
 
 const executable = fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url))
 
@@ -57,9 +58,9 @@ const keysOf = (folder: string): ReadonlySet<string> => {
 }
 
 describe("the executable", () => {
-  /** Copies its two files into a folder. */
+  /** Copies the files that it loads at its start into a folder. */
   const copyAlone = (folder: string): string => {
-    for (const file of [basename(executable), "main.mjs"])
+    for (const file of [basename(executable), ...modulesAtStart()])
       copyFileSync(join(dirname(executable), file), join(folder, file))
     return join(folder, basename(executable))
   }

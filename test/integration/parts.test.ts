@@ -89,7 +89,7 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
   it.live.each(places)(
-    "have the rows and states of one process in $name, whoever is killed when",
+    "have the rows and states of one process in $name after kills at random times",
     ({ make: makePlace }) =>
       Effect.gen(function* () {
         const { exists, rows, state, to } = yield* makePlace

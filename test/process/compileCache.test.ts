@@ -13,14 +13,12 @@ import {
   writeFileSync
 } from "node:fs"
 import { dirname, join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
+import { dist, modulesAtStart } from "../support/programFiles.ts"
 import { isRoot, STRANGER } from "./machine.ts"
-
-const dist = dirname(fileURLToPath(new URL("../../dist/source-prometheus.js", import.meta.url)))
 
 /** Leaves only the cache that the program chooses itself. */
 const noCache = {
@@ -133,6 +131,7 @@ const poison = Effect.fnUntraced(function* ({ path }: connector.Workspace) {
   const main = join(program, "main.mjs")
   const script = join(program, "source-prometheus.js")
   copyFileSync(join(dist, "source-prometheus.js"), script)
+  for (const name of modulesAtStart()) copyFileSync(join(dist, name), join(program, name))
   const source = readFileSync(join(dist, "main.mjs"), "utf8")
   const evil = 'process.stdout.write("evil")'.padEnd(source.length)
 

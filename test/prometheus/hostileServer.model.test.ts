@@ -369,7 +369,8 @@ describe("a body that arrives too slowly", { concurrent: true }, () => {
         Effect.gen(function* () {
           const error = yield* Effect.flip(samplesOf(client))
           assert.strictEqual(error.reason, "Timeout")
-          assert.match(error.message, /delivered only a few bytes within 1 s\./)
+          // On a busy machine, a second may pass between two bytes.
+          assert.match(error.message, /(did not continue|delivered only a few bytes) within 1 s\./)
         }),
       config
     )

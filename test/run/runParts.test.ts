@@ -305,7 +305,7 @@ interface Arrival {
 
 const LOOKBACK = 7
 
-/** Three streams, of which one begins later. Some samples are late, but not later than the look-back. */
+/** Three streams. One begins later. Some samples are late, but not later than the look-back. */
 const arrivalsOf = (choices: Choices, points: number): ReadonlyArray<Arrival> =>
   [0, 1, 2].flatMap((series) =>
     Array.from({ length: points }, (_, at) => ({

@@ -53,7 +53,7 @@ describe("the image", () => {
     const added = [...after.keys()].filter(
       (path) => !before.has(path) && !before.has(path.replace("/home/airbyte", "/home/node"))
     )
-    assert.deepStrictEqual(added.map((path) => path.replace(/(\/main-)\w+(\.mjs)$/, "$1$2")).sort(), [
+    assert.deepStrictEqual(added.map((path) => path.replace(/(\/common-)\w+(\.mjs)$/, "$1$2")).sort(), [
       "/airbyte",
       "/config",
       "/secrets",
@@ -62,8 +62,8 @@ describe("the image", () => {
       `${program}/THIRD-PARTY-LICENSES`,
       `${program}/aws.mjs`,
       `${program}/cluster.mjs`,
+      `${program}/common-.mjs`,
       `${program}/google.mjs`,
-      `${program}/main-.mjs`,
       `${program}/main.mjs`,
       `${program}/regexp.mjs`,
       `${program}/report.mjs`,

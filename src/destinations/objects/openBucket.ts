@@ -35,7 +35,7 @@ const ABOUT = `${INSIDE}_about.json`
 /** An open prefix and its manifests, for one run at a time. */
 export interface OpenBucket<E extends StreamManifest> extends OpenPlace<E> {
   readonly objects: ObjectStore
-  /** The sizes of objects that readers do not see yet, by their keys. Whoever adds or removes one changes it. */
+  /** The sizes of objects that readers do not see yet, by their keys. Each addition and removal updates them. */
   readonly fresh: Map<string, number>
   /** Whether a manifest may have been saved although this was reported as an error. */
   readonly isUncertain: (stream: string) => boolean

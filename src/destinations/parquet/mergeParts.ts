@@ -32,7 +32,7 @@ export const filesToMerge = (
   return full ?? []
 }
 
-/** Merges the small files of days, some of which are complete now. */
+/** Merges the small files of days. Some of these days are complete now. */
 export const mergeParts = Effect.fnUntraced(function* (
   parts: SharedParts,
   days: ReadonlySet<string>,

@@ -5,9 +5,9 @@ import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { byBytes } from "../../samples/Series.ts"
 import { quoteName } from "../tables/quoteSql.ts"
 import {
-  type SeenLabels,
+  seenLabels as begin,
   seenAgain as beginAgain,
-  seenLabels as begin
+  type SeenLabels
 } from "../tables/staging/seenLabels.ts"
 import { parquetColumnOf } from "./parquetRows.ts"
 

@@ -127,7 +127,7 @@ export const openSharedParts = Effect.fnUntraced(function* (
         for (const { id } of last) aside.delete(id)
         return true
       }
-      // Whoever shuts this process out does so before anything else, and replaces the manifest before it removes files.
+      // Another process shuts this one out before anything else, and replaces the manifest before it removes files.
       yield* place.check
       const settled = yield* place.settle(manifest)
       const next = yield* change(settled).pipe(

@@ -99,7 +99,7 @@ const parseWords = (text: string): Result.Result<Parsed, string> => {
   return Result.succeed({ connection: kept.trim(), parameters })
 }
 
-/** The connection with the name of this process, for whoever looks at the server's list of connections. */
+/** The connection with the name of this process, for the server's list of connections. */
 export const withName = (connection: string, name: string): string => {
   if (/(?:^|[\s?&])(?:fallback_)?application_name\s*=/.test(connection)) return connection
   return connection.startsWith("postgresql://")

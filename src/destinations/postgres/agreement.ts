@@ -3,7 +3,7 @@
  * a short transaction of its own, which finds what another process has done before.
  *
  * Locks are taken in this order: of names, of a manifest, of a table. A commit of rows has the one of its table first, so it takes
- * no lock of names, and whoever changes a table with rows has no lock of its manifest.
+ * no lock of names, and a process that changes a table with rows has no lock of its manifest.
  */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Schedule, Struct } from "effect"

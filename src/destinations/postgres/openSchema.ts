@@ -127,7 +127,7 @@ export const openSchema = Effect.fnUntraced(function* (
     return { relations, shapes, ...(yield* loadManifests(about, querySafely, { relations, shapes })) }
   })
   /**
-   * Whoever writes is named in the database, so that a process that has lost its lock commits nothing more. The row of the name is
+   * The present writer is named in the database, so that a process that has lost its lock commits nothing more. The row of the name is
    * locked while manifests are loaded: such a process cannot change them afterwards.
    */
   const begin = Effect.gen(function* () {

@@ -41,7 +41,7 @@ export interface Dialect {
   readonly rowsByMinute: (table: string, range: TimeRange | undefined) => string
   /** A query for the number of rows, and the first and last time in milliseconds. `where` is a condition of this dialect. */
   readonly contents: (table: string, where: string) => string
-  /** A condition for the last rows of a table, of which there are so many. */
+  /** A condition for this many last rows of a table. */
   readonly lastRows: (runQuery: RunQuery, table: string, rows: number) => Promise<string>
   /** Has the database number the rows that are appended to a table from now on, if it does not keep their order by itself. */
   readonly numberRows?: (table: string) => string

@@ -72,13 +72,13 @@ describe("a schema of PostgreSQL that several processes write", () => {
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   it.live.prop(
-    "has the rows and the state of all committed parts, whoever was killed or paused when",
+    "has the rows and the state of all committed parts after kills and pauses at random times",
     [choices],
     ([choices]) => sharedRuns(shared, `runs_${schemas++}`, choices),
     { arbitrary: { runs: runs(5, 40) }, timeout: 240_000 }
   )
 
-  it.live("has columns that all processes agree on, whoever saw a label first", () =>
+  it.live("has columns that all processes agree on, in the order in which they were first seen", () =>
     Effect.gen(function* () {
       const server = yield* Postgres.make()
       const one = { Case: "1", time: "noon", é: "x" }

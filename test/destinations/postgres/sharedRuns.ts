@@ -1,6 +1,7 @@
 /** Random processes that write parts into one schema of PostgreSQL at the same time, compared with a slow and obvious model. */
-import * as NodeServices from "@effect/platform-node/NodeServices"
+
 import { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
+import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert } from "@effect/vitest"
 import { Effect, Exit, Option } from "effect"
 import { Destination } from "../../../src/destinations/Destination.ts"
@@ -146,7 +147,7 @@ export const sharedRuns = Effect.fnUntraced(
           }
         })
       )
-      // Whoever comes next.
+      // The next process.
       const state = yield* Effect.flatMap(SharedDestination, ({ states }) => states.load("up")).pipe(
         Effect.provide(sharedLayer(options(MEMORY + 20)))
       )

@@ -1,0 +1,4 @@
+import { isLake } from "./backends.ts"
+import { testBackends } from "./suite.ts"
+
+testBackends(isLake)

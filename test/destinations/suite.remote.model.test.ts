@@ -1,0 +1,4 @@
+import { isRemote } from "./backends.ts"
+import { testBackends } from "./suite.ts"
+
+testBackends(isRemote)
