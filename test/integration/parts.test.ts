@@ -197,6 +197,6 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* single(HOURS)
         yield* compare()
       }),
-    180_000
+    300_000
   )
 })
