@@ -24,7 +24,7 @@ const withRequests = (counted: Counted) =>
     })
   )
 
-const isChange = (operation: Operation): boolean => !/^(Get|List)/.test(operation)
+const isChange = (operation: Operation): boolean => !/^(Get|Head|List)/.test(operation)
 
 const fail = (name: string) => Promise.reject(Object.assign(new Error(name), { name }))
 

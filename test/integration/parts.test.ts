@@ -10,12 +10,15 @@ import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 import * as Postgres from "../support/postgres.ts"
+import * as S3 from "../support/s3.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
 /** A destination that several processes can write, in a folder of its own, or in a schema of that name. */
 interface SharedPlace {
   /** The value of `--to`. */
   readonly to: (folder: string) => string
+  /** The variables that it needs. */
+  readonly env: Readonly<Record<string, string>>
   /** The rows of a stream: series, time and value. */
   readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<string>>
   /** The saved state of a stream as JSON. */
@@ -24,25 +27,29 @@ interface SharedPlace {
   readonly exists: (folder: string) => Promise<boolean>
 }
 
-const parquet: SharedPlace = {
-  to: (folder) => `parquet:${folder}/data`,
+const parquet = (
+  to: SharedPlace["to"],
+  filesOf: (folder: string) => string,
+  env: SharedPlace["env"] = {}
+): SharedPlace => ({
+  to,
+  env,
   rows: async (folder, stream) => {
     const rows = await queryDatabase(
       ":memory:",
       `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
-       FROM read_parquet('${folder}/data/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
+       FROM read_parquet('${filesOf(folder)}/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
     )
     return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
   },
-  state: async (folder, stream) => {
-    const path = join(folder, "data", "_state", `${stream}.json`)
-    return existsSync(path) ? JSON.parse(readFileSync(path, "utf8")).state : undefined
-  },
-  exists: async (folder) => existsSync(`${folder}/data`)
-}
+  state: async (folder, stream) =>
+    JSON.parse(readFileSync(join(filesOf(folder), "_state", `${stream}.json`), "utf8")).state,
+  exists: async (folder) => existsSync(filesOf(folder))
+})
 
 const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
   to: (folder) => `postgres:${server.urlOf()}?schema=${basename(folder)}`,
+  env: {},
   rows: async (folder, stream) => {
     const rows = await server.rows(
       `SELECT series_id || ' ' || to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value AS row
@@ -66,8 +73,26 @@ const places: ReadonlyArray<{
   readonly name: string
   readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope>
 }> = [
-  { name: "parquet", make: Effect.succeed(parquet) },
-  { name: "postgres", make: Effect.map(Postgres.make(), postgresPlace) }
+  {
+    name: "a folder of Parquet files",
+    make: Effect.succeed(
+      parquet(
+        (folder) => `parquet:${folder}/data`,
+        (folder) => join(folder, "data")
+      )
+    )
+  },
+  {
+    name: "a bucket of Parquet files",
+    make: Effect.map(S3.make(), ({ data, environment }) =>
+      parquet(
+        (folder) => `parquet:s3://metrics/${basename(folder)}`,
+        (folder) => join(data, "metrics", basename(folder)),
+        environment
+      )
+    )
+  },
+  { name: "PostgreSQL", make: Effect.map(Postgres.make(), postgresPlace) }
 ]
 
 const streams = ["cpu", "memory", "up"]
@@ -89,10 +114,10 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
   it.live.each(places)(
-    "have the rows and states of one process in $name after kills at random times",
+    "have the rows and states of one process in $name, if some are killed at any moment",
     ({ make: makePlace }) =>
       Effect.gen(function* () {
-        const { exists, rows, state, to } = yield* makePlace
+        const { env, exists, rows, state, to } = yield* makePlace
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -115,7 +140,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           ...flags
         ]
         const single = (hours: number) =>
-          Effect.map(child.run(argumentsOf(hours, folders.single)), ({ code, stderr }) =>
+          Effect.map(child.run(argumentsOf(hours, folders.single), { env }), ({ code, stderr }) =>
             assert.strictEqual(code, 0, stderr)
           )
         const part = (index: number, processes: number, hours: number) =>
@@ -126,7 +151,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           for (let left = kills; ; left--) {
             const result = yield* Effect.scoped(
               Effect.gen(function* () {
-                const process = yield* child.start(args)
+                const process = yield* child.start(args, { env })
                 if (left > 0) {
                   yield* Effect.sleep(600 + Math.random() * 1500)
                   process.kill("SIGKILL")
@@ -158,7 +183,9 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, folders.parts, "--dry-run", "--part-length", "30m", ...flags)),
+            child.run(argumentsOf(hours, folders.parts, "--dry-run", "--part-length", "30m", ...flags), {
+              env
+            }),
             ({ code, stderr, stdout }) => {
               assert.strictEqual(code, 0, stderr)
               return documentOf(DryRunDocument, stdout).parts ?? []
@@ -192,7 +219,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* compare()
 
         // A run of everything, beside no other process, continues from parts.
-        const all = yield* child.run(argumentsOf(HOURS, folders.parts))
+        const all = yield* child.run(argumentsOf(HOURS, folders.parts), { env })
         assert.strictEqual(all.code, 0, all.stderr)
         yield* single(HOURS)
         yield* compare()

@@ -42,6 +42,7 @@ export interface ObjectStore {
   readonly download: (key: string, path: string) => Effect.Effect<void, DestinationError>
   /** Copies an object of so many bytes inside the store. False if there is no such object. */
   readonly copy: (from: string, to: string, bytes: number) => Effect.Effect<boolean, DestinationError>
+  readonly exists: (key: string) => Effect.Effect<boolean, DestinationError>
   /** Removes an object, if it exists. */
   readonly remove: (key: string) => Effect.Effect<void, DestinationError>
   /** The objects whose keys start with a prefix. */

@@ -12,6 +12,8 @@ import type {
   DeleteObjectCommandOutput,
   GetObjectCommandInput,
   GetObjectCommandOutput,
+  HeadObjectCommandInput,
+  HeadObjectCommandOutput,
   ListMultipartUploadsCommandInput,
   ListMultipartUploadsCommandOutput,
   ListObjectsV2CommandInput,
@@ -35,6 +37,7 @@ export interface Operations {
   readonly CreateMultipartUpload: [CreateMultipartUploadCommandInput, CreateMultipartUploadCommandOutput]
   readonly DeleteObject: [DeleteObjectCommandInput, DeleteObjectCommandOutput]
   readonly GetObject: [GetObjectCommandInput, GetObjectCommandOutput]
+  readonly HeadObject: [HeadObjectCommandInput, HeadObjectCommandOutput]
   readonly ListMultipartUploads: [ListMultipartUploadsCommandInput, ListMultipartUploadsCommandOutput]
   readonly ListObjectsV2: [ListObjectsV2CommandInput, ListObjectsV2CommandOutput]
   readonly PutObject: [PutObjectCommandInput, PutObjectCommandOutput]

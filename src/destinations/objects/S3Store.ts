@@ -25,6 +25,7 @@ const permissions: Record<Operation, string> = {
   CreateMultipartUpload: "s3:PutObject",
   DeleteObject: "s3:DeleteObject",
   GetObject: "s3:GetObject",
+  HeadObject: "s3:GetObject and s3:ListBucket",
   ListMultipartUploads: "s3:ListBucketMultipartUploads",
   ListObjectsV2: "s3:ListBucket",
   PutObject: "s3:PutObject",
@@ -39,6 +40,7 @@ const verbs: Record<Operation, string> = {
   CreateMultipartUpload: "written",
   DeleteObject: "removed",
   GetObject: "read",
+  HeadObject: "read",
   ListMultipartUploads: "read",
   ListObjectsV2: "read",
   PutObject: "written",
@@ -272,6 +274,23 @@ export const openS3Store = Effect.fnUntraced(function* ({ bucket, prefix, url }:
     }
   }
 
+  const exists = async (key: string) => {
+    try {
+      await send("HeadObject", at(key))
+      return true
+    } catch (error) {
+      if (isMissing(error)) return false
+      throw error
+    }
+  }
+
+  const remove = async (key: string) => {
+    await send("DeleteObject", at(key)).catch((error: unknown) => {
+      // Amazon's store reports no error then. Others do if another process is faster.
+      if (!isMissing(error)) throw error
+    })
+  }
+
   const abortUploads = async (start: string) => {
     for (;;) {
       const { Uploads = [] } = await send("ListMultipartUploads", { Bucket: bucket, Prefix: keyOf(start) })
@@ -300,7 +319,8 @@ export const openS3Store = Effect.fnUntraced(function* ({ bucket, prefix, url }:
     upload: (key, path) => attempt(key, "PutObject", () => upload(key, path)),
     download: (key, path) => attempt(key, "GetObject", () => download(key, path)),
     copy: (from, to, bytes) => attempt(to, "CopyObject", () => copy(from, to, bytes)),
-    remove: (key) => attempt(key, "DeleteObject", async () => void (await send("DeleteObject", at(key)))),
+    exists: (key) => attempt(key, "HeadObject", () => exists(key)),
+    remove: (key) => attempt(key, "DeleteObject", () => remove(key)),
     list: (start) => attempt(start, "ListObjectsV2", () => list(start)),
     // Not all stores have this, and what is left is no part of the data.
     abortUploads: (start) => Effect.ignore(attempt(start, "ListMultipartUploads", () => abortUploads(start)))

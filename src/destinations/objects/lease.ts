@@ -82,6 +82,26 @@ export const takeLease = Effect.fnUntraced(function* (objects: ObjectStore) {
   }
 })
 
+/** Fails if a run has the lease. The lease of a run that was silent for minutes is taken from it, since that run may wake up. */
+export const refuseLeased = Effect.fnUntraced(function* (objects: ObjectStore) {
+  const me = yield* thisOwner
+  const path = `${objects.url}/${KEY}`
+  for (;;) {
+    const last = Option.getOrUndefined(yield* objects.get(KEY))
+    if (last === undefined) return
+    const text = Buffer.from(last.bytes).toString("utf8")
+    const found = yield* ownerIn(text, me, secondsSince(objects, last.modifiedMillis))
+    if (found._tag === "Released") return
+    if (found._tag === "Alive") {
+      return yield* new ConfigError({
+        message: `${objects.url} is being written by another run${ownerText(found)}. Wait for its end, or choose another place.${silenceText(path, found)}`
+      })
+    }
+    const released = `${JSON.stringify({ ...me, isReleased: true, run: randomName() })}\n`
+    yield* objects.put(KEY, Buffer.from(released), { version: last.version })
+  }
+})
+
 /** The error of a run that another one has overtaken. */
 export const lost = (objects: ObjectStore): DestinationError =>
   new DestinationError({
@@ -90,7 +110,7 @@ export const lost = (objects: ObjectStore): DestinationError =>
   })
 
 /** Fails if a store ignores the condition of a put, which then cannot hold. */
-const refuseBlind = Effect.fnUntraced(function* (
+export const refuseBlind = Effect.fnUntraced(function* (
   objects: ObjectStore,
   path: string,
   put: () => ReturnType<ObjectStore["put"]>
@@ -102,7 +122,7 @@ const refuseBlind = Effect.fnUntraced(function* (
 })
 
 /** The seconds since a time, by the clock of the store. */
-const secondsSince = Effect.fnUntraced(function* (objects: ObjectStore, millis: number) {
+export const secondsSince = Effect.fnUntraced(function* (objects: ObjectStore, millis: number) {
   const key = `_state/_clock.${randomName()}`
   return yield* Effect.gen(function* () {
     yield* objects.put(key, Buffer.from("\n"), { version: undefined })

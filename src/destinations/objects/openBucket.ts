@@ -24,13 +24,16 @@ import { lost, takeLease } from "./lease.ts"
 import type { ObjectStore } from "./ObjectStore.ts"
 import { openS3Store } from "./S3Store.ts"
 import { parseS3Url } from "./S3Url.ts"
+import { refuseSharers } from "./sharers.ts"
 
 /** Requests at a time. */
 export const CONCURRENCY = 16
 
 const INSIDE = "_state/"
-const NEW = `${INSIDE}_new/`
-const ABOUT = `${INSIDE}_about.json`
+/** Where new parts are until their manifest is saved. */
+export const NEW = `${INSIDE}_new/`
+/** The object that says what a prefix holds. */
+export const ABOUT = `${INSIDE}_about.json`
 
 /** An open prefix and its manifests, for one run at a time. */
 export interface OpenBucket<E extends StreamManifest> extends OpenPlace<E> {
@@ -41,17 +44,22 @@ export interface OpenBucket<E extends StreamManifest> extends OpenPlace<E> {
   readonly isUncertain: (stream: string) => boolean
 }
 
+/** The objects of the prefix that a destination names. */
+export const openObjects = Effect.fnUntraced(function* ({ path }: OpenOptions) {
+  const parsed = parseS3Url(path)
+  if (Result.isFailure(parsed)) {
+    return yield* new ConfigError({ message: `${JSON.stringify(path)} ${parsed.failure}.` })
+  }
+  return yield* openS3Store(parsed.success)
+})
+
 /** Opens a prefix for one source and one format. */
 export const openBucket = Effect.fnUntraced(function* <E extends StreamManifest>(
   options: OpenOptions,
   format: Format<E>
 ) {
-  const { labelColumns, path, readOnly = false, source } = options
-  const parsed = parseS3Url(path)
-  if (Result.isFailure(parsed)) {
-    return yield* new ConfigError({ message: `${JSON.stringify(path)} ${parsed.failure}.` })
-  }
-  const objects = yield* openS3Store(parsed.success)
+  const { labelColumns, readOnly = false, source } = options
+  const objects = yield* openObjects(options)
   const files = yield* FileSystem.FileSystem
   const folder = objects.url
   const formatName = formatOf(format, labelColumns)
@@ -131,6 +139,7 @@ export const openBucket = Effect.fnUntraced(function* <E extends StreamManifest>
   const before = yield* check
   if (readOnly) return opened(yield* read(before.names), before.fresh, Effect.void)
   const lease = yield* takeLease(objects)
+  yield* refuseSharers(objects)
   const { about, fresh, names } = yield* check
   const text = aboutText(source, formatName)
   if (about?.text !== text) {

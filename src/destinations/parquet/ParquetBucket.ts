@@ -13,6 +13,8 @@ import { openEngine } from "./engine.ts"
 import { bytesOf, format, type ParquetManifest, refreshFiles } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
 import { globEscape } from "./parts.ts"
+import { openSharedBucket } from "./sharedBucket.ts"
+import { makeSharedLayer } from "./sharedLayer.ts"
 
 /** Opens the prefix for one run, with its states. */
 export const layerBucket = (options: OpenOptions) =>
@@ -32,6 +34,15 @@ export const layerBucket = (options: OpenOptions) =>
       return (stream, mode, isResumed) => openStream(parts, engine, stream, mode, isResumed)
     })
   }))
+
+/** Opens the prefix for parts, beside other processes. */
+export const sharedLayerBucket = (options: OpenOptions) =>
+  makeSharedLayer({
+    options,
+    place: openSharedBucket(options, format),
+    exclusive: layerBucket(options),
+    previewSql: (stream, place) => previewSql(place.folder, stream, place.endpoint())
+  })
 
 /** A query that shows some rows of a stream. DuckDB finds the credentials as this program does. */
 export const previewSql = (url: string, stream: string, endpoint: string | undefined): string => {

@@ -4,22 +4,20 @@
  * Part files are immutable. The manifest lists the live ones. A commit writes new parts aside, atomically replaces the
  * manifest, moves the parts into place and deletes those they supersede. After a crash, the next run completes these steps.
  */
-import { Effect, Layer, Result } from "effect"
-import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { Effect, Result } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { sumOf } from "../contents.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { fileName } from "../folder/fileName.ts"
 import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { isS3Url, parseS3Url } from "../objects/S3Url.ts"
-import { SharedDestination } from "../SharedDestination.ts"
 import { quoteText } from "../tables/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { openEngine } from "./engine.ts"
 import { folderParts, newFiles, recover, withoutLostRefresh } from "./files.ts"
 import { bytesOf, format, refreshFiles } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
-import { layerBucket } from "./ParquetBucket.ts"
+import { layerBucket, sharedLayerBucket } from "./ParquetBucket.ts"
 import { globEscape } from "./parts.ts"
 import { openSharedFolder } from "./sharedFolder.ts"
 import { makeSharedLayer } from "./sharedLayer.ts"
@@ -47,22 +45,15 @@ export const layer = (options: OpenOptions) => {
 }
 
 /** Opens the folder for parts, beside other processes. */
-export const sharedLayer = (options: OpenOptions) => {
-  if (isS3Url(options.path)) {
-    return Layer.effect(
-      SharedDestination,
-      Effect.fail(
-        new ConfigError({ message: `${options.path} cannot be written in parts yet. Choose a folder.` })
-      )
-    )
-  }
-  return makeSharedLayer({
-    options,
-    place: openSharedFolder(options, format),
-    exclusive: layer(options),
-    previewSql: (stream) => previewSql(options.path, stream)
-  })
-}
+export const sharedLayer = (options: OpenOptions) =>
+  isS3Url(options.path)
+    ? sharedLayerBucket(options)
+    : makeSharedLayer({
+        options,
+        place: openSharedFolder(options, format),
+        exclusive: layer(options),
+        previewSql: (stream) => previewSql(options.path, stream)
+      })
 
 /** A query that shows some rows of a stream. */
 export const previewSql = (folder: string, stream: string): string =>

@@ -21,6 +21,8 @@ export interface SharedPlace {
   /** Its name, which the paths in it begin with. */
   readonly folder: string
   readonly labelColumns: boolean
+  /** The configured endpoint of an object store; undefined for others. */
+  readonly endpoint: () => string | undefined
   /** The id of this process. */
   readonly id: string
   /** A local folder of this process. */
@@ -41,9 +43,12 @@ export interface SharedPlace {
   ) => Effect.Effect<boolean, DestinationError>
   /** Moves a complete local file to a path aside. */
   readonly addPart: (localPath: string, path: string) => Effect.Effect<void, DestinationError>
-  /** Local files with the contents of parts, until the scope closes. */
+  /**
+   * Local files with the contents of parts, until the scope closes. One that another process may move while it is read has two
+   * paths: the one from which it is moved, and then the other one.
+   */
   readonly localFiles: (
-    paths: ReadonlyArray<string>
+    parts: ReadonlyArray<ReadonlyArray<string>>
   ) => Effect.Effect<ReadonlyArray<string>, DestinationError, Scope.Scope>
   readonly exists: (path: string) => Effect.Effect<boolean, DestinationError>
   /** Removes a file that no manifest names. */

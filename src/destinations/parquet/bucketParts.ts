@@ -69,7 +69,11 @@ export const recover = Effect.fnUntraced(function* (opened: ParquetBucket, manif
   const moved = files.filter(isFresh)
   const superseded = removed.filter(isFresh)
   const isEmptied = isReplaced === true && files.length === 0
-  if (moved.length === 0 && superseded.length === 0 && !isEmptied) return
+  if (moved.length === 0 && superseded.length === 0 && !isEmptied) {
+    // Processes that write parts delete where a part was before they delete those that it supersedes.
+    if (isReplaced !== true && next === undefined) yield* removeVisible(opened, stream, removed)
+    return
+  }
   yield* check
   yield* Effect.forEach(
     moved,
@@ -85,6 +89,20 @@ export const recover = Effect.fnUntraced(function* (opened: ParquetBucket, manif
     yield* Effect.forEach(removed, (file) => objects.remove(placeOf("main", stream, file)), inParallel)
   }
   yield* Effect.forEach([...superseded, ...moved], ({ from }) => removeFresh(opened, from!), inParallel)
+})
+
+/** Removes superseded parts that readers still see. */
+const removeVisible = Effect.fnUntraced(function* (
+  opened: ParquetBucket,
+  stream: string,
+  removed: ReadonlyArray<PartFile>
+) {
+  if (!removed.some(({ id }) => id !== undefined)) return
+  const visible = new Set((yield* listMain(opened, stream)).map(({ key }) => key))
+  const left = removed.map((file) => placeOf("main", stream, file)).filter((key) => visible.has(key))
+  if (left.length === 0) return
+  yield* opened.check
+  yield* Effect.forEach(left, opened.objects.remove, inParallel)
 })
 
 const removeFresh = ({ fresh, objects }: ParquetBucket, key: string) =>

@@ -16,7 +16,9 @@ const PartFile = Schema.Struct({
   /** The path in the folder from which it is moved into place. */
   from: Schema.optionalKey(Schema.String),
   /** The name that the process gave it, if several write to the folder. No other file ever has it. */
-  id: Schema.optionalKey(Schema.String)
+  id: Schema.optionalKey(Schema.String),
+  /** The process that copies it into place, if it is another one. */
+  mover: Schema.optionalKey(Schema.String)
 })
 export type PartFile = typeof PartFile.Type
 

@@ -89,6 +89,7 @@ export const openSharedFolder = Effect.fnUntraced(function* (
   const place: SharedPlace = {
     folder,
     labelColumns,
+    endpoint: () => undefined,
     id,
     within: own,
     files,
@@ -122,7 +123,7 @@ export const openSharedFolder = Effect.fnUntraced(function* (
         Effect.tapError(() => check)
       )
     }),
-    localFiles: (paths) => Effect.succeed(paths.map((path) => `${folder}/${path}`)),
+    localFiles: (parts) => Effect.succeed(parts.map((paths) => `${folder}/${paths.at(-1)!}`)),
     exists: (path) => Effect.mapError(files.exists(`${folder}/${path}`), cannot("read", `${folder}/${path}`)),
     remove: (path) =>
       Effect.asVoid(unlessGone(files.remove(`${folder}/${path}`), "removed", `${folder}/${path}`)),

@@ -20,7 +20,7 @@ export interface SharedOpening {
   >
   /** Opens the same place for one run. */
   readonly exclusive: Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
-  readonly previewSql: (stream: string) => string
+  readonly previewSql: (stream: string, place: SharedPlace) => string
 }
 
 /** How long several processes that start wait for the one that completes what a killed run has left. */
@@ -71,7 +71,11 @@ export const makeSharedLayer = (
       }
 
       const place = yield* opening.place
-      const engine = yield* openEngine(place, place, options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES)
+      const engine = yield* openEngine(
+        place,
+        { folder: place.folder, within: place.within },
+        options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
+      )
       let files = 0
       const nextId = (): string => `${place.id}-${++files}`
 
@@ -107,7 +111,7 @@ export const makeSharedLayer = (
         bytes: Effect.map(place.manifests, (manifests) =>
           manifests.flatMap(({ files }) => files).reduce((sum, { bytes }) => sum + bytes, 0)
         ),
-        previewCommand: (stream) => `duckdb -c ${shellQuote(previewSql(stream))}`
+        previewCommand: (stream) => `duckdb -c ${shellQuote(previewSql(stream, place))}`
       })
     })
   )

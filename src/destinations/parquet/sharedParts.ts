@@ -66,8 +66,13 @@ export const openSharedParts = Effect.fnUntraced(function* (
     files: { readonly aside: ReadonlyArray<NewFile>; readonly live: ReadonlyArray<PartFile> },
     use: (aside: string, live: string) => Effect.Effect<A, DestinationError, R>
   ) {
-    const news = yield* place.localFiles(files.aside.map(({ id }) => asidePath(stream, id)))
-    const olds = yield* place.localFiles(files.live.map((file) => file.from ?? placeOf("main", stream, file)))
+    const news = yield* place.localFiles(files.aside.map(({ id }) => [asidePath(stream, id)]))
+    const olds = yield* place.localFiles(
+      files.live.map((file) => [
+        ...(file.from === undefined ? [] : [file.from]),
+        placeOf("main", stream, file)
+      ])
+    )
     return yield* use(reading(news), reading(olds))
   }, Effect.scoped)
 

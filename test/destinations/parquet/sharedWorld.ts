@@ -2,7 +2,7 @@
  * Processes that write parts to one folder, in an order that choices decide: before each operation on files, a process waits for
  * its turn. A process may be killed, or paused until the others are done.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { DuckDBInstance } from "@duckdb/node-api"
 import { type Clock, Effect, FileSystem, Layer } from "effect"
@@ -59,7 +59,8 @@ export class Turns {
       }
       spins = 0
       await between()
-      const next = pick(Array.from(waiting).sort())
+      // The one that has waited longest is the first, so that all have their turns where choices have run out.
+      const next = pick(Array.from(waiting))
       const index = this.waiting.findIndex(({ process }) => process === next)
       const [turn] = this.waiting.splice(index, 1)
       this.turns++
@@ -72,7 +73,7 @@ export class Turns {
   /** A clock for a process: time passes when it is looked at, and sleeping takes a turn. */
   clock(clock: Clock.Clock, process: number): Clock.Clock {
     const nanos = () => {
-      this.millis += this.choices.below(300)
+      this.millis += this.choices.between(10, 300)
       return BigInt(this.millis) * 1_000_000n
     }
     return {
@@ -138,6 +139,10 @@ export const rowsIn = async (folder: string, stream: string): Promise<ReadonlyAr
     connection.closeSync()
   }
 }
+
+/** The ids of the processes that write parts to a folder. */
+export const processesIn = (folder: string): ReadonlyArray<string> =>
+  readdirSync(join(folder, "_state")).flatMap((name) => /^_shared\.(.*)$/.exec(name)?.[1] ?? [])
 
 /** Turns processes into ones that have ended. */
 export const buryProcess = (folder: string, id: string): void => {
