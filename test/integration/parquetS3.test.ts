@@ -112,8 +112,9 @@ describe("Parquet in S3", () => {
     Effect.gen(function* () {
       const server = yield* S3.make()
       const files = yield* connector.workspace
+      let delayMillis = Number.POSITIVE_INFINITY
       const { config, mock } = yield* serve(gauge("up", 2000, 20), 2000, {
-        faults: (request) => (pointsOf(request) > 0 ? { delayMillis: 20 } : undefined)
+        faults: (request) => (pointsOf(request) > 0 ? { delayMillis } : undefined)
       })
       const path = files.write("c.json", config)
       const args = ["run", "--config", path, "--to", `parquet:s3://metrics/${PREFIX}`, "--json"]
@@ -124,9 +125,16 @@ describe("Parquet in S3", () => {
           Effect.gen(function* () {
             const running = yield* child.start(args, { env })
             const lease = join(server.data, "metrics", PREFIX, "_state", "_lease.json")
-            while (!existsSync(lease) || mock.requests.length < before + 2 + kill)
+            // A run may end before that: an earlier one may have left it little to do.
+            let hasEnded = false
+            running.process.once("exit", () => {
+              hasEnded = true
+            })
+            while (!hasEnded && (!existsSync(lease) || mock.requests.length < before + 2 + kill))
               yield* Effect.sleep("5 millis")
             if (kill === 0) {
+              // It waits for the server until it is killed.
+              assert.isFalse(hasEnded)
               const second = yield* child.run(args, { env })
               assert.notStrictEqual(second.code, 0)
               assert.match(
@@ -137,7 +145,9 @@ describe("Parquet in S3", () => {
               )
             }
             running.kill("SIGKILL")
-            yield* running.result
+            const { code, stderr } = yield* running.result
+            if (code !== null) assert.strictEqual(code, 0, stderr)
+            delayMillis = 20
           })
         )
       }
