@@ -241,8 +241,8 @@ const faultyProxy = Effect.fnUntraced(function* (endpoint: string) {
   const server = yield* Effect.acquireRelease(
     Effect.promise(async () => {
       const server = createServer((incoming, outgoing) => {
-        const kind = count++ % 4
-        if (kind !== 0) faults++
+        const kind = count++ % 8
+        if (kind >= 1 && kind <= 3) faults++
         if (kind === 1) return incoming.socket.destroy()
         if (kind === 2) return forward(incoming, outgoing, true)
         if (kind === 3) {

@@ -21,6 +21,7 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand
 } from "@aws-sdk/client-s3"
+import { retries } from "./retries.ts"
 import type { S3Settings, Send } from "./S3Requests.ts"
 
 const commands = {
@@ -38,9 +39,6 @@ const commands = {
   UploadPartCopy: UploadPartCopyCommand
 }
 
-/** A store that is busy responds with 503 for some seconds. */
-const ATTEMPTS = 8
-
 /** For connecting, and until the response to a request begins. */
 const CONNECT_MILLIS = 10_000
 const RESPONSE_MILLIS = 120_000
@@ -57,7 +55,7 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
   const agentOptions = { keepAlive: true, maxSockets: 64, proxyEnv: environment }
   const client = new S3Client({
     ...(await ownRegion(environment)),
-    maxAttempts: ATTEMPTS,
+    retryStrategy: retries,
     followRegionRedirects: true,
     // Not all stores know the newer checksums. The signature covers the content of each request.
     requestChecksumCalculation: "WHEN_REQUIRED",
