@@ -65,6 +65,8 @@ export interface TestBackend {
   readonly troubles: Readonly<Record<string, Trouble>>
   /** The number of random runs of each kind, which take a second by default. */
   readonly runs: number
+  /** Whether its statements take so long that CI tests only some moments of a scenario. */
+  readonly isSlow?: boolean
 }
 
 const about = { source: "http://mock", labelColumns: true }
@@ -187,8 +189,10 @@ const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend =>
       /is damaged: _source_prometheus\.streams has an entry of up that/
     ]
   },
-  runs: runs(1, 2)
+  runs: runs(1, 2),
+  isSlow: true
 })
+
 const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
   const pattern = join(folder, fileName(stream), "*", "*.parquet")
   return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
@@ -265,7 +269,8 @@ const postgres: TestBackend = {
       /is damaged: _source_prometheus_streams has an entry of up that/
     ]
   },
-  runs: runs(1, 2)
+  runs: runs(1, 2),
+  isSlow: true
 }
 
 /** The S3 server keeps each object in a file, which is read and damaged there. */
@@ -290,7 +295,8 @@ const parquetInS3: TestBackend = {
       ([name, [damage, message]]) => [name, [(folder) => damage(filesInStore(folder)), message]] as const
     )
   ),
-  runs: runs(1, 5)
+  runs: runs(1, 5),
+  isSlow: true
 }
 
 interface Line {

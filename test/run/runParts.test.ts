@@ -325,7 +325,7 @@ const seriesAt = (arrivals: ReadonlyArray<Arrival>, now: number): ReadonlyArray<
 
 describe("runs in parts, again and again", () => {
   it.effect.prop(
-    "miss no sample that is late by at most the look-back, whoever runs when and is killed where",
+    "miss no sample that is late by at most the look-back, in any order and with kills anywhere",
     [choices],
     ([choices]) =>
       Effect.gen(function* () {

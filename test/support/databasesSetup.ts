@@ -1,9 +1,11 @@
 import { ensurePostgres, ensureS3Server } from "./binaries.ts"
 import { ensureExtensions } from "./duckdbExtensions.ts"
+import { ensurePythonDuckdb } from "./pythonDuckdb.ts"
 
-/** Runs once before tests of destinations in databases: installs PostgreSQL, DuckDB's extensions and an S3 server if they are missing. */
+/** Runs once before tests of destinations in databases: installs PostgreSQL, an S3 server, and DuckDB's extensions and client for Python. */
 export const setup = async (): Promise<void> => {
   await ensurePostgres()
   await ensureExtensions()
   await ensureS3Server()
+  await ensurePythonDuckdb()
 }

@@ -59,7 +59,9 @@ for line in sys.stdin:
         with duckdb.connect(":memory:", config={"extension_directory": os.environ["DUCKDB_EXTENSION_DIRECTORY"], "threads": 1}) as connection:
             for sql in json.loads(line):
                 result = connection.execute(sql)
-            print(json.dumps({"rows": result.fetchall()}, default=str), file=output, flush=True)
+            rows = result.fetchall()
+        # The database is closed before it is said, since no other process can open its file until then.
+        print(json.dumps({"rows": rows}, default=str), file=output, flush=True)
     except Exception as error:
         print(json.dumps({"error": str(error)}), file=output, flush=True)
 `

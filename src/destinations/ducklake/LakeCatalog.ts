@@ -12,8 +12,21 @@ export interface LakeCatalog {
   readonly dataPath: string | undefined
   /** Rejects if this process no longer holds the catalog. */
   readonly check: () => Promise<void>
+  /** What only those need that share it. Undefined for a file. */
+  readonly shared?: SharedCatalog
   /** The size of the catalog itself, which also has small commits of rows. */
   readonly bytes: Effect.Effect<number>
+}
+
+/** A catalog that several processes use at the same time. */
+export interface SharedCatalog {
+  /** Keeps other processes from creating the DuckLake until `unlockCreation`. Returns its data path, if there is one by then. */
+  readonly lockCreation: Effect.Effect<string | undefined, DestinationError>
+  readonly unlockCreation: Effect.Effect<void, DestinationError>
+  /** The folder of a table's files. A relative one is below that of all data, and has a slash at its end. */
+  readonly folderOf: (table: string) => Promise<{ readonly path: string; readonly isRelative: boolean }>
+  /** The version of all tables, which each change of a table raises. */
+  readonly schemaVersion: () => Promise<string>
 }
 
 /** What a catalog is opened with. */

@@ -10,7 +10,7 @@ export interface LakeErrorContext extends ErrorContext {
 
 /** Whether a transaction failed only because another one was faster. */
 export const isConflict = (error: unknown): boolean =>
-  /transaction conflict|conflict(s|ing)? (with|on)|could not serialize|deadlock detected/i.test(
+  /transaction conflict|conflict(s|ing)? (with|on)|exceeded the maximum retry count|could not serialize|deadlock detected/i.test(
     textOf(error)
   ) && !/conflicting lock/i.test(textOf(error))
 

@@ -76,7 +76,11 @@ export const attachLake = Effect.fnUntraced(function* (
       ? yield* openCatalogFile(path, held!, engine)
       : yield* openPostgresCatalog(path, place.connection, hold, { ...engine, connect })
   if (held !== undefined && !readOnly) yield* removeLeftovers(held.file, temporary)
-  const dataPath = yield* dataPathOf(options, catalog.dataPath, catalog.isPostgres)
+  // Several processes that share a new DuckLake may start at the same time.
+  const isCreated = catalog.dataPath !== undefined || readOnly
+  const creation = isCreated || hold !== "shared" ? undefined : catalog.shared
+  const saved = creation === undefined ? catalog.dataPath : yield* creation.lockCreation
+  const dataPath = yield* dataPathOf(options, saved, catalog.isPostgres)
   yield* loadExtension(connection, "ducklake")
   if (dataPath !== undefined && isObjectStore(dataPath)) {
     if (!isS3Url(dataPath)) {
@@ -86,7 +90,7 @@ export const attachLake = Effect.fnUntraced(function* (
     }
     access = yield* openS3Access(dataPath, connection)
   }
-  const isThere = catalog.dataPath !== undefined
+  const isThere = saved !== undefined
   const attach = run(
     `ATTACH ${quoteText(`ducklake:${catalog.address}`)} AS ${DATABASE} (${[
       ...(readOnly ? ["READ_ONLY"] : []),
@@ -103,6 +107,7 @@ export const attachLake = Effect.fnUntraced(function* (
       catalog,
       connect,
       connection,
+      dataPath,
       duckdb,
       isEmpty: true,
       relations: new Map<string, Relation>(),
@@ -110,7 +115,7 @@ export const attachLake = Effect.fnUntraced(function* (
     }
   }
   yield* Effect.acquireRelease(attach, () => Effect.ignore(run(`DETACH ${DATABASE}`)))
-  const tables = yield* attempt(async () =>
+  const readTables = async () =>
     (
       await connection.runAndReadAll(
         `SELECT schema_name, table_name, 'table' FROM duckdb_tables() WHERE database_name = '${DATABASE}'
@@ -118,15 +123,24 @@ export const attachLake = Effect.fnUntraced(function* (
          SELECT schema_name, view_name, 'view' FROM duckdb_views() WHERE database_name = '${DATABASE}' AND NOT internal`
       )
     ).getRowsJS()
-  )
-  const isEmpty = !tables.some(([schema]) => schema === OWN_SCHEMA)
+  const tables = yield* attempt(readTables)
+  const hasOwn = (tables: ReadonlyArray<ReadonlyArray<unknown>>) =>
+    tables.some(([schema]) => schema === OWN_SCHEMA)
+  const isEmpty = !hasOwn(tables)
   if (isEmpty && !readOnly) {
     yield* attempt(async () => {
       await connection.run("BEGIN")
-      await connection.run(bookkeeping(DATABASE, options))
-      await connection.run("COMMIT")
-    }).pipe(Effect.tapError(() => Effect.ignore(run("ROLLBACK"))))
+      try {
+        await connection.run(bookkeeping(DATABASE, options))
+        await connection.run("COMMIT")
+      } catch (error) {
+        await connection.run("ROLLBACK").catch(() => {})
+        // Another process was faster.
+        if (!isConflict(error) || !hasOwn(await readTables())) throw error
+      }
+    })
   }
+  if (creation !== undefined) yield* creation.unlockCreation
   const snapshot = attempt(async () => {
     const result = await connection.runAndReadAll(`FROM ducklake_current_snapshot('${DATABASE}')`)
     return String(result.getRowsJS()[0]?.[0])
@@ -151,6 +165,7 @@ export const attachLake = Effect.fnUntraced(function* (
     connect,
     /** The DuckLake is attached to it as `DATABASE`. */
     connection,
+    dataPath,
     duckdb,
     isEmpty,
     /** The tables and views that exist, by folded name. */

@@ -4,7 +4,7 @@
  */
 import { hostname } from "node:os"
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect, type Scope } from "effect"
+import { Effect, Schedule, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import { loadExtension } from "../tables/extensions.ts"
@@ -20,6 +20,13 @@ export type Hold = "alone" | "shared" | "none"
 /** The lock of the DuckLake in a database, which each has its own locks. The first number is of this program. */
 const LOCK = "1936618573, 1"
 
+/** The lock of the process that creates the DuckLake, of several that would share it. */
+const CREATION = "1936618573, 2"
+
+/** How long they wait for it. */
+const CREATION_ATTEMPTS = 600
+const CREATION_PAUSE = "100 millis"
+
 /** The name under which the connection of the lock is attached. */
 const GUARD = "guard"
 
@@ -29,6 +36,9 @@ const NAME = "source-prometheus"
 const SESSION = `SET application_name = ${quoteText(`${NAME} ${process.pid} on ${hostname()}`.slice(0, 63))};
   SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 15; SET tcp_keepalives_count = 4`
 
+/** A text for SQL of the server, whatever its setting `standard_conforming_strings`. */
+const serverText = (text: string): string => `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
+
 /** Connects to PostgreSQL, takes the lock until the scope closes, and reads the catalog, if there is one. */
 export const openPostgresCatalog = Effect.fnUntraced(function* (
   path: string,
@@ -36,8 +46,15 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
   hold: Hold,
   { attempt, connect }: CatalogEngine & { readonly connect: Connect }
 ) {
-  const rows = async (sql: string) =>
-    (await connection.runAndReadAll(`FROM postgres_query('${GUARD}', ${quoteText(sql)})`)).getRowsJS()
+  let last: Promise<unknown> = Promise.resolve()
+  /** Runs a query of PostgreSQL itself, one at a time. */
+  const rows = (sql: string): Promise<ReadonlyArray<ReadonlyArray<unknown>>> => {
+    const next = last.then(async () =>
+      (await connection.runAndReadAll(`FROM postgres_query('${GUARD}', ${quoteText(sql)})`)).getRowsJS()
+    )
+    last = next.catch(() => {})
+    return next
+  }
   const connection = yield* connect
   yield* loadExtension(connection, "postgres_scanner")
   yield* Effect.acquireRelease(
@@ -83,7 +100,7 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
       message: `${path} is in use by ${who}. Wait for its end, or choose another catalog.`
     })
   }
-  const dataPath = yield* attempt(async () => {
+  const readDataPath = attempt(async () => {
     const [found] = await rows(
       `SELECT count(*) > 0 FROM pg_tables WHERE schemaname = 'public' AND tablename = '${METADATA_TABLE}'`
     )
@@ -93,19 +110,61 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
     )
     return value === undefined ? "" : String(value[0])
   })
+  const dataPath = yield* readDataPath
+  const check = async () => {
+    const now = await rows(
+      `SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = ${holder} AND (classid, objid) = (${LOCK})`
+    ).catch(() => undefined)
+    if (now?.[0]?.[0] === true) return
+    throw new DestinationError({
+      message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
+      isFatal: true
+    })
+  }
   const catalog: LakeCatalog = {
     address: `postgres:${connectionString}`,
     isPostgres: true,
     dataPath,
-    check: async () => {
-      const now = await rows(
-        `SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = ${holder} AND (classid, objid) = (${LOCK})`
-      ).catch(() => undefined)
-      if (now?.[0]?.[0] === true) return
-      throw new DestinationError({
-        message: `The connection to PostgreSQL that held ${path} for this run was lost, so another run may have started. Run again: what was committed is kept.`,
-        isFatal: true
-      })
+    check,
+    shared: {
+      lockCreation: Effect.gen(function* () {
+        const take = Effect.flatMap(
+          attempt(() => rows(`SELECT pg_try_advisory_lock(${CREATION})`)),
+          ([taken]) =>
+            taken?.[0] === true
+              ? Effect.void
+              : new DestinationError({
+                  message: `${path} is being created by another process, which has not ended. End it, and run again.`
+                })
+        )
+        yield* Effect.retry(take, {
+          times: CREATION_ATTEMPTS,
+          schedule: Schedule.spaced(CREATION_PAUSE),
+          while: ({ message }) => message.includes(" is being created ")
+        })
+        return yield* readDataPath
+      }),
+      unlockCreation: Effect.asVoid(attempt(() => rows(`SELECT pg_advisory_unlock(${CREATION})`))),
+      folderOf: async (table) => {
+        const [found] = await rows(
+          `SELECT s.path::text AS schema_path, s.path_is_relative AS is_schema_relative, t.path::text AS table_path, t.path_is_relative AS is_table_relative
+           FROM public.ducklake_table AS t
+           JOIN public.ducklake_schema AS s USING (schema_id)
+           WHERE t.end_snapshot IS NULL AND s.end_snapshot IS NULL AND s.schema_name = 'main' AND t.table_name = ${serverText(table)}`
+        )
+        const [schemaPath, isSchemaRelative, tablePath, isTableRelative] = found ?? []
+        const isRelative = isTableRelative !== false
+        return {
+          path: isRelative ? `${schemaPath ?? "main/"}${tablePath ?? ""}` : String(tablePath),
+          isRelative: isRelative && isSchemaRelative !== false
+        }
+      },
+      schemaVersion: async () => {
+        const [found] = await rows(
+          "SELECT schema_version::text FROM public.ducklake_snapshot ORDER BY snapshot_id DESC LIMIT 1"
+        )
+        return String(found?.[0])
+      }
     },
     bytes: attempt(async () => {
       const [size] = await rows(

@@ -24,6 +24,8 @@ export interface S3Access {
   readonly hasBucketInPath: boolean
   /** Replaces keys that will expire soon. */
   readonly renew: Effect.Effect<void, DestinationError>
+  /** Removes an object by its URL. */
+  readonly remove: (url: string) => Effect.Effect<void, DestinationError>
   /** Replaces the keys in a text. */
   readonly mask: (text: string) => string
 }
@@ -112,6 +114,14 @@ export const openS3Access = Effect.fnUntraced(function* (dataPath: string, conne
       const expires = present?.expiresAtMillis
       if (expires !== undefined && expires - (yield* Clock.currentTimeMillis) < RENEW_MILLIS) yield* save
     }),
+    remove: (url) =>
+      Effect.asVoid(
+        Effect.tryPromise({
+          try: () =>
+            opened.send("DeleteObject", { Bucket: bucket, Key: url.slice(`s3://${bucket}/`.length) }),
+          catch: errorOf
+        })
+      ),
     mask
   }
   return access

@@ -1,45 +1,24 @@
-/**
- * The columns that a process has given to the labels of a part, and what to do if other processes have given the columns of the
- * stream in another order meanwhile: of labels that differ only in case, the first one gets the column.
- */
+/** Gives the labels of rows in files other columns, if other processes have given the columns of the stream in another order. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { jsonLine } from "../../records/jsonLine.ts"
-import { type LabelColumns, labelColumns } from "../../records/LabelColumns.ts"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { byBytes } from "../../samples/Series.ts"
 import { quoteName } from "../tables/quoteSql.ts"
+import {
+  seenLabels as begin,
+  seenAgain as beginAgain,
+  type SeenLabels
+} from "../tables/staging/seenLabels.ts"
 import { parquetColumnOf } from "./parquetRows.ts"
 
-/** Columns of labels that are remembered by label. */
-export interface SeenLabels extends LabelColumns {
-  /** The column of each label so far; undefined if it has none. */
-  readonly seen: ReadonlyMap<string, string | undefined>
-}
+const rules = { columnOf: parquetColumnOf, most: DEFAULT_LABEL_COLUMNS }
 
 /** Starts with the columns that a stream has. */
-export const seenLabels = (known: ReadonlyArray<string>): SeenLabels => {
-  const columns = labelColumns(known, parquetColumnOf)
-  const seen = new Map<string, string | undefined>()
-  return {
-    names: columns.names,
-    seen,
-    columnFor: (label) => {
-      const column = columns.columnFor(label)
-      seen.set(label, column)
-      return column
-    }
-  }
-}
+export const seenLabels = (known: ReadonlyArray<string>): SeenLabels => begin(known, rules)
 
 /** The same labels with the columns that a stream has now. */
-export const seenAgain = ({ seen }: SeenLabels, known: ReadonlyArray<string>): SeenLabels => {
-  const again = seenLabels(known)
-  for (const label of seen.keys()) again.columnFor(label)
-  return again
-}
-
-/** Whether all labels have the same columns. */
-export const areSame = (a: SeenLabels, b: SeenLabels): boolean =>
-  Array.from(a.seen).every(([label, column]) => b.seen.get(label) === column)
+export const seenAgain = (seen: SeenLabels, known: ReadonlyArray<string>): SeenLabels =>
+  beginAgain(seen, known, rules)
 
 /** How many series are inserted at once. */
 const BATCH = 500

@@ -26,10 +26,12 @@ export const loadExtension = (
 
 const failureToLoad = async (connection: DuckDBConnection, name: Extension): Promise<string | undefined> => {
   const folder = process.env[EXTENSIONS_VARIABLE]
-  if (folder !== undefined && folder !== "") {
-    await connection.run(`SET extension_directory = ${quoteText(folder)}`)
+  const load = async () => {
+    if (folder !== undefined && folder !== "") {
+      await connection.run(`SET extension_directory = ${quoteText(folder)}`)
+    }
+    await connection.run(`LOAD ${name}`)
   }
-  const load = () => connection.run(`LOAD ${name}`)
   const first = await failureOf(load)
   if (first === undefined) return undefined
   const second = (await failureOf(() => connection.run(`INSTALL ${name}`))) ?? (await failureOf(load))

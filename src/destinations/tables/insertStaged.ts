@@ -6,12 +6,20 @@ import { quoteName } from "./quoteSql.ts"
 import type { StagedSamples } from "./staging/StagedSamples.ts"
 import { sampleTables, stagedRows, stagedSeries } from "./staging/stagedRows.ts"
 
-/** Inserts the samples into a qualified table. `isOrdered`: in the order in which they were staged. */
-export const insertStaged = (table: string, staged: StagedSamples, isOrdered: boolean): string => {
+/**
+ * Inserts the samples into a qualified table. `isOrdered`: in the order in which they were staged. `where` is a condition on
+ * `r.time` and `s.series_id`.
+ */
+export const insertStaged = (
+  table: string,
+  staged: StagedSamples,
+  isOrdered: boolean,
+  where = "true"
+): string => {
   const { labels } = staged
   const columns = [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
   // The text of a series is cast to JSON once, not in each of its rows.
-  const rows = stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"))
+  const rows = stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"), where)
   return `INSERT INTO ${table} (${columns.map(quoteName).join(", ")})
     SELECT * EXCLUDE (place, number) FROM (${rows})${isOrdered ? " ORDER BY place, number" : ""}`
 }

@@ -6,7 +6,7 @@ import { contentsFields } from "../contents.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { Count, manifestFields } from "../manifest.ts"
-import type { Dialect } from "./Dialect.ts"
+import type { Dialect, RunQuery } from "./Dialect.ts"
 import { OWN_SCHEMA, type Relation } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
@@ -86,6 +86,19 @@ export const loadManifests = Effect.fnUntraced(function* (about: About, query: Q
   }
   return { manifests, damaged }
 })
+
+/** The saved manifest of one stream; undefined if it has none. */
+export const readManifest = async (
+  { streams }: Dialect,
+  runQuery: RunQuery,
+  stream: string
+): Promise<Manifest | "damaged" | undefined> => {
+  const rows = await runQuery(`SELECT entry FROM ${streams} WHERE stream = ${quoteText(keyOf(stream))}`)
+  if (rows.length === 0) return undefined
+  const decoded = Schema.decodeUnknownResult(ManifestJson)(rows[0]?.[0])
+  const isSound = rows.length === 1 && Result.isSuccess(decoded) && decoded.success.stream === stream
+  return isSound ? decoded.success : "damaged"
+}
 
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
 const asFound = ({ folded }: Dialect, manifest: Manifest, { relations, shapes }: Found): Manifest => {

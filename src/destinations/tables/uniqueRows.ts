@@ -46,15 +46,26 @@ export const insertUnique = async (
   overlap: ReadonlyArray<TimeRange>
 ): Promise<void> => {
   if (staged.hasRepeated()) for (const statement of removeRepeated(staged)) await run(statement)
+  await removeDifferent(run, to, staged, overlap)
   for (const part of overlap) {
-    const isIn = isBetween("old.time", part)
-    await run(`
-      DELETE FROM ${to} AS old USING temp.staged_series AS s, (${stagedValues(staged, isBetween("r.time", part))}) AS new
-      WHERE ${isIn} AND s.series_id = old.series_id AND new.series = s.number AND new.time = old.time AND ${DIFFERS}`)
-    const same = `SELECT s.number AS series, old.time FROM ${to} AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id WHERE ${isIn}`
+    const same = `SELECT s.number AS series, old.time FROM ${to} AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id WHERE ${isBetween("old.time", part)}`
     for (const statement of removeStaged(staged, same)) await run(statement)
   }
   await run(insertStaged(to, staged, false))
+}
+
+/** Removes the rows of a table in some ranges if a staged row has their series and time, and another value. */
+export const removeDifferent = async (
+  run: Run,
+  from: string,
+  staged: StagedSamples,
+  ranges: ReadonlyArray<TimeRange>
+): Promise<void> => {
+  for (const range of ranges) {
+    await run(`
+      DELETE FROM ${from} AS old USING temp.staged_series AS s, (${stagedValues(staged, isBetween("r.time", range))}) AS new
+      WHERE ${isBetween("old.time", range)} AND s.series_id = old.series_id AND new.series = s.number AND new.time = old.time AND ${DIFFERS}`)
+  }
 }
 
 /** Removing repeated rows from larger tables takes long enough to log a message. */

@@ -8,6 +8,6 @@ describe("a folder of Parquet files that several processes write", () => {
     "has the rows and the state of all committed parts, if some are killed or paused at any moment",
     [choices],
     ([choices]) => sharedRuns(choices),
-    { arbitrary: { runs: runs(4, 40) }, timeout: 240_000 }
+    { arbitrary: { runs: runs(4, 15) }, timeout: 240_000 }
   )
 })

@@ -59,7 +59,8 @@ export class Turns {
       }
       spins = 0
       await between()
-      const next = pick(Array.from(waiting).sort())
+      // The one that has waited longest is the first, so that all have their turns where choices have run out.
+      const next = pick(Array.from(waiting))
       const index = this.waiting.findIndex(({ process }) => process === next)
       const [turn] = this.waiting.splice(index, 1)
       this.turns++
@@ -72,7 +73,7 @@ export class Turns {
   /** A clock for a process: time passes when it is looked at, and sleeping takes a turn. */
   clock(clock: Clock.Clock, process: number): Clock.Clock {
     const nanos = () => {
-      this.millis += this.choices.below(300)
+      this.millis += this.choices.between(10, 300)
       return BigInt(this.millis) * 1_000_000n
     }
     return {

@@ -7,16 +7,18 @@ import { EXTENSIONS_VARIABLE, loadExtension } from "../../../src/destinations/ta
 import { ensureExtensions } from "../../support/duckdbExtensions.ts"
 import { temporaryFolder } from "../drive.ts"
 
-/** Loads an extension from a folder, in an engine whose server of extensions does not exist. */
-const load = (folder: string) =>
+/** Loads an extension from a folder after a statement, in an engine whose server of extensions does not exist. */
+const load = (folder: string, before = "SELECT 1") =>
   Effect.acquireUseRelease(
     Effect.promise(async () => {
       const instance = await DuckDBInstance.create(":memory:", {
         custom_extension_repository: "http://127.0.0.1:9"
       })
-      const before = process.env[EXTENSIONS_VARIABLE]
+      const variable = process.env[EXTENSIONS_VARIABLE]
       process.env[EXTENSIONS_VARIABLE] = folder
-      return { before, connection: await instance.connect(), instance }
+      const connection = await instance.connect()
+      await connection.run(before)
+      return { connection, instance, variable }
     }),
     ({ connection }) =>
       Effect.andThen(
@@ -29,10 +31,10 @@ const load = (folder: string) =>
           ).getRowsJS()
         )
       ),
-    ({ before, connection, instance }) =>
+    ({ connection, instance, variable }) =>
       Effect.sync(() => {
-        if (before === undefined) delete process.env[EXTENSIONS_VARIABLE]
-        else process.env[EXTENSIONS_VARIABLE] = before
+        if (variable === undefined) delete process.env[EXTENSIONS_VARIABLE]
+        else process.env[EXTENSIONS_VARIABLE] = variable
         connection.closeSync()
         instance.closeSync()
       })
@@ -66,6 +68,14 @@ describe("loadExtension", () => {
       const error = yield* Effect.flip(load(folder))
       assert.match(error.message, /cannot be loaded: .*(metadata|not a DuckDB extension|invalid|signature)/i)
       assert.notMatch(error.message, /Failed to download/)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("says that it must not set the folder", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const { message } = yield* Effect.flip(load(folder, "SET lock_configuration = true"))
+      assert.match(message, /postgres_scanner cannot be loaded: .*configuration has been locked/)
     }).pipe(Effect.scoped)
   )
 })
