@@ -3,24 +3,32 @@ import { constants } from "node:os"
 import { isatty } from "node:tty"
 import {
   dismissGuard,
+  extendGrace,
   forcedStopNote,
-  GRACE_MILLIS,
+  graceOfStop,
   guardStops,
   guardStopsLater,
   type StopSignal,
   stopSignals
 } from "./stopGuard.ts"
 
+/**
+ * A worker completes commits that it has begun, and gives the other parts back. `docker stop` kills a container after ten seconds,
+ * and Kubernetes after thirty.
+ */
+const WORKER_GRACE_MILLIS = 8000
+
 let received: StopSignal | undefined
 
 /** Handles the signals for a command with these arguments. The first signal makes the runtime interrupt the program. */
 export const handleSignals = ([verb = ""]: ReadonlyArray<string>): void => {
+  if (verb === "worker") extendGrace(WORKER_GRACE_MILLIS)
   for (const signal of stopSignals) {
     process.on(signal, () => {
       if (received !== undefined) return forceStop(received)
       received = signal
       guardStops(signal)
-      setTimeout(() => forceStop(signal), GRACE_MILLIS).unref()
+      setTimeout(() => forceStop(signal), graceOfStop()).unref()
     })
   }
   // These two end soon, but their input may be any text from a server. At a terminal, the user may stop a run at any time.

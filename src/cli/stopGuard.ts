@@ -18,7 +18,15 @@ export const stopSignals = ["SIGINT", "SIGTERM"] as const
 export type StopSignal = (typeof stopSignals)[number]
 
 /** How long a clean stop may take. After that the main thread ends the process, if it can. */
-export const GRACE_MILLIS = 2000
+let graceMillis = 2000
+
+/** Allows a longer stop. Called before the guard starts. */
+export const extendGrace = (millis: number): void => {
+  graceMillis = millis
+}
+
+/** How long a clean stop may take. */
+export const graceOfStop = (): number => graceMillis
 
 /** The input of the worker. Its function is serialized, so it cannot see the rest of this module. */
 interface GuardData {
@@ -105,7 +113,7 @@ export const guardStops = (received?: StopSignal): void => {
   if (worker !== undefined || isUnavailable) return
   const data: GuardData = {
     signals: { SIGINT: constants.signals.SIGINT, SIGTERM: constants.signals.SIGTERM },
-    graceMillis: GRACE_MILLIS,
+    graceMillis,
     received,
     note
   }

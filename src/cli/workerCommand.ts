@@ -1,6 +1,6 @@
 /** The command `worker`, wired: takes the parts of runs with `--cluster`. */
 import { hostname } from "node:os"
-import { Effect, Layer, RcRef, References, type Scope } from "effect"
+import { Effect, Layer, RcMap, RcRef, References, Scope } from "effect"
 import { CliError, Command } from "effect/cli"
 import { PartFailed } from "../cluster/PartQueue.ts"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
@@ -133,15 +133,36 @@ const makeExecute = Effect.fnUntraced(function* <R, E>(
 ) {
   const scope: Scope.Scope = yield* Effect.scope
   const environment = yield* Effect.context<R>()
-  const clientOf = (settings: Settings) =>
-    Layer.buildWithScope(
+  /** The client of some credentials, and the sources that read with it: they know what the server has shown to be. */
+  const sessionOf = Effect.fnUntraced(function* (settings: Settings) {
+    const client = yield* Layer.buildWithScope(
       PrometheusClient.layer.pipe(
         Layer.provide(Layer.succeed(ProxyEnvironment, process.env)),
         Layer.provide(Layer.succeed(ConnectorConfig, settings))
       ),
       scope
     )
-  let current = { settings, client: yield* clientOf(settings) }
+    const fitted = (grid: string): Settings => {
+      const [startMillis, stepSeconds] = JSON.parse(grid) as [number, number]
+      // So many parts are read at the same time, each with one request.
+      return { ...settings, startMillis, stepSeconds, concurrency: 1 }
+    }
+    const sources = yield* Scope.provide(
+      RcMap.make({
+        lookup: (grid: string) =>
+          Layer.build(
+            QueryRangeSource.layer.pipe(
+              Layer.provideMerge(Layer.succeed(ConnectorConfig, fitted(grid))),
+              Layer.provide(Layer.succeedContext(client))
+            )
+          ),
+        idleTimeToLive: IDLE
+      }),
+      scope
+    )
+    return { settings, sources }
+  })
+  let current = yield* sessionOf(settings)
   const opened = yield* RcRef.make({ acquire: Layer.build(destination), idleTimeToLive: IDLE })
 
   const execute = Effect.fnUntraced(
@@ -150,19 +171,9 @@ const makeExecute = Effect.fnUntraced(function* <R, E>(
       const shared = yield* RcRef.get(opened)
       const text = `${part.stream}, ${rangeText(part.range)}`
       const readWith = Effect.fnUntraced(function* (settings: Settings) {
-        if (settings !== current.settings) current = { settings, client: yield* clientOf(settings) }
-        const fitted: Settings = {
-          ...settings,
-          startMillis: part.grid.firstMillis,
-          stepSeconds: part.grid.stepMillis / 1000,
-          // So many parts are read at the same time, each with one request.
-          concurrency: 1
-        }
-        return yield* executePart(part).pipe(
-          Effect.provide(QueryRangeSource.layer),
-          Effect.provideContext(current.client),
-          Effect.provideService(ConnectorConfig, fitted)
-        )
+        if (settings !== current.settings) current = yield* sessionOf(settings)
+        const grid = JSON.stringify([part.grid.firstMillis, part.grid.stepMillis / 1000])
+        return yield* Effect.provideContext(executePart(part), yield* RcMap.get(current.sources, grid))
       })
       const done = yield* withRenewal(current.settings, renewed, readWith).pipe(
         Effect.provideContext(shared),

@@ -32,7 +32,9 @@ export class PartFailed extends Schema.TaggedError<PartFailed>()("PartFailed", {
 
 /** The cluster cannot be used at all. `message` says why, and what to do. */
 export class ClusterError extends Schema.TaggedError<ClusterError>()("ClusterError", {
-  message: Schema.String
+  message: Schema.String,
+  /** Whether the database may be reached later: it restarts, or has not started yet. */
+  isPassing: Schema.optional(Schema.Boolean)
 }) {}
 
 /** The workers that take the parts of a sync. */
@@ -44,6 +46,8 @@ export interface Workers {
 
 /** What happens to a part. */
 export interface Watching {
+  /** Asked when its turn comes. A part that is not wanted any more is not submitted. */
+  readonly isWanted?: () => boolean
   /** It is submitted for the first time. */
   readonly onStart?: Effect.Effect<void>
   /** It will be submitted again after a delay. */
@@ -54,8 +58,11 @@ export interface Watching {
 export class PartQueue extends Context.Service<
   PartQueue,
   {
-    /** Submits a part and waits for its end. A part that fails for a passing reason is submitted again, a few times. */
-    readonly submit: (part: SyncPart, watching?: Watching) => Effect.Effect<PartDone, PartFailed>
+    /**
+     * Submits a part and waits for its end. A part that fails for a passing reason is submitted again, a few times. Undefined if
+     * the part is not wanted any more.
+     */
+    readonly submit: (part: SyncPart, watching?: Watching) => Effect.Effect<PartDone | undefined, PartFailed>
     /** The workers that are alive. */
     readonly workers: Effect.Effect<Workers>
     /** Fails once the sync belongs to another process. */

@@ -4,10 +4,10 @@ import { homedir, userInfo } from "node:os"
 import { join } from "node:path"
 import type { ConnectionOptions } from "node:tls"
 import * as PgClient from "@effect/sql-pg/PgClient"
-import { Duration, Effect, FileSystem, Layer, Redacted, Schedule } from "effect"
+import { Effect, FileSystem, Layer, Redacted } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import { SqlClient } from "effect/sql"
-import type { SqlError } from "effect/sql/SqlError"
+import { isSqlError, type SqlError } from "effect/sql/SqlError"
 import { PASSWORD_PLACES } from "./clusterAddress.ts"
 import { type ClusterAddress, ClusterError } from "./PartQueue.ts"
 import { passwordFor } from "./postgresPassword.ts"
@@ -17,9 +17,6 @@ const SCHEMA = "source_prometheus_cluster"
 
 /** One is reserved for the locks, and one executes transactions while others query. */
 const MAX_CONNECTIONS = 3
-
-/** How long a process that starts waits for a database that cannot be reached. */
-const PATIENCE = Duration.seconds(30)
 
 /** A client whose tables are in the schema, which exists. */
 export const layerDatabase = (
@@ -46,7 +43,7 @@ export const layerDatabase = (
         startupParameters: { search_path: SCHEMA }
       }
       const expected = asClusterErrors(address)
-      const ssl = yield* expected(awaitServer(address, config, tls))
+      const ssl = yield* expected(encryptionFor(config, tls))
       const client = PgClient.make({ ...config, ssl, maxConnections: MAX_CONNECTIONS })
       return Layer.effectDiscard(expected(createSchema)).pipe(
         Layer.provideMerge(PgClient.layerFrom(expected(client)))
@@ -103,12 +100,8 @@ const certificateAt = (path: string): string | undefined => {
   }
 }
 
-/** Waits for a server that is just starting. Other errors do not pass by themselves. Returns how to encrypt. */
-const awaitServer = (
-  address: ClusterAddress,
-  config: PgClient.PgClientConfig,
-  { isOptional, options }: Tls
-) => {
+/** Connects once. Returns how to encrypt. */
+const encryptionFor = (config: PgClient.PgClientConfig, { isOptional, options }: Tls) => {
   const connect = (ssl: ConnectionOptions | false) =>
     Effect.as(Effect.scoped(PgClient.makeClient({ ...config, ssl })), ssl)
   return connect(options).pipe(
@@ -116,16 +109,7 @@ const awaitServer = (
       (error) => isOptional && /does not support TLS/.test(causeOf(error) ?? ""),
       () => connect(false)
     ),
-    Effect.provide(Reactivity.layer),
-    Effect.tapError((error) =>
-      isPassing(error)
-        ? Effect.logWarning(`${clusterErrorOf(address, error).message} Trying again.`)
-        : Effect.void
-    ),
-    Effect.retry({
-      while: isPassing,
-      schedule: Schedule.spaced("2 seconds").pipe(Schedule.upTo({ duration: PATIENCE }))
-    })
+    Effect.provide(Reactivity.layer)
   )
 }
 
@@ -138,20 +122,44 @@ const createSchema = Effect.gen(function* () {
   )
 })
 
-const isPassing = ({ reason }: SqlError): boolean => reason._tag === "ConnectionError"
+/**
+ * Codes of a server that stops, starts, has too many connections or too little memory or space, or is the standby of another one
+ * until it takes over.
+ */
+const passingCodes = /^(57P0[123]|53...|25006)$/
 
-/** Errors of the database, as users see them. */
+const isPassing = ({ cause, reason }: SqlError): boolean =>
+  reason._tag === "ConnectionError" || passingCodes.test(codeOf(cause) ?? "")
+
+const codeOf = (cause: unknown): string | undefined => {
+  if (!(cause instanceof Error)) return undefined
+  const { code } = cause as { readonly code?: unknown }
+  return codeOf(cause.cause) ?? (typeof code === "string" ? code : undefined)
+}
+
+/** Errors of the database, as users see them. Effect's cluster has some as defects. */
 export const asClusterErrors =
   (address: ClusterAddress) =>
   <A, E extends { readonly _tag: string }, R>(effect: Effect.Effect<A, E | SqlError, R>) =>
-    Effect.catchIf(
-      effect,
-      (error): error is SqlError => error._tag === "SqlError",
-      (error) => Effect.fail(clusterErrorOf(address, error))
+    effect.pipe(
+      Effect.catchDefect((defect) => {
+        const error = sqlErrorIn(defect)
+        return error === undefined ? Effect.die(defect) : Effect.fail(error)
+      }),
+      Effect.catchIf(
+        (error): error is SqlError => error._tag === "SqlError",
+        (error) => Effect.fail(clusterErrorOf(address, error))
+      )
     )
 
+const sqlErrorIn = (error: unknown): SqlError | undefined => {
+  if (isSqlError(error)) return error
+  return error instanceof Error ? sqlErrorIn(error.cause) : undefined
+}
+
 /** What an error of the database means for the user. */
-const clusterErrorOf = ({ text }: ClusterAddress, { cause, message, reason }: SqlError): ClusterError => {
+const clusterErrorOf = ({ text }: ClusterAddress, error: SqlError): ClusterError => {
+  const { cause, message, reason } = error
   const why = causeOf(cause) ?? message
   switch (reason._tag) {
     case "AuthenticationError":
@@ -163,7 +171,10 @@ const clusterErrorOf = ({ text }: ClusterAddress, { cause, message, reason }: Sq
         message: `${text} does not permit the schema ${SCHEMA}: ${why}. Let the user create schemas in this database, or create it for the user: CREATE SCHEMA ${SCHEMA} AUTHORIZATION the_user.`
       })
     default:
-      return new ClusterError({ message: `The cluster's database ${text} cannot be used: ${why}.` })
+      return new ClusterError({
+        message: `The cluster's database ${text} cannot be used: ${why}.`,
+        isPassing: isPassing(error)
+      })
   }
 }
 

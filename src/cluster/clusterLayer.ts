@@ -12,6 +12,8 @@ import {
   ShardingConfig,
   SqlMessageStorage
 } from "effect/cluster"
+import { asClusterErrors } from "./clusterDatabase.ts"
+import type { ClusterAddress } from "./PartQueue.ts"
 import { layerRunnerStorage } from "./runnerStorage.ts"
 import { ALIVE_SECONDS } from "./timings.ts"
 
@@ -21,7 +23,7 @@ const SHARDS = 300
 /**
  * The workflow engine of a submitter, or of a worker, which also gets its share of the shards. `group`: the prefix of its tables.
  */
-export const layerEngine = (group: string, role: "submitter" | "worker") => {
+export const layerEngine = (address: ClusterAddress, group: string, role: "submitter" | "worker") => {
   const config = ShardingConfig.layer({
     // No one connects to this address: it only has to be unique.
     runnerAddress:
@@ -45,9 +47,10 @@ export const layerEngine = (group: string, role: "submitter" | "worker") => {
     Layer.provide(config),
     Layer.provide(NodeCrypto.layerDigest)
   )
-  return ClusterWorkflowEngine.layer.pipe(
+  const engine = ClusterWorkflowEngine.layer.pipe(
     Layer.provideMerge(sharding),
     // Its messages are for who knows its source. Ours say when the database cannot be used.
     Layer.provide(Layer.succeed(References.MinimumLogLevel, "Fatal"))
   )
+  return Layer.effectContext(asClusterErrors(address)(Layer.build(engine)))
 }

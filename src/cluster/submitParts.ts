@@ -5,7 +5,7 @@ import type { SyncPart } from "../sync/parts.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
-import { outage } from "./outage.ts"
+import { layerUntilReachable, outage } from "./outage.ts"
 import {
   ClusterError,
   type ClusterOptions,
@@ -18,7 +18,7 @@ import {
 import { PartWorkflow } from "./partWorkflow.ts"
 import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
-import { ALIVE_SECONDS, HEARTBEAT, LAST_STATEMENT } from "./timings.ts"
+import { ALIVE_SECONDS, HEARTBEAT, LAST_STATEMENT, PATIENCE } from "./timings.ts"
 
 /** Submitted parts for each one that a worker executes at a time: workers ask for new ones only once a second. */
 const PER_SLOT = 16
@@ -73,11 +73,14 @@ const make = Effect.fnUntraced(function* ({ settings }: ClusterOptions) {
 
   const submit = Effect.fnUntraced(function* (
     part: SyncPart,
-    { onRetry = () => Effect.void, onStart = Effect.void }: Watching = {}
-  ): Effect.fn.Return<PartDone, PartFailed> {
+    { isWanted = () => true, onRetry = () => Effect.void, onStart = Effect.void }: Watching = {}
+  ): Effect.fn.Return<PartDone | undefined, PartFailed> {
     for (let attempt = 1; ; attempt++) {
       const start = attempt === 1 ? onStart : Effect.void
-      const result = yield* Effect.result(permits.withPermit(Effect.andThen(start, execute(part, attempt))))
+      const executed = Effect.suspend(() =>
+        isWanted() ? Effect.andThen(start, execute(part, attempt)) : Effect.undefined
+      )
+      const result = yield* Effect.result(permits.withPermit(executed))
       if (result._tag === "Success") return result.success
       const { failure } = result
       if (!failure.isTransient || attempt >= MAX_ATTEMPTS) return yield* failure
@@ -171,6 +174,10 @@ export const layerPartQueue = (
   options: ClusterOptions
 ): Layer.Layer<PartQueue, ClusterError, FileSystem.FileSystem> =>
   Layer.effect(PartQueue, asClusterErrors(options.address)(make(options))).pipe(
-    Layer.provide([SyncRegistry.layer(options), layerEngine(groupOf(options.settings), "submitter")]),
-    Layer.provide(layerDatabase(options.address))
+    Layer.provide([
+      SyncRegistry.layer(options),
+      layerEngine(options.address, groupOf(options.settings), "submitter")
+    ]),
+    Layer.provide(layerDatabase(options.address)),
+    layerUntilReachable(PATIENCE)
   )

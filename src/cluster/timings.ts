@@ -10,5 +10,11 @@ export const ALIVE_SECONDS = 30
 /** A process says so often that it is alive. */
 export const HEARTBEAT = Duration.seconds(5)
 
-/** How long a worker that stops waits for its last statements. The whole stop may take two seconds. */
+/** How long a run that starts waits for a database that cannot be reached. Workers wait for ever, as services do. */
+export const PATIENCE = Duration.seconds(30)
+
+/** How long a run that stops waits for its last statement. The whole stop may take two seconds, and that of a worker eight. */
 export const LAST_STATEMENT = Duration.millis(500)
+
+/** How long a worker that stops waits for its last statement. */
+export const LAST_STATEMENT_OF_WORKER = Duration.seconds(3)

@@ -3,12 +3,12 @@ import { Effect, type FileSystem, Layer, References, Schedule, Semaphore } from 
 import type { SyncPart } from "../sync/parts.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
-import { outage } from "./outage.ts"
+import { outage, untilReachable } from "./outage.ts"
 import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
 import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
-import { HEARTBEAT, LAST_STATEMENT } from "./timings.ts"
+import { HEARTBEAT, LAST_STATEMENT_OF_WORKER } from "./timings.ts"
 
 /** What a worker does with a part. */
 export type ExecutePart<R> = (part: SyncPart) => Effect.Effect<PartDone, PartFailed, R>
@@ -31,15 +31,14 @@ export const work = <R>(
       )
     })
   )
-  return Layer.launch(
-    parts.pipe(
-      Layer.provide(layerEngine(group, "worker")),
-      // A worker joins after its check, and leaves before its shards do.
-      Layer.provideMerge(member),
-      Layer.provide(SyncRegistry.layer(options)),
-      Layer.provide(layerDatabase(options.address))
-    )
+  const worker = parts.pipe(
+    Layer.provide(layerEngine(options.address, group, "worker")),
+    // A worker joins after its check, and leaves before its shards do.
+    Layer.provideMerge(member),
+    Layer.provide(SyncRegistry.layer(options)),
+    Layer.provide(layerDatabase(options.address))
   )
+  return untilReachable()(Layer.launch(worker))
 }
 
 /** Is among the living workers. Refuses to be one beside a sync that it could not help. */
@@ -65,5 +64,5 @@ const stayMember = Effect.fnUntraced(function* (settings: ClusterOptions["settin
   yield* registry.work(slots)
   yield* Effect.logInfo(`Waiting for parts of syncs into ${settings.destination}. Press Ctrl-C to stop.`)
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(available(beat), HEARTBEAT), Schedule.forever))
-  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(registry.rest, LAST_STATEMENT)))
+  yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeout(registry.rest, LAST_STATEMENT_OF_WORKER)))
 })

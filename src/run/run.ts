@@ -1,5 +1,5 @@
 /** A complete sync without a platform: discovers the streams, reads them, and writes them to the destination. */
-import { Clock, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
@@ -14,18 +14,10 @@ import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { read } from "../sync/Read.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
-import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings, statesIn } from "./filledDestination.ts"
-import type { RunSummary } from "./Progress.ts"
-import {
-  type EventOf,
-  nothingSaved,
-  readInto,
-  type Saved,
-  type StreamSink,
-  streamToPreview
-} from "./readInto.ts"
+import { type EventOf, nothingSaved, readInto, type Saved, type StreamSink } from "./readInto.ts"
 import { type Confirm, guardEnd, guardRefresh, type Replaced } from "./refreshGuard.ts"
+import { beginRun } from "./summarize.ts"
 
 /** The options of a run. */
 export interface RunOptions {
@@ -95,8 +87,7 @@ export const stoppedText = (
 const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) {
   const { hasCharts, mask, mode, source } = options
   const destination = yield* Destination
-  const startedAt = yield* Clock.currentTimeMillis
-  const begunAt = yield* steadyMillis
+  const summarize = yield* beginRun
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, options, yield* statesIn(destination))
   const stepMillis = settings.stepSeconds * 1000
@@ -147,18 +138,13 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     )
   )
 
-  // Before the end time is taken, because this moves the last files into place.
-  const bytes = yield* destination.bytes
-  return {
+  return yield* summarize({
     source,
     destination: options.destination,
     mode,
     stepSeconds: settings.stepSeconds,
-    startedAt,
-    seconds: ((yield* steadyMillis) - begunAt) / 1000,
     rows: saved.rows,
-    bytes,
-    previewCommand: destination.previewCommand(streamToPreview(streams)?.name ?? names[0]!),
-    streams
-  } satisfies RunSummary
+    streams,
+    place: destination
+  })
 })

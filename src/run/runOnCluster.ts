@@ -1,17 +1,18 @@
 /** A run whose parts are read by the workers of a cluster. */
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
 import { type PartDone, type PartFailed, PartQueue } from "../cluster/PartQueue.ts"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { DestinationError } from "../destinations/Destination.ts"
 import { SharedDestination } from "../destinations/SharedDestination.ts"
+import type { SyncPart } from "../sync/parts.ts"
 import { pointCount } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
-import { Progress, type RunSummary, type StreamSummary } from "./Progress.ts"
+import { Progress, type StreamSummary } from "./Progress.ts"
 import { type PlannedStream, planParts } from "./planParts.ts"
-import { streamToPreview } from "./readInto.ts"
 import { namesToRead, type RunOptions, warnOfGone } from "./run.ts"
+import { beginRun } from "./summarize.ts"
 
 /** The options of a run on a cluster. Its mode is `incremental_append_deduped`. */
 export interface OnClusterOptions
@@ -31,8 +32,7 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   const shared = yield* SharedDestination
   const queue = yield* PartQueue
   const progress = yield* Progress
-  const startedAt = yield* Clock.currentTimeMillis
-  const begunAt = yield* steadyMillis
+  const summarize = yield* beginRun
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
   yield* warnOfGone(names, yield* shared.streams, destination)
@@ -46,65 +46,73 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   yield* Effect.logInfo(`${pluralize(total, "part")} of ${pluralize(names.length, "stream")} to read.`)
   yield* progress.begin(names)
 
-  const submitStream = Effect.fnUntraced(function* ({ parts, stream }: PlannedStream) {
-    const tally = new PartsTally(stream, yield* steadyMillis)
-    const points = parts.reduce((sum, { range }) => sum + pointCount(range), 0)
-    let isStarted = false
-    const onStart = Effect.suspend(() => {
-      if (isStarted || tally.error !== undefined) return Effect.void
-      isStarted = true
-      return progress.started(stream, points)
+  const tallies = new Map(planned.map((stream) => [stream.stream, new PartsTally(stream)]))
+  const submitPart = Effect.fnUntraced(function* (part: SyncPart) {
+    const { stream } = part
+    const tally = tallies.get(stream)!
+    const onStart = Effect.gen(function* () {
+      if (tally.start(yield* steadyMillis)) yield* progress.started(stream, tally.pointsToRead)
     })
-    yield* Effect.forEach(
-      parts,
-      Effect.fnUntraced(function* (part) {
+    const result = yield* Effect.result(
+      queue.submit(part, {
         // Such an error would fail the other parts too.
-        if (tally.error !== undefined) return
-        const result = yield* Effect.result(
-          queue.submit(part, {
-            onStart,
-            onRetry: (error, delay) => {
-              tally.retry()
-              return progress.retrying(stream, mask(error.message), delay)
-            }
-          })
-        )
-        ended++
-        if (result._tag === "Failure") return yield* onFailure(tally, result.failure)
-        tally.add(result.success, pointCount(part.range))
-        yield* progress.wrote(stream, result.success.rows)
-        yield* progress.committed(stream, tally.points)
-      }),
-      { concurrency: "unbounded", discard: true }
+        isWanted: () => tally.error === undefined,
+        onStart,
+        onRetry: (error, delay) => {
+          tally.retry()
+          return progress.retrying(stream, mask(error.message), delay)
+        }
+      })
     )
-    const summary = tally.summary(yield* steadyMillis, mask)
-    yield* progress.ended(summary)
-    return summary
+    ended++
+    if (result._tag === "Failure") yield* onFailure(tally, result.failure)
+    else if (result.success !== undefined) {
+      tally.add(result.success, pointCount(part.range))
+      yield* progress.wrote(stream, result.success.rows)
+      yield* progress.committed(stream, tally.points)
+    }
+    if (tally.end(yield* steadyMillis)) yield* progress.ended(tally.summary(mask))
   })
 
-  const submitted = Effect.forEach(planned, submitStream, { concurrency: "unbounded" })
+  const submitted = Effect.forEach(inTurns(planned), submitPart, { concurrency: "unbounded", discard: true })
   const stopped = Effect.suspend(() =>
     Effect.logWarning(
       `Stopped: ${pluralize(ended, "part")} of ${total} ended. Workers finish the parts that they have begun, and the same command continues.`
     )
   )
-  const streams = yield* Effect.raceFirst(submitted, queue.lost).pipe(Effect.onInterrupt(() => stopped))
+  for (const { parts, stream } of planned) {
+    if (parts.length === 0) yield* progress.ended(tallies.get(stream)!.summary(mask))
+  }
+  yield* Effect.raceFirst(submitted, queue.lost).pipe(Effect.onInterrupt(() => stopped))
   yield* queue.end
 
-  const bytes = yield* shared.bytes
-  return {
-    source,
-    destination,
-    mode,
-    stepSeconds: settings.stepSeconds,
-    startedAt,
-    seconds: ((yield* steadyMillis) - begunAt) / 1000,
-    rows: streams.reduce((sum, { rows }) => sum + rows, 0),
-    bytes,
-    previewCommand: shared.previewCommand(streamToPreview(streams)?.name ?? names[0]!),
-    streams
-  } satisfies RunSummary
+  const streams = Array.from(tallies.values(), (tally) => tally.summary(mask))
+  const rows = streams.reduce((sum, stream) => sum + stream.rows, 0)
+  const { stepSeconds } = settings
+  return yield* summarize({ source, destination, mode, stepSeconds, rows, streams, place: shared })
 })
+
+/** How many streams are read at the same time: commits to the same stream wait for each other. */
+const STREAMS = 32
+
+/** All parts: one of each stream in turn, of so many streams at a time. */
+const inTurns = (planned: ReadonlyArray<PlannedStream>): ReadonlyArray<SyncPart> => {
+  const turns: Array<SyncPart> = []
+  const waiting = planned.map(({ parts }) => parts.values())
+  let active = waiting.splice(0, STREAMS)
+  while (active.length > 0) {
+    active = active.flatMap((parts) => {
+      for (let next: typeof parts | undefined = parts; next !== undefined; next = waiting.shift()) {
+        const { done, value } = next.next()
+        if (done === true) continue
+        turns.push(value)
+        return [next]
+      }
+      return []
+    })
+  }
+  return turns
+}
 
 /** A failure ends its stream, or the run if no stream can be read. */
 const onFailure = (tally: PartsTally, { isFatal, message }: PartFailed) =>
@@ -116,7 +124,13 @@ const onFailure = (tally: PartsTally, { isFatal, message }: PartFailed) =>
 /** The parts of one stream that have ended. */
 class PartsTally {
   readonly #name: string
-  readonly #startedAt: number
+  /** How many points its parts have. */
+  readonly pointsToRead: number
+  /** How many parts have not ended. */
+  #left: number
+  /** When the first one was submitted, and when the last one ended. */
+  #startedAt: number | undefined
+  #endedAt: number | undefined
   error: string | undefined
   points = 0
   #rows = 0
@@ -126,9 +140,23 @@ class PartsTally {
   #span: StreamSummary["span"]
   #notice: string | undefined
 
-  constructor(name: string, startedAt: number) {
-    this.#name = name
-    this.#startedAt = startedAt
+  constructor({ parts, stream }: PlannedStream) {
+    this.#name = stream
+    this.#left = parts.length
+    this.pointsToRead = parts.reduce((sum, { range }) => sum + pointCount(range), 0)
+  }
+
+  /** A part is submitted. Returns whether it is the first one. */
+  start(now: number): boolean {
+    const isFirst = this.#startedAt === undefined
+    this.#startedAt ??= now
+    return isFirst
+  }
+
+  /** A part has ended, or is not wanted any more. Returns whether it was the last one. */
+  end(now: number): boolean {
+    this.#endedAt = now
+    return --this.#left === 0
   }
 
   retry(): void {
@@ -146,7 +174,7 @@ class PartsTally {
     this.#span = [Math.min(first, span[0]), Math.max(last, span[1])]
   }
 
-  summary(now: number, mask: (text: string) => string): StreamSummary {
+  summary(mask: (text: string) => string): StreamSummary {
     const { error } = this
     return {
       name: this.#name,
@@ -155,7 +183,7 @@ class PartsTally {
       series: this.#series,
       rows: this.#rows,
       span: this.#span,
-      seconds: (now - this.#startedAt) / 1000,
+      seconds: ((this.#endedAt ?? 0) - (this.#startedAt ?? this.#endedAt ?? 0)) / 1000,
       retries: this.#retries,
       curves: []
     }

@@ -1,16 +1,15 @@
 /** A run that reads its own parts of all streams, beside other processes that read the other ones. */
-import { Clock, Effect, Stream } from "effect"
+import { Effect, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { SharedDestination } from "../destinations/SharedDestination.ts"
 import { ownerOf, planToRead } from "../sync/parts.ts"
 import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
 import { readPlanned } from "../sync/Read.ts"
-import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
-import type { RunSummary } from "./Progress.ts"
 import { planParts } from "./planParts.ts"
-import { nothingSaved, readInto, type Saved, streamToPreview } from "./readInto.ts"
+import { nothingSaved, readInto, type Saved } from "./readInto.ts"
 import { namesToRead, type RunOptions, stoppedText, warnOfGone } from "./run.ts"
+import { beginRun } from "./summarize.ts"
 import { openParts } from "./writeParts.ts"
 
 /** Which parts a process reads. */
@@ -43,8 +42,7 @@ export const runParts = (options: PartsOptions) =>
 const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Saved) {
   const { destination, hasCharts, mask, share, source } = options
   const shared = yield* SharedDestination
-  const startedAt = yield* Clock.currentTimeMillis
-  const begunAt = yield* steadyMillis
+  const summarize = yield* beginRun
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
   yield* warnOfGone(names, yield* shared.streams, destination)
@@ -76,17 +74,14 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
     )
   )
 
-  const bytes = yield* shared.bytes
-  return {
+  const { stepSeconds } = settings
+  return yield* summarize({
     source,
     destination,
     mode,
-    stepSeconds: settings.stepSeconds,
-    startedAt,
-    seconds: ((yield* steadyMillis) - begunAt) / 1000,
+    stepSeconds,
     rows: saved.rows,
-    bytes,
-    previewCommand: shared.previewCommand(streamToPreview(streams)?.name ?? names[0]!),
-    streams
-  } satisfies RunSummary
+    streams,
+    place: shared
+  })
 })

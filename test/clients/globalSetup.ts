@@ -1,6 +1,6 @@
 import { Effect } from "effect"
 import type { TestProject } from "vitest/node"
-import { ensurePrometheus } from "../support/binaries.ts"
+import { ensurePrometheus, ensureS3Server } from "../support/binaries.ts"
 import { inCi } from "../support/runs.ts"
 import { ensurePython } from "./python.ts"
 
@@ -15,6 +15,7 @@ declare module "vitest" {
 export const setup = (project: TestProject): Promise<void> =>
   Effect.runPromise(
     Effect.promise(() => ensurePrometheus()).pipe(
+      Effect.andThen(Effect.promise(() => ensureS3Server())),
       Effect.andThen(ensurePython),
       Effect.catch((error) => {
         if (inCi) return Effect.fail(error)

@@ -4,9 +4,11 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, inject, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination } from "../../src/destinations/Destination.ts"
+import { fileName } from "../../src/destinations/folder/fileName.ts"
 import { layer } from "../../src/destinations/parquet/ParquetFolder.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
-import { floats, seriesOf, start, temporaryFolder } from "../destinations/drive.ts"
+import { floats, put, seriesOf, start, temporaryFolder } from "../destinations/drive.ts"
+import * as S3 from "../support/s3.ts"
 import { script } from "./fixture.ts"
 import { runPython } from "./python.ts"
 
@@ -65,6 +67,28 @@ describe.runIf(python !== undefined)("Parquet files", () => {
           }
         ]
       })
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+  )
+
+  it.live("are read by Arrow in a bucket", () =>
+    Effect.gen(function* () {
+      const folder = yield* temporaryFolder
+      const server = yield* S3.make()
+      Object.assign(process.env, server.environment)
+      const stream = "Http:Requests"
+      const place = layer({ path: "s3://metrics/a b/c", source: "http://mock", labelColumns: true })
+      yield* put(stream, "incremental_append_deduped", 0, 1, 2000).pipe(Effect.provide(place))
+      yield* put(stream, "incremental_append_deduped", 1, 2000, 2001).pipe(Effect.provide(place))
+      const { code, stderr, stdout } = yield* runPython(python ?? "", folder, [
+        script("parquet_s3_read.py"),
+        new URL(server.endpoint).host,
+        S3.s3Region,
+        S3.s3Keys.accessKeyId,
+        S3.s3Keys.secretAccessKey,
+        `metrics/a b/c/${fileName(stream)}`
+      ])
+      assert.strictEqual(code, 0, stderr)
+      assert.deepStrictEqual(JSON.parse(stdout), { rows: 4, sum: 0 + 1 + 2000 + 2001 })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })

@@ -128,7 +128,7 @@ describe("a folder that containers share", () => {
       yield* first.result
       isHeld = false
       const early = yield* Effect.flatMap(inNamespaces(container, run()), ({ result }) => result)
-      assert.match(early.stderr, /the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
+      assert.match(early.stderr, /this place is free in \d+ seconds, or once \S+_lock\.1 is deleted/)
       // Makes the lock two minutes old, so that it has expired.
       utimesSync(lock, Date.now() / 1000 - 121, Date.now() / 1000 - 121)
       const contenders = yield* Effect.forEach([1, 2, 3], () => inNamespaces(container, run()))

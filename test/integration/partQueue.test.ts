@@ -67,6 +67,8 @@ describe("PartQueue", () => {
           [failed._tag, failed.message, failed.isTransient],
           ["PartFailed", "lost failed", false]
         )
+        const unwanted = yield* queue.submit(partOf("unwanted"), { isWanted: () => false })
+        assert.isUndefined(unwanted)
         // A worker with other settings would never get a part.
         const refused = yield* Effect.flip(work(options("5m"), 1, execute("c")))
         assert.match(refused.message, /step is 1m there and 5m here\. Start the worker with the same flags/)

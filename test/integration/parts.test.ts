@@ -2,44 +2,97 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { assert, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, type Scope } from "effect"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
 import { queryDatabase } from "../destinations/duckdb/queryDatabase.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { iso, minute, start } from "../support/gauge.ts"
+import * as Postgres from "../support/postgres.ts"
 import * as S3 from "../support/s3.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
-/** A destination that several processes can write. Folders have names of their own. */
+/** A destination that several processes can write, in a folder of its own, or in a schema of that name. */
 interface SharedPlace {
-  /** The value of `--to` for a folder. */
+  /** The value of `--to`. */
   readonly to: (folder: string) => string
   /** The variables that it needs. */
   readonly env: Readonly<Record<string, string>>
-  /** The path of its files. */
-  readonly filesOf: (folder: string) => string
+  /** The rows of a stream: series, time and value. */
+  readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<string>>
+  /** The saved state of a stream as JSON. */
+  readonly state: (folder: string, stream: string) => Promise<unknown>
+  /** Whether there is anything yet. */
+  readonly exists: (folder: string) => Promise<boolean>
 }
 
-const folders: SharedPlace = {
-  to: (folder) => `parquet:${folder}/data`,
+const parquet = (
+  to: SharedPlace["to"],
+  filesOf: (folder: string) => string,
+  env: SharedPlace["env"] = {}
+): SharedPlace => ({
+  to,
+  env,
+  rows: async (folder, stream) => {
+    const rows = await queryDatabase(
+      ":memory:",
+      `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
+       FROM read_parquet('${filesOf(folder)}/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
+    )
+    return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
+  },
+  state: async (folder, stream) =>
+    JSON.parse(readFileSync(join(filesOf(folder), "_state", `${stream}.json`), "utf8")).state,
+  exists: async (folder) => existsSync(filesOf(folder))
+})
+
+const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
+  to: (folder) => `postgres:${server.urlOf()}?schema=${basename(folder)}`,
   env: {},
-  filesOf: (folder) => join(folder, "data")
-}
+  rows: async (folder, stream) => {
+    const rows = await server.rows(
+      `SELECT series_id || ' ' || to_char(time AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') || ' ' || value AS row
+       FROM "${basename(folder)}"."${stream}" ORDER BY series_id COLLATE "C", time`
+    )
+    return rows.map(({ row }) => row!)
+  },
+  state: async (folder, stream) => {
+    const [row] = await server.rows(
+      `SELECT entry::json ->> 'state' AS state FROM "${basename(folder)}"._source_prometheus_streams WHERE stream = '${stream}'`
+    )
+    return row?.state ? JSON.parse(row.state) : undefined
+  },
+  exists: async (folder) =>
+    (await server.rows(`SELECT 1 AS found FROM pg_namespace WHERE nspname = '${basename(folder)}'`)).length >
+    0
+})
 
-const bucket = Effect.map(
-  S3.make(),
-  ({ data, environment }): SharedPlace => ({
-    to: (folder) => `parquet:s3://metrics/${basename(folder)}`,
-    env: environment,
-    filesOf: (folder) => join(data, "metrics", basename(folder))
-  })
-)
-
-const sharedPlaces = [
-  { name: "a folder of Parquet files", place: Effect.succeed(folders) },
-  { name: "a bucket of Parquet files", place: bucket }
+/** The destinations, with the servers that they need. */
+const places: ReadonlyArray<{
+  readonly name: string
+  readonly make: Effect.Effect<SharedPlace, unknown, Scope.Scope>
+}> = [
+  {
+    name: "a folder of Parquet files",
+    make: Effect.succeed(
+      parquet(
+        (folder) => `parquet:${folder}/data`,
+        (folder) => join(folder, "data")
+      )
+    )
+  },
+  {
+    name: "a bucket of Parquet files",
+    make: Effect.map(S3.make(), ({ data, environment }) =>
+      parquet(
+        (folder) => `parquet:s3://metrics/${basename(folder)}`,
+        (folder) => join(data, "metrics", basename(folder)),
+        environment
+      )
+    )
+  },
+  { name: "PostgreSQL", make: Effect.map(Postgres.make(), postgresPlace) }
 ]
 
 const streams = ["cpu", "memory", "up"]
@@ -60,11 +113,11 @@ const documentOf = <S extends Schema.Codec<unknown, unknown>>(schema: S, text: s
   Schema.decodeUnknownSync(Schema.fromJsonString(schema))(text)
 
 describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) => {
-  it.live.each(sharedPlaces)(
+  it.live.each(places)(
     "have the rows and states of one process in $name, if some are killed at any moment",
-    ({ place }) =>
+    ({ make: makePlace }) =>
       Effect.gen(function* () {
-        const { env, filesOf, to } = yield* place
+        const { env, exists, rows, state, to } = yield* makePlace
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -75,8 +128,8 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
             step: 60,
             lookback_window: 600
           })
-        const places = { single: files.path("single"), parts: files.path("parts") }
-        for (const folder of Object.values(places)) mkdirSync(folder)
+        const folders = { single: files.path("single"), parts: files.path("parts") }
+        for (const folder of Object.values(folders)) mkdirSync(folder)
         const argumentsOf = (hours: number, folder: string, ...flags: ReadonlyArray<string>) => [
           "run",
           "--config",
@@ -87,11 +140,11 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           ...flags
         ]
         const single = (hours: number) =>
-          Effect.map(child.run(argumentsOf(hours, places.single), { env }), ({ code, stderr }) =>
+          Effect.map(child.run(argumentsOf(hours, folders.single), { env }), ({ code, stderr }) =>
             assert.strictEqual(code, 0, stderr)
           )
         const part = (index: number, processes: number, hours: number) =>
-          argumentsOf(hours, places.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
+          argumentsOf(hours, folders.parts, "--part", `${index}/${processes}`, "--part-length", "30m")
 
         /** Starts a process again and again until it ends by itself; the first times it is killed. */
         const persistently = Effect.fnUntraced(function* (args: ReadonlyArray<string>, kills: number) {
@@ -111,34 +164,26 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           }
         })
 
-        const rowsOf = Effect.fnUntraced(function* (folder: string, stream: string) {
-          const rows = yield* Effect.promise(() =>
-            queryDatabase(
-              ":memory:",
-              `SELECT series_id, strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') AS time, value::VARCHAR AS value
-               FROM read_parquet('${filesOf(folder)}/${stream}/*/*.parquet', union_by_name = true) ORDER BY ALL`
-            )
-          )
-          return rows.map((row) => `${row.series_id} ${row.time} ${row.value}`)
-        })
-
-        const state = (folder: string, stream: string): unknown =>
-          JSON.parse(readFileSync(join(filesOf(folder), "_state", `${stream}.json`), "utf8")).state
+        const rowsOf = (folder: string, stream: string) => Effect.promise(() => rows(folder, stream))
+        const stateOf = (folder: string, stream: string) => Effect.promise(() => state(folder, stream))
 
         const compare = Effect.fnUntraced(function* () {
           for (const stream of streams) {
-            const expected = yield* rowsOf(places.single, stream)
-            const found = yield* rowsOf(places.parts, stream)
+            const expected = yield* rowsOf(folders.single, stream)
+            const found = yield* rowsOf(folders.parts, stream)
             assert.isAbove(expected.length, 300)
             assert.deepStrictEqual(found, expected, stream)
-            const { read_again, ...saved } = state(places.parts, stream) as Record<string, unknown>
-            assert.deepStrictEqual<unknown>(saved, state(places.single, stream), stream)
+            const { read_again, ...saved } = (yield* stateOf(folders.parts, stream)) as Record<
+              string,
+              unknown
+            >
+            assert.deepStrictEqual<unknown>(saved, yield* stateOf(folders.single, stream), stream)
           }
         })
 
         const partsOf = (hours: number, ...flags: ReadonlyArray<string>) =>
           Effect.map(
-            child.run(argumentsOf(hours, places.parts, "--dry-run", "--part-length", "30m", ...flags), {
+            child.run(argumentsOf(hours, folders.parts, "--dry-run", "--part-length", "30m", ...flags), {
               env
             }),
             ({ code, stderr, stdout }) => {
@@ -151,7 +196,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         const planned = yield* partsOf(8, "--parts", "4")
         assert.lengthOf(planned, 3 * 16)
         assert.deepStrictEqual([...new Set(planned.map(({ owner }) => owner))].sort(), [0, 1, 2, 3])
-        assert.isFalse(existsSync(filesOf(places.parts)))
+        assert.isFalse(yield* Effect.promise(() => exists(folders.parts)))
 
         // A backfill: four processes, one of them twice, some of them killed.
         yield* single(8)
@@ -174,11 +219,11 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
         yield* compare()
 
         // A run of everything, beside no other process, continues from parts.
-        const all = yield* child.run(argumentsOf(HOURS, places.parts), { env })
+        const all = yield* child.run(argumentsOf(HOURS, folders.parts), { env })
         assert.strictEqual(all.code, 0, all.stderr)
         yield* single(HOURS)
         yield* compare()
       }),
-    180_000
+    300_000
   )
 })

@@ -139,11 +139,14 @@ export const make = Effect.fnUntraced(function* ({ settings = {}, tls }: Postgre
            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND ${where}`
         )
       ),
-    /** Stops the server in order, or kills it, and starts it again on the same port. `downMillis`: the time in between. */
-    restart: async (how: "stop" | "kill" = "stop", downMillis = 0): Promise<void> => {
+    /** Stops the server in order, or kills it, and starts it again on the same port. `whileDown`: what happens in between. */
+    restart: async (
+      how: "stop" | "kill" = "stop",
+      whileDown: () => Promise<void> = async () => {}
+    ): Promise<void> => {
       if (how === "kill") server.child?.kill("SIGKILL")
       await server.stop()
-      await sleep(downMillis)
+      await whileDown()
       for (let left = 50; ; left--) {
         try {
           return await server.startOnce(new AbortController().signal)

@@ -144,7 +144,7 @@ export const ownerText = ({ isHere, owner }: Alive): string => {
 export const silenceText = (path: string, { secondsLeft }: Alive): string =>
   secondsLeft === undefined
     ? ""
-    : ` If that run no longer exists, the folder is free in ${secondsLeft} seconds, or once ${path} is deleted.`
+    : ` If that run no longer exists, this place is free in ${secondsLeft} seconds, or once ${path} is deleted.`
 
 /** The seconds since a file was written, by the clock of its file system. */
 const secondsSince = Effect.fnUntraced(function* ({ mtime }: FileSystem.File.Info, path: string) {

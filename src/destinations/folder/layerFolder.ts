@@ -180,7 +180,7 @@ export const manifestToOpen = Effect.fnUntraced(function* <M extends StreamManif
   const statePath = opened.statePath(stream)
   if (known === undefined && damaged === undefined && (yield* files.hasData)) {
     return yield* new DestinationError({
-      message: `${files.path} has data, but there is no state ${statePath}, so it is not known what is in it. Move it away, or choose another folder.`
+      message: `${files.path} has data, but there is no state ${statePath}, so it is not known what is in it. Move it away, or choose another place.`
     })
   }
   // The stream's files are about to be replaced, so they may be damaged, but they must belong to the stream.

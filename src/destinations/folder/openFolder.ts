@@ -228,23 +228,23 @@ export const refusalOf = (
 ): string | undefined => {
   if (text === undefined) {
     return hasStreams
-      ? `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another folder.`
+      ? `${aboutPath} is missing, so the source of the data in ${folder} is unknown. Restore it, or choose another place.`
       : undefined
   }
   const about = Option.getOrUndefined(Schema.decodeUnknownOption(About)(text))
   if (about === undefined) {
-    return `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another folder.`
+    return `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another place.`
   }
   if (!hasStreams) return undefined
   if (about.version !== STATE_VERSION) {
     const which = about.version < STATE_VERSION ? "an earlier" : "a later"
-    return `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another folder, or delete this one to read everything again.`
+    return `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another place, or delete this one to read everything again.`
   }
   if (about.format !== format) {
-    return `${folder} holds ${about.format}, and this run writes ${format}. Choose another folder, or run as before.`
+    return `${folder} holds ${about.format}, and this run writes ${format}. Choose another place, or run as before.`
   }
   if (about.source !== source) {
-    return `${folder} holds data of ${about.source}, and this is ${source}. Choose another folder.`
+    return `${folder} holds data of ${about.source}, and this is ${source}. Choose another place.`
   }
   return undefined
 }
@@ -281,7 +281,7 @@ export const manifestDecoder = <E extends StreamManifest>({ isOurs, schema }: Fo
 /** The error of a stream whose manifest at a path cannot be used. */
 export const damagedManifest = (stream: string, path: string): DestinationError =>
   new DestinationError({
-    message: `${path} is damaged or was not written by source-prometheus. Restore the folder from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
+    message: `${path} is damaged or was not written by source-prometheus. Restore all of this destination from a backup, or read the stream again with --full-refresh --select ${shellQuote(stream)}.`
   })
 
 /** Whether a read can resume from the states of a manifest. */

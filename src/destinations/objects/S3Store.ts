@@ -3,6 +3,7 @@ import { createWriteStream } from "node:fs"
 import { open, rm, stat } from "node:fs/promises"
 import type { Readable } from "node:stream"
 import { pipeline } from "node:stream/promises"
+import { setTimeout } from "node:timers/promises"
 import { Effect, Option } from "effect"
 import { DestinationError } from "../Destination.ts"
 import { systemError } from "../folder/durably.ts"
@@ -17,6 +18,9 @@ const MOST_PARTS = 10_000
 
 /** How often a download is started, and a put that met another one. */
 const ATTEMPTS = 5
+
+/** The longest pause after such a put. */
+const CONFLICT_MILLIS = 500
 
 const permissions: Record<Operation, string> = {
   AbortMultipartUpload: "s3:AbortMultipartUpload",
@@ -56,7 +60,9 @@ export const openS3Store = Effect.fnUntraced(function* ({ bucket, prefix, url }:
     Effect.tryPromise({
       try: openClient,
       catch: (error) =>
-        s3Error({ what: "opened", url, bucket, permission: "s3:ListBucket", endpoint: undefined }, error)
+        error instanceof DestinationError
+          ? error
+          : s3Error({ what: "opened", url, bucket, permission: "s3:ListBucket", endpoint: undefined }, error)
     }),
     (client) => Effect.sync(client.close)
   )
@@ -140,7 +146,10 @@ export const openS3Store = Effect.fnUntraced(function* ({ bucket, prefix, url }:
         return ETag ?? ""
       } catch (error) {
         // Another put at the same moment.
-        if (isNamed(error, /^(ConditionalRequestConflict|OperationAborted|409)$/) && left > 1) continue
+        if (isNamed(error, /^(ConditionalRequestConflict|OperationAborted|409)$/) && left > 1) {
+          await setTimeout(Math.random() * CONFLICT_MILLIS)
+          continue
+        }
         if (!isNamed(error, /^(PreconditionFailed|412)$/) && !isMissing(error)) throw error
         // The put may have taken effect although its response was lost, and was then repeated.
         const found = await readObject(key)
@@ -280,7 +289,9 @@ export const openS3Store = Effect.fnUntraced(function* ({ bucket, prefix, url }:
       return true
     } catch (error) {
       if (isMissing(error)) return false
-      throw error
+      // The response to this request never says why it is refused. That to a list does.
+      if (!isNamed(error, /^[34]\d\d$/)) throw error
+      return (await list(key)).some((object) => object.key === key)
     }
   }
 

@@ -93,7 +93,7 @@ const sentences: ReadonlyArray<readonly [names: RegExp, sentence: Sentence]> = [
     ({ permission, url }) => `access denied. Allow ${permission} on ${url}, or choose another place.`
   ],
   [
-    /^(NotImplemented|MethodNotAllowed|501)$/,
+    /^(NotImplemented|MethodNotAllowed|501|405)$/,
     ({ endpoint }) =>
       `${serverOf(endpoint)} does not support this request, or a condition of it (If-Match, If-None-Match), without which two runs could lose data. Choose another store, or a newer release of it.`
   ],
@@ -109,7 +109,7 @@ const sentences: ReadonlyArray<readonly [names: RegExp, sentence: Sentence]> = [
   [
     /^(CERT_|UNABLE_TO|SELF_SIGNED|DEPTH_ZERO|ERR_TLS)/,
     ({ endpoint }) =>
-      `the certificate of ${serverOf(endpoint)} is not trusted. If a certificate authority of your own has issued it, set NODE_EXTRA_CA_CERTS to its file.`
+      `the certificate of ${serverOf(endpoint)} is not trusted. If a certificate authority of your own has issued it, set AWS_CA_BUNDLE or NODE_EXTRA_CA_CERTS to its file.`
   ],
   [
     /^(E(CONN\w*|NOTFOUND|AI_AGAIN|TIMEDOUT|HOSTUNREACH|NETUNREACH|PIPE|PROTO)|TimeoutError|NetworkingError|ERR_\w+)$/,
@@ -123,17 +123,32 @@ const serverOf = (endpoint: string | undefined): string => endpoint ?? "Amazon S
 /** Names of errors that concern one object, and not the entire store. */
 const ofOneObject = /^(NoSuchKey|NoSuchUpload|EntityTooLarge|KeyTooLongError|InvalidObjectState)$/
 
+/** Whether the client found no error of S3 in a response: it was empty, or a page. */
+const isOpaque = (error: unknown): boolean =>
+  error instanceof Error && /^UnknownError$|Deserialization error/.test(error.message)
+
+/** The text of an error. */
+const textOf = (error: unknown, status: number | undefined): string =>
+  isOpaque(error) && status !== undefined
+    ? `status ${status}`
+    : excerptLine(error instanceof Error ? error.message : String(error)).replace(/\.$/, "")
+
 /** The error of a request. */
 export const s3Error = (attempt: Attempt, error: unknown): DestinationError => {
   const name = nameOf(error)
   const status = statusOf(error)
-  const text = excerptLine(error instanceof Error ? error.message : String(error)).replace(/\.$/, "") || name
+  const text = textOf(error, status) || name
   const known =
     sentences.find(([names]) => names.test(name)) ??
     sentences.find(([names]) => status !== undefined && names.test(`${status}`))
-  const reason = known === undefined ? `${name}: ${text}.` : known[1](attempt, text)
+  const reason =
+    known !== undefined
+      ? known[1](attempt, text)
+      : isOpaque(error)
+        ? `${serverOf(attempt.endpoint)} does not respond as S3 does (${text}). Check AWS_ENDPOINT_URL_S3, and the proxy if there is one.`
+        : `${name}: ${text}.`
   return new DestinationError({
     message: `${attempt.url} cannot be ${attempt.what}: ${reason}`,
-    ...(known !== undefined && !ofOneObject.test(name) ? { isFatal: true } : {})
+    ...((known !== undefined || isOpaque(error)) && !ofOneObject.test(name) ? { isFatal: true } : {})
   })
 }

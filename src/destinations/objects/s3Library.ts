@@ -4,8 +4,10 @@
  *
  * Keys, the region and the endpoint come from where AWS' own tools have them: variables, profiles, files and roles.
  */
+import { readFile } from "node:fs/promises"
 import { Agent as HttpAgent } from "node:http"
 import { Agent as HttpsAgent } from "node:https"
+import { getCACertificates } from "node:tls"
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -21,7 +23,10 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand
 } from "@aws-sdk/client-s3"
+import { systemError } from "../folder/durably.ts"
+import { retries } from "./retries.ts"
 import type { S3Settings, Send } from "./S3Requests.ts"
+import { nameOf } from "./s3Error.ts"
 
 const commands = {
   AbortMultipartUpload: AbortMultipartUploadCommand,
@@ -37,9 +42,6 @@ const commands = {
   UploadPart: UploadPartCommand,
   UploadPartCopy: UploadPartCopyCommand
 }
-
-/** A store that is busy responds with 503 for some seconds. */
-const ATTEMPTS = 8
 
 /** For connecting, and until the response to a request begins. */
 const CONNECT_MILLIS = 10_000
@@ -57,7 +59,7 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
   const agentOptions = { keepAlive: true, maxSockets: 64, proxyEnv: environment }
   const client = new S3Client({
     ...(await ownRegion(environment)),
-    maxAttempts: ATTEMPTS,
+    retryStrategy: retries,
     followRegionRedirects: true,
     // Not all stores know the newer checksums. The signature covers the content of each request.
     requestChecksumCalculation: "WHEN_REQUIRED",
@@ -67,7 +69,7 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
       requestTimeout: RESPONSE_MILLIS,
       throwOnRequestTimeout: true,
       httpAgent: new HttpAgent(agentOptions),
-      httpsAgent: new HttpsAgent(agentOptions)
+      httpsAgent: new HttpsAgent({ ...agentOptions, ...(await ownAuthority(environment)) })
     }
   })
   // Others have one address for all buckets. Only here it is known whether the endpoint is one of them.
@@ -100,6 +102,16 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
       }
     },
     close: () => client.destroy()
+  }
+}
+
+/** The certificate authority that AWS' other tools trust too, which the library does not know of. */
+const ownAuthority = async ({ AWS_CA_BUNDLE: path }: NodeJS.ProcessEnv) => {
+  if (path === undefined || path === "") return {}
+  try {
+    return { ca: [...getCACertificates("default"), await readFile(path, "utf8")] }
+  } catch (error) {
+    throw systemError("read", `${path} (AWS_CA_BUNDLE)`, nameOf(error), `${String(error)}.`)
   }
 }
 

@@ -5,10 +5,11 @@ import { sumOf } from "../contents.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { fileName } from "../folder/fileName.ts"
 import { layerPlace } from "../folder/layerFolder.ts"
+import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import { openBucket } from "../objects/openBucket.ts"
 import { quoteText } from "../tables/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
-import { bucketParts, localFolder, type ParquetBucket, recover, withoutLostRefresh } from "./bucketParts.ts"
+import { bucketParts, type ParquetBucket, recover, withoutLostRefresh } from "./bucketParts.ts"
 import { openEngine } from "./engine.ts"
 import { bytesOf, format, type ParquetManifest, refreshFiles } from "./manifest.ts"
 import { openStream } from "./openStream.ts"
@@ -27,7 +28,7 @@ export const layerBucket = (options: OpenOptions) =>
     previewCommand: (stream) =>
       `duckdb -c ${shellQuote(previewSql(opened.folder, stream, opened.objects.endpoint()))}`,
     start: Effect.gen(function* () {
-      const folder = yield* localFolder
+      const folder = yield* temporaryFolder
       const memoryMegabytes = options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
       const engine = yield* openEngine(opened, { folder, within: folder }, memoryMegabytes)
       const parts = bucketParts(opened, engine.workPath)

@@ -5,7 +5,7 @@
  * as a new part of a manifest exists, the steps of its commit are not complete. The parts of a refresh stay where they are
  * until it replaces the stream's rows.
  */
-import { Effect, FileSystem, Struct } from "effect"
+import { Effect, Struct } from "effect"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { cannot, randomName } from "../folder/durably.ts"
 import { manifestToOpen } from "../folder/layerFolder.ts"
@@ -204,11 +204,3 @@ export const bucketParts = (opened: ParquetBucket, workPath: string): PartPlace 
     mostSmallParts: MOST_SMALL_PARTS
   }
 }
-
-/** A local folder for the files of a run, until the scope closes. */
-export const localFolder = Effect.gen(function* () {
-  const files = yield* FileSystem.FileSystem
-  return yield* files
-    .makeTempDirectoryScoped({ prefix: "source-prometheus-" })
-    .pipe(Effect.mapError(cannot("made", "The folder for temporary files")))
-})

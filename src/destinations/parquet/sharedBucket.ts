@@ -21,10 +21,10 @@ import {
   refusalOf,
   textOf
 } from "../folder/openFolder.ts"
+import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import { bucketManifests } from "../objects/bucketManifests.ts"
 import { ABOUT, CONCURRENCY, NEW, openObjects } from "../objects/openBucket.ts"
 import { joinBucket } from "../objects/sharers.ts"
-import { localFolder } from "./bucketParts.ts"
 import { asidePath, emptyManifest, type ParquetManifest, type PartFile, placeOf } from "./manifest.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
 
@@ -65,7 +65,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     // Another process may have created it for another source.
     yield* refuseOther
   }
-  const within = yield* localFolder
+  const within = yield* temporaryFolder
   const settling = yield* Semaphore.make(1)
 
   const load = (name: string) =>

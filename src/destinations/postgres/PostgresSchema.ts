@@ -15,7 +15,12 @@ import { quoteName } from "../tables/quoteSql.ts"
 import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { tableOf } from "../tables/streamTables.ts"
 import { parseAddress } from "./address.ts"
-import { openSchema } from "./openSchema.ts"
+import { type OpenSchema, openSchema } from "./openSchema.ts"
+import { makeSharedLayer } from "./sharedLayer.ts"
+
+/** A command that shows some rows of a stream. */
+const previewCommand = ({ address, database, schema }: OpenSchema, stream: string): string =>
+  `psql -d ${shellQuote(address)} -c ${shellQuote(`SELECT * FROM ${quoteName(schema)}.${quoteName(tableOf(database, stream))} ORDER BY time DESC LIMIT 10`)}`
 
 /** Opens the schema for one run, with its states. */
 export const layer = (
@@ -23,15 +28,18 @@ export const layer = (
 ): Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem> =>
   Layer.effect(
     Destination,
-    Effect.map(openSchema(options), ({ address, bytes, database, schema }) =>
-      destinationOf(database, {
+    Effect.map(openSchema(options), (opened) =>
+      destinationOf(opened.database, {
         readOnly: options.readOnly ?? false,
-        bytes,
-        previewCommand: (stream) =>
-          `psql -d ${shellQuote(address)} -c ${shellQuote(`SELECT * FROM ${quoteName(schema)}.${quoteName(tableOf(database, stream))} ORDER BY time DESC LIMIT 10`)}`
+        bytes: opened.bytes,
+        previewCommand: (stream) => previewCommand(opened, stream)
       })
     )
   )
+
+/** Opens the schema for parts, beside other processes. */
+export const sharedLayer = (options: OpenOptions) =>
+  makeSharedLayer({ options, exclusive: layer(options), previewCommand })
 
 /** `postgres:URL`. */
 export const postgres: DestinationKind = {
@@ -46,5 +54,6 @@ export const postgres: DestinationKind = {
       ? undefined
       : Result.map(parseAddress(place), () => (place.startsWith("//") ? `postgresql:${place}` : place)),
   owns: () => false,
-  layer
+  layer,
+  sharedLayer
 }

@@ -1,15 +1,15 @@
-/** Opens a schema of PostgreSQL for this process only. */
+/** Opens a schema of PostgreSQL: for this process only, or beside others that write parts. */
 import { randomUUID } from "node:crypto"
 import { hostname, tmpdir } from "node:os"
-import { Effect, FileSystem, Result, Schedule, Semaphore } from "effect"
+import { Effect, FileSystem, Result, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
-import { DestinationError } from "../Destination.ts"
+import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { cannot } from "../folder/durably.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
-import { loadManifests, type Manifest, renameAbout, tablesOf } from "../tables/manifests.ts"
+import { loadManifests, type Manifest, tablesOf } from "../tables/manifests.ts"
 import { DATABASE, folded, type Relation } from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import type { Shape } from "../tables/shapes.ts"
@@ -20,14 +20,15 @@ import { parseAddress, withName } from "./address.ts"
 import {
   CLEAR_CACHE,
   fromServer,
-  INSERTED,
   onServer,
   ownRelations,
-  ownTypes,
   postgresDialect,
   serverText
 } from "./postgresDialect.ts"
 import { postgresError } from "./postgresError.ts"
+import { readRelations, readShapes } from "./relations.ts"
+import { type Hold, lockSchema } from "./schemaLock.ts"
+import { within } from "./within.ts"
 
 /** The version of the tables of this program in a schema. */
 const VERSION = 2
@@ -35,13 +36,18 @@ const VERSION = 2
 /** The share of DuckDB's memory for staged samples of all open streams. */
 const STAGED_PART = 3 / 10
 
-/** A connection of a killed run may take a moment to end. */
-const LOCK_ATTEMPTS = 30
-const LOCK_PAUSE = "100 millis"
+/** What the token of processes that write parts begins with. They share it. */
+const SHARED_TOKEN = "parts "
+
+/** An open schema. */
+export type OpenSchema = Effect.Success<ReturnType<typeof openSchema>>
 
 /** Opens the schema until the scope closes. Creates it if it does not exist. */
-export const openSchema = Effect.fnUntraced(function* (options: OpenOptions) {
-  const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path, readOnly = false, source } = options
+export const openSchema = Effect.fnUntraced(function* (
+  options: OpenOptions,
+  hold: Hold = options.readOnly === true ? "none" : "alone"
+) {
+  const { labelColumns, memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, path, source } = options
   const { connection: address, schema } = yield* Effect.fromResult(
     Result.mapError(parseAddress(path), (message) => new ConfigError({ message }))
   )
@@ -67,51 +73,101 @@ export const openSchema = Effect.fnUntraced(function* (options: OpenOptions) {
   const querySafely = (sql: string) => attempt(() => runQuery(sql))
   yield* Effect.acquireRelease(
     run(
-      `ATTACH ${quoteText(named)} AS ${DATABASE} (TYPE postgres, SCHEMA ${quoteText(schema)}, ISOLATION_LEVEL 'READ COMMITTED'${readOnly ? ", READ_ONLY" : ""})`
+      `ATTACH ${quoteText(named)} AS ${DATABASE} (TYPE postgres, SCHEMA ${quoteText(schema)}, ISOLATION_LEVEL 'READ COMMITTED'${hold === "none" ? ", READ_ONLY" : ""})`
     ),
     () => Effect.ignore(run(`DETACH ${DATABASE}`))
   )
   const dialect = postgresDialect(schema)
   const about = { dialect, labelColumns, path, source }
-  if (!readOnly) yield* lockSchema(path, schema, connect, attempt)
+  if (hold !== "none") yield* lockSchema(path, schema, hold, { attempt, connect })
 
   const inSchema = (name: string) => `${quoteName(schema)}.${quoteName(name)}`
-  const read = () => readRelations(querySafely, schema)
-  let kinds = yield* read()
-  const isOurs = kinds.has(ownRelations.about) && kinds.has(ownRelations.streams)
-  if (!isOurs && kinds.size > 0) {
-    return yield* new ConfigError({
-      message: `${path} has tables in the schema ${quoteName(schema)}, but none of this program's, so source-prometheus has not created it. Choose another schema, such as schema=metrics.`
+  const aboutTable = inSchema(ownRelations.about)
+  /** Held while names are given, so that processes agree on them. It ends with its transaction. */
+  const lockNames = onServer(
+    `DO $source_prometheus$ BEGIN
+       PERFORM pg_advisory_xact_lock(hashtextextended(${serverText(`source-prometheus names ${schema}`)}, 0));
+     END $source_prometheus$`
+  )
+  const find = Effect.flatMap(
+    readRelations(querySafely, schema),
+    Effect.fnUntraced(function* (kinds) {
+      const isOurs = kinds.has(ownRelations.about) && kinds.has(ownRelations.streams)
+      if (isOurs || kinds.size === 0) return isOurs
+      return yield* new ConfigError({
+        message: `${path} has tables in the schema ${quoteName(schema)}, but none of this program's, so source-prometheus has not created it. Choose another schema, such as schema=metrics.`
+      })
     })
-  }
-  if (!isOurs && !readOnly) {
+  )
+  const create = Effect.gen(function* () {
+    yield* run(lockNames)
+    // Another process may have been faster.
+    if (yield* find) return
     const exists =
       (yield* querySafely(fromServer(`SELECT 1 FROM pg_namespace WHERE nspname = ${serverText(schema)}`)))
         .length > 0
     yield* run(
-      `${onServer(`
+      onServer(`
         ${exists ? "" : `CREATE SCHEMA ${quoteName(schema)};`}
-        CREATE TABLE ${inSchema(ownRelations.about)} (version integer, source text, label_columns boolean, writer text);
+        CREATE TABLE ${aboutTable} (version integer, source text, label_columns boolean, writer text);
         CREATE TABLE ${inSchema(ownRelations.streams)} (stream text, entry text);
         CREATE SEQUENCE ${inSchema(ownRelations.rows)};
-        INSERT INTO ${inSchema(ownRelations.about)} VALUES (${VERSION}, ${serverText(source)}, ${labelColumns})`)};
-       ${CLEAR_CACHE}`
+        INSERT INTO ${aboutTable} VALUES (${VERSION}, ${serverText(source)}, ${labelColumns})`)
     )
-    kinds = yield* read()
+  })
+  const isOurs = yield* find
+  if (!isOurs && hold !== "none") {
+    yield* within(connection, run, create)
+    yield* run(CLEAR_CACHE)
   }
-  /** The present writer is named in the database, so that a run that has lost its lock commits nothing more. */
-  const writer = randomUUID()
-  const shapes = yield* readShapes(querySafely, schema, labelColumns)
-  const { damaged, manifests } =
-    !isOurs && readOnly
-      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadManifests(about, querySafely, { relations: kinds, shapes })
-  if (!readOnly) {
-    if (manifests.size === 0 && damaged.size === 0) yield* run(renameAbout(about))
-    yield* run(onServer(`UPDATE ${inSchema(ownRelations.about)} SET writer = ${serverText(writer)}`))
+
+  const load = Effect.gen(function* () {
+    const relations = yield* readRelations(querySafely, schema)
+    const shapes = yield* readShapes(querySafely, schema, labelColumns)
+    return { relations, shapes, ...(yield* loadManifests(about, querySafely, { relations, shapes })) }
+  })
+  /**
+   * The present writer is named in the database, so that a process that has lost its lock commits nothing more. The row of the name is
+   * locked while manifests are loaded: such a process cannot change them afterwards.
+   */
+  const begin = Effect.gen(function* () {
+    yield* run(
+      onServer(
+        `DO $source_prometheus$ BEGIN PERFORM 1 FROM ${aboutTable} FOR UPDATE; END $source_prometheus$`
+      )
+    )
+    const loaded = yield* load
+    const isEmpty = loaded.manifests.size === 0 && loaded.damaged.size === 0
+    const mine = `${hold === "shared" ? SHARED_TOKEN : ""}${randomUUID()}`
+    // Processes with other settings may have begun to write parts.
+    yield* run(
+      onServer(
+        `UPDATE ${aboutTable} SET writer = ${serverText(mine)} WHERE ${
+          hold === "alone"
+            ? "true"
+            : `writer IS NULL OR NOT starts_with(writer, ${serverText(SHARED_TOKEN)}) OR source <> ${serverText(source)} OR label_columns <> ${labelColumns}`
+        }`
+      )
+    )
+    if (isEmpty) {
+      yield* run(
+        onServer(`UPDATE ${aboutTable} SET source = ${serverText(source)}, label_columns = ${labelColumns}`)
+      )
+    }
+    const [row] = yield* querySafely(fromServer(`SELECT writer FROM ${aboutTable}`))
+    return { ...loaded, writer: String(row?.[0]) }
+  })
+  const none = {
+    relations: new Map<string, Relation>(),
+    shapes: new Map<string, Shape>(),
+    manifests: new Map<string, Manifest>(),
+    damaged: new Set<string>(),
+    writer: ""
   }
+  const { damaged, manifests, relations, shapes, writer } =
+    hold !== "none" ? yield* within(connection, run, begin) : isOurs ? { ...(yield* load), writer: "" } : none
   const isStillWriter = onServer(`DO $source_prometheus$ BEGIN
-    IF NOT EXISTS (SELECT 1 FROM ${inSchema(ownRelations.about)} WHERE writer = ${serverText(writer)} FOR SHARE) THEN
+    IF NOT EXISTS (SELECT 1 FROM ${aboutTable} WHERE writer = ${serverText(writer)} FOR SHARE) THEN
       RAISE EXCEPTION 'another run has taken over the schema';
     END IF;
   END $source_prometheus$`)
@@ -132,7 +188,7 @@ export const openSchema = Effect.fnUntraced(function* (options: OpenOptions) {
     tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
     manifests,
     damaged,
-    relations: kinds,
+    relations,
     transact: (own, body) =>
       attempt(async () => {
         try {
@@ -160,6 +216,13 @@ export const openSchema = Effect.fnUntraced(function* (options: OpenOptions) {
     database,
     address,
     schema,
+    about,
+    /** The shapes of all tables, by folded name. */
+    shapes,
+    /** Fails a transaction if this process is no longer the writer, or one of the writers. */
+    isStillWriter,
+    lockNames,
+    exclusively,
     /** The size of all tables and indexes of the schema. */
     bytes: Effect.map(
       exclusively(
@@ -173,113 +236,4 @@ export const openSchema = Effect.fnUntraced(function* (options: OpenOptions) {
       ([row]) => Number(row?.[0] ?? 0)
     )
   }
-})
-
-type Query = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, DestinationError>
-
-const kindNames: Readonly<Record<string, Relation>> = {
-  r: "table",
-  p: "table",
-  v: "view",
-  m: "view",
-  f: "view",
-  S: "sequence",
-  c: "type",
-  i: "index",
-  I: "index"
-}
-
-/** All that has a name in the schema, by folded name: indexes and sequences share the names of tables. */
-const readRelations = (query: Query, schema: string) =>
-  Effect.map(
-    query(
-      fromServer(
-        `SELECT c.relname::text, c.relkind::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE n.nspname = ${serverText(schema)}`
-      )
-    ),
-    (rows) =>
-      new Map(rows.map(([name, kind]) => [folded(String(name)), kindNames[String(kind)] ?? "table"] as const))
-  )
-
-/** The shapes of all tables, or of one. */
-const readShapes = (query: Query, schema: string, labelColumns: boolean, table?: string) =>
-  Effect.map(
-    query(
-      fromServer(
-        `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
-         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-         WHERE n.nspname = ${serverText(schema)} AND c.relkind IN ('r', 'p')
-         ${table === undefined ? "" : `AND c.relname = ${serverText(table)}`} ORDER BY c.oid, a.attnum`
-      )
-    ),
-    (rows) => {
-      const types = ownTypes(labelColumns)
-      const shapes = new Map<
-        string,
-        Shape & { readonly names: Array<string>; readonly wrong: Array<string> }
-      >()
-      for (const [table, column, type] of rows) {
-        const key = folded(String(table))
-        let shape = shapes.get(key)
-        if (shape === undefined) {
-          shape = { names: [], wrong: [...types.keys()] }
-          shapes.set(key, shape)
-        }
-        if (column === null || column === INSERTED) continue
-        const name = String(column)
-        shape.names.push(name)
-        if (types.get(name) === type) shape.wrong.splice(shape.wrong.indexOf(name), 1)
-      }
-      return shapes
-    }
-  )
-
-/**
- * Holds the lock of the schema until the scope closes: in a transaction of its own that does nothing else, because the server
- * releases locks of a session when DuckDB returns its connection. It keeps the server from removing nothing.
- */
-const lockSchema = Effect.fnUntraced(function* (
-  path: string,
-  schema: string,
-  connect: TableDatabase["connect"],
-  attempt: TableDatabase["attempt"]
-) {
-  const holder = yield* connect
-  const key = `hashtextextended(${serverText(`source-prometheus ${schema}`)}, 0)`
-  const rows = (sql: string) => attempt(async () => (await holder.runAndReadAll(fromServer(sql))).getRowsJS())
-  yield* Effect.acquireRelease(
-    attempt(() => holder.run("BEGIN")),
-    () => Effect.ignore(attempt(() => holder.run("ROLLBACK")))
-  )
-  yield* attempt(() => holder.run(onServer("SET LOCAL idle_in_transaction_session_timeout = 0")))
-  const tryLock = Effect.flatMap(rows(`SELECT pg_try_advisory_xact_lock(${key})`), ([row]) =>
-    row?.[0] === true ? Effect.void : Effect.fail("held" as const)
-  )
-  yield* Effect.retry(tryLock, {
-    times: LOCK_ATTEMPTS,
-    schedule: Schedule.spaced(LOCK_PAUSE),
-    while: (error) => error === "held"
-  }).pipe(
-    Effect.catchIf(
-      (error): error is "held" => error === "held",
-      () =>
-        Effect.flatMap(
-          rows(
-            `SELECT a.application_name, a.client_addr::text FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
-             WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND (l.classid::bigint << 32) + l.objid::bigint = ${key} LIMIT 1`
-          ),
-          ([row]) => {
-            const [name, host] = row ?? []
-            const process = /\((process \d+ on [^)]*)\)?/.exec(String(name))?.[1]
-            const who = process ?? `another run${typeof host === "string" ? ` (from ${host})` : ""}`
-            return new DestinationError({
-              message: `${path} is in use by ${who}. Wait for its end, or choose another schema.`
-            })
-          }
-        )
-    )
-  )
 })

@@ -84,7 +84,9 @@ export const ownTypes = (hasLabelColumns: boolean): ReadonlyMap<string, string> 
 
 const time = (millis: number): string => `to_timestamp(${millis} / 1000.0)`
 
-const isBetween = ({ first, last }: TimeRange): string => `time BETWEEN ${time(first)} AND ${time(last)}`
+/** A condition of the server on a time. */
+export const timeBetween = ({ first, last }: TimeRange, column = "time"): string =>
+  `${column} BETWEEN ${time(first)} AND ${time(last)}`
 
 /** Statements of the server, after which DuckDB looks at its tables again. */
 const change = (sql: string): string => `${onServer(sql)}; ${CLEAR_CACHE}`
@@ -126,7 +128,7 @@ export const postgresDialect = (schema: string): Dialect => {
     rowsByMinute: (table, range) =>
       fromServer(
         `SELECT floor(extract(epoch FROM time) / 60)::float8 AS minute, count(*) AS count FROM ${inSchema(table)}
-         WHERE ${range === undefined ? "true" : isBetween(range)} GROUP BY 1`
+         WHERE ${range === undefined ? "true" : timeBetween(range)} GROUP BY 1`
       ),
     contents: (table, where) =>
       fromServer(
@@ -145,7 +147,7 @@ export const postgresDialect = (schema: string): Dialect => {
       onServer(
         `DELETE FROM ${inSchema(table)} AS old USING (
            SELECT ctid AS place, row_number() OVER (PARTITION BY series_id, time ORDER BY ${INSERTED} DESC NULLS LAST) AS number
-           FROM ${inSchema(table)} WHERE ${isBetween(range)}
+           FROM ${inSchema(table)} WHERE ${timeBetween(range)}
          ) AS later
          WHERE old.ctid = later.place AND later.number > 1`
       ),

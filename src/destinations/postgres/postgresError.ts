@@ -93,11 +93,26 @@ const reasonIn = (text: string, secrets: ReadonlyArray<string>): string => {
   return (server ?? libpq ?? plain).trim().split("\n")[0]!.trim().replace(/\.$/, "")
 }
 
+/** What ends by itself, or is over when the transaction is repeated. */
+const PASSING =
+  /could not serialize|deadlock detected|server closed the connection|terminating connection|connection (to server )?was lost|no connection to the server|could not (receive|send) data|connection (reset|not open|refused|timed out)|broken pipe|terminated abnormally|timeout expired|starting up|shutting down|not yet accepting connections|too many (clients|connections)|remaining connection slots/i
+
+const passing = new WeakSet<object>()
+
+/** Whether an error of `postgresError` may be gone a moment later: a transaction that may be repeated is worth another attempt. */
+export const isPassing = (error: object): boolean => passing.has(error)
+
 /** An error of a statement. `secrets` are texts that it may contain. */
 export const postgresError = (
   context: ErrorContext & { readonly secrets: () => ReadonlyArray<string> },
   error: unknown
 ): DestinationError => {
+  const found = meaningOf(context, error)
+  if (PASSING.test(textOf(error))) passing.add(found)
+  return found
+}
+
+const meaningOf = (context: Parameters<typeof postgresError>[0], error: unknown): DestinationError => {
   const text = textOf(error)
   const meaning = meanings.find(({ words }) => words.test(text))
   if (meaning === undefined) {

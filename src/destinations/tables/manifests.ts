@@ -40,6 +40,12 @@ const ManifestJson = Schema.fromJsonString(ManifestSchema)
 /** The version of this schema. Other versions are refused: tables of version 1 have a primary key. */
 const VERSION = 2
 
+/** The manifest of a stream from its saved text; undefined if it is damaged. */
+export const manifestFrom = (stream: string, text: unknown): Manifest | undefined => {
+  const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
+  return Result.isSuccess(decoded) && decoded.success.stream === stream ? decoded.success : undefined
+}
+
 /** The names of the tables of a stream. */
 export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> =>
   manifest === undefined
@@ -50,7 +56,7 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
 /** How the manifests are read, and by whom. */
-interface About extends Pick<OpenOptions, "labelColumns" | "path" | "source"> {
+export interface About extends Pick<OpenOptions, "labelColumns" | "path" | "source"> {
   readonly dialect: Dialect
 }
 
@@ -78,11 +84,11 @@ export const loadManifests = Effect.fnUntraced(function* (about: About, query: Q
     const stream = streamOf(key)
     // It belongs to no stream, so it can be ignored.
     if (stream === undefined) continue
-    const decoded = Schema.decodeUnknownResult(ManifestJson)(text)
-    if (Result.isFailure(decoded) || decoded.success.stream !== stream || manifests.has(stream)) {
+    const manifest = manifestFrom(stream, text)
+    if (manifest === undefined || manifests.has(stream)) {
       damaged.add(stream)
       manifests.delete(stream)
-    } else if (!damaged.has(stream)) manifests.set(stream, asFound(about.dialect, decoded.success, found))
+    } else if (!damaged.has(stream)) manifests.set(stream, asFound(about.dialect, manifest, found))
   }
   return { manifests, damaged }
 })
@@ -95,9 +101,7 @@ export const readManifest = async (
 ): Promise<Manifest | "damaged" | undefined> => {
   const rows = await runQuery(`SELECT entry FROM ${streams} WHERE stream = ${quoteText(keyOf(stream))}`)
   if (rows.length === 0) return undefined
-  const decoded = Schema.decodeUnknownResult(ManifestJson)(rows[0]?.[0])
-  const isSound = rows.length === 1 && Result.isSuccess(decoded) && decoded.success.stream === stream
-  return isSound ? decoded.success : "damaged"
+  return (rows.length === 1 ? manifestFrom(stream, rows[0]?.[0]) : undefined) ?? "damaged"
 }
 
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */

@@ -30,7 +30,7 @@ export const partsOf = Effect.fnUntraced(function* (open: TableDatabase, table: 
 })
 
 /** Whether two rows differ. 0 and -0 are equal. */
-const DIFFERS = `(
+export const DIFFERS = `(
   old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
   OR old.special_value IS DISTINCT FROM new.special_value OR old.histogram::VARCHAR IS DISTINCT FROM new.histogram
 )`

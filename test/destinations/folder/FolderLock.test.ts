@@ -98,7 +98,7 @@ describe("the lock of a folder", () => {
               const { check } = yield* lock(folder)
               assert.match(
                 yield* refusal(folder, who),
-                /is being written by another run in another container or on another machine \(process \d+ on \S+, since \S+\)\. Wait .* the folder is free in \d+ seconds, or once \S+_lock\.1 is deleted\./
+                /is being written by another run in another container or on another machine \(process \d+ on \S+, since \S+\)\. Wait .* this place is free in \d+ seconds, or once \S+_lock\.1 is deleted\./
               )
               bury(path)
               age(path, 100)

@@ -84,7 +84,7 @@ describe("the processes that share a folder", () => {
         const lock = yield* lockOf(places)
         setOwner(join(places.inside, "_lock.1"), { place: "elsewhere" })
         const refused = yield* Effect.flip(Effect.scoped(joinFolder(places)))
-        assert.match(refused.message, /on another machine .* the folder is free in \d+ seconds/)
+        assert.match(refused.message, /on another machine .* this place is free in \d+ seconds/)
         yield* lock.check
         const then = Date.now() / 1000 - 130
         utimesSync(join(places.inside, "_lock.1"), then, then)

@@ -51,7 +51,7 @@ describe("the errors of S3", () => {
     ],
     [
       Object.assign(new Error("self-signed certificate"), { code: "DEPTH_ZERO_SELF_SIGNED_CERT" }),
-      "the certificate of http://store:9000 is not trusted. If a certificate authority of your own has issued it, set NODE_EXTRA_CA_CERTS to its file."
+      "the certificate of http://store:9000 is not trusted. If a certificate authority of your own has issued it, set AWS_CA_BUNDLE or NODE_EXTRA_CA_CERTS to its file."
     ],
     // A code of a store's own, with a status that says what it is.
     [
