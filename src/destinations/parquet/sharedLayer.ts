@@ -99,15 +99,17 @@ export const makeSharedLayer = (
             }).pipe(Effect.mapError(({ message }) => new ConfigError({ message })))
         },
         streams: Effect.map(place.manifests, (manifests) => manifests.map(({ stream }) => stream)),
-        partLengths: (proposed) =>
-          Effect.map(
-            Effect.forEach(
-              proposed,
-              ([stream, millis]) => Effect.map(agree(stream, millis), (agreed) => [stream, agreed] as const),
-              { concurrency: 8 }
-            ),
-            (lengths) => new Map(lengths)
-          ),
+        partLengths: Effect.fnUntraced(function* (proposed) {
+          const agreed = yield* Effect.forEach(
+            proposed,
+            ([stream, millis]) => Effect.map(agree(stream, millis), (length) => [stream, length] as const),
+            { concurrency: 8 }
+          )
+          const saved = (yield* place.manifests).flatMap(({ partMillis, stream }) =>
+            partMillis === undefined ? [] : [[stream, partMillis] as const]
+          )
+          return new Map([...saved, ...agreed])
+        }),
         bytes: Effect.map(place.manifests, (manifests) =>
           manifests.flatMap(({ files }) => files).reduce((sum, { bytes }) => sum + bytes, 0)
         ),
