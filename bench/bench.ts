@@ -10,6 +10,7 @@ import { assertLinux } from "./proc.ts"
 import { report } from "./report.ts"
 import { save } from "./save.ts"
 import { withServer } from "./server.ts"
+import { withStore } from "./store.ts"
 import { measureAll } from "./workloads.ts"
 
 const log = (what: string): void => console.error(what)
@@ -23,18 +24,20 @@ const main = async (): Promise<void> => {
   process.once("exit", () => rmSync(temporaryFolder, { recursive: true, force: true }))
 
   const sets = datasets(options)
-  const results = await measureAll({
-    datasets: sets,
-    rounds: options.rounds,
-    temporaryFolder,
-    log,
-    withServerOn: async (dataset, use) => {
-      const database = await ensureDatabase(options.dataFolder, dataset, promtool, (what) =>
-        log(`${dataset.name}: ${what}`)
-      )
-      return withServer(prometheus, database, use)
-    }
-  })
+  const results = await withStore(() =>
+    measureAll({
+      datasets: sets,
+      rounds: options.rounds,
+      temporaryFolder,
+      log,
+      withServerOn: async (dataset, use) => {
+        const database = await ensureDatabase(options.dataFolder, dataset, promtool, (what) =>
+          log(`${dataset.name}: ${what}`)
+        )
+        return withServer(prometheus, database, use)
+      }
+    })
+  )
   console.log(report(results, sets))
   if (options.small) log("With so little data, the figures only show that the bench works.")
   if (options.save) {

@@ -1,10 +1,11 @@
 /** The built connector's commands, and the files that they read. */
 import { mkdtemp, writeFile } from "node:fs/promises"
-import { join } from "node:path"
+import { basename, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { type Dataset, lastTime, metricNames, START } from "./datasets.ts"
 import { type Command, nodeCommand } from "./measure.ts"
 import { outputOf } from "./output.ts"
+import { BUCKET } from "./store.ts"
 
 const executable = fileURLToPath(new URL("../dist/source-prometheus.js", import.meta.url))
 
@@ -19,7 +20,7 @@ export interface Connector {
 }
 
 /** The destinations of `run`. */
-export type Format = "duckdb" | "parquet" | "jsonl"
+export type Format = "duckdb" | "parquet" | "parquetS3" | "jsonl"
 
 /** Writes a configuration with the given options, and the catalog that a platform would make of the discovered streams. */
 export const prepareConnector = async (
@@ -46,8 +47,12 @@ export const prepareConnector = async (
     discover,
     read: nodeCommand(executable, "read", "--config", config, "--catalog", catalog),
     runInto: async (format) => {
-      const to = join(await mkdtemp(join(folder, `${format}-`)), "data")
-      return nodeCommand(executable, "run", "--json", "--config", config, "--to", `${format}:${to}`)
+      const place = await mkdtemp(join(folder, `${format}-`))
+      const to =
+        format === "parquetS3"
+          ? `parquet:s3://${BUCKET}/${basename(folder)}/${basename(place)}`
+          : `${format}:${join(place, "data")}`
+      return nodeCommand(executable, "run", "--json", "--config", config, "--to", to)
     }
   }
 }

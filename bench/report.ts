@@ -46,6 +46,7 @@ const comparedWithCurl: ReadonlySet<MeasurementName> = new Set<MeasurementName>(
   "readGzip",
   "runDuckDB",
   "runParquet",
+  "runParquetS3",
   "runJsonLines"
 ])
 
@@ -60,6 +61,7 @@ const labelsFor = ({ catalog, wide, year }: Datasets): Record<MeasurementName, s
   runDuckDB: "run into DuckDB",
   runDuckDBTenfold: "run of ten times the points into DuckDB",
   runParquet: "run into Parquet",
+  runParquetS3: "run into Parquet in S3",
   runJsonLines: "run into JSON lines",
   readWide: `read of one metric of ${integer(wide.series)} series`,
   readYear: `read of ${integer(year.points)} points of ${year.series} series`,

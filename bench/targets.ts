@@ -27,6 +27,7 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
     runDuckDBTenfold,
     runJsonLines,
     runParquet,
+    runParquetS3,
     spec
   } = results.measurements
   return [
@@ -129,6 +130,13 @@ export const targets = (results: Results): ReadonlyArray<Target> => {
       measured: runParquet.seconds / curl.seconds,
       unit: "×",
       limit: 2.5
+    },
+    {
+      name: "runParquetS3PerParquet",
+      what: "run into Parquet in S3 ÷ on disk: time",
+      measured: runParquetS3.seconds / runParquet.seconds,
+      unit: "×",
+      limit: 1.5
     },
     {
       name: "runJsonLinesPerCurl",

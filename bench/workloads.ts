@@ -39,6 +39,7 @@ export const measurementNames = [
   "runDuckDB",
   "runDuckDBTenfold",
   "runParquet",
+  "runParquetS3",
   "runJsonLines",
   "readWide",
   "readYear",
@@ -113,7 +114,7 @@ const measureDay = (setting: Setting, day: Dataset) =>
     await verify(packed.read, day)
     await verify(jsonParse, day)
     const { bytes: duckdbFileBytes } = await verifyRun(connector, "duckdb", day)
-    for (const format of ["parquet", "jsonl"] as const) await verifyRun(connector, format, day)
+    for (const format of ["parquet", "parquetS3", "jsonl"] as const) await verifyRun(connector, format, day)
 
     const records = sampleCount(day)
     const peers: ReadonlyArray<Peer<"curl" | "read" | "readThroughPipe" | "readTenth">> = [
@@ -142,6 +143,7 @@ const measureDay = (setting: Setting, day: Dataset) =>
             run: () => measureRun(connectorOfMore, "duckdb")
           },
           { name: "runParquet" as const, records, run: () => measureRun(connector, "parquet") },
+          { name: "runParquetS3" as const, records, run: () => measureRun(connector, "parquetS3") },
           { name: "runJsonLines" as const, records, run: () => measureRun(connector, "jsonl") }
         ],
         (what) => log(`long reads, ${what}`),

@@ -10,6 +10,7 @@ import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { iso, minute, start } from "../support/gauge.ts"
 import * as Postgres from "../support/postgres.ts"
+import { runInPython } from "../support/pythonDuckdb.ts"
 import * as S3 from "../support/s3.ts"
 import { describeEach, prometheusServers } from "../support/servers.ts"
 
@@ -17,6 +18,8 @@ import { describeEach, prometheusServers } from "../support/servers.ts"
 interface SharedPlace {
   /** The value of `--to`. */
   readonly to: (folder: string) => string
+  /** Other flags of the destination. */
+  readonly flags?: (folder: string) => ReadonlyArray<string>
   /** The variables that it needs. */
   readonly env: Readonly<Record<string, string>>
   /** The rows of a stream: series, time and value. */
@@ -68,6 +71,45 @@ const postgresPlace = (server: Postgres.Postgres): SharedPlace => ({
     0
 })
 
+/** A DuckLake with a catalog in PostgreSQL, whose database has the name of the folder. */
+const lakePlace = (server: Postgres.Postgres): SharedPlace => {
+  const databaseOf = (folder: string) => basename(folder)
+  const catalogOf = (folder: string) =>
+    `ducklake:postgres:dbname=${databaseOf(folder)} host=127.0.0.1 port=${server.port} user=postgres`
+  const query = (folder: string, sql: string) =>
+    runInPython([
+      ...["ducklake", "postgres_scanner"].map((name) => `LOAD ${name}`),
+      `ATTACH '${catalogOf(folder)}' AS lake (READ_ONLY)`,
+      "SET TimeZone = 'UTC'",
+      sql
+    ])
+  return {
+    to: catalogOf,
+    env: {},
+    flags: (folder) => ["--data-path", `${folder}/data`],
+    rows: async (folder, stream) => {
+      const rows = await query(
+        folder,
+        `SELECT series_id || ' ' || strftime(time::TIMESTAMP, '%Y-%m-%dT%H:%M:%SZ') || ' ' || value::VARCHAR
+         FROM lake.main."${stream}" ORDER BY series_id, time`
+      )
+      return rows.map(([row]) => String(row))
+    },
+    state: async (folder, stream) => {
+      const [row] = await query(
+        folder,
+        `SELECT entry FROM lake._source_prometheus.streams WHERE stream = '${stream}'`
+      )
+      return row === undefined ? undefined : JSON.parse(String(row[0])).state
+    },
+    exists: async (folder) =>
+      (await server.psql(
+        "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'",
+        databaseOf(folder)
+      )) !== "0\n"
+  }
+}
+
 /** The destinations, with the servers that they need. */
 const places: ReadonlyArray<{
   readonly name: string
@@ -92,7 +134,17 @@ const places: ReadonlyArray<{
       )
     )
   },
-  { name: "PostgreSQL", make: Effect.map(Postgres.make(), postgresPlace) }
+  { name: "PostgreSQL", make: Effect.map(Postgres.make(), postgresPlace) },
+  {
+    name: "a DuckLake",
+    make: Effect.gen(function* () {
+      const server = yield* Postgres.make()
+      // The names of the folders below.
+      for (const name of ["single", "parts"])
+        yield* Effect.promise(() => server.psql(`CREATE DATABASE ${name}`))
+      return lakePlace(server)
+    })
+  }
 ]
 
 const streams = ["cpu", "memory", "up"]
@@ -117,7 +169,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
     "have the rows and states of one process in $name, if some are killed at any moment",
     ({ make: makePlace }) =>
       Effect.gen(function* () {
-        const { env, exists, rows, state, to } = yield* makePlace
+        const { env, exists, flags: more, rows, state, to } = yield* makePlace
         const server = yield* make({ series })
         const files = yield* connector.workspace
         const config = (hours: number) =>
@@ -136,6 +188,7 @@ describeEach(prometheusServers.slice(1), "parts from a real $name", ({ make }) =
           config(hours),
           "--to",
           to(folder),
+          ...(more?.(folder) ?? []),
           "--json",
           ...flags
         ]

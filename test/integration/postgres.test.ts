@@ -3,11 +3,12 @@ import { execFile } from "node:child_process"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { makeSeries } from "../../src/mock/MockSeries.ts"
+import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
-import { serve } from "../support/mockServer.ts"
+import { pointsOf, serve, serveMock } from "../support/mockServer.ts"
 import * as Postgres from "../support/postgres.ts"
 
 /** The rows and the distinct rows of a table, as psql prints them. */
@@ -167,6 +168,65 @@ describe("postgres:", () => {
         ),
         "1\n"
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("has each row once when the server is restarted in the middle of runs", () =>
+    Effect.gen(function* () {
+      const server = yield* Postgres.make()
+      let isSlow = true
+      const names = Array.from({ length: 16 }, (_, index) => `metric_${index}`)
+      const mock = new MockPrometheus(makeDatabase(names.flatMap((name) => gauge(name, 200, 5))), {
+        lookbackMillis: 1000,
+        version: "3.0.0",
+        faults: (request) => (isSlow && pointsOf(request) > 0 ? { delayMillis: 300 } : undefined)
+      })
+      const { config } = yield* serveMock(mock, 200)
+      const files = yield* connector.workspace
+      const path = files.write("c.json", config)
+      /** Restarts the server in the middle of a run. `whileDown`: what happens in between. */
+      const disturb = Effect.fnUntraced(function* (
+        how: "stop" | "kill",
+        flags: ReadonlyArray<string>,
+        whileDown: (result: Effect.Effect<unknown>) => Effect.Effect<unknown>
+      ) {
+        mock.requests.length = 0
+        const running = yield* child.start(["run", "--config", path, "--json", ...flags])
+        const hasBegun = Effect.gen(function* () {
+          while (mock.requests.filter((request) => pointsOf(request) > 0).length < 8) {
+            yield* Effect.sleep("20 millis")
+          }
+        })
+        yield* Effect.raceFirst(hasBegun, Effect.asVoid(running.result))
+        yield* Effect.promise(() =>
+          server.restart(how, () => Effect.runPromise(Effect.asVoid(whileDown(running.result))))
+        )
+        return yield* running.result
+      })
+      const rowsIn = (schema: string) =>
+        countOf(
+          server,
+          `(SELECT name || series_id AS series_id, time FROM (${names
+            .map((name) => `SELECT '${name}' AS name, series_id, time FROM ${schema}.${name}`)
+            .join(" UNION ALL ")}) AS rows) AS counted`
+        )
+
+      const to = ["--to", `postgres:${server.urlOf()}`]
+      for (const how of ["stop", "kill"] as const) {
+        // The run ends although the server is still down.
+        const { code, stderr } = yield* disturb(how, to, (result) => result)
+        assert.notStrictEqual(code, 0, stderr)
+        assert.match(stderr, /(lost the connection|cannot be reached).*(Check|Run again)/)
+        assert.notMatch(stderr, /(IO|Binder|Context|Invalid|Catalog) Error|application_name/)
+      }
+      // Parts are committed again, so they wait for the server.
+      const inParts = ["--to", `postgres:${server.urlOf()}?schema=parts`, "--part", "0/1"]
+      succeeded(yield* disturb("kill", inParts, () => Effect.sleep("2 seconds")))
+      assert.strictEqual(yield* rowsIn("parts"), "16000|16000")
+
+      isSlow = false
+      succeeded(yield* child.run(["run", "--config", path, "--json", ...to]))
+      assert.strictEqual(yield* rowsIn("prometheus"), "16000|16000")
     }).pipe(Effect.scoped)
   )
 })

@@ -55,9 +55,11 @@ import datetime, duckdb, json, os, sys
 output = os.fdopen(os.dup(1), "w")
 os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 for line in sys.stdin:
+    request = json.loads(line)
+    os.environ.update(request["env"])
     try:
         with duckdb.connect(":memory:", config={"extension_directory": os.environ["DUCKDB_EXTENSION_DIRECTORY"], "threads": 1}) as connection:
-            for sql in json.loads(line):
+            for sql in request["statements"]:
                 result = connection.execute(sql)
             rows = result.fetchall()
         # The database is closed before it is said, since no other process can open its file until then.
@@ -85,14 +87,15 @@ const start = (): Reader => {
   return { child, lines }
 }
 
-/** Runs statements in a new database in memory, and returns the rows of the last one. */
+/** Runs statements in a new database in memory, and returns the rows of the last one. `env`: variables from now on. */
 export const runInPython = (
-  statements: ReadonlyArray<string>
+  statements: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>> = {}
 ): Promise<ReadonlyArray<ReadonlyArray<unknown>>> => {
   const next = last.then(async () => {
     reader ??= start()
     reader.child.ref()
-    reader.child.stdin!.write(`${JSON.stringify(statements)}\n`)
+    reader.child.stdin!.write(`${JSON.stringify({ statements, env })}\n`)
     const { value } = await reader.lines.next()
     reader.child.unref()
     const { error, rows } = JSON.parse(String(value)) as {

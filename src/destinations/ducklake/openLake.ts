@@ -2,13 +2,13 @@
 import { tmpdir } from "node:os"
 import { isAbsolute, join, resolve } from "node:path"
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect, FileSystem, Semaphore } from "effect"
+import { Effect, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { folderBeside, removeLeftovers, TEMPORARY } from "../duckdb/openFile.ts"
-import { cannot } from "../folder/durably.ts"
+import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import { isS3Url } from "../objects/S3Url.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
@@ -48,14 +48,11 @@ export const attachLake = Effect.fnUntraced(function* (
 ) {
   const { path, readOnly = false } = options
   const place = catalogOf(path)
-  const files = yield* FileSystem.FileSystem
   const held = place.kind === "file" ? yield* holdCatalogFile(place.path, readOnly) : undefined
   const temporary = readOnly
     ? ""
     : held === undefined
-      ? yield* files
-          .makeTempDirectoryScoped({ prefix: "source-prometheus-" })
-          .pipe(Effect.mapError(cannot("made", path)))
+      ? yield* temporaryFolder
       : yield* folderBeside(path, held.file, TEMPORARY)
   let access: S3Access | undefined
   const { attempt, connect, duckdb } = yield* startDuckDB({

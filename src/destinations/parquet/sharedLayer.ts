@@ -71,9 +71,11 @@ export const makeSharedLayer = (
       }
 
       const place = yield* opening.place
+      // Errors of DuckDB are about local files.
+      const folder = place.within.startsWith(`${place.folder}/`) ? place.folder : place.within
       const engine = yield* openEngine(
         place,
-        { folder: place.folder, within: place.within },
+        { folder, within: place.within },
         options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
       )
       let files = 0
@@ -99,15 +101,17 @@ export const makeSharedLayer = (
             }).pipe(Effect.mapError(({ message }) => new ConfigError({ message })))
         },
         streams: Effect.map(place.manifests, (manifests) => manifests.map(({ stream }) => stream)),
-        partLengths: (proposed) =>
-          Effect.map(
-            Effect.forEach(
-              proposed,
-              ([stream, millis]) => Effect.map(agree(stream, millis), (agreed) => [stream, agreed] as const),
-              { concurrency: 8 }
-            ),
-            (lengths) => new Map(lengths)
-          ),
+        partLengths: Effect.fnUntraced(function* (proposed) {
+          const agreed = yield* Effect.forEach(
+            proposed,
+            ([stream, millis]) => Effect.map(agree(stream, millis), (length) => [stream, length] as const),
+            { concurrency: 8 }
+          )
+          const saved = (yield* place.manifests).flatMap(({ partMillis, stream }) =>
+            partMillis === undefined ? [] : [[stream, partMillis] as const]
+          )
+          return new Map([...saved, ...agreed])
+        }),
         bytes: Effect.map(place.manifests, (manifests) =>
           manifests.flatMap(({ files }) => files).reduce((sum, { bytes }) => sum + bytes, 0)
         ),

@@ -1,12 +1,12 @@
 /** Opens a schema of PostgreSQL: for this process only, or beside others that write parts. */
 import { randomUUID } from "node:crypto"
-import { hostname, tmpdir } from "node:os"
-import { Effect, FileSystem, Result, Semaphore } from "effect"
+import { hostname } from "node:os"
+import { Effect, Result, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import { cannot } from "../folder/durably.ts"
+import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
 import { loadManifests, type Manifest, tablesOf } from "../tables/manifests.ts"
@@ -51,14 +51,10 @@ export const openSchema = Effect.fnUntraced(function* (
   const { connection: address, schema } = yield* Effect.fromResult(
     Result.mapError(parseAddress(path), (message) => new ConfigError({ message }))
   )
-  const files = yield* FileSystem.FileSystem
-  const temporaryFolder = yield* files
-    .makeTempDirectoryScoped({ prefix: "source-prometheus-" })
-    .pipe(Effect.mapError(cannot("made", tmpdir())))
   const named = withName(address, `source-prometheus (process ${process.pid} on ${hostname()})`.slice(0, 63))
   const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes,
-    temporaryFolder,
+    temporaryFolder: yield* temporaryFolder,
     settings: { preserve_insertion_order: "false" },
     errorOf: (error) =>
       postgresError(

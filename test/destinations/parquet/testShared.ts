@@ -84,6 +84,26 @@ export const testShared = ({ filesOf, path }: TestPlace): void => {
     return { path: path(name), files: filesOf(name) }
   })
 
+  it.live("have a length per stream, which the first process that proposes one decides", () =>
+    Effect.gen(function* () {
+      const place = yield* newPlace
+      const lengthsFor = (proposed: Readonly<Record<string, number>>) =>
+        share(
+          place,
+          Effect.flatMap(SharedDestination, ({ partLengths }) =>
+            Effect.map(partLengths(new Map(Object.entries(proposed))), (lengths) =>
+              Object.fromEntries(lengths)
+            )
+          )
+        )
+      assert.deepStrictEqual(yield* lengthsFor({}), {})
+      assert.deepStrictEqual(yield* lengthsFor({ up: 1000 }), { up: 1000 })
+      assert.deepStrictEqual(yield* lengthsFor({ up: 2000, cpu: 3000 }), { up: 1000, cpu: 3000 })
+      assert.deepStrictEqual(yield* lengthsFor({ memory: 4000 }), { up: 1000, cpu: 3000, memory: 4000 })
+      assert.deepStrictEqual(yield* lengthsFor({}), { up: 1000, cpu: 3000, memory: 4000 })
+    }).pipe(Effect.scoped)
+  )
+
   it.live("have columns that all processes agree on, although each may see a label first", () =>
     Effect.gen(function* () {
       const place = yield* newPlace
