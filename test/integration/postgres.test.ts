@@ -183,8 +183,8 @@ describe("postgres:", () => {
         server.psql(`
           CREATE ROLE writer LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 2;
           GRANT CREATE ON DATABASE postgres TO writer;
-          ALTER ROLE writer SET idle_in_transaction_session_timeout = '150ms';
-          ALTER ROLE writer SET idle_session_timeout = '150ms';
+          ALTER ROLE writer SET idle_in_transaction_session_timeout = '300ms';
+          ALTER ROLE writer SET idle_session_timeout = '300ms';
           ALTER ROLE writer SET client_encoding = 'LATIN1';
           ALTER ROLE writer SET quote_all_identifiers = on;
           ALTER ROLE writer SET standard_conforming_strings = off;
@@ -206,7 +206,7 @@ describe("postgres:", () => {
       const labels = { __name__: "up", city: "日本 ü\\'" }
       const points = Array.from({ length: 300 }, (_, n) => [start + n * minute, 0.1 + n / 3] as const)
       const { config } = yield* serve([makeSeries(labels, points)], 300, {
-        faults: (request) => (pointsOf(request) > 0 ? { delayMillis: 400 } : undefined)
+        faults: (request) => (pointsOf(request) > 0 ? { delayMillis: 700 } : undefined)
       })
       const files = yield* connector.workspace
       const path = files.write("c.json", config)

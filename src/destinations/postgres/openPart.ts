@@ -25,7 +25,7 @@ import { type Agreement, persistently } from "./agreement.ts"
 import type { OpenSchema } from "./openSchema.ts"
 import { fromServer, onServer, timeBetween } from "./postgresDialect.ts"
 import { isPassing } from "./postgresError.ts"
-import { KEEP_ALIVE } from "./schemaLock.ts"
+import { KEEP_ALIVE, WITHOUT_TIMEOUTS } from "./schemaLock.ts"
 
 /** How an attempt to commit ends: it is rolled back unless it is committed. */
 type Outcome = "committed" | "nothing left" | "changed meanwhile"
@@ -145,7 +145,7 @@ export const openPart = Effect.fnUntraced(function* (
     const known = assumed === undefined ? [] : yield* partsOf(database, table, assumed)
 
     const transaction = Effect.gen(function* () {
-      yield* run(onServer(KEEP_ALIVE))
+      yield* run(onServer(`${WITHOUT_TIMEOUTS}; ${KEEP_ALIVE}`))
       if (staged.hasRepeated()) for (const sql of removeRepeated(staged)) yield* run(sql)
       let left = 0
       for (const part of known) {

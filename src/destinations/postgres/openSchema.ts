@@ -27,7 +27,7 @@ import {
 } from "./postgresDialect.ts"
 import { postgresError } from "./postgresError.ts"
 import { readRelations, readShapes } from "./relations.ts"
-import { type Hold, lockSchema } from "./schemaLock.ts"
+import { type Hold, lockSchema, WITHOUT_TIMEOUTS } from "./schemaLock.ts"
 import { within } from "./within.ts"
 
 /** The version of the tables of this program in a schema. */
@@ -201,6 +201,7 @@ export const openSchema = Effect.fnUntraced(function* (
       attempt(async () => {
         try {
           const checked = async (run: Run) => {
+            await run(onServer(WITHOUT_TIMEOUTS))
             const manifest = await body(run)
             await run(isStillWriter)
             return manifest

@@ -56,6 +56,11 @@ const meanings: ReadonlyArray<Meaning> = [
     says: (line) => `cannot be reached now: ${line}. Run again in a moment: ${KEPT}.`
   },
   {
+    words: /(statement|lock|transaction|session) timeout/i,
+    says: (line) =>
+      `ended a statement: ${line}. Raise the server's timeout for this user, and run again: ${KEPT}.`
+  },
+  {
     words:
       /server closed the connection|terminating connection|connection (to server )?was lost|no connection to the server|could not (receive|send) data|connection (reset|not open)|broken pipe|connection timed out|terminated abnormally/i,
     says: (line) => `lost the connection: ${line}. Check that the server runs, and run again: ${KEPT}.`
@@ -77,11 +82,6 @@ const meanings: ReadonlyArray<Meaning> = [
   {
     words: /could not serialize|deadlock detected/i,
     says: (line) => `was changed by another program at the same time: ${line}. Run again: ${KEPT}.`
-  },
-  {
-    words: /statement timeout|lock timeout|idle.in.transaction/i,
-    says: (line) =>
-      `ended a statement: ${line}. Raise the server's timeout for this user, and run again: ${KEPT}.`
   }
 ]
 

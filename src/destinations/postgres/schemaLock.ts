@@ -11,6 +11,12 @@ export type Hold = "alone" | "shared" | "none"
 const LOCK_ATTEMPTS = 30
 const LOCK_PAUSE = "100 millis"
 
+/** Has the server wait in a transaction while DuckDB works, whatever limits a user has. The last one is new in PostgreSQL 17. */
+export const WITHOUT_TIMEOUTS = `DO $source_prometheus$ BEGIN
+    PERFORM set_config(name, '0', true) FROM pg_settings
+    WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout');
+  END $source_prometheus$`
+
 /** The server notices after a minute and a half that the machine of a client is gone. */
 export const KEEP_ALIVE =
   "SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 15; SET LOCAL tcp_keepalives_count = 4"
@@ -32,17 +38,7 @@ export const lockSchema = Effect.fnUntraced(function* (
     attempt(() => holder.run("BEGIN")),
     () => Effect.ignore(attempt(() => holder.run("ROLLBACK")))
   )
-  yield* attempt(() =>
-    // The last one is new in PostgreSQL 17.
-    holder.run(
-      onServer(
-        `DO $source_prometheus$ BEGIN
-           PERFORM set_config(name, '0', true) FROM pg_settings
-           WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout');
-         END $source_prometheus$; ${KEEP_ALIVE}`
-      )
-    )
-  )
+  yield* attempt(() => holder.run(onServer(`${WITHOUT_TIMEOUTS}; ${KEEP_ALIVE}`)))
   const take = hold === "alone" ? "pg_try_advisory_xact_lock" : "pg_try_advisory_xact_lock_shared"
   const tryLock = Effect.flatMap(rows(`SELECT ${take}(${key})`), ([row]) =>
     row?.[0] === true ? Effect.void : Effect.fail("held" as const)

@@ -2,7 +2,8 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect } from "effect"
 import type { DestinationError } from "../Destination.ts"
-import { CLEAR_CACHE } from "./postgresDialect.ts"
+import { CLEAR_CACHE, onServer } from "./postgresDialect.ts"
+import { WITHOUT_TIMEOUTS } from "./schemaLock.ts"
 
 /** Runs an effect in a transaction of a connection, whose statements `run` runs. If it fails, the transaction is rolled back. */
 export const within = <A, E>(
@@ -11,6 +12,7 @@ export const within = <A, E>(
   body: Effect.Effect<A, E>
 ): Effect.Effect<A, E | DestinationError> =>
   run("BEGIN").pipe(
+    Effect.andThen(run(onServer(WITHOUT_TIMEOUTS))),
     Effect.andThen(body),
     Effect.tap(() => run("COMMIT")),
     Effect.onError(() => rollBack(connection)),
