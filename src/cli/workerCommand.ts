@@ -24,6 +24,7 @@ import { clusterFlag, loadCluster, sharedSettings } from "./onCluster.ts"
 import { withCredentialsOf, withRenewal } from "./renewal.ts"
 import { misfits, runFlags } from "./runFlags.ts"
 import { reportErrors, stderrLogger } from "./stderrLogger.ts"
+import { setForcedStopNote } from "./stopGuard.ts"
 import { checkTarget } from "./target.ts"
 import { WRONG_USAGE } from "./usageErrors.ts"
 
@@ -37,6 +38,10 @@ const workerFlags = {
   dataPath: runFlags.dataPath,
   memoryMegabytes: runFlags.memoryMegabytes
 }
+
+/** For a worker that is stopped again while it stops, or that cannot reach the database. */
+const FORCED_STOP =
+  "Stopped before all parts were given back. All committed data is saved, and other workers take these parts after 30 seconds."
 
 export type WorkerFlags = ConfigFlags & Command.Command.Config.Infer<typeof workerFlags>
 
@@ -109,6 +114,10 @@ const workFromFlags = Effect.fnUntraced(
       // What is wrong here would fail every part.
       yield* Effect.scoped(Layer.build(destination))
       const { work } = yield* loadCluster
+      yield* Effect.acquireRelease(
+        Effect.sync(() => setForcedStopNote(FORCED_STOP)),
+        () => Effect.sync(() => setForcedStopNote(""))
+      )
       const execute = yield* makeExecute(settings, renewed, destination)
       return yield* work(
         { address: cluster, settings: sharedSettings(to, source, settings) },

@@ -74,7 +74,8 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
     if (tally.end(yield* steadyMillis)) yield* progress.ended(tally.summary(mask))
   })
 
-  const submitted = Effect.forEach(inTurns(planned), submitPart, { concurrency: "unbounded", discard: true })
+  const turns = inTurns(planned, Math.max(LEAST_STREAMS, (yield* queue.workers).slots))
+  const submitted = Effect.forEach(turns, submitPart, { concurrency: "unbounded", discard: true })
   const stopped = Effect.suspend(() =>
     Effect.logWarning(
       `Stopped: ${pluralize(ended, "part")} of ${total} ended. Workers finish the parts that they have begun, and the same command continues.`
@@ -92,14 +93,14 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   return yield* summarize({ source, destination, mode, stepSeconds, rows, streams, place: shared })
 })
 
-/** How many streams are read at the same time: commits to the same stream wait for each other. */
-const STREAMS = 32
+/** At least so many streams are read at the same time, and more if workers execute more parts. */
+const LEAST_STREAMS = 32
 
-/** All parts: one of each stream in turn, of so many streams at a time. */
-const inTurns = (planned: ReadonlyArray<PlannedStream>): ReadonlyArray<SyncPart> => {
+/** All parts: one of each stream in turn, of so many streams at a time. Commits to the same stream would wait for each other. */
+const inTurns = (planned: ReadonlyArray<PlannedStream>, streams: number): ReadonlyArray<SyncPart> => {
   const turns: Array<SyncPart> = []
   const waiting = planned.map(({ parts }) => parts.values())
-  let active = waiting.splice(0, STREAMS)
+  let active = waiting.splice(0, streams)
   while (active.length > 0) {
     active = active.flatMap((parts) => {
       for (let next: typeof parts | undefined = parts; next !== undefined; next = waiting.shift()) {

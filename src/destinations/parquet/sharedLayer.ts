@@ -71,9 +71,11 @@ export const makeSharedLayer = (
       }
 
       const place = yield* opening.place
+      // Errors of DuckDB are about local files.
+      const folder = place.within.startsWith(`${place.folder}/`) ? place.folder : place.within
       const engine = yield* openEngine(
         place,
-        { folder: place.folder, within: place.within },
+        { folder, within: place.within },
         options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
       )
       let files = 0

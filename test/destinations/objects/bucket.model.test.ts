@@ -11,7 +11,7 @@ import { bucketManifests } from "../../../src/destinations/objects/bucketManifes
 import { OpenS3Client, S3Sizes } from "../../../src/destinations/objects/OpenS3Client.ts"
 import { openS3Store } from "../../../src/destinations/objects/S3Store.ts"
 import { openClient } from "../../../src/destinations/objects/s3Library.ts"
-import { layer } from "../../../src/destinations/parquet/ParquetFolder.ts"
+import { layer, sharedLayer } from "../../../src/destinations/parquet/ParquetFolder.ts"
 import { environmentOf } from "../../support/s3.ts"
 import { S3_DATA, S3_ENDPOINT } from "../../support/s3Setup.ts"
 import { backends } from "../backends.ts"
@@ -105,12 +105,25 @@ describe("a bucket", () => {
             put("up", mode, 0).pipe(Effect.provide(opened), Effect.provide(NodeServices.layer))
           )
         })
+      const openForParts = (change: Parameters<typeof withInputs>[0]) =>
+        Effect.gen(function* () {
+          const path = `s3://metrics${yield* newFolder}`
+          const opened = Layer.provide(
+            sharedLayer({ path, source: "http://mock", labelColumns: true }),
+            withInputs(change)
+          )
+          return yield* Effect.flip(
+            Layer.build(opened).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
+          )
+        })
       for (const name of ["IfMatch", "IfNoneMatch"]) {
-        const { message } = yield* open((_, input) => delete input[name])
-        assert.match(
-          message,
-          /the store of s3:\/\/metrics\/\S+ ignores conditions of a put \(If-Match, If-None-Match\)/
-        )
+        for (const opening of [open, openForParts]) {
+          const { message } = yield* opening((_, input) => delete input[name])
+          assert.match(
+            message,
+            /the store of s3:\/\/metrics\/\S+ ignores conditions of a put \(If-Match, If-None-Match\)/
+          )
+        }
       }
       const { message } = yield* open((operation, input) => {
         if (operation !== "PutObject" || input.IfNoneMatch === undefined) return
