@@ -15,10 +15,8 @@ import {
 import { asClusterErrors } from "./clusterDatabase.ts"
 import type { ClusterAddress } from "./PartQueue.ts"
 import { layerRunnerStorage } from "./runnerStorage.ts"
+import { SHARDS } from "./shards.ts"
 import { ALIVE_SECONDS } from "./timings.ts"
-
-/** More shards than workers, so that each has about as many. */
-const SHARDS = 300
 
 /**
  * The workflow engine of a submitter, or of a worker, which also gets its share of the shards. `group`: the prefix of its tables.

@@ -17,6 +17,7 @@ import {
 } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
 import { SyncRegistry } from "./SyncRegistry.ts"
+import { SHARD_GROUP } from "./shards.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
 import { ALIVE_SECONDS, HEARTBEAT, LAST_STATEMENT, PATIENCE } from "./timings.ts"
 
@@ -43,7 +44,7 @@ const make = Effect.fnUntraced(function* ({ settings }: ClusterOptions) {
   /** Deletes what is stored of an execution. Otherwise the same part would get the same result again. */
   const forget = Effect.fnUntraced(function* (executionId: string) {
     const entityId = EntityId.make(executionId)
-    const shardId = sharding.getShardId(entityId, "default")
+    const shardId = sharding.getShardId(entityId, SHARD_GROUP)
     const entityType = EntityType.make(`Workflow/${PartWorkflow._tag}`)
     yield* available(storage.clearAddress(EntityAddress.make({ entityId, entityType, shardId })))
   })

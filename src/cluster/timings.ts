@@ -10,6 +10,9 @@ export const ALIVE_SECONDS = 30
 /** A process says so often that it is alive. */
 export const HEARTBEAT = Duration.seconds(5)
 
+/** How often a worker looks for parts that it has lost. */
+export const LOST_CLAIMS = Duration.seconds(10)
+
 /** How long a run that starts waits for a database that cannot be reached. Workers wait for ever, as services do. */
 export const PATIENCE = Duration.seconds(30)
 

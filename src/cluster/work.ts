@@ -3,6 +3,7 @@ import { Effect, type FileSystem, Layer, References, Schedule, Semaphore } from 
 import type { SyncPart } from "../sync/parts.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
+import { giveUpLostClaims } from "./lostClaims.ts"
 import { outage, untilReachable } from "./outage.ts"
 import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
@@ -31,7 +32,7 @@ export const work = <R>(
       )
     })
   )
-  const worker = parts.pipe(
+  const worker = Layer.mergeAll(parts, Layer.effectDiscard(giveUpLostClaims)).pipe(
     Layer.provide(layerEngine(options.address, group, "worker")),
     // A worker joins after its check, and leaves before its shards do.
     Layer.provideMerge(member),

@@ -1,4 +1,5 @@
 /** The queue of parts and its workers, on a real PostgreSQL. */
+
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
@@ -89,6 +90,37 @@ describe("PartQueue", () => {
         .split("\n")
       assert.isAtLeast(tables.length, 6)
       for (const table of tables) assert.strictEqual((yield* count(table)).trim(), "0", table)
+    }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped)
+  )
+
+  it.live("has a part executed soon that a worker took from the database and lost", () =>
+    Effect.gen(function* () {
+      const postgres = yield* Postgres.make()
+      const options = {
+        address: { url: postgres.urlOf(), text: "the database" },
+        settings: { source: "http://prometheus", destination: "parquet:data" }
+      }
+      yield* Effect.forkScoped(work(options, 1, () => Effect.succeed(done(1))))
+      yield* Effect.gen(function* () {
+        const queue = yield* PartQueue
+        const [{ tablename = "" } = {}] = yield* Effect.promise(() =>
+          postgres.rows("SELECT tablename FROM pg_tables WHERE tablename LIKE '%messages'")
+        )
+        // Each message counts as taken when it arrives.
+        yield* Effect.promise(() =>
+          postgres.psql(`
+            CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql
+            AS $$ BEGIN NEW.last_read = now(); RETURN NEW; END $$;
+            CREATE TRIGGER take BEFORE INSERT ON source_prometheus_cluster.${tablename}
+            FOR EACH ROW EXECUTE FUNCTION take();
+          `)
+        )
+        // A worker that has just begun takes all messages.
+        while ((yield* queue.workers).count === 0) yield* Effect.sleep("100 millis")
+        yield* Effect.sleep("3 seconds")
+        assert.deepStrictEqual(yield* Effect.timeout(queue.submit(partOf("a")), "60 seconds"), done(1))
+        yield* queue.end
+      }).pipe(Effect.provide(layerPartQueue(options)))
     }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped)
   )
 })

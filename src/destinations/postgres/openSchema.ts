@@ -16,7 +16,7 @@ import type { Shape } from "../tables/shapes.ts"
 import { DEFAULT_MEMORY_MEGABYTES, divideBytes, STAGED_SHARE, startDuckDB } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
-import { parseAddress, withName } from "./address.ts"
+import { parseAddress, withDefaults } from "./address.ts"
 import {
   CLEAR_CACHE,
   fromServer,
@@ -48,7 +48,10 @@ export const openSchema = Effect.fnUntraced(function* (
   const { connection: address, schema } = yield* Effect.fromResult(
     Result.mapError(parseAddress(path), (message) => new ConfigError({ message }))
   )
-  const named = withName(address, `source-prometheus (process ${process.pid} on ${hostname()})`.slice(0, 63))
+  const named = withDefaults(
+    address,
+    `source-prometheus (process ${process.pid} on ${hostname()})`.slice(0, 63)
+  )
   const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes,
     temporaryFolder: yield* temporaryFolder,
