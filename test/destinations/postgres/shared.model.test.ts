@@ -68,8 +68,8 @@ describe("a schema of PostgreSQL that several processes write", () => {
   let schemas = 0
   beforeAll(async () => {
     shared = await Effect.runPromise(Scope.provide(Postgres.make(), scope))
-  }, 60_000)
-  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)), 60_000)
+  })
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
   it.live.prop(
     "has the rows and the state of all committed parts after kills and pauses at random times",
