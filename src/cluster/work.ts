@@ -1,9 +1,9 @@
 /** A worker: takes the parts that fit its settings, until it is stopped. */
-import { Effect, type FileSystem, Layer, References, Schedule, Semaphore } from "effect"
+import { Deferred, Effect, type FileSystem, Layer, References, Schedule, Semaphore } from "effect"
 import type { SyncPart } from "../sync/parts.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
-import { giveUpLostClaims } from "./lostClaims.ts"
+import { watchForLostParts } from "./lostParts.ts"
 import { outage, untilReachable } from "./outage.ts"
 import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
@@ -23,23 +23,34 @@ export const work = <R>(
   const { settings } = options
   const group = groupOf(settings)
   const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
-  const parts = Layer.unwrap(
-    Effect.gen(function* () {
-      const permits = yield* Semaphore.make(slots)
-      const level = yield* References.MinimumLogLevel
-      return PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }) =>
-        permits.withPermit(execute(part)).pipe(Effect.provideService(References.MinimumLogLevel, level))
-      )
-    })
-  )
-  const worker = Layer.mergeAll(parts, Layer.effectDiscard(giveUpLostClaims)).pipe(
-    Layer.provide(layerEngine(options.address, group, "worker")),
-    // A worker joins after its check, and leaves before its shards do.
-    Layer.provideMerge(member),
-    Layer.provide(SyncRegistry.layer(options)),
-    Layer.provide(layerDatabase(options.address))
-  )
-  return untilReachable()(Layer.launch(worker))
+  const onePeriod = Effect.gen(function* () {
+    const level = yield* References.MinimumLogLevel
+    const permits = yield* Semaphore.make(slots)
+    const executing = new Set<string>()
+    const isLost = yield* Deferred.make<void>()
+    const parts = PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }, id) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => executing.add(id)),
+        () => permits.withPermit(execute(part)),
+        () => Effect.sync(() => executing.delete(id))
+      ).pipe(Effect.provideService(References.MinimumLogLevel, level))
+    )
+    const watch = Layer.effectDiscard(
+      watchForLostParts(group, executing, Deferred.succeed(isLost, undefined))
+    )
+    const worker = Layer.mergeAll(parts, watch).pipe(
+      Layer.provide(layerEngine(options.address, group, "worker")),
+      // A worker joins after its check, and leaves before its shards do.
+      Layer.provideMerge(member),
+      Layer.provide(SyncRegistry.layer(options)),
+      Layer.provide(layerDatabase(options.address))
+    )
+    yield* Effect.raceFirst(untilReachable()(Layer.launch(worker)), Deferred.await(isLost))
+    yield* Effect.logWarning(
+      "Some parts were lost while the cluster's database was away. All parts of this worker begin anew."
+    )
+  })
+  return Effect.forever(onePeriod)
 }
 
 /** Is among the living workers. Refuses to be one beside a sync that it could not help. */
