@@ -11,13 +11,14 @@ import { SqlClient } from "effect/sql"
 import { SHARD_GROUP, SHARDS } from "./shards.ts"
 import { LOST_PARTS } from "./timings.ts"
 
-/** A part that is not executed is lost at so many checks. */
-const CHECKS = 3
-
-/** Watches the parts of a worker that executes those with these ids. `onLost` is called if only a new start may help. */
+/**
+ * Watches the parts of a worker that executes those with these ids. `onLost` is called if only a new start may help: if a part was
+ * not executed at so many checks.
+ */
 export const watchForLostParts = Effect.fnUntraced(function* (
   group: string,
   executing: ReadonlySet<string>,
+  checks: number,
   onLost: Effect.Effect<unknown>
 ): Effect.fn.Return<
   void,
@@ -40,7 +41,7 @@ export const watchForLostParts = Effect.fnUntraced(function* (
     `
     const idle = waiting.map(({ id }) => id).filter((id) => !executing.has(id))
     found = new Map(idle.map((id) => [id, (found.get(id) ?? 0) + 1]))
-    if (Math.max(0, ...found.values()) >= CHECKS) yield* onLost
+    if (Math.max(0, ...found.values()) >= checks) yield* onLost
     else if (idle.length > 0) yield* storage.resetShards(own)
   })
   yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(check), LOST_PARTS)))

@@ -11,6 +11,9 @@ import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
 import { HEARTBEAT, LAST_STATEMENT_OF_WORKER } from "./timings.ts"
 
+/** A worker begins anew if it has lost a part for so many checks. */
+const CHECKS = 4
+
 /** What a worker does with a part. */
 export type ExecutePart<R> = (part: SyncPart) => Effect.Effect<PartDone, PartFailed, R>
 
@@ -23,7 +26,10 @@ export const work = <R>(
   const { settings } = options
   const group = groupOf(settings)
   const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
+  let periods = 0
   const onePeriod = Effect.gen(function* () {
+    // A worker that is only slow must not begin anew again and again.
+    const checks = CHECKS * 2 ** Math.min(periods++, 5)
     const level = yield* References.MinimumLogLevel
     const permits = yield* Semaphore.make(slots)
     const executing = new Set<string>()
@@ -36,9 +42,11 @@ export const work = <R>(
       ).pipe(Effect.provideService(References.MinimumLogLevel, level))
     )
     const watch = Layer.effectDiscard(
-      watchForLostParts(group, executing, Deferred.succeed(isLost, undefined))
+      watchForLostParts(group, executing, checks, Deferred.succeed(isLost, undefined))
     )
-    const worker = Layer.mergeAll(parts, watch).pipe(
+    // Its messages are for who knows Effect's source.
+    const quietly = Layer.succeed(References.MinimumLogLevel, "Fatal" as const)
+    const worker = Layer.mergeAll(Layer.provide(parts, quietly), watch).pipe(
       Layer.provide(layerEngine(options.address, group, "worker")),
       // A worker joins after its check, and leaves before its shards do.
       Layer.provideMerge(member),
