@@ -43,7 +43,9 @@ export default defineConfig({
           ],
           setupFiles: ["test/support/quiet.ts"],
           isolate: false,
-          testTimeout: 240_000
+          testTimeout: 240_000,
+          // A server starts slowly on a busy machine.
+          hookTimeout: 60_000
         }
       },
       {

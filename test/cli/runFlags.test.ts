@@ -153,6 +153,12 @@ describe("checkTogether for parts", () => {
   it.effect.each([
     [{ part, parts: 2, ...shared }, /^--part already says how many .*: remove --parts\.$/],
     [{ part, mode: "incremental_append", ...shared }, /^--part is for the mode .*: remove --mode\.$/],
+    [
+      { part, fullRefresh: true, everyMillis: 1000, ...shared },
+      /^--part is for the mode .*: remove --full-refresh\.$/
+    ],
+    [{ part, isDryRun: true, everyMillis: 1000, ...shared }, /: remove --every\.$/],
+    [{ part, gzip: true, ...shared }, /^--gzip is for jsonl:DIR alone: remove it/],
     [{ parts: 2, fullRefresh: true, ...shared }, /^--parts is for the mode .*: remove --full-refresh\.$/],
     [
       { part, ...to("jsonl") },
@@ -190,6 +196,7 @@ describe("checkTogether for parts", () => {
     { part },
     { part, partMillis: 1000, everyMillis: 1000, isJson: true },
     { part, mode: "incremental_append_deduped" },
+    { part, everyMillis: 1000, mode: "incremental_append_deduped", mayShrink: true },
     { part, isDryRun: true },
     { cluster, partMillis: 1000, everyMillis: 1000 },
     { parts: 2, isDryRun: true },

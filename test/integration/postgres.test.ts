@@ -1,10 +1,14 @@
 /** Runs of the built executable into a real PostgreSQL, read by psql. */
 import { execFile } from "node:child_process"
+import { once } from "node:events"
+import { writeFileSync } from "node:fs"
+import { type AddressInfo, createServer } from "node:net"
 import { promisify } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { MockPrometheus } from "../../src/mock/MockPrometheus.ts"
 import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import { certificate } from "../support/certificates.ts"
 import * as child from "../support/child.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
@@ -117,11 +121,7 @@ describe("postgres:", () => {
           "hunter2",
           /refuses this user: .*password authentication failed.*PGPASSWORD/
         ],
-        [
-          `postgres:postgresql://reader@${at}/postgres`,
-          "right",
-          /cannot be written: permission denied.*Grant/
-        ],
+        [`postgres:postgresql://reader@${at}/postgres`, "right", /cannot be used: permission denied.*Grant/],
         [
           `postgres:postgresql://writer:hunter2@${at}/postgres`,
           undefined,
@@ -142,7 +142,11 @@ describe("postgres:", () => {
           undefined,
           /cannot be reached safely: .*SSL.*sslmode/
         ],
-        [`postgres:service=nowhere`, undefined, /definition of service "nowhere" not found\. Correct/],
+        [
+          `postgres:service=nowhere`,
+          undefined,
+          /definition of service "nowhere" not found\. Correct the address, or the service file/
+        ],
         [
           `postgres:postgresql://postgres@${at}/postgres?schema=foreign_tables`,
           undefined,
@@ -168,6 +172,142 @@ describe("postgres:", () => {
         ),
         "1\n"
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("connects as libpq's files, certificates and the settings of a user permit", () =>
+    Effect.gen(function* () {
+      const authority = certificate({ isAuthority: true, commonName: "Own authority" })
+      const server = yield* Postgres.make({ tls: certificate({ issuer: authority, hosts: ["localhost"] }) })
+      yield* Effect.promise(() =>
+        server.psql(`
+          CREATE ROLE writer LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 2;
+          GRANT CREATE ON DATABASE postgres TO writer;
+          ALTER ROLE writer SET idle_in_transaction_session_timeout = '150ms';
+          ALTER ROLE writer SET idle_session_timeout = '150ms';
+          ALTER ROLE writer SET client_encoding = 'LATIN1';
+          ALTER ROLE writer SET quote_all_identifiers = on;
+          ALTER ROLE writer SET standard_conforming_strings = off;
+          ALTER ROLE writer SET default_transaction_isolation = serializable;
+          ALTER ROLE writer SET extra_float_digits = -5;
+          ALTER ROLE writer SET DateStyle = 'German';
+          ALTER ROLE writer SET TimeZone = 'Asia/Tokyo';
+          CREATE DATABASE western TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
+          CREATE ROLE hasty LOGIN SUPERUSER PASSWORD 'hunter2';
+          ALTER ROLE hasty SET statement_timeout = '200ms';
+          CREATE FUNCTION delay() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN IF current_user = 'hasty' THEN PERFORM pg_sleep(1); END IF; END $$;
+          CREATE EVENT TRIGGER delay ON ddl_command_start EXECUTE FUNCTION delay();
+          CREATE ROLE reader LOGIN SUPERUSER PASSWORD 'hunter2';
+          ALTER ROLE reader SET default_transaction_read_only = on;
+          CREATE ROLE nobody LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0;
+        `)
+      )
+      const labels = { __name__: "up", city: "日本 ü\\'" }
+      const points = Array.from({ length: 300 }, (_, n) => [start + n * minute, 0.1 + n / 3] as const)
+      const { config } = yield* serve([makeSeries(labels, points)], 300, {
+        faults: (request) => (pointsOf(request) > 0 ? { delayMillis: 400 } : undefined)
+      })
+      const files = yield* connector.workspace
+      const path = files.write("c.json", config)
+      const file = (name: string, text: string) => {
+        writeFileSync(files.path(name), text, { mode: 0o600 })
+        return files.path(name)
+      }
+      const rootCert = file("ca.pem", authority.cert)
+      const other = file("other.pem", certificate({ isAuthority: true }).cert)
+      const services = file(
+        "services.conf",
+        `[metrics]\nhost=localhost\nport=${server.port}\ndbname=postgres\nuser=writer\npassword=hunter2\nsslmode=verify-full\nsslrootcert=${rootCert}\n`
+      )
+      const passwords = file("passwords", "localhost:*:*:*:hunter2\n")
+      const at = (user: string, more = "", host = "localhost") =>
+        `postgresql://${user}@${host}:${server.port}/postgres?schema=m${more}`
+      const attempt = Effect.fnUntraced(function* (
+        to: string,
+        env: Readonly<Record<string, string>>,
+        ...flags: ReadonlyArray<string>
+      ) {
+        const args = ["run", "--config", path, "--to", `postgres:${to}`, ...flags]
+        const result = yield* child.run(args, { env: { PGPASSWORD: undefined, ...env } })
+        assert.notInclude(result.stderr + result.stdout, "hunter2")
+        return result
+      })
+
+      const passfile = { PGPASSFILE: passwords }
+      succeeded(yield* attempt("service=metrics schema=m", { PGSERVICEFILE: services }))
+      succeeded(
+        yield* attempt("schema=m", { PGSERVICEFILE: services, PGSERVICE: "metrics" }, "--part", "0/1")
+      )
+      const verified = "&sslmode=verify-full&sslrootcert="
+      succeeded(yield* attempt(at("writer", verified + rootCert), passfile))
+      assert.strictEqual(yield* countOf(server, "m.up"), "300|300")
+      const found = yield* Effect.promise(() =>
+        server.rows("SELECT city, max(value) AS value, max(time) AS last FROM m.up GROUP BY city")
+      )
+      assert.deepStrictEqual<unknown>(found, [
+        { city: labels.city, value: 0.1 + 299 / 3, last: "2026-01-01T04:59:00+00:00" }
+      ])
+
+      const refusals: ReadonlyArray<readonly [to: string, env: Readonly<Record<string, string>>, RegExp]> = [
+        [
+          at("writer", verified + other),
+          passfile,
+          /cannot be reached safely: .*verify failed\. Check sslmode/
+        ],
+        [
+          at("writer", verified + rootCert, "127.0.0.1"),
+          { PGPASSWORD: "hunter2" },
+          /cannot be reached safely: .*does not match host name "127\.0\.0\.1"\. Check/
+        ],
+        [at("writer", "", "127.0.0.1"), passfile, /refuses this user: .*no password supplied.*password file/],
+        [
+          "service=metrics",
+          { PGSERVICEFILE: "/nowhere" },
+          /cannot be opened: service file "\/nowhere" not found\. Correct .*PGSERVICEFILE/
+        ],
+        [
+          at("hasty", "&schema=new"),
+          passfile,
+          /ended a statement: .*statement timeout\. Raise the server's timeout/
+        ],
+        [
+          at("reader", "&schema=new"),
+          passfile,
+          /is read-only: .*Write to its primary server, as a user who may write/
+        ],
+        [
+          `dbname=western host=localhost port=${server.port} user=postgres`,
+          {},
+          /in a database with the encoding LATIN1, .*createdb --encoding=UTF8/
+        ],
+        [at("nobody"), passfile, /accepts no more connections: .*Close some/]
+      ]
+      for (const [to, env, message] of refusals) {
+        const { code, stderr } = yield* attempt(to, env)
+        assert.notStrictEqual(code, 0, to)
+        assert.match(stderr, message)
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("does not wait for a host that accepts connections and says nothing", () =>
+    Effect.gen(function* () {
+      const silent = createServer(() => {})
+      const port = yield* Effect.acquireRelease(
+        Effect.promise(async () => {
+          await once(silent.listen(0, "127.0.0.1"), "listening")
+          return (silent.address() as AddressInfo).port
+        }),
+        () => Effect.sync(() => silent.close())
+      )
+      const { config } = yield* serve(gauge("up", 3), 3)
+      const files = yield* connector.workspace
+      const args = ["run", "--config", files.write("c.json", config)]
+      const to = `postgres:postgresql://postgres@127.0.0.1:${port}/postgres`
+      const { code, stderr } = yield* child.run([...args, "--to", to], { env: { PGCONNECT_TIMEOUT: "2" } })
+      assert.notStrictEqual(code, 0)
+      assert.match(stderr, /cannot be reached: .*timeout expired\. Check the host and the port/)
     }).pipe(Effect.scoped)
   )
 

@@ -5,6 +5,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { makeSeries } from "../../src/mock/MockSeries.ts"
 import { DryRunDocument } from "../../src/report/dryRun.ts"
 import { SummaryDocument } from "../../src/report/summaryJson.ts"
 import { query } from "../destinations/duckdb/steps.ts"
@@ -291,6 +292,45 @@ describe("run", () => {
       for (const text of others) assert.match(text, /^0 new rows/)
       assert.deepInclude(yield* place.count("a"), { rows: 50, keys: 50 })
       assert.include(readFileSync(report, "utf8"), "<!doctype html>")
+    })
+  )
+
+  it.live("repeats with --every in parts, and each process continues with its own new ones", () =>
+    Effect.gen(function* () {
+      const second = 1000
+      // Runs read until a minute ago.
+      const from = Math.floor(Date.now() / second) * second - 120 * second
+      const points = Array.from({ length: 600 }, (_, n) => [from + n * second, n] as const)
+      const { config } = yield* serve([makeSeries({ __name__: "a" }, points)], 1, {}, { step: 1 })
+      const files = yield* connector.workspace
+      const place = placeOf("parquet", files.path(""))
+      const { end_date: _, ...endless } = { ...config, start_date: iso(from) }
+      const args = ["run", "--config", files.write("c.json", endless), "--to", place.to]
+      const newRows = yield* Effect.forEach(
+        [0, 1],
+        Effect.fnUntraced(function* (index) {
+          const more = ["--part", `${index}/2`, "--part-length", "2s", "--every", "1s"]
+          const running = yield* child.start([...args, ...more])
+          let stdout = ""
+          running.process.stdout.on("data", (chunk: string) => {
+            stdout += chunk
+          })
+          const rows = () => Array.from(stdout.matchAll(/^(\d+) new rows?/gm), ([, count]) => Number(count))
+          while (rows().filter((count) => count > 0).length < 3) yield* Effect.sleep("100 millis")
+          running.kill("SIGINT")
+          assert.strictEqual((yield* running.result).signal, "SIGINT")
+          return rows()
+        }),
+        { concurrency: "unbounded" }
+      )
+      for (const [first] of newRows) assert.isAbove(first!, 10)
+      // A run of everything finds what is missing, and nothing else.
+      const ended = yield* child.run(args)
+      assert.strictEqual(ended.code, 0, ended.stderr)
+      const { keys, rows, sum } = yield* place.count("a")
+      // The values are 0, 1, 2 and so on.
+      assert.deepStrictEqual([keys, sum], [rows, sumOf(rows)])
+      assert.isAbove(rows, 60)
     })
   )
 

@@ -99,10 +99,42 @@ const parseWords = (text: string): Result.Result<Parsed, string> => {
   return Result.succeed({ connection: kept.trim(), parameters })
 }
 
-/** The connection with the name of this process, for the server's list of connections. */
-export const withName = (connection: string, name: string): string => {
-  if (/(?:^|[\s?&])(?:fallback_)?application_name\s*=/.test(connection)) return connection
-  return connection.startsWith("postgresql://")
-    ? `${connection}${connection.includes("?") ? "&" : "?"}application_name=${encodeURIComponent(name)}`
-    : `${connection} application_name='${name.replace(/['\\]/g, "\\$&")}'`
+/**
+ * How long a host may take to accept a connection, and when it is noticed that it is gone: after a minute and a half. Without these,
+ * libpq waits for ever, or for hours.
+ */
+const waits: Readonly<Record<string, string>> = {
+  connect_timeout: "30",
+  keepalives_idle: "30",
+  keepalives_interval: "15",
+  keepalives_count: "4"
+}
+
+/**
+ * The connection with the name of this process, for the server's list of connections, and with limits for what it waits for. What
+ * the address, a service or the environment says comes first, except for the encoding of the texts that DuckDB sends.
+ */
+export const withDefaults = (
+  connection: string,
+  name: string,
+  env: Readonly<Record<string, string | undefined>> = process.env
+): string => {
+  const isUrl = connection.startsWith("postgresql://")
+  const says = (parameter: string) => new RegExp(`(?:^|[\\s?&])${parameter}\\s*=`).test(connection)
+  const hasService = says("service") || env.PGSERVICE !== undefined
+  const more: Array<readonly [string, string]> = says("(?:fallback_)?application_name")
+    ? []
+    : [["application_name", name]]
+  for (const wait of Object.entries(waits)) {
+    const isElsewhere = wait[0] === "connect_timeout" && env.PGCONNECT_TIMEOUT !== undefined
+    if (!says(wait[0]) && !hasService && !isElsewhere) more.push(wait)
+  }
+  more.push(["client_encoding", "UTF8"])
+  return more.reduce(
+    (all, [parameter, value]) =>
+      isUrl
+        ? `${all}${all.includes("?") ? "&" : "?"}${parameter}=${encodeURIComponent(value)}`
+        : `${all} ${parameter}='${value.replace(/['\\]/g, "\\$&")}'`.trimStart(),
+    connection
+  )
 }

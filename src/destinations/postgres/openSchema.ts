@@ -16,7 +16,7 @@ import type { Shape } from "../tables/shapes.ts"
 import { DEFAULT_MEMORY_MEGABYTES, divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
-import { parseAddress, withName } from "./address.ts"
+import { parseAddress, withDefaults } from "./address.ts"
 import {
   CLEAR_CACHE,
   fromServer,
@@ -32,6 +32,9 @@ import { within } from "./within.ts"
 
 /** The version of the tables of this program in a schema. */
 const VERSION = 2
+
+/** The encodings of databases that have all characters, or keep all bytes. */
+const ENCODINGS: ReadonlySet<string> = new Set(["UTF8", "SQL_ASCII"])
 
 /** The share of DuckDB's memory for staged samples of all open streams. */
 const STAGED_PART = 3 / 10
@@ -51,7 +54,10 @@ export const openSchema = Effect.fnUntraced(function* (
   const { connection: address, schema } = yield* Effect.fromResult(
     Result.mapError(parseAddress(path), (message) => new ConfigError({ message }))
   )
-  const named = withName(address, `source-prometheus (process ${process.pid} on ${hostname()})`.slice(0, 63))
+  const named = withDefaults(
+    address,
+    `source-prometheus (process ${process.pid} on ${hostname()})`.slice(0, 63)
+  )
   const { attempt, connect, duckdb } = yield* startDuckDB({
     memoryMegabytes,
     temporaryFolder: yield* temporaryFolder,
@@ -73,6 +79,12 @@ export const openSchema = Effect.fnUntraced(function* (
     ),
     () => Effect.ignore(run(`DETACH ${DATABASE}`))
   )
+  const [encoding] = yield* querySafely(fromServer("SELECT current_setting('server_encoding')"))
+  if (!ENCODINGS.has(String(encoding?.[0]))) {
+    return yield* new ConfigError({
+      message: `${path} is in a database with the encoding ${encoding?.[0]}, which lacks characters that metrics and labels may have. Use a database with the encoding UTF8 (createdb --encoding=UTF8 --template=template0 NAME).`
+    })
+  }
   const dialect = postgresDialect(schema)
   const about = { dialect, labelColumns, path, source }
   if (hold !== "none") yield* lockSchema(path, schema, hold, { attempt, connect })

@@ -33,10 +33,14 @@ const meanings: ReadonlyArray<Meaning> = [
     words: /database "[^"]*" does not exist/i,
     says: (line) => `cannot be opened: ${line}. Create it (createdb), or name another one.`
   },
+  {
+    words: /definition of service|service file/i,
+    says: (line) => `cannot be opened: ${line}. Correct the address, or the service file (PGSERVICEFILE).`
+  },
   { words: /role "[^"]*" does not exist/i, says: (line) => `cannot be opened: ${line}. Name another user.` },
   {
     words:
-      /definition of service|invalid (connection option|URI|port|integer value|sslmode|value for)|missing "="|could not parse/i,
+      /invalid (connection option|URI|port|integer value|sslmode|value for)|missing "="|could not parse/i,
     says: (line) => `cannot be opened: ${line}. Correct the address.`
   },
   {
@@ -63,11 +67,12 @@ const meanings: ReadonlyArray<Meaning> = [
   },
   {
     words: /read-only transaction|cannot execute .* in a read-only|in recovery/i,
-    says: (line) => `is read-only: ${line}. Write to its primary server.`
+    says: (line) =>
+      `is read-only: ${line}. Write to its primary server, as a user who may write (default_transaction_read_only).`
   },
   {
     words: /permission denied|must be owner|must be member/i,
-    says: (line) => `cannot be written: ${line}. Grant this user what is missing, or choose another schema.`
+    says: (line) => `cannot be used: ${line}. Grant this user what is missing, or choose another schema.`
   },
   {
     words: /could not serialize|deadlock detected/i,

@@ -17,7 +17,7 @@ export const KEEP_ALIVE =
 
 /**
  * Holds the lock of the schema until the scope closes: in a transaction of its own that does nothing else, because the server
- * releases locks of a session when DuckDB returns its connection. It keeps the server from removing nothing.
+ * releases locks of a session when DuckDB returns its connection. The server can still remove dead rows of other transactions.
  */
 export const lockSchema = Effect.fnUntraced(function* (
   path: string,
@@ -33,7 +33,15 @@ export const lockSchema = Effect.fnUntraced(function* (
     () => Effect.ignore(attempt(() => holder.run("ROLLBACK")))
   )
   yield* attempt(() =>
-    holder.run(onServer(`SET LOCAL idle_in_transaction_session_timeout = 0; ${KEEP_ALIVE}`))
+    // The last one is new in PostgreSQL 17.
+    holder.run(
+      onServer(
+        `DO $source_prometheus$ BEGIN
+           PERFORM set_config(name, '0', true) FROM pg_settings
+           WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout');
+         END $source_prometheus$; ${KEEP_ALIVE}`
+      )
+    )
   )
   const take = hold === "alone" ? "pg_try_advisory_xact_lock" : "pg_try_advisory_xact_lock_shared"
   const tryLock = Effect.flatMap(rows(`SELECT ${take}(${key})`), ([row]) =>
@@ -49,7 +57,7 @@ export const lockSchema = Effect.fnUntraced(function* (
       () =>
         Effect.flatMap(
           rows(
-            `SELECT a.application_name, a.client_addr::text FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
+            `SELECT a.application_name, host(a.client_addr) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)
              WHERE l.locktype = 'advisory' AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
              AND (l.classid::bigint << 32) + l.objid::bigint = ${key} LIMIT 1`
           ),
