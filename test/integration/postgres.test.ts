@@ -185,6 +185,14 @@ describe("postgres:", () => {
           GRANT CREATE ON DATABASE postgres TO writer;
           ALTER ROLE writer SET idle_in_transaction_session_timeout = '150ms';
           ALTER ROLE writer SET idle_session_timeout = '150ms';
+          ALTER ROLE writer SET client_encoding = 'LATIN1';
+          ALTER ROLE writer SET quote_all_identifiers = on;
+          ALTER ROLE writer SET standard_conforming_strings = off;
+          ALTER ROLE writer SET default_transaction_isolation = serializable;
+          ALTER ROLE writer SET extra_float_digits = -5;
+          ALTER ROLE writer SET DateStyle = 'German';
+          ALTER ROLE writer SET TimeZone = 'Asia/Tokyo';
+          CREATE DATABASE western TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
           CREATE ROLE hasty LOGIN SUPERUSER PASSWORD 'hunter2';
           ALTER ROLE hasty SET statement_timeout = '200ms';
           CREATE FUNCTION delay() RETURNS event_trigger LANGUAGE plpgsql AS $$
@@ -195,7 +203,9 @@ describe("postgres:", () => {
           CREATE ROLE nobody LOGIN PASSWORD 'hunter2' CONNECTION LIMIT 0;
         `)
       )
-      const { config } = yield* serve(gauge("up", 300), 300, {
+      const labels = { __name__: "up", city: "日本 ü\\'" }
+      const points = Array.from({ length: 300 }, (_, n) => [start + n * minute, 0.1 + n / 3] as const)
+      const { config } = yield* serve([makeSeries(labels, points)], 300, {
         faults: (request) => (pointsOf(request) > 0 ? { delayMillis: 400 } : undefined)
       })
       const files = yield* connector.workspace
@@ -232,6 +242,12 @@ describe("postgres:", () => {
       const verified = "&sslmode=verify-full&sslrootcert="
       succeeded(yield* attempt(at("writer", verified + rootCert), passfile))
       assert.strictEqual(yield* countOf(server, "m.up"), "300|300")
+      const found = yield* Effect.promise(() =>
+        server.rows("SELECT city, max(value) AS value, max(time) AS last FROM m.up GROUP BY city")
+      )
+      assert.deepStrictEqual<unknown>(found, [
+        { city: labels.city, value: 0.1 + 299 / 3, last: "2026-01-01T04:59:00+00:00" }
+      ])
 
       const refusals: ReadonlyArray<readonly [to: string, env: Readonly<Record<string, string>>, RegExp]> = [
         [
@@ -259,6 +275,11 @@ describe("postgres:", () => {
           at("reader", "&schema=new"),
           passfile,
           /is read-only: .*Write to its primary server, as a user who may write/
+        ],
+        [
+          `dbname=western host=localhost port=${server.port} user=postgres`,
+          {},
+          /in a database with the encoding LATIN1, .*createdb --encoding=UTF8/
         ],
         [at("nobody"), passfile, /accepts no more connections: .*Close some/]
       ]

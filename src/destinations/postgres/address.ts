@@ -112,7 +112,7 @@ const waits: Readonly<Record<string, string>> = {
 
 /**
  * The connection with the name of this process, for the server's list of connections, and with limits for what it waits for. What
- * the address, a service or the environment says comes first.
+ * the address, a service or the environment says comes first, except for the encoding of the texts that DuckDB sends.
  */
 export const withDefaults = (
   connection: string,
@@ -129,6 +129,7 @@ export const withDefaults = (
     const isElsewhere = wait[0] === "connect_timeout" && env.PGCONNECT_TIMEOUT !== undefined
     if (!says(wait[0]) && !hasService && !isElsewhere) more.push(wait)
   }
+  more.push(["client_encoding", "UTF8"])
   return more.reduce(
     (all, [parameter, value]) =>
       isUrl

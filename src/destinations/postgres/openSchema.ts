@@ -33,6 +33,9 @@ import { within } from "./within.ts"
 /** The version of the tables of this program in a schema. */
 const VERSION = 2
 
+/** The encodings of databases that have all characters, or keep all bytes. */
+const ENCODINGS: ReadonlySet<string> = new Set(["UTF8", "SQL_ASCII"])
+
 /** What the token of processes that write parts begins with. They share it. */
 const SHARED_TOKEN = "parts "
 
@@ -73,6 +76,12 @@ export const openSchema = Effect.fnUntraced(function* (
     ),
     () => Effect.ignore(run(`DETACH ${DATABASE}`))
   )
+  const [encoding] = yield* querySafely(fromServer("SELECT current_setting('server_encoding')"))
+  if (!ENCODINGS.has(String(encoding?.[0]))) {
+    return yield* new ConfigError({
+      message: `${path} is in a database with the encoding ${encoding?.[0]}, which lacks characters that metrics and labels may have. Use a database with the encoding UTF8 (createdb --encoding=UTF8 --template=template0 NAME).`
+    })
+  }
   const dialect = postgresDialect(schema)
   const about = { dialect, labelColumns, path, source }
   if (hold !== "none") yield* lockSchema(path, schema, hold, { attempt, connect })

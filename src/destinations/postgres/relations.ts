@@ -38,7 +38,8 @@ export const readShapes = (query: Query, schema: string, labelColumns: boolean, 
   Effect.map(
     query(
       fromServer(
-        `SELECT c.relname::text, a.attname::text, format_type(a.atttypid, a.atttypmod)
+        // Servers may be set to quote all names.
+        `SELECT c.relname::text, a.attname::text, replace(format_type(a.atttypid, a.atttypmod), '"', '')
          FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
          LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
          WHERE n.nspname = ${serverText(schema)} AND c.relkind IN ('r', 'p')

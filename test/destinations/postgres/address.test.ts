@@ -66,7 +66,8 @@ describe("parseAddress", () => {
 })
 
 describe("withDefaults", () => {
-  const waits = "connect_timeout=30&keepalives_idle=30&keepalives_interval=15&keepalives_count=4"
+  const waits =
+    "connect_timeout=30&keepalives_idle=30&keepalives_interval=15&keepalives_count=4&client_encoding=UTF8"
 
   it("names the process, and limits what a connection waits for", () => {
     assert.strictEqual(
@@ -79,16 +80,20 @@ describe("withDefaults", () => {
     )
     assert.strictEqual(
       withDefaults("host=h", "it's", {}),
-      "host=h application_name='it\\'s' connect_timeout='30' keepalives_idle='30' keepalives_interval='15' keepalives_count='4'"
+      "host=h application_name='it\\'s' connect_timeout='30' keepalives_idle='30' keepalives_interval='15' keepalives_count='4' client_encoding='UTF8'"
     )
     assert.isTrue(withDefaults("", "a", {}).startsWith("application_name='a' connect_timeout="))
   })
 
   it("leaves what the address, a service or the environment says", () => {
     const own = "host=h application_name=mine connect_timeout=2 keepalives_idle=1"
-    assert.strictEqual(withDefaults(own, "a", {}), `${own} keepalives_interval='15' keepalives_count='4'`)
-    assert.strictEqual(withDefaults("service=s", "a", {}), "service=s application_name='a'")
-    assert.strictEqual(withDefaults("dbname=d", "a", { PGSERVICE: "s" }), "dbname=d application_name='a'")
+    assert.strictEqual(
+      withDefaults(own, "a", {}),
+      `${own} keepalives_interval='15' keepalives_count='4' client_encoding='UTF8'`
+    )
+    const encoded = "application_name='a' client_encoding='UTF8'"
+    assert.strictEqual(withDefaults("service=s", "a", {}), `service=s ${encoded}`)
+    assert.strictEqual(withDefaults("dbname=d", "a", { PGSERVICE: "s" }), `dbname=d ${encoded}`)
     assert.notInclude(withDefaults("dbname=d", "a", { PGCONNECT_TIMEOUT: "5" }), "connect_timeout")
   })
 })
