@@ -176,25 +176,26 @@ export const planOf = (flags: RunFlags, isDemo: boolean, env: NodeJS.ProcessEnv 
   }
 }
 
+/** The flags of a destination that do not fit its kind. The message names the flag to remove. */
+export const misfits = (
+  { dataPath, gzip, memoryMegabytes }: Pick<RunFlags, "dataPath" | "gzip" | "memoryMegabytes">,
+  kind: Target["kind"]
+): ReadonlyArray<readonly [isPresent: boolean, message: string]> => {
+  const only = (flag: string, kinds: typeof withGzip) =>
+    `${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`
+  return [
+    [gzip && !withGzip.includes(kind), only("--gzip", withGzip)],
+    [dataPath !== undefined && !withDataPath.includes(kind), only("--data-path", withDataPath)],
+    [memoryMegabytes !== undefined && !withMemory.includes(kind), only("--memory", withMemory)]
+  ]
+}
+
 /** Fails if flags contradict each other. The message names the flag to remove. */
 export const checkTogether = (
   flags: RunFlags,
   env: NodeJS.ProcessEnv = process.env
 ): Effect.Effect<void, CliError.CliError> => {
-  const {
-    cluster,
-    dataPath,
-    everyMillis,
-    fullRefresh,
-    gzip,
-    isDryRun,
-    memoryMegabytes,
-    mode,
-    part,
-    partMillis,
-    parts,
-    reportPath
-  } = flags
+  const { cluster, everyMillis, fullRefresh, isDryRun, mode, part, partMillis, parts, reportPath } = flags
   const dividing = [
     part === undefined ? [] : ["--part"],
     parts === undefined ? [] : ["--parts"],
@@ -203,12 +204,8 @@ export const checkTogether = (
   const [partFlag = "--part-length"] = dividing
   const hasParts = dividing.length > 0 || partMillis !== undefined
   const { kind } = flags.to ?? defaultTarget(false)
-  const only = (flag: string, kinds: typeof withGzip) =>
-    `${flag} is for ${placesText(kinds)} alone: remove it, or give --to ${placesText(kinds)}.`
   const conflicts: ReadonlyArray<readonly [isPresent: boolean, message: string]> = [
-    [gzip && !withGzip.includes(kind), only("--gzip", withGzip)],
-    [dataPath !== undefined && !withDataPath.includes(kind), only("--data-path", withDataPath)],
-    [memoryMegabytes !== undefined && !withMemory.includes(kind), only("--memory", withMemory)],
+    ...misfits(flags, kind),
     [
       fullRefresh && mode === "full_refresh_append",
       "--full-refresh replaces the existing rows, and --mode full_refresh_append keeps them: remove one of them."

@@ -22,7 +22,7 @@ import { destinationKinds, placesText } from "./destinations.ts"
 import { ExitWithCode } from "./ExitWithCode.ts"
 import { clusterFlag, loadCluster, sharedSettings } from "./onCluster.ts"
 import { withCredentialsOf, withRenewal } from "./renewal.ts"
-import { runFlags } from "./runFlags.ts"
+import { misfits, runFlags } from "./runFlags.ts"
 import { reportErrors, stderrLogger } from "./stderrLogger.ts"
 import { setForcedStopNote } from "./stopGuard.ts"
 import { checkTarget } from "./target.ts"
@@ -43,12 +43,13 @@ const workerFlags = {
 const FORCED_STOP =
   "Stopped before all parts were given back. All committed data is saved, and other workers take these parts after 30 seconds."
 
-type WorkerFlags = ConfigFlags & Command.Command.Config.Infer<typeof workerFlags>
+export type WorkerFlags = ConfigFlags & Command.Command.Config.Infer<typeof workerFlags>
 
 /** The kinds that several processes can write. */
 const shared = destinationKinds.filter(({ sharedLayer }) => sharedLayer !== undefined)
 
-const checkFlags = Effect.fnUntraced(function* (given: WorkerFlags) {
+/** Fails if flags are missing or do not fit. */
+export const checkFlags = Effect.fnUntraced(function* (given: WorkerFlags) {
   const fail = (message: string) => new CliError.ValidationError({ message })
   if (given.cluster === undefined) {
     return yield* fail(
@@ -64,6 +65,8 @@ const checkFlags = Effect.fnUntraced(function* (given: WorkerFlags) {
       `A worker writes beside others: give --to ${placesText(shared)}, the same one as the run.`
     )
   }
+  const [, misfit] = misfits(given, to.kind).find(([isPresent]) => isPresent) ?? []
+  if (misfit !== undefined) return yield* fail(misfit)
 })
 
 type Failure = PrometheusError | DestinationError | ConfigError

@@ -9,10 +9,10 @@ import {
   RunnerHealth,
   Runners,
   Sharding,
-  ShardingConfig,
-  SqlMessageStorage
+  ShardingConfig
 } from "effect/cluster"
 import { asClusterErrors } from "./clusterDatabase.ts"
+import { layerMessageStorage } from "./messageStorage.ts"
 import type { ClusterAddress } from "./PartQueue.ts"
 import { layerRunnerStorage } from "./runnerStorage.ts"
 import { SHARDS } from "./shards.ts"
@@ -38,10 +38,9 @@ export const layerEngine = (address: ClusterAddress, group: string, role: "submi
     entityTerminationTimeout: Duration.seconds(1),
     simulateRemoteSerialization: false
   })
-  const prefix = { prefix: group }
   const sharding = Sharding.layer.pipe(
     Layer.provide([Runners.layerNoop, RunnerHealth.layerNoop, Layer.orDie(layerRunnerStorage(group))]),
-    Layer.provideMerge(SqlMessageStorage.layerWith(prefix)),
+    Layer.provideMerge(layerMessageStorage(group)),
     Layer.provide(config),
     Layer.provide(NodeCrypto.layerDigest)
   )

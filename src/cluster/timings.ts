@@ -11,7 +11,7 @@ export const ALIVE_SECONDS = 30
 export const HEARTBEAT = Duration.seconds(5)
 
 /** How often a worker looks for parts that it has lost. */
-export const LOST_CLAIMS = Duration.seconds(10)
+export const LOST_PARTS = Duration.seconds(5)
 
 /** How long a run that starts waits for a database that cannot be reached. Workers wait for ever, as services do. */
 export const PATIENCE = Duration.seconds(30)

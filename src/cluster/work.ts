@@ -1,15 +1,18 @@
 /** A worker: takes the parts that fit its settings, until it is stopped. */
-import { Effect, type FileSystem, Layer, References, Schedule, Semaphore } from "effect"
+import { Deferred, Effect, type FileSystem, Layer, References, Schedule, Semaphore } from "effect"
 import type { SyncPart } from "../sync/parts.ts"
 import { asClusterErrors, layerDatabase } from "./clusterDatabase.ts"
 import { layerEngine } from "./clusterLayer.ts"
-import { giveUpLostClaims } from "./lostClaims.ts"
+import { watchForLostParts } from "./lostParts.ts"
 import { outage, untilReachable } from "./outage.ts"
 import { ClusterError, type ClusterOptions, type PartDone, type PartFailed } from "./PartQueue.ts"
 import { PartWorkflow } from "./partWorkflow.ts"
 import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
 import { HEARTBEAT, LAST_STATEMENT_OF_WORKER } from "./timings.ts"
+
+/** A worker begins anew if it has lost a part for so many checks. */
+const CHECKS = 4
 
 /** What a worker does with a part. */
 export type ExecutePart<R> = (part: SyncPart) => Effect.Effect<PartDone, PartFailed, R>
@@ -23,23 +26,39 @@ export const work = <R>(
   const { settings } = options
   const group = groupOf(settings)
   const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
-  const parts = Layer.unwrap(
-    Effect.gen(function* () {
-      const permits = yield* Semaphore.make(slots)
-      const level = yield* References.MinimumLogLevel
-      return PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }) =>
-        permits.withPermit(execute(part)).pipe(Effect.provideService(References.MinimumLogLevel, level))
-      )
-    })
-  )
-  const worker = Layer.mergeAll(parts, Layer.effectDiscard(giveUpLostClaims)).pipe(
-    Layer.provide(layerEngine(options.address, group, "worker")),
-    // A worker joins after its check, and leaves before its shards do.
-    Layer.provideMerge(member),
-    Layer.provide(SyncRegistry.layer(options)),
-    Layer.provide(layerDatabase(options.address))
-  )
-  return untilReachable()(Layer.launch(worker))
+  let periods = 0
+  const onePeriod = Effect.gen(function* () {
+    // A worker that is only slow must not begin anew again and again.
+    const checks = CHECKS * 2 ** Math.min(periods++, 5)
+    const level = yield* References.MinimumLogLevel
+    const permits = yield* Semaphore.make(slots)
+    const executing = new Set<string>()
+    const isLost = yield* Deferred.make<void>()
+    const parts = PartWorkflow.toLayer(({ attempt: _, syncId: __, ...part }, id) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => executing.add(id)),
+        () => permits.withPermit(execute(part)),
+        () => Effect.sync(() => executing.delete(id))
+      ).pipe(Effect.provideService(References.MinimumLogLevel, level))
+    )
+    const watch = Layer.effectDiscard(
+      watchForLostParts(group, executing, checks, Deferred.succeed(isLost, undefined))
+    )
+    // Its messages are for who knows Effect's source.
+    const quietly = Layer.succeed(References.MinimumLogLevel, "Fatal" as const)
+    const worker = Layer.mergeAll(Layer.provide(parts, quietly), watch).pipe(
+      Layer.provide(layerEngine(options.address, group, "worker")),
+      // A worker joins after its check, and leaves before its shards do.
+      Layer.provideMerge(member),
+      Layer.provide(SyncRegistry.layer(options)),
+      Layer.provide(layerDatabase(options.address))
+    )
+    yield* Effect.raceFirst(untilReachable()(Layer.launch(worker)), Deferred.await(isLost))
+    yield* Effect.logWarning(
+      "Some parts were lost while the cluster's database was away. All parts of this worker begin anew."
+    )
+  })
+  return Effect.forever(onePeriod)
 }
 
 /** Is among the living workers. Refuses to be one beside a sync that it could not help. */

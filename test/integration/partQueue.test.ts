@@ -2,9 +2,10 @@
 
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Logger } from "effect"
 import { type PartDone, PartFailed, PartQueue } from "../../src/cluster/PartQueue.ts"
 import { layerPartQueue } from "../../src/cluster/submitParts.ts"
+import { groupOf } from "../../src/cluster/syncSettings.ts"
 import { work } from "../../src/cluster/work.ts"
 import type { SyncPart } from "../../src/sync/parts.ts"
 import * as Postgres from "../support/postgres.ts"
@@ -96,31 +97,48 @@ describe("PartQueue", () => {
   it.live("has a part executed soon that a worker took from the database and lost", () =>
     Effect.gen(function* () {
       const postgres = yield* Postgres.make()
-      const options = {
-        address: { url: postgres.urlOf(), text: "the database" },
-        settings: { source: "http://prometheus", destination: "parquet:data" }
-      }
-      yield* Effect.forkScoped(work(options, 1, () => Effect.succeed(done(1))))
-      yield* Effect.gen(function* () {
-        const queue = yield* PartQueue
-        const [{ tablename = "" } = {}] = yield* Effect.promise(() =>
-          postgres.rows("SELECT tablename FROM pg_tables WHERE tablename LIKE '%messages'")
+      const logs: Array<string> = []
+      /** Submits a part of a group. Messages count as taken after these statements, until `until`. */
+      const submit = Effect.fnUntraced(function* (name: string, statements: string, until?: () => boolean) {
+        const settings = { source: "http://prometheus", destination: `parquet:${name}` }
+        const options = { address: { url: postgres.urlOf(), text: "the database" }, settings }
+        const table = `source_prometheus_cluster.${groupOf(settings)}_messages`
+        yield* Effect.forkScoped(work(options, 1, () => Effect.succeed(done(1))))
+        const result = yield* Effect.gen(function* () {
+          const queue = yield* PartQueue
+          // A worker that has just begun takes all messages.
+          while ((yield* queue.workers).count === 0) yield* Effect.sleep("100 millis")
+          yield* Effect.sleep("3 seconds")
+          yield* Effect.promise(() =>
+            postgres.psql(
+              `CREATE TRIGGER take BEFORE ${statements} ON ${table} FOR EACH ROW EXECUTE FUNCTION take()`
+            )
+          )
+          const result = yield* Effect.forkScoped(queue.submit(partOf("a")))
+          while (until?.() === false) yield* Effect.sleep("100 millis")
+          if (until !== undefined) yield* Effect.promise(() => postgres.psql(`DROP TRIGGER take ON ${table}`))
+          const value = yield* Fiber.join(result)
+          yield* queue.end
+          return value
+        }).pipe(Effect.provide(layerPartQueue(options)))
+        assert.deepStrictEqual(result, done(1))
+      })
+      yield* Effect.promise(() =>
+        postgres.psql(
+          "CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.last_read = now(); RETURN NEW; END $$"
         )
-        // Each message counts as taken when it arrives.
-        yield* Effect.promise(() =>
-          postgres.psql(`
-            CREATE FUNCTION take() RETURNS trigger LANGUAGE plpgsql
-            AS $$ BEGIN NEW.last_read = now(); RETURN NEW; END $$;
-            CREATE TRIGGER take BEFORE INSERT ON source_prometheus_cluster.${tablename}
-            FOR EACH ROW EXECUTE FUNCTION take();
-          `)
-        )
-        // A worker that has just begun takes all messages.
-        while ((yield* queue.workers).count === 0) yield* Effect.sleep("100 millis")
-        yield* Effect.sleep("3 seconds")
-        assert.deepStrictEqual(yield* Effect.timeout(queue.submit(partOf("a")), "60 seconds"), done(1))
-        yield* queue.end
-      }).pipe(Effect.provide(layerPartQueue(options)))
+      )
+      yield* Effect.all(
+        [
+          submit("a", "INSERT"),
+          // Here it does not help that the worker gives up what it took.
+          submit("b", "INSERT OR UPDATE", () => logs.some((text) => text.includes("begin anew")))
+        ],
+        { concurrency: "unbounded" }
+      ).pipe(
+        Effect.provide(Logger.layer([Logger.make(({ message }) => void logs.push(String(message)))])),
+        Effect.timeout("90 seconds")
+      )
     }).pipe(Effect.provide(NodeFileSystem.layer), Effect.scoped)
   )
 })

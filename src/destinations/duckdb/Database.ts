@@ -4,16 +4,13 @@
  * The file is attached to an in-memory database, so that its name in SQL is always the same.
  */
 import { Effect, Semaphore } from "effect"
-import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { collectGarbage } from "../../samples/collectGarbage.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
-import type { RunQuery } from "../tables/Dialect.ts"
 import { duckdbDialect } from "../tables/duckdbDialect.ts"
-import { loadManifests, type Manifest, renameAbout, tablesOf } from "../tables/manifests.ts"
-import { DATABASE, folded } from "../tables/names.ts"
-import { type Shape, shapesOf } from "../tables/shapes.ts"
-import { DEFAULT_MEMORY_MEGABYTES, divideBytes } from "../tables/startDuckDB.ts"
+import { DATABASE } from "../tables/names.ts"
+import { openTables } from "../tables/openTables.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes, maxLabelsIn, STAGED_SHARE } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
 import { attachFile } from "./openFile.ts"
@@ -48,42 +45,14 @@ const TABLES_UNTIL_REOPENED = 80
 const CHECK_AFTER_TRANSACTIONS = 10
 const CHECK_AFTER_ROWS = 100_000
 
-/** Each column takes several memory blocks in each inserting thread, even with few rows. */
-const LABELS_PER_MEGABYTE = 1.5
-
-/** The share of DuckDB's memory for staged samples of all open streams. */
-const STAGED_PART = 3 / 10
-
 /** Opens the file until the scope closes. Creates it if it does not exist. */
 export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
-  const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = given
+  const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES } = given
   const options = { ...given, dialect: duckdbDialect, memoryMegabytes }
-  const { attempt, connect, connection, duckdb, file, isEmpty, relations, reopen } =
-    yield* attachFile(options)
-  const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
+  const attached = yield* attachFile(options)
+  const { attempt, connect, connection, duckdb, file, relations, reopen } = attached
+  const { damaged, forget, manifests, runQuery, shapeOf, tableNames } = yield* openTables(options, attached)
   const querySafely = (sql: string) => attempt(() => runQuery(sql))
-  /** The shapes of the tables that are unchanged since the file was opened. */
-  const shapes = yield* attempt(() => shapesOf(connection, options.labelColumns))
-  // A read-only file may have no bookkeeping yet.
-  const { damaged, manifests } =
-    isEmpty && readOnly
-      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadManifests(options, querySafely, { relations, shapes })
-  if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
-    yield* attempt(() => connection.run(renameAbout(options)))
-  }
-
-  /** A changed table has all of our own columns. */
-  const changedShape = (table: string) =>
-    attempt(async (): Promise<Shape | undefined> => {
-      try {
-        const names = (await connection.run(`FROM ${duckdbDialect.qualified(table)} LIMIT 0`)).columnNames()
-        return { names, wrong: [] }
-      } catch (error) {
-        if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
-        throw error
-      }
-    })
   const unwritten = Effect.map(
     querySafely("SELECT sum(memory_usage_bytes)::DOUBLE FROM duckdb_memory() WHERE tag = 'IN_MEMORY_TABLE'"),
     ([row]) => Number(row?.[0] ?? 0)
@@ -169,17 +138,15 @@ export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
       Effect.ignore
     )
   })
-  /** The folded names of tables that were changed since the file was opened. */
-  const changed = new Set<string>()
   const memoryLeft = () => memoryBytes / 1_000_000
   const database: TableDatabase = {
     path: options.path,
     dialect: duckdbDialect,
     labelColumns: options.labelColumns,
-    maxLabels: () => Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryLeft() * LABELS_PER_MEGABYTE)),
-    stagedBytes: divideBytes(() => memoryBytes * STAGED_PART),
+    maxLabels: () => maxLabelsIn(memoryLeft()),
+    stagedBytes: divideBytes(() => memoryBytes * STAGED_SHARE),
     tables: new Map<string, string>(),
-    tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
+    tableNames,
     duckdb,
     manifests,
     damaged,
@@ -193,18 +160,11 @@ export const openDatabase = Effect.fnUntraced(function* (given: OpenOptions) {
         const done = await transaction(duckdbDialect, own, { manifests, damaged }, body)
         const { before, manifest } = done
         rowsChanged += done.rowsChanged
-        for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
-          shapes.delete(folded(table))
-          changed.add(folded(table))
-          touched.add(folded(table))
-        }
+        for (const table of forget(before, manifest)) touched.add(table)
         return manifest
       }).pipe(Effect.tap(checkpointIfFull), exclusively, Effect.uninterruptible),
     query: (body) => exclusively(attempt(() => body(runQuery))),
-    shapeOf: (table) =>
-      changed.has(folded(table))
-        ? exclusively(changedShape(table))
-        : Effect.succeed(shapes.get(folded(table)))
+    shapeOf: (table) => shapeOf(table, exclusively)
   }
   return {
     database,

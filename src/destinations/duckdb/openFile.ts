@@ -6,8 +6,9 @@ import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { cannot } from "../folder/durably.ts"
 import { bookkeeping } from "../tables/manifests.ts"
-import { DATABASE, folded, OWN_SCHEMA, type Relation } from "../tables/names.ts"
+import { DATABASE } from "../tables/names.ts"
 import { quoteText } from "../tables/quoteSql.ts"
+import { readRelations } from "../tables/relations.ts"
 import { startDuckDB } from "../tables/startDuckDB.ts"
 import { checkPlace } from "./checkPlace.ts"
 import { databaseError } from "./databaseError.ts"
@@ -94,23 +95,14 @@ export const attachFile = Effect.fnUntraced(function* (
     Effect.mapError(({ message }) => new DestinationError({ message, isFatal: true }))
   )
   if (!readOnly) yield* removeLeftovers(file, temporary)
-  const tables = yield* attempt(async () =>
-    (
-      await connection.runAndReadAll(
-        `SELECT schema_name, table_name, 'table' FROM duckdb_tables() WHERE database_name = '${DATABASE}'
-         UNION ALL
-         SELECT schema_name, view_name, 'view' FROM duckdb_views() WHERE database_name = '${DATABASE}' AND NOT internal`
-      )
-    ).getRowsJS()
-  )
-  if (tables.length === 0) {
+  const { hasOwn, isEmpty, relations } = yield* attempt(() => readRelations(connection))
+  if (isEmpty) {
     if (!readOnly) yield* run(`BEGIN; ${bookkeeping(DATABASE, options)}; COMMIT`)
-  } else if (!tables.some(([schema]) => schema === OWN_SCHEMA)) {
+  } else if (!hasOwn) {
     return yield* new ConfigError({
       message: `${path} has tables, but none of this program's, so source-prometheus has not created it. Choose another file.`
     })
   }
-  const main = tables.filter(([schema]) => schema === "main")
   return {
     duckdb,
     connect,
@@ -118,9 +110,9 @@ export const attachFile = Effect.fnUntraced(function* (
     connection,
     /** Its path, with symbolic links resolved. */
     file,
-    isEmpty: tables.length === 0,
+    isEmpty,
     /** The tables and views that exist, by folded name. */
-    relations: new Map(main.map(([, name, kind]) => [folded(String(name)), kind as Relation])),
+    relations,
     attempt,
     reopen
   }

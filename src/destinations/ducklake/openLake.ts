@@ -4,19 +4,25 @@ import { isAbsolute, join, resolve } from "node:path"
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
 import { folderBeside, removeLeftovers, TEMPORARY } from "../duckdb/openFile.ts"
 import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import { isS3Url } from "../objects/S3Url.ts"
-import type { Run, RunQuery } from "../tables/Dialect.ts"
+import type { Run } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
-import { bookkeeping, loadManifests, type Manifest, renameAbout, tablesOf } from "../tables/manifests.ts"
-import { DATABASE, folded, OWN_SCHEMA, type Relation } from "../tables/names.ts"
+import { bookkeeping, type Manifest } from "../tables/manifests.ts"
+import { DATABASE, type Relation } from "../tables/names.ts"
+import { openTables } from "../tables/openTables.ts"
 import { quoteText } from "../tables/quoteSql.ts"
-import { type Shape, shapesOf } from "../tables/shapes.ts"
-import { DEFAULT_MEMORY_MEGABYTES, divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
+import { readRelations } from "../tables/relations.ts"
+import {
+  DEFAULT_MEMORY_MEGABYTES,
+  divideBytes,
+  maxLabelsIn,
+  STAGED_SHARE,
+  startDuckDB
+} from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
 import { catalogOf } from "./catalogPlace.ts"
@@ -25,12 +31,6 @@ import { holdCatalogFile, openCatalogFile } from "./fileCatalog.ts"
 import { isConflict, lakeError } from "./lakeError.ts"
 import { type Hold, openPostgresCatalog } from "./postgresCatalog.ts"
 import { openS3Access, type S3Access } from "./s3Access.ts"
-
-/** Each column takes several memory blocks in each inserting thread, even with few rows. */
-const LABELS_PER_MEGABYTE = 1.5
-
-/** The share of DuckDB's memory for staged samples of all open streams. */
-const STAGED_PART = 3 / 10
 
 /**
  * After so many changes of tables, the catalog is closed and reopened. DuckLake keeps each version of all tables in memory until
@@ -112,18 +112,8 @@ export const attachLake = Effect.fnUntraced(function* (
     }
   }
   yield* Effect.acquireRelease(attach, () => Effect.ignore(run(`DETACH ${DATABASE}`)))
-  const readTables = async () =>
-    (
-      await connection.runAndReadAll(
-        `SELECT schema_name, table_name, 'table' FROM duckdb_tables() WHERE database_name = '${DATABASE}'
-         UNION ALL
-         SELECT schema_name, view_name, 'view' FROM duckdb_views() WHERE database_name = '${DATABASE}' AND NOT internal`
-      )
-    ).getRowsJS()
-  const tables = yield* attempt(readTables)
-  const hasOwn = (tables: ReadonlyArray<ReadonlyArray<unknown>>) =>
-    tables.some(([schema]) => schema === OWN_SCHEMA)
-  const isEmpty = !hasOwn(tables)
+  const { hasOwn, relations } = yield* attempt(() => readRelations(connection))
+  const isEmpty = !hasOwn
   if (isEmpty && !readOnly) {
     yield* attempt(async () => {
       await connection.run("BEGIN")
@@ -133,7 +123,7 @@ export const attachLake = Effect.fnUntraced(function* (
       } catch (error) {
         await connection.run("ROLLBACK").catch(() => {})
         // Another process was faster.
-        if (!isConflict(error) || !hasOwn(await readTables())) throw error
+        if (!isConflict(error) || !(await readRelations(connection)).hasOwn) throw error
       }
     })
   }
@@ -154,7 +144,6 @@ export const attachLake = Effect.fnUntraced(function* (
       message: `${path} was changed by another program while this run wrote to it. Close it there, and run again: what was committed is kept.`
     })
   }).pipe(Effect.mapError(({ message }) => new DestinationError({ message, isFatal: true })))
-  const main = tables.filter(([schema]) => schema === "main")
   return {
     access,
     attempt,
@@ -166,7 +155,7 @@ export const attachLake = Effect.fnUntraced(function* (
     duckdb,
     isEmpty,
     /** The tables and views that exist, by folded name. */
-    relations: new Map(main.map(([, name, kind]) => [folded(String(name)), kind as Relation])),
+    relations,
     reopen
   }
 })
@@ -205,31 +194,8 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
   const { memoryMegabytes = DEFAULT_MEMORY_MEGABYTES, readOnly = false } = given
   const options = { ...given, dialect: ducklakeDialect, memoryMegabytes }
   const lake = yield* attachLake(options, readOnly ? "none" : "alone")
-  const { access, attempt, catalog, connect, connection, duckdb, isEmpty, relations } = lake
-  const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
-  const shapes =
-    isEmpty && readOnly
-      ? new Map<string, Shape>()
-      : yield* attempt(() => shapesOf(connection, options.labelColumns))
-  const { damaged, manifests } =
-    isEmpty && readOnly
-      ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }
-      : yield* loadManifests(options, (sql) => attempt(() => runQuery(sql)), { relations, shapes })
-  if (manifests.size === 0 && damaged.size === 0 && !readOnly) {
-    yield* attempt(() => connection.run(renameAbout(options)))
-  }
-
-  /** A changed table has all of our own columns. */
-  const changedShape = (table: string) =>
-    attempt(async (): Promise<Shape | undefined> => {
-      try {
-        const names = (await connection.run(`FROM ${ducklakeDialect.qualified(table)} LIMIT 0`)).columnNames()
-        return { names, wrong: [] }
-      } catch (error) {
-        if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
-        throw error
-      }
-    })
+  const { access, attempt, catalog, connect, duckdb, isEmpty, relations } = lake
+  const { damaged, forget, manifests, runQuery, shapeOf, tableNames } = yield* openTables(options, lake)
   const lock = yield* Semaphore.make(1)
   /** Why the DuckLake is no longer open. */
   let lost: DestinationError | undefined
@@ -238,8 +204,6 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
     Effect.suspend(() =>
       lost === undefined ? Effect.andThen(access?.renew ?? Effect.void, effect) : Effect.fail(lost)
     ).pipe(lock.withPermits(1))
-  /** The folded names of tables that were changed since the DuckLake was opened. */
-  const changed = new Set<string>()
   let tableChanges = 0
 
   /** A lost lock is noticed before the commit: what another run has committed by then conflicts with this transaction. */
@@ -266,10 +230,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
         { manifests, damaged },
         whileHeld(body)
       )
-      for (const table of [...tablesOf(before), ...tablesOf(manifest)]) {
-        shapes.delete(folded(table))
-        changed.add(folded(table))
-      }
+      forget(before, manifest)
       return manifest
     } catch (error) {
       if (attempts <= 1 || !isConflict(error)) throw error
@@ -287,10 +248,10 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
     path: options.path,
     dialect: ducklakeDialect,
     labelColumns: options.labelColumns,
-    maxLabels: () => Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryMegabytes * LABELS_PER_MEGABYTE)),
-    stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_PART),
+    maxLabels: () => maxLabelsIn(memoryMegabytes),
+    stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_SHARE),
     tables: new Map<string, string>(),
-    tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),
+    tableNames,
     duckdb,
     manifests,
     damaged,
@@ -301,10 +262,7 @@ export const openLake = Effect.fnUntraced(function* (given: OpenOptions) {
     transact: (own, body) =>
       attempt(() => commit(own, body)).pipe(Effect.tap(reopenIfFull), exclusively, Effect.uninterruptible),
     query: (body) => exclusively(attempt(() => body(runQuery))),
-    shapeOf: (table) =>
-      changed.has(folded(table))
-        ? exclusively(changedShape(table))
-        : Effect.succeed(shapes.get(folded(table)))
+    shapeOf: (table) => shapeOf(table, exclusively)
   }
   return {
     database,

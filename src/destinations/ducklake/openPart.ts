@@ -3,7 +3,6 @@
  * A short transaction makes the file visible together with the stream's new state.
  */
 import { Effect } from "effect"
-import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { overlapWith, type PartResult, withPart } from "../../sync/partState.ts"
 import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
@@ -21,14 +20,12 @@ import {
   seenLabels,
   stageSeriesAgain
 } from "../tables/staging/seenLabels.ts"
+import { maxLabelsIn } from "../tables/startDuckDB.ts"
 import { removeDifferent } from "../tables/uniqueRows.ts"
 import { addFile, type DataFiles } from "./dataFiles.ts"
 import { ducklakeDialect as dialect } from "./ducklakeDialect.ts"
 import { isPrepared, knownLabels, prepareTable, savedManifest } from "./prepareTable.ts"
 import type { SharedLake } from "./SharedLake.ts"
-
-/** Each column takes several memory blocks in each inserting thread, even with few rows. */
-const LABELS_PER_MEGABYTE = 1.5
 
 /** The saved state of a manifest, which was decoded with it. */
 export const stateOf = (manifest: Manifest | undefined): StreamState | undefined =>
@@ -48,10 +45,7 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   const { attempt, options } = lake
   const own = yield* lake.connect
   const known = yield* lake.query((runQuery) => knownLabels(lake, runQuery, stream))
-  const rules = {
-    columnOf: dialect.columnOf,
-    most: Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(options.memoryMegabytes * LABELS_PER_MEGABYTE))
-  }
+  const rules = { columnOf: dialect.columnOf, most: maxLabelsIn(options.memoryMegabytes) }
   let labels: SeenLabels | undefined = options.labelColumns ? seenLabels(known, rules) : undefined
   const staging = stageSamples(lake.duckdb, own, labels)
   let staged: StagedSamples = staging

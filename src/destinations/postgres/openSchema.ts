@@ -13,7 +13,7 @@ import { loadManifests, type Manifest, tablesOf } from "../tables/manifests.ts"
 import { DATABASE, folded, type Relation } from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import type { Shape } from "../tables/shapes.ts"
-import { DEFAULT_MEMORY_MEGABYTES, divideBytes, startDuckDB } from "../tables/startDuckDB.ts"
+import { DEFAULT_MEMORY_MEGABYTES, divideBytes, STAGED_SHARE, startDuckDB } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
 import { parseAddress, withDefaults } from "./address.ts"
@@ -35,9 +35,6 @@ const VERSION = 2
 
 /** The encodings of databases that have all characters, or keep all bytes. */
 const ENCODINGS: ReadonlySet<string> = new Set(["UTF8", "SQL_ASCII"])
-
-/** The share of DuckDB's memory for staged samples of all open streams. */
-const STAGED_PART = 3 / 10
 
 /** What the token of processes that write parts begins with. They share it. */
 const SHARED_TOKEN = "parts "
@@ -190,7 +187,7 @@ export const openSchema = Effect.fnUntraced(function* (
     attempt,
     connect,
     maxLabels: () => DEFAULT_LABEL_COLUMNS,
-    stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_PART),
+    stagedBytes: divideBytes(() => memoryMegabytes * 1_000_000 * STAGED_SHARE),
     memoryMegabytes: () => memoryMegabytes,
     tables: new Map(),
     tableNames: new Set(Array.from(manifests.values()).flatMap(tablesOf).map(folded)),

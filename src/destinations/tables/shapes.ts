@@ -51,3 +51,13 @@ export const shapesOf = async (
   }
   return shapes
 }
+
+/** The shape of a table that this program has changed, so it has all of our own columns; undefined if it does not exist. */
+export const shapeOfOwn = async (connection: DuckDBConnection, table: string): Promise<Shape | undefined> => {
+  try {
+    return { names: (await connection.run(`FROM ${table} LIMIT 0`)).columnNames(), wrong: [] }
+  } catch (error) {
+    if (error instanceof Error && error.message.startsWith("Catalog Error")) return undefined
+    throw error
+  }
+}

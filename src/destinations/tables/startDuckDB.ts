@@ -1,11 +1,22 @@
 /** Loads DuckDB and starts it with the settings that all destinations share. */
 import { Effect, type Scope } from "effect"
+import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import { DestinationError } from "../Destination.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 
 /** The default memory limit for DuckDB's data, in megabytes. The rest of the process comes on top. */
 export const DEFAULT_MEMORY_MEGABYTES = 256
+
+/** The share of DuckDB's memory for staged samples of all open streams. */
+export const STAGED_SHARE = 3 / 10
+
+/** Each column takes several memory blocks in each inserting thread, even with few rows. */
+const LABELS_PER_MEGABYTE = 1.5
+
+/** The most labels of a stream with their own columns. */
+export const maxLabelsIn = (memoryMegabytes: number): number =>
+  Math.min(DEFAULT_LABEL_COLUMNS, Math.floor(memoryMegabytes * LABELS_PER_MEGABYTE))
 
 /** DuckDB's own threads, beside the main one. Each of them needs some of the memory. */
 const THREADS = 2

@@ -166,7 +166,7 @@ describe("parts in a DuckLake", () => {
     "have the rows and the state of all committed parts, with kills before any statement",
     [choices],
     ([choices]) => sharedRuns(choices),
-    { arbitrary: { runs: runs(2, 15) }, timeout: 240_000 }
+    { arbitrary: { runs: runs(1, 3) }, timeout: 240_000 }
   )
 
   it.live("have their files in a bucket, without those of parts that had nothing left to do", () =>
