@@ -1,5 +1,6 @@
 /** The value of `--cluster`. */
 import { Result } from "effect"
+import { secretIn } from "../postgres/connection.ts"
 import type { ClusterAddress } from "./PartQueue.ts"
 
 /** Where a password belongs, for a sentence. */
@@ -13,11 +14,12 @@ export const parseClusterAddress = (text: string): Result.Result<ClusterAddress,
       "--cluster must be the URL of a PostgreSQL database, such as postgresql://user@host:5432/database."
     )
   }
-  if (url.password !== "" || url.searchParams.has("password")) {
-    return Result.fail(
-      `--cluster has a password, which every user of this machine could see. Remove it, and put it into ${PASSWORD_PLACES}.`
-    )
-  }
+  const secret = secretIn(
+    "--cluster",
+    [...url.searchParams, ...(url.password === "" ? [] : ([["password", ""]] as const))],
+    PASSWORD_PLACES
+  )
+  if (secret !== undefined) return Result.fail(secret)
   const texts = [url.pathname, url.username, url.hostname].map(decoded)
   if (texts.includes(undefined)) {
     return Result.fail("--cluster has a percent sign that encodes nothing: write %25 for the sign itself.")

@@ -8,9 +8,9 @@ import { Effect, FileSystem, Layer, Redacted } from "effect"
 import * as Reactivity from "effect/reactivity/Reactivity"
 import { SqlClient } from "effect/sql"
 import { isSqlError, type SqlError } from "effect/sql/SqlError"
+import { passwordFor } from "../postgres/password.ts"
 import { PASSWORD_PLACES } from "./clusterAddress.ts"
 import { type ClusterAddress, ClusterError } from "./PartQueue.ts"
-import { passwordFor } from "./postgresPassword.ts"
 
 /** All tables are in this schema. */
 const SCHEMA = "source_prometheus_cluster"

@@ -20,10 +20,14 @@ describe("parseClusterAddress", () => {
   })
 
   it("refuses a password without repeating it", () => {
-    for (const url of ["postgresql://sync:hunter2@db/x", "postgresql://sync@db/x?password=hunter2"]) {
+    for (const [url, word] of [
+      ["postgresql://sync:hunter2@db/x", "password"],
+      ["postgresql://sync@db/x?password=hunter2", "password"],
+      ["postgresql://sync@db/x?sslpassword=hunter2", "value of sslpassword"]
+    ] as const) {
       assert.strictEqual(
         failure(url),
-        "--cluster has a password, which every user of this machine could see. Remove it, and put it into the environment variable PGPASSWORD or the file ~/.pgpass (or PGPASSFILE)."
+        `--cluster has a ${word}, which other users of this machine would see in the list of processes. Put it into the environment variable PGPASSWORD or the file ~/.pgpass (or PGPASSFILE).`
       )
     }
   })

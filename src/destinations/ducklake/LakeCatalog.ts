@@ -4,8 +4,10 @@ import type { Effect } from "effect"
 import type { DestinationError } from "../Destination.ts"
 
 export interface LakeCatalog {
-  /** The address to attach, after `ducklake:`. */
+  /** Its address after `ducklake:`, for other programs. */
   readonly address: string
+  /** The address that this process attaches. */
+  readonly attached: string
   /** Whether it is in PostgreSQL. */
   readonly isPostgres: boolean
   /** Where its data is, as the catalog has it. Undefined if there is no DuckLake yet. */

@@ -1,5 +1,6 @@
 /** Where the catalog of a DuckLake is, in DuckLake's own words: the text after `ducklake:`. */
 import { Result } from "effect"
+import { parseConnection } from "../../postgres/connection.ts"
 
 /** A catalog in a DuckDB file, or in PostgreSQL by a connection string or URL of its client library. */
 export type Catalog =
@@ -28,16 +29,12 @@ export const remoteCatalog = (place: string): Result.Result<string, string> | un
     )
   }
   const catalog = catalogOf(place)
-  if (catalog.kind === "file") return undefined
-  return hasPassword(catalog.connection)
-    ? Result.fail(
-        "The address of PostgreSQL in --to has a password, which other users of this machine can see. Remove it there, and put it into the variable PGPASSWORD, or into a password file (~/.pgpass, or a file that PGPASSFILE names)."
-      )
-    : Result.succeed(place)
+  return catalog.kind === "file" ? undefined : Result.map(connectionOf(catalog.connection), () => place)
 }
 
-/** Whether a connection string or URL has a password. */
-const hasPassword = (connection: string): boolean =>
-  isUrl(connection)
-    ? /^[^/]*\/\/[^/@]*:[^/@]*@/.test(connection) || /[?&](ssl)?password=/i.test(connection)
-    : /(^|\s)(ssl)?password\s*=/i.test(connection)
+/** A connection in the forms of libpq. The sentence of a failure has no password in it. */
+export const connectionOf = (text: string): Result.Result<string, string> =>
+  Result.map(
+    parseConnection(text, "The address of PostgreSQL in --to", "ducklake:postgres:dbname=DATABASE host=HOST"),
+    ({ connection }) => connection
+  )

@@ -53,6 +53,7 @@ export const openCatalogFile = Effect.fnUntraced(function* (
     )
   const catalog: LakeCatalog = {
     address: file,
+    attached: file,
     isPostgres: false,
     dataPath,
     check: async () => {},

@@ -2,7 +2,7 @@
 import { tmpdir } from "node:os"
 import { isAbsolute, join, resolve } from "node:path"
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { Effect, Semaphore } from "effect"
+import { Effect, Result, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
@@ -25,7 +25,7 @@ import {
 } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
-import { catalogOf } from "./catalogPlace.ts"
+import { catalogOf, connectionOf } from "./catalogPlace.ts"
 import { ducklakeDialect } from "./ducklakeDialect.ts"
 import { holdCatalogFile, openCatalogFile } from "./fileCatalog.ts"
 import { isConflict, lakeError } from "./lakeError.ts"
@@ -71,7 +71,14 @@ export const attachLake = Effect.fnUntraced(function* (
   const catalog =
     place.kind === "file"
       ? yield* openCatalogFile(path, held!, engine)
-      : yield* openPostgresCatalog(path, place.connection, hold, { ...engine, connect })
+      : yield* openPostgresCatalog(
+          path,
+          yield* Effect.fromResult(
+            Result.mapError(connectionOf(place.connection), (message) => new ConfigError({ message }))
+          ),
+          hold,
+          { ...engine, connect }
+        )
   if (held !== undefined && !readOnly) yield* removeLeftovers(held.file, temporary)
   // Several processes that share a new DuckLake may start at the same time.
   const isCreated = catalog.dataPath !== undefined || readOnly
@@ -89,7 +96,7 @@ export const attachLake = Effect.fnUntraced(function* (
   }
   const isThere = saved !== undefined
   const attach = run(
-    `ATTACH ${quoteText(`ducklake:${catalog.address}`)} AS ${DATABASE} (${[
+    `ATTACH ${quoteText(`ducklake:${catalog.attached}`)} AS ${DATABASE} (${[
       ...(readOnly ? ["READ_ONLY"] : []),
       ...(!isThere && dataPath !== undefined ? [`DATA_PATH ${quoteText(dataPath)}`] : []),
       // Files that a killed transaction has left are never visible, and a table of the catalog lists all others.

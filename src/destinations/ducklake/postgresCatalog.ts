@@ -6,6 +6,7 @@ import { hostname } from "node:os"
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Schedule, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { withDefaults } from "../../postgres/connection.ts"
 import { DestinationError } from "../Destination.ts"
 import { loadExtension } from "../tables/extensions.ts"
 import { quoteText } from "../tables/quoteSql.ts"
@@ -32,9 +33,16 @@ const GUARD = "guard"
 
 const NAME = "source-prometheus"
 
+/** What the server's list of connections says about this process. */
+const PROCESS = `${NAME} ${process.pid} on ${hostname()}`.slice(0, 63)
+
 /** A lost connection of another process is noticed by PostgreSQL after a minute and a half. */
-const SESSION = `SET application_name = ${quoteText(`${NAME} ${process.pid} on ${hostname()}`.slice(0, 63))};
+const SESSION = `SET application_name = ${quoteText(PROCESS)};
   SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 15; SET tcp_keepalives_count = 4`
+
+/** The server keeps the connection, whatever limits a user has. Not all versions know all of them. */
+const WITHOUT_TIMEOUTS = `SELECT set_config(name, '0', false) FROM pg_settings
+  WHERE name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout')`
 
 /** A text for SQL of the server, whatever its setting `standard_conforming_strings`. */
 const serverText = (text: string): string => `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`
@@ -55,13 +63,14 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
     last = next.catch(() => {})
     return next
   }
+  const attached = withDefaults(connectionString, PROCESS)
   const connection = yield* connect
   yield* loadExtension(connection, "postgres_scanner")
   yield* Effect.acquireRelease(
     attempt(async () => {
       // Connections are never closed while they are idle, since one of them keeps the lock.
       await connection.run("SET pg_pool_idle_timeout_millis = 0")
-      await connection.run(`ATTACH ${quoteText(connectionString)} AS ${GUARD} (TYPE postgres)`)
+      await connection.run(`ATTACH ${quoteText(attached)} AS ${GUARD} (TYPE postgres)`)
       await connection.run("RESET pg_pool_idle_timeout_millis")
       // Between transactions, DuckDB resets its connections, and the lock would be lost. The transaction of PostgreSQL itself
       // ends, since it would keep VACUUM from removing old rows.
@@ -69,6 +78,7 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
       await rows("SELECT 1")
       await connection.run(`CALL postgres_execute('${GUARD}', 'COMMIT')`)
       await connection.run(`CALL postgres_execute('${GUARD}', ${quoteText(SESSION)})`)
+      await rows(WITHOUT_TIMEOUTS)
     }),
     () => Effect.ignore(attempt(() => connection.run(`DETACH ${GUARD}`)))
   )
@@ -123,6 +133,7 @@ export const openPostgresCatalog = Effect.fnUntraced(function* (
   }
   const catalog: LakeCatalog = {
     address: `postgres:${connectionString}`,
+    attached: `postgres:${attached}`,
     isPostgres: true,
     dataPath,
     check,

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto"
 import { hostname } from "node:os"
 import { Effect, Result, Semaphore } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
+import { withDefaults } from "../../postgres/connection.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { OpenOptions } from "../DestinationKind.ts"
@@ -16,7 +17,7 @@ import type { Shape } from "../tables/shapes.ts"
 import { DEFAULT_MEMORY_MEGABYTES, divideBytes, STAGED_SHARE, startDuckDB } from "../tables/startDuckDB.ts"
 import type { TableDatabase } from "../tables/TableDatabase.ts"
 import { transaction } from "../tables/transaction.ts"
-import { parseAddress, withDefaults } from "./address.ts"
+import { parseAddress } from "./address.ts"
 import {
   CLEAR_CACHE,
   fromServer,

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { parseTarget } from "../../../src/cli/target.ts"
-import { parseAddress, withDefaults } from "../../../src/destinations/postgres/address.ts"
+import { parseAddress } from "../../../src/destinations/postgres/address.ts"
 
 const failure = (text: string) => Result.getOrThrow(Result.flip(parseAddress(text)))
 
@@ -62,38 +62,5 @@ describe("parseAddress", () => {
     assert.strictEqual(pathOf("postgres://h/db"), "postgresql://h/db")
     assert.strictEqual(pathOf("postgresql://h/db"), "postgresql://h/db")
     assert.strictEqual(pathOf("postgres:host=h dbname=db"), "host=h dbname=db")
-  })
-})
-
-describe("withDefaults", () => {
-  const waits =
-    "connect_timeout=30&keepalives_idle=30&keepalives_interval=15&keepalives_count=4&client_encoding=UTF8"
-
-  it("names the process, and limits what a connection waits for", () => {
-    assert.strictEqual(
-      withDefaults("postgresql://h/db", "a b", {}),
-      `postgresql://h/db?application_name=a%20b&${waits}`
-    )
-    assert.strictEqual(
-      withDefaults("postgresql://h/db?x=1", "a", {}),
-      `postgresql://h/db?x=1&application_name=a&${waits}`
-    )
-    assert.strictEqual(
-      withDefaults("host=h", "it's", {}),
-      "host=h application_name='it\\'s' connect_timeout='30' keepalives_idle='30' keepalives_interval='15' keepalives_count='4' client_encoding='UTF8'"
-    )
-    assert.isTrue(withDefaults("", "a", {}).startsWith("application_name='a' connect_timeout="))
-  })
-
-  it("leaves what the address, a service or the environment says", () => {
-    const own = "host=h application_name=mine connect_timeout=2 keepalives_idle=1"
-    assert.strictEqual(
-      withDefaults(own, "a", {}),
-      `${own} keepalives_interval='15' keepalives_count='4' client_encoding='UTF8'`
-    )
-    const encoded = "application_name='a' client_encoding='UTF8'"
-    assert.strictEqual(withDefaults("service=s", "a", {}), `service=s ${encoded}`)
-    assert.strictEqual(withDefaults("dbname=d", "a", { PGSERVICE: "s" }), `dbname=d ${encoded}`)
-    assert.notInclude(withDefaults("dbname=d", "a", { PGCONNECT_TIMEOUT: "5" }), "connect_timeout")
   })
 })

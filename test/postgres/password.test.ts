@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem } from "effect"
-import { passwordFor, passwordIn } from "../../src/cluster/postgresPassword.ts"
+import { passwordFor, passwordIn } from "../../src/postgres/password.ts"
 
 const login = { host: "db.example.com", port: 5432, database: "cluster", user: "sync" }
 
