@@ -1,12 +1,16 @@
 /** What tests replace of the requests to S3. */
 import { Context } from "effect"
+import { trustedAuthorities } from "./authorities.ts"
 import type { S3Client } from "./S3Requests.ts"
 
 /** How a client is opened. Tests replace it, to stop a run at any of its requests. */
 export const OpenS3Client = Context.Reference<() => Promise<S3Client>>(
   "source-prometheus/destinations/objects/OpenS3Client",
   {
-    defaultValue: () => async () => (await import("./s3Library.ts")).openClient(process.env)
+    defaultValue: () => async () => {
+      const ca = await trustedAuthorities(process.env)
+      return (await import("./s3Library.ts")).openClient(process.env, ca)
+    }
   }
 )
 

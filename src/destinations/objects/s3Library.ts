@@ -1,13 +1,11 @@
 /**
  * AWS' client for S3 and for the stores that speak its protocol. It is large: this module is loaded only when a store is opened,
- * and is the only one that imports it.
+ * and is the only one that imports it. It must not import Effect, which its file would have again.
  *
  * Keys, the region and the endpoint come from where AWS' own tools have them: variables, profiles, files and roles.
  */
-import { readFile } from "node:fs/promises"
 import { Agent as HttpAgent } from "node:http"
 import { Agent as HttpsAgent } from "node:https"
-import { getCACertificates } from "node:tls"
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -23,10 +21,8 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand
 } from "@aws-sdk/client-s3"
-import { systemError } from "../folder/durably.ts"
 import { retries } from "./retries.ts"
 import type { S3Settings, Send } from "./S3Requests.ts"
-import { nameOf } from "./s3Error.ts"
 
 const commands = {
   AbortMultipartUpload: AbortMultipartUploadCommand,
@@ -53,8 +49,8 @@ const DEFAULT_REGION = "us-east-1"
 /** Stores that only have an address per bucket, as Amazon's own does it for others. */
 const perBucket = /(^|\.)(amazonaws\.com(\.cn)?|aliyuncs\.com|myqcloud\.com)$/
 
-/** A client, which sends requests until it is closed. */
-export const openClient = async (environment: NodeJS.ProcessEnv) => {
+/** A client, which sends requests until it is closed. `ca`: the certificates of the authorities to trust, if not Node's own. */
+export const openClient = async (environment: NodeJS.ProcessEnv, ca?: ReadonlyArray<string>) => {
   // With `proxyEnv`, Node uses the usual variables for proxies.
   const agentOptions = { keepAlive: true, maxSockets: 64, proxyEnv: environment }
   const client = new S3Client({
@@ -69,7 +65,7 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
       requestTimeout: RESPONSE_MILLIS,
       throwOnRequestTimeout: true,
       httpAgent: new HttpAgent(agentOptions),
-      httpsAgent: new HttpsAgent({ ...agentOptions, ...(await ownAuthority(environment)) })
+      httpsAgent: new HttpsAgent({ ...agentOptions, ...(ca === undefined ? {} : { ca: [...ca] }) })
     }
   })
   // Others have one address for all buckets. Only here it is known whether the endpoint is one of them.
@@ -102,16 +98,6 @@ export const openClient = async (environment: NodeJS.ProcessEnv) => {
       }
     },
     close: () => client.destroy()
-  }
-}
-
-/** The certificate authority that AWS' other tools trust too, which the library does not know of. */
-const ownAuthority = async ({ AWS_CA_BUNDLE: path }: NodeJS.ProcessEnv) => {
-  if (path === undefined || path === "") return {}
-  try {
-    return { ca: [...getCACertificates("default"), await readFile(path, "utf8")] }
-  } catch (error) {
-    throw systemError("read", `${path} (AWS_CA_BUNDLE)`, nameOf(error), `${String(error)}.`)
   }
 }
 

@@ -18,6 +18,23 @@ const error = (status: number, code: string, text = "Some text."): Response => (
   body: `<?xml version="1.0"?><Error><Code>${code}</Code><Message>${text}</Message></Error>`
 })
 
+/** Sets variables of this process until the scope closes: AWS' client reads them itself, and other tests must not find them. */
+const withVariables = (variables: Readonly<Record<string, string>>) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const before = Object.keys(variables).map((name) => [name, process.env[name]] as const)
+      Object.assign(process.env, variables)
+      return before
+    }),
+    (before) =>
+      Effect.sync(() => {
+        for (const [name, value] of before) {
+          if (value === undefined) delete process.env[name]
+          else process.env[name] = value
+        }
+      })
+  )
+
 /** A store at a server of its own. */
 const storeWith = Effect.fnUntraced(function* (handler: Handler) {
   const server = yield* Effect.acquireRelease(
@@ -44,7 +61,7 @@ const storeWith = Effect.fnUntraced(function* (handler: Handler) {
       })
   )
   const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  Object.assign(process.env, {
+  yield* withVariables({
     AWS_ENDPOINT_URL_S3: endpoint,
     AWS_REGION: "eu-central-7",
     AWS_ACCESS_KEY_ID: "AKIDTEST",
