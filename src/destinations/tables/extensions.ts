@@ -19,7 +19,14 @@ export const loadExtension = (
 ): Effect.Effect<void, DestinationError> =>
   Effect.uninterruptible(
     Effect.flatMap(
-      Effect.promise(() => failureToLoad(connection, name)),
+      Effect.tryPromise({
+        try: () => failureToLoad(connection, name),
+        catch: (error) =>
+          new DestinationError({
+            message: `DuckDB's extension ${name} cannot be loaded: ${textOf(error)}`,
+            isFatal: true
+          })
+      }),
       (message) => (message === undefined ? Effect.void : new DestinationError({ message, isFatal: true }))
     )
   )
