@@ -3,7 +3,7 @@
  *
  * Effect's worker claims a message when it reads it. If PostgreSQL is away at certain moments, the worker neither executes the part
  * nor gives up the claim, which expires only after ten minutes. So each worker gives up the claims in its own shards again and
- * again: it does not take a message twice. If that does not help, it believes that it executes the part, and must begin anew.
+ * again: it does not take a message twice. If that does not help, it believes that it executes the part, and must start all its parts again.
  */
 import { Effect, type Scope } from "effect"
 import { MessageStorage, ShardId, Sharding } from "effect/cluster"

@@ -2,7 +2,8 @@
  * The storage of submitted parts, which keeps trying to store a result.
  *
  * Effect's worker gives up after a second, and then neither executes the part again nor lets another worker do it. A restart of
- * PostgreSQL takes longer. If it is away for longer than this, the worker loses its locks too, and begins anew with all parts.
+ * PostgreSQL takes longer. If PostgreSQL is down for longer than this storage tries, the worker also loses its locks, and starts
+ * all its parts again.
  */
 import { Effect, Layer, Schedule } from "effect"
 import { MessageStorage, SqlMessageStorage } from "effect/cluster"

@@ -11,7 +11,7 @@ import { SyncRegistry } from "./SyncRegistry.ts"
 import { differencesText, groupOf } from "./syncSettings.ts"
 import { HEARTBEAT, LAST_STATEMENT_OF_WORKER } from "./timings.ts"
 
-/** A worker begins anew if it has lost a part for so many checks. */
+/** A worker starts all its parts again when this many checks in a row find that it has lost a part. */
 const CHECKS = 4
 
 /** What a worker does with a part. */
@@ -28,7 +28,7 @@ export const work = <R>(
   const member = Layer.effectDiscard(asClusterErrors(options.address)(stayMember(settings, slots)))
   let periods = 0
   const onePeriod = Effect.gen(function* () {
-    // A worker that is only slow must not begin anew again and again.
+    // A worker that is only slow must not start its parts again over and over.
     const checks = CHECKS * 2 ** Math.min(periods++, 5)
     const level = yield* References.MinimumLogLevel
     const permits = yield* Semaphore.make(slots)
@@ -55,7 +55,7 @@ export const work = <R>(
     )
     yield* Effect.raceFirst(untilReachable()(Layer.launch(worker)), Deferred.await(isLost))
     yield* Effect.logWarning(
-      "Some parts were lost while the cluster's database was away. All parts of this worker begin anew."
+      "Some parts were lost while the cluster's database was down. This worker starts all its parts again."
     )
   })
   return Effect.forever(onePeriod)

@@ -132,7 +132,9 @@ describe("PartQueue", () => {
         [
           submit("a", "INSERT"),
           // Here it does not help that the worker gives up what it took.
-          submit("b", "INSERT OR UPDATE", () => logs.some((text) => text.includes("begin anew")))
+          submit("b", "INSERT OR UPDATE", () =>
+            logs.some((text) => text.includes("starts all its parts again"))
+          )
         ],
         { concurrency: "unbounded" }
       ).pipe(

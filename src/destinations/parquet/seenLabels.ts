@@ -1,10 +1,9 @@
 /** Gives the labels of rows in files other columns, if other processes have given the columns of the stream in another order. */
 import type { DuckDBConnection } from "@duckdb/node-api"
-import { jsonLine } from "../../records/jsonLine.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
-import { byBytes } from "../../samples/Series.ts"
 import { quoteName } from "../tables/quoteSql.ts"
 import {
+  appendLabels,
   seenLabels as begin,
   seenAgain as beginAgain,
   type SeenLabels
@@ -28,7 +27,7 @@ const BATCH = 500
  * rows with these columns. `rows` is a query with the columns `before`.
  */
 export const withColumns = async (
-  { LIST, VARCHAR }: typeof import("@duckdb/node-api"),
+  duckdb: typeof import("@duckdb/node-api"),
   connection: DuckDBConnection,
   rows: string,
   before: SeenLabels,
@@ -52,20 +51,8 @@ export const withColumns = async (
     for (const [id, others, ...values] of all.slice(from, from + BATCH)) {
       const labels: Array<readonly [string, string]> = others ? Object.entries(JSON.parse(others)) : []
       for (const [index, value] of values.entries()) if (value !== null) labels.push([old[index]![0], value!])
-      const moved = new Map<string, string>()
-      const rest: Array<readonly [string, string]> = []
-      for (const [label, value] of labels) {
-        const column = after.columnFor(label)
-        if (column === undefined) rest.push([label, value])
-        else moved.set(column, value)
-      }
       appender.appendVarchar(id!)
-      if (rest.length === 0) appender.appendNull()
-      else appender.appendVarchar(jsonLine(Object.fromEntries(rest.sort(([a], [b]) => byBytes(a, b)))))
-      appender.appendList(
-        after.names.map((name) => moved.get(name) ?? null),
-        LIST(VARCHAR)
-      )
+      appendLabels(appender, duckdb, labels, after)
       appender.endRow()
     }
     appender.closeSync()

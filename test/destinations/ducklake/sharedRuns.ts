@@ -1,4 +1,4 @@
-/** Processes that write parts of one stream to a DuckLake at the same time, one of which is killed before one of its statements. */
+/** Several processes write parts of one stream to a DuckLake at the same time. One is killed before one of its statements. */
 
 import { DuckDBConnection, DuckDBInstance } from "@duckdb/node-api"
 import * as NodeServices from "@effect/platform-node/NodeServices"

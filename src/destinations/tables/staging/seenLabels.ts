@@ -2,7 +2,7 @@
  * The columns that a process has given to the labels of staged samples, and what to do if other processes have given columns of the
  * table in another order meanwhile: of labels that differ only in case, the first one gets the column.
  */
-import type { DuckDBConnection } from "@duckdb/node-api"
+import type { DuckDBAppender, DuckDBConnection } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
 import { type LabelColumns, labelColumns } from "../../../records/LabelColumns.ts"
 import { byBytes } from "../../../samples/Series.ts"
@@ -49,12 +49,37 @@ export const seenAgain = (
 export const areSame = (a: SeenLabels, b: SeenLabels): boolean =>
   Array.from(a.seen).every(([label, column]) => b.seen.get(label) === column)
 
+type DuckDB = typeof import("@duckdb/node-api")
+
+/** Appends the labels of a series to its row: those without a column as JSON, and a list with the values of the columns. */
+export const appendLabels = (
+  appender: DuckDBAppender,
+  { LIST, VARCHAR }: Pick<DuckDB, "LIST" | "VARCHAR">,
+  labels: ReadonlyArray<readonly [label: string, value: string]>,
+  columns: SeenLabels,
+  acceptsText: (text: string) => boolean = () => true
+): void => {
+  const values = new Map<string, string>()
+  const rest: Array<readonly [string, string]> = []
+  for (const [label, value] of labels) {
+    const column = acceptsText(value) ? columns.columnFor(label) : undefined
+    if (column === undefined) rest.push([label, value])
+    else values.set(column, value)
+  }
+  if (rest.length === 0) appender.appendNull()
+  else appender.appendVarchar(jsonLine(Object.fromEntries(rest.sort(([a], [b]) => byBytes(a, b)))))
+  appender.appendList(
+    columns.names.map((name) => values.get(name) ?? null),
+    LIST(VARCHAR)
+  )
+}
+
 /** How many series are inserted at once. */
 const BATCH = 2000
 
 /** Stages the series of a connection again, whose labels had the columns `before`, with the columns `after`. */
 export const stageSeriesAgain = async (
-  { LIST, VARCHAR }: typeof import("@duckdb/node-api"),
+  duckdb: DuckDB,
   connection: DuckDBConnection,
   before: SeenLabels,
   after: SeenLabels,
@@ -78,21 +103,9 @@ export const stageSeriesAgain = async (
       for (const [index, value] of values.entries()) {
         if (value !== null) labels.push([labelOf.get(before.names[index])!, value])
       }
-      const moved = new Map<string, string>()
-      const rest: Array<readonly [string, string]> = []
-      for (const [label, value] of labels) {
-        const column = acceptsText(value) ? after.columnFor(label) : undefined
-        if (column === undefined) rest.push([label, value])
-        else moved.set(column, value)
-      }
       appender.appendInteger(number)
       appender.appendVarchar(id)
-      if (rest.length === 0) appender.appendNull()
-      else appender.appendVarchar(jsonLine(Object.fromEntries(rest.sort(([a], [b]) => byBytes(a, b)))))
-      appender.appendList(
-        after.names.map((name) => moved.get(name) ?? null),
-        LIST(VARCHAR)
-      )
+      appendLabels(appender, duckdb, labels, after, acceptsText)
       appender.endRow()
     }
     appender.closeSync()
