@@ -5,6 +5,7 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
 import { recycle } from "../samples/Arena.ts"
+import { layoutOfMetric } from "../samples/Layout.ts"
 import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
@@ -105,7 +106,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     if (event._tag === "Started") {
       const { points, range } = event
       open.set(name, {
-        encoder: new RecordEncoder(shapeOf(declared.get(name)!, settings.labelColumns)),
+        encoder: new RecordEncoder(shapeOf(declared.get(name)!, layoutOfMetric(settings.labelColumns))),
         progress: new StreamProgress(points, yield* steadyMillis),
         rest: range,
         frame: frameOf(name, now),
