@@ -1,7 +1,8 @@
 /** The verb `check`. */
 import { Effect } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { streamsText, withQueries } from "../sync/Discovery.ts"
 import { quickCheck } from "../sync/quickCheck.ts"
-import { pluralize } from "../text/pluralize.ts"
 import { Output } from "./Output.ts"
 
 /** Checks that a sync can read from the server. */
@@ -9,7 +10,8 @@ export const check = Effect.gen(function* () {
   const output = yield* Output
   const { backend, names, unmatched } = yield* quickCheck
   if (backend !== undefined) yield* Effect.logInfo(`The server is ${backend}.`)
-  if (names.length === 0) {
+  const settings = yield* ConnectorConfig
+  if (withQueries(settings, names).length === 0) {
     yield* Effect.logWarning(
       [
         "The server responds, but no metric has data in the configured range: check start_date, end_date, metrics and selector.",
@@ -17,7 +19,7 @@ export const check = Effect.gen(function* () {
       ].join(" ")
     )
   } else {
-    yield* Effect.logInfo(`The server has ${pluralize(names.length, "metric")} to read.`)
+    yield* Effect.logInfo(`The server has ${streamsText(settings, names)} to read.`)
   }
   output.message({ type: "CONNECTION_STATUS", connectionStatus: { status: "SUCCEEDED" } })
   return true

@@ -105,5 +105,9 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
     .join(" ")
 }
 
+/** The expression of a query in one line. */
+export const describeQuery = (expression: string): string =>
+  `PromQL: ${truncateText(expression.replace(/\s+/g, " ").trim(), MAX_PART_CHARACTERS)}`
+
 /** A help text is a sentence or two. Every copy of the catalog would contain a longer one. */
 const MAX_PART_CHARACTERS = 2001

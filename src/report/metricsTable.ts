@@ -1,5 +1,5 @@
 /** The interactive output of `discover`: a table of the metrics of a server. */
-import type { DiscoveredMetric } from "../sync/Discovery.ts"
+import type { DiscoveredStream } from "../sync/Discovery.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
 import { printable, printableName } from "../text/printable.ts"
@@ -11,12 +11,12 @@ const MAX_CELL = 60
 const MIN_CELL = 10
 
 /** A table for a terminal of `columns`. The help is truncated first and then omitted, followed by the labels. */
-export const metricsTable = (metrics: ReadonlyArray<DiscoveredMetric>, columns: number): string => {
-  const rows = metrics.map(({ labels, metadata, name }) => [
+export const metricsTable = (metrics: ReadonlyArray<DiscoveredStream>, columns: number): string => {
+  const rows = metrics.map(({ expression, labels, metadata, name }) => [
     printableName(name),
-    cell(metadata?.type ?? ""),
+    cell(expression === undefined ? (metadata?.type ?? "") : "query"),
     cell(labelList(labels)),
-    cell(metadata?.help ?? "")
+    cell(expression ?? metadata?.help ?? "")
   ])
   const header = ["METRIC", "TYPE", "LABELS", "HELP"]
   const firstColumns = (count: number) => () => ({

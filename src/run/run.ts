@@ -10,7 +10,7 @@ import {
   syncKindOf
 } from "../destinations/Destination.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
-import { discoverNames, noMetrics } from "../sync/Discovery.ts"
+import { discoverNames, noMetrics, withQueries } from "../sync/Discovery.ts"
 import { read } from "../sync/Read.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
@@ -52,10 +52,12 @@ export const run = (options: RunOptions) =>
     )
   })
 
-/** The metrics to read. Fails if there are none. */
+/** The streams to read. Fails if there are none. */
 export const namesToRead = Effect.gen(function* () {
+  const settings = yield* ConnectorConfig
   const { names, unmatched } = yield* discoverNames
-  return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig, unmatched) : names
+  const all = withQueries(settings, names)
+  return all.length === 0 ? yield* noMetrics(settings, unmatched) : all
 })
 
 /** The most names in a warning. */

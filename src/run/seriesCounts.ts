@@ -6,9 +6,11 @@ import type { Contents } from "../destinations/Destination.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { countOf } from "../promql/Expression.ts"
 import { metricSelector } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
+import { definitionOf, type StreamDefinition } from "../sync/StreamDefinition.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
@@ -20,7 +22,7 @@ const MAX_COUNT = 1e12
  * Counts the series of a metric at the points of a range, which must not be more than one query returns. Points without series
  * are omitted. Times are milliseconds.
  */
-export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: GridRange) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const { latestSample } = yield* client.backend
@@ -28,7 +30,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
   const most = pointCount(range)
   return yield* client
     .queryRange({
-      query: `count(${latestSample(metricSelector(metric, settings.matchers))})`,
+      query: countExpression(definitionOf(settings, stream), latestSample),
       startMillis: firstMillis,
       endMillis: lastMillis,
       stepMillis
@@ -37,7 +39,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
       Effect.flatMap(
         Stream.runFoldEffect(
           () => ({ times: [] as Array<number>, counts: [] as Array<number> }),
-          (found, block) => addCounts(metric, found, block, most)
+          (found, block) => addCounts(stream, found, block, most)
         )
       ),
       Effect.timeoutOrElse({
@@ -46,14 +48,24 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
           Effect.fail(
             new PrometheusError({
               reason: "Timeout",
-              summary: `The number of series of ${metric} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
+              summary: `The number of series of ${stream} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
             })
           )
       }),
       Effect.scoped,
-      Effect.retry(retryPolicy(settings.maxRetries, `${metric}: `))
+      Effect.retry(retryPolicy(settings.maxRetries, `${stream}: `))
     )
 })
+
+/** The expression for the number of series of a stream at each point. */
+const countExpression = (
+  definition: StreamDefinition,
+  latestSample: (selector: string) => string
+): string => {
+  if (definition._tag === "Query") return countOf(definition.expression)
+  const matchers = definition._tag === "Table" ? [] : definition.matchers
+  return `count(${latestSample(metricSelector(definition.name, matchers))})`
+}
 
 /** The number of points, spread over the range, at which the series of a metric are counted. */
 const PROBES = 48
@@ -106,6 +118,7 @@ export const serverRows = Effect.fnUntraced(function* (
   range: GridRange,
   hints: BeginningHints = {}
 ) {
+  const isMetric = definitionOf(yield* ConnectorConfig, metric)._tag === "Metric"
   const windows: Array<Contents> = []
   /** How many windows in a row were empty. The first empty one is reason enough. */
   let quiet = QUIET_WINDOWS - 1
@@ -115,7 +128,7 @@ export const serverRows = Effect.fnUntraced(function* (
     windows.push(counted)
     quiet = counted.rows > 0 ? 0 : quiet + 1
     rest = next
-    if (quiet > 0 && quiet % QUIET_WINDOWS === 0 && pointCount(next) > SEARCHED_POINTS) {
+    if (isMetric && quiet > 0 && quiet % QUIET_WINDOWS === 0 && pointCount(next) > SEARCHED_POINTS) {
       rest = { ...next, firstMillis: yield* firstPoint(metric, next, hints) }
     }
   }

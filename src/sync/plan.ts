@@ -129,7 +129,7 @@ export const gridToRead = (settings: GridSettings, nowMillis: number, stepSecond
 /** What a stream selects, for its state: a change of it is noticed later. */
 export const selectorOf = (definition: StreamDefinition): string =>
   definition._tag === "Query"
-    ? definition.expression
+    ? definition.expression.text
     : definition._tag === "Table" || definition.matchers.length === 0
       ? ""
       : render(definition.matchers)
