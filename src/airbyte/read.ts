@@ -5,10 +5,10 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
 import { recycle } from "../samples/Arena.ts"
-import { layoutOfMetric } from "../samples/Layout.ts"
 import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
+import { layoutOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, rangeText } from "../sync/TimeGrid.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -106,7 +106,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     if (event._tag === "Started") {
       const { points, range } = event
       open.set(name, {
-        encoder: new RecordEncoder(shapeOf(declared.get(name)!, layoutOfMetric(settings.labelColumns))),
+        encoder: new RecordEncoder(shapeOf(declared.get(name)!, layoutOf(settings, name))),
         progress: new StreamProgress(points, yield* steadyMillis),
         rest: range,
         frame: frameOf(name, now),

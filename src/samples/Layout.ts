@@ -23,6 +23,12 @@ export const layoutOfMetric = (labelColumns: boolean): Layout => ({
   metricName: "omitted"
 })
 
+/** The layout of the series of an expression, which may have any name or none. `labelColumns` as for a metric. */
+export const layoutOfQuery = (labelColumns: boolean): Layout => ({
+  ...layoutOfMetric(labelColumns),
+  metricName: "label"
+})
+
 /** The layout of series of several metrics, whose labels differ. */
 export const layoutOfGroup: Layout = { rest: "labels", metricName: "column" }
 
