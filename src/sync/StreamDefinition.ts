@@ -3,6 +3,7 @@ import type { Settings } from "../config/ConnectorConfig.ts"
 import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { MetricFilter } from "../promql/MetricFilter.ts"
+import { type Layout, layoutOfGroup, layoutOfMetric, layoutOfQuery } from "../samples/Layout.ts"
 
 /** All series of one metric that satisfy the matchers. */
 export interface MetricStream {
@@ -64,4 +65,14 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
     stepSeconds: override?.stepSeconds ?? stepSeconds,
     matchers: override?.matchers ?? matchers
   }
+}
+
+/** How the labels of a stream become columns, in records and in all destinations. */
+export const layoutOf = (
+  settings: DefiningSettings & Pick<Settings, "labelColumns">,
+  name: string
+): Layout => {
+  const { _tag } = definitionOf(settings, name)
+  if (_tag === "Group") return layoutOfGroup
+  return _tag === "Query" ? layoutOfQuery(settings.labelColumns) : layoutOfMetric(settings.labelColumns)
 }
