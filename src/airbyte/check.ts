@@ -1,17 +1,17 @@
 /** The verb `check`. */
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
-import { streamsText, withQueries } from "../sync/Discovery.ts"
+import { streamsText } from "../sync/Discovery.ts"
 import { quickCheck } from "../sync/quickCheck.ts"
 import { Output } from "./Output.ts"
 
 /** Checks that a sync can read from the server. */
 export const check = Effect.gen(function* () {
   const output = yield* Output
-  const { backend, names, unmatched } = yield* quickCheck
+  const { backend, names, streams, unmatched } = yield* quickCheck
   if (backend !== undefined) yield* Effect.logInfo(`The server is ${backend}.`)
   const settings = yield* ConnectorConfig
-  if (withQueries(settings, names).length === 0) {
+  if (streams.length === 0) {
     yield* Effect.logWarning(
       [
         "The server responds, but no metric has data in the configured range: check start_date, end_date, metrics and selector.",

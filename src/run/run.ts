@@ -10,7 +10,7 @@ import {
   syncKindOf
 } from "../destinations/Destination.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
-import { discoverNames, noMetrics, withQueries } from "../sync/Discovery.ts"
+import { discoverNames, noMetrics, streamNames } from "../sync/Discovery.ts"
 import { read } from "../sync/Read.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
@@ -56,7 +56,7 @@ export const run = (options: RunOptions) =>
 export const namesToRead = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { names, unmatched } = yield* discoverNames
-  const all = withQueries(settings, names)
+  const all = yield* streamNames(names)
   return all.length === 0 ? yield* noMetrics(settings, unmatched) : all
 })
 

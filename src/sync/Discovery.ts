@@ -10,6 +10,7 @@ import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
+import { nameClash } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -98,7 +99,7 @@ const QUICK_NAMES = 20_000
  */
 const discoverWith = Effect.fnUntraced(function* (
   isQuick: boolean
-): Effect.fn.Return<DiscoveredNames, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient> {
+): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const clock = yield* client.clock
@@ -136,7 +137,6 @@ const discoverWith = Effect.fnUntraced(function* (
       `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
     )
     const names = exact.names.toSorted()
-    yield* refuseClashes(names)
     return { clock, range, names, unmatched: [], lists: undefined, isUnlisted: true }
   }
   yield* allSourcesRespond(client.missingSource)
@@ -173,7 +173,6 @@ const discoverWith = Effect.fnUntraced(function* (
     )
   }
   const names = usable.filter((name) => isIncluded(settings.metrics, name)).sort()
-  yield* refuseClashes(names)
   const unmatched = unmatchedPatterns(settings.metrics, usable)
   if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
   return { clock, range, names, unmatched, lists, isUnlisted: false }
@@ -189,27 +188,12 @@ export const streamsText = (
     ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : [])
   ].join(" and ")
 
-/** The names of all streams to read: the given metrics, and the queries. */
-export const withQueries = (
-  { queries }: Pick<ConnectorConfig["Service"], "queries">,
-  metrics: ReadonlyArray<string>
-): ReadonlyArray<string> => [...metrics, ...queries.map(({ name }) => name)]
-
-/** Fails if a query has the name of a metric. */
-const refuseClashes = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
-  const { queries } = yield* ConnectorConfig
-  if (queries.length === 0) return
-  const names = new Set(metrics)
-  const clashes = queries.filter(({ name }) => names.has(name))
-  if (clashes.length === 0) return
-  return yield* new ConfigError({
-    message: clashes
-      .map(
-        ({ name }) =>
-          `The query ${name} has the name of a metric of the server: rename the query, or exclude the metric with metrics.exclude.`
-      )
-      .join(" ")
-  })
+/** The names of all streams to read: the given metrics, and the queries. Fails if two streams would have the same name. */
+export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
+  const settings = yield* ConnectorConfig
+  const clash = nameClash(settings, metrics)
+  if (clash !== undefined) return yield* clash
+  return [...metrics, ...settings.queries.map(({ name }) => name)]
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
@@ -233,6 +217,7 @@ export const discoverSelected = Effect.gen(function* () {
   const discovered = yield* discoverNames
   const { clock, names, unmatched } = discovered
   yield* warnOfClock(clock)
+  yield* streamNames(names)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels, their names are not needed.
     [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],

@@ -1,17 +1,19 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, References, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { isBareName, type Matcher, metricSelector, ofMetric, render } from "../promql/Matcher.ts"
+import { isBareName, type Matcher, ofMetric, render } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
-import { BlockSource } from "./BlockSource.ts"
+import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
+import { discoverNames } from "./Discovery.ts"
 import { makeExplainer } from "./explainEmpty.ts"
-import { aboutQuery } from "./queryProbe.ts"
+import { groupSource } from "./groupSource.ts"
+import { groupMetrics } from "./groups.ts"
+import { querySource } from "./querySource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
-import type { QueryStream } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
 /** How many labels whose names are not plain are tried. Each costs a request. */
@@ -29,6 +31,15 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
+    /** The metrics of the groups, as the server lists them now: some may have come after the catalog was made. */
+    const grouped = yield* Effect.cached(
+      discoverNames.pipe(
+        // Discovery has logged what is worth it.
+        Effect.provideService(References.MinimumLogLevel, "None"),
+        Effect.map(({ names }) => groupMetrics(settings, names)),
+        Effect.provide(services)
+      )
+    )
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()
@@ -57,28 +68,20 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         }
         const mayMoveStart = Effect.map(backend, ({ mayMoveStart }) => mayMoveStart)
         if (definition._tag === "Query") {
-          return {
-            metric: undefined,
-            expect: (range) => range,
-            request: (range, matchers) =>
-              Effect.mapBoth(query(range, expressionOf(definition, matchers)), {
-                onSuccess: Stream.mapError((error) => aboutQuery(definition, error)),
-                onFailure: (error) => aboutQuery(definition, error)
-              }),
+          return querySource(definition, {
+            evaluate: query,
+            index: (range, matchers) => indexIn(range, { matchers, selector: [] }),
             mayMoveStart,
-            closeTo: () => Effect.succeed([]),
-            missing: client.missingSource,
-            index: (range) => {
-              const { matchers } = definition.expression
-              return matchers === undefined ? noIndex : indexIn(range, { matchers, selector: [] })
-            }
-          }
+            missing: client.missingSource
+          })
         }
         const { name: metric } = definition
         const own = "matchers" in definition ? definition.matchers : []
-        const selectorOf = (matchers: ReadonlyArray<Matcher>) => metricSelector(metric, [...matchers, ...own])
-        return {
-          metric,
+        /** The parts of a group have matchers of their metrics. */
+        const base = definition._tag === "Group" ? [] : [ofMetric(metric)]
+        const selectorOf = (matchers: ReadonlyArray<Matcher>) => render([...base, ...matchers, ...own])
+        const source: StreamSource = {
+          metrics: new Set([metric]),
           expect: (range) => range,
           request: (range, matchers) =>
             Effect.flatMap(backend, ({ latestSample }) => query(range, latestSample(selectorOf(matchers)))),
@@ -100,10 +103,18 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             )
           },
           missing: client.missingSource,
-          index: (range) => indexIn(range, { matchers: [ofMetric(metric)], selector: own }),
+          index: (range) => indexIn(range, { matchers: base, selector: own }),
           explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
+        return definition._tag === "Group"
+          ? groupSource(source, {
+              group: definition.name,
+              metrics: Effect.map(grouped, ({ groups }) => groups.get(definition.name) ?? []),
+              kind: Effect.map(backend, ({ kind }) => kind),
+              explain
+            })
+          : source
       }
     })
   })
@@ -146,16 +157,7 @@ const findClose = Effect.fnUntraced(function* (
   return []
 })
 
-/** The expression for some of the series of a query: all of them, unless it is a plain selector. */
-const expressionOf = (
-  { expression: { matchers: own, text } }: QueryStream,
-  matchers: ReadonlyArray<Matcher>
-): string => (own === undefined || matchers.length === 0 ? text : render([...own, ...matchers]))
-
-/** Parts of the series of an expression would be those of another expression. */
-const noIndex: PartIndex = { labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) }
-
-/** The series of a stream: those that satisfy its matchers and the selector of the configuration. */
+/** The series of a stream: those that satisfy its matchers and its selector. */
 interface IndexedSeries {
   readonly matchers: ReadonlyArray<Matcher>
   readonly selector: ReadonlyArray<Matcher>
