@@ -20,6 +20,15 @@ export {
   makeDatabase,
   makeSeries
 } from "./mock/MockSeries.ts"
+export type {
+  MockAlert,
+  MockAlertingRule,
+  MockExemplar,
+  MockRecordingRule,
+  MockRuleGroup,
+  MockTables,
+  MockTarget
+} from "./mock/MockTables.ts"
 
 // The transports.
 

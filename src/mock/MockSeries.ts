@@ -6,6 +6,7 @@
 import { labelText } from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
 import { byBytes, canonicalLabels } from "../samples/Series.ts"
+import type { MockTables } from "./MockTables.ts"
 
 /** A float, a native histogram, or the stale marker, which ends a series. */
 export type MockValue = number | Histogram | "stale"
@@ -24,9 +25,10 @@ export interface FamilyMetadata {
   readonly unit: string
 }
 
-/** All data of a mock Prometheus: series sorted by their labels, metadata by family name. */
+/** All data of a mock Prometheus: series sorted by their labels, metadata by family name, and the other tables. */
 export interface MockDatabase {
   readonly series: ReadonlyArray<MockSeries>
+  readonly tables?: MockTables
   readonly metadata: ReadonlyMap<string, ReadonlyArray<FamilyMetadata>>
 }
 
@@ -77,7 +79,8 @@ export const makeSeries = (
  */
 export const makeDatabase = (
   series: Iterable<MockSeries>,
-  metadata: Iterable<readonly [family: string, metadata: FamilyMetadata]> = []
+  metadata: Iterable<readonly [family: string, metadata: FamilyMetadata]> = [],
+  tables: MockTables = {}
 ): MockDatabase => {
   const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels))
   for (let i = 1; i < sorted.length; i++) {
@@ -87,5 +90,5 @@ export const makeDatabase = (
   }
   const families = new Map<string, Array<FamilyMetadata>>()
   for (const [family, entry] of metadata) families.set(family, [...(families.get(family) ?? []), entry])
-  return { series: sorted, metadata: families }
+  return { series: sorted, metadata: families, tables }
 }
