@@ -8,6 +8,7 @@ import { recycle } from "../samples/Arena.ts"
 import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
+import { layoutOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, rangeText } from "../sync/TimeGrid.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -105,7 +106,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     if (event._tag === "Started") {
       const { points, range } = event
       open.set(name, {
-        encoder: new RecordEncoder(shapeOf(declared.get(name)!, settings.labelColumns)),
+        encoder: new RecordEncoder(shapeOf(declared.get(name)!, layoutOf(settings, name))),
         progress: new StreamProgress(points, yield* steadyMillis),
         rest: range,
         frame: frameOf(name, now),

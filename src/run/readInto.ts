@@ -36,7 +36,7 @@ export const nothingSaved = (): Saved => ({ rows: 0, streams: new Set() })
 /** What is read, and where it goes. */
 export interface Reading<E, R> {
   readonly names: ReadonlyArray<string>
-  readonly stepMillis: number
+  readonly stepMillisOf: (stream: string) => number
   /** Whether values are kept for charts, or only for sparklines. */
   readonly hasCharts: boolean
   readonly mask: (text: string) => string
@@ -60,7 +60,7 @@ interface OpenStream extends Counted {
 
 /** Reads all streams. In the result, a failed stream has an `error`; its committed rows stay. `saved` counts meanwhile. */
 export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R>, saved: Saved) {
-  const { hasCharts, mask, names, stepMillis } = reading
+  const { hasCharts, mask, names, stepMillisOf } = reading
   const progress = yield* Progress
   yield* progress.begin(names)
 
@@ -90,7 +90,12 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
   const begin = Effect.fnUntraced(function* (event: EventOf<"Started">) {
     const { points, stream: name } = event
     const scope = yield* Scope.fork(runScope)
-    const tally = new StreamTally({ name, stepMillis, startedAt: yield* steadyMillis, limits })
+    const tally = new StreamTally({
+      name,
+      stepMillis: stepMillisOf(name),
+      startedAt: yield* steadyMillis,
+      limits
+    })
     const opened = Effect.gen(function* () {
       const sink = yield* Scope.provide(reading.open(event), scope)
       open.set(name, { sink, scope, tally })

@@ -4,6 +4,7 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import type { PartIndex } from "./SeriesPart.ts"
+import type { StreamDefinition } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
 /** The samples of a response as they arrive. */
@@ -57,6 +58,6 @@ export class BlockSource extends Context.Service<
   BlockSource,
   {
     /** Opens a stream for one read. Its responses may share caches. */
-    readonly open: (stream: string) => StreamSource
+    readonly open: (definition: StreamDefinition) => StreamSource
   }
 >()("source-prometheus/sync/BlockSource") {}

@@ -28,7 +28,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
     return BlockSource.of({
-      open: (metric) => {
+      open: (definition) => {
         const series = new SeriesCache()
         const query = (
           { firstMillis, lastMillis, stepMillis }: GridRange,
@@ -43,14 +43,28 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             ...(lookbackMillis === undefined ? {} : { lookbackMillis }),
             series
           })
-        const selectorOf = (matchers: ReadonlyArray<Matcher>) =>
-          metricSelector(metric, [...matchers, ...settings.matchers])
+        const mayMoveStart = Effect.map(backend, ({ mayMoveStart }) => mayMoveStart)
+        if (definition._tag === "Query") {
+          return {
+            metric: undefined,
+            expect: (range) => range,
+            request: (range) => query(range, definition.expression),
+            mayMoveStart,
+            closeTo: () => Effect.succeed([]),
+            missing: client.missingSource,
+            // Parts of its series would be those of another expression.
+            index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
+          }
+        }
+        const { name: metric } = definition
+        const own = "matchers" in definition ? definition.matchers : []
+        const selectorOf = (matchers: ReadonlyArray<Matcher>) => metricSelector(metric, [...matchers, ...own])
         return {
           metric,
           expect: (range) => range,
           request: (range, matchers) =>
             Effect.flatMap(backend, ({ latestSample }) => query(range, latestSample(selectorOf(matchers)))),
-          mayMoveStart: Effect.map(backend, ({ mayMoveStart }) => mayMoveStart),
+          mayMoveStart,
           closeTo: (point, matchers) => {
             const selector = selectorOf(matchers)
             const samples = (expression: string, lookbackMillis?: number) =>

@@ -19,6 +19,7 @@ import * as QueryRangeSource from "./QueryRangeSource.ts"
 import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
 import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
+import { definitionOf } from "./StreamDefinition.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { type WindowEvent, windowEvents } from "./Window.ts"
 import { initialWithin, ServerLimits } from "./WindowSize.ts"
@@ -41,7 +42,7 @@ export const read = (
   PrometheusError | ConfigError,
   ConnectorConfig | PrometheusClient | StateReader
 > =>
-  Stream.unwrap(Effect.map(makePlan(requests, options), ({ streams }) => readPlanned(streams, options))).pipe(
+  Stream.unwrap(Effect.map(makePlan(requests, options), (plans) => readPlanned(plans, options))).pipe(
     Stream.provide(QueryRangeSource.layer)
   )
 
@@ -85,8 +86,9 @@ const readStream = (
   )
 
   const windows = Effect.gen(function* () {
-    const { damagedData, maxRetries } = yield* ConnectorConfig
-    const source = (yield* BlockSource).open(stream)
+    const settings = yield* ConnectorConfig
+    const { damagedData, maxRetries } = settings
+    const source = (yield* BlockSource).open(definitionOf(settings, stream))
     const scope = yield* Effect.scope
     const damage = new Damage()
     const context: WindowContext = {

@@ -53,7 +53,8 @@ const openBackend = Effect.fnUntraced(function* (
   if (file !== undefined && own.bytes === 0) yield* removePath(path)
 
   const lines = yield* openLines(files, path, before.bytes + own.bytes, gzip, check)
-  const encoder = new RecordEncoder({ columns: "all", labelsObject: !opened.labelColumns })
+  const { metricName, rest } = opened.layoutOf(stream)
+  const encoder = new RecordEncoder({ columns: "all", labelsObject: rest === "labels", metricName })
   const frame = { before: frameOf(stream).before, after: "}\n" }
   const tally = new ContentsTally()
   let persistedBytes = lines.bytes()

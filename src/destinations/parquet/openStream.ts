@@ -1,6 +1,6 @@
 /** Writes one stream of a run to its part files: the backend of the commit policy. */
 import { Effect, FileSystem, Struct } from "effect"
-import { labelColumns } from "../../records/LabelColumns.ts"
+import { columnsIn } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { sumOf } from "../contents.ts"
@@ -65,8 +65,9 @@ const openBackend = Effect.fnUntraced(function* (
   const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
 
   const connection = yield* engine.connect
-  const labels = place.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined
-  const staging = stageSamples(engine.duckdb, connection, labels)
+  const layout = place.layoutOf(stream)
+  const labels = columnsIn(layout, manifest.columns, parquetColumnOf)
+  const staging = stageSamples(engine.duckdb, connection, labels, layout)
   const parts = yield* openParts(place, engine, connection, manifest, isOverwrite ? "next" : "main", begun)
   let old = isOverwrite ? yield* place.beginRefresh(manifest) : manifest
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart

@@ -5,8 +5,16 @@
  * table.
  */
 import { createHash, randomBytes } from "node:crypto"
+import type { Layout } from "../../samples/Layout.ts"
 import type { Dialect } from "../tables/Dialect.ts"
-import { DATABASE, duckdbColumnOf, folded, tableName as plainName, type TimeRange } from "../tables/names.ts"
+import {
+  DATABASE,
+  duckdbColumnOf,
+  folded,
+  inTableOrder,
+  tableName as plainName,
+  type TimeRange
+} from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import { MAX_NAME_BYTES } from "./address.ts"
 
@@ -71,7 +79,7 @@ export const tableName = (stream: string, taken: ReadonlySet<string>): string =>
 }
 
 /** The columns that are not labels, and their types as PostgreSQL names them. */
-export const ownTypes = (hasLabelColumns: boolean): ReadonlyMap<string, string> =>
+export const ownTypes = (rest: Layout["rest"]): ReadonlyMap<string, string> =>
   new Map([
     ["time", "timestamp with time zone"],
     ["value", "double precision"],
@@ -79,7 +87,7 @@ export const ownTypes = (hasLabelColumns: boolean): ReadonlyMap<string, string> 
     ["series_id", "text"],
     // Other than jsonb, it keeps each digit, and has no limits.
     ["histogram", "json"],
-    [hasLabelColumns ? "other_labels" : "labels", "json"]
+    [rest, "json"]
   ])
 
 const time = (millis: number): string => `to_timestamp(${millis} / 1000.0)`
@@ -107,8 +115,12 @@ export const postgresDialect = (schema: string): Dialect => {
     acceptsText: (text) => !text.includes("\0"),
     qualified: (table) => `${DATABASE}.${inSchema(table)}`,
     // An index on blocks of rows, because a key would slow down each insert. Indexes share the names of tables.
-    createTable: (table, hasLabelColumns, labels) => {
-      const columns = [...ownTypes(hasLabelColumns), ...labels.map((name) => [name, "text"] as const)]
+    createTable: (table, rest, labels) => {
+      const columns = inTableOrder<readonly [name: string, type: string]>(
+        rest,
+        [...ownTypes(rest)],
+        labels.map((name) => [name, "text"])
+      )
       return [
         change(
           `CREATE TABLE ${inSchema(table)} (${columns.map(([name, type]) => `${quoteName(name)} ${type}`).join(", ")});

@@ -1,4 +1,5 @@
 /** What differs between the databases that streams are tables of. All statements run in DuckDB, which attaches the database. */
+import type { Layout } from "../../samples/Layout.ts"
 import type { TimeRange } from "./names.ts"
 
 /** Runs a statement of a transaction. Returns the number of changed rows. */
@@ -29,7 +30,7 @@ export interface Dialect {
   readonly qualified: (table: string) => string
   readonly createTable: (
     table: string,
-    hasLabelColumns: boolean,
+    rest: Layout["rest"],
     labels: ReadonlyArray<string>
   ) => ReadonlyArray<string>
   readonly addColumn: (table: string, column: string) => string

@@ -1,6 +1,16 @@
 /** Tables of DuckDB itself, and of catalogs whose tables it treats like its own. */
+import type { Layout } from "../../samples/Layout.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
-import { DATABASE, duckdbColumnOf, folded, isBetween, OWN_SCHEMA, ownColumns, tableName } from "./names.ts"
+import {
+  DATABASE,
+  duckdbColumnOf,
+  folded,
+  inTableOrder,
+  isBetween,
+  OWN_SCHEMA,
+  ownColumns,
+  tableName
+} from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 
 /** A schema or another database may have the same name. */
@@ -12,13 +22,14 @@ const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table
  */
 const createTable = (
   table: string,
-  hasLabelColumns: boolean,
+  rest: Layout["rest"],
   labels: ReadonlyArray<string>
 ): ReadonlyArray<string> => {
-  const columns = [
-    ...ownColumns(hasLabelColumns).map(([name, type]) => `${quoteName(name)} ${type}`),
-    ...labels.map((name) => `${quoteName(name)} VARCHAR`)
-  ]
+  const columns = inTableOrder(
+    rest,
+    ownColumns(rest).map(([name, type]) => `${quoteName(name)} ${type}`),
+    labels.map((name) => `${quoteName(name)} VARCHAR`)
+  )
   return [`CREATE TABLE ${qualified(table)} (${columns.join(", ")})`]
 }
 

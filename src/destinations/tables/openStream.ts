@@ -1,7 +1,7 @@
 /** Writes one stream of a run to its table. A commit of rows and manifest is one transaction. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
-import { labelColumns } from "../../records/LabelColumns.ts"
+import { columnsIn } from "../../records/LabelColumns.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
 import { ContentsTally, sumOf } from "../contents.ts"
@@ -67,11 +67,10 @@ const openBackend = Effect.fnUntraced(function* (
       : undefined
   const target = isOverwrite ? (manifest.next?.table ?? refreshTable(open, manifest.table)) : manifest.table
   /** The label columns of the table; undefined while it does not exist. */
-  let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target)
-  const labels = open.labelColumns
-    ? labelColumns(targetLabels ?? [], dialect.columnOf, open.maxLabels())
-    : undefined
-  const staging = stageSamples(duckdb, connection, labels, dialect.acceptsText)
+  const layout = open.layoutOf(opened.stream)
+  let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target, layout)
+  const labels = columnsIn(layout, targetLabels ?? [], dialect.columnOf, open.maxLabels())
+  const staging = stageSamples(duckdb, connection, labels, layout, dialect.acceptsText)
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
   let isNumbered = false
   /** The time of the latest row in the table. */
@@ -124,7 +123,7 @@ const openBackend = Effect.fnUntraced(function* (
     if (dialect.addsColumnsApart === true && kind === "complete_refresh" && isOverwrite && lacksColumns()) {
       const unchanged = manifest
       yield* transact(connection, async (run) => {
-        await grow(run, open, target, targetLabels, labels?.names ?? [])
+        await grow(run, open, target, layout, targetLabels, labels?.names ?? [])
         return unchanged
       })
       targetLabels = [...(labels?.names ?? [])]
@@ -134,7 +133,7 @@ const openBackend = Effect.fnUntraced(function* (
       if (next !== undefined && (isNew || !isOverwrite)) {
         await run(dialect.dropTable(next.table))
       }
-      await grow(run, open, target, targetLabels, labels?.names ?? [])
+      await grow(run, open, target, layout, targetLabels, labels?.names ?? [])
       if (!isUnique && !isNumbered && dialect.numberRows !== undefined) await run(dialect.numberRows(target))
       const count = await insert(run, parts)
       const rest = { ...Struct.omit(manifest, ["next", "refreshRows", "state", "refreshState"]), ...states }

@@ -1,5 +1,6 @@
 /** The shapes of a database's tables. Users and other tools may have changed them. */
 import type { DuckDBConnection } from "@duckdb/node-api"
+import type { Layout } from "../../samples/Layout.ts"
 import { DATABASE, folded, ownColumns } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
 
@@ -7,9 +8,20 @@ import { quoteText } from "./quoteSql.ts"
 export interface Shape {
   /** The names of its columns. */
   readonly names: ReadonlyArray<string>
-  /** Our own columns that are missing, or have another type. */
+  /** Our own columns, of tables of any layout, that are missing or have another type. */
   readonly wrong: ReadonlyArray<string>
 }
+
+/** The columns for labels of which a table has one. */
+const rests: ReadonlyArray<Layout["rest"]> = ["other_labels", "labels"]
+
+/** Our own columns of a table in a layout that are missing, or have another type. */
+export const wrongColumns = ({ wrong }: Shape, { rest }: Pick<Layout, "rest">): ReadonlyArray<string> =>
+  wrong.filter((name) => name === rest || !rests.some((other) => other === name))
+
+/** The types of all of our own columns, whatever the layout. */
+export const typesOfAll = <A>(typesOf: (rest: Layout["rest"]) => Iterable<readonly [string, A]>) =>
+  new Map(rests.flatMap((rest) => [...typesOf(rest)]))
 
 /** Columns that tables of other programs are unlikely to have. */
 const MARKS = ["series_id", "special_value"]
@@ -24,11 +36,10 @@ const typeNames: Readonly<Record<string, string>> = { TIMESTAMPTZ: "TIMESTAMP WI
  * All tables of the schema `main`, by folded name. One query for all tables, because a query for each of thousands takes long.
  * Its rows are streamed: columns of thousands of tables would take much of DuckDB's memory. The strings of names are shared.
  */
-export const shapesOf = async (
-  connection: DuckDBConnection,
-  hasLabelColumns: boolean
-): Promise<Map<string, Shape>> => {
-  const types = new Map(ownColumns(hasLabelColumns).map(([name, type]) => [name, typeNames[type] ?? type]))
+export const shapesOf = async (connection: DuckDBConnection): Promise<Map<string, Shape>> => {
+  const types = typesOfAll((rest) =>
+    ownColumns(rest).map(([name, type]) => [name, typeNames[type] ?? type] as const)
+  )
   const inMain = `database_name = ${quoteText(DATABASE)} AND schema_name = 'main'`
   const shared = new Map<string, string>()
   const shapes = new Map<string, { names: Array<string>; wrong: Array<string> }>()

@@ -1,13 +1,14 @@
 /** The tables of the streams of an open database. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
+import type { Layout } from "../../samples/Layout.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Run } from "./Dialect.ts"
 import type { Manifest } from "./manifests.ts"
-import { ownColumns } from "./names.ts"
+import { isOwnColumn } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
-import { looksLikeOurs, type Shape } from "./shapes.ts"
+import { looksLikeOurs, type Shape, wrongColumns } from "./shapes.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
 
 /** The table of a stream. It may not exist yet. */
@@ -53,20 +54,21 @@ export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stre
 
 /** How the table of a stream differs from its manifest. */
 const problemOf = (
-  { dialect }: TableDatabase,
-  { hasTable, table }: Manifest,
+  { dialect, layoutOf }: TableDatabase,
+  { hasTable, stream, table }: Manifest,
   shape: Shape | undefined
 ): string | undefined => {
   if (!hasTable) return undefined
   if (shape === undefined) {
     return `has no table ${quoteName(table)}, but ${dialect.streamsName} says it had: records are missing.`
   }
-  const last = shape.wrong.at(-1)
+  const wrong = wrongColumns(shape, layoutOf(stream))
+  const last = wrong.at(-1)
   if (last === undefined) return undefined
   const columns =
-    shape.wrong.length === 1
+    wrong.length === 1
       ? `its column ${last} is`
-      : `its columns ${shape.wrong.slice(0, -1).join(", ")} and ${last} are`
+      : `its columns ${wrong.slice(0, -1).join(", ")} and ${last} are`
   return `has a table ${quoteName(table)} that was changed: ${columns} missing or of another type.`
 }
 
@@ -81,23 +83,22 @@ export const refreshTable = (open: TableDatabase, table: string): string => {
 /** The label columns of a table, or none if it does not exist. */
 export const labelsOf = (
   open: TableDatabase,
-  table: string
+  table: string,
+  { rest }: Layout
 ): Effect.Effect<ReadonlyArray<string>, DestinationError> =>
-  Effect.map(open.shapeOf(table), (shape) => {
-    const own = new Set(ownColumns(open.labelColumns).map(([name]) => name))
-    return shape?.names.filter((name) => !own.has(name)) ?? []
-  })
+  Effect.map(open.shapeOf(table), (shape) => shape?.names.filter((name) => !isOwnColumn(rest, name)) ?? [])
 
 /** Creates a table with columns for some labels, or adds the missing columns. */
 export const grow = async (
   run: Run,
-  { dialect, labelColumns }: TableDatabase,
+  { dialect }: TableDatabase,
   table: string,
+  { rest }: Layout,
   known: ReadonlyArray<string> | undefined,
   wanted: ReadonlyArray<string>
 ): Promise<void> => {
   if (known === undefined) {
-    for (const sql of dialect.createTable(table, labelColumns, wanted)) await run(sql)
+    for (const sql of dialect.createTable(table, rest, wanted)) await run(sql)
     return
   }
   const there = new Set(known.map(dialect.folded))

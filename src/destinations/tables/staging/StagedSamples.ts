@@ -6,6 +6,7 @@ import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } 
 import { jsonLine } from "../../../records/jsonLine.ts"
 import type { LabelColumns } from "../../../records/LabelColumns.ts"
 import { renderHistogram } from "../../../records/RecordEncoder.ts"
+import type { Layout } from "../../../samples/Layout.ts"
 import { type HistogramBlock, numberAt, type SampleBlock, type Series } from "../../../samples/Sample.ts"
 import { METRIC_NAME } from "../../../samples/Series.ts"
 
@@ -79,6 +80,7 @@ export const stageSamples = (
   duckdb: DuckDB,
   connection: DuckDBConnection,
   labels: LabelColumns | undefined,
+  { metricName, rest: restColumn }: Layout,
   acceptsText: (text: string) => boolean = () => true
 ) => {
   const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
@@ -139,7 +141,7 @@ export const stageSamples = (
       seriesBytes += SERIES_BYTES
       for (const [label, value] of one.labels) {
         seriesBytes += label.length + value.length
-        if (label === METRIC_NAME) continue
+        if (label === METRIC_NAME && metricName === "omitted") continue
         const column = acceptsText(value) ? labels?.columnFor(label) : undefined
         // DuckDB's JSON does not support lone surrogates.
         if (column === undefined) rest.push([label.toWellFormed(), value.toWellFormed()])
@@ -148,7 +150,7 @@ export const stageSamples = (
       pending.push({
         id: one.id,
         values,
-        rest: rest.length === 0 && labels !== undefined ? null : jsonLine(Object.fromEntries(rest))
+        rest: rest.length === 0 && restColumn === "other_labels" ? null : jsonLine(Object.fromEntries(rest))
       })
     }
     lastSeries = one
@@ -226,6 +228,8 @@ export const stageSamples = (
   return {
     /** The label columns; undefined if all labels share one column. */
     labels,
+    /** The column for other labels. */
+    rest: restColumn,
     append: async (block: SampleBlock): Promise<void> => {
       const { length } = block
       if (length === 0) return
