@@ -5,7 +5,8 @@
  */
 import { labelText } from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
-import { byBytes, canonicalLabels } from "../samples/Series.ts"
+import { byBytes } from "../samples/Series.ts"
+import { type LabelsInput, makeLabels } from "./MockLabels.ts"
 import type { MockTables } from "./MockTables.ts"
 
 /** A float, a native histogram, or the stale marker, which ends a series. */
@@ -32,9 +33,6 @@ export interface MockDatabase {
   readonly metadata: ReadonlyMap<string, ReadonlyArray<FamilyMetadata>>
 }
 
-/** Labels as a record, or as pairs where a label has a name such as `__proto__`. */
-export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
-
 /** The order of Prometheus' responses: label by label, name before value, shorter sets first. */
 export const compareLabels = (a: Labels, b: Labels): number => {
   for (let i = 0; i < a.length && i < b.length; i++) {
@@ -49,10 +47,6 @@ export const compareLabels = (a: Labels, b: Labels): number => {
 /** The value of one label, `""` when it is absent, as PromQL sees it. */
 export const labelValue = (labels: Labels, name: string): string =>
   labels.find((label) => label[0] === name)?.[1] ?? ""
-
-/** Canonical labels. If a name comes twice, the last value is used. */
-export const makeLabels = (input: LabelsInput): Labels =>
-  canonicalLabels(new Map(Symbol.iterator in input ? input : Object.entries(input)))
 
 /**
  * A series from its labels, `__name__` included, and its samples in any order.

@@ -1,6 +1,5 @@
 /** The tables of a mock Prometheus beside its series, in the form in which Prometheus' API has them. */
-import type { LabelsInput } from "./MockSeries.ts"
-import { makeLabels } from "./MockSeries.ts"
+import { type LabelsInput, makeLabels } from "./MockLabels.ts"
 
 /** Labels or annotations as an object. */
 export type MockLabels = Readonly<Record<string, string>>

@@ -9,7 +9,7 @@ import { Count, manifestFields } from "../manifest.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
 import { OWN_SCHEMA, type Relation } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
-import { looksLikeOurs, type Shape, wrongColumns } from "./shapes.ts"
+import { hasRows, looksLikeOurs, type Shape, wrongColumns, wrongKeys } from "./shapes.ts"
 
 const tableFields = {
   table: Schema.String,
@@ -112,7 +112,8 @@ const asFound = (about: About, manifest: Manifest, { relations, shapes }: Found)
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
   const isUsable = (table: string): boolean => {
     const shape = shapeOf(table)
-    return shape !== undefined && wrongColumns(shape, layout).length === 0
+    if (shape === undefined) return false
+    return (hasRows(shape) ? wrongKeys(shape) : wrongColumns(shape, layout)).length === 0
   }
   const { hasTable, next, refreshRows, table } = manifest
   if (next !== undefined && !isUsable(next.table)) {
