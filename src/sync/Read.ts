@@ -91,16 +91,17 @@ const readStream = (
     const source = (yield* BlockSource).open(definitionOf(settings, stream))
     const scope = yield* Effect.scope
     const damage = new Damage()
+    const series = yield* source.series ?? Effect.succeed(new SeriesPart())
     const context: WindowContext = {
       ...shared,
       stream,
       source,
-      series: new SeriesPart(),
+      series,
       splits: yield* Ref.make(0),
       retries: retryPolicy(maxRetries, `${stream}: `).pipe(
         Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
       ),
-      size: yield* Ref.make(initialWithin(shared.limits.mostPoints)),
+      size: yield* Ref.make(initialWithin(shared.limits.mostPoints, series.metrics?.length)),
       sizeLearned: yield* Latch.make(),
       hasResponded: yield* Ref.make(false),
       damage,

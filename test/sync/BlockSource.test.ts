@@ -33,7 +33,7 @@ const sourceOf = (
   const requests: Array<GridRange> = []
   const layer = Layer.succeed(BlockSource, {
     open: ({ name }) => ({
-      metric: name,
+      metrics: new Set([name]),
       expect: ({ firstMillis, lastMillis, stepMillis }) => ({
         firstMillis: firstMillis - stepMillis + 1,
         lastMillis,

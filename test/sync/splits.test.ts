@@ -370,7 +370,7 @@ describe("a response that is too large", () => {
         })
       const layer = Layer.succeed(BlockSource, {
         open: ({ name }) => ({
-          metric: name,
+          metrics: new Set([name]),
           expect: (range) => range,
           request: (_, matchers) =>
             Effect.suspend(() => {
