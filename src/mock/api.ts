@@ -16,7 +16,14 @@ import {
   type Selector,
   tooLarge
 } from "./evaluate.ts"
-import { formatJson, formatLabels, formatMatrixSeries, formatString, formatVectorSample } from "./format.ts"
+import {
+  formatJson,
+  formatLabels,
+  formatMatrixSeries,
+  formatString,
+  formatTime,
+  formatVectorSample
+} from "./format.ts"
 import type { MockRequest } from "./http.ts"
 import { labelValue, type MockDatabase, type MockSeries } from "./MockSeries.ts"
 import { alertsOf, exemplarsBySeries } from "./MockTables.ts"
@@ -330,18 +337,13 @@ const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, p
     const shown = exemplarsBySeries(tables).flatMap(({ exemplars, labels }) => {
       const within = exemplars.filter(({ timeMillis }) => timeMillis >= start && timeMillis <= end)
       if (within.length === 0 || !selector.matches(labels)) return []
-      return [
-        {
-          seriesLabels: Object.fromEntries(labels),
-          exemplars: within.map(({ labels, timeMillis, value }) => ({
-            labels,
-            value,
-            timestamp: timeMillis / 1000
-          }))
-        }
-      ]
+      const texts = within.map(
+        ({ labels, timeMillis, value }) =>
+          `{"labels":${formatJson(labels)},"value":${formatString(value)},"timestamp":${formatTime(timeMillis)}}`
+      )
+      return [`{"seriesLabels":${formatLabels(labels)},"exemplars":[${texts.join(",")}]}`]
     })
-    return [formatJson(shown)]
+    return list(shown)
   })
 
 const object = (fields: Readonly<Record<string, string>>) => formatLabels(Object.entries(fields))

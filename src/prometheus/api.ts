@@ -285,7 +285,7 @@ const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<s
     }
   )
 
-const listOptions = (exactness: Exactness): Partial<ApiRequest> => ({
+export const listOptions = (exactness: Exactness): Partial<ApiRequest> => ({
   optional: exactnessParams(exactness.profile.listParams, exactness, 0),
   isGuess: exactness.isGuess
 })

@@ -25,7 +25,7 @@ export const ruleGroups: ReadonlyArray<object> = [
     name: "one",
     interval: "5s",
     rules: [
-      { record: "requests:sum", expr: "sum(requests_total) ", labels: { from: "<rule>" } },
+      { record: "requests:sum", expr: "sum(requests_total) ", labels: { from: "rule" } },
       {
         alert: "Up",
         expr: "up == 1",

@@ -3,7 +3,16 @@ import { Schema } from "effect"
 import { hasLabel, type Matcher, render } from "../../promql/Matcher.ts"
 import { METRIC_NAME } from "../../samples/Series.ts"
 import type { Row } from "../../samples/TableRow.ts"
-import { apiRequest, type Endpoint, endpoint, exactRange, MEBIBYTE } from "../api.ts"
+import {
+  apiRequest,
+  type Endpoint,
+  type Exactness,
+  endpoint,
+  exactRange,
+  listOptions,
+  MEBIBYTE
+} from "../api.ts"
+import type { ApiRequest } from "../http/ApiRequest.ts"
 import type { Bounds } from "../http/BoundedText.ts"
 import type { TimeRange } from "../RangeQuery.ts"
 import {
@@ -33,37 +42,44 @@ const missing = {
 /** A snapshot has no parameters that could be wrong, so that a 400 is about the endpoint. */
 const statusReasons = { ...missing, 400: "NoTableApi" } as const
 
+const snapshotRequest = (path: string, params: ApiRequest["params"], exactness: Exactness): ApiRequest => ({
+  ...apiRequest(path, params, { ...listOptions(exactness), takesForm: false }),
+  statusReasons
+})
+
 /** Lists may be null, and what a list has is unknown. */
 const List = Schema.NullOr(Schema.Array(Schema.Unknown))
 
-type Snapshots = Readonly<Record<SnapshotName, (snapshot: Snapshot) => Endpoint<ReadonlyArray<Row>>>>
+type Snapshots = Readonly<
+  Record<SnapshotName, (snapshot: Snapshot, exactness: Exactness) => Endpoint<ReadonlyArray<Row>>>
+>
 
 /** The tables that show what the server has now. */
 export const snapshots: Snapshots = {
-  targets: (snapshot) =>
+  targets: (snapshot, exactness) =>
     endpoint(
-      { ...apiRequest("/api/v1/targets", { state: "active" }, { takesForm: false }), statusReasons },
+      snapshotRequest("/api/v1/targets", { state: "active" }, exactness),
       bounds,
       Schema.Struct({ activeTargets: List }),
       ({ activeTargets }) => targetRows(objectsIn(activeTargets), snapshot)
     ),
-  rules: (snapshot) =>
+  rules: (snapshot, exactness) =>
     endpoint(
-      { ...apiRequest("/api/v1/rules", {}, { takesForm: false }), statusReasons },
+      snapshotRequest("/api/v1/rules", {}, exactness),
       bounds,
       Schema.Struct({ groups: List }),
       ({ groups }) => ruleRows(objectsIn(groups), snapshot)
     ),
-  alerts: (snapshot) =>
+  alerts: (snapshot, exactness) =>
     endpoint(
-      { ...apiRequest("/api/v1/alerts", {}, { takesForm: false }), statusReasons },
+      snapshotRequest("/api/v1/alerts", {}, exactness),
       bounds,
       Schema.Struct({ alerts: List }),
       ({ alerts }) => alertRows(objectsIn(alerts), snapshot)
     ),
-  metadata: (snapshot) =>
+  metadata: (snapshot, exactness) =>
     endpoint(
-      { ...apiRequest("/api/v1/metadata", {}, { takesForm: false }), statusReasons },
+      snapshotRequest("/api/v1/metadata", {}, exactness),
       bounds,
       Schema.Record(Schema.String, Schema.Unknown),
       (families) => metadataRows(families, snapshot)
@@ -82,19 +98,21 @@ export interface ExemplarQuery {
 }
 
 /** The exemplars of a range. Servers may return others too, which are left out. */
-export const exemplars = ({
-  excludedLabels,
-  isIncluded,
-  matchers,
-  range
-}: ExemplarQuery): Endpoint<ReadonlyArray<readonly [timeMillis: number, row: Row]>> =>
+export const exemplars = (
+  { excludedLabels, isIncluded, matchers, range }: ExemplarQuery,
+  exactness: Exactness
+): Endpoint<ReadonlyArray<readonly [timeMillis: number, row: Row]>> =>
   endpoint(
     {
-      ...apiRequest("/api/v1/query_exemplars", {
-        // Servers refuse a selector whose matchers all match the empty string.
-        query: render([hasLabel(METRIC_NAME), ...matchers]),
-        ...exactRange(range)
-      }),
+      ...apiRequest(
+        "/api/v1/query_exemplars",
+        {
+          // Servers refuse a selector whose matchers all match the empty string.
+          query: render([hasLabel(METRIC_NAME), ...matchers]),
+          ...exactRange(range)
+        },
+        listOptions(exactness)
+      ),
       statusReasons: missing
     },
     bounds,

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Result } from "effect"
 import { Headers } from "effect/http"
-import type { Endpoint } from "../../../src/prometheus/api.ts"
+import type { Endpoint, Exactness } from "../../../src/prometheus/api.ts"
+import { profiles } from "../../../src/prometheus/backend/profiles.ts"
 import { exemplars, snapshots } from "../../../src/prometheus/tables/endpoints.ts"
 import type { Snapshot } from "../../../src/prometheus/tables/rows.ts"
 import {
@@ -17,19 +18,25 @@ import { type Row, rowBlocks } from "../../../src/samples/TableRow.ts"
 import { choices } from "../../choices.ts"
 
 const snapshot: Snapshot = { timeMillis: Date.UTC(2026, 0, 1), excludedLabels: new Set(["secret"]) }
+const exactness: Exactness = {
+  profile: profiles.prometheus,
+  isGuess: false,
+  partialData: "fail",
+  maxSourceResolution: "raw"
+}
 const context = { address: "http://h/api", mask: (text: string) => text, status: 200, headers: Headers.empty }
 
 const decode = <A>(endpoint: Endpoint<A>, data: unknown) =>
   Result.map(endpoint.decode(JSON.stringify({ status: "success", data }), context), ({ value }) => value)
 
 const rowsOf = (name: SnapshotName, data: unknown): ReadonlyArray<Row> =>
-  Result.getOrThrow(decode(snapshots[name](snapshot), data))
+  Result.getOrThrow(decode(snapshots[name](snapshot, exactness), data))
 
 const everything = { matchers: [], excludedLabels: new Set<string>(), isIncluded: () => true }
 
 const exemplarsIn = (data: unknown, first = 0, last = Number.MAX_SAFE_INTEGER) =>
   Result.getOrThrow(
-    decode(exemplars({ ...everything, range: { startMillis: first, endMillis: last } }), data)
+    decode(exemplars({ ...everything, range: { startMillis: first, endMillis: last } }, exactness), data)
   )
 
 describe("rows", () => {
@@ -266,14 +273,14 @@ describe("rows", () => {
 
 describe("requests", () => {
   it("ask for active targets alone", () => {
-    const { path, params } = snapshots.targets(snapshot).request
+    const { path, params } = snapshots.targets(snapshot, exactness).request
     assert.deepStrictEqual([path, params], ["/api/v1/targets", { state: "active" }])
   })
 
   it("select exemplars", () => {
     const matchers = Result.getOrThrow(parse('{env="prod"}'))
     const range = { startMillis: 1500, endMillis: 86_400_000 }
-    assert.deepStrictEqual(exemplars({ ...everything, matchers, range }).request.params, {
+    assert.deepStrictEqual(exemplars({ ...everything, matchers, range }, exactness).request.params, {
       query: '{__name__!="",env="prod"}',
       start: "1.5",
       end: "86400"
@@ -281,9 +288,9 @@ describe("requests", () => {
   })
 
   it("take a response without the table as one of another server", () => {
-    const failed = decode(snapshots.rules(snapshot), { result: [] })
+    const failed = decode(snapshots.rules(snapshot, exactness), { result: [] })
     assert.isTrue(Result.isFailure(failed) && failed.failure.reason === "NotPrometheus")
-    const nothing = decode(snapshots.rules(snapshot), null)
+    const nothing = decode(snapshots.rules(snapshot, exactness), null)
     assert.isTrue(Result.isFailure(nothing) && nothing.failure.reason === "NoTableApi")
   })
 })
