@@ -74,7 +74,7 @@ const rowsOf = (staged: StagedSamples, where: string): string => {
   const { labels } = staged
   const [others] = ownColumns(labels !== undefined).at(-1) ?? []
   const named = labelNames(staged).map((label, index) => `, ${label} AS ${quoteName(labels!.names[index]!)}`)
-  return `SELECT time, value, special_value, series_id, histogram::JSON AS histogram, rest AS ${others}${named.join("")}
+  return `SELECT time, value, special_value, series_id, histogram, rest AS ${others}${named.join("")}
     FROM (${stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"), where)})`
 }
 

@@ -1,5 +1,7 @@
 /** Tables of DuckDB itself, and of catalogs whose tables it treats like its own. */
 import type { Dialect, RunQuery } from "./Dialect.ts"
+import { structHistograms } from "./histograms.ts"
+import { VERSION } from "./manifests.ts"
 import { DATABASE, duckdbColumnOf, folded, isBetween, OWN_SCHEMA, ownColumns, tableName } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 
@@ -40,6 +42,7 @@ const firstOfLast = async (runQuery: RunQuery, table: string, rows: number): Pro
 export const duckdbDialect: Dialect = {
   engine: "DuckDB",
   place: "file",
+  version: VERSION,
   about: `${DATABASE}.${OWN_SCHEMA}.about`,
   streams: `${DATABASE}.${OWN_SCHEMA}.streams`,
   aboutName: `${OWN_SCHEMA}.about`,
@@ -47,6 +50,7 @@ export const duckdbDialect: Dialect = {
   folded,
   tableName,
   columnOf: duckdbColumnOf,
+  histograms: structHistograms,
   qualified,
   createTable,
   addColumn: (table, column) => `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(column)} VARCHAR`,

@@ -71,7 +71,7 @@ const openBackend = Effect.fnUntraced(function* (
   const labels = open.labelColumns
     ? labelColumns(targetLabels ?? [], dialect.columnOf, open.maxLabels())
     : undefined
-  const staging = stageSamples(duckdb, connection, labels, dialect.acceptsText)
+  const staging = stageSamples(duckdb, connection, labels, dialect)
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
   let isNumbered = false
   /** The time of the latest row in the table. */
