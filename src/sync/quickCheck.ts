@@ -3,6 +3,7 @@ import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { discoverNamesQuickly } from "./Discovery.ts"
+import { checkQueries } from "./queryProbe.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
 
 /** The maximum time to wait for a response. */
@@ -25,7 +26,7 @@ export const layerQuick = Layer.effect(
 
 /**
  * The names of the metrics to read, from the requests that a sync makes first; the patterns that select none; and what kind of
- * server it is, if that is known.
+ * server it is, if that is known. Evaluates each query at one point.
  */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
@@ -33,7 +34,9 @@ export const quickCheck = Effect.gen(function* () {
   const client = yield* PrometheusClient
   const { clock, names, unmatched } = yield* discoverNamesQuickly.pipe(
     Effect.mapError((error) =>
-      error.reason === "Timeout" && requestTimeoutMillis === MAX_TIMEOUT_MILLIS
+      error._tag === "PrometheusError" &&
+      error.reason === "Timeout" &&
+      requestTimeoutMillis === MAX_TIMEOUT_MILLIS
         ? new CheckTimeout({
             message: `${error.summary} A check does not wait longer. Check whether the server is overloaded, or whether a proxy or firewall drops requests.`
           })
@@ -41,6 +44,7 @@ export const quickCheck = Effect.gen(function* () {
     )
   )
   yield* refuseClockAhead(clock)
+  yield* checkQueries(clock.nowMillis)
   const { kind, name } = yield* client.backend
   return { names, unmatched, backend: kind === "unknown" ? undefined : name }
 })
