@@ -4,7 +4,14 @@ import { ConfigError } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import { assignColumns } from "../records/LabelColumns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
-import { describeMetric, describeQuery, discoveredLabels, streamSchema } from "../records/StreamSchema.ts"
+import {
+  describeGroup,
+  describeMetric,
+  describeQuery,
+  discoveredLabels,
+  groupSchema,
+  streamSchema
+} from "../records/StreamSchema.ts"
 import type { DiscoveredStream } from "../sync/Discovery.ts"
 import type { StreamRequest } from "../sync/plan.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
@@ -20,7 +27,10 @@ export const catalogStream = Effect.fnUntraced(function* (stream: DiscoveredStre
   }
   return {
     name: stream.name,
-    json_schema: streamSchema(labelColumns ? columns : undefined, describe(stream)),
+    json_schema:
+      stream.group === undefined
+        ? streamSchema(labelColumns ? columns : undefined, describe(stream))
+        : groupSchema(describeGroup(stream.group.patterns)),
     supported_sync_modes: ["full_refresh", "incremental"],
     source_defined_cursor: true,
     default_cursor_field: ["time"],

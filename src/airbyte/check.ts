@@ -2,6 +2,8 @@
 import { Effect } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { streamsText } from "../sync/Discovery.ts"
+import { groupMetrics } from "../sync/groups.ts"
+import { limitWarning } from "../sync/platformLimits.ts"
 import { quickCheck } from "../sync/quickCheck.ts"
 import { Output } from "./Output.ts"
 
@@ -20,6 +22,10 @@ export const check = Effect.gen(function* () {
     )
   } else {
     yield* Effect.logInfo(`The server has ${streamsText(settings, names)} to read.`)
+    // A check does not wait for the labels, so that the number of fields is not known.
+    const metrics = groupMetrics(settings, names).ungrouped.map((name) => ({ name, fields: undefined }))
+    const warning = limitWarning(metrics, { streams: streams.length - metrics.length, fields: 0 })
+    if (warning !== undefined) yield* Effect.logWarning(warning)
   }
   output.message({ type: "CONNECTION_STATUS", connectionStatus: { status: "SUCCEEDED" } })
   return true

@@ -1,7 +1,8 @@
 /** The verb `discover`. */
-import { Effect } from "effect"
+import { Effect, Predicate } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { type DiscoveredStream, discoverSelected, noMetrics } from "../sync/Discovery.ts"
+import { limitWarning } from "../sync/platformLimits.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { catalogStream } from "./Catalog.ts"
 import { Output } from "./Output.ts"
@@ -41,6 +42,18 @@ export const discover = Effect.gen(function* () {
     )
   }
   const streams = yield* Effect.forEach(found, (stream) => catalogStream(stream, settings.labelColumns))
+  const sizes = streams.map(({ json_schema, name }) => ({
+    name,
+    fields: Object.keys(Predicate.isObject(json_schema.properties) ? json_schema.properties : {}).length
+  }))
+  const isMetric = (index: number) =>
+    found[index]?.expression === undefined && found[index]?.group === undefined
+  const others = sizes.filter((_, index) => !isMetric(index))
+  const warning = limitWarning(
+    sizes.filter((_, index) => isMetric(index)),
+    { streams: others.length, fields: others.reduce((sum, { fields }) => sum + fields, 0) }
+  )
+  if (warning !== undefined) yield* Effect.logWarning(warning)
   output.message({ type: "CATALOG", catalog: { streams } })
   return true
 })

@@ -24,10 +24,9 @@ const check = Effect.gen(function* () {
 /** Prints a table of the streams. */
 const listMetrics = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  const { streams, unmatched } = yield* discoverSelected
+  const { metrics, streams, unmatched } = yield* discoverSelected
   if (streams.length === 0) return yield* noMetrics(settings, unmatched)
   yield* showMetrics(streams)
-  const metrics = streams.filter(({ expression }) => expression === undefined).map(({ name }) => name)
   yield* Effect.logInfo(`${streamsText(settings, metrics)} at ${settings.baseUrl}.`)
 })
 

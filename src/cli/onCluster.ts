@@ -5,6 +5,7 @@ import { parseClusterAddress } from "../cluster/clusterAddress.ts"
 import type { ClusterAddress, ClusterOptions } from "../cluster/PartQueue.ts"
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
+import { patternsText } from "../sync/groups.ts"
 import { stepText } from "../text/figures.ts"
 import { optional, textFlag } from "./flags.ts"
 import type { Target } from "./target.ts"
@@ -36,6 +37,7 @@ export const sharedSettings = (
   step: stepText(settings.stepSeconds),
   selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
   ...(settings.queries.length === 0 ? {} : { queries: queriesText(settings) }),
+  ...(settings.groups.length === 0 ? {} : { groups: groupsText(settings) }),
   ...(settings.overrides.length === 0 ? {} : { overrides: overridesText(settings) }),
   excluded_labels: Array.from(settings.excludedLabels).sort().join(", "),
   label_columns: settings.labelColumns ? "on" : "off",
@@ -48,6 +50,9 @@ const queriesText = ({ queries }: Settings): string =>
   queries
     .map(({ expression, name, stepSeconds }) => `${name}${ownStep(stepSeconds)} (${expression.text})`)
     .join(", ")
+
+const groupsText = ({ groups }: Settings): string =>
+  groups.map((group) => `${group.name} (${patternsText(group)})`).join(", ")
 
 const overridesText = ({ overrides }: Settings): string =>
   overrides

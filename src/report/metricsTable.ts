@@ -2,6 +2,7 @@
 import type { DiscoveredStream } from "../sync/Discovery.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName } from "../text/printable.ts"
 
 /** The maximum width of a help text, or of a list of labels. */
@@ -12,12 +13,10 @@ const MIN_CELL = 10
 
 /** A table for a terminal of `columns`. The help is truncated first and then omitted, followed by the labels. */
 export const metricsTable = (metrics: ReadonlyArray<DiscoveredStream>, columns: number): string => {
-  const rows = metrics.map(({ expression, labels, metadata, name }) => [
-    printableName(name),
-    cell(expression === undefined ? (metadata?.type ?? "") : "query"),
-    cell(labelList(labels)),
-    cell(expression ?? metadata?.help ?? "")
-  ])
+  const rows = metrics.map((stream) => {
+    const [type, help] = describe(stream)
+    return [printableName(stream.name), cell(type), cell(labelList(stream.labels)), cell(help)]
+  })
   const header = ["METRIC", "TYPE", "LABELS", "HELP"]
   const firstColumns = (count: number) => () => ({
     header: header.slice(0, count),
@@ -25,6 +24,17 @@ export const metricsTable = (metrics: ReadonlyArray<DiscoveredStream>, columns: 
     ...(count > 2 ? { cut: { column: header[count - 1]!, least: MIN_CELL } } : {})
   })
   return fittingLines([4, 3, 2].map(firstColumns), Math.max(1, columns - 1)).join("\n")
+}
+
+/** The type and the help of a metric, or what a stream is otherwise. */
+const describe = ({
+  expression,
+  group,
+  metadata
+}: DiscoveredStream): readonly [type: string, help: string] => {
+  if (expression !== undefined) return ["query", expression]
+  if (group !== undefined) return ["group", `${pluralize(group.metrics, "metric")}: ${group.patterns}`]
+  return [metadata?.type ?? "", metadata?.help ?? ""]
 }
 
 const cell = (text: string): string => truncate(printable(text, 4 * MAX_CELL), MAX_CELL)

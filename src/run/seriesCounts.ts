@@ -7,10 +7,13 @@ import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { countOf } from "../promql/Expression.ts"
-import { metricSelector } from "../promql/Matcher.ts"
+import { metricSelector, render } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
-import { definitionOf, type StreamDefinition } from "../sync/StreamDefinition.ts"
+import { listedGroups } from "../sync/listedGroups.ts"
+import { cutNames, nameLimitsOf } from "../sync/metricParts.ts"
+import { ofMetrics } from "../sync/SeriesPart.ts"
+import { definitionOf, type GroupStream, type StreamDefinition } from "../sync/StreamDefinition.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
@@ -23,6 +26,56 @@ const MAX_COUNT = 1e12
  * are omitted. Times are milliseconds.
  */
 export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: GridRange) {
+  const definition = definitionOf(yield* ConnectorConfig, stream)
+  if (definition._tag !== "Group") return yield* countSeries(stream, definition, range)
+  const { kind } = yield* Effect.flatMap(PrometheusClient, ({ backend }) => backend)
+  const metrics = (yield* listedGroups).get(stream) ?? []
+  const counted = yield* Effect.forEach(cutNames(metrics, nameLimitsOf(kind)), (list) =>
+    countMetrics(definition, list, range)
+  )
+  return sumOfCounts(counted)
+})
+
+/** The counts of series at some points. */
+interface Counted {
+  readonly times: ReadonlyArray<number>
+  readonly counts: ReadonlyArray<number>
+}
+
+const sumOfCounts = (counted: ReadonlyArray<Counted>): Counted => {
+  const sums = new Map<number, number>()
+  for (const { counts, times } of counted) {
+    for (const [i, time] of times.entries()) sums.set(time, (sums.get(time) ?? 0) + counts[i]!)
+  }
+  const times = [...sums.keys()].sort((a, b) => a - b)
+  return { times, counts: times.map((time) => sums.get(time)!) }
+}
+
+/** Counts the series of some metrics of a group. If the server refuses, fewer metrics at once. */
+const countMetrics = (
+  group: GroupStream,
+  metrics: ReadonlyArray<string>,
+  range: GridRange
+): Effect.Effect<Counted, PrometheusError, ConnectorConfig | PrometheusClient> =>
+  Effect.catchIf(
+    countSeries(group.name, { ...group, matchers: [ofMetrics(metrics), ...group.matchers] }, range),
+    ({ policy }) => policy.action === "split" && metrics.length > 1,
+    () => {
+      const middle = Math.ceil(metrics.length / 2)
+      return Effect.map(
+        Effect.forEach([metrics.slice(0, middle), metrics.slice(middle)], (half) =>
+          countMetrics(group, half, range)
+        ),
+        sumOfCounts
+      )
+    }
+  )
+
+const countSeries = Effect.fnUntraced(function* (
+  stream: string,
+  definition: StreamDefinition,
+  range: GridRange
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const { latestSample } = yield* client.backend
@@ -30,7 +83,7 @@ export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: 
   const most = pointCount(range)
   return yield* client
     .queryRange({
-      query: countExpression(definitionOf(settings, stream), latestSample),
+      query: countExpression(definition, latestSample),
       startMillis: firstMillis,
       endMillis: lastMillis,
       stepMillis
@@ -63,6 +116,8 @@ const countExpression = (
   latestSample: (selector: string) => string
 ): string => {
   if (definition._tag === "Query") return countOf(definition.expression)
+  // The matchers name some of its metrics.
+  if (definition._tag === "Group") return `count(${latestSample(render(definition.matchers))})`
   const matchers = definition._tag === "Table" ? [] : definition.matchers
   return `count(${latestSample(metricSelector(definition.name, matchers))})`
 }

@@ -10,7 +10,7 @@ import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
-import { nameClash } from "./groups.ts"
+import { groupMetrics, nameClash, patternsText } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -35,6 +35,8 @@ export interface DiscoveredStream {
   readonly metadata: MetricMetadata | undefined
   /** The PromQL expression of a query. */
   readonly expression?: string
+  /** The patterns of a group, and how many metrics it has. */
+  readonly group?: { readonly patterns: string; readonly metrics: number }
 }
 
 /** No destination supports a longer name, and no exporter has one. */
@@ -178,22 +180,33 @@ const discoverWith = Effect.fnUntraced(function* (
   return { clock, range, names, unmatched, lists, isUnlisted: false }
 })
 
-/** How many streams of each kind there are to read, for a sentence. */
-export const streamsText = (
-  { queries }: Pick<ConnectorConfig["Service"], "queries">,
-  metrics: ReadonlyArray<string>
-): string =>
-  [
-    ...(metrics.length > 0 || queries.length === 0 ? [pluralize(metrics.length, "metric")] : []),
-    ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : [])
-  ].join(" and ")
+type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries">
 
-/** The names of all streams to read: the given metrics, and the queries. Fails if two streams would have the same name. */
+/** How many streams of each kind there are to read, for a sentence. */
+export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<string>): string => {
+  const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const { queries } = settings
+  const kinds = [
+    ...(groups.size > 0
+      ? [`${pluralize(groups.size, "group")} of ${pluralize(metrics.length - ungrouped.length, "metric")}`]
+      : []),
+    ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : [])
+  ]
+  const all =
+    ungrouped.length > 0 || kinds.length === 0 ? [pluralize(ungrouped.length, "metric"), ...kinds] : kinds
+  return [all.slice(0, -1).join(", "), ...all.slice(-1)].filter((text) => text !== "").join(" and ")
+}
+
+/**
+ * The names of all streams to read: the metrics outside of groups, the groups with metrics, and the queries. Fails if two streams
+ * would have the same name.
+ */
 export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
   const settings = yield* ConnectorConfig
-  const clash = nameClash(settings, metrics)
+  const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const clash = nameClash(settings, ungrouped)
   if (clash !== undefined) return yield* clash
-  return [...metrics, ...settings.queries.map(({ name }) => name)]
+  return [...ungrouped, ...groups.keys(), ...settings.queries.map(({ name }) => name)]
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
@@ -211,13 +224,16 @@ const isAboutLists = ({ policy, reason }: PrometheusError): boolean =>
 
 /** Discovers all streams with their labels and metadata, and the patterns that select no metric. */
 export const discoverSelected = Effect.gen(function* () {
-  const { excludedLabels, labelColumns } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
+  const { excludedLabels, labelColumns } = settings
   const client = yield* PrometheusClient
   yield* warnOfConnection
-  const discovered = yield* discoverNames
-  const { clock, names, unmatched } = discovered
+  const all = yield* discoverNames
+  const { clock, unmatched } = all
+  const { groups, ungrouped: names } = groupMetrics(settings, all.names)
+  const discovered: DiscoveredNames = { ...all, names }
   yield* warnOfClock(clock)
-  yield* streamNames(names)
+  yield* streamNames(all.names)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels, their names are not needed.
     [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],
@@ -236,7 +252,24 @@ export const discoverSelected = Effect.gen(function* () {
       return metric
     })
   )
-  return { streams: [...metrics, ...(yield* discoverQueries(discovered))], unmatched }
+  const grouped = settings.groups.flatMap((group): ReadonlyArray<DiscoveredStream> => {
+    const { name } = group
+    const members = groups.get(name)
+    if (members === undefined) return []
+    return [
+      {
+        name,
+        labels: [],
+        metadata: undefined,
+        group: { patterns: patternsText(group), metrics: members.length }
+      }
+    ]
+  })
+  return {
+    streams: [...metrics, ...grouped, ...(yield* discoverQueries(discovered))],
+    metrics: all.names,
+    unmatched
+  }
 })
 
 /** The queries with the labels of their results. */

@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, References, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -8,10 +8,9 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
-import { discoverNames } from "./Discovery.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
-import { groupMetrics } from "./groups.ts"
+import { listedGroups } from "./listedGroups.ts"
 import { querySource } from "./querySource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
@@ -31,15 +30,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
-    /** The metrics of the groups, as the server lists them now: some may have come after the catalog was made. */
-    const grouped = yield* Effect.cached(
-      discoverNames.pipe(
-        // Discovery has logged what is worth it.
-        Effect.provideService(References.MinimumLogLevel, "None"),
-        Effect.map(({ names }) => groupMetrics(settings, names)),
-        Effect.provide(services)
-      )
-    )
+    const groups = yield* Effect.cached(Effect.provide(listedGroups, services))
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()
@@ -110,7 +101,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
         return definition._tag === "Group"
           ? groupSource(source, {
               group: definition.name,
-              metrics: Effect.map(grouped, ({ groups }) => groups.get(definition.name) ?? []),
+              metrics: Effect.map(groups, (groups) => groups.get(definition.name) ?? []),
               kind: Effect.map(backend, ({ kind }) => kind),
               explain
             })
