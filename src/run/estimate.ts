@@ -6,6 +6,7 @@ import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginn
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
+import { definitionOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
@@ -181,6 +182,7 @@ const samplesWithin = ({ counts, probed }: EstimatedRange, range: GridRange): nu
  */
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange, hints: BeginningHints) {
   const all = yield* estimateAll(name, range)
+  if (definitionOf(yield* ConnectorConfig, name)._tag !== "Metric") return all
   const before = { ...range, lastMillis: all.firstMillis ?? range.lastMillis }
   if (pointCount(before) <= SEARCHED_POINTS) return all
   const firstMillis = yield* firstPoint(name, range, hints)

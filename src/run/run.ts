@@ -10,7 +10,8 @@ import {
   syncKindOf
 } from "../destinations/Destination.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
-import { discoverNames, noMetrics } from "../sync/Discovery.ts"
+import { discoverNames, noMetrics, streamNames } from "../sync/Discovery.ts"
+import { groupOf } from "../sync/groups.ts"
 import { read } from "../sync/Read.ts"
 import { definitionOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
@@ -52,10 +53,12 @@ export const run = (options: RunOptions) =>
     )
   })
 
-/** The metrics to read. Fails if there are none. */
+/** The streams to read. Fails if there are none. */
 export const namesToRead = Effect.gen(function* () {
+  const settings = yield* ConnectorConfig
   const { names, unmatched } = yield* discoverNames
-  return names.length === 0 ? yield* noMetrics(yield* ConnectorConfig, unmatched) : names
+  const all = yield* streamNames(names)
+  return all.length === 0 ? yield* noMetrics(settings, unmatched) : all
 })
 
 /** The most names in a warning. */
@@ -67,9 +70,15 @@ export const warnOfGone = Effect.fnUntraced(function* (
   existing: ReadonlyArray<string>,
   destinationName: string
 ) {
-  const { metrics } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
   const present = new Set(names)
-  const gone = existing.filter((name) => isIncluded(metrics, name) && !present.has(name))
+  const gone = existing.filter(
+    (name) =>
+      isIncluded(settings.metrics, name) &&
+      !present.has(name) &&
+      // The metric is read in the stream of its group now.
+      groupOf(settings, name) === undefined
+  )
   if (gone.length === 0) return
   yield* Effect.logWarning(
     `${destinationName} has ${pluralize(gone.length, "stream")} that the server does not have in the range any more: ${listSome(gone.toSorted(), MAX_NAMES)}. ${gone.length === 1 ? "The metric was" : "The metrics were"} removed or renamed, or the data has expired. Existing rows stay.`

@@ -1,4 +1,4 @@
-/** Discovery: the metrics of the configured range, each with its labels and its metadata. */
+/** Discovery: the metrics of the configured range and the configured queries, each with its labels. */
 import { Duration, Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
@@ -6,10 +6,11 @@ import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
-import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
+import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
+import { groupMetrics, nameClash, patternsText } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -22,15 +23,20 @@ import {
   tooMany,
   warnOfLimit
 } from "./listNames.ts"
+import { queryLabels } from "./queryProbe.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { unlistedNames, unmatchedPatterns, youngNames } from "./unlistedNames.ts"
 
-/** A metric that can be read. */
-export interface DiscoveredMetric {
+/** A stream that can be read. */
+export interface DiscoveredStream {
   readonly name: string
-  /** Sorted, without `__name__` and labels that the configuration excludes. */
+  /** Sorted, without labels that the configuration excludes. Only a query has the label `__name__`, if its result has it. */
   readonly labels: ReadonlyArray<string>
   readonly metadata: MetricMetadata | undefined
+  /** The PromQL expression of a query. */
+  readonly expression?: string
+  /** The patterns of a group, and how many metrics it has. */
+  readonly group?: { readonly patterns: string; readonly metrics: number }
 }
 
 /** No destination supports a longer name, and no exporter has one. */
@@ -107,6 +113,9 @@ const discoverWith = Effect.fnUntraced(function* (
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
   }
+  if (excludesAll(settings.metrics)) {
+    return { clock, range, names: [], unmatched: [], lists: undefined, isUnlisted: false }
+  }
   const exact = exactNames(settings.metrics)
   const all = new NameSet()
   const request = (part: TimeRange) => client.metricNames(part)
@@ -129,14 +138,8 @@ const discoverWith = Effect.fnUntraced(function* (
     yield* Effect.logWarning(
       `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
     )
-    return {
-      clock,
-      range,
-      names: exact.names.toSorted(),
-      unmatched: [],
-      lists: undefined,
-      isUnlisted: true
-    }
+    const names = exact.names.toSorted()
+    return { clock, range, names, unmatched: [], lists: undefined, isUnlisted: true }
   }
   yield* allSourcesRespond(client.missingSource)
   yield* warnOfLimit("metrics", all.names.size, backend)
@@ -177,6 +180,35 @@ const discoverWith = Effect.fnUntraced(function* (
   return { clock, range, names, unmatched, lists, isUnlisted: false }
 })
 
+type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries">
+
+/** How many streams of each kind there are to read, for a sentence. */
+export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<string>): string => {
+  const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const { queries } = settings
+  const kinds = [
+    ...(groups.size > 0
+      ? [`${pluralize(groups.size, "group")} of ${pluralize(metrics.length - ungrouped.length, "metric")}`]
+      : []),
+    ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : [])
+  ]
+  const all =
+    ungrouped.length > 0 || kinds.length === 0 ? [pluralize(ungrouped.length, "metric"), ...kinds] : kinds
+  return [all.slice(0, -1).join(", "), ...all.slice(-1)].filter((text) => text !== "").join(" and ")
+}
+
+/**
+ * The names of all streams to read: the metrics outside of groups, the groups with metrics, and the queries. Fails if two streams
+ * would have the same name.
+ */
+export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
+  const settings = yield* ConnectorConfig
+  const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const clash = nameClash(settings, ungrouped)
+  if (clash !== undefined) return yield* clash
+  return [...ungrouped, ...groups.keys(), ...settings.queries.map(({ name }) => name)]
+})
+
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
 export const discoverNames = discoverWith(false)
 
@@ -190,14 +222,18 @@ const isAboutLists = ({ policy, reason }: PrometheusError): boolean =>
   reason === "PartialResponse" ||
   policy.action === "split"
 
-/** Discovers all metrics with their labels and metadata, and the patterns that select none. */
+/** Discovers all streams with their labels and metadata, and the patterns that select no metric. */
 export const discoverSelected = Effect.gen(function* () {
-  const { excludedLabels, labelColumns } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
+  const { excludedLabels, labelColumns } = settings
   const client = yield* PrometheusClient
   yield* warnOfConnection
-  const discovered = yield* discoverNames
-  const { clock, names, unmatched } = discovered
+  const all = yield* discoverNames
+  const { clock, unmatched } = all
+  const { groups, ungrouped: names } = groupMetrics(settings, all.names)
+  const discovered: DiscoveredNames = { ...all, names }
   yield* warnOfClock(clock)
+  yield* streamNames(all.names)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels, their names are not needed.
     [client.metadata, labelColumns ? labelsByMetric(discovered) : Effect.succeed(new Map<string, Labels>())],
@@ -208,24 +244,65 @@ export const discoverSelected = Effect.gen(function* () {
     names,
     Effect.fnUntraced(function* (name) {
       const all = (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label))
-      if (all.length > MAX_LABEL_COLUMNS) {
-        yield* Effect.logWarning(
-          `${name} has ${pluralize(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
-        )
-      }
-      const metric: DiscoveredMetric = {
+      const metric: DiscoveredStream = {
         name,
-        labels: all.toSorted().slice(0, MAX_LABEL_COLUMNS),
+        labels: yield* limited(name, all),
         metadata: findMetadata(metadata, name)
       }
       return metric
     })
   )
-  return { metrics, unmatched }
+  const grouped = settings.groups.flatMap((group): ReadonlyArray<DiscoveredStream> => {
+    const { name } = group
+    const members = groups.get(name)
+    if (members === undefined) return []
+    return [
+      {
+        name,
+        labels: [],
+        metadata: undefined,
+        group: { patterns: patternsText(group), metrics: members.length }
+      }
+    ]
+  })
+  return {
+    streams: [...metrics, ...grouped, ...(yield* discoverQueries(discovered))],
+    metrics: all.names,
+    unmatched
+  }
 })
 
-/** Discovers all metrics with their labels and metadata. */
-export const discover = Effect.map(discoverSelected, ({ metrics }) => metrics)
+/** The queries with the labels of their results. */
+const discoverQueries = Effect.fnUntraced(function* ({ clock: { nowMillis } }: DiscoveredNames) {
+  const settings = yield* ConnectorConfig
+  return yield* Effect.forEach(
+    settings.queries,
+    Effect.fnUntraced(function* ({ expression, name }) {
+      const labels = yield* queryLabels(settings, name, nowMillis)
+      const query: DiscoveredStream = {
+        name,
+        labels: yield* limited(name, labels),
+        metadata: undefined,
+        expression: expression.text
+      }
+      return query
+    }),
+    { concurrency: settings.concurrency }
+  )
+})
+
+/** The labels that have columns, sorted. */
+const limited = Effect.fnUntraced(function* (name: string, labels: ReadonlyArray<string>) {
+  if (labels.length > MAX_LABEL_COLUMNS) {
+    yield* Effect.logWarning(
+      `${name} has ${pluralize(labels.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
+    )
+  }
+  return labels.toSorted().slice(0, MAX_LABEL_COLUMNS)
+})
+
+/** Discovers all streams with their labels and metadata. */
+export const discover = Effect.map(discoverSelected, ({ streams }) => streams)
 
 type Labels = ReadonlyArray<string>
 

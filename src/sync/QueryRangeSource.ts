@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, References, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -8,10 +8,10 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
-import { discoverNames } from "./Discovery.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
-import { groupMetrics } from "./groups.ts"
+import { listedGroups } from "./listedGroups.ts"
+import { querySource } from "./querySource.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -30,15 +30,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
-    /** The metrics of the groups, as the server lists them now: some may have come after the catalog was made. */
-    const grouped = yield* Effect.cached(
-      discoverNames.pipe(
-        // Discovery has logged what is worth it.
-        Effect.provideService(References.MinimumLogLevel, "None"),
-        Effect.map(({ names }) => groupMetrics(settings, names)),
-        Effect.provide(services)
-      )
-    )
+    const groups = yield* Effect.cached(Effect.provide(listedGroups, services))
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()
@@ -55,18 +47,24 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             ...(lookbackMillis === undefined ? {} : { lookbackMillis }),
             series
           })
+        const indexIn = (range: GridRange, series: IndexedSeries): PartIndex => {
+          const index = Effect.map(backend, ({ lookbackMillis }) =>
+            indexOf(client, series, range, lookbackMillis, selectable)
+          )
+          return {
+            labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+            labelValues: (label, matchers) =>
+              Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+          }
+        }
         const mayMoveStart = Effect.map(backend, ({ mayMoveStart }) => mayMoveStart)
         if (definition._tag === "Query") {
-          return {
-            metrics: undefined,
-            expect: (range) => range,
-            request: (range) => query(range, definition.expression),
+          return querySource(definition, {
+            evaluate: query,
+            index: (range, matchers) => indexIn(range, { matchers, selector: [] }),
             mayMoveStart,
-            closeTo: () => Effect.succeed([]),
-            missing: client.missingSource,
-            // Parts of its series would be those of another expression.
-            index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
-          }
+            missing: client.missingSource
+          })
         }
         const { name: metric } = definition
         const own = "matchers" in definition ? definition.matchers : []
@@ -96,23 +94,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             )
           },
           missing: client.missingSource,
-          index: (range) => {
-            const index = Effect.map(backend, ({ lookbackMillis }) =>
-              indexOf(client, base, range, lookbackMillis, selectable)
-            )
-            return {
-              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
-              labelValues: (label, matchers) =>
-                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
-            }
-          },
+          index: (range) => indexIn(range, { matchers: base, selector: own }),
           explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
         return definition._tag === "Group"
           ? groupSource(source, {
               group: definition.name,
-              metrics: Effect.map(grouped, ({ groups }) => groups.get(definition.name) ?? []),
+              metrics: Effect.map(groups, (groups) => groups.get(definition.name) ?? []),
               kind: Effect.map(backend, ({ kind }) => kind),
               explain
             })
@@ -159,10 +148,16 @@ const findClose = Effect.fnUntraced(function* (
   return []
 })
 
-/** Lists the series that satisfy matchers in a range. */
+/** The series of a stream: those that satisfy its matchers and its selector. */
+interface IndexedSeries {
+  readonly matchers: ReadonlyArray<Matcher>
+  readonly selector: ReadonlyArray<Matcher>
+}
+
+/** Lists the series of a stream in a range. */
 const indexOf = (
   client: PrometheusClient["Service"],
-  base: ReadonlyArray<Matcher>,
+  { matchers: own, selector }: IndexedSeries,
   { firstMillis, lastMillis }: GridRange,
   lookbackMillis: number,
   selectable: Map<string, boolean>
@@ -174,12 +169,12 @@ const indexOf = (
     list: (matchers?: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
   ) =>
     Effect.catchIf(
-      list([...base, ...matchers]),
+      list([...own, ...matchers]),
       ({ policy }) => policy.action === "split",
       () => list()
     )
   const labelValues: PartIndex["labelValues"] = (label, matchers) =>
-    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers, selector))
   /**
    * Older servers store names that are not plain, as `k8s.pod`, but refuse them in selectors, and list no values under their
    * escaped form.
@@ -194,7 +189,7 @@ const indexOf = (
   return {
     labelNames: (matchers) =>
       Effect.flatMap(
-        narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
+        narrowed(matchers, (matchers) => client.labelNames(range, matchers, selector)),
         (names) => {
           const others = names.filter((name) => !isBareName(name)).slice(0, MAX_PROBED)
           return Effect.map(Effect.filter(others, isSelectable), (more) => [

@@ -1,6 +1,7 @@
 /** What a stream contains, by its name: the series of a metric, of an expression or of several metrics, or a table. */
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
+import type { Expression } from "../promql/Expression.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { MetricFilter } from "../promql/MetricFilter.ts"
 import { type Layout, layoutOfGroup, layoutOfMetric, layoutOfQuery } from "../samples/Layout.ts"
@@ -18,7 +19,7 @@ export interface QueryStream {
   readonly _tag: "Query"
   readonly name: string
   readonly stepSeconds: number
-  readonly expression: string
+  readonly expression: Expression
 }
 
 /** All series of several metrics that satisfy the matchers. */
@@ -49,6 +50,9 @@ export type DefiningSettings = Pick<
   "stepSeconds" | "matchers" | "queries" | "groups" | "overrides" | "tables"
 >
 
+/** The rows of tables have times of their own, to the second. */
+const TABLE_STEP = 1
+
 /** The definition of a stream. A stream whose name is not that of a query, a group or a table is a metric. */
 export const definitionOf = (settings: DefiningSettings, name: string): StreamDefinition => {
   const { groups, matchers, overrides, queries, stepSeconds, tables } = settings
@@ -60,9 +64,11 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
   const group = groups.find((group) => group.name === name)
   if (group !== undefined) return { _tag: "Group", name, stepSeconds, matchers, metrics: group.metrics }
   const table = tables.find((table) => tableStreamName(table) === name)
-  if (table !== undefined)
-    return { _tag: "Table", name, stepSeconds: 1, table, matchers: table === "exemplars" ? matchers : [] }
-  const override = overrides.find(({ metrics }) => metrics.test(name))
+  if (table !== undefined) {
+    const own = table === "exemplars" ? matchers : []
+    return { _tag: "Table", name, stepSeconds: TABLE_STEP, table, matchers: own }
+  }
+  const override = overrideOf(overrides, name)
   return {
     _tag: "Metric",
     name,
@@ -70,6 +76,21 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
     matchers: override?.matchers ?? matchers
   }
 }
+
+/** The step that a stream has in place of the general one. */
+export const ownStepOf = (
+  { groups, overrides, queries, tables }: Omit<DefiningSettings, "stepSeconds" | "matchers">,
+  name: string
+): number | undefined => {
+  const query = queries.find((query) => query.name === name)
+  if (query !== undefined) return query.stepSeconds
+  if (tables.some((table) => tableStreamName(table) === name)) return TABLE_STEP
+  return groups.some((group) => group.name === name) ? undefined : overrideOf(overrides, name)?.stepSeconds
+}
+
+/** The first override that matches a metric counts. */
+const overrideOf = (overrides: DefiningSettings["overrides"], metric: string) =>
+  overrides.find(({ metrics }) => metrics.test(metric))
 
 /** How the labels of a stream become columns, in records and in all destinations. */
 export const layoutOf = (

@@ -31,6 +31,13 @@ export const groupMetrics = (
   return { ungrouped, groups }
 }
 
+/** The patterns of a group in one line: `node_*, but not node_scrape_*`. */
+export const patternsText = ({ metrics: { exclude, include } }: Pick<GroupSettings, "metrics">): string => {
+  const list = (patterns: GroupSettings["metrics"]["include"]) => patterns.map(({ text }) => text).join(", ")
+  const all = include.length === 0 ? "*" : list(include)
+  return exclude.length === 0 ? all : `${all}, but not ${list(exclude)}`
+}
+
 /**
  * Fails if the stream of a query, a group or a table has the name of a metric with a stream of its own. Destinations do not
  * distinguish names that differ only in upper and lower case.

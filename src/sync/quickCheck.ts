@@ -2,7 +2,8 @@
 import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
-import { discoverNamesQuickly } from "./Discovery.ts"
+import { discoverNamesQuickly, streamNames } from "./Discovery.ts"
+import { checkQueries } from "./queryProbe.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
 
 /** The maximum time to wait for a response. */
@@ -24,8 +25,8 @@ export const layerQuick = Layer.effect(
 )
 
 /**
- * The names of the metrics to read, from the requests that a sync makes first; the patterns that select none; and what kind of
- * server it is, if that is known.
+ * The names of the metrics and of all streams to read, from the requests that a sync makes first; the patterns that select none; and what kind of
+ * server it is, if that is known. Evaluates each query at one point.
  */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
@@ -41,6 +42,8 @@ export const quickCheck = Effect.gen(function* () {
     )
   )
   yield* refuseClockAhead(clock)
+  const streams = yield* streamNames(names)
+  yield* checkQueries(clock.nowMillis)
   const { kind, name } = yield* client.backend
-  return { names, unmatched, backend: kind === "unknown" ? undefined : name }
+  return { names, streams, unmatched, backend: kind === "unknown" ? undefined : name }
 })
