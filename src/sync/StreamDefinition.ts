@@ -35,8 +35,11 @@ export interface GroupStream {
 export interface TableStream {
   readonly _tag: "Table"
   readonly name: string
-  readonly stepSeconds: number
+  /** A second: exemplars are read in windows of seconds. */
+  readonly stepSeconds: 1
   readonly table: TableName
+  /** Select exemplars. */
+  readonly matchers: ReadonlyArray<Matcher>
 }
 
 export type StreamDefinition = MetricStream | QueryStream | GroupStream | TableStream
@@ -58,7 +61,8 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
   const group = groups.find((group) => group.name === name)
   if (group !== undefined) return { _tag: "Group", name, stepSeconds, matchers, metrics: group.metrics }
   const table = tables.find((table) => tableStreamName(table) === name)
-  if (table !== undefined) return { _tag: "Table", name, stepSeconds, table }
+  if (table !== undefined)
+    return { _tag: "Table", name, stepSeconds: 1, table, matchers: table === "exemplars" ? matchers : [] }
   const override = overrideOf(overrides, name)
   return {
     _tag: "Metric",
