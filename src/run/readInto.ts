@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { Contents, DestinationError } from "../destinations/Destination.ts"
 import { recycle } from "../samples/Arena.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
+import type { RowBlock } from "../samples/TableRow.ts"
 import type { ReadEvent, ReadOptions } from "../sync/ReadEvent.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { isChanging, Progress, type StreamSummary } from "./Progress.ts"
@@ -14,6 +15,8 @@ export type EventOf<Tag extends ReadEvent["_tag"]> = Extract<ReadEvent, { readon
 export interface StreamSink {
   /** Appends samples, which the caller may recycle afterwards. */
   readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
+  /** The same for the rows of a table. Only the sink of a table has it. */
+  readonly writeRows?: (blocks: ReadonlyArray<RowBlock>) => Effect.Effect<void, DestinationError>
   /**
    * Handles a checkpoint. `committed`: all samples written so far are part of the destination, now or soon. `pending`: a later
    * checkpoint commits them. `discarded`: another process has written the same ones.
@@ -132,6 +135,14 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
           recycle(block)
         }
         return yield* progress.wrote(name, samples)
+      }
+      case "Rows": {
+        if (sink.writeRows !== undefined) yield* sink.writeRows(event.blocks)
+        for (const block of event.blocks) tally.addRows(block)
+        return yield* progress.wrote(
+          name,
+          event.blocks.reduce((sum, { length }) => sum + length, 0)
+        )
       }
       case "Checkpoint": {
         const outcome = yield* sink.checkpoint(event)

@@ -17,6 +17,7 @@ import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
 import * as QueryRangeSource from "./QueryRangeSource.ts"
 import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
+import { readTables } from "./readTables.ts"
 import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
 import { definitionOf } from "./StreamDefinition.ts"
@@ -42,9 +43,26 @@ export const read = (
   PrometheusError | ConfigError,
   ConnectorConfig | PrometheusClient | StateReader
 > =>
-  Stream.unwrap(Effect.map(makePlan(requests, options), (plans) => readPlanned(plans, options))).pipe(
-    Stream.provide(QueryRangeSource.layer)
-  )
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const settings = yield* ConnectorConfig
+      const plans = yield* makePlan(requests, options)
+      const tables = plans.flatMap((plan) => {
+        const definition = definitionOf(settings, plan.stream)
+        return definition._tag === "Table" ? [{ plan, table: definition.table }] : []
+      })
+      if (tables.length === 0) return readPlanned(plans, options)
+      const isTable = new Set(tables.map(({ plan }) => plan))
+      // First, because a snapshot has the time of the plan.
+      return Stream.concat(
+        readTables(tables, options),
+        readPlanned(
+          plans.filter((plan) => !isTable.has(plan)),
+          options
+        )
+      )
+    })
+  ).pipe(Stream.provide(QueryRangeSource.layer))
 
 /** Reads a plan from the `BlockSource`. */
 export const readPlanned = (

@@ -35,8 +35,11 @@ export interface GroupStream {
 export interface TableStream {
   readonly _tag: "Table"
   readonly name: string
-  readonly stepSeconds: number
+  /** A second: exemplars are read in windows of seconds. */
+  readonly stepSeconds: 1
   readonly table: TableName
+  /** Select exemplars. */
+  readonly matchers: ReadonlyArray<Matcher>
 }
 
 export type StreamDefinition = MetricStream | QueryStream | GroupStream | TableStream
@@ -46,6 +49,9 @@ export type DefiningSettings = Pick<
   Settings,
   "stepSeconds" | "matchers" | "queries" | "groups" | "overrides" | "tables"
 >
+
+/** The rows of tables have times of their own, to the second. */
+const TABLE_STEP = 1
 
 /** The definition of a stream. A stream whose name is not that of a query, a group or a table is a metric. */
 export const definitionOf = (settings: DefiningSettings, name: string): StreamDefinition => {
@@ -58,7 +64,10 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
   const group = groups.find((group) => group.name === name)
   if (group !== undefined) return { _tag: "Group", name, stepSeconds, matchers, metrics: group.metrics }
   const table = tables.find((table) => tableStreamName(table) === name)
-  if (table !== undefined) return { _tag: "Table", name, stepSeconds, table }
+  if (table !== undefined) {
+    const own = table === "exemplars" ? matchers : []
+    return { _tag: "Table", name, stepSeconds: TABLE_STEP, table, matchers: own }
+  }
   const override = overrideOf(overrides, name)
   return {
     _tag: "Metric",
@@ -75,9 +84,8 @@ export const ownStepOf = (
 ): number | undefined => {
   const query = queries.find((query) => query.name === name)
   if (query !== undefined) return query.stepSeconds
-  const isOther =
-    groups.some((group) => group.name === name) || tables.some((table) => tableStreamName(table) === name)
-  return isOther ? undefined : overrideOf(overrides, name)?.stepSeconds
+  if (tables.some((table) => tableStreamName(table) === name)) return TABLE_STEP
+  return groups.some((group) => group.name === name) ? undefined : overrideOf(overrides, name)?.stepSeconds
 }
 
 /** The first override that matches a metric counts. */

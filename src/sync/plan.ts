@@ -130,7 +130,7 @@ export const gridToRead = (settings: GridSettings, nowMillis: number, stepSecond
 export const selectorOf = (definition: StreamDefinition): string =>
   definition._tag === "Query"
     ? definition.expression.text
-    : definition._tag === "Table" || definition.matchers.length === 0
+    : definition.matchers.length === 0
       ? ""
       : render(definition.matchers)
 
@@ -149,6 +149,9 @@ export const plan = (
   return requests.map((request) => {
     const { generationId, mode, name } = request
     const definition = definitionOf(settings, name)
+    if (definition._tag === "Table" && definition.table !== "exemplars") {
+      return planSnapshot(request, states.get(name), nowMillis)
+    }
     const grid = gridToRead(settings, nowMillis, definition.stepSeconds)
     const details = detailedStates && { selector: selectorOf(definition), excluded_labels: excluded }
     const saved = states.get(name)
@@ -163,6 +166,29 @@ export const plan = (
       ...(details === false ? {} : { details }),
       parts: partsOf(grid, resumed, lookbackMillis, detailedStates).map((part) => ({ stream: name, ...part }))
     })
+  })
+}
+
+/**
+ * The plan of a table that shows what the server has now: one point, which is now. A refresh that was stopped after it needs no
+ * other snapshot.
+ */
+const planSnapshot = (
+  { generationId, mode, name }: StreamRequest,
+  saved: StreamState | undefined,
+  nowMillis: number
+): StreamPlan => {
+  const isDone =
+    mode === "full_refresh" && saved?.full_refresh === true && saved.generation_id === generationId
+  const millis = isDone ? saved.timeMillis : nowMillis
+  const grid = { firstMillis: millis, lastMillis: millis, stepMillis: 1000 }
+  return new StreamPlan({
+    stream: name,
+    mode,
+    ...(mode === "incremental" || generationId === undefined ? {} : { generationId }),
+    grid,
+    ...(isDone ? { resumed: saved } : {}),
+    parts: isDone ? [] : [{ stream: name, range: grid, reason: "start" }]
   })
 }
 

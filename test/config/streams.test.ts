@@ -54,8 +54,9 @@ describe("the settings of single streams", () => {
       assert.deepStrictEqual(definitionOf(settings, "prometheus_alerts"), {
         _tag: "Table",
         name: "prometheus_alerts",
-        stepSeconds: 60,
-        table: "alerts"
+        stepSeconds: 1,
+        table: "alerts",
+        matchers: []
       })
       assert.strictEqual(definitionOf(settings, "prometheus_rules")._tag, "Metric")
       assert.deepStrictEqual(definitionOf(settings, "up"), {

@@ -18,7 +18,7 @@ import {
 } from "../tables/manifests.ts"
 import { folded, isOwnColumn } from "../tables/names.ts"
 import { quoteName } from "../tables/quoteSql.ts"
-import type { Shape } from "../tables/shapes.ts"
+import { type Shape, wrongColumns } from "../tables/shapes.ts"
 import { grow, manifestOf } from "../tables/streamTables.ts"
 import type { OpenSchema } from "./openSchema.ts"
 import { CLEAR_CACHE, fromServer, onServer, ownRelations, serverText } from "./postgresDialect.ts"
@@ -185,7 +185,9 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
       tableNames: new Set<string>(),
       shapeOf: (name: string) => alone(shapeOf(name))
     }
-    yield* manifestOf(fresh, stream, "incremental_append_deduped")
+    yield* manifestOf(fresh, stream, "incremental_append_deduped", (shape) =>
+      wrongColumns(shape, layoutOf(stream))
+    )
     database.tables.set(stream, manifest.table)
     const shape = manifest.hasTable ? yield* alone(shapeOf(manifest.table)) : undefined
     return { manifest, labels: shape === undefined ? [] : labelsIn(stream, shape) }

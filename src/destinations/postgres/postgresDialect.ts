@@ -6,7 +6,9 @@
  */
 import { createHash, randomBytes } from "node:crypto"
 import type { Layout } from "../../samples/Layout.ts"
+import type { TableColumn } from "../../samples/TableRow.ts"
 import type { Dialect } from "../tables/Dialect.ts"
+import { jsonHistograms } from "../tables/histograms.ts"
 import {
   DATABASE,
   duckdbColumnOf,
@@ -17,6 +19,9 @@ import {
 } from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import { MAX_NAME_BYTES } from "./address.ts"
+
+/** The version of the tables in a schema. */
+const VERSION = 2
 
 /** What DuckDB keeps of the tables. */
 export const CLEAR_CACHE = "CALL pg_clear_cache()"
@@ -90,6 +95,17 @@ export const ownTypes = (rest: Layout["rest"]): ReadonlyMap<string, string> =>
     [rest, "json"]
   ])
 
+/** PostgreSQL's types of the columns of tables of rows. */
+const rowTypes: Readonly<Record<TableColumn["kind"], string>> = {
+  text: "text",
+  number: "double precision",
+  count: "bigint",
+  time: "timestamp with time zone",
+  object: "json"
+}
+
+const rowColumn = ({ kind, name }: TableColumn): string => `${quoteName(name)} ${rowTypes[kind]}`
+
 const time = (millis: number): string => `to_timestamp(${millis} / 1000.0)`
 
 /** A condition of the server on a time. */
@@ -105,6 +121,7 @@ export const postgresDialect = (schema: string): Dialect => {
   return {
     engine: "DuckDB, which writes to PostgreSQL,",
     place: "schema",
+    version: VERSION,
     about: `${DATABASE}.${inSchema(ownRelations.about)}`,
     streams: `${DATABASE}.${streams}`,
     aboutName: ownRelations.about,
@@ -113,6 +130,7 @@ export const postgresDialect = (schema: string): Dialect => {
     tableName,
     columnOf: postgresColumnOf,
     acceptsText: (text) => !text.includes("\0"),
+    histograms: jsonHistograms,
     qualified: (table) => `${DATABASE}.${inSchema(table)}`,
     // An index on blocks of rows, because a key would slow down each insert. Indexes share the names of tables.
     createTable: (table, rest, labels) => {
@@ -128,6 +146,13 @@ export const postgresDialect = (schema: string): Dialect => {
         )
       ]
     },
+    createRows: (table, columns) => [
+      change(
+        `CREATE TABLE ${inSchema(table)} (${columns.map(rowColumn).join(", ")});
+         CREATE INDEX ${quoteName(`${PREFIX}time_${randomBytes(8).toString("hex")}`)} ON ${inSchema(table)} USING brin (time)`
+      )
+    ],
+    addRowColumn: (table, column) => change(`ALTER TABLE ${inSchema(table)} ADD COLUMN ${rowColumn(column)}`),
     addColumn: (table, column) =>
       change(`ALTER TABLE ${inSchema(table)} ADD COLUMN ${quoteName(column)} text`),
     dropTable: (table) => change(`DROP TABLE IF EXISTS ${inSchema(table)}`),
@@ -155,10 +180,10 @@ export const postgresDialect = (schema: string): Dialect => {
                SELECT ${INSERTED} FROM ${inSchema(table)} WHERE ${INSERTED} IS NOT NULL ORDER BY ${INSERTED} DESC LIMIT ${rows}
              ) AS last
            )`,
-    removeEarlier: (table, range) =>
+    removeEarlier: (table, range, key) =>
       onServer(
         `DELETE FROM ${inSchema(table)} AS old USING (
-           SELECT ctid AS place, row_number() OVER (PARTITION BY series_id, time ORDER BY ${INSERTED} DESC NULLS LAST) AS number
+           SELECT ctid AS place, row_number() OVER (PARTITION BY ${key}, time ORDER BY ${INSERTED} DESC NULLS LAST) AS number
            FROM ${inSchema(table)} WHERE ${timeBetween(range)}
          ) AS later
          WHERE old.ctid = later.place AND later.number > 1`

@@ -1,6 +1,9 @@
 /** Tables of DuckDB itself, and of catalogs whose tables it treats like its own. */
 import type { Layout } from "../../samples/Layout.ts"
+import type { TableColumn } from "../../samples/TableRow.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
+import { structHistograms } from "./histograms.ts"
+import { VERSION } from "./manifests.ts"
 import {
   DATABASE,
   duckdbColumnOf,
@@ -12,6 +15,7 @@ import {
   tableName
 } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
+import { duckdbTypes } from "./staging/StagedTable.ts"
 
 /** A schema or another database may have the same name. */
 const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
@@ -33,6 +37,8 @@ const createTable = (
   return [`CREATE TABLE ${qualified(table)} (${columns.join(", ")})`]
 }
 
+const rowColumn = ({ kind, name }: TableColumn): string => `${quoteName(name)} ${duckdbTypes[kind]}`
+
 /** The first id of so many last rows. */
 const firstOfLast = async (runQuery: RunQuery, table: string, rows: number): Promise<number> => {
   const from = qualified(table)
@@ -51,6 +57,7 @@ const firstOfLast = async (runQuery: RunQuery, table: string, rows: number): Pro
 export const duckdbDialect: Dialect = {
   engine: "DuckDB",
   place: "file",
+  version: VERSION,
   about: `${DATABASE}.${OWN_SCHEMA}.about`,
   streams: `${DATABASE}.${OWN_SCHEMA}.streams`,
   aboutName: `${OWN_SCHEMA}.about`,
@@ -58,8 +65,11 @@ export const duckdbDialect: Dialect = {
   folded,
   tableName,
   columnOf: duckdbColumnOf,
+  histograms: structHistograms,
   qualified,
   createTable,
+  createRows: (table, columns) => [`CREATE TABLE ${qualified(table)} (${columns.map(rowColumn).join(", ")})`],
+  addRowColumn: (table, column) => `ALTER TABLE ${qualified(table)} ADD COLUMN ${rowColumn(column)}`,
   addColumn: (table, column) => `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(column)} VARCHAR`,
   dropTable: (table) => `DROP TABLE IF EXISTS ${qualified(table)}`,
   renameTable: (table, to) => `ALTER TABLE ${qualified(table)} RENAME TO ${quoteName(to)}`,
@@ -69,10 +79,10 @@ export const duckdbDialect: Dialect = {
     `SELECT count(*)::DOUBLE, epoch_ms(min(time))::DOUBLE, epoch_ms(max(time))::DOUBLE FROM ${qualified(table)} WHERE ${where}`,
   lastRows: async (runQuery, table, rows) => `rowid >= ${await firstOfLast(runQuery, table, rows)}`,
   // Rows inserted later have greater ids.
-  removeEarlier: (table, range) => `
+  removeEarlier: (table, range, key) => `
     DELETE FROM ${qualified(table)} AS old USING (
-      SELECT series_id, time, max(rowid) AS id FROM ${qualified(table)} WHERE ${isBetween("time", range)}
-      GROUP BY series_id, time HAVING count(*) > 1
+      SELECT ${key}, time, max(rowid) AS id FROM ${qualified(table)} WHERE ${isBetween("time", range)}
+      GROUP BY ${key}, time HAVING count(*) > 1
     ) AS last
-    WHERE ${isBetween("old.time", range)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`
+    WHERE ${isBetween("old.time", range)} AND old.${key} = last.${key} AND old.time = last.time AND old.rowid < last.id`
 }

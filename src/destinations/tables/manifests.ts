@@ -9,7 +9,7 @@ import { Count, manifestFields } from "../manifest.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
 import { OWN_SCHEMA, type Relation } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
-import { looksLikeOurs, type Shape, wrongColumns } from "./shapes.ts"
+import { hasRows, looksLikeOurs, type Shape, wrongColumns, wrongKeys } from "./shapes.ts"
 
 const tableFields = {
   table: Schema.String,
@@ -37,8 +37,14 @@ export type Manifest = typeof ManifestSchema.Type
 
 const ManifestJson = Schema.fromJsonString(ManifestSchema)
 
-/** The version of this schema. Other versions are refused: tables of version 1 have a primary key. */
-const VERSION = 2
+/** The version of DuckDB's tables. */
+export const VERSION = 3
+
+/** How the tables of earlier versions differ. */
+const earlier: ReadonlyMap<unknown, string> = new Map([
+  [1, "whose tables have primary keys"],
+  [2, "whose histograms are text"]
+])
 
 /** The manifest of a stream from its saved text; undefined if it is damaged. */
 export const manifestFrom = (stream: string, text: unknown): Manifest | undefined => {
@@ -112,7 +118,8 @@ const asFound = (about: About, manifest: Manifest, { relations, shapes }: Found)
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
   const isUsable = (table: string): boolean => {
     const shape = shapeOf(table)
-    return shape !== undefined && wrongColumns(shape, layout).length === 0
+    if (shape === undefined) return false
+    return (hasRows(shape) ? wrongKeys(shape) : wrongColumns(shape, layout)).length === 0
   }
   const { hasTable, next, refreshRows, table } = manifest
   if (next !== undefined && !isUsable(next.table)) {
@@ -190,17 +197,22 @@ const checkAbout = Effect.fnUntraced(function* (
   const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
   const [about] = yield* runQuery(`SELECT * FROM ${dialect.about}`)
   const [version, savedSource, savedLabelColumns] = about ?? []
-  if (typeof version === "number" && version > VERSION) {
+  if (typeof version === "number" && version > dialect.version) {
     return yield* refuse(
       `was written by a newer version of this program. Use that version, or choose another ${place}.`
     )
   }
-  if (version === 1) {
+  const difference = version === dialect.version ? undefined : earlier.get(version)
+  if (difference !== undefined) {
     return yield* refuse(
-      `was written by an earlier build of this program, whose tables have primary keys. Choose another ${place}, and read the streams again into it.`
+      `was written by an earlier build of this program, ${difference}. Choose another ${place}, and read the streams again into it.`
     )
   }
-  if (version !== VERSION || typeof savedSource !== "string" || typeof savedLabelColumns !== "boolean") {
+  if (
+    version !== dialect.version ||
+    typeof savedSource !== "string" ||
+    typeof savedLabelColumns !== "boolean"
+  ) {
     return yield* damage(options, `${dialect.aboutName} is not as this program writes it`)
   }
   const [counted] = yield* runQuery(`SELECT count(*) FROM ${dialect.streams}`)

@@ -1,6 +1,7 @@
 /** The shapes of a database's tables. Users and other tools may have changed them. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import type { Layout } from "../../samples/Layout.ts"
+import { RECORD_ID } from "../../samples/TableRow.ts"
 import { DATABASE, folded, ownColumns } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
 
@@ -17,14 +18,24 @@ const rests: ReadonlyArray<Layout["rest"]> = ["other_labels", "labels"]
 
 /** Our own columns of a table in a layout that are missing, or have another type. */
 export const wrongColumns = ({ wrong }: Shape, { rest }: Pick<Layout, "rest">): ReadonlyArray<string> =>
-  wrong.filter((name) => name === rest || !rests.some((other) => other === name))
+  wrong.filter((name) => name === rest || (name !== RECORD_ID && !rests.some((other) => other === name)))
+
+/** The columns of each table of rows that are missing, or have another type. The others are added where they are missing. */
+export const wrongKeys = ({ wrong }: Shape): ReadonlyArray<string> =>
+  wrong.filter((name) => name === RECORD_ID || name === "time")
+
+/** Whether a table has rows that are not samples. */
+export const hasRows = ({ names }: Shape): boolean =>
+  names.includes(RECORD_ID) && !names.includes("series_id") && !names.includes("special_value")
 
 /** The types of all of our own columns, whatever the layout. */
-export const typesOfAll = <A>(typesOf: (rest: Layout["rest"]) => Iterable<readonly [string, A]>) =>
-  new Map(rests.flatMap((rest) => [...typesOf(rest)]))
+export const typesOfAll = <A>(typesOf: (rest: Layout["rest"]) => Iterable<readonly [string, A]>) => {
+  const types = new Map(rests.flatMap((rest) => [...typesOf(rest)]))
+  return types.set(RECORD_ID, types.get("series_id")!)
+}
 
 /** Columns that tables of other programs are unlikely to have. */
-const MARKS = ["series_id", "special_value"]
+const MARKS = ["series_id", "special_value", RECORD_ID]
 
 /** Whether source-prometheus probably created a table, even if it was changed later. */
 export const looksLikeOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))

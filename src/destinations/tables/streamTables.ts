@@ -6,9 +6,8 @@ import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Run } from "./Dialect.ts"
 import type { Manifest } from "./manifests.ts"
-import { isOwnColumn } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
-import { looksLikeOurs, type Shape, wrongColumns } from "./shapes.ts"
+import { looksLikeOurs, type Shape } from "./shapes.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
 
 /** The table of a stream. It may not exist yet. */
@@ -18,7 +17,12 @@ export const tableOf = (open: TableDatabase, stream: string): string =>
   open.dialect.tableName(stream, open.tableNames)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
-export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stream: string, mode: SyncMode) {
+export const manifestOf = Effect.fnUntraced(function* (
+  open: TableDatabase,
+  stream: string,
+  mode: SyncMode,
+  wrongIn: (shape: Shape) => ReadonlyArray<string>
+) {
   const { folded, place, streamsName } = open.dialect
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
@@ -40,7 +44,7 @@ export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stre
   }
   const problem = isDamaged
     ? `is damaged: ${streamsName} has an entry of ${stream} that this program has not written.`
-    : problemOf(open, known, shape)
+    : problemOf(open, known, shape, wrongIn)
   if (problem === undefined) return known
   if (mode !== "full_refresh_overwrite") {
     return yield* refuse(
@@ -54,15 +58,16 @@ export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stre
 
 /** How the table of a stream differs from its manifest. */
 const problemOf = (
-  { dialect, layoutOf }: TableDatabase,
-  { hasTable, stream, table }: Manifest,
-  shape: Shape | undefined
+  { dialect }: TableDatabase,
+  { hasTable, table }: Manifest,
+  shape: Shape | undefined,
+  wrongIn: (shape: Shape) => ReadonlyArray<string>
 ): string | undefined => {
   if (!hasTable) return undefined
   if (shape === undefined) {
     return `has no table ${quoteName(table)}, but ${dialect.streamsName} says it had: records are missing.`
   }
-  const wrong = wrongColumns(shape, layoutOf(stream))
+  const wrong = wrongIn(shape)
   const last = wrong.at(-1)
   if (last === undefined) return undefined
   const columns =
@@ -79,14 +84,6 @@ export const refreshTable = (open: TableDatabase, table: string): string => {
   open.tableNames.add(folded(name))
   return name
 }
-
-/** The label columns of a table, or none if it does not exist. */
-export const labelsOf = (
-  open: TableDatabase,
-  table: string,
-  { rest }: Layout
-): Effect.Effect<ReadonlyArray<string>, DestinationError> =>
-  Effect.map(open.shapeOf(table), (shape) => shape?.names.filter((name) => !isOwnColumn(rest, name)) ?? [])
 
 /** Creates a table with columns for some labels, or adds the missing columns. */
 export const grow = async (
