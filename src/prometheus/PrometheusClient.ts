@@ -320,7 +320,7 @@ const make = (
           exemplars(
             {
               range,
-              matchers: settings.matchers,
+              matchers: configured,
               excludedLabels: settings.excludedLabels,
               isIncluded: (metric) => isIncluded(settings.metrics, metric)
             },

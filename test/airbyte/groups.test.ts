@@ -100,7 +100,7 @@ describe("groups in a catalog", () => {
       const error = yield* Effect.flip(outputOf(["app_up", "up"], groups("up")))
       assert.strictEqual(
         error.message,
-        "The group up has the name of a metric of the server: rename the group, or exclude the metric with metrics.exclude."
+        "Streams would have the same name: the group up and the metric up. Give the group another name, or exclude the metric with metrics.exclude."
       )
       const { streams } = yield* outputOf(["app_up", "up"], groups("app_up"))
       assert.deepStrictEqual(
