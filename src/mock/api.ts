@@ -330,8 +330,10 @@ const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, p
     const start = yield* timeOf(params, "start", Number.NEGATIVE_INFINITY)
     const end = yield* timeOf(params, "end", nowMillis)
     if (end < start) return yield* Result.fail(badData("end timestamp must not be before start timestamp"))
+    const query = params.get("query") ?? ""
+    if (query === "") return yield* Result.fail(badData("1:1: parse error: no expression found in input"))
     const selector = yield* Result.mapError(
-      parseSelector(params.get("query") ?? "", release >= 3000),
+      parseSelector(query, release >= 3000),
       badData
     )
     const shown = exemplarsBySeries(tables).flatMap(({ exemplars, labels }) => {
