@@ -124,6 +124,7 @@ const preparedForm = {
 const parts = [
   { entry: "src/report/html/reportHtml.ts", file: "report.mjs", plugins: async () => [inlined(await page)] },
   { entry: "src/promql/RegularExpression.ts", file: "regexp.mjs" },
+  { entry: "src/promql/PromqlParser.ts", file: "promql.mjs" },
   { entry: "src/prometheus/http/authentication/awsCredentials.ts", file: "aws.mjs" },
   // Its newer format of modules: a bundler can leave out unused parts of it.
   { entry: "src/destinations/objects/s3Library.ts", file: "s3.mjs", mainFields: ["module", "main"] },

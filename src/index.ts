@@ -29,7 +29,7 @@ export type { Matcher } from "./promql/Matcher.ts"
 
 // Reading: discovery; the samples of one metric; or all events of many streams.
 
-export { type DiscoveredMetric, discover } from "./sync/Discovery.ts"
+export { type DiscoveredStream, discover } from "./sync/Discovery.ts"
 export type { StreamRequest } from "./sync/plan.ts"
 export { read } from "./sync/Read.ts"
 export type { ReadEvent, ReadOptions } from "./sync/ReadEvent.ts"

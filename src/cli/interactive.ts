@@ -4,9 +4,8 @@ import { ConnectorConfig, decodeConfig } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
 import { IsAwaited, PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { secretTexts } from "../prometheus/secretTexts.ts"
-import { discoverSelected, noMetrics } from "../sync/Discovery.ts"
+import { discoverSelected, noMetrics, streamNames, streamsText } from "../sync/Discovery.ts"
 import { layerQuick, quickCheck } from "../sync/quickCheck.ts"
-import { pluralize } from "../text/pluralize.ts"
 import { printable } from "../text/printable.ts"
 import { showMetrics } from "./show.ts"
 import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.ts"
@@ -15,20 +14,20 @@ import { type ExpectedError, reportErrors, stderrLogger } from "./stderrLogger.t
 const check = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
   const { backend, names, unmatched } = yield* quickCheck
-  if (names.length === 0) return yield* noMetrics(settings, unmatched)
+  if (streamNames(settings, names).length === 0) return yield* noMetrics(settings, unmatched)
   const kind = backend === undefined ? "" : ` (${backend})`
   yield* Console.log(
-    printable(`Connected to ${settings.baseUrl}${kind}: it has ${pluralize(names.length, "metric")} to read.`)
+    printable(`Connected to ${settings.baseUrl}${kind}: it has ${streamsText(settings, names)} to read.`)
   )
 })
 
-/** Prints a table of the metrics. */
+/** Prints a table of the streams. */
 const listMetrics = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
-  const { metrics, unmatched } = yield* discoverSelected
-  if (metrics.length === 0) return yield* noMetrics(settings, unmatched)
-  yield* showMetrics(metrics)
-  yield* Effect.logInfo(`${pluralize(metrics.length, "metric")} at ${settings.baseUrl}.`)
+  const { metrics, streams, unmatched } = yield* discoverSelected
+  if (streams.length === 0) return yield* noMetrics(settings, unmatched)
+  yield* showMetrics(streams)
+  yield* Effect.logInfo(`${streamsText(settings, metrics)} at ${settings.baseUrl}.`)
 })
 
 /** Runs a program against the server of a configuration file, and reports its errors. A `client` may replace the settings. */

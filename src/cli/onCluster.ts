@@ -5,6 +5,7 @@ import { parseClusterAddress } from "../cluster/clusterAddress.ts"
 import type { ClusterAddress, ClusterOptions } from "../cluster/PartQueue.ts"
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
+import { patternsText } from "../sync/groups.ts"
 import { stepText } from "../text/figures.ts"
 import { optional, textFlag } from "./flags.ts"
 import type { Target } from "./target.ts"
@@ -35,12 +36,34 @@ export const sharedSettings = (
   destination: targetText(target),
   step: stepText(settings.stepSeconds),
   selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
+  ...(settings.queries.length === 0 ? {} : { queries: queriesText(settings) }),
+  ...(settings.groups.length === 0 ? {} : { groups: groupsText(settings) }),
+  ...(settings.overrides.length === 0 ? {} : { overrides: overridesText(settings) }),
   excluded_labels: Array.from(settings.excludedLabels).sort().join(", "),
   label_columns: settings.labelColumns ? "on" : "off",
   partial_data: settings.partialData,
   damaged_data: settings.damagedData,
   max_source_resolution: settings.maxSourceResolution
 })
+
+const queriesText = ({ queries }: Settings): string =>
+  queries
+    .map(({ expression, name, stepSeconds }) => `${name}${ownStep(stepSeconds)} (${expression.text})`)
+    .join(", ")
+
+const groupsText = ({ groups }: Settings): string =>
+  groups.map((group) => `${group.name} (${patternsText(group)})`).join(", ")
+
+const overridesText = ({ overrides }: Settings): string =>
+  overrides
+    .map(
+      ({ matchers, metrics, stepSeconds }) =>
+        `${metrics.text}${ownStep(stepSeconds)}${matchers === undefined ? "" : ` ${render(matchers)}`}`
+    )
+    .join(", ")
+
+const ownStep = (stepSeconds: number | undefined): string =>
+  stepSeconds === undefined ? "" : ` every ${stepText(stepSeconds)}`
 
 /** The queue of a run. */
 export const layerQueue = (address: ClusterAddress, settings: ClusterOptions["settings"]) =>

@@ -7,7 +7,7 @@ import { summaryJson } from "../report/summaryJson.ts"
 import { summaryText } from "../report/summaryTable.ts"
 import type { DryRun } from "../run/estimate.ts"
 import type { RunSummary } from "../run/Progress.ts"
-import type { DiscoveredMetric } from "../sync/Discovery.ts"
+import type { DiscoveredStream } from "../sync/Discovery.ts"
 import { appearanceOf, paintFor } from "../terminal/Appearance.ts"
 import { print } from "./stdout.ts"
 
@@ -26,7 +26,7 @@ export const showSummary = (run: RunSummary, isJson: boolean) =>
 export const showDryRun = (dryRun: DryRun, isJson: boolean) =>
   show(isJson ? dryRunJson(dryRun) : dryRunText(dryRun, standardOutput()))
 
-export const showMetrics = (metrics: ReadonlyArray<DiscoveredMetric>) =>
+export const showMetrics = (metrics: ReadonlyArray<DiscoveredStream>) =>
   show(metricsTable(metrics, standardOutput().columns))
 
 const show = (text: string): Effect.Effect<void, DestinationError> =>

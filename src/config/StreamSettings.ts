@@ -1,5 +1,6 @@
 /** What the configuration says about single streams: queries, groups, tables, and overrides of metrics. */
 import { Effect, Result } from "effect"
+import { type Expression, parseExpression } from "../promql/Expression.ts"
 import { type Matcher, parse as parseSelector } from "../promql/Matcher.ts"
 import { compilePattern, type MetricFilter, type NamePattern } from "../promql/MetricFilter.ts"
 import type { Config } from "./keys.ts"
@@ -7,7 +8,7 @@ import type { Config } from "./keys.ts"
 /** A stream of the series of a PromQL expression. */
 export interface QuerySettings {
   readonly name: string
-  readonly expression: string
+  readonly expression: Expression
   /** Undefined for the step of all streams. */
   readonly stepSeconds: number | undefined
 }
@@ -64,6 +65,14 @@ export const streamSettingsOf = Effect.fnUntraced(function* ({
   tables = []
 }: Partial<Config>) {
   const problems: Array<string> = []
+  const [parsedQueries, queryProblems] = yield* Effect.partition(
+    queries.map((query, index) => ({ query, index })),
+    ({ index, query: { expression, name, step } }) =>
+      Effect.mapBoth(parseExpression(expression), {
+        onSuccess: (expression): QuerySettings => ({ name, expression, stepSeconds: step }),
+        onFailure: (problem) => `queries[${index}].expression, of the stream ${name}, ${problem}.`
+      })
+  )
   const compiledGroups = yield* Effect.forEach(groups, ({ metrics, name }, index) =>
     Effect.map(compileFilter(metrics, `groups[${index}].metrics`), ([filter, found]): GroupSettings => {
       problems.push(...found)
@@ -83,10 +92,10 @@ export const streamSettingsOf = Effect.fnUntraced(function* ({
       })
   )
   const settings: StreamSettings = {
-    queries: queries.map(({ expression, name, step }) => ({ name, expression, stepSeconds: step })),
+    queries: parsedQueries,
     groups: compiledGroups,
     overrides: compiledOverrides,
     tables: [...new Set(tables)]
   }
-  return [settings, [...problems, ...overrideProblems]] as const
+  return [settings, [...queryProblems, ...problems, ...overrideProblems]] as const
 })

@@ -332,10 +332,7 @@ const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, p
     if (end < start) return yield* Result.fail(badData("end timestamp must not be before start timestamp"))
     const query = params.get("query") ?? ""
     if (query === "") return yield* Result.fail(badData("1:1: parse error: no expression found in input"))
-    const selector = yield* Result.mapError(
-      parseSelector(query, release >= 3000),
-      badData
-    )
+    const selector = yield* Result.mapError(parseSelector(query, release >= 3000), badData)
     const shown = exemplarsBySeries(tables).flatMap(({ exemplars, labels }) => {
       const within = exemplars.filter(({ timeMillis }) => timeMillis >= start && timeMillis <= end)
       if (within.length === 0 || !selector.matches(labels)) return []

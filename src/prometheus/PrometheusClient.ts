@@ -65,21 +65,27 @@ export class PrometheusClient extends Context.Service<
      * backends report this.
      */
     readonly missingSource: Effect.Effect<string | undefined, PrometheusError>
-    /** The distinct metric names of the series that the configured selector and `matchers` select in a range. */
+    /**
+     * The distinct metric names of the series that `matchers` and `selector` select in a range. The latter is by default that of the
+     * configuration.
+     */
     readonly metricNames: (
       range: TimeRange,
-      matchers?: ReadonlyArray<Matcher>
+      matchers?: ReadonlyArray<Matcher>,
+      selector?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
     /** The distinct values of a label of those series. */
     readonly labelValues: (
       label: string,
       range: TimeRange,
-      matchers?: ReadonlyArray<Matcher>
+      matchers?: ReadonlyArray<Matcher>,
+      selector?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
     /** The distinct label names of those series, without `__name__`. */
     readonly labelNames: (
       range: TimeRange,
-      matchers?: ReadonlyArray<Matcher>
+      matchers?: ReadonlyArray<Matcher>,
+      selector?: ReadonlyArray<Matcher>
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
@@ -154,7 +160,7 @@ const make = (
       Effect.tapError(({ reason }) => heard(reason))
     )
   const retries = retryPolicy(settings.maxRetries, "", () => isFirst)
-  const { matchers: selector, partialData } = settings
+  const { matchers: configured, partialData } = settings
   const spanOf = (request: ApiRequest) => requestSpan(settings.baseUrl, request, mask)
 
   const withSpan = (name: string, { request }: Api.Endpoint<unknown>) =>
@@ -277,15 +283,15 @@ const make = (
     now: Effect.map(clock, ({ nowMillis }) => nowMillis),
     backend,
     missingSource,
-    metricNames: (range, matchers) =>
+    metricNames: (range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>
         call("metricNames", Api.labelValues(METRIC_NAME, range, { matchers, selector }, exactness))
       ),
-    labelValues: (label, range, matchers) =>
+    labelValues: (label, range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>
         call("labelValues", Api.labelValues(label, range, { matchers, selector }, exactness))
       ),
-    labelNames: (range, matchers) =>
+    labelNames: (range, matchers, selector = configured) =>
       Effect.flatMap(exactness, (exactness) =>
         call("labelNames", Api.labelNames(range, { matchers, selector }, exactness))
       ),
@@ -314,7 +320,7 @@ const make = (
           exemplars(
             {
               range,
-              matchers: selector,
+              matchers: configured,
               excludedLabels: settings.excludedLabels,
               isIncluded: (metric) => isIncluded(settings.metrics, metric)
             },

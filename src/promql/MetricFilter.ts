@@ -60,6 +60,10 @@ export const isIncluded = (filter: MetricFilter, name: string): boolean =>
   (filter.include.length === 0 || filter.include.some((pattern) => pattern.test(name))) &&
   !filter.exclude.some((pattern) => pattern.test(name))
 
+/** Whether a filter excludes every metric, for example because only queries are read. */
+export const excludesAll = ({ exclude }: MetricFilter): boolean =>
+  exclude.some(({ text }) => text === "*" || text === ".*" || text === ".+")
+
 /** The metrics that are included by name and not excluded, and whether nothing else is included. */
 export const exactNames = (
   filter: MetricFilter

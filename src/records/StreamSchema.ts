@@ -105,5 +105,13 @@ export const describeMetric = (metadata: MetricMetadata | undefined): string => 
     .join(" ")
 }
 
+/** The expression of a query in one line. */
+export const describeQuery = (expression: string): string =>
+  `PromQL: ${truncateText(expression.replace(/\s+/g, " ").trim(), MAX_PART_CHARACTERS)}`
+
+/** The patterns of a group in one line. Its metrics change, and each change would be one of the catalog. */
+export const describeGroup = (patterns: string): string =>
+  `Metrics: ${truncateText(patterns, MAX_PART_CHARACTERS)}`
+
 /** A help text is a sentence or two. Every copy of the catalog would contain a longer one. */
 const MAX_PART_CHARACTERS = 2001

@@ -1,7 +1,8 @@
 /** The interactive output of `discover`: a table of the metrics of a server. */
-import type { DiscoveredMetric } from "../sync/Discovery.ts"
+import type { DiscoveredStream } from "../sync/Discovery.ts"
 import { fittingLines } from "../terminal/table.ts"
 import { truncate } from "../terminal/textWidth.ts"
+import { pluralize } from "../text/pluralize.ts"
 import { printable, printableName } from "../text/printable.ts"
 
 /** The maximum width of a help text, or of a list of labels. */
@@ -11,13 +12,11 @@ const MAX_CELL = 60
 const MIN_CELL = 10
 
 /** A table for a terminal of `columns`. The help is truncated first and then omitted, followed by the labels. */
-export const metricsTable = (metrics: ReadonlyArray<DiscoveredMetric>, columns: number): string => {
-  const rows = metrics.map(({ labels, metadata, name }) => [
-    printableName(name),
-    cell(metadata?.type ?? ""),
-    cell(labelList(labels)),
-    cell(metadata?.help ?? "")
-  ])
+export const metricsTable = (metrics: ReadonlyArray<DiscoveredStream>, columns: number): string => {
+  const rows = metrics.map((stream) => {
+    const [type, help] = describe(stream)
+    return [printableName(stream.name), cell(type), cell(labelList(stream.labels)), cell(help)]
+  })
   const header = ["METRIC", "TYPE", "LABELS", "HELP"]
   const firstColumns = (count: number) => () => ({
     header: header.slice(0, count),
@@ -25,6 +24,17 @@ export const metricsTable = (metrics: ReadonlyArray<DiscoveredMetric>, columns: 
     ...(count > 2 ? { cut: { column: header[count - 1]!, least: MIN_CELL } } : {})
   })
   return fittingLines([4, 3, 2].map(firstColumns), Math.max(1, columns - 1)).join("\n")
+}
+
+/** The type and the help of a metric, or what a stream is otherwise. */
+const describe = ({
+  expression,
+  group,
+  metadata
+}: DiscoveredStream): readonly [type: string, help: string] => {
+  if (expression !== undefined) return ["query", expression]
+  if (group !== undefined) return ["group", `${pluralize(group.metrics, "metric")}: ${group.patterns}`]
+  return [metadata?.type ?? "", metadata?.help ?? ""]
 }
 
 const cell = (text: string): string => truncate(printable(text, 4 * MAX_CELL), MAX_CELL)

@@ -6,6 +6,7 @@ import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginn
 import { makePlan } from "../sync/makePlan.ts"
 import { ownerOf, type SyncPart } from "../sync/parts.ts"
 import type { StreamPlan } from "../sync/plan.ts"
+import { definitionOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, pointCount } from "../sync/TimeGrid.ts"
 import { afterResponse, initial } from "../sync/WindowSize.ts"
 import { largest } from "../text/largest.ts"
@@ -73,7 +74,9 @@ export const estimate = Effect.fnUntraced(function* (
   { destination, mode, source }: Record<"source" | "destination", string> & { readonly mode: SyncMode },
   toEstimate?: PartsToEstimate
 ) {
-  const { concurrency, stepSeconds } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
+  const { concurrency, stepSeconds } = settings
+  const isTable = (name: string) => definitionOf(settings, name)._tag === "Table"
   const plans = yield* makePlan(
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
     { detailedStates: true }
@@ -83,7 +86,10 @@ export const estimate = Effect.fnUntraced(function* (
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
+        // A table has no series, and its rows cannot be counted.
+        isTable(name)
+          ? Effect.succeed(parts.length === 0 ? [] : [tableRange(parts[0]!.range)])
+          : Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
         (ranges) => {
           const estimates = ranges.map(({ estimate }) => estimate)
           return {
@@ -102,14 +108,14 @@ export const estimate = Effect.fnUntraced(function* (
     source,
     destination,
     stepSeconds,
-    span: spanOf(plans),
+    span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
     streams: found.map(({ stream }) => stream)
   }
   if (toEstimate === undefined) return dryRun
   return {
     ...dryRun,
     parts: yield* estimateParts(
-      plans,
+      plans.filter(({ stream }) => !isTable(stream)),
       new Map(found.map(({ ranges, stream }) => [stream.name, ranges])),
       toEstimate
     )
@@ -181,6 +187,7 @@ const samplesWithin = ({ counts, probed }: EstimatedRange, range: GridRange): nu
  */
 const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRange, hints: BeginningHints) {
   const all = yield* estimateAll(name, range)
+  if (definitionOf(yield* ConnectorConfig, name)._tag !== "Metric") return all
   const before = { ...range, lastMillis: all.firstMillis ?? range.lastMillis }
   if (pointCount(before) <= SEARCHED_POINTS) return all
   const firstMillis = yield* firstPoint(name, range, hints)
@@ -191,6 +198,13 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
     ...later,
     estimate: { ...estimate, points: pointCount(range), windows: estimate.windows + 1 }
   }
+})
+
+/** A table takes one query. */
+const tableRange = (range: GridRange): EstimatedRange => ({
+  estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
+  probed: range,
+  counts: new Map()
 })
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {

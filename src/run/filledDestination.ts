@@ -3,10 +3,13 @@ import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import type { Destination, SyncMode } from "../destinations/Destination.ts"
 import type { SharedDestination } from "../destinations/SharedDestination.ts"
-import { render } from "../promql/Matcher.ts"
+import { tableStreams } from "../prometheus/tables/schemas.ts"
 import { uncovered } from "../sync/coverage.ts"
+import { selectorOf } from "../sync/plan.ts"
 import type { StateReader } from "../sync/StateStore.ts"
+import { definitionOf, ownStepOf } from "../sync/StreamDefinition.ts"
 import { labelsDigest, type StreamState } from "../sync/StreamState.ts"
+import { truncateText } from "../text/excerpt.ts"
 import { stepText } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -38,13 +41,22 @@ export const fitSettings = Effect.fnUntraced(function* (
       return state === undefined ? [] : [[name, state] as const]
     })
   )
-  const stepSeconds = yield* chooseStep(settings, filling, states, selected)
-  if (!filling.isStepGiven && states.size > 0) {
+  // Tables of earlier runs have no step.
+  const isGeneral = (name: string) =>
+    ownStepOf(settings, name) === undefined && (!tableStreams.has(name) || names.includes(name))
+  const [all, general] = [only(states, isGeneral), only(selected, isGeneral)]
+  const stepSeconds = yield* chooseStep(settings, filling, all, general)
+  if (!filling.isStepGiven && all.size > 0) {
     yield* Effect.logInfo(
       `No step is given, so the run takes the step of ${filling.destination}: ${stepText(stepSeconds)}.`
     )
   }
   const fitted: Settings = { ...settings, stepSeconds }
+  yield* refuseOwnSteps(
+    fitted,
+    filling,
+    only(selected, (name) => ownStepOf(settings, name) !== undefined)
+  )
   yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
   if (filling.mode.startsWith("incremental")) {
     yield* Effect.forEach(earlierStart(fitted, filling, selected), (text) => Effect.logInfo(text))
@@ -53,6 +65,26 @@ export const fitSettings = Effect.fnUntraced(function* (
 })
 
 type States = ReadonlyMap<string, StreamState>
+
+const only = (states: States, isMeant: (name: string) => boolean): States =>
+  new Map([...states].filter(([name]) => isMeant(name)))
+
+/** Fails if a stream with a step of its own has rows with another one. A refresh replaces them. */
+const refuseOwnSteps = (
+  settings: Settings,
+  { destination, mode }: Filling,
+  states: States
+): Effect.Effect<void, ConfigError> => {
+  const others = [...states].filter(([name, { step }]) => step !== definitionOf(settings, name).stepSeconds)
+  const [first] = others
+  if (first === undefined || mode === "full_refresh_overwrite") return Effect.void
+  const [name, { step }] = first
+  return Effect.fail(
+    new ConfigError({
+      message: `The step of ${name} is ${stepText(definitionOf(settings, name).stepSeconds)}, but ${destination} has rows of ${listNames(others.map(([name]) => name))} with a step of ${stepText(step)}. Rows of two steps cannot be distinguished later. Set its step to ${flagText(step)}, choose another destination with --to, or read everything again with --full-refresh.`
+    })
+  )
+}
 
 /** The latest states of all streams: of incremental runs, or otherwise of a stopped refresh. Damaged ones fail later. */
 export const statesIn = ({ states, streams }: Destination["Service"]) =>
@@ -125,26 +157,36 @@ export const listNames = (names: ReadonlyArray<string>): string =>
 
 /** How a run differs from those that filled the destination, as sentences. */
 const differences = (
-  { excludedLabels, matchers }: Settings,
+  settings: Settings,
   { destination, mode }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
-  const selector = matchers.length === 0 ? "" : render(matchers)
+  const { excludedLabels } = settings
   const excluded = labelsDigest(excludedLabels)
-  const others = (of: (state: StreamState) => string | undefined, now: string) =>
-    [...selected].filter(([, state]) => (of(state) ?? now) !== now)
   const difference = (found: ReadonlyArray<readonly [string, StreamState]>, now: string, then: string) =>
     found.length === 0
       ? []
       : [
           `${now}, but ${listNames(found.map(([name]) => name))} in ${destination} ${found.length === 1 ? "was" : "were"} filled with ${then}. ${mode === "full_refresh_overwrite" ? "The full refresh replaces those rows." : "The existing rows stay unchanged, and only new rows follow the present choice. For the same choice in all rows, run with --full-refresh or into another destination."}`
         ]
-  const bySelector = others((state) => state.selector, selector)
-  const before = [...new Set(bySelector.map(([, state]) => shown(state.selector ?? "")))]
+  /** Each choice of the present settings, with the streams that were filled with another one. */
+  const changed = Map.groupBy(
+    [...selected].filter(
+      ([name, { selector }]) => (selector ?? selectionOf(settings, name)) !== selectionOf(settings, name)
+    ),
+    ([name]) =>
+      `The ${definitionOf(settings, name)._tag === "Query" ? "expression" : "selector"} is ${shown(selectionOf(settings, name))}`
+  )
   return [
-    ...difference(bySelector, `The selector is ${shown(selector)}`, before.join(" and ")),
+    ...Array.from(changed).flatMap(([now, streams]) =>
+      difference(
+        streams,
+        now,
+        [...new Set(streams.map(([, { selector = "" }]) => shown(selector)))].join(" and ")
+      )
+    ),
     ...difference(
-      others((state) => state.excluded_labels, excluded),
+      [...selected].filter(([, state]) => (state.excluded_labels ?? excluded) !== excluded),
       excludedLabels.size === 0
         ? "No label is excluded"
         : `${pluralize(excludedLabels.size, "label")} ${excludedLabels.size === 1 ? "is" : "are"} excluded (${[...excludedLabels].join(", ")})`,
@@ -153,17 +195,22 @@ const differences = (
   ]
 }
 
-const shown = (text: string): string => (text === "" ? "empty" : text)
+const selectionOf = (settings: Settings, name: string): string => selectorOf(definitionOf(settings, name))
+
+const shown = (text: string): string => (text === "" ? "empty" : truncateText(text, MAX_SHOWN_CHARACTERS))
+
+/** An expression may have any length. */
+const MAX_SHOWN_CHARACTERS = 300
 
 /** The gaps of streams that the run fills, as a sentence: before the rows, if the start was moved back, or between them. */
 const earlierStart = (
-  { startMillis, stepSeconds }: Settings,
+  settings: Settings,
   { isDryRun = false }: Filling,
   selected: States
 ): ReadonlyArray<string> => {
-  const stepMillis = stepSeconds * 1000
-  const firstMillis = Math.ceil(startMillis / stepMillis) * stepMillis
   const behind = [...selected].flatMap(([name, { covered }]) => {
+    const stepMillis = definitionOf(settings, name).stepSeconds * 1000
+    const firstMillis = Math.ceil(settings.startMillis / stepMillis) * stepMillis
     const lastMillis = covered.at(-1)?.lastMillis ?? Number.NEGATIVE_INFINITY
     const gaps = uncovered({ firstMillis, lastMillis, stepMillis }, covered)
     return gaps.length === 0 ? [] : [{ name, from: gaps[0]!.firstMillis, to: gaps.at(-1)!.lastMillis }]

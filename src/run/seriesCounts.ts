@@ -6,9 +6,14 @@ import type { Contents } from "../destinations/Destination.ts"
 import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { metricSelector } from "../promql/Matcher.ts"
+import { countOf } from "../promql/Expression.ts"
+import { metricSelector, render } from "../promql/Matcher.ts"
 import { numberAt, type SampleBlock, textAt } from "../samples/Sample.ts"
 import { type BeginningHints, firstPoint, SEARCHED_POINTS } from "../sync/beginning.ts"
+import { listedGroups } from "../sync/listedGroups.ts"
+import { cutNames, nameLimitsOf } from "../sync/metricParts.ts"
+import { ofMetrics } from "../sync/SeriesPart.ts"
+import { definitionOf, type GroupStream, type StreamDefinition } from "../sync/StreamDefinition.ts"
 import { type GridRange, halve, pointCount, takePoints } from "../sync/TimeGrid.ts"
 import { MAX_POINTS } from "../sync/WindowSize.ts"
 import { beginning } from "../text/excerpt.ts"
@@ -20,7 +25,57 @@ const MAX_COUNT = 1e12
  * Counts the series of a metric at the points of a range, which must not be more than one query returns. Points without series
  * are omitted. Times are milliseconds.
  */
-export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: GridRange) {
+export const seriesCounts = Effect.fnUntraced(function* (stream: string, range: GridRange) {
+  const definition = definitionOf(yield* ConnectorConfig, stream)
+  if (definition._tag !== "Group") return yield* countSeries(stream, definition, range)
+  const { kind } = yield* Effect.flatMap(PrometheusClient, ({ backend }) => backend)
+  const metrics = (yield* listedGroups).get(stream) ?? []
+  const counted = yield* Effect.forEach(cutNames(metrics, nameLimitsOf(kind)), (list) =>
+    countMetrics(definition, list, range)
+  )
+  return sumOfCounts(counted)
+})
+
+/** The counts of series at some points. */
+interface Counted {
+  readonly times: ReadonlyArray<number>
+  readonly counts: ReadonlyArray<number>
+}
+
+const sumOfCounts = (counted: ReadonlyArray<Counted>): Counted => {
+  const sums = new Map<number, number>()
+  for (const { counts, times } of counted) {
+    for (const [i, time] of times.entries()) sums.set(time, (sums.get(time) ?? 0) + counts[i]!)
+  }
+  const times = [...sums.keys()].sort((a, b) => a - b)
+  return { times, counts: times.map((time) => sums.get(time)!) }
+}
+
+/** Counts the series of some metrics of a group. If the server refuses, fewer metrics at once. */
+const countMetrics = (
+  group: GroupStream,
+  metrics: ReadonlyArray<string>,
+  range: GridRange
+): Effect.Effect<Counted, PrometheusError, ConnectorConfig | PrometheusClient> =>
+  Effect.catchIf(
+    countSeries(group.name, { ...group, matchers: [ofMetrics(metrics), ...group.matchers] }, range),
+    ({ policy }) => policy.action === "split" && metrics.length > 1,
+    () => {
+      const middle = Math.ceil(metrics.length / 2)
+      return Effect.map(
+        Effect.forEach([metrics.slice(0, middle), metrics.slice(middle)], (half) =>
+          countMetrics(group, half, range)
+        ),
+        sumOfCounts
+      )
+    }
+  )
+
+const countSeries = Effect.fnUntraced(function* (
+  stream: string,
+  definition: StreamDefinition,
+  range: GridRange
+) {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const { latestSample } = yield* client.backend
@@ -28,7 +83,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
   const most = pointCount(range)
   return yield* client
     .queryRange({
-      query: `count(${latestSample(metricSelector(metric, settings.matchers))})`,
+      query: countExpression(definition, latestSample),
       startMillis: firstMillis,
       endMillis: lastMillis,
       stepMillis
@@ -37,7 +92,7 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
       Effect.flatMap(
         Stream.runFoldEffect(
           () => ({ times: [] as Array<number>, counts: [] as Array<number> }),
-          (found, block) => addCounts(metric, found, block, most)
+          (found, block) => addCounts(stream, found, block, most)
         )
       ),
       Effect.timeoutOrElse({
@@ -46,14 +101,26 @@ export const seriesCounts = Effect.fnUntraced(function* (metric: string, range: 
           Effect.fail(
             new PrometheusError({
               reason: "Timeout",
-              summary: `The number of series of ${metric} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
+              summary: `The number of series of ${stream} did not arrive within ${settings.requestTimeoutMillis / 1000} s.`
             })
           )
       }),
       Effect.scoped,
-      Effect.retry(retryPolicy(settings.maxRetries, `${metric}: `))
+      Effect.retry(retryPolicy(settings.maxRetries, `${stream}: `))
     )
 })
+
+/** The expression for the number of series of a stream at each point. */
+const countExpression = (
+  definition: StreamDefinition,
+  latestSample: (selector: string) => string
+): string => {
+  if (definition._tag === "Query") return countOf(definition.expression)
+  // The matchers name some of its metrics.
+  if (definition._tag === "Group") return `count(${latestSample(render(definition.matchers))})`
+  const matchers = definition._tag === "Table" ? [] : definition.matchers
+  return `count(${latestSample(metricSelector(definition.name, matchers))})`
+}
 
 /** The number of points, spread over the range, at which the series of a metric are counted. */
 const PROBES = 48
@@ -106,6 +173,7 @@ export const serverRows = Effect.fnUntraced(function* (
   range: GridRange,
   hints: BeginningHints = {}
 ) {
+  const isMetric = definitionOf(yield* ConnectorConfig, metric)._tag === "Metric"
   const windows: Array<Contents> = []
   /** How many windows in a row were empty. The first empty one is reason enough. */
   let quiet = QUIET_WINDOWS - 1
@@ -115,7 +183,7 @@ export const serverRows = Effect.fnUntraced(function* (
     windows.push(counted)
     quiet = counted.rows > 0 ? 0 : quiet + 1
     rest = next
-    if (quiet > 0 && quiet % QUIET_WINDOWS === 0 && pointCount(next) > SEARCHED_POINTS) {
+    if (isMetric && quiet > 0 && quiet % QUIET_WINDOWS === 0 && pointCount(next) > SEARCHED_POINTS) {
       rest = { ...next, firstMillis: yield* firstPoint(metric, next, hints) }
     }
   }

@@ -1,15 +1,17 @@
-/** Discovery: the metrics of the configured range, each with its labels and its metadata. */
+/** Discovery: the metrics of the configured range and the configured queries, each with its labels. */
 import { Duration, Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { TimeRange } from "../prometheus/RangeQuery.ts"
 import { hasLabel, ofMetric } from "../promql/Matcher.ts"
-import { exactNames, isIncluded } from "../promql/MetricFilter.ts"
+import { exactNames, excludesAll, isIncluded } from "../promql/MetricFilter.ts"
 import { formatSecond, formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { allSourcesRespond } from "./allSourcesRespond.ts"
+import { groupMetrics, patternsText } from "./groups.ts"
 import {
   addNames,
   addNamesOfParts,
@@ -22,15 +24,22 @@ import {
   tooMany,
   warnOfLimit
 } from "./listNames.ts"
+import { queryLabels } from "./queryProbe.ts"
 import { warnOfClock, warnOfConnection } from "./syncWarnings.ts"
 import { unlistedNames, unmatchedPatterns, youngNames } from "./unlistedNames.ts"
 
-/** A metric that can be read. */
-export interface DiscoveredMetric {
+/** A stream that can be read. */
+export interface DiscoveredStream {
   readonly name: string
-  /** Sorted, without `__name__` and labels that the configuration excludes. */
+  /** Sorted, without labels that the configuration excludes. Only a query has the label `__name__`, if its result has it. */
   readonly labels: ReadonlyArray<string>
   readonly metadata: MetricMetadata | undefined
+  /** The PromQL expression of a query. */
+  readonly expression?: string
+  /** The patterns of a group, and how many metrics it has. */
+  readonly group?: { readonly patterns: string; readonly metrics: number }
+  /** Which of the server's own tables it is. */
+  readonly table?: TableName
 }
 
 /** No destination supports a longer name, and no exporter has one. */
@@ -95,7 +104,7 @@ const QUICK_NAMES = 20_000
  */
 const discoverWith = Effect.fnUntraced(function* (
   isQuick: boolean
-): Effect.fn.Return<DiscoveredNames, PrometheusError, ConnectorConfig | PrometheusClient> {
+): Effect.fn.Return<DiscoveredNames, PrometheusError | ConfigError, ConnectorConfig | PrometheusClient> {
   const settings = yield* ConnectorConfig
   const client = yield* PrometheusClient
   const clock = yield* client.clock
@@ -106,6 +115,9 @@ const discoverWith = Effect.fnUntraced(function* (
     yield* Effect.logWarning(
       `start_date is ${formatTime(settings.startMillis)}, but the server's clock shows ${formatSecond(now)}: nothing can be read before that date. Metrics of the last day are listed instead.`
     )
+  }
+  if (excludesAll(settings.metrics)) {
+    return { clock, range, names: [], unmatched: [], lists: undefined, isUnlisted: false }
   }
   const exact = exactNames(settings.metrics)
   const all = new NameSet()
@@ -129,14 +141,9 @@ const discoverWith = Effect.fnUntraced(function* (
     yield* Effect.logWarning(
       `${accepted.summary} The metrics of metrics.include are read without a list of all metrics, because each is named exactly.`
     )
-    return {
-      clock,
-      range,
-      names: exact.names.toSorted(),
-      unmatched: [],
-      lists: undefined,
-      isUnlisted: true
-    }
+    const names = exact.names.toSorted()
+    yield* refuseClashes(names)
+    return { clock, range, names, unmatched: [], lists: undefined, isUnlisted: true }
   }
   yield* allSourcesRespond(client.missingSource)
   yield* warnOfLimit("metrics", all.names.size, backend)
@@ -172,9 +179,60 @@ const discoverWith = Effect.fnUntraced(function* (
     )
   }
   const names = usable.filter((name) => isIncluded(settings.metrics, name)).sort()
+  yield* refuseClashes(names)
   const unmatched = unmatchedPatterns(settings.metrics, usable)
   if (names.length > 0) yield* Effect.forEach(unmatched, (sentence) => Effect.logWarning(sentence))
   return { clock, range, names, unmatched, lists, isUnlisted: false }
+})
+
+type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries" | "tables">
+
+/** How many streams of each kind there are to read, for a sentence. */
+export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<string>): string => {
+  const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const { queries, tables } = settings
+  const kinds = [
+    ...(groups.size > 0
+      ? [`${pluralize(groups.size, "group")} of ${pluralize(metrics.length - ungrouped.length, "metric")}`]
+      : []),
+    ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : []),
+    ...(tables.length > 0 ? [pluralize(tables.length, "table")] : [])
+  ]
+  const all =
+    ungrouped.length > 0 || kinds.length === 0 ? [pluralize(ungrouped.length, "metric"), ...kinds] : kinds
+  return [all.slice(0, -1).join(", "), ...all.slice(-1)].filter((text) => text !== "").join(" and ")
+}
+
+/** The names of all streams to read: the metrics outside of groups, the groups with metrics, the queries and the tables. */
+export const streamNames = (
+  settings: StreamSettings,
+  metrics: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const { groups, ungrouped } = groupMetrics(settings, metrics)
+  const queries = settings.queries.map(({ name }) => name)
+  return [...ungrouped, ...groups.keys(), ...queries, ...settings.tables.map(tableStreamName)]
+}
+
+/** Fails if a query, a group or a table has the name of a metric with a stream of its own. */
+const refuseClashes = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
+  const settings = yield* ConnectorConfig
+  const { groups, queries, tables } = settings
+  if (queries.length + groups.length + tables.length === 0) return
+  const names = new Set(groupMetrics(settings, metrics).ungrouped)
+  const clashes = [
+    ...queries.map(({ name }) => ({ kind: "query", name })),
+    ...groups.map(({ name }) => ({ kind: "group", name })),
+    ...tables.map((table) => ({ kind: "table", name: tableStreamName(table) }))
+  ].filter(({ name }) => names.has(name))
+  if (clashes.length === 0) return
+  return yield* new ConfigError({
+    message: clashes
+      .map(
+        ({ kind, name }) =>
+          `The ${kind} ${name} has the name of a metric of the server: ${kind === "table" ? "remove it from tables" : `rename the ${kind}`}, or exclude the metric with metrics.exclude.`
+      )
+      .join(" ")
+  })
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
@@ -190,13 +248,16 @@ const isAboutLists = ({ policy, reason }: PrometheusError): boolean =>
   reason === "PartialResponse" ||
   policy.action === "split"
 
-/** Discovers all metrics with their labels and metadata, and the patterns that select none. */
+/** Discovers all streams with their labels and metadata, and the patterns that select no metric. */
 export const discoverSelected = Effect.gen(function* () {
-  const { excludedLabels, labelColumns } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
+  const { excludedLabels, labelColumns } = settings
   const client = yield* PrometheusClient
   yield* warnOfConnection
-  const discovered = yield* discoverNames
-  const { clock, names, unmatched } = discovered
+  const all = yield* discoverNames
+  const { clock, unmatched } = all
+  const { groups, ungrouped: names } = groupMetrics(settings, all.names)
+  const discovered: DiscoveredNames = { ...all, names }
   yield* warnOfClock(clock)
   const [metadata, labels] = yield* Effect.all(
     // With one object for all labels, their names are not needed.
@@ -208,24 +269,77 @@ export const discoverSelected = Effect.gen(function* () {
     names,
     Effect.fnUntraced(function* (name) {
       const all = (labels.get(name) ?? []).filter((label) => !excludedLabels.has(label))
-      if (all.length > MAX_LABEL_COLUMNS) {
-        yield* Effect.logWarning(
-          `${name} has ${pluralize(all.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
-        )
-      }
-      const metric: DiscoveredMetric = {
+      const metric: DiscoveredStream = {
         name,
-        labels: all.toSorted().slice(0, MAX_LABEL_COLUMNS),
+        labels: yield* limited(name, all),
         metadata: findMetadata(metadata, name)
       }
       return metric
     })
   )
-  return { metrics, unmatched }
+  const grouped = settings.groups.flatMap((group): ReadonlyArray<DiscoveredStream> => {
+    const { name } = group
+    const members = groups.get(name)
+    if (members === undefined) return []
+    return [
+      {
+        name,
+        labels: [],
+        metadata: undefined,
+        group: { patterns: patternsText(group), metrics: members.length }
+      }
+    ]
+  })
+  return {
+    streams: [
+      ...metrics,
+      ...grouped,
+      ...(yield* discoverQueries(discovered)),
+      ...settings.tables.map(
+        (table): DiscoveredStream => ({
+          name: tableStreamName(table),
+          labels: [],
+          metadata: undefined,
+          table
+        })
+      )
+    ],
+    metrics: all.names,
+    unmatched
+  }
 })
 
-/** Discovers all metrics with their labels and metadata. */
-export const discover = Effect.map(discoverSelected, ({ metrics }) => metrics)
+/** The queries with the labels of their results. */
+const discoverQueries = Effect.fnUntraced(function* ({ clock: { nowMillis } }: DiscoveredNames) {
+  const settings = yield* ConnectorConfig
+  return yield* Effect.forEach(
+    settings.queries,
+    Effect.fnUntraced(function* ({ expression, name }) {
+      const labels = yield* queryLabels(settings, name, nowMillis)
+      const query: DiscoveredStream = {
+        name,
+        labels: yield* limited(name, labels),
+        metadata: undefined,
+        expression: expression.text
+      }
+      return query
+    }),
+    { concurrency: settings.concurrency }
+  )
+})
+
+/** The labels that have columns, sorted. */
+const limited = Effect.fnUntraced(function* (name: string, labels: ReadonlyArray<string>) {
+  if (labels.length > MAX_LABEL_COLUMNS) {
+    yield* Effect.logWarning(
+      `${name} has ${pluralize(labels.length, "label")}. The first ${MAX_LABEL_COLUMNS} have columns of their own, the others are found in other_labels.`
+    )
+  }
+  return labels.toSorted().slice(0, MAX_LABEL_COLUMNS)
+})
+
+/** Discovers all streams with their labels and metadata. */
+export const discover = Effect.map(discoverSelected, ({ streams }) => streams)
 
 type Labels = ReadonlyArray<string>
 

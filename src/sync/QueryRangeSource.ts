@@ -1,5 +1,5 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, References, Stream } from "effect"
+import { Context, Effect, Layer, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -8,11 +8,12 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
 import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
-import { discoverNames } from "./Discovery.ts"
 import { makeExplainer } from "./explainEmpty.ts"
 import { groupSource } from "./groupSource.ts"
-import { groupMetrics } from "./groups.ts"
+import { listedGroups } from "./listedGroups.ts"
+import { aboutQuery } from "./queryProbe.ts"
 import type { PartIndex } from "./SeriesPart.ts"
+import type { QueryStream } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
 /** How many labels whose names are not plain are tried. Each costs a request. */
@@ -30,15 +31,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
-    /** The metrics of the groups, as the server lists them now: some may have come after the catalog was made. */
-    const grouped = yield* Effect.cached(
-      discoverNames.pipe(
-        // Discovery has logged what is worth it.
-        Effect.provideService(References.MinimumLogLevel, "None"),
-        Effect.map(({ names }) => groupMetrics(settings, names)),
-        Effect.provide(services)
-      )
-    )
+    const groups = yield* Effect.cached(Effect.provide(listedGroups, services))
     return BlockSource.of({
       open: (definition) => {
         const series = new SeriesCache()
@@ -55,17 +48,33 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             ...(lookbackMillis === undefined ? {} : { lookbackMillis }),
             series
           })
+        const indexIn = (range: GridRange, series: IndexedSeries): PartIndex => {
+          const index = Effect.map(backend, ({ lookbackMillis }) =>
+            indexOf(client, series, range, lookbackMillis, selectable)
+          )
+          return {
+            labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
+            labelValues: (label, matchers) =>
+              Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
+          }
+        }
         const mayMoveStart = Effect.map(backend, ({ mayMoveStart }) => mayMoveStart)
         if (definition._tag === "Query") {
           return {
             metrics: undefined,
             expect: (range) => range,
-            request: (range) => query(range, definition.expression),
+            request: (range, matchers) =>
+              Effect.mapBoth(query(range, expressionOf(definition, matchers)), {
+                onSuccess: Stream.mapError((error) => aboutQuery(definition, error)),
+                onFailure: (error) => aboutQuery(definition, error)
+              }),
             mayMoveStart,
             closeTo: () => Effect.succeed([]),
             missing: client.missingSource,
-            // Parts of its series would be those of another expression.
-            index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
+            index: (range) => {
+              const { matchers } = definition.expression
+              return matchers === undefined ? noIndex : indexIn(range, { matchers, selector: [] })
+            }
           }
         }
         const { name: metric } = definition
@@ -96,23 +105,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             )
           },
           missing: client.missingSource,
-          index: (range) => {
-            const index = Effect.map(backend, ({ lookbackMillis }) =>
-              indexOf(client, base, range, lookbackMillis, selectable)
-            )
-            return {
-              labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
-              labelValues: (label, matchers) =>
-                Effect.flatMap(index, ({ labelValues }) => labelValues(label, matchers))
-            }
-          },
+          index: (range) => indexIn(range, { matchers: base, selector: own }),
           explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
         return definition._tag === "Group"
           ? groupSource(source, {
               group: definition.name,
-              metrics: Effect.map(grouped, ({ groups }) => groups.get(definition.name) ?? []),
+              metrics: Effect.map(groups, (groups) => groups.get(definition.name) ?? []),
               kind: Effect.map(backend, ({ kind }) => kind),
               explain
             })
@@ -159,10 +159,25 @@ const findClose = Effect.fnUntraced(function* (
   return []
 })
 
-/** Lists the series that satisfy matchers in a range. */
+/** The expression for some of the series of a query: all of them, unless it is a plain selector. */
+const expressionOf = (
+  { expression: { matchers: own, text } }: QueryStream,
+  matchers: ReadonlyArray<Matcher>
+): string => (own === undefined || matchers.length === 0 ? text : render([...own, ...matchers]))
+
+/** Parts of the series of an expression would be those of another expression. */
+const noIndex: PartIndex = { labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) }
+
+/** The series of a stream: those that satisfy its matchers and the selector of the configuration. */
+interface IndexedSeries {
+  readonly matchers: ReadonlyArray<Matcher>
+  readonly selector: ReadonlyArray<Matcher>
+}
+
+/** Lists the series of a stream in a range. */
 const indexOf = (
   client: PrometheusClient["Service"],
-  base: ReadonlyArray<Matcher>,
+  { matchers: own, selector }: IndexedSeries,
   { firstMillis, lastMillis }: GridRange,
   lookbackMillis: number,
   selectable: Map<string, boolean>
@@ -174,12 +189,12 @@ const indexOf = (
     list: (matchers?: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
   ) =>
     Effect.catchIf(
-      list([...base, ...matchers]),
+      list([...own, ...matchers]),
       ({ policy }) => policy.action === "split",
       () => list()
     )
   const labelValues: PartIndex["labelValues"] = (label, matchers) =>
-    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers))
+    narrowed(matchers, (matchers) => client.labelValues(label, range, matchers, selector))
   /**
    * Older servers store names that are not plain, as `k8s.pod`, but refuse them in selectors, and list no values under their
    * escaped form.
@@ -194,7 +209,7 @@ const indexOf = (
   return {
     labelNames: (matchers) =>
       Effect.flatMap(
-        narrowed(matchers, (matchers) => client.labelNames(range, matchers)),
+        narrowed(matchers, (matchers) => client.labelNames(range, matchers, selector)),
         (names) => {
           const others = names.filter((name) => !isBareName(name)).slice(0, MAX_PROBED)
           return Effect.map(Effect.filter(others, isSelectable), (more) => [

@@ -91,13 +91,15 @@ export const hasSeveralMetrics = (
   part: SeriesPart
 ): part is SeriesPart & { readonly metrics: ReadonlyArray<string> } => (part.metrics?.length ?? 0) > 1
 
+/** Matches the series of exactly these metrics. */
+export const ofMetrics = (metrics: ReadonlyArray<string>): Matcher =>
+  metrics.length === 1
+    ? ofMetric(metrics[0]!)
+    : { label: METRIC_NAME, operator: "=~", value: exactPattern(metrics) }
+
 /** The series of exactly these metrics. */
 export const partOfMetrics = (metrics: ReadonlyArray<string>): SeriesPart => {
-  const part = new SeriesPart([
-    metrics.length === 1
-      ? ofMetric(metrics[0]!)
-      : { label: METRIC_NAME, operator: "=~", value: exactPattern(metrics) }
-  ])
+  const part = new SeriesPart([ofMetrics(metrics)])
   part.metrics = metrics
   return part
 }

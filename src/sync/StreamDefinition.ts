@@ -1,6 +1,7 @@
 /** What a stream contains, by its name: the series of a metric, of an expression or of several metrics, or a table. */
 import type { Settings } from "../config/ConnectorConfig.ts"
 import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
+import type { Expression } from "../promql/Expression.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { MetricFilter } from "../promql/MetricFilter.ts"
 import { type Layout, layoutOfGroup, layoutOfMetric, layoutOfQuery } from "../samples/Layout.ts"
@@ -18,7 +19,7 @@ export interface QueryStream {
   readonly _tag: "Query"
   readonly name: string
   readonly stepSeconds: number
-  readonly expression: string
+  readonly expression: Expression
 }
 
 /** All series of several metrics that satisfy the matchers. */
@@ -62,7 +63,7 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
   const table = tables.find((table) => tableStreamName(table) === name)
   if (table !== undefined)
     return { _tag: "Table", name, stepSeconds: 1, table, matchers: table === "exemplars" ? matchers : [] }
-  const override = overrides.find(({ metrics }) => metrics.test(name))
+  const override = overrideOf(overrides, name)
   return {
     _tag: "Metric",
     name,
@@ -70,6 +71,22 @@ export const definitionOf = (settings: DefiningSettings, name: string): StreamDe
     matchers: override?.matchers ?? matchers
   }
 }
+
+/** The step that a stream has in place of the general one. */
+export const ownStepOf = (
+  { groups, overrides, queries, tables }: Omit<DefiningSettings, "stepSeconds" | "matchers">,
+  name: string
+): number | undefined => {
+  const query = queries.find((query) => query.name === name)
+  if (query !== undefined) return query.stepSeconds
+  if (tables.some((table) => tableStreamName(table) === name)) return 1
+  const isGroup = groups.some((group) => group.name === name)
+  return isGroup ? undefined : overrideOf(overrides, name)?.stepSeconds
+}
+
+/** The first override that matches a metric counts. */
+const overrideOf = (overrides: DefiningSettings["overrides"], metric: string) =>
+  overrides.find(({ metrics }) => metrics.test(metric))
 
 /** How the labels of a stream become columns, in records and in all destinations. */
 export const layoutOf = (

@@ -1,6 +1,6 @@
 /** Which metrics are in which group. Their series are in the stream of the group, and in no other. */
-import { ConfigError, type Settings } from "../config/ConnectorConfig.ts"
-import { type GroupSettings, tableStreamName } from "../config/StreamSettings.ts"
+import type { Settings } from "../config/ConnectorConfig.ts"
+import type { GroupSettings } from "../config/StreamSettings.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
 
 /** The group of a metric: the first one whose patterns match its name; undefined if it has a stream of its own. */
@@ -31,27 +31,9 @@ export const groupMetrics = (
   return { ungrouped, groups }
 }
 
-/**
- * Fails if the stream of a query, a group or a table has the name of a metric with a stream of its own. Destinations do not
- * distinguish names that differ only in upper and lower case.
- */
-export const nameClash = (
-  { groups, queries, tables }: Pick<Settings, "groups" | "queries" | "tables">,
-  metrics: ReadonlyArray<string>
-): ConfigError | undefined => {
-  const named = [
-    ...queries.map(({ name }) => [name, "query"] as const),
-    ...groups.map(({ name }) => [name, "group"] as const),
-    ...tables.map((table) => [tableStreamName(table), "table"] as const)
-  ]
-  if (named.length === 0) return undefined
-  const byName = new Map(metrics.map((metric) => [metric.toLowerCase(), metric]))
-  const clashes = named.flatMap(([name, kind]) => {
-    const metric = byName.get(name.toLowerCase())
-    return metric === undefined ? [] : [`the ${kind} ${name} and the metric ${metric}`]
-  })
-  if (clashes.length === 0) return undefined
-  return new ConfigError({
-    message: `Streams would have the same name: ${clashes.join("; ")}. Give the ${clashes.length === 1 ? named.find(([name]) => byName.has(name.toLowerCase()))![1] : "others"} another name, or exclude the metric with metrics.exclude.`
-  })
+/** The patterns of a group in one line: `node_*, but not node_scrape_*`. */
+export const patternsText = ({ metrics: { exclude, include } }: Pick<GroupSettings, "metrics">): string => {
+  const list = (patterns: GroupSettings["metrics"]["include"]) => patterns.map(({ text }) => text).join(", ")
+  const all = include.length === 0 ? "*" : list(include)
+  return exclude.length === 0 ? all : `${all}, but not ${list(exclude)}`
 }

@@ -8,7 +8,13 @@ import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { intersection, type Span, uncovered, union, without } from "./coverage.ts"
-import { type DefiningSettings, definitionOf, type StreamDefinition } from "./StreamDefinition.ts"
+import { patternsText } from "./groups.ts"
+import {
+  type DefiningSettings,
+  definitionOf,
+  type GroupStream,
+  type StreamDefinition
+} from "./StreamDefinition.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
@@ -128,8 +134,15 @@ export const gridToRead = (settings: GridSettings, nowMillis: number, stepSecond
 
 /** What a stream selects, for its state: a change of it is noticed later. */
 export const selectorOf = (definition: StreamDefinition): string =>
+  definition._tag === "Group" ? groupText(definition) : selectedBy(definition)
+
+/** The patterns of a group, before its matchers. */
+const groupText = (group: GroupStream): string =>
+  group.matchers.length === 0 ? patternsText(group) : `${patternsText(group)} ${render(group.matchers)}`
+
+const selectedBy = (definition: StreamDefinition): string =>
   definition._tag === "Query"
-    ? definition.expression
+    ? definition.expression.text
     : definition.matchers.length === 0
       ? ""
       : render(definition.matchers)

@@ -1,8 +1,11 @@
 /** A fast check of whether a server can be read, while a user waits for the result. */
 import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { tableStreamName } from "../config/StreamSettings.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discoverNamesQuickly } from "./Discovery.ts"
+import { checkQueries } from "./queryProbe.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
 
 /** The maximum time to wait for a response. */
@@ -23,9 +26,27 @@ export const layerQuick = Layer.effect(
   }))
 )
 
+/** Logs which tables cannot be read. That does not keep the others from being read. */
+const checkTables = Effect.fnUntraced(function* (nowMillis: number) {
+  const { concurrency, tables } = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const second = { startMillis: nowMillis - 1000, endMillis: nowMillis }
+  yield* Effect.forEach(
+    tables,
+    (table) =>
+      Effect.catch(
+        Effect.asVoid<unknown, PrometheusError, never>(
+          table === "exemplars" ? client.exemplars(second) : client.snapshot(table, nowMillis)
+        ),
+        ({ message }) => Effect.logWarning(`The table ${tableStreamName(table)} cannot be read: ${message}`)
+      ),
+    { concurrency, discard: true }
+  )
+})
+
 /**
  * The names of the metrics to read, from the requests that a sync makes first; the patterns that select none; and what kind of
- * server it is, if that is known.
+ * server it is, if that is known. Evaluates each query at one point, and requests each table.
  */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
@@ -33,7 +54,9 @@ export const quickCheck = Effect.gen(function* () {
   const client = yield* PrometheusClient
   const { clock, names, unmatched } = yield* discoverNamesQuickly.pipe(
     Effect.mapError((error) =>
-      error.reason === "Timeout" && requestTimeoutMillis === MAX_TIMEOUT_MILLIS
+      error._tag === "PrometheusError" &&
+      error.reason === "Timeout" &&
+      requestTimeoutMillis === MAX_TIMEOUT_MILLIS
         ? new CheckTimeout({
             message: `${error.summary} A check does not wait longer. Check whether the server is overloaded, or whether a proxy or firewall drops requests.`
           })
@@ -41,6 +64,8 @@ export const quickCheck = Effect.gen(function* () {
     )
   )
   yield* refuseClockAhead(clock)
+  yield* checkQueries(clock.nowMillis)
+  yield* checkTables(clock.nowMillis)
   const { kind, name } = yield* client.backend
   return { names, unmatched, backend: kind === "unknown" ? undefined : name }
 })

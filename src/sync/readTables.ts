@@ -76,6 +76,8 @@ const readTable = (
   const checkpoint = (lastMillis: number, recordCount: number): ReadEvent => ({
     _tag: "Checkpoint",
     ...plan.checkpointAt(lastMillis),
+    // A table counts as one point: the seconds of exemplars are no measure of what there is to read.
+    points: plan.checkpointAt(lastMillis).points / points,
     holes: [],
     recordCount
   })
@@ -128,7 +130,7 @@ const readTable = (
     stream,
     isResumed: resumed !== undefined,
     range,
-    points
+    points: Math.min(1, points)
   }).pipe(
     Stream.concat(points === 0 ? nothing : all),
     Stream.concat(Stream.fromEffect(completed)),

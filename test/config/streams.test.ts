@@ -1,9 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { decodeConfig } from "../../src/config/ConnectorConfig.ts"
+import type { Expression } from "../../src/promql/Expression.ts"
 import { definitionOf } from "../../src/sync/StreamDefinition.ts"
 
 const minimal = { base_url: "http://localhost:9090", start_date: "2026-01-01", step: 60 }
+
+/** A parsed selector. */
+const up: Expression = {
+  text: "up",
+  isScalar: false,
+  matchers: [{ label: "__name__", operator: "=", value: "up" }],
+  doubt: undefined
+}
 
 const decode = (given: Readonly<Record<string, unknown>>) => decodeConfig({ ...minimal, ...given })
 
@@ -31,13 +40,13 @@ describe("the settings of single streams", () => {
       assert.deepStrictEqual(definitionOf(settings, "by_job"), {
         _tag: "Query",
         name: "by_job",
-        expression: "sum by (job) (up)",
+        expression: { text: "sum by (job) (up)", isScalar: false, matchers: undefined, doubt: undefined },
         stepSeconds: 60
       })
       assert.deepStrictEqual(definitionOf(settings, "slow"), {
         _tag: "Query",
         name: "slow",
-        expression: "up",
+        expression: up,
         stepSeconds: 3600
       })
       const node = definitionOf(settings, "node")
@@ -79,7 +88,7 @@ describe("the settings of single streams", () => {
         queries: [{ name: "a", expression: "up", step: "" }],
         overrides: [{ metrics: "up", step: 15, selector: null }]
       })
-      assert.deepStrictEqual(queries, [{ name: "a", expression: "up", stepSeconds: undefined }])
+      assert.deepStrictEqual(queries, [{ name: "a", expression: up, stepSeconds: undefined }])
       assert.strictEqual(overrides[0]?.matchers, undefined)
     })
   )
@@ -129,6 +138,14 @@ describe("the settings of single streams", () => {
       for (const [given, expected] of [
         [{ queries: [{ name: "a" }] }, /^queries\[0\]\.expression is missing/],
         [{ queries: [{ name: "a", expression: "  " }] }, /^queries\[0\]\.expression is empty/],
+        [
+          { queries: [{ name: "a", expression: "sum(up" }] },
+          /^queries\[0\]\.expression, of the stream a, ends too early at line 1, column 7 \(sum\(up <-- HERE\)\.$/
+        ],
+        [
+          { queries: [{ name: "a", expression: "up @ end()" }] },
+          /^queries\[0\]\.expression, of the stream a, depends on the range of the request at line 1, column 6/
+        ],
         [{ queries: [{ name: "a", expression: "up", step: 0 }] }, /^queries\[0\]\.step is 0, but must be/],
         [{ queries: { name: "a" } }, /^queries is an object .* must be a list of objects/],
         [{ groups: [{ name: "a" }] }, /^groups\[0\]\.metrics is missing/],

@@ -1,0 +1,196 @@
+/** Evaluates the expressions of queries at some points: for the labels of their results, and for errors before a sync. */
+import { Effect, Stream } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { retryPolicy } from "../prometheus/http/retryPolicy.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import { PrometheusError } from "../prometheus/PrometheusError.ts"
+import { recycle } from "../samples/Arena.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
+import { formatTime } from "../text/formatTime.ts"
+import { gridToRead } from "./plan.ts"
+import { definitionOf, type QueryStream } from "./StreamDefinition.ts"
+import { type GridRange, gridRange, halve, pointCount } from "./TimeGrid.ts"
+
+/** At how many points of the range an expression is evaluated for its labels. */
+const PROBES = 24
+
+/** The most different labels that are kept: a server may return anything. */
+const MAX_LABELS = 10_000
+
+/** What an expression returned. */
+interface Found {
+  readonly labels: ReadonlySet<string>
+  readonly series: number
+}
+
+/** An error of a query, with its name. If the expression is wrong, it says where, as far as that is known. */
+export const aboutQuery = (
+  { expression: { doubt }, name }: QueryStream,
+  error: PrometheusError
+): PrometheusError =>
+  error.reason === "InvalidQuery"
+    ? new PrometheusError({
+        reason: error.reason,
+        summary: `The expression of the query ${name} is not valid: ${error.summary}`,
+        advice:
+          doubt === undefined
+            ? "Correct the expression, or check whether this server supports it."
+            : `Correct the expression, or check whether this server supports it. It is not PromQL from ${doubt} on.`
+      })
+    : error
+
+/** The labels of the result at the points of a range, in one request. */
+const evaluate = Effect.fnUntraced(function* (
+  query: QueryStream,
+  { firstMillis, lastMillis, stepMillis }: GridRange
+) {
+  const { maxRetries, requestTimeoutMillis } = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  return yield* client
+    .queryRange({
+      query: query.expression.text,
+      startMillis: firstMillis,
+      endMillis: lastMillis,
+      stepMillis
+    })
+    .pipe(
+      Effect.flatMap(
+        Stream.runFold(
+          () => ({ labels: new Set<string>(), series: 0 }),
+          (found, block) => {
+            found.series++
+            for (const [label] of block.series.labels) {
+              if (found.labels.size < MAX_LABELS) found.labels.add(label)
+            }
+            recycle(block)
+            return found
+          }
+        )
+      ),
+      Effect.timeoutOrElse({
+        duration: requestTimeoutMillis,
+        orElse: () =>
+          Effect.fail(
+            new PrometheusError({
+              reason: "Timeout",
+              summary: `The result of the query ${query.name} did not arrive within ${requestTimeoutMillis / 1000} s.`
+            })
+          )
+      }),
+      Effect.scoped,
+      Effect.retry(retryPolicy(maxRetries, `${query.name}: `)),
+      Effect.mapError((error) => aboutQuery(query, error)),
+      Effect.map((found): Found => found)
+    )
+})
+
+/** The same in as many requests as necessary. Points that the server refuses are left out, unless it refuses all of them. */
+const evaluateInParts = (
+  query: QueryStream,
+  range: GridRange
+): Effect.Effect<Found, PrometheusError, ConnectorConfig | PrometheusClient> =>
+  Effect.catchIf(
+    evaluate(query, range),
+    ({ policy }) => policy.splitBy !== undefined && pointCount(range) > 1,
+    () => {
+      const [earlier, later] = halve(range)
+      return Effect.gen(function* () {
+        const parts = [
+          yield* Effect.result(evaluateInParts(query, later)),
+          yield* Effect.result(evaluateInParts(query, earlier))
+        ]
+        const found = parts.flatMap((part) => (part._tag === "Success" ? [part.success] : []))
+        const failed = parts.flatMap((part) => (part._tag === "Failure" ? [part.failure] : []))
+        const [failure] = failed
+        if (failure !== undefined && (found.length === 0 || failure.policy.splitBy === undefined)) {
+          return yield* failure
+        }
+        return {
+          labels: new Set(found.flatMap(({ labels }) => [...labels])),
+          series: found.reduce((sum, { series }) => sum + series, 0)
+        }
+      })
+    }
+  )
+
+/** Some points of a grid, up to its last one. Of an empty grid, the last point before `nowMillis`. */
+const pointsOf = (grid: GridRange, points: number, nowMillis: number): GridRange => {
+  const { firstMillis, lastMillis, stepMillis } = grid
+  const count = pointCount(grid)
+  if (count === 0) {
+    const last = gridRange(0, nowMillis, stepMillis).lastMillis
+    return { firstMillis: last, lastMillis: last, stepMillis }
+  }
+  const every = Math.ceil(count / points) * stepMillis
+  return {
+    firstMillis: lastMillis - Math.floor((lastMillis - firstMillis) / every) * every,
+    lastMillis,
+    stepMillis: every
+  }
+}
+
+type Settings = ConnectorConfig["Service"]
+
+const queryOf = (settings: Settings, name: string): QueryStream => definitionOf(settings, name) as QueryStream
+
+/**
+ * The labels of a query's result over the configured range. Labels of series that have no value at the evaluated points are found
+ * in `other_labels` later. Fails if the expression is not valid.
+ */
+export const queryLabels = Effect.fnUntraced(function* (settings: Settings, name: string, nowMillis: number) {
+  const query = queryOf(settings, name)
+  const grid = gridToRead(settings, nowMillis, query.stepSeconds)
+  const range = pointsOf(grid, PROBES, nowMillis)
+  const { labels, series } = yield* Effect.catchIf(
+    evaluateInParts(query, range),
+    ({ policy }) => policy.splitBy !== undefined,
+    ({ summary }) =>
+      Effect.as(
+        Effect.logWarning(
+          `The labels of the query ${name} are not known, so that they have no columns of their own and are found in other_labels: ${summary}`
+        ),
+        { labels: new Set<string>(), series: 1 }
+      )
+  )
+  const listed = yield* listedLabels(query, range)
+  if (series === 0) {
+    yield* Effect.logWarning(
+      `The query ${name} has no result at any of ${pointCount(range)} points from ${formatTime(range.firstMillis)} to ${formatTime(range.lastMillis)}. Its labels are not known${listed.length === 0 ? "" : " for certain"}: those without a column of their own are found in other_labels.`
+    )
+  }
+  return [...new Set([...labels, ...listed])]
+})
+
+/** A plain selector has the labels of its series, which the server lists. */
+const listedLabels = Effect.fnUntraced(function* (
+  { expression: { matchers } }: QueryStream,
+  { firstMillis, lastMillis }: GridRange
+) {
+  if (matchers === undefined) return []
+  const { excludedLabels } = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const { lookbackMillis } = yield* client.backend
+  const range = { startMillis: Math.max(0, firstMillis - lookbackMillis), endMillis: lastMillis }
+  const names = yield* Effect.orElseSucceed(client.labelNames(range, matchers, []), () => [])
+  return [...names, METRIC_NAME].filter((label) => !excludedLabels.has(label))
+})
+
+/** Evaluates every query at its latest point. Fails if an expression is not valid. */
+export const checkQueries = Effect.fnUntraced(function* (nowMillis: number) {
+  const settings = yield* ConnectorConfig
+  yield* Effect.forEach(
+    settings.queries,
+    Effect.fnUntraced(function* ({ name }) {
+      const query = queryOf(settings, name)
+      const grid = gridToRead(settings, nowMillis, query.stepSeconds)
+      yield* Effect.catchIf(
+        evaluate(query, pointsOf({ ...grid, firstMillis: grid.lastMillis }, 1, nowMillis)),
+        // A refusal of one point whose reason is not known is most likely about the expression.
+        ({ policy, reason }) => policy.splitBy !== undefined && reason !== "Refused",
+        ({ message }) =>
+          Effect.logWarning(`The query ${name} could not be evaluated at its latest point: ${message}`)
+      )
+    }),
+    { concurrency: settings.concurrency, discard: true }
+  )
+})
