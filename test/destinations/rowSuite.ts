@@ -120,7 +120,7 @@ export const testRows = (isTested: (name: string) => boolean) =>
         for (const mode of syncModes) {
           const folder = yield* newFolder
           yield* use(folder, put("incremental_append_deduped", [0, 1]))
-          for (let at = 0, isStopped = true; isStopped; at += backend.isSlow ? 6 : 4) {
+          for (let at = 0, isStopped = true; isStopped; at += backend.isSlow ? 15 : 4) {
             isStopped = false
             const stop = backend.stops.fullDisk(folder, at, () => {
               isStopped = true
