@@ -7,7 +7,15 @@ import { Destination } from "../../src/destinations/Destination.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
 import { layer } from "../../src/destinations/parquet/ParquetFolder.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
-import { floats, put, seriesOf, start, temporaryFolder } from "../destinations/drive.ts"
+import {
+  floats,
+  histogramsOf,
+  put,
+  putBlocks,
+  seriesOf,
+  start,
+  temporaryFolder
+} from "../destinations/drive.ts"
 import * as S3 from "../support/s3.ts"
 import { script } from "./fixture.ts"
 import { runPython } from "./python.ts"
@@ -15,7 +23,7 @@ import { runPython } from "./python.ts"
 const python = inject("python")
 
 describe.runIf(python !== undefined)("Parquet files", () => {
-  it.live("are read by Arrow as partitions, times with a zone, numbers and strings", () =>
+  it.live("are read by Arrow as partitions, times with a zone, numbers, strings and histograms", () =>
     Effect.gen(function* () {
       const folder = yield* temporaryFolder
       yield* Effect.scoped(
@@ -26,6 +34,17 @@ describe.runIf(python !== undefined)("Parquet files", () => {
             floats(seriesOf("up", { job: "a" }), [
               [start, "1.5"],
               [start + day + 1, "NaN"]
+            ]),
+            histogramsOf(seriesOf("up", { job: "a" }), start + day + 2, [
+              {
+                count: "4",
+                sum: "NaN",
+                buckets: [
+                  { boundaries: 1, lower: "-0.5", upper: "-0.25", count: "1" },
+                  { boundaries: 3, lower: "-1e-07", upper: "1e-07", count: "0.1" },
+                  { boundaries: 0, lower: "8", upper: "+Inf", count: "2" }
+                ]
+              }
             ])
           ])
           yield* writer.commit(new StreamState({ time: "2026-01-02T00:00:00Z", step: 60, version: 1 }))
@@ -45,7 +64,8 @@ describe.runIf(python !== undefined)("Parquet files", () => {
           time: "timestamp[us, tz=UTC]",
           value: "double",
           special_value: "string",
-          histogram: "string",
+          histogram:
+            "struct<count: double, sum: double, buckets: list<element: struct<boundaries: uint8, lower: double, upper: double, count: double>>>",
           job: "string",
           other_labels: "string",
           day: "string"
@@ -64,6 +84,22 @@ describe.runIf(python !== undefined)("Parquet files", () => {
             value: null,
             special_value: "NaN",
             day: "2026-01-02"
+          },
+          {
+            ...common,
+            time: "2026-01-02T00:00:00.002000+00:00",
+            value: null,
+            special_value: null,
+            histogram: {
+              count: 4,
+              sum: "nan",
+              buckets: [
+                { boundaries: 1, lower: -0.5, upper: -0.25, count: 1 },
+                { boundaries: 3, lower: -1e-7, upper: 1e-7, count: 0.1 },
+                { boundaries: 0, lower: 8, upper: "inf", count: 2 }
+              ]
+            },
+            day: "2026-01-02"
           }
         ]
       })
@@ -79,6 +115,17 @@ describe.runIf(python !== undefined)("Parquet files", () => {
       const place = layer({ path: "s3://metrics/a b/c", source: "http://mock", labelColumns: true })
       yield* put(stream, "incremental_append_deduped", 0, 1, 2000).pipe(Effect.provide(place))
       yield* put(stream, "incremental_append_deduped", 1, 2000, 2001).pipe(Effect.provide(place))
+      const histogram = {
+        count: "2",
+        sum: "0.5",
+        buckets: [{ boundaries: 0, lower: "0.25", upper: "0.5", count: "2" }]
+      }
+      const histograms = histogramsOf(
+        seriesOf(stream, { job: "h" }),
+        start + 3_600_000,
+        Array.from({ length: 7 }, () => histogram)
+      )
+      yield* putBlocks(stream, "incremental_append_deduped", [histograms], 2002).pipe(Effect.provide(place))
       const { code, stderr, stdout } = yield* runPython(python ?? "", folder, [
         script("parquet_s3_read.py"),
         new URL(server.endpoint).host,
@@ -88,7 +135,7 @@ describe.runIf(python !== undefined)("Parquet files", () => {
         `metrics/a b/c/${fileName(stream)}`
       ])
       assert.strictEqual(code, 0, stderr)
-      assert.deepStrictEqual(JSON.parse(stdout), { rows: 4, sum: 0 + 1 + 2000 + 2001 })
+      assert.deepStrictEqual(JSON.parse(stdout), { rows: 11, sum: 0 + 1 + 2000 + 2001, upper: 7 * 0.5 })
     }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
   )
 })

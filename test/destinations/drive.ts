@@ -4,7 +4,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Effect, Logger, Option } from "effect"
 import { Destination, isRefresh, type SyncMode } from "../../src/destinations/Destination.ts"
-import type { HistogramBlock, Labels, SampleBlock, Series, TextBlock } from "../../src/samples/Sample.ts"
+import type {
+  Histogram,
+  HistogramBlock,
+  Labels,
+  SampleBlock,
+  Series,
+  TextBlock
+} from "../../src/samples/Sample.ts"
 import { canonicalLabels, seriesId } from "../../src/samples/Series.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
 import { formatTime } from "../../src/text/formatTime.ts"
@@ -63,6 +70,19 @@ export const histogramOf = (series: Series, time: number, count: string): Histog
   length: 1,
   times: Float64Array.of(time),
   histograms: [{ count, sum: "1.5", buckets: [{ boundaries: 0, lower: "0", upper: "+Inf", count }] }]
+})
+
+/** A block of histograms, one per minute. */
+export const histogramsOf = (
+  series: Series,
+  first: number,
+  histograms: ReadonlyArray<Histogram>
+): HistogramBlock => ({
+  _tag: "HistogramBlock",
+  series,
+  length: histograms.length,
+  times: Float64Array.from(histograms, (_, index) => first + index * 60_000),
+  histograms
 })
 
 /** The state after a point: the points of tests are minutes. */

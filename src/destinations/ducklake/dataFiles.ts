@@ -73,7 +73,7 @@ export const openDataFiles = Effect.fnUntraced(function* ({
 const rowsOf = (staged: StagedSamples, where: string): string => {
   const { labels, rest } = staged
   const named = labelNames(staged).map((label, index) => `, ${label} AS ${quoteName(labels!.names[index]!)}`)
-  return `SELECT time, value, special_value, series_id, histogram::JSON AS histogram, rest AS ${rest}${named.join("")}
+  return `SELECT time, value, special_value, series_id, histogram, rest AS ${rest}${named.join("")}
     FROM (${stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"), where)})`
 }
 

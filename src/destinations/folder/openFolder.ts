@@ -20,9 +20,6 @@ import { fileName } from "./fileName.ts"
 import { MAX_MANIFEST_BYTES } from "./ManifestStore.ts"
 import { refuseSharers } from "./sharers.ts"
 
-/** The version of the files in `_state`. A folder with another version is refused. */
-export const STATE_VERSION = 2
-
 const About = Schema.fromJsonString(
   Schema.Struct({ version: Schema.Int, source: Schema.String, format: Schema.String })
 )
@@ -61,14 +58,23 @@ export interface OpenFolder<E extends StreamManifest> extends OpenPlace<E> {
 export interface Format<E extends StreamManifest> {
   /** Such as `JSON lines`. Users see it. */
   readonly name: string
+  /** The version of the files and their manifests. A place with another version is refused. */
+  readonly version: number
   readonly schema: Schema.Codec<E, unknown>
   /** Whether source-prometheus can have written a manifest. */
   readonly isOurs: (manifest: E) => boolean
 }
 
-/** The name of a format in `_about.json`. */
-export const formatOf = ({ name }: { readonly name: string }, labelColumns: boolean): string =>
-  labelColumns ? name : `${name} with one object for all labels (label_columns)`
+/** A format as `_about.json` has it. */
+export interface SavedFormat {
+  readonly name: string
+  readonly version: number
+}
+
+export const formatOf = ({ name, version }: SavedFormat, labelColumns: boolean): SavedFormat => ({
+  name: labelColumns ? name : `${name} with one object for all labels (label_columns)`,
+  version
+})
 
 /** Opens a folder for one source and one format. Creates it if it does not exist. */
 export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>(
@@ -76,12 +82,12 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
   format: Format<E>
 ) {
   const { labelColumns, path: folder, readOnly = false, source } = options
-  const formatName = formatOf(format, labelColumns)
+  const savedFormat = formatOf(format, labelColumns)
   const layoutOf = (stream: string) => layoutIn(options, stream)
   const files = yield* FileSystem.FileSystem
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
-  const check = checkFolder(options, formatName, inside)
+  const check = checkFolder(options, savedFormat, inside)
   // A refused folder does not change.
   const names = yield* check
   if (readOnly) {
@@ -104,7 +110,7 @@ export const openFolder = Effect.fnUntraced(function* <E extends StreamManifest>
       : Effect.void
   )
   yield* makeFolder(newPath)
-  yield* here(replaceFile(`${inside}/_about.json`, aboutText(source, formatName), newPath))
+  yield* here(replaceFile(`${inside}/_about.json`, aboutText(source, savedFormat), newPath))
   return opened
 })
 
@@ -171,7 +177,7 @@ export const lookUps = <E extends StreamManifest>(
 /** Refuses a folder of another source or format. Changes nothing. Returns the file names of the manifests. */
 export const checkFolder = Effect.fnUntraced(function* (
   { path: folder, readOnly, source }: OpenOptions,
-  format: string,
+  format: SavedFormat,
   inside: string
 ) {
   const files = yield* FileSystem.FileSystem
@@ -206,8 +212,8 @@ export const checkFolder = Effect.fnUntraced(function* (
 })
 
 /** The text about the data of a place. */
-export const aboutText = (source: string, format: string): string =>
-  `${JSON.stringify({ version: STATE_VERSION, source, format }, null, 2)}\n`
+export const aboutText = (source: string, { name, version }: SavedFormat): string =>
+  `${JSON.stringify({ version, source, format: name }, null, 2)}\n`
 
 /** Why this run cannot write to a place with this text about its data; undefined if it can. */
 export const refusalOf = (
@@ -221,7 +227,7 @@ export const refusalOf = (
   }: {
     readonly aboutPath: string
     readonly folder: string
-    readonly format: string
+    readonly format: SavedFormat
     readonly source: string
   }
 ): string | undefined => {
@@ -235,12 +241,12 @@ export const refusalOf = (
     return `${aboutPath} is damaged or was not written by source-prometheus. Restore it, or choose another place.`
   }
   if (!hasStreams) return undefined
-  if (about.version !== STATE_VERSION) {
-    const which = about.version < STATE_VERSION ? "an earlier" : "a later"
-    return `${folder} was written by ${which} version of source-prometheus, which has another format of states. Choose another place, or delete this one to read everything again.`
+  if (about.format !== format.name) {
+    return `${folder} holds ${about.format}, and this run writes ${format.name}. Choose another place, or run as before.`
   }
-  if (about.format !== format) {
-    return `${folder} holds ${about.format}, and this run writes ${format}. Choose another place, or run as before.`
+  if (about.version !== format.version) {
+    const which = about.version < format.version ? "an earlier" : "a later"
+    return `${folder} was written by ${which} version of source-prometheus, which writes ${format.name} in another form. Choose another place, or delete this one to read everything again.`
   }
   if (about.source !== source) {
     return `${folder} holds data of ${about.source}, and this is ${source}. Choose another place.`

@@ -11,7 +11,7 @@ import { sumOf } from "../contents.ts"
 import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { dataPath, type LinesFolder, recover, withoutLostRefresh } from "./files.ts"
-import { allOf, hasOwnNames, LinesManifest, nothing } from "./manifest.ts"
+import { allOf, hasOwnNames, LinesManifest, nothing, VERSION } from "./manifest.ts"
 import { openStream, openTable } from "./openStream.ts"
 import { refusalOf, refusalOfSettings } from "./repeatedRows.ts"
 
@@ -21,6 +21,7 @@ export const layer = (options: OpenOptions) => {
   const ending = gzip ? ".jsonl.gz" : ".jsonl"
   const format = {
     name: gzip ? "JSON lines as gzip (--gzip)" : "JSON lines",
+    version: VERSION,
     schema: LinesManifest,
     isOurs: (manifest: LinesManifest) => hasOwnNames(manifest, ending)
   }

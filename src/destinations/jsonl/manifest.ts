@@ -3,8 +3,10 @@ import { Schema } from "effect"
 import { contentsFields, sumOf } from "../contents.ts"
 import { emptyContents } from "../Destination.ts"
 import { fileName } from "../folder/fileName.ts"
-import { STATE_VERSION } from "../folder/openFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
+
+/** The version of the lines and their manifests. */
+export const VERSION = 2
 
 /** A byte range of a file. */
 const extentFields = { bytes: Count, ...contentsFields }
@@ -13,7 +15,7 @@ export type Extent = typeof Extent.Type
 
 export const LinesManifest = Schema.Struct({
   ...manifestFields,
-  version: Schema.Literal(STATE_VERSION),
+  version: Schema.Literal(VERSION),
   /** The committed lines of the stream's file, without those of a refresh in progress. */
   main: Extent,
   /** Whether each series and time is unique, and the state covers the complete file. */
@@ -39,7 +41,7 @@ export const joined = (a: Extent, b: Extent = nothing): Extent => ({
 export const allOf = ({ appended, main }: LinesManifest): Extent => joined(main, appended)
 
 export const emptyManifest = (stream: string): LinesManifest => ({
-  version: STATE_VERSION,
+  version: VERSION,
   stream,
   main: nothing,
   isUnique: true

@@ -62,7 +62,7 @@ export const openBucket = Effect.fnUntraced(function* <E extends StreamManifest>
   const objects = yield* openObjects(options)
   const files = yield* FileSystem.FileSystem
   const folder = objects.url
-  const formatName = formatOf(format, labelColumns)
+  const savedFormat = formatOf(format, labelColumns)
   const manifests = bucketManifests(objects)
 
   /** Refuses a prefix of another source or format. Changes nothing. Returns the names of manifests, and new objects. */
@@ -76,7 +76,7 @@ export const openBucket = Effect.fnUntraced(function* <E extends StreamManifest>
     const refusal = refusalOf(text, names.length > 0, {
       aboutPath: `${folder}/${ABOUT}`,
       folder,
-      format: formatName,
+      format: savedFormat,
       source
     })
     if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
@@ -141,7 +141,7 @@ export const openBucket = Effect.fnUntraced(function* <E extends StreamManifest>
   const lease = yield* takeLease(objects)
   yield* refuseSharers(objects)
   const { about, fresh, names } = yield* check
-  const text = aboutText(source, formatName)
+  const text = aboutText(source, savedFormat)
   if (about?.text !== text) {
     const saved = yield* objects.put(ABOUT, Buffer.from(text), { version: about?.version })
     if (Option.isNone(saved)) return yield* lost(objects)

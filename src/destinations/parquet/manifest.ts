@@ -4,8 +4,10 @@ import { shellQuote } from "../../text/shellQuote.ts"
 import { contentsFields } from "../contents.ts"
 import { DestinationError } from "../Destination.ts"
 import { fileName } from "../folder/fileName.ts"
-import { STATE_VERSION } from "../folder/openFolder.ts"
 import { Count, manifestFields } from "../manifest.ts"
+
+/** The version of the files and their manifests. In files of version 2, histograms are text. */
+const VERSION = 3
 
 const PartFile = Schema.Struct({
   day: Schema.String,
@@ -24,7 +26,7 @@ export type PartFile = typeof PartFile.Type
 
 export const ParquetManifest = Schema.Struct({
   ...manifestFields,
-  version: Schema.Literal(STATE_VERSION),
+  version: Schema.Literal(VERSION),
   files: Schema.Array(PartFile),
   /** The number of the next file. */
   nextPart: Count,
@@ -48,7 +50,7 @@ export const refreshFiles = ({ files, next, refreshFrom }: ParquetManifest): Rea
   next?.files ?? (refreshFrom === undefined ? [] : files.filter(({ part }) => part >= refreshFrom))
 
 export const emptyManifest = (stream: string): ParquetManifest => ({
-  version: STATE_VERSION,
+  version: VERSION,
   stream,
   files: [],
   nextPart: 1,
@@ -112,4 +114,4 @@ export const bytesOf = ({ files, next }: ParquetManifest): number =>
   [...files, ...(next?.files ?? [])].reduce((sum, { bytes }) => sum + bytes, 0)
 
 /** The format of the manifests. */
-export const format = { name: "Parquet", schema: ParquetManifest, isOurs: hasOwnNames }
+export const format = { name: "Parquet", version: VERSION, schema: ParquetManifest, isOurs: hasOwnNames }

@@ -40,7 +40,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
   const files = yield* FileSystem.FileSystem
   const objects = yield* openObjects(options)
   const folder = objects.url
-  const formatName = formatOf(format, labelColumns)
+  const savedFormat = formatOf(format, labelColumns)
   const store = bucketManifests(objects)
   const decode = manifestDecoder(format)
 
@@ -52,7 +52,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
     const refusal = refusalOf(text, hasStreams, {
       aboutPath: `${folder}/${ABOUT}`,
       folder,
-      format: formatName,
+      format: savedFormat,
       source
     })
     if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
@@ -61,7 +61,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
   const exists = yield* refuseOther
   const { alive, check, id, shutOut } = yield* joinBucket(objects)
   if (!exists) {
-    yield* objects.put(ABOUT, Buffer.from(aboutText(source, formatName)), { version: undefined })
+    yield* objects.put(ABOUT, Buffer.from(aboutText(source, savedFormat)), { version: undefined })
     // Another process may have created it for another source.
     yield* refuseOther
   }

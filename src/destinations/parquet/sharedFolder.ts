@@ -38,21 +38,21 @@ export const openSharedFolder = Effect.fnUntraced(function* (
   format: Format<ParquetManifest>
 ) {
   const { labelColumns, path: folder, source } = options
-  const formatName = formatOf(format, labelColumns)
+  const savedFormat = formatOf(format, labelColumns)
   const files = yield* FileSystem.FileSystem
   const here = Effect.provideService(FileSystem.FileSystem, files)
   const inside = `${folder}/_state`
   const newPath = `${inside}/_new`
   const places = { folder, inside, newPath }
   // A refused folder does not change.
-  yield* checkFolder(options, formatName, inside)
+  yield* checkFolder(options, savedFormat, inside)
   for (const path of [folder, inside, newPath]) yield* makeFolder(path)
   const { id, own } = yield* joinFolder(places)
   const aboutPath = `${inside}/_about.json`
-  yield* createAbout(aboutPath, aboutText(source, formatName), own)
+  yield* createAbout(aboutPath, aboutText(source, savedFormat), own)
   // Another process may have created it for another source.
   const about = Option.getOrUndefined(yield* readReplaced(aboutPath, MAX_MANIFEST_BYTES))
-  const refusal = refusalOf(about, true, { aboutPath, folder, format: formatName, source })
+  const refusal = refusalOf(about, true, { aboutPath, folder, format: savedFormat, source })
   if (refusal !== undefined) return yield* new ConfigError({ message: refusal })
   const store = yield* diskManifests(inside, newPath, { id, own })
   const decode = manifestDecoder(format)

@@ -8,7 +8,7 @@ import { ContentsTally } from "../contents.ts"
 import { type Contents, DestinationError } from "../Destination.ts"
 import { later } from "../manifest.ts"
 import type { PartWriter } from "../SharedDestination.ts"
-import { insertStaged, removeRepeated, removeStaged, stagedValues } from "../tables/insertStaged.ts"
+import { comparisons, insertStaged, removeRepeated, removeStaged } from "../tables/insertStaged.ts"
 import type { Manifest } from "../tables/manifests.ts"
 import { isBetween, type TimeRange } from "../tables/names.ts"
 import { quoteName } from "../tables/quoteSql.ts"
@@ -21,7 +21,7 @@ import {
   seenLabels,
   stageSeriesAgain
 } from "../tables/staging/seenLabels.ts"
-import { DIFFERS, partsOf } from "../tables/uniqueRows.ts"
+import { partsOf } from "../tables/uniqueRows.ts"
 import { type Agreement, persistently } from "./agreement.ts"
 import type { OpenSchema } from "./openSchema.ts"
 import { fromServer, onServer, timeBetween } from "./postgresDialect.ts"
@@ -70,7 +70,7 @@ export const openPart = Effect.fnUntraced(function* (
   const run = agreement.runOn(connection)
   const query = agreement.queryOn(connection)
   let labels: SeenLabels | undefined = rules && seenLabels(opened.labels, rules)
-  const staging = stageSamples(duckdb, connection, labels, layout, dialect.acceptsText)
+  const staging = stageSamples(duckdb, connection, labels, layout, dialect)
   let staged: StagedSamples = staging
   const tally = new ContentsTally()
 
@@ -99,14 +99,18 @@ export const openPart = Effect.fnUntraced(function* (
   })
 
   /** A query for staged rows that are in the table already. */
-  const sameRows = (table: string, part: TimeRange): string => `
-    SELECT new.series, new.time
-    FROM (${fromServer(
+  const sameRows = (table: string, part: TimeRange): string => {
+    const old = fromServer(
       `SELECT series_id, time, value, special_value, histogram::text AS histogram FROM ${agreement.table(table)} WHERE ${timeBetween(part)}`
-    )}) AS old
-    JOIN temp.staged_series AS s ON s.series_id = old.series_id
-    JOIN (${stagedValues(staged, isBetween("r.time", part))}) AS new ON new.series = s.number AND new.time = old.time
-    WHERE NOT ${DIFFERS}`
+    )
+    return comparisons(staged, isBetween("r.time", part))
+      .map(
+        ({ differs, rows }) =>
+          `SELECT new.series, new.time FROM (${old}) AS old JOIN temp.staged_series AS s ON s.series_id = old.series_id
+           JOIN (${rows}) AS new ON new.series = s.number AND new.time = old.time WHERE NOT (${differs})`
+      )
+      .join(" UNION ALL ")
+  }
 
   /**
    * Removes the rows whose series and time this transaction has inserted again. The server cannot know how many rows these are, so

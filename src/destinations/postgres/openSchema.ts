@@ -31,9 +31,6 @@ import { readRelations, readShapes } from "./relations.ts"
 import { type Hold, lockSchema, WITHOUT_TIMEOUTS } from "./schemaLock.ts"
 import { within } from "./within.ts"
 
-/** The version of the tables of this program in a schema. */
-const VERSION = 2
-
 /** The encodings of databases that have all characters, or keep all bytes. */
 const ENCODINGS: ReadonlySet<string> = new Set(["UTF8", "SQL_ASCII"])
 
@@ -118,7 +115,7 @@ export const openSchema = Effect.fnUntraced(function* (
         CREATE TABLE ${aboutTable} (version integer, source text, label_columns boolean, writer text);
         CREATE TABLE ${inSchema(ownRelations.streams)} (stream text, entry text);
         CREATE SEQUENCE ${inSchema(ownRelations.rows)};
-        INSERT INTO ${aboutTable} VALUES (${VERSION}, ${serverText(source)}, ${labelColumns})`)
+        INSERT INTO ${aboutTable} VALUES (${dialect.version}, ${serverText(source)}, ${labelColumns})`)
     )
   })
   const isOurs = yield* find

@@ -8,6 +8,7 @@ import { createHash, randomBytes } from "node:crypto"
 import type { Layout } from "../../samples/Layout.ts"
 import type { TableColumn } from "../../samples/TableRow.ts"
 import type { Dialect } from "../tables/Dialect.ts"
+import { jsonHistograms } from "../tables/histograms.ts"
 import {
   DATABASE,
   duckdbColumnOf,
@@ -18,6 +19,9 @@ import {
 } from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import { MAX_NAME_BYTES } from "./address.ts"
+
+/** The version of the tables in a schema. */
+const VERSION = 2
 
 /** What DuckDB keeps of the tables. */
 export const CLEAR_CACHE = "CALL pg_clear_cache()"
@@ -117,6 +121,7 @@ export const postgresDialect = (schema: string): Dialect => {
   return {
     engine: "DuckDB, which writes to PostgreSQL,",
     place: "schema",
+    version: VERSION,
     about: `${DATABASE}.${inSchema(ownRelations.about)}`,
     streams: `${DATABASE}.${streams}`,
     aboutName: ownRelations.about,
@@ -125,6 +130,7 @@ export const postgresDialect = (schema: string): Dialect => {
     tableName,
     columnOf: postgresColumnOf,
     acceptsText: (text) => !text.includes("\0"),
+    histograms: jsonHistograms,
     qualified: (table) => `${DATABASE}.${inSchema(table)}`,
     // An index on blocks of rows, because a key would slow down each insert. Indexes share the names of tables.
     createTable: (table, rest, labels) => {

@@ -1,6 +1,7 @@
 /** What differs between the databases that streams are tables of. All statements run in DuckDB, which attaches the database. */
 import type { Layout } from "../../samples/Layout.ts"
 import type { TableColumn } from "../../samples/TableRow.ts"
+import type { HistogramColumn } from "./histograms.ts"
 import type { TimeRange } from "./names.ts"
 
 /** Runs a statement of a transaction. Returns the number of changed rows. */
@@ -14,6 +15,8 @@ export interface Dialect {
   readonly engine: string
   /** What a user chooses instead of this destination, for a sentence: another `file`. */
   readonly place: string
+  /** The version of the tables. Others are refused. */
+  readonly version: number
   /** The tables of the destination's source and of manifests, and their names for a sentence. */
   readonly about: string
   readonly streams: string
@@ -27,6 +30,8 @@ export interface Dialect {
   readonly columnOf: (label: string) => string | undefined
   /** Whether a column can have this text. A label with another one is in the column for other labels. Undefined if all can. */
   readonly acceptsText?: (text: string) => boolean
+  /** How the column `histogram` keeps native histograms. */
+  readonly histograms: HistogramColumn
   /** The fully qualified name of a table of streams. */
   readonly qualified: (table: string) => string
   readonly createTable: (

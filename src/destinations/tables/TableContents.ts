@@ -58,7 +58,7 @@ export const samplesIn = (open: TableDatabase, layout: Layout): TableContents<Sa
   stage: (connection, known) => {
     const { dialect, duckdb, maxLabels } = open
     const labels = columnsIn(layout, known, dialect.columnOf, maxLabels())
-    const staged = stageSamples(duckdb, connection, labels, layout, dialect.acceptsText)
+    const staged = stageSamples(duckdb, connection, labels, layout, dialect)
     const wanted = () => labels?.names ?? []
     return {
       ...staged,

@@ -2,6 +2,8 @@
 import type { Layout } from "../../samples/Layout.ts"
 import type { TableColumn } from "../../samples/TableRow.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
+import { structHistograms } from "./histograms.ts"
+import { VERSION } from "./manifests.ts"
 import {
   DATABASE,
   duckdbColumnOf,
@@ -55,6 +57,7 @@ const firstOfLast = async (runQuery: RunQuery, table: string, rows: number): Pro
 export const duckdbDialect: Dialect = {
   engine: "DuckDB",
   place: "file",
+  version: VERSION,
   about: `${DATABASE}.${OWN_SCHEMA}.about`,
   streams: `${DATABASE}.${OWN_SCHEMA}.streams`,
   aboutName: `${OWN_SCHEMA}.about`,
@@ -62,6 +65,7 @@ export const duckdbDialect: Dialect = {
   folded,
   tableName,
   columnOf: duckdbColumnOf,
+  histograms: structHistograms,
   qualified,
   createTable,
   createRows: (table, columns) => [`CREATE TABLE ${qualified(table)} (${columns.map(rowColumn).join(", ")})`],

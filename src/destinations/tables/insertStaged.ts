@@ -24,14 +24,18 @@ export const insertStaged = (
     SELECT * EXCLUDE (place, number) FROM (${rows})${isOrdered ? " ORDER BY place, number" : ""}`
 }
 
-/** The rows that satisfy a condition on `r.time`, without the columns of their series. */
-export const stagedValues = (staged: StagedSamples, where: string): string =>
-  sampleTables(staged, "marked")
-    .map(
-      ({ histogram, isInPart, name, values }) =>
-        `SELECT r.series, r.time, ${values}, ${histogram} FROM ${name} AS r WHERE ${isInPart} AND ${where}`
-    )
-    .join(" UNION ALL ")
+/** A query for rows to compare, and whether a row `old` of the stream's table differs from one of them, `new`. */
+interface Comparison {
+  readonly rows: string
+  readonly differs: string
+}
+
+/** The rows that satisfy a condition on `r.time`: `series`, `time`, and what is compared of floats or of histograms. */
+export const comparisons = (staged: StagedSamples, where: string): ReadonlyArray<Comparison> =>
+  sampleTables(staged, "marked").map(({ compared, differs, isInPart, name }) => ({
+    rows: `SELECT r.series, r.time, ${compared} FROM ${name} AS r WHERE ${isInPart} AND ${where}`,
+    differs
+  }))
 
 /** Statements that remove the staged rows of a query for `series` and `time`. */
 export const removeStaged = (staged: StagedSamples, query: string): ReadonlyArray<string> =>

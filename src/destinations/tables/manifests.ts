@@ -37,8 +37,14 @@ export type Manifest = typeof ManifestSchema.Type
 
 const ManifestJson = Schema.fromJsonString(ManifestSchema)
 
-/** The version of this schema. Other versions are refused: tables of version 1 have a primary key. */
-const VERSION = 2
+/** The version of DuckDB's tables. */
+export const VERSION = 3
+
+/** How the tables of earlier versions differ. */
+const earlier: ReadonlyMap<unknown, string> = new Map([
+  [1, "whose tables have primary keys"],
+  [2, "whose histograms are text"]
+])
 
 /** The manifest of a stream from its saved text; undefined if it is damaged. */
 export const manifestFrom = (stream: string, text: unknown): Manifest | undefined => {
@@ -191,17 +197,22 @@ const checkAbout = Effect.fnUntraced(function* (
   const refuse = (why: string) => new ConfigError({ message: `${path} ${why}` })
   const [about] = yield* runQuery(`SELECT * FROM ${dialect.about}`)
   const [version, savedSource, savedLabelColumns] = about ?? []
-  if (typeof version === "number" && version > VERSION) {
+  if (typeof version === "number" && version > dialect.version) {
     return yield* refuse(
       `was written by a newer version of this program. Use that version, or choose another ${place}.`
     )
   }
-  if (version === 1) {
+  const difference = version === dialect.version ? undefined : earlier.get(version)
+  if (difference !== undefined) {
     return yield* refuse(
-      `was written by an earlier build of this program, whose tables have primary keys. Choose another ${place}, and read the streams again into it.`
+      `was written by an earlier build of this program, ${difference}. Choose another ${place}, and read the streams again into it.`
     )
   }
-  if (version !== VERSION || typeof savedSource !== "string" || typeof savedLabelColumns !== "boolean") {
+  if (
+    version !== dialect.version ||
+    typeof savedSource !== "string" ||
+    typeof savedLabelColumns !== "boolean"
+  ) {
     return yield* damage(options, `${dialect.aboutName} is not as this program writes it`)
   }
   const [counted] = yield* runQuery(`SELECT count(*) FROM ${dialect.streams}`)

@@ -1,6 +1,7 @@
 /** Streams as tables of a database: their names and their columns. */
 import { columnOf } from "../../records/LabelColumns.ts"
 import type { Layout } from "../../samples/Layout.ts"
+import { structHistograms } from "./histograms.ts"
 
 /** The name under which the database is attached, whatever the name of its file. */
 export const DATABASE = "data"
@@ -48,15 +49,15 @@ export const duckdbColumnOf = (label: string): string | undefined => {
 }
 
 /**
- * The columns that are not labels. Labels without a column, and histograms, are JSON and not maps: all other destinations get
- * the same text, `other_labels->>'name'` reads it, and counts keep the server's digits.
+ * The columns that are not labels. Labels without a column are JSON and not a map: all other destinations get the same text, and
+ * `other_labels->>'name'` reads it.
  */
 export const ownColumns = (rest: Layout["rest"]): ReadonlyArray<readonly [name: string, type: string]> => [
   ["time", "TIMESTAMPTZ"],
   ["value", "DOUBLE"],
   ["special_value", "VARCHAR"],
   ["series_id", "VARCHAR"],
-  ["histogram", "JSON"],
+  ["histogram", structHistograms.type],
   [rest, "JSON"]
 ]
 

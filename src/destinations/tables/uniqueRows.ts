@@ -2,7 +2,7 @@
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
 import type { Run } from "./Dialect.ts"
-import { insertStaged, removeRepeated, removeStaged, stagedValues } from "./insertStaged.ts"
+import { comparisons, insertStaged, removeRepeated, removeStaged } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
 import { isBetween, type TimeRange } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
@@ -28,12 +28,6 @@ export const partsOf = Effect.fnUntraced(function* (open: TableDatabase, table: 
     ([first, last]): TimeRange => ({ first: Number(first) * 60_000, last: Number(last) * 60_000 + 59_999 })
   )
 })
-
-/** Whether two rows differ. 0 and -0 are equal. */
-export const DIFFERS = `(
-  old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
-  OR old.special_value IS DISTINCT FROM new.special_value OR old.histogram::VARCHAR IS DISTINCT FROM new.histogram
-)`
 
 /**
  * Inserts staged rows into a qualified table. In the overlap, the ranges of the table that may have some of them, a staged row replaces the row with
@@ -62,9 +56,11 @@ export const removeDifferent = async (
   ranges: ReadonlyArray<TimeRange>
 ): Promise<void> => {
   for (const range of ranges) {
-    await run(`
-      DELETE FROM ${from} AS old USING temp.staged_series AS s, (${stagedValues(staged, isBetween("r.time", range))}) AS new
-      WHERE ${isBetween("old.time", range)} AND s.series_id = old.series_id AND new.series = s.number AND new.time = old.time AND ${DIFFERS}`)
+    for (const { differs, rows } of comparisons(staged, isBetween("r.time", range))) {
+      await run(`
+        DELETE FROM ${from} AS old USING temp.staged_series AS s, (${rows}) AS new
+        WHERE ${isBetween("old.time", range)} AND s.series_id = old.series_id AND new.series = s.number AND new.time = old.time AND ${differs}`)
+    }
   }
 }
 

@@ -8,6 +8,7 @@ import { Effect } from "effect"
 import { vi } from "vitest"
 import { Destination, type SyncMode } from "../../../src/destinations/Destination.ts"
 import type { OpenOptions } from "../../../src/destinations/DestinationKind.ts"
+import { structHistograms } from "../../../src/destinations/tables/histograms.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
 import { StreamState } from "../../../src/sync/StreamState.ts"
 import { formatTime } from "../../../src/text/formatTime.ts"
@@ -93,7 +94,7 @@ describe("a DuckDB database", () => {
       const rows = (table: string) =>
         query(
           path,
-          `SELECT job, value, histogram->>'count' AS count FROM ${table} ORDER BY time, job, value, count`
+          `SELECT job, value, histogram.count::INTEGER::VARCHAR AS count FROM ${table} ORDER BY time, job, value, count`
         )
       const expected = [
         { job: "a", value: null, count: "8" },
@@ -171,7 +172,7 @@ describe("a DuckDB database", () => {
         yield* refusal(path),
         /has a view "up" that was not created by source-prometheus\. Rename it/
       )
-      yield* change(path, "UPDATE _source_prometheus.about SET version = 3")
+      yield* change(path, "UPDATE _source_prometheus.about SET version = 4")
       assert.match(yield* refusal(path), /was written by a newer version of this program/)
       yield* change(path, "DELETE FROM _source_prometheus.about")
       assert.match(yield* refusal(path), /is damaged: _source_prometheus\.about/)
@@ -317,7 +318,13 @@ describe("the tables", () => {
         )).map(({ c }) => c),
         [
           ...["time TIMESTAMP WITH TIME ZONE", "value DOUBLE", "special_value VARCHAR", "series_id VARCHAR"],
-          ...["histogram JSON", "other_labels JSON", "Case VARCHAR", "job VARCHAR", 'q"uote VARCHAR'],
+          ...[
+            `histogram ${structHistograms.type}`,
+            "other_labels JSON",
+            "Case VARCHAR",
+            "job VARCHAR",
+            'q"uote VARCHAR'
+          ],
           ...["label_rowid VARCHAR", "label_time VARCHAR", "late VARCHAR", "later VARCHAR"]
         ]
       )
@@ -338,7 +345,7 @@ describe("the tables", () => {
       assert.deepStrictEqual(
         yield* query(
           path,
-          `SELECT (epoch_ms(time) - ${start})::INTEGER AS millis, value, special_value AS special, histogram::VARCHAR AS histogram,
+          `SELECT (epoch_ms(time) - ${start})::INTEGER AS millis, value, special_value AS special, histogram,
              other_labels::VARCHAR AS rest, * EXCLUDE (time, value, special_value, histogram, series_id, other_labels)
            FROM up ORDER BY time`
         ),
@@ -352,8 +359,11 @@ describe("the tables", () => {
             ...nothing,
             millis: 5,
             job: "h",
-            histogram:
-              '{"count":"18446744073709551615","sum":"1.5","buckets":[[0,"0","+Inf","18446744073709551615"]]}'
+            histogram: {
+              count: 2 ** 64,
+              sum: 1.5,
+              buckets: [{ boundaries: 0, lower: 0, upper: Number.POSITIVE_INFINITY, count: 2 ** 64 }]
+            }
           },
           { ...nothing, millis: 6, value: 2, later: "y" }
         ]

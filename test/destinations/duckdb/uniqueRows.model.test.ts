@@ -4,7 +4,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Destination, type SyncMode, syncModes } from "../../../src/destinations/Destination.ts"
 import type { SampleBlock } from "../../../src/samples/Sample.ts"
-import { floats, histogramOf, loadedTime, putBlocks, seriesOf, start, stateAt } from "../drive.ts"
+import {
+  floats,
+  histogramOf,
+  histogramsOf,
+  loadedTime,
+  putBlocks,
+  seriesOf,
+  start,
+  stateAt
+} from "../drive.ts"
 import { change, databasePath, query } from "./steps.ts"
 import { use } from "./use.ts"
 
@@ -25,7 +34,7 @@ const rows = (path: string) =>
     query(
       path,
       `SELECT job, ((epoch_ms(time) - ${start}) / 60000)::INTEGER AS point, coalesce(value::VARCHAR, special_value) AS value,
-         histogram->>'count' AS count FROM up ORDER BY ALL`
+         histogram.count::INTEGER AS count FROM up ORDER BY ALL`
     ),
     (found) =>
       found.map(
@@ -200,6 +209,106 @@ describe("the rows of a table", () => {
     })
   )
 
+  it.live("of histograms take no space when they are read again unchanged, down to the sign of zero", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      const buckets = (count: string) => [
+        { boundaries: 3, lower: "-0.001", upper: "0.001", count },
+        { boundaries: 0, lower: "8", upper: "+Inf", count: "2" }
+      ]
+      const run = (...sums: ReadonlyArray<readonly [sum: string, count: string]>) =>
+        use(
+          path,
+          put(
+            "incremental_append_deduped",
+            9,
+            histogramsOf(
+              one,
+              start,
+              sums.map(([sum, count]) => ({ count: "NaN", sum, buckets: count === "" ? [] : buckets(count) }))
+            )
+          )
+        )
+      const found = Effect.map(
+        query(
+          path,
+          "SELECT rowid::INTEGER AS id, histogram.sum::VARCHAR AS sum, histogram.buckets[1].count AS count FROM up ORDER BY time"
+        ),
+        (rows) => ({ ids: rows.map(({ id }) => id), values: rows.map(({ count, sum }) => [sum, count]) })
+      )
+      const values = [
+        ["0.0", 1],
+        ["nan", 1e-7],
+        ["-inf", null]
+      ]
+      yield* run(["0", "1"], ["NaN", "1e-07"], ["-Inf", ""])
+      const { ids } = yield* found
+      for (let time = 0; time < 2; time++) {
+        yield* run(["0", "1"], ["NaN", "1e-07"], ["-Inf", ""])
+        assert.deepStrictEqual(yield* found, { ids, values })
+      }
+      yield* run(["-0", "1"], ["NaN", "1e-07"], ["-Inf", "3"])
+      const changed = yield* found
+      assert.deepStrictEqual(changed.values, [
+        ["-0.0", 1],
+        ["nan", 1e-7],
+        ["-inf", 3]
+      ])
+      assert.deepStrictEqual(
+        changed.ids.map((id) => ids.includes(id)),
+        [false, true, false]
+      )
+      yield* use(path, put("incremental_append_deduped", 9, block(one, [0, "NaN"])))
+      assert.deepStrictEqual(yield* query(path, "SELECT special_value FROM up WHERE histogram IS NULL"), [
+        { special_value: "NaN" }
+      ])
+    })
+  )
+
+  it.live(
+    "of histograms are replaced in little memory",
+    () =>
+      Effect.gen(function* () {
+        const path = yield* databasePath
+        const run = (offset: number) =>
+          use(
+            path,
+            put(
+              "incremental_append_deduped",
+              1999,
+              ...Array.from({ length: 40 }, (_, n) =>
+                histogramsOf(
+                  seriesOf("up", { job: `${n}` }),
+                  start,
+                  Array.from({ length: 2000 }, (_, point) => ({
+                    count: `${point * n + offset}`,
+                    sum: `${(point + n) / 7}`,
+                    buckets: Array.from({ length: 20 }, (_, bucket) => ({
+                      boundaries: 0,
+                      lower: `${2 ** (bucket / 8)}`,
+                      upper: `${2 ** ((bucket + 1) / 8)}`,
+                      count: `${point * n * bucket + offset}`
+                    }))
+                  }))
+                )
+              )
+            ),
+            { memoryMegabytes: 64 }
+          )
+        for (const offset of [1, 1, 2]) {
+          yield* run(offset)
+          assert.deepStrictEqual(
+            yield* query(
+              path,
+              "SELECT count(*)::INTEGER AS rows, count(DISTINCT (series_id, time))::INTEGER AS keys, min(histogram.count)::INTEGER AS least FROM up"
+            ),
+            [{ rows: 80_000, keys: 80_000, least: offset }]
+          )
+        }
+      }),
+    120_000
+  )
+
   it.live(
     "are made unique, and replaced, in little memory",
     () =>
@@ -314,8 +423,8 @@ describe("a commit", () => {
   )
 })
 
-describe("a database of an earlier build, with primary keys", () => {
-  it.live("is refused, and not changed", () =>
+describe("a database of an earlier build", () => {
+  it.live("is refused, and not changed, if its tables have primary keys", () =>
     Effect.gen(function* () {
       const path = yield* databasePath
       const entry = `{"version":1,"stream":"up","table":"up","lastMillis":${start},"hasKey":true,"hasTable":true,"state":{"time":"2026-01-01T00:00:00Z","step":60,"version":1}}`
@@ -334,6 +443,20 @@ describe("a database of an earlier build, with primary keys", () => {
       assert.match(
         (error as Error).message,
         /data\.duckdb was written by an earlier build of this program, whose tables have primary keys\. Choose another file, and read the streams again into it\./
+      )
+      assert.deepStrictEqual(yield* rows(path), ["a0=1"])
+    })
+  )
+
+  it.live("is refused, and not changed, if its histograms are text", () =>
+    Effect.gen(function* () {
+      const path = yield* databasePath
+      yield* use(path, put("incremental_append_deduped", 1, block(one, [0, "1"])))
+      yield* change(path, "UPDATE _source_prometheus.about SET version = 2")
+      const error = yield* Effect.flip(use(path, put("incremental_append_deduped", 1, block(one, [1, "2"]))))
+      assert.match(
+        (error as Error).message,
+        /data\.duckdb was written by an earlier build of this program, whose histograms are text\. Choose another file, and read the streams again into it\./
       )
       assert.deepStrictEqual(yield* rows(path), ["a0=1"])
     })

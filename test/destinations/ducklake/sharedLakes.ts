@@ -84,7 +84,7 @@ export const rowsIn = (folder: string): Effect.Effect<ReadonlyArray<readonly [ke
     ])
     if (Number(tables?.[0]) === 0) return []
     const rows = await postgresLake.query(folder, [
-      `SELECT series_id || ' ' || epoch_ms(time)::VARCHAR AS key, coalesce(value::BIGINT::VARCHAR, histogram::VARCHAR)
+      `SELECT series_id || ' ' || epoch_ms(time)::VARCHAR AS key, coalesce(value::BIGINT::VARCHAR, 'histogram of ' || histogram.count::BIGINT)
        FROM lake.main.up ORDER BY key`
     ])
     return rows.map(([key, value]) => [String(key), String(value)] as const)

@@ -76,7 +76,7 @@ const readPart = (choices: Choices, part: PartResult, next: () => number): Task 
       const value = `${next()}`
       if (choices.oneIn(8)) {
         blocks.push(histogramOf(series, time, value))
-        rows.set(key, JSON.stringify({ count: value, sum: "1.5", buckets: [[0, "0", "+Inf", value]] }))
+        rows.set(key, `histogram of ${value}`)
       } else {
         samples.push([time, value])
         rows.set(key, value)

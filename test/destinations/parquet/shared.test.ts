@@ -9,7 +9,7 @@ describe("parts in a folder of Parquet files", () => {
     const file = { day: "2026-01-01", part: 1, bytes: 1, rows: 1, firstMillis: 0, lastMillis: 0 }
     const isOurs = (more: object) =>
       hasOwnNames({
-        version: 2,
+        version: 3,
         stream: "up",
         files: [{ ...file, ...more }],
         nextPart: 2,

@@ -128,7 +128,7 @@ export const rowsIn = async (folder: string, stream: string): Promise<ReadonlyAr
   try {
     const pattern = join(folder, fileName(stream), "*", "*.parquet")
     const read = await connection.runAndReadAll(
-      `SELECT series_id || ' ' || epoch_ms(time)::VARCHAR AS key, coalesce(value::INTEGER::VARCHAR, histogram) AS value
+      `SELECT series_id || ' ' || epoch_ms(time)::VARCHAR AS key, coalesce(value::INTEGER::VARCHAR, 'histogram of ' || histogram.count::INTEGER) AS value
        FROM read_parquet('${pattern}', union_by_name = true)`
     )
     return read.getRowObjectsJS() as unknown as ReadonlyArray<SeenRow>

@@ -157,7 +157,7 @@ export const sharedRuns = Effect.fnUntraced(
           ? []
           : yield* Effect.promise(() =>
               server.rows(
-                `SELECT series_id || ' ' || (extract(epoch FROM time) * 1000)::bigint AS key, coalesce(value::bigint::text, histogram::text) AS value
+                `SELECT series_id || ' ' || (extract(epoch FROM time) * 1000)::bigint AS key, coalesce(value::bigint::text, 'histogram of ' || (histogram->>'count')) AS value
                  FROM "${schema}".up`
               )
             )

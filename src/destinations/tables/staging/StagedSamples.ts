@@ -5,10 +5,11 @@
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
 import type { LabelColumns } from "../../../records/LabelColumns.ts"
-import { renderHistogram } from "../../../records/RecordEncoder.ts"
 import type { Layout } from "../../../samples/Layout.ts"
 import { type HistogramBlock, numberAt, type SampleBlock, type Series } from "../../../samples/Sample.ts"
 import { METRIC_NAME } from "../../../samples/Series.ts"
+import { type HistogramColumn, structHistograms } from "../histograms.ts"
+import { histogramRows } from "./histogramRows.ts"
 
 type DuckDB = typeof import("@duckdb/node-api")
 
@@ -20,6 +21,10 @@ const WORD = 2 ** 32
 
 /** The size of a staged row. */
 const ROW_BYTES = 24
+
+/** About the size of a native histogram without its buckets, and of a bucket. Texts are longer than structs. */
+const HISTOGRAM_BYTES = 40
+const BUCKET_BYTES = 50
 
 /** The size of a series without the text of its labels, here and in DuckDB. */
 const SERIES_BYTES = 200
@@ -67,10 +72,17 @@ export interface Staged {
 
 export type StagedSamples = ReturnType<typeof stageSamples>
 
+/** What differs between the destinations of staged samples. */
+export interface StagingRules {
+  /** Whether a column can have this text. A label with another one is in the column for other labels. */
+  readonly acceptsText?: ((text: string) => boolean) | undefined
+  readonly histograms?: HistogramColumn | undefined
+}
+
 /**
  * Stages samples in the temporary tables of a connection of its own:
  * `staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE)`,
- * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR)`,
+ * `staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram)`,
  * `staged_series (number INTEGER, series_id VARCHAR, rest VARCHAR, labels VARCHAR[])`.
  * DuckDB does not keep the order of rows, so both kinds of samples are numbered. `before` is the number of floats that came
  * before a histogram. `labels` has the labels with columns in the order of these, and `rest` the others as JSON. The tables
@@ -81,9 +93,10 @@ export const stageSamples = (
   connection: DuckDBConnection,
   labels: LabelColumns | undefined,
   { metricName, rest: restColumn }: Layout,
-  acceptsText: (text: string) => boolean = () => true
+  { acceptsText = () => true, histograms: histogramColumn = structHistograms }: StagingRules = {}
 ) => {
-  const { DuckDBTimestampTZValue, LIST, VARCHAR } = duckdb
+  const { LIST, VARCHAR } = duckdb
+  const histogramAppender = histogramRows(duckdb, connection, histogramColumn)
   const numbers = new Map<string, number>()
   /** The latest staged time of each series, by its number. */
   let lastTimes: Array<number> = []
@@ -116,7 +129,7 @@ export const stageSamples = (
   const createSamples = () =>
     connection.run(`
       CREATE OR REPLACE TEMP TABLE staged (number INTEGER, series INTEGER, time TIMESTAMPTZ, value DOUBLE);
-      CREATE OR REPLACE TEMP TABLE staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram VARCHAR);
+      CREATE OR REPLACE TEMP TABLE staged_histogram (number INTEGER, series INTEGER, time TIMESTAMPTZ, before INTEGER, histogram ${histogramColumn.type});
     `)
   const createSeries = () =>
     connection.run(
@@ -169,18 +182,16 @@ export const stageSamples = (
   }
 
   const appendHistograms = async (number: number, block: HistogramBlock) => {
-    const target = await connection.createAppender("staged_histogram", null, "temp")
     for (const [index, histogram] of block.histograms.entries()) {
-      const text = renderHistogram(histogram)
-      histogramBytes += text.length
-      target.appendInteger(histograms.all + index)
-      target.appendInteger(number)
-      target.appendTimestampTZ(new DuckDBTimestampTZValue(BigInt(block.times[index]!) * 1000n))
-      target.appendInteger(rows.all)
-      target.appendVarchar(text)
-      target.endRow()
+      histogramBytes += HISTOGRAM_BYTES + histogram.buckets.length * BUCKET_BYTES
+      await histogramAppender.append({
+        number: histograms.all + index,
+        series: number,
+        timeMillis: block.times[index]!,
+        before: rows.all,
+        histogram
+      })
     }
-    target.closeSync()
     histograms = { ...histograms, all: histograms.all + block.length }
   }
 
@@ -213,6 +224,7 @@ export const stageSamples = (
     rows = { first: 0, marked: 0, all: 0 }
     histograms = { first: 0, marked: 0, all: 0 }
     histogramBytes = 0
+    histogramAppender.clear()
     hasRepeated = false
     hasSpecial = false
     lastTimes = []
@@ -230,6 +242,7 @@ export const stageSamples = (
     labels,
     /** The column for other labels. */
     rest: restColumn,
+    histogramColumn,
     append: async (block: SampleBlock): Promise<void> => {
       const { length } = block
       if (length === 0) return
@@ -283,6 +296,7 @@ export const stageSamples = (
       releaseBuffer()
       appender?.closeSync()
       appender = undefined
+      await histogramAppender.flush()
       await appendSeries()
     },
     /** Removes the marked samples. */

@@ -4,22 +4,33 @@ import type { StagedSamples } from "./StagedSamples.ts"
 /** A part of the staged samples: before the mark, or after it. */
 export type Part = "marked" | "rest"
 
+/** Whether two rows have different values. 0 and -0 are different. A row with a histogram has no value. */
+const VALUE_DIFFERS = `(
+  old.value IS DISTINCT FROM new.value OR signbit(old.value) IS DISTINCT FROM signbit(new.value)
+  OR old.special_value IS DISTINCT FROM new.special_value
+)`
+
 /** The tables with samples of a part. Most streams have no histograms, and queries for them have a cost. */
 export const sampleTables = (staged: StagedSamples, part: Part) => {
   const ranges = [staged.floats(), staged.histograms()].map(({ all, first, marked }) =>
     part === "marked" ? { from: first, to: marked } : { from: marked, to: all }
   )
   const [floats, histograms] = ranges.map(({ from, to }) => `r.number >= ${from} AND r.number < ${to}`)
+  const { identity, type } = staged.histogramColumn
+  const values = staged.hasSpecial()
+    ? `CASE WHEN isfinite(r.value) THEN r.value END AS value,
+       CASE WHEN isfinite(r.value) THEN NULL WHEN isnan(r.value) THEN 'NaN' WHEN r.value > 0 THEN '+Inf' ELSE '-Inf' END AS special_value`
+    : "r.value AS value, NULL::VARCHAR AS special_value"
   const tables = [
     {
       name: "temp.staged",
       isInPart: floats,
       /** The columns `value`, null where it is not finite, and `special_value`, the text of a value that is not finite. */
-      values: staged.hasSpecial()
-        ? `CASE WHEN isfinite(r.value) THEN r.value END AS value,
-           CASE WHEN isfinite(r.value) THEN NULL WHEN isnan(r.value) THEN 'NaN' WHEN r.value > 0 THEN '+Inf' ELSE '-Inf' END AS special_value`
-        : "r.value AS value, NULL::VARCHAR AS special_value",
-      histogram: "NULL::VARCHAR AS histogram",
+      values,
+      histogram: `NULL::${type} AS histogram`,
+      /** The columns of a staged row `new` to compare, and whether a row `old` of the stream's table differs from it. */
+      compared: values,
+      differs: VALUE_DIFFERS,
       place: "2 * r.number + 1 AS place"
     },
     {
@@ -27,6 +38,8 @@ export const sampleTables = (staged: StagedSamples, part: Part) => {
       isInPart: histograms,
       values: "NULL::DOUBLE AS value, NULL::VARCHAR AS special_value",
       histogram: "r.histogram",
+      compared: `${identity("r.histogram")} AS identity`,
+      differs: `${identity("old.histogram")} IS DISTINCT FROM new.identity`,
       // A histogram comes after `before` floats, and before the next float.
       place: "2 * r.before AS place"
     }
