@@ -6,6 +6,7 @@
 // The mock and its data.
 
 export { type GenerateOptions, generate } from "./mock/generate.ts"
+export type { LabelsInput } from "./mock/MockLabels.ts"
 export {
   type MockOptions,
   MockPrometheus,
@@ -13,13 +14,21 @@ export {
 } from "./mock/MockPrometheus.ts"
 export {
   type FamilyMetadata,
-  type LabelsInput,
   type MockDatabase,
   type MockSeries,
   type MockValue,
   makeDatabase,
   makeSeries
 } from "./mock/MockSeries.ts"
+export type {
+  MockAlert,
+  MockAlertingRule,
+  MockExemplar,
+  MockRecordingRule,
+  MockRuleGroup,
+  MockTables,
+  MockTarget
+} from "./mock/MockTables.ts"
 
 // The transports.
 

@@ -5,9 +5,11 @@ import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { jsonLine } from "../records/jsonLine.ts"
 import { type LineFrame, RecordEncoder, shapeOf } from "../records/RecordEncoder.ts"
 import { recycle } from "../samples/Arena.ts"
+import { RECORD_ID, type Row } from "../samples/TableRow.ts"
 import { read as readStreams } from "../sync/Read.ts"
 import type { ReadEvent } from "../sync/ReadEvent.ts"
 import { StateStore } from "../sync/StateStore.ts"
+import { definitionOf, layoutOf } from "../sync/StreamDefinition.ts"
 import { type GridRange, rangeText } from "../sync/TimeGrid.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -52,6 +54,16 @@ const frameOf = (stream: string, emittedAt: number): LineFrame => ({
   before: `{"type":"RECORD","record":{"stream":${jsonLine(stream)},"emitted_at":${emittedAt},"data":`,
   after: "}}\n"
 })
+
+/** A row with the columns of a catalog, which may have deselected some. Its key is always there. */
+const declaredColumns = (row: Row, properties: ReadonlyArray<string>): Row =>
+  properties.length === 0
+    ? row
+    : Object.fromEntries(
+        Object.entries(row).filter(
+          ([name]) => name === RECORD_ID || name === "time" || properties.includes(name)
+        )
+      )
 
 /** Without the list of discovered labels, a deselected label cannot be omitted. The user must know that it is written. */
 const warnOfLabels = Effect.fnUntraced(function* (
@@ -105,7 +117,7 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
     if (event._tag === "Started") {
       const { points, range } = event
       open.set(name, {
-        encoder: new RecordEncoder(shapeOf(declared.get(name)!, settings.labelColumns)),
+        encoder: new RecordEncoder(shapeOf(declared.get(name)!, layoutOf(settings, name))),
         progress: new StreamProgress(points, yield* steadyMillis),
         rest: range,
         frame: frameOf(name, now),
@@ -115,7 +127,9 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
       return yield* Effect.logInfo(
         points === 0
           ? `${name}: nothing new to read yet.`
-          : `${name}: reading ${pluralize(points, "point")}, ${rangeText(range)}, one every ${range.stepMillis / 1000} s.`
+          : definitionOf(settings, name)._tag === "Table"
+            ? `${name}: reading the table.`
+            : `${name}: reading ${pluralize(points, "point")}, ${rangeText(range)}, one every ${range.stepMillis / 1000} s.`
       )
     }
     const stream = open.get(name)!
@@ -141,6 +155,18 @@ export const read = Effect.fnUntraced(function* (streams: ReadonlyArray<Configur
           recycle(block)
         }
         return
+      case "Rows": {
+        const { properties } = declared.get(name)!
+        for (const row of event.blocks.flatMap(({ rows }) => rows)) {
+          const buffer = output.buffer()
+          const { after, before } = stream.frame
+          const data = Buffer.from(`${before}${jsonLine(declaredColumns(row, properties))}${after}`)
+          buffer.append(data)
+          progress.add(1, data.length)
+          if (output.isFull()) yield* output.flushIfFull
+        }
+        return
+      }
       case "Checkpoint": {
         const { lastMillis } = event
         const window = { ...stream.rest, lastMillis }

@@ -18,6 +18,7 @@ import { namesToRead, run } from "../run/run.ts"
 import { runOnCluster } from "../run/runOnCluster.ts"
 import { runParts } from "../run/runParts.ts"
 import { StateStore } from "../sync/StateStore.ts"
+import { layoutOf } from "../sync/StreamDefinition.ts"
 import { Screen } from "../terminal/Screen.ts"
 import {
   type ConfigFlags,
@@ -77,6 +78,7 @@ const executePlan = Effect.fnUntraced(function* (plan: RunPlan, from: Source) {
     path: target.path,
     source,
     labelColumns: settings.labelColumns,
+    layoutOf: (stream) => layoutOf(settings, stream),
     replacing: replacing(),
     readOnly: plan.isDryRun
   }

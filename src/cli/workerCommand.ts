@@ -14,6 +14,7 @@ import { secretTexts } from "../prometheus/secretTexts.ts"
 import { executePart } from "../run/writeParts.ts"
 import type { SyncPart } from "../sync/parts.ts"
 import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
+import { layoutOf } from "../sync/StreamDefinition.ts"
 import { rangeText } from "../sync/TimeGrid.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
@@ -103,7 +104,8 @@ const workFromFlags = Effect.fnUntraced(
       ...given,
       path: to.path,
       source,
-      labelColumns: settings.labelColumns
+      labelColumns: settings.labelColumns,
+      layoutOf: (stream) => layoutOf(settings, stream)
     })
     const renewed = read.pipe(
       Effect.map((renewed) => withCredentialsOf(renewed.settings, settings)),

@@ -11,11 +11,12 @@ import {
   Schema
 } from "effect"
 import { type Matcher, parse as parseSelector } from "../promql/Matcher.ts"
-import { compilePattern, type MetricFilter } from "../promql/MetricFilter.ts"
+import type { MetricFilter } from "../promql/MetricFilter.ts"
 import { crossProblems } from "./crossChecks.ts"
 import { decodeKeys } from "./decodeKeys.ts"
 import { type InputFileError, isTooDeep, readJsonFile, TOO_DEEP } from "./inputFile.ts"
 import { type Config, type ConfigInput, keys } from "./keys.ts"
+import { compileFilter, type StreamSettings, streamSettingsOf } from "./StreamSettings.ts"
 import { parseMoment } from "./times.ts"
 
 /** The configuration is missing, unreadable or invalid. `message` names every invalid key. */
@@ -43,7 +44,7 @@ export type AuthenticationOf<Type extends AuthType> = Extract<
 export type TlsSettings = NonNullable<Config["tls"]>
 
 /** The decoded configuration. Times are milliseconds since the epoch, durations are milliseconds. */
-export interface Settings {
+export interface Settings extends StreamSettings {
   /** Without a slash at the end. */
   readonly baseUrl: string
   readonly authentication: AuthenticationSettings
@@ -131,9 +132,9 @@ const withoutAbsent = (input: Readonly<Record<string, unknown>>): Readonly<Recor
 
 const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, unknown>>) {
   const { config, problems, warnings } = decodeKeys(keys, given)
-  const [include, includeProblems] = yield* compilePatterns(config, "include")
-  const [exclude, excludeProblems] = yield* compilePatterns(config, "exclude")
-  const all = [...problems, ...includeProblems, ...excludeProblems, ...crossProblems(config)]
+  const [metrics, metricsProblems] = yield* compileFilter(config.metrics, "metrics")
+  const [streams, streamsProblems] = yield* streamSettingsOf(config)
+  const all = [...problems, ...metricsProblems, ...streamsProblems, ...crossProblems(config)]
   if (all.length > 0) {
     return yield* new ConfigError({
       message: `The configuration is not valid. ${all.join(" ")}`,
@@ -141,16 +142,16 @@ const decodeGiven = Effect.fnUntraced(function* (given: Readonly<Record<string, 
     })
   }
   // Without problems, all keys are present.
-  return toSettings(config as Config, { include, exclude }, warnings)
+  return toSettings(config as Config, metrics, streams, warnings)
 })
 
-/** The compiled patterns, and the problems of those that cannot be compiled. */
-const compilePatterns = ({ metrics }: Partial<Config>, side: keyof MetricFilter) =>
-  Effect.partition(metrics?.[side] ?? [], (pattern) =>
-    Effect.mapError(compilePattern(pattern), (problem) => `metrics.${side}: ${problem}.`)
-  )
-
-const toSettings = (config: Config, metrics: MetricFilter, warnings: ReadonlyArray<string>): Settings => ({
+const toSettings = (
+  config: Config,
+  metrics: MetricFilter,
+  streams: StreamSettings,
+  warnings: ReadonlyArray<string>
+): Settings => ({
+  ...streams,
   baseUrl: withoutSlashes(config.base_url.trim()),
   authentication:
     config.basic_auth_pass === undefined

@@ -3,6 +3,7 @@ import { authenticationProblems } from "./authenticationChecks.ts"
 import type { Check } from "./Check.ts"
 import { headerListProblems } from "./headerChecks.ts"
 import { parameterProblems } from "./parameterChecks.ts"
+import { overrideProblems, streamNameProblems } from "./streamChecks.ts"
 import { parseMoment } from "./times.ts"
 import { tlsProblems } from "./tlsChecks.ts"
 
@@ -11,7 +12,9 @@ export const crossProblems: Check = (config) => [
   ...authenticationProblems(config),
   ...dateProblems(config),
   ...headerListProblems(config),
+  ...overrideProblems(config),
   ...parameterProblems(config),
+  ...streamNameProblems(config),
   ...tlsProblems(config)
 ]
 

@@ -57,7 +57,9 @@ const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded =
     return { ...decoded, config: { [name]: config } }
   }
   if (isListOfObjects(key) && Array.isArray(value) && value.every(Predicate.isReadonlyObject)) {
-    const items = value.map((item, index) => decodeTable(key.children, item, `${path}[${index}].`))
+    const items = value.map((item, index) =>
+      decodeTable(key.children, withoutEmpty(key.children, item), `${path}[${index}].`)
+    )
     const problems = items.flatMap(({ problems }) => problems)
     return {
       // Other checks count on complete items, and on their places.
@@ -72,6 +74,14 @@ const decodeKey = (name: string, key: Key, given: Json, path: string): Decoded =
     ? { config: decoded.success, problems: [], warnings: [] }
     : { config: {}, problems: [problem(path, key, value)], warnings: [] }
 }
+
+/** An item of a list without its optional keys that a form has left empty. */
+const withoutEmpty = (table: Keys, item: Json): Json =>
+  Object.fromEntries(
+    Object.entries(item).filter(
+      ([name, value]) => table[name]?.isRequired || (value !== "" && value !== null && value !== undefined)
+    )
+  )
 
 /** Problems of one list beyond this number are not reported. */
 const MAX_PROBLEMS = 5

@@ -523,6 +523,112 @@ export const keys = {
     description: "Label matchers to add to every query, to replicate only some of the series.",
     examples: ['{env="prod",job=~"api.*"}']
   }),
+  queries: kind.objects(
+    {
+      name: kind.streamName({
+        title: "Name",
+        description: "Name of the stream.",
+        isRequired: true,
+        examples: ["http_requests_by_job"]
+      }),
+      expression: kind.expression({
+        title: "Expression",
+        description: "The PromQL expression. The selector above is not added to it.",
+        isRequired: true,
+        examples: ["sum by (job) (rate(http_requests_total[5m]))"]
+      }),
+      step: kind.seconds({
+        title: "Step",
+        description: "Seconds between two data points, if they are not those of the other streams.",
+        examples: [300],
+        min: 1,
+        max: TEN_YEARS
+      })
+    },
+    {
+      title: "Queries",
+      group: "selection",
+      description: "PromQL expressions. Each becomes a stream.",
+      example: {
+        name: "http_requests_by_job",
+        expression: "sum by (job) (rate(http_requests_total[5m]))",
+        step: 300
+      }
+    }
+  ),
+  groups: kind.objects(
+    {
+      name: kind.streamName({
+        title: "Name",
+        description: "Name of the stream.",
+        isRequired: true,
+        examples: ["node"]
+      }),
+      metrics: kind.object(
+        {
+          include: kind.patterns({
+            title: "Include",
+            description: "Patterns for the names of its metrics. Leave empty for all metrics.",
+            examples: [["node_*"]]
+          }),
+          exclude: kind.patterns({
+            title: "Exclude",
+            description: "Patterns for the names of metrics that it does not have.",
+            examples: [["node_scrape_*"]]
+          })
+        },
+        {
+          title: "Metrics",
+          isRequired: true,
+          description:
+            "Which of the replicated metrics are in the group, by patterns like those of all metrics."
+        }
+      )
+    },
+    {
+      title: "Groups",
+      group: "selection",
+      description:
+        "Groups of metrics. The metrics of a group share one stream, with a column for the name of the metric and all labels in one object.",
+      example: { name: "node", metrics: { include: ["node_*"] } }
+    }
+  ),
+  overrides: kind.objects(
+    {
+      metrics: kind.pattern({
+        title: "Metrics",
+        description: "Pattern for the names of the metrics, like those of all metrics.",
+        isRequired: true,
+        examples: ["node_*"]
+      }),
+      step: kind.seconds({
+        title: "Step",
+        description: "Seconds between two data points of these metrics.",
+        examples: [60],
+        min: 1,
+        max: TEN_YEARS
+      }),
+      selector: kind.matchers({
+        title: "Selector",
+        description: "Label matchers for these metrics, in place of the selector above.",
+        examples: ['{env="prod"}']
+      })
+    },
+    {
+      title: "Overrides",
+      group: "selection",
+      description:
+        "Another step or selector for some metrics. The first override that matches a metric counts.",
+      example: { metrics: "node_*", step: 60 }
+    }
+  ),
+  tables: kind.choices(["targets", "rules", "alerts", "metadata", "exemplars"], {
+    title: "Tables",
+    group: "selection",
+    description:
+      "Tables of Prometheus itself to replicate, as the streams prometheus_targets, prometheus_rules, prometheus_alerts, prometheus_metadata and prometheus_exemplars.",
+    examples: [["targets", "alerts"]]
+  }),
   label_columns: kind.boolean({
     title: "One column per label",
     group: "selection",

@@ -22,9 +22,9 @@ export interface Commit {
 }
 
 /** A destination's backend for one stream of one run. Closing its scope discards appended rows that are not persisted. */
-export interface Backend<Manifest extends StreamManifest> {
-  /** Appends samples, which the caller may recycle afterwards. Readers do not see them before `persist`. */
-  readonly append: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
+export interface Backend<Manifest extends StreamManifest, Block = SampleBlock> {
+  /** Appends samples or rows, which the caller may recycle afterwards. Readers do not see them before `persist`. */
+  readonly append: (blocks: ReadonlyArray<Block>) => Effect.Effect<void, DestinationError>
   /** Ends a commit: the rows appended so far are part of the next `persist`, later ones are not. `state` is their state. */
   readonly mark: (state: StreamState) => void
   /** The size of the rows that are not persisted. */
@@ -48,77 +48,78 @@ export interface Opening<Manifest extends StreamManifest> {
  * Writes a stream through a backend. The backend continues the stopped refresh of the manifest only if `open` is called with
  * true. Otherwise that refresh stays until the first `persist`, and is lost with it.
  */
-export const openWriter: <Manifest extends StreamManifest, R>(
+export const openWriter: <Manifest extends StreamManifest, R, Block>(
   opening: Opening<Manifest>,
-  open: (resumesRefresh: boolean) => Effect.Effect<Backend<Manifest>, DestinationError, R>
-) => Effect.Effect<StreamWriter, DestinationError, R | Scope.Scope> = Effect.fnUntraced(
-  function* (opening, open) {
-    const { isResumed, limits, mode } = opening
-    let { manifest } = opening
-    const resumed = isResumed ? refreshOf(manifest, mode) : undefined
-    const backend = yield* open(resumed !== undefined)
-    /** The state of the latest commit, at first that of a resumed refresh. */
-    let latest = resumed
-    let isPending = false
-    let hasRows = false
-    let hasFailed = false
-    let persistedAt = yield* steadyMillis
+  open: (resumesRefresh: boolean) => Effect.Effect<Backend<Manifest, Block>, DestinationError, R>
+) => Effect.Effect<StreamWriter<Block>, DestinationError, R | Scope.Scope> = Effect.fnUntraced(function* <
+  Manifest extends StreamManifest,
+  R,
+  Block
+>(
+  opening: Opening<Manifest>,
+  open: (resumesRefresh: boolean) => Effect.Effect<Backend<Manifest, Block>, DestinationError, R>
+) {
+  const { isResumed, limits, mode } = opening
+  let { manifest } = opening
+  const resumed = isResumed ? refreshOf(manifest, mode) : undefined
+  const backend = yield* open(resumed !== undefined)
+  /** The state of the latest commit, at first that of a resumed refresh. */
+  let latest = resumed
+  let isPending = false
+  let hasRows = false
+  let hasFailed = false
+  let persistedAt = yield* steadyMillis
 
-    const persist = Effect.fnUntraced(function* (isComplete: boolean) {
-      const kind = !isRefresh(mode) ? "incremental" : isComplete ? "complete_refresh" : "refresh"
-      const states = statesToSave(manifest, latest, kind, mode)
-      // Most of thousands of streams may have nothing new.
-      const isUnchanged = kind === "incremental" && !hasRows && hasStates(manifest, states)
-      if (!isUnchanged) {
-        manifest = yield* Effect.withSpan(
-          backend.persist({ kind, isComplete, states }),
-          "Destination.commit",
-          {
-            attributes: { stream: manifest.stream, kind, isComplete, time: latest?.time },
-            captureStackTrace: false
-          }
-        )
-      }
-      isPending = false
-      persistedAt = yield* steadyMillis
-    })
+  const persist = Effect.fnUntraced(function* (isComplete: boolean) {
+    const kind = !isRefresh(mode) ? "incremental" : isComplete ? "complete_refresh" : "refresh"
+    const states = statesToSave(manifest, latest, kind, mode)
+    // Most of thousands of streams may have nothing new.
+    const isUnchanged = kind === "incremental" && !hasRows && hasStates(manifest, states)
+    if (!isUnchanged) {
+      manifest = yield* Effect.withSpan(backend.persist({ kind, isComplete, states }), "Destination.commit", {
+        attributes: { stream: manifest.stream, kind, isComplete, time: latest?.time },
+        captureStackTrace: false
+      })
+    }
+    isPending = false
+    persistedAt = yield* steadyMillis
+  })
 
-    const isFull = (): boolean => backend.unpersistedBytes() >= limits.bytes()
+  const isFull = (): boolean => backend.unpersistedBytes() >= limits.bytes()
 
-    const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
-      if (isPending && isFull()) yield* persist(false)
-      hasRows = true
-      yield* backend.append(blocks)
-    })
+  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<Block>) {
+    if (isPending && isFull()) yield* persist(false)
+    hasRows = true
+    yield* backend.append(blocks)
+  })
 
-    const commit = Effect.fnUntraced(function* (state: StreamState) {
-      backend.mark(state)
-      latest = state
-      isPending = true
-      if (isFull() || (yield* steadyMillis) - persistedAt >= limits.millis) yield* persist(false)
-    })
+  const commit = Effect.fnUntraced(function* (state: StreamState) {
+    backend.mark(state)
+    latest = state
+    isPending = true
+    if (isFull() || (yield* steadyMillis) - persistedAt >= limits.millis) yield* persist(false)
+  })
 
-    yield* Effect.addFinalizer(() =>
-      Effect.suspend(() => (isPending && !hasFailed ? persist(false) : Effect.void)).pipe(
-        Effect.catch((error) =>
-          Effect.logError(
-            `The last uncommitted samples of ${manifest.stream} were not saved; the next run reads them again. ${error.message}`
-          )
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => (isPending && !hasFailed ? persist(false) : Effect.void)).pipe(
+      Effect.catch((error) =>
+        Effect.logError(
+          `The last uncommitted samples of ${manifest.stream} were not saved; the next run reads them again. ${error.message}`
         )
       )
     )
+  )
 
-    /** Uninterruptible, as a backend cannot stop halfway. After a failure, its rows are unknown. */
-    const orFailed = <A>(effect: Effect.Effect<A, DestinationError>) =>
-      Effect.tapError(Effect.uninterruptible(effect), () => Effect.sync(() => (hasFailed = true)))
-    const writer: StreamWriter = {
-      write: (blocks) => orFailed(append(blocks)),
-      commit: (state) => orFailed(commit(state)),
-      complete: orFailed(Effect.suspend(() => persist(true)))
-    }
-    return writer
+  /** Uninterruptible, as a backend cannot stop halfway. After a failure, its rows are unknown. */
+  const orFailed = <A>(effect: Effect.Effect<A, DestinationError>) =>
+    Effect.tapError(Effect.uninterruptible(effect), () => Effect.sync(() => (hasFailed = true)))
+  const writer: StreamWriter<Block> = {
+    write: (blocks) => orFailed(append(blocks)),
+    commit: (state) => orFailed(commit(state)),
+    complete: orFailed(Effect.suspend(() => persist(true)))
   }
-)
+  return writer
+})
 
 /**
  * The states to save after the latest commit. An incremental commit ends a stopped refresh. An incremental sync resumes the state

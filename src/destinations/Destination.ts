@@ -1,6 +1,7 @@
 /** The destination of a run's samples. Rows and states are committed together: both or neither. */
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
 import type { SampleBlock } from "../samples/Sample.ts"
+import type { RowBlock, TableSchema } from "../samples/TableRow.ts"
 import { StateReader } from "../sync/StateStore.ts"
 import type { StreamState } from "../sync/StreamState.ts"
 
@@ -35,10 +36,10 @@ export type SyncMode = (typeof syncModes)[number]
 /** Whether a mode reads all samples again. */
 export const isRefresh = (mode: SyncMode): boolean => mode.startsWith("full_refresh")
 
-/** Writes one stream of one run. */
-export interface StreamWriter {
-  /** Appends samples, which the caller may recycle afterwards. Readers do not see them before `commit`. */
-  readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
+/** Writes one stream of one run: the samples of series, or the rows of a table. */
+export interface StreamWriter<Block = SampleBlock> {
+  /** Appends blocks, which the caller may recycle afterwards. Readers do not see them before `commit`. */
+  readonly write: (blocks: ReadonlyArray<Block>) => Effect.Effect<void, DestinationError>
   /** Commits all samples written so far, and their state. Both are persisted together, now or soon. */
   readonly commit: (state: StreamState) => Effect.Effect<void, DestinationError>
   /** Ends a stream that was read and committed completely. In overwrite mode, it now replaces the existing rows. */
@@ -64,6 +65,15 @@ export class Destination extends Context.Service<
       mode: SyncMode,
       isResumed?: boolean
     ) => Effect.Effect<StreamWriter, DestinationError, Scope.Scope>
+    /**
+     * The same for a table, whose rows have the columns of its schema. In deduped and overwrite modes, `record_id` and `time` are
+     * unique.
+     */
+    readonly openTable: (
+      schema: TableSchema,
+      mode: SyncMode,
+      isResumed?: boolean
+    ) => Effect.Effect<StreamWriter<RowBlock>, DestinationError, Scope.Scope>
     /** The streams that have a manifest. */
     readonly streams: () => ReadonlyArray<string>
     /** The lengths of the parts of its streams in milliseconds, if several processes write them. */

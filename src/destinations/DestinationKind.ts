@@ -1,8 +1,18 @@
 /** A kind of destination for the command line. Each folder of `destinations` exports one. */
 import type { FileSystem, Layer, Result } from "effect"
 import type { ConfigError } from "../config/ConnectorConfig.ts"
+import { type Layout, layoutOfMetric } from "../samples/Layout.ts"
 import type { Destination, DestinationError, SyncMode } from "./Destination.ts"
 import type { SharedDestination } from "./SharedDestination.ts"
+
+/** The layout of a stream by its name; undefined for that of a metric. */
+export type LayoutOf = (stream: string) => Layout | undefined
+
+/** The layout of a stream in a destination that is opened with these options. */
+export const layoutIn = (
+  { labelColumns, layoutOf }: Pick<OpenOptions, "labelColumns" | "layoutOf">,
+  stream: string
+): Layout => layoutOf?.(stream) ?? layoutOfMetric(labelColumns)
 
 /** How a destination is opened. */
 export interface OpenOptions {
@@ -11,6 +21,8 @@ export interface OpenOptions {
   readonly source: string
   /** One column per label, or otherwise one column for all labels. */
   readonly labelColumns: boolean
+  /** How the labels of a stream become columns, if not by `labelColumns`. */
+  readonly layoutOf?: LayoutOf | undefined
   /** Whether files are compressed, if the kind supports it. */
   readonly gzip?: boolean
   /** The memory limit of its engine, if it has one. Data beyond it spills to disk. */

@@ -1,6 +1,5 @@
 /** How many rows something has, and from when to when they are. */
 import { Schema } from "effect"
-import type { SampleBlock } from "../samples/Sample.ts"
 import { type Contents, emptyContents } from "./Destination.ts"
 import { Count, later } from "./manifest.ts"
 
@@ -23,6 +22,12 @@ export const sumOf = (parts: ReadonlyArray<Contents>): Contents =>
     emptyContents
   )
 
+/** What samples and rows of tables have in common: their times, in order. */
+export interface TimedBlock {
+  readonly length: number
+  readonly times: Float64Array
+}
+
 /** Counts the rows of blocks. It allocates nothing per block, because there are many. */
 export class ContentsTally {
   private rows = 0
@@ -30,7 +35,7 @@ export class ContentsTally {
   private last = Number.NEGATIVE_INFINITY
 
   /** A block that has rows. */
-  add({ length, times }: SampleBlock): void {
+  add({ length, times }: TimedBlock): void {
     this.rows += length
     if (times[0]! < this.first) this.first = times[0]!
     if (times[length - 1]! > this.last) this.last = times[length - 1]!

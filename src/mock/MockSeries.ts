@@ -5,7 +5,9 @@
  */
 import { labelText } from "../promql/Matcher.ts"
 import type { Histogram, Labels } from "../samples/Sample.ts"
-import { byBytes, canonicalLabels } from "../samples/Series.ts"
+import { byBytes } from "../samples/Series.ts"
+import { type LabelsInput, makeLabels } from "./MockLabels.ts"
+import type { MockTables } from "./MockTables.ts"
 
 /** A float, a native histogram, or the stale marker, which ends a series. */
 export type MockValue = number | Histogram | "stale"
@@ -24,14 +26,12 @@ export interface FamilyMetadata {
   readonly unit: string
 }
 
-/** All data of a mock Prometheus: series sorted by their labels, metadata by family name. */
+/** All data of a mock Prometheus: series sorted by their labels, metadata by family name, and the other tables. */
 export interface MockDatabase {
   readonly series: ReadonlyArray<MockSeries>
+  readonly tables?: MockTables
   readonly metadata: ReadonlyMap<string, ReadonlyArray<FamilyMetadata>>
 }
-
-/** Labels as a record, or as pairs where a label has a name such as `__proto__`. */
-export type LabelsInput = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>
 
 /** The order of Prometheus' responses: label by label, name before value, shorter sets first. */
 export const compareLabels = (a: Labels, b: Labels): number => {
@@ -47,10 +47,6 @@ export const compareLabels = (a: Labels, b: Labels): number => {
 /** The value of one label, `""` when it is absent, as PromQL sees it. */
 export const labelValue = (labels: Labels, name: string): string =>
   labels.find((label) => label[0] === name)?.[1] ?? ""
-
-/** Canonical labels. If a name comes twice, the last value is used. */
-export const makeLabels = (input: LabelsInput): Labels =>
-  canonicalLabels(new Map(Symbol.iterator in input ? input : Object.entries(input)))
 
 /**
  * A series from its labels, `__name__` included, and its samples in any order.
@@ -77,7 +73,8 @@ export const makeSeries = (
  */
 export const makeDatabase = (
   series: Iterable<MockSeries>,
-  metadata: Iterable<readonly [family: string, metadata: FamilyMetadata]> = []
+  metadata: Iterable<readonly [family: string, metadata: FamilyMetadata]> = [],
+  tables: MockTables = {}
 ): MockDatabase => {
   const sorted = [...series].sort((a, b) => compareLabels(a.labels, b.labels))
   for (let i = 1; i < sorted.length; i++) {
@@ -87,5 +84,5 @@ export const makeDatabase = (
   }
   const families = new Map<string, Array<FamilyMetadata>>()
   for (const [family, entry] of metadata) families.set(family, [...(families.get(family) ?? []), entry])
-  return { series: sorted, metadata: families }
+  return { series: sorted, metadata: families, tables }
 }

@@ -16,9 +16,17 @@ import {
   type Selector,
   tooLarge
 } from "./evaluate.ts"
-import { formatLabels, formatMatrixSeries, formatString, formatVectorSample } from "./format.ts"
+import {
+  formatJson,
+  formatLabels,
+  formatMatrixSeries,
+  formatString,
+  formatTime,
+  formatVectorSample
+} from "./format.ts"
 import type { MockRequest } from "./http.ts"
 import { labelValue, type MockDatabase, type MockSeries } from "./MockSeries.ts"
+import { alertsOf, exemplarsBySeries } from "./MockTables.ts"
 import { formatDuration, parseDuration, parseTime } from "./parameters.ts"
 import { MAX_WEIGHT } from "./regexp.ts"
 
@@ -278,6 +286,66 @@ const metadata: Handler = ({ database }, params) => {
   return Result.succeed([`{${members.join(",")}}`])
 }
 
+/** Only the active targets: the mock has no dropped ones. */
+const targets: Handler = ({ database: { tables = {} }, release }, params) => {
+  const state = params.get("state") ?? ""
+  const pool = params.get("scrapePool") ?? ""
+  const showsActive = ["", "any", "active"].includes(state.toLowerCase())
+  const showsDropped = ["", "any", "dropped"].includes(state.toLowerCase())
+  const shown = (showsActive ? (tables.targets ?? []) : []).filter(
+    ({ scrapePool }) => pool === "" || scrapePool === pool
+  )
+  // Version 3 counts those of each pool.
+  const pools = new Set((tables.targets ?? []).map(({ scrapePool }) => scrapePool))
+  const counts = Object.fromEntries(
+    Array.from(pools)
+      .sort()
+      .map((name) => [name, 0])
+  )
+  return Result.succeed([
+    formatJson({
+      activeTargets: shown,
+      droppedTargets: [],
+      ...(release >= 2048 ? { droppedTargetCounts: showsDropped ? counts : null } : {})
+    })
+  ])
+}
+
+const rules: Handler = ({ database: { tables = {} } }, params) => {
+  const type = (params.get("type") ?? "").toLowerCase()
+  if (!["", "alert", "record"].includes(type)) {
+    return Result.fail(invalid("type", `not supported value ${JSON.stringify(type)}`))
+  }
+  const isShown = (rule: { readonly type: string }) =>
+    type === "" || rule.type === (type === "alert" ? "alerting" : "recording")
+  const groups = (tables.ruleGroups ?? []).map((group) => ({ ...group, rules: group.rules.filter(isShown) }))
+  return Result.succeed([formatJson({ groups })])
+}
+
+const alerts: Handler = ({ database: { tables = {} } }) =>
+  Result.succeed([formatJson({ alerts: alertsOf(tables) })])
+
+const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, params) =>
+  Result.gen(function* () {
+    const start = yield* timeOf(params, "start", Number.NEGATIVE_INFINITY)
+    const end = yield* timeOf(params, "end", nowMillis)
+    if (end < start) return yield* Result.fail(badData("end timestamp must not be before start timestamp"))
+    const selector = yield* Result.mapError(
+      parseSelector(params.get("query") ?? "", release >= 3000),
+      badData
+    )
+    const shown = exemplarsBySeries(tables).flatMap(({ exemplars, labels }) => {
+      const within = exemplars.filter(({ timeMillis }) => timeMillis >= start && timeMillis <= end)
+      if (within.length === 0 || !selector.matches(labels)) return []
+      const texts = within.map(
+        ({ labels, timeMillis, value }) =>
+          `{"labels":${formatJson(labels)},"value":${formatString(value)},"timestamp":${formatTime(timeMillis)}}`
+      )
+      return [`{"seriesLabels":${formatLabels(labels)},"exemplars":[${texts.join(",")}]}`]
+    })
+    return list(shown)
+  })
+
 const object = (fields: Readonly<Record<string, string>>) => formatLabels(Object.entries(fields))
 
 const buildInfo: Handler = ({ version }) => {
@@ -305,6 +373,10 @@ const routes: ReadonlyArray<readonly [path: RegExp, methods: ReadonlyArray<strin
   [/^\/api\/v1\/label\/([^/]+)\/values$/, get, labelValues],
   [/^\/api\/v1\/series$/, getOrPost, series],
   [/^\/api\/v1\/metadata$/, get, metadata],
+  [/^\/api\/v1\/targets$/, get, targets],
+  [/^\/api\/v1\/rules$/, get, rules],
+  [/^\/api\/v1\/alerts$/, get, alerts],
+  [/^\/api\/v1\/query_exemplars$/, getOrPost, exemplars],
   [/^\/api\/v1\/status\/buildinfo$/, get, buildInfo],
   [/^\/api\/v1\/status\/flags$/, get, flags]
 ]

@@ -9,9 +9,12 @@ export const formatTime = (timeMillis: number): string =>
 
 const unsafeInHtml = /[<>&\u2028\u2029]/g
 
-/** A JSON string as Go writes it, which escapes what HTML could misread. */
-export const formatString = (text: string): string =>
-  JSON.stringify(text).replace(unsafeInHtml, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+/** JSON as Go writes it, which escapes what HTML could misread. */
+export const formatJson = (value: unknown): string =>
+  JSON.stringify(value).replace(unsafeInHtml, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+/** A JSON string as Go writes it. */
+export const formatString = (text: string): string => formatJson(text)
 
 /** Labels as a JSON object. */
 export const formatLabels = (labels: Labels): string =>

@@ -4,8 +4,10 @@ import { HttpClient } from "effect/http"
 import { ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import { GrowingMask, isCommon } from "../config/SecretMask.ts"
 import type { Matcher } from "../promql/Matcher.ts"
+import { isIncluded } from "../promql/MetricFilter.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
+import type { Row } from "../samples/TableRow.ts"
 import { endSentence, excerptLine } from "../text/excerpt.ts"
 import * as Api from "./api.ts"
 import type { Backend } from "./Backend.ts"
@@ -26,6 +28,8 @@ import type { RangeQuery, TimeRange } from "./RangeQuery.ts"
 import { requestSpan } from "./requestSpan.ts"
 import { allSecretTexts } from "./secretTexts.ts"
 import { judgeClock, type ServerClock } from "./serverClock.ts"
+import { exemplars, snapshots } from "./tables/endpoints.ts"
+import type { SnapshotName } from "./tables/schemas.ts"
 
 /**
  * Whether a person waits for the first response. If nothing listens at the address, or its host does not exist, they learn it
@@ -79,6 +83,15 @@ export class PrometheusClient extends Context.Service<
     ) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
     /** Type, help and unit by metric family. Empty if the server does not offer it. */
     readonly metadata: Effect.Effect<ReadonlyMap<string, MetricMetadata>, PrometheusError>
+    /** The rows of a table as the server shows them now. They get the given time. */
+    readonly snapshot: (
+      table: SnapshotName,
+      timeMillis: number
+    ) => Effect.Effect<ReadonlyArray<Row>, PrometheusError>
+    /** The exemplars of a range, both ends included, of the configured metrics and the configured selector. */
+    readonly exemplars: (
+      range: TimeRange
+    ) => Effect.Effect<ReadonlyArray<readonly [timeMillis: number, row: Row]>, PrometheusError>
     /**
      * Sends a range query. The effect completes when the response starts, so that the server can work ahead of the reader, which
      * consumes the stream of blocks. The scope holds the connection.
@@ -290,6 +303,25 @@ const make = (
       onFailure: ({ summary }) =>
         Effect.as(Effect.logInfo(`Metric types and help texts are not available: ${summary}`), new Map())
     }),
+    snapshot: (table, timeMillis) =>
+      Effect.flatMap(exactness, (exactness) =>
+        call("snapshot", snapshots[table]({ timeMillis, excludedLabels: settings.excludedLabels }, exactness))
+      ),
+    exemplars: (range) =>
+      Effect.flatMap(exactness, (exactness) =>
+        call(
+          "exemplars",
+          exemplars(
+            {
+              range,
+              matchers: selector,
+              excludedLabels: settings.excludedLabels,
+              isIncluded: (metric) => isIncluded(settings.metrics, metric)
+            },
+            exactness
+          )
+        )
+      ),
     queryRange: Effect.fnUntraced(function* (query) {
       const request = Api.rangeRequest(query, settings.requestTimeoutMillis, yield* exactness)
       // The span ends with the scope, after the complete response has been read.

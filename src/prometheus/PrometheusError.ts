@@ -90,6 +90,10 @@ const policies = tableOf({
     advice:
       "Metrics cannot be listed without the endpoints for labels: allow them, or name each metric in metrics.include without patterns."
   },
+  NoTableApi: {
+    ...failsStream,
+    advice: "This server does not offer this table, or hides it: remove it from tables."
+  },
   NotPrometheus: {
     ...failsSync,
     advice:

@@ -70,7 +70,7 @@ export interface Exactness {
 /** Longer parameters go into a form: servers and proxies limit the length of an address. */
 const MAX_QUERY_CHARACTERS = 4000
 
-const apiRequest = (
+export const apiRequest = (
   path: string,
   params: ApiRequest["params"],
   { takesForm = true, ...others }: Partial<ApiRequest> = {}
@@ -97,8 +97,8 @@ const rangeParams = ({
     : { end: String((endMillis % DAY_MILLIS === 0 ? endMillis + 1 : endMillis) / 1000) })
 })
 
-/** A range of points, as it is. */
-const exactRange = ({ endMillis, startMillis }: TimeRange) => ({
+/** A range of points or of exemplars, as it is. */
+export const exactRange = ({ endMillis, startMillis }: TimeRange) => ({
   start: String(startMillis / 1000),
   end: String(endMillis / 1000)
 })
@@ -169,9 +169,9 @@ export const rangeRequest = (query: RangeQuery, timeoutMillis: number, exactness
 
 // ---- responses ------------------------------------------------------------------------------------------
 
-const MEBIBYTE = 1024 * 1024
+export const MEBIBYTE = 1024 * 1024
 
-const endpoint = <D, A>(
+export const endpoint = <D, A>(
   request: ApiRequest,
   bounds: Bounds,
   data: Schema.Decoder<D>,
@@ -285,7 +285,7 @@ const names = (request: ApiRequest, excluded?: string): Endpoint<ReadonlyArray<s
     }
   )
 
-const listOptions = (exactness: Exactness): Partial<ApiRequest> => ({
+export const listOptions = (exactness: Exactness): Partial<ApiRequest> => ({
   optional: exactnessParams(exactness.profile.listParams, exactness, 0),
   isGuess: exactness.isGuess
 })

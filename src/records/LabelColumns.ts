@@ -3,6 +3,9 @@
  * typed tables. In a catalog, columns that a platform would store under one name are the same, too.
  */
 
+import { columnIn, hasNamedColumns, type Layout } from "../samples/Layout.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
+
 /** The columns of every stream, in addition to its labels. */
 const reserved: ReadonlySet<string> = new Set([
   "time",
@@ -66,6 +69,20 @@ export const labelColumns = (
       return column
     }
   }
+}
+
+/** The columns that a layout gives to the labels of a stream; undefined if it gives columns to none. */
+export const columnsIn = (
+  layout: Layout,
+  known: ReadonlyArray<string> = [],
+  nameOf: (label: string) => string | undefined = columnOf,
+  most = DEFAULT_LABEL_COLUMNS
+): LabelColumns | undefined => {
+  if (!hasNamedColumns(layout)) return undefined
+  const columns = labelColumns(known, columnIn(layout, nameOf), most)
+  // A table without rows has the column, too.
+  if (layout.metricName === "column") columns.columnFor(METRIC_NAME)
+  return columns
 }
 
 /** The columns of a set of labels, and the labels without a column because of a clash. */

@@ -15,7 +15,9 @@ export interface MetricRecord {
   readonly histogram?: RecordedHistogram
   /** Labels without a column. */
   readonly other_labels?: Readonly<Record<string, string>>
-  /** All labels, if the configuration has `label_columns: false`. */
+  /** The name of the metric, in the stream of a group. */
+  readonly metric?: string
+  /** All labels, in the stream of a group, or if the configuration has `label_columns: false`. */
   readonly labels?: Readonly<Record<string, string>>
   readonly [label: string]: unknown
 }

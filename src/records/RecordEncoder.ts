@@ -5,6 +5,7 @@
  * values, histograms) are rendered as text here.
  */
 
+import { type Layout, METRIC_COLUMN } from "../samples/Layout.ts"
 import {
   asTextBlock,
   type Histogram,
@@ -32,10 +33,11 @@ export interface LineFrame {
 
 /** The columns that a stream's records may have. */
 export interface RecordShape {
-  /** The stream has the name of a metric, so the label `__name__` is not repeated. */
   readonly columns: ReadonlySet<string> | "all"
   /** One `labels` object instead of a column per label. */
   readonly labelsObject: boolean
+  /** What becomes of the metric's name. By default it is omitted, because it is that of the stream. */
+  readonly metricName?: Layout["metricName"]
   /** Labels whose columns were deselected, which are omitted. */
   readonly deselected?: ReadonlySet<string>
 }
@@ -54,12 +56,14 @@ export interface Declared {
  * A discovered label without a column was deselected. Any other label without a column appeared later. If the catalog has no
  * list of discovered labels, this is unknown, and no label is dropped.
  */
-export const shapeOf = ({ discoveredLabels, properties }: Declared, labelColumns: boolean): RecordShape => {
+export const shapeOf = ({ discoveredLabels, properties }: Declared, layout: Layout): RecordShape => {
   const columns = new Set(properties)
-  if (columns.size === 0) return { columns: "all", labelsObject: !labelColumns }
+  const { metricName, rest } = layout
+  if (columns.size === 0) return { columns: "all", labelsObject: rest === "labels", metricName }
   return {
     columns,
-    labelsObject: columns.has("labels") && !columns.has("other_labels"),
+    labelsObject: metricName === "column" || (columns.has("labels") && !columns.has("other_labels")),
+    metricName,
     deselected: new Set(discoveredLabels?.filter((label) => !columns.has(columnOf(label) ?? label)))
   }
 }
@@ -180,17 +184,23 @@ export class RecordEncoder {
 
   /** The common members of a series' records, each followed by a comma. */
   private seriesMembers({ id, labels }: Series): string {
+    const { labelsObject, metricName } = this.shape
     let out = `"series_id":"${id}",`
     const others: Array<string> = []
     for (const [name, value] of labels) {
-      if (name === METRIC_NAME) continue
-      const column = this.shape.labelsObject ? undefined : this.columnFor(name)
+      if (name === METRIC_NAME && metricName !== "label") {
+        if (metricName === "column" && this.hasColumn(METRIC_COLUMN)) {
+          out += `"${METRIC_COLUMN}":${jsonText(value)},`
+        }
+        continue
+      }
+      const column = labelsObject ? undefined : this.columnFor(name)
       if (column === undefined && this.isDeselected(name)) continue
       if (column === undefined) others.push(`${jsonText(name)}:${jsonText(value)}`)
       else out += `${column}${jsonText(value)},`
     }
-    const rest = this.shape.labelsObject ? "labels" : "other_labels"
-    if ((others.length === 0 && !this.shape.labelsObject) || !this.hasColumn(rest)) return out
+    const rest = labelsObject ? "labels" : "other_labels"
+    if ((others.length === 0 && !labelsObject) || !this.hasColumn(rest)) return out
     return `${out}"${rest}":{${others.join(",")}},`
   }
 

@@ -1,6 +1,7 @@
 /** The JSON Schema of a stream's records. Every record satisfies it. */
 import { type JsonSchema, Option, Predicate, Schema } from "effect"
 import type { MetricMetadata } from "../prometheus/Metadata.ts"
+import { METRIC_COLUMN } from "../samples/Layout.ts"
 import { endSentence, truncateText } from "../text/excerpt.ts"
 import type { AssignedColumns } from "./LabelColumns.ts"
 
@@ -73,13 +74,24 @@ export const discoveredLabels = (
     : undefined
 }
 
+const metricColumn = {
+  [METRIC_COLUMN]: { type: "string", description: "The name of the metric." }
+}
+
+/** The schema of the stream of a group. */
+export const groupSchema = (description: string): JsonSchema.JsonSchema =>
+  schemaOf({ ...metricColumn, ...allLabels }, description)
+
 /** The schema with a column per label, or with one `labels` object if `columns` is undefined. */
-export const streamSchema = (columns: Columns | undefined, description: string): JsonSchema.JsonSchema => ({
+export const streamSchema = (columns: Columns | undefined, description: string): JsonSchema.JsonSchema =>
+  schemaOf(columns === undefined ? allLabels : labelColumns(columns), description)
+
+const schemaOf = (labels: object, description: string): JsonSchema.JsonSchema => ({
   $schema: "http://json-schema.org/draft-07/schema#",
   type: "object",
   ...(description === "" ? {} : { description }),
   additionalProperties: true,
-  properties: { ...commonProperties, ...(columns === undefined ? allLabels : labelColumns(columns)) }
+  properties: { ...commonProperties, ...labels }
 })
 
 /** A metric's type, help and unit in one line, `counter. Requests served. Unit: seconds.` */

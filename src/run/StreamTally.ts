@@ -9,6 +9,7 @@ import { labelText } from "../promql/Matcher.ts"
 import { parseFloatApproximately } from "../samples/parseFloat64.ts"
 import type { SampleBlock, Series } from "../samples/Sample.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
+import type { RowBlock } from "../samples/TableRow.ts"
 import type { StreamSummary } from "./Progress.ts"
 import { ThinCurve } from "./ThinCurve.ts"
 
@@ -98,6 +99,11 @@ export class StreamTally {
       case "HistogramBlock":
         for (let i = 0; i < length; i++) curve.add(times[i]!, Number(block.histograms[i]!.count))
     }
+  }
+
+  /** Adds rows of a table, which have no series. */
+  addRows(block: RowBlock): void {
+    if (block.length > 0) this.pending.add(block)
   }
 
   /** Commits everything added since the last commit. Returns the number of its rows. */

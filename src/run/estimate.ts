@@ -74,7 +74,7 @@ export const estimate = Effect.fnUntraced(function* (
   toEstimate?: PartsToEstimate
 ) {
   const { concurrency, stepSeconds } = yield* ConnectorConfig
-  const { grid, streams: plans } = yield* makePlan(
+  const plans = yield* makePlan(
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
     { detailedStates: true }
   )
@@ -98,17 +98,11 @@ export const estimate = Effect.fnUntraced(function* (
       ),
     { concurrency }
   )
-  // From the start of the stream that has to catch up most.
-  const firstMillis = plans.reduce((least, { range }) => Math.min(least, range.firstMillis), Infinity)
-  const span =
-    pointCount(grid) === 0
-      ? undefined
-      : ([firstMillis > grid.lastMillis ? grid.firstMillis : firstMillis, grid.lastMillis] as const)
   const dryRun: DryRun = {
     source,
     destination,
     stepSeconds,
-    span,
+    span: spanOf(plans),
     streams: found.map(({ stream }) => stream)
   }
   if (toEstimate === undefined) return dryRun
@@ -121,6 +115,16 @@ export const estimate = Effect.fnUntraced(function* (
     )
   }
 })
+
+/** The first and the last point, from the start of the stream that has to catch up most. */
+const spanOf = (plans: ReadonlyArray<StreamPlan>): DryRun["span"] => {
+  const grids = plans.map(({ grid }) => grid).filter((grid) => pointCount(grid) > 0)
+  if (grids.length === 0) return undefined
+  const least = (times: ReadonlyArray<number>) => times.reduce((a, b) => Math.min(a, b), Infinity)
+  const lastMillis = largest(grids.map(({ lastMillis }) => lastMillis))
+  const firstMillis = least(plans.map(({ range }) => range.firstMillis))
+  return [firstMillis > lastMillis ? least(grids.map((grid) => grid.firstMillis)) : firstMillis, lastMillis]
+}
 
 /** The parts that several processes would read. */
 const estimateParts = Effect.fnUntraced(function* (

@@ -24,7 +24,7 @@ const DEFAULT_LENGTH = 86_400_000
 export const planParts = Effect.fnUntraced(function* (names: ReadonlyArray<string>, lengthMillis?: number) {
   const { partLengths, states } = yield* SharedDestination
   const { lookbackMillis } = yield* ConnectorConfig
-  const { streams } = yield* makePlan(
+  const streams = yield* makePlan(
     names.map((name) => ({ name, mode: "incremental" })),
     { detailedStates: true }
   ).pipe(Effect.provideService(StateReader, states))

@@ -3,6 +3,7 @@ import { Effect, Exit, Fiber, Scope, Stream } from "effect"
 import type { Contents, DestinationError } from "../destinations/Destination.ts"
 import { recycle } from "../samples/Arena.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
+import type { RowBlock } from "../samples/TableRow.ts"
 import type { ReadEvent, ReadOptions } from "../sync/ReadEvent.ts"
 import { steadyMillis } from "../text/steadyMillis.ts"
 import { isChanging, Progress, type StreamSummary } from "./Progress.ts"
@@ -14,6 +15,8 @@ export type EventOf<Tag extends ReadEvent["_tag"]> = Extract<ReadEvent, { readon
 export interface StreamSink {
   /** Appends samples, which the caller may recycle afterwards. */
   readonly write: (blocks: ReadonlyArray<SampleBlock>) => Effect.Effect<void, DestinationError>
+  /** The same for the rows of a table. Only the sink of a table has it. */
+  readonly writeRows?: (blocks: ReadonlyArray<RowBlock>) => Effect.Effect<void, DestinationError>
   /**
    * Handles a checkpoint. `committed`: all samples written so far are part of the destination, now or soon. `pending`: a later
    * checkpoint commits them. `discarded`: another process has written the same ones.
@@ -36,7 +39,7 @@ export const nothingSaved = (): Saved => ({ rows: 0, streams: new Set() })
 /** What is read, and where it goes. */
 export interface Reading<E, R> {
   readonly names: ReadonlyArray<string>
-  readonly stepMillis: number
+  readonly stepMillisOf: (stream: string) => number
   /** Whether values are kept for charts, or only for sparklines. */
   readonly hasCharts: boolean
   readonly mask: (text: string) => string
@@ -60,7 +63,7 @@ interface OpenStream extends Counted {
 
 /** Reads all streams. In the result, a failed stream has an `error`; its committed rows stay. `saved` counts meanwhile. */
 export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R>, saved: Saved) {
-  const { hasCharts, mask, names, stepMillis } = reading
+  const { hasCharts, mask, names, stepMillisOf } = reading
   const progress = yield* Progress
   yield* progress.begin(names)
 
@@ -90,7 +93,12 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
   const begin = Effect.fnUntraced(function* (event: EventOf<"Started">) {
     const { points, stream: name } = event
     const scope = yield* Scope.fork(runScope)
-    const tally = new StreamTally({ name, stepMillis, startedAt: yield* steadyMillis, limits })
+    const tally = new StreamTally({
+      name,
+      stepMillis: stepMillisOf(name),
+      startedAt: yield* steadyMillis,
+      limits
+    })
     const opened = Effect.gen(function* () {
       const sink = yield* Scope.provide(reading.open(event), scope)
       open.set(name, { sink, scope, tally })
@@ -127,6 +135,14 @@ export const readInto = Effect.fnUntraced(function* <E, R>(reading: Reading<E, R
           recycle(block)
         }
         return yield* progress.wrote(name, samples)
+      }
+      case "Rows": {
+        if (sink.writeRows !== undefined) yield* sink.writeRows(event.blocks)
+        for (const block of event.blocks) tally.addRows(block)
+        return yield* progress.wrote(
+          name,
+          event.blocks.reduce((sum, { length }) => sum + length, 0)
+        )
       }
       case "Checkpoint": {
         const outcome = yield* sink.checkpoint(event)

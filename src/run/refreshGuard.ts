@@ -9,6 +9,7 @@ import { type Contents, Destination, DestinationError } from "../destinations/De
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { BeginningHints } from "../sync/beginning.ts"
 import { gridToRead } from "../sync/plan.ts"
+import { definitionOf } from "../sync/StreamDefinition.ts"
 import { grouped } from "../text/figures.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
@@ -94,12 +95,13 @@ export const compareWithServer = Effect.fnUntraced(function* (
     yield* Effect.logInfo(
       `Counting on the server what a full refresh of ${pluralize(existing.size, "stream")} would bring (--yes skips that).`
     )
-    const range = gridToRead(settings, (yield* client.clock).nowMillis)
+    const { nowMillis } = yield* client.clock
+    const gridOf = (name: string) => gridToRead(settings, nowMillis, definitionOf(settings, name).stepSeconds)
     const hints: BeginningHints = {}
     const changes = yield* Effect.forEach(
       existing,
       ([name, before]) =>
-        serverRows(name, range, hints).pipe(
+        serverRows(name, gridOf(name), hints).pipe(
           // The read fails in the same way and reports the error. The end of a refresh is guarded too.
           Effect.catchIf(
             ({ policy }) => policy.onExhausted === "stream",
@@ -109,7 +111,7 @@ export const compareWithServer = Effect.fnUntraced(function* (
         ),
       { concurrency: settings.concurrency }
     )
-    losses = changes.filter((change) => isLoss(change, range.stepMillis))
+    losses = changes.filter((change) => isLoss(change, gridOf(change.name).stepMillis))
   }
   if (losses.length > 0) {
     yield* Effect.forEach(lossLines(losses, destinationName), (line) => Effect.logWarning(line))

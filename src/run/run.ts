@@ -12,6 +12,7 @@ import {
 import { isIncluded } from "../promql/MetricFilter.ts"
 import { discoverNames, noMetrics } from "../sync/Discovery.ts"
 import { read } from "../sync/Read.ts"
+import { definitionOf } from "../sync/StreamDefinition.ts"
 import { listSome } from "../text/listSome.ts"
 import { pluralize } from "../text/pluralize.ts"
 import { fitSettings, statesIn } from "./filledDestination.ts"
@@ -90,7 +91,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
   const summarize = yield* beginRun
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, options, yield* statesIn(destination))
-  const stepMillis = settings.stepSeconds * 1000
+  const stepMillisOf = (name: string) => definitionOf(settings, name).stepSeconds * 1000
   const withSettings = Effect.provideService(ConnectorConfig, settings)
   const guarded =
     mode === "full_refresh_overwrite" && !options.mayShrink
@@ -110,7 +111,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
       checkpoint: ({ state }) => Effect.as(writer.commit(state), "committed"),
       complete: (committed) =>
         Effect.andThen(
-          replaced === undefined ? Effect.void : guardEnd(name, replaced, committed, stepMillis),
+          replaced === undefined ? Effect.void : guardEnd(name, replaced, committed, stepMillisOf(name)),
           writer.complete
         )
     } satisfies StreamSink
@@ -120,7 +121,7 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     readInto(
       {
         names,
-        stepMillis,
+        stepMillisOf,
         hasCharts,
         mask,
         open,

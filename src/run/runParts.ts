@@ -5,6 +5,7 @@ import { SharedDestination } from "../destinations/SharedDestination.ts"
 import { ownerOf, planToRead } from "../sync/parts.ts"
 import * as QueryRangeSource from "../sync/QueryRangeSource.ts"
 import { readPlanned } from "../sync/Read.ts"
+import { definitionOf } from "../sync/StreamDefinition.ts"
 import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
 import { planParts } from "./planParts.ts"
 import { nothingSaved, readInto, type Saved } from "./readInto.ts"
@@ -59,7 +60,7 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
     readInto(
       {
         names,
-        stepMillis: settings.stepSeconds * 1000,
+        stepMillisOf: (name) => definitionOf(settings, name).stepSeconds * 1000,
         hasCharts,
         mask,
         open: ({ stream }) =>

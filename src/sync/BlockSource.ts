@@ -3,7 +3,8 @@ import { Context, type Effect, type Scope, type Stream } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { Matcher } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
-import type { PartIndex } from "./SeriesPart.ts"
+import type { PartIndex, SeriesPart } from "./SeriesPart.ts"
+import type { StreamDefinition } from "./StreamDefinition.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
 /** The samples of a response as they arrive. */
@@ -11,8 +12,10 @@ export type Response = Stream.Stream<SampleBlock, PrometheusError>
 
 /** One stream of a source. */
 export interface StreamSource {
-  /** The metric name of all its series; undefined if they may have any. */
-  readonly metric: string | undefined
+  /** The names of its metrics, as far as they are known when a response arrives; undefined if series may have any name. */
+  readonly metrics: ReadonlySet<string> | undefined
+  /** Its series, if several requests are needed for them, or they are of several metrics. Asked for before the first request. */
+  readonly series?: Effect.Effect<SeriesPart, PrometheusError>
   /**
    * The times that the samples of a response for a range may have: a `WindowLedger` rejects all others. Stored samples, which may
    * have any time, are on a grid of one millisecond. The halves of a range cover it without a gap.
@@ -57,6 +60,6 @@ export class BlockSource extends Context.Service<
   BlockSource,
   {
     /** Opens a stream for one read. Its responses may share caches. */
-    readonly open: (stream: string) => StreamSource
+    readonly open: (definition: StreamDefinition) => StreamSource
   }
 >()("source-prometheus/sync/BlockSource") {}

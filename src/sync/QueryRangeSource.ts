@@ -1,14 +1,17 @@
 /** A source that uses `query_range`: the server evaluates the points of the grid. */
-import { Context, Effect, Layer, Stream } from "effect"
+import { Context, Effect, Layer, References, Stream } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { isBareName, type Matcher, metricSelector, ofMetric } from "../promql/Matcher.ts"
+import { isBareName, type Matcher, ofMetric, render } from "../promql/Matcher.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
 import { SeriesCache } from "../samples/Series.ts"
-import { BlockSource } from "./BlockSource.ts"
+import { BlockSource, type StreamSource } from "./BlockSource.ts"
 import { type BeginningHints, firstPoint } from "./beginning.ts"
+import { discoverNames } from "./Discovery.ts"
 import { makeExplainer } from "./explainEmpty.ts"
+import { groupSource } from "./groupSource.ts"
+import { groupMetrics } from "./groups.ts"
 import type { PartIndex } from "./SeriesPart.ts"
 import type { GridRange } from "./TimeGrid.ts"
 
@@ -27,8 +30,17 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
     const services = Context.make(PrometheusClient, client).pipe(Context.add(ConnectorConfig, settings))
     const hints: BeginningHints = {}
     const explain = yield* makeExplainer
+    /** The metrics of the groups, as the server lists them now: some may have come after the catalog was made. */
+    const grouped = yield* Effect.cached(
+      discoverNames.pipe(
+        // Discovery has logged what is worth it.
+        Effect.provideService(References.MinimumLogLevel, "None"),
+        Effect.map(({ names }) => groupMetrics(settings, names)),
+        Effect.provide(services)
+      )
+    )
     return BlockSource.of({
-      open: (metric) => {
+      open: (definition) => {
         const series = new SeriesCache()
         const query = (
           { firstMillis, lastMillis, stepMillis }: GridRange,
@@ -43,14 +55,30 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
             ...(lookbackMillis === undefined ? {} : { lookbackMillis }),
             series
           })
-        const selectorOf = (matchers: ReadonlyArray<Matcher>) =>
-          metricSelector(metric, [...matchers, ...settings.matchers])
-        return {
-          metric,
+        const mayMoveStart = Effect.map(backend, ({ mayMoveStart }) => mayMoveStart)
+        if (definition._tag === "Query") {
+          return {
+            metrics: undefined,
+            expect: (range) => range,
+            request: (range) => query(range, definition.expression),
+            mayMoveStart,
+            closeTo: () => Effect.succeed([]),
+            missing: client.missingSource,
+            // Parts of its series would be those of another expression.
+            index: () => ({ labelNames: () => Effect.succeed([]), labelValues: () => Effect.succeed([]) })
+          }
+        }
+        const { name: metric } = definition
+        const own = "matchers" in definition ? definition.matchers : []
+        /** The parts of a group have matchers of their metrics. */
+        const base = definition._tag === "Group" ? [] : [ofMetric(metric)]
+        const selectorOf = (matchers: ReadonlyArray<Matcher>) => render([...base, ...matchers, ...own])
+        const source: StreamSource = {
+          metrics: new Set([metric]),
           expect: (range) => range,
           request: (range, matchers) =>
             Effect.flatMap(backend, ({ latestSample }) => query(range, latestSample(selectorOf(matchers)))),
-          mayMoveStart: Effect.map(backend, ({ mayMoveStart }) => mayMoveStart),
+          mayMoveStart,
           closeTo: (point, matchers) => {
             const selector = selectorOf(matchers)
             const samples = (expression: string, lookbackMillis?: number) =>
@@ -70,7 +98,7 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           missing: client.missingSource,
           index: (range) => {
             const index = Effect.map(backend, ({ lookbackMillis }) =>
-              indexOf(client, metric, range, lookbackMillis, selectable)
+              indexOf(client, base, range, lookbackMillis, selectable)
             )
             return {
               labelNames: (matchers) => Effect.flatMap(index, ({ labelNames }) => labelNames(matchers)),
@@ -81,6 +109,14 @@ export const layer: Layer.Layer<BlockSource, never, ConnectorConfig | Prometheus
           explainEmpty: (range) => explain(metric, range),
           beginning: (range) => Effect.provide(firstPoint(metric, range, hints), services)
         }
+        return definition._tag === "Group"
+          ? groupSource(source, {
+              group: definition.name,
+              metrics: Effect.map(grouped, ({ groups }) => groups.get(definition.name) ?? []),
+              kind: Effect.map(backend, ({ kind }) => kind),
+              explain
+            })
+          : source
       }
     })
   })
@@ -123,10 +159,10 @@ const findClose = Effect.fnUntraced(function* (
   return []
 })
 
-/** Lists the series of a metric in a range. */
+/** Lists the series that satisfy matchers in a range. */
 const indexOf = (
   client: PrometheusClient["Service"],
-  metric: string,
+  base: ReadonlyArray<Matcher>,
   { firstMillis, lastMillis }: GridRange,
   lookbackMillis: number,
   selectable: Map<string, boolean>
@@ -138,7 +174,7 @@ const indexOf = (
     list: (matchers?: ReadonlyArray<Matcher>) => Effect.Effect<ReadonlyArray<string>, PrometheusError>
   ) =>
     Effect.catchIf(
-      list([ofMetric(metric), ...matchers]),
+      list([...base, ...matchers]),
       ({ policy }) => policy.action === "split",
       () => list()
     )

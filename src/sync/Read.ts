@@ -17,8 +17,10 @@ import { makePlan } from "./makePlan.ts"
 import type { StreamPlan, StreamRequest } from "./plan.ts"
 import * as QueryRangeSource from "./QueryRangeSource.ts"
 import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
+import { readTables } from "./readTables.ts"
 import { SeriesPart } from "./SeriesPart.ts"
 import type { StateReader } from "./StateStore.ts"
+import { definitionOf } from "./StreamDefinition.ts"
 import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
 import { type WindowEvent, windowEvents } from "./Window.ts"
 import { initialWithin, ServerLimits } from "./WindowSize.ts"
@@ -41,9 +43,26 @@ export const read = (
   PrometheusError | ConfigError,
   ConnectorConfig | PrometheusClient | StateReader
 > =>
-  Stream.unwrap(Effect.map(makePlan(requests, options), ({ streams }) => readPlanned(streams, options))).pipe(
-    Stream.provide(QueryRangeSource.layer)
-  )
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const settings = yield* ConnectorConfig
+      const plans = yield* makePlan(requests, options)
+      const tables = plans.flatMap((plan) => {
+        const definition = definitionOf(settings, plan.stream)
+        return definition._tag === "Table" ? [{ plan, table: definition.table }] : []
+      })
+      if (tables.length === 0) return readPlanned(plans, options)
+      const isTable = new Set(tables.map(({ plan }) => plan))
+      // First, because a snapshot has the time of the plan.
+      return Stream.concat(
+        readTables(tables, options),
+        readPlanned(
+          plans.filter((plan) => !isTable.has(plan)),
+          options
+        )
+      )
+    })
+  ).pipe(Stream.provide(QueryRangeSource.layer))
 
 /** Reads a plan from the `BlockSource`. */
 export const readPlanned = (
@@ -85,20 +104,22 @@ const readStream = (
   )
 
   const windows = Effect.gen(function* () {
-    const { damagedData, maxRetries } = yield* ConnectorConfig
-    const source = (yield* BlockSource).open(stream)
+    const settings = yield* ConnectorConfig
+    const { damagedData, maxRetries } = settings
+    const source = (yield* BlockSource).open(definitionOf(settings, stream))
     const scope = yield* Effect.scope
     const damage = new Damage()
+    const series = yield* source.series ?? Effect.succeed(new SeriesPart())
     const context: WindowContext = {
       ...shared,
       stream,
       source,
-      series: new SeriesPart(),
+      series,
       splits: yield* Ref.make(0),
       retries: retryPolicy(maxRetries, `${stream}: `).pipe(
         Schedule.tap(({ duration, input }) => onRetry(stream, input, duration))
       ),
-      size: yield* Ref.make(initialWithin(shared.limits.mostPoints)),
+      size: yield* Ref.make(initialWithin(shared.limits.mostPoints, series.metrics?.length)),
       sizeLearned: yield* Latch.make(),
       hasResponded: yield* Ref.make(false),
       damage,

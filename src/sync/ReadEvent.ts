@@ -2,6 +2,7 @@
 import type { Duration, Effect } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import type { SampleBlock } from "../samples/Sample.ts"
+import type { RowBlock } from "../samples/TableRow.ts"
 import type { PlanOptions, StreamRequest } from "./plan.ts"
 import type { Checkpoint } from "./StateStore.ts"
 import type { GridRange } from "./TimeGrid.ts"
@@ -23,8 +24,10 @@ export type ReadEvent =
   | { readonly _tag: "Running"; readonly stream: string }
   /** Samples, each exactly once. */
   | { readonly _tag: "Samples"; readonly stream: string; readonly blocks: ReadonlyArray<SampleBlock> }
+  /** Rows of a table, each exactly once. */
+  | { readonly _tag: "Rows"; readonly stream: string; readonly blocks: ReadonlyArray<RowBlock> }
   /**
-   * All samples up to the grid point `lastMillis` have been emitted, of `points` points so far in this read. Once they are
+   * All samples or rows up to the grid point `lastMillis` have been emitted, of `points` points so far in this read. Once they are
    * written, save the checkpoint with `StateStore.save`.
    */
   | (Checkpoint & {

@@ -7,8 +7,8 @@
  */
 import { Effect } from "effect"
 import type { PrometheusError } from "../prometheus/PrometheusError.ts"
-import { hasLabel, type Matcher } from "../promql/Matcher.ts"
-import { halveValues } from "../promql/valuePattern.ts"
+import { hasLabel, type Matcher, ofMetric } from "../promql/Matcher.ts"
+import { exactPattern, halveValues } from "../promql/valuePattern.ts"
 import { METRIC_NAME } from "../samples/Series.ts"
 
 /** A label, and the values that the series of a part may have. */
@@ -29,6 +29,8 @@ export class SeriesPart {
   known: LabelValues | undefined
   /** Labels that can no longer split it. */
   readonly spent: ReadonlySet<string>
+  /** The names of its metrics, if it has several: it is then split by them, without another request. */
+  metrics: ReadonlyArray<string> | undefined
 
   constructor(
     matchers: ReadonlyArray<Matcher> = [],
@@ -74,11 +76,36 @@ const MAX_VALUE_CHARACTERS = 1000
 
 /** Splits a part permanently. Returns undefined if it cannot be split, because it is a single series. */
 export const split = Effect.fnUntraced(function* (part: SeriesPart, index: PartIndex) {
+  if (hasSeveralMetrics(part)) {
+    part.halves = byMetric(part.metrics)
+    return part.halves
+  }
   const label = isSplittable(part.known) ? part.known : yield* mostValues(part, index)
   part.halves = isSplittable(label) ? byPattern(part, label) : yield* byPresence(part, index)
   if (part.halves !== undefined) part.known = undefined
   return part.halves
 })
+
+/** Whether a part has the series of several metrics. */
+export const hasSeveralMetrics = (
+  part: SeriesPart
+): part is SeriesPart & { readonly metrics: ReadonlyArray<string> } => (part.metrics?.length ?? 0) > 1
+
+/** The series of exactly these metrics. */
+export const partOfMetrics = (metrics: ReadonlyArray<string>): SeriesPart => {
+  const part = new SeriesPart([
+    metrics.length === 1
+      ? ofMetric(metrics[0]!)
+      : { label: METRIC_NAME, operator: "=~", value: exactPattern(metrics) }
+  ])
+  part.metrics = metrics
+  return part
+}
+
+const byMetric = (metrics: ReadonlyArray<string>): Halves => {
+  const middle = Math.ceil(metrics.length / 2)
+  return [partOfMetrics(metrics.slice(0, middle)), partOfMetrics(metrics.slice(middle))]
+}
 
 const isSplittable = (label: LabelValues | undefined): label is LabelValues =>
   label !== undefined && label.values.length > 1

@@ -10,11 +10,12 @@ import type { SampleBlock } from "../samples/Sample.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { pluralize } from "../text/pluralize.ts"
 import type { Response } from "./BlockSource.ts"
+import { cutBySize, splitIntoLists } from "./metricParts.ts"
 import type { ReadEvent } from "./ReadEvent.ts"
-import { type Halves, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
+import { type Halves, hasSeveralMetrics, MAX_SPLIT_DEPTH, type SeriesPart, split } from "./SeriesPart.ts"
 import { type GridRange, halve, pointCount } from "./TimeGrid.ts"
 import { WindowLedger } from "./WindowLedger.ts"
-import { afterRefusal, afterResponse, larger, type WindowSize } from "./WindowSize.ts"
+import { afterRefusal, afterResponse, FIRST_POINTS, larger, type WindowSize } from "./WindowSize.ts"
 import {
   answers,
   answersOthers,
@@ -50,6 +51,8 @@ interface OpenWindow extends Window {
   readonly refusals: Map<number, number>
   /** The most points of the window that were returned at once. */
   answeredPoints: number
+  /** The most samples at a point that a part of the series has. */
+  densest: number
   /** Whether retries were in vain for a part of the window. A smaller request is then more likely to succeed. */
   isStubborn: boolean
   /** Parts of the series that were split, perhaps only because of damage. */
@@ -70,7 +73,7 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
       const window: OpenWindow = {
         context,
         requested,
-        ledger: new WindowLedger(context.source.expect(range), context.source.metric),
+        ledger: new WindowLedger(context.source.expect(range), context.source.metrics),
         sizeBefore: size,
         // Its part may have been joined with others since.
         ahead: isFirstOf(context.series, part) ? response : undefined,
@@ -78,6 +81,7 @@ export const windowEvents = (context: WindowContext, requested: RequestedWindow)
         refusedPoints: Number.POSITIVE_INFINITY,
         refusals: new Map(),
         answeredPoints: 0,
+        densest: 0,
         isStubborn: false,
         splits: [],
         holePoints: 0,
@@ -163,11 +167,46 @@ const learnFromResponse = (window: OpenWindow, range: GridRange, part: SeriesPar
   window.answeredPoints = Math.max(window.answeredPoints, points)
   window.isStubborn = false
   limits.onResponse(samples)
+  window.densest = Math.max(window.densest, samples / points)
   if (Number.isFinite(refusedPoints) && holePoints === 0) {
     limits.onRefusal(refusedPoints, (samples / points) * refusedPoints)
   }
-  return learn(window, (size) => afterResponse(size, points, samples, limits))
+  // The size of later windows is that of the largest part.
+  const most = context.series.halves === undefined ? samples : window.densest * points
+  return Effect.andThen(
+    splitIntoMetrics(window, range, part),
+    learn(window, (size) => afterResponse(size, points, most, limits))
+  )
 }
+
+/** With how many points at once the metrics of a group are read, if there are as many. */
+const POINTS_OF_METRICS = FIRST_POINTS
+
+/** From how many times the target number of samples on a group is read in parts. */
+const MANY_TARGETS = 4
+
+/**
+ * If a response has very many series of several metrics, later windows request them in parts. The server sends the labels of a series
+ * with every response: parts with many points are shorter than all series with few points.
+ */
+const splitIntoMetrics = Effect.fnUntraced(function* (
+  { context, ledger }: OpenWindow,
+  range: GridRange,
+  part: SeriesPart
+) {
+  const { lastMillis, limits, splits } = context
+  if (!hasSeveralMetrics(part) || part.halves !== undefined) return
+  const left = pointCount({ ...range, firstMillis: range.lastMillis + range.stepMillis, lastMillis })
+  const wanted = Math.min(POINTS_OF_METRICS, left)
+  const points = pointCount(range)
+  if (ledger.samples * wanted <= MANY_TARGETS * limits.targetSamples * points) return
+  const most = (limits.targetSamples * points) / wanted
+  const lists = cutBySize(part.metrics, (metric) => ledger.samplesByMetric.get(metric) ?? 0, most)
+  const done = yield* Ref.get(splits)
+  if (done + lists.length > MAX_SPLITS) return
+  yield* Ref.set(splits, done + lists.length - 1)
+  splitIntoLists(part, lists)
+})
 
 /**
  * A server that limits how far back queries look may move the start of a range by less than a step. All points are then beside
@@ -229,12 +268,16 @@ const inParts = Effect.fnUntraced(function* (
   }
   if (mayBeDamage && points > 1 && damage.isLongBefore(range, part)) {
     if (yield* isHole(window, range, part)) return yield* leaveOut(window, range, part, refusal)
-  } else if (points > 1 && splitBy === "time") {
+  } else if (points > 1 && splitBy === "time" && !isTooWide(part, points)) {
     yield* log(`Requesting ${pluralize(Math.ceil(points / 2), "point")} at once instead of ${points}.`)
   } else {
     const halves = yield* splitSeries(window, range, part, refusal)
     if (halves !== undefined) {
-      yield* log(`Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`)
+      yield* log(
+        hasSeveralMetrics(part)
+          ? `Requesting ${pluralize(halves[0].metrics?.length ?? 0, "metric")} at once instead of ${part.metrics.length}.`
+          : `Requesting its series ${selectorText(halves[0].matchers.slice(-1))} apart from the others.`
+      )
       return bothHalves(window, range, part, halves)
     }
     if (points === 1) return yield* isolated(window, range, part, refusal)
@@ -246,6 +289,10 @@ const inParts = Effect.fnUntraced(function* (
   yield* learn(window, (size) => afterRefusal(size, points))
   return earlierAndLater(window, range, part)
 })
+
+/** Whether a part is refused for the number of its series rather than its points: several metrics with few points. */
+const isTooWide = (part: SeriesPart, points: number): boolean =>
+  hasSeveralMetrics(part) && points <= POINTS_OF_METRICS
 
 /**
  * Whether ranges of so many points are refused for their size rather than for damage: no range of the window that was returned

@@ -14,8 +14,12 @@ const latestTimes = () => ({ floats: new SeriesTable(), histograms: new SeriesTa
 
 /** One per window, for as long as the window is read. */
 export class WindowLedger {
-  /** The name that all series must have, if any. */
-  private readonly metric: string | undefined
+  /** The names that series may have, if they may not have any. */
+  private readonly metrics: ReadonlySet<string> | undefined
+  /** The name of the previous block's series. */
+  private metric = ""
+  /** The number of samples in the current response by metric, if the metrics are known. */
+  readonly samplesByMetric = new Map<string, number>()
   /** The series of the previous block, whose name has been checked. */
   private series: Series | undefined
   /** The samples that earlier attempts emitted. */
@@ -33,15 +37,16 @@ export class WindowLedger {
   /** The time of the latest emitted sample. */
   latestMillis = Number.NEGATIVE_INFINITY
 
-  constructor(expected: GridRange, metric?: string) {
+  constructor(expected: GridRange, metrics?: ReadonlySet<string>) {
     this.expected = expected
-    this.metric = metric
+    this.metrics = metrics
   }
 
   /** Starts another attempt, for the window or for a part of it. */
   begin(expected: GridRange): void {
     this.expected = expected
     this.samples = 0
+    this.samplesByMetric.clear()
     this.emitted.floats.raiseAll(this.seen.floats)
     this.emitted.histograms.raiseAll(this.seen.histograms)
     this.seen = latestTimes()
@@ -58,6 +63,9 @@ export class WindowLedger {
         return unexpected(block, block.times[0]!, "which is not of the requested metric")
       }
       this.series = block.series
+    }
+    if (this.metrics !== undefined) {
+      this.samplesByMetric.set(this.metric, (this.samplesByMetric.get(this.metric) ?? 0) + block.length)
     }
     const { id } = block.series
     const kind = block._tag === "HistogramBlock" ? "histograms" : "floats"
@@ -82,8 +90,9 @@ export class WindowLedger {
   }
 
   private isRequested({ labels }: Series): boolean {
-    if (this.metric === undefined) return true
-    return labels.some(([name, value]) => name === METRIC_NAME && value === this.metric)
+    if (this.metrics === undefined) return true
+    this.metric = labels.find(([name]) => name === METRIC_NAME)?.[1] ?? ""
+    return this.metrics.has(this.metric)
   }
 }
 

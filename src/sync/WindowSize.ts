@@ -49,10 +49,16 @@ export const initial: WindowSize = {
   isGrowing: true
 }
 
-/** The size of a stream's first window, on a server that accepts no more than `mostPoints`. */
-export const initialWithin = (mostPoints: number): WindowSize => ({
+/** With more metrics in a stream, the first window is smaller. */
+const FIRST_METRICS = 100
+
+/** The size of the first window of a stream with so many metrics, on a server that accepts no more than `mostPoints`. */
+export const initialWithin = (mostPoints: number, metrics = 1): WindowSize => ({
   ...initial,
-  points: Math.min(FIRST_POINTS, mostPoints),
+  points: Math.max(
+    1,
+    Math.min(FIRST_POINTS, mostPoints, Math.floor((FIRST_POINTS * FIRST_METRICS) / metrics))
+  ),
   limit: mostPoints
 })
 

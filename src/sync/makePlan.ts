@@ -24,7 +24,7 @@ export const makePlan = Effect.fn("Read.plan")(function* (
   const clock = yield* client.clock
   yield* warnOfClock(clock)
   const planned = plan(requests, states, settings, clock.nowMillis, options)
-  const late = futureStates(planned.streams, clock.nowMillis)
+  const late = futureStates(planned, clock.nowMillis)
   if (late !== undefined) yield* Effect.logWarning(late)
   return planned
 })

@@ -8,12 +8,12 @@ import type { Settings } from "../config/ConnectorConfig.ts"
 import { render } from "../promql/Matcher.ts"
 import { formatTime } from "../text/formatTime.ts"
 import { intersection, type Span, uncovered, union, without } from "./coverage.ts"
+import { type DefiningSettings, definitionOf, type StreamDefinition } from "./StreamDefinition.ts"
 import { encodeSpans, labelsDigest, StreamState } from "./StreamState.ts"
 import { afterCursor, GridRange, gridRange, pointCount } from "./TimeGrid.ts"
 
-/** One stream to read: all series of one metric. */
+/** One stream to read. `definitionOf` says what it contains. */
 export interface StreamRequest {
-  /** The name of the stream, which is the name of the metric. */
   readonly name: string
   readonly mode: "full_refresh" | "incremental"
   /** The number of a full refresh, if the platform has one. Only the refresh with that number resumes from its checkpoints. */
@@ -117,36 +117,43 @@ export class StreamPlan extends Schema.Class<StreamPlan>("StreamPlan")({
 
 const listed = (again: ReadonlyArray<Span>) => (again.length === 0 ? {} : { read_again: encodeSpans(again) })
 
-/** All streams of a sync, in the order of their requests. */
-export interface Plan {
-  readonly grid: GridRange
-  readonly streams: ReadonlyArray<StreamPlan>
-}
+type GridSettings = Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis">
 
-type GridSettings = Pick<Settings, "startMillis" | "endMillis" | "settleDelayMillis" | "stepSeconds">
-
-/** The points to read at the server's time `nowMillis`: the settled ones between start and end. */
-export const gridToRead = (settings: GridSettings, nowMillis: number): GridRange => {
+/** The points of a step to read at the server's time `nowMillis`: the settled ones between start and end. */
+export const gridToRead = (settings: GridSettings, nowMillis: number, stepSeconds: number): GridRange => {
   const settled = nowMillis - settings.settleDelayMillis
   const end = Option.getOrElse(settings.endMillis, () => settled)
-  return gridRange(settings.startMillis, Math.min(end, settled), settings.stepSeconds * 1000)
+  return gridRange(settings.startMillis, Math.min(end, settled), stepSeconds * 1000)
 }
 
-/** The plan of a sync from the saved states of its streams, by name, and the server's time. */
+/** What a stream selects, for its state: a change of it is noticed later. */
+export const selectorOf = (definition: StreamDefinition): string =>
+  definition._tag === "Query"
+    ? definition.expression
+    : definition.matchers.length === 0
+      ? ""
+      : render(definition.matchers)
+
+/**
+ * The plan of each stream, in the order of their requests, from the saved states by name and the server's time. Each stream has a
+ * step of its own.
+ */
 export const plan = (
   requests: ReadonlyArray<StreamRequest>,
   states: ReadonlyMap<string, StreamState>,
-  settings: GridSettings & Pick<Settings, "lookbackMillis" | "matchers" | "excludedLabels">,
+  settings: GridSettings & DefiningSettings & Pick<Settings, "lookbackMillis" | "excludedLabels">,
   nowMillis: number,
   { detailedStates = false }: PlanOptions = {}
-): Plan => {
-  const grid = gridToRead(settings, nowMillis)
-  const details = detailedStates && {
-    selector: settings.matchers.length === 0 ? "" : render(settings.matchers),
-    excluded_labels: labelsDigest(settings.excludedLabels)
-  }
-  const streams = requests.map((request) => {
+): ReadonlyArray<StreamPlan> => {
+  const excluded = labelsDigest(settings.excludedLabels)
+  return requests.map((request) => {
     const { generationId, mode, name } = request
+    const definition = definitionOf(settings, name)
+    if (definition._tag === "Table" && definition.table !== "exemplars") {
+      return planSnapshot(request, states.get(name), nowMillis)
+    }
+    const grid = gridToRead(settings, nowMillis, definition.stepSeconds)
+    const details = detailedStates && { selector: selectorOf(definition), excluded_labels: excluded }
     const saved = states.get(name)
     const resumed = saved !== undefined && isResumable(request, grid, saved) ? saved : undefined
     const lookbackMillis = mode === "incremental" ? settings.lookbackMillis : 0
@@ -160,7 +167,29 @@ export const plan = (
       parts: partsOf(grid, resumed, lookbackMillis, detailedStates).map((part) => ({ stream: name, ...part }))
     })
   })
-  return { grid, streams }
+}
+
+/**
+ * The plan of a table that shows what the server has now: one point, which is now. A refresh that was stopped after it needs no
+ * other snapshot.
+ */
+const planSnapshot = (
+  { generationId, mode, name }: StreamRequest,
+  saved: StreamState | undefined,
+  nowMillis: number
+): StreamPlan => {
+  const isDone =
+    mode === "full_refresh" && saved?.full_refresh === true && saved.generation_id === generationId
+  const millis = isDone ? saved.timeMillis : nowMillis
+  const grid = { firstMillis: millis, lastMillis: millis, stepMillis: 1000 }
+  return new StreamPlan({
+    stream: name,
+    mode,
+    ...(mode === "incremental" || generationId === undefined ? {} : { generationId }),
+    grid,
+    ...(isDone ? { resumed: saved } : {}),
+    parts: isDone ? [] : [{ stream: name, range: grid, reason: "start" }]
+  })
 }
 
 /** A refresh resumes only from itself, on the same grid. An incremental read resumes only from an incremental state. */

@@ -1,7 +1,8 @@
 /** The command `discover`, rule by rule. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Predicate } from "effect"
-import { type LabelsInput, makeSeries } from "../../src/mock/MockSeries.ts"
+import type { LabelsInput } from "../../src/mock/MockLabels.ts"
+import { makeSeries } from "../../src/mock/MockSeries.ts"
 import * as connector from "../support/connector.ts"
 import { gauge, start } from "../support/gauge.ts"
 import { onMetric, serve } from "../support/mockServer.ts"

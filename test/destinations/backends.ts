@@ -5,6 +5,7 @@ import { gunzipSync } from "node:zlib"
 import { Effect, type FileSystem, Layer, type Scope } from "effect"
 import type { ConfigError } from "../../src/config/ConnectorConfig.ts"
 import type { Destination, DestinationError } from "../../src/destinations/Destination.ts"
+import type { LayoutOf } from "../../src/destinations/DestinationKind.ts"
 import * as DuckDBFile from "../../src/destinations/duckdb/DuckDBFile.ts"
 import * as DuckLake from "../../src/destinations/ducklake/DuckLake.ts"
 import { fileName } from "../../src/destinations/folder/fileName.ts"
@@ -35,6 +36,7 @@ export const timeOf = ({ key }: Row): number => Date.parse(key.split(" ")[1]!)
 export interface OpenOptions {
   readonly source?: string
   readonly labelColumns?: boolean
+  readonly layoutOf?: LayoutOf
 }
 
 /** Damages something of a stream `up` that has been written. */
@@ -51,6 +53,8 @@ export interface TestBackend {
   ) => Layer.Layer<Destination, ConfigError | DestinationError, FileSystem.FileSystem>
   /** Reads the rows of a stream without source-prometheus. */
   readonly rows: (folder: string, stream: string) => Promise<ReadonlyArray<Row>>
+  /** The metric and the labels of each row of a group, as `metric {"label":"value"}`. */
+  readonly labels: (folder: string, stream: string) => Promise<ReadonlyArray<string>>
   /** Whether deduped mode replaces rows that are read again. Otherwise it refuses them. */
   readonly replacesRows: boolean
   /** Whether other programs can read it during a run. */
@@ -105,6 +109,12 @@ const sqlRows = async (database: string, from: string): Promise<ReadonlyArray<Ro
   return rows.map((row): Row => ({ key: `${row.series_id} ${row.time}`, value: `${row.value}` }))
 }
 
+/** A query for `labels` of a group. */
+const labelsFrom = (from: string) => `SELECT metric || ' ' || CAST(labels AS VARCHAR) AS shown FROM ${from}`
+
+const sqlLabels = async (database: string, from: string): Promise<ReadonlyArray<string>> =>
+  (await queryDatabase(database, labelsFrom(from))).map(({ shown }) => String(shown))
+
 const databasePath = (folder: string): string => join(folder, "data.duckdb")
 
 const duckdb: TestBackend = {
@@ -121,6 +131,7 @@ const duckdb: TestBackend = {
       if (String(error).includes("does not exist")) return []
       throw error
     }),
+  labels: (folder, stream) => sqlLabels(databasePath(folder), `"${stream}"`),
   replacesRows: true,
   isReadableWhileOpen: false,
   stops: {
@@ -167,6 +178,10 @@ const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend =>
       throw error
     }
   },
+  labels: async (folder, stream) => {
+    const rows = await lake.query(folder, [labelsFrom(`lake."${stream}"`)], true)
+    return rows.map(([shown]) => String(shown))
+  },
   replacesRows: true,
   isReadableWhileOpen: !isFile,
   nameIn: isFile ? (folder) => folder : () => "postgres:dbname=lake_",
@@ -193,9 +208,11 @@ const ducklake = (name: string, lake: TestLake, isFile: boolean): TestBackend =>
   isSlow: true
 })
 
+const parquetFiles = (folder: string, stream: string): string =>
+  `read_parquet('${join(folder, fileName(stream), "*", "*.parquet")}', union_by_name = true)`
+
 const parquetRows = (folder: string, stream: string): Promise<ReadonlyArray<Row>> => {
-  const pattern = join(folder, fileName(stream), "*", "*.parquet")
-  return sqlRows(":memory:", `read_parquet('${pattern}', union_by_name = true)`).catch((error: unknown) => {
+  return sqlRows(":memory:", parquetFiles(folder, stream)).catch((error: unknown) => {
     if (String(error).includes("No files found")) return []
     throw error
   })
@@ -205,6 +222,7 @@ const parquet: TestBackend = {
   name: "parquet",
   layer: (folder, options) => ParquetFolder.layer({ ...about, ...options, path: folder }),
   rows: parquetRows,
+  labels: (folder, stream) => sqlLabels(":memory:", parquetFiles(folder, stream)),
   replacesRows: true,
   isReadableWhileOpen: true,
   stops: folderStops,
@@ -246,6 +264,8 @@ const postgres: TestBackend = {
         return { key, value }
       })
   },
+  labels: async (folder, stream) =>
+    (await psql(labelsFrom(`${schemaOf(folder)}."${stream}"`))).split("\n").filter((line) => line !== ""),
   replacesRows: true,
   isReadableWhileOpen: true,
   stops: {
@@ -286,6 +306,7 @@ const parquetInS3: TestBackend = {
       })
     ),
   rows: (folder, stream) => parquetRows(filesInStore(folder), stream),
+  labels: (folder, stream) => sqlLabels(":memory:", parquetFiles(filesInStore(folder), stream)),
   replacesRows: true,
   isReadableWhileOpen: true,
   filesOf: filesInStore,
@@ -300,24 +321,33 @@ const parquetInS3: TestBackend = {
 }
 
 interface Line {
-  readonly data: { readonly series_id: string; readonly time: string; readonly value: number }
+  readonly data: {
+    readonly series_id: string
+    readonly time: string
+    readonly value: number
+    readonly metric?: string
+    readonly labels?: object
+  }
 }
 
 const jsonl = (gzip: boolean): TestBackend => {
   const ending = gzip ? ".jsonl.gz" : ".jsonl"
+  const linesOf = (folder: string, stream: string) => {
+    const path = join(folder, `${fileName(stream)}${ending}`)
+    if (!existsSync(path)) return []
+    const bytes = readFileSync(path)
+    const lines = (gzip ? gunzipSync(bytes) : bytes).toString().split("\n").slice(0, -1)
+    return lines.map((line) => (JSON.parse(line) as Line).data)
+  }
   return {
     name: gzip ? "jsonl as gzip" : "jsonl",
     layer: (folder, options) => JsonLinesFolder.layer({ ...about, ...options, path: folder, gzip }),
-    rows: async (folder, stream) => {
-      const path = join(folder, `${fileName(stream)}${ending}`)
-      if (!existsSync(path)) return []
-      const bytes = readFileSync(path)
-      const lines = (gzip ? gunzipSync(bytes) : bytes).toString().split("\n").slice(0, -1)
-      return lines.map((line): Row => {
-        const { data } = JSON.parse(line) as Line
-        return { key: `${data.series_id} ${data.time}`, value: `${data.value}` }
-      })
-    },
+    rows: async (folder, stream) =>
+      linesOf(folder, stream).map(
+        ({ series_id, time, value }): Row => ({ key: `${series_id} ${time}`, value: `${value}` })
+      ),
+    labels: async (folder, stream) =>
+      linesOf(folder, stream).map(({ labels, metric }) => `${metric} ${JSON.stringify(labels)}`),
     replacesRows: false,
     isReadableWhileOpen: true,
     stops: folderStops,

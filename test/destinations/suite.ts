@@ -11,6 +11,7 @@ import {
   type SyncMode,
   syncModes
 } from "../../src/destinations/Destination.ts"
+import { layoutOfGroup } from "../../src/samples/Layout.ts"
 import { Choices, choices } from "../choices.ts"
 import * as child from "../support/child.ts"
 import { runs } from "../support/runs.ts"
@@ -21,6 +22,7 @@ import {
   logsOf,
   pointsOf,
   put,
+  putBlocks,
   putStopped,
   seriesOf,
   start,
@@ -87,6 +89,53 @@ export const testBackends = (isTested: (name: string) => boolean) =>
       Effect.map(rowsOf(folder, stream), (rows) =>
         rows.toSorted((a, b) => timeOf(a) - timeOf(b)).map(({ value }) => Number(value))
       )
+
+    it.live("gives a group its layout, beside streams of metrics with a column per label", () =>
+      Effect.gen(function* () {
+        const folder = yield* newFolder
+        const options: OpenOptions = {
+          layoutOf: (stream) => (stream === "apps" ? layoutOfGroup : undefined)
+        }
+        const point = (name: string, labels: Readonly<Record<string, string>>, point: number) =>
+          floats(seriesOf(name, labels), [[start + point * 60_000, `${point}`]])
+        const write = (
+          mode: SyncMode,
+          blocks: ReadonlyArray<Parameters<typeof putBlocks>[2][number]>,
+          last: number
+        ) =>
+          use(
+            folder,
+            Effect.andThen(putBlocks("apps", mode, blocks, last), put("up", "incremental_append", last)),
+            options
+          )
+        yield* write("incremental_append", [], 0)
+        yield* write(
+          "incremental_append",
+          [
+            point("http_requests_total", { code: "200", metric: "own" }, 1),
+            point("up", {}, 1),
+            point("http_requests_total", { Code: "a", value: "v" }, 2)
+          ],
+          2
+        )
+        yield* write("incremental_append", [point("late_total", { job: '"é"' }, 3)], 3)
+        const shown = [
+          'http_requests_total {"Code":"a","value":"v"}',
+          'http_requests_total {"code":"200","metric":"own"}',
+          'late_total {"job":"\\"é\\""}',
+          "up {}"
+        ]
+        const labels = Effect.promise(() => backend.labels(folder, "apps"))
+        assert.deepStrictEqual((yield* labels).toSorted(), shown)
+        assert.deepStrictEqual(yield* values(folder, "apps"), [1, 1, 2, 3])
+        assert.deepStrictEqual(yield* values(folder), [0, 2, 3])
+        yield* write("full_refresh_overwrite", [point("up", { a: "b" }, 4)], 4)
+        assert.deepStrictEqual(yield* labels, ['up {"a":"b"}'])
+        if (!backend.replacesRows) return
+        yield* write("incremental_append_deduped", [point("up", { a: "b" }, 4), point("down", {}, 5)], 5)
+        assert.deepStrictEqual((yield* labels).toSorted(), ["down {}", 'up {"a":"b"}'])
+      })
+    )
 
     it.live("resumes after the existing rows, and replaces them only with a complete refresh", () =>
       Effect.gen(function* () {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { compareLabels, labelValue, makeDatabase, makeLabels, makeSeries } from "../../src/mock/MockSeries.ts"
+import { makeLabels } from "../../src/mock/MockLabels.ts"
+import { compareLabels, labelValue, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 
 describe("labels", () => {
   it("are sorted, and empty ones are absent", () => {

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LineBuffer } from "../../src/records/LineBuffer.ts"
+import type { MetricRecord } from "../../src/records/MetricRecord.ts"
 import { type LineFrame, RecordEncoder, type RecordShape, shapeOf } from "../../src/records/RecordEncoder.ts"
+import { layoutOfGroup, layoutOfMetric } from "../../src/samples/Layout.ts"
 import {
   asTextBlock,
   type Histogram,
@@ -349,6 +351,50 @@ describe("RecordEncoder", () => {
     assert.notProperty(JSON.parse(narrow!), "new")
   })
 
+  it.prop("names the metric of a group, whose labels are one object", [choices], ([choices]) => {
+    const names = ["up", "http.requests", 'a"b', "metric", "é"]
+    const labelNames = ["metric", "labels", "time", "value", "job", "__proto__", "series_id"]
+    const group = shapeOf({ properties: [], discoveredLabels: undefined }, layoutOfGroup)
+    const blocks = choices.list(12, (i) => {
+      const labels = labelNames.filter(() => choices.oneIn(2)).map((name) => [name, `${name}${i}`] as const)
+      const all = canonicalLabels([["__name__", choices.pick(names)], ...labels])
+      return floats({ labels: all, id: seriesId(all) }, [[start + i * 1000, `${i}`]])
+    })
+    const lines = encode(group, blocks)
+    assert.lengthOf(lines, blocks.length)
+    for (const [i, line] of lines.entries()) {
+      const { id, labels } = blocks[i]!.series
+      const record = JSON.parse(line) as MetricRecord
+      assert.deepStrictEqual(Object.keys(record).sort(), ["labels", "metric", "series_id", "time", "value"])
+      assert.strictEqual(record.metric, labels.find(([name]) => name === "__name__")?.[1])
+      assert.deepStrictEqual(
+        Object.entries(record.labels ?? {}),
+        labels.filter(([name]) => name !== "__name__").map(([name, value]) => [name, value])
+      )
+      // The same series as in the stream of its metric.
+      assert.strictEqual(record.series_id, id)
+    }
+  })
+
+  it("leaves out what the catalog of a group has deselected", () => {
+    const series = makeSeries([["job", "api"]])
+    const columnsOf = (...properties: ReadonlyArray<string>) =>
+      Object.keys(
+        JSON.parse(
+          encode(shapeOf({ properties, discoveredLabels: undefined }, layoutOfGroup), [
+            floats(series, [[start, "1"]])
+          ])[0]!
+        )
+      )
+    assert.sameMembers(columnsOf("time", "value", "series_id", "metric"), [
+      "time",
+      "value",
+      "series_id",
+      "metric"
+    ])
+    assert.sameMembers(columnsOf("value", "labels"), ["time", "value", "series_id", "labels"])
+  })
+
   it("distinguishes a series from the previous one by the object, not by its labels", () => {
     const lines = encode(everything, [
       floats(makeSeries([["n", "1"]]), [[start, "1"]]),
@@ -372,14 +418,23 @@ describe("RecordEncoder", () => {
 describe("shapeOf", () => {
   it("uses the columns of the catalog, or the configuration if it has none", () => {
     const shape = (properties: ReadonlyArray<string>, labelColumns: boolean) =>
-      shapeOf({ properties, discoveredLabels: undefined }, labelColumns)
-    assert.deepStrictEqual(shape([], true), { columns: "all", labelsObject: false })
-    assert.deepStrictEqual(shape([], false), { columns: "all", labelsObject: true })
+      shapeOf({ properties, discoveredLabels: undefined }, layoutOfMetric(labelColumns))
+    assert.deepStrictEqual(shape([], true), {
+      columns: "all",
+      labelsObject: false,
+      metricName: "omitted"
+    })
+    assert.deepStrictEqual(shape([], false), {
+      columns: "all",
+      labelsObject: true,
+      metricName: "omitted"
+    })
     const columns = ["time", "value", "series_id", "job", "other_labels"]
     for (const configured of [true, false]) {
       assert.deepStrictEqual(shape(columns, configured), {
         columns: new Set(columns),
         labelsObject: false,
+        metricName: "omitted",
         deselected: new Set<string>()
       })
       assert.strictEqual(shape(["time", "labels"], configured).labelsObject, true)
@@ -392,7 +447,7 @@ describe("shapeOf", () => {
         properties: ["time", "value", "series_id", "job", "label_time", "other_labels"],
         discoveredLabels: ["job", "time", "user", "value", "Histogram"]
       },
-      true
+      layoutOfMetric(true)
     )
     assert.deepStrictEqual(shape.deselected, new Set(["user", "value", "Histogram"]))
     const encoder = new RecordEncoder(shape)

@@ -11,7 +11,6 @@ import {
 import { makeSeries } from "../../src/mock/MockSeries.ts"
 import { Progress, type StreamSummary } from "../../src/run/Progress.ts"
 import { type RunOptions, run } from "../../src/run/run.ts"
-import type { SampleBlock } from "../../src/samples/Sample.ts"
 import { decodeState } from "../../src/sync/StateStore.ts"
 import { gauge, iso, minute, start } from "../support/gauge.ts"
 import { drive, onRange, rangeRequests, type Setting, setUp } from "../sync/readMock.ts"
@@ -35,6 +34,24 @@ const watched = (
       calls.push(what)
       return what === failing ? Effect.fail(errorOf(what, isFatal)) : Effect.void
     })
+  const open = Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
+    yield* step(`open ${stream} ${mode}`)
+    const pending = yield* Ref.make(0)
+    yield* Effect.addFinalizer(() => step(`close ${stream}`).pipe(Effect.ignore))
+    return {
+      write: (blocks: ReadonlyArray<{ readonly length: number }>) =>
+        Effect.andThen(
+          step(`write ${stream}`),
+          Ref.update(pending, (count) => count + blocks.reduce((sum, { length }) => sum + length, 0))
+        ),
+      commit: () =>
+        step(`commit ${stream}`).pipe(
+          Effect.andThen(Ref.getAndSet(pending, 0)),
+          Effect.map((count) => void rows.set(stream, (rows.get(stream) ?? 0) + count))
+        ),
+      complete: Effect.andThen(step(`complete ${stream}`), whileCompleting(stream, calls))
+    }
+  })
   const destination = Layer.succeed(Destination, {
     bytes: Effect.succeed(42),
     contents: (stream, of) =>
@@ -48,24 +65,8 @@ const watched = (
       calls.push(`states ${kind}`)
       return { load: (stream) => decodeState(stream, states?.[stream]) }
     },
-    open: Effect.fnUntraced(function* (stream: string, mode: SyncMode) {
-      yield* step(`open ${stream} ${mode}`)
-      const pending = yield* Ref.make(0)
-      yield* Effect.addFinalizer(() => step(`close ${stream}`).pipe(Effect.ignore))
-      return {
-        write: (blocks: ReadonlyArray<SampleBlock>) =>
-          Effect.andThen(
-            step(`write ${stream}`),
-            Ref.update(pending, (count) => count + blocks.reduce((sum, { length }) => sum + length, 0))
-          ),
-        commit: () =>
-          step(`commit ${stream}`).pipe(
-            Effect.andThen(Ref.getAndSet(pending, 0)),
-            Effect.map((count) => void rows.set(stream, (rows.get(stream) ?? 0) + count))
-          ),
-        complete: Effect.andThen(step(`complete ${stream}`), whileCompleting(stream, calls))
-      }
-    })
+    open,
+    openTable: ({ stream }, mode) => open(stream, mode)
   })
   const progress = Layer.succeed(Progress, {
     begin: (streams) => step(`begin ${streams.join(" ")}`).pipe(Effect.ignore),

@@ -62,6 +62,8 @@ export interface RealPrometheusOptions extends RealServerOptions {
    * server is returned.
    */
   readonly scrape?: Scrape
+  /** Groups of rules, which are evaluated every second. */
+  readonly ruleGroups?: ReadonlyArray<object>
   /** Accept remote write, which `remoteWrite` needs. */
   readonly remoteWriteReceiver?: boolean
   /** How much older than the newest sample a written sample may be, such as `1h`. */
@@ -155,7 +157,8 @@ const writeConfiguration = async (
   // JSON is valid YAML, and needs no care for quoting and indentation.
   const interval = `${options.scrape?.intervalSeconds ?? 1}s`
   const config = {
-    global: { scrape_interval: interval, scrape_timeout: interval },
+    global: { scrape_interval: interval, scrape_timeout: interval, evaluation_interval: "1s" },
+    ...(options.ruleGroups === undefined ? {} : { rule_files: ["rules.yml"] }),
     ...(target === undefined
       ? {}
       : {
@@ -168,6 +171,7 @@ const writeConfiguration = async (
       : { storage: { tsdb: { out_of_order_time_window: options.outOfOrderWindow } } })
   }
   await writeFile(join(folder, "prometheus.yml"), JSON.stringify(config))
+  await writeFile(join(folder, "rules.yml"), JSON.stringify({ groups: options.ruleGroups ?? [] }))
   if (!hasWebConfig(options)) return
   const { tls } = options
   const write = (name: string, content: string) => writeFile(join(folder, name), content)

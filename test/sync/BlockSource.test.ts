@@ -32,8 +32,8 @@ const sourceOf = (
 ) => {
   const requests: Array<GridRange> = []
   const layer = Layer.succeed(BlockSource, {
-    open: (stream) => ({
-      metric: stream,
+    open: ({ name }) => ({
+      metrics: new Set([name]),
       expect: ({ firstMillis, lastMillis, stepMillis }) => ({
         firstMillis: firstMillis - stepMillis + 1,
         lastMillis,

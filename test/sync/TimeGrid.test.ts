@@ -185,10 +185,10 @@ describe("the points that a sync reads", () => {
       {
         startMillis: start * 1000,
         endMillis: Option.map(Option.fromUndefinedOr(end), (end) => end * 1000),
-        settleDelayMillis: settle * 1000,
-        stepSeconds
+        settleDelayMillis: settle * 1000
       },
-      now
+      now,
+      stepSeconds
     )
     return cursor === undefined ? range : afterCursor(range, cursor, lookback * 1000)
   }

@@ -99,7 +99,7 @@ describe("WindowLedger", () => {
   })
 
   it("refuses series of another metric, or of none", () => {
-    const ledger = new WindowLedger(window, "a")
+    const ledger = new WindowLedger(window, new Set(["a"]))
     ledger.begin(window)
     assert.notInstanceOf(ledger.accept(block(seriesOf("a"), [600])), PrometheusError)
     const nameless = new DecodedSeries()

@@ -3,8 +3,9 @@ import { TestClock } from "effect/testing"
 import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
 import type { MockRequest } from "../../src/mock/http.ts"
 import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
+import type { LabelsInput } from "../../src/mock/MockLabels.ts"
 import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
-import { type FamilyMetadata, type LabelsInput, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import { type FamilyMetadata, makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
 import { discover } from "../../src/sync/Discovery.ts"
 
 export const start = Date.UTC(2026, 0, 1)

@@ -1,6 +1,7 @@
 /** The parts of a sync: who reads which points. */
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Schema } from "effect"
+import { noStreamSettings } from "../../src/config/StreamSettings.ts"
 import { cutParts, MAX_SLOTS, ownerOf, proposedLength, SyncPart, slotMillis } from "../../src/sync/parts.ts"
 import { type Part, plan } from "../../src/sync/plan.ts"
 import { StreamState } from "../../src/sync/StreamState.ts"
@@ -38,11 +39,12 @@ const planned = ({ state, startMinute = 0, endMinute, stepSeconds = 60, lookback
       stepSeconds,
       lookbackMillis,
       matchers: [],
-      excludedLabels: new Set<string>()
+      excludedLabels: new Set<string>(),
+      ...noStreamSettings
     },
     start + now * minute,
     { detailedStates: true }
-  ).streams[0]!
+  )[0]!
 
 const cut = (given: Given, partMillis: number) =>
   cutParts(planned(given), partMillis, given.lookbackMillis ?? 0)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Option, Schema } from "effect"
+import { noStreamSettings } from "../../src/config/StreamSettings.ts"
 import { Part, plan, StreamPlan, type StreamRequest } from "../../src/sync/plan.ts"
 import { encodeStreamState, StreamState } from "../../src/sync/StreamState.ts"
 import { type GridRange, pointCount } from "../../src/sync/TimeGrid.ts"
@@ -13,7 +14,8 @@ const settings = {
   stepSeconds: 60,
   lookbackMillis: 0,
   matchers: [],
-  excludedLabels: new Set<string>()
+  excludedLabels: new Set<string>(),
+  ...noStreamSettings
 }
 
 /** The state after some minutes. */
@@ -36,14 +38,14 @@ const planOf = (given: {
   readonly now?: number
 }): StreamPlan => {
   const states = new Map(given.state === undefined ? [] : [["m", given.state]])
-  const { streams } = plan(
+  const [planned] = plan(
     [given.request ?? incremental],
     states,
     { ...settings, ...given.settings },
     start + (given.now ?? 100) * minute,
     { detailedStates: given.detailedStates ?? false }
   )
-  return streams[0]!
+  return planned!
 }
 
 const minutesOf = ({ firstMillis, lastMillis }: GridRange) => [

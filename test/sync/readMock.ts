@@ -82,7 +82,7 @@ export const readFrom = (
 ) =>
   Effect.gen(function* () {
     const settings = yield* ConnectorConfig
-    const { streams } = plan(requests, new Map(), settings, start + (points - 1) * minute + DELAY)
+    const streams = plan(requests, new Map(), settings, start + (points - 1) * minute + DELAY)
     return yield* drive(Stream.runCollect(readPlanned(streams)))
   }).pipe(
     Effect.provide(

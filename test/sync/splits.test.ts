@@ -369,13 +369,13 @@ describe("a response that is too large", () => {
           return Array.from({ length }, (_, i) => `${prefix}${requests}_${i}`)
         })
       const layer = Layer.succeed(BlockSource, {
-        open: (stream) => ({
-          metric: stream,
+        open: ({ name }) => ({
+          metrics: new Set([name]),
           expect: (range) => range,
           request: (_, matchers) =>
             Effect.suspend(() => {
               requests++
-              return stream === "m" && matchers.length < splits ? tooMany : Effect.succeed(Stream.empty)
+              return name === "m" && matchers.length < splits ? tooMany : Effect.succeed(Stream.empty)
             }),
           missing: Effect.undefined,
           mayMoveStart: Effect.succeed(false),

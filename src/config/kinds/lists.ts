@@ -2,7 +2,25 @@
 import { Schema } from "effect"
 import { isBareName } from "../../promql/Matcher.ts"
 import { type KeyOptions, makeKey } from "../Key.ts"
-import { quote } from "./wording.ts"
+import { orList, quote } from "./wording.ts"
+
+/** A pattern for metric names. Compiling it reports its errors. */
+export const pattern = <const O extends KeyOptions<string>>(options: O) =>
+  makeKey(options, { value: Schema.String, accepted: "a pattern such as node_* or http_.*_total" })
+
+/** Several of some words. */
+export const choices = <
+  const W extends ReadonlyArray<string>,
+  const O extends KeyOptions<ReadonlyArray<W[number]>>
+>(
+  words: W,
+  options: O
+) =>
+  makeKey(options, {
+    value: Schema.Array(Schema.Literals(words)),
+    accepted: `a list of ${orList(words.map((word) => `"${word}"`))}`,
+    isList: true
+  })
 
 type Texts = ReadonlyArray<string>
 

@@ -18,6 +18,25 @@ export const textLike = <const O extends KeyOptions<string>>(pattern: RegExp, ac
       pattern.test(value) ? [] : [`${path} is ${quote(value)}, but must be ${accepted}.`]
   })
 
+/** The name of a stream that users choose. Every destination can have a table of that name. */
+export const streamName = <const O extends KeyOptions<string>>(options: O) =>
+  textLike(
+    /^[a-zA-Z_][a-zA-Z0-9_:.-]{0,199}$/,
+    "a letter or _, followed by at most 199 letters, digits or any of _ : . -",
+    options
+  )
+
+/** A PromQL expression, of one line or several. */
+export const expression = <const O extends KeyOptions<string>>(options: O) => {
+  const accepted = "a PromQL expression such as sum by (job) (rate(http_requests_total[5m]))"
+  return makeKey(options, {
+    value: Schema.String,
+    form: (annotations) => Schema.String.annotate({ ...annotations, multiline: true }),
+    accepted,
+    problems: (value, path) => (value.trim() === "" ? [`${path} is empty, but must be ${accepted}.`] : [])
+  })
+}
+
 /** True or false. */
 export const boolean = <const O extends KeyOptions<boolean>>(options: O) =>
   makeKey(options, { value: Schema.Boolean, accepted: "true or false" })

@@ -8,7 +8,7 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, FileSystem } from "effect"
 import { cannot, makeFolder, syncFile, syncFolder } from "../folder/durably.ts"
 import { isS3Url } from "../objects/S3Url.ts"
-import { DATABASE, ownColumns } from "../tables/names.ts"
+import { DATABASE } from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import type { StagedSamples } from "../tables/staging/StagedSamples.ts"
 import { labelNames, stagedRows, stagedSeries } from "../tables/staging/stagedRows.ts"
@@ -71,10 +71,9 @@ export const openDataFiles = Effect.fnUntraced(function* ({
 
 /** A query for staged rows with the columns of their table. */
 const rowsOf = (staged: StagedSamples, where: string): string => {
-  const { labels } = staged
-  const [others] = ownColumns(labels !== undefined).at(-1) ?? []
+  const { labels, rest } = staged
   const named = labelNames(staged).map((label, index) => `, ${label} AS ${quoteName(labels!.names[index]!)}`)
-  return `SELECT time, value, special_value, series_id, histogram, rest AS ${others}${named.join("")}
+  return `SELECT time, value, special_value, series_id, histogram, rest AS ${rest}${named.join("")}
     FROM (${stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"), where)})`
 }
 

@@ -7,6 +7,7 @@ import type { SampleBlock } from "../../samples/Sample.ts"
 import { overlapWith, type PartResult, withPart } from "../../sync/partState.ts"
 import { encodeStreamState, type StreamState } from "../../sync/StreamState.ts"
 import { ContentsTally } from "../contents.ts"
+import { layoutIn } from "../DestinationKind.ts"
 import { later, refreshInProgress } from "../manifest.ts"
 import type { PartWriter } from "../SharedDestination.ts"
 import { insertStaged, removeRepeated } from "../tables/insertStaged.ts"
@@ -15,6 +16,7 @@ import { isBetween, type TimeRange } from "../tables/names.ts"
 import { type StagedSamples, stageSamples } from "../tables/staging/StagedSamples.ts"
 import {
   areSame,
+  rulesIn,
   type SeenLabels,
   seenAgain,
   seenLabels,
@@ -45,9 +47,13 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   const { attempt, options } = lake
   const own = yield* lake.connect
   const known = yield* lake.query((runQuery) => knownLabels(lake, runQuery, stream))
-  const rules = { columnOf: dialect.columnOf, most: maxLabelsIn(options.memoryMegabytes) }
-  let labels: SeenLabels | undefined = options.labelColumns ? seenLabels(known, rules) : undefined
-  const staging = stageSamples(lake.duckdb, own, labels)
+  const layout = layoutIn(options, stream)
+  const rules = rulesIn(layout, {
+    columnOf: dialect.columnOf,
+    most: maxLabelsIn(options.memoryMegabytes)
+  })
+  let labels: SeenLabels | undefined = rules && seenLabels(known, rules)
+  const staging = stageSamples(lake.duckdb, own, labels, layout)
   let staged: StagedSamples = staging
   const tally = new ContentsTally()
 
@@ -72,7 +78,7 @@ export const openPart = Effect.fnUntraced(function* (lake: SharedLake, files: Da
   const prepare = Effect.gen(function* () {
     const before = labels
     const { labels: after, table } = yield* prepareTable(lake, own, stream, (known) =>
-      before === undefined ? undefined : seenAgain(before, known, rules)
+      before === undefined || rules === undefined ? undefined : seenAgain(before, known, rules)
     )
     // Labels stay in the order in which they were staged, as long as they have the same columns.
     if (before !== undefined && after !== undefined && !areSame(before, after)) {

@@ -6,6 +6,7 @@ import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError } from "../Destination.ts"
+import { layoutIn } from "../DestinationKind.ts"
 import type { RunQuery } from "../tables/Dialect.ts"
 import { type Manifest, readManifest, renameAbout, saveManifest, tablesOf } from "../tables/manifests.ts"
 import { DATABASE, folded, ownColumns } from "../tables/names.ts"
@@ -85,12 +86,12 @@ export const newManifests = ({ options }: Pick<SharedLake, "options">, { run, ru
 
 /** The label columns that the table of a manifest has now. */
 const labelsIn = async (
-  { options: { labelColumns, path } }: Pick<SharedLake, "options">,
+  { options }: Pick<SharedLake, "options">,
   runQuery: RunQuery,
   { hasTable, stream, table }: Manifest
 ): Promise<ReadonlyArray<string> | undefined> => {
   if (!hasTable) return undefined
-  const own = new Set(ownColumns(labelColumns).map(([name]) => name))
+  const own = new Set(ownColumns(layoutIn(options, stream).rest).map(([name]) => name))
   const rows = await runQuery(`SELECT column_name FROM (DESCRIBE ${dialect.qualified(table)})`).catch(
     (error: unknown) => {
       if (error instanceof Error && error.message.startsWith("Catalog Error")) return []
@@ -105,7 +106,7 @@ const labelsIn = async (
         ? `has no table ${quoteName(table)}, but ${dialect.streamsName} says it had: records are missing`
         : `has a table ${quoteName(table)} that was changed: the column ${missing.join(", ")} is missing`
     throw new DestinationError({
-      message: `${path} ${what}. Restore the catalog from before, or read the stream again without parts: --full-refresh --select ${shellQuote(stream)}.`
+      message: `${options.path} ${what}. Restore the catalog from before, or read the stream again without parts: --full-refresh --select ${shellQuote(stream)}.`
     })
   }
   return names.filter((name) => !own.has(name))
@@ -156,7 +157,8 @@ export const prepareTable = Effect.fnUntraced(function* (
     const there = await labelsIn(lake, runQuery, manifest)
     const again = fit(there ?? [])
     if (there === undefined) {
-      for (const sql of dialect.createTable(table, lake.options.labelColumns, again?.names ?? [])) {
+      const { rest } = layoutIn(lake.options, stream)
+      for (const sql of dialect.createTable(table, rest, again?.names ?? [])) {
         await run(sql)
       }
     } else {

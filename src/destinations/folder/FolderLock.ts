@@ -9,10 +9,20 @@
  */
 import { lstatSync } from "node:fs"
 import { basename, dirname } from "node:path"
-import { Effect, FileSystem, Option, PlatformError } from "effect"
+import { Effect, FileSystem, Option, PlatformError, Schedule } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { cannot, LOCK_LOST, noFollow, unlessMissing } from "./durably.ts"
-import { keepAlive, type Owner, ownerAt, ownerText, silenceText, textOf, thisOwner } from "./Owner.ts"
+import {
+  CREATION_SECONDS,
+  type FoundOwner,
+  keepAlive,
+  type Owner,
+  ownerAt,
+  ownerText,
+  silenceText,
+  textOf,
+  thisOwner
+} from "./Owner.ts"
 
 /** The number of attempts while other runs take the folder. */
 const ATTEMPTS = 20
@@ -34,7 +44,9 @@ export const lockFolder = Effect.fnUntraced(function* (folder: string, path: str
       const file = yield* files.open(name(number), { flag: "wx", ...noFollow }).pipe(
         Effect.tap((file) =>
           // An empty lock would keep other runs out for minutes.
-          Effect.onError(file.writeAll(textOf(owner)), () => Effect.ignore(files.remove(name(number))))
+          Effect.onError(Effect.andThen(file.writeAll(textOf(owner)), Effect.ignore(file.sync)), () =>
+            Effect.ignore(files.remove(name(number)))
+          )
         ),
         Effect.asSome,
         Effect.catchIf(
@@ -116,9 +128,15 @@ const numbersOf = Effect.fnUntraced(function* (path: string) {
     .sort((a, b) => a - b)
 })
 
+/** Whether a lock has no text yet. Either its owner writes it now, or was killed before it could. */
+const isBeingCreated = (found: FoundOwner): boolean =>
+  found._tag === "Alive" && found.owner === undefined && (found.secondsLeft ?? 0) <= CREATION_SECONDS
+
 /** Fails unless the owner of a lock is finished or dead. Returns whether it is finished. */
 const refuseOwner = Effect.fnUntraced(function* (folder: string, path: string, me: Owner) {
-  const found = yield* ownerAt(folder, path, me)
+  const found = yield* ownerAt(folder, path, me).pipe(
+    Effect.repeat({ while: isBeingCreated, schedule: Schedule.spaced("200 millis") })
+  )
   if (found._tag === "None") return false
   if (found._tag !== "Alive") return found._tag === "Released"
   return yield* new ConfigError({

@@ -17,6 +17,9 @@ import { readReplaced } from "./swapFile.ts"
 const BEAT_SECONDS = 10
 const LIMIT_SECONDS = 120
 
+/** A file is empty for a moment while it is being created. After this time, its owner was killed in that moment. */
+export const CREATION_SECONDS = 10
+
 /** All files have this length, so that one write replaces the text. */
 const LENGTH = 512
 
@@ -104,7 +107,8 @@ export const ownerAt = Effect.fnUntraced(function* (
   const text = yield* readReplaced(path, LENGTH)
   if (Option.isNone(text) && (yield* infoOf(path)) === undefined) return { _tag: "None" }
   return yield* ownerIn(
-    Option.getOrElse(text, () => ""),
+    // A larger file has no text of ours.
+    Option.getOrElse(text, () => "?"),
     me,
     secondsSince(info, path)
   )
@@ -116,7 +120,6 @@ export const ownerIn = Effect.fnUntraced(function* <E, R>(
   me: Owner,
   silence: Effect.Effect<number, E, R>
 ): Effect.fn.Return<FoundOwner, E, FileSystem.FileSystem | R> {
-  // A file that is being created is empty.
   const owner = Option.getOrUndefined(Schema.decodeUnknownOption(Owner)(text))
   if (owner?.isReleased === true) return { _tag: "Released" }
   const isHere = owner !== undefined && owner.place === me.place
@@ -126,8 +129,9 @@ export const ownerIn = Effect.fnUntraced(function* <E, R>(
     return { _tag: "Alive", owner, isHere, secondsLeft: undefined }
   }
   const silent = yield* silence
-  if (Math.abs(silent) > LIMIT_SECONDS) return { _tag: "Dead", silentSeconds: silent }
-  return { _tag: "Alive", owner, isHere, secondsLeft: Math.ceil(LIMIT_SECONDS - silent) }
+  const limit = text === "" ? CREATION_SECONDS : LIMIT_SECONDS
+  if (Math.abs(silent) > limit) return { _tag: "Dead", silentSeconds: silent }
+  return { _tag: "Alive", owner, isHere, secondsLeft: Math.ceil(limit - silent) }
 })
 
 type Alive = Extract<FoundOwner, { readonly _tag: "Alive" }>

@@ -2,6 +2,8 @@
 import { relative, sep } from "node:path"
 import { Effect, FileSystem, Layer, type Scope } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
+import type { SampleBlock } from "../../samples/Sample.ts"
+import type { RowBlock, TableSchema } from "../../samples/TableRow.ts"
 import {
   type Contents,
   Destination,
@@ -17,12 +19,18 @@ import { type Format, type OpenFolder, type OpenPlace, openFolder } from "./open
 
 type OfFiles<A> = Effect.Effect<A, DestinationError, FileSystem.FileSystem>
 
-/** Opens a stream until the scope closes. */
-type Open = (
-  stream: string,
+/** Opens a stream of samples, or a table, until the scope closes. */
+type Open<Stream, Block> = (
+  stream: Stream,
   mode: SyncMode,
   isResumed: boolean
-) => Effect.Effect<StreamWriter, DestinationError, FileSystem.FileSystem | Scope.Scope>
+) => Effect.Effect<StreamWriter<Block>, DestinationError, FileSystem.FileSystem | Scope.Scope>
+
+/** Writes to a place. */
+export interface PlaceWriter {
+  readonly open: Open<string, SampleBlock>
+  readonly openTable: Open<TableSchema, RowBlock>
+}
 
 /** The files of a format in an open place. */
 export interface FormatFiles<M extends StreamManifest> {
@@ -38,7 +46,7 @@ export interface FormatFiles<M extends StreamManifest> {
   /** Why a stream cannot be written in a mode; undefined if it can. */
   readonly refusal?: (manifest: M, mode: SyncMode) => string | undefined
   /** Starts to write to the folder. */
-  readonly start: Effect.Effect<Open, DestinationError, FileSystem.FileSystem | Scope.Scope>
+  readonly start: Effect.Effect<PlaceWriter, DestinationError, FileSystem.FileSystem | Scope.Scope>
 }
 
 /** The files of a format in an open folder. */
@@ -77,16 +85,17 @@ export const layerPlace = <M extends StreamManifest, P extends OpenPlace<M>>(
       const here = Effect.provideService(FileSystem.FileSystem, opened.files)
       const manifests = () => Array.from(opened.manifests.values())
       for (const manifest of manifests()) opened.assume(yield* here(ours.withoutLostRefresh(manifest)))
-      let openStream: Open = () =>
-        Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
+      const refuse = () => Effect.fail(new DestinationError({ message: `${path} is open for reading only.` }))
+      let writer: PlaceWriter = { open: refuse, openTable: refuse }
       if (!readOnly) {
         for (const manifest of manifests()) yield* here(unlessFatal(ours.recover(manifest)))
         yield* here(ours.removeOrphans)
-        openStream = yield* here(ours.start)
+        writer = yield* here(ours.start)
       }
       const read = stateReaderOf(opened)
       return Destination.of({
-        open: (stream, mode, isResumed = false) => here(openStream(stream, mode, isResumed)),
+        open: (stream, mode, isResumed = false) => here(writer.open(stream, mode, isResumed)),
+        openTable: (schema, mode, isResumed = false) => here(writer.openTable(schema, mode, isResumed)),
         streams: () => [...opened.manifests.keys()],
         partLengths: partLengthsOf(opened),
         states: (mode) => ({

@@ -12,7 +12,7 @@ import type { DestinationKind, OpenOptions } from "../DestinationKind.ts"
 import { layerFolder, ownsFile } from "../folder/layerFolder.ts"
 import { dataPath, type LinesFolder, recover, withoutLostRefresh } from "./files.ts"
 import { allOf, hasOwnNames, LinesManifest, nothing, VERSION } from "./manifest.ts"
-import { openStream } from "./openStream.ts"
+import { openStream, openTable } from "./openStream.ts"
 import { refusalOf, refusalOfSettings } from "./repeatedRows.ts"
 
 /** Opens the folder for one run, with its states. */
@@ -39,7 +39,10 @@ export const layer = (options: OpenOptions) => {
         return gzip ? `gzip -dc ${path} | head -n 5` : `head -n 5 ${path}`
       },
       refusal: (manifest, mode) => refusalOf(opened, manifest, mode),
-      start: Effect.succeed((stream, mode, isResumed) => openStream(opened, stream, mode, isResumed))
+      start: Effect.succeed({
+        open: (stream, mode, isResumed) => openStream(opened, stream, mode, isResumed),
+        openTable: (schema, mode, isResumed) => openTable(opened, schema, mode, isResumed)
+      })
     }
   })
 }

@@ -80,11 +80,11 @@ const cut = Effect.fnUntraced(function* (
   if (size > bytes || (found === 0 && opened.gzip)) yield* truncateFile(opened.files, path, bytes)
 })
 
-/** The frame of a stream's records, and the beginning of each record. */
-export const frameOf = (stream: string): { readonly before: string; readonly first: string } => ({
-  before: `{"stream":${jsonLine(stream)},"data":`,
-  first: '{"series_id":"'
-})
+/** The text before each record of a stream. */
+export const frameOf = (stream: string): string => `{"stream":${jsonLine(stream)},"data":`
+
+/** The beginnings of records: of a sample, and of a row of a table. */
+const beginnings = ['{"series_id":"', '{"record_id":"']
 
 /** This much of a gzip file is unpacked to check its beginning. */
 const HEAD_BYTES = 16 * 1024
@@ -93,11 +93,12 @@ const HEAD_BYTES = 16 * 1024
 const refuseForeign = Effect.fnUntraced(function* ({ gzip }: LinesFolder, stream: string, path: string) {
   const size = yield* sizeOf(path)
   if (size === undefined || size === 0) return
-  const { before, first } = frameOf(stream)
-  const frame = Buffer.from(before + first)
-  const head = yield* readBeginning(path, gzip ? HEAD_BYTES : frame.length)
+  const frames = beginnings.map((first) => Buffer.from(frameOf(stream) + first))
+  const head = yield* readBeginning(path, gzip ? HEAD_BYTES : frames[0]!.length)
   const bytes = gzip ? unpacked(head) : head
-  if (bytes !== undefined && frame.subarray(0, bytes.length).equals(bytes.subarray(0, frame.length))) return
+  const isOwn = (frame: Buffer) =>
+    bytes !== undefined && frame.subarray(0, bytes.length).equals(bytes.subarray(0, frame.length))
+  if (frames.some(isOwn)) return
   return yield* new DestinationError({
     message: `${path} does not hold records of ${stream}, so this program did not write it. Move it away, or choose another folder.`
   })

@@ -1,10 +1,13 @@
 /** Writes one stream of a run to its file: the backend of the commit policy. */
 import { Effect, FileSystem, Struct } from "effect"
+import { jsonLine } from "../../records/jsonLine.ts"
+import type { LineBuffer } from "../../records/LineBuffer.ts"
 import { RecordEncoder } from "../../records/RecordEncoder.ts"
 import type { SampleBlock } from "../../samples/Sample.ts"
+import type { Row, RowBlock, TableSchema } from "../../samples/TableRow.ts"
 import type { StreamState } from "../../sync/StreamState.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
-import { ContentsTally, sumOf } from "../contents.ts"
+import { ContentsTally, sumOf, type TimedBlock } from "../contents.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import { removePath } from "../folder/layerFolder.ts"
 import { dataPath, frameOf, type LinesFolder, manifestOf, newPath, replace } from "./files.ts"
@@ -15,26 +18,58 @@ import { mayHaveRowsOf, refusalOf, stateOf, wouldRepeat } from "./repeatedRows.t
 /** The most that a killed process loses, and the next run reads again. */
 const limits = { millis: 5000, bytes: () => 64 * 1024 * 1024 }
 
-/** Opens a stream until the scope closes. */
-export const openStream = Effect.fnUntraced(function* (
+/** Encodes blocks as lines, each in parts that fit into memory. */
+interface Encoding<Block, Part> {
+  readonly parts: (block: Block) => ReadonlyArray<Part>
+  readonly encode: (part: Part, buffer: LineBuffer) => void
+}
+
+/** Opens a stream of samples until the scope closes. */
+export const openStream = (opened: LinesFolder, stream: string, mode: SyncMode, isResumed: boolean) => {
+  const { metricName, rest } = opened.layoutOf(stream)
+  const encoder = new RecordEncoder({ columns: "all", labelsObject: rest === "labels", metricName })
+  const frame = { before: frameOf(stream), after: "}\n" }
+  return open<SampleBlock, SampleBlock>(opened, stream, mode, isResumed, {
+    parts: (block) => encoder.parts(block),
+    encode: (part, buffer) => encoder.encode(part, frame, buffer)
+  })
+}
+
+/** Opens a table until the scope closes. */
+export const openTable = (
+  opened: LinesFolder,
+  { stream }: TableSchema,
+  mode: SyncMode,
+  isResumed: boolean
+) => {
+  const before = frameOf(stream)
+  return open<RowBlock, Row>(opened, stream, mode, isResumed, {
+    parts: ({ rows }) => rows,
+    encode: (row, buffer) => buffer.append(Buffer.from(`${before}${jsonLine(row)}}\n`))
+  })
+}
+
+const open = Effect.fnUntraced(function* <Block extends TimedBlock, Part>(
   opened: LinesFolder,
   stream: string,
   mode: SyncMode,
-  isResumed: boolean
+  isResumed: boolean,
+  encoding: Encoding<Block, Part>
 ) {
   const manifest = yield* manifestOf(opened, stream, mode)
   const refusal = refusalOf(opened, manifest, mode)
   if (refusal !== undefined) return yield* new DestinationError({ message: refusal })
   return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
-    openBackend(opened, manifest, mode, resumesRefresh)
+    openBackend(opened, manifest, mode, resumesRefresh, encoding)
   )
 })
 
-const openBackend = Effect.fnUntraced(function* (
+const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock, Part>(
   opened: LinesFolder,
   manifest: LinesManifest,
   mode: SyncMode,
-  resumesRefresh: boolean
+  resumesRefresh: boolean,
+  { encode, parts }: Encoding<Block, Part>
 ) {
   const { check, ending, files, gzip } = opened
   const { stream } = manifest
@@ -53,8 +88,6 @@ const openBackend = Effect.fnUntraced(function* (
   if (file !== undefined && own.bytes === 0) yield* removePath(path)
 
   const lines = yield* openLines(files, path, before.bytes + own.bytes, gzip, check)
-  const encoder = new RecordEncoder({ columns: "all", labelsObject: !opened.labelColumns })
-  const frame = { before: frameOf(stream).before, after: "}\n" }
   const tally = new ContentsTally()
   let persistedBytes = lines.bytes()
   let old = manifest
@@ -63,7 +96,7 @@ const openBackend = Effect.fnUntraced(function* (
   if (mode === "full_refresh_append" && base.rows > 0) isUnique = false
   let mayRepeat = mayHaveRowsOf(joined(before, own), stateOf(manifest))
 
-  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
+  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<Block>) {
     for (const block of blocks) {
       if (block.length === 0) continue
       if (mode.startsWith("incremental") && mayRepeat(block)) {
@@ -73,8 +106,8 @@ const openBackend = Effect.fnUntraced(function* (
         isUnique = false
       }
       tally.add(block)
-      for (const part of encoder.parts(block)) {
-        encoder.encode(part, frame, lines.buffer())
+      for (const part of parts(block)) {
+        encode(part, lines.buffer())
         yield* lines.flushIfFull
       }
     }
@@ -118,7 +151,7 @@ const openBackend = Effect.fnUntraced(function* (
   })
 
   const here = Effect.provideService(FileSystem.FileSystem, files)
-  const backend: Backend<LinesManifest> = {
+  const backend: Backend<LinesManifest, Block> = {
     append,
     mark,
     unpersistedBytes: () => lines.bytes() - persistedBytes,

@@ -3,9 +3,9 @@
  * may repeat rows is refused.
  */
 import { Result } from "effect"
-import type { SampleBlock } from "../../samples/Sample.ts"
 import { decodeStreamState, type StreamState } from "../../sync/StreamState.ts"
 import { formatTime } from "../../text/formatTime.ts"
+import type { TimedBlock } from "../contents.ts"
 import type { Contents, SyncMode } from "../Destination.ts"
 import { dataPath, type LinesFolder } from "./files.ts"
 import type { LinesManifest } from "./manifest.ts"
@@ -36,7 +36,7 @@ export const refusalOfSettings = (
 /** The error for a block that would repeat rows, if that was not known before the read. */
 export const wouldRepeat = (
   path: string,
-  { length, times }: SampleBlock,
+  { length, times }: TimedBlock,
   replacing: string | undefined
 ): string =>
   `${path} may have rows from ${formatTime(times[0]!)} to ${formatTime(times[length - 1]!)} already, and JSON lines are only appended: incremental_append_deduped cannot replace them. ${instead(replacing)}. To keep this file, read the stream again with --full-refresh.`
@@ -45,7 +45,7 @@ export const wouldRepeat = (
 export const mayHaveRowsOf = (
   { firstMillis, lastMillis }: Contents,
   state: StreamState | undefined
-): ((block: SampleBlock) => boolean) => {
+): ((block: TimedBlock) => boolean) => {
   if (firstMillis === null || lastMillis === null) return () => false
   const covered = state?.covered ?? []
   const isAllCovered =

@@ -1,5 +1,5 @@
 /** The UTC days of samples. Each day has its own folder of Parquet files. */
-import type { SampleBlock } from "../../samples/Sample.ts"
+import type { TimedBlock } from "../contents.ts"
 import type { Contents } from "../Destination.ts"
 
 /** Milliseconds. */
@@ -17,7 +17,7 @@ export class Days {
   }
 
   /** Adds a block, which is in the order of time. */
-  add({ length, times }: SampleBlock): void {
+  add({ length, times }: TimedBlock): void {
     for (let from = 0; from < length; ) {
       const first = times[from]!
       const midnight = Math.floor(first / DAY) * DAY

@@ -12,7 +12,7 @@ import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { bucketParts, type ParquetBucket, recover, withoutLostRefresh } from "./bucketParts.ts"
 import { openEngine } from "./engine.ts"
 import { bytesOf, format, type ParquetManifest, refreshFiles } from "./manifest.ts"
-import { openStream } from "./openStream.ts"
+import { writerOf } from "./openStream.ts"
 import { globEscape } from "./parts.ts"
 import { openSharedBucket } from "./sharedBucket.ts"
 import { makeSharedLayer } from "./sharedLayer.ts"
@@ -32,7 +32,7 @@ export const layerBucket = (options: OpenOptions) =>
       const memoryMegabytes = options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
       const engine = yield* openEngine(opened, { folder, within: folder }, memoryMegabytes)
       const parts = bucketParts(opened, engine.workPath)
-      return (stream, mode, isResumed) => openStream(parts, engine, stream, mode, isResumed)
+      return writerOf(parts, engine)
     })
   }))
 

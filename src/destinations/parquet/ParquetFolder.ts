@@ -16,7 +16,7 @@ import { DEFAULT_MEMORY_MEGABYTES } from "../tables/startDuckDB.ts"
 import { openEngine } from "./engine.ts"
 import { folderParts, newFiles, recover, withoutLostRefresh } from "./files.ts"
 import { bytesOf, format, refreshFiles } from "./manifest.ts"
-import { openStream } from "./openStream.ts"
+import { writerOf } from "./openStream.ts"
 import { layerBucket, sharedLayerBucket } from "./ParquetBucket.ts"
 import { globEscape } from "./parts.ts"
 import { openSharedFolder } from "./sharedFolder.ts"
@@ -38,8 +38,7 @@ export const layer = (options: OpenOptions) => {
         { folder: opened.folder, within: opened.newPath },
         options.memoryMegabytes ?? DEFAULT_MEMORY_MEGABYTES
       ),
-      (engine) => (stream, mode, isResumed) =>
-        openStream(folderParts(opened), engine, stream, mode, isResumed)
+      (engine) => writerOf(folderParts(opened), engine)
     )
   }))
 }

@@ -7,6 +7,7 @@
  * So a superseded file is deleted aside first, and then in its place.
  */
 import type { Effect, FileSystem, Scope } from "effect"
+import type { Layout } from "../../samples/Layout.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { ParquetManifest } from "./manifest.ts"
 
@@ -20,7 +21,8 @@ export interface Latest {
 export interface SharedPlace {
   /** Its name, which the paths in it begin with. */
   readonly folder: string
-  readonly labelColumns: boolean
+  /** How the labels of a stream become columns. */
+  readonly layoutOf: (stream: string) => Layout
   /** The configured endpoint of an object store; undefined for others. */
   readonly endpoint: () => string | undefined
   /** The id of this process. */

@@ -15,7 +15,7 @@ import { mergeParts } from "./mergeParts.ts"
 import { rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { overlaps } from "./parts.ts"
 import type { SharedPlace } from "./SharedPlace.ts"
-import { seenAgain, seenLabels, withColumns } from "./seenLabels.ts"
+import { seenLabels, withColumns } from "./seenLabels.ts"
 import { type NewFile, openSharedParts } from "./sharedParts.ts"
 
 /** The saved state of a manifest, which was decoded with it. */
@@ -36,8 +36,9 @@ export const openPart = Effect.fnUntraced(function* (
     })
   }
   const connection = yield* engine.connect
-  let labels: SeenLabels | undefined = place.labelColumns ? seenLabels(manifest.columns) : undefined
-  const staging = stageSamples(engine.duckdb, connection, labels)
+  const layout = place.layoutOf(stream)
+  let labels: SeenLabels | undefined = seenLabels(layout, manifest.columns)
+  const staging = stageSamples(engine.duckdb, connection, labels, layout)
   const mostBytes = yield* engine.stagedBytes
   const parts = yield* openSharedParts(place, engine, connection, stream, nextId)
   const days = new Days()
@@ -66,8 +67,8 @@ export const openPart = Effect.fnUntraced(function* (
   const fitColumns = Effect.fnUntraced(function* (columns: ReadonlyArray<string>) {
     if (labels === undefined) return
     const before = labels
-    const after = seenAgain(before, columns)
-    if (!areSame(before, after)) {
+    const after = seenLabels(layout, columns, before)
+    if (after !== undefined && !areSame(before, after)) {
       const moved: Array<NewFile> = []
       for (const file of written) {
         moved.push(

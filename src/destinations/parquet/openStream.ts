@@ -1,45 +1,57 @@
 /** Writes one stream of a run to its part files: the backend of the commit policy. */
 import { Effect, FileSystem, Struct } from "effect"
-import { labelColumns } from "../../records/LabelColumns.ts"
-import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
-import { sumOf } from "../contents.ts"
+import { sumOf, type TimedBlock } from "../contents.ts"
 import type { SyncMode } from "../Destination.ts"
+import type { PlaceWriter } from "../folder/layerFolder.ts"
 import { later } from "../manifest.ts"
-import { stageSamples } from "../tables/staging/StagedSamples.ts"
 import type { Part } from "../tables/staging/stagedRows.ts"
 import { Days } from "./Days.ts"
 import type { Engine } from "./engine.ts"
 import { dayOf, type ParquetManifest } from "./manifest.ts"
+import { type PartContents, rowsOf, samplesIn } from "./PartContents.ts"
 import type { PartPlace } from "./PartPlace.ts"
-import { parquetColumnOf, rowsOfDay, seriesOf } from "./parquetRows.ts"
 import { openParts } from "./parts.ts"
 
 /** The most that a killed process loses, and the next run reads again. */
 const COMMIT_MILLIS = 30_000
 
+/** Writes streams of samples, and tables. */
+export const writerOf = (place: PartPlace, engine: Engine): PlaceWriter => ({
+  open: (stream, mode, isResumed) =>
+    openStream(place, engine, stream, samplesIn(place, engine, stream), mode, isResumed),
+  openTable: (schema, mode, isResumed) =>
+    openStream(place, engine, schema.stream, rowsOf(engine, schema), mode, isResumed)
+})
+
 /** Opens a stream until the scope closes. */
-export const openStream = Effect.fnUntraced(function* (
+const openStream = Effect.fnUntraced(function* <Block extends TimedBlock>(
   place: PartPlace,
   engine: Engine,
   stream: string,
+  contents: PartContents<Block>,
   mode: SyncMode,
   isResumed: boolean
 ) {
   const found = yield* place.manifestOf(stream, mode)
   const manifest =
     mode === "incremental_append_deduped" && !found.isUnique
-      ? yield* Effect.scoped(makeUnique(place, engine, found))
+      ? yield* Effect.scoped(makeUnique(place, engine, found, contents.key))
       : found
   const limits = { millis: COMMIT_MILLIS, bytes: yield* engine.stagedBytes }
   return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
-    openBackend(place, engine, manifest, mode, resumesRefresh, limits.bytes)
+    openBackend(place, engine, contents, manifest, mode, resumesRefresh, limits.bytes)
   )
 })
 
 /** Removes repeated rows. It is unknown afterwards which rows a stopped refresh has appended, so that refresh is lost. */
-const makeUnique = Effect.fnUntraced(function* (place: PartPlace, engine: Engine, manifest: ParquetManifest) {
-  const parts = yield* openParts(place, engine, yield* engine.connect, manifest, "main", manifest.files)
+const makeUnique = Effect.fnUntraced(function* (
+  place: PartPlace,
+  engine: Engine,
+  manifest: ParquetManifest,
+  key: string
+) {
+  const parts = yield* openParts(place, engine, yield* engine.connect, manifest, "main", manifest.files, key)
   yield* parts.makeUnique
   const kept = manifest.next === undefined ? Struct.omit(manifest, ["refreshFrom", "refreshState"]) : manifest
   return yield* parts.save({
@@ -50,9 +62,10 @@ const makeUnique = Effect.fnUntraced(function* (place: PartPlace, engine: Engine
   })
 })
 
-const openBackend = Effect.fnUntraced(function* (
+const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
   place: PartPlace,
   engine: Engine,
+  { key, stage }: PartContents<Block>,
   manifest: ParquetManifest,
   mode: SyncMode,
   resumesRefresh: boolean,
@@ -65,9 +78,16 @@ const openBackend = Effect.fnUntraced(function* (
   const begun = isOverwrite ? (resumesRefresh ? (manifest.next?.files ?? []) : []) : manifest.files
 
   const connection = yield* engine.connect
-  const labels = place.labelColumns ? labelColumns(manifest.columns, parquetColumnOf) : undefined
-  const staging = stageSamples(engine.duckdb, connection, labels)
-  const parts = yield* openParts(place, engine, connection, manifest, isOverwrite ? "next" : "main", begun)
+  const staging = stage(connection, manifest.columns)
+  const parts = yield* openParts(
+    place,
+    engine,
+    connection,
+    manifest,
+    isOverwrite ? "next" : "main",
+    begun,
+    key
+  )
   let old = isOverwrite ? yield* place.beginRefresh(manifest) : manifest
   const refreshFrom = (resumesRefresh ? manifest.refreshFrom : undefined) ?? manifest.nextPart
   let isUnique = manifest.isUnique
@@ -81,15 +101,15 @@ const openBackend = Effect.fnUntraced(function* (
   /** Writes staged rows. */
   const writeRows = Effect.fnUntraced(function* (part: Part) {
     yield* engine.attempt(staging.flush)
-    const series = yield* engine.attempt(() => seriesOf(staging, connection))
+    const rowsOfDay = yield* engine.attempt(staging.query)
     for (const [midnight, span] of days[part].drain()) {
       const day = dayOf(midnight)
-      const rows = rowsOfDay(staging, series, part, midnight, isDeduped && staging.hasRepeated())
+      const rows = rowsOfDay(part, midnight, isDeduped && staging.hasRepeated())
       yield* parts.writeRows(day, rows, span, isDeduped)
     }
   })
 
-  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<SampleBlock>) {
+  const append = Effect.fnUntraced(function* (blocks: ReadonlyArray<Block>) {
     for (const block of blocks) {
       if (block.length === 0) continue
       if (!isDeduped && !isOverwrite && liveMillis !== null && block.times[0]! <= liveMillis) isUnique = false
@@ -123,7 +143,7 @@ const openBackend = Effect.fnUntraced(function* (
     old = yield* parts.save({
       ...Struct.omit(old, ["next", "refreshFrom", "isReplaced", "removed", "state", "refreshState"]),
       ...states,
-      columns: [...(labels?.names ?? [])],
+      columns: staging.columns(),
       isUnique,
       ...rowsAfter(kind)
     })
@@ -132,7 +152,7 @@ const openBackend = Effect.fnUntraced(function* (
   })
 
   const here = Effect.provideService(FileSystem.FileSystem, files)
-  const backend: Backend<ParquetManifest> = {
+  const backend: Backend<ParquetManifest, Block> = {
     append: (blocks) => here(append(blocks)),
     mark: () => {
       staging.mark()

@@ -59,9 +59,8 @@ export const rowsOfDay = (
 ): string => {
   const names = staged.labels?.names ?? []
   const labels = labelNames(staged).map((label, index) => `, ${label} AS ${quoteName(names[index]!)}`)
-  const rest = staged.labels === undefined ? "labels" : "other_labels"
   const rows = stagedRows(staged, part, series, `epoch_ms(r.time) // ${DAY} = ${midnight / DAY}`)
-  const all = `SELECT series_id, time, value, special_value, histogram${labels.join("")}, rest AS ${rest} FROM (${rows})`
+  const all = `SELECT series_id, time, value, special_value, histogram${labels.join("")}, rest AS ${staged.rest} FROM (${rows})`
   return isUnique
     ? `${all} QUALIFY row_number() OVER (PARTITION BY series_id, time ORDER BY place DESC, number DESC) = 1`
     : all

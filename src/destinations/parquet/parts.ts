@@ -28,14 +28,16 @@ export const overlaps = (a: TimeSpan, b: TimeSpan): boolean =>
   a.firstMillis <= b.lastMillis &&
   b.firstMillis <= a.lastMillis
 
-/** Starts with the parts `begun` of a manifest, which are in one folder. Closing the scope discards parts that were not saved. */
+/**
+ * Starts with the parts `begun` of a manifest, which are in one folder. Closing the scope discards parts that were not saved. */
 export const openParts = Effect.fnUntraced(function* (
   place: PartPlace,
   engine: Engine,
   connection: DuckDBConnection,
   manifest: ParquetManifest,
   where: Where,
-  begun: ReadonlyArray<PartFile>
+  begun: ReadonlyArray<PartFile>,
+  key = "series_id"
 ) {
   const { files } = place
   const { stream } = manifest
@@ -114,7 +116,7 @@ export const openParts = Effect.fnUntraced(function* (
           ? rows
           : `WITH later AS MATERIALIZED (${rows})
              FROM ${reading(paths)}) AS older
-             WHERE NOT EXISTS (FROM later WHERE later.series_id = older.series_id AND later.time = older.time)
+             WHERE NOT EXISTS (FROM later WHERE later.${key} = older.${key} AND later.time = older.time)
              UNION ALL BY NAME FROM later`
       )
     }),
@@ -127,7 +129,7 @@ export const openParts = Effect.fnUntraced(function* (
           return `SELECT * EXCLUDE (filename, file_row_number)
            FROM ${reading(paths)}, filename = true, file_row_number = true)
            QUALIFY row_number() OVER (
-             PARTITION BY series_id, time ORDER BY CASE filename ${order} END DESC, file_row_number DESC
+             PARTITION BY ${key}, time ORDER BY CASE filename ${order} END DESC, file_row_number DESC
            ) = 1`
         })
       }

@@ -1,23 +1,32 @@
 /** Gives the labels of rows in files other columns, if other processes have given the columns of the stream in another order. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
+import type { Layout } from "../../samples/Layout.ts"
 import { quoteName } from "../tables/quoteSql.ts"
 import {
   appendLabels,
   seenLabels as begin,
-  seenAgain as beginAgain,
-  type SeenLabels
+  rulesIn,
+  type SeenLabels,
+  seenAgain
 } from "../tables/staging/seenLabels.ts"
 import { parquetColumnOf } from "./parquetRows.ts"
 
 const rules = { columnOf: parquetColumnOf, most: DEFAULT_LABEL_COLUMNS }
 
-/** Starts with the columns that a stream has. */
-export const seenLabels = (known: ReadonlyArray<string>): SeenLabels => begin(known, rules)
-
-/** The same labels with the columns that a stream has now. */
-export const seenAgain = (seen: SeenLabels, known: ReadonlyArray<string>): SeenLabels =>
-  beginAgain(seen, known, rules)
+/**
+ * Starts with the columns that a stream has. `before` are labels that had columns before, which get one again. Undefined if the
+ * layout gives columns to no label.
+ */
+export const seenLabels = (
+  layout: Layout,
+  known: ReadonlyArray<string>,
+  before?: SeenLabels
+): SeenLabels | undefined => {
+  const own = rulesIn(layout, rules)
+  if (own === undefined) return undefined
+  return before === undefined ? begin(known, own) : seenAgain(before, known, own)
+}
 
 /** How many series are inserted at once. */
 const BATCH = 500

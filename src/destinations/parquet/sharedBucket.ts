@@ -9,7 +9,7 @@
  */
 import { Effect, FileSystem, Option, Semaphore, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
 import { randomName } from "../folder/durably.ts"
 import { fileName } from "../folder/fileName.ts"
 import {
@@ -206,7 +206,7 @@ export const openSharedBucket = Effect.fnUntraced(function* (
 
   const place: SharedPlace = {
     folder,
-    labelColumns,
+    layoutOf: (stream) => layoutIn(options, stream),
     endpoint: objects.endpoint,
     id,
     within,

@@ -2,7 +2,7 @@
 import { dirname } from "node:path"
 import { Effect, FileSystem, Option, type PlatformError, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
 import {
   cannot,
   LOCK_LOST,
@@ -88,7 +88,7 @@ export const openSharedFolder = Effect.fnUntraced(function* (
 
   const place: SharedPlace = {
     folder,
-    labelColumns,
+    layoutOf: (stream) => layoutIn(options, stream),
     endpoint: () => undefined,
     id,
     within: own,

@@ -16,9 +16,9 @@ import {
   saveManifest,
   tablesOf
 } from "../tables/manifests.ts"
-import { folded, ownColumns } from "../tables/names.ts"
+import { folded, isOwnColumn } from "../tables/names.ts"
 import { quoteName } from "../tables/quoteSql.ts"
-import type { Shape } from "../tables/shapes.ts"
+import { type Shape, wrongColumns } from "../tables/shapes.ts"
 import { grow, manifestOf } from "../tables/streamTables.ts"
 import type { OpenSchema } from "./openSchema.ts"
 import { CLEAR_CACHE, fromServer, onServer, ownRelations, serverText } from "./postgresDialect.ts"
@@ -47,7 +47,7 @@ export type Agreement = ReturnType<typeof makeAgreement>
 
 export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) => {
   const { about, database, exclusively, isStillWriter, lockNames, schema } = opened
-  const { attempt, dialect, labelColumns, path } = database
+  const { attempt, dialect, layoutOf, path } = database
   const table = (name: string) => `${quoteName(schema)}.${quoteName(name)}`
   const streams = table(ownRelations.streams)
   /** The columns of tables, by folded name, that DuckDB has seen at least. It looks again only if its cache is cleared. */
@@ -158,12 +158,12 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
     )
 
   const shapeOf = (name: string): Effect.Effect<Shape | undefined, DestinationError> =>
-    Effect.map(readShapes(query, schema, labelColumns, name), (shapes) => shapes.get(folded(name)))
+    Effect.map(readShapes(query, schema, name), (shapes) => shapes.get(folded(name)))
 
   /** The label columns of a table as the server has them now. */
-  const labelsIn = ({ names }: Shape): ReadonlyArray<string> => {
-    const own = new Set(ownColumns(labelColumns).map(([name]) => name))
-    return names.filter((name) => !own.has(name))
+  const labelsIn = (stream: string, { names }: Shape): ReadonlyArray<string> => {
+    const { rest } = layoutOf(stream)
+    return names.filter((name) => !isOwnColumn(rest, name))
   }
 
   /** The manifest of a stream, which gets one if it has none. Refuses a table that is not this program's. */
@@ -185,10 +185,12 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
       tableNames: new Set<string>(),
       shapeOf: (name: string) => alone(shapeOf(name))
     }
-    yield* manifestOf(fresh, stream, "incremental_append_deduped")
+    yield* manifestOf(fresh, stream, "incremental_append_deduped", (shape) =>
+      wrongColumns(shape, layoutOf(stream))
+    )
     database.tables.set(stream, manifest.table)
     const shape = manifest.hasTable ? yield* alone(shapeOf(manifest.table)) : undefined
-    return { manifest, labels: shape === undefined ? [] : labelsIn(shape) }
+    return { manifest, labels: shape === undefined ? [] : labelsIn(stream, shape) }
   })
 
   /** Creates the table of a stream if it has none, and removes what a stopped refresh has left. */
@@ -201,7 +203,8 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
         const { hasTable, next, table } = manifest
         if (hasTable && next === undefined) return
         if (next !== undefined) yield* run(dialect.dropTable(next.table))
-        if (!hasTable) yield* attempt(() => grow(changes, database, table, undefined, wanted))
+        if (!hasTable)
+          yield* attempt(() => grow(changes, database, table, layoutOf(stream), undefined, wanted))
         yield* save(connection, {
           ...Struct.omit(manifest, ["next", ...(next === undefined ? [] : (["refreshState"] as const))]),
           hasTable: true
@@ -212,14 +215,18 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
   const changes = async (sql: string) => (await connection.run(sql)).rowsChanged
 
   /** Adds columns that `wanted` finds missing among those of the table. */
-  const addColumns = (name: string, wanted: (labels: ReadonlyArray<string>) => ReadonlyArray<string>) =>
+  const addColumns = (
+    stream: string,
+    name: string,
+    wanted: (labels: ReadonlyArray<string>) => ReadonlyArray<string>
+  ) =>
     briefly(
       Effect.gen(function* () {
         yield* run(onServer(`LOCK TABLE ${table(name)} IN ACCESS EXCLUSIVE MODE`))
         const shape = yield* shapeOf(name)
         if (shape === undefined) return
-        const labels = labelsIn(shape)
-        yield* attempt(() => grow(changes, database, name, labels, wanted(labels)))
+        const labels = labelsIn(stream, shape)
+        yield* attempt(() => grow(changes, database, name, layoutOf(stream), labels, wanted(labels)))
       })
     )
 
@@ -235,12 +242,12 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
     if (!hasTable || next !== undefined) yield* createTable(stream, wanted([]))
     const read = alone(shapeOf(table))
     const lacks = (shape: Shape | undefined) => {
-      const labels = shape === undefined ? [] : labelsIn(shape)
+      const labels = shape === undefined ? [] : labelsIn(stream, shape)
       return wanted(labels).some((name) => !labels.includes(name))
     }
     let shape = yield* read
     if (lacks(shape)) {
-      yield* addColumns(table, wanted)
+      yield* addColumns(stream, table, wanted)
       shape = yield* read
     }
     if (shape === undefined) {
@@ -253,7 +260,7 @@ export const makeAgreement = (opened: OpenSchema, connection: DuckDBConnection) 
       yield* alone(run(CLEAR_CACHE))
       seenColumns.set(folded(table), columns)
     }
-    return labelsIn(shape)
+    return labelsIn(stream, shape)
   })
 
   return { alone, all, enter, latest, lockManifest, open, prepare, queryOn, runOn, save, table }

@@ -15,6 +15,7 @@ import { quoteName } from "../tables/quoteSql.ts"
 import { type StagedSamples, stageSamples } from "../tables/staging/StagedSamples.ts"
 import {
   areSame,
+  rulesIn,
   type SeenLabels,
   seenAgain,
   seenLabels,
@@ -57,7 +58,8 @@ export const openPart = Effect.fnUntraced(function* (
   stream: string
 ) {
   const { attempt, dialect, duckdb } = database
-  const rules = { columnOf: dialect.columnOf, most: database.maxLabels() }
+  const layout = database.layoutOf(stream)
+  const rules = rulesIn(layout, { columnOf: dialect.columnOf, most: database.maxLabels() })
   const opened = yield* agreement.open(stream)
   if (opened.manifest.table !== stream) {
     yield* Effect.logWarning(
@@ -67,8 +69,8 @@ export const openPart = Effect.fnUntraced(function* (
   const connection = yield* database.connect
   const run = agreement.runOn(connection)
   const query = agreement.queryOn(connection)
-  let labels: SeenLabels | undefined = database.labelColumns ? seenLabels(opened.labels, rules) : undefined
-  const staging = stageSamples(duckdb, connection, labels, dialect)
+  let labels: SeenLabels | undefined = rules && seenLabels(opened.labels, rules)
+  const staging = stageSamples(duckdb, connection, labels, layout, dialect)
   let staged: StagedSamples = staging
   const tally = new ContentsTally()
 
@@ -82,11 +84,11 @@ export const openPart = Effect.fnUntraced(function* (
 
   /** The columns that the samples need in a table with some columns. */
   const wanted = (known: ReadonlyArray<string>): ReadonlyArray<string> =>
-    labels === undefined ? [] : [...seenAgain(labels, known, rules).names]
+    labels === undefined || rules === undefined ? [] : [...seenAgain(labels, known, rules).names]
 
   /** Gives the labels the columns that the table has now. */
   const fitColumns = Effect.fnUntraced(function* (known: ReadonlyArray<string>) {
-    if (labels === undefined) return
+    if (labels === undefined || rules === undefined) return
     const before = labels
     const after = seenAgain(before, known, rules)
     // Labels stay in the order in which they were staged, as long as they have the same columns.

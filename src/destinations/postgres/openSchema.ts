@@ -6,7 +6,7 @@ import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { withDefaults } from "../../postgres/connection.ts"
 import { DEFAULT_LABEL_COLUMNS } from "../../records/LabelColumns.ts"
 import type { DestinationError } from "../Destination.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
 import { temporaryFolder } from "../folder/temporaryFolder.ts"
 import type { Run, RunQuery } from "../tables/Dialect.ts"
 import { loadExtension } from "../tables/extensions.ts"
@@ -81,7 +81,7 @@ export const openSchema = Effect.fnUntraced(function* (
     })
   }
   const dialect = postgresDialect(schema)
-  const about = { dialect, labelColumns, path, source }
+  const about = { dialect, labelColumns, layoutOf: options.layoutOf, path, source }
   if (hold !== "none") yield* lockSchema(path, schema, hold, { attempt, connect })
 
   const inSchema = (name: string) => `${quoteName(schema)}.${quoteName(name)}`
@@ -126,7 +126,7 @@ export const openSchema = Effect.fnUntraced(function* (
 
   const load = Effect.gen(function* () {
     const relations = yield* readRelations(querySafely, schema)
-    const shapes = yield* readShapes(querySafely, schema, labelColumns)
+    const shapes = yield* readShapes(querySafely, schema)
     return { relations, shapes, ...(yield* loadManifests(about, querySafely, { relations, shapes })) }
   })
   /**
@@ -180,7 +180,7 @@ export const openSchema = Effect.fnUntraced(function* (
   const database: TableDatabase = {
     path,
     dialect,
-    labelColumns,
+    layoutOf: (stream) => layoutIn(options, stream),
     duckdb,
     attempt,
     connect,
@@ -210,11 +210,7 @@ export const openSchema = Effect.fnUntraced(function* (
       }).pipe(exclusively, Effect.uninterruptible),
     query: (body) => exclusively(attempt(() => body(runQuery))),
     shapeOf: (table) =>
-      exclusively(
-        Effect.map(readShapes(querySafely, schema, labelColumns, table), (shapes) =>
-          shapes.get(folded(table))
-        )
-      )
+      exclusively(Effect.map(readShapes(querySafely, schema, table), (shapes) => shapes.get(folded(table))))
   }
   return {
     database,

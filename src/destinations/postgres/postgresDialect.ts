@@ -5,9 +5,18 @@
  * table.
  */
 import { createHash, randomBytes } from "node:crypto"
+import type { Layout } from "../../samples/Layout.ts"
+import type { TableColumn } from "../../samples/TableRow.ts"
 import type { Dialect } from "../tables/Dialect.ts"
 import { jsonHistograms } from "../tables/histograms.ts"
-import { DATABASE, duckdbColumnOf, folded, tableName as plainName, type TimeRange } from "../tables/names.ts"
+import {
+  DATABASE,
+  duckdbColumnOf,
+  folded,
+  inTableOrder,
+  tableName as plainName,
+  type TimeRange
+} from "../tables/names.ts"
 import { quoteName, quoteText } from "../tables/quoteSql.ts"
 import { MAX_NAME_BYTES } from "./address.ts"
 
@@ -75,7 +84,7 @@ export const tableName = (stream: string, taken: ReadonlySet<string>): string =>
 }
 
 /** The columns that are not labels, and their types as PostgreSQL names them. */
-export const ownTypes = (hasLabelColumns: boolean): ReadonlyMap<string, string> =>
+export const ownTypes = (rest: Layout["rest"]): ReadonlyMap<string, string> =>
   new Map([
     ["time", "timestamp with time zone"],
     ["value", "double precision"],
@@ -83,8 +92,19 @@ export const ownTypes = (hasLabelColumns: boolean): ReadonlyMap<string, string> 
     ["series_id", "text"],
     // Other than jsonb, it keeps each digit, and has no limits.
     ["histogram", "json"],
-    [hasLabelColumns ? "other_labels" : "labels", "json"]
+    [rest, "json"]
   ])
+
+/** PostgreSQL's types of the columns of tables of rows. */
+const rowTypes: Readonly<Record<TableColumn["kind"], string>> = {
+  text: "text",
+  number: "double precision",
+  count: "bigint",
+  time: "timestamp with time zone",
+  object: "json"
+}
+
+const rowColumn = ({ kind, name }: TableColumn): string => `${quoteName(name)} ${rowTypes[kind]}`
 
 const time = (millis: number): string => `to_timestamp(${millis} / 1000.0)`
 
@@ -113,8 +133,12 @@ export const postgresDialect = (schema: string): Dialect => {
     histograms: jsonHistograms,
     qualified: (table) => `${DATABASE}.${inSchema(table)}`,
     // An index on blocks of rows, because a key would slow down each insert. Indexes share the names of tables.
-    createTable: (table, hasLabelColumns, labels) => {
-      const columns = [...ownTypes(hasLabelColumns), ...labels.map((name) => [name, "text"] as const)]
+    createTable: (table, rest, labels) => {
+      const columns = inTableOrder<readonly [name: string, type: string]>(
+        rest,
+        [...ownTypes(rest)],
+        labels.map((name) => [name, "text"])
+      )
       return [
         change(
           `CREATE TABLE ${inSchema(table)} (${columns.map(([name, type]) => `${quoteName(name)} ${type}`).join(", ")});
@@ -122,6 +146,13 @@ export const postgresDialect = (schema: string): Dialect => {
         )
       ]
     },
+    createRows: (table, columns) => [
+      change(
+        `CREATE TABLE ${inSchema(table)} (${columns.map(rowColumn).join(", ")});
+         CREATE INDEX ${quoteName(`${PREFIX}time_${randomBytes(8).toString("hex")}`)} ON ${inSchema(table)} USING brin (time)`
+      )
+    ],
+    addRowColumn: (table, column) => change(`ALTER TABLE ${inSchema(table)} ADD COLUMN ${rowColumn(column)}`),
     addColumn: (table, column) =>
       change(`ALTER TABLE ${inSchema(table)} ADD COLUMN ${quoteName(column)} text`),
     dropTable: (table) => change(`DROP TABLE IF EXISTS ${inSchema(table)}`),
@@ -149,10 +180,10 @@ export const postgresDialect = (schema: string): Dialect => {
                SELECT ${INSERTED} FROM ${inSchema(table)} WHERE ${INSERTED} IS NOT NULL ORDER BY ${INSERTED} DESC LIMIT ${rows}
              ) AS last
            )`,
-    removeEarlier: (table, range) =>
+    removeEarlier: (table, range, key) =>
       onServer(
         `DELETE FROM ${inSchema(table)} AS old USING (
-           SELECT ctid AS place, row_number() OVER (PARTITION BY series_id, time ORDER BY ${INSERTED} DESC NULLS LAST) AS number
+           SELECT ctid AS place, row_number() OVER (PARTITION BY ${key}, time ORDER BY ${INSERTED} DESC NULLS LAST) AS number
            FROM ${inSchema(table)} WHERE ${timeBetween(range)}
          ) AS later
          WHERE old.ctid = later.place AND later.number > 1`

@@ -2,7 +2,7 @@
 import { Effect } from "effect"
 import type { DestinationError } from "../Destination.ts"
 import { folded, type Relation } from "../tables/names.ts"
-import type { Shape } from "../tables/shapes.ts"
+import { type Shape, typesOfAll } from "../tables/shapes.ts"
 import { fromServer, INSERTED, ownTypes, serverText } from "./postgresDialect.ts"
 
 /** Runs a query in DuckDB. */
@@ -34,7 +34,7 @@ export const readRelations = (query: Query, schema: string, name?: string) =>
   )
 
 /** The shapes of all tables, or of one. */
-export const readShapes = (query: Query, schema: string, labelColumns: boolean, table?: string) =>
+export const readShapes = (query: Query, schema: string, table?: string) =>
   Effect.map(
     query(
       fromServer(
@@ -47,7 +47,7 @@ export const readShapes = (query: Query, schema: string, labelColumns: boolean, 
       )
     ),
     (rows) => {
-      const types = ownTypes(labelColumns)
+      const types = typesOfAll(ownTypes)
       const shapes = new Map<
         string,
         Shape & { readonly names: Array<string>; readonly wrong: Array<string> }

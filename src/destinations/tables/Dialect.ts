@@ -1,4 +1,6 @@
 /** What differs between the databases that streams are tables of. All statements run in DuckDB, which attaches the database. */
+import type { Layout } from "../../samples/Layout.ts"
+import type { TableColumn } from "../../samples/TableRow.ts"
 import type { HistogramColumn } from "./histograms.ts"
 import type { TimeRange } from "./names.ts"
 
@@ -34,10 +36,13 @@ export interface Dialect {
   readonly qualified: (table: string) => string
   readonly createTable: (
     table: string,
-    hasLabelColumns: boolean,
+    rest: Layout["rest"],
     labels: ReadonlyArray<string>
   ) => ReadonlyArray<string>
   readonly addColumn: (table: string, column: string) => string
+  /** Creates a table of rows whose columns are known. */
+  readonly createRows: (table: string, columns: ReadonlyArray<TableColumn>) => ReadonlyArray<string>
+  readonly addRowColumn: (table: string, column: TableColumn) => string
   /** Whether a transaction that adds a column may not rename the table too. */
   readonly addsColumnsApart?: boolean
   readonly dropTable: (table: string) => string
@@ -52,6 +57,6 @@ export interface Dialect {
   readonly numberRows?: (table: string) => string
   /** Saves the text of a manifest, if parameters of a statement are not what does it. */
   readonly saveManifest?: (key: string, entry: string, isKnown: boolean) => string
-  /** Removes rows of a time range if a row inserted later has their series and time. */
-  readonly removeEarlier: (table: string, range: TimeRange) => string
+  /** Removes rows of a time range if a row inserted later has their key and time. `key` is the column of that key. */
+  readonly removeEarlier: (table: string, range: TimeRange, key: string) => string
 }

@@ -4,6 +4,7 @@
  */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import type { Effect, Scope } from "effect"
+import type { Layout } from "../../samples/Layout.ts"
 import type { DestinationError } from "../Destination.ts"
 import type { Dialect, Run, RunQuery } from "./Dialect.ts"
 import type { Manifest } from "./manifests.ts"
@@ -14,8 +15,8 @@ export interface TableDatabase {
   /** How the user named it, without secrets. */
   readonly path: string
   readonly dialect: Dialect
-  /** Whether labels have their own columns. */
-  readonly labelColumns: boolean
+  /** How the labels of a stream become columns. */
+  readonly layoutOf: (stream: string) => Layout
   readonly duckdb: typeof import("@duckdb/node-api")
   /** Runs an operation and maps its errors. Uninterruptible. */
   readonly attempt: <A>(run: () => Promise<A>) => Effect.Effect<A, DestinationError>

@@ -1,9 +1,11 @@
 /** The service of a destination over an open database. */
 import { Effect } from "effect"
-import { Destination, DestinationError } from "../Destination.ts"
+import type { TimedBlock } from "../contents.ts"
+import { Destination, DestinationError, type SyncMode } from "../Destination.ts"
 import { partLengthsOf, stateReaderOf } from "../manifest.ts"
 import { contentsOf } from "./contents.ts"
 import { openStream } from "./openStream.ts"
+import { rowsOf, samplesIn, type TableContents } from "./TableContents.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
 
 /** The members that differ between databases. */
@@ -14,12 +16,21 @@ export interface OwnMembers extends Pick<Destination["Service"], "bytes" | "prev
 export const destinationOf = (
   database: TableDatabase,
   { bytes, previewCommand, readOnly }: OwnMembers
-): Destination["Service"] =>
-  Destination.of({
+): Destination["Service"] => {
+  const open = <Block extends TimedBlock>(
+    stream: string,
+    contents: TableContents<Block>,
+    mode: SyncMode,
+    isResumed: boolean
+  ) =>
+    readOnly
+      ? Effect.fail(new DestinationError({ message: `${database.path} is open for reading only.` }))
+      : openStream(database, stream, contents, mode, isResumed)
+  return Destination.of({
     open: (stream, mode, isResumed = false) =>
-      readOnly
-        ? Effect.fail(new DestinationError({ message: `${database.path} is open for reading only.` }))
-        : openStream(database, stream, mode, isResumed),
+      open(stream, samplesIn(database, database.layoutOf(stream)), mode, isResumed),
+    openTable: (schema, mode, isResumed = false) =>
+      open(schema.stream, rowsOf(database, schema), mode, isResumed),
     streams: () => [...database.manifests.keys()],
     partLengths: partLengthsOf(database),
     states: stateReaderOf(database),
@@ -27,3 +38,4 @@ export const destinationOf = (
     bytes,
     previewCommand
   })
+}

@@ -1,9 +1,21 @@
 /** Tables of DuckDB itself, and of catalogs whose tables it treats like its own. */
+import type { Layout } from "../../samples/Layout.ts"
+import type { TableColumn } from "../../samples/TableRow.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
 import { structHistograms } from "./histograms.ts"
 import { VERSION } from "./manifests.ts"
-import { DATABASE, duckdbColumnOf, folded, isBetween, OWN_SCHEMA, ownColumns, tableName } from "./names.ts"
+import {
+  DATABASE,
+  duckdbColumnOf,
+  folded,
+  inTableOrder,
+  isBetween,
+  OWN_SCHEMA,
+  ownColumns,
+  tableName
+} from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
+import { duckdbTypes } from "./staging/StagedTable.ts"
 
 /** A schema or another database may have the same name. */
 const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table)}`
@@ -14,15 +26,18 @@ const qualified = (table: string): string => `${DATABASE}.main.${quoteName(table
  */
 const createTable = (
   table: string,
-  hasLabelColumns: boolean,
+  rest: Layout["rest"],
   labels: ReadonlyArray<string>
 ): ReadonlyArray<string> => {
-  const columns = [
-    ...ownColumns(hasLabelColumns).map(([name, type]) => `${quoteName(name)} ${type}`),
-    ...labels.map((name) => `${quoteName(name)} VARCHAR`)
-  ]
+  const columns = inTableOrder(
+    rest,
+    ownColumns(rest).map(([name, type]) => `${quoteName(name)} ${type}`),
+    labels.map((name) => `${quoteName(name)} VARCHAR`)
+  )
   return [`CREATE TABLE ${qualified(table)} (${columns.join(", ")})`]
 }
+
+const rowColumn = ({ kind, name }: TableColumn): string => `${quoteName(name)} ${duckdbTypes[kind]}`
 
 /** The first id of so many last rows. */
 const firstOfLast = async (runQuery: RunQuery, table: string, rows: number): Promise<number> => {
@@ -53,6 +68,8 @@ export const duckdbDialect: Dialect = {
   histograms: structHistograms,
   qualified,
   createTable,
+  createRows: (table, columns) => [`CREATE TABLE ${qualified(table)} (${columns.map(rowColumn).join(", ")})`],
+  addRowColumn: (table, column) => `ALTER TABLE ${qualified(table)} ADD COLUMN ${rowColumn(column)}`,
   addColumn: (table, column) => `ALTER TABLE ${qualified(table)} ADD COLUMN ${quoteName(column)} VARCHAR`,
   dropTable: (table) => `DROP TABLE IF EXISTS ${qualified(table)}`,
   renameTable: (table, to) => `ALTER TABLE ${qualified(table)} RENAME TO ${quoteName(to)}`,
@@ -62,10 +79,10 @@ export const duckdbDialect: Dialect = {
     `SELECT count(*)::DOUBLE, epoch_ms(min(time))::DOUBLE, epoch_ms(max(time))::DOUBLE FROM ${qualified(table)} WHERE ${where}`,
   lastRows: async (runQuery, table, rows) => `rowid >= ${await firstOfLast(runQuery, table, rows)}`,
   // Rows inserted later have greater ids.
-  removeEarlier: (table, range) => `
+  removeEarlier: (table, range, key) => `
     DELETE FROM ${qualified(table)} AS old USING (
-      SELECT series_id, time, max(rowid) AS id FROM ${qualified(table)} WHERE ${isBetween("time", range)}
-      GROUP BY series_id, time HAVING count(*) > 1
+      SELECT ${key}, time, max(rowid) AS id FROM ${qualified(table)} WHERE ${isBetween("time", range)}
+      GROUP BY ${key}, time HAVING count(*) > 1
     ) AS last
-    WHERE ${isBetween("old.time", range)} AND old.series_id = last.series_id AND old.time = last.time AND old.rowid < last.id`
+    WHERE ${isBetween("old.time", range)} AND old.${key} = last.${key} AND old.time = last.time AND old.rowid < last.id`
 }

@@ -16,8 +16,8 @@ export const insertStaged = (
   isOrdered: boolean,
   where = "true"
 ): string => {
-  const { labels } = staged
-  const columns = [...ownColumns(labels !== undefined).map(([name]) => name), ...(labels?.names ?? [])]
+  const { labels, rest } = staged
+  const columns = [...ownColumns(rest).map(([name]) => name), ...(labels?.names ?? [])]
   // The text of a series is cast to JSON once, not in each of its rows.
   const rows = stagedRows(staged, "marked", stagedSeries(staged, "rest::JSON"), where)
   return `INSERT INTO ${table} (${columns.map(quoteName).join(", ")})

@@ -4,12 +4,12 @@ import { Effect, Result, Schema, Struct } from "effect"
 import { ConfigError } from "../../config/ConnectorConfig.ts"
 import { contentsFields } from "../contents.ts"
 import type { DestinationError } from "../Destination.ts"
-import type { OpenOptions } from "../DestinationKind.ts"
+import { layoutIn, type OpenOptions } from "../DestinationKind.ts"
 import { Count, manifestFields } from "../manifest.ts"
 import type { Dialect, RunQuery } from "./Dialect.ts"
 import { OWN_SCHEMA, type Relation } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
-import { looksLikeOurs, type Shape } from "./shapes.ts"
+import { hasRows, looksLikeOurs, type Shape, wrongColumns, wrongKeys } from "./shapes.ts"
 
 const tableFields = {
   table: Schema.String,
@@ -62,7 +62,7 @@ export const tablesOf = (manifest: Manifest | undefined): ReadonlyArray<string> 
 type Query<E = DestinationError> = (sql: string) => Effect.Effect<ReadonlyArray<ReadonlyArray<unknown>>, E>
 
 /** How the manifests are read, and by whom. */
-export interface About extends Pick<OpenOptions, "labelColumns" | "path" | "source"> {
+export interface About extends Pick<OpenOptions, "labelColumns" | "layoutOf" | "path" | "source"> {
   readonly dialect: Dialect
 }
 
@@ -94,7 +94,7 @@ export const loadManifests = Effect.fnUntraced(function* (about: About, query: Q
     if (manifest === undefined || manifests.has(stream)) {
       damaged.add(stream)
       manifests.delete(stream)
-    } else if (!damaged.has(stream)) manifests.set(stream, asFound(about.dialect, manifest, found))
+    } else if (!damaged.has(stream)) manifests.set(stream, asFound(about, manifest, found))
   }
   return { manifests, damaged }
 })
@@ -111,10 +111,16 @@ export const readManifest = async (
 }
 
 /** Drops a stopped refresh whose table was dropped or changed, so that the refresh restarts. */
-const asFound = ({ folded }: Dialect, manifest: Manifest, { relations, shapes }: Found): Manifest => {
+const asFound = (about: About, manifest: Manifest, { relations, shapes }: Found): Manifest => {
+  const { folded } = about.dialect
+  const layout = layoutIn(about, manifest.stream)
   const shapeOf = (table: string): Shape | undefined =>
     relations.get(folded(table)) === "table" ? shapes.get(folded(table)) : undefined
-  const isUsable = (table: string): boolean => shapeOf(table)?.wrong.length === 0
+  const isUsable = (table: string): boolean => {
+    const shape = shapeOf(table)
+    if (shape === undefined) return false
+    return (hasRows(shape) ? wrongKeys(shape) : wrongColumns(shape, layout)).length === 0
+  }
   const { hasTable, next, refreshRows, table } = manifest
   if (next !== undefined && !isUsable(next.table)) {
     const left = shapeOf(next.table)

@@ -1,5 +1,6 @@
 /** Streams as tables of a database: their names and their columns. */
 import { columnOf } from "../../records/LabelColumns.ts"
+import type { Layout } from "../../samples/Layout.ts"
 import { structHistograms } from "./histograms.ts"
 
 /** The name under which the database is attached, whatever the name of its file. */
@@ -51,16 +52,26 @@ export const duckdbColumnOf = (label: string): string | undefined => {
  * The columns that are not labels. Labels without a column are JSON and not a map: all other destinations get the same text, and
  * `other_labels->>'name'` reads it.
  */
-export const ownColumns = (
-  hasLabelColumns: boolean
-): ReadonlyArray<readonly [name: string, type: string]> => [
+export const ownColumns = (rest: Layout["rest"]): ReadonlyArray<readonly [name: string, type: string]> => [
   ["time", "TIMESTAMPTZ"],
   ["value", "DOUBLE"],
   ["special_value", "VARCHAR"],
   ["series_id", "VARCHAR"],
   ["histogram", structHistograms.type],
-  [hasLabelColumns ? "other_labels" : "labels", "JSON"]
+  [rest, "JSON"]
 ]
+
+/** Whether a column is one of those that are not labels. */
+export const isOwnColumn = (rest: Layout["rest"], name: string): boolean =>
+  ownColumns(rest).some(([own]) => own === name)
+
+/** The columns of a new table: labels are last, and the name of a metric is before its labels. */
+export const inTableOrder = <A>(
+  rest: Layout["rest"],
+  own: ReadonlyArray<A>,
+  labels: ReadonlyArray<A>
+): ReadonlyArray<A> =>
+  rest === "labels" ? [...own.slice(0, -1), ...labels, ...own.slice(-1)] : [...own, ...labels]
 
 /** A time as an SQL literal. */
 export const timeLiteral = (millis: number): string => `make_timestamptz(${millis * 1000}::BIGINT)`

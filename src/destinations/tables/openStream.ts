@@ -1,39 +1,38 @@
 /** Writes one stream of a run to its table. A commit of rows and manifest is one transaction. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
-import { labelColumns } from "../../records/LabelColumns.ts"
-import type { SampleBlock } from "../../samples/Sample.ts"
 import { type Backend, type Commit, openWriter } from "../CommitPolicy.ts"
-import { ContentsTally, sumOf } from "../contents.ts"
+import { ContentsTally, sumOf, type TimedBlock } from "../contents.ts"
 import { emptyContents, type SyncMode } from "../Destination.ts"
 import { later } from "../manifest.ts"
 import type { Run } from "./Dialect.ts"
-import { inOrder, insertStaged } from "./insertStaged.ts"
+import { inOrder } from "./insertStaged.ts"
 import type { Manifest } from "./manifests.ts"
 import type { TimeRange } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
-import { stageSamples } from "./staging/StagedSamples.ts"
-import { grow, labelsOf, manifestOf, refreshTable, removeOrphan } from "./streamTables.ts"
+import { manifestOf, refreshTable, removeOrphan } from "./streamTables.ts"
+import type { TableContents } from "./TableContents.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
-import { insertUnique, makeUnique, partsOf } from "./uniqueRows.ts"
+import { makeUnique, partsOf } from "./uniqueRows.ts"
 
 /** How long commits are batched. If a run is killed, the next one reads them again. */
 const PENDING_MILLIS = 5000
 
-/** Opens a stream until the scope closes. */
-export const openStream = Effect.fnUntraced(function* (
+/** Opens a stream of samples, or a table, until the scope closes. */
+export const openStream = Effect.fnUntraced(function* <Block extends TimedBlock>(
   open: TableDatabase,
   stream: string,
+  contents: TableContents<Block>,
   mode: SyncMode,
   isResumed: boolean
 ) {
   const connection = yield* open.connect
-  let manifest = yield* manifestOf(open, stream, mode)
+  let manifest = yield* manifestOf(open, stream, mode, contents.wrong)
   if (mode !== "full_refresh_overwrite" || manifest.orphan !== manifest.table) {
     manifest = yield* removeOrphan(open, connection, manifest)
   }
   if (mode === "incremental_append_deduped" && manifest.hasTable && !manifest.isUnique) {
-    manifest = yield* makeUnique(open, connection, manifest)
+    manifest = yield* makeUnique(open, connection, manifest, contents.key)
   }
   if (manifest.table !== stream) {
     yield* Effect.logWarning(
@@ -42,19 +41,20 @@ export const openStream = Effect.fnUntraced(function* (
   }
   const limits = { millis: PENDING_MILLIS, bytes: yield* open.stagedBytes }
   return yield* openWriter({ manifest, mode, isResumed, limits }, (resumesRefresh) =>
-    openBackend(open, connection, manifest, mode, resumesRefresh)
+    openBackend(open, connection, contents, manifest, mode, resumesRefresh)
   )
 })
 
-/** Stages the samples of a stream, and inserts them with each commit. */
-const openBackend = Effect.fnUntraced(function* (
+/** Stages the blocks of a stream, and inserts them with each commit. */
+const openBackend = Effect.fnUntraced(function* <Block extends TimedBlock>(
   open: TableDatabase,
   connection: DuckDBConnection,
+  { columnsOf, stage }: TableContents<Block>,
   opened: Manifest,
   mode: SyncMode,
   resumesRefresh: boolean
 ) {
-  const { attempt, dialect, duckdb, transact } = open
+  const { attempt, dialect, transact } = open
   const isOverwrite = mode === "full_refresh_overwrite"
   const isUnique = isOverwrite || mode === "incremental_append_deduped"
   let manifest = opened
@@ -66,12 +66,13 @@ const openBackend = Effect.fnUntraced(function* (
       ? manifest
       : undefined
   const target = isOverwrite ? (manifest.next?.table ?? refreshTable(open, manifest.table)) : manifest.table
-  /** The label columns of the table; undefined while it does not exist. */
-  let targetLabels = begun === undefined ? undefined : yield* labelsOf(open, target)
-  const labels = open.labelColumns
-    ? labelColumns(targetLabels ?? [], dialect.columnOf, open.maxLabels())
-    : undefined
-  const staging = stageSamples(duckdb, connection, labels, dialect)
+  /** The columns of the table that differ between tables; undefined while it does not exist. */
+  let targetColumns: ReadonlyArray<string> | undefined
+  if (begun !== undefined) {
+    const shape = yield* open.shapeOf(target)
+    targetColumns = shape === undefined ? [] : columnsOf(shape)
+  }
+  const staging = stage(connection, targetColumns ?? [])
   let refreshRows = resumesRefresh ? (manifest.refreshRows ?? 0) : 0
   let isNumbered = false
   /** The time of the latest row in the table. */
@@ -80,7 +81,7 @@ const openBackend = Effect.fnUntraced(function* (
   let marked = emptyContents
   const unmarked = new ContentsTally()
 
-  const append = async (blocks: ReadonlyArray<SampleBlock>) => {
+  const append = async (blocks: ReadonlyArray<Block>) => {
     for (const block of blocks) {
       if (block.length === 0) continue
       unmarked.add(block)
@@ -99,20 +100,20 @@ const openBackend = Effect.fnUntraced(function* (
   const insert = async (run: Run, overlap: ReadonlyArray<TimeRange>): Promise<number> => {
     if (marked.rows === 0) return 0
     if (isUnique) {
-      await insertUnique(run, dialect.qualified(target), staging, overlap)
+      await staging.insertUnique(run, dialect.qualified(target), overlap)
       return 0
     }
     // Of repeated rows the last one counts, so the order matters.
     const isOrdered = staging.hasRepeated()
-    const sql = insertStaged(dialect.qualified(target), staging, isOrdered)
+    const sql = staging.insert(dialect.qualified(target), isOrdered)
     return isOrdered ? inOrder(run, sql) : run(sql)
   }
 
-  /** Whether the table exists, and lacks columns of staged labels. */
+  /** Whether the table exists, and lacks columns of what is staged. */
   const lacksColumns = (): boolean => {
-    if (targetLabels === undefined) return false
-    const there = new Set(targetLabels.map(dialect.folded))
-    return labels?.names.some((name) => !there.has(dialect.folded(name))) === true
+    if (targetColumns === undefined) return false
+    const there = new Set(targetColumns.map(dialect.folded))
+    return staging.wanted().some((name) => !there.has(dialect.folded(name)))
   }
 
   const persist = Effect.fnUntraced(function* ({ isComplete, kind, states }: Commit) {
@@ -120,21 +121,21 @@ const openBackend = Effect.fnUntraced(function* (
     const overlap = overlapOf()
     const parts = isUnique && overlap !== undefined ? yield* partsOf(open, target, overlap) : []
     const lastMillis = later(tableMillis, marked.lastMillis)
-    const isNew = targetLabels === undefined
+    const isNew = targetColumns === undefined
     if (dialect.addsColumnsApart === true && kind === "complete_refresh" && isOverwrite && lacksColumns()) {
       const unchanged = manifest
       yield* transact(connection, async (run) => {
-        await grow(run, open, target, targetLabels, labels?.names ?? [])
+        await staging.grow(run, target, targetColumns)
         return unchanged
       })
-      targetLabels = [...(labels?.names ?? [])]
+      targetColumns = [...staging.wanted()]
     }
     manifest = yield* transact(connection, async (run): Promise<Manifest> => {
       const { hasTable, next, table } = manifest
       if (next !== undefined && (isNew || !isOverwrite)) {
         await run(dialect.dropTable(next.table))
       }
-      await grow(run, open, target, targetLabels, labels?.names ?? [])
+      await staging.grow(run, target, targetColumns)
       if (!isUnique && !isNumbered && dialect.numberRows !== undefined) await run(dialect.numberRows(target))
       const count = await insert(run, parts)
       const rest = { ...Struct.omit(manifest, ["next", "refreshRows", "state", "refreshState"]), ...states }
@@ -153,7 +154,7 @@ const openBackend = Effect.fnUntraced(function* (
       return { ...Struct.omit(rest, ["orphan"]), lastMillis, hasTable: true, isUnique: true }
     })
     isNumbered = true
-    targetLabels = [...(labels?.names ?? [])]
+    targetColumns = [...staging.wanted()]
     refreshRows = manifest.refreshRows ?? 0
     tableMillis = lastMillis
     marked = emptyContents
@@ -163,7 +164,7 @@ const openBackend = Effect.fnUntraced(function* (
     return manifest
   })
 
-  const backend: Backend<Manifest> = {
+  const backend: Backend<Manifest, Block> = {
     append: (blocks) => attempt(() => append(blocks)),
     mark: () => {
       staging.mark()

@@ -21,10 +21,10 @@ export const openTables = Effect.fnUntraced(function* (
   options: OpenOptions & { readonly dialect: Dialect },
   { attempt, connection, isEmpty, relations }: Attached
 ) {
-  const { dialect, labelColumns, readOnly = false } = options
+  const { dialect, readOnly = false } = options
   const runQuery: RunQuery = async (sql) => (await connection.runAndReadAll(sql)).getRowsJS()
   /** The shapes of the tables that are unchanged since then. */
-  const shapes = yield* attempt(() => shapesOf(connection, labelColumns))
+  const shapes = yield* attempt(() => shapesOf(connection))
   const { damaged, manifests } =
     isEmpty && readOnly
       ? { manifests: new Map<string, Manifest>(), damaged: new Set<string>() }

@@ -1,5 +1,7 @@
 /** The shapes of a database's tables. Users and other tools may have changed them. */
 import type { DuckDBConnection } from "@duckdb/node-api"
+import type { Layout } from "../../samples/Layout.ts"
+import { RECORD_ID } from "../../samples/TableRow.ts"
 import { DATABASE, folded, ownColumns } from "./names.ts"
 import { quoteText } from "./quoteSql.ts"
 
@@ -7,12 +9,33 @@ import { quoteText } from "./quoteSql.ts"
 export interface Shape {
   /** The names of its columns. */
   readonly names: ReadonlyArray<string>
-  /** Our own columns that are missing, or have another type. */
+  /** Our own columns, of tables of any layout, that are missing or have another type. */
   readonly wrong: ReadonlyArray<string>
 }
 
+/** The columns for labels of which a table has one. */
+const rests: ReadonlyArray<Layout["rest"]> = ["other_labels", "labels"]
+
+/** Our own columns of a table in a layout that are missing, or have another type. */
+export const wrongColumns = ({ wrong }: Shape, { rest }: Pick<Layout, "rest">): ReadonlyArray<string> =>
+  wrong.filter((name) => name === rest || (name !== RECORD_ID && !rests.some((other) => other === name)))
+
+/** The columns of each table of rows that are missing, or have another type. The others are added where they are missing. */
+export const wrongKeys = ({ wrong }: Shape): ReadonlyArray<string> =>
+  wrong.filter((name) => name === RECORD_ID || name === "time")
+
+/** Whether a table has rows that are not samples. */
+export const hasRows = ({ names }: Shape): boolean =>
+  names.includes(RECORD_ID) && !names.includes("series_id") && !names.includes("special_value")
+
+/** The types of all of our own columns, whatever the layout. */
+export const typesOfAll = <A>(typesOf: (rest: Layout["rest"]) => Iterable<readonly [string, A]>) => {
+  const types = new Map(rests.flatMap((rest) => [...typesOf(rest)]))
+  return types.set(RECORD_ID, types.get("series_id")!)
+}
+
 /** Columns that tables of other programs are unlikely to have. */
-const MARKS = ["series_id", "special_value"]
+const MARKS = ["series_id", "special_value", RECORD_ID]
 
 /** Whether source-prometheus probably created a table, even if it was changed later. */
 export const looksLikeOurs = ({ names }: Shape): boolean => MARKS.some((mark) => names.includes(mark))
@@ -24,11 +47,10 @@ const typeNames: Readonly<Record<string, string>> = { TIMESTAMPTZ: "TIMESTAMP WI
  * All tables of the schema `main`, by folded name. One query for all tables, because a query for each of thousands takes long.
  * Its rows are streamed: columns of thousands of tables would take much of DuckDB's memory. The strings of names are shared.
  */
-export const shapesOf = async (
-  connection: DuckDBConnection,
-  hasLabelColumns: boolean
-): Promise<Map<string, Shape>> => {
-  const types = new Map(ownColumns(hasLabelColumns).map(([name, type]) => [name, typeNames[type] ?? type]))
+export const shapesOf = async (connection: DuckDBConnection): Promise<Map<string, Shape>> => {
+  const types = typesOfAll((rest) =>
+    ownColumns(rest).map(([name, type]) => [name, typeNames[type] ?? type] as const)
+  )
   const inMain = `database_name = ${quoteText(DATABASE)} AND schema_name = 'main'`
   const shared = new Map<string, string>()
   const shapes = new Map<string, { names: Array<string>; wrong: Array<string> }>()

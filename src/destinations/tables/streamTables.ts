@@ -1,11 +1,11 @@
 /** The tables of the streams of an open database. */
 import type { DuckDBConnection } from "@duckdb/node-api"
 import { Effect, Struct } from "effect"
+import type { Layout } from "../../samples/Layout.ts"
 import { shellQuote } from "../../text/shellQuote.ts"
 import { DestinationError, type SyncMode } from "../Destination.ts"
 import type { Run } from "./Dialect.ts"
 import type { Manifest } from "./manifests.ts"
-import { ownColumns } from "./names.ts"
 import { quoteName } from "./quoteSql.ts"
 import { looksLikeOurs, type Shape } from "./shapes.ts"
 import type { TableDatabase } from "./TableDatabase.ts"
@@ -17,7 +17,12 @@ export const tableOf = (open: TableDatabase, stream: string): string =>
   open.dialect.tableName(stream, open.tableNames)
 
 /** The manifest of a stream to read in a mode. Refuses tables that were not created by source-prometheus. */
-export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stream: string, mode: SyncMode) {
+export const manifestOf = Effect.fnUntraced(function* (
+  open: TableDatabase,
+  stream: string,
+  mode: SyncMode,
+  wrongIn: (shape: Shape) => ReadonlyArray<string>
+) {
   const { folded, place, streamsName } = open.dialect
   const table = tableOf(open, stream)
   open.tables.set(stream, table)
@@ -39,7 +44,7 @@ export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stre
   }
   const problem = isDamaged
     ? `is damaged: ${streamsName} has an entry of ${stream} that this program has not written.`
-    : problemOf(open, known, shape)
+    : problemOf(open, known, shape, wrongIn)
   if (problem === undefined) return known
   if (mode !== "full_refresh_overwrite") {
     return yield* refuse(
@@ -55,18 +60,20 @@ export const manifestOf = Effect.fnUntraced(function* (open: TableDatabase, stre
 const problemOf = (
   { dialect }: TableDatabase,
   { hasTable, table }: Manifest,
-  shape: Shape | undefined
+  shape: Shape | undefined,
+  wrongIn: (shape: Shape) => ReadonlyArray<string>
 ): string | undefined => {
   if (!hasTable) return undefined
   if (shape === undefined) {
     return `has no table ${quoteName(table)}, but ${dialect.streamsName} says it had: records are missing.`
   }
-  const last = shape.wrong.at(-1)
+  const wrong = wrongIn(shape)
+  const last = wrong.at(-1)
   if (last === undefined) return undefined
   const columns =
-    shape.wrong.length === 1
+    wrong.length === 1
       ? `its column ${last} is`
-      : `its columns ${shape.wrong.slice(0, -1).join(", ")} and ${last} are`
+      : `its columns ${wrong.slice(0, -1).join(", ")} and ${last} are`
   return `has a table ${quoteName(table)} that was changed: ${columns} missing or of another type.`
 }
 
@@ -78,26 +85,17 @@ export const refreshTable = (open: TableDatabase, table: string): string => {
   return name
 }
 
-/** The label columns of a table, or none if it does not exist. */
-export const labelsOf = (
-  open: TableDatabase,
-  table: string
-): Effect.Effect<ReadonlyArray<string>, DestinationError> =>
-  Effect.map(open.shapeOf(table), (shape) => {
-    const own = new Set(ownColumns(open.labelColumns).map(([name]) => name))
-    return shape?.names.filter((name) => !own.has(name)) ?? []
-  })
-
 /** Creates a table with columns for some labels, or adds the missing columns. */
 export const grow = async (
   run: Run,
-  { dialect, labelColumns }: TableDatabase,
+  { dialect }: TableDatabase,
   table: string,
+  { rest }: Layout,
   known: ReadonlyArray<string> | undefined,
   wanted: ReadonlyArray<string>
 ): Promise<void> => {
   if (known === undefined) {
-    for (const sql of dialect.createTable(table, labelColumns, wanted)) await run(sql)
+    for (const sql of dialect.createTable(table, rest, wanted)) await run(sql)
     return
   }
   const there = new Set(known.map(dialect.folded))

@@ -71,7 +71,8 @@ const MANY_ROWS = 5_000_000
 export const makeUnique = Effect.fnUntraced(function* (
   open: TableDatabase,
   connection: DuckDBConnection,
-  manifest: Manifest
+  manifest: Manifest,
+  key: string
 ) {
   const { table } = manifest
   const parts = yield* partsOf(open, table)
@@ -81,7 +82,7 @@ export const makeUnique = Effect.fnUntraced(function* (
     )
   }
   return yield* open.transact(connection, async (run): Promise<Manifest> => {
-    for (const part of parts) await run(open.dialect.removeEarlier(table, part))
+    for (const part of parts) await run(open.dialect.removeEarlier(table, part, key))
     // It is no longer known which rows a stopped refresh appended.
     return { ...Struct.omit(manifest, ["refreshRows", "refreshState"]), isUnique: true }
   })

@@ -127,9 +127,27 @@ describe("the lock of a folder", () => {
     }).pipe(Effect.scoped, Effect.provide(here))
   )
 
-  it.live("that is empty or invalid is held until it is two minutes old", () =>
+  it.live("that is empty belongs to an owner that writes it now, or was killed ten seconds ago", () =>
     Effect.gen(function* () {
-      for (const text of ["", '{"process":', "\0".repeat(512), "x".repeat(100_000), "{}"]) {
+      const folder = yield* temporaryFolder
+      const path = join(folder, "_lock.7")
+      yield* Effect.scoped(Effect.provide(lock(folder), container))
+      const text = readFileSync(join(folder, "_lock.1"), "utf8").replace("true} ", "false}")
+      writeFileSync(path, "")
+      const refused = yield* Effect.forkScoped(refusal(folder, here))
+      yield* Effect.sleep("500 millis")
+      writeFileSync(path, text)
+      assert.match(yield* Fiber.join(refused), /by another run in another container .* \(process \d+ on/)
+      writeFileSync(path, "")
+      age(path, 9)
+      yield* Effect.scoped(lock(folder))
+      assert.deepStrictEqual(locksIn(folder), ["_lock.8"])
+    }).pipe(Effect.scoped, Effect.provide(here))
+  )
+
+  it.live("that is invalid is held until it is two minutes old", () =>
+    Effect.gen(function* () {
+      for (const text of ['{"process":', "\0".repeat(512), "x".repeat(100_000), "{}"]) {
         const folder = yield* temporaryFolder
         writeFileSync(join(folder, "_lock.7"), text)
         assert.match(yield* refusal(folder, here), /is being written by another run/)

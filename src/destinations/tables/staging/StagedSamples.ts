@@ -5,6 +5,7 @@
 import type { DuckDBAppender, DuckDBConnection, DuckDBDataChunk, DuckDBVector } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
 import type { LabelColumns } from "../../../records/LabelColumns.ts"
+import type { Layout } from "../../../samples/Layout.ts"
 import { type HistogramBlock, numberAt, type SampleBlock, type Series } from "../../../samples/Sample.ts"
 import { METRIC_NAME } from "../../../samples/Series.ts"
 import { type HistogramColumn, structHistograms } from "../histograms.ts"
@@ -91,6 +92,7 @@ export const stageSamples = (
   duckdb: DuckDB,
   connection: DuckDBConnection,
   labels: LabelColumns | undefined,
+  { metricName, rest: restColumn }: Layout,
   { acceptsText = () => true, histograms: histogramColumn = structHistograms }: StagingRules = {}
 ) => {
   const { LIST, VARCHAR } = duckdb
@@ -152,7 +154,7 @@ export const stageSamples = (
       seriesBytes += SERIES_BYTES
       for (const [label, value] of one.labels) {
         seriesBytes += label.length + value.length
-        if (label === METRIC_NAME) continue
+        if (label === METRIC_NAME && metricName === "omitted") continue
         const column = acceptsText(value) ? labels?.columnFor(label) : undefined
         // DuckDB's JSON does not support lone surrogates.
         if (column === undefined) rest.push([label.toWellFormed(), value.toWellFormed()])
@@ -161,7 +163,7 @@ export const stageSamples = (
       pending.push({
         id: one.id,
         values,
-        rest: rest.length === 0 && labels !== undefined ? null : jsonLine(Object.fromEntries(rest))
+        rest: rest.length === 0 && restColumn === "other_labels" ? null : jsonLine(Object.fromEntries(rest))
       })
     }
     lastSeries = one
@@ -238,6 +240,8 @@ export const stageSamples = (
   return {
     /** The label columns; undefined if all labels share one column. */
     labels,
+    /** The column for other labels. */
+    rest: restColumn,
     histogramColumn,
     append: async (block: SampleBlock): Promise<void> => {
       const { length } = block

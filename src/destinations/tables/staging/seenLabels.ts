@@ -5,6 +5,7 @@
 import type { DuckDBAppender, DuckDBConnection } from "@duckdb/node-api"
 import { jsonLine } from "../../../records/jsonLine.ts"
 import { type LabelColumns, labelColumns } from "../../../records/LabelColumns.ts"
+import { columnIn, hasNamedColumns, type Layout } from "../../../samples/Layout.ts"
 import { byBytes } from "../../../samples/Series.ts"
 
 /** Columns of labels that are remembered by label. */
@@ -18,6 +19,10 @@ export interface ColumnRules {
   readonly columnOf: (label: string) => string | undefined
   readonly most: number
 }
+
+/** The rules of a layout in a database; undefined if it gives columns to no label. */
+export const rulesIn = (layout: Layout, { columnOf, most }: ColumnRules): ColumnRules | undefined =>
+  hasNamedColumns(layout) ? { columnOf: columnIn(layout, columnOf), most } : undefined
 
 /** Starts with the columns that a table has. */
 export const seenLabels = (known: ReadonlyArray<string>, { columnOf, most }: ColumnRules): SeenLabels => {

@@ -1,0 +1,92 @@
+/** What the configuration says about single streams: queries, groups, tables, and overrides of metrics. */
+import { Effect, Result } from "effect"
+import { type Matcher, parse as parseSelector } from "../promql/Matcher.ts"
+import { compilePattern, type MetricFilter, type NamePattern } from "../promql/MetricFilter.ts"
+import type { Config } from "./keys.ts"
+
+/** A stream of the series of a PromQL expression. */
+export interface QuerySettings {
+  readonly name: string
+  readonly expression: string
+  /** Undefined for the step of all streams. */
+  readonly stepSeconds: number | undefined
+}
+
+/** A stream of all series of several metrics. */
+export interface GroupSettings {
+  readonly name: string
+  readonly metrics: MetricFilter
+}
+
+/** What some metrics have in place of the general settings. */
+export interface Override {
+  readonly metrics: NamePattern
+  readonly stepSeconds: number | undefined
+  readonly matchers: ReadonlyArray<Matcher> | undefined
+}
+
+/** One of Prometheus' own tables. */
+export type TableName = NonNullable<Config["tables"]>[number]
+
+/** The settings of single streams. */
+export interface StreamSettings {
+  readonly queries: ReadonlyArray<QuerySettings>
+  readonly groups: ReadonlyArray<GroupSettings>
+  /** The first one that matches a metric counts. */
+  readonly overrides: ReadonlyArray<Override>
+  readonly tables: ReadonlyArray<TableName>
+}
+
+/** No stream but those of metrics, all with the general settings. */
+export const noStreamSettings: StreamSettings = { queries: [], groups: [], overrides: [], tables: [] }
+
+/** The name of the stream of a table. */
+export const tableStreamName = (table: TableName): string => `prometheus_${table}`
+
+/** Compiles the patterns under `path`. Returns those that are valid, and the problems of the others. */
+export const compileFilter = Effect.fnUntraced(function* (metrics: Config["metrics"], path: string) {
+  const [include, includeProblems] = yield* compileAll(metrics?.include ?? [], `${path}.include`)
+  const [exclude, excludeProblems] = yield* compileAll(metrics?.exclude ?? [], `${path}.exclude`)
+  const filter: MetricFilter = { include, exclude }
+  return [filter, [...includeProblems, ...excludeProblems]] as const
+})
+
+const compileAll = (patterns: ReadonlyArray<string>, path: string) =>
+  Effect.partition(patterns, (pattern) =>
+    Effect.mapError(compilePattern(pattern), (problem) => `${path}: ${problem}.`)
+  )
+
+/** The settings of single streams, and the problems of their patterns. Invalid keys are absent. */
+export const streamSettingsOf = Effect.fnUntraced(function* ({
+  groups = [],
+  overrides = [],
+  queries = [],
+  tables = []
+}: Partial<Config>) {
+  const problems: Array<string> = []
+  const compiledGroups = yield* Effect.forEach(groups, ({ metrics, name }, index) =>
+    Effect.map(compileFilter(metrics, `groups[${index}].metrics`), ([filter, found]): GroupSettings => {
+      problems.push(...found)
+      return { name, metrics: filter }
+    })
+  )
+  const [compiledOverrides, overrideProblems] = yield* Effect.partition(
+    overrides.map((override, index) => ({ override, index })),
+    ({ index, override: { metrics, selector, step } }) =>
+      Effect.mapBoth(compilePattern(metrics), {
+        onSuccess: (pattern): Override => ({
+          metrics: pattern,
+          stepSeconds: step,
+          matchers: selector === undefined ? undefined : Result.getOrElse(parseSelector(selector), () => [])
+        }),
+        onFailure: (problem) => `overrides[${index}].metrics: ${problem}.`
+      })
+  )
+  const settings: StreamSettings = {
+    queries: queries.map(({ expression, name, step }) => ({ name, expression, stepSeconds: step })),
+    groups: compiledGroups,
+    overrides: compiledOverrides,
+    tables: [...new Set(tables)]
+  }
+  return [settings, [...problems, ...overrideProblems]] as const
+})

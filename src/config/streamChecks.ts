@@ -1,0 +1,40 @@
+/** Checks of the settings of single streams. */
+import type { Check } from "./Check.ts"
+import { tableStreamName } from "./StreamSettings.ts"
+
+/**
+ * Destinations take names regardless of upper and lower case, so two that differ only in it are the same. A name that is not
+ * plain is refused by its key already.
+ */
+export const streamNameProblems: Check = ({ groups = [], queries = [], tables = [] }) => {
+  const all: ReadonlyArray<readonly [name: string, key: string]> = [
+    ...queries.map(({ name }, index) => [name, `queries[${index}].name`] as const),
+    ...groups.map(({ name }, index) => [name, `groups[${index}].name`] as const),
+    ...Array.from(
+      new Set(tables),
+      (table) => [tableStreamName(table), `the stream of ${table} in tables`] as const
+    )
+  ]
+  const taken = new Map<string, readonly [name: string, key: string]>()
+  const problems: Array<string> = []
+  for (const [name, key] of all) {
+    const before = taken.get(name.toLowerCase())
+    if (before === undefined) taken.set(name.toLowerCase(), [name, key])
+    else {
+      const [other, otherKey] = before
+      const difference = name === other ? "" : ", which differ only in upper and lower case"
+      problems.push(
+        `${otherKey} is ${JSON.stringify(other)} and ${key} is ${JSON.stringify(name)}${difference}: give each stream a name of its own.`
+      )
+    }
+  }
+  return problems
+}
+
+/** An override that is without effect is a mistake, such as a key that is written differently. */
+export const overrideProblems: Check = ({ overrides = [] }) =>
+  overrides.flatMap(({ selector, step }, index) =>
+    selector === undefined && step === undefined
+      ? [`overrides[${index}] must have step or selector: without both it changes nothing.`]
+      : []
+  )

@@ -1,0 +1,122 @@
+/** The tables that Prometheus has beside its samples, as streams: their names and columns. */
+import { keyColumns, type TableColumn, type TableSchema } from "../../samples/TableRow.ts"
+
+/** The tables, in the order of the documentation. */
+export const tableNames = ["targets", "rules", "alerts", "metadata", "exemplars"] as const
+
+export type TableName = (typeof tableNames)[number]
+
+/** The tables that show what the server has now. Exemplars have a time of their own. */
+export type SnapshotName = Exclude<TableName, "exemplars">
+
+const SNAPSHOT_TIME =
+  "When the server showed it, by the server's clock, UTC: the same in all rows of a snapshot."
+
+const text = (name: string, description: string): TableColumn => ({ name, kind: "text", description })
+const number = (name: string, description: string): TableColumn => ({ name, kind: "number", description })
+const time = (name: string, description: string): TableColumn => ({ name, kind: "time", description })
+const object = (name: string, description: string): TableColumn => ({ name, kind: "object", description })
+
+/** A value of a sample, as in the streams of metrics. */
+const valueColumns = (of: string): ReadonlyArray<TableColumn> => [
+  number("value", `The value of ${of}; null when it is not a finite number.`),
+  text("special_value", "NaN, +Inf or -Inf, when the value is null for that reason.")
+]
+
+export const tableSchemas: Readonly<Record<TableName, TableSchema>> = {
+  targets: {
+    stream: "prometheus_targets",
+    description: "The active targets: what the server scrapes, whether that succeeds, and how long it takes.",
+    columns: [
+      ...keyColumns("the target, from its pool, address and labels", SNAPSHOT_TIME),
+      text("scrape_pool", "The scrape pool: usually the job of the configuration."),
+      text("scrape_url", "The address that is scraped."),
+      text("global_url", "The same address as it is from other machines."),
+      text("health", "up, down or unknown."),
+      text("last_error", "Why the last scrape failed; null if it did not."),
+      time("last_scrape", "When the target was last scraped; null if it was not yet."),
+      number("last_scrape_duration_seconds", "How long the last scrape took."),
+      text("scrape_interval", "How often it is scraped, such as 15s."),
+      text("scrape_timeout", "How long a scrape may take, such as 10s."),
+      object("labels", "The labels of the target."),
+      object("discovered_labels", "Its labels before relabelling.")
+    ]
+  },
+  rules: {
+    stream: "prometheus_rules",
+    description: "The recording and alerting rules, with their groups, and whether they can be evaluated.",
+    columns: [
+      ...keyColumns("the rule, from its file, group, type, name, query and labels", SNAPSHOT_TIME),
+      text("rule_group", "The name of its group."),
+      text("file", "The file of its group."),
+      text("type", "alerting or recording."),
+      text("name", "The name of the alert, or of the recorded metric."),
+      text("query", "Its expression."),
+      text("state", "Of an alerting rule: inactive, pending or firing."),
+      text("health", "ok, err or unknown."),
+      text("last_error", "Why the last evaluation failed; null if it did not."),
+      number(
+        "duration_seconds",
+        "Of an alerting rule: for how long its alerts are pending before they fire."
+      ),
+      number(
+        "keep_firing_for_seconds",
+        "Of an alerting rule: for how long its alerts fire after the condition has cleared."
+      ),
+      {
+        name: "active_alerts",
+        kind: "count",
+        description: "Of an alerting rule: how many alerts are pending or firing."
+      },
+      object("labels", "The labels that it adds."),
+      object("annotations", "Of an alerting rule: its annotations, as templates."),
+      time("last_evaluation", "When it was last evaluated; null if it was not yet."),
+      number("evaluation_time_seconds", "How long the last evaluation took."),
+      number("group_interval_seconds", "How often its group is evaluated.")
+    ]
+  },
+  alerts: {
+    stream: "prometheus_alerts",
+    description: "The alerts that are pending or firing.",
+    columns: [
+      ...keyColumns("the alert, from its labels", SNAPSHOT_TIME),
+      text("name", "The name of the alert: its label alertname."),
+      text("state", "pending or firing."),
+      time("active_at", "Since when its condition is true."),
+      time("keep_firing_since", "Since when it only fires because of keep_firing_for."),
+      ...valueColumns("its expression"),
+      object("labels", "The labels of the alert."),
+      object("annotations", "Its annotations.")
+    ]
+  },
+  metadata: {
+    stream: "prometheus_metadata",
+    description: "The type, help text and unit of each metric family that the server scrapes now.",
+    columns: [
+      ...keyColumns("the entry, from all of its columns", SNAPSHOT_TIME),
+      text(
+        "metric",
+        "The metric family: the name of a metric, or its beginning before _bucket, _sum, _count and the like."
+      ),
+      text("type", "counter, gauge, histogram, gaugehistogram, summary, info, stateset or unknown."),
+      text("help", "The help text."),
+      text("unit", "The unit; null without one.")
+    ]
+  },
+  exemplars: {
+    stream: "prometheus_exemplars",
+    description:
+      "Exemplars: single observations of a series with labels of their own, such as that of a trace.",
+    columns: [
+      ...keyColumns(
+        "the exemplar without its time, from the labels of its series and its own",
+        "The exemplar's time, UTC."
+      ),
+      text("metric", "The name of the metric."),
+      ...valueColumns("the exemplar"),
+      text("series_id", "The identity of its series: series_id of the metric's stream."),
+      object("labels", "The labels of its series, without the name of the metric."),
+      object("exemplar_labels", "The labels of the exemplar, such as trace_id.")
+    ]
+  }
+}

@@ -1,0 +1,45 @@
+/** How the labels of a stream's series become columns of its records: a choice of each stream. */
+import { METRIC_NAME } from "./Series.ts"
+
+export interface Layout {
+  /**
+   * The column for labels without a column of their own: `other_labels` beside the columns of the others, or `labels` for all, which
+   * is never null.
+   */
+  readonly rest: "other_labels" | "labels"
+  /**
+   * What becomes of the metric's name. `omitted`: it is that of the stream. `column`: it is in the column `metric`. `label`: it is
+   * a label like the others.
+   */
+  readonly metricName: "omitted" | "column" | "label"
+}
+
+/** The column for the metric's name. Only streams of several metrics have it, and these have no columns for labels. */
+export const METRIC_COLUMN = "metric"
+
+/** The layout of the series of one metric. `labelColumns`: one column per label, or otherwise one object for all labels. */
+export const layoutOfMetric = (labelColumns: boolean): Layout => ({
+  rest: labelColumns ? "other_labels" : "labels",
+  metricName: "omitted"
+})
+
+/** The layout of the series of an expression, which may have any name or none. `labelColumns` as for a metric. */
+export const layoutOfQuery = (labelColumns: boolean): Layout => ({
+  ...layoutOfMetric(labelColumns),
+  metricName: "label"
+})
+
+/** The layout of series of several metrics, whose labels differ. */
+export const layoutOfGroup: Layout = { rest: "labels", metricName: "column" }
+
+/** Whether labels have columns of their own, or the metric's name has one. */
+export const hasNamedColumns = ({ metricName, rest }: Layout): boolean =>
+  rest === "other_labels" || metricName === "column"
+
+/** The column of a label in a layout, where `columnOf` returns that of other streams; undefined if it has none. */
+export const columnIn =
+  ({ metricName, rest }: Layout, columnOf: (label: string) => string | undefined) =>
+  (label: string): string | undefined => {
+    if (label === METRIC_NAME && metricName === "column") return METRIC_COLUMN
+    return rest === "labels" ? undefined : columnOf(label)
+  }

@@ -1,0 +1,82 @@
+/** What a stream contains, by its name: the series of a metric, of an expression or of several metrics, or a table. */
+import type { Settings } from "../config/ConnectorConfig.ts"
+import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
+import type { Matcher } from "../promql/Matcher.ts"
+import type { MetricFilter } from "../promql/MetricFilter.ts"
+import { type Layout, layoutOfGroup, layoutOfMetric, layoutOfQuery } from "../samples/Layout.ts"
+
+/** All series of one metric that satisfy the matchers. */
+export interface MetricStream {
+  readonly _tag: "Metric"
+  readonly name: string
+  readonly stepSeconds: number
+  readonly matchers: ReadonlyArray<Matcher>
+}
+
+/** The series of a PromQL expression. */
+export interface QueryStream {
+  readonly _tag: "Query"
+  readonly name: string
+  readonly stepSeconds: number
+  readonly expression: string
+}
+
+/** All series of several metrics that satisfy the matchers. */
+export interface GroupStream {
+  readonly _tag: "Group"
+  readonly name: string
+  readonly stepSeconds: number
+  readonly matchers: ReadonlyArray<Matcher>
+  readonly metrics: MetricFilter
+}
+
+/** One of Prometheus' own tables. */
+export interface TableStream {
+  readonly _tag: "Table"
+  readonly name: string
+  /** A second: exemplars are read in windows of seconds. */
+  readonly stepSeconds: 1
+  readonly table: TableName
+  /** Select exemplars. */
+  readonly matchers: ReadonlyArray<Matcher>
+}
+
+export type StreamDefinition = MetricStream | QueryStream | GroupStream | TableStream
+
+/** The settings that define streams. */
+export type DefiningSettings = Pick<
+  Settings,
+  "stepSeconds" | "matchers" | "queries" | "groups" | "overrides" | "tables"
+>
+
+/** The definition of a stream. A stream whose name is not that of a query, a group or a table is a metric. */
+export const definitionOf = (settings: DefiningSettings, name: string): StreamDefinition => {
+  const { groups, matchers, overrides, queries, stepSeconds, tables } = settings
+  const query = queries.find((query) => query.name === name)
+  if (query !== undefined) {
+    const { expression } = query
+    return { _tag: "Query", name, expression, stepSeconds: query.stepSeconds ?? stepSeconds }
+  }
+  const group = groups.find((group) => group.name === name)
+  if (group !== undefined) return { _tag: "Group", name, stepSeconds, matchers, metrics: group.metrics }
+  const table = tables.find((table) => tableStreamName(table) === name)
+  if (table !== undefined)
+    return { _tag: "Table", name, stepSeconds: 1, table, matchers: table === "exemplars" ? matchers : [] }
+  const override = overrides.find(({ metrics }) => metrics.test(name))
+  return {
+    _tag: "Metric",
+    name,
+    stepSeconds: override?.stepSeconds ?? stepSeconds,
+    matchers: override?.matchers ?? matchers
+  }
+}
+
+/** How the labels of a stream become columns, in records and in all destinations. */
+export const layoutOf = (
+  settings: DefiningSettings & Pick<Settings, "labelColumns">,
+  name: string
+): Layout => {
+  const { _tag } = definitionOf(settings, name)
+  if (_tag === "Group") return layoutOfGroup
+  return _tag === "Query" ? layoutOfQuery(settings.labelColumns) : layoutOfMetric(settings.labelColumns)
+}

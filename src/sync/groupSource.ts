@@ -1,0 +1,69 @@
+/** The source of a group: all of its metrics in one request, if the server takes it. */
+import { Effect, Stream } from "effect"
+import type { BackendKind } from "../prometheus/Backend.ts"
+import { PrometheusError, type Reason } from "../prometheus/PrometheusError.ts"
+import type { Matcher } from "../promql/Matcher.ts"
+import { METRIC_NAME } from "../samples/Series.ts"
+import type { StreamSource } from "./BlockSource.ts"
+import { cutNames, nameLimitsOf, partOfLists } from "./metricParts.ts"
+import type { GridRange } from "./TimeGrid.ts"
+
+/**
+ * Refusals that may be due to the names in a query: their number, their length, or that they are a regular expression. Fewer names
+ * may be accepted, and in the end a single one.
+ */
+const mayBeForNames: ReadonlySet<Reason> = new Set(["TooLongRequest", "InvalidQuery", "Refused"])
+
+/** How many metrics are asked why there are no samples. */
+const MAX_EXPLAINED = 3
+
+interface GroupOptions {
+  readonly group: string
+  /** Its metrics that the server lists. */
+  readonly metrics: Effect.Effect<ReadonlyArray<string>, PrometheusError>
+  readonly kind: Effect.Effect<BackendKind>
+  readonly explain: (metric: string, grid: GridRange) => Effect.Effect<string | undefined>
+}
+
+/** Makes the source of a group from one that selects series by the matchers of a part alone. */
+export const groupSource = (
+  source: StreamSource,
+  { explain, group, kind, metrics }: GroupOptions
+): StreamSource => {
+  const known = new Set<string>()
+  return {
+    metrics: known,
+    series: Effect.gen(function* () {
+      const names = yield* metrics
+      for (const name of names) known.add(name)
+      return partOfLists(cutNames(names, nameLimitsOf(yield* kind)))
+    }),
+    expect: source.expect,
+    request: (range, matchers) =>
+      known.size === 0
+        ? Effect.succeed(Stream.empty)
+        : Effect.mapError(source.request(range, matchers), (error) =>
+            mayBeForNames.has(error.reason) && namesSeveral(matchers)
+              ? new PrometheusError({ reason: "TooManySeries", summary: error.summary })
+              : error
+          ),
+    mayMoveStart: source.mayMoveStart,
+    closeTo: source.closeTo,
+    missing: source.missing,
+    index: source.index,
+    explainEmpty: Effect.fnUntraced(function* (range: GridRange) {
+      if (known.size === 0) {
+        return `The server has no metric of the group ${group} in the configured range. Check the patterns of the group, and metrics, which selects the metrics of all streams.`
+      }
+      for (const metric of [...known].slice(0, MAX_EXPLAINED)) {
+        const notice = yield* explain(metric, range)
+        if (notice !== undefined) return `${metric}: ${notice}`
+      }
+      return undefined
+    })
+  }
+}
+
+/** Whether matchers are those of a part with several metrics. */
+const namesSeveral = (matchers: ReadonlyArray<Matcher>): boolean =>
+  matchers.some(({ label, operator }) => label === METRIC_NAME && operator === "=~")

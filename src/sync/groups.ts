@@ -1,0 +1,57 @@
+/** Which metrics are in which group. Their series are in the stream of the group, and in no other. */
+import { ConfigError, type Settings } from "../config/ConnectorConfig.ts"
+import { type GroupSettings, tableStreamName } from "../config/StreamSettings.ts"
+import { isIncluded } from "../promql/MetricFilter.ts"
+
+/** The group of a metric: the first one whose patterns match its name; undefined if it has a stream of its own. */
+export const groupOf = ({ groups }: Pick<Settings, "groups">, metric: string): GroupSettings | undefined =>
+  groups.find(({ metrics }) => isIncluded(metrics, metric))
+
+/** The metrics of each group, and those with a stream of their own, in the order of their names. */
+export interface GroupedMetrics {
+  readonly ungrouped: ReadonlyArray<string>
+  /** Only groups that have metrics. */
+  readonly groups: ReadonlyMap<string, ReadonlyArray<string>>
+}
+
+/** Distributes metrics, which are included already, to groups. */
+export const groupMetrics = (
+  settings: Pick<Settings, "groups">,
+  metrics: ReadonlyArray<string>
+): GroupedMetrics => {
+  if (settings.groups.length === 0) return { ungrouped: metrics, groups: new Map() }
+  const ungrouped: Array<string> = []
+  const groups = new Map<string, Array<string>>()
+  for (const { name } of settings.groups) groups.set(name, [])
+  for (const metric of metrics) {
+    const group = groupOf(settings, metric)
+    ;(group === undefined ? ungrouped : groups.get(group.name)!).push(metric)
+  }
+  for (const [name, members] of groups) if (members.length === 0) groups.delete(name)
+  return { ungrouped, groups }
+}
+
+/**
+ * Fails if the stream of a query, a group or a table has the name of a metric with a stream of its own. Destinations do not
+ * distinguish names that differ only in upper and lower case.
+ */
+export const nameClash = (
+  { groups, queries, tables }: Pick<Settings, "groups" | "queries" | "tables">,
+  metrics: ReadonlyArray<string>
+): ConfigError | undefined => {
+  const named = [
+    ...queries.map(({ name }) => [name, "query"] as const),
+    ...groups.map(({ name }) => [name, "group"] as const),
+    ...tables.map((table) => [tableStreamName(table), "table"] as const)
+  ]
+  if (named.length === 0) return undefined
+  const byName = new Map(metrics.map((metric) => [metric.toLowerCase(), metric]))
+  const clashes = named.flatMap(([name, kind]) => {
+    const metric = byName.get(name.toLowerCase())
+    return metric === undefined ? [] : [`the ${kind} ${name} and the metric ${metric}`]
+  })
+  if (clashes.length === 0) return undefined
+  return new ConfigError({
+    message: `Streams would have the same name: ${clashes.join("; ")}. Give the ${clashes.length === 1 ? named.find(([name]) => byName.has(name.toLowerCase()))![1] : "others"} another name, or exclude the metric with metrics.exclude.`
+  })
+}

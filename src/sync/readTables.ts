@@ -1,0 +1,143 @@
+/** Reads Prometheus' own tables: a snapshot of what the server has now, or exemplars window by window. */
+import { Effect, Option, Stream } from "effect"
+import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
+import type { TableName } from "../prometheus/tables/schemas.ts"
+import { type RowBlock, rowBlocks } from "../samples/TableRow.ts"
+import { allSourcesRespond } from "./allSourcesRespond.ts"
+import type { StreamPlan } from "./plan.ts"
+import type { ReadEvent, ReadOptions } from "./ReadEvent.ts"
+import { type GridRange, pointCount, takePoints } from "./TimeGrid.ts"
+
+/** The plan of a table. */
+export interface TablePlan {
+  readonly plan: StreamPlan
+  readonly table: TableName
+}
+
+/** Reads tables. A table that the server does not have is empty, and its notice says so. */
+export const readTables = (
+  plans: ReadonlyArray<TablePlan>,
+  options: Pick<ReadOptions, "isAbandoned"> = {}
+): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | PrometheusClient> =>
+  Stream.unwrap(
+    Effect.map(ConnectorConfig, ({ concurrency }) =>
+      Stream.fromIterable(plans.map((plan) => readTable(plan, options))).pipe(
+        Stream.flatten({ concurrency, bufferSize: 1 })
+      )
+    )
+  )
+
+/** The rows of a window. A point is a second, and has the exemplars after the second before it, up to the point itself. */
+const rowsOf = Effect.fnUntraced(function* (
+  table: TableName,
+  { firstMillis, lastMillis, stepMillis }: GridRange
+): Effect.fn.Return<ReadonlyArray<RowBlock>, PrometheusError, PrometheusClient> {
+  const client = yield* PrometheusClient
+  if (table === "exemplars") {
+    return rowBlocks(
+      yield* client.exemplars({ startMillis: firstMillis - stepMillis + 1, endMillis: lastMillis })
+    )
+  }
+  const rows = yield* client.snapshot(table, lastMillis)
+  return rowBlocks(rows.map((row) => [lastMillis, row] as const))
+})
+
+/** Whether a smaller window may succeed. */
+const isTooLarge = ({ policy, reason }: PrometheusError): boolean =>
+  policy.splitBy === "time" || reason === "Oversized"
+
+/** Cuts the rest of a range into a window that succeeds, and what is left. */
+const nextWindow = Effect.fnUntraced(function* (table: TableName, rest: GridRange, points: number) {
+  for (let size = points; ; size = Math.ceil(size / 2)) {
+    const [window, left] = takePoints(rest, size)
+    const blocks = yield* Effect.catchIf(
+      rowsOf(table, window),
+      (error) => isTooLarge(error) && pointCount(window) > 1,
+      () => Effect.undefined
+    )
+    if (blocks !== undefined) return { window, left, size, blocks }
+  }
+})
+
+/** What exemplars need of a server that has none. */
+const NO_EXEMPLARS =
+  "the server has no exemplars in this range. Prometheus keeps them only with --enable-feature=exemplar-storage, and only the latest ones."
+
+const readTable = (
+  { plan, table }: TablePlan,
+  { isAbandoned = () => false }: Pick<ReadOptions, "isAbandoned">
+): Stream.Stream<ReadEvent, PrometheusError, ConnectorConfig | PrometheusClient> => {
+  const { mode, parts, points, range, resumed, stream } = plan
+  let notice: string | undefined
+  let total = 0
+
+  const checkpoint = (lastMillis: number, recordCount: number): ReadEvent => ({
+    _tag: "Checkpoint",
+    ...plan.checkpointAt(lastMillis),
+    holes: [],
+    recordCount
+  })
+
+  const windows = (part: GridRange) =>
+    Stream.paginate(
+      { rest: part, size: pointCount(part) },
+      Effect.fnUntraced(function* ({ rest, size }) {
+        const { blocks, left, size: taken, window } = yield* nextWindow(table, rest, size)
+        const rows = blocks.reduce((sum, { length }) => sum + length, 0)
+        total += rows
+        const events = [
+          ...blocks.map((block): ReadEvent => ({ _tag: "Rows", stream, blocks: [block] })),
+          checkpoint(window.lastMillis, rows)
+        ]
+        const next = pointCount(left) === 0 ? Option.none() : Option.some({ rest: left, size: 2 * taken })
+        return [events, next] as const
+      })
+    )
+
+  const all = Stream.unwrap(
+    Effect.map(PrometheusClient, ({ missingSource }) =>
+      Stream.fromEffectDrain(allSourcesRespond(missingSource)).pipe(
+        Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Running", stream })),
+        Stream.concat(Stream.flatMap(Stream.fromIterable(parts), (part) => windows(part.range)))
+      )
+    )
+  ).pipe(
+    Stream.catchIf(
+      ({ reason }) => reason === "NoTableApi",
+      (error) => {
+        notice = `the table is empty, because the server does not have it: ${error.message}`
+        return Stream.make<Array<ReadEvent>>(
+          { _tag: "Running", stream },
+          { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
+        )
+      }
+    )
+  )
+  const nothing = Stream.make<Array<ReadEvent>>(
+    { _tag: "Running", stream },
+    { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
+  )
+  const completed = Effect.sync((): ReadEvent => {
+    if (table === "exemplars" && points > 0 && total === 0 && resumed === undefined) notice ??= NO_EXEMPLARS
+    return { _tag: "Completed", stream, mode, ...(notice === undefined ? {} : { notice }) }
+  })
+  return Stream.succeed<ReadEvent>({
+    _tag: "Started",
+    stream,
+    isResumed: resumed !== undefined,
+    range,
+    points
+  }).pipe(
+    Stream.concat(points === 0 ? nothing : all),
+    Stream.concat(Stream.fromEffect(completed)),
+    Stream.withSpan("Read.table", { attributes: { stream, mode } }),
+    Stream.catchIf(
+      // Others can be read, even if this one has an unknown form.
+      ({ policy, reason }) => policy.onExhausted === "stream" || reason === "NotPrometheus",
+      (error) => Stream.succeed<ReadEvent>({ _tag: "Failed", stream, error })
+    ),
+    Stream.takeUntil(() => isAbandoned(stream))
+  )
+}
