@@ -29,7 +29,15 @@ type Name = "curl" | "group" | "streams" | "groupIntoDuckDB"
 const curlOf = ({ baseUrl }: Pick<Server, "baseUrl">, dataset: Dataset): Command => ({
   program: "curl",
   args: [
-    ...["--silent", "--show-error", "--fail", "--output", "/dev/null", "--header", "Accept-Encoding: identity"],
+    ...[
+      "--silent",
+      "--show-error",
+      "--fail",
+      "--output",
+      "/dev/null",
+      "--header",
+      "Accept-Encoding: identity"
+    ],
     `${baseUrl}/api/v1/query_range?${new URLSearchParams({
       query: '{__name__=~"bench_.*"}',
       start: `${START}`,
