@@ -17,9 +17,9 @@ const usageText = (
   const unknownCommand = errors.filter(({ _tag }) => _tag === "UnknownSubcommand")
   const command = commandPath.join(" ")
   // An unknown command makes all its flags unknown: do not report them.
-  const sentences = (unknownCommand.length > 0 ? unknownCommand : errors).map((error) =>
-    sentence(error, command)
-  )
+  const reported = unknownCommand.length > 0 ? unknownCommand : errors
+  // An unknown flag may be given several times.
+  const sentences = [...new Set(reported.map((error) => sentence(error, command)))]
   // They quote the command line, which a script may have filled with a server's text.
   return `${printable(sentences.join(" "))} See ${command} --help.`
 }

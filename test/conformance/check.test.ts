@@ -179,6 +179,11 @@ describe("check", { concurrent: true }, () => {
         "config_error",
         /source-prometheus check has no flag --confg\. Did you mean --config\? See source-prometheus check --help\.$/
       )
+      assertRefused(
+        yield* rules.verb(["check", "--tabel", "x", "--tabel", "y"]),
+        "config_error",
+        /^source-prometheus check has no flag --tabel\. See source-prometheus check --help\.$/
+      )
     })
   )
 })
