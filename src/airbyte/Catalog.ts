@@ -2,6 +2,7 @@
 import { Effect, Result, Schema, SchemaIssue } from "effect"
 import { ConfigError } from "../config/ConnectorConfig.ts"
 import { readJsonFile } from "../config/inputFile.ts"
+import { type TableName, tableSchemas } from "../prometheus/tables/schemas.ts"
 import { assignColumns } from "../records/LabelColumns.ts"
 import type { Declared } from "../records/RecordEncoder.ts"
 import {
@@ -12,12 +13,17 @@ import {
   groupSchema,
   streamSchema
 } from "../records/StreamSchema.ts"
+import { tableJsonSchema } from "../records/TableJsonSchema.ts"
 import type { DiscoveredStream } from "../sync/Discovery.ts"
 import type { StreamRequest } from "../sync/plan.ts"
 import { type CatalogStream, ConfiguredCatalog } from "./Protocol.ts"
 
 /** One stream. Logs a warning about labels that cannot have a column because of a clash. */
-export const catalogStream = Effect.fnUntraced(function* (stream: DiscoveredStream, labelColumns: boolean) {
+export const catalogStream = Effect.fnUntraced(function* (
+  stream: DiscoveredStream,
+  labelColumns: boolean
+): Effect.fn.Return<CatalogStream> {
+  if (stream.table !== undefined) return tableStream(stream.table)
   const { clashes, columns } = assignColumns(stream.labels)
   if (labelColumns && clashes.length > 0) {
     const names = clashes.map(({ column, label }) => `${label} (${column})`).join(", ")
@@ -36,8 +42,22 @@ export const catalogStream = Effect.fnUntraced(function* (stream: DiscoveredStre
     default_cursor_field: ["time"],
     source_defined_primary_key: [["series_id"], ["time"]],
     is_resumable: true
-  } satisfies CatalogStream
+  }
 })
+
+/** The stream of a table. A snapshot of what the server has now cannot be read incrementally. */
+const tableStream = (table: TableName): CatalogStream => {
+  const isIncremental = table === "exemplars"
+  const schema = tableSchemas[table]
+  return {
+    name: schema.stream,
+    json_schema: tableJsonSchema(schema),
+    supported_sync_modes: isIncremental ? ["full_refresh", "incremental"] : ["full_refresh"],
+    ...(isIncremental ? { source_defined_cursor: true, default_cursor_field: ["time"] } : {}),
+    source_defined_primary_key: [["record_id"], ["time"]],
+    is_resumable: isIncremental
+  }
+}
 
 const describe = ({ expression, metadata }: DiscoveredStream): string =>
   expression === undefined ? describeMetric(metadata) : describeQuery(expression)

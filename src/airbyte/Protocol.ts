@@ -12,8 +12,9 @@ export interface CatalogStream {
   readonly name: string
   readonly json_schema: object
   readonly supported_sync_modes: ReadonlyArray<"full_refresh" | "incremental">
-  readonly source_defined_cursor: boolean
-  readonly default_cursor_field: ReadonlyArray<string>
+  /** Only streams that can be read incrementally have a cursor. */
+  readonly source_defined_cursor?: boolean
+  readonly default_cursor_field?: ReadonlyArray<string>
   readonly source_defined_primary_key: ReadonlyArray<ReadonlyArray<string>>
   readonly is_resumable: boolean
 }

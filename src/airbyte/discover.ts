@@ -23,6 +23,12 @@ const catalogCharacters = (streams: ReadonlyArray<DiscoveredStream>): number =>
     0
   )
 
+/** The number of fields of a stream. */
+const fieldsOf = (schema: object): number =>
+  Predicate.hasProperty(schema, "properties") && Predicate.isObject(schema.properties)
+    ? Object.keys(schema.properties).length
+    : 0
+
 /** Writes the catalog of all streams. */
 export const discover = Effect.gen(function* () {
   const settings = yield* ConnectorConfig
@@ -42,12 +48,11 @@ export const discover = Effect.gen(function* () {
     )
   }
   const streams = yield* Effect.forEach(found, (stream) => catalogStream(stream, settings.labelColumns))
-  const sizes = streams.map(({ json_schema, name }) => ({
-    name,
-    fields: Object.keys(Predicate.isObject(json_schema.properties) ? json_schema.properties : {}).length
-  }))
-  const isMetric = (index: number) =>
-    found[index]?.expression === undefined && found[index]?.group === undefined
+  const sizes = streams.map(({ json_schema, name }) => ({ name, fields: fieldsOf(json_schema) }))
+  const isMetric = (index: number) => {
+    const { expression, group, table } = found[index]!
+    return expression === undefined && group === undefined && table === undefined
+  }
   const others = sizes.filter((_, index) => !isMetric(index))
   const warning = limitWarning(
     sizes.filter((_, index) => isMetric(index)),

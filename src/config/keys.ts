@@ -646,7 +646,14 @@ export const keys = {
     group: "selection",
     description:
       "Tables of Prometheus itself to replicate, as the streams prometheus_targets, prometheus_rules, prometheus_alerts, prometheus_metadata and prometheus_exemplars.",
-    examples: [["targets", "alerts"]]
+    examples: [["targets", "alerts"]],
+    flag: {
+      name: "table",
+      metavar: "NAME",
+      description:
+        "Read a table of Prometheus itself too: targets, rules, alerts, metadata or exemplars; repeat it for more tables",
+      isAdded: true
+    }
   }),
   label_columns: kind.boolean({
     title: "One column per label",

@@ -4,9 +4,10 @@
  * test/integration/MockAgainstReal.test.ts compares its responses with a real server's. It has two transports:
  * `MockHttpClient.layer` inside the process, and `MockServer.make` on a socket.
  *
- * There are two known differences. For labels, label values and series, the mock compares `start` and `end` with samples; a
+ * These differences are known. For labels, label values and series, the mock compares `start` and `end` with samples; a
  * real server compares them with chunks and blocks, and may return more. The mock evaluates only plain selectors, `count()` of
- * one, `time()`, and `count by (__name__) (last_over_time(…))`.
+ * one, `time()`, and `count by (__name__) (last_over_time(…))`. Of targets it has the active ones only. Version 3 does not escape
+ * `<`, `>` and `&` in the labels of targets, rules and alerts.
  */
 import { hash } from "node:crypto"
 import { type ApiResponse, plain, respond } from "./api.ts"

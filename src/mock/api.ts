@@ -311,7 +311,7 @@ const targets: Handler = ({ database: { tables = {} }, release }, params) => {
   ])
 }
 
-const rules: Handler = ({ database: { tables = {} } }, params) => {
+const rules: Handler = ({ database: { tables = {} }, release }, params) => {
   const type = (params.get("type") ?? "").toLowerCase()
   if (!["", "alert", "record"].includes(type)) {
     return Result.fail(invalid("type", `not supported value ${JSON.stringify(type)}`))
@@ -319,7 +319,9 @@ const rules: Handler = ({ database: { tables = {} } }, params) => {
   const isShown = (rule: { readonly type: string }) =>
     type === "" || rule.type === (type === "alert" ? "alerting" : "recording")
   const groups = (tables.ruleGroups ?? []).map((group) => ({ ...group, rules: group.rules.filter(isShown) }))
-  return Result.succeed([formatJson({ groups })])
+  // Version 3 leaves out groups without such rules.
+  const shown = release >= 3000 && type !== "" ? groups.filter(({ rules }) => rules.length > 0) : groups
+  return Result.succeed([formatJson({ groups: shown })])
 }
 
 const alerts: Handler = ({ database: { tables = {} } }) =>
@@ -330,10 +332,13 @@ const exemplars: Handler = ({ database: { tables = {} }, nowMillis, release }, p
     const start = yield* timeOf(params, "start", Number.NEGATIVE_INFINITY)
     const end = yield* timeOf(params, "end", nowMillis)
     if (end < start) return yield* Result.fail(badData("end timestamp must not be before start timestamp"))
-    const selector = yield* Result.mapError(
-      parseSelector(params.get("query") ?? "", release >= 3000),
-      badData
-    )
+    const query = params.get("query") ?? ""
+    if (query === "") return yield* Result.fail(badData("1:1: parse error: no expression found in input"))
+    const selector = yield* Result.mapError(parseSelector(query, release >= 3000), badData)
+    if (selector.matches([])) {
+      const error = "1:1: parse error: vector selector must contain at least one non-empty matcher"
+      return yield* Result.fail(badData(error))
+    }
     const shown = exemplarsBySeries(tables).flatMap(({ exemplars, labels }) => {
       const within = exemplars.filter(({ timeMillis }) => timeMillis >= start && timeMillis <= end)
       if (within.length === 0 || !selector.matches(labels)) return []

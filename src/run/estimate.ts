@@ -74,7 +74,9 @@ export const estimate = Effect.fnUntraced(function* (
   { destination, mode, source }: Record<"source" | "destination", string> & { readonly mode: SyncMode },
   toEstimate?: PartsToEstimate
 ) {
-  const { concurrency, stepSeconds } = yield* ConnectorConfig
+  const settings = yield* ConnectorConfig
+  const { concurrency, stepSeconds } = settings
+  const isTable = (name: string) => definitionOf(settings, name)._tag === "Table"
   const plans = yield* makePlan(
     names.map((name) => ({ name, mode: syncKindOf(mode) })),
     { detailedStates: true }
@@ -84,7 +86,10 @@ export const estimate = Effect.fnUntraced(function* (
     plans,
     ({ parts, stream: name }) =>
       Effect.map(
-        Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
+        // A table has no series, and its rows cannot be counted.
+        isTable(name)
+          ? Effect.succeed(parts.length === 0 ? [] : [tableRange(parts[0]!.range)])
+          : Effect.forEach(parts, ({ range }) => estimateRange(name, range, hints)),
         (ranges) => {
           const estimates = ranges.map(({ estimate }) => estimate)
           return {
@@ -103,14 +108,14 @@ export const estimate = Effect.fnUntraced(function* (
     source,
     destination,
     stepSeconds,
-    span: spanOf(plans),
+    span: spanOf(plans.filter(({ stream }) => !isTable(stream))),
     streams: found.map(({ stream }) => stream)
   }
   if (toEstimate === undefined) return dryRun
   return {
     ...dryRun,
     parts: yield* estimateParts(
-      plans,
+      plans.filter(({ stream }) => !isTable(stream)),
       new Map(found.map(({ ranges, stream }) => [stream.name, ranges])),
       toEstimate
     )
@@ -193,6 +198,13 @@ const estimateRange = Effect.fnUntraced(function* (name: string, range: GridRang
     ...later,
     estimate: { ...estimate, points: pointCount(range), windows: estimate.windows + 1 }
   }
+})
+
+/** A table takes one query. */
+const tableRange = (range: GridRange): EstimatedRange => ({
+  estimate: { series: 0, points: 0, windows: 1, samples: 0, bytes: 0 },
+  probed: range,
+  counts: new Map()
 })
 
 const estimateAll = Effect.fnUntraced(function* (name: string, range: GridRange) {

@@ -3,6 +3,7 @@ import { Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig, type Settings } from "../config/ConnectorConfig.ts"
 import type { Destination, SyncMode } from "../destinations/Destination.ts"
 import type { SharedDestination } from "../destinations/SharedDestination.ts"
+import { tableStreams } from "../prometheus/tables/schemas.ts"
 import { uncovered } from "../sync/coverage.ts"
 import { selectorOf } from "../sync/plan.ts"
 import type { StateReader } from "../sync/StateStore.ts"
@@ -40,7 +41,9 @@ export const fitSettings = Effect.fnUntraced(function* (
       return state === undefined ? [] : [[name, state] as const]
     })
   )
-  const isGeneral = (name: string) => ownStepOf(settings, name) === undefined
+  // Tables of earlier runs have no step.
+  const isGeneral = (name: string) =>
+    ownStepOf(settings, name) === undefined && (!tableStreams.has(name) || names.includes(name))
   const [all, general] = [only(states, isGeneral), only(selected, isGeneral)]
   const stepSeconds = yield* chooseStep(settings, filling, all, general)
   if (!filling.isStepGiven && all.size > 0) {
@@ -52,7 +55,7 @@ export const fitSettings = Effect.fnUntraced(function* (
   yield* refuseOwnSteps(
     fitted,
     filling,
-    only(selected, (name) => !isGeneral(name))
+    only(selected, (name) => ownStepOf(settings, name) !== undefined)
   )
   yield* Effect.forEach(differences(fitted, filling, selected), (text) => Effect.logWarning(text))
   if (filling.mode.startsWith("incremental")) {

@@ -85,7 +85,9 @@ export const compareWithServer = Effect.fnUntraced(function* (
   const existing = new Map<string, Contents>()
   /** Streams with damaged manifests, which may have rows. */
   const unknown: Array<string> = []
-  for (const name of names) {
+  // A snapshot may well have fewer rows than the one before.
+  const counted = names.filter((name) => definitionOf(settings, name)._tag !== "Table")
+  for (const name of counted) {
     const contents = yield* Effect.option(destination.contents(name, "current"))
     if (contents._tag === "None") unknown.push(name)
     else if (contents.value.rows > 0) existing.set(name, contents.value)

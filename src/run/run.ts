@@ -1,14 +1,16 @@
 /** A complete sync without a platform: discovers the streams, reads them, and writes them to the destination. */
 import { Effect, Stream } from "effect"
-import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
 import {
   type Contents,
   Destination,
   emptyContents,
   layerStates,
+  type StreamWriter,
   type SyncMode,
   syncKindOf
 } from "../destinations/Destination.ts"
+import { tableSchemas, tableStreams } from "../prometheus/tables/schemas.ts"
 import { isIncluded } from "../promql/MetricFilter.ts"
 import { discoverNames, noMetrics, streamNames } from "../sync/Discovery.ts"
 import { groupOf } from "../sync/groups.ts"
@@ -61,6 +63,18 @@ export const namesToRead = Effect.gen(function* () {
   return all.length === 0 ? yield* noMetrics(settings, unmatched) : all
 })
 
+/** The stream that a refresh may shorten, because servers only keep the latest exemplars. */
+const EXEMPLARS = tableSchemas.exemplars.stream
+
+/** Fails if there are tables to read, which only one process can do: it is not work for several. */
+export const refuseTables = Effect.gen(function* () {
+  const { tables } = yield* ConnectorConfig
+  if (tables.length === 0) return
+  return yield* new ConfigError({
+    message: `One process reads the server's own tables (${tables.join(", ")}), and this run is divided among several. Remove tables (--table) from it, and read them with a run of their own.`
+  })
+})
+
 /** The most names in a warning. */
 const MAX_NAMES = 5
 
@@ -76,6 +90,7 @@ export const warnOfGone = Effect.fnUntraced(function* (
     (name) =>
       isIncluded(settings.metrics, name) &&
       !present.has(name) &&
+      !tableStreams.has(name) &&
       // The metric is read in the stream of its group now.
       groupOf(settings, name) === undefined
   )
@@ -106,6 +121,11 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
     mode === "full_refresh_overwrite" && !options.mayShrink
       ? yield* withSettings(guardRefresh(names, options.destination, options.confirm))
       : new Map<string, Contents>()
+  if (mode === "full_refresh_overwrite" && !options.mayShrink && names.includes(EXEMPLARS)) {
+    // The server cannot count them.
+    const { rows, ...span } = yield* destination.contents(EXEMPLARS, "current")
+    if (rows > 0) guarded.set(EXEMPLARS, { rows, ...span })
+  }
   yield* warnOfGone(names, destination.streams(), options.destination)
 
   const open = Effect.fnUntraced(function* ({ isResumed, stream: name }: EventOf<"Started">) {
@@ -114,16 +134,23 @@ const runInto = Effect.fnUntraced(function* (options: RunOptions, saved: Saved) 
       before,
       resumed: isResumed ? yield* destination.contents(name, "refresh") : emptyContents
     }
-    const writer = yield* destination.open(name, mode, isResumed)
-    return {
-      write: writer.write,
+    const ends = (
+      writer: Pick<StreamWriter, "commit" | "complete">
+    ): Pick<StreamSink, "checkpoint" | "complete"> => ({
       checkpoint: ({ state }) => Effect.as(writer.commit(state), "committed"),
       complete: (committed) =>
         Effect.andThen(
           replaced === undefined ? Effect.void : guardEnd(name, replaced, committed, stepMillisOf(name)),
           writer.complete
         )
-    } satisfies StreamSink
+    })
+    const definition = definitionOf(settings, name)
+    if (definition._tag === "Table") {
+      const writer = yield* destination.openTable(tableSchemas[definition.table], mode, isResumed)
+      return { ...ends(writer), write: () => Effect.void, writeRows: writer.write }
+    }
+    const writer = yield* destination.open(name, mode, isResumed)
+    return { ...ends(writer), write: writer.write }
   })
 
   const streams = yield* withSettings(

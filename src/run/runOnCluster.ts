@@ -11,7 +11,7 @@ import { steadyMillis } from "../text/steadyMillis.ts"
 import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
 import { Progress, type StreamSummary } from "./Progress.ts"
 import { type PlannedStream, planParts } from "./planParts.ts"
-import { namesToRead, type RunOptions, warnOfGone } from "./run.ts"
+import { namesToRead, type RunOptions, refuseTables, warnOfGone } from "./run.ts"
 import { beginRun } from "./summarize.ts"
 
 /** The options of a run on a cluster. Its mode is `incremental_append_deduped`. */
@@ -33,6 +33,7 @@ export const runOnCluster = Effect.fnUntraced(function* (options: OnClusterOptio
   const queue = yield* PartQueue
   const progress = yield* Progress
   const summarize = yield* beginRun
+  yield* refuseTables
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
   yield* warnOfGone(names, yield* shared.streams, destination)

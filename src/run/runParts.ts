@@ -9,7 +9,7 @@ import { definitionOf } from "../sync/StreamDefinition.ts"
 import { fitSettings, sharedStatesIn } from "./filledDestination.ts"
 import { planParts } from "./planParts.ts"
 import { nothingSaved, readInto, type Saved } from "./readInto.ts"
-import { namesToRead, type RunOptions, stoppedText, warnOfGone } from "./run.ts"
+import { namesToRead, type RunOptions, refuseTables, stoppedText, warnOfGone } from "./run.ts"
 import { beginRun } from "./summarize.ts"
 import { openParts } from "./writeParts.ts"
 
@@ -44,6 +44,7 @@ const runShare = Effect.fnUntraced(function* (options: PartsOptions, saved: Save
   const { destination, hasCharts, mask, share, source } = options
   const shared = yield* SharedDestination
   const summarize = yield* beginRun
+  yield* refuseTables
   const names = yield* namesToRead
   const settings = yield* fitSettings(names, { ...options, mode }, yield* sharedStatesIn(shared))
   yield* warnOfGone(names, yield* shared.streams, destination)

@@ -1,6 +1,7 @@
 /** Discovery: the metrics of the configured range and the configured queries, each with its labels. */
 import { Duration, Effect, Option } from "effect"
 import { ConfigError, ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { type TableName, tableStreamName } from "../config/StreamSettings.ts"
 import { findMetadata, type MetricMetadata } from "../prometheus/Metadata.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
 import { PrometheusError } from "../prometheus/PrometheusError.ts"
@@ -37,6 +38,8 @@ export interface DiscoveredStream {
   readonly expression?: string
   /** The patterns of a group, and how many metrics it has. */
   readonly group?: { readonly patterns: string; readonly metrics: number }
+  /** Which of the server's own tables it is. */
+  readonly table?: TableName
 }
 
 /** No destination supports a longer name, and no exporter has one. */
@@ -180,17 +183,18 @@ const discoverWith = Effect.fnUntraced(function* (
   return { clock, range, names, unmatched, lists, isUnlisted: false }
 })
 
-type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries">
+type StreamSettings = Pick<ConnectorConfig["Service"], "groups" | "queries" | "tables">
 
 /** How many streams of each kind there are to read, for a sentence. */
 export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<string>): string => {
   const { groups, ungrouped } = groupMetrics(settings, metrics)
-  const { queries } = settings
+  const { queries, tables } = settings
   const kinds = [
     ...(groups.size > 0
       ? [`${pluralize(groups.size, "group")} of ${pluralize(metrics.length - ungrouped.length, "metric")}`]
       : []),
-    ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : [])
+    ...(queries.length > 0 ? [pluralize(queries.length, "query", "queries")] : []),
+    ...(tables.length > 0 ? [pluralize(tables.length, "table")] : [])
   ]
   const all =
     ungrouped.length > 0 || kinds.length === 0 ? [pluralize(ungrouped.length, "metric"), ...kinds] : kinds
@@ -198,15 +202,16 @@ export const streamsText = (settings: StreamSettings, metrics: ReadonlyArray<str
 }
 
 /**
- * The names of all streams to read: the metrics outside of groups, the groups with metrics, and the queries. Fails if two streams
- * would have the same name.
+ * The names of all streams to read: the metrics outside of groups, the groups with metrics, the queries and the tables. Fails if
+ * two streams would have the same name.
  */
 export const streamNames = Effect.fnUntraced(function* (metrics: ReadonlyArray<string>) {
   const settings = yield* ConnectorConfig
   const { groups, ungrouped } = groupMetrics(settings, metrics)
   const clash = nameClash(settings, ungrouped)
   if (clash !== undefined) return yield* clash
-  return [...ungrouped, ...groups.keys(), ...settings.queries.map(({ name }) => name)]
+  const queries = settings.queries.map(({ name }) => name)
+  return [...ungrouped, ...groups.keys(), ...queries, ...settings.tables.map(tableStreamName)]
 })
 
 /** The names of the selected metrics, the range in which they were discovered, and the server's clock. */
@@ -266,7 +271,19 @@ export const discoverSelected = Effect.gen(function* () {
     ]
   })
   return {
-    streams: [...metrics, ...grouped, ...(yield* discoverQueries(discovered))],
+    streams: [
+      ...metrics,
+      ...grouped,
+      ...(yield* discoverQueries(discovered)),
+      ...settings.tables.map(
+        (table): DiscoveredStream => ({
+          name: tableStreamName(table),
+          labels: [],
+          metadata: undefined,
+          table
+        })
+      )
+    ],
     metrics: all.names,
     unmatched
   }

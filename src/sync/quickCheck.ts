@@ -1,7 +1,9 @@
 /** A fast check of whether a server can be read, while a user waits for the result. */
 import { Effect, Layer, Schema } from "effect"
 import { ConnectorConfig } from "../config/ConnectorConfig.ts"
+import { tableStreamName } from "../config/StreamSettings.ts"
 import { PrometheusClient } from "../prometheus/PrometheusClient.ts"
+import type { PrometheusError } from "../prometheus/PrometheusError.ts"
 import { discoverNamesQuickly, streamNames } from "./Discovery.ts"
 import { checkQueries } from "./queryProbe.ts"
 import { refuseClockAhead, warnOfConnection } from "./syncWarnings.ts"
@@ -24,9 +26,27 @@ export const layerQuick = Layer.effect(
   }))
 )
 
+/** Logs which tables cannot be read. That does not keep the others from being read. */
+const checkTables = Effect.fnUntraced(function* (nowMillis: number) {
+  const { concurrency, tables } = yield* ConnectorConfig
+  const client = yield* PrometheusClient
+  const second = { startMillis: nowMillis - 1000, endMillis: nowMillis }
+  yield* Effect.forEach(
+    tables,
+    (table) =>
+      Effect.catch(
+        Effect.asVoid<unknown, PrometheusError, never>(
+          table === "exemplars" ? client.exemplars(second) : client.snapshot(table, nowMillis)
+        ),
+        ({ message }) => Effect.logWarning(`The table ${tableStreamName(table)} cannot be read: ${message}`)
+      ),
+    { concurrency, discard: true }
+  )
+})
+
 /**
- * The names of the metrics and of all streams to read, from the requests that a sync makes first; the patterns that select none; and what kind of
- * server it is, if that is known. Evaluates each query at one point.
+ * The names of the metrics and of all streams to read, from the requests that a sync makes first; the patterns that select none;
+ * and what kind of server it is, if that is known. Evaluates each query at one point, and requests each table.
  */
 export const quickCheck = Effect.gen(function* () {
   const { requestTimeoutMillis } = yield* ConnectorConfig
@@ -44,6 +64,7 @@ export const quickCheck = Effect.gen(function* () {
   yield* refuseClockAhead(clock)
   const streams = yield* streamNames(names)
   yield* checkQueries(clock.nowMillis)
+  yield* checkTables(clock.nowMillis)
   const { kind, name } = yield* client.backend
   return { names, streams, unmatched, backend: kind === "unknown" ? undefined : name }
 })

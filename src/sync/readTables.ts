@@ -72,13 +72,21 @@ const readTable = (
   const { mode, parts, points, range, resumed, stream } = plan
   let notice: string | undefined
   let total = 0
+  let hasResponded = false
 
   const checkpoint = (lastMillis: number, recordCount: number): ReadEvent => ({
     _tag: "Checkpoint",
     ...plan.checkpointAt(lastMillis),
+    // A table counts as one point: the seconds of exemplars are no measure of what there is to read.
+    points: plan.checkpointAt(lastMillis).points / points,
     holes: [],
     recordCount
   })
+
+  const nothing = Stream.make<Array<ReadEvent>>(
+    { _tag: "Running", stream },
+    { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
+  )
 
   const windows = (part: GridRange) =>
     Stream.paginate(
@@ -87,7 +95,10 @@ const readTable = (
         const { blocks, left, size: taken, window } = yield* nextWindow(table, rest, size)
         const rows = blocks.reduce((sum, { length }) => sum + length, 0)
         total += rows
+        const running: ReadonlyArray<ReadEvent> = hasResponded ? [] : [{ _tag: "Running", stream }]
+        hasResponded = true
         const events = [
+          ...running,
           ...blocks.map((block): ReadEvent => ({ _tag: "Rows", stream, blocks: [block] })),
           checkpoint(window.lastMillis, rows)
         ]
@@ -99,7 +110,6 @@ const readTable = (
   const all = Stream.unwrap(
     Effect.map(PrometheusClient, ({ missingSource }) =>
       Stream.fromEffectDrain(allSourcesRespond(missingSource)).pipe(
-        Stream.concat(Stream.succeed<ReadEvent>({ _tag: "Running", stream })),
         Stream.concat(Stream.flatMap(Stream.fromIterable(parts), (part) => windows(part.range)))
       )
     )
@@ -108,16 +118,9 @@ const readTable = (
       ({ reason }) => reason === "NoTableApi",
       (error) => {
         notice = `the table is empty, because the server does not have it: ${error.message}`
-        return Stream.make<Array<ReadEvent>>(
-          { _tag: "Running", stream },
-          { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
-        )
+        return nothing
       }
     )
-  )
-  const nothing = Stream.make<Array<ReadEvent>>(
-    { _tag: "Running", stream },
-    { _tag: "Checkpoint", ...plan.unchangedCheckpoint, holes: [], recordCount: 0 }
   )
   const completed = Effect.sync((): ReadEvent => {
     if (table === "exemplars" && points > 0 && total === 0 && resumed === undefined) notice ??= NO_EXEMPLARS
@@ -128,7 +131,7 @@ const readTable = (
     stream,
     isResumed: resumed !== undefined,
     range,
-    points
+    points: Math.min(1, points)
   }).pipe(
     Stream.concat(points === 0 ? nothing : all),
     Stream.concat(Stream.fromEffect(completed)),

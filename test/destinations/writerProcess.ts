@@ -1,21 +1,25 @@
 /**
- * Writes to a destination until it is killed: `writerProcess.ts BACKEND FOLDER`. It prints a line of JSON per sync.
+ * Writes to a destination until it is killed: `writerProcess.ts BACKEND FOLDER [rows]`. It prints a line of JSON per sync.
+ * With `rows`, it writes rows of tables instead of samples.
  *
  * `up` is read incrementally, with a look-back if the destination replaces rows. `complete` is replaced by one refresh after
  * another. The values of a refresh are its number.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { Effect, Option } from "effect"
-import { Destination } from "../../src/destinations/Destination.ts"
+import { Destination, type SyncMode } from "../../src/destinations/Destination.ts"
+import { tableSchemas } from "../../src/prometheus/tables/schemas.ts"
+import { rowBlocks } from "../../src/samples/TableRow.ts"
 import { backends } from "./backends.ts"
 import { floats, seriesOf, start, stateAt } from "./drive.ts"
+import { exemplarAt } from "./exemplars.ts"
 
 const SERIES = 100
 const POINTS = 40
 const LOOKBACK = 10
 const STEP_MILLIS = 60_000
 
-const [, , name, folder = ""] = process.argv
+const [, , name, folder = "", kind] = process.argv
 const backend = backends.find((backend) => backend.name === name)!
 
 const blocks = (stream: string, from: number, value: (point: number) => string) =>
@@ -29,6 +33,39 @@ const blocks = (stream: string, from: number, value: (point: number) => string) 
     )
   )
 
+/** The same as rows. */
+const rowsOf = (from: number, value: (point: number) => string) =>
+  rowBlocks(
+    Array.from({ length: SERIES * POINTS }, (_, index) =>
+      exemplarAt(index % SERIES, from + Math.floor(index / SERIES), value(from + Math.floor(index / SERIES)))
+    )
+  )
+
+/** Opens a stream. Returns how to write the samples or rows of some points. */
+const open = Effect.fnUntraced(function* (stream: string, mode: SyncMode, isResumed: boolean) {
+  const destination = yield* Destination
+  if (kind === "rows") {
+    const writer = yield* destination.openTable({ ...tableSchemas.exemplars, stream }, mode, isResumed)
+    return {
+      ...writer,
+      write: (from: number, value: (point: number) => string) => writer.write(rowsOf(from, value))
+    }
+  }
+  const writer = yield* destination.open(stream, mode, isResumed)
+  return {
+    ...writer,
+    write: Effect.fnUntraced(function* (from: number, value: (point: number) => string) {
+      yield* writer.write(blocks(stream, from, value))
+      // A new label.
+      if (stream === "up") {
+        yield* writer.write([
+          floats(seriesOf("up", { [`at${from}`]: "x" }), [[start + from * STEP_MILLIS, `${from}`]])
+        ])
+      }
+    })
+  }
+})
+
 const print = (what: Readonly<Record<string, unknown>>) =>
   Effect.sync(() => process.stdout.write(`${JSON.stringify(what)}\n`))
 
@@ -40,13 +77,9 @@ const program = Effect.gen(function* () {
     const from = backend.replacesRows ? Math.max(0, next - LOOKBACK) : next
     yield* Effect.scoped(
       Effect.gen(function* () {
-        const writer = yield* destination.open("up", "incremental_append_deduped", loaded !== undefined)
+        const writer = yield* open("up", "incremental_append_deduped", loaded !== undefined)
         for (let point = from; point < from + 3 * POINTS; point += POINTS) {
-          yield* writer.write(blocks("up", point, (at) => `${at}`))
-          // A new label.
-          yield* writer.write([
-            floats(seriesOf("up", { [`at${point}`]: "x" }), [[start + point * STEP_MILLIS, `${point}`]])
-          ])
+          yield* writer.write(point, (at) => `${at}`)
           yield* writer.commit(stateAt(point + POINTS - 1))
         }
         yield* writer.complete
@@ -57,8 +90,8 @@ const program = Effect.gen(function* () {
     const isWritten = Option.isSome(yield* destination.states("full_refresh_overwrite").load("complete"))
     yield* Effect.scoped(
       Effect.gen(function* () {
-        const writer = yield* destination.open("complete", "full_refresh_overwrite", isWritten)
-        if (!isWritten) yield* writer.write(blocks("complete", 0, () => `${process.pid}${round}`))
+        const writer = yield* open("complete", "full_refresh_overwrite", isWritten)
+        if (!isWritten) yield* writer.write(0, () => `${process.pid}${round}`)
         yield* writer.commit(stateAt(POINTS - 1, true))
         yield* writer.complete
       })

@@ -148,7 +148,13 @@ describeEach(servers, "queries on a real $name", ({ make }) => {
         const expected = yield* Effect.promise(() => valuesOf(baseUrl, one))
         if (one.name !== "nothing") assert.isAbove(expected.size, 3, one.name)
         const got = byKey(full.records, one.name)
-        console.log(one.name, Array.from(expected).filter(([key, value]) => got.get(key) !== value).slice(0, 4).map(([key, value]) => [key, value, got.get(key)]))
+        console.log(
+          one.name,
+          Array.from(expected)
+            .filter(([key, value]) => got.get(key) !== value)
+            .slice(0, 4)
+            .map(([key, value]) => [key, value, got.get(key)])
+        )
         assert.deepStrictEqual(byKey(full.records, one.name), expected, one.name)
         assert.deepStrictEqual(byKey([...first.records, ...second.records], one.name), expected, one.name)
       }

@@ -26,7 +26,7 @@ export const wrongKeys = ({ wrong }: Shape): ReadonlyArray<string> =>
 
 /** Whether a table has rows that are not samples. */
 export const hasRows = ({ names }: Shape): boolean =>
-  names.includes(RECORD_ID) && !names.includes("series_id") && !names.includes("special_value")
+  names.includes(RECORD_ID) && !names.includes("histogram")
 
 /** The types of all of our own columns, whatever the layout. */
 export const typesOfAll = <A>(typesOf: (rest: Layout["rest"]) => Iterable<readonly [string, A]>) => {

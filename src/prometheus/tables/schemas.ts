@@ -6,6 +6,9 @@ export const tableNames = ["targets", "rules", "alerts", "metadata", "exemplars"
 
 export type TableName = (typeof tableNames)[number]
 
+/** The names of their streams. */
+export const tableStreams: ReadonlySet<string> = new Set(tableNames.map((name) => `prometheus_${name}`))
+
 /** The tables that show what the server has now. Exemplars have a time of their own. */
 export type SnapshotName = Exclude<TableName, "exemplars">
 

@@ -1,0 +1,4 @@
+import { isLake } from "./backends.ts"
+import { testRows } from "./rowSuite.ts"
+
+testRows((name) => isLake(name))

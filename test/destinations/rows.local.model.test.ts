@@ -1,0 +1,4 @@
+import { isLake, isRemote } from "./backends.ts"
+import { testRows } from "./rowSuite.ts"
+
+testRows((name) => !isLake(name) && !isRemote(name))

@@ -1,0 +1,257 @@
+/** Tables in a read, from the mock: snapshots, exemplars window by window, and tables that a server lacks. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Logger, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { ConnectorConfig } from "../../src/config/ConnectorConfig.ts"
+import * as MockHttpClient from "../../src/mock/MockHttpClient.ts"
+import { type MockOptions, MockPrometheus } from "../../src/mock/MockPrometheus.ts"
+import { makeDatabase, makeSeries } from "../../src/mock/MockSeries.ts"
+import type { MockExemplar, MockTarget } from "../../src/mock/MockTables.ts"
+import type { StreamRequest } from "../../src/sync/plan.ts"
+import { read } from "../../src/sync/Read.ts"
+import type { ReadEvent } from "../../src/sync/ReadEvent.ts"
+import { StateStore } from "../../src/sync/StateStore.ts"
+import { choices } from "../choices.ts"
+
+const start = Date.UTC(2026, 0, 1)
+const hour = 3_600_000
+const iso = (millis: number): string => new Date(millis).toISOString().replace(".000Z", "Z")
+
+const target: MockTarget = {
+  discoveredLabels: { __address__: "a:1" },
+  labels: { instance: "a:1", job: "a", secret: "x" },
+  scrapePool: "a",
+  scrapeUrl: "http://a:1/metrics",
+  globalUrl: "http://a:1/metrics",
+  lastError: "",
+  lastScrape: "2026-01-01T00:59:00Z",
+  lastScrapeDuration: 0.01,
+  health: "up",
+  scrapeInterval: "15s",
+  scrapeTimeout: "10s"
+}
+
+const exemplarAt = (
+  timeMillis: number,
+  trace = `${timeMillis}`,
+  metric = "requests_total"
+): MockExemplar => ({
+  seriesLabels: { __name__: metric, job: "a" },
+  labels: { trace_id: trace },
+  value: "0.5",
+  timeMillis
+})
+
+interface Setting {
+  readonly config?: object
+  readonly mock?: MockOptions
+  readonly exemplars?: ReadonlyArray<MockExemplar>
+  readonly states?: Readonly<Record<string, unknown>>
+  readonly now?: number
+}
+
+/** The events of a read of some streams, an hour after the start. */
+const readAll = Effect.fnUntraced(function* (requests: ReadonlyArray<StreamRequest>, setting: Setting = {}) {
+  yield* TestClock.setTime(setting.now ?? start + hour)
+  const up = makeSeries({ __name__: "up" }, [[start, 1]])
+  const mock = new MockPrometheus(
+    makeDatabase([up], [["up", { type: "gauge", help: "", unit: "" }]], {
+      targets: [target],
+      exemplars: setting.exemplars ?? []
+    }),
+    setting.mock
+  )
+  const config = ConnectorConfig.layerFrom({
+    base_url: "http://mock",
+    start_date: iso(start),
+    step: 60,
+    settle_delay: 0,
+    tables: ["targets", "rules", "alerts", "metadata", "exemplars"],
+    ...setting.config
+  })
+  const fiber = yield* Stream.runCollect(read(requests)).pipe(
+    Effect.provide(Layer.provideMerge(MockHttpClient.layerClient(mock), config)),
+    Effect.provide(StateStore.layerMemory(Object.entries(setting.states ?? {}))),
+    Effect.provide(Logger.layer([])),
+    Effect.forkChild
+  )
+  while (fiber.pollUnsafe() === undefined) yield* TestClock.adjust(1000)
+  return { events: yield* Fiber.join(fiber), mock }
+})
+
+type Events = ReadonlyArray<ReadEvent>
+
+const rowsOf = (events: Events, stream: string) =>
+  events.flatMap((event) =>
+    event._tag === "Rows" && event.stream === stream ? event.blocks.flatMap(({ rows }) => rows) : []
+  )
+
+const statesOf = (events: Events, stream: string) =>
+  events.flatMap((event) => (event._tag === "Checkpoint" && event.stream === stream ? [event.state] : []))
+
+const tagsOf = (events: Events, stream: string) =>
+  events.flatMap((event) => (event.stream === stream ? [event._tag] : []))
+
+const full = (name: string): StreamRequest => ({ name, mode: "full_refresh" })
+const incremental = (name: string): StreamRequest => ({ name, mode: "incremental" })
+
+describe("a snapshot", () => {
+  it.effect("has the rows of now, a state, and the streams of metrics after it", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll(
+        [full("prometheus_targets"), full("prometheus_metadata"), full("up")],
+        {
+          config: { exclude_labels: ["secret"] }
+        }
+      )
+      assert.deepStrictEqual(tagsOf(events, "prometheus_targets"), [
+        "Started",
+        "Running",
+        "Rows",
+        "Checkpoint",
+        "Completed"
+      ])
+      const [row] = rowsOf(events, "prometheus_targets")
+      assert.deepInclude(row, {
+        time: iso(start + hour),
+        health: "up",
+        labels: { instance: "a:1", job: "a" },
+        last_scrape: "2026-01-01T00:59:00Z"
+      })
+      assert.deepStrictEqual(
+        rowsOf(events, "prometheus_metadata").map(({ metric, type }) => [metric, type]),
+        [["up", "gauge"]]
+      )
+      assert.include(tagsOf(events, "up"), "Samples")
+      assert.strictEqual(statesOf(events, "prometheus_targets")[0]?.full_refresh, true)
+    })
+  )
+
+  it.effect("is not taken again by a refresh that has one, and is taken by any other", () =>
+    Effect.gen(function* () {
+      const before = { time: iso(start + 60_000), step: 1, version: 1, full_refresh: true, generation_id: 3 }
+      const states = { prometheus_targets: before }
+      const resumed = yield* readAll([{ ...full("prometheus_targets"), generationId: 3 }], { states })
+      assert.lengthOf(rowsOf(resumed.events, "prometheus_targets"), 0)
+      assert.deepStrictEqual(statesOf(resumed.events, "prometheus_targets").at(-1)?.time, before.time)
+      assert.include(tagsOf(resumed.events, "prometheus_targets"), "Completed")
+      const other = yield* readAll([{ ...full("prometheus_targets"), generationId: 4 }], { states })
+      assert.lengthOf(rowsOf(other.events, "prometheus_targets"), 1)
+      const later = yield* readAll([incremental("prometheus_targets")], {
+        states: { prometheus_targets: { time: iso(start + 60_000), step: 1, version: 1 } }
+      })
+      assert.lengthOf(rowsOf(later.events, "prometheus_targets"), 1)
+    })
+  )
+})
+
+describe("exemplars", () => {
+  it.prop("are read once each, however the syncs divide the time", [choices], ([random]) =>
+    Effect.runPromise(
+      Effect.gen(function* () {
+        const times = random.list(60, () => start + random.below(hour))
+        const all = [...new Set(times)].map((time) => exemplarAt(time))
+        const found: Array<unknown> = []
+        let states: Readonly<Record<string, unknown>> = {}
+        for (let now = start + random.below(hour); ; now = Math.min(start + hour, now + random.below(hour))) {
+          const { events } = yield* readAll([incremental("prometheus_exemplars")], {
+            exemplars: all.filter(({ timeMillis }) => timeMillis <= now),
+            states,
+            now
+          })
+          found.push(...rowsOf(events, "prometheus_exemplars").map(({ time }) => time))
+          const last = statesOf(events, "prometheus_exemplars").at(-1)!
+          states = { prometheus_exemplars: { time: last.time, step: last.step, version: 1 } }
+          if (now === start + hour) break
+        }
+        const expected = all.map(({ timeMillis }) => iso(timeMillis))
+        assert.deepStrictEqual(found, expected.sort())
+      }).pipe(Effect.provide(TestClock.layer()))
+    )
+  )
+
+  it.effect("are those of the selected series and metrics", () =>
+    Effect.gen(function* () {
+      const { events, mock } = yield* readAll([full("prometheus_exemplars")], {
+        config: { selector: '{job="a"}', metrics: { include: ["requests_*"], exclude: ["*_other"] } },
+        exemplars: [
+          exemplarAt(start + 1, "a"),
+          exemplarAt(start + 2, "b", "requests_other"),
+          exemplarAt(start + 3, "c", "latency"),
+          { ...exemplarAt(start + 4, "d"), seriesLabels: { __name__: "requests_total", job: "b" } }
+        ]
+      })
+      assert.deepStrictEqual(
+        rowsOf(events, "prometheus_exemplars").map(({ exemplar_labels }) => exemplar_labels),
+        [{ trace_id: "a" }]
+      )
+      const request = mock.requests.find(({ path }) => path.endsWith("query_exemplars"))
+      assert.strictEqual(request?.params.get("query"), '{__name__!="",job="a"}')
+    })
+  )
+
+  it.effect("are requested in smaller windows where a response is too large", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll([full("prometheus_exemplars")], {
+        exemplars: Array.from({ length: 50 }, (_, n) => exemplarAt(start + n * 60_000)),
+        mock: {
+          faults: ({ params, path }) =>
+            path.endsWith("query_exemplars") && Number(params.get("end")) - Number(params.get("start")) > 600
+              ? {
+                  status: 422,
+                  body: '{"status":"error","errorType":"execution","error":"too many exemplars: the limit is exceeded"}'
+                }
+              : undefined
+        }
+      })
+      assert.lengthOf(rowsOf(events, "prometheus_exemplars"), 50)
+      assert.isAbove(statesOf(events, "prometheus_exemplars").length, 5)
+    })
+  )
+})
+
+describe("a table that the server lacks", () => {
+  for (const [what, fault] of Object.entries({
+    "a missing page": { status: 404, body: "404 page not found" },
+    "a path that is not supported": { status: 400, body: "unsupported path requested" },
+    "no data": { body: '{"status":"success","data":null}' },
+    "a method that is not allowed": { status: 405, body: "" },
+    "a forbidden page": { status: 403, body: "" }
+  })) {
+    it.effect(`is empty, and says so: ${what}`, () =>
+      Effect.gen(function* () {
+        const { events } = yield* readAll(
+          [full("prometheus_rules"), full("prometheus_targets"), full("up")],
+          {
+            mock: { faults: ({ path }) => (path.endsWith("/rules") ? fault : undefined) }
+          }
+        )
+        assert.deepStrictEqual(tagsOf(events, "prometheus_rules"), [
+          "Started",
+          "Running",
+          "Checkpoint",
+          "Completed"
+        ])
+        const completed = events.find(
+          (event) => event._tag === "Completed" && event.stream === "prometheus_rules"
+        )
+        assert.match(JSON.stringify(completed), /does not have it: .*remove it from tables/)
+        assert.lengthOf(rowsOf(events, "prometheus_targets"), 1)
+        assert.include(tagsOf(events, "up"), "Completed")
+      })
+    )
+  }
+
+  it.effect("in a form that is unknown fails alone", () =>
+    Effect.gen(function* () {
+      const { events } = yield* readAll([full("prometheus_rules"), full("up")], {
+        mock: {
+          faults: ({ path }) =>
+            path.endsWith("/rules") ? { body: '{"status":"success","data":{"x":1}}' } : undefined
+        }
+      })
+      assert.deepStrictEqual(tagsOf(events, "prometheus_rules"), ["Started", "Failed"])
+      assert.include(tagsOf(events, "up"), "Completed")
+    })
+  )
+})
